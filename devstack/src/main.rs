@@ -1,0 +1,3 @@
+//! Starts the development stack.
+
+fn main() {}

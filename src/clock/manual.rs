@@ -1,0 +1,48 @@
+//! A clock that moves only when it is told to.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use super::{Clock, Timestamp};
+
+/// A clock for tests: stands still until [`advance`](Self::advance) is called, and wakes the sleepers whose time has
+/// come. Clones share the time.
+#[derive(Clone, Debug)]
+pub struct ManualClock {
+    now: Arc<watch::Sender<Timestamp>>,
+}
+
+// === impl ManualClock ===
+
+impl ManualClock {
+    /// A clock that shows `now`.
+    #[must_use]
+    pub fn starting_at(now: Timestamp) -> Self {
+        Self {
+            now: Arc::new(watch::Sender::new(now)),
+        }
+    }
+
+    /// Moves the clock forward by `duration`.
+    pub fn advance(&self, duration: Duration) {
+        self.now.send_modify(|now| *now = now.saturating_add(duration));
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        *self.now.borrow()
+    }
+
+    fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
+        let mut now = self.now.subscribe();
+        Box::pin(async move {
+            if now.wait_for(|now| *now >= deadline).await.is_err() {
+                // The clock is gone, and with it the moment that was waited for.
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! What the server knows of its own state, for readiness.
+//!
+//! Readiness is latched: once every [`Component`] has been [`Status::Ok`], the server is ready for good, and a later
+//! problem shows as `degraded`. An IdP that is down for a minute must not take the server out of rotation, since
+//! sessions go on working.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use serde::Serialize;
+
+/// What readiness depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Component {
+    /// The signing key and the published JWK Set.
+    Keys,
+    /// The session store.
+    Store,
+    /// The IdP's metadata.
+    Discovery,
+    /// A client id and the means to authenticate as it.
+    Credentials,
+}
+
+/// The state of one component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Status {
+    /// Not known yet, or never worked; `reason` for a person.
+    Pending {
+        /// Why, without any secret.
+        reason: String,
+    },
+    /// Works.
+    Ok,
+    /// Worked once and fails now; `reason` for a person.
+    Degraded {
+        /// Why, without any secret.
+        reason: String,
+    },
+}
+
+/// A snapshot of all components.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether requests may be routed here.
+    pub ready: bool,
+    /// Ready, but something does not work at the moment.
+    pub degraded: bool,
+    /// Each component with its state.
+    pub components: Vec<(Component, Status)>,
+}
+
+/// The state of the server; clones share it.
+#[derive(Clone, Debug)]
+pub struct Health {
+    components: Arc<RwLock<[Status; Component::ALL.len()]>>,
+}
+
+// === impl Component ===
+
+impl Component {
+    /// All components.
+    pub const ALL: [Self; 4] = [Self::Keys, Self::Store, Self::Discovery, Self::Credentials];
+}
+
+// === impl Health ===
+
+impl Default for Health {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Health {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let pending = || Status::Pending {
+            reason: "starting".to_owned(),
+        };
+        Self {
+            components: Arc::new(RwLock::new(std::array::from_fn(|_| pending()))),
+        }
+    }
+
+    /// `component` works.
+    pub fn ok(&self, component: Component) {
+        self.components.write()[component as usize] = Status::Ok;
+    }
+
+    /// `component` does not work because of `reason` (no secrets): pending if it never has, degraded if it has.
+    pub fn failing(&self, component: Component, reason: impl Into<String>) {
+        let status = &mut self.components.write()[component as usize];
+        let reason = reason.into();
+        *status = match status {
+            Status::Pending { .. } => Status::Pending { reason },
+            Status::Ok | Status::Degraded { .. } => Status::Degraded { reason },
+        };
+    }
+
+    /// The state now.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let components = self.components.read();
+        Report {
+            // No component returns to pending, which is what latches readiness.
+            ready: !components
+                .iter()
+                .any(|status| matches!(status, Status::Pending { .. })),
+            degraded: components
+                .iter()
+                .any(|status| matches!(status, Status::Degraded { .. })),
+            components: Component::ALL
+                .into_iter()
+                .zip(components.iter().cloned())
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_waits_for_every_component_and_is_latched() {
+        let health = Health::new();
+        for component in Component::ALL {
+            assert!(!health.report().ready);
+            health.failing(component, "not there yet");
+            assert!(!health.report().ready);
+            health.ok(component);
+        }
+        assert!(health.report().ready);
+        assert!(!health.report().degraded);
+
+        health.failing(Component::Discovery, "the IdP is down");
+        assert!(health.report().ready);
+        assert!(health.report().degraded);
+
+        health.ok(Component::Discovery);
+        assert!(!health.report().degraded);
+    }
+}

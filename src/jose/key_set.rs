@@ -1,0 +1,142 @@
+//! The keys that an issuer publishes, ready to verify with.
+
+use std::fmt;
+
+use jsonwebtoken::{
+    DecodingKey,
+    jwk::{Jwk, KeyOperations, PublicKeyUse},
+};
+use serde::Deserialize;
+
+use super::{Algorithm, KeyType};
+
+/// More keys than this in one set are not looked at.
+const MAX_KEYS: usize = 100;
+
+/// A JWK Set (RFC 7517 section 5) of which the usable keys are kept.
+///
+/// A key that cannot be used (unknown type, encryption only, malformed) is left out and does not spoil the others.
+#[derive(Default)]
+pub struct KeySet {
+    keys: Vec<Key>,
+}
+
+/// Why a document is not a JWK Set.
+#[derive(Debug, thiserror::Error)]
+pub enum KeySetError {
+    /// Not JSON, or no array `keys`.
+    #[error("not a JWK Set (an object with an array `keys`)")]
+    NotAJwkSet,
+}
+
+/// What [`KeySet::find`] came to.
+pub(super) enum Found<'a> {
+    One(&'a DecodingKey),
+    None,
+    Ambiguous,
+}
+
+struct Key {
+    kid: Option<String>,
+    algorithm: Option<Algorithm>,
+    key_type: KeyType,
+    decoding: DecodingKey,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    keys: Vec<serde_json::Value>,
+}
+
+// === impl KeySet ===
+
+impl KeySet {
+    /// Reads a JWK Set document.
+    ///
+    /// # Errors
+    ///
+    /// [`KeySetError::NotAJwkSet`]; single keys that are of no use are no error.
+    pub fn parse(document: &[u8]) -> Result<Self, KeySetError> {
+        let document: Document = serde_json::from_slice(document).map_err(|_| KeySetError::NotAJwkSet)?;
+        let keys = document
+            .keys
+            .into_iter()
+            .take(MAX_KEYS)
+            .filter_map(Key::usable)
+            .collect();
+        Ok(Self { keys })
+    }
+
+    /// How many usable keys there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is no usable key.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether a key is called `kid`.
+    #[must_use]
+    pub fn contains(&self, kid: &str) -> bool {
+        self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
+    }
+
+    /// The key for a token that names `kid` and `algorithm`. A token without a kid is only matched where a single key
+    /// fits (OpenID Connect Core 1.0 section 10.1).
+    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Found<'_> {
+        let mut fitting = self.keys.iter().filter(|key| {
+            (kid.is_none() || key.kid.as_deref() == kid)
+                && key.key_type == algorithm.key_type()
+                && key.algorithm.is_none_or(|declared| declared == algorithm)
+        });
+        match (fitting.next(), fitting.next()) {
+            (Some(key), None) => Found::One(&key.decoding),
+            (None, _) => Found::None,
+            (Some(_), Some(_)) => Found::Ambiguous,
+        }
+    }
+}
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.keys.iter().map(|key| &key.kid))
+            .finish()
+    }
+}
+
+impl Key {
+    fn usable(value: serde_json::Value) -> Option<Self> {
+        let jwk: Jwk = serde_json::from_value(value).ok()?;
+        if jwk
+            .common
+            .public_key_use
+            .as_ref()
+            .is_some_and(|usage| *usage != PublicKeyUse::Signature)
+        {
+            return None;
+        }
+        if jwk
+            .common
+            .key_operations
+            .as_ref()
+            .is_some_and(|allowed| !allowed.contains(&KeyOperations::Verify))
+        {
+            return None;
+        }
+        let algorithm = match jwk.common.key_algorithm {
+            Some(declared) => Some(Algorithm::from_name(&declared.to_string())?),
+            None => None,
+        };
+        Some(Self {
+            key_type: KeyType::of(&jwk.algorithm)?,
+            decoding: DecodingKey::from_jwk(&jwk).ok()?,
+            kid: jwk.common.key_id,
+            algorithm,
+        })
+    }
+}

@@ -1,0 +1,220 @@
+//! The one place where a JWT of someone else is read.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Algorithm, KeySet, key_set::Found};
+use crate::clock::Timestamp;
+
+/// Longer tokens are refused before anything is parsed, in bytes.
+const MAX_TOKEN_LENGTH: usize = 32 * 1024;
+
+/// How far the issuer's clock may differ from ours.
+const LEEWAY: Duration = Duration::from_secs(60);
+
+/// The claims of a verified token.
+pub type Claims = serde_json::Map<String, Value>;
+
+/// What a token must be to be accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy<'a> {
+    /// Algorithms that the configuration allows.
+    pub algorithms: &'a [Algorithm],
+    /// What `typ` may say.
+    pub typ: Typ,
+    /// `iss` must be exactly this.
+    pub issuer: &'a str,
+    /// `aud` must be exactly this, alone; `azp`, where present, too.
+    pub audience: &'a str,
+}
+
+/// What `typ` in the header may say (RFC 8725 section 3.11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typ {
+    /// An ID token: absent or `JWT`.
+    IdToken,
+}
+
+/// A token whose signature and common claims are right.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// The algorithm that signed it; `at_hash` depends on it.
+    pub algorithm: Algorithm,
+    /// All claims.
+    pub claims: Claims,
+}
+
+/// Why a token is not accepted. Never contains a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// Longer than any honest token.
+    #[error("the token is too long")]
+    TooLong,
+    /// Five parts: a JWE.
+    #[error("the token is encrypted, which is not supported")]
+    Encrypted,
+    /// Not three base64url parts that hold JSON objects.
+    #[error("the token is malformed")]
+    Malformed,
+    /// `alg` is unknown or not allowed; `none` and `HS*` among them.
+    #[error("the token's algorithm is not allowed")]
+    Algorithm,
+    /// A critical header extension (RFC 7515 section 4.1.11): we understand none.
+    #[error("the token has a critical header that is not understood")]
+    Critical,
+    /// `typ` is of another kind of token.
+    #[error("the token's type is wrong")]
+    Type,
+    /// No key of that id, use and algorithm is known: the issuer may have rotated its keys.
+    #[error("no published key fits the token")]
+    UnknownKey,
+    /// The token names no key and several fit.
+    #[error("the token names no key and several would fit")]
+    AmbiguousKey,
+    /// The signature is wrong.
+    #[error("the token's signature is wrong")]
+    Signature,
+    /// `iss` is missing or another one.
+    #[error("the token's issuer is wrong")]
+    Issuer,
+    /// `aud` is missing, foreign, or names others beside us.
+    #[error("the token's audience is wrong")]
+    Audience,
+    /// `azp` is present and not us.
+    #[error("the token's authorized party is wrong")]
+    AuthorizedParty,
+    /// `exp` is missing or over.
+    #[error("the token has expired or does not say when it does")]
+    Expired,
+    /// `iat` is missing or in the future, or `nbf` is in the future.
+    #[error("the token is not valid yet or does not say since when it is")]
+    NotYetValid,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    typ: Option<String>,
+    crit: Option<Value>,
+    // Keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`) are not read at all.
+}
+
+/// Checks `token` completely, with `now` from our clock: length, algorithm, `crit`, `typ`, key, signature, `iss`,
+/// `aud`, `azp`, `exp`, `iat`, `nbf`. What is special to one kind of token (`nonce`, `at_hash`) is its module's.
+///
+/// # Errors
+///
+/// [`VerifyError`], the first thing that is wrong.
+pub fn verify(
+    token: &str,
+    keys: &KeySet,
+    policy: &Policy<'_>,
+    now: Timestamp,
+) -> Result<Verified, VerifyError> {
+    if token.len() > MAX_TOKEN_LENGTH {
+        return Err(VerifyError::TooLong);
+    }
+    let parts: Vec<&str> = token.split('.').collect();
+    let [header, payload, signature] = match parts.len() {
+        5 => return Err(VerifyError::Encrypted),
+        3 => [parts[0], parts[1], parts[2]],
+        _ => return Err(VerifyError::Malformed),
+    };
+    let signed = &token[..header.len() + 1 + payload.len()];
+    let header: Header = json(header)?;
+    let algorithm = Algorithm::from_name(&header.alg)
+        .filter(|algorithm| policy.algorithms.contains(algorithm))
+        .ok_or(VerifyError::Algorithm)?;
+    if header.crit.is_some() {
+        return Err(VerifyError::Critical);
+    }
+    if !policy.typ.allows(header.typ.as_deref()) {
+        return Err(VerifyError::Type);
+    }
+    let key = match keys.find(header.kid.as_deref(), algorithm) {
+        Found::One(key) => key,
+        Found::None => return Err(VerifyError::UnknownKey),
+        Found::Ambiguous => return Err(VerifyError::AmbiguousKey),
+    };
+    let valid = jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm.for_library());
+    if !matches!(valid, Ok(true)) {
+        return Err(VerifyError::Signature);
+    }
+    let claims: Claims = json(payload)?;
+    check_parties(&claims, policy)?;
+    check_times(&claims, now)?;
+    Ok(Verified { algorithm, claims })
+}
+
+fn json<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, VerifyError> {
+    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| VerifyError::Malformed)?;
+    serde_json::from_slice(&bytes).map_err(|_| VerifyError::Malformed)
+}
+
+/// OpenID Connect Core 1.0 section 3.1.3.7, steps 2 to 5.
+fn check_parties(claims: &Claims, policy: &Policy<'_>) -> Result<(), VerifyError> {
+    if claims.get("iss").and_then(Value::as_str) != Some(policy.issuer) {
+        return Err(VerifyError::Issuer);
+    }
+    let for_us_alone = match claims.get("aud") {
+        Some(Value::String(audience)) => audience == policy.audience,
+        // We trust no other audience, so a list may hold nobody but us.
+        Some(Value::Array(audiences)) => {
+            !audiences.is_empty()
+                && audiences
+                    .iter()
+                    .all(|audience| audience.as_str() == Some(policy.audience))
+        }
+        _ => false,
+    };
+    if !for_us_alone {
+        return Err(VerifyError::Audience);
+    }
+    match claims.get("azp") {
+        None => Ok(()),
+        Some(party) if party.as_str() == Some(policy.audience) => Ok(()),
+        Some(_) => Err(VerifyError::AuthorizedParty),
+    }
+}
+
+fn check_times(claims: &Claims, now: Timestamp) -> Result<(), VerifyError> {
+    let expires = numeric_date(claims, "exp").ok_or(VerifyError::Expired)?;
+    if expires.saturating_add(LEEWAY) <= now {
+        return Err(VerifyError::Expired);
+    }
+    let latest = now.saturating_add(LEEWAY);
+    if numeric_date(claims, "iat").is_none_or(|issued| issued > latest) {
+        return Err(VerifyError::NotYetValid);
+    }
+    if claims.contains_key("nbf") && numeric_date(claims, "nbf").is_none_or(|start| start > latest) {
+        return Err(VerifyError::NotYetValid);
+    }
+    Ok(())
+}
+
+/// A `NumericDate` (RFC 7519 section 2): an integer or a decimal fraction, not negative.
+pub(crate) fn numeric_date(claims: &Claims, name: &str) -> Option<Timestamp> {
+    let value = claims.get(name)?;
+    if let Some(seconds) = value.as_u64() {
+        return Some(Timestamp::from_unix_seconds(seconds));
+    }
+    let seconds = Duration::try_from_secs_f64(value.as_f64()?).ok()?;
+    Some(Timestamp::EPOCH.saturating_add(seconds))
+}
+
+// === impl Typ ===
+
+impl Typ {
+    fn allows(self, typ: Option<&str>) -> bool {
+        match self {
+            Self::IdToken => typ.is_none_or(|typ| typ.eq_ignore_ascii_case("JWT")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,15 @@
+//! The OAuth client for browser applications, as a server.
+//!
+//! Modules by floor; an arrow goes only downwards (`docs/architecture.md` walks through them):
+//!
+//! | floor | modules |
+//! | --- | --- |
+//! | 1 | [`jose`], [`seal`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`health`] |
+
+pub mod clock;
+pub mod health;
+pub mod jose;
+pub mod random;
+pub mod seal;
+pub mod secret;

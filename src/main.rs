@@ -1,0 +1,3 @@
+//! The bff command.
+
+fn main() {}
