@@ -5,7 +5,7 @@
 //! | floor | modules |
 //! | --- | --- |
 //! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`health`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`health`], [`telemetry`] |
 
 pub mod clock;
 pub mod health;
@@ -13,3 +13,4 @@ pub mod jose;
 pub mod random;
 pub mod seal;
 pub mod secret;
+pub mod telemetry;
