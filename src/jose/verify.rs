@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 const MAX_TOKEN_LENGTH: usize = 32 * 1024;
 
 /// How far the issuer's clock may differ from ours.
-const LEEWAY: Duration = Duration::from_secs(60);
+const LEEWAY: Duration = Duration::from_mins(1);
 
 /// The claims of a verified token.
 pub type Claims = serde_json::Map<String, Value>;
