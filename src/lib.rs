@@ -4,12 +4,14 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
+//! | 2 | [`keys`] |
 //! | 1 | [`jose`], [`seal`] |
 //! | 0 | [`clock`], [`random`], [`secret`], [`health`], [`telemetry`] |
 
 pub mod clock;
 pub mod health;
 pub mod jose;
+pub mod keys;
 pub mod random;
 pub mod seal;
 pub mod secret;
