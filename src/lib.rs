@@ -4,7 +4,7 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
-//! | 2 | [`keys`] |
+//! | 2 | [`keys`], [`session`] |
 //! | 1 | [`jose`], [`seal`] |
 //! | 0 | [`clock`], [`random`], [`secret`], [`health`], [`telemetry`] |
 
@@ -15,4 +15,5 @@ pub mod keys;
 pub mod random;
 pub mod seal;
 pub mod secret;
+pub mod session;
 pub mod telemetry;
