@@ -7,12 +7,17 @@
 //! What a token is worth and when it is renewed is decided one floor up, in `tokens`; here is only the arithmetic
 //! ([`Tokens`]) and the index of due times.
 
+mod cookie;
 mod csrf;
 mod id;
 mod record;
 mod store;
 
 pub use self::{
+    cookie::{
+        CookieName, CookieOptions, CookieOptionsError, CookiePolicy, LOGIN_COOKIE_LIFETIME, LoginCookie,
+        MAX_LOGIN_COOKIE_LENGTH, MAX_LOGIN_COOKIES, SameSite, SetCookieError,
+    },
     csrf::{csrf_token, csrf_token_matches},
     id::{SessionId, SessionKey, SessionRef},
     record::{RecordError, Session, Tokens},
