@@ -4,7 +4,7 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
-//! | 2 | [`keys`], [`session`] |
+//! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
 //! | 0 | [`clock`], [`random`], [`secret`], [`health`], [`telemetry`] |
 
@@ -12,6 +12,7 @@ pub mod clock;
 pub mod health;
 pub mod jose;
 pub mod keys;
+pub mod outbound;
 pub mod random;
 pub mod seal;
 pub mod secret;
