@@ -4,6 +4,7 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
+//! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
 //! | 0 | [`clock`], [`random`], [`secret`], [`health`], [`telemetry`] |
@@ -12,6 +13,7 @@ pub mod clock;
 pub mod health;
 pub mod jose;
 pub mod keys;
+pub mod oidc;
 pub mod outbound;
 pub mod random;
 pub mod seal;
