@@ -3,14 +3,21 @@
 //! [`RelyingParty`] holds what all exchanges share; each file adds its own `impl` block to it, its result and its
 //! errors. Nothing here decides what becomes of a login or a session: that is for the modules above.
 
+mod authorize;
 mod call;
 mod client;
 mod client_auth;
 mod discovery;
+mod end_session;
 mod error;
+mod id_token;
+mod jwks;
 mod metadata;
+mod par;
 mod provider;
 mod revocation;
+mod token;
+mod userinfo;
 
 use std::{
     fmt,
@@ -20,14 +27,20 @@ use std::{
 use tokio::sync::watch;
 
 pub use self::{
+    authorize::{AuthorizationRequest, ParMode, Pkce, pushed_url},
     call::{CallError, InvalidClient, NotReady, RetryOptions},
     client::{Client, ClientAuthentication, ClientSlot},
     client_auth::{AssertionAudience, AssertionFacts, NegotiationError, Proof, negotiate},
     discovery::DiscoveryError,
     error::OAuthError,
+    id_token::{Expect, IdTokenClaims, IdTokenError, Identity},
+    jwks::{JwksError, JwksOptions},
     metadata::Metadata,
+    par::PushedRequest,
     provider::{EndpointOverrides, HttpPolicy, ProviderOptions, UrlMap},
     revocation::TokenKind,
+    token::{TokenError, TokenResponse},
+    userinfo::UserInfoError,
 };
 use crate::{clock::SharedClock, keys::Keys, outbound::Outbound, random::SharedRandom};
 
@@ -40,6 +53,10 @@ pub struct Options {
     pub assertion_audience: AssertionAudience,
     /// When a POST is repeated.
     pub retry: RetryOptions,
+    /// How the provider's keys are cached.
+    pub jwks: JwksOptions,
+    /// Whether authorization requests are pushed.
+    pub par: ParMode,
 }
 
 /// The client of the identity provider. Cheap to clone; clones share everything.
@@ -53,6 +70,7 @@ struct Shared {
     outbound: Outbound,
     metadata: watch::Sender<Option<Arc<Metadata>>>,
     warned_of_http: AtomicBool,
+    jwks: jwks::JwksCache,
     client: ClientSlot,
     keys: Keys,
     clock: SharedClock,
@@ -69,6 +87,8 @@ impl Options {
             provider,
             assertion_audience: AssertionAudience::default(),
             retry: RetryOptions::default(),
+            jwks: JwksOptions::default(),
+            par: ParMode::default(),
         }
     }
 }
@@ -93,6 +113,7 @@ impl RelyingParty {
                 outbound,
                 metadata: watch::Sender::new(None),
                 warned_of_http: AtomicBool::new(false),
+                jwks: jwks::JwksCache::default(),
                 client,
                 keys,
                 clock,

@@ -36,6 +36,11 @@ pub enum NotReady {
     /// Registration has not succeeded yet.
     #[error("this server is not registered yet")]
     Client,
+    /// Requests must be pushed, but the provider does not say where to.
+    #[error(
+        "MS_BFF_PAR_ENABLED is true, but the IdP offers no pushed requests; set OIDC_PAR_URL or turn it off"
+    )]
+    ParEndpoint,
 }
 
 /// Why an authenticated call (token, PAR, revocation) did not succeed. Holds no token, code, secret or assertion.
