@@ -4,6 +4,7 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
+//! | 4 | [`login`], [`tokens`] |
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
@@ -13,6 +14,7 @@ pub mod clock;
 pub mod health;
 pub mod jose;
 pub mod keys;
+pub mod login;
 pub mod oidc;
 pub mod outbound;
 pub mod random;
@@ -20,3 +22,4 @@ pub mod seal;
 pub mod secret;
 pub mod session;
 pub mod telemetry;
+pub mod tokens;

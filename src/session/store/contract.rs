@@ -125,7 +125,8 @@ impl Bench {
             issuer: "https://idp.test".to_owned(),
             subject: subject.to_owned(),
             sid: None,
-            auth_time: self.now(),
+            auth_time: Some(self.now()),
+            nonce: "nonce".into(),
             user: Claims::new(),
             tokens: Tokens {
                 access: Secret::from(access),

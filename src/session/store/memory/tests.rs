@@ -33,7 +33,8 @@ fn session(subject: &str, access: &str, now: Timestamp) -> Arc<Session> {
         issuer: "https://idp.test".to_owned(),
         subject: subject.to_owned(),
         sid: None,
-        auth_time: now,
+        auth_time: Some(now),
+        nonce: "nonce".into(),
         user: Claims::new(),
         tokens: Tokens {
             access: Secret::from(access),
