@@ -291,6 +291,20 @@ fn a_replacement_is_found_under_what_it_says() {
 }
 
 #[test]
+fn a_touch_that_meets_a_write_is_not_lost() {
+    let now = Timestamp::from_unix_seconds(1_000_000);
+    let entry = Entry::new(session("alice", "0", now), now);
+    // A reader holds the old version while the new one is being stored.
+    let next = entry.next(session("alice", "1", now));
+    let later = now.saturating_add(MINUTE);
+    entry.touch(later);
+    assert_eq!(next.last_seen(), later);
+    // A clock that steps back takes nothing away.
+    next.touch(now);
+    assert_eq!(entry.last_seen(), later);
+}
+
+#[test]
 fn debug_shows_no_session() {
     let (store, _) = store(Limits::default());
     create(&store, "alice");
