@@ -4,10 +4,12 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
+//! | 5 | [`gateway`] |
 //! | 1 | [`jose`], [`seal`] |
 //! | 0 | [`clock`], [`random`], [`secret`], [`health`] |
 
 pub mod clock;
+pub mod gateway;
 pub mod health;
 pub mod jose;
 pub mod random;
