@@ -5,13 +5,16 @@
 //! | floor | modules |
 //! | --- | --- |
 //! | 5 | [`gateway`] |
+//! | 2 | [`keys`] |
 //! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`health`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`health`], [`telemetry`] |
 
 pub mod clock;
 pub mod gateway;
 pub mod health;
 pub mod jose;
+pub mod keys;
 pub mod random;
 pub mod seal;
 pub mod secret;
+pub mod telemetry;
