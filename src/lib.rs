@@ -4,6 +4,8 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
+//! | 6 | [`web`] |
+//! | 5 | [`gateway`] |
 //! | 4 | [`login`], [`tokens`] |
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
@@ -11,6 +13,7 @@
 //! | 0 | [`clock`], [`random`], [`secret`], [`health`], [`telemetry`] |
 
 pub mod clock;
+pub mod gateway;
 pub mod health;
 pub mod jose;
 pub mod keys;
@@ -23,3 +26,4 @@ pub mod secret;
 pub mod session;
 pub mod telemetry;
 pub mod tokens;
+pub mod web;

@@ -74,8 +74,18 @@ impl Login {
         random: SharedRandom,
     ) -> Self {
         let said_no_refresh_token = AtomicBool::new(false);
-        let inner = Inner { options, relying_party, store, sealer, clock, random, said_no_refresh_token };
-        Self { inner: Arc::new(inner) }
+        let inner = Inner {
+            options,
+            relying_party,
+            store,
+            sealer,
+            clock,
+            random,
+            said_no_refresh_token,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// The hosts on which people log in.

@@ -119,7 +119,9 @@ impl Tokens {
             clock,
             random,
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// What to call an API with for this session: at once where the access token is fresh, after a refresh that is
@@ -136,7 +138,9 @@ impl Tokens {
         }
         let outcome = if tokens.refresh_token().is_some() {
             let flight = self.fly(*key, &stored.session);
-            timeout(&*inner.clock, inner.options.wait, flight.outcome()).await.ok()
+            timeout(&*inner.clock, inner.options.wait, flight.outcome())
+                .await
+                .ok()
         } else {
             None
         };
@@ -177,7 +181,9 @@ impl Tokens {
 
 /// Revokes what is left of a session's tokens: the refresh token, or without one the access token.
 async fn revoke(relying_party: &RelyingParty, tokens: &crate::session::Tokens) {
-    relying_party.revoke_grant(tokens.refresh_token(), &tokens.access).await;
+    relying_party
+        .revoke_grant(tokens.refresh_token(), &tokens.access)
+        .await;
 }
 
 // === impl Credential ===
@@ -185,8 +191,8 @@ async fn revoke(relying_party: &RelyingParty, tokens: &crate::session::Tokens) {
 impl Credential {
     fn bearer(token: &Secret) -> Result<Self, CredentialError> {
         // What is no header value was refused when the token came; a token that is none helps nobody.
-        let mut authorization =
-            HeaderValue::try_from(["Bearer ", token.expose()].concat()).map_err(|_| CredentialError::Ended)?;
+        let mut authorization = HeaderValue::try_from(["Bearer ", token.expose()].concat())
+            .map_err(|_| CredentialError::Ended)?;
         authorization.set_sensitive(true);
         Ok(Self { authorization })
     }

@@ -104,7 +104,11 @@ mod tests {
     fn the_largest_attempt_fits_its_cookie() {
         let sealed = attempt("x".repeat(return_to::MAX_LENGTH)).seal(&sealer(), "state");
         let cookies = CookiePolicy::new(CookieOptions::default()).unwrap();
-        assert!(cookies.set_login(&cookies.login_name("state"), &sealed).is_ok(), "{}", sealed.len());
+        assert!(
+            cookies.set_login(&cookies.login_name("state"), &sealed).is_ok(),
+            "{}",
+            sealed.len()
+        );
     }
 
     #[test]

@@ -7,15 +7,13 @@ use std::{
 
 use url::Url;
 
-use super::{
-    Login,
-    attempt::Attempt,
-    hosts::LoginHost,
-};
+use super::{Login, attempt::Attempt, hosts::LoginHost};
 use crate::{
     clock::Timestamp,
     oidc::{Expect, IdTokenError, OAuthError, TokenError, TokenResponse, UserInfoError},
-    session::{CreateError, Created, Ended, NewSession, Session, SessionKey, StoreError, Tokens, user_claims},
+    session::{
+        CreateError, Created, Ended, NewSession, Session, SessionKey, StoreError, Tokens, user_claims,
+    },
 };
 
 /// Longer values are refused, in bytes.
@@ -108,7 +106,9 @@ pub enum CallbackError {
 
 impl std::fmt::Debug for CallbackQuery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CallbackQuery").field("error", &self.error).finish_non_exhaustive()
+        f.debug_struct("CallbackQuery")
+            .field("error", &self.error)
+            .finish_non_exhaustive()
     }
 }
 
@@ -134,7 +134,9 @@ impl Login {
     ) -> Result<LoggedIn, CallbackError> {
         let attempt = self.attempt(query.state.as_deref(), cookie)?;
         if attempt.has_expired(self.inner.clock.now()) {
-            return Err(CallbackError::Expired { return_to: attempt.return_to });
+            return Err(CallbackError::Expired {
+                return_to: attempt.return_to,
+            });
         }
         if attempt.host != host.authority() {
             return Err(CallbackError::OtherHost);
@@ -143,17 +145,22 @@ impl Login {
         if let Some(error) = query.error {
             return Err(self.refused(error, &attempt, host));
         }
-        let code = query.code.filter(|code| !code.is_empty() && code.len() <= MAX_CODE_LENGTH);
+        let code = query
+            .code
+            .filter(|code| !code.is_empty() && code.len() <= MAX_CODE_LENGTH);
         let code = code.ok_or(CallbackError::NoCode)?;
 
         let relying_party = &self.inner.relying_party;
-        let response =
-            relying_party.exchange_code(&code.into(), host.redirect_uri(), &attempt.code_verifier).await?;
+        let response = relying_party
+            .exchange_code(&code.into(), host.redirect_uri(), &attempt.code_verifier)
+            .await?;
         let session = match self.session_of(&attempt, &response).await {
             Ok(session) => session,
             Err(error) => {
                 // What was granted belongs to nobody now.
-                relying_party.revoke_grant(response.refresh_token.as_ref(), &response.access_token).await;
+                relying_party
+                    .revoke_grant(response.refresh_token.as_ref(), &response.access_token)
+                    .await;
                 return Err(error);
             }
         };
@@ -162,10 +169,19 @@ impl Login {
         let new = NewSession::new(&*self.inner.random, Arc::new(session), due);
         let created = self.inner.store.create(new).await?;
         let replaced = match previous {
-            Some(key) => self.inner.store.remove(&key).await?.map(|session| Ended { key, session }),
+            Some(key) => self
+                .inner
+                .store
+                .remove(&key)
+                .await?
+                .map(|session| Ended { key, session }),
             None => None,
         };
-        Ok(LoggedIn { created, location, replaced })
+        Ok(LoggedIn {
+            created,
+            location,
+            replaced,
+        })
     }
 
     fn attempt(
@@ -173,14 +189,20 @@ impl Login {
         state: Option<&str>,
         cookie: impl Fn(&str) -> Option<String>,
     ) -> Result<Attempt, CallbackError> {
-        let state = state.filter(|state| state.len() <= MAX_STATE_LENGTH).ok_or(CallbackError::UnknownAttempt)?;
+        let state = state
+            .filter(|state| state.len() <= MAX_STATE_LENGTH)
+            .ok_or(CallbackError::UnknownAttempt)?;
         let value = cookie(state).ok_or(CallbackError::UnknownAttempt)?;
         Attempt::open(&self.inner.sealer, state, &value).ok_or(CallbackError::UnknownAttempt)
     }
 
     /// RFC 9207 section 2.4: compared exactly; required where the IdP says that it sends it.
     fn check_issuer(&self, iss: Option<&str>) -> Result<(), CallbackError> {
-        let metadata = self.inner.relying_party.metadata().ok_or(CallbackError::NotReady)?;
+        let metadata = self
+            .inner
+            .relying_party
+            .metadata()
+            .ok_or(CallbackError::NotReady)?;
         match iss {
             Some(iss) if iss == metadata.issuer => Ok(()),
             None if !metadata.iss_parameter_supported => Ok(()),
@@ -198,24 +220,36 @@ impl Login {
             location.query_pairs_mut().append_pair("error", "login_required");
             return CallbackError::LoginRequired { location };
         }
-        CallbackError::Refused { error, return_to: attempt.return_to.clone() }
+        CallbackError::Refused {
+            error,
+            return_to: attempt.return_to.clone(),
+        }
     }
 
     /// Where the person goes. Checked when the login was started; checked again, since the configuration may have
     /// changed meanwhile.
     fn target(&self, attempt: &Attempt, host: &LoginHost) -> Url {
         let options = &self.inner.options;
-        options.targets.resolve(&attempt.return_to, host.origin()).unwrap_or_else(|_| host.origin().clone())
+        options
+            .targets
+            .resolve(&attempt.return_to, host.origin())
+            .unwrap_or_else(|_| host.origin().clone())
     }
 
-    async fn session_of(&self, attempt: &Attempt, response: &TokenResponse) -> Result<Session, CallbackError> {
+    async fn session_of(
+        &self,
+        attempt: &Attempt,
+        response: &TokenResponse,
+    ) -> Result<Session, CallbackError> {
         let relying_party = &self.inner.relying_party;
         let id_token = response.id_token.as_ref().ok_or(CallbackError::NoIdToken)?;
         let expected = Expect::login(&attempt.nonce, &response.access_token)
             .max_age(attempt.max_age.map(Duration::from_secs));
         let verified = relying_party.verify_id_token(id_token, expected).await?;
         let identity = verified.identity;
-        let user_info = relying_party.user_info(&response.access_token, &identity.subject).await?;
+        let user_info = relying_party
+            .user_info(&response.access_token, &identity.subject)
+            .await?;
 
         let now = self.inner.clock.now();
         let access_expires_at = now.saturating_add(response.expires_in);
@@ -226,7 +260,10 @@ impl Login {
             refresh: response.refresh_token.clone(),
             pending: None,
             id_token: id_token.clone(),
-            scope: response.scope.clone().unwrap_or_else(|| self.inner.options.scopes.join(" ")),
+            scope: response
+                .scope
+                .clone()
+                .unwrap_or_else(|| self.inner.options.scopes.join(" ")),
             uncertain: false,
         };
         Ok(Session {

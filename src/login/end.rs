@@ -45,14 +45,19 @@ impl Login {
         }
         let logged_out = logged_out_url(host);
         let hint = ended.first().map(|ended| &ended.session.tokens.id_token);
-        let location = self.inner.relying_party.end_session_url(hint, Some(logged_out.as_str()), None);
-        Ok(LoggedOut { ended, location: location.unwrap_or(logged_out) })
+        let location = self
+            .inner
+            .relying_party
+            .end_session_url(hint, Some(logged_out.as_str()), None);
+        Ok(LoggedOut {
+            ended,
+            location: location.unwrap_or(logged_out),
+        })
     }
 }
 
 /// The registered post-logout redirect URI of a host.
-#[must_use]
-pub fn logged_out_url(host: &LoginHost) -> Url {
+fn logged_out_url(host: &LoginHost) -> Url {
     let mut url = host.origin().clone();
     url.set_path("/auth/logged-out");
     url

@@ -49,13 +49,25 @@ impl LoginHost {
             return Err(refused());
         }
         let host = url.host().ok_or_else(refused)?.to_owned();
-        let default_port = if url.scheme() == "https" { Some(443) } else { Some(80) };
-        let authority = Authority { host, port: url.port(), default_port };
+        let default_port = if url.scheme() == "https" {
+            Some(443)
+        } else {
+            Some(80)
+        };
+        let authority = Authority {
+            host,
+            port: url.port(),
+            default_port,
+        };
         let mut origin = url;
         origin.set_path("/");
         origin.set_query(None);
         origin.set_fragment(None);
-        Ok(Self { redirect_uri: redirect_uri.to_owned(), origin, authority })
+        Ok(Self {
+            redirect_uri: redirect_uri.to_owned(),
+            origin,
+            authority,
+        })
     }
 
     /// The redirect URI, exactly as it was registered (RFC 6749 section 3.1.2.3).
@@ -88,9 +100,15 @@ impl Hosts {
     /// [`HostsError`] where a URI is none or there is none at all.
     pub fn new(redirect_uris: &[String], fallback: Option<&str>, dynamic: bool) -> Result<Self, HostsError> {
         let mut hosts = Vec::new();
-        for uri in fallback.into_iter().chain(redirect_uris.iter().map(String::as_str)) {
+        for uri in fallback
+            .into_iter()
+            .chain(redirect_uris.iter().map(String::as_str))
+        {
             let host = LoginHost::new(uri)?;
-            if !hosts.iter().any(|known: &LoginHost| known.authority == host.authority) {
+            if !hosts
+                .iter()
+                .any(|known: &LoginHost| known.authority == host.authority)
+            {
                 hosts.push(host);
             }
         }
@@ -109,7 +127,11 @@ impl Hosts {
     /// The login host for a browser that sent `host` (`Host`, or `X-Forwarded-Host` of a listed proxy).
     #[must_use]
     pub fn find(&self, host: &str) -> Option<&LoginHost> {
-        let hosts = if self.dynamic { &self.hosts[..] } else { &self.hosts[..1] };
+        let hosts = if self.dynamic {
+            &self.hosts[..]
+        } else {
+            &self.hosts[..1]
+        };
         hosts.iter().find(|known| known.authority.is(host))
     }
 
@@ -163,7 +185,12 @@ mod tests {
             "https://authn.example:8443/auth/callback",
             "http://app.localhost:8000/auth/callback",
         ];
-        Hosts::new(&uris.map(str::to_owned), Some("https://bff.example/auth/callback"), dynamic).unwrap()
+        Hosts::new(
+            &uris.map(str::to_owned),
+            Some("https://bff.example/auth/callback"),
+            dynamic,
+        )
+        .unwrap()
     }
 
     fn found(host: &str) -> Option<String> {
@@ -172,11 +199,26 @@ mod tests {
 
     #[test]
     fn the_browsers_host_selects_a_registered_uri_as_it_stands() {
-        assert_eq!(found("automate.example").as_deref(), Some("https://automate.example/auth/callback"));
-        assert_eq!(found("AUTOMATE.example:443").as_deref(), Some("https://automate.example/auth/callback"));
-        assert_eq!(found("authn.example:8443").as_deref(), Some("https://authn.example:8443/auth/callback"));
-        assert_eq!(found("app.localhost:8000").as_deref(), Some("http://app.localhost:8000/auth/callback"));
-        assert_eq!(found("bff.example").as_deref(), Some("https://bff.example/auth/callback"));
+        assert_eq!(
+            found("automate.example").as_deref(),
+            Some("https://automate.example/auth/callback")
+        );
+        assert_eq!(
+            found("AUTOMATE.example:443").as_deref(),
+            Some("https://automate.example/auth/callback")
+        );
+        assert_eq!(
+            found("authn.example:8443").as_deref(),
+            Some("https://authn.example:8443/auth/callback")
+        );
+        assert_eq!(
+            found("app.localhost:8000").as_deref(),
+            Some("http://app.localhost:8000/auth/callback")
+        );
+        assert_eq!(
+            found("bff.example").as_deref(),
+            Some("https://bff.example/auth/callback")
+        );
     }
 
     #[test]
@@ -201,7 +243,10 @@ mod tests {
     fn without_dynamic_callbacks_only_the_fallback_is_used() {
         assert!(hosts(false).find("automate.example").is_none());
         assert!(hosts(false).find("bff.example").is_some());
-        assert_eq!(hosts(false).fallback().redirect_uri(), "https://bff.example/auth/callback");
+        assert_eq!(
+            hosts(false).fallback().redirect_uri(),
+            "https://bff.example/auth/callback"
+        );
     }
 
     #[test]

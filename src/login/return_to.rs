@@ -46,7 +46,10 @@ impl AllowedTargets {
         if target.len() > MAX_LENGTH {
             return Err(ReturnToError::TooLong);
         }
-        if target.bytes().any(|byte| !byte.is_ascii_graphic() || byte == b'\\') {
+        if target
+            .bytes()
+            .any(|byte| !byte.is_ascii_graphic() || byte == b'\\')
+        {
             return Err(ReturnToError::Malformed);
         }
         let absolute = target.starts_with("https://") || target.starts_with("http://");
@@ -88,7 +91,12 @@ mod tests {
 
     fn targets() -> AllowedTargets {
         let allowed = ["https://automate.example", "https://spa.example:8443"];
-        AllowedTargets::new(allowed.iter().map(|origin| Url::parse(origin).unwrap().origin()).collect())
+        AllowedTargets::new(
+            allowed
+                .iter()
+                .map(|origin| Url::parse(origin).unwrap().origin())
+                .collect(),
+        )
     }
 
     fn resolve(target: &str) -> Result<String, ReturnToError> {
@@ -98,11 +106,26 @@ mod tests {
     #[test]
     fn paths_and_listed_origins_are_allowed() {
         assert_eq!(resolve("/").unwrap(), "https://automate.example/");
-        assert_eq!(resolve("/a/b?c=d#e").unwrap(), "https://automate.example/a/b?c=d#e");
-        assert_eq!(resolve("/a?u=https://x@y//z").unwrap(), "https://automate.example/a?u=https://x@y//z");
-        assert_eq!(resolve("https://automate.example/a").unwrap(), "https://automate.example/a");
-        assert_eq!(resolve("https://spa.example:8443/x").unwrap(), "https://spa.example:8443/x");
-        assert_eq!(resolve("/.//evil.example").unwrap(), "https://automate.example//evil.example");
+        assert_eq!(
+            resolve("/a/b?c=d#e").unwrap(),
+            "https://automate.example/a/b?c=d#e"
+        );
+        assert_eq!(
+            resolve("/a?u=https://x@y//z").unwrap(),
+            "https://automate.example/a?u=https://x@y//z"
+        );
+        assert_eq!(
+            resolve("https://automate.example/a").unwrap(),
+            "https://automate.example/a"
+        );
+        assert_eq!(
+            resolve("https://spa.example:8443/x").unwrap(),
+            "https://spa.example:8443/x"
+        );
+        assert_eq!(
+            resolve("/.//evil.example").unwrap(),
+            "https://automate.example//evil.example"
+        );
     }
 
     #[test]
@@ -142,7 +165,10 @@ mod tests {
         ] {
             assert!(resolve(target).is_err(), "{target:?} gave {:?}", resolve(target));
         }
-        assert_eq!(resolve(&format!("/{}", "a".repeat(MAX_LENGTH))), Err(ReturnToError::TooLong));
+        assert_eq!(
+            resolve(&format!("/{}", "a".repeat(MAX_LENGTH))),
+            Err(ReturnToError::TooLong)
+        );
     }
 
     proptest! {

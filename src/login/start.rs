@@ -2,12 +2,7 @@
 
 use url::Url;
 
-use super::{
-    Login,
-    attempt::Attempt,
-    hosts::LoginHost,
-    return_to::ReturnToError,
-};
+use super::{Login, attempt::Attempt, hosts::LoginHost, return_to::ReturnToError};
 use crate::{
     oidc::{AuthorizationRequest, CallError, Pkce},
     random::RandomExt as _,
@@ -77,7 +72,10 @@ impl Login {
             ("ui_locales", &query.ui_locales),
             ("acr_values", &query.acr_values),
         ] {
-            if value.as_ref().is_some_and(|value| value.len() > MAX_HINT_LENGTH || value.chars().any(char::is_control)) {
+            if value
+                .as_ref()
+                .is_some_and(|value| value.len() > MAX_HINT_LENGTH || value.chars().any(char::is_control))
+            {
                 return Err(StartError::Parameter(name));
             }
         }

@@ -236,7 +236,10 @@ impl CallError {
     pub const fn is_outage(&self) -> bool {
         matches!(
             self,
-            Self::Transport { .. } | Self::Unavailable { .. } | Self::Unexpected { .. } | Self::InvalidClient(_)
+            Self::Transport { .. }
+                | Self::Unavailable { .. }
+                | Self::Unexpected { .. }
+                | Self::InvalidClient(_)
         )
     }
 

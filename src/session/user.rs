@@ -6,8 +6,23 @@ use crate::jose::Claims;
 
 /// Claims that speak of the token or of the login, not of the person.
 const PROTOCOL_CLAIMS: [&str; 17] = [
-    "iss", "aud", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash", "s_hash", "azp", "auth_time", "sid", "acr",
-    "amr", "typ", "events",
+    "iss",
+    "aud",
+    "exp",
+    "iat",
+    "nbf",
+    "jti",
+    "nonce",
+    "at_hash",
+    "c_hash",
+    "s_hash",
+    "azp",
+    "auth_time",
+    "sid",
+    "acr",
+    "amr",
+    "typ",
+    "events",
 ];
 
 /// A claim larger than this, as JSON, is left out, in bytes.
@@ -23,7 +38,10 @@ pub fn user_claims(id_token: Option<&Claims>, user_info: Option<&Claims>) -> Cla
     let mut user = Claims::new();
     let mut size = 0;
     let sources = [user_info, id_token];
-    let subject = sources.iter().flatten().find_map(|claims| claims.get_key_value("sub"));
+    let subject = sources
+        .iter()
+        .flatten()
+        .find_map(|claims| claims.get_key_value("sub"));
     let others = sources.into_iter().flatten().flatten();
     for (name, value) in subject.into_iter().chain(others) {
         if PROTOCOL_CLAIMS.contains(&name.as_str()) || user.contains_key(name) {
@@ -34,7 +52,10 @@ pub fn user_claims(id_token: Option<&Claims>, user_info: Option<&Claims>) -> Cla
             size += weight;
             user.insert(name.clone(), value.clone());
         } else {
-            tracing::debug!(claim = name.get(..64).unwrap_or_default(), "a claim is too large and was left out");
+            tracing::debug!(
+                claim = name.get(..64).unwrap_or_default(),
+                "a claim is too large and was left out"
+            );
         }
     }
     user
@@ -68,7 +89,9 @@ mod tests {
 
     #[test]
     fn immoderate_claims_are_left_out_and_the_subject_stays() {
-        let mut many: Claims = (0..100).map(|n| (format!("a{n}"), json!("x".repeat(1_000)))).collect();
+        let mut many: Claims = (0..100)
+            .map(|n| (format!("a{n}"), json!("x".repeat(1_000))))
+            .collect();
         many.insert("aaa".to_owned(), json!("x".repeat(5_000)));
         many.insert("sub".to_owned(), json!("ada"));
         let user = user_claims(Some(&many), None);

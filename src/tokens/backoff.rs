@@ -17,9 +17,18 @@ const EXPIRED: Duration = Duration::from_secs(10);
 
 /// The pause before the next attempt: a quarter of the time that the access token still has, so that there are many
 /// attempts before it expires and none of them hurries; at least what the IdP asks for; spread by up to a quarter.
-pub(super) fn pause(tokens: &Tokens, now: Timestamp, asked: Option<Duration>, random: &dyn Random) -> Duration {
+pub(super) fn pause(
+    tokens: &Tokens,
+    now: Timestamp,
+    asked: Option<Duration>,
+    random: &dyn Random,
+) -> Duration {
     let left = tokens.access_expires_at.duration_since(now);
-    let own = if left.is_zero() { EXPIRED } else { (left / 4).clamp(SHORTEST, LONGEST) };
+    let own = if left.is_zero() {
+        EXPIRED
+    } else {
+        (left / 4).clamp(SHORTEST, LONGEST)
+    };
     let pause = own.max(asked.unwrap_or_default().min(LONGEST));
     pause.mul_f64(random.fraction().mul_add(0.25, 1.0))
 }
@@ -48,7 +57,10 @@ mod tests {
     fn there_are_several_attempts_before_the_token_expires() {
         for left in [20, 60, 100, 200] {
             let pause = pause_with(left, None).as_secs_f64();
-            assert!(pause >= 2.0 && pause * 3.0 < f64::from(u32::try_from(left).unwrap()), "{left}: {pause}");
+            assert!(
+                pause >= 2.0 && pause * 3.0 < f64::from(u32::try_from(left).unwrap()),
+                "{left}: {pause}"
+            );
         }
         assert!(pause_with(3_600, None) <= Duration::from_secs(75));
         assert!(pause_with(0, None) >= EXPIRED);

@@ -54,7 +54,9 @@ impl Breaker {
     pub(super) fn failure(&self, now: Timestamp) -> bool {
         let mut state = self.state.lock();
         state.failures = state.failures.saturating_add(1);
-        let Some(trials) = state.failures.checked_sub(FAILURES) else { return false };
+        let Some(trials) = state.failures.checked_sub(FAILURES) else {
+            return false;
+        };
         let pause = FIRST_PAUSE.saturating_mul(1 << trials.min(4)).min(LONGEST_PAUSE);
         state.closed_until = Some(now.saturating_add(pause));
         trials == 0

@@ -71,7 +71,11 @@ const AFTER_A_CRASH: Duration = Duration::from_secs(5);
 impl Flights {
     pub(super) fn new(clock: SharedClock) -> Self {
         Self {
-            shared: Arc::new(Shared { entries: Mutex::new(HashMap::new()), tasks: TaskTracker::new(), clock }),
+            shared: Arc::new(Shared {
+                entries: Mutex::new(HashMap::new()),
+                tasks: TaskTracker::new(),
+                clock,
+            }),
         }
     }
 
@@ -94,7 +98,11 @@ impl Flights {
         entries.insert(key, Entry::Flying(receiver.clone()));
         drop(entries);
 
-        let mut landing = Landing { shared: Arc::clone(&self.shared), key, cooling: None };
+        let mut landing = Landing {
+            shared: Arc::clone(&self.shared),
+            key,
+            cooling: None,
+        };
         let refresh = refresh();
         self.shared.tasks.spawn(async move {
             let outcome = refresh.await;
@@ -147,11 +155,21 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
-    use crate::{clock::ManualClock, random::SystemRandom, session::SessionId};
+    use crate::{
+        clock::ManualClock,
+        random::{RandomExt as _, SystemRandom},
+        session::SessionId,
+    };
 
     fn setup() -> (Flights, ManualClock, SessionKey) {
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_000));
-        (Flights::new(Arc::new(clock.clone())), clock, SessionId::generate(&SystemRandom).key())
+        (
+            Flights::new(Arc::new(clock.clone())),
+            clock,
+            SessionId::parse(SystemRandom.base64url::<32>().as_bytes())
+                .unwrap()
+                .key(),
+        )
     }
 
     #[tokio::test]
@@ -185,7 +203,9 @@ mod tests {
             Outcome::Refreshed
         });
         drop(first);
-        let second = flights.join(key, || async { unreachable!("the first flight is still under way") });
+        let second = flights.join(key, || async {
+            unreachable!("the first flight is still under way")
+        });
         gate.notify_one();
         assert_eq!(second.outcome().await, Outcome::Refreshed);
     }

@@ -58,7 +58,9 @@ impl Tokens {
         let flight = self.inner.flights.join(key, || {
             let lease = lease.take();
             async move {
-                let Some(lease) = lease else { return Outcome::Kept(LOOK_AGAIN) };
+                let Some(lease) = lease else {
+                    return Outcome::Kept(LOOK_AGAIN);
+                };
                 match inner.store.get(&key).await {
                     Ok(Some(stored)) => inner.under(lease, stored.session.tokens.access_obtained_at).await,
                     Ok(None) => Outcome::Ended,
@@ -79,7 +81,9 @@ impl Inner {
     /// Waits until the session can be claimed, or somebody else has refreshed it.
     async fn turn(&self, key: &SessionKey, generation: Generation) -> Result<Turn, StoreError> {
         loop {
-            let Some(stored) = self.store.get(key).await? else { return Ok(Turn::Over(Outcome::Ended)) };
+            let Some(stored) = self.store.get(key).await? else {
+                return Ok(Turn::Over(Outcome::Ended));
+            };
             if stored.session.tokens.access_obtained_at != generation {
                 return Ok(Turn::Over(Outcome::Refreshed));
             }
@@ -114,7 +118,9 @@ impl Inner {
     }
 
     async fn refresh(&self, key: &SessionKey, generation: Generation) -> Outcome {
-        let Ok(_permit) = self.permits.acquire().await else { return Outcome::Kept(LOOK_AGAIN) };
+        let Ok(_permit) = self.permits.acquire().await else {
+            return Outcome::Kept(LOOK_AGAIN);
+        };
         match self.try_refresh(key, generation).await {
             Ok(outcome) => outcome,
             Err(Stop::Gone) => Outcome::Ended,
@@ -137,7 +143,9 @@ impl Inner {
         }
         // Recorded before the request is sent: if its answer gets lost, a later `invalid_grant` can be explained.
         let was_uncertain = tokens.uncertain;
-        let stored = self.change(key, stored, |session| session.tokens.uncertain = true).await?;
+        let stored = self
+            .change(key, stored, |session| session.tokens.uncertain = true)
+            .await?;
 
         match self.relying_party.refresh(&refresh_token).await {
             Ok(response) => {
@@ -146,12 +154,19 @@ impl Inner {
             }
             Err(error) if error.ends_session() => {
                 self.breaker.success();
-                let reason = if was_uncertain { "answer_lost" } else { "invalid_grant" };
+                let reason = if was_uncertain {
+                    "answer_lost"
+                } else {
+                    "invalid_grant"
+                };
                 self.end(key, reason, &error).await
             }
             Err(error) => {
                 if !error.outcome_unknown() {
-                    self.change(key, stored.clone(), |session| session.tokens.uncertain = was_uncertain).await?;
+                    self.change(key, stored.clone(), |session| {
+                        session.tokens.uncertain = was_uncertain
+                    })
+                    .await?;
                 }
                 self.failed(key, &stored.session, &error).await
             }
@@ -160,14 +175,22 @@ impl Inner {
 
     /// Takes a token response: the rotated refresh token is stored before anything else is looked at, the access token
     /// serves only after a refreshed ID token, if there is one, has passed (OpenID Connect Core 1.0 section 12.2).
-    async fn accept(&self, key: &SessionKey, stored: Stored, response: TokenResponse) -> Result<Outcome, Stop> {
+    async fn accept(
+        &self,
+        key: &SessionKey,
+        stored: Stored,
+        response: TokenResponse,
+    ) -> Result<Outcome, Stop> {
         let rotated = response.refresh_token.clone();
-        let stored = match self.change(key, stored, |session| {
-            session.tokens.uncertain = false;
-            if rotated.is_some() {
-                session.tokens.pending.clone_from(&rotated);
-            }
-        }).await {
+        let stored = match self
+            .change(key, stored, |session| {
+                session.tokens.uncertain = false;
+                if rotated.is_some() {
+                    session.tokens.pending.clone_from(&rotated);
+                }
+            })
+            .await
+        {
             Err(Stop::Gone) => return Ok(self.arrived_too_late(&response).await),
             other => other?,
         };
@@ -185,13 +208,18 @@ impl Inner {
                         return self.keep(key, previous, None).await;
                     }
                     Err(error) => {
-                        self.relying_party.revoke_grant(response.refresh_token.as_ref(), &response.access_token).await;
+                        self.relying_party
+                            .revoke_grant(response.refresh_token.as_ref(), &response.access_token)
+                            .await;
                         return self.end(key, "id_token", &error).await;
                     }
                 }
             }
         };
-        let user_info = self.relying_party.user_info(&response.access_token, &previous.subject).await;
+        let user_info = self
+            .relying_party
+            .user_info(&response.access_token, &previous.subject)
+            .await;
         let user_info = match user_info {
             Ok(claims) => claims,
             Err(error) => {
@@ -201,25 +229,30 @@ impl Inner {
         };
 
         let now = self.clock.now();
-        let changed = self.change(key, stored, |session| {
-            let tokens = &mut session.tokens;
-            if let Some(refresh) = tokens.pending.take() {
-                tokens.refresh = Some(refresh);
-            }
-            tokens.access = response.access_token.clone();
-            tokens.access_obtained_at = now;
-            tokens.access_expires_at = now.saturating_add(response.expires_in);
-            if let Some(scope) = &response.scope {
-                tokens.scope.clone_from(scope);
-            }
-            if let Some(token) = &response.id_token {
-                tokens.id_token = token.clone();
-            }
-            // A role that was taken away at the IdP must not live on here.
-            if id_token.is_some() || user_info.is_some() {
-                session.user = user_claims(id_token.as_ref().map(|verified| &verified.all), user_info.as_ref());
-            }
-        }).await;
+        let changed = self
+            .change(key, stored, |session| {
+                let tokens = &mut session.tokens;
+                if let Some(refresh) = tokens.pending.take() {
+                    tokens.refresh = Some(refresh);
+                }
+                tokens.access = response.access_token.clone();
+                tokens.access_obtained_at = now;
+                tokens.access_expires_at = now.saturating_add(response.expires_in);
+                if let Some(scope) = &response.scope {
+                    tokens.scope.clone_from(scope);
+                }
+                if let Some(token) = &response.id_token {
+                    tokens.id_token = token.clone();
+                }
+                // A role that was taken away at the IdP must not live on here.
+                if id_token.is_some() || user_info.is_some() {
+                    session.user = user_claims(
+                        id_token.as_ref().map(|verified| &verified.all),
+                        user_info.as_ref(),
+                    );
+                }
+            })
+            .await;
         match changed {
             Err(Stop::Gone) => Ok(self.arrived_too_late(&response).await),
             other => {
@@ -232,7 +265,9 @@ impl Inner {
 
     /// Tokens for a session that ended meanwhile: it stays ended, and they are revoked.
     async fn arrived_too_late(&self, response: &TokenResponse) -> Outcome {
-        self.relying_party.revoke_grant(response.refresh_token.as_ref(), &response.access_token).await;
+        self.relying_party
+            .revoke_grant(response.refresh_token.as_ref(), &response.access_token)
+            .await;
         Outcome::Ended
     }
 
@@ -247,10 +282,17 @@ impl Inner {
     }
 
     /// Leaves the session as it is and says when to try again.
-    async fn keep(&self, key: &SessionKey, session: &Session, asked: Option<Duration>) -> Result<Outcome, Stop> {
+    async fn keep(
+        &self,
+        key: &SessionKey,
+        session: &Session,
+        asked: Option<Duration>,
+    ) -> Result<Outcome, Stop> {
         let now = self.clock.now();
         let pause = backoff::pause(&session.tokens, now, asked, &*self.random);
-        self.store.reschedule(key, Some(now.saturating_add(pause))).await?;
+        self.store
+            .reschedule(key, Some(now.saturating_add(pause)))
+            .await?;
         Ok(Outcome::Kept(pause))
     }
 
@@ -258,7 +300,7 @@ impl Inner {
         &self,
         key: &SessionKey,
         reason: &'static str,
-        error: &(dyn std::error::Error + 'static),
+        error: &(dyn std::error::Error + Send + Sync + 'static),
     ) -> Result<Outcome, Stop> {
         if let Some(session) = self.store.remove(key).await? {
             tracing::info!(session = %self.reference(key), reason, error, "the session has ended");
@@ -281,8 +323,18 @@ impl Inner {
             change(&mut session);
             let session = Arc::new(session);
             let due = session.tokens.due_at(self.options.threshold);
-            match self.store.replace(key, stored.version, Arc::clone(&session), due).await {
-                Ok(version) => return Ok(Stored { session, version, ..stored }),
+            match self
+                .store
+                .replace(key, stored.version, Arc::clone(&session), due)
+                .await
+            {
+                Ok(version) => {
+                    return Ok(Stored {
+                        session,
+                        version,
+                        ..stored
+                    });
+                }
                 Err(ReplaceError::Gone) => return Err(Stop::Gone),
                 Err(ReplaceError::Conflict) => stored = self.store.get(key).await?.ok_or(Stop::Gone)?,
                 Err(ReplaceError::Store(error)) => return Err(Stop::Store(error)),

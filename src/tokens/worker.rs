@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::Tokens;
 
 /// How often sessions beyond their limits are looked for.
-const SWEEP_EVERY: Duration = Duration::from_secs(30);
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// How many sessions one sweep takes at a time.
 const SWEEP_BATCH: usize = 256;
@@ -16,7 +16,10 @@ const SWEEP_BATCH: usize = 256;
 impl Tokens {
     /// Renews and sweeps until `shutdown`; returns when the refreshes under way have ended.
     pub async fn run(&self, shutdown: CancellationToken) {
-        tokio::join!(self.renew_what_is_due(&shutdown), self.sweep_what_is_over(&shutdown));
+        tokio::join!(
+            self.renew_what_is_due(&shutdown),
+            self.sweep_what_is_over(&shutdown)
+        );
         self.drain().await;
     }
 
