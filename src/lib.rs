@@ -10,7 +10,7 @@
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`health`], [`telemetry`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`private_file`], [`health`], [`telemetry`] |
 
 pub mod clock;
 pub mod gateway;
@@ -20,6 +20,7 @@ pub mod keys;
 pub mod login;
 pub mod oidc;
 pub mod outbound;
+pub mod private_file;
 pub mod random;
 pub mod seal;
 pub mod secret;
