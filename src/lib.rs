@@ -4,11 +4,13 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
+//! | 7 | [`config`] |
 //! | 2 | [`keys`] |
 //! | 1 | [`jose`], [`seal`] |
 //! | 0 | [`clock`], [`random`], [`secret`], [`health`] |
 
 pub mod clock;
+pub mod config;
 pub mod health;
 pub mod jose;
 pub mod keys;
