@@ -4,6 +4,7 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
+//! | 7 | [`config`] |
 //! | 6 | [`web`] |
 //! | 5 | [`gateway`] |
 //! | 4 | [`login`], [`tokens`] |
@@ -13,6 +14,7 @@
 //! | 0 | [`clock`], [`random`], [`secret`], [`private_file`], [`health`], [`telemetry`] |
 
 pub mod clock;
+pub mod config;
 pub mod gateway;
 pub mod health;
 pub mod jose;
