@@ -4,15 +4,20 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
+//! | 6 | [`web`] |
+//! | 5 | [`gateway`] |
+//! | 4 | [`login`], [`tokens`] |
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
 //! | 0 | [`clock`], [`random`], [`secret`], [`health`], [`telemetry`] |
 
 pub mod clock;
+pub mod gateway;
 pub mod health;
 pub mod jose;
 pub mod keys;
+pub mod login;
 pub mod oidc;
 pub mod outbound;
 pub mod random;
@@ -20,3 +25,5 @@ pub mod seal;
 pub mod secret;
 pub mod session;
 pub mod telemetry;
+pub mod tokens;
+pub mod web;
