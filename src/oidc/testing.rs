@@ -19,8 +19,8 @@ use serde_json::{Map, Value, json};
 use url::{Url, form_urlencoded};
 
 use super::{
-    Client, ClientAuthentication, ClientSlot, EndpointOverrides, HttpPolicy, Options, ProviderOptions,
-    RelyingParty,
+    AuthorizationRequest, Client, ClientAuthentication, ClientSlot, EndpointOverrides, HttpPolicy, Options,
+    ProviderOptions, RelyingParty,
 };
 use crate::{
     clock::{Clock as _, ManualClock, Timestamp},
@@ -70,6 +70,21 @@ pub(super) fn signing_key(kid: &str) -> SigningKey {
     crate::jose::install_crypto();
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     SigningKey::new(KeyPair::P256(pair), Some(kid.to_owned())).unwrap()
+}
+
+pub(super) fn authorization_request() -> AuthorizationRequest {
+    AuthorizationRequest {
+        scope: "openid profile".to_owned(),
+        state: "state-1".to_owned(),
+        nonce: "nonce-1".to_owned(),
+        redirect_uri: "https://app.example/auth/callback".to_owned(),
+        code_challenge: "challenge-1".to_owned(),
+        prompt: Some("consent".to_owned()),
+        login_hint: Some("alice & bob+c@example.org".to_owned()),
+        ui_locales: None,
+        acr_values: Some(String::new()),
+        max_age: Some(0),
+    }
 }
 
 /// Keys as the server has them, from a folder that exists only while they are read.
