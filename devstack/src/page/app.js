@@ -36,6 +36,18 @@ const FRIENDLY = {
   504: ["The API took too long", "Try again in a few seconds."],
 };
 
+/** The server's own endpoints depend on no API. */
+const FRIENDLY_OWN = {
+  502: ["The identity provider does not answer", "Try again in a few seconds."],
+  503: ["The server is not available at the moment", "Try again in a few seconds."],
+  504: ["The identity provider took too long", "Try again in a few seconds."],
+};
+
+function friendly(path, status, body) {
+  const own = path.startsWith("/auth/") ? FRIENDLY_OWN[status] : undefined;
+  return own ?? FRIENDLY[status] ?? [body?.title ?? `The server answered ${status}`, body?.detail ?? ""];
+}
+
 async function request(path, options = {}) {
   let response;
   try {
@@ -46,7 +58,7 @@ async function request(path, options = {}) {
       headers: { Accept: "application/json", ...options.headers },
     });
   } catch {
-    throw new Refusal("The server does not answer", "It may be restarting. The page tries again by itself.");
+    throw new Refusal("The server does not answer", "It may be restarting.");
   }
   const date = Date.parse(response.headers.get("Date") ?? "");
   if (!Number.isNaN(date) && Math.abs(date - Date.now()) > 5000) skew = date - Date.now();
@@ -58,10 +70,7 @@ async function request(path, options = {}) {
     body = null;
   }
   if (!response.ok) {
-    const [title, detail] = FRIENDLY[response.status] ?? [
-      body?.title ?? `The server answered ${response.status}`,
-      body?.detail ?? "",
-    ];
+    const [title, detail] = friendly(path, response.status, body);
     const refusal = new Refusal(title, detail, body);
     refusal.status = response.status;
     refusal.correlation = response.headers.get("X-Correlation-ID");
@@ -89,7 +98,8 @@ function time(value) {
 }
 
 function clockTime(at) {
-  return at === null ? "–" : new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const form = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+  return at === null ? "–" : new Date(at).toLocaleTimeString([], form);
 }
 
 function ago(at) {
@@ -192,10 +202,10 @@ async function poll(first = false) {
     show();
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    notice(`${error.message}. ${error.detail}`, { warn: true });
+    notice(`${error.message}. The page tries again by itself.`, { warn: true });
     if (session === null) {
       $("headline").textContent = "The server is not ready.";
-      $("subline").textContent = "This page goes on by itself as soon as it is.";
+      $("subline").textContent = "Nothing is lost. This page goes on as soon as it is.";
     }
   }
   polling = setTimeout(poll, POLL_EVERY);
