@@ -531,10 +531,11 @@ routes: [ {{ id: api, path: /api/*, target_service: api }} ]"
 }
 
 #[test]
-fn a_shortage_of_our_own_is_not_blamed_on_the_service() {
+fn a_cause_decides_what_a_failure_is() {
     for (number, expected) in [
         (24, GatewayError::ServiceUnavailable),
         (99, GatewayError::ServiceUnavailable),
+        (110, GatewayError::GatewayTimeout),
         (111, GatewayError::BadGateway),
     ] {
         assert_eq!(report("api", &io::Error::from_raw_os_error(number)), expected);
