@@ -208,8 +208,13 @@ fn report(service: &str, error: &(dyn Error + 'static)) -> GatewayError {
             };
             break;
         }
-        if error.downcast_ref::<io::Error>().is_some_and(is_our_own_shortage) {
-            decided = GatewayError::ServiceUnavailable;
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            if is_our_own_shortage(error) {
+                decided = GatewayError::ServiceUnavailable;
+            } else if error.kind() == io::ErrorKind::TimedOut {
+                // No connection in time.
+                decided = GatewayError::GatewayTimeout;
+            }
         }
         cause = error.source();
     }

@@ -2,7 +2,8 @@
 //!
 //! Towards an API: nothing that is about one connection (RFC 9110 section 7.6.1), nothing by which a client could say
 //! who it is or where it came from, and then what the gateway itself says. Towards the browser: nothing that is about
-//! one connection, and no cookie that the caller claims for itself. Both work in place on the map that arrived.
+//! one connection, no cookie that the caller claims for itself, and nothing that lets a shared cache keep what belongs
+//! to a session. Both work in place on the map that arrived.
 
 use std::net::IpAddr;
 
@@ -96,42 +97,42 @@ pub(super) fn prepare_response(
         }
     }
     if auth == Auth::Session {
-        keep_from_shared_caches(headers);
+        keep_private(headers);
     }
 }
 
-/// Makes an answer one that no cache stores, whatever it said before: for answers that carry a cookie or session data
-/// of the server itself.
-pub fn forbid_storing(headers: &mut HeaderMap) {
+/// Leaves an answer to one person's session to that person's browser: caches before us see only a cookie, which they
+/// do not know to have decided it, where the API saw `Authorization` (RFC 9111 section 3.5). What else the API says
+/// about storing stands.
+fn keep_private(headers: &mut HeaderMap) {
     // Caches of one kind listen to a field of their own before `Cache-Control` (RFC 9213).
     remove_where(headers, |name| {
         let name = name.as_str();
-        matches!(
-            name,
-            "expires" | "pragma" | "age" | "surrogate-control" | "x-accel-expires"
-        ) || name.ends_with("cache-control")
+        name.ends_with("-cache-control") || matches!(name, "surrogate-control" | "x-accel-expires")
     });
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-}
-
-/// RFC 9111 section 3.5 for caches before us: they see a cookie where the API saw `Authorization`, so they would
-/// store what they must not. An API that names the answer public has decided for itself.
-fn keep_from_shared_caches(headers: &mut HeaderMap) {
-    const DECIDED: [&str; 5] = ["public", "private", "no-store", "s-maxage", "must-revalidate"];
-    let decided = headers
-        .get_all(header::CACHE_CONTROL)
+    let Entry::Occupied(mut entry) = headers.entry(header::CACHE_CONTROL) else {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+        return;
+    };
+    let mut kept = b"private".to_vec();
+    for directive in entry
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|directive| {
-            let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
-            let name = name.trim_ascii();
-            DECIDED
-                .iter()
-                .any(|decided| name.eq_ignore_ascii_case(decided.as_bytes()))
-        });
-    if !decided {
-        headers.append(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+        .map(<[u8]>::trim_ascii)
+    {
+        let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let name = name.trim_ascii();
+        let dropped = ["", "public", "s-maxage", "private"]
+            .iter()
+            .any(|dropped| name.eq_ignore_ascii_case(dropped.as_bytes()));
+        if !dropped {
+            kept.extend_from_slice(b", ");
+            kept.extend_from_slice(directive);
+        }
     }
+    // Made of pieces of a valid value.
+    let kept = HeaderValue::try_from(kept).unwrap_or(HeaderValue::from_static("no-store"));
+    entry.insert(kept);
 }
 
 /// Removes what `Connection` names, and `Connection` itself.
