@@ -63,7 +63,11 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let exit = if error.use_stderr() { Exit::Configuration } else { Exit::Success };
+            let exit = if error.use_stderr() {
+                Exit::Configuration
+            } else {
+                Exit::Success
+            };
             let _ = error.print();
             return exit.into();
         }

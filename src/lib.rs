@@ -4,16 +4,19 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
-//! | 7 | [`config`] |
+//! | 8 | [`commands`] |
+//! | 7 | [`app`], [`config`] |
 //! | 6 | [`web`] |
 //! | 5 | [`gateway`] |
-//! | 4 | [`login`], [`tokens`] |
+//! | 4 | [`login`], [`tokens`], [`registration`] |
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
 //! | 0 | [`clock`], [`random`], [`secret`], [`private_file`], [`health`], [`telemetry`] |
 
+pub mod app;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod gateway;
 pub mod health;
@@ -24,6 +27,7 @@ pub mod oidc;
 pub mod outbound;
 pub mod private_file;
 pub mod random;
+pub mod registration;
 pub mod seal;
 pub mod secret;
 pub mod session;
