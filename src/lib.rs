@@ -11,5 +11,6 @@ pub mod clock;
 pub mod health;
 pub mod jose;
 pub mod random;
+pub mod registration;
 pub mod seal;
 pub mod secret;
