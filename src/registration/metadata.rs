@@ -55,9 +55,14 @@ pub struct WantedMetadata {
 // === impl WantedMetadata ===
 
 impl WantedMetadata {
-    /// The metadata that `options` ask for; `algorithm` counts only for `private_key_jwt`.
+    /// The metadata that `options` ask for; `algorithm` counts only for `private_key_jwt`, `public_jwks` only where the
+    /// keys are registered inline.
     #[must_use]
-    pub fn new(options: &Options, algorithm: Option<Algorithm>) -> Self {
+    pub fn new(
+        options: &Options,
+        algorithm: Option<Algorithm>,
+        public_jwks: impl FnOnce() -> Value,
+    ) -> Self {
         let mut fields = Map::new();
         let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
         put("redirect_uris", json!(options.redirect_uris));
@@ -76,7 +81,7 @@ impl WantedMetadata {
         }
         match &options.jwks {
             Jwks::Uri(uri) => put("jwks_uri", json!(uri)),
-            Jwks::Inline(jwks) => put("jwks", jwks.clone()),
+            Jwks::Inline => put("jwks", public_jwks()),
         };
         if let Some(profile) = &options.client_profile {
             put("client_profile", json!(profile));
@@ -234,31 +239,17 @@ fn logged_out_uris(redirect_uris: &[String]) -> Vec<String> {
     uris
 }
 
-/// The algorithm to register for client assertions. A configured one is taken; else the one that was asked for last
-/// time stays while it still fits, so that nothing changes by itself; else the key's first one that the IdP names, and
-/// for RSA RS256 where the IdP names none (the default of OpenID Connect Discovery section 3).
-#[must_use]
-pub fn negotiate_algorithm(
-    configured: Option<Algorithm>,
+/// The algorithm that was registered last time, told by its digest, while key and IdP still do it: without a word from
+/// the operator it changes only with one of them.
+pub(super) fn sent_algorithm(
+    sent: &Digests,
     of_key: &[Algorithm],
-    supported: &[String],
-    sent_before: Option<&str>,
+    supported: Option<&[String]>,
 ) -> Option<Algorithm> {
-    if configured.is_some() {
-        return configured;
-    }
-    let named = |algorithm: Algorithm| supported.iter().any(|name| name == algorithm.name());
-    let fits = |algorithm: Algorithm| supported.is_empty() || named(algorithm);
-    let sent = of_key.iter().copied().find(|algorithm| {
-        sent_before == Some(field_digest(SIGNING_ALG, &json!(algorithm.name())).as_str()) && fits(*algorithm)
-    });
-    sent.or_else(|| {
-        if supported.is_empty() {
-            // PS256 comes first for an RSA key, but only an IdP that names it is known to take it.
-            of_key.last().copied()
-        } else {
-            of_key.iter().copied().find(|algorithm| named(*algorithm))
-        }
+    let sent = sent.get(SIGNING_ALG)?;
+    of_key.iter().copied().find(|algorithm| {
+        *sent == field_digest(SIGNING_ALG, &json!(algorithm.name()))
+            && supported.is_none_or(|names| names.iter().any(|name| name == algorithm.name()))
     })
 }
 

@@ -2,9 +2,6 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
-use url::Url;
-
 use crate::{jose::Algorithm, secret::Secret};
 
 /// Everything that [`Registration`](super::Registration) is told by the configuration.
@@ -24,8 +21,6 @@ pub struct Options {
     pub auth_method: AuthMethod,
     /// The configured signing algorithm; without one it is negotiated.
     pub signing_algorithm: Option<Algorithm>,
-    /// What the signing key can do, the one to prefer first.
-    pub key_algorithms: &'static [Algorithm],
     /// How the IdP gets our public keys.
     pub jwks: Jwks,
     /// Register anew, once for each fresh initial access token.
@@ -34,8 +29,6 @@ pub struct Options {
     pub initial_access_token: Option<Secret>,
     /// Lets us mint an initial access token where one is needed.
     pub admin_token: Option<Secret>,
-    /// Origin of the IdP as this process reaches it; the admin API lives there.
-    pub idp_origin: Url,
     /// Where the credentials file is.
     pub credentials: PathBuf,
     /// Make no call; live on what is stored or configured.
@@ -62,8 +55,8 @@ pub enum AuthMethod {
 pub enum Jwks {
     /// It fetches them, so that keys rotate without an update.
     Uri(String),
-    /// The JWK Set itself is registered.
-    Inline(Value),
+    /// The JWK Set itself is registered; a changed one needs an update.
+    Inline,
 }
 
 // === impl AuthMethod ===

@@ -4,8 +4,12 @@ use serde_json::json;
 use super::*;
 use crate::{jose::Algorithm, registration::tests::options};
 
+fn jwks() -> Value {
+    json!({"keys": []})
+}
+
 fn wanted() -> WantedMetadata {
-    WantedMetadata::new(&options(), Some(Algorithm::PS256))
+    WantedMetadata::new(&options(), Some(Algorithm::PS256), jwks)
 }
 
 /// What an IdP returns that took everything as it was.
@@ -60,7 +64,7 @@ fn a_field_that_is_not_returned_counts_as_what_was_sent() {
 
     let mut options = options();
     options.client_profile = Some("other".to_owned());
-    let wanted = WantedMetadata::new(&options, Some(Algorithm::PS256));
+    let wanted = WantedMetadata::new(&options, Some(Algorithm::PS256), jwks);
     let changes = compare(&wanted, &current, &memory());
     assert_eq!(names(&changes), ["client_profile"]);
     assert_eq!(
@@ -90,7 +94,7 @@ fn a_value_that_the_idp_put_in_place_of_ours_is_settled_until_either_changes() {
     current.insert("scope".into(), json!("openid profile"));
     let mut options = options();
     options.scopes.push("mail".to_owned());
-    let wanted = WantedMetadata::new(&options, Some(Algorithm::PS256));
+    let wanted = WantedMetadata::new(&options, Some(Algorithm::PS256), jwks);
     assert_eq!(names(&compare(&wanted, &current, &memory)), ["scope"]);
 }
 
@@ -115,8 +119,8 @@ fn without_a_reading_what_was_sent_is_compared() {
     assert_eq!(compare_with_sent(&wanted(), &memory()), []);
     let mut options = options();
     options.scopes.pop();
-    options.jwks = crate::registration::options::Jwks::Inline(json!({"keys": []}));
-    let wanted = WantedMetadata::new(&options, Some(Algorithm::PS256));
+    options.jwks = crate::registration::options::Jwks::Inline;
+    let wanted = WantedMetadata::new(&options, Some(Algorithm::PS256), jwks);
     assert_eq!(
         names(&compare_with_sent(&wanted, &memory())),
         ["jwks", "scope", "jwks_uri"]

@@ -1,8 +1,12 @@
 use super::*;
 use crate::registration::tests::options;
 
+fn jwks() -> Value {
+    json!({"keys": []})
+}
+
 fn wanted() -> WantedMetadata {
-    WantedMetadata::new(&options(), Some(Algorithm::PS256))
+    WantedMetadata::new(&options(), Some(Algorithm::PS256), jwks)
 }
 
 #[test]
@@ -33,7 +37,7 @@ fn the_metadata_is_what_the_contract_lists() {
 fn extensions_are_sent_only_where_they_are_configured() {
     let mut options = options();
     options.client_profile = None;
-    let body = WantedMetadata::new(&options, None).create_body(None);
+    let body = WantedMetadata::new(&options, None, jwks).create_body(None);
     assert!(body.get("client_profile").is_none());
     assert!(body.get("client_id").is_none());
 }
@@ -41,8 +45,8 @@ fn extensions_are_sent_only_where_they_are_configured() {
 #[test]
 fn never_both_jwks_and_jwks_uri() {
     let mut options = options();
-    options.jwks = Jwks::Inline(json!({"keys": []}));
-    let wanted = WantedMetadata::new(&options, Some(Algorithm::ES256));
+    options.jwks = Jwks::Inline;
+    let wanted = WantedMetadata::new(&options, Some(Algorithm::ES256), jwks);
     assert!(wanted.fields().contains_key("jwks") && !wanted.fields().contains_key("jwks_uri"));
 
     let current = json!({"jwks_uri": "https://a.example/.well-known/jwks.json"});
@@ -54,7 +58,7 @@ fn never_both_jwks_and_jwks_uri() {
 fn a_secret_method_registers_no_signing_algorithm() {
     let mut options = options();
     options.auth_method = AuthMethod::ClientSecretBasic;
-    let wanted = WantedMetadata::new(&options, Some(Algorithm::PS256));
+    let wanted = WantedMetadata::new(&options, Some(Algorithm::PS256), jwks);
     assert!(!wanted.fields().contains_key(SIGNING_ALG));
     let body = wanted.update_body(json!({SIGNING_ALG: "PS256"}).as_object(), "id", None);
     assert!(body.get(SIGNING_ALG).is_none());
@@ -109,29 +113,17 @@ fn a_digest_is_of_the_meaning() {
 }
 
 #[test]
-fn the_algorithm_is_negotiated_from_key_and_idp() {
-    const RSA: &[Algorithm] = &[Algorithm::PS256, Algorithm::RS256];
-    let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let negotiate = |of_key, names: &[&str]| negotiate_algorithm(None, of_key, &named(names), None);
-    assert_eq!(negotiate(RSA, &["RS256", "PS256"]), Some(Algorithm::PS256));
-    assert_eq!(negotiate(RSA, &["RS256", "ES256"]), Some(Algorithm::RS256));
-    assert_eq!(negotiate(RSA, &[]), Some(Algorithm::RS256));
-    assert_eq!(negotiate(&[Algorithm::ES256], &[]), Some(Algorithm::ES256));
-    assert_eq!(negotiate(&[Algorithm::ES256], &["RS256"]), None);
-    assert_eq!(
-        negotiate_algorithm(Some(Algorithm::RS256), RSA, &named(&["PS256"]), None),
-        Some(Algorithm::RS256)
-    );
-}
-
-#[test]
 fn an_algorithm_that_was_sent_stays_while_it_fits() {
     const RSA: &[Algorithm] = &[Algorithm::PS256, Algorithm::RS256];
-    let sent = field_digest(SIGNING_ALG, &json!("RS256"));
-    let negotiate = |supported: &[String]| negotiate_algorithm(None, RSA, supported, Some(&sent));
-    assert_eq!(
-        negotiate(&["PS256".to_owned(), "RS256".to_owned()]),
-        Some(Algorithm::RS256)
-    );
-    assert_eq!(negotiate(&["PS256".to_owned()]), Some(Algorithm::PS256));
+    let sent: Digests = [(
+        SIGNING_ALG.to_owned(),
+        field_digest(SIGNING_ALG, &json!("RS256")),
+    )]
+    .into();
+    let names = ["PS256".to_owned(), "RS256".to_owned()];
+    assert_eq!(sent_algorithm(&sent, RSA, Some(&names)), Some(Algorithm::RS256));
+    assert_eq!(sent_algorithm(&sent, RSA, None), Some(Algorithm::RS256));
+    assert_eq!(sent_algorithm(&sent, RSA, Some(&names[..1])), None);
+    assert_eq!(sent_algorithm(&sent, &[Algorithm::ES256], None), None);
+    assert_eq!(sent_algorithm(&Digests::new(), RSA, None), None);
 }
