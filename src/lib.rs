@@ -4,13 +4,16 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
+//! | 2 | [`keys`] |
 //! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`health`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`health`], [`telemetry`] |
 
 pub mod clock;
 pub mod health;
 pub mod jose;
+pub mod keys;
 pub mod random;
 pub mod registration;
 pub mod seal;
 pub mod secret;
+pub mod telemetry;

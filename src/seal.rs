@@ -258,13 +258,13 @@ mod tests {
     #[test]
     fn purposes_and_contexts_do_not_open_each_other() {
         let sealer = sealer(&[[1; 32]]);
-        let sealed = sealer.seal(Purpose::LoginAttempt, b"a", b"text");
+        let closed = sealer.seal(Purpose::LoginAttempt, b"a", b"text");
         assert_eq!(
-            sealer.open(Purpose::LoginAttempt, b"a", &sealed).unwrap(),
+            sealer.open(Purpose::LoginAttempt, b"a", &closed).unwrap(),
             b"text"
         );
-        assert!(sealer.open(Purpose::LoginAttempt, b"b", &sealed).is_none());
-        assert!(sealer.open(Purpose::LogoutReturn, b"a", &sealed).is_none());
+        assert!(sealer.open(Purpose::LoginAttempt, b"b", &closed).is_none());
+        assert!(sealer.open(Purpose::LogoutReturn, b"a", &closed).is_none());
     }
 
     #[test]
@@ -290,11 +290,11 @@ mod tests {
         #[test]
         fn any_changed_byte_is_noticed(text in proptest::collection::vec(any::<u8>(), 0..64), at: prop::sample::Index, bit in 0u8..8) {
             let sealer = sealer(&[[7; 32]]);
-            let mut sealed = sealer.seal(Purpose::LoginAttempt, b"", &text);
-            prop_assert_eq!(sealer.open(Purpose::LoginAttempt, b"", &sealed), Some(text));
-            let at = at.index(sealed.len());
-            sealed[at] ^= 1 << bit;
-            prop_assert_eq!(sealer.open(Purpose::LoginAttempt, b"", &sealed), None);
+            let mut closed = sealer.seal(Purpose::LoginAttempt, b"", &text);
+            prop_assert_eq!(sealer.open(Purpose::LoginAttempt, b"", &closed), Some(text));
+            let at = at.index(closed.len());
+            closed[at] ^= 1 << bit;
+            prop_assert_eq!(sealer.open(Purpose::LoginAttempt, b"", &closed), None);
         }
 
         #[test]

@@ -39,7 +39,7 @@ pub(super) enum Found<'a> {
 struct Key {
     kid: Option<String>,
     algorithm: Option<Algorithm>,
-    key_type: KeyType,
+    kind: KeyType,
     decoding: DecodingKey,
 }
 
@@ -90,7 +90,7 @@ impl KeySet {
     pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Found<'_> {
         let mut fitting = self.keys.iter().filter(|key| {
             (kid.is_none() || key.kid.as_deref() == kid)
-                && key.key_type == algorithm.key_type()
+                && key.kind == algorithm.key_type()
                 && key.algorithm.is_none_or(|declared| declared == algorithm)
         });
         match (fitting.next(), fitting.next()) {
@@ -133,7 +133,7 @@ impl Key {
             None => None,
         };
         Some(Self {
-            key_type: KeyType::of(&jwk.algorithm)?,
+            kind: KeyType::of(&jwk.algorithm)?,
             decoding: DecodingKey::from_jwk(&jwk).ok()?,
             kid: jwk.common.key_id,
             algorithm,

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 const MAX_TOKEN_LENGTH: usize = 32 * 1024;
 
 /// How far the issuer's clock may differ from ours.
-const LEEWAY: Duration = Duration::from_secs(60);
+const LEEWAY: Duration = Duration::from_mins(1);
 
 /// The claims of a verified token.
 pub type Claims = serde_json::Map<String, Value>;
@@ -99,7 +99,9 @@ struct Header {
     alg: String,
     kid: Option<String>,
     typ: Option<String>,
-    crit: Option<Value>,
+    // Present is enough, also as `null`, which `Option` alone would take for absent.
+    #[serde(default, deserialize_with = "present")]
+    crit: bool,
     // Keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`) are not read at all.
 }
 
@@ -129,7 +131,7 @@ pub fn verify(
     let algorithm = Algorithm::from_name(&header.alg)
         .filter(|algorithm| policy.algorithms.contains(algorithm))
         .ok_or(VerifyError::Algorithm)?;
-    if header.crit.is_some() {
+    if header.crit {
         return Err(VerifyError::Critical);
     }
     if !policy.typ.allows(header.typ.as_deref()) {
@@ -148,6 +150,10 @@ pub fn verify(
     check_parties(&claims, policy)?;
     check_times(&claims, now)?;
     Ok(Verified { algorithm, claims })
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 fn json<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, VerifyError> {

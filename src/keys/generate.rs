@@ -1,0 +1,263 @@
+//! Making the named signing key on a first start.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der},
+    error::Unspecified,
+    rsa::KeySize,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair},
+};
+use pem::{EncodeConfig, LineEnding, Pem};
+use zeroize::Zeroizing;
+
+use super::KeyKind;
+
+/// So many left-over temporary files of the same name are passed over.
+const MAX_ATTEMPTS: u32 = 64;
+
+/// Why no key was made.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerateError {
+    /// The key is gone, but this BFF already has an identity.
+    #[error(
+        "the signing key {path:?} does not exist, but {marker:?} does: this BFF already has an identity, and a missing \
+         volume must not silently become a new one. Restore {path:?} from a backup or mount the volume that holds it; \
+         only to really start anew, remove {marker:?} too"
+    )]
+    IdentityWithoutKey {
+        /// The named key.
+        path: PathBuf,
+        /// What shows that there has been a key.
+        marker: PathBuf,
+    },
+    /// The folder or the file cannot be written.
+    #[error(
+        "cannot make the signing key {path:?} ({error}); the folder must be writable for the user that runs bff"
+    )]
+    Write {
+        /// The named key.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        error: io::Error,
+    },
+    /// The library failed.
+    #[error("the library could not make a {0} key")]
+    Library(KeyKind),
+}
+
+/// Makes a key of `kind` in the file `path`, mode 0600, unless the file exists. A file that appears meanwhile (another
+/// replica on the same folder) is left as it is. Returns whether this call made it.
+///
+/// # Errors
+///
+/// [`GenerateError`]: where one of `identity_markers` exists, nothing is made.
+pub(super) fn generate_if_new(
+    path: &Path,
+    kind: KeyKind,
+    identity_markers: &[PathBuf],
+) -> Result<bool, GenerateError> {
+    let write_error = |error| GenerateError::Write {
+        path: path.to_owned(),
+        error,
+    };
+    // A name that cannot be looked up is not a name that does not exist; a dangling link is a lost volume, too.
+    if exists(path).map_err(write_error)? {
+        return Ok(false);
+    }
+    for marker in identity_markers {
+        if exists(marker).map_err(write_error)? {
+            return Err(GenerateError::IdentityWithoutKey {
+                path: path.to_owned(),
+                marker: marker.clone(),
+            });
+        }
+    }
+    let text = make(kind).map_err(|_| GenerateError::Library(kind))?;
+    write_new(path, text.as_bytes()).map_err(write_error)
+}
+
+fn exists(path: &Path) -> io::Result<bool> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A new private key as PKCS#8 PEM.
+fn make(kind: KeyKind) -> Result<Zeroizing<String>, Unspecified> {
+    let pkcs8 = match kind {
+        KeyKind::Rsa2048 => pkcs8_of(&RsaKeyPair::generate(KeySize::Rsa2048)?)?,
+        KeyKind::Rsa3072 => pkcs8_of(&RsaKeyPair::generate(KeySize::Rsa3072)?)?,
+        KeyKind::P256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?
+            .to_pkcs8v1()?
+            .as_ref()
+            .to_vec(),
+        KeyKind::Ed25519 => pkcs8_of(&Ed25519KeyPair::generate()?)?,
+    };
+    let block = Pem::new("PRIVATE KEY", pkcs8);
+    let text = pem::encode_config(&block, EncodeConfig::new().set_line_ending(LineEnding::LF));
+    drop(Zeroizing::new(block.into_contents()));
+    Ok(Zeroizing::new(text))
+}
+
+fn pkcs8_of(pair: &impl AsDer<Pkcs8V1Der<'static>>) -> Result<Vec<u8>, Unspecified> {
+    Ok(pair.as_der()?.as_ref().to_vec())
+}
+
+/// Writes a new file completely or not at all, never over another one.
+fn write_new(path: &Path, content: &[u8]) -> io::Result<bool> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let (temporary, mut file) = create_temporary(path, folder)?;
+    let written = file
+        .write_all(content)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| publish(&temporary, path));
+    // After a link both names are the same file; after a rename or a failure there may be nothing to remove.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let made = written?;
+    File::open(folder)?.sync_all()?;
+    Ok(made)
+}
+
+fn create_temporary(path: &Path, folder: &Path) -> io::Result<(PathBuf, File)> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut attempt = 0;
+    loop {
+        let mut temporary_name = std::ffi::OsString::from(".");
+        temporary_name.push(name);
+        temporary_name.push(format!(".{}.{attempt}.tmp", std::process::id()));
+        let temporary = folder.join(temporary_name);
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)
+        {
+            Ok(file) => return Ok((temporary, file)),
+            // Process ids repeat between containers: the file may be another replica's at work.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < MAX_ATTEMPTS => {
+                attempt += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Gives the finished file its name. A hard link fails where the name is taken, which a rename would not; file systems
+/// without hard links get the rename.
+fn publish(temporary: &Path, path: &Path) -> io::Result<bool> {
+    match fs::hard_link(temporary, path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(_) if exists(path)? => Ok(false),
+        Err(_) => fs::rename(temporary, path).map(|()| true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::{jose::KeyType, keys::pem::read_key};
+
+    #[test]
+    fn every_kind_is_made_reads_back_and_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        for (kind, key_type) in [
+            (KeyKind::Rsa2048, KeyType::Rsa),
+            (KeyKind::Rsa3072, KeyType::Rsa),
+            (KeyKind::P256, KeyType::P256),
+            (KeyKind::Ed25519, KeyType::Ed25519),
+        ] {
+            let path = folder.path().join("made/below").join(kind.name());
+            assert!(generate_if_new(&path, kind, &[]).unwrap());
+            assert_eq!(read_key(&path).unwrap().key_type(), key_type);
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        let made = folder.path().join("made/below");
+        assert_eq!(made.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::read_dir(made).unwrap().count(),
+            4,
+            "temporary files were left behind"
+        );
+    }
+
+    #[test]
+    fn an_existing_file_is_never_overwritten_whatever_it_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        fs::write(&path, "precious").unwrap();
+        assert!(!generate_if_new(&path, KeyKind::P256, &[]).unwrap());
+        // Also where it appears between the look and the write.
+        assert!(!write_new(&path, b"other").unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn attack_33_a_missing_named_key_never_replaces_a_registered_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lost/key.pem");
+        let markers = [
+            folder.path().join("keyring.json"),
+            folder.path().join("bff_client.json"),
+        ];
+        for marker in &markers {
+            fs::write(marker, "{}").unwrap();
+            let error = generate_if_new(&path, KeyKind::P256, &markers)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("must not silently become a new one"), "{error}");
+            assert!(error.contains("Restore"), "{error}");
+            assert!(error.contains(marker.to_str().unwrap()), "{error}");
+            assert!(!path.exists());
+            fs::remove_file(marker).unwrap();
+        }
+        assert!(generate_if_new(&path, KeyKind::P256, &markers).unwrap());
+    }
+
+    #[test]
+    fn a_dangling_link_is_a_lost_volume_and_no_first_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        std::os::unix::fs::symlink(folder.path().join("gone"), &path).unwrap();
+        assert!(!generate_if_new(&path, KeyKind::P256, &[]).unwrap());
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn left_over_temporary_files_do_not_matter() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        let (left_over, _) = create_temporary(&path, folder.path()).unwrap();
+        assert!(generate_if_new(&path, KeyKind::P256, &[]).unwrap());
+        assert!(left_over.exists());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = generate_if_new(&file.join("key.pem"), KeyKind::P256, &[]).unwrap_err();
+        assert!(matches!(error, GenerateError::Write { .. }), "{error}");
+        assert!(error.to_string().contains("must be writable"));
+    }
+}

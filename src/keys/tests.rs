@@ -1,0 +1,293 @@
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::*;
+use crate::{
+    clock::Timestamp,
+    jose::{self, KeySet, Policy, Typ},
+};
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// Copies a fixture into the folder, mode 0600.
+    fn add(&self, fixture: &str, name: &str) -> PathBuf {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src/keys/fixtures")
+            .join(fixture);
+        let path = self.0.path().join(name);
+        fs::copy(from, &path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+
+    fn options(&self, signing: &str) -> Options {
+        Options {
+            signing_key: self.0.path().join(signing),
+            kid: None,
+            generate: KeyKind::P256,
+            extra: Vec::new(),
+            dir: self.0.path().to_owned(),
+            identity_markers: vec![self.0.path().join("bff_client.json")],
+        }
+    }
+}
+
+fn kids(keys: &Keys) -> Vec<String> {
+    keys.public_jwks()["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key["kid"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn only_public_members_are_published() {
+    let folder = Folder::new();
+    folder.add("rsa2048-pkcs8.pem", "a.pem");
+    let mut options = folder.options("a.pem");
+    options.extra = vec![
+        folder.add("p256-sec1.pem", "b.pem"),
+        folder.add("ed25519-pkcs8-v2.pem", "c.pem"),
+    ];
+    let (keys, warnings) = Keys::load(&options).unwrap();
+    assert_eq!(warnings, []);
+
+    let set = keys.public_jwks();
+    assert_eq!(set.as_object().unwrap().len(), 1);
+    let published = set["keys"].as_array().unwrap();
+    assert_eq!(published.len(), 3);
+    for jwk in published {
+        let members: BTreeSet<&str> = jwk.as_object().unwrap().keys().map(String::as_str).collect();
+        let expected: &[&str] = match jwk["kty"].as_str().unwrap() {
+            "RSA" => &["kty", "use", "kid", "n", "e"],
+            "EC" => &["kty", "use", "kid", "alg", "crv", "x", "y"],
+            "OKP" => &["kty", "use", "kid", "alg", "crv", "x"],
+            other => panic!("{other}"),
+        };
+        assert_eq!(members, expected.iter().copied().collect());
+        assert_eq!(jwk["use"], "sig");
+        assert!(keys.is_published(jwk["kid"].as_str().unwrap()));
+    }
+    assert!(!keys.is_published("other"));
+    assert_eq!(
+        serde_json::from_slice::<Value>(&keys.document().body).unwrap(),
+        set
+    );
+    assert_eq!(KeySet::parse(&keys.document().body).unwrap().len(), 3);
+}
+
+#[test]
+fn the_document_is_deterministic_and_its_tag_follows_the_content() {
+    let folder = Folder::new();
+    folder.add("rsa2048-pkcs8.pem", "a.pem");
+    let (b, c) = (
+        folder.add("p256-sec1.pem", "b.pem"),
+        folder.add("ed25519-pkcs8-v1.pem", "c.pem"),
+    );
+    let load = |extra: &[&PathBuf]| {
+        let mut options = folder.options("a.pem");
+        options.extra = extra.iter().map(|path| (*path).clone()).collect();
+        Keys::load(&options).unwrap().0
+    };
+    let one = load(&[&b, &c]).document();
+    assert_eq!(one, load(&[&c, &b]).document());
+    assert!(one.etag.starts_with('"') && one.etag.ends_with('"') && one.etag.len() == 45);
+    assert_ne!(one.etag, load(&[&b]).document().etag);
+
+    let keys = load(&[&b, &c]);
+    assert_eq!(kids(&keys)[0], keys.signing().kid());
+    // The container is no part of the key.
+    folder.add("rsa2048-pkcs1.pem", "a.pem");
+    assert_eq!(one, load(&[&b, &c]).document());
+}
+
+#[test]
+fn attack_33_a_foreign_pem_in_the_keys_folder_is_never_published() {
+    let folder = Folder::new();
+    folder.add("p256-pkcs8.pem", "bff-signing.pem");
+    folder.add("rsa2048-pkcs8.pem", "theirs.pem");
+    folder.add("ed25519-pkcs8-v1.pem", "other.KEY");
+    fs::write(folder.0.path().join("bff_client.json"), "{}").unwrap();
+    let options = folder.options("bff-signing.pem");
+    let (keys, warnings) = Keys::load(&options).unwrap();
+    assert_eq!(kids(&keys), [keys.signing().kid()]);
+    let [warning] = warnings.as_slice() else {
+        panic!("{warnings:?}")
+    };
+    let text = warning.to_string();
+    assert!(text.contains(r#""other.KEY", "theirs.pem""#), "{text}");
+    assert!(text.contains("BFF_JWKS_EXTRA_KEYS"), "{text}");
+    assert!(
+        !text.contains("bff_client.json") && !text.contains("bff-signing.pem"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_key_that_is_named_through_a_link_is_not_foreign() {
+    let folder = Folder::new();
+    folder.add("p256-pkcs8.pem", "real.pem");
+    std::os::unix::fs::symlink("real.pem", folder.0.path().join("link.pem")).unwrap();
+    let (_, warnings) = Keys::load(&folder.options("link.pem")).unwrap();
+    assert_eq!(warnings, []);
+}
+
+#[test]
+fn many_foreign_files_make_one_short_warning() {
+    let folder = Folder::new();
+    folder.add("p256-pkcs8.pem", "a.pem");
+    for index in 0..40 {
+        fs::write(folder.0.path().join(format!("x{index:02}.pem")), "").unwrap();
+    }
+    let (_, warnings) = Keys::load(&folder.options("a.pem")).unwrap();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].to_string().contains(r#""x09.pem" and 30 more"#));
+}
+
+#[test]
+fn a_key_that_others_can_read_gets_a_warning_with_the_command() {
+    let folder = Folder::new();
+    let path = folder.add("p256-pkcs8.pem", "a.pem");
+    for mode in [0o640, 0o604, 0o644] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let (_, warnings) = Keys::load(&folder.options("a.pem")).unwrap();
+        let text = warnings[0].to_string();
+        assert!(text.contains(&format!("mode {mode:04o}")), "{text}");
+        assert!(text.contains(&format!("chmod 600 {}", path.display())), "{text}");
+    }
+}
+
+#[test]
+fn an_unusable_extra_key_is_one_warning_and_an_unusable_signing_key_an_error() {
+    let folder = Folder::new();
+    folder.add("p256-pkcs8.pem", "a.pem");
+    let mut options = folder.options("a.pem");
+    options.extra = vec![folder.add("rsa1024-pkcs8.pem", "small.pem")];
+    let (keys, warnings) = Keys::load(&options).unwrap();
+    assert_eq!(kids(&keys).len(), 1);
+    let [Warning::UnusableExtra(text)] = warnings.as_slice() else {
+        panic!("{warnings:?}")
+    };
+    assert!(text.contains("1024 bits"), "{text}");
+
+    let error = Keys::load(&folder.options("small.pem")).unwrap_err();
+    assert!(matches!(error, KeysError::SigningKey(_)), "{error}");
+}
+
+#[test]
+fn two_keys_with_one_kid_are_refused() {
+    let folder = Folder::new();
+    folder.add("p256-pkcs8.pem", "a.pem");
+    let extra = folder.add("ed25519-pkcs8-v1.pem", "b.pem");
+    let kid_of_extra = Keys::load(&folder.options("b.pem"))
+        .unwrap()
+        .0
+        .signing()
+        .kid()
+        .to_owned();
+    let mut options = folder.options("a.pem");
+    options.extra = vec![extra];
+    options.kid = Some(kid_of_extra.clone());
+    let error = Keys::load(&options).unwrap_err();
+    assert!(
+        matches!(&error, KeysError::DuplicateKid(kid) if *kid == kid_of_extra),
+        "{error}"
+    );
+}
+
+#[test]
+fn one_key_named_twice_is_published_once() {
+    let folder = Folder::new();
+    let signing = folder.add("p256-pkcs8.pem", "a.pem");
+    let mut options = folder.options("a.pem");
+    options.extra = vec![signing.clone(), signing];
+    let (keys, _) = Keys::load(&options).unwrap();
+    assert_eq!(kids(&keys).len(), 1);
+    // Under a kid of its own it has two names, which is how a kid is changed.
+    options.kid = Some("named".to_owned());
+    let (keys, _) = Keys::load(&options).unwrap();
+    assert_eq!(kids(&keys).len(), 2);
+    assert_eq!(keys.signing().kid(), "named");
+}
+
+#[test]
+fn the_signing_key_is_made_once() {
+    let folder = Folder::new();
+    let options = folder.options("keys/bff-signing.pem");
+    let (made, warnings) = Keys::load(&options).unwrap();
+    assert_eq!(warnings, []);
+    fs::write(folder.0.path().join("bff_client.json"), "{}").unwrap();
+    let (read, _) = Keys::load(&options).unwrap();
+    assert_eq!(made.document(), read.document());
+
+    fs::remove_file(&options.signing_key).unwrap();
+    let error = Keys::load(&options).unwrap_err();
+    assert!(matches!(error, KeysError::Generate(_)), "{error}");
+    assert!(!options.signing_key.exists());
+}
+
+#[test]
+fn a_configured_algorithm_is_published_and_must_fit() {
+    let folder = Folder::new();
+    folder.add("rsa2048-pkcs8.pem", "a.pem");
+    let (keys, _) = Keys::load(&folder.options("a.pem")).unwrap();
+    assert_eq!(keys.public_jwks()["keys"][0].get("alg"), None);
+    let declared = keys.with_algorithm(Algorithm::PS256).unwrap();
+    assert_eq!(declared.public_jwks()["keys"][0]["alg"], "PS256");
+    assert_ne!(declared.document().etag, keys.document().etag);
+    let error = keys.with_algorithm(Algorithm::ES256).unwrap_err();
+    assert!(error.to_string().contains("BFF_JWT_SIGNING_ALG"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_signed_verifies_against_what_is_published() {
+    jose::install_crypto();
+    let folder = Folder::new();
+    let now = Timestamp::from_unix_seconds(1_000);
+    for fixture in [
+        "rsa2048-pkcs8.pem",
+        "rsa2048-pkcs1.pem",
+        "p256-pkcs8.pem",
+        "p256-sec1.pem",
+        "p256-sec1-without-public.pem",
+        "ed25519-pkcs8-v1.pem",
+        "ed25519-pkcs8-v2.pem",
+    ] {
+        folder.add(fixture, "a.pem");
+        let (keys, _) = Keys::load(&folder.options("a.pem")).unwrap();
+        let set = KeySet::parse(&keys.document().body).unwrap();
+        for &algorithm in keys.signing().algorithms() {
+            let claims = json!({"iss": "us", "aud": "them", "iat": 1_000, "exp": 1_060});
+            let token = keys.sign(algorithm, "JWT", claims).await.unwrap();
+            let policy = Policy {
+                algorithms: &[algorithm],
+                typ: Typ::IdToken,
+                issuer: "us",
+                audience: "them",
+            };
+            let verified = jose::verify(token.expose(), &set, &policy, now);
+            assert!(verified.is_ok(), "{fixture} {algorithm}: {verified:?}");
+        }
+        let error = keys.sign(Algorithm::RS512, "JWT", json!({})).await.unwrap_err();
+        assert!(matches!(error, SignError::Algorithm(Algorithm::RS512)), "{error}");
+    }
+}
+
+#[test]
+fn debug_shows_kids_only() {
+    let folder = Folder::new();
+    folder.add("p256-pkcs8.pem", "a.pem");
+    let (keys, _) = Keys::load(&folder.options("a.pem")).unwrap();
+    let kid = keys.signing().kid().to_owned();
+    assert_eq!(
+        format!("{keys:?}"),
+        format!("Keys {{ signing: SigningKey {{ kid: {kid:?}, type: P256, .. }}, published: [{kid:?}] }}")
+    );
+}

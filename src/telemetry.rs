@@ -1,0 +1,71 @@
+//! Log output.
+//!
+//! Events go to standard output, one line each. What never goes there: tokens, codes, secrets, assertions, cookies, and
+//! the query string of any request, since on the routes of a login it holds a code and a state.
+
+use std::str::FromStr;
+
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For a person at a terminal.
+    #[default]
+    Pretty,
+    /// One JSON object a line, for a log collector.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// A level or a filter in the syntax of `RUST_LOG`, such as `info` or `bff=debug,hyper=warn`.
+    pub filter: String,
+    /// How lines look.
+    pub format: Format,
+}
+
+/// A filter that does not parse.
+#[derive(Debug, thiserror::Error)]
+#[error("not a log filter: {0}")]
+pub struct FilterError(#[from] tracing_subscriber::filter::ParseError);
+
+/// Checks that `filter` parses.
+///
+/// # Errors
+///
+/// [`FilterError`] with the reason.
+pub fn check_filter(filter: &str) -> Result<(), FilterError> {
+    EnvFilter::from_str(filter)?;
+    Ok(())
+}
+
+/// Sends events to standard output from now on. A second call in one process changes nothing.
+///
+/// # Errors
+///
+/// [`FilterError`] where the filter does not parse.
+pub fn init(options: &Options) -> Result<(), FilterError> {
+    let registry = tracing_subscriber::registry().with(EnvFilter::from_str(&options.filter)?);
+    // Only a subscriber that is there already makes `try_init` fail, and that one is as good.
+    let _ = match options.format {
+        Format::Pretty => registry.with(tracing_subscriber::fmt::layer().with_target(false)).try_init(),
+        Format::Json => {
+            registry.with(tracing_subscriber::fmt::layer().json().flatten_event(true)).try_init()
+        }
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_checked() {
+        assert!(check_filter("info").is_ok());
+        assert!(check_filter("bff=debug,hyper=warn").is_ok());
+        assert!(check_filter("bff=loud").is_err());
+    }
+}
