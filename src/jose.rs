@@ -11,6 +11,7 @@ mod verify;
 
 pub use jsonwebtoken::jwk::Jwk;
 
+pub(crate) use self::verify::numeric_date;
 pub use self::{
     algorithm::{Algorithm, KeyType},
     key_set::{KeySet, KeySetError},

@@ -4,7 +4,8 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
-//! | 2 | [`keys`] |
+//! | 3 | [`oidc`] |
+//! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
 //! | 0 | [`clock`], [`random`], [`secret`], [`health`], [`telemetry`] |
 
@@ -12,8 +13,11 @@ pub mod clock;
 pub mod health;
 pub mod jose;
 pub mod keys;
+pub mod oidc;
+pub mod outbound;
 pub mod random;
 pub mod registration;
 pub mod seal;
 pub mod secret;
+pub mod session;
 pub mod telemetry;

@@ -50,10 +50,12 @@ pub fn init(options: &Options) -> Result<(), FilterError> {
     let registry = tracing_subscriber::registry().with(EnvFilter::from_str(&options.filter)?);
     // Only a subscriber that is there already makes `try_init` fail, and that one is as good.
     let _ = match options.format {
-        Format::Pretty => registry.with(tracing_subscriber::fmt::layer().with_target(false)).try_init(),
-        Format::Json => {
-            registry.with(tracing_subscriber::fmt::layer().json().flatten_event(true)).try_init()
-        }
+        Format::Pretty => registry
+            .with(tracing_subscriber::fmt::layer().with_target(false))
+            .try_init(),
+        Format::Json => registry
+            .with(tracing_subscriber::fmt::layer().json().flatten_event(true))
+            .try_init(),
     };
     Ok(())
 }

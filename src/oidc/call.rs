@@ -1,0 +1,266 @@
+//! An authenticated POST: the one place that repeats one, and the one that sorts what comes back.
+
+mod retry_after;
+
+use std::{fmt, time::Duration};
+
+use http::{StatusCode, header::RETRY_AFTER};
+use url::Url;
+
+use super::{Client, Metadata, OAuthError, Proof, RelyingParty};
+use crate::{
+    clock::Timestamp,
+    jose::SignError,
+    outbound::{Lane, Response, TransportError},
+    random::RandomExt as _,
+};
+
+/// When a POST is repeated, with a fresh assertion: only if certainly no byte of it was sent, or the answer was 429
+/// or 503.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryOptions {
+    /// How often at most, after the first try.
+    pub repeats: u32,
+    /// The first pause; each further one is twice as long. Jitter takes away up to half.
+    pub pause: Duration,
+    /// The longest `Retry-After` that is waited for; a longer one is left to the caller.
+    pub longest: Duration,
+}
+
+/// What is missing before anything can be said to the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReady {
+    /// Discovery has not succeeded yet.
+    #[error("the IdP's metadata is not known yet")]
+    Metadata,
+    /// Registration has not succeeded yet.
+    #[error("this server is not registered yet")]
+    Client,
+    /// Requests must be pushed, but the provider does not say where to.
+    #[error(
+        "MS_BFF_PAR_ENABLED is true, but the IdP offers no pushed requests; set OIDC_PAR_URL or turn it off"
+    )]
+    ParEndpoint,
+}
+
+/// Why an authenticated call (token, PAR, revocation) did not succeed. Holds no token, code, secret or assertion.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// Nothing was sent.
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    /// Nothing was sent.
+    #[error("cannot sign the client assertion: {0}")]
+    Signing(#[from] SignError),
+    /// No answer.
+    #[error("{source}")]
+    Transport {
+        /// Whether the provider may have acted.
+        outcome_unknown: bool,
+        /// Why.
+        source: TransportError,
+    },
+    /// 429 or 5xx: a later try may succeed.
+    #[error("the IdP answered {status}")]
+    Unavailable {
+        /// The answer.
+        status: StatusCode,
+        /// When to try again, if the provider said so.
+        retry_after: Option<Duration>,
+    },
+    /// `invalid_client` (RFC 6749 section 5.2): a matter for the operator, never the end of a session.
+    #[error("{0}")]
+    InvalidClient(Box<InvalidClient>),
+    /// Another OAuth error, as JSON with 400 or 401.
+    #[error("the IdP refused: {0}")]
+    Rejected(OAuthError),
+    /// A redirect, a page, an error that is not one of OAuth.
+    #[error("the IdP answered {status}, which is no answer of this endpoint")]
+    Unexpected {
+        /// The answer.
+        status: StatusCode,
+    },
+    /// Success that cannot be used. The provider has acted.
+    #[error("the IdP's answer is not usable: {0}")]
+    Malformed(&'static str),
+}
+
+/// What the operator needs to find out why the provider does not know us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidClient {
+    /// What the provider said.
+    pub error: OAuthError,
+    /// What we sent.
+    pub proof: Proof,
+    /// Whether the provider's registration of us has the key, where that is known.
+    pub registered: Option<bool>,
+}
+
+// === impl RetryOptions ===
+
+impl Default for RetryOptions {
+    fn default() -> Self {
+        Self {
+            repeats: 2,
+            pause: Duration::from_millis(250),
+            longest: Duration::from_secs(3),
+        }
+    }
+}
+
+impl RetryOptions {
+    /// How long to wait before the try after `failed` ones; `None` where there is none. `fraction` is the jitter.
+    fn pause_after(&self, failed: u32, retry_after: Option<Duration>, fraction: f64) -> Option<Duration> {
+        if failed > self.repeats || retry_after.is_some_and(|asked| asked > self.longest) {
+            return None;
+        }
+        let exponent = failed.saturating_sub(1).min(16);
+        let pause = self.pause.saturating_mul(1 << exponent).min(self.longest);
+        let jittered = pause.mul_f64(1.0 - fraction.clamp(0.0, 1.0) / 2.0);
+        Some(retry_after.map_or(jittered, |asked| asked.saturating_add(jittered)))
+    }
+}
+
+// === impl RelyingParty ===
+
+impl RelyingParty {
+    /// Posts `fields` to `url` and hands over what is a success; everything else is sorted.
+    pub(super) async fn post(
+        &self,
+        lane: Lane,
+        metadata: &Metadata,
+        client: &Client,
+        url: &Url,
+        fields: &[(&str, &str)],
+    ) -> Result<Response, CallError> {
+        let shared = &self.shared;
+        let mut failed = 0;
+        loop {
+            let (request, proof) = self.authenticated(metadata, client, url, fields).await?;
+            let outcome = shared.outbound.send(lane, request).await;
+            failed += 1;
+            let now = shared.clock.now();
+            let retry_after = match &outcome {
+                Ok(response) if is_repeatable(response.status) => retry_after(response, now),
+                // Whoever has waited for a turn in vain does not queue again.
+                Err(error) if error.certainly_not_sent() && *error != TransportError::Saturated => None,
+                Ok(_) | Err(_) => return sorted(outcome, proof, now),
+            };
+            match shared
+                .options
+                .retry
+                .pause_after(failed, retry_after, shared.random.fraction())
+            {
+                Some(pause) => shared.clock.sleep(pause).await,
+                None => return sorted(outcome, proof, now),
+            }
+        }
+    }
+}
+
+fn is_repeatable(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    )
+}
+
+fn retry_after(response: &Response, now: Timestamp) -> Option<Duration> {
+    let value = response.headers.get(RETRY_AFTER)?.to_str().ok()?;
+    retry_after::parse(value, now)
+}
+
+fn sorted(
+    outcome: Result<Response, TransportError>,
+    proof: Proof,
+    now: Timestamp,
+) -> Result<Response, CallError> {
+    let response = outcome.map_err(|source| CallError::Transport {
+        outcome_unknown: !source.certainly_not_sent(),
+        source,
+    })?;
+    let status = response.status;
+    if status.is_success() {
+        return Ok(response);
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+        return Err(CallError::Unavailable {
+            status,
+            retry_after: retry_after(&response, now),
+        });
+    }
+    // RFC 6749 section 5.2: errors are JSON with 400, or 401 where client authentication failed.
+    let error = matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED)
+        .then(|| response.json_object())
+        .flatten()
+        .and_then(|object| OAuthError::from_object(&object));
+    Err(match error {
+        Some(error) if error.is("invalid_client") => CallError::InvalidClient(Box::new(InvalidClient {
+            error,
+            proof,
+            registered: None,
+        })),
+        Some(error) => CallError::Rejected(error),
+        None => CallError::Unexpected { status },
+    })
+}
+
+// === impl CallError ===
+
+impl CallError {
+    /// Whether a refresh that fails like this ends the session: only the provider's clear word that the refresh token
+    /// is no longer good does.
+    #[must_use]
+    pub fn ends_session(&self) -> bool {
+        matches!(self, Self::Rejected(error) if error.is("invalid_grant"))
+    }
+
+    /// Whether the provider may have acted although we do not hold the result: a refresh token may be used up.
+    #[must_use]
+    pub fn outcome_unknown(&self) -> bool {
+        match self {
+            Self::Transport { outcome_unknown, .. } => *outcome_unknown,
+            // Between us and the provider something gave up; the provider may have gone on.
+            Self::Unavailable { status, .. } => !is_repeatable(*status),
+            Self::Malformed(_) => true,
+            Self::NotReady(_)
+            | Self::Signing(_)
+            | Self::InvalidClient(_)
+            | Self::Rejected(_)
+            | Self::Unexpected { .. } => false,
+        }
+    }
+}
+
+// === impl InvalidClient ===
+
+impl fmt::Display for InvalidClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the IdP does not accept our client authentication: {}; sent: {}",
+            self.error, self.proof
+        )?;
+        if self.proof.assertion.is_none() {
+            return write!(
+                f,
+                "; align MS_BFF_TOKEN_AUTH_METHOD and AUTH_CLIENT_SECRET with the client at the IdP"
+            );
+        }
+        match self.registered {
+            Some(true) => write!(f, "; the IdP has that kid registered")?,
+            Some(false) => write!(f, "; the IdP does NOT have that kid registered")?,
+            None => write!(
+                f,
+                "; see whether the client's jwks_uri or jwks at the IdP has that kid"
+            )?,
+        }
+        write!(
+            f,
+            "; align MS_BFF_TOKEN_AUTH_METHOD and the PEM (BFF_JWT_SIGNING_KEY) with the client's JWKS"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+use http::HeaderValue;
+use serde_json::json;
+
+use super::*;
+use crate::oidc::{
+    Options,
+    testing::{Answer, CLIENT_ID, Provider},
+};
+
+async fn refresh_failure(provider: &Provider, answer: Answer) -> CallError {
+    provider.answers("/token", [answer]);
+    let party = provider.party().await;
+    party.refresh(&"rt".into()).await.unwrap_err()
+}
+
+fn oauth(status: StatusCode, error: &str) -> Answer {
+    Answer::json(status, &json!({"error": error, "error_description": "because"}))
+}
+
+fn retry_after_of(seconds: &'static str) -> Answer {
+    Answer::html(StatusCode::SERVICE_UNAVAILABLE).with(RETRY_AFTER, seconds)
+}
+
+/// What remains of attack 11 here: which answers end a session.
+#[tokio::test]
+async fn attack_11_only_invalid_grant_as_json_with_400_or_401_ends_a_session() {
+    let provider = Provider::start().await;
+    for status in [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED] {
+        let error = refresh_failure(&provider, oauth(status, "invalid_grant")).await;
+        assert!(
+            matches!(&error, CallError::Rejected(error) if error.is("invalid_grant")),
+            "{error:?}"
+        );
+        assert!(error.ends_session() && !error.outcome_unknown());
+    }
+    let harmless = [
+        oauth(StatusCode::FORBIDDEN, "invalid_grant"),
+        oauth(StatusCode::SERVICE_UNAVAILABLE, "invalid_grant"),
+        oauth(StatusCode::TOO_MANY_REQUESTS, "invalid_grant"),
+        oauth(StatusCode::INTERNAL_SERVER_ERROR, "invalid_grant"),
+        oauth(StatusCode::OK, "invalid_grant"),
+        oauth(StatusCode::BAD_REQUEST, "invalid_client"),
+        oauth(StatusCode::UNAUTHORIZED, "invalid_client"),
+        oauth(StatusCode::BAD_REQUEST, "invalid_request"),
+        oauth(StatusCode::BAD_REQUEST, "invalid_grant "),
+        Answer::html(StatusCode::BAD_REQUEST),
+        Answer::html(StatusCode::OK),
+        Answer::json(StatusCode::BAD_REQUEST, &json!(["invalid_grant"])),
+        Answer::json(StatusCode::BAD_REQUEST, &json!({"error": ["invalid_grant"]})),
+        Answer {
+            body: r#"{"error":"invalid_grant"}"#.to_owned(),
+            ..Answer::html(StatusCode::BAD_REQUEST)
+        },
+        Answer::redirect("/elsewhere"),
+    ];
+    for answer in harmless {
+        let shown = format!("{answer:?}");
+        let error = refresh_failure(&provider, answer).await;
+        assert!(!error.ends_session(), "{shown} {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_told_whether_the_provider_may_have_acted() {
+    let provider = Provider::start().await;
+    for (answer, unknown) in [
+        (Answer::html(StatusCode::BAD_GATEWAY), true),
+        (Answer::html(StatusCode::GATEWAY_TIMEOUT), true),
+        (Answer::html(StatusCode::INTERNAL_SERVER_ERROR), true),
+        (Answer::html(StatusCode::OK), true),
+        (Answer::html(StatusCode::SERVICE_UNAVAILABLE), false),
+        (Answer::html(StatusCode::TOO_MANY_REQUESTS), false),
+        (Answer::html(StatusCode::NOT_FOUND), false),
+        (Answer::redirect("/x"), false),
+        (oauth(StatusCode::BAD_REQUEST, "invalid_grant"), false),
+    ] {
+        let shown = format!("{answer:?}");
+        let error = refresh_failure(&provider, answer).await;
+        assert_eq!(error.outcome_unknown(), unknown, "{shown} {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn attack_36_a_redirect_with_our_credentials_is_not_followed() {
+    let provider = Provider::start().await;
+    provider.answer("/elsewhere", StatusCode::OK, &json!({}));
+    let error = refresh_failure(&provider, Answer::redirect("/elsewhere")).await;
+    assert!(
+        matches!(
+            error,
+            CallError::Unexpected {
+                status: StatusCode::TEMPORARY_REDIRECT
+            }
+        ),
+        "{error:?}"
+    );
+    assert!(provider.requests_to("/elsewhere").is_empty());
+    assert_eq!(provider.requests_to("/token").len(), 1);
+}
+
+#[tokio::test]
+async fn invalid_client_tells_the_operator_what_was_sent() {
+    let provider = Provider::start().await;
+    let error = refresh_failure(&provider, oauth(StatusCode::UNAUTHORIZED, "invalid_client")).await;
+    let text = error.to_string();
+    for part in [
+        "invalid_client (because)",
+        "private_key_jwt",
+        "bff-key-1",
+        "in our JWKS",
+        "ES256",
+        provider.issuer(),
+        CLIENT_ID,
+        "MS_BFF_TOKEN_AUTH_METHOD",
+        "PEM",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let CallError::InvalidClient(mut hint) = error else {
+        panic!("{text}");
+    };
+    assert!(hint.proof.assertion.as_ref().unwrap().published);
+    hint.registered = Some(false);
+    assert!(hint.to_string().contains("NOT have that kid"));
+    hint.proof.assertion = None;
+    assert!(hint.to_string().contains("AUTH_CLIENT_SECRET"));
+}
+
+#[tokio::test]
+async fn only_429_and_503_are_repeated_and_only_so_often() {
+    let provider = Provider::start().await;
+    for (status, tries) in [
+        (StatusCode::SERVICE_UNAVAILABLE, 3),
+        (StatusCode::TOO_MANY_REQUESTS, 3),
+        (StatusCode::INTERNAL_SERVER_ERROR, 1),
+        (StatusCode::BAD_GATEWAY, 1),
+        (StatusCode::GATEWAY_TIMEOUT, 1),
+        (StatusCode::BAD_REQUEST, 1),
+    ] {
+        let before = provider.requests_to("/token").len();
+        refresh_failure(&provider, Answer::html(status)).await;
+        assert_eq!(provider.requests_to("/token").len() - before, tries, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_retry_after_is_left_to_the_caller() {
+    let provider = Provider::start().await;
+    let error = refresh_failure(&provider, retry_after_of("60")).await;
+    assert!(
+        matches!(
+            error,
+            CallError::Unavailable { retry_after: Some(wait), .. } if wait == Duration::from_mins(1)
+        ),
+        "{error:?}"
+    );
+    assert_eq!(provider.requests_to("/token").len(), 1);
+}
+
+#[tokio::test]
+async fn a_short_retry_after_is_waited_for_by_our_clock() {
+    let provider = Provider::start().await;
+    let done = Answer::json(
+        StatusCode::OK,
+        &json!({"access_token": "at", "token_type": "bearer"}),
+    );
+    provider.answers("/token", [retry_after_of("2"), done]);
+    let party = provider.party().await;
+    let token = "rt".into();
+    let refresh = party.refresh(&token);
+    tokio::pin!(refresh);
+    // The first answer has arrived when the call waits for the clock alone.
+    while provider.requests_to("/token").is_empty() {
+        assert!(futures_util::poll!(&mut refresh).is_pending());
+        tokio::task::yield_now().await;
+    }
+    provider.clock.advance(Duration::from_secs(1));
+    for _ in 0..1_000 {
+        assert!(futures_util::poll!(&mut refresh).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(provider.requests_to("/token").len(), 1);
+    // Until it is done: nothing tells when the call has read the clock.
+    while futures_util::poll!(&mut refresh).is_pending() {
+        provider.clock.advance(Duration::from_millis(100));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(provider.requests_to("/token").len(), 2);
+}
+
+#[tokio::test]
+async fn what_was_certainly_not_sent_is_repeated_and_then_told() {
+    let provider = Provider::start().await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dead = format!("http://{}/token", listener.local_addr().unwrap());
+    drop(listener);
+    let mut options: Options = provider.options();
+    options.provider.overrides.token = Some(Url::parse(&dead).unwrap());
+    let error = provider
+        .party_with(options)
+        .await
+        .refresh(&"rt".into())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            CallError::Transport {
+                outcome_unknown: false,
+                source: TransportError::NotSent { .. }
+            }
+        ),
+        "{error:?}"
+    );
+    assert!(!error.ends_session() && !error.outcome_unknown());
+}
+
+#[tokio::test]
+async fn nothing_is_sent_before_provider_and_client_are_known() {
+    let provider = Provider::start().await;
+    let party = provider.undiscovered(provider.options());
+    let error = party.refresh(&"rt".into()).await.unwrap_err();
+    assert!(
+        matches!(error, CallError::NotReady(NotReady::Metadata)),
+        "{error:?}"
+    );
+    assert!(!error.ends_session() && !error.outcome_unknown());
+}
+
+#[test]
+fn pauses_double_are_bounded_and_end() {
+    let options = RetryOptions {
+        repeats: 3,
+        pause: Duration::from_secs(1),
+        longest: Duration::from_secs(3),
+    };
+    let pause = |failed, asked, fraction| options.pause_after(failed, asked, fraction);
+    assert_eq!(pause(1, None, 0.0), Some(Duration::from_secs(1)));
+    assert_eq!(pause(2, None, 0.0), Some(Duration::from_secs(2)));
+    assert_eq!(pause(3, None, 0.0), Some(Duration::from_secs(3)));
+    assert_eq!(pause(2, None, 1.0), Some(Duration::from_secs(1)));
+    assert_eq!(pause(4, None, 0.0), None);
+    let asked = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(pause(1, asked(3), 0.0), asked(4));
+    assert_eq!(pause(1, asked(4), 0.0), None);
+}
+
+#[test]
+fn an_unreadable_retry_after_counts_as_none() {
+    let response = |value: &'static [u8]| {
+        let mut response = Response {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            headers: http::HeaderMap::new(),
+            body: bytes::Bytes::new(),
+        };
+        let value = HeaderValue::from_bytes(value).unwrap();
+        response.headers.insert(RETRY_AFTER, value);
+        response
+    };
+    assert_eq!(retry_after(&response(b"\xff"), Timestamp::EPOCH), None);
+    assert_eq!(retry_after(&response(b"later"), Timestamp::EPOCH), None);
+    assert_eq!(
+        retry_after(&response(b"2"), Timestamp::EPOCH),
+        Some(Duration::from_secs(2))
+    );
+}

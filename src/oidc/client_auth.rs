@@ -1,0 +1,246 @@
+//! How we prove who we are: `private_key_jwt` (RFC 7523), `client_secret_basic`, `client_secret_post` (RFC 6749
+//! section 2.3.1).
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+use url::{Url, form_urlencoded};
+
+use super::{Client, ClientAuthentication, Metadata, RelyingParty};
+use crate::{
+    jose::{Algorithm, SignError},
+    outbound::Request,
+    random::RandomExt as _,
+    secret::Secret,
+};
+
+/// RFC 7523 section 2.2.
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// How long an assertion lives.
+const LIFETIME: Duration = Duration::from_mins(1);
+
+/// What client assertions name as their audience (`BFF_ASSERTION_AUDIENCE`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AssertionAudience {
+    /// The issuer identifier.
+    #[default]
+    Issuer,
+    /// The token endpoint as the world sees it, for providers that insist.
+    TokenEndpoint,
+}
+
+/// How a request was authenticated: what an operator compares with the registration when the provider refuses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The client id.
+    pub client_id: String,
+    /// The method's registered name.
+    pub method: &'static str,
+    /// The assertion's facts, where there was one.
+    pub assertion: Option<AssertionFacts>,
+}
+
+/// What an assertion said in its header and as its audience.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssertionFacts {
+    /// The key.
+    pub kid: String,
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    /// The audience.
+    pub audience: String,
+    /// Whether the key is in the JWK Set that we publish.
+    pub published: bool,
+}
+
+/// Why no algorithm for client assertions can be chosen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NegotiationError {
+    /// The configured algorithm needs another key.
+    #[error(
+        "the signing key does not sign with {configured} (BFF_JWT_SIGNING_ALG), only with {}",
+        names(key)
+    )]
+    NotOfThisKey {
+        /// What was asked for.
+        configured: Algorithm,
+        /// What the key does.
+        key: Vec<Algorithm>,
+    },
+    /// The key and the provider have nothing in common.
+    #[error(
+        "the signing key signs with {}, but the IdP accepts only {}; use a key of another type (BFF_JWT_SIGNING_KEY), or \
+         name the algorithm in BFF_JWT_SIGNING_ALG if the IdP's metadata is incomplete",
+        names(key), supported.join(", ")
+    )]
+    NothingInCommon {
+        /// What the key does.
+        key: Vec<Algorithm>,
+        /// What the provider lists.
+        supported: Vec<String>,
+    },
+    /// The key signs nothing.
+    #[error("the signing key does not sign with any algorithm")]
+    Nothing,
+}
+
+#[derive(Serialize)]
+struct AssertionClaims {
+    iss: String,
+    sub: String,
+    aud: String,
+    jti: String,
+    iat: u64,
+    exp: u64,
+}
+
+/// Chooses what signs client assertions: what is `configured`, if the key does that; else the first of `key` that
+/// the provider's list names (PS256 before RS256). Where the provider names none, RS256 for RSA keys, since every
+/// provider must know it (OpenID Connect Discovery 1.0 section 3), and what the key does for the others.
+///
+/// A configured algorithm wins over the provider's list, which may be incomplete: registration tells.
+///
+/// # Errors
+///
+/// [`NegotiationError`].
+pub fn negotiate(
+    key: &[Algorithm],
+    supported: Option<&[String]>,
+    configured: Option<Algorithm>,
+) -> Result<Algorithm, NegotiationError> {
+    if let Some(configured) = configured {
+        return if key.contains(&configured) {
+            Ok(configured)
+        } else {
+            Err(NegotiationError::NotOfThisKey {
+                configured,
+                key: key.to_vec(),
+            })
+        };
+    }
+    match supported.filter(|supported| !supported.is_empty()) {
+        None if key.contains(&Algorithm::RS256) => Ok(Algorithm::RS256),
+        None => key.first().copied().ok_or(NegotiationError::Nothing),
+        Some(supported) => key
+            .iter()
+            .copied()
+            .find(|algorithm| supported.iter().any(|name| name == algorithm.name()))
+            .ok_or_else(|| NegotiationError::NothingInCommon {
+                key: key.to_vec(),
+                supported: supported.to_vec(),
+            }),
+    }
+}
+
+fn names(algorithms: &[Algorithm]) -> String {
+    algorithms
+        .iter()
+        .map(|algorithm| algorithm.name())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+// === impl RelyingParty ===
+
+impl RelyingParty {
+    /// A POST of `fields` to `url` that proves who we are. To be made anew for every try: an assertion is good for one
+    /// request.
+    pub(super) async fn authenticated(
+        &self,
+        metadata: &Metadata,
+        client: &Client,
+        url: &Url,
+        fields: &[(&str, &str)],
+    ) -> Result<(Request, Proof), SignError> {
+        let mut proof = Proof {
+            client_id: client.id.clone(),
+            method: client.auth.method(),
+            assertion: None,
+        };
+        let mut fields: Vec<(&str, &str)> = fields.to_vec();
+        let request = match &client.auth {
+            ClientAuthentication::PrivateKeyJwt { algorithm } => {
+                let (assertion, facts) = self.assertion(metadata, client, *algorithm).await?;
+                proof.assertion = Some(facts);
+                add_client_id(&mut fields, &client.id);
+                fields.push(("client_assertion_type", ASSERTION_TYPE));
+                fields.push(("client_assertion", assertion.expose()));
+                Request::form(url.clone(), fields)
+            }
+            ClientAuthentication::ClientSecretBasic(secret) => Request::form(url.clone(), fields)
+                .basic(&encoded(&client.id), &encoded(secret.expose()).into()),
+            ClientAuthentication::ClientSecretPost(secret) => {
+                add_client_id(&mut fields, &client.id);
+                fields.push(("client_secret", secret.expose()));
+                Request::form(url.clone(), fields)
+            }
+        };
+        Ok((request, proof))
+    }
+
+    /// A client assertion (RFC 7523 section 3) that nobody has seen before.
+    async fn assertion(
+        &self,
+        metadata: &Metadata,
+        client: &Client,
+        algorithm: Algorithm,
+    ) -> Result<(Secret, AssertionFacts), SignError> {
+        let shared = &self.shared;
+        let audience = match shared.options.assertion_audience {
+            AssertionAudience::Issuer => metadata.issuer.clone(),
+            AssertionAudience::TokenEndpoint => metadata.token_endpoint_public.clone(),
+        };
+        let now = shared.clock.now();
+        let claims = AssertionClaims {
+            iss: client.id.clone(),
+            sub: client.id.clone(),
+            aud: audience.clone(),
+            jti: shared.random.base64url::<16>(),
+            iat: now.unix_seconds(),
+            exp: now.saturating_add(LIFETIME).unix_seconds(),
+        };
+        let kid = shared.keys.signing().kid().to_owned();
+        let assertion = shared.keys.sign(algorithm, "JWT", claims).await?;
+        let facts = AssertionFacts {
+            published: shared.keys.is_published(&kid),
+            kid,
+            algorithm,
+            audience,
+        };
+        Ok((assertion, facts))
+    }
+}
+
+fn add_client_id<'a>(fields: &mut Vec<(&'a str, &'a str)>, id: &'a str) {
+    if !fields.iter().any(|(name, _)| *name == "client_id") {
+        fields.push(("client_id", id));
+    }
+}
+
+/// RFC 6749 section 2.3.1: id and secret are form-encoded before they become Basic credentials.
+fn encoded(value: &str) -> String {
+    form_urlencoded::byte_serialize(value.as_bytes()).collect()
+}
+
+// === impl Proof ===
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "client `{}`, method {}", self.client_id, self.method)?;
+        match &self.assertion {
+            None => Ok(()),
+            Some(facts) => write!(
+                f,
+                ", kid `{}` ({} our JWKS), alg {}, aud `{}`",
+                facts.kid,
+                if facts.published { "in" } else { "NOT in" },
+                facts.algorithm,
+                facts.audience
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,327 @@
+//! Discovery (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3).
+
+use std::sync::{Arc, atomic::Ordering};
+
+use http::StatusCode;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::{Metadata, RelyingParty, UrlMap, provider::ProviderOptions};
+use crate::outbound::{Lane, Request, TransportError};
+
+/// Issuers that a document names are shown up to this length, in bytes.
+const MAX_SHOWN: usize = 300;
+
+/// Why the provider's metadata is not known. Every text names what to change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DiscoveryError {
+    /// The issuer, or how to reach it, is no usable URL.
+    #[error("the issuer `{issuer}` is not a URL without query and fragment; correct {variable}")]
+    InvalidIssuer {
+        /// As configured.
+        issuer: String,
+        /// What names it.
+        variable: &'static str,
+    },
+    /// No answer.
+    #[error("cannot read the IdP's metadata at {url}: {source}; {variable} points there")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// What points there.
+        variable: &'static str,
+        /// Why.
+        source: TransportError,
+    },
+    /// An answer other than 200; a redirect is not followed.
+    #[error(
+        "the IdP answered {status} instead of its metadata at {url}{}; {variable} points there",
+        if status.is_redirection() { " (redirects are not followed)" } else { "" }
+    )]
+    Status {
+        /// Where.
+        url: String,
+        /// What points there.
+        variable: &'static str,
+        /// The answer.
+        status: StatusCode,
+    },
+    /// A page instead of a document.
+    #[error("what the IdP serves at {url} is not a JSON object; {variable} points there")]
+    NotJson {
+        /// Where.
+        url: String,
+        /// What points there.
+        variable: &'static str,
+    },
+    /// The document is of another issuer, or of none.
+    #[error("{}", mismatch(url, expected, found.as_deref(), *only_base_url))]
+    IssuerMismatch {
+        /// Where.
+        url: String,
+        /// As configured.
+        expected: String,
+        /// As the document says.
+        found: Option<String>,
+        /// Whether nobody named an issuer, so that `IDP_BASE_URL` stands for it.
+        only_base_url: bool,
+    },
+    /// An endpoint that we cannot do without.
+    #[error("the IdP's metadata has no `{member}`; set {variable}")]
+    MissingEndpoint {
+        /// Its name in the document.
+        member: &'static str,
+        /// What names it instead.
+        variable: &'static str,
+    },
+    /// An endpoint that is no URL, or one with credentials or a fragment.
+    #[error("`{member}` in the IdP's metadata is not a usable URL; set {variable}")]
+    InvalidUrl {
+        /// Its name in the document.
+        member: &'static str,
+        /// What names it instead.
+        variable: &'static str,
+    },
+    /// Plain http beyond the local network.
+    #[error(
+        "`{member}` is {url}, which is neither https nor a local name; correct it at the IdP, set {variable}, or accept \
+         the risk with BFF_DANGER_ALLOW_HTTP=true"
+    )]
+    InsecureUrl {
+        /// Its name in the document.
+        member: &'static str,
+        /// As it would be used.
+        url: String,
+        /// What names it instead.
+        variable: &'static str,
+    },
+}
+
+// === impl DiscoveryError ===
+
+impl DiscoveryError {
+    /// Whether it may pass without anybody changing anything: no answer, an answer that says so, a proxy's page.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { source, .. } => source.is_transient(),
+            Self::Status { status, .. } => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::NotJson { .. } => true,
+            Self::InvalidIssuer { .. }
+            | Self::IssuerMismatch { .. }
+            | Self::MissingEndpoint { .. }
+            | Self::InvalidUrl { .. }
+            | Self::InsecureUrl { .. } => false,
+        }
+    }
+}
+
+fn mismatch(url: &str, expected: &str, found: Option<&str>, only_base_url: bool) -> String {
+    match found {
+        None => format!("the metadata at {url} names no issuer, but `{expected}` was expected"),
+        Some(found) if only_base_url => format!(
+            "the metadata at {url} is that of the issuer `{found}`, but IDP_BASE_URL alone is set and stands for the issuer \
+             `{expected}`; if that is your IdP, add the line OIDC_ISSUER={found}"
+        ),
+        Some(found) => format!(
+            "the metadata at {url} is that of the issuer `{found}`, but OIDC_ISSUER is `{expected}`; they must be equal \
+             to the letter"
+        ),
+    }
+}
+
+// === impl RelyingParty ===
+
+impl RelyingParty {
+    /// Reads the provider's metadata and keeps it. What was known before stays known where this fails.
+    ///
+    /// # Errors
+    ///
+    /// [`DiscoveryError`].
+    pub async fn discover(&self) -> Result<Arc<Metadata>, DiscoveryError> {
+        let options = &self.shared.options.provider;
+        let map = url_map(options)?;
+        let document = self.document(options, &map).await?;
+        let metadata = Arc::new(Metadata::read(&document, options, map)?);
+        let plain = metadata.plain_http();
+        if !plain.is_empty() && !self.shared.warned_of_http.swap(true, Ordering::Relaxed) {
+            tracing::warn!(urls = ?plain, "the IdP is spoken to over plain http: for development and container networks only");
+        }
+        self.shared.metadata.send_replace(Some(Arc::clone(&metadata)));
+        Ok(metadata)
+    }
+
+    /// What the last successful discovery found.
+    #[must_use]
+    pub fn metadata(&self) -> Option<Arc<Metadata>> {
+        self.shared.metadata.borrow().clone()
+    }
+
+    /// Waits for the first successful discovery.
+    pub async fn wait_for_metadata(&self) -> Arc<Metadata> {
+        let mut metadata = self.shared.metadata.subscribe();
+        loop {
+            if let Some(known) = metadata.borrow_and_update().clone() {
+                return known;
+            }
+            if metadata.changed().await.is_err() {
+                // Cannot be: we hold the sender. Nothing will ever be known then.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    async fn document(
+        &self,
+        options: &ProviderOptions,
+        map: &UrlMap,
+    ) -> Result<Map<String, Value>, DiscoveryError> {
+        let mut outcome = Err(DiscoveryError::InvalidIssuer {
+            issuer: options.issuer.clone(),
+            variable: "OIDC_ISSUER",
+        });
+        for url in locations(options, map) {
+            outcome = self.fetch_document(options, url).await;
+            // Only where nothing lives at one place, the next one is looked at.
+            if !matches!(
+                outcome,
+                Err(DiscoveryError::Status {
+                    status: StatusCode::NOT_FOUND,
+                    ..
+                })
+            ) {
+                break;
+            }
+        }
+        match outcome {
+            // Whoever names every endpoint that is needed can have a provider without discovery.
+            Err(DiscoveryError::Status {
+                status: StatusCode::NOT_FOUND,
+                ..
+            }) if options.overrides.authorization.is_some()
+                && options.overrides.token.is_some()
+                && options.overrides.jwks.is_some() =>
+            {
+                Ok(Map::new())
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn fetch_document(
+        &self,
+        options: &ProviderOptions,
+        url: Url,
+    ) -> Result<Map<String, Value>, DiscoveryError> {
+        let variable = options.location_variable();
+        let shown = url.to_string();
+        let response = match self.shared.outbound.send(Lane::Metadata, Request::get(url)).await {
+            Ok(response) => response,
+            Err(source) => {
+                return Err(DiscoveryError::Unreachable {
+                    url: shown,
+                    variable,
+                    source,
+                });
+            }
+        };
+        if response.status != StatusCode::OK {
+            return Err(DiscoveryError::Status {
+                url: shown,
+                variable,
+                status: response.status,
+            });
+        }
+        let Ok(document) = serde_json::from_slice::<Map<String, Value>>(&response.body) else {
+            return Err(DiscoveryError::NotJson { url: shown, variable });
+        };
+        let found = document.get("issuer").and_then(Value::as_str);
+        if found != Some(options.issuer.as_str()) {
+            return Err(DiscoveryError::IssuerMismatch {
+                url: shown,
+                expected: options.issuer.clone(),
+                found: found.map(displayable),
+                only_base_url: options.issuer_is_base_url(),
+            });
+        }
+        Ok(document)
+    }
+}
+
+fn displayable(issuer: &str) -> String {
+    issuer
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(MAX_SHOWN)
+        .collect()
+}
+
+/// The map between the issuer and how to reach it, if both are URLs of which the policy approves.
+fn url_map(options: &ProviderOptions) -> Result<UrlMap, DiscoveryError> {
+    let variable = if options.issuer_is_base_url() {
+        "IDP_BASE_URL"
+    } else {
+        "OIDC_ISSUER"
+    };
+    let issuer = Url::parse(&options.issuer)
+        .ok()
+        .filter(is_identifier)
+        .ok_or_else(|| DiscoveryError::InvalidIssuer {
+            issuer: options.issuer.clone(),
+            variable,
+        })?;
+    if let Some(base) = options.base_url.as_ref().filter(|base| !is_identifier(base)) {
+        return Err(DiscoveryError::InvalidIssuer {
+            issuer: base.to_string(),
+            variable: "IDP_BASE_URL",
+        });
+    }
+    let used = [
+        (Some(&issuer), variable),
+        (options.base_url.as_ref(), "IDP_BASE_URL"),
+    ];
+    for (url, variable) in used {
+        if let Some(url) = url.filter(|url| !options.allow_http.permits(url)) {
+            return Err(DiscoveryError::InsecureUrl {
+                member: "issuer",
+                url: url.to_string(),
+                variable,
+            });
+        }
+    }
+    Ok(UrlMap::new(issuer, options.base_url.clone()))
+}
+
+/// RFC 8414 section 2: an issuer has neither query nor fragment.
+fn is_identifier(url: &Url) -> bool {
+    url.has_host()
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
+}
+
+/// Below the issuer as this process reaches it; failing that directly below `IDP_BASE_URL`.
+fn locations(options: &ProviderOptions, map: &UrlMap) -> Vec<Url> {
+    let below = |base: &str| {
+        Url::parse(&format!(
+            "{}/.well-known/openid-configuration",
+            base.trim_end_matches('/')
+        ))
+    };
+    let mut locations = Vec::new();
+    if let Ok(url) = below(&options.issuer) {
+        locations.push(map.back_channel(url));
+    }
+    if let Some(Ok(url)) = options.base_url.as_ref().map(|base| below(base.as_str()))
+        && !locations.contains(&url)
+    {
+        locations.push(url);
+    }
+    locations
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+use serde_json::json;
+
+use super::*;
+use crate::oidc::{
+    HttpPolicy,
+    testing::{Answer, Provider},
+};
+
+const WELL_KNOWN: &str = "/.well-known/openid-configuration";
+
+fn unreachable_url() -> Url {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap()
+}
+
+async fn failure(provider: &Provider) -> DiscoveryError {
+    let party = provider.undiscovered(provider.options());
+    let error = party.discover().await.unwrap_err();
+    assert!(party.metadata().is_none());
+    error
+}
+
+#[tokio::test]
+async fn the_document_is_read_below_the_issuer_and_kept() {
+    let provider = Provider::start().await;
+    let party = provider.undiscovered(provider.options());
+    let waiting = party.wait_for_metadata();
+    tokio::pin!(waiting);
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    let metadata = party.discover().await.unwrap();
+    assert_eq!(metadata.issuer, provider.issuer());
+    assert!(Arc::ptr_eq(&metadata, &party.metadata().unwrap()));
+    assert!(Arc::ptr_eq(&metadata, &waiting.await));
+    assert_eq!(provider.requests_to(WELL_KNOWN)[0].method, http::Method::GET);
+}
+
+#[tokio::test]
+async fn an_issuer_is_compared_to_the_letter() {
+    let provider = Provider::start().await;
+    let issuer = provider.issuer().to_owned();
+    for found in [
+        json!(format!("{issuer}/")),
+        json!(issuer.to_uppercase()),
+        json!(7),
+        json!(null),
+    ] {
+        provider.change_metadata(|document| {
+            document.insert("issuer".to_owned(), found.clone());
+        });
+        let error = failure(&provider).await;
+        assert!(
+            matches!(&error, DiscoveryError::IssuerMismatch { expected, .. } if *expected == issuer),
+            "{found} {error:?}"
+        );
+        assert!(!error.is_transient());
+        assert!(error.to_string().contains(&issuer));
+    }
+}
+
+#[tokio::test]
+async fn where_only_the_base_url_is_set_another_issuer_is_answered_with_the_line_to_add() {
+    let provider = Provider::start().await;
+    provider.change_metadata(|document| {
+        document.insert("issuer".to_owned(), json!("https://idp.example/realms/x"));
+    });
+    let mut options = provider.options();
+    options.provider.base_url = Some(provider.url.clone());
+    let error = provider.undiscovered(options).discover().await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("OIDC_ISSUER=https://idp.example/realms/x"),
+        "{text}"
+    );
+
+    // An issuer that somebody has named is not to be replaced just like that.
+    let text = failure(&provider).await.to_string();
+    assert!(!text.contains("OIDC_ISSUER="), "{text}");
+}
+
+#[tokio::test]
+async fn behind_a_base_url_the_document_is_read_there_with_the_issuers_path() {
+    let provider = Provider::start().await;
+    let mut document = provider.document();
+    document.insert("issuer".to_owned(), json!("https://idp.example/realms/x"));
+    document.insert(
+        "token_endpoint".to_owned(),
+        json!("https://idp.example/realms/x/token"),
+    );
+    let at = format!("/realms/x{WELL_KNOWN}");
+    provider.answer(&at, StatusCode::OK, &Value::Object(document.clone()));
+    let mut options = provider.options();
+    options.provider.issuer = "https://idp.example/realms/x".to_owned();
+    options.provider.base_url = Some(provider.url.clone());
+    let metadata = provider.undiscovered(options.clone()).discover().await.unwrap();
+    assert_eq!(
+        metadata.token_endpoint,
+        provider.url.join("/realms/x/token").unwrap()
+    );
+    assert_eq!(
+        metadata.token_endpoint_public,
+        "https://idp.example/realms/x/token"
+    );
+
+    // Directly below the base URL, where nothing is there.
+    provider.answers(&at, [Answer::json(StatusCode::NOT_FOUND, &json!({}))]);
+    provider.answer(WELL_KNOWN, StatusCode::OK, &Value::Object(document));
+    assert!(provider.undiscovered(options).discover().await.is_ok());
+}
+
+#[tokio::test]
+async fn no_answer_names_url_cause_and_variable_and_may_pass() {
+    let provider = Provider::start().await;
+    let mut options = provider.options();
+    let dead = unreachable_url();
+    options.provider.issuer = dead.as_str().trim_end_matches('/').to_owned();
+    let error = provider
+        .undiscovered(options.clone())
+        .discover()
+        .await
+        .unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+    let text = error.to_string();
+    assert!(
+        text.contains(WELL_KNOWN) && text.contains("OIDC_ISSUER"),
+        "{text}"
+    );
+    assert!(text.to_lowercase().contains("refused"), "{text}");
+
+    options.provider.base_url = Some(dead);
+    let text = provider
+        .undiscovered(options)
+        .discover()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("IDP_BASE_URL"), "{text}");
+}
+
+#[tokio::test]
+async fn other_answers_are_sorted_by_whether_they_may_pass() {
+    let provider = Provider::start().await;
+    for (status, transient) in [
+        (StatusCode::SERVICE_UNAVAILABLE, true),
+        (StatusCode::BAD_GATEWAY, true),
+        (StatusCode::TOO_MANY_REQUESTS, true),
+        (StatusCode::NOT_FOUND, false),
+        (StatusCode::FORBIDDEN, false),
+        (StatusCode::NO_CONTENT, false),
+    ] {
+        provider.answers(WELL_KNOWN, [Answer::html(status)]);
+        let error = failure(&provider).await;
+        assert!(
+            matches!(error, DiscoveryError::Status { status: found, .. } if found == status),
+            "{error:?}"
+        );
+        assert_eq!(error.is_transient(), transient, "{status}");
+    }
+    provider.answers(WELL_KNOWN, [Answer::html(StatusCode::OK)]);
+    let error = failure(&provider).await;
+    assert!(matches!(error, DiscoveryError::NotJson { .. }) && error.is_transient());
+    provider.answer(WELL_KNOWN, StatusCode::OK, &json!(["issuer"]));
+    assert!(matches!(failure(&provider).await, DiscoveryError::NotJson { .. }));
+}
+
+#[tokio::test]
+async fn attack_36_a_redirect_from_the_discovery_endpoint_is_not_followed() {
+    let provider = Provider::start().await;
+    provider.answer("/elsewhere", StatusCode::OK, &Value::Object(provider.document()));
+    provider.answers(WELL_KNOWN, [Answer::redirect("/elsewhere")]);
+    let error = failure(&provider).await;
+    assert!(
+        error.to_string().contains("redirects are not followed"),
+        "{error}"
+    );
+    assert!(provider.requests_to("/elsewhere").is_empty());
+}
+
+#[tokio::test]
+async fn a_failure_does_not_forget_what_was_known() {
+    let provider = Provider::start().await;
+    let party = provider.party().await;
+    provider.answers(WELL_KNOWN, [Answer::html(StatusCode::BAD_GATEWAY)]);
+    assert!(party.discover().await.is_err());
+    assert!(party.metadata().is_some());
+}
+
+#[tokio::test]
+async fn a_provider_without_discovery_works_where_every_needed_endpoint_is_named() {
+    let provider = Provider::start().await;
+    provider.answers(WELL_KNOWN, [Answer::html(StatusCode::NOT_FOUND)]);
+    let mut options = provider.options();
+    let at = |path: &str| Some(provider.url.join(path).unwrap());
+    options.provider.overrides.authorization = at("/a");
+    options.provider.overrides.token = at("/t");
+    assert!(provider.undiscovered(options.clone()).discover().await.is_err());
+    options.provider.overrides.jwks = at("/k");
+    let metadata = provider.undiscovered(options).discover().await.unwrap();
+    assert_eq!(metadata.token_endpoint, provider.url.join("/t").unwrap());
+    assert_eq!(metadata.issuer, provider.issuer());
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_no_identifier_or_not_secure_is_not_asked() {
+    let provider = Provider::start().await;
+    for issuer in [
+        "",
+        "idp.example",
+        "https://idp.example?x=1",
+        "https://idp.example/#x",
+        "https://me@idp.example",
+    ] {
+        let mut options = provider.options();
+        options.provider.issuer = issuer.to_owned();
+        let error = provider.undiscovered(options).discover().await.unwrap_err();
+        assert!(
+            matches!(error, DiscoveryError::InvalidIssuer { .. }),
+            "{issuer} {error:?}"
+        );
+        assert!(!error.is_transient());
+    }
+    let mut options = provider.options();
+    options.provider.issuer = "http://idp.example".to_owned();
+    let error = provider
+        .undiscovered(options.clone())
+        .discover()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            DiscoveryError::InsecureUrl {
+                variable: "OIDC_ISSUER",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    options.provider.issuer = "https://idp.example".to_owned();
+    options.provider.base_url = Some(Url::parse("http://10.0.0.1").unwrap());
+    assert_eq!(options.provider.allow_http, HttpPolicy::LocalOnly);
+    let error = provider.undiscovered(options).discover().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            DiscoveryError::InsecureUrl {
+                variable: "IDP_BASE_URL",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}

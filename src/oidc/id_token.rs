@@ -1,0 +1,340 @@
+//! ID tokens (OpenID Connect Core 1.0 sections 2, 3.1.3.7 and 12.2).
+//!
+//! Signature, `iss`, `aud`, `azp` and times are [`jose::verify`](crate::jose::verify)'s; here is what only an ID
+//! token has. A refreshed one is checked as fully as the first.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_lc_rs::digest;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use subtle::ConstantTimeEq as _;
+
+use super::{JwksError, NotReady, RelyingParty};
+use crate::{
+    clock::Timestamp,
+    jose::{Algorithm, Claims, KeySet, Policy, Typ, Verified, VerifyError, numeric_date, verify},
+    secret::Secret,
+};
+
+/// A subject is at most this long (OpenID Connect Core 1.0 section 2), a `sid` for us as well, in bytes.
+const MAX_SUBJECT: usize = 255;
+
+/// How far the provider's clock may differ from ours.
+const LEEWAY: Duration = Duration::from_mins(1);
+
+/// What an ID token must be.
+#[derive(Clone, Copy, Debug)]
+pub struct Expect<'a> {
+    occasion: Occasion<'a>,
+    access_token: &'a Secret,
+    max_age: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Occasion<'a> {
+    Login { nonce: &'a Secret },
+    Refresh { previous: &'a Identity },
+}
+
+/// What must not change while a session lives: to be kept with it, and given back when a refreshed ID token arrives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// `iss`
+    pub issuer: String,
+    /// `sub`
+    pub subject: String,
+    /// The nonce of the login.
+    pub nonce: Secret,
+    /// `auth_time` of the first ID token, where it had one.
+    pub auth_time: Option<Timestamp>,
+}
+
+/// An ID token that is right.
+#[derive(Clone, Debug)]
+pub struct IdTokenClaims {
+    /// What to compare the next one with.
+    pub identity: Identity,
+    /// The session at the provider (`sid`, for its logout).
+    pub sid: Option<String>,
+    /// When the person authenticated.
+    pub auth_time: Option<Timestamp>,
+    /// How the person authenticated.
+    pub acr: Option<String>,
+    /// When the token expires; says nothing of the session.
+    pub expires_at: Timestamp,
+    /// All claims, these among them.
+    pub all: Claims,
+}
+
+/// Why an ID token is not accepted. Never contains a part of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdTokenError {
+    /// There is nothing to check it against.
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    /// There are no keys to check it with.
+    #[error(transparent)]
+    Keys(#[from] JwksError),
+    /// What every JWT must be, it is not.
+    #[error("ID token refused: {0}")]
+    Token(#[from] VerifyError),
+    /// `nonce` is missing or another one.
+    #[error("ID token refused: the nonce is not that of this login")]
+    Nonce,
+    /// `sub` is missing, too long or not ASCII.
+    #[error("ID token refused: the subject is not usable")]
+    Subject,
+    /// `at_hash` is that of another access token.
+    #[error("ID token refused: it belongs to another access token")]
+    AccessTokenHash,
+    /// The person authenticated too long ago, or it is not said when.
+    #[error("ID token refused: the authentication is older than was asked for, or of unknown age")]
+    TooOld,
+    /// A claim is of the wrong kind.
+    #[error("ID token refused: `{0}` is not usable")]
+    Claim(&'static str),
+    /// A refreshed one is of another person or issuer.
+    #[error("ID token refused: the refreshed one is of another {0}")]
+    Changed(&'static str),
+}
+
+// === impl Expect ===
+
+impl<'a> Expect<'a> {
+    /// The ID token of a login that sent `nonce`, beside `access_token`.
+    #[must_use]
+    pub const fn login(nonce: &'a Secret, access_token: &'a Secret) -> Self {
+        Self {
+            occasion: Occasion::Login { nonce },
+            access_token,
+            max_age: None,
+        }
+    }
+
+    /// A refreshed ID token, beside the new `access_token`, of a session whose first one said `previous`.
+    #[must_use]
+    pub const fn refreshed(previous: &'a Identity, access_token: &'a Secret) -> Self {
+        Self {
+            occasion: Occasion::Refresh { previous },
+            access_token,
+            max_age: None,
+        }
+    }
+
+    /// The login asked for an authentication not older than this.
+    #[must_use]
+    pub const fn max_age(mut self, max_age: Option<Duration>) -> Self {
+        self.max_age = max_age;
+        self
+    }
+}
+
+// === impl IdTokenError ===
+
+impl IdTokenError {
+    /// Whether a refreshed ID token like this ends the session: it is of another person, issuer or client.
+    #[must_use]
+    pub const fn ends_session(&self) -> bool {
+        matches!(
+            self,
+            Self::Changed(_) | Self::Token(VerifyError::Issuer | VerifyError::Audience)
+        )
+    }
+
+    /// Whether nothing is wrong with the token, but we cannot tell that it is right.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::NotReady(_) | Self::Keys(_) | Self::Token(VerifyError::UnknownKey)
+        )
+    }
+}
+
+// === impl RelyingParty ===
+
+impl RelyingParty {
+    /// Checks an ID token completely.
+    ///
+    /// # Errors
+    ///
+    /// [`IdTokenError`], the first thing that is wrong.
+    pub async fn verify_id_token(
+        &self,
+        token: &Secret,
+        expect: Expect<'_>,
+    ) -> Result<IdTokenClaims, IdTokenError> {
+        let (metadata, client) = self.ready()?;
+        let now = self.shared.clock.now();
+        let policy = Policy {
+            algorithms: &metadata.id_token_algorithms,
+            typ: Typ::IdToken,
+            issuer: &metadata.issuer,
+            audience: &client.id,
+        };
+        let check = |keys: &Arc<KeySet>| verify(token.expose(), keys, &policy, now);
+        let keys = self.provider_keys().await?;
+        let verified = match check(&keys) {
+            // The provider may have rotated its keys.
+            Err(VerifyError::UnknownKey) => check(&self.provider_keys_after(&keys).await),
+            outcome => outcome,
+        }?;
+        IdTokenClaims::read(verified, expect, now)
+    }
+}
+
+// === impl IdTokenClaims ===
+
+impl IdTokenClaims {
+    fn read(verified: Verified, expect: Expect<'_>, now: Timestamp) -> Result<Self, IdTokenError> {
+        let Verified { algorithm, claims } = verified;
+        let issuer = text(&claims, "iss")?.ok_or(IdTokenError::Claim("iss"))?;
+        let subject = text(&claims, "sub")
+            .ok()
+            .flatten()
+            .filter(|subject| is_identifier(subject))
+            .ok_or(IdTokenError::Subject)?;
+        let auth_time = time(&claims, "auth_time")?;
+        let expires_at = time(&claims, "exp")?.ok_or(IdTokenError::Claim("exp"))?;
+        let sid = text(&claims, "sid")?;
+        if sid.as_deref().is_some_and(|sid| !is_identifier(sid)) {
+            return Err(IdTokenError::Claim("sid"));
+        }
+        check_access_token_hash(&claims, algorithm, expect.access_token)?;
+        check_age(auth_time, expect.max_age, now)?;
+        let identity = match expect.occasion {
+            Occasion::Login { nonce } => {
+                let found = text(&claims, "nonce").ok().flatten();
+                if !found.is_some_and(|found| same(&found, nonce.expose())) {
+                    return Err(IdTokenError::Nonce);
+                }
+                Identity {
+                    issuer,
+                    subject,
+                    nonce: nonce.clone(),
+                    auth_time,
+                }
+            }
+            Occasion::Refresh { previous } => {
+                check_unchanged(&claims, &issuer, &subject, auth_time, previous)?;
+                previous.clone()
+            }
+        };
+        Ok(Self {
+            identity,
+            sid,
+            auth_time,
+            acr: text(&claims, "acr").ok().flatten(),
+            expires_at,
+            all: claims,
+        })
+    }
+}
+
+/// OpenID Connect Core 1.0 section 12.2. `aud` and `azp` have been checked to be us alone.
+fn check_unchanged(
+    claims: &Claims,
+    issuer: &str,
+    subject: &str,
+    auth_time: Option<Timestamp>,
+    previous: &Identity,
+) -> Result<(), IdTokenError> {
+    if issuer != previous.issuer {
+        return Err(IdTokenError::Changed("issuer"));
+    }
+    if subject != previous.subject {
+        return Err(IdTokenError::Changed("subject"));
+    }
+    // It tells when the person authenticated, which was before the login. Where the first token did not say, a later
+    // one may.
+    if let (Some(now), Some(before)) = (auth_time, previous.auth_time)
+        && now != before
+    {
+        return Err(IdTokenError::Claim("auth_time"));
+    }
+    match claims.get("nonce") {
+        None => Ok(()),
+        Some(nonce)
+            if nonce
+                .as_str()
+                .is_some_and(|nonce| same(nonce, previous.nonce.expose())) =>
+        {
+            Ok(())
+        }
+        Some(_) => Err(IdTokenError::Nonce),
+    }
+}
+
+/// OpenID Connect Core 1.0 section 3.1.3.6: the left half of the hash of the access token, where the claim is there.
+fn check_access_token_hash(
+    claims: &Claims,
+    algorithm: Algorithm,
+    access_token: &Secret,
+) -> Result<(), IdTokenError> {
+    match claims.get("at_hash") {
+        None => Ok(()),
+        Some(Value::String(hash)) if same(hash, &half_hash(algorithm, access_token.expose())) => Ok(()),
+        Some(_) => Err(IdTokenError::AccessTokenHash),
+    }
+}
+
+fn half_hash(algorithm: Algorithm, value: &str) -> String {
+    let function = match algorithm {
+        Algorithm::PS256 | Algorithm::RS256 | Algorithm::ES256 => &digest::SHA256,
+        Algorithm::PS384 | Algorithm::RS384 | Algorithm::ES384 => &digest::SHA384,
+        // Ed25519 uses SHA-512 itself (RFC 8032 section 5.1).
+        Algorithm::PS512 | Algorithm::RS512 | Algorithm::EdDSA => &digest::SHA512,
+    };
+    let hash = digest::digest(function, value.as_bytes());
+    let (left, _) = hash.as_ref().split_at(hash.as_ref().len() / 2);
+    URL_SAFE_NO_PAD.encode(left)
+}
+
+/// OpenID Connect Core 1.0 section 3.1.3.7, step 13.
+fn check_age(
+    auth_time: Option<Timestamp>,
+    max_age: Option<Duration>,
+    now: Timestamp,
+) -> Result<(), IdTokenError> {
+    if auth_time.is_some_and(|time| time > now.saturating_add(LEEWAY)) {
+        return Err(IdTokenError::Claim("auth_time"));
+    }
+    let Some(max_age) = max_age else {
+        return Ok(());
+    };
+    match auth_time {
+        Some(time) if now.duration_since(time) <= max_age.saturating_add(LEEWAY) => Ok(()),
+        Some(_) | None => Err(IdTokenError::TooOld),
+    }
+}
+
+fn text(claims: &Claims, name: &'static str) -> Result<Option<String>, IdTokenError> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(IdTokenError::Claim(name)),
+    }
+}
+
+fn time(claims: &Claims, name: &'static str) -> Result<Option<Timestamp>, IdTokenError> {
+    if !claims.contains_key(name) {
+        return Ok(None);
+    }
+    numeric_date(claims, name)
+        .map(Some)
+        .ok_or(IdTokenError::Claim(name))
+}
+
+/// ASCII without control characters, neither empty nor too long.
+fn is_identifier(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_SUBJECT && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+fn same(one: &str, other: &str) -> bool {
+    one.as_bytes().ct_eq(other.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+//! The provider's keys, cached.
+//!
+//! A token with an unknown key id makes the set be read again, at most once per cool-down, by one call for all who
+//! wait; where that fails, the keys that were known stay in use. No lock is held while the network is asked.
+
+use std::{sync::Arc, time::Duration};
+
+use http::StatusCode;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::{NotReady, RelyingParty};
+use crate::{
+    clock::Timestamp,
+    jose::KeySet,
+    outbound::{Lane, Request, TransportError},
+};
+
+/// How the provider's keys are cached.
+#[derive(Clone, Copy, Debug)]
+pub struct JwksOptions {
+    /// An unknown key id, or a fetch that failed, is followed by no other fetch for this long.
+    pub cooldown: Duration,
+    /// The same while there are no keys at all, so that logins work soon after the provider does.
+    pub first_cooldown: Duration,
+    /// Keys older than this are read again, so that a withdrawn one stops being trusted.
+    pub max_age: Duration,
+}
+
+/// Why the provider's keys are not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JwksError {
+    /// Discovery has not succeeded yet.
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    /// No answer.
+    #[error("cannot read the IdP's keys at {url}: {source}; discovery or OIDC_JWKS_URL points there")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// Why.
+        source: TransportError,
+    },
+    /// An answer other than 200; a redirect is not followed.
+    #[error(
+        "the IdP answered {status} instead of its keys at {url}; discovery or OIDC_JWKS_URL points there"
+    )]
+    Status {
+        /// Where.
+        url: String,
+        /// The answer.
+        status: StatusCode,
+    },
+    /// Not a JWK Set, or one without any key that verifies signatures.
+    #[error(
+        "what the IdP serves at {url} is no JWK Set with a key for signatures; discovery or OIDC_JWKS_URL points there"
+    )]
+    NoKeys {
+        /// Where.
+        url: String,
+    },
+    /// The server is stopping.
+    #[error("the call for the IdP's keys was abandoned")]
+    Abandoned,
+}
+
+type Outcome = Result<Arc<KeySet>, JwksError>;
+
+#[derive(Default)]
+pub(super) struct JwksCache {
+    state: Mutex<State>,
+}
+
+struct State {
+    keys: Option<Cached>,
+    /// No fetch before this.
+    cooling_until: Timestamp,
+    last_error: Option<JwksError>,
+    /// The fetch that is under way.
+    flight: Option<watch::Receiver<Option<Outcome>>>,
+}
+
+#[derive(Clone)]
+struct Cached {
+    set: Arc<KeySet>,
+    fetched_at: Timestamp,
+}
+
+/// What a look at the cache comes to.
+enum Next {
+    Known(Outcome),
+    Wait(watch::Receiver<Option<Outcome>>),
+}
+
+// === impl State ===
+
+impl State {
+    fn known(&self) -> Option<Arc<KeySet>> {
+        self.keys.as_ref().map(|cached| Arc::clone(&cached.set))
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            keys: None,
+            cooling_until: Timestamp::EPOCH,
+            last_error: None,
+            flight: None,
+        }
+    }
+}
+
+// === impl JwksOptions ===
+
+impl Default for JwksOptions {
+    fn default() -> Self {
+        Self {
+            cooldown: Duration::from_mins(1),
+            first_cooldown: Duration::from_secs(5),
+            max_age: Duration::from_hours(1),
+        }
+    }
+}
+
+// === impl RelyingParty ===
+
+impl RelyingParty {
+    /// The provider's keys: cached ones, or read now where there are none or they are old.
+    ///
+    /// # Errors
+    ///
+    /// [`JwksError`] where none were ever read.
+    pub async fn provider_keys(&self) -> Result<Arc<KeySet>, JwksError> {
+        let next = {
+            let now = self.shared.clock.now();
+            let mut state = self.shared.jwks.state.lock();
+            let max_age = self.shared.options.jwks.max_age;
+            match &state.keys {
+                Some(cached) if now < cached.fetched_at.saturating_add(max_age) => {
+                    Next::Known(Ok(Arc::clone(&cached.set)))
+                }
+                _ => self.fetch_or_join(&mut state, now),
+            }
+        };
+        self.outcome(next).await
+    }
+
+    /// The provider's keys after `known` turned out not to hold the one that is needed: newer ones if there are any,
+    /// else `known` again.
+    pub async fn provider_keys_after(&self, known: &Arc<KeySet>) -> Arc<KeySet> {
+        let next = {
+            let now = self.shared.clock.now();
+            let mut state = self.shared.jwks.state.lock();
+            match &state.keys {
+                // Somebody else was faster.
+                Some(cached) if !Arc::ptr_eq(&cached.set, known) => Next::Known(Ok(Arc::clone(&cached.set))),
+                _ => {
+                    let next = self.fetch_or_join(&mut state, now);
+                    if matches!(next, Next::Wait(_)) {
+                        // Success counts as well: whoever invents key ids makes us ask once, not each time.
+                        let cooldown = self.shared.options.jwks.cooldown;
+                        state.cooling_until = state.cooling_until.max(now.saturating_add(cooldown));
+                    }
+                    next
+                }
+            }
+        };
+        self.outcome(next).await.unwrap_or_else(|_| Arc::clone(known))
+    }
+
+    fn fetch_or_join(&self, state: &mut State, now: Timestamp) -> Next {
+        if let Some(flight) = &state.flight {
+            return Next::Wait(flight.clone());
+        }
+        if now < state.cooling_until {
+            let known = state.known();
+            let error = state.last_error.clone().unwrap_or(JwksError::Abandoned);
+            return Next::Known(known.ok_or(error));
+        }
+        let (done, flight) = watch::channel(None);
+        state.flight = Some(flight.clone());
+        // In a task of its own: a caller who goes away must not stop the others' fetch.
+        let party = self.clone();
+        tokio::spawn(async move {
+            let fetched = party.fetch_keys().await;
+            done.send_replace(Some(party.settle(fetched)));
+        });
+        Next::Wait(flight)
+    }
+
+    async fn outcome(&self, next: Next) -> Outcome {
+        let mut flight = match next {
+            Next::Known(outcome) => return outcome,
+            Next::Wait(flight) => flight,
+        };
+        let landed = flight.wait_for(Option::is_some).await.ok();
+        landed
+            .and_then(|outcome| outcome.clone())
+            .unwrap_or(Err(JwksError::Abandoned))
+    }
+
+    /// Puts away what a fetch came to; what is known stays known where it failed.
+    fn settle(&self, fetched: Result<KeySet, JwksError>) -> Outcome {
+        let options = &self.shared.options.jwks;
+        let now = self.shared.clock.now();
+        let mut state = self.shared.jwks.state.lock();
+        state.flight = None;
+        match fetched {
+            Ok(set) => {
+                let set = Arc::new(set);
+                tracing::info!(keys = ?set, "the IdP's keys were read");
+                state.last_error = None;
+                state.keys = Some(Cached {
+                    set: Arc::clone(&set),
+                    fetched_at: now,
+                });
+                Ok(set)
+            }
+            Err(error) => {
+                let known = state.known();
+                tracing::warn!(%error, kept = known.is_some(), "the IdP's keys could not be read");
+                let cooldown = match known {
+                    Some(_) => options.cooldown,
+                    None => options.first_cooldown,
+                };
+                state.cooling_until = now.saturating_add(cooldown);
+                state.last_error = Some(error.clone());
+                known.ok_or(error)
+            }
+        }
+    }
+
+    async fn fetch_keys(&self) -> Result<KeySet, JwksError> {
+        let metadata = self.metadata().ok_or(NotReady::Metadata)?;
+        let url = metadata.jwks_uri.to_string();
+        let request = Request::get(metadata.jwks_uri.clone());
+        let response = match self.shared.outbound.send(Lane::Metadata, request).await {
+            Ok(response) => response,
+            Err(source) => return Err(JwksError::Unreachable { url, source }),
+        };
+        if response.status != StatusCode::OK {
+            return Err(JwksError::Status {
+                url,
+                status: response.status,
+            });
+        }
+        match KeySet::parse(&response.body) {
+            Ok(set) if !set.is_empty() => Ok(set),
+            _ => Err(JwksError::NoKeys { url }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

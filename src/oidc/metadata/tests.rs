@@ -1,0 +1,282 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::oidc::HttpPolicy;
+
+const ISSUER: &str = "https://idp.example";
+
+fn options() -> ProviderOptions {
+    ProviderOptions {
+        issuer: ISSUER.to_owned(),
+        base_url: None,
+        overrides: EndpointOverrides::default(),
+        allow_http: HttpPolicy::LocalOnly,
+    }
+}
+
+fn document() -> Map<String, Value> {
+    let document = json!({
+        "issuer": ISSUER,
+        "authorization_endpoint": "https://idp.example/authorize",
+        "token_endpoint": "https://idp.example/token",
+        "jwks_uri": "https://idp.example/jwks",
+    });
+    document.as_object().unwrap().clone()
+}
+
+fn read(document: &Map<String, Value>, options: &ProviderOptions) -> Result<Metadata, DiscoveryError> {
+    let issuer = Url::parse(&options.issuer).unwrap();
+    Metadata::read(document, options, UrlMap::new(issuer, options.base_url.clone()))
+}
+
+fn with(member: &str, value: Value) -> Map<String, Value> {
+    let mut document = document();
+    document.insert(member.to_owned(), value);
+    document
+}
+
+#[test]
+fn a_small_document_is_enough_and_gives_the_defaults_of_the_specifications() {
+    let metadata = read(&document(), &options()).unwrap();
+    assert_eq!(metadata.token_endpoint_public, "https://idp.example/token");
+    assert_eq!(metadata.id_token_algorithms, [Algorithm::RS256]);
+    assert_eq!(metadata.par_endpoint, None);
+    assert_eq!(metadata.token_auth_signing_algs, None);
+    assert!(!metadata.iss_parameter_supported && !metadata.require_par);
+}
+
+#[test]
+fn lists_and_flags_are_read_and_odd_ones_are_absent() {
+    let mut document = document();
+    document.extend(
+        json!({
+            "id_token_signing_alg_values_supported": ["none", "HS256", "ES256", 7, "RS512"],
+            "scopes_supported": ["openid", {"a": "b"}],
+            "token_endpoint_auth_methods_supported": "private_key_jwt",
+            "authorization_response_iss_parameter_supported": true,
+            "require_pushed_authorization_requests": "true",
+            "introspection_endpoint": null,
+        })
+        .as_object()
+        .unwrap()
+        .clone(),
+    );
+    let metadata = read(&document, &options()).unwrap();
+    assert_eq!(metadata.id_token_algorithms, [Algorithm::RS512, Algorithm::ES256]);
+    assert_eq!(metadata.scopes_supported.unwrap(), ["openid"]);
+    assert_eq!(metadata.token_auth_methods, None);
+    assert!(metadata.iss_parameter_supported);
+    assert!(!metadata.require_par);
+    assert_eq!(metadata.introspection_endpoint, None);
+}
+
+#[test]
+fn attack_26_a_provider_that_lists_only_none_and_hmac_leaves_no_algorithm() {
+    let document = with("id_token_signing_alg_values_supported", json!(["none", "HS256"]));
+    assert!(
+        read(&document, &options())
+            .unwrap()
+            .id_token_algorithms
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_missing_endpoint_is_named_with_its_variable() {
+    for (member, variable) in [
+        ("authorization_endpoint", "OIDC_AUTHORIZATION_URL"),
+        ("token_endpoint", "OIDC_TOKEN_URL"),
+        ("jwks_uri", "OIDC_JWKS_URL"),
+    ] {
+        let mut document = document();
+        document.remove(member);
+        let error = read(&document, &options()).unwrap_err();
+        assert_eq!(error, DiscoveryError::MissingEndpoint { member, variable });
+        assert!(!error.is_transient());
+        let text = error.to_string();
+        assert!(text.contains(member) && text.contains(variable), "{text}");
+    }
+}
+
+#[test]
+fn endpoints_that_are_no_plain_urls_are_refused() {
+    let bad = [
+        json!(1),
+        json!("not a url"),
+        json!("/token"),
+        json!("https://user@idp.example/token"),
+        json!("https://user:pass@idp.example/token"),
+        json!("https://idp.example/token#fragment"),
+        json!("data:text/plain,x"),
+        json!(format!("https://idp.example/{}", "x".repeat(MAX_URL))),
+    ];
+    for value in bad {
+        for member in ["token_endpoint", "revocation_endpoint"] {
+            let error = read(&with(member, value.clone()), &options()).unwrap_err();
+            assert!(
+                matches!(error, DiscoveryError::InvalidUrl { .. }),
+                "{value} {error:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn plain_http_beyond_the_local_network_is_refused_for_every_endpoint() {
+    for member in [
+        "authorization_endpoint",
+        "token_endpoint",
+        "jwks_uri",
+        "pushed_authorization_request_endpoint",
+        "userinfo_endpoint",
+        "end_session_endpoint",
+        "revocation_endpoint",
+        "introspection_endpoint",
+        "registration_endpoint",
+    ] {
+        let document = with(member, json!("http://idp.example/x"));
+        let error = read(&document, &options()).unwrap_err();
+        assert!(
+            matches!(error, DiscoveryError::InsecureUrl { .. }),
+            "{member} {error:?}"
+        );
+        let text = error.to_string();
+        assert!(
+            text.contains("BFF_DANGER_ALLOW_HTTP") && text.contains("http://idp.example/x"),
+            "{text}"
+        );
+
+        let dangerous = ProviderOptions {
+            allow_http: HttpPolicy::Anywhere,
+            ..options()
+        };
+        assert_eq!(
+            read(&document, &dangerous).unwrap().plain_http(),
+            ["http://idp.example/x"]
+        );
+        assert!(read(&with(member, json!("http://idp:8080/x")), &options()).is_ok());
+    }
+}
+
+#[test]
+fn explicit_endpoints_win_and_are_held_to_the_same_policy() {
+    let mut configured = options();
+    configured.overrides.token = Some(Url::parse("https://other.example/token").unwrap());
+    configured.overrides.par = Some(Url::parse("https://other.example/par").unwrap());
+    let metadata = read(&with("token_endpoint", json!("not looked at")), &configured).unwrap();
+    assert_eq!(metadata.token_endpoint.as_str(), "https://other.example/token");
+    assert_eq!(metadata.token_endpoint_public, "https://other.example/token");
+    assert_eq!(
+        metadata.par_endpoint.unwrap().as_str(),
+        "https://other.example/par"
+    );
+
+    configured.overrides.token = Some(Url::parse("http://other.example/token").unwrap());
+    let error = read(&document(), &configured).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            DiscoveryError::InsecureUrl {
+                variable: "OIDC_TOKEN_URL",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn behind_a_base_url_back_channel_and_browser_urls_part() {
+    let behind = ProviderOptions {
+        base_url: Some(Url::parse("http://idp:8080").unwrap()),
+        ..options()
+    };
+    let mut document = document();
+    document.extend(
+        json!({
+            "end_session_endpoint": "http://idp:8080/logout",
+            "userinfo_endpoint": "https://elsewhere.example/userinfo",
+            "registration_endpoint": "http://idp:8080/register",
+        })
+        .as_object()
+        .unwrap()
+        .clone(),
+    );
+    let metadata = read(&document, &behind).unwrap();
+    let text = |url: &Option<Url>| url.as_ref().unwrap().to_string();
+    assert_eq!(
+        metadata.authorization_endpoint.as_str(),
+        "https://idp.example/authorize"
+    );
+    assert_eq!(metadata.token_endpoint.as_str(), "http://idp:8080/token");
+    assert_eq!(metadata.token_endpoint_public, "https://idp.example/token");
+    assert_eq!(metadata.jwks_uri.as_str(), "http://idp:8080/jwks");
+    assert_eq!(text(&metadata.end_session_endpoint), "https://idp.example/logout");
+    assert_eq!(
+        text(&metadata.userinfo_endpoint),
+        "https://elsewhere.example/userinfo"
+    );
+    assert_eq!(text(&metadata.registration_endpoint), "http://idp:8080/register");
+    let managed = Url::parse("https://idp.example/register/7").unwrap();
+    assert_eq!(
+        metadata.url_map().back_channel(managed).as_str(),
+        "http://idp:8080/register/7"
+    );
+
+    // A provider that builds its URLs from the host it was asked at.
+    document.insert("token_endpoint".to_owned(), json!("http://idp:8080/token"));
+    let metadata = read(&document, &behind).unwrap();
+    assert_eq!(metadata.token_endpoint.as_str(), "http://idp:8080/token");
+    assert_eq!(metadata.token_endpoint_public, "https://idp.example/token");
+}
+
+#[test]
+fn the_public_token_endpoint_is_spelled_as_the_document_spells_it() {
+    let document = with("token_endpoint", json!("https://IDP.example:443/token"));
+    let metadata = read(&document, &options()).unwrap();
+    assert_eq!(metadata.token_endpoint_public, "https://IDP.example:443/token");
+    assert_eq!(metadata.token_endpoint.as_str(), "https://idp.example/token");
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,40}".prop_map(Value::from),
+        "(https?|ftp|data|x)://?[a-z@:.\\[\\]#?/]{0,30}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 20, 5, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            proptest::collection::hash_map(".{0,8}", inner, 0..5)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn hostile_documents_never_panic_and_yield_only_permitted_urls(
+        values in proptest::collection::vec(any_json(), 8),
+        behind in any::<bool>(),
+    ) {
+        let members = [
+            "authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint",
+            "scopes_supported", "id_token_signing_alg_values_supported", "require_pushed_authorization_requests",
+        ];
+        let mut document = Map::new();
+        for (member, value) in members.into_iter().zip(values) {
+            document.insert(member.to_owned(), value);
+        }
+        let mut options = options();
+        options.base_url = behind.then(|| Url::parse("http://idp:8080/base").unwrap());
+        if let Ok(metadata) = read(&document, &options) {
+            for url in [&metadata.authorization_endpoint, &metadata.token_endpoint, &metadata.jwks_uri] {
+                prop_assert!(HttpPolicy::LocalOnly.permits(url));
+                prop_assert!(url.username().is_empty() && url.fragment().is_none());
+            }
+        }
+    }
+}

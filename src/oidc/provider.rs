@@ -1,0 +1,255 @@
+//! Who the identity provider is, how to reach it, and which URLs are acceptable.
+
+use url::{Host, Url};
+
+/// Who the identity provider is and how to reach it.
+#[derive(Clone, Debug)]
+pub struct ProviderOptions {
+    /// The issuer identifier (`OIDC_ISSUER`, else `IDP_BASE_URL`), compared exactly.
+    pub issuer: String,
+    /// How this process reaches the provider (`IDP_BASE_URL`), where that differs from the issuer.
+    pub base_url: Option<Url>,
+    /// Endpoints that win over discovery.
+    pub overrides: EndpointOverrides,
+    /// Where plain http is accepted.
+    pub allow_http: HttpPolicy,
+}
+
+/// Endpoints that the configuration names; used exactly as they are.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointOverrides {
+    /// `OIDC_AUTHORIZATION_URL`
+    pub authorization: Option<Url>,
+    /// `OIDC_TOKEN_URL`
+    pub token: Option<Url>,
+    /// `OIDC_JWKS_URL`
+    pub jwks: Option<Url>,
+    /// `OIDC_PAR_URL`
+    pub par: Option<Url>,
+    /// `OIDC_USERINFO_URL`
+    pub user_info: Option<Url>,
+    /// `OIDC_END_SESSION_URL`
+    pub end_session: Option<Url>,
+    /// `OIDC_REVOCATION_URL`
+    pub revocation: Option<Url>,
+    /// `OIDC_INTROSPECTION_URL`
+    pub introspection: Option<Url>,
+    /// `DCR_REGISTRATION_URL`
+    pub registration: Option<Url>,
+}
+
+/// Where plain http is accepted (`BFF_DANGER_ALLOW_HTTP`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpPolicy {
+    /// For loopback addresses, `localhost` and names below it, and names without a dot (container networks).
+    #[default]
+    LocalOnly,
+    /// For every host.
+    Anywhere,
+}
+
+/// Moves URLs between the form that the world sees and the form in which this process reaches the provider.
+///
+/// Where `IDP_BASE_URL` has a path, that path stands for the issuer's; without one only the origin is replaced.
+#[derive(Clone, Debug)]
+pub struct UrlMap {
+    issuer: Url,
+    base: Option<Url>,
+}
+
+// === impl ProviderOptions ===
+
+impl ProviderOptions {
+    /// Whether the issuer is just what `IDP_BASE_URL` says, because nobody named one.
+    pub(super) fn issuer_is_base_url(&self) -> bool {
+        self.base_url
+            .as_ref()
+            .is_some_and(|base| base.as_str().trim_end_matches('/') == self.issuer.trim_end_matches('/'))
+    }
+
+    /// The variable that says where the provider is.
+    pub(super) const fn location_variable(&self) -> &'static str {
+        if self.base_url.is_some() {
+            "IDP_BASE_URL"
+        } else {
+            "OIDC_ISSUER"
+        }
+    }
+}
+
+// === impl HttpPolicy ===
+
+impl HttpPolicy {
+    /// Whether `url` may be used: https, or http where this policy accepts it.
+    #[must_use]
+    pub fn permits(self, url: &Url) -> bool {
+        match url.scheme() {
+            "https" => true,
+            "http" => self == Self::Anywhere || is_local(url),
+            _ => false,
+        }
+    }
+}
+
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        // The parser has put the name in lower case.
+        Some(Host::Domain(name)) => !name.is_empty() && (!name.contains('.') || name.ends_with(".localhost")),
+        None => false,
+    }
+}
+
+// === impl UrlMap ===
+
+impl UrlMap {
+    /// The map for an issuer and how to reach it.
+    #[must_use]
+    pub const fn new(issuer: Url, base: Option<Url>) -> Self {
+        Self { issuer, base }
+    }
+
+    /// `url` as this process reaches it: at the issuer's origin it moves to `IDP_BASE_URL`, elsewhere it stays.
+    #[must_use]
+    pub fn back_channel(&self, url: Url) -> Url {
+        match &self.base {
+            Some(base) => moved(url, &self.issuer, base, has_path(base)),
+            None => url,
+        }
+    }
+
+    /// `url` as the world sees it: at the origin of `IDP_BASE_URL` it moves to the issuer's, elsewhere it stays.
+    #[must_use]
+    pub fn public(&self, url: Url) -> Url {
+        match &self.base {
+            Some(base) => moved(url, base, &self.issuer, has_path(base)),
+            None => url,
+        }
+    }
+}
+
+fn has_path(url: &Url) -> bool {
+    !matches!(url.path(), "" | "/")
+}
+
+fn moved(mut url: Url, from: &Url, to: &Url, with_path: bool) -> Url {
+    if url.origin() != from.origin() {
+        return url;
+    }
+    let original = url.clone();
+    // None of these fails between two http(s) URLs; if one did, half a move would be worse than none.
+    let origin_moved = url.set_scheme(to.scheme()).is_ok()
+        && url.set_host(to.host_str()).is_ok()
+        && url.set_port(to.port()).is_ok();
+    if !origin_moved {
+        return original;
+    }
+    if with_path {
+        let (old, new) = (from.path().trim_end_matches('/'), to.path().trim_end_matches('/'));
+        if let Some(rest) = original.path().strip_prefix(old)
+            && (rest.is_empty() || rest.starts_with('/'))
+        {
+            url.set_path(&format!("{new}{rest}"));
+        }
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    fn map(issuer: &str, base: &str) -> UrlMap {
+        UrlMap::new(url(issuer), Some(url(base)))
+    }
+
+    #[test]
+    fn without_a_path_only_the_origin_is_replaced() {
+        let map = map("https://idp.example/realms/x", "http://idp:8080");
+        let there = |text: &str| map.back_channel(url(text)).to_string();
+        let back = |text: &str| map.public(url(text)).to_string();
+        assert_eq!(
+            there("https://idp.example/realms/x/token?a=b"),
+            "http://idp:8080/realms/x/token?a=b"
+        );
+        assert_eq!(
+            there("https://idp.example/oauth/token"),
+            "http://idp:8080/oauth/token"
+        );
+        assert_eq!(
+            there("https://other.example/token"),
+            "https://other.example/token"
+        );
+        assert_eq!(
+            there("https://idp.example:8443/token"),
+            "https://idp.example:8443/token"
+        );
+        assert_eq!(
+            back("http://idp:8080/realms/x/auth"),
+            "https://idp.example/realms/x/auth"
+        );
+        assert_eq!(back("http://idp/auth"), "http://idp/auth");
+    }
+
+    #[test]
+    fn a_path_stands_for_the_path_of_the_issuer() {
+        let map = map("https://idp.example/realms/x", "http://gateway:8080/idp/");
+        let there = |text: &str| map.back_channel(url(text)).to_string();
+        assert_eq!(
+            there("https://idp.example/realms/x/token"),
+            "http://gateway:8080/idp/token"
+        );
+        assert_eq!(
+            there("https://idp.example/realms/xy/token"),
+            "http://gateway:8080/realms/xy/token"
+        );
+        assert_eq!(
+            map.public(url("http://gateway:8080/idp/auth")).as_str(),
+            "https://idp.example/realms/x/auth"
+        );
+    }
+
+    #[test]
+    fn nothing_moves_without_a_base() {
+        let map = UrlMap::new(url("https://idp.example"), None);
+        let somewhere = url("https://idp.example/token");
+        assert_eq!(map.back_channel(somewhere.clone()), somewhere);
+        assert_eq!(map.public(somewhere.clone()), somewhere);
+    }
+
+    #[test]
+    fn plain_http_is_for_local_names_alone() {
+        let local = [
+            "http://127.0.0.1:80",
+            "http://127.8.8.8",
+            "http://[::1]:9",
+            "http://localhost",
+            "http://LOCALHOST",
+            "http://a.localhost:1/x",
+            "http://idp:8080",
+        ];
+        for text in local {
+            assert!(HttpPolicy::LocalOnly.permits(&url(text)), "{text}");
+        }
+        let remote = [
+            "http://idp.example",
+            "http://10.0.0.1",
+            "http://[2001:db8::1]",
+            "http://idp.",
+            "http://localhost.example",
+        ];
+        for text in remote {
+            assert!(!HttpPolicy::LocalOnly.permits(&url(text)), "{text}");
+            assert!(HttpPolicy::Anywhere.permits(&url(text)), "{text}");
+        }
+        for text in ["ftp://localhost", "file:///etc/passwd", "data:x", "unix:/run/x"] {
+            assert!(!HttpPolicy::Anywhere.permits(&url(text)), "{text}");
+        }
+        assert!(HttpPolicy::LocalOnly.permits(&url("https://idp.example")));
+    }
+}

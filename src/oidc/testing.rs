@@ -1,0 +1,291 @@
+//! A provider for tests: a real server on loopback that answers what it is told to and remembers what it was asked.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
+use url::{Url, form_urlencoded};
+
+use super::{
+    Client, ClientAuthentication, ClientSlot, EndpointOverrides, HttpPolicy, Options, ProviderOptions,
+    RelyingParty,
+};
+use crate::{
+    clock::{Clock as _, ManualClock, Timestamp},
+    jose::{Algorithm, KeyPair, SigningKey},
+    keys::Keys,
+    outbound::{self, Outbound},
+    random::SystemRandom,
+};
+
+pub(super) const CLIENT_ID: &str = "bff-server";
+
+/// What one request looked like.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    fields: Vec<(String, String)>,
+}
+
+/// What to answer.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: Vec<(header::HeaderName, String)>,
+    pub(super) body: String,
+}
+
+#[derive(Clone)]
+pub(super) struct Provider {
+    pub(super) url: Url,
+    pub(super) clock: ManualClock,
+    /// Signs ID tokens; its public half is what `/jwks` shows at first.
+    pub(super) key: Arc<SigningKey>,
+    /// Signs our assertions.
+    pub(super) client_key: Arc<SigningKey>,
+    script: Arc<Mutex<Script>>,
+}
+
+#[derive(Default)]
+struct Script {
+    answers: HashMap<String, VecDeque<Answer>>,
+    seen: Vec<Seen>,
+}
+
+pub(super) fn signing_key(kid: &str) -> SigningKey {
+    crate::jose::install_crypto();
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    SigningKey::new(KeyPair::P256(pair), Some(kid.to_owned())).unwrap()
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// The form field called `name`; it must not be there twice.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        let mut values = self.fields.iter().filter(|(field, _)| field == name);
+        let value = values.next().map(|(_, value)| value.as_str());
+        assert!(values.next().is_none(), "{name} was sent twice");
+        value
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    pub(super) fn json(status: StatusCode, body: &Value) -> Self {
+        Self {
+            status,
+            headers: vec![(header::CONTENT_TYPE, "application/json".to_owned())],
+            body: body.to_string(),
+        }
+    }
+
+    pub(super) fn html(status: StatusCode) -> Self {
+        Self {
+            status,
+            headers: vec![(header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned())],
+            body: "<html>{\"error\":\"invalid_grant\"}</html>".to_owned(),
+        }
+    }
+
+    pub(super) fn redirect(to: &str) -> Self {
+        Self {
+            status: StatusCode::TEMPORARY_REDIRECT,
+            headers: vec![(header::LOCATION, to.to_owned())],
+            body: String::new(),
+        }
+    }
+
+    pub(super) fn with(mut self, name: header::HeaderName, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+}
+
+// === impl Provider ===
+
+impl Provider {
+    /// Serves metadata and keys; everything else answers 404 until it is told otherwise.
+    pub(super) async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let provider = Self {
+            url,
+            clock: ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000)),
+            key: Arc::new(signing_key("idp-key-1")),
+            client_key: Arc::new(signing_key("bff-key-1")),
+            script: Arc::default(),
+        };
+        let router = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&provider.script));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let document = provider.document();
+        provider.answer(
+            "/.well-known/openid-configuration",
+            StatusCode::OK,
+            &Value::Object(document),
+        );
+        provider.publish(&[&provider.key]);
+        provider
+    }
+
+    pub(super) fn issuer(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+
+    pub(super) fn document(&self) -> Map<String, Value> {
+        let issuer = self.issuer();
+        let document = json!({
+            "issuer": issuer,
+            "authorization_endpoint": format!("{issuer}/authorize"),
+            "token_endpoint": format!("{issuer}/token"),
+            "jwks_uri": format!("{issuer}/jwks"),
+            "pushed_authorization_request_endpoint": format!("{issuer}/par"),
+            "userinfo_endpoint": format!("{issuer}/userinfo"),
+            "end_session_endpoint": format!("{issuer}/logout?theme=dark"),
+            "revocation_endpoint": format!("{issuer}/revoke"),
+            "registration_endpoint": format!("{issuer}/register"),
+            "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+            "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
+            "id_token_signing_alg_values_supported": ["ES256", "HS256", "none"],
+        });
+        document.as_object().unwrap().clone()
+    }
+
+    pub(super) fn change_metadata(&self, change: impl FnOnce(&mut Map<String, Value>)) {
+        let mut document = self.document();
+        change(&mut document);
+        self.answer(
+            "/.well-known/openid-configuration",
+            StatusCode::OK,
+            &Value::Object(document),
+        );
+    }
+
+    /// Shows these keys at `/jwks`.
+    pub(super) fn publish(&self, keys: &[&SigningKey]) {
+        let keys: Vec<_> = keys.iter().map(|key| key.public()).collect();
+        self.answer("/jwks", StatusCode::OK, &json!({ "keys": keys }));
+    }
+
+    /// Answers JSON at `path` from now on.
+    pub(super) fn answer(&self, path: &str, status: StatusCode, body: &Value) {
+        self.answers(path, [Answer::json(status, body)]);
+    }
+
+    /// Answers these at `path`, one after the other; the last one stays.
+    pub(super) fn answers(&self, path: &str, answers: impl IntoIterator<Item = Answer>) {
+        self.script
+            .lock()
+            .answers
+            .insert(path.to_owned(), answers.into_iter().collect());
+    }
+
+    pub(super) fn requests_to(&self, path: &str) -> Vec<Seen> {
+        let script = self.script.lock();
+        script
+            .seen
+            .iter()
+            .filter(|seen| seen.path == path)
+            .cloned()
+            .collect()
+    }
+
+    pub(super) fn options(&self) -> Options {
+        let mut options = Options::new(ProviderOptions {
+            issuer: self.issuer().to_owned(),
+            base_url: None,
+            overrides: EndpointOverrides::default(),
+            allow_http: HttpPolicy::LocalOnly,
+        });
+        // The clock of the tests stands still.
+        options.retry.pause = Duration::ZERO;
+        options
+    }
+
+    /// A relying party that has registered with `private_key_jwt` and knows the metadata.
+    pub(super) async fn party(&self) -> RelyingParty {
+        self.party_with(self.options()).await
+    }
+
+    pub(super) async fn party_with(&self, options: Options) -> RelyingParty {
+        let party = self.undiscovered(options);
+        party.discover().await.unwrap();
+        party
+    }
+
+    pub(super) fn undiscovered(&self, options: Options) -> RelyingParty {
+        let clock = Arc::new(self.clock.clone());
+        let outbound = Outbound::new(&outbound::Options::default(), clock.clone()).unwrap();
+        let client = ClientSlot::new();
+        client.set(Client {
+            id: CLIENT_ID.to_owned(),
+            auth: ClientAuthentication::PrivateKeyJwt {
+                algorithm: Algorithm::ES256,
+            },
+        });
+        let keys = Keys::single(Arc::clone(&self.client_key));
+        RelyingParty::new(options, outbound, client, keys, clock, Arc::new(SystemRandom))
+    }
+
+    /// The claims of an ID token that is right.
+    pub(super) fn claims(&self) -> Map<String, Value> {
+        let now = self.clock.now().unix_seconds();
+        let claims = json!({
+            "iss": self.issuer(), "sub": "alice", "aud": CLIENT_ID, "nonce": "nonce-1",
+            "iat": now, "exp": now + 300,
+        });
+        claims.as_object().unwrap().clone()
+    }
+
+    /// An ID token by the provider's key.
+    pub(super) fn id_token(&self, claims: &Map<String, Value>) -> String {
+        let token = self.key.sign(Algorithm::ES256, "JWT", claims).unwrap();
+        token.expose().to_owned()
+    }
+}
+
+async fn answer(
+    State(script): State<Arc<Mutex<Script>>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut script = script.lock();
+    script.seen.push(Seen {
+        method,
+        path: uri.path().to_owned(),
+        headers,
+        fields: form_urlencoded::parse(&body).into_owned().collect(),
+    });
+    let Some(answers) = script.answers.get_mut(uri.path()) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let answer = match answers.len() {
+        1 => answers[0].clone(),
+        _ => answers.pop_front().unwrap(),
+    };
+    let mut response = (answer.status, answer.body).into_response();
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    for (name, value) in answer.headers {
+        response.headers_mut().insert(name, value.parse().unwrap());
+    }
+    response
+}

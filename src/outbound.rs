@@ -1,0 +1,184 @@
+//! Calls to the identity provider: the one place that builds HTTP clients for it.
+//!
+//! Every call is bounded in time, in size and in number: a connect and a total timeout, a cap on the body, and a
+//! [`Lane`] per kind of call, so that a flood of one kind cannot starve another. No redirect is followed (an answer
+//! with one is handed over as it is), no proxy is taken from the environment, nothing is decompressed, and nothing is
+//! repeated here: whether a call may be repeated depends on what it says.
+
+mod error;
+mod lanes;
+mod request;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+
+pub use self::{
+    error::TransportError,
+    lanes::{Lane, LaneLimits},
+    request::{Request, Response},
+};
+use self::{error::summary, lanes::Lanes};
+use crate::clock::SharedClock;
+
+/// Larger answers are refused, in bytes.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// How long an idle connection is kept. Shorter than the five seconds after which common servers close theirs, since
+/// a POST that meets such a close has an unknown outcome.
+const POOL_IDLE: Duration = Duration::from_secs(4);
+
+const USER_AGENT: &str = concat!("bff/", env!("CARGO_PKG_VERSION"));
+
+/// How calls are made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// PEM bundle of certificate authorities that are trusted beside the system's (`IDP_CA_FILE`).
+    pub ca_bundle: Option<Vec<u8>>,
+    /// How long establishing a connection may take, TLS included.
+    pub connect_timeout: Duration,
+    /// How long a whole call may take, from connecting to the last byte of the answer.
+    pub request_timeout: Duration,
+    /// How many calls of each kind run at once.
+    pub lanes: LaneLimits,
+}
+
+/// The client for the identity provider. Cheap to clone; clones share connections and lanes.
+#[derive(Clone)]
+pub struct Outbound {
+    client: reqwest::Client,
+    lanes: Arc<Lanes>,
+}
+
+/// Why no client can be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// `IDP_CA_FILE` holds no certificate or a broken one.
+    #[error("the CA bundle (IDP_CA_FILE) is not usable: {0}")]
+    CaBundle(String),
+    /// The TLS library refused.
+    #[error("cannot set up the HTTP client: {0}")]
+    Client(String),
+}
+
+// === impl Options ===
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            ca_bundle: None,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(15),
+            lanes: LaneLimits::default(),
+        }
+    }
+}
+
+// === impl Outbound ===
+
+impl Outbound {
+    /// A client.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`], which is a configuration error where it names the CA bundle.
+    pub fn new(options: &Options, clock: SharedClock) -> Result<Self, BuildError> {
+        // Building a client panics without a provider of TLS.
+        crate::jose::install_crypto();
+        let client = match &options.ca_bundle {
+            Some(bundle) => builder(options)
+                .tls_certs_merge(certificates(bundle)?)
+                .build()
+                .map_err(|error| BuildError::CaBundle(summary(&error)))?,
+            None => builder(options).build().or_else(|error| {
+                // An image without system roots can still talk to an IdP over a container network's plain http.
+                tracing::warn!(
+                    cause = summary(&error),
+                    "the system's certificate authorities cannot be read: no https server will be trusted; set IDP_CA_FILE"
+                );
+                builder(options)
+                    .tls_certs_only([])
+                    .build()
+                    .map_err(|error| BuildError::Client(summary(&error)))
+            })?,
+        };
+        Ok(Self {
+            client,
+            lanes: Arc::new(Lanes::new(&options.lanes, clock)),
+        })
+    }
+
+    /// Sends `request` once and reads the whole answer, whatever its status; a redirect is an answer like another.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`]; its [`certainly_not_sent`](TransportError::certainly_not_sent) tells whether the server
+    /// can have seen anything.
+    pub async fn send(&self, lane: Lane, request: Request) -> Result<Response, TransportError> {
+        // Held until the body is read, so that slow answers count as well.
+        let _permit = self.lanes.enter(lane).await?;
+        let origin = request.origin();
+        let request = request.into_reqwest(&self.client)?;
+        let mut response = self
+            .client
+            .execute(request)
+            .await
+            .map_err(|error| TransportError::of(&error, &origin))?;
+        let announced = response
+            .content_length()
+            .and_then(|length| usize::try_from(length).ok());
+        if announced.is_some_and(|length| length > MAX_BODY) {
+            return Err(TransportError::TooLarge);
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| TransportError::of(&error, &origin))?
+        {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(TransportError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Response {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
+            body: body.freeze(),
+        })
+    }
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound").finish_non_exhaustive()
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that builds clients for the IdP"
+)]
+fn builder(options: &Options) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .no_proxy()
+        .user_agent(USER_AGENT)
+        .connect_timeout(options.connect_timeout)
+        .timeout(options.request_timeout)
+        .pool_idle_timeout(POOL_IDLE)
+}
+
+fn certificates(bundle: &[u8]) -> Result<Vec<reqwest::Certificate>, BuildError> {
+    let certificates = reqwest::Certificate::from_pem_bundle(bundle)
+        .map_err(|error| BuildError::CaBundle(summary(&error)))?;
+    if certificates.is_empty() {
+        return Err(BuildError::CaBundle("it holds no PEM certificate".to_owned()));
+    }
+    Ok(certificates)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! What can go wrong on the way, sorted by what the server can have seen.
+
+use std::error::Error;
+
+/// Longer causes are cut, in bytes.
+const MAX_CAUSE: usize = 300;
+
+/// Why there is no answer. Names hosts and reasons, never a path, a query, a header or a body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// Too many calls of this kind are under way.
+    #[error("too many calls of this kind are under way")]
+    Saturated,
+    /// No byte of the request reached the server: it has no address, refused the connection, or TLS failed.
+    #[error("{cause}")]
+    NotSent {
+        /// For the operator.
+        cause: String,
+    },
+    /// No complete answer in time. The server may have acted.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The connection broke. The server may have acted.
+    #[error("{cause}")]
+    Interrupted {
+        /// For the operator.
+        cause: String,
+    },
+    /// The answer is larger than any honest one. The server has acted.
+    #[error("the answer is too large")]
+    TooLarge,
+}
+
+// === impl TransportError ===
+
+impl TransportError {
+    /// Whether the server can have seen nothing of the request, so that repeating it does nothing twice.
+    #[must_use]
+    pub const fn certainly_not_sent(&self) -> bool {
+        match self {
+            Self::Saturated | Self::NotSent { .. } => true,
+            Self::TimedOut | Self::Interrupted { .. } | Self::TooLarge => false,
+        }
+    }
+
+    /// Whether a later try may succeed without anybody changing anything.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        !matches!(self, Self::TooLarge)
+    }
+
+    pub(super) fn of(error: &reqwest::Error, origin: &str) -> Self {
+        // A connection that could not be established in time is not sent either, so this comes first.
+        if error.is_connect() {
+            Self::NotSent {
+                cause: format!("cannot connect to {origin}: {}", summary(error)),
+            }
+        } else if error.is_builder() {
+            Self::NotSent {
+                cause: summary(error),
+            }
+        } else if error.is_timeout() {
+            Self::TimedOut
+        } else {
+            Self::Interrupted {
+                cause: format!("the connection to {origin} broke: {}", summary(error)),
+            }
+        }
+    }
+}
+
+/// The causes of `error` in one line. The outermost text of reqwest holds the URL, so it is left out.
+pub(super) fn summary(error: &reqwest::Error) -> String {
+    let mut line = String::new();
+    let mut last = String::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        // Wrappers often repeat what they wrap.
+        if text != last && !line.ends_with(&text) {
+            if !line.is_empty() {
+                line.push_str(": ");
+            }
+            line.push_str(&text);
+        }
+        last = text;
+        source = cause.source();
+    }
+    if line.is_empty() {
+        line.push_str("the request could not be made");
+    }
+    line.retain(|character| !character.is_control());
+    line.truncate(line.floor_char_boundary(MAX_CAUSE));
+    line
+}

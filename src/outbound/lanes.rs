@@ -1,0 +1,153 @@
+//! A bound for each kind of call.
+
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::TransportError;
+use crate::clock::{SharedClock, timeout};
+
+/// How many calls may wait for each one that may run. A longer queue would only make all of them late.
+const QUEUE_FACTOR: usize = 4;
+
+/// A kind of call. Each has its own bound, so that a flood of logins cannot starve refreshes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Discovery and the JWK Set.
+    Metadata,
+    /// Dynamic registration and its management.
+    Registration,
+    /// Pushed authorization requests: one for each login that somebody starts.
+    Par,
+    /// Exchange of codes: one for each callback.
+    Code,
+    /// Refresh of tokens.
+    Refresh,
+    /// `UserInfo`.
+    UserInfo,
+    /// Revocation of tokens.
+    Revocation,
+}
+
+/// How many calls of each kind run at once, and how long another one waits. Together below a hundred, which is the
+/// number of streams that an HTTP/2 connection usually takes.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "one for each lane of that name")]
+pub struct LaneLimits {
+    pub metadata: usize,
+    pub registration: usize,
+    pub par: usize,
+    pub code: usize,
+    pub refresh: usize,
+    pub user_info: usize,
+    pub revocation: usize,
+    /// How long a call waits for its turn before it is refused.
+    pub wait: Duration,
+}
+
+pub(super) struct Lanes {
+    gates: [Gate; Lane::COUNT],
+    wait: Duration,
+    clock: SharedClock,
+}
+
+struct Gate {
+    /// Running and waiting calls.
+    entry: Semaphore,
+    /// Running calls.
+    running: Semaphore,
+}
+
+/// The right to make one call, until it is dropped.
+pub(super) struct Permit<'a> {
+    _running: SemaphorePermit<'a>,
+    _entry: SemaphorePermit<'a>,
+}
+
+// === impl Lane ===
+
+impl Lane {
+    const ALL: [Self; 7] = [
+        Self::Metadata,
+        Self::Registration,
+        Self::Par,
+        Self::Code,
+        Self::Refresh,
+        Self::UserInfo,
+        Self::Revocation,
+    ];
+
+    const COUNT: usize = Self::ALL.len();
+}
+
+// === impl LaneLimits ===
+
+impl LaneLimits {
+    const fn of(&self, lane: Lane) -> usize {
+        match lane {
+            Lane::Metadata => self.metadata,
+            Lane::Registration => self.registration,
+            Lane::Par => self.par,
+            Lane::Code => self.code,
+            Lane::Refresh => self.refresh,
+            Lane::UserInfo => self.user_info,
+            Lane::Revocation => self.revocation,
+        }
+    }
+}
+
+impl Default for LaneLimits {
+    fn default() -> Self {
+        Self {
+            metadata: 4,
+            registration: 2,
+            par: 16,
+            code: 16,
+            refresh: 32,
+            user_info: 16,
+            revocation: 8,
+            wait: Duration::from_secs(5),
+        }
+    }
+}
+
+// === impl Lanes ===
+
+impl Lanes {
+    pub(super) fn new(limits: &LaneLimits, clock: SharedClock) -> Self {
+        Self {
+            gates: Lane::ALL.map(|lane| Gate::new(limits.of(lane))),
+            wait: limits.wait,
+            clock,
+        }
+    }
+
+    pub(super) async fn enter(&self, lane: Lane) -> Result<Permit<'_>, TransportError> {
+        let gate = &self.gates[lane as usize];
+        let entry = gate.entry.try_acquire().map_err(|_| TransportError::Saturated)?;
+        let running = match gate.running.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => timeout(&*self.clock, self.wait, gate.running.acquire())
+                .await
+                .ok()
+                .and_then(Result::ok)
+                .ok_or(TransportError::Saturated)?,
+        };
+        Ok(Permit {
+            _running: running,
+            _entry: entry,
+        })
+    }
+}
+
+// === impl Gate ===
+
+impl Gate {
+    fn new(limit: usize) -> Self {
+        let running = limit.clamp(1, Semaphore::MAX_PERMITS / (QUEUE_FACTOR + 1));
+        Self {
+            entry: Semaphore::new(running * (QUEUE_FACTOR + 1)),
+            running: Semaphore::new(running),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What is sent and what comes back.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
+};
+use serde_json::Value;
+use url::Url;
+
+use super::TransportError;
+use crate::secret::Secret;
+
+/// One call. Its `Debug` shows method and URL without the query.
+pub struct Request {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+    /// A header value cannot be sent; told when it is tried, so that building stays a chain.
+    unsendable: bool,
+}
+
+/// An answer with its whole body. Its `Debug` leaves the body and the headers' values out.
+#[derive(Clone)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, bounded.
+    pub body: Bytes,
+}
+
+// === impl Request ===
+
+impl Request {
+    /// A GET that wants JSON.
+    #[must_use]
+    pub fn get(url: Url) -> Self {
+        Self::new(Method::GET, url)
+    }
+
+    /// A DELETE.
+    #[must_use]
+    pub fn delete(url: Url) -> Self {
+        Self::new(Method::DELETE, url)
+    }
+
+    /// A POST of form fields (`application/x-www-form-urlencoded`).
+    #[must_use]
+    pub fn form<N: AsRef<str>, V: AsRef<str>>(url: Url, fields: impl IntoIterator<Item = (N, V)>) -> Self {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        let mut request = Self::new(Method::POST, url);
+        request.headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        request.body = Some(body.into());
+        request
+    }
+
+    /// A call with a JSON body.
+    #[must_use]
+    pub fn json(method: Method, url: Url, body: &Value) -> Self {
+        let mut request = Self::new(method, url);
+        request
+            .headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.body = Some(body.to_string().into());
+        request
+    }
+
+    /// With a header; replaces one of that name.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// With a bearer token (RFC 6750 section 2.1).
+    #[must_use]
+    pub fn bearer(self, token: &Secret) -> Self {
+        self.authorization(&format!("Bearer {}", token.expose()))
+    }
+
+    /// With Basic authentication (RFC 7617). OAuth wants both parts form-encoded first, which is the caller's part.
+    #[must_use]
+    pub fn basic(self, user: &str, password: &Secret) -> Self {
+        let credentials = STANDARD.encode(format!("{user}:{}", password.expose()));
+        self.authorization(&format!("Basic {credentials}"))
+    }
+
+    fn new(method: Method, url: Url) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Self {
+            method,
+            url,
+            headers,
+            body: None,
+            unsendable: false,
+        }
+    }
+
+    fn authorization(mut self, value: &str) -> Self {
+        match HeaderValue::from_str(value) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                self.headers.insert(AUTHORIZATION, value);
+            }
+            Err(_) => self.unsendable = true,
+        }
+        self
+    }
+
+    /// Scheme, host and port, for error texts.
+    pub(super) fn origin(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        match self.url.port_or_known_default() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+
+    pub(super) fn into_reqwest(self, client: &reqwest::Client) -> Result<reqwest::Request, TransportError> {
+        if self.unsendable {
+            return Err(TransportError::NotSent {
+                cause: "the credentials hold characters that no HTTP header can carry".to_owned(),
+            });
+        }
+        let origin = self.origin();
+        let mut request = client.request(self.method, self.url).headers(self.headers);
+        if let Some(body) = self.body {
+            request = request.body(body);
+        }
+        request
+            .build()
+            .map_err(|error| TransportError::of(&error, &origin))
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Request({} {}{})", self.method, self.origin(), self.url.path())
+    }
+}
+
+// === impl Response ===
+
+impl Response {
+    /// Whether the headers say, or at least do not deny, that the body is JSON: a proxy's page of HTML is not.
+    #[must_use]
+    pub fn may_be_json(&self) -> bool {
+        match self.headers.get(CONTENT_TYPE) {
+            None => true,
+            Some(media_type) => media_type.to_str().is_ok_and(|media_type| {
+                let media_type = media_type.to_ascii_lowercase();
+                media_type.contains("json") || media_type.starts_with("text/plain")
+            }),
+        }
+    }
+
+    /// The body as a JSON object.
+    #[must_use]
+    pub fn json_object(&self) -> Option<serde_json::Map<String, Value>> {
+        self.may_be_json()
+            .then(|| serde_json::from_slice(&self.body).ok())
+            .flatten()
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Response({}, {} bytes)", self.status, self.body.len())
+    }
+}

@@ -1,0 +1,28 @@
+//! The session: who is logged in, with which tokens, and how a browser names it.
+//!
+//! A browser holds a random 256-bit [`SessionId`] in a cookie; the store knows only its SHA-256, the [`SessionKey`], so
+//! that a dump of the store is no bunch of cookies; everybody else sees a [`SessionRef`], which leads to neither. The
+//! promises of a store stand at [`SessionStore`], and one contract test holds every store to them.
+//!
+//! What a token is worth and when it is renewed is decided one floor up, in `tokens`; here is only the arithmetic
+//! ([`Tokens`]) and the index of due times.
+
+mod cookie;
+mod csrf;
+mod id;
+mod record;
+mod store;
+
+pub use self::{
+    cookie::{
+        CookieName, CookieOptions, CookieOptionsError, CookiePolicy, LOGIN_COOKIE_LIFETIME, LoginCookie,
+        MAX_LOGIN_COOKIE_LENGTH, MAX_LOGIN_COOKIES, SameSite, SetCookieError,
+    },
+    csrf::{csrf_token, csrf_token_matches},
+    id::{SessionId, SessionKey, SessionRef},
+    record::{RecordError, Session, Tokens},
+    store::{
+        CreateError, Created, Ended, Lease, Limits, MemoryStore, NewSession, ReplaceError, SessionStore,
+        StoreError, Stored, Version,
+    },
+};

@@ -1,0 +1,218 @@
+//! Cookies as a browser, or somebody hostile, sends them.
+//!
+//! Everything here is one pass over the bytes. A part is what stands between semicolons, trimmed; whatever it looks
+//! like, it is somebody else's or it is one of ours, and one of ours that is not as we set it is nobody's.
+
+use std::{fmt, iter};
+
+use http::{HeaderMap, HeaderValue, header::COOKIE};
+
+use super::{
+    CookieName, CookiePolicy, HOST_PREFIX, LOGIN_NAME, LOGOUT_NAME, MAX_LOGIN_COOKIE_LENGTH, MAX_NAME_LENGTH,
+    SECURE_PREFIX, SESSION_NAME, is_base64url,
+};
+use crate::session::SessionId;
+
+/// More bytes of cookies than this in one request and none of them is read: no browser sends that.
+const MAX_COOKIE_BYTES: usize = 64 * 1024;
+
+/// More login cookies than this in one request are not listed; an honest browser holds no more than
+/// [`MAX_LOGIN_COOKIES`](super::MAX_LOGIN_COOKIES) and those of attempts that began at the same moment.
+const MAX_LISTED: usize = 32;
+
+/// A login cookie as it was sent. It opens, or it is garbage that wants to be cleared.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoginCookie<'a> {
+    /// Its name, for [`CookiePolicy::clear`].
+    pub name: CookieName,
+    /// Its value; empty where it was sent twice or cannot be one of ours.
+    pub value: &'a str,
+}
+
+impl fmt::Debug for LoginCookie<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginCookie")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl CookiePolicy ===
+
+impl CookiePolicy {
+    /// The session id that the browser sent. `None` where it sent none, one that cannot be ours, or several under the
+    /// one name, of which some may have been planted from a sibling subdomain (attack 27). Allocates nothing.
+    #[must_use]
+    pub fn session_id(&self, headers: &HeaderMap) -> Option<SessionId> {
+        SessionId::parse(once(headers, self.session_name())?)
+    }
+
+    /// The value of the login or logout cookie called `name`, on the same terms.
+    #[must_use]
+    pub fn value<'a>(&self, headers: &'a HeaderMap, name: &CookieName) -> Option<&'a str> {
+        sealed(name, once(headers, name)?)
+    }
+
+    /// All login cookies that the browser sent, each name once, in their order; bounded in number. One that is not as
+    /// we set it is listed with an empty value, so that it can be cleared.
+    #[must_use]
+    pub fn login_cookies<'a>(&self, headers: &'a HeaderMap) -> Vec<LoginCookie<'a>> {
+        let mut found: Vec<LoginCookie<'a>> = Vec::new();
+        for (name, value) in parts(headers).map(split) {
+            let Some(name) = self.as_login_name(name) else {
+                continue;
+            };
+            if let Some(twice) = found.iter_mut().find(|cookie| cookie.name.as_str() == name) {
+                twice.value = "";
+            } else if found.len() < MAX_LISTED {
+                let name = CookieName(name.to_owned());
+                let value = sealed(&name, value).unwrap_or_default();
+                found.push(LoginCookie { name, value });
+            }
+        }
+        found
+    }
+
+    /// Whether a cookie of this name is one of ours, in any spelling that some parser may take for it: without regard
+    /// to case, and with any of the prefixes, since those of an earlier configuration may still be alive.
+    #[must_use]
+    pub fn is_ours(&self, name: &[u8]) -> bool {
+        let name = name.trim_ascii();
+        let (_, base) = split_prefix(name);
+        base.eq_ignore_ascii_case(SESSION_NAME.as_bytes())
+            || is_login_or_logout(base)
+            || name.eq_ignore_ascii_case(self.session_name().as_str().as_bytes())
+    }
+
+    /// The `Cookie` header for an API: the application's own cookies, byte for byte and in order, without ours
+    /// (attack 6). `None` where nothing remains.
+    #[must_use]
+    pub fn strip_ours(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let mut lines = headers.get_all(COOKIE).iter();
+        let first = lines.next()?;
+        let single = lines.next().is_none();
+        if single && !first.is_empty() && !self.mentions_ours(first.as_bytes()) {
+            return Some(sensitive(first.clone()));
+        }
+        let mut kept = Vec::new();
+        for part in lines_of(headers).flat_map(parts_of) {
+            if part.is_empty() || self.mentions_ours(part) {
+                continue;
+            }
+            if !kept.is_empty() {
+                kept.extend_from_slice(b"; ");
+            }
+            kept.extend_from_slice(part);
+        }
+        if kept.is_empty() {
+            return None;
+        }
+        // Bytes of header values make a header value; if they should not, an API gets no cookies.
+        HeaderValue::from_bytes(&kept).ok().map(sensitive)
+    }
+
+    /// Whether this `Set-Cookie` of an API would set one of our cookies in some browser (attack 28): by its name, by
+    /// the value of a nameless cookie, which older browsers send back as if it were a name, or after a comma.
+    #[must_use]
+    pub fn drops_ours(&self, set_cookie: &HeaderValue) -> bool {
+        self.mentions_ours(set_cookie.as_bytes())
+    }
+
+    /// Whether anything that some parser could take for a cookie here has one of our names. Old parsers also split at
+    /// commas; no honest value holds one of our names after a comma.
+    fn mentions_ours(&self, cookies: &[u8]) -> bool {
+        cookies
+            .split(|byte| matches!(byte, b';' | b','))
+            .any(|piece| self.is_ours(split(without_leading_equals(piece)).0))
+    }
+
+    fn as_login_name<'a>(&self, name: &'a [u8]) -> Option<&'a str> {
+        let hash = name.strip_prefix(self.login_prefix.as_bytes())?;
+        let well_formed = name.len() <= MAX_NAME_LENGTH && hash.iter().copied().all(is_base64url);
+        if hash.is_empty() || !well_formed {
+            return None;
+        }
+        str::from_utf8(name).ok()
+    }
+}
+
+fn sensitive(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
+/// A sealed value as [`CookiePolicy::set_login`] would have set it.
+fn sealed<'a>(name: &CookieName, value: &'a [u8]) -> Option<&'a str> {
+    let fits = name.as_str().len() + value.len() <= MAX_LOGIN_COOKIE_LENGTH;
+    if !fits || value.is_empty() || !value.iter().copied().all(is_base64url) {
+        return None;
+    }
+    str::from_utf8(value).ok()
+}
+
+/// The value of the cookie called exactly `name`; `None` where it was sent twice, whatever the values.
+fn once<'a>(headers: &'a HeaderMap, name: &CookieName) -> Option<&'a [u8]> {
+    let name = name.as_str().as_bytes();
+    let mut values = parts(headers)
+        .map(split)
+        .filter(|(sent, _)| *sent == name)
+        .map(|(_, value)| value);
+    match (values.next(), values.next()) {
+        (Some(value), None) => Some(value),
+        _ => None,
+    }
+}
+
+/// All parts of all `Cookie` lines, of which HTTP/2 may send several (RFC 9113 section 8.2.3); nothing where they are
+/// too long together.
+fn parts(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let length: usize = lines_of(headers).map(<[u8]>::len).sum();
+    let bounded = length <= MAX_COOKIE_BYTES;
+    iter::once(headers)
+        .filter(move |_| bounded)
+        .flat_map(lines_of)
+        .flat_map(parts_of)
+}
+
+fn lines_of(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes)
+}
+
+fn parts_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| *byte == b';').map(<[u8]>::trim_ascii)
+}
+
+/// Name and value. Without `=` the whole part is the name: that is how a cookie without a value, or without a name,
+/// may be sent, and it must count where it bears one of our names.
+fn split(part: &[u8]) -> (&[u8], &[u8]) {
+    let end = part.iter().position(|byte| *byte == b'=');
+    let (name, value) = part.split_at(end.unwrap_or(part.len()));
+    (name.trim_ascii(), value.get(1..).unwrap_or_default().trim_ascii())
+}
+
+fn without_leading_equals(mut piece: &[u8]) -> &[u8] {
+    while let [b'=' | b' ' | b'\t', rest @ ..] = piece {
+        piece = rest;
+    }
+    piece
+}
+
+/// The prefix (RFC 6265bis section 4.1.3), in any case, and the rest of the name.
+pub(super) fn split_prefix(name: &[u8]) -> (Option<&'static str>, &[u8]) {
+    for prefix in [HOST_PREFIX, SECURE_PREFIX] {
+        if let Some((start, base)) = name.split_at_checked(prefix.len())
+            && start.eq_ignore_ascii_case(prefix.as_bytes())
+        {
+            return (Some(prefix), base);
+        }
+    }
+    (None, name)
+}
+
+/// Whether a name without its prefix is that of a login or logout cookie.
+pub(super) fn is_login_or_logout(base: &[u8]) -> bool {
+    base.eq_ignore_ascii_case(LOGOUT_NAME.as_bytes())
+        || base
+            .get(..LOGIN_NAME.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(LOGIN_NAME.as_bytes()))
+}

@@ -1,0 +1,218 @@
+//! What is known of a session, as a store keeps it.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{clock::Timestamp, jose::Claims, secret::Secret};
+
+/// The first byte of an encoded record. Another layout takes another number, so that an older or newer server says so
+/// instead of misreading it.
+const FORMAT: u8 = 1;
+
+/// A stored token is used while more than this remains of it, or more than a tenth of its life if that is less.
+const FRESH_MARGIN: Duration = Duration::from_secs(10);
+
+/// What an allocation costs beside what it holds, in bytes: header and rounding.
+const ALLOCATION: usize = 16;
+
+/// A person's session. Whoever changes it stores a new one; the stored one is shared by all readers.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Session {
+    /// `iss` of the ID token.
+    pub issuer: String,
+    /// `sub` of the ID token: the person, at this issuer.
+    pub subject: String,
+    /// `sid` of the ID token (OpenID Connect Back-Channel Logout 1.0 section 2.1), where the IdP gives one.
+    pub sid: Option<String>,
+    /// When the person proved who they are: `auth_time`, or the time of the login where the IdP does not say.
+    pub auth_time: Timestamp,
+    /// What the application may know of the person, from the ID token and UserInfo; bounded by whoever picks it.
+    pub user: Claims,
+    /// The tokens.
+    pub tokens: Tokens,
+    /// When the login was completed.
+    pub created_at: Timestamp,
+    /// When the session ends whatever happens.
+    pub expires_at: Timestamp,
+}
+
+/// The tokens of a session.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Tokens {
+    /// The access token that is in use.
+    pub access: Secret,
+    /// When it was obtained.
+    pub access_obtained_at: Timestamp,
+    /// When it expires.
+    pub access_expires_at: Timestamp,
+    /// The refresh token that belongs to it.
+    pub refresh: Option<Secret>,
+    /// A rotated refresh token whose answer has not been accepted yet. It is stored before anything else of that
+    /// answer is looked at, since the IdP no longer takes the one before it.
+    pub pending: Option<Secret>,
+    /// The newest ID token, for `id_token_hint` at logout.
+    pub id_token: Secret,
+    /// The scope granted (RFC 6749 section 5.1).
+    pub scope: String,
+    /// A refresh was sent and its answer has not been stored: the refresh token may have been used up by it.
+    pub uncertain: bool,
+}
+
+/// Why a stored record cannot be read. Never contains a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Written by a server with another layout.
+    #[error("the session record has a layout that this version does not know")]
+    Format,
+    /// Not a record.
+    #[error("the session record is malformed")]
+    Malformed,
+}
+
+// === impl Session ===
+
+impl Session {
+    /// How much memory the session takes, in bytes: an estimate on the safe side for `SESSION_MEMORY_LIMIT`.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let texts = [
+            &*self.issuer,
+            &*self.subject,
+            self.sid.as_deref().unwrap_or_default(),
+            self.tokens.access.expose(),
+            self.tokens.refresh.as_ref().map_or("", Secret::expose),
+            self.tokens.pending.as_ref().map_or("", Secret::expose),
+            self.tokens.id_token.expose(),
+            &*self.tokens.scope,
+        ];
+        size_of::<Self>() + texts.map(text_weight).iter().sum::<usize>() + claims_weight(&self.user)
+    }
+
+    /// The record as bytes, tokens included: only ever for something sealed.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Malformed`] where the claims do not serialise.
+    pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
+        let mut encoded = Vec::with_capacity(self.weight());
+        encoded.push(FORMAT);
+        serde_json::to_writer(&mut encoded, self).map_err(|_| RecordError::Malformed)?;
+        Ok(encoded)
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] for anything else.
+    pub fn decode(encoded: &[u8]) -> Result<Self, RecordError> {
+        match encoded.split_first() {
+            Some((&FORMAT, record)) => serde_json::from_slice(record).map_err(|_| RecordError::Malformed),
+            Some(_) => Err(RecordError::Format),
+            None => Err(RecordError::Malformed),
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    /// Neither tokens nor what is known of the person.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("issuer", &self.issuer)
+            .field("tokens", &self.tokens)
+            .field("auth_time", &self.auth_time)
+            .field("created_at", &self.created_at)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+fn text_weight(text: &str) -> usize {
+    if text.is_empty() {
+        0
+    } else {
+        text.len() + ALLOCATION
+    }
+}
+
+fn claims_weight(claims: &Claims) -> usize {
+    // A map holds its entries in nodes that are, on average, three quarters full.
+    let entries = claims.len() * (size_of::<String>() + size_of::<Value>()) * 4 / 3;
+    let contents: usize = claims
+        .iter()
+        .map(|(name, value)| text_weight(name) + value_weight(value))
+        .sum();
+    entries + contents
+}
+
+/// What a value holds outside itself. As deep as the value is: its parser has bounded that.
+fn value_weight(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text_weight(text),
+        Value::Array(values) => {
+            let contents: usize = values.iter().map(value_weight).sum();
+            ALLOCATION + values.capacity() * size_of::<Value>() + contents
+        }
+        Value::Object(claims) => ALLOCATION + claims_weight(claims),
+    }
+}
+
+// === impl Tokens ===
+
+impl Tokens {
+    /// The refresh token to use next: the pending one, since the IdP has given up the one before.
+    #[must_use]
+    pub const fn refresh_token(&self) -> Option<&Secret> {
+        match &self.pending {
+            Some(pending) => Some(pending),
+            None => self.refresh.as_ref(),
+        }
+    }
+
+    /// When the access token is to be renewed: `threshold` before it expires, at most half of its life. `None` without
+    /// a refresh token.
+    #[must_use]
+    pub fn due_at(&self, threshold: Duration) -> Option<Timestamp> {
+        self.refresh_token()?;
+        Some(
+            self.access_expires_at
+                .saturating_sub(threshold.min(self.life() / 2)),
+        )
+    }
+
+    /// Whether a request simply uses the access token: more than 10 seconds, or a tenth of its life if that is less,
+    /// remain of it. Below that it joins or starts a refresh.
+    #[must_use]
+    pub fn access_is_fresh(&self, now: Timestamp) -> bool {
+        self.access_expires_at.duration_since(now) > FRESH_MARGIN.min(self.life() / 10)
+    }
+
+    /// Whether the access token has not expired: what still serves while it cannot be renewed.
+    #[must_use]
+    pub fn access_is_valid(&self, now: Timestamp) -> bool {
+        now < self.access_expires_at
+    }
+
+    fn life(&self) -> Duration {
+        self.access_expires_at.duration_since(self.access_obtained_at)
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens")
+            .field("access_obtained_at", &self.access_obtained_at)
+            .field("access_expires_at", &self.access_expires_at)
+            .field("refresh", &self.refresh.is_some())
+            .field("pending", &self.pending.is_some())
+            .field("scope", &self.scope)
+            .field("uncertain", &self.uncertain)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

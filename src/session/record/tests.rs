@@ -1,0 +1,153 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn seconds(seconds: u64) -> Timestamp {
+    Timestamp::from_unix_seconds(seconds)
+}
+
+/// An access token from second 1,000 that lives for `life` seconds.
+fn tokens(life: u64) -> Tokens {
+    Tokens {
+        access: Secret::from("access-secret"),
+        access_obtained_at: seconds(1_000),
+        access_expires_at: seconds(1_000 + life),
+        refresh: Some(Secret::from("refresh-secret")),
+        pending: None,
+        id_token: Secret::from("id-secret"),
+        scope: "openid".to_owned(),
+        uncertain: false,
+    }
+}
+
+fn session() -> Session {
+    let user =
+        serde_json::json!({"sub": "alice", "roles": ["a", "b"], "address": {"city": "Bern"}, "age": 7});
+    Session {
+        issuer: "https://idp.test".to_owned(),
+        subject: "alice".to_owned(),
+        sid: Some("sid-1".to_owned()),
+        auth_time: seconds(990),
+        user: user.as_object().unwrap().clone(),
+        tokens: tokens(300),
+        created_at: seconds(1_000),
+        expires_at: seconds(9_000),
+    }
+}
+
+#[test]
+fn a_token_is_due_before_it_expires_but_not_before_half_of_its_life() {
+    let threshold = Duration::from_mins(5);
+    assert_eq!(tokens(3_600).due_at(threshold), Some(seconds(1_000 + 3_300)));
+    assert_eq!(tokens(60).due_at(threshold), Some(seconds(1_000 + 30)));
+    assert_eq!(tokens(0).due_at(threshold), Some(seconds(1_000)));
+}
+
+#[test]
+fn without_a_refresh_token_nothing_is_due() {
+    let mut tokens = tokens(3_600);
+    tokens.refresh = None;
+    assert_eq!(tokens.due_at(Duration::ZERO), None);
+    tokens.pending = Some(Secret::from("rotated"));
+    assert!(tokens.due_at(Duration::ZERO).is_some());
+}
+
+#[test]
+fn the_pending_refresh_token_is_used_first() {
+    let mut tokens = tokens(3_600);
+    assert_eq!(tokens.refresh_token().unwrap().expose(), "refresh-secret");
+    tokens.pending = Some(Secret::from("rotated"));
+    assert_eq!(tokens.refresh_token().unwrap().expose(), "rotated");
+}
+
+#[test]
+fn a_long_token_is_fresh_until_ten_seconds_remain() {
+    let tokens = tokens(3_600);
+    let end = tokens.access_expires_at;
+    assert!(tokens.access_is_fresh(end.saturating_sub(Duration::from_millis(10_001))));
+    assert!(!tokens.access_is_fresh(end.saturating_sub(Duration::from_secs(10))));
+}
+
+#[test]
+fn a_short_token_is_fresh_until_a_tenth_remains() {
+    let tokens = tokens(60);
+    let end = tokens.access_expires_at;
+    assert!(tokens.access_is_fresh(end.saturating_sub(Duration::from_millis(6_001))));
+    assert!(!tokens.access_is_fresh(end.saturating_sub(Duration::from_secs(6))));
+}
+
+#[test]
+fn a_token_is_valid_until_it_expires() {
+    let tokens = tokens(60);
+    let end = tokens.access_expires_at;
+    assert!(tokens.access_is_valid(end.saturating_sub(Duration::from_millis(1))));
+    assert!(!tokens.access_is_valid(end));
+    assert!(!tokens.access_is_fresh(end));
+}
+
+#[test]
+fn absurd_times_do_no_harm() {
+    let mut tokens = tokens(60);
+    tokens.access_expires_at = seconds(u64::MAX);
+    assert!(tokens.due_at(Duration::MAX).is_some());
+    assert!(tokens.access_is_fresh(seconds(5_000)));
+    tokens.access_expires_at = Timestamp::EPOCH;
+    assert_eq!(tokens.due_at(Duration::MAX), Some(Timestamp::EPOCH));
+    assert!(!tokens.access_is_fresh(seconds(5_000)));
+    assert!(!tokens.access_is_valid(seconds(5_000)));
+}
+
+#[test]
+fn debug_shows_neither_tokens_nor_the_person() {
+    let text = format!("{:?}", session());
+    for hidden in ["secret", "alice", "Bern", "sid-1"] {
+        assert!(!text.contains(hidden), "{text}");
+    }
+    assert!(text.contains("https://idp.test"));
+}
+
+#[test]
+fn a_record_survives_being_stored() {
+    let mut session = session();
+    session.tokens.pending = Some(Secret::from("rotated"));
+    session.tokens.uncertain = true;
+    let read = Session::decode(&session.encode().unwrap()).unwrap();
+    assert_eq!(
+        serde_json::to_value(&read).unwrap(),
+        serde_json::to_value(&session).unwrap()
+    );
+}
+
+#[test]
+fn a_record_of_another_layout_is_refused_as_such() {
+    let mut encoded = session().encode().unwrap();
+    encoded[0] = FORMAT + 1;
+    assert_eq!(Session::decode(&encoded).unwrap_err(), RecordError::Format);
+    assert_eq!(Session::decode(&[]).unwrap_err(), RecordError::Malformed);
+    assert_eq!(Session::decode(&[FORMAT]).unwrap_err(), RecordError::Malformed);
+}
+
+#[test]
+fn weight_counts_what_can_grow() {
+    let small = session();
+    let mut large = session();
+    large.user.insert(
+        "groups".to_owned(),
+        Value::Array(vec![Value::String("x".repeat(100)); 100]),
+    );
+    assert!(large.weight() >= small.weight() + 10_000);
+    let mut large = session();
+    large.tokens.access = Secret::new("x".repeat(10_000));
+    assert!(large.weight() >= small.weight() + 9_900);
+    assert!(small.weight() >= small.encode().unwrap().len() / 2);
+}
+
+proptest! {
+    #[test]
+    fn decoding_never_panics(mut garbage in proptest::collection::vec(any::<u8>(), 0..200), honest in any::<bool>()) {
+        if let (true, Some(first)) = (honest, garbage.first_mut()) {
+            *first = FORMAT;
+        }
+        prop_assert!(Session::decode(&garbage).is_err());
+    }
+}

@@ -1,0 +1,274 @@
+//! Sessions in this process: one replica, gone with a restart.
+//!
+//! Reading is the hot path (every proxied call, every `/auth/verify`) and takes no lock of ours: a concurrent map holds
+//! what a reader needs, and the time of last use is an atomic beside it. Everything that writes goes through one
+//! [`Index`] under a lock, which decides, and then shows its decision in the map; there are some hundred writes a
+//! second even with a million sessions.
+
+mod index;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::{self, BoxFuture};
+use moka::sync::Cache;
+use parking_lot::Mutex;
+
+use self::index::Index;
+use super::{
+    CreateError, Created, Ended, Lease, Limits, NewSession, ReplaceError, SessionStore, StoreError, Stored,
+    Version,
+};
+use crate::{
+    clock::{SharedClock, Timestamp},
+    session::{Session, SessionKey},
+};
+
+/// How many sessions a sweep looks at before it lets others at the index.
+const SWEEP_STRIDE: usize = 256;
+
+/// Keeps sessions in memory.
+pub struct MemoryStore {
+    /// What readers see. A cache without a capacity: nothing leaves it but by our decision.
+    live: Cache<SessionKey, Entry>,
+    index: Mutex<Index>,
+    limits: Limits,
+    clock: SharedClock,
+}
+
+/// One version of a session. All versions share the time of last use, so that a touch is never lost to a write.
+#[derive(Clone)]
+struct Entry {
+    session: Arc<Session>,
+    version: Version,
+    last_seen: Arc<AtomicU64>,
+}
+
+// === impl MemoryStore ===
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new(limits: Limits, clock: SharedClock) -> Self {
+        Self {
+            live: Cache::builder().name("sessions").build(),
+            index: Mutex::new(Index::new(limits)),
+            limits,
+            clock,
+        }
+    }
+
+    fn create_now(&self, new: NewSession) -> Result<Created, CreateError> {
+        let now = self.clock.now();
+        let entry = Entry::new(new.session, now);
+        let mut index = self.index.lock();
+        let ended = index.create(new.key, entry.clone(), new.due, now)?;
+        for gone in &ended {
+            self.live.invalidate(&gone.key);
+        }
+        let version = entry.version;
+        self.live.insert(new.key, entry);
+        Ok(Created {
+            id: new.id,
+            key: new.key,
+            version,
+            ended,
+        })
+    }
+
+    fn read(&self, key: &SessionKey) -> Option<Stored> {
+        let entry = self.live.get(key)?;
+        let last_seen = entry.last_seen();
+        (self.clock.now() < self.limits.end_of(&entry.session, last_seen)).then(|| Stored {
+            session: entry.session,
+            version: entry.version,
+            last_seen,
+        })
+    }
+
+    fn replace_now(
+        &self,
+        key: &SessionKey,
+        expected: Version,
+        session: Arc<Session>,
+        due: Option<Timestamp>,
+    ) -> Result<Version, ReplaceError> {
+        let mut index = self.index.lock();
+        let entry = index.replace(key, expected, session, due, self.clock.now())?;
+        let version = entry.version;
+        self.live.insert(*key, entry);
+        Ok(version)
+    }
+
+    fn touch_now(&self, key: &SessionKey) {
+        let Some(entry) = self.live.get(key) else {
+            return;
+        };
+        // The use counts from this moment, however late the next line but one is reached: a session that was in use just
+        // before its end may be seen as ended for those nanoseconds. One that was removed or swept is not in the map.
+        let now = self.clock.now();
+        if now < self.limits.end_of(&entry.session, entry.last_seen()) {
+            entry.touch(now);
+        }
+    }
+
+    fn remove_now(&self, key: &SessionKey) -> Option<Arc<Session>> {
+        let mut index = self.index.lock();
+        let session = index.remove(key)?;
+        self.live.invalidate(key);
+        Some(session)
+    }
+
+    fn remove_person(&self, issuer: &str, subject: &str) -> Vec<Ended> {
+        let mut index = self.index.lock();
+        let ended = index.remove_by_subject(issuer, subject);
+        for gone in &ended {
+            self.live.invalidate(&gone.key);
+        }
+        ended
+    }
+
+    fn sweep_now(&self, limit: usize) -> Vec<Ended> {
+        let now = self.clock.now();
+        let mut ended = Vec::new();
+        loop {
+            // Unlocked between strides: after a quiet hour a million sessions may be up for a look.
+            let mut index = self.index.lock();
+            let before = ended.len();
+            let more = index.sweep(now, SWEEP_STRIDE, limit, &mut ended);
+            for gone in &ended[before..] {
+                self.live.invalidate(&gone.key);
+            }
+            if !more {
+                return ended;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Everything is done when the call returns; the future only carries the answer.
+fn ready<'a, T: Send + 'a>(answer: T) -> BoxFuture<'a, T> {
+    Box::pin(future::ready(answer))
+}
+
+impl SessionStore for MemoryStore {
+    fn create(&self, new: NewSession) -> BoxFuture<'_, Result<Created, CreateError>> {
+        ready(self.create_now(new))
+    }
+
+    fn get<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
+        ready(Ok(self.read(key)))
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        expected: Version,
+        session: Arc<Session>,
+        due: Option<Timestamp>,
+    ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
+        ready(self.replace_now(key, expected, session, due))
+    }
+
+    fn touch<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.touch_now(key);
+        ready(Ok(()))
+    }
+
+    fn remove<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Arc<Session>>, StoreError>> {
+        ready(Ok(self.remove_now(key)))
+    }
+
+    fn remove_by_subject<'a>(
+        &'a self,
+        issuer: &'a str,
+        subject: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Ended>, StoreError>> {
+        ready(Ok(self.remove_person(issuer, subject)))
+    }
+
+    fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Lease>, StoreError>> {
+        ready(Ok(self.index.lock().claim_due(limit, self.clock.now(), lease)))
+    }
+
+    fn claim<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Option<Lease>, StoreError>> {
+        ready(Ok(self.index.lock().claim(key, self.clock.now(), lease)))
+    }
+
+    fn renew<'a>(&'a self, lease: &'a Lease, duration: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
+        ready(Ok(self.index.lock().renew(lease, self.clock.now(), duration)))
+    }
+
+    fn release(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.index.lock().release(&lease);
+        ready(Ok(()))
+    }
+
+    fn reschedule<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        due: Option<Timestamp>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.index.lock().reschedule(key, due, self.clock.now());
+        ready(Ok(()))
+    }
+
+    fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Ended>, StoreError>> {
+        ready(Ok(self.sweep_now(limit)))
+    }
+
+    fn len(&self) -> BoxFuture<'_, Result<usize, StoreError>> {
+        ready(Ok(self.index.lock().len()))
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn new(session: Arc<Session>, now: Timestamp) -> Self {
+        Self {
+            session,
+            version: Version::FIRST,
+            last_seen: Arc::new(AtomicU64::new(now.unix_millis())),
+        }
+    }
+
+    /// The next version, used when this one was.
+    fn next(&self, session: Arc<Session>) -> Self {
+        Self {
+            session,
+            version: self.version.next(),
+            last_seen: Arc::clone(&self.last_seen),
+        }
+    }
+
+    fn last_seen(&self) -> Timestamp {
+        // Nothing else is published through this number, so no ordering is needed.
+        Timestamp::from_unix_millis(self.last_seen.load(Ordering::Relaxed))
+    }
+
+    fn touch(&self, now: Timestamp) {
+        self.last_seen.fetch_max(now.unix_millis(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;
