@@ -1,4 +1,4 @@
-//! JSON Web Signatures: signing with our keys, and the one [`verify`] for what others signed.
+//! JSON Web Signatures: signing with our keys, and the one [`verify()`] for what others signed.
 //!
 //! No other module decodes a JWT. Signing holds a key that was parsed once (aws-lc-rs); verifying hands the signature
 //! to `jsonwebtoken` and does every other check itself, since that library's own `decode` accepts an unknown `crit`,

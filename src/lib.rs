@@ -4,20 +4,30 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
+//! | 7 | [`config`] |
+//! | 6 | [`web`] |
+//! | 5 | [`gateway`] |
+//! | 4 | [`login`], [`tokens`] |
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`health`], [`telemetry`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`private_file`], [`health`], [`telemetry`] |
 
 pub mod clock;
+pub mod config;
+pub mod gateway;
 pub mod health;
 pub mod jose;
 pub mod keys;
+pub mod login;
 pub mod oidc;
 pub mod outbound;
+pub mod private_file;
 pub mod random;
 pub mod registration;
 pub mod seal;
 pub mod secret;
 pub mod session;
 pub mod telemetry;
+pub mod tokens;
+pub mod web;

@@ -1,3 +1,7 @@
-//! The bff command.
+//! The `bff` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bff::commands::main()
+}

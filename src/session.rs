@@ -12,6 +12,7 @@ mod csrf;
 mod id;
 mod record;
 mod store;
+mod user;
 
 pub use self::{
     cookie::{
@@ -25,4 +26,5 @@ pub use self::{
         CreateError, Created, Ended, Lease, Limits, MemoryStore, NewSession, ReplaceError, SessionStore,
         StoreError, Stored, Version,
     },
+    user::user_claims,
 };

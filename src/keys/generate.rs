@@ -1,9 +1,7 @@
 //! Making the named signing key on a first start.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -17,9 +15,7 @@ use pem::{EncodeConfig, LineEnding, Pem};
 use zeroize::Zeroizing;
 
 use super::KeyKind;
-
-/// So many left-over temporary files of the same name are passed over.
-const MAX_ATTEMPTS: u32 = 64;
+use crate::private_file::{self, exists};
 
 /// Why no key was made.
 #[derive(Debug, thiserror::Error)]
@@ -80,15 +76,7 @@ pub(super) fn generate_if_new(
         }
     }
     let text = make(kind).map_err(|_| GenerateError::Library(kind))?;
-    write_new(path, text.as_bytes()).map_err(write_error)
-}
-
-fn exists(path: &Path) -> io::Result<bool> {
-    match path.symlink_metadata() {
-        Ok(_) => Ok(true),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => Ok(false),
-        Err(error) => Err(error),
-    }
+    private_file::create_new(path, text.as_bytes()).map_err(write_error)
 }
 
 /// A new private key as PKCS#8 PEM.
@@ -112,66 +100,9 @@ fn pkcs8_of(pair: &impl AsDer<Pkcs8V1Der<'static>>) -> Result<Vec<u8>, Unspecifi
     Ok(pair.as_der()?.as_ref().to_vec())
 }
 
-/// Writes a new file completely or not at all, never over another one.
-fn write_new(path: &Path, content: &[u8]) -> io::Result<bool> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let (temporary, mut file) = create_temporary(path, folder)?;
-    let written = file
-        .write_all(content)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| publish(&temporary, path));
-    // After a link both names are the same file; after a rename or a failure there may be nothing to remove.
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let made = written?;
-    File::open(folder)?.sync_all()?;
-    Ok(made)
-}
-
-fn create_temporary(path: &Path, folder: &Path) -> io::Result<(PathBuf, File)> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut attempt = 0;
-    loop {
-        let mut temporary_name = std::ffi::OsString::from(".");
-        temporary_name.push(name);
-        temporary_name.push(format!(".{}.{attempt}.tmp", std::process::id()));
-        let temporary = folder.join(temporary_name);
-        match OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)
-        {
-            Ok(file) => return Ok((temporary, file)),
-            // Process ids repeat between containers: the file may be another replica's at work.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < MAX_ATTEMPTS => {
-                attempt += 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Gives the finished file its name. A hard link fails where the name is taken, which a rename would not; file systems
-/// without hard links get the rename.
-fn publish(temporary: &Path, path: &Path) -> io::Result<bool> {
-    match fs::hard_link(temporary, path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(_) if exists(path)? => Ok(false),
-        Err(_) => fs::rename(temporary, path).map(|()| true),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use super::*;
     use crate::{jose::KeyType, keys::pem::read_key};

@@ -230,6 +230,27 @@ impl CallError {
             | Self::Unexpected { .. } => false,
         }
     }
+
+    /// Whether the provider as a whole does not work, or not with us: what a breaker counts.
+    #[must_use]
+    pub const fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Transport { .. }
+                | Self::Unavailable { .. }
+                | Self::Unexpected { .. }
+                | Self::InvalidClient(_)
+        )
+    }
+
+    /// How long the provider asked us to wait.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
 }
 
 // === impl InvalidClient ===

@@ -9,7 +9,7 @@ use url::Url;
 use super::{Metadata, RelyingParty, UrlMap, provider::ProviderOptions};
 use crate::outbound::{Lane, Request, TransportError};
 
-/// Issuers that a document names are shown up to this length, in bytes.
+/// What stands in a document is shown up to this length, in characters.
 const MAX_SHOWN: usize = 300;
 
 /// Why the provider's metadata is not known. Every text names what to change.
@@ -75,10 +75,12 @@ pub enum DiscoveryError {
         variable: &'static str,
     },
     /// An endpoint that is no URL, or one with credentials or a fragment.
-    #[error("`{member}` in the IdP's metadata is not a usable URL; set {variable}")]
+    #[error("`{member}` is `{value}`, which is not a usable URL; correct it at the IdP, or set {variable}")]
     InvalidUrl {
         /// Its name in the document.
         member: &'static str,
+        /// What stands there, shortened; nothing of it where it may hold credentials.
+        value: String,
         /// What names it instead.
         variable: &'static str,
     },
@@ -250,9 +252,9 @@ impl RelyingParty {
     }
 }
 
-fn displayable(issuer: &str) -> String {
-    issuer
-        .chars()
+/// Text of the document, fit for a log line.
+pub(super) fn displayable(text: &str) -> String {
+    text.chars()
         .filter(|character| !character.is_control())
         .take(MAX_SHOWN)
         .collect()

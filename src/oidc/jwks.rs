@@ -170,7 +170,12 @@ impl RelyingParty {
     }
 
     fn fetch_or_join(&self, state: &mut State, now: Timestamp) -> Next {
-        if let Some(flight) = &state.flight {
+        // A closed one was cut off before it could land.
+        if let Some(flight) = state
+            .flight
+            .as_ref()
+            .filter(|flight| flight.has_changed().is_ok())
+        {
             return Next::Wait(flight.clone());
         }
         if now < state.cooling_until {
@@ -209,7 +214,7 @@ impl RelyingParty {
         match fetched {
             Ok(set) => {
                 let set = Arc::new(set);
-                tracing::info!(keys = ?set, "the IdP's keys were read");
+                tracing::info!(keys = set.len(), "the IdP's keys were read");
                 state.last_error = None;
                 state.keys = Some(Cached {
                     set: Arc::clone(&set),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{DiscoveryError, EndpointOverrides, ProviderOptions, UrlMap};
+use super::{DiscoveryError, EndpointOverrides, ProviderOptions, UrlMap, discovery::displayable};
 use crate::jose::Algorithm;
 
 /// Longer URLs are refused, in bytes.
@@ -190,6 +190,23 @@ impl Metadata {
     }
 }
 
+// === impl Endpoint ===
+
+impl Endpoint {
+    fn invalid(self, value: &Value) -> DiscoveryError {
+        let value = match value.as_str() {
+            None => "not text".to_owned(),
+            Some(text) if text.contains('@') => "(not shown)".to_owned(),
+            Some(text) => displayable(text),
+        };
+        DiscoveryError::InvalidUrl {
+            member: self.member,
+            value,
+            variable: self.variable,
+        }
+    }
+}
+
 // === impl Reader ===
 
 impl Reader<'_> {
@@ -206,10 +223,7 @@ impl Reader<'_> {
             None => match self.document.get(endpoint.member) {
                 None | Some(Value::Null) => return Ok(None),
                 Some(value) => {
-                    let url = parsed(value).ok_or(DiscoveryError::InvalidUrl {
-                        member: endpoint.member,
-                        variable: endpoint.variable,
-                    })?;
+                    let url = parsed(value).ok_or_else(|| endpoint.invalid(value))?;
                     if endpoint.for_browsers {
                         self.map.public(url)
                     } else {
@@ -219,10 +233,7 @@ impl Reader<'_> {
             },
         };
         if !is_endpoint(&url) {
-            return Err(DiscoveryError::InvalidUrl {
-                member: endpoint.member,
-                variable: endpoint.variable,
-            });
+            return Err(endpoint.invalid(&Value::from(url.as_str())));
         }
         if !self.options.allow_http.permits(&url) {
             return Err(DiscoveryError::InsecureUrl {

@@ -31,6 +31,18 @@ impl RelyingParty {
             .await?;
         Ok(true)
     }
+
+    /// Revokes what is left of a grant: the refresh token, or without one the access token. A failure is logged and
+    /// nothing else: whoever ends a session does not depend on the provider.
+    pub async fn revoke_grant(&self, refresh: Option<&Secret>, access: &Secret) {
+        let revoked = match refresh {
+            Some(refresh) => self.revoke(refresh, TokenKind::Refresh).await,
+            None => self.revoke(access, TokenKind::Access).await,
+        };
+        if let Err(error) = revoked {
+            tracing::warn!(%error, "tokens of a session that ended were not revoked");
+        }
+    }
 }
 
 // === impl TokenKind ===

@@ -19,13 +19,13 @@ use serde_json::{Map, Value, json};
 use url::{Url, form_urlencoded};
 
 use super::{
-    Client, ClientAuthentication, ClientSlot, EndpointOverrides, HttpPolicy, Options, ProviderOptions,
-    RelyingParty,
+    AuthorizationRequest, Client, ClientAuthentication, ClientSlot, EndpointOverrides, HttpPolicy, Options,
+    ProviderOptions, RelyingParty,
 };
 use crate::{
     clock::{Clock as _, ManualClock, Timestamp},
     jose::{Algorithm, KeyPair, SigningKey},
-    keys::Keys,
+    keys::{self, KeyKind, Keys},
     outbound::{self, Outbound},
     random::SystemRandom,
 };
@@ -55,8 +55,8 @@ pub(super) struct Provider {
     pub(super) clock: ManualClock,
     /// Signs ID tokens; its public half is what `/jwks` shows at first.
     pub(super) key: Arc<SigningKey>,
-    /// Signs our assertions.
-    pub(super) client_key: Arc<SigningKey>,
+    /// Sign our assertions.
+    pub(super) keys: Keys,
     script: Arc<Mutex<Script>>,
 }
 
@@ -70,6 +70,35 @@ pub(super) fn signing_key(kid: &str) -> SigningKey {
     crate::jose::install_crypto();
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     SigningKey::new(KeyPair::P256(pair), Some(kid.to_owned())).unwrap()
+}
+
+pub(super) fn authorization_request() -> AuthorizationRequest {
+    AuthorizationRequest {
+        scope: "openid profile".to_owned(),
+        state: "state-1".to_owned(),
+        nonce: "nonce-1".to_owned(),
+        redirect_uri: "https://app.example/auth/callback".to_owned(),
+        code_challenge: "challenge-1".to_owned(),
+        prompt: Some("consent".to_owned()),
+        login_hint: Some("alice & bob+c@example.org".to_owned()),
+        ui_locales: None,
+        acr_values: Some(String::new()),
+        max_age: Some(0),
+    }
+}
+
+/// Keys as the server has them, from a folder that exists only while they are read.
+fn keys(kid: &str) -> Keys {
+    let dir = tempfile::tempdir().unwrap();
+    let options = keys::Options {
+        signing_key: dir.path().join("signing.pem"),
+        kid: Some(kid.to_owned()),
+        generate: KeyKind::P256,
+        extra: Vec::new(),
+        dir: dir.path().to_owned(),
+        identity_markers: Vec::new(),
+    };
+    Keys::load(&options).unwrap().0
 }
 
 // === impl Seen ===
@@ -128,7 +157,7 @@ impl Provider {
             url,
             clock: ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000)),
             key: Arc::new(signing_key("idp-key-1")),
-            client_key: Arc::new(signing_key("bff-key-1")),
+            keys: keys("bff-key-1"),
             script: Arc::default(),
         };
         let router = Router::new()
@@ -240,8 +269,14 @@ impl Provider {
                 algorithm: Algorithm::ES256,
             },
         });
-        let keys = Keys::single(Arc::clone(&self.client_key));
-        RelyingParty::new(options, outbound, client, keys, clock, Arc::new(SystemRandom))
+        RelyingParty::new(
+            options,
+            outbound,
+            client,
+            self.keys.clone(),
+            clock,
+            Arc::new(SystemRandom),
+        )
     }
 
     /// The claims of an ID token that is right.

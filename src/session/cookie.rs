@@ -175,6 +175,12 @@ impl CookiePolicy {
         &self.session
     }
 
+    /// The `SameSite` attribute of the session cookie.
+    #[must_use]
+    pub const fn same_site(&self) -> SameSite {
+        self.same_site
+    }
+
     /// The name of the cookie that keeps where to go after a logout.
     #[must_use]
     pub const fn logout_name(&self) -> &CookieName {

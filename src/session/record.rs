@@ -26,8 +26,10 @@ pub struct Session {
     pub subject: String,
     /// `sid` of the ID token (OpenID Connect Back-Channel Logout 1.0 section 2.1), where the IdP gives one.
     pub sid: Option<String>,
-    /// When the person proved who they are: `auth_time`, or the time of the login where the IdP does not say.
-    pub auth_time: Timestamp,
+    /// When the person proved who they are (`auth_time`), where the IdP says so.
+    pub auth_time: Option<Timestamp>,
+    /// `nonce` of the login: a refreshed ID token that has one has this one (OpenID Connect Core 1.0 section 12.2).
+    pub nonce: Secret,
     /// What the application may know of the person, from the ID token and UserInfo; bounded by whoever picks it.
     pub user: Claims,
     /// The tokens.

@@ -1,3 +1,5 @@
-//! Integration tests.
+//! The server through real HTTP, against the development IdP: one binary, one module per area.
 
-fn main() {}
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails says so by panicking")]
+
+mod support;

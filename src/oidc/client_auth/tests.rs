@@ -53,7 +53,7 @@ async fn an_assertion_has_exactly_the_claims_of_the_contract() {
         })
     );
 
-    let keys = json!({"keys": [provider.client_key.public()]}).to_string();
+    let keys = provider.keys.public_jwks().to_string();
     let policy = Policy {
         algorithms: &[Algorithm::ES256],
         typ: Typ::IdToken,

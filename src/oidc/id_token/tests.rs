@@ -1,1 +1,411 @@
+use aws_lc_rs::{
+    hmac,
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+};
+use serde_json::{Map, json};
 
+use super::*;
+use crate::{
+    clock::Clock as _,
+    oidc::testing::{CLIENT_ID, Provider, signing_key},
+};
+
+const NONCE: &str = "nonce-1";
+const ACCESS_TOKEN: &str = "access-token-1";
+
+/// A change to claims that are right otherwise.
+type Change = fn(&mut Map<String, Value>);
+
+struct Login {
+    provider: Provider,
+    party: RelyingParty,
+}
+
+impl Login {
+    async fn start() -> Self {
+        let provider = Provider::start().await;
+        let party = provider.party().await;
+        Self { provider, party }
+    }
+
+    async fn check(&self, token: &str, max_age: Option<Duration>) -> Result<IdTokenClaims, IdTokenError> {
+        let (nonce, access) = (NONCE.into(), ACCESS_TOKEN.into());
+        let expect = Expect::login(&nonce, &access).max_age(max_age);
+        self.party.verify_id_token(&token.into(), expect).await
+    }
+
+    async fn with(
+        &self,
+        change: impl FnOnce(&mut Map<String, Value>),
+    ) -> Result<IdTokenClaims, IdTokenError> {
+        let mut claims = self.provider.claims();
+        change(&mut claims);
+        self.check(&self.provider.id_token(&claims), None).await
+    }
+
+    /// Logs in as alice, and then gets a refreshed token with this change.
+    async fn refreshed(
+        &self,
+        change: impl FnOnce(&mut Map<String, Value>),
+    ) -> Result<IdTokenClaims, IdTokenError> {
+        let now = self.provider.clock.now().unix_seconds();
+        let first = self
+            .with(|claims| set(claims, "auth_time", json!(now - 100)))
+            .await
+            .unwrap();
+        let mut claims = self.provider.claims();
+        claims.remove("nonce");
+        change(&mut claims);
+        self.check_refreshed(&self.provider.id_token(&claims), &first.identity)
+            .await
+    }
+
+    async fn check_refreshed(&self, token: &str, previous: &Identity) -> Result<IdTokenClaims, IdTokenError> {
+        let access = ACCESS_TOKEN.into();
+        let expect = Expect::refreshed(previous, &access);
+        self.party.verify_id_token(&token.into(), expect).await
+    }
+}
+
+fn set(claims: &mut Map<String, Value>, name: &str, value: Value) {
+    claims.insert(name.to_owned(), value);
+}
+
+fn encoded(value: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(value.to_string())
+}
+
+/// What neither the first nor a refreshed token may be; the expected error by its `Debug`.
+const REFUSED: &[(&str, Change, &str)] = &[
+    ("no issuer", |c| drop(c.remove("iss")), "Token(Issuer)"),
+    (
+        "foreign issuer",
+        |c| set(c, "iss", json!("https://evil.example")),
+        "Token(Issuer)",
+    ),
+    ("no audience", |c| drop(c.remove("aud")), "Token(Audience)"),
+    (
+        "foreign audience",
+        |c| set(c, "aud", json!("other")),
+        "Token(Audience)",
+    ),
+    (
+        "extra audience",
+        |c| set(c, "aud", json!([CLIENT_ID, "other"])),
+        "Token(Audience)",
+    ),
+    (
+        "no audience in the list",
+        |c| set(c, "aud", json!([])),
+        "Token(Audience)",
+    ),
+    (
+        "wrong azp",
+        |c| set(c, "azp", json!("other")),
+        "Token(AuthorizedParty)",
+    ),
+    ("no expiry", |c| drop(c.remove("exp")), "Token(Expired)"),
+    (
+        "expired",
+        |c| set(c, "exp", json!(1_799_999_940)),
+        "Token(Expired)",
+    ),
+    ("no iat", |c| drop(c.remove("iat")), "Token(NotYetValid)"),
+    (
+        "iat in the future",
+        |c| set(c, "iat", json!(1_800_000_061)),
+        "Token(NotYetValid)",
+    ),
+    ("foreign nonce", |c| set(c, "nonce", json!("nonce-2")), "Nonce"),
+    (
+        "nonce of another type",
+        |c| set(c, "nonce", json!([NONCE])),
+        "Nonce",
+    ),
+    ("no subject", |c| drop(c.remove("sub")), "Subject"),
+    ("empty subject", |c| set(c, "sub", json!("")), "Subject"),
+    ("numeric subject", |c| set(c, "sub", json!(7)), "Subject"),
+    (
+        "long subject",
+        |c| set(c, "sub", json!("x".repeat(256))),
+        "Subject",
+    ),
+    (
+        "subject with a line end",
+        |c| set(c, "sub", json!("alice\r\n")),
+        "Subject",
+    ),
+    (
+        "subject beyond ASCII",
+        |c| set(c, "sub", json!("älice")),
+        "Subject",
+    ),
+    (
+        "foreign at_hash",
+        |c| set(c, "at_hash", json!("77QmUPtjPfzWtF2AnpK9RQ")),
+        "AccessTokenHash",
+    ),
+    (
+        "at_hash of another type",
+        |c| set(c, "at_hash", json!(null)),
+        "AccessTokenHash",
+    ),
+    (
+        "auth_time that is none",
+        |c| set(c, "auth_time", json!("yesterday")),
+        r#"Claim("auth_time")"#,
+    ),
+    (
+        "auth_time in the future",
+        |c| set(c, "auth_time", json!(1_800_000_061)),
+        r#"Claim("auth_time")"#,
+    ),
+    (
+        "sid that is none",
+        |c| set(c, "sid", json!({})),
+        r#"Claim("sid")"#,
+    ),
+    (
+        "long sid",
+        |c| set(c, "sid", json!("x".repeat(256))),
+        r#"Claim("sid")"#,
+    ),
+];
+
+#[tokio::test]
+async fn attack_26_first_tokens_that_are_not_exactly_right_are_refused() {
+    let login = Login::start().await;
+    for (name, change, expected) in REFUSED {
+        let error = login.with(change).await.unwrap_err();
+        assert_eq!(format!("{error:?}"), *expected, "{name}");
+    }
+    let error = login
+        .with(|claims| drop(claims.remove("nonce")))
+        .await
+        .unwrap_err();
+    assert_eq!(error, IdTokenError::Nonce);
+}
+
+#[tokio::test]
+async fn attack_26_refreshed_tokens_are_checked_as_fully_as_the_first() {
+    let login = Login::start().await;
+    for (name, change, expected) in REFUSED {
+        let error = login.refreshed(change).await.unwrap_err();
+        assert_eq!(format!("{error:?}"), *expected, "{name}");
+    }
+    for (token, expected) in forged(&login) {
+        let identity = login.with(|_| ()).await.unwrap().identity;
+        let error = login.check_refreshed(&token, &identity).await.unwrap_err();
+        assert_eq!(error, IdTokenError::Token(expected));
+    }
+}
+
+#[tokio::test]
+async fn attack_26_forged_signatures_are_refused() {
+    let login = Login::start().await;
+    for (token, expected) in forged(&login) {
+        let error = login.check(&token, None).await.unwrap_err();
+        assert_eq!(error, IdTokenError::Token(expected));
+    }
+}
+
+/// Tokens that nobody with the provider's key has made.
+fn forged(login: &Login) -> Vec<(String, VerifyError)> {
+    let claims = Value::Object(login.provider.claims());
+    let real = login.provider.key.public();
+    let unsigned = format!("{}.{}.", encoded(&json!({"alg": "none"})), encoded(&claims));
+
+    let symmetric = format!(
+        "{}.{}",
+        encoded(&json!({"alg": "HS256", "kid": "idp-key-1"})),
+        encoded(&claims)
+    );
+    let public = serde_json::to_vec(real).unwrap();
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &public), symmetric.as_bytes());
+    let symmetric = format!("{symmetric}.{}", URL_SAFE_NO_PAD.encode(tag));
+
+    let mut forged = vec![
+        (unsigned, VerifyError::Algorithm),
+        (symmetric, VerifyError::Algorithm),
+    ];
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let mine = signing_key("idp-key-1");
+    for (kid, expected) in [
+        ("idp-key-1", VerifyError::Signature),
+        ("evil", VerifyError::UnknownKey),
+    ] {
+        let header = json!({
+            "alg": "ES256", "kid": kid, "jwk": mine.public(), "jku": "https://evil.example/jwks",
+            "x5u": "https://evil.example/cert",
+        });
+        let signed = format!("{}.{}", encoded(&header), encoded(&claims));
+        #[expect(clippy::disallowed_methods, reason = "the forger's own")]
+        let signature = pair.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+        forged.push((
+            format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)),
+            expected,
+        ));
+    }
+    forged
+}
+
+#[tokio::test]
+async fn a_token_that_is_right_yields_its_claims() {
+    let login = Login::start().await;
+    let claims = login
+        .with(|claims| {
+            set(claims, "aud", json!([CLIENT_ID]));
+            set(claims, "azp", json!(CLIENT_ID));
+            set(claims, "sid", json!("sid-1"));
+            set(claims, "acr", json!("gold"));
+            set(claims, "auth_time", json!(1_799_999_000));
+            set(
+                claims,
+                "at_hash",
+                json!(half_hash(Algorithm::ES256, ACCESS_TOKEN)),
+            );
+            set(claims, "email", json!("alice@example.org"));
+        })
+        .await
+        .unwrap();
+    assert_eq!(claims.identity.subject, "alice");
+    assert_eq!(claims.identity.issuer, login.provider.issuer());
+    assert_eq!(claims.sid.as_deref(), Some("sid-1"));
+    assert_eq!(claims.acr.as_deref(), Some("gold"));
+    assert_eq!(
+        claims.auth_time,
+        Some(Timestamp::from_unix_seconds(1_799_999_000))
+    );
+    assert_eq!(claims.expires_at, Timestamp::from_unix_seconds(1_800_000_300));
+    assert_eq!(claims.all["email"], "alice@example.org");
+}
+
+#[tokio::test]
+async fn attack_17_a_refreshed_token_of_another_person_ends_the_session() {
+    let login = Login::start().await;
+    let error = login
+        .refreshed(|claims| set(claims, "sub", json!("mallory")))
+        .await
+        .unwrap_err();
+    assert_eq!(error, IdTokenError::Changed("subject"));
+    assert!(error.ends_session());
+    let changes: [Change; 2] = [
+        |c| set(c, "iss", json!("https://evil.example")),
+        |c| set(c, "aud", json!("other")),
+    ];
+    for change in changes {
+        assert!(login.refreshed(change).await.unwrap_err().ends_session());
+    }
+
+    // The issuer of the session is not the one that is configured now.
+    let mut identity = login.with(|_| ()).await.unwrap().identity;
+    identity.issuer = "https://old.example".to_owned();
+    let token = login.provider.id_token(&login.provider.claims());
+    let error = login.check_refreshed(&token, &identity).await.unwrap_err();
+    assert_eq!(error, IdTokenError::Changed("issuer"));
+}
+
+#[tokio::test]
+async fn other_faults_of_a_refreshed_token_refuse_it_without_ending_the_session() {
+    let login = Login::start().await;
+    let faults: [Change; 3] = [
+        |c| set(c, "auth_time", json!(1_799_999_999)),
+        |c| set(c, "nonce", json!("other")),
+        |c| set(c, "exp", json!(1)),
+    ];
+    for fault in faults {
+        let error = login.refreshed(fault).await.unwrap_err();
+        assert!(!error.ends_session() && !error.is_transient(), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refreshed_token_may_repeat_nonce_and_auth_time_or_leave_them_out() {
+    let login = Login::start().await;
+    let identity = login.refreshed(|_| ()).await.unwrap().identity;
+    let again = login
+        .refreshed(|claims| {
+            set(claims, "nonce", json!(NONCE));
+            set(claims, "auth_time", json!(1_799_999_900));
+        })
+        .await
+        .unwrap();
+    assert_eq!(again.identity, identity);
+    assert_eq!(
+        identity.auth_time,
+        Some(Timestamp::from_unix_seconds(1_799_999_900))
+    );
+}
+
+#[tokio::test]
+async fn an_identity_survives_being_stored() {
+    let login = Login::start().await;
+    let identity = login.with(|_| ()).await.unwrap().identity;
+    let stored = serde_json::to_string(&identity).unwrap();
+    assert_eq!(serde_json::from_str::<Identity>(&stored).unwrap(), identity);
+    assert!(!format!("{identity:?}").contains(NONCE));
+}
+
+#[tokio::test]
+async fn an_authentication_must_be_as_fresh_as_was_asked_for() {
+    let login = Login::start().await;
+    let now = login.provider.clock.now().unix_seconds();
+    for (age, max_age, fits) in [
+        (Some(0), 0, true),
+        (Some(60), 0, true),
+        (Some(61), 0, false),
+        (Some(360), 300, true),
+        (Some(361), 300, false),
+        (None, 300, false),
+    ] {
+        let mut claims = login.provider.claims();
+        if let Some(age) = age {
+            set(&mut claims, "auth_time", json!(now - age));
+        }
+        let token = login.provider.id_token(&claims);
+        let outcome = login.check(&token, Some(Duration::from_secs(max_age))).await;
+        assert_eq!(outcome.is_ok(), fits, "{age:?} {max_age}");
+        assert!(outcome.is_ok() || matches!(outcome, Err(IdTokenError::TooOld)),);
+    }
+}
+
+#[tokio::test]
+async fn only_algorithms_that_the_provider_lists_are_accepted() {
+    let login = Login::start().await;
+    login.provider.change_metadata(|document| {
+        set(
+            document,
+            "id_token_signing_alg_values_supported",
+            json!(["RS256"]),
+        );
+    });
+    login.party.discover().await.unwrap();
+    let error = login.with(|_| ()).await.unwrap_err();
+    assert_eq!(error, IdTokenError::Token(VerifyError::Algorithm));
+    login.provider.change_metadata(|document| {
+        document.remove("id_token_signing_alg_values_supported");
+    });
+    login.party.discover().await.unwrap();
+    let error = login.with(|_| ()).await.unwrap_err();
+    assert_eq!(error, IdTokenError::Token(VerifyError::Algorithm));
+}
+
+#[tokio::test]
+async fn without_keys_the_token_is_neither_right_nor_wrong() {
+    let provider = Provider::start().await;
+    provider.answer("/jwks", http::StatusCode::BAD_GATEWAY, &json!({}));
+    let party = provider.party().await;
+    let login = Login { provider, party };
+    let error = login.with(|_| ()).await.unwrap_err();
+    assert!(error.is_transient() && !error.ends_session(), "{error:?}");
+}
+
+/// The example of OpenID Connect Core 1.0 appendix A.4.
+#[test]
+fn the_hash_of_an_access_token_is_that_of_the_specification() {
+    let token = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
+    assert_eq!(half_hash(Algorithm::RS256, token), "77QmUPtjPfzWtF2AnpK9RQ");
+    assert_eq!(half_hash(Algorithm::ES384, token).len(), 32);
+    assert_eq!(half_hash(Algorithm::EdDSA, token).len(), 43);
+}

@@ -118,6 +118,8 @@ fn endpoints_that_are_no_plain_urls_are_refused() {
                 matches!(error, DiscoveryError::InvalidUrl { .. }),
                 "{value} {error:?}"
             );
+            let text = error.to_string();
+            assert!(text.len() < 600 && !text.contains("pass"), "{text}");
         }
     }
 }

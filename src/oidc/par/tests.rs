@@ -1,1 +1,101 @@
+use http::StatusCode;
+use serde_json::json;
 
+use super::*;
+use crate::oidc::{
+    OAuthError,
+    testing::{Answer, CLIENT_ID, Provider, authorization_request as request},
+};
+
+async fn pushed(provider: &Provider, answer: Answer) -> Result<Url, CallError> {
+    provider.answers("/par", [answer]);
+    provider.party().await.authorization_url(&request()).await
+}
+
+#[tokio::test]
+async fn the_whole_request_is_pushed_with_authentication() {
+    let provider = Provider::start().await;
+    let answer = Answer::json(
+        StatusCode::CREATED,
+        &json!({"request_uri": "urn:x:1", "expires_in": 60}),
+    );
+    pushed(&provider, answer).await.unwrap();
+    let seen = provider.requests_to("/par");
+    assert_eq!(seen.len(), 1);
+    for (name, value) in [
+        ("response_type", "code"),
+        ("client_id", CLIENT_ID),
+        ("redirect_uri", "https://app.example/auth/callback"),
+        ("state", "state-1"),
+        ("nonce", "nonce-1"),
+        ("code_challenge_method", "S256"),
+        ("max_age", "0"),
+    ] {
+        assert_eq!(seen[0].field(name), Some(value));
+    }
+    assert!(seen[0].field("client_assertion").is_some());
+    assert_eq!(seen[0].field("ui_locales"), None);
+}
+
+#[tokio::test]
+async fn answers_that_cannot_go_into_a_url_or_make_no_sense_are_refused() {
+    let provider = Provider::start().await;
+    for body in [
+        json!({}),
+        json!([]),
+        json!({"expires_in": 60}),
+        json!({"request_uri": "urn:x"}),
+        json!({"request_uri": "", "expires_in": 60}),
+        json!({"request_uri": 7, "expires_in": 60}),
+        json!({"request_uri": "urn:x y", "expires_in": 60}),
+        json!({"request_uri": "urn:x\n", "expires_in": 60}),
+        json!({"request_uri": "x".repeat(MAX_REQUEST_URI + 1), "expires_in": 60}),
+        json!({"request_uri": "urn:x", "expires_in": 0}),
+        json!({"request_uri": "urn:x", "expires_in": -5}),
+        json!({"request_uri": "urn:x", "expires_in": "soon"}),
+    ] {
+        let error = pushed(&provider, Answer::json(StatusCode::CREATED, &body))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, CallError::Malformed(_)), "{body} {error:?}");
+    }
+    let error = pushed(&provider, Answer::html(StatusCode::OK)).await.unwrap_err();
+    assert!(matches!(error, CallError::Malformed(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn refusals_come_through_as_they_are() {
+    let provider = Provider::start().await;
+    let answer = Answer::json(
+        StatusCode::BAD_REQUEST,
+        &json!({"error": "invalid_scope", "error_description": "no"}),
+    );
+    let error = pushed(&provider, answer).await.unwrap_err();
+    assert!(
+        matches!(&error, CallError::Rejected(error) if *error == OAuthError::new("invalid_scope", Some("no"))),
+        "{error:?}"
+    );
+    let error = pushed(&provider, Answer::html(StatusCode::BAD_GATEWAY))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, CallError::Unavailable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn attack_36_a_redirect_from_the_par_endpoint_is_not_followed() {
+    let provider = Provider::start().await;
+    let error = pushed(&provider, Answer::redirect("/elsewhere"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, CallError::Unexpected { .. }), "{error:?}");
+    assert!(provider.requests_to("/elsewhere").is_empty());
+}
+
+#[test]
+fn debug_does_not_show_the_reference() {
+    let pushed = PushedRequest {
+        request_uri: "urn:secret".to_owned(),
+        expires_in: Duration::from_mins(1),
+    };
+    assert!(!format!("{pushed:?}").contains("secret"));
+}

@@ -47,6 +47,7 @@ macro_rules! contract_tests {
             an_expired_session_of_a_person_goes_before_one_that_is_in_use
             a_person_who_replaces_their_own_session_fits_into_a_full_store
             a_refused_login_ends_nobodys_session
+            memory_that_a_login_frees_counts_for_it
             the_sweep_hands_out_what_has_expired_once
             the_sweep_is_bounded_and_says_when_it_is_done
             the_sweep_spares_what_was_used
@@ -60,6 +61,7 @@ macro_rules! contract_tests {
             rescheduling_makes_no_new_version
             an_idle_session_is_not_kept_alive
             a_session_that_ended_is_not_claimed
+            a_lease_without_length_is_handed_out_once
         }
     };
     ($make:expr; $($name:ident)+) => {
@@ -125,7 +127,8 @@ impl Bench {
             issuer: "https://idp.test".to_owned(),
             subject: subject.to_owned(),
             sid: None,
-            auth_time: self.now(),
+            auth_time: Some(self.now()),
+            nonce: "nonce".into(),
             user: Claims::new(),
             tokens: Tokens {
                 access: Secret::from(access),
@@ -653,5 +656,23 @@ contracts! {
         let alive = bench.login("bob", Duration::ZERO).await.key;
         bench.store.remove(&gone).await.unwrap();
         assert_eq!(bench.claimed(10).await, [alive]);
+    }
+
+    async fn memory_that_a_login_frees_counts_for_it(
+        bench: Bench = Limits { memory: 64 * 1024, ..at_most(100, 1) }
+    ) {
+        let large = || bench.session("alice", &"x".repeat(40 * 1024));
+        let first = bench.create(large(), None).await.unwrap();
+        let second = bench.create(large(), None).await.unwrap();
+        assert_eq!(second.ended.len(), 1);
+        assert_eq!(second.ended[0].key, first.key);
+    }
+
+    async fn a_lease_without_length_is_handed_out_once(bench: Bench = limits()) {
+        let key = bench.login("alice", Duration::ZERO).await.key;
+        let leases = bench.store.claim_due(5, Duration::ZERO).await.unwrap();
+        assert_eq!(leases.len(), 1);
+        bench.clock.advance(MILLISECOND);
+        assert_eq!(bench.claimed(5).await, [key]);
     }
 }

@@ -33,7 +33,8 @@ fn session(subject: &str, access: &str, now: Timestamp) -> Arc<Session> {
         issuer: "https://idp.test".to_owned(),
         subject: subject.to_owned(),
         sid: None,
-        auth_time: now,
+        auth_time: Some(now),
+        nonce: "nonce".into(),
         user: Claims::new(),
         tokens: Tokens {
             access: Secret::from(access),
@@ -287,6 +288,20 @@ fn a_replacement_is_found_under_what_it_says() {
     clock.advance(MINUTE);
     assert_eq!(done(store.sweep(10)).unwrap().len(), 1);
     assert_consistent(&store);
+}
+
+#[test]
+fn a_touch_that_meets_a_write_is_not_lost() {
+    let now = Timestamp::from_unix_seconds(1_000_000);
+    let entry = Entry::new(session("alice", "0", now), now);
+    // A reader holds the old version while the new one is being stored.
+    let next = entry.next(session("alice", "1", now));
+    let later = now.saturating_add(MINUTE);
+    entry.touch(later);
+    assert_eq!(next.last_seen(), later);
+    // A clock that steps back takes nothing away.
+    next.touch(now);
+    assert_eq!(entry.last_seen(), later);
 }
 
 #[test]

@@ -1,0 +1,284 @@
+"use strict";
+
+// All that the page does: ask the server who is logged in, show it, and make two calls to an API.
+// There is no token here, and no way to get one.
+
+const POLL_EVERY = 4000;
+
+const $ = (id) => document.getElementById(id);
+
+/** The last answer of /auth/session, or null before the first. */
+let session = null;
+/** How far the server's clock is ahead of the browser's, in milliseconds. */
+let skew = 0;
+let renewals = 0;
+let polling = null;
+
+// --- the server -----------------------------------------------------------------------------------------------
+
+/** A refusal, with words for a person. */
+class Refusal extends Error {
+  constructor(title, detail, body) {
+    super(title);
+    this.detail = detail;
+    this.body = body;
+  }
+}
+
+const FRIENDLY = {
+  401: ["Your session has ended", "Log in again to go on."],
+  403: ["The server refused this", "The proof that the call comes from this page did not fit. Reload the page and try again."],
+  404: ["There is nothing at this address", "No route of the server leads there."],
+  405: ["The route does not take this method", ""],
+  429: ["A little too fast", "Wait a moment and try again."],
+  502: ["The API does not answer", "The server cannot reach it. Is it running?"],
+  503: ["Not available at the moment", "Try again in a few seconds."],
+  504: ["The API took too long", "Try again in a few seconds."],
+};
+
+/** The server's own endpoints depend on no API. */
+const FRIENDLY_OWN = {
+  502: ["The identity provider does not answer", "Try again in a few seconds."],
+  503: ["The server is not available at the moment", "Try again in a few seconds."],
+  504: ["The identity provider took too long", "Try again in a few seconds."],
+};
+
+function friendly(path, status, body) {
+  const own = path.startsWith("/auth/") ? FRIENDLY_OWN[status] : undefined;
+  return own ?? FRIENDLY[status] ?? [body?.title ?? `The server answered ${status}`, body?.detail ?? ""];
+}
+
+async function request(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, {
+      credentials: "same-origin",
+      cache: "no-store",
+      ...options,
+      headers: { Accept: "application/json", ...options.headers },
+    });
+  } catch {
+    throw new Refusal("The server does not answer", "It may be restarting.");
+  }
+  const date = Date.parse(response.headers.get("Date") ?? "");
+  if (!Number.isNaN(date) && Math.abs(date - Date.now()) > 5000) skew = date - Date.now();
+  const text = await response.text();
+  let body = null;
+  try {
+    body = text === "" ? null : JSON.parse(text);
+  } catch {
+    body = null;
+  }
+  if (!response.ok) {
+    const [title, detail] = friendly(path, response.status, body);
+    const refusal = new Refusal(title, detail, body);
+    refusal.status = response.status;
+    refusal.correlation = response.headers.get("X-Correlation-ID");
+    throw refusal;
+  }
+  return { body, status: response.status, correlation: response.headers.get("X-Correlation-ID") };
+}
+
+/** A call that changes something carries the proof that it comes from this page. */
+function change(path, options) {
+  return request(path, {
+    method: "POST",
+    ...options,
+    headers: { "X-CSRF-Token": session?.csrf_token ?? "", ...options?.headers },
+  });
+}
+
+// --- what is shown --------------------------------------------------------------------------------------------
+
+/** A time as the server writes it: RFC 3339, or seconds since 1970. */
+function time(value) {
+  if (typeof value === "number") return value * 1000;
+  const parsed = Date.parse(value ?? "");
+  return Number.isNaN(parsed) ? null : parsed;
+}
+
+function clockTime(at) {
+  const form = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+  return at === null ? "–" : new Date(at).toLocaleTimeString([], form);
+}
+
+function ago(at) {
+  if (at === null) return "–";
+  const seconds = Math.max(0, Math.round((Date.now() + skew - at) / 1000));
+  if (seconds < 60) return `${clockTime(at)} (${seconds} s ago)`;
+  return `${clockTime(at)} (${Math.floor(seconds / 60)} min ago)`;
+}
+
+/** One line above all; `keep` leaves it there until something else is to be said. */
+function notice(text, { warn = false, keep = false } = {}) {
+  const box = $("notice");
+  // Set only what has changed: a screen reader reads it each time.
+  if (box.textContent !== text) box.textContent = text;
+  box.classList.toggle("warn", warn);
+  box.classList.toggle("keep", keep);
+  box.hidden = text === "";
+}
+
+function nameOf(user) {
+  return user?.name ?? user?.preferred_username ?? user?.email ?? user?.sub ?? "you";
+}
+
+function show() {
+  const inside = session?.authenticated === true;
+  document.body.dataset.state = inside ? "in" : "out";
+  $("inside").hidden = !inside;
+  $("login").hidden = inside;
+  $("logout").hidden = !inside;
+  if (inside) {
+    $("headline").textContent = `Hello, ${nameOf(session.user)}.`;
+    $("subline").textContent = "You are logged in.";
+    $("who").textContent = `${[session.user?.email, `subject ${session.user?.sub ?? "unknown"}`].filter(Boolean).join(" · ")} · ${location.host}`;
+  } else {
+    $("headline").textContent = "Nobody is logged in.";
+    $("subline").textContent = "Log in and call an API with your name in its answer.";
+    $("who").textContent = location.host;
+    $("answer").hidden = true;
+  }
+  tick();
+}
+
+/** What moves by itself: once a second. */
+function tick() {
+  if (session?.authenticated !== true) return;
+  const renewed = time(session.refreshed_at);
+  const expires = time(session.token_expires_at);
+  $("renewed").textContent = ago(renewed);
+  $("expires").textContent = clockTime(expires);
+  $("session-end").textContent = clockTime(time(session.expires_at));
+  if (expires === null) return;
+  const left = Math.max(0, Math.ceil((expires - Date.now() - skew) / 1000));
+  const minutes = Math.floor(left / 60);
+  $("countdown").textContent = minutes > 0 ? `${minutes}:${String(left % 60).padStart(2, "0")}` : String(left);
+  $("countdown-unit").textContent = left === 0 ? "expired, renewed with your next call" : minutes > 0 ? "minutes left" : "seconds left";
+  const life = renewed === null ? 0 : (expires - renewed) / 1000;
+  $("life").value = life > 0 ? Math.min(100, (left / life) * 100) : 0;
+}
+
+function renewed(before, after) {
+  const [from, to] = [time(before?.refreshed_at), time(after?.refreshed_at)];
+  if (from === null || to === null || to <= from) return;
+  renewals += 1;
+  $("renewals").textContent = renewals === 1 ? "once, by the server alone" : `${renewals} times, by the server alone`;
+  const line = $("renewed");
+  line.classList.remove("fresh");
+  // Read, so that the animation starts anew.
+  void line.offsetWidth;
+  line.classList.add("fresh");
+}
+
+function answer(title, meta, body, failed = false) {
+  $("answer").hidden = false;
+  $("answer").classList.toggle("failed", failed);
+  $("answer-title").textContent = title;
+  $("answer-meta").textContent = meta;
+  $("answer-details").hidden = body === null || body === undefined;
+  $("answer-body").textContent = body ? JSON.stringify(body, null, 2) : "";
+}
+
+function refused(error) {
+  if (!(error instanceof Refusal)) throw error;
+  const meta = [error.detail, error.correlation ? `Id for the log: ${error.correlation}` : ""].filter(Boolean).join(" ");
+  answer(error.message, meta, error.body, true);
+  if (error.status === 401) poll();
+}
+
+// --- what happens ---------------------------------------------------------------------------------------------
+
+/** Asks who is logged in; only the first time counts as use of the session. */
+async function poll(first = false) {
+  clearTimeout(polling);
+  try {
+    const { body } = await request(first ? "/auth/session" : "/auth/session?touch=false");
+    const before = session;
+    session = body ?? { authenticated: false };
+    if (before?.authenticated && session.authenticated && before.user?.sub === session.user?.sub) renewed(before, session);
+    if (before?.authenticated && !session.authenticated) notice("Your session has ended. Log in again to go on.", { keep: true });
+    else if (!first && !$("notice").classList.contains("keep")) notice("");
+    show();
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    notice(`${error.message}. The page tries again by itself.`, { warn: true });
+    if (session === null) {
+      $("headline").textContent = "The server is not ready.";
+      $("subline").textContent = "Nothing is lost. This page goes on as soon as it is.";
+    }
+  }
+  polling = setTimeout(poll, POLL_EVERY);
+}
+
+/** Runs `work` with `button` switched off. */
+async function busy(button, work) {
+  button.disabled = true;
+  try {
+    await work();
+  } catch (error) {
+    refused(error);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+$("hello").addEventListener("click", () =>
+  busy($("hello"), async () => {
+    const { body, correlation } = await request("/api/hello");
+    const roles = Array.isArray(body?.roles) && body.roles.length > 0 ? `Your roles: ${body.roles.join(", ")}.` : "";
+    answer(body?.greeting ?? "The API answered.", [roles, correlation ? `Id for the log: ${correlation}` : ""].filter(Boolean).join(" "), body);
+  }),
+);
+
+$("note-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  busy($("write"), async () => {
+    await change("/api/notes", {
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ text: $("note").value }),
+    });
+    $("note").value = "";
+    const { body } = await request("/api/notes");
+    const count = body?.notes?.length ?? 0;
+    answer("The note is kept.", `The API holds ${count} ${count === 1 ? "note" : "notes"} of yours until it restarts.`, body);
+  });
+});
+
+$("logout").addEventListener("click", () =>
+  busy($("logout"), async () => {
+    const { body } = await change("/auth/logout");
+    // The identity provider ends its own session and sends the browser back.
+    location.assign(body?.logout_url ?? "/");
+  }),
+);
+
+async function hosts() {
+  const { body } = await request("/page-config.json");
+  const origins = Array.isArray(body?.origins) ? body.origins : [];
+  if (origins.length < 2) return;
+  for (const origin of origins) {
+    const link = document.createElement("a");
+    link.href = `${origin}/`;
+    link.textContent = new URL(origin).host;
+    if (origin === location.origin) link.setAttribute("aria-current", "page");
+    $("hosts").append(link);
+  }
+  $("hosts").hidden = false;
+}
+
+function explainReturn() {
+  const error = new URLSearchParams(location.search).get("error");
+  if (error === null) return;
+  const text = error === "login_required" ? "You are not logged in at the identity provider yet." : "The login did not work out. Try again.";
+  notice(text, { warn: true, keep: true });
+  history.replaceState(null, "", location.pathname);
+}
+
+explainReturn();
+hosts().catch(() => {});
+setInterval(tick, 1000);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) poll();
+});
+poll(true);

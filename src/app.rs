@@ -1,0 +1,314 @@
+//! Puts the server together and runs it: the order of the start, the background work, the shutdown.
+//!
+//! Tests and the development stack start the very same server: they bring a listener, a clock and a generator.
+//!
+//! The order: keys, store and routes ([`App::new`], nothing is bound yet) → the listener answers liveness and serves the
+//! JWK Set → discovery → registration → ready. An IdP may fetch our keys while it registers us, and may be down when we
+//! start, so the first two never wait for the last ones.
+
+mod discover;
+mod serve;
+mod session_secret;
+mod settings;
+mod static_client;
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::session_secret::SessionSecretError;
+use crate::{
+    clock::{SharedClock, SystemClock},
+    config::Config,
+    gateway::{self, Gateway},
+    health::{Component, Health},
+    keys::{Keys, KeysError},
+    login::{Login, hosts::HostsError},
+    oidc::{ClientSlot, RelyingParty},
+    outbound::{self, Outbound},
+    random::{SharedRandom, SystemRandom},
+    registration::{ErrorKind, Registration, RegistrationError, Surroundings},
+    seal::{Sealer, SealerError},
+    session::{CookieOptionsError, CookiePolicy, MemoryStore, SessionStore},
+    tokens::Tokens,
+    web::{Parts, Web},
+};
+
+/// What the server takes from outside beside its configuration.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub random: SharedRandom,
+}
+
+/// The sockets that the server listens on.
+#[derive(Debug)]
+pub struct Listeners {
+    /// The one that browsers reach.
+    pub public: TcpListener,
+    /// The one that is never published.
+    pub internal: Option<TcpListener>,
+}
+
+/// A server that is ready to be run.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    ports: Ports,
+    web: Web,
+    tokens: Tokens,
+    relying_party: RelyingParty,
+    registration: Option<Registration>,
+    health: Health,
+}
+
+/// Why the server cannot be put together. All of it is a matter of configuration: exit code 64.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The master secret of sessions.
+    #[error(transparent)]
+    SessionSecret(#[from] SessionSecretError),
+    /// The master secret of sessions is too short.
+    #[error("SESSION_SECRET: {0}")]
+    Sealer(#[from] SealerError),
+    /// The client for the IdP.
+    #[error(transparent)]
+    Outbound(#[from] outbound::BuildError),
+    /// The client for the APIs.
+    #[error(transparent)]
+    Gateway(#[from] gateway::BuildError),
+    /// Cookie names and attributes.
+    #[error("the cookie settings contradict each other: {0}")]
+    Cookies(#[from] CookieOptionsError),
+    /// No host to log in on.
+    #[error("{0}: set BFF_BASE_URL, or DCR_REDIRECT_URIS with one URI per host")]
+    Hosts(#[from] HostsError),
+    /// The routes.
+    #[error("{path}: {error}")]
+    Routes {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        error: gateway::RoutesError,
+    },
+    /// The routes cannot be read.
+    #[error("{path} cannot be read: {error}")]
+    RoutesFile {
+        /// The file.
+        path: String,
+        /// The cause.
+        error: io::Error,
+    },
+}
+
+/// A socket that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ({variable}): {cause}")]
+pub struct BindError {
+    address: SocketAddr,
+    variable: &'static str,
+    cause: io::Error,
+}
+
+/// Why a running server had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no usable registration, and the IdP refuses one.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// The signing key and the IdP have no algorithm in common.
+    #[error(transparent)]
+    StaticClient(#[from] static_client::StaticClientError),
+}
+
+// === impl Ports ===
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
+    }
+}
+
+// === impl App ===
+
+impl App {
+    /// Reads keys, secrets and routes and puts the server together. Blocks on small files; binds nothing and sends
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], with what to mend.
+    pub fn new(config: Config, ports: Ports) -> Result<Self, StartError> {
+        let health = Health::new();
+        let (mut keys, warnings) = Keys::load(&config.keys.options)?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        if let Some(algorithm) = config.client.signing_algorithm {
+            keys = keys.with_algorithm(algorithm)?;
+        }
+        health.ok(Component::Keys);
+
+        let secrets = session_secret::load(&config.session, &config.keys.state_dir, &*ports.random)?;
+        let sealer = Sealer::new(&secrets, Arc::clone(&ports.random))?;
+        let outbound = Outbound::new(&settings::outbound(&config), Arc::clone(&ports.clock))?;
+        let relying_party = RelyingParty::new(
+            settings::relying_party(&config),
+            outbound.clone(),
+            ClientSlot::new(),
+            keys.clone(),
+            Arc::clone(&ports.clock),
+            Arc::clone(&ports.random),
+        );
+        let limits = settings::limits(&config);
+        let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::new(limits, Arc::clone(&ports.clock)));
+        health.ok(Component::Store);
+        let login = Login::new(
+            settings::login(&config)?,
+            relying_party.clone(),
+            Arc::clone(&store),
+            sealer.clone(),
+            Arc::clone(&ports.clock),
+            Arc::clone(&ports.random),
+        );
+        let tokens = Tokens::new(
+            settings::tokens(&config),
+            relying_party.clone(),
+            Arc::clone(&store),
+            sealer.clone(),
+            Arc::clone(&ports.clock),
+            Arc::clone(&ports.random),
+        );
+        let registration = config.registration.enabled.then(|| {
+            Registration::new(
+                settings::registration(&config),
+                outbound,
+                keys.clone(),
+                Arc::clone(&ports.clock),
+            )
+        });
+        let routes = settings::routes(&config)?;
+        let web = Web::new(Parts {
+            keys,
+            health: health.clone(),
+            login,
+            tokens: tokens.clone(),
+            store,
+            limits,
+            gateway: Gateway::new(routes, gateway::Options::default(), Arc::clone(&ports.clock))?,
+            cookies: CookiePolicy::new(settings::cookies(&config))?,
+            sealer,
+            own_origins: settings::own_origins(&config),
+            trusted_proxies: settings::trusted_proxies(&config),
+            clock: Arc::clone(&ports.clock),
+            random: Arc::clone(&ports.random),
+        });
+        Ok(Self { config, ports, web, tokens, relying_party, registration, health })
+    }
+
+    /// Opens the sockets that the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] with address and variable.
+    pub async fn bind(&self) -> Result<Listeners, BindError> {
+        let server = &self.config.server;
+        let internal = match server.internal {
+            Some(address) => Some(bind(address, "BFF_INTERNAL_ADDR").await?),
+            None => None,
+        };
+        Ok(Listeners { public: bind(server.listen, "HOST, PORT").await?, internal })
+    }
+
+    /// What the server knows of its own state.
+    #[must_use]
+    pub const fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Serves until `shutdown`, then lets requests and refreshes finish.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]: the server must not go on. It has stopped serving then.
+    pub async fn run(self, listeners: Listeners, shutdown: CancellationToken) -> Result<(), RunError> {
+        let work = TaskTracker::new();
+        // Ends with `shutdown`, and with a reason of our own too.
+        let stop = shutdown.child_token();
+        let serve = |listener, router| {
+            serve::serve(listener, router, Arc::clone(&self.ports.clock), stop.clone())
+        };
+        work.spawn(serve(listeners.public, self.web.public()));
+        if let Some(internal) = listeners.internal {
+            work.spawn(serve(internal, self.web.internal()));
+        }
+        let tokens = self.tokens.clone();
+        let tokens_stop = stop.clone();
+        work.spawn(async move { tokens.run(tokens_stop).await });
+        work.spawn(discover::keep_discovered(
+            self.relying_party.clone(),
+            self.health.clone(),
+            self.ports.clone(),
+            stop.clone(),
+        ));
+
+        let outcome = self.become_a_client(&stop).await;
+        if outcome.is_ok() {
+            stop.cancelled().await;
+        }
+        stop.cancel();
+        work.close();
+        work.wait().await;
+        outcome
+    }
+
+    /// Registers, or takes the client that the configuration names.
+    async fn become_a_client(&self, stop: &CancellationToken) -> Result<(), RunError> {
+        match &self.registration {
+            Some(registration) => {
+                let around = Surroundings {
+                    relying_party: self.relying_party.clone(),
+                    health: self.health.clone(),
+                    clock: Arc::clone(&self.ports.clock),
+                    random: Arc::clone(&self.ports.random),
+                    pace: crate::registration::Pace::default(),
+                    shutdown: stop.clone(),
+                };
+                registration.run(&around).await?;
+            }
+            None => {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    client = static_client::client(&self.config, self.web.keys.clone(), &self.relying_party) => {
+                        self.relying_party.client().set(client?);
+                        self.health.ok(Component::Credentials);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn bind(address: SocketAddr, variable: &'static str) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|cause| BindError { address, variable, cause })
+}
+
+// === impl RunError ===
+
+impl RunError {
+    /// Whether the cause is the configuration (exit code 64) rather than a refusal of the IdP (77).
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Registration(error) => error.kind() == ErrorKind::Configuration,
+            Self::StaticClient(_) => true,
+        }
+    }
+}

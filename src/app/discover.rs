@@ -1,0 +1,65 @@
+//! Finding the IdP, and finding it again.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Ports;
+use crate::{
+    health::{Component, Health},
+    oidc::RelyingParty,
+    random::RandomExt as _,
+};
+
+/// The pause after the first failure; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause: how late the server notices that the IdP is there.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often the metadata are read again once they are known.
+const AGAIN: Duration = Duration::from_hours(1);
+
+/// Reads the IdP's metadata until it works, then from time to time again, since endpoints move. Until `stop`.
+pub(super) async fn keep_discovered(
+    relying_party: RelyingParty,
+    health: Health,
+    ports: Ports,
+    stop: CancellationToken,
+) {
+    let mut failures: u32 = 0;
+    loop {
+        let discovered = tokio::select! {
+            () = stop.cancelled() => return,
+            discovered = relying_party.discover() => discovered,
+        };
+        let wait = match discovered {
+            Ok(metadata) => {
+                if failures > 0 || relying_party_is_new(&health) {
+                    tracing::info!(issuer = metadata.issuer, "the identity provider was found");
+                }
+                failures = 0;
+                health.ok(Component::Discovery);
+                AGAIN
+            }
+            Err(error) => {
+                let message = error.to_string();
+                if failures == 0 || failures.is_multiple_of(20) {
+                    tracing::warn!("{message}");
+                } else {
+                    tracing::debug!("{message}");
+                }
+                health.failing(Component::Discovery, message);
+                let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures.min(16))).min(LONGEST_PAUSE);
+                failures = failures.saturating_add(1);
+                pause.mul_f64(0.5 + ports.random.fraction() / 2.0)
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = ports.clock.sleep(wait) => {}
+        }
+    }
+}
+
+fn relying_party_is_new(health: &Health) -> bool {
+    !health.report().ready
+}

@@ -1,0 +1,101 @@
+//! The master secret of cookies, CSRF tokens and sealed records.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use zeroize::Zeroizing;
+
+use crate::{
+    config::SessionSettings,
+    private_file,
+    random::{Random, RandomExt as _},
+};
+
+/// The file's name in the state folder.
+const FILE_NAME: &str = "session_secret";
+/// A longer file is none of ours, in bytes.
+const MAX_SIZE: u64 = 4 * 1024;
+/// The length of a made secret, in bytes.
+const LENGTH: usize = 32;
+
+/// Why there is no master secret.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionSecretError {
+    /// The file cannot be read or made.
+    #[error(
+        "{path:?}: {error}; it keeps the secret of sessions. Make its folder (BFF_STATE_DIR) writable for the user that \
+         runs bff, or set SESSION_SECRET"
+    )]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        error: io::Error,
+    },
+    /// The file holds something else.
+    #[error("{0:?} does not hold a secret of sessions (base64 of {LENGTH} bytes); remove it to have a new one made")]
+    Content(PathBuf),
+}
+
+/// The secrets of the configuration; without any, the one that was made once and is kept in `state_dir`.
+pub(super) fn load(
+    settings: &SessionSettings,
+    state_dir: &Path,
+    random: &dyn Random,
+) -> Result<Vec<Zeroizing<Vec<u8>>>, SessionSecretError> {
+    if settings.secrets.is_empty() {
+        return Ok(vec![kept(&state_dir.join(FILE_NAME), random)?]);
+    }
+    Ok(settings.secrets.iter().map(|secret| Zeroizing::new(secret.expose().to_vec())).collect())
+}
+
+fn kept(path: &Path, random: &dyn Random) -> Result<Zeroizing<Vec<u8>>, SessionSecretError> {
+    let failed = |error| SessionSecretError::File { path: path.to_owned(), error };
+    if !private_file::exists(path).map_err(failed)? {
+        let made = Zeroizing::new(STANDARD.encode(Zeroizing::new(random.bytes::<LENGTH>())) + "\n");
+        // Where another replica was quicker, its secret is the one that counts.
+        if private_file::create_new(path, made.as_bytes()).map_err(failed)? {
+            tracing::info!(?path, "made a new secret for sessions");
+        }
+    }
+    let mut text = Zeroizing::new(String::new());
+    File::open(path).and_then(|file| file.take(MAX_SIZE).read_to_string(&mut text)).map_err(failed)?;
+    let wrong = || SessionSecretError::Content(path.to_owned());
+    let secret = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| wrong())?);
+    if secret.len() == LENGTH { Ok(secret) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    use super::*;
+    use crate::random::SystemRandom;
+
+    #[test]
+    fn a_made_secret_is_kept_and_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/session_secret");
+        let made = kept(&path, &SystemRandom).unwrap();
+        assert_eq!(made.len(), LENGTH);
+        assert_eq!(kept(&path, &SystemRandom).unwrap(), made);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn another_file_is_refused_and_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("session_secret");
+        for content in ["", "hunter2", "aHVudGVyMg=="] {
+            fs::write(&path, content).unwrap();
+            let error = kept(&path, &SystemRandom).unwrap_err();
+            assert!(matches!(error, SessionSecretError::Content(_)));
+            assert!(!error.to_string().contains("hunter2"));
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! From the settings of the configuration to the options of each module.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+};
+
+use url::Url;
+
+use super::StartError;
+use crate::{
+    config::{self, Config},
+    gateway::{MAX_FILE_SIZE, Routes},
+    login::{
+        self,
+        hosts::{Hosts, HostsError},
+        return_to::AllowedTargets,
+    },
+    oidc, outbound, registration,
+    session::{CookieOptions, Limits, SameSite},
+    tokens,
+    web::{OwnOrigins, TrustedProxies},
+};
+
+/// The routing table's name in the configuration folder.
+const ROUTES_FILE: &str = "routes.yaml";
+
+/// What the client is called at the IdP (`client_name`, RFC 7591 section 2).
+const CLIENT_NAME: &str = "bff";
+
+pub(super) fn outbound(config: &Config) -> outbound::Options {
+    outbound::Options { ca_bundle: config.provider.ca_bundle.clone(), ..outbound::Options::default() }
+}
+
+pub(super) fn relying_party(config: &Config) -> oidc::Options {
+    let provider = &config.provider;
+    let endpoints = provider.endpoints.clone();
+    let mut options = oidc::Options::new(oidc::ProviderOptions {
+        issuer: provider.issuer.clone(),
+        base_url: provider.base_url.clone(),
+        overrides: oidc::EndpointOverrides {
+            authorization: endpoints.authorization,
+            token: endpoints.token,
+            jwks: endpoints.jwks,
+            par: endpoints.par,
+            user_info: endpoints.userinfo,
+            end_session: endpoints.end_session,
+            revocation: endpoints.revocation,
+            introspection: endpoints.introspection,
+            registration: endpoints.registration,
+        },
+        allow_http: if config.server.allow_http {
+            oidc::HttpPolicy::Anywhere
+        } else {
+            oidc::HttpPolicy::LocalOnly
+        },
+    });
+    options.assertion_audience = match config.client.assertion_audience {
+        config::AssertionAudience::Issuer => oidc::AssertionAudience::Issuer,
+        config::AssertionAudience::TokenEndpoint => oidc::AssertionAudience::TokenEndpoint,
+    };
+    options.par = match config.client.par {
+        config::ParMode::Auto => oidc::ParMode::Auto,
+        config::ParMode::Always => oidc::ParMode::Always,
+        config::ParMode::Never => oidc::ParMode::Never,
+    };
+    options
+}
+
+pub(super) fn limits(config: &Config) -> Limits {
+    let session = &config.session;
+    Limits {
+        lifetime: session.lifetime,
+        idle: session.idle_timeout,
+        max: usize::try_from(session.max).unwrap_or(usize::MAX),
+        max_per_user: usize::try_from(session.max_per_user).unwrap_or(usize::MAX),
+        memory: usize::try_from(session.memory_limit).unwrap_or(usize::MAX),
+    }
+}
+
+pub(super) fn login(config: &Config) -> Result<login::Options, HostsError> {
+    let settings = &config.login;
+    let redirect_uris: Vec<String> = redirect_uris(config);
+    let fallback = settings.fallback_callback.as_ref().map(Url::as_str);
+    Ok(login::Options {
+        hosts: Hosts::new(&redirect_uris, fallback, settings.dynamic_callback)?,
+        targets: AllowedTargets::new(settings.return_origins.iter().map(|origin| origin.url().origin()).collect()),
+        scopes: config.provider.scopes.clone(),
+        prompt: config.provider.prompt.clone(),
+        session_lifetime: config.session.lifetime,
+        refresh_threshold: config.tokens.refresh_threshold,
+    })
+}
+
+pub(super) fn tokens(config: &Config) -> tokens::Options {
+    tokens::Options {
+        threshold: config.tokens.refresh_threshold,
+        concurrency: config.tokens.refresh_concurrency,
+        ..tokens::Options::default()
+    }
+}
+
+pub(super) fn registration(config: &Config) -> registration::Options {
+    let settings = &config.registration;
+    registration::Options {
+        client_id: settings.client_id.clone(),
+        client_profile: settings.client_profile.clone(),
+        client_name: CLIENT_NAME.to_owned(),
+        redirect_uris: redirect_uris(config),
+        scopes: config.provider.scopes.clone(),
+        auth_method: match config.client.authentication {
+            config::AuthenticationMethod::PrivateKeyJwt => registration::AuthMethod::PrivateKeyJwt,
+            config::AuthenticationMethod::ClientSecretBasic => registration::AuthMethod::ClientSecretBasic,
+            config::AuthenticationMethod::ClientSecretPost => registration::AuthMethod::ClientSecretPost,
+        },
+        signing_algorithm: config.client.signing_algorithm,
+        jwks: match &settings.jwks_uri {
+            Some(uri) => registration::Jwks::Uri(uri.to_string()),
+            None => registration::Jwks::Inline,
+        },
+        force_replace: settings.force_replace,
+        initial_access_token: settings.initial_access_token.clone(),
+        admin_token: settings.bootstrap_admin_token.clone(),
+        credentials: config.keys.credentials.clone(),
+        skip: settings.skip_bootstrap,
+        client_secret: config.client.secret.clone(),
+        allow_failure: settings.allow_bootstrap_failure,
+    }
+}
+
+pub(super) fn cookies(config: &Config) -> CookieOptions {
+    let settings = &config.cookies;
+    CookieOptions {
+        secure: settings.secure,
+        domain: settings.domain.clone(),
+        same_site: match settings.same_site {
+            config::SameSite::Lax => SameSite::Lax,
+            config::SameSite::Strict => SameSite::Strict,
+        },
+        session_name: Some(settings.name.clone()),
+    }
+}
+
+pub(super) fn own_origins(config: &Config) -> OwnOrigins {
+    let login = &config.login;
+    OwnOrigins::new(login.own_origins.iter().chain(&login.cors_origins).map(|origin| origin.url().origin()).collect())
+}
+
+pub(super) fn trusted_proxies(config: &Config) -> TrustedProxies {
+    TrustedProxies::new(config.server.trusted_proxies.clone())
+}
+
+/// The routing table of `routes.yaml`; without the file there are no routes.
+pub(super) fn routes(config: &Config) -> Result<Routes, StartError> {
+    let path = config.server.config_dir.join(ROUTES_FILE);
+    let shown = path.display().to_string();
+    let mut text = String::new();
+    // One byte more than allowed, so that a file that is too large is seen to be.
+    match File::open(&path).and_then(|file| file.take(MAX_FILE_SIZE as u64 + 1).read_to_string(&mut text)) {
+        Ok(_) => Routes::parse(&text).map_err(|error| StartError::Routes { path: shown, error }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            tracing::warn!("{shown} does not exist: no call is passed on to an API");
+            Ok(Routes::default())
+        }
+        Err(error) => Err(StartError::RoutesFile { path: shown, error }),
+    }
+}
+
+fn redirect_uris(config: &Config) -> Vec<String> {
+    config.registration.redirect_uris.iter().map(Url::to_string).collect()
+}

@@ -1,0 +1,111 @@
+//! The command line, one file per command.
+
+mod check;
+mod health;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit codes, from `sysexits.h` where it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// All is well.
+    Success = 0,
+    /// `bff health` found the server not live, or not ready.
+    Unhealthy = 1,
+    /// The configuration is wrong.
+    Configuration = 64,
+    /// An error of ours.
+    Internal = 70,
+    /// The IdP refused.
+    Refused = 77,
+}
+
+/// The OAuth client for browser applications: registers itself at the identity provider, keeps the tokens, passes API
+/// calls on.
+///
+/// Settings come from the environment and from settings.yaml in BFF_CONFIG_DIR; `bff config-reference` lists them.
+#[derive(Debug, Parser)]
+#[command(name = "bff", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Subcommand)]
+enum Command {
+    /// Serve (what happens without a command, too).
+    #[default]
+    Serve,
+    /// Check the configuration and say what is wrong with it, all at once.
+    Check {
+        /// Read and check the settings only; contact nobody. (Checks that contact the IdP are not built yet.)
+        #[arg(long, required = true)]
+        config_only: bool,
+    },
+    /// Ask a running server on this machine whether it is live; for container health checks.
+    Health {
+        /// Ask whether it is ready instead.
+        #[arg(long)]
+        ready: bool,
+    },
+    /// Print every setting with its default and meaning, as Markdown.
+    ConfigReference,
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    crate::jose::install_crypto();
+    // A wrong command line is a matter of configuration too; clap's own exit code would be 2.
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Configuration } else { Exit::Success };
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    let exit = match cli.command.unwrap_or_default() {
+        Command::Serve => serve::run(),
+        Command::Check { .. } => check::config_only(),
+        Command::Health { ready } => health::run(ready),
+        Command::ConfigReference => {
+            say(&crate::config::reference());
+            Exit::Success
+        }
+    };
+    exit.into()
+}
+
+/// Writes a line to standard output. A reader that has gone is not an error.
+fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Writes a line to standard error.
+fn complain(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,56 @@
+//! `bff health`: asks the server on this machine, so that a container needs no other program for its health check.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use super::{Exit, complain, say};
+use crate::config::{Config, Environment};
+
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+pub(super) fn run(ready: bool) -> Exit {
+    let listen = match Config::load(&Environment::of_process()) {
+        Ok((config, _)) => config.server.listen,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Configuration;
+        }
+    };
+    let path = if ready { "/health/ready" } else { "/health/live" };
+    match status(reachable(listen), path) {
+        Ok(200) => Exit::Success,
+        Ok(status) => {
+            say(&format!("{path} answered {status}"));
+            Exit::Unhealthy
+        }
+        Err(error) => {
+            say(&format!("{path} does not answer: {error}"));
+            Exit::Unhealthy
+        }
+    }
+}
+
+/// Where a listener on all addresses is reached from the same machine.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let address = match listen.ip() {
+        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        address => address,
+    };
+    SocketAddr::new(address, listen.port())
+}
+
+fn status(server: SocketAddr, path: &str) -> std::io::Result<u16> {
+    let mut stream = TcpStream::connect_timeout(&server, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    // `HTTP/1.1 200` is all that is needed.
+    let mut head = [0; 12];
+    stream.read_exact(&mut head)?;
+    let text = std::str::from_utf8(&head).unwrap_or_default();
+    text.rsplit(' ').next().and_then(|status| status.parse().ok()).ok_or_else(|| std::io::ErrorKind::InvalidData.into())
+}

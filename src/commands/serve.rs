@@ -1,0 +1,98 @@
+//! `bff` and `bff serve`.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{Exit, complain};
+use crate::{
+    app::{App, Ports},
+    config::{Config, Environment, LogFormat},
+    telemetry,
+};
+
+pub(super) fn run() -> Exit {
+    let (config, warnings) = match Config::load(&Environment::of_process()) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Configuration;
+        }
+    };
+    let options = telemetry::Options {
+        filter: config.telemetry.log_filter.clone(),
+        format: match config.telemetry.log_format {
+            LogFormat::Pretty => telemetry::Format::Pretty,
+            LogFormat::Json => telemetry::Format::Json,
+        },
+    };
+    if let Err(error) = telemetry::init(&options) {
+        complain(&error.to_string());
+        return Exit::Configuration;
+    }
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(serve(config)),
+        Err(error) => {
+            complain(&format!("the runtime cannot be started: {error}"));
+            Exit::Internal
+        }
+    }
+}
+
+async fn serve(config: Config) -> Exit {
+    let app = match App::new(config, Ports::default()) {
+        Ok(app) => app,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Configuration;
+        }
+    };
+    let listeners = match app.bind().await {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Configuration;
+        }
+    };
+    if let Ok(address) = listeners.public.local_addr() {
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+    }
+    let shutdown = CancellationToken::new();
+    if let Err(error) = cancel_on_signal(&shutdown) {
+        tracing::error!(%error, "signals cannot be received");
+        return Exit::Internal;
+    }
+    match app.run(listeners, shutdown).await {
+        Ok(()) => {
+            tracing::info!("stopped");
+            Exit::Success
+        }
+        Err(error) => {
+            tracing::error!("{error}");
+            if error.is_configuration() { Exit::Configuration } else { Exit::Refused }
+        }
+    }
+}
+
+/// The first signal lets requests finish, the second ends the process at once.
+fn cancel_on_signal(shutdown: &CancellationToken) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if shutdown.is_cancelled() {
+                std::process::exit(130);
+            }
+            tracing::info!("stopping; requests under way may finish");
+            shutdown.cancel();
+        }
+    });
+    Ok(())
+}

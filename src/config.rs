@@ -1,0 +1,120 @@
+//! The configuration: environment over `settings.yaml`, every mistake reported at once.
+//!
+//! [`Config::load`] reads, checks and cross-checks everything before anything is bound, and yields plain settings by
+//! section, from which the modules' own `Options` are made. Nothing below knows this module, and nothing else reads
+//! the environment.
+
+pub mod catalogue;
+
+mod address;
+mod client;
+mod cookies;
+mod environment;
+mod key_files;
+mod login;
+mod not_built;
+mod parse;
+mod problem;
+mod provider;
+mod reader;
+mod reference;
+mod registration;
+mod server;
+mod session;
+mod settings_file;
+mod sources;
+mod telemetry;
+mod tokens;
+mod unknown;
+
+use self::reader::Reader;
+pub use self::{
+    address::Origin,
+    client::{AssertionAudience, AuthenticationMethod, ClientSettings, ParMode},
+    cookies::{CookieSettings, SameSite},
+    environment::Environment,
+    key_files::KeySettings,
+    login::LoginSettings,
+    problem::{ConfigError, Problem, Warning},
+    provider::{EndpointSettings, ProviderSettings},
+    reference::reference,
+    registration::RegistrationSettings,
+    server::ServerSettings,
+    session::{MasterSecret, SessionSettings, StoreKind},
+    telemetry::{LogFormat, TelemetrySettings},
+    tokens::TokenSettings,
+};
+
+/// Everything that can be set, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Listeners, own origin, proxies.
+    pub server: ServerSettings,
+    /// The identity provider.
+    pub provider: ProviderSettings,
+    /// The OAuth client.
+    pub client: ClientSettings,
+    /// Keys and files.
+    pub keys: KeySettings,
+    /// Dynamic client registration.
+    pub registration: RegistrationSettings,
+    /// Sessions.
+    pub session: SessionSettings,
+    /// The session cookie.
+    pub cookies: CookieSettings,
+    /// Token refresh.
+    pub tokens: TokenSettings,
+    /// Login and redirects.
+    pub login: LoginSettings,
+    /// Logs.
+    pub telemetry: TelemetrySettings,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Reads `environment`, the `settings.yaml` that it points to, and the files of secrets and certificates. Private
+    /// keys are left to the keys module, but for the comparison of two that must be one.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every mistake.
+    pub fn load(environment: &Environment) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let mut reader = Reader::new(environment);
+        let server = server::read(&mut reader);
+        let provider = provider::read(&mut reader);
+        let registration = registration::read(&mut reader, server.base_url.as_ref());
+        let client = client::read(&mut reader, registration.enabled);
+        let callback =
+            login::fallback_callback(&mut reader, server.base_url.as_ref(), &registration.redirect_uris);
+        let own_origins = login::own_origins(
+            server.base_url.as_ref(),
+            &registration.redirect_uris,
+            callback.as_ref(),
+        );
+        let config = Self {
+            keys: key_files::read(&mut reader),
+            session: session::read(&mut reader),
+            cookies: cookies::read(&mut reader, &own_origins),
+            tokens: tokens::read(&mut reader),
+            login: login::read(&mut reader, callback, own_origins),
+            telemetry: telemetry::read(&mut reader),
+            server,
+            provider,
+            client,
+            registration,
+        };
+        not_built::check(&mut reader);
+        reader.warn_of_plain_http();
+        if reader.problems.is_empty() {
+            Ok((config, reader.warnings))
+        } else {
+            Err(ConfigError {
+                problems: reader.problems,
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

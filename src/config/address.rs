@@ -1,0 +1,297 @@
+//! URLs and origins as they may stand in a configuration.
+
+use std::{fmt, net::IpAddr};
+
+use url::{Host, Url};
+
+use super::problem::Complaint;
+
+/// A longer URL is refused, in bytes.
+const MAX_URL_LENGTH: usize = 2_048;
+
+/// `scheme://host[:port]`, `http` or `https` (RFC 6454).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Origin(Url);
+
+/// Where plain `http` may be spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// `https`.
+    Secure,
+    /// `http` on this machine.
+    Loopback,
+    /// `http` to a name without a dot, as in container networks.
+    Dotless,
+    /// `http` to anywhere else.
+    Elsewhere,
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// The origin of `url`, if it is one of `http` or `https`.
+    #[must_use]
+    pub fn of(url: &Url) -> Option<Self> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return None;
+        }
+        Url::parse(&url.origin().ascii_serialization()).ok().map(Self)
+    }
+
+    /// Reads an origin; a trailing slash does not matter.
+    pub(super) fn parse(text: &str) -> Result<Self, Complaint> {
+        let url = web_url(text)?;
+        let origin = Self::of(&url).ok_or_else(not_web)?;
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        if bare {
+            Ok(origin)
+        } else {
+            Err(Complaint::new(
+                "is more than an origin",
+                format!("write `{origin}`: scheme, host and port, without path, query or fragment"),
+            ))
+        }
+    }
+
+    /// The origin as a URL with the path `/`.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.0
+    }
+
+    /// The URL of `path`, which begins with a slash, at this origin.
+    #[must_use]
+    pub fn at(&self, path: &str) -> Url {
+        let mut url = self.0.clone();
+        url.set_path(path);
+        url
+    }
+
+    /// Whether the scheme is `https`.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// Host and port as a browser sends them in `Host`: without the port where it is the scheme's own.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.0.authority()
+    }
+
+    /// The host without port; an IPv6 address in brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
+    pub(super) fn reach(&self) -> Reach {
+        reach(&self.0)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // As browsers send it in `Origin`, without the slash that a URL ends with.
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// How `url` would be reached.
+pub(super) fn reach(url: &Url) -> Reach {
+    if url.scheme() == "https" {
+        return Reach::Secure;
+    }
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            if name == "localhost" || name.ends_with(".localhost") {
+                Reach::Loopback
+            } else if name.contains('.') {
+                Reach::Elsewhere
+            } else {
+                Reach::Dotless
+            }
+        }
+        Some(Host::Ipv4(address)) if address.is_loopback() => Reach::Loopback,
+        Some(Host::Ipv6(address)) if is_loopback(IpAddr::V6(address)) => Reach::Loopback,
+        _ => Reach::Elsewhere,
+    }
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+fn not_web() -> Complaint {
+    Complaint::new(
+        "is not an http or https URL",
+        "write a URL like `https://host/path`",
+    )
+}
+
+/// An absolute `http` or `https` URL with a host and without credentials, in its normal form: what is compared with
+/// registered or signed text must not change when it is parsed.
+pub(super) fn web_url(text: &str) -> Result<Url, Complaint> {
+    if text.len() > MAX_URL_LENGTH {
+        return Err(Complaint::new(
+            format!("is longer than {MAX_URL_LENGTH} characters"),
+            "shorten it",
+        ));
+    }
+    let url = Url::parse(text).map_err(|error| {
+        Complaint::new(
+            format!("is not a URL ({error})"),
+            "write a URL like `https://host/path`",
+        )
+    })?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(not_web());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Complaint::new(
+            "holds a user name or password",
+            "remove everything up to the `@`; credentials have variables of their own",
+        ));
+    }
+    // The parser lets a `*` and other characters pass that no host has.
+    let odd = |byte: u8| !(byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if url.domain().is_some_and(|name| name.bytes().any(odd)) {
+        return Err(Complaint::new(
+            "has a host that is no host name",
+            "write the name of one host; there are no wildcards",
+        ));
+    }
+    if url.port() == Some(0) {
+        return Err(Complaint::new("has port 0", "write the real port"));
+    }
+    // `https:host`, backslashes, tabs and the like are repaired by the parser; here they are mistakes.
+    let normal = url.as_str();
+    let same =
+        normal == text || normal.strip_suffix('/').is_some_and(|normal| normal == text) && url.path() == "/";
+    if !same {
+        return Err(Complaint::new(
+            "is not in its normal form (lower-case host, no default port, nothing that a parser would repair)",
+            format!(
+                "write `{}`",
+                if text.ends_with('/') {
+                    normal
+                } else {
+                    normal.trim_end_matches('/')
+                }
+            ),
+        ));
+    }
+    Ok(url)
+}
+
+/// As [`web_url`], without query and fragment.
+pub(super) fn plain_url(text: &str) -> Result<Url, Complaint> {
+    if text.contains(['?', '#']) {
+        return Err(Complaint::new(
+            "has a query or fragment",
+            "remove everything from the `?` or `#` on",
+        ));
+    }
+    web_url(text)
+}
+
+/// As [`web_url`], without fragment: endpoints may have a query (RFC 6749 section 3.1).
+pub(super) fn endpoint_url(text: &str) -> Result<Url, Complaint> {
+    if text.contains('#') {
+        return Err(Complaint::new(
+            "has a fragment",
+            "remove everything from the `#` on",
+        ));
+    }
+    web_url(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn origins() {
+        for (text, shown) in [
+            ("https://bff.example", "https://bff.example"),
+            ("https://bff.example/", "https://bff.example"),
+            ("http://localhost:8000", "http://localhost:8000"),
+            ("http://[::1]:8000", "http://[::1]:8000"),
+        ] {
+            assert_eq!(Origin::parse(text).unwrap().to_string(), shown);
+        }
+        for text in [
+            "https://bff.example/x",
+            "https://bff.example?x",
+            "https://bff.example#x",
+            "https://bff.example:443",
+            "https://BFF.example",
+            "https:bff.example",
+            "https:\\\\bff.example",
+            "https://bff.example\t",
+            " https://bff.example",
+            "https://user@bff.example",
+            "https://bff.example:0",
+            "bff.example",
+            "//bff.example",
+            "ftp://bff.example",
+            "javascript:alert(1)",
+            "null",
+            "*",
+            "",
+        ] {
+            assert!(Origin::parse(text).is_err(), "{text}");
+        }
+        let complaint = Origin::parse("https://BFF.example:443").unwrap_err();
+        assert_eq!(complaint.fix, "write `https://bff.example`");
+        assert_eq!(
+            Origin::parse("https://a").unwrap().at("/auth/callback").as_str(),
+            "https://a/auth/callback"
+        );
+    }
+
+    #[test]
+    fn http_is_for_loopback_and_dotless_names() {
+        let reach = |text| reach(&Url::parse(text).unwrap());
+        for text in [
+            "http://localhost",
+            "http://app.localhost:1",
+            "http://127.0.0.1",
+            "http://127.9.9.9",
+            "http://[::1]",
+            "http://[::ffff:127.0.0.1]",
+        ] {
+            assert_eq!(reach(text), Reach::Loopback, "{text}");
+        }
+        assert_eq!(reach("http://idp:8080"), Reach::Dotless);
+        for text in [
+            "http://idp.example",
+            "http://10.0.0.1",
+            "http://[2001:db8::1]",
+            "http://localhost.example",
+            "http://0.0.0.0",
+        ] {
+            assert_eq!(reach(text), Reach::Elsewhere, "{text}");
+        }
+        assert_eq!(reach("https://idp.example"), Reach::Secure);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_what_passes_is_unchanged(text in "(https?:[/\\\\]{0,3})?[a-zA-Z0-9.:@\\[\\]/?#%\t é-]{0,40}") {
+            if let Ok(url) = web_url(&text) {
+                prop_assert_eq!(url.as_str().trim_end_matches('/'), text.trim_end_matches('/'));
+            }
+            let _ = Origin::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Every variable there is, as one table.
+//!
+//! It decides which names are known, which of them are secrets or lists, what `docs/configuration.md` says, and which
+//! switches are not built yet.
+
+/// One variable.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// The name in the environment; in `settings.yaml` it is written in lower case.
+    pub name: &'static str,
+    /// Other names for it.
+    pub aliases: &'static [&'static str],
+    /// What it holds.
+    pub kind: Kind,
+    /// What counts where it is not set, as text for a person.
+    pub default: &'static str,
+    /// What it is for, in one line.
+    pub meaning: &'static str,
+    /// Where it is listed.
+    pub group: Group,
+    /// Where this is not built yet: the only value that is accepted, empty for "must not be set".
+    pub not_built: Option<&'static str>,
+}
+
+/// What a variable holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text with rules of its own.
+    Text,
+    /// A whole number.
+    Number,
+    /// `true` or `false`.
+    Switch,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// `90s`, `5m`, `8h`, `2d`, or plain seconds.
+    Duration,
+    /// `512MiB`, `1GiB`, or plain bytes.
+    Bytes,
+    /// Several values, separated by commas or spaces; a list in `settings.yaml`.
+    List,
+    /// A URL.
+    Url,
+    /// `https://host[:port]` without a path.
+    Origin,
+    /// A path in the file system.
+    Path,
+    /// A secret: never printed, also readable from the file that `NAME_FILE` names.
+    Secret,
+}
+
+/// The headings of the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the headings say it")]
+pub enum Group {
+    Server,
+    Provider,
+    Client,
+    Keys,
+    Registration,
+    Session,
+    Cookies,
+    Tokens,
+    Login,
+    Telemetry,
+}
+
+impl Group {
+    /// All groups in the order of the reference.
+    pub const ALL: [Self; 10] = [
+        Self::Server,
+        Self::Provider,
+        Self::Client,
+        Self::Keys,
+        Self::Registration,
+        Self::Session,
+        Self::Cookies,
+        Self::Tokens,
+        Self::Login,
+        Self::Telemetry,
+    ];
+
+    /// The heading.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Server => "Server",
+            Self::Provider => "Identity provider",
+            Self::Client => "OAuth client",
+            Self::Keys => "Keys and files",
+            Self::Registration => "Registration (DCR)",
+            Self::Session => "Sessions",
+            Self::Cookies => "Cookies",
+            Self::Tokens => "Token refresh",
+            Self::Login => "Login and redirects",
+            Self::Telemetry => "Logs and telemetry",
+        }
+    }
+}
+
+/// The variable called `name`, or with that alias.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Variable> {
+    VARIABLES
+        .iter()
+        .find(|variable| variable.name == name || variable.aliases.contains(&name))
+}
+
+const fn variable(
+    group: Group,
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    meaning: &'static str,
+) -> Variable {
+    Variable {
+        name,
+        aliases: &[],
+        kind,
+        default,
+        meaning,
+        group,
+        not_built: None,
+    }
+}
+
+impl Variable {
+    const fn or(self, aliases: &'static [&'static str]) -> Self {
+        Self { aliases, ..self }
+    }
+
+    const fn not_built(self, only: &'static str) -> Self {
+        Self {
+            not_built: Some(only),
+            ..self
+        }
+    }
+
+    /// Whether its value must never be printed.
+    #[must_use]
+    pub const fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::Secret)
+    }
+}
+
+use Group as G;
+use Kind as K;
+
+/// All variables.
+pub const VARIABLES: &[Variable] = &[
+    // Server
+    variable(G::Server, "HOST", K::Text, "`127.0.0.1` (image: `0.0.0.0`)", "address to listen on"),
+    variable(G::Server, "PORT", K::Number, "`8000`", "port to listen on"),
+    variable(G::Server, "BFF_BASE_URL", K::Origin, "none", "external origin of the BFF; base of `jwks_uri`, of the fallback callback and of logout URLs"),
+    variable(G::Server, "BFF_INTERNAL_ADDR", K::Text, "none", "`ip:port` of a second listener that is never published: `/metrics`, health in detail, `/auth/verify` with tokens; without it those answer only to direct loopback peers").or(&["BFF_METRICS_ADDR"]),
+    variable(G::Server, "BFF_CONFIG_DIR", K::Path, "`config` (image: `/app/config`)", "folder of `settings.yaml` and `routes.yaml`; only from the environment"),
+    variable(G::Server, "BFF_TRUSTED_PROXIES", K::List, "none", "CIDRs or addresses of proxies whose `X-Forwarded-*` and `Forwarded` are believed"),
+    variable(G::Server, "BFF_DANGER_ALLOW_HTTP", K::Switch, "`false`", "accept plain `http` URLs everywhere; otherwise only for loopback and for names without a dot"),
+    variable(G::Server, "BFF_ADMIN_SOCKET", K::Path, "none", "Unix socket for commands that need the running server").not_built(""),
+    // Provider
+    variable(G::Provider, "OIDC_ISSUER", K::Url, "`IDP_BASE_URL`", "issuer identifier, compared exactly; this or `IDP_BASE_URL` is required"),
+    variable(G::Provider, "IDP_BASE_URL", K::Url, "the issuer", "how this process reaches the IdP, e.g. in a container network"),
+    variable(G::Provider, "OIDC_AUTHORIZATION_URL", K::Url, "discovery", "authorization endpoint"),
+    variable(G::Provider, "OIDC_TOKEN_URL", K::Url, "discovery", "token endpoint"),
+    variable(G::Provider, "OIDC_JWKS_URL", K::Url, "discovery", "the IdP's JWK Set"),
+    variable(G::Provider, "OIDC_PAR_URL", K::Url, "discovery", "pushed authorization request endpoint"),
+    variable(G::Provider, "OIDC_USERINFO_URL", K::Url, "discovery", "UserInfo endpoint"),
+    variable(G::Provider, "OIDC_END_SESSION_URL", K::Url, "discovery", "end-session endpoint"),
+    variable(G::Provider, "OIDC_REVOCATION_URL", K::Url, "discovery", "revocation endpoint"),
+    variable(G::Provider, "OIDC_INTROSPECTION_URL", K::Url, "discovery", "introspection endpoint"),
+    variable(G::Provider, "DCR_REGISTRATION_URL", K::Url, "discovery", "client registration endpoint"),
+    variable(G::Provider, "IDP_CA_FILE", K::Path, "system roots", "PEM file with further CA certificates for the IdP"),
+    variable(G::Provider, "OIDC_SCOPES", K::List, "`openid profile email offline_access`", "scopes asked for at login and registration"),
+    variable(G::Provider, "OIDC_PROMPT", K::Text, "`consent` while `offline_access` is asked for", "`prompt` sent unless the login names one; set but empty turns it off"),
+    // Client
+    variable(G::Client, "AUTH_CLIENT_ID", K::Text, "the registered one", "OAuth client id; with DCR a wish like `DCR_CLIENT_ID`, without it required"),
+    variable(G::Client, "AUTH_CLIENT_SECRET", K::Secret, "none", "client secret, only for the secret methods"),
+    variable(G::Client, "MS_BFF_TOKEN_AUTH_METHOD", K::Choice(&["private_key_jwt", "client_secret_basic", "client_secret_post"]), "`private_key_jwt`", "how the BFF authenticates at the IdP"),
+    variable(G::Client, "BFF_JWT_SIGNING_ALG", K::Choice(&["PS256", "RS256", "ES256", "EdDSA"]), "negotiated", "algorithm of client assertions; from the key and what the IdP lists"),
+    variable(G::Client, "BFF_ASSERTION_AUDIENCE", K::Choice(&["issuer", "token_endpoint"]), "`issuer`", "`aud` of client assertions"),
+    variable(G::Client, "MS_BFF_PAR_ENABLED", K::Choice(&["auto", "true", "false"]), "`auto`", "pushed authorization requests; `auto` where discovery offers them"),
+    variable(G::Client, "MS_BFF_DPOP_ENABLED", K::Switch, "`false`", "sender-constrained tokens (DPoP)").not_built("false"),
+    variable(G::Client, "MS_BFF_JAR_ENABLED", K::Switch, "`false`", "signed authorization requests (JAR)").not_built("false"),
+    variable(G::Client, "MS_BFF_JARM_ENABLED", K::Switch, "`false`", "signed authorization responses (JARM)").not_built("false"),
+    // Keys
+    variable(G::Keys, "BFF_JWT_SIGNING_KEY", K::Path, "`DCR_SIGNING_KEY`, else `bff-signing.pem` in `BFF_KEYS_DIR`", "PEM file of the signing key (PKCS#8, PKCS#1, SEC1; RSA of 2048 bits or more, P-256, Ed25519); made on a first start"),
+    variable(G::Keys, "BFF_KEYS_DIR", K::Path, "folder of the signing key, else `keys` (image: `/app/keys`)", "the `bff-keys` volume"),
+    variable(G::Keys, "BFF_STATE_DIR", K::Path, "`BFF_KEYS_DIR`", "folder of all that the BFF itself writes"),
+    variable(G::Keys, "BFF_KID", K::Text, "RFC 7638 thumbprint", "key id of the signing key"),
+    variable(G::Keys, "BFF_KEY_TYPE", K::Choice(&["rsa-2048", "rsa-3072", "p-256", "ed25519"]), "`rsa-2048`", "type of keys that the BFF makes; `p-256` is recommended where the IdP lists ES256, since signing is some 35 times cheaper"),
+    variable(G::Keys, "BFF_JWKS_EXTRA_KEYS", K::List, "none", "further PEM files whose public halves are published"),
+    variable(G::Keys, "BFF_JWK_ROTATE_AFTER_DAYS", K::Number, "`0` (off)", "rotation of keys by age").not_built("0"),
+    variable(G::Keys, "BFF_JWK_RETIRE_AFTER_DAYS", K::Number, "`60`", "how long an old key stays published").not_built("60"),
+    variable(G::Keys, "BFF_JWK_MAX_KEYS", K::Number, "`3`", "how many keys are published at most").not_built("3"),
+    variable(G::Keys, "BFF_JWK_PUBLISH_AHEAD", K::Duration, "`24h`", "how long a new key is published before it signs").not_built("24h"),
+    // Registration
+    variable(G::Registration, "DCR_ENABLED", K::Switch, "`true` where any other `DCR_*` is set", "registration at startup"),
+    variable(G::Registration, "SKIP_DCR_BOOTSTRAP", K::Switch, "`false`", "no registration call while set"),
+    variable(G::Registration, "DCR_IAT", K::Secret, "none", "initial access token; used only where a registration has to be created or replaced"),
+    variable(G::Registration, "DCR_CLIENT_ID", K::Text, "`AUTH_CLIENT_ID`", "client id asked for"),
+    variable(G::Registration, "DCR_CLIENT_PROFILE", K::Text, "none", "sent as `client_profile`, e.g. `code-flow-pkjwt`"),
+    variable(G::Registration, "DCR_SIGNING_KEY", K::Path, "`BFF_JWT_SIGNING_KEY`", "the signing key; if both are set they must be the same key"),
+    variable(G::Registration, "DCR_REDIRECT_URIS", K::List, "required for DCR", "exact redirect URIs, one per host, path `/auth/callback`"),
+    variable(G::Registration, "DCR_FORCE_REPLACE", K::Switch, "`false`", "register anew; needs a fresh `DCR_IAT`, does nothing without one"),
+    variable(G::Registration, "DCR_JWKS_URI", K::Url, "`BFF_BASE_URL` + `/.well-known/jwks.json`", "registered `jwks_uri`; with neither known, inline `jwks` is registered"),
+    variable(G::Registration, "DCR_REDIRECT_UPDATE_MODE", K::Choice(&["auto", "replace", "merge", "none"]), "`auto`", "how registered redirect URIs are updated").not_built("auto"),
+    variable(G::Registration, "DCR_ROTATION_SAFE", K::Switch, "`false`", "`true` forces `merge`").not_built("false"),
+    variable(G::Registration, "DCR_UPDATE_METHOD", K::Choice(&["auto", "put", "patch"]), "`auto`", "how a registration is updated").not_built("auto"),
+    variable(G::Registration, "BFF_CLIENT_CRED_PATH", K::Path, "`bff_client.json` in `BFF_STATE_DIR`", "what registration returned, mode 0600"),
+    variable(G::Registration, "BOOTSTRAP_ADMIN_TOKEN", K::Secret, "none", "lets the start mint an initial access token through the IdP's admin API"),
+    variable(G::Registration, "ALLOW_BOOTSTRAP_FAILURE", K::Switch, "`false`", "a first registration that the IdP refuses does not stop the process"),
+    // Session
+    variable(G::Session, "SESSION_STORE", K::Choice(&["memory", "disk", "redis"]), "`redis` where `REDIS_URL` is set, else `memory`", "where sessions are kept; only `memory` is built yet"),
+    variable(G::Session, "REDIS_URL", K::Secret, "none", "Redis for sessions of several replicas; not built yet"),
+    variable(G::Session, "SESSION_LIFETIME", K::Duration, "`8h`", "absolute limit of a session"),
+    variable(G::Session, "SESSION_IDLE_TIMEOUT", K::Duration, "`1h`", "sliding limit of a session"),
+    variable(G::Session, "SESSION_SECRET", K::Secret, "made once in `BFF_STATE_DIR`", "master secrets of at least 32 bytes (base64 or hex), comma-separated: the first one encrypts, the others still decrypt"),
+    variable(G::Session, "SESSION_MAX", K::Number, "`1000000`", "sessions at most; beyond it a new login gets 503"),
+    variable(G::Session, "SESSION_MAX_PER_USER", K::Number, "`50`", "sessions of one person at most; beyond it the oldest ends"),
+    variable(G::Session, "SESSION_MEMORY_LIMIT", K::Bytes, "`1GiB`", "memory for sessions at most"),
+    variable(G::Session, "SESSION_BINDING", K::Choice(&["off", "ua", "ip", "ua+ip"]), "`off`", "what a session is bound to").not_built("off"),
+    // Cookies
+    variable(G::Cookies, "SESSION_COOKIE_NAME", K::Text, "`__Host-bff_session`; with a domain `__Secure-bff_session`; without `Secure` `bff_session`", "name of the session cookie"),
+    variable(G::Cookies, "BFF_COOKIE_DOMAIN", K::Text, "none", "domain of the session cookie, where several hosts share it"),
+    variable(G::Cookies, "BFF_COOKIE_SECURE", K::Switch, "`true`", "`false` only where all own origins are http on loopback, or with `BFF_DANGER_ALLOW_HTTP`"),
+    variable(G::Cookies, "BFF_COOKIE_SAMESITE", K::Choice(&["Lax", "Strict"]), "`Lax`", "`SameSite` of the session cookie"),
+    // Tokens
+    variable(G::Tokens, "TOKEN_REFRESH_THRESHOLD", K::Duration, "`300`", "refresh this long before expiry, at most half the token's life"),
+    variable(G::Tokens, "TOKEN_REFRESH_CONCURRENCY", K::Number, "`32`", "refreshes in parallel at most"),
+    // Login
+    variable(G::Login, "BFF_DYNAMIC_CALLBACK", K::Switch, "`true`", "use the redirect URI whose host equals the browser's"),
+    variable(G::Login, "BFF_CALLBACK_URL", K::Url, "the fallback origin + `/auth/callback`", "redirect URI where none matches the browser's host"),
+    variable(G::Login, "BFF_DEFAULT_HOST", K::Text, "host of `BFF_BASE_URL`", "host (with port) of the fallback origin"),
+    variable(G::Login, "BFF_DEFAULT_SCHEME", K::Choice(&["https", "http"]), "scheme of `BFF_BASE_URL`", "scheme of the fallback origin"),
+    variable(G::Login, "BFF_ALLOWED_REDIRECT_HOSTS", K::List, "hosts of `DCR_REDIRECT_URIS`", "where `return_to` may point: a bare host means https on 443 (or the scheme and port registered for it), anything else is a full origin"),
+    variable(G::Login, "CORS__ALLOW_ORIGINS", K::List, "none", "other origins that may call with credentials: a JSON array or a list"),
+    // Telemetry
+    variable(G::Telemetry, "LOG_LEVEL", K::Text, "`info`", "`error`, `warn`, `info`, `debug`, `trace`, `off`, or a filter such as `info,bff::oidc=debug`"),
+    variable(G::Telemetry, "LOG_FORMAT", K::Choice(&["pretty", "json"]), "`pretty` (image: `json`)", "form of log lines"),
+    variable(G::Telemetry, "RUST_LOG", K::Text, "none", "a filter that wins over `LOG_LEVEL`"),
+    variable(G::Telemetry, "OTEL_EXPORTER_OTLP_ENDPOINT", K::Url, "none", "OpenTelemetry collector").or(&["OTLP_ENDPOINT"]).not_built(""),
+    variable(G::Telemetry, "TELEMETRY_ENABLED", K::Switch, "`false`", "OpenTelemetry").not_built("false"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_every_group_has_some() {
+        let mut names = BTreeSet::new();
+        for variable in VARIABLES {
+            for name in std::iter::once(&variable.name).chain(variable.aliases) {
+                assert!(names.insert(*name), "{name}");
+                assert!(
+                    name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'),
+                    "{name}"
+                );
+                assert_eq!(find(name).unwrap().name, variable.name);
+            }
+            assert!(!variable.meaning.contains('|') && !variable.default.contains('|'));
+        }
+        for group in Group::ALL {
+            assert!(
+                VARIABLES.iter().any(|variable| variable.group == group),
+                "{group:?}"
+            );
+        }
+    }
+
+    /// The contract's table names them all; what it names and we do not know would be refused as unknown.
+    #[test]
+    fn every_secret_is_marked() {
+        let secrets: Vec<&str> = VARIABLES
+            .iter()
+            .filter(|variable| variable.is_secret())
+            .map(|variable| variable.name)
+            .collect();
+        assert_eq!(
+            secrets,
+            [
+                "AUTH_CLIENT_SECRET",
+                "DCR_IAT",
+                "BOOTSTRAP_ADMIN_TOKEN",
+                "REDIS_URL",
+                "SESSION_SECRET"
+            ]
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! Who the BFF is to the identity provider, and how it proves it.
+
+use super::{parse, reader::Reader};
+use crate::{jose::Algorithm, secret::Secret};
+
+/// The OAuth client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientSettings {
+    /// `AUTH_CLIENT_ID`: with registration a wish, without it the client.
+    pub id: Option<String>,
+    /// How it authenticates.
+    pub authentication: AuthenticationMethod,
+    /// The secret of the secret methods.
+    pub secret: Option<Secret>,
+    /// The algorithm of client assertions, where it is not to be negotiated.
+    pub signing_algorithm: Option<Algorithm>,
+    /// `aud` of client assertions.
+    pub assertion_audience: AssertionAudience,
+    /// Whether authorization requests are pushed.
+    pub par: ParMode,
+}
+
+/// `token_endpoint_auth_method` (OpenID Connect Core 1.0 section 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the registry")]
+pub enum AuthenticationMethod {
+    PrivateKeyJwt,
+    ClientSecretBasic,
+    ClientSecretPost,
+}
+
+/// What a client assertion names as its audience.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssertionAudience {
+    /// The issuer identifier.
+    Issuer,
+    /// The token endpoint's URL.
+    TokenEndpoint,
+}
+
+/// Pushed authorization requests (RFC 9126).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParMode {
+    /// Where discovery offers them.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl AuthenticationMethod {
+    /// The registered name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PrivateKeyJwt => "private_key_jwt",
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+        }
+    }
+}
+
+pub(super) fn read(reader: &mut Reader, registers: bool) -> ClientSettings {
+    let id = reader.parsed("AUTH_CLIENT_ID", |text| parse::visible(text, 256));
+    let authentication = reader
+        .choice(
+            "MS_BFF_TOKEN_AUTH_METHOD",
+            &[
+                AuthenticationMethod::PrivateKeyJwt,
+                AuthenticationMethod::ClientSecretBasic,
+                AuthenticationMethod::ClientSecretPost,
+            ],
+        )
+        .unwrap_or(AuthenticationMethod::PrivateKeyJwt);
+    let secret = reader.secret("AUTH_CLIENT_SECRET");
+    if !registers {
+        if !reader.is_set("AUTH_CLIENT_ID") {
+            reader.complain(
+                "AUTH_CLIENT_ID",
+                "is required while registration (DCR) is off",
+                "set it to the client's id at the identity provider, or set DCR_REDIRECT_URIS and a DCR_IAT to register",
+            );
+        }
+        let needs_secret = authentication != AuthenticationMethod::PrivateKeyJwt;
+        if needs_secret && secret.is_none() {
+            let method = authentication.name();
+            reader.complain(
+                "AUTH_CLIENT_SECRET",
+                format!("is required for {method} while registration (DCR) is off"),
+                "set AUTH_CLIENT_SECRET or AUTH_CLIENT_SECRET_FILE, or use MS_BFF_TOKEN_AUTH_METHOD=private_key_jwt",
+            );
+        }
+    }
+    if secret.is_some() && authentication == AuthenticationMethod::PrivateKeyJwt {
+        reader.warn(
+            "AUTH_CLIENT_SECRET",
+            "has no effect with private_key_jwt; remove it",
+        );
+    }
+    ClientSettings {
+        id,
+        authentication,
+        secret,
+        signing_algorithm: reader.choice(
+            "BFF_JWT_SIGNING_ALG",
+            &[
+                Algorithm::PS256,
+                Algorithm::RS256,
+                Algorithm::ES256,
+                Algorithm::EdDSA,
+            ],
+        ),
+        assertion_audience: reader
+            .choice(
+                "BFF_ASSERTION_AUDIENCE",
+                &[AssertionAudience::Issuer, AssertionAudience::TokenEndpoint],
+            )
+            .unwrap_or(AssertionAudience::Issuer),
+        par: reader
+            .choice(
+                "MS_BFF_PAR_ENABLED",
+                &[ParMode::Auto, ParMode::Always, ParMode::Never],
+            )
+            .unwrap_or(ParMode::Auto),
+    }
+}

@@ -1,0 +1,153 @@
+//! The session cookie's name and attributes.
+
+use super::{
+    address::{Origin, Reach},
+    problem::Complaint,
+    reader::Reader,
+};
+
+/// The session cookie; login cookies follow it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieSettings {
+    /// Its name.
+    pub name: String,
+    /// Its domain; the host alone without one.
+    pub domain: Option<String>,
+    /// `Secure`.
+    pub secure: bool,
+    /// `SameSite`.
+    pub same_site: SameSite,
+}
+
+/// `SameSite` of the session cookie. `None` cannot be chosen: the cookie is never needed across sites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the attribute")]
+pub enum SameSite {
+    Lax,
+    Strict,
+}
+
+pub(super) fn read(reader: &mut Reader, own_origins: &[Origin]) -> CookieSettings {
+    let secure = reader.switch("BFF_COOKIE_SECURE", true);
+    let local = |origin: &Origin| origin.reach() == Reach::Loopback;
+    if !secure && !reader.allows_http() && (own_origins.is_empty() || !own_origins.iter().all(local)) {
+        reader.complain(
+            "BFF_COOKIE_SECURE",
+            "would send session cookies over connections that others can read",
+            "remove it; `false` is only for own origins that are all http on loopback, or with BFF_DANGER_ALLOW_HTTP=true",
+        );
+    }
+    if secure
+        && let Some(origin) = own_origins
+            .iter()
+            .find(|origin| !origin.is_https() && !local(origin))
+    {
+        reader.warn(
+            "BFF_COOKIE_SECURE",
+            format!("browsers keep no Secure cookie from {origin}: nobody can log in there; use https"),
+        );
+    }
+    let domain = reader.parsed("BFF_COOKIE_DOMAIN", domain);
+    if let Some(domain) = &domain
+        && let Some(origin) = own_origins.iter().find(|origin| !covers(domain, origin.host()))
+    {
+        reader.complain(
+            "BFF_COOKIE_DOMAIN",
+            format!("does not cover {origin}, which is an origin of this BFF"),
+            "name the domain that all hosts of BFF_BASE_URL and DCR_REDIRECT_URIS share, or remove it",
+        );
+    }
+    let has_domain = reader.is_set("BFF_COOKIE_DOMAIN");
+    let name = reader
+        .parsed("SESSION_COOKIE_NAME", |text| {
+            cookie_name(text, secure, has_domain)
+        })
+        .unwrap_or_else(|| default_name(secure, has_domain).to_owned());
+    CookieSettings {
+        name,
+        domain,
+        secure,
+        same_site: reader
+            .choice("BFF_COOKIE_SAMESITE", &[SameSite::Lax, SameSite::Strict])
+            .unwrap_or(SameSite::Lax),
+    }
+}
+
+const fn default_name(secure: bool, has_domain: bool) -> &'static str {
+    match (secure, has_domain) {
+        (false, _) => "bff_session",
+        (true, true) => "__Secure-bff_session",
+        (true, false) => "__Host-bff_session",
+    }
+}
+
+fn domain(text: &str) -> Result<String, Complaint> {
+    if let Some(bare) = text.strip_prefix('.') {
+        return Err(Complaint::new("begins with a dot", format!("write `{bare}`")));
+    }
+    let labels: Vec<&str> = text.split('.').collect();
+    let valid = |label: &&str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if text.len() > 253 || !labels.iter().all(valid) {
+        return Err(Complaint::new(
+            "is not a domain name",
+            "write a name in lower case such as `apps.example.com`, without scheme, port or path",
+        ));
+    }
+    if labels.len() < 2 {
+        return Err(Complaint::new(
+            "is a single label, for which browsers keep no cookie",
+            "name a domain of your own such as `apps.example.com`, or remove it",
+        ));
+    }
+    // The last label of a name is never a number; of an IPv4 address it is.
+    if labels
+        .last()
+        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()))
+    {
+        return Err(Complaint::new(
+            "is an IP address, for which there are no domain cookies",
+            "remove it",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn covers(domain: &str, host: &str) -> bool {
+    host.strip_suffix(domain)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// RFC 6265 section 4.1.1 and the prefixes of RFC 6265bis section 4.1.3.
+fn cookie_name(text: &str, secure: bool, has_domain: bool) -> Result<String, Complaint> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if text.len() > 64 || !text.bytes().all(token) {
+        return Err(Complaint::new(
+            "is not a cookie name",
+            "use letters, digits, `_`, `-` and `.`, up to 64 of them",
+        ));
+    }
+    let has_prefix = |prefix: &str| {
+        text.get(..prefix.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    if has_prefix("__Host-") && has_domain {
+        return Err(Complaint::new(
+            "has the prefix `__Host-`, which browsers refuse together with BFF_COOKIE_DOMAIN",
+            "use the prefix `__Secure-`, or remove BFF_COOKIE_DOMAIN",
+        ));
+    }
+    if (has_prefix("__Host-") || has_prefix("__Secure-")) && !secure {
+        return Err(Complaint::new(
+            "has a prefix that browsers refuse without `Secure`",
+            "remove the prefix, or remove BFF_COOKIE_SECURE=false",
+        ));
+    }
+    Ok(text.to_owned())
+}

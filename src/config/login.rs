@@ -1,0 +1,213 @@
+//! Login: which redirect URI, where people may be sent afterwards, who may call.
+
+use url::Url;
+
+use super::{address::Origin, problem::Complaint, reader::Reader, registration};
+
+/// Login and redirects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginSettings {
+    /// The redirect URI whose host equals the browser's is used.
+    pub dynamic_callback: bool,
+    /// The redirect URI where none matches.
+    pub fallback_callback: Option<Url>,
+    /// Where a browser whose host matches nothing is sent to log in.
+    pub fallback_origin: Option<Origin>,
+    /// The BFF's own origins: those of `BFF_BASE_URL` and of the redirect URIs, the fallback's among them.
+    pub own_origins: Vec<Origin>,
+    /// Where `return_to` may point.
+    pub return_origins: Vec<Origin>,
+    /// Other origins that may call with credentials.
+    pub cors_origins: Vec<Origin>,
+}
+
+/// The origins of `BFF_BASE_URL` and of all redirect URIs, each once. Nothing of a request ever adds to them.
+pub(super) fn own_origins(
+    base_url: Option<&Origin>,
+    redirect_uris: &[Url],
+    fallback_callback: Option<&Url>,
+) -> Vec<Origin> {
+    let mut origins: Vec<Origin> = base_url.cloned().into_iter().collect();
+    let uris = redirect_uris.iter().chain(fallback_callback);
+    for origin in uris.filter_map(Origin::of) {
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
+    origins
+}
+
+pub(super) fn read(
+    reader: &mut Reader,
+    fallback_callback: Option<Url>,
+    own_origins: Vec<Origin>,
+) -> LoginSettings {
+    let fallback_origin = fallback_callback.as_ref().and_then(Origin::of);
+    let return_origins = match reader.list("BFF_ALLOWED_REDIRECT_HOSTS") {
+        Some(entries) => return_origins(reader, &entries, &own_origins),
+        None => own_origins.clone(),
+    };
+    LoginSettings {
+        dynamic_callback: reader.switch("BFF_DYNAMIC_CALLBACK", true),
+        fallback_callback,
+        fallback_origin,
+        own_origins,
+        return_origins,
+        cors_origins: cors_origins(reader),
+    }
+}
+
+/// `BFF_CALLBACK_URL`; else `/auth/callback` on the origin of `BFF_DEFAULT_SCHEME` and `BFF_DEFAULT_HOST`; else on
+/// `BFF_BASE_URL`, if the redirect URIs have it; else the first redirect URI.
+pub(super) fn fallback_callback(
+    reader: &mut Reader,
+    base_url: Option<&Origin>,
+    redirect_uris: &[Url],
+) -> Option<Url> {
+    let known = |url: &Url| redirect_uris.is_empty() || redirect_uris.contains(url);
+    let register = "use one of DCR_REDIRECT_URIS, or add it there";
+    if reader.is_set("BFF_CALLBACK_URL") {
+        let url = reader.url("BFF_CALLBACK_URL", registration::redirect_uri)?;
+        if !known(&url) {
+            reader.complain(
+                "BFF_CALLBACK_URL",
+                "is not among DCR_REDIRECT_URIS, so the identity provider would refuse it",
+                register,
+            );
+        }
+        return Some(url);
+    }
+    let scheme = reader.choice("BFF_DEFAULT_SCHEME", &["https", "http"]);
+    if reader.is_set("BFF_DEFAULT_HOST") {
+        let scheme = scheme.unwrap_or_else(|| base_url.map_or("https", |base| base.url().scheme()));
+        let origin = reader.parsed("BFF_DEFAULT_HOST", |text| host(text, scheme))?;
+        if let Err(complaint) = reader.check_reach("BFF_DEFAULT_HOST", origin.reach()) {
+            reader.complain("BFF_DEFAULT_HOST", complaint.message, complaint.fix);
+        }
+        let url = origin.at("/auth/callback");
+        if !known(&url) {
+            reader.complain(
+                "BFF_DEFAULT_HOST",
+                format!("gives the redirect URI `{url}`, which is not among DCR_REDIRECT_URIS"),
+                register,
+            );
+        }
+        return Some(url);
+    }
+    let base = base_url
+        .map(|base| base.at("/auth/callback"))
+        .filter(|url| known(url));
+    let fallback = base.or_else(|| redirect_uris.first().cloned());
+    if let (Some(scheme), Some(url)) = (scheme, &fallback)
+        && url.scheme() != scheme
+    {
+        reader.complain(
+            "BFF_DEFAULT_SCHEME",
+            format!("differs from the scheme of the fallback `{url}`"),
+            "remove it, or set BFF_DEFAULT_HOST too",
+        );
+    }
+    if fallback.is_none() && !reader.is_set("BFF_BASE_URL") && !reader.is_set("DCR_REDIRECT_URIS") {
+        reader.complain(
+            "BFF_BASE_URL",
+            "is required where neither DCR_REDIRECT_URIS nor BFF_CALLBACK_URL is set: nothing says where people come back to",
+            "set it to the external origin of the BFF, for example `https://app.example`",
+        );
+    }
+    fallback
+}
+
+fn host(text: &str, scheme: &str) -> Result<Origin, Complaint> {
+    let not_a_host = || {
+        Complaint::new(
+            "is not a host",
+            "write a host, with a port where it has one: `app.example:8443`",
+        )
+    };
+    if text.contains("://") || text.contains(['/', '@', '?', '#', '\\']) {
+        return Err(not_a_host());
+    }
+    Origin::parse(&format!("{scheme}://{text}")).map_err(|_| not_a_host())
+}
+
+fn return_origins(reader: &mut Reader, entries: &[String], own: &[Origin]) -> Vec<Origin> {
+    let name = "BFF_ALLOWED_REDIRECT_HOSTS";
+    let mut origins = Vec::new();
+    for entry in entries {
+        let found = return_origin(entry, own).and_then(|origin| {
+            reader.check_reach(name, origin.reach())?;
+            Ok(origin)
+        });
+        match found {
+            Ok(origin) if origins.contains(&origin) => {}
+            Ok(origin) => origins.push(origin),
+            Err(complaint) => reader.complain_of_entry(name, entry, complaint),
+        }
+    }
+    origins
+}
+
+/// A bare host means https on 443, or the scheme and port registered for it; anything else is a full origin.
+fn return_origin(entry: &str, own: &[Origin]) -> Result<Origin, Complaint> {
+    if entry.contains('*') {
+        return Err(Complaint::new(
+            "has a wildcard, through which people could be sent to a host that is not yours",
+            "list the hosts one by one",
+        ));
+    }
+    if entry.contains("://") {
+        return Origin::parse(entry);
+    }
+    let secure = host(entry, "https")?;
+    if secure.url().port().is_some() {
+        return Err(Complaint::new(
+            "is a host with a port but without a scheme",
+            format!("write the full origin, for example `{secure}`"),
+        ));
+    }
+    // The port that is registered for it, where exactly one is.
+    let mut registered = own.iter().filter(|origin| origin.host() == secure.host());
+    match (registered.next(), registered.next()) {
+        (Some(origin), None) => Ok(origin.clone()),
+        (Some(_), Some(_)) => Err(Complaint::new(
+            "is registered with several schemes or ports",
+            "write the full origins",
+        )),
+        (None, _) => Ok(secure),
+    }
+}
+
+fn cors_origins(reader: &mut Reader) -> Vec<Origin> {
+    let name = "CORS__ALLOW_ORIGINS";
+    let from_json = match reader.text(name) {
+        Some(text) if text.starts_with('[') => reader.parsed(name, |text| {
+            serde_json::from_str::<Vec<String>>(text).map_err(|_| {
+                Complaint::new(
+                    "is not a JSON array of strings",
+                    r#"write `["https://a.example"]`, or the origins separated by commas"#,
+                )
+            })
+        }),
+        _ => reader.list(name),
+    };
+    let mut origins = Vec::new();
+    for entry in from_json.unwrap_or_default() {
+        let found = if entry == "*" || entry == "null" {
+            Err(Complaint::new(
+                "would let any page call with a person's session",
+                "list the origins one by one",
+            ))
+        } else {
+            Origin::parse(&entry).and_then(|origin| {
+                reader.check_reach(name, origin.reach())?;
+                Ok(origin)
+            })
+        };
+        match found {
+            Ok(origin) if origins.contains(&origin) => {}
+            Ok(origin) => origins.push(origin),
+            Err(complaint) => reader.complain_of_entry(name, &entry, complaint),
+        }
+    }
+    origins
+}

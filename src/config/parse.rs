@@ -1,0 +1,259 @@
+//! Parsers of single values. Each says what is wrong and what to write instead.
+
+use std::time::Duration;
+
+use super::problem::Complaint;
+
+/// No time limit of ours is longer.
+const MAX_DURATION: Duration = Duration::from_hours(24 * 3650);
+
+/// More entries than this are no list that a person wrote.
+const MAX_ENTRIES: usize = 1_000;
+
+/// `true` or `false`.
+pub(super) fn switch(text: &str) -> Result<bool, Complaint> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Complaint::new(
+            "is neither true nor false",
+            "write `true` or `false`",
+        )),
+    }
+}
+
+/// Plain seconds, or a whole number with the unit `s`, `m`, `h` or `d`.
+pub(super) fn duration(text: &str) -> Result<Duration, Complaint> {
+    let complaint = |message: &str| {
+        Complaint::new(
+            message,
+            "write seconds, or a number with a unit: `90s`, `5m`, `8h`, `2d`",
+        )
+    };
+    let (digits, factor) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
+        None => (text, 1),
+        Some(digits) => match text.as_bytes().last() {
+            Some(b'm') => (digits, 60),
+            Some(b'h') => (digits, 3_600),
+            Some(b'd') => (digits, 86_400),
+            _ => (digits, 1),
+        },
+    };
+    let seconds = whole(digits).ok_or_else(|| complaint("is not a duration"))?;
+    seconds
+        .checked_mul(factor)
+        .map(Duration::from_secs)
+        .filter(|duration| *duration <= MAX_DURATION)
+        .ok_or_else(|| complaint("is longer than ten years"))
+}
+
+/// A duration that is longer than nothing.
+pub(super) fn positive_duration(text: &str) -> Result<Duration, Complaint> {
+    duration(text).and_then(|duration| {
+        if duration.is_zero() {
+            Err(Complaint::new("is zero", "write a duration of at least `1s`"))
+        } else {
+            Ok(duration)
+        }
+    })
+}
+
+/// Plain bytes, or a whole number with the unit `KiB`, `MiB`, `GiB` or `TiB`.
+pub(super) fn bytes(text: &str) -> Result<u64, Complaint> {
+    let complaint =
+        |message: &str| Complaint::new(message, "write bytes, or a number with a unit: `512MiB`, `1GiB`");
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+    let (digits, shift) = units
+        .iter()
+        .find_map(|(unit, shift)| text.strip_suffix(unit).map(|digits| (digits, *shift)))
+        .unwrap_or((text, 0));
+    let number = whole(digits.trim_end()).ok_or_else(|| complaint("is not a size"))?;
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| complaint("is larger than any memory"))
+}
+
+/// A whole number within `least..=most`.
+pub(super) fn number(text: &str, least: u64, most: u64) -> Result<u64, Complaint> {
+    whole(text)
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| {
+            Complaint::new(
+                format!("is not a whole number from {least} to {most}"),
+                format!("write a number from {least} to {most}"),
+            )
+        })
+}
+
+/// Digits only: no sign, no spaces, no separators.
+fn whole(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// Entries separated by commas or white space; empty ones do not count.
+pub(super) fn list(text: &str) -> Result<Vec<String>, Complaint> {
+    let entries: Vec<String> = text
+        .split(|character: char| character == ',' || character.is_whitespace())
+        .filter(|entry| !entry.is_empty())
+        .map(ToOwned::to_owned)
+        .collect();
+    if entries.len() > MAX_ENTRIES {
+        return Err(Complaint::new(
+            format!("has {} entries", entries.len()),
+            format!("list {MAX_ENTRIES} at most"),
+        ));
+    }
+    Ok(entries)
+}
+
+/// One of `words`, exactly.
+pub(super) fn choice(text: &str, words: &[&str]) -> Result<usize, Complaint> {
+    words.iter().position(|word| *word == text).ok_or_else(|| {
+        let allowed = words
+            .iter()
+            .map(|word| format!("`{word}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let same_but_case = words.iter().find(|word| word.eq_ignore_ascii_case(text));
+        let fix = match same_but_case {
+            Some(word) => format!("write `{word}`: upper and lower case count"),
+            None => format!("write one of {allowed}"),
+        };
+        Complaint::new(format!("is not one of {allowed}"), fix)
+    })
+}
+
+/// Text of visible ASCII characters, up to `most` of them.
+pub(super) fn visible(text: &str, most: usize) -> Result<String, Complaint> {
+    if text.len() <= most && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Complaint::new(
+            format!("holds spaces or characters outside ASCII, or is longer than {most} characters"),
+            "use letters, digits and punctuation only",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [
+            ("0", 0),
+            ("300", 300),
+            ("90s", 90),
+            ("5m", 300),
+            ("8h", 28_800),
+            ("2d", 172_800),
+            ("007m", 420),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in [
+            "",
+            "s",
+            "m",
+            "-1",
+            "+1",
+            "1.5h",
+            "1 h",
+            " 1",
+            "1h30m",
+            "1w",
+            "5M",
+            "5 m",
+            "1e3",
+            "٣",
+            "0x10",
+            "1_000",
+            "ms",
+            "99999999999999999999",
+            "99999999999999999d",
+            "3651d",
+            "½h",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert!(positive_duration("0").is_err());
+        assert!(positive_duration("1").is_ok());
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, size) in [
+            ("0", 0),
+            ("1024", 1_024),
+            ("1KiB", 1 << 10),
+            ("512MiB", 512 << 20),
+            ("1GiB", 1 << 30),
+            ("2 TiB", 2 << 40),
+        ] {
+            assert_eq!(bytes(text), Ok(size), "{text}");
+        }
+        for text in [
+            "",
+            "GiB",
+            "1GB",
+            "1G",
+            "1gib",
+            "-1GiB",
+            "1.5GiB",
+            "99999999999TiB",
+            "18446744073709551616",
+        ] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn lists_are_split_by_commas_and_spaces() {
+        assert_eq!(list("a,b c ,, d\n\te ").unwrap(), ["a", "b", "c", "d", "e"]);
+        assert_eq!(list(" , ").unwrap(), Vec::<String>::new());
+        assert!(list(&"a ".repeat(1_001)).is_err());
+    }
+
+    #[test]
+    fn switches_and_choices_are_exact() {
+        for text in ["True", "yes", "1", "on", "", "TRUE", " true"] {
+            assert!(switch(text).is_err(), "{text}");
+        }
+        let complaint = choice("lax", &["Lax", "Strict"]).unwrap_err();
+        assert_eq!(complaint.message, "is not one of `Lax`, `Strict`");
+        assert_eq!(complaint.fix, "write `Lax`: upper and lower case count");
+        assert_eq!(
+            choice("None", &["Lax", "Strict"]).unwrap_err().fix,
+            "write one of `Lax`, `Strict`"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in any::<String>()) {
+            let _ = (switch(&text), duration(&text), bytes(&text), list(&text), number(&text, 1, 9), visible(&text, 9));
+        }
+
+        #[test]
+        fn near_misses_never_panic(text in "[0-9٣]{0,25} ?[smhdKMGTiBé]{0,4}") {
+            let _ = (duration(&text), bytes(&text));
+        }
+
+        #[test]
+        fn every_number_of_seconds_is_itself(seconds in 0..=315_360_000_u64) {
+            prop_assert_eq!(duration(&seconds.to_string()), Ok(Duration::from_secs(seconds)));
+            prop_assert_eq!(duration(&format!("{seconds}s")), Ok(Duration::from_secs(seconds)));
+        }
+
+        #[test]
+        fn a_list_is_its_entries(entries in proptest::collection::vec("[a-z:/.]{1,9}", 0..20), separator in "[, ]{1,3}") {
+            prop_assert_eq!(list(&entries.join(&separator)).unwrap(), entries);
+        }
+    }
+}

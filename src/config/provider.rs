@@ -1,0 +1,182 @@
+//! The identity provider: where it is and what is asked of it.
+
+use std::{fs::File, io::Read as _, path::PathBuf};
+
+use url::Url;
+
+use super::{
+    address::{endpoint_url, plain_url},
+    problem::Complaint,
+    reader::Reader,
+};
+
+/// A larger CA bundle is refused, in bytes.
+const MAX_CA_BUNDLE: u64 = 1024 * 1024;
+
+/// What prompts there are (OpenID Connect Core 1.0 section 3.1.2.1, Initiating User Registration 1.0). `none` is left
+/// out: as a default it would let nobody in who is not logged in already.
+const PROMPTS: [&str; 4] = ["login", "consent", "select_account", "create"];
+
+/// The identity provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderSettings {
+    /// The issuer identifier, exactly as it was written.
+    pub issuer: String,
+    /// Whether `OIDC_ISSUER` was set; otherwise the issuer is a guess from `IDP_BASE_URL`, and where discovery names
+    /// another one the error prints the line to add.
+    pub issuer_is_explicit: bool,
+    /// How this process reaches the provider, where that is not at the issuer.
+    pub base_url: Option<Url>,
+    /// Endpoints that win over discovery.
+    pub endpoints: EndpointSettings,
+    /// Where the further CA certificates come from.
+    pub ca_file: Option<PathBuf>,
+    /// Further CA certificates, PEM.
+    pub ca_bundle: Option<Vec<u8>>,
+    /// The scopes, `openid` among them.
+    pub scopes: Vec<String>,
+    /// The `prompt` that is sent unless the login names one.
+    pub prompt: Option<String>,
+}
+
+/// Explicit endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of OpenID Connect Discovery")]
+pub struct EndpointSettings {
+    pub authorization: Option<Url>,
+    pub token: Option<Url>,
+    pub jwks: Option<Url>,
+    pub par: Option<Url>,
+    pub userinfo: Option<Url>,
+    pub end_session: Option<Url>,
+    pub revocation: Option<Url>,
+    pub introspection: Option<Url>,
+    pub registration: Option<Url>,
+}
+
+pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
+    // The issuer is kept as it was written: it is compared exactly, and a URL type would add a slash.
+    reader.url("OIDC_ISSUER", plain_url);
+    let base_url = reader.url("IDP_BASE_URL", plain_url);
+    let issuer_is_explicit = reader.is_set("OIDC_ISSUER");
+    let issuer = reader.text("OIDC_ISSUER").or_else(|| reader.text("IDP_BASE_URL"));
+    if issuer.is_none() && !reader.is_set("IDP_BASE_URL") {
+        reader.complain(
+            "OIDC_ISSUER",
+            "is required: nothing says which identity provider to use",
+            "set OIDC_ISSUER to the issuer identifier, the `issuer` in its `/.well-known/openid-configuration`",
+        );
+    }
+    let endpoints = EndpointSettings {
+        authorization: reader.url("OIDC_AUTHORIZATION_URL", endpoint_url),
+        token: reader.url("OIDC_TOKEN_URL", endpoint_url),
+        jwks: reader.url("OIDC_JWKS_URL", endpoint_url),
+        par: reader.url("OIDC_PAR_URL", endpoint_url),
+        userinfo: reader.url("OIDC_USERINFO_URL", endpoint_url),
+        end_session: reader.url("OIDC_END_SESSION_URL", endpoint_url),
+        revocation: reader.url("OIDC_REVOCATION_URL", endpoint_url),
+        introspection: reader.url("OIDC_INTROSPECTION_URL", endpoint_url),
+        registration: reader.url("DCR_REGISTRATION_URL", endpoint_url),
+    };
+    let scopes = scopes(reader);
+    let prompt = prompt(reader, &scopes);
+    let ca_bundle = reader.parsed("IDP_CA_FILE", read_ca_bundle);
+    ProviderSettings {
+        issuer: issuer.unwrap_or_default(),
+        issuer_is_explicit,
+        base_url,
+        endpoints,
+        ca_file: reader.path("IDP_CA_FILE"),
+        ca_bundle,
+        scopes,
+        prompt,
+    }
+}
+
+fn scopes(reader: &mut Reader) -> Vec<String> {
+    let Some(entries) = reader.entries("OIDC_SCOPES", scope) else {
+        return ["openid", "profile", "email", "offline_access"]
+            .map(ToOwned::to_owned)
+            .to_vec();
+    };
+    let mut scopes: Vec<String> = Vec::new();
+    for scope in entries {
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    if !scopes.iter().any(|scope| scope == "openid") {
+        reader.complain(
+            "OIDC_SCOPES",
+            "lacks `openid`, without which no ID token is issued and nobody can log in",
+            "add `openid`",
+        );
+    }
+    scopes
+}
+
+/// RFC 6749 section 3.3.
+fn scope(text: &str) -> Result<String, Complaint> {
+    let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    if text.bytes().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(Complaint::new(
+            "is not a scope",
+            "write scopes with spaces between them, without quotes",
+        ))
+    }
+}
+
+fn prompt(reader: &mut Reader, scopes: &[String]) -> Option<String> {
+    if !reader.is_set("OIDC_PROMPT") {
+        // OpenID Connect Core 1.0 section 11: offline access takes consent.
+        let offline = scopes.iter().any(|scope| scope == "offline_access");
+        return offline.then(|| "consent".to_owned());
+    }
+    let prompt = reader.parsed("OIDC_PROMPT", |text| {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        if words.iter().all(|word| PROMPTS.contains(word)) {
+            Ok(words.join(" "))
+        } else {
+            Err(Complaint::new(
+                "is not a prompt that can be a default",
+                "write `login`, `consent`, `select_account` or `create`, several with spaces between them, or leave it empty \
+                 to send none",
+            ))
+        }
+    })?;
+    (!prompt.is_empty()).then_some(prompt)
+}
+
+fn read_ca_bundle(path: &str) -> Result<Vec<u8>, Complaint> {
+    let unreadable = |error: std::io::Error| {
+        Complaint::new(
+            format!("cannot be read: {error}"),
+            "correct the path, or give the user that runs bff read permission",
+        )
+    };
+    let not_a_bundle = || {
+        Complaint::new(
+            "holds no certificate in PEM form (`-----BEGIN CERTIFICATE-----`), or is larger than 1 MiB",
+            "name a PEM file with the CA certificates of the identity provider",
+        )
+    };
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(not_a_bundle());
+    }
+    let mut bytes = Vec::new();
+    File::open(path)
+        .map_err(unreadable)?
+        .take(MAX_CA_BUNDLE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    let fits = u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_CA_BUNDLE);
+    let certificates =
+        pem::parse_many(&bytes).is_ok_and(|blocks| blocks.iter().any(|block| block.tag() == "CERTIFICATE"));
+    if fits && certificates {
+        Ok(bytes)
+    } else {
+        Err(not_a_bundle())
+    }
+}

@@ -1,0 +1,256 @@
+//! Values by name from environment and `settings.yaml`, with every mistake collected on the way.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use url::Url;
+
+use super::{
+    address::{Origin, Reach, reach},
+    catalogue::{self, Kind, Variable},
+    environment::Environment,
+    parse,
+    problem::{Complaint, Problem, Warning, shown},
+    sources::{Content, Raw, Sources, read_secret},
+    unknown,
+};
+use crate::secret::Secret;
+
+/// Reads values and collects what is wrong with them.
+pub(super) struct Reader {
+    values: BTreeMap<&'static str, Raw>,
+    config_dir: PathBuf,
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Warning>,
+    allow_http: bool,
+    /// Variables with a plain `http` URL that is accepted.
+    plain_http: Vec<String>,
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// Takes in the environment and the `settings.yaml` that it points to.
+    pub(super) fn new(environment: &Environment) -> Self {
+        let sources = Sources::collect(environment);
+        let mut reader = Self {
+            config_dir: sources.config_dir(),
+            values: sources.values,
+            problems: sources.problems,
+            warnings: unknown::warnings(environment),
+            allow_http: false,
+            plain_http: Vec::new(),
+        };
+        reader.allow_http = reader.switch("BFF_DANGER_ALLOW_HTTP", false);
+        reader
+    }
+
+    /// The folder of `settings.yaml`.
+    pub(super) fn config_dir(&self) -> PathBuf {
+        self.config_dir.clone()
+    }
+
+    /// Adds a mistake of `label` whose printable value is `value`.
+    pub(super) fn problem(&mut self, label: String, value: Option<String>, complaint: Complaint) {
+        self.problems.push(Problem {
+            variable: label,
+            value,
+            message: complaint.message,
+            fix: complaint.fix,
+        });
+    }
+
+    /// Adds a mistake of the variable `name`, with its value unless it is a secret.
+    pub(super) fn complain(
+        &mut self,
+        name: &'static str,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        let secret = catalogue::find(name).is_none_or(Variable::is_secret);
+        let (label, value) = match self.values.get(name) {
+            None => (name.to_owned(), None),
+            Some(raw) => (raw.label.clone(), (!secret).then(|| raw.content.shown())),
+        };
+        self.problem(label, value, Complaint::new(message, fix));
+    }
+
+    pub(super) fn warn(&mut self, variable: impl Into<String>, message: impl Into<String>) {
+        self.warnings.push(Warning::new(variable, message));
+    }
+
+    /// Whether `name` is set, also to something wrong.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// The names that are set.
+    pub(super) fn set_names(&self) -> impl Iterator<Item = &'static str> {
+        self.values.keys().copied()
+    }
+
+    /// The text of `name`.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        match &self.values.get(name)?.content {
+            Content::Text(text) => Some(text.clone()),
+            Content::List(_) | Content::SecretFile(_) => None,
+        }
+    }
+
+    /// The value of `name` through `parser`; `None` where it is not set or, then with a problem, wrong.
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        parser: impl FnOnce(&str) -> Result<T, Complaint>,
+    ) -> Option<T> {
+        match parser(&self.text(name)?) {
+            Ok(value) => Some(value),
+            Err(complaint) => {
+                self.complain(name, complaint.message, complaint.fix);
+                None
+            }
+        }
+    }
+
+    pub(super) fn switch(&mut self, name: &'static str, default: bool) -> bool {
+        self.parsed(name, parse::switch).unwrap_or(default)
+    }
+
+    pub(super) fn duration(&mut self, name: &'static str, default: Duration) -> Duration {
+        self.parsed(name, parse::positive_duration).unwrap_or(default)
+    }
+
+    pub(super) fn number(&mut self, name: &'static str, default: u64, least: u64, most: u64) -> u64 {
+        self.parsed(name, |text| parse::number(text, least, most))
+            .unwrap_or(default)
+    }
+
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
+        self.text(name).map(PathBuf::from)
+    }
+
+    /// The value of `name` among `values`, whose words the catalogue lists in the same order.
+    pub(super) fn choice<T: Copy>(&mut self, name: &'static str, values: &[T]) -> Option<T> {
+        let Some(Kind::Choice(words)) = catalogue::find(name).map(|variable| variable.kind) else {
+            return None;
+        };
+        let index = self.parsed(name, |text| parse::choice(text, words))?;
+        values.get(index).copied()
+    }
+
+    /// The entries of the list `name`; `None` where it is not set.
+    pub(super) fn list(&mut self, name: &'static str) -> Option<Vec<String>> {
+        if let Content::List(entries) = &self.values.get(name)?.content {
+            return Some(entries.clone());
+        }
+        self.parsed(name, parse::list)
+    }
+
+    /// The entries of the list `name`, each through `parser`; those that are wrong are left out, with a problem each.
+    pub(super) fn entries<T>(
+        &mut self,
+        name: &'static str,
+        parser: impl Fn(&str) -> Result<T, Complaint>,
+    ) -> Option<Vec<T>> {
+        let entries = self.list(name)?;
+        let mut values = Vec::new();
+        for entry in entries {
+            match parser(&entry) {
+                Ok(value) => values.push(value),
+                Err(complaint) => self.complain_of_entry(name, &entry, complaint),
+            }
+        }
+        Some(values)
+    }
+
+    /// Adds a mistake of one entry of the list `name`.
+    pub(super) fn complain_of_entry(&mut self, name: &'static str, entry: &str, complaint: Complaint) {
+        let label = self
+            .values
+            .get(name)
+            .map_or_else(|| name.to_owned(), |raw| raw.label.clone());
+        self.problem(label, Some(shown(entry)), complaint);
+    }
+
+    /// The secret `name`, from the variable or from the file that is named for it. An empty file counts as unset.
+    pub(super) fn secret(&mut self, name: &'static str) -> Option<Secret> {
+        let path = match &self.values.get(name)?.content {
+            Content::Text(text) => return Some(Secret::from(text.as_str())),
+            Content::List(_) => return None,
+            Content::SecretFile(path) => path.clone(),
+        };
+        match read_secret(Path::new(&path)) {
+            Ok(secret) => secret,
+            Err(complaint) => {
+                let label = self.values.get(name).map(|raw| raw.label.clone());
+                self.problem(label.unwrap_or_default(), Some(shown(&path)), complaint);
+                None
+            }
+        }
+    }
+
+    /// The URL `name` through `parser`, reached by `https` or where `http` is accepted.
+    pub(super) fn url(
+        &mut self,
+        name: &'static str,
+        parser: impl FnOnce(&str) -> Result<Url, Complaint>,
+    ) -> Option<Url> {
+        let url = self.parsed(name, parser)?;
+        match self.check_reach(name, reach(&url)) {
+            Ok(()) => Some(url),
+            Err(complaint) => {
+                self.complain(name, complaint.message, complaint.fix);
+                None
+            }
+        }
+    }
+
+    /// The origin `name`.
+    pub(super) fn origin(&mut self, name: &'static str) -> Option<Origin> {
+        let origin = self.parsed(name, Origin::parse)?;
+        match self.check_reach(name, origin.reach()) {
+            Ok(()) => Some(origin),
+            Err(complaint) => {
+                self.complain(name, complaint.message, complaint.fix);
+                None
+            }
+        }
+    }
+
+    /// Whether a URL of the variable `name` may be reached that way.
+    pub(super) fn check_reach(&mut self, name: &str, reach: Reach) -> Result<(), Complaint> {
+        match reach {
+            Reach::Secure => Ok(()),
+            Reach::Elsewhere if !self.allow_http => Err(Complaint::new(
+                "is plain http to a host that is neither loopback nor a name without a dot",
+                "use https; only where nobody else can listen, set BFF_DANGER_ALLOW_HTTP=true",
+            )),
+            Reach::Loopback | Reach::Dotless | Reach::Elsewhere => {
+                if !self.plain_http.iter().any(|known| known == name) {
+                    self.plain_http.push(name.to_owned());
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether `BFF_DANGER_ALLOW_HTTP` is on.
+    pub(super) const fn allows_http(&self) -> bool {
+        self.allow_http
+    }
+
+    /// The one warning about plain `http`.
+    pub(super) fn warn_of_plain_http(&mut self) {
+        if !self.plain_http.is_empty() {
+            let names = self.plain_http.join(", ");
+            self.warn(
+                names,
+                "plain http: what is sent there, tokens included, can be read on the way; fine on one machine or in a \
+                 container network, nowhere else",
+            );
+        }
+    }
+}

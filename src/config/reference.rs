@@ -1,0 +1,88 @@
+//! The reference of all variables, generated from the catalogue.
+
+use std::fmt::Write as _;
+
+use super::catalogue::{Group, Kind, VARIABLES, Variable};
+
+/// `docs/configuration.md`, which is committed; a test compares the two.
+#[must_use]
+pub fn reference() -> String {
+    let mut text = String::from(
+        "# Configuration\n\n\
+         Generated from `src/config/catalogue.rs`, do not edit: a test compares the two and says how to renew this page.\n\n\
+         Every variable can stand in the environment or, in lower case, in `settings.yaml` in `BFF_CONFIG_DIR`; the \
+         environment wins. An empty variable counts as unset. A secret can also come from a file: `NAME_FILE` names it \
+         (`name_file` in `settings.yaml`, where secrets stand in no other way). Lists are separated by commas or spaces, or \
+         are lists in `settings.yaml`. Durations are seconds unless they carry a unit (`90s`, `5m`, `8h`, `2d`). All mistakes \
+         are reported at once, with exit code 64.\n",
+    );
+    for group in Group::ALL {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "\n## {}\n\n| variable | holds | default | meaning |\n| --- | --- | --- | --- |\n",
+            group.title()
+        );
+        for variable in VARIABLES.iter().filter(|variable| variable.group == group) {
+            text.push_str(&row(variable));
+        }
+    }
+    text
+}
+
+fn row(variable: &Variable) -> String {
+    let mut name = format!("`{}`", variable.name);
+    for alias in variable.aliases {
+        let _ = write!(name, " (alias `{alias}`)");
+    }
+    let note = match variable.not_built {
+        None => String::new(),
+        Some("") => "; not built yet, must not be set".to_owned(),
+        Some(only) => format!("; not built yet, refuses anything but `{only}`"),
+    };
+    format!(
+        "| {name} | {} | {} | {}{note} |\n",
+        kind(variable.kind),
+        variable.default,
+        variable.meaning
+    )
+}
+
+fn kind(kind: Kind) -> String {
+    match kind {
+        Kind::Text => "text".to_owned(),
+        Kind::Number => "number".to_owned(),
+        Kind::Switch => "`true`, `false`".to_owned(),
+        Kind::Choice(words) => words
+            .iter()
+            .map(|word| format!("`{word}`"))
+            .collect::<Vec<_>>()
+            .join(", "),
+        Kind::Duration => "duration".to_owned(),
+        Kind::Bytes => "size".to_owned(),
+        Kind::List => "list".to_owned(),
+        Kind::Url => "URL".to_owned(),
+        Kind::Origin => "origin".to_owned(),
+        Kind::Path => "path".to_owned(),
+        Kind::Secret => "secret".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_reference_is_current() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        if committed != reference() {
+            let current = std::env::temp_dir().join("bff-configuration.md");
+            std::fs::write(&current, reference()).unwrap();
+            panic!(
+                "docs/configuration.md is out of date: copy {} over it",
+                current.display()
+            );
+        }
+    }
+}

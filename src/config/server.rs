@@ -1,0 +1,107 @@
+//! Where the server listens and how it is reached.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use ipnet::IpNet;
+
+use super::{address::Origin, parse, problem::Complaint, reader::Reader};
+
+/// The listeners and what is in front of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// `HOST` and `PORT`.
+    pub listen: SocketAddr,
+    /// The second listener, never published.
+    pub internal: Option<SocketAddr>,
+    /// The external origin.
+    pub base_url: Option<Origin>,
+    /// Peers whose forwarded headers are believed; nobody by default.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The folder of `settings.yaml` and `routes.yaml`.
+    pub config_dir: PathBuf,
+    /// Plain `http` is accepted everywhere (`BFF_DANGER_ALLOW_HTTP`).
+    pub allow_http: bool,
+}
+
+pub(super) fn read(reader: &mut Reader) -> ServerSettings {
+    let host = reader
+        .parsed("HOST", host)
+        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let port = reader.parsed("PORT", |text| {
+        let number = parse::number(text, 0, u64::from(u16::MAX))?;
+        u16::try_from(number).map_err(|_| Complaint::new("is not a port", "write a number up to 65535"))
+    });
+    let listen = SocketAddr::new(host, port.unwrap_or(8_000));
+    let internal = reader.parsed("BFF_INTERNAL_ADDR", |text| {
+        text.parse::<SocketAddr>().map_err(|_| {
+            Complaint::new(
+                "is not an address with a port",
+                "write `ip:port`, for example `127.0.0.1:9090` or `0.0.0.0:9090`",
+            )
+        })
+    });
+    if internal.is_some_and(|internal| internal.port() != 0 && overlaps(internal, listen)) {
+        reader.complain(
+            "BFF_INTERNAL_ADDR",
+            "is the public listener (HOST and PORT)",
+            "give it a port of its own, which is not published",
+        );
+    }
+    ServerSettings {
+        listen,
+        internal,
+        base_url: reader.origin("BFF_BASE_URL"),
+        trusted_proxies: reader.entries("BFF_TRUSTED_PROXIES", network).unwrap_or_default(),
+        config_dir: reader.config_dir(),
+        allow_http: reader.allows_http(),
+    }
+}
+
+fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() == other.port()
+        && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
+}
+
+fn host(text: &str) -> Result<IpAddr, Complaint> {
+    if text == "localhost" {
+        return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
+    bare.parse().map_err(|_| {
+        Complaint::new(
+            "is not an IP address",
+            "write the address to listen on: `127.0.0.1`, `0.0.0.0`, `::`",
+        )
+    })
+}
+
+fn network(text: &str) -> Result<IpNet, Complaint> {
+    let network = match text.parse::<IpNet>() {
+        Ok(network) => network,
+        Err(_) => text.parse::<IpAddr>().map(IpNet::from).map_err(|_| {
+            Complaint::new(
+                "is not a network",
+                "write CIDRs or addresses: `10.0.0.0/8`, `fd00::/8`, `192.0.2.7`; names are not looked up",
+            )
+        })?,
+    };
+    if network.prefix_len() == 0 {
+        return Err(Complaint::new(
+            "is everybody: any client could claim any address",
+            "name the networks of your proxies",
+        ));
+    }
+    if network.trunc() != network {
+        return Err(Complaint::new(
+            "has bits set beyond its prefix",
+            format!("write `{}`, or the single address", network.trunc()),
+        ));
+    }
+    Ok(network)
+}

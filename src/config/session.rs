@@ -1,0 +1,171 @@
+//! Sessions: how long, how many, under which secret.
+
+use std::{fmt, time::Duration};
+
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use zeroize::Zeroizing;
+
+use super::{parse, problem::Complaint, reader::Reader};
+use crate::seal::MIN_SECRET_LENGTH;
+
+/// More secrets than this are no rotation.
+const MAX_SECRETS: usize = 10;
+
+/// Sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionSettings {
+    /// Where they are kept.
+    pub store: StoreKind,
+    /// The absolute limit.
+    pub lifetime: Duration,
+    /// The sliding limit.
+    pub idle_timeout: Duration,
+    /// Sessions at most.
+    pub max: u64,
+    /// Sessions of one person at most.
+    pub max_per_user: u64,
+    /// Memory for sessions at most, in bytes.
+    pub memory_limit: u64,
+    /// The master secrets, the first of which encrypts; none where one is to be made and kept.
+    pub secrets: Vec<MasterSecret>,
+}
+
+/// The stores that are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// In this process.
+    Memory,
+}
+
+/// The bytes of a master secret. Do not print, are wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MasterSecret(Zeroizing<Vec<u8>>);
+
+impl AsRef<[u8]> for MasterSecret {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for MasterSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+pub(super) fn read(reader: &mut Reader) -> SessionSettings {
+    check_store(reader);
+    let lifetime = reader.duration("SESSION_LIFETIME", Duration::from_hours(8));
+    let idle_set = reader.is_set("SESSION_IDLE_TIMEOUT");
+    let idle_timeout = reader.duration("SESSION_IDLE_TIMEOUT", Duration::from_hours(1));
+    if idle_set && idle_timeout > lifetime {
+        reader.complain(
+            "SESSION_IDLE_TIMEOUT",
+            "is longer than SESSION_LIFETIME",
+            "make it as long as SESSION_LIFETIME at most",
+        );
+    }
+    let memory_limit = reader.parsed("SESSION_MEMORY_LIMIT", |text| {
+        let least = 1 << 20;
+        parse::bytes(text).and_then(|size| {
+            if size < least {
+                Err(Complaint::new("is less than 1 MiB", "write at least `1MiB`"))
+            } else {
+                Ok(size)
+            }
+        })
+    });
+    SessionSettings {
+        store: StoreKind::Memory,
+        lifetime,
+        // A short lifetime with the default idle limit is no contradiction.
+        idle_timeout: idle_timeout.min(lifetime),
+        max: reader.number("SESSION_MAX", 1_000_000, 1, 1_000_000_000),
+        max_per_user: reader.number("SESSION_MAX_PER_USER", 50, 1, 1_000_000),
+        memory_limit: memory_limit.unwrap_or(1 << 30),
+        secrets: secrets(reader),
+    }
+}
+
+fn check_store(reader: &mut Reader) {
+    let words = [Some(StoreKind::Memory), None, None];
+    match reader.choice("SESSION_STORE", &words) {
+        Some(None) => reader.complain(
+            "SESSION_STORE",
+            "names a store that is not built yet",
+            "use `memory` and one replica",
+        ),
+        Some(Some(_)) if reader.is_set("REDIS_URL") => {
+            reader.warn("REDIS_URL", "has no effect with SESSION_STORE=memory; remove it");
+        }
+        None if reader.is_set("REDIS_URL") && !reader.is_set("SESSION_STORE") => reader.complain(
+            "REDIS_URL",
+            "makes Redis the session store, which is not built yet",
+            "remove it, or set SESSION_STORE=memory and run one replica",
+        ),
+        Some(Some(_)) | None => {}
+    }
+}
+
+fn secrets(reader: &mut Reader) -> Vec<MasterSecret> {
+    let Some(text) = reader.secret("SESSION_SECRET") else {
+        return Vec::new();
+    };
+    let parts: Vec<&str> = text
+        .expose()
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect();
+    if parts.is_empty() || parts.len() > MAX_SECRETS {
+        reader.complain(
+            "SESSION_SECRET",
+            format!("holds {} secrets", parts.len()),
+            format!("leave one to {MAX_SECRETS}"),
+        );
+        return Vec::new();
+    }
+    let mut secrets = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        match decode(part) {
+            Some(secret) => secrets.push(MasterSecret(secret)),
+            None => reader.complain(
+                "SESSION_SECRET",
+                format!(
+                    "number {} is not base64 or hex of at least {MIN_SECRET_LENGTH} bytes",
+                    index + 1
+                ),
+                "make one with `openssl rand -base64 32`",
+            ),
+        }
+    }
+    secrets
+}
+
+/// Hex, base64 or base64url, with or without padding. What reads as hex is hex.
+fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let bytes = hex(text).or_else(|| {
+        [&alphabet::STANDARD, &alphabet::URL_SAFE]
+            .into_iter()
+            .find_map(|alphabet| GeneralPurpose::new(alphabet, lenient).decode(text).ok())
+            .map(Zeroizing::new)
+    })?;
+    (bytes.len() >= MIN_SECRET_LENGTH).then_some(bytes)
+}
+
+fn hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    pairs
+        .iter()
+        .map(|&[high, low]| u8::try_from(digit(high)? * 16 + digit(low)?).ok())
+        .collect::<Option<Vec<u8>>>()
+        .map(Zeroizing::new)
+}

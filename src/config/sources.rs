@@ -1,0 +1,299 @@
+//! Where values come from: environment over `settings.yaml`, and the files of secrets.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    catalogue::{self, Kind, VARIABLES, Variable},
+    environment::Environment,
+    problem::{Complaint, Problem, shown},
+    settings_file::{self, Node, Setting},
+    unknown,
+};
+use crate::secret::Secret;
+
+/// A longer secret file is refused, in bytes.
+const MAX_SECRET_FILE: u64 = 64 * 1024;
+
+/// A longer value is refused, in bytes.
+const MAX_VALUE: usize = 1024 * 1024;
+
+/// The one variable where empty means something: it turns the prompt off.
+const MAY_BE_EMPTY: &str = "OIDC_PROMPT";
+
+/// All values that are set, by the variable's name, and what is wrong with the way they are.
+#[derive(Default)]
+pub(super) struct Sources {
+    pub(super) values: BTreeMap<&'static str, Raw>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// A value as it was found. Not `Debug`: it may be a secret.
+pub(super) struct Raw {
+    /// How the variable is called where it was found.
+    pub(super) label: String,
+    pub(super) content: Content,
+    in_settings: bool,
+}
+
+/// What a value is made of.
+pub(super) enum Content {
+    Text(String),
+    List(Vec<String>),
+    /// The path of the file that holds the secret.
+    SecretFile(String),
+}
+
+// === impl Sources ===
+
+impl Sources {
+    /// Takes in the environment and the `settings.yaml` that it points to.
+    pub(super) fn collect(environment: &Environment) -> Self {
+        let mut sources = Self::default();
+        for variable in VARIABLES {
+            sources.take_from_environment(environment, variable);
+        }
+        let folder = sources.config_dir();
+        match settings_file::read(&folder) {
+            Ok(settings) => {
+                for (key, setting) in settings {
+                    sources.take_from_settings(&key, setting);
+                }
+            }
+            Err(complaint) => {
+                let label = folder.join("settings.yaml").display().to_string();
+                sources.problem(label, None, complaint);
+            }
+        }
+        sources
+    }
+
+    /// The folder of `settings.yaml`; only the environment can name it.
+    pub(super) fn config_dir(&self) -> PathBuf {
+        match self.values.get("BFF_CONFIG_DIR").map(|raw| &raw.content) {
+            Some(Content::Text(text)) => PathBuf::from(text),
+            _ => PathBuf::from("config"),
+        }
+    }
+
+    fn problem(&mut self, label: String, value: Option<String>, complaint: Complaint) {
+        self.problems.push(Problem {
+            variable: label,
+            value,
+            message: complaint.message,
+            fix: complaint.fix,
+        });
+    }
+
+    fn take_from_environment(&mut self, environment: &Environment, variable: &'static Variable) {
+        let mut found: Option<(&str, String)> = None;
+        for name in std::iter::once(&variable.name).chain(variable.aliases) {
+            let Some(text) = self.text(environment, name) else {
+                continue;
+            };
+            // An empty variable counts as unset.
+            if text.is_empty() && variable.name != MAY_BE_EMPTY {
+                continue;
+            }
+            match &found {
+                Some((other, earlier)) if *earlier != text => {
+                    let complaint = Complaint::new(
+                        format!("is another name of {other}, and the two differ"),
+                        format!("remove {name}"),
+                    );
+                    let value = (!variable.is_secret()).then(|| shown(&text));
+                    self.problem((*name).to_owned(), value, complaint);
+                }
+                Some(_) => {}
+                None => found = Some((name, text)),
+            }
+        }
+        let mut raw = found.map(|(name, text)| Raw {
+            label: name.to_owned(),
+            content: Content::Text(text),
+            in_settings: false,
+        });
+        if variable.is_secret()
+            && let Some(file) = self.secret_file(environment, variable, raw.is_some())
+        {
+            raw = raw.or(Some(file));
+        }
+        if let Some(raw) = raw {
+            self.values.insert(variable.name, raw);
+        }
+    }
+
+    /// `NAME_FILE` of a secret, which must not stand beside `NAME`.
+    fn secret_file(&mut self, environment: &Environment, variable: &Variable, is_set: bool) -> Option<Raw> {
+        let label = format!("{}_FILE", variable.name);
+        let path = self.text(environment, &label).filter(|path| !path.is_empty())?;
+        if is_set {
+            let complaint = Complaint::new(
+                format!("is set, and {} too", variable.name),
+                format!("remove one of {} and {label}", variable.name),
+            );
+            self.problem(label.clone(), Some(shown(&path)), complaint);
+        }
+        Some(Raw {
+            label,
+            content: Content::SecretFile(path),
+            in_settings: false,
+        })
+    }
+
+    fn text(&mut self, environment: &Environment, name: &str) -> Option<String> {
+        let complaint = match environment.get(name)?.to_str() {
+            Some(text) if text.len() <= MAX_VALUE => return Some(text.trim().to_owned()),
+            Some(_) => Complaint::new("is longer than 1 MiB", "shorten it"),
+            None => Complaint::new("is not UTF-8", "write it in UTF-8"),
+        };
+        self.problem(name.to_owned(), None, complaint);
+        None
+    }
+
+    fn take_from_settings(&mut self, key: &str, setting: Setting) {
+        let name = shown(key);
+        let label = format!(
+            "{} (settings.yaml, line {})",
+            name.trim_matches('"'),
+            setting.line
+        );
+        let Some((variable, is_file)) = known_key(key) else {
+            self.problem(label, None, unknown::unknown_key(key));
+            return;
+        };
+        match content(key, variable, is_file, setting.value) {
+            Err(complaint) => self.problem(label, None, complaint),
+            Ok(None) => {}
+            Ok(Some(content)) => {
+                let raw = Raw {
+                    label,
+                    content,
+                    in_settings: true,
+                };
+                match self.values.get(variable.name) {
+                    None => {
+                        self.values.insert(variable.name, raw);
+                    }
+                    // Two names of one variable.
+                    Some(other) if other.in_settings => {
+                        let complaint = Complaint::new(
+                            format!("is another name of {}", other.label),
+                            "leave one of them",
+                        );
+                        self.problem(raw.label, None, complaint);
+                    }
+                    // The environment wins.
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+}
+
+// === impl Content ===
+
+impl Content {
+    /// The content as it may be printed, unless it is a secret's.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Text(text) => shown(text),
+            Self::List(entries) => shown(&entries.join(", ")),
+            Self::SecretFile(path) => shown(path),
+        }
+    }
+}
+
+/// The variable that a key of `settings.yaml` names, and whether it is the `…_file` of a secret.
+fn known_key(key: &str) -> Option<(&'static Variable, bool)> {
+    // The file is found through this one, so it cannot stand in it.
+    if key.bytes().any(|byte| byte.is_ascii_uppercase()) || key == "bff_config_dir" {
+        return None;
+    }
+    let name = key.to_ascii_uppercase();
+    if let Some(variable) = catalogue::find(&name) {
+        return Some((variable, false));
+    }
+    let secret = name.strip_suffix("_FILE").and_then(catalogue::find)?;
+    secret.is_secret().then_some((secret, true))
+}
+
+/// What an entry of `settings.yaml` says for `variable`; `None` where it counts as unset.
+fn content(key: &str, variable: &Variable, is_file: bool, value: Node) -> Result<Option<Content>, Complaint> {
+    if variable.is_secret() && !is_file {
+        return Err(Complaint::new(
+            "is a secret, which must not stand in settings.yaml",
+            format!(
+                "write it to a file with mode 0600 and name that file as `{key}_file`, or set {} in the environment",
+                variable.name
+            ),
+        ));
+    }
+    match value {
+        Node::Null => Ok(None),
+        Node::Scalar(text) => {
+            let text = text.trim().to_owned();
+            if text.is_empty() && variable.name != MAY_BE_EMPTY {
+                return Ok(None);
+            }
+            Ok(Some(if is_file {
+                Content::SecretFile(text)
+            } else {
+                Content::Text(text)
+            }))
+        }
+        Node::List(entries) if variable.kind == Kind::List => Ok(Some(Content::List(entries))),
+        Node::List(_) => Err(Complaint::new(
+            "is a list, but takes one value",
+            "write one value",
+        )),
+        Node::Unquoted => Err(Complaint::new(
+            "looks like a number with a fraction",
+            "put the value in quotes",
+        )),
+        Node::Nested => Err(Complaint::new(
+            "is neither a value nor a list of values",
+            "write one value, or a flat list",
+        )),
+    }
+}
+
+/// The secret in a file, without the line end that editors add. An empty file counts as unset.
+pub(super) fn read_secret(path: &Path) -> Result<Option<Secret>, Complaint> {
+    let unreadable = |error: std::io::Error| {
+        Complaint::new(
+            format!("cannot be read: {error}"),
+            "correct the path, or give the user that runs bff read permission",
+        )
+    };
+    if !path.metadata().map_err(unreadable)?.is_file() {
+        return Err(Complaint::new(
+            "is not a file",
+            "name the file that holds the secret",
+        ));
+    }
+    let mut bytes = zeroize::Zeroizing::new(Vec::new());
+    File::open(path)
+        .map_err(unreadable)?
+        .take(MAX_SECRET_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if u64::try_from(bytes.len()).map_or(true, |length| length > MAX_SECRET_FILE) {
+        return Err(Complaint::new(
+            "is larger than 64 KiB",
+            "name the file that holds the secret and nothing else",
+        ));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| {
+        Complaint::new(
+            "is not UTF-8 text",
+            "store the secret as text, binary ones as base64",
+        )
+    })?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    Ok((!text.is_empty()).then(|| Secret::from(text)))
+}

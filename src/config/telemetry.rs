@@ -1,0 +1,59 @@
+//! Logs.
+
+use tracing_subscriber::EnvFilter;
+
+use super::{problem::Complaint, reader::Reader};
+
+/// Logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TelemetrySettings {
+    /// A filter in the syntax of `RUST_LOG`, known to parse.
+    pub log_filter: String,
+    /// The form of log lines.
+    pub log_format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+pub(super) fn read(reader: &mut Reader) -> TelemetrySettings {
+    let level = reader.parsed("LOG_LEVEL", level);
+    let rust_log = reader.parsed("RUST_LOG", filter);
+    TelemetrySettings {
+        log_filter: rust_log.or(level).unwrap_or_else(|| "info".to_owned()),
+        log_format: reader
+            .choice("LOG_FORMAT", &[LogFormat::Pretty, LogFormat::Json])
+            .unwrap_or(LogFormat::Pretty),
+    }
+}
+
+/// A level, or a filter in which every word without `=` is a level: `wran` would be taken for the name of a module and
+/// silence everything else.
+fn level(text: &str) -> Result<String, Complaint> {
+    let levels = ["error", "warn", "info", "debug", "trace", "off"];
+    let is_level = |part: &str| levels.iter().any(|level| level.eq_ignore_ascii_case(part));
+    let mut parts = text.split(',').map(str::trim);
+    if parts.all(|part| part.contains(['=', '[', ']']) || is_level(part)) {
+        filter(text)
+    } else {
+        Err(not_a_filter())
+    }
+}
+
+fn filter(text: &str) -> Result<String, Complaint> {
+    EnvFilter::builder().parse(text).map_err(|_| not_a_filter())?;
+    Ok(text.to_owned())
+}
+
+fn not_a_filter() -> Complaint {
+    Complaint::new(
+        "is neither a log level nor a filter",
+        "write `error`, `warn`, `info`, `debug`, `trace` or `off`, or a filter such as `info,bff::oidc=debug`",
+    )
+}

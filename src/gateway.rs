@@ -1,0 +1,185 @@
+//! Passing calls on to APIs.
+//!
+//! The order of one call: [`NormalPath::parse`] gives the path its one form, [`Gateway::find`] matches it, the caller
+//! asks for whatever the route's [`Auth`] demands, and [`Gateway::forward`] sends exactly the path that was matched,
+//! with the header policy of [`headers`] and bodies streamed both ways. The gateway knows no session: token, cookies
+//! and the client's address are given to it.
+//!
+//! Upgrades (WebSocket) are not passed on yet: [`GatewayError::Upgrade`].
+
+mod body;
+mod forward;
+pub mod headers;
+mod path;
+mod routes;
+
+use std::{net::IpAddr, time::Duration};
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+
+use self::body::{Download, Upload};
+use crate::clock::SharedClock;
+
+pub use self::{
+    path::{MAX_PATH_LENGTH, NormalPath, PathError},
+    routes::{Auth, Found, MAX_FILE_SIZE, Match, Mistake, Route, Routes, RoutesError, Service},
+};
+
+/// The routing table and the connections to the services behind it.
+#[derive(Debug)]
+pub struct Gateway {
+    routes: Routes,
+    options: Options,
+    clock: SharedClock,
+    client: Client<HttpsConnector<HttpConnector>, Upload>,
+}
+
+/// How long the gateway waits; what a service may take to begin its answer stands with the service.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// For a connection to a service.
+    pub connect_timeout: Duration,
+    /// For the next piece of a client's body.
+    pub upload_idle: Duration,
+    /// For the next piece of a service's body. Long, since events may be rare.
+    pub download_idle: Duration,
+    /// How long an unused connection is kept.
+    pub keep_idle: Duration,
+}
+
+/// What goes along with a call.
+pub struct Outgoing<'a> {
+    /// Header fields with the token. A route that asks for a session sends nothing without them, any other route
+    /// never sends them.
+    pub credential: Option<HeaderMap>,
+    /// The cookies that the API may see: the caller has taken its own out.
+    pub cookies: Option<HeaderValue>,
+    /// Who called.
+    pub client: ClientInfo,
+    /// For `X-Correlation-ID`.
+    pub correlation_id: HeaderValue,
+    /// Whether a `Set-Cookie` of the API may reach the browser.
+    pub keep_set_cookie: &'a (dyn Fn(&HeaderValue) -> bool + Send + Sync),
+}
+
+/// Who called, as the caller believes it: from the connection, or from a proxy that it trusts.
+#[derive(Clone, Debug)]
+pub struct ClientInfo {
+    /// The client's address, for `X-Forwarded-For`.
+    pub address: Option<IpAddr>,
+    /// For `X-Forwarded-Proto`.
+    pub proto: Proto,
+    /// The host that the browser named, for `X-Forwarded-Host`.
+    pub host: Option<HeaderValue>,
+}
+
+/// How the browser spoke to us or to the proxy before us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the schemes")]
+pub enum Proto {
+    Http,
+    Https,
+}
+
+/// Why no gateway could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// No usable certificate authority, although a service is `https`.
+    #[error("the system's certificate authorities cannot be read")]
+    Roots(#[source] std::io::Error),
+    /// The TLS library refused its settings.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+}
+
+/// Why a call has no answer of the API. The cause is in the log; the text tells nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GatewayError {
+    /// The route asks for a session and no credential was given: nothing was sent.
+    #[error("not logged in")]
+    Unauthenticated,
+    /// The client's request cannot be passed on, or its body broke off.
+    #[error("the request cannot be passed on")]
+    BadRequest,
+    /// The client stopped sending its body.
+    #[error("the request's body did not arrive in time")]
+    RequestTimeout,
+    /// The client asked for a WebSocket, which is not supported yet.
+    #[error("protocol upgrades are not supported")]
+    Upgrade,
+    /// The service cannot be reached, or what it answered is no HTTP.
+    #[error("the service gave no usable answer")]
+    BadGateway,
+    /// The server itself has no means left to call the service.
+    #[error("the service cannot be called at the moment")]
+    ServiceUnavailable,
+    /// The service did not begin its answer in time.
+    #[error("the service did not answer in time")]
+    GatewayTimeout,
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// The route for `path` and `method`.
+    #[must_use]
+    pub fn find<'a>(&'a self, path: &'a NormalPath, method: &Method) -> Found<'a> {
+        self.routes.find(path, method)
+    }
+
+    /// The routing table.
+    #[must_use]
+    pub const fn routes(&self) -> &Routes {
+        &self.routes
+    }
+}
+
+// === impl Options ===
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            upload_idle: Duration::from_mins(1),
+            download_idle: Duration::from_mins(5),
+            // Less than what most servers keep, so that a call seldom meets a connection that is just being closed.
+            keep_idle: Duration::from_secs(30),
+        }
+    }
+}
+
+// === impl Proto ===
+
+impl Proto {
+    /// The scheme's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+// === impl GatewayError ===
+
+impl GatewayError {
+    /// The status to answer with; never 500.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
+            Self::BadGateway => StatusCode::BAD_GATEWAY,
+            Self::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+}
+
+#[cfg(test)]
+mod loopback;

@@ -1,0 +1,213 @@
+//! Bodies that pass through: streamed, bounded in how long they may stand still, without trailers.
+//!
+//! Trailers are dropped in both directions: some servers merge them into the header, past its policy.
+
+use std::{
+    error::Error,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+
+use super::Service;
+use crate::clock::{SharedClock, Timestamp};
+
+/// A client's body on its way to a service.
+pub(super) struct Upload {
+    body: Watched<Body>,
+    progress: Arc<Progress>,
+}
+
+/// A service's body on its way to the client.
+pub(super) struct Download {
+    body: Watched<Incoming>,
+    service: Arc<Service>,
+}
+
+/// Where an upload stands, so that its time does not count as time that the service takes.
+pub(super) struct Progress(AtomicU64);
+
+/// Why a body ends early.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError {
+    /// Nothing came for as long as is waited.
+    #[error("the body stood still for too long")]
+    Stalled,
+    /// The sender broke off.
+    #[error("the body broke off")]
+    Broken(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// A body with a bound on how long it may stand still while somebody waits for it.
+struct Watched<B> {
+    inner: B,
+    clock: SharedClock,
+    idle: Duration,
+    /// Since when a piece is waited for.
+    waiting_since: Option<Timestamp>,
+    /// Kept over pieces and only looked at when it rings, so that most pieces set no timer.
+    timer: Option<BoxFuture<'static, ()>>,
+}
+
+// === impl Upload ===
+
+impl Upload {
+    pub(super) fn new(body: Body, clock: &SharedClock, idle: Duration, progress: Arc<Progress>) -> Self {
+        Self {
+            body: Watched::new(body, clock, idle),
+            progress,
+        }
+    }
+}
+
+impl HttpBody for Upload {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = self.body.poll_data(cx);
+        if polled.is_pending() {
+            self.progress.client_turn();
+        } else {
+            self.progress.service_turn(self.body.clock.now());
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.inner.size_hint()
+    }
+}
+
+// === impl Download ===
+
+impl Download {
+    pub(super) fn new(body: Incoming, clock: &SharedClock, idle: Duration, service: Arc<Service>) -> Self {
+        Self {
+            body: Watched::new(body, clock, idle),
+            service,
+        }
+    }
+}
+
+impl HttpBody for Download {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = ready!(self.body.poll_data(cx));
+        if let Some(Err(error)) = &polled {
+            // The head is out: all that is left is to break off towards the client too, so that it does not take the
+            // half for the whole.
+            tracing::warn!(
+                service = self.service.id(),
+                cause = super::forward::causes(error),
+                "the answer of a service broke off"
+            );
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.inner.size_hint()
+    }
+}
+
+// === impl Progress ===
+
+impl Progress {
+    /// Stands for the client's turn; no clock gets there.
+    const CLIENT: u64 = u64::MAX;
+
+    pub(super) const fn new(now: Timestamp) -> Self {
+        Self(AtomicU64::new(now.unix_millis()))
+    }
+
+    fn client_turn(&self) {
+        self.0.store(Self::CLIENT, Ordering::Relaxed);
+    }
+
+    fn service_turn(&self, now: Timestamp) {
+        self.0.store(now.unix_millis(), Ordering::Relaxed);
+    }
+
+    /// Since when it has been the service's turn; `None` while it is the client's.
+    pub(super) fn service_since(&self) -> Option<Timestamp> {
+        match self.0.load(Ordering::Relaxed) {
+            Self::CLIENT => None,
+            millis => Some(Timestamp::from_unix_millis(millis)),
+        }
+    }
+}
+
+// === impl Watched ===
+
+impl<B> Watched<B>
+where
+    B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
+{
+    fn new(inner: B, clock: &SharedClock, idle: Duration) -> Self {
+        Self {
+            inner,
+            clock: Arc::clone(clock),
+            idle,
+            waiting_since: None,
+            timer: None,
+        }
+    }
+
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.waiting_since = None;
+                // Trailers are the last that a body has.
+                Poll::Ready(frame.is_data().then_some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(BodyError::Broken(error.into())))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => {
+                ready!(self.poll_idle(cx));
+                Poll::Ready(Some(Err(BodyError::Stalled)))
+            }
+        }
+    }
+
+    /// Ready when a piece has been waited for too long.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = self.clock.now();
+        let since = *self.waiting_since.get_or_insert(now);
+        let deadline = since.saturating_add(self.idle);
+        loop {
+            let timer = self.timer.get_or_insert_with(|| self.clock.sleep_until(deadline));
+            ready!(timer.as_mut().poll(cx));
+            self.timer = None;
+            // It may have been set for an earlier piece.
+            if self.clock.now() >= deadline {
+                return Poll::Ready(());
+            }
+        }
+    }
+}

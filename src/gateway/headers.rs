@@ -1,0 +1,265 @@
+//! Which header fields pass, in both directions.
+//!
+//! Towards an API: nothing that is about one connection (RFC 9110 section 7.6.1), nothing by which a client could say
+//! who it is or where it came from, and then what the gateway itself says. Towards the browser: nothing that is about
+//! one connection, no cookie that the caller claims for itself, and nothing that lets a shared cache keep what belongs
+//! to a session. Both work in place on the map that arrived.
+
+use std::net::IpAddr;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{self, Entry},
+};
+
+use super::{Auth, ClientInfo};
+
+/// The header that ties the log lines of one call together.
+pub const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What the gateway adds to a request.
+pub(super) struct Additions<'a> {
+    /// Header fields with the token; only for a route that asks for a session.
+    pub(super) credential: Option<HeaderMap>,
+    /// The application's own cookies.
+    pub(super) cookies: Option<HeaderValue>,
+    pub(super) client: &'a ClientInfo,
+    pub(super) correlation_id: HeaderValue,
+}
+
+/// What becomes of a header field of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Passes,
+    Removed,
+    /// The client's own `Authorization`: passes where no session is asked for.
+    Credential,
+}
+
+/// Brings the header of a request into the form that the API gets.
+pub(super) fn prepare_request(headers: &mut HeaderMap, auth: Auth, additions: Additions<'_>) {
+    remove_named_in_connection(headers);
+    let removed = |name: &HeaderName| match fate(name.as_str()) {
+        Fate::Passes => false,
+        Fate::Removed => true,
+        Fate::Credential => auth == Auth::Session,
+    };
+    remove_where(headers, removed);
+    if auth == Auth::Session
+        && let Some(credential) = additions.credential
+    {
+        // Replaces: there is one `Authorization`, and it is ours.
+        headers.extend(credential);
+    }
+    if let Some(cookies) = additions.cookies {
+        headers.insert(header::COOKIE, cookies);
+    }
+    headers.insert(X_CORRELATION_ID, additions.correlation_id);
+    let ClientInfo { address, proto, host } = additions.client;
+    if let Some(address) = address.and_then(address_value) {
+        headers.insert(X_FORWARDED_FOR, address);
+    }
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto.as_str()));
+    if let Some(host) = host {
+        headers.insert(X_FORWARDED_HOST, host.clone());
+    }
+}
+
+/// Brings the header of an API's answer into the form that the browser gets. A `Set-Cookie` stays where
+/// `keep_set_cookie` says so.
+pub(super) fn prepare_response(
+    headers: &mut HeaderMap,
+    auth: Auth,
+    keep_set_cookie: &dyn Fn(&HeaderValue) -> bool,
+) {
+    remove_named_in_connection(headers);
+    remove_where(headers, |name| is_hop_by_hop(name.as_str()));
+    if let Entry::Occupied(mut cookies) = headers.entry(header::SET_COOKIE)
+        && !cookies.iter().all(keep_set_cookie)
+    {
+        let kept: Vec<HeaderValue> = cookies
+            .iter()
+            .filter(|cookie| keep_set_cookie(cookie))
+            .cloned()
+            .collect();
+        let mut kept = kept.into_iter();
+        if let Some(first) = kept.next() {
+            cookies.insert(first);
+            for cookie in kept {
+                cookies.append(cookie);
+            }
+        } else {
+            cookies.remove_entry_mult();
+        }
+    }
+    if auth == Auth::Session {
+        keep_private(headers);
+    }
+}
+
+/// Leaves an answer to one person's session to that person's browser: caches before us see only a cookie, which they
+/// do not know to have decided it, where the API saw `Authorization` (RFC 9111 section 3.5). What else the API says
+/// about storing stands.
+fn keep_private(headers: &mut HeaderMap) {
+    // Caches of one kind listen to a field of their own before `Cache-Control` (RFC 9213).
+    remove_where(headers, |name| {
+        let name = name.as_str();
+        name.ends_with("-cache-control") || matches!(name, "surrogate-control" | "x-accel-expires")
+    });
+    let Entry::Occupied(mut entry) = headers.entry(header::CACHE_CONTROL) else {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+        return;
+    };
+    let mut kept = b"private".to_vec();
+    for directive in entry
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+    {
+        let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let name = name.trim_ascii();
+        let dropped = ["", "public", "s-maxage", "private"]
+            .iter()
+            .any(|dropped| name.eq_ignore_ascii_case(dropped.as_bytes()));
+        if !dropped {
+            kept.extend_from_slice(b", ");
+            kept.extend_from_slice(directive);
+        }
+    }
+    // Made of pieces of a valid value.
+    let kept = HeaderValue::try_from(kept).unwrap_or(HeaderValue::from_static("no-store"));
+    entry.insert(kept);
+}
+
+/// Removes what `Connection` names, and `Connection` itself.
+fn remove_named_in_connection(headers: &mut HeaderMap) {
+    let Entry::Occupied(entry) = headers.entry(header::CONNECTION) else {
+        return;
+    };
+    // Nearly every request of HTTP/1.1 says just this; it names no field.
+    let mut values = entry.iter();
+    if let (Some(only), None) = (values.next(), values.next())
+        && (only.as_bytes().eq_ignore_ascii_case(b"keep-alive")
+            || only.as_bytes().eq_ignore_ascii_case(b"close"))
+    {
+        entry.remove();
+        return;
+    }
+    let values: Vec<HeaderValue> = entry.remove_entry_mult().1.collect();
+    for name in values
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+    {
+        // A name that does not parse cannot be in the map.
+        if let Ok(name) = HeaderName::from_bytes(name.trim_ascii()) {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Removes every field that `removed` holds for, all its values.
+fn remove_where(headers: &mut HeaderMap, removed: impl Fn(&HeaderName) -> bool) {
+    // Most answers lose nothing, which allocates nothing.
+    let names: Vec<HeaderName> = headers.keys().filter(|name| removed(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// Names are in lower case, as `HeaderName` holds them.
+fn fate(name: &str) -> Fate {
+    // Many servers (CGI and its descendants) take `_` for `-`, so `X_User_ID` would arrive as `X-User-ID`. No field
+    // that a browser sends by itself has one.
+    if name.contains('_') || is_hop_by_hop(name) || is_claim_of_identity(name) {
+        return Fate::Removed;
+    }
+    match name {
+        "authorization" => Fate::Credential,
+        // Set anew: the host of the service, the cookies without ours, our id, the size of what is sent.
+        "host" | "cookie" | "x-correlation-id" | "content-length"
+        // Between the browser and the server: the proof of the origin, and the wish to be asked for the body.
+        | "x-csrf-token" | "expect"
+        // The method that was checked is the method that counts.
+        | "x-http-method-override" | "x-http-method" | "x-method-override" => Fate::Removed,
+        _ => Fate::Passes,
+    }
+}
+
+/// RFC 9110 section 7.6.1, with those that older clients send.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-authentication-info"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
+}
+
+/// Fields by which proxies tell APIs who is calling, from where, and for which URL. From a browser they are lies.
+fn is_claim_of_identity(name: &str) -> bool {
+    const EXACT: [&str; 22] = [
+        "forwarded",
+        "x-forwarded",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "x-host",
+        "x-rewrite-url",
+        "x-user",
+        "x-username",
+        "x-userinfo",
+        "x-email",
+        "x-groups",
+        "x-roles",
+        "x-access-token",
+        "x-id-token",
+        "x-session",
+        "x-auth",
+        "client-cert",
+        "client-cert-chain",
+        "dpop",
+    ];
+    const PREFIXES: [&str; 14] = [
+        "x-user-",
+        "x-session-",
+        "x-auth-",
+        "x-authenticated-",
+        "x-forwarded-",
+        "x-original-",
+        "x-remote-",
+        "remote-",
+        "x-webauth-",
+        "x-ms-client-principal",
+        "x-goog-authenticated-",
+        "x-goog-iap-",
+        "x-amzn-oidc-",
+        "x-client-cert",
+    ];
+    // One look spares most fields of a browser the comparison with all of them.
+    matches!(
+        name.as_bytes().first(),
+        Some(b'x' | b'f' | b't' | b'c' | b'd' | b'r')
+    ) && (PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || EXACT.contains(&name))
+}
+
+fn address_value(address: IpAddr) -> Option<HeaderValue> {
+    // An IPv4 client on a socket for both families is an IPv4 client.
+    HeaderValue::try_from(address.to_canonical().to_string()).ok()
+}
+
+#[cfg(test)]
+mod tests;

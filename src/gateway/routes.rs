@@ -1,0 +1,318 @@
+//! `routes.yaml`: which paths go to which service, and who may call them.
+//!
+//! Matching follows the segments of a [`NormalPath`]: an exact route before any other, then the longest prefix; the
+//! most specific path decides alone, so a method that it does not list is refused and never falls through to a wider
+//! route. `/api/crud/*` matches `/api/crud`, `/api/crud/` and all below, not `/api/crudx`.
+
+mod read;
+mod target;
+mod tree;
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use http::{
+    HeaderValue, Method,
+    uri::{Authority, Scheme},
+};
+
+use self::target::Target;
+use super::NormalPath;
+
+pub use self::read::{Mistake, RoutesError};
+
+/// A larger file is refused, in bytes.
+pub const MAX_FILE_SIZE: usize = 1024 * 1024;
+
+/// The routing table.
+#[derive(Debug, Default)]
+pub struct Routes {
+    exact: HashMap<String, Group>,
+    /// By prefix without its final slash: `/api` for `/api/*`, nothing for `/*`.
+    below: HashMap<String, Group>,
+    /// No prefix is longer, in bytes: bounds the look-ups for a path of many segments.
+    longest: usize,
+    services: Vec<Arc<Service>>,
+}
+
+/// Where calls go.
+#[derive(Debug)]
+pub struct Service {
+    id: String,
+    scheme: Scheme,
+    authority: Authority,
+    base_path: String,
+    timeout: Duration,
+}
+
+/// One entry of `routes`.
+#[derive(Debug)]
+pub struct Route {
+    id: String,
+    auth: Auth,
+    methods: Methods,
+    service: Arc<Service>,
+    target: Target,
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// A logged-in person: the access token goes along.
+    Session,
+    /// Anybody: no token goes along.
+    None,
+}
+
+/// What [`Routes::find`] came to.
+#[derive(Debug)]
+pub enum Found<'a> {
+    /// Goes to the route's service.
+    Match(Match<'a>),
+    /// No route has this path.
+    NotFound,
+    /// Routes have this path, but not for this method.
+    MethodNotAllowed {
+        /// What `Allow` says (RFC 9110 section 10.2.1).
+        allow: &'a HeaderValue,
+    },
+}
+
+/// A route and the path that it matched.
+#[derive(Clone, Copy, Debug)]
+pub struct Match<'a> {
+    /// The route.
+    pub route: &'a Route,
+    /// The whole path.
+    pub path: &'a NormalPath,
+    /// What a trailing `*` stands for, with its leading slash; empty where nothing follows the prefix.
+    pub rest: &'a str,
+}
+
+/// Routes of one path, told apart by their methods.
+#[derive(Debug)]
+struct Group {
+    routes: Vec<Route>,
+    allow: HeaderValue,
+}
+
+/// A set of methods.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Methods(u8);
+
+// === impl Routes ===
+
+impl Routes {
+    /// Reads `routes.yaml`. An empty document has no routes.
+    ///
+    /// # Errors
+    ///
+    /// [`RoutesError`] with every mistake in it: its line, what is wrong, and the fix.
+    pub fn parse(yaml: &str) -> Result<Self, RoutesError> {
+        read::read(yaml)
+    }
+
+    /// The route for `path` and `method`.
+    #[must_use]
+    pub fn find<'a>(&'a self, path: &'a NormalPath, method: &Method) -> Found<'a> {
+        let text = path.as_str();
+        // A wide route such as `/*` must not shadow what the server answers itself, nor a path below it that it lacks.
+        if is_reserved(text) {
+            return Found::NotFound;
+        }
+        if let Some(group) = self.exact.get(text) {
+            return group.find(path, "", method);
+        }
+        let mut end = text.len();
+        loop {
+            if end <= self.longest
+                && let Some(group) = self.below.get(&text[..end])
+            {
+                return group.find(path, &text[end..], method);
+            }
+            match text[..end].rfind('/') {
+                Some(slash) => end = slash,
+                None => return Found::NotFound,
+            }
+        }
+    }
+
+    /// Whether there is no route.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.below.is_empty()
+    }
+
+    /// All routes, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.exact
+            .values()
+            .chain(self.below.values())
+            .flat_map(|group| &group.routes)
+    }
+
+    /// All services, in the order of the file.
+    #[must_use]
+    pub fn services(&self) -> &[Arc<Service>] {
+        &self.services
+    }
+}
+
+/// Paths that the server answers itself; no route may be there or below.
+fn is_reserved(path: &str) -> bool {
+    ["/auth", "/health", "/metrics", "/.well-known/jwks.json"]
+        .into_iter()
+        .any(|reserved| {
+            path.strip_prefix(reserved)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+}
+
+// === impl Service ===
+
+impl Service {
+    /// Its name in the file, for logs.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub const fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Whether calls go over TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
+    /// How long it may take to begin its answer.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    /// Its name in the file, for logs.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Who may call it.
+    #[must_use]
+    pub const fn auth(&self) -> Auth {
+        self.auth
+    }
+
+    /// Where its calls go.
+    #[must_use]
+    pub const fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+}
+
+// === impl Match ===
+
+impl Match<'_> {
+    /// The URI at the service: its origin, the mapped path, and `query` byte for byte.
+    pub(super) fn uri(&self, query: Option<&str>) -> Result<http::Uri, http::Error> {
+        let service = &self.route.service;
+        let path_and_query =
+            self.route
+                .target
+                .path_and_query(&service.base_path, self.path.as_str(), self.rest, query);
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(service.scheme.clone());
+        parts.authority = Some(service.authority.clone());
+        parts.path_and_query = Some(http::uri::PathAndQuery::from_maybe_shared(path_and_query)?);
+        Ok(http::Uri::from_parts(parts)?)
+    }
+}
+
+// === impl Group ===
+
+impl Group {
+    fn find<'a>(&'a self, path: &'a NormalPath, rest: &'a str, method: &Method) -> Found<'a> {
+        let wanted = Methods::of(method);
+        match self.routes.iter().find(|route| route.methods.contains(wanted)) {
+            Some(route) => Found::Match(Match { route, path, rest }),
+            None => Found::MethodNotAllowed { allow: &self.allow },
+        }
+    }
+}
+
+// === impl Methods ===
+
+impl Methods {
+    /// The methods that a route may name. `TRACE` would show the token to whoever asks, `CONNECT` is no call.
+    const NAMES: [&'static str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    const EMPTY: Self = Self(0);
+    const GET: Self = Self(1);
+    const HEAD: Self = Self(1 << 1);
+
+    /// What a route without `methods` takes: all but `OPTIONS`, which the server answers.
+    const DEFAULT: Self = Self(0b11_1111);
+
+    fn named(name: &str) -> Option<Self> {
+        let at = Self::NAMES.into_iter().position(|known| known == name)?;
+        Some(Self(1 << at))
+    }
+
+    /// The set of `method` alone; empty for one that no route can name.
+    fn of(method: &Method) -> Self {
+        Self::named(method.as_str()).unwrap_or(Self::EMPTY)
+    }
+
+    const fn with(self, other: Self) -> Self {
+        let both = Self(self.0 | other.0);
+        // Whoever may read may ask for the head alone (RFC 9110 section 9.3.2).
+        if both.0 & Self::GET.0 == 0 {
+            both
+        } else {
+            Self(both.0 | Self::HEAD.0)
+        }
+    }
+
+    const fn contains(self, other: Self) -> bool {
+        other.0 != 0 && self.0 & other.0 == other.0
+    }
+
+    const fn overlap(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        Self::NAMES
+            .into_iter()
+            .enumerate()
+            .filter(move |(at, _)| self.0 & (1 << at) != 0)
+            .map(|(_, name)| name)
+    }
+}
+
+impl fmt::Display for Methods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, name) in self.names().enumerate() {
+            if at > 0 {
+                f.write_str(", ")?;
+            }
+            f.write_str(name)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Methods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests;

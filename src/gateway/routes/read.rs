@@ -1,0 +1,159 @@
+//! Reads `routes.yaml` and finds every mistake in it.
+
+mod mistakes;
+mod route;
+mod service;
+
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    sync::Arc,
+};
+
+use http::HeaderValue;
+
+use self::mistakes::{Reader, shown};
+use super::{
+    Group, MAX_FILE_SIZE, Methods, Route, Routes, Service,
+    tree::{Node, Value},
+};
+
+pub use self::mistakes::{Mistake, RoutesError};
+
+/// Where a route applies.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Pattern {
+    Exact(String),
+    /// Without the final slash.
+    Below(String),
+}
+
+/// A route that was understood, with where it stands.
+struct Placed {
+    line: u64,
+    pattern: Pattern,
+    route: Route,
+}
+
+pub(super) fn read(yaml: &str) -> Result<Routes, RoutesError> {
+    if yaml.len() > MAX_FILE_SIZE {
+        return Err(RoutesError::single(
+            1,
+            "the file is larger than 1 MiB",
+            "keep only services and routes in it",
+        ));
+    }
+    // An error of the YAML reader would print the lines around it: off, the file may hold what its author thinks private.
+    let options = serde_saphyr::options! { with_snippet: false };
+    let root: Node = match serde_saphyr::from_str_with_options(yaml, options) {
+        Ok(root) => root,
+        // Nothing but comments.
+        Err(serde_saphyr::Error::Eof { .. }) => return Ok(Routes::default()),
+        Err(error) => {
+            let line = error.location().map_or(1, |location| location.line());
+            return Err(RoutesError::single(
+                line,
+                format!("not readable as YAML: {error}"),
+                "correct the syntax",
+            ));
+        }
+    };
+    let mut reader = Reader::default();
+    let routes = reader.root(&root);
+    reader.finish(routes)
+}
+
+// === impl Reader ===
+
+impl Reader {
+    fn root(&mut self, root: &Node) -> Routes {
+        if matches!(root.value, Value::Null) {
+            return Routes::default();
+        }
+        let Some(fields) = self.fields(root, "the file".to_owned(), &["services", "routes"]) else {
+            return Routes::default();
+        };
+        let mut services = Vec::new();
+        // Services with mistakes count as known, so that a route that names one is not called wrong as well.
+        let mut known = HashMap::new();
+        if let Some(node) = fields.get("services") {
+            for (key, node) in self.map(node, "`services`") {
+                let service = self.service(key, node).map(Arc::new);
+                services.extend(service.clone());
+                known.insert(key.name.as_str(), service);
+            }
+        }
+        let mut routes = Vec::new();
+        if let Some(node) = fields.get("routes") {
+            let mut ids = HashSet::new();
+            for node in self.list(node, "`routes`") {
+                routes.extend(self.route(node, &known, &mut ids));
+            }
+        }
+        self.table(routes, services)
+    }
+
+    /// Puts the routes in their places; two for the same path and method are a mistake.
+    fn table(&mut self, routes: Vec<Placed>, services: Vec<Arc<Service>>) -> Routes {
+        let mut seen: HashMap<Pattern, Vec<(Methods, u64)>> = HashMap::new();
+        let mut table = Routes {
+            services,
+            ..Routes::default()
+        };
+        for Placed { line, pattern, route } in routes {
+            let others = seen.entry(pattern.clone()).or_default();
+            for (methods, other) in others.iter() {
+                let twice = methods.overlap(route.methods);
+                if twice != Methods::EMPTY {
+                    self.mistake(
+                        line,
+                        format!(
+                            "route {} has the path and {twice} of the route in line {other}",
+                            shown(&route.id)
+                        ),
+                        "remove one of them, or give them other methods",
+                    );
+                }
+            }
+            others.push((route.methods, line));
+            let groups = match &pattern {
+                Pattern::Exact(_) => &mut table.exact,
+                Pattern::Below(prefix) => {
+                    table.longest = table.longest.max(prefix.len());
+                    &mut table.below
+                }
+            };
+            let (Pattern::Exact(path) | Pattern::Below(path)) = pattern;
+            match groups.entry(path) {
+                Entry::Vacant(entry) => {
+                    entry.insert(Group::new(route));
+                }
+                Entry::Occupied(mut entry) => entry.get_mut().push(route),
+            }
+        }
+        table
+    }
+}
+
+// === impl Group ===
+
+impl Group {
+    fn new(route: Route) -> Self {
+        let mut group = Self {
+            routes: Vec::new(),
+            allow: HeaderValue::from_static(""),
+        };
+        group.push(route);
+        group
+    }
+
+    fn push(&mut self, route: Route) {
+        self.routes.push(route);
+        let all = self
+            .routes
+            .iter()
+            .fold(Methods::EMPTY, |all, route| all.with(route.methods));
+        if let Ok(allow) = HeaderValue::from_str(&all.to_string()) {
+            self.allow = allow;
+        }
+    }
+}

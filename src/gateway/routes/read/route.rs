@@ -1,0 +1,294 @@
+//! An entry of `routes`.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use super::{
+    super::{
+        Auth, Methods, Route, Service, is_reserved,
+        target::Target,
+        tree::{Node, Value},
+    },
+    Pattern, Placed,
+    mistakes::{Fields, Reader, shown},
+};
+use crate::gateway::{NormalPath, path::is_unreserved};
+
+/// What the server answers on two paths, as the SPA may know them; only the exact paths are taken.
+const ALIASES: [&str; 2] = ["/api/auth/session", "/api/auth/logout"];
+
+// === impl Reader ===
+
+impl Reader {
+    pub(super) fn route(
+        &mut self,
+        node: &Node,
+        services: &HashMap<&str, Option<Arc<Service>>>,
+        ids: &mut HashSet<String>,
+    ) -> Option<Placed> {
+        const KEYS: [&str; 7] = [
+            "id",
+            "path",
+            "target_service",
+            "upstream_path",
+            "methods",
+            "auth",
+            "preserve_path",
+        ];
+        let mut fields = self.fields(node, "a route".to_owned(), &KEYS)?;
+        let id = self
+            .required(&fields, "id", "a name for logs, as in id: crud")
+            .and_then(|node| Some((node, self.text(node, "id of a route")?)));
+        if let Some((node, id)) = id {
+            fields.what = format!("route {}", shown(id));
+            self.id(id, node.line, "a route");
+            if !ids.insert(id.to_owned()) {
+                self.mistake(
+                    node.line,
+                    format!("{} stands here twice", fields.what),
+                    "give each route its own id",
+                );
+            }
+        }
+        let pattern = self
+            .required(&fields, "path", "where it applies, as in path: /api/crud/*")
+            .and_then(|node| self.pattern(node, &fields.what));
+        let service = self
+            .required(
+                &fields,
+                "target_service",
+                "one of the services, as in target_service: crud",
+            )
+            .and_then(|node| self.target_service(node, &fields.what, services));
+        let methods = match fields.get("methods") {
+            None => Some(Methods::DEFAULT),
+            Some(node) => self.methods(node, &fields.what),
+        };
+        let auth = match fields.get("auth") {
+            None => Some(Auth::Session),
+            Some(node) => self.auth(node, &fields.what),
+        };
+        let target = self.target(&fields, pattern.as_ref());
+        Some(Placed {
+            line: fields.line,
+            pattern: pattern?,
+            route: Route {
+                id: id?.1.to_owned(),
+                auth: auth?,
+                methods: methods?,
+                service: service?,
+                target: target?,
+            },
+        })
+    }
+
+    fn pattern(&mut self, node: &Node, what: &str) -> Option<Pattern> {
+        let text = self.text(node, &format!("path of {what}"))?;
+        let mut wrong = |problem: &str, fix: &str| {
+            let problem = format!("path {} of {what} {problem}", shown(text));
+            self.mistake(node.line, problem, fix);
+            None
+        };
+        if !text.starts_with('/') {
+            return wrong("does not begin with a slash", "write it as in /api/crud/*");
+        }
+        let (path, wild) = text.strip_suffix("/*").map_or((text, false), |path| (path, true));
+        if path.contains('*') {
+            return wrong(
+                "has a `*` that is not its whole last segment",
+                "end it with /* to take all below, as in /api/crud/*",
+            );
+        }
+        // Unreserved characters have a single spelling in a normal path, so no other spelling of this path can slip
+        // past a route and still mean the same to the API.
+        if path.bytes().any(|byte| byte != b'/' && !is_unreserved(byte)) {
+            return wrong(
+                "holds other characters than letters, digits, `-`, `.`, `_`, `~` and `/`",
+                "take a wider path, as in /files/*",
+            );
+        }
+        if let Err(error) = NormalPath::parse(if path.is_empty() { "/" } else { path }) {
+            return wrong(&format!("can never match: {error}"), "write it as in /api/crud/*");
+        }
+        if wild && path.ends_with('/') {
+            return wrong(
+                "can never match: it has an empty segment",
+                "write it as in /api/crud/*",
+            );
+        }
+        if is_reserved(path) || (!wild && ALIASES.contains(&path)) {
+            return wrong(
+                "belongs to the server itself, as do /auth, /health, /metrics and /.well-known/jwks.json",
+                "choose another path, as in /api/crud/*",
+            );
+        }
+        let path = path.to_owned();
+        Some(if wild {
+            Pattern::Below(path)
+        } else {
+            Pattern::Exact(path)
+        })
+    }
+
+    fn target_service(
+        &mut self,
+        node: &Node,
+        what: &str,
+        services: &HashMap<&str, Option<Arc<Service>>>,
+    ) -> Option<Arc<Service>> {
+        let name = self.text(node, &format!("target_service of {what}"))?;
+        if let Some(service) = services.get(name) {
+            return service.clone();
+        }
+        let mut known: Vec<String> = services.keys().take(20).map(|id| shown(id)).collect();
+        known.sort();
+        let fix = if known.is_empty() {
+            "describe it under `services`".to_owned()
+        } else {
+            format!(
+                "describe it under `services`, or name one of {}",
+                known.join(", ")
+            )
+        };
+        self.mistake(
+            node.line,
+            format!("{what} goes to the unknown service {}", shown(name)),
+            fix,
+        );
+        None
+    }
+
+    fn methods(&mut self, node: &Node, what: &str) -> Option<Methods> {
+        const FIX: &str =
+            "list some of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, as in methods: [GET, POST]";
+        let before = self.mistakes.len();
+        let mut methods = Methods::EMPTY;
+        let Value::List(list) = &node.value else {
+            self.mistake(
+                node.line,
+                format!("methods of {what} is {}", node.value.kind()),
+                FIX,
+            );
+            return None;
+        };
+        for node in list {
+            let Some(name) = self.text(node, &format!("a method of {what}")) else {
+                continue;
+            };
+            match Methods::named(name) {
+                Some(method) => methods = methods.with(method),
+                None => self.mistake(node.line, format!("{what} has the method {}", shown(name)), FIX),
+            }
+        }
+        if list.is_empty() {
+            self.mistake(node.line, format!("methods of {what} is empty"), FIX);
+        }
+        (self.mistakes.len() == before).then_some(methods)
+    }
+
+    fn auth(&mut self, node: &Node, what: &str) -> Option<Auth> {
+        match &node.value {
+            Value::Text(text) if text == "session" => Some(Auth::Session),
+            Value::Text(text) if text == "none" => Some(Auth::None),
+            value => {
+                let found = match value {
+                    Value::Text(text) => shown(text),
+                    other => other.kind().to_owned(),
+                };
+                self.mistake(
+                    node.line,
+                    format!("auth of {what} is {found}"),
+                    "write session (the default) or none",
+                );
+                None
+            }
+        }
+    }
+
+    fn target(&mut self, fields: &Fields<'_>, pattern: Option<&Pattern>) -> Option<Target> {
+        let what = &fields.what;
+        let preserve = match fields.get("preserve_path") {
+            None => false,
+            Some(Node {
+                value: Value::Bool(preserve),
+                ..
+            }) => *preserve,
+            Some(node) => {
+                self.mistake(
+                    node.line,
+                    format!("preserve_path of {what} is {}", node.value.kind()),
+                    "write true or false",
+                );
+                return None;
+            }
+        };
+        let Some(node) = fields.get("upstream_path") else {
+            return Some(if preserve { Target::Whole } else { Target::Rest });
+        };
+        let text = self.text(node, &format!("upstream_path of {what}"))?;
+        if preserve {
+            self.mistake(
+                node.line,
+                format!("{what} has both preserve_path and upstream_path"),
+                "keep one of them: preserve_path sends the whole path, upstream_path replaces it",
+            );
+            return None;
+        }
+        let target = upstream_path(text, pattern);
+        match target {
+            Ok(target) => Some(target),
+            Err((problem, fix)) => {
+                let problem = format!("upstream_path {} of {what} {problem}", shown(text));
+                self.mistake(node.line, problem, fix);
+                None
+            }
+        }
+    }
+}
+
+/// Reads `upstream_path`; the error is the problem and the fix.
+fn upstream_path(text: &str, pattern: Option<&Pattern>) -> Result<Target, (String, &'static str)> {
+    const PLACEHOLDER: &str = "{path}";
+    const FIX: &str = "write it as in /v1/{path}";
+    let wrong = |problem: &str| Err((problem.to_owned(), FIX));
+    let Some((before, after)) = text.split_once(PLACEHOLDER) else {
+        check_upstream_path(text)?;
+        return match pattern {
+            Some(Pattern::Below(_)) => Err((
+                "drops what the `*` stands for".to_owned(),
+                "add {path} for it, as in /v1/{path}",
+            )),
+            _ => Ok(Target::Fixed(text.to_owned())),
+        };
+    };
+    if after.contains(PLACEHOLDER) {
+        return wrong("has {path} twice");
+    }
+    if !before.ends_with('/') || !(after.is_empty() || after.starts_with('/')) {
+        return wrong("has a {path} that is not a whole segment");
+    }
+    if matches!(pattern, Some(Pattern::Exact(_))) {
+        return Err((
+            "has a {path}, but the path of the route has no `*`".to_owned(),
+            "end the path with /*, or write upstream_path without {path}",
+        ));
+    }
+    check_upstream_path(&format!("{before}path{after}"))?;
+    Ok(Target::Around {
+        before: before.strip_suffix('/').unwrap_or(before).to_owned(),
+        after: after.to_owned(),
+    })
+}
+
+fn check_upstream_path(text: &str) -> Result<(), (String, &'static str)> {
+    match NormalPath::parse(text) {
+        Ok(path) if path.as_str() == text => Ok(()),
+        Ok(path) => Err((
+            format!("is not in normal form, which is {}", shown(path.as_str())),
+            "write it in that form",
+        )),
+        Err(error) => Err((format!("is refused: {error}"), "write it as in /v1/{path}")),
+    }
+}

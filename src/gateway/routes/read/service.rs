@@ -1,0 +1,115 @@
+//! An entry of `services`.
+
+use std::time::Duration;
+
+use http::uri::{Authority, Scheme};
+
+use super::{
+    super::{
+        Service,
+        tree::{Key, Node},
+    },
+    mistakes::{Reader, shown},
+};
+use crate::gateway::NormalPath;
+
+/// For services that name no `timeout`.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_TIMEOUT: Duration = Duration::from_hours(1);
+
+// === impl Reader ===
+
+impl Reader {
+    pub(super) fn service(&mut self, key: &Key, node: &Node) -> Option<Service> {
+        let fields = self.fields(
+            node,
+            format!("service {}", shown(&key.name)),
+            &["base_url", "timeout"],
+        );
+        self.id(&key.name, key.line, "a service");
+        let fields = fields?;
+        let timeout = match fields.get("timeout") {
+            None => Some(DEFAULT_TIMEOUT),
+            Some(node) => self.timeout(node, &fields.what),
+        };
+        let base = self.required(
+            &fields,
+            "base_url",
+            "the service's URL, as in base_url: http://crud:8080",
+        );
+        let (scheme, authority, base_path) = self.base_url(base?, &fields.what)?;
+        Some(Service {
+            id: key.name.clone(),
+            scheme,
+            authority,
+            base_path,
+            timeout: timeout?,
+        })
+    }
+
+    fn base_url(&mut self, node: &Node, what: &str) -> Option<(Scheme, Authority, String)> {
+        const FIX: &str = "write scheme, host and perhaps port and path, as in http://crud:8080/v1";
+        let text = self.text(node, &format!("base_url of {what}"))?;
+        let mut wrong = |problem: String| {
+            self.mistake(node.line, format!("base_url of {what} {problem}"), FIX);
+            None
+        };
+        // Nothing of the text is shown: it may hold a password.
+        let Ok(url) = url::Url::parse(text) else {
+            return wrong("is not an absolute URL".to_owned());
+        };
+        let scheme = match url.scheme() {
+            "http" => Scheme::HTTP,
+            "https" => Scheme::HTTPS,
+            _ => return wrong("is neither http nor https".to_owned()),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return wrong("holds a user name or a password".to_owned());
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return wrong("has a query or a fragment".to_owned());
+        }
+        let Ok(authority) = Authority::try_from(&url[url::Position::BeforeHost..url::Position::AfterPort])
+        else {
+            return wrong("has no usable host".to_owned());
+        };
+        match NormalPath::parse(url.path()) {
+            Ok(path) => {
+                let base_path = path.as_str().strip_suffix('/').unwrap_or(path.as_str());
+                Some((scheme, authority, base_path.to_owned()))
+            }
+            Err(error) => wrong(format!("has an unusable path: {error}")),
+        }
+    }
+
+    fn timeout(&mut self, node: &Node, what: &str) -> Option<Duration> {
+        let text = self.text(node, &format!("timeout of {what}"))?;
+        let timeout = duration(text).filter(|timeout| !timeout.is_zero() && *timeout <= MAX_TIMEOUT);
+        if timeout.is_none() {
+            self.mistake(
+                node.line,
+                format!("timeout of {what} is {}", shown(text)),
+                "write 1ms to 1h, as in 30, 30s, 500ms or 2m",
+            );
+        }
+        timeout
+    }
+}
+
+/// A number of seconds, or a number with `ms`, `s`, `m` or `h`.
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    // `+5` is a number to the parser, not to us.
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    let millis = match &text[digits.len()..] {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.checked_mul(millis)?))
+}

@@ -1,0 +1,540 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const SERVICES: &str = "
+services:
+  crud: { base_url: 'http://crud:8080', timeout: 5s }
+  page: { base_url: 'https://pages.example/app/' }
+";
+
+fn parse(routes: &str) -> Result<Routes, RoutesError> {
+    Routes::parse(&format!("{SERVICES}routes:\n{routes}"))
+}
+
+fn path(path: &str) -> NormalPath {
+    NormalPath::parse(path).unwrap()
+}
+
+/// The id of the route and the URI at the service, or the status.
+fn target(routes: &Routes, method: &str, target: &str) -> String {
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    };
+    let path = self::path(path);
+    match routes.find(&path, &method.parse().unwrap()) {
+        Found::Match(found) => format!("{} {}", found.route.id(), found.uri(query).unwrap()),
+        Found::NotFound => "404".to_owned(),
+        Found::MethodNotAllowed { allow } => format!("405 {}", allow.to_str().unwrap()),
+    }
+}
+
+#[test]
+fn no_document_has_no_routes() {
+    for yaml in [
+        "",
+        "# nothing yet\n",
+        "services:\nroutes:\n",
+        "routes: []\n",
+        "{}",
+    ] {
+        assert!(Routes::parse(yaml).unwrap().is_empty(), "{yaml:?}");
+    }
+}
+
+#[test]
+fn defaults_are_the_careful_ones() {
+    let routes = parse("- { id: a, path: /api/*, target_service: page }").unwrap();
+    let route = routes.iter().next().unwrap();
+    assert_eq!((route.id(), route.auth()), ("a", Auth::Session));
+    assert_eq!(route.service().timeout(), Duration::from_secs(30));
+    assert!(route.service().is_https());
+    assert_eq!(route.service().authority(), "pages.example");
+    assert_eq!(routes.services().len(), 2);
+    assert_eq!(
+        target(&routes, "OPTIONS", "/api/x"),
+        "405 GET, HEAD, POST, PUT, PATCH, DELETE"
+    );
+    assert_eq!(
+        target(&routes, "TRACE", "/api/x"),
+        "405 GET, HEAD, POST, PUT, PATCH, DELETE"
+    );
+    assert_eq!(
+        target(&routes, "PROPFIND", "/api/x"),
+        "405 GET, HEAD, POST, PUT, PATCH, DELETE"
+    );
+}
+
+#[test]
+fn the_most_specific_path_decides() {
+    let routes = parse(
+        "
+- { id: all, path: '/*', target_service: page, auth: none, methods: [GET] }
+- { id: api, path: /api/*, target_service: crud }
+- { id: crud, path: /api/crud/*, target_service: crud, methods: [GET, POST] }
+- { id: ping, path: /api/crud/ping, target_service: crud, methods: [GET] }
+- { id: write, path: /api/crud/*, target_service: crud, methods: [PUT] }
+- { id: root, path: /, target_service: page, methods: [GET] }
+",
+    )
+    .unwrap();
+    for (method, at, expected) in [
+        ("GET", "/", "root https://pages.example/app"),
+        ("GET", "/index.html", "all https://pages.example/app/index.html"),
+        ("GET", "/apis", "all https://pages.example/app/apis"),
+        ("POST", "/index.html", "405 GET, HEAD"),
+        ("GET", "/api", "api http://crud:8080/"),
+        ("GET", "/api/", "api http://crud:8080/"),
+        ("GET", "/api/crudx", "api http://crud:8080/crudx"),
+        ("GET", "/api/crud", "crud http://crud:8080/"),
+        ("GET", "/api/crud/x/y?a=b", "crud http://crud:8080/x/y?a=b"),
+        ("HEAD", "/api/crud/x", "crud http://crud:8080/x"),
+        ("PUT", "/api/crud/x", "write http://crud:8080/x"),
+        // Never falls through to the wider route.
+        ("DELETE", "/api/crud/x", "405 GET, HEAD, POST, PUT"),
+        ("GET", "/api/crud/ping", "ping http://crud:8080/"),
+        ("POST", "/api/crud/ping", "405 GET, HEAD"),
+        ("GET", "/api/crud/ping/", "crud http://crud:8080/ping/"),
+        // Case matters to paths.
+        ("GET", "/API/crud", "all https://pages.example/app/API/crud"),
+    ] {
+        assert_eq!(target(&routes, method, at), expected, "{method} {at}");
+    }
+}
+
+#[test]
+fn attack_03_what_the_server_answers_itself_never_reaches_a_service() {
+    let routes = parse("- { id: all, path: '/*', target_service: page, auth: none }").unwrap();
+    for reserved in [
+        "/auth",
+        "/auth/",
+        "/auth/login",
+        "/auth/nothing/here",
+        "/%61uth/login",
+        "/health",
+        "/health/ready",
+        "/metrics",
+        "/.well-known/jwks.json",
+        "/.well-known/jwks.json/x",
+    ] {
+        assert_eq!(target(&routes, "GET", reserved), "404", "{reserved}");
+    }
+    for other in ["/authors", "/healthy", "/.well-known/security.txt"] {
+        assert_eq!(
+            target(&routes, "GET", other),
+            format!("all https://pages.example/app{other}")
+        );
+    }
+}
+
+#[test]
+fn paths_are_mapped_as_the_file_says() {
+    let routes = parse(
+        "
+- { id: a, path: /a/*, target_service: crud, upstream_path: '/v1/{path}' }
+- { id: b, path: /b/*, target_service: page, upstream_path: '/v1/{path}/details' }
+- { id: c, path: /c/*, target_service: page, preserve_path: true }
+- { id: d, path: /d/*, target_service: page, preserve_path: false }
+- { id: e, path: /e, target_service: crud, upstream_path: /v2/ping }
+- { id: f, path: /f/*, target_service: crud, upstream_path: '/{path}' }
+",
+    )
+    .unwrap();
+    for (at, expected) in [
+        ("/a", "a http://crud:8080/v1"),
+        ("/a/", "a http://crud:8080/v1/"),
+        ("/a/x/y/", "a http://crud:8080/v1/x/y/"),
+        ("/a/x?", "a http://crud:8080/v1/x?"),
+        ("/a/x?y=/%2e%2e/&&z=?", "a http://crud:8080/v1/x?y=/%2e%2e/&&z=?"),
+        ("/a/x%20y%c3%a9", "a http://crud:8080/v1/x%20y%C3%A9"),
+        ("/b", "b https://pages.example/app/v1/details"),
+        ("/b/", "b https://pages.example/app/v1/details"),
+        ("/b/x/", "b https://pages.example/app/v1/x/details"),
+        ("/b/x/y", "b https://pages.example/app/v1/x/y/details"),
+        ("/c/x", "c https://pages.example/app/c/x"),
+        ("/d/x", "d https://pages.example/app/x"),
+        ("/d", "d https://pages.example/app"),
+        ("/e?q", "e http://crud:8080/v2/ping?q"),
+        ("/f", "f http://crud:8080/"),
+        ("/f/x", "f http://crud:8080/x"),
+    ] {
+        assert_eq!(target(&routes, "GET", at), expected, "{at}");
+    }
+}
+
+/// One mistake a row: what the route says, and what the message must contain.
+#[test]
+fn each_mistake_in_a_route_is_named_with_its_fix() {
+    const LONG_FIX: &str = "list some of GET";
+    const LONG: &str = "[GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS]";
+    for (route, problem, fix) in [
+        (
+            "path: /a/*, target_service: crud",
+            "a route has no id",
+            "add a name for logs",
+        ),
+        (
+            "id: a, target_service: crud",
+            "route `a` has no path",
+            "path: /api/crud/*",
+        ),
+        (
+            "id: a, path: /a/*",
+            "route `a` has no target_service",
+            "target_service: crud",
+        ),
+        (
+            "id: 'a b', path: /a/*, target_service: crud",
+            "`a b` is no id",
+            "1 to 64 letters",
+        ),
+        (
+            "id: [a], path: /a/*, target_service: crud",
+            "id of a route is a list",
+            "single value",
+        ),
+        (
+            "id: a, path: a/*, target_service: crud",
+            "does not begin with a slash",
+            "/api/crud/*",
+        ),
+        (
+            "id: a, path: '*', target_service: crud",
+            "does not begin with a slash",
+            "/api/crud/*",
+        ),
+        (
+            "id: a, path: /a*, target_service: crud",
+            "not its whole last segment",
+            "/* to take all below",
+        ),
+        (
+            "id: a, path: '/*/x', target_service: crud",
+            "not its whole last segment",
+            "/* to take all below",
+        ),
+        (
+            "id: a, path: '/a/**', target_service: crud",
+            "not its whole last segment",
+            "/* to take all below",
+        ),
+        (
+            "id: a, path: '/a//*', target_service: crud",
+            "empty segment",
+            "/api/crud/*",
+        ),
+        (
+            "id: a, path: '/a//b', target_service: crud",
+            "empty segment",
+            "/api/crud/*",
+        ),
+        (
+            "id: a, path: '/a/../b', target_service: crud",
+            "dot segment",
+            "/api/crud/*",
+        ),
+        (
+            "id: a, path: '/a%2e', target_service: crud",
+            "other characters",
+            "wider path",
+        ),
+        (
+            "id: a, path: '/a?b', target_service: crud",
+            "other characters",
+            "wider path",
+        ),
+        (
+            "id: a, path: '/a:b', target_service: crud",
+            "other characters",
+            "wider path",
+        ),
+        (
+            "id: a, path: /auth/*, target_service: crud",
+            "belongs to the server",
+            "another path",
+        ),
+        (
+            "id: a, path: /auth, target_service: crud",
+            "belongs to the server",
+            "another path",
+        ),
+        (
+            "id: a, path: /auth/x/*, target_service: crud",
+            "belongs to the server",
+            "another path",
+        ),
+        (
+            "id: a, path: /.well-known/jwks.json, target_service: crud",
+            "belongs to the server",
+            "another path",
+        ),
+        (
+            "id: a, path: /health, target_service: crud",
+            "belongs to the server",
+            "another path",
+        ),
+        (
+            "id: a, path: /metrics/*, target_service: crud",
+            "belongs to the server",
+            "another path",
+        ),
+        (
+            "id: a, path: /api/auth/session, target_service: crud",
+            "belongs to the server",
+            "another path",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crut",
+            "unknown service `crut`",
+            "one of `crud`, `page`",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, methods: GET",
+            "is a single value",
+            LONG_FIX,
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, methods: []",
+            "is empty",
+            LONG_FIX,
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, methods: [get]",
+            "the method `get`",
+            LONG_FIX,
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, methods: [TRACE]",
+            "the method `TRACE`",
+            LONG_FIX,
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, auth: public",
+            "auth of route `a` is `public`",
+            "session (the default) or none",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, auth: false",
+            "is true or false",
+            "session (the default) or none",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, auth: ",
+            "is nothing",
+            "session (the default) or none",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, preserve_path: 'yes'",
+            "is a single value",
+            "true or false",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, preserve_path: true, upstream_path: '/{path}'",
+            "both",
+            "keep one",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, upstream_path: /v1",
+            "drops what the `*` stands for",
+            "add {path}",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, upstream_path: '/v1/{path}/{path}'",
+            "twice",
+            "/v1/{path}",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, upstream_path: '/v1{path}'",
+            "not a whole segment",
+            "/v1/{path}",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, upstream_path: '/v1/{path}x'",
+            "not a whole segment",
+            "/v1/{path}",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, upstream_path: 'v1/{path}'",
+            "begin with a slash",
+            "/v1/{path}",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, upstream_path: '/v1//{path}'",
+            "empty segment",
+            "/v1/{path}",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, upstream_path: '/{id}/{path}'",
+            "normal form",
+            "in that form",
+        ),
+        (
+            "id: a, path: /a, target_service: crud, upstream_path: '/v1/{path}'",
+            "has no `*`",
+            "end the path",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, method: [GET]",
+            "unknown key `method`",
+            "preserve_path",
+        ),
+    ] {
+        let error = parse(&format!("- {{ {route} }}")).unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.mistakes().len(), 1, "{route}: {text}");
+        assert!(
+            text.starts_with("line 6: ") && text.contains(problem) && text.contains(fix),
+            "{route}: {text}"
+        );
+    }
+    assert!(
+        parse(&format!(
+            "- {{ id: a, path: /a/*, target_service: crud, methods: {LONG} }}"
+        ))
+        .is_ok()
+    );
+}
+
+#[test]
+fn each_mistake_in_a_service_is_named_with_its_fix() {
+    for (service, problem) in [
+        ("{}", "has no base_url"),
+        ("x", "is a single value"),
+        ("{ base_url: crud }", "is not an absolute URL"),
+        ("{ base_url: 'crud:8080' }", "neither http nor https"),
+        ("{ base_url: 'ftp://crud' }", "neither http nor https"),
+        ("{ base_url: 'http://' }", "is not an absolute URL"),
+        ("{ base_url: 'http://crud/?a=b' }", "has a query"),
+        ("{ base_url: 'http://crud/#a' }", "has a query or a fragment"),
+        ("{ base_url: 'http://crud/a//b' }", "empty segment"),
+        ("{ base_url: 'http://crud/a;b' }", "two ways"),
+        (
+            "{ base_url: 'http://user:hunter2@crud' }",
+            "a user name or a password",
+        ),
+        ("{ base_url: 'http://crud:hunter2' }", "is not an absolute URL"),
+        (
+            "{ base_url: 'http://crud', timeout: 0 }",
+            "timeout of service `crud` is `0`",
+        ),
+        ("{ base_url: 'http://crud', timeout: 2h }", "is `2h`"),
+        ("{ base_url: 'http://crud', timeout: -1 }", "is `-1`"),
+        ("{ base_url: 'http://crud', timeout: 1.5 }", "is `1.5`"),
+        (
+            "{ base_url: 'http://crud', timeout: 99999999999999999999h }",
+            "is `9999",
+        ),
+        ("{ base_url: 'http://crud', timeout: 5 days }", "is `5 days`"),
+        ("{ base_url: 'http://crud', url: x }", "unknown key `url`"),
+    ] {
+        let error = Routes::parse(&format!("services:\n  crud: {service}\n")).unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.mistakes().len(), 1, "{service}: {text}");
+        assert!(
+            text.starts_with("line 2: ") && text.contains(problem),
+            "{service}: {text}"
+        );
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_in_the_order_of_the_file() {
+    let error = Routes::parse(
+        "services:
+  crud:
+    base_url: crud
+    timeout: never
+routes:
+  - id: a
+    path: a
+    target_service: crud
+    auth: maybe
+  - id: a
+    path: /b/*
+    target_service: none
+  - just text
+extra: 1
+",
+    )
+    .unwrap_err();
+    let lines: Vec<u64> = error.mistakes().iter().map(|mistake| mistake.line).collect();
+    assert_eq!(lines, [3, 4, 7, 9, 10, 12, 13, 14], "{error}");
+    assert_eq!(error.to_string().lines().count(), 8);
+}
+
+#[test]
+fn two_routes_for_one_path_and_method_are_refused() {
+    let error = parse(
+        "
+- { id: a, path: /a/*, target_service: crud, methods: [GET, POST] }
+- { id: b, path: /a/*, target_service: page, methods: [POST, PUT] }
+- { id: c, path: /a, target_service: page }
+",
+    )
+    .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "line 8: route `b` has the path and POST of the route in line 7; remove one of them, or give them other methods"
+    );
+}
+
+#[test]
+fn yaml_that_cannot_be_read_is_refused_without_its_text() {
+    for (yaml, line) in [
+        ("services: [\nhunter2", 1),
+        ("services:\n  a: {}\n  a: {}\n", 3),
+        ("services: &a [*a]\n", 1),
+        ("routes: *hunter2\n", 1),
+        ("\u{0}", 1),
+    ] {
+        let error = Routes::parse(yaml).unwrap_err();
+        assert_eq!(error.mistakes().len(), 1, "{error}");
+        assert_eq!(error.mistakes()[0].line, line, "{error}");
+        assert!(
+            !error.to_string().contains("hunter2") || yaml.contains('*'),
+            "{error}"
+        );
+    }
+    let deep = "[".repeat(100_000);
+    assert!(Routes::parse(&deep).is_err());
+    let large = format!("# {}", "x".repeat(MAX_FILE_SIZE));
+    assert!(
+        Routes::parse(&large)
+            .unwrap_err()
+            .to_string()
+            .contains("larger than 1 MiB")
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_file_is_read_or_refused(yaml in "(services:|routes:|  a: |- id: a|\\n|  path: /|[\\[\\]{}:,*&|>-]|\\PC){0,40}") {
+        let _ = Routes::parse(&yaml);
+    }
+
+    #[test]
+    fn the_longest_prefix_on_a_segment_boundary_wins(path in "(/[ab]{1,2}){0,5}/?") {
+        let prefixes = ["", "/a", "/a/b", "/ab", "/a/b/a"];
+        let routes: Vec<String> = prefixes
+            .iter()
+            .enumerate()
+            .map(|(at, prefix)| format!("- {{ id: r{at}, path: '{prefix}/*', target_service: crud }}"))
+            .collect();
+        let routes = parse(&routes.join("\n")).unwrap();
+        let path = if path.is_empty() { "/".to_owned() } else { path };
+        let normal = self::path(&path);
+        let Found::Match(found) = routes.find(&normal, &Method::GET) else {
+            return Err(TestCaseError::fail("no match"));
+        };
+        let expected = prefixes
+            .iter()
+            .enumerate()
+            .filter(|(_, prefix)| path == **prefix || path.starts_with(&format!("{prefix}/")))
+            .max_by_key(|(_, prefix)| prefix.len())
+            .map(|(at, _)| format!("r{at}"));
+        prop_assert_eq!(Some(found.route.id().to_owned()), expected);
+        prop_assert!(path.ends_with(found.rest));
+    }
+}

@@ -1,0 +1,102 @@
+//! Logging a person in and out: the attempt, the order of checks at the callback, the end of a session.
+//!
+//! The state of a login lives sealed in a cookie of the browser, one per attempt ([`attempt`]), so nobody can fill a
+//! store without logging in, any replica can answer the callback, and a state of another browser opens nothing.
+
+pub mod attempt;
+mod callback;
+mod end;
+pub mod hosts;
+pub mod return_to;
+mod start;
+
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+pub use self::{
+    callback::{CallbackError, CallbackQuery, LoggedIn},
+    end::{EndSession, LoggedOut},
+    start::{LoginQuery, Start, StartError},
+};
+use self::{hosts::Hosts, return_to::AllowedTargets};
+use crate::{
+    clock::SharedClock, oidc::RelyingParty, random::SharedRandom, seal::Sealer, session::SessionStore,
+};
+
+/// How logins are done.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The hosts on which people log in.
+    pub hosts: Hosts,
+    /// Where `return_to` may point.
+    pub targets: AllowedTargets,
+    /// `scope` of the authorization request.
+    pub scopes: Vec<String>,
+    /// `prompt` where the login names none.
+    pub prompt: Option<String>,
+    /// How long a session lives at most.
+    pub session_lifetime: Duration,
+    /// A token is renewed this long before it expires, at most half of its life.
+    pub refresh_threshold: Duration,
+}
+
+/// Logs people in and out. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Login {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    relying_party: RelyingParty,
+    store: Arc<dyn SessionStore>,
+    sealer: Sealer,
+    clock: SharedClock,
+    random: SharedRandom,
+    /// Whether the operator has been told that the IdP gives no refresh token.
+    said_no_refresh_token: AtomicBool,
+}
+
+// === impl Login ===
+
+impl Login {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        options: Options,
+        relying_party: RelyingParty,
+        store: Arc<dyn SessionStore>,
+        sealer: Sealer,
+        clock: SharedClock,
+        random: SharedRandom,
+    ) -> Self {
+        let said_no_refresh_token = AtomicBool::new(false);
+        let inner = Inner {
+            options,
+            relying_party,
+            store,
+            sealer,
+            clock,
+            random,
+            said_no_refresh_token,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The hosts on which people log in.
+    #[must_use]
+    pub fn hosts(&self) -> &Hosts {
+        &self.inner.options.hosts
+    }
+
+    /// Where `return_to` may point.
+    #[must_use]
+    pub fn targets(&self) -> &AllowedTargets {
+        &self.inner.options.targets
+    }
+}

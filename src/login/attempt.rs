@@ -1,0 +1,121 @@
+//! A login that has been started and has not come back yet, sealed in a cookie of the browser.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::Timestamp,
+    seal::{Purpose, Sealer},
+    secret::Secret,
+    session::LOGIN_COOKIE_LIFETIME,
+};
+
+/// What the callback needs to know of the login that was started.
+///
+/// The `state` is not in it: it is the context that the attempt is sealed for, so an attempt opens only with the very
+/// state that it was made with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// `nonce` of the authorization request (OpenID Connect Core 1.0 section 3.1.2.1).
+    #[serde(rename = "n")]
+    pub nonce: Secret,
+    /// PKCE code verifier (RFC 7636 section 4.1).
+    #[serde(rename = "v")]
+    pub code_verifier: Secret,
+    /// When the login was started.
+    #[serde(rename = "t")]
+    pub started_at: Timestamp,
+    /// The redirect URI that was sent, by the authority of its host.
+    #[serde(rename = "h")]
+    pub host: String,
+    /// Where the person goes afterwards, as it was asked for; checked when it came and again before it is used.
+    #[serde(rename = "u")]
+    pub return_to: String,
+    /// `max_age` that was asked for, in seconds; the ID token's `auth_time` is held to it.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<u64>,
+    /// Whether the login had to succeed without a person (`prompt=none`).
+    #[serde(rename = "s", default, skip_serializing_if = "std::ops::Not::not")]
+    pub silent: bool,
+}
+
+// === impl Attempt ===
+
+impl Attempt {
+    /// The value of the cookie for this attempt.
+    #[must_use]
+    pub fn seal(&self, sealer: &Sealer, state: &str) -> String {
+        // A struct of strings and numbers always serialises; an empty value would only fail to open.
+        let plaintext = serde_json::to_vec(self).unwrap_or_default();
+        sealer.seal_text(Purpose::LoginAttempt, state.as_bytes(), &plaintext)
+    }
+
+    /// Opens the value of a cookie with the `state` that came back. `None` where it was made for another state, by
+    /// someone else, or has been changed.
+    #[must_use]
+    pub fn open(sealer: &Sealer, state: &str, value: &str) -> Option<Self> {
+        let plaintext = sealer.open_text(Purpose::LoginAttempt, state.as_bytes(), value)?;
+        serde_json::from_slice(&plaintext).ok()
+    }
+
+    /// Whether the person took too long.
+    #[must_use]
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.started_at.saturating_add(LOGIN_COOKIE_LIFETIME) <= now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::{
+        login::return_to,
+        random::{RandomExt as _, SystemRandom},
+        session::{CookieOptions, CookiePolicy},
+    };
+
+    fn sealer() -> Sealer {
+        Sealer::new(&[[3; 32]], Arc::new(SystemRandom)).unwrap()
+    }
+
+    fn attempt(return_to: String) -> Attempt {
+        Attempt {
+            nonce: SystemRandom.base64url::<32>().into(),
+            code_verifier: SystemRandom.base64url::<32>().into(),
+            started_at: Timestamp::from_unix_seconds(1_800_000_000),
+            host: "automate.ocg.labs.empowernow.ai".to_owned(),
+            return_to,
+            max_age: Some(86_400),
+            silent: true,
+        }
+    }
+
+    #[test]
+    fn opens_only_with_its_own_state() {
+        let attempt = attempt("https://a.example/".to_owned());
+        let sealed = attempt.seal(&sealer(), "state");
+        assert_eq!(Attempt::open(&sealer(), "state", &sealed), Some(attempt));
+        assert_eq!(Attempt::open(&sealer(), "another", &sealed), None);
+        assert_eq!(Attempt::open(&sealer(), "state", "garbage"), None);
+    }
+
+    #[test]
+    fn the_largest_attempt_fits_its_cookie() {
+        let sealed = attempt("x".repeat(return_to::MAX_LENGTH)).seal(&sealer(), "state");
+        let cookies = CookiePolicy::new(CookieOptions::default()).unwrap();
+        assert!(
+            cookies.set_login(&cookies.login_name("state"), &sealed).is_ok(),
+            "{}",
+            sealed.len()
+        );
+    }
+
+    #[test]
+    fn expires_after_ten_minutes() {
+        let attempt = attempt(String::new());
+        let end = attempt.started_at.saturating_add(LOGIN_COOKIE_LIFETIME);
+        assert!(!attempt.has_expired(end.saturating_sub(Duration::from_millis(1))));
+        assert!(attempt.has_expired(end));
+    }
+}

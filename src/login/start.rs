@@ -1,0 +1,115 @@
+//! The beginning of a login: from `/auth/login` to the URL at the IdP.
+
+use url::Url;
+
+use super::{Login, attempt::Attempt, hosts::LoginHost, return_to::ReturnToError};
+use crate::{
+    oidc::{AuthorizationRequest, CallError, Pkce},
+    random::RandomExt as _,
+    secret::Secret,
+};
+
+/// Longer hints are refused, in bytes: they become part of a URL.
+const MAX_HINT_LENGTH: usize = 512;
+
+/// The parameters of `/auth/login`.
+#[derive(Clone, Debug, Default)]
+pub struct LoginQuery {
+    /// Where to go afterwards (`return_to`, `returnUrl`).
+    pub return_to: Option<String>,
+    /// `prompt` (OpenID Connect Core 1.0 section 3.1.2.1), like the following.
+    pub prompt: Option<String>,
+    /// `login_hint`.
+    pub login_hint: Option<String>,
+    /// `ui_locales`.
+    pub ui_locales: Option<String>,
+    /// `acr_values`.
+    pub acr_values: Option<String>,
+    /// `max_age`, in seconds.
+    pub max_age: Option<u64>,
+}
+
+/// A login that has been started.
+#[derive(Debug)]
+pub struct Start {
+    /// Where the browser goes: the IdP's authorization endpoint.
+    pub location: Url,
+    /// `state`, which names the login cookie.
+    pub state: Secret,
+    /// The login cookie's value.
+    pub cookie_value: String,
+}
+
+/// Why no login can be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// `return_to` is refused.
+    #[error(transparent)]
+    ReturnTo(#[from] ReturnToError),
+    /// A parameter is too long or holds control characters.
+    #[error("the parameter {0} is too long or malformed")]
+    Parameter(&'static str),
+    /// The IdP cannot be worked with at the moment, or refused the pushed authorization request.
+    #[error(transparent)]
+    Idp(#[from] CallError),
+}
+
+// === impl Login ===
+
+impl Login {
+    /// Starts a login for a browser on `host`.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]: a parameter is refused, or the IdP cannot be worked with at the moment.
+    pub async fn start(&self, host: &LoginHost, query: LoginQuery) -> Result<Start, StartError> {
+        let options = &self.inner.options;
+        let return_to = query.return_to.unwrap_or_else(|| "/".to_owned());
+        options.targets.resolve(&return_to, host.origin())?;
+        for (name, value) in [
+            ("prompt", &query.prompt),
+            ("login_hint", &query.login_hint),
+            ("ui_locales", &query.ui_locales),
+            ("acr_values", &query.acr_values),
+        ] {
+            if value
+                .as_ref()
+                .is_some_and(|value| value.len() > MAX_HINT_LENGTH || value.chars().any(char::is_control))
+            {
+                return Err(StartError::Parameter(name));
+            }
+        }
+
+        let random = &*self.inner.random;
+        let state = random.base64url::<32>();
+        let nonce = random.base64url::<32>();
+        let pkce = Pkce::generate(random);
+        let prompt = query.prompt.or_else(|| options.prompt.clone());
+        let attempt = Attempt {
+            nonce: nonce.as_str().into(),
+            code_verifier: pkce.verifier.clone(),
+            started_at: self.inner.clock.now(),
+            host: host.authority(),
+            return_to,
+            max_age: query.max_age,
+            silent: prompt.as_deref() == Some("none"),
+        };
+        let request = AuthorizationRequest {
+            redirect_uri: host.redirect_uri().to_owned(),
+            scope: options.scopes.join(" "),
+            state: state.clone(),
+            nonce,
+            code_challenge: pkce.challenge,
+            prompt,
+            login_hint: query.login_hint,
+            ui_locales: query.ui_locales,
+            acr_values: query.acr_values,
+            max_age: query.max_age,
+        };
+        Ok(Start {
+            location: self.inner.relying_party.authorization_url(&request).await?,
+            cookie_value: attempt.seal(&self.inner.sealer, &state),
+            state: state.into(),
+        })
+    }
+}

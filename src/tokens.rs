@@ -1,0 +1,222 @@
+//! The life of a session's tokens: due times, one refresh at a time, what ends a session and what does not.
+//!
+//! A background loop ([`Tokens::run`]) renews what is due. A request whose access token is about to expire joins the
+//! same refresh ([`Tokens::credential`]) and never starts a second one.
+
+mod backoff;
+mod breaker;
+mod flights;
+mod refresh;
+mod worker;
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use tokio::sync::Semaphore;
+
+use self::{
+    breaker::Breaker,
+    flights::{Flights, Outcome},
+};
+use crate::{
+    clock::{SharedClock, timeout},
+    oidc::RelyingParty,
+    random::SharedRandom,
+    seal::Sealer,
+    secret::Secret,
+    session::{Ended, Session, SessionKey, SessionStore, StoreError, Stored},
+};
+
+/// How tokens are kept fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Renewed this long before the access token expires, at most half of its life (`TOKEN_REFRESH_THRESHOLD`).
+    pub threshold: Duration,
+    /// So many refreshes at a time (`TOKEN_REFRESH_CONCURRENCY`).
+    pub concurrency: usize,
+    /// A request waits this long for a refresh.
+    pub wait: Duration,
+    /// How often the background loop looks for what is due.
+    pub poll: Duration,
+    /// How long a claim on a session lasts; extended while its refresh is under way.
+    pub lease: Duration,
+}
+
+/// Keeps the tokens of all sessions fresh. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    relying_party: RelyingParty,
+    store: Arc<dyn SessionStore>,
+    sealer: Sealer,
+    clock: SharedClock,
+    random: SharedRandom,
+    flights: Flights,
+    permits: Semaphore,
+    breaker: Breaker,
+}
+
+/// What an API is called with: the headers that prove whose call it is.
+#[derive(Clone)]
+pub struct Credential {
+    authorization: HeaderValue,
+}
+
+/// Why there is no credential for a call.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// The session is over: 401.
+    #[error("the session has ended")]
+    Ended,
+    /// The access token has expired and could not be renewed yet: 503, worth another try after this.
+    #[error("the access token has expired and could not be renewed yet")]
+    Pending(Duration),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+// === impl Options ===
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            threshold: Duration::from_secs(300),
+            concurrency: 32,
+            wait: Duration::from_secs(10),
+            poll: Duration::from_secs(1),
+            lease: Duration::from_secs(30),
+        }
+    }
+}
+
+// === impl Tokens ===
+
+impl Tokens {
+    /// Puts the parts together. Nothing runs in the background before [`run`](Self::run).
+    #[must_use]
+    pub fn new(
+        options: Options,
+        relying_party: RelyingParty,
+        store: Arc<dyn SessionStore>,
+        sealer: Sealer,
+        clock: SharedClock,
+        random: SharedRandom,
+    ) -> Self {
+        let inner = Inner {
+            permits: Semaphore::new(options.concurrency),
+            flights: Flights::new(Arc::clone(&clock)),
+            breaker: Breaker::default(),
+            options,
+            relying_party,
+            store,
+            sealer,
+            clock,
+            random,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// What to call an API with for this session: at once where the access token is fresh, after a refresh that is
+    /// joined or started where it is not. While an IdP fails, the old token serves as long as it is valid.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError`]: the session has ended, or there is no valid token at the moment.
+    pub async fn credential(&self, key: &SessionKey, stored: &Stored) -> Result<Credential, CredentialError> {
+        let inner = &self.inner;
+        let tokens = &stored.session.tokens;
+        if tokens.access_is_fresh(inner.clock.now()) {
+            return Credential::bearer(&tokens.access);
+        }
+        let outcome = if tokens.refresh_token().is_some() {
+            let flight = self.fly(*key, &stored.session);
+            timeout(&*inner.clock, inner.options.wait, flight.outcome())
+                .await
+                .ok()
+        } else {
+            None
+        };
+        match outcome {
+            Some(Outcome::Ended) => Err(CredentialError::Ended),
+            Some(Outcome::Refreshed) => {
+                let current = inner.store.get(key).await?.ok_or(CredentialError::Ended)?;
+                self.while_valid(&current.session, Duration::ZERO)
+            }
+            Some(Outcome::Kept(pause)) => self.while_valid(&stored.session, pause),
+            None => self.while_valid(&stored.session, Duration::from_secs(1)),
+        }
+    }
+
+    /// Revokes the tokens of sessions that have ended, in tasks of their own: nobody waits for it, and an IdP that
+    /// does not answer changes nothing.
+    pub fn revoke(&self, ended: impl IntoIterator<Item = Ended>) {
+        for ended in ended {
+            let relying_party = self.inner.relying_party.clone();
+            tokio::spawn(async move { revoke(&relying_party, &ended.session.tokens).await });
+        }
+    }
+
+    /// Resolves when no refresh is under way any more: a rotated refresh token must reach the store before the
+    /// process ends.
+    pub async fn drain(&self) {
+        self.inner.flights.drain().await;
+    }
+
+    fn while_valid(&self, session: &Session, pause: Duration) -> Result<Credential, CredentialError> {
+        if session.tokens.access_is_valid(self.inner.clock.now()) {
+            Credential::bearer(&session.tokens.access)
+        } else {
+            Err(CredentialError::Pending(pause.max(Duration::from_secs(1))))
+        }
+    }
+}
+
+/// Revokes what is left of a session's tokens: the refresh token, or without one the access token.
+async fn revoke(relying_party: &RelyingParty, tokens: &crate::session::Tokens) {
+    relying_party
+        .revoke_grant(tokens.refresh_token(), &tokens.access)
+        .await;
+}
+
+// === impl Credential ===
+
+impl Credential {
+    fn bearer(token: &Secret) -> Result<Self, CredentialError> {
+        // What is no header value was refused when the token came; a token that is none helps nobody.
+        let mut authorization = HeaderValue::try_from(["Bearer ", token.expose()].concat())
+            .map_err(|_| CredentialError::Ended)?;
+        authorization.set_sensitive(true);
+        Ok(Self { authorization })
+    }
+
+    /// The value of `Authorization` (RFC 6750 section 2.1), marked as sensitive.
+    #[must_use]
+    pub const fn authorization(&self) -> &HeaderValue {
+        &self.authorization
+    }
+
+    /// The header fields to call an API with.
+    #[must_use]
+    pub fn into_headers(self) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(1);
+        headers.insert(AUTHORIZATION, self.authorization);
+        headers
+    }
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credential")
+    }
+}
+
+#[cfg(test)]
+mod tests;

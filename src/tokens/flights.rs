@@ -1,0 +1,250 @@
+//! One refresh per session at a time, which everybody who needs it joins.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    clock::{SharedClock, Timestamp},
+    session::SessionKey,
+};
+
+/// What a refresh came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The store holds a newer access token.
+    Refreshed,
+    /// The session is over.
+    Ended,
+    /// Nothing changed; the next attempt is worthwhile after this.
+    Kept(Duration),
+}
+
+/// The refreshes that are under way, and the sessions for which the next one has to wait.
+///
+/// A refresh runs in a task of its own: a browser that hangs up must not lose a rotated refresh token.
+#[derive(Clone, Debug)]
+pub(super) struct Flights {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    entries: Mutex<HashMap<SessionKey, Entry>>,
+    tasks: TaskTracker,
+    clock: SharedClock,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Flying(watch::Receiver<Option<Outcome>>),
+    /// The last one failed; a new one would only add to the trouble before this time.
+    Cooling(Timestamp),
+}
+
+/// A refresh that somebody waits for.
+#[derive(Debug)]
+pub(super) enum Flight {
+    /// Under way.
+    Under(watch::Receiver<Option<Outcome>>),
+    /// The last one failed a moment ago; it is not repeated yet.
+    Resting(Duration),
+}
+
+/// Takes the entry out however the task ends, also by a panic.
+struct Landing {
+    shared: Arc<Shared>,
+    key: SessionKey,
+    cooling: Option<Timestamp>,
+}
+
+/// Entries that are over are looked for when there are this many.
+const PRUNE_AT: usize = 1_024;
+
+/// What is assumed of a refresh whose task died.
+const AFTER_A_CRASH: Duration = Duration::from_secs(5);
+
+// === impl Flights ===
+
+impl Flights {
+    pub(super) fn new(clock: SharedClock) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                entries: Mutex::new(HashMap::new()),
+                tasks: TaskTracker::new(),
+                clock,
+            }),
+        }
+    }
+
+    /// Joins the refresh of `key` that is under way, or starts `refresh` in a task of its own.
+    pub(super) fn join<F>(&self, key: SessionKey, refresh: impl FnOnce() -> F) -> Flight
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let now = self.shared.clock.now();
+        let mut entries = self.shared.entries.lock();
+        match entries.get(&key) {
+            Some(Entry::Flying(outcome)) => return Flight::Under(outcome.clone()),
+            Some(Entry::Cooling(until)) if now < *until => return Flight::Resting(until.duration_since(now)),
+            _ => {}
+        }
+        if entries.len() >= PRUNE_AT {
+            entries.retain(|_, entry| !matches!(entry, Entry::Cooling(until) if *until <= now));
+        }
+        let (sender, receiver) = watch::channel(None);
+        entries.insert(key, Entry::Flying(receiver.clone()));
+        drop(entries);
+
+        let mut landing = Landing {
+            shared: Arc::clone(&self.shared),
+            key,
+            cooling: None,
+        };
+        let refresh = refresh();
+        self.shared.tasks.spawn(async move {
+            let outcome = refresh.await;
+            if let Outcome::Kept(pause) = outcome {
+                landing.cooling = Some(landing.shared.clock.now().saturating_add(pause));
+            }
+            // The entry goes first: whoever comes after it finds the new token in the store.
+            drop(landing);
+            sender.send_replace(Some(outcome));
+        });
+        Flight::Under(receiver)
+    }
+
+    /// Resolves when no refresh is under way any more.
+    pub(super) async fn drain(&self) {
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        let mut entries = self.shared.entries.lock();
+        match self.cooling {
+            Some(until) => entries.insert(self.key, Entry::Cooling(until)),
+            None => entries.remove(&self.key),
+        };
+    }
+}
+
+// === impl Flight ===
+
+impl Flight {
+    /// Waits for the outcome.
+    pub(super) async fn outcome(self) -> Outcome {
+        match self {
+            Self::Resting(pause) => Outcome::Kept(pause),
+            Self::Under(mut outcome) => match outcome.wait_for(Option::is_some).await {
+                Ok(outcome) => outcome.unwrap_or(Outcome::Kept(AFTER_A_CRASH)),
+                Err(_) => Outcome::Kept(AFTER_A_CRASH),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        random::{RandomExt as _, SystemRandom},
+        session::SessionId,
+    };
+
+    fn setup() -> (Flights, ManualClock, SessionKey) {
+        let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_000));
+        (
+            Flights::new(Arc::new(clock.clone())),
+            clock,
+            SessionId::parse(SystemRandom.base64url::<32>().as_bytes())
+                .unwrap()
+                .key(),
+        )
+    }
+
+    #[tokio::test]
+    async fn all_who_come_join_one_flight() {
+        let (flights, _, key) = setup();
+        let (started, gate) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
+        let waiting: Vec<Flight> = (0..50)
+            .map(|_| {
+                let (started, gate) = (Arc::clone(&started), Arc::clone(&gate));
+                flights.join(key, || async move {
+                    started.fetch_add(1, Ordering::Relaxed);
+                    gate.notified().await;
+                    Outcome::Refreshed
+                })
+            })
+            .collect();
+        gate.notify_one();
+        for flight in waiting {
+            assert_eq!(flight.outcome().await, Outcome::Refreshed);
+        }
+        assert_eq!(started.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn attack_10_a_caller_that_hangs_up_does_not_stop_the_flight() {
+        let (flights, _, key) = setup();
+        let gate = Arc::new(Notify::new());
+        let inside = Arc::clone(&gate);
+        let first = flights.join(key, || async move {
+            inside.notified().await;
+            Outcome::Refreshed
+        });
+        drop(first);
+        let second = flights.join(key, || async {
+            unreachable!("the first flight is still under way")
+        });
+        gate.notify_one();
+        assert_eq!(second.outcome().await, Outcome::Refreshed);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_not_repeated_before_its_pause_is_over() {
+        let (flights, clock, key) = setup();
+        let pause = Duration::from_secs(7);
+        let failed = flights.join(key, || async move { Outcome::Kept(pause) });
+        assert_eq!(failed.outcome().await, Outcome::Kept(pause));
+        let resting = flights.join(key, || async { unreachable!("still resting") });
+        assert_eq!(resting.outcome().await, Outcome::Kept(pause));
+        clock.advance(pause);
+        let again = flights.join(key, || async { Outcome::Refreshed });
+        assert_eq!(again.outcome().await, Outcome::Refreshed);
+    }
+
+    #[tokio::test]
+    async fn a_crash_leaves_nobody_waiting_and_blocks_nothing() {
+        let (flights, _, key) = setup();
+        let crashed = flights.join(key, || async { panic!("as a test") });
+        assert_eq!(crashed.outcome().await, Outcome::Kept(AFTER_A_CRASH));
+        let again = flights.join(key, || async { Outcome::Refreshed });
+        assert_eq!(again.outcome().await, Outcome::Refreshed);
+    }
+
+    #[tokio::test]
+    async fn draining_waits_for_what_is_under_way() {
+        let (flights, _, key) = setup();
+        let gate = Arc::new(Notify::new());
+        let inside = Arc::clone(&gate);
+        let flight = flights.join(key, || async move {
+            inside.notified().await;
+            Outcome::Refreshed
+        });
+        let mut drained = Box::pin(flights.drain());
+        assert!(futures_util::poll!(&mut drained).is_pending());
+        gate.notify_one();
+        drained.await;
+        assert_eq!(flight.outcome().await, Outcome::Refreshed);
+    }
+}

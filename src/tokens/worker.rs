@@ -1,0 +1,82 @@
+//! The background loops: renewing what is due, dropping what is over.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Tokens;
+
+/// How often sessions beyond their limits are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How many sessions one sweep takes at a time.
+const SWEEP_BATCH: usize = 256;
+
+impl Tokens {
+    /// Renews and sweeps until `shutdown`; returns when the refreshes under way have ended.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        tokio::join!(
+            self.renew_what_is_due(&shutdown),
+            self.sweep_what_is_over(&shutdown)
+        );
+        self.drain().await;
+    }
+
+    async fn renew_what_is_due(&self, shutdown: &CancellationToken) {
+        let mut under_way = JoinSet::new();
+        while !shutdown.is_cancelled() {
+            while under_way.try_join_next().is_some() {}
+            let free = self.inner.options.concurrency.saturating_sub(under_way.len());
+            let claimed = self.claim(free).await;
+            let more_may_be_due = free > 0 && claimed.len() == free;
+            for lease in claimed {
+                let tokens = self.clone();
+                under_way.spawn(async move { tokens.fly_claimed(lease).await });
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                // All hands are busy: go on as soon as one is free.
+                _ = under_way.join_next(), if more_may_be_due || free == 0 => {}
+                () = self.inner.clock.sleep(self.inner.options.poll), if !more_may_be_due && free > 0 => {}
+            }
+        }
+    }
+
+    async fn claim(&self, limit: usize) -> Vec<crate::session::Lease> {
+        if limit == 0 {
+            return Vec::new();
+        }
+        match self.inner.store.claim_due(limit, self.inner.options.lease).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::error!(%error, "the session store failed; no tokens are renewed at the moment");
+                Vec::new()
+            }
+        }
+    }
+
+    async fn sweep_what_is_over(&self, shutdown: &CancellationToken) {
+        while !shutdown.is_cancelled() {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.inner.clock.sleep(SWEEP_EVERY) => {}
+            }
+            loop {
+                match self.inner.store.sweep(SWEEP_BATCH).await {
+                    Ok(ended) => {
+                        let count = ended.len();
+                        self.revoke(ended);
+                        if count < SWEEP_BATCH {
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "the session store failed; sessions that are over stay in it");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

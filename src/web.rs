@@ -1,0 +1,152 @@
+//! The router: one file per endpoint, the layers in their order, problem responses. No rules of its own.
+
+mod api;
+mod auth;
+mod caller;
+mod correlation;
+mod frame;
+mod health;
+mod jwks;
+mod page;
+mod peer;
+mod problem;
+mod proof;
+mod query;
+
+use std::{ops::Deref, sync::Arc};
+
+use axum::{
+    Router,
+    middleware::from_fn_with_state,
+    routing::{any, get},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use self::problem::Problem;
+pub use self::{peer::TrustedProxies, proof::OwnOrigins};
+use crate::{
+    clock::SharedClock,
+    gateway::Gateway,
+    health::Health,
+    keys::Keys,
+    login::Login,
+    random::SharedRandom,
+    seal::Sealer,
+    session::{CookiePolicy, Limits, SessionStore},
+    tokens::Tokens,
+};
+
+/// What the endpoints work with.
+#[derive(Debug)]
+pub struct Parts {
+    /// Published keys.
+    pub keys: Keys,
+    /// The server's own state.
+    pub health: Health,
+    /// Logging in and out.
+    pub login: Login,
+    /// Fresh tokens.
+    pub tokens: Tokens,
+    /// Sessions.
+    pub store: Arc<dyn SessionStore>,
+    /// Limits of a session, for what a browser is told of it.
+    pub limits: Limits,
+    /// Routes to the APIs.
+    pub gateway: Gateway,
+    /// Names and attributes of our cookies.
+    pub cookies: CookiePolicy,
+    /// CSRF tokens and session references.
+    pub sealer: Sealer,
+    /// Origins whose pages may change state.
+    pub own_origins: OwnOrigins,
+    /// Proxies whose forwarded headers are believed.
+    pub trusted_proxies: TrustedProxies,
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub random: SharedRandom,
+}
+
+/// The parts as every handler holds them.
+#[derive(Clone, Debug)]
+pub struct Web(Arc<Parts>);
+
+/// On which listener a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// The one that browsers reach.
+    Public,
+    /// The one that is never published (`BFF_INTERNAL_ADDR`).
+    Internal,
+}
+
+// === impl Web ===
+
+impl Web {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The service for the listener that browsers reach.
+    pub fn public(&self) -> Router {
+        let auth = Router::new()
+            .route("/auth/login", get(auth::login::handle))
+            .route("/auth/callback", get(auth::callback::handle))
+            .route("/auth/session", get(auth::session::handle))
+            .route("/api/auth/session", get(auth::session::handle))
+            .route("/auth/logout", get(auth::logout::ask).post(auth::logout::handle))
+            .route(
+                "/api/auth/logout",
+                get(auth::logout::ask).post(auth::logout::handle),
+            )
+            .route("/auth/logged-out", get(auth::logged_out::handle))
+            .route("/auth/csrf", get(auth::csrf::handle))
+            .route("/auth/verify", any(auth::verify::public))
+            .route("/auth/forward", any(auth::verify::public));
+        self.framed(Listener::Public, auth.merge(Self::common()).fallback(api::handle))
+    }
+
+    /// The service for the listener that is never published.
+    pub fn internal(&self) -> Router {
+        let verify = Router::new()
+            .route("/auth/verify", any(auth::verify::internal))
+            .route("/auth/forward", any(auth::verify::internal));
+        self.framed(
+            Listener::Internal,
+            verify
+                .merge(Self::common())
+                .fallback(async || Problem::not_found()),
+        )
+    }
+
+    fn common() -> Router<Self> {
+        Router::new()
+            .route("/.well-known/jwks.json", get(jwks::handle))
+            .route("/health", get(health::ready))
+            .route("/health/live", get(health::live))
+            .route("/health/ready", get(health::ready))
+    }
+
+    fn framed(&self, listener: Listener, routes: Router<Self>) -> Router {
+        routes
+            .method_not_allowed_fallback(frame::method_not_allowed)
+            // Inside the frame, so that a panic becomes an answer with everything that the frame adds.
+            .layer(CatchPanicLayer::custom(frame::Panicked))
+            // Outermost: knows the correlation id, renders problems, adds headers, writes the access log.
+            .layer(from_fn_with_state((self.clone(), listener), frame::frame))
+            .with_state(self.clone())
+    }
+}
+
+impl Deref for Web {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

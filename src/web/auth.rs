@@ -1,0 +1,112 @@
+//! `/auth/*`, one file per endpoint.
+
+pub(super) mod callback;
+pub(super) mod csrf;
+pub(super) mod logged_out;
+pub(super) mod login;
+pub(super) mod logout;
+pub(super) mod session;
+pub(super) mod verify;
+
+use http::{StatusCode, request::Parts};
+use url::Url;
+
+use super::{Web, frame::Peer, peer::Client, problem::Problem};
+use crate::{login::hosts::LoginHost, oidc::CallError, outbound::TransportError};
+
+/// The parameter that a redirect to the fallback host carries, so that a proxy which rewrites `Host` ends in a message
+/// and not in a loop.
+const FALLBACK_MARK: &str = "bff_fallback";
+
+/// What to do with a browser on a host that has no redirect URI.
+enum Elsewhere {
+    Redirect(Url),
+    Refuse(Problem),
+}
+
+impl Web {
+    /// The browser behind a request.
+    fn client(&self, request: &Parts) -> Client {
+        let peer = request
+            .extensions
+            .get::<Peer>()
+            .map_or(([0, 0, 0, 0], 0).into(), |peer| peer.0);
+        self.trusted_proxies.client(peer, request)
+    }
+
+    /// The login host that the browser is on.
+    fn login_host(&self, request: &Parts) -> Option<&LoginHost> {
+        self.login.hosts().find(&self.client(request).host)
+    }
+
+    /// The login host that the browser is on, or the fallback, for what does not begin a login.
+    fn login_host_or_fallback(&self, request: &Parts) -> &LoginHost {
+        self.login_host(request)
+            .unwrap_or_else(|| self.login.hosts().fallback())
+    }
+
+    fn elsewhere(&self, request: &Parts) -> Elsewhere {
+        let query = request.uri.query().unwrap_or_default();
+        if query.contains(FALLBACK_MARK) {
+            let problem = Problem::bad_request(
+                "unknown_host",
+                "This address is not one of those that were registered for logging in. If a proxy stands in front, it \
+                 has to pass the Host header on, or be listed in BFF_TRUSTED_PROXIES and send X-Forwarded-Host.",
+            );
+            let fallback = self.login.hosts().fallback().origin().as_str();
+            return Elsewhere::Refuse(problem.for_person("Go to the start page", fallback));
+        }
+        let mut url = self.login.hosts().fallback().origin().clone();
+        url.set_path("/auth/login");
+        url.set_query(Some(query).filter(|query| !query.is_empty()));
+        url.query_pairs_mut().append_pair(FALLBACK_MARK, "1");
+        Elsewhere::Redirect(url)
+    }
+}
+
+/// The problem for a call to the IdP that failed. Bodies are constant: what the IdP said is in the log.
+fn idp_problem(error: &CallError) -> Problem {
+    let refused = || {
+        Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "idp_refused",
+            "The identity provider refused the login",
+            "The cause is in the server's log under the correlation id.",
+        )
+    };
+    match error {
+        CallError::NotReady(_) => Problem::unavailable("not_ready"),
+        CallError::Signing(_) => Problem::internal(),
+        CallError::Transport {
+            source: TransportError::Saturated,
+            ..
+        } => Problem::unavailable("busy"),
+        CallError::Transport {
+            source: TransportError::TimedOut,
+            ..
+        } => Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "idp_timeout",
+            "The identity provider does not answer",
+            "Try again in a moment. The cause is in the server's log under the correlation id.",
+        ),
+        CallError::Transport { .. } | CallError::Unavailable { .. } => bad_gateway(),
+        CallError::Rejected(answer) if answer.is("invalid_grant") => Problem::bad_request(
+            "login_code_refused",
+            "The identity provider did not accept its own code: it was used before, or too late. You can log in again.",
+        ),
+        CallError::InvalidClient(_)
+        | CallError::Rejected(_)
+        | CallError::Unexpected { .. }
+        | CallError::Malformed(_) => refused(),
+    }
+}
+
+fn bad_gateway() -> Problem {
+    Problem::new(
+        StatusCode::BAD_GATEWAY,
+        "idp_unavailable",
+        "The identity provider cannot be reached",
+        "Try again in a moment. The cause is in the server's log under the correlation id.",
+    )
+}

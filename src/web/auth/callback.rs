@@ -1,0 +1,215 @@
+//! `GET /auth/callback`: where the IdP sends the browser back.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode, header::SET_COOKIE, request::Parts};
+
+use super::{
+    super::{
+        Web, page,
+        problem::{Problem, wants_json},
+        query::Parameters,
+    },
+    login::{again, redirect},
+};
+use crate::{
+    login::{CallbackError, CallbackQuery, LoggedIn},
+    oidc::OAuthError,
+    session::{CookieName, CreateError, SameSite},
+};
+
+/// Completes a login.
+pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Response {
+    let query = match read(&request) {
+        Ok(query) => query,
+        Err(problem) => return problem.for_person("Log in again", "/auth/login").into_response(),
+    };
+    let host = web.login_host_or_fallback(&request);
+    let headers = &request.headers;
+    let attempt = query.state.as_deref().map(|state| web.cookies.login_name(state));
+    let cookie = |state: &str| {
+        web.cookies
+            .value(headers, &web.cookies.login_name(state))
+            .map(str::to_owned)
+    };
+    let previous = web.cookies.session_id(headers).map(|id| id.key());
+
+    let mut response = match web.login.complete(host, query, cookie, previous).await {
+        Ok(logged_in) => welcome(&web, logged_in),
+        Err(CallbackError::UnknownAttempt) if has_session(&web, headers).await => {
+            // A second tab, a reload, the back button: the login that this belongs to is done.
+            redirect(host.origin())
+        }
+        Err(CallbackError::LoginRequired { location }) if !wants_json(headers) => redirect(&location),
+        Err(error) => problem(&error).into_response(),
+    };
+    if let Some(attempt) = attempt {
+        forget(&web, headers, &attempt, response.headers_mut());
+    }
+    response
+}
+
+fn read(request: &Parts) -> Result<CallbackQuery, Problem> {
+    let mut query = Parameters::parse(request.uri.query())?;
+    let description = query.take("error_description")?;
+    Ok(CallbackQuery {
+        state: query.take("state")?,
+        iss: query.take("iss")?,
+        error: query
+            .take("error")?
+            .map(|code| OAuthError::new(&code, description.as_deref())),
+        code: query.take("code")?,
+    })
+}
+
+fn welcome(web: &Web, logged_in: LoggedIn) -> Response {
+    web.tokens.revoke(logged_in.replaced);
+    web.tokens.revoke(logged_in.created.ended);
+    let mut response = match web.cookies.same_site() {
+        SameSite::Lax => redirect(&logged_in.location),
+        // A browser does not send a Strict cookie along a redirect that began at the IdP; from a page of ours it does.
+        SameSite::Strict => page::respond(&page::Page {
+            title: "You are logged in",
+            text: "You are being taken to the application.",
+            action: Some(page::Action::Continue {
+                href: logged_in.location.as_str(),
+            }),
+            footnote: None,
+        }),
+    };
+    let max_age = web.limits.idle.min(web.limits.lifetime);
+    let cookie = web.cookies.set_session(&logged_in.created.id, max_age);
+    response.headers_mut().append(SET_COOKIE, cookie);
+    response
+}
+
+async fn has_session(web: &Web, headers: &HeaderMap) -> bool {
+    matches!(web.caller(headers).await, Ok(Some(_)))
+}
+
+/// An attempt is used once, whatever came of it.
+fn forget(web: &Web, request: &HeaderMap, attempt: &CookieName, answer: &mut HeaderMap) {
+    if web.cookies.value(request, attempt).is_some() {
+        answer.append(SET_COOKIE, web.cookies.clear(attempt));
+    }
+}
+
+fn problem(error: &CallbackError) -> Problem {
+    let start_again =
+        |problem: Problem, return_to: Option<&str>| problem.for_person("Try again", again(return_to));
+    match error {
+        CallbackError::UnknownAttempt => start_again(
+            Problem::bad_request(
+                "login_unknown",
+                "This login was not started in this browser, or it was started too long ago. Nothing has happened; \
+                 you can log in again.",
+            ),
+            None,
+        ),
+        CallbackError::Expired { return_to } => start_again(
+            Problem::bad_request(
+                "login_expired",
+                "The login took longer than ten minutes. You can log in again.",
+            ),
+            Some(return_to),
+        ),
+        CallbackError::OtherHost => start_again(
+            Problem::bad_request(
+                "login_other_host",
+                "The login was started on another address. You can log in again.",
+            ),
+            None,
+        ),
+        CallbackError::Issuer => {
+            tracing::warn!(%error, "a callback was refused");
+            let detail =
+                "The answer did not come from the identity provider that was asked. You can log in again.";
+            start_again(Problem::bad_request("login_wrong_issuer", detail), None)
+        }
+        CallbackError::Refused {
+            error: answer,
+            return_to,
+        } => {
+            tracing::info!(%error, "a login was refused by the identity provider");
+            start_again(refused(answer), Some(return_to))
+        }
+        CallbackError::LoginRequired { .. } => Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "login_required",
+            "A login is required",
+            "You are not logged in at the identity provider.",
+        ),
+        CallbackError::NoCode => start_again(
+            Problem::bad_request(
+                "login_no_code",
+                "The identity provider sent no usable answer. You can log in again.",
+            ),
+            None,
+        ),
+        CallbackError::NotReady => start_again(Problem::unavailable("not_ready"), None),
+        CallbackError::Exchange(cause) => {
+            tracing::warn!(%error, "the authorization code was not exchanged");
+            start_again(super::idp_problem(cause), None)
+        }
+        CallbackError::NoIdToken => {
+            tracing::error!(%error, "a login failed");
+            start_again(idp_answer_refused(), None)
+        }
+        CallbackError::IdToken(cause) => {
+            tracing::error!(%error, "an ID token was refused");
+            start_again(
+                if cause.is_transient() {
+                    super::bad_gateway()
+                } else {
+                    idp_answer_refused()
+                },
+                None,
+            )
+        }
+        CallbackError::UserInfo(_) => {
+            tracing::error!(%error, "UserInfo was refused");
+            start_again(idp_answer_refused(), None)
+        }
+        CallbackError::Create(CreateError::TooMany | CreateError::OutOfMemory) => {
+            tracing::error!(%error, "a login was refused");
+            start_again(Problem::unavailable("too_many_sessions"), None)
+        }
+        CallbackError::Create(_) | CallbackError::Store(_) => {
+            tracing::error!(%error, "a session could not be stored");
+            start_again(Problem::unavailable("session_store_unavailable"), None)
+        }
+    }
+}
+
+/// What the IdP said, as far as it helps a person. The code is bounded printable ASCII; pages escape it.
+fn refused(answer: &OAuthError) -> Problem {
+    match answer.error.as_str() {
+        "access_denied" => Problem::forbidden(
+            "access_denied",
+            "You, or the identity provider, did not allow the login.",
+        ),
+        "temporarily_unavailable" | "server_error" => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "idp_unavailable",
+            "The identity provider has a problem",
+            "It could not log you in at the moment. Try again in a while.",
+        ),
+        code => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "idp_refused",
+            "The identity provider refused the login",
+            format!("It answered: {code}."),
+        ),
+    }
+}
+
+fn idp_answer_refused() -> Problem {
+    Problem::new(
+        StatusCode::BAD_GATEWAY,
+        "idp_answer_refused",
+        "The identity provider's answer was refused",
+        "It did not pass a security check, so you were not logged in. The cause is in the server's log.",
+    )
+}

@@ -1,0 +1,37 @@
+//! `GET /auth/logged-out`: where the IdP sends people back after a logout.
+
+use axum::{extract::State, response::Response};
+use http::{header::SET_COOKIE, request::Parts};
+
+use super::{
+    super::{Web, page},
+    login::redirect,
+};
+use crate::seal::Purpose;
+
+/// Goes on to where the person wanted to be, or says that it is done.
+pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Response {
+    let name = web.cookies.logout_name();
+    let host = web.login_host_or_fallback(&request);
+    let kept = web.cookies.value(&request.headers, name);
+    let target = kept
+        .and_then(|value| web.sealer.open_text(Purpose::LogoutReturn, &[], value))
+        .and_then(|target| String::from_utf8(target).ok())
+        .and_then(|target| web.login.targets().resolve(&target, host.origin()).ok());
+    let mut response = match &target {
+        Some(target) => redirect(target),
+        None => page::respond(&page::Page {
+            title: "You are logged out",
+            text: "Your session here has ended.",
+            action: Some(page::Action::Link {
+                label: "Go to the start page",
+                href: "/",
+            }),
+            footnote: None,
+        }),
+    };
+    if kept.is_some() {
+        response.headers_mut().append(SET_COOKIE, web.cookies.clear(name));
+    }
+    response
+}

@@ -1,0 +1,115 @@
+//! `GET /auth/login`: sends the browser to the IdP.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{LOCATION, SET_COOKIE},
+    request::Parts,
+};
+use url::Url;
+
+use super::{
+    super::{Web, problem::Problem, query::Parameters},
+    Elsewhere,
+};
+use crate::{
+    login::{LoginQuery, StartError},
+    session::MAX_LOGIN_COOKIES,
+};
+
+/// Starts a login.
+pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Response {
+    let query = match read(&request) {
+        Ok(query) => query,
+        Err(problem) => return problem.for_person("Go to the start page", "/").into_response(),
+    };
+    let Some(host) = web.login_host(&request) else {
+        return match web.elsewhere(&request) {
+            Elsewhere::Redirect(url) => redirect(&url),
+            Elsewhere::Refuse(problem) => problem.into_response(),
+        };
+    };
+    let again = again(query.return_to.as_deref());
+    let start = match web.login.start(host, query).await {
+        Ok(start) => start,
+        Err(error) => return problem(&error, again).into_response(),
+    };
+    let name = web.cookies.login_name(start.state.expose());
+    let cookie = match web.cookies.set_login(&name, &start.cookie_value) {
+        Ok(cookie) => cookie,
+        Err(error) => {
+            tracing::error!(%error, "a login attempt did not fit its cookie");
+            return Problem::internal().into_response();
+        }
+    };
+    let mut response = redirect(&start.location);
+    drop_oldest_attempts(&web, &request.headers, response.headers_mut());
+    response.headers_mut().append(SET_COOKIE, cookie);
+    response
+}
+
+fn read(request: &Parts) -> Result<LoginQuery, Problem> {
+    let mut query = Parameters::parse(request.uri.query())?;
+    let return_to = query.take("return_to")?;
+    let max_age = match query.take("max_age")? {
+        None => None,
+        Some(seconds) => Some(seconds.parse().map_err(|_| {
+            Problem::bad_request("invalid_parameter", "max_age must be a number of seconds.")
+        })?),
+    };
+    Ok(LoginQuery {
+        return_to: match return_to {
+            Some(return_to) => Some(return_to),
+            None => query.take("returnUrl")?,
+        },
+        prompt: query.take("prompt")?,
+        login_hint: query.take("login_hint")?,
+        ui_locales: query.take("ui_locales")?,
+        acr_values: query.take("acr_values")?,
+        max_age,
+    })
+}
+
+/// Makes room for one more attempt. Browsers send the oldest cookie first (RFC 6265 section 5.4).
+fn drop_oldest_attempts(web: &Web, request: &HeaderMap, answer: &mut HeaderMap) {
+    let attempts = web.cookies.login_cookies(request);
+    let too_many = (attempts.len() + 1).saturating_sub(MAX_LOGIN_COOKIES);
+    for attempt in attempts.iter().take(too_many) {
+        answer.append(SET_COOKIE, web.cookies.clear(&attempt.name));
+    }
+}
+
+/// Where "Try again" leads.
+pub(super) fn again(return_to: Option<&str>) -> String {
+    let Some(return_to) = return_to else {
+        return "/auth/login".to_owned();
+    };
+    let query: String = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("return_to", return_to)
+        .finish();
+    format!("/auth/login?{query}")
+}
+
+pub(super) fn redirect(location: &Url) -> Response {
+    // A URL in serialised form is printable ASCII.
+    match HeaderValue::try_from(location.as_str()) {
+        Ok(location) => (StatusCode::FOUND, [(LOCATION, location)]).into_response(),
+        Err(_) => Problem::internal().into_response(),
+    }
+}
+
+fn problem(error: &StartError, again: String) -> Problem {
+    match error {
+        StartError::ReturnTo(error) => Problem::bad_request("invalid_return_to", error.to_string())
+            .for_person("Go to the start page", "/"),
+        StartError::Parameter(_) => Problem::bad_request("invalid_parameter", error.to_string())
+            .for_person("Go to the start page", "/"),
+        StartError::Idp(cause) => {
+            tracing::error!(%error, "a login could not be started");
+            super::idp_problem(cause).for_person("Try again", again)
+        }
+    }
+}

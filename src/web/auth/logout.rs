@@ -1,0 +1,178 @@
+//! `/auth/logout`: ends the session here and at the IdP.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CONTENT_TYPE, LOCATION, SET_COOKIE},
+    request::Parts,
+};
+use http_body_util::{BodyExt as _, Limited};
+use serde_json::json;
+
+use super::super::{
+    Web,
+    caller::Caller,
+    page,
+    problem::{Problem, wants_json},
+    proof::{self, X_CSRF_TOKEN},
+    query::Parameters,
+};
+use crate::{
+    login::{EndSession, LoggedOut, return_to},
+    seal::Purpose,
+    session::{csrf_token, csrf_token_matches},
+};
+
+/// A form longer than this is refused, in bytes.
+const MAX_FORM_LENGTH: usize = 16 * 1024;
+
+/// What the form, or the query of a GET, says.
+#[derive(Default)]
+struct Wishes {
+    csrf_token: Option<String>,
+    everywhere: bool,
+    return_to: Option<String>,
+}
+
+/// `POST`: ends the session, given both proofs.
+pub(in super::super) async fn handle(
+    State(web): State<Web>,
+    request: axum::extract::Request,
+) -> Result<Response, Problem> {
+    let (request, body) = request.into_parts();
+    web.own_origins.check(&request.headers)?;
+    let mut wishes = Wishes::of(&request.headers, body).await?;
+    if wishes.return_to.is_none() {
+        wishes.return_to = Parameters::parse(request.uri.query())?.take("return_to")?;
+    }
+    let caller = web.caller(&request.headers).await?;
+    if let Some(caller) = &caller {
+        let token = request.headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);
+        let token = token.or(wishes.csrf_token.as_ref().map(String::as_bytes));
+        if !token.is_some_and(|token| csrf_token_matches(&web.sealer, &caller.key, token)) {
+            return Err(proof::ProofError::Token.into());
+        }
+    }
+    end(&web, &request, caller, wishes).await
+}
+
+/// `GET`: ends the session only where the browser says that a page of ours led here; else a page with a button, so
+/// that no foreign page logs anybody out.
+pub(in super::super) async fn ask(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
+    let return_to = Parameters::parse(request.uri.query())?.take("return_to")?;
+    let caller = web.caller(&request.headers).await?;
+    if proof::is_own_navigation(&request.headers) {
+        return end(
+            &web,
+            &request,
+            caller,
+            Wishes {
+                return_to,
+                ..Wishes::default()
+            },
+        )
+        .await;
+    }
+    let token = caller
+        .map(|caller| csrf_token(&web.sealer, &caller.key))
+        .unwrap_or_default();
+    if wants_json(&request.headers) {
+        return Err(Problem::forbidden(
+            "logout_needs_post",
+            "Send a POST with both CSRF proofs.",
+        ));
+    }
+    let mut fields = vec![("csrf_token", token.as_str())];
+    if let Some(return_to) = &return_to {
+        fields.push(("return_to", return_to));
+    }
+    let mut response = page::respond(&page::Page {
+        title: "Do you want to log out?",
+        text: "A link led you here. Nothing has happened yet.",
+        action: Some(page::Action::Post {
+            label: "Log out",
+            path: "/auth/logout",
+            fields: &fields,
+        }),
+        footnote: None,
+    });
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    Ok(response)
+}
+
+async fn end(
+    web: &Web,
+    request: &Parts,
+    caller: Option<Caller>,
+    wishes: Wishes,
+) -> Result<Response, Problem> {
+    let host = web.login_host_or_fallback(request);
+    let target = match &wishes.return_to {
+        None => None,
+        Some(target) => Some(web.login.targets().resolve(target, host.origin()).map_err(
+            |error: return_to::ReturnToError| Problem::bad_request("invalid_return_to", error.to_string()),
+        )?),
+    };
+    let key = caller.map(|caller| caller.key);
+    let LoggedOut { ended, location } = web
+        .login
+        .end(
+            host,
+            &EndSession {
+                key,
+                everywhere: wishes.everywhere,
+            },
+        )
+        .await?;
+    web.tokens.revoke(ended);
+
+    let mut response = if wants_json(&request.headers) {
+        Json(json!({ "logout_url": location.as_str() })).into_response()
+    } else {
+        let location = HeaderValue::try_from(location.as_str()).map_err(|_| Problem::internal())?;
+        (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()
+    };
+    let answer = response.headers_mut();
+    answer.append(SET_COOKIE, web.cookies.clear_session());
+    if let Some(target) = target {
+        let name = web.cookies.logout_name();
+        let value = web
+            .sealer
+            .seal_text(Purpose::LogoutReturn, &[], target.as_str().as_bytes());
+        // One that is too long is left out: the person ends on our own page then.
+        if let Ok(cookie) = web.cookies.set_login(name, &value) {
+            answer.append(SET_COOKIE, cookie);
+        }
+    }
+    Ok(response)
+}
+
+// === impl Wishes ===
+
+impl Wishes {
+    async fn of(headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
+        let is_form = headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+        if !is_form {
+            return Ok(Self::default());
+        }
+        let refused = || Problem::bad_request("malformed_form", "The form is too long or not UTF-8.");
+        let body = Limited::new(body, MAX_FORM_LENGTH)
+            .collect()
+            .await
+            .map_err(|_| refused())?
+            .to_bytes();
+        let mut form = Parameters::parse(Some(std::str::from_utf8(&body).map_err(|_| refused())?))?;
+        Ok(Self {
+            csrf_token: form.take("csrf_token")?,
+            everywhere: form.take("everywhere")?.as_deref() == Some("true"),
+            return_to: form.take("return_to")?,
+        })
+    }
+}

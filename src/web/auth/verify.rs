@@ -1,0 +1,166 @@
+//! `/auth/verify` and `/auth/forward`: forward authentication for Traefik, Caddy and nginx.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::AUTHORIZATION, request::Parts};
+use serde_json::Value;
+
+use super::super::{
+    Web, caller::Caller, peer::X_FORWARDED_METHOD, problem::Problem, proof, query::Parameters,
+};
+use crate::{session::SessionRef, tokens::CredentialError};
+
+const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+const X_USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
+const X_USER_NAME: HeaderName = HeaderName::from_static("x-user-name");
+const X_SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
+const X_AUTH_TIME: HeaderName = HeaderName::from_static("x-auth-time");
+
+/// Longer values are left out, in bytes after encoding.
+const MAX_VALUE_LENGTH: usize = 1024;
+
+/// On the public listener: never a token, since a browser can send this request too.
+pub(in super::super) async fn public(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
+    if service(&request)?.is_some() {
+        return Err(Problem::bad_request(
+            "internal_only",
+            "The parameter `service` is possible on the internal listener only (BFF_INTERNAL_ADDR).",
+        ));
+    }
+    let caller = verified(&web, &request).await?;
+    answer(&web, &caller).await
+}
+
+/// On the internal listener: with `service`, the access token for it too.
+pub(in super::super) async fn internal(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
+    let service = service(&request)?;
+    let caller = verified(&web, &request).await?;
+    let mut response = answer(&web, &caller).await?;
+    if let Some(service) = service {
+        if !web
+            .gateway
+            .routes()
+            .services()
+            .iter()
+            .any(|known| known.id() == service)
+        {
+            return Err(Problem::bad_request(
+                "unknown_service",
+                "No service of this id is in routes.yaml.",
+            ));
+        }
+        let credential = web.tokens.credential(&caller.key, &caller.stored).await?;
+        response
+            .headers_mut()
+            .insert(AUTHORIZATION, credential.authorization().clone());
+    }
+    Ok(response)
+}
+
+fn service(request: &Parts) -> Result<Option<String>, Problem> {
+    Parameters::parse(request.uri.query())?.take("service")
+}
+
+/// The caller, and for a state change that a listed proxy asks about, the proof of its origin.
+async fn verified(web: &Web, request: &Parts) -> Result<Caller, Problem> {
+    let caller = web
+        .caller(&request.headers)
+        .await?
+        .ok_or_else(Problem::unauthenticated)?;
+    if web.client(request).by_proxy
+        && let Some(method) = request.headers.get(X_FORWARDED_METHOD)
+        && Method::from_bytes(method.as_bytes()).map_or(true, |method| proof::changes_state(&method))
+    {
+        web.own_origins.check(&request.headers)?;
+    }
+    Ok(caller)
+}
+
+async fn answer(web: &Web, caller: &Caller) -> Result<Response, Problem> {
+    let session = &caller.stored.session;
+    let mut response = StatusCode::OK.into_response();
+    let headers = response.headers_mut();
+    let reference = SessionRef::new(&web.sealer, &caller.key);
+    set(headers, X_USER_ID, &session.subject);
+    set(headers, X_SESSION_ID, reference.as_str());
+    headers.insert(
+        X_AUTH_TIME,
+        HeaderValue::from(session.auth_time.unwrap_or(session.created_at).unix_seconds()),
+    );
+    for (name, claim) in [(X_USER_EMAIL, "email"), (X_USER_NAME, "name")] {
+        if let Some(value) = session.user.get(claim).and_then(Value::as_str) {
+            set(headers, name, value);
+        }
+    }
+    if let Some(renewal) = web.touch(caller).await? {
+        renewal.apply(headers);
+    }
+    Ok(response)
+}
+
+/// Sets a header to a claim. Whatever is not printable ASCII is percent-encoded, and so is `%`, so that no claim makes
+/// a second header or a value that readers disagree on; an immoderate one is left out.
+fn set(headers: &mut HeaderMap, name: HeaderName, claim: &str) {
+    let mut value = String::with_capacity(claim.len());
+    for byte in claim.bytes() {
+        match byte {
+            b'%' => value.push_str("%25"),
+            b' '..=b'~' => value.push(char::from(byte)),
+            other => value.push_str(&format!("%{other:02X}")),
+        }
+    }
+    if value.len() <= MAX_VALUE_LENGTH
+        && let Ok(value) = HeaderValue::try_from(value)
+    {
+        headers.insert(name, value);
+    }
+}
+
+impl From<CredentialError> for Problem {
+    fn from(error: CredentialError) -> Self {
+        match error {
+            CredentialError::Ended => Self::unauthenticated(),
+            CredentialError::Pending(after) => Self::unavailable("token_refresh_pending").retry_after(after),
+            CredentialError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<proof::ProofError> for Problem {
+    fn from(error: proof::ProofError) -> Self {
+        let code = match error {
+            proof::ProofError::Origin => "csrf_origin",
+            proof::ProofError::Token => "csrf_token",
+        };
+        Self::forbidden(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attack_30_no_claim_makes_a_second_header() {
+        for (claim, expected) in [
+            ("Ada Lovelace", Some("Ada Lovelace")),
+            ("Zoë", Some("Zo%C3%AB")),
+            ("a\r\nX-User-ID: root", Some("a%0D%0AX-User-ID: root")),
+            ("nul\0", Some("nul%00")),
+            ("100%", Some("100%25")),
+        ] {
+            let mut headers = HeaderMap::new();
+            set(&mut headers, X_USER_NAME, claim);
+            assert_eq!(
+                headers.get(X_USER_NAME).map(|value| value.to_str().unwrap()),
+                expected
+            );
+            assert_eq!(headers.len(), 1);
+        }
+        let mut headers = HeaderMap::new();
+        set(&mut headers, X_USER_NAME, &"x".repeat(64 * 1024));
+        assert!(headers.is_empty());
+    }
+}

@@ -1,0 +1,76 @@
+//! Whose request it is: from the session cookie to the session.
+
+use std::time::Duration;
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CACHE_CONTROL, SET_COOKIE},
+};
+
+use super::{Web, problem::Problem};
+use crate::session::{SessionId, SessionKey, StoreError, Stored};
+
+/// The use of a session is noted, and its cookie renewed, at most this often.
+const TOUCH_EVERY: Duration = Duration::from_secs(60);
+
+/// A request with a session.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// What the store calls the session.
+    pub(crate) key: SessionKey,
+    /// The session.
+    pub(crate) stored: Stored,
+    id: SessionId,
+}
+
+/// A `Set-Cookie` that the answer has to carry.
+#[derive(Debug)]
+pub(crate) struct Renewal(HeaderValue);
+
+// === impl Web ===
+
+impl Web {
+    /// The session of a request. `None` where it brings no session cookie, several, or one that leads nowhere.
+    pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, StoreError> {
+        let Some(id) = self.cookies.session_id(headers) else {
+            return Ok(None);
+        };
+        let key = id.key();
+        Ok(self
+            .store
+            .get(&key)
+            .await?
+            .map(|stored| Caller { key, stored, id }))
+    }
+
+    /// Notes that the session is used. From time to time the browser's cookie is renewed with it, so that it lives as
+    /// long as the session does.
+    pub(crate) async fn touch(&self, caller: &Caller) -> Result<Option<Renewal>, StoreError> {
+        let now = self.clock.now();
+        let every = TOUCH_EVERY.min(self.limits.idle / 10);
+        if now.duration_since(caller.stored.last_seen) < every {
+            return Ok(None);
+        }
+        self.store.touch(&caller.key).await?;
+        let ends_at = self.limits.end_of(&caller.stored.session, now);
+        let cookie = self.cookies.set_session(&caller.id, ends_at.duration_since(now));
+        Ok(Some(Renewal(cookie)))
+    }
+}
+
+// === impl Renewal ===
+
+impl Renewal {
+    /// Adds the cookie to an answer, which no cache may store then, whatever it says itself.
+    pub(crate) fn apply(self, answer: &mut HeaderMap) {
+        answer.append(SET_COOKIE, self.0);
+        answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the session store does not answer");
+        Self::unavailable("session_store_unavailable")
+    }
+}

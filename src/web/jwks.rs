@@ -1,0 +1,45 @@
+//! `/.well-known/jwks.json`: our public keys, for the IdP to verify client assertions with.
+
+use axum::{
+    body::Body,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
+};
+
+use super::Web;
+
+/// How long an IdP may keep the document: short, so that a new key is known soon after it is published.
+const MAX_AGE: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+/// The JWK Set (RFC 7517 section 5).
+pub(super) async fn handle(State(web): State<Web>, headers: HeaderMap) -> Response {
+    let document = web.keys.document();
+    let Ok(etag) = HeaderValue::try_from(document.etag.as_str()) else {
+        return super::Problem::internal().into_response();
+    };
+    let known = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .any(|known| matches(known, &etag));
+    let caching = [(CACHE_CONTROL, MAX_AGE), (ETAG, etag)];
+    if known {
+        return (StatusCode::NOT_MODIFIED, caching).into_response();
+    }
+    let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"))];
+    (caching, content_type, Body::from(document.body.clone())).into_response()
+}
+
+/// RFC 9110 section 13.1.2, with the weak comparison that it asks for.
+fn matches(known: &HeaderValue, etag: &HeaderValue) -> bool {
+    let (Ok(known), Ok(etag)) = (known.to_str(), etag.to_str()) else {
+        return false;
+    };
+    known
+        .split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+}

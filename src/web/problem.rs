@@ -1,0 +1,235 @@
+//! What a request gets when it cannot be served: a problem document (RFC 9457), or a page where a person is looking.
+//!
+//! A handler returns a [`Problem`]; the outermost layer renders it, since only that one knows the correlation id and
+//! what the client accepts. Bodies of 5xx answers are constant: the cause goes to the log.
+
+use std::{borrow::Cow, time::Duration};
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+};
+use serde::Serialize;
+
+use super::{correlation::CorrelationId, page};
+
+/// Why a request is not served.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: Cow<'static, str>,
+    audience: Audience,
+    retry_after: Option<Duration>,
+    allow: Option<HeaderValue>,
+    /// The link that a page offers.
+    way_on: Option<WayOn>,
+}
+
+/// Who reads the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Audience {
+    /// A program: always JSON.
+    Program,
+    /// A person in a browser, unless the request asks for JSON.
+    Person,
+}
+
+/// A link on an error page.
+#[derive(Clone, Debug)]
+pub(crate) struct WayOn {
+    /// What it says.
+    pub(crate) label: &'static str,
+    /// Where it goes: a path of this server or an allowed URL.
+    pub(crate) href: String,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    correlation_id: &'a str,
+}
+
+// === impl Problem ===
+
+impl Problem {
+    /// A problem for programs. `code` is stable, `title` and `detail` are for people who debug.
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            title,
+            detail: detail.into(),
+            audience: Audience::Program,
+            retry_after: None,
+            allow: None,
+            way_on: None,
+        }
+    }
+
+    /// Shown as a page to a person, with a link that leads on.
+    pub(crate) fn for_person(mut self, label: &'static str, href: impl Into<String>) -> Self {
+        self.audience = Audience::Person;
+        self.way_on = Some(WayOn {
+            label,
+            href: href.into(),
+        });
+        self
+    }
+
+    /// Says when to come again (RFC 9110 section 10.2.3).
+    pub(crate) const fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// Says which methods would do (RFC 9110 section 10.2.1).
+    pub(crate) fn allow(mut self, methods: HeaderValue) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    /// 400.
+    pub(crate) fn bad_request(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, "The request is malformed", detail)
+    }
+
+    /// 401: nobody is logged in here.
+    pub(crate) fn unauthenticated() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            "You are not logged in",
+            "There is no session, or it has ended. Log in at /auth/login.",
+        )
+    }
+
+    /// 403.
+    pub(crate) fn forbidden(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, "The request is not allowed", detail)
+    }
+
+    /// 404.
+    pub(crate) fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "There is nothing here",
+            "No route matches this path.",
+        )
+    }
+
+    /// 500, constant.
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Something went wrong here",
+            "The cause is in the server's log under the correlation id.",
+        )
+    }
+
+    /// 503, constant: busy, or something that is needed does not answer.
+    pub(crate) fn unavailable(code: &'static str) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            code,
+            "Not available at the moment",
+            "Try again in a moment. The cause is in the server's log under the correlation id.",
+        )
+        .retry_after(Duration::from_secs(5))
+    }
+
+    /// The stable code.
+    pub(crate) const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Turns it into the answer, for a client that wants JSON or takes a page.
+    pub(super) fn render(&self, json: bool, correlation: &CorrelationId) -> Response {
+        let as_page = self.audience == Audience::Person && !json;
+        let mut response = if as_page {
+            self.page(correlation)
+        } else {
+            self.json(correlation)
+        };
+        *response.status_mut() = self.status;
+        let answer = response.headers_mut();
+        answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(after) = self.retry_after {
+            answer.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        if let Some(allow) = &self.allow {
+            answer.insert(ALLOW, allow.clone());
+        }
+        response
+    }
+
+    fn json(&self, correlation: &CorrelationId) -> Response {
+        let document = Document {
+            r#type: "about:blank",
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            correlation_id: correlation.as_str(),
+        };
+        // Strings and a number always serialise.
+        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let content_type = HeaderValue::from_static("application/problem+json");
+        ([(CONTENT_TYPE, content_type)], body).into_response()
+    }
+
+    fn page(&self, correlation: &CorrelationId) -> Response {
+        let way_on = self.way_on.as_ref().map(|way| (way.label, way.href.as_str()));
+        page::respond(&page::Page {
+            title: self.title,
+            text: &self.detail,
+            action: way_on.map(|(label, href)| page::Action::Link { label, href }),
+            footnote: Some((self.code, correlation.as_str())),
+        })
+    }
+}
+
+impl IntoResponse for Problem {
+    /// An empty answer that carries the problem to the layer that renders it.
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.status;
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Whether the request asks for JSON rather than for a page.
+pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
+    let accept = headers
+        .get(ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .unwrap_or_default();
+    let accepts = |wanted: &str| {
+        accept.split(',').any(|range| {
+            range
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .eq_ignore_ascii_case(wanted)
+        })
+    };
+    !accepts("text/html") && (accepts("application/json") || accepts("application/problem+json"))
+}

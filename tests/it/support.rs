@@ -1,0 +1,11 @@
+//! What the tests stand on: a whole stack on free ports, with a clock that moves only when it is told to.
+
+mod api;
+mod browser;
+mod stack;
+
+pub use self::{
+    api::{Api, Call},
+    browser::{Browser, Reply},
+    stack::{Builder, Stack},
+};

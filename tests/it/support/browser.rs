@@ -1,0 +1,243 @@
+//! A browser, as far as the server can tell: cookies per host, no redirects followed unless asked.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use devstack_idp::Person;
+use http::{HeaderMap, Method, StatusCode, header};
+use parking_lot::Mutex;
+use serde_json::Value;
+use url::Url;
+
+/// A person's browser. Clones share the cookies, like tabs.
+#[derive(Clone)]
+pub struct Browser {
+    http: reqwest::Client,
+    person: Arc<Person>,
+    cookies: Arc<Mutex<BTreeMap<String, BTreeMap<String, String>>>>,
+    origin: String,
+}
+
+/// An answer, completely read.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its header.
+    pub headers: HeaderMap,
+    /// Its body as text.
+    pub body: String,
+}
+
+/// All names lead to this machine.
+struct Loopback;
+
+impl reqwest::dns::Resolve for Loopback {
+    fn resolve(&self, _name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        Box::pin(async {
+            let addresses: reqwest::dns::Addrs = Box::new(std::iter::once(SocketAddr::from(([127, 0, 0, 1], 0))));
+            Ok(addresses)
+        })
+    }
+}
+
+/// An HTTP client to whom every name is this machine.
+#[expect(clippy::disallowed_methods, reason = "tests are on the other side of the wire")]
+pub fn http_client() -> reqwest::Client {
+    bff::jose::install_crypto();
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .dns_resolver(Arc::new(Loopback))
+        .build()
+        .unwrap()
+}
+
+// === impl Browser ===
+
+impl Browser {
+    /// A fresh browser of the person `username` (whose password is the same), on a page of `origin`.
+    pub fn new(username: &str, origin: &str) -> Self {
+        Self {
+            http: http_client(),
+            person: Arc::new(Person::new(username, username).unwrap()),
+            cookies: Arc::default(),
+            origin: origin.to_owned(),
+        }
+    }
+
+    /// The same browser on a page of another origin.
+    pub fn at(&self, origin: &str) -> Self {
+        Self { origin: origin.to_owned(), ..self.clone() }
+    }
+
+    /// The origin of the page that is open.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Who sits in front of it.
+    pub fn person(&self) -> &Person {
+        &self.person
+    }
+
+    /// The absolute URL of a path on the page's origin; a URL stays as it is.
+    fn url(&self, target: &str) -> String {
+        if target.starts_with('/') { format!("{}{target}", self.origin) } else { target.to_owned() }
+    }
+
+    /// A request with this browser's cookies, as a script of the open page would make it.
+    pub fn request(&self, method: Method, target: &str) -> reqwest::RequestBuilder {
+        let url = self.url(target);
+        let mut request = self.http.request(method.clone(), &url);
+        if let Some(cookies) = self.cookie_header(&url) {
+            request = request.header(header::COOKIE, cookies);
+        }
+        if method != Method::GET && method != Method::HEAD {
+            request = request.header(header::ORIGIN, &self.origin);
+        }
+        request
+    }
+
+    /// Sends a request and keeps the cookies of the answer.
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
+        let request = request.build().unwrap();
+        let url = request.url().clone();
+        let reply = Reply::read(self.http.execute(request).await.unwrap()).await;
+        self.keep(&url, &reply.headers);
+        reply
+    }
+
+    /// Opens a page.
+    pub async fn get(&self, target: &str) -> Reply {
+        self.send(self.request(Method::GET, target)).await
+    }
+
+    /// Posts as a script with both CSRF proofs.
+    pub async fn post(&self, target: &str) -> Reply {
+        let request = self.request(Method::POST, target).header("x-csrf-token", self.csrf_token().await);
+        self.send(request).await
+    }
+
+    /// The CSRF token of the session.
+    pub async fn csrf_token(&self) -> String {
+        self.session().await["csrf_token"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// What `/auth/session` says.
+    pub async fn session(&self) -> Value {
+        self.get("/auth/session?touch=false").await.json()
+    }
+
+    /// Whether somebody is logged in.
+    pub async fn is_logged_in(&self) -> bool {
+        self.session().await["authenticated"] == true
+    }
+
+    /// Begins a login and goes through the pages of the IdP, up to the URL to which the IdP sends the browser.
+    pub async fn authorize(&self, login: &str) -> String {
+        let started = self.get(login).await;
+        assert_eq!(started.status, StatusCode::FOUND, "{}", started.body);
+        self.person.authorize(started.location()).await.unwrap()
+    }
+
+    /// Logs in completely; the answer of the callback.
+    pub async fn log_in_by(&self, login: &str) -> Reply {
+        let callback = self.authorize(login).await;
+        self.get(&callback).await
+    }
+
+    /// Logs in and expects it to work.
+    pub async fn log_in(&self) {
+        let reply = self.log_in_by("/auth/login").await;
+        assert_eq!(reply.status, StatusCode::FOUND, "{}", reply.body);
+        assert!(self.is_logged_in().await);
+    }
+
+    /// The cookies for a host, by name.
+    pub fn cookies(&self, origin: &str) -> BTreeMap<String, String> {
+        let host = host_of(&Url::parse(origin).unwrap());
+        self.cookies.lock().get(&host).cloned().unwrap_or_default()
+    }
+
+    /// The value of the session cookie.
+    pub fn session_cookie(&self) -> Option<String> {
+        self.cookies(&self.origin).get("__Host-bff_session").cloned()
+    }
+
+    /// Sets a cookie by hand.
+    pub fn set_cookie(&self, name: &str, value: &str) {
+        let host = host_of(&Url::parse(&self.origin).unwrap());
+        self.cookies.lock().entry(host).or_default().insert(name.to_owned(), value.to_owned());
+    }
+
+    fn cookie_header(&self, url: &str) -> Option<String> {
+        let cookies = self.cookies.lock();
+        let cookies = cookies.get(&host_of(&Url::parse(url).ok()?))?;
+        if cookies.is_empty() {
+            return None;
+        }
+        Some(cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; "))
+    }
+
+    fn keep(&self, url: &Url, headers: &HeaderMap) {
+        let mut all = self.cookies.lock();
+        let cookies = all.entry(host_of(url)).or_default();
+        for set in headers.get_all(header::SET_COOKIE) {
+            let set = set.to_str().unwrap();
+            let mut parts = set.split(';').map(str::trim);
+            let (name, value) = parts.next().unwrap().split_once('=').unwrap();
+            if parts.any(|attribute| attribute.eq_ignore_ascii_case("max-age=0")) {
+                cookies.remove(name);
+            } else {
+                cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+}
+
+/// Cookies do not know ports.
+fn host_of(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}
+
+// === impl Reply ===
+
+impl Reply {
+    /// Reads an answer to its end.
+    pub async fn read(response: reqwest::Response) -> Self {
+        Self {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: response.text().await.unwrap(),
+        }
+    }
+
+    /// A header field as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// Where it redirects to.
+    #[track_caller]
+    pub fn location(&self) -> &str {
+        self.header("location").expect("no redirect")
+    }
+
+    /// The body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// The code of a problem document.
+    #[track_caller]
+    pub fn code(&self) -> String {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.body);
+        self.json()["code"].as_str().unwrap().to_owned()
+    }
+
+    /// The cookies that it sets, as they stand.
+    pub fn set_cookies(&self) -> Vec<&str> {
+        self.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap()).collect()
+    }
+}
