@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::options::{AuthMethod, Jwks, Options};
-use crate::jose::Algorithm;
+use crate::{jose::Algorithm, secret::Secret};
 
 /// The field that carries the scopes.
 pub(super) const SCOPE: &str = "scope";
@@ -58,11 +58,7 @@ impl WantedMetadata {
     /// The metadata that `options` ask for; `algorithm` counts only for `private_key_jwt`, `public_jwks` only where the
     /// keys are registered inline.
     #[must_use]
-    pub fn new(
-        options: &Options,
-        algorithm: Option<Algorithm>,
-        public_jwks: impl FnOnce() -> Value,
-    ) -> Self {
+    pub fn new(options: &Options, algorithm: Option<Algorithm>, public_jwks: impl FnOnce() -> Value) -> Self {
         let mut fields = Map::new();
         let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
         put("redirect_uris", json!(options.redirect_uris));
@@ -185,6 +181,11 @@ fn public_key(key: &Value) -> Value {
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), key.get(name)?.clone())));
     Value::Object(kept.collect())
+}
+
+/// What a token is remembered by.
+pub(super) fn token_hash(token: &Secret) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, token.expose().as_bytes()))
 }
 
 fn sorted(items: impl Iterator<Item = Value>) -> Value {

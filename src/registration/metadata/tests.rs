@@ -115,11 +115,7 @@ fn a_digest_is_of_the_meaning() {
 #[test]
 fn an_algorithm_that_was_sent_stays_while_it_fits() {
     const RSA: &[Algorithm] = &[Algorithm::PS256, Algorithm::RS256];
-    let sent: Digests = [(
-        SIGNING_ALG.to_owned(),
-        field_digest(SIGNING_ALG, &json!("RS256")),
-    )]
-    .into();
+    let sent: Digests = [(SIGNING_ALG.to_owned(), field_digest(SIGNING_ALG, &json!("RS256")))].into();
     let names = ["PS256".to_owned(), "RS256".to_owned()];
     assert_eq!(sent_algorithm(&sent, RSA, Some(&names)), Some(Algorithm::RS256));
     assert_eq!(sent_algorithm(&sent, RSA, None), Some(Algorithm::RS256));
