@@ -7,7 +7,7 @@
 //! | 7 | [`config`] |
 //! | 6 | [`web`] |
 //! | 5 | [`gateway`] |
-//! | 4 | [`login`], [`tokens`] |
+//! | 4 | [`login`], [`tokens`], [`registration`] |
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |

@@ -10,7 +10,8 @@ use std::{fmt, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use self::file::{CredentialsFile, Lock};
+pub use self::file::CredentialsFile;
+pub(super) use self::file::Lock;
 use super::diff::Remembered;
 use crate::{clock::Timestamp, jose::Algorithm, secret::Secret};
 
@@ -89,7 +90,7 @@ pub enum State {
 }
 
 /// A registered client (RFC 7591 section 3.2.1).
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registered {
     /// The id that the IdP assigned.
     pub client_id: String,
@@ -214,6 +215,16 @@ impl Credentials {
             (None, Some(_)) => State::Requesting,
             (None, None) => State::Unregistered,
         }
+    }
+
+    /// Whether it says nothing that would be missed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.registered.is_none()
+            && self.pending.is_none()
+            && self.superseded.is_none()
+            && self.spent_initial_access_tokens.is_empty()
+            && self.unknown.is_empty()
     }
 
     /// Whether the initial access token with this hash has led to a registration.

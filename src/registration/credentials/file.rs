@@ -3,7 +3,8 @@
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -12,14 +13,13 @@ use std::{
 use serde_json::Value;
 
 use super::{Credentials, CredentialsError, VERSION};
-use crate::clock::Clock;
+use crate::{clock::Clock, private_file};
 
 /// A credentials file has a few kilobytes; more than this is something else.
 const MAX_SIZE: u64 = 1024 * 1024;
 /// How often a lock that another process holds is tried again.
 const LOCK_INTERVAL: Duration = Duration::from_millis(200);
 /// Nobody but the owner may read or write.
-#[cfg(unix)]
 const MODE: u32 = 0o600;
 
 /// `bff_client.json`, wherever it is. Cheap to clone.
@@ -72,8 +72,7 @@ impl CredentialsFile {
             cause: cause.to_string(),
         };
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        owner_only(&mut options);
+        options.write(true).create(true).truncate(false).mode(MODE);
         let file = options.open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Lock { _file: file })),
@@ -155,9 +154,23 @@ impl CredentialsFile {
         let write = || -> io::Result<()> {
             let mut text = serde_json::to_vec_pretty(&record.to_json()?)?;
             text.push(b'\n');
-            self.replace(&text)
+            private_file::replace(&self.path, &text)
         };
         write().map_err(|cause| self.not_writable(&cause))
+    }
+
+    /// Removes the record.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError::NotWritable`].
+    pub async fn remove(&self) -> Result<(), CredentialsError> {
+        let this = self.clone();
+        blocking(move || match fs::remove_file(&this.path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(this.not_writable(&cause)),
+            _ => Ok(()),
+        })
+        .await
     }
 
     /// Proves that the record could be written now, before something is spent that only it can remember.
@@ -171,34 +184,12 @@ impl CredentialsFile {
             let path = this.beside(".probe");
             let probe = || -> io::Result<()> {
                 // As large as a record gets: a full disk shows only where bytes are written.
-                write_new(&path, &[b' '; 16 * 1024])?;
+                private_file::replace(&path, &[b' '; 16 * 1024])?;
                 fs::remove_file(&path)
             };
-            probe().map_err(|cause| {
-                let _ = fs::remove_file(&path);
-                this.not_writable(&cause)
-            })
+            probe().map_err(|cause| this.not_writable(&cause))
         })
         .await
-    }
-
-    fn replace(&self, text: &[u8]) -> io::Result<()> {
-        // The name is fixed, since the lock lets one process write; what a crash left behind is replaced.
-        let temporary = self.beside(".tmp");
-        let written = write_new(&temporary, text).and_then(|()| fs::rename(&temporary, &self.path));
-        if written.is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
-        written?;
-        // The rename itself lasts only once the folder is on disk.
-        File::open(self.folder())?.sync_all()
-    }
-
-    fn folder(&self) -> &Path {
-        match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        }
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {
@@ -215,9 +206,7 @@ impl CredentialsFile {
     }
 
     /// Secrets that others can read get a warning, and the mode that they should have had.
-    #[cfg(unix)]
     fn narrow(&self, file: &File) {
-        use std::os::unix::fs::PermissionsExt as _;
         let Ok(metadata) = file.metadata() else { return };
         let mode = metadata.permissions().mode() & 0o777;
         if !metadata.is_file() || mode & !MODE == 0 {
@@ -226,7 +215,7 @@ impl CredentialsFile {
         let path = self.path.display();
         match file.set_permissions(fs::Permissions::from_mode(MODE)) {
             Ok(()) => {
-                tracing::warn!("{path} had mode {mode:04o}, so others could use its secrets; it is 0600 now")
+                tracing::warn!("{path} had mode {mode:04o}, so others could use its secrets; it is 0600 now");
             }
             Err(cause) => {
                 tracing::warn!(
@@ -235,33 +224,7 @@ impl CredentialsFile {
             }
         }
     }
-
-    #[cfg(not(unix))]
-    fn narrow(&self, _file: &File) {}
 }
-
-fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    // `create_new` follows no link that someone put there.
-    options.write(true).create_new(true);
-    owner_only(&mut options);
-    let mut file = options.open(path)?;
-    file.write_all(text)?;
-    file.sync_all()
-}
-
-#[cfg(unix)]
-fn owner_only(options: &mut OpenOptions) {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    options.mode(MODE);
-}
-
-#[cfg(not(unix))]
-fn owner_only(_options: &mut OpenOptions) {}
 
 /// Runs file work off the async workers.
 async fn blocking<T: Send + 'static>(

@@ -76,7 +76,6 @@ async fn every_member_survives_and_what_a_newer_version_added_too() {
 #[tokio::test]
 async fn the_file_is_for_the_owner_alone_and_nothing_is_left_beside_it() {
     let (dir, file) = file();
-    fs::write(dir.path().join("bff_client.json.tmp"), "left by a crash").unwrap();
     file.prove_writable().await.unwrap();
     file.store(&full()).await.unwrap();
     assert_eq!(
@@ -105,16 +104,6 @@ async fn a_file_that_others_can_read_is_narrowed() {
 #[tokio::test]
 async fn no_file_is_no_record() {
     assert!(file().1.load().await.unwrap().is_none());
-}
-
-#[tokio::test]
-async fn a_link_planted_as_temporary_file_is_not_followed() {
-    let (dir, file) = file();
-    let target = dir.path().join("target");
-    fs::write(&target, "untouched").unwrap();
-    std::os::unix::fs::symlink(&target, dir.path().join("bff_client.json.tmp")).unwrap();
-    file.store(&full()).await.unwrap();
-    assert_eq!(fs::read_to_string(&target).unwrap(), "untouched");
 }
 
 #[tokio::test]
