@@ -137,7 +137,7 @@ mod tests {
         fs::write(&path, "precious").unwrap();
         assert!(!generate_if_new(&path, KeyKind::P256, &[]).unwrap());
         // Also where it appears between the look and the write.
-        assert!(!write_new(&path, b"other").unwrap());
+        assert!(!private_file::create_new(&path, b"other").unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -177,7 +177,10 @@ mod tests {
     fn left_over_temporary_files_do_not_matter() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key.pem");
-        let (left_over, _) = create_temporary(&path, folder.path()).unwrap();
+        let left_over = folder
+            .path()
+            .join(format!(".key.pem.{}.0.tmp", std::process::id()));
+        fs::write(&left_over, "").unwrap();
         assert!(generate_if_new(&path, KeyKind::P256, &[]).unwrap());
         assert!(left_over.exists());
     }

@@ -1,0 +1,101 @@
+//! Dynamic Client Registration (RFC 7591) and its management (RFC 7592): how this server becomes a client of the IdP and
+//! stays the client that the configuration wants.
+//!
+//! One attempt ([`Registration::ensure`]) reads `bff_client.json`, compares what the IdP has with what is wanted, and
+//! writes only differences. An initial access token is spent only where there is no client yet or one has to be
+//! replaced, never twice, and only after the file has proved writable. [`Registration::run`] repeats attempts in the
+//! background of a server.
+
+mod answer;
+mod bootstrap;
+mod calls;
+mod credentials;
+mod diff;
+mod error;
+mod metadata;
+mod options;
+mod refusal;
+mod replace;
+mod run;
+mod stored;
+mod update;
+
+use self::{bootstrap::Attempt, calls::Calls, credentials::Lock};
+pub use self::{
+    bootstrap::{Event, Outcome},
+    credentials::{Credentials, CredentialsError, CredentialsFile, Pending, Registered, State, Superseded},
+    diff::{Change, Remembered, compare, compare_with_sent},
+    error::{ErrorKind, RegistrationError, Target, Wish},
+    metadata::WantedMetadata,
+    options::{AuthMethod, Jwks, Options},
+    run::{Pace, Surroundings},
+};
+use crate::{clock::SharedClock, keys::Keys, oidc::Metadata, outbound::Outbound};
+
+/// Registers this server and keeps its registration as wanted.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    options: Options,
+    file: CredentialsFile,
+    calls: Calls,
+    keys: Keys,
+    clock: SharedClock,
+}
+
+// === impl Registration ===
+
+impl Registration {
+    /// A registration with these options. Makes no call yet.
+    #[must_use]
+    pub fn new(options: Options, outbound: Outbound, keys: Keys, clock: SharedClock) -> Self {
+        if matches!(options.jwks, Jwks::Inline) && options.auth_method == AuthMethod::PrivateKeyJwt {
+            tracing::warn!(
+                "neither BFF_BASE_URL nor DCR_JWKS_URI is set: the keys are registered inline, so that they cannot rotate \
+                 without an update of the registration"
+            );
+        }
+        Self {
+            file: CredentialsFile::new(options.credentials.clone()),
+            calls: Calls { outbound },
+            options,
+            keys,
+            clock,
+        }
+    }
+
+    /// Makes one attempt: afterwards there is a client to go on with, or the reason why not. Of several processes on
+    /// one file one is in here at a time. Not to be dropped half-way: an answer may be under way that cannot be asked
+    /// for again (a process that dies half-way is told at its next start what is known).
+    ///
+    /// # Errors
+    ///
+    /// [`RegistrationError`] where there is no client that could serve. What went wrong while a stored client serves is
+    /// an [`Event`].
+    pub async fn ensure(&self, metadata: &Metadata) -> Result<Outcome, RegistrationError> {
+        let lock = self.lock().await;
+        self.attempt(metadata, lock).await
+    }
+
+    /// Waits for the right to register. `None` where no call will be made, which needs none.
+    async fn lock(&self) -> Result<Option<Lock>, CredentialsError> {
+        if self.options.skip {
+            return Ok(None);
+        }
+        self.file.lock(&*self.clock).await.map(Some)
+    }
+
+    async fn attempt(
+        &self,
+        metadata: &Metadata,
+        lock: Result<Option<Lock>, CredentialsError>,
+    ) -> Result<Outcome, RegistrationError> {
+        match lock {
+            Ok(Some(_lock)) => Attempt::start(self, metadata).await?.run().await,
+            Ok(None) => self.skipped(metadata).await,
+            Err(error) => self.without_lock(metadata, error).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

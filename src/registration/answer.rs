@@ -1,0 +1,83 @@
+//! What an IdP answers to a registration, a reading or an update (RFC 7591 section 3.2.1, RFC 7592 section 3).
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::credentials::{is_client_id, is_client_secret, is_token, is_uri};
+use crate::secret::Secret;
+
+/// A validated answer. Its `Debug` shows the client id alone.
+pub(super) struct Answer {
+    pub(super) client_id: String,
+    pub(super) client_secret: Option<Secret>,
+    pub(super) client_secret_expires_at: Option<u64>,
+    pub(super) registration_access_token: Option<Secret>,
+    pub(super) registration_client_uri: Option<String>,
+    /// The registered metadata, without secrets and tokens.
+    pub(super) metadata: Map<String, Value>,
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// Reads a body.
+    ///
+    /// A token or URI for the management that cannot be one counts as absent, with a warning: the client works without.
+    /// The error says what is wrong and quotes nothing.
+    pub(super) fn parse(body: &Bytes) -> Result<Self, &'static str> {
+        let Ok(Value::Object(mut metadata)) = serde_json::from_slice(body) else {
+            return Err("it is not a JSON object");
+        };
+        let mut text = |name: &str| match metadata.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(()),
+        };
+        let client_id = text("client_id").map_err(|()| "its client_id is not text")?;
+        let client_id = client_id.ok_or("it has no client_id")?;
+        if !is_client_id(&client_id) {
+            return Err("its client_id cannot be one (RFC 6749 appendix A.1)");
+        }
+        let client_secret = match text("client_secret") {
+            Ok(None) => None,
+            Ok(Some(secret)) if is_client_secret(&secret) => Some(Secret::new(secret)),
+            _ => return Err("its client_secret cannot be one (RFC 6749 appendix A.2)"),
+        };
+        let token = usable(
+            text("registration_access_token"),
+            is_token,
+            "registration_access_token",
+        );
+        let uri = usable(text("registration_client_uri"), is_uri, "registration_client_uri");
+        let client_secret_expires_at = metadata.remove("client_secret_expires_at");
+        Ok(Self {
+            client_id,
+            client_secret,
+            client_secret_expires_at: client_secret_expires_at.and_then(|at| at.as_u64()),
+            registration_access_token: token.map(Secret::new),
+            registration_client_uri: uri,
+            metadata,
+        })
+    }
+}
+
+fn usable(value: Result<Option<String>, ()>, is_one: fn(&str) -> bool, name: &str) -> Option<String> {
+    let Ok(None) = value else {
+        let usable = value.ok().flatten().filter(|text| is_one(text));
+        if usable.is_none() {
+            tracing::warn!("the IdP's answer has a {name} that cannot be one; it is left out");
+        }
+        return usable;
+    };
+    None
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}

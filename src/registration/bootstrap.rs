@@ -1,0 +1,359 @@
+//! One attempt to be registered as wanted: compare before anything is written, write before anything is lost.
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::{
+    Registration,
+    answer::Answer,
+    calls::Asked,
+    credentials::{Credentials, CredentialsError, Pending, Registered},
+    diff::{Change, Remembered, listed},
+    error::{ErrorKind, RegistrationError, Wish},
+    metadata::{Digests, SCOPE, SIGNING_ALG, WantedMetadata, token_hash},
+};
+use crate::{
+    jose::Algorithm,
+    oidc::{Client, Metadata},
+    secret::Secret,
+};
+
+/// Path of the API that mints initial access tokens, at the IdP's origin.
+const MINT_PATH: &str = "/api/admin/dcr/initial-access-tokens";
+
+/// A client to go on with, and how it came about.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Who we are.
+    pub client: Client,
+    /// What was done.
+    pub event: Event,
+}
+
+/// What an attempt did.
+#[derive(Debug)]
+pub enum Event {
+    /// A new client was registered.
+    Registered {
+        /// The id that the IdP gave it.
+        assigned: String,
+        /// The id that was asked for.
+        requested: Option<String>,
+    },
+    /// Nothing had to be done.
+    Unchanged,
+    /// The registration was updated in these fields.
+    Updated(Vec<Change>),
+    /// The registration should be another, and the IdP or its state does not allow it. What is stored still serves.
+    UpdateRefused(RegistrationError),
+    /// The registration could not be compared now. What is stored serves until it can.
+    Postponed(RegistrationError),
+    /// No call was made, as configured.
+    Skipped,
+}
+
+/// The state of one attempt; lives while the lock is held.
+pub(super) struct Attempt<'a> {
+    pub(super) registration: &'a Registration,
+    pub(super) metadata: &'a Metadata,
+    pub(super) record: Credentials,
+    pub(super) wanted: WantedMetadata,
+    pub(super) algorithm: Option<Algorithm>,
+}
+
+/// An initial access token and what it is remembered by.
+pub(super) struct InitialToken {
+    pub(super) token: Secret,
+    pub(super) hash: String,
+}
+
+// === impl Event ===
+
+impl Event {
+    pub(super) fn of_failure(error: RegistrationError) -> Self {
+        match error.kind() {
+            ErrorKind::Unreachable => Self::Postponed(error),
+            _ => Self::UpdateRefused(error),
+        }
+    }
+
+    /// The lines that operators are told to look for.
+    pub(super) fn log(&self) {
+        match self {
+            Self::Registered { assigned, requested } => match requested {
+                Some(requested) if requested != assigned => {
+                    tracing::info!("Client registered: {assigned} (asked for {requested})");
+                    tracing::warn!(
+                        "the IdP assigned the client id {assigned}, although {requested} was asked for; {assigned} is used"
+                    );
+                }
+                _ => tracing::info!("Client registered: {assigned}"),
+            },
+            Self::Unchanged => tracing::info!("registration unchanged"),
+            Self::Updated(changes) => tracing::info!("registration updated: {}", listed(changes)),
+            Self::UpdateRefused(error) => {
+                tracing::error!("{error} (the stored registration goes on serving)");
+            }
+            Self::Postponed(error) => {
+                tracing::warn!("{error} (the stored registration serves; it is compared again later)");
+            }
+            Self::Skipped => tracing::info!("registration skipped (SKIP_DCR_BOOTSTRAP)"),
+        }
+    }
+}
+
+// === impl Attempt ===
+
+impl<'a> Attempt<'a> {
+    pub(super) async fn start(
+        registration: &'a Registration,
+        metadata: &'a Metadata,
+    ) -> Result<Self, RegistrationError> {
+        let record = match registration.file.load().await? {
+            Some(record) => registration.ours(record, &metadata.issuer)?,
+            None => Credentials::new(metadata.issuer.clone(), registration.options.client_id.clone()),
+        };
+        let nothing = Digests::new();
+        let sent = record
+            .registered
+            .as_ref()
+            .map_or(&nothing, |known| &known.remembered.sent);
+        let algorithm = registration.algorithm(metadata, sent)?;
+        let wanted = WantedMetadata::new(&registration.options, algorithm, || {
+            registration.keys.public_jwks()
+        });
+        Ok(Self {
+            registration,
+            metadata,
+            record,
+            wanted,
+            algorithm,
+        })
+    }
+
+    pub(super) async fn run(mut self) -> Result<Outcome, RegistrationError> {
+        let event = if self.record.registered.is_none() {
+            self.create_first().await?
+        } else {
+            self.finish_deletion().await;
+            match self.replacement_token()? {
+                Some(token) => self.replace(token).await?,
+                None => self.bring_up_to_date().await,
+            }
+        };
+        let client = self.client()?;
+        Ok(Outcome { client, event })
+    }
+
+    /// The first registration: with the configured initial access token, else with a minted one.
+    async fn create_first(&mut self) -> Result<Event, RegistrationError> {
+        let options = &self.registration.options;
+        let configured = self.registration.initial_token()?;
+        let spent = configured
+            .as_ref()
+            .is_some_and(|token| self.record.is_spent(&token.hash));
+        let fresh = configured.filter(|token| !self.record.is_spent(&token.hash));
+        if let Some(pending) = &self.record.pending {
+            // A new token is a person's word to try again. A minted one is only where a client made by the lost
+            // request would be found, because the id is taken.
+            let new_word = fresh
+                .as_ref()
+                .is_some_and(|token| token.hash != pending.initial_access_token);
+            let safe = fresh.is_none() && options.admin_token.is_some() && options.client_id.is_some();
+            if !new_word && !safe {
+                return Err(self.unknown_from_record());
+            }
+        }
+        if fresh.is_none() && options.admin_token.is_none() {
+            return Err(RegistrationError::NoToken {
+                path: self.path(),
+                spent,
+            });
+        }
+        let endpoint = self.endpoint()?;
+        self.registration.file.prove_writable().await?;
+        let token = match (fresh, &options.admin_token) {
+            (Some(token), _) => token,
+            (None, Some(admin)) => self.mint(admin).await?,
+            (None, None) => {
+                return Err(RegistrationError::NoToken {
+                    path: self.path(),
+                    spent,
+                });
+            }
+        };
+        let answer = self.create(&endpoint, &token).await?;
+        self.keep(answer, token.hash, None).await
+    }
+
+    /// Sends a registration request with `token`. It is noted before it is sent, and the note goes as soon as the
+    /// outcome is known: what a crash or a lost answer leaves behind is the note.
+    pub(super) async fn create(
+        &mut self,
+        endpoint: &Url,
+        token: &InitialToken,
+    ) -> Result<Answer, RegistrationError> {
+        let before = self.record.pending.replace(Pending {
+            initial_access_token: token.hash.clone(),
+            since: self.registration.clock.now(),
+        });
+        self.store().await?;
+        let wish = self.registration.options.client_id.clone();
+        let body = self.wanted.create_body(wish.as_deref());
+        let asked = self.asked(wish);
+        let created = self
+            .registration
+            .calls
+            .create(endpoint, &token.token, &body, &asked)
+            .await;
+        if let Err(error) = &created
+            && error.kind() != ErrorKind::OutcomeUnknown
+        {
+            self.record.pending = before;
+            if let Err(error) = self.store_or_remove().await {
+                tracing::warn!("{error}");
+            }
+        }
+        created
+    }
+
+    /// Makes `answer` the registration and stores it; what it replaces is deleted afterwards.
+    pub(super) async fn keep(
+        &mut self,
+        answer: Answer,
+        token_hash: String,
+        replaced: Option<Registered>,
+    ) -> Result<Event, RegistrationError> {
+        let requested = self.registration.options.client_id.clone();
+        let assigned = answer.client_id.clone();
+        self.record.requested_client_id.clone_from(&requested);
+        self.record.registered = Some(self.registered(answer));
+        self.record.spend(token_hash);
+        self.record.superseded = replaced.and_then(super::replace::to_delete);
+        if let Err(source) = self.store().await {
+            return Err(RegistrationError::NotStored {
+                client_id: assigned,
+                source,
+            });
+        }
+        let event = Event::Registered { assigned, requested };
+        event.log();
+        self.tell_replaced();
+        self.finish_deletion().await;
+        Ok(event)
+    }
+
+    fn registered(&self, answer: Answer) -> Registered {
+        Registered {
+            signing_algorithm: self.answered_algorithm(&answer.metadata),
+            remembered: Remembered::new(&self.wanted, &answer.metadata),
+            client_id: answer.client_id,
+            client_secret: answer.client_secret,
+            client_secret_expires_at: answer.client_secret_expires_at,
+            registration_access_token: answer.registration_access_token,
+            registration_client_uri: answer.registration_client_uri,
+        }
+    }
+
+    /// The algorithm as the answer has it, else as we asked for it.
+    pub(super) fn answered_algorithm(&self, metadata: &Map<String, Value>) -> Option<Algorithm> {
+        let answered = metadata.get(SIGNING_ALG).and_then(Value::as_str);
+        answered.and_then(Algorithm::from_name).or(self.algorithm)
+    }
+
+    pub(super) fn remembered(&self) -> Remembered {
+        let known = self.record.registered.as_ref();
+        known.map(|known| known.remembered.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn tell_replaced(&self) {
+        let remembered = self.remembered();
+        let fields: Vec<&str> = remembered.replaced_fields().collect();
+        if !fields.is_empty() {
+            tracing::warn!(
+                "the IdP registered other values than asked for in {}: look at the client there, and at its client profile",
+                fields.join(", ")
+            );
+        }
+    }
+
+    fn client(&self) -> Result<Client, RegistrationError> {
+        match &self.record.registered {
+            Some(known) => self.registration.client(known, self.algorithm),
+            None => Err(RegistrationError::NoToken {
+                path: self.path(),
+                spent: false,
+            }),
+        }
+    }
+
+    pub(super) fn endpoint(&self) -> Result<Url, RegistrationError> {
+        let endpoint = self.metadata.registration_endpoint.clone();
+        endpoint.ok_or_else(|| RegistrationError::NoEndpoint {
+            issuer: self.metadata.issuer.clone(),
+        })
+    }
+
+    async fn mint(&self, admin: &Secret) -> Result<InitialToken, RegistrationError> {
+        if !super::credentials::is_token(admin.expose()) {
+            return Err(RegistrationError::UnusableToken {
+                variable: "BOOTSTRAP_ADMIN_TOKEN",
+            });
+        }
+        let no_url = |_| RegistrationError::NoEndpoint {
+            issuer: self.metadata.issuer.clone(),
+        };
+        let issuer = Url::parse(&self.metadata.issuer).map_err(no_url)?;
+        let mut url = self.metadata.url_map().back_channel(issuer);
+        url.set_path(MINT_PATH);
+        url.set_query(None);
+        let options = &self.registration.options;
+        let label = options.client_id.as_deref().unwrap_or(&options.client_name);
+        let token = self.registration.calls.mint(&url, admin, label).await?;
+        Ok(InitialToken {
+            hash: token_hash(&token),
+            token,
+        })
+    }
+
+    pub(super) fn unknown_from_record(&self) -> RegistrationError {
+        RegistrationError::OutcomeUnknown {
+            url: self
+                .metadata
+                .registration_endpoint
+                .as_ref()
+                .map(Url::to_string)
+                .unwrap_or_default(),
+            cause: "its answer never arrived here".to_owned(),
+            client: Wish(self.registration.options.client_id.clone()),
+            path: self.path(),
+        }
+    }
+
+    pub(super) fn asked(&self, client_id: Option<String>) -> Asked {
+        let scope = self.wanted.fields().get(SCOPE).and_then(Value::as_str);
+        Asked {
+            client_id,
+            scope: scope.unwrap_or_default().to_owned(),
+            redirect_uris: self.registration.options.redirect_uris.clone(),
+            path: self.path(),
+        }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.registration.file.path().to_owned()
+    }
+
+    pub(super) async fn store(&self) -> Result<(), CredentialsError> {
+        self.registration.file.store(&self.record).await
+    }
+
+    /// Stores the record, or removes the file where it says nothing: it would count as an identity otherwise.
+    async fn store_or_remove(&self) -> Result<(), CredentialsError> {
+        if self.record.is_empty() {
+            self.registration.file.remove().await
+        } else {
+            self.store().await
+        }
+    }
+}

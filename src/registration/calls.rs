@@ -1,0 +1,259 @@
+//! The calls: create (RFC 7591 section 3), read, update and delete (RFC 7592 section 2), and the minting of an initial
+//! access token.
+//!
+//! Each call is made once. Whether it may be made again is told by its error.
+
+use std::path::PathBuf;
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{
+    answer::Answer,
+    error::{RegistrationError, Target, Wish},
+    refusal::{claims_json, failure, is_transient, oauth_error, object, shown, unavailable},
+};
+use crate::{
+    outbound::{Lane, Outbound, Request, Response},
+    secret::Secret,
+};
+
+/// How long a minted initial access token lives: it is used at once.
+const MINTED_LIFETIME: u32 = 300;
+
+/// What refusals are explained with.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// The client id that is wished for, in a create.
+    pub(super) client_id: Option<String>,
+    pub(super) scope: String,
+    pub(super) redirect_uris: Vec<String>,
+    pub(super) path: PathBuf,
+}
+
+/// Where a registration is managed.
+pub(super) struct Management {
+    pub(super) url: Url,
+    pub(super) token: Secret,
+    pub(super) client_id: String,
+}
+
+/// What became of a call that an IdP need not support.
+pub(super) enum Reply {
+    Answer(Box<Answer>),
+    /// Done, without a word.
+    Done,
+    /// The IdP does not do that.
+    Unsupported,
+}
+
+/// Speaks to the IdP.
+#[derive(Clone, Debug)]
+pub(super) struct Calls {
+    pub(super) outbound: Outbound,
+}
+
+// === impl Calls ===
+
+impl Calls {
+    /// Registers a client. [`RegistrationError::OutcomeUnknown`] where it may exist now although nobody knows it.
+    pub(super) async fn create(
+        &self,
+        url: &Url,
+        token: &Secret,
+        body: &Value,
+        asked: &Asked,
+    ) -> Result<Answer, RegistrationError> {
+        let target = Target::Registration;
+        let unknown = |cause: String| RegistrationError::OutcomeUnknown {
+            url: shown(url),
+            cause,
+            client: Wish(asked.client_id.clone()),
+            path: asked.path.clone(),
+        };
+        let request = Request::json(Method::POST, url.clone(), body).bearer(token);
+        let response = match self.outbound.send(Lane::Registration, request).await {
+            Ok(response) => response,
+            Err(cause) if cause.certainly_not_sent() => {
+                return Err(RegistrationError::Unreachable {
+                    url: shown(url),
+                    target,
+                    cause,
+                });
+            }
+            Err(cause) => return Err(unknown(cause.to_string())),
+        };
+        let status = response.status;
+        match status {
+            StatusCode::CREATED => {
+                let answer = Answer::parse(&response.body)
+                    .map_err(|reason| unknown(format!("the IdP answered 201, but {reason}")))?;
+                tracing::info!("201 Created");
+                Ok(answer)
+            }
+            StatusCode::OK => match Answer::parse(&response.body) {
+                Ok(answer) => {
+                    tracing::warn!(
+                        "200 OK: the IdP registered the client, although RFC 7591 wants 201 Created"
+                    );
+                    Ok(answer)
+                }
+                // A page of a proxy is not an IdP that has acted; anything that claims to be JSON may be one.
+                Err(reason) if claims_json(&response) => {
+                    Err(unknown(format!("the IdP answered 200, but {reason}")))
+                }
+                Err(reason) => Err(RegistrationError::NotAnAnswer {
+                    url: shown(url),
+                    target,
+                    status,
+                    reason,
+                }),
+            },
+            // A gateway that gave up waiting: the IdP behind it may have acted.
+            StatusCode::GATEWAY_TIMEOUT => Err(unknown("a gateway before the IdP answered 504".to_owned())),
+            status if status.is_success() => {
+                Err(unknown(format!("the IdP answered {status} instead of 201")))
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(RegistrationError::InitialTokenRefused {
+                url: shown(url),
+                status,
+                error: oauth_error(&response),
+            }),
+            _ => Err(failure(&response, url, target, asked)),
+        }
+    }
+
+    /// Reads a registration (RFC 7592 section 2.1).
+    pub(super) async fn read(&self, at: &Management, asked: &Asked) -> Result<Reply, RegistrationError> {
+        let request = Request::get(at.url.clone()).bearer(&at.token);
+        self.manage(at, request, asked).await
+    }
+
+    /// Updates a registration by PUT (RFC 7592 section 2.2) or by PATCH.
+    pub(super) async fn update(
+        &self,
+        at: &Management,
+        method: Method,
+        body: &Value,
+        asked: &Asked,
+    ) -> Result<Reply, RegistrationError> {
+        let request = Request::json(method, at.url.clone(), body).bearer(&at.token);
+        self.manage(at, request, asked).await
+    }
+
+    /// Deletes a registration (RFC 7592 section 2.3). One that is gone already is as good.
+    pub(super) async fn delete(&self, at: &Management, asked: &Asked) -> Result<Reply, RegistrationError> {
+        let request = Request::delete(at.url.clone()).bearer(&at.token);
+        let response = self.send(at, request).await?;
+        match response.status {
+            status if status.is_success() => Ok(Reply::Done),
+            StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAUTHORIZED => Ok(Reply::Done),
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Ok(Reply::Unsupported),
+            _ => Err(failure(&response, &at.url, Target::Client, asked)),
+        }
+    }
+
+    /// Mints an initial access token for one use.
+    pub(super) async fn mint(
+        &self,
+        url: &Url,
+        admin: &Secret,
+        label: &str,
+    ) -> Result<Secret, RegistrationError> {
+        let target = Target::AdminApi;
+        let body = json!({"label": label, "expires_in": MINTED_LIFETIME, "max_uses": 1});
+        let request = Request::json(Method::POST, url.clone(), &body).bearer(admin);
+        // Minting twice does no harm, so that every failure on the way is one that passes.
+        let response = match self.outbound.send(Lane::Registration, request).await {
+            Ok(response) => response,
+            Err(cause) => {
+                return Err(RegistrationError::Unreachable {
+                    url: shown(url),
+                    target,
+                    cause,
+                });
+            }
+        };
+        let refused = |reason: String| RegistrationError::MintRefused {
+            url: shown(url),
+            reason,
+            error: oauth_error(&response),
+        };
+        match response.status {
+            StatusCode::CREATED | StatusCode::OK => {
+                let token = object(&response).and_then(|mut answer| match answer.remove("token") {
+                    Some(Value::String(token)) if super::credentials::is_token(&token) => Some(token),
+                    _ => None,
+                });
+                token
+                    .map(Secret::new)
+                    .ok_or_else(|| refused("the answer has no usable `token`".to_owned()))
+            }
+            status if is_transient(status) => Err(unavailable(&response, url, target)),
+            status if status.is_redirection() => Err(RegistrationError::Redirected {
+                url: shown(url),
+                target,
+                status,
+            }),
+            status => Err(refused(format!("the IdP answered {status}"))),
+        }
+    }
+
+    async fn manage(
+        &self,
+        at: &Management,
+        request: Request,
+        asked: &Asked,
+    ) -> Result<Reply, RegistrationError> {
+        let response = self.send(at, request).await?;
+        let (url, status) = (shown(&at.url), response.status);
+        let client_id = at.client_id.clone();
+        match status {
+            StatusCode::NO_CONTENT => Ok(Reply::Done),
+            status if status.is_success() => {
+                let answer =
+                    Answer::parse(&response.body).map_err(|reason| RegistrationError::NotAnAnswer {
+                        url: url.clone(),
+                        target: Target::Client,
+                        status,
+                        reason,
+                    })?;
+                if answer.client_id == client_id {
+                    Ok(Reply::Answer(Box::new(answer)))
+                } else {
+                    Err(RegistrationError::OtherClient {
+                        url,
+                        expected: client_id,
+                        found: answer.client_id,
+                    })
+                }
+            }
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Ok(Reply::Unsupported),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(RegistrationError::RegistrationTokenRefused {
+                    url,
+                    status,
+                    client_id,
+                    error: oauth_error(&response),
+                })
+            }
+            StatusCode::NOT_FOUND | StatusCode::GONE => Err(RegistrationError::ClientGone {
+                url,
+                status,
+                client_id,
+            }),
+            _ => Err(failure(&response, &at.url, Target::Client, asked)),
+        }
+    }
+
+    async fn send(&self, at: &Management, request: Request) -> Result<Response, RegistrationError> {
+        // Reading, updating and deleting twice are as good as once (RFC 9110 section 9.2.2).
+        let sent = self.outbound.send(Lane::Registration, request).await;
+        sent.map_err(|cause| RegistrationError::Unreachable {
+            url: shown(&at.url),
+            target: Target::Client,
+            cause,
+        })
+    }
+}

@@ -1,0 +1,385 @@
+//! `bff_client.json`: what registration returned, and how far it had got.
+//!
+//! The record is written before anything that cannot be repeated and after everything that cannot be asked again, so
+//! that a start after a crash finds out what is known. What a newer version wrote beside it is kept.
+
+mod file;
+
+use std::{fmt, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use self::file::CredentialsFile;
+pub(super) use self::file::Lock;
+use super::diff::Remembered;
+use crate::{clock::Timestamp, jose::Algorithm, secret::Secret};
+
+/// The version of the format that we write; a greater one is refused, since its meaning is unknown.
+const VERSION: u32 = 1;
+/// Longest client id, in bytes.
+const MAX_ID: usize = 1024;
+/// Longest token or secret, in bytes.
+const MAX_SECRET: usize = 16 * 1024;
+/// Longest registration URI, in bytes.
+const MAX_URI: usize = 4 * 1024;
+/// The members that we know; all others are a newer version's.
+const MEMBERS: [&str; 15] = [
+    "version",
+    "state",
+    "issuer",
+    "requested_client_id",
+    "client_id",
+    "client_secret",
+    "client_secret_expires_at",
+    "registration_access_token",
+    "registration_client_uri",
+    "token_endpoint_auth_signing_alg",
+    "metadata_sent",
+    "metadata_replaced",
+    "spent_initial_access_tokens",
+    "pending",
+    "superseded",
+];
+/// Most initial access tokens that are remembered as spent; the oldest go first.
+const MAX_SPENT: usize = 64;
+
+/// The content of the credentials file. It holds secrets: it goes only into a file with mode 0600.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Credentials {
+    version: u32,
+    /// How far registration has got, for a person who looks; derived from the rest when written.
+    #[serde(default)]
+    state: State,
+    /// The issuer that it is registered at.
+    pub issuer: String,
+    /// The client id that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_client_id: Option<String>,
+    /// The registration, once there is one; its members stand beside the others in the file.
+    #[serde(skip)]
+    pub registered: Option<Registered>,
+    /// Hashes of the initial access tokens that led to a registration.
+    #[serde(default)]
+    pub spent_initial_access_tokens: Vec<String>,
+    /// A registration request whose answer has not arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
+    /// A replaced client that is still to be deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded: Option<Superseded>,
+    /// What we do not know, kept as it is.
+    #[serde(skip)]
+    unknown: Map<String, Value>,
+}
+
+/// How far registration has got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nothing is registered.
+    #[default]
+    Unregistered,
+    /// A request was sent and its answer has not arrived.
+    Requesting,
+    /// There is a registered client.
+    Registered,
+    /// A state of a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A registered client (RFC 7591 section 3.2.1).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// The id that the IdP assigned.
+    pub client_id: String,
+    /// The client secret, for the methods that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<Secret>,
+    /// When the secret ends, in seconds since the epoch; 0 is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret_expires_at: Option<u64>,
+    /// The token for the management of the registration (RFC 7592 section 1.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_access_token: Option<Secret>,
+    /// Where the registration is managed, as the IdP said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_client_uri: Option<String>,
+    /// The algorithm of client assertions, as the IdP answered.
+    #[serde(
+        default,
+        rename = "token_endpoint_auth_signing_alg",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub signing_algorithm: Option<Algorithm>,
+    /// What was sent and answered, as digests.
+    #[serde(flatten)]
+    pub remembered: Remembered,
+}
+
+/// A registration request whose answer has not arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Hash of the initial access token that was sent.
+    pub initial_access_token: String,
+    /// When it was sent.
+    pub since: Timestamp,
+}
+
+/// A replaced client that is still to be deleted (RFC 7592 section 2.3).
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Superseded {
+    /// Its id.
+    pub client_id: String,
+    /// Its registration access token.
+    pub registration_access_token: Secret,
+    /// Its registration URI, as the IdP said it.
+    pub registration_client_uri: String,
+}
+
+/// Why the credentials file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(
+    missing_docs,
+    reason = "the messages say it, and the fields are what they name"
+)]
+pub enum CredentialsError {
+    #[error("{} cannot be read: {cause} - hint: it must be a file that the user of this process can read", path.display())]
+    Unreadable { path: PathBuf, cause: String },
+    #[error(
+        "{} is not a credentials file of this server: {reason} - hint: restore it from a backup; without one, move it \
+         away, have the client removed at the IdP, and start with a fresh DCR_IAT", path.display()
+    )]
+    Corrupt { path: PathBuf, reason: String },
+    #[error(
+        "{} was written by a newer version of this server (format {version}) - hint: start that version, or restore \
+         the file that belongs to this one", path.display()
+    )]
+    Newer { path: PathBuf, version: u32 },
+    #[error(
+        "{} belongs to the issuer {stored}, and this server is configured for {configured} - hint: correct OIDC_ISSUER \
+         (or IDP_BASE_URL), or let BFF_CLIENT_CRED_PATH point to another file", path.display()
+    )]
+    OtherIssuer {
+        path: PathBuf,
+        stored: String,
+        configured: String,
+    },
+    #[error(
+        "{} belongs to a client that was asked for as {stored}, and this server is configured for {configured} - hint: \
+         correct DCR_CLIENT_ID (or AUTH_CLIENT_ID), let BFF_CLIENT_CRED_PATH point to another file, or register anew \
+         with DCR_FORCE_REPLACE=true and a fresh DCR_IAT", path.display()
+    )]
+    OtherClient {
+        path: PathBuf,
+        stored: String,
+        configured: String,
+    },
+    #[error(
+        "{} cannot be written: {cause} - hint: its folder (BFF_CLIENT_CRED_PATH, else BFF_KEYS_DIR) must be writable \
+         for the user of this process and have space left", path.display()
+    )]
+    NotWritable { path: PathBuf, cause: String },
+    #[error(
+        "the lock {} cannot be taken: {cause} - hint: its folder (BFF_CLIENT_CRED_PATH, else BFF_KEYS_DIR) must be \
+         writable and lie on a file system with locks", path.display()
+    )]
+    Lock { path: PathBuf, cause: String },
+}
+
+// === impl Credentials ===
+
+impl Credentials {
+    /// An empty record.
+    #[must_use]
+    pub fn new(issuer: String, requested_client_id: Option<String>) -> Self {
+        Self {
+            version: VERSION,
+            state: State::Unregistered,
+            issuer,
+            requested_client_id,
+            registered: None,
+            spent_initial_access_tokens: Vec::new(),
+            pending: None,
+            superseded: None,
+            unknown: Map::new(),
+        }
+    }
+
+    /// How far registration has got.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        match (&self.registered, &self.pending) {
+            (Some(_), _) => State::Registered,
+            (None, Some(_)) => State::Requesting,
+            (None, None) => State::Unregistered,
+        }
+    }
+
+    /// Whether it says nothing that would be missed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.registered.is_none()
+            && self.pending.is_none()
+            && self.superseded.is_none()
+            && self.spent_initial_access_tokens.is_empty()
+            && self.unknown.is_empty()
+    }
+
+    /// Whether the initial access token with this hash has led to a registration.
+    #[must_use]
+    pub fn is_spent(&self, hash: &str) -> bool {
+        self.spent_initial_access_tokens.iter().any(|spent| spent == hash)
+    }
+
+    /// Remembers that the initial access token with this hash has led to a registration.
+    pub fn spend(&mut self, hash: String) {
+        self.pending = None;
+        if !self.is_spent(&hash) {
+            self.spent_initial_access_tokens.push(hash);
+        }
+        let surplus = self.spent_initial_access_tokens.len().saturating_sub(MAX_SPENT);
+        self.spent_initial_access_tokens.drain(..surplus);
+    }
+
+    /// Reads a record from JSON. The reason of a refusal quotes no value, since values here are secrets.
+    fn from_json(members: Map<String, Value>) -> Result<Self, &'static str> {
+        const WRONG: &str = "a member is missing or of another type";
+        let mut unknown = members.clone();
+        unknown.retain(|name, _| !MEMBERS.contains(&name.as_str()));
+        let has_client = members.contains_key("client_id");
+        let members = Value::Object(members);
+        let mut record = Self::deserialize(&members).map_err(|_| WRONG)?;
+        if has_client {
+            record.registered = Some(Registered::deserialize(&members).map_err(|_| WRONG)?);
+        } else if record.state == State::Registered {
+            // Taken for an empty record, this would make a second client.
+            return Err("its state is `registered`, but it has no `client_id`");
+        }
+        record.unknown = unknown;
+        record.check()?;
+        Ok(record)
+    }
+
+    /// The record as JSON.
+    fn to_json(&self) -> Result<Value, serde_json::Error> {
+        let mut members = self.unknown.clone();
+        let mut known = self.clone();
+        known.version = VERSION;
+        known.state = self.state();
+        if let Value::Object(known) = serde_json::to_value(&known)? {
+            members.extend(known);
+        }
+        if let Value::Object(registered) = serde_json::to_value(&self.registered)? {
+            members.extend(registered);
+        }
+        Ok(Value::Object(members))
+    }
+
+    /// What is wrong with a record that was read, if anything. The file is ours, but anyone may have edited it.
+    fn check(&self) -> Result<(), &'static str> {
+        if self.issuer.is_empty() {
+            return Err("`issuer` is empty");
+        }
+        if let Some(registered) = &self.registered {
+            registered.check()?;
+        }
+        let superseded = self.superseded.as_ref();
+        if superseded.is_some_and(|old| !is_token(old.registration_access_token.expose())) {
+            return Err("the registration access token of the superseded client cannot be one");
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("state", &self.state())
+            .field("issuer", &self.issuer)
+            .field("requested_client_id", &self.requested_client_id)
+            .field("registered", &self.registered)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Registered ===
+
+impl Registered {
+    fn check(&self) -> Result<(), &'static str> {
+        if !is_client_id(&self.client_id) {
+            return Err("`client_id` cannot be one");
+        }
+        if self
+            .client_secret
+            .as_ref()
+            .is_some_and(|secret| !is_client_secret(secret.expose()))
+        {
+            return Err("`client_secret` cannot be one");
+        }
+        if self
+            .registration_access_token
+            .as_ref()
+            .is_some_and(|token| !is_token(token.expose()))
+        {
+            return Err("`registration_access_token` cannot be one");
+        }
+        if self
+            .registration_client_uri
+            .as_ref()
+            .is_some_and(|uri| !is_uri(uri))
+        {
+            return Err("`registration_client_uri` is not a URL");
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registered")
+            .field("client_id", &self.client_id)
+            .field("signing_algorithm", &self.signing_algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Superseded ===
+
+impl fmt::Debug for Superseded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Superseded")
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// RFC 6749 appendix A.1: printable ASCII.
+pub(super) fn is_client_id(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_ID && text.bytes().all(|byte| matches!(byte, 0x20..=0x7e))
+}
+
+/// RFC 6749 appendix A.2: printable ASCII.
+pub(super) fn is_client_secret(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_SECRET && text.bytes().all(|byte| matches!(byte, 0x20..=0x7e))
+}
+
+/// What may stand in an `Authorization` header (RFC 6750 section 2.1): visible ASCII.
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// An absolute http or https URL without user name and fragment.
+pub(super) fn is_uri(text: &str) -> bool {
+    text.len() <= MAX_URI
+        && url::Url::parse(text).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.fragment().is_none()
+        })
+}
+
+#[cfg(test)]
+mod tests;

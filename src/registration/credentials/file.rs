@@ -1,0 +1,241 @@
+//! The file on disk: bounded reading, atomic replacement, one writer at a time.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{Credentials, CredentialsError, VERSION};
+use crate::{clock::Clock, private_file};
+
+/// A credentials file has a few kilobytes; more than this is something else.
+const MAX_SIZE: u64 = 1024 * 1024;
+/// How often a lock that another process holds is tried again.
+const LOCK_INTERVAL: Duration = Duration::from_millis(200);
+/// Nobody but the owner may read or write.
+const MODE: u32 = 0o600;
+
+/// `bff_client.json`, wherever it is. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct CredentialsFile {
+    path: Arc<Path>,
+}
+
+/// The right to register: held by one process at a time, given back when dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+// === impl CredentialsFile ===
+
+impl CredentialsFile {
+    /// The file at `path`.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits until this process alone may register. A file lock ends with the process, so a crash leaves none behind.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError::Lock`] where the lock file cannot be made or locked.
+    pub async fn lock(&self, clock: &dyn Clock) -> Result<Lock, CredentialsError> {
+        loop {
+            let this = self.clone();
+            // Trying again, rather than waiting in the system call, can be cancelled at shutdown.
+            if let Some(lock) = blocking(move || this.try_lock()).await? {
+                return Ok(lock);
+            }
+            clock.sleep(LOCK_INTERVAL).await;
+        }
+    }
+
+    fn try_lock(&self) -> Result<Option<Lock>, CredentialsError> {
+        let path = self.beside(".lock");
+        let failed = |cause: io::Error| CredentialsError::Lock {
+            path: path.clone(),
+            cause: cause.to_string(),
+        };
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(MODE);
+        let file = options.open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(cause)) => Err(failed(cause)),
+        }
+    }
+
+    /// Reads the record; `None` where there is no file.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError`]: unreadable, not a record, or one of a newer version.
+    pub async fn load(&self) -> Result<Option<Credentials>, CredentialsError> {
+        let this = self.clone();
+        blocking(move || this.read()).await
+    }
+
+    fn read(&self) -> Result<Option<Credentials>, CredentialsError> {
+        let unreadable = |cause: io::Error| CredentialsError::Unreadable {
+            path: self.path.to_path_buf(),
+            cause: cause.to_string(),
+        };
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(unreadable(cause)),
+        };
+        self.narrow(&file);
+        let mut text = Vec::new();
+        file.take(MAX_SIZE + 1)
+            .read_to_end(&mut text)
+            .map_err(unreadable)?;
+        self.parse(&text).map(Some)
+    }
+
+    pub(super) fn parse(&self, text: &[u8]) -> Result<Credentials, CredentialsError> {
+        let corrupt = |reason: &str| CredentialsError::Corrupt {
+            path: self.path.to_path_buf(),
+            reason: reason.to_owned(),
+        };
+        if u64::try_from(text.len()).is_ok_and(|length| length > MAX_SIZE) {
+            return Err(corrupt("it is too large"));
+        }
+        // The parser's own messages can quote values, and values here are secrets: only the place is told.
+        let value: Value = serde_json::from_slice(text).map_err(|error| {
+            corrupt(&format!(
+                "no JSON at line {}, column {}",
+                error.line(),
+                error.column()
+            ))
+        })?;
+        let Value::Object(members) = value else {
+            return Err(corrupt("no JSON object"));
+        };
+        let Some(version) = members.get("version").and_then(Value::as_u64) else {
+            return Err(corrupt("no number `version`"));
+        };
+        if version > u64::from(VERSION) {
+            return Err(CredentialsError::Newer {
+                path: self.path.to_path_buf(),
+                version: u32::try_from(version).unwrap_or(u32::MAX),
+            });
+        }
+        Credentials::from_json(members).map_err(corrupt)
+    }
+
+    /// Replaces the record atomically and durably: after a crash there is the old one or the new one.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError::NotWritable`]; the old record is still there then.
+    pub async fn store(&self, record: &Credentials) -> Result<(), CredentialsError> {
+        let (this, record) = (self.clone(), record.clone());
+        blocking(move || this.write(&record)).await
+    }
+
+    fn write(&self, record: &Credentials) -> Result<(), CredentialsError> {
+        let write = || -> io::Result<()> {
+            let mut text = serde_json::to_vec_pretty(&record.to_json()?)?;
+            text.push(b'\n');
+            private_file::replace(&self.path, &text)
+        };
+        write().map_err(|cause| self.not_writable(&cause))
+    }
+
+    /// Removes the record.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError::NotWritable`].
+    pub async fn remove(&self) -> Result<(), CredentialsError> {
+        let this = self.clone();
+        blocking(move || match fs::remove_file(&this.path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(this.not_writable(&cause)),
+            _ => Ok(()),
+        })
+        .await
+    }
+
+    /// Proves that the record could be written now, before something is spent that only it can remember.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError::NotWritable`].
+    pub async fn prove_writable(&self) -> Result<(), CredentialsError> {
+        let this = self.clone();
+        blocking(move || {
+            let path = this.beside(".probe");
+            let probe = || -> io::Result<()> {
+                // As large as a record gets: a full disk shows only where bytes are written.
+                private_file::replace(&path, &[b' '; 16 * 1024])?;
+                fs::remove_file(&path)
+            };
+            probe().map_err(|cause| this.not_writable(&cause))
+        })
+        .await
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = OsString::from(self.path.as_os_str());
+        name.push(suffix);
+        PathBuf::from(name)
+    }
+
+    fn not_writable(&self, cause: &io::Error) -> CredentialsError {
+        CredentialsError::NotWritable {
+            path: self.path.to_path_buf(),
+            cause: cause.to_string(),
+        }
+    }
+
+    /// Secrets that others can read get a warning, and the mode that they should have had.
+    fn narrow(&self, file: &File) {
+        let Ok(metadata) = file.metadata() else { return };
+        let mode = metadata.permissions().mode() & 0o777;
+        if !metadata.is_file() || mode & !MODE == 0 {
+            return;
+        }
+        let path = self.path.display();
+        match file.set_permissions(fs::Permissions::from_mode(MODE)) {
+            Ok(()) => {
+                tracing::warn!("{path} had mode {mode:04o}, so others could use its secrets; it is 0600 now");
+            }
+            Err(cause) => {
+                tracing::warn!(
+                    "{path} has mode {mode:04o}, so others can use its secrets (chmod 0600: {cause})"
+                );
+            }
+        }
+    }
+}
+
+/// Runs file work off the async workers.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CredentialsError> + Send + 'static,
+) -> Result<T, CredentialsError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Cancelled: the runtime is shutting down.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

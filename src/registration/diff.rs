@@ -1,0 +1,168 @@
+//! The difference between what we want and what the IdP has, in the meaning of the metadata.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::metadata::{AUTH_METHOD, Digests, WantedMetadata, field_digest, meaning};
+
+/// Longest value in a log line, in characters: a JWK Set can be long, and what an IdP answers can be anything.
+const MAX_SHOWN: usize = 300;
+
+/// One field that has to change.
+#[derive(Clone, PartialEq)]
+pub struct Change {
+    /// Name of the field.
+    pub field: String,
+    /// What the IdP has; `None` where it has nothing or does not say.
+    pub from: Option<Value>,
+    /// What we want; `None` where the field has to go.
+    pub to: Option<Value>,
+}
+
+/// What the last registration or update said and heard, as digests of fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Of the metadata that we sent.
+    #[serde(default, rename = "metadata_sent")]
+    pub(super) sent: Digests,
+    /// Of the values that the IdP put in the place of ours (RFC 7591 section 3.2.1 lets it).
+    #[serde(
+        default,
+        rename = "metadata_replaced",
+        skip_serializing_if = "Digests::is_empty"
+    )]
+    pub(super) replaced: Digests,
+}
+
+// === impl Remembered ===
+
+impl Remembered {
+    /// What to remember of `wanted`, to which the IdP answered `answer`.
+    #[must_use]
+    pub fn new(wanted: &WantedMetadata, answer: &Map<String, Value>) -> Self {
+        let replaced = wanted.fields().iter().filter_map(|(name, ours)| {
+            let theirs = returned(answer, name)?;
+            (meaning(name, theirs) != meaning(name, ours)).then(|| (name.clone(), field_digest(name, theirs)))
+        });
+        Self {
+            sent: wanted.digests(),
+            replaced: replaced.collect(),
+        }
+    }
+
+    /// The fields in which the IdP did not do as we asked.
+    pub fn replaced_fields(&self) -> impl Iterator<Item = &str> {
+        self.replaced.keys().map(String::as_str)
+    }
+}
+
+/// The fields in which `current`, as read from the IdP, differs from `wanted`.
+///
+/// A field that the IdP does not return counts as equal while what we want is what we sent last. A value that the IdP
+/// put in the place of ours counts as equal while neither has changed since: asking again and again would change
+/// nothing. The authentication method is no such value, since we cannot log in with another one.
+/// Fields that we did not ask for are the IdP's defaults and no difference.
+#[must_use]
+pub fn compare(wanted: &WantedMetadata, current: &Map<String, Value>, memory: &Remembered) -> Vec<Change> {
+    let differs = |name: &str, ours: &Value| {
+        let as_sent = memory.sent.get(name) == Some(&field_digest(name, ours));
+        match returned(current, name) {
+            None => !as_sent,
+            Some(theirs) if meaning(name, theirs) == meaning(name, ours) => false,
+            Some(theirs) => {
+                let settled = memory.replaced.get(name) == Some(&field_digest(name, theirs));
+                !(as_sent && settled && name != AUTH_METHOD)
+            }
+        }
+    };
+    let changed = wanted.fields().iter().filter(|(name, ours)| differs(name, ours));
+    let changed = changed.map(|(name, ours)| Change {
+        field: name.clone(),
+        from: returned(current, name).cloned(),
+        to: Some(ours.clone()),
+    });
+    let surplus = WantedMetadata::removable()
+        .iter()
+        .filter(|name| wanted.removes(name));
+    let surplus = surplus.filter_map(|name| {
+        Some(Change {
+            field: (*name).to_owned(),
+            from: Some(returned(current, name)?.clone()),
+            to: None,
+        })
+    });
+    changed.chain(surplus).collect()
+}
+
+/// The fields in which `wanted` differs from what we sent last, for an IdP whose clients cannot be read.
+#[must_use]
+pub fn compare_with_sent(wanted: &WantedMetadata, memory: &Remembered) -> Vec<Change> {
+    let changed = wanted
+        .fields()
+        .iter()
+        .filter(|(name, ours)| memory.sent.get(name.as_str()) != Some(&field_digest(name, ours)));
+    let changed = changed.map(|(name, ours)| Change {
+        field: name.clone(),
+        from: None,
+        to: Some(ours.clone()),
+    });
+    let gone = memory.sent.keys().filter(|name| wanted.removes(name));
+    let gone = gone.map(|name| Change {
+        field: name.clone(),
+        from: None,
+        to: None,
+    });
+    changed.chain(gone).collect()
+}
+
+fn returned<'a>(metadata: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    metadata.get(name).filter(|value| !value.is_null())
+}
+
+// === impl Change ===
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let from = self
+            .from
+            .as_ref()
+            .map_or_else(|| "(not returned)".to_owned(), shown);
+        let to = self.to.as_ref().map_or_else(|| "(removed)".to_owned(), shown);
+        write!(f, "{}: {from} -> {to}", self.field)
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A list of changes for a log line.
+pub(super) fn listed(changes: &[Change]) -> String {
+    let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    changes.join("; ")
+}
+
+/// Short and without control characters, so that a value of the IdP cannot forge a log line.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    let mut characters = text.chars();
+    let mut shown = String::new();
+    for character in characters.by_ref().take(MAX_SHOWN) {
+        if character.is_control() {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    if characters.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! The metadata that we want to be registered with, and what "the same" means for each field.
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::options::{AuthMethod, Jwks, Options};
+use crate::{jose::Algorithm, secret::Secret};
+
+/// The field that carries the scopes.
+pub(super) const SCOPE: &str = "scope";
+/// The field that carries the authentication method.
+pub(super) const AUTH_METHOD: &str = "token_endpoint_auth_method";
+/// The field that carries the algorithm of client assertions.
+pub(super) const SIGNING_ALG: &str = "token_endpoint_auth_signing_alg";
+/// The field that carries our client id.
+pub(super) const CLIENT_ID: &str = "client_id";
+
+/// Path of the page that the IdP sends people back to after a logout.
+const LOGGED_OUT_PATH: &str = "/auth/logged-out";
+
+/// Fields whose order means nothing (RFC 7591 section 2).
+const SETS: [&str; 5] = [
+    "redirect_uris",
+    "post_logout_redirect_uris",
+    "grant_types",
+    "response_types",
+    "contacts",
+];
+
+/// Fields that we take away where we do not want them: the one of `jwks` and `jwks_uri` that is not registered (never
+/// both, RFC 7591 section 2), and the algorithm of a method that does not sign.
+const OURS_TO_REMOVE: [&str; 3] = ["jwks", "jwks_uri", SIGNING_ALG];
+
+/// What an update must never carry (RFC 7592 section 2.2).
+const FORBIDDEN_IN_UPDATE: [&str; 4] = [
+    "registration_access_token",
+    "registration_client_uri",
+    "client_secret_expires_at",
+    "client_id_issued_at",
+];
+
+/// Digest of each field, by name. Equal digests mean an equal meaning.
+pub(super) type Digests = BTreeMap<String, String>;
+
+/// The metadata that we want to be registered with (RFC 7591 section 2), without the client id.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WantedMetadata {
+    fields: Map<String, Value>,
+}
+
+// === impl WantedMetadata ===
+
+impl WantedMetadata {
+    /// The metadata that `options` ask for; `algorithm` counts only for `private_key_jwt`, `public_jwks` only where the
+    /// keys are registered inline.
+    #[must_use]
+    pub fn new(options: &Options, algorithm: Option<Algorithm>, public_jwks: impl FnOnce() -> Value) -> Self {
+        let mut fields = Map::new();
+        let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+        put("redirect_uris", json!(options.redirect_uris));
+        put(
+            "post_logout_redirect_uris",
+            json!(logged_out_uris(&options.redirect_uris)),
+        );
+        put("grant_types", json!(["authorization_code", "refresh_token"]));
+        put("response_types", json!(["code"]));
+        put("application_type", json!("web"));
+        put(SCOPE, json!(options.scopes.join(" ")));
+        put("client_name", json!(options.client_name));
+        put(AUTH_METHOD, json!(options.auth_method.name()));
+        if let (AuthMethod::PrivateKeyJwt, Some(algorithm)) = (options.auth_method, algorithm) {
+            put(SIGNING_ALG, json!(algorithm.name()));
+        }
+        match &options.jwks {
+            Jwks::Uri(uri) => put("jwks_uri", json!(uri)),
+            Jwks::Inline => put("jwks", public_jwks()),
+        };
+        if let Some(profile) = &options.client_profile {
+            put("client_profile", json!(profile));
+        }
+        Self { fields }
+    }
+
+    /// The fields.
+    #[must_use]
+    pub const fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
+    /// The body of a registration request (RFC 7591 section 3.1), with the client id that we wish for as an extension.
+    #[must_use]
+    pub fn create_body(&self, client_id: Option<&str>) -> Value {
+        let mut body = self.fields.clone();
+        if let Some(client_id) = client_id {
+            body.insert(CLIENT_ID.to_owned(), json!(client_id));
+        }
+        Value::Object(body)
+    }
+
+    /// The body of an update (RFC 7592 section 2.2): what the IdP has now with our fields over it, since a field left
+    /// out would be deleted; with the client id and the secret if there is one, without what must not be sent.
+    #[must_use]
+    pub fn update_body(
+        &self,
+        current: Option<&Map<String, Value>>,
+        client_id: &str,
+        client_secret: Option<&str>,
+    ) -> Value {
+        let mut body = current.cloned().unwrap_or_default();
+        // A null means the same as the field left out.
+        body.retain(|name, value| !value.is_null() && !FORBIDDEN_IN_UPDATE.contains(&name.as_str()));
+        for name in OURS_TO_REMOVE {
+            body.remove(name);
+        }
+        body.extend(self.fields.clone());
+        body.insert(CLIENT_ID.to_owned(), json!(client_id));
+        match client_secret {
+            Some(secret) => body.insert("client_secret".to_owned(), json!(secret)),
+            None => body.remove("client_secret"),
+        };
+        Value::Object(body)
+    }
+
+    /// Whether `name` is a field that an update of ours would take away.
+    pub(super) fn removes(&self, name: &str) -> bool {
+        // A signing algorithm that we did not ask for is a default of the IdP.
+        name != SIGNING_ALG && OURS_TO_REMOVE.contains(&name) && !self.fields.contains_key(name)
+    }
+
+    /// The names of fields that could be taken away.
+    pub(super) const fn removable() -> &'static [&'static str] {
+        &OURS_TO_REMOVE
+    }
+
+    /// Digest of each field.
+    #[must_use]
+    pub(super) fn digests(&self) -> Digests {
+        self.fields
+            .iter()
+            .map(|(name, value)| (name.clone(), field_digest(name, value)))
+            .collect()
+    }
+}
+
+/// SHA-256 of the meaning of `value` as field `name`, as base64url.
+pub(super) fn field_digest(name: &str, value: &Value) -> String {
+    let mut text = String::new();
+    write_canonical(&meaning(name, value), &mut text);
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes()))
+}
+
+/// `value` in the one form that all values of the same meaning share.
+pub(super) fn meaning(name: &str, value: &Value) -> Value {
+    match value {
+        Value::String(words) if name == SCOPE => {
+            sorted(words.split_ascii_whitespace().map(|word| json!(word)))
+        }
+        Value::Array(items) if SETS.contains(&name) => sorted(items.iter().cloned()),
+        // Seen from IdPs that write a list of one as its element.
+        Value::String(_) if SETS.contains(&name) => json!([value]),
+        Value::Object(set) if name == "jwks" => match set.get("keys") {
+            Some(Value::Array(keys)) => sorted(keys.iter().map(public_key)),
+            _ => value.clone(),
+        },
+        _ => value.clone(),
+    }
+}
+
+/// What identifies a public key: the members of its thumbprint (RFC 7638 section 3.2) and its name. An IdP may add or
+/// leave out the rest.
+fn public_key(key: &Value) -> Value {
+    let Value::Object(key) = key else {
+        return key.clone();
+    };
+    let kept = ["kty", "kid", "crv", "x", "y", "n", "e"];
+    let kept = kept
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), key.get(name)?.clone())));
+    Value::Object(kept.collect())
+}
+
+/// What a token is remembered by.
+pub(super) fn token_hash(token: &Secret) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, token.expose().as_bytes()))
+}
+
+fn sorted(items: impl Iterator<Item = Value>) -> Value {
+    let mut items: Vec<(String, Value)> = items
+        .map(|item| {
+            let mut text = String::new();
+            write_canonical(&item, &mut text);
+            (text, item)
+        })
+        .collect();
+    items.sort_by(|a, b| a.0.cmp(&b.0));
+    items.dedup_by(|a, b| a.0 == b.0);
+    Value::Array(items.into_iter().map(|(_, item)| item).collect())
+}
+
+/// JSON with sorted members, so that a digest does not hang on how a map is kept.
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(members) => {
+            let members: BTreeMap<_, _> = members.iter().collect();
+            out.push('{');
+            for (name, value) in members {
+                out.push_str(&Value::String(name.clone()).to_string());
+                out.push(':');
+                write_canonical(value, out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for item in items {
+                write_canonical(item, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+/// `/auth/logged-out` on each host of the redirect URIs, in their order, each once.
+fn logged_out_uris(redirect_uris: &[String]) -> Vec<String> {
+    let mut uris = Vec::new();
+    for uri in redirect_uris {
+        let Ok(url) = Url::parse(uri) else { continue };
+        let uri = format!("{}{LOGGED_OUT_PATH}", url.origin().ascii_serialization());
+        if !uris.contains(&uri) {
+            uris.push(uri);
+        }
+    }
+    uris
+}
+
+/// The algorithm that was registered last time, told by its digest, while key and IdP still do it: without a word from
+/// the operator it changes only with one of them.
+pub(super) fn sent_algorithm(
+    sent: &Digests,
+    of_key: &[Algorithm],
+    supported: Option<&[String]>,
+) -> Option<Algorithm> {
+    let sent = sent.get(SIGNING_ALG)?;
+    of_key.iter().copied().find(|algorithm| {
+        *sent == field_digest(SIGNING_ALG, &json!(algorithm.name()))
+            && supported.is_none_or(|names| names.iter().any(|name| name == algorithm.name()))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! What registration is started with.
+
+use std::path::PathBuf;
+
+use crate::{jose::Algorithm, secret::Secret};
+
+/// Everything that [`Registration`](super::Registration) is told by the configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The client id to ask for; the IdP may assign another one.
+    pub client_id: Option<String>,
+    /// `client_profile`, an extension that some IdPs know.
+    pub client_profile: Option<String>,
+    /// `client_name` (RFC 7591 section 2).
+    pub client_name: String,
+    /// Exact redirect URIs, as they stand: an IdP compares them byte by byte.
+    pub redirect_uris: Vec<String>,
+    /// The scopes, in the order in which they were configured.
+    pub scopes: Vec<String>,
+    /// `token_endpoint_auth_method`.
+    pub auth_method: AuthMethod,
+    /// The configured signing algorithm; without one it is negotiated.
+    pub signing_algorithm: Option<Algorithm>,
+    /// How the IdP gets our public keys.
+    pub jwks: Jwks,
+    /// Register anew, once for each fresh initial access token.
+    pub force_replace: bool,
+    /// The initial access token (RFC 7591 section 1.2).
+    pub initial_access_token: Option<Secret>,
+    /// Lets us mint an initial access token where one is needed.
+    pub admin_token: Option<Secret>,
+    /// Where the credentials file is.
+    pub credentials: PathBuf,
+    /// Make no call; live on what is stored or configured.
+    pub skip: bool,
+    /// A configured client secret, for [`skip`](Self::skip) without stored credentials.
+    pub client_secret: Option<Secret>,
+    /// A refused first registration does not stop the server.
+    pub allow_failure: bool,
+}
+
+/// How the client authenticates at the token endpoint (`token_endpoint_auth_method`, RFC 7591 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// A signed assertion (OpenID Connect Core section 9).
+    PrivateKeyJwt,
+    /// The secret in an `Authorization: Basic` header.
+    ClientSecretBasic,
+    /// The secret in the form.
+    ClientSecretPost,
+}
+
+/// How the IdP gets our public keys: `jwks_uri` or `jwks`, never both (RFC 7591 section 2).
+#[derive(Clone, Debug)]
+pub enum Jwks {
+    /// It fetches them, so that keys rotate without an update.
+    Uri(String),
+    /// The JWK Set itself is registered; a changed one needs an update.
+    Inline,
+}
+
+// === impl AuthMethod ===
+
+impl AuthMethod {
+    /// The registered name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PrivateKeyJwt => "private_key_jwt",
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+        }
+    }
+}

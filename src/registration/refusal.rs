@@ -1,0 +1,158 @@
+//! What an answer that is no success says, as far as we understand it.
+
+use std::time::Duration;
+
+use http::{
+    StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::{
+    calls::Asked,
+    error::{RegistrationError, Target},
+};
+use crate::{oidc::OAuthError, outbound::Response};
+
+/// Longest wait that an IdP can ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
+
+/// What a status that means no means.
+pub(super) fn failure(response: &Response, url: &Url, target: Target, asked: &Asked) -> RegistrationError {
+    let status = response.status;
+    if status.is_redirection() {
+        return RegistrationError::Redirected {
+            url: shown(url),
+            target,
+            status,
+        };
+    }
+    if is_transient(status) {
+        return unavailable(response, url, target);
+    }
+    let error = oauth_error(response);
+    if let Some(client_id) = asked
+        .client_id
+        .as_ref()
+        .filter(|_| is_taken(status, error.as_ref()))
+    {
+        return RegistrationError::ClientIdTaken {
+            client_id: client_id.clone(),
+            path: asked.path.clone(),
+            error,
+        };
+    }
+    match error {
+        Some(error) if error.is("invalid_token") && target == Target::Registration => {
+            RegistrationError::InitialTokenRefused {
+                url: shown(url),
+                status,
+                error: Some(error),
+            }
+        }
+        Some(error) if error.is("invalid_redirect_uri") => RegistrationError::InvalidRedirectUri {
+            uris: asked.redirect_uris.clone(),
+            error,
+        },
+        Some(error) if error.is("invalid_scope") || blames_scope(&error) => RegistrationError::InvalidScope {
+            refused: refused_scopes(&asked.scope, error.description.as_deref()),
+            asked: asked.scope.clone(),
+            error,
+        },
+        error => RegistrationError::Refused {
+            url: shown(url),
+            target,
+            status,
+            error,
+        },
+    }
+}
+
+pub(super) fn unavailable(response: &Response, url: &Url, target: Target) -> RegistrationError {
+    RegistrationError::Unavailable {
+        url: shown(url),
+        target,
+        status: response.status,
+        retry_after: retry_after(response),
+    }
+}
+
+pub(super) fn is_transient(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY
+        )
+}
+
+/// Seconds alone: a date would need the IdP's clock to be right.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response
+        .headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+}
+
+/// No standard says how a taken client id is refused, since no standard lets a client ask for one: by 409, or by an
+/// error whose text says so.
+fn is_taken(status: StatusCode, error: Option<&OAuthError>) -> bool {
+    if status == StatusCode::CONFLICT {
+        return true;
+    }
+    let Some(description) = error.and_then(|error| error.description.as_deref()) else {
+        return false;
+    };
+    let description = description.to_ascii_lowercase();
+    let names_the_id = ["client_id", "client id", "clientid"];
+    let says_taken = ["taken", "exist", "in use", "already", "duplicate", "not unique"];
+    names_the_id.iter().any(|word| description.contains(word))
+        && says_taken.iter().any(|word| description.contains(word))
+}
+
+/// Some IdPs refuse scopes as `invalid_client_metadata`.
+fn blames_scope(error: &OAuthError) -> bool {
+    let description = error.description.as_deref().unwrap_or_default();
+    error.is("invalid_client_metadata") && words(description).any(|word| word == "scope" || word == "scopes")
+}
+
+/// Those of the scopes asked for that the description names, unless it names all.
+fn refused_scopes(asked: &str, description: Option<&str>) -> Vec<String> {
+    let named: Vec<&str> = words(description.unwrap_or_default()).collect();
+    let refused = asked.split(' ').filter(|scope| named.contains(scope));
+    refused.map(str::to_owned).collect()
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    // Characters of scopes (RFC 6749 section 3.3), less those that end a sentence or quote a word.
+    text.split(|character: char| character.is_whitespace() || ",;'\"`()[]".contains(character))
+        .map(|word| word.trim_end_matches(['.', ':', '!']))
+}
+
+pub(super) fn oauth_error(response: &Response) -> Option<OAuthError> {
+    OAuthError::from_object(&object(response)?)
+}
+
+pub(super) fn object(response: &Response) -> Option<Map<String, Value>> {
+    serde_json::from_slice(&response.body).ok()
+}
+
+pub(super) fn claims_json(response: &Response) -> bool {
+    let content_type = response.headers.get(CONTENT_TYPE);
+    let content_type = content_type
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    content_type.to_ascii_lowercase().contains("json")
+}
+
+/// A URL for a message: without its query, which may hold a token.
+pub(super) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.into()
+}

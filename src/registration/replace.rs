@@ -1,0 +1,186 @@
+//! `DCR_FORCE_REPLACE`: register anew with a fresh initial access token, so that at every moment one client works.
+
+use url::Url;
+
+use super::{
+    bootstrap::{Attempt, Event, InitialToken},
+    calls::{Management, Reply},
+    credentials::{Registered, Superseded},
+    diff::{compare, compare_with_sent},
+    error::{ErrorKind, RegistrationError},
+};
+
+/// What is needed to delete `old`, if it can be deleted.
+pub(super) fn to_delete(old: Registered) -> Option<Superseded> {
+    Some(Superseded {
+        client_id: old.client_id,
+        registration_access_token: old.registration_access_token?,
+        registration_client_uri: old.registration_client_uri?,
+    })
+}
+
+// === impl Attempt ===
+
+impl Attempt<'_> {
+    /// The token to register anew with: only where that is wanted, and once for each token, so that leaving the switch
+    /// on does not break a restart.
+    pub(super) fn replacement_token(&self) -> Result<Option<InitialToken>, RegistrationError> {
+        if !self.registration.options.force_replace {
+            return Ok(None);
+        }
+        let token = self.registration.initial_token()?;
+        let token = token.filter(|token| !self.record.is_spent(&token.hash));
+        let lost = |token: &InitialToken| {
+            let pending = self.record.pending.as_ref();
+            pending.is_some_and(|pending| pending.initial_access_token == token.hash)
+        };
+        if token.as_ref().is_some_and(lost) {
+            tracing::warn!("not replaced: {}", self.unknown_from_record());
+            return Ok(None);
+        }
+        Ok(token)
+    }
+
+    /// Registers anew beside the stored client, which serves until the new one is stored.
+    pub(super) async fn replace(&mut self, token: InitialToken) -> Result<Event, RegistrationError> {
+        let prepared = match self.endpoint() {
+            Ok(endpoint) => self
+                .registration
+                .file
+                .prove_writable()
+                .await
+                .map(|()| endpoint)
+                .map_err(Into::into),
+            Err(error) => Err(error),
+        };
+        let endpoint = match prepared {
+            Ok(endpoint) => endpoint,
+            Err(error) => return Ok(logged(Event::of_failure(error))),
+        };
+        match self.create(&endpoint, &token).await {
+            Ok(answer) => {
+                let old = self.record.registered.clone();
+                let replaced = old.clone().filter(|old| old.client_id != answer.client_id);
+                match self.keep(answer, token.hash, replaced).await {
+                    Ok(event) => Ok(event),
+                    Err(error) => {
+                        // What is on disk still serves.
+                        self.record.registered = old;
+                        Ok(logged(Event::of_failure(error)))
+                    }
+                }
+            }
+            Err(error) if may_mean_taken(&error) => self.replace_in_place(&endpoint, token, error).await,
+            // The token is bad, which says nothing about the registration.
+            Err(error @ RegistrationError::InitialTokenRefused { .. }) => {
+                tracing::error!("not replaced: {error}");
+                Ok(self.bring_up_to_date().await)
+            }
+            Err(error) => Ok(logged(Event::of_failure(error))),
+        }
+    }
+
+    /// The id cannot be had twice: everything that we want is written over the client that has it.
+    async fn replace_in_place(
+        &mut self,
+        endpoint: &Url,
+        token: InitialToken,
+        refusal: RegistrationError,
+    ) -> Result<Event, RegistrationError> {
+        let (at, current) = match self.read().await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(logged(Event::UpdateRefused(refusal))),
+            Err(error) => return Ok(logged(Event::of_failure(error))),
+        };
+        let remembered = self.remembered();
+        let changes = match &current {
+            Some(current) => compare(&self.wanted, current, &remembered),
+            None => compare_with_sent(&self.wanted, &remembered),
+        };
+        let event = match self.update(&at, None, &changes).await {
+            Ok(()) => {
+                // It has done its work, although it led to no 201: not again at the next start.
+                self.record.spend(token.hash);
+                match self.store().await {
+                    Err(error) => Event::UpdateRefused(error.into()),
+                    Ok(()) if changes.is_empty() => Event::Unchanged,
+                    Ok(()) => Event::Updated(changes),
+                }
+            }
+            Err(RegistrationError::CannotUpdate { .. }) => {
+                return self.delete_and_create(endpoint, &at, token, refusal).await;
+            }
+            Err(error) => Event::of_failure(error),
+        };
+        Ok(logged(event))
+    }
+
+    /// The last way: the IdP neither gives the id twice nor updates the client that has it.
+    async fn delete_and_create(
+        &mut self,
+        endpoint: &Url,
+        at: &Management,
+        token: InitialToken,
+        refusal: RegistrationError,
+    ) -> Result<Event, RegistrationError> {
+        tracing::warn!(
+            "the IdP neither registers {0} a second time nor updates it: {0} is deleted before it is registered anew, and \
+             all refresh tokens end with it",
+            at.client_id
+        );
+        match self.registration.calls.delete(at, &self.asked(None)).await {
+            Ok(Reply::Unsupported) => return Ok(logged(Event::UpdateRefused(refusal))),
+            Ok(_) => {}
+            Err(error) => return Ok(logged(Event::of_failure(error))),
+        }
+        // A crash before the next record is written leaves the deleted client in the file: the next start finds the id
+        // free and the token unused.
+        self.record.registered = None;
+        let answer = self.create(endpoint, &token).await?;
+        self.keep(answer, token.hash, None).await
+    }
+
+    /// Deletes a client that was replaced, now or before a crash.
+    pub(super) async fn finish_deletion(&mut self) {
+        let Some(old) = &self.record.superseded else {
+            return;
+        };
+        let id = old.client_id.clone();
+        let at = self.managed_at(&old.registration_client_uri, &old.registration_access_token, &id);
+        let reply = match &at {
+            Some(at) => self.registration.calls.delete(at, &self.asked(None)).await,
+            None => Ok(Reply::Unsupported),
+        };
+        match reply {
+            Ok(Reply::Unsupported) => {
+                tracing::warn!("the replaced client {id} cannot be deleted from here; remove it at the IdP");
+            }
+            Ok(_) => tracing::info!("the replaced client {id} was deleted"),
+            Err(error) if error.kind() == ErrorKind::Unreachable => {
+                tracing::warn!("the replaced client {id} is deleted at the next start: {error}");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!("the replaced client {id} cannot be deleted; remove it at the IdP: {error}");
+            }
+        }
+        self.record.superseded = None;
+        if let Err(error) = self.store().await {
+            tracing::warn!("{error}");
+        }
+    }
+}
+
+/// Whether an IdP could mean with `error` that the id is taken.
+fn may_mean_taken(error: &RegistrationError) -> bool {
+    match error {
+        RegistrationError::ClientIdTaken { .. } => true,
+        RegistrationError::Refused { status, .. } => *status == http::StatusCode::BAD_REQUEST,
+        _ => false,
+    }
+}
+
+fn logged(event: Event) -> Event {
+    event.log();
+    event
+}

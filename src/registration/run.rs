@@ -1,0 +1,168 @@
+//! Registration in the background of a server: tries until there is a client, and says how it stands.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Registration,
+    bootstrap::Event,
+    error::{ErrorKind, RegistrationError},
+};
+use crate::{
+    clock::SharedClock,
+    health::{Component, Health},
+    oidc::RelyingParty,
+    random::{RandomExt as _, SharedRandom},
+};
+
+/// How long to wait between attempts.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// After the first attempt that failed on the way; doubles.
+    pub first: Duration,
+    /// The longest wait on the way.
+    pub longest: Duration,
+    /// After a refusal, which passes only when a person has done something.
+    pub refused: Duration,
+}
+
+/// What the driver needs beside the registration.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Knows the IdP's metadata, and takes the client.
+    pub relying_party: RelyingParty,
+    /// Is told how it stands.
+    pub health: Health,
+    /// Time.
+    pub clock: SharedClock,
+    /// For jitter.
+    pub random: SharedRandom,
+    /// How long to wait between attempts.
+    pub pace: Pace,
+    /// Ends the driver.
+    pub shutdown: CancellationToken,
+}
+
+/// What follows an attempt.
+enum Next {
+    Done,
+    Soon(Option<Duration>),
+    Slowly,
+}
+
+// === impl Pace ===
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(1),
+            longest: Duration::from_mins(1),
+            refused: Duration::from_mins(5),
+        }
+    }
+}
+
+// === impl Registration ===
+
+impl Registration {
+    /// Waits for the IdP's metadata and registers; tries again while the IdP cannot be reached, and after a refusal
+    /// where the configuration allows one. Returns when there is nothing left to do or `shutdown` is cancelled. A call
+    /// that is under way at that moment is waited for: its answer may hold what cannot be asked for again.
+    ///
+    /// # Errors
+    ///
+    /// What the process has to stop for, with the exit code of its [kind](RegistrationError::kind).
+    pub async fn run(&self, around: &Surroundings) -> Result<(), RegistrationError> {
+        let mut failures = 0_u32;
+        loop {
+            let metadata = tokio::select! {
+                metadata = around.relying_party.wait_for_metadata() => metadata,
+                () = around.shutdown.cancelled() => return Ok(()),
+            };
+            let lock = tokio::select! {
+                lock = self.lock() => lock,
+                () = around.shutdown.cancelled() => return Ok(()),
+            };
+            let next = match self.attempt(&metadata, lock).await {
+                Ok(outcome) => {
+                    around.relying_party.client().set(outcome.client);
+                    around.health.ok(Component::Credentials);
+                    match outcome.event {
+                        Event::Postponed(error) => Next::Soon(error.retry_after()),
+                        _ => Next::Done,
+                    }
+                }
+                Err(error) => {
+                    around.health.failing(Component::Credentials, error.to_string());
+                    self.after_failure(error)?
+                }
+            };
+            let wait = match next {
+                Next::Done => return Ok(()),
+                Next::Soon(asked) => {
+                    let wait = around.pace.after(failures);
+                    failures = failures.saturating_add(1);
+                    jittered(wait, &around.random).max(asked.unwrap_or_default())
+                }
+                Next::Slowly => jittered(around.pace.refused, &around.random),
+            };
+            tokio::select! {
+                () = around.clock.sleep(wait) => {}
+                () = around.shutdown.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    fn after_failure(&self, error: RegistrationError) -> Result<Next, RegistrationError> {
+        match error.kind() {
+            ErrorKind::Unreachable => {
+                tracing::warn!("{error}");
+                Ok(Next::Soon(error.retry_after()))
+            }
+            // The next attempts send nothing, but notice when somebody has mended it.
+            ErrorKind::OutcomeUnknown => {
+                tracing::error!("{error}");
+                Ok(Next::Slowly)
+            }
+            ErrorKind::Refused if self.options.allow_failure => {
+                tracing::error!("{error} (tried again, since ALLOW_BOOTSTRAP_FAILURE is set)");
+                Ok(Next::Slowly)
+            }
+            ErrorKind::Refused | ErrorKind::Configuration => Err(error),
+        }
+    }
+}
+
+// === impl Pace ===
+
+impl Pace {
+    fn after(&self, failures: u32) -> Duration {
+        let doubled = 2_u32.saturating_pow(failures.min(16));
+        self.first.saturating_mul(doubled).min(self.longest)
+    }
+}
+
+/// Between half of `wait` and all of it, so that replicas which failed together do not come back together.
+fn jittered(wait: Duration, random: &SharedRandom) -> Duration {
+    wait.mul_f64(0.5 + random.fraction() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::SystemRandom;
+
+    #[test]
+    fn attempts_keep_their_distance() {
+        let pace = Pace::default();
+        assert_eq!(pace.after(0), Duration::from_secs(1));
+        assert_eq!(pace.after(3), Duration::from_secs(8));
+        assert_eq!(pace.after(u32::MAX), Duration::from_mins(1));
+        let random: SharedRandom = std::sync::Arc::new(SystemRandom);
+        for _ in 0..100 {
+            let wait = jittered(Duration::from_secs(10), &random);
+            assert!((Duration::from_secs(5)..=Duration::from_secs(10)).contains(&wait));
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Who we are according to what is stored and configured.
+
+use serde_json::Value;
+
+use super::{
+    Registration,
+    bootstrap::{Event, InitialToken, Outcome},
+    credentials::{Credentials, CredentialsError, Registered, is_token},
+    error::RegistrationError,
+    metadata::{AUTH_METHOD, Digests, field_digest, sent_algorithm, token_hash},
+    options::AuthMethod,
+};
+use crate::{
+    clock::Timestamp,
+    jose::Algorithm,
+    oidc::{Client, ClientAuthentication, Metadata, negotiate},
+};
+
+// === impl Registration ===
+
+impl Registration {
+    /// The record, if it belongs to this configuration.
+    pub(super) fn ours(&self, record: Credentials, issuer: &str) -> Result<Credentials, RegistrationError> {
+        if record.issuer != issuer {
+            return Err(CredentialsError::OtherIssuer {
+                path: self.file.path().to_owned(),
+                stored: record.issuer,
+                configured: issuer.to_owned(),
+            }
+            .into());
+        }
+        let assigned = record.registered.as_ref().map(|known| &known.client_id);
+        let Some(wish) = self
+            .options
+            .client_id
+            .as_ref()
+            .filter(|wish| Some(*wish) != assigned)
+        else {
+            return Ok(record);
+        };
+        let stored = record.requested_client_id.as_ref().or(assigned);
+        let replaces = self.options.force_replace
+            && self
+                .initial_token()?
+                .is_some_and(|token| !record.is_spent(&token.hash));
+        match stored {
+            Some(stored) if stored != wish && assigned.is_some() && !replaces => {
+                Err(CredentialsError::OtherClient {
+                    path: self.file.path().to_owned(),
+                    stored: stored.clone(),
+                    configured: wish.clone(),
+                }
+                .into())
+            }
+            _ => Ok(record),
+        }
+    }
+
+    /// What signs client assertions, as it is to be registered. `None` for methods without a signature.
+    pub(super) fn algorithm(
+        &self,
+        metadata: &Metadata,
+        sent: &Digests,
+    ) -> Result<Option<Algorithm>, RegistrationError> {
+        if self.options.auth_method != AuthMethod::PrivateKeyJwt {
+            return Ok(None);
+        }
+        let of_key = self.keys.signing().algorithms();
+        let supported = metadata.token_auth_signing_algs.as_deref();
+        let configured = self.options.signing_algorithm;
+        let kept = configured
+            .is_none()
+            .then(|| sent_algorithm(sent, of_key, supported))
+            .flatten();
+        match kept {
+            Some(kept) => Ok(Some(kept)),
+            None => Ok(Some(negotiate(of_key, supported, configured)?)),
+        }
+    }
+
+    /// The configured initial access token.
+    pub(super) fn initial_token(&self) -> Result<Option<InitialToken>, RegistrationError> {
+        let Some(token) = self.options.initial_access_token.clone() else {
+            return Ok(None);
+        };
+        if !is_token(token.expose()) {
+            return Err(RegistrationError::UnusableToken { variable: "DCR_IAT" });
+        }
+        Ok(Some(InitialToken {
+            hash: token_hash(&token),
+            token,
+        }))
+    }
+
+    /// The client that `known` is, if we can authenticate as it.
+    pub(super) fn client(
+        &self,
+        known: &Registered,
+        negotiated: Option<Algorithm>,
+    ) -> Result<Client, RegistrationError> {
+        let method = self.options.auth_method;
+        if let Some(found) = known.remembered.replaced.get(AUTH_METHOD)
+            && *found != field_digest(AUTH_METHOD, &Value::from(method.name()))
+        {
+            return Err(RegistrationError::MethodReplaced {
+                client_id: known.client_id.clone(),
+                asked: method.name(),
+            });
+        }
+        let expires_at = known
+            .client_secret_expires_at
+            .filter(|at| *at != 0 && method != AuthMethod::PrivateKeyJwt);
+        if expires_at.is_some_and(|at| Timestamp::from_unix_seconds(at) <= self.clock.now()) {
+            tracing::warn!(
+                "the client secret of {} has expired - hint: renew it at the IdP, or register anew with \
+                 DCR_FORCE_REPLACE=true and a fresh DCR_IAT",
+                known.client_id
+            );
+        }
+        let secret = || {
+            let secret = known.client_secret.clone();
+            secret.ok_or_else(|| RegistrationError::NoSecret {
+                client_id: known.client_id.clone(),
+                method: method.name(),
+            })
+        };
+        let auth = match method {
+            AuthMethod::ClientSecretBasic => ClientAuthentication::ClientSecretBasic(secret()?),
+            AuthMethod::ClientSecretPost => ClientAuthentication::ClientSecretPost(secret()?),
+            AuthMethod::PrivateKeyJwt => {
+                let signing = self.keys.signing();
+                let algorithms = signing.algorithms();
+                match known.signing_algorithm.or(negotiated) {
+                    Some(algorithm) if algorithms.contains(&algorithm) => {
+                        ClientAuthentication::PrivateKeyJwt { algorithm }
+                    }
+                    found => {
+                        return Err(RegistrationError::AlgorithmReplaced {
+                            client_id: known.client_id.clone(),
+                            asked: negotiated.map(|asked| asked.to_string()).unwrap_or_default(),
+                            found: found.map(|found| found.to_string()).unwrap_or_default(),
+                        });
+                    }
+                }
+            }
+        };
+        Ok(Client {
+            id: known.client_id.clone(),
+            auth,
+        })
+    }
+
+    pub(super) async fn skipped(&self, metadata: &Metadata) -> Result<Outcome, RegistrationError> {
+        let client = match self.stored(metadata).await? {
+            Some(client) => client,
+            None => self.configured(metadata)?,
+        };
+        Event::Skipped.log();
+        Ok(Outcome {
+            client,
+            event: Event::Skipped,
+        })
+    }
+
+    /// A folder in which nothing can be locked is one in which nothing can be stored: what is there serves.
+    pub(super) async fn without_lock(
+        &self,
+        metadata: &Metadata,
+        error: CredentialsError,
+    ) -> Result<Outcome, RegistrationError> {
+        let Some(client) = self.stored(metadata).await? else {
+            return Err(error.into());
+        };
+        let event = Event::UpdateRefused(error.into());
+        event.log();
+        Ok(Outcome { client, event })
+    }
+
+    async fn stored(&self, metadata: &Metadata) -> Result<Option<Client>, RegistrationError> {
+        let Some(record) = self.file.load().await? else {
+            return Ok(None);
+        };
+        let Some(known) = self.ours(record, &metadata.issuer)?.registered else {
+            return Ok(None);
+        };
+        let algorithm = self.algorithm(metadata, &known.remembered.sent)?;
+        self.client(&known, algorithm).map(Some)
+    }
+
+    fn configured(&self, metadata: &Metadata) -> Result<Client, RegistrationError> {
+        let incomplete = || RegistrationError::NothingToSkipTo {
+            path: self.file.path().to_owned(),
+        };
+        let id = self.options.client_id.clone().ok_or_else(incomplete)?;
+        let secret = || self.options.client_secret.clone().ok_or_else(incomplete);
+        let auth = match self.options.auth_method {
+            AuthMethod::ClientSecretBasic => ClientAuthentication::ClientSecretBasic(secret()?),
+            AuthMethod::ClientSecretPost => ClientAuthentication::ClientSecretPost(secret()?),
+            AuthMethod::PrivateKeyJwt => ClientAuthentication::PrivateKeyJwt {
+                algorithm: self
+                    .algorithm(metadata, &Digests::new())?
+                    .ok_or_else(incomplete)?,
+            },
+        };
+        Ok(Client { id, auth })
+    }
+}

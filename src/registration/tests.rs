@@ -1,0 +1,253 @@
+mod attempts;
+mod fake;
+mod management;
+mod refusals;
+mod replacing;
+mod running;
+
+use std::{
+    fs, io,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use tempfile::TempDir;
+use tracing_subscriber::fmt::MakeWriter;
+
+use self::fake::{Fake, Habits};
+use super::*;
+use crate::{
+    clock::{ManualClock, Timestamp},
+    keys::{self, KeyKind},
+    oidc::{
+        self, ClientAuthentication, ClientSlot, EndpointOverrides, HttpPolicy, ProviderOptions, RelyingParty,
+    },
+    outbound,
+    random::SystemRandom,
+    secret::Secret,
+};
+
+const IAT: &str = "initial-token";
+
+pub(super) fn options() -> Options {
+    Options {
+        client_id: Some("bff-server".to_owned()),
+        client_profile: Some("code-flow-pkjwt".to_owned()),
+        client_name: "bff".to_owned(),
+        redirect_uris: vec![
+            "https://a.example/auth/callback".to_owned(),
+            "https://b.example:8443/auth/callback".to_owned(),
+        ],
+        scopes: ["openid", "profile", "offline_access"]
+            .map(str::to_owned)
+            .to_vec(),
+        auth_method: AuthMethod::PrivateKeyJwt,
+        signing_algorithm: None,
+        jwks: Jwks::Uri("https://a.example/.well-known/jwks.json".to_owned()),
+        force_replace: false,
+        initial_access_token: None,
+        admin_token: None,
+        credentials: PathBuf::from("bff_client.json"),
+        skip: false,
+        client_secret: None,
+        allow_failure: false,
+    }
+}
+
+/// A BFF's surroundings: an IdP, a keys folder, a clock.
+struct World {
+    idp: Fake,
+    dir: TempDir,
+    keys: Keys,
+    outbound: Outbound,
+    party: RelyingParty,
+    clock: ManualClock,
+}
+
+/// What was logged while it lives, on this thread.
+struct Logs {
+    text: Captured,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+// === impl World ===
+
+impl World {
+    async fn new(habits: Habits) -> Self {
+        let idp = Fake::start(habits).await;
+        idp.allow(IAT);
+        let dir = tempfile::tempdir().unwrap();
+        let keys = keys::Options {
+            signing_key: dir.path().join("bff-signing.pem"),
+            kid: None,
+            generate: KeyKind::P256,
+            extra: Vec::new(),
+            dir: dir.path().to_owned(),
+            identity_markers: Vec::new(),
+        };
+        let (keys, _) = Keys::load(&keys).unwrap();
+        let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
+        let outbound = outbound::Options {
+            request_timeout: Duration::from_millis(500),
+            ..outbound::Options::default()
+        };
+        let outbound = Outbound::new(&outbound, Arc::new(clock.clone())).unwrap();
+        let provider = ProviderOptions {
+            issuer: idp.issuer(),
+            base_url: (!idp.url.as_str().starts_with(&idp.issuer())).then(|| idp.url.clone()),
+            overrides: EndpointOverrides::default(),
+            allow_http: HttpPolicy::LocalOnly,
+        };
+        let party = RelyingParty::new(
+            oidc::Options::new(provider),
+            outbound.clone(),
+            ClientSlot::new(),
+            keys.clone(),
+            Arc::new(clock.clone()),
+            Arc::new(SystemRandom),
+        );
+        Self {
+            idp,
+            dir,
+            keys,
+            outbound,
+            party,
+            clock,
+        }
+    }
+
+    /// A world in which the client is registered and the initial access token is gone.
+    async fn registered(habits: Habits) -> Self {
+        let world = Self::new(habits).await;
+        let outcome = world.ensure(with_iat).await.unwrap();
+        assert!(
+            matches!(outcome.event, Event::Registered { .. }),
+            "{:?}",
+            outcome.event
+        );
+        world.idp.seen();
+        world
+    }
+
+    fn registration(&self, change: impl FnOnce(&mut Options)) -> Registration {
+        let mut options = options();
+        options.credentials = self.path();
+        change(&mut options);
+        Registration::new(
+            options,
+            self.outbound.clone(),
+            self.keys.clone(),
+            Arc::new(self.clock.clone()),
+        )
+    }
+
+    async fn ensure(&self, change: impl FnOnce(&mut Options)) -> Result<Outcome, RegistrationError> {
+        let metadata = self.party.discover().await.unwrap();
+        self.registration(change).ensure(&metadata).await
+    }
+
+    async fn event(&self, change: impl FnOnce(&mut Options)) -> Event {
+        self.ensure(change).await.unwrap().event
+    }
+
+    async fn refusal(&self, change: impl FnOnce(&mut Options)) -> RegistrationError {
+        let error = self.ensure(change).await.unwrap_err();
+        check_text(&error);
+        error
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("bff_client.json")
+    }
+
+    fn file(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.path()).unwrap()).unwrap()
+    }
+
+    fn edit_file(&self, change: impl FnOnce(&mut Value)) {
+        let mut file = self.file();
+        change(&mut file);
+        fs::write(self.path(), file.to_string()).unwrap();
+    }
+}
+
+// === impl Logs ===
+
+impl Logs {
+    fn capture() -> Self {
+        /// While there is one subscriber only, a call site that another thread meets first, without that subscriber,
+        /// would be switched off for all.
+        static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default()));
+        let text = Captured::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_max_level(tracing::Level::DEBUG)
+            .with_writer(text.clone())
+            .finish();
+        Self {
+            text,
+            _guard: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.text.0.lock().clone()).unwrap()
+    }
+
+    #[track_caller]
+    fn has(&self, line: &str) {
+        assert!(self.text().contains(line), "no {line:?} in:\n{}", self.text());
+    }
+
+    fn count(&self, level: &str) -> usize {
+        self.text().lines().filter(|line| line.contains(level)).count()
+    }
+}
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+fn with_iat(options: &mut Options) {
+    options.initial_access_token = Some(Secret::from(IAT));
+}
+
+fn as_is(_: &mut Options) {}
+
+/// Every message says what to mend, and none says a secret.
+#[track_caller]
+fn check_text(error: &RegistrationError) {
+    let text = error.to_string();
+    assert!(text.contains("hint: "), "{text}");
+    check_no_secret(&text);
+    check_no_secret(&format!("{error:?}"));
+}
+
+#[track_caller]
+fn check_no_secret(text: &str) {
+    for secret in [IAT, "rat-", "admin-token", "minted-", "client-secret"] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}

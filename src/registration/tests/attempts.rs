@@ -1,0 +1,391 @@
+//! The first registration, the no-op, the update.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::json;
+
+use super::*;
+use crate::{clock::SystemClock, jose::Algorithm};
+
+fn changed(options: &mut Options) {
+    options.scopes.push("email".to_owned());
+}
+
+#[tokio::test]
+async fn a_first_registration_is_created_stored_and_told() {
+    let world = World::new(Habits::default()).await;
+    let logs = Logs::capture();
+    let outcome = world.ensure(with_iat).await.unwrap();
+
+    assert_eq!(outcome.client.id, "bff-server");
+    assert_eq!(
+        outcome.client.auth,
+        ClientAuthentication::PrivateKeyJwt {
+            algorithm: Algorithm::ES256
+        }
+    );
+    logs.has("201 Created");
+    logs.has("Client registered: bff-server\n");
+    check_no_secret(&logs.text());
+
+    let seen = world.idp.seen();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].call, "POST /register");
+    assert_eq!(seen[0].bearer.as_deref(), Some(IAT));
+    assert_eq!(seen[0].body["client_id"], "bff-server");
+    assert_eq!(seen[0].body["token_endpoint_auth_signing_alg"], "ES256");
+    assert_eq!(seen[0].body.as_object().unwrap().len(), 12);
+
+    let file = world.file();
+    assert_eq!(file["state"], "registered");
+    assert_eq!(file["client_id"], "bff-server");
+    assert_eq!(file["requested_client_id"], "bff-server");
+    assert_eq!(file["issuer"], world.idp.issuer());
+    assert_eq!(file["token_endpoint_auth_signing_alg"], "ES256");
+    assert_eq!(file["spent_initial_access_tokens"].as_array().unwrap().len(), 1);
+    assert!(file.get("pending").is_none());
+    assert!(!file.to_string().contains(IAT), "only its hash is kept");
+    let mode = fs::metadata(world.path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_restart_without_initial_access_token_changes_nothing() {
+    let world = World::registered(Habits::default()).await;
+    let before = fs::read(world.path()).unwrap();
+    let logs = Logs::capture();
+    assert!(matches!(world.event(as_is).await, Event::Unchanged));
+    logs.has("registration unchanged");
+    assert_eq!(world.idp.calls(), ["GET /register/bff-server"]);
+    assert_eq!(fs::read(world.path()).unwrap(), before);
+}
+
+#[tokio::test]
+async fn the_seeds_environment_left_in_place_does_not_break_a_restart() {
+    let world = World::registered(Habits::default()).await;
+    for token in [Some(IAT), None] {
+        let event = world
+            .event(|options| {
+                options.initial_access_token = token.map(Secret::from);
+                options.force_replace = true;
+            })
+            .await;
+        assert!(matches!(event, Event::Unchanged), "{event:?}");
+        assert_eq!(world.idp.calls(), ["GET /register/bff-server"]);
+    }
+}
+
+#[tokio::test]
+async fn another_assigned_id_wins_with_one_warning_and_both_are_kept() {
+    let world = World::new(Habits {
+        own_ids: true,
+        ..Habits::default()
+    })
+    .await;
+    let logs = Logs::capture();
+    let outcome = world.ensure(with_iat).await.unwrap();
+    assert_eq!(outcome.client.id, "client-1");
+    logs.has("Client registered: client-1 (asked for bff-server)");
+    assert_eq!(logs.count("WARN bff::registration"), 1, "{}", logs.text());
+    assert_eq!(world.file()["requested_client_id"], "bff-server");
+    assert_eq!(world.file()["client_id"], "client-1");
+
+    for wish in [Some("bff-server"), Some("client-1"), None] {
+        let event = world
+            .event(|options| options.client_id = wish.map(str::to_owned))
+            .await;
+        assert!(matches!(event, Event::Unchanged), "{wish:?}: {event:?}");
+    }
+}
+
+#[tokio::test]
+async fn changed_metadata_is_updated_with_the_registration_token() {
+    let world = World::registered(Habits::default()).await;
+    world
+        .idp
+        .edit("bff-server", "logo_uri", json!("https://a.example/logo"));
+    let logs = Logs::capture();
+    let Event::Updated(changes) = world.event(changed).await else {
+        panic!("no update");
+    };
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].field, "scope");
+    logs.has("registration updated: scope: \"openid profile offline_access\" -> \"openid profile offline_access email\"");
+    check_no_secret(&logs.text());
+
+    let seen = world.idp.seen();
+    assert_eq!(seen[1].call, "PUT /register/bff-server");
+    assert_eq!(seen[1].bearer.as_deref(), Some("rat-1"));
+    assert_eq!(seen[1].body["client_id"], "bff-server");
+    assert_eq!(
+        seen[1].body["logo_uri"], "https://a.example/logo",
+        "unknown fields are kept"
+    );
+    for forbidden in [
+        "registration_access_token",
+        "registration_client_uri",
+        "client_secret",
+    ] {
+        assert!(seen[1].body.get(forbidden).is_none(), "{forbidden}");
+    }
+    assert_eq!(
+        world.idp.client("bff-server")["scope"],
+        "openid profile offline_access email"
+    );
+    assert!(matches!(world.event(changed).await, Event::Unchanged));
+}
+
+#[tokio::test]
+async fn drift_made_at_the_idp_is_repaired() {
+    let world = World::registered(Habits::default()).await;
+    world.idp.edit(
+        "bff-server",
+        "redirect_uris",
+        json!(["https://a.example/auth/callback"]),
+    );
+    world.idp.edit(
+        "bff-server",
+        "token_endpoint_auth_method",
+        json!("client_secret_basic"),
+    );
+    let Event::Updated(changes) = world.event(as_is).await else {
+        panic!("no update");
+    };
+    assert_eq!(changes.len(), 2, "{changes:?}");
+    assert!(matches!(world.event(as_is).await, Event::Unchanged));
+}
+
+#[tokio::test]
+async fn values_that_the_idp_replaces_are_told_once_and_not_asked_for_again() {
+    let mut habits = Habits::default();
+    habits.overrides.insert("scope".to_owned(), json!("openid"));
+    let world = World::new(habits).await;
+    let logs = Logs::capture();
+    world.ensure(with_iat).await.unwrap();
+    logs.has("the IdP registered other values than asked for in scope");
+    assert!(matches!(world.event(as_is).await, Event::Unchanged));
+}
+
+#[tokio::test]
+async fn the_algorithm_that_the_idp_answers_wins_and_is_kept() {
+    let mut habits = Habits {
+        algorithms: Some(json!(["ES256", "RS256"])),
+        ..Habits::default()
+    };
+    habits
+        .overrides
+        .insert("token_endpoint_auth_signing_alg".to_owned(), json!("PS256"));
+    let world = World::new(habits).await;
+    let error = world.refusal(with_iat).await;
+    assert!(
+        matches!(error, RegistrationError::AlgorithmReplaced { .. }),
+        "{error}"
+    );
+    assert_eq!(world.file()["token_endpoint_auth_signing_alg"], "PS256");
+    assert_eq!(error.kind(), ErrorKind::Refused);
+}
+
+#[tokio::test]
+async fn no_common_algorithm_is_said_before_anything_is_sent() {
+    let world = World::new(Habits {
+        algorithms: Some(json!(["RS256"])),
+        ..Habits::default()
+    })
+    .await;
+    let error = world.ensure(with_iat).await.unwrap_err();
+    assert!(matches!(error, RegistrationError::Algorithm(_)), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(world.idp.calls().is_empty());
+}
+
+#[tokio::test]
+async fn inline_keys_are_registered_with_a_warning() {
+    let world = World::new(Habits::default()).await;
+    let logs = Logs::capture();
+    let inline = |options: &mut Options| {
+        with_iat(options);
+        options.jwks = Jwks::Inline;
+    };
+    world.ensure(inline).await.unwrap();
+    logs.has("cannot rotate without an update");
+    let body = &world.idp.seen()[0].body;
+    assert!(body.get("jwks_uri").is_none());
+    let key = &body["jwks"]["keys"][0];
+    assert_eq!(key["kty"], "EC");
+    assert!(key.get("d").is_none(), "public members only");
+    assert!(matches!(world.event(inline).await, Event::Unchanged));
+}
+
+#[tokio::test]
+async fn a_method_with_a_secret_uses_the_one_that_the_idp_gave() {
+    let basic = |options: &mut Options| {
+        with_iat(options);
+        options.auth_method = AuthMethod::ClientSecretBasic;
+    };
+    let world = World::new(Habits::default()).await;
+    let outcome = world.ensure(basic).await.unwrap();
+    assert_eq!(
+        outcome.client.auth,
+        ClientAuthentication::ClientSecretBasic("client-secret".into())
+    );
+    world.idp.seen();
+    let event = world
+        .event(|options| {
+            basic(options);
+            changed(options);
+        })
+        .await;
+    assert!(matches!(event, Event::Updated(_)));
+    let put = world.idp.seen().remove(1);
+    assert_eq!(
+        put.body["client_secret"], "client-secret",
+        "an update carries the secret (RFC 7592 section 2.2)"
+    );
+    assert!(put.body.get("client_secret_expires_at").is_none());
+}
+
+#[tokio::test]
+async fn another_method_than_asked_for_is_no_usable_client() {
+    let mut habits = Habits::default();
+    habits.overrides.insert(
+        "token_endpoint_auth_method".to_owned(),
+        json!("client_secret_basic"),
+    );
+    let world = World::new(habits).await;
+    for _ in 0..2 {
+        let error = world.refusal(with_iat).await;
+        assert!(
+            matches!(error, RegistrationError::MethodReplaced { .. }),
+            "{error}"
+        );
+    }
+    // The operator follows the hint.
+    let outcome = world
+        .ensure(|options| options.auth_method = AuthMethod::ClientSecretBasic)
+        .await
+        .unwrap();
+    assert!(matches!(
+        outcome.client.auth,
+        ClientAuthentication::ClientSecretBasic(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_missing_secret_is_said() {
+    let world = World::new(Habits::default()).await;
+    world.idp.odd(
+        "POST /register",
+        fake::Odd::Json(201, json!({"client_id": "bff-server"})),
+    );
+    let error = world
+        .refusal(|options| {
+            with_iat(options);
+            options.auth_method = AuthMethod::ClientSecretPost;
+        })
+        .await;
+    assert!(matches!(error, RegistrationError::NoSecret { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_registration_answered_by_200_is_taken_with_a_note() {
+    let world = World::new(Habits::default()).await;
+    world
+        .idp
+        .odd("POST /register", fake::Odd::Json(200, json!({"client_id": "x"})));
+    let logs = Logs::capture();
+    assert!(matches!(world.event(with_iat).await, Event::Registered { .. }));
+    logs.has("200 OK: the IdP registered the client");
+    assert!(!logs.text().contains("INFO bff::registration::calls: 201 Created"));
+}
+
+#[tokio::test]
+async fn an_initial_access_token_is_minted_where_an_admin_token_allows_it() {
+    let world = World::new(Habits::default()).await;
+    let logs = Logs::capture();
+    let admin = |options: &mut Options| options.admin_token = Some(Secret::from("admin-token"));
+    assert!(matches!(world.event(admin).await, Event::Registered { .. }));
+    check_no_secret(&logs.text());
+    let seen = world.idp.seen();
+    assert_eq!(seen[0].call, format!("POST {}", fake::MINT));
+    assert_eq!(
+        seen[0].body,
+        json!({"label": "bff-server", "expires_in": 300, "max_uses": 1})
+    );
+    assert_eq!(seen[1].bearer.as_deref(), Some("minted-1"));
+
+    // Nothing is minted where nothing has to be created.
+    assert!(matches!(world.event(admin).await, Event::Unchanged));
+    assert_eq!(world.idp.calls(), ["GET /register/bff-server"]);
+}
+
+#[tokio::test]
+async fn a_configured_token_is_used_before_one_is_minted() {
+    let world = World::new(Habits::default()).await;
+    world
+        .event(|options| {
+            with_iat(options);
+            options.admin_token = Some(Secret::from("admin-token"));
+        })
+        .await;
+    assert_eq!(world.idp.calls(), ["POST /register"]);
+}
+
+#[tokio::test]
+async fn while_registration_is_skipped_no_call_is_made() {
+    let skip = |options: &mut Options| {
+        with_iat(options);
+        changed(options);
+        options.skip = true;
+    };
+    let world = World::registered(Habits {
+        own_ids: true,
+        ..Habits::default()
+    })
+    .await;
+    let outcome = world.ensure(skip).await.unwrap();
+    assert_eq!(outcome.client.id, "client-1");
+    assert!(matches!(outcome.event, Event::Skipped));
+    assert!(world.idp.calls().is_empty());
+
+    // Without stored credentials the configuration says who we are.
+    fs::remove_file(world.path()).unwrap();
+    assert_eq!(world.ensure(skip).await.unwrap().client.id, "bff-server");
+    let secret = |secret: Option<&'static str>| {
+        move |options: &mut Options| {
+            skip(options);
+            options.auth_method = AuthMethod::ClientSecretBasic;
+            options.client_secret = secret.map(Secret::from);
+        }
+    };
+    assert!(world.ensure(secret(Some("s"))).await.is_ok());
+    let error = world.refusal(secret(None)).await;
+    assert!(
+        matches!(error, RegistrationError::NothingToSkipTo { .. }),
+        "{error}"
+    );
+    assert!(world.idp.calls().is_empty());
+    assert!(!world.path().exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_processes_that_start_together_exactly_one_registers() {
+    let world = World::new(Habits::default()).await;
+    let metadata = world.party.discover().await.unwrap();
+    let tasks: Vec<_> = (0..10)
+        .map(|_| {
+            let mut registration = world.registration(with_iat);
+            registration.clock = Arc::new(SystemClock);
+            let metadata = Arc::clone(&metadata);
+            tokio::spawn(async move { registration.ensure(&metadata).await.unwrap() })
+        })
+        .collect();
+    let mut registered = 0;
+    for task in tasks {
+        let outcome = task.await.unwrap();
+        assert_eq!(outcome.client.id, "bff-server");
+        registered += usize::from(matches!(outcome.event, Event::Registered { .. }));
+    }
+    assert_eq!(registered, 1);
+    let calls = world.idp.calls();
+    assert_eq!(calls.iter().filter(|call| *call == "POST /register").count(), 1);
+}

@@ -1,0 +1,346 @@
+//! The registration access token, the registration URI, and what an IdP can answer to readings and updates.
+
+use serde_json::json;
+
+use super::{
+    fake::{Odd, oauth_error},
+    *,
+};
+
+const READ: &str = "GET /register/bff-server";
+const PUT: &str = "PUT /register/bff-server";
+const PATCH: &str = "PATCH /register/bff-server";
+
+fn changed(options: &mut Options) {
+    options.scopes.push("email".to_owned());
+}
+
+fn refused(event: Event) -> RegistrationError {
+    match event {
+        Event::UpdateRefused(error) => {
+            check_text(&error);
+            error
+        }
+        event => panic!("{event:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_new_token_is_stored_before_it_is_used() {
+    let world = World::registered(Habits {
+        rotates: true,
+        ..Habits::default()
+    })
+    .await;
+    // The process dies while the update is under way: what the reading brought is on disk.
+    world.idp.odd(PUT, Odd::Hang);
+    {
+        let attempt = world.ensure(changed);
+        tokio::pin!(attempt);
+        tokio::select! {
+            outcome = &mut attempt => panic!("{outcome:?}"),
+            () = world.idp.called(PUT) => {}
+        }
+        assert_eq!(world.file()["registration_access_token"], "rat-2");
+    }
+    assert_eq!(world.idp.seen()[1].bearer.as_deref(), Some("rat-2"));
+
+    // The next start goes on with it.
+    assert!(matches!(world.event(changed).await, Event::Updated(_)));
+    let seen = world.idp.seen();
+    assert_eq!(seen[0].bearer.as_deref(), Some("rat-2"));
+    assert_eq!(seen[1].bearer.as_deref(), Some("rat-3"));
+    assert_eq!(world.file()["registration_access_token"], "rat-4");
+}
+
+#[tokio::test]
+async fn a_new_uri_is_used_from_then_on() {
+    let world = World::registered(Habits::default()).await;
+    let moved = format!("{}register/bff-server?v=2", world.idp.url);
+    world.idp.odd(
+        READ,
+        Odd::Json(
+            200,
+            json!({"client_id": "bff-server", "registration_client_uri": moved}),
+        ),
+    );
+    assert!(matches!(world.event(as_is).await, Event::Unchanged));
+    assert_eq!(world.file()["registration_client_uri"], moved);
+}
+
+#[tokio::test]
+async fn a_refused_registration_token_says_how_to_renew_it_and_the_client_serves() {
+    let world = World::registered(Habits::default()).await;
+    world.idp.forget_tokens();
+    let logs = Logs::capture();
+    let outcome = world.ensure(as_is).await.unwrap();
+    assert_eq!(outcome.client.id, "bff-server");
+    let error = refused(outcome.event);
+    assert!(
+        matches!(error, RegistrationError::RegistrationTokenRefused { .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("DCR_IAT and DCR_FORCE_REPLACE=true"));
+    assert_eq!(logs.count("ERROR"), 1, "{}", logs.text());
+    check_no_secret(&logs.text());
+
+    world.idp.odd(READ, Odd::Text(403, "text/html", String::new()));
+    let error = refused(world.event(as_is).await);
+    assert!(
+        matches!(error, RegistrationError::RegistrationTokenRefused { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_registration_that_is_gone_says_how_to_register_anew() {
+    for status in [404, 410] {
+        let world = World::registered(Habits::default()).await;
+        world.idp.odd(READ, Odd::Text(status, "text/html", String::new()));
+        let error = refused(world.event(as_is).await);
+        assert!(matches!(error, RegistrationError::ClientGone { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_about_another_client_is_refused_and_nothing_of_it_is_kept() {
+    for call in [READ, PUT] {
+        let world = World::registered(Habits::default()).await;
+        let before = world.file();
+        let other = json!({
+            "client_id": "other",
+            "client_secret": "x",
+            "registration_access_token": "x",
+            "registration_client_uri": format!("{}register/other", world.idp.url),
+        });
+        world.idp.odd(call, Odd::Json(200, other));
+        let error = refused(world.event(changed).await);
+        assert!(matches!(error, RegistrationError::OtherClient { .. }), "{error}");
+        assert_eq!(world.file(), before);
+    }
+}
+
+#[tokio::test]
+async fn what_passes_by_itself_is_postponed_and_the_client_serves() {
+    for call in [READ, PUT] {
+        for odd in [
+            Odd::Text(500, "text/html", String::new()),
+            Odd::Text(503, "text/html", String::new()),
+            Odd::Text(504, "text/html", String::new()),
+            Odd::RetryAfter(429, "3"),
+            Odd::Text(200, "text/html", "<h1>log in</h1>".to_owned()),
+            Odd::Json(200, json!({"scope": "openid"})),
+            Odd::Json(200, json!([1])),
+            Odd::Cut(200),
+            Odd::Hang,
+            Odd::Text(200, "application/json", " ".repeat(10_000_000)),
+            Odd::Redirect("http://127.0.0.1:1/".to_owned()),
+        ] {
+            let world = World::registered(Habits::default()).await;
+            world.idp.odd(call, odd);
+            let outcome = world.ensure(changed).await.unwrap();
+            assert_eq!(outcome.client.id, "bff-server");
+            let Event::Postponed(error) = outcome.event else {
+                panic!("{call}: {:?}", outcome.event);
+            };
+            check_text(&error);
+            assert!(error.to_string().contains("registration_client_uri"), "{error}");
+            assert!(matches!(world.event(changed).await, Event::Updated(_)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_update_that_the_idp_refuses_is_an_error_and_the_old_registration_serves() {
+    let world = World::registered(Habits::default()).await;
+    for (odd, part) in [
+        (
+            Odd::Json(400, oauth_error("invalid_scope", "email")),
+            "policy.allowed_scopes",
+        ),
+        (
+            Odd::Json(400, oauth_error("invalid_redirect_uri", "x")),
+            "DCR_REDIRECT_URIS",
+        ),
+        (
+            Odd::Json(400, oauth_error("invalid_client_metadata", "x")),
+            "DCR_CLIENT_PROFILE",
+        ),
+        (
+            Odd::Json(401, oauth_error("invalid_token", "x")),
+            "DCR_FORCE_REPLACE",
+        ),
+        (Odd::Text(409, "text/html", String::new()), "409"),
+    ] {
+        world.idp.odd(PUT, odd);
+        let logs = Logs::capture();
+        let outcome = world.ensure(changed).await.unwrap();
+        assert_eq!(outcome.client.id, "bff-server");
+        let error = refused(outcome.event);
+        assert!(error.to_string().contains(part), "{error}");
+        assert_eq!(logs.count("ERROR"), 1, "{}", logs.text());
+    }
+    assert!(
+        matches!(world.event(changed).await, Event::Updated(_)),
+        "it was not forgotten"
+    );
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_read_what_was_sent_is_compared() {
+    let world = World::registered(Habits {
+        reads: false,
+        ..Habits::default()
+    })
+    .await;
+    assert!(matches!(world.event(as_is).await, Event::Unchanged));
+    assert_eq!(world.idp.calls(), [READ]);
+    assert!(matches!(world.event(changed).await, Event::Updated(_)));
+    assert!(matches!(world.event(changed).await, Event::Unchanged));
+}
+
+#[tokio::test]
+async fn without_a_registration_uri_a_change_says_that_it_needs_a_token() {
+    let world = World::registered(Habits {
+        manages: false,
+        ..Habits::default()
+    })
+    .await;
+    assert!(matches!(world.event(as_is).await, Event::Unchanged));
+    let error = refused(world.event(changed).await);
+    assert!(matches!(error, RegistrationError::NeedsToken { .. }), "{error}");
+    assert!(error.to_string().contains("scope"), "{error}");
+    assert!(world.idp.calls().is_empty());
+}
+
+#[tokio::test]
+async fn patch_is_used_where_there_is_no_put() {
+    let world = World::registered(Habits {
+        puts: false,
+        ..Habits::default()
+    })
+    .await;
+    assert!(matches!(world.event(changed).await, Event::Updated(_)));
+    let seen = world.idp.seen();
+    assert_eq!(
+        seen.iter().map(|seen| seen.call.as_str()).collect::<Vec<_>>(),
+        [READ, PUT, PATCH]
+    );
+    assert_eq!(
+        seen[2].body,
+        json!({"scope": "openid profile offline_access email"})
+    );
+    assert!(matches!(world.event(changed).await, Event::Unchanged));
+}
+
+#[tokio::test]
+async fn an_idp_that_updates_nothing_is_told_as_such() {
+    let world = World::registered(Habits {
+        puts: false,
+        patches: false,
+        ..Habits::default()
+    })
+    .await;
+    let error = refused(world.event(changed).await);
+    assert!(matches!(error, RegistrationError::CannotUpdate { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_update_without_an_answer_counts_as_done() {
+    let world = World::registered(Habits {
+        reads: false,
+        ..Habits::default()
+    })
+    .await;
+    world.idp.odd(PUT, Odd::Text(204, "text/plain", String::new()));
+    assert!(matches!(world.event(changed).await, Event::Updated(_)));
+    assert!(matches!(world.event(changed).await, Event::Unchanged));
+}
+
+#[tokio::test]
+async fn the_token_is_never_sent_to_another_origin() {
+    let world = World::registered(Habits::default()).await;
+    let thief = Fake::start(Habits::default()).await;
+    world.edit_file(|file| {
+        file["registration_client_uri"] = json!(format!("{}register/bff-server", thief.url));
+    });
+    let logs = Logs::capture();
+    assert!(matches!(world.event(as_is).await, Event::Unchanged));
+    let error = refused(world.event(changed).await);
+    assert!(matches!(error, RegistrationError::NeedsToken { .. }), "{error}");
+    logs.has("the registration access token is not sent there");
+    logs.has("IDP_BASE_URL");
+    assert!(thief.seen().is_empty());
+    assert!(world.idp.calls().is_empty());
+
+    // Nor where the IdP itself names another one in a later answer.
+    let world = World::registered(Habits::default()).await;
+    world
+        .idp
+        .habits(|habits| habits.public_origin = Some(thief.url.as_str().trim_end_matches('/').to_owned()));
+    let error = refused(world.event(changed).await);
+    assert!(matches!(error, RegistrationError::NeedsToken { .. }), "{error}");
+    assert_eq!(world.idp.calls(), [READ]);
+    assert!(thief.seen().is_empty());
+}
+
+#[tokio::test]
+async fn the_registration_uri_moves_with_the_base_url() {
+    let world = World::registered(Habits {
+        issuer: Some("https://idp.example".to_owned()),
+        public_origin: Some("https://idp.example".to_owned()),
+        ..Habits::default()
+    })
+    .await;
+    assert_eq!(
+        world.file()["registration_client_uri"],
+        "https://idp.example/register/bff-server",
+        "kept as the IdP said it"
+    );
+    assert!(matches!(world.event(changed).await, Event::Updated(_)));
+    assert_eq!(world.idp.calls(), [READ, PUT]);
+}
+
+#[tokio::test]
+async fn the_admin_api_is_at_the_origin_that_we_reach() {
+    let world = World::new(Habits {
+        issuer: Some("https://idp.example/realm".to_owned()),
+        ..Habits::default()
+    })
+    .await;
+    let event = world
+        .event(|options| options.admin_token = Some("admin-token".into()))
+        .await;
+    assert!(matches!(event, Event::Registered { .. }), "{event:?}");
+    assert_eq!(world.idp.calls()[0], format!("POST {}", fake::MINT));
+}
+
+#[tokio::test]
+async fn what_others_made_of_the_client_is_taken_over_where_it_is_what_we_want() {
+    let world = World::registered(Habits::default()).await;
+    world.idp.edit(
+        "bff-server",
+        "scope",
+        json!("email offline_access openid profile"),
+    );
+    assert!(matches!(world.event(changed).await, Event::Unchanged));
+    assert_eq!(world.idp.calls(), [READ]);
+    world.idp.habits(|habits| habits.reads = false);
+    assert!(
+        matches!(world.event(changed).await, Event::Unchanged),
+        "also without a reading"
+    );
+}
+
+#[tokio::test]
+async fn a_folder_in_which_nothing_can_be_locked_serves_what_is_there() {
+    let world = World::registered(Habits::default()).await;
+    let lock = world.dir.path().join("bff_client.json.lock");
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    let outcome = world.ensure(as_is).await.unwrap();
+    assert_eq!(outcome.client.id, "bff-server");
+    let error = refused(outcome.event);
+    assert!(matches!(error, RegistrationError::Credentials(_)), "{error}");
+    assert!(world.idp.calls().is_empty());
+}

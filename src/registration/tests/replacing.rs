@@ -1,0 +1,296 @@
+//! `DCR_FORCE_REPLACE`.
+
+use serde_json::json;
+
+use super::{
+    fake::{Odd, oauth_error},
+    *,
+};
+
+const FRESH: &str = "fresh-token";
+
+fn forced(options: &mut Options) {
+    options.force_replace = true;
+    options.initial_access_token = Some(Secret::from(FRESH));
+}
+
+fn forced_and_changed(options: &mut Options) {
+    forced(options);
+    options.scopes.push("email".to_owned());
+}
+
+/// A registered world with a fresh initial access token.
+async fn world(habits: Habits) -> World {
+    let world = World::registered(habits).await;
+    world.idp.allow(FRESH);
+    world
+}
+
+async fn with_own_ids() -> World {
+    world(Habits {
+        own_ids: true,
+        ..Habits::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_new_client_is_stored_before_the_old_one_is_deleted() {
+    let world = with_own_ids().await;
+    let event = world.event(forced).await;
+    assert!(
+        matches!(&event, Event::Registered { assigned, .. } if assigned == "client-2"),
+        "{event:?}"
+    );
+    assert_eq!(world.idp.calls(), ["POST /register", "DELETE /register/client-1"]);
+    assert_eq!(world.idp.clients(), ["client-2"]);
+    assert!(world.file().get("superseded").is_none());
+
+    // Left in place it does nothing.
+    for change in [forced as fn(&mut Options), |options| options.force_replace = true] {
+        assert!(matches!(world.event(change).await, Event::Unchanged));
+        assert_eq!(world.idp.calls(), ["GET /register/client-2"]);
+    }
+}
+
+#[tokio::test]
+async fn a_crash_before_the_deletion_is_made_up_for_at_the_next_start() {
+    let world = with_own_ids().await;
+    let delete = "DELETE /register/client-1";
+    world.idp.odd(delete, Odd::Hang);
+    {
+        let attempt = world.ensure(forced);
+        tokio::pin!(attempt);
+        tokio::select! {
+            outcome = &mut attempt => panic!("{outcome:?}"),
+            () = world.idp.called(delete) => {}
+        }
+    }
+    assert_eq!(world.file()["client_id"], "client-2", "the new client is stored");
+    world.idp.seen();
+    assert!(matches!(world.event(as_is).await, Event::Unchanged));
+    assert_eq!(world.idp.calls(), [delete, "GET /register/client-2"]);
+    assert_eq!(world.idp.clients(), ["client-2"]);
+}
+
+#[tokio::test]
+async fn an_old_client_that_cannot_be_deleted_is_named_and_left_alone() {
+    let world = world(Habits {
+        own_ids: true,
+        deletes: false,
+        ..Habits::default()
+    })
+    .await;
+    let logs = Logs::capture();
+    world.ensure(forced).await.unwrap();
+    logs.has("client-1 cannot be deleted from here; remove it at the IdP");
+    assert!(world.file().get("superseded").is_none());
+
+    let world = with_own_ids().await;
+    let logs = Logs::capture();
+    world
+        .idp
+        .odd("DELETE", Odd::Text(403, "text/html", String::new()));
+    world.ensure(forced).await.unwrap();
+    logs.has("client-1 cannot be deleted; remove it at the IdP");
+    check_no_secret(&logs.text());
+
+    // What passes by itself is tried again.
+    let world = with_own_ids().await;
+    world
+        .idp
+        .odd("DELETE", Odd::Text(503, "text/html", String::new()));
+    world.ensure(forced).await.unwrap();
+    assert_eq!(world.file()["superseded"]["client_id"], "client-1");
+    world.ensure(as_is).await.unwrap();
+    assert_eq!(world.idp.clients(), ["client-2"]);
+}
+
+#[tokio::test]
+async fn where_the_id_is_taken_everything_wanted_is_written_over_it() {
+    let world = world(Habits::default()).await;
+    world
+        .idp
+        .edit("bff-server", "logo_uri", json!("https://a.example/logo"));
+    let event = world.event(forced_and_changed).await;
+    assert!(
+        matches!(&event, Event::Updated(changes) if changes.len() == 1),
+        "{event:?}"
+    );
+    let seen = world.idp.seen();
+    let calls: Vec<_> = seen.iter().map(|seen| seen.call.as_str()).collect();
+    assert_eq!(
+        calls,
+        [
+            "POST /register",
+            "GET /register/bff-server",
+            "PUT /register/bff-server"
+        ]
+    );
+    assert_eq!(seen[2].bearer.as_deref(), Some("rat-1"));
+    assert!(
+        seen[2].body.get("logo_uri").is_none(),
+        "the whole wanted metadata and nothing else"
+    );
+    assert_eq!(world.idp.clients(), ["bff-server"]);
+
+    // The token has done its work.
+    assert!(matches!(world.event(forced_and_changed).await, Event::Unchanged));
+    assert_eq!(world.idp.calls(), ["GET /register/bff-server"]);
+}
+
+#[tokio::test]
+async fn only_where_nothing_else_is_left_the_client_is_deleted_first() {
+    let world = world(Habits {
+        puts: false,
+        patches: false,
+        ..Habits::default()
+    })
+    .await;
+    let logs = Logs::capture();
+    let event = world.event(forced_and_changed).await;
+    assert!(matches!(event, Event::Registered { .. }), "{event:?}");
+    logs.has("all refresh tokens end with it");
+    assert_eq!(
+        world.idp.calls(),
+        [
+            "POST /register",
+            "GET /register/bff-server",
+            "PUT /register/bff-server",
+            "PATCH /register/bff-server",
+            "DELETE /register/bff-server",
+            "POST /register",
+        ]
+    );
+    assert_eq!(world.file()["registration_access_token"], "rat-3");
+    assert_eq!(
+        world.idp.client("bff-server")["scope"],
+        "openid profile offline_access email"
+    );
+}
+
+#[tokio::test]
+async fn a_crash_after_that_deletion_is_made_up_for_at_the_next_start() {
+    let world = world(Habits {
+        puts: false,
+        patches: false,
+        ..Habits::default()
+    })
+    .await;
+    let create = "POST /register";
+    world.idp.odd(
+        create,
+        Odd::Json(400, oauth_error("invalid_client_metadata", "client_id is taken")),
+    );
+    world.idp.odd(create, Odd::Hang);
+    {
+        let attempt = world.ensure(forced);
+        tokio::pin!(attempt);
+        tokio::select! {
+            outcome = &mut attempt => panic!("{outcome:?}"),
+            () = world.idp.called_times(create, 2) => {}
+        }
+    }
+    assert!(world.idp.clients().is_empty());
+    let error = world.refusal(forced).await;
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+    world.idp.allow("another-token");
+    let event = world
+        .event(|options| {
+            options.force_replace = true;
+            options.initial_access_token = Some("another-token".into());
+        })
+        .await;
+    assert!(matches!(event, Event::Registered { .. }), "{event:?}");
+    assert_eq!(world.idp.clients(), ["bff-server"]);
+}
+
+#[tokio::test]
+async fn a_fresh_token_that_is_bad_does_not_break_a_restart() {
+    let world = World::registered(Habits::default()).await;
+    let logs = Logs::capture();
+    assert!(matches!(world.event(forced).await, Event::Unchanged));
+    logs.has("not replaced: the IdP refused the initial access token");
+    assert!(world.file().get("pending").is_none());
+}
+
+#[tokio::test]
+async fn without_force_a_fresh_token_is_not_touched() {
+    let world = world(Habits::default()).await;
+    let event = world
+        .event(|options| options.initial_access_token = Some(FRESH.into()))
+        .await;
+    assert!(matches!(event, Event::Unchanged));
+    assert_eq!(world.idp.calls(), ["GET /register/bff-server"]);
+}
+
+#[tokio::test]
+async fn a_replacement_whose_answer_is_lost_leaves_the_old_client_and_is_not_repeated() {
+    let world = with_own_ids().await;
+    world.idp.odd("POST", Odd::Hang);
+    let outcome = world.ensure(forced).await.unwrap();
+    assert_eq!(outcome.client.id, "client-1");
+    let Event::UpdateRefused(error) = outcome.event else {
+        panic!("{:?}", outcome.event);
+    };
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    world.idp.seen();
+
+    let logs = Logs::capture();
+    assert!(matches!(world.event(forced).await, Event::Unchanged));
+    logs.has("not replaced: a registration was asked for");
+    assert_eq!(world.idp.calls(), ["GET /register/client-1"]);
+}
+
+#[tokio::test]
+async fn a_replacement_that_is_refused_leaves_the_old_client() {
+    for (odd, postponed) in [
+        (Odd::Json(400, oauth_error("invalid_redirect_uri", "no")), false),
+        (Odd::Text(404, "text/html", String::new()), false),
+        (Odd::Text(503, "text/html", String::new()), true),
+    ] {
+        let world = with_own_ids().await;
+        world.idp.odd("POST", odd);
+        let outcome = world.ensure(forced).await.unwrap();
+        assert_eq!(outcome.client.id, "client-1");
+        assert_eq!(
+            matches!(outcome.event, Event::Postponed(_)),
+            postponed,
+            "{:?}",
+            outcome.event
+        );
+        assert!(world.file().get("pending").is_none());
+        assert!(matches!(world.event(forced).await, Event::Registered { .. }));
+    }
+}
+
+#[tokio::test]
+async fn a_lost_registration_token_where_the_id_is_taken_says_what_is_left() {
+    let world = world(Habits::default()).await;
+    world.idp.forget_tokens();
+    let Event::UpdateRefused(error) = world.event(forced).await else {
+        panic!("no refusal");
+    };
+    check_text(&error);
+    assert!(
+        matches!(error, RegistrationError::RegistrationTokenRefused { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn another_wish_is_followed_only_by_a_replacement() {
+    let world = world(Habits::default()).await;
+    let other = |options: &mut Options| options.client_id = Some("other".to_owned());
+    let error = world.refusal(other).await;
+    assert!(matches!(error, RegistrationError::Credentials(_)), "{error}");
+    let event = world
+        .event(|options| {
+            forced(options);
+            other(options);
+        })
+        .await;
+    assert!(matches!(event, Event::Registered { .. }), "{event:?}");
+    assert_eq!(world.idp.clients(), ["other"]);
+    assert!(matches!(world.event(other).await, Event::Unchanged));
+}

@@ -1,0 +1,233 @@
+//! The driver of a server.
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    fake::{Odd, oauth_error},
+    *,
+};
+use crate::{
+    clock::Clock as _,
+    health::{Component, Health, Status},
+};
+
+/// A driver under way, with a clock that can be moved.
+struct Driver {
+    around: Surroundings,
+    task: tokio::task::JoinHandle<Result<(), RegistrationError>>,
+    clock: ManualClock,
+}
+
+// === impl Driver ===
+
+impl Driver {
+    fn start(world: &World, change: impl FnOnce(&mut Options)) -> Self {
+        let registration = world.registration(change);
+        let around = Surroundings {
+            relying_party: world.party.clone(),
+            health: Health::new(),
+            clock: Arc::new(world.clock.clone()),
+            random: Arc::new(SystemRandom),
+            pace: Pace::default(),
+            shutdown: CancellationToken::new(),
+        };
+        let task = tokio::spawn({
+            let around = around.clone();
+            async move { registration.run(&around).await }
+        });
+        Self {
+            around,
+            task,
+            clock: world.clock.clone(),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let report = self.around.health.report();
+        let credentials = |(component, _): &(Component, Status)| *component == Component::Credentials;
+        report.components.into_iter().find(credentials).unwrap().1
+    }
+
+    /// Waits until the last attempt shows in the health.
+    async fn until(&self, is: impl Fn(&Status) -> bool) {
+        while !is(&self.status()) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn fails_with(&self, part: &str) {
+        self.until(|status| match status {
+            Status::Pending { reason } | Status::Degraded { reason } => reason.contains(part),
+            Status::Ok => false,
+        })
+        .await;
+    }
+
+    /// Moves time forward until the driver is done.
+    async fn finished(self) -> Result<(), RegistrationError> {
+        while !self.task.is_finished() {
+            self.clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+        self.task.await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn an_idp_that_is_down_never_stops_the_server_and_it_becomes_ready_by_itself() {
+    let world = World::new(Habits::default()).await;
+    for odd in [
+        Odd::Text(503, "text/html", String::new()),
+        Odd::RetryAfter(429, "90"),
+        Odd::Text(200, "text/html", String::new()),
+    ] {
+        world.idp.odd("POST /register", odd);
+    }
+    let driver = Driver::start(&world, with_iat);
+    tokio::task::yield_now().await;
+    assert!(
+        world.idp.calls().is_empty(),
+        "nothing is registered before discovery"
+    );
+    world.party.discover().await.unwrap();
+    driver.fails_with("503").await;
+    let health = driver.around.health.clone();
+    driver.finished().await.unwrap();
+    assert_eq!(world.idp.calls().len(), 4);
+    assert_eq!(world.party.client().get().unwrap().id, "bff-server");
+    assert!(
+        health
+            .report()
+            .components
+            .contains(&(Component::Credentials, Status::Ok))
+    );
+}
+
+#[tokio::test]
+async fn the_wait_that_the_idp_asks_for_is_kept() {
+    let world = World::new(Habits::default()).await;
+    world.idp.odd("POST /register", Odd::RetryAfter(429, "200"));
+    world.party.discover().await.unwrap();
+    let start = world.clock.now();
+    Driver::start(&world, with_iat).finished().await.unwrap();
+    let waited = world.clock.now().duration_since(start);
+    assert!(waited >= Duration::from_secs(200), "{waited:?}");
+}
+
+#[tokio::test]
+async fn a_refused_first_registration_stops_the_server() {
+    let world = World::new(Habits::default()).await;
+    world.idp.odd(
+        "POST /register",
+        Odd::Json(400, oauth_error("invalid_scope", "no")),
+    );
+    world.party.discover().await.unwrap();
+    let error = Driver::start(&world, with_iat).finished().await.unwrap_err();
+    assert_eq!(error.kind().exit_code(), 77);
+
+    let error = Driver::start(&world, as_is).finished().await.unwrap_err();
+    assert!(matches!(error, RegistrationError::NoToken { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn where_failure_is_allowed_it_is_tried_again_slowly_and_readiness_says_so() {
+    let world = World::new(Habits::default()).await;
+    world.idp.odd(
+        "POST /register",
+        Odd::Json(400, oauth_error("invalid_scope", "no")),
+    );
+    world.party.discover().await.unwrap();
+    let driver = Driver::start(&world, |options| {
+        with_iat(options);
+        options.allow_failure = true;
+    });
+    driver.fails_with("policy.allowed_scopes").await;
+    assert!(!driver.around.health.report().ready);
+    let start = world.clock.now();
+    driver.finished().await.unwrap();
+    let waited = world.clock.now().duration_since(start);
+    assert!(waited >= Duration::from_secs(150), "{waited:?}");
+    assert_eq!(world.party.client().get().unwrap().id, "bff-server");
+}
+
+#[tokio::test]
+async fn a_mistake_in_the_configuration_stops_the_server_in_any_case() {
+    let world = World::new(Habits::default()).await;
+    fs::write(world.path(), "broken").unwrap();
+    world.party.discover().await.unwrap();
+    let driver = Driver::start(&world, |options| {
+        with_iat(options);
+        options.allow_failure = true;
+    });
+    assert_eq!(driver.finished().await.unwrap_err().kind().exit_code(), 64);
+}
+
+#[tokio::test]
+async fn after_a_lost_answer_the_server_stays_and_sends_nothing_until_a_person_has_looked() {
+    let world = World::new(Habits::default()).await;
+    world.idp.odd("POST /register", Odd::Cut(201));
+    world.party.discover().await.unwrap();
+    let driver = Driver::start(&world, with_iat);
+    driver.fails_with("not known").await;
+    for _ in 0..3 {
+        driver.clock.advance(Duration::from_mins(5));
+        tokio::task::yield_now().await;
+    }
+    assert!(!driver.task.is_finished());
+    // The operator has restored the file.
+    let other = World::registered(Habits::default()).await;
+    let mut file = other.file();
+    file["issuer"] = world.idp.issuer().into();
+    file.as_object_mut().unwrap().remove("registration_client_uri");
+    fs::write(world.path(), file.to_string()).unwrap();
+    driver.finished().await.unwrap();
+    assert_eq!(world.idp.calls(), ["POST /register"]);
+    assert_eq!(world.party.client().get().unwrap().id, "bff-server");
+}
+
+#[tokio::test]
+async fn a_comparison_that_was_postponed_is_made_up_for_while_the_client_serves() {
+    let world = World::registered(Habits::default()).await;
+    world
+        .idp
+        .odd("GET /register", Odd::Text(503, "text/html", String::new()));
+    world.party.discover().await.unwrap();
+    let driver = Driver::start(&world, |options| options.scopes.push("email".to_owned()));
+    driver.until(|status| *status == Status::Ok).await;
+    assert_eq!(world.party.client().get().unwrap().id, "bff-server");
+    driver.finished().await.unwrap();
+    assert_eq!(
+        world.idp.client("bff-server")["scope"],
+        "openid profile offline_access email"
+    );
+}
+
+#[tokio::test]
+async fn shutdown_ends_every_wait_but_not_a_call_under_way() {
+    // Before discovery.
+    let world = World::new(Habits::default()).await;
+    let driver = Driver::start(&world, with_iat);
+    driver.around.shutdown.cancel();
+    driver.task.await.unwrap().unwrap();
+
+    // Between attempts.
+    world.party.discover().await.unwrap();
+    world
+        .idp
+        .odd("POST /register", Odd::Text(503, "text/html", String::new()));
+    let driver = Driver::start(&world, with_iat);
+    driver.fails_with("503").await;
+    driver.around.shutdown.cancel();
+    driver.task.await.unwrap().unwrap();
+
+    // During a call.
+    world.idp.seen();
+    let gate = Arc::new(tokio::sync::Notify::new());
+    world.idp.odd("POST /register", Odd::Later(Arc::clone(&gate)));
+    let driver = Driver::start(&world, with_iat);
+    world.idp.called("POST /register").await;
+    driver.around.shutdown.cancel();
+    gate.notify_one();
+    driver.task.await.unwrap().unwrap();
+    assert_eq!(world.file()["state"], "registered");
+}

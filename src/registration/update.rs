@@ -1,0 +1,182 @@
+//! Bringing a registration up to date: read, compare, write only where something differs.
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::{
+    answer::Answer,
+    bootstrap::{Attempt, Event},
+    calls::{Management, Reply},
+    credentials::CredentialsError,
+    diff::{Change, Remembered, compare, compare_with_sent, listed},
+    error::RegistrationError,
+};
+use crate::{jose::Algorithm, secret::Secret};
+
+// === impl Attempt ===
+
+impl Attempt<'_> {
+    /// Compares with what the IdP has and updates it where it differs. Whatever fails, the stored client serves.
+    pub(super) async fn bring_up_to_date(&mut self) -> Event {
+        let event = match self.compare_and_update().await {
+            Ok(changes) if changes.is_empty() => Event::Unchanged,
+            Ok(changes) => Event::Updated(changes),
+            Err(error) => Event::of_failure(error),
+        };
+        event.log();
+        event
+    }
+
+    async fn compare_and_update(&mut self) -> Result<Vec<Change>, RegistrationError> {
+        let Some((at, current)) = self.read().await? else {
+            let changes = compare_with_sent(&self.wanted, &self.remembered());
+            return if changes.is_empty() {
+                Ok(changes)
+            } else {
+                Err(RegistrationError::NeedsToken {
+                    changes: listed(&changes),
+                })
+            };
+        };
+        let changes = match &current {
+            Some(current) => compare(&self.wanted, current, &self.remembered()),
+            None => compare_with_sent(&self.wanted, &self.remembered()),
+        };
+        if !changes.is_empty() {
+            self.update(&at, current.as_ref(), &changes).await?;
+        } else if let Some(current) = current {
+            // Somebody may have made the client what we want: that is what was agreed on from now on.
+            let before = self.record.registered.clone();
+            self.settle(
+                self.answered_algorithm(&current),
+                Remembered::new(&self.wanted, &current),
+            );
+            if self.record.registered != before {
+                self.store().await?;
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Reads the registration: `None` where it cannot be managed, and no metadata where it cannot be read.
+    pub(super) async fn read(
+        &mut self,
+    ) -> Result<Option<(Management, Option<Map<String, Value>>)>, RegistrationError> {
+        let Some(at) = self.management() else {
+            return Ok(None);
+        };
+        let Reply::Answer(answer) = self.registration.calls.read(&at, &self.asked(None)).await? else {
+            return Ok(Some((at, None)));
+        };
+        let metadata = self.absorb(*answer).await?;
+        // The answer may have brought another token or URI.
+        Ok(self.management().map(|at| (at, Some(metadata))))
+    }
+
+    /// Writes the wanted metadata over `current`, by PUT, or by PATCH where the IdP does no PUT.
+    pub(super) async fn update(
+        &mut self,
+        at: &Management,
+        current: Option<&Map<String, Value>>,
+        changes: &[Change],
+    ) -> Result<(), RegistrationError> {
+        let secret = self
+            .record
+            .registered
+            .as_ref()
+            .and_then(|known| known.client_secret.clone());
+        let body = self
+            .wanted
+            .update_body(current, &at.client_id, secret.as_ref().map(Secret::expose));
+        let asked = self.asked(None);
+        let calls = &self.registration.calls;
+        let mut reply = calls.update(at, http::Method::PUT, &body, &asked).await?;
+        if matches!(reply, Reply::Unsupported) {
+            let patch = changes
+                .iter()
+                .map(|change| (change.field.clone(), change.to.clone().into()));
+            let patch = Value::Object(patch.collect());
+            reply = calls.update(at, http::Method::PATCH, &patch, &asked).await?;
+        }
+        match reply {
+            Reply::Unsupported => Err(RegistrationError::CannotUpdate {
+                url: at.url.to_string(),
+                changes: listed(changes),
+            }),
+            Reply::Done => {
+                self.settle(self.algorithm, Remembered::new(&self.wanted, &Map::new()));
+                Ok(self.store().await?)
+            }
+            Reply::Answer(answer) => {
+                let remembered = Remembered::new(&self.wanted, &answer.metadata);
+                self.settle(self.answered_algorithm(&answer.metadata), remembered);
+                self.absorb(*answer).await?;
+                self.tell_replaced();
+                Ok(self.store().await?)
+            }
+        }
+    }
+
+    fn settle(&mut self, algorithm: Option<Algorithm>, remembered: Remembered) {
+        if let Some(known) = &mut self.record.registered {
+            known.signing_algorithm = algorithm;
+            known.remembered = remembered;
+        }
+    }
+
+    /// Takes over what an answer says of secret, token and URI, and stores it before any of it is used.
+    async fn absorb(&mut self, answer: Answer) -> Result<Map<String, Value>, CredentialsError> {
+        let Some(known) = &mut self.record.registered else {
+            return Ok(answer.metadata);
+        };
+        let before = known.clone();
+        if answer.client_secret.is_some() {
+            known.client_secret = answer.client_secret;
+            known.client_secret_expires_at = answer.client_secret_expires_at;
+        }
+        if answer.registration_access_token.is_some() {
+            known.registration_access_token = answer.registration_access_token;
+        }
+        if answer.registration_client_uri.is_some() {
+            known.registration_client_uri = answer.registration_client_uri;
+        }
+        if *known != before {
+            self.store().await?;
+        }
+        Ok(answer.metadata)
+    }
+
+    /// Where the registration is managed, if the token may be sent there.
+    pub(super) fn management(&self) -> Option<Management> {
+        let known = self.record.registered.as_ref()?;
+        self.managed_at(
+            known.registration_client_uri.as_deref()?,
+            known.registration_access_token.as_ref()?,
+            &known.client_id,
+        )
+    }
+
+    /// `uri` as this process reaches it. `None` where it is not at the origin of the registration endpoint: whoever
+    /// could make us store another URI would get the token.
+    pub(super) fn managed_at(&self, uri: &str, token: &Secret, client_id: &str) -> Option<Management> {
+        let url = self.metadata.url_map().back_channel(Url::parse(uri).ok()?);
+        let endpoint = self.metadata.registration_endpoint.as_ref();
+        if endpoint.is_none_or(|endpoint| endpoint.origin() != url.origin()) {
+            tracing::warn!(
+                "the registration_client_uri of {client_id} is at {}, but registration is at {}: the registration access \
+                 token is not sent there - hint: correct IDP_BASE_URL or DCR_REGISTRATION_URL, or the IdP's public URL",
+                url.origin().ascii_serialization(),
+                endpoint.map_or_else(
+                    || "no known place".to_owned(),
+                    |url| url.origin().ascii_serialization()
+                ),
+            );
+            return None;
+        }
+        Some(Management {
+            url,
+            token: token.clone(),
+            client_id: client_id.to_owned(),
+        })
+    }
+}
