@@ -27,7 +27,7 @@ struct Cli {
 enum Command {
     /// Start the development IdP alone, on the configuration files of a folder.
     Idp {
-        /// The folder with dcr_config.yaml and users.yaml; clients.yaml is written there. Sample files are put where
+        /// The folder with `dcr_config.yaml` and `users.yaml`; `clients.yaml` is written there. Sample files are put where
         /// there are none.
         #[arg(long, value_name = "FOLDER")]
         config_dir: PathBuf,

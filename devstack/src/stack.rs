@@ -26,7 +26,7 @@ const HOSTS: [&str; 2] = ["automate.localhost", "authn.localhost"];
 const AUDIENCE: &str = "sample-api";
 
 /// How long access tokens live here: short, so that one sees them being renewed.
-const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(60);
+const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(1);
 
 /// Starts everything and serves until the process is stopped.
 pub(crate) async fn run(state: &Path) -> Result<(), Box<dyn Error>> {
