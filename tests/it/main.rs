@@ -8,5 +8,12 @@
     reason = "a test that fails says so by panicking; nobody else sees this crate"
 )]
 
+mod endpoints;
+mod gateway;
+mod login;
+mod logout;
+mod refresh;
+mod registration;
 mod smoke;
+mod start;
 mod support;

@@ -1,0 +1,1 @@
+//! The endpoints of our own: session, verify, health, JWKS.

@@ -1,0 +1,1 @@
+//! Logging in: the order of checks, several hosts, what attackers try.
