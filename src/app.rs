@@ -131,7 +131,10 @@ pub enum RunError {
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
+        Self {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+        }
     }
 }
 
@@ -205,11 +208,20 @@ impl App {
             cookies: CookiePolicy::new(settings::cookies(&config))?,
             sealer,
             own_origins: settings::own_origins(&config),
+            cors_origins: settings::cors_origins(&config),
             trusted_proxies: settings::trusted_proxies(&config),
             clock: Arc::clone(&ports.clock),
             random: Arc::clone(&ports.random),
         });
-        Ok(Self { config, ports, web, tokens, relying_party, registration, health })
+        Ok(Self {
+            config,
+            ports,
+            web,
+            tokens,
+            relying_party,
+            registration,
+            health,
+        })
     }
 
     /// Opens the sockets that the configuration names.
@@ -223,7 +235,10 @@ impl App {
             Some(address) => Some(bind(address, "BFF_INTERNAL_ADDR").await?),
             None => None,
         };
-        Ok(Listeners { public: bind(server.listen, "HOST, PORT").await?, internal })
+        Ok(Listeners {
+            public: bind(server.listen, "HOST, PORT").await?,
+            internal,
+        })
     }
 
     /// What the server knows of its own state.
@@ -241,9 +256,8 @@ impl App {
         let work = TaskTracker::new();
         // Ends with `shutdown`, and with a reason of our own too.
         let stop = shutdown.child_token();
-        let serve = |listener, router| {
-            serve::serve(listener, router, Arc::clone(&self.ports.clock), stop.clone())
-        };
+        let serve =
+            |listener, router| serve::serve(listener, router, Arc::clone(&self.ports.clock), stop.clone());
         work.spawn(serve(listeners.public, self.web.public()));
         if let Some(internal) = listeners.internal {
             work.spawn(serve(internal, self.web.internal()));
@@ -297,7 +311,11 @@ impl App {
 }
 
 async fn bind(address: SocketAddr, variable: &'static str) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|cause| BindError { address, variable, cause })
+    TcpListener::bind(address).await.map_err(|cause| BindError {
+        address,
+        variable,
+        cause,
+    })
 }
 
 // === impl RunError ===

@@ -26,7 +26,7 @@ enum Exit {
 /// The OAuth client for browser applications: registers itself at the identity provider, keeps the tokens, passes API
 /// calls on.
 ///
-/// Settings come from the environment and from settings.yaml in BFF_CONFIG_DIR; `bff config-reference` lists them.
+/// Settings come from the environment and from `settings.yaml` in `BFF_CONFIG_DIR`; `bff config-reference` lists them.
 #[derive(Debug, Parser)]
 #[command(name = "bff", version)]
 struct Cli {
@@ -63,7 +63,11 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let exit = if error.use_stderr() { Exit::Configuration } else { Exit::Success };
+            let exit = if error.use_stderr() {
+                Exit::Configuration
+            } else {
+                Exit::Success
+            };
             let _ = error.print();
             return exit.into();
         }

@@ -4,7 +4,8 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
-//! | 7 | [`config`] |
+//! | 8 | [`commands`] |
+//! | 7 | [`app`], [`config`] |
 //! | 6 | [`web`] |
 //! | 5 | [`gateway`] |
 //! | 4 | [`login`], [`tokens`], [`registration`] |
@@ -13,7 +14,9 @@
 //! | 1 | [`jose`], [`seal`] |
 //! | 0 | [`clock`], [`random`], [`secret`], [`private_file`], [`health`], [`telemetry`] |
 
+pub mod app;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod gateway;
 pub mod health;

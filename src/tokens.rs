@@ -86,7 +86,7 @@ pub enum CredentialError {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            threshold: Duration::from_secs(300),
+            threshold: Duration::from_mins(5),
             concurrency: 32,
             wait: Duration::from_secs(10),
             poll: Duration::from_secs(1),

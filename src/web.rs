@@ -4,6 +4,7 @@ mod api;
 mod auth;
 mod caller;
 mod correlation;
+mod cors;
 mod frame;
 mod health;
 mod jwks;
@@ -20,6 +21,8 @@ use axum::{
     middleware::from_fn_with_state,
     routing::{any, get},
 };
+use http::HeaderValue;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::problem::Problem;
@@ -59,6 +62,8 @@ pub struct Parts {
     pub sealer: Sealer,
     /// Origins whose pages may change state.
     pub own_origins: OwnOrigins,
+    /// Other origins whose pages may call with credentials (CORS).
+    pub cors_origins: Vec<HeaderValue>,
     /// Proxies whose forwarded headers are believed.
     pub trusted_proxies: TrustedProxies,
     /// Time.
@@ -134,6 +139,8 @@ impl Web {
             .method_not_allowed_fallback(frame::method_not_allowed)
             // Inside the frame, so that a panic becomes an answer with everything that the frame adds.
             .layer(CatchPanicLayer::custom(frame::Panicked))
+            // Inside the frame too, so that an answer to a preflight has a correlation id and a log line.
+            .layer(option_layer(cors::layer(&self.cors_origins)))
             // Outermost: knows the correlation id, renders problems, adds headers, writes the access log.
             .layer(from_fn_with_state((self.clone(), listener), frame::frame))
             .with_state(self.clone())

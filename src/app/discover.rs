@@ -48,7 +48,9 @@ pub(super) async fn keep_discovered(
                     tracing::debug!("{message}");
                 }
                 health.failing(Component::Discovery, message);
-                let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures.min(16))).min(LONGEST_PAUSE);
+                let pause = FIRST_PAUSE
+                    .saturating_mul(2_u32.saturating_pow(failures.min(16)))
+                    .min(LONGEST_PAUSE);
                 failures = failures.saturating_add(1);
                 pause.mul_f64(0.5 + ports.random.fraction() / 2.0)
             }

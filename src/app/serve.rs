@@ -32,9 +32,18 @@ const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(200);
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// Serves `router` on `listener` until `shutdown`, then lets the requests under way finish.
-pub(super) async fn serve(listener: TcpListener, router: Router, clock: SharedClock, shutdown: CancellationToken) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    clock: SharedClock,
+    shutdown: CancellationToken,
+) {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_SIZE);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADER_SIZE);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -59,10 +68,13 @@ pub(super) async fn serve(listener: TcpListener, router: Router, clock: SharedCl
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, %peer, "a socket option could not be set");
         }
-        let service = router.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            request.map(axum::body::Body::new)
-        });
+        let service =
+            router
+                .clone()
+                .map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+                    request.extensions_mut().insert(ConnectInfo(peer));
+                    request.map(axum::body::Body::new)
+                });
         let connection =
             builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
         let connection = graceful.watch(connection.into_owned());

@@ -37,7 +37,9 @@ pub enum SessionSecretError {
         error: io::Error,
     },
     /// The file holds something else.
-    #[error("{0:?} does not hold a secret of sessions (base64 of {LENGTH} bytes); remove it to have a new one made")]
+    #[error(
+        "{0:?} does not hold a secret of sessions (base64 of {LENGTH} bytes); remove it to have a new one made"
+    )]
     Content(PathBuf),
 }
 
@@ -50,11 +52,18 @@ pub(super) fn load(
     if settings.secrets.is_empty() {
         return Ok(vec![kept(&state_dir.join(FILE_NAME), random)?]);
     }
-    Ok(settings.secrets.iter().map(|secret| Zeroizing::new(secret.expose().to_vec())).collect())
+    Ok(settings
+        .secrets
+        .iter()
+        .map(|secret| Zeroizing::new(secret.as_ref().to_vec()))
+        .collect())
 }
 
 fn kept(path: &Path, random: &dyn Random) -> Result<Zeroizing<Vec<u8>>, SessionSecretError> {
-    let failed = |error| SessionSecretError::File { path: path.to_owned(), error };
+    let failed = |error| SessionSecretError::File {
+        path: path.to_owned(),
+        error,
+    };
     if !private_file::exists(path).map_err(failed)? {
         let made = Zeroizing::new(STANDARD.encode(Zeroizing::new(random.bytes::<LENGTH>())) + "\n");
         // Where another replica was quicker, its secret is the one that counts.
@@ -63,10 +72,16 @@ fn kept(path: &Path, random: &dyn Random) -> Result<Zeroizing<Vec<u8>>, SessionS
         }
     }
     let mut text = Zeroizing::new(String::new());
-    File::open(path).and_then(|file| file.take(MAX_SIZE).read_to_string(&mut text)).map_err(failed)?;
+    File::open(path)
+        .and_then(|file| file.take(MAX_SIZE).read_to_string(&mut text))
+        .map_err(failed)?;
     let wrong = || SessionSecretError::Content(path.to_owned());
     let secret = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| wrong())?);
-    if secret.len() == LENGTH { Ok(secret) } else { Err(wrong()) }
+    if secret.len() == LENGTH {
+        Ok(secret)
+    } else {
+        Err(wrong())
+    }
 }
 
 #[cfg(test)]

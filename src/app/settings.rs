@@ -5,6 +5,7 @@ use std::{
     io::{self, Read as _},
 };
 
+use http::HeaderValue;
 use url::Url;
 
 use super::StartError;
@@ -29,7 +30,10 @@ const ROUTES_FILE: &str = "routes.yaml";
 const CLIENT_NAME: &str = "bff";
 
 pub(super) fn outbound(config: &Config) -> outbound::Options {
-    outbound::Options { ca_bundle: config.provider.ca_bundle.clone(), ..outbound::Options::default() }
+    outbound::Options {
+        ca_bundle: config.provider.ca_bundle.clone(),
+        ..outbound::Options::default()
+    }
 }
 
 pub(super) fn relying_party(config: &Config) -> oidc::Options {
@@ -84,7 +88,13 @@ pub(super) fn login(config: &Config) -> Result<login::Options, HostsError> {
     let fallback = settings.fallback_callback.as_ref().map(Url::as_str);
     Ok(login::Options {
         hosts: Hosts::new(&redirect_uris, fallback, settings.dynamic_callback)?,
-        targets: AllowedTargets::new(settings.return_origins.iter().map(|origin| origin.url().origin()).collect()),
+        targets: AllowedTargets::new(
+            settings
+                .return_origins
+                .iter()
+                .map(|origin| origin.url().origin())
+                .collect(),
+        ),
         scopes: config.provider.scopes.clone(),
         prompt: config.provider.prompt.clone(),
         session_lifetime: config.session.lifetime,
@@ -143,7 +153,24 @@ pub(super) fn cookies(config: &Config) -> CookieOptions {
 
 pub(super) fn own_origins(config: &Config) -> OwnOrigins {
     let login = &config.login;
-    OwnOrigins::new(login.own_origins.iter().chain(&login.cors_origins).map(|origin| origin.url().origin()).collect())
+    OwnOrigins::new(
+        login
+            .own_origins
+            .iter()
+            .chain(&login.cors_origins)
+            .map(|origin| origin.url().origin())
+            .collect(),
+    )
+}
+
+pub(super) fn cors_origins(config: &Config) -> Vec<HeaderValue> {
+    // An origin is printable ASCII.
+    config
+        .login
+        .cors_origins
+        .iter()
+        .filter_map(|origin| HeaderValue::try_from(origin.to_string()).ok())
+        .collect()
 }
 
 pub(super) fn trusted_proxies(config: &Config) -> TrustedProxies {
@@ -167,5 +194,10 @@ pub(super) fn routes(config: &Config) -> Result<Routes, StartError> {
 }
 
 fn redirect_uris(config: &Config) -> Vec<String> {
-    config.registration.redirect_uris.iter().map(Url::to_string).collect()
+    config
+        .registration
+        .redirect_uris
+        .iter()
+        .map(Url::to_string)
+        .collect()
 }

@@ -25,9 +25,15 @@ pub(super) async fn client(
     relying_party: &RelyingParty,
 ) -> Result<Client, StaticClientError> {
     let settings = &config.client;
-    let id = settings.id.clone().ok_or(StaticClientError::Missing("AUTH_CLIENT_ID"))?;
+    let id = settings
+        .id
+        .clone()
+        .ok_or(StaticClientError::Missing("AUTH_CLIENT_ID"))?;
     let secret = || -> Result<Secret, StaticClientError> {
-        settings.secret.clone().ok_or(StaticClientError::Missing("AUTH_CLIENT_SECRET"))
+        settings
+            .secret
+            .clone()
+            .ok_or(StaticClientError::Missing("AUTH_CLIENT_SECRET"))
     };
     let auth = match settings.authentication {
         AuthenticationMethod::PrivateKeyJwt => {

@@ -47,10 +47,16 @@ fn status(server: SocketAddr, path: &str) -> std::io::Result<u16> {
     let mut stream = TcpStream::connect_timeout(&server, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )?;
     // `HTTP/1.1 200` is all that is needed.
     let mut head = [0; 12];
     stream.read_exact(&mut head)?;
     let text = std::str::from_utf8(&head).unwrap_or_default();
-    text.rsplit(' ').next().and_then(|status| status.parse().ok()).ok_or_else(|| std::io::ErrorKind::InvalidData.into())
+    text.rsplit(' ')
+        .next()
+        .and_then(|status| status.parse().ok())
+        .ok_or_else(|| std::io::ErrorKind::InvalidData.into())
 }

@@ -71,7 +71,11 @@ async fn serve(config: Config) -> Exit {
         }
         Err(error) => {
             tracing::error!("{error}");
-            if error.is_configuration() { Exit::Configuration } else { Exit::Refused }
+            if error.is_configuration() {
+                Exit::Configuration
+            } else {
+                Exit::Refused
+            }
         }
     }
 }

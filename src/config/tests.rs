@@ -758,6 +758,16 @@ fn own_origins_are_those_of_base_url_and_redirect_uris() {
 }
 
 #[test]
+fn listeners_on_two_addresses_may_share_a_port() {
+    let other = ("BFF_INTERNAL_ADDR", "127.0.0.2:8000");
+    assert!(config(&[other]).server.internal.is_some());
+    assert_eq!(
+        problem(&[other, ("HOST", "0.0.0.0")]).variable,
+        "BFF_INTERNAL_ADDR"
+    );
+}
+
+#[test]
 fn choices_and_switches_reach_their_settings() {
     let config = config(&[
         ("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_post"),

@@ -291,3 +291,20 @@ fn debug_shows_kids_only() {
         format!("Keys {{ signing: SigningKey {{ kid: {kid:?}, type: P256, .. }}, published: [{kid:?}] }}")
     );
 }
+
+#[test]
+fn replicas_that_start_at_once_on_one_folder_agree_on_one_key() {
+    let folder = Folder::new();
+    let options = folder.options("keys/bff-signing.pem");
+    let loaded: Vec<String> = std::thread::scope(|scope| {
+        let replicas: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| Keys::load(&options).unwrap().0.signing().kid().to_owned()))
+            .collect();
+        replicas
+            .into_iter()
+            .map(|replica| replica.join().unwrap())
+            .collect()
+    });
+    assert!(loaded.iter().all(|kid| *kid == loaded[0]), "{loaded:?}");
+    assert_eq!(fs::read_dir(folder.0.path().join("keys")).unwrap().count(), 1);
+}

@@ -36,7 +36,7 @@ pub enum HostsError {
 struct Authority {
     host: Host,
     port: Option<u16>,
-    default_port: Option<u16>,
+    default_port: u16,
 }
 
 // === impl LoginHost ===
@@ -49,11 +49,7 @@ impl LoginHost {
             return Err(refused());
         }
         let host = url.host().ok_or_else(refused)?.to_owned();
-        let default_port = if url.scheme() == "https" {
-            Some(443)
-        } else {
-            Some(80)
-        };
+        let default_port = if url.scheme() == "https" { 443 } else { 80 };
         let authority = Authority {
             host,
             port: url.port(),
@@ -150,25 +146,26 @@ impl Hosts {
 // === impl Authority ===
 
 impl Authority {
-    /// Whether a `Host` header means this authority. Compared as a parsed host, so that case, a trailing dot or a
-    /// written default port make no difference where they mean the same.
+    /// Whether a `Host` header means this authority. Compared as a parsed host, so that case or a written default port
+    /// make no difference where they mean the same.
     fn is(&self, header: &str) -> bool {
-        let (name, port) = split_port(header);
-        let Some(port) = port else { return false };
-        let Ok(host) = Host::parse(name) else { return false };
-        let explicit = port.filter(|port| Some(*port) != self.default_port);
-        host == self.host && explicit == self.port
+        let Some((name, port)) = split_port(header, self.default_port) else {
+            return false;
+        };
+        port == self.port.unwrap_or(self.default_port)
+            && Host::parse(name).is_ok_and(|host| host == self.host)
     }
 }
 
-/// Splits `host[:port]`; the outer `Option` is `None` where the port is no number.
-fn split_port(header: &str) -> (&str, Option<Option<u16>>) {
+/// Splits `host[:port]`; `None` where the port is no number.
+fn split_port(header: &str, default_port: u16) -> Option<(&str, u16)> {
+    // The colons of an IPv6 address stand in brackets.
     let after_bracket = header.rfind(']').map_or(0, |at| at + 1);
     match header[after_bracket..].find(':') {
-        None => (header, Some(None)),
+        None => Some((header, default_port)),
         Some(colon) => {
             let colon = after_bracket + colon;
-            (&header[..colon], header[colon + 1..].parse().ok().map(Some))
+            Some((&header[..colon], header[colon + 1..].parse().ok()?))
         }
     }
 }

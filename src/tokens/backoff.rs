@@ -11,7 +11,7 @@ use crate::{
 /// The shortest pause.
 const SHORTEST: Duration = Duration::from_secs(2);
 /// The longest pause, also for what an IdP asks for in `Retry-After`.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// The pause once the access token has expired and people wait.
 const EXPIRED: Duration = Duration::from_secs(10);
 

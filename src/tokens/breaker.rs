@@ -11,9 +11,9 @@ const FAILURES: u32 = 5;
 /// The first pause; it doubles with every trial that fails.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause: how late sessions notice at most that the IdP is back.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// A trial whose result never arrives does not block the next one for longer.
-const TRIAL: Duration = Duration::from_secs(60);
+const TRIAL: Duration = Duration::from_mins(1);
 
 /// A circuit breaker over all refreshes of this process.
 #[derive(Debug, Default)]

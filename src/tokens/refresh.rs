@@ -164,7 +164,7 @@ impl Inner {
             Err(error) => {
                 if !error.outcome_unknown() {
                     self.change(key, stored.clone(), |session| {
-                        session.tokens.uncertain = was_uncertain
+                        session.tokens.uncertain = was_uncertain;
                     })
                     .await?;
                 }

@@ -8,10 +8,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{CACHE_CONTROL, HOST},
-};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header::HOST};
 
 use super::{
     Web,
@@ -22,12 +19,6 @@ use super::{
     proof,
 };
 use crate::gateway::{Auth, ClientInfo, Found, GatewayError, NormalPath, Outgoing, PathError, Proto};
-
-/// What content delivery networks obey before `Cache-Control`.
-const SHARED_CACHE_HEADERS: [HeaderName; 2] = [
-    HeaderName::from_static("cdn-cache-control"),
-    HeaderName::from_static("surrogate-control"),
-];
 
 /// Passes a call on.
 pub(super) async fn handle(
@@ -43,7 +34,6 @@ pub(super) async fn handle(
     };
     let (parts, body) = request.into_parts();
     let changes_state = proof::changes_state(&parts.method);
-    let is_private = matched.route.auth() == Auth::Session;
     let caller = match matched.route.auth() {
         Auth::None => None,
         Auth::Session => Some(
@@ -74,9 +64,6 @@ pub(super) async fn handle(
         .gateway
         .forward(matched, Request::from_parts(parts, body), outgoing)
         .await?;
-    if is_private {
-        keep_private(response.headers_mut());
-    }
     if let Some(renewal) = renewal {
         renewal.apply(response.headers_mut());
     }
@@ -113,36 +100,6 @@ fn method_not_allowed(method: &Method, allow: HeaderValue) -> Problem {
     .allow(allow)
 }
 
-/// What an API answers to a person's session is for that person's browser alone, whatever the API says: shared caches
-/// do not know that our cookie decided it.
-fn keep_private(answer: &mut HeaderMap) {
-    for name in &SHARED_CACHE_HEADERS {
-        answer.remove(name);
-    }
-    let mut directives = vec!["private".to_owned()];
-    for line in answer.get_all(CACHE_CONTROL) {
-        let Ok(line) = line.to_str() else { continue };
-        for directive in line
-            .split(',')
-            .map(str::trim)
-            .filter(|directive| !directive.is_empty())
-        {
-            let name = directive
-                .split('=')
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .to_ascii_lowercase();
-            if !matches!(name.as_str(), "public" | "s-maxage" | "private") {
-                directives.push(directive.to_owned());
-            }
-        }
-    }
-    if let Ok(value) = HeaderValue::try_from(directives.join(", ")) {
-        answer.insert(CACHE_CONTROL, value);
-    }
-}
-
 // === impl Web ===
 
 impl Web {
@@ -174,33 +131,5 @@ impl From<GatewayError> for Problem {
             GatewayError::GatewayTimeout => ("gateway_timeout", "The service did not answer in time"),
         };
         Self::new(error.status(), code, title, error.to_string())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kept(values: &[&'static str]) -> String {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(CACHE_CONTROL, HeaderValue::from_static(value));
-        }
-        headers.insert("cdn-cache-control", HeaderValue::from_static("max-age=600"));
-        keep_private(&mut headers);
-        assert!(!headers.contains_key("cdn-cache-control"));
-        headers[CACHE_CONTROL].to_str().unwrap().to_owned()
-    }
-
-    #[test]
-    fn attack_29_no_shared_cache_stores_what_belongs_to_a_session() {
-        assert_eq!(kept(&[]), "private");
-        assert_eq!(kept(&["public, max-age=60, s-maxage=600"]), "private, max-age=60");
-        assert_eq!(kept(&["PUBLIC", "S-MaxAge = 5"]), "private");
-        assert_eq!(kept(&["no-store"]), "private, no-store");
-        assert_eq!(
-            kept(&["private=\"x\", must-revalidate"]),
-            "private, must-revalidate"
-        );
     }
 }

@@ -11,7 +11,7 @@ use super::{Web, problem::Problem};
 use crate::session::{SessionId, SessionKey, StoreError, Stored};
 
 /// The use of a session is noted, and its cookie renewed, at most this often.
-const TOUCH_EVERY: Duration = Duration::from_secs(60);
+const TOUCH_EVERY: Duration = Duration::from_mins(1);
 
 /// A request with a session.
 #[derive(Debug)]

@@ -115,7 +115,7 @@ impl Forwarded {
         let x_forwarded = [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO];
         if x_forwarded.iter().any(|name| headers.contains_key(name)) {
             return Self {
-                addresses: known_addresses(listed(&X_FORWARDED_FOR)),
+                addresses: known_addresses(&listed(&X_FORWARDED_FOR)),
                 host: listed(&X_FORWARDED_HOST).pop(),
                 proto: listed(&X_FORWARDED_PROTO).pop(),
             };
@@ -135,17 +135,17 @@ impl Forwarded {
             host: last.and_then(|element| parameter(element, "host")),
             proto: last.and_then(|element| parameter(element, "proto")),
             addresses: known_addresses(
-                elements
+                &elements
                     .iter()
                     .map(|element| parameter(element, "for").unwrap_or_default())
-                    .collect(),
+                    .collect::<Vec<_>>(),
             ),
         }
     }
 }
 
 /// The addresses up to the first, seen from the right, that is none: beyond it nothing can be believed.
-fn known_addresses(members: Vec<String>) -> Vec<IpAddr> {
+fn known_addresses(members: &[String]) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = members.iter().rev().map_while(|member| address(member)).collect();
     addresses.reverse();
     addresses

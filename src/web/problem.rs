@@ -17,9 +17,12 @@ use serde::Serialize;
 
 use super::{correlation::CorrelationId, page};
 
-/// Why a request is not served.
+/// Why a request is not served. Boxed: it is the error of every handler.
 #[derive(Clone, Debug)]
-pub(crate) struct Problem {
+pub(crate) struct Problem(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
     status: StatusCode,
     code: &'static str,
     title: &'static str,
@@ -69,7 +72,7 @@ impl Problem {
         title: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self {
+        Self(Box::new(Inner {
             status,
             code,
             title,
@@ -78,13 +81,13 @@ impl Problem {
             retry_after: None,
             allow: None,
             way_on: None,
-        }
+        }))
     }
 
     /// Shown as a page to a person, with a link that leads on.
     pub(crate) fn for_person(mut self, label: &'static str, href: impl Into<String>) -> Self {
-        self.audience = Audience::Person;
-        self.way_on = Some(WayOn {
+        self.0.audience = Audience::Person;
+        self.0.way_on = Some(WayOn {
             label,
             href: href.into(),
         });
@@ -92,14 +95,14 @@ impl Problem {
     }
 
     /// Says when to come again (RFC 9110 section 10.2.3).
-    pub(crate) const fn retry_after(mut self, after: Duration) -> Self {
-        self.retry_after = Some(after);
+    pub(crate) fn retry_after(mut self, after: Duration) -> Self {
+        self.0.retry_after = Some(after);
         self
     }
 
     /// Says which methods would do (RFC 9110 section 10.2.1).
     pub(crate) fn allow(mut self, methods: HeaderValue) -> Self {
-        self.allow = Some(methods);
+        self.0.allow = Some(methods);
         self
     }
 
@@ -155,25 +158,25 @@ impl Problem {
     }
 
     /// The stable code.
-    pub(crate) const fn code(&self) -> &'static str {
-        self.code
+    pub(crate) fn code(&self) -> &'static str {
+        self.0.code
     }
 
     /// Turns it into the answer, for a client that wants JSON or takes a page.
     pub(super) fn render(&self, json: bool, correlation: &CorrelationId) -> Response {
-        let as_page = self.audience == Audience::Person && !json;
+        let as_page = self.0.audience == Audience::Person && !json;
         let mut response = if as_page {
             self.page(correlation)
         } else {
             self.json(correlation)
         };
-        *response.status_mut() = self.status;
+        *response.status_mut() = self.0.status;
         let answer = response.headers_mut();
         answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(after) = self.retry_after {
+        if let Some(after) = self.0.retry_after {
             answer.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }
-        if let Some(allow) = &self.allow {
+        if let Some(allow) = &self.0.allow {
             answer.insert(ALLOW, allow.clone());
         }
         response
@@ -182,10 +185,10 @@ impl Problem {
     fn json(&self, correlation: &CorrelationId) -> Response {
         let document = Document {
             r#type: "about:blank",
-            title: self.title,
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            code: self.code,
+            title: self.0.title,
+            status: self.0.status.as_u16(),
+            detail: &self.0.detail,
+            code: self.0.code,
             correlation_id: correlation.as_str(),
         };
         // Strings and a number always serialise.
@@ -195,12 +198,12 @@ impl Problem {
     }
 
     fn page(&self, correlation: &CorrelationId) -> Response {
-        let way_on = self.way_on.as_ref().map(|way| (way.label, way.href.as_str()));
+        let way_on = self.0.way_on.as_ref().map(|way| (way.label, way.href.as_str()));
         page::respond(&page::Page {
-            title: self.title,
-            text: &self.detail,
+            title: self.0.title,
+            text: &self.0.detail,
             action: way_on.map(|(label, href)| page::Action::Link { label, href }),
-            footnote: Some((self.code, correlation.as_str())),
+            footnote: Some((self.0.code, correlation.as_str())),
         })
     }
 }
@@ -209,7 +212,7 @@ impl IntoResponse for Problem {
     /// An empty answer that carries the problem to the layer that renders it.
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
-        *response.status_mut() = self.status;
+        *response.status_mut() = self.0.status;
         response.extensions_mut().insert(self);
         response
     }

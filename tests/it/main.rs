@@ -1,5 +1,12 @@
 //! The server through real HTTP, against the development IdP: one binary, one module per area.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails says so by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that fails says so by panicking; nobody else sees this crate"
+)]
 
+mod smoke;
 mod support;

@@ -1,3 +1,12 @@
+use std::{
+    io::Read as _,
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
 use http::HeaderValue;
 use serde_json::json;
 
@@ -188,20 +197,35 @@ async fn a_short_retry_after_is_waited_for_by_our_clock() {
     assert_eq!(provider.requests_to("/token").len(), 2);
 }
 
+/// A server that takes connections, reads once and hangs up; counts them.
+fn hangs_up() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.read(&mut [0; 4096]);
+        }
+    });
+    (address, connections)
+}
+
+/// A refresh at a token endpoint of that address.
+async fn refresh_at(url: String) -> CallError {
+    let provider = Provider::start().await;
+    let mut options: Options = provider.options();
+    options.provider.overrides.token = Some(Url::parse(&url).unwrap());
+    let party = provider.party_with(options).await;
+    party.refresh(&"rt".into()).await.unwrap_err()
+}
+
 #[tokio::test]
 async fn what_was_certainly_not_sent_is_repeated_and_then_told() {
-    let provider = Provider::start().await;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let dead = format!("http://{}/token", listener.local_addr().unwrap());
-    drop(listener);
-    let mut options: Options = provider.options();
-    options.provider.overrides.token = Some(Url::parse(&dead).unwrap());
-    let error = provider
-        .party_with(options)
-        .await
-        .refresh(&"rt".into())
-        .await
-        .unwrap_err();
+    // The handshake fails before a byte of the request is sent.
+    let (address, connections) = hangs_up();
+    let error = refresh_at(format!("https://{address}/token")).await;
     assert!(
         matches!(
             &error,
@@ -213,6 +237,25 @@ async fn what_was_certainly_not_sent_is_repeated_and_then_told() {
         "{error:?}"
     );
     assert!(!error.ends_session() && !error.outcome_unknown());
+    assert_eq!(connections.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn what_may_have_been_seen_is_never_repeated() {
+    let (address, connections) = hangs_up();
+    let error = refresh_at(format!("http://{address}/token")).await;
+    assert!(
+        matches!(
+            &error,
+            CallError::Transport {
+                outcome_unknown: true,
+                source: TransportError::Interrupted { .. }
+            }
+        ),
+        "{error:?}"
+    );
+    assert!(!error.ends_session() && error.outcome_unknown());
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

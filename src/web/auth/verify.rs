@@ -1,5 +1,7 @@
 //! `/auth/verify` and `/auth/forward`: forward authentication for Traefik, Caddy and nginx.
 
+use std::fmt::Write as _;
+
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -108,7 +110,10 @@ fn set(headers: &mut HeaderMap, name: HeaderName, claim: &str) {
         match byte {
             b'%' => value.push_str("%25"),
             b' '..=b'~' => value.push(char::from(byte)),
-            other => value.push_str(&format!("%{other:02X}")),
+            other => {
+                // Writing to a String cannot fail.
+                let _ = write!(value, "%{other:02X}");
+            }
         }
     }
     if value.len() <= MAX_VALUE_LENGTH

@@ -50,7 +50,10 @@ impl Api {
             let json = [("content-type", "application/json")];
             axum::response::IntoResponse::into_response((json, r#"{"ok":true}"#))
         });
-        let state = Arc::new(Mutex::new(Inner { calls: Vec::new(), answer }));
+        let state = Arc::new(Mutex::new(Inner {
+            calls: Vec::new(),
+            answer,
+        }));
         let router = Router::new().fallback(handle).with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { address, state }
@@ -68,7 +71,12 @@ impl Api {
 
     /// The last call.
     pub fn last(&self) -> Call {
-        self.state.lock().calls.last().cloned().expect("the API was not called")
+        self.state
+            .lock()
+            .calls
+            .last()
+            .cloned()
+            .expect("the API was not called")
     }
 
     /// From now on it answers like this.
@@ -79,9 +87,20 @@ impl Api {
 
 async fn handle(State(state): State<Arc<Mutex<Inner>>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(Body::new(body), usize::MAX).await.unwrap_or_default();
-    let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-    let call = Call { method: parts.method, target, headers: parts.headers, body };
+    let body = axum::body::to_bytes(Body::new(body), usize::MAX)
+        .await
+        .unwrap_or_default();
+    let target = parts
+        .uri
+        .path_and_query()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let call = Call {
+        method: parts.method,
+        target,
+        headers: parts.headers,
+        body,
+    };
     let answer = Arc::clone(&state.lock().answer);
     let response = answer(&call);
     state.lock().calls.push(call);

@@ -34,14 +34,18 @@ struct Loopback;
 impl reqwest::dns::Resolve for Loopback {
     fn resolve(&self, _name: reqwest::dns::Name) -> reqwest::dns::Resolving {
         Box::pin(async {
-            let addresses: reqwest::dns::Addrs = Box::new(std::iter::once(SocketAddr::from(([127, 0, 0, 1], 0))));
+            let addresses: reqwest::dns::Addrs =
+                Box::new(std::iter::once(SocketAddr::from(([127, 0, 0, 1], 0))));
             Ok(addresses)
         })
     }
 }
 
 /// An HTTP client to whom every name is this machine.
-#[expect(clippy::disallowed_methods, reason = "tests are on the other side of the wire")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests are on the other side of the wire"
+)]
 pub fn http_client() -> reqwest::Client {
     bff::jose::install_crypto();
     reqwest::Client::builder()
@@ -67,7 +71,10 @@ impl Browser {
 
     /// The same browser on a page of another origin.
     pub fn at(&self, origin: &str) -> Self {
-        Self { origin: origin.to_owned(), ..self.clone() }
+        Self {
+            origin: origin.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// The origin of the page that is open.
@@ -82,7 +89,11 @@ impl Browser {
 
     /// The absolute URL of a path on the page's origin; a URL stays as it is.
     fn url(&self, target: &str) -> String {
-        if target.starts_with('/') { format!("{}{target}", self.origin) } else { target.to_owned() }
+        if target.starts_with('/') {
+            format!("{}{target}", self.origin)
+        } else {
+            target.to_owned()
+        }
     }
 
     /// A request with this browser's cookies, as a script of the open page would make it.
@@ -114,13 +125,18 @@ impl Browser {
 
     /// Posts as a script with both CSRF proofs.
     pub async fn post(&self, target: &str) -> Reply {
-        let request = self.request(Method::POST, target).header("x-csrf-token", self.csrf_token().await);
+        let request = self
+            .request(Method::POST, target)
+            .header("x-csrf-token", self.csrf_token().await);
         self.send(request).await
     }
 
     /// The CSRF token of the session.
     pub async fn csrf_token(&self) -> String {
-        self.session().await["csrf_token"].as_str().unwrap_or_default().to_owned()
+        self.session().await["csrf_token"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// What `/auth/session` says.
@@ -167,7 +183,11 @@ impl Browser {
     /// Sets a cookie by hand.
     pub fn set_cookie(&self, name: &str, value: &str) {
         let host = host_of(&Url::parse(&self.origin).unwrap());
-        self.cookies.lock().entry(host).or_default().insert(name.to_owned(), value.to_owned());
+        self.cookies
+            .lock()
+            .entry(host)
+            .or_default()
+            .insert(name.to_owned(), value.to_owned());
     }
 
     fn cookie_header(&self, url: &str) -> Option<String> {
@@ -176,7 +196,13 @@ impl Browser {
         if cookies.is_empty() {
             return None;
         }
-        Some(cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; "))
+        Some(
+            cookies
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>()
+                .join("; "),
+        )
     }
 
     fn keep(&self, url: &Url, headers: &HeaderMap) {
@@ -232,12 +258,21 @@ impl Reply {
     /// The code of a problem document.
     #[track_caller]
     pub fn code(&self) -> String {
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.body);
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{}",
+            self.body
+        );
         self.json()["code"].as_str().unwrap().to_owned()
     }
 
     /// The cookies that it sets, as they stand.
     pub fn set_cookies(&self) -> Vec<&str> {
-        self.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap()).collect()
+        self.headers
+            .get_all(header::SET_COOKIE)
+            .iter()
+            .map(|value| value.to_str().unwrap())
+            .collect()
     }
 }

@@ -138,17 +138,29 @@ impl Builder {
         (self.idp)(&mut options);
         let idp = Idp::new(options).unwrap();
         let control = idp.control().clone();
-        tokio::spawn(devstack_idp::serve(idp_listener, idp, std::future::pending::<()>()));
+        tokio::spawn(devstack_idp::serve(
+            idp_listener,
+            idp,
+            std::future::pending::<()>(),
+        ));
         (self.prepare)(&control);
 
         let api = Api::start().await;
         let folder = self.folder.unwrap_or_else(|| tempfile::tempdir().unwrap());
         std::fs::create_dir_all(folder.path().join("config")).unwrap();
-        std::fs::write(folder.path().join("config/routes.yaml"), self.routes.replace("{api}", &api.url())).unwrap();
+        std::fs::write(
+            folder.path().join("config/routes.yaml"),
+            self.routes.replace("{api}", &api.url()),
+        )
+        .unwrap();
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let internal = if self.internal { Some(TcpListener::bind("127.0.0.1:0").await.unwrap()) } else { None };
+        let internal = if self.internal {
+            Some(TcpListener::bind("127.0.0.1:0").await.unwrap())
+        } else {
+            None
+        };
         let port = address.port();
         let mut redirect_uris = vec![format!("http://127.0.0.1:{port}/auth/callback")];
         redirect_uris.extend(HOSTS.map(|host| format!("http://{host}:{port}/auth/callback")));
@@ -185,7 +197,10 @@ impl Builder {
             server: None,
             shutdown: CancellationToken::new(),
         };
-        stack.serve(Listeners { public: listener, internal });
+        stack.serve(Listeners {
+            public: listener,
+            internal,
+        });
         stack
     }
 }
@@ -227,7 +242,8 @@ impl Stack {
     ///
     /// The clock stands still meanwhile, so a server that waits for its next attempt never gets there.
     pub async fn ready(&mut self) {
-        self.until("the server is ready", |stack| stack.health.report().ready).await;
+        self.until("the server is ready", |stack| stack.health.report().ready)
+            .await;
     }
 
     /// Waits until `condition` holds, which something else that is running has to bring about.
@@ -270,7 +286,10 @@ impl Stack {
     /// Waits for the server to end by itself.
     pub async fn ended(&mut self) -> RunError {
         let server = self.server.take().unwrap();
-        server.await.unwrap().expect_err("the server ended without an error")
+        server
+            .await
+            .unwrap()
+            .expect_err("the server ended without an error")
     }
 
     /// Starts the server again on the same port and files, with variables changed (an empty value removes one).
@@ -301,7 +320,10 @@ impl Stack {
     fn serve(&mut self, listeners: Listeners) {
         let environment: Environment = self.variables.iter().cloned().collect();
         let (config, _) = Config::load(&environment).unwrap_or_else(|error| panic!("{error}"));
-        let ports = Ports { clock: Arc::new(self.clock.clone()), random: Arc::new(SystemRandom) };
+        let ports = Ports {
+            clock: Arc::new(self.clock.clone()),
+            random: Arc::new(SystemRandom),
+        };
         let app = App::new(config, ports).unwrap_or_else(|error| panic!("{error}"));
         self.health = app.health().clone();
         self.shutdown = CancellationToken::new();
@@ -317,7 +339,10 @@ impl Drop for Stack {
 
 /// Lets everything that waits for a socket get on. The one place where a test spends real time: sockets have no clock
 /// of ours.
-#[expect(clippy::disallowed_methods, reason = "sockets take real time, which no clock of ours moves")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sockets take real time, which no clock of ours moves"
+)]
 pub async fn pause() {
     tokio::time::sleep(Duration::from_millis(2)).await;
 }

@@ -1,0 +1,217 @@
+//! The signing keys of the IdP and their rotation.
+
+use std::sync::Arc;
+
+use aws_lc_rs::{
+    encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der},
+    rsa::KeySize,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RsaKeyPair},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey,
+    jwk::{Jwk, PublicKeyUse, ThumbprintHash},
+};
+use serde_json::{Map, Value, json};
+
+use crate::jws::{self, Unverified};
+
+/// How many retired keys are remembered, for ID tokens that come back as a logout hint.
+const REMEMBERED: usize = 16;
+
+/// One signing key.
+pub(crate) struct SigningKey {
+    pub(crate) kid: String,
+    algorithm: Algorithm,
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    public: Value,
+    public_pem: String,
+}
+
+/// The keys that sign, those that are still published, and those that once were.
+pub(crate) struct KeyRing {
+    rsa: Arc<SigningKey>,
+    ec: Arc<SigningKey>,
+    previous: Vec<Arc<SigningKey>>,
+    retired: Vec<Arc<SigningKey>>,
+}
+
+/// A key could not be made or did not sign.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The key could not be generated.
+    #[error("cannot generate a signing key")]
+    Generate,
+    /// The generated key is not understood by the JOSE library.
+    #[error("cannot use a signing key: {0}")]
+    Unusable(#[from] jsonwebtoken::errors::Error),
+    /// The public half cannot be written as JSON.
+    #[error("cannot write the public key: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl From<aws_lc_rs::error::Unspecified> for KeyError {
+    fn from(_: aws_lc_rs::error::Unspecified) -> Self {
+        Self::Generate
+    }
+}
+
+// === impl SigningKey ===
+
+impl SigningKey {
+    pub(crate) fn generate_rsa() -> Result<Self, KeyError> {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048)?;
+        let private: Pkcs8V1Der<'_> = pair.as_der()?;
+        let public: PublicKeyX509Der<'_> = pair.public_key().as_der()?;
+        let encoding = EncodingKey::from_rsa_pem(pem("PRIVATE KEY", private.as_ref()).as_bytes())?;
+        Self::new(encoding, Algorithm::RS256, pem("PUBLIC KEY", public.as_ref()))
+    }
+
+    pub(crate) fn generate_ec() -> Result<Self, KeyError> {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
+        let private = pair.to_pkcs8v1()?;
+        let public: PublicKeyX509Der<'_> = pair.public_key().as_der()?;
+        let encoding = EncodingKey::from_ec_pem(pem("PRIVATE KEY", private.as_ref()).as_bytes())?;
+        Self::new(encoding, Algorithm::ES256, pem("PUBLIC KEY", public.as_ref()))
+    }
+
+    fn new(encoding: EncodingKey, algorithm: Algorithm, public_pem: String) -> Result<Self, KeyError> {
+        let mut jwk = Jwk::from_encoding_key(&encoding, algorithm)?;
+        let kid = jwk.thumbprint(ThumbprintHash::SHA256)?;
+        jwk.common.key_id = Some(kid.clone());
+        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+        let decoding = DecodingKey::from_jwk(&jwk)?;
+        Ok(Self {
+            kid,
+            algorithm,
+            encoding,
+            decoding,
+            public: serde_json::to_value(&jwk)?,
+            public_pem,
+        })
+    }
+
+    /// The JOSE header of a token that this key signs.
+    pub(crate) fn header(&self, typ: &str) -> Map<String, Value> {
+        let mut header = Map::new();
+        header.insert("alg".to_owned(), json!(self.algorithm));
+        header.insert("typ".to_owned(), json!(typ));
+        header.insert("kid".to_owned(), json!(self.kid));
+        header
+    }
+
+    /// Signs whatever the header says, so that a test can also ask for a header that lies.
+    pub(crate) fn sign(
+        &self,
+        header: &Map<String, Value>,
+        claims: &Map<String, Value>,
+    ) -> Result<String, KeyError> {
+        let input = jws::signing_input(header, claims);
+        let signature = jsonwebtoken::crypto::sign(input.as_bytes(), &self.encoding, self.algorithm)?;
+        Ok(format!("{input}.{signature}"))
+    }
+
+    pub(crate) fn verifies(&self, token: &Unverified<'_>) -> bool {
+        token
+            .header_str("alg")
+            .is_some_and(|alg| json!(self.algorithm) == alg)
+            && jsonwebtoken::crypto::verify(
+                token.signature,
+                token.signing_input.as_bytes(),
+                &self.decoding,
+                self.algorithm,
+            )
+            .unwrap_or(false)
+    }
+
+    /// The public JWK.
+    pub(crate) fn public_jwk(&self) -> Value {
+        self.public.clone()
+    }
+
+    /// The public key as `SubjectPublicKeyInfo` in PEM.
+    pub(crate) fn public_pem(&self) -> &str {
+        &self.public_pem
+    }
+}
+
+// === impl KeyRing ===
+
+impl KeyRing {
+    pub(crate) fn generate() -> Result<Self, KeyError> {
+        Ok(Self {
+            rsa: Arc::new(SigningKey::generate_rsa()?),
+            ec: Arc::new(SigningKey::generate_ec()?),
+            previous: Vec::new(),
+            retired: Vec::new(),
+        })
+    }
+
+    /// Takes over the keys of `fresh`; what signed until now stays published until the next rotation.
+    pub(crate) fn rotate(&mut self, fresh: Self) {
+        self.drop_previous();
+        self.previous = vec![
+            std::mem::replace(&mut self.rsa, fresh.rsa),
+            std::mem::replace(&mut self.ec, fresh.ec),
+        ];
+    }
+
+    /// Publishes only what signs now.
+    pub(crate) fn drop_previous(&mut self) {
+        self.retired.append(&mut self.previous);
+        let excess = self.retired.len().saturating_sub(REMEMBERED);
+        self.retired.drain(..excess);
+    }
+
+    pub(crate) fn rsa(&self) -> Arc<SigningKey> {
+        Arc::clone(&self.rsa)
+    }
+
+    /// The key for an algorithm; the RSA key for everything but `ES256`.
+    pub(crate) fn for_algorithm(&self, alg: Option<&str>) -> Arc<SigningKey> {
+        Arc::clone(if alg == Some("ES256") { &self.ec } else { &self.rsa })
+    }
+
+    /// The public keys as a JWK Set (RFC 7517, section 5).
+    pub(crate) fn jwks(&self) -> Value {
+        let keys: Vec<Value> = self.published().map(|key| key.public_jwk()).collect();
+        json!({ "keys": keys })
+    }
+
+    /// Verifies a token of ours against the published keys.
+    pub(crate) fn verify(&self, token: &Unverified<'_>) -> bool {
+        Self::any(self.published(), token)
+    }
+
+    /// Verifies a token of ours, however old: an expired ID token is a good logout hint.
+    pub(crate) fn verify_ever(&self, token: &Unverified<'_>) -> bool {
+        Self::any(self.published().chain(&self.retired), token)
+    }
+
+    fn published(&self) -> impl Iterator<Item = &Arc<SigningKey>> {
+        [&self.rsa, &self.ec].into_iter().chain(&self.previous)
+    }
+
+    fn any<'k>(mut keys: impl Iterator<Item = &'k Arc<SigningKey>>, token: &Unverified<'_>) -> bool {
+        let kid = token.header_str("kid");
+        keys.any(|key| kid == Some(key.kid.as_str()) && key.verifies(token))
+    }
+}
+
+/// PEM (RFC 7468) of DER.
+fn pem(label: &str, der: &[u8]) -> String {
+    let base64 = STANDARD.encode(der);
+    let mut text = format!("-----BEGIN {label}-----\n");
+    let mut rest = base64.as_str();
+    while !rest.is_empty() {
+        let (line, tail) = rest.split_at(rest.len().min(64));
+        text.push_str(line);
+        text.push('\n');
+        rest = tail;
+    }
+    text.push_str("-----END ");
+    text.push_str(label);
+    text.push_str("-----\n");
+    text
+}

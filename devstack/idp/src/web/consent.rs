@@ -1,0 +1,37 @@
+//! `POST /consent`: the consent form.
+
+use axum::{body::Bytes, extract::State, http::HeaderMap, response::Response};
+
+use super::{
+    Shared, interaction,
+    login::{self, LoginError},
+    params::Params,
+};
+
+pub(crate) async fn post(
+    State(provider): Shared,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, LoginError> {
+    let params = Params::unique_form(&headers, &body)?;
+    let id = params.get("interaction").ok_or(LoginError::Expired)?;
+    let (_, opened) = login::open(&provider, &headers, id)?;
+    let session = opened.session.ok_or(LoginError::Expired)?;
+    let client = provider
+        .client(&opened.request.client_id)
+        .ok_or(LoginError::Expired)?;
+    provider.state().interactions.remove(id, provider.now());
+    if params.get("decision") != Some("allow") {
+        return Ok(interaction::refuse(
+            &provider,
+            &opened.request,
+            "access_denied",
+            "the person said no",
+        ));
+    }
+    let scope = opened.request.granted_scope(&client);
+    provider
+        .state()
+        .give_consent(&session.sub, &client.client_id, &scope);
+    Ok(interaction::finish(&provider, &client, &opened.request, &session))
+}

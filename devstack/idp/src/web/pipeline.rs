@@ -1,0 +1,113 @@
+//! What every request passes: its size is bounded, it is recorded, and it meets the faults that a test has planned.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use futures_util::stream;
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    control::{Endpoint, Fault, Recorded},
+    provider::Provider,
+};
+
+const MAX_BODY: usize = 64 * 1024;
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Extension of a response that must never be sent: the server closes the connection instead.
+#[derive(Clone, Copy)]
+pub(crate) struct CloseConnection;
+
+pub(crate) async fn run(State(provider): State<Arc<Provider>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let relative = path.strip_prefix(provider.base_path()).unwrap_or(path);
+    let Some(endpoint) = Endpoint::at(relative).or_else(|| Endpoint::at(path)) else {
+        return next.run(request).await;
+    };
+    let (parts, body) = request.into_parts();
+    let body = match timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
+    provider.log.add(endpoint, Recorded::new(&parts, &body));
+    let planned = provider.faults.take(endpoint);
+    let process = async || next.run(Request::from_parts(parts, Body::from(body))).await;
+    let Some((fault, hanging)) = planned else {
+        return process().await;
+    };
+    match fault {
+        Fault::Respond {
+            status,
+            headers,
+            body,
+        } => answer(status, &headers, body),
+        Fault::Hang => {
+            provider.faults.healed(hanging).await;
+            process().await
+        }
+        Fault::CloseWithoutAnswer => close(),
+        Fault::CloseAfterProcessing => {
+            process().await;
+            close()
+        }
+        Fault::CutBody => cut(process().await).await,
+        Fault::RespondAfterProcessing { status, body } => {
+            process().await;
+            answer(status, &[], body)
+        }
+        Fault::HoldUntil(notify) => {
+            notify.notified().await;
+            process().await
+        }
+        Fault::HoldAnswerUntil(notify) => {
+            let response = process().await;
+            notify.notified().await;
+            response
+        }
+    }
+}
+
+fn answer(status: u16, headers: &[(String, String)], body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
+
+fn close() -> Response {
+    let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    response.extensions_mut().insert(CloseConnection);
+    response
+}
+
+/// Promises the whole body in the head, sends half of it, and ends the connection.
+async fn cut(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let Ok(whole) = to_bytes(body, usize::MAX).await else {
+        return close();
+    };
+    parts
+        .headers
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
+    let half = whole.slice(..whole.len() / 2);
+    let body = stream::unfold(Some(half), async |half| {
+        if let Some(half) = half.filter(|half| !half.is_empty()) {
+            return Some((Ok::<Bytes, std::io::Error>(half), None));
+        }
+        // An error at once would keep hyper from sending what it has buffered.
+        sleep(Duration::from_millis(20)).await;
+        Some((Err(std::io::Error::other("cut on request")), None))
+    });
+    Response::from_parts(parts, Body::from_stream(body))
+}

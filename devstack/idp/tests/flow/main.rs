@@ -1,0 +1,12 @@
+//! The IdP over real HTTP: one module per area.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it is"
+)]
+
+mod assertions;
+mod control;
+mod login;
+mod registration;
+mod support;
+mod tokens;

@@ -1,0 +1,199 @@
+//! The whole stack in one process.
+
+use std::{collections::BTreeMap, error::Error, fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use axum::Router;
+use bff::{
+    app::{App, Listeners, Ports},
+    clock::SystemClock,
+    config::{Config, Environment},
+    health::Health,
+    random::{RandomExt as _, SystemRandom},
+};
+use devstack::{page, sample_api};
+use devstack_idp::{Idp, Options};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    idp_alone::{put_samples, stopped},
+    mint, ports, say,
+};
+
+/// The names under which the page is reached. Browsers know by themselves that they are this machine.
+const HOSTS: [&str; 2] = ["automate.localhost", "authn.localhost"];
+
+const AUDIENCE: &str = "sample-api";
+
+/// How long access tokens live here: short, so that one sees them being renewed.
+const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(1);
+
+/// Starts everything and serves until the process is stopped.
+pub(crate) async fn run(state: &Path) -> Result<(), Box<dyn Error>> {
+    let idp_listener = ports::listen(9000).await?;
+    let bff_listener = ports::listen(8000).await?;
+    let (idp_port, bff_port) = (
+        idp_listener.local_addr()?.port(),
+        bff_listener.local_addr()?.port(),
+    );
+    // A registration belongs to one issuer and one set of URLs, so other ports have a state of their own.
+    let state = state.join(format!("{bff_port}-{idp_port}"));
+    fs::create_dir_all(&state)?;
+    let state = state.canonicalize()?;
+
+    let issuer = format!("http://localhost:{idp_port}");
+    let admin_token = SystemRandom.base64url::<24>();
+    let idp_config = state.join("ServiceConfigs/IdP/config");
+    put_samples(&idp_config)?;
+    let mut options = Options::from_config_dir(&idp_config, issuer.clone(), admin_token.as_str())?;
+    options.access_token_lifetime = ACCESS_TOKEN_LIFETIME;
+    AUDIENCE.clone_into(&mut options.audience);
+    let idp = Idp::new(options)?;
+    tokio::spawn(devstack_idp::serve(
+        idp_listener,
+        idp,
+        std::future::pending::<()>(),
+    ));
+
+    let origins: Vec<String> = HOSTS
+        .iter()
+        .map(|host| format!("http://{host}:{bff_port}"))
+        .collect();
+    let api = serve(sample_api::router(sample_api::Options {
+        issuer: issuer.clone(),
+        jwks_uri: format!("{issuer}/jwks"),
+        audience: AUDIENCE.to_owned(),
+        clock: Arc::new(SystemClock),
+    })?)
+    .await?;
+    let page = serve(page::router(page::Config {
+        origins: origins.clone(),
+    }))
+    .await?;
+    let config_dir = state.join("config");
+    fs::create_dir_all(&config_dir)?;
+    fs::write(config_dir.join("routes.yaml"), routes(api, page))?;
+
+    let mut variables = variables(&state, &issuer, bff_port, &origins);
+    let registered = state.join("bff-keys/bff_client.json").exists();
+    if !registered {
+        let token = mint::initial_access_token(&issuer, &admin_token).await?;
+        variables.insert("DCR_IAT", token);
+    }
+    announce(&state, &issuer, &origins, api, page, registered);
+
+    let environment: Environment = variables.into_iter().collect();
+    let (config, warnings) = Config::load(&environment)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let app = App::new(config, Ports::default())?;
+    let shutdown = CancellationToken::new();
+    tokio::spawn(say_when_ready(app.health().clone(), origins));
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        stopped().await;
+        stop.cancel();
+    });
+    app.run(
+        Listeners {
+            public: bff_listener,
+            internal: None,
+        },
+        shutdown,
+    )
+    .await?;
+    Ok(())
+}
+
+/// What an operator would set, and nothing else: the rest are defaults.
+fn variables(state: &Path, issuer: &str, port: u16, origins: &[String]) -> BTreeMap<&'static str, String> {
+    let path = |name: &str| state.join(name).display().to_string();
+    // The first is what people reach who come by another name.
+    let base = format!("http://localhost:{port}");
+    let redirect_uris: Vec<String> = std::iter::once(&base)
+        .chain(origins)
+        .map(|origin| format!("{origin}/auth/callback"))
+        .collect();
+    BTreeMap::from([
+        ("OIDC_ISSUER", issuer.to_owned()),
+        ("BFF_BASE_URL", base),
+        ("BFF_CONFIG_DIR", path("config")),
+        ("BFF_JWT_SIGNING_KEY", path("bff-keys/bff-signing.pem")),
+        ("AUTH_CLIENT_ID", "bff-server".to_owned()),
+        ("DCR_CLIENT_PROFILE", "code-flow-pkjwt".to_owned()),
+        ("DCR_REDIRECT_URIS", redirect_uris.join(",")),
+    ])
+}
+
+fn routes(api: SocketAddr, page: SocketAddr) -> String {
+    format!(
+        r#"# Written by devstack at every start.
+services:
+  sample-api: {{ base_url: "http://{api}", timeout: 10s }}
+  page: {{ base_url: "http://{page}", timeout: 10s }}
+routes:
+  - id: sample-api
+    path: /api/*
+    target_service: sample-api
+    upstream_path: /{{path}}
+    auth: session
+  - id: page
+    path: /*
+    target_service: page
+    preserve_path: true
+    methods: [GET]
+    auth: none
+"#
+    )
+}
+
+async fn serve(router: Router) -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(address)
+}
+
+fn announce(
+    state: &Path,
+    issuer: &str,
+    origins: &[String],
+    api: SocketAddr,
+    page: SocketAddr,
+    registered: bool,
+) {
+    let registration = if registered {
+        "registered earlier: no initial access token is needed"
+    } else {
+        "an initial access token was minted at the IdP's admin API"
+    };
+    say(&format!(
+        "
+  development IdP   {issuer}   (clients: {clients})
+  sample API        http://{api}
+  sample page       http://{page}, passed on by the bff
+  bff               {bff}
+  registration      {registration}
+  state             {state}   (remove it to begin anew)
+",
+        bff = origins.join("   "),
+        clients = state.join("ServiceConfigs/IdP/config/clients.yaml").display(),
+        state = state.display(),
+    ));
+}
+
+async fn say_when_ready(health: Health, origins: Vec<String>) {
+    use bff::clock::Clock as _;
+    while !health.report().ready {
+        SystemClock.sleep(Duration::from_millis(100)).await;
+    }
+    let first = origins.first().map(String::as_str).unwrap_or_default();
+    say(&format!(
+        "
+  Ready. Open {first}
+  Log in as ada, grace or edsger; the password is the name.
+  Access tokens live 60 seconds: leave the page open and watch them being renewed. Ctrl-C stops everything.
+"
+    ));
+}

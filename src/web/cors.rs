@@ -1,0 +1,29 @@
+//! Pages of other origins that may call with credentials (`CORS__ALLOW_ORIGINS`).
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
+
+use super::correlation;
+
+/// How long a browser may remember the answer to a preflight.
+const MAX_AGE: Duration = Duration::from_mins(10);
+
+/// Answers preflights and marks answers for the listed origins, exactly compared. Nothing where there are none: the
+/// layer answers every `OPTIONS`, which belongs to the APIs then.
+///
+/// What a page may read is decided here; what it may change is decided by the two CSRF proofs, as for every call.
+pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
+    if origins.is_empty() {
+        return None;
+    }
+    let layer = CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins.iter().cloned()))
+        .allow_credentials(true)
+        .allow_methods(AllowMethods::mirror_request())
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(ExposeHeaders::list([correlation::HEADER]))
+        .max_age(MAX_AGE);
+    Some(layer)
+}
