@@ -11,6 +11,7 @@ use super::{
     diff::{Change, Remembered, listed},
     error::{ErrorKind, RegistrationError, Wish},
     metadata::{Digests, SCOPE, SIGNING_ALG, WantedMetadata, token_hash},
+    refusal::shown,
 };
 use crate::{
     jose::Algorithm,
@@ -322,7 +323,7 @@ impl<'a> Attempt<'a> {
                 .metadata
                 .registration_endpoint
                 .as_ref()
-                .map(Url::to_string)
+                .map(shown)
                 .unwrap_or_default(),
             cause: "its answer never arrived here".to_owned(),
             client: Wish(self.registration.options.client_id.clone()),

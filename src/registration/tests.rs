@@ -94,7 +94,7 @@ impl World {
         let (keys, _) = Keys::load(&keys).unwrap();
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
         let outbound = outbound::Options {
-            request_timeout: Duration::from_millis(500),
+            request_timeout: Duration::from_secs(2),
             ..outbound::Options::default()
         };
         let outbound = Outbound::new(&outbound, Arc::new(clock.clone())).unwrap();

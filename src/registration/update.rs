@@ -10,6 +10,7 @@ use super::{
     credentials::CredentialsError,
     diff::{Change, Remembered, compare, compare_with_sent, listed},
     error::RegistrationError,
+    refusal::shown,
 };
 use crate::{jose::Algorithm, secret::Secret};
 
@@ -100,7 +101,7 @@ impl Attempt<'_> {
         }
         match reply {
             Reply::Unsupported => Err(RegistrationError::CannotUpdate {
-                url: at.url.to_string(),
+                url: shown(&at.url),
                 changes: listed(changes),
             }),
             Reply::Done => {

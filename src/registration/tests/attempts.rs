@@ -287,6 +287,28 @@ async fn a_missing_secret_is_said() {
 }
 
 #[tokio::test]
+async fn a_secret_that_has_expired_is_said() {
+    let basic = |options: &mut Options| {
+        with_iat(options);
+        options.auth_method = AuthMethod::ClientSecretBasic;
+    };
+    let world = World::new(Habits::default()).await;
+    world.ensure(basic).await.unwrap();
+    for (at, warns) in [(0, false), (1_700_000_000, true), (1_900_000_000, false)] {
+        world.edit_file(|file| file["client_secret_expires_at"] = json!(at));
+        world.idp.habits(|habits| habits.reads = false);
+        let logs = Logs::capture();
+        world.ensure(basic).await.unwrap();
+        assert_eq!(
+            logs.text()
+                .contains("the client secret of bff-server has expired"),
+            warns,
+            "{at}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_registration_answered_by_200_is_taken_with_a_note() {
     let world = World::new(Habits::default()).await;
     world
@@ -388,4 +410,63 @@ async fn of_several_processes_that_start_together_exactly_one_registers() {
     assert_eq!(registered, 1);
     let calls = world.idp.calls();
     assert_eq!(calls.iter().filter(|call| *call == "POST /register").count(), 1);
+}
+
+/// The process dies at each call of a first registration, an update and a replacement; the starts after that either go on
+/// or say what is lost, and never make a second client by themselves.
+#[tokio::test]
+async fn killed_at_any_call_the_next_start_goes_on_or_says_what_is_lost() {
+    type Change = fn(&mut Options);
+    let fresh = |options: &mut Options| {
+        options.initial_access_token = Some("fresh-token".into());
+        options.force_replace = true;
+    };
+    let steps: [(bool, Change, &str); 5] = [
+        (false, with_iat, "POST /register"),
+        (true, changed, "GET /register/client-1"),
+        (true, changed, "PUT /register/client-1"),
+        (true, fresh, "POST /register"),
+        (true, fresh, "DELETE /register/client-1"),
+    ];
+    for (registered, change, call) in steps {
+        let habits = Habits {
+            own_ids: true,
+            rotates: true,
+            ..Habits::default()
+        };
+        let world = if registered {
+            World::registered(habits).await
+        } else {
+            World::new(habits).await
+        };
+        world.idp.allow("fresh-token");
+        world.idp.odd(call, fake::Odd::Hang);
+        {
+            let attempt = world.ensure(change);
+            tokio::pin!(attempt);
+            tokio::select! {
+                outcome = &mut attempt => panic!("{call}: {outcome:?}"),
+                () = world.idp.called(call) => {}
+            }
+        }
+        match world.ensure(change).await {
+            Ok(outcome) => {
+                assert!(registered);
+                assert!(
+                    matches!(outcome.event, Event::Unchanged | Event::Updated(_)),
+                    "{call}: {:?}",
+                    outcome.event
+                );
+            }
+            Err(error) => {
+                assert!(!registered, "{call}: {error}");
+                assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+            }
+        }
+        assert!(
+            world.idp.clients().len() <= 1,
+            "{call}: {:?}",
+            world.idp.clients()
+        );
+    }
 }
