@@ -10,7 +10,7 @@ use axum::{
 };
 use http::{
     HeaderValue, Method, StatusCode,
-    header::{CACHE_CONTROL, REFERRER_POLICY, SET_COOKIE},
+    header::{CACHE_CONTROL, CONTENT_LENGTH, REFERRER_POLICY},
 };
 use tower_http::catch_panic::ResponseForPanic;
 
@@ -48,12 +48,12 @@ pub(super) async fn frame(
     let mut response = next.run(request).await;
 
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        let rendered = problem.render(json, &correlation);
-        // Cookies that the handler set or cleared stay; everything else is the problem's.
-        let carried = std::mem::replace(&mut response, rendered);
-        for cookie in carried.headers().get_all(SET_COOKIE) {
-            response.headers_mut().append(SET_COOKIE, cookie.clone());
-        }
+        let (head, body) = problem.render(json, &correlation).into_parts();
+        // What handler and layers have added stays (cookies, `Allow`, what CORS says: a page of a listed origin may
+        // read errors too); the problem's own fields win, and the size is that of its body.
+        response.headers_mut().remove(CONTENT_LENGTH);
+        response.headers_mut().extend(head.headers);
+        *response.body_mut() = body;
         tracing::debug!(
             code = problem.code(),
             correlation_id = correlation.as_str(),
