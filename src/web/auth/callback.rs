@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     login::{CallbackError, CallbackQuery, LoggedIn},
-    oidc::OAuthError,
+    oidc::{OAuthError, UserInfoError},
     session::{CookieName, CreateError, SameSite},
 };
 
@@ -168,9 +168,14 @@ fn problem(error: &CallbackError) -> Problem {
                 None,
             )
         }
-        CallbackError::UserInfo(_) => {
+        CallbackError::UserInfo(cause) => {
             tracing::error!(%error, "UserInfo was refused");
-            start_again(idp_answer_refused(), None)
+            let problem = match cause {
+                UserInfoError::Transport(cause) => super::transport_problem(cause),
+                cause if cause.is_transient() => super::bad_gateway(),
+                _ => idp_answer_refused(),
+            };
+            start_again(problem, None)
         }
         CallbackError::Create(CreateError::TooMany | CreateError::OutOfMemory) => {
             tracing::error!(%error, "a login was refused");

@@ -54,9 +54,11 @@ pub(in super::super) async fn handle(
     let (request, body) = request.into_parts();
     web.own_origins.check(&request.headers)?;
     let mut wishes = Wishes::of(&request.headers, body, &*web.clock).await?;
+    let mut query = Parameters::parse(request.uri.query())?;
     if wishes.return_to.is_none() {
-        wishes.return_to = Parameters::parse(request.uri.query())?.take("return_to")?;
+        wishes.return_to = query.take("return_to")?;
     }
+    wishes.everywhere |= query.take("everywhere")?.as_deref() == Some("true");
     let caller = web.caller(&request.headers).await?;
     if let Some(caller) = &caller {
         let token = request.headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);
