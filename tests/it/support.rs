@@ -2,10 +2,15 @@
 
 mod api;
 mod browser;
+mod idp;
+mod logs;
+mod process;
 mod stack;
 
 pub use self::{
     api::{Api, Call},
     browser::{Browser, Reply},
-    stack::{Builder, Stack},
+    logs::Logs,
+    process::{Ended, Process},
+    stack::{Builder, HOSTS, Stack},
 };

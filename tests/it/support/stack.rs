@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bff::{
-    app::{App, Listeners, Ports, RunError},
+    app::{App, Listeners, Ports, RunError, StartError},
     clock::{Clock as _, ManualClock, Timestamp},
     config::{Config, Environment},
+    health::{Component, Status},
     random::SystemRandom,
 };
 use devstack_idp::{Control, Idp, MintIat, Options};
@@ -13,7 +14,10 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{Api, Browser};
+use super::{
+    Api, Browser, Reply,
+    idp::{IdpServer, Port},
+};
 
 /// The hosts on which people log in. All names below `localhost` are this machine.
 pub const HOSTS: [&str; 3] = ["automate.localhost", "authn.localhost", "authz.localhost"];
@@ -45,6 +49,8 @@ pub struct Builder {
     prepare: Box<dyn FnOnce(&Control)>,
     folder: Option<TempDir>,
     internal: bool,
+    idp_is_down: bool,
+    has_server: bool,
 }
 
 /// A running stack. Everything ends when it is dropped.
@@ -64,6 +70,9 @@ pub struct Stack {
     /// The variables that the server was started with.
     pub variables: Vec<(String, String)>,
     folder: Option<TempDir>,
+    idp_server: IdpServer,
+    idp_of_the_start: Idp,
+    _port: Option<Port>,
     health: bff::health::Health,
     server: Option<JoinHandle<Result<(), RunError>>>,
     shutdown: CancellationToken,
@@ -81,6 +90,8 @@ impl Builder {
             prepare: Box::new(|_| {}),
             folder: None,
             internal: false,
+            idp_is_down: false,
+            has_server: true,
         }
     }
 
@@ -120,6 +131,18 @@ impl Builder {
         self
     }
 
+    /// Starts while the IdP is down: connections to it are refused until [`Stack::idp_comes_up`].
+    pub fn with_idp_down(mut self) -> Self {
+        self.idp_is_down = true;
+        self
+    }
+
+    /// Starts no server: a test starts the binary with [`Stack::variables`]. The IdP has the time of the machine then.
+    pub fn without_server(mut self) -> Self {
+        self.has_server = false;
+        self
+    }
+
     /// Starts everything and waits until the server is ready.
     pub async fn start(self) -> Stack {
         let mut stack = self.start_without_waiting().await;
@@ -130,20 +153,22 @@ impl Builder {
     /// Starts everything.
     pub async fn start_without_waiting(self) -> Stack {
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
-        let idp_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let issuer = format!("http://{}", idp_listener.local_addr().unwrap());
+        let idp_port = Port::reserve();
+        let issuer = format!("http://{}", idp_port.address());
         let mut options = Options::sample(issuer.clone(), "admin-token").unwrap();
         let idp_clock = clock.clone();
-        options.clock = Arc::new(move || idp_clock.now().unix_seconds());
+        if self.has_server {
+            options.clock = Arc::new(move || idp_clock.now().unix_seconds());
+        }
         (self.idp)(&mut options);
-        let idp = Idp::new(options).unwrap();
+        let issuer = options.issuer.clone();
+        let mut idp_server = IdpServer::new(options, idp_port);
+        let idp = idp_server.idp();
         let control = idp.control().clone();
-        tokio::spawn(devstack_idp::serve(
-            idp_listener,
-            idp,
-            std::future::pending::<()>(),
-        ));
         (self.prepare)(&control);
+        if !self.idp_is_down {
+            idp_server.up(idp.clone());
+        }
 
         let api = Api::start().await;
         let folder = self.folder.unwrap_or_else(|| tempfile::tempdir().unwrap());
@@ -154,21 +179,22 @@ impl Builder {
         )
         .unwrap();
 
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let port = Port::reserve();
+        let address = port.address();
         let internal = if self.internal {
             Some(TcpListener::bind("127.0.0.1:0").await.unwrap())
         } else {
             None
         };
-        let port = address.port();
-        let mut redirect_uris = vec![format!("http://127.0.0.1:{port}/auth/callback")];
-        redirect_uris.extend(HOSTS.map(|host| format!("http://{host}:{port}/auth/callback")));
+        let number = address.port();
+        let mut redirect_uris = vec![format!("http://127.0.0.1:{number}/auth/callback")];
+        redirect_uris.extend(HOSTS.map(|host| format!("http://{host}:{number}/auth/callback")));
 
         let path = |name: &str| folder.path().join(name).display().to_string();
         let mut variables: Vec<(String, String)> = [
             ("OIDC_ISSUER", issuer.clone()),
-            ("BFF_BASE_URL", format!("http://127.0.0.1:{port}")),
+            ("BFF_BASE_URL", format!("http://127.0.0.1:{number}")),
+            ("PORT", number.to_string()),
             ("BFF_CONFIG_DIR", path("config")),
             ("BFF_JWT_SIGNING_KEY", path("keys/bff-signing.pem")),
             ("BFF_KEY_TYPE", "p-256".to_owned()),
@@ -184,6 +210,11 @@ impl Builder {
         variables.retain(|(name, _)| self.variables.iter().all(|(other, _)| other != name));
         variables.extend(self.variables);
 
+        let (listener, port) = if self.has_server {
+            (Some(port.listen()), None)
+        } else {
+            (None, Some(port))
+        };
         let mut stack = Stack {
             idp: control,
             issuer,
@@ -193,14 +224,16 @@ impl Builder {
             internal: internal.as_ref().map(|listener| listener.local_addr().unwrap()),
             variables,
             folder: Some(folder),
+            idp_server,
+            idp_of_the_start: idp,
+            _port: port,
             health: bff::health::Health::new(),
             server: None,
             shutdown: CancellationToken::new(),
         };
-        stack.serve(Listeners {
-            public: listener,
-            internal,
-        });
+        if let Some(public) = listener {
+            stack.serve(Listeners { public, internal });
+        }
         stack
     }
 }
@@ -236,6 +269,52 @@ impl Stack {
     /// The path of the credentials file.
     pub fn credentials(&self) -> PathBuf {
         self.folder().join("keys/bff_client.json")
+    }
+
+    /// The IdP, down so far, comes up.
+    pub fn idp_comes_up(&mut self) {
+        self.idp_server.up(Idp::clone(&self.idp_of_the_start));
+    }
+
+    /// Ends the IdP and starts it again; it knows what its files say, and the faults and hooks of before are gone.
+    pub async fn restart_idp(&mut self) {
+        self.idp = self.idp_server.restart().await;
+    }
+
+    /// Whether the server is ready.
+    pub fn is_ready(&self) -> bool {
+        self.health.report().ready
+    }
+
+    /// What the server says is wrong with its credentials.
+    pub fn credentials_problem(&self) -> Option<String> {
+        let components = self.health.report().components;
+        components
+            .into_iter()
+            .find_map(|(component, status)| match status {
+                Status::Pending { reason } | Status::Degraded { reason }
+                    if component == Component::Credentials && reason != "starting" =>
+                {
+                    Some(reason)
+                }
+                _ => None,
+            })
+    }
+
+    /// Expects that the server is live and serves its keys.
+    pub async fn is_live(&self) -> Reply {
+        let browser = Browser::new("nobody", &format!("http://{}", self.address));
+        assert_eq!(browser.get("/health/live").await.status, 200);
+        let keys = browser.get("/.well-known/jwks.json").await;
+        assert_eq!(keys.status, 200);
+        assert!(!keys.json()["keys"].as_array().unwrap().is_empty());
+        browser.get("/health/ready").await
+    }
+
+    /// The value of a variable.
+    pub fn variable(&self, name: &str) -> String {
+        let found = self.variables.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
     }
 
     /// Waits until the server is ready.
@@ -317,14 +396,19 @@ impl Stack {
         self.serve(Listeners { public, internal });
     }
 
-    fn serve(&mut self, listeners: Listeners) {
+    /// The server with the variables of now, not yet running.
+    pub fn app(&self) -> Result<App, StartError> {
         let environment: Environment = self.variables.iter().cloned().collect();
         let (config, _) = Config::load(&environment).unwrap_or_else(|error| panic!("{error}"));
         let ports = Ports {
             clock: Arc::new(self.clock.clone()),
             random: Arc::new(SystemRandom),
         };
-        let app = App::new(config, ports).unwrap_or_else(|error| panic!("{error}"));
+        App::new(config, ports)
+    }
+
+    fn serve(&mut self, listeners: Listeners) {
+        let app = self.app().unwrap_or_else(|error| panic!("{error}"));
         self.health = app.health().clone();
         self.shutdown = CancellationToken::new();
         self.server = Some(tokio::spawn(app.run(listeners, self.shutdown.clone())));
