@@ -286,19 +286,29 @@ impl Stack {
         self.health.report().ready
     }
 
-    /// What the server says is wrong with its credentials.
+    /// What the server says is wrong with its credentials, once it has tried.
     pub fn credentials_problem(&self) -> Option<String> {
-        let components = self.health.report().components;
-        components
-            .into_iter()
-            .find_map(|(component, status)| match status {
-                Status::Pending { reason } | Status::Degraded { reason }
-                    if component == Component::Credentials && reason != "starting" =>
-                {
-                    Some(reason)
-                }
-                _ => None,
-            })
+        self.problem_with(Component::Credentials)
+    }
+
+    /// What the server says is wrong with a component, once it has tried.
+    pub fn problem_with(&self, component: Component) -> Option<String> {
+        self.reasons()
+            .find_map(|(other, reason)| (other == component).then_some(reason))
+            .filter(|reason| reason != "starting")
+    }
+
+    /// Whether the server says of anything what is wrong with it, in words with this part.
+    pub fn problem(&self, part: &str) -> bool {
+        self.reasons().any(|(_, reason)| reason.contains(part))
+    }
+
+    fn reasons(&self) -> impl Iterator<Item = (Component, String)> {
+        let components = self.health.report().components.into_iter();
+        components.filter_map(|(component, status)| match status {
+            Status::Pending { reason } | Status::Degraded { reason } => Some((component, reason)),
+            Status::Ok => None,
+        })
     }
 
     /// Expects that the server is live and serves its keys.
