@@ -3,7 +3,7 @@
 //! Events go to standard output, one line each. What never goes there: tokens, codes, secrets, assertions, cookies, and
 //! the query string of any request, since on the routes of a login it holds a code and a state.
 
-use std::str::FromStr;
+use std::{io::IsTerminal as _, str::FromStr};
 
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
@@ -50,9 +50,17 @@ pub fn init(options: &Options) -> Result<(), FilterError> {
     let registry = tracing_subscriber::registry().with(EnvFilter::from_str(&options.filter)?);
     // Only a subscriber that is there already makes `try_init` fail, and that one is as good.
     let _ = match options.format {
-        Format::Pretty => registry
-            .with(tracing_subscriber::fmt::layer().with_target(false))
-            .try_init(),
+        Format::Pretty => {
+            // Colours are for a terminal; in a file or a pipe they are noise.
+            let colours = std::io::stdout().is_terminal();
+            registry
+                .with(
+                    tracing_subscriber::fmt::layer()
+                        .with_target(false)
+                        .with_ansi(colours),
+                )
+                .try_init()
+        }
         Format::Json => registry
             .with(tracing_subscriber::fmt::layer().json().flatten_event(true))
             .try_init(),
