@@ -47,6 +47,7 @@ pub struct Builder {
     mints_iat: bool,
     idp: Box<dyn FnOnce(&mut Options)>,
     prepare: Box<dyn FnOnce(&Control)>,
+    with: Box<dyn FnOnce(&mut Vec<(String, String)>, &str)>,
     folder: Option<TempDir>,
     internal: bool,
     idp_is_down: bool,
@@ -88,6 +89,7 @@ impl Builder {
             mints_iat: true,
             idp: Box::new(|_| {}),
             prepare: Box::new(|_| {}),
+            with: Box::new(|_, _| {}),
             folder: None,
             internal: false,
             idp_is_down: false,
@@ -128,6 +130,12 @@ impl Builder {
     /// Prepares the running IdP before the server starts.
     pub fn prepare(mut self, prepare: impl FnOnce(&Control) + 'static) -> Self {
         self.prepare = Box::new(prepare);
+        self
+    }
+
+    /// Changes the variables when the issuer is known, which is passed on.
+    pub fn variables(mut self, change: impl FnOnce(&mut Vec<(String, String)>, &str) + 'static) -> Self {
+        self.with = Box::new(change);
         self
     }
 
@@ -209,6 +217,7 @@ impl Builder {
         }
         variables.retain(|(name, _)| self.variables.iter().all(|(other, _)| other != name));
         variables.extend(self.variables);
+        (self.with)(&mut variables, &issuer);
 
         let (listener, port) = if self.has_server {
             (Some(port.listen()), None)
