@@ -10,6 +10,7 @@ mod stack;
 pub use self::{
     api::{Api, Call},
     browser::{Browser, Reply},
+    idp::Port,
     logs::Logs,
     process::{Ended, Process},
     stack::{Builder, HOSTS, Stack},
