@@ -245,7 +245,11 @@ async fn where_failure_is_allowed_the_server_lives_says_why_and_tries_again() {
     stack
         .idp
         .change_dcr(|dcr| dcr.policy.allowed_scopes.push("offline_access".to_owned()));
-    stack.advance(Duration::from_secs(152)).await;
+    stack
+        .advance_until("it is tried again", Duration::from_secs(152), |stack| {
+            stack.idp.count(Endpoint::Register) == 2
+        })
+        .await;
     stack.ready().await;
     logs.has_line("INFO", "Client registered: bff-server");
     stack.browser().log_in().await;

@@ -41,8 +41,9 @@ async fn attack_24_the_server_starts_lives_and_serves_its_keys_while_the_idp_is_
     stack.advance(Duration::from_mins(10)).await;
     assert_eq!(stack.is_live().await.status, 503);
     stack.idp_comes_up();
-    stack.advance(Duration::from_secs(31)).await;
-    stack.ready().await;
+    stack
+        .advance_until("it is ready", Duration::from_mins(2), Stack::is_ready)
+        .await;
     logs.has_line("INFO", "Client registered: bff-server");
     ada.log_in().await;
 }
@@ -65,9 +66,8 @@ async fn an_idp_that_goes_away_later_leaves_the_server_ready() {
     assert_eq!(readiness.status, 200);
     assert_eq!(readiness.json()["status"], "degraded");
     stack.idp.heal_all();
-    stack.advance(Duration::from_secs(31)).await;
     stack
-        .until("it is over", |stack| {
+        .advance_until("it is over", Duration::from_mins(2), |stack| {
             stack.problem_with(Component::Discovery).is_none()
         })
         .await;
@@ -82,7 +82,13 @@ async fn a_new_reason_is_told_at_once_and_the_same_one_only_now_and_then() {
         .start_without_waiting()
         .await;
     stack.until("it is told", |stack| stack.problem("503")).await;
-    stack.advance(Duration::from_mins(2)).await;
+    for asked in 2..7 {
+        stack
+            .advance_until("it asks again", Duration::from_secs(31), move |stack| {
+                stack.idp.count(Endpoint::Discovery) == asked
+            })
+            .await;
+    }
     let told = |logs: &Logs, part: &str| {
         logs.lines("WARN")
             .iter()
@@ -96,9 +102,10 @@ async fn a_new_reason_is_told_at_once_and_the_same_one_only_now_and_then() {
     stack
         .idp
         .on_discovery(|document| document["issuer"] = "https://other.example".into());
-    stack.advance(Duration::from_secs(31)).await;
     stack
-        .until("it is told", |stack| stack.problem("https://other.example"))
+        .advance_until("it is told", Duration::from_mins(2), |stack| {
+            stack.problem("https://other.example")
+        })
         .await;
     assert_eq!(told(&logs, "https://other.example"), 1);
 }

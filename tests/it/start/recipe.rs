@@ -132,7 +132,7 @@ async fn the_environment_wins_over_settings_yaml_and_a_secret_comes_from_its_fil
 
 #[tokio::test]
 async fn no_output_holds_a_secret_even_at_trace() {
-    let stack = Stack::builder().without_server().start_without_waiting().await;
+    let mut stack = Stack::builder().without_server().start_without_waiting().await;
     let folder = stack.folder();
     fs::create_dir(folder.join("keys")).unwrap();
     let key = folder.join("keys/fapi-adv-key-1.pem");
@@ -170,6 +170,11 @@ async fn no_output_holds_a_secret_even_at_trace() {
     )
     .await;
     ada.post("/auth/logout").await;
+    stack
+        .until("the tokens are revoked", |stack| {
+            stack.idp.count(Endpoint::Revoke) > 0
+        })
+        .await;
 
     let credentials: serde_json::Value =
         serde_json::from_slice(&fs::read(stack.credentials()).unwrap()).unwrap();

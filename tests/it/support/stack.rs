@@ -374,6 +374,22 @@ impl Stack {
         pause().await;
     }
 
+    /// Moves the time until `condition` holds, for at most `limit`. Each second waits for real sockets a little, so that a
+    /// call under way is answered before its time is over.
+    pub async fn advance_until(&self, what: &str, limit: Duration, condition: impl Fn(&Self) -> bool) {
+        for _ in 0..=limit.as_secs() {
+            if condition(self) {
+                return;
+            }
+            self.clock.advance(Duration::from_secs(1));
+            pause().await;
+        }
+        panic!(
+            "{limit:?} went by in vain until {what}: {:?}",
+            self.health.report()
+        );
+    }
+
     /// Stops the server and waits for its end.
     pub async fn stop(&mut self) -> Result<(), RunError> {
         self.shutdown.cancel();
