@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::{calls, file, fresh_iat};
-use crate::support::{Api, Logs, Stack};
+use crate::support::{Api, Logs, Port, Stack};
 
 /// A server whose first registration met `fault`, and what it says about it.
 async fn met(fault: Fault) -> (Stack, String) {
@@ -51,6 +51,36 @@ async fn what_passes_by_itself_is_tried_again_with_the_same_token() {
         assert_eq!(calls(&stack), ["POST /register"; 2]);
         stack.browser().log_in().await;
     }
+}
+
+#[tokio::test]
+async fn an_address_at_which_no_idp_answers_is_named_with_the_cause_and_what_points_there() {
+    let nobody = Port::reserve();
+    let refusing = format!("http://{}/register", nobody.address());
+    let logs = Logs::capture();
+    let mut stack = Stack::builder()
+        .set("DCR_REGISTRATION_URL", &refusing)
+        .start_without_waiting()
+        .await;
+    // No TLS is spoken there.
+    let plain = stack.issuer.replace("http://", "https://") + "/register";
+    for (address, cause) in [(refusing, "refused"), (plain, "cannot connect to 127.0.0.1")] {
+        stack
+            .restart_without_waiting(&[("DCR_REGISTRATION_URL", &address)])
+            .await;
+        stack
+            .until("it is known", |stack| stack.credentials_problem().is_some())
+            .await;
+        assert_eq!(stack.is_live().await.status, 503);
+        let text = stack.credentials_problem().unwrap();
+        for part in [address.as_str(), cause, "DCR_REGISTRATION_URL", "IDP_CA_FILE"] {
+            assert!(text.contains(part), "no {part} in {text}");
+        }
+        assert!(logs.text().contains(&text));
+        assert!(!stack.credentials().exists(), "no byte of the token was sent");
+    }
+    stack.restart_with(&[("DCR_REGISTRATION_URL", "")]).await;
+    assert_eq!(calls(&stack), ["POST /register"]);
 }
 
 #[tokio::test]
@@ -100,7 +130,7 @@ async fn a_lost_answer_is_not_repeated_until_a_person_has_looked() {
         );
 
         // Neither time nor a restart makes it ask again, with the token or without.
-        stack.advance(Duration::from_mins(11)).await;
+        stack.advance(Duration::from_mins(6)).await;
         for iat in [stack.variable("DCR_IAT"), String::new()] {
             stack.restart_without_waiting(&[("DCR_IAT", &iat)]).await;
             stack

@@ -36,7 +36,7 @@ fn without_offline_access(idp: &Control) {
     idp.change_dcr(|dcr| {
         dcr.policy
             .allowed_scopes
-            .retain(|scope| scope != "offline_access")
+            .retain(|scope| scope != "offline_access");
     });
 }
 

@@ -15,7 +15,7 @@ async fn where_the_id_is_taken_everything_wanted_is_put_over_the_client_once() {
     stack
         .idp
         .mutate_client("bff-server", |client| {
-            client["contacts"] = serde_json::json!(["x@example"])
+            client["contacts"] = serde_json::json!(["x@example"]);
         })
         .unwrap();
     stack.idp.clear_requests();

@@ -5,7 +5,7 @@ use std::{fs, net::TcpListener, path::Path};
 use bff::keys::KeyKind;
 
 use super::{folder, make_key};
-use crate::support::{Ended, Process, Stack};
+use crate::support::{Ended, Port, Process, Stack};
 
 /// Settings with which the server would start.
 fn sound() -> Vec<(&'static str, &'static str)> {
@@ -137,7 +137,7 @@ async fn health_says_when_nobody_answers() {
     let folder = folder();
     let mut variables = sound();
     // Reserved, and nobody listens.
-    let port = crate::support::Port::reserve();
+    let port = Port::reserve();
     let number = port.address().port().to_string();
     variables.push(("PORT", &number));
     let ended = run(folder.path(), &["health"], &variables).await;
@@ -148,6 +148,38 @@ async fn health_says_when_nobody_answers() {
         64,
         &["OIDC_ISSUER"],
     );
+}
+
+#[tokio::test]
+async fn while_the_idp_is_down_it_lives_is_not_ready_and_can_be_stopped() {
+    let folder = folder();
+    let (own, idp) = (Port::reserve(), Port::reserve());
+    let (port, issuer) = (
+        own.address().port().to_string(),
+        format!("http://{}", idp.address()),
+    );
+    let mut variables = sound();
+    variables.extend([
+        ("PORT", port.as_str()),
+        ("OIDC_ISSUER", issuer.as_str()),
+        ("BFF_KEY_TYPE", "p-256"),
+        ("LOG_FORMAT", "json"),
+    ]);
+    let mut bff = Process::start(folder.path(), &[], &variables);
+    bff.says("cannot read the IdP's metadata").await;
+    assert_eq!(run(folder.path(), &["health"], &variables).await.code, 0);
+    let ready = run(folder.path(), &["health", "--ready"], &variables).await;
+    says(&ready, 1, &["/health/ready answered 503"]);
+    bff.terminate();
+    let ended = bff.ended().await;
+    says(&ended, 0, &["stopped"]);
+    for line in ended.output.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(
+            line["level"].is_string() && line["timestamp"].is_string(),
+            "{line}"
+        );
+    }
 }
 
 #[tokio::test]
