@@ -30,8 +30,8 @@ mod unknown;
 use self::reader::Reader;
 pub use self::{
     address::Origin,
-    client::{AssertionAudience, AuthenticationMethod, ClientSettings, ParMode},
-    cookies::{CookieSettings, SameSite},
+    client::ClientSettings,
+    cookies::CookieSettings,
     environment::Environment,
     key_files::KeySettings,
     login::LoginSettings,
@@ -41,7 +41,7 @@ pub use self::{
     registration::RegistrationSettings,
     server::ServerSettings,
     session::{MasterSecret, SessionSettings, StoreKind},
-    telemetry::{LogFormat, TelemetrySettings},
+    telemetry::TelemetrySettings,
     tokens::TokenSettings,
 };
 

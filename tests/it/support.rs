@@ -2,10 +2,16 @@
 
 mod api;
 mod browser;
+mod idp;
+mod logs;
+mod process;
 mod stack;
 
 pub use self::{
     api::{Api, Call},
     browser::{Browser, Reply},
-    stack::{Builder, Stack},
+    idp::Port,
+    logs::Logs,
+    process::{Ended, Process},
+    stack::{Builder, HOSTS, Stack},
 };
