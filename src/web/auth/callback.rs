@@ -65,8 +65,8 @@ fn read(request: &Parts) -> Result<CallbackQuery, Problem> {
 }
 
 fn welcome(web: &Web, logged_in: LoggedIn) -> Response {
-    web.tokens.revoke(logged_in.replaced);
-    web.tokens.revoke(logged_in.created.ended);
+    web.tokens.revoke_unshared(logged_in.replaced);
+    web.tokens.revoke_unshared(logged_in.created.ended);
     let mut response = match web.cookies.same_site() {
         SameSite::Lax => redirect(&logged_in.location),
         // A browser does not send a Strict cookie along a redirect that began at the IdP; from a page of ours it does.
