@@ -39,6 +39,8 @@ pub struct CallbackQuery {
 pub struct LoggedIn {
     /// The new session.
     pub created: Created,
+    /// When it ends at the latest.
+    pub ends_at: Timestamp,
     /// Where the person goes: a URL on the allow-list.
     pub location: Url,
     /// The session that the browser had before, which has ended.
@@ -163,6 +165,7 @@ impl Login {
             }
         };
         let location = self.target(&attempt, host);
+        let ends_at = session.expires_at;
         let (created, replaced) = match self.replace(session, previous).await {
             Ok(sessions) => sessions,
             Err(error) => {
@@ -172,6 +175,7 @@ impl Login {
         };
         Ok(LoggedIn {
             created,
+            ends_at,
             location,
             replaced,
         })

@@ -13,6 +13,7 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_LENGTH, REFERRER_POLICY},
 };
 use tower_http::catch_panic::ResponseForPanic;
+use tracing::Level;
 
 use super::{
     Listener, Web,
@@ -54,11 +55,7 @@ pub(super) async fn frame(
         response.headers_mut().remove(CONTENT_LENGTH);
         response.headers_mut().extend(head.headers);
         *response.body_mut() = body;
-        tracing::debug!(
-            code = problem.code(),
-            correlation_id = correlation.as_str(),
-            "refused"
-        );
+        problem.log(&correlation);
     }
     if is_auth(&path) {
         let answer = response.headers_mut();
@@ -102,8 +99,10 @@ impl ResponseForPanic for Panicked {
     type ResponseBody = axum::body::Body;
 
     fn response_for_panic(&mut self, _panic: Box<dyn Any + Send + 'static>) -> Response {
-        // What it says may hold anything, also a secret; the place is in the panic's own message on standard error.
-        tracing::error!("a request handler panicked");
-        Problem::internal().into_response()
+        // What it says may hold anything, also a secret.
+        let place = "the place is in the panic's own message on standard error";
+        Problem::internal()
+            .because(Level::ERROR, "a request handler panicked", &place)
+            .into_response()
     }
 }
