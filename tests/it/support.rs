@@ -3,9 +3,11 @@
 mod api;
 mod browser;
 mod stack;
+mod wire;
 
 pub use self::{
     api::{Api, Call},
-    browser::{Browser, Reply},
-    stack::{Builder, Stack},
+    browser::{Browser, Reply, http_client},
+    stack::{Builder, HOSTS, Stack, pause},
+    wire::{http2_client, raw, service},
 };
