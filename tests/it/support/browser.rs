@@ -255,6 +255,12 @@ impl Reply {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
+    /// Status and code of a problem document.
+    #[track_caller]
+    pub fn refusal(&self) -> (u16, String) {
+        (self.status.as_u16(), self.code())
+    }
+
     /// The code of a problem document.
     #[track_caller]
     pub fn code(&self) -> String {
