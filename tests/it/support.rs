@@ -2,10 +2,12 @@
 
 mod api;
 mod browser;
+mod logs;
 mod stack;
 
 pub use self::{
     api::{Api, Call},
     browser::{Browser, Reply},
-    stack::{Builder, Stack},
+    logs::Logs,
+    stack::{Builder, HOSTS, Stack, pause},
 };
