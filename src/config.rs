@@ -111,6 +111,7 @@ impl Config {
         } else {
             Err(ConfigError {
                 problems: reader.problems,
+                warnings: reader.warnings,
             })
         }
     }

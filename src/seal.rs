@@ -28,7 +28,7 @@ pub const MIN_SECRET_LENGTH: usize = 32;
 /// What a value is sealed or hashed for. Purposes never share a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// A login attempt in its cookie; context: the cookie's name.
+    /// A login attempt in its cookie; context: its `state`.
     LoginAttempt,
     /// Where to go after the IdP's logout page, in its cookie.
     LogoutReturn,

@@ -164,6 +164,26 @@ impl Tokens {
         }
     }
 
+    /// Like [`revoke`](Self::revoke), for sessions that ended without their person asking for it: replaced, crowded out,
+    /// or beyond a limit. While the person has another session, nothing is revoked: all logins of a browser may be one
+    /// grant at the IdP, which ends as a whole with any of its tokens (RFC 7009 section 2.1). The tokens are forgotten
+    /// here, and expire there.
+    pub fn revoke_unshared(&self, ended: impl IntoIterator<Item = Ended>) {
+        for ended in ended {
+            let inner = Arc::clone(&self.inner);
+            tokio::spawn(async move {
+                let session = &ended.session;
+                match inner.store.has_session(&session.issuer, &session.subject).await {
+                    Ok(false) => revoke(&inner.relying_party, &session.tokens).await,
+                    Ok(true) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "tokens of a session that ended were not revoked");
+                    }
+                }
+            });
+        }
+    }
+
     /// Resolves when no refresh is under way any more: a rotated refresh token must reach the store before the
     /// process ends.
     pub async fn drain(&self) {

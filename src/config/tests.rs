@@ -79,7 +79,13 @@ fn problems(more: &[(&str, &str)]) -> Vec<Problem> {
 fn problem(more: &[(&str, &str)]) -> Problem {
     let problems = problems(more);
     let [problem] = problems.as_slice() else {
-        panic!("{more:?}: {}", ConfigError { problems })
+        panic!(
+            "{more:?}: {}",
+            ConfigError {
+                problems,
+                warnings: Vec::new()
+            }
+        )
     };
     problem.clone()
 }
@@ -264,7 +270,11 @@ fn all_mistakes_are_reported_at_once() {
         assert!(problems.iter().any(|problem| problem.variable == name), "{name}");
     }
     assert_eq!(problems.len(), wrong.len() + 1, "each entry of a list counts");
-    let text = ConfigError { problems }.to_string();
+    let text = ConfigError {
+        problems,
+        warnings: Vec::new(),
+    }
+    .to_string();
     assert!(
         text.starts_with("the configuration has 8 mistakes:\n\n  PORT = \"http\"\n    is not"),
         "{text}"

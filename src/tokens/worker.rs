@@ -66,7 +66,7 @@ impl Tokens {
                 match self.inner.store.sweep(SWEEP_BATCH).await {
                     Ok(ended) => {
                         let count = ended.len();
-                        self.revoke(ended);
+                        self.revoke_unshared(ended);
                         if count < SWEEP_BATCH {
                             break;
                         }

@@ -8,7 +8,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header::HOST};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::{
     Web,
@@ -84,9 +84,10 @@ fn client_info(web: &Web, request: &http::request::Parts) -> ClientInfo {
     ClientInfo {
         address: Some(client.address),
         proto: if https { Proto::Https } else { Proto::Http },
-        host: HeaderValue::try_from(client.host)
-            .ok()
-            .or_else(|| request.headers.get(HOST).cloned()),
+        // Empty where the request names no host, or several.
+        host: Some(client.host)
+            .filter(|host| !host.is_empty())
+            .and_then(|host| HeaderValue::try_from(host).ok()),
     }
 }
 

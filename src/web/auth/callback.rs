@@ -6,6 +6,8 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header::SET_COOKIE, request::Parts};
 
+use tracing::Level;
+
 use super::{
     super::{
         Web, page,
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::{
     login::{CallbackError, CallbackQuery, LoggedIn},
-    oidc::OAuthError,
+    oidc::{OAuthError, UserInfoError},
     session::{CookieName, CreateError, SameSite},
 };
 
@@ -65,8 +67,8 @@ fn read(request: &Parts) -> Result<CallbackQuery, Problem> {
 }
 
 fn welcome(web: &Web, logged_in: LoggedIn) -> Response {
-    web.tokens.revoke(logged_in.replaced);
-    web.tokens.revoke(logged_in.created.ended);
+    web.tokens.revoke_unshared(logged_in.replaced);
+    web.tokens.revoke_unshared(logged_in.created.ended);
     let mut response = match web.cookies.same_site() {
         SameSite::Lax => redirect(&logged_in.location),
         // A browser does not send a Strict cookie along a redirect that began at the IdP; from a page of ours it does.
@@ -79,7 +81,8 @@ fn welcome(web: &Web, logged_in: LoggedIn) -> Response {
             footnote: None,
         }),
     };
-    let max_age = web.limits.idle.min(web.limits.lifetime);
+    let left = logged_in.ends_at.duration_since(web.clock.now());
+    let max_age = web.limits.idle.min(left);
     let cookie = web.cookies.set_session(&logged_in.created.id, max_age);
     response.headers_mut().append(SET_COOKIE, cookie);
     response
@@ -97,90 +100,98 @@ fn forget(web: &Web, request: &HeaderMap, attempt: &CookieName, answer: &mut Hea
 }
 
 fn problem(error: &CallbackError) -> Problem {
-    let start_again =
-        |problem: Problem, return_to: Option<&str>| problem.for_person("Try again", again(return_to));
-    match error {
-        CallbackError::UnknownAttempt => start_again(
-            Problem::bad_request(
+    let logged = |problem: Problem, level, message| problem.because(level, message, error);
+    let (problem, return_to) = match error {
+        CallbackError::UnknownAttempt => (
+            not_completed(
                 "login_unknown",
                 "This login was not started in this browser, or it was started too long ago. Nothing has happened; \
                  you can log in again.",
             ),
             None,
         ),
-        CallbackError::Expired { return_to } => start_again(
-            Problem::bad_request(
+        CallbackError::Expired { return_to } => (
+            not_completed(
                 "login_expired",
                 "The login took longer than ten minutes. You can log in again.",
             ),
             Some(return_to),
         ),
-        CallbackError::OtherHost => start_again(
-            Problem::bad_request(
+        CallbackError::OtherHost => (
+            not_completed(
                 "login_other_host",
                 "The login was started on another address. You can log in again.",
             ),
             None,
         ),
         CallbackError::Issuer => {
-            tracing::warn!(%error, "a callback was refused");
             let detail =
                 "The answer did not come from the identity provider that was asked. You can log in again.";
-            start_again(Problem::bad_request("login_wrong_issuer", detail), None)
+            let problem = not_completed("login_wrong_issuer", detail);
+            (logged(problem, Level::WARN, "a callback was refused"), None)
         }
         CallbackError::Refused {
             error: answer,
             return_to,
         } => {
-            tracing::info!(%error, "a login was refused by the identity provider");
-            start_again(refused(answer), Some(return_to))
+            let message = "a login was refused by the identity provider";
+            (logged(refused(answer), Level::INFO, message), Some(return_to))
         }
-        CallbackError::LoginRequired { .. } => Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "login_required",
-            "A login is required",
-            "You are not logged in at the identity provider.",
-        ),
-        CallbackError::NoCode => start_again(
-            Problem::bad_request(
+        CallbackError::LoginRequired { .. } => {
+            return Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "login_required",
+                "A login is required",
+                "You are not logged in at the identity provider.",
+            );
+        }
+        CallbackError::NoCode => (
+            not_completed(
                 "login_no_code",
                 "The identity provider sent no usable answer. You can log in again.",
             ),
             None,
         ),
-        CallbackError::NotReady => start_again(Problem::unavailable("not_ready"), None),
+        CallbackError::NotReady => (Problem::unavailable("not_ready"), None),
         CallbackError::Exchange(cause) => {
-            tracing::warn!(%error, "the authorization code was not exchanged");
-            start_again(super::idp_problem(cause), None)
+            let message = "the authorization code was not exchanged";
+            (logged(super::idp_problem(cause), Level::WARN, message), None)
         }
-        CallbackError::NoIdToken => {
-            tracing::error!(%error, "a login failed");
-            start_again(idp_answer_refused(), None)
-        }
+        CallbackError::NoIdToken => (logged(idp_answer_refused(), Level::ERROR, "a login failed"), None),
         CallbackError::IdToken(cause) => {
-            tracing::error!(%error, "an ID token was refused");
-            start_again(
-                if cause.is_transient() {
-                    super::bad_gateway()
-                } else {
-                    idp_answer_refused()
-                },
+            let problem = if cause.is_transient() {
+                super::bad_gateway()
+            } else {
+                idp_answer_refused()
+            };
+            (logged(problem, Level::ERROR, "an ID token was refused"), None)
+        }
+        CallbackError::UserInfo(cause) => {
+            let problem = match cause {
+                UserInfoError::Transport(cause) => super::transport_problem(cause),
+                cause if cause.is_transient() => super::bad_gateway(),
+                _ => idp_answer_refused(),
+            };
+            (logged(problem, Level::ERROR, "UserInfo was refused"), None)
+        }
+        CallbackError::Create(CreateError::TooMany | CreateError::OutOfMemory) => {
+            let problem = Problem::unavailable("too_many_sessions");
+            (logged(problem, Level::ERROR, "a login was refused"), None)
+        }
+        CallbackError::Create(_) | CallbackError::Store(_) => {
+            let problem = Problem::unavailable("session_store_unavailable");
+            (
+                logged(problem, Level::ERROR, "a session could not be stored"),
                 None,
             )
         }
-        CallbackError::UserInfo(_) => {
-            tracing::error!(%error, "UserInfo was refused");
-            start_again(idp_answer_refused(), None)
-        }
-        CallbackError::Create(CreateError::TooMany | CreateError::OutOfMemory) => {
-            tracing::error!(%error, "a login was refused");
-            start_again(Problem::unavailable("too_many_sessions"), None)
-        }
-        CallbackError::Create(_) | CallbackError::Store(_) => {
-            tracing::error!(%error, "a session could not be stored");
-            start_again(Problem::unavailable("session_store_unavailable"), None)
-        }
-    }
+    };
+    problem.for_person("Try again", again(return_to.map(String::as_str)))
+}
+
+/// A login that came to nothing, and that a person can simply begin again.
+fn not_completed(code: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, code, "You are not logged in yet", detail)
 }
 
 /// What the IdP said, as far as it helps a person. The code is bounded printable ASCII; pages escape it.
