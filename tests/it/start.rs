@@ -7,7 +7,7 @@ mod recipe;
 use std::{fs, path::Path};
 
 /// Makes a signing key of this kind in the file `path`.
-fn make_key(path: &Path, kind: bff::keys::KeyKind) {
+pub fn make_key(path: &Path, kind: bff::keys::KeyKind) {
     let options = bff::keys::Options {
         signing_key: path.to_owned(),
         kid: None,

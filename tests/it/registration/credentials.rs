@@ -228,16 +228,9 @@ async fn attack_33_a_foreign_pem_is_never_published_and_a_missing_key_replaces_n
 
     fs::copy(keys.join("other.pem"), &signing).unwrap();
     let made = tempfile::tempdir().unwrap();
-    let options = bff::keys::Options {
-        signing_key: made.path().join("foreign.pem"),
-        kid: None,
-        generate: bff::keys::KeyKind::P256,
-        extra: Vec::new(),
-        dir: made.path().to_owned(),
-        identity_markers: Vec::new(),
-    };
-    bff::keys::Keys::load(&options).unwrap();
-    fs::copy(&options.signing_key, keys.join("foreign.pem")).unwrap();
+    let foreign = made.path().join("foreign.pem");
+    crate::start::make_key(&foreign, bff::keys::KeyKind::P256);
+    fs::copy(&foreign, keys.join("foreign.pem")).unwrap();
     stack.idp.clear_requests();
     stack.restart_with(&[("DCR_IAT", "")]).await;
     assert_eq!(
