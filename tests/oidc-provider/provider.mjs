@@ -26,6 +26,10 @@ const settings = {
   fetchesFromLoopback: true,
   // Metadata that the library does not know is dropped, unless it is named here.
   extraClientMetadata: [],
+  // Whether each refresh gives a new refresh token.
+  rotateRefreshTokens: true,
+  // What its signing keys are: RSA or EC (P-256).
+  keyType: 'RSA',
   // Seconds.
   accessTokenLifetime: 4,
   ...JSON.parse(process.argv[2] ?? '{}'),
@@ -43,7 +47,10 @@ const cookieKeys = [randomUUID()];
 const hour = 3600;
 
 function signingKey() {
-  return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
+  const pair = settings.keyType === 'EC'
+    ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    : generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return pair.privateKey.export({ format: 'jwk' });
 }
 
 // A hook that fetches without the library's dispatcher, which refuses addresses like 127.0.0.1.
@@ -62,8 +69,7 @@ function configuration(keys) {
     clientAuthMethods: ['private_key_jwt', 'client_secret_basic', 'client_secret_post'],
     extraClientMetadata: { properties: settings.extraClientMetadata },
     pkce: { required: () => true },
-    // Without a hook of ours the library rotates late in a token's life only.
-    rotateRefreshToken: true,
+    rotateRefreshToken: settings.rotateRefreshTokens,
     ttl: {
       AccessToken: settings.accessTokenLifetime,
       Grant: hour,

@@ -147,6 +147,18 @@ async fn a_scope_that_the_provider_does_not_know_is_named() {
 }
 
 #[tokio::test]
+async fn a_provider_without_rs256_signs_id_tokens_with_what_it_has() {
+    let mut stack = Stack::start(&json!({"keyType": "EC"}), &[]).await;
+    assert_eq!(stack.client().await["id_token_signed_response_alg"], "ES256");
+    let ada = stack.ada();
+    ada.log_in().await;
+    let before = ada.renewed_at().await;
+    stack.renewed(&ada, &before).await;
+    stack.restart(&[]).await;
+    stack.logs.has_line("INFO", "registration unchanged");
+}
+
+#[tokio::test]
 async fn a_used_initial_access_token_is_explained() {
     let mut stack = Stack::prepare(&json!({})).await;
     let token = stack.provider.mint().await;

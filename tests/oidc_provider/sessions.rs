@@ -62,6 +62,21 @@ async fn a_refresh_token_that_somebody_uses_again_ends_the_session() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_that_stays_serves_again_and_again() {
+    let stack = Stack::start(&json!({"rotateRefreshTokens": false}), &[]).await;
+    let ada = stack.ada();
+    ada.log_in().await;
+    let tokens = stack.provider.refresh_tokens().await;
+    for _ in 0..2 {
+        let before = ada.renewed_at().await;
+        stack.renewed(&ada, &before).await;
+    }
+    assert_eq!(stack.provider.refresh_tokens().await, tokens);
+    ada.log_out(true).await;
+    assert_eq!(stack.provider.errors().await, [] as [Value; 0]);
+}
+
+#[tokio::test]
 async fn logging_in_again_keeps_the_new_session_alive() {
     let stack = Stack::start(&json!({}), &[]).await;
     let ada = stack.ada();
