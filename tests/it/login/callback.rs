@@ -231,7 +231,7 @@ async fn a_code_works_once_and_a_second_callback_of_the_same_login_leads_home() 
 
 #[tokio::test]
 async fn a_session_id_is_new_at_every_login_and_the_old_one_is_dead() {
-    let mut stack = Stack::start().await;
+    let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;
     let old = ada.session_cookie().unwrap();
@@ -243,10 +243,6 @@ async fn a_session_id_is_new_at_every_login_and_the_old_one_is_dead() {
     assert!(!replay.is_logged_in().await);
     assert_eq!(replay.get("/api/x").await.status, StatusCode::UNAUTHORIZED);
     assert!(stack.api.calls().is_empty());
-    // Its tokens are gone too.
-    stack
-        .until("the old tokens are revoked", |stack| {
-            stack.idp.issued_refresh_tokens_live("u-ada") == 1
-        })
-        .await;
+    // An IdP may keep both logins in one grant, and revoking the old tokens would end the new session with them.
+    assert_eq!(stack.idp.count(Endpoint::Revoke), 0);
 }

@@ -42,7 +42,7 @@ async fn at_session_max_a_new_login_is_refused_and_nobody_is_evicted() {
 
 #[tokio::test]
 async fn at_the_limit_for_one_person_the_oldest_session_ends() {
-    let mut stack = Stack::builder().set("SESSION_MAX_PER_USER", "2").start().await;
+    let stack = Stack::builder().set("SESSION_MAX_PER_USER", "2").start().await;
     let browsers = [stack.browser(), stack.browser(), stack.browser()];
     let grace = Browser::new("grace", &stack.origin(0));
     grace.log_in().await;
@@ -53,11 +53,8 @@ async fn at_the_limit_for_one_person_the_oldest_session_ends() {
     assert!(!browsers[0].is_logged_in().await);
     assert!(browsers[1].is_logged_in().await && browsers[2].is_logged_in().await);
     assert!(grace.is_logged_in().await);
-    stack
-        .until("the tokens of the one that ended are revoked", |stack| {
-            stack.idp.issued_refresh_tokens_live("u-ada") == 2
-        })
-        .await;
+    // An IdP may keep all logins of a person in one grant, so what the one that ended held is not revoked.
+    assert_eq!(stack.idp.count(Endpoint::Revoke), 0);
 
     // Logging in again in one browser costs another one nothing.
     browsers[2].log_in().await;
