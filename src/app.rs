@@ -291,6 +291,8 @@ impl App {
         stop.cancel();
         work.close();
         work.wait().await;
+        // Last: a request that was still served may have started one.
+        self.tokens.drain().await;
         outcome
     }
 

@@ -32,6 +32,11 @@ const CLIENT_NAME: &str = "bff";
 pub(super) fn outbound(config: &Config) -> outbound::Options {
     outbound::Options {
         ca_bundle: config.provider.ca_bundle.clone(),
+        // What `tokens` lets run must never have to wait here.
+        lanes: outbound::LaneLimits {
+            refresh: config.tokens.refresh_concurrency,
+            ..outbound::LaneLimits::default()
+        },
         ..outbound::Options::default()
     }
 }

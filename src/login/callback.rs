@@ -270,6 +270,8 @@ impl Login {
         attempt: &Attempt,
         response: &TokenResponse,
     ) -> Result<Session, CallbackError> {
+        // Now, not after the checks: the access token lives since it was issued.
+        let now = self.inner.clock.now();
         let relying_party = &self.inner.relying_party;
         let id_token = response.id_token.as_ref().ok_or(CallbackError::NoIdToken)?;
         let expected = Expect::login(&attempt.nonce, &response.access_token)
@@ -280,7 +282,6 @@ impl Login {
             .user_info(&response.access_token, &identity.subject)
             .await?;
 
-        let now = self.inner.clock.now();
         let access_expires_at = now.saturating_add(response.expires_in);
         let tokens = Tokens {
             access: response.access_token.clone(),

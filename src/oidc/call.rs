@@ -240,6 +240,7 @@ impl CallError {
                 | Self::Unavailable { .. }
                 | Self::Unexpected { .. }
                 | Self::InvalidClient(_)
+                | Self::Malformed(_)
         )
     }
 

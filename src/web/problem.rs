@@ -216,7 +216,9 @@ impl Problem {
         let answer = response.headers_mut();
         answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(after) = self.0.retry_after {
-            answer.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+            // Rounded up: whoever comes a moment early comes in vain.
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            answer.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if let Some(allow) = &self.0.allow {
             answer.insert(ALLOW, allow.clone());
