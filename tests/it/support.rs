@@ -6,12 +6,14 @@ mod idp;
 mod logs;
 mod process;
 mod stack;
+mod wire;
 
 pub use self::{
     api::{Api, Call},
-    browser::{Browser, Reply},
+    browser::{Browser, Reply, http_client},
     idp::Port,
     logs::Logs,
     process::{Ended, Process},
-    stack::{Builder, HOSTS, Stack},
+    stack::{Builder, HOSTS, Stack, pause},
+    wire::{http2_client, raw, service},
 };

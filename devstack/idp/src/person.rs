@@ -82,6 +82,8 @@ impl Person {
             .redirect(redirect::Policy::none())
             .no_proxy()
             .dns_resolver(Arc::new(LikeBrowsers))
+            // Plain http on this machine; reading the system's authorities takes longer than a login.
+            .tls_certs_only([])
             .build()?;
         Ok(Self {
             username: username.to_owned(),

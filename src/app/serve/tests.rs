@@ -68,7 +68,7 @@ async fn a_connection_that_was_used_is_kept_for_a_while() {
         .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         .await
         .unwrap();
-    TokioTimer::new().sleep(Duration::from_secs(120)).await;
+    TokioTimer::new().sleep(Duration::from_mins(2)).await;
     client
         .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         .await

@@ -73,12 +73,18 @@ pub(in super::super) async fn handle(
 /// `GET`: ends the session only where the browser says that a page of ours led here; else a page with a button, so
 /// that no foreign page logs anybody out.
 pub(in super::super) async fn ask(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
+    answer(&web, &request)
+        .await
+        .map_err(|problem| problem.for_person("Go to the start page", "/"))
+}
+
+async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     let return_to = Parameters::parse(request.uri.query())?.take("return_to")?;
     let caller = web.caller(&request.headers).await?;
     if proof::is_own_navigation(&request.headers) {
         return end(
-            &web,
-            &request,
+            web,
+            request,
             caller,
             Wishes {
                 return_to,

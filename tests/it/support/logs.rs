@@ -23,6 +23,15 @@ struct Captured(Arc<Mutex<Vec<u8>>>);
 impl Logs {
     /// Captures everything that the server itself says, down to `trace`.
     pub fn capture() -> Self {
+        Self::with_filter("bff=trace")
+    }
+
+    /// Captures what the libraries say too, all of it.
+    pub fn capture_everything() -> Self {
+        Self::with_filter("trace")
+    }
+
+    fn with_filter(filter: &str) -> Self {
         /// While there is one subscriber only, a call site that another thread meets first, without that subscriber,
         /// would be switched off for all.
         static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
@@ -32,7 +41,7 @@ impl Logs {
             .with_ansi(false)
             .with_target(false)
             .without_time()
-            .with_env_filter(EnvFilter::new("bff=trace"))
+            .with_env_filter(EnvFilter::new(filter))
             .with_writer(text.clone())
             .finish();
         Self {
@@ -58,6 +67,13 @@ impl Logs {
         let text = self.text();
         let found = text.lines().filter(|found| found.trim_start() == line).count();
         assert_eq!(found, 1, "{line:?} in:\n{text}");
+    }
+
+    /// The lines with `part` in them.
+    pub fn lines_with(&self, part: &str) -> Vec<String> {
+        let text = self.text();
+        let lines = text.lines().filter(|line| line.contains(part));
+        lines.map(str::to_owned).collect()
     }
 
     /// The lines of a level.

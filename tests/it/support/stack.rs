@@ -326,6 +326,17 @@ impl Stack {
         pause().await;
     }
 
+    /// Moves the time until `task` ends, and gives its outcome: for what ends by the clock.
+    pub async fn advance_until_done<T>(&self, task: JoinHandle<T>) -> T {
+        for _ in 0..600 {
+            if task.is_finished() {
+                return task.await.unwrap();
+            }
+            self.advance(Duration::from_secs(1)).await;
+        }
+        panic!("ten minutes have passed and it goes on");
+    }
+
     /// Stops the server and waits for its end.
     pub async fn stop(&mut self) -> Result<(), RunError> {
         self.shutdown.cancel();
