@@ -246,7 +246,7 @@ async fn where_failure_is_allowed_the_server_lives_says_why_and_tries_again() {
         .idp
         .change_dcr(|dcr| dcr.policy.allowed_scopes.push("offline_access".to_owned()));
     stack
-        .advance_until("it is tried again", Duration::from_secs(152), |stack| {
+        .advance_until("it is tried again", Duration::from_mins(10), |stack| {
             stack.idp.count(Endpoint::Register) == 2
         })
         .await;

@@ -84,7 +84,7 @@ async fn a_new_reason_is_told_at_once_and_the_same_one_only_now_and_then() {
     stack.until("it is told", |stack| stack.problem("503")).await;
     for asked in 2..7 {
         stack
-            .advance_until("it asks again", Duration::from_secs(31), move |stack| {
+            .advance_until("it asks again", Duration::from_mins(2), move |stack| {
                 stack.idp.count(Endpoint::Discovery) == asked
             })
             .await;
