@@ -1,6 +1,6 @@
 //! The callback: what is looked at in which order, and what becomes of each falsification of the redirect.
 
-use devstack_idp::Person;
+use devstack_idp::{Endpoint, Person};
 use http::StatusCode;
 
 use super::{is_error_page, is_problem, nobody, nothing_exchanged, query, with_parameter};
