@@ -47,14 +47,22 @@ pub(crate) enum Action<'a> {
 
 // The style is the only inline content, so the policy names its hash-free equivalent: inline styles, nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+// Without `form-action`: browsers hold every redirect that answers a form to it (CSP3 section 6.4.2), and a logout leads to
+// the IdP, and from there to whatever the IdP federates with.
+const FORM_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
 const STYLE: &str = include_str!("page/style.css");
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
 /// The page as an answer with status 200; the caller sets another.
 pub(crate) fn respond(page: &Page<'_>) -> Response {
+    let policy = match page.action {
+        Some(Action::Post { .. }) => FORM_POLICY,
+        None | Some(Action::Link { .. } | Action::Continue { .. }) => POLICY,
+    };
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
         (PERMISSIONS_POLICY, HeaderValue::from_static("interest-cohort=()")),
@@ -63,15 +71,18 @@ pub(crate) fn respond(page: &Page<'_>) -> Response {
 }
 
 fn html(page: &Page<'_>) -> String {
-    let refresh = match &page.action {
+    let meta = match &page.action {
         Some(Action::Continue { href }) => {
             format!("<meta http-equiv=\"refresh\" content=\"0;url={}\">", escape(href))
         }
-        _ => String::new(),
+        // Under the `no-referrer` of the header a browser posts with `Origin: null` (Fetch, "append a request `Origin`
+        // header"), which proves nothing. This wins over the header, and tells other origins nothing either.
+        Some(Action::Post { .. }) => "<meta name=\"referrer\" content=\"same-origin\">".to_owned(),
+        None | Some(Action::Link { .. }) => String::new(),
     };
     let mut html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">{refresh}\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">{meta}\
          <title>{title}</title><style>{STYLE}</style></head><body><main><h1>{title}</h1><p>{text}</p>",
         title = escape(page.title),
         text = escape(page.text),

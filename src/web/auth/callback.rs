@@ -20,6 +20,9 @@ use crate::{
     session::{CookieName, CreateError, SameSite},
 };
 
+/// The title where a login has come to nothing and the person can simply begin anew.
+const NOT_LOGGED_IN: &str = "You are not logged in yet";
+
 /// Completes a login.
 pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Response {
     let query = match read(&request) {
@@ -98,35 +101,36 @@ fn forget(web: &Web, request: &HeaderMap, attempt: &CookieName, answer: &mut Hea
 
 fn problem(error: &CallbackError) -> Problem {
     let start_again =
-        |problem: Problem, return_to: Option<&str>| problem.for_person("Try again", again(return_to));
+        |problem: Problem, return_to: Option<&str>| problem.for_person("Log in again", again(return_to));
+    let try_again = |problem: Problem| problem.for_person("Try again", again(None));
     match error {
         CallbackError::UnknownAttempt => start_again(
-            Problem::bad_request(
+            not_logged_in(
                 "login_unknown",
-                "This login was not started in this browser, or it was started too long ago. Nothing has happened; \
-                 you can log in again.",
+                "This login was not started in this browser, or it was started too long ago. Nothing has happened. \
+                 Log in again to go on.",
             ),
             None,
         ),
         CallbackError::Expired { return_to } => start_again(
-            Problem::bad_request(
+            not_logged_in(
                 "login_expired",
-                "The login took longer than ten minutes. You can log in again.",
+                "The login took longer than ten minutes, so it no longer counts. Log in again to go on.",
             ),
             Some(return_to),
         ),
         CallbackError::OtherHost => start_again(
-            Problem::bad_request(
+            not_logged_in(
                 "login_other_host",
-                "The login was started on another address. You can log in again.",
+                "The login was started on another address of this application. Log in again to go on here.",
             ),
             None,
         ),
         CallbackError::Issuer => {
             tracing::warn!(%error, "a callback was refused");
-            let detail =
-                "The answer did not come from the identity provider that was asked. You can log in again.";
-            start_again(Problem::bad_request("login_wrong_issuer", detail), None)
+            let detail = "The answer did not come from the identity provider that was asked, so it was refused. Log in \
+                          again to go on.";
+            start_again(not_logged_in("login_wrong_issuer", detail), None)
         }
         CallbackError::Refused {
             error: answer,
@@ -142,43 +146,40 @@ fn problem(error: &CallbackError) -> Problem {
             "You are not logged in at the identity provider.",
         ),
         CallbackError::NoCode => start_again(
-            Problem::bad_request(
+            not_logged_in(
                 "login_no_code",
-                "The identity provider sent no usable answer. You can log in again.",
+                "The identity provider sent no usable answer. Log in again to go on.",
             ),
             None,
         ),
-        CallbackError::NotReady => start_again(Problem::unavailable("not_ready"), None),
+        CallbackError::NotReady => try_again(Problem::unavailable("not_ready")),
         CallbackError::Exchange(cause) => {
             tracing::warn!(%error, "the authorization code was not exchanged");
-            start_again(super::idp_problem(cause), None)
+            try_again(super::idp_problem(cause))
         }
         CallbackError::NoIdToken => {
             tracing::error!(%error, "a login failed");
-            start_again(idp_answer_refused(), None)
+            try_again(idp_answer_refused())
         }
         CallbackError::IdToken(cause) => {
             tracing::error!(%error, "an ID token was refused");
-            start_again(
-                if cause.is_transient() {
-                    super::bad_gateway()
-                } else {
-                    idp_answer_refused()
-                },
-                None,
-            )
+            try_again(if cause.is_transient() {
+                super::bad_gateway()
+            } else {
+                idp_answer_refused()
+            })
         }
         CallbackError::UserInfo(_) => {
             tracing::error!(%error, "UserInfo was refused");
-            start_again(idp_answer_refused(), None)
+            try_again(idp_answer_refused())
         }
         CallbackError::Create(CreateError::TooMany | CreateError::OutOfMemory) => {
             tracing::error!(%error, "a login was refused");
-            start_again(Problem::unavailable("too_many_sessions"), None)
+            try_again(Problem::unavailable("too_many_sessions"))
         }
         CallbackError::Create(_) | CallbackError::Store(_) => {
             tracing::error!(%error, "a session could not be stored");
-            start_again(Problem::unavailable("session_store_unavailable"), None)
+            try_again(Problem::unavailable("session_store_unavailable"))
         }
     }
 }
@@ -186,9 +187,11 @@ fn problem(error: &CallbackError) -> Problem {
 /// What the IdP said, as far as it helps a person. The code is bounded printable ASCII; pages escape it.
 fn refused(answer: &OAuthError) -> Problem {
     match answer.error.as_str() {
-        "access_denied" => Problem::forbidden(
+        "access_denied" => Problem::new(
+            StatusCode::FORBIDDEN,
             "access_denied",
-            "You, or the identity provider, did not allow the login.",
+            NOT_LOGGED_IN,
+            "You, or the identity provider, did not allow the login. Log in again if that was a mistake.",
         ),
         "temporarily_unavailable" | "server_error" => Problem::new(
             StatusCode::BAD_GATEWAY,
@@ -203,6 +206,11 @@ fn refused(answer: &OAuthError) -> Problem {
             format!("It answered: {code}."),
         ),
     }
+}
+
+/// 400, in words for the person whose login it was.
+fn not_logged_in(code: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, code, NOT_LOGGED_IN, detail)
 }
 
 fn idp_answer_refused() -> Problem {

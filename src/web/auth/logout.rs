@@ -93,7 +93,8 @@ pub(in super::super) async fn ask(State(web): State<Web>, request: Parts) -> Res
     }
     let mut response = page::respond(&page::Page {
         title: "Do you want to log out?",
-        text: "A link led you here. Nothing has happened yet.",
+        text: "A link led you here, and nothing has happened yet. Press the button to end your session, or close this \
+               page to stay logged in.",
         action: Some(page::Action::Post {
             label: "Log out",
             path: "/auth/logout",
