@@ -8,7 +8,11 @@ use tokio::net::TcpListener;
 use super::say;
 
 /// Serves until the process is stopped.
-pub(crate) async fn run(
+///
+/// # Errors
+///
+/// Where the IdP cannot start; the text says why.
+pub async fn run(
     config_dir: &Path,
     listen: SocketAddr,
     issuer: String,

@@ -1,6 +1,16 @@
-//! Everything a person needs on a laptop to see the server at work: a sample API and a sample page.
+//! Everything a person needs on a laptop to see the server at work: the development IdP, a sample API and a sample page.
 //!
 //! Never part of the server or its image.
 
+pub mod idp_alone;
+mod mint;
 pub mod page;
+mod ports;
 pub mod sample_api;
+pub mod stack;
+
+/// Writes to standard output what a person is meant to read.
+fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}

@@ -1,13 +1,9 @@
 //! `devstack` starts everything that a person needs on a laptop; `devstack idp` starts the development IdP alone.
 
-mod idp_alone;
-mod mint;
-mod ports;
-mod stack;
-
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
+use devstack::{idp_alone, stack};
 
 /// Starts the development IdP, the bff, a sample API and a sample page, and prints where to click.
 ///
@@ -21,6 +17,9 @@ struct Cli {
     /// Where the state lives.
     #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/devstack"))]
     state: PathBuf,
+    /// How many seconds access tokens live. They are renewed at half of that.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(4..=3600))]
+    access_token_lifetime: u64,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,7 +54,14 @@ async fn main() -> ExitCode {
         return fail(&error);
     }
     let outcome = match cli.command {
-        None => stack::run(&cli.state).await,
+        None => {
+            stack::run(stack::Options {
+                state: cli.state,
+                access_token_lifetime: Duration::from_secs(cli.access_token_lifetime),
+                usual_ports: true,
+            })
+            .await
+        }
         Some(Command::Idp {
             config_dir,
             listen,
@@ -72,10 +78,4 @@ async fn main() -> ExitCode {
 fn fail(error: &dyn std::error::Error) -> ExitCode {
     tracing::error!("{error}");
     ExitCode::FAILURE
-}
-
-/// Writes to standard output what a person is meant to read.
-fn say(text: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
 }

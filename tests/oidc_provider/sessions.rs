@@ -164,7 +164,7 @@ async fn a_person_who_does_not_consent_is_told_what_happened() {
     let callback = ada.refuse(started.location()).await;
     let page = ada.browser.get(&callback).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN, "{}", page.body);
-    assert!(page.body.contains("Try again"), "{}", page.body);
+    assert!(page.body.contains("Log in again"), "{}", page.body);
     assert!(!ada.browser.is_logged_in().await);
     ada.log_in().await;
 }

@@ -142,6 +142,17 @@ function show() {
   tick();
 }
 
+/** Until the server has said who it is. */
+function wait() {
+  session = null;
+  document.body.dataset.state = "loading";
+  for (const id of ["inside", "login", "logout"]) $(id).hidden = true;
+  $("answer").hidden = true;
+  $("headline").textContent = "One moment…";
+  $("subline").textContent = "Asking the server who you are.";
+  $("who").textContent = "";
+}
+
 /** What moves by itself: once a second. */
 function tick() {
   if (session?.authenticated !== true) return;
@@ -248,6 +259,9 @@ $("note-form").addEventListener("submit", (event) => {
 $("logout").addEventListener("click", () =>
   busy($("logout"), async () => {
     const { body } = await change("/auth/logout");
+    // Nothing of the session stays in a page that the back button brings back.
+    session = { authenticated: false };
+    show();
     // The identity provider ends its own session and sends the browser back.
     location.assign(body?.logout_url ?? "/");
   }),
@@ -280,5 +294,11 @@ hosts().catch(() => {});
 setInterval(tick, 1000);
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) poll();
+});
+// The browser may bring the page back as it was left; by now somebody else can be logged in, or nobody.
+window.addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  wait();
+  poll(true);
 });
 poll(true);

@@ -22,6 +22,9 @@ use crate::{
     session::{CookieName, CreateError, SameSite},
 };
 
+/// The title of what a person can mend by logging in again.
+const NOT_LOGGED_IN: &str = "You are not logged in yet";
+
 /// Completes a login.
 pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Response {
     let query = match read(&request) {
@@ -103,31 +106,31 @@ fn problem(error: &CallbackError) -> Problem {
     let logged = |problem: Problem, level, message| problem.because(level, message, error);
     let (problem, return_to) = match error {
         CallbackError::UnknownAttempt => (
-            not_completed(
+            not_logged_in(
                 "login_unknown",
-                "This login was not started in this browser, or it was started too long ago. Nothing has happened; \
-                 you can log in again.",
+                "This login was not started in this browser, or it was started too long ago. Nothing has happened. \
+                 Log in again to go on.",
             ),
             None,
         ),
         CallbackError::Expired { return_to } => (
-            not_completed(
+            not_logged_in(
                 "login_expired",
-                "The login took longer than ten minutes. You can log in again.",
+                "The login took longer than ten minutes, so it no longer counts. Log in again to go on.",
             ),
             Some(return_to),
         ),
         CallbackError::OtherHost => (
-            not_completed(
+            not_logged_in(
                 "login_other_host",
-                "The login was started on another address. You can log in again.",
+                "The login was started on another address of this application. Log in again to go on here.",
             ),
             None,
         ),
         CallbackError::Issuer => {
-            let detail =
-                "The answer did not come from the identity provider that was asked. You can log in again.";
-            let problem = not_completed("login_wrong_issuer", detail);
+            let detail = "The answer did not come from the identity provider that was asked, so it was refused. Log in \
+                 again to go on.";
+            let problem = not_logged_in("login_wrong_issuer", detail);
             (logged(problem, Level::WARN, "a callback was refused"), None)
         }
         CallbackError::Refused {
@@ -146,9 +149,9 @@ fn problem(error: &CallbackError) -> Problem {
             );
         }
         CallbackError::NoCode => (
-            not_completed(
+            not_logged_in(
                 "login_no_code",
-                "The identity provider sent no usable answer. You can log in again.",
+                "The identity provider sent no usable answer. Log in again to go on.",
             ),
             None,
         ),
@@ -186,20 +189,33 @@ fn problem(error: &CallbackError) -> Problem {
             )
         }
     };
-    problem.for_person("Try again", again(return_to.map(String::as_str)))
+    let label = match error {
+        // The person did nothing wrong, and neither will the second try.
+        CallbackError::NotReady
+        | CallbackError::Exchange(_)
+        | CallbackError::NoIdToken
+        | CallbackError::IdToken(_)
+        | CallbackError::UserInfo(_)
+        | CallbackError::Create(_)
+        | CallbackError::Store(_) => "Try again",
+        _ => "Log in again",
+    };
+    problem.for_person(label, again(return_to.map(String::as_str)))
 }
 
 /// A login that came to nothing, and that a person can simply begin again.
-fn not_completed(code: &'static str, detail: &'static str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, code, "You are not logged in yet", detail)
+fn not_logged_in(code: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, code, NOT_LOGGED_IN, detail)
 }
 
 /// What the IdP said, as far as it helps a person. The code is bounded printable ASCII; pages escape it.
 fn refused(answer: &OAuthError) -> Problem {
     match answer.error.as_str() {
-        "access_denied" => Problem::forbidden(
+        "access_denied" => Problem::new(
+            StatusCode::FORBIDDEN,
             "access_denied",
-            "You, or the identity provider, did not allow the login.",
+            NOT_LOGGED_IN,
+            "You, or the identity provider, did not allow the login. Log in again if that was a mistake.",
         ),
         "temporarily_unavailable" | "server_error" => Problem::new(
             StatusCode::BAD_GATEWAY,

@@ -108,7 +108,8 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     }
     let mut response = page::respond(&page::Page {
         title: "Do you want to log out?",
-        text: "A link led you here. Nothing has happened yet.",
+        text: "A link led you here, and nothing has happened yet. Press the button to end your session, or close this \
+               page to stay logged in.",
         action: Some(page::Action::Post {
             label: "Log out",
             path: "/auth/logout",

@@ -1,0 +1,21 @@
+//! The development stack in a real browser: headless Chromium, driven through chromedriver.
+//!
+//! `scripts/phases/browser` installs both where they are missing. Screenshots go to `target/browser/`; people look at
+//! them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that fails says so by panicking; nobody else sees this crate"
+)]
+
+mod chromium;
+mod cookies;
+mod journey;
+mod network_log;
+mod pages;
+mod person;
+mod stack;
+mod tokens;
+mod webdriver;

@@ -1,0 +1,80 @@
+//! What a person sees and does.
+
+use url::Url;
+
+use super::{chromium::until, webdriver::Driver};
+
+/// The text of the first element that `css` finds; empty where there is none.
+pub async fn text(driver: &Driver, css: &str) -> String {
+    driver.text(css).await.unwrap_or_default()
+}
+
+/// Waits until an element says something that contains `wanted`.
+pub async fn sees(driver: &Driver, css: &str, wanted: &str) {
+    let what = format!("{css} says {wanted:?}");
+    until(&what, || async { text(driver, css).await.contains(wanted) }).await;
+}
+
+/// Clicks what `css` finds, as soon as it is there.
+pub async fn click(driver: &Driver, css: &str) {
+    let what = format!("{css} can be clicked");
+    until(&what, || async { driver.click(css).await.is_ok() }).await;
+}
+
+/// Fills in a field.
+pub async fn fill(driver: &Driver, css: &str, value: &str) {
+    driver.fill(css, value).await.unwrap();
+}
+
+/// Clicks "Log in" and waits for the IdP's page.
+pub async fn go_to_the_idp(driver: &Driver) {
+    sees(driver, "#headline", "Nobody is logged in").await;
+    click(driver, "#login").await;
+    at_the_idp(driver).await;
+}
+
+/// Waits for a page of the IdP.
+pub async fn at_the_idp(driver: &Driver) {
+    until("the IdP shows a page", || async {
+        text(driver, "main .brand")
+            .await
+            .eq_ignore_ascii_case("Development IdP")
+    })
+    .await;
+}
+
+/// Gives user name and password at the IdP.
+pub async fn give_password(driver: &Driver, name: &str) {
+    fill(driver, "#username", name).await;
+    fill(driver, "#password", name).await;
+    click(driver, "button[type=submit]").await;
+}
+
+/// Allows what the IdP asks for and waits for the application.
+pub async fn allow(driver: &Driver) {
+    click(driver, "button[value=allow]").await;
+    sees(driver, "#headline", "Hello, Ada Lovelace.").await;
+}
+
+/// From the page of nobody to Ada's.
+pub async fn log_in(driver: &Driver) {
+    go_to_the_idp(driver).await;
+    give_password(driver, "ada").await;
+    allow(driver).await;
+}
+
+/// The status of a GET that the page's script makes, and the code of its problem document.
+pub async fn call(driver: &Driver, path: &str) -> (u64, String) {
+    const CALL: &str = r"
+        const [path, done] = arguments;
+        fetch(path, { headers: { Accept: 'application/json' } })
+          .then(async (response) => done([response.status, (await response.json()).code ?? '']))
+          .catch((error) => done([0, String(error)]));
+    ";
+    serde_json::from_value(driver.execute(CALL, &[path]).await).unwrap()
+}
+
+/// The host of an origin, as cookies know it.
+pub fn host(origin: &str) -> String {
+    Url::parse(origin).unwrap().host_str().unwrap().to_owned()
+}
