@@ -538,7 +538,14 @@ fn a_cause_decides_what_a_failure_is() {
         (110, GatewayError::GatewayTimeout),
         (111, GatewayError::BadGateway),
     ] {
-        assert_eq!(report("api", &http::HeaderValue::from_static("id"), &io::Error::from_raw_os_error(number)), expected);
+        assert_eq!(
+            report(
+                "api",
+                &http::HeaderValue::from_static("id"),
+                &io::Error::from_raw_os_error(number)
+            ),
+            expected
+        );
     }
 }
 
