@@ -7,7 +7,7 @@ use devstack_idp::Endpoint;
 use http::{Method, StatusCode};
 
 use super::make_key;
-use crate::support::{Browser, HOSTS, Process, Stack};
+use crate::support::{Browser, HOSTS, Process, Stack, pause};
 
 /// The recipe's environment, with URLs and paths changed, and the two variables beside it.
 fn environment(stack: &Stack, folder: &Path, iat: &str) -> Vec<(String, String)> {
@@ -41,6 +41,18 @@ async fn health(folder: &Path, arguments: &[&str], variables: &[(String, String)
     ended.code
 }
 
+/// Waits until the process is ready, which it is a moment after it has said that it is registered.
+async fn ready(stack: &Stack) {
+    let probe = stack.browser();
+    for _ in 0..2_000 {
+        if probe.get("/health/ready").await.status == StatusCode::OK {
+            return;
+        }
+        pause().await;
+    }
+    panic!("it does not become ready");
+}
+
 #[tokio::test]
 async fn the_recipe_registers_logs_in_and_starts_again_without_the_token() {
     let stack = Stack::builder().without_server().start_without_waiting().await;
@@ -51,6 +63,7 @@ async fn the_recipe_registers_logs_in_and_starts_again_without_the_token() {
     let mut bff = Process::start(&folder, &[], &first);
     bff.says("Client registered: bff-server").await;
     bff.says("201 Created").await;
+    ready(&stack).await;
     assert_eq!(health(&folder, &["health"], &first).await, 0);
     assert_eq!(health(&folder, &["health", "--ready"], &first).await, 0);
     let registered = stack.idp.registered_client("bff-server").unwrap();
@@ -73,6 +86,7 @@ async fn the_recipe_registers_logs_in_and_starts_again_without_the_token() {
     let second = environment(&stack, &folder, "");
     let mut bff = Process::start(&folder, &["serve"], &second);
     bff.says("registration unchanged").await;
+    ready(&stack).await;
     assert_eq!(stack.idp.count(Endpoint::Register), 1);
     ada.log_in().await;
     assert_eq!(health(&folder, &["health", "--ready"], &second).await, 0);
@@ -101,6 +115,7 @@ async fn the_environment_wins_over_settings_yaml_and_a_secret_comes_from_its_fil
     let environment = [("OIDC_ISSUER", stack.issuer.as_str()), ("DCR_CLIENT_ID", "")];
     let mut bff = Process::start(&folder, &[], &environment);
     bff.says("Client registered: bff-from-file").await;
+    ready(&stack).await;
     let registered = stack.idp.registered_client("bff-from-file").unwrap();
     assert_eq!(registered["token_endpoint_auth_signing_alg"], "EdDSA");
     assert_eq!(registered["redirect_uris"].as_array().unwrap().len(), 2);
@@ -154,6 +169,7 @@ async fn no_output_holds_a_secret_even_at_trace() {
     );
     let mut bff = Process::start(&folder, &[], &variables);
     bff.says("Client registered: bff-server").await;
+    ready(&stack).await;
     let ada = stack.browser();
     let callback = ada.authorize("/auth/login?return_to=%2Fplanted-return").await;
     let login_cookies: Vec<String> = ada.cookies(ada.origin()).into_values().collect();
