@@ -65,13 +65,18 @@ pub(super) async fn frame(
     response
         .headers_mut()
         .insert(correlation::HEADER, correlation.header().clone());
+    let elapsed = web
+        .clock
+        .now()
+        .unix_millis()
+        .saturating_sub(started.unix_millis());
     // Never the query: on the routes of a login it holds a code and a state.
     tracing::info!(
         target: "bff::access",
         %method,
         path,
         status = response.status().as_u16(),
-        milliseconds = web.clock.now().duration_since(started).as_millis(),
+        milliseconds = elapsed,
         correlation_id = correlation.as_str(),
     );
     response
