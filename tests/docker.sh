@@ -215,7 +215,7 @@ first_session=$session first_attempt=$attempt
 
 openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$project/next.pem" 2>/dev/null ||
   openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$project/next.pem" 2>/dev/null
-tar -c -C "$project" --owner=65532 --group=65532 --mode=600 next.pem | docker cp -a - "$(container bff):/app/keys"
+tar -c -C "$project" --owner=65532 --group=65532 --mode=600 next.pem | docker cp - "$(container bff):/app/keys"
 has "the new key in the volume" "$(keys | tar -tv --numeric-owner keys/next.pem)" "-rw------- 65532/65532"
 file="$project/docker-compose-authzen4.yml"
 sed -i 's|^      DCR_SIGNING_KEY: .*|&\n      BFF_JWKS_EXTRA_KEYS: /app/keys/next.pem|' "$file"
