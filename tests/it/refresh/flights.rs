@@ -18,7 +18,7 @@ fn hold_answer(scene: &Scene) -> Arc<Notify> {
 }
 
 #[tokio::test]
-async fn attack_09_fifty_calls_with_a_stale_token_make_one_token_request() {
+async fn attack_9_fifty_calls_with_a_stale_token_make_one_token_request() {
     let scene = Scene::start().await;
     let first = scene.token().await;
     let gate = hold_answer(&scene);
