@@ -18,15 +18,12 @@ use std::{ops::Deref, sync::Arc};
 
 use axum::{
     Router,
-    middleware::from_fn_with_state,
     routing::{any, get},
 };
 use http::HeaderValue;
-use tower::util::option_layer;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use self::problem::Problem;
-pub use self::{peer::TrustedProxies, proof::OwnOrigins};
+pub use self::{frame::Endpoints, peer::TrustedProxies, proof::OwnOrigins};
 use crate::{
     clock::SharedClock,
     gateway::Gateway,
@@ -95,7 +92,8 @@ impl Web {
     }
 
     /// The service for the listener that browsers reach.
-    pub fn public(&self) -> Router {
+    #[must_use]
+    pub fn public(&self) -> Endpoints {
         let auth = Router::new()
             .route("/auth/login", get(auth::login::handle))
             .route("/auth/callback", get(auth::callback::handle))
@@ -114,7 +112,8 @@ impl Web {
     }
 
     /// The service for the listener that is never published.
-    pub fn internal(&self) -> Router {
+    #[must_use]
+    pub fn internal(&self) -> Endpoints {
         let verify = Router::new()
             .route("/auth/verify", any(auth::verify::internal))
             .route("/auth/forward", any(auth::verify::internal));
@@ -134,16 +133,15 @@ impl Web {
             .route("/health/ready", get(health::ready))
     }
 
-    fn framed(&self, listener: Listener, routes: Router<Self>) -> Router {
-        routes
+    fn framed(&self, listener: Listener, routes: Router<Self>) -> Endpoints {
+        let mut endpoints = routes
             .method_not_allowed_fallback(frame::method_not_allowed)
-            // Inside the frame, so that a panic becomes an answer with everything that the frame adds.
-            .layer(CatchPanicLayer::custom(frame::Panicked))
-            // Inside the frame too, so that an answer to a preflight has a correlation id and a log line.
-            .layer(option_layer(cors::layer(&self.cors_origins)))
-            // Outermost: knows the correlation id, renders problems, adds headers, writes the access log.
-            .layer(from_fn_with_state((self.clone(), listener), frame::frame))
-            .with_state(self.clone())
+            .with_state(self.clone());
+        // Inside the frame, so that an answer to a preflight has a correlation id and a log line.
+        if let Some(cors) = cors::layer(&self.cors_origins) {
+            endpoints = endpoints.layer(cors);
+        }
+        Endpoints::new(self.clone(), listener, endpoints)
     }
 }
 

@@ -2,6 +2,7 @@
 //! finish.
 
 use std::{
+    convert::Infallible,
     net::SocketAddr,
     sync::{
         Arc,
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::ConnectInfo};
+use axum::{extract::Request, response::Response};
 use hyper::rt::{Read, Timer as _, Write};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -19,9 +20,12 @@ use hyper_util::{
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
+use tower::{Service, ServiceExt as _};
 
-use crate::clock::{SharedClock, timeout};
+use crate::{
+    clock::{SharedClock, timeout},
+    web::Endpoints,
+};
 
 /// The header of a first request has this long to arrive.
 const FIRST_REQUEST: Duration = Duration::from_secs(15);
@@ -44,10 +48,10 @@ const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(200);
 /// Requests have this long to finish once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Serves `router` on `listener` until `shutdown`, then lets the requests under way finish.
+/// Serves `endpoints` on `listener` until `shutdown`, then lets the requests under way finish.
 pub(super) async fn serve(
     listener: TcpListener,
-    router: Router,
+    endpoints: Endpoints,
     clock: SharedClock,
     shutdown: CancellationToken,
 ) {
@@ -75,7 +79,7 @@ pub(super) async fn serve(
             &graceful,
             TokioIo::new(stream),
             peer,
-            router.clone(),
+            endpoints.for_peer(peer),
         ));
     }
     drop(listener);
@@ -101,18 +105,21 @@ fn builder() -> Builder<TokioExecutor> {
 }
 
 /// Serves one connection to its end.
-fn connection<IO: Read + Write + Unpin + Send + 'static>(
+fn connection<IO, S>(
     builder: &Builder<TokioExecutor>,
     graceful: &GracefulShutdown,
     io: IO,
     peer: SocketAddr,
-    router: Router,
-) -> impl Future<Output = ()> + Send + 'static {
+    service: S,
+) -> impl Future<Output = ()> + Send + use<IO, S>
+where
+    IO: Read + Write + Unpin + Send + 'static,
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
     let has_asked = Arc::new(AtomicBool::new(false));
     let asks = Arc::clone(&has_asked);
-    let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+    let service = service.map_request(move |request: hyper::Request<hyper::body::Incoming>| {
         asks.store(true, Ordering::Relaxed);
-        request.extensions_mut().insert(ConnectInfo(peer));
         request.map(axum::body::Body::new)
     });
     let connection = builder.serve_connection_with_upgrades(io, TowerToHyperService::new(service));

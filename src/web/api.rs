@@ -14,7 +14,7 @@ use super::{
     Web,
     caller::{Caller, Renewal},
     correlation::CorrelationId,
-    frame::Peer,
+    frame::Arrival,
     problem::Problem,
     proof,
 };
@@ -26,7 +26,7 @@ use crate::{
 /// Passes a call on.
 pub(super) async fn handle(
     State(web): State<Web>,
-    Extension(correlation): Extension<CorrelationId>,
+    Extension(Arrival { correlation, .. }): Extension<Arrival>,
     request: Request,
 ) -> Result<Response, Problem> {
     let path = NormalPath::parse(request.uri().path())?;
@@ -101,10 +101,7 @@ async fn pass_on(
 }
 
 fn client_info(web: &Web, request: &http::request::Parts) -> ClientInfo {
-    let peer = request
-        .extensions
-        .get::<Peer>()
-        .map_or(([0, 0, 0, 0], 0).into(), |peer| peer.0);
+    let peer = Arrival::peer_of(request);
     let client = web.trusted_proxies.client(peer, request);
     let known = web.login.hosts().find(&client.host);
     let https = client

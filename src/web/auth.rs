@@ -11,7 +11,7 @@ pub(super) mod verify;
 use http::{StatusCode, request::Parts};
 use url::Url;
 
-use super::{Web, frame::Peer, peer::Client, problem::Problem};
+use super::{Web, frame::Arrival, peer::Client, problem::Problem};
 use crate::{login::hosts::LoginHost, oidc::CallError, outbound::TransportError};
 
 /// The parameter that a redirect to the fallback host carries, so that a proxy which rewrites `Host` ends in a message
@@ -27,11 +27,7 @@ enum Elsewhere {
 impl Web {
     /// The browser behind a request.
     fn client(&self, request: &Parts) -> Client {
-        let peer = request
-            .extensions
-            .get::<Peer>()
-            .map_or(([0, 0, 0, 0], 0).into(), |peer| peer.0);
-        self.trusted_proxies.client(peer, request)
+        self.trusted_proxies.client(Arrival::peer_of(request), request)
     }
 
     /// The login host that the browser is on.

@@ -8,7 +8,7 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header::CACHE_CONTROL};
 use serde_json::json;
 
-use super::{Listener, Web, frame::Peer, peer::is_forwarded};
+use super::{Listener, Web, frame::Arrival, peer::is_forwarded};
 
 /// 200 as long as the process answers; container health checks use it.
 pub(super) async fn live() -> Response {
@@ -18,8 +18,7 @@ pub(super) async fn live() -> Response {
 /// 200 once everything that is needed has been there; 503 before. Details only for who may know them.
 pub(super) async fn ready(
     State(web): State<Web>,
-    Extension(Peer(peer)): Extension<Peer>,
-    Extension(listener): Extension<Listener>,
+    Extension(arrival): Extension<Arrival>,
     headers: HeaderMap,
 ) -> Response {
     let report = web.health.report();
@@ -29,8 +28,8 @@ pub(super) async fn ready(
         (true, false) => (StatusCode::OK, "ready"),
     };
     // A proxy on the same machine is a loopback peer too, but no direct one: it says for whom it asks.
-    let direct = peer.ip().to_canonical().is_loopback() && !is_forwarded(&headers);
-    let may_know = listener == Listener::Internal || direct;
+    let direct = arrival.peer.ip().to_canonical().is_loopback() && !is_forwarded(&headers);
+    let may_know = arrival.listener == Listener::Internal || direct;
     if may_know {
         let components: serde_json::Map<_, _> = report
             .components

@@ -1,6 +1,6 @@
 //! Without sockets, so that the runtime's time can be moved.
 
-use axum::routing::get;
+use axum::{Router, routing::get};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use super::*;
