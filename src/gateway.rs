@@ -9,6 +9,9 @@
 
 mod body;
 mod forward;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod headers;
 mod path;
 mod routes;
