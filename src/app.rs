@@ -224,6 +224,18 @@ impl App {
         })
     }
 
+    /// Checks what only the modules themselves can check, without touching keys or the network: hosts, cookies, routes.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], with what to mend.
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        settings::login(config)?;
+        CookiePolicy::new(settings::cookies(config))?;
+        settings::routes(config)?;
+        Ok(())
+    }
+
     /// Opens the sockets that the configuration names.
     ///
     /// # Errors
@@ -279,6 +291,8 @@ impl App {
         stop.cancel();
         work.close();
         work.wait().await;
+        // Last: a request that was still served may have started one.
+        self.tokens.drain().await;
         outcome
     }
 

@@ -77,7 +77,7 @@ pub fn main() -> ExitCode {
         Command::Check { .. } => check::config_only(),
         Command::Health { ready } => health::run(ready),
         Command::ConfigReference => {
-            say(&crate::config::reference());
+            say(crate::config::reference().trim_end());
             Exit::Success
         }
     };

@@ -33,8 +33,8 @@ mod unknown;
 use self::reader::Reader;
 pub use self::{
     address::Origin,
-    client::{AssertionAudience, AuthenticationMethod, ClientSettings, ParMode},
-    cookies::{CookieSettings, SameSite},
+    client::ClientSettings,
+    cookies::CookieSettings,
     environment::Environment,
     key_files::KeySettings,
     login::LoginSettings,
@@ -44,7 +44,7 @@ pub use self::{
     registration::RegistrationSettings,
     server::ServerSettings,
     session::{MasterSecret, SessionSettings, StoreKind},
-    telemetry::{LogFormat, TelemetrySettings},
+    telemetry::TelemetrySettings,
     tokens::TokenSettings,
 };
 
@@ -114,6 +114,7 @@ impl Config {
         } else {
             Err(ConfigError {
                 problems: reader.problems,
+                warnings: reader.warnings,
             })
         }
     }

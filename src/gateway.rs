@@ -8,6 +8,7 @@
 //! Upgrades (WebSocket) are not passed on yet: [`GatewayError::Upgrade`].
 
 mod body;
+mod causes;
 mod forward;
 #[cfg(fuzzing)]
 #[doc(hidden)]

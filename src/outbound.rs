@@ -19,7 +19,7 @@ pub use self::{
     request::{Request, Response},
 };
 use self::{error::summary, lanes::Lanes};
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, timeout};
 
 /// Larger answers are refused, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -48,6 +48,8 @@ pub struct Options {
 pub struct Outbound {
     client: reqwest::Client,
     lanes: Arc<Lanes>,
+    request_timeout: Duration,
+    clock: SharedClock,
 }
 
 /// Why no client can be built.
@@ -104,7 +106,9 @@ impl Outbound {
         };
         Ok(Self {
             client,
-            lanes: Arc::new(Lanes::new(&options.lanes, clock)),
+            lanes: Arc::new(Lanes::new(&options.lanes, Arc::clone(&clock))),
+            request_timeout: options.request_timeout,
+            clock,
         })
     }
 
@@ -117,6 +121,13 @@ impl Outbound {
     pub async fn send(&self, lane: Lane, request: Request) -> Result<Response, TransportError> {
         // Held until the body is read, so that slow answers count as well.
         let _permit = self.lanes.enter(lane).await?;
+        // By our clock, like every timer. It counts from here: waiting for a turn takes nothing from it.
+        timeout(&*self.clock, self.request_timeout, self.exchange(request))
+            .await
+            .unwrap_or(Err(TransportError::TimedOut))
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
         let origin = request.origin();
         let request = request.into_reqwest(&self.client)?;
         let mut response = self
@@ -167,6 +178,7 @@ fn builder(options: &Options) -> reqwest::ClientBuilder {
         .no_proxy()
         .user_agent(USER_AGENT)
         .connect_timeout(options.connect_timeout)
+        // Beside the timer of our clock, which stands still in many a test.
         .timeout(options.request_timeout)
         .pool_idle_timeout(POOL_IDLE)
 }

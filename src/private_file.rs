@@ -2,12 +2,14 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
+/// Nobody but the owner may read or write.
+const MODE: u32 = 0o600;
 /// So many left-over temporary files of the same name are passed over.
 const MAX_ATTEMPTS: u32 = 64;
 
@@ -70,6 +72,25 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
+/// Gives an open file that others can use the mode that it should have had, with a warning: what they have seen, they
+/// have seen.
+pub fn narrow(file: &File, path: &Path) {
+    let Ok(metadata) = file.metadata() else { return };
+    let mode = metadata.permissions().mode() & 0o777;
+    if !metadata.is_file() || mode & !MODE == 0 {
+        return;
+    }
+    let path = path.display();
+    match file.set_permissions(Permissions::from_mode(MODE)) {
+        Ok(()) => {
+            tracing::warn!("{path} had mode {mode:04o}, so others could use its secrets; it is 0600 now");
+        }
+        Err(cause) => {
+            tracing::warn!("{path} has mode {mode:04o}, so others can use its secrets (chmod 0600: {cause})");
+        }
+    }
+}
+
 /// The folder that `path` is in.
 #[must_use]
 pub fn folder_of(path: &Path) -> &Path {
@@ -91,7 +112,7 @@ fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
         match OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(0o600)
+            .mode(MODE)
             .open(&temporary)
         {
             Ok(file) => return Ok((temporary, file)),

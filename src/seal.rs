@@ -28,7 +28,7 @@ pub const MIN_SECRET_LENGTH: usize = 32;
 /// What a value is sealed or hashed for. Purposes never share a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// A login attempt in its cookie; context: the cookie's name.
+    /// A login attempt in its cookie; context: its `state`.
     LoginAttempt,
     /// Where to go after the IdP's logout page, in its cookie.
     LogoutReturn,
@@ -59,6 +59,8 @@ pub enum SealerError {
 struct Master {
     id: [u8; KEY_ID_LENGTH],
     prk: hkdf::Prk,
+    /// The key of keyed hashes for each purpose, made once: hashing is on the path of every request.
+    mac_keys: [hmac::Key; Purpose::ALL.len()],
 }
 
 /// A 32-byte output of HKDF.
@@ -67,6 +69,13 @@ struct Key256;
 // === impl Purpose ===
 
 impl Purpose {
+    const ALL: [Self; 4] = [
+        Self::LoginAttempt,
+        Self::LogoutReturn,
+        Self::CsrfToken,
+        Self::SessionReference,
+    ];
+
     const fn label(self) -> &'static [u8] {
         match self {
             Self::LoginAttempt => b"login-attempt",
@@ -186,7 +195,9 @@ impl Master {
         let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, b"bff").extract(secret);
         let mut id = [0; KEY_ID_LENGTH];
         id.copy_from_slice(&derive(&prk, &[b"key-id"])[..KEY_ID_LENGTH]);
-        Self { id, prk }
+        let mac_keys = Purpose::ALL
+            .map(|purpose| hmac::Key::new(hmac::HMAC_SHA256, &derive(&prk, &[b"mac:", purpose.label()])));
+        Self { id, prk, mac_keys }
     }
 
     fn aead(&self, purpose: Purpose, context: &[u8]) -> Result<LessSafeKey, aws_lc_rs::error::Unspecified> {
@@ -195,9 +206,8 @@ impl Master {
     }
 
     fn mac(&self, purpose: Purpose, data: &[u8]) -> [u8; 32] {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &derive(&self.prk, &[b"mac:", purpose.label()]));
         let mut mac = [0; 32];
-        mac.copy_from_slice(hmac::sign(&key, data).as_ref());
+        mac.copy_from_slice(hmac::sign(&self.mac_keys[purpose as usize], data).as_ref());
         mac
     }
 }

@@ -3,10 +3,12 @@
 //! A background loop ([`Tokens::run`]) renews what is due. A request whose access token is about to expire joins the
 //! same refresh ([`Tokens::credential`]) and never starts a second one.
 
+mod accept;
 mod backoff;
 mod breaker;
 mod flights;
 mod refresh;
+mod revocations;
 mod worker;
 
 use std::{sync::Arc, time::Duration};
@@ -17,6 +19,7 @@ use tokio::sync::Semaphore;
 use self::{
     breaker::Breaker,
     flights::{Flights, Outcome},
+    revocations::{Grant, Revocations},
 };
 use crate::{
     clock::{SharedClock, timeout},
@@ -40,6 +43,8 @@ pub struct Options {
     pub poll: Duration,
     /// How long a claim on a session lasts; extended while its refresh is under way.
     pub lease: Duration,
+    /// How long a refresh waits for UserInfo, whose answer no token depends on.
+    pub user_info: Duration,
 }
 
 /// Keeps the tokens of all sessions fresh. Cheap to clone.
@@ -57,8 +62,10 @@ struct Inner {
     clock: SharedClock,
     random: SharedRandom,
     flights: Flights,
+    /// Closed when the server stops: what has not begun yet does not begin any more.
     permits: Semaphore,
     breaker: Breaker,
+    revocations: Revocations,
 }
 
 /// What an API is called with: the headers that prove whose call it is.
@@ -91,6 +98,7 @@ impl Default for Options {
             wait: Duration::from_secs(10),
             poll: Duration::from_secs(1),
             lease: Duration::from_secs(30),
+            user_info: Duration::from_secs(5),
         }
     }
 }
@@ -112,6 +120,7 @@ impl Tokens {
             permits: Semaphore::new(options.concurrency),
             flights: Flights::new(Arc::clone(&clock)),
             breaker: Breaker::default(),
+            revocations: Revocations::new(relying_party.clone(), Arc::clone(&store)),
             options,
             relying_party,
             store,
@@ -144,30 +153,40 @@ impl Tokens {
         } else {
             None
         };
-        match outcome {
-            Some(Outcome::Ended) => Err(CredentialError::Ended),
-            Some(Outcome::Refreshed) => {
-                let current = inner.store.get(key).await?.ok_or(CredentialError::Ended)?;
-                self.while_valid(&current.session, Duration::ZERO)
-            }
-            Some(Outcome::Kept(pause)) => self.while_valid(&stored.session, pause),
-            None => self.while_valid(&stored.session, Duration::from_secs(1)),
-        }
+        let pause = match outcome {
+            Some(Outcome::Ended) => return Err(CredentialError::Ended),
+            Some(Outcome::Refreshed) => Duration::ZERO,
+            Some(Outcome::Kept(pause)) => pause,
+            None => Duration::from_secs(1),
+        };
+        // Read again: while this waited the tokens may have become newer, and the session may have ended.
+        let current = inner.store.get(key).await?.ok_or(CredentialError::Ended)?;
+        self.while_valid(&current.session, pause)
     }
 
     /// Revokes the tokens of sessions that have ended, in tasks of their own: nobody waits for it, and an IdP that
     /// does not answer changes nothing.
     pub fn revoke(&self, ended: impl IntoIterator<Item = Ended>) {
         for ended in ended {
-            let relying_party = self.inner.relying_party.clone();
-            tokio::spawn(async move { revoke(&relying_party, &ended.session.tokens).await });
+            self.inner.revocations.start(Grant::from(&ended.session.tokens));
         }
     }
 
-    /// Resolves when no refresh is under way any more: a rotated refresh token must reach the store before the
-    /// process ends.
+    /// Like [`revoke`](Self::revoke), for sessions that ended without their person asking for it: replaced, crowded out,
+    /// or beyond a limit. While the person has another session, nothing is revoked: all logins of a browser may be one
+    /// grant at the IdP, which ends as a whole with any of its tokens (RFC 7009 section 2.1). The tokens are forgotten
+    /// here, and expire there.
+    pub fn revoke_unshared(&self, ended: impl IntoIterator<Item = Ended>) {
+        self.inner.revocations.start_unshared(ended);
+    }
+
+    /// Resolves when no refresh and no revocation is under way any more: a rotated refresh token must reach the store
+    /// before the process ends. Refreshes that still wait for their turn do not begin any more, so this takes no longer
+    /// than the calls that have been sent. To be called when no request is served any more.
     pub async fn drain(&self) {
+        self.inner.permits.close();
         self.inner.flights.drain().await;
+        self.inner.revocations.drain().await;
     }
 
     fn while_valid(&self, session: &Session, pause: Duration) -> Result<Credential, CredentialError> {
@@ -177,13 +196,6 @@ impl Tokens {
             Err(CredentialError::Pending(pause.max(Duration::from_secs(1))))
         }
     }
-}
-
-/// Revokes what is left of a session's tokens: the refresh token, or without one the access token.
-async fn revoke(relying_party: &RelyingParty, tokens: &crate::session::Tokens) {
-    relying_party
-        .revoke_grant(tokens.refresh_token(), &tokens.access)
-        .await;
 }
 
 // === impl Credential ===
@@ -217,6 +229,3 @@ impl std::fmt::Debug for Credential {
         f.write_str("Credential")
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,6 +3,7 @@
 //! Never part of the server or its image.
 
 pub mod idp_alone;
+pub mod idp_health;
 mod mint;
 pub mod page;
 mod ports;

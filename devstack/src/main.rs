@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
-use devstack::{idp_alone, stack};
+use devstack::{idp_alone, idp_health, stack};
 
 /// Starts the development IdP, the bff, a sample API and a sample page, and prints where to click.
 ///
@@ -28,19 +28,27 @@ enum Command {
     Idp {
         /// The folder with `dcr_config.yaml` and `users.yaml`; `clients.yaml` is written there. Sample files are put where
         /// there are none.
-        #[arg(long, value_name = "FOLDER")]
+        #[arg(long, value_name = "FOLDER", env = "IDP_CONFIG_DIR")]
         config_dir: PathBuf,
         /// Where to listen.
-        #[arg(long, default_value = "127.0.0.1:9000")]
+        #[arg(long, default_value = DEFAULT_LISTEN, env = "IDP_LISTEN")]
         listen: SocketAddr,
         /// The issuer identifier, as browsers and the bff see it.
-        #[arg(long, default_value = "http://localhost:9000")]
+        #[arg(long, default_value = "http://localhost:9000", env = "IDP_ISSUER")]
         issuer: String,
         /// The token of the admin API, which mints initial access tokens.
         #[arg(long, env = "IDP_ADMIN_TOKEN", hide_env_values = true)]
         admin_token: String,
     },
+    /// Ask a development IdP on this machine whether it answers; for container health checks.
+    IdpHealth {
+        /// Where it listens.
+        #[arg(long, default_value = DEFAULT_LISTEN, env = "IDP_LISTEN")]
+        listen: SocketAddr,
+    },
 }
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:9000";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -68,6 +76,7 @@ async fn main() -> ExitCode {
             issuer,
             admin_token,
         }) => idp_alone::run(&config_dir, listen, issuer, admin_token).await,
+        Some(Command::IdpHealth { listen }) => idp_health::ask(listen).map_err(Into::into),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -78,7 +78,8 @@ pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         stopped().await;
         stop.cancel();
     });
-    stack.serve(shutdown).await?;
+    // Boxed: it holds the whole server.
+    Box::pin(stack.serve(shutdown)).await?;
     Ok(())
 }
 

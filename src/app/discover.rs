@@ -26,6 +26,7 @@ pub(super) async fn keep_discovered(
     stop: CancellationToken,
 ) {
     let mut failures: u32 = 0;
+    let mut told = String::new();
     loop {
         let discovered = tokio::select! {
             () = stop.cancelled() => return,
@@ -37,13 +38,16 @@ pub(super) async fn keep_discovered(
                     tracing::info!(issuer = metadata.issuer, "the identity provider was found");
                 }
                 failures = 0;
+                told.clear();
                 health.ok(Component::Discovery);
                 AGAIN
             }
             Err(error) => {
                 let message = error.to_string();
-                if failures == 0 || failures.is_multiple_of(20) {
+                // The same reason once in a while; another one at once, since somebody may be mending it right now.
+                if message != told || failures.is_multiple_of(20) {
                     tracing::warn!("{message}");
+                    told.clone_from(&message);
                 } else {
                     tracing::debug!("{message}");
                 }

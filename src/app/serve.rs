@@ -1,9 +1,17 @@
 //! The accept loop: connections with bounds that a hostile client cannot stretch, and a shutdown that lets requests
 //! finish.
 
-use std::time::Duration;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Router, extract::ConnectInfo};
+use hyper::rt::{Read, Timer as _, Write};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
@@ -15,8 +23,13 @@ use tower::ServiceExt as _;
 
 use crate::clock::{SharedClock, timeout};
 
-/// A client has this long to send the header of a request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// The header of a first request has this long to arrive.
+const FIRST_REQUEST: Duration = Duration::from_secs(15);
+
+/// The header of a later request has this long, and so an unused connection is kept this long. More than the proxies
+/// in front keep theirs (Traefik 90 s, Caddy 120 s), so that they close it and never send a call into a connection
+/// that is just being closed.
+const NEXT_REQUEST: Duration = Duration::from_secs(125);
 
 /// The header of a request may be this large, in bytes. Above what browsers send, and enough for a `Cookie` of 64 KiB,
 /// so that such a one is answered and not cut off.
@@ -38,18 +51,7 @@ pub(super) async fn serve(
     clock: SharedClock,
     shutdown: CancellationToken,
 ) {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEADER_SIZE);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(u32::try_from(MAX_HEADER_SIZE).unwrap_or(u32::MAX))
-        .keep_alive_interval(Some(Duration::from_secs(30)));
+    let builder = builder();
     let graceful = GracefulShutdown::new();
     loop {
         let (stream, peer) = tokio::select! {
@@ -68,25 +70,71 @@ pub(super) async fn serve(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, %peer, "a socket option could not be set");
         }
-        let service =
-            router
-                .clone()
-                .map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-                    request.extensions_mut().insert(ConnectInfo(peer));
-                    request.map(axum::body::Body::new)
-                });
-        let connection =
-            builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
-        let connection = graceful.watch(connection.into_owned());
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                // A client that went away or does not speak HTTP; nothing an operator could do.
-                tracing::debug!(%error, %peer, "a connection ended early");
-            }
-        });
+        tokio::spawn(connection(
+            &builder,
+            &graceful,
+            TokioIo::new(stream),
+            peer,
+            router.clone(),
+        ));
     }
     drop(listener);
     if timeout(&*clock, DRAIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not finish in time and were cut off");
     }
 }
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(NEXT_REQUEST)
+        .max_buf_size(MAX_HEADER_SIZE);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(MAX_HEADER_SIZE).unwrap_or(u32::MAX))
+        .keep_alive_interval(Some(Duration::from_secs(30)));
+    builder
+}
+
+/// Serves one connection to its end.
+fn connection<IO: Read + Write + Unpin + Send + 'static>(
+    builder: &Builder<TokioExecutor>,
+    graceful: &GracefulShutdown,
+    io: IO,
+    peer: SocketAddr,
+    router: Router,
+) -> impl Future<Output = ()> + Send + 'static {
+    let has_asked = Arc::new(AtomicBool::new(false));
+    let asks = Arc::clone(&has_asked);
+    let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        asks.store(true, Ordering::Relaxed);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.map(axum::body::Body::new)
+    });
+    let connection = builder.serve_connection_with_upgrades(io, TowerToHyperService::new(service));
+    let connection = graceful.watch(connection.into_owned());
+    async move {
+        // The bounds of HTTP/1 and HTTP/2 begin when it is known which of them is spoken, which a client that sends
+        // nothing, or half of a preface, leaves open.
+        let silence = async {
+            TokioTimer::new().sleep(FIRST_REQUEST).await;
+            if has_asked.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            ended = connection => if let Err(error) = ended {
+                // A client that went away or does not speak HTTP; nothing an operator could do.
+                tracing::debug!(%error, %peer, "a connection ended early");
+            },
+            () = silence => tracing::debug!(%peer, "a connection brought no request"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

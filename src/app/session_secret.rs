@@ -72,9 +72,9 @@ fn kept(path: &Path, random: &dyn Random) -> Result<Zeroizing<Vec<u8>>, SessionS
         }
     }
     let mut text = Zeroizing::new(String::new());
-    File::open(path)
-        .and_then(|file| file.take(MAX_SIZE).read_to_string(&mut text))
-        .map_err(failed)?;
+    let file = File::open(path).map_err(failed)?;
+    private_file::narrow(&file, path);
+    file.take(MAX_SIZE).read_to_string(&mut text).map_err(failed)?;
     let wrong = || SessionSecretError::Content(path.to_owned());
     let secret = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| wrong())?);
     if secret.len() == LENGTH {
@@ -97,6 +97,7 @@ mod tests {
         let path = folder.path().join("state/session_secret");
         let made = kept(&path, &SystemRandom).unwrap();
         assert_eq!(made.len(), LENGTH);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(kept(&path, &SystemRandom).unwrap(), made);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }

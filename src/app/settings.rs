@@ -10,7 +10,7 @@ use url::Url;
 
 use super::StartError;
 use crate::{
-    config::{self, Config},
+    config::Config,
     gateway::{MAX_FILE_SIZE, Routes},
     login::{
         self,
@@ -18,7 +18,7 @@ use crate::{
         return_to::AllowedTargets,
     },
     oidc, outbound, registration,
-    session::{CookieOptions, Limits, SameSite},
+    session::{CookieOptions, Limits},
     tokens,
     web::{OwnOrigins, TrustedProxies},
 };
@@ -32,6 +32,11 @@ const CLIENT_NAME: &str = "bff";
 pub(super) fn outbound(config: &Config) -> outbound::Options {
     outbound::Options {
         ca_bundle: config.provider.ca_bundle.clone(),
+        // What `tokens` lets run must never have to wait here.
+        lanes: outbound::LaneLimits {
+            refresh: config.tokens.refresh_concurrency,
+            ..outbound::LaneLimits::default()
+        },
         ..outbound::Options::default()
     }
 }
@@ -59,15 +64,8 @@ pub(super) fn relying_party(config: &Config) -> oidc::Options {
             oidc::HttpPolicy::LocalOnly
         },
     });
-    options.assertion_audience = match config.client.assertion_audience {
-        config::AssertionAudience::Issuer => oidc::AssertionAudience::Issuer,
-        config::AssertionAudience::TokenEndpoint => oidc::AssertionAudience::TokenEndpoint,
-    };
-    options.par = match config.client.par {
-        config::ParMode::Auto => oidc::ParMode::Auto,
-        config::ParMode::Always => oidc::ParMode::Always,
-        config::ParMode::Never => oidc::ParMode::Never,
-    };
+    options.assertion_audience = config.client.assertion_audience;
+    options.par = config.client.par;
     options
 }
 
@@ -118,11 +116,7 @@ pub(super) fn registration(config: &Config) -> registration::Options {
         client_name: CLIENT_NAME.to_owned(),
         redirect_uris: redirect_uris(config),
         scopes: config.provider.scopes.clone(),
-        auth_method: match config.client.authentication {
-            config::AuthenticationMethod::PrivateKeyJwt => registration::AuthMethod::PrivateKeyJwt,
-            config::AuthenticationMethod::ClientSecretBasic => registration::AuthMethod::ClientSecretBasic,
-            config::AuthenticationMethod::ClientSecretPost => registration::AuthMethod::ClientSecretPost,
-        },
+        auth_method: config.client.authentication,
         signing_algorithm: config.client.signing_algorithm,
         jwks: match &settings.jwks_uri {
             Some(uri) => registration::Jwks::Uri(uri.to_string()),
@@ -143,10 +137,7 @@ pub(super) fn cookies(config: &Config) -> CookieOptions {
     CookieOptions {
         secure: settings.secure,
         domain: settings.domain.clone(),
-        same_site: match settings.same_site {
-            config::SameSite::Lax => SameSite::Lax,
-            config::SameSite::Strict => SameSite::Strict,
-        },
+        same_site: settings.same_site,
         session_name: Some(settings.name.clone()),
     }
 }

@@ -1,9 +1,10 @@
 //! The client that the configuration names, where registration is off.
 
 use crate::{
-    config::{AuthenticationMethod, Config},
+    config::Config,
     keys::Keys,
     oidc::{Client, ClientAuthentication, NegotiationError, RelyingParty, negotiate},
+    registration::AuthMethod,
     secret::Secret,
 };
 
@@ -36,15 +37,15 @@ pub(super) async fn client(
             .ok_or(StaticClientError::Missing("AUTH_CLIENT_SECRET"))
     };
     let auth = match settings.authentication {
-        AuthenticationMethod::PrivateKeyJwt => {
+        AuthMethod::PrivateKeyJwt => {
             let metadata = relying_party.wait_for_metadata().await;
             let signing = keys.signing();
             let supported = metadata.token_auth_signing_algs.as_deref();
             let algorithm = negotiate(signing.algorithms(), supported, settings.signing_algorithm)?;
             ClientAuthentication::PrivateKeyJwt { algorithm }
         }
-        AuthenticationMethod::ClientSecretBasic => ClientAuthentication::ClientSecretBasic(secret()?),
-        AuthenticationMethod::ClientSecretPost => ClientAuthentication::ClientSecretPost(secret()?),
+        AuthMethod::ClientSecretBasic => ClientAuthentication::ClientSecretBasic(secret()?),
+        AuthMethod::ClientSecretPost => ClientAuthentication::ClientSecretPost(secret()?),
     };
     Ok(Client { id, auth })
 }

@@ -1,13 +1,20 @@
 //! `bff check --config-only`.
 
 use super::{Exit, complain, say};
-use crate::config::{Config, Environment};
+use crate::{
+    app::App,
+    config::{Config, Environment},
+};
 
 pub(super) fn config_only() -> Exit {
     match Config::load(&Environment::of_process()) {
-        Ok((_, warnings)) => {
+        Ok((config, warnings)) => {
             for warning in warnings {
                 say(&format!("warning: {warning}"));
+            }
+            if let Err(error) = App::check(&config) {
+                complain(&error.to_string());
+                return Exit::Configuration;
             }
             say("the configuration is consistent");
             Exit::Success

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Exit, complain};
 use crate::{
     app::{App, Ports},
-    config::{Config, Environment, LogFormat},
+    config::{Config, Environment},
     telemetry,
 };
 
@@ -20,10 +20,7 @@ pub(super) fn run() -> Exit {
     };
     let options = telemetry::Options {
         filter: config.telemetry.log_filter.clone(),
-        format: match config.telemetry.log_format {
-            LogFormat::Pretty => telemetry::Format::Pretty,
-            LogFormat::Json => telemetry::Format::Json,
-        },
+        format: config.telemetry.log_format,
     };
     if let Err(error) = telemetry::init(&options) {
         complain(&error.to_string());
@@ -45,14 +42,14 @@ async fn serve(config: Config) -> Exit {
     let app = match App::new(config, Ports::default()) {
         Ok(app) => app,
         Err(error) => {
-            tracing::error!("{error}");
+            tell(&error);
             return Exit::Configuration;
         }
     };
     let listeners = match app.bind().await {
         Ok(listeners) => listeners,
         Err(error) => {
-            tracing::error!("{error}");
+            tell(&error);
             return Exit::Configuration;
         }
     };
@@ -70,13 +67,22 @@ async fn serve(config: Config) -> Exit {
             Exit::Success
         }
         Err(error) => {
-            tracing::error!("{error}");
+            tell(&error);
             if error.is_configuration() {
                 Exit::Configuration
             } else {
                 Exit::Refused
             }
         }
+    }
+}
+
+/// Says why the process ends: in the log, or where the log filter silences that, on standard error.
+fn tell(error: &dyn std::error::Error) {
+    if tracing::enabled!(tracing::Level::ERROR) {
+        tracing::error!("{error}");
+    } else {
+        complain(&error.to_string());
     }
 }
 

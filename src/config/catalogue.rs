@@ -152,7 +152,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(G::Server, "HOST", K::Text, "`127.0.0.1` (image: `0.0.0.0`)", "address to listen on"),
     variable(G::Server, "PORT", K::Number, "`8000`", "port to listen on"),
     variable(G::Server, "BFF_BASE_URL", K::Origin, "none", "external origin of the BFF; base of `jwks_uri`, of the fallback callback and of logout URLs"),
-    variable(G::Server, "BFF_INTERNAL_ADDR", K::Text, "none", "`ip:port` of a second listener that is never published: `/metrics`, health in detail, `/auth/verify` with tokens; without it those answer only to direct loopback peers").or(&["BFF_METRICS_ADDR"]),
+    variable(G::Server, "BFF_INTERNAL_ADDR", K::Text, "none", "`ip:port` of a second listener that is never published: health in detail, and `/auth/verify` with tokens, which answers nowhere else").or(&["BFF_METRICS_ADDR"]),
     variable(G::Server, "BFF_CONFIG_DIR", K::Path, "`config` (image: `/app/config`)", "folder of `settings.yaml` and `routes.yaml`; only from the environment"),
     variable(G::Server, "BFF_TRUSTED_PROXIES", K::List, "none", "CIDRs or addresses of proxies whose `X-Forwarded-*` and `Forwarded` are believed"),
     variable(G::Server, "BFF_DANGER_ALLOW_HTTP", K::Switch, "`false`", "accept plain `http` URLs everywhere; otherwise only for loopback and for names without a dot"),

@@ -1,7 +1,12 @@
 //! Who the BFF is to the identity provider, and how it proves it.
 
 use super::{parse, reader::Reader};
-use crate::{jose::Algorithm, secret::Secret};
+use crate::{
+    jose::Algorithm,
+    oidc::{AssertionAudience, ParMode},
+    registration::AuthMethod,
+    secret::Secret,
+};
 
 /// The OAuth client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +14,7 @@ pub struct ClientSettings {
     /// `AUTH_CLIENT_ID`: with registration a wish, without it the client.
     pub id: Option<String>,
     /// How it authenticates.
-    pub authentication: AuthenticationMethod,
+    pub authentication: AuthMethod,
     /// The secret of the secret methods.
     pub secret: Option<Secret>,
     /// The algorithm of client assertions, where it is not to be negotiated.
@@ -20,59 +25,18 @@ pub struct ClientSettings {
     pub par: ParMode,
 }
 
-/// `token_endpoint_auth_method` (OpenID Connect Core 1.0 section 9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are those of the registry")]
-pub enum AuthenticationMethod {
-    PrivateKeyJwt,
-    ClientSecretBasic,
-    ClientSecretPost,
-}
-
-/// What a client assertion names as its audience.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AssertionAudience {
-    /// The issuer identifier.
-    Issuer,
-    /// The token endpoint's URL.
-    TokenEndpoint,
-}
-
-/// Pushed authorization requests (RFC 9126).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ParMode {
-    /// Where discovery offers them.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-impl AuthenticationMethod {
-    /// The registered name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::PrivateKeyJwt => "private_key_jwt",
-            Self::ClientSecretBasic => "client_secret_basic",
-            Self::ClientSecretPost => "client_secret_post",
-        }
-    }
-}
-
 pub(super) fn read(reader: &mut Reader, registers: bool) -> ClientSettings {
     let id = reader.parsed("AUTH_CLIENT_ID", |text| parse::visible(text, 256));
     let authentication = reader
         .choice(
             "MS_BFF_TOKEN_AUTH_METHOD",
             &[
-                AuthenticationMethod::PrivateKeyJwt,
-                AuthenticationMethod::ClientSecretBasic,
-                AuthenticationMethod::ClientSecretPost,
+                AuthMethod::PrivateKeyJwt,
+                AuthMethod::ClientSecretBasic,
+                AuthMethod::ClientSecretPost,
             ],
         )
-        .unwrap_or(AuthenticationMethod::PrivateKeyJwt);
+        .unwrap_or(AuthMethod::PrivateKeyJwt);
     let secret = reader.secret("AUTH_CLIENT_SECRET");
     if !registers {
         if !reader.is_set("AUTH_CLIENT_ID") {
@@ -82,7 +46,7 @@ pub(super) fn read(reader: &mut Reader, registers: bool) -> ClientSettings {
                 "set it to the client's id at the identity provider, or set DCR_REDIRECT_URIS and a DCR_IAT to register",
             );
         }
-        let needs_secret = authentication != AuthenticationMethod::PrivateKeyJwt;
+        let needs_secret = authentication != AuthMethod::PrivateKeyJwt;
         if needs_secret && secret.is_none() {
             let method = authentication.name();
             reader.complain(
@@ -92,7 +56,7 @@ pub(super) fn read(reader: &mut Reader, registers: bool) -> ClientSettings {
             );
         }
     }
-    if secret.is_some() && authentication == AuthenticationMethod::PrivateKeyJwt {
+    if secret.is_some() && authentication == AuthMethod::PrivateKeyJwt {
         reader.warn(
             "AUTH_CLIENT_SECRET",
             "has no effect with private_key_jwt; remove it",

@@ -5,6 +5,7 @@ use super::{
     problem::Complaint,
     reader::Reader,
 };
+use crate::session::SameSite;
 
 /// The session cookie; login cookies follow it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,16 +16,8 @@ pub struct CookieSettings {
     pub domain: Option<String>,
     /// `Secure`.
     pub secure: bool,
-    /// `SameSite`.
+    /// `SameSite` of the session cookie.
     pub same_site: SameSite,
-}
-
-/// `SameSite` of the session cookie. `None` cannot be chosen: the cookie is never needed across sites.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are those of the attribute")]
-pub enum SameSite {
-    Lax,
-    Strict,
 }
 
 pub(super) fn read(reader: &mut Reader, own_origins: &[Origin]) -> CookieSettings {

@@ -23,6 +23,8 @@ pub struct Problem {
 pub struct ConfigError {
     /// The mistakes, at least one.
     pub problems: Vec<Problem>,
+    /// What was noticed beside them: a name that nobody knows often explains why another one is missing.
+    pub warnings: Vec<Warning>,
 }
 
 /// Something that works but that an operator should know.
@@ -62,6 +64,9 @@ impl fmt::Display for ConfigError {
         }
         for problem in &self.problems {
             write!(f, "\n\n{problem}")?;
+        }
+        for warning in &self.warnings {
+            write!(f, "\n\n  warning: {warning}")?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use tracing_subscriber::EnvFilter;
 
 use super::{problem::Complaint, reader::Reader};
+use crate::telemetry::Format;
 
 /// Logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,16 +11,7 @@ pub struct TelemetrySettings {
     /// A filter in the syntax of `RUST_LOG`, known to parse.
     pub log_filter: String,
     /// The form of log lines.
-    pub log_format: LogFormat,
-}
-
-/// The form of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Pretty,
-    /// One JSON object a line.
-    Json,
+    pub log_format: Format,
 }
 
 pub(super) fn read(reader: &mut Reader) -> TelemetrySettings {
@@ -28,8 +20,8 @@ pub(super) fn read(reader: &mut Reader) -> TelemetrySettings {
     TelemetrySettings {
         log_filter: rust_log.or(level).unwrap_or_else(|| "info".to_owned()),
         log_format: reader
-            .choice("LOG_FORMAT", &[LogFormat::Pretty, LogFormat::Json])
-            .unwrap_or(LogFormat::Pretty),
+            .choice("LOG_FORMAT", &[Format::Pretty, Format::Json])
+            .unwrap_or(Format::Pretty),
     }
 }
 

@@ -7,7 +7,15 @@ mod mistakes;
 
 use self::mistakes::MISTAKES;
 use super::*;
-use crate::{jose::Algorithm, keys::KeyKind, secret::Secret};
+use crate::{
+    jose::Algorithm,
+    keys::KeyKind,
+    oidc::{AssertionAudience, ParMode},
+    registration::AuthMethod,
+    secret::Secret,
+    session::SameSite,
+    telemetry::Format,
+};
 
 /// A folder without `settings.yaml`.
 const NOWHERE: (&str, &str) = ("BFF_CONFIG_DIR", "/nonexistent/bff-config");
@@ -71,7 +79,13 @@ fn problems(more: &[(&str, &str)]) -> Vec<Problem> {
 fn problem(more: &[(&str, &str)]) -> Problem {
     let problems = problems(more);
     let [problem] = problems.as_slice() else {
-        panic!("{more:?}: {}", ConfigError { problems })
+        panic!(
+            "{more:?}: {}",
+            ConfigError {
+                problems,
+                warnings: Vec::new()
+            }
+        )
     };
     problem.clone()
 }
@@ -99,7 +113,7 @@ fn the_least_configuration_has_the_defaults_of_the_contract() {
         ["openid", "profile", "email", "offline_access"]
     );
     assert_eq!(config.provider.prompt.as_deref(), Some("consent"));
-    assert_eq!(config.client.authentication, AuthenticationMethod::PrivateKeyJwt);
+    assert_eq!(config.client.authentication, AuthMethod::PrivateKeyJwt);
     assert_eq!(config.client.assertion_audience, AssertionAudience::Issuer);
     assert_eq!(config.client.par, ParMode::Auto);
     assert_eq!(config.keys.options.signing_key, Path::new("keys/bff-signing.pem"));
@@ -126,7 +140,7 @@ fn the_least_configuration_has_the_defaults_of_the_contract() {
         r#"["https://app.example"]"#
     );
     assert_eq!(config.telemetry.log_filter, "info");
-    assert_eq!(config.telemetry.log_format, LogFormat::Pretty);
+    assert_eq!(config.telemetry.log_format, Format::Pretty);
 }
 
 #[test]
@@ -256,7 +270,11 @@ fn all_mistakes_are_reported_at_once() {
         assert!(problems.iter().any(|problem| problem.variable == name), "{name}");
     }
     assert_eq!(problems.len(), wrong.len() + 1, "each entry of a list counts");
-    let text = ConfigError { problems }.to_string();
+    let text = ConfigError {
+        problems,
+        warnings: Vec::new(),
+    }
+    .to_string();
     assert!(
         text.starts_with("the configuration has 8 mistakes:\n\n  PORT = \"http\"\n    is not"),
         "{text}"
@@ -792,17 +810,14 @@ fn choices_and_switches_reach_their_settings() {
         ("SESSION_STORE", "memory"),
         ("REDIS_URL", "redis://redis"),
     ]);
-    assert_eq!(
-        config.client.authentication,
-        AuthenticationMethod::ClientSecretPost
-    );
+    assert_eq!(config.client.authentication, AuthMethod::ClientSecretPost);
     assert_eq!(config.client.authentication.name(), "client_secret_post");
     assert_eq!(config.client.signing_algorithm, Some(Algorithm::ES256));
     assert_eq!(config.client.assertion_audience, AssertionAudience::TokenEndpoint);
     assert_eq!(config.client.par, ParMode::Never);
     assert_eq!(config.cookies.same_site, SameSite::Strict);
     assert_eq!(config.cookies.name, "__Secure-bff_session");
-    assert_eq!(config.telemetry.log_format, LogFormat::Json);
+    assert_eq!(config.telemetry.log_format, Format::Json);
     assert_eq!(config.telemetry.log_filter, "info,bff::oidc=debug");
     assert_eq!(config.server.internal.unwrap().port(), 9_090);
     assert_eq!(config.server.trusted_proxies.len(), 3);

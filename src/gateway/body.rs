@@ -18,7 +18,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use super::Service;
+use super::{Service, causes::causes};
 use crate::clock::{SharedClock, Timestamp};
 
 /// A client's body on its way to a service.
@@ -120,7 +120,7 @@ impl HttpBody for Download {
             // half for the whole.
             tracing::warn!(
                 service = self.service.id(),
-                cause = super::forward::causes(error),
+                cause = causes(error),
                 "the answer of a service broke off"
             );
         }

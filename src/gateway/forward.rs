@@ -1,9 +1,9 @@
 //! One call to a service.
 
-use std::{error::Error, fmt::Write as _, future::Future, io, sync::Arc, time::Duration};
+use std::{error::Error, future::Future, io, sync::Arc, time::Duration};
 
 use axum::body::Body;
-use http::{HeaderMap, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -15,6 +15,7 @@ use hyper_util::{
 use super::{
     Auth, BuildError, Download, Gateway, GatewayError, Match, Options, Outgoing, Routes, Upload,
     body::{BodyError, Progress},
+    causes::causes,
     headers::{self, Additions},
 };
 use crate::clock::{self, Clock, Elapsed, SharedClock};
@@ -61,6 +62,7 @@ impl Gateway {
         if route.auth() == Auth::Session && outgoing.credential.is_none() {
             return Err(GatewayError::Unauthenticated);
         }
+        let correlation = outgoing.correlation_id.clone();
         let (parts, body) = request.into_parts();
         let mut headers = parts.headers;
         if asks_for_websocket(&headers) {
@@ -102,14 +104,23 @@ impl Gateway {
         };
         let answer = match answer {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(report(service.id(), &error)),
+            Ok(Err(error)) => return Err(report(service.id(), &correlation, &error)),
             Err(Elapsed) => {
-                tracing::warn!(service = service.id(), timeout = ?service.timeout(), "a service did not answer in time");
+                tracing::warn!(
+                    service = service.id(),
+                    timeout = ?service.timeout(),
+                    correlation_id = text(&correlation),
+                    "a service did not answer in time"
+                );
                 return Err(GatewayError::GatewayTimeout);
             }
         };
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            tracing::warn!(service = service.id(), "a service switched protocols unasked");
+            tracing::warn!(
+                service = service.id(),
+                correlation_id = text(&correlation),
+                "a service switched protocols unasked"
+            );
             return Err(GatewayError::BadGateway);
         }
         Ok(self.answer(answer, &matched, outgoing.keep_set_cookie))
@@ -196,8 +207,14 @@ fn has_meaning_for_body(method: &http::Method) -> bool {
     matches!(method.as_str(), "POST" | "PUT" | "PATCH")
 }
 
+/// A correlation id as text.
+fn text(correlation: &HeaderValue) -> &str {
+    correlation.to_str().unwrap_or_default()
+}
+
 /// Logs why a call failed and decides what it is for the client.
-fn report(service: &str, error: &(dyn Error + 'static)) -> GatewayError {
+fn report(service: &str, correlation: &HeaderValue, error: &(dyn Error + 'static)) -> GatewayError {
+    let correlation_id = text(correlation);
     let mut decided = GatewayError::BadGateway;
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -222,11 +239,17 @@ fn report(service: &str, error: &(dyn Error + 'static)) -> GatewayError {
         // Clients come and go.
         tracing::debug!(
             service,
+            correlation_id,
             cause = causes(error),
             "a client did not finish its request"
         );
     } else {
-        tracing::warn!(service, cause = causes(error), "a call to a service failed");
+        tracing::warn!(
+            service,
+            correlation_id,
+            cause = causes(error),
+            "a call to a service failed"
+        );
     }
     decided
 }
@@ -242,17 +265,6 @@ fn is_our_own_shortage(error: &io::Error) -> bool {
             error.raw_os_error(),
             Some(EADDRNOTAVAIL | EMFILE | ENFILE | ENOBUFS)
         )
-}
-
-/// An error with all its causes, for the log. Those of hyper name no URL.
-pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

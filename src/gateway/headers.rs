@@ -98,6 +98,9 @@ pub(super) fn prepare_response(
     }
     if auth == Auth::Session {
         keep_private(headers);
+        // Which pages may read what belongs to a session is decided where the session is, not by an API that reflects
+        // any origin.
+        remove_where(headers, |name| name.as_str().starts_with("access-control-"));
     }
 }
 

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn attack_03_a_path_that_the_api_could_see_as_another_one_is_refused() {
+    fn attack_3_a_path_that_the_api_could_see_as_another_one_is_refused() {
         for (path, expected) in [
             ("/public%23/../admin", PathError::Ambiguous),
             ("/admin%23/public", PathError::Ambiguous),

@@ -23,6 +23,9 @@ pub use self::read::{Mistake, RoutesError};
 /// A larger file is refused, in bytes.
 pub const MAX_FILE_SIZE: usize = 1024 * 1024;
 
+/// What the server answers on two paths, as the SPA may know them; only the exact paths are taken.
+const ALIASES: [&str; 2] = ["/api/auth/session", "/api/auth/logout"];
+
 /// The routing table.
 #[derive(Debug, Default)]
 pub struct Routes {
@@ -116,7 +119,8 @@ impl Routes {
     pub fn find<'a>(&'a self, path: &'a NormalPath, method: &Method) -> Found<'a> {
         let text = path.as_str();
         // A wide route such as `/*` must not shadow what the server answers itself, nor a path below it that it lacks.
-        if is_reserved(text) {
+        // Nor another spelling of an alias: the router knows only the one.
+        if is_reserved(text) || ALIASES.contains(&text) {
             return Found::NotFound;
         }
         if let Some(group) = self.exact.get(text) {

@@ -11,6 +11,7 @@ use super::{Login, attempt::Attempt, hosts::LoginHost};
 use crate::{
     clock::Timestamp,
     oidc::{Expect, IdTokenError, OAuthError, TokenError, TokenResponse, UserInfoError},
+    secret::Secret,
     session::{
         CreateError, Created, Ended, NewSession, Session, SessionKey, StoreError, Tokens, user_claims,
     },
@@ -38,6 +39,8 @@ pub struct CallbackQuery {
 pub struct LoggedIn {
     /// The new session.
     pub created: Created,
+    /// When it ends at the latest.
+    pub ends_at: Timestamp,
     /// Where the person goes: a URL on the allow-list.
     pub location: Url,
     /// The session that the browser had before, which has ended.
@@ -157,31 +160,57 @@ impl Login {
         let session = match self.session_of(&attempt, &response).await {
             Ok(session) => session,
             Err(error) => {
-                // What was granted belongs to nobody now.
-                relying_party
-                    .revoke_grant(response.refresh_token.as_ref(), &response.access_token)
-                    .await;
+                self.give_back(response.refresh_token, response.access_token);
                 return Err(error);
             }
         };
         let location = self.target(&attempt, host);
-        let due = session.tokens.due_at(self.inner.options.refresh_threshold);
-        let new = NewSession::new(&*self.inner.random, Arc::new(session), due);
-        let created = self.inner.store.create(new).await?;
-        let replaced = match previous {
-            Some(key) => self
-                .inner
-                .store
-                .remove(&key)
-                .await?
-                .map(|session| Ended { key, session }),
-            None => None,
+        let ends_at = session.expires_at;
+        let (created, replaced) = match self.replace(session, previous).await {
+            Ok(sessions) => sessions,
+            Err(error) => {
+                self.give_back(response.refresh_token, response.access_token);
+                return Err(error);
+            }
         };
         Ok(LoggedIn {
             created,
+            ends_at,
             location,
             replaced,
         })
+    }
+
+    /// Puts the new session in the place of the browser's old one. The old one goes first, so that it neither counts
+    /// against the limits nor makes another browser of the same person lose its session.
+    async fn replace(
+        &self,
+        session: Session,
+        previous: Option<SessionKey>,
+    ) -> Result<(Created, Option<Ended>), CallbackError> {
+        let store = &self.inner.store;
+        let replaced = match previous {
+            Some(key) => store.remove(&key).await?.map(|session| Ended { key, session }),
+            None => None,
+        };
+        let due = session.tokens.due_at(self.inner.options.refresh_threshold);
+        let new = NewSession::new(&*self.inner.random, Arc::new(session), due);
+        match store.create(new).await {
+            Ok(created) => Ok((created, replaced)),
+            Err(error) => {
+                if let Some(Ended { session, .. }) = replaced {
+                    let tokens = &session.tokens;
+                    self.give_back(tokens.refresh_token().cloned(), tokens.access.clone());
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Revokes what was granted and belongs to nobody now. In a task of its own: the person does not wait for it.
+    fn give_back(&self, refresh: Option<Secret>, access: Secret) {
+        let relying_party = self.inner.relying_party.clone();
+        tokio::spawn(async move { relying_party.revoke_grant(refresh.as_ref(), &access).await });
     }
 
     fn attempt(
@@ -241,6 +270,8 @@ impl Login {
         attempt: &Attempt,
         response: &TokenResponse,
     ) -> Result<Session, CallbackError> {
+        // Now, not after the checks: the access token lives since it was issued.
+        let now = self.inner.clock.now();
         let relying_party = &self.inner.relying_party;
         let id_token = response.id_token.as_ref().ok_or(CallbackError::NoIdToken)?;
         let expected = Expect::login(&attempt.nonce, &response.access_token)
@@ -251,7 +282,6 @@ impl Login {
             .user_info(&response.access_token, &identity.subject)
             .await?;
 
-        let now = self.inner.clock.now();
         let access_expires_at = now.saturating_add(response.expires_in);
         let tokens = Tokens {
             access: response.access_token.clone(),

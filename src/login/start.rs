@@ -80,6 +80,10 @@ impl Login {
             }
         }
 
+        if query.prompt.as_deref().is_some_and(|prompt| !is_prompt(prompt)) {
+            return Err(StartError::Parameter("prompt"));
+        }
+
         let random = &*self.inner.random;
         let state = random.base64url::<32>();
         let nonce = random.base64url::<32>();
@@ -111,5 +115,42 @@ impl Login {
             cookie_value: attempt.seal(&self.inner.sealer, &state),
             state: state.into(),
         })
+    }
+}
+
+/// Whether `prompt` is a list that OpenID Connect Core 1.0 section 3.1.2.1 knows (and `create`, of its Initiating User
+/// Registration extension). What an IdP would refuse is not sent: it would be a line in the log for every visitor who
+/// makes it up.
+fn is_prompt(prompt: &str) -> bool {
+    let mut values = prompt.split(' ');
+    prompt == "none" || values.all(|value| matches!(value, "login" | "consent" | "select_account" | "create"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_prompts_of_the_standard_are_sent() {
+        for prompt in [
+            "none",
+            "login",
+            "consent",
+            "select_account",
+            "login consent",
+            "create",
+        ] {
+            assert!(is_prompt(prompt), "{prompt}");
+        }
+        for prompt in [
+            "",
+            "garbage",
+            "none login",
+            "login  consent",
+            "LOGIN",
+            "login\tconsent",
+        ] {
+            assert!(!is_prompt(prompt), "{prompt}");
+        }
     }
 }

@@ -240,6 +240,7 @@ impl CallError {
                 | Self::Unavailable { .. }
                 | Self::Unexpected { .. }
                 | Self::InvalidClient(_)
+                | Self::Malformed(_)
         )
     }
 
@@ -273,7 +274,7 @@ impl fmt::Display for InvalidClient {
             Some(false) => write!(f, "; the IdP does NOT have that kid registered")?,
             None => write!(
                 f,
-                "; see whether the client's jwks_uri or jwks at the IdP has that kid"
+                "; see whether the IdP can fetch the client's jwks_uri, and whether that kid is in it or in the registered jwks"
             )?,
         }
         write!(

@@ -10,6 +10,9 @@ const MAX_ERROR: usize = 100;
 /// Longer descriptions are cut, in characters.
 const MAX_DESCRIPTION: usize = 500;
 
+/// What a provider quotes back may be a token, a code or an assertion: words longer than this are left out, in bytes.
+const MAX_WORD: usize = 40;
+
 /// An OAuth error (RFC 6749 sections 4.1.2.1 and 5.2), bounded and fit for a log line. Still text of somebody else:
 /// escape it in a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +46,7 @@ impl OAuthError {
                 .take(MAX_DESCRIPTION)
                 .collect()
         });
+        let description = description.map(|description: String| without_values(&description));
         Self {
             error,
             description: description.filter(|description| !description.is_empty()),
@@ -64,6 +68,22 @@ impl OAuthError {
     pub fn is(&self, code: &str) -> bool {
         self.error == code
     }
+}
+
+/// The text without words that may be secrets. Of a URL the part before its query stays, since that is what tells which
+/// redirect URI was wrong.
+fn without_values(text: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        let shown = word.split(['?', '#']).next().unwrap_or_default();
+        if word.len() <= MAX_WORD {
+            word
+        } else if shown.contains("://") {
+            shown
+        } else {
+            "[…]"
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Display for OAuthError {
@@ -90,6 +110,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn attack_23_a_description_quotes_no_token() {
+        let token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ";
+        let uri = format!("https://automate.ocg.labs.example/auth/callback?code={token}");
+        let error = OAuthError::new(
+            "invalid_grant",
+            Some(&format!("token {token} at {uri} is not known")),
+        );
+        assert_eq!(
+            error.to_string(),
+            "invalid_grant (token […] at https://automate.ocg.labs.example/auth/callback is not known)"
+        );
+    }
 
     #[test]
     fn a_code_that_is_not_text_is_no_error() {

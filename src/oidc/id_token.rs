@@ -139,7 +139,8 @@ impl IdTokenError {
     pub const fn ends_session(&self) -> bool {
         matches!(
             self,
-            Self::Changed(_) | Self::Token(VerifyError::Issuer | VerifyError::Audience)
+            Self::Changed(_)
+                | Self::Token(VerifyError::Issuer | VerifyError::Audience | VerifyError::AuthorizedParty)
         )
     }
 

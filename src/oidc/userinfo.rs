@@ -34,7 +34,10 @@ pub enum UserInfoError {
     /// Not a JSON object, or too long.
     #[error("UserInfo is not a JSON object of reasonable size")]
     Malformed,
-    /// `sub` is missing or another one (section 5.3.2): the answer is of somebody else.
+    /// `sub` is missing (section 5.3.2): whose claims they are is not known.
+    #[error("UserInfo names no subject")]
+    NoSubject,
+    /// `sub` is another one (section 5.3.2): the access token is of somebody else.
     #[error("UserInfo is of another subject than the ID token")]
     Subject,
 }
@@ -49,7 +52,7 @@ impl UserInfoError {
             Self::NotReady(_) => true,
             Self::Transport(error) => error.is_transient(),
             Self::Status(status) => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
-            Self::Signed | Self::Malformed | Self::Subject => false,
+            Self::Signed | Self::Malformed | Self::NoSubject | Self::Subject => false,
         }
     }
 }
@@ -68,12 +71,35 @@ impl RelyingParty {
         access_token: &Secret,
         subject: &str,
     ) -> Result<Option<Claims>, UserInfoError> {
+        self.user_info_in(Lane::UserInfo, access_token, subject).await
+    }
+
+    /// Like [`user_info`](Self::user_info), as a part of a refresh: it takes a place among the refreshes, so that no
+    /// flood of logins is in its way.
+    ///
+    /// # Errors
+    ///
+    /// [`UserInfoError`].
+    pub async fn user_info_after_refresh(
+        &self,
+        access_token: &Secret,
+        subject: &str,
+    ) -> Result<Option<Claims>, UserInfoError> {
+        self.user_info_in(Lane::Refresh, access_token, subject).await
+    }
+
+    async fn user_info_in(
+        &self,
+        lane: Lane,
+        access_token: &Secret,
+        subject: &str,
+    ) -> Result<Option<Claims>, UserInfoError> {
         let metadata = self.metadata().ok_or(NotReady::Metadata)?;
         let Some(url) = metadata.userinfo_endpoint.clone() else {
             return Ok(None);
         };
         let request = Request::get(url).bearer(access_token);
-        let response = self.shared.outbound.send(Lane::UserInfo, request).await?;
+        let response = self.shared.outbound.send(lane, request).await?;
         read(&response, subject).map(Some)
     }
 }
@@ -93,10 +119,11 @@ fn read(response: &Response, subject: &str) -> Result<Claims, UserInfoError> {
         return Err(UserInfoError::Malformed);
     }
     let claims = response.json_object().ok_or(UserInfoError::Malformed)?;
-    if claims.get("sub").and_then(Value::as_str) != Some(subject) {
-        return Err(UserInfoError::Subject);
+    match claims.get("sub").and_then(Value::as_str) {
+        None => Err(UserInfoError::NoSubject),
+        Some(found) if found != subject => Err(UserInfoError::Subject),
+        Some(_) => Ok(claims),
     }
-    Ok(claims)
 }
 
 #[cfg(test)]

@@ -240,15 +240,26 @@ async fn a_broken_connection_has_an_unknown_outcome() {
 
 #[tokio::test]
 async fn a_late_answer_has_an_unknown_outcome() {
-    let router = Router::new().route("/", get(std::future::pending::<String>));
-    let options = Options {
-        request_timeout: Duration::from_millis(100),
-        ..Options::default()
-    };
-    let error = outbound(&options)
-        .send(Lane::Refresh, Request::get(serve(router).await))
-        .await
-        .unwrap_err();
+    let arrived = Arc::new(Notify::new());
+    let router = Router::new().route("/", {
+        let arrived = Arc::clone(&arrived);
+        get(async move || {
+            arrived.notify_one();
+            std::future::pending::<String>().await
+        })
+    });
+    let clock = clock();
+    let options = Options::default();
+    let outbound = Outbound::new(&options, Arc::new(clock.clone())).unwrap();
+    let url = serve(router).await;
+    let call = tokio::spawn(async move { outbound.send(Lane::Refresh, Request::get(url)).await });
+    arrived.notified().await;
+    let almost = options.request_timeout.saturating_sub(Duration::from_millis(1));
+    clock.advance(almost);
+    tokio::task::yield_now().await;
+    assert!(!call.is_finished());
+    clock.advance(Duration::from_millis(1));
+    let error = call.await.unwrap().unwrap_err();
     assert_eq!(error, TransportError::TimedOut);
     assert!(!error.certainly_not_sent());
 }

@@ -122,7 +122,8 @@ impl<'a> Attempt<'a> {
         let algorithm = registration.algorithm(metadata, sent)?;
         let wanted = WantedMetadata::new(&registration.options, algorithm, || {
             registration.keys.public_jwks()
-        });
+        })
+        .for_id_tokens(&metadata.id_token_algorithms);
         Ok(Self {
             registration,
             metadata,

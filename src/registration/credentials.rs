@@ -177,12 +177,12 @@ pub enum CredentialsError {
         configured: String,
     },
     #[error(
-        "{} cannot be written: {cause} - hint: its folder (BFF_CLIENT_CRED_PATH, else BFF_KEYS_DIR) must be writable \
+        "{} cannot be written: {cause} - hint: its folder (BFF_CLIENT_CRED_PATH, else BFF_STATE_DIR) must be writable \
          for the user of this process and have space left", path.display()
     )]
     NotWritable { path: PathBuf, cause: String },
     #[error(
-        "the lock {} cannot be taken: {cause} - hint: its folder (BFF_CLIENT_CRED_PATH, else BFF_KEYS_DIR) must be \
+        "the lock {} cannot be taken: {cause} - hint: its folder (BFF_CLIENT_CRED_PATH, else BFF_STATE_DIR) must be \
          writable and lie on a file system with locks", path.display()
     )]
     Lock { path: PathBuf, cause: String },

@@ -16,6 +16,8 @@ pub(super) const SCOPE: &str = "scope";
 pub(super) const AUTH_METHOD: &str = "token_endpoint_auth_method";
 /// The field that carries the algorithm of client assertions.
 pub(super) const SIGNING_ALG: &str = "token_endpoint_auth_signing_alg";
+/// The field that carries the algorithm of ID tokens.
+const ID_TOKEN_ALG: &str = "id_token_signed_response_alg";
 /// The field that carries our client id.
 pub(super) const CLIENT_ID: &str = "client_id";
 
@@ -83,6 +85,19 @@ impl WantedMetadata {
             put("client_profile", json!(profile));
         }
         Self { fields }
+    }
+
+    /// The same for an IdP that signs ID tokens with `supported`. RS256 is what a client gets that does not ask (OpenID
+    /// Connect Dynamic Client Registration 1.0 section 2), so that an IdP without it refuses a client that does not ask
+    /// for something else.
+    #[must_use]
+    pub fn for_id_tokens(mut self, supported: &[Algorithm]) -> Self {
+        if let Some(first) = supported.first()
+            && !supported.contains(&Algorithm::RS256)
+        {
+            self.fields.insert(ID_TOKEN_ALG.to_owned(), json!(first.name()));
+        }
+        self
     }
 
     /// The fields.

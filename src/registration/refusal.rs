@@ -108,7 +108,8 @@ fn is_taken(status: StatusCode, error: Option<&OAuthError>) -> bool {
     let Some(description) = error.and_then(|error| error.description.as_deref()) else {
         return false;
     };
-    let description = description.to_ascii_lowercase();
+    // What does not exist is something else that was asked for, such as a profile.
+    let description = description.to_ascii_lowercase().replace("not exist", "");
     let names_the_id = ["client_id", "client id", "clientid"];
     let says_taken = ["taken", "exist", "in use", "already", "duplicate", "not unique"];
     names_the_id.iter().any(|word| description.contains(word))

@@ -10,6 +10,7 @@ use super::{
     credentials::CredentialsError,
     diff::{Change, Remembered, compare, compare_with_sent, listed},
     error::RegistrationError,
+    options::AuthMethod,
     refusal::shown,
 };
 use crate::{jose::Algorithm, secret::Secret};
@@ -99,6 +100,13 @@ impl Attempt<'_> {
             let patch = Value::Object(patch.collect());
             reply = calls.update(at, http::Method::PATCH, &patch, &asked).await?;
         }
+        if !matches!(reply, Reply::Unsupported)
+            && self.registration.options.auth_method == AuthMethod::PrivateKeyJwt
+        {
+            // The secret of a method that is given up with this: one that is no longer the client's must not be sent
+            // with a later update (RFC 7592 section 2.2).
+            self.forget_secret();
+        }
         match reply {
             Reply::Unsupported => Err(RegistrationError::CannotUpdate {
                 url: shown(&at.url),
@@ -115,6 +123,13 @@ impl Attempt<'_> {
                 self.tell_replaced();
                 Ok(self.store().await?)
             }
+        }
+    }
+
+    fn forget_secret(&mut self) {
+        if let Some(known) = &mut self.record.registered {
+            known.client_secret = None;
+            known.client_secret_expires_at = None;
         }
     }
 

@@ -70,6 +70,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         subject: &'a str,
     ) -> BoxFuture<'a, Result<Vec<Ended>, StoreError>>;
 
+    /// Whether the person has a session that has not ended.
+    fn has_session<'a>(
+        &'a self,
+        issuer: &'a str,
+        subject: &'a str,
+    ) -> BoxFuture<'a, Result<bool, StoreError>>;
+
     /// Claims up to `limit` sessions whose tokens are due, the longest overdue first, each for `lease`.
     fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Lease>, StoreError>>;
 

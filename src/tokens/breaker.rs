@@ -21,11 +21,14 @@ pub(super) struct Breaker {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    failures: u32,
-    /// No attempt before this, where the breaker is open.
-    closed_until: Option<Timestamp>,
+#[derive(Debug)]
+enum State {
+    /// Attempts pass.
+    Closed { failures: u32 },
+    /// No attempt before `until`.
+    Open { until: Timestamp, pause: Duration },
+    /// One attempt is under way, the others wait for what it tells.
+    Trial { until: Timestamp, pause: Duration },
 }
 
 // === impl Breaker ===
@@ -35,13 +38,16 @@ impl Breaker {
     /// a trial.
     pub(super) fn check(&self, now: Timestamp) -> Result<(), Duration> {
         let mut state = self.state.lock();
-        match state.closed_until {
-            Some(until) if now < until => Err(until.duration_since(now)),
-            Some(_) => {
-                state.closed_until = Some(now.saturating_add(TRIAL));
+        match *state {
+            State::Closed { .. } => Ok(()),
+            State::Open { until, .. } if now < until => Err(until.duration_since(now)),
+            // It is over in a moment, most likely.
+            State::Trial { until, .. } if now < until => Err(until.duration_since(now).min(FIRST_PAUSE)),
+            State::Open { pause, .. } | State::Trial { pause, .. } => {
+                let until = now.saturating_add(TRIAL);
+                *state = State::Trial { until, pause };
                 Ok(())
             }
-            None => Ok(()),
         }
     }
 
@@ -53,13 +59,30 @@ impl Breaker {
     /// The IdP did not answer, or not sensibly. Returns whether this opened the breaker.
     pub(super) fn failure(&self, now: Timestamp) -> bool {
         let mut state = self.state.lock();
-        state.failures = state.failures.saturating_add(1);
-        let Some(trials) = state.failures.checked_sub(FAILURES) else {
-            return false;
+        let pause = match *state {
+            State::Closed { failures } if failures + 1 < FAILURES => {
+                *state = State::Closed {
+                    failures: failures + 1,
+                };
+                return false;
+            }
+            State::Closed { .. } => FIRST_PAUSE,
+            // Those that were under way when it opened bring no news.
+            State::Open { .. } => return false,
+            State::Trial { pause, .. } => pause.saturating_mul(2).min(LONGEST_PAUSE),
         };
-        let pause = FIRST_PAUSE.saturating_mul(1 << trials.min(4)).min(LONGEST_PAUSE);
-        state.closed_until = Some(now.saturating_add(pause));
-        trials == 0
+        let opened = matches!(*state, State::Closed { .. });
+        let until = now.saturating_add(pause);
+        *state = State::Open { until, pause };
+        opened
+    }
+}
+
+// === impl State ===
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Closed { failures: 0 }
     }
 }
 
@@ -123,5 +146,22 @@ mod tests {
         assert!(breaker.check(after(5)).is_ok());
         assert!(breaker.check(after(64)).is_err());
         assert!(breaker.check(after(65)).is_ok());
+    }
+
+    #[test]
+    fn failures_of_attempts_that_were_under_way_count_once() {
+        let breaker = open();
+        for _ in 0..30 {
+            assert!(!breaker.failure(NOW));
+        }
+        assert_eq!(breaker.check(NOW), Err(FIRST_PAUSE));
+        assert!(breaker.check(after(5)).is_ok());
+    }
+
+    #[test]
+    fn who_waits_for_a_trial_asks_again_soon() {
+        let breaker = open();
+        assert!(breaker.check(after(5)).is_ok());
+        assert_eq!(breaker.check(after(5)), Err(FIRST_PAUSE));
     }
 }

@@ -32,9 +32,17 @@ pub(super) struct Flights {
 
 #[derive(Debug)]
 struct Shared {
-    entries: Mutex<HashMap<SessionKey, Entry>>,
+    entries: Mutex<Entries>,
     tasks: TaskTracker,
     clock: SharedClock,
+}
+
+#[derive(Debug)]
+struct Entries {
+    map: HashMap<SessionKey, Entry>,
+    /// Entries that are over are looked for when there are this many: always twice as many as were left the last time,
+    /// so that looking costs little however many sessions wait for an IdP that is down.
+    prune_at: usize,
 }
 
 #[derive(Debug)]
@@ -60,7 +68,7 @@ struct Landing {
     cooling: Option<Timestamp>,
 }
 
-/// Entries that are over are looked for when there are this many.
+/// With fewer entries than this nobody looks for those that are over.
 const PRUNE_AT: usize = 1_024;
 
 /// What is assumed of a refresh whose task died.
@@ -72,7 +80,10 @@ impl Flights {
     pub(super) fn new(clock: SharedClock) -> Self {
         Self {
             shared: Arc::new(Shared {
-                entries: Mutex::new(HashMap::new()),
+                entries: Mutex::new(Entries {
+                    map: HashMap::new(),
+                    prune_at: PRUNE_AT,
+                }),
                 tasks: TaskTracker::new(),
                 clock,
             }),
@@ -86,16 +97,14 @@ impl Flights {
     {
         let now = self.shared.clock.now();
         let mut entries = self.shared.entries.lock();
-        match entries.get(&key) {
+        match entries.map.get(&key) {
             Some(Entry::Flying(outcome)) => return Flight::Under(outcome.clone()),
             Some(Entry::Cooling(until)) if now < *until => return Flight::Resting(until.duration_since(now)),
             _ => {}
         }
-        if entries.len() >= PRUNE_AT {
-            entries.retain(|_, entry| !matches!(entry, Entry::Cooling(until) if *until <= now));
-        }
+        entries.prune(now);
         let (sender, receiver) = watch::channel(None);
-        entries.insert(key, Entry::Flying(receiver.clone()));
+        entries.map.insert(key, Entry::Flying(receiver.clone()));
         drop(entries);
 
         let mut landing = Landing {
@@ -125,11 +134,24 @@ impl Flights {
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        let mut entries = self.shared.entries.lock();
+        let entries = &mut self.shared.entries.lock().map;
         match self.cooling {
             Some(until) => entries.insert(self.key, Entry::Cooling(until)),
             None => entries.remove(&self.key),
         };
+    }
+}
+
+// === impl Entries ===
+
+impl Entries {
+    fn prune(&mut self, now: Timestamp) {
+        if self.map.len() >= self.prune_at {
+            self.map
+                .retain(|_, entry| !matches!(entry, Entry::Cooling(until) if *until <= now));
+            self.map.shrink_to(PRUNE_AT.max(self.map.len()));
+            self.prune_at = PRUNE_AT.max(self.map.len() * 2);
+        }
     }
 }
 
@@ -246,5 +268,27 @@ mod tests {
         gate.notify_one();
         drained.await;
         assert_eq!(flight.outcome().await, Outcome::Refreshed);
+    }
+
+    #[tokio::test]
+    async fn sessions_that_rest_no_more_are_forgotten() {
+        let (flights, clock, _) = setup();
+        let key = || {
+            SessionId::parse(SystemRandom.base64url::<32>().as_bytes())
+                .unwrap()
+                .key()
+        };
+        let pause = Duration::from_secs(7);
+        for _ in 0..PRUNE_AT * 3 {
+            let failed = flights.join(key(), || async move { Outcome::Kept(pause) });
+            failed.outcome().await;
+        }
+        assert_eq!(flights.shared.entries.lock().map.len(), PRUNE_AT * 3);
+        clock.advance(pause);
+        for _ in 0..PRUNE_AT * 2 {
+            let failed = flights.join(key(), || async move { Outcome::Kept(pause) });
+            failed.outcome().await;
+        }
+        assert!(flights.shared.entries.lock().map.len() <= PRUNE_AT * 2);
     }
 }

@@ -5,12 +5,11 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Inner, Tokens, backoff,
     flights::{Flight, Outcome},
-    revoke,
 };
 use crate::{
     clock::Timestamp,
-    oidc::{Expect, Identity, TokenError, TokenResponse},
-    session::{Lease, ReplaceError, Session, SessionKey, SessionRef, StoreError, Stored, user_claims},
+    oidc::TokenError,
+    session::{Lease, ReplaceError, Session, SessionKey, SessionRef, StoreError, Stored},
 };
 
 /// Which access token a refresh is to replace: a refresh happens once per generation.
@@ -23,7 +22,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 const AFTER_STORE_ERROR: Duration = Duration::from_secs(5);
 
 /// Why a refresh went no further.
-enum Stop {
+pub(super) enum Stop {
     /// The session has ended meanwhile.
     Gone,
     Store(StoreError),
@@ -50,30 +49,35 @@ impl Tokens {
     }
 
     /// Like [`fly`](Self::fly) for a session that the background loop has claimed.
-    pub(super) async fn fly_claimed(&self, lease: Lease) -> Outcome {
+    pub(super) async fn fly_claimed(&self, lease: Lease) {
         let key = *lease.key();
-        // The lease goes to the task if this starts it, and comes back if a request was quicker.
+        // The lease goes to the task if this starts it, and comes back if a request was quicker or the last attempt
+        // failed a moment ago.
         let mut lease = Some(lease);
         let inner = Arc::clone(&self.inner);
         let flight = self.inner.flights.join(key, || {
             let lease = lease.take();
             async move {
-                let Some(lease) = lease else {
-                    return Outcome::Kept(LOOK_AGAIN);
-                };
-                match inner.store.get(&key).await {
-                    Ok(Some(stored)) => inner.under(lease, stored.session.tokens.access_obtained_at).await,
-                    Ok(None) => Outcome::Ended,
-                    Err(error) => inner.store_failed(&key, &error),
+                match lease {
+                    Some(lease) => inner.claimed(lease).await,
+                    None => Outcome::Kept(LOOK_AGAIN),
                 }
             }
         });
-        if let Some(lease) = lease
-            && let Err(error) = self.inner.store.release(lease).await
-        {
-            return self.inner.store_failed(&key, &error);
+        let Some(lease) = lease else {
+            flight.outcome().await;
+            return;
+        };
+        // Due a little later, so that the loop does not claim the same session over and over.
+        let pause = match flight {
+            Flight::Under(_) => LOOK_AGAIN,
+            Flight::Resting(pause) => pause,
+        };
+        let again = self.inner.clock.now().saturating_add(pause);
+        if let Err(error) = self.inner.store.reschedule(&key, Some(again)).await {
+            self.inner.store_failed(&key, &error);
         }
-        flight.outcome().await
+        self.inner.release(lease).await;
     }
 }
 
@@ -90,7 +94,39 @@ impl Inner {
             if let Some(lease) = self.store.claim(key, self.options.lease).await? {
                 return Ok(Turn::Mine(lease));
             }
+            if self.permits.is_closed() {
+                return Ok(Turn::Over(Outcome::Kept(LOOK_AGAIN)));
+            }
             self.clock.sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Refreshes a session that was found due, unless somebody else has done so between the finding and the claim.
+    async fn claimed(&self, lease: Lease) -> Outcome {
+        let key = *lease.key();
+        let outcome = match self.store.get(&key).await {
+            Ok(None) => Outcome::Ended,
+            Err(error) => self.store_failed(&key, &error),
+            Ok(Some(stored)) => {
+                let tokens = &stored.session.tokens;
+                let due = tokens.due_at(self.options.threshold);
+                if due.is_some_and(|due| due <= self.clock.now()) {
+                    return self.under(lease, tokens.access_obtained_at).await;
+                }
+                match self.store.reschedule(&key, due).await {
+                    Ok(()) => Outcome::Refreshed,
+                    Err(error) => self.store_failed(&key, &error),
+                }
+            }
+        };
+        self.release(lease).await;
+        outcome
+    }
+
+    async fn release(&self, lease: Lease) {
+        let key = *lease.key();
+        if let Err(error) = self.store.release(lease).await {
+            self.store_failed(&key, &error);
         }
     }
 
@@ -111,9 +147,7 @@ impl Inner {
                 }
             }
         };
-        if let Err(error) = self.store.release(lease).await {
-            self.store_failed(&key, &error);
-        }
+        self.release(lease).await;
         outcome
     }
 
@@ -149,8 +183,9 @@ impl Inner {
 
         match self.relying_party.refresh(&refresh_token).await {
             Ok(response) => {
+                let arrived = self.clock.now();
                 self.breaker.success();
-                self.accept(key, stored, response).await
+                self.accept(key, stored, &response, arrived).await
             }
             Err(error) if error.ends_session() => {
                 self.breaker.success();
@@ -159,7 +194,8 @@ impl Inner {
                 } else {
                     "invalid_grant"
                 };
-                self.end(key, reason, &error).await
+                self.end(key, reason, &error).await?;
+                Ok(Outcome::Ended)
             }
             Err(error) => {
                 if !error.outcome_unknown() {
@@ -173,116 +209,21 @@ impl Inner {
         }
     }
 
-    /// Takes a token response: the rotated refresh token is stored before anything else is looked at, the access token
-    /// serves only after a refreshed ID token, if there is one, has passed (OpenID Connect Core 1.0 section 12.2).
-    async fn accept(
-        &self,
-        key: &SessionKey,
-        stored: Stored,
-        response: TokenResponse,
-    ) -> Result<Outcome, Stop> {
-        let rotated = response.refresh_token.clone();
-        let stored = match self
-            .change(key, stored, |session| {
-                session.tokens.uncertain = false;
-                if rotated.is_some() {
-                    session.tokens.pending.clone_from(&rotated);
-                }
-            })
-            .await
-        {
-            Err(Stop::Gone) => return Ok(self.arrived_too_late(&response).await),
-            other => other?,
-        };
-        let previous = &stored.session;
-
-        let id_token = match &response.id_token {
-            None => None,
-            Some(token) => {
-                let identity = identity(previous);
-                let expected = Expect::refreshed(&identity, &response.access_token);
-                match self.relying_party.verify_id_token(token, expected).await {
-                    Ok(verified) => Some(verified),
-                    Err(error) if error.is_transient() => {
-                        tracing::warn!(session = %self.reference(key), %error, "a refreshed ID token cannot be checked yet");
-                        return self.keep(key, previous, None).await;
-                    }
-                    Err(error) => {
-                        self.relying_party
-                            .revoke_grant(response.refresh_token.as_ref(), &response.access_token)
-                            .await;
-                        return self.end(key, "id_token", &error).await;
-                    }
-                }
-            }
-        };
-        let user_info = self
-            .relying_party
-            .user_info(&response.access_token, &previous.subject)
-            .await;
-        let user_info = match user_info {
-            Ok(claims) => claims,
-            Err(error) => {
-                tracing::warn!(session = %self.reference(key), %error, "UserInfo could not be read again after a refresh");
-                None
-            }
-        };
-
-        let now = self.clock.now();
-        let changed = self
-            .change(key, stored, |session| {
-                let tokens = &mut session.tokens;
-                if let Some(refresh) = tokens.pending.take() {
-                    tokens.refresh = Some(refresh);
-                }
-                tokens.access = response.access_token.clone();
-                tokens.access_obtained_at = now;
-                tokens.access_expires_at = now.saturating_add(response.expires_in);
-                if let Some(scope) = &response.scope {
-                    tokens.scope.clone_from(scope);
-                }
-                if let Some(token) = &response.id_token {
-                    tokens.id_token = token.clone();
-                }
-                // A role that was taken away at the IdP must not live on here.
-                if id_token.is_some() || user_info.is_some() {
-                    session.user = user_claims(
-                        id_token.as_ref().map(|verified| &verified.all),
-                        user_info.as_ref(),
-                    );
-                }
-            })
-            .await;
-        match changed {
-            Err(Stop::Gone) => Ok(self.arrived_too_late(&response).await),
-            other => {
-                other?;
-                tracing::debug!(session = %self.reference(key), "access token renewed");
-                Ok(Outcome::Refreshed)
-            }
-        }
-    }
-
-    /// Tokens for a session that ended meanwhile: it stays ended, and they are revoked.
-    async fn arrived_too_late(&self, response: &TokenResponse) -> Outcome {
-        self.relying_party
-            .revoke_grant(response.refresh_token.as_ref(), &response.access_token)
-            .await;
-        Outcome::Ended
-    }
-
     /// A failure that does not end the session.
     async fn failed(&self, key: &SessionKey, session: &Session, error: &TokenError) -> Result<Outcome, Stop> {
         let session_ref = self.reference(key);
         tracing::warn!(session = %session_ref, %error, "the access token could not be renewed; the session stays");
-        if error.is_outage() && self.breaker.failure(self.clock.now()) {
+        if !error.is_outage() {
+            // It works, if only to refuse this one.
+            self.breaker.success();
+        } else if self.breaker.failure(self.clock.now()) {
             tracing::warn!("refreshes pause, since the IdP fails repeatedly");
         }
         self.keep(key, session, error.retry_after()).await
     }
 
     /// Leaves the session as it is and says when to try again.
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         key: &SessionKey,
         session: &Session,
@@ -296,23 +237,22 @@ impl Inner {
         Ok(Outcome::Kept(pause))
     }
 
-    async fn end(
+    /// Ends the session; its last state, if nobody else was quicker.
+    pub(super) async fn end(
         &self,
         key: &SessionKey,
         reason: &'static str,
         error: &(dyn std::error::Error + Send + Sync + 'static),
-    ) -> Result<Outcome, Stop> {
-        if let Some(session) = self.store.remove(key).await? {
+    ) -> Result<Option<Arc<Session>>, Stop> {
+        let ended = self.store.remove(key).await?;
+        if ended.is_some() {
             tracing::info!(session = %self.reference(key), reason, error, "the session has ended");
-            if reason == "id_token" {
-                revoke(&self.relying_party, &session.tokens).await;
-            }
         }
-        Ok(Outcome::Ended)
+        Ok(ended)
     }
 
     /// Stores `change`, repeated on the newest version where another write came first.
-    async fn change(
+    pub(super) async fn change(
         &self,
         key: &SessionKey,
         mut stored: Stored,
@@ -342,23 +282,13 @@ impl Inner {
         }
     }
 
-    fn reference(&self, key: &SessionKey) -> SessionRef {
+    pub(super) fn reference(&self, key: &SessionKey) -> SessionRef {
         SessionRef::new(&self.sealer, key)
     }
 
     fn store_failed(&self, key: &SessionKey, error: &StoreError) -> Outcome {
         tracing::error!(session = %self.reference(key), %error, "the session store failed during a refresh");
         Outcome::Kept(AFTER_STORE_ERROR)
-    }
-}
-
-/// What a refreshed ID token must not change.
-fn identity(session: &Session) -> Identity {
-    Identity {
-        issuer: session.issuer.clone(),
-        subject: session.subject.clone(),
-        nonce: session.nonce.clone(),
-        auth_time: session.auth_time,
     }
 }
 

@@ -14,13 +14,12 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_BATCH: usize = 256;
 
 impl Tokens {
-    /// Renews and sweeps until `shutdown`; returns when the refreshes under way have ended.
+    /// Renews and sweeps until `shutdown`. To wait for what is under way then is [`drain`](Self::drain)'s.
     pub async fn run(&self, shutdown: CancellationToken) {
         tokio::join!(
             self.renew_what_is_due(&shutdown),
             self.sweep_what_is_over(&shutdown)
         );
-        self.drain().await;
     }
 
     async fn renew_what_is_due(&self, shutdown: &CancellationToken) {
@@ -41,6 +40,8 @@ impl Tokens {
                 () = self.inner.clock.sleep(self.inner.options.poll), if !more_may_be_due && free > 0 => {}
             }
         }
+        // They go on; whoever stops the server drains.
+        under_way.detach_all();
     }
 
     async fn claim(&self, limit: usize) -> Vec<crate::session::Lease> {
@@ -66,7 +67,7 @@ impl Tokens {
                 match self.inner.store.sweep(SWEEP_BATCH).await {
                     Ok(ended) => {
                         let count = ended.len();
-                        self.revoke(ended);
+                        self.revoke_unshared(ended);
                         if count < SWEEP_BATCH {
                             break;
                         }

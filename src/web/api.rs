@@ -6,9 +6,9 @@
 use axum::{
     Extension,
     extract::{Request, State},
-    response::Response,
+    response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header::HOST};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::{
     Web,
@@ -18,7 +18,10 @@ use super::{
     problem::Problem,
     proof,
 };
-use crate::gateway::{Auth, ClientInfo, Found, GatewayError, NormalPath, Outgoing, PathError, Proto};
+use crate::{
+    gateway::{Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto},
+    tokens::CredentialError,
+};
 
 /// Passes a call on.
 pub(super) async fn handle(
@@ -50,9 +53,41 @@ pub(super) async fn handle(
     }
     let (credential, renewal) = match &caller {
         Some(caller) => web.credential_and_renewal(caller).await?,
-        None => (None, None),
+        None => (Ok(None), None),
     };
-    let client = client_info(&web, &parts);
+    let answer = match credential {
+        Ok(credential) => {
+            let forwarded = pass_on(
+                &web,
+                matched,
+                Request::from_parts(parts, body),
+                credential,
+                &correlation,
+            );
+            forwarded.await.map_err(Problem::from)
+        }
+        Err(problem) => Err(problem),
+    };
+    // A call that failed is a use of the session all the same.
+    Ok(match renewal {
+        None => answer?,
+        Some(renewal) => {
+            let mut answer = answer.unwrap_or_else(IntoResponse::into_response);
+            renewal.apply(answer.headers_mut());
+            answer
+        }
+    })
+}
+
+async fn pass_on(
+    web: &Web,
+    matched: Match<'_>,
+    request: Request,
+    credential: Option<HeaderMap>,
+    correlation: &CorrelationId,
+) -> Result<Response, GatewayError> {
+    let (parts, body) = request.into_parts();
+    let client = client_info(web, &parts);
     let outgoing = Outgoing {
         credential,
         cookies: web.cookies.strip_ours(&parts.headers),
@@ -60,14 +95,9 @@ pub(super) async fn handle(
         correlation_id: correlation.header().clone(),
         keep_set_cookie: &|cookie| !web.cookies.drops_ours(cookie),
     };
-    let mut response = web
-        .gateway
+    web.gateway
         .forward(matched, Request::from_parts(parts, body), outgoing)
-        .await?;
-    if let Some(renewal) = renewal {
-        renewal.apply(response.headers_mut());
-    }
-    Ok(response)
+        .await
 }
 
 fn client_info(web: &Web, request: &http::request::Parts) -> ClientInfo {
@@ -84,9 +114,10 @@ fn client_info(web: &Web, request: &http::request::Parts) -> ClientInfo {
     ClientInfo {
         address: Some(client.address),
         proto: if https { Proto::Https } else { Proto::Http },
-        host: HeaderValue::try_from(client.host)
-            .ok()
-            .or_else(|| request.headers.get(HOST).cloned()),
+        // Empty where the request names no host, or several.
+        host: Some(client.host)
+            .filter(|host| !host.is_empty())
+            .and_then(|host| HeaderValue::try_from(host).ok()),
     }
 }
 
@@ -103,13 +134,17 @@ fn method_not_allowed(method: &Method, allow: HeaderValue) -> Problem {
 // === impl Web ===
 
 impl Web {
+    /// A session is in use as long as it has not ended, also while there is no token for the call.
     async fn credential_and_renewal(
         &self,
         caller: &Caller,
-    ) -> Result<(Option<HeaderMap>, Option<Renewal>), Problem> {
-        let credential = self.tokens.credential(&caller.key, &caller.stored).await?;
-        let renewal = self.touch(caller).await?;
-        Ok((Some(credential.into_headers()), renewal))
+    ) -> Result<(Result<Option<HeaderMap>, Problem>, Option<Renewal>), Problem> {
+        let credential = match self.tokens.credential(&caller.key, &caller.stored).await {
+            Ok(credential) => Ok(Some(credential.into_headers())),
+            Err(error @ CredentialError::Pending(_)) => Err(error.into()),
+            Err(error) => return Err(error.into()),
+        };
+        Ok((credential, self.touch(caller).await?))
     }
 }
 

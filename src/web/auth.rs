@@ -77,20 +77,8 @@ fn idp_problem(error: &CallError) -> Problem {
     match error {
         CallError::NotReady(_) => Problem::unavailable("not_ready"),
         CallError::Signing(_) => Problem::internal(),
-        CallError::Transport {
-            source: TransportError::Saturated,
-            ..
-        } => Problem::unavailable("busy"),
-        CallError::Transport {
-            source: TransportError::TimedOut,
-            ..
-        } => Problem::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            "idp_timeout",
-            "The identity provider does not answer",
-            "Try again in a moment. The cause is in the server's log under the correlation id.",
-        ),
-        CallError::Transport { .. } | CallError::Unavailable { .. } => bad_gateway(),
+        CallError::Transport { source, .. } => transport_problem(source),
+        CallError::Unavailable { .. } => bad_gateway(),
         CallError::Rejected(answer) if answer.is("invalid_grant") => Problem::bad_request(
             "login_code_refused",
             "The identity provider did not accept its own code: it was used before, or too late. You can log in again.",
@@ -99,6 +87,22 @@ fn idp_problem(error: &CallError) -> Problem {
         | CallError::Rejected(_)
         | CallError::Unexpected { .. }
         | CallError::Malformed(_) => refused(),
+    }
+}
+
+/// The problem for a call to the IdP that got no answer.
+fn transport_problem(error: &TransportError) -> Problem {
+    match error {
+        TransportError::Saturated => Problem::unavailable("busy"),
+        TransportError::TimedOut => Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "idp_timeout",
+            "The identity provider does not answer",
+            "Try again in a moment. The cause is in the server's log under the correlation id.",
+        ),
+        TransportError::NotSent { .. } | TransportError::Interrupted { .. } | TransportError::TooLarge => {
+            bad_gateway()
+        }
     }
 }
 

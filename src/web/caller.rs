@@ -7,6 +7,8 @@ use http::{
     header::{CACHE_CONTROL, SET_COOKIE},
 };
 
+use tracing::Level;
+
 use super::{Web, problem::Problem};
 use crate::session::{SessionId, SessionKey, StoreError, Stored};
 
@@ -70,7 +72,10 @@ impl Renewal {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "the session store does not answer");
-        Self::unavailable("session_store_unavailable")
+        Self::unavailable("session_store_unavailable").because(
+            Level::ERROR,
+            "the session store does not answer",
+            &error,
+        )
     }
 }

@@ -10,9 +10,10 @@ use axum::{
 };
 use http::{
     HeaderValue, Method, StatusCode,
-    header::{CACHE_CONTROL, REFERRER_POLICY, SET_COOKIE},
+    header::{CACHE_CONTROL, CONTENT_LENGTH, REFERRER_POLICY},
 };
 use tower_http::catch_panic::ResponseForPanic;
+use tracing::Level;
 
 use super::{
     Listener, Web,
@@ -48,17 +49,13 @@ pub(super) async fn frame(
     let mut response = next.run(request).await;
 
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        let rendered = problem.render(json, &correlation);
-        // Cookies that the handler set or cleared stay; everything else is the problem's.
-        let carried = std::mem::replace(&mut response, rendered);
-        for cookie in carried.headers().get_all(SET_COOKIE) {
-            response.headers_mut().append(SET_COOKIE, cookie.clone());
-        }
-        tracing::debug!(
-            code = problem.code(),
-            correlation_id = correlation.as_str(),
-            "refused"
-        );
+        let (head, body) = problem.render(json, &correlation).into_parts();
+        // What handler and layers have added stays (cookies, `Allow`, what CORS says: a page of a listed origin may
+        // read errors too); the problem's own fields win, and the size is that of its body.
+        response.headers_mut().remove(CONTENT_LENGTH);
+        response.headers_mut().extend(head.headers);
+        *response.body_mut() = body;
+        problem.log(&correlation);
     }
     if is_auth(&path) {
         let answer = response.headers_mut();
@@ -68,13 +65,18 @@ pub(super) async fn frame(
     response
         .headers_mut()
         .insert(correlation::HEADER, correlation.header().clone());
+    let elapsed = web
+        .clock
+        .now()
+        .unix_millis()
+        .saturating_sub(started.unix_millis());
     // Never the query: on the routes of a login it holds a code and a state.
     tracing::info!(
         target: "bff::access",
         %method,
         path,
         status = response.status().as_u16(),
-        milliseconds = web.clock.now().duration_since(started).as_millis(),
+        milliseconds = elapsed,
         correlation_id = correlation.as_str(),
     );
     response
@@ -102,8 +104,10 @@ impl ResponseForPanic for Panicked {
     type ResponseBody = axum::body::Body;
 
     fn response_for_panic(&mut self, _panic: Box<dyn Any + Send + 'static>) -> Response {
-        // What it says may hold anything, also a secret; the place is in the panic's own message on standard error.
-        tracing::error!("a request handler panicked");
-        Problem::internal().into_response()
+        // What it says may hold anything, also a secret.
+        let place = "the place is in the panic's own message on standard error";
+        Problem::internal()
+            .because(Level::ERROR, "a request handler panicked", &place)
+            .into_response()
     }
 }

@@ -3,7 +3,7 @@
 //! A handler returns a [`Problem`]; the outermost layer renders it, since only that one knows the correlation id and
 //! what the client accepts. Bodies of 5xx answers are constant: the cause goes to the log.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt::Display, time::Duration};
 
 use axum::{
     body::Body,
@@ -14,6 +14,7 @@ use http::{
     header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Serialize;
+use tracing::Level;
 
 use super::{correlation::CorrelationId, page};
 
@@ -32,6 +33,16 @@ struct Inner {
     allow: Option<HeaderValue>,
     /// The link that a page offers.
     way_on: Option<WayOn>,
+    /// For the log alone.
+    cause: Option<Cause>,
+}
+
+/// What the log says of a problem, beside its code and the correlation id.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause {
+    level: Level,
+    message: &'static str,
+    error: String,
 }
 
 /// Who reads the answer.
@@ -81,6 +92,7 @@ impl Problem {
             retry_after: None,
             allow: None,
             way_on: None,
+            cause: None,
         }))
     }
 
@@ -90,6 +102,16 @@ impl Problem {
         self.0.way_on = Some(WayOn {
             label,
             href: href.into(),
+        });
+        self
+    }
+
+    /// Tells the log why, under the correlation id that the client is told. Never the client.
+    pub(crate) fn because(mut self, level: Level, message: &'static str, error: &impl Display) -> Self {
+        self.0.cause = Some(Cause {
+            level,
+            message,
+            error: error.to_string(),
         });
         self
     }
@@ -158,8 +180,28 @@ impl Problem {
     }
 
     /// The stable code.
+    #[cfg(test)]
     pub(crate) fn code(&self) -> &'static str {
         self.0.code
+    }
+
+    /// Writes the log line.
+    pub(super) fn log(&self, correlation: &CorrelationId) {
+        let (code, correlation_id) = (self.0.code, correlation.as_str());
+        let Some(Cause {
+            level,
+            message,
+            error,
+        }) = &self.0.cause
+        else {
+            tracing::debug!(code, correlation_id, "refused");
+            return;
+        };
+        match *level {
+            Level::ERROR => tracing::error!(code, correlation_id, error, "{message}"),
+            Level::WARN => tracing::warn!(code, correlation_id, error, "{message}"),
+            _ => tracing::info!(code, correlation_id, error, "{message}"),
+        }
     }
 
     /// Turns it into the answer, for a client that wants JSON or takes a page.
@@ -174,7 +216,9 @@ impl Problem {
         let answer = response.headers_mut();
         answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(after) = self.0.retry_after {
-            answer.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+            // Rounded up: whoever comes a moment early comes in vain.
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            answer.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if let Some(allow) = &self.0.allow {
             answer.insert(ALLOW, allow.clone());

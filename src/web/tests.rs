@@ -1,1 +1,191 @@
+//! The frame around all endpoints, without sockets.
 
+use axum::{body::Body, extract::Request, response::Response};
+use http::{Method, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::{
+    clock::{ManualClock, Timestamp},
+    gateway::{self, Routes},
+    keys::{self, KeyKind},
+    login::{self, hosts::Hosts, return_to::AllowedTargets},
+    oidc::{self, ClientSlot, HttpPolicy, ProviderOptions, RelyingParty},
+    outbound::{self, Outbound},
+    random::SystemRandom,
+    session::{CookieOptions, MemoryStore},
+    tokens,
+};
+
+const MINUTE: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// All parts, with an IdP that is never asked.
+fn web(folder: &TempDir) -> Web {
+    let clock: SharedClock = Arc::new(ManualClock::starting_at(Timestamp::from_unix_seconds(
+        1_800_000_000,
+    )));
+    let random: SharedRandom = Arc::new(SystemRandom);
+    let options = keys::Options {
+        signing_key: folder.path().join("key.pem"),
+        kid: None,
+        generate: KeyKind::P256,
+        extra: Vec::new(),
+        dir: folder.path().to_owned(),
+        identity_markers: Vec::new(),
+    };
+    let (keys, _) = Keys::load(&options).unwrap();
+    let sealer = Sealer::new(&[[7; 32]], Arc::clone(&random)).unwrap();
+    let limits = Limits {
+        lifetime: 60 * MINUTE,
+        idle: 10 * MINUTE,
+        max: 10,
+        max_per_user: 10,
+        memory: 1 << 20,
+    };
+    let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::new(limits, Arc::clone(&clock)));
+    let issuer = "http://idp.localhost";
+    let relying_party = RelyingParty::new(
+        oidc::Options::new(ProviderOptions {
+            issuer: issuer.to_owned(),
+            base_url: None,
+            overrides: oidc::EndpointOverrides::default(),
+            allow_http: HttpPolicy::LocalOnly,
+        }),
+        Outbound::new(&outbound::Options::default(), Arc::clone(&clock)).unwrap(),
+        ClientSlot::new(),
+        keys.clone(),
+        Arc::clone(&clock),
+        Arc::clone(&random),
+    );
+    let login = login::Options {
+        hosts: Hosts::new(&[], Some("https://app.example/auth/callback"), true).unwrap(),
+        targets: AllowedTargets::new(Vec::new()),
+        scopes: Vec::new(),
+        prompt: None,
+        session_lifetime: limits.lifetime,
+        refresh_threshold: MINUTE,
+    };
+    let login = Login::new(
+        login,
+        relying_party.clone(),
+        Arc::clone(&store),
+        sealer.clone(),
+        Arc::clone(&clock),
+        Arc::clone(&random),
+    );
+    let tokens = Tokens::new(
+        tokens::Options::default(),
+        relying_party,
+        Arc::clone(&store),
+        sealer.clone(),
+        Arc::clone(&clock),
+        Arc::clone(&random),
+    );
+    let gateway = Gateway::new(Routes::default(), gateway::Options::default(), Arc::clone(&clock)).unwrap();
+    Web::new(Parts {
+        keys,
+        health: Health::new(),
+        login,
+        tokens,
+        store,
+        limits,
+        gateway,
+        cookies: CookiePolicy::new(CookieOptions::default()).unwrap(),
+        sealer,
+        own_origins: OwnOrigins::new(Vec::new()),
+        cors_origins: vec![HeaderValue::from_static("https://app.example")],
+        trusted_proxies: TrustedProxies::default(),
+        clock,
+        random,
+    })
+}
+
+async fn ask(router: Router, method: Method, path: &str) -> (Response, Value) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("x-correlation-id", "test-1")
+        .header("origin", "https://app.example")
+        .body(Body::empty())
+        .unwrap();
+    let (head, body) = router.oneshot(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let json = serde_json::from_slice(&body).unwrap_or_default();
+    (Response::from_parts(head, Body::from(body)), json)
+}
+
+#[tokio::test]
+async fn attack_23_a_panic_is_a_500_that_tells_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = web(&folder);
+    let endpoints = Router::new()
+        .route("/panic", get(async || -> () { panic!("hunter2") }))
+        .route("/auth/panic", get(async || -> () { std::panic::panic_any(7) }));
+    let router = web.framed(Listener::Public, endpoints);
+    for path in ["/panic", "/auth/panic"] {
+        let (response, problem) = ask(router.clone(), Method::GET, path).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let expected = serde_json::json!({
+            "type": "about:blank",
+            "title": "Something went wrong here",
+            "status": 500,
+            "detail": "The cause is in the server's log under the correlation id.",
+            "code": "internal",
+            "correlation_id": "test-1",
+        });
+        assert_eq!(problem, expected);
+        assert_eq!(response.headers()["x-correlation-id"], "test-1");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        // A page may read that something went wrong.
+        assert_eq!(
+            response.headers()["access-control-allow-origin"],
+            "https://app.example"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_problem_keeps_what_handlers_and_layers_have_added_and_has_its_own_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let handler = async || {
+        let mut response = axum::response::IntoResponse::into_response(Problem::unavailable("busy"));
+        let headers = response.headers_mut();
+        headers.append("set-cookie", HeaderValue::from_static("a=b"));
+        headers.append("set-cookie", HeaderValue::from_static("c=d"));
+        headers.insert("content-length", HeaderValue::from_static("0"));
+        headers.insert("cache-control", HeaderValue::from_static("public"));
+        response
+    };
+    let router = web(&folder).framed(Listener::Public, Router::new().route("/x", get(handler)));
+    let (response, problem) = ask(router.clone(), Method::GET, "/x").await;
+    assert_eq!(problem["code"], "busy");
+    let headers = response.headers();
+    assert_eq!(headers.get_all("set-cookie").iter().count(), 2);
+    assert_eq!(
+        headers.get_all("cache-control").iter().collect::<Vec<_>>(),
+        ["no-store"]
+    );
+    assert_eq!(headers["retry-after"], "5");
+    assert_ne!(
+        headers.get("content-length"),
+        Some(&HeaderValue::from_static("0"))
+    );
+
+    let (response, _) = ask(router, Method::PUT, "/x").await;
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(response.headers()["allow"], "GET,HEAD");
+}
+
+#[tokio::test]
+async fn without_a_peer_nobody_is_a_neighbour() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = web(&folder);
+    let (response, body) = ask(web.public(), Method::GET, "/health").await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(body, serde_json::json!({ "status": "starting" }));
+    let (_, body) = ask(web.internal(), Method::GET, "/health").await;
+    assert!(body["components"].is_object());
+}

@@ -1,1 +1,10 @@
-//! The endpoints of our own: session, verify, health, JWKS.
+//! What the server answers itself.
+
+mod claims;
+mod csrf;
+mod health;
+mod jwks;
+mod problems;
+mod session;
+mod tokens_stay;
+mod verify;

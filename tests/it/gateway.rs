@@ -1,1 +1,12 @@
-//! Calls passed on to an API.
+//! Calls passed on to an API: which, in what form, and what never.
+
+mod bodies;
+mod cookies;
+mod cors;
+mod failures;
+mod headers;
+mod paths;
+mod proofs;
+mod proxies;
+mod routing;
+mod wire;

@@ -1,1 +1,32 @@
-//! The start: configuration, keys, the order of things, an IdP that is down.
+//! The start: the order in which things come up, how the IdP is found, and the binary as an operator meets it.
+
+mod command;
+mod idp;
+mod recipe;
+
+use std::{fs, path::Path};
+
+/// Makes a signing key of this kind in the file `path`.
+pub fn make_key(path: &Path, kind: bff::keys::KeyKind) {
+    let options = bff::keys::Options {
+        signing_key: path.to_owned(),
+        kid: None,
+        generate: kind,
+        extra: Vec::new(),
+        dir: path.parent().unwrap().to_owned(),
+        identity_markers: Vec::new(),
+    };
+    bff::keys::Keys::load(&options).unwrap();
+}
+
+/// An empty folder to start the binary in, with a table of no routes.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("config")).unwrap();
+    fs::write(
+        folder.path().join("config/routes.yaml"),
+        "services: {}\nroutes: []\n",
+    )
+    .unwrap();
+    folder
+}

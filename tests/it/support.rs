@@ -2,10 +2,18 @@
 
 mod api;
 mod browser;
+mod idp;
+mod logs;
+mod process;
 mod stack;
+mod wire;
 
 pub use self::{
     api::{Api, Call},
-    browser::{Browser, Reply},
-    stack::{Builder, Stack},
+    browser::{Browser, Reply, http_client},
+    idp::Port,
+    logs::Logs,
+    process::{Ended, Process},
+    stack::{Builder, HOSTS, Stack, pause},
+    wire::{http2_client, raw, service},
 };

@@ -135,9 +135,25 @@ fn write_atomically(path: &Path, text: &str) -> io::Result<()> {
         options.mode(0o600);
     }
     let mut file = options.open(&temporary)?;
+    #[cfg(unix)]
+    give_to_owner_of_folder(&file, path);
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&temporary, path)
+}
+
+/// In a container the IdP may run as root on a folder of the host, whose owner wants to read the file. Nobody else can
+/// give files away, and need not.
+#[cfg(unix)]
+fn give_to_owner_of_folder(file: &fs::File, path: &Path) {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if let Ok(owner) = fs::metadata(folder) {
+        let _ = fchown(file, Some(owner.uid()), Some(owner.gid()));
+    }
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ fn the_most_specific_path_decides() {
 }
 
 #[test]
-fn attack_03_what_the_server_answers_itself_never_reaches_a_service() {
+fn attack_3_what_the_server_answers_itself_never_reaches_a_service() {
     let routes = parse("- { id: all, path: '/*', target_service: page, auth: none }").unwrap();
     for reserved in [
         "/auth",

@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -101,7 +101,7 @@ impl CredentialsFile {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(unreadable(cause)),
         };
-        self.narrow(&file);
+        private_file::narrow(&file, &self.path);
         let mut text = Vec::new();
         file.take(MAX_SIZE + 1)
             .read_to_end(&mut text)
@@ -202,26 +202,6 @@ impl CredentialsFile {
         CredentialsError::NotWritable {
             path: self.path.to_path_buf(),
             cause: cause.to_string(),
-        }
-    }
-
-    /// Secrets that others can read get a warning, and the mode that they should have had.
-    fn narrow(&self, file: &File) {
-        let Ok(metadata) = file.metadata() else { return };
-        let mode = metadata.permissions().mode() & 0o777;
-        if !metadata.is_file() || mode & !MODE == 0 {
-            return;
-        }
-        let path = self.path.display();
-        match file.set_permissions(fs::Permissions::from_mode(MODE)) {
-            Ok(()) => {
-                tracing::warn!("{path} had mode {mode:04o}, so others could use its secrets; it is 0600 now");
-            }
-            Err(cause) => {
-                tracing::warn!(
-                    "{path} has mode {mode:04o}, so others can use its secrets (chmod 0600: {cause})"
-                );
-            }
         }
     }
 }

@@ -43,6 +43,20 @@ fn extensions_are_sent_only_where_they_are_configured() {
 }
 
 #[test]
+fn an_algorithm_of_id_tokens_is_named_only_to_an_idp_without_rs256() {
+    let named = |supported: &[Algorithm]| {
+        wanted()
+            .for_id_tokens(supported)
+            .fields()
+            .get(ID_TOKEN_ALG)
+            .cloned()
+    };
+    assert_eq!(named(&[Algorithm::PS256, Algorithm::RS256]), None);
+    assert_eq!(named(&[]), None);
+    assert_eq!(named(&[Algorithm::ES256, Algorithm::EdDSA]), Some(json!("ES256")));
+}
+
+#[test]
 fn never_both_jwks_and_jwks_uri() {
     let mut options = options();
     options.jwks = Jwks::Inline;

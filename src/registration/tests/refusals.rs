@@ -144,6 +144,16 @@ async fn other_refusals_are_passed_on_with_a_hint() {
             "client_profile x is not known",
         ),
         (
+            Odd::Json(
+                400,
+                oauth_error(
+                    "invalid_client_metadata",
+                    "the profile of client_id x does not exist",
+                ),
+            ),
+            "DCR_CLIENT_PROFILE",
+        ),
+        (
             Odd::Json(400, oauth_error("unapproved_software_statement", "no")),
             "approved software",
         ),

@@ -40,6 +40,7 @@ macro_rules! contract_tests {
             an_expired_session_is_still_handed_out_by_removal
             a_person_loses_all_their_sessions_and_nobody_else_does
             subjects_of_other_issuers_are_other_people
+            a_person_has_a_session_until_their_last_one_ends
             too_many_sessions_are_refused_and_nothing_is_evicted
             too_much_memory_is_refused_and_nothing_is_evicted
             a_write_is_never_refused_for_want_of_room
@@ -421,6 +422,20 @@ contracts! {
         let ended = bench.store.remove_by_subject("https://other.test", "alice").await.unwrap();
         assert!(ended.is_empty());
         assert!(bench.lives(&key).await);
+    }
+
+    async fn a_person_has_a_session_until_their_last_one_ends(bench: Bench = limits()) {
+        let has = async |issuer, subject| bench.store.has_session(issuer, subject).await.unwrap();
+        assert!(!has("https://idp.test", "alice").await);
+        let first = bench.alice().await;
+        let _second = bench.alice().await;
+        assert!(!has("https://other.test", "alice").await);
+        assert!(!has("https://idp.test", "bob").await);
+        bench.store.remove(&first).await.unwrap();
+        assert!(has("https://idp.test", "alice").await);
+        // Whether it was swept or not.
+        bench.clock.advance(HOUR);
+        assert!(!has("https://idp.test", "alice").await);
     }
 
     async fn too_many_sessions_are_refused_and_nothing_is_evicted(bench: Bench = at_most(3, 50)) {

@@ -201,6 +201,15 @@ impl SessionStore for MemoryStore {
         ready(Ok(self.remove_person(issuer, subject)))
     }
 
+    fn has_session<'a>(
+        &'a self,
+        issuer: &'a str,
+        subject: &'a str,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let now = self.clock.now();
+        ready(Ok(self.index.lock().has_session(issuer, subject, now)))
+    }
+
     fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Lease>, StoreError>> {
         ready(Ok(self.index.lock().claim_due(limit, self.clock.now(), lease)))
     }

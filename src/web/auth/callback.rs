@@ -6,6 +6,8 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header::SET_COOKIE, request::Parts};
 
+use tracing::Level;
+
 use super::{
     super::{
         Web, page,
@@ -16,11 +18,11 @@ use super::{
 };
 use crate::{
     login::{CallbackError, CallbackQuery, LoggedIn},
-    oidc::OAuthError,
+    oidc::{OAuthError, UserInfoError},
     session::{CookieName, CreateError, SameSite},
 };
 
-/// The title where a login has come to nothing and the person can simply begin anew.
+/// The title of what a person can mend by logging in again.
 const NOT_LOGGED_IN: &str = "You are not logged in yet";
 
 /// Completes a login.
@@ -68,8 +70,8 @@ pub(in super::super) fn read(request: &Parts) -> Result<CallbackQuery, Problem> 
 }
 
 fn welcome(web: &Web, logged_in: LoggedIn) -> Response {
-    web.tokens.revoke(logged_in.replaced);
-    web.tokens.revoke(logged_in.created.ended);
+    web.tokens.revoke_unshared(logged_in.replaced);
+    web.tokens.revoke_unshared(logged_in.created.ended);
     let mut response = match web.cookies.same_site() {
         SameSite::Lax => redirect(&logged_in.location),
         // A browser does not send a Strict cookie along a redirect that began at the IdP; from a page of ours it does.
@@ -82,7 +84,8 @@ fn welcome(web: &Web, logged_in: LoggedIn) -> Response {
             footnote: None,
         }),
     };
-    let max_age = web.limits.idle.min(web.limits.lifetime);
+    let left = logged_in.ends_at.duration_since(web.clock.now());
+    let max_age = web.limits.idle.min(left);
     let cookie = web.cookies.set_session(&logged_in.created.id, max_age);
     response.headers_mut().append(SET_COOKIE, cookie);
     response
@@ -100,11 +103,9 @@ fn forget(web: &Web, request: &HeaderMap, attempt: &CookieName, answer: &mut Hea
 }
 
 fn problem(error: &CallbackError) -> Problem {
-    let start_again =
-        |problem: Problem, return_to: Option<&str>| problem.for_person("Log in again", again(return_to));
-    let try_again = |problem: Problem| problem.for_person("Try again", again(None));
-    match error {
-        CallbackError::UnknownAttempt => start_again(
+    let logged = |problem: Problem, level, message| problem.because(level, message, error);
+    let (problem, return_to) = match error {
+        CallbackError::UnknownAttempt => (
             not_logged_in(
                 "login_unknown",
                 "This login was not started in this browser, or it was started too long ago. Nothing has happened. \
@@ -112,14 +113,14 @@ fn problem(error: &CallbackError) -> Problem {
             ),
             None,
         ),
-        CallbackError::Expired { return_to } => start_again(
+        CallbackError::Expired { return_to } => (
             not_logged_in(
                 "login_expired",
                 "The login took longer than ten minutes, so it no longer counts. Log in again to go on.",
             ),
             Some(return_to),
         ),
-        CallbackError::OtherHost => start_again(
+        CallbackError::OtherHost => (
             not_logged_in(
                 "login_other_host",
                 "The login was started on another address of this application. Log in again to go on here.",
@@ -127,61 +128,84 @@ fn problem(error: &CallbackError) -> Problem {
             None,
         ),
         CallbackError::Issuer => {
-            tracing::warn!(%error, "a callback was refused");
             let detail = "The answer did not come from the identity provider that was asked, so it was refused. Log in \
-                          again to go on.";
-            start_again(not_logged_in("login_wrong_issuer", detail), None)
+                 again to go on.";
+            let problem = not_logged_in("login_wrong_issuer", detail);
+            (logged(problem, Level::WARN, "a callback was refused"), None)
         }
         CallbackError::Refused {
             error: answer,
             return_to,
         } => {
-            tracing::info!(%error, "a login was refused by the identity provider");
-            start_again(refused(answer), Some(return_to))
+            let message = "a login was refused by the identity provider";
+            (logged(refused(answer), Level::INFO, message), Some(return_to))
         }
-        CallbackError::LoginRequired { .. } => Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "login_required",
-            "A login is required",
-            "You are not logged in at the identity provider.",
-        ),
-        CallbackError::NoCode => start_again(
+        CallbackError::LoginRequired { .. } => {
+            return Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "login_required",
+                "A login is required",
+                "You are not logged in at the identity provider.",
+            );
+        }
+        CallbackError::NoCode => (
             not_logged_in(
                 "login_no_code",
                 "The identity provider sent no usable answer. Log in again to go on.",
             ),
             None,
         ),
-        CallbackError::NotReady => try_again(Problem::unavailable("not_ready")),
+        CallbackError::NotReady => (Problem::unavailable("not_ready"), None),
         CallbackError::Exchange(cause) => {
-            tracing::warn!(%error, "the authorization code was not exchanged");
-            try_again(super::idp_problem(cause))
+            let message = "the authorization code was not exchanged";
+            (logged(super::idp_problem(cause), Level::WARN, message), None)
         }
-        CallbackError::NoIdToken => {
-            tracing::error!(%error, "a login failed");
-            try_again(idp_answer_refused())
-        }
+        CallbackError::NoIdToken => (logged(idp_answer_refused(), Level::ERROR, "a login failed"), None),
         CallbackError::IdToken(cause) => {
-            tracing::error!(%error, "an ID token was refused");
-            try_again(if cause.is_transient() {
+            let problem = if cause.is_transient() {
                 super::bad_gateway()
             } else {
                 idp_answer_refused()
-            })
+            };
+            (logged(problem, Level::ERROR, "an ID token was refused"), None)
         }
-        CallbackError::UserInfo(_) => {
-            tracing::error!(%error, "UserInfo was refused");
-            try_again(idp_answer_refused())
+        CallbackError::UserInfo(cause) => {
+            let problem = match cause {
+                UserInfoError::Transport(cause) => super::transport_problem(cause),
+                cause if cause.is_transient() => super::bad_gateway(),
+                _ => idp_answer_refused(),
+            };
+            (logged(problem, Level::ERROR, "UserInfo was refused"), None)
         }
         CallbackError::Create(CreateError::TooMany | CreateError::OutOfMemory) => {
-            tracing::error!(%error, "a login was refused");
-            try_again(Problem::unavailable("too_many_sessions"))
+            let problem = Problem::unavailable("too_many_sessions");
+            (logged(problem, Level::ERROR, "a login was refused"), None)
         }
         CallbackError::Create(_) | CallbackError::Store(_) => {
-            tracing::error!(%error, "a session could not be stored");
-            try_again(Problem::unavailable("session_store_unavailable"))
+            let problem = Problem::unavailable("session_store_unavailable");
+            (
+                logged(problem, Level::ERROR, "a session could not be stored"),
+                None,
+            )
         }
-    }
+    };
+    let label = match error {
+        // The person did nothing wrong, and neither will the second try.
+        CallbackError::NotReady
+        | CallbackError::Exchange(_)
+        | CallbackError::NoIdToken
+        | CallbackError::IdToken(_)
+        | CallbackError::UserInfo(_)
+        | CallbackError::Create(_)
+        | CallbackError::Store(_) => "Try again",
+        _ => "Log in again",
+    };
+    problem.for_person(label, again(return_to.map(String::as_str)))
+}
+
+/// A login that came to nothing, and that a person can simply begin again.
+fn not_logged_in(code: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, code, NOT_LOGGED_IN, detail)
 }
 
 /// What the IdP said, as far as it helps a person. The code is bounded printable ASCII; pages escape it.
@@ -206,11 +230,6 @@ fn refused(answer: &OAuthError) -> Problem {
             format!("It answered: {code}."),
         ),
     }
-}
-
-/// 400, in words for the person whose login it was.
-fn not_logged_in(code: &'static str, detail: &'static str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, code, NOT_LOGGED_IN, detail)
 }
 
 fn idp_answer_refused() -> Problem {

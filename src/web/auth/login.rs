@@ -9,6 +9,7 @@ use http::{
     header::{LOCATION, SET_COOKIE},
     request::Parts,
 };
+use tracing::Level;
 use url::Url;
 
 use super::{
@@ -17,6 +18,7 @@ use super::{
 };
 use crate::{
     login::{LoginQuery, StartError},
+    oidc::CallError,
     session::MAX_LOGIN_COOKIES,
 };
 
@@ -41,8 +43,9 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     let cookie = match web.cookies.set_login(&name, &start.cookie_value) {
         Ok(cookie) => cookie,
         Err(error) => {
-            tracing::error!(%error, "a login attempt did not fit its cookie");
-            return Problem::internal().into_response();
+            return Problem::internal()
+                .because(Level::ERROR, "a login attempt did not fit its cookie", &error)
+                .into_response();
         }
     };
     let mut response = redirect(&start.location);
@@ -108,8 +111,14 @@ fn problem(error: &StartError, again: String) -> Problem {
         StartError::Parameter(_) => Problem::bad_request("invalid_parameter", error.to_string())
             .for_person("Go to the start page", "/"),
         StartError::Idp(cause) => {
-            tracing::error!(%error, "a login could not be started");
-            super::idp_problem(cause).for_person("Try again", again)
+            // Before discovery, or with parameters of the browser's own that the IdP refuses, nothing is broken here.
+            let level = match cause {
+                CallError::NotReady(_) | CallError::Rejected(_) => Level::WARN,
+                _ => Level::ERROR,
+            };
+            super::idp_problem(cause)
+                .because(level, "a login could not be started", error)
+                .for_person("Try again", again)
         }
     }
 }

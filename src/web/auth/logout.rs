@@ -1,5 +1,7 @@
 //! `/auth/logout`: ends the session here and at the IdP.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     body::Body,
@@ -23,6 +25,8 @@ use super::super::{
     query::Parameters,
 };
 use crate::{
+    clock::{Clock, Elapsed, timeout},
+    gateway::GatewayError,
     login::{EndSession, LoggedOut, return_to},
     seal::Purpose,
     session::{csrf_token, csrf_token_matches},
@@ -30,6 +34,9 @@ use crate::{
 
 /// A form longer than this is refused, in bytes.
 const MAX_FORM_LENGTH: usize = 16 * 1024;
+
+/// A form has this long to arrive.
+const FORM_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What the form, or the query of a GET, says.
 #[derive(Default)]
@@ -46,10 +53,12 @@ pub(in super::super) async fn handle(
 ) -> Result<Response, Problem> {
     let (request, body) = request.into_parts();
     web.own_origins.check(&request.headers)?;
-    let mut wishes = Wishes::of(&request.headers, body).await?;
+    let mut wishes = Wishes::of(&request.headers, body, &*web.clock).await?;
+    let mut query = Parameters::parse(request.uri.query())?;
     if wishes.return_to.is_none() {
-        wishes.return_to = Parameters::parse(request.uri.query())?.take("return_to")?;
+        wishes.return_to = query.take("return_to")?;
     }
+    wishes.everywhere |= query.take("everywhere")?.as_deref() == Some("true");
     let caller = web.caller(&request.headers).await?;
     if let Some(caller) = &caller {
         let token = request.headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);
@@ -64,12 +73,18 @@ pub(in super::super) async fn handle(
 /// `GET`: ends the session only where the browser says that a page of ours led here; else a page with a button, so
 /// that no foreign page logs anybody out.
 pub(in super::super) async fn ask(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
+    answer(&web, &request)
+        .await
+        .map_err(|problem| problem.for_person("Go to the start page", "/"))
+}
+
+async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     let return_to = Parameters::parse(request.uri.query())?.take("return_to")?;
     let caller = web.caller(&request.headers).await?;
     if proof::is_own_navigation(&request.headers) {
         return end(
-            &web,
-            &request,
+            web,
+            request,
             caller,
             Wishes {
                 return_to,
@@ -156,7 +171,7 @@ async fn end(
 // === impl Wishes ===
 
 impl Wishes {
-    async fn of(headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
+    async fn of(headers: &HeaderMap, body: Body, clock: &dyn Clock) -> Result<Self, Problem> {
         let is_form = headers
             .get(CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
@@ -164,9 +179,10 @@ impl Wishes {
             return Ok(Self::default());
         }
         let refused = || Problem::bad_request("malformed_form", "The form is too long or not UTF-8.");
-        let body = Limited::new(body, MAX_FORM_LENGTH)
-            .collect()
+        let late = || Problem::from(GatewayError::RequestTimeout);
+        let body = timeout(clock, FORM_TIMEOUT, Limited::new(body, MAX_FORM_LENGTH).collect())
             .await
+            .map_err(|Elapsed| late())?
             .map_err(|_| refused())?
             .to_bytes();
         let mut form = Parameters::parse(Some(std::str::from_utf8(&body).map_err(|_| refused())?))?;

@@ -39,20 +39,17 @@ pub(in super::super) async fn public(State(web): State<Web>, request: Parts) -> 
 pub(in super::super) async fn internal(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
     let service = service(&request)?;
     let caller = verified(&web, &request).await?;
+    let services = web.gateway.routes().services();
+    if let Some(service) = &service
+        && !services.iter().any(|known| known.id() == service)
+    {
+        return Err(Problem::bad_request(
+            "unknown_service",
+            "No service of this id is in routes.yaml.",
+        ));
+    }
     let mut response = answer(&web, &caller).await?;
-    if let Some(service) = service {
-        if !web
-            .gateway
-            .routes()
-            .services()
-            .iter()
-            .any(|known| known.id() == service)
-        {
-            return Err(Problem::bad_request(
-                "unknown_service",
-                "No service of this id is in routes.yaml.",
-            ));
-        }
+    if service.is_some() {
         let credential = web.tokens.credential(&caller.key, &caller.stored).await?;
         response
             .headers_mut()
@@ -71,10 +68,12 @@ async fn verified(web: &Web, request: &Parts) -> Result<Caller, Problem> {
         .caller(&request.headers)
         .await?
         .ok_or_else(Problem::unauthenticated)?;
-    if web.client(request).by_proxy
-        && let Some(method) = request.headers.get(X_FORWARDED_METHOD)
-        && Method::from_bytes(method.as_bytes()).map_or(true, |method| proof::changes_state(&method))
-    {
+    // Several lines: whichever the proxy acts on, none may change state without the proof.
+    let mut methods = request.headers.get_all(X_FORWARDED_METHOD).iter();
+    let changes_state = methods.any(|method| {
+        Method::from_bytes(method.as_bytes()).map_or(true, |method| proof::changes_state(&method))
+    });
+    if changes_state && web.client(request).by_proxy {
         web.own_origins.check(&request.headers)?;
     }
     Ok(caller)

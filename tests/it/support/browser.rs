@@ -13,9 +13,12 @@ use url::Url;
 pub struct Browser {
     http: reqwest::Client,
     person: Arc<Person>,
-    cookies: Arc<Mutex<BTreeMap<String, BTreeMap<String, String>>>>,
+    cookies: Arc<Mutex<BTreeMap<String, Jar>>>,
     origin: String,
 }
+
+/// The cookies for one host, names and values; the oldest first, as browsers send them.
+type Jar = Vec<(String, String)>;
 
 /// An answer, completely read.
 #[derive(Clone, Debug)]
@@ -51,6 +54,8 @@ pub fn http_client() -> reqwest::Client {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
+        // Everything is plain http here, and reading the system's authorities takes longer than a login.
+        .tls_certs_only([])
         .dns_resolver(Arc::new(Loopback))
         .build()
         .unwrap()
@@ -61,9 +66,14 @@ pub fn http_client() -> reqwest::Client {
 impl Browser {
     /// A fresh browser of the person `username` (whose password is the same), on a page of `origin`.
     pub fn new(username: &str, origin: &str) -> Self {
+        Self::of(Person::new(username, username).unwrap(), origin)
+    }
+
+    /// A fresh browser of `person`, on a page of `origin`.
+    pub fn of(person: Person, origin: &str) -> Self {
         Self {
             http: http_client(),
-            person: Arc::new(Person::new(username, username).unwrap()),
+            person: Arc::new(person),
             cookies: Arc::default(),
             origin: origin.to_owned(),
         }
@@ -99,11 +109,12 @@ impl Browser {
     /// A request with this browser's cookies, as a script of the open page would make it.
     pub fn request(&self, method: Method, target: &str) -> reqwest::RequestBuilder {
         let url = self.url(target);
-        let mut request = self.http.request(method.clone(), &url);
+        let changes_state = method != Method::GET && method != Method::HEAD;
+        let mut request = self.http.request(method, &url);
         if let Some(cookies) = self.cookie_header(&url) {
             request = request.header(header::COOKIE, cookies);
         }
-        if method != Method::GET && method != Method::HEAD {
+        if changes_state {
             request = request.header(header::ORIGIN, &self.origin);
         }
         request
@@ -111,7 +122,11 @@ impl Browser {
 
     /// Sends a request and keeps the cookies of the answer.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
-        let request = request.build().unwrap();
+        self.execute(request.build().unwrap()).await
+    }
+
+    /// Sends a request just as it is and keeps the cookies of the answer.
+    pub async fn execute(&self, request: reqwest::Request) -> Reply {
         let url = request.url().clone();
         let reply = Reply::read(self.http.execute(request).await.unwrap()).await;
         self.keep(&url, &reply.headers);
@@ -121,6 +136,13 @@ impl Browser {
     /// Opens a page.
     pub async fn get(&self, target: &str) -> Reply {
         self.send(self.request(Method::GET, target)).await
+    }
+
+    /// Asks as a program that takes JSON.
+    pub async fn get_json(&self, target: &str) -> Reply {
+        let request = self.request(Method::GET, target);
+        self.send(request.header(header::ACCEPT, "application/json"))
+            .await
     }
 
     /// Posts as a script with both CSRF proofs.
@@ -172,7 +194,8 @@ impl Browser {
     /// The cookies for a host, by name.
     pub fn cookies(&self, origin: &str) -> BTreeMap<String, String> {
         let host = host_of(&Url::parse(origin).unwrap());
-        self.cookies.lock().get(&host).cloned().unwrap_or_default()
+        let all = self.cookies.lock();
+        all.get(&host).into_iter().flatten().cloned().collect()
     }
 
     /// The value of the session cookie.
@@ -180,14 +203,21 @@ impl Browser {
         self.cookies(&self.origin).get("__Host-bff_session").cloned()
     }
 
+    /// The names of the login cookies for the open page's host.
+    pub fn login_cookies(&self) -> Vec<String> {
+        let names = self.cookies(&self.origin).into_keys();
+        names.filter(|name| name.contains("bff_login_")).collect()
+    }
+
     /// Sets a cookie by hand.
     pub fn set_cookie(&self, name: &str, value: &str) {
         let host = host_of(&Url::parse(&self.origin).unwrap());
-        self.cookies
-            .lock()
-            .entry(host)
-            .or_default()
-            .insert(name.to_owned(), value.to_owned());
+        store(self.cookies.lock().entry(host).or_default(), name, value);
+    }
+
+    /// Removes all cookies, as in a fresh browser.
+    pub fn forget_cookies(&self) {
+        self.cookies.lock().clear();
     }
 
     fn cookie_header(&self, url: &str) -> Option<String> {
@@ -213,11 +243,19 @@ impl Browser {
             let mut parts = set.split(';').map(str::trim);
             let (name, value) = parts.next().unwrap().split_once('=').unwrap();
             if parts.any(|attribute| attribute.eq_ignore_ascii_case("max-age=0")) {
-                cookies.remove(name);
+                cookies.retain(|(known, _)| known != name);
             } else {
-                cookies.insert(name.to_owned(), value.to_owned());
+                store(cookies, name, value);
             }
         }
+    }
+}
+
+/// A cookie that is there already keeps its age (RFC 6265 section 5.3, step 11).
+fn store(cookies: &mut Jar, name: &str, value: &str) {
+    match cookies.iter_mut().find(|(known, _)| known == name) {
+        Some((_, old)) => value.clone_into(old),
+        None => cookies.push((name.to_owned(), value.to_owned())),
     }
 }
 
@@ -253,6 +291,12 @@ impl Reply {
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// Status and code of a problem document.
+    #[track_caller]
+    pub fn refusal(&self) -> (u16, String) {
+        (self.status.as_u16(), self.code())
     }
 
     /// The code of a problem document.

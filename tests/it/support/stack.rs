@@ -1,9 +1,11 @@
 //! The development IdP, the server and an API, all on free ports and on one clock.
 
+mod watch;
+
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bff::{
-    app::{App, Listeners, Ports, RunError},
+    app::{App, Listeners, Ports, RunError, StartError},
     clock::{Clock as _, ManualClock, Timestamp},
     config::{Config, Environment},
     random::SystemRandom,
@@ -13,7 +15,10 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{Api, Browser};
+use super::{
+    Api, Browser, Reply,
+    idp::{IdpServer, Port},
+};
 
 /// The hosts on which people log in. All names below `localhost` are this machine.
 pub const HOSTS: [&str; 3] = ["automate.localhost", "authn.localhost", "authz.localhost"];
@@ -36,15 +41,25 @@ routes:
     auth: none
 "#;
 
+/// Changes the variables of the server, knowing the issuer.
+type ChangeVariables = Box<dyn FnOnce(&mut Vec<(String, String)>, &str)>;
+
 /// What a stack is made of; everything can be changed before it starts.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, each turned by a method of its own"
+)]
 pub struct Builder {
     variables: Vec<(String, String)>,
     routes: String,
     mints_iat: bool,
     idp: Box<dyn FnOnce(&mut Options)>,
     prepare: Box<dyn FnOnce(&Control)>,
+    with: ChangeVariables,
     folder: Option<TempDir>,
     internal: bool,
+    idp_is_down: bool,
+    has_server: bool,
 }
 
 /// A running stack. Everything ends when it is dropped.
@@ -64,6 +79,9 @@ pub struct Stack {
     /// The variables that the server was started with.
     pub variables: Vec<(String, String)>,
     folder: Option<TempDir>,
+    idp_server: IdpServer,
+    idp_of_the_start: Idp,
+    _port: Option<Port>,
     health: bff::health::Health,
     server: Option<JoinHandle<Result<(), RunError>>>,
     shutdown: CancellationToken,
@@ -79,8 +97,11 @@ impl Builder {
             mints_iat: true,
             idp: Box::new(|_| {}),
             prepare: Box::new(|_| {}),
+            with: Box::new(|_, _| {}),
             folder: None,
             internal: false,
+            idp_is_down: false,
+            has_server: true,
         }
     }
 
@@ -120,6 +141,24 @@ impl Builder {
         self
     }
 
+    /// Changes the variables when the issuer is known, which is passed on.
+    pub fn variables(mut self, change: impl FnOnce(&mut Vec<(String, String)>, &str) + 'static) -> Self {
+        self.with = Box::new(change);
+        self
+    }
+
+    /// Starts while the IdP is down: connections to it are refused until [`Stack::idp_comes_up`].
+    pub fn with_idp_down(mut self) -> Self {
+        self.idp_is_down = true;
+        self
+    }
+
+    /// Starts no server: a test starts the binary with [`Stack::variables`]. The IdP has the time of the machine then.
+    pub fn without_server(mut self) -> Self {
+        self.has_server = false;
+        self
+    }
+
     /// Starts everything and waits until the server is ready.
     pub async fn start(self) -> Stack {
         let mut stack = self.start_without_waiting().await;
@@ -130,20 +169,22 @@ impl Builder {
     /// Starts everything.
     pub async fn start_without_waiting(self) -> Stack {
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
-        let idp_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let issuer = format!("http://{}", idp_listener.local_addr().unwrap());
+        let idp_port = Port::reserve();
+        let issuer = format!("http://{}", idp_port.address());
         let mut options = Options::sample(issuer.clone(), "admin-token").unwrap();
         let idp_clock = clock.clone();
-        options.clock = Arc::new(move || idp_clock.now().unix_seconds());
+        if self.has_server {
+            options.clock = Arc::new(move || idp_clock.now().unix_seconds());
+        }
         (self.idp)(&mut options);
-        let idp = Idp::new(options).unwrap();
+        let issuer = options.issuer.clone();
+        let mut idp_server = IdpServer::new(options, idp_port);
+        let idp = idp_server.idp();
         let control = idp.control().clone();
-        tokio::spawn(devstack_idp::serve(
-            idp_listener,
-            idp,
-            std::future::pending::<()>(),
-        ));
         (self.prepare)(&control);
+        if !self.idp_is_down {
+            idp_server.up(idp.clone());
+        }
 
         let api = Api::start().await;
         let folder = self.folder.unwrap_or_else(|| tempfile::tempdir().unwrap());
@@ -154,21 +195,22 @@ impl Builder {
         )
         .unwrap();
 
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let port = Port::reserve();
+        let address = port.address();
         let internal = if self.internal {
             Some(TcpListener::bind("127.0.0.1:0").await.unwrap())
         } else {
             None
         };
-        let port = address.port();
-        let mut redirect_uris = vec![format!("http://127.0.0.1:{port}/auth/callback")];
-        redirect_uris.extend(HOSTS.map(|host| format!("http://{host}:{port}/auth/callback")));
+        let number = address.port();
+        let mut redirect_uris = vec![format!("http://127.0.0.1:{number}/auth/callback")];
+        redirect_uris.extend(HOSTS.map(|host| format!("http://{host}:{number}/auth/callback")));
 
         let path = |name: &str| folder.path().join(name).display().to_string();
         let mut variables: Vec<(String, String)> = [
             ("OIDC_ISSUER", issuer.clone()),
-            ("BFF_BASE_URL", format!("http://127.0.0.1:{port}")),
+            ("BFF_BASE_URL", format!("http://127.0.0.1:{number}")),
+            ("PORT", number.to_string()),
             ("BFF_CONFIG_DIR", path("config")),
             ("BFF_JWT_SIGNING_KEY", path("keys/bff-signing.pem")),
             ("BFF_KEY_TYPE", "p-256".to_owned()),
@@ -183,7 +225,13 @@ impl Builder {
         }
         variables.retain(|(name, _)| self.variables.iter().all(|(other, _)| other != name));
         variables.extend(self.variables);
+        (self.with)(&mut variables, &issuer);
 
+        let (listener, port) = if self.has_server {
+            (Some(port.listen()), None)
+        } else {
+            (None, Some(port))
+        };
         let mut stack = Stack {
             idp: control,
             issuer,
@@ -193,14 +241,16 @@ impl Builder {
             internal: internal.as_ref().map(|listener| listener.local_addr().unwrap()),
             variables,
             folder: Some(folder),
+            idp_server,
+            idp_of_the_start: idp,
+            _port: port,
             health: bff::health::Health::new(),
             server: None,
             shutdown: CancellationToken::new(),
         };
-        stack.serve(Listeners {
-            public: listener,
-            internal,
-        });
+        if let Some(public) = listener {
+            stack.serve(Listeners { public, internal });
+        }
         stack
     }
 }
@@ -276,6 +326,17 @@ impl Stack {
         pause().await;
     }
 
+    /// Moves the time until `task` ends, and gives its outcome: for what ends by the clock.
+    pub async fn advance_until_done<T>(&self, task: JoinHandle<T>) -> T {
+        for _ in 0..600 {
+            if task.is_finished() {
+                return task.await.unwrap();
+            }
+            self.advance(Duration::from_secs(1)).await;
+        }
+        panic!("ten minutes have passed and it goes on");
+    }
+
     /// Stops the server and waits for its end.
     pub async fn stop(&mut self) -> Result<(), RunError> {
         self.shutdown.cancel();
@@ -317,14 +378,19 @@ impl Stack {
         self.serve(Listeners { public, internal });
     }
 
-    fn serve(&mut self, listeners: Listeners) {
+    /// The server with the variables of now, not yet running.
+    pub fn app(&self) -> Result<App, StartError> {
         let environment: Environment = self.variables.iter().cloned().collect();
         let (config, _) = Config::load(&environment).unwrap_or_else(|error| panic!("{error}"));
         let ports = Ports {
             clock: Arc::new(self.clock.clone()),
             random: Arc::new(SystemRandom),
         };
-        let app = App::new(config, ports).unwrap_or_else(|error| panic!("{error}"));
+        App::new(config, ports)
+    }
+
+    fn serve(&mut self, listeners: Listeners) {
+        let app = self.app().unwrap_or_else(|error| panic!("{error}"));
         self.health = app.health().clone();
         self.shutdown = CancellationToken::new();
         self.server = Some(tokio::spawn(app.run(listeners, self.shutdown.clone())));

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     super::{
-        Auth, Methods, Route, Service, is_reserved,
+        ALIASES, Auth, Methods, Route, Service, is_reserved,
         target::Target,
         tree::{Node, Value},
     },
@@ -15,9 +15,6 @@ use super::{
     mistakes::{Fields, Reader, shown},
 };
 use crate::gateway::{NormalPath, path::is_unreserved};
-
-/// What the server answers on two paths, as the SPA may know them; only the exact paths are taken.
-const ALIASES: [&str; 2] = ["/api/auth/session", "/api/auth/logout"];
 
 // === impl Reader ===
 

@@ -159,6 +159,15 @@ impl Index {
         theirs.into_iter().filter_map(|key| self.end(key)).collect()
     }
 
+    pub(super) fn has_session(&self, issuer: &str, subject: &str, now: Timestamp) -> bool {
+        let theirs = self.people.get(&Person::new(issuer, subject));
+        theirs
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, key)| self.slots.get(key))
+            .any(|slot| !self.is_over(slot, now))
+    }
+
     /// Looks at up to `stride` sessions that may have ended by `now`, and moves those that have to `ended` until that
     /// holds `limit`. Whether there is more to do.
     pub(super) fn sweep(

@@ -1,0 +1,85 @@
+//! What a request costs, in CPU time, beside servers that do less.
+//!
+//! `bench` runs the comparison and prints the table; `bench bare`, `bench proxy` and `bench upstream` are the servers
+//! that it starts for it. Run it through `scripts/bench`, which builds everything in release mode and installs `wrk` and
+//! nginx.
+
+mod compare;
+mod idp;
+mod logins;
+mod nginx;
+mod process;
+mod servers;
+mod start;
+mod table;
+mod wrk;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Everything that can go wrong here ends the program with a message.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// What a request costs, beside servers that do less. See scripts/bench.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// How often each case is measured; the cases take turns.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// How long each measurement takes, in seconds.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// How many logins are measured for each kind of key.
+    #[arg(long, default_value_t = 200)]
+    logins: usize,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A bare axum handler.
+    Bare {
+        /// Where to listen.
+        port: u16,
+    },
+    /// A bare axum server that passes everything on with a pooled hyper client.
+    Proxy {
+        /// Where to listen.
+        port: u16,
+        /// Where the upstream listens.
+        upstream: u16,
+    },
+}
+
+fn main() -> ExitCode {
+    bff::jose::install_crypto();
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Some(Command::Bare { port }) => servers::run(servers::bare(port)),
+        Some(Command::Proxy { port, upstream }) => servers::run(servers::proxy(port, upstream)),
+        None => {
+            let effort = compare::Effort {
+                rounds: cli.rounds,
+                seconds: cli.seconds,
+                logins: cli.logins,
+            };
+            servers::run(compare::run(effort))
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("bench: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes a line to standard output.
+fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}

@@ -1,0 +1,79 @@
+//! Medians, spreads, ratios and gates, as a table.
+
+use super::say;
+
+/// Several measurements of one thing, in microseconds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Samples(Vec<f64>);
+
+/// What must hold.
+pub(super) struct Gate {
+    what: String,
+    measured: f64,
+    limit: f64,
+}
+
+// === impl Samples ===
+
+impl Samples {
+    /// Adds one.
+    pub(super) fn push(&mut self, value: f64) {
+        self.0.push(value);
+        self.0.sort_by(f64::total_cmp);
+    }
+
+    /// The middle one.
+    pub(super) fn median(&self) -> f64 {
+        self.0.get(self.0.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The smallest and the largest.
+    pub(super) fn spread(&self) -> (f64, f64) {
+        (
+            self.0.first().copied().unwrap_or(f64::NAN),
+            self.0.last().copied().unwrap_or(f64::NAN),
+        )
+    }
+}
+
+// === impl Gate ===
+
+impl Gate {
+    /// `measured` must not be above `limit`.
+    pub(super) fn new(what: impl Into<String>, measured: f64, limit: f64) -> Self {
+        Self {
+            what: what.into(),
+            measured,
+            limit,
+        }
+    }
+
+    fn holds(&self) -> bool {
+        self.measured <= self.limit
+    }
+}
+
+/// Prints the cases, as Markdown.
+pub(super) fn print_cases(names: &[&str], samples: &[Samples]) {
+    say("\n| case | CPU µs per request (median) | smallest | largest |\n| --- | ---: | ---: | ---: |");
+    for (name, samples) in names.iter().zip(samples) {
+        let (smallest, largest) = samples.spread();
+        say(&format!(
+            "| {name} | {:.1} | {smallest:.1} | {largest:.1} |",
+            samples.median()
+        ));
+    }
+}
+
+/// Prints the gates, and returns whether all hold.
+pub(super) fn print_gates(gates: &[Gate]) -> bool {
+    say("\n| gate | measured | at most | |\n| --- | ---: | ---: | --- |");
+    for gate in gates {
+        let word = if gate.holds() { "holds" } else { "FAILS" };
+        say(&format!(
+            "| {} | {:.2} | {:.2} | {word} |",
+            gate.what, gate.measured, gate.limit
+        ));
+    }
+    gates.iter().all(Gate::holds)
+}

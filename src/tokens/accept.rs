@@ -1,0 +1,184 @@
+//! What the IdP answered to a refresh, from the rotated refresh token to the claims of the person.
+
+use super::{Inner, flights::Outcome, refresh::Stop, revocations::Grant};
+use crate::{
+    clock::{Timestamp, timeout},
+    jose::Claims,
+    oidc::{Expect, Identity, TokenResponse, UserInfoError},
+    session::{Session, SessionKey, Stored, user_claims},
+};
+
+/// Why the tokens of an answer must not be used.
+enum Refusal {
+    /// They are of another person, issuer or client.
+    Foreign(Box<dyn std::error::Error + Send + Sync>),
+    /// They cannot be trusted, or not yet. That ends no session.
+    Unproven,
+}
+
+/// What an answer says about the person.
+struct Person {
+    id_token: Option<Claims>,
+    user_info: Option<Claims>,
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// Takes a token response that arrived at `arrived`: the rotated refresh token is stored before anything else is
+    /// looked at, the access token serves only after a refreshed ID token, if there is one, has passed (OpenID Connect
+    /// Core 1.0 section 12.2).
+    pub(super) async fn accept(
+        &self,
+        key: &SessionKey,
+        stored: Stored,
+        response: &TokenResponse,
+        arrived: Timestamp,
+    ) -> Result<Outcome, Stop> {
+        let rotated = response.refresh_token.clone();
+        let stored = match self
+            .change(key, stored, |session| {
+                session.tokens.uncertain = false;
+                if rotated.is_some() {
+                    session.tokens.pending.clone_from(&rotated);
+                }
+            })
+            .await
+        {
+            Err(Stop::Gone) => return Ok(self.arrived_too_late(response)),
+            other => other?,
+        };
+        let person = match self.person(key, &stored.session, response).await {
+            Ok(person) => person,
+            Err(Refusal::Unproven) => return self.keep(key, &stored.session, None).await,
+            Err(Refusal::Foreign(error)) => {
+                self.end(key, "identity", &*error).await?;
+                self.revoke_foreign(&stored.session, response);
+                return Ok(Outcome::Ended);
+            }
+        };
+        let changed = self
+            .change(key, stored, |session| renew(session, response, arrived, &person))
+            .await;
+        match changed {
+            Err(Stop::Gone) => Ok(self.arrived_too_late(response)),
+            other => {
+                other?;
+                tracing::debug!(session = %self.reference(key), "access token renewed");
+                Ok(Outcome::Refreshed)
+            }
+        }
+    }
+
+    /// Checks the ID token, if there is one, and asks UserInfo.
+    async fn person(
+        &self,
+        key: &SessionKey,
+        previous: &Session,
+        response: &TokenResponse,
+    ) -> Result<Person, Refusal> {
+        let id_token = match &response.id_token {
+            None => None,
+            Some(token) => {
+                let identity = identity(previous);
+                let expected = Expect::refreshed(&identity, &response.access_token);
+                match self.relying_party.verify_id_token(token, expected).await {
+                    Ok(verified) => Some(verified.all),
+                    Err(error) if error.ends_session() => return Err(Refusal::Foreign(error.into())),
+                    Err(error) if error.is_transient() => {
+                        tracing::warn!(session = %self.reference(key), %error, "a refreshed ID token cannot be checked yet");
+                        return Err(Refusal::Unproven);
+                    }
+                    Err(error) => {
+                        tracing::error!(
+                            session = %self.reference(key),
+                            %error,
+                            "the IdP sent a refreshed ID token that is not right: the access token beside it is not used"
+                        );
+                        return Err(Refusal::Unproven);
+                    }
+                }
+            }
+        };
+        let user_info = self
+            .relying_party
+            .user_info_after_refresh(&response.access_token, &previous.subject);
+        let user_info = match timeout(&*self.clock, self.options.user_info, user_info).await {
+            Ok(Ok(claims)) => claims,
+            Ok(Err(error @ UserInfoError::Subject)) => return Err(Refusal::Foreign(error.into())),
+            Ok(Err(error)) => {
+                tracing::warn!(session = %self.reference(key), %error, "UserInfo could not be read again after a refresh");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(session = %self.reference(key), "UserInfo did not answer in time after a refresh");
+                None
+            }
+        };
+        Ok(Person { id_token, user_info })
+    }
+
+    /// Tokens for a session that ended meanwhile: it stays ended, and they are revoked.
+    fn arrived_too_late(&self, response: &TokenResponse) -> Outcome {
+        self.revocations.start(Grant::from(response));
+        Outcome::Ended
+    }
+
+    /// Everything that is left of a session for which somebody else's tokens arrived: theirs, and its own.
+    fn revoke_foreign(&self, session: &Session, response: &TokenResponse) {
+        let arrived = Grant::from(response);
+        // It need not be of the same grant as the refresh token beside it.
+        if arrived.refresh.is_some() {
+            self.revocations.start(Grant {
+                refresh: None,
+                access: arrived.access.clone(),
+            });
+        }
+        self.revocations.start(arrived);
+        // Where the refresh token was rotated, the arrived one is the session's own already.
+        if response.refresh_token.is_none() {
+            self.revocations.start(Grant::from(&session.tokens));
+        }
+    }
+}
+
+fn renew(session: &mut Session, response: &TokenResponse, arrived: Timestamp, person: &Person) {
+    let tokens = &mut session.tokens;
+    if let Some(refresh) = tokens.pending.take() {
+        tokens.refresh = Some(refresh);
+    }
+    tokens.access = response.access_token.clone();
+    tokens.access_obtained_at = arrived;
+    tokens.access_expires_at = arrived.saturating_add(response.expires_in);
+    if let Some(scope) = &response.scope {
+        tokens.scope.clone_from(scope);
+    }
+    if let Some(token) = &response.id_token {
+        tokens.id_token = token.clone();
+    }
+    // A role that was taken away at the IdP must not live on here.
+    if person.id_token.is_some() || person.user_info.is_some() {
+        session.user = user_claims(person.id_token.as_ref(), person.user_info.as_ref());
+    }
+}
+
+/// What a refreshed ID token must not change.
+fn identity(session: &Session) -> Identity {
+    Identity {
+        issuer: session.issuer.clone(),
+        subject: session.subject.clone(),
+        nonce: session.nonce.clone(),
+        auth_time: session.auth_time,
+    }
+}
+
+// === impl Grant ===
+
+impl From<&TokenResponse> for Grant {
+    fn from(response: &TokenResponse) -> Self {
+        Self {
+            refresh: response.refresh_token.clone(),
+            access: response.access_token.clone(),
+        }
+    }
+}

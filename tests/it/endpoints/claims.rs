@@ -1,0 +1,93 @@
+//! Claims can be anything; they come through a real login and do no harm.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::{Reply, Stack, raw};
+
+/// Logs in with these claims in UserInfo and ID token; the answer of the callback, and the browser.
+async fn log_in_with(stack: &Stack, claims: &Value) -> (Reply, crate::support::Browser) {
+    let claims = claims.as_object().unwrap().clone();
+    let of_token = claims.clone();
+    stack.idp.on_userinfo(move |answer| {
+        let answer = answer.as_object_mut().unwrap();
+        answer.extend(claims.clone());
+    });
+    stack
+        .idp
+        .on_id_token(move |draft| draft.claims.extend(of_token.clone()));
+    let ada = stack.browser();
+    let reply = ada.log_in_by("/auth/login").await;
+    (reply, ada)
+}
+
+#[tokio::test]
+async fn attack_30_no_claim_makes_a_second_header_or_a_500() {
+    let stack = Stack::start().await;
+    for (claim, header) in [
+        ("Ada\r\nX-User-ID: root", Some("Ada%0D%0AX-User-ID: root")),
+        ("Ada\nX-User-ID: root", Some("Ada%0AX-User-ID: root")),
+        ("Ada\0", Some("Ada%00")),
+        ("Zo\u{eb} \u{1f980}", Some("Zo%C3%AB %F0%9F%A6%80")),
+        ("100% <script>", Some("100%25 <script>")),
+        ("\u{202e}\u{7f}", Some("%E2%80%AE%7F")),
+        ("", Some("")),
+    ] {
+        let (reply, ada) = log_in_with(&stack, &json!({ "name": claim, "email": claim })).await;
+        assert_eq!(reply.status, StatusCode::FOUND, "{claim:?}: {}", reply.body);
+        let session = ada.session().await;
+        assert_eq!(session["user"]["name"], claim);
+        let verified = ada.get("/auth/verify").await;
+        assert_eq!(verified.status, StatusCode::OK);
+        assert_eq!(verified.header("x-user-name"), header, "{claim:?}");
+        assert_eq!(verified.header("x-user-email"), header, "{claim:?}");
+        // As it stands on the wire: one line of it, and it is Ada's.
+        let request = format!(
+            "GET /auth/verify HTTP/1.1\r\nHost: a\r\nCookie: __Host-bff_session={}\r\nConnection: close\r\n\r\n",
+            ada.session_cookie().unwrap()
+        );
+        let answer = raw(stack.address, &request).await.to_ascii_lowercase();
+        let lines: Vec<&str> = answer
+            .lines()
+            .filter(|line| line.starts_with("x-user-id"))
+            .collect();
+        assert_eq!(lines, ["x-user-id: u-ada"], "{claim:?}");
+    }
+}
+
+#[tokio::test]
+async fn attack_30_claims_of_any_type_and_size_are_bounded_and_never_a_500() {
+    let stack = Stack::start().await;
+    let large = "x".repeat(64 * 1024);
+    for claims in [
+        json!({ "name": 7, "email": null }),
+        json!({ "name": ["Ada"], "email": { "a": "b" } }),
+        json!({ "name": "x".repeat(2_000), "email": "y".repeat(5_000) }),
+        json!({ "name": "\u{20ac}".repeat(1_000) }),
+        json!({ "name": large }),
+        json!({ "x".repeat(64 * 1024): "name" }),
+        json!({ "authenticated": false, "csrf_token": "mine", "user": "root" }),
+    ] {
+        let (reply, ada) = log_in_with(&stack, &claims).await;
+        // An ID token beyond all measure may be refused; that is the IdP's fault and said so.
+        assert!(
+            matches!(reply.status.as_u16(), 302 | 502),
+            "{}: {}",
+            reply.status,
+            reply.body
+        );
+        let session = ada.get("/auth/session").await;
+        assert_eq!(session.status, StatusCode::OK);
+        assert!(session.body.len() < 64 * 1024);
+        if reply.status == StatusCode::FOUND {
+            assert_eq!(session.json()["authenticated"], true);
+            assert_eq!(session.json()["user"]["sub"], "u-ada");
+            assert_ne!(session.json()["csrf_token"], "mine");
+            let verified = ada.get("/auth/verify").await;
+            assert_eq!(verified.status, StatusCode::OK);
+            assert_eq!(verified.header("x-user-id"), Some("u-ada"));
+            let length = |name: &str| verified.header(name).map_or(0, str::len);
+            assert!(length("x-user-name") <= 1024 && length("x-user-email") <= 1024);
+        }
+    }
+}

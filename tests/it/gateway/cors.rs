@@ -1,0 +1,176 @@
+//! Pages of other origins: the listed ones may call and read, all others may not.
+
+use axum::response::IntoResponse as _;
+use http::{Method, StatusCode};
+
+use crate::support::{Browser, Reply, Stack};
+
+const APP: &str = "https://app.example";
+const EVIL: &str = "https://app.example.evil.example";
+
+async fn stack() -> Stack {
+    Stack::builder()
+        .set("CORS__ALLOW_ORIGINS", format!("[\"{APP}\"]"))
+        .start()
+        .await
+}
+
+async fn call(ada: &Browser, method: Method, path: &str, headers: &[(&str, &str)]) -> Reply {
+    let mut request = ada.request(Method::GET, path).build().unwrap();
+    *request.method_mut() = method;
+    for (name, value) in headers {
+        let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    Reply::read(crate::support::http_client().execute(request).await.unwrap()).await
+}
+
+/// All header fields by which a browser would let a page read.
+fn allowances(reply: &Reply) -> Vec<&str> {
+    reply
+        .headers
+        .keys()
+        .map(http::HeaderName::as_str)
+        .filter(|name| {
+            matches!(
+                *name,
+                "access-control-allow-origin" | "access-control-allow-credentials"
+            )
+        })
+        .collect()
+}
+
+async fn preflight(stack: &Stack, path: &str, origin: &str) -> Reply {
+    let nobody = stack.browser();
+    let headers = [
+        ("origin", origin),
+        ("access-control-request-method", "DELETE"),
+        ("access-control-request-headers", "x-csrf-token,content-type"),
+    ];
+    call(&nobody, Method::OPTIONS, path, &headers).await
+}
+
+#[tokio::test]
+async fn a_listed_origin_may_ask_call_and_read() {
+    let stack = stack().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    let token = ada.csrf_token().await;
+    for path in ["/api/x", "/auth/session", "/public/x"] {
+        let reply = preflight(&stack, path, APP).await;
+        assert_eq!(reply.status, StatusCode::OK, "{path}");
+        assert_eq!(reply.header("access-control-allow-origin"), Some(APP));
+        assert_eq!(reply.header("access-control-allow-credentials"), Some("true"));
+        assert_eq!(reply.header("access-control-allow-methods"), Some("DELETE"));
+        assert_eq!(
+            reply.header("access-control-allow-headers"),
+            Some("x-csrf-token,content-type")
+        );
+    }
+    assert!(stack.api.calls().is_empty());
+
+    for (method, path) in [
+        (Method::GET, "/api/x"),
+        (Method::DELETE, "/api/x"),
+        (Method::GET, "/auth/session"),
+        (Method::GET, "/auth/csrf"),
+    ] {
+        let headers = [("origin", APP), ("x-csrf-token", &token)];
+        let reply = call(&ada, method.clone(), path, &headers).await;
+        assert_eq!(reply.status, StatusCode::OK, "{method} {path}: {}", reply.body);
+        assert_eq!(reply.header("access-control-allow-origin"), Some(APP), "{path}");
+        assert_eq!(reply.header("access-control-allow-credentials"), Some("true"));
+        assert_eq!(
+            reply.header("access-control-expose-headers"),
+            Some("x-correlation-id")
+        );
+        assert!(reply.header("vary").unwrap().contains("origin"));
+    }
+}
+
+#[tokio::test]
+async fn a_listed_origin_may_read_errors_too() {
+    let stack = stack().await;
+    let nobody = stack.browser();
+    for (method, path, status) in [
+        (Method::GET, "/api/x", 401),
+        (Method::GET, "/auth/csrf", 401),
+        (Method::GET, "/nothing", 404),
+        (Method::PUT, "/auth/session", 405),
+    ] {
+        let reply = call(&nobody, method, path, &[("origin", APP)]).await;
+        assert_eq!(reply.refusal().0, status, "{path}");
+        assert_eq!(reply.header("access-control-allow-origin"), Some(APP), "{path}");
+        assert_eq!(reply.header("access-control-allow-credentials"), Some("true"));
+    }
+}
+
+#[tokio::test]
+async fn a_listed_origin_still_needs_the_token_of_the_session() {
+    let stack = stack().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    let reply = call(&ada, Method::POST, "/api/x", &[("origin", APP)]).await;
+    assert_eq!(reply.refusal(), (403, "csrf_token".to_owned()));
+    assert!(stack.api.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_foreign_origin_gets_nothing_even_where_the_api_would_let_it() {
+    let reflecting = |call: &crate::support::Call| {
+        let headers = [
+            (
+                "access-control-allow-origin",
+                call.header("origin").unwrap_or("*").to_owned(),
+            ),
+            ("access-control-allow-credentials", "true".to_owned()),
+        ];
+        (headers, "ok").into_response()
+    };
+    for stack in [stack().await, Stack::start().await] {
+        stack.api.answer(reflecting);
+        let ada = stack.browser();
+        ada.log_in().await;
+        let token = ada.csrf_token().await;
+        for origin in [EVIL, "null", "http://app.example", "https://APP.example:444"] {
+            for path in ["/api/x", "/auth/session"] {
+                assert!(
+                    allowances(&preflight(&stack, path, origin).await)
+                        .iter()
+                        .all(|name| *name == "access-control-allow-credentials")
+                );
+                let reply = call(&ada, Method::GET, path, &[("origin", origin)]).await;
+                assert_eq!(reply.status, StatusCode::OK);
+                assert_eq!(
+                    reply.header("access-control-allow-origin"),
+                    None,
+                    "{path} {origin}"
+                );
+            }
+            let before = stack.api.calls().len();
+            let headers = [("origin", origin), ("x-csrf-token", &token)];
+            let reply = call(&ada, Method::POST, "/api/x", &headers).await;
+            assert_eq!(reply.refusal(), (403, "csrf_origin".to_owned()));
+            assert_eq!(stack.api.calls().len(), before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_listed_origins_nothing_is_said_and_an_open_api_speaks_for_itself() {
+    let stack = Stack::start().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    for path in ["/api/x", "/auth/session", "/nothing"] {
+        let reply = call(&ada, Method::GET, path, &[("origin", APP)]).await;
+        assert!(allowances(&reply).is_empty(), "{path}");
+        let reply = preflight(&stack, path, APP).await;
+        assert!(allowances(&reply).is_empty(), "{path}");
+        assert!(reply.status.is_client_error(), "{path}: {}", reply.status);
+    }
+    stack
+        .api
+        .answer(|_| ([("access-control-allow-origin", "*")], "ok").into_response());
+    let reply = call(&ada, Method::GET, "/public/x", &[("origin", APP)]).await;
+    assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+}

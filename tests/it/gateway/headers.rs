@@ -1,0 +1,192 @@
+//! Which header fields an API gets, and what it cannot say to a browser.
+
+use axum::response::IntoResponse as _;
+use http::{Method, StatusCode};
+
+use crate::support::{Browser, HOSTS, Reply, Stack, raw};
+
+async fn get(ada: &Browser, path: &str, headers: &[(&str, &str)]) -> Reply {
+    let mut request = ada.request(Method::GET, path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    ada.send(request).await
+}
+
+#[tokio::test]
+async fn attack_4_identity_headers_of_the_client_never_reach_an_api() {
+    let stack = Stack::start().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    for path in ["/api/x", "/public/x"] {
+        // As bytes: a client library would not write these names.
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}:{}\r\nCookie: __Host-bff_session={}\r\n\
+             X-USER-ID: root\r\nx-user-id: root\r\nX_User_Id: root\r\nX-User_Email: root\r\nX-Forwarded-User: root\r\n\
+             x-auth-request-email: root\r\nRemote-User: root\r\nX-Remote-User: root\r\nX-Session-ID: root\r\n\
+             X-Real-IP: 203.0.113.9\r\nTrue-Client-IP: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\n\
+             X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-For: 203.0.113.10\r\nX-Forwarded-Host: evil.example\r\n\
+             X-Forwarded-Proto: gopher\r\nX-Original-URL: /admin\r\nX-Roles: root\r\nX-Groups: root\r\n\
+             X-Named: root\r\nConnection: close, X-Named, X-Forwarded-For, Authorization, Cookie, X-Correlation-ID\r\n\
+             X-Application: stays\r\n\r\n",
+            HOSTS[0],
+            stack.address.port(),
+            ada.session_cookie().unwrap(),
+        );
+        let answer = raw(stack.address, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+        let call = stack.api.last();
+        for (name, value) in &call.headers {
+            let value = value.to_str().unwrap();
+            let lie = value.contains("root") || value.contains("203.0.113") || value.contains("evil");
+            assert!(!lie && value != "gopher" && value != "/admin", "{path}: {name}");
+            assert!(!name.as_str().contains('_'), "{path}: {name}");
+        }
+        assert_eq!(call.header("x-application"), Some("stays"));
+        // What the gateway adds is not the client's to name in `Connection`.
+        assert_eq!(call.header("x-forwarded-for"), Some("127.0.0.1"));
+        assert!(call.header("x-correlation-id").is_some());
+        assert_eq!(call.headers.contains_key("authorization"), path == "/api/x");
+    }
+}
+
+#[tokio::test]
+async fn an_api_is_told_where_a_call_came_from() {
+    let stack = Stack::start().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    get(
+        &ada,
+        "/api/x",
+        &[("accept-language", "de"), ("if-none-match", "\"1\"")],
+    )
+    .await;
+    let call = stack.api.last();
+    let host = format!("{}:{}", HOSTS[0], stack.address.port());
+    assert_eq!(call.header("x-forwarded-host"), Some(host.as_str()));
+    assert_eq!(call.header("x-forwarded-proto"), Some("http"));
+    assert_eq!(call.header("x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(call.header("host"), stack.api.url().strip_prefix("http://"));
+    assert_eq!(call.header("accept-language"), Some("de"));
+    assert_eq!(call.header("if-none-match"), Some("\"1\""));
+}
+
+#[tokio::test]
+async fn a_request_that_names_no_host_or_two_claims_none() {
+    let stack = Stack::start().await;
+    for hosts in ["", "Host: a.example\r\nHost: b.example\r\n"] {
+        let request = format!("GET /public/x HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+        let answer = raw(stack.address, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert_eq!(stack.api.last().header("x-forwarded-host"), None);
+    }
+}
+
+#[tokio::test]
+async fn attack_34_authorization_of_the_browser_and_our_token_never_meet() {
+    let stack = Stack::start().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    get(&ada, "/api/x", &[("authorization", "Bearer mine")]).await;
+    let call = stack.api.last();
+    let values: Vec<_> = call.headers.get_all("authorization").iter().collect();
+    assert_eq!(values.len(), 1);
+    let token = call.header("authorization").unwrap().to_owned();
+    assert!(token.starts_with("Bearer ") && !token.contains("mine"));
+
+    get(&ada, "/public/x", &[]).await;
+    assert_eq!(stack.api.last().header("authorization"), None);
+    get(&ada, "/public/x", &[("authorization", "Basic bWluZQ==")]).await;
+    assert_eq!(stack.api.last().header("authorization"), Some("Basic bWluZQ=="));
+}
+
+#[tokio::test]
+async fn attack_29_what_belongs_to_a_session_is_for_no_shared_cache() {
+    let stack = Stack::start().await;
+    stack.api.answer(|_| {
+        let headers = [
+            ("cache-control", "public, max-age=60, s-maxage=600"),
+            ("cdn-cache-control", "max-age=600"),
+            ("surrogate-control", "max-age=600"),
+            ("x-accel-expires", "600"),
+        ];
+        (headers, "ok").into_response()
+    });
+    let ada = stack.browser();
+    ada.log_in().await;
+    let reply = ada.get("/api/x").await;
+    assert_eq!(reply.header("cache-control"), Some("private, max-age=60"));
+    for name in ["cdn-cache-control", "surrogate-control", "x-accel-expires"] {
+        assert_eq!(reply.header(name), None, "{name}");
+    }
+    let reply = ada.get("/public/x").await;
+    assert_eq!(
+        reply.header("cache-control"),
+        Some("public, max-age=60, s-maxage=600")
+    );
+
+    stack.api.answer(|_| "ok".into_response());
+    assert_eq!(ada.get("/api/x").await.header("cache-control"), Some("private"));
+}
+
+#[tokio::test]
+async fn hop_by_hop_fields_of_an_answer_and_its_correlation_id_are_not_the_browsers() {
+    let stack = Stack::start().await;
+    stack.api.answer(|_| {
+        let headers = [
+            ("connection", "x-internal"),
+            ("x-internal", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-authenticate", "Basic"),
+            ("x-correlation-id", "theirs"),
+            ("x-application", "stays"),
+        ];
+        (StatusCode::IM_A_TEAPOT, headers, "ok").into_response()
+    });
+    let ada = stack.browser();
+    ada.log_in().await;
+    let reply = get(&ada, "/api/x", &[("x-correlation-id", "mine")]).await;
+    assert_eq!(reply.status, StatusCode::IM_A_TEAPOT);
+    for name in ["x-internal", "keep-alive", "proxy-authenticate"] {
+        assert_eq!(reply.header(name), None, "{name}");
+    }
+    assert_eq!(reply.header("x-correlation-id"), Some("mine"));
+    assert_eq!(reply.header("x-application"), Some("stays"));
+}
+
+#[tokio::test]
+async fn attack_30_the_correlation_id_is_accepted_made_and_replaced() {
+    let stack = Stack::start().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    let longest = "a".repeat(128);
+    let too_long = "a".repeat(129);
+    for good in ["a", "order-7.retry_2", &longest] {
+        for path in ["/api/x", "/auth/session", "/health", "/nothing"] {
+            let reply = get(&ada, path, &[("x-correlation-id", good)]).await;
+            assert_eq!(reply.header("x-correlation-id"), Some(good), "{path}");
+        }
+        assert_eq!(stack.api.last().header("x-correlation-id"), Some(good));
+    }
+    for bad in ["", "a b", "a\u{fc}", "a;b", "<script>", "a/b", &too_long] {
+        let reply = get(&ada, "/api/x", &[("x-correlation-id", bad)]).await;
+        let made = reply.header("x-correlation-id").unwrap().to_owned();
+        assert_ne!(made, bad);
+        let well_formed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        assert!(!made.is_empty() && made.bytes().all(well_formed));
+        assert_eq!(stack.api.last().header("x-correlation-id"), Some(made.as_str()));
+        let problem = get(&ada, "/nothing", &[("x-correlation-id", bad)]).await;
+        assert_eq!(
+            problem.json()["correlation_id"].as_str(),
+            problem.header("x-correlation-id")
+        );
+        assert!(!problem.body.contains("<script>"));
+    }
+    let twice = get(
+        &ada,
+        "/api/x",
+        &[("x-correlation-id", "one"), ("x-correlation-id", "two")],
+    )
+    .await;
+    assert!(!["one", "two"].contains(&twice.header("x-correlation-id").unwrap()));
+}

@@ -1,0 +1,220 @@
+//! The token endpoint on bad days, while a code is exchanged.
+
+use std::{sync::Arc, time::Duration};
+
+use devstack_idp::{Endpoint, Fault};
+use http::StatusCode;
+use serde_json::json;
+
+use super::{is_error_page, is_problem, nobody, refused};
+use crate::support::{Logs, Stack};
+
+#[tokio::test]
+async fn every_kind_of_failure_has_its_status_and_code_and_logs_nobody_in() {
+    let mut stack = Stack::start().await;
+    for (fault, status, code) in [
+        (
+            Fault::oauth_error(400, "invalid_grant"),
+            400,
+            "login_code_refused",
+        ),
+        (
+            Fault::oauth_error(401, "invalid_grant"),
+            400,
+            "login_code_refused",
+        ),
+        (Fault::oauth_error(400, "invalid_request"), 502, "idp_refused"),
+        (Fault::oauth_error(400, "unauthorized_client"), 502, "idp_refused"),
+        (Fault::oauth_error(401, "invalid_client"), 502, "idp_refused"),
+        (Fault::oauth_error(403, "invalid_grant"), 502, "idp_refused"),
+        (Fault::status(404), 502, "idp_refused"),
+        (Fault::html(200), 502, "idp_refused"),
+        (Fault::html(400), 502, "idp_refused"),
+        (Fault::json(200, &json!({})), 502, "idp_refused"),
+        (Fault::json(200, &json!([])), 502, "idp_refused"),
+        (Fault::text(200, "application/json", "{"), 502, "idp_refused"),
+        (Fault::status(500), 502, "idp_unavailable"),
+        (Fault::html(502), 502, "idp_unavailable"),
+        (Fault::CloseWithoutAnswer, 502, "idp_unavailable"),
+        (
+            Fault::text(200, "application/json", &" ".repeat(2 << 20)),
+            502,
+            "idp_unavailable",
+        ),
+    ] {
+        stack.idp.fail_always(Endpoint::Token, fault);
+        refused(&mut stack, status, code).await;
+        // One exchange for each login: a code is never sent twice.
+        assert_eq!(stack.idp.count(Endpoint::Token), 2, "{code}");
+        stack.idp.heal_all();
+        stack.idp.clear_requests();
+    }
+    stack.browser().log_in().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_gets_lost_logs_nobody_in_and_is_not_asked_for_again() {
+    let stack = Stack::start().await;
+    for fault in [Fault::CloseAfterProcessing, Fault::CutBody] {
+        stack.idp.fail_next(Endpoint::Token, fault);
+        let ada = stack.browser();
+        let callback = ada.authorize("/auth/login").await;
+        let reply = ada.get_json(&callback).await;
+        is_problem(&reply, StatusCode::BAD_GATEWAY, "idp_unavailable");
+        nobody(&ada, &reply).await;
+        assert_eq!(stack.idp.count(Endpoint::Token), 1);
+        stack.idp.clear_requests();
+        assert_eq!(ada.log_in_by("/auth/login").await.status, StatusCode::FOUND);
+        stack.idp.clear_requests();
+    }
+}
+
+#[tokio::test]
+async fn attack_36_a_redirect_of_the_token_endpoint_is_not_followed() {
+    let mut stack = Stack::start().await;
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("{}/token", stack.api.url());
+        stack
+            .idp
+            .fail_always(Endpoint::Token, Fault::redirect(status, &location));
+        refused(&mut stack, 502, "idp_refused").await;
+        let inside = format!("{}/userinfo", stack.issuer);
+        stack
+            .idp
+            .fail_always(Endpoint::Token, Fault::redirect(status, &inside));
+        refused(&mut stack, 502, "idp_refused").await;
+    }
+    assert!(stack.api.calls().is_empty(), "the redirect was followed");
+    assert_eq!(stack.idp.count(Endpoint::UserInfo), 0);
+}
+
+#[tokio::test]
+async fn attack_15_a_busy_idp_is_asked_again_with_a_fresh_assertion() {
+    for status in [429, 503] {
+        let stack = Stack::start().await;
+        stack.idp.fail_next(Endpoint::Token, Fault::status(status));
+        let ada = stack.browser();
+        let callback = ada.authorize("/auth/login").await;
+        let waiting = tokio::spawn({
+            let ada = ada.clone();
+            async move { ada.get(&callback).await }
+        });
+        while !waiting.is_finished() {
+            stack.advance(Duration::from_millis(250)).await;
+        }
+        assert_eq!(waiting.await.unwrap().status, StatusCode::FOUND);
+        let tries = stack.idp.requests(Endpoint::Token);
+        let jti = |at: usize| tries[at].assertion().unwrap().1["jti"].clone();
+        assert_eq!(tries.len(), 2);
+        assert_ne!(jti(0), jti(1));
+    }
+}
+
+#[tokio::test]
+async fn an_idp_that_does_not_answer_is_given_up_in_time() {
+    for endpoint in [Endpoint::Token, Endpoint::UserInfo, Endpoint::Par] {
+        let mut stack = Stack::start().await;
+        stack.idp.fail_always(endpoint, Fault::Hang);
+        let ada = stack.browser();
+        let target = match endpoint {
+            Endpoint::Par => "/auth/login".to_owned(),
+            _ => ada.authorize("/auth/login").await,
+        };
+        let waiting = tokio::spawn({
+            let ada = ada.clone();
+            async move { ada.get_json(&target).await }
+        });
+        stack
+            .until("the IdP is asked", |stack| stack.idp.count(endpoint) == 1)
+            .await;
+        assert!(!waiting.is_finished());
+        stack.clock.advance(Duration::from_secs(15));
+        let reply = waiting.await.unwrap();
+        is_problem(&reply, StatusCode::GATEWAY_TIMEOUT, "idp_timeout");
+        nobody(&ada, &reply).await;
+    }
+}
+
+#[tokio::test]
+async fn invalid_client_tells_the_operator_what_was_sent_and_the_person_nothing() {
+    let stack = Stack::start().await;
+    let logs = Logs::capture();
+    stack
+        .idp
+        .fail_next(Endpoint::Token, Fault::oauth_error(401, "invalid_client"));
+    let ada = stack.browser();
+    let reply = ada.log_in_by("/auth/login").await;
+    assert_eq!(reply.status, StatusCode::BAD_GATEWAY);
+    is_error_page(&reply, "idp_refused");
+    for secret in [
+        "invalid_client",
+        "private_key_jwt",
+        "bff-server",
+        "kid",
+        "rehearsed",
+    ] {
+        assert!(!reply.body.contains(secret), "the page says {secret}");
+    }
+    let line = logs.lines_with("was not exchanged").pop().unwrap();
+    for part in [
+        "invalid_client",
+        "private_key_jwt",
+        "ES256",
+        "MS_BFF_TOKEN_AUTH_METHOD",
+        "BFF_JWT_SIGNING_KEY",
+        "kid `",
+        "in our JWKS",
+        stack.issuer.as_str(),
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn members_of_the_answer_that_are_not_what_they_should_be_are_refused() {
+    let stack = Stack::start().await;
+    for (name, value) in [
+        ("access_token", json!(null)),
+        ("access_token", json!(7)),
+        ("access_token", json!("a b")),
+        ("access_token", json!("a\r\nb")),
+        ("access_token", json!("x".repeat(17 * 1024))),
+        ("refresh_token", json!({"a": 1})),
+        ("token_type", json!("DPoP")),
+        ("token_type", json!(null)),
+        ("id_token", json!("x".repeat(33 * 1024))),
+        ("scope", json!(["openid"])),
+    ] {
+        stack
+            .idp
+            .on_next_token_response(move |answer| answer[name] = value.clone());
+        let ada = stack.browser();
+        let callback = ada.authorize("/auth/login").await;
+        let reply = ada.get_json(&callback).await;
+        is_problem(&reply, StatusCode::BAD_GATEWAY, "idp_refused");
+        nobody(&ada, &reply).await;
+    }
+}
+
+#[tokio::test]
+async fn a_browser_that_hangs_up_at_the_callback_leaves_nothing_behind() {
+    let stack = Stack::start().await;
+    let gate = Arc::new(tokio::sync::Notify::new());
+    stack
+        .idp
+        .fail_next(Endpoint::Token, Fault::HoldUntil(Arc::clone(&gate)));
+    let ada = stack.browser();
+    let callback = ada.authorize("/auth/login").await;
+    let waiting = tokio::spawn({
+        let ada = ada.clone();
+        async move { ada.get(&callback).await }
+    });
+    while stack.idp.count(Endpoint::Token) == 0 {
+        crate::support::pause().await;
+    }
+    waiting.abort();
+    gate.notify_one();
+    assert!(!ada.is_logged_in().await);
+    // The next login works as if nothing had been.
+    ada.log_in().await;
+}

@@ -1,0 +1,94 @@
+//! What is logged of a login, a refresh and a logout: nothing that opens anything.
+
+use std::{sync::Arc, time::Duration};
+
+use devstack_idp::Endpoint;
+use http::StatusCode;
+use parking_lot::Mutex;
+
+use crate::support::{Logs, Stack};
+
+#[tokio::test]
+async fn attack_23_no_line_holds_a_query_a_token_a_code_an_assertion_or_a_cookie() {
+    let logs = Logs::capture_everything();
+    let stack = Stack::builder().set("MS_BFF_PAR_ENABLED", "false").start().await;
+    let granted: Arc<Mutex<Vec<String>>> = Arc::default();
+    stack.idp.on_token_response({
+        let granted = Arc::clone(&granted);
+        move |answer| {
+            for name in ["access_token", "refresh_token", "id_token"] {
+                granted.lock().push(answer[name].as_str().unwrap().to_owned());
+            }
+        }
+    });
+
+    let ada = stack.browser();
+    let mut secrets = Vec::new();
+    let started = ada
+        .get("/auth/login?return_to=/query-of-a-login&login_hint=hint-of-a-login")
+        .await;
+    let sent = super::query(started.location());
+    secrets.extend(["state", "nonce", "code_challenge"].map(|name| sent[name].clone()));
+    secrets.extend(ada.cookies(ada.origin()).into_values());
+    // Once refused, once right.
+    let callback = ada.authorize("/auth/login").await;
+    let wrong = super::with_parameter(&callback, "iss", Some("https://query.example"));
+    assert_eq!(ada.get(&wrong).await.status, StatusCode::BAD_REQUEST);
+    let callback = ada.authorize("/auth/login").await;
+    secrets.extend(ada.cookies(ada.origin()).into_values());
+    secrets.extend(["state", "code"].map(|name| super::query(&callback)[name].clone()));
+    assert_eq!(ada.get(&callback).await.status, StatusCode::FOUND);
+    secrets.push(ada.session_cookie().unwrap());
+    secrets.push(ada.csrf_token().await);
+
+    assert_eq!(ada.get("/api/x?query-of-a-call").await.status, StatusCode::OK);
+    stack.advance(Duration::from_secs(40)).await;
+    while stack.idp.count(Endpoint::Token) < 2 {
+        crate::support::pause().await;
+    }
+    stack
+        .idp
+        .fail_next(Endpoint::Revoke, devstack_idp::Fault::status(500));
+    let out = ada.post("/auth/logout?return_to=/query-of-a-logout").await;
+    assert_eq!(out.status, StatusCode::SEE_OTHER);
+    while stack.idp.count(Endpoint::Revoke) == 0 {
+        crate::support::pause().await;
+    }
+
+    for endpoint in [Endpoint::Token, Endpoint::Revoke] {
+        for request in stack.idp.requests(endpoint) {
+            for name in ["client_assertion", "code_verifier", "refresh_token"] {
+                secrets.extend(request.field(name).map(str::to_owned));
+            }
+        }
+    }
+    secrets.extend(granted.lock().iter().cloned());
+    secrets.extend(
+        stack
+            .variables
+            .iter()
+            .filter(|(name, _)| name == "DCR_IAT")
+            .map(|(_, iat)| iat.clone()),
+    );
+    assert!(secrets.len() > 15 && secrets.iter().all(|secret| secret.len() > 20));
+
+    let text = logs.text();
+    assert!(
+        text.contains("/auth/callback") && text.contains("TRACE"),
+        "nothing was captured"
+    );
+    for line in text.lines() {
+        let holds = secrets.iter().any(|secret| line.contains(secret.as_str()));
+        let (head, _) = line.split_at(line.floor_char_boundary(90));
+        assert!(!holds, "a line that begins like this holds a secret: {head}");
+        for query in [
+            "query-of-a-",
+            "hint-of-a-login",
+            "query.example",
+            "?code=",
+            "&state=",
+        ] {
+            assert!(!line.contains(query), "a line holds a query: {head}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Many tabs at once.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::{is_error_page, is_problem};
+use crate::support::Stack;
+
+#[tokio::test]
+async fn attack_14_of_twenty_tabs_in_any_order_each_ends_logged_in_or_starts_again_once() {
+    let stack = Stack::start().await;
+    for order in 0..3 {
+        let ada = stack.browser();
+        let mut callbacks = Vec::new();
+        for _ in 0..20 {
+            callbacks.push(ada.authorize("/auth/login?return_to=/tab").await);
+            assert!(ada.login_cookies().len() <= 5);
+        }
+        match order {
+            0 => callbacks.reverse(),
+            1 => callbacks.rotate_left(7),
+            _ => {}
+        }
+        let (mut done, mut restarts) = (0, 0);
+        for callback in callbacks {
+            let reply = ada.get(&callback).await;
+            if reply.status == StatusCode::FOUND {
+                done += 1;
+                assert!(reply.location().starts_with(&stack.origin(0)));
+                assert!(!reply.location().contains("/auth/login"), "a loop");
+                assert!(ada.is_logged_in().await);
+            } else {
+                restarts += 1;
+                assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+                is_error_page(&reply, "login_unknown");
+                // The way on that the page offers works at the first try.
+                let again = stack.browser();
+                assert_eq!(again.log_in_by("/auth/login").await.status, StatusCode::FOUND);
+            }
+        }
+        assert!(
+            done >= 5 && done + restarts == 20,
+            "{done} done, {restarts} started again"
+        );
+        assert!(ada.is_logged_in().await);
+        assert!(ada.login_cookies().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn attack_14_the_oldest_attempts_make_room_and_the_newest_five_work() {
+    let stack = Stack::start().await;
+    let ada = stack.browser();
+    let mut callbacks = Vec::new();
+    for _ in 0..8 {
+        callbacks.push(ada.authorize("/auth/login").await);
+    }
+    assert_eq!(ada.login_cookies().len(), 5);
+    for callback in &callbacks[..3] {
+        is_problem(
+            &ada.get_json(callback).await,
+            StatusCode::BAD_REQUEST,
+            "login_unknown",
+        );
+    }
+    for callback in &callbacks[3..] {
+        assert_eq!(ada.get(callback).await.status, StatusCode::FOUND);
+    }
+}
+
+#[tokio::test]
+async fn attack_14_tabs_that_start_at_the_same_moment_stay_below_the_limits_of_headers() {
+    let stack = Stack::start().await;
+    let ada = stack.browser();
+    let target = format!("/{}", "x".repeat(250));
+    // None of these requests knows of the cookies of the others.
+    let mut values = Vec::new();
+    for _ in 0..20 {
+        let tab = stack.browser();
+        let reply = tab.get(&format!("/auth/login?return_to={target}")).await;
+        let set = reply.set_cookies()[0];
+        assert!(set.split(';').next().unwrap().len() <= 701, "name, `=` and value");
+        values.extend(tab.cookies(tab.origin()));
+    }
+    for (name, value) in values {
+        ada.set_cookie(&name, &value);
+    }
+    assert_eq!(ada.login_cookies().len(), 20);
+    // Whatever the browser has gathered, the next login works and leaves five.
+    let callback = ada.authorize("/auth/login").await;
+    assert_eq!(ada.login_cookies().len(), 5);
+    assert_eq!(ada.get(&callback).await.status, StatusCode::FOUND);
+}
+
+#[tokio::test]
+async fn attack_14_a_callback_that_comes_too_late_says_so_and_keeps_where_the_person_wanted_to_go() {
+    // Not pushed, since the IdP keeps a pushed request for a minute only.
+    let stack = Stack::builder().set("MS_BFF_PAR_ENABLED", "false").start().await;
+    let ada = stack.browser();
+    let started = ada.get("/auth/login?return_to=/deep").await;
+    let other = ada.get("/auth/login?return_to=/deep").await;
+    stack.clock.advance(Duration::from_secs(599));
+    let in_time = ada.person().authorize(started.location()).await.unwrap();
+    assert_eq!(
+        ada.get(&in_time).await.location(),
+        format!("{}/deep", stack.origin(0))
+    );
+    ada.post("/auth/logout").await;
+    stack.clock.advance(Duration::from_secs(1));
+    let late = ada.person().authorize(other.location()).await.unwrap();
+    let reply = ada.get(&late).await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    is_error_page(&reply, "login_expired");
+    assert!(reply.body.contains("href=\"/auth/login?return_to=%2Fdeep\""));
+    super::nobody(&ada, &reply).await;
+    // A browser that has dropped the cookie by then.
+    is_problem(
+        &ada.get_json(&late).await,
+        StatusCode::BAD_REQUEST,
+        "login_unknown",
+    );
+    assert_eq!(stack.idp.count(devstack_idp::Endpoint::Token), 1);
+}

@@ -1,0 +1,271 @@
+//! What goes wrong at a refresh: what ends the session and what does not.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use devstack_idp::{Endpoint, Fault};
+use serde_json::json;
+
+use super::{Scene, eventually};
+use crate::support::{Browser, Logs, Stack};
+
+/// The session outlives the fault: the old token serves while it is valid, then there is none, then it recovers.
+async fn survives(scene: &Scene, what: &str, fault: Fault) {
+    let (token, before) = (scene.token().await, scene.refreshed_at().await);
+    let seen = scene.refreshes().len();
+    scene.stack.idp.fail_always(Endpoint::Token, fault);
+    for _ in 0..33 {
+        if scene.refreshes().len() > seen {
+            break;
+        }
+        scene.pass(1).await;
+    }
+    assert!(scene.refreshes().len() > seen, "{what}: the IdP was not asked");
+    scene.pass(5).await;
+    assert_eq!(scene.token().await, token, "{what}: not the old token");
+
+    scene.pass(30).await;
+    let seconds = scene.is_pending().await;
+    assert!((1..=75).contains(&seconds), "{what}: {seconds}");
+    assert_eq!(scene.refreshed_at().await, before, "{what}");
+
+    scene.stack.idp.heal(Endpoint::Token);
+    scene.is_renewed_within(90, &before).await;
+    assert_ne!(scene.token().await, token, "{what}");
+}
+
+#[tokio::test]
+async fn attack_11_an_idp_that_is_down_ends_no_session() {
+    let scene = Scene::start().await;
+    survives(&scene, "503", Fault::status(503)).await;
+    survives(&scene, "500", Fault::status(500)).await;
+    survives(&scene, "a page of a proxy", Fault::html(502)).await;
+    survives(&scene, "a reset", Fault::CloseWithoutAnswer).await;
+    survives(&scene, "silence", Fault::Hang).await;
+}
+
+#[tokio::test]
+async fn attack_11_an_idp_that_refuses_ends_no_session() {
+    let scene = Scene::start().await;
+    let refusals = [
+        (401, "invalid_client"),
+        (400, "invalid_client"),
+        (400, "unauthorized_client"),
+        (400, "invalid_request"),
+        (400, "temporarily_unavailable"),
+        // Not where RFC 6749 section 5.2 has it: something else is broken.
+        (403, "invalid_grant"),
+        (500, "invalid_grant"),
+    ];
+    for (status, code) in refusals {
+        survives(&scene, code, Fault::oauth_error(status, code)).await;
+    }
+}
+
+#[tokio::test]
+async fn attack_11_answers_that_are_none_end_no_session() {
+    let scene = Scene::start().await;
+    let page = "<html>{\"error\":\"invalid_grant\"}</html>";
+    survives(&scene, "a page", Fault::text(400, "text/html", page)).await;
+    survives(&scene, "a page of success", Fault::html(200)).await;
+    let text = Fault::text(400, "text/html", r#"{"error":"invalid_grant"}"#);
+    survives(&scene, "JSON that is none", text).await;
+    survives(&scene, "no token", Fault::json(200, &json!({}))).await;
+    survives(
+        &scene,
+        "an error of another kind",
+        Fault::json(400, &json!({"error": 1})),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn attack_36_a_redirect_of_the_token_endpoint_is_not_followed_and_ends_no_session() {
+    let scene = Scene::start().await;
+    let elsewhere = format!("{}/stolen", scene.stack.api.url());
+    survives(&scene, "a redirect", Fault::redirect(307, &elsewhere)).await;
+    assert!(
+        scene
+            .stack
+            .api
+            .calls()
+            .iter()
+            .all(|call| call.target != "/stolen")
+    );
+}
+
+#[tokio::test]
+async fn attack_11_an_answer_that_got_lost_ends_no_session_while_the_refresh_token_is_good() {
+    let scene = Scene::start().await;
+    scene.stack.idp.rotate_refresh_tokens(false);
+    survives(&scene, "a cut body", Fault::CutBody).await;
+    survives(&scene, "a lost answer", Fault::CloseAfterProcessing).await;
+    let garbage = Fault::RespondAfterProcessing {
+        status: 504,
+        body: Vec::new(),
+    };
+    survives(&scene, "a gateway that gave up", garbage).await;
+}
+
+#[tokio::test]
+async fn attack_11_invalid_grant_ends_the_session() {
+    for status in [400, 401] {
+        let logs = Logs::capture();
+        let scene = Scene::start().await;
+        let fault = Fault::oauth_error(status, "invalid_grant");
+        scene.stack.idp.fail_next(Endpoint::Token, fault);
+        scene.pass(31).await;
+        eventually("the session ends", async || !scene.ada.is_logged_in().await).await;
+        scene.has_ended().await;
+        scene.pass(60).await;
+        assert_eq!(scene.refreshes().len(), 1);
+        assert!(logs.text().contains("reason=\"invalid_grant\""));
+        assert!(!logs.text().contains("answer_lost"));
+    }
+}
+
+#[tokio::test]
+async fn attack_11_invalid_grant_is_401_for_the_requests_that_wait() {
+    let scene = Scene::start().await;
+    let gate = std::sync::Arc::new(tokio::sync::Notify::new());
+    scene
+        .stack
+        .idp
+        .fail_next(Endpoint::Token, Fault::HoldUntil(std::sync::Arc::clone(&gate)));
+    scene.stack.idp.revoke_refresh_tokens("u-ada");
+    scene.stack.clock.advance(Duration::from_secs(56));
+    let (ada, clone) = (scene.ada.clone(), scene.ada.clone());
+    let calls = [ada, clone].map(|browser| tokio::spawn(async move { browser.get("/api/hello").await }));
+    scene.refreshes_are(1).await;
+    gate.notify_one();
+    for call in calls {
+        let reply = call.await.unwrap();
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (401, "unauthenticated")
+        );
+    }
+    assert_eq!(scene.stack.api.calls().len(), 0);
+    scene.has_ended().await;
+    assert_eq!(scene.refreshes().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_was_used_up_by_a_lost_answer_is_told_apart() {
+    let cut = [Fault::CloseAfterProcessing, Fault::CutBody];
+    for fault in cut {
+        let logs = Logs::capture();
+        let scene = Scene::start().await;
+        scene.stack.idp.fail_next(Endpoint::Token, fault);
+        scene.pass(31).await;
+        scene.refreshes_are(1).await;
+        assert!(scene.ada.is_logged_in().await);
+        // The next one brings the used token again, which the IdP takes for theft.
+        scene.pass(20).await;
+        eventually("the session ends", async || !scene.ada.is_logged_in().await).await;
+        assert_eq!(scene.refreshes().len(), 2);
+        assert!(logs.text().contains("reason=\"answer_lost\""));
+        assert!(!logs.text().contains("reason=\"invalid_grant\""));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_known_leaves_no_doubt_behind() {
+    let logs = Logs::capture();
+    let scene = Scene::start().await;
+    scene
+        .stack
+        .idp
+        .fail_next(Endpoint::Token, Fault::oauth_error(401, "invalid_client"));
+    let fault = Fault::oauth_error(400, "invalid_grant");
+    scene.stack.idp.fail_next(Endpoint::Token, fault);
+    scene.pass(50).await;
+    eventually("the session ends", async || !scene.ada.is_logged_in().await).await;
+    assert!(logs.text().contains("reason=\"invalid_grant\""));
+    assert!(!logs.text().contains("answer_lost"));
+}
+
+#[tokio::test]
+async fn attack_15_every_try_carries_an_assertion_of_its_own() {
+    let scene = Scene::start().await;
+    let before = scene.refreshed_at().await;
+    let busy = |status, after: &str| Fault::Respond {
+        status,
+        headers: vec![("retry-after".to_owned(), after.to_owned())],
+        body: Vec::new(),
+    };
+    // Two that are repeated at once, one that is repeated later, one that the IdP takes.
+    scene.stack.idp.fail_next(Endpoint::Token, busy(429, "1"));
+    scene.stack.idp.fail_next(Endpoint::Token, Fault::status(503));
+    scene.stack.idp.fail_next(Endpoint::Token, Fault::status(500));
+    scene.pass(30).await;
+    scene.is_renewed_within(40, &before).await;
+    let refreshes = scene.refreshes();
+    assert_eq!(refreshes.len(), 4);
+    let tokens: BTreeSet<&str> = refreshes
+        .iter()
+        .filter_map(|request| request.field("refresh_token"))
+        .collect();
+    assert_eq!(tokens.len(), 1);
+    let mut ids = BTreeSet::new();
+    for request in &refreshes {
+        let (header, claims) = request.assertion().unwrap();
+        assert_eq!(header["alg"], "ES256");
+        assert_eq!(claims["aud"], scene.stack.issuer.as_str());
+        assert_eq!(claims["iss"], "bff-server");
+        assert!(ids.insert(claims["jti"].as_str().unwrap().to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn the_idp_says_when_to_come_again() {
+    let scene = Scene::start().await;
+    let fault = Fault::Respond {
+        status: 429,
+        headers: vec![("retry-after".to_owned(), "40".to_owned())],
+        body: Vec::new(),
+    };
+    let before = scene.refreshed_at().await;
+    scene.stack.idp.fail_next(Endpoint::Token, fault);
+    scene.pass(31).await;
+    scene.refreshes_are(1).await;
+    scene.pass(38).await;
+    // Not even the people who wait make it ask earlier; they are told when to come.
+    let seconds = scene.is_pending().await;
+    assert!((1..=13).contains(&seconds), "{seconds}");
+    assert_eq!(scene.refreshes().len(), 1);
+    scene.is_renewed_within(14, &before).await;
+}
+
+#[tokio::test]
+async fn after_repeated_outages_refreshes_pause_and_resume_by_themselves() {
+    let scene = Scene::of(Stack::builder().set("TOKEN_REFRESH_CONCURRENCY", "1")).await;
+    let others: Vec<Browser> = (0..9).map(|_| scene.stack.browser()).collect();
+    for other in &others {
+        other.log_in().await;
+    }
+    let before = scene.refreshed_at().await;
+    scene.stack.idp.fail_always(Endpoint::Token, Fault::status(500));
+    scene.pass(29).await;
+    eventually("it is due", async || {
+        scene.pass(1).await;
+        scene.refreshes().len() == 5
+    })
+    .await;
+    // Ten are due, five have asked.
+    scene.pass(3).await;
+    assert_eq!(scene.refreshes().len(), 5);
+    // One at a time finds out whether it works again, ever more rarely.
+    scene.pass(60).await;
+    let asked = scene.refreshes().len();
+    assert!((7..=10).contains(&asked), "{asked}");
+
+    scene.stack.idp.heal(Endpoint::Token);
+    for _ in 0..150 {
+        scene.pass(1).await;
+    }
+    for browser in others.iter().chain([&scene.ada]) {
+        let session = browser.session().await;
+        assert_eq!(session["authenticated"], true);
+        assert_ne!(session["refreshed_at"], before.as_str());
+    }
+}

@@ -1,0 +1,108 @@
+//! What the server of a test logs.
+
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
+
+use parking_lot::Mutex;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+/// What is logged on this thread while it lives, which is everything of a stack that this test starts, but for what
+/// runs on blocking threads. To be made before the stack.
+pub struct Logs {
+    text: Captured,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+// === impl Logs ===
+
+impl Logs {
+    /// Captures everything that the server itself says, down to `trace`.
+    pub fn capture() -> Self {
+        Self::with_filter("bff=trace")
+    }
+
+    /// Captures what the libraries say too, all of it.
+    pub fn capture_everything() -> Self {
+        Self::with_filter("trace")
+    }
+
+    fn with_filter(filter: &str) -> Self {
+        /// While there is one subscriber only, a call site that another thread meets first, without that subscriber,
+        /// would be switched off for all.
+        static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default()));
+        let text = Captured::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_target(false)
+            .without_time()
+            .with_env_filter(EnvFilter::new(filter))
+            .with_writer(text.clone())
+            .finish();
+        Self {
+            text,
+            _guard: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    /// All lines so far.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.text.0.lock().clone()).unwrap()
+    }
+
+    /// Forgets what was logged so far.
+    pub fn clear(&self) {
+        self.text.0.lock().clear();
+    }
+
+    /// Expects exactly this line, from its level to its end, and exactly once.
+    #[track_caller]
+    pub fn has_line(&self, level: &str, message: &str) {
+        let line = format!("{level} {message}");
+        let text = self.text();
+        let found = text.lines().filter(|found| found.trim_start() == line).count();
+        assert_eq!(found, 1, "{line:?} in:\n{text}");
+    }
+
+    /// The lines with `part` in them.
+    pub fn lines_with(&self, part: &str) -> Vec<String> {
+        let text = self.text();
+        let lines = text.lines().filter(|line| line.contains(part));
+        lines.map(str::to_owned).collect()
+    }
+
+    /// The lines of a level.
+    pub fn lines(&self, level: &str) -> Vec<String> {
+        self.text()
+            .lines()
+            .filter(|line| line.trim_start().starts_with(level))
+            .map(ToOwned::to_owned)
+            .collect()
+    }
+}
+
+// === impl Captured ===
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}

@@ -1,0 +1,118 @@
+//! The real binary as a process of its own.
+
+use std::{
+    io::{BufRead as _, BufReader, Read},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+
+use super::stack::pause;
+
+/// How often a process is looked at before a test gives up.
+const PATIENCE: usize = 15_000;
+
+/// A running `bff`. It is killed when it is dropped.
+pub struct Process {
+    child: Child,
+    output: Arc<Mutex<String>>,
+}
+
+/// A `bff` that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code.
+    pub code: i32,
+    /// What it wrote, standard output and standard error.
+    pub output: String,
+}
+
+// === impl Process ===
+
+impl Process {
+    /// Starts `bff` with these arguments in `folder`. Nothing of the environment of the tests reaches it.
+    pub fn start<V: AsRef<str>>(folder: &Path, arguments: &[&str], variables: &[(V, V)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bff"))
+            .args(arguments)
+            .current_dir(folder)
+            .env_clear()
+            .envs(
+                variables
+                    .iter()
+                    .map(|(name, value)| (name.as_ref(), value.as_ref())),
+            )
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = Arc::new(Mutex::new(String::new()));
+        collect(child.stdout.take().unwrap(), &output);
+        collect(child.stderr.take().unwrap(), &output);
+        Self { child, output }
+    }
+
+    /// What it has written so far.
+    pub fn output(&self) -> String {
+        self.output.lock().clone()
+    }
+
+    /// Waits until it has written `text`.
+    pub async fn says(&mut self, text: &str) {
+        for _ in 0..PATIENCE {
+            if self.output().contains(text) {
+                return;
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("it ended ({status}) without {text:?}:\n{}", self.output());
+            }
+            pause().await;
+        }
+        panic!("waited in vain for {text:?}:\n{}", self.output());
+    }
+
+    /// Asks it to stop.
+    pub fn terminate(&self) {
+        let killed = Command::new("sh")
+            .args(["-c", "kill -TERM \"$0\"", &self.child.id().to_string()])
+            .status();
+        assert!(killed.unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub async fn ended(mut self) -> Ended {
+        for _ in 0..PATIENCE {
+            // The pipes are closed once both readers are gone, and then everything has been read.
+            if let Some(status) = self.child.try_wait().unwrap()
+                && Arc::strong_count(&self.output) == 1
+            {
+                let code = status.code().expect("it was killed");
+                let output = self.output();
+                return Ended { code, output };
+            }
+            pause().await;
+        }
+        panic!("it does not end:\n{}", self.output());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(pipe: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {
+    let output = Arc::clone(output);
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            let Ok(line) = line else { break };
+            let mut output = output.lock();
+            output.push_str(&line);
+            output.push('\n');
+        }
+    });
+}

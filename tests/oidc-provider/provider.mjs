@@ -1,0 +1,169 @@
+// A certified OpenID Provider for tests: `node provider.mjs '{"rotateRegistrationAccessToken": true}'`.
+//
+// It takes free ports, prints one line of JSON with its `issuer` and the URL of its `control`, and ends when its
+// standard input does, so that it never outlives the test that started it. What is asked of `control` stands at the
+// end of this file.
+
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
+import { Store } from './store.mjs';
+
+// Standard output is for the one line; what the library tells its developers is not.
+console.info = console.error;
+console.log = console.error;
+const { Provider } = await import('oidc-provider');
+
+const settings = {
+  // Whether a client gets the id that it asks for (an extension), or one of the provider's making.
+  honourClientId: false,
+  // Whether each update of a client gives it a new registration access token (RFC 7592 section 3).
+  rotateRegistrationAccessToken: true,
+  // Whether authorization requests must be pushed (RFC 9126), and whether they can be.
+  requirePushedRequests: false,
+  pushedRequests: true,
+  // Whether a jwks_uri on this machine is fetched. Without a hook the library refuses to, since whoever may register
+  // could make it fetch what is reachable from here alone.
+  fetchesFromLoopback: true,
+  // Metadata that the library does not know is dropped, unless it is named here.
+  extraClientMetadata: [],
+  // Whether each refresh gives a new refresh token.
+  rotateRefreshTokens: true,
+  // What its signing keys are: RSA or EC (P-256).
+  keyType: 'RSA',
+  // Seconds.
+  accessTokenLifetime: 4,
+  ...JSON.parse(process.argv[2] ?? '{}'),
+};
+
+const people = {
+  ada: { name: 'Ada Lovelace', email: 'ada@example.com' },
+  grace: { name: 'Grace Hopper', email: 'grace@example.com' },
+};
+
+const store = new Store();
+// What has happened, for a test to look at.
+const seen = { assertions: [], jwksFetches: 0, errors: [] };
+const cookieKeys = [randomUUID()];
+const hour = 3600;
+
+function signingKey() {
+  const pair = settings.keyType === 'EC'
+    ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    : generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return pair.privateKey.export({ format: 'jwk' });
+}
+
+// A hook that fetches without the library's dispatcher, which refuses addresses like 127.0.0.1.
+function fetchAnything(url, { dispatcher, ...options }) {
+  seen.jwksFetches += 1;
+  return fetch(url, options);
+}
+
+function configuration(keys) {
+  return {
+    jwks: { keys },
+    adapter: (model) => store.adapter(model),
+    cookies: { keys: cookieKeys },
+    scopes: ['openid', 'offline_access'],
+    claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
+    clientAuthMethods: ['private_key_jwt', 'client_secret_basic', 'client_secret_post'],
+    extraClientMetadata: { properties: settings.extraClientMetadata },
+    pkce: { required: () => true },
+    rotateRefreshToken: settings.rotateRefreshTokens,
+    ttl: {
+      AccessToken: settings.accessTokenLifetime,
+      Grant: hour,
+      IdToken: hour,
+      Interaction: hour,
+      RefreshToken: hour,
+      Session: hour,
+    },
+    findAccount: (ctx, id) => people[id] && { accountId: id, claims: () => ({ sub: id, ...people[id] }) },
+    assertJwtClientAuthClaimsAndHeader: (ctx, { aud, jti }, { alg, kid }) => {
+      seen.assertions.push({ endpoint: ctx.oidc.route, grant: ctx.oidc.params.grant_type, aud, jti, alg, kid });
+    },
+    ...(settings.fetchesFromLoopback && { fetch: fetchAnything }),
+    features: {
+      devInteractions: { enabled: true },
+      registration: {
+        enabled: true,
+        initialAccessToken: true,
+        ...(settings.honourClientId && { idFactory: (ctx) => ctx.oidc.body.client_id ?? randomUUID() }),
+      },
+      registrationManagement: {
+        enabled: true,
+        rotateRegistrationAccessToken: settings.rotateRegistrationAccessToken,
+      },
+      pushedAuthorizationRequests: {
+        enabled: settings.pushedRequests,
+        requirePushedAuthorizationRequests: settings.requirePushedRequests,
+      },
+      revocation: { enabled: true },
+      rpInitiatedLogout: { enabled: true },
+    },
+  };
+}
+
+function build() {
+  const built = new Provider(issuer, configuration(keys));
+  // The library never uses an initial access token up by itself.
+  built.on('registration_create.success', (ctx) => ctx.oidc.entities.InitialAccessToken?.destroy());
+  const failures = ['authorization', 'end_session', 'grant', 'pushed_authorization_request', 'registration_create',
+    'registration_read', 'registration_update', 'registration_delete', 'revocation', 'userinfo', 'server'];
+  for (const where of failures) {
+    built.on(where === 'server' ? 'server_error' : `${where}.error`, (ctx, error) => {
+      seen.errors.push({ where, error: error.error ?? error.name, description: error.error_description ?? error.message });
+    });
+  }
+  return built;
+}
+
+function listen(handle) {
+  const server = createServer(handle);
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${server.address().port}`));
+  });
+}
+
+let keys = [signingKey()];
+let provider;
+const issuer = await listen((request, response) => provider.callback()(request, response));
+provider = build();
+
+// What a test asks: a POST of `{"do": …}` is answered with what the function returns.
+const commands = {
+  mint: () => new provider.InitialAccessToken({ expiresIn: hour }).save(),
+  client: ({ id }) => store.all('Client').find((client) => client.client_id === id) ?? null,
+  clients: () => store.all('Client').map((client) => client.client_id),
+  initialAccessTokens: () => store.all('InitialAccessToken').length,
+  refreshTokens: () => store.all('RefreshToken').map(({ id, consumed, accountId }) => ({
+    token: id, accountId, consumed: Boolean(consumed),
+  })),
+  sessions: () => store.all('Session').filter((session) => session.accountId).length,
+  seen: () => seen,
+  endSessions: () => Promise.all(store.all('Session').map(({ id }) => store.adapter('Session').destroy(id))),
+  // An administrator takes away what people have granted, and all tokens with it.
+  revokeGrants: () => Promise.all(store.all('Grant').flatMap(({ id }) => [
+    ...['AccessToken', 'RefreshToken'].map((model) => store.adapter(model).revokeByGrantId(id)),
+    store.adapter('Grant').destroy(id),
+  ])),
+  // A new key signs from now on; the old one stays published.
+  rotateKeys: () => {
+    keys = [signingKey(), ...keys];
+    provider = build();
+  },
+};
+
+const control = await listen(async (request, response) => {
+  try {
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    const command = JSON.parse(body);
+    response.end(JSON.stringify((await commands[command.do](command)) ?? null));
+  } catch (error) {
+    response.writeHead(500).end(JSON.stringify(String(error)));
+  }
+});
+
+process.stdout.write(`${JSON.stringify({ issuer, control })}\n`);
+process.stdin.resume().on('end', () => process.exit());

@@ -1,0 +1,18 @@
+//! The server against a certified provider that none of us wrote: the npm package `oidc-provider`, over real HTTP and
+//! on the machine's clock. Needs Node and the packages of `tests/oidc-provider`, which `scripts/phases/oidc-provider`
+//! sees to before it runs this.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "a test that fails says so by panicking; nobody else sees this crate"
+)]
+
+mod authentication;
+mod journey;
+mod registration;
+mod sessions;
+mod support;

@@ -1,0 +1,238 @@
+//! The provider, the server and an API on free ports.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use bff::{
+    app::{App, Listeners, Ports, RunError},
+    clock::{Clock as _, SystemClock},
+    config::{Config, Environment},
+    health::Health,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{Person, Provider, api::Api, logs::Logs};
+
+/// The hosts on which people log in. All names below `localhost` are this machine.
+pub const HOSTS: [&str; 3] = ["automate.localhost", "authn.localhost", "authz.localhost"];
+
+/// How long something that is under way is waited for, in real time: the provider has a clock of its own.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+const ROUTES: &str = r#"
+services:
+  api:
+    base_url: "{api}"
+    timeout: 5s
+routes:
+  - id: api
+    path: /api/*
+    target_service: api
+    upstream_path: /v1/{path}
+    auth: session
+"#;
+
+/// A running stack. Everything ends when it is dropped.
+pub struct Stack {
+    /// The provider.
+    pub provider: Provider,
+    /// The API behind the server.
+    pub api: Api,
+    /// What the server has said.
+    pub logs: Logs,
+    address: SocketAddr,
+    variables: BTreeMap<String, String>,
+    folder: TempDir,
+    health: Health,
+    server: Option<JoinHandle<Result<(), RunError>>>,
+    shutdown: CancellationToken,
+}
+
+// === impl Stack ===
+
+impl Stack {
+    /// Starts everything, with an initial access token and `changes` to the variables, and waits until the server is
+    /// ready. `settings` are the provider's.
+    pub async fn start(settings: &Value, changes: &[(&str, &str)]) -> Self {
+        let mut stack = Self::prepare(settings).await;
+        let token = stack.provider.mint().await;
+        stack.set(changes);
+        stack.restart(&[("DCR_IAT", &token)]).await;
+        stack
+    }
+
+    /// Starts everything but the server.
+    pub async fn prepare(settings: &Value) -> Self {
+        let logs = Logs::capture();
+        let folder = tempfile::tempdir().unwrap();
+        let provider = Provider::start(settings, folder.path());
+        let api = Api::start().await;
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::create_dir(path("config")).unwrap();
+        std::fs::write(path("config/routes.yaml"), ROUTES.replace("{api}", &api.url())).unwrap();
+        let address = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let port = address.port();
+        let redirect_uris = HOSTS.map(|host| format!("http://{host}:{port}/auth/callback"));
+        let variables = [
+            ("OIDC_ISSUER", provider.issuer.clone()),
+            ("BFF_BASE_URL", format!("http://127.0.0.1:{port}")),
+            ("BFF_CONFIG_DIR", path("config")),
+            ("BFF_JWT_SIGNING_KEY", path("keys/bff-signing.pem")),
+            ("BFF_KEY_TYPE", "p-256".to_owned()),
+            ("DCR_CLIENT_ID", "bff-server".to_owned()),
+            ("DCR_CLIENT_PROFILE", "code-flow-pkjwt".to_owned()),
+            ("DCR_REDIRECT_URIS", redirect_uris.join(",")),
+        ];
+        Self {
+            provider,
+            api,
+            logs,
+            address,
+            variables: variables.map(|(name, value)| (name.to_owned(), value)).into(),
+            folder,
+            health: Health::new(),
+            server: None,
+            shutdown: CancellationToken::new(),
+        }
+    }
+
+    /// The origin of one of [`HOSTS`].
+    pub fn origin(&self, host: usize) -> String {
+        format!("http://{}:{}", HOSTS[host], self.address.port())
+    }
+
+    /// The credentials file.
+    pub fn credentials_path(&self) -> PathBuf {
+        self.folder.path().join("keys/bff_client.json")
+    }
+
+    /// What stands in the credentials file.
+    pub fn credentials(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.credentials_path()).unwrap()).unwrap()
+    }
+
+    /// The id that the provider assigned.
+    pub fn client_id(&self) -> String {
+        self.credentials()["client_id"].as_str().unwrap().to_owned()
+    }
+
+    /// What the provider has registered.
+    pub async fn client(&self) -> Value {
+        self.provider.client(&self.client_id()).await
+    }
+
+    /// The same without a variable, before the server is started.
+    pub fn without(mut self, variable: &str) -> Self {
+        self.variables.remove(variable);
+        self
+    }
+
+    fn set(&mut self, changes: &[(&str, &str)]) {
+        for (name, value) in changes {
+            self.variables.insert((*name).to_owned(), (*value).to_owned());
+        }
+    }
+
+    /// Stops the server if it runs, and starts it again on the same port and files with `changes` to the variables and
+    /// a fresh page of log. An initial access token counts for one start. Waits until it is ready.
+    pub async fn restart(&mut self, changes: &[(&str, &str)]) {
+        self.launch(changes).await;
+        let health = self.health.clone();
+        let server = self.server.take().unwrap();
+        until("the server is ready", async || {
+            assert!(
+                !server.is_finished(),
+                "the server has ended:\n{}",
+                self.logs.text()
+            );
+            health.report().ready
+        })
+        .await;
+        self.server = Some(server);
+    }
+
+    /// Like [`restart`](Self::restart), for a start that ends with an error.
+    pub async fn fail_to_start(&mut self, changes: &[(&str, &str)]) -> RunError {
+        self.launch(changes).await;
+        let server = self.server.take().unwrap();
+        server
+            .await
+            .unwrap()
+            .expect_err("the server ended without an error")
+    }
+
+    async fn launch(&mut self, changes: &[(&str, &str)]) {
+        self.stop().await;
+        self.logs.clear();
+        self.variables.remove("DCR_IAT");
+        self.set(changes);
+        let environment: Environment = self.variables.clone().into_iter().collect();
+        let (config, _) = Config::load(&environment).unwrap_or_else(|error| panic!("{error}"));
+        let app = App::new(config, Ports::default()).unwrap_or_else(|error| panic!("{error}"));
+        self.health = app.health().clone();
+        self.shutdown = CancellationToken::new();
+        let listeners = Listeners {
+            public: TcpListener::bind(self.address).await.unwrap(),
+            internal: None,
+        };
+        self.server = Some(tokio::spawn(app.run(listeners, self.shutdown.clone())));
+    }
+
+    async fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.shutdown.cancel();
+            server.await.unwrap().unwrap();
+        }
+    }
+
+    /// Waits until the access token of a person's session was renewed after `before`, which [`Person::renewed_at`] told.
+    pub async fn renewed(&self, person: &Person, before: &str) {
+        until("the access token is renewed", async || {
+            person.renewed_at().await != before
+        })
+        .await;
+    }
+
+    /// Calls the API as a page does; the `Authorization` that arrives there.
+    pub async fn call_api(&self, person: &Person) -> String {
+        let reply = person.browser.get("/api/hello").await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        self.api.last().header("authorization").unwrap().to_owned()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        if std::thread::panicking() {
+            eprintln!("--- the server:\n{}", self.logs.text());
+        }
+    }
+}
+
+// === impl Person ===
+
+impl Person {
+    /// When the access token of the session was last renewed.
+    pub async fn renewed_at(&self) -> String {
+        let session = self.browser.session().await;
+        assert_eq!(session["authenticated"], true, "the session has ended: {session}");
+        session["refreshed_at"].to_string()
+    }
+}
+
+/// Waits until `condition` holds, which something else that is running has to bring about.
+pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+    let clock = Arc::new(SystemClock);
+    let end = clock.now().saturating_add(PATIENCE);
+    while !condition().await {
+        assert!(clock.now() < end, "waited in vain until {what}");
+        clock.sleep(Duration::from_millis(50)).await;
+    }
+}
