@@ -10,6 +10,9 @@ mod address;
 mod client;
 mod cookies;
 mod environment;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod key_files;
 mod login;
 mod not_built;

@@ -10,6 +10,9 @@
 mod body;
 mod causes;
 mod forward;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod headers;
 mod path;
 mod routes;

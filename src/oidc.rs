@@ -10,6 +10,9 @@ mod client_auth;
 mod discovery;
 mod end_session;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod id_token;
 mod jwks;
 mod metadata;

@@ -6,6 +6,9 @@ mod caller;
 mod correlation;
 mod cors;
 mod frame;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod jwks;
 mod page;

@@ -63,12 +63,12 @@ async fn main() -> ExitCode {
     }
     let outcome = match cli.command {
         None => {
-            stack::run(stack::Options {
+            let options = stack::Options {
                 state: cli.state,
                 access_token_lifetime: Duration::from_secs(cli.access_token_lifetime),
                 usual_ports: true,
-            })
-            .await
+            };
+            Box::pin(stack::run(options)).await
         }
         Some(Command::Idp {
             config_dir,

@@ -92,7 +92,7 @@ pub enum DiscoveryError {
     InsecureUrl {
         /// Its name in the document.
         member: &'static str,
-        /// As it would be used.
+        /// As it would be used, shortened.
         url: String,
         /// What names it instead.
         variable: &'static str,

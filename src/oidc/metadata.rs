@@ -238,7 +238,7 @@ impl Reader<'_> {
         if !self.options.allow_http.permits(&url) {
             return Err(DiscoveryError::InsecureUrl {
                 member: endpoint.member,
-                url: url.to_string(),
+                url: displayable(url.as_str()),
                 variable: endpoint.variable,
             });
         }

@@ -99,7 +99,7 @@ impl TokenResponse {
         Self::from_object(&object)
     }
 
-    fn from_object(object: &Map<String, Value>) -> Result<Self, TokenError> {
+    pub(super) fn from_object(object: &Map<String, Value>) -> Result<Self, TokenError> {
         let token_type = text(object, "token_type", MAX_SCOPE).map_err(CallError::Malformed)?;
         if !token_type.is_some_and(|kind| kind.eq_ignore_ascii_case("Bearer")) {
             return Err(CallError::Malformed("`token_type` is not Bearer"));

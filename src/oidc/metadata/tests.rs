@@ -162,6 +162,14 @@ fn plain_http_beyond_the_local_network_is_refused_for_every_endpoint() {
 }
 
 #[test]
+fn a_long_url_makes_no_long_line() {
+    let long = format!("http://idp.example/{}", "\u{28d}".repeat(900));
+    let error = read(&with("token_endpoint", json!(long)), &options()).unwrap_err();
+    assert!(matches!(error, DiscoveryError::InsecureUrl { .. }), "{error:?}");
+    assert!(error.to_string().len() < 600, "{error}");
+}
+
+#[test]
 fn explicit_endpoints_win_and_are_held_to_the_same_policy() {
     let mut configured = options();
     configured.overrides.token = Some(Url::parse("https://other.example/token").unwrap());

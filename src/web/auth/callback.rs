@@ -56,7 +56,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     response
 }
 
-fn read(request: &Parts) -> Result<CallbackQuery, Problem> {
+pub(in super::super) fn read(request: &Parts) -> Result<CallbackQuery, Problem> {
     let mut query = Parameters::parse(request.uri.query())?;
     let description = query.take("error_description")?;
     Ok(CallbackQuery {

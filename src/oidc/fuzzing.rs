@@ -1,0 +1,27 @@
+//! Doors for `fuzz/`, which are there in its builds only (`--cfg fuzzing`).
+
+use serde_json::{Map, Value};
+
+use super::{DiscoveryError, Metadata, ProviderOptions, TokenError, TokenResponse, provider::UrlMap};
+
+/// Reads a discovery document whose `issuer` has been checked.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn discovery(
+    document: &Map<String, Value>,
+    options: &ProviderOptions,
+    map: UrlMap,
+) -> Result<Metadata, DiscoveryError> {
+    Metadata::read(document, options, map)
+}
+
+/// Reads the answer of a token endpoint.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn token_response(document: &Map<String, Value>) -> Result<TokenResponse, TokenError> {
+    TokenResponse::from_object(document)
+}

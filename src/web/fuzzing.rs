@@ -1,0 +1,20 @@
+//! Doors for `fuzz/`, which are there in its builds only (`--cfg fuzzing`).
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::request::Parts;
+
+use super::{TrustedProxies, auth};
+
+/// Reads the query of a callback. Whether it is accepted.
+#[must_use]
+pub fn callback(request: &Parts) -> bool {
+    auth::callback::read(request).is_ok()
+}
+
+/// Address, host and TLS of the browser behind a request.
+#[must_use]
+pub fn client(proxies: &TrustedProxies, peer: SocketAddr, request: &Parts) -> (IpAddr, String, Option<bool>) {
+    let client = proxies.client(peer, request);
+    (client.address, client.host, client.https)
+}
