@@ -211,7 +211,6 @@ impl App {
             cors_origins: settings::cors_origins(&config),
             trusted_proxies: settings::trusted_proxies(&config),
             clock: Arc::clone(&ports.clock),
-            random: Arc::clone(&ports.random),
         });
         Ok(Self {
             config,
@@ -274,6 +273,9 @@ impl App {
         if let Some(internal) = listeners.internal {
             work.spawn(serve(internal, self.web.internal()));
         }
+        // Its first use gathers entropy for some 30 milliseconds, for which no request should wait.
+        let random = Arc::clone(&self.ports.random);
+        tokio::task::spawn_blocking(move || random.fill(&mut [0]));
         let tokens = self.tokens.clone();
         let tokens_stop = stop.clone();
         work.spawn(async move { tokens.run(tokens_stop).await });

@@ -19,7 +19,7 @@ mod routes;
 
 use std::{net::IpAddr, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 
@@ -28,7 +28,7 @@ use crate::clock::SharedClock;
 
 pub use self::{
     path::{MAX_PATH_LENGTH, NormalPath, PathError},
-    routes::{Auth, Found, MAX_FILE_SIZE, Match, Mistake, Route, Routes, RoutesError, Service},
+    routes::{Auth, Found, MAX_FILE_SIZE, Match, Mistake, Route, Routes, RoutesError, Service, is_own_path},
 };
 
 /// The routing table and the connections to the services behind it.
@@ -55,9 +55,9 @@ pub struct Options {
 
 /// What goes along with a call.
 pub struct Outgoing<'a> {
-    /// Header fields with the token. A route that asks for a session sends nothing without them, any other route
-    /// never sends them.
-    pub credential: Option<HeaderMap>,
+    /// The value of `Authorization`. A route that asks for a session sends nothing without it, any other route never
+    /// sends it.
+    pub credential: Option<HeaderValue>,
     /// The cookies that the API may see: the caller has taken its own out.
     pub cookies: Option<HeaderValue>,
     /// Who called.

@@ -5,6 +5,7 @@
 //! with one is handed over as it is), no proxy is taken from the environment, nothing is decompressed, and nothing is
 //! repeated here: whether a call may be repeated depends on what it says.
 
+mod client;
 mod error;
 mod lanes;
 mod request;
@@ -13,12 +14,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 
+use self::{client::LazyClient, lanes::Lanes};
 pub use self::{
     error::TransportError,
     lanes::{Lane, LaneLimits},
     request::{Request, Response},
 };
-use self::{error::summary, lanes::Lanes};
 use crate::clock::{SharedClock, timeout};
 
 /// Larger answers are refused, in bytes.
@@ -46,7 +47,7 @@ pub struct Options {
 /// The client for the identity provider. Cheap to clone; clones share connections and lanes.
 #[derive(Clone)]
 pub struct Outbound {
-    client: reqwest::Client,
+    client: LazyClient,
     lanes: Arc<Lanes>,
     request_timeout: Duration,
     clock: SharedClock,
@@ -79,33 +80,14 @@ impl Default for Options {
 // === impl Outbound ===
 
 impl Outbound {
-    /// A client.
+    /// A client. Checks the options; what takes time happens at the first call.
     ///
     /// # Errors
     ///
     /// [`BuildError`], which is a configuration error where it names the CA bundle.
     pub fn new(options: &Options, clock: SharedClock) -> Result<Self, BuildError> {
-        // Building a client panics without a provider of TLS.
-        crate::jose::install_crypto();
-        let client = match &options.ca_bundle {
-            Some(bundle) => builder(options)
-                .tls_certs_merge(certificates(bundle)?)
-                .build()
-                .map_err(|error| BuildError::CaBundle(summary(&error)))?,
-            None => builder(options).build().or_else(|error| {
-                // An image without system roots can still talk to an IdP over a container network's plain http.
-                tracing::warn!(
-                    cause = summary(&error),
-                    "the system's certificate authorities cannot be read: no https server will be trusted; set IDP_CA_FILE"
-                );
-                builder(options)
-                    .tls_certs_only([])
-                    .build()
-                    .map_err(|error| BuildError::Client(summary(&error)))
-            })?,
-        };
         Ok(Self {
-            client,
+            client: LazyClient::new(options.clone())?,
             lanes: Arc::new(Lanes::new(&options.lanes, Arc::clone(&clock))),
             request_timeout: options.request_timeout,
             clock,
@@ -121,42 +103,12 @@ impl Outbound {
     pub async fn send(&self, lane: Lane, request: Request) -> Result<Response, TransportError> {
         // Held until the body is read, so that slow answers count as well.
         let _permit = self.lanes.enter(lane).await?;
+        // Before the time counts: the first call builds the client.
+        let client = self.client.get().await?;
         // By our clock, like every timer. It counts from here: waiting for a turn takes nothing from it.
-        timeout(&*self.clock, self.request_timeout, self.exchange(request))
+        timeout(&*self.clock, self.request_timeout, exchange(client, request))
             .await
             .unwrap_or(Err(TransportError::TimedOut))
-    }
-
-    async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
-        let origin = request.origin();
-        let request = request.into_reqwest(&self.client)?;
-        let mut response = self
-            .client
-            .execute(request)
-            .await
-            .map_err(|error| TransportError::of(&error, &origin))?;
-        let announced = response
-            .content_length()
-            .and_then(|length| usize::try_from(length).ok());
-        if announced.is_some_and(|length| length > MAX_BODY) {
-            return Err(TransportError::TooLarge);
-        }
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| TransportError::of(&error, &origin))?
-        {
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(TransportError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Response {
-            status: response.status(),
-            headers: std::mem::take(response.headers_mut()),
-            body: body.freeze(),
-        })
     }
 }
 
@@ -166,30 +118,35 @@ impl fmt::Debug for Outbound {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that builds clients for the IdP"
-)]
-fn builder(options: &Options) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .no_proxy()
-        .user_agent(USER_AGENT)
-        .connect_timeout(options.connect_timeout)
-        // Beside the timer of our clock, which stands still in many a test.
-        .timeout(options.request_timeout)
-        .pool_idle_timeout(POOL_IDLE)
-}
-
-fn certificates(bundle: &[u8]) -> Result<Vec<reqwest::Certificate>, BuildError> {
-    let certificates = reqwest::Certificate::from_pem_bundle(bundle)
-        .map_err(|error| BuildError::CaBundle(summary(&error)))?;
-    if certificates.is_empty() {
-        return Err(BuildError::CaBundle("it holds no PEM certificate".to_owned()));
+async fn exchange(client: &reqwest::Client, request: Request) -> Result<Response, TransportError> {
+    let origin = request.origin();
+    let request = request.into_reqwest(client)?;
+    let mut response = client
+        .execute(request)
+        .await
+        .map_err(|error| TransportError::of(&error, &origin))?;
+    let announced = response
+        .content_length()
+        .and_then(|length| usize::try_from(length).ok());
+    if announced.is_some_and(|length| length > MAX_BODY) {
+        return Err(TransportError::TooLarge);
     }
-    Ok(certificates)
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| TransportError::of(&error, &origin))?
+    {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(TransportError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Response {
+        status: response.status(),
+        headers: std::mem::take(response.headers_mut()),
+        body: body.freeze(),
+    })
 }
 
 #[cfg(test)]

@@ -7,20 +7,24 @@
 //! What a token is worth and when it is renewed is decided one floor up, in `tokens`; here is only the arithmetic
 //! ([`Tokens`]) and the index of due times.
 
+mod access_token;
 mod cookie;
 mod csrf;
 mod id;
+mod memo;
 mod record;
 mod store;
 mod user;
 
 pub use self::{
+    access_token::AccessToken,
     cookie::{
         CookieName, CookieOptions, CookieOptionsError, CookiePolicy, LOGIN_COOKIE_LIFETIME, LoginCookie,
         MAX_LOGIN_COOKIE_LENGTH, MAX_LOGIN_COOKIES, SameSite, SetCookieError,
     },
     csrf::{csrf_token, csrf_token_matches},
     id::{SessionId, SessionKey, SessionRef},
+    memo::Memo,
     record::{RecordError, Session, Tokens},
     store::{
         CreateError, Created, Ended, Lease, Limits, MemoryStore, NewSession, ReplaceError, SessionStore,

@@ -13,7 +13,7 @@ mod worker;
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use http::HeaderValue;
 use tokio::sync::Semaphore;
 
 use self::{
@@ -26,8 +26,7 @@ use crate::{
     oidc::RelyingParty,
     random::SharedRandom,
     seal::Sealer,
-    secret::Secret,
-    session::{Ended, Session, SessionKey, SessionStore, StoreError, Stored},
+    session::{AccessToken, Ended, Session, SessionKey, SessionStore, StoreError, Stored},
 };
 
 /// How tokens are kept fresh.
@@ -68,7 +67,7 @@ struct Inner {
     revocations: Revocations,
 }
 
-/// What an API is called with: the headers that prove whose call it is.
+/// What an API is called with: the header field that proves whose call it is.
 #[derive(Clone)]
 pub struct Credential {
     authorization: HeaderValue,
@@ -201,26 +200,16 @@ impl Tokens {
 // === impl Credential ===
 
 impl Credential {
-    fn bearer(token: &Secret) -> Result<Self, CredentialError> {
+    fn bearer(token: &AccessToken) -> Result<Self, CredentialError> {
         // What is no header value was refused when the token came; a token that is none helps nobody.
-        let mut authorization = HeaderValue::try_from(["Bearer ", token.expose()].concat())
-            .map_err(|_| CredentialError::Ended)?;
-        authorization.set_sensitive(true);
+        let authorization = token.authorization().ok_or(CredentialError::Ended)?.clone();
         Ok(Self { authorization })
     }
 
     /// The value of `Authorization` (RFC 6750 section 2.1), marked as sensitive.
     #[must_use]
-    pub const fn authorization(&self) -> &HeaderValue {
-        &self.authorization
-    }
-
-    /// The header fields to call an API with.
-    #[must_use]
-    pub fn into_headers(self) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(1);
-        headers.insert(AUTHORIZATION, self.authorization);
-        headers
+    pub fn into_authorization(self) -> HeaderValue {
+        self.authorization
     }
 }
 

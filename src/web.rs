@@ -16,24 +16,21 @@ mod peer;
 mod problem;
 mod proof;
 mod query;
+mod ways;
 
 use std::{ops::Deref, sync::Arc};
 
-use axum::{
-    Router,
-    routing::{any, get},
-};
+use axum::{Router, routing::get};
 use http::HeaderValue;
 
-use self::problem::Problem;
 pub use self::{frame::Endpoints, peer::TrustedProxies, proof::OwnOrigins};
+use self::{problem::Problem, ways::Ways};
 use crate::{
     clock::SharedClock,
     gateway::Gateway,
     health::Health,
     keys::Keys,
     login::Login,
-    random::SharedRandom,
     seal::Sealer,
     session::{CookiePolicy, Limits, SessionStore},
     tokens::Tokens,
@@ -68,8 +65,6 @@ pub struct Parts {
     pub trusted_proxies: TrustedProxies,
     /// Time.
     pub clock: SharedClock,
-    /// Randomness.
-    pub random: SharedRandom,
 }
 
 /// The parts as every handler holds them.
@@ -108,24 +103,14 @@ impl Web {
                 get(auth::logout::ask).post(auth::logout::handle),
             )
             .route("/auth/logged-out", get(auth::logged_out::handle))
-            .route("/auth/csrf", get(auth::csrf::handle))
-            .route("/auth/verify", any(auth::verify::public))
-            .route("/auth/forward", any(auth::verify::public));
-        self.framed(Listener::Public, auth.merge(Self::common()).fallback(api::handle))
+            .route("/auth/csrf", get(auth::csrf::handle));
+        self.framed(Listener::Public, auth.merge(Self::common()))
     }
 
     /// The service for the listener that is never published.
     #[must_use]
     pub fn internal(&self) -> Endpoints {
-        let verify = Router::new()
-            .route("/auth/verify", any(auth::verify::internal))
-            .route("/auth/forward", any(auth::verify::internal));
-        self.framed(
-            Listener::Internal,
-            verify
-                .merge(Self::common())
-                .fallback(async || Problem::not_found()),
-        )
+        self.framed(Listener::Internal, Self::common())
     }
 
     fn common() -> Router<Self> {
@@ -137,14 +122,13 @@ impl Web {
     }
 
     fn framed(&self, listener: Listener, routes: Router<Self>) -> Endpoints {
-        let mut endpoints = routes
+        let router = routes
+            .fallback(async || Problem::not_found())
             .method_not_allowed_fallback(frame::method_not_allowed)
             .with_state(self.clone());
         // Inside the frame, so that an answer to a preflight has a correlation id and a log line.
-        if let Some(cors) = cors::layer(&self.cors_origins) {
-            endpoints = endpoints.layer(cors);
-        }
-        Endpoints::new(self.clone(), listener, endpoints)
+        let ways = Ways::new(self.clone(), router, cors::layer(&self.cors_origins));
+        Endpoints::new(self.clone(), listener, ways)
     }
 }
 

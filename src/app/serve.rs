@@ -3,24 +3,29 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
-use axum::{extract::Request, response::Response};
-use hyper::rt::{Read, Timer as _, Write};
+use axum::{body::Body, response::Response};
+use hyper::{
+    body::Incoming,
+    rt::{Read, Timer as _, Write},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
-    service::TowerToHyperService,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tower::{Service, ServiceExt as _};
 
 use crate::{
     clock::{SharedClock, timeout},
@@ -74,12 +79,17 @@ pub(super) async fn serve(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, %peer, "a socket option could not be set");
         }
+        let endpoints = Arc::new(endpoints.for_peer(peer));
+        let answer = move |request: hyper::Request<Incoming>| {
+            let endpoints = Arc::clone(&endpoints);
+            async move { endpoints.answer(request.map(Body::new)).await }
+        };
         tokio::spawn(connection(
             &builder,
             &graceful,
             TokioIo::new(stream),
             peer,
-            endpoints.for_peer(peer),
+            answer,
         ));
     }
     drop(listener);
@@ -105,40 +115,42 @@ fn builder() -> Builder<TokioExecutor> {
 }
 
 /// Serves one connection to its end.
-fn connection<IO, S>(
+fn connection<IO, A, F>(
     builder: &Builder<TokioExecutor>,
     graceful: &GracefulShutdown,
     io: IO,
     peer: SocketAddr,
-    service: S,
-) -> impl Future<Output = ()> + Send + use<IO, S>
+    answer: A,
+) -> impl Future<Output = ()> + Send + use<IO, A, F>
 where
     IO: Read + Write + Unpin + Send + 'static,
-    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    A: Fn(hyper::Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Response> + Send + 'static,
 {
     let has_asked = Arc::new(AtomicBool::new(false));
     let asks = Arc::clone(&has_asked);
-    let service = service.map_request(move |request: hyper::Request<hyper::body::Incoming>| {
+    let service = service_fn(move |request| {
         asks.store(true, Ordering::Relaxed);
-        request.map(axum::body::Body::new)
+        let answer = answer(request);
+        async move { Ok::<_, Infallible>(answer.await) }
     });
-    let connection = builder.serve_connection_with_upgrades(io, TowerToHyperService::new(service));
+    let connection = builder.serve_connection_with_upgrades(io, service);
     let connection = graceful.watch(connection.into_owned());
     async move {
+        let mut connection = pin!(connection);
         // The bounds of HTTP/1 and HTTP/2 begin when it is known which of them is spoken, which a client that sends
-        // nothing, or half of a preface, leaves open.
-        let silence = async {
-            TokioTimer::new().sleep(FIRST_REQUEST).await;
-            if has_asked.load(Ordering::Relaxed) {
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::select! {
-            ended = connection => if let Err(error) = ended {
-                // A client that went away or does not speak HTTP; nothing an operator could do.
-                tracing::debug!(%error, %peer, "a connection ended early");
-            },
-            () = silence => tracing::debug!(%peer, "a connection brought no request"),
+        // nothing, or half of a preface, leaves open. After the first request nobody looks at this timer any more.
+        let mut silence = pin!(TokioTimer::new().sleep(FIRST_REQUEST));
+        let ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending if has_asked.load(Ordering::Relaxed) => Poll::Pending,
+            Poll::Pending => silence.as_mut().poll(cx).map(|()| None),
+        });
+        match ended.await {
+            Some(Ok(())) => {}
+            // A client that went away or does not speak HTTP; nothing an operator could do.
+            Some(Err(error)) => tracing::debug!(%error, %peer, "a connection ended early"),
+            None => tracing::debug!(%peer, "a connection brought no request"),
         }
     }
 }

@@ -24,7 +24,8 @@ use crate::clock::{SharedClock, Timestamp};
 /// A client's body on its way to a service.
 pub(super) struct Upload {
     body: Watched<Body>,
-    progress: Arc<Progress>,
+    /// Nothing for a request without a body.
+    progress: Option<Arc<Progress>>,
 }
 
 /// A service's body on its way to the client.
@@ -52,16 +53,32 @@ struct Watched<B> {
     inner: B,
     clock: SharedClock,
     idle: Duration,
-    /// Since when a piece is waited for.
-    waiting_since: Option<Timestamp>,
+    waiting: Waiting,
     /// Kept over pieces and only looked at when it rings, so that most pieces set no timer.
     timer: Option<BoxFuture<'static, ()>>,
+}
+
+/// Whether somebody waits for the next piece.
+#[derive(Clone, Copy, Debug)]
+enum Waiting {
+    No,
+    /// It was asked for and was not there. Whoever asked is woken at once to ask again: the other end of the body is
+    /// another task of this process, which only now learns that the piece is wanted and mostly has it ready, and a
+    /// timer for each request would cost more than the whole body.
+    Asked,
+    /// It was still not there.
+    Since(Timestamp),
 }
 
 // === impl Upload ===
 
 impl Upload {
-    pub(super) fn new(body: Body, clock: &SharedClock, idle: Duration, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(
+        body: Body,
+        clock: &SharedClock,
+        idle: Duration,
+        progress: Option<Arc<Progress>>,
+    ) -> Self {
         Self {
             body: Watched::new(body, clock, idle),
             progress,
@@ -78,10 +95,12 @@ impl HttpBody for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = self.body.poll_data(cx);
-        if polled.is_pending() {
-            self.progress.client_turn();
-        } else {
-            self.progress.service_turn(self.body.clock.now());
+        if let Some(progress) = &self.progress {
+            if polled.is_pending() {
+                progress.client_turn();
+            } else {
+                progress.service_turn(self.body.clock.now());
+            }
         }
         polled
     }
@@ -174,7 +193,7 @@ where
             inner,
             clock: Arc::clone(clock),
             idle,
-            waiting_since: None,
+            waiting: Waiting::No,
             timer: None,
         }
     }
@@ -182,7 +201,7 @@ where
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                self.waiting_since = None;
+                self.waiting = Waiting::No;
                 // Trailers are the last that a body has.
                 Poll::Ready(frame.is_data().then_some(Ok(frame)))
             }
@@ -197,8 +216,19 @@ where
 
     /// Ready when a piece has been waited for too long.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = self.clock.now();
-        let since = *self.waiting_since.get_or_insert(now);
+        let since = match self.waiting {
+            Waiting::No => {
+                self.waiting = Waiting::Asked;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Waiting::Asked => {
+                let now = self.clock.now();
+                self.waiting = Waiting::Since(now);
+                now
+            }
+            Waiting::Since(since) => since,
+        };
         let deadline = since.saturating_add(self.idle);
         loop {
             let timer = self.timer.get_or_insert_with(|| self.clock.sleep_until(deadline));

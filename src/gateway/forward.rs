@@ -87,8 +87,8 @@ impl Gateway {
             headers.insert(header::CONTENT_LENGTH, header::HeaderValue::from_static("0"));
         }
         let has_body = !body.is_end_stream();
-        let progress = Arc::new(Progress::new(self.clock.now()));
-        let upload = Upload::new(body, &self.clock, self.options.upload_idle, Arc::clone(&progress));
+        let progress = has_body.then(|| Arc::new(Progress::new(self.clock.now())));
+        let upload = Upload::new(body, &self.clock, self.options.upload_idle, progress.clone());
         let mut request = Request::new(upload);
         *request.method_mut() = parts.method;
         *request.uri_mut() = uri;
@@ -97,10 +97,9 @@ impl Gateway {
         *request.headers_mut() = headers;
 
         let answer = self.client.request(request);
-        let answer = if has_body {
-            self.until_head(answer, &progress, service.timeout()).await
-        } else {
-            clock::timeout(self.clock.as_ref(), service.timeout(), answer).await
+        let answer = match &progress {
+            Some(progress) => self.until_head(answer, progress, service.timeout()).await,
+            None => clock::timeout(self.clock.as_ref(), service.timeout(), answer).await,
         };
         let answer = match answer {
             Ok(Ok(answer)) => answer,

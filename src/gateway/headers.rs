@@ -23,8 +23,8 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 
 /// What the gateway adds to a request.
 pub(super) struct Additions<'a> {
-    /// Header fields with the token; only for a route that asks for a session.
-    pub(super) credential: Option<HeaderMap>,
+    /// The value of `Authorization`; only for a route that asks for a session.
+    pub(super) credential: Option<HeaderValue>,
     /// The application's own cookies.
     pub(super) cookies: Option<HeaderValue>,
     pub(super) client: &'a ClientInfo,
@@ -53,7 +53,7 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, auth: Auth, additions: Ad
         && let Some(credential) = additions.credential
     {
         // Replaces: there is one `Authorization`, and it is ours.
-        headers.extend(credential);
+        headers.insert(header::AUTHORIZATION, credential);
     }
     if let Some(cookies) = additions.cookies {
         headers.insert(header::COOKIE, cookies);

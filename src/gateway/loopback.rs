@@ -128,11 +128,8 @@ pub(super) fn client() -> ClientInfo {
     }
 }
 
-pub(super) fn credential() -> HeaderMap {
-    HeaderMap::from_iter([(
-        http::header::AUTHORIZATION,
-        HeaderValue::from_static("Bearer our-token"),
-    )])
+pub(super) fn credential() -> HeaderValue {
+    HeaderValue::from_static("Bearer our-token")
 }
 
 /// What a logged-in person's call goes with.

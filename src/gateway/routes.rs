@@ -120,7 +120,7 @@ impl Routes {
         let text = path.as_str();
         // A wide route such as `/*` must not shadow what the server answers itself, nor a path below it that it lacks.
         // Nor another spelling of an alias: the router knows only the one.
-        if is_reserved(text) || ALIASES.contains(&text) {
+        if is_own_path(text) {
             return Found::NotFound;
         }
         if let Some(group) = self.exact.get(text) {
@@ -159,6 +159,12 @@ impl Routes {
     pub fn services(&self) -> &[Arc<Service>] {
         &self.services
     }
+}
+
+/// Whether the server answers `path` itself, or nobody: no route ever gets it.
+#[must_use]
+pub fn is_own_path(path: &str) -> bool {
+    is_reserved(path) || ALIASES.contains(&path)
 }
 
 /// Paths that the server answers itself; no route may be there or below.

@@ -13,7 +13,7 @@ use crate::{
     oidc::{Expect, IdTokenError, OAuthError, TokenError, TokenResponse, UserInfoError},
     secret::Secret,
     session::{
-        CreateError, Created, Ended, NewSession, Session, SessionKey, StoreError, Tokens, user_claims,
+        CreateError, Created, Ended, Memo, NewSession, Session, SessionKey, StoreError, Tokens, user_claims,
     },
 };
 
@@ -200,7 +200,7 @@ impl Login {
             Err(error) => {
                 if let Some(Ended { session, .. }) = replaced {
                     let tokens = &session.tokens;
-                    self.give_back(tokens.refresh_token().cloned(), tokens.access.clone());
+                    self.give_back(tokens.refresh_token().cloned(), Secret::clone(&tokens.access));
                 }
                 Err(error.into())
             }
@@ -284,7 +284,7 @@ impl Login {
 
         let access_expires_at = now.saturating_add(response.expires_in);
         let tokens = Tokens {
-            access: response.access_token.clone(),
+            access: response.access_token.clone().into(),
             access_obtained_at: now,
             access_expires_at,
             refresh: response.refresh_token.clone(),
@@ -305,6 +305,7 @@ impl Login {
             auth_time: identity.auth_time,
             created_at: now,
             expires_at: self.end_of(now, &tokens),
+            identity: Memo::default(),
             tokens,
         })
     }

@@ -128,7 +128,9 @@ impl Hosts {
         } else {
             &self.hosts[..1]
         };
-        hosts.iter().find(|known| known.authority.is(host))
+        // As nearly every browser sends it; whatever else it may be is for the parser.
+        let verbatim = hosts.iter().find(|known| known.origin.authority() == host);
+        verbatim.or_else(|| hosts.iter().find(|known| known.authority.is(host)))
     }
 
     /// Whether `origin` is one of ours.

@@ -2,9 +2,11 @@
 
 use std::{fmt, time::Duration};
 
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{AccessToken, Memo};
 use crate::{clock::Timestamp, jose::Claims, secret::Secret};
 
 /// The first byte of an encoded record. Another layout takes another number, so that an older or newer server says so
@@ -13,6 +15,9 @@ const FORMAT: u8 = 1;
 
 /// A stored token is used while more than this remains of it, or more than a tenth of its life if that is less.
 const FRESH_MARGIN: Duration = Duration::from_secs(10);
+
+/// What the header fields of [`Session::identity`] take, in bytes: five of them, with their table.
+const IDENTITY: usize = 1024;
 
 /// What an allocation costs beside what it holds, in bytes: header and rounding.
 const ALLOCATION: usize = 16;
@@ -38,13 +43,16 @@ pub struct Session {
     pub created_at: Timestamp,
     /// When the session ends whatever happens.
     pub expires_at: Timestamp,
+    /// What a proxy is told of the session (`/auth/verify`), in header fields.
+    #[serde(skip)]
+    pub identity: Memo<HeaderMap>,
 }
 
 /// The tokens of a session.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Tokens {
     /// The access token that is in use.
-    pub access: Secret,
+    pub access: AccessToken,
     /// When it was obtained.
     pub access_obtained_at: Timestamp,
     /// When it expires.
@@ -84,12 +92,17 @@ impl Session {
             &*self.subject,
             self.sid.as_deref().unwrap_or_default(),
             self.tokens.access.expose(),
+            // Once more, as it is sent.
+            self.tokens.access.expose(),
             self.tokens.refresh.as_ref().map_or("", Secret::expose),
             self.tokens.pending.as_ref().map_or("", Secret::expose),
             self.tokens.id_token.expose(),
             &*self.tokens.scope,
         ];
-        size_of::<Self>() + texts.map(text_weight).iter().sum::<usize>() + claims_weight(&self.user)
+        size_of::<Self>()
+            + IDENTITY
+            + texts.map(text_weight).iter().sum::<usize>()
+            + claims_weight(&self.user)
     }
 
     /// The record as bytes, tokens included: only ever for something sealed.

@@ -147,7 +147,7 @@ fn renew(session: &mut Session, response: &TokenResponse, arrived: Timestamp, pe
     if let Some(refresh) = tokens.pending.take() {
         tokens.refresh = Some(refresh);
     }
-    tokens.access = response.access_token.clone();
+    tokens.access = response.access_token.clone().into();
     tokens.access_obtained_at = arrived;
     tokens.access_expires_at = arrived.saturating_add(response.expires_in);
     if let Some(scope) = &response.scope {

@@ -118,7 +118,7 @@ impl From<&session::Tokens> for Grant {
     fn from(tokens: &session::Tokens) -> Self {
         Self {
             refresh: tokens.refresh_token().cloned(),
-            access: tokens.access.clone(),
+            access: Secret::clone(&tokens.access),
         }
     }
 }

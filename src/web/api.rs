@@ -4,16 +4,14 @@
 //! brought its proofs. So an unauthenticated request never sees a byte of an API.
 
 use axum::{
-    Extension,
-    extract::{Request, State},
+    extract::Request,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 
 use super::{
     Web,
     caller::{Caller, Renewal},
-    correlation::CorrelationId,
     frame::Arrival,
     problem::Problem,
     proof,
@@ -24,11 +22,7 @@ use crate::{
 };
 
 /// Passes a call on.
-pub(super) async fn handle(
-    State(web): State<Web>,
-    Extension(Arrival { correlation, .. }): Extension<Arrival>,
-    request: Request,
-) -> Result<Response, Problem> {
+pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Result<Response, Problem> {
     let path = NormalPath::parse(request.uri().path())?;
     let matched = match web.gateway.find(&path, request.method()) {
         Found::Match(matched) => matched,
@@ -57,13 +51,8 @@ pub(super) async fn handle(
     };
     let answer = match credential {
         Ok(credential) => {
-            let forwarded = pass_on(
-                &web,
-                matched,
-                Request::from_parts(parts, body),
-                credential,
-                &correlation,
-            );
+            let request = Request::from_parts(parts, body);
+            let forwarded = pass_on(web, arrival, matched, request, credential);
             forwarded.await.map_err(Problem::from)
         }
         Err(problem) => Err(problem),
@@ -81,18 +70,18 @@ pub(super) async fn handle(
 
 async fn pass_on(
     web: &Web,
+    arrival: &Arrival,
     matched: Match<'_>,
     request: Request,
-    credential: Option<HeaderMap>,
-    correlation: &CorrelationId,
+    credential: Option<HeaderValue>,
 ) -> Result<Response, GatewayError> {
     let (parts, body) = request.into_parts();
-    let client = client_info(web, &parts);
+    let client = client_info(web, arrival, &parts);
     let outgoing = Outgoing {
         credential,
         cookies: web.cookies.strip_ours(&parts.headers),
         client,
-        correlation_id: correlation.header().clone(),
+        correlation_id: arrival.correlation.header().clone(),
         keep_set_cookie: &|cookie| !web.cookies.drops_ours(cookie),
     };
     web.gateway
@@ -100,9 +89,8 @@ async fn pass_on(
         .await
 }
 
-fn client_info(web: &Web, request: &http::request::Parts) -> ClientInfo {
-    let peer = Arrival::peer_of(request);
-    let client = web.trusted_proxies.client(peer, request);
+fn client_info(web: &Web, arrival: &Arrival, request: &http::request::Parts) -> ClientInfo {
+    let client = web.trusted_proxies.client(arrival.peer, request);
     let known = web.login.hosts().find(&client.host);
     let https = client
         .https
@@ -135,9 +123,9 @@ impl Web {
     async fn credential_and_renewal(
         &self,
         caller: &Caller,
-    ) -> Result<(Result<Option<HeaderMap>, Problem>, Option<Renewal>), Problem> {
+    ) -> Result<(Result<Option<HeaderValue>, Problem>, Option<Renewal>), Problem> {
         let credential = match self.tokens.credential(&caller.key, &caller.stored).await {
-            Ok(credential) => Ok(Some(credential.into_headers())),
+            Ok(credential) => Ok(Some(credential.into_authorization())),
             Err(error @ CredentialError::Pending(_)) => Err(error.into()),
             Err(error) => return Err(error.into()),
         };

@@ -1,32 +1,25 @@
 //! What every request passes through: the correlation id, the rendering of problems, headers of the auth routes, the
-//! access log. A service around the router rather than one of its layers: the router boxes and clones each layer for
-//! each request.
+//! access log. It stands around the endpoints rather than among the layers of their router, which boxes and clones each
+//! layer for each request.
 
-use std::{
-    any::Any,
-    convert::Infallible,
-    net::SocketAddr,
-    panic::AssertUnwindSafe,
-    task::{Context, Poll},
-};
+use std::{any::Any, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
-    Router,
     extract::Request,
     response::{IntoResponse as _, Response},
 };
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::FutureExt as _;
 use http::{
     HeaderValue, Method, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_LENGTH, REFERRER_POLICY},
+    header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, REFERRER_POLICY},
 };
-use tower::Service;
 use tracing::Level;
 
 use super::{
     Listener, Web,
-    correlation::{self, CorrelationId},
-    problem::{Problem, wants_json},
+    correlation::{self, CorrelationId, CorrelationIds},
+    problem::{Problem, accepts_json},
+    ways::Ways,
 };
 
 /// All endpoints of one listener, as the accept loop serves them. Cheap to clone.
@@ -34,7 +27,8 @@ use super::{
 pub struct Endpoints {
     web: Web,
     listener: Listener,
-    router: Router,
+    ways: Ways,
+    correlation: Arc<CorrelationIds>,
     /// The peer of the connection that this clone serves. Without one nobody is a listed proxy and nobody is local.
     peer: SocketAddr,
 }
@@ -53,7 +47,7 @@ pub(crate) struct Arrival {
 // === impl Arrival ===
 
 impl Arrival {
-    /// The arrival of a request that has come through [`Endpoints`].
+    /// The peer of a request that the router has passed on.
     pub(crate) fn peer_of(request: &http::request::Parts) -> SocketAddr {
         request
             .extensions
@@ -69,11 +63,12 @@ fn nobody() -> SocketAddr {
 // === impl Endpoints ===
 
 impl Endpoints {
-    pub(super) fn new(web: Web, listener: Listener, router: Router) -> Self {
+    pub(super) fn new(web: Web, listener: Listener, ways: Ways) -> Self {
         Self {
             web,
             listener,
-            router,
+            ways,
+            correlation: Arc::default(),
             peer: nobody(),
         }
     }
@@ -83,64 +78,55 @@ impl Endpoints {
     pub fn for_peer(&self, peer: SocketAddr) -> Self {
         Self { peer, ..self.clone() }
     }
-}
 
-impl Service<Request> for Endpoints {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Service::<Request>::poll_ready(&mut self.router, cx)
-    }
-
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let web = self.web.clone();
-        let started = web.clock.now();
-        let correlation = CorrelationId::of(request.headers(), &*web.random);
-        let method = request.method().clone();
-        let path = request.uri().path().to_owned();
-        let json = wants_json(request.headers());
-        request.extensions_mut().insert(Arrival {
+    /// Answers one request.
+    pub async fn answer(&self, request: Request) -> Response {
+        let logged = tracing::enabled!(target: "bff::access", Level::INFO);
+        let started = logged.then(|| self.web.clock.now());
+        let arrival = Arrival {
             peer: self.peer,
             listener: self.listener,
-            correlation: correlation.clone(),
-        });
-        let answer = AssertUnwindSafe(self.router.call(request)).catch_unwind();
-        Box::pin(async move {
-            let mut response = match answer.await {
-                Ok(Ok(response)) => response,
-                Err(panic) => panicked(&*panic),
-            };
-            render(&mut response, json, &correlation);
-            if is_auth(&path) {
-                let answer = response.headers_mut();
-                answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-                answer.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-            }
-            response
-                .headers_mut()
-                .insert(correlation::HEADER, correlation.header().clone());
+            correlation: self.correlation.of(request.headers()),
+        };
+        let correlation = arrival.correlation.clone();
+        let method = request.method().clone();
+        // Both only refer to what was received.
+        let target = request.uri().path_and_query().cloned();
+        let accept = request.headers().get(ACCEPT).cloned();
+        let answer = AssertUnwindSafe(self.ways.answer(arrival, request)).catch_unwind();
+        let mut response = answer.await.unwrap_or_else(|panic| panicked(&*panic));
+
+        render(&mut response, accept.as_ref(), &correlation);
+        let path = target.as_ref().map_or("", |target| target.path());
+        if is_auth(path) {
+            let answer = response.headers_mut();
+            answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            answer.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        }
+        response
+            .headers_mut()
+            .insert(correlation::HEADER, correlation.header().clone());
+        if let Some(started) = started {
             // Never the query: on the routes of a login it holds a code and a state.
             tracing::info!(
                 target: "bff::access",
                 %method,
                 path,
                 status = response.status().as_u16(),
-                milliseconds = web.clock.now().unix_millis().saturating_sub(started.unix_millis()),
+                milliseconds = self.web.clock.now().unix_millis().saturating_sub(started.unix_millis()),
                 correlation_id = correlation.as_str(),
             );
-            Ok(response)
-        })
+        }
+        response
     }
 }
 
 /// Turns a problem that a handler has returned into the answer.
-fn render(response: &mut Response, json: bool, correlation: &CorrelationId) {
+fn render(response: &mut Response, accept: Option<&HeaderValue>, correlation: &CorrelationId) {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return;
     };
-    let (head, body) = problem.render(json, correlation).into_parts();
+    let (head, body) = problem.render(accepts_json(accept), correlation).into_parts();
     // What handler and layers have added stays (cookies, `Allow`, what CORS says: a page of a listed origin may read
     // errors too); the problem's own fields win, and the size is that of its body.
     response.headers_mut().remove(CONTENT_LENGTH);

@@ -264,10 +264,12 @@ impl IntoResponse for Problem {
 
 /// Whether the request asks for JSON rather than for a page.
 pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
-    let accept = headers
-        .get(ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .unwrap_or_default();
+    accepts_json(headers.get(ACCEPT))
+}
+
+/// The same, given the value of `Accept`.
+pub(super) fn accepts_json(accept: Option<&HeaderValue>) -> bool {
+    let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let accepts = |wanted: &str| {
         accept.split(',').any(|range| {
             range

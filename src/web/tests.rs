@@ -5,7 +5,6 @@ use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tempfile::TempDir;
-use tower::ServiceExt as _;
 
 use super::*;
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
     login::{self, hosts::Hosts, return_to::AllowedTargets},
     oidc::{self, ClientSlot, HttpPolicy, ProviderOptions, RelyingParty},
     outbound::{self, Outbound},
-    random::SystemRandom,
+    random::{SharedRandom, SystemRandom},
     session::{CookieOptions, MemoryStore},
     tokens,
 };
@@ -99,7 +98,6 @@ fn web(folder: &TempDir) -> Web {
         cors_origins: vec![HeaderValue::from_static("https://app.example")],
         trusted_proxies: TrustedProxies::default(),
         clock,
-        random,
     })
 }
 
@@ -111,7 +109,7 @@ async fn ask(endpoints: Endpoints, method: Method, path: &str) -> (Response, Val
         .header("origin", "https://app.example")
         .body(Body::empty())
         .unwrap();
-    let (head, body) = endpoints.oneshot(request).await.unwrap().into_parts();
+    let (head, body) = endpoints.answer(request).await.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let json = serde_json::from_slice(&body).unwrap_or_default();
     (Response::from_parts(head, Body::from(body)), json)
@@ -122,10 +120,10 @@ async fn attack_23_a_panic_is_a_500_that_tells_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let web = web(&folder);
     let endpoints = Router::new()
-        .route("/panic", get(async || -> () { panic!("hunter2") }))
+        .route("/health/panic", get(async || -> () { panic!("hunter2") }))
         .route("/auth/panic", get(async || -> () { std::panic::panic_any(7) }));
     let router = web.framed(Listener::Public, endpoints);
-    for path in ["/panic", "/auth/panic"] {
+    for path in ["/health/panic", "/auth/panic"] {
         let (response, problem) = ask(router.clone(), Method::GET, path).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let expected = serde_json::json!({
@@ -154,8 +152,8 @@ async fn a_problem_keeps_what_handlers_and_layers_have_added_and_has_its_own_siz
         headers.insert("cache-control", HeaderValue::from_static("public"));
         response
     };
-    let router = web(&folder).framed(Listener::Public, Router::new().route("/x", get(handler)));
-    let (response, problem) = ask(router.clone(), Method::GET, "/x").await;
+    let router = web(&folder).framed(Listener::Public, Router::new().route("/health/x", get(handler)));
+    let (response, problem) = ask(router.clone(), Method::GET, "/health/x").await;
     assert_eq!(problem["code"], "busy");
     let headers = response.headers();
     assert_eq!(headers.get_all("set-cookie").iter().count(), 2);
@@ -169,7 +167,7 @@ async fn a_problem_keeps_what_handlers_and_layers_have_added_and_has_its_own_siz
         Some(&HeaderValue::from_static("0"))
     );
 
-    let (response, _) = ask(router, Method::PUT, "/x").await;
+    let (response, _) = ask(router, Method::PUT, "/health/x").await;
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(response.headers()["allow"], "GET,HEAD");
 }

@@ -9,7 +9,7 @@ fn seconds(seconds: u64) -> Timestamp {
 /// An access token from second 1,000 that lives for `life` seconds.
 fn tokens(life: u64) -> Tokens {
     Tokens {
-        access: Secret::from("access-secret"),
+        access: "access-secret".into(),
         access_obtained_at: seconds(1_000),
         access_expires_at: seconds(1_000 + life),
         refresh: Some(Secret::from("refresh-secret")),
@@ -33,6 +33,7 @@ fn session() -> Session {
         tokens: tokens(300),
         created_at: seconds(1_000),
         expires_at: seconds(9_000),
+        identity: Memo::default(),
     }
 }
 
@@ -138,7 +139,7 @@ fn weight_counts_what_can_grow() {
     );
     assert!(large.weight() >= small.weight() + 10_000);
     let mut large = session();
-    large.tokens.access = Secret::new("x".repeat(10_000));
+    large.tokens.access = Secret::new("x".repeat(10_000)).into();
     assert!(large.weight() >= small.weight() + 9_900);
     assert!(small.weight() >= small.encode().unwrap().len() / 2);
 }

@@ -2,15 +2,13 @@
 
 use std::fmt::Write as _;
 
-use axum::{
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::AUTHORIZATION, request::Parts};
 use serde_json::Value;
 
 use super::super::{
-    Web, caller::Caller, peer::X_FORWARDED_METHOD, problem::Problem, proof, query::Parameters,
+    Listener, Web, caller::Caller, frame::Arrival, peer::X_FORWARDED_METHOD, problem::Problem, proof,
+    query::Parameters,
 };
 use crate::{session::SessionRef, tokens::CredentialError};
 
@@ -23,47 +21,40 @@ const X_AUTH_TIME: HeaderName = HeaderName::from_static("x-auth-time");
 /// Longer values are left out, in bytes after encoding.
 const MAX_VALUE_LENGTH: usize = 1024;
 
-/// On the public listener: never a token, since a browser can send this request too.
-pub(in super::super) async fn public(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
-    if service(&request)?.is_some() {
+/// Says who calls. On the internal listener, with `service`, the access token for it too; never on the public one, since
+/// a browser can send this request too.
+pub(in super::super) async fn handle(
+    web: &Web,
+    arrival: &Arrival,
+    request: &Parts,
+) -> Result<Response, Problem> {
+    let service = Parameters::parse(request.uri.query())?.take("service")?;
+    if service.is_some() && arrival.listener == Listener::Public {
         return Err(Problem::bad_request(
             "internal_only",
             "The parameter `service` is possible on the internal listener only (BFF_INTERNAL_ADDR).",
         ));
     }
-    let caller = verified(&web, &request).await?;
-    answer(&web, &caller).await
-}
-
-/// On the internal listener: with `service`, the access token for it too.
-pub(in super::super) async fn internal(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
-    let service = service(&request)?;
-    let caller = verified(&web, &request).await?;
-    let services = web.gateway.routes().services();
-    if let Some(service) = &service
-        && !services.iter().any(|known| known.id() == service)
-    {
-        return Err(Problem::bad_request(
-            "unknown_service",
-            "No service of this id is in routes.yaml.",
-        ));
-    }
-    let mut response = answer(&web, &caller).await?;
-    if service.is_some() {
+    let caller = verified(web, arrival, request).await?;
+    let mut response = answer(web, &caller).await?;
+    if let Some(service) = service {
+        let services = web.gateway.routes().services();
+        if !services.iter().any(|known| known.id() == service) {
+            return Err(Problem::bad_request(
+                "unknown_service",
+                "No service of this id is in routes.yaml.",
+            ));
+        }
         let credential = web.tokens.credential(&caller.key, &caller.stored).await?;
         response
             .headers_mut()
-            .insert(AUTHORIZATION, credential.authorization().clone());
+            .insert(AUTHORIZATION, credential.into_authorization());
     }
     Ok(response)
 }
 
-fn service(request: &Parts) -> Result<Option<String>, Problem> {
-    Parameters::parse(request.uri.query())?.take("service")
-}
-
 /// The caller, and for a state change that a listed proxy asks about, the proof of its origin.
-async fn verified(web: &Web, request: &Parts) -> Result<Caller, Problem> {
+async fn verified(web: &Web, arrival: &Arrival, request: &Parts) -> Result<Caller, Problem> {
     let caller = web
         .caller(&request.headers)
         .await?
@@ -73,7 +64,7 @@ async fn verified(web: &Web, request: &Parts) -> Result<Caller, Problem> {
     let changes_state = methods.any(|method| {
         Method::from_bytes(method.as_bytes()).map_or(true, |method| proof::changes_state(&method))
     });
-    if changes_state && web.client(request).by_proxy {
+    if changes_state && web.trusted_proxies.client(arrival.peer, request).by_proxy {
         web.own_origins.check(&request.headers)?;
     }
     Ok(caller)
@@ -83,22 +74,30 @@ async fn answer(web: &Web, caller: &Caller) -> Result<Response, Problem> {
     let session = &caller.stored.session;
     let mut response = StatusCode::OK.into_response();
     let headers = response.headers_mut();
+    headers.clone_from(session.identity.get_or_init(|| identity(web, caller)));
+    if let Some(renewal) = web.touch(caller).await? {
+        renewal.apply(headers);
+    }
+    Ok(response)
+}
+
+/// Who the caller is, in header fields.
+fn identity(web: &Web, caller: &Caller) -> HeaderMap {
+    let session = &caller.stored.session;
+    let mut headers = HeaderMap::new();
+    set(&mut headers, X_USER_ID, &session.subject);
     let reference = SessionRef::new(&web.sealer, &caller.key);
-    set(headers, X_USER_ID, &session.subject);
-    set(headers, X_SESSION_ID, reference.as_str());
+    set(&mut headers, X_SESSION_ID, reference.as_str());
     headers.insert(
         X_AUTH_TIME,
         HeaderValue::from(session.auth_time.unwrap_or(session.created_at).unix_seconds()),
     );
     for (name, claim) in [(X_USER_EMAIL, "email"), (X_USER_NAME, "name")] {
         if let Some(value) = session.user.get(claim).and_then(Value::as_str) {
-            set(headers, name, value);
+            set(&mut headers, name, value);
         }
     }
-    if let Some(renewal) = web.touch(caller).await? {
-        renewal.apply(headers);
-    }
-    Ok(response)
+    headers
 }
 
 /// Sets a header to a claim. Whatever is not printable ASCII is percent-encoded, and so is `%`, so that no claim makes

@@ -37,7 +37,7 @@ fn session(subject: &str, access: &str, now: Timestamp) -> Arc<Session> {
         nonce: "nonce".into(),
         user: Claims::new(),
         tokens: Tokens {
-            access: Secret::from(access),
+            access: access.into(),
             access_obtained_at: now,
             access_expires_at: now.saturating_add(MINUTE),
             refresh: Some(Secret::from("refresh")),
@@ -48,6 +48,7 @@ fn session(subject: &str, access: &str, now: Timestamp) -> Arc<Session> {
         },
         created_at: now,
         expires_at: now.saturating_add(100 * MINUTE),
+        identity: crate::session::Memo::default(),
     })
 }
 

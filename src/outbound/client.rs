@@ -1,0 +1,108 @@
+//! The HTTP client itself, built at its first use.
+//!
+//! Building one reads and parses all certificate authorities of the system, which takes tens of milliseconds: longer
+//! than all else that happens before the listener is bound. What the configuration may have wrong, `IDP_CA_FILE`, is
+//! checked at once and alone, without the system's.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::{BuildError, Options, POOL_IDLE, TransportError, USER_AGENT, error::summary};
+
+/// A client that may not be there yet. Cheap to clone; clones share it.
+#[derive(Clone)]
+pub(super) struct LazyClient {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: Options,
+    client: OnceCell<reqwest::Client>,
+}
+
+// === impl LazyClient ===
+
+impl LazyClient {
+    /// Checks `options`; builds nothing yet.
+    pub(super) fn new(options: Options) -> Result<Self, BuildError> {
+        // Building a client panics without a provider of TLS.
+        crate::jose::install_crypto();
+        if let Some(bundle) = &options.ca_bundle {
+            builder(&options)
+                .tls_certs_only(certificates(bundle)?)
+                .build()
+                .map_err(|error| BuildError::CaBundle(summary(&error)))?;
+        }
+        Ok(Self {
+            inner: Arc::new(Inner {
+                options,
+                client: OnceCell::new(),
+            }),
+        })
+    }
+
+    /// The client. The first caller builds it, on a thread that may block; others wait for it.
+    pub(super) async fn get(&self) -> Result<&reqwest::Client, TransportError> {
+        let inner = Arc::clone(&self.inner);
+        let build = async move || {
+            let built = tokio::task::spawn_blocking(move || build(&inner.options)).await;
+            let not_sent = |cause: String| TransportError::NotSent { cause };
+            built
+                .map_err(|error| not_sent(error.to_string()))?
+                .map_err(|error| not_sent(error.to_string()))
+        };
+        self.inner.client.get_or_try_init(build).await
+    }
+}
+
+fn build(options: &Options) -> Result<reqwest::Client, BuildError> {
+    let with_system = match &options.ca_bundle {
+        Some(bundle) => builder(options).tls_certs_merge(certificates(bundle)?),
+        None => builder(options),
+    };
+    with_system.build().or_else(|error| {
+        // An image without system roots can still talk to an IdP over a container network's plain http, or to one that
+        // the bundle vouches for.
+        let own = match &options.ca_bundle {
+            Some(bundle) => certificates(bundle)?,
+            None => {
+                tracing::warn!(
+                    cause = summary(&error),
+                    "the system's certificate authorities cannot be read: no https server will be trusted; set IDP_CA_FILE"
+                );
+                Vec::new()
+            }
+        };
+        builder(options)
+            .tls_certs_only(own)
+            .build()
+            .map_err(|error| BuildError::Client(summary(&error)))
+    })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that builds clients for the IdP"
+)]
+fn builder(options: &Options) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .no_proxy()
+        .user_agent(USER_AGENT)
+        .connect_timeout(options.connect_timeout)
+        // Beside the timer of our clock, which stands still in many a test.
+        .timeout(options.request_timeout)
+        .pool_idle_timeout(POOL_IDLE)
+}
+
+fn certificates(bundle: &[u8]) -> Result<Vec<reqwest::Certificate>, BuildError> {
+    let certificates = reqwest::Certificate::from_pem_bundle(bundle)
+        .map_err(|error| BuildError::CaBundle(summary(&error)))?;
+    if certificates.is_empty() {
+        return Err(BuildError::CaBundle("it holds no PEM certificate".to_owned()));
+    }
+    Ok(certificates)
+}
