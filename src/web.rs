@@ -23,8 +23,8 @@ use std::{ops::Deref, sync::Arc};
 use axum::{Router, routing::get};
 use http::HeaderValue;
 
+use self::ways::Ways;
 pub use self::{frame::Endpoints, peer::TrustedProxies, proof::OwnOrigins};
-use self::{problem::Problem, ways::Ways};
 use crate::{
     clock::SharedClock,
     gateway::Gateway,
@@ -121,9 +121,9 @@ impl Web {
             .route("/health/ready", get(health::ready))
     }
 
-    fn framed(&self, listener: Listener, routes: Router<Self>) -> Endpoints {
-        let router = routes
-            .fallback(async || Problem::not_found())
+    fn framed(&self, listener: Listener, endpoints: Router<Self>) -> Endpoints {
+        let router = endpoints
+            .fallback(api::nothing_here)
             .method_not_allowed_fallback(frame::method_not_allowed)
             .with_state(self.clone());
         // Inside the frame, so that an answer to a preflight has a correlation id and a log line.

@@ -64,15 +64,14 @@ fn build(options: &Options) -> Result<reqwest::Client, BuildError> {
     with_system.build().or_else(|error| {
         // An image without system roots can still talk to an IdP over a container network's plain http, or to one that
         // the bundle vouches for.
-        let own = match &options.ca_bundle {
-            Some(bundle) => certificates(bundle)?,
-            None => {
-                tracing::warn!(
-                    cause = summary(&error),
-                    "the system's certificate authorities cannot be read: no https server will be trusted; set IDP_CA_FILE"
-                );
-                Vec::new()
-            }
+        let own = if let Some(bundle) = &options.ca_bundle {
+            certificates(bundle)?
+        } else {
+            tracing::warn!(
+                cause = summary(&error),
+                "the system's certificate authorities cannot be read: no https server will be trusted; set IDP_CA_FILE"
+            );
+            Vec::new()
         };
         builder(options)
             .tls_certs_only(own)

@@ -7,7 +7,7 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, Uri};
 
 use super::{
     Web,
@@ -29,20 +29,19 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
         Found::NotFound => return Err(Problem::not_found()),
         Found::MethodNotAllowed { allow } => return Err(method_not_allowed(request.method(), allow.clone())),
     };
-    let (parts, body) = request.into_parts();
-    let changes_state = proof::changes_state(&parts.method);
+    let changes_state = proof::changes_state(request.method());
     let caller = match matched.route.auth() {
         Auth::None => None,
         Auth::Session => Some(
-            web.caller(&parts.headers)
+            web.caller(request.headers())
                 .await?
                 .ok_or_else(Problem::unauthenticated)?,
         ),
     };
     if changes_state {
-        web.own_origins.check(&parts.headers)?;
+        web.own_origins.check(request.headers())?;
         if let Some(caller) = &caller {
-            proof::check_token(&parts.headers, &web.sealer, &caller.key)?;
+            proof::check_token(request.headers(), &web.sealer, &caller.key)?;
         }
     }
     let (credential, renewal) = match &caller {
@@ -51,7 +50,6 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
     };
     let answer = match credential {
         Ok(credential) => {
-            let request = Request::from_parts(parts, body);
             let forwarded = pass_on(web, arrival, matched, request, credential);
             forwarded.await.map_err(Problem::from)
         }
@@ -68,6 +66,14 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
     })
 }
 
+/// The answer below paths of our own that lead nowhere.
+pub(super) async fn nothing_here(uri: Uri) -> Problem {
+    match NormalPath::parse(uri.path()) {
+        Ok(_) => Problem::not_found(),
+        Err(error) => error.into(),
+    }
+}
+
 async fn pass_on(
     web: &Web,
     arrival: &Arrival,
@@ -75,22 +81,20 @@ async fn pass_on(
     request: Request,
     credential: Option<HeaderValue>,
 ) -> Result<Response, GatewayError> {
-    let (parts, body) = request.into_parts();
-    let client = client_info(web, arrival, &parts);
     let outgoing = Outgoing {
         credential,
-        cookies: web.cookies.strip_ours(&parts.headers),
-        client,
+        cookies: web.cookies.strip_ours(request.headers()),
+        client: client_info(web, arrival, &request),
         correlation_id: arrival.correlation.header().clone(),
         keep_set_cookie: &|cookie| !web.cookies.drops_ours(cookie),
     };
-    web.gateway
-        .forward(matched, Request::from_parts(parts, body), outgoing)
-        .await
+    web.gateway.forward(matched, request, outgoing).await
 }
 
-fn client_info(web: &Web, arrival: &Arrival, request: &http::request::Parts) -> ClientInfo {
-    let client = web.trusted_proxies.client(arrival.peer, request);
+fn client_info(web: &Web, arrival: &Arrival, request: &Request) -> ClientInfo {
+    let client = web
+        .trusted_proxies
+        .client(arrival.peer, request.uri(), request.headers());
     let known = web.login.hosts().find(&client.host);
     let https = client
         .https

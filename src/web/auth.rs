@@ -27,7 +27,8 @@ enum Elsewhere {
 impl Web {
     /// The browser behind a request.
     fn client(&self, request: &Parts) -> Client {
-        self.trusted_proxies.client(Arrival::peer_of(request), request)
+        self.trusted_proxies
+            .client(Arrival::peer_of(request), &request.uri, &request.headers)
     }
 
     /// The login host that the browser is on.

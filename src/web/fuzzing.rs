@@ -15,6 +15,6 @@ pub fn callback(request: &Parts) -> bool {
 /// Address, host and TLS of the browser behind a request.
 #[must_use]
 pub fn client(proxies: &TrustedProxies, peer: SocketAddr, request: &Parts) -> (IpAddr, String, Option<bool>) {
-    let client = proxies.client(peer, request);
+    let client = proxies.client(peer, &request.uri, &request.headers);
     (client.address, client.host, client.https)
 }

@@ -3,9 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::{
-    HeaderMap, HeaderName,
+    HeaderMap, HeaderName, Uri,
     header::{FORWARDED, VIA},
-    request::Parts,
 };
 use ipnet::IpNet;
 
@@ -49,10 +48,9 @@ impl TrustedProxies {
     }
 
     /// The browser behind the request, given the peer of its connection.
-    pub(crate) fn client(&self, peer: SocketAddr, request: &Parts) -> Client {
-        let headers = &request.headers;
+    pub(crate) fn client(&self, peer: SocketAddr, uri: &Uri, headers: &HeaderMap) -> Client {
         // HTTP/2 names the host in the URI, HTTP/1.1 in a header.
-        let own_host = request.uri.authority().map(http::uri::Authority::as_str);
+        let own_host = uri.authority().map(http::uri::Authority::as_str);
         let host = own_host
             .or_else(|| single(headers, &http::header::HOST))
             .unwrap_or_default();
@@ -195,7 +193,8 @@ mod tests {
             request = request.header(*name, *value);
         }
         let peer = SocketAddr::new(peer.parse().unwrap(), 4711);
-        TrustedProxies(networks).client(peer, &request.body(()).unwrap().into_parts().0)
+        let request = request.body(()).unwrap();
+        TrustedProxies(networks).client(peer, request.uri(), request.headers())
     }
 
     const FORWARDED_HEADERS: [(&str, &str); 4] = [

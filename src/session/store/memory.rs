@@ -6,6 +6,7 @@
 //! second even with a million sessions.
 
 mod index;
+mod spread;
 
 use std::{
     fmt,
@@ -20,7 +21,7 @@ use futures_util::future::{self, BoxFuture};
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
-use self::index::Index;
+use self::{index::Index, spread::BuildKeySpread};
 use super::{
     CreateError, Created, Ended, Lease, Limits, NewSession, ReplaceError, SessionStore, StoreError, Stored,
     Version,
@@ -36,7 +37,7 @@ const SWEEP_STRIDE: usize = 256;
 /// Keeps sessions in memory.
 pub struct MemoryStore {
     /// What readers see. A cache without a capacity: nothing leaves it but by our decision.
-    live: Cache<SessionKey, Entry>,
+    live: Cache<SessionKey, Entry, BuildKeySpread>,
     index: Mutex<Index>,
     limits: Limits,
     clock: SharedClock,
@@ -57,7 +58,9 @@ impl MemoryStore {
     #[must_use]
     pub fn new(limits: Limits, clock: SharedClock) -> Self {
         Self {
-            live: Cache::builder().name("sessions").build(),
+            live: Cache::builder()
+                .name("sessions")
+                .build_with_hasher(BuildKeySpread::default()),
             index: Mutex::new(Index::new(limits)),
             limits,
             clock,

@@ -64,7 +64,11 @@ async fn verified(web: &Web, arrival: &Arrival, request: &Parts) -> Result<Calle
     let changes_state = methods.any(|method| {
         Method::from_bytes(method.as_bytes()).map_or(true, |method| proof::changes_state(&method))
     });
-    if changes_state && web.trusted_proxies.client(arrival.peer, request).by_proxy {
+    let client = || {
+        web.trusted_proxies
+            .client(arrival.peer, &request.uri, &request.headers)
+    };
+    if changes_state && client().by_proxy {
         web.own_origins.check(&request.headers)?;
     }
     Ok(caller)
