@@ -1,6 +1,7 @@
 //! The query with which an IdP, or anybody, sends a browser to `/auth/callback`.
 
 #![no_main]
+#![expect(clippy::unwrap_used, reason = "a finding says so by panicking")]
 
 use http::{Request, Uri};
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,7 @@
 //! The `Cookie` header of a browser, and what of it reaches an API.
 
 #![no_main]
+#![expect(clippy::unwrap_used, reason = "a finding says so by panicking")]
 
 use std::sync::LazyLock;
 

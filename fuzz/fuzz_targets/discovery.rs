@@ -1,6 +1,7 @@
 //! The metadata document of an IdP.
 
 #![no_main]
+#![expect(clippy::unwrap_used, reason = "a finding says so by panicking")]
 
 use bff::oidc::{EndpointOverrides, HttpPolicy, ProviderOptions, UrlMap, fuzzing::discovery};
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,7 @@
 //! `Forwarded` and `X-Forwarded-*`: from a stranger they mean nothing, from a proxy no more than it may say.
 
 #![no_main]
+#![expect(clippy::unwrap_used, reason = "a finding says so by panicking")]
 
 use std::{net::SocketAddr, sync::LazyLock};
 

@@ -1,6 +1,7 @@
 //! The path that is authorised is the path that the API receives.
 
 #![no_main]
+#![expect(clippy::unwrap_used, reason = "a finding says so by panicking")]
 
 use std::sync::LazyLock;
 
@@ -64,8 +65,8 @@ fuzz_target!(|data: &[u8]| {
             .all(|segment| segment != b".." && segment != b".")
     );
     assert!(!decoded.contains(&b'\\') && decoded.iter().all(|byte| !byte.is_ascii_control()));
-    let slashes = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'/').count();
-    assert_eq!(slashes(&decoded), slashes(uri.path().as_bytes()));
+    let segments = |bytes: &[u8]| bytes.split(|byte| *byte == b'/').count();
+    assert_eq!(segments(&decoded), segments(uri.path().as_bytes()));
 });
 
 fn percent_decode(text: &str) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! `routes.yaml`: read or refused, whatever it holds, and routes that were read take any path.
 
 #![no_main]
+#![expect(clippy::unwrap_used, reason = "a finding says so by panicking")]
 
 use bff::gateway::{NormalPath, Routes, fuzzing::sent};
 use libfuzzer_sys::fuzz_target;

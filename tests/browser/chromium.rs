@@ -4,6 +4,7 @@ use std::{
     fs,
     future::Future,
     io::{BufRead as _, BufReader},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -168,38 +169,46 @@ impl Remains {
 
 impl DriverProcess {
     fn start() -> Self {
-        let mut child = Command::new("chromedriver")
-            .arg("--port=0")
+        // It gives up where the port that it got for one address family is taken in the other.
+        (0..5)
+            .find_map(|_| Self::start_once())
+            .unwrap_or_else(|| panic!("chromedriver does not start; scripts/phases/browser installs it"))
+    }
+
+    /// Starts it in a process group of its own, which ends with the standard input of the shell that leads it: so neither
+    /// chromedriver nor Chromium outlives this process, however that one ends.
+    fn start_once() -> Option<Self> {
+        const GUARD: &str = "chromedriver --port=0 & exec >&-; read -r _; kill -KILL 0";
+        let mut child = Command::new("sh")
+            .args(["-c", GUARD])
+            .process_group(0)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| {
-                panic!("chromedriver does not start: {error}; scripts/phases/browser installs it")
-            });
+            .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port: u16 = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| {
-                line.split_once("started successfully on port ")?
-                    .1
-                    .trim_end_matches('.')
-                    .parse()
-                    .ok()
-            })
-            .unwrap_or_else(|| panic!("chromedriver names no port"));
+        let mut started = Self {
+            child,
+            url: String::new(),
+        };
+        let port: u16 = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            line.split_once("started successfully on port ")?
+                .1
+                .trim_end_matches('.')
+                .parse()
+                .ok()
+        })?;
+        started.url = format!("http://127.0.0.1:{port}");
         // Read on, so that it never waits for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        Self {
-            child,
-            url: format!("http://127.0.0.1:{port}"),
-        }
+        Some(started)
     }
 }
 
 impl Drop for DriverProcess {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Closes its standard input first.
         let _ = self.child.wait();
     }
 }

@@ -1,10 +1,10 @@
 //! The provider, the server and an API on free ports.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use bff::{
     app::{App, Listeners, Ports, RunError},
-    clock::{Clock as _, SystemClock},
+    clock::{Clock as _, SystemClock, timeout},
     config::{Config, Environment},
     health::Health,
 };
@@ -19,7 +19,7 @@ use super::{Person, Provider, api::Api, logs::Logs};
 pub const HOSTS: [&str; 3] = ["automate.localhost", "authn.localhost", "authz.localhost"];
 
 /// How long something that is under way is waited for, in real time: the provider has a clock of its own.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const ROUTES: &str = r#"
 services:
@@ -161,10 +161,10 @@ impl Stack {
     pub async fn fail_to_start(&mut self, changes: &[(&str, &str)]) -> RunError {
         self.launch(changes).await;
         let server = self.server.take().unwrap();
-        server
-            .await
-            .unwrap()
-            .expect_err("the server ended without an error")
+        let Ok(ended) = timeout(&SystemClock, PATIENCE, server).await else {
+            panic!("the server has not ended:\n{}", self.logs.text());
+        };
+        ended.unwrap().expect_err("the server ended without an error")
     }
 
     async fn launch(&mut self, changes: &[(&str, &str)]) {
@@ -229,10 +229,12 @@ impl Person {
 
 /// Waits until `condition` holds, which something else that is running has to bring about.
 pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
-    let clock = Arc::new(SystemClock);
-    let end = clock.now().saturating_add(PATIENCE);
-    while !condition().await {
-        assert!(clock.now() < end, "waited in vain until {what}");
-        clock.sleep(Duration::from_millis(50)).await;
-    }
+    let patiently = async {
+        while !condition().await {
+            SystemClock.sleep(Duration::from_millis(50)).await;
+        }
+    };
+    // A request of the condition that nobody answers counts too.
+    let waited = timeout(&SystemClock, PATIENCE, patiently).await;
+    assert!(waited.is_ok(), "waited in vain until {what}");
 }
