@@ -19,7 +19,7 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 pub(super) async fn handle(State(web): State<Web>, headers: HeaderMap) -> Response {
     let document = web.keys.document();
     let Ok(etag) = HeaderValue::try_from(document.etag.as_str()) else {
-        return super::Problem::internal().into_response();
+        return super::problem::Problem::internal().into_response();
     };
     let known = headers
         .get_all(IF_NONE_MATCH)

@@ -6,7 +6,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::*;
+use super::{problem::Problem, *};
 use crate::{
     clock::{ManualClock, Timestamp},
     gateway::{self, Routes},
