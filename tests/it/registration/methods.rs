@@ -239,6 +239,30 @@ async fn a_secret_that_was_lost_on_the_way_is_told_and_one_switch_back_gives_ano
 }
 
 #[tokio::test]
+async fn a_secret_that_is_another_one_at_the_idp_is_given_up_by_a_switch_without_it() {
+    let logs = Logs::capture();
+    let mut stack = starting_with(HEADER).start().await;
+    let mut stored = file(&stack);
+    stored["client_secret"] = "another-one".into();
+    std::fs::write(stack.credentials(), stored.to_string()).unwrap();
+    logs.clear();
+    switch(&mut stack, KEY).await;
+    let error = logs.has_part("ERROR", "the stored registration goes on serving");
+    assert!(
+        error.contains("client_secret is not the one of the client"),
+        "{error}"
+    );
+
+    // Never sent, it cannot be wrong.
+    stored.as_object_mut().unwrap().remove("client_secret");
+    std::fs::write(stack.credentials(), stored.to_string()).unwrap();
+    stack.restart_with(&[]).await;
+    works_with(&mut stack, KEY).await;
+    switch(&mut stack, HEADER).await;
+    works_with(&mut stack, HEADER).await;
+}
+
+#[tokio::test]
 async fn a_replacement_with_another_method_needs_no_switch() {
     let mut stack = starting_with(KEY).start().await;
     // Nobody can manage the client any more, and it was removed.
