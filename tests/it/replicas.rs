@@ -76,7 +76,8 @@ impl Replicas {
     }
 
     /// Waits until each is ready.
-    async fn all_are_ready(&self) {
+    async fn all_are_ready(&mut self) {
+        self.all_say("listening").await;
         for (index, port) in self.ports.iter().enumerate() {
             let probe = Browser::new("nobody", &origin(port));
             let mut left = 5_000;
