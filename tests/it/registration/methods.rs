@@ -63,6 +63,17 @@ async fn api_token(ada: &Browser, stack: &Stack) -> String {
     stack.api.last().header("authorization").unwrap().to_owned()
 }
 
+/// Waits until calls carry another access token than this one.
+async fn is_renewed(ada: &Browser, stack: &Stack, token: &str) {
+    for _ in 0..1_000 {
+        if api_token(ada, stack).await != token {
+            return;
+        }
+        pause().await;
+    }
+    panic!("the access token was not renewed");
+}
+
 /// A login, a refresh and a logout, each request to the IdP with `method`.
 async fn works_with(stack: &mut Stack, method: &str) {
     stack.idp.clear_requests();
@@ -74,17 +85,7 @@ async fn works_with(stack: &mut Stack, method: &str) {
             stack.idp.count(Endpoint::Token) == 2
         })
         .await;
-    for _ in 0..1_000 {
-        if api_token(&ada, stack).await != token {
-            break;
-        }
-        pause().await;
-    }
-    assert_ne!(
-        api_token(&ada, stack).await,
-        token,
-        "the access token was not renewed"
-    );
+    is_renewed(&ada, stack, &token).await;
     ada.post("/auth/logout").await;
     stack
         .until("the tokens are revoked", |stack| {
@@ -202,6 +203,33 @@ async fn a_method_that_the_idp_does_not_allow_is_told_and_the_registered_one_sta
         logs.has_part("INFO", "registration updated: ");
         works_with(&mut stack, wanted).await;
     }
+}
+
+#[tokio::test]
+async fn a_switch_that_meets_an_idp_in_trouble_is_made_up_for_and_sessions_live_on() {
+    let mut stack = starting_with(KEY).start().await;
+    stack
+        .idp
+        .fail_next(Endpoint::RegistrationManagement, Fault::status(503));
+    switch(&mut stack, HEADER).await;
+    stack.idp.clear_requests();
+    let ada = stack.browser();
+    ada.log_in().await;
+    let token = api_token(&ada, &stack).await;
+    stack
+        .advance_until("it is made up for", Duration::from_secs(10), |stack| {
+            registered(stack)["token_endpoint_auth_method"] == HEADER
+        })
+        .await;
+    // A session that began with the key is renewed with the secret.
+    stack
+        .advance_until("a refresh is asked for", Duration::from_mins(1), |stack| {
+            stack.idp.count(Endpoint::Token) == 2
+        })
+        .await;
+    is_renewed(&ada, &stack, &token).await;
+    let proofs: Vec<&str> = stack.idp.requests(Endpoint::Token).iter().map(proof).collect();
+    assert_eq!(proofs, [KEY, HEADER]);
 }
 
 #[tokio::test]
