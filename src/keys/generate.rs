@@ -63,17 +63,24 @@ pub(super) fn generate_if_new(
         path: path.to_owned(),
         error,
     };
+    // The markers first: another replica that starts now makes the key before any of them, so that behind a marker that
+    // is seen here there is a key by now, or it is lost.
+    let mut marker = None;
+    for candidate in identity_markers {
+        if exists(candidate).map_err(write_error)? {
+            marker = Some(candidate);
+            break;
+        }
+    }
     // A name that cannot be looked up is not a name that does not exist; a dangling link is a lost volume, too.
     if exists(path).map_err(write_error)? {
         return Ok(false);
     }
-    for marker in identity_markers {
-        if exists(marker).map_err(write_error)? {
-            return Err(GenerateError::IdentityWithoutKey {
-                path: path.to_owned(),
-                marker: marker.clone(),
-            });
-        }
+    if let Some(marker) = marker {
+        return Err(GenerateError::IdentityWithoutKey {
+            path: path.to_owned(),
+            marker: marker.clone(),
+        });
     }
     let text = make(kind).map_err(|_| GenerateError::Library(kind))?;
     private_file::create_new(path, text.as_bytes()).map_err(write_error)
@@ -162,6 +169,28 @@ mod tests {
             fs::remove_file(marker).unwrap();
         }
         assert!(generate_if_new(&path, KeyKind::P256, &markers).unwrap());
+    }
+
+    #[test]
+    fn a_replica_that_starts_while_another_makes_key_and_identity_takes_both() {
+        // The other one writes the key first, then what marks its identity; whenever we look, nothing seems lost.
+        for _ in 0..300 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("key.pem");
+            let marker = folder.path().join("bff_client.json");
+            let other = {
+                let (path, marker) = (path.clone(), marker.clone());
+                std::thread::spawn(move || {
+                    fs::write(path, "the key").unwrap();
+                    fs::write(marker, "{}").unwrap();
+                })
+            };
+            while !other.is_finished() {
+                let markers = std::slice::from_ref(&marker);
+                generate_if_new(&path, KeyKind::Ed25519, markers).unwrap();
+            }
+            other.join().unwrap();
+        }
     }
 
     #[test]

@@ -62,6 +62,13 @@ pub enum Jwks {
 // === impl AuthMethod ===
 
 impl AuthMethod {
+    /// All of them.
+    pub(super) const ALL: [Self; 3] = [
+        Self::PrivateKeyJwt,
+        Self::ClientSecretBasic,
+        Self::ClientSecretPost,
+    ];
+
     /// The registered name.
     #[must_use]
     pub const fn name(self) -> &'static str {

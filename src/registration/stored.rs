@@ -98,7 +98,7 @@ impl Registration {
         known: &Registered,
         negotiated: Option<Algorithm>,
     ) -> Result<Client, RegistrationError> {
-        let method = self.options.auth_method;
+        let method = self.method(known);
         if let Some(found) = known.remembered.replaced.get(AUTH_METHOD)
             && *found != field_digest(AUTH_METHOD, &Value::from(method.name()))
         {
@@ -148,6 +148,28 @@ impl Registration {
             id: known.client_id.clone(),
             auth,
         })
+    }
+
+    /// How `known` authenticates: as configured; while an update to that has not come through, as it was registered last.
+    fn method(&self, known: &Registered) -> AuthMethod {
+        let wanted = self.options.auth_method;
+        let sent = known.remembered.sent.get(AUTH_METHOD);
+        let is_sent = |method: &AuthMethod| {
+            sent.is_some_and(|sent| *sent == field_digest(AUTH_METHOD, &Value::from(method.name())))
+        };
+        let registered = AuthMethod::ALL.into_iter().find(is_sent).unwrap_or(wanted);
+        // Where the IdP put another method in its place, what was sent says nothing about what works.
+        if registered == wanted || known.remembered.replaced.contains_key(AUTH_METHOD) {
+            return wanted;
+        }
+        tracing::warn!(
+            "the client {} is registered with {}, not with {} (MS_BFF_TOKEN_AUTH_METHOD), and authenticates as it is \
+             registered until the registration could be updated",
+            known.client_id,
+            registered.name(),
+            wanted.name()
+        );
+        registered
     }
 
     pub(super) async fn skipped(&self, metadata: &Metadata) -> Result<Outcome, RegistrationError> {

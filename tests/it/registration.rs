@@ -5,6 +5,7 @@ mod first;
 mod idp_files;
 mod live;
 mod management;
+mod methods;
 mod refused;
 mod replace;
 mod restart;

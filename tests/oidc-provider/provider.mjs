@@ -28,6 +28,13 @@ const settings = {
   extraClientMetadata: [],
   // Whether each refresh gives a new refresh token.
   rotateRefreshTokens: true,
+  // How clients can authenticate.
+  clientAuthMethods: ['private_key_jwt', 'client_secret_basic', 'client_secret_post'],
+  // The algorithms of client assertions that it accepts and lists; null for all that the library knows.
+  assertionAlgorithms: null,
+  // Whether an assertion must name the token endpoint as its audience, at whatever endpoint it comes, as some providers
+  // insist; the library by itself takes the issuer and the endpoint that was called too.
+  audienceIsTokenEndpoint: false,
   // What its signing keys are: RSA or EC (P-256).
   keyType: 'RSA',
   // Seconds.
@@ -66,7 +73,10 @@ function configuration(keys) {
     cookies: { keys: cookieKeys },
     scopes: ['openid', 'offline_access'],
     claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
-    clientAuthMethods: ['private_key_jwt', 'client_secret_basic', 'client_secret_post'],
+    clientAuthMethods: settings.clientAuthMethods,
+    ...(settings.assertionAlgorithms && {
+      enabledJWA: { clientAuthSigningAlgValues: settings.assertionAlgorithms },
+    }),
     extraClientMetadata: { properties: settings.extraClientMetadata },
     pkce: { required: () => true },
     rotateRefreshToken: settings.rotateRefreshTokens,
@@ -106,6 +116,9 @@ function configuration(keys) {
 
 function build() {
   const built = new Provider(issuer, configuration(keys));
+  if (settings.audienceIsTokenEndpoint) {
+    built.OIDCContext.prototype.clientJwtAuthExpectedAudience = () => new Set([`${issuer}/token`]);
+  }
   // The library never uses an initial access token up by itself.
   built.on('registration_create.success', (ctx) => ctx.oidc.entities.InitialAccessToken?.destroy());
   const failures = ['authorization', 'end_session', 'grant', 'pushed_authorization_request', 'registration_create',
@@ -141,6 +154,9 @@ const commands = {
   })),
   sessions: () => store.all('Session').filter((session) => session.accountId).length,
   seen: () => seen,
+  forgetSeen: () => {
+    Object.assign(seen, { assertions: [], jwksFetches: 0, errors: [] });
+  },
   endSessions: () => Promise.all(store.all('Session').map(({ id }) => store.adapter('Session').destroy(id))),
   // An administrator takes away what people have granted, and all tokens with it.
   revokeGrants: () => Promise.all(store.all('Grant').flatMap(({ id }) => [

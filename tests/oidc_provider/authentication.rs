@@ -1,60 +1,55 @@
-//! How the server proves who it is: every kind of key, both secrets, pushed requests or not.
+//! How the server proves who it is: to whom assertions are addressed, where the keys are, pushed requests or not.
 
 use serde_json::{Value, json};
 
 use crate::support::Stack;
 
-/// Logs in and waits for a renewal, which need the authentication at every endpoint.
-async fn works(stack: &Stack) {
-    let ada = stack.ada();
-    ada.log_in().await;
-    let before = ada.renewed_at().await;
-    let token = stack.call_api(&ada).await;
-    stack.renewed(&ada, &before).await;
-    assert_ne!(stack.call_api(&ada).await, token);
-    ada.log_out(true).await;
-    assert_eq!(stack.provider.errors().await, [] as [Value; 0]);
-}
-
-async fn key_works(algorithm: &str, changes: &[(&str, &str)]) {
-    let stack = Stack::start(&json!({}), changes).await;
-    assert_eq!(stack.client().await["token_endpoint_auth_signing_alg"], algorithm);
-    works(&stack).await;
+/// Works with this audience at a provider with these settings; all that the provider accepted named `audience` below it.
+async fn audience_works(settings: Value, setting: &str, audience: &str) {
+    let stack = Stack::start(&settings, &[("BFF_ASSERTION_AUDIENCE", setting)]).await;
+    stack.works().await;
+    let expected = format!("{}{audience}", stack.provider.issuer);
     let assertions = stack.provider.assertions().await;
     assert!(!assertions.is_empty());
-    assert!(assertions.iter().all(|assertion| assertion["alg"] == algorithm));
+    assert!(
+        assertions
+            .iter()
+            .all(|assertion| assertion["aud"] == expected.as_str())
+    );
 }
 
 #[tokio::test]
-async fn an_rsa_key_signs_with_ps256_where_nobody_says_otherwise() {
-    key_works("PS256", &[("BFF_KEY_TYPE", "rsa-2048")]).await;
-}
-
-#[tokio::test]
-async fn an_rsa_key_signs_with_rs256_where_that_is_asked_for() {
-    key_works(
-        "RS256",
-        &[("BFF_KEY_TYPE", "rsa-2048"), ("BFF_JWT_SIGNING_ALG", "RS256")],
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn an_ed25519_key_signs_with_eddsa() {
-    key_works("EdDSA", &[("BFF_KEY_TYPE", "ed25519")]).await;
+async fn the_issuer_is_the_audience() {
+    audience_works(json!({}), "issuer", "").await;
 }
 
 #[tokio::test]
 async fn the_token_endpoint_can_be_the_audience() {
-    let stack = Stack::start(&json!({}), &[("BFF_ASSERTION_AUDIENCE", "token_endpoint")]).await;
-    works(&stack).await;
-    let endpoint = format!("{}/token", stack.provider.issuer);
-    let assertions = stack.provider.assertions().await;
-    assert!(
-        assertions
-            .iter()
-            .all(|assertion| assertion["aud"] == endpoint.as_str())
-    );
+    audience_works(json!({}), "token_endpoint", "/token").await;
+}
+
+#[tokio::test]
+async fn a_provider_that_insists_on_the_token_endpoint_gets_it_and_is_explained_before() {
+    let insists = json!({"audienceIsTokenEndpoint": true});
+    let mut stack = Stack::start(&insists, &[]).await;
+    let started = stack.ada().browser.get("/auth/login").await;
+    assert_eq!(started.status, 502, "{}", started.body);
+    let line = stack
+        .logs
+        .has_part("ERROR", "does not accept our client authentication");
+    for part in [
+        format!("aud `{}`", stack.provider.issuer),
+        "BFF_ASSERTION_AUDIENCE".to_owned(),
+    ] {
+        assert!(line.contains(&part), "{part} in {line}");
+    }
+    // What the line says, done. It is no matter of the registration.
+    stack
+        .restart(&[("BFF_ASSERTION_AUDIENCE", "token_endpoint")])
+        .await;
+    stack.logs.has_line("INFO", "registration unchanged");
+    stack.provider.forget_what_was_seen().await;
+    stack.works().await;
 }
 
 #[tokio::test]
@@ -66,52 +61,10 @@ async fn keys_can_be_registered_inline() {
     let client = stack.client().await;
     assert_eq!(client["jwks"]["keys"].as_array().unwrap().len(), 1);
     assert_eq!(client["jwks_uri"], Value::Null);
-    works(&stack).await;
+    stack.works().await;
     stack.restart(&[]).await;
     stack.logs.has_line("INFO", "registration unchanged");
     assert_eq!(stack.provider.jwks_fetches().await, 0);
-}
-
-async fn secret_works(method: &str) {
-    let mut stack = Stack::start(&json!({}), &[("MS_BFF_TOKEN_AUTH_METHOD", method)]).await;
-    assert_eq!(stack.client().await["token_endpoint_auth_method"], method);
-    assert!(stack.credentials()["client_secret"].is_string());
-    works(&stack).await;
-
-    // An update carries the secret (RFC 7592 section 2.2), and leaves it as it is.
-    let before = stack.credentials();
-    stack.restart(&[("OIDC_SCOPES", "openid offline_access")]).await;
-    stack.logs.has_part("INFO", "registration updated: scope:");
-    assert_eq!(stack.credentials()["client_secret"], before["client_secret"]);
-    works(&stack).await;
-    stack.restart(&[]).await;
-    stack.logs.has_line("INFO", "registration unchanged");
-    assert_eq!(stack.provider.assertions().await, [] as [Value; 0]);
-}
-
-#[tokio::test]
-async fn a_secret_goes_into_the_header() {
-    secret_works("client_secret_basic").await;
-}
-
-#[tokio::test]
-async fn a_secret_goes_into_the_form() {
-    secret_works("client_secret_post").await;
-}
-
-#[tokio::test]
-async fn the_method_changes_with_an_update() {
-    let mut stack = Stack::start(&json!({}), &[]).await;
-    for method in ["client_secret_basic", "client_secret_post", "private_key_jwt"] {
-        stack.restart(&[("MS_BFF_TOKEN_AUTH_METHOD", method)]).await;
-        stack
-            .logs
-            .has_part("INFO", "registration updated: token_endpoint_auth_method:");
-        assert_eq!(stack.client().await["token_endpoint_auth_method"], method);
-        works(&stack).await;
-        stack.restart(&[]).await;
-        stack.logs.has_line("INFO", "registration unchanged");
-    }
 }
 
 #[tokio::test]
@@ -120,7 +73,7 @@ async fn pushed_requests_are_used_where_they_must_be() {
     let started = stack.ada().browser.get("/auth/login").await;
     assert!(started.location().contains("request_uri=urn%3A"), "{started:?}");
     assert!(!started.location().contains("redirect_uri="), "{started:?}");
-    works(&stack).await;
+    stack.works().await;
 }
 
 #[tokio::test]
@@ -132,7 +85,7 @@ async fn requests_go_through_the_browser_where_nothing_can_be_pushed_or_shall_be
         let stack = Stack::start(&settings, changes).await;
         let started = stack.ada().browser.get("/auth/login").await;
         assert!(started.location().contains("redirect_uri="), "{started:?}");
-        works(&stack).await;
+        stack.works().await;
         let assertions = stack.provider.assertions().await;
         assert!(
             assertions

@@ -11,8 +11,10 @@
     reason = "a test that fails says so by panicking; nobody else sees this crate"
 )]
 
+mod algorithms;
 mod authentication;
 mod journey;
+mod methods;
 mod registration;
 mod sessions;
 mod support;

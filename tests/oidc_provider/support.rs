@@ -6,6 +6,8 @@ mod api;
 #[expect(dead_code, reason = "shared with the other tests, which use more of it")]
 #[path = "../it/support/browser.rs"]
 mod browser;
+#[expect(dead_code, reason = "shared with the other tests, which use more of it")]
+#[path = "../it/support/logs.rs"]
 mod logs;
 mod person;
 mod provider;

@@ -1,6 +1,6 @@
 //! The ways to be a client: secrets instead of keys, and a client that was registered by hand.
 
-use devstack_idp::Endpoint;
+use devstack_idp::{AssertionAudience, Endpoint};
 use http::StatusCode;
 
 use crate::support::{Builder, Logs, Stack};
@@ -117,4 +117,36 @@ async fn the_audience_of_assertions_can_be_the_token_endpoint() {
     stack.browser().log_in().await;
     let (_, claims) = stack.idp.requests(Endpoint::Token)[0].assertion().unwrap();
     assert_eq!(claims["aud"], format!("{}/token", stack.issuer));
+}
+
+#[tokio::test]
+async fn an_idp_that_insists_on_one_audience_gets_it_at_every_endpoint_and_is_explained_before() {
+    for (insists, right, wrong) in [
+        (AssertionAudience::TokenEndpoint, "token_endpoint", "issuer"),
+        (AssertionAudience::Issuer, "issuer", "token_endpoint"),
+    ] {
+        let logs = Logs::capture();
+        let mut stack = Stack::builder()
+            .prepare(move |idp| idp.require_assertion_audience(insists))
+            .set("BFF_ASSERTION_AUDIENCE", wrong)
+            .start()
+            .await;
+        let reply = stack.browser().get_json("/auth/login").await;
+        super::is_problem(&reply, StatusCode::BAD_GATEWAY, "idp_refused");
+        let line = logs.has_part("ERROR", "a login could not be started");
+        for part in ["the aud of the assertion must be", "BFF_ASSERTION_AUDIENCE"] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        let changes = [("DCR_IAT", ""), ("BFF_ASSERTION_AUDIENCE", right)];
+        stack.restart_with(&changes).await;
+        let ada = stack.browser();
+        ada.log_in().await;
+        ada.post("/auth/logout").await;
+        stack
+            .until("the tokens are revoked", |stack| {
+                stack.idp.count(Endpoint::Revoke) > 0
+            })
+            .await;
+        assert_eq!(logs.lines("ERROR").len(), 1, "{}", logs.text());
+    }
 }

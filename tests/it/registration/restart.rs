@@ -191,26 +191,6 @@ async fn a_client_that_was_removed_at_the_idp_is_told_and_registered_anew_with_a
 }
 
 #[tokio::test]
-async fn another_authentication_method_is_registered_and_used() {
-    let mut stack = Stack::start().await;
-    for (method, profile) in [
-        ("client_secret_basic", "code-flow-secret"),
-        ("private_key_jwt", "code-flow-pkjwt"),
-        ("client_secret_post", "code-flow-secret-post"),
-    ] {
-        stack
-            .restart_with(&[
-                ("DCR_IAT", ""),
-                ("MS_BFF_TOKEN_AUTH_METHOD", method),
-                ("DCR_CLIENT_PROFILE", profile),
-            ])
-            .await;
-        assert_eq!(registered(&stack)["token_endpoint_auth_method"], method);
-        stack.browser().log_in().await;
-    }
-}
-
-#[tokio::test]
 async fn another_kind_of_signing_key_is_registered_with_its_algorithm_and_used() {
     let mut stack = Stack::start().await;
     let path = stack.folder().join("keys/second.pem");

@@ -24,11 +24,20 @@ pub struct IdpServer {
 impl Port {
     /// A free port.
     pub fn reserve() -> Self {
+        Self::at("127.0.0.1:0".parse().unwrap())
+    }
+
+    fn at(address: std::net::SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         // Lets another process listen at the port while we hold it, and nobody get it by chance.
         socket.set_reuseaddr(true).unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket.bind(address).unwrap();
         Self(socket)
+    }
+
+    /// Another hold on the same port, which keeps it ours while nobody listens between two runs of a server.
+    pub fn held(&self) -> Self {
+        Self::at(self.address())
     }
 
     /// Where it is.

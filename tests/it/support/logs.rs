@@ -69,6 +69,17 @@ impl Logs {
         assert_eq!(found, 1, "{line:?} in:\n{text}");
     }
 
+    /// Expects exactly one line of this level with `part` in it; the line.
+    #[track_caller]
+    pub fn has_part(&self, level: &str, part: &str) -> String {
+        let lines = self.lines(level);
+        let mut found = lines.into_iter().filter(|line| line.contains(part));
+        let (Some(line), None) = (found.next(), found.next()) else {
+            panic!("not once: {level} {part:?} in:\n{}", self.text());
+        };
+        line
+    }
+
     /// The lines with `part` in them.
     pub fn lines_with(&self, part: &str) -> Vec<String> {
         let text = self.text();

@@ -81,7 +81,7 @@ pub struct Stack {
     folder: Option<TempDir>,
     idp_server: IdpServer,
     idp_of_the_start: Idp,
-    _port: Option<Port>,
+    _port: Port,
     health: bff::health::Health,
     server: Option<JoinHandle<Result<(), RunError>>>,
     shutdown: CancellationToken,
@@ -227,11 +227,8 @@ impl Builder {
         variables.extend(self.variables);
         (self.with)(&mut variables, &issuer);
 
-        let (listener, port) = if self.has_server {
-            (Some(port.listen()), None)
-        } else {
-            (None, Some(port))
-        };
+        let held = port.held();
+        let listener = self.has_server.then(|| port.listen());
         let mut stack = Stack {
             idp: control,
             issuer,
@@ -243,7 +240,7 @@ impl Builder {
             folder: Some(folder),
             idp_server,
             idp_of_the_start: idp,
-            _port: port,
+            _port: held,
             health: bff::health::Health::new(),
             server: None,
             shutdown: CancellationToken::new(),

@@ -138,6 +138,11 @@ impl Provider {
         self.ask(json!({"do": "seen"})).await[what].take()
     }
 
+    /// Begins to look anew: what it has accepted and refused so far is forgotten.
+    pub async fn forget_what_was_seen(&self) {
+        self.tell("forgetSeen").await;
+    }
+
     /// The client assertions that it has accepted, but for its check that none comes twice.
     pub async fn assertions(&self) -> Vec<Value> {
         serde_json::from_value(self.seen("assertions").await).unwrap()

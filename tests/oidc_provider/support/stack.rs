@@ -8,6 +8,7 @@ use bff::{
     config::{Config, Environment},
     health::Health,
 };
+use http::StatusCode;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -109,7 +110,7 @@ impl Stack {
 
     /// The credentials file.
     pub fn credentials_path(&self) -> PathBuf {
-        self.folder.path().join("keys/bff_client.json")
+        self.keys().join("bff_client.json")
     }
 
     /// What stands in the credentials file.
@@ -127,7 +128,12 @@ impl Stack {
         self.provider.client(&self.client_id()).await
     }
 
-    /// The same without a variable, before the server is started.
+    /// The keys folder.
+    pub fn keys(&self) -> PathBuf {
+        self.folder.path().join("keys")
+    }
+
+    /// The same without a variable from the next start on.
     pub fn without(mut self, variable: &str) -> Self {
         self.variables.remove(variable);
         self
@@ -189,6 +195,32 @@ impl Stack {
             self.shutdown.cancel();
             server.await.unwrap().unwrap();
         }
+    }
+
+    /// Somebody logs in, waits for a renewal, calls the API and logs out, which need the client's authentication at every
+    /// endpoint. The provider has refused nothing on the way.
+    pub async fn works(&self) {
+        let ada = self.ada();
+        ada.log_in().await;
+        let before = ada.renewed_at().await;
+        let token = self.call_api(&ada).await;
+        self.renewed(&ada, &before).await;
+        assert_ne!(self.call_api(&ada).await, token);
+        ada.log_out(true).await;
+        assert_eq!(self.provider.errors().await, [] as [Value; 0]);
+    }
+
+    /// Asks the token endpoint as somebody who has this secret; status and `error`.
+    pub async fn refresh_with(&self, client_id: &str, secret: &str) -> (StatusCode, String) {
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", "any"),
+            ("client_id", client_id),
+            ("client_secret", secret),
+        ];
+        let reply = self.provider.post("/token", &form).await;
+        let error = reply.json()["error"].as_str().unwrap_or_default().to_owned();
+        (reply.status, error)
     }
 
     /// Waits until the access token of a person's session was renewed after `before`, which [`Person::renewed_at`] told.
