@@ -27,7 +27,7 @@ pub use self::{
     diff::{Change, Remembered, compare, compare_with_sent},
     error::{ErrorKind, RegistrationError, Target, Wish},
     metadata::WantedMetadata,
-    options::{AuthMethod, Jwks, Options},
+    options::{AuthMethod, Jwks, Options, RedirectUpdate, UpdateMethod},
     run::{Pace, Surroundings},
 };
 use crate::{clock::SharedClock, keys::Keys, oidc::Metadata, outbound::Outbound};

@@ -216,10 +216,24 @@ pub enum RegistrationError {
     },
     /// The IdP cannot update a registration.
     #[error(
-        "the registration has to change ({changes}), but the IdP updates neither by PUT nor by PATCH at {url} - hint: \
+        "the registration has to change ({changes}), but the IdP updates it {tried} at {url} - hint: \
          change the client at the IdP by hand, or register anew with DCR_FORCE_REPLACE=true and a fresh DCR_IAT"
     )]
     CannotUpdate {
+        /// Where.
+        url: String,
+        /// By which methods, in words.
+        tried: &'static str,
+        /// What differs.
+        changes: String,
+    },
+    /// Redirect URIs are to be kept, and the IdP does not say which there are.
+    #[error(
+        "the registration has to change ({changes}), but at {url} the IdP does not say which redirect URIs it has, and \
+         DCR_REDIRECT_UPDATE_MODE (or DCR_ROTATION_SAFE) wants to keep them - hint: change the client at the IdP by hand; or \
+         list every redirect URI in DCR_REDIRECT_URIS and set DCR_REDIRECT_UPDATE_MODE=replace and DCR_ROTATION_SAFE=false"
+    )]
+    RedirectUrisUnknown {
         /// Where.
         url: String,
         /// What differs.

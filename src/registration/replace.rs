@@ -6,8 +6,9 @@ use super::{
     bootstrap::{Attempt, Event, InitialToken},
     calls::{Management, Reply},
     credentials::{Registered, Superseded},
-    diff::{compare, compare_with_sent},
     error::{ErrorKind, RegistrationError},
+    metadata::REDIRECT_URIS,
+    options::UpdateMethod,
 };
 
 /// What is needed to delete `old`, if it can be deleted.
@@ -92,22 +93,25 @@ impl Attempt<'_> {
             Ok(None) => return Ok(logged(Event::UpdateRefused(refusal))),
             Err(error) => return Ok(logged(Event::of_failure(error))),
         };
-        let remembered = self.remembered();
-        let changes = match &current {
-            Some(current) => compare(&self.wanted, current, &remembered),
-            None => compare_with_sent(&self.wanted, &remembered),
-        };
-        let event = match self.update(&at, None, &changes).await {
+        let plan = self.plan(current.as_ref());
+        let event = match self.update(&at, None, &plan).await {
             Ok(()) => {
                 // It has done its work, although it led to no 201: not again at the next start.
                 self.record.spend(token.hash);
                 match self.store().await {
                     Err(error) => Event::UpdateRefused(error.into()),
-                    Ok(()) if changes.is_empty() => Event::Unchanged,
-                    Ok(()) => Event::Updated(changes),
+                    Ok(()) if plan.changes.is_empty() => Event::Unchanged,
+                    Ok(()) => Event::Updated(plan.changes),
                 }
             }
-            Err(RegistrationError::CannotUpdate { .. }) => {
+            // A method that the configuration rules out may be one that the IdP does.
+            Err(RegistrationError::CannotUpdate { .. })
+                if self.registration.options.update_method == UpdateMethod::Auto =>
+            {
+                if plan.wanted.fields().contains_key(REDIRECT_URIS) {
+                    // Also a client that is made in the place of this one keeps what is to be kept.
+                    self.wanted = plan.wanted;
+                }
                 return self.delete_and_create(endpoint, &at, token, refusal).await;
             }
             Err(error) => Event::of_failure(error),

@@ -1,6 +1,7 @@
 mod attempts;
 mod fake;
 mod management;
+mod redirects;
 mod refusals;
 mod replacing;
 mod running;
@@ -54,6 +55,9 @@ pub(super) fn options() -> Options {
         skip: false,
         client_secret: None,
         allow_failure: false,
+        redirect_update: RedirectUpdate::Replace,
+        update_method: UpdateMethod::Auto,
+        check_interval: None,
     }
 }
 
