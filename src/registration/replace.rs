@@ -3,10 +3,11 @@
 use url::Url;
 
 use super::{
-    bootstrap::{Attempt, Event, InitialToken},
+    bootstrap::{Attempt, InitialToken},
     calls::{Management, Reply},
     credentials::{Registered, Superseded},
     error::{ErrorKind, RegistrationError},
+    event::{Event, logged},
     metadata::REDIRECT_URIS,
     options::UpdateMethod,
 };
@@ -29,8 +30,7 @@ impl Attempt<'_> {
         if !self.registration.options.force_replace {
             return Ok(None);
         }
-        let token = self.registration.initial_token()?;
-        let token = token.filter(|token| !self.record.is_spent(&token.hash));
+        let token = self.unspent_token()?;
         let lost = |token: &InitialToken| {
             let pending = self.record.pending.as_ref();
             pending.is_some_and(|pending| pending.initial_access_token == token.hash)
@@ -62,6 +62,7 @@ impl Attempt<'_> {
             Ok(answer) => {
                 let old = self.record.registered.clone();
                 let replaced = old.clone().filter(|old| old.client_id != answer.client_id);
+                self.record.renewed = false;
                 match self.keep(answer, token.hash, replaced).await {
                     Ok(event) => Ok(event),
                     Err(error) => {
@@ -159,6 +160,9 @@ impl Attempt<'_> {
             Ok(Reply::Unsupported) => {
                 tracing::warn!("the replaced client {id} cannot be deleted from here; remove it at the IdP");
             }
+            Ok(Reply::Gone) => tracing::info!(
+                "the replaced client {id} is gone, or its registration access token is: look whether it is still at the IdP"
+            ),
             Ok(_) => tracing::info!("the replaced client {id} was deleted"),
             Err(error) if error.kind() == ErrorKind::Unreachable => {
                 tracing::warn!("the replaced client {id} is deleted at the next start: {error}");
@@ -182,9 +186,4 @@ fn may_mean_taken(error: &RegistrationError) -> bool {
         RegistrationError::Refused { status, .. } => *status == http::StatusCode::BAD_REQUEST,
         _ => false,
     }
-}
-
-fn logged(event: Event) -> Event {
-    event.log();
-    event
 }

@@ -1,8 +1,10 @@
 mod attempts;
 mod fake;
+mod keeping;
 mod management;
 mod redirects;
 mod refusals;
+mod renewing;
 mod replacing;
 mod running;
 

@@ -5,11 +5,12 @@ use url::Url;
 
 use super::{
     answer::Answer,
-    bootstrap::{Attempt, Event},
+    bootstrap::Attempt,
     calls::{Management, Reply},
     credentials::CredentialsError,
     diff::{Change, Remembered, compare, compare_with_sent, drifted, listed, returned},
     error::RegistrationError,
+    event::{Event, logged},
     metadata::{REDIRECT_URIS, REDIRECTS, WantedMetadata},
     options::{AuthMethod, RedirectUpdate, UpdateMethod},
     refusal::shown,
@@ -43,10 +44,12 @@ impl Attempt<'_> {
         let event = match self.compare_and_update().await {
             Ok(changes) if changes.is_empty() => Event::Unchanged,
             Ok(changes) => Event::Updated(changes),
+            Err(refusal @ RegistrationError::RegistrationTokenRefused { .. }) if self.renews => {
+                return self.renew(refusal).await;
+            }
             Err(error) => Event::of_failure(error),
         };
-        event.log();
-        event
+        logged(event)
     }
 
     async fn compare_and_update(&mut self) -> Result<Vec<Change>, RegistrationError> {
@@ -165,7 +168,7 @@ impl Attempt<'_> {
                 tried: method.tried(),
                 changes: listed(&plan.changes),
             }),
-            Reply::Done => {
+            Reply::Done | Reply::Gone => {
                 self.settle(self.algorithm, Remembered::new(&plan.wanted, &Map::new()));
                 Ok(self.store().await?)
             }
@@ -209,7 +212,9 @@ impl Attempt<'_> {
         if answer.registration_client_uri.is_some() {
             known.registration_client_uri = answer.registration_client_uri;
         }
-        if *known != before {
+        let changed = *known != before;
+        // The token has worked: should it be lost one day, the client may be registered anew again.
+        if std::mem::take(&mut self.record.renewed) || changed {
             self.store().await?;
         }
         Ok(answer.metadata)

@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -26,6 +26,14 @@ const MODE: u32 = 0o600;
 #[derive(Clone, Debug)]
 pub struct CredentialsFile {
     path: Arc<Path>,
+}
+
+/// What tells one version of the file from another without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
 }
 
 /// The right to register: held by one process at a time, given back when dropped.
@@ -138,6 +146,19 @@ impl CredentialsFile {
             });
         }
         Credentials::from_json(members).map_err(corrupt)
+    }
+
+    /// What is there now; `None` where there is nothing that could be looked at.
+    pub async fn fingerprint(&self) -> Option<Fingerprint> {
+        let this = self.clone();
+        let look = blocking(move || {
+            Ok(fs::metadata(&this.path).ok().map(|file| Fingerprint {
+                inode: file.ino(),
+                size: file.size(),
+                modified: (file.mtime(), file.mtime_nsec()),
+            }))
+        });
+        look.await.ok().flatten()
     }
 
     /// Replaces the record atomically and durably: after a crash there is the old one or the new one.
