@@ -15,17 +15,7 @@ impl Attempt<'_> {
     pub(super) async fn renew(&mut self, refusal: RegistrationError) -> Event {
         let old = self.record.registered.clone();
         match self.try_renew().await {
-            Ok(Some(event)) => {
-                let now = self.record.registered.as_ref();
-                if let Some(old) = old.filter(|old| now.is_some_and(|now| now.client_id != old.client_id)) {
-                    tracing::warn!(
-                        "{} is still registered, and its registration access token is lost: remove it at the IdP. The \
-                         refresh tokens that it was given end with it",
-                        old.client_id
-                    );
-                }
-                event
-            }
+            Ok(Some(event)) => event,
             Ok(None) => logged(Event::UpdateRefused(refusal)),
             Err(error) => {
                 // What is on disk still serves.
@@ -50,14 +40,29 @@ impl Attempt<'_> {
         if configured.is_none() && self.registration.options.admin_token.is_none() {
             return Ok(None);
         }
-        if !self.may_ask(configured.as_ref()) {
+        // That an id is wished for does not help here: an IdP that gives it would have refused as taken what was lost.
+        let asked_before = self.record.pending.is_some() && configured.is_none();
+        if asked_before || !self.may_ask(configured.as_ref()) {
             return Err(self.unknown_from_record());
         }
         let endpoint = self.endpoint()?;
         self.registration.file.prove_writable().await?;
         let token: InitialToken = self.configured_or_minted(configured).await?;
         let answer = self.create(&endpoint, &token).await?;
-        tracing::warn!("the registration access token is lost: the client was registered anew");
+        // Before it is stored: whatever happens next, this was said.
+        if let Some(old) = self
+            .record
+            .registered
+            .as_ref()
+            .filter(|old| old.client_id != answer.client_id)
+        {
+            tracing::warn!(
+                "the registration access token of {} is lost: {} was registered in its place. {0} is still registered, \
+                 remove it at the IdP; the refresh tokens that it was given end with it",
+                old.client_id,
+                answer.client_id
+            );
+        }
         self.record.renewed = true;
         self.keep(answer, token.hash, None).await.map(Some)
     }

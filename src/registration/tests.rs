@@ -1,4 +1,5 @@
 mod attempts;
+mod crashes;
 mod fake;
 mod keeping;
 mod management;

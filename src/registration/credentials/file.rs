@@ -13,12 +13,17 @@ use std::{
 use serde_json::Value;
 
 use super::{Credentials, CredentialsError, VERSION};
-use crate::{clock::Clock, private_file};
+use crate::{
+    clock::Clock,
+    private_file::{self, Step},
+};
 
 /// A credentials file has a few kilobytes; more than this is something else.
 const MAX_SIZE: u64 = 1024 * 1024;
 /// How often a lock that another process holds is tried again.
 const LOCK_INTERVAL: Duration = Duration::from_millis(200);
+/// What the file is called with which it is proven that the folder can be written.
+const PROBE: &str = ".probe";
 /// Nobody but the owner may read or write.
 const MODE: u32 = 0o600;
 
@@ -81,11 +86,31 @@ impl CredentialsFile {
         };
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(MODE);
+        private_file::about_to(Step::Lock, &path);
         let file = options.open(&path).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { _file: file })),
+            Ok(()) => {
+                self.clean_up();
+                Ok(Some(Lock { _file: file }))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(cause)) => Err(failed(cause)),
+        }
+    }
+
+    /// Removes what a process that died at work has left: it may hold secrets. Only for the holder of the lock. Where it
+    /// cannot be removed it does no harm beyond that.
+    fn clean_up(&self) {
+        if private_file::remove_leftovers(&self.path).is_err() {
+            tracing::debug!(
+                "old temporary files beside {} cannot be removed",
+                self.path.display()
+            );
+        }
+        let probe = self.beside(PROBE);
+        if probe.exists() {
+            private_file::about_to(Step::Remove, &probe);
+            let _ = fs::remove_file(&probe);
         }
     }
 
@@ -187,9 +212,12 @@ impl CredentialsFile {
     /// [`CredentialsError::NotWritable`].
     pub async fn remove(&self) -> Result<(), CredentialsError> {
         let this = self.clone();
-        blocking(move || match fs::remove_file(&this.path) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(this.not_writable(&cause)),
-            _ => Ok(()),
+        blocking(move || {
+            private_file::about_to(Step::Remove, &this.path);
+            match fs::remove_file(&this.path) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(this.not_writable(&cause)),
+                _ => Ok(()),
+            }
         })
         .await
     }
@@ -202,10 +230,11 @@ impl CredentialsFile {
     pub async fn prove_writable(&self) -> Result<(), CredentialsError> {
         let this = self.clone();
         blocking(move || {
-            let path = this.beside(".probe");
+            let path = this.beside(PROBE);
             let probe = || -> io::Result<()> {
                 // As large as a record gets: a full disk shows only where bytes are written.
                 private_file::replace(&path, &[b' '; 16 * 1024])?;
+                private_file::about_to(Step::Remove, &path);
                 fs::remove_file(&path)
             };
             probe().map_err(|cause| this.not_writable(&cause))
