@@ -1,3 +1,4 @@
+mod answers;
 mod attempts;
 mod crashes;
 mod fake;
