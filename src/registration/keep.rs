@@ -65,7 +65,7 @@ impl Registration {
     }
 
     /// Goes on with what another process wrote into the file.
-    async fn look(&self, metadata: &Metadata, around: &Surroundings, seen: &mut Option<Option<Fingerprint>>) {
+    async fn look(&self, metadata: &Metadata, around: &Surroundings, seen: &mut Option<Fingerprint>) {
         // Before the reading: what is written between the two is seen the next time.
         let now = self.file.fingerprint().await;
         if seen.replace(now) == Some(now) {

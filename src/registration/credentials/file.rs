@@ -35,10 +35,18 @@ pub struct CredentialsFile {
 
 /// What tells one version of the file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint {
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
+pub enum Fingerprint {
+    /// There is nothing that could be looked at.
+    Nothing,
+    /// There is a file.
+    File {
+        /// Which one has the name: another one after each atomic replacement.
+        inode: u64,
+        /// In bytes.
+        size: u64,
+        /// Seconds and nanoseconds.
+        modified: (i64, i64),
+    },
 }
 
 /// The right to register: held by one process at a time, given back when dropped.
@@ -173,17 +181,20 @@ impl CredentialsFile {
         Credentials::from_json(members).map_err(corrupt)
     }
 
-    /// What is there now; `None` where there is nothing that could be looked at.
-    pub async fn fingerprint(&self) -> Option<Fingerprint> {
+    /// What is there now.
+    pub async fn fingerprint(&self) -> Fingerprint {
         let this = self.clone();
         let look = blocking(move || {
-            Ok(fs::metadata(&this.path).ok().map(|file| Fingerprint {
-                inode: file.ino(),
-                size: file.size(),
-                modified: (file.mtime(), file.mtime_nsec()),
-            }))
+            Ok(match fs::metadata(&this.path) {
+                Err(_) => Fingerprint::Nothing,
+                Ok(file) => Fingerprint::File {
+                    inode: file.ino(),
+                    size: file.size(),
+                    modified: (file.mtime(), file.mtime_nsec()),
+                },
+            })
         });
-        look.await.ok().flatten()
+        look.await.unwrap_or(Fingerprint::Nothing)
     }
 
     /// Replaces the record atomically and durably: after a crash there is the old one or the new one.

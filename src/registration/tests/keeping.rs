@@ -122,7 +122,7 @@ async fn a_client_that_another_process_replaced_is_noticed_and_used() {
 
     // A secret that another process was given is taken over too, and so is a method.
     edit(&world, |file| {
-        file["token_endpoint_auth_signing_alg"] = json!("PS256")
+        file["token_endpoint_auth_signing_alg"] = json!("PS256");
     });
     keeper.until(|| logs.count("ERROR") == 1).await;
     assert_eq!(
