@@ -230,6 +230,15 @@ async fn at_every_step(way: &Way) {
         if killed_after(&world, steps, way.with).await.is_some() {
             break;
         }
+        if way.registered && (way.habits)().puts {
+            // Only the way that deletes first has a moment without a client.
+            let id = world.file()["client_id"].as_str().unwrap().to_owned();
+            let clients = world.idp.clients();
+            assert!(
+                clients.contains(&id),
+                "no client works after {steps} steps: {id} of {clients:?}"
+            );
+        }
         recovers(&world, way, steps, &logs).await;
         steps += 1;
     }
