@@ -311,6 +311,7 @@ impl App {
                     shutdown: stop.clone(),
                 };
                 registration.run(&around).await?;
+                registration.keep(&around).await;
             }
             None => {
                 tokio::select! {

@@ -6,7 +6,33 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
+
+/// What is about to be done for a file. A process that dies between two of them leaves what the earlier ones did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// The file that stands in for it until it is complete is made.
+    Create,
+    /// That one is written.
+    Write,
+    /// That one is brought to the disk.
+    Sync,
+    /// That one gets the name.
+    Publish,
+    /// The folder is brought to the disk.
+    SyncFolder,
+    /// It is removed.
+    Remove,
+    /// It is locked.
+    Lock,
+}
+
+/// Is told each step with the file that it is for.
+type Observer = Box<dyn Fn(Step, &Path) + Send + Sync>;
+
+/// A door for tests of crashes; nobody else opens it.
+static OBSERVER: OnceLock<Observer> = OnceLock::new();
 
 /// Nobody but the owner may read or write.
 const MODE: u32 = 0o600;
@@ -27,6 +53,42 @@ pub fn exists(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Has `observer` called before every step that is done for a private file of this process, for tests of crashes: it ends
+/// the process, or unwinds, where that is to be tried. `false` where there is an observer already.
+pub fn observe(observer: impl Fn(Step, &Path) + Send + Sync + 'static) -> bool {
+    OBSERVER.set(Box::new(observer)).is_ok()
+}
+
+/// Tells the observer, if there is one. For those who do a step themselves.
+pub fn about_to(step: Step, path: &Path) {
+    if let Some(observer) = OBSERVER.get() {
+        observer(step, path);
+    }
+}
+
+/// Removes what crashes have left behind of files that were to become `path`, or one whose name goes on from there. Only
+/// for whoever knows that nobody is writing them now.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn remove_leftovers(path: &Path) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut start = OsString::from(".");
+    start.push(name);
+    start.push(".");
+    for entry in fs::read_dir(folder_of(path))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        if name.starts_with(start.as_encoded_bytes()) && name.ends_with(b".tmp") {
+            about_to(Step::Remove, path);
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes a new file completely or not at all, never over another one. The folder is made where it is missing. `false`
 /// where the file exists already, or appeared meanwhile (another replica on the same folder).
 ///
@@ -37,16 +99,15 @@ pub fn create_new(path: &Path, content: &[u8]) -> io::Result<bool> {
     let folder = folder_of(path);
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let (temporary, mut file) = create_temporary(path)?;
-    let written = file
-        .write_all(content)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| publish(&temporary, path));
+    let written = write(&mut file, path, content).and_then(|()| publish(&temporary, path));
+    about_to(Step::Remove, path);
     // After a link both names are the same file; after a rename or a failure there may be nothing to remove.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let made = written?;
+    about_to(Step::SyncFolder, path);
     File::open(folder)?.sync_all()?;
     Ok(made)
 }
@@ -59,16 +120,17 @@ pub fn create_new(path: &Path, content: &[u8]) -> io::Result<bool> {
 /// What the system says. The old file is still there then.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let (temporary, mut file) = create_temporary(path)?;
-    let written = file
-        .write_all(content)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&temporary, path));
+    let written = write(&mut file, path, content).and_then(|()| {
+        about_to(Step::Publish, path);
+        fs::rename(&temporary, path)
+    });
     if written.is_err() {
         // What was written may be a part of a secret; that it cannot be removed changes nothing about the cause.
         let _ = fs::remove_file(&temporary);
     }
     written?;
     // The rename itself lasts only once the folder is on disk.
+    about_to(Step::SyncFolder, path);
     File::open(folder_of(path))?.sync_all()
 }
 
@@ -100,7 +162,15 @@ pub fn folder_of(path: &Path) -> &Path {
     }
 }
 
+fn write(file: &mut File, path: &Path, content: &[u8]) -> io::Result<()> {
+    about_to(Step::Write, path);
+    file.write_all(content)?;
+    about_to(Step::Sync, path);
+    file.sync_all()
+}
+
 fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
+    about_to(Step::Create, path);
     let folder = folder_of(path);
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let mut attempt = 0;
@@ -128,6 +198,7 @@ fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
 /// Gives the finished file its name. A hard link fails where the name is taken, which a rename would not; file systems
 /// without hard links get the rename.
 fn publish(temporary: &Path, path: &Path) -> io::Result<bool> {
+    about_to(Step::Publish, path);
     match fs::hard_link(temporary, path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -150,6 +221,27 @@ mod tests {
         assert!(!create_new(&path, b"two").unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"one");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_a_crash_left_behind_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let others = [
+            "file",
+            "file.lock",
+            ".file2.1.0.tmp",
+            ".file.1.0.tmp.pem",
+            "x.file.1.0.tmp",
+        ];
+        for name in others.iter().chain(&[".file.1.0.tmp", ".file.probe.77.3.tmp"]) {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        remove_leftovers(&path).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), others.len());
+        for name in others {
+            assert!(folder.path().join(name).exists(), "{name}");
+        }
     }
 
     #[test]

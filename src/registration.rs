@@ -12,9 +12,12 @@ mod calls;
 mod credentials;
 mod diff;
 mod error;
+mod event;
+mod keep;
 mod metadata;
 mod options;
 mod refusal;
+mod renew;
 mod replace;
 mod run;
 mod stored;
@@ -22,12 +25,12 @@ mod update;
 
 use self::{bootstrap::Attempt, calls::Calls, credentials::Lock};
 pub use self::{
-    bootstrap::{Event, Outcome},
     credentials::{Credentials, CredentialsError, CredentialsFile, Pending, Registered, State, Superseded},
     diff::{Change, Remembered, compare, compare_with_sent},
     error::{ErrorKind, RegistrationError, Target, Wish},
+    event::{Event, Outcome},
     metadata::WantedMetadata,
-    options::{AuthMethod, Jwks, Options},
+    options::{AuthMethod, Jwks, Options, RedirectUpdate, UpdateMethod},
     run::{Pace, Surroundings},
 };
 use crate::{clock::SharedClock, keys::Keys, oidc::Metadata, outbound::Outbound};

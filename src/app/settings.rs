@@ -129,6 +129,9 @@ pub(super) fn registration(config: &Config) -> registration::Options {
         skip: settings.skip_bootstrap,
         client_secret: config.client.secret.clone(),
         allow_failure: settings.allow_bootstrap_failure,
+        redirect_update: settings.redirect_update,
+        update_method: settings.update_method,
+        check_interval: settings.check_interval,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Dynamic client registration.
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::{
@@ -8,10 +10,15 @@ use super::{
     problem::Complaint,
     reader::Reader,
 };
-use crate::secret::Secret;
+use crate::{
+    registration::{RedirectUpdate, UpdateMethod},
+    secret::Secret,
+};
 
 /// The path of every redirect URI.
 const CALLBACK_PATH: &str = "/auth/callback";
+/// The registration is not compared more often than this: each time is a call to the IdP.
+const LEAST_CHECK_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Registration at startup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +47,12 @@ pub struct RegistrationSettings {
     pub bootstrap_admin_token: Option<Secret>,
     /// A refused first registration does not stop the process.
     pub allow_bootstrap_failure: bool,
+    /// What becomes of redirect URIs that the IdP has and `redirect_uris` has not.
+    pub redirect_update: RedirectUpdate,
+    /// How the registration is updated.
+    pub update_method: UpdateMethod,
+    /// How often a running server compares its registration.
+    pub check_interval: Option<Duration>,
 }
 
 pub(super) fn read(reader: &mut Reader, base_url: Option<&Origin>) -> RegistrationSettings {
@@ -97,6 +110,55 @@ pub(super) fn read(reader: &mut Reader, base_url: Option<&Origin>) -> Registrati
         jwks_uri: jwks_uri.or_else(|| base_url.map(|base| base.at("/.well-known/jwks.json"))),
         bootstrap_admin_token,
         allow_bootstrap_failure: reader.switch("ALLOW_BOOTSTRAP_FAILURE", false),
+        redirect_update: redirect_update(reader),
+        update_method: update_method(reader),
+        check_interval: reader
+            .parsed("DCR_CHECK_INTERVAL", check_interval)
+            .filter(|interval| !interval.is_zero()),
+    }
+}
+
+fn redirect_update(reader: &mut Reader) -> RedirectUpdate {
+    let name = "DCR_REDIRECT_UPDATE_MODE";
+    let mode = reader.choice(
+        name,
+        &[
+            // `auto` updates what is given and differs, and registration does not start without the URIs.
+            RedirectUpdate::Replace,
+            RedirectUpdate::Replace,
+            RedirectUpdate::Merge,
+            RedirectUpdate::Keep,
+        ],
+    );
+    if !reader.switch("DCR_ROTATION_SAFE", false) {
+        return mode.unwrap_or_default();
+    }
+    if reader
+        .text(name)
+        .is_some_and(|word| matches!(word.as_str(), "replace" | "none"))
+    {
+        reader.warn(
+            name,
+            "has no effect while DCR_ROTATION_SAFE is true, which stands for `merge`; remove one of them",
+        );
+    }
+    RedirectUpdate::Merge
+}
+
+fn update_method(reader: &mut Reader) -> UpdateMethod {
+    let methods = [UpdateMethod::Auto, UpdateMethod::Put, UpdateMethod::Patch];
+    reader.choice("DCR_UPDATE_METHOD", &methods).unwrap_or_default()
+}
+
+fn check_interval(text: &str) -> Result<Duration, Complaint> {
+    let interval = parse::duration(text)?;
+    if interval.is_zero() || interval >= LEAST_CHECK_INTERVAL {
+        Ok(interval)
+    } else {
+        Err(Complaint::new(
+            "is shorter than a minute",
+            "write `0` for never, or at least `1m`: each comparison is a call to the identity provider",
+        ))
     }
 }
 

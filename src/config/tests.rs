@@ -11,7 +11,7 @@ use crate::{
     jose::Algorithm,
     keys::KeyKind,
     oidc::{AssertionAudience, ParMode},
-    registration::AuthMethod,
+    registration::{AuthMethod, RedirectUpdate, UpdateMethod},
     secret::Secret,
     session::SameSite,
     telemetry::Format,
@@ -861,6 +861,14 @@ fn what_is_odd_but_works_is_a_warning() {
             "BOOTSTRAP_ADMIN_TOKEN: an admin's token",
         ),
         (
+            vec![
+                uris,
+                ("DCR_ROTATION_SAFE", "true"),
+                ("DCR_REDIRECT_UPDATE_MODE", "none"),
+            ],
+            "DCR_REDIRECT_UPDATE_MODE: has no effect while DCR_ROTATION_SAFE is true",
+        ),
+        (
             vec![("REDIS_URL", "redis://redis"), ("SESSION_STORE", "memory")],
             "REDIS_URL: has no effect",
         ),
@@ -872,6 +880,40 @@ fn what_is_odd_but_works_is_a_warning() {
         let warned = warnings(&more);
         assert_eq!(warned.len(), 1, "{warned:?}");
         assert!(warned[0].starts_with(start), "{warned:?}");
+    }
+}
+
+#[test]
+fn how_a_registration_is_updated_is_read() {
+    let with = |more: &[(&'static str, &'static str)]| {
+        let mut all = vec![("DCR_REDIRECT_URIS", "https://app.example/auth/callback")];
+        all.extend(more);
+        config(&all).registration
+    };
+    for (mode, safe, becomes) in [
+        ("", "", RedirectUpdate::Replace),
+        ("auto", "false", RedirectUpdate::Replace),
+        ("replace", "", RedirectUpdate::Replace),
+        ("merge", "", RedirectUpdate::Merge),
+        ("none", "", RedirectUpdate::Keep),
+        ("", "true", RedirectUpdate::Merge),
+        ("auto", "true", RedirectUpdate::Merge),
+        ("none", "true", RedirectUpdate::Merge),
+    ] {
+        let read = with(&[("DCR_REDIRECT_UPDATE_MODE", mode), ("DCR_ROTATION_SAFE", safe)]);
+        assert_eq!(read.redirect_update, becomes, "{mode} {safe}");
+    }
+    for (method, becomes) in [
+        ("", UpdateMethod::Auto),
+        ("auto", UpdateMethod::Auto),
+        ("put", UpdateMethod::Put),
+        ("patch", UpdateMethod::Patch),
+    ] {
+        assert_eq!(with(&[("DCR_UPDATE_METHOD", method)]).update_method, becomes);
+    }
+    for (interval, seconds) in [("", None), ("0", None), ("1m", Some(60)), ("1h", Some(3600))] {
+        let read = with(&[("DCR_CHECK_INTERVAL", interval)]).check_interval;
+        assert_eq!(read, seconds.map(Duration::from_secs), "{interval}");
     }
 }
 

@@ -147,9 +147,10 @@ impl RelyingParty {
         let map = url_map(options)?;
         let document = self.document(options, &map).await?;
         let metadata = Arc::new(Metadata::read(&document, options, map)?);
-        let plain = metadata.plain_http();
+        // Of what the settings name the configuration has warned.
+        let plain = metadata.plain_http_elsewhere(options);
         if !plain.is_empty() && !self.shared.warned_of_http.swap(true, Ordering::Relaxed) {
-            tracing::warn!(urls = ?plain, "the IdP is spoken to over plain http: for development and container networks only");
+            tracing::warn!(urls = ?plain, "the IdP's metadata name plain http where the configuration does not: for development and container networks only");
         }
         self.shared.metadata.send_replace(Some(Arc::clone(&metadata)));
         Ok(metadata)

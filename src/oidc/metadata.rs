@@ -169,8 +169,17 @@ impl Metadata {
         &self.map
     }
 
-    /// The URLs in use that are plain http.
-    pub(super) fn plain_http(&self) -> Vec<&str> {
+    /// The URLs in use that are plain http, but for those at origins that the settings name themselves.
+    pub(super) fn plain_http_elsewhere(&self, options: &ProviderOptions) -> Vec<&str> {
+        let named = options.origins();
+        let plain = self.plain_http().into_iter();
+        plain
+            .filter(|url| !named.contains(&url.origin()))
+            .map(Url::as_str)
+            .collect()
+    }
+
+    fn plain_http(&self) -> Vec<&Url> {
         [
             Some(&self.authorization_endpoint),
             Some(&self.token_endpoint),
@@ -185,7 +194,6 @@ impl Metadata {
         .into_iter()
         .flatten()
         .filter(|url| url.scheme() == "http")
-        .map(Url::as_str)
         .collect()
     }
 }

@@ -1,6 +1,6 @@
 //! Who the identity provider is, how to reach it, and which URLs are acceptable.
 
-use url::{Host, Url};
+use url::{Host, Origin, Url};
 
 /// Who the identity provider is and how to reach it.
 #[derive(Clone, Debug)]
@@ -65,6 +65,39 @@ impl ProviderOptions {
         self.base_url
             .as_ref()
             .is_some_and(|base| base.as_str().trim_end_matches('/') == self.issuer.trim_end_matches('/'))
+    }
+
+    /// The origins of all URLs that these options name.
+    pub(super) fn origins(&self) -> Vec<Origin> {
+        let EndpointOverrides {
+            authorization,
+            token,
+            jwks,
+            par,
+            user_info,
+            end_session,
+            revocation,
+            introspection,
+            registration,
+        } = &self.overrides;
+        [
+            &self.base_url,
+            authorization,
+            token,
+            jwks,
+            par,
+            user_info,
+            end_session,
+            revocation,
+            introspection,
+            registration,
+        ]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .chain(Url::parse(&self.issuer).ok())
+        .map(|url| url.origin())
+        .collect()
     }
 
     /// The variable that says where the provider is.

@@ -8,8 +8,9 @@ use super::{
     answer::Answer,
     calls::Asked,
     credentials::{Credentials, CredentialsError, Pending, Registered},
-    diff::{Change, Remembered, listed},
+    diff::Remembered,
     error::{ErrorKind, RegistrationError, Wish},
+    event::{Event, Outcome},
     metadata::{Digests, SCOPE, SIGNING_ALG, WantedMetadata, token_hash},
     refusal::shown,
 };
@@ -22,37 +23,6 @@ use crate::{
 /// Path of the API that mints initial access tokens, at the IdP's origin.
 const MINT_PATH: &str = "/api/admin/dcr/initial-access-tokens";
 
-/// A client to go on with, and how it came about.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Who we are.
-    pub client: Client,
-    /// What was done.
-    pub event: Event,
-}
-
-/// What an attempt did.
-#[derive(Debug)]
-pub enum Event {
-    /// A new client was registered.
-    Registered {
-        /// The id that the IdP gave it.
-        assigned: String,
-        /// The id that was asked for.
-        requested: Option<String>,
-    },
-    /// Nothing had to be done.
-    Unchanged,
-    /// The registration was updated in these fields.
-    Updated(Vec<Change>),
-    /// The registration should be another, and the IdP or its state does not allow it. What is stored still serves.
-    UpdateRefused(RegistrationError),
-    /// The registration could not be compared now. What is stored serves until it can.
-    Postponed(RegistrationError),
-    /// No call was made, as configured.
-    Skipped,
-}
-
 /// The state of one attempt; lives while the lock is held.
 pub(super) struct Attempt<'a> {
     pub(super) registration: &'a Registration,
@@ -60,47 +30,15 @@ pub(super) struct Attempt<'a> {
     pub(super) record: Credentials,
     pub(super) wanted: WantedMetadata,
     pub(super) algorithm: Option<Algorithm>,
+    /// Whether a client whose registration access token is lost may be registered anew: at a start alone, as people are
+    /// logged in with the old one, and an IdP that is confused for a moment must not cost them that.
+    pub(super) renews: bool,
 }
 
 /// An initial access token and what it is remembered by.
 pub(super) struct InitialToken {
     pub(super) token: Secret,
     pub(super) hash: String,
-}
-
-// === impl Event ===
-
-impl Event {
-    pub(super) fn of_failure(error: RegistrationError) -> Self {
-        match error.kind() {
-            ErrorKind::Unreachable => Self::Postponed(error),
-            _ => Self::UpdateRefused(error),
-        }
-    }
-
-    /// The lines that operators are told to look for.
-    pub(super) fn log(&self) {
-        match self {
-            Self::Registered { assigned, requested } => match requested {
-                Some(requested) if requested != assigned => {
-                    tracing::info!("Client registered: {assigned} (asked for {requested})");
-                    tracing::warn!(
-                        "the IdP assigned the client id {assigned}, although {requested} was asked for; {assigned} is used"
-                    );
-                }
-                _ => tracing::info!("Client registered: {assigned}"),
-            },
-            Self::Unchanged => tracing::info!("registration unchanged"),
-            Self::Updated(changes) => tracing::info!("registration updated: {}", listed(changes)),
-            Self::UpdateRefused(error) => {
-                tracing::error!("{error} (the stored registration goes on serving)");
-            }
-            Self::Postponed(error) => {
-                tracing::warn!("{error} (the stored registration serves; it is compared again later)");
-            }
-            Self::Skipped => tracing::info!("registration skipped (SKIP_DCR_BOOTSTRAP)"),
-        }
-    }
 }
 
 // === impl Attempt ===
@@ -130,6 +68,7 @@ impl<'a> Attempt<'a> {
             record,
             wanted,
             algorithm,
+            renews: true,
         })
     }
 
@@ -147,6 +86,18 @@ impl<'a> Attempt<'a> {
         Ok(Outcome { client, event })
     }
 
+    /// Compares, as a server does that is registered and serves. `None` where there is no registration.
+    pub(super) async fn check(mut self) -> Result<Option<Outcome>, RegistrationError> {
+        if self.record.registered.is_none() {
+            return Ok(None);
+        }
+        self.renews = false;
+        self.finish_deletion().await;
+        let event = self.bring_up_to_date().await;
+        let client = self.client()?;
+        Ok(Some(Outcome { client, event }))
+    }
+
     /// The first registration: with the configured initial access token, else with a minted one.
     async fn create_first(&mut self) -> Result<Event, RegistrationError> {
         let options = &self.registration.options;
@@ -155,16 +106,8 @@ impl<'a> Attempt<'a> {
             .as_ref()
             .is_some_and(|token| self.record.is_spent(&token.hash));
         let fresh = configured.filter(|token| !self.record.is_spent(&token.hash));
-        if let Some(pending) = &self.record.pending {
-            // A new token is a person's word to try again. A minted one is only where a client made by the lost
-            // request would be found, because the id is taken.
-            let new_word = fresh
-                .as_ref()
-                .is_some_and(|token| token.hash != pending.initial_access_token);
-            let safe = fresh.is_none() && options.admin_token.is_some() && options.client_id.is_some();
-            if !new_word && !safe {
-                return Err(self.unknown_from_record());
-            }
+        if !self.may_ask(fresh.as_ref()) {
+            return Err(self.unknown_from_record());
         }
         if fresh.is_none() && options.admin_token.is_none() {
             return Err(RegistrationError::NoToken {
@@ -174,18 +117,44 @@ impl<'a> Attempt<'a> {
         }
         let endpoint = self.endpoint()?;
         self.registration.file.prove_writable().await?;
-        let token = match (fresh, &options.admin_token) {
-            (Some(token), _) => token,
-            (None, Some(admin)) => self.mint(admin).await?,
-            (None, None) => {
-                return Err(RegistrationError::NoToken {
-                    path: self.path(),
-                    spent,
-                });
-            }
-        };
+        let token = self.configured_or_minted(fresh).await?;
         let answer = self.create(&endpoint, &token).await?;
         self.keep(answer, token.hash, None).await
+    }
+
+    /// The configured initial access token, if it has not led to a registration.
+    pub(super) fn unspent_token(&self) -> Result<Option<InitialToken>, RegistrationError> {
+        let token = self.registration.initial_token()?;
+        Ok(token.filter(|token| !self.record.is_spent(&token.hash)))
+    }
+
+    /// Whether a registration may be asked for, now that the answer to an earlier request may be lost. A new token is a
+    /// person's word to try again. A minted one is only where a client made by the lost request would be found, because
+    /// the id is taken.
+    pub(super) fn may_ask(&self, fresh: Option<&InitialToken>) -> bool {
+        let Some(pending) = &self.record.pending else {
+            return true;
+        };
+        let options = &self.registration.options;
+        match fresh {
+            Some(token) => token.hash != pending.initial_access_token,
+            None => options.admin_token.is_some() && options.client_id.is_some(),
+        }
+    }
+
+    /// `fresh`, else one that is minted for this.
+    pub(super) async fn configured_or_minted(
+        &self,
+        fresh: Option<InitialToken>,
+    ) -> Result<InitialToken, RegistrationError> {
+        match (fresh, &self.registration.options.admin_token) {
+            (Some(token), _) => Ok(token),
+            (None, Some(admin)) => self.mint(admin).await,
+            (None, None) => Err(RegistrationError::NoToken {
+                path: self.path(),
+                spent: false,
+            }),
+        }
     }
 
     /// Sends a registration request with `token`. It is noted before it is sent, and the note goes as soon as the

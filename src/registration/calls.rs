@@ -44,6 +44,8 @@ pub(super) enum Reply {
     Answer(Box<Answer>),
     /// Done, without a word.
     Done,
+    /// The IdP does not know the client, or not the token; which of the two it does not tell (RFC 7592 section 2.3).
+    Gone,
     /// The IdP does not do that.
     Unsupported,
 }
@@ -148,7 +150,7 @@ impl Calls {
         let response = self.send(at, request).await?;
         match response.status {
             status if status.is_success() => Ok(Reply::Done),
-            StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAUTHORIZED => Ok(Reply::Done),
+            StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAUTHORIZED => Ok(Reply::Gone),
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Ok(Reply::Unsupported),
             _ => Err(failure(&response, &at.url, Target::Client, asked)),
         }

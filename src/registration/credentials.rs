@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::file::CredentialsFile;
-pub(super) use self::file::Lock;
+pub(super) use self::file::{Fingerprint, Lock};
 use super::diff::Remembered;
 use crate::{clock::Timestamp, jose::Algorithm, secret::Secret};
 
@@ -24,7 +24,7 @@ const MAX_SECRET: usize = 16 * 1024;
 /// Longest registration URI, in bytes.
 const MAX_URI: usize = 4 * 1024;
 /// The members that we know; all others are a newer version's.
-const MEMBERS: [&str; 15] = [
+const MEMBERS: [&str; 16] = [
     "version",
     "state",
     "issuer",
@@ -40,6 +40,7 @@ const MEMBERS: [&str; 15] = [
     "spent_initial_access_tokens",
     "pending",
     "superseded",
+    "renewed",
 ];
 /// Most initial access tokens that are remembered as spent; the oldest go first.
 const MAX_SPENT: usize = 64;
@@ -68,6 +69,10 @@ pub struct Credentials {
     /// A replaced client that is still to be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded: Option<Superseded>,
+    /// The client was registered anew because the registration access token of the one before was lost, and its own has
+    /// not worked yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renewed: bool,
     /// What we do not know, kept as it is.
     #[serde(skip)]
     unknown: Map<String, Value>,
@@ -203,6 +208,7 @@ impl Credentials {
             spent_initial_access_tokens: Vec::new(),
             pending: None,
             superseded: None,
+            renewed: false,
             unknown: Map::new(),
         }
     }

@@ -117,7 +117,22 @@ pub fn compare_with_sent(wanted: &WantedMetadata, memory: &Remembered) -> Vec<Ch
     changed.chain(gone).collect()
 }
 
-fn returned<'a>(metadata: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+/// Those of `changes` that nobody here asked for: what was agreed on was made different at the IdP.
+#[must_use]
+pub(super) fn drifted<'c>(changes: &'c [Change], memory: &Remembered) -> Vec<&'c Change> {
+    let digest = |change: &Change, value: &Option<Value>| {
+        value.as_ref().map(|value| field_digest(&change.field, value))
+    };
+    let ours_is_old =
+        |change: &&Change| memory.sent.get(&change.field) == digest(change, &change.to).as_ref();
+    let theirs_is_new = |change: &&Change| {
+        let theirs = digest(change, &change.from);
+        theirs.is_some() && memory.replaced.get(&change.field) != theirs.as_ref()
+    };
+    changes.iter().filter(ours_is_old).filter(theirs_is_new).collect()
+}
+
+pub(super) fn returned<'a>(metadata: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     metadata.get(name).filter(|value| !value.is_null())
 }
 
@@ -141,8 +156,8 @@ impl fmt::Debug for Change {
 }
 
 /// A list of changes for a log line.
-pub(super) fn listed(changes: &[Change]) -> String {
-    let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+pub(super) fn listed<'c>(changes: impl IntoIterator<Item = &'c Change>) -> String {
+    let changes: Vec<String> = changes.into_iter().map(ToString::to_string).collect();
     changes.join("; ")
 }
 

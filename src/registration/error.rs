@@ -1,12 +1,16 @@
 //! What can go wrong at registration, each with what to do about it.
 
 mod kind;
+mod target;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use http::StatusCode;
 
-pub use self::kind::ErrorKind;
+pub use self::{
+    kind::ErrorKind,
+    target::{Target, Wish},
+};
 use super::credentials::CredentialsError;
 use crate::{
     oidc::{NegotiationError, OAuthError},
@@ -216,10 +220,24 @@ pub enum RegistrationError {
     },
     /// The IdP cannot update a registration.
     #[error(
-        "the registration has to change ({changes}), but the IdP updates neither by PUT nor by PATCH at {url} - hint: \
+        "the registration has to change ({changes}), but the IdP updates it {tried} at {url} - hint: \
          change the client at the IdP by hand, or register anew with DCR_FORCE_REPLACE=true and a fresh DCR_IAT"
     )]
     CannotUpdate {
+        /// Where.
+        url: String,
+        /// By which methods, in words.
+        tried: &'static str,
+        /// What differs.
+        changes: String,
+    },
+    /// Redirect URIs are to be kept, and the IdP does not say which there are.
+    #[error(
+        "the registration has to change ({changes}), but at {url} the IdP does not say which redirect URIs it has, and \
+         DCR_REDIRECT_UPDATE_MODE (or DCR_ROTATION_SAFE) wants to keep them - hint: change the client at the IdP by hand; or \
+         list every redirect URI in DCR_REDIRECT_URIS and set DCR_REDIRECT_UPDATE_MODE=replace and DCR_ROTATION_SAFE=false"
+    )]
+    RedirectUrisUnknown {
         /// Where.
         url: String,
         /// What differs.
@@ -318,54 +336,6 @@ pub enum RegistrationError {
         /// The answer.
         status: StatusCode,
     },
-}
-
-/// What is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The registration endpoint (RFC 7591 section 3).
-    Registration,
-    /// The client's own endpoint (RFC 7592 section 2).
-    Client,
-    /// The admin API of the IdP.
-    AdminApi,
-}
-
-/// The client id that was asked for, in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish(pub Option<String>);
-
-// === impl Target ===
-
-impl Target {
-    /// Which setting points there.
-    const fn pointer(self) -> &'static str {
-        match self {
-            Self::Registration => {
-                "DCR_REGISTRATION_URL points there, else registration_endpoint in the IdP's metadata, moved by IDP_BASE_URL; \
-                 check that address, and IDP_CA_FILE for a private certificate authority"
-            }
-            Self::Client => {
-                "the IdP gave this address as registration_client_uri, and IDP_BASE_URL moves it; check that it is the IdP's, \
-                 and IDP_CA_FILE for a private certificate authority"
-            }
-            Self::AdminApi => {
-                "IDP_BASE_URL (else OIDC_ISSUER) points there; check that address, and IDP_CA_FILE for a private certificate \
-                 authority, or mint an initial access token by hand and set DCR_IAT"
-            }
-        }
-    }
-}
-
-// === impl Wish ===
-
-impl fmt::Display for Wish {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(client_id) => write!(f, "the client {client_id}"),
-            None => f.write_str("a new client of ours"),
-        }
-    }
 }
 
 fn said(error: Option<&OAuthError>) -> String {

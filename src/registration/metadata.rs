@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::options::{AuthMethod, Jwks, Options};
+use super::options::{AuthMethod, Jwks, Options, RedirectUpdate};
 use crate::{jose::Algorithm, secret::Secret};
 
 /// The field that carries the scopes.
@@ -20,6 +20,11 @@ pub(super) const SIGNING_ALG: &str = "token_endpoint_auth_signing_alg";
 const ID_TOKEN_ALG: &str = "id_token_signed_response_alg";
 /// The field that carries our client id.
 pub(super) const CLIENT_ID: &str = "client_id";
+
+/// The field that carries the redirect URIs.
+pub(super) const REDIRECT_URIS: &str = "redirect_uris";
+/// The fields that `DCR_REDIRECT_UPDATE_MODE` is about.
+pub(super) const REDIRECTS: [&str; 2] = [REDIRECT_URIS, "post_logout_redirect_uris"];
 
 /// Path of the page that the IdP sends people back to after a logout.
 const LOGGED_OUT_PATH: &str = "/auth/logged-out";
@@ -63,7 +68,7 @@ impl WantedMetadata {
     pub fn new(options: &Options, algorithm: Option<Algorithm>, public_jwks: impl FnOnce() -> Value) -> Self {
         let mut fields = Map::new();
         let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
-        put("redirect_uris", json!(options.redirect_uris));
+        put(REDIRECT_URIS, json!(options.redirect_uris));
         put(
             "post_logout_redirect_uris",
             json!(logged_out_uris(&options.redirect_uris)),
@@ -98,6 +103,31 @@ impl WantedMetadata {
             self.fields.insert(ID_TOKEN_ALG.to_owned(), json!(first.name()));
         }
         self
+    }
+
+    /// The same for a client that is registered as `current`, with its redirect URIs as `mode` wants them. Where they are
+    /// to stay and `current` has none, they are no longer wanted: neither compared nor sent.
+    #[must_use]
+    pub fn keeping(&self, mode: RedirectUpdate, current: &Map<String, Value>) -> Self {
+        let mut wanted = self.clone();
+        for name in REDIRECTS {
+            let theirs = current.get(name).filter(|value| !value.is_null());
+            match (mode, theirs) {
+                (RedirectUpdate::Replace, _) | (RedirectUpdate::Merge, None) => {}
+                (RedirectUpdate::Merge, Some(theirs)) => {
+                    if let Some(ours) = wanted.fields.get_mut(name) {
+                        *ours = union(theirs, ours);
+                    }
+                }
+                (RedirectUpdate::Keep, Some(theirs)) => {
+                    wanted.fields.insert(name.to_owned(), theirs.clone());
+                }
+                (RedirectUpdate::Keep, None) => {
+                    wanted.fields.remove(name);
+                }
+            }
+        }
+        wanted
     }
 
     /// The fields.
@@ -240,6 +270,23 @@ fn write_canonical(value: &Value, out: &mut String) {
         }
         scalar => out.push_str(&scalar.to_string()),
     }
+}
+
+/// What `theirs` has, in its order, and after it what only `ours` has.
+fn union(theirs: &Value, ours: &Value) -> Value {
+    let entries = |value: &Value| match value {
+        Value::Array(entries) => entries.clone(),
+        // Seen from IdPs that write a list of one as its element.
+        Value::String(_) => vec![value.clone()],
+        _ => Vec::new(),
+    };
+    let mut all = entries(theirs);
+    for uri in entries(ours) {
+        if !all.contains(&uri) {
+            all.push(uri);
+        }
+    }
+    Value::Array(all)
 }
 
 /// `/auth/logged-out` on each host of the redirect URIs, in their order, each once.

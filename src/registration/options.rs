@@ -1,6 +1,6 @@
 //! What registration is started with.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use crate::{jose::Algorithm, secret::Secret};
 
@@ -37,6 +37,36 @@ pub struct Options {
     pub client_secret: Option<Secret>,
     /// A refused first registration does not stop the server.
     pub allow_failure: bool,
+    /// What becomes of redirect URIs that the IdP has and we do not know.
+    pub redirect_update: RedirectUpdate,
+    /// How a registration is updated.
+    pub update_method: UpdateMethod,
+    /// How often a running server compares its registration; `None` is only at its start.
+    pub check_interval: Option<Duration>,
+}
+
+/// What becomes of the redirect URIs at the IdP, and of the post-logout ones with them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RedirectUpdate {
+    /// They become what the configuration names.
+    #[default]
+    Replace,
+    /// What the configuration names is added to them; none is taken away.
+    Merge,
+    /// They stay as they are.
+    Keep,
+}
+
+/// How a registration is updated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpdateMethod {
+    /// By PUT, and by PATCH where the IdP does no PUT.
+    #[default]
+    Auto,
+    /// By PUT alone (RFC 7592 section 2.2).
+    Put,
+    /// By PATCH alone, with the fields that differ (RFC 7396).
+    Patch,
 }
 
 /// How the client authenticates at the token endpoint (`token_endpoint_auth_method`, RFC 7591 section 2).
@@ -57,6 +87,19 @@ pub enum Jwks {
     Uri(String),
     /// The JWK Set itself is registered; a changed one needs an update.
     Inline,
+}
+
+// === impl UpdateMethod ===
+
+impl UpdateMethod {
+    /// What is tried, in words.
+    pub(super) const fn tried(self) -> &'static str {
+        match self {
+            Self::Auto => "neither by PUT nor by PATCH",
+            Self::Put => "not by PUT (DCR_UPDATE_METHOD)",
+            Self::Patch => "not by PATCH (DCR_UPDATE_METHOD)",
+        }
+    }
 }
 
 // === impl AuthMethod ===

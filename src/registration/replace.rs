@@ -3,11 +3,13 @@
 use url::Url;
 
 use super::{
-    bootstrap::{Attempt, Event, InitialToken},
+    bootstrap::{Attempt, InitialToken},
     calls::{Management, Reply},
     credentials::{Registered, Superseded},
-    diff::{compare, compare_with_sent},
     error::{ErrorKind, RegistrationError},
+    event::{Event, logged},
+    metadata::REDIRECT_URIS,
+    options::UpdateMethod,
 };
 
 /// What is needed to delete `old`, if it can be deleted.
@@ -28,8 +30,7 @@ impl Attempt<'_> {
         if !self.registration.options.force_replace {
             return Ok(None);
         }
-        let token = self.registration.initial_token()?;
-        let token = token.filter(|token| !self.record.is_spent(&token.hash));
+        let token = self.unspent_token()?;
         let lost = |token: &InitialToken| {
             let pending = self.record.pending.as_ref();
             pending.is_some_and(|pending| pending.initial_access_token == token.hash)
@@ -61,6 +62,7 @@ impl Attempt<'_> {
             Ok(answer) => {
                 let old = self.record.registered.clone();
                 let replaced = old.clone().filter(|old| old.client_id != answer.client_id);
+                self.record.renewed = false;
                 match self.keep(answer, token.hash, replaced).await {
                     Ok(event) => Ok(event),
                     Err(error) => {
@@ -92,22 +94,25 @@ impl Attempt<'_> {
             Ok(None) => return Ok(logged(Event::UpdateRefused(refusal))),
             Err(error) => return Ok(logged(Event::of_failure(error))),
         };
-        let remembered = self.remembered();
-        let changes = match &current {
-            Some(current) => compare(&self.wanted, current, &remembered),
-            None => compare_with_sent(&self.wanted, &remembered),
-        };
-        let event = match self.update(&at, None, &changes).await {
+        let plan = self.plan(current.as_ref());
+        let event = match self.update(&at, None, &plan).await {
             Ok(()) => {
                 // It has done its work, although it led to no 201: not again at the next start.
                 self.record.spend(token.hash);
                 match self.store().await {
                     Err(error) => Event::UpdateRefused(error.into()),
-                    Ok(()) if changes.is_empty() => Event::Unchanged,
-                    Ok(()) => Event::Updated(changes),
+                    Ok(()) if plan.changes.is_empty() => Event::Unchanged,
+                    Ok(()) => Event::Updated(plan.changes),
                 }
             }
-            Err(RegistrationError::CannotUpdate { .. }) => {
+            // A method that the configuration rules out may be one that the IdP does.
+            Err(RegistrationError::CannotUpdate { .. })
+                if self.registration.options.update_method == UpdateMethod::Auto =>
+            {
+                if plan.wanted.fields().contains_key(REDIRECT_URIS) {
+                    // Also a client that is made in the place of this one keeps what is to be kept.
+                    self.wanted = plan.wanted;
+                }
                 return self.delete_and_create(endpoint, &at, token, refusal).await;
             }
             Err(error) => Event::of_failure(error),
@@ -155,6 +160,9 @@ impl Attempt<'_> {
             Ok(Reply::Unsupported) => {
                 tracing::warn!("the replaced client {id} cannot be deleted from here; remove it at the IdP");
             }
+            Ok(Reply::Gone) => tracing::info!(
+                "the replaced client {id} is gone, or its registration access token is: look whether it is still at the IdP"
+            ),
             Ok(_) => tracing::info!("the replaced client {id} was deleted"),
             Err(error) if error.kind() == ErrorKind::Unreachable => {
                 tracing::warn!("the replaced client {id} is deleted at the next start: {error}");
@@ -178,9 +186,4 @@ fn may_mean_taken(error: &RegistrationError) -> bool {
         RegistrationError::Refused { status, .. } => *status == http::StatusCode::BAD_REQUEST,
         _ => false,
     }
-}
-
-fn logged(event: Event) -> Event {
-    event.log();
-    event
 }

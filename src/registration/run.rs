@@ -6,8 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Registration,
-    bootstrap::Event,
     error::{ErrorKind, RegistrationError},
+    event::Event,
 };
 use crate::{
     clock::SharedClock,
@@ -25,6 +25,8 @@ pub struct Pace {
     pub longest: Duration,
     /// After a refusal, which passes only when a person has done something.
     pub refused: Duration,
+    /// Between two looks at the credentials file, which another process may have changed.
+    pub look: Duration,
 }
 
 /// What the driver needs beside the registration.
@@ -59,6 +61,7 @@ impl Default for Pace {
             first: Duration::from_secs(1),
             longest: Duration::from_mins(1),
             refused: Duration::from_mins(5),
+            look: Duration::from_secs(10),
         }
     }
 }
@@ -144,7 +147,7 @@ impl Pace {
 }
 
 /// Between half of `wait` and all of it, so that replicas which failed together do not come back together.
-fn jittered(wait: Duration, random: &SharedRandom) -> Duration {
+pub(super) fn jittered(wait: Duration, random: &SharedRandom) -> Duration {
     wait.mul_f64(0.5 + random.fraction() / 2.0)
 }
 

@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::{
     Registration,
-    bootstrap::{Event, InitialToken, Outcome},
+    bootstrap::InitialToken,
     credentials::{Credentials, CredentialsError, Registered, is_token},
     error::RegistrationError,
+    event::{Event, Outcome},
     metadata::{AUTH_METHOD, Digests, field_digest, sent_algorithm, token_hash},
     options::AuthMethod,
 };
@@ -198,7 +199,7 @@ impl Registration {
         Ok(Outcome { client, event })
     }
 
-    async fn stored(&self, metadata: &Metadata) -> Result<Option<Client>, RegistrationError> {
+    pub(super) async fn stored(&self, metadata: &Metadata) -> Result<Option<Client>, RegistrationError> {
         let Some(record) = self.file.load().await? else {
             return Ok(None);
         };

@@ -1,7 +1,12 @@
+mod answers;
 mod attempts;
+mod crashes;
 mod fake;
+mod keeping;
 mod management;
+mod redirects;
 mod refusals;
+mod renewing;
 mod replacing;
 mod running;
 
@@ -54,6 +59,9 @@ pub(super) fn options() -> Options {
         skip: false,
         client_secret: None,
         allow_failure: false,
+        redirect_update: RedirectUpdate::Replace,
+        update_method: UpdateMethod::Auto,
+        check_interval: None,
     }
 }
 

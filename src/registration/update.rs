@@ -5,15 +5,36 @@ use url::Url;
 
 use super::{
     answer::Answer,
-    bootstrap::{Attempt, Event},
+    bootstrap::Attempt,
     calls::{Management, Reply},
     credentials::CredentialsError,
-    diff::{Change, Remembered, compare, compare_with_sent, listed},
+    diff::{Change, Remembered, compare, compare_with_sent, drifted, listed, returned},
     error::RegistrationError,
-    options::AuthMethod,
+    event::{Event, logged},
+    metadata::{REDIRECT_URIS, REDIRECTS, WantedMetadata},
+    options::{AuthMethod, RedirectUpdate, UpdateMethod},
     refusal::shown,
 };
 use crate::{jose::Algorithm, secret::Secret};
+
+/// What has to be said to a registered client.
+pub(super) struct Plan {
+    /// The metadata that we want this client to have.
+    pub(super) wanted: WantedMetadata,
+    /// Where it has others.
+    pub(super) changes: Vec<Change>,
+    /// Redirect URIs are to be kept that we cannot know: whatever would be written over them could take some away.
+    blind: bool,
+}
+
+// === impl Plan ===
+
+impl Plan {
+    fn can_patch(&self) -> bool {
+        let touches = |change: &Change| REDIRECTS.contains(&change.field.as_str());
+        !(self.blind && self.changes.iter().any(touches))
+    }
+}
 
 // === impl Attempt ===
 
@@ -23,41 +44,66 @@ impl Attempt<'_> {
         let event = match self.compare_and_update().await {
             Ok(changes) if changes.is_empty() => Event::Unchanged,
             Ok(changes) => Event::Updated(changes),
+            Err(refusal @ RegistrationError::RegistrationTokenRefused { .. }) if self.renews => {
+                return self.renew(refusal).await;
+            }
             Err(error) => Event::of_failure(error),
         };
-        event.log();
-        event
+        logged(event)
     }
 
     async fn compare_and_update(&mut self) -> Result<Vec<Change>, RegistrationError> {
         let Some((at, current)) = self.read().await? else {
-            let changes = compare_with_sent(&self.wanted, &self.remembered());
-            return if changes.is_empty() {
-                Ok(changes)
+            let plan = self.plan(None);
+            return if plan.changes.is_empty() {
+                Ok(plan.changes)
             } else {
                 Err(RegistrationError::NeedsToken {
-                    changes: listed(&changes),
+                    changes: listed(&plan.changes),
                 })
             };
         };
-        let changes = match &current {
-            Some(current) => compare(&self.wanted, current, &self.remembered()),
-            None => compare_with_sent(&self.wanted, &self.remembered()),
-        };
-        if !changes.is_empty() {
-            self.update(&at, current.as_ref(), &changes).await?;
+        let plan = self.plan(current.as_ref());
+        if !plan.changes.is_empty() {
+            let drifted = drifted(&plan.changes, &self.remembered());
+            if !drifted.is_empty() {
+                tracing::warn!(
+                    "the registration of {} was changed at the IdP: {}",
+                    at.client_id,
+                    listed(drifted)
+                );
+            }
+            self.update(&at, current.as_ref(), &plan).await?;
         } else if let Some(current) = current {
             // Somebody may have made the client what we want: that is what was agreed on from now on.
             let before = self.record.registered.clone();
             self.settle(
                 self.answered_algorithm(&current),
-                Remembered::new(&self.wanted, &current),
+                Remembered::new(&plan.wanted, &current),
             );
             if self.record.registered != before {
                 self.store().await?;
             }
         }
-        Ok(changes)
+        Ok(plan.changes)
+    }
+
+    /// What has to be said to a client that is registered as `current`, which is `None` where it cannot be read.
+    pub(super) fn plan(&self, current: Option<&Map<String, Value>>) -> Plan {
+        let mode = self.registration.options.redirect_update;
+        let wanted = self.wanted.keeping(mode, current.unwrap_or(&Map::new()));
+        let memory = self.remembered();
+        Plan {
+            changes: match current {
+                Some(current) => compare(&wanted, current, &memory),
+                None => compare_with_sent(&wanted, &memory),
+            },
+            wanted,
+            blind: mode != RedirectUpdate::Replace
+                && current
+                    .and_then(|current| returned(current, REDIRECT_URIS))
+                    .is_none(),
+        }
     }
 
     /// Reads the registration: `None` where it cannot be managed, and no metadata where it cannot be read.
@@ -75,26 +121,31 @@ impl Attempt<'_> {
         Ok(self.management().map(|at| (at, Some(metadata))))
     }
 
-    /// Writes the wanted metadata over `current`, by PUT, or by PATCH where the IdP does no PUT.
+    /// Writes what `plan` wants over `current`, by the methods that are allowed.
     pub(super) async fn update(
         &mut self,
         at: &Management,
         current: Option<&Map<String, Value>>,
-        changes: &[Change],
+        plan: &Plan,
     ) -> Result<(), RegistrationError> {
         let secret = self
             .record
             .registered
             .as_ref()
             .and_then(|known| known.client_secret.clone());
-        let body = self
-            .wanted
-            .update_body(current, &at.client_id, secret.as_ref().map(Secret::expose));
         let asked = self.asked(None);
         let calls = &self.registration.calls;
-        let mut reply = calls.update(at, http::Method::PUT, &body, &asked).await?;
-        if matches!(reply, Reply::Unsupported) {
-            let patch = changes
+        let method = self.registration.options.update_method;
+        let mut reply = Reply::Unsupported;
+        if method != UpdateMethod::Patch && !plan.blind {
+            let body = plan
+                .wanted
+                .update_body(current, &at.client_id, secret.as_ref().map(Secret::expose));
+            reply = calls.update(at, http::Method::PUT, &body, &asked).await?;
+        }
+        if matches!(reply, Reply::Unsupported) && method != UpdateMethod::Put && plan.can_patch() {
+            let patch = plan
+                .changes
                 .iter()
                 .map(|change| (change.field.clone(), change.to.clone().into()));
             let patch = Value::Object(patch.collect());
@@ -108,16 +159,21 @@ impl Attempt<'_> {
             self.forget_secret();
         }
         match reply {
+            Reply::Unsupported if plan.blind => Err(RegistrationError::RedirectUrisUnknown {
+                url: shown(&at.url),
+                changes: listed(&plan.changes),
+            }),
             Reply::Unsupported => Err(RegistrationError::CannotUpdate {
                 url: shown(&at.url),
-                changes: listed(changes),
+                tried: method.tried(),
+                changes: listed(&plan.changes),
             }),
-            Reply::Done => {
-                self.settle(self.algorithm, Remembered::new(&self.wanted, &Map::new()));
+            Reply::Done | Reply::Gone => {
+                self.settle(self.algorithm, Remembered::new(&plan.wanted, &Map::new()));
                 Ok(self.store().await?)
             }
             Reply::Answer(answer) => {
-                let remembered = Remembered::new(&self.wanted, &answer.metadata);
+                let remembered = Remembered::new(&plan.wanted, &answer.metadata);
                 self.settle(self.answered_algorithm(&answer.metadata), remembered);
                 self.absorb(*answer).await?;
                 self.tell_replaced();
@@ -156,7 +212,9 @@ impl Attempt<'_> {
         if answer.registration_client_uri.is_some() {
             known.registration_client_uri = answer.registration_client_uri;
         }
-        if *known != before {
+        let changed = *known != before;
+        // The token has worked: should it be lost one day, the client may be registered anew again.
+        if std::mem::take(&mut self.record.renewed) || changed {
             self.store().await?;
         }
         Ok(answer.metadata)

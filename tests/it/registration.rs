@@ -3,6 +3,7 @@
 mod credentials;
 mod first;
 mod idp_files;
+mod lasting;
 mod live;
 mod management;
 mod methods;

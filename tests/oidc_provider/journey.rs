@@ -9,8 +9,8 @@ async fn a_person_logs_in_on_several_hosts_keeps_fresh_tokens_and_logs_out() {
     let stack = Stack::start(&json!({"honourClientId": true, "accessTokenLifetime": 8}), &[]).await;
     stack.logs.has_line("INFO", "201 Created");
     stack.logs.has_line("INFO", "Client registered: bff-server");
-    assert_eq!(stack.logs.lines("WARN").len(), 1, "{}", stack.logs.text());
-    stack.logs.has_part("WARN", "spoken to over plain http");
+    // Plain http is a warning of the configuration, which the command logs and this harness does not.
+    assert!(stack.logs.lines("WARN").is_empty(), "{}", stack.logs.text());
     assert_eq!(stack.provider.unused_initial_access_tokens().await, 0);
 
     let client = stack.client().await;

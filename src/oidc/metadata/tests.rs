@@ -153,10 +153,20 @@ fn plain_http_beyond_the_local_network_is_refused_for_every_endpoint() {
             allow_http: HttpPolicy::Anywhere,
             ..options()
         };
+        let metadata = read(&document, &dangerous).unwrap();
         assert_eq!(
-            read(&document, &dangerous).unwrap().plain_http(),
+            metadata.plain_http_elsewhere(&dangerous),
             ["http://idp.example/x"]
         );
+        // What the settings name is warned of by the configuration, and once is enough.
+        let named = ProviderOptions {
+            base_url: Some(Url::parse("http://idp.example").unwrap()),
+            ..dangerous.clone()
+        };
+        assert!(metadata.plain_http_elsewhere(&named).is_empty(), "{member}");
+        let mut named = dangerous;
+        named.overrides.revocation = Some(Url::parse("http://idp.example/revoke").unwrap());
+        assert!(metadata.plain_http_elsewhere(&named).is_empty(), "{member}");
         assert!(read(&with(member, json!("http://idp:8080/x")), &options()).is_ok());
     }
 }

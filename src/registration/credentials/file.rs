@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -13,12 +13,17 @@ use std::{
 use serde_json::Value;
 
 use super::{Credentials, CredentialsError, VERSION};
-use crate::{clock::Clock, private_file};
+use crate::{
+    clock::Clock,
+    private_file::{self, Step},
+};
 
 /// A credentials file has a few kilobytes; more than this is something else.
 const MAX_SIZE: u64 = 1024 * 1024;
 /// How often a lock that another process holds is tried again.
 const LOCK_INTERVAL: Duration = Duration::from_millis(200);
+/// What the file is called with which it is proven that the folder can be written.
+const PROBE: &str = ".probe";
 /// Nobody but the owner may read or write.
 const MODE: u32 = 0o600;
 
@@ -26,6 +31,22 @@ const MODE: u32 = 0o600;
 #[derive(Clone, Debug)]
 pub struct CredentialsFile {
     path: Arc<Path>,
+}
+
+/// What tells one version of the file from another without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fingerprint {
+    /// There is nothing that could be looked at.
+    Nothing,
+    /// There is a file.
+    File {
+        /// Which one has the name: another one after each atomic replacement.
+        inode: u64,
+        /// In bytes.
+        size: u64,
+        /// Seconds and nanoseconds.
+        modified: (i64, i64),
+    },
 }
 
 /// The right to register: held by one process at a time, given back when dropped.
@@ -73,11 +94,31 @@ impl CredentialsFile {
         };
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(MODE);
+        private_file::about_to(Step::Lock, &path);
         let file = options.open(&path).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { _file: file })),
+            Ok(()) => {
+                self.clean_up();
+                Ok(Some(Lock { _file: file }))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(cause)) => Err(failed(cause)),
+        }
+    }
+
+    /// Removes what a process that died at work has left: it may hold secrets. Only for the holder of the lock. Where it
+    /// cannot be removed it does no harm beyond that.
+    fn clean_up(&self) {
+        if private_file::remove_leftovers(&self.path).is_err() {
+            tracing::debug!(
+                "old temporary files beside {} cannot be removed",
+                self.path.display()
+            );
+        }
+        let probe = self.beside(PROBE);
+        if probe.exists() {
+            private_file::about_to(Step::Remove, &probe);
+            let _ = fs::remove_file(&probe);
         }
     }
 
@@ -140,6 +181,22 @@ impl CredentialsFile {
         Credentials::from_json(members).map_err(corrupt)
     }
 
+    /// What is there now.
+    pub async fn fingerprint(&self) -> Fingerprint {
+        let this = self.clone();
+        let look = blocking(move || {
+            Ok(match fs::metadata(&this.path) {
+                Err(_) => Fingerprint::Nothing,
+                Ok(file) => Fingerprint::File {
+                    inode: file.ino(),
+                    size: file.size(),
+                    modified: (file.mtime(), file.mtime_nsec()),
+                },
+            })
+        });
+        look.await.unwrap_or(Fingerprint::Nothing)
+    }
+
     /// Replaces the record atomically and durably: after a crash there is the old one or the new one.
     ///
     /// # Errors
@@ -166,9 +223,12 @@ impl CredentialsFile {
     /// [`CredentialsError::NotWritable`].
     pub async fn remove(&self) -> Result<(), CredentialsError> {
         let this = self.clone();
-        blocking(move || match fs::remove_file(&this.path) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(this.not_writable(&cause)),
-            _ => Ok(()),
+        blocking(move || {
+            private_file::about_to(Step::Remove, &this.path);
+            match fs::remove_file(&this.path) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(this.not_writable(&cause)),
+                _ => Ok(()),
+            }
         })
         .await
     }
@@ -181,10 +241,11 @@ impl CredentialsFile {
     pub async fn prove_writable(&self) -> Result<(), CredentialsError> {
         let this = self.clone();
         blocking(move || {
-            let path = this.beside(".probe");
+            let path = this.beside(PROBE);
             let probe = || -> io::Result<()> {
                 // As large as a record gets: a full disk shows only where bytes are written.
                 private_file::replace(&path, &[b' '; 16 * 1024])?;
+                private_file::about_to(Step::Remove, &path);
                 fs::remove_file(&path)
             };
             probe().map_err(|cause| this.not_writable(&cause))

@@ -42,6 +42,7 @@ impl RegistrationError {
             | Self::ClientGone { .. }
             | Self::OtherClient { .. }
             | Self::CannotUpdate { .. }
+            | Self::RedirectUrisUnknown { .. }
             | Self::NeedsToken { .. }
             | Self::MethodReplaced { .. }
             | Self::AlgorithmReplaced { .. }

@@ -154,6 +154,20 @@ impl Fake {
         client.metadata.insert(name.to_owned(), value);
     }
 
+    /// Removes a client by hand.
+    pub(super) fn remove(&self, id: &str) {
+        self.state.lock().clients.retain(|client| client.id != id);
+    }
+
+    /// Whether `token` manages the client.
+    pub(super) fn knows_token(&self, id: &str, token: &str) -> bool {
+        let state = self.state.lock();
+        state
+            .clients
+            .iter()
+            .any(|client| client.id == id && client.token == token)
+    }
+
     pub(super) fn forget_tokens(&self) {
         for client in &mut self.state.lock().clients {
             client.token = "nobody knows".to_owned();

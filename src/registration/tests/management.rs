@@ -243,6 +243,98 @@ async fn an_idp_that_updates_nothing_is_told_as_such() {
     .await;
     let error = refused(world.event(changed).await);
     assert!(matches!(error, RegistrationError::CannotUpdate { .. }), "{error}");
+    assert!(
+        error.to_string().contains("neither by PUT nor by PATCH"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn the_configured_method_alone_is_used() {
+    for (method, call, other) in [(UpdateMethod::Put, PUT, PATCH), (UpdateMethod::Patch, PATCH, PUT)] {
+        let world = World::registered(Habits::default()).await;
+        let with = |options: &mut Options| {
+            changed(options);
+            options.update_method = method;
+        };
+        assert!(matches!(world.event(with).await, Event::Updated(_)));
+        assert_eq!(world.idp.calls(), [READ, call]);
+
+        // Where the IdP does only the other one, that is said and not done.
+        let world = World::registered(Habits {
+            puts: other == PUT,
+            patches: other == PATCH,
+            ..Habits::default()
+        })
+        .await;
+        let error = refused(world.event(with).await);
+        assert!(matches!(error, RegistrationError::CannotUpdate { .. }), "{error}");
+        assert!(error.to_string().contains("DCR_UPDATE_METHOD"), "{error}");
+        assert_eq!(world.idp.calls(), [READ, call]);
+    }
+}
+
+/// RFC 7592 section 2.2, and section 2 of RFC 7591 on `jwks` and `jwks_uri`.
+#[tokio::test]
+async fn an_update_carries_all_that_it_must_and_nothing_that_it_must_not() {
+    let world = World::registered(Habits::default()).await;
+    let unknown = [
+        ("logo_uri", json!("https://a.example/logo")),
+        ("tos_uri#de", json!("https://a.example/agb")),
+        ("x_of_this_idp", json!({"deep": [1, {"er": true}]})),
+    ];
+    for (name, value) in &unknown {
+        world.idp.edit("bff-server", name, value.clone());
+    }
+    // What this IdP keeps beside the metadata and tells when it is asked.
+    world
+        .idp
+        .edit("bff-server", "client_id_issued_at", json!(1_700_000_000));
+    world.idp.edit("bff-server", "policy_uri", Value::Null);
+    world.idp.edit("bff-server", "jwks", json!({"keys": []}));
+    let Event::Updated(changes) = world.event(changed).await else {
+        panic!("no update");
+    };
+    assert_eq!(changes.len(), 2, "{changes:?}");
+    let sent = world.idp.seen().remove(1).body;
+    assert_eq!(sent["client_id"], "bff-server");
+    for (name, value) in &unknown {
+        assert_eq!(&sent[*name], value, "{name}");
+    }
+    for name in [
+        "registration_access_token",
+        "registration_client_uri",
+        "client_secret_expires_at",
+        "client_id_issued_at",
+        "client_secret",
+        "policy_uri",
+        "jwks",
+    ] {
+        assert!(sent.get(name).is_none(), "{name} in {sent}");
+    }
+    assert!(sent["jwks_uri"].is_string());
+
+    // The other way round, and with a secret.
+    let inline = |options: &mut Options| {
+        options.jwks = Jwks::Inline;
+        options.auth_method = AuthMethod::ClientSecretBasic;
+    };
+    let world = World::new(Habits::default()).await;
+    world
+        .ensure(|options| {
+            with_iat(options);
+            options.auth_method = AuthMethod::ClientSecretBasic;
+        })
+        .await
+        .unwrap();
+    world.idp.seen();
+    assert!(matches!(world.event(inline).await, Event::Updated(_)));
+    let sent = world.idp.seen().remove(1).body;
+    assert_eq!(sent["client_secret"], "client-secret");
+    assert!(
+        sent["jwks"].is_object() && sent.get("jwks_uri").is_none(),
+        "{sent}"
+    );
 }
 
 #[tokio::test]

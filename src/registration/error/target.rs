@@ -1,0 +1,51 @@
+//! What is spoken to and asked for, in the words of messages.
+
+use std::fmt;
+
+/// What is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The registration endpoint (RFC 7591 section 3).
+    Registration,
+    /// The client's own endpoint (RFC 7592 section 2).
+    Client,
+    /// The admin API of the IdP.
+    AdminApi,
+}
+
+/// The client id that was asked for, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish(pub Option<String>);
+
+// === impl Target ===
+
+impl Target {
+    /// Which setting points there.
+    pub(super) const fn pointer(self) -> &'static str {
+        match self {
+            Self::Registration => {
+                "DCR_REGISTRATION_URL points there, else registration_endpoint in the IdP's metadata, moved by IDP_BASE_URL; \
+                 check that address, and IDP_CA_FILE for a private certificate authority"
+            }
+            Self::Client => {
+                "the IdP gave this address as registration_client_uri, and IDP_BASE_URL moves it; check that it is the IdP's, \
+                 and IDP_CA_FILE for a private certificate authority"
+            }
+            Self::AdminApi => {
+                "IDP_BASE_URL (else OIDC_ISSUER) points there; check that address, and IDP_CA_FILE for a private certificate \
+                 authority, or mint an initial access token by hand and set DCR_IAT"
+            }
+        }
+    }
+}
+
+// === impl Wish ===
+
+impl fmt::Display for Wish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(client_id) => write!(f, "the client {client_id}"),
+            None => f.write_str("a new client of ours"),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What an attempt did, and the log lines that tell it.
+
+use super::{
+    diff::{Change, listed},
+    error::{ErrorKind, RegistrationError},
+};
+use crate::oidc::Client;
+
+/// A client to go on with, and how it came about.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Who we are.
+    pub client: Client,
+    /// What was done.
+    pub event: Event,
+}
+
+/// What an attempt did.
+#[derive(Debug)]
+pub enum Event {
+    /// A new client was registered.
+    Registered {
+        /// The id that the IdP gave it.
+        assigned: String,
+        /// The id that was asked for.
+        requested: Option<String>,
+    },
+    /// Nothing had to be done.
+    Unchanged,
+    /// The registration was updated in these fields.
+    Updated(Vec<Change>),
+    /// The registration should be another, and the IdP or its state does not allow it. What is stored still serves.
+    UpdateRefused(RegistrationError),
+    /// The registration could not be compared now. What is stored serves until it can.
+    Postponed(RegistrationError),
+    /// No call was made, as configured.
+    Skipped,
+}
+
+// === impl Event ===
+
+impl Event {
+    pub(super) fn of_failure(error: RegistrationError) -> Self {
+        match error.kind() {
+            ErrorKind::Unreachable => Self::Postponed(error),
+            _ => Self::UpdateRefused(error),
+        }
+    }
+
+    /// The lines that operators are told to look for.
+    pub(super) fn log(&self) {
+        match self {
+            Self::Registered { assigned, requested } => match requested {
+                Some(requested) if requested != assigned => {
+                    tracing::info!("Client registered: {assigned} (asked for {requested})");
+                    tracing::warn!(
+                        "the IdP assigned the client id {assigned}, although {requested} was asked for; {assigned} is used"
+                    );
+                }
+                _ => tracing::info!("Client registered: {assigned}"),
+            },
+            Self::Unchanged => tracing::info!("registration unchanged"),
+            Self::Updated(changes) => tracing::info!("registration updated: {}", listed(changes)),
+            Self::UpdateRefused(error) => {
+                tracing::error!("{error} (the stored registration goes on serving)");
+            }
+            Self::Postponed(error) => {
+                tracing::warn!("{error} (the stored registration serves; it is compared again later)");
+            }
+            Self::Skipped => tracing::info!("registration skipped (SKIP_DCR_BOOTSTRAP)"),
+        }
+    }
+}
+
+/// `event`, after it was told.
+pub(super) fn logged(event: Event) -> Event {
+    event.log();
+    event
+}

@@ -1,0 +1,101 @@
+//! A registered server: it notices what other processes do to the credentials file, and what is done to its client at
+//! the IdP.
+
+use super::{
+    Registration, Surroundings,
+    bootstrap::Attempt,
+    credentials::{CredentialsError, Fingerprint, Lock},
+    error::RegistrationError,
+    event::Outcome,
+    run::jittered,
+};
+use crate::oidc::{Client, Metadata};
+
+// === impl Registration ===
+
+impl Registration {
+    /// Keeps the client as it should be until `shutdown`, once [`run`](Self::run) has found one: looks at the credentials
+    /// file every [`Pace::look`](super::Pace::look), since another process on it may have replaced the client, and
+    /// compares the registration every [`Options::check_interval`](super::Options::check_interval).
+    pub async fn keep(&self, around: &Surroundings) {
+        let clock = &around.clock;
+        let interval = self.options.check_interval.filter(|_| !self.options.skip);
+        let next_check =
+            || interval.map(|interval| clock.now().saturating_add(jittered(interval, &around.random)));
+        let mut check_at = next_check();
+        let mut look_at = clock.now().saturating_add(around.pace.look);
+        let mut seen = None;
+        loop {
+            let wake_at = check_at.map_or(look_at, |at| at.min(look_at));
+            tokio::select! {
+                () = clock.sleep_until(wake_at) => {}
+                () = around.shutdown.cancelled() => return,
+            }
+            let Some(metadata) = around.relying_party.metadata() else {
+                look_at = clock.now().saturating_add(around.pace.look);
+                continue;
+            };
+            if check_at.is_some_and(|at| at <= clock.now()) {
+                let lock = tokio::select! {
+                    lock = self.lock() => lock,
+                    () = around.shutdown.cancelled() => return,
+                };
+                match self.check(&metadata, lock).await {
+                    Ok(Some(outcome)) => replace(around, outcome.client),
+                    Ok(None) => {}
+                    Err(error) => tracing::error!("{error} (the client of this process goes on serving)"),
+                }
+                check_at = next_check();
+            }
+            self.look(&metadata, around, &mut seen).await;
+            look_at = clock.now().saturating_add(around.pace.look);
+        }
+    }
+
+    /// Compares the registration with what is wanted. `None` where there is none any more: a running server makes no
+    /// client, since it has one.
+    async fn check(
+        &self,
+        metadata: &Metadata,
+        lock: Result<Option<Lock>, CredentialsError>,
+    ) -> Result<Option<Outcome>, RegistrationError> {
+        let _lock = lock?;
+        let attempt = Attempt::start(self, metadata).await?;
+        attempt.check().await
+    }
+
+    /// Goes on with what another process wrote into the file.
+    async fn look(&self, metadata: &Metadata, around: &Surroundings, seen: &mut Option<Fingerprint>) {
+        // Before the reading: what is written between the two is seen the next time.
+        let now = self.file.fingerprint().await;
+        if seen.replace(now) == Some(now) {
+            return;
+        }
+        match self.stored(metadata).await {
+            Ok(Some(client)) => replace(around, client),
+            // Where registration is skipped the configuration may say who we are.
+            Ok(None) if self.options.skip => {}
+            Ok(None) => tracing::error!(
+                "{} holds no client any more; this process goes on with the one that it knows - hint: restore the file \
+                 before the next start, which would register another client or fail",
+                self.file.path().display()
+            ),
+            Err(error) => tracing::error!("{error} (the client of this process goes on serving)"),
+        }
+    }
+}
+
+fn replace(around: &Surroundings, client: Client) {
+    let slot = around.relying_party.client();
+    let before = slot.get();
+    if before.as_deref() == Some(&client) {
+        return;
+    }
+    if before.is_some_and(|before| before.id != client.id) {
+        tracing::warn!(
+            "the client was replaced by another process: it is {} from now on",
+            client.id
+        );
+    }
+    slot.set(client);
+}

@@ -1,0 +1,69 @@
+//! A registration access token that no longer works. No standard renews one (RFC 7592 gives a new one only to whoever has
+//! the old one), so the client is registered anew where there is an initial access token, as `DCR_FORCE_REPLACE` would.
+
+use super::{
+    bootstrap::{Attempt, InitialToken},
+    error::{ErrorKind, RegistrationError},
+    event::{Event, logged},
+};
+
+// === impl Attempt ===
+
+impl Attempt<'_> {
+    /// Registers anew after `refusal`, once: where the token of a client that was made that way does not work either, a
+    /// third client would help nobody. Whatever fails, the stored client serves.
+    pub(super) async fn renew(&mut self, refusal: RegistrationError) -> Event {
+        let old = self.record.registered.clone();
+        match self.try_renew().await {
+            Ok(Some(event)) => event,
+            Ok(None) => logged(Event::UpdateRefused(refusal)),
+            Err(error) => {
+                // What is on disk still serves.
+                self.record.registered = old;
+                let of_its_own = matches!(error, RegistrationError::NotStored { .. })
+                    || matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::OutcomeUnknown);
+                if of_its_own {
+                    return logged(Event::of_failure(error));
+                }
+                tracing::warn!("not registered anew: {error}");
+                logged(Event::UpdateRefused(refusal))
+            }
+        }
+    }
+
+    /// `None` where there is nothing to register anew with.
+    async fn try_renew(&mut self) -> Result<Option<Event>, RegistrationError> {
+        if self.record.renewed {
+            return Ok(None);
+        }
+        let configured = self.unspent_token()?;
+        if configured.is_none() && self.registration.options.admin_token.is_none() {
+            return Ok(None);
+        }
+        // That an id is wished for does not help here: an IdP that gives it would have refused as taken what was lost.
+        let asked_before = self.record.pending.is_some() && configured.is_none();
+        if asked_before || !self.may_ask(configured.as_ref()) {
+            return Err(self.unknown_from_record());
+        }
+        let endpoint = self.endpoint()?;
+        self.registration.file.prove_writable().await?;
+        let token: InitialToken = self.configured_or_minted(configured).await?;
+        let answer = self.create(&endpoint, &token).await?;
+        // Before it is stored: whatever happens next, this was said.
+        if let Some(old) = self
+            .record
+            .registered
+            .as_ref()
+            .filter(|old| old.client_id != answer.client_id)
+        {
+            tracing::warn!(
+                "the registration access token of {} is lost: {} was registered in its place. {0} is still registered, \
+                 remove it at the IdP; the refresh tokens that it was given end with it",
+                old.client_id,
+                answer.client_id
+            );
+        }
+        self.record.renewed = true;
+        self.keep(answer, token.hash, None).await.map(Some)
+    }
+}

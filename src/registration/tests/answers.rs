@@ -1,0 +1,298 @@
+//! Every wrong answer at every call, as one table: what it is taken for, that nothing is lost by it, and that the next
+//! attempt goes on.
+
+use serde_json::json;
+
+use super::{
+    fake::{MINT, Odd, oauth_error},
+    *,
+};
+
+const FRESH: &str = "fresh-token";
+
+/// What a wrong answer is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Is {
+    /// As if it were right, or as if the IdP did not do this.
+    Fine,
+    /// A no: exit code 77 where there is no client.
+    Refusal,
+    /// Something that passes: exit code 69 where nobody can wait.
+    Trouble,
+    /// Nobody knows what became of the call.
+    Unknown,
+    /// Tried somewhere else.
+    Skip,
+}
+
+use Is::{Fine, Refusal, Skip, Trouble, Unknown};
+
+/// The calls in the order of the columns.
+const CALLS: [&str; 6] = ["create", "mint", "read", "put", "patch", "delete"];
+
+fn page(status: u16) -> Odd {
+    Odd::Text(status, "text/html", "<h1>no</h1>".to_owned())
+}
+
+fn table() -> Vec<(&'static str, Odd, [Is; 6])> {
+    let other = json!({"client_id": "other", "registration_access_token": "planted"});
+    let huge = "x".repeat(10_000_000);
+    let moved = Odd::Redirect("http://127.0.0.1:1/".to_owned());
+    let bad = oauth_error("invalid_client_metadata", "no");
+    vec![
+        (
+            "200 with a page",
+            page(200),
+            [Trouble, Refusal, Trouble, Trouble, Trouble, Fine],
+        ),
+        (
+            "201 with a page",
+            page(201),
+            [Unknown, Refusal, Trouble, Trouble, Trouble, Fine],
+        ),
+        (
+            "200 without fields",
+            Odd::Json(200, json!({})),
+            [Unknown, Refusal, Trouble, Trouble, Trouble, Fine],
+        ),
+        (
+            "200 of another client",
+            Odd::Json(200, other),
+            [Fine, Refusal, Refusal, Refusal, Refusal, Fine],
+        ),
+        (
+            "200 cut",
+            Odd::Cut(200),
+            [Unknown, Trouble, Trouble, Trouble, Trouble, Trouble],
+        ),
+        (
+            "204",
+            Odd::Text(204, "text/plain", String::new()),
+            [Unknown, Refusal, Fine, Fine, Fine, Fine],
+        ),
+        (
+            "307",
+            moved,
+            [Trouble, Trouble, Trouble, Trouble, Trouble, Trouble],
+        ),
+        (
+            "400",
+            Odd::Json(400, bad),
+            [Refusal, Refusal, Refusal, Refusal, Refusal, Fine],
+        ),
+        (
+            "401",
+            page(401),
+            [Refusal, Refusal, Refusal, Refusal, Refusal, Fine],
+        ),
+        (
+            "403",
+            page(403),
+            [Refusal, Refusal, Refusal, Refusal, Refusal, Fine],
+        ),
+        (
+            "404",
+            page(404),
+            [Refusal, Refusal, Refusal, Refusal, Refusal, Fine],
+        ),
+        ("405", page(405), [Refusal, Refusal, Fine, Fine, Refusal, Fine]),
+        (
+            "409",
+            page(409),
+            [Refusal, Refusal, Refusal, Refusal, Refusal, Fine],
+        ),
+        (
+            "429",
+            Odd::RetryAfter(429, "5"),
+            [Trouble, Trouble, Trouble, Trouble, Trouble, Trouble],
+        ),
+        (
+            "500",
+            page(500),
+            [Trouble, Trouble, Trouble, Trouble, Trouble, Trouble],
+        ),
+        ("501", page(501), [Trouble, Trouble, Fine, Fine, Refusal, Fine]),
+        (
+            "503",
+            page(503),
+            [Trouble, Trouble, Trouble, Trouble, Trouble, Trouble],
+        ),
+        (
+            "504",
+            page(504),
+            [Unknown, Trouble, Trouble, Trouble, Trouble, Trouble],
+        ),
+        (
+            "10 MB",
+            Odd::Text(200, "application/json", huge),
+            [Unknown, Trouble, Trouble, Trouble, Trouble, Trouble],
+        ),
+        // The others wait where hanging is tried alone.
+        ("nothing", Odd::Hang, [Skip, Skip, Skip, Skip, Trouble, Trouble]),
+    ]
+}
+
+fn admin(options: &mut Options) {
+    options.admin_token = Some(Secret::from("admin-token"));
+}
+
+fn changed(options: &mut Options) {
+    options.scopes.push("email".to_owned());
+}
+
+fn forced(options: &mut Options) {
+    options.force_replace = true;
+    options.initial_access_token = Some(Secret::from(FRESH));
+}
+
+fn kind(error: &RegistrationError) -> Is {
+    check_text(error);
+    match error.kind() {
+        ErrorKind::Refused => Refusal,
+        ErrorKind::Unreachable => Trouble,
+        ErrorKind::OutcomeUnknown => Unknown,
+        ErrorKind::Configuration => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn a_first_registration_takes_wrong_answers_for_what_they_are() {
+    for (row, odd, columns) in table() {
+        for (call, with, expected) in [
+            ("POST /register", with_iat as fn(&mut Options), columns[0]),
+            (MINT, admin, columns[1]),
+        ] {
+            if expected == Skip {
+                continue;
+            }
+            let call = call.replace("/api", "POST /api");
+            let world = World::new(Habits::default()).await;
+            world.idp.odd(&call, odd.clone());
+            let found = match world.ensure(with).await {
+                Ok(_) => Fine,
+                Err(error) => kind(&error),
+            };
+            assert_eq!(found, expected, "{row} at {call}");
+            match found {
+                // What was lost is noted, and nothing is sent until a person has looked.
+                Unknown => assert_eq!(world.file()["state"], "requesting", "{row} at {call}"),
+                Fine => {}
+                _ => {
+                    assert!(!world.path().exists(), "{row} at {call}");
+                    let event = world.event(with).await;
+                    assert!(
+                        matches!(event, Event::Registered { .. }),
+                        "{row} at {call}: {event:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_registered_client_serves_whatever_its_management_is_answered() {
+    for (row, odd, columns) in table() {
+        for (column, method) in [(2, "GET"), (3, "PUT"), (4, "PATCH")] {
+            let (call, expected) = (CALLS[column], columns[column]);
+            if expected == Skip {
+                continue;
+            }
+            let world = World::registered(Habits {
+                puts: call != "patch",
+                ..Habits::default()
+            })
+            .await;
+            world.idp.odd(&format!("{method} /register"), odd.clone());
+            let outcome = world.ensure(changed).await.unwrap();
+            assert_eq!(outcome.client.id, "bff-server", "{row} at {call}");
+            let found = match &outcome.event {
+                Event::Updated(_) | Event::Unchanged => Fine,
+                Event::UpdateRefused(error) | Event::Postponed(error) => kind(error),
+                event => panic!("{row} at {call}: {event:?}"),
+            };
+            assert_eq!(found, expected, "{row} at {call}");
+            let postponed = matches!(outcome.event, Event::Postponed(_));
+            assert_eq!(postponed, expected == Trouble, "{row} at {call}");
+            assert_eq!(
+                world.file()["registration_access_token"],
+                "rat-1",
+                "{row} at {call}"
+            );
+            if found != Fine {
+                let event = world.event(changed).await;
+                assert!(matches!(event, Event::Updated(_)), "{row} at {call}: {event:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_replacement_stands_whatever_the_deletion_of_the_old_client_is_answered() {
+    for (row, odd, columns) in table() {
+        let world = World::registered(Habits {
+            own_ids: true,
+            ..Habits::default()
+        })
+        .await;
+        world.idp.allow(FRESH);
+        world.idp.odd("DELETE", odd);
+        let logs = Logs::capture();
+        let outcome = world.ensure(forced).await.unwrap();
+        assert!(
+            matches!(outcome.event, Event::Registered { .. }),
+            "{row}: {:?}",
+            outcome.event
+        );
+        assert_eq!(outcome.client.id, "client-2", "{row}");
+        assert!(
+            logs.text().contains("the replaced client client-1"),
+            "{row}: {}",
+            logs.text()
+        );
+        let later = world.file().get("superseded").is_some();
+        assert_eq!(later, columns[5] == Trouble, "{row}");
+        if later {
+            world.ensure(as_is).await.unwrap();
+            assert_eq!(world.idp.clients(), ["client-2"], "{row}");
+        }
+    }
+}
+
+/// A folder that takes nothing any more, from the second call on: what the IdP has done is told, and the client serves.
+#[tokio::test]
+async fn what_cannot_be_stored_after_an_update_is_told_and_the_client_serves() {
+    for (call, rotates) in [("GET", true), ("PUT", true), ("PUT", false)] {
+        let world = World::registered(Habits {
+            rotates,
+            ..Habits::default()
+        })
+        .await;
+        let gate = Arc::new(tokio::sync::Notify::new());
+        let call = format!("{call} /register/bff-server");
+        world.idp.odd(&call, Odd::Later(Arc::clone(&gate)));
+        let disk_fails = async {
+            world.idp.called(&call).await;
+            fs::rename(world.path(), world.dir.path().join("kept")).unwrap();
+            fs::create_dir(world.path()).unwrap();
+            gate.notify_one();
+        };
+        let (outcome, ()) = tokio::join!(world.ensure(changed), disk_fails);
+        let outcome = outcome.unwrap();
+        assert_eq!(outcome.client.id, "bff-server");
+        let Event::UpdateRefused(error) = outcome.event else {
+            panic!("{:?}", outcome.event);
+        };
+        check_text(&error);
+        assert!(
+            matches!(
+                error,
+                RegistrationError::Credentials(CredentialsError::NotWritable { .. })
+            ),
+            "{error}"
+        );
+        assert_eq!(error.kind().exit_code(), 64);
+        let last = world.idp.calls().pop().unwrap();
+        assert_eq!(last, call, "a token that is not stored is not used");
+    }
+}

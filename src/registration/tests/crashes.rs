@@ -1,0 +1,331 @@
+//! The process dies before each step that it does to a file, at every way that registration can go. The next start goes on,
+//! or says what is lost; it never makes a client that nobody knows of without saying so.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::private_file::{self, Step, folder_of};
+
+const FRESH: &str = "fresh-token";
+
+type Change = fn(&mut Options);
+
+/// One way that registration can go.
+struct Way {
+    habits: fn() -> Habits,
+    /// Whether there is a client already.
+    registered: bool,
+    /// What has happened at the IdP since.
+    before: fn(&World),
+    with: Change,
+    /// The steps that it has at least: fewer would mean that the test no longer sees them.
+    steps: usize,
+}
+
+/// How many steps the process that works on a folder still has.
+static DOOMED: Mutex<Option<HashMap<PathBuf, usize>>> = Mutex::new(None);
+
+/// What a process ends with.
+struct Killed;
+
+fn watch() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        *DOOMED.lock() = Some(HashMap::new());
+        assert!(private_file::observe(|_: Step, path: &std::path::Path| {
+            let mut doomed = DOOMED.lock();
+            let Some(left) = doomed.as_mut().and_then(|doomed| doomed.get_mut(folder_of(path))) else {
+                return;
+            };
+            if let Some(fewer) = left.checked_sub(1) {
+                *left = fewer;
+            } else {
+                drop(doomed);
+                // Unwinds as a panic does, but tells nobody.
+                std::panic::resume_unwind(Box::new(Killed));
+            }
+        }));
+    });
+}
+
+fn doom(world: &World, steps: Option<usize>) {
+    let mut doomed = DOOMED.lock();
+    let doomed = doomed.as_mut().unwrap();
+    match steps {
+        Some(steps) => doomed.insert(world.dir.path().to_owned(), steps),
+        None => doomed.remove(world.dir.path()),
+    };
+}
+
+/// One start that dies before the step after `steps` steps; `None` where it died.
+async fn killed_after(
+    world: &World,
+    steps: usize,
+    with: Change,
+) -> Option<Result<Outcome, RegistrationError>> {
+    let metadata = world.party.discover().await.unwrap();
+    let registration = world.registration(with);
+    doom(world, Some(steps));
+    let end = tokio::spawn(async move { registration.ensure(&metadata).await }).await;
+    doom(world, None);
+    match end {
+        Ok(outcome) => Some(outcome),
+        Err(error) => {
+            assert!(error.into_panic().is::<Killed>(), "it died of something else");
+            None
+        }
+    }
+}
+
+fn own_ids() -> Habits {
+    Habits {
+        own_ids: true,
+        ..Habits::default()
+    }
+}
+
+fn rotating() -> Habits {
+    Habits {
+        rotates: true,
+        ..own_ids()
+    }
+}
+
+fn without_updates() -> Habits {
+    Habits {
+        puts: false,
+        patches: false,
+        ..Habits::default()
+    }
+}
+
+fn admin(options: &mut Options) {
+    options.admin_token = Some(Secret::from("admin-token"));
+}
+
+fn changed(options: &mut Options) {
+    options.scopes.push("email".to_owned());
+}
+
+fn forced(options: &mut Options) {
+    changed(options);
+    options.force_replace = true;
+    options.initial_access_token = Some(Secret::from(FRESH));
+}
+
+fn nothing(_: &World) {}
+
+#[tokio::test]
+async fn killed_at_any_step_of_a_first_registration() {
+    at_every_step(&Way {
+        habits: Habits::default,
+        registered: false,
+        before: nothing,
+        with: with_iat,
+        steps: 17,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_at_any_step_of_a_first_registration_by_a_minted_token() {
+    at_every_step(&Way {
+        habits: Habits::default,
+        registered: false,
+        before: nothing,
+        with: admin,
+        steps: 17,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_at_any_step_of_a_first_registration_that_is_refused() {
+    at_every_step(&Way {
+        habits: Habits::default,
+        registered: false,
+        before: |world| {
+            let refusal = fake::oauth_error("invalid_scope", "no");
+            world.idp.odd("POST /register", fake::Odd::Json(400, refusal));
+        },
+        with: with_iat,
+        steps: 13,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_at_any_step_of_an_update_by_a_token_that_rotates() {
+    at_every_step(&Way {
+        habits: rotating,
+        registered: true,
+        before: nothing,
+        with: changed,
+        steps: 15,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_at_any_step_of_a_replacement_by_another_client() {
+    at_every_step(&Way {
+        habits: own_ids,
+        registered: true,
+        before: nothing,
+        with: forced,
+        steps: 22,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_at_any_step_of_a_replacement_in_place() {
+    at_every_step(&Way {
+        habits: Habits::default,
+        registered: true,
+        before: nothing,
+        with: forced,
+        steps: 26,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_at_any_step_of_a_replacement_by_deleting_first() {
+    at_every_step(&Way {
+        habits: without_updates,
+        registered: true,
+        before: nothing,
+        with: forced,
+        steps: 26,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_at_any_step_of_a_lost_registration_access_token() {
+    at_every_step(&Way {
+        habits: own_ids,
+        registered: true,
+        before: |world| world.idp.forget_tokens(),
+        with: admin,
+        steps: 17,
+    })
+    .await;
+}
+
+/// Dies before each step in turn, until there is none left.
+async fn at_every_step(way: &Way) {
+    watch();
+    let mut steps = 0;
+    loop {
+        let world = if way.registered {
+            World::registered((way.habits)()).await
+        } else {
+            World::new((way.habits)()).await
+        };
+        world.idp.allow(FRESH);
+        (way.before)(&world);
+        let logs = Logs::capture();
+        if killed_after(&world, steps, way.with).await.is_some() {
+            break;
+        }
+        if way.registered && (way.habits)().puts {
+            // Only the way that deletes first has a moment without a client.
+            let id = world.file()["client_id"].as_str().unwrap().to_owned();
+            let clients = world.idp.clients();
+            assert!(
+                clients.contains(&id),
+                "no client works after {steps} steps: {id} of {clients:?}"
+            );
+        }
+        recovers(&world, way, steps, &logs).await;
+        steps += 1;
+    }
+    assert!(steps >= way.steps, "only {steps} steps");
+}
+
+async fn recovers(world: &World, way: &Way, steps: usize, logs: &Logs) {
+    let place = format!("killed after {steps} steps");
+    let first = world.ensure(way.with).await;
+    let left: Vec<_> = fs::read_dir(world.dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains("tmp") || name.contains("probe"))
+        .collect();
+    assert!(left.is_empty(), "{place}: {left:?}");
+    check_no_secret(&logs.text());
+    let told = |client: &str| logs.text().contains(client) || logs.text().contains("bff-server exists");
+    match first {
+        Ok(outcome) => {
+            let id = &outcome.client.id;
+            assert!(world.idp.clients().contains(id), "{place}: {id} does not exist");
+            for client in world.idp.clients() {
+                assert!(client == *id || told(&client), "{place}: {client} is not told");
+            }
+            if let Event::UpdateRefused(error) | Event::Postponed(error) = &outcome.event {
+                check_text(error);
+            }
+            // What manages the client is in the file, or its loss was told.
+            let token = world.file()["registration_access_token"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            if !world.idp.knows_token(id, &token) {
+                assert!(
+                    matches!(
+                        outcome.event,
+                        Event::UpdateRefused(
+                            RegistrationError::RegistrationTokenRefused { .. }
+                                | RegistrationError::OutcomeUnknown { .. }
+                        )
+                    ),
+                    "{place}: {:?}",
+                    outcome.event
+                );
+            }
+        }
+        Err(error) => {
+            check_text(&error);
+            let lost = matches!(
+                error,
+                RegistrationError::OutcomeUnknown { .. } | RegistrationError::ClientIdTaken { .. }
+            );
+            // A refusal of the first attempt may come once more, where the first one had not been sent.
+            assert!(
+                lost || matches!(error, RegistrationError::InvalidScope { .. }),
+                "{place}: {error}"
+            );
+            let before = world.idp.clients();
+            assert!(before.len() <= 1, "{place}: {before:?}");
+
+            // Whoever does what it says has a client again.
+            for client in before {
+                world.idp.remove(&client);
+            }
+            world.idp.allow("another-token");
+            let with_another = |options: &mut Options| {
+                (way.with)(options);
+                options.initial_access_token = Some("another-token".into());
+            };
+            let mut again = world.ensure(with_another).await;
+            if matches!(again, Err(RegistrationError::InvalidScope { .. })) {
+                again = world.ensure(with_another).await;
+            }
+            let again = again.unwrap();
+            assert!(
+                matches!(again.event, Event::Registered { .. }),
+                "{place}: {:?}",
+                again.event
+            );
+        }
+    }
+    // From here on it is as if nothing had happened.
+    let last = world.ensure(as_is).await;
+    let way_on = last.unwrap_or_else(|error| panic!("{place}: {error}"));
+    assert!(
+        !matches!(way_on.event, Event::Registered { .. } | Event::Postponed(_)),
+        "{place}: {:?}",
+        way_on.event
+    );
+}

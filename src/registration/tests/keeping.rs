@@ -1,0 +1,257 @@
+//! A server that is registered and runs on.
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{fake::Odd, *};
+use crate::{health::Health, oidc::Client};
+
+const FRESH: &str = "fresh-token";
+const READ: &str = "GET /register/client-1";
+
+/// A process that has a client and keeps it.
+struct Keeper<'w> {
+    world: &'w World,
+    around: Surroundings,
+    task: tokio::task::JoinHandle<()>,
+}
+
+// === impl Keeper ===
+
+impl<'w> Keeper<'w> {
+    async fn start(world: &'w World, change: impl FnOnce(&mut Options)) -> Self {
+        let registration = world.registration(change);
+        world.party.discover().await.unwrap();
+        let around = Surroundings {
+            relying_party: world.party.clone(),
+            health: Health::new(),
+            clock: Arc::new(world.clock.clone()),
+            random: Arc::new(SystemRandom),
+            pace: Pace::default(),
+            shutdown: CancellationToken::new(),
+        };
+        registration.run(&around).await.unwrap();
+        let task = tokio::spawn({
+            let around = around.clone();
+            async move { registration.keep(&around).await }
+        });
+        world.idp.seen();
+        Self { world, around, task }
+    }
+
+    fn client(&self) -> Arc<Client> {
+        self.around.relying_party.client().get().unwrap()
+    }
+
+    /// Moves time forward until it is so.
+    async fn until(&self, is: impl Fn() -> bool) {
+        for _ in 0..500_000 {
+            if is() {
+                return;
+            }
+            self.world.clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+        panic!("it never is");
+    }
+
+    /// Moves time forward by `duration`, in steps in which the keeper has the time to do what it does.
+    async fn passes(&self, duration: Duration) {
+        for _ in 0..20 {
+            self.world.clock.advance(duration / 20);
+            for _ in 0..200 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    async fn ends(self) {
+        self.around.shutdown.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+fn hourly(options: &mut Options) {
+    options.check_interval = Some(Duration::from_hours(1));
+}
+
+fn forced(options: &mut Options) {
+    options.force_replace = true;
+    options.initial_access_token = Some(Secret::from(FRESH));
+}
+
+/// Whether the client has what it had.
+fn is_as(world: &World, before: &Value) -> bool {
+    let now = world.idp.client("client-1");
+    ["redirect_uris", "token_endpoint_auth_method", "scope"]
+        .iter()
+        .all(|name| now[*name] == before[*name])
+}
+
+/// Puts `content` into the file at once, as this server does.
+fn write(world: &World, content: &[u8]) {
+    crate::private_file::replace(&world.path(), content).unwrap();
+}
+
+fn edit(world: &World, change: impl FnOnce(&mut Value)) {
+    let mut file = world.file();
+    change(&mut file);
+    write(world, file.to_string().as_bytes());
+}
+
+async fn world() -> World {
+    let world = World::registered(Habits {
+        own_ids: true,
+        ..Habits::default()
+    })
+    .await;
+    world.idp.allow(FRESH);
+    world
+}
+
+#[tokio::test]
+async fn a_client_that_another_process_replaced_is_noticed_and_used() {
+    let world = world().await;
+    let keeper = Keeper::start(&world, as_is).await;
+    let logs = Logs::capture();
+    world.ensure(forced).await.unwrap();
+    assert_eq!(keeper.client().id, "client-1");
+    keeper.until(|| keeper.client().id == "client-2").await;
+    logs.has("the client was replaced by another process: it is client-2 from now on");
+    check_no_secret(&logs.text());
+
+    // A secret that another process was given is taken over too, and so is a method.
+    edit(&world, |file| {
+        file["token_endpoint_auth_signing_alg"] = json!("PS256");
+    });
+    keeper.until(|| logs.count("ERROR") == 1).await;
+    assert_eq!(
+        keeper.client().id,
+        "client-2",
+        "what cannot be used is not taken over"
+    );
+    edit(&world, |file| {
+        file["client_id"] = json!("client-3");
+        file["token_endpoint_auth_signing_alg"] = json!("ES256");
+    });
+    keeper.until(|| keeper.client().id == "client-3").await;
+    keeper.ends().await;
+}
+
+#[tokio::test]
+async fn a_file_that_breaks_or_goes_away_costs_a_running_server_nothing() {
+    let world = world().await;
+    let good = fs::read(world.path()).unwrap();
+    let keeper = Keeper::start(&world, |options| {
+        hourly(options);
+        options.admin_token = Some(Secret::from("admin-token"));
+    })
+    .await;
+    let logs = Logs::capture();
+    write(&world, b"broken");
+    keeper.until(|| logs.count("ERROR") == 1).await;
+    logs.has("restore it from a backup");
+    keeper.passes(Duration::from_mins(5)).await;
+    assert_eq!(logs.count("ERROR"), 1, "once until it changes: {}", logs.text());
+
+    fs::remove_file(world.path()).unwrap();
+    keeper.until(|| logs.count("ERROR") == 2).await;
+    logs.has("holds no client any more");
+    keeper.passes(Duration::from_hours(3)).await;
+    assert_eq!(logs.count("ERROR"), 2, "{}", logs.text());
+    assert_eq!(keeper.client().id, "client-1");
+    assert!(world.idp.calls().is_empty(), "a running server makes no client");
+
+    write(&world, &good);
+    keeper.until(|| !world.idp.calls().is_empty()).await;
+    assert_eq!(keeper.client().id, "client-1");
+    keeper.ends().await;
+}
+
+#[tokio::test]
+async fn what_is_changed_at_the_idp_is_told_and_repaired_by_the_periodic_comparison() {
+    let world = world().await;
+    let keeper = Keeper::start(&world, hourly).await;
+    let before = world.idp.client("client-1");
+    let logs = Logs::capture();
+    let only_one = json!(["https://a.example/auth/callback"]);
+    world.idp.edit("client-1", "redirect_uris", only_one);
+    world.idp.edit(
+        "client-1",
+        "token_endpoint_auth_method",
+        json!("client_secret_basic"),
+    );
+    keeper.passes(Duration::from_mins(29)).await;
+    assert!(world.idp.calls().is_empty(), "not before it is due");
+    keeper.until(|| is_as(&world, &before)).await;
+    keeper
+        .until(|| logs.text().contains("registration updated: "))
+        .await;
+    logs.has("WARN");
+    logs.has("the registration of client-1 was changed at the IdP: redirect_uris: [\"https://a.example/auth/callback\"] -> ");
+    logs.has("; token_endpoint_auth_method: \"client_secret_basic\" -> \"private_key_jwt\"");
+    world.idp.seen();
+
+    // And again, an hour later, also where one comparison fell out.
+    world
+        .idp
+        .odd("GET /register", Odd::Text(503, "text/html", String::new()));
+    world.idp.edit("client-1", "scope", json!("openid"));
+    keeper.until(|| is_as(&world, &before)).await;
+    assert_eq!(world.idp.calls(), [READ, READ, "PUT /register/client-1"]);
+    keeper.ends().await;
+}
+
+#[tokio::test]
+async fn the_periodic_comparison_is_off_by_default_and_while_registration_is_skipped() {
+    for skip in [false, true] {
+        let world = world().await;
+        let keeper = Keeper::start(&world, |options| {
+            if skip {
+                hourly(options);
+                options.skip = true;
+            }
+        })
+        .await;
+        keeper.passes(Duration::from_hours(48)).await;
+        assert!(world.idp.calls().is_empty());
+        keeper.ends().await;
+    }
+}
+
+/// What ends the refresh tokens of everybody who is logged in is done at a start or not at all.
+#[tokio::test]
+async fn the_periodic_comparison_never_replaces_the_client() {
+    let world = world().await;
+    let keeper = Keeper::start(&world, |options| {
+        hourly(options);
+        options.initial_access_token = Some(Secret::from(FRESH));
+        options.admin_token = Some(Secret::from("admin-token"));
+    })
+    .await;
+    world.idp.forget_tokens();
+    let logs = Logs::capture();
+    keeper.until(|| logs.count("ERROR") == 1).await;
+    logs.has("DCR_FORCE_REPLACE=true");
+    assert_eq!(world.idp.calls(), [READ]);
+    assert_eq!(keeper.client().id, "client-1");
+    keeper.ends().await;
+}
+
+#[tokio::test]
+async fn a_token_that_a_comparison_brings_is_stored() {
+    let world = World::registered(Habits {
+        own_ids: true,
+        rotates: true,
+        ..Habits::default()
+    })
+    .await;
+    let keeper = Keeper::start(&world, hourly).await;
+    assert_eq!(world.file()["registration_access_token"], "rat-2");
+    for token in ["rat-3", "rat-4"] {
+        keeper
+            .until(|| world.file()["registration_access_token"] == token)
+            .await;
+    }
+    keeper.ends().await;
+}

@@ -1,0 +1,234 @@
+//! `DCR_REDIRECT_UPDATE_MODE` and `DCR_ROTATION_SAFE`.
+
+use serde_json::json;
+
+use super::*;
+
+const READ: &str = "GET /register/bff-server";
+const PUT: &str = "PUT /register/bff-server";
+const PATCH: &str = "PATCH /register/bff-server";
+const FOREIGN: &str = "https://old.example/auth/callback";
+const A: &str = "https://a.example/auth/callback";
+const B: &str = "https://b.example:8443/auth/callback";
+const C: &str = "https://c.example/auth/callback";
+
+fn in_mode(mode: RedirectUpdate) -> impl Fn(&mut Options) {
+    move |options| options.redirect_update = mode
+}
+
+/// With another host, and in this mode.
+fn with_host(mode: RedirectUpdate) -> impl Fn(&mut Options) {
+    move |options| {
+        options.redirect_update = mode;
+        options.redirect_uris.push(C.to_owned());
+    }
+}
+
+/// A client at which somebody has put another URI first.
+async fn world(habits: Habits) -> World {
+    let world = World::registered(habits).await;
+    world
+        .idp
+        .edit("bff-server", "redirect_uris", json!([FOREIGN, B, A]));
+    world.idp.edit(
+        "bff-server",
+        "post_logout_redirect_uris",
+        json!([
+            "https://old.example/bye",
+            "https://a.example/auth/logged-out",
+            "https://b.example:8443/auth/logged-out"
+        ]),
+    );
+    world
+}
+
+#[tokio::test]
+async fn replace_makes_them_what_is_configured() {
+    let world = world(Habits::default()).await;
+    let Event::Updated(changes) = world.event(in_mode(RedirectUpdate::Replace)).await else {
+        panic!("no update");
+    };
+    assert_eq!(changes.len(), 2, "{changes:?}");
+    assert_eq!(world.idp.client("bff-server")["redirect_uris"], json!([A, B]));
+}
+
+#[tokio::test]
+async fn merge_adds_what_is_missing_behind_what_is_there() {
+    let world = world(Habits::default()).await;
+    assert!(
+        matches!(
+            world.event(in_mode(RedirectUpdate::Merge)).await,
+            Event::Unchanged
+        ),
+        "more than is wanted is no difference"
+    );
+    assert_eq!(world.idp.calls(), [READ]);
+
+    let Event::Updated(changes) = world.event(with_host(RedirectUpdate::Merge)).await else {
+        panic!("no update");
+    };
+    assert_eq!(changes.len(), 2, "the post-logout URIs follow: {changes:?}");
+    let client = world.idp.client("bff-server");
+    assert_eq!(client["redirect_uris"], json!([FOREIGN, B, A, C]));
+    assert_eq!(
+        client["post_logout_redirect_uris"],
+        json!([
+            "https://old.example/bye",
+            "https://a.example/auth/logged-out",
+            "https://b.example:8443/auth/logged-out",
+            "https://c.example/auth/logged-out"
+        ])
+    );
+    assert!(matches!(
+        world.event(with_host(RedirectUpdate::Merge)).await,
+        Event::Unchanged
+    ));
+
+    // A host that is no longer configured stays; one that was taken away at the IdP comes back.
+    assert!(matches!(
+        world.event(in_mode(RedirectUpdate::Merge)).await,
+        Event::Unchanged
+    ));
+    world.idp.edit("bff-server", "redirect_uris", json!([FOREIGN, C]));
+    assert!(matches!(
+        world.event(in_mode(RedirectUpdate::Merge)).await,
+        Event::Updated(_)
+    ));
+    assert_eq!(
+        world.idp.client("bff-server")["redirect_uris"],
+        json!([FOREIGN, C, A, B])
+    );
+}
+
+#[tokio::test]
+async fn none_never_compares_them_and_an_update_carries_what_the_idp_has() {
+    let world = world(Habits::default()).await;
+    assert!(matches!(
+        world.event(with_host(RedirectUpdate::Keep)).await,
+        Event::Unchanged
+    ));
+    let event = world
+        .event(|options| {
+            with_host(RedirectUpdate::Keep)(options);
+            options.scopes.push("email".to_owned());
+        })
+        .await;
+    assert!(
+        matches!(&event, Event::Updated(changes) if changes.len() == 1),
+        "{event:?}"
+    );
+    let sent = world.idp.seen().pop().unwrap();
+    assert_eq!(sent.call, PUT);
+    assert_eq!(sent.body["redirect_uris"], json!([FOREIGN, B, A]));
+    assert_eq!(
+        sent.body["post_logout_redirect_uris"][0],
+        "https://old.example/bye"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_not_written_over() {
+    for mode in [RedirectUpdate::Merge, RedirectUpdate::Keep] {
+        for tells_without in [false, true] {
+            let world = world(Habits {
+                reads: tells_without,
+                ..Habits::default()
+            })
+            .await;
+            if tells_without {
+                world.idp.edit("bff-server", "redirect_uris", Value::Null);
+            }
+            let scope = |options: &mut Options| {
+                options.redirect_update = mode;
+                options.scopes.push("email".to_owned());
+            };
+            // A PATCH says nothing of them.
+            assert!(matches!(world.event(scope).await, Event::Updated(_)));
+            assert_eq!(world.idp.calls(), [READ, PATCH]);
+            assert!(matches!(world.event(scope).await, Event::Unchanged));
+
+            for put_alone in [false, true] {
+                world.idp.habits(|habits| habits.patches = put_alone);
+                let event = world
+                    .event(|options| {
+                        options.redirect_update = mode;
+                        if put_alone {
+                            options.update_method = UpdateMethod::Put;
+                        }
+                    })
+                    .await;
+                let Event::UpdateRefused(error) = event else {
+                    panic!("{event:?}");
+                };
+                check_text(&error);
+                assert!(
+                    matches!(error, RegistrationError::RedirectUrisUnknown { .. }),
+                    "{error}"
+                );
+                assert!(!world.idp.calls().contains(&PUT.to_owned()));
+            }
+        }
+    }
+    // The URIs themselves cannot be added to what is not known.
+    let world = world(Habits {
+        reads: false,
+        ..Habits::default()
+    })
+    .await;
+    let event = world.event(with_host(RedirectUpdate::Merge)).await;
+    assert!(
+        matches!(
+            event,
+            Event::UpdateRefused(RegistrationError::RedirectUrisUnknown { .. })
+        ),
+        "{event:?}"
+    );
+    assert_eq!(world.idp.calls(), [READ]);
+    assert!(matches!(
+        world.event(with_host(RedirectUpdate::Keep)).await,
+        Event::Unchanged
+    ));
+}
+
+#[tokio::test]
+async fn a_replacement_keeps_them_too() {
+    for (updates, calls) in [(true, 3), (false, 6)] {
+        let world = world(Habits {
+            puts: updates,
+            patches: updates,
+            ..Habits::default()
+        })
+        .await;
+        world.idp.allow("fresh-token");
+        world
+            .event(|options| {
+                with_host(RedirectUpdate::Merge)(options);
+                options.force_replace = true;
+                options.initial_access_token = Some("fresh-token".into());
+            })
+            .await;
+        assert_eq!(world.idp.calls().len(), calls);
+        assert_eq!(
+            world.idp.client("bff-server")["redirect_uris"],
+            json!([FOREIGN, B, A, C])
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_first_registration_asks_for_what_is_configured_in_every_mode() {
+    for mode in [
+        RedirectUpdate::Replace,
+        RedirectUpdate::Merge,
+        RedirectUpdate::Keep,
+    ] {
+        let world = World::new(Habits::default()).await;
+        world
+            .event(|options| {
+                with_iat(options);
+                options.redirect_update = mode;
+            })
+            .await;
+        assert_eq!(world.idp.client("bff-server")["redirect_uris"], json!([A, B]));
+    }
+}

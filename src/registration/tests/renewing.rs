@@ -1,0 +1,207 @@
+//! A registration access token that is lost.
+
+use super::{
+    fake::{MINT, Odd, oauth_error},
+    *,
+};
+
+const FRESH: &str = "fresh-token";
+const READ: &str = "GET /register/client-1";
+const CREATE: &str = "POST /register";
+
+fn fresh(options: &mut Options) {
+    options.initial_access_token = Some(Secret::from(FRESH));
+}
+
+fn admin(options: &mut Options) {
+    options.admin_token = Some(Secret::from("admin-token"));
+}
+
+/// A registered world whose IdP has forgotten the token of the registration.
+async fn world(own_ids: bool) -> World {
+    let world = World::registered(Habits {
+        own_ids,
+        ..Habits::default()
+    })
+    .await;
+    world.idp.allow(FRESH);
+    world.idp.forget_tokens();
+    world
+}
+
+#[tokio::test]
+async fn with_an_unused_or_a_minted_initial_access_token_the_client_is_registered_anew() {
+    let mint = format!("POST {MINT}");
+    for (with, calls) in [
+        (fresh as fn(&mut Options), vec![READ, CREATE]),
+        (admin, vec![READ, &mint, CREATE]),
+    ] {
+        let world = world(true).await;
+        let logs = Logs::capture();
+        let outcome = world.ensure(with).await.unwrap();
+        assert!(
+            matches!(outcome.event, Event::Registered { .. }),
+            "{:?}",
+            outcome.event
+        );
+        assert_eq!(world.idp.calls(), calls);
+        let id = outcome.client.id;
+        assert_ne!(id, "client-1");
+        assert_eq!(world.file()["client_id"], id);
+        logs.has(&format!("Client registered: {id} (asked for bff-server)"));
+        logs.has("client-1 is still registered");
+        logs.has("remove it at the IdP");
+        check_no_secret(&logs.text());
+
+        // It is as good as the first one.
+        assert!(matches!(world.event(with).await, Event::Unchanged));
+        assert!(world.file().get("renewed").is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_refused_update_renews_it_too() {
+    let world = World::registered(Habits {
+        own_ids: true,
+        reads: false,
+        ..Habits::default()
+    })
+    .await;
+    world.idp.forget_tokens();
+    let event = world
+        .event(|options| {
+            admin(options);
+            options.scopes.push("email".to_owned());
+        })
+        .await;
+    assert!(matches!(event, Event::Registered { .. }), "{event:?}");
+}
+
+#[tokio::test]
+async fn without_an_unused_token_the_instruction_is_exact_and_nothing_is_sent() {
+    for with in [as_is as fn(&mut Options), with_iat] {
+        let world = world(true).await;
+        let outcome = world.ensure(with).await.unwrap();
+        assert_eq!(outcome.client.id, "client-1");
+        let Event::UpdateRefused(error) = outcome.event else {
+            panic!("{:?}", outcome.event);
+        };
+        check_text(&error);
+        assert!(
+            error.to_string().contains("mint an initial access token"),
+            "{error}"
+        );
+        assert_eq!(world.idp.calls(), [READ]);
+    }
+}
+
+#[tokio::test]
+async fn an_idp_that_holds_on_to_the_id_leaves_the_client_and_the_instruction() {
+    let world = world(false).await;
+    for _ in 0..2 {
+        let logs = Logs::capture();
+        let outcome = world.ensure(admin).await.unwrap();
+        assert_eq!(outcome.client.id, "bff-server");
+        let Event::UpdateRefused(error) = outcome.event else {
+            panic!("{:?}", outcome.event);
+        };
+        assert!(
+            matches!(error, RegistrationError::RegistrationTokenRefused { .. }),
+            "{error}"
+        );
+        assert!(error.to_string().contains("remove the client first"), "{error}");
+        logs.has("not registered anew: the client id bff-server is taken");
+        assert_eq!(logs.count("ERROR"), 1, "{}", logs.text());
+        assert!(world.file().get("pending").is_none());
+    }
+    assert_eq!(world.idp.clients(), ["bff-server"]);
+}
+
+#[tokio::test]
+async fn it_is_done_once_and_not_again_while_the_new_token_does_not_work_either() {
+    let world = world(true).await;
+    world.ensure(admin).await.unwrap();
+    world.idp.forget_tokens();
+    world.idp.seen();
+    for _ in 0..3 {
+        let event = world.event(admin).await;
+        assert!(
+            matches!(
+                event,
+                Event::UpdateRefused(RegistrationError::RegistrationTokenRefused { .. })
+            ),
+            "{event:?}"
+        );
+        assert_eq!(world.idp.calls(), ["GET /register/client-3"]);
+    }
+    assert_eq!(world.idp.clients(), ["client-1", "client-3"]);
+}
+
+#[tokio::test]
+async fn what_fails_on_the_way_leaves_the_stored_client() {
+    let mint = format!("POST {MINT}");
+    for (call, odd, postponed) in [
+        (mint.as_str(), Odd::Text(403, "text/html", String::new()), false),
+        (mint.as_str(), Odd::Text(503, "text/html", String::new()), true),
+        (CREATE, Odd::Json(400, oauth_error("invalid_scope", "no")), false),
+        (CREATE, Odd::Json(401, oauth_error("invalid_token", "no")), false),
+        (CREATE, Odd::Text(503, "text/html", String::new()), true),
+    ] {
+        let world = world(true).await;
+        world.idp.odd(call, odd);
+        let outcome = world.ensure(admin).await.unwrap();
+        assert_eq!(outcome.client.id, "client-1");
+        assert_eq!(
+            matches!(outcome.event, Event::Postponed(_)),
+            postponed,
+            "{call}: {:?}",
+            outcome.event
+        );
+        assert_eq!(world.file()["client_id"], "client-1");
+        assert!(world.file().get("pending").is_none());
+        assert!(matches!(world.event(admin).await, Event::Registered { .. }));
+    }
+}
+
+#[tokio::test]
+async fn where_the_answer_is_lost_no_third_client_is_made() {
+    let world = world(true).await;
+    world.idp.odd(CREATE, Odd::Cut(201));
+    let nameless = |options: &mut Options| {
+        admin(options);
+        options.client_id = None;
+    };
+    for creates in [1, 0] {
+        let outcome = world.ensure(nameless).await.unwrap();
+        assert_eq!(outcome.client.id, "client-1");
+        let Event::UpdateRefused(error) = outcome.event else {
+            panic!("{:?}", outcome.event);
+        };
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+        let calls = world.idp.calls();
+        assert_eq!(calls.iter().filter(|call| *call == CREATE).count(), creates);
+    }
+    // A person's new token is a word to try again.
+    assert!(matches!(world.event(fresh).await, Event::Registered { .. }));
+}
+
+#[tokio::test]
+async fn a_new_client_that_cannot_be_stored_leaves_the_old_one() {
+    let world = world(true).await;
+    let gate = Arc::new(tokio::sync::Notify::new());
+    world.idp.odd(CREATE, Odd::Later(Arc::clone(&gate)));
+    let disk_fails = async {
+        world.idp.called(CREATE).await;
+        fs::rename(world.path(), world.dir.path().join("kept")).unwrap();
+        fs::create_dir(world.path()).unwrap();
+        gate.notify_one();
+    };
+    let (outcome, ()) = tokio::join!(world.ensure(admin), disk_fails);
+    let outcome = outcome.unwrap();
+    assert_eq!(outcome.client.id, "client-1");
+    let Event::UpdateRefused(error) = outcome.event else {
+        panic!("{:?}", outcome.event);
+    };
+    check_text(&error);
+    assert!(matches!(error, RegistrationError::NotStored { .. }), "{error}");
+}

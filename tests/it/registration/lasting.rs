@@ -1,0 +1,233 @@
+//! A registration over the years: hosts that come and go, a client that is changed at the IdP, another process that
+//! replaces it, a registration access token that is lost.
+
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use devstack_idp::Endpoint;
+use serde_json::json;
+
+use super::{calls, file, fresh_iat, management, registered};
+use crate::support::{Logs, Port, Process, Stack, pause};
+
+#[tokio::test]
+async fn hosts_are_merged_and_none_is_taken_away_where_rotation_has_to_be_safe() {
+    let mut stack = Stack::start().await;
+    let all = stack.variable("DCR_REDIRECT_URIS");
+    let before = registered(&stack);
+    let kept = all
+        .split(',')
+        .find(|uri| uri.contains("automate.localhost"))
+        .unwrap();
+    let port = stack.address.port();
+    let new = format!("http://new.localhost:{port}/auth/callback");
+    let changed = format!("{kept},{new}");
+    stack
+        .restart_with(&[
+            ("DCR_IAT", ""),
+            ("DCR_ROTATION_SAFE", "true"),
+            ("DCR_REDIRECT_URIS", &changed),
+        ])
+        .await;
+    let uris: Vec<&str> = all.split(',').chain([new.as_str()]).collect();
+    assert_eq!(registered(&stack)["redirect_uris"], json!(uris));
+    assert_eq!(
+        registered(&stack)["post_logout_redirect_uris"]
+            .as_array()
+            .unwrap()
+            .len(),
+        before["post_logout_redirect_uris"].as_array().unwrap().len() + 1
+    );
+
+    // What is not the configuration's is not looked at.
+    stack.idp.clear_requests();
+    stack
+        .restart_with(&[
+            ("DCR_ROTATION_SAFE", ""),
+            ("DCR_REDIRECT_UPDATE_MODE", "none"),
+            ("OIDC_SCOPES", "openid profile"),
+        ])
+        .await;
+    assert_eq!(registered(&stack)["redirect_uris"], json!(uris));
+    assert_eq!(
+        management(&stack, "PUT").json().unwrap()["redirect_uris"],
+        json!(uris)
+    );
+    stack.browser().log_in().await;
+}
+
+#[tokio::test]
+async fn the_update_method_is_the_one_that_is_set() {
+    let mut stack = Stack::builder()
+        .prepare(|idp| idp.update_method(devstack_idp::UpdateMethod::Patch))
+        .start()
+        .await;
+    stack.idp.clear_requests();
+    stack
+        .restart_with(&[
+            ("DCR_IAT", ""),
+            ("DCR_UPDATE_METHOD", "patch"),
+            ("OIDC_SCOPES", "openid profile"),
+        ])
+        .await;
+    assert_eq!(
+        calls(&stack),
+        ["GET /register/bff-server", "PATCH /register/bff-server"]
+    );
+    assert_eq!(registered(&stack)["scope"], "openid profile");
+}
+
+#[tokio::test]
+async fn what_somebody_changes_at_the_idp_is_repaired_while_the_server_runs() {
+    let logs = Logs::capture();
+    let stack = Stack::builder().set("DCR_CHECK_INTERVAL", "10m").start().await;
+    let before = registered(&stack);
+    stack
+        .idp
+        .mutate_client("bff-server", |client| {
+            client["redirect_uris"] = json!(["https://elsewhere.example/auth/callback"]);
+        })
+        .unwrap();
+    stack
+        .advance_until("it is repaired", Duration::from_mins(11), |stack| {
+            registered(stack) == before && logs.text().contains("registration updated: redirect_uris: ")
+        })
+        .await;
+    let warned = logs.lines_with("was changed at the IdP: redirect_uris: ");
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    stack.browser().log_in().await;
+}
+
+#[tokio::test]
+async fn a_server_goes_on_with_the_client_that_another_process_made() {
+    let logs = Logs::capture();
+    let stack = Stack::builder().set("DCR_CLIENT_ID", "").start().await;
+    let old = file(&stack)["client_id"].as_str().unwrap().to_owned();
+    let port = Port::reserve();
+    let mut variables: Vec<(String, String)> = [
+        "OIDC_ISSUER",
+        "BFF_BASE_URL",
+        "BFF_CONFIG_DIR",
+        "BFF_JWT_SIGNING_KEY",
+        "DCR_CLIENT_PROFILE",
+        "DCR_REDIRECT_URIS",
+    ]
+    .map(|name| (name.to_owned(), stack.variable(name)))
+    .to_vec();
+    variables.extend(
+        [
+            ("PORT", port.address().port().to_string()),
+            ("DCR_IAT", fresh_iat(&stack)),
+            ("DCR_FORCE_REPLACE", "true".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    drop(port);
+    let mut other = Process::start(&stack.folder(), &[], &variables);
+    other.says("Client registered: ").await;
+    other
+        .says(&format!("the replaced client {old} was deleted"))
+        .await;
+    let plain: Vec<String> = other
+        .output()
+        .lines()
+        .filter(|line| line.contains("plain http"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(plain.len(), 1, "one warning about plain http: {plain:?}");
+    drop(other);
+
+    let new = file(&stack)["client_id"].as_str().unwrap().to_owned();
+    assert_ne!(new, old);
+    stack
+        .advance_until("it is noticed", Duration::from_secs(30), |_| {
+            !logs
+                .lines_with(&format!(
+                    "the client was replaced by another process: it is {new}"
+                ))
+                .is_empty()
+        })
+        .await;
+    stack.browser().log_in().await;
+}
+
+#[tokio::test]
+async fn a_lost_registration_access_token_is_made_up_for_at_the_next_start() {
+    let logs = Logs::capture();
+    let mut stack = Stack::builder().set("DCR_CLIENT_ID", "").start().await;
+    let mut record = file(&stack);
+    let old = record["client_id"].as_str().unwrap().to_owned();
+    record["registration_access_token"] = json!("lost");
+    std::fs::write(stack.credentials(), record.to_string()).unwrap();
+    stack.idp.clear_requests();
+    stack
+        .restart_with(&[("DCR_IAT", ""), ("BOOTSTRAP_ADMIN_TOKEN", "admin-token")])
+        .await;
+    assert_eq!(stack.idp.count(Endpoint::Register), 1);
+    let new = file(&stack)["client_id"].as_str().unwrap().to_owned();
+    assert_ne!(new, old);
+    let told = logs.lines_with(&format!("the registration access token of {old} is lost"));
+    assert_eq!(told.len(), 1, "{told:?}");
+    stack.browser().log_in().await;
+
+    stack.idp.clear_requests();
+    stack.restart_with(&[]).await;
+    assert_eq!(calls(&stack), [format!("GET /register/{new}")]);
+}
+
+/// A disk with room for small files alone, in which a process of its own is to register.
+#[tokio::test]
+async fn a_full_disk_is_told_before_an_initial_access_token_is_spent() {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    let mut command = Command::new("sh");
+    // The limit is counted in blocks of 512 or 1024 bytes; whoever goes beyond it gets an error instead of a signal.
+    command
+        .args([
+            "-c",
+            "trap '' XFSZ && ulimit -f 8 && exec \"$0\"",
+            env!("CARGO_BIN_EXE_bff"),
+        ])
+        .current_dir(stack.folder())
+        .env_clear();
+    for name in [
+        "OIDC_ISSUER",
+        "BFF_BASE_URL",
+        "PORT",
+        "BFF_CONFIG_DIR",
+        "BFF_JWT_SIGNING_KEY",
+        "BFF_KEY_TYPE",
+        "DCR_CLIENT_ID",
+        "DCR_CLIENT_PROFILE",
+        "DCR_REDIRECT_URIS",
+        "DCR_IAT",
+    ] {
+        command.env(name, stack.variable(name));
+    }
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    for _ in 0..15_000 {
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        pause().await;
+    }
+    let _ = child.kill();
+    let ended = child.wait_with_output().unwrap();
+    let output = String::from_utf8_lossy(&ended.stdout) + String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(64), "{output}");
+    for part in [
+        "bff_client.json cannot be written: ",
+        "BFF_CLIENT_CRED_PATH",
+        "have space left",
+    ] {
+        assert!(output.contains(part), "no {part} in {output}");
+    }
+    assert!(!output.contains(&stack.variable("DCR_IAT")), "{output}");
+    assert_eq!(stack.idp.count(Endpoint::Register), 0, "nothing is sent");
+    assert!(!stack.credentials().exists());
+}
