@@ -12,6 +12,7 @@ mod calls;
 mod credentials;
 mod diff;
 mod error;
+mod inspect;
 mod metadata;
 mod options;
 mod refusal;
@@ -26,6 +27,7 @@ pub use self::{
     credentials::{Credentials, CredentialsError, CredentialsFile, Pending, Registered, State, Superseded},
     diff::{Change, Remembered, compare, compare_with_sent},
     error::{ErrorKind, RegistrationError, Target, Wish},
+    inspect::{Inspected, Inspection, Prospect, Reading, TokenSource, TokenTrial},
     metadata::WantedMetadata,
     options::{AuthMethod, Jwks, Options},
     run::{Pace, Surroundings},
