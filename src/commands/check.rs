@@ -16,6 +16,7 @@ pub(super) mod text;
 use std::sync::Arc;
 
 use self::{
+    authentication::KeysAre,
     finding::{Check, Report},
     own::KeysFound,
 };
@@ -104,5 +105,9 @@ async fn examine(config: &Config, report: &mut Report) {
         return;
     }
     let known = registration::check(&patient, &metadata, &keys, &served, report).await;
-    authentication::check(&patient, &metadata, &keys, known, report).await;
+    let keys_are = match served {
+        jwks::Served::Nobody(_) => KeysAre::OutOfReach,
+        _ => KeysAre::There,
+    };
+    authentication::check(&patient, &metadata, &keys, known, keys_are, report).await;
 }

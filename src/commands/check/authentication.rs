@@ -29,6 +29,15 @@ enum Answer {
     Unclear(CallError),
 }
 
+/// Whether the IdP can fetch our keys now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeysAre {
+    /// It can, or need not, or who knows.
+    There,
+    /// Nobody serves them where it would look.
+    OutOfReach,
+}
+
 /// What may keep a client out that is named in a row of its own.
 const CAUSES: [Check; 7] = [
     Check::Clock,
@@ -45,6 +54,7 @@ pub(super) async fn check(
     metadata: &Metadata,
     keys: &KeysFound,
     known: Known,
+    keys_are: KeysAre,
     report: &mut Report,
 ) {
     let client = match known.client {
@@ -101,7 +111,7 @@ pub(super) async fn check(
                 registered: known.knows_key,
                 ..*error
             };
-            kept_out(patient, &client, &error, report).await;
+            kept_out(patient, &client, &error, keys_are, report).await;
         }
         Answer::Refused(error) => report.fail(
             Kind::Wrong,
@@ -201,32 +211,52 @@ fn refused_request(uri: &str, error: &OAuthError, report: &mut Report) {
     }
 }
 
-async fn kept_out(patient: &Patient<'_>, client: &Client, error: &InvalidClient, report: &mut Report) {
+async fn kept_out(
+    patient: &Patient<'_>,
+    client: &Client,
+    error: &InvalidClient,
+    keys_are: KeysAre,
+    report: &mut Report,
+) {
     let what = format!("the IdP does not let {} in", client.id);
-    let text = error.to_string();
-    let (said, fix) = text.split_once("; align ").unwrap_or((&text, ""));
+    let cause = clean(&format!(
+        "{}; sent: {}{}",
+        error.error,
+        error.proof,
+        registered(error)
+    ));
     if let Some(row) = report.failed(&CAUSES) {
         let fix = format!("mend {} first, and check again", row.check.name());
-        return report.fail(Kind::Wrong, Check::Authentication, what, clean(said), fix);
+        return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
     }
     if let Some(other) = other_audience(patient, client, error).await {
         let cause = format!("it wants another audience in assertions than {}", audience(error));
-        return report.fail(
-            Kind::Wrong,
+        let fix = format!("set BFF_ASSERTION_AUDIENCE={other}");
+        return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
+    }
+    let by_assertion = error.proof.assertion.is_some();
+    if by_assertion && keys_are == KeysAre::OutOfReach {
+        return report.skip(
             Check::Authentication,
-            what,
-            cause,
-            format!("set BFF_ASSERTION_AUDIENCE={other}"),
+            "cannot be proven now: the IdP fetches our keys from this server. Start it, and check again",
         );
     }
-    let fetches = error.registered.is_none() && error.proof.assertion.is_some();
-    let fix = match &patient.config.registration.jwks_uri {
-        Some(url) if fetches => {
-            format!("start the server, so that the IdP can fetch our keys at {url}, and check again")
-        }
-        _ => format!("align {fix}; compare with the client at the IdP"),
+    let fix = if by_assertion {
+        "compare method, keys and algorithm with the client at the IdP, and see in its log why it refuses"
+    } else {
+        "put the client's secret into AUTH_CLIENT_SECRET (or restore bff_client.json), or register anew with \
+         DCR_FORCE_REPLACE=true and a fresh DCR_IAT"
     };
-    report.fail(Kind::Wrong, Check::Authentication, what, clean(said), fix);
+    report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
+}
+
+fn registered(error: &InvalidClient) -> &'static str {
+    match (error.registered, &error.proof.assertion) {
+        (_, None) => "",
+        (Some(true), _) => "; the IdP has that kid",
+        (Some(false), _) => "; the IdP does NOT have that kid",
+        (None, _) => "; whether the IdP has that kid is not known",
+    }
 }
 
 /// The audience with which the IdP lets us in, if the configured one was all that it minded.

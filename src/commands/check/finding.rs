@@ -248,6 +248,11 @@ impl Finding {
     pub(super) const fn is_failed(&self) -> bool {
         matches!(self.verdict, Verdict::Failed { .. })
     }
+
+    /// Whether both say the same of different checks.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.verdict == other.verdict && self.what == other.what && self.check != other.check
+    }
 }
 
 #[cfg(test)]

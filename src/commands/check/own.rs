@@ -92,7 +92,7 @@ pub(super) fn keys(config: &Config, report: &mut Report) -> Option<KeysFound> {
             }
             let signing = keys.signing();
             let algorithms: Vec<_> = signing.algorithms().iter().map(|one| one.name()).collect();
-            let what = format!("{path} signs {}, kid {}", algorithms.join(" or "), signing.kid());
+            let what = format!("{path}, {}, kid {}", algorithms.join(" or "), signing.kid());
             report.ok(Check::Keys, clean(&what));
             Some(KeysFound::Found(keys))
         }

@@ -18,14 +18,20 @@ const NAMES: usize = 14;
 pub(super) fn table(report: &Report) -> String {
     let mut out = String::new();
     let mut last = None;
-    for finding in report.rows() {
-        let name = if last == Some(finding.check) {
-            ""
+    let mut rows = report.rows().peekable();
+    while let Some(finding) = rows.next() {
+        let mut name = if last == Some(finding.check) {
+            String::new()
         } else {
-            finding.check.name()
+            finding.check.name().to_owned()
         };
         last = Some(finding.check);
-        row(&mut out, name, finding);
+        // What was not looked at for one and the same reason takes one line.
+        while let Some(next) = rows.next_if(|next| next.verdict == Verdict::Skipped && next.is_like(finding))
+        {
+            name = format!("{name}, {}", next.check.name());
+        }
+        row(&mut out, &name, finding);
     }
     for note in report.notes() {
         out.push('\n');
@@ -40,9 +46,15 @@ pub(super) fn table(report: &Report) -> String {
 }
 
 fn row(out: &mut String, name: &str, finding: &Finding) {
-    let first = format!("  {} {name:<NAMES$}  ", finding.verdict.mark());
+    let mark = finding.verdict.mark();
+    let first = format!("  {mark} {name:<NAMES$}  ");
+    let text = if name.len() > NAMES {
+        wrapped(&format!("  {mark} "), &format!("{name}: {}", finding.what))
+    } else {
+        wrapped(&first, &finding.what)
+    };
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "{}", wrapped(&first, &finding.what));
+    let _ = writeln!(out, "{text}");
     if let Verdict::Failed { cause, fix, .. } = &finding.verdict {
         let indent = " ".repeat(first.chars().count());
         let _ = writeln!(out, "{}", wrapped(&format!("{indent}cause: "), cause));
@@ -102,6 +114,8 @@ mod tests {
         let mut report = Report::default();
         report.ok(Check::Configuration, "consistent");
         report.skip(Check::Server, "not running");
+        report.skip(Check::Jwks, "why not");
+        report.skip(Check::Discovery, "why not");
         report.fail(
             Kind::Wrong,
             Check::RedirectUris,
@@ -120,6 +134,7 @@ mod tests {
         let expected = "  \
             ✓ configuration   consistent\n  \
             – server          not running\n  \
+            – jwks, discovery: why not\n  \
             ✗ redirect_uris   https://a.example/auth/callback is not registered\n                    \
             cause: why\n                    \
             fix:   do this\n  \
@@ -145,7 +160,7 @@ mod tests {
         assert_eq!(json["ok"], false);
         assert_eq!(json["exit_code"], 1);
         assert_eq!(
-            json["findings"][2],
+            json["findings"][4],
             json!({
                 "check": "redirect_uris",
                 "status": "failed",

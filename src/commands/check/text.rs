@@ -5,7 +5,7 @@ use serde_json::Value;
 /// The width of everything that is printed, in characters.
 const WIDTH: usize = 100;
 /// A longer text of somebody else is cut, in characters.
-const MAX_SHOWN: usize = 300;
+const MAX_SHOWN: usize = 600;
 
 /// `text` in lines of at most [`WIDTH`] characters: the first after `first`, the others as far in. A word that is too
 /// long (a URL, to be copied) stays whole.

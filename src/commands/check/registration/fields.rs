@@ -18,13 +18,14 @@ use crate::{
 };
 
 const REDIRECT_URIS: &str = "redirect_uris";
+const LOGOUT_URIS: &str = "post_logout_redirect_uris";
 const SCOPE: &str = "scope";
 const METHOD: &str = "token_endpoint_auth_method";
 const ALGORITHM: &str = "token_endpoint_auth_signing_alg";
 const KEYS: [&str; 2] = ["jwks", "jwks_uri"];
 
 /// What repairs most differences.
-const REPAIR: &str = "run `bff register`, or restart the server: it updates the client at the IdP";
+const REPAIR: &str = "`bff register` updates the client at the IdP (so does a restart)";
 
 /// What the client is at the IdP, field by field.
 pub(super) fn compared(patient: &Patient<'_>, client: &Inspected, report: &mut Report) {
@@ -141,8 +142,11 @@ fn registered_scopes(client: &Inspected, current: &Map<String, Value>, report: &
 
 /// Every other difference, in the row of the registration.
 fn others(client: &Inspected, report: &mut Report) {
+    let moved = report.failed(&[Check::RedirectUris]).is_some();
     let own_row = |field: &str| {
         [METHOD, ALGORITHM].contains(&field)
+            // They are made of the redirect URIs, and change with them.
+            || moved && field == LOGOUT_URIS
             || KEYS.contains(&field)
             || matches!(&client.reading, Reading::Read(_)) && [REDIRECT_URIS, SCOPE].contains(&field)
     };
@@ -280,16 +284,10 @@ pub(super) fn kid(
         return report.fail(Kind::Wrong, Check::Kid, what, cause, fix);
     }
     match (knows, served) {
-        (Some(true), _) => report.ok(
+        (Some(true), _) => report.ok(Check::Kid, format!("the IdP finds {kid}")),
+        (Some(false), _) => report.skip(
             Check::Kid,
-            format!("the IdP has {kid}, or finds it where it fetches our keys"),
-        ),
-        (Some(false), _) => report.fail(
-            Kind::Wrong,
-            Check::Kid,
-            format!("the IdP does not find the signing key, kid {kid}"),
-            "it fetches our keys where the row jwks looks, and they are not the ones of this configuration",
-            "mend the row jwks; the server that runs must sign with the key that it publishes",
+            "the IdP fetches our keys where the row jwks looks: mend that first",
         ),
         (None, Served::Nobody(url)) => {
             report.skip(
