@@ -12,6 +12,7 @@
 )]
 
 mod authentication;
+mod doctor;
 mod journey;
 mod registration;
 mod sessions;

@@ -22,15 +22,21 @@ pub(super) async fn check(patient: &Patient<'_>, report: &mut Report) -> Option<
         }
     };
     let reached = match &patient.config.provider.base_url {
-        Some(base) => format!("its metadata are complete, reached at {base}"),
-        None => "its metadata are complete".to_owned(),
+        Some(base) => format!("the IdP's metadata and keys can be used, reached at {base}"),
+        None => "the IdP's metadata and keys can be used".to_owned(),
     };
-    report.ok(Check::Discovery, reached);
+    match patient.parts.relying_party.provider_keys().await {
+        Ok(_) => report.ok(Check::Discovery, reached),
+        Err(error) => no_keys(&error, report),
+    }
     report.ok(Check::Issuer, metadata.issuer.clone());
     match patient.parts.relying_party.provider_time().await {
         Ok(Some(time)) => clock(time, report),
         Ok(None) => report.skip(Check::Clock, "the IdP's answers carry no Date"),
-        Err(error) => no_keys(&error, report),
+        Err(_) => report.skip(
+            Check::Clock,
+            "not compared: the IdP's keys, which carry a Date, cannot be read",
+        ),
     }
     Some(metadata)
 }
@@ -100,12 +106,20 @@ fn clock(time: ProviderTime, report: &mut Report) {
     );
 }
 
+/// Nobody can log in with an IdP whose signatures nobody can verify.
 fn no_keys(error: &JwksError, report: &mut Report) {
+    let kind = match error {
+        JwksError::Unreachable { .. } => Kind::Unreachable,
+        JwksError::Status { status, .. } if status.is_server_error() => Kind::Unreachable,
+        _ => Kind::Wrong,
+    };
+    let text = error.to_string();
+    let cause = text.split("; discovery or").next().unwrap_or(&text);
     report.fail(
-        Kind::Unreachable,
-        Check::Clock,
-        "not compared: the IdP's keys cannot be read",
-        clean(&error.to_string()),
-        "correct OIDC_JWKS_URL, or the jwks_uri in the IdP's metadata",
+        kind,
+        Check::Discovery,
+        "the IdP's own keys cannot be used, so that nobody could log in",
+        clean(cause),
+        "correct jwks_uri in the IdP's metadata or the keys there, or OIDC_JWKS_URL if it is set",
     );
 }

@@ -108,6 +108,13 @@ async fn unregistered(
                 Check::Registration,
                 "there is no client yet: the IdP takes DCR_IAT, and the next start registers one",
             ),
+            Ok(Some(TokenTrial::Unclear(status))) if status.is_success() => report.fail(
+                Kind::Wrong,
+                Check::Registration,
+                format!("the IdP answered {status} to a registration request that no client can be made of"),
+                "asked what it makes of DCR_IAT, it accepted metadata in which every member has a wrong type",
+                "look at the IdP for a client without a name, remove it, and mint a new IAT",
+            ),
             Ok(_) => report.skip(
                 Check::Registration,
                 "there is no client yet: the next start registers one (whether the IdP takes DCR_IAT cannot be told)",

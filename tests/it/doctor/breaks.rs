@@ -3,7 +3,7 @@
 use std::{fs, sync::Arc};
 
 use bff::keys::KeyKind;
-use devstack_idp::{Control, system_clock};
+use devstack_idp::{Control, Endpoint, Fault, system_clock};
 use serde_json::json;
 
 use super::{World, check, run};
@@ -108,7 +108,7 @@ async fn key() {
     );
 
     // Under the name of the old one: the name alone proves nothing.
-    let kid = world.stack.idp.requests(devstack_idp::Endpoint::Par);
+    let kid = world.stack.idp.requests(Endpoint::Par);
     let kid = kid[0].assertion().unwrap().0["kid"].as_str().unwrap().to_owned();
     assert!(!kid.is_empty());
     let served = world.stack.browser().get("/.well-known/jwks.json").await.json();
@@ -241,6 +241,17 @@ async fn initial_access_token() {
             "mint a new one",
         ],
     );
+
+    // An IdP that takes nonsense is not believed.
+    let nonsense = Fault::json(201, &json!({"client_id": "made-of-nothing"}));
+    stack.idp.fail_next(Endpoint::Register, nonsense);
+    check(&stack, &[])
+        .await
+        .blames("registration", &["no client can be made of", "remove it"]);
+    stack.idp.fail_next(Endpoint::Register, Fault::status(404));
+    check(&stack, &[])
+        .await
+        .says("registration", "skipped", &["cannot be told"]);
 
     // A good one is said to be good, and stays so.
     let found = check(&stack, &[]).await;

@@ -271,5 +271,13 @@ async fn a_page_in_the_place_of_one_endpoint() {
     world.stack.idp.heal_all();
     world.stack.idp.fail_always(Endpoint::Jwks, Fault::html(500));
     let found = world.check(&[]).await;
-    found.says("clock", "ok", &[]);
+    assert_eq!(found.code, 69);
+    found.blames("discovery", &["own keys", "500", "jwks_uri"]);
+    world
+        .stack
+        .idp
+        .fail_always(Endpoint::Jwks, Fault::json(200, &serde_json::json!({"keys": []})));
+    let found = world.check(&[]).await;
+    assert_eq!(found.code, 1);
+    found.blames("discovery", &["no JWK Set with a key", "OIDC_JWKS_URL"]);
 }

@@ -120,7 +120,11 @@ async fn its_exit_codes_tell_configuration_refusal_and_outage_apart() {
         &run(
             &stack,
             &["register"],
-            &[("DCR_ENABLED", "false"), ("AUTH_CLIENT_ID", "x")],
+            &[
+                ("DCR_ENABLED", "false"),
+                ("DCR_CLIENT_ID", ""),
+                ("AUTH_CLIENT_ID", "x"),
+            ],
         )
         .await,
         64,

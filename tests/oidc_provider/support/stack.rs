@@ -127,6 +127,13 @@ impl Stack {
         self.provider.client(&self.client_id()).await
     }
 
+    /// What a command beside the server is started with.
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let mut variables = self.variables.clone();
+        variables.insert("PORT".to_owned(), self.address.port().to_string());
+        variables
+    }
+
     /// The same without a variable, before the server is started.
     pub fn without(mut self, variable: &str) -> Self {
         self.variables.remove(variable);
