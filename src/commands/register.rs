@@ -78,6 +78,7 @@ async fn register(config: &Config, dry_run: bool) -> Exit {
         return match registration.inspect(&metadata).await {
             Ok(Inspection::Unregistered(prospect)) => would_register(&prospect, &metadata),
             Ok(Inspection::Registered(client)) => would_change(&client),
+            Ok(Inspection::Configured(_)) => would_do_nothing(),
             Err(error) => refused(&error),
         };
     }
@@ -128,8 +129,14 @@ fn done(client_id: &str, event: Event) -> Exit {
             say(&table(changes.iter().map(Row::of_change)));
         }
         Event::Skipped => say("No call was made (SKIP_DCR_BOOTSTRAP)."),
-        // The event has said so in the log; what is stored still serves.
-        Event::UpdateRefused(error) | Event::Postponed(error) => return refused(&error),
+        // The event has said so in the log, unless nobody listens there; what is stored still serves.
+        Event::UpdateRefused(error) | Event::Postponed(error) => {
+            return if tracing::enabled!(tracing::Level::WARN) {
+                exit_of(&error)
+            } else {
+                refused(&error)
+            };
+        }
     }
     Exit::Success
 }
@@ -137,6 +144,10 @@ fn done(client_id: &str, event: Event) -> Exit {
 /// Says why, and the exit code for it.
 fn refused(error: &RegistrationError) -> Exit {
     complain(&error.to_string());
+    exit_of(error)
+}
+
+fn exit_of(error: &RegistrationError) -> Exit {
     match error.kind().exit_code() {
         69 => Exit::Unreachable,
         77 => Exit::Refused,
@@ -165,6 +176,11 @@ fn would_register(prospect: &Prospect, metadata: &Metadata) -> Exit {
     Exit::Success
 }
 
+fn would_do_nothing() -> Exit {
+    say("No call would be made (SKIP_DCR_BOOTSTRAP).");
+    Exit::Success
+}
+
 fn would_change(client: &Inspected) -> Exit {
     let id = &client.client_id;
     match &client.reading {
@@ -175,10 +191,7 @@ fn would_change(client: &Inspected) -> Exit {
             ));
             return Exit::Refused;
         }
-        Reading::Skipped => {
-            say("No call would be made (SKIP_DCR_BOOTSTRAP).");
-            return Exit::Success;
-        }
+        Reading::Skipped => return would_do_nothing(),
         Reading::Read(_) | Reading::NotOffered => {}
     }
     if client.replaces {

@@ -33,6 +33,9 @@ pub enum Inspection {
     Unregistered(Box<Prospect>),
     /// There is one.
     Registered(Box<Inspected>),
+    /// No call is made (`SKIP_DCR_BOOTSTRAP`) and nothing is stored: what the configuration names, or why that is not
+    /// enough.
+    Configured(Box<Result<Client, RegistrationError>>),
 }
 
 /// What the next start would do where there is no client yet.
@@ -107,7 +110,11 @@ impl Registration {
     /// [`RegistrationError`] where not even what is stored or wanted is known.
     pub async fn inspect(&self, metadata: &Metadata) -> Result<Inspection, RegistrationError> {
         let stored = self.file.load().await?;
-        let asks = !self.options.skip && stored.is_some_and(|record| record.registered.is_some());
+        let known = stored.as_ref().is_some_and(|record| record.registered.is_some());
+        if self.options.skip && !known {
+            return Ok(Inspection::Configured(Box::new(self.configured(metadata))));
+        }
+        let asks = !self.options.skip && known;
         // Held until the end: what reading brings must not cross with another process's update.
         let lock = if asks { Some(self.lock_soon().await) } else { None };
         let attempt = Attempt::start(self, metadata).await?;

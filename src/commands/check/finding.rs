@@ -159,7 +159,7 @@ impl Report {
         self.add(check, what, Verdict::Skipped);
     }
 
-    /// It is not as it should be.
+    /// It is not as it should be, whatever an earlier look has said.
     pub(super) fn fail(
         &mut self,
         kind: Kind,
@@ -173,6 +173,8 @@ impl Report {
             fix: fix.into(),
             kind,
         };
+        self.findings
+            .retain(|finding| finding.check != check || finding.verdict != Verdict::Ok);
         self.add(check, what, verdict);
     }
 
@@ -274,6 +276,17 @@ mod tests {
             report.fail(kind, Check::Clock, "", "", "");
             assert_eq!(report.exit(), exit);
         }
+    }
+
+    #[test]
+    fn a_failure_takes_the_place_of_an_earlier_ok_and_stands_beside_other_failures() {
+        let mut report = Report::default();
+        report.ok(Check::Scopes, "as listed");
+        report.ok(Check::Method, "as listed");
+        report.fail(Kind::Wrong, Check::Scopes, "refused", "", "");
+        report.fail(Kind::Wrong, Check::Scopes, "another", "", "");
+        let rows: Vec<_> = report.rows().map(|row| row.what.as_str()).collect();
+        assert_eq!(rows, ["refused", "another", "as listed"]);
     }
 
     #[test]

@@ -22,6 +22,9 @@ use crate::{
 /// A set that is kept longer than a new key is published before it signs, in seconds, makes a rotation fail.
 const LONGEST_CACHE: u64 = 24 * 3600;
 
+/// More keys of somebody else are not named.
+const MOST_NAMED: usize = 5;
+
 /// What is known of the keys that the IdP would fetch.
 #[derive(Debug)]
 pub(super) enum Served {
@@ -145,7 +148,14 @@ fn missing_key(key: &Value, served: &[Value]) -> Option<String> {
             "the key with the kid {wanted} is there under the kid {other}"
         ));
     }
-    let there: Vec<String> = served.iter().map(|key| clean(kid(key))).collect();
+    let mut there: Vec<String> = served
+        .iter()
+        .take(MOST_NAMED)
+        .map(|key| clean(kid(key)))
+        .collect();
+    if there.is_empty() {
+        there.push("none".to_owned());
+    }
     Some(format!(
         "the kid {wanted} is not there; there are: {}",
         there.join(", ")
@@ -179,7 +189,11 @@ fn max_age(cache_control: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http::{HeaderName, HeaderValue};
+
     use super::*;
+    use crate::keys::KeyKind;
 
     #[test]
     fn the_age_is_found_among_other_directives() {
@@ -187,5 +201,81 @@ mod tests {
         assert_eq!(max_age("max-age=90000,immutable"), Some(90_000));
         assert_eq!(max_age("no-store"), None);
         assert_eq!(max_age("max-age=soon"), None);
+    }
+
+    fn response(status: StatusCode, headers: &[(HeaderName, &'static str)], body: &str) -> Response {
+        let headers = headers.iter().cloned();
+        Response {
+            status,
+            headers: headers
+                .map(|(name, value)| (name, HeaderValue::from_static(value)))
+                .collect(),
+            body: Bytes::from(body.to_owned()),
+        }
+    }
+
+    /// What is said of an answer.
+    fn said(keys: &Keys, response: &Response) -> String {
+        let url = Url::parse("https://bff.example/.well-known/jwks.json").unwrap();
+        let mut report = Report::default();
+        compared(&url, response, keys, &mut report);
+        format!("{:?}", report.rows().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_a_proxy_makes_of_the_keys_is_told() {
+        let keys = Keys::throwaway(KeyKind::P256).unwrap();
+        let good = String::from_utf8(keys.document().body.to_vec()).unwrap();
+        let json = (CONTENT_TYPE, "application/jwk-set+json");
+        let answer = |status, headers: &[_], body: &str| said(&keys, &response(status, headers, body));
+        let ok = StatusCode::OK;
+        let fine = answer(ok, &[json.clone(), (CACHE_CONTROL, "max-age=300")], &good);
+        assert!(
+            fine.contains("serves the signing key") && !fine.contains("Failed"),
+            "{fine}"
+        );
+        let page = "<html>log in</html>";
+        for (answer, part) in [
+            (answer(StatusCode::FOUND, &[], ""), "302"),
+            (answer(ok, &[(CONTENT_TYPE, "text/html")], page), "not a JWK Set"),
+            (answer(ok, &[(CONTENT_TYPE, "text/plain")], &good), "text/plain"),
+            (answer(ok, &[], &good), "content type is none"),
+            (
+                answer(ok, std::slice::from_ref(&json), r#"{"keys":[]}"#),
+                "is not there; there are: none",
+            ),
+            (
+                answer(ok, &[json.clone(), (CACHE_CONTROL, "max-age=604800")], &good),
+                "max-age is 604800 s",
+            ),
+        ] {
+            assert!(
+                answer.contains("Failed") && answer.contains(part),
+                "no {part}: {answer}"
+            );
+        }
+        let other = Keys::throwaway(KeyKind::P256).unwrap();
+        let kid = |keys: &Keys| keys.signing().kid().to_owned();
+        let foreign = String::from_utf8(other.document().body.to_vec()).unwrap();
+        let there = answer(ok, std::slice::from_ref(&json), &foreign);
+        assert!(there.contains(&kid(&other)), "what is there is named: {there}");
+        let forged = answer(ok, std::slice::from_ref(&json), &foreign.replace(&kid(&other), &kid(&keys)));
+        assert!(forged.contains("another key"), "{forged}");
+        let renamed = answer(ok, &[json], &good.replace(&kid(&keys), "renamed"));
+        assert!(renamed.contains("is there under the kid renamed"), "{renamed}");
+    }
+
+    #[test]
+    fn a_kid_alone_is_not_the_key() {
+        let (keys, other) = (
+            Keys::throwaway(KeyKind::P256).unwrap(),
+            Keys::throwaway(KeyKind::P256).unwrap(),
+        );
+        let set = |keys: &Keys| keys.public_jwks()["keys"].as_array().unwrap().clone();
+        assert!(has_signing_key(&keys, &set(&keys)));
+        let mut forged = set(&other);
+        assert!(!has_signing_key(&keys, &forged));
+        forged[0]["kid"] = keys.signing().kid().into();
+        assert!(!has_signing_key(&keys, &forged));
     }
 }

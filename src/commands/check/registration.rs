@@ -53,7 +53,43 @@ pub(super) async fn check(
             report.skip(Check::Kid, "not registered yet");
             Known::default()
         }
-        Ok(Inspection::Registered(client)) => registered(patient, metadata, keys, served, *client, report),
+        Ok(Inspection::Registered(client)) => {
+            if client.replaces {
+                replacement(registration, metadata, report).await;
+            }
+            registered(patient, metadata, keys, served, *client, report)
+        }
+        Ok(Inspection::Configured(client)) => {
+            fields::offered(patient, metadata, None, report);
+            match *client {
+                Ok(client) => {
+                    report.skip(
+                        Check::Registration,
+                        "no call is made (SKIP_DCR_BOOTSTRAP): the client is the one that the configuration names",
+                    );
+                    Known {
+                        client: Some(client),
+                        knows_key: keys.found().and_then(|keys| serves_key(keys, served)),
+                    }
+                }
+                Err(error) => {
+                    failed(report, Check::Registration, "there is no client", &error);
+                    Known::default()
+                }
+            }
+        }
+    }
+}
+
+/// `DCR_FORCE_REPLACE` with a token that has not been used: it had better be good.
+async fn replacement(registration: &Registration, metadata: &Metadata, report: &mut Report) {
+    match registration.try_initial_token(metadata).await {
+        Err(error @ RegistrationError::InitialTokenRefused { .. }) => {
+            let what = "DCR_FORCE_REPLACE asks for a new client, but DCR_IAT is refused";
+            failed(report, Check::Registration, what, &error);
+        }
+        _ => report
+            .note("DCR_FORCE_REPLACE is set with an unused DCR_IAT: the next start registers a new client"),
     }
 }
 
@@ -161,9 +197,6 @@ fn registered(
     fields::offered(patient, metadata, Some(&client), report);
     let knows_key = keys.found().and_then(|keys| knows_key(keys, &client, served));
     fields::kid(&client, keys, knows_key, served, report);
-    if client.replaces {
-        report.note("DCR_FORCE_REPLACE is set with an unused DCR_IAT: the next start registers a new client");
-    }
     let usable = match client.client {
         Ok(usable) => Some(usable),
         Err(error) => {

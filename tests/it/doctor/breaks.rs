@@ -3,7 +3,7 @@
 use std::{fs, sync::Arc};
 
 use bff::keys::KeyKind;
-use devstack_idp::{Control, Endpoint, Fault, system_clock};
+use devstack_idp::{Control, Endpoint, Fault, MintIat, system_clock};
 use serde_json::json;
 
 use super::{World, check, run};
@@ -265,6 +265,70 @@ async fn initial_access_token() {
     check(&stack, &[])
         .await
         .blames("registration", &["DCR_IAT is refused", "mint a new one"]);
+}
+
+#[tokio::test]
+async fn initial_access_token_of_a_replacement() {
+    let world = World::start().await;
+    let changes = [
+        ("DCR_IAT", "never-minted-by-anybody"),
+        ("DCR_FORCE_REPLACE", "true"),
+    ];
+    let found = world.check(&changes).await;
+    assert_eq!(found.failed(), ["registration"]);
+    found.blames(
+        "registration",
+        &["DCR_FORCE_REPLACE", "DCR_IAT is refused", "mint a new one"],
+    );
+    let fresh = world.stack.idp.mint_iat(MintIat::default());
+    let found = world.check(&[("DCR_IAT", &fresh), changes[1]]).await;
+    assert_eq!(found.code, 0, "{:#}", found.report);
+    assert!(
+        found.report["notes"]
+            .to_string()
+            .contains("registers a new client")
+    );
+}
+
+#[tokio::test]
+async fn a_client_of_the_configuration() {
+    let world = World::start().await;
+    let nowhere = world.stack.folder().join("none.json");
+    let skip = [
+        ("SKIP_DCR_BOOTSTRAP", "true"),
+        ("BFF_CLIENT_CRED_PATH", nowhere.to_str().unwrap()),
+        ("BFF_STATE_DIR", world.stack.folder().to_str().unwrap()),
+    ]
+    .map(|(name, value)| (name, value.to_owned()));
+    let skip = skip.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let by_hand = [
+        ("DCR_ENABLED", "false"),
+        ("AUTH_CLIENT_ID", "bff-server"),
+        ("DCR_CLIENT_ID", ""),
+    ];
+    for changes in [&skip[..], &by_hand] {
+        let found = world.check(changes).await;
+        assert_eq!(found.code, 0, "{:#}", found.report);
+        found.says("registration", "skipped", &[]);
+        found.says("redirect_uris", "ok", &["the IdP takes requests for all"]);
+        found.says("authentication", "ok", &[]);
+    }
+    // Pushing tells what nobody can read.
+    let foreign = format!(
+        "http://foreign.localhost:{}/auth/callback",
+        world.stack.address.port()
+    );
+    let mut changes = by_hand.to_vec();
+    changes.push(("DCR_REDIRECT_URIS", &foreign));
+    let found = world.check(&changes).await;
+    found.blames(
+        "redirect_uris",
+        &["the IdP refuses", &foreign, "DCR_REDIRECT_URIS"],
+    );
+    let mut changes = by_hand.to_vec();
+    changes[1].1 = "somebody-else";
+    let found = world.check(&changes).await;
+    found.blames("authentication", &["somebody-else", "invalid_client"]);
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ async fn invalid_scope_at_registration() {
         idp.change_dcr(|dcr| {
             dcr.policy
                 .allowed_scopes
-                .retain(|scope| scope != "offline_access")
+                .retain(|scope| scope != "offline_access");
         });
     }))
     .await;

@@ -131,7 +131,7 @@ async fn its_exit_codes_tell_configuration_refusal_and_outage_apart() {
         &["registration is off", "hint: "],
     );
     says(
-        &run(&stack, &["register"], &[("DCR_IAT", "wrong")]).await,
+        &run(&stack, &["register"], &[("DCR_IAT", "never-minted-by-anybody")]).await,
         77,
         &["mint a new one"],
     );
