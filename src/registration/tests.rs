@@ -1,5 +1,6 @@
 mod attempts;
 mod fake;
+mod inspecting;
 mod management;
 mod refusals;
 mod replacing;

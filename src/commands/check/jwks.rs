@@ -259,7 +259,11 @@ mod tests {
         let foreign = String::from_utf8(other.document().body.to_vec()).unwrap();
         let there = answer(ok, std::slice::from_ref(&json), &foreign);
         assert!(there.contains(&kid(&other)), "what is there is named: {there}");
-        let forged = answer(ok, std::slice::from_ref(&json), &foreign.replace(&kid(&other), &kid(&keys)));
+        let forged = answer(
+            ok,
+            std::slice::from_ref(&json),
+            &foreign.replace(&kid(&other), &kid(&keys)),
+        );
         assert!(forged.contains("another key"), "{forged}");
         let renamed = answer(ok, &[json], &good.replace(&kid(&keys), "renamed"));
         assert!(renamed.contains("is there under the kid renamed"), "{renamed}");

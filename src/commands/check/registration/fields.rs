@@ -25,7 +25,7 @@ const ALGORITHM: &str = "token_endpoint_auth_signing_alg";
 const KEYS: [&str; 2] = ["jwks", "jwks_uri"];
 
 /// What repairs most differences.
-const REPAIR: &str = "`bff register` updates the client at the IdP (so does a restart)";
+const REPAIR: &str = "run `bff register` (or restart the server), which updates it at the IdP";
 
 /// What the client is at the IdP, field by field.
 pub(super) fn compared(patient: &Patient<'_>, client: &Inspected, report: &mut Report) {
