@@ -76,7 +76,7 @@ async fn examined() -> Report {
     if let Some(config) = own::configuration(&mut report) {
         examine(&config, &mut report).await;
     }
-    report.skip_the_rest("not checked: mend what is marked above first");
+    report.skip_the_rest("not looked at; mend what is marked above first");
     report
 }
 

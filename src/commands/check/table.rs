@@ -71,8 +71,13 @@ fn verdict(report: &Report) -> String {
         }
     }
     let all = Check::ALL.len();
+    let skipped = report
+        .rows()
+        .filter(|finding| finding.verdict == Verdict::Skipped)
+        .count();
     match failed.as_slice() {
-        [] => "All is as it should be.".to_owned(),
+        [] if skipped == 0 => "All is as it should be.".to_owned(),
+        [] => format!("Nothing is wrong with what could be checked; {skipped} of {all} could not (–)."),
         [one] => format!("1 of {all} checks failed: {one}. Mend it and check again."),
         [first, ..] => format!(
             "{} of {all} checks failed: {}. Begin with {first}: what stands below it often follows from it.",
@@ -144,6 +149,17 @@ mod tests {
             note: something\n\n  \
             1 of 14 checks failed: redirect_uris. Mend it and check again.";
         assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn what_could_not_be_checked_is_not_said_to_be_well() {
+        let mut report = Report::default();
+        report.ok(Check::Keys, "");
+        assert!(table(&report).ends_with("All is as it should be."));
+        report.skip(Check::Jwks, "");
+        assert!(
+            table(&report).ends_with("Nothing is wrong with what could be checked; 1 of 14 could not (–).")
+        );
     }
 
     #[test]
