@@ -23,6 +23,7 @@ use self::{
 use super::{Exit, complain, say};
 use crate::{
     app::{App, Ports, one_shot::OneShot},
+    clock::SharedClock,
     config::{Config, Environment},
     random::SharedRandom,
 };
@@ -31,6 +32,7 @@ use crate::{
 struct Patient<'a> {
     config: &'a Config,
     parts: OneShot,
+    clock: SharedClock,
     random: SharedRandom,
 }
 
@@ -86,7 +88,7 @@ async fn examine(config: &Config, report: &mut Report) {
         return;
     };
     let outside = Ports::default();
-    let random = Arc::clone(&outside.random);
+    let (clock, random) = (Arc::clone(&outside.clock), Arc::clone(&outside.random));
     let parts = match OneShot::new(config, keys.any().clone(), outside) {
         Ok(parts) => parts,
         Err(error) => return own::unusable(report, Check::Configuration, "the settings", &error),
@@ -94,6 +96,7 @@ async fn examine(config: &Config, report: &mut Report) {
     let patient = Patient {
         config,
         parts,
+        clock,
         random,
     };
     let local = server::check(config, report).await;

@@ -15,10 +15,11 @@ use super::{
     diff::{Change, compare, compare_with_sent},
     error::{RegistrationError, Target},
     metadata::WantedMetadata,
+    options::AuthMethod,
     refusal::{is_transient, oauth_error, shown, unavailable},
 };
 use crate::{
-    clock::timeout,
+    clock::{Timestamp, timeout},
     oidc::{Client, Metadata},
     outbound::{Lane, Request},
 };
@@ -63,6 +64,8 @@ pub struct Inspected {
     pub client_id: String,
     /// What it is used as, or why it cannot be.
     pub client: Result<Client, RegistrationError>,
+    /// When its secret ends, where it has one that does and is used.
+    pub secret_ends: Option<Timestamp>,
     /// What it should be.
     pub wanted: WantedMetadata,
     /// What the IdP says that it is.
@@ -216,6 +219,11 @@ impl Attempt<'_> {
         Ok(Inspection::Registered(Box::new(Inspected {
             client_id: known.map(|known| known.client_id.clone()).unwrap_or_default(),
             client: self.client(),
+            secret_ends: known
+                .filter(|_| self.registration.options.auth_method != AuthMethod::PrivateKeyJwt)
+                .and_then(|known| known.client_secret_expires_at)
+                .filter(|at| *at != 0)
+                .map(Timestamp::from_unix_seconds),
             wanted: self.wanted,
             reading,
             changes,

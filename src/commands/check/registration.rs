@@ -197,6 +197,16 @@ fn registered(
     fields::offered(patient, metadata, Some(&client), report);
     let knows_key = keys.found().and_then(|keys| knows_key(keys, &client, served));
     fields::kid(&client, keys, knows_key, served, report);
+    if let Some(ends) = client.secret_ends.filter(|ends| *ends <= patient.clock.now()) {
+        let days = patient.clock.now().duration_since(ends).as_secs() / (24 * 3600);
+        report.fail(
+            Kind::Wrong,
+            Check::Method,
+            format!("the client secret of {} has expired", client.client_id),
+            format!("the IdP gave it for a time that ended {days} days ago"),
+            "renew it at the IdP, or register anew with DCR_FORCE_REPLACE=true and a fresh DCR_IAT",
+        );
+    }
     let usable = match client.client {
         Ok(usable) => Some(usable),
         Err(error) => {

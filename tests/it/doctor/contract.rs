@@ -127,6 +127,11 @@ async fn a_client_secret_that_is_not_the_clients() {
         "authentication",
         &["invalid_client", "client_secret_basic", "AUTH_CLIENT_SECRET"],
     );
+    let mut expired = file.clone();
+    expired["client_secret_expires_at"] = 1_600_000_000.into();
+    fs::write(stack.credentials(), expired.to_string()).unwrap();
+    let found = check(&stack, &method).await;
+    found.blames("method", &["has expired", "days ago", "DCR_FORCE_REPLACE=true"]);
 }
 
 #[tokio::test]
@@ -280,4 +285,14 @@ async fn a_page_in_the_place_of_one_endpoint() {
     let found = world.check(&[]).await;
     assert_eq!(found.code, 1);
     found.blames("discovery", &["no JWK Set with a key", "OIDC_JWKS_URL"]);
+}
+
+/// The one test that waits for a time-out of the machine's clock, since a process of its own has no other.
+#[tokio::test]
+async fn an_idp_that_never_answers() {
+    let world = World::start().await;
+    world.stack.idp.fail_always(Endpoint::Discovery, Fault::Hang);
+    let found = world.check(&[]).await;
+    assert_eq!(found.code, 69);
+    found.blames("discovery", &["no answer in time", "OIDC_ISSUER"]);
 }

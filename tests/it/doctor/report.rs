@@ -1,10 +1,11 @@
 //! The report itself, and what looking leaves behind.
 
+use bff::keys::KeyKind;
 use devstack_idp::Endpoint;
 use serde_json::Value;
 
 use super::{World, check, run};
-use crate::support::Stack;
+use crate::{start::make_key, support::Stack};
 
 #[tokio::test]
 async fn the_table_fits_a_terminal_and_ends_with_what_to_do() {
@@ -111,4 +112,16 @@ async fn an_address_that_leads_elsewhere_is_told() {
     let silent = format!("http://{}/jwks.json", silent.address());
     let found = world.check(&[("DCR_JWKS_URI", &silent)]).await;
     found.blames("jwks", &["although the server is running here", "BFF_BASE_URL"]);
+}
+
+#[tokio::test]
+async fn a_key_that_the_server_has_never_seen_is_looked_at_and_left_alone() {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    make_key(&stack.folder().join("keys/bff-signing.pem"), KeyKind::P256);
+    let found = check(&stack, &[]).await;
+    found.says("keys", "ok", &["bff-signing.pem, ES256, kid "]);
+    assert_eq!(run(&stack, &["register", "--dry-run"], &[]).await.code, 0);
+    let left = std::fs::read_dir(stack.folder().join("keys")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["bff-signing.pem"]);
 }
