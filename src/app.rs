@@ -7,6 +7,7 @@
 //! start, so the first two never wait for the last ones.
 
 mod discover;
+pub mod one_shot;
 mod serve;
 mod session_secret;
 mod settings;
@@ -23,7 +24,7 @@ use crate::{
     config::Config,
     gateway::{self, Gateway},
     health::{Component, Health},
-    keys::{Keys, KeysError},
+    keys::KeysError,
     login::{Login, hosts::HostsError},
     oidc::{ClientSlot, RelyingParty},
     outbound::{self, Outbound},
@@ -149,12 +150,9 @@ impl App {
     /// [`StartError`], with what to mend.
     pub fn new(config: Config, ports: Ports) -> Result<Self, StartError> {
         let health = Health::new();
-        let (mut keys, warnings) = Keys::load(&config.keys.options)?;
+        let (keys, warnings) = one_shot::load_keys(&config)?;
         for warning in warnings {
             tracing::warn!("{warning}");
-        }
-        if let Some(algorithm) = config.client.signing_algorithm {
-            keys = keys.with_algorithm(algorithm)?;
         }
         health.ok(Component::Keys);
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod health;
+mod register;
 mod serve;
 
 use std::process::ExitCode;
@@ -13,10 +14,12 @@ use clap::{Parser, Subcommand};
 enum Exit {
     /// All is well.
     Success = 0,
-    /// `bff health` found the server not live, or not ready.
+    /// `bff health` found the server not live, or not ready; `bff check` found something wrong.
     Unhealthy = 1,
     /// The configuration is wrong.
     Configuration = 64,
+    /// The IdP cannot be reached.
+    Unreachable = 69,
     /// An error of ours.
     Internal = 70,
     /// The IdP refused.
@@ -39,11 +42,20 @@ enum Command {
     /// Serve (what happens without a command, too).
     #[default]
     Serve,
-    /// Check the configuration and say what is wrong with it, all at once.
+    /// Check everything that a login needs, from the settings to the IdP, and say what to mend. Changes nothing.
     Check {
-        /// Read and check the settings only; contact nobody. (Checks that contact the IdP are not built yet.)
-        #[arg(long, required = true)]
+        /// Read and check the settings only; contact nobody.
+        #[arg(long, conflicts_with = "json")]
         config_only: bool,
+        /// Print the findings as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Register at the IdP, or bring the registration up to date, once; show what changed.
+    Register {
+        /// Show what would change; write nothing and spend nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Ask a running server on this machine whether it is live; for container health checks.
     Health {
@@ -74,7 +86,11 @@ pub fn main() -> ExitCode {
     };
     let exit = match cli.command.unwrap_or_default() {
         Command::Serve => serve::run(),
-        Command::Check { .. } => check::config_only(),
+        Command::Check {
+            config_only: true, ..
+        } => check::config_only(),
+        Command::Check { json, .. } => check::run(json),
+        Command::Register { dry_run } => register::run(dry_run),
         Command::Health { ready } => health::run(ready),
         Command::ConfigReference => {
             say(crate::config::reference().trim_end());

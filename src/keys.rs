@@ -207,6 +207,20 @@ impl Keys {
         Ok((Self::new(signing, published), warnings))
     }
 
+    /// Keys such as a first start would make, kept nowhere: for whoever only looks before there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysError`] of the library.
+    pub fn throwaway(kind: KeyKind) -> Result<Self, KeysError> {
+        let failed = |_| GenerateError::Library(kind);
+        let text = generate::make(kind).map_err(failed)?;
+        let pair = pem::parse(text.as_bytes()).map_err(|_| KeysError::Publish)?;
+        let signing = Arc::new(SigningKey::new(pair, None).map_err(|_| KeysError::Publish)?);
+        let published = vec![Published::new(&signing, None)?];
+        Ok(Self::new(signing, published))
+    }
+
     fn new(signing: Arc<SigningKey>, published: Vec<Published>) -> Self {
         let document = Arc::new(JwksDocument::new(&published));
         Self(Arc::new(Inner {

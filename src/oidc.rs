@@ -19,6 +19,7 @@ mod metadata;
 mod par;
 mod provider;
 mod revocation;
+mod time;
 mod token;
 mod userinfo;
 
@@ -42,6 +43,7 @@ pub use self::{
     par::PushedRequest,
     provider::{EndpointOverrides, HttpPolicy, ProviderOptions, UrlMap},
     revocation::TokenKind,
+    time::ProviderTime,
     token::{TokenError, TokenResponse},
     userinfo::UserInfoError,
 };

@@ -13,6 +13,7 @@ mod credentials;
 mod diff;
 mod error;
 mod event;
+mod inspect;
 mod keep;
 mod metadata;
 mod options;
@@ -29,6 +30,7 @@ pub use self::{
     diff::{Change, Remembered, compare, compare_with_sent},
     error::{ErrorKind, RegistrationError, Target, Wish},
     event::{Event, Outcome},
+    inspect::{Inspected, Inspection, Prospect, Reading, Replacement, TokenSource, TokenTrial},
     metadata::WantedMetadata,
     options::{AuthMethod, Jwks, Options, RedirectUpdate, UpdateMethod},
     run::{Pace, Surroundings},

@@ -1,10 +1,40 @@
-//! `bff check --config-only`.
+//! `bff check`: the doctor. Looks at everything that a login needs without a person, and says what to mend.
+//!
+//! Nothing is changed at the IdP and nothing is spent. One thing may be written: a registration access token that the IdP
+//! replaces when it is used for reading.
 
+mod authentication;
+mod finding;
+mod jwks;
+mod own;
+mod provider;
+mod registration;
+mod server;
+mod table;
+pub(super) mod text;
+
+use std::sync::Arc;
+
+use self::{
+    authentication::KeysAre,
+    finding::{Check, Report},
+    own::KeysFound,
+};
 use super::{Exit, complain, say};
 use crate::{
-    app::App,
+    app::{App, Ports, one_shot::OneShot},
+    clock::SharedClock,
     config::{Config, Environment},
+    random::SharedRandom,
 };
+
+/// What the checks share.
+struct Patient<'a> {
+    config: &'a Config,
+    parts: OneShot,
+    clock: SharedClock,
+    random: SharedRandom,
+}
 
 pub(super) fn config_only() -> Exit {
     match Config::load(&Environment::of_process()) {
@@ -24,4 +54,63 @@ pub(super) fn config_only() -> Exit {
             Exit::Configuration
         }
     }
+}
+
+pub(super) fn run(as_json: bool) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("the runtime cannot be started: {error}"));
+            return Exit::Internal;
+        }
+    };
+    let report = runtime.block_on(examined());
+    if as_json {
+        say(&format!("{:#}", table::json(&report)));
+    } else {
+        say(&table::table(&report));
+    }
+    report.exit()
+}
+
+async fn examined() -> Report {
+    let mut report = Report::default();
+    if let Some(config) = own::configuration(&mut report) {
+        examine(&config, &mut report).await;
+    }
+    report.skip_the_rest("not looked at; mend what is marked above first");
+    report
+}
+
+/// What follows needs what precedes: after a failure the rest is left out.
+async fn examine(config: &Config, report: &mut Report) {
+    let Some(keys) = own::keys(config, report) else {
+        return;
+    };
+    let outside = Ports::default();
+    let (clock, random) = (Arc::clone(&outside.clock), Arc::clone(&outside.random));
+    let parts = match OneShot::new(config, keys.any().clone(), outside) {
+        Ok(parts) => parts,
+        Err(error) => return own::unusable(report, Check::Configuration, "the settings", &error),
+    };
+    let patient = Patient {
+        config,
+        parts,
+        clock,
+        random,
+    };
+    let local = server::check(config, report).await;
+    let served = jwks::check(&patient, &keys, local, report).await;
+    let Some(metadata) = provider::check(&patient, report).await else {
+        return;
+    };
+    if matches!(keys, KeysFound::Broken(_)) {
+        return;
+    }
+    let known = registration::check(&patient, &metadata, &keys, &served, report).await;
+    let keys_are = match served {
+        jwks::Served::Nobody(_) => KeysAre::OutOfReach,
+        _ => KeysAre::There,
+    };
+    authentication::check(&patient, &metadata, &keys, known, keys_are, report).await;
 }

@@ -87,7 +87,7 @@ pub(super) fn generate_if_new(
 }
 
 /// A new private key as PKCS#8 PEM.
-fn make(kind: KeyKind) -> Result<Zeroizing<String>, Unspecified> {
+pub(super) fn make(kind: KeyKind) -> Result<Zeroizing<String>, Unspecified> {
     let pkcs8 = match kind {
         KeyKind::Rsa2048 => pkcs8_of(&RsaKeyPair::generate(KeySize::Rsa2048)?)?,
         KeyKind::Rsa3072 => pkcs8_of(&RsaKeyPair::generate(KeySize::Rsa3072)?)?,

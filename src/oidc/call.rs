@@ -7,6 +7,7 @@ use std::{fmt, time::Duration};
 use http::{StatusCode, header::RETRY_AFTER};
 use url::Url;
 
+pub(super) use self::retry_after::http_date;
 use super::{Client, Metadata, OAuthError, Proof, RelyingParty};
 use crate::{
     clock::Timestamp,

@@ -98,8 +98,9 @@ impl<'a> Attempt<'a> {
         Ok(Some(Outcome { client, event }))
     }
 
-    /// The first registration: with the configured initial access token, else with a minted one.
-    async fn create_first(&mut self) -> Result<Event, RegistrationError> {
+    /// What a first registration may spend: the configured initial access token if it has not led to a registration, and
+    /// nothing where one is to be minted.
+    pub(super) fn usable_token(&self) -> Result<Option<InitialToken>, RegistrationError> {
         let options = &self.registration.options;
         let configured = self.registration.initial_token()?;
         let spent = configured
@@ -115,6 +116,12 @@ impl<'a> Attempt<'a> {
                 spent,
             });
         }
+        Ok(fresh)
+    }
+
+    /// The first registration: with the configured initial access token, else with a minted one.
+    async fn create_first(&mut self) -> Result<Event, RegistrationError> {
+        let fresh = self.usable_token()?;
         let endpoint = self.endpoint()?;
         self.registration.file.prove_writable().await?;
         let token = self.configured_or_minted(fresh).await?;
@@ -248,7 +255,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn client(&self) -> Result<Client, RegistrationError> {
+    pub(super) fn client(&self) -> Result<Client, RegistrationError> {
         match &self.record.registered {
             Some(known) => self.registration.client(known, self.algorithm),
             None => Err(RegistrationError::NoToken {

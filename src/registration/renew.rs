@@ -31,18 +31,31 @@ impl Attempt<'_> {
         }
     }
 
+    /// Whether [`Self::renew`] would ask for a new client.
+    pub(super) fn can_renew(&self) -> Result<bool, RegistrationError> {
+        let configured = self.unspent_token()?;
+        Ok(self.has_means(configured.as_ref()) && self.may_renew(configured.as_ref()))
+    }
+
+    /// A client that came about this way is not renewed again before its own token has worked.
+    fn has_means(&self, configured: Option<&InitialToken>) -> bool {
+        !self.record.renewed && (configured.is_some() || self.registration.options.admin_token.is_some())
+    }
+
+    /// As [`Self::may_ask`]. That an id is wished for does not help here: an IdP that gives it would have refused as taken
+    /// what was lost.
+    fn may_renew(&self, configured: Option<&InitialToken>) -> bool {
+        let asked_before = self.record.pending.is_some() && configured.is_none();
+        !asked_before && self.may_ask(configured)
+    }
+
     /// `None` where there is nothing to register anew with.
     async fn try_renew(&mut self) -> Result<Option<Event>, RegistrationError> {
-        if self.record.renewed {
-            return Ok(None);
-        }
         let configured = self.unspent_token()?;
-        if configured.is_none() && self.registration.options.admin_token.is_none() {
+        if !self.has_means(configured.as_ref()) {
             return Ok(None);
         }
-        // That an id is wished for does not help here: an IdP that gives it would have refused as taken what was lost.
-        let asked_before = self.record.pending.is_some() && configured.is_none();
-        if asked_before || !self.may_ask(configured.as_ref()) {
+        if !self.may_renew(configured.as_ref()) {
             return Err(self.unknown_from_record());
         }
         let endpoint = self.endpoint()?;

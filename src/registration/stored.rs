@@ -210,7 +210,7 @@ impl Registration {
         self.client(&known, algorithm).map(Some)
     }
 
-    fn configured(&self, metadata: &Metadata) -> Result<Client, RegistrationError> {
+    pub(super) fn configured(&self, metadata: &Metadata) -> Result<Client, RegistrationError> {
         let incomplete = || RegistrationError::NothingToSkipTo {
             path: self.file.path().to_owned(),
         };

@@ -2,6 +2,7 @@ mod answers;
 mod attempts;
 mod crashes;
 mod fake;
+mod inspecting;
 mod keeping;
 mod management;
 mod redirects;

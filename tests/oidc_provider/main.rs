@@ -13,6 +13,7 @@
 
 mod algorithms;
 mod authentication;
+mod doctor;
 mod journey;
 mod methods;
 mod registration;

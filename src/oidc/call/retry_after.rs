@@ -22,7 +22,7 @@ pub(super) fn parse(value: &str, now: Timestamp) -> Option<Duration> {
 }
 
 /// The fixed form, `Sun, 06 Nov 1994 08:49:37 GMT`; nobody sends the obsolete ones.
-fn http_date(value: &str) -> Option<Timestamp> {
+pub(in crate::oidc) fn http_date(value: &str) -> Option<Timestamp> {
     let (_, rest) = value.split_once(", ")?;
     let mut parts = rest.split(' ');
     let day = parts.next()?.parse().ok()?;

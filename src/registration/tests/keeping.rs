@@ -1,10 +1,17 @@
 //! A server that is registered and runs on.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{fake::Odd, *};
-use crate::{health::Health, oidc::Client};
+use crate::{
+    clock::{Clock, ManualClock, Timestamp},
+    health::Health,
+    oidc::Client,
+};
 
 const FRESH: &str = "fresh-token";
 const READ: &str = "GET /register/client-1";
@@ -13,7 +20,41 @@ const READ: &str = "GET /register/client-1";
 struct Keeper<'w> {
     world: &'w World,
     around: Surroundings,
+    asleep: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<()>,
+}
+
+/// The keeper's clock, which counts who waits by it.
+#[derive(Debug)]
+struct Watched {
+    clock: ManualClock,
+    asleep: Arc<AtomicUsize>,
+}
+
+struct Nap(Arc<AtomicUsize>);
+
+// === impl Watched ===
+
+impl Clock for Watched {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
+        let sleep = self.clock.sleep_until(deadline);
+        self.asleep.fetch_add(1, Ordering::SeqCst);
+        let nap = Nap(self.asleep.clone());
+        Box::pin(async move {
+            let _nap = nap;
+            sleep.await;
+        })
+    }
+}
+
+impl Drop for Nap {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 // === impl Keeper ===
@@ -22,10 +63,15 @@ impl<'w> Keeper<'w> {
     async fn start(world: &'w World, change: impl FnOnce(&mut Options)) -> Self {
         let registration = world.registration(change);
         world.party.discover().await.unwrap();
+        let asleep = Arc::new(AtomicUsize::new(0));
+        let clock = Watched {
+            clock: world.clock.clone(),
+            asleep: asleep.clone(),
+        };
         let around = Surroundings {
             relying_party: world.party.clone(),
             health: Health::new(),
-            clock: Arc::new(world.clock.clone()),
+            clock: Arc::new(clock),
             random: Arc::new(SystemRandom),
             pace: Pace::default(),
             shutdown: CancellationToken::new(),
@@ -36,7 +82,12 @@ impl<'w> Keeper<'w> {
             async move { registration.keep(&around).await }
         });
         world.idp.seen();
-        Self { world, around, task }
+        Self {
+            world,
+            around,
+            asleep,
+            task,
+        }
     }
 
     fn client(&self) -> Arc<Client> {
@@ -45,23 +96,32 @@ impl<'w> Keeper<'w> {
 
     /// Moves time forward until it is so.
     async fn until(&self, is: impl Fn() -> bool) {
-        for _ in 0..500_000 {
+        for _ in 0..50_000 {
             if is() {
                 return;
             }
-            self.world.clock.advance(Duration::from_secs(1));
-            tokio::task::yield_now().await;
+            self.step(Duration::from_secs(10)).await;
         }
         panic!("it never is");
     }
 
-    /// Moves time forward by `duration`, in steps in which the keeper has the time to do what it does.
+    /// Moves time forward by `duration`.
     async fn passes(&self, duration: Duration) {
         for _ in 0..20 {
-            self.world.clock.advance(duration / 20);
-            for _ in 0..200 {
-                tokio::task::yield_now().await;
-            }
+            self.step(duration / 20).await;
+        }
+    }
+
+    /// Moves time forward, and waits until the keeper has done what is due: it reads files and calls the IdP, and hours
+    /// would pass meanwhile.
+    async fn step(&self, duration: Duration) {
+        self.world.clock.advance(duration);
+        // Whoever is due is woken.
+        for _ in 0..5 {
+            tokio::task::yield_now().await;
+        }
+        while self.asleep.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
         }
     }
 

@@ -107,14 +107,25 @@ async fn the_configuration_can_be_checked_alone() {
 #[tokio::test]
 async fn help_and_mistakes_of_the_command_line_have_their_codes() {
     let folder = folder();
-    let help = ["serve", "check", "health", "config-reference", "Usage: bff"];
+    let help = [
+        "serve",
+        "check",
+        "register",
+        "health",
+        "config-reference",
+        "Usage: bff",
+    ];
     says(&run(folder.path(), &["--help"], &[]).await, 0, &help);
     says(
         &run(folder.path(), &["--version"], &[]).await,
         0,
         &[concat!("bff ", env!("CARGO_PKG_VERSION"))],
     );
-    for arguments in [&["no-such-command"][..], &["--no-such-flag"], &["check"]] {
+    for arguments in [
+        &["no-such-command"][..],
+        &["--no-such-flag"],
+        &["check", "--json", "--config-only"],
+    ] {
         says(&run(folder.path(), arguments, &sound()).await, 64, &["Usage: "]);
     }
 }

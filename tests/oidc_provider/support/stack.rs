@@ -128,6 +128,13 @@ impl Stack {
         self.provider.client(&self.client_id()).await
     }
 
+    /// What a command beside the server is started with.
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let mut variables = self.variables.clone();
+        variables.insert("PORT".to_owned(), self.address.port().to_string());
+        variables
+    }
+
     /// The keys folder.
     pub fn keys(&self) -> PathBuf {
         self.folder.path().join("keys")

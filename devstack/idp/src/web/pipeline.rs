@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures_util::stream;
+use time::{UtcDateTime, macros::format_description};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -25,6 +26,24 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct CloseConnection;
 
 pub(crate) async fn run(State(provider): State<Arc<Provider>>, request: Request, next: Next) -> Response {
+    let mut response = answered(&provider, request, next).await;
+    // By the clock that everything else here goes by, which need not be the machine's.
+    if let Some(date) = http_date(provider.now()) {
+        response.headers_mut().entry(header::DATE).or_insert(date);
+    }
+    response
+}
+
+/// RFC 9110, section 5.6.7.
+fn http_date(seconds: u64) -> Option<HeaderValue> {
+    let format = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let date = UtcDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()?;
+    HeaderValue::try_from(date.format(format).ok()?).ok()
+}
+
+async fn answered(provider: &Provider, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let relative = path.strip_prefix(provider.base_path()).unwrap_or(path);
     let Some(endpoint) = Endpoint::at(relative).or_else(|| Endpoint::at(path)) else {
@@ -110,4 +129,16 @@ async fn cut(response: Response) -> Response {
         Some((Err(std::io::Error::other("cut on request")), None))
     });
     Response::from_parts(parts, Body::from_stream(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_have_the_fixed_form() {
+        let date = http_date(784_111_777).unwrap();
+        assert_eq!(date, "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(http_date(u64::MAX), None);
+    }
 }

@@ -1,0 +1,130 @@
+//! The parts of the server that a command needs which asks the IdP once and serves nobody.
+
+use std::sync::Arc;
+
+pub use super::static_client::StaticClientError;
+use super::{Ports, StartError, settings, static_client};
+use crate::{
+    config::Config,
+    keys::{Keys, Warning},
+    oidc::{AssertionAudience, Client, ClientSlot, RelyingParty},
+    outbound::Outbound,
+    private_file,
+    registration::Registration,
+};
+
+/// Keys, the client for the IdP and the registration, as the server would put them together.
+#[derive(Debug)]
+pub struct OneShot {
+    /// The keys.
+    pub keys: Keys,
+    /// Calls to the IdP.
+    pub outbound: Outbound,
+    /// What is said to the IdP.
+    pub relying_party: RelyingParty,
+    /// Registration, where it is on.
+    pub registration: Option<Registration>,
+    config: Config,
+    ports: Ports,
+}
+
+// === impl OneShot ===
+
+impl OneShot {
+    /// Puts the parts together. Writes and sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], with what to mend.
+    pub fn new(config: &Config, keys: Keys, ports: Ports) -> Result<Self, StartError> {
+        let outbound = Outbound::new(&settings::outbound(config), Arc::clone(&ports.clock))?;
+        let registration = config.registration.enabled.then(|| {
+            Registration::new(
+                settings::registration(config),
+                outbound.clone(),
+                keys.clone(),
+                Arc::clone(&ports.clock),
+            )
+        });
+        Ok(Self {
+            relying_party: relying_party(config, None, &outbound, &keys, &ports),
+            keys,
+            outbound,
+            registration,
+            config: config.clone(),
+            ports,
+        })
+    }
+
+    /// The same client of the IdP with another audience in its assertions. It knows nothing yet.
+    #[must_use]
+    pub fn with_audience(&self, audience: AssertionAudience) -> RelyingParty {
+        relying_party(
+            &self.config,
+            Some(audience),
+            &self.outbound,
+            &self.keys,
+            &self.ports,
+        )
+    }
+
+    /// The client that the configuration names, where registration is off. Waits for the IdP's metadata.
+    ///
+    /// # Errors
+    ///
+    /// [`StaticClientError`], with what to mend.
+    pub async fn configured_client(&self) -> Result<Client, StaticClientError> {
+        static_client::client(&self.config, self.keys.clone(), &self.relying_party).await
+    }
+}
+
+/// The keys as the server reads them; a first start makes one.
+///
+/// # Errors
+///
+/// [`StartError`], with what to mend.
+pub fn load_keys(config: &Config) -> Result<(Keys, Vec<Warning>), StartError> {
+    let (keys, warnings) = Keys::load(&config.keys.options)?;
+    match config.client.signing_algorithm {
+        Some(algorithm) => Ok((keys.with_algorithm(algorithm)?, warnings)),
+        None => Ok((keys, warnings)),
+    }
+}
+
+/// The keys that are there; `None` where a first start would make one. Writes nothing.
+///
+/// # Errors
+///
+/// [`StartError`], with what to mend.
+pub fn look_at_keys(config: &Config) -> Result<Option<(Keys, Vec<Warning>)>, StartError> {
+    let options = &config.keys.options;
+    let is_there = |path| private_file::exists(path).unwrap_or(true);
+    let makes_one =
+        !is_there(&options.signing_key) && !options.identity_markers.iter().any(|marker| is_there(marker));
+    if makes_one {
+        return Ok(None);
+    }
+    // With an identity and without a key this is an error, never a new key.
+    load_keys(config).map(Some)
+}
+
+fn relying_party(
+    config: &Config,
+    audience: Option<AssertionAudience>,
+    outbound: &Outbound,
+    keys: &Keys,
+    ports: &Ports,
+) -> RelyingParty {
+    let mut options = settings::relying_party(config);
+    if let Some(audience) = audience {
+        options.assertion_audience = audience;
+    }
+    RelyingParty::new(
+        options,
+        outbound.clone(),
+        ClientSlot::new(),
+        keys.clone(),
+        Arc::clone(&ports.clock),
+        Arc::clone(&ports.random),
+    )
+}

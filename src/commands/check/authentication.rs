@@ -1,0 +1,305 @@
+//! The proof that the IdP lets the client in, without a person: a pushed authorization request (RFC 9126) where the IdP
+//! takes them, else a token request with a made-up code, which must fail for the code and not for the client.
+
+use super::{
+    Patient,
+    finding::{Check, Kind, Report},
+    own::KeysFound,
+    registration::Known,
+    text::clean,
+};
+use crate::{
+    oidc::{
+        AssertionAudience, AuthorizationRequest, CallError, Client, InvalidClient, Metadata, OAuthError,
+        ParMode, Pkce, RelyingParty,
+    },
+    random::RandomExt as _,
+    secret::Secret,
+};
+
+/// More redirect URIs are not tried.
+const MOST_URIS: usize = 20;
+
+/// What the IdP makes of us.
+enum Answer {
+    In,
+    Out(Box<InvalidClient>),
+    /// It refuses something else.
+    Refused(OAuthError),
+    Unclear(CallError),
+}
+
+/// Whether the IdP can fetch our keys now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeysAre {
+    /// It can, or need not, or who knows.
+    There,
+    /// Nobody serves them where it would look.
+    OutOfReach,
+}
+
+/// What may keep a client out that is named in a row of its own.
+const CAUSES: [Check; 7] = [
+    Check::Clock,
+    Check::Method,
+    Check::Algorithm,
+    Check::Kid,
+    Check::Jwks,
+    Check::Registration,
+    Check::Keys,
+];
+
+pub(super) async fn check(
+    patient: &Patient<'_>,
+    metadata: &Metadata,
+    keys: &KeysFound,
+    known: Known,
+    keys_are: KeysAre,
+    report: &mut Report,
+) {
+    let client = match known.client {
+        Some(client) if keys.found().is_some() => client,
+        _ => {
+            let why = match report.failed(&CAUSES) {
+                Some(row) => format!("not tried: mend {} first", row.check.name()),
+                None => "not tried: there is no client yet".to_owned(),
+            };
+            report.skip(Check::Authentication, why);
+            return without_push(report);
+        }
+    };
+    let relying_party = &patient.parts.relying_party;
+    relying_party.client().set(client.clone());
+    let pushes = metadata.par_endpoint.is_some() && patient.config.client.par != ParMode::Never;
+    let uris = redirect_uris(patient);
+    let mut answer = None;
+    if pushes {
+        for uri in &uris {
+            match push(patient, relying_party, uri).await {
+                Answer::Refused(error) => refused_request(uri, &error, report),
+                other => {
+                    let goes_on = matches!(other, Answer::In);
+                    answer.get_or_insert(other);
+                    if !goes_on {
+                        break;
+                    }
+                }
+            }
+        }
+        if matches!(answer, Some(Answer::In)) && report.rows().all(|row| row.check != Check::RedirectUris) {
+            report.ok(
+                Check::RedirectUris,
+                format!("the IdP takes requests for all {}", uris.len()),
+            );
+        }
+    }
+    let (answer, how) = match answer {
+        Some(answer) => (answer, "a pushed authorization request"),
+        // Also where each push was refused for another reason: that says little of the client.
+        None => (
+            redeem(patient, relying_party, &uris).await,
+            "a token request with a made-up code",
+        ),
+    };
+    match answer {
+        Answer::In => {
+            let what = format!("the IdP lets {} in ({}; {how})", client.id, client.auth.method());
+            report.ok(Check::Authentication, what);
+        }
+        Answer::Out(error) => {
+            let error = InvalidClient {
+                registered: known.knows_key,
+                ..*error
+            };
+            kept_out(patient, &client, &error, keys_are, report).await;
+        }
+        Answer::Refused(error) => report.fail(
+            Kind::Wrong,
+            Check::Authentication,
+            "the IdP refuses the client for another reason than a made-up code",
+            clean(&error.to_string()),
+            "look at the client at the IdP: its grant types must hold authorization_code and refresh_token",
+        ),
+        Answer::Unclear(error) => unclear(&error, report),
+    }
+    without_push(report);
+}
+
+/// Where nothing could be said of redirect URIs.
+fn without_push(report: &mut Report) {
+    if report.rows().all(|row| row.check != Check::RedirectUris) {
+        report.skip(
+            Check::RedirectUris,
+            "cannot be told: the client cannot be read, and no request could be pushed",
+        );
+    }
+}
+
+fn redirect_uris(patient: &Patient<'_>) -> Vec<String> {
+    let settings = patient.config;
+    let registered = settings.registration.redirect_uris.iter();
+    let mut uris: Vec<String> = registered.map(ToString::to_string).take(MOST_URIS).collect();
+    if uris.is_empty() {
+        uris.extend(settings.login.fallback_callback.as_ref().map(ToString::to_string));
+    }
+    uris
+}
+
+async fn push(patient: &Patient<'_>, relying_party: &RelyingParty, uri: &str) -> Answer {
+    let random = &*patient.random;
+    let request = AuthorizationRequest {
+        scope: patient.config.provider.scopes.join(" "),
+        state: random.base64url::<16>(),
+        nonce: random.base64url::<16>(),
+        redirect_uri: uri.to_owned(),
+        code_challenge: Pkce::generate(random).challenge,
+        prompt: patient.config.provider.prompt.clone(),
+        login_hint: None,
+        ui_locales: None,
+        acr_values: None,
+        max_age: None,
+    };
+    sorted(relying_party.authorization_url(&request).await)
+}
+
+/// A code that nobody has issued: an IdP that lets the client in complains of the code.
+async fn redeem(patient: &Patient<'_>, relying_party: &RelyingParty, uris: &[String]) -> Answer {
+    let random = &*patient.random;
+    let code = Secret::new(random.base64url::<32>());
+    let verifier = Pkce::generate(random).verifier;
+    let uri = uris.first().map_or("", String::as_str);
+    match sorted(relying_party.exchange_code(&code, uri, &verifier).await) {
+        Answer::Refused(error) if error.is("invalid_grant") => Answer::In,
+        other => other,
+    }
+}
+
+fn sorted<T>(outcome: Result<T, CallError>) -> Answer {
+    match outcome {
+        Ok(_) => Answer::In,
+        Err(CallError::InvalidClient(error)) => Answer::Out(error),
+        Err(CallError::Rejected(error)) => Answer::Refused(error),
+        Err(error) => Answer::Unclear(error),
+    }
+}
+
+/// A push that was refused although the client may be let in.
+fn refused_request(uri: &str, error: &OAuthError, report: &mut Report) {
+    let said = error.to_string();
+    let (check, what, fix) = if error.is("invalid_scope") {
+        (
+            Check::Scopes,
+            "the IdP refuses the scopes of OIDC_SCOPES".to_owned(),
+            "remove what it refuses from OIDC_SCOPES, or allow it at the IdP (policy.allowed_scopes) and for the client",
+        )
+    } else if said.contains("redirect") {
+        (
+            Check::RedirectUris,
+            format!("the IdP refuses {uri}"),
+            "correct DCR_REDIRECT_URIS (host, path and trailing slash must match exactly), or register it at the IdP",
+        )
+    } else {
+        (
+            Check::Authentication,
+            "the IdP refuses our authorization requests".to_owned(),
+            "look at the client at the IdP; OIDC_PROMPT and OIDC_SCOPES are what can be changed here",
+        )
+    };
+    // What stands in the table once need not stand there for each host.
+    if report.failed(&[check]).is_none() {
+        report.fail(Kind::Wrong, check, what, clean(&said), fix);
+    }
+}
+
+async fn kept_out(
+    patient: &Patient<'_>,
+    client: &Client,
+    error: &InvalidClient,
+    keys_are: KeysAre,
+    report: &mut Report,
+) {
+    let what = format!("the IdP does not let {} in", client.id);
+    let cause = clean(&format!(
+        "{}; sent: {}{}",
+        error.error,
+        error.proof,
+        registered(error)
+    ));
+    if let Some(row) = report.failed(&CAUSES) {
+        let fix = format!("mend {} first, and check again", row.check.name());
+        return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
+    }
+    if let Some(other) = other_audience(patient, client, error).await {
+        let cause = format!("it wants another audience in assertions than {}", audience(error));
+        let fix = format!("set BFF_ASSERTION_AUDIENCE={other}");
+        return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
+    }
+    let by_assertion = error.proof.assertion.is_some();
+    if by_assertion && keys_are == KeysAre::OutOfReach {
+        return report.skip(
+            Check::Authentication,
+            "cannot be proven now: the IdP fetches our keys from this server. Start it, and check again",
+        );
+    }
+    let fix = if by_assertion {
+        "compare method, keys and algorithm with the client at the IdP, and see in its log why it refuses"
+    } else {
+        "put the client's secret into AUTH_CLIENT_SECRET (or restore bff_client.json), or register anew with \
+         DCR_FORCE_REPLACE=true and a fresh DCR_IAT"
+    };
+    report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
+}
+
+fn registered(error: &InvalidClient) -> &'static str {
+    match (error.registered, &error.proof.assertion) {
+        (_, None) => "",
+        (Some(true), _) => "; the IdP has that kid",
+        (Some(false), _) => "; the IdP does NOT have that kid",
+        (None, _) => "; whether the IdP has that kid is not known",
+    }
+}
+
+/// The audience with which the IdP lets us in, if the configured one was all that it minded.
+async fn other_audience(
+    patient: &Patient<'_>,
+    client: &Client,
+    error: &InvalidClient,
+) -> Option<&'static str> {
+    error.proof.assertion.as_ref()?;
+    let (other, name) = match patient.config.client.assertion_audience {
+        AssertionAudience::Issuer => (AssertionAudience::TokenEndpoint, "token_endpoint"),
+        AssertionAudience::TokenEndpoint => (AssertionAudience::Issuer, "issuer"),
+    };
+    let relying_party = patient.parts.with_audience(other);
+    relying_party.discover().await.ok()?;
+    relying_party.client().set(client.clone());
+    let answer = redeem(patient, &relying_party, &redirect_uris(patient)).await;
+    matches!(answer, Answer::In).then_some(name)
+}
+
+fn audience(error: &InvalidClient) -> &str {
+    let assertion = error.proof.assertion.as_ref();
+    assertion.map_or("", |facts| facts.audience.as_str())
+}
+
+fn unclear(error: &CallError, report: &mut Report) {
+    let (kind, fix) = match error {
+        CallError::Transport { .. } => (
+            Kind::Unreachable,
+            "check that the token endpoint (and PAR) of the IdP can be reached from here: OIDC_TOKEN_URL, OIDC_PAR_URL, IDP_BASE_URL",
+        ),
+        CallError::Unavailable { .. } => (Kind::Unreachable, "try again; if it stays, look at the IdP's log"),
+        CallError::NotReady(_) => (Kind::Wrong, "set OIDC_PAR_URL, or MS_BFF_PAR_ENABLED=auto"),
+        _ => (
+            Kind::Wrong,
+            "see what answers at the token endpoint (OIDC_TOKEN_URL) and at PAR (OIDC_PAR_URL): it is not an IdP's answer",
+        ),
+    };
+    report.fail(
+        kind,
+        Check::Authentication,
+        "whether the IdP lets the client in could not be found out",
+        clean(&error.to_string()),
+        fix,
+    );
+}

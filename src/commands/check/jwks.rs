@@ -1,0 +1,285 @@
+//! Our keys as the IdP would fetch them.
+
+use http::{
+    StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE},
+};
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    Patient,
+    finding::{Check, Kind, Report},
+    own::KeysFound,
+    server::Local,
+    text::clean,
+};
+use crate::{
+    keys::Keys,
+    outbound::{Lane, Request, Response},
+};
+
+/// A set that is kept longer than a new key is published before it signs, in seconds, makes a rotation fail.
+const LONGEST_CACHE: u64 = 24 * 3600;
+
+/// More keys of somebody else are not named.
+const MOST_NAMED: usize = 5;
+
+/// What is known of the keys that the IdP would fetch.
+#[derive(Debug)]
+pub(super) enum Served {
+    /// Nothing: there is no address, or no key yet.
+    Unknown,
+    /// Nobody answers at the address.
+    Nobody(Url),
+    /// What answers there does not serve them.
+    Wrong,
+    /// These.
+    Keys(Vec<Value>),
+}
+
+pub(super) async fn check(
+    patient: &Patient<'_>,
+    keys: &KeysFound,
+    server: Local,
+    report: &mut Report,
+) -> Served {
+    let Some(url) = patient.config.registration.jwks_uri.clone() else {
+        report.skip(
+            Check::Jwks,
+            "no address: neither BFF_BASE_URL nor DCR_JWKS_URI is set, so the keys are registered inline",
+        );
+        return Served::Unknown;
+    };
+    let Some(keys) = keys.found() else {
+        report.skip(
+            Check::Jwks,
+            format!("{url} is not asked: there are no keys to compare"),
+        );
+        return Served::Unknown;
+    };
+    let answer = patient
+        .parts
+        .outbound
+        .send(Lane::Metadata, Request::get(url.clone()))
+        .await;
+    match answer {
+        Err(_) if server == Local::Absent => {
+            report.skip(
+                Check::Jwks,
+                format!("nobody answers at {url}, and the server is not running here"),
+            );
+            Served::Nobody(url)
+        }
+        Err(cause) => {
+            report.fail(
+                Kind::Wrong,
+                Check::Jwks,
+                format!("{url} cannot be reached, although the server is running here"),
+                cause.to_string(),
+                "let BFF_BASE_URL (or DCR_JWKS_URI) be the address that the IdP reaches this server at, and route it here",
+            );
+            Served::Nobody(url)
+        }
+        Ok(response) => compared(&url, &response, keys, report),
+    }
+}
+
+fn compared(url: &Url, response: &Response, keys: &Keys, report: &mut Report) -> Served {
+    let mut wrong = |what: String, cause: String, fix: &str| {
+        report.fail(Kind::Wrong, Check::Jwks, what, cause, fix);
+        Served::Wrong
+    };
+    let here = "route the path to this server, without a login or a redirect in between";
+    if response.status != StatusCode::OK {
+        let cause = format!(
+            "the answer is {}, which an IdP does not take for keys",
+            response.status
+        );
+        return wrong(format!("{url} does not serve the keys"), cause, here);
+    }
+    let set = serde_json::from_slice::<Value>(&response.body).ok();
+    let Some(served) = set.as_ref().and_then(|set| set.get("keys")?.as_array().cloned()) else {
+        let cause = "what is served is not a JWK Set".to_owned();
+        return wrong(format!("{url} does not serve the keys"), cause, here);
+    };
+    let header = |name| response.headers.get(name).and_then(|value| value.to_str().ok());
+    let media_type = header(CONTENT_TYPE).unwrap_or("none");
+    if !media_type.contains("json") {
+        let cause = format!(
+            "its content type is {}, which strict IdPs refuse",
+            clean(media_type)
+        );
+        let fix = "have the proxy in between leave the content type as it is";
+        return wrong(format!("{url} is not served as JSON"), cause, fix);
+    }
+    if let Some(missing) = missing(keys, &served) {
+        let fix = "where the running server uses another key (BFF_JWT_SIGNING_KEY, BFF_KID, another volume), align both or \
+                   restart it; where a cache is in between, wait or empty it";
+        return wrong(format!("{url} serves other keys than this one"), missing, fix);
+    }
+    if let Some(age) = header(CACHE_CONTROL)
+        .and_then(max_age)
+        .filter(|age| *age > LONGEST_CACHE)
+    {
+        let cause = format!("max-age is {age} s; a new key would not be seen for as long");
+        let fix = "have the proxy in between leave Cache-Control as it is (300 s)";
+        return wrong(format!("{url} is cached for too long"), cause, fix);
+    }
+    report.ok(Check::Jwks, format!("{url} serves the signing key"));
+    Served::Keys(served)
+}
+
+/// The first of our keys that is not among `served`, in words.
+fn missing(keys: &Keys, served: &[Value]) -> Option<String> {
+    let ours = keys.public_jwks();
+    let ours = ours.get("keys").and_then(Value::as_array)?;
+    ours.iter().find_map(|key| missing_key(key, served))
+}
+
+fn missing_key(key: &Value, served: &[Value]) -> Option<String> {
+    let wanted = kid(key);
+    if let Some(other) = served.iter().find(|other| kid(other) == wanted) {
+        return (!same_key(key, other)).then(|| format!("the kid {wanted} is there, but it is another key"));
+    }
+    if let Some(other) = served.iter().find(|other| same_key(key, other)) {
+        let other = clean(kid(other));
+        return Some(format!(
+            "the key with the kid {wanted} is there under the kid {other}"
+        ));
+    }
+    let mut there: Vec<String> = served
+        .iter()
+        .take(MOST_NAMED)
+        .map(|key| clean(kid(key)))
+        .collect();
+    if there.is_empty() {
+        there.push("none".to_owned());
+    }
+    Some(format!(
+        "the kid {wanted} is not there; there are: {}",
+        there.join(", ")
+    ))
+}
+
+/// Whether the signing key is among `set`, under its kid.
+pub(super) fn has_signing_key(keys: &Keys, set: &[Value]) -> bool {
+    let ours = keys.public_jwks();
+    let signing = keys.signing();
+    let ours = ours.get("keys").and_then(Value::as_array).into_iter().flatten();
+    let ours: Vec<&Value> = ours.filter(|key| kid(key) == signing.kid()).collect();
+    set.iter()
+        .any(|key| kid(key) == signing.kid() && ours.iter().any(|our| same_key(our, key)))
+}
+
+fn kid(key: &Value) -> &str {
+    key.get("kid").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn same_key(one: &Value, other: &Value) -> bool {
+    ["kty", "crv", "n", "e", "x", "y"]
+        .iter()
+        .all(|member| one.get(member) == other.get(member))
+}
+
+fn max_age(cache_control: &str) -> Option<u64> {
+    let mut directives = cache_control.split(',').map(str::trim);
+    directives.find_map(|directive| directive.strip_prefix("max-age=")?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+    use crate::keys::KeyKind;
+
+    #[test]
+    fn the_age_is_found_among_other_directives() {
+        assert_eq!(max_age("public, max-age=300"), Some(300));
+        assert_eq!(max_age("max-age=90000,immutable"), Some(90_000));
+        assert_eq!(max_age("no-store"), None);
+        assert_eq!(max_age("max-age=soon"), None);
+    }
+
+    fn response(status: StatusCode, headers: &[(HeaderName, &'static str)], body: &str) -> Response {
+        let headers = headers.iter().cloned();
+        Response {
+            status,
+            headers: headers
+                .map(|(name, value)| (name, HeaderValue::from_static(value)))
+                .collect(),
+            body: Bytes::from(body.to_owned()),
+        }
+    }
+
+    /// What is said of an answer.
+    fn said(keys: &Keys, response: &Response) -> String {
+        let url = Url::parse("https://bff.example/.well-known/jwks.json").unwrap();
+        let mut report = Report::default();
+        compared(&url, response, keys, &mut report);
+        format!("{:?}", report.rows().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_a_proxy_makes_of_the_keys_is_told() {
+        let keys = Keys::throwaway(KeyKind::P256).unwrap();
+        let good = String::from_utf8(keys.document().body.to_vec()).unwrap();
+        let json = (CONTENT_TYPE, "application/jwk-set+json");
+        let answer = |status, headers: &[_], body: &str| said(&keys, &response(status, headers, body));
+        let ok = StatusCode::OK;
+        let fine = answer(ok, &[json.clone(), (CACHE_CONTROL, "max-age=300")], &good);
+        assert!(
+            fine.contains("serves the signing key") && !fine.contains("Failed"),
+            "{fine}"
+        );
+        let page = "<html>log in</html>";
+        for (answer, part) in [
+            (answer(StatusCode::FOUND, &[], ""), "302"),
+            (answer(ok, &[(CONTENT_TYPE, "text/html")], page), "not a JWK Set"),
+            (answer(ok, &[(CONTENT_TYPE, "text/plain")], &good), "text/plain"),
+            (answer(ok, &[], &good), "content type is none"),
+            (
+                answer(ok, std::slice::from_ref(&json), r#"{"keys":[]}"#),
+                "is not there; there are: none",
+            ),
+            (
+                answer(ok, &[json.clone(), (CACHE_CONTROL, "max-age=604800")], &good),
+                "max-age is 604800 s",
+            ),
+        ] {
+            assert!(
+                answer.contains("Failed") && answer.contains(part),
+                "no {part}: {answer}"
+            );
+        }
+        let other = Keys::throwaway(KeyKind::P256).unwrap();
+        let kid = |keys: &Keys| keys.signing().kid().to_owned();
+        let foreign = String::from_utf8(other.document().body.to_vec()).unwrap();
+        let there = answer(ok, std::slice::from_ref(&json), &foreign);
+        assert!(there.contains(&kid(&other)), "what is there is named: {there}");
+        let forged = answer(
+            ok,
+            std::slice::from_ref(&json),
+            &foreign.replace(&kid(&other), &kid(&keys)),
+        );
+        assert!(forged.contains("another key"), "{forged}");
+        let renamed = answer(ok, &[json], &good.replace(&kid(&keys), "renamed"));
+        assert!(renamed.contains("is there under the kid renamed"), "{renamed}");
+    }
+
+    #[test]
+    fn a_kid_alone_is_not_the_key() {
+        let (keys, other) = (
+            Keys::throwaway(KeyKind::P256).unwrap(),
+            Keys::throwaway(KeyKind::P256).unwrap(),
+        );
+        let set = |keys: &Keys| keys.public_jwks()["keys"].as_array().unwrap().clone();
+        assert!(has_signing_key(&keys, &set(&keys)));
+        let mut forged = set(&other);
+        assert!(!has_signing_key(&keys, &forged));
+        forged[0]["kid"] = keys.signing().kid().into();
+        assert!(!has_signing_key(&keys, &forged));
+    }
+}

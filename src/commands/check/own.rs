@@ -1,0 +1,148 @@
+//! What is on this machine: settings, routes, keys.
+
+use super::{
+    finding::{Check, Kind, Report},
+    text::clean,
+};
+use crate::{
+    app::{App, StartError, one_shot::look_at_keys},
+    config::{Config, ConfigError, Environment},
+    keys::{Keys, KeysError},
+};
+
+/// What keys there are.
+pub(super) enum KeysFound {
+    /// Those of the folder.
+    Found(Keys),
+    /// None yet: what a first start would make is stood in for.
+    NotYet(Keys),
+    /// They cannot be used; a stand-in.
+    Broken(Keys),
+}
+
+// === impl KeysFound ===
+
+impl KeysFound {
+    /// Keys to put parts together with.
+    pub(super) const fn any(&self) -> &Keys {
+        match self {
+            Self::Found(keys) | Self::NotYet(keys) | Self::Broken(keys) => keys,
+        }
+    }
+
+    /// The keys of the folder.
+    pub(super) const fn found(&self) -> Option<&Keys> {
+        match self {
+            Self::Found(keys) => Some(keys),
+            Self::NotYet(_) | Self::Broken(_) => None,
+        }
+    }
+}
+
+/// Settings, routes, hosts and cookies, as the start checks them.
+pub(super) fn configuration(report: &mut Report) -> Option<Config> {
+    let config = match Config::load(&Environment::of_process()) {
+        Ok((config, warnings)) => {
+            for warning in warnings {
+                report.note(warning.to_string());
+            }
+            config
+        }
+        Err(error) => {
+            mistakes(report, error);
+            return None;
+        }
+    };
+    match App::check(&config) {
+        Ok(()) => report.ok(Check::Configuration, "settings and routes.yaml are consistent"),
+        Err(error) => {
+            unusable(report, Check::Configuration, "the settings", &error);
+            return None;
+        }
+    }
+    Some(config)
+}
+
+fn mistakes(report: &mut Report, error: ConfigError) {
+    for problem in error.problems {
+        let what = match &problem.value {
+            Some(value) => format!("{} = {value}", problem.variable),
+            None => problem.variable,
+        };
+        report.fail(
+            Kind::Configuration,
+            Check::Configuration,
+            what,
+            problem.message,
+            problem.fix,
+        );
+    }
+    for warning in error.warnings {
+        report.note(warning.to_string());
+    }
+}
+
+/// The keys as they are; none is made.
+pub(super) fn keys(config: &Config, report: &mut Report) -> Option<KeysFound> {
+    let path = config.keys.options.signing_key.display();
+    match look_at_keys(config) {
+        Ok(Some((keys, warnings))) => {
+            for warning in warnings {
+                report.note(warning.to_string());
+            }
+            let signing = keys.signing();
+            let algorithms: Vec<_> = signing.algorithms().iter().map(|one| one.name()).collect();
+            let what = format!("{path}, {}, kid {}", algorithms.join(" or "), signing.kid());
+            report.ok(Check::Keys, clean(&what));
+            Some(KeysFound::Found(keys))
+        }
+        Ok(None) => {
+            let kind = config.keys.options.generate;
+            report.skip(
+                Check::Keys,
+                format!("{path} does not exist yet: the first start makes it ({kind})"),
+            );
+            stand_in(config, report).map(KeysFound::NotYet)
+        }
+        Err(error) => {
+            unusable(report, Check::Keys, &path.to_string(), &error);
+            stand_in(config, report).map(KeysFound::Broken)
+        }
+    }
+}
+
+fn stand_in(config: &Config, report: &mut Report) -> Option<Keys> {
+    match Keys::throwaway(config.keys.options.generate) {
+        Ok(keys) => Some(keys),
+        Err(error) => {
+            unusable(report, Check::Keys, "no key can be made", &error.into());
+            None
+        }
+    }
+}
+
+/// Something with which no server would start.
+pub(super) fn unusable(report: &mut Report, check: Check, what: &str, error: &StartError) {
+    let fix = match error {
+        StartError::Keys(KeysError::Generate(_)) => {
+            "restore the key from a backup, or mount the volume that holds it"
+        }
+        StartError::Keys(KeysError::SigningKey(_)) => {
+            "let BFF_JWT_SIGNING_KEY name a PEM file with one private key that this user can read"
+        }
+        StartError::Keys(KeysError::DuplicateKid(_)) => "give the signing key another BFF_KID, or none",
+        StartError::Keys(KeysError::Algorithm { .. }) => {
+            "remove BFF_JWT_SIGNING_ALG, or let BFF_JWT_SIGNING_KEY name a key that fits"
+        }
+        StartError::Routes { .. } | StartError::RoutesFile { .. } => "correct the file (BFF_CONFIG_DIR)",
+        StartError::Outbound(_) => "correct IDP_CA_FILE",
+        _ => "correct what the cause names; `bff check --config-only` checks settings alone",
+    };
+    report.fail(
+        Kind::Configuration,
+        check,
+        clean(what),
+        clean(&error.to_string()),
+        fix,
+    );
+}

@@ -1,0 +1,268 @@
+//! The client at the IdP beside what it should be.
+
+mod fields;
+
+use super::{
+    Patient,
+    finding::{Check, Kind, Report},
+    jwks::{Served, has_signing_key},
+    own::KeysFound,
+    text::clean,
+};
+use crate::{
+    keys::Keys,
+    oidc::{Client, Metadata},
+    registration::{
+        ErrorKind, Inspected, Inspection, Prospect, Reading, Registration, RegistrationError, Replacement,
+        TokenSource, TokenTrial,
+    },
+};
+
+/// What is known of the client.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// What to authenticate as.
+    pub(super) client: Option<Client>,
+    /// Whether the IdP knows the signing key under its kid, where that can be told.
+    pub(super) knows_key: Option<bool>,
+}
+
+pub(super) async fn check(
+    patient: &Patient<'_>,
+    metadata: &Metadata,
+    keys: &KeysFound,
+    served: &Served,
+    report: &mut Report,
+) -> Known {
+    let Some(registration) = &patient.parts.registration else {
+        return by_hand(patient, metadata, keys, served, report).await;
+    };
+    match registration.inspect(metadata).await {
+        Err(error) => {
+            let check = match &error {
+                RegistrationError::Algorithm(_) => Check::Algorithm,
+                _ => Check::Registration,
+            };
+            failed(report, check, "what is stored cannot be used", &error);
+            Known::default()
+        }
+        Ok(Inspection::Unregistered(prospect)) => {
+            unregistered(registration, metadata, &prospect, report).await;
+            fields::offered(patient, metadata, None, report);
+            report.skip(Check::RedirectUris, "not registered yet");
+            report.skip(Check::Kid, "not registered yet");
+            Known::default()
+        }
+        Ok(Inspection::Registered(client)) => {
+            if client.replacement == Some(Replacement::Forced) {
+                replacement(registration, metadata, report).await;
+            }
+            registered(patient, metadata, keys, served, *client, report)
+        }
+        Ok(Inspection::Configured(client)) => {
+            fields::offered(patient, metadata, None, report);
+            match *client {
+                Ok(client) => {
+                    report.skip(
+                        Check::Registration,
+                        "no call is made (SKIP_DCR_BOOTSTRAP): the client is the one that the configuration names",
+                    );
+                    Known {
+                        client: Some(client),
+                        knows_key: keys.found().and_then(|keys| serves_key(keys, served)),
+                    }
+                }
+                Err(error) => {
+                    failed(report, Check::Registration, "there is no client", &error);
+                    Known::default()
+                }
+            }
+        }
+    }
+}
+
+/// `DCR_FORCE_REPLACE` with a token that has not been used: it had better be good.
+async fn replacement(registration: &Registration, metadata: &Metadata, report: &mut Report) {
+    match registration.try_initial_token(metadata).await {
+        Err(error @ RegistrationError::InitialTokenRefused { .. }) => {
+            let what = "DCR_FORCE_REPLACE asks for a new client, but DCR_IAT is refused";
+            failed(report, Check::Registration, what, &error);
+        }
+        _ => report
+            .note("DCR_FORCE_REPLACE is set with an unused DCR_IAT: the next start registers a new client"),
+    }
+}
+
+/// A client that somebody registered: nothing here says what it is.
+async fn by_hand(
+    patient: &Patient<'_>,
+    metadata: &Metadata,
+    keys: &KeysFound,
+    served: &Served,
+    report: &mut Report,
+) -> Known {
+    report.skip(
+        Check::Registration,
+        "the client is registered by hand (DCR_ENABLED is off), so that nobody can read it from here",
+    );
+    fields::offered(patient, metadata, None, report);
+    let client = match patient.parts.configured_client().await {
+        Ok(client) => Some(client),
+        Err(error) => {
+            let fix = "name another key in BFF_JWT_SIGNING_KEY, or an algorithm in BFF_JWT_SIGNING_ALG";
+            let cause = clean(&error.to_string());
+            report.fail(
+                Kind::Wrong,
+                Check::Algorithm,
+                "nothing to sign assertions with",
+                cause,
+                fix,
+            );
+            None
+        }
+    };
+    Known {
+        client: client.filter(|_| keys.found().is_some()),
+        knows_key: keys.found().and_then(|keys| serves_key(keys, served)),
+    }
+}
+
+async fn unregistered(
+    registration: &Registration,
+    metadata: &Metadata,
+    prospect: &Prospect,
+    report: &mut Report,
+) {
+    match &prospect.token {
+        Err(error) => failed(report, Check::Registration, "there is no client yet, and none can be made", error),
+        Ok(TokenSource::Minted) => report.skip(
+            Check::Registration,
+            "there is no client yet: the next start mints an IAT (BOOTSTRAP_ADMIN_TOKEN) and registers one",
+        ),
+        Ok(TokenSource::Configured) => match registration.try_initial_token(metadata).await {
+            Ok(Some(TokenTrial::NotRefused)) => report.skip(
+                Check::Registration,
+                "there is no client yet: the IdP takes DCR_IAT, and the next start registers one",
+            ),
+            Ok(Some(TokenTrial::Unclear(status))) if status.is_success() => report.fail(
+                Kind::Wrong,
+                Check::Registration,
+                format!("the IdP answered {status} to a registration request that no client can be made of"),
+                "asked what it makes of DCR_IAT, it accepted metadata in which every member has a wrong type",
+                "look at the IdP for a client without a name, remove it, and mint a new IAT",
+            ),
+            Ok(_) => report.skip(
+                Check::Registration,
+                "there is no client yet: the next start registers one (whether the IdP takes DCR_IAT cannot be told)",
+            ),
+            Err(error @ RegistrationError::InitialTokenRefused { .. }) => {
+                failed(report, Check::Registration, "there is no client yet, and DCR_IAT is refused", &error);
+            }
+            Err(error) => failed(report, Check::Registration, "there is no client yet", &error),
+        },
+    }
+}
+
+fn registered(
+    patient: &Patient<'_>,
+    metadata: &Metadata,
+    keys: &KeysFound,
+    served: &Served,
+    client: Inspected,
+    report: &mut Report,
+) -> Known {
+    match &client.reading {
+        Reading::Failed(error) => {
+            failed(
+                report,
+                Check::Registration,
+                format!("{} cannot be read at the IdP", client.client_id),
+                error,
+            );
+            if client.replacement == Some(Replacement::TokenLost) {
+                report.note("the next start registers a new client in its place, with DCR_IAT or an IAT that is minted");
+            }
+        }
+        Reading::Elsewhere { origin } => report.fail(
+            Kind::Wrong,
+            Check::Registration,
+            format!(
+                "{} is managed at {}, where its token is not sent",
+                client.client_id,
+                clean(origin)
+            ),
+            "registration_client_uri is at another origin than the registration endpoint",
+            "correct IDP_BASE_URL or DCR_REGISTRATION_URL, or the public URL that the IdP is configured with",
+        ),
+        Reading::Read(_) | Reading::NotOffered | Reading::Skipped => {}
+    }
+    fields::compared(patient, &client, report);
+    fields::offered(patient, metadata, Some(&client), report);
+    let knows_key = keys.found().and_then(|keys| knows_key(keys, &client, served));
+    fields::kid(&client, keys, knows_key, served, report);
+    if let Some(ends) = client.secret_ends.filter(|ends| *ends <= patient.clock.now()) {
+        let days = patient.clock.now().duration_since(ends).as_secs() / (24 * 3600);
+        report.fail(
+            Kind::Wrong,
+            Check::Method,
+            format!("the client secret of {} has expired", client.client_id),
+            format!("the IdP gave it for a time that ended {days} days ago"),
+            "renew it at the IdP, or register anew with DCR_FORCE_REPLACE=true and a fresh DCR_IAT",
+        );
+    }
+    let usable = match client.client {
+        Ok(usable) => Some(usable),
+        Err(error) => {
+            // One cause, one row: where the field has its own, that has said it.
+            let check = match &error {
+                RegistrationError::MethodReplaced { .. } | RegistrationError::NoSecret { .. } => {
+                    Check::Method
+                }
+                RegistrationError::AlgorithmReplaced { .. } => Check::Algorithm,
+                _ => Check::Registration,
+            };
+            if report.failed(&[check]).is_none() {
+                failed(
+                    report,
+                    check,
+                    format!("{} cannot be used", client.client_id),
+                    &error,
+                );
+            }
+            None
+        }
+    };
+    Known {
+        client: usable,
+        knows_key,
+    }
+}
+
+/// Whether the IdP has the signing key: in what is registered, or where it fetches it.
+fn knows_key(keys: &Keys, client: &Inspected, served: &Served) -> Option<bool> {
+    let Reading::Read(current) = &client.reading else {
+        return serves_key(keys, served);
+    };
+    match current.get("jwks").and_then(|set| set.get("keys")?.as_array()) {
+        Some(registered) => Some(has_signing_key(keys, registered)),
+        None => serves_key(keys, served),
+    }
+}
+
+fn serves_key(keys: &Keys, served: &Served) -> Option<bool> {
+    match served {
+        Served::Keys(set) => Some(has_signing_key(keys, set)),
+        Served::Wrong => Some(false),
+        Served::Unknown | Served::Nobody(_) => None,
+    }
+}
+
+/// An error of registration, which has its own cause and hint.
+pub(super) fn failed(report: &mut Report, check: Check, what: impl Into<String>, error: &RegistrationError) {
+    let kind = match error.kind() {
+        ErrorKind::Configuration => Kind::Configuration,
+        ErrorKind::Unreachable => Kind::Unreachable,
+        ErrorKind::Refused | ErrorKind::OutcomeUnknown => Kind::Wrong,
+    };
+    report.fail_with_hint(kind, check, what, &error.to_string());
+}

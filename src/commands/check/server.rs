@@ -1,0 +1,45 @@
+//! The server on this machine, if it runs.
+
+use super::{
+    super::health,
+    finding::{Check, Report},
+};
+use crate::config::Config;
+
+/// How the server on this machine stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Local {
+    /// It answers.
+    Live,
+    /// Nobody answers, or somebody else.
+    Absent,
+}
+
+pub(super) async fn check(config: &Config, report: &mut Report) -> Local {
+    let address = health::reachable(config.server.listen);
+    let ask = |path| tokio::task::spawn_blocking(move || health::status(address, path).ok());
+    let live = ask("/health/live").await.ok().flatten();
+    let ready = ask("/health/ready").await.ok().flatten();
+    match (live, ready) {
+        (Some(200), Some(200)) => {
+            report.ok(Check::Server, format!("live and ready at {address}"));
+            Local::Live
+        }
+        (Some(200), _) => {
+            report.skip(
+                Check::Server,
+                format!("live at {address}, but not ready: its log says why, and so do the rows below"),
+            );
+            Local::Live
+        }
+        (Some(status), _) => {
+            let text = format!("what answers at {address} is not this server (/health/live: {status})");
+            report.skip(Check::Server, text);
+            Local::Absent
+        }
+        (None, _) => {
+            report.skip(Check::Server, format!("not running at {address}"));
+            Local::Absent
+        }
+    }
+}

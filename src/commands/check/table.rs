@@ -1,0 +1,192 @@
+//! The report for a person, and for a program.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::{
+    finding::{Check, Finding, Report, Verdict},
+    text::wrapped,
+};
+
+/// The version of what `--json` prints: greater where a member changes its meaning or goes.
+const FORMAT: u32 = 1;
+/// The widest name of a check, in characters.
+const NAMES: usize = 14;
+
+/// The table, with what to do in the end.
+pub(super) fn table(report: &Report) -> String {
+    let mut out = String::new();
+    let mut last = None;
+    let mut rows = report.rows().peekable();
+    while let Some(finding) = rows.next() {
+        let mut name = if last == Some(finding.check) {
+            String::new()
+        } else {
+            finding.check.name().to_owned()
+        };
+        last = Some(finding.check);
+        // What was not looked at for one and the same reason takes one line.
+        while let Some(next) = rows.next_if(|next| next.verdict == Verdict::Skipped && next.is_like(finding))
+        {
+            name = format!("{name}, {}", next.check.name());
+        }
+        row(&mut out, &name, finding);
+    }
+    for note in report.notes() {
+        out.push('\n');
+        out.push_str(&wrapped("  note: ", note));
+    }
+    if !report.notes().is_empty() {
+        out.push('\n');
+    }
+    out.push('\n');
+    out.push_str(&wrapped("  ", &verdict(report)));
+    out
+}
+
+fn row(out: &mut String, name: &str, finding: &Finding) {
+    let mark = finding.verdict.mark();
+    let first = format!("  {mark} {name:<NAMES$}  ");
+    let text = if name.len() > NAMES {
+        wrapped(&format!("  {mark} "), &format!("{name}: {}", finding.what))
+    } else {
+        wrapped(&first, &finding.what)
+    };
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{text}");
+    if let Verdict::Failed { cause, fix, .. } = &finding.verdict {
+        let indent = " ".repeat(first.chars().count());
+        let _ = writeln!(out, "{}", wrapped(&format!("{indent}cause: "), cause));
+        let _ = writeln!(out, "{}", wrapped(&format!("{indent}fix:   "), fix));
+    }
+}
+
+/// The last line: what a tired person needs.
+fn verdict(report: &Report) -> String {
+    let mut failed: Vec<&str> = Vec::new();
+    for finding in report.rows().filter(|finding| finding.is_failed()) {
+        if !failed.contains(&finding.check.name()) {
+            failed.push(finding.check.name());
+        }
+    }
+    let all = Check::ALL.len();
+    let skipped = report
+        .rows()
+        .filter(|finding| finding.verdict == Verdict::Skipped)
+        .count();
+    match failed.as_slice() {
+        [] if skipped == 0 => "All is as it should be.".to_owned(),
+        [] => format!("Nothing is wrong with what could be checked; {skipped} of {all} could not (–)."),
+        [one] => format!("1 of {all} checks failed: {one}. Mend it and check again."),
+        [first, ..] => format!(
+            "{} of {all} checks failed: {}. Begin with {first}: what stands below it often follows from it.",
+            failed.len(),
+            failed.join(", ")
+        ),
+    }
+}
+
+/// The report as JSON; `docs/doctor.md` describes it.
+pub(super) fn json(report: &Report) -> Value {
+    let exit = report.exit();
+    let findings = report.rows().map(|finding| {
+        let mut row = json!({
+            "check": finding.check.name(),
+            "status": finding.verdict.word(),
+            "what": finding.what,
+        });
+        if let (Verdict::Failed { cause, fix, .. }, Some(row)) = (&finding.verdict, row.as_object_mut()) {
+            row.insert("cause".to_owned(), json!(cause));
+            row.insert("fix".to_owned(), json!(fix));
+        }
+        row
+    });
+    json!({
+        "format": FORMAT,
+        "ok": exit == super::Exit::Success,
+        "exit_code": exit as u8,
+        "findings": findings.collect::<Vec<_>>(),
+        "notes": report.notes(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::finding::Kind, *};
+
+    fn report() -> Report {
+        let mut report = Report::default();
+        report.ok(Check::Configuration, "consistent");
+        report.skip(Check::Server, "not running");
+        report.skip(Check::Jwks, "why not");
+        report.skip(Check::Discovery, "why not");
+        report.fail(
+            Kind::Wrong,
+            Check::RedirectUris,
+            "https://a.example/auth/callback is not registered",
+            "why",
+            "do this",
+        );
+        report.fail(Kind::Wrong, Check::RedirectUris, "another", "why", "do that");
+        report.note("something");
+        report
+    }
+
+    #[test]
+    fn each_failure_has_its_cause_and_its_fix_below_it() {
+        let table = table(&report());
+        let expected = "  \
+            ✓ configuration   consistent\n  \
+            – server          not running\n  \
+            – jwks, discovery: why not\n  \
+            ✗ redirect_uris   https://a.example/auth/callback is not registered\n                    \
+            cause: why\n                    \
+            fix:   do this\n  \
+            ✗                 another\n                    \
+            cause: why\n                    \
+            fix:   do that\n\n  \
+            note: something\n\n  \
+            1 of 14 checks failed: redirect_uris. Mend it and check again.";
+        assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn what_could_not_be_checked_is_not_said_to_be_well() {
+        let mut report = Report::default();
+        report.ok(Check::Keys, "");
+        assert!(table(&report).ends_with("All is as it should be."));
+        report.skip(Check::Jwks, "");
+        assert!(
+            table(&report).ends_with("Nothing is wrong with what could be checked; 1 of 14 could not (–).")
+        );
+    }
+
+    #[test]
+    fn names_fit_their_column() {
+        for check in Check::ALL {
+            assert!(check.name().len() <= NAMES, "{}", check.name());
+        }
+    }
+
+    #[test]
+    fn json_says_the_same() {
+        let json = json(&report());
+        assert_eq!(json["format"], 1);
+        assert_eq!(json["ok"], false);
+        assert_eq!(json["exit_code"], 1);
+        assert_eq!(
+            json["findings"][4],
+            json!({
+                "check": "redirect_uris",
+                "status": "failed",
+                "what": "https://a.example/auth/callback is not registered",
+                "cause": "why",
+                "fix": "do this",
+            })
+        );
+        assert_eq!(json["findings"][0]["status"], "ok");
+        assert_eq!(json["findings"][1]["status"], "skipped");
+        assert_eq!(json["notes"], json!(["something"]));
+    }
+}

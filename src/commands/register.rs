@@ -1,0 +1,223 @@
+//! `bff register`: the bootstrap of a start, once, without serving.
+
+mod difference;
+
+use std::sync::Arc;
+
+use self::difference::{Row, table};
+use super::{Exit, complain, say};
+use crate::{
+    app::{
+        Ports,
+        one_shot::{OneShot, load_keys, look_at_keys},
+    },
+    config::{Config, Environment},
+    keys::{Keys, KeysError},
+    oidc::{DiscoveryError, Metadata},
+    registration::{
+        Event, Inspected, Inspection, Outcome, Prospect, Reading, Registration, RegistrationError,
+        Replacement, TokenSource,
+    },
+    telemetry,
+};
+
+pub(super) fn run(dry_run: bool) -> Exit {
+    let (config, warnings) = match Config::load(&Environment::of_process()) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Configuration;
+        }
+    };
+    if !config.registration.enabled {
+        complain(
+            "registration is off (DCR_ENABLED), so that there is nothing to register - hint: set DCR_REDIRECT_URIS and \
+             DCR_IAT, or look at the configured client with `bff check`",
+        );
+        return Exit::Configuration;
+    }
+    let options = telemetry::Options {
+        filter: config.telemetry.log_filter.clone(),
+        format: config.telemetry.log_format,
+    };
+    if let Err(error) = telemetry::init(&options) {
+        complain(&error.to_string());
+        return Exit::Configuration;
+    }
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(register(&config, dry_run)),
+        Err(error) => {
+            complain(&format!("the runtime cannot be started: {error}"));
+            Exit::Internal
+        }
+    }
+}
+
+async fn register(config: &Config, dry_run: bool) -> Exit {
+    let parts = match parts(config, dry_run) {
+        Ok(parts) => parts,
+        Err(message) => {
+            complain(&message);
+            return Exit::Configuration;
+        }
+    };
+    let Some(registration) = &parts.registration else {
+        return Exit::Configuration;
+    };
+    let metadata = match parts.relying_party.discover().await {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            complain(&error.to_string());
+            return undiscovered(&error);
+        }
+    };
+    if dry_run {
+        return match registration.inspect(&metadata).await {
+            Ok(Inspection::Unregistered(prospect)) => would_register(&prospect, &metadata),
+            Ok(Inspection::Registered(client)) => would_change(&client),
+            Ok(Inspection::Configured(_)) => would_do_nothing(),
+            Err(error) => refused(&error),
+        };
+    }
+    ensure(registration, &metadata).await
+}
+
+/// In a dry run no key is made: where there is none yet, one that is kept nowhere stands in.
+fn parts(config: &Config, dry_run: bool) -> Result<OneShot, String> {
+    let text = |error: &dyn std::error::Error| error.to_string();
+    let keys = if dry_run {
+        match look_at_keys(config).map_err(|error| text(&error))? {
+            Some((keys, _)) => keys,
+            None => Keys::throwaway(config.keys.options.generate).map_err(|error: KeysError| text(&error))?,
+        }
+    } else {
+        let (keys, warnings) = load_keys(config).map_err(|error| text(&error))?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        keys
+    };
+    OneShot::new(config, keys, Ports::default()).map_err(|error| text(&error))
+}
+
+fn undiscovered(error: &DiscoveryError) -> Exit {
+    if error.is_transient() {
+        Exit::Unreachable
+    } else {
+        Exit::Configuration
+    }
+}
+
+async fn ensure(registration: &Registration, metadata: &Arc<Metadata>) -> Exit {
+    match registration.ensure(metadata).await {
+        Ok(Outcome { client, event }) => done(&client.id, event),
+        Err(error) => refused(&error),
+    }
+}
+
+fn done(client_id: &str, event: Event) -> Exit {
+    match event {
+        Event::Registered { assigned, .. } => say(&format!("{assigned} is registered.")),
+        Event::Unchanged => say(&format!(
+            "{client_id} is registered as it should be; nothing had to be done."
+        )),
+        Event::Updated(changes) => {
+            say(&format!("{client_id} was updated:\n"));
+            say(&table(changes.iter().map(Row::of_change)));
+        }
+        Event::Skipped => say("No call was made (SKIP_DCR_BOOTSTRAP)."),
+        // The event has said so in the log, unless nobody listens there; what is stored still serves.
+        Event::UpdateRefused(error) | Event::Postponed(error) => {
+            return if tracing::enabled!(tracing::Level::WARN) {
+                exit_of(&error)
+            } else {
+                refused(&error)
+            };
+        }
+    }
+    Exit::Success
+}
+
+/// Says why, and the exit code for it.
+fn refused(error: &RegistrationError) -> Exit {
+    complain(&error.to_string());
+    exit_of(error)
+}
+
+fn exit_of(error: &RegistrationError) -> Exit {
+    match error.kind().exit_code() {
+        69 => Exit::Unreachable,
+        77 => Exit::Refused,
+        _ => Exit::Configuration,
+    }
+}
+
+fn would_register(prospect: &Prospect, metadata: &Metadata) -> Exit {
+    let how = match &prospect.token {
+        Ok(TokenSource::Configured) => "with DCR_IAT",
+        Ok(TokenSource::Minted) => {
+            "with an initial access token that is minted for it (BOOTSTRAP_ADMIN_TOKEN)"
+        }
+        Err(error) => return refused(error),
+    };
+    let issuer = &metadata.issuer;
+    say(&format!("Would register a new client at {issuer}, {how}:\n"));
+    say(&table(
+        prospect
+            .wanted
+            .fields()
+            .iter()
+            .map(|(name, value)| Row::new(name, None, Some(value))),
+    ));
+    say("\nNothing was written and nothing was spent.");
+    Exit::Success
+}
+
+fn would_do_nothing() -> Exit {
+    say("No call would be made (SKIP_DCR_BOOTSTRAP).");
+    Exit::Success
+}
+
+fn would_change(client: &Inspected) -> Exit {
+    let id = &client.client_id;
+    match client.replacement {
+        Some(Replacement::Forced) => {
+            say(&format!(
+                "Would register a new client in the place of {id} (DCR_FORCE_REPLACE with an unused DCR_IAT)."
+            ));
+            return Exit::Success;
+        }
+        Some(Replacement::TokenLost) => {
+            say(&format!(
+                "Would register a new client in the place of {id}: its registration access token is refused, and there is \
+                 an initial access token (DCR_IAT), or one is minted."
+            ));
+            return Exit::Success;
+        }
+        None => {}
+    }
+    match &client.reading {
+        Reading::Failed(error) => return refused(error),
+        Reading::Elsewhere { origin } => {
+            complain(&format!(
+                "{id} is managed at {origin}, where its token is not sent - hint: correct IDP_BASE_URL or DCR_REGISTRATION_URL"
+            ));
+            return Exit::Refused;
+        }
+        Reading::Skipped => return would_do_nothing(),
+        Reading::Read(_) | Reading::NotOffered => {}
+    }
+    if client.changes.is_empty() {
+        say(&format!(
+            "{id} is registered as it should be; nothing would be done."
+        ));
+    } else {
+        say(&format!("Would update {id}:\n"));
+        say(&table(client.changes.iter().map(Row::of_change)));
+        say("\nNothing was changed at the IdP.");
+    }
+    Exit::Success
+}

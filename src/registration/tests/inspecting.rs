@@ -1,0 +1,291 @@
+//! Looking without changing anything.
+
+use serde_json::json;
+
+use super::{
+    fake::{Odd, oauth_error},
+    *,
+};
+
+const READ: &str = "GET /register/bff-server";
+
+impl World {
+    async fn look(&self, change: impl FnOnce(&mut Options)) -> Inspection {
+        let metadata = self.party.discover().await.unwrap();
+        self.registration(change).inspect(&metadata).await.unwrap()
+    }
+
+    async fn client(&self, change: impl FnOnce(&mut Options)) -> Inspected {
+        match self.look(change).await {
+            Inspection::Registered(client) => *client,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn prospect(&self, change: impl FnOnce(&mut Options)) -> Prospect {
+        match self.look(change).await {
+            Inspection::Unregistered(prospect) => *prospect,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn try_token(&self) -> Result<Option<TokenTrial>, RegistrationError> {
+        let metadata = self.party.discover().await.unwrap();
+        self.registration(with_iat).try_initial_token(&metadata).await
+    }
+}
+
+fn no(status: u16, code: &str) -> Odd {
+    Odd::Json(status, oauth_error(code, ""))
+}
+
+fn other_scopes(options: &mut Options) {
+    options.scopes = vec!["openid".to_owned()];
+}
+
+#[tokio::test]
+async fn the_difference_is_told_and_nothing_is_changed() {
+    let world = World::registered(Habits::default()).await;
+    let before = world.file();
+    let client = world.client(other_scopes).await;
+    assert_eq!(client.client_id, "bff-server");
+    assert!(matches!(client.reading, Reading::Read(_)), "{:?}", client.reading);
+    let fields: Vec<&str> = client
+        .changes
+        .iter()
+        .map(|change| change.field.as_str())
+        .collect();
+    assert_eq!(fields, ["scope"]);
+    assert!(client.client.is_ok());
+    assert_eq!(world.idp.calls(), [READ]);
+    assert_eq!(world.file(), before);
+    assert!(world.client(as_is).await.changes.is_empty());
+}
+
+#[tokio::test]
+async fn a_token_that_reading_replaces_is_stored() {
+    let world = World::registered(Habits {
+        rotates: true,
+        ..Habits::default()
+    })
+    .await;
+    world.client(as_is).await;
+    assert_eq!(world.file()["registration_access_token"], "rat-2");
+    // And used from then on.
+    assert!(matches!(world.event(as_is).await, Event::Unchanged));
+    assert_eq!(world.idp.seen()[1].bearer.as_deref(), Some("rat-2"));
+}
+
+#[tokio::test]
+async fn where_its_outcome_could_not_be_stored_nothing_is_read() {
+    let world = World::registered(Habits {
+        rotates: true,
+        ..Habits::default()
+    })
+    .await;
+    let lock = world.dir.path().join("bff_client.json.lock");
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    let client = world.client(other_scopes).await;
+    let Reading::Failed(error) = client.reading else {
+        panic!("{:?}", client.reading);
+    };
+    check_text(&error);
+    assert!(world.idp.calls().is_empty());
+    assert_eq!(client.changes.len(), 1, "what was sent last is compared");
+    assert_eq!(world.file()["registration_access_token"], "rat-1");
+}
+
+#[tokio::test]
+async fn a_process_that_registers_is_waited_for_and_not_for_ever() {
+    let world = World::registered(Habits::default()).await;
+    let file = CredentialsFile::new(world.path());
+    let lock = file.lock(&world.clock).await.unwrap();
+    let metadata = world.party.discover().await.unwrap();
+    let registration = world.registration(as_is);
+    let looking = tokio::spawn(async move { registration.inspect(&metadata).await });
+    while !looking.is_finished() {
+        world.clock.advance(Duration::from_millis(200));
+        tokio::task::yield_now().await;
+    }
+    let Inspection::Registered(client) = looking.await.unwrap().unwrap() else {
+        panic!("it is registered");
+    };
+    let Reading::Failed(error) = client.reading else {
+        panic!("{:?}", client.reading);
+    };
+    assert!(error.to_string().contains("another process"), "{error}");
+    assert!(world.idp.calls().is_empty());
+    drop(lock);
+    assert!(matches!(world.client(as_is).await.reading, Reading::Read(_)));
+}
+
+#[tokio::test]
+async fn what_nobody_lets_read_is_compared_with_what_was_sent() {
+    for habits in [
+        Habits {
+            reads: false,
+            ..Habits::default()
+        },
+        Habits {
+            manages: false,
+            ..Habits::default()
+        },
+    ] {
+        let world = World::registered(habits).await;
+        let client = world.client(other_scopes).await;
+        assert!(
+            matches!(client.reading, Reading::NotOffered),
+            "{:?}",
+            client.reading
+        );
+        assert_eq!(client.changes.len(), 1);
+        assert!(world.client(as_is).await.changes.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_registration_token_is_sent_nowhere_else() {
+    let world = World::registered(Habits::default()).await;
+    world.edit_file(|file| file["registration_client_uri"] = json!("https://elsewhere.example/register/x"));
+    let client = world.client(as_is).await;
+    assert!(
+        matches!(&client.reading, Reading::Elsewhere { origin } if origin == "https://elsewhere.example"),
+        "{:?}",
+        client.reading
+    );
+    assert!(world.idp.calls().is_empty());
+}
+
+#[tokio::test]
+async fn skipped_means_that_nobody_is_asked() {
+    let world = World::registered(Habits::default()).await;
+    let client = world.client(|options| options.skip = true).await;
+    assert!(matches!(client.reading, Reading::Skipped), "{:?}", client.reading);
+    assert!(client.client.is_ok());
+    fs::remove_file(world.path()).unwrap();
+    let configured = world.look(|options| options.skip = true).await;
+    assert!(matches!(configured, Inspection::Configured(client) if client.is_ok()));
+    assert!(world.idp.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_replacement_is_announced_once_for_each_token() {
+    let world = World::registered(Habits::default()).await;
+    let fresh = |options: &mut Options| {
+        options.force_replace = true;
+        options.initial_access_token = Some(Secret::from("another-token"));
+    };
+    assert_eq!(world.client(fresh).await.replacement, Some(Replacement::Forced));
+    let spent = |options: &mut Options| {
+        with_iat(options);
+        options.force_replace = true;
+    };
+    assert_eq!(world.client(spent).await.replacement, None);
+}
+
+#[tokio::test]
+async fn a_lost_token_is_renewed_at_the_next_start_where_there_is_something_to_renew_it_with() {
+    let world = World::registered(Habits::default()).await;
+    world.idp.forget_tokens();
+    let fresh = |options: &mut Options| {
+        options.initial_access_token = Some(Secret::from("another-token"));
+    };
+    let admin = |options: &mut Options| options.admin_token = Some(Secret::from("admin-token"));
+    assert_eq!(
+        world.client(fresh).await.replacement,
+        Some(Replacement::TokenLost)
+    );
+    assert_eq!(
+        world.client(admin).await.replacement,
+        Some(Replacement::TokenLost)
+    );
+    for client in [world.client(with_iat).await, world.client(as_is).await] {
+        assert!(
+            matches!(
+                client.reading,
+                Reading::Failed(RegistrationError::RegistrationTokenRefused { .. })
+            ),
+            "{:?}",
+            client.reading
+        );
+        assert_eq!(client.replacement, None, "what is spent renews nothing");
+    }
+    assert_eq!(world.idp.calls(), [READ; 4]);
+}
+
+#[tokio::test]
+async fn what_an_update_would_leave_alone_is_no_difference_and_what_is_wanted_is_told_all_the_same() {
+    let world = World::registered(Habits::default()).await;
+    let theirs = json!(["https://old.example/auth/callback"]);
+    world.idp.edit("bff-server", "redirect_uris", theirs);
+    let keeps = |options: &mut Options| options.redirect_update = RedirectUpdate::Keep;
+    let client = world.client(keeps).await;
+    assert!(client.changes.is_empty(), "{:?}", client.changes);
+    assert_eq!(
+        client.wanted.fields()["redirect_uris"],
+        json!(options().redirect_uris)
+    );
+    assert_eq!(world.client(as_is).await.changes.len(), 1);
+}
+
+#[tokio::test]
+async fn before_the_first_registration_it_says_what_would_be_spent() {
+    let world = World::new(Habits::default()).await;
+    assert_eq!(
+        world.prospect(with_iat).await.token.unwrap(),
+        TokenSource::Configured
+    );
+    let admin = |options: &mut Options| options.admin_token = Some(Secret::from("admin-token"));
+    assert_eq!(world.prospect(admin).await.token.unwrap(), TokenSource::Minted);
+    let nothing = world.prospect(as_is).await.token.unwrap_err();
+    assert!(matches!(nothing, RegistrationError::NoToken { .. }), "{nothing}");
+    assert!(world.idp.calls().is_empty());
+    let left: Vec<_> = fs::read_dir(world.dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["bff-signing.pem"], "nothing is written");
+}
+
+#[tokio::test]
+async fn an_initial_token_is_tried_with_what_no_client_can_be_made_of() {
+    let world = World::new(Habits::default()).await;
+    world
+        .idp
+        .odd("POST /register", no(400, "invalid_client_metadata"));
+    assert_eq!(world.try_token().await.unwrap(), Some(TokenTrial::NotRefused));
+    let seen = world.idp.seen();
+    assert_eq!(seen[0].bearer.as_deref(), Some(IAT));
+    assert!(
+        seen[0]
+            .body
+            .as_object()
+            .unwrap()
+            .values()
+            .all(|value| *value == json!(0))
+    );
+
+    for odd in [
+        no(401, "invalid_token"),
+        no(400, "invalid_token"),
+        Odd::Text(403, "text/html", String::new()),
+    ] {
+        world.idp.odd("POST /register", odd);
+        let error = world.try_token().await.unwrap_err();
+        assert!(
+            matches!(error, RegistrationError::InitialTokenRefused { .. }),
+            "{error}"
+        );
+        check_text(&error);
+    }
+    for status in [404, 201] {
+        world.idp.odd("POST /register", Odd::Json(status, json!({})));
+        let unclear = world.try_token().await.unwrap();
+        assert!(matches!(unclear, Some(TokenTrial::Unclear(_))), "{unclear:?}");
+    }
+    world.idp.odd("POST /register", Odd::Json(503, json!({})));
+    let error = world.try_token().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert!(!world.path().exists());
+}

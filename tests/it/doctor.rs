@@ -1,0 +1,142 @@
+//! `bff check` and `bff register`: the real binary beside a real server, one thing broken at a time.
+
+mod breaks;
+mod contract;
+mod register;
+mod report;
+
+use serde_json::Value;
+
+use crate::support::{Builder, Ended, Process, Stack};
+
+/// A registered server that runs, and its IdP.
+struct World {
+    stack: Stack,
+    _server: Process,
+}
+
+/// What the doctor found.
+struct Found {
+    code: i32,
+    report: Value,
+}
+
+// === impl World ===
+
+impl World {
+    /// Everything is as it should be.
+    async fn start() -> Self {
+        Self::of(Stack::builder()).await
+    }
+
+    async fn of(builder: Builder) -> Self {
+        let stack = builder.without_server().start_without_waiting().await;
+        let mut server = Process::start(&stack.folder(), &[], &stack.variables);
+        server.says("Client registered: ").await;
+        stack.idp.clear_requests();
+        Self {
+            stack,
+            _server: server,
+        }
+    }
+
+    async fn check(&self, changes: &[(&str, &str)]) -> Found {
+        check(&self.stack, changes).await
+    }
+}
+
+/// Runs the binary with the stack's variables and `changes` to them. Nothing secret may stand in what it prints.
+async fn run(stack: &Stack, arguments: &[&str], changes: &[(&str, &str)]) -> Ended {
+    let mut variables = stack.variables.clone();
+    for (name, value) in changes {
+        variables.retain(|(known, _)| known != name);
+        variables.push(((*name).to_owned(), (*value).to_owned()));
+    }
+    let ended = Process::start(&stack.folder(), arguments, &variables)
+        .ended()
+        .await;
+    for secret in secrets(stack, &variables) {
+        assert!(!ended.output.contains(&secret), "a secret in:\n{}", ended.output);
+    }
+    ended
+}
+
+fn secrets(stack: &Stack, variables: &[(String, String)]) -> Vec<String> {
+    let named = ["DCR_IAT", "BOOTSTRAP_ADMIN_TOKEN", "AUTH_CLIENT_SECRET"];
+    let configured = variables
+        .iter()
+        .filter(|(name, _)| named.contains(&name.as_str()));
+    let mut secrets: Vec<String> = configured.map(|(_, value)| value.clone()).collect();
+    if let Ok(text) = std::fs::read(stack.credentials())
+        && let Ok(file) = serde_json::from_slice::<Value>(&text)
+    {
+        let stored = ["registration_access_token", "client_secret"];
+        secrets.extend(
+            stored
+                .iter()
+                .filter_map(|name| Some(file[name].as_str()?.to_owned())),
+        );
+    }
+    secrets.retain(|secret| !secret.is_empty());
+    secrets
+}
+
+async fn check(stack: &Stack, changes: &[(&str, &str)]) -> Found {
+    let ended = run(stack, &["check", "--json"], changes).await;
+    let report: Value =
+        serde_json::from_str(&ended.output).unwrap_or_else(|error| panic!("{error}: {}", ended.output));
+    assert_eq!(report["exit_code"], ended.code);
+    assert_eq!(report["ok"], ended.code == 0);
+    Found {
+        code: ended.code,
+        report,
+    }
+}
+
+// === impl Found ===
+
+impl Found {
+    fn rows(&self) -> &[Value] {
+        self.report["findings"].as_array().unwrap()
+    }
+
+    /// The checks that have failed, in order.
+    fn failed(&self) -> Vec<&str> {
+        let failed = self.rows().iter().filter(|row| row["status"] == "failed");
+        failed.map(|row| row["check"].as_str().unwrap()).collect()
+    }
+
+    /// The first row of a check.
+    #[track_caller]
+    fn row(&self, check: &str) -> &Value {
+        let found = self.rows().iter().find(|row| row["check"] == check);
+        found.unwrap_or_else(|| panic!("no row {check}: {:#}", self.report))
+    }
+
+    /// Expects that `check` is what has failed first, and says all of `parts` in what, cause and fix.
+    #[track_caller]
+    fn blames(&self, check: &str, parts: &[&str]) {
+        assert_eq!(self.failed().first(), Some(&check), "{:#}", self.report);
+        self.says(check, "failed", parts);
+    }
+
+    /// Expects a row.
+    #[track_caller]
+    fn says(&self, check: &str, status: &str, parts: &[&str]) {
+        let row = self.row(check);
+        assert_eq!(row["status"], status, "{row:#}");
+        let text = format!("{} {} {}", row["what"], row["cause"], row["fix"]);
+        for part in parts {
+            assert!(text.contains(part), "no {part:?} in {row:#}");
+        }
+        if status == "failed" {
+            for member in ["what", "cause", "fix"] {
+                let text = row[member].as_str().unwrap();
+                assert!(
+                    !text.is_empty() && !text.contains('\n'),
+                    "{member} is not a line: {row:#}"
+                );
+            }
+        }
+    }
+}

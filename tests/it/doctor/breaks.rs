@@ -1,0 +1,357 @@
+//! A person breaks one thing, and gets the true cause on the first try.
+
+use std::{fs, sync::Arc};
+
+use bff::keys::KeyKind;
+use devstack_idp::{Control, Endpoint, Fault, MintIat, system_clock};
+use serde_json::json;
+
+use super::{World, check, run};
+use crate::{start::make_key, support::Stack};
+
+/// A registered client whose keys the IdP has by itself, and no server.
+async fn inline() -> Stack {
+    let stack = Stack::builder().set("BFF_BASE_URL", "").without_server();
+    let stack = stack.start_without_waiting().await;
+    let ended = run(&stack, &["register"], &[]).await;
+    assert_eq!(ended.code, 0, "{}", ended.output);
+    stack
+}
+
+fn change(idp: &Control, field: &'static str, value: serde_json::Value) {
+    idp.mutate_client("bff-server", move |client| client[field] = value)
+        .unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_broken() {
+    let world = World::start().await;
+    let found = world.check(&[]).await;
+    assert_eq!((found.code, found.failed()), (0, vec![]), "{:#}", found.report);
+    for row in found.rows() {
+        assert_eq!(row["status"], "ok", "{row:#}");
+    }
+    // Keys that the IdP has by itself need no server.
+    let stack = inline().await;
+    let found = check(&stack, &[]).await;
+    assert_eq!(found.code, 0, "{:#}", found.report);
+    found.says("server", "skipped", &["not running"]);
+    found.says("jwks", "skipped", &["inline"]);
+    found.says("kid", "ok", &[]);
+    found.says("authentication", "ok", &["a pushed authorization request"]);
+}
+
+#[tokio::test]
+async fn method() {
+    let world = World::start().await;
+    let found = world
+        .check(&[("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_basic")])
+        .await;
+    assert_eq!((found.code, found.failed()), (1, vec!["method"]));
+    found.blames(
+        "method",
+        &[
+            "client_secret_basic",
+            "private_key_jwt",
+            "MS_BFF_TOKEN_AUTH_METHOD=private_key_jwt",
+        ],
+    );
+    // What is registered works until it is changed.
+    found.says("authentication", "ok", &["private_key_jwt"]);
+
+    // At the other end.
+    change(
+        &world.stack.idp,
+        "token_endpoint_auth_method",
+        json!("client_secret_post"),
+    );
+    let found = world.check(&[]).await;
+    found.blames(
+        "method",
+        &["the IdP has registered client_secret_post", "bff register"],
+    );
+    found.says(
+        "authentication",
+        "failed",
+        &["invalid_client", "mend method first"],
+    );
+}
+
+#[tokio::test]
+async fn key() {
+    let world = World::start().await;
+    let other = world.stack.folder().join("other/key.pem");
+    make_key(&other, KeyKind::P256);
+    let other = [("BFF_JWT_SIGNING_KEY", other.to_str().unwrap())];
+    let paths = [("BFF_STATE_DIR", world.stack.folder().join("keys"))];
+    let changes = [other[0], (paths[0].0, paths[0].1.to_str().unwrap())];
+    let found = world.check(&changes).await;
+    found.blames(
+        "jwks",
+        &[
+            "serves other keys",
+            "is not there; there are: ",
+            "BFF_JWT_SIGNING_KEY",
+        ],
+    );
+    assert_eq!(found.failed(), ["jwks", "authentication"]);
+    found.says(
+        "authentication",
+        "failed",
+        &[
+            "invalid_client",
+            "method private_key_jwt",
+            "kid `",
+            "(in our JWKS)",
+            "alg ES256",
+            "does NOT have that kid",
+        ],
+    );
+
+    // Under the name of the old one: the name alone proves nothing.
+    let kid = world.stack.idp.requests(Endpoint::Par);
+    let kid = kid[0].assertion().unwrap().0["kid"].as_str().unwrap().to_owned();
+    assert!(!kid.is_empty());
+    let served = world.stack.browser().get("/.well-known/jwks.json").await.json();
+    let served = served["keys"][0]["kid"].as_str().unwrap();
+    let found = world.check(&[changes[0], changes[1], ("BFF_KID", served)]).await;
+    found.blames("jwks", &["is there, but it is another key"]);
+
+    // Where the IdP has the keys by itself.
+    let stack = inline().await;
+    let key = stack.folder().join("keys/bff-signing.pem");
+    fs::remove_file(&key).unwrap();
+    make_key(&key, KeyKind::P256);
+    let found = check(&stack, &[]).await;
+    found.blames(
+        "kid",
+        &[
+            "does not have the signing key",
+            "jwks there: key ",
+            "put the former key",
+            "bff register",
+        ],
+    );
+    assert_eq!(found.failed(), ["kid", "authentication"]);
+    assert_eq!(run(&stack, &["register"], &[]).await.code, 0);
+    assert_eq!(check(&stack, &[]).await.code, 0, "as it said");
+
+    // Gone.
+    fs::remove_file(&key).unwrap();
+    let found = check(&stack, &[]).await;
+    assert_eq!(found.code, 64);
+    found.blames(
+        "keys",
+        &[
+            "does not exist",
+            "bff_client.json",
+            "restore the key from a backup",
+        ],
+    );
+    assert!(!key.exists(), "the doctor makes no key");
+}
+
+#[tokio::test]
+async fn kid() {
+    let world = World::start().await;
+    let found = world.check(&[("BFF_KID", "renamed")]).await;
+    found.blames(
+        "jwks",
+        &["the key with the kid renamed is there under the kid", "BFF_KID"],
+    );
+    let stack = inline().await;
+    let found = check(&stack, &[("BFF_KID", "renamed")]).await;
+    found.blames("kid", &["kid renamed", "BFF_KID"]);
+    found.says(
+        "authentication",
+        "failed",
+        &["kid `renamed`", "does NOT have that kid", "mend kid first"],
+    );
+}
+
+#[tokio::test]
+async fn redirect_uri() {
+    let world = World::start().await;
+    let uris = world.stack.variable("DCR_REDIRECT_URIS");
+    let moved = uris.replace("authn.localhost", "moved.localhost");
+    let found = world.check(&[("DCR_REDIRECT_URIS", &moved)]).await;
+    found.blames(
+        "redirect_uris",
+        &[
+            "http://moved.localhost",
+            "is not registered",
+            "DCR_REDIRECT_URIS",
+            "bff register",
+        ],
+    );
+    assert_eq!(found.failed(), ["redirect_uris"], "one cause, one row");
+
+    // Somebody at the IdP, with a slash too many.
+    let spoilt: Vec<String> = uris.split(',').map(|uri| format!("{uri}/")).collect();
+    change(&world.stack.idp, "redirect_uris", json!(spoilt));
+    let found = world.check(&[]).await;
+    found.blames("redirect_uris", &["/auth/callback/, and compares to the letter"]);
+    assert_eq!(
+        found.failed().len(),
+        uris.split(',').count(),
+        "a row for each host"
+    );
+    found.says("redirect_uris", "failed", &["bff register"]);
+
+    // Where the BFF is to leave them alone, a person has to mend it.
+    let found = world.check(&[("DCR_REDIRECT_UPDATE_MODE", "none")]).await;
+    found.blames(
+        "redirect_uris",
+        &["add it at the IdP", "DCR_REDIRECT_UPDATE_MODE=none"],
+    );
+}
+
+#[tokio::test]
+async fn scope() {
+    let world = World::start().await;
+    let found = world.check(&[("OIDC_SCOPES", "openid billing")]).await;
+    assert_eq!(found.failed(), ["scopes"]);
+    found.blames(
+        "scopes",
+        &[
+            "billing",
+            "registered are: openid profile",
+            "policy.allowed_scopes",
+            "OIDC_SCOPES",
+        ],
+    );
+    change(&world.stack.idp, "scope", json!("openid"));
+    let found = world.check(&[]).await;
+    found.blames("scopes", &["profile, email, offline_access"]);
+}
+
+#[tokio::test]
+async fn issuer() {
+    let world = World::start().await;
+    let slash = format!("{}/", world.stack.issuer);
+    let found = world.check(&[("OIDC_ISSUER", &slash)]).await;
+    assert_eq!((found.code, found.failed()), (1, vec!["issuer"]));
+    let line = format!("set OIDC_ISSUER={} if", world.stack.issuer);
+    found.blames("issuer", &["to the letter", &line]);
+    found.says("registration", "skipped", &["mend what is marked above first"]);
+}
+
+#[tokio::test]
+async fn initial_access_token() {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    let found = check(&stack, &[("DCR_IAT", "never-minted-by-anybody")]).await;
+    assert_eq!((found.code, found.failed()), (1, vec!["registration"]));
+    found.blames(
+        "registration",
+        &[
+            "DCR_IAT is refused",
+            "401",
+            "expired, used up or wrong",
+            "mint a new one",
+        ],
+    );
+
+    // An IdP that takes nonsense is not believed.
+    let nonsense = Fault::json(201, &json!({"client_id": "made-of-nothing"}));
+    stack.idp.fail_next(Endpoint::Register, nonsense);
+    check(&stack, &[])
+        .await
+        .blames("registration", &["no client can be made of", "remove it"]);
+    stack.idp.fail_next(Endpoint::Register, Fault::status(404));
+    check(&stack, &[])
+        .await
+        .says("registration", "skipped", &["cannot be told"]);
+
+    // A good one is said to be good, and stays so.
+    let found = check(&stack, &[]).await;
+    assert_eq!(found.code, 0, "{:#}", found.report);
+    found.says("registration", "skipped", &["the IdP takes DCR_IAT"]);
+    assert!(stack.idp.client_ids().is_empty());
+    assert_eq!(run(&stack, &["register"], &[]).await.code, 0);
+
+    // Used up: the file that would say so is lost.
+    fs::remove_file(stack.credentials()).unwrap();
+    check(&stack, &[])
+        .await
+        .blames("registration", &["DCR_IAT is refused", "mint a new one"]);
+}
+
+#[tokio::test]
+async fn initial_access_token_of_a_replacement() {
+    let world = World::start().await;
+    let changes = [
+        ("DCR_IAT", "never-minted-by-anybody"),
+        ("DCR_FORCE_REPLACE", "true"),
+    ];
+    let found = world.check(&changes).await;
+    assert_eq!(found.failed(), ["registration"]);
+    found.blames(
+        "registration",
+        &["DCR_FORCE_REPLACE", "DCR_IAT is refused", "mint a new one"],
+    );
+    let fresh = world.stack.idp.mint_iat(MintIat::default());
+    let found = world.check(&[("DCR_IAT", &fresh), changes[1]]).await;
+    assert_eq!(found.code, 0, "{:#}", found.report);
+    assert!(
+        found.report["notes"]
+            .to_string()
+            .contains("registers a new client")
+    );
+}
+
+#[tokio::test]
+async fn a_client_of_the_configuration() {
+    let world = World::start().await;
+    let nowhere = world.stack.folder().join("none.json");
+    let skip = [
+        ("SKIP_DCR_BOOTSTRAP", "true"),
+        ("BFF_CLIENT_CRED_PATH", nowhere.to_str().unwrap()),
+        ("BFF_STATE_DIR", world.stack.folder().to_str().unwrap()),
+    ]
+    .map(|(name, value)| (name, value.to_owned()));
+    let skip = skip.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let by_hand = [
+        ("DCR_ENABLED", "false"),
+        ("AUTH_CLIENT_ID", "bff-server"),
+        ("DCR_CLIENT_ID", ""),
+    ];
+    for changes in [&skip[..], &by_hand] {
+        let found = world.check(changes).await;
+        assert_eq!(found.code, 0, "{:#}", found.report);
+        found.says("registration", "skipped", &[]);
+        found.says("redirect_uris", "ok", &["the IdP takes requests for all"]);
+        found.says("authentication", "ok", &[]);
+    }
+    // Pushing tells what nobody can read.
+    let foreign = format!(
+        "http://foreign.localhost:{}/auth/callback",
+        world.stack.address.port()
+    );
+    let mut changes = by_hand.to_vec();
+    changes.push(("DCR_REDIRECT_URIS", &foreign));
+    let found = world.check(&changes).await;
+    found.blames(
+        "redirect_uris",
+        &["the IdP refuses", &foreign, "DCR_REDIRECT_URIS"],
+    );
+    let mut changes = by_hand.to_vec();
+    changes[1].1 = "somebody-else";
+    let found = world.check(&changes).await;
+    found.blames("authentication", &["somebody-else", "invalid_client"]);
+}
+
+#[tokio::test]
+async fn clock() {
+    for (offset, direction) in [(120, "behind"), (-120, "ahead of")] {
+        let stack = Stack::builder().idp(move |options| {
+            let real = system_clock();
+            options.clock = Arc::new(move || real().saturating_add_signed(offset));
+        });
+        let world = World::of(stack).await;
+        let found = world.check(&[]).await;
+        let what = format!(" s {direction} the IdP's");
+        found.blames("clock", &["this machine's clock is 1", &what, "NTP"]);
+        assert_eq!(found.failed(), ["clock", "authentication"]);
+        found.says("authentication", "failed", &["mend clock first"]);
+    }
+}

@@ -1,0 +1,127 @@
+//! The report itself, and what looking leaves behind.
+
+use bff::keys::KeyKind;
+use devstack_idp::Endpoint;
+use serde_json::Value;
+
+use super::{World, check, run};
+use crate::{start::make_key, support::Stack};
+
+#[tokio::test]
+async fn the_table_fits_a_terminal_and_ends_with_what_to_do() {
+    let world = World::start().await;
+    let good = run(&world.stack, &["check"], &[]).await;
+    assert_eq!(good.code, 0, "{}", good.output);
+    assert!(
+        good.output.trim_end().ends_with("All is as it should be."),
+        "{}",
+        good.output
+    );
+    let bad = run(&world.stack, &["check"], &[("OIDC_SCOPES", "openid billing")]).await;
+    assert_eq!(bad.code, 1, "{}", bad.output);
+    let parts = [
+        "  ✓ keys ",
+        "  ✗ scopes ",
+        "cause: ",
+        "fix:   ",
+        "1 of 14 checks failed: scopes.",
+    ];
+    for part in parts {
+        assert!(bad.output.contains(part), "no {part:?} in:\n{}", bad.output);
+    }
+    for line in good.output.lines().chain(bad.output.lines()) {
+        // A word that is longer than the line is an address, to be copied.
+        let one_word = line.trim().split(' ').count() == 1;
+        assert!(line.chars().count() <= 100 || one_word, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn mistakes_of_the_configuration_are_rows_and_nobody_is_asked() {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    let found = check(&stack, &[("PORT", "many"), ("SESSION_LIFETIME", "soon")]).await;
+    assert_eq!(
+        (found.code, found.failed()),
+        (64, vec!["configuration", "configuration"])
+    );
+    found.says("configuration", "failed", &["PORT"]);
+    found.says("authentication", "skipped", &["mend what is marked above first"]);
+    assert_eq!(stack.idp.count(Endpoint::Discovery), 0);
+
+    std::fs::write(stack.folder().join("config/routes.yaml"), "routes: 1\n").unwrap();
+    let found = check(&stack, &[]).await;
+    assert_eq!(found.code, 64);
+    found.blames("configuration", &["routes.yaml"]);
+}
+
+#[tokio::test]
+async fn looking_changes_nothing_here_or_there() {
+    let world = World::start().await;
+    let files = || {
+        let folder = std::fs::read_dir(world.stack.folder().join("keys")).unwrap();
+        let mut files: Vec<_> = folder
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let (files_before, client_before) = (files(), world.stack.idp.registered_client("bff-server"));
+    // Even where much would have to be updated.
+    world
+        .check(&[("OIDC_SCOPES", "openid"), ("DCR_CLIENT_PROFILE", "")])
+        .await;
+    assert_eq!(files(), files_before);
+    assert_eq!(world.stack.idp.registered_client("bff-server"), client_before);
+    let requests = world.stack.idp.requests(Endpoint::RegistrationManagement);
+    assert!(requests.iter().all(|request| request.method == "GET"));
+    assert_eq!(world.stack.idp.count(Endpoint::Register), 0);
+}
+
+#[tokio::test]
+async fn a_registration_access_token_that_changes_with_reading_is_stored_before_anything_else() {
+    let world = World::start().await;
+    world.stack.idp.on_registration_response(|answer| {
+        answer.body["registration_access_token"] = "the-next-token".into();
+    });
+    let found = world.check(&[]).await;
+    assert_eq!(found.code, 0, "{:#}", found.report);
+    let file: Value = serde_json::from_slice(&std::fs::read(world.stack.credentials()).unwrap()).unwrap();
+    assert_eq!(file["registration_access_token"], "the-next-token");
+    assert_eq!(file["state"], "registered");
+}
+
+#[tokio::test]
+async fn before_the_server_runs_only_what_needs_it_is_left_out() {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    assert_eq!(run(&stack, &["register"], &[]).await.code, 0);
+    let found = check(&stack, &[]).await;
+    assert_eq!(found.code, 0, "{:#}", found.report);
+    found.says("jwks", "skipped", &["nobody answers", "not running"]);
+    found.says("authentication", "skipped", &["Start it"]);
+    found.says("registration", "ok", &[]);
+}
+
+#[tokio::test]
+async fn an_address_that_leads_elsewhere_is_told() {
+    let world = World::start().await;
+    let page = format!("{}/nowhere.json", world.stack.issuer);
+    let found = world.check(&[("DCR_JWKS_URI", &page)]).await;
+    found.blames("jwks", &[&page, "404", "route the path to this server"]);
+    let silent = crate::support::Port::reserve();
+    let silent = format!("http://{}/jwks.json", silent.address());
+    let found = world.check(&[("DCR_JWKS_URI", &silent)]).await;
+    found.blames("jwks", &["although the server is running here", "BFF_BASE_URL"]);
+}
+
+#[tokio::test]
+async fn a_key_that_the_server_has_never_seen_is_looked_at_and_left_alone() {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    make_key(&stack.folder().join("keys/bff-signing.pem"), KeyKind::P256);
+    let found = check(&stack, &[]).await;
+    found.says("keys", "ok", &["bff-signing.pem, ES256, kid "]);
+    assert_eq!(run(&stack, &["register", "--dry-run"], &[]).await.code, 0);
+    let left = std::fs::read_dir(stack.folder().join("keys")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["bff-signing.pem"]);
+}
