@@ -6,6 +6,8 @@
 
 mod document;
 mod generate;
+mod keyring;
+mod keyring_file;
 mod pem;
 
 use std::{
