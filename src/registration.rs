@@ -6,6 +6,7 @@
 //! replaced, never twice, and only after the file has proved writable. [`Registration::run`] repeats attempts in the
 //! background of a server.
 
+mod announce;
 mod answer;
 mod bootstrap;
 mod calls;
@@ -20,8 +21,8 @@ mod run;
 mod stored;
 mod update;
 
-use self::{bootstrap::Attempt, calls::Calls, credentials::Lock};
 pub use self::{
+    announce::RegisteredKeys,
     bootstrap::{Event, Outcome},
     credentials::{Credentials, CredentialsError, CredentialsFile, Pending, Registered, State, Superseded},
     diff::{Change, Remembered, compare, compare_with_sent},
@@ -30,6 +31,7 @@ pub use self::{
     options::{AuthMethod, Jwks, Options},
     run::{Pace, Surroundings},
 };
+use self::{bootstrap::Attempt, calls::Calls, credentials::Lock};
 use crate::{clock::SharedClock, keys::Keys, oidc::Metadata, outbound::Outbound};
 
 /// Registers this server and keeps its registration as wanted.

@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 
 /// A key that has just stopped signing stays published at least this long, whatever the most keys are: assertions that it
 /// signed are under way, and other replicas may sign with it for some seconds more.
-pub const GRACE: Duration = Duration::from_mins(5);
+const GRACE: Duration = Duration::from_mins(5);
 /// A time that lies further ahead than this was written with a clock that was wrong.
 const SKEW: Duration = Duration::from_mins(5);
 /// A server that is away no longer than this has published all the time.

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use serde_json::json;
 
@@ -172,7 +172,7 @@ fn an_unusable_extra_key_is_one_warning_and_an_unusable_signing_key_an_error() {
     options.extra = vec![folder.add("rsa1024-pkcs8.pem", "small.pem")];
     let (keys, warnings) = Keys::load(&options).unwrap();
     assert_eq!(kids(&keys).len(), 1);
-    let [Warning::UnusableExtra(text)] = warnings.as_slice() else {
+    let [Warning::Unusable(text)] = warnings.as_slice() else {
         panic!("{warnings:?}")
     };
     assert!(text.contains("1024 bits"), "{text}");
@@ -237,12 +237,24 @@ fn the_signing_key_is_made_once() {
 fn a_configured_algorithm_is_published_and_must_fit() {
     let folder = Folder::new();
     folder.add("rsa2048-pkcs8.pem", "a.pem");
-    let (keys, _) = Keys::load(&folder.options("a.pem")).unwrap();
+    let open = |algorithm| {
+        let rotation = Rotation {
+            state_dir: folder.0.path().to_owned(),
+            policy: super::Policy::default(),
+            algorithm,
+        };
+        Keeper::open(
+            folder.options("a.pem"),
+            rotation,
+            Timestamp::from_unix_seconds(1_000),
+        )
+    };
+    let (_, keys, _) = open(None).unwrap();
     assert_eq!(keys.public_jwks()["keys"][0].get("alg"), None);
-    let declared = keys.with_algorithm(Algorithm::PS256).unwrap();
+    let (_, declared, _) = open(Some(Algorithm::PS256)).unwrap();
     assert_eq!(declared.public_jwks()["keys"][0]["alg"], "PS256");
     assert_ne!(declared.document().etag, keys.document().etag);
-    let error = keys.with_algorithm(Algorithm::ES256).unwrap_err();
+    let error = open(Some(Algorithm::ES256)).unwrap_err();
     assert!(error.to_string().contains("BFF_JWT_SIGNING_ALG"), "{error}");
 }
 
