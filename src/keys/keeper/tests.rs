@@ -660,8 +660,16 @@ impl Running {
         }
     }
 
+    /// Waits until the keeper has lain down once more than `sleeps` times.
+    async fn until_asleep(&self, sleeps: usize) {
+        while self.clock.sleeps.load(Ordering::SeqCst) <= sleeps {
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+        }
+    }
+
     /// Lets time pass until `condition` holds; `false` where it does not within `limit`.
     async fn passes(&self, limit: Duration, condition: impl Fn(&Self) -> bool) -> bool {
+        self.until_asleep(0).await;
         let end = self.clock.now().saturating_add(limit);
         while self.clock.now() < end {
             if condition(self) {
@@ -670,10 +678,7 @@ impl Running {
             // Each look ends with a sleep, which this ends.
             let sleeps = self.clock.sleeps.load(Ordering::SeqCst);
             self.clock.clock.advance(Duration::from_secs(5));
-            while sleeps > 0 && self.clock.sleeps.load(Ordering::SeqCst) == sleeps {
-                tokio::task::spawn_blocking(|| ()).await.unwrap();
-            }
-            tokio::task::yield_now().await;
+            self.until_asleep(sleeps).await;
         }
         condition(self)
     }
