@@ -2,6 +2,7 @@
 
 mod check;
 mod health;
+mod keys;
 mod serve;
 
 use std::process::ExitCode;
@@ -34,7 +35,7 @@ struct Cli {
     command: Option<Command>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Subcommand)]
+#[derive(Debug, Default, Subcommand)]
 enum Command {
     /// Serve (what happens without a command, too).
     #[default]
@@ -50,6 +51,11 @@ enum Command {
         /// Ask whether it is ready instead.
         #[arg(long)]
         ready: bool,
+    },
+    /// Show, make, rotate and retire signing keys, with the settings of the server.
+    Keys {
+        #[command(subcommand)]
+        command: keys::KeysCommand,
     },
     /// Print every setting with its default and meaning, as Markdown.
     ConfigReference,
@@ -76,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Serve => serve::run(),
         Command::Check { .. } => check::config_only(),
         Command::Health { ready } => health::run(ready),
+        Command::Keys { command } => keys::run(command),
         Command::ConfigReference => {
             say(crate::config::reference().trim_end());
             Exit::Success

@@ -27,8 +27,8 @@ use serde_json::Value;
 pub use self::{
     announce::{Announce, AnnounceError, may_sign},
     document::JwksDocument,
-    generate::GenerateError,
-    keeper::{ByHandError, Done, Keeper, Rotation},
+    generate::{GenerateError, generate_if_new},
+    keeper::{ByHandError, Done, Keeper, Rotation, moment},
     keyring::{Entry, Keyring, Policy, State, Upcoming},
     keyring_file::KeyringError,
     pem::{KeyProblem, UnusableKey, read_key},

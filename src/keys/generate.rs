@@ -59,7 +59,7 @@ pub enum GenerateError {
 /// # Errors
 ///
 /// [`GenerateError`]: where one of `identity_markers` exists, nothing is made.
-pub(super) fn generate_if_new(
+pub fn generate_if_new(
     path: &Path,
     kind: KeyKind,
     identity_markers: &[PathBuf],

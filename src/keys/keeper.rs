@@ -9,8 +9,11 @@ mod run;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
-pub use self::by_hand::{ByHandError, Done};
 use self::notes::{Note, Told};
+pub use self::{
+    by_hand::{ByHandError, Done},
+    notes::moment,
+};
 use super::{
     GenerateError, Keys, KeysError, Options, UnusableKey, Warning,
     document::Published,
@@ -67,6 +70,9 @@ enum Access {
     Start,
     /// All of it.
     Serve,
+    /// For a person who changes the keyring: it is begun where there is none. What is due is left to the servers, which
+    /// may still have in memory what is gone from the folder.
+    ByHand,
     /// Nothing.
     Look,
 }
@@ -87,8 +93,27 @@ impl Keeper {
     ) -> Result<(Self, Keys, Vec<Warning>), KeysError> {
         let mut keeper = Self::read(options, rotation, Access::Start)?;
         keeper.settle(now, Access::Start);
-        let keys = keeper.publish_first()?;
-        Ok((keeper, keys.0, keys.1))
+        let (keys, warnings) = keeper.publish_first()?;
+        Ok((keeper, keys, warnings))
+    }
+
+    /// Opens the keys folder for a person: makes the first key and begins the keyring where there is none; everything else
+    /// is left to [`rotate`](Self::rotate), [`retire`](Self::retire) and the servers.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysError`], as [`open`](Self::open).
+    pub fn open_by_hand(
+        options: Options,
+        rotation: Rotation,
+        now: Timestamp,
+    ) -> Result<(Self, Keys, Vec<Warning>), KeysError> {
+        let mut keeper = Self::read(options, rotation, Access::ByHand)?;
+        if keeper.ring.keys.is_empty() {
+            keeper.settle(now, Access::ByHand);
+        }
+        let (keys, warnings) = keeper.publish_first()?;
+        Ok((keeper, keys, warnings))
     }
 
     /// The same for whoever only wants to know: nothing is made or written.
@@ -102,9 +127,11 @@ impl Keeper {
         now: Timestamp,
     ) -> Result<(Self, Keys, Vec<Warning>), KeysError> {
         let mut keeper = Self::read(options, rotation, Access::Look)?;
-        keeper.settle(now, Access::Look);
-        let keys = keeper.publish_first()?;
-        Ok((keeper, keys.0, keys.1))
+        if keeper.ring.keys.is_empty() {
+            keeper.steps(now, Access::Look);
+        }
+        let (keys, warnings) = keeper.publish_first()?;
+        Ok((keeper, keys, warnings))
     }
 
     /// The keyring as it is now.
@@ -271,14 +298,10 @@ impl Keeper {
             Some(Step::Make) => access != Access::Serve,
             Some(_) => false,
         };
-        if idle(&self.step(now)) && (self.kept || access == Access::Look) {
+        if idle(&self.step(now)) && self.kept {
             return;
         }
-        if access == Access::Look {
-            self.steps(now, access);
-            return;
-        }
-        let waits = access == Access::Start;
+        let waits = access != Access::Serve;
         self.locked(waits, |keeper| keeper.steps(now, access));
         if !self.kept {
             // Nobody else can do it for us.
@@ -456,6 +479,8 @@ impl Keeper {
     fn nothing_signs(&self) -> KeysError {
         let options = self.folder.options();
         let keyring = self.file.path().to_owned();
+        let mut markers = options.identity_markers.iter();
+        let marker = markers.find(|marker| marker.exists()).cloned();
         let Some(active) = self.ring.active() else {
             return match read_key(&options.signing_key) {
                 Err(error) => KeysError::SigningKey(error),
@@ -469,7 +494,7 @@ impl Keeper {
                 ..
             }) => KeysError::Generate(GenerateError::IdentityWithoutKey {
                 path,
-                marker: keyring,
+                marker: marker.unwrap_or(keyring),
             }),
             Err(error) => KeysError::SigningKey(error),
             Ok(_) => KeysError::Lost {

@@ -197,10 +197,9 @@ impl Keyring {
             return seen.named.clone().map(Step::First);
         };
         let unknown = seen.named.as_ref().filter(|named| self.is_news(named));
-        if seen.gone.contains(&active.kid)
-            && let Some(heir) = self.heir(unknown, seen)
-        {
-            return Some(Step::TakeOver(heir));
+        if seen.gone.contains(&active.kid) {
+            // Without an heir nothing is touched: the folder may only be missing, and comes back as it was.
+            return self.heir(unknown, seen).map(Step::TakeOver);
         }
         if let Some(named) = unknown {
             return Some(Step::Adopt(named.clone()));

@@ -14,6 +14,7 @@ mod login;
 mod logout;
 mod refresh;
 mod registration;
+mod rotation;
 mod smoke;
 mod start;
 mod support;

@@ -127,8 +127,9 @@ pub(super) fn of_change(before: &Set, after: &Set) -> Vec<Note> {
     notes
 }
 
-/// A point in time for a person, in UTC.
-pub(super) fn moment(at: Timestamp) -> String {
+/// A point in time for a person: RFC 3339, UTC.
+#[must_use]
+pub fn moment(at: Timestamp) -> String {
     let seconds = i64::try_from(at.unix_seconds()).unwrap_or(i64::MAX);
     OffsetDateTime::from_unix_timestamp(seconds)
         .ok()

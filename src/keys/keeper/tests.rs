@@ -84,6 +84,12 @@ impl Place {
         self.try_start().unwrap()
     }
 
+    fn by_hand(&self) -> Keeper {
+        Keeper::open_by_hand(self.options.clone(), self.rotation.clone(), self.now)
+            .unwrap()
+            .0
+    }
+
     fn inspect(&self) -> Keeper {
         Keeper::inspect(self.options.clone(), self.rotation.clone(), self.now)
             .unwrap()
@@ -514,7 +520,7 @@ fn a_key_id_of_its_own_stays_with_its_key() {
 fn the_keyring_of_before_a_state_folder_was_set_is_taken_along() {
     let mut place = Place::new();
     let old = place.start().signs();
-    let mut keeper = place.start().keeper;
+    let mut keeper = place.by_hand();
     keeper.rotate(place.now, true, false).unwrap();
     let new = place.start().signs();
     assert_ne!(old, new);
@@ -533,15 +539,15 @@ fn by_hand_a_key_is_made_next_and_can_sign_at_once() {
     assert!(text.contains("would be made"), "{text}");
     assert_eq!(place.file_names(), files);
 
-    let Done(text) = place.start().keeper.rotate(place.now, false, false).unwrap();
+    let Done(text) = place.by_hand().rotate(place.now, false, false).unwrap();
     assert!(text.contains("signs from 2027-01-16T08:00:00Z"), "{text}");
     process.look(place.now);
     assert_eq!((process.signs(), process.published().len()), (old.clone(), 2));
-    let error = place.start().keeper.rotate(place.now, false, false).unwrap_err();
+    let error = place.by_hand().rotate(place.now, false, false).unwrap_err();
     assert!(matches!(error, ByHandError::NextExists { .. }), "{error}");
 
     place.wait(Duration::from_mins(1));
-    place.start().keeper.rotate(place.now, true, false).unwrap();
+    place.by_hand().rotate(place.now, true, false).unwrap();
     process.look(place.now);
     assert_ne!(process.signs(), old);
     assert_eq!(process.published().len(), 2);
@@ -553,10 +559,10 @@ fn by_hand_a_key_that_does_not_sign_is_retired() {
     let place = Place::new();
     let mut process = place.start();
     let old = process.signs();
-    place.start().keeper.rotate(place.now, true, false).unwrap();
+    place.by_hand().rotate(place.now, true, false).unwrap();
     process.look(place.now);
     let new = process.signs();
-    let mut keeper = place.start().keeper;
+    let mut keeper = place.by_hand();
     assert!(matches!(
         keeper.retire(place.now, &new, false),
         Err(ByHandError::Active(_))
@@ -575,6 +581,71 @@ fn by_hand_a_key_that_does_not_sign_is_retired() {
         place.path("bff-signing.pem").exists(),
         "a private key is never removed"
     );
+}
+
+/// A server that has the old key in memory still decides when the new one signs.
+#[test]
+fn a_look_or_a_command_takes_nothing_over() {
+    let place = Place::new();
+    let mut process = place.start();
+    let old = process.signs();
+    place.make("bff-signing.pem", KeyKind::P256);
+    process.look(place.now);
+    let Done(text) = place
+        .by_hand()
+        .retire(place.now, &old, true)
+        .map_or_else(|error| Done(error.to_string()), |done| done);
+    assert!(text.contains("signs"), "{text}");
+    assert_eq!(place.inspect().keyring().active().unwrap().kid, old);
+    process.look(place.now);
+    assert_eq!((process.signs(), process.published().len()), (old, 2));
+}
+
+#[test]
+fn a_folder_that_is_missing_at_a_start_leaves_the_keyring_as_it_was() {
+    let mut place = Place::new();
+    place.rotation.state_dir = place.path("state");
+    place.start();
+    place.by_hand().rotate(place.now, false, false).unwrap();
+    let ring = fs::read(place.path("state/keyring.json")).unwrap();
+    let hidden = tempfile::tempdir().unwrap();
+    for name in place.file_names().iter().filter(|name| name.ends_with(".pem")) {
+        fs::rename(place.path(name), hidden.path().join(name)).unwrap();
+    }
+    place.wait(100 * 24 * HOUR);
+    assert!(place.try_start().is_err());
+    assert_eq!(fs::read(place.path("state/keyring.json")).unwrap(), ring);
+}
+
+/// Between the two files that a rotation writes, and in the middle of each.
+#[test]
+fn a_crash_between_two_files_leaves_what_was_there_and_the_next_look_begins_again() {
+    let mut place = Place::new();
+    place.rotation.policy.rotate_after = Some(30 * 24 * HOUR);
+    let old = place.start().signs();
+    place.wait(30 * 24 * HOUR);
+    // The key was made, the keyring was not written; temporary files of both are left.
+    let (orphan, _) = generate::generate_new(place.dir.path(), KeyKind::P256, place.now).unwrap();
+    fs::write(place.path(".keyring.json.1.0.tmp"), "{\"vers").unwrap();
+    fs::write(place.path(".bff-20270214-x.pem.1.0.tmp"), "-----BEGIN").unwrap();
+    let mut process = place.start();
+    assert_eq!(process.signs(), old);
+    let name = orphan.file_name().unwrap().to_str().unwrap();
+    assert!(
+        process.warnings.iter().any(|text| text.contains(name)),
+        "{:?}",
+        process.warnings
+    );
+    process.look(place.now);
+    assert_eq!(process.published().len(), 2, "another one was made");
+    let stored = place.ring().to_string();
+    assert!(!stored.contains(name), "{stored}");
+    // The keyring was written, and the process died before anybody was told.
+    let next = place.states()[1].0.clone();
+    let mut again = place.start();
+    assert!(again.published().contains(&next));
+    place.serve(&mut [&mut again], 24 * HOUR);
+    assert_eq!(again.signs(), next);
 }
 
 #[test]
@@ -689,7 +760,7 @@ async fn a_key_signs_only_after_the_idp_knows_it() {
     let mut place = Place::new();
     place.rotation.policy.publish_ahead = Duration::from_mins(10);
     let old = place.start().signs();
-    place.start().keeper.rotate(place.now, false, false).unwrap();
+    place.by_hand().rotate(place.now, false, false).unwrap();
     let idp = Idp {
         refuses: Mutex::new(true),
         ..Idp::default()

@@ -157,6 +157,24 @@ fn without_a_new_named_key_the_next_and_then_the_last_one_take_over() {
 }
 
 #[test]
+fn a_folder_that_is_missing_altogether_changes_nothing() {
+    let mut ring = started("a");
+    ring.add_next(&name("b"), at(1));
+    ring.activate("b", at(2));
+    ring.add_next(&name("c"), at(3));
+    let before = ring.clone();
+    let missing = Seen {
+        gone: ["a", "b", "c"].map(str::to_owned).into(),
+        ..Seen::default()
+    };
+    assert_eq!(
+        settle(&mut ring, at(4).saturating_add(90 * DAY), &policy(), &missing),
+        None
+    );
+    assert_eq!(ring, before);
+}
+
+#[test]
 fn a_key_that_is_only_broken_gives_its_place_to_nobody() {
     let mut ring = started("a");
     let mut folder = seen(&["a", "b"]);
