@@ -29,7 +29,7 @@ pub use self::{
     document::JwksDocument,
     generate::{GenerateError, generate_if_new},
     keeper::{ByHandError, Done, Keeper, Rotation, moment},
-    keyring::{Entry, Keyring, Policy, State, Upcoming},
+    keyring::{Entry, KeyName, Keyring, Policy, Seen, State, Step, Upcoming, Why},
     keyring_file::KeyringError,
     pem::{KeyProblem, UnusableKey, read_key},
     warning::Warning,

@@ -113,27 +113,28 @@ fn with_keeper(
 fn generate(config: &Config, file: Option<PathBuf>, dry_run: bool) -> Exit {
     let options = &config.keys.options;
     let kind = options.generate;
-    let named = file.is_none();
-    let path = file.unwrap_or_else(|| options.signing_key.clone());
-    if path.symlink_metadata().is_ok() {
-        complain(&format!(
-            "{path:?} exists already; a private key is never overwritten"
-        ));
-        return Exit::Configuration;
-    }
-    if dry_run {
-        say(&format!("a {kind} key would be made in {path:?}"));
-        return Exit::Success;
-    }
-    let markers = if named {
+    // Another file than the named one makes no identity.
+    let markers = if file.is_none() {
         options.identity_markers.as_slice()
     } else {
         &[]
     };
+    let path = file.unwrap_or_else(|| options.signing_key.clone());
+    let shown = path.display();
+    if path.symlink_metadata().is_ok() {
+        complain(&format!(
+            "{shown} exists already; a private key is never overwritten"
+        ));
+        return Exit::Configuration;
+    }
+    if dry_run {
+        say(&format!("a {kind} key would be made in {shown}"));
+        return Exit::Success;
+    }
     match keys::generate_if_new(&path, kind, markers) {
         Ok(_) => {
-            let kid = thumbprint(&path).unwrap_or_default();
-            say(&format!("made a {kind} key in {path:?}, thumbprint {kid}"));
+            let print = thumbprint(&path).unwrap_or_default();
+            say(&format!("made a {kind} key in {shown}, thumbprint {print}"));
             Exit::Success
         }
         Err(error) => {

@@ -4,16 +4,18 @@
 //! (neither). [`Keyring::next_step`] says what is to be done now, [`Keyring::apply`] does it to the record; the effects
 //! in the world belong to the keeper.
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod entry;
+mod policy;
+
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::{
+    entry::{Entry, KeyName, State},
+    policy::Policy,
+};
 use crate::clock::Timestamp;
 
 /// A key that has just stopped signing stays published at least this long, whatever the most keys are: assertions that it
@@ -37,63 +39,6 @@ pub struct Keyring {
     /// What we do not know, kept as it is.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
-}
-
-/// One key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Its PEM file; relative to the keys folder.
-    pub file: PathBuf,
-    /// Its key id.
-    pub kid: String,
-    /// Its RFC 7638 thumbprint, where that is not its key id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thumbprint: Option<String>,
-    /// What it is used for.
-    pub state: State,
-    /// Since when; for `next`, since when it is published.
-    pub since: Timestamp,
-    /// What we do not know, kept as it is.
-    #[serde(flatten)]
-    pub unknown: Map<String, Value>,
-}
-
-/// What a key is used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Published, not yet signing.
-    Next,
-    /// Signs.
-    Active,
-    /// Published, no longer signing.
-    Previous,
-    /// Neither published nor signing.
-    Retired,
-}
-
-/// How keys are rotated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// How long a key signs before a new one takes its place; `None` for no rotation by age.
-    pub rotate_after: Option<Duration>,
-    /// How long a key stays published after it has stopped signing.
-    pub retire_after: Duration,
-    /// How many keys of the keyring are published at most, as far as that drops neither the next nor the active one.
-    pub max_keys: usize,
-    /// How long a new key is published before it signs.
-    pub publish_ahead: Duration,
-}
-
-/// Which key is meant, and where it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyName {
-    /// Its PEM file; relative to the keys folder.
-    pub file: PathBuf,
-    /// Its key id.
-    pub kid: String,
-    /// Its RFC 7638 thumbprint.
-    pub thumbprint: String,
 }
 
 /// What lies in the folder.
@@ -378,99 +323,6 @@ impl Keyring {
         if let Some(key) = self.keys.iter_mut().find(|key| key.kid == kid) {
             change(key);
         }
-    }
-}
-
-// === impl Entry ===
-
-impl Entry {
-    fn new(key: &KeyName, state: State, since: Timestamp) -> Self {
-        Self {
-            file: key.file.clone(),
-            kid: key.kid.clone(),
-            thumbprint: (key.thumbprint != key.kid).then(|| key.thumbprint.clone()),
-            state,
-            since,
-            unknown: Map::new(),
-        }
-    }
-
-    /// Its RFC 7638 thumbprint.
-    #[must_use]
-    pub fn thumbprint(&self) -> &str {
-        self.thumbprint.as_deref().unwrap_or(&self.kid)
-    }
-
-    /// Which key it is.
-    #[must_use]
-    pub fn name(&self) -> KeyName {
-        KeyName {
-            file: self.file.clone(),
-            kid: self.kid.clone(),
-            thumbprint: self.thumbprint().to_owned(),
-        }
-    }
-
-    fn enter(&mut self, state: State, now: Timestamp) {
-        self.state = state;
-        self.since = now;
-    }
-
-    fn is_sound(&self) -> bool {
-        let visible =
-            |text: &str| (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        let length = self.file.as_os_str().len();
-        visible(&self.kid)
-            && visible(self.thumbprint())
-            && (1..=4096).contains(&length)
-            && self.file != Path::new(".")
-    }
-}
-
-// === impl Policy ===
-
-impl Policy {
-    /// How often it is noted that the next key is published.
-    fn beat(&self) -> Duration {
-        (self.publish_ahead / 24).clamp(Duration::from_secs(10), Duration::from_hours(1))
-    }
-
-    fn signs_at(&self, next: &Entry) -> Timestamp {
-        next.since.saturating_add(self.publish_ahead)
-    }
-
-    /// When the key is made that replaces `active` at its end.
-    fn replaced_at(&self, active: &Entry) -> Option<Timestamp> {
-        let early = self.rotate_after?.saturating_sub(self.publish_ahead);
-        Some(active.since.saturating_add(early))
-    }
-
-    fn rotation_is_due(&self, active: &Entry, now: Timestamp) -> bool {
-        self.replaced_at(active).is_some_and(|at| now >= at)
-    }
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            rotate_after: None,
-            retire_after: Duration::from_hours(24 * 60),
-            max_keys: 3,
-            publish_ahead: Duration::from_hours(24),
-        }
-    }
-}
-
-// === impl State ===
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Next => "next",
-            Self::Active => "active",
-            Self::Previous => "previous",
-            Self::Retired => "retired",
-        })
     }
 }
 

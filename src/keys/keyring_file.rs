@@ -20,6 +20,8 @@ pub(super) const FILE_NAME: &str = "keyring.json";
 const VERSION: u64 = 1;
 /// A keyring has a few kilobytes; more than this is something else, in bytes.
 const MAX_SIZE: u64 = 256 * 1024;
+/// Longest reason in a message, in characters.
+const MAX_REASON: usize = 200;
 /// Nobody but the owner may read or write.
 const MODE: u32 = 0o600;
 
@@ -113,9 +115,11 @@ impl KeyringFile {
     }
 
     fn parse(&self, text: &[u8]) -> Result<Keyring, KeyringError> {
+        // The parser quotes what it does not know.
+        let printable = |character: char| if character.is_control() { ' ' } else { character };
         let corrupt = |reason: String| KeyringError::Corrupt {
             path: self.path.clone(),
-            reason,
+            reason: reason.chars().take(MAX_REASON).map(printable).collect(),
         };
         if u64::try_from(text.len()).is_ok_and(|length| length > MAX_SIZE) {
             return Err(corrupt("it is too large".to_owned()));

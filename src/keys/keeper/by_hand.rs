@@ -76,13 +76,12 @@ impl Keeper {
         if dry_run {
             return Ok(Done(self.would_rotate(next.as_ref(), now, at_once)));
         }
-        let (name, made) = match next {
-            Some(name) => (name, None),
-            None => {
-                let (name, path) = self.make(now)?;
-                self.ring.add_next(&name, now);
-                (name, Some(path))
-            }
+        let (name, made) = if let Some(name) = next {
+            (name, None)
+        } else {
+            let (name, path) = self.make(now)?;
+            self.ring.add_next(&name, now);
+            (name, Some(path))
         };
         self.look_at_folder();
         let stored = self.let_sign(&name, now, at_once);
@@ -101,9 +100,9 @@ impl Keeper {
             )
         } else {
             format!(
-                "the key {} was made in {:?}: it is published by running servers within seconds and signs from {}",
+                "the key {} was made in {}: it is published by running servers within seconds and signs from {}",
                 name.kid,
-                name.file,
+                name.file.display(),
                 moment(now.saturating_add(from))
             )
         }))

@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use proptest::prelude::*;
 
@@ -441,7 +444,7 @@ impl World {
         }
         self.check();
         assert!(
-            matches!(self.ring.next_step(self.now, &self.policy, &self.seen), None),
+            self.ring.next_step(self.now, &self.policy, &self.seen).is_none(),
             "it comes to an end"
         );
     }

@@ -86,6 +86,10 @@ fn a_broken_file_is_refused_with_the_reason_and_the_fix() {
         (ring(vec![key("", "active")]), "cannot be one"),
         (ring(vec![key(&"k".repeat(257), "active")]), "cannot be one"),
         (ring(vec![key("a", "resting")]), "resting"),
+        (
+            ring(vec![key("a", &format!("\n{}", "x".repeat(10_000)))]),
+            "unknown variant",
+        ),
         (ring(many), "too large"),
     ] {
         let (_folder, file) = file();
@@ -93,6 +97,7 @@ fn a_broken_file_is_refused_with_the_reason_and_the_fix() {
         let error = file.read().unwrap_err();
         assert!(matches!(error, KeyringError::Corrupt { .. }), "{error}");
         let said = error.to_string();
+        assert!(said.len() < 700 && !said.contains('\n'), "{said}");
         assert!(said.contains(reason), "no {reason:?} in {said}");
         assert!(
             said.contains("Restore it") && said.contains("keyring.json"),

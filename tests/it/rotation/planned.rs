@@ -89,7 +89,9 @@ async fn a_key_that_signs_at_once_is_refused_until_the_idp_fetches_again_and_no_
 async fn by_age_a_key_is_made_in_time_and_takes_over() {
     let mut stack = builder().set("BFF_JWK_ROTATE_AFTER_DAYS", "1").start().await;
     let old = in_state(&stack, "active").unwrap();
-    stack.clock.advance(Duration::from_hours(24) - AHEAD);
+    stack
+        .clock
+        .advance(Duration::from_hours(24).saturating_sub(AHEAD));
     stack
         .advance_until("a key is next", Duration::from_mins(1), |stack| {
             in_state(stack, "next").is_some()
