@@ -9,7 +9,10 @@ mod notes;
 mod open;
 mod run;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use self::notes::{Note, Told};
 pub use self::{
@@ -28,6 +31,9 @@ use crate::{
     clock::Timestamp,
     jose::{Algorithm, SigningKey},
 };
+
+/// What a trouble with all keys together is told under.
+const DOCUMENT: &str = "JWK Set";
 
 /// How keys are rotated, and where that is remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,13 +177,14 @@ impl Keeper {
         let Some(keys) = self.keys.clone() else { return };
         match self.set() {
             Ok(set) => {
+                self.told.resolved(Path::new(DOCUMENT));
                 let before = keys.current();
                 self.notes.extend(notes::of_change(&before, &set));
                 if before.document != set.document || before.signing.kid() != set.signing.kid() {
                     keys.put(set);
                 }
             }
-            Err(error) => self.tell(self.folder.options().dir.clone(), error.to_string()),
+            Err(error) => self.tell(PathBuf::from(DOCUMENT), error.to_string()),
         }
     }
 

@@ -50,6 +50,7 @@ impl Keeper {
                 Some(Step::Make) if access != Access::Serve => break,
                 Some(Step::Make) => match self.make(now) {
                     Ok((name, path)) => {
+                        self.told.resolved(&self.folder.options().dir);
                         made.push(path);
                         self.add_next(&name, now);
                     }
