@@ -24,12 +24,12 @@ use crate::{
     config::Config,
     gateway::{self, Gateway},
     health::{Component, Health},
-    keys::KeysError,
+    keys::{Announce, Keeper, KeysError},
     login::{Login, hosts::HostsError},
     oidc::{ClientSlot, RelyingParty},
     outbound::{self, Outbound},
     random::{SharedRandom, SystemRandom},
-    registration::{ErrorKind, Registration, RegistrationError, Surroundings},
+    registration::{ErrorKind, RegisteredKeys, Registration, RegistrationError, Surroundings},
     seal::{Sealer, SealerError},
     session::{CookieOptionsError, CookiePolicy, MemoryStore, SessionStore},
     tokens::Tokens,
@@ -63,6 +63,7 @@ pub struct App {
     tokens: Tokens,
     relying_party: RelyingParty,
     registration: Option<Registration>,
+    keeper: Option<Keeper>,
     health: Health,
 }
 
@@ -150,7 +151,8 @@ impl App {
     /// [`StartError`], with what to mend.
     pub fn new(config: Config, ports: Ports) -> Result<Self, StartError> {
         let health = Health::new();
-        let (keys, warnings) = one_shot::load_keys(&config)?;
+        let (keeper, keys, warnings) =
+            Keeper::open(config.keys.options.clone(), config.rotation(), ports.clock.now())?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
@@ -217,6 +219,7 @@ impl App {
             tokens,
             relying_party,
             registration,
+            keeper: Some(keeper),
             health,
         })
     }
@@ -261,7 +264,7 @@ impl App {
     /// # Errors
     ///
     /// [`RunError`]: the server must not go on. It has stopped serving then.
-    pub async fn run(self, listeners: Listeners, shutdown: CancellationToken) -> Result<(), RunError> {
+    pub async fn run(mut self, listeners: Listeners, shutdown: CancellationToken) -> Result<(), RunError> {
         let work = TaskTracker::new();
         // Ends with `shutdown`, and with a reason of our own too.
         let stop = shutdown.child_token();
@@ -277,6 +280,10 @@ impl App {
         let tokens = self.tokens.clone();
         let tokens_stop = stop.clone();
         work.spawn(async move { tokens.run(tokens_stop).await });
+        if let Some(keeper) = self.keeper.take() {
+            let clock = Arc::clone(&self.ports.clock);
+            work.spawn(keeper.run(clock, stop.clone(), self.announce(&stop)));
+        }
         work.spawn(discover::keep_discovered(
             self.relying_party.clone(),
             self.health.clone(),
@@ -294,6 +301,22 @@ impl App {
         // Last: a request that was still served may have started one.
         self.tokens.drain().await;
         outcome
+    }
+
+    /// Who tells the IdP of new keys.
+    fn announce(&self, stop: &CancellationToken) -> Arc<dyn Announce> {
+        match &self.registration {
+            Some(registration) => Arc::new(RegisteredKeys::new(
+                registration.clone(),
+                self.relying_party.clone(),
+                stop.clone(),
+            )),
+            None => Arc::new(static_client::StaticKeys {
+                config: self.config.clone(),
+                keys: self.web.keys.clone(),
+                relying_party: self.relying_party.clone(),
+            }),
+        }
     }
 
     /// Registers, or takes the client that the configuration names.

@@ -2,6 +2,7 @@
 
 mod check;
 mod health;
+mod keys;
 mod register;
 mod serve;
 
@@ -37,7 +38,7 @@ struct Cli {
     command: Option<Command>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Subcommand)]
+#[derive(Debug, Default, Subcommand)]
 enum Command {
     /// Serve (what happens without a command, too).
     #[default]
@@ -62,6 +63,11 @@ enum Command {
         /// Ask whether it is ready instead.
         #[arg(long)]
         ready: bool,
+    },
+    /// Show, make, rotate and retire signing keys, with the settings of the server.
+    Keys {
+        #[command(subcommand)]
+        command: keys::KeysCommand,
     },
     /// Print every setting with its default and meaning, as Markdown.
     ConfigReference,
@@ -92,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Check { json, .. } => check::run(json),
         Command::Register { dry_run } => register::run(dry_run),
         Command::Health { ready } => health::run(ready),
+        Command::Keys { command } => keys::run(command),
         Command::ConfigReference => {
             say(crate::config::reference().trim_end());
             Exit::Success

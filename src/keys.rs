@@ -1,36 +1,44 @@
 //! The `bff-keys` folder: the signing key and the JWK Set that is published.
 //!
-//! Published are the named signing key and the files that were named as extra keys; a file that merely lies in the
-//! folder is not. The named key is made on a first start and never again: where anything shows that this BFF already
-//! has an identity, a missing key is an error.
+//! `keyring.json` says which key signs and which ones are published before and after that ([`Keyring`]); beside them the
+//! files that were named as extra keys are published. A file that merely lies in the folder is not. The named key is made
+//! on a first start and never again: where anything shows that this BFF already has an identity, a missing key is an
+//! error.
+//!
+//! [`Keys`] is a handle on the keys as they are now; the [`Keeper`] changes them, in a server all the time.
 
+mod announce;
 mod document;
+mod folder;
 mod generate;
+mod keeper;
+mod keyring;
+mod keyring_file;
 mod pem;
+mod set;
+mod warning;
 
-use std::{
-    fmt, fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, path::PathBuf, sync::Arc};
 
+use parking_lot::RwLock;
 use serde::Serialize;
 use serde_json::Value;
 
-use self::document::Published;
+use self::set::Set;
 pub use self::{
+    announce::{Announce, AnnounceError, may_sign},
     document::JwksDocument,
-    generate::GenerateError,
+    generate::{GenerateError, generate_if_new},
+    keeper::{ByHandError, Done, Keeper, Rotation, moment},
+    keyring::{Entry, KeyName, Keyring, Policy, Seen, State, Step, Upcoming, Why},
+    keyring_file::KeyringError,
     pem::{KeyProblem, UnusableKey, read_key},
+    warning::Warning,
 };
 use crate::{
     jose::{Algorithm, KeyType, SignError, SigningKey},
     secret::Secret,
 };
-
-/// More foreign files than this are not named one by one.
-const MAX_NAMED_FILES: usize = 10;
 
 /// What keys there are and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,15 +72,9 @@ pub enum KeyKind {
     Ed25519,
 }
 
-/// The signing key and what is published. Cheap to clone.
+/// The signing key and what is published, as they are now. Cheap to clone; clones share what changes.
 #[derive(Clone)]
-pub struct Keys(Arc<Inner>);
-
-struct Inner {
-    signing: Arc<SigningKey>,
-    published: Vec<Published>,
-    document: Arc<JwksDocument>,
-}
+pub struct Keys(Arc<RwLock<Arc<Set>>>);
 
 /// Why there are no usable keys.
 #[derive(Debug, thiserror::Error)]
@@ -100,51 +102,36 @@ pub enum KeysError {
         /// What was asked for.
         algorithm: Algorithm,
     },
+    /// The keyring cannot be used.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// No key of the keyring can sign.
+    #[error(
+        "the private key {kid} that signs is lost: {path:?} holds another key, and neither the next nor a previous key of \
+         {keyring:?} can be read. Restore {path:?} from a backup; or {}",
+        way_out(.named.as_deref())
+    )]
+    Lost {
+        /// The key that signed.
+        kid: String,
+        /// Where it was.
+        path: PathBuf,
+        /// The keyring.
+        keyring: PathBuf,
+        /// The key in the named file, which nobody lets sign who only looks.
+        named: Option<String>,
+    },
     /// The library cannot tell the public half of a key.
     #[error("the public half of a key cannot be told")]
     Publish,
 }
 
-/// Something an operator should know, although the keys work.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Warning {
-    /// PEM files in the folder that are not published.
-    #[error(
-        "not published: {}, in the keys folder {dir:?} but not named; list them in BFF_JWKS_EXTRA_KEYS if they shall be, \
-         or remove them",
-        list(.files)
-    )]
-    ForeignFiles {
-        /// The keys folder.
-        dir: PathBuf,
-        /// The names of the files, sorted.
-        files: Vec<String>,
-    },
-    /// A private key that more than its owner can read.
-    #[error("the private key {path:?} has mode {mode:04o}: others can read it; run `chmod 600 {}`", .path.display())]
-    ReadableByOthers {
-        /// The key file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// An extra key that cannot be used and is not published.
-    #[error("not published: {0}")]
-    UnusableExtra(String),
-}
-
-fn list(files: &[String]) -> String {
-    let named: Vec<String> = files
-        .iter()
-        .take(MAX_NAMED_FILES)
-        .map(|name| format!("{name:?}"))
-        .collect();
-    let more = files.len() - named.len();
-    let named = named.join(", ");
-    if more == 0 {
-        named
-    } else {
-        format!("{named} and {more} more")
+fn way_out(named: Option<&str>) -> String {
+    match named {
+        Some(kid) => format!(
+            "start the server, which then lets {kid}, the key that BFF_JWT_SIGNING_KEY names, sign at once"
+        ),
+        None => "name another key in BFF_JWT_SIGNING_KEY, which then signs at once".to_owned(),
     }
 }
 
@@ -175,38 +162,6 @@ impl fmt::Display for KeyKind {
 // === impl Keys ===
 
 impl Keys {
-    /// Reads the keys, and makes the signing key on a first start. Blocks; called once, before anything is bound.
-    ///
-    /// # Errors
-    ///
-    /// [`KeysError`]: the signing key is missing or unusable, or two keys have one id. An extra key that is unusable is
-    /// only a warning.
-    pub fn load(options: &Options) -> Result<(Self, Vec<Warning>), KeysError> {
-        if generate::generate_if_new(&options.signing_key, options.generate, &options.identity_markers)? {
-            tracing::info!(path = ?options.signing_key, kind = %options.generate, "made a new signing key");
-        }
-        let mut warnings = Vec::new();
-        let pair = read_key(&options.signing_key)?;
-        let signing = Arc::new(SigningKey::new(pair, options.kid.clone()).map_err(|_| KeysError::Publish)?);
-        warnings.extend(readable_by_others(&options.signing_key));
-
-        let mut others = Vec::new();
-        for path in &options.extra {
-            match read_key(path) {
-                Ok(pair) => {
-                    let key = SigningKey::new(pair, None).map_err(|_| KeysError::Publish)?;
-                    others.push(Published::new(&key, None)?);
-                    warnings.extend(readable_by_others(path));
-                }
-                Err(error) => warnings.push(Warning::UnusableExtra(error.to_string())),
-            }
-        }
-        warnings.extend(foreign_files(options));
-
-        let published = document::arrange(Published::new(&signing, None)?, others)?;
-        Ok((Self::new(signing, published), warnings))
-    }
-
     /// Keys such as a first start would make, kept nowhere: for whoever only looks before there is one.
     ///
     /// # Errors
@@ -217,61 +172,43 @@ impl Keys {
         let text = generate::make(kind).map_err(failed)?;
         let pair = pem::parse(text.as_bytes()).map_err(|_| KeysError::Publish)?;
         let signing = Arc::new(SigningKey::new(pair, None).map_err(|_| KeysError::Publish)?);
-        let published = vec![Published::new(&signing, None)?];
-        Ok(Self::new(signing, published))
+        Ok(Self::new(Set::new(signing, Vec::new(), None)?))
     }
 
-    fn new(signing: Arc<SigningKey>, published: Vec<Published>) -> Self {
-        let document = Arc::new(JwksDocument::new(&published));
-        Self(Arc::new(Inner {
-            signing,
-            published,
-            document,
-        }))
+    fn new(set: Set) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(set))))
     }
 
-    /// The same keys, with `algorithm`, which the configuration names, as `alg` of the published signing key.
-    ///
-    /// # Errors
-    ///
-    /// [`KeysError::Algorithm`] where the signing key does not do it.
-    pub fn with_algorithm(&self, algorithm: Algorithm) -> Result<Self, KeysError> {
-        let signing = self.signing();
-        if !signing.algorithms().contains(&algorithm) {
-            return Err(KeysError::Algorithm {
-                key_type: signing.key_type(),
-                algorithm,
-            });
-        }
-        let mut published = self.0.published.clone();
-        if let Some(first) = published.first_mut() {
-            *first = Published::new(&signing, Some(algorithm))?;
-        }
-        Ok(Self::new(signing, published))
+    fn current(&self) -> Arc<Set> {
+        Arc::clone(&self.0.read())
     }
 
-    /// The key that signs.
+    fn put(&self, set: Set) {
+        *self.0.write() = Arc::new(set);
+    }
+
+    /// The key that signs now.
     #[must_use]
     pub fn signing(&self) -> Arc<SigningKey> {
-        Arc::clone(&self.0.signing)
+        Arc::clone(&self.0.read().signing)
     }
 
-    /// The JWK Set as it is served.
+    /// The JWK Set as it is served now.
     #[must_use]
     pub fn document(&self) -> Arc<JwksDocument> {
-        Arc::clone(&self.0.document)
+        Arc::clone(&self.0.read().document)
     }
 
     /// The JWK Set as a value, for the inline `jwks` of a registration (RFC 7591 section 2).
     #[must_use]
     pub fn public_jwks(&self) -> Value {
-        document::set(&self.0.published)
+        document::set(&self.0.read().published)
     }
 
     /// Whether a key called `kid` is published.
     #[must_use]
     pub fn is_published(&self, kid: &str) -> bool {
-        self.0.published.iter().any(|key| key.kid == kid)
+        self.0.read().published.iter().any(|key| key.kid == kid)
     }
 
     /// A JWT with `claims`, signed with the signing key. An RSA signature takes a millisecond of CPU and would hold up
@@ -298,51 +235,23 @@ impl Keys {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kids: Vec<&str> = self.0.published.iter().map(|key| key.kid.as_str()).collect();
+        let set = self.current();
+        let kids: Vec<&str> = set.published.iter().map(|key| key.kid.as_str()).collect();
         f.debug_struct("Keys")
-            .field("signing", &self.0.signing)
+            .field("signing", &set.signing)
             .field("published", &kids)
             .finish()
     }
 }
 
-fn readable_by_others(path: &Path) -> Option<Warning> {
-    let mode = path.metadata().ok()?.permissions().mode() & 0o7777;
-    (mode & 0o077 != 0).then(|| Warning::ReadableByOthers {
-        path: path.to_owned(),
-        mode,
-    })
+fn make_first(options: &Options) -> Result<(), GenerateError> {
+    if generate::generate_if_new(&options.signing_key, options.generate, &options.identity_markers)? {
+        tracing::info!(path = ?options.signing_key, kind = %options.generate, "made a new signing key");
+    }
+    Ok(())
 }
 
-/// PEM files that lie in the keys folder but were not named. They are never opened.
-fn foreign_files(options: &Options) -> Option<Warning> {
-    let canonical = |path: &PathBuf| path.canonicalize().ok();
-    let named: Vec<PathBuf> = std::iter::once(&options.signing_key)
-        .chain(&options.extra)
-        .filter_map(canonical)
-        .collect();
-    let mut files: Vec<String> = fs::read_dir(&options.dir)
-        .ok()?
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .filter(|path| looks_like_a_key(path))
-        .filter(|path| !canonical(path).is_some_and(|path| named.contains(&path)))
-        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
-        .collect();
-    files.sort_unstable();
-    (!files.is_empty()).then(|| Warning::ForeignFiles {
-        dir: options.dir.clone(),
-        files,
-    })
-}
-
-fn looks_like_a_key(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| {
-        ["pem", "key"]
-            .iter()
-            .any(|known| extension.eq_ignore_ascii_case(known))
-    })
-}
-
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

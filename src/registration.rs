@@ -6,6 +6,7 @@
 //! replaced, never twice, and only after the file has proved writable. [`Registration::run`] repeats attempts in the
 //! background of a server.
 
+mod announce;
 mod answer;
 mod bootstrap;
 mod calls;
@@ -24,8 +25,8 @@ mod run;
 mod stored;
 mod update;
 
-use self::{bootstrap::Attempt, calls::Calls, credentials::Lock};
 pub use self::{
+    announce::RegisteredKeys,
     credentials::{Credentials, CredentialsError, CredentialsFile, Pending, Registered, State, Superseded},
     diff::{Change, Remembered, compare, compare_with_sent},
     error::{ErrorKind, RegistrationError, Target, Wish},
@@ -35,6 +36,7 @@ pub use self::{
     options::{AuthMethod, Jwks, Options, RedirectUpdate, UpdateMethod},
     run::{Pace, Surroundings},
 };
+use self::{bootstrap::Attempt, calls::Calls, credentials::Lock};
 use crate::{clock::SharedClock, keys::Keys, oidc::Metadata, outbound::Outbound};
 
 /// Registers this server and keeps its registration as wanted.

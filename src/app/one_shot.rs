@@ -5,8 +5,9 @@ use std::sync::Arc;
 pub use super::static_client::StaticClientError;
 use super::{Ports, StartError, settings, static_client};
 use crate::{
+    clock::Timestamp,
     config::Config,
-    keys::{Keys, Warning},
+    keys::{Keeper, Keys, KeysError, Warning},
     oidc::{AssertionAudience, Client, ClientSlot, RelyingParty},
     outbound::Outbound,
     private_file,
@@ -78,25 +79,26 @@ impl OneShot {
     }
 }
 
-/// The keys as the server reads them; a first start makes one.
+/// The keys as they are, for a process that changes none: a server that runs may have another one in memory. Before the
+/// first start one is made.
 ///
 /// # Errors
 ///
-/// [`StartError`], with what to mend.
-pub fn load_keys(config: &Config) -> Result<(Keys, Vec<Warning>), StartError> {
-    let (keys, warnings) = Keys::load(&config.keys.options)?;
-    match config.client.signing_algorithm {
-        Some(algorithm) => Ok((keys.with_algorithm(algorithm)?, warnings)),
-        None => Ok((keys, warnings)),
-    }
+/// [`KeysError`], with what to mend.
+pub fn load_keys(config: &Config, now: Timestamp) -> Result<(Keys, Vec<Warning>), KeysError> {
+    let (_, keys, warnings) = Keeper::open_by_hand(config.keys.options.clone(), config.rotation(), now)?;
+    Ok((keys, warnings))
 }
 
 /// The keys that are there; `None` where a first start would make one. Writes nothing.
 ///
 /// # Errors
 ///
-/// [`StartError`], with what to mend.
-pub fn look_at_keys(config: &Config) -> Result<Option<(Keys, Vec<Warning>)>, StartError> {
+/// [`KeysError`], with what to mend.
+pub fn look_at_keys(
+    config: &Config,
+    now: Timestamp,
+) -> Result<Option<(Keeper, Keys, Vec<Warning>)>, KeysError> {
     let options = &config.keys.options;
     let is_there = |path| private_file::exists(path).unwrap_or(true);
     let makes_one =
@@ -105,7 +107,7 @@ pub fn look_at_keys(config: &Config) -> Result<Option<(Keys, Vec<Warning>)>, Sta
         return Ok(None);
     }
     // With an identity and without a key this is an error, never a new key.
-    load_keys(config).map(Some)
+    Keeper::inspect(options.clone(), config.rotation(), now).map(Some)
 }
 
 fn relying_party(

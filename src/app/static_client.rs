@@ -1,8 +1,11 @@
 //! The client that the configuration names, where registration is off.
 
+use futures_util::future::BoxFuture;
+
 use crate::{
     config::Config,
-    keys::Keys,
+    jose::SigningKey,
+    keys::{Announce, AnnounceError, Keys, may_sign},
     oidc::{Client, ClientAuthentication, NegotiationError, RelyingParty, negotiate},
     registration::AuthMethod,
     secret::Secret,
@@ -17,6 +20,41 @@ pub enum StaticClientError {
     /// A setting that the configuration checks for is missing.
     #[error("{0} is required while registration (DCR) is off")]
     Missing(&'static str),
+}
+
+/// Keys of a client that somebody else has registered: its algorithm cannot be changed from here.
+#[derive(Debug)]
+pub(super) struct StaticKeys {
+    pub(super) config: Config,
+    pub(super) keys: Keys,
+    pub(super) relying_party: RelyingParty,
+}
+
+// === impl StaticKeys ===
+
+impl StaticKeys {
+    async fn tell(&self, candidate: Option<&SigningKey>) -> Result<(), AnnounceError> {
+        let slot = self.relying_party.client();
+        let known = slot.get().ok_or(AnnounceError::NotYet)?;
+        let ClientAuthentication::PrivateKeyJwt { algorithm } = known.auth else {
+            return Ok(());
+        };
+        if let Some(candidate) = candidate {
+            may_sign(candidate, algorithm)?;
+        }
+        if !self.keys.signing().algorithms().contains(&algorithm) {
+            // A key of another type was made to sign by hand: its algorithm is negotiated as at the start.
+            let renewed = client(&self.config, self.keys.clone(), &self.relying_party).await;
+            slot.set(renewed.map_err(|error| AnnounceError::Registration(error.to_string()))?);
+        }
+        Ok(())
+    }
+}
+
+impl Announce for StaticKeys {
+    fn announce<'a>(&'a self, candidate: Option<&'a SigningKey>) -> BoxFuture<'a, Result<(), AnnounceError>> {
+        Box::pin(self.tell(candidate))
+    }
 }
 
 /// Waits for the IdP's metadata, since they say which algorithms it takes.

@@ -84,10 +84,10 @@ async fn examined() -> Report {
 
 /// What follows needs what precedes: after a failure the rest is left out.
 async fn examine(config: &Config, report: &mut Report) {
-    let Some(keys) = own::keys(config, report) else {
+    let outside = Ports::default();
+    let Some(keys) = own::keys(config, outside.clock.now(), report) else {
         return;
     };
-    let outside = Ports::default();
     let (clock, random) = (Arc::clone(&outside.clock), Arc::clone(&outside.random));
     let parts = match OneShot::new(config, keys.any().clone(), outside) {
         Ok(parts) => parts,

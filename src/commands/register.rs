@@ -88,19 +88,21 @@ async fn register(config: &Config, dry_run: bool) -> Exit {
 /// In a dry run no key is made: where there is none yet, one that is kept nowhere stands in.
 fn parts(config: &Config, dry_run: bool) -> Result<OneShot, String> {
     let text = |error: &dyn std::error::Error| error.to_string();
+    let ports = Ports::default();
+    let now = ports.clock.now();
     let keys = if dry_run {
-        match look_at_keys(config).map_err(|error| text(&error))? {
-            Some((keys, _)) => keys,
+        match look_at_keys(config, now).map_err(|error| text(&error))? {
+            Some((_, keys, _)) => keys,
             None => Keys::throwaway(config.keys.options.generate).map_err(|error: KeysError| text(&error))?,
         }
     } else {
-        let (keys, warnings) = load_keys(config).map_err(|error| text(&error))?;
+        let (keys, warnings) = load_keys(config, now).map_err(|error| text(&error))?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
         keys
     };
-    OneShot::new(config, keys, Ports::default()).map_err(|error| text(&error))
+    OneShot::new(config, keys, ports).map_err(|error| text(&error))
 }
 
 fn undiscovered(error: &DiscoveryError) -> Exit {

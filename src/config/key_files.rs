@@ -1,18 +1,27 @@
 //! Where keys and state are.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use super::{parse, reader::Reader};
+use super::{Config, parse, reader::Reader};
 use crate::{
     jose::SigningKey,
-    keys::{self, KeyKind},
+    keys::{self, KeyKind, Policy, Rotation},
 };
+
+/// No IdP that goes by our `Cache-Control` knows a new key sooner: the document may be kept for five minutes, and the
+/// folder is looked at every few seconds.
+const SOONEST_KNOWN: Duration = Duration::from_mins(6);
 
 /// Keys and the folders of the BFF.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySettings {
     /// What the keys module is started with.
     pub options: keys::Options,
+    /// How keys are rotated.
+    pub policy: Policy,
     /// The folder of all that the BFF itself writes.
     pub state_dir: PathBuf,
     /// The file of what registration returned.
@@ -69,8 +78,55 @@ pub(super) fn read(reader: &mut Reader) -> KeySettings {
     };
     KeySettings {
         options,
+        policy: policy(reader),
         state_dir,
         credentials,
+    }
+}
+
+fn policy(reader: &mut Reader) -> Policy {
+    let days = |days: u64| Duration::from_hours(24).saturating_mul(u32::try_from(days).unwrap_or(u32::MAX));
+    let defaults = Policy::default();
+    let rotate_after = reader.number("BFF_JWK_ROTATE_AFTER_DAYS", 0, 0, 3_650);
+    let retire_after = reader.number("BFF_JWK_RETIRE_AFTER_DAYS", 60, 1, 3_650);
+    let max_keys = reader.number("BFF_JWK_MAX_KEYS", 3, 2, 20);
+    let policy = Policy {
+        rotate_after: (rotate_after > 0).then(|| days(rotate_after)),
+        retire_after: days(retire_after),
+        max_keys: usize::try_from(max_keys).unwrap_or(defaults.max_keys),
+        publish_ahead: reader.duration("BFF_JWK_PUBLISH_AHEAD", defaults.publish_ahead),
+    };
+    if policy
+        .rotate_after
+        .is_some_and(|after| after <= policy.publish_ahead)
+    {
+        reader.complain(
+            "BFF_JWK_ROTATE_AFTER_DAYS",
+            "is not longer than BFF_JWK_PUBLISH_AHEAD: a key would be replaced before its successor may sign",
+            "rotate less often, or shorten BFF_JWK_PUBLISH_AHEAD",
+        );
+    }
+    if policy.publish_ahead < SOONEST_KNOWN {
+        reader.warn(
+            "BFF_JWK_PUBLISH_AHEAD",
+            "is shorter than an IdP may keep our keys (5 minutes): one that does not ask again for an unknown key refuses \
+             us after a rotation until it does",
+        );
+    }
+    policy
+}
+
+// === impl Config ===
+
+impl Config {
+    /// How keys are rotated, and where that is remembered.
+    #[must_use]
+    pub fn rotation(&self) -> Rotation {
+        Rotation {
+            state_dir: self.keys.state_dir.clone(),
+            policy: self.keys.policy,
+            algorithm: self.client.signing_algorithm,
+        }
     }
 }
 

@@ -803,8 +803,11 @@ fn choices_and_switches_reach_their_settings() {
         ("SESSION_LIFETIME", "30m"),
         ("BFF_DYNAMIC_CALLBACK", "false"),
         ("HOST", "::"),
+        ("BFF_JWK_ROTATE_AFTER_DAYS", "90"),
+        ("BFF_JWK_RETIRE_AFTER_DAYS", "30"),
+        ("BFF_JWK_MAX_KEYS", "4"),
+        ("BFF_JWK_PUBLISH_AHEAD", "2d"),
         // Their defaults in other words.
-        ("BFF_JWK_PUBLISH_AHEAD", "1d"),
         ("MS_BFF_DPOP_ENABLED", "false"),
         ("SESSION_BINDING", "off"),
         ("SESSION_STORE", "memory"),
@@ -829,6 +832,18 @@ fn choices_and_switches_reach_their_settings() {
         "the default gives way"
     );
     assert!(!config.login.dynamic_callback);
+    let day = Duration::from_hours(24);
+    let policy = config.rotation().policy;
+    assert_eq!(policy.rotate_after, Some(90 * day));
+    assert_eq!((policy.retire_after, policy.max_keys), (30 * day, 4));
+    assert_eq!(policy.publish_ahead, 2 * day);
+}
+
+#[test]
+fn keys_do_not_rotate_by_age_unless_that_is_asked_for() {
+    let rotation = config(&[]).rotation();
+    assert_eq!(rotation.policy, crate::keys::Policy::default());
+    assert_eq!(rotation.policy.rotate_after, None);
 }
 
 #[test]

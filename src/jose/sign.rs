@@ -1,6 +1,6 @@
 //! Signing with a key that was parsed once.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -30,8 +30,9 @@ pub enum KeyPair {
 }
 
 /// A private key with its key id and public half.
+#[derive(Clone)]
 pub struct SigningKey {
-    pair: KeyPair,
+    pair: Arc<KeyPair>,
     public: Jwk,
     kid: String,
 }
@@ -173,7 +174,20 @@ impl SigningKey {
                 .map_err(|_| SignError::Operation)?,
         };
         public.common.key_id = Some(kid.clone());
-        Ok(Self { pair, public, kid })
+        Ok(Self {
+            pair: Arc::new(pair),
+            public,
+            kid,
+        })
+    }
+
+    /// The same key, called `kid`.
+    #[must_use]
+    pub fn called(&self, kid: &str) -> Self {
+        let mut renamed = self.clone();
+        renamed.public.common.key_id = Some(kid.to_owned());
+        kid.clone_into(&mut renamed.kid);
+        renamed
     }
 
     /// The key id.
@@ -190,13 +204,13 @@ impl SigningKey {
 
     /// The kind of key.
     #[must_use]
-    pub const fn key_type(&self) -> KeyType {
+    pub fn key_type(&self) -> KeyType {
         self.pair.key_type()
     }
 
     /// The algorithms it signs with, the one to prefer first.
     #[must_use]
-    pub const fn algorithms(&self) -> &'static [Algorithm] {
+    pub fn algorithms(&self) -> &'static [Algorithm] {
         match self.pair.key_type() {
             KeyType::Rsa => &[Algorithm::PS256, Algorithm::RS256],
             KeyType::P256 => &[Algorithm::ES256],
@@ -207,8 +221,8 @@ impl SigningKey {
 
     /// Whether a signature takes about a millisecond of CPU, so that it must not run on an async worker.
     #[must_use]
-    pub const fn is_slow(&self) -> bool {
-        matches!(self.pair, KeyPair::Rsa(_))
+    pub fn is_slow(&self) -> bool {
+        matches!(*self.pair, KeyPair::Rsa(_))
     }
 
     /// A signed JWT in compact form (RFC 7515 section 7.1) with `typ`, `alg` and `kid` in its header.

@@ -27,9 +27,11 @@ pub(super) struct Published {
 // === impl Published ===
 
 impl Published {
-    /// The public half of `key`, with `alg` where the key type leaves no choice or `algorithm` is configured.
+    /// The public half of `key`, with `alg` where the key type leaves no choice, or where `algorithm` is
+    /// configured and the key does it.
     pub(super) fn new(key: &SigningKey, algorithm: Option<Algorithm>) -> Result<Self, KeysError> {
         let mut jwk = serde_json::to_value(key.public()).map_err(|_| KeysError::Publish)?;
+        let algorithm = algorithm.filter(|algorithm| key.algorithms().contains(algorithm));
         if let (Some(algorithm), Some(members)) = (algorithm, jwk.as_object_mut()) {
             members.insert("alg".to_owned(), algorithm.name().into());
         }

@@ -1,4 +1,4 @@
-//! Making the named signing key on a first start.
+//! Making keys: the named signing key on a first start, and new ones for a rotation.
 
 use std::{
     io,
@@ -12,10 +12,15 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair},
 };
 use pem::{EncodeConfig, LineEnding, Pem};
+use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::KeyKind;
-use crate::private_file::{self, exists};
+use crate::{
+    clock::Timestamp,
+    jose::SigningKey,
+    private_file::{self, exists},
+};
 
 /// Why no key was made.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +59,7 @@ pub enum GenerateError {
 /// # Errors
 ///
 /// [`GenerateError`]: where one of `identity_markers` exists, nothing is made.
-pub(super) fn generate_if_new(
+pub fn generate_if_new(
     path: &Path,
     kind: KeyKind,
     identity_markers: &[PathBuf],
@@ -84,6 +89,39 @@ pub(super) fn generate_if_new(
     }
     let text = make(kind).map_err(|_| GenerateError::Library(kind))?;
     private_file::create_new(path, text.as_bytes()).map_err(write_error)
+}
+
+/// Makes a key of `kind` in a new file in `dir`, which is named after the day and the key. Returns the file and the
+/// thumbprint (RFC 7638) of the key.
+///
+/// # Errors
+///
+/// [`GenerateError`]; nothing is left behind then.
+pub(super) fn generate_new(
+    dir: &Path,
+    kind: KeyKind,
+    now: Timestamp,
+) -> Result<(PathBuf, String), GenerateError> {
+    let library = |_| GenerateError::Library(kind);
+    let text = make(kind).map_err(library)?;
+    let pair = super::pem::parse(text.as_bytes()).map_err(|_| GenerateError::Library(kind))?;
+    let key = SigningKey::new(pair, None).map_err(|_| GenerateError::Library(kind))?;
+    let seconds = i64::try_from(now.unix_seconds()).unwrap_or_default();
+    let day = OffsetDateTime::from_unix_timestamp(seconds).map(OffsetDateTime::date);
+    let day = day.map_or_else(
+        |_| String::new(),
+        |day| format!("{:04}{:02}{:02}-", day.year(), u8::from(day.month()), day.day()),
+    );
+    let short: String = key.kid().chars().take(8).collect();
+    let path = dir.join(format!("bff-{day}{short}.pem"));
+    match private_file::create_new(&path, text.as_bytes()) {
+        Ok(true) => Ok((path, key.kid().to_owned())),
+        Ok(false) => Err(GenerateError::Write {
+            path,
+            error: io::ErrorKind::AlreadyExists.into(),
+        }),
+        Err(error) => Err(GenerateError::Write { path, error }),
+    }
 }
 
 /// A new private key as PKCS#8 PEM.

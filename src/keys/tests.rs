@@ -1,8 +1,8 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use serde_json::json;
 
-use super::*;
+use super::{testing::load, *};
 use crate::{
     clock::Timestamp,
     jose::{self, KeySet, Policy, Typ},
@@ -56,7 +56,7 @@ fn only_public_members_are_published() {
         folder.add("p256-sec1.pem", "b.pem"),
         folder.add("ed25519-pkcs8-v2.pem", "c.pem"),
     ];
-    let (keys, warnings) = Keys::load(&options).unwrap();
+    let (keys, warnings) = load(&options).unwrap();
     assert_eq!(warnings, []);
 
     let set = keys.public_jwks();
@@ -91,21 +91,21 @@ fn the_document_is_deterministic_and_its_tag_follows_the_content() {
         folder.add("p256-sec1.pem", "b.pem"),
         folder.add("ed25519-pkcs8-v1.pem", "c.pem"),
     );
-    let load = |extra: &[&PathBuf]| {
+    let load_with = |extra: &[&PathBuf]| {
         let mut options = folder.options("a.pem");
         options.extra = extra.iter().map(|path| (*path).clone()).collect();
-        Keys::load(&options).unwrap().0
+        load(&options).unwrap().0
     };
-    let one = load(&[&b, &c]).document();
-    assert_eq!(one, load(&[&c, &b]).document());
+    let one = load_with(&[&b, &c]).document();
+    assert_eq!(one, load_with(&[&c, &b]).document());
     assert!(one.etag.starts_with('"') && one.etag.ends_with('"') && one.etag.len() == 45);
-    assert_ne!(one.etag, load(&[&b]).document().etag);
+    assert_ne!(one.etag, load_with(&[&b]).document().etag);
 
-    let keys = load(&[&b, &c]);
+    let keys = load_with(&[&b, &c]);
     assert_eq!(kids(&keys)[0], keys.signing().kid());
     // The container is no part of the key.
     folder.add("rsa2048-pkcs1.pem", "a.pem");
-    assert_eq!(one, load(&[&b, &c]).document());
+    assert_eq!(one, load_with(&[&b, &c]).document());
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn attack_33_a_foreign_pem_in_the_keys_folder_is_never_published() {
     folder.add("ed25519-pkcs8-v1.pem", "other.KEY");
     fs::write(folder.0.path().join("bff_client.json"), "{}").unwrap();
     let options = folder.options("bff-signing.pem");
-    let (keys, warnings) = Keys::load(&options).unwrap();
+    let (keys, warnings) = load(&options).unwrap();
     assert_eq!(kids(&keys), [keys.signing().kid()]);
     let [warning] = warnings.as_slice() else {
         panic!("{warnings:?}")
@@ -135,7 +135,7 @@ fn a_key_that_is_named_through_a_link_is_not_foreign() {
     let folder = Folder::new();
     folder.add("p256-pkcs8.pem", "real.pem");
     std::os::unix::fs::symlink("real.pem", folder.0.path().join("link.pem")).unwrap();
-    let (_, warnings) = Keys::load(&folder.options("link.pem")).unwrap();
+    let (_, warnings) = load(&folder.options("link.pem")).unwrap();
     assert_eq!(warnings, []);
 }
 
@@ -146,7 +146,7 @@ fn many_foreign_files_make_one_short_warning() {
     for index in 0..40 {
         fs::write(folder.0.path().join(format!("x{index:02}.pem")), "").unwrap();
     }
-    let (_, warnings) = Keys::load(&folder.options("a.pem")).unwrap();
+    let (_, warnings) = load(&folder.options("a.pem")).unwrap();
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].to_string().contains(r#""x09.pem" and 30 more"#));
 }
@@ -157,7 +157,7 @@ fn a_key_that_others_can_read_gets_a_warning_with_the_command() {
     let path = folder.add("p256-pkcs8.pem", "a.pem");
     for mode in [0o640, 0o604, 0o644] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        let (_, warnings) = Keys::load(&folder.options("a.pem")).unwrap();
+        let (_, warnings) = load(&folder.options("a.pem")).unwrap();
         let text = warnings[0].to_string();
         assert!(text.contains(&format!("mode {mode:04o}")), "{text}");
         assert!(text.contains(&format!("chmod 600 {}", path.display())), "{text}");
@@ -170,14 +170,15 @@ fn an_unusable_extra_key_is_one_warning_and_an_unusable_signing_key_an_error() {
     folder.add("p256-pkcs8.pem", "a.pem");
     let mut options = folder.options("a.pem");
     options.extra = vec![folder.add("rsa1024-pkcs8.pem", "small.pem")];
-    let (keys, warnings) = Keys::load(&options).unwrap();
+    let (keys, warnings) = load(&options).unwrap();
     assert_eq!(kids(&keys).len(), 1);
-    let [Warning::UnusableExtra(text)] = warnings.as_slice() else {
+    let [warning] = warnings.as_slice() else {
         panic!("{warnings:?}")
     };
+    let text = warning.to_string();
     assert!(text.contains("1024 bits"), "{text}");
 
-    let error = Keys::load(&folder.options("small.pem")).unwrap_err();
+    let error = load(&folder.options("small.pem")).unwrap_err();
     assert!(matches!(error, KeysError::SigningKey(_)), "{error}");
 }
 
@@ -186,7 +187,7 @@ fn two_keys_with_one_kid_are_refused() {
     let folder = Folder::new();
     folder.add("p256-pkcs8.pem", "a.pem");
     let extra = folder.add("ed25519-pkcs8-v1.pem", "b.pem");
-    let kid_of_extra = Keys::load(&folder.options("b.pem"))
+    let kid_of_extra = load(&folder.options("b.pem"))
         .unwrap()
         .0
         .signing()
@@ -195,7 +196,7 @@ fn two_keys_with_one_kid_are_refused() {
     let mut options = folder.options("a.pem");
     options.extra = vec![extra];
     options.kid = Some(kid_of_extra.clone());
-    let error = Keys::load(&options).unwrap_err();
+    let error = load(&options).unwrap_err();
     assert!(
         matches!(&error, KeysError::DuplicateKid(kid) if *kid == kid_of_extra),
         "{error}"
@@ -208,11 +209,11 @@ fn one_key_named_twice_is_published_once() {
     let signing = folder.add("p256-pkcs8.pem", "a.pem");
     let mut options = folder.options("a.pem");
     options.extra = vec![signing.clone(), signing];
-    let (keys, _) = Keys::load(&options).unwrap();
+    let (keys, _) = load(&options).unwrap();
     assert_eq!(kids(&keys).len(), 1);
     // Under a kid of its own it has two names, which is how a kid is changed.
     options.kid = Some("named".to_owned());
-    let (keys, _) = Keys::load(&options).unwrap();
+    let (keys, _) = load(&options).unwrap();
     assert_eq!(kids(&keys).len(), 2);
     assert_eq!(keys.signing().kid(), "named");
 }
@@ -221,14 +222,14 @@ fn one_key_named_twice_is_published_once() {
 fn the_signing_key_is_made_once() {
     let folder = Folder::new();
     let options = folder.options("keys/bff-signing.pem");
-    let (made, warnings) = Keys::load(&options).unwrap();
+    let (made, warnings) = load(&options).unwrap();
     assert_eq!(warnings, []);
     fs::write(folder.0.path().join("bff_client.json"), "{}").unwrap();
-    let (read, _) = Keys::load(&options).unwrap();
+    let (read, _) = load(&options).unwrap();
     assert_eq!(made.document(), read.document());
 
     fs::remove_file(&options.signing_key).unwrap();
-    let error = Keys::load(&options).unwrap_err();
+    let error = load(&options).unwrap_err();
     assert!(matches!(error, KeysError::Generate(_)), "{error}");
     assert!(!options.signing_key.exists());
 }
@@ -237,12 +238,24 @@ fn the_signing_key_is_made_once() {
 fn a_configured_algorithm_is_published_and_must_fit() {
     let folder = Folder::new();
     folder.add("rsa2048-pkcs8.pem", "a.pem");
-    let (keys, _) = Keys::load(&folder.options("a.pem")).unwrap();
+    let open = |algorithm| {
+        let rotation = Rotation {
+            state_dir: folder.0.path().to_owned(),
+            policy: super::Policy::default(),
+            algorithm,
+        };
+        Keeper::open(
+            folder.options("a.pem"),
+            rotation,
+            Timestamp::from_unix_seconds(1_000),
+        )
+    };
+    let (_, keys, _) = open(None).unwrap();
     assert_eq!(keys.public_jwks()["keys"][0].get("alg"), None);
-    let declared = keys.with_algorithm(Algorithm::PS256).unwrap();
+    let (_, declared, _) = open(Some(Algorithm::PS256)).unwrap();
     assert_eq!(declared.public_jwks()["keys"][0]["alg"], "PS256");
     assert_ne!(declared.document().etag, keys.document().etag);
-    let error = keys.with_algorithm(Algorithm::ES256).unwrap_err();
+    let error = open(Some(Algorithm::ES256)).unwrap_err();
     assert!(error.to_string().contains("BFF_JWT_SIGNING_ALG"), "{error}");
 }
 
@@ -261,7 +274,7 @@ async fn what_is_signed_verifies_against_what_is_published() {
         "ed25519-pkcs8-v2.pem",
     ] {
         folder.add(fixture, "a.pem");
-        let (keys, _) = Keys::load(&folder.options("a.pem")).unwrap();
+        let (keys, _) = load(&folder.options("a.pem")).unwrap();
         let set = KeySet::parse(&keys.document().body).unwrap();
         for &algorithm in keys.signing().algorithms() {
             let claims = json!({"iss": "us", "aud": "them", "iat": 1_000, "exp": 1_060});
@@ -284,7 +297,7 @@ async fn what_is_signed_verifies_against_what_is_published() {
 fn debug_shows_kids_only() {
     let folder = Folder::new();
     folder.add("p256-pkcs8.pem", "a.pem");
-    let (keys, _) = Keys::load(&folder.options("a.pem")).unwrap();
+    let (keys, _) = load(&folder.options("a.pem")).unwrap();
     let kid = keys.signing().kid().to_owned();
     assert_eq!(
         format!("{keys:?}"),
@@ -298,7 +311,7 @@ fn replicas_that_start_at_once_on_one_folder_agree_on_one_key() {
     let options = folder.options("keys/bff-signing.pem");
     let loaded: Vec<String> = std::thread::scope(|scope| {
         let replicas: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| Keys::load(&options).unwrap().0.signing().kid().to_owned()))
+            .map(|_| scope.spawn(|| load(&options).unwrap().0.signing().kid().to_owned()))
             .collect();
         replicas
             .into_iter()

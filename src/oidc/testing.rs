@@ -98,7 +98,7 @@ fn keys(kid: &str) -> Keys {
         dir: dir.path().to_owned(),
         identity_markers: Vec::new(),
     };
-    Keys::load(&options).unwrap().0
+    keys::testing::load(&options).unwrap().0
 }
 
 // === impl Seen ===

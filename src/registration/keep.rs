@@ -54,7 +54,7 @@ impl Registration {
 
     /// Compares the registration with what is wanted. `None` where there is none any more: a running server makes no
     /// client, since it has one.
-    async fn check(
+    pub(super) async fn check(
         &self,
         metadata: &Metadata,
         lock: Result<Option<Lock>, CredentialsError>,

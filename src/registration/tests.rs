@@ -100,7 +100,7 @@ impl World {
             dir: dir.path().to_owned(),
             identity_markers: Vec::new(),
         };
-        let (keys, _) = Keys::load(&keys).unwrap();
+        let (keys, _) = keys::testing::load(&keys).unwrap();
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
         let outbound = outbound::Options {
             request_timeout: Duration::from_secs(2),

@@ -35,7 +35,7 @@ fn web(folder: &TempDir) -> Web {
         dir: folder.path().to_owned(),
         identity_markers: Vec::new(),
     };
-    let (keys, _) = Keys::load(&options).unwrap();
+    let (keys, _) = keys::testing::load(&options).unwrap();
     let sealer = Sealer::new(&[[7; 32]], Arc::clone(&random)).unwrap();
     let limits = Limits {
         lifetime: 60 * MINUTE,

@@ -16,6 +16,7 @@ mod logout;
 mod refresh;
 mod registration;
 mod replicas;
+mod rotation;
 mod smoke;
 mod start;
 mod support;

@@ -9,15 +9,7 @@ use std::{fs, path::Path};
 
 /// Makes a signing key of this kind in the file `path`.
 pub fn make_key(path: &Path, kind: bff::keys::KeyKind) {
-    let options = bff::keys::Options {
-        signing_key: path.to_owned(),
-        kid: None,
-        generate: kind,
-        extra: Vec::new(),
-        dir: path.parent().unwrap().to_owned(),
-        identity_markers: Vec::new(),
-    };
-    bff::keys::Keys::load(&options).unwrap();
+    bff::keys::generate_if_new(path, kind, &[]).unwrap();
 }
 
 /// An empty folder to start the binary in, with a table of no routes.

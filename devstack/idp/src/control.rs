@@ -214,6 +214,12 @@ impl Control {
 
 /// Switches: where good IdPs differ.
 impl Control {
+    /// Whether keys fetched from a `jwks_uri` are kept for five minutes even where an assertion names an unknown one. Off
+    /// at first.
+    pub fn keep_client_keys(&self, on: bool) {
+        self.provider.key_source().keep(on);
+    }
+
     /// Whether every update of a registration answers with a new registration access token. Off at first.
     pub fn rotate_rat_on_update(&self, on: bool) {
         self.provider

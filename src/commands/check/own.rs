@@ -6,8 +6,9 @@ use super::{
 };
 use crate::{
     app::{App, StartError, one_shot::look_at_keys},
+    clock::Timestamp,
     config::{Config, ConfigError, Environment},
-    keys::{Keys, KeysError},
+    keys::{Keeper, Keys, KeysError, Step, Upcoming, moment},
 };
 
 /// What keys there are.
@@ -83,17 +84,24 @@ fn mistakes(report: &mut Report, error: ConfigError) {
 }
 
 /// The keys as they are; none is made.
-pub(super) fn keys(config: &Config, report: &mut Report) -> Option<KeysFound> {
+pub(super) fn keys(config: &Config, now: Timestamp, report: &mut Report) -> Option<KeysFound> {
     let path = config.keys.options.signing_key.display();
-    match look_at_keys(config) {
-        Ok(Some((keys, warnings))) => {
+    match look_at_keys(config, now) {
+        Ok(Some((keeper, keys, warnings))) => {
             for warning in warnings {
                 report.note(warning.to_string());
             }
             let signing = keys.signing();
             let algorithms: Vec<_> = signing.algorithms().iter().map(|one| one.name()).collect();
-            let what = format!("{path}, {}, kid {}", algorithms.join(" or "), signing.kid());
+            // Not always the one that is named.
+            let entry = keeper.keyring().find(signing.kid());
+            let file = entry.map_or_else(
+                || path.to_string(),
+                |entry| config.keys.options.dir.join(&entry.file).display().to_string(),
+            );
+            let what = format!("{file}, {}, kid {}", algorithms.join(" or "), signing.kid());
             report.ok(Check::Keys, clean(&what));
+            tell_next(&keeper, now, report);
             Some(KeysFound::Found(keys))
         }
         Ok(None) => {
@@ -105,8 +113,28 @@ pub(super) fn keys(config: &Config, report: &mut Report) -> Option<KeysFound> {
             stand_in(config, report).map(KeysFound::NotYet)
         }
         Err(error) => {
-            unusable(report, Check::Keys, &path.to_string(), &error);
+            unusable(report, Check::Keys, &path.to_string(), &error.into());
             stand_in(config, report).map(KeysFound::Broken)
+        }
+    }
+}
+
+/// A key that waits is no mistake, and worth a word.
+fn tell_next(keeper: &Keeper, now: Timestamp, report: &mut Report) {
+    if let Some(Step::Adopt(named)) = keeper.step(now) {
+        report.note(format!(
+            "the key {} that BFF_JWT_SIGNING_KEY names is new: the server publishes it, and it signs BFF_JWK_PUBLISH_AHEAD later",
+            named.kid
+        ));
+    }
+    let ring = keeper.keyring();
+    for key in &ring.keys {
+        if let Some(Upcoming::Signs(at)) = ring.upcoming(key, keeper.policy()) {
+            report.note(format!(
+                "the key {} is published and signs from {}",
+                key.kid,
+                moment(at)
+            ));
         }
     }
 }
@@ -129,6 +157,13 @@ pub(super) fn unusable(report: &mut Report, check: Check, what: &str, error: &St
         }
         StartError::Keys(KeysError::SigningKey(_)) => {
             "let BFF_JWT_SIGNING_KEY name a PEM file with one private key that this user can read"
+        }
+        StartError::Keys(KeysError::Keyring(_)) => "restore keyring.json (BFF_STATE_DIR) from a backup",
+        StartError::Keys(KeysError::Lost { named: Some(_), .. }) => {
+            "restore the file from a backup; or start the server, which lets the named key sign at once"
+        }
+        StartError::Keys(KeysError::Lost { named: None, .. }) => {
+            "restore the file from a backup, or name another key in BFF_JWT_SIGNING_KEY, which then signs at once"
         }
         StartError::Keys(KeysError::DuplicateKid(_)) => "give the signing key another BFF_KID, or none",
         StartError::Keys(KeysError::Algorithm { .. }) => {

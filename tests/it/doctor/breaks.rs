@@ -1,13 +1,20 @@
 //! A person breaks one thing, and gets the true cause on the first try.
 
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bff::keys::KeyKind;
 use devstack_idp::{Control, Endpoint, Fault, MintIat, system_clock};
 use serde_json::json;
 
 use super::{World, check, run};
-use crate::{start::make_key, support::Stack};
+use crate::{
+    start::make_key,
+    support::{Process, Stack},
+};
 
 /// A registered client whose keys the IdP has by itself, and no server.
 async fn inline() -> Stack {
@@ -16,6 +23,16 @@ async fn inline() -> Stack {
     let ended = run(&stack, &["register"], &[]).await;
     assert_eq!(ended.code, 0, "{}", ended.output);
     stack
+}
+
+/// A folder with the signing key and the registration, from which the keyring is lost.
+fn without_keyring(stack: &Stack) -> PathBuf {
+    let restored = stack.folder().join("restored");
+    fs::create_dir(&restored).unwrap();
+    for name in ["bff_client.json", "bff-signing.pem"] {
+        fs::copy(stack.folder().join("keys").join(name), restored.join(name)).unwrap();
+    }
+    restored
 }
 
 fn change(idp: &Control, field: &'static str, value: serde_json::Value) {
@@ -80,11 +97,27 @@ async fn method() {
 #[tokio::test]
 async fn key() {
     let world = World::start().await;
-    let other = world.stack.folder().join("other/key.pem");
+    // Beside the keyring it is no mistake: it is to come next.
+    let other = world.stack.folder().join("keys/other.pem");
     make_key(&other, KeyKind::P256);
-    let other = [("BFF_JWT_SIGNING_KEY", other.to_str().unwrap())];
-    let paths = [("BFF_STATE_DIR", world.stack.folder().join("keys"))];
-    let changes = [other[0], (paths[0].0, paths[0].1.to_str().unwrap())];
+    let signing = ("BFF_JWT_SIGNING_KEY", other.to_str().unwrap());
+    let found = world.check(&[signing]).await;
+    assert_eq!((found.code, found.failed()), (0, vec![]), "{:#}", found.report);
+    assert!(
+        found.report["notes"]
+            .to_string()
+            .contains("that BFF_JWT_SIGNING_KEY names is new"),
+        "{:#}",
+        found.report
+    );
+
+    let restored = without_keyring(&world.stack);
+    let foreign = restored.join("other.pem");
+    fs::rename(&other, &foreign).unwrap();
+    let changes = [
+        ("BFF_JWT_SIGNING_KEY", foreign.to_str().unwrap()),
+        ("BFF_STATE_DIR", restored.to_str().unwrap()),
+    ];
     let found = world.check(&changes).await;
     found.blames(
         "jwks",
@@ -123,6 +156,27 @@ async fn key() {
     fs::remove_file(&key).unwrap();
     make_key(&key, KeyKind::P256);
     let found = check(&stack, &[]).await;
+    assert_eq!(found.code, 64);
+    found.blames(
+        "keys",
+        &[
+            "is lost",
+            "holds another key",
+            "restore the file",
+            "start the server",
+        ],
+    );
+    let mut server = Process::start(&stack.folder(), &[], &stack.variables);
+    server.says("registration updated: jwks").await;
+    assert_eq!(check(&stack, &[]).await.code, 0, "as it said");
+    server.terminate();
+    server.ended().await;
+
+    // The IdP has another one.
+    let foreign = json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": "foreign",
+        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]});
+    change(&stack.idp, "jwks", foreign);
+    let found = check(&stack, &[]).await;
     found.blames(
         "kid",
         &[
@@ -154,13 +208,30 @@ async fn key() {
 #[tokio::test]
 async fn kid() {
     let world = World::start().await;
-    let found = world.check(&[("BFF_KID", "renamed")]).await;
+    let renamed = |restored: &Path| {
+        let key = restored.join("bff-signing.pem").to_str().unwrap().to_owned();
+        let state = restored.to_str().unwrap().to_owned();
+        [
+            ("BFF_KID", "renamed".to_owned()),
+            ("BFF_JWT_SIGNING_KEY", key),
+            ("BFF_STATE_DIR", state),
+        ]
+    };
+    let changes = renamed(&without_keyring(&world.stack));
+    let found = world
+        .check(&changes.each_ref().map(|(name, value)| (*name, value.as_str())))
+        .await;
     found.blames(
         "jwks",
         &["the key with the kid renamed is there under the kid", "BFF_KID"],
     );
     let stack = inline().await;
-    let found = check(&stack, &[("BFF_KID", "renamed")]).await;
+    let changes = renamed(&without_keyring(&stack));
+    let found = check(
+        &stack,
+        &changes.each_ref().map(|(name, value)| (*name, value.as_str())),
+    )
+    .await;
     found.blames("kid", &["kid renamed", "BFF_KID"]);
     found.says(
         "authentication",

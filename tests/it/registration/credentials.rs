@@ -60,6 +60,8 @@ async fn it_holds_what_registration_returned_and_only_its_owner_can_read_it() {
             "bff-signing.pem",
             "bff_client.json",
             "bff_client.json.lock",
+            "keyring.json",
+            "keyring.json.lock",
             "session_secret"
         ]
     );

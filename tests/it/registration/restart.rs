@@ -193,12 +193,10 @@ async fn a_client_that_was_removed_at_the_idp_is_told_and_registered_anew_with_a
 #[tokio::test]
 async fn another_kind_of_signing_key_is_registered_with_its_algorithm_and_used() {
     let mut stack = Stack::start().await;
-    let path = stack.folder().join("keys/second.pem");
-    crate::start::make_key(&path, bff::keys::KeyKind::Ed25519);
+    let ended = crate::rotation::by_hand(&stack, &["rotate", "--now"], &[("BFF_KEY_TYPE", "ed25519")]).await;
+    assert_eq!(ended.code, 0, "{}", ended.output);
     stack.advance(Duration::from_secs(2)).await;
-    stack
-        .restart_with(&[("DCR_IAT", ""), ("BFF_JWT_SIGNING_KEY", path.to_str().unwrap())])
-        .await;
+    stack.restart_with(&[("DCR_IAT", "")]).await;
     assert_eq!(registered(&stack)["token_endpoint_auth_signing_alg"], "EdDSA");
     stack.browser().log_in().await;
 }

@@ -23,8 +23,8 @@ async fn a_folder_that_cannot_be_written_is_named_before_a_token_is_spent() {
     for (changes, parts) in [
         // Nothing can be made at all.
         (
-            &[("BFF_JWT_SIGNING_KEY", "/proc/keys/bff-signing.pem")][..],
-            &["/proc/keys/bff-signing.pem", "must be writable"][..],
+            &[("BFF_JWT_SIGNING_KEY", "/proc/nowhere/bff-signing.pem")][..],
+            &["/proc/nowhere/bff-signing.pem", "must be writable"][..],
         ),
         // There is a key, and no place for what the server writes.
         (

@@ -1,6 +1,13 @@
 //! Where the keys of a client come from: its inline `jwks`, or its `jwks_uri`, fetched and kept for a while.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use reqwest::redirect;
@@ -20,6 +27,7 @@ pub(crate) struct KeySource {
     http: reqwest::Client,
     clock: Clock,
     cache: Mutex<HashMap<String, Cached>>,
+    keeps: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -54,6 +62,7 @@ impl KeySource {
             http,
             clock,
             cache: Mutex::default(),
+            keeps: AtomicBool::new(false),
         })
     }
 
@@ -72,6 +81,9 @@ impl KeySource {
     /// The keys once more, where what is known did not do and the cool-down allows it.
     pub(crate) async fn refreshed(&self, client: &Client) -> Option<Arc<Value>> {
         let uri = client.jwks_uri.as_ref()?;
+        if self.keeps.load(Ordering::SeqCst) {
+            return None;
+        }
         let waited = self
             .cached(uri)
             .is_none_or(|cached| self.age(&cached) >= COOL_DOWN);
@@ -106,6 +118,11 @@ impl KeySource {
     /// Forgets what was fetched, so that the next assertion fetches again.
     pub(crate) fn forget(&self) {
         self.cache.lock().clear();
+    }
+
+    /// Whether what was fetched is kept for its whole age, whatever key an assertion names.
+    pub(crate) fn keep(&self, on: bool) {
+        self.keeps.store(on, Ordering::SeqCst);
     }
 
     fn cached(&self, uri: &str) -> Option<Cached> {

@@ -1,0 +1,187 @@
+//! `bff keys list|generate|rotate|retire`: works on the files, whether the server runs or not; it follows them.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use super::{Exit, complain, say};
+use crate::{
+    clock::{Clock as _, SystemClock, Timestamp},
+    config::{Config, Environment},
+    jose::SigningKey,
+    keys::{self, ByHandError, Done, GenerateError, Keeper, KeysError, Upcoming, moment},
+};
+
+/// What is done with the keys.
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// Show the keys: key id, state, since when, file, and what comes next.
+    List,
+    /// Make a private key of `BFF_KEY_TYPE` in a new file: the named signing key, or another one to name later.
+    Generate {
+        /// The file, instead of the one that `BFF_JWT_SIGNING_KEY` names.
+        #[arg(long, value_name = "PATH")]
+        file: Option<PathBuf>,
+        /// Say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Make the next key now. It is published at once and signs after `BFF_JWK_PUBLISH_AHEAD`.
+    Rotate {
+        /// Let it sign at once. An IdP that keeps our keys for a while refuses us until it fetches them again; and where
+        /// the type of key changes, until the registration has followed.
+        #[arg(long)]
+        now: bool,
+        /// Say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Stop publishing a key that does not sign. Its file is left where it is.
+    Retire {
+        /// Its key id.
+        kid: String,
+        /// Say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+pub(super) fn run(command: KeysCommand) -> Exit {
+    let config = match Config::load(&Environment::of_process()) {
+        Ok((config, _)) => config,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Configuration;
+        }
+    };
+    let now = SystemClock.now();
+    match command {
+        KeysCommand::List => with_keeper(&config, now, true, |keeper| {
+            Ok(Done(table(keeper).trim_end().to_owned()))
+        }),
+        KeysCommand::Generate { file, dry_run } => generate(&config, file, dry_run),
+        KeysCommand::Rotate {
+            now: at_once,
+            dry_run,
+        } => with_keeper(&config, now, dry_run, |keeper| {
+            keeper.rotate(now, at_once, dry_run)
+        }),
+        KeysCommand::Retire { kid, dry_run } => {
+            with_keeper(&config, now, dry_run, |keeper| keeper.retire(now, &kid, dry_run))
+        }
+    }
+}
+
+/// Opens the keys as a server would, or only looks at them, and does `work`.
+fn with_keeper(
+    config: &Config,
+    now: Timestamp,
+    looks_only: bool,
+    work: impl FnOnce(&mut Keeper) -> Result<Done, ByHandError>,
+) -> Exit {
+    let open = if looks_only {
+        Keeper::inspect
+    } else {
+        Keeper::open_by_hand
+    };
+    let opened: Result<_, KeysError> = open(config.keys.options.clone(), config.rotation(), now);
+    let (mut keeper, _, warnings) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Configuration;
+        }
+    };
+    for warning in warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    match work(&mut keeper) {
+        Ok(Done(text)) => {
+            say(&text);
+            Exit::Success
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            match error {
+                ByHandError::Generate(GenerateError::Library(_)) => Exit::Internal,
+                _ => Exit::Configuration,
+            }
+        }
+    }
+}
+
+fn generate(config: &Config, file: Option<PathBuf>, dry_run: bool) -> Exit {
+    let options = &config.keys.options;
+    let kind = options.generate;
+    // Another file than the named one makes no identity.
+    let markers = if file.is_none() {
+        options.identity_markers.as_slice()
+    } else {
+        &[]
+    };
+    let path = file.unwrap_or_else(|| options.signing_key.clone());
+    let shown = path.display();
+    if path.symlink_metadata().is_ok() {
+        complain(&format!(
+            "{shown} exists already; a private key is never overwritten"
+        ));
+        return Exit::Configuration;
+    }
+    if dry_run {
+        say(&format!("a {kind} key would be made in {shown}"));
+        return Exit::Success;
+    }
+    match keys::generate_if_new(&path, kind, markers) {
+        Ok(_) => {
+            let print = thumbprint(&path).unwrap_or_default();
+            say(&format!("made a {kind} key in {shown}, thumbprint {print}"));
+            Exit::Success
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            match error {
+                GenerateError::Library(_) => Exit::Internal,
+                _ => Exit::Configuration,
+            }
+        }
+    }
+}
+
+fn thumbprint(path: &Path) -> Option<String> {
+    let key = SigningKey::new(keys::read_key(path).ok()?, None).ok()?;
+    Some(key.kid().to_owned())
+}
+
+/// The keyring as a table for a person.
+fn table(keeper: &Keeper) -> String {
+    let ring = keeper.keyring();
+    let mut rows = vec![["KID", "STATE", "SINCE", "FILE", "NEXT"].map(str::to_owned)];
+    for key in &ring.keys {
+        let upcoming = match ring.upcoming(key, keeper.policy()) {
+            Some(Upcoming::Signs(at)) => format!("signs from {}", moment(at)),
+            Some(Upcoming::Replaced(at)) => format!("a new key is made at {}", moment(at)),
+            Some(Upcoming::Retires(at)) => format!("retires at {}", moment(at)),
+            None => String::new(),
+        };
+        rows.push([
+            key.kid.clone(),
+            key.state.to_string(),
+            moment(key.since),
+            key.file.display().to_string(),
+            upcoming,
+        ]);
+    }
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let widths = [width(0), width(1), width(2), width(3)];
+    let mut text = String::new();
+    for [kid, state, since, file, upcoming] in &rows {
+        let [a, b, c, d] = widths;
+        let line = format!("{kid:a$}  {state:b$}  {since:c$}  {file:d$}  {upcoming}");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

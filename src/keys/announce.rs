@@ -1,0 +1,58 @@
+//! What has to be told to the IdP before a key may sign.
+
+use std::fmt::Debug;
+
+use futures_util::future::BoxFuture;
+
+use crate::jose::{Algorithm, SigningKey};
+
+/// Makes the published keys known at the IdP where publishing them is not enough (inline `jwks`), and knows what the
+/// client is registered to sign with.
+pub trait Announce: Debug + Send + Sync {
+    /// Returns `Ok` once the IdP knows all the keys that are published now, or will fetch them by itself; with a
+    /// `candidate`, only if that key may sign next.
+    ///
+    /// # Errors
+    ///
+    /// [`AnnounceError`]: the candidate must not sign yet. It is asked again later.
+    fn announce<'a>(&'a self, candidate: Option<&'a SigningKey>) -> BoxFuture<'a, Result<(), AnnounceError>>;
+}
+
+/// Why a key must not sign yet.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnnounceError {
+    /// There is no client yet, or the server stops.
+    #[error("there is no registered client yet")]
+    NotYet,
+    /// The client is registered with an algorithm that the key does not do.
+    #[error(
+        "the key {kid} cannot sign with {registered}, which the client is registered with at the IdP: set BFF_KEY_TYPE to a \
+         type that can, retire this key with `bff keys retire {kid}` and make another one; or change the type of key on \
+         purpose: `bff keys rotate --now` makes it sign at once, and the registration follows (docs/keys.md says what that \
+         costs)"
+    )]
+    Algorithm {
+        /// The key.
+        kid: String,
+        /// What is registered.
+        registered: Algorithm,
+    },
+    /// The IdP does not have the keys.
+    #[error("the keys could not be made known at the IdP: {0}")]
+    Registration(String),
+}
+
+/// Whether `candidate` can sign as the client is registered.
+///
+/// # Errors
+///
+/// [`AnnounceError::Algorithm`].
+pub fn may_sign(candidate: &SigningKey, registered: Algorithm) -> Result<(), AnnounceError> {
+    if candidate.algorithms().contains(&registered) {
+        return Ok(());
+    }
+    Err(AnnounceError::Algorithm {
+        kid: candidate.kid().to_owned(),
+        registered,
+    })
+}

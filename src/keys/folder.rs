@@ -1,0 +1,241 @@
+//! What lies in the keys folder: which files have changed, and the keys that have worked.
+//!
+//! A file is read again only where its name leads to something else than before, also through links (the way in which
+//! Kubernetes swaps a mounted secret). A key that was read stays at hand, whatever becomes of its file.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::Metadata,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Options,
+    document::Published,
+    keyring::{Entry, KeyName, Keyring, Seen, State},
+    pem::{KeyProblem, UnusableKey, read_key},
+};
+use crate::jose::{Algorithm, SigningKey};
+
+/// What a name leads to, as far as can be told without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Print {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// The keys folder, and the memory of it.
+#[derive(Debug)]
+pub(super) struct Folder {
+    options: Options,
+    files: BTreeMap<PathBuf, Known>,
+    at_hand: BTreeMap<String, Arc<SigningKey>>,
+    extras: BTreeMap<PathBuf, Arc<SigningKey>>,
+}
+
+/// A file as it was read last. The key is called by its thumbprint.
+#[derive(Debug)]
+struct Known {
+    print: Option<Print>,
+    outcome: Result<Arc<SigningKey>, UnusableKey>,
+}
+
+/// Files that cannot be used although they should, and what to say of each.
+pub(super) type Troubles = BTreeMap<PathBuf, String>;
+
+// === impl Print ===
+
+impl Print {
+    /// Of what `path` leads to; `None` where there is nothing.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        path.metadata().ok().map(|metadata| Self::from(&metadata))
+    }
+}
+
+impl From<&Metadata> for Print {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+// === impl Folder ===
+
+impl Folder {
+    pub(super) fn new(options: Options) -> Self {
+        Self {
+            options: Options {
+                signing_key: absolute(options.signing_key),
+                dir: absolute(options.dir),
+                ..options
+            },
+            files: BTreeMap::new(),
+            at_hand: BTreeMap::new(),
+            extras: BTreeMap::new(),
+        }
+    }
+
+    pub(super) const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Where the file of an entry is.
+    pub(super) fn path_of(&self, entry: &Entry) -> PathBuf {
+        self.options.dir.join(&entry.file)
+    }
+
+    /// How the keyring writes `path`: relative to the keys folder where it lies in there.
+    pub(super) fn name_of(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.options.dir).unwrap_or(path).to_owned()
+    }
+
+    /// The key of an entry, if it is at hand.
+    pub(super) fn key(&self, kid: &str) -> Option<&Arc<SigningKey>> {
+        self.at_hand.get(kid)
+    }
+
+    /// The public halves of the extra keys.
+    pub(super) fn extras(&self, algorithm: Option<Algorithm>) -> Vec<Published> {
+        let keys = self.extras.values();
+        keys.filter_map(|key| Published::new(key, algorithm).ok())
+            .collect()
+    }
+
+    /// Looks at every file that matters; reads those that have changed.
+    pub(super) fn look(&mut self, ring: &Keyring) -> (Seen, Troubles) {
+        let mut seen = Seen::default();
+        let mut troubles = Troubles::new();
+        let named = self.options.signing_key.clone();
+        let mut paths = BTreeSet::from([named.clone()]);
+        match self.read(&named) {
+            Ok(key) => {
+                seen.named = Some(KeyName {
+                    file: self.name_of(&named),
+                    kid: ring.kid_for(self.options.kid.as_deref(), key.kid()),
+                    thumbprint: key.kid().to_owned(),
+                });
+            }
+            Err(message) => {
+                let message = self.explained(ring, &named, message);
+                troubles.insert(named, message);
+            }
+        }
+        for entry in &ring.keys {
+            let path = self.path_of(entry);
+            if entry.state == State::Retired {
+                if Print::of(&path).is_none() {
+                    seen.gone.insert(entry.kid.clone());
+                }
+                continue;
+            }
+            self.look_at(entry, &path, &mut seen, &mut troubles);
+            paths.insert(path);
+        }
+        for path in self.options.extra.clone() {
+            match self.read(&path) {
+                Ok(key) => {
+                    self.extras.insert(path.clone(), key);
+                }
+                Err(message) => {
+                    let message = if self.extras.contains_key(&path) {
+                        format!("{message} (what it held before stays published)")
+                    } else {
+                        format!("not published: {message}")
+                    };
+                    troubles.insert(path.clone(), message);
+                }
+            }
+            paths.insert(path);
+        }
+        self.files.retain(|path, _| paths.contains(path));
+        self.at_hand
+            .retain(|kid, _| ring.published().any(|entry| entry.kid == *kid));
+        (seen, troubles)
+    }
+
+    fn look_at(&mut self, entry: &Entry, path: &Path, seen: &mut Seen, troubles: &mut Troubles) {
+        let kid = &entry.kid;
+        let (gone, trouble) = match self.read(path) {
+            Ok(key) if key.kid() == entry.thumbprint() => {
+                self.at_hand
+                    .entry(kid.clone())
+                    .or_insert_with(|| Arc::new(key.called(kid)));
+                (false, None)
+            }
+            // Another key in its place, or nothing: what was there does not come back by itself.
+            Ok(_) => (true, None),
+            Err(message) => (Print::of(path).is_none(), Some(message)),
+        };
+        if self.at_hand.contains_key(kid) {
+            seen.usable.insert(kid.clone());
+        } else if gone {
+            seen.gone.insert(kid.clone());
+        }
+        let message = match trouble {
+            Some(message) if self.at_hand.contains_key(kid) => {
+                format!("{message} (what it held before goes on working)")
+            }
+            // What follows from a key that is lost is said by the keeper; there is nothing to mend at the file.
+            Some(message) if !gone => format!("not published: {message}"),
+            _ => return,
+        };
+        troubles.insert(path.to_owned(), message);
+    }
+
+    /// The key in the file `path`, called by its thumbprint.
+    fn read(&mut self, path: &Path) -> Result<Arc<SigningKey>, String> {
+        // Before the file is read: what changes meanwhile is read once more at the next look.
+        let print = Print::of(path);
+        let known = self.files.entry(path.to_owned()).or_insert_with(|| Known {
+            print,
+            outcome: fresh(path),
+        });
+        if known.print != print || is_unreadable(&known.outcome) {
+            known.print = print;
+            known.outcome = fresh(path);
+        }
+        match &known.outcome {
+            Ok(key) => Ok(Arc::clone(key)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// What the trouble with the named file means while the keyring knows what to do.
+    fn explained(&self, ring: &Keyring, named: &Path, message: String) -> String {
+        match ring.active() {
+            Some(active) if self.path_of(active) != named => {
+                format!("{message} (the key {} of keyring.json signs)", active.kid)
+            }
+            _ => message,
+        }
+    }
+}
+
+/// The same path, whatever the working folder is.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+fn fresh(path: &Path) -> Result<Arc<SigningKey>, UnusableKey> {
+    let pair = read_key(path)?;
+    let key = SigningKey::new(pair, None).map_err(|_| UnusableKey {
+        path: path.to_owned(),
+        problem: KeyProblem::UnsupportedType("none that the library can publish".to_owned()),
+    })?;
+    Ok(Arc::new(key))
+}
+
+/// A permission on a folder above can change without a trace at the file.
+fn is_unreadable(outcome: &Result<Arc<SigningKey>, UnusableKey>) -> bool {
+    matches!(outcome, Err(error) if matches!(error.problem, KeyProblem::Unreadable(_)))
+}

@@ -1,0 +1,227 @@
+//! Keeps the keys: opens the keyring, looks at the folder, does what is due, and publishes what came of it.
+//!
+//! Every change of the keyring happens under a file lock on what was read under it, so that replicas on one folder agree:
+//! one changes it, the others follow the file. Where it cannot be written, nothing rotates and the keys serve as they are.
+
+mod by_hand;
+mod change;
+mod notes;
+mod open;
+mod run;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use self::notes::{Note, Told};
+pub use self::{
+    by_hand::{ByHandError, Done},
+    notes::moment,
+};
+use super::{
+    Keys, KeysError,
+    document::Published,
+    folder::{Folder, Print},
+    keyring::{Keyring, Policy, Seen, State, Step},
+    keyring_file::KeyringFile,
+    set::Set,
+};
+use crate::{
+    clock::Timestamp,
+    jose::{Algorithm, SigningKey},
+};
+
+/// What a trouble with all keys together is told under.
+const DOCUMENT: &str = "JWK Set";
+
+/// How keys are rotated, and where that is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// The folder of `keyring.json`.
+    pub state_dir: PathBuf,
+    /// The rules.
+    pub policy: Policy,
+    /// The algorithm that the configuration names; it is published with the keys that do it.
+    pub algorithm: Option<Algorithm>,
+}
+
+/// Keeps the keys of one process.
+#[derive(Debug)]
+pub struct Keeper {
+    keys: Option<Keys>,
+    rotation: Rotation,
+    folder: Folder,
+    file: KeyringFile,
+    /// What the name of the keyring led to when it was read or written last.
+    print: Option<Print>,
+    ring: Keyring,
+    seen: Seen,
+    /// Whether the keyring is in the file, and not in memory alone.
+    kept: bool,
+    /// Whether what is in the file now cannot be read.
+    broken: bool,
+    told: Told,
+    notes: Vec<Note>,
+}
+
+/// What may be done to the files.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Before anything is served: what has to be done so that a key can sign.
+    Start,
+    /// All of it.
+    Serve,
+    /// For a person who changes the keyring: it is begun where there is none. What is due is left to the servers, which
+    /// may still have in memory what is gone from the folder.
+    ByHand,
+    /// Nothing.
+    Look,
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// The keyring as it is now.
+    #[must_use]
+    pub const fn keyring(&self) -> &Keyring {
+        &self.ring
+    }
+
+    /// The rules that it is kept by.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.rotation.policy
+    }
+
+    /// What a server would do now.
+    #[must_use]
+    pub fn step(&self, now: Timestamp) -> Option<Step> {
+        self.ring.next_step(now, &self.rotation.policy, &self.seen)
+    }
+
+    /// One look of a running server: follows the file, does what is due, publishes what came of it.
+    fn look(&mut self, now: Timestamp) {
+        let readable = self.follow();
+        self.look_at_folder();
+        if readable {
+            self.settle(now, Access::Serve);
+        }
+        self.publish();
+    }
+
+    /// The next key, if it has been published long enough.
+    fn due(&self, now: Timestamp) -> Option<Arc<SigningKey>> {
+        match self.step(now)? {
+            Step::Activate(kid) => self.folder.key(&kid).cloned(),
+            _ => None,
+        }
+    }
+
+    /// Lets the next key sign, which the IdP knows now, unless another process has done something else meanwhile.
+    fn activate(&mut self, now: Timestamp, kid: &str) {
+        let step = Step::Activate(kid.to_owned());
+        self.change(|keeper| {
+            keeper.steps(now, Access::Start);
+            if keeper.step(now).as_ref() == Some(&step) {
+                keeper.apply(&step, now);
+            }
+        });
+        self.publish();
+    }
+
+    /// Takes over the keyring that another process has written. `false` where it cannot be read.
+    fn follow(&mut self) -> bool {
+        let print = Print::of(self.file.path());
+        if print == self.print {
+            return !self.broken;
+        }
+        match self.file.read() {
+            Ok(Some(ring)) => {
+                self.ring = ring;
+                self.kept = true;
+                self.broken = false;
+                self.print = print;
+                self.told.resolved(self.file.path());
+                self.look_at_folder();
+                true
+            }
+            // Somebody removed it: what is in memory is written again.
+            Ok(None) => {
+                self.print = None;
+                self.kept = false;
+                self.broken = false;
+                true
+            }
+            Err(error) => {
+                // Looked at again when it changes.
+                self.print = print;
+                self.broken = true;
+                let text = format!("{error} (until then the keys stay as they are)");
+                self.tell(self.file.path().to_owned(), text);
+                false
+            }
+        }
+    }
+
+    fn look_at_folder(&mut self) {
+        let (seen, troubles) = self.folder.look(&self.ring);
+        self.seen = seen;
+        self.told.files(troubles, &mut self.notes);
+    }
+
+    fn tell(&mut self, about: PathBuf, text: String) {
+        self.told.trouble(about, text, &mut self.notes);
+    }
+
+    /// Lets everybody see the keys as they are now. What cannot be used leaves everything as it was.
+    fn publish(&mut self) {
+        let Some(keys) = self.keys.clone() else { return };
+        match self.set() {
+            Ok(set) => {
+                self.told.resolved(Path::new(DOCUMENT));
+                let before = keys.current();
+                self.notes.extend(notes::of_change(&before, &set));
+                if before.document != set.document || before.signing.kid() != set.signing.kid() {
+                    keys.put(set);
+                }
+            }
+            Err(error) => self.tell(PathBuf::from(DOCUMENT), error.to_string()),
+        }
+    }
+
+    fn set(&self) -> Result<Set, KeysError> {
+        let algorithm = self.rotation.algorithm;
+        let signing = self.signing().ok_or_else(|| self.nothing_signs())?;
+        let kids = self.ring.published().map(|key| key.kid.as_str());
+        let others: Result<Vec<Published>, KeysError> = kids
+            .filter(|kid| *kid != signing.kid())
+            .filter_map(|kid| self.folder.key(kid))
+            .map(|key| Published::new(key, algorithm))
+            .collect();
+        let mut others = others?;
+        others.extend(self.folder.extras(algorithm));
+        Set::new(signing, others, algorithm)
+    }
+
+    /// The active key; where this process cannot read it, what signed until now, the next one, or the one that signed
+    /// last: they are published too.
+    fn signing(&self) -> Option<Arc<SigningKey>> {
+        let at_hand = |kid: &str| self.folder.key(kid).cloned();
+        let active = self.ring.active().and_then(|key| at_hand(&key.kid));
+        let now = || at_hand(self.keys.as_ref()?.signing().kid());
+        let other = || {
+            let mut others: Vec<_> = self
+                .ring
+                .published()
+                .filter(|key| key.state != State::Active)
+                .collect();
+            others.sort_by_key(|key| (key.state == State::Next, key.since));
+            others.into_iter().rev().find_map(|key| at_hand(&key.kid))
+        };
+        active.or_else(now).or_else(other)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! What a person does to the keyring: `bff keys rotate`, `bff keys retire`. A running server follows the file.
+
+use super::{Keeper, notes::moment};
+use crate::{
+    clock::Timestamp,
+    keys::{
+        GenerateError, KeyringError, State,
+        keyring::{KeyName, Step, Upcoming},
+    },
+};
+
+/// What was done, as a line for a person; or what would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done(pub String);
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub enum ByHandError {
+    /// A key is on its way already.
+    #[error(
+        "the key {kid} is next already and signs from {from}; retire it first, or let it sign at once with `--now`"
+    )]
+    NextExists {
+        /// The key.
+        kid: String,
+        /// When it signs.
+        from: String,
+    },
+    /// No such key.
+    #[error("keyring.json knows no key {0}; `bff keys list` shows them")]
+    Unknown(String),
+    /// The key signs.
+    #[error("the key {0} signs; make another one sign first with `bff keys rotate`")]
+    Active(String),
+    /// The key that should sign cannot be read.
+    #[error("the private key of {0} cannot be read, so that it cannot sign")]
+    Unusable(String),
+    /// The configured algorithm does not go with the key.
+    #[error(
+        "the key {0} does not sign with what BFF_JWT_SIGNING_ALG names: remove that, or set BFF_KEY_TYPE to a type that does"
+    )]
+    Algorithm(String),
+    /// No key was made.
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
+    /// The keyring was not written.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// Makes a next key; with `at_once` lets it, or the one that is next already, sign now.
+    ///
+    /// # Errors
+    ///
+    /// [`ByHandError`]; nothing has changed then.
+    pub fn rotate(&mut self, now: Timestamp, at_once: bool, dry_run: bool) -> Result<Done, ByHandError> {
+        let _lock = if dry_run { None } else { Some(self.file.lock()?) };
+        self.read_anew()?;
+        let next = self
+            .ring
+            .next()
+            .map(|key| (key.name(), self.ring.upcoming(key, &self.rotation.policy)));
+        let next = match next {
+            Some((name, Some(Upcoming::Signs(from)))) if !at_once => {
+                return Err(ByHandError::NextExists {
+                    kid: name.kid,
+                    from: moment(from),
+                });
+            }
+            Some((name, _)) => Some(name),
+            None => None,
+        };
+        if dry_run {
+            return Ok(Done(self.would_rotate(next.as_ref(), now, at_once)));
+        }
+        let (name, made) = if let Some(name) = next {
+            (name, None)
+        } else {
+            let (name, path) = self.make(now)?;
+            self.ring.add_next(&name, now);
+            (name, Some(path))
+        };
+        self.look_at_folder();
+        let stored = self.let_sign(&name, now, at_once);
+        if stored.is_err()
+            && let Some(path) = made
+        {
+            // It was never published, so that nobody misses it.
+            let _ = std::fs::remove_file(path);
+        }
+        stored?;
+        let from = self.rotation.policy.publish_ahead;
+        Ok(Done(if at_once {
+            format!(
+                "the key {} signs now; running servers follow within seconds",
+                name.kid
+            )
+        } else {
+            format!(
+                "the key {} was made in {}: it is published by running servers within seconds and signs from {}",
+                name.kid,
+                name.file.display(),
+                moment(now.saturating_add(from))
+            )
+        }))
+    }
+
+    /// Retires a key that does not sign.
+    ///
+    /// # Errors
+    ///
+    /// [`ByHandError`]; nothing has changed then.
+    pub fn retire(&mut self, now: Timestamp, kid: &str, dry_run: bool) -> Result<Done, ByHandError> {
+        let _lock = if dry_run { None } else { Some(self.file.lock()?) };
+        self.read_anew()?;
+        let state = self.ring.find(kid).map(|key| key.state);
+        match state {
+            None => return Err(ByHandError::Unknown(kid.to_owned())),
+            Some(State::Active) => return Err(ByHandError::Active(kid.to_owned())),
+            Some(State::Retired) => return Ok(Done(format!("the key {kid} is retired already"))),
+            Some(State::Next | State::Previous) => {}
+        }
+        if dry_run {
+            return Ok(Done(format!("the key {kid} would be retired")));
+        }
+        let step = Step::Retire(kid.to_owned(), crate::keys::keyring::Why::Age);
+        self.ring.apply(&step, now, &self.rotation.policy);
+        self.file.write(&self.ring)?;
+        Ok(Done(format!(
+            "the key {kid} is retired; running servers stop publishing it within seconds. Its file was left where it is"
+        )))
+    }
+
+    fn read_anew(&mut self) -> Result<(), KeyringError> {
+        if let Some(ring) = self.file.read()? {
+            self.ring = ring;
+        }
+        self.look_at_folder();
+        Ok(())
+    }
+
+    fn let_sign(&mut self, name: &KeyName, now: Timestamp, at_once: bool) -> Result<(), ByHandError> {
+        let Some(key) = self.folder.key(&name.kid) else {
+            return Err(ByHandError::Unusable(name.kid.clone()));
+        };
+        let algorithm = self.rotation.algorithm;
+        if algorithm.is_some_and(|algorithm| !key.algorithms().contains(&algorithm)) {
+            return Err(ByHandError::Algorithm(name.kid.clone()));
+        }
+        if at_once {
+            self.ring.activate(&name.kid, now);
+        }
+        Ok(self.file.write(&self.ring)?)
+    }
+
+    fn would_rotate(&self, next: Option<&KeyName>, now: Timestamp, at_once: bool) -> String {
+        let kind = self.folder.options().generate;
+        let from = moment(now.saturating_add(self.rotation.policy.publish_ahead));
+        match (next, at_once) {
+            (Some(next), _) => format!("the key {} would sign at once", next.kid),
+            (None, true) => format!("a {kind} key would be made and would sign at once"),
+            (None, false) => format!("a {kind} key would be made, be published, and sign from {from}"),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Changing the keyring: what is due, under the lock, written at once or not at all.
+
+use std::path::PathBuf;
+
+use super::{Access, Keeper, notes};
+use crate::{
+    clock::Timestamp,
+    keys::{
+        GenerateError, KeyringError,
+        folder::Print,
+        generate,
+        keyring::{KeyName, Step},
+    },
+};
+
+/// More steps at once than this are a fault of ours.
+const MAX_STEPS: usize = 200;
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// Does all that is due, but for what waits for the IdP.
+    pub(super) fn settle(&mut self, now: Timestamp, access: Access) {
+        let idle = |step: &Option<Step>| match step {
+            None | Some(Step::Activate(_)) => true,
+            Some(Step::Make) => access != Access::Serve,
+            Some(_) => false,
+        };
+        if idle(&self.step(now)) && self.kept {
+            return;
+        }
+        let waits = access != Access::Serve;
+        self.locked(waits, |keeper| keeper.steps(now, access));
+        if !self.kept {
+            // Nobody else can do it for us.
+            self.steps(now, Access::Start);
+        } else if matches!(self.step(now), Some(Step::TakeOver(_))) {
+            // Only what no server can start without.
+            if let Some(step) = self.step(now) {
+                self.apply(&step, now);
+            }
+        }
+    }
+
+    pub(super) fn steps(&mut self, now: Timestamp, access: Access) -> Vec<PathBuf> {
+        let mut made = Vec::new();
+        for _ in 0..MAX_STEPS {
+            match self.step(now) {
+                None | Some(Step::Activate(_)) => break,
+                Some(Step::Make) if access != Access::Serve => break,
+                Some(Step::Make) => match self.make(now) {
+                    Ok((name, path)) => {
+                        self.told.resolved(&self.folder.options().dir);
+                        made.push(path);
+                        self.add_next(&name, now);
+                    }
+                    Err(error) => {
+                        self.tell(self.folder.options().dir.clone(), error.to_string());
+                        break;
+                    }
+                },
+                Some(step) => self.apply(&step, now),
+            }
+        }
+        made
+    }
+
+    pub(super) fn apply(&mut self, step: &Step, now: Timestamp) {
+        self.notes
+            .extend(notes::of_step(step, &self.ring, &self.rotation.policy, now));
+        self.ring.apply(step, now, &self.rotation.policy);
+        self.look_at_folder();
+    }
+
+    pub(super) fn add_next(&mut self, name: &KeyName, now: Timestamp) {
+        self.ring.add_next(name, now);
+        self.notes
+            .push(notes::of_next(&self.ring, &self.rotation.policy, "was made"));
+        self.look_at_folder();
+    }
+
+    /// Makes a new key in the keys folder. It counts only once the keyring knows it.
+    pub(super) fn make(&self, now: Timestamp) -> Result<(KeyName, PathBuf), GenerateError> {
+        let options = self.folder.options();
+        let (path, thumbprint) = generate::generate_new(&options.dir, options.generate, now)?;
+        let name = KeyName {
+            file: self.folder.name_of(&path),
+            kid: thumbprint.clone(),
+            thumbprint,
+        };
+        Ok((name, path))
+    }
+
+    /// Changes the keyring without waiting for another process that is at it.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Self)) {
+        let unkept = !self.kept;
+        let mut change = Some(change);
+        self.locked(false, |keeper| {
+            if let Some(change) = change.take() {
+                change(keeper);
+            }
+            Vec::new()
+        });
+        if unkept && let Some(change) = change {
+            change(self);
+        }
+    }
+
+    /// Runs `change` under the lock on what the file holds now, and writes what came of it. Where that fails, nothing has
+    /// changed, and the files that `change` says it has made are gone.
+    pub(super) fn locked(&mut self, waits: bool, change: impl FnOnce(&mut Self) -> Vec<PathBuf>) {
+        let lock = if waits {
+            self.file.lock().map(Some)
+        } else {
+            self.file.try_lock()
+        };
+        let _lock = match lock {
+            Ok(Some(lock)) => lock,
+            Ok(None) => return,
+            Err(error) => return self.tell_unwritable(&error),
+        };
+        if !self.follow() {
+            return;
+        }
+        let (ring, notes) = (self.ring.clone(), self.notes.len());
+        let made = change(self);
+        if self.ring == ring && self.kept {
+            return;
+        }
+        if self.ring.keys.is_empty() {
+            return;
+        }
+        match self.file.write(&self.ring) {
+            Ok(()) => {
+                self.kept = true;
+                self.print = Print::of(self.file.path());
+                self.told.resolved(self.file.path());
+            }
+            Err(error) => {
+                for path in made {
+                    // It was never published, so that nobody misses it.
+                    let _ = std::fs::remove_file(path);
+                }
+                self.ring = ring;
+                self.notes.truncate(notes);
+                self.look_at_folder();
+                self.tell_unwritable(&error);
+            }
+        }
+    }
+
+    fn tell_unwritable(&mut self, error: &KeyringError) {
+        let text = format!("keys do not rotate: {error}");
+        self.tell(self.file.path().to_owned(), text);
+    }
+}

@@ -1,0 +1,138 @@
+//! What is said of the keys: each change, and each trouble once until it changes.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::super::{
+    folder::Troubles,
+    keyring::{Keyring, Policy, Step, Upcoming, Why},
+    set::Set,
+};
+use crate::clock::Timestamp;
+
+/// A line for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Note {
+    /// Something has changed as it should.
+    Change(String),
+    /// Somebody has to do something.
+    Trouble(String),
+}
+
+/// What was said already, by what it was about.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    files: Troubles,
+    others: BTreeMap<PathBuf, String>,
+}
+
+// === impl Note ===
+
+impl Note {
+    pub(super) fn log(&self) {
+        match self {
+            Self::Change(text) => tracing::info!("{text}"),
+            Self::Trouble(text) => tracing::warn!("{text}"),
+        }
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    /// Takes in how the key files are now.
+    pub(super) fn files(&mut self, troubles: Troubles, notes: &mut Vec<Note>) {
+        for (path, text) in &troubles {
+            if self.files.get(path) != Some(text) {
+                notes.push(Note::Trouble(text.clone()));
+            }
+        }
+        self.files = troubles;
+    }
+
+    pub(super) fn trouble(&mut self, about: PathBuf, text: String, notes: &mut Vec<Note>) {
+        if self.others.get(&about) != Some(&text) {
+            notes.push(Note::Trouble(text.clone()));
+            self.others.insert(about, text);
+        }
+    }
+
+    pub(super) fn resolved(&mut self, about: &Path) {
+        self.others.remove(about);
+    }
+}
+
+/// What is said of a step before it is done.
+pub(super) fn of_step(step: &Step, ring: &Keyring, policy: &Policy, now: Timestamp) -> Option<Note> {
+    let active = ring.active().map(|key| key.kid.clone()).unwrap_or_default();
+    Some(match step {
+        Step::TakeOver(key) => Note::Trouble(format!(
+            "the private key {active} that signed is lost, so that {} signs at once: an IdP that has not fetched the keys \
+             since refuses it until it does",
+            key.kid
+        )),
+        Step::Adopt(key) => Note::Change(format!(
+            "the named key {} is new: it is published now and signs from {}",
+            key.kid,
+            moment(now.saturating_add(policy.publish_ahead))
+        )),
+        Step::Correct(kid) => Note::Trouble(format!(
+            "keyring.json says of the key {kid} a time that is yet to come: it counts from now. Compare the clocks of the \
+             machines that write it"
+        )),
+        Step::Retire(kid, Why::Lost) => Note::Trouble(format!(
+            "the private key {kid} that was to sign next is lost: it is retired, and {active} goes on signing"
+        )),
+        Step::Retire(kid, Why::Age) => Note::Change(format!(
+            "the key {kid} is retired: it has not signed for long enough"
+        )),
+        Step::Retire(kid, Why::Number) => Note::Change(format!(
+            "the key {kid} is retired, since BFF_JWK_MAX_KEYS allows no more"
+        )),
+        Step::First(_) | Step::Served | Step::Forget(_) | Step::Make | Step::Activate(_) => return None,
+    })
+}
+
+/// What is said of the key that is next now.
+pub(super) fn of_next(ring: &Keyring, policy: &Policy, how: &str) -> Note {
+    let next = ring
+        .next()
+        .map(|key| (key.kid.as_str(), ring.upcoming(key, policy)));
+    match next {
+        Some((kid, Some(Upcoming::Signs(at)))) => Note::Change(format!(
+            "the key {kid} {how}: it is published now and signs from {}",
+            moment(at)
+        )),
+        _ => Note::Change("no key is next".to_owned()),
+    }
+}
+
+/// What is said where the keys have changed, whoever changed them.
+pub(super) fn of_change(before: &Set, after: &Set) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let (old, new) = (before.signing.kid(), after.signing.kid());
+    if old != new {
+        notes.push(Note::Change(format!(
+            "the key {new} signs now, in the place of {old}"
+        )));
+    }
+    if before.document != after.document {
+        let kids: Vec<&str> = after.published.iter().map(|key| key.kid.as_str()).collect();
+        notes.push(Note::Change(format!("published keys: {}", kids.join(", "))));
+    }
+    notes
+}
+
+/// A point in time for a person: RFC 3339, UTC.
+#[must_use]
+pub fn moment(at: Timestamp) -> String {
+    let seconds = i64::try_from(at.unix_seconds()).unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_else(|| "the end of time".to_owned())
+}

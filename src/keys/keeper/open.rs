@@ -1,0 +1,177 @@
+//! Opening the keys folder: for a server, for a person, for a look.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use super::{
+    Access, Keeper, Rotation,
+    notes::{Note, Told},
+};
+use crate::{
+    clock::Timestamp,
+    keys::{
+        GenerateError, KeyProblem, Keys, KeysError, Options, UnusableKey, Warning,
+        folder::{Folder, Print},
+        keyring::Seen,
+        keyring_file::KeyringFile,
+        make_first, read_key, warning,
+    },
+};
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// Opens the keys folder for a server: makes the first key, reads the keyring or begins one, and takes up a new named
+    /// key. Blocks on small files and on replicas that do the same.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysError`]: no key can sign, the keyring cannot be used, or two keys have one id.
+    pub fn open(
+        options: Options,
+        rotation: Rotation,
+        now: Timestamp,
+    ) -> Result<(Self, Keys, Vec<Warning>), KeysError> {
+        let mut keeper = Self::read(options, rotation, Access::Start)?;
+        keeper.settle(now, Access::Start);
+        let (keys, warnings) = keeper.publish_first()?;
+        Ok((keeper, keys, warnings))
+    }
+
+    /// Opens the keys folder for a person: makes the first key and begins the keyring where there is none; everything else
+    /// is left to [`rotate`](Self::rotate), [`retire`](Self::retire) and the servers.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysError`], as [`open`](Self::open).
+    pub fn open_by_hand(
+        options: Options,
+        rotation: Rotation,
+        now: Timestamp,
+    ) -> Result<(Self, Keys, Vec<Warning>), KeysError> {
+        let mut keeper = Self::read(options, rotation, Access::ByHand)?;
+        if keeper.ring.keys.is_empty() {
+            keeper.settle(now, Access::ByHand);
+        }
+        let (keys, warnings) = keeper.publish_first()?;
+        Ok((keeper, keys, warnings))
+    }
+
+    /// The same for whoever only wants to know: nothing is made or written.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysError`], as [`open`](Self::open).
+    pub fn inspect(
+        options: Options,
+        rotation: Rotation,
+        now: Timestamp,
+    ) -> Result<(Self, Keys, Vec<Warning>), KeysError> {
+        let mut keeper = Self::read(options, rotation, Access::Look)?;
+        if keeper.ring.keys.is_empty() {
+            keeper.steps(now, Access::Look);
+        }
+        let (keys, warnings) = keeper.publish_first()?;
+        Ok((keeper, keys, warnings))
+    }
+
+    fn read(options: Options, rotation: Rotation, access: Access) -> Result<Self, KeysError> {
+        let file = KeyringFile::new(&rotation.state_dir);
+        let print = Print::of(file.path());
+        let stored = file.read()?;
+        let kept = stored.is_some();
+        // Where it was before BFF_STATE_DIR was set.
+        let stored = match stored {
+            None => KeyringFile::new(&options.dir).read()?,
+            stored => stored,
+        };
+        if stored.is_none() && access != Access::Look {
+            make_first(&options)?;
+        }
+        let mut keeper = Self {
+            keys: None,
+            rotation,
+            folder: Folder::new(options),
+            file,
+            print,
+            ring: stored.unwrap_or_default(),
+            seen: Seen::default(),
+            kept,
+            broken: false,
+            told: Told::default(),
+            notes: Vec::new(),
+        };
+        keeper.look_at_folder();
+        Ok(keeper)
+    }
+
+    /// What there is to sign and to publish with, and everything that should be said about it.
+    fn publish_first(&mut self) -> Result<(Keys, Vec<Warning>), KeysError> {
+        let keys = Keys::new(self.set()?);
+        if let Some(algorithm) = self.rotation.algorithm
+            && !keys.signing().algorithms().contains(&algorithm)
+        {
+            return Err(KeysError::Algorithm {
+                key_type: keys.signing().key_type(),
+                algorithm,
+            });
+        }
+        let mut warnings: Vec<Warning> = Vec::new();
+        let published: Vec<PathBuf> = self
+            .ring
+            .published()
+            .map(|key| self.folder.path_of(key))
+            .collect();
+        let options = self.folder.options();
+        let named: BTreeSet<&PathBuf> = published.iter().chain(&options.extra).collect();
+        warnings.extend(
+            named
+                .into_iter()
+                .filter_map(|path| warning::readable_by_others(path)),
+        );
+        let known: Vec<PathBuf> = self
+            .ring
+            .keys
+            .iter()
+            .map(|key| self.folder.path_of(key))
+            .collect();
+        warnings.extend(warning::foreign_files(options, &known));
+        for note in self.notes.drain(..) {
+            match note {
+                Note::Trouble(text) => warnings.push(Warning::Other(text)),
+                Note::Change(text) => tracing::info!("{text}"),
+            }
+        }
+        self.keys = Some(keys.clone());
+        Ok((keys, warnings))
+    }
+
+    pub(super) fn nothing_signs(&self) -> KeysError {
+        let options = self.folder.options();
+        let keyring = self.file.path().to_owned();
+        let mut markers = options.identity_markers.iter();
+        let marker = markers.find(|marker| marker.exists()).cloned();
+        let Some(active) = self.ring.active() else {
+            return match read_key(&options.signing_key) {
+                Err(error) => KeysError::SigningKey(error),
+                Ok(_) => KeysError::Publish,
+            };
+        };
+        let path = self.folder.path_of(active);
+        match read_key(&path) {
+            Err(UnusableKey {
+                problem: KeyProblem::Missing,
+                ..
+            }) => KeysError::Generate(GenerateError::IdentityWithoutKey {
+                path,
+                marker: marker.unwrap_or(keyring),
+            }),
+            Err(error) => KeysError::SigningKey(error),
+            Ok(_) => KeysError::Lost {
+                kid: active.kid.clone(),
+                path,
+                keyring,
+                named: self.seen.named.as_ref().map(|named| named.kid.clone()),
+            },
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! `keyring.json`: bounded reading, atomic replacement, one writer at a time.
+
+use std::{
+    ffi::OsString,
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize as _;
+use serde_json::{Map, Value};
+
+use super::keyring::Keyring;
+use crate::private_file;
+
+/// The file's name in the state folder.
+pub(super) const FILE_NAME: &str = "keyring.json";
+/// The version of the format that we write; a greater one is refused, since its meaning is unknown.
+const VERSION: u64 = 1;
+/// A keyring has a few kilobytes; more than this is something else, in bytes.
+const MAX_SIZE: u64 = 256 * 1024;
+/// Longest reason in a message, in characters.
+const MAX_REASON: usize = 200;
+/// Nobody but the owner may read or write.
+const MODE: u32 = 0o600;
+
+/// Where the keyring is kept.
+#[derive(Clone, Debug)]
+pub(super) struct KeyringFile {
+    path: PathBuf,
+}
+
+/// The right to change the keyring: held by one process at a time, given back when dropped or when the process ends.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+/// Why the keyring cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// The operating system refuses to read it.
+    #[error("{path:?} cannot be read ({cause}): it must be a file that the user that runs bff can read")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        cause: io::Error,
+    },
+    /// It holds something else.
+    #[error(
+        "{path:?} is not a keyring of this server: {reason}. Restore it from a backup; without one, name the key that \
+         signs now in BFF_JWT_SIGNING_KEY and the others that are in use in BFF_JWKS_EXTRA_KEYS, then move the file away"
+    )]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A newer version wrote it.
+    #[error(
+        "{path:?} was written by a newer version of this server (format {version}): start that version, or restore the \
+         file that belongs to this one"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version of its format.
+        version: u64,
+    },
+    /// It cannot be written or locked.
+    #[error(
+        "{path:?} cannot be written ({cause}): its folder (BFF_STATE_DIR) must be writable for the user that runs bff, have \
+         space left, and lie on a file system with locks"
+    )]
+    NotWritable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        cause: io::Error,
+    },
+}
+
+// === impl KeyringFile ===
+
+impl KeyringFile {
+    pub(super) fn new(state_dir: &Path) -> Self {
+        Self {
+            path: state_dir.join(FILE_NAME),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the keyring; `None` where there is no file.
+    pub(super) fn read(&self) -> Result<Option<Keyring>, KeyringError> {
+        let unreadable = |cause| KeyringError::Unreadable {
+            path: self.path.clone(),
+            cause,
+        };
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(unreadable(cause)),
+        };
+        let mut text = Vec::new();
+        file.take(MAX_SIZE + 1)
+            .read_to_end(&mut text)
+            .map_err(unreadable)?;
+        self.parse(&text).map(Some)
+    }
+
+    fn parse(&self, text: &[u8]) -> Result<Keyring, KeyringError> {
+        // The parser quotes what it does not know.
+        let printable = |character: char| if character.is_control() { ' ' } else { character };
+        let corrupt = |reason: String| KeyringError::Corrupt {
+            path: self.path.clone(),
+            reason: reason.chars().take(MAX_REASON).map(printable).collect(),
+        };
+        if u64::try_from(text.len()).is_ok_and(|length| length > MAX_SIZE) {
+            return Err(corrupt("it is too large".to_owned()));
+        }
+        let mut members: Map<String, Value> =
+            serde_json::from_slice(text).map_err(|error| corrupt(format!("no JSON object ({error})")))?;
+        match members.remove("version").as_ref().and_then(Value::as_u64) {
+            None => return Err(corrupt("no number `version`".to_owned())),
+            Some(version) if version > VERSION => {
+                return Err(KeyringError::Newer {
+                    path: self.path.clone(),
+                    version,
+                });
+            }
+            Some(_) => {}
+        }
+        let keyring =
+            Keyring::deserialize(Value::Object(members)).map_err(|error| corrupt(error.to_string()))?;
+        keyring.check().map_err(|reason| corrupt(reason.to_owned()))?;
+        Ok(keyring)
+    }
+
+    /// Replaces the keyring: after a crash there is the old one or the new one.
+    pub(super) fn write(&self, keyring: &Keyring) -> Result<(), KeyringError> {
+        let write = || -> io::Result<()> {
+            let mut members = Map::new();
+            members.insert("version".to_owned(), VERSION.into());
+            if let Value::Object(known) = serde_json::to_value(keyring)? {
+                members.extend(known);
+            }
+            let mut text = serde_json::to_vec_pretty(&members)?;
+            text.push(b'\n');
+            private_file::replace(&self.path, &text)
+        };
+        write().map_err(|cause| self.not_writable(cause))
+    }
+
+    /// Waits until this process alone may change the keyring. Whoever has the lock reads and writes a few small files.
+    pub(super) fn lock(&self) -> Result<Lock, KeyringError> {
+        let file = self.lock_file()?;
+        file.lock().map_err(|cause| self.not_writable(cause))?;
+        Ok(Lock { _file: file })
+    }
+
+    /// The same without waiting: `None` where another process is at it.
+    pub(super) fn try_lock(&self) -> Result<Option<Lock>, KeyringError> {
+        let file = self.lock_file()?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(cause)) => Err(self.not_writable(cause)),
+        }
+    }
+
+    fn lock_file(&self) -> Result<File, KeyringError> {
+        let mut name = OsString::from(self.path.as_os_str());
+        name.push(".lock");
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(private_file::folder_of(&self.path))
+            .map_err(|cause| self.not_writable(cause))?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(MODE);
+        options
+            .open(PathBuf::from(name))
+            .map_err(|cause| self.not_writable(cause))
+    }
+
+    fn not_writable(&self, cause: io::Error) -> KeyringError {
+        KeyringError::NotWritable {
+            path: self.path.clone(),
+            cause,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! What an operator should know although the keys work.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::Options;
+
+/// More foreign files than this are not named one by one.
+const MAX_NAMED_FILES: usize = 10;
+
+/// Something an operator should know, although the keys work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    /// PEM files in the folder that are not published.
+    #[error(
+        "not published: {}, in the keys folder {dir:?} but not named; list them in BFF_JWKS_EXTRA_KEYS if they shall be, \
+         or remove them",
+        list(.files)
+    )]
+    ForeignFiles {
+        /// The keys folder.
+        dir: PathBuf,
+        /// The names of the files, sorted.
+        files: Vec<String>,
+    },
+    /// A private key that more than its owner can read.
+    #[error("the private key {path:?} has mode {mode:04o}: others can read it; run `chmod 600 {}`", .path.display())]
+    ReadableByOthers {
+        /// The key file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A change of the keys, or a trouble with them.
+    #[error("{0}")]
+    Other(String),
+}
+
+fn list(files: &[String]) -> String {
+    let named: Vec<String> = files
+        .iter()
+        .take(MAX_NAMED_FILES)
+        .map(|name| format!("{name:?}"))
+        .collect();
+    let more = files.len() - named.len();
+    let named = named.join(", ");
+    if more == 0 {
+        named
+    } else {
+        format!("{named} and {more} more")
+    }
+}
+
+pub(super) fn readable_by_others(path: &Path) -> Option<Warning> {
+    let mode = path.metadata().ok()?.permissions().mode() & 0o7777;
+    (mode & 0o077 != 0).then(|| Warning::ReadableByOthers {
+        path: path.to_owned(),
+        mode,
+    })
+}
+
+/// PEM files that lie in the keys folder but are neither named nor in the keyring (`known`). They are never opened.
+pub(super) fn foreign_files(options: &Options, known: &[PathBuf]) -> Option<Warning> {
+    let canonical = |path: &PathBuf| path.canonicalize().ok();
+    let named: Vec<PathBuf> = std::iter::once(&options.signing_key)
+        .chain(&options.extra)
+        .chain(known)
+        .filter_map(canonical)
+        .collect();
+    let mut files: Vec<String> = fs::read_dir(&options.dir)
+        .ok()?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| looks_like_a_key(path))
+        .filter(|path| !canonical(path).is_some_and(|path| named.contains(&path)))
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .collect();
+    files.sort_unstable();
+    (!files.is_empty()).then(|| Warning::ForeignFiles {
+        dir: options.dir.clone(),
+        files,
+    })
+}
+
+fn looks_like_a_key(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| {
+        ["pem", "key"]
+            .iter()
+            .any(|known| extension.eq_ignore_ascii_case(known))
+    })
+}
