@@ -166,11 +166,11 @@ async fn key() {
             "start the server",
         ],
     );
-    let mut server = Process::start(&stack.folder(), &[], &stack.variables);
-    server.says("registration updated: jwks").await;
+    let mut bff = Process::start(&stack.folder(), &[], &stack.variables);
+    bff.says("registration updated: jwks").await;
     assert_eq!(check(&stack, &[]).await.code, 0, "as it said");
-    server.terminate();
-    server.ended().await;
+    bff.terminate();
+    bff.ended().await;
 
     // The IdP has another one.
     let foreign = json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": "foreign",
