@@ -83,9 +83,21 @@ async fn with_a_client_secret_too() {
 async fn what_is_broken_is_named() {
     let stack = Stack::start(&json!({}), &[]).await;
     let uris = stack.environment()["DCR_REDIRECT_URIS"].replace("authn.", "moved.");
+    // The keyring is lost, and the key has another name.
+    let restored = stack.keys().with_file_name("restored");
+    std::fs::create_dir(&restored).unwrap();
+    for name in ["bff_client.json", "bff-signing.pem"] {
+        std::fs::copy(stack.keys().join(name), restored.join(name)).unwrap();
+    }
+    let key = restored.join("bff-signing.pem");
+    let renamed = vec![
+        ("BFF_KID", "renamed"),
+        ("BFF_JWT_SIGNING_KEY", key.to_str().unwrap()),
+        ("BFF_STATE_DIR", restored.to_str().unwrap()),
+    ];
     for (changes, first) in [
         (vec![("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_post")], "method"),
-        (vec![("BFF_KID", "renamed")], "jwks"),
+        (renamed, "jwks"),
         (vec![("DCR_REDIRECT_URIS", uris.as_str())], "redirect_uris"),
         (vec![("OIDC_SCOPES", "openid billing")], "scopes"),
         (vec![("DCR_CLIENT_ID", "somebody-else")], "registration"),
