@@ -1,6 +1,7 @@
 //! The router: one file per endpoint, the layers in their order, problem responses. No rules of its own.
 
 mod api;
+mod arrival;
 mod auth;
 mod caller;
 mod correlation;

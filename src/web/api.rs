@@ -11,8 +11,8 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 
 use super::{
     Web,
+    arrival::Arrival,
     caller::{Caller, Renewal},
-    frame::Arrival,
     problem::Problem,
     proof,
 };

@@ -11,7 +11,7 @@ pub(super) mod verify;
 use http::{StatusCode, request::Parts};
 use url::Url;
 
-use super::{Web, frame::Arrival, peer::Client, problem::Problem};
+use super::{Web, arrival::Arrival, peer::Client, problem::Problem};
 use crate::{login::hosts::LoginHost, oidc::CallError, outbound::TransportError};
 
 /// The parameter that a redirect to the fallback host carries, so that a proxy which rewrites `Host` ends in a message

@@ -17,6 +17,7 @@ use tracing::Level;
 
 use super::{
     Listener, Web,
+    arrival::{Arrival, nobody},
     correlation::{self, CorrelationId, CorrelationIds},
     problem::{Problem, accepts_json},
     ways::Ways,
@@ -31,33 +32,6 @@ pub struct Endpoints {
     correlation: Arc<CorrelationIds>,
     /// The peer of the connection that this clone serves. Without one nobody is a listed proxy and nobody is local.
     peer: SocketAddr,
-}
-
-/// What is known of a request before its handler sees it.
-#[derive(Clone, Debug)]
-pub(crate) struct Arrival {
-    /// The peer of the connection.
-    pub(crate) peer: SocketAddr,
-    /// On which listener it came.
-    pub(crate) listener: Listener,
-    /// Its correlation id.
-    pub(crate) correlation: CorrelationId,
-}
-
-// === impl Arrival ===
-
-impl Arrival {
-    /// The peer of a request that the router has passed on.
-    pub(crate) fn peer_of(request: &http::request::Parts) -> SocketAddr {
-        request
-            .extensions
-            .get::<Self>()
-            .map_or_else(nobody, |arrival| arrival.peer)
-    }
-}
-
-fn nobody() -> SocketAddr {
-    SocketAddr::from(([0, 0, 0, 0], 0))
 }
 
 // === impl Endpoints ===

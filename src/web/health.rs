@@ -8,7 +8,7 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header::CACHE_CONTROL};
 use serde_json::json;
 
-use super::{Listener, Web, frame::Arrival, peer::is_forwarded};
+use super::{Listener, Web, arrival::Arrival, peer::is_forwarded};
 
 /// 200 as long as the process answers; container health checks use it.
 pub(super) async fn live() -> Response {

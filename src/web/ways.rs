@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use tower::{Layer as _, Service, ServiceExt as _};
 use tower_http::cors::{Cors, CorsLayer};
 
-use super::{Listener, Web, api, auth::verify, frame::Arrival};
+use super::{Listener, Web, api, arrival::Arrival, auth::verify};
 use crate::gateway::is_own_path;
 
 /// The ways of one listener.

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::AUTHO
 use serde_json::Value;
 
 use super::super::{
-    Listener, Web, caller::Caller, frame::Arrival, peer::X_FORWARDED_METHOD, problem::Problem, proof,
+    Listener, Web, arrival::Arrival, caller::Caller, peer::X_FORWARDED_METHOD, problem::Problem, proof,
     query::Parameters,
 };
 use crate::{session::SessionRef, tokens::CredentialError};
