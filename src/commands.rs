@@ -3,6 +3,7 @@
 mod check;
 mod health;
 mod keys;
+mod process;
 mod register;
 mod serve;
 

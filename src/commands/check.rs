@@ -20,11 +20,11 @@ use self::{
     finding::{Check, Report},
     own::KeysFound,
 };
-use super::{Exit, complain, say};
+use super::{Exit, complain, process, say};
 use crate::{
     app::{App, Ports, one_shot::OneShot},
     clock::SharedClock,
-    config::{Config, Environment},
+    config::Config,
     random::SharedRandom,
 };
 
@@ -37,40 +37,31 @@ struct Patient<'a> {
 }
 
 pub(super) fn config_only() -> Exit {
-    match Config::load(&Environment::of_process()) {
-        Ok((config, warnings)) => {
-            for warning in warnings {
-                say(&format!("warning: {warning}"));
-            }
-            if let Err(error) = App::check(&config) {
-                complain(&error.to_string());
-                return Exit::Configuration;
-            }
-            say("the configuration is consistent");
-            Exit::Success
-        }
-        Err(error) => {
-            complain(&error.to_string());
-            Exit::Configuration
-        }
+    let (config, warnings) = match process::settings() {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    for warning in warnings {
+        say(&format!("warning: {warning}"));
     }
+    if let Err(error) = App::check(&config) {
+        complain(&error.to_string());
+        return Exit::Configuration;
+    }
+    say("the configuration is consistent");
+    Exit::Success
 }
 
 pub(super) fn run(as_json: bool) -> Exit {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("the runtime cannot be started: {error}"));
-            return Exit::Internal;
+    process::block_on(async {
+        let report = examined().await;
+        if as_json {
+            say(&format!("{:#}", table::json(&report)));
+        } else {
+            say(&table::table(&report));
         }
-    };
-    let report = runtime.block_on(examined());
-    if as_json {
-        say(&format!("{:#}", table::json(&report)));
-    } else {
-        say(&table::table(&report));
-    }
-    report.exit()
+        report.exit()
+    })
 }
 
 async fn examined() -> Report {

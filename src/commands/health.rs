@@ -6,18 +6,14 @@ use std::{
     time::Duration,
 };
 
-use super::{Exit, complain, say};
-use crate::config::{Config, Environment};
+use super::{Exit, process, say};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(super) fn run(ready: bool) -> Exit {
-    let listen = match Config::load(&Environment::of_process()) {
+    let listen = match process::settings() {
         Ok((config, _)) => config.server.listen,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::Configuration;
-        }
+        Err(exit) => return exit,
     };
     let path = if ready { "/health/ready" } else { "/health/live" };
     match status(reachable(listen), path) {

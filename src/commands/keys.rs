@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{Exit, complain, say};
+use super::{Exit, complain, process, say};
 use crate::{
     clock::{Clock as _, SystemClock, Timestamp},
-    config::{Config, Environment},
+    config::Config,
     jose::SigningKey,
     keys::{self, ByHandError, Done, GenerateError, Keeper, KeysError, Upcoming, moment},
 };
@@ -47,12 +47,9 @@ pub(super) enum KeysCommand {
 }
 
 pub(super) fn run(command: KeysCommand) -> Exit {
-    let config = match Config::load(&Environment::of_process()) {
+    let config = match process::settings() {
         Ok((config, _)) => config,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::Configuration;
-        }
+        Err(exit) => return exit,
     };
     let now = SystemClock.now();
     match command {

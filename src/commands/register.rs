@@ -5,29 +5,25 @@ mod difference;
 use std::sync::Arc;
 
 use self::difference::{Row, table};
-use super::{Exit, complain, say};
+use super::{Exit, complain, process, say};
 use crate::{
     app::{
         Ports,
         one_shot::{OneShot, load_keys, look_at_keys},
     },
-    config::{Config, Environment},
+    config::Config,
     keys::{Keys, KeysError},
     oidc::{DiscoveryError, Metadata},
     registration::{
         Event, Inspected, Inspection, Outcome, Prospect, Reading, Registration, RegistrationError,
         Replacement, TokenSource,
     },
-    telemetry,
 };
 
 pub(super) fn run(dry_run: bool) -> Exit {
-    let (config, warnings) = match Config::load(&Environment::of_process()) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::Configuration;
-        }
+    let config = match process::settings_and_log() {
+        Ok(config) => config,
+        Err(exit) => return exit,
     };
     if !config.registration.enabled {
         complain(
@@ -36,24 +32,7 @@ pub(super) fn run(dry_run: bool) -> Exit {
         );
         return Exit::Configuration;
     }
-    let options = telemetry::Options {
-        filter: config.telemetry.log_filter.clone(),
-        format: config.telemetry.log_format,
-    };
-    if let Err(error) = telemetry::init(&options) {
-        complain(&error.to_string());
-        return Exit::Configuration;
-    }
-    for warning in warnings {
-        tracing::warn!("{warning}");
-    }
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(register(&config, dry_run)),
-        Err(error) => {
-            complain(&format!("the runtime cannot be started: {error}"));
-            Exit::Internal
-        }
-    }
+    process::block_on(register(&config, dry_run))
 }
 
 async fn register(config: &Config, dry_run: bool) -> Exit {

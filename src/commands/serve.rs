@@ -3,38 +3,16 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, complain};
+use super::{Exit, complain, process};
 use crate::{
     app::{App, Ports},
-    config::{Config, Environment},
-    telemetry,
+    config::Config,
 };
 
 pub(super) fn run() -> Exit {
-    let (config, warnings) = match Config::load(&Environment::of_process()) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::Configuration;
-        }
-    };
-    let options = telemetry::Options {
-        filter: config.telemetry.log_filter.clone(),
-        format: config.telemetry.log_format,
-    };
-    if let Err(error) = telemetry::init(&options) {
-        complain(&error.to_string());
-        return Exit::Configuration;
-    }
-    for warning in warnings {
-        tracing::warn!("{warning}");
-    }
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(serve(config)),
-        Err(error) => {
-            complain(&format!("the runtime cannot be started: {error}"));
-            Exit::Internal
-        }
+    match process::settings_and_log() {
+        Ok(config) => process::block_on(serve(config)),
+        Err(exit) => exit,
     }
 }
 

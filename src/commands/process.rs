@@ -1,0 +1,43 @@
+//! What commands begin with: the settings, the log that they ask for, a runtime.
+
+use super::{Exit, complain};
+use crate::{
+    config::{Config, Environment, Warning},
+    telemetry,
+};
+
+/// The settings; what is wrong with them is said, all at once.
+pub(super) fn settings() -> Result<(Config, Vec<Warning>), Exit> {
+    Config::load(&Environment::of_process()).map_err(|error| {
+        complain(&error.to_string());
+        Exit::Configuration
+    })
+}
+
+/// The same for a command that logs as the server does: warnings go there.
+pub(super) fn settings_and_log() -> Result<Config, Exit> {
+    let (config, warnings) = settings()?;
+    let options = telemetry::Options {
+        filter: config.telemetry.log_filter.clone(),
+        format: config.telemetry.log_format,
+    };
+    telemetry::init(&options).map_err(|error| {
+        complain(&error.to_string());
+        Exit::Configuration
+    })?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(config)
+}
+
+/// Runs `work` to its end.
+pub(super) fn block_on(work: impl Future<Output = Exit>) -> Exit {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => {
+            complain(&format!("the runtime cannot be started: {error}"));
+            Exit::Internal
+        }
+    }
+}
