@@ -150,7 +150,7 @@ pub enum RegistrationError {
     },
     /// Another client has the id, or ours whose credentials are not here.
     #[error(
-        "the client id {client_id} is taken at the IdP{}, and {} has no credentials for it - hint: restore \
+        "the client id {client_id} is taken at the IdP{}, and {} has no valid credentials for it - hint: restore \
          bff_client.json, have the client removed at the IdP, or ask for another id in DCR_CLIENT_ID", said(error.as_ref()),
         path.display()
     )]

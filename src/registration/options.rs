@@ -96,8 +96,8 @@ impl UpdateMethod {
     pub(super) const fn tried(self) -> &'static str {
         match self {
             Self::Auto => "neither by PUT nor by PATCH",
-            Self::Put => "not by PUT (DCR_UPDATE_METHOD)",
-            Self::Patch => "not by PATCH (DCR_UPDATE_METHOD)",
+            Self::Put => "not by PUT (DCR_UPDATE_METHOD; `auto` tries PATCH, too)",
+            Self::Patch => "not by PATCH (DCR_UPDATE_METHOD; `auto` tries PUT, too)",
         }
     }
 }

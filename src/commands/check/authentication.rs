@@ -244,8 +244,8 @@ async fn kept_out(
     let fix = if by_assertion {
         "compare method, keys and algorithm with the client at the IdP, and see in its log why it refuses"
     } else {
-        "put the client's secret into AUTH_CLIENT_SECRET (or restore bff_client.json), or register anew with \
-         DCR_FORCE_REPLACE=true and a fresh DCR_IAT"
+        "restore bff_client.json, or switch to another method and back (docs/registration.md, lost credentials); for a \
+         client that was registered by hand, put its secret into AUTH_CLIENT_SECRET"
     };
     report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
 }

@@ -56,7 +56,10 @@ pub(super) fn compared(patient: &Patient<'_>, client: &Inspected, report: &mut R
             Check::Algorithm,
             format!("the client is to sign with {ours}, but the IdP has registered {theirs}"),
             "the signing key or BFF_JWT_SIGNING_ALG has changed since, or somebody changed the client",
-            format!("put the former key back (BFF_JWT_SIGNING_KEY); or, to change the client, {REPAIR}"),
+            format!(
+                "let a key of the former type sign (`bff keys rotate --now` with its BFF_KEY_TYPE), or put \
+                 BFF_JWT_SIGNING_ALG back; or, to change the client, {REPAIR}"
+            ),
         );
     }
     others(client, report);
