@@ -25,8 +25,9 @@ pub(crate) struct Clients {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    /// `None` is what is left where somebody has taken the last client out by hand.
     #[serde(default)]
-    clients: Vec<Client>,
+    clients: Option<Vec<Client>>,
 }
 
 /// The file could not be written; nothing has changed then.
@@ -67,7 +68,9 @@ impl Clients {
         let parsed = if only_comments {
             Vec::new()
         } else {
-            from_yaml::<File>("clients.yaml", &yaml)?.clients
+            from_yaml::<File>("clients.yaml", &yaml)?
+                .clients
+                .unwrap_or_default()
         };
         let mut clients = BTreeMap::new();
         for client in parsed {
@@ -111,7 +114,7 @@ impl Clients {
     fn replace(&mut self, next: BTreeMap<String, Client>) -> Result<(), StoreError> {
         if let Some(path) = &self.file {
             let file = File {
-                clients: next.values().cloned().collect(),
+                clients: Some(next.values().cloned().collect()),
             };
             let yaml = serde_saphyr::to_string(&file).map_err(|error| StoreError::Yaml(error.to_string()))?;
             write_atomically(path, &format!("{HEADER}{yaml}")).map_err(|source| StoreError::Write {
@@ -176,10 +179,27 @@ mod tests {
 ";
 
     #[test]
+    fn a_file_from_which_the_last_client_was_taken_by_hand_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("clients.yaml");
+        for text in ["clients:\n", "clients: []\n", "# nothing\n", ""] {
+            fs::write(&path, text).unwrap();
+            assert!(
+                Clients::load(Some(path.clone())).unwrap().ids().is_empty(),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_written_reads_as_documented_and_comes_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("clients.yaml");
-        let client = from_yaml::<File>("seed", SEED).unwrap().clients.remove(0);
+        let client = from_yaml::<File>("seed", SEED)
+            .unwrap()
+            .clients
+            .unwrap()
+            .remove(0);
         let mut clients = Clients::load(Some(path.clone())).unwrap();
         clients.insert(client).unwrap();
         let text = fs::read_to_string(&path).unwrap();
