@@ -14,6 +14,7 @@ mod generate;
 mod keeper;
 mod keyring;
 mod keyring_file;
+mod leftovers;
 mod pem;
 mod set;
 mod warning;

@@ -57,7 +57,7 @@ impl Keeper {
     ///
     /// [`ByHandError`]; nothing has changed then.
     pub fn rotate(&mut self, now: Timestamp, at_once: bool, dry_run: bool) -> Result<Done, ByHandError> {
-        let _lock = if dry_run { None } else { Some(self.file.lock()?) };
+        let _lock = if dry_run { None } else { self.lock(true)? };
         self.read_anew()?;
         let next = self
             .ring
@@ -114,7 +114,7 @@ impl Keeper {
     ///
     /// [`ByHandError`]; nothing has changed then.
     pub fn retire(&mut self, now: Timestamp, kid: &str, dry_run: bool) -> Result<Done, ByHandError> {
-        let _lock = if dry_run { None } else { Some(self.file.lock()?) };
+        let _lock = if dry_run { None } else { self.lock(true)? };
         self.read_anew()?;
         let state = self.ring.find(kid).map(|key| key.state);
         match state {

@@ -10,6 +10,8 @@ use crate::{
         folder::Print,
         generate,
         keyring::{KeyName, Step},
+        keyring_file::Lock,
+        leftovers,
     },
 };
 
@@ -109,12 +111,7 @@ impl Keeper {
     /// Runs `change` under the lock on what the file holds now, and writes what came of it. Where that fails, nothing has
     /// changed, and the files that `change` says it has made are gone.
     pub(super) fn locked(&mut self, waits: bool, change: impl FnOnce(&mut Self) -> Vec<PathBuf>) {
-        let lock = if waits {
-            self.file.lock().map(Some)
-        } else {
-            self.file.try_lock()
-        };
-        let _lock = match lock {
+        let _lock = match self.lock(waits) {
             Ok(Some(lock)) => lock,
             Ok(None) => return,
             Err(error) => return self.tell_unwritable(&error),
@@ -147,6 +144,26 @@ impl Keeper {
                 self.tell_unwritable(&error);
             }
         }
+    }
+
+    /// Takes the lock; `None` where another process has it and is not waited for. What those who had it before have left is
+    /// removed.
+    pub(super) fn lock(&self, waits: bool) -> Result<Option<Lock>, KeyringError> {
+        let lock = if waits {
+            Some(self.file.lock()?)
+        } else {
+            self.file.try_lock()?
+        };
+        if lock.is_some() {
+            leftovers::of_keyring(self.file.path(), &self.folder.options().dir);
+        }
+        Ok(lock)
+    }
+
+    /// Removes what processes that died have left. Who cannot do it leaves it to others.
+    pub(super) fn tidy(&self) {
+        leftovers::of_named(&self.folder.options().signing_key);
+        drop(self.lock(false));
     }
 
     fn tell_unwritable(&mut self, error: &KeyringError) {

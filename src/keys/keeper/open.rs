@@ -33,6 +33,7 @@ impl Keeper {
     ) -> Result<(Self, Keys, Vec<Warning>), KeysError> {
         let mut keeper = Self::read(options, rotation, Access::Start)?;
         keeper.settle(now, Access::Start);
+        keeper.tidy();
         let (keys, warnings) = keeper.publish_first()?;
         Ok((keeper, keys, warnings))
     }
@@ -52,6 +53,7 @@ impl Keeper {
         if keeper.ring.keys.is_empty() {
             keeper.settle(now, Access::ByHand);
         }
+        keeper.tidy();
         let (keys, warnings) = keeper.publish_first()?;
         Ok((keeper, keys, warnings))
     }

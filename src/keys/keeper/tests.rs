@@ -1,3 +1,5 @@
+mod crashes;
+
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
@@ -492,7 +494,7 @@ fn a_key_that_the_keyring_cannot_remember_is_not_kept() {
     // Every name for its temporary file is taken: writing fails, locking does not.
     for attempt in 0..=64 {
         let name = format!(".keyring.json.{}.{attempt}.tmp", std::process::id());
-        fs::write(place.path(&name), "").unwrap();
+        fs::create_dir(place.path(&name)).unwrap();
     }
     let before = place.file_names();
     let notes = process.look(place.now);
@@ -503,7 +505,7 @@ fn a_key_that_the_keyring_cannot_remember_is_not_kept() {
     // By itself once there is room.
     for attempt in 0..=64 {
         let name = format!(".keyring.json.{}.{attempt}.tmp", std::process::id());
-        fs::remove_file(place.path(&name)).unwrap();
+        fs::remove_dir(place.path(&name)).unwrap();
     }
     process.look(place.now);
     assert_eq!(process.published().len(), 2);

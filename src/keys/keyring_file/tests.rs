@@ -137,6 +137,14 @@ fn one_at_a_time_has_the_lock_and_a_missing_folder_is_made() {
     let file = KeyringFile::new(&folder.path().join("state"));
     let lock = file.lock().unwrap();
     assert!(file.try_lock().unwrap().is_none());
+    // One that hangs is not waited for for ever.
+    let hurried = KeyringFile {
+        patience: Duration::ZERO,
+        ..file.clone()
+    };
+    let error = hurried.lock().unwrap_err();
+    assert!(matches!(error, KeyringError::Held { .. }), "{error}");
+    assert!(error.to_string().contains("keyring.json.lock"), "{error}");
     drop(lock);
     assert!(file.try_lock().unwrap().is_some());
 
