@@ -18,6 +18,17 @@ use crate::{
 /// More steps at once than this are a fault of ours.
 const MAX_STEPS: usize = 200;
 
+/// Whether a step is done now. A key is made by a server that publishes it at once. And a running server takes nothing over:
+/// where the private key that signs is lost for this one, which has another one in memory, servers with another folder may
+/// have it, and would take it back.
+const fn allowed(step: &Step, access: Access) -> bool {
+    match step {
+        Step::Make => matches!(access, Access::Serve),
+        Step::TakeOver(_) => !matches!(access, Access::Serve),
+        _ => true,
+    }
+}
+
 // === impl Keeper ===
 
 impl Keeper {
@@ -25,8 +36,7 @@ impl Keeper {
     pub(super) fn settle(&mut self, now: Timestamp, access: Access) {
         let idle = |step: &Option<Step>| match step {
             None | Some(Step::Activate(_)) => true,
-            Some(Step::Make) => access != Access::Serve,
-            Some(_) => false,
+            Some(step) => !allowed(step, access),
         };
         if idle(&self.step(now)) && self.kept {
             return;
@@ -36,11 +46,11 @@ impl Keeper {
         if !self.kept {
             // Nobody else can do it for us.
             self.steps(now, Access::Start);
-        } else if matches!(self.step(now), Some(Step::TakeOver(_))) {
+        } else if access == Access::Start
+            && let Some(step @ Step::TakeOver(_)) = self.step(now)
+        {
             // Only what no server can start without.
-            if let Some(step) = self.step(now) {
-                self.apply(&step, now);
-            }
+            self.apply(&step, now);
         }
     }
 
@@ -49,7 +59,7 @@ impl Keeper {
         for _ in 0..MAX_STEPS {
             match self.step(now) {
                 None | Some(Step::Activate(_)) => break,
-                Some(Step::Make) if access != Access::Serve => break,
+                Some(step) if !allowed(&step, access) => break,
                 Some(Step::Make) => match self.make(now) {
                     Ok((name, path)) => {
                         self.told.resolved(&self.folder.options().dir);

@@ -1,4 +1,5 @@
 mod crashes;
+mod folders;
 
 use std::{
     fs,
