@@ -89,7 +89,7 @@ pub enum KeysError {
     /// Two different keys have one key id.
     #[error(
         "two different keys have the key id {0:?}: a verifier could not tell them apart. Give the signing key another \
-         BFF_KID, or none (its thumbprint is used then)"
+         BFF_KID, or none (its thumbprint is used then); or take the other one out of BFF_JWKS_EXTRA_KEYS"
     )]
     DuplicateKid(String),
     /// The configured algorithm does not go with the signing key.

@@ -85,11 +85,8 @@ impl Keeper {
         };
         self.look_at_folder();
         let stored = self.let_sign(&name, now, at_once);
-        if stored.is_err()
-            && let Some(path) = made
-        {
-            // It was never published, so that nobody misses it.
-            let _ = std::fs::remove_file(path);
+        if stored.is_err() {
+            self.unmake(made);
         }
         stored?;
         let from = self.rotation.policy.publish_ahead;

@@ -1,6 +1,6 @@
 //! Changing the keyring: what is due, under the lock, written at once or not at all.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Access, Keeper, notes};
 use crate::{
@@ -9,14 +9,17 @@ use crate::{
         GenerateError, KeyringError,
         folder::Print,
         generate,
-        keyring::{KeyName, Step},
+        keyring::{KeyName, Keyring, Step},
         keyring_file::Lock,
         leftovers,
     },
+    private_file,
 };
 
 /// More steps at once than this are a fault of ours.
 const MAX_STEPS: usize = 200;
+/// What a trouble with a change is told under.
+const CHANGE: &str = "change of the keyring";
 
 /// Whether a step is done now. A key is made by a server that publishes it at once. And a running server takes nothing over:
 /// where the private key that signs is lost for this one, which has another one in memory, servers with another folder may
@@ -137,21 +140,46 @@ impl Keeper {
         if self.ring.keys.is_empty() {
             return;
         }
+        if self.keys.is_none() {
+            // The start fails; what it fails with is not to be found in the keyring by the next one.
+            if self.first_set().is_err() {
+                return;
+            }
+        } else if let Err(error) = self.set() {
+            self.unmake(made);
+            self.back_to(ring, notes);
+            return self.tell(PathBuf::from(CHANGE), error.to_string());
+        }
         match self.file.write(&self.ring) {
             Ok(()) => {
                 self.kept = true;
                 self.print = Print::of(self.file.path());
                 self.told.resolved(self.file.path());
+                self.told.resolved(Path::new(CHANGE));
             }
             Err(error) => {
-                for path in made {
-                    // It was never published, so that nobody misses it.
-                    let _ = std::fs::remove_file(path);
-                }
-                self.ring = ring;
-                self.notes.truncate(notes);
-                self.look_at_folder();
+                self.unmake(made);
+                self.back_to(ring, notes);
                 self.tell_unwritable(&error);
+            }
+        }
+    }
+
+    fn back_to(&mut self, ring: Keyring, notes: usize) {
+        self.ring = ring;
+        self.notes.truncate(notes);
+        self.look_at_folder();
+    }
+
+    /// Removes keys that were made for a keyring that could not be written: nobody has seen them. One that the file names
+    /// all the same stays: what failed may have come after it had got its name.
+    pub(super) fn unmake(&self, made: impl IntoIterator<Item = PathBuf>) {
+        let Ok(stored) = self.file.read() else { return };
+        let stored = stored.unwrap_or_default();
+        for path in made {
+            if !stored.keys.iter().any(|key| self.folder.path_of(key) == path) {
+                private_file::about_to(private_file::Step::Remove, &path);
+                let _ = std::fs::remove_file(path);
             }
         }
     }

@@ -13,7 +13,9 @@ use crate::{
         folder::{Folder, Print},
         keyring::Seen,
         keyring_file::KeyringFile,
-        make_first, read_key, warning,
+        make_first, read_key,
+        set::Set,
+        warning,
     },
 };
 
@@ -108,15 +110,7 @@ impl Keeper {
 
     /// What there is to sign and to publish with, and everything that should be said about it.
     fn publish_first(&mut self) -> Result<(Keys, Vec<Warning>), KeysError> {
-        let keys = Keys::new(self.set()?);
-        if let Some(algorithm) = self.rotation.algorithm
-            && !keys.signing().algorithms().contains(&algorithm)
-        {
-            return Err(KeysError::Algorithm {
-                key_type: keys.signing().key_type(),
-                algorithm,
-            });
-        }
+        let keys = Keys::new(self.first_set()?);
         let mut warnings: Vec<Warning> = Vec::new();
         let published: Vec<PathBuf> = self
             .ring
@@ -145,6 +139,20 @@ impl Keeper {
         }
         self.keys = Some(keys.clone());
         Ok((keys, warnings))
+    }
+
+    /// What a process can start with.
+    pub(super) fn first_set(&self) -> Result<Set, KeysError> {
+        let set = self.set()?;
+        if let Some(algorithm) = self.rotation.algorithm
+            && !set.signing.algorithms().contains(&algorithm)
+        {
+            return Err(KeysError::Algorithm {
+                key_type: set.signing.key_type(),
+                algorithm,
+            });
+        }
+        Ok(set)
     }
 
     pub(super) fn nothing_signs(&self) -> KeysError {
