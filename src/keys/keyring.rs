@@ -7,7 +7,7 @@
 mod entry;
 mod policy;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -34,6 +34,9 @@ pub struct Keyring {
     /// When a server was last seen to publish the next key; time in which none did does not count as published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served_at: Option<Timestamp>,
+    /// The keys folder of whoever wrote it last: where the keys are, for one whose folder is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_dir: Option<PathBuf>,
     /// What we do not know, kept as it is.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,

@@ -125,7 +125,7 @@ impl Keeper {
         }
         let step = Step::Retire(kid.to_owned(), crate::keys::keyring::Why::Age);
         self.ring.apply(&step, now, &self.rotation.policy);
-        self.file.write(&self.ring)?;
+        self.store()?;
         Ok(Done(format!(
             "the key {kid} is retired; running servers stop publishing it within seconds. Its file was left where it is"
         )))
@@ -150,7 +150,7 @@ impl Keeper {
         if at_once {
             self.ring.activate(&name.kid, now);
         }
-        Ok(self.file.write(&self.ring)?)
+        Ok(self.store()?)
     }
 
     fn would_rotate(&self, next: Option<&KeyName>, now: Timestamp, at_once: bool) -> String {

@@ -150,7 +150,7 @@ impl Keeper {
             self.back_to(ring, notes);
             return self.tell(PathBuf::from(CHANGE), error.to_string());
         }
-        match self.file.write(&self.ring) {
+        match self.store() {
             Ok(()) => {
                 self.kept = true;
                 self.print = Print::of(self.file.path());
@@ -163,6 +163,14 @@ impl Keeper {
                 self.tell_unwritable(&error);
             }
         }
+    }
+
+    /// Writes the keyring.
+    pub(super) fn store(&mut self) -> Result<(), KeyringError> {
+        let anchored = self.folder.anchored(&self.ring);
+        self.file.write(&anchored)?;
+        self.ring = anchored;
+        Ok(())
     }
 
     fn back_to(&mut self, ring: Keyring, notes: usize) {
