@@ -120,7 +120,15 @@ impl KeyringFile {
             path: self.path.clone(),
             cause,
         };
-        let file = match File::open(&self.path) {
+        // Looked at before it is opened: opening a FIFO would wait for a writer.
+        let opened = self.path.metadata().and_then(|metadata| {
+            if metadata.is_file() {
+                File::open(&self.path)
+            } else {
+                Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"))
+            }
+        });
+        let file = match opened {
             Ok(file) => file,
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(unreadable(cause)),
