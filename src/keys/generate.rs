@@ -42,7 +42,8 @@ pub enum GenerateError {
     },
     /// The folder or the file cannot be written.
     #[error(
-        "cannot make the signing key {path:?} ({error}); the folder must be writable for the user that runs bff"
+        "cannot make the signing key {path:?} ({error}); the folder must be writable for the user that runs bff, and \
+         have space left"
     )]
     Write {
         /// The named key.
