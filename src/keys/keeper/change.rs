@@ -107,14 +107,11 @@ impl Keeper {
     }
 
     /// Changes the keyring without waiting for another process that is at it.
-    pub(super) fn change(&mut self, change: impl FnOnce(&mut Self)) {
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Self) -> Vec<PathBuf>) {
         let unkept = !self.kept;
         let mut change = Some(change);
         self.locked(false, |keeper| {
-            if let Some(change) = change.take() {
-                change(keeper);
-            }
-            Vec::new()
+            change.take().map(|change| change(keeper)).unwrap_or_default()
         });
         if unkept && let Some(change) = change {
             change(self);

@@ -100,6 +100,27 @@ fn a_server_without_the_next_key_does_not_retire_it_while_another_publishes_it()
     assert_eq!(pods.place.states()[1], (next, "active".to_owned()));
 }
 
+/// The same in the moment in which the next key would sign: the IdP was told of it, and meanwhile somebody took over.
+#[test]
+fn a_server_that_lets_the_next_key_sign_takes_nothing_over_either() {
+    let mut pods = Pods::new([&["a.pem", "b.pem"], &["c.pem"]]);
+    pods.start("1", "a.pem");
+    pods.start("1", "b.pem");
+    let next = pods.place.states()[1].0.clone();
+    for _ in 0..24 {
+        pods.place.wait(HOUR);
+        pods.processes[1].1.look(pods.place.now);
+    }
+    assert_eq!(
+        pods.processes[1].1.keeper.due(pods.place.now).unwrap().kid(),
+        next
+    );
+    let taken = pods.start("2", "c.pem");
+    pods.mount("1");
+    pods.processes[1].1.keeper.activate(pods.place.now, &next);
+    assert_eq!(pods.place.states()[2], (taken, "active".to_owned()));
+}
+
 /// A retired key may be one that leaked.
 #[test]
 fn attack_33_a_retired_key_is_not_taken_up_again_by_a_server_that_still_names_it() {
