@@ -14,6 +14,7 @@ mod generate;
 mod keeper;
 mod keyring;
 mod keyring_file;
+mod leftovers;
 mod pem;
 mod set;
 mod warning;
@@ -88,7 +89,7 @@ pub enum KeysError {
     /// Two different keys have one key id.
     #[error(
         "two different keys have the key id {0:?}: a verifier could not tell them apart. Give the signing key another \
-         BFF_KID, or none (its thumbprint is used then)"
+         BFF_KID, or none (its thumbprint is used then); or take the other one out of BFF_JWKS_EXTRA_KEYS"
     )]
     DuplicateKid(String),
     /// The configured algorithm does not go with the signing key.

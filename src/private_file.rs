@@ -208,6 +208,8 @@ fn publish(temporary: &Path, path: &Path) -> io::Result<bool> {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 

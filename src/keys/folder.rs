@@ -36,6 +36,8 @@ pub(super) struct Folder {
     files: BTreeMap<PathBuf, Known>,
     at_hand: BTreeMap<String, Arc<SigningKey>>,
     extras: BTreeMap<PathBuf, Arc<SigningKey>>,
+    /// The files of entries that lie in the keys folder of before, by key id.
+    elsewhere: BTreeMap<String, PathBuf>,
 }
 
 /// A file as it was read last. The key is called by its thumbprint.
@@ -82,6 +84,7 @@ impl Folder {
             files: BTreeMap::new(),
             at_hand: BTreeMap::new(),
             extras: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
         }
     }
 
@@ -91,7 +94,36 @@ impl Folder {
 
     /// Where the file of an entry is.
     pub(super) fn path_of(&self, entry: &Entry) -> PathBuf {
-        self.options.dir.join(&entry.file)
+        let elsewhere = self.elsewhere.get(&entry.kid);
+        elsewhere
+            .cloned()
+            .unwrap_or_else(|| self.options.dir.join(&entry.file))
+    }
+
+    /// The same keyring, as whoever has this keys folder writes it.
+    pub(super) fn anchored(&self, ring: &Keyring) -> Keyring {
+        let mut ring = ring.clone();
+        if let Some(former) = self.former(&ring) {
+            for key in &mut ring.keys {
+                // What is nowhere to be found was in the folder of before.
+                if let Some(path) = self.elsewhere.get(&key.kid) {
+                    key.file = self.name_of(path);
+                } else if Print::of(&self.options.dir.join(&key.file)).is_none() {
+                    key.file = former.join(&key.file);
+                }
+            }
+        }
+        let dir = &self.options.dir;
+        // JSON cannot hold every path; the files are relative to an unknown folder then.
+        ring.keys_dir = dir.to_str().map(|_| dir.clone());
+        ring
+    }
+
+    /// The keys folder of whoever wrote the keyring, where that is another one.
+    fn former(&self, ring: &Keyring) -> Option<PathBuf> {
+        ring.keys_dir
+            .clone()
+            .filter(|dir| dir.is_absolute() && *dir != self.options.dir)
     }
 
     /// How the keyring writes `path`: relative to the keys folder where it lies in there.
@@ -130,7 +162,12 @@ impl Folder {
                 troubles.insert(named, message);
             }
         }
+        let former = self.former(ring);
+        self.elsewhere.clear();
         for entry in &ring.keys {
+            if let Some(former) = &former {
+                paths.extend(self.find(entry, former));
+            }
             let path = self.path_of(entry);
             if entry.state == State::Retired {
                 if Print::of(&path).is_none() {
@@ -161,6 +198,20 @@ impl Folder {
         self.at_hand
             .retain(|kid, _| ring.published().any(|entry| entry.kid == *kid));
         (seen, troubles)
+    }
+
+    /// Looks for the key of `entry` in the keys folder of before, where it is not in this one. Returns what was read.
+    fn find(&mut self, entry: &Entry, former: &Path) -> Option<PathBuf> {
+        let here = self.options.dir.join(&entry.file);
+        let there = former.join(&entry.file);
+        let is_it = |key: Arc<SigningKey>| key.kid() == entry.thumbprint();
+        if here == there || self.read(&here).is_ok_and(is_it) {
+            return None;
+        }
+        if self.read(&there).is_ok_and(is_it) {
+            self.elsewhere.insert(entry.kid.clone(), there.clone());
+        }
+        Some(there)
     }
 
     fn look_at(&mut self, entry: &Entry, path: &Path, seen: &mut Seen, troubles: &mut Troubles) {

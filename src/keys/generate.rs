@@ -22,6 +22,9 @@ use crate::{
     private_file::{self, exists},
 };
 
+/// What the names of the files begin with that are made for the keyring.
+pub(super) const PREFIX: &str = "bff-";
+
 /// Why no key was made.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
@@ -39,7 +42,8 @@ pub enum GenerateError {
     },
     /// The folder or the file cannot be written.
     #[error(
-        "cannot make the signing key {path:?} ({error}); the folder must be writable for the user that runs bff"
+        "cannot make the signing key {path:?} ({error}); the folder must be writable for the user that runs bff, and \
+         have space left"
     )]
     Write {
         /// The named key.
@@ -113,7 +117,7 @@ pub(super) fn generate_new(
         |day| format!("{:04}{:02}{:02}-", day.year(), u8::from(day.month()), day.day()),
     );
     let short: String = key.kid().chars().take(8).collect();
-    let path = dir.join(format!("bff-{day}{short}.pem"));
+    let path = dir.join(format!("{PREFIX}{day}{short}.pem"));
     match private_file::create_new(&path, text.as_bytes()) {
         Ok(true) => Ok((path, key.kid().to_owned())),
         Ok(false) => Err(GenerateError::Write {

@@ -122,10 +122,11 @@ impl Keeper {
     fn activate(&mut self, now: Timestamp, kid: &str) {
         let step = Step::Activate(kid.to_owned());
         self.change(|keeper| {
-            keeper.steps(now, Access::Start);
+            let made = keeper.steps(now, Access::Serve);
             if keeper.step(now).as_ref() == Some(&step) {
                 keeper.apply(&step, now);
             }
+            made
         });
         self.publish();
     }

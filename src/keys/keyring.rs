@@ -7,7 +7,7 @@
 mod entry;
 mod policy;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -23,8 +23,6 @@ use crate::clock::Timestamp;
 const GRACE: Duration = Duration::from_mins(5);
 /// A time that lies further ahead than this was written with a clock that was wrong.
 const SKEW: Duration = Duration::from_mins(5);
-/// A server that is away no longer than this has published all the time.
-const RESTART: Duration = Duration::from_secs(30);
 /// So many retired keys are remembered at most.
 const MAX_RETIRED: usize = 48;
 
@@ -36,6 +34,9 @@ pub struct Keyring {
     /// When a server was last seen to publish the next key; time in which none did does not count as published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served_at: Option<Timestamp>,
+    /// The keys folder of whoever wrote it last: where the keys are, for one whose folder is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_dir: Option<PathBuf>,
     /// What we do not know, kept as it is.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -153,21 +154,20 @@ impl Keyring {
             return Some(Step::Correct(wrong.kid.clone()));
         }
         if let Some(next) = self.next() {
-            if seen.gone.contains(&next.kid) {
+            // A server with another folder may have it, and says so as long as it publishes it.
+            if seen.gone.contains(&next.kid) && !self.is_served(now, policy) {
                 return Some(Step::Retire(next.kid.clone(), Why::Lost));
             }
             let beat = policy.beat();
-            if self
-                .served_at
-                .is_none_or(|at| now >= at.saturating_add(beat) || at > now.saturating_add(SKEW))
-            {
+            let late = |at: Timestamp| now >= at.saturating_add(beat) || at > now.saturating_add(SKEW);
+            if seen.usable.contains(&next.kid) && self.served_at.is_none_or(late) {
                 return Some(Step::Served);
             }
         } else if policy.rotation_is_due(active, now) {
             return Some(Step::Make);
         }
         self.retirement(now, policy)
-            .or_else(|| self.forgettable(seen))
+            .or_else(|| self.forgettable(now, policy, seen))
             .or_else(|| {
                 let next = self.next()?;
                 let due = now >= policy.signs_at(next) && seen.usable.contains(&next.kid);
@@ -295,23 +295,31 @@ impl Keyring {
         Some(Step::Retire(oldest.kid.clone(), why))
     }
 
-    /// A retired key whose file is gone; of too many the oldest. Never the one in the named file, which would be news.
-    fn forgettable(&self, seen: &Seen) -> Option<Step> {
+    /// A retired key whose file is long gone; of too many the oldest. Never the one in the named file, which would be news;
+    /// for another server, whose folder is not ours, it may be the named one for a while.
+    fn forgettable(&self, now: Timestamp, policy: &Policy, seen: &Seen) -> Option<Step> {
         let named = seen.named.as_ref().map(|named| named.thumbprint.as_str());
         let retired = || {
             let retired = self.keys.iter().filter(|key| key.state == State::Retired);
             retired.filter(|key| Some(key.thumbprint()) != named)
         };
         let surplus = retired().count() > MAX_RETIRED;
-        let gone = retired().find(|key| seen.gone.contains(&key.kid));
+        let gone = retired()
+            .find(|key| seen.gone.contains(&key.kid) && now.duration_since(key.since) >= policy.retire_after);
         let key = gone.or_else(|| retired().min_by_key(|key| key.since).filter(|_| surplus))?;
         Some(Step::Forget(key.kid.clone()))
+    }
+
+    /// Whether a server has published the next key until now.
+    fn is_served(&self, now: Timestamp, policy: &Policy) -> bool {
+        self.served_at
+            .is_some_and(|at| now.duration_since(at) <= policy.pause())
     }
 
     fn served(&mut self, now: Timestamp, policy: &Policy) {
         // Without a record, nobody is known to have served.
         let gap = self.served_at.map_or(Duration::MAX, |at| now.duration_since(at));
-        if gap > policy.beat() * 2 + RESTART {
+        if gap > policy.pause() {
             for key in self.keys.iter_mut().filter(|key| key.state == State::Next) {
                 key.since = key.since.saturating_add(gap).min(now);
             }

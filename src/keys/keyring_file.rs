@@ -6,13 +6,16 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
 };
 
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use super::keyring::Keyring;
-use crate::private_file;
+use crate::private_file::{self, Step};
 
 /// The file's name in the state folder.
 pub(super) const FILE_NAME: &str = "keyring.json";
@@ -22,6 +25,8 @@ const VERSION: u64 = 1;
 const MAX_SIZE: u64 = 256 * 1024;
 /// Longest reason in a message, in characters.
 const MAX_REASON: usize = 200;
+/// Whoever has the lock reads and writes a few small files and makes a key at most; longer than this, it hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Nobody but the owner may read or write.
 const MODE: u32 = 0o600;
 
@@ -29,6 +34,7 @@ const MODE: u32 = 0o600;
 #[derive(Clone, Debug)]
 pub(super) struct KeyringFile {
     path: PathBuf,
+    patience: Duration,
 }
 
 /// The right to change the keyring: held by one process at a time, given back when dropped or when the process ends.
@@ -81,6 +87,17 @@ pub enum KeyringError {
         /// The cause.
         cause: io::Error,
     },
+    /// Another process does not give the lock back.
+    #[error(
+        "another process holds the lock {path:?} and has not given it back for {seconds} s: it hangs. End it (`fuser` shows \
+         it); do not remove the file"
+    )]
+    Held {
+        /// The lock.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
 }
 
 // === impl KeyringFile ===
@@ -89,6 +106,7 @@ impl KeyringFile {
     pub(super) fn new(state_dir: &Path) -> Self {
         Self {
             path: state_dir.join(FILE_NAME),
+            patience: PATIENCE,
         }
     }
 
@@ -102,7 +120,15 @@ impl KeyringFile {
             path: self.path.clone(),
             cause,
         };
-        let file = match File::open(&self.path) {
+        // Looked at before it is opened: opening a FIFO would wait for a writer.
+        let opened = self.path.metadata().and_then(|metadata| {
+            if metadata.is_file() {
+                File::open(&self.path)
+            } else {
+                Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"))
+            }
+        });
+        let file = match opened {
             Ok(file) => file,
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(unreadable(cause)),
@@ -157,11 +183,26 @@ impl KeyringFile {
         write().map_err(|cause| self.not_writable(cause))
     }
 
-    /// Waits until this process alone may change the keyring. Whoever has the lock reads and writes a few small files.
+    /// Waits until this process alone may change the keyring, though not for ever.
     pub(super) fn lock(&self) -> Result<Lock, KeyringError> {
+        if let Some(lock) = self.try_lock()? {
+            return Ok(lock);
+        }
         let file = self.lock_file()?;
-        file.lock().map_err(|cause| self.not_writable(cause))?;
-        Ok(Lock { _file: file })
+        let (sender, receiver) = mpsc::channel();
+        // The system waits without an end. A lock that comes after we have gone is given back at once.
+        thread::spawn(move || {
+            let locked = file.lock().map(|()| file);
+            drop(sender.send(locked));
+        });
+        match receiver.recv_timeout(self.patience) {
+            Ok(Ok(file)) => Ok(Lock { _file: file }),
+            Ok(Err(cause)) => Err(self.not_writable(cause)),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(KeyringError::Held {
+                path: self.lock_path(),
+                seconds: self.patience.as_secs(),
+            }),
+        }
     }
 
     /// The same without waiting: `None` where another process is at it.
@@ -175,8 +216,8 @@ impl KeyringFile {
     }
 
     fn lock_file(&self) -> Result<File, KeyringError> {
-        let mut name = OsString::from(self.path.as_os_str());
-        name.push(".lock");
+        let path = self.lock_path();
+        private_file::about_to(Step::Lock, &path);
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -184,9 +225,13 @@ impl KeyringFile {
             .map_err(|cause| self.not_writable(cause))?;
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(MODE);
-        options
-            .open(PathBuf::from(name))
-            .map_err(|cause| self.not_writable(cause))
+        options.open(path).map_err(|cause| self.not_writable(cause))
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        let mut name = OsString::from(self.path.as_os_str());
+        name.push(".lock");
+        PathBuf::from(name)
     }
 
     fn not_writable(&self, cause: io::Error) -> KeyringError {

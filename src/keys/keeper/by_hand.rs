@@ -57,7 +57,7 @@ impl Keeper {
     ///
     /// [`ByHandError`]; nothing has changed then.
     pub fn rotate(&mut self, now: Timestamp, at_once: bool, dry_run: bool) -> Result<Done, ByHandError> {
-        let _lock = if dry_run { None } else { Some(self.file.lock()?) };
+        let _lock = if dry_run { None } else { self.lock(true)? };
         self.read_anew()?;
         let next = self
             .ring
@@ -85,11 +85,8 @@ impl Keeper {
         };
         self.look_at_folder();
         let stored = self.let_sign(&name, now, at_once);
-        if stored.is_err()
-            && let Some(path) = made
-        {
-            // It was never published, so that nobody misses it.
-            let _ = std::fs::remove_file(path);
+        if stored.is_err() {
+            self.unmake(made);
         }
         stored?;
         let from = self.rotation.policy.publish_ahead;
@@ -114,7 +111,7 @@ impl Keeper {
     ///
     /// [`ByHandError`]; nothing has changed then.
     pub fn retire(&mut self, now: Timestamp, kid: &str, dry_run: bool) -> Result<Done, ByHandError> {
-        let _lock = if dry_run { None } else { Some(self.file.lock()?) };
+        let _lock = if dry_run { None } else { self.lock(true)? };
         self.read_anew()?;
         let state = self.ring.find(kid).map(|key| key.state);
         match state {
@@ -128,7 +125,7 @@ impl Keeper {
         }
         let step = Step::Retire(kid.to_owned(), crate::keys::keyring::Why::Age);
         self.ring.apply(&step, now, &self.rotation.policy);
-        self.file.write(&self.ring)?;
+        self.store()?;
         Ok(Done(format!(
             "the key {kid} is retired; running servers stop publishing it within seconds. Its file was left where it is"
         )))
@@ -153,7 +150,7 @@ impl Keeper {
         if at_once {
             self.ring.activate(&name.kid, now);
         }
-        Ok(self.file.write(&self.ring)?)
+        Ok(self.store()?)
     }
 
     fn would_rotate(&self, next: Option<&KeyName>, now: Timestamp, at_once: bool) -> String {

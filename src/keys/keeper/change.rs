@@ -1,6 +1,6 @@
 //! Changing the keyring: what is due, under the lock, written at once or not at all.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Access, Keeper, notes};
 use crate::{
@@ -9,12 +9,28 @@ use crate::{
         GenerateError, KeyringError,
         folder::Print,
         generate,
-        keyring::{KeyName, Step},
+        keyring::{KeyName, Keyring, Step},
+        keyring_file::Lock,
+        leftovers,
     },
+    private_file,
 };
 
 /// More steps at once than this are a fault of ours.
 const MAX_STEPS: usize = 200;
+/// What a trouble with a change is told under.
+const CHANGE: &str = "change of the keyring";
+
+/// Whether a step is done now. A key is made by a server that publishes it at once. And a running server takes nothing over:
+/// where the private key that signs is lost for this one, which has another one in memory, servers with another folder may
+/// have it, and would take it back.
+const fn allowed(step: &Step, access: Access) -> bool {
+    match step {
+        Step::Make => matches!(access, Access::Serve),
+        Step::TakeOver(_) => !matches!(access, Access::Serve),
+        _ => true,
+    }
+}
 
 // === impl Keeper ===
 
@@ -23,8 +39,7 @@ impl Keeper {
     pub(super) fn settle(&mut self, now: Timestamp, access: Access) {
         let idle = |step: &Option<Step>| match step {
             None | Some(Step::Activate(_)) => true,
-            Some(Step::Make) => access != Access::Serve,
-            Some(_) => false,
+            Some(step) => !allowed(step, access),
         };
         if idle(&self.step(now)) && self.kept {
             return;
@@ -34,11 +49,11 @@ impl Keeper {
         if !self.kept {
             // Nobody else can do it for us.
             self.steps(now, Access::Start);
-        } else if matches!(self.step(now), Some(Step::TakeOver(_))) {
+        } else if access == Access::Start
+            && let Some(step @ Step::TakeOver(_)) = self.step(now)
+        {
             // Only what no server can start without.
-            if let Some(step) = self.step(now) {
-                self.apply(&step, now);
-            }
+            self.apply(&step, now);
         }
     }
 
@@ -47,7 +62,7 @@ impl Keeper {
         for _ in 0..MAX_STEPS {
             match self.step(now) {
                 None | Some(Step::Activate(_)) => break,
-                Some(Step::Make) if access != Access::Serve => break,
+                Some(step) if !allowed(&step, access) => break,
                 Some(Step::Make) => match self.make(now) {
                     Ok((name, path)) => {
                         self.told.resolved(&self.folder.options().dir);
@@ -92,14 +107,11 @@ impl Keeper {
     }
 
     /// Changes the keyring without waiting for another process that is at it.
-    pub(super) fn change(&mut self, change: impl FnOnce(&mut Self)) {
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Self) -> Vec<PathBuf>) {
         let unkept = !self.kept;
         let mut change = Some(change);
         self.locked(false, |keeper| {
-            if let Some(change) = change.take() {
-                change(keeper);
-            }
-            Vec::new()
+            change.take().map(|change| change(keeper)).unwrap_or_default()
         });
         if unkept && let Some(change) = change {
             change(self);
@@ -109,12 +121,7 @@ impl Keeper {
     /// Runs `change` under the lock on what the file holds now, and writes what came of it. Where that fails, nothing has
     /// changed, and the files that `change` says it has made are gone.
     pub(super) fn locked(&mut self, waits: bool, change: impl FnOnce(&mut Self) -> Vec<PathBuf>) {
-        let lock = if waits {
-            self.file.lock().map(Some)
-        } else {
-            self.file.try_lock()
-        };
-        let _lock = match lock {
+        let _lock = match self.lock(waits) {
             Ok(Some(lock)) => lock,
             Ok(None) => return,
             Err(error) => return self.tell_unwritable(&error),
@@ -130,23 +137,76 @@ impl Keeper {
         if self.ring.keys.is_empty() {
             return;
         }
-        match self.file.write(&self.ring) {
+        if self.keys.is_none() {
+            // The start fails; what it fails with is not to be found in the keyring by the next one.
+            if self.first_set().is_err() {
+                return;
+            }
+        } else if let Err(error) = self.set() {
+            self.unmake(made);
+            self.back_to(ring, notes);
+            return self.tell(PathBuf::from(CHANGE), error.to_string());
+        }
+        match self.store() {
             Ok(()) => {
                 self.kept = true;
                 self.print = Print::of(self.file.path());
                 self.told.resolved(self.file.path());
+                self.told.resolved(Path::new(CHANGE));
             }
             Err(error) => {
-                for path in made {
-                    // It was never published, so that nobody misses it.
-                    let _ = std::fs::remove_file(path);
-                }
-                self.ring = ring;
-                self.notes.truncate(notes);
-                self.look_at_folder();
+                self.unmake(made);
+                self.back_to(ring, notes);
                 self.tell_unwritable(&error);
             }
         }
+    }
+
+    /// Writes the keyring.
+    pub(super) fn store(&mut self) -> Result<(), KeyringError> {
+        let anchored = self.folder.anchored(&self.ring);
+        self.file.write(&anchored)?;
+        self.ring = anchored;
+        Ok(())
+    }
+
+    fn back_to(&mut self, ring: Keyring, notes: usize) {
+        self.ring = ring;
+        self.notes.truncate(notes);
+        self.look_at_folder();
+    }
+
+    /// Removes keys that were made for a keyring that could not be written: nobody has seen them. One that the file names
+    /// all the same stays: what failed may have come after it had got its name.
+    pub(super) fn unmake(&self, made: impl IntoIterator<Item = PathBuf>) {
+        let Ok(stored) = self.file.read() else { return };
+        let stored = stored.unwrap_or_default();
+        for path in made {
+            if !stored.keys.iter().any(|key| self.folder.path_of(key) == path) {
+                private_file::about_to(private_file::Step::Remove, &path);
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+
+    /// Takes the lock; `None` where another process has it and is not waited for. What those who had it before have left is
+    /// removed.
+    pub(super) fn lock(&self, waits: bool) -> Result<Option<Lock>, KeyringError> {
+        let lock = if waits {
+            Some(self.file.lock()?)
+        } else {
+            self.file.try_lock()?
+        };
+        if lock.is_some() {
+            leftovers::of_keyring(self.file.path(), &self.folder.options().dir);
+        }
+        Ok(lock)
+    }
+
+    /// Removes what processes that died have left. Who cannot do it leaves it to others.
+    pub(super) fn tidy(&self) {
+        leftovers::of_named(&self.folder.options().signing_key);
+        drop(self.lock(false));
     }
 
     fn tell_unwritable(&mut self, error: &KeyringError) {

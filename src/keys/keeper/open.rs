@@ -13,7 +13,9 @@ use crate::{
         folder::{Folder, Print},
         keyring::Seen,
         keyring_file::KeyringFile,
-        make_first, read_key, warning,
+        make_first, read_key,
+        set::Set,
+        warning,
     },
 };
 
@@ -33,6 +35,7 @@ impl Keeper {
     ) -> Result<(Self, Keys, Vec<Warning>), KeysError> {
         let mut keeper = Self::read(options, rotation, Access::Start)?;
         keeper.settle(now, Access::Start);
+        keeper.tidy();
         let (keys, warnings) = keeper.publish_first()?;
         Ok((keeper, keys, warnings))
     }
@@ -52,6 +55,7 @@ impl Keeper {
         if keeper.ring.keys.is_empty() {
             keeper.settle(now, Access::ByHand);
         }
+        keeper.tidy();
         let (keys, warnings) = keeper.publish_first()?;
         Ok((keeper, keys, warnings))
     }
@@ -106,15 +110,7 @@ impl Keeper {
 
     /// What there is to sign and to publish with, and everything that should be said about it.
     fn publish_first(&mut self) -> Result<(Keys, Vec<Warning>), KeysError> {
-        let keys = Keys::new(self.set()?);
-        if let Some(algorithm) = self.rotation.algorithm
-            && !keys.signing().algorithms().contains(&algorithm)
-        {
-            return Err(KeysError::Algorithm {
-                key_type: keys.signing().key_type(),
-                algorithm,
-            });
-        }
+        let keys = Keys::new(self.first_set()?);
         let mut warnings: Vec<Warning> = Vec::new();
         let published: Vec<PathBuf> = self
             .ring
@@ -143,6 +139,20 @@ impl Keeper {
         }
         self.keys = Some(keys.clone());
         Ok((keys, warnings))
+    }
+
+    /// What a process can start with.
+    pub(super) fn first_set(&self) -> Result<Set, KeysError> {
+        let set = self.set()?;
+        if let Some(algorithm) = self.rotation.algorithm
+            && !set.signing.algorithms().contains(&algorithm)
+        {
+            return Err(KeysError::Algorithm {
+                key_type: set.signing.key_type(),
+                algorithm,
+            });
+        }
+        Ok(set)
     }
 
     pub(super) fn nothing_signs(&self) -> KeysError {

@@ -1,3 +1,6 @@
+mod crashes;
+mod folders;
+
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
@@ -492,7 +495,7 @@ fn a_key_that_the_keyring_cannot_remember_is_not_kept() {
     // Every name for its temporary file is taken: writing fails, locking does not.
     for attempt in 0..=64 {
         let name = format!(".keyring.json.{}.{attempt}.tmp", std::process::id());
-        fs::write(place.path(&name), "").unwrap();
+        fs::create_dir(place.path(&name)).unwrap();
     }
     let before = place.file_names();
     let notes = process.look(place.now);
@@ -503,7 +506,7 @@ fn a_key_that_the_keyring_cannot_remember_is_not_kept() {
     // By itself once there is room.
     for attempt in 0..=64 {
         let name = format!(".keyring.json.{}.{attempt}.tmp", std::process::id());
-        fs::remove_file(place.path(&name)).unwrap();
+        fs::remove_dir(place.path(&name)).unwrap();
     }
     process.look(place.now);
     assert_eq!(process.published().len(), 2);
@@ -870,4 +873,66 @@ fn the_lock_file_is_empty() {
     place.start();
     let lock: &Path = &place.path("keyring.json.lock");
     assert_eq!(lock.metadata().unwrap().len(), 0);
+}
+
+/// What a start refuses must not be what the next one goes on with.
+#[test]
+fn a_first_start_that_is_refused_leaves_no_keyring() {
+    let mut place = Place::new();
+    let extra = place.make("extra.pem", KeyKind::P256);
+    let kid = place.make("bff-signing.pem", KeyKind::P256);
+    place.options.extra = vec![place.path("extra.pem")];
+    place.options.kid = Some(extra);
+    let error = place.try_start().unwrap_err_or_panic();
+    assert!(matches!(error, KeysError::DuplicateKid(_)), "{error}");
+    assert!(!place.path("keyring.json").exists());
+    // What the message says helps.
+    place.options.kid = None;
+    place.rotation.algorithm = Some(Algorithm::EdDSA);
+    let error = place.try_start().unwrap_err_or_panic();
+    assert!(matches!(error, KeysError::Algorithm { .. }), "{error}");
+    assert!(!place.path("keyring.json").exists());
+    place.rotation.algorithm = None;
+    assert_eq!(place.start().signs(), kid);
+}
+
+/// The same while a server runs: what it cannot publish, it does not write down.
+#[test]
+fn a_named_key_that_would_share_a_kid_changes_nothing() {
+    let mut place = Place::new();
+    let extra = place.make("extra.pem", KeyKind::P256);
+    place.options.extra = vec![place.path("extra.pem")];
+    let kid = place.start().signs();
+    let before = place.ring();
+    place.options.kid = Some(extra);
+    let error = place.try_start().unwrap_err_or_panic();
+    assert!(matches!(error, KeysError::DuplicateKid(_)), "{error}");
+    assert_eq!(place.ring(), before);
+    place.options.kid = None;
+    assert_eq!(place.start().signs(), kid);
+
+    let mut process = place.start();
+    let published = process.published();
+    process.keeper.folder = Folder::new(Options {
+        kid: Some(published.iter().find(|it| **it != kid).unwrap().clone()),
+        ..place.options.clone()
+    });
+    let notes = process.look(place.now);
+    assert!(troubles(&notes)[0].contains("BFF_KID"), "{notes:?}");
+    assert_eq!(process.look(place.now), [], "told once");
+    assert_eq!(process.published(), published);
+    assert_eq!(place.ring(), before);
+}
+
+#[test]
+fn a_key_that_was_made_is_removed_only_where_no_keyring_names_it() {
+    let place = Place::new();
+    let mut keeper = place.start().keeper;
+    keeper.rotate(place.now, false, false).unwrap();
+    let known = place.key_files().remove(0);
+    let (unknown, _) = generate::generate_new(place.dir.path(), KeyKind::P256, place.now).unwrap();
+    // The keyring was in its place, and only then something failed.
+    keeper.unmake([place.path(&known), unknown.clone()]);
+    assert!(place.path(&known).exists());
+    assert!(!unknown.exists());
 }

@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::Entry;
 use crate::clock::Timestamp;
 
+/// A server that is away no longer than this has published all the time.
+pub(super) const RESTART: Duration = Duration::from_secs(30);
+
 /// How keys are rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -24,6 +27,11 @@ impl Policy {
     /// How often it is noted that the next key is published.
     pub(super) fn beat(&self) -> Duration {
         (self.publish_ahead / 24).clamp(Duration::from_secs(10), Duration::from_hours(1))
+    }
+
+    /// After a longer time without a note, no server has published the next key.
+    pub(super) fn pause(&self) -> Duration {
+        self.beat() * 2 + RESTART
     }
 
     pub(super) fn signs_at(&self, next: &Entry) -> Timestamp {

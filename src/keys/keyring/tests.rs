@@ -5,7 +5,7 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{policy::RESTART, *};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -247,7 +247,16 @@ fn a_previous_key_retires_by_age_and_is_forgotten_with_its_file() {
     settle(&mut ring, end, &policy, &folder);
     assert!(ring.find("a").is_some());
     folder.named = None;
-    settle(&mut ring, end, &policy, &folder);
+    // Another server may still name it, in a folder of its own.
+    let later = end.saturating_add(60 * DAY);
+    settle(
+        &mut ring,
+        later.saturating_sub(Duration::from_secs(1)),
+        &policy,
+        &folder,
+    );
+    assert!(ring.find("a").is_some());
+    settle(&mut ring, later, &policy, &folder);
     assert!(ring.find("a").is_none());
 }
 
@@ -291,8 +300,26 @@ fn a_next_key_that_is_lost_makes_room_for_another() {
     ring.add_next(&name("b"), at(1));
     let mut folder = seen(&["a"]);
     folder.gone.insert("b".to_owned());
-    settle(&mut ring, at(2), &policy(), &folder);
-    assert_eq!(states(&ring), [("a", State::Active)]);
+    // As long as a server says that it publishes it, it is there for that one.
+    let pause = policy().pause();
+    settle(&mut ring, at(1).saturating_add(pause), &policy(), &folder);
+    assert_eq!(ring.next().unwrap().kid, "b");
+    let quiet = at(2).saturating_add(pause);
+    settle(&mut ring, quiet, &policy(), &folder);
+    assert_eq!(states(&ring), [("a", State::Active), ("b", State::Retired)]);
+}
+
+/// A server that cannot publish the next key says nothing of it.
+#[test]
+fn time_counts_only_where_a_server_has_the_key() {
+    let mut ring = started("a");
+    ring.add_next(&name("b"), at(1));
+    let served = at(1).saturating_add(DAY / 2);
+    assert_eq!(ring.next_step(served, &policy(), &seen(&["a"])), None);
+    assert_eq!(
+        ring.next_step(served, &policy(), &seen(&["a", "b"])),
+        Some(Step::Served)
+    );
 }
 
 #[test]

@@ -131,12 +131,31 @@ fn a_folder_where_the_file_should_be_is_told() {
     assert!(error.to_string().contains("BFF_STATE_DIR"), "{error}");
 }
 
+/// Opening one would wait for whoever writes into it.
+#[test]
+fn a_pipe_where_the_file_should_be_is_told_and_holds_nobody_up() {
+    let (_folder, file) = file();
+    let made = std::process::Command::new("mkfifo").arg(file.path()).status();
+    assert!(made.unwrap().success());
+    let error = file.read().unwrap_err();
+    assert!(matches!(error, KeyringError::Unreadable { .. }), "{error}");
+    assert!(error.to_string().contains("must be a file"), "{error}");
+}
+
 #[test]
 fn one_at_a_time_has_the_lock_and_a_missing_folder_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let file = KeyringFile::new(&folder.path().join("state"));
     let lock = file.lock().unwrap();
     assert!(file.try_lock().unwrap().is_none());
+    // One that hangs is not waited for for ever.
+    let hurried = KeyringFile {
+        patience: Duration::ZERO,
+        ..file.clone()
+    };
+    let error = hurried.lock().unwrap_err();
+    assert!(matches!(error, KeyringError::Held { .. }), "{error}");
+    assert!(error.to_string().contains("keyring.json.lock"), "{error}");
     drop(lock);
     assert!(file.try_lock().unwrap().is_some());
 

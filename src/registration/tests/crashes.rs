@@ -1,10 +1,8 @@
 //! The process dies before each step that it does to a file, at every way that registration can go. The next start goes on,
 //! or says what is lost; it never makes a client that nobody knows of without saying so.
 
-use std::collections::HashMap;
-
 use super::*;
-use crate::private_file::{self, Step, folder_of};
+use crate::private_file::testing::{Killed, doom, spare};
 
 const FRESH: &str = "fresh-token";
 
@@ -22,41 +20,6 @@ struct Way {
     steps: usize,
 }
 
-/// How many steps the process that works on a folder still has.
-static DOOMED: Mutex<Option<HashMap<PathBuf, usize>>> = Mutex::new(None);
-
-/// What a process ends with.
-struct Killed;
-
-fn watch() {
-    static ONCE: OnceLock<()> = OnceLock::new();
-    ONCE.get_or_init(|| {
-        *DOOMED.lock() = Some(HashMap::new());
-        assert!(private_file::observe(|_: Step, path: &std::path::Path| {
-            let mut doomed = DOOMED.lock();
-            let Some(left) = doomed.as_mut().and_then(|doomed| doomed.get_mut(folder_of(path))) else {
-                return;
-            };
-            if let Some(fewer) = left.checked_sub(1) {
-                *left = fewer;
-            } else {
-                drop(doomed);
-                // Unwinds as a panic does, but tells nobody.
-                std::panic::resume_unwind(Box::new(Killed));
-            }
-        }));
-    });
-}
-
-fn doom(world: &World, steps: Option<usize>) {
-    let mut doomed = DOOMED.lock();
-    let doomed = doomed.as_mut().unwrap();
-    match steps {
-        Some(steps) => doomed.insert(world.dir.path().to_owned(), steps),
-        None => doomed.remove(world.dir.path()),
-    };
-}
-
 /// One start that dies before the step after `steps` steps; `None` where it died.
 async fn killed_after(
     world: &World,
@@ -65,9 +28,9 @@ async fn killed_after(
 ) -> Option<Result<Outcome, RegistrationError>> {
     let metadata = world.party.discover().await.unwrap();
     let registration = world.registration(with);
-    doom(world, Some(steps));
+    doom(world.dir.path(), steps);
     let end = tokio::spawn(async move { registration.ensure(&metadata).await }).await;
-    doom(world, None);
+    spare(world.dir.path());
     match end {
         Ok(outcome) => Some(outcome),
         Err(error) => {
@@ -216,7 +179,6 @@ async fn killed_at_any_step_of_a_lost_registration_access_token() {
 
 /// Dies before each step in turn, until there is none left.
 async fn at_every_step(way: &Way) {
-    watch();
     let mut steps = 0;
     loop {
         let world = if way.registered {

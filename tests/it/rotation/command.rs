@@ -1,8 +1,12 @@
 //! `bff keys`: the real binary, on files alone.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
-use crate::support::{Ended, Process};
+use crate::support::{Ended, Process, pause};
 
 const SETTINGS: [(&str, &str); 4] = [
     ("OIDC_ISSUER", "https://idp.example"),
@@ -169,4 +173,133 @@ async fn what_stands_in_the_way_is_said_with_exit_code_64() {
     keys(folder, &["generate"]).await;
     let nowhere = with(folder, &["rotate"], &[("BFF_STATE_DIR", state.to_str().unwrap())]).await;
     says(&nowhere, 64, &["keyring.json"]);
+}
+
+/// The same on a disk on which a file cannot grow beyond so many blocks.
+async fn on_a_full_disk(folder: &Path, arguments: &[&str], blocks: u32) -> Ended {
+    // Whoever goes beyond the limit gets an error instead of a signal.
+    let script = format!("trap '' XFSZ && ulimit -f {blocks} && exec \"$0\" \"$@\"");
+    let mut child = Command::new("sh")
+        .args(["-c", &script, env!("CARGO_BIN_EXE_bff"), "keys"])
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .envs(SETTINGS)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    for _ in 0..15_000 {
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        pause().await;
+    }
+    let _ = child.kill();
+    let ended = child.wait_with_output().unwrap();
+    let output = String::from_utf8_lossy(&ended.stdout) + String::from_utf8_lossy(&ended.stderr);
+    assert!(!output.contains("PRIVATE KEY"), "a secret in the output");
+    Ended {
+        code: ended.status.code().unwrap_or(-1),
+        output: output.into_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_and_leaves_nothing_half_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // There is no room for a first key,
+    for arguments in [&["generate"][..], &["rotate"]] {
+        let full = on_a_full_disk(folder, arguments, 0).await;
+        says(
+            &full,
+            64,
+            &["bff-signing.pem", "must be writable", "have space left"],
+        );
+        assert!(
+            files(folder).iter().all(|name| name == "keyring.json.lock"),
+            "{:?}",
+            files(folder)
+        );
+    }
+    // nor for a new one,
+    for _ in 0..8 {
+        says(&keys(folder, &["rotate", "--now"]).await, 0, &["signs now"]);
+    }
+    let before = (files(folder), fs::read(folder.join("keys/keyring.json")).unwrap());
+    for arguments in [&["rotate"][..], &["rotate", "--now"]] {
+        says(
+            &on_a_full_disk(folder, arguments, 0).await,
+            64,
+            &["cannot make the"],
+        );
+        // nor, once it is made, for the keyring, which is larger.
+        let full = on_a_full_disk(folder, arguments, 1).await;
+        says(
+            &full,
+            64,
+            &["keyring.json", "cannot be written", "have space left"],
+        );
+        let after = (files(folder), fs::read(folder.join("keys/keyring.json")).unwrap());
+        assert_eq!(after, before);
+    }
+    says(&keys(folder, &["rotate"]).await, 0, &["was made"]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_folder_is_said_with_what_to_mend() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    says(&keys(folder, &["rotate"]).await, 0, &["was made"]);
+    let ring = folder.join("keys/keyring.json");
+    let whole = fs::read_to_string(&ring).unwrap();
+    let mut parsed: serde_json::Value = serde_json::from_str(&whole).unwrap();
+    let kid = parsed["keys"][0]["kid"].as_str().unwrap().to_owned();
+    let next = parsed["keys"][1]["kid"].as_str().unwrap().to_owned();
+
+    // Two keys of one name.
+    parsed["keys"][1]["kid"] = kid.clone().into();
+    fs::write(&ring, parsed.to_string()).unwrap();
+    for arguments in [&["list"][..], &["rotate", "--now"], &["retire", &kid]] {
+        let ended = keys(folder, arguments).await;
+        says(&ended, 64, &["keyring.json", "the same `kid`", "Restore it"]);
+    }
+    assert_eq!(fs::read_to_string(&ring).unwrap(), parsed.to_string());
+
+    // A file outside of the folder that is something else, and much of it.
+    let huge = folder.join("huge");
+    fs::File::create(&huge).unwrap().set_len(1 << 40).unwrap();
+    for file in [
+        huge.to_str().unwrap(),
+        "/dev/zero",
+        "../../../../../../etc/passwd",
+    ] {
+        parsed["keys"][1]["kid"] = next.clone().into();
+        parsed["keys"][1]["file"] = file.into();
+        fs::write(&ring, parsed.to_string()).unwrap();
+        let ended = keys(folder, &["rotate", "--now"]).await;
+        says(
+            &ended,
+            64,
+            &[
+                "cannot be used as a key",
+                "cannot be read, so that it cannot sign",
+            ],
+        );
+        assert!(!ended.output.contains("root:"), "{}", ended.output);
+        assert_eq!(fs::read_to_string(&ring).unwrap(), parsed.to_string());
+    }
+
+    // The file of the key that signs, too.
+    parsed["keys"][0]["file"] = huge.to_str().unwrap().into();
+    parsed["keys"][1]["state"] = "retired".into();
+    fs::write(&ring, parsed.to_string()).unwrap();
+    for arguments in [&["list"][..], &["rotate", "--now"]] {
+        says(&keys(folder, arguments).await, 64, &["larger than 64 KiB"]);
+    }
+
+    // With the keyring as it was, all is as it was.
+    fs::write(&ring, whole).unwrap();
+    says(&keys(folder, &["retire", &next]).await, 0, &["is retired"]);
 }
