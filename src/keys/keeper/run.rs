@@ -21,7 +21,9 @@ struct Telling {
     known: String,
     /// The key that signed when it was told.
     signing: String,
-    /// Not again before.
+    /// The key that signed when it was told last, or was to be.
+    tried: String,
+    /// Not again before, while that one signs.
     not_before: Timestamp,
     /// What went wrong, as it was said.
     told: Option<AnnounceError>,
@@ -38,6 +40,7 @@ impl Keeper {
         let mut telling = Telling {
             known: keys.document().etag.clone(),
             signing: keys.signing().kid().to_owned(),
+            tried: keys.signing().kid().to_owned(),
             not_before: Timestamp::EPOCH,
             told: None,
         };
@@ -49,7 +52,10 @@ impl Keeper {
             let document = keys.document().etag.clone();
             let signing = keys.signing().kid().to_owned();
             let news = document != telling.known || signing != telling.signing;
-            if (news || due.is_some()) && now >= telling.not_before {
+            // Where another key signs, assertions may be refused until the IdP knows.
+            let may_ask = now >= telling.not_before || signing != telling.tried;
+            if (news || due.is_some()) && may_ask {
+                telling.tried.clone_from(&signing);
                 match announce.announce(due.as_deref()).await {
                     Ok(()) => {
                         telling.succeeded(document, signing);
