@@ -15,6 +15,7 @@ use crate::{
 
 const FRESH: &str = "fresh-token";
 const READ: &str = "GET /register/client-1";
+const DELETE: &str = "DELETE /register/client-1";
 
 /// A process that has a client and keeps it.
 struct Keeper<'w> {
@@ -196,6 +197,42 @@ async fn a_client_that_another_process_replaced_is_noticed_and_used() {
     });
     keeper.until(|| keeper.client().id == "client-3").await;
     keeper.ends().await;
+}
+
+/// Without it, the other process would have a client that is gone until its next look.
+#[tokio::test]
+async fn a_replaced_client_is_deleted_by_a_running_server_when_every_process_has_followed() {
+    let world = world().await;
+    let keeper = Keeper::start(&world, as_is).await;
+    let logs = Logs::capture();
+    world.ensure(forced).await.unwrap();
+    assert_eq!(world.idp.calls(), ["POST /register"]);
+    world.idp.odd(DELETE, Odd::Text(503, "text/html", String::new()));
+    for _ in 0..2 {
+        keeper.step(Duration::from_secs(10)).await;
+        assert_eq!(keeper.client().id, "client-2", "it has looked");
+        assert_eq!(world.idp.clients(), ["client-1", "client-2"]);
+    }
+    keeper.until(|| logs.text().contains("is deleted later")).await;
+    keeper.until(|| world.file().get("superseded").is_none()).await;
+    assert_eq!(world.idp.calls(), [DELETE, DELETE], "not at every look");
+    assert_eq!(world.idp.clients(), ["client-2"]);
+    logs.has("the replaced client client-1 was deleted");
+    check_no_secret(&logs.text());
+    keeper.ends().await;
+}
+
+#[tokio::test]
+async fn a_server_that_makes_no_calls_leaves_a_replaced_client_to_others() {
+    let world = world().await;
+    world.ensure(forced).await.unwrap();
+    let keeper = Keeper::start(&world, |options| options.skip = true).await;
+    keeper.passes(Duration::from_hours(1)).await;
+    assert!(world.idp.calls().is_empty());
+    assert_eq!(keeper.client().id, "client-2");
+    keeper.ends().await;
+    world.ensure(as_is).await.unwrap();
+    assert_eq!(world.idp.clients(), ["client-2"]);
 }
 
 #[tokio::test]
