@@ -29,6 +29,7 @@ impl Registration {
         let mut check_at = next_check();
         let mut look_at = clock.now().saturating_add(around.pace.look);
         let mut delete_at = None;
+        let mut deletions = 0_u32;
         let mut seen = None;
         loop {
             let due = [check_at, delete_at];
@@ -62,11 +63,9 @@ impl Registration {
                     tracing::warn!("{error} (a replaced client is deleted later)");
                 }
                 // Where the IdP could not be reached; where something was deleted, the file is another one.
-                delete_at = Some(
-                    clock
-                        .now()
-                        .saturating_add(jittered(around.pace.refused, &around.random)),
-                );
+                let wait = around.pace.refused.saturating_mul(1 << deletions.min(4));
+                deletions = deletions.saturating_add(1);
+                delete_at = Some(clock.now().saturating_add(jittered(wait, &around.random)));
             }
             if self.look(&metadata, around, &mut seen).await && !self.options.skip {
                 delete_at = self.next_deletion().await;
