@@ -11,6 +11,7 @@ mod answer;
 mod bootstrap;
 mod calls;
 mod credentials;
+mod deletion;
 mod diff;
 mod error;
 mod event;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 pub use super::static_client::StaticClientError;
 use super::{Ports, StartError, settings, static_client};
 use crate::{
-    clock::Timestamp,
+    clock::{SharedClock, Timestamp},
     config::Config,
     keys::{Keeper, Keys, KeysError, Warning},
     oidc::{AssertionAudience, Client, ClientSlot, RelyingParty},
@@ -67,6 +67,16 @@ impl OneShot {
             &self.keys,
             &self.ports,
         )
+    }
+
+    /// The same client of the IdP by another clock. It knows nothing yet.
+    #[must_use]
+    pub fn with_clock(&self, clock: SharedClock) -> RelyingParty {
+        let ports = Ports {
+            clock,
+            ..self.ports.clone()
+        };
+        relying_party(&self.config, None, &self.outbound, &self.keys, &ports)
     }
 
     /// The client that the configuration names, where registration is off. Waits for the IdP's metadata.

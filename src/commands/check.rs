@@ -10,6 +10,7 @@ mod own;
 mod provider;
 mod registration;
 mod server;
+mod shifted;
 mod table;
 pub(super) mod text;
 

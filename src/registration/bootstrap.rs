@@ -7,7 +7,8 @@ use super::{
     Registration,
     answer::Answer,
     calls::Asked,
-    credentials::{Credentials, CredentialsError, Pending, Registered},
+    credentials::{Credentials, CredentialsError, Pending, Registered, Superseded},
+    deletion::tell_left,
     diff::Remembered,
     error::{ErrorKind, RegistrationError, Wish},
     event::{Event, Outcome},
@@ -76,7 +77,7 @@ impl<'a> Attempt<'a> {
         let event = if self.record.registered.is_none() {
             self.create_first().await?
         } else {
-            self.finish_deletion().await;
+            self.delete_replaced().await;
             match self.replacement_token()? {
                 Some(token) => self.replace(token).await?,
                 None => self.bring_up_to_date().await,
@@ -92,7 +93,7 @@ impl<'a> Attempt<'a> {
             return Ok(None);
         }
         self.renews = false;
-        self.finish_deletion().await;
+        self.delete_replaced().await;
         let event = self.bring_up_to_date().await;
         let client = self.client()?;
         Ok(Some(Outcome { client, event }))
@@ -195,7 +196,7 @@ impl<'a> Attempt<'a> {
         created
     }
 
-    /// Makes `answer` the registration and stores it; what it replaces is deleted afterwards.
+    /// Makes `answer` the registration and stores it; what it replaces is deleted when nobody uses it any more.
     pub(super) async fn keep(
         &mut self,
         answer: Answer,
@@ -207,7 +208,17 @@ impl<'a> Attempt<'a> {
         self.record.requested_client_id.clone_from(&requested);
         self.record.registered = Some(self.registered(answer));
         self.record.spend(token_hash);
-        self.record.superseded = replaced.and_then(super::replace::to_delete);
+        // An id that is in use again is no longer one to delete.
+        self.record.superseded.retain(|old| old.client_id != assigned);
+        let replaced = replaced.map(|old| {
+            (
+                old.client_id.clone(),
+                Superseded::new(old, self.registration.clock.now()),
+            )
+        });
+        if let Some((_, Some(old))) = &replaced {
+            self.record.superseded.push(old.clone());
+        }
         if let Err(source) = self.store().await {
             return Err(RegistrationError::NotStored {
                 client_id: assigned,
@@ -217,7 +228,14 @@ impl<'a> Attempt<'a> {
         let event = Event::Registered { assigned, requested };
         event.log();
         self.tell_replaced();
-        self.finish_deletion().await;
+        match replaced {
+            Some((old, Some(_))) => tracing::info!(
+                "the replaced client {old} stays until every process on this file has the new one: it is deleted by a \
+                 server that runs, or at the next start"
+            ),
+            Some((old, None)) => tell_left(&old),
+            None => {}
+        }
         Ok(event)
     }
 

@@ -4,14 +4,15 @@
 //! that a start after a crash finds out what is known. What a newer version wrote beside it is kept.
 
 mod file;
+mod superseded;
 
 use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use self::file::CredentialsFile;
 pub(super) use self::file::{Fingerprint, Lock};
+pub use self::{file::CredentialsFile, superseded::Superseded};
 use super::diff::Remembered;
 use crate::{clock::Timestamp, jose::Algorithm, secret::Secret};
 
@@ -66,9 +67,13 @@ pub struct Credentials {
     /// A registration request whose answer has not arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
-    /// A replaced client that is still to be deleted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub superseded: Option<Superseded>,
+    /// Replaced clients that are still to be deleted.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "superseded::one_or_more"
+    )]
+    pub superseded: Vec<Superseded>,
     /// The client was registered anew because the registration access token of the one before was lost, and its own has
     /// not worked yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -130,17 +135,6 @@ pub struct Pending {
     pub initial_access_token: String,
     /// When it was sent.
     pub since: Timestamp,
-}
-
-/// A replaced client that is still to be deleted (RFC 7592 section 2.3).
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Superseded {
-    /// Its id.
-    pub client_id: String,
-    /// Its registration access token.
-    pub registration_access_token: Secret,
-    /// Its registration URI, as the IdP said it.
-    pub registration_client_uri: String,
 }
 
 /// Why the credentials file cannot be used.
@@ -207,7 +201,7 @@ impl Credentials {
             registered: None,
             spent_initial_access_tokens: Vec::new(),
             pending: None,
-            superseded: None,
+            superseded: Vec::new(),
             renewed: false,
             unknown: Map::new(),
         }
@@ -228,7 +222,7 @@ impl Credentials {
     pub fn is_empty(&self) -> bool {
         self.registered.is_none()
             && self.pending.is_none()
-            && self.superseded.is_none()
+            && self.superseded.is_empty()
             && self.spent_initial_access_tokens.is_empty()
             && self.unknown.is_empty()
     }
@@ -291,11 +285,7 @@ impl Credentials {
         if let Some(registered) = &self.registered {
             registered.check()?;
         }
-        let superseded = self.superseded.as_ref();
-        if superseded.is_some_and(|old| !is_token(old.registration_access_token.expose())) {
-            return Err("the registration access token of the superseded client cannot be one");
-        }
-        Ok(())
+        self.superseded.iter().try_for_each(Superseded::check)
     }
 }
 
@@ -347,16 +337,6 @@ impl fmt::Debug for Registered {
         f.debug_struct("Registered")
             .field("client_id", &self.client_id)
             .field("signing_algorithm", &self.signing_algorithm)
-            .finish_non_exhaustive()
-    }
-}
-
-// === impl Superseded ===
-
-impl fmt::Debug for Superseded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Superseded")
-            .field("client_id", &self.client_id)
             .finish_non_exhaustive()
     }
 }

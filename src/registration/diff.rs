@@ -46,10 +46,26 @@ impl Remembered {
             let theirs = returned(answer, name)?;
             (meaning(name, theirs) != meaning(name, ours)).then(|| (name.clone(), field_digest(name, theirs)))
         });
+        // What was to go and is still there is the IdP's own too.
+        let kept = WantedMetadata::removable()
+            .iter()
+            .filter(|name| wanted.removes(name));
+        let kept = kept.filter_map(|name| {
+            let digest = field_digest(name, returned(answer, name)?);
+            Some(((*name).to_owned(), digest))
+        });
         Self {
             sent: wanted.digests(),
-            replaced: replaced.collect(),
+            replaced: replaced.chain(kept).collect(),
         }
+    }
+
+    /// Adds what `reading` has in other values, after an update whose answer did not say so. The authentication method is
+    /// left out: with one that was said to be replaced nobody logs in, and the answer to an update is what counts for it.
+    pub(super) fn add(&mut self, wanted: &WantedMetadata, reading: &Map<String, Value>) {
+        let mut found = Self::new(wanted, reading).replaced;
+        found.remove(AUTH_METHOD);
+        self.replaced.extend(found);
     }
 
     /// The fields in which the IdP did not do as we asked.
@@ -63,7 +79,7 @@ impl Remembered {
 /// A field that the IdP does not return counts as equal while what we want is what we sent last. A value that the IdP
 /// put in the place of ours counts as equal while neither has changed since: asking again and again would change
 /// nothing. The authentication method is no such value, since we cannot log in with another one.
-/// Fields that we did not ask for are the IdP's defaults and no difference.
+/// A field that was to go and stayed is one too. Fields that we did not ask for are the IdP's defaults and no difference.
 #[must_use]
 pub fn compare(wanted: &WantedMetadata, current: &Map<String, Value>, memory: &Remembered) -> Vec<Change> {
     let differs = |name: &str, ours: &Value| {
@@ -87,9 +103,12 @@ pub fn compare(wanted: &WantedMetadata, current: &Map<String, Value>, memory: &R
         .iter()
         .filter(|name| wanted.removes(name));
     let surplus = surplus.filter_map(|name| {
-        Some(Change {
+        let theirs = returned(current, name)?;
+        let settled = memory.replaced.get(*name) == Some(&field_digest(name, theirs));
+        let as_sent = !memory.sent.contains_key(*name);
+        (!(as_sent && settled)).then(|| Change {
             field: (*name).to_owned(),
-            from: Some(returned(current, name)?.clone()),
+            from: Some(theirs.clone()),
             to: None,
         })
     });

@@ -9,14 +9,18 @@ use super::{
     event::Outcome,
     run::jittered,
 };
-use crate::oidc::{Client, Metadata};
+use crate::{
+    clock::Timestamp,
+    oidc::{Client, Metadata},
+};
 
 // === impl Registration ===
 
 impl Registration {
     /// Keeps the client as it should be until `shutdown`, once [`run`](Self::run) has found one: looks at the credentials
     /// file every [`Pace::look`](super::Pace::look), since another process on it may have replaced the client, and
-    /// compares the registration every [`Options::check_interval`](super::Options::check_interval).
+    /// compares the registration every [`Options::check_interval`](super::Options::check_interval). A client that was
+    /// replaced is deleted when every process has had the time to look.
     pub async fn keep(&self, around: &Surroundings) {
         let clock = &around.clock;
         let interval = self.options.check_interval.filter(|_| !self.options.skip);
@@ -24,9 +28,12 @@ impl Registration {
             || interval.map(|interval| clock.now().saturating_add(jittered(interval, &around.random)));
         let mut check_at = next_check();
         let mut look_at = clock.now().saturating_add(around.pace.look);
+        let mut delete_at = None;
+        let mut deletions = 0_u32;
         let mut seen = None;
         loop {
-            let wake_at = check_at.map_or(look_at, |at| at.min(look_at));
+            let due = [check_at, delete_at];
+            let wake_at = due.into_iter().flatten().fold(look_at, Timestamp::min);
             tokio::select! {
                 () = clock.sleep_until(wake_at) => {}
                 () = around.shutdown.cancelled() => return,
@@ -47,7 +54,22 @@ impl Registration {
                 }
                 check_at = next_check();
             }
-            self.look(&metadata, around, &mut seen).await;
+            if delete_at.is_some_and(|at| at <= clock.now()) {
+                let lock = tokio::select! {
+                    lock = self.lock() => lock,
+                    () = around.shutdown.cancelled() => return,
+                };
+                if let Err(error) = self.delete_replaced(&metadata, lock).await {
+                    tracing::warn!("{error} (a replaced client is deleted later)");
+                }
+                // Where the IdP could not be reached; where something was deleted, the file is another one.
+                let wait = around.pace.refused.saturating_mul(1 << deletions.min(4));
+                deletions = deletions.saturating_add(1);
+                delete_at = Some(clock.now().saturating_add(jittered(wait, &around.random)));
+            }
+            if self.look(&metadata, around, &mut seen).await && !self.options.skip {
+                delete_at = self.next_deletion().await;
+            }
             look_at = clock.now().saturating_add(around.pace.look);
         }
     }
@@ -64,12 +86,12 @@ impl Registration {
         attempt.check().await
     }
 
-    /// Goes on with what another process wrote into the file.
-    async fn look(&self, metadata: &Metadata, around: &Surroundings, seen: &mut Option<Fingerprint>) {
+    /// Goes on with what another process wrote into the file. Whether it was written to since the last look.
+    async fn look(&self, metadata: &Metadata, around: &Surroundings, seen: &mut Option<Fingerprint>) -> bool {
         // Before the reading: what is written between the two is seen the next time.
         let now = self.file.fingerprint().await;
         if seen.replace(now) == Some(now) {
-            return;
+            return false;
         }
         match self.stored(metadata).await {
             Ok(Some(client)) => replace(around, client),
@@ -82,6 +104,7 @@ impl Registration {
             ),
             Err(error) => tracing::error!("{error} (the client of this process goes on serving)"),
         }
+        true
     }
 }
 

@@ -5,21 +5,11 @@ use url::Url;
 use super::{
     bootstrap::{Attempt, InitialToken},
     calls::{Management, Reply},
-    credentials::{Registered, Superseded},
-    error::{ErrorKind, RegistrationError},
+    error::RegistrationError,
     event::{Event, logged},
     metadata::REDIRECT_URIS,
     options::UpdateMethod,
 };
-
-/// What is needed to delete `old`, if it can be deleted.
-pub(super) fn to_delete(old: Registered) -> Option<Superseded> {
-    Some(Superseded {
-        client_id: old.client_id,
-        registration_access_token: old.registration_access_token?,
-        registration_client_uri: old.registration_client_uri?,
-    })
-}
 
 // === impl Attempt ===
 
@@ -143,39 +133,6 @@ impl Attempt<'_> {
         self.record.registered = None;
         let answer = self.create(endpoint, &token).await?;
         self.keep(answer, token.hash, None).await
-    }
-
-    /// Deletes a client that was replaced, now or before a crash.
-    pub(super) async fn finish_deletion(&mut self) {
-        let Some(old) = &self.record.superseded else {
-            return;
-        };
-        let id = old.client_id.clone();
-        let at = self.managed_at(&old.registration_client_uri, &old.registration_access_token, &id);
-        let reply = match &at {
-            Some(at) => self.registration.calls.delete(at, &self.asked(None)).await,
-            None => Ok(Reply::Unsupported),
-        };
-        match reply {
-            Ok(Reply::Unsupported) => {
-                tracing::warn!("the replaced client {id} cannot be deleted from here; remove it at the IdP");
-            }
-            Ok(Reply::Gone) => tracing::info!(
-                "the replaced client {id} is gone, or its registration access token is: look whether it is still at the IdP"
-            ),
-            Ok(_) => tracing::info!("the replaced client {id} was deleted"),
-            Err(error) if error.kind() == ErrorKind::Unreachable => {
-                tracing::warn!("the replaced client {id} is deleted at the next start: {error}");
-                return;
-            }
-            Err(error) => {
-                tracing::warn!("the replaced client {id} cannot be deleted; remove it at the IdP: {error}");
-            }
-        }
-        self.record.superseded = None;
-        if let Err(error) = self.store().await {
-            tracing::warn!("{error}");
-        }
     }
 }
 

@@ -16,6 +16,9 @@ use crate::{
     random::{RandomExt as _, SharedRandom},
 };
 
+/// How long between two looks at the credentials file. A replaced client is deleted only after several of them.
+pub(super) const LOOK: Duration = Duration::from_secs(10);
+
 /// How long to wait between attempts.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -61,7 +64,7 @@ impl Default for Pace {
             first: Duration::from_secs(1),
             longest: Duration::from_mins(1),
             refused: Duration::from_mins(5),
-            look: Duration::from_secs(10),
+            look: LOOK,
         }
     }
 }

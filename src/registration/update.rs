@@ -66,7 +66,8 @@ impl Attempt<'_> {
         let plan = self.plan(current.as_ref());
         if !plan.changes.is_empty() {
             let drifted = drifted(&plan.changes, &self.remembered());
-            if !drifted.is_empty() {
+            let has_drifted = !drifted.is_empty();
+            if has_drifted {
                 tracing::warn!(
                     "the registration of {} was changed at the IdP: {}",
                     at.client_id,
@@ -74,6 +75,9 @@ impl Attempt<'_> {
                 );
             }
             self.update(&at, current.as_ref(), &plan).await?;
+            if has_drifted {
+                self.look_again(&plan).await;
+            }
         } else if let Some(current) = current {
             // Somebody may have made the client what we want: that is what was agreed on from now on.
             let before = self.record.registered.clone();
@@ -86,6 +90,26 @@ impl Attempt<'_> {
             }
         }
         Ok(plan.changes)
+    }
+
+    /// Whether an update was taken that undid what nobody here asked for. An IdP may write values in a form of its own and
+    /// show it only in readings; without this, every comparison would find it changed again.
+    async fn look_again(&mut self, plan: &Plan) {
+        let read = match self.read().await {
+            Ok(Some((_, Some(current)))) => current,
+            Ok(_) => return,
+            Err(error) => return tracing::debug!("the update could not be read back: {error}"),
+        };
+        let before = self.remembered();
+        if let Some(known) = &mut self.record.registered {
+            known.remembered.add(&plan.wanted, &read);
+        }
+        if self.remembered() != before {
+            self.tell_replaced();
+            if let Err(error) = self.store().await {
+                tracing::warn!("{error}");
+            }
+        }
     }
 
     /// What has to be said to a client that is registered as `current`, which is `None` where it cannot be read.

@@ -1,17 +1,21 @@
 //! The proof that the IdP lets the client in, without a person: a pushed authorization request (RFC 9126) where the IdP
 //! takes them, else a token request with a made-up code, which must fail for the code and not for the client.
 
+use std::sync::Arc;
+
 use super::{
     Patient,
     finding::{Check, Kind, Report},
     own::KeysFound,
+    provider::wrong_clock,
     registration::Known,
+    shifted::Shifted,
     text::clean,
 };
 use crate::{
     oidc::{
         AssertionAudience, AuthorizationRequest, CallError, Client, InvalidClient, Metadata, OAuthError,
-        ParMode, Pkce, RelyingParty,
+        ParMode, Pkce, ProviderTime, RelyingParty,
     },
     random::RandomExt as _,
     secret::Secret,
@@ -37,6 +41,9 @@ pub(super) enum KeysAre {
     /// Nobody serves them where it would look.
     OutOfReach,
 }
+
+/// Clocks that are closer together, in seconds, are no reason to keep a client out.
+const SAME_TIME: i64 = 2;
 
 /// What may keep a client out that is named in a row of its own.
 const CAUSES: [Check; 7] = [
@@ -111,7 +118,7 @@ pub(super) async fn check(
                 registered: known.knows_key,
                 ..*error
             };
-            kept_out(patient, &client, &error, keys_are, report).await;
+            kept_out(patient, &client, &error, known.fetched, keys_are, report).await;
         }
         Answer::Refused(error) => report.fail(
             Kind::Wrong,
@@ -215,6 +222,7 @@ async fn kept_out(
     patient: &Patient<'_>,
     client: &Client,
     error: &InvalidClient,
+    fetched: bool,
     keys_are: KeysAre,
     report: &mut Report,
 ) {
@@ -223,7 +231,7 @@ async fn kept_out(
         "{}; sent: {}{}",
         error.error,
         error.proof,
-        registered(error)
+        registered(error, fetched)
     ));
     if let Some(row) = report.failed(&CAUSES) {
         let fix = format!("mend {} first, and check again", row.check.name());
@@ -234,6 +242,15 @@ async fn kept_out(
         let fix = format!("set BFF_ASSERTION_AUDIENCE={other}");
         return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
     }
+    if let Some(time) = other_time(patient, client, error).await {
+        wrong_clock(
+            time,
+            "the IdP refuses our assertions, and takes those that are dated by its own clock",
+            report,
+        );
+        let fix = "mend clock first, and check again";
+        return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
+    }
     let by_assertion = error.proof.assertion.is_some();
     if by_assertion && keys_are == KeysAre::OutOfReach {
         return report.skip(
@@ -241,7 +258,10 @@ async fn kept_out(
             "cannot be proven now: the IdP fetches our keys from this server. Start it, and check again",
         );
     }
-    let fix = if by_assertion {
+    let fix = if by_assertion && fetched && error.registered == Some(true) {
+        "where the key is new, have the IdP fetch jwks_uri again, or wait for as long as it keeps an answer; else compare \
+         method, keys and algorithm with the client at the IdP, and see in its log why it refuses"
+    } else if by_assertion {
         "compare method, keys and algorithm with the client at the IdP, and see in its log why it refuses"
     } else {
         "restore bff_client.json, or switch to another method and back (docs/registration.md, lost credentials); for a \
@@ -250,9 +270,13 @@ async fn kept_out(
     report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
 }
 
-fn registered(error: &InvalidClient) -> &'static str {
+fn registered(error: &InvalidClient, fetched: bool) -> &'static str {
     match (error.registered, &error.proof.assertion) {
         (_, None) => "",
+        // What is served is known; what the IdP made of it is not.
+        (Some(true), _) if fetched => {
+            "; that kid is where the IdP fetches our keys, but it may keep an answer from before"
+        }
         (Some(true), _) => "; the IdP has that kid",
         (Some(false), _) => "; the IdP does NOT have that kid",
         (None, _) => "; whether the IdP has that kid is not known",
@@ -275,6 +299,24 @@ async fn other_audience(
     relying_party.client().set(client.clone());
     let answer = redeem(patient, &relying_party, &redirect_uris(patient)).await;
     matches!(answer, Answer::In).then_some(name)
+}
+
+/// The IdP's time, if it lets us in with assertions that are dated by it. The row of the clock allows for what a strict
+/// IdP does not.
+async fn other_time(patient: &Patient<'_>, client: &Client, error: &InvalidClient) -> Option<ProviderTime> {
+    error.proof.assertion.as_ref()?;
+    let time = patient.parts.relying_party.provider_time().await.ok()??;
+    if time.ahead().abs() <= SAME_TIME {
+        return None;
+    }
+    let relying_party = patient.parts.with_clock(Arc::new(Shifted {
+        clock: Arc::clone(&patient.clock),
+        ahead: time.ahead(),
+    }));
+    relying_party.discover().await.ok()?;
+    relying_party.client().set(client.clone());
+    let answer = redeem(patient, &relying_party, &redirect_uris(patient)).await;
+    matches!(answer, Answer::In).then_some(time)
 }
 
 fn audience(error: &InvalidClient) -> &str {

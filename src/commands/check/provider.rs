@@ -89,7 +89,7 @@ fn not_discovered(error: &DiscoveryError, report: &mut Report) {
 fn clock(time: ProviderTime, report: &mut Report) {
     let ahead = time.ahead();
     let seconds = ahead.unsigned_abs();
-    let direction = if ahead < 0 { "behind" } else { "ahead of" };
+    let direction = direction(ahead);
     if ahead.abs() <= LARGEST_DIFFERENCE {
         let what = match ahead {
             0 => "the same as the IdP's, to the second".to_owned(),
@@ -97,13 +97,31 @@ fn clock(time: ProviderTime, report: &mut Report) {
         };
         return report.ok(Check::Clock, what);
     }
+    wrong_clock(
+        time,
+        "client assertions live 60 s and ID tokens are dated, so that either side takes the other's for expired or not yet valid",
+        report,
+    );
+}
+
+/// The clocks are too far apart, as `cause` says.
+pub(super) fn wrong_clock(time: ProviderTime, cause: &str, report: &mut Report) {
+    let ahead = time.ahead();
     report.fail(
         Kind::Wrong,
         Check::Clock,
-        format!("this machine's clock is {seconds} s {direction} the IdP's"),
-        "client assertions live 60 s and ID tokens are dated, so that either side takes the other's for expired or not yet valid",
+        format!(
+            "this machine's clock is {} s {} the IdP's",
+            ahead.unsigned_abs(),
+            direction(ahead)
+        ),
+        cause,
         "set the clock of whichever machine is wrong (NTP, chrony); in a container it is the host's",
     );
+}
+
+const fn direction(ahead: i64) -> &'static str {
+    if ahead < 0 { "behind" } else { "ahead of" }
 }
 
 /// Nobody can log in with an IdP whose signatures nobody can verify.

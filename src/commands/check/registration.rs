@@ -2,6 +2,8 @@
 
 mod fields;
 
+use serde_json::Value;
+
 use super::{
     Patient,
     finding::{Check, Kind, Report},
@@ -25,6 +27,8 @@ pub(super) struct Known {
     pub(super) client: Option<Client>,
     /// Whether the IdP knows the signing key under its kid, where that can be told.
     pub(super) knows_key: Option<bool>,
+    /// Whether it is told from where the IdP fetches the keys, and not from what it has.
+    pub(super) fetched: bool,
 }
 
 pub(super) async fn check(
@@ -70,6 +74,7 @@ pub(super) async fn check(
                     Known {
                         client: Some(client),
                         knows_key: keys.found().and_then(|keys| serves_key(keys, served)),
+                        fetched: true,
                     }
                 }
                 Err(error) => {
@@ -124,6 +129,7 @@ async fn by_hand(
     Known {
         client: client.filter(|_| keys.found().is_some()),
         knows_key: keys.found().and_then(|keys| serves_key(keys, served)),
+        fetched: true,
     }
 }
 
@@ -198,7 +204,14 @@ fn registered(
     }
     fields::compared(patient, &client, report);
     fields::offered(patient, metadata, Some(&client), report);
-    let knows_key = keys.found().and_then(|keys| knows_key(keys, &client, served));
+    let registered = registered_keys(&client);
+    let fetched = registered.is_none();
+    let knows_key = keys.found().and_then(|keys| match registered {
+        Some(registered) => Some(has_signing_key(keys, registered)),
+        // What is served here says nothing of another place.
+        None if client.changes.iter().any(|change| change.field == "jwks_uri") => None,
+        None => serves_key(keys, served),
+    });
     fields::kid(&client, keys, knows_key, served, report);
     if let Some(ends) = client.secret_ends.filter(|ends| *ends <= patient.clock.now()) {
         let days = patient.clock.now().duration_since(ends).as_secs() / (24 * 3600);
@@ -235,18 +248,17 @@ fn registered(
     Known {
         client: usable,
         knows_key,
+        fetched,
     }
 }
 
-/// Whether the IdP has the signing key: in what is registered, or where it fetches it.
-fn knows_key(keys: &Keys, client: &Inspected, served: &Served) -> Option<bool> {
+/// The keys that the IdP has by itself.
+fn registered_keys(client: &Inspected) -> Option<&[Value]> {
     let Reading::Read(current) = &client.reading else {
-        return serves_key(keys, served);
+        return None;
     };
-    match current.get("jwks").and_then(|set| set.get("keys")?.as_array()) {
-        Some(registered) => Some(has_signing_key(keys, registered)),
-        None => serves_key(keys, served),
-    }
+    let keys = current.get("jwks")?.get("keys")?.as_array()?;
+    Some(keys)
 }
 
 fn serves_key(keys: &Keys, served: &Served) -> Option<bool> {

@@ -40,11 +40,12 @@ fn full() -> Credentials {
         initial_access_token: "next".to_owned(),
         since: Timestamp::from_unix_seconds(7),
     });
-    record.superseded = Some(Superseded {
+    record.superseded = vec![Superseded {
         client_id: "old".to_owned(),
         registration_access_token: "old token".replace(' ', "-").into(),
         registration_client_uri: "https://idp.example/register/old".to_owned(),
-    });
+        since: Timestamp::from_unix_seconds(5),
+    }];
     record
 }
 
@@ -173,6 +174,11 @@ fn a_corrupt_file_is_refused_without_quoting_it() {
         with("metadata_sent", json!([])),
         with("pending", json!("secret-")),
         with("superseded", json!({"client_id": "x"})),
+        with("superseded", json!([{"client_id": "x"}])),
+        with(
+            "superseded",
+            json!([{"client_id": "x", "registration_access_token": "secret-\n", "registration_client_uri": "y"}]),
+        ),
         br#"{"version":1,"issuer":"i","state":"registered","registration_access_token":"secret-"}"#.to_vec(),
     ] {
         let error = refusal(&text);

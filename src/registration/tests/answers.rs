@@ -245,6 +245,8 @@ async fn a_replacement_stands_whatever_the_deletion_of_the_old_client_is_answere
             outcome.event
         );
         assert_eq!(outcome.client.id, "client-2", "{row}");
+        world.clock.advance(Duration::from_secs(30));
+        assert_eq!(world.ensure(as_is).await.unwrap().client.id, "client-2", "{row}");
         assert!(
             logs.text().contains("the replaced client client-1"),
             "{row}: {}",

@@ -441,6 +441,10 @@ async fn killed_at_any_call_the_next_start_goes_on_or_says_what_is_lost() {
         };
         world.idp.allow("fresh-token");
         world.idp.odd(call, fake::Odd::Hang);
+        if call.starts_with("DELETE") {
+            world.ensure(change).await.unwrap();
+            world.clock.advance(Duration::from_secs(30));
+        }
         {
             let attempt = world.ensure(change);
             tokio::pin!(attempt);

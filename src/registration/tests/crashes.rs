@@ -1,10 +1,14 @@
 //! The process dies before each step that it does to a file, at every way that registration can go. The next start goes on,
 //! or says what is lost; it never makes a client that nobody knows of without saying so.
 
+use futures_util::future::BoxFuture;
+
 use super::*;
 use crate::private_file::testing::{Killed, doom, spare};
 
 const FRESH: &str = "fresh-token";
+/// The time in which every process on the file notices a new client.
+const FOLLOWED: Duration = Duration::from_secs(30);
 
 type Change = fn(&mut Options);
 
@@ -14,7 +18,7 @@ struct Way {
     /// Whether there is a client already.
     registered: bool,
     /// What has happened at the IdP since.
-    before: fn(&World),
+    before: fn(&World) -> BoxFuture<'_, ()>,
     with: Change,
     /// The steps that it has at least: fewer would mean that the test no longer sees them.
     steps: usize,
@@ -76,7 +80,9 @@ fn forced(options: &mut Options) {
     options.initial_access_token = Some(Secret::from(FRESH));
 }
 
-fn nothing(_: &World) {}
+fn nothing(_: &World) -> BoxFuture<'_, ()> {
+    Box::pin(async {})
+}
 
 #[tokio::test]
 async fn killed_at_any_step_of_a_first_registration() {
@@ -110,6 +116,7 @@ async fn killed_at_any_step_of_a_first_registration_that_is_refused() {
         before: |world| {
             let refusal = fake::oauth_error("invalid_scope", "no");
             world.idp.odd("POST /register", fake::Odd::Json(400, refusal));
+            nothing(world)
         },
         with: with_iat,
         steps: 13,
@@ -136,7 +143,24 @@ async fn killed_at_any_step_of_a_replacement_by_another_client() {
         registered: true,
         before: nothing,
         with: forced,
-        steps: 22,
+        steps: 16,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_at_any_step_of_the_deletion_of_a_replaced_client() {
+    at_every_step(&Way {
+        habits: own_ids,
+        registered: true,
+        before: |world| {
+            Box::pin(async {
+                world.ensure(forced).await.unwrap();
+                world.clock.advance(FOLLOWED);
+            })
+        },
+        with: as_is,
+        steps: 6,
     })
     .await;
 }
@@ -170,7 +194,10 @@ async fn killed_at_any_step_of_a_lost_registration_access_token() {
     at_every_step(&Way {
         habits: own_ids,
         registered: true,
-        before: |world| world.idp.forget_tokens(),
+        before: |world| {
+            world.idp.forget_tokens();
+            nothing(world)
+        },
         with: admin,
         steps: 17,
     })
@@ -187,7 +214,7 @@ async fn at_every_step(way: &Way) {
             World::new((way.habits)()).await
         };
         world.idp.allow(FRESH);
-        (way.before)(&world);
+        (way.before)(&world).await;
         let logs = Logs::capture();
         if killed_after(&world, steps, way.with).await.is_some() {
             break;
@@ -209,6 +236,7 @@ async fn at_every_step(way: &Way) {
 
 async fn recovers(world: &World, way: &Way, steps: usize, logs: &Logs) {
     let place = format!("killed after {steps} steps");
+    world.clock.advance(FOLLOWED);
     let first = world.ensure(way.with).await;
     let left: Vec<_> = fs::read_dir(world.dir.path())
         .unwrap()

@@ -59,6 +59,8 @@ pub(super) struct Habits {
     pub(super) public_origin: Option<String>,
     /// Laid over what was sent.
     pub(super) overrides: Map<String, Value>,
+    /// Laid over what is read, and not over what is answered to an update.
+    pub(super) reads_as: Map<String, Value>,
     pub(super) algorithms: Option<Value>,
     pub(super) issuer: Option<String>,
     pub(super) registers: bool,
@@ -98,6 +100,7 @@ impl Default for Habits {
             manages: true,
             public_origin: None,
             overrides: Map::new(),
+            reads_as: Map::new(),
             algorithms: None,
             issuer: None,
             registers: true,
@@ -359,7 +362,7 @@ impl Idp {
         let token = format!("rat-{}", self.counter);
         self.clients.push(Registered { id, token, metadata });
         let last = self.clients.len() - 1;
-        self.described(201, last, url)
+        self.described(201, last, url, false)
     }
 
     fn manage(&mut self, call: &str, bearer: Option<&str>, body: Value, url: &Url) -> Response {
@@ -407,12 +410,15 @@ impl Idp {
             self.counter += 1;
             self.clients[at].token = format!("rat-{}", self.counter);
         }
-        self.described(200, at, url)
+        self.described(200, at, url, method == "GET")
     }
 
-    fn described(&self, status: u16, at: usize, url: &Url) -> Response {
+    fn described(&self, status: u16, at: usize, url: &Url, reading: bool) -> Response {
         let client = &self.clients[at];
         let mut answer = client.metadata.clone();
+        if reading {
+            answer.extend(self.habits.reads_as.clone());
+        }
         answer.insert("client_id".to_owned(), json!(client.id));
         answer.insert("id_token_signed_response_alg".to_owned(), json!("RS256"));
         let method = answer.get("token_endpoint_auth_method").and_then(Value::as_str);

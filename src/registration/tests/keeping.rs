@@ -15,6 +15,7 @@ use crate::{
 
 const FRESH: &str = "fresh-token";
 const READ: &str = "GET /register/client-1";
+const DELETE: &str = "DELETE /register/client-1";
 
 /// A process that has a client and keeps it.
 struct Keeper<'w> {
@@ -198,6 +199,42 @@ async fn a_client_that_another_process_replaced_is_noticed_and_used() {
     keeper.ends().await;
 }
 
+/// Without it, the other process would have a client that is gone until its next look.
+#[tokio::test]
+async fn a_replaced_client_is_deleted_by_a_running_server_when_every_process_has_followed() {
+    let world = world().await;
+    let keeper = Keeper::start(&world, as_is).await;
+    let logs = Logs::capture();
+    world.ensure(forced).await.unwrap();
+    assert_eq!(world.idp.calls(), ["POST /register"]);
+    world.idp.odd(DELETE, Odd::Text(503, "text/html", String::new()));
+    for _ in 0..2 {
+        keeper.step(Duration::from_secs(10)).await;
+        assert_eq!(keeper.client().id, "client-2", "it has looked");
+        assert!(world.idp.calls().is_empty(), "nothing is deleted yet");
+    }
+    keeper.until(|| logs.text().contains("is deleted later")).await;
+    keeper.until(|| world.file().get("superseded").is_none()).await;
+    assert_eq!(world.idp.calls(), [DELETE, DELETE], "not at every look");
+    assert_eq!(world.idp.clients(), ["client-2"]);
+    logs.has("the replaced client client-1 was deleted");
+    check_no_secret(&logs.text());
+    keeper.ends().await;
+}
+
+#[tokio::test]
+async fn a_server_that_makes_no_calls_leaves_a_replaced_client_to_others() {
+    let world = world().await;
+    world.ensure(forced).await.unwrap();
+    let keeper = Keeper::start(&world, |options| options.skip = true).await;
+    keeper.passes(Duration::from_hours(1)).await;
+    assert!(world.idp.calls().is_empty());
+    assert_eq!(keeper.client().id, "client-2");
+    keeper.ends().await;
+    world.ensure(as_is).await.unwrap();
+    assert_eq!(world.idp.clients(), ["client-2"]);
+}
+
 #[tokio::test]
 async fn a_file_that_breaks_or_goes_away_costs_a_running_server_nothing() {
     let world = world().await;
@@ -258,8 +295,56 @@ async fn what_is_changed_at_the_idp_is_told_and_repaired_by_the_periodic_compari
         .odd("GET /register", Odd::Text(503, "text/html", String::new()));
     world.idp.edit("client-1", "scope", json!("openid"));
     keeper.until(|| is_as(&world, &before)).await;
-    assert_eq!(world.idp.calls(), [READ, READ, "PUT /register/client-1"]);
+    assert_eq!(world.idp.calls(), [READ, READ, "PUT /register/client-1", READ]);
     keeper.ends().await;
+}
+
+/// Values in a form of the IdP's own, and a field that it keeps: no reason to write and to warn in every hour.
+#[tokio::test]
+async fn what_the_idp_writes_in_a_form_of_its_own_is_not_written_again_and_again() {
+    let own = [
+        ("client_name", json!("BFF")),
+        ("jwks", json!({"keys": []})),
+        ("redirect_uris", json!(["https://a.example:443/auth/callback"])),
+    ];
+    for (name, value) in own {
+        let world = world().await;
+        let keeper = Keeper::start(&world, hourly).await;
+        world.idp.habits(|habits| {
+            habits.reads_as.insert(name.to_owned(), value);
+        });
+        let logs = Logs::capture();
+        keeper.passes(Duration::from_hours(10)).await;
+        let calls = world.idp.calls();
+        let updates = calls.iter().filter(|call| call.starts_with("PUT")).count();
+        assert_eq!(updates, 1, "{name}: {calls:?}");
+        assert_eq!(logs.count("WARN"), 2, "{name}: {}", logs.text());
+        logs.has("was changed at the IdP");
+        logs.has(&format!("other values than asked for in {name}"));
+        assert_eq!(logs.count("ERROR"), 0);
+        // What a person changes is undone all the same.
+        world.idp.habits(|habits| habits.reads_as.clear());
+        world.idp.edit("client-1", "scope", json!("openid"));
+        keeper
+            .until(|| world.idp.client("client-1")["scope"] == "openid profile offline_access")
+            .await;
+        keeper.ends().await;
+    }
+}
+
+/// A method that is read in another form locks nobody out: the answer to the update counts.
+#[tokio::test]
+async fn a_method_that_is_read_in_another_form_does_not_stop_the_next_start() {
+    let world = world().await;
+    let method = json!("client_secret_basic");
+    world.idp.habits(|habits| {
+        habits
+            .reads_as
+            .insert("token_endpoint_auth_method".to_owned(), method);
+    });
+    for _ in 0..2 {
+        assert!(matches!(world.event(as_is).await, Event::Updated(_)));
+    }
 }
 
 #[tokio::test]

@@ -34,15 +34,39 @@ async fn with_own_ids() -> World {
     .await
 }
 
+/// The time in which every process on the file notices a new client.
+const FOLLOWED: Duration = Duration::from_secs(30);
+
+/// A start after all processes have followed.
+async fn later(world: &World) -> Event {
+    world.clock.advance(FOLLOWED);
+    world.event(as_is).await
+}
+
 #[tokio::test]
-async fn a_new_client_is_stored_before_the_old_one_is_deleted() {
+async fn a_new_client_is_stored_and_the_old_one_deleted_when_every_process_has_followed() {
     let world = with_own_ids().await;
     let event = world.event(forced).await;
     assert!(
         matches!(&event, Event::Registered { assigned, .. } if assigned == "client-2"),
         "{event:?}"
     );
-    assert_eq!(world.idp.calls(), ["POST /register", "DELETE /register/client-1"]);
+    assert_eq!(world.idp.calls(), ["POST /register"]);
+    assert_eq!(world.file()["superseded"][0]["client_id"], "client-1");
+
+    // Another process may still use it.
+    world
+        .clock
+        .advance(FOLLOWED.checked_sub(Duration::from_secs(1)).unwrap());
+    assert!(matches!(world.event(as_is).await, Event::Unchanged));
+    assert_eq!(world.idp.calls(), ["GET /register/client-2"]);
+    assert_eq!(world.idp.clients(), ["client-1", "client-2"]);
+    world.clock.advance(Duration::from_secs(1));
+    assert!(matches!(world.event(as_is).await, Event::Unchanged));
+    assert_eq!(
+        world.idp.calls(),
+        ["DELETE /register/client-1", "GET /register/client-2"]
+    );
     assert_eq!(world.idp.clients(), ["client-2"]);
     assert!(world.file().get("superseded").is_none());
 
@@ -54,12 +78,14 @@ async fn a_new_client_is_stored_before_the_old_one_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_crash_before_the_deletion_is_made_up_for_at_the_next_start() {
+async fn a_crash_at_the_deletion_is_made_up_for_at_the_next_start() {
     let world = with_own_ids().await;
     let delete = "DELETE /register/client-1";
     world.idp.odd(delete, Odd::Hang);
+    world.ensure(forced).await.unwrap();
+    world.clock.advance(FOLLOWED);
     {
-        let attempt = world.ensure(forced);
+        let attempt = world.ensure(as_is);
         tokio::pin!(attempt);
         tokio::select! {
             outcome = &mut attempt => panic!("{outcome:?}"),
@@ -83,6 +109,7 @@ async fn an_old_client_that_cannot_be_deleted_is_named_and_left_alone() {
     .await;
     let logs = Logs::capture();
     world.ensure(forced).await.unwrap();
+    later(&world).await;
     logs.has("client-1 cannot be deleted from here; remove it at the IdP");
     assert!(world.file().get("superseded").is_none());
 
@@ -92,6 +119,7 @@ async fn an_old_client_that_cannot_be_deleted_is_named_and_left_alone() {
         .idp
         .odd("DELETE", Odd::Text(403, "text/html", String::new()));
     world.ensure(forced).await.unwrap();
+    later(&world).await;
     logs.has("client-1 cannot be deleted; remove it at the IdP");
     check_no_secret(&logs.text());
 
@@ -101,7 +129,54 @@ async fn an_old_client_that_cannot_be_deleted_is_named_and_left_alone() {
         .idp
         .odd("DELETE", Odd::Text(503, "text/html", String::new()));
     world.ensure(forced).await.unwrap();
-    assert_eq!(world.file()["superseded"]["client_id"], "client-1");
+    later(&world).await;
+    assert_eq!(world.file()["superseded"][0]["client_id"], "client-1");
+    world.ensure(as_is).await.unwrap();
+    assert_eq!(world.idp.clients(), ["client-2"]);
+
+    // One that the IdP gave nothing to delete it with.
+    let world = with_own_ids().await;
+    let logs = Logs::capture();
+    world.edit_file(|file| {
+        file.as_object_mut().unwrap().remove("registration_access_token");
+    });
+    world.ensure(forced).await.unwrap();
+    logs.has("client-1 cannot be deleted from here; remove it at the IdP");
+    assert!(world.file().get("superseded").is_none());
+}
+
+#[tokio::test]
+async fn clients_that_are_replaced_one_after_the_other_are_all_deleted() {
+    let world = with_own_ids().await;
+    world.ensure(forced).await.unwrap();
+    world.clock.advance(FOLLOWED / 2);
+    world.idp.allow("another-token");
+    world
+        .ensure(|options| {
+            options.force_replace = true;
+            options.initial_access_token = Some("another-token".into());
+        })
+        .await
+        .unwrap();
+    assert_eq!(world.idp.clients(), ["client-1", "client-2", "client-3"]);
+    world.clock.advance(FOLLOWED / 2);
+    world.ensure(as_is).await.unwrap();
+    assert_eq!(world.idp.clients(), ["client-2", "client-3"]);
+    later(&world).await;
+    assert_eq!(world.idp.clients(), ["client-3"]);
+    assert!(world.file().get("superseded").is_none());
+}
+
+/// Before, one was kept, and without a time.
+#[tokio::test]
+async fn what_an_earlier_version_left_to_be_deleted_is_deleted() {
+    let world = with_own_ids().await;
+    world.ensure(forced).await.unwrap();
+    world.edit_file(|file| {
+        let mut old = file["superseded"][0].take();
+        old.as_object_mut().unwrap().remove("since");
+        file["superseded"] = old;
+    });
     world.ensure(as_is).await.unwrap();
     assert_eq!(world.idp.clients(), ["client-2"]);
 }
@@ -291,6 +366,7 @@ async fn another_wish_is_followed_only_by_a_replacement() {
         })
         .await;
     assert!(matches!(event, Event::Registered { .. }), "{event:?}");
-    assert_eq!(world.idp.clients(), ["other"]);
+    world.clock.advance(FOLLOWED);
     assert!(matches!(world.event(other).await, Event::Unchanged));
+    assert_eq!(world.idp.clients(), ["other"]);
 }

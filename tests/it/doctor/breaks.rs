@@ -426,3 +426,97 @@ async fn clock() {
         found.says("authentication", "failed", &["mend clock first"]);
     }
 }
+
+/// Too little for the row by itself, and too much for an IdP that allows for five seconds.
+#[tokio::test]
+async fn a_clock_that_is_wrong_by_seconds() {
+    let world = World::of(Stack::builder().idp(|options| {
+        let real = system_clock();
+        options.clock = Arc::new(move || real().saturating_sub(15));
+    }))
+    .await;
+    let found = world.check(&[]).await;
+    found.blames(
+        "clock",
+        &[
+            "this machine's clock is 1",
+            " s ahead of the IdP's",
+            "dated by its own clock",
+            "NTP",
+        ],
+    );
+    assert_eq!(found.failed(), ["clock", "authentication"]);
+    found.says("authentication", "failed", &["mend clock first"]);
+}
+
+#[tokio::test]
+async fn an_idp_that_keeps_the_keys_of_before() {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    let mut before = Process::start(&stack.folder(), &[], &stack.variables);
+    before.says("Client registered: ").await;
+    stack.idp.keep_client_keys(true);
+    assert_eq!(check(&stack, &[]).await.code, 0);
+    before.terminate();
+    before.ended().await;
+
+    let keys = stack.folder().join("keys");
+    for name in ["keyring.json", "bff-signing.pem"] {
+        fs::remove_file(keys.join(name)).unwrap();
+    }
+    make_key(&keys.join("bff-signing.pem"), KeyKind::P256);
+    let mut now = Process::start(&stack.folder(), &[], &stack.variables);
+    now.says("registration unchanged").await;
+    let found = check(&stack, &[]).await;
+    found.says("jwks", "ok", &["serves the signing key"]);
+    found.blames(
+        "authentication",
+        &[
+            "it may keep an answer from before",
+            "have the IdP fetch jwks_uri again",
+        ],
+    );
+    assert_eq!(found.failed(), ["authentication"]);
+    stack.idp.forget_client_keys();
+    assert_eq!(check(&stack, &[]).await.code, 0, "as it said");
+    now.terminate();
+    now.ended().await;
+}
+
+#[tokio::test]
+async fn an_address_of_keys_that_somebody_changed_at_the_idp() {
+    let world = World::start().await;
+    let elsewhere = format!("{}/jwks", world.stack.issuer);
+    change(&world.stack.idp, "jwks_uri", json!(elsewhere));
+    world.stack.idp.forget_client_keys();
+    let found = world.check(&[]).await;
+    found.blames(
+        "kid",
+        &["fetches our keys from elsewhere", &elsewhere, "bff register"],
+    );
+    assert_eq!(found.failed(), ["kid", "authentication"]);
+    found.says(
+        "authentication",
+        "failed",
+        &["whether the IdP has that kid is not known", "mend kid first"],
+    );
+}
+
+#[tokio::test]
+async fn an_algorithm_that_the_key_does_not_do() {
+    let world = World::start().await;
+    change(
+        &world.stack.idp,
+        "token_endpoint_auth_signing_alg",
+        json!("RS256"),
+    );
+    let found = world.check(&[]).await;
+    found.blames(
+        "algorithm",
+        &[
+            "to sign with ES256, but the IdP has registered RS256",
+            "bff register",
+        ],
+    );
+    assert_eq!(found.failed(), ["algorithm", "authentication"]);
+    found.says("authentication", "failed", &["mend algorithm first"]);
+}
