@@ -6,7 +6,9 @@
 
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
+import { setImmediate as soon } from 'node:timers/promises';
 import { Store } from './store.mjs';
+import { stopTime } from './time.mjs';
 
 // Standard output is for the one line; what the library tells its developers is not.
 console.info = console.error;
@@ -39,6 +41,9 @@ const settings = {
   keyType: 'RSA',
   // Seconds.
   accessTokenLifetime: 4,
+  grantLifetime: 3600,
+  // Milliseconds since 1970: the time, which then stands still until a test moves it. null for the machine's.
+  now: null,
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
 
@@ -47,6 +52,8 @@ const people = {
   grace: { name: 'Grace Hopper', email: 'grace@example.com' },
 };
 
+// Moves the time, where it stands still.
+const setTime = settings.now === null ? undefined : stopTime(settings.now);
 const store = new Store();
 // What has happened, for a test to look at.
 const seen = { assertions: [], jwksFetches: 0, errors: [] };
@@ -82,7 +89,7 @@ function configuration(keys) {
     rotateRefreshToken: settings.rotateRefreshTokens,
     ttl: {
       AccessToken: settings.accessTokenLifetime,
-      Grant: hour,
+      Grant: settings.grantLifetime,
       IdToken: hour,
       Interaction: hour,
       RefreshToken: hour,
@@ -140,7 +147,15 @@ function listen(handle) {
 
 let keys = [signingKey()];
 let provider;
-const issuer = await listen((request, response) => provider.callback()(request, response));
+// Requests that are not answered yet.
+let underWay = 0;
+const issuer = await listen((request, response) => {
+  underWay += 1;
+  response.on('close', () => {
+    underWay -= 1;
+  });
+  return provider.callback()(request, response);
+});
 provider = build();
 
 // What a test asks: a POST of `{"do": …}` is answered with what the function returns.
@@ -152,6 +167,11 @@ const commands = {
   refreshTokens: () => store.all('RefreshToken').map(({ id, consumed, accountId }) => ({
     token: id, accountId, consumed: Boolean(consumed),
   })),
+  // No request sees two times: those under way are answered before.
+  time: async ({ now }) => {
+    while (underWay > 0) await soon();
+    setTime(now);
+  },
   sessions: () => store.all('Session').filter((session) => session.accountId).length,
   seen: () => seen,
   forgetSeen: () => {
@@ -163,6 +183,10 @@ const commands = {
     ...['AccessToken', 'RefreshToken'].map((model) => store.adapter(model).revokeByGrantId(id)),
     store.adapter('Grant').destroy(id),
   ])),
+  // It starts again on what it has stored, and knows no key of a client any more that it had fetched.
+  startAgain: () => {
+    provider = build();
+  },
   // A new key signs from now on; the old one stays published.
   rotateKeys: () => {
     keys = [signingKey(), ...keys];

@@ -1,36 +1,11 @@
 //! `bff check` and `bff register` beside a provider that none of us wrote.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use super::support::Stack;
 
-/// Runs the binary beside the server; its exit code and what it printed.
-async fn run(stack: &Stack, arguments: &'static [&'static str], changes: &[(&str, &str)]) -> (i32, String) {
-    let mut variables = stack.environment();
-    for (name, value) in changes {
-        variables.insert((*name).to_owned(), (*value).to_owned());
-    }
-    let folder = stack.credentials_path();
-    let folder = folder.parent().unwrap().parent().unwrap().to_owned();
-    // The provider fetches keys from the server, which runs on this thread.
-    let ended = tokio::task::spawn_blocking(move || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bff"));
-        command
-            .args(arguments)
-            .current_dir(folder)
-            .env_clear()
-            .envs(variables);
-        command.output().unwrap()
-    });
-    let ended = ended.await.unwrap();
-    let text = [ended.stdout, ended.stderr].concat();
-    (ended.status.code().unwrap(), String::from_utf8(text).unwrap())
-}
-
 async fn check(stack: &Stack, changes: &[(&str, &str)]) -> (i32, Value) {
-    let (code, text) = run(stack, &["check", "--json"], changes).await;
+    let (code, text) = stack.run(&["check", "--json"], changes).await;
     let report = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     (code, report)
 }
@@ -121,7 +96,7 @@ async fn an_initial_access_token_is_tried_without_being_spent() {
     assert_eq!((code, failed(&report)), (1, vec!["registration"]), "{report:#}");
     assert!(report.to_string().contains("mint a new one"), "{report:#}");
 
-    let (code, text) = run(&stack, &["register"], &[("BFF_BASE_URL", "")]).await;
+    let (code, text) = stack.run(&["register"], &[("BFF_BASE_URL", "")]).await;
     assert_eq!(code, 77, "{text}");
     assert!(text.contains("mint one at the IdP"), "{text}");
 }

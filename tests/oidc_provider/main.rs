@@ -1,5 +1,5 @@
 //! The server against a certified provider that none of us wrote: the npm package `oidc-provider`, over real HTTP and
-//! on the machine's clock. Needs Node and the packages of `tests/oidc-provider`, which `scripts/phases/oidc-provider`
+//! on the machine's clock (`rotation` has days to go, and moves a clock of its own for both). Needs Node and the packages of `tests/oidc-provider`, which `scripts/phases/oidc-provider`
 //! sees to before it runs this.
 
 #![expect(
@@ -17,5 +17,6 @@ mod doctor;
 mod journey;
 mod methods;
 mod registration;
+mod rotation;
 mod sessions;
 mod support;

@@ -6,6 +6,7 @@ mod api;
 #[expect(dead_code, reason = "shared with the other tests, which use more of it")]
 #[path = "../it/support/browser.rs"]
 mod browser;
+mod command;
 #[expect(dead_code, reason = "shared with the other tests, which use more of it")]
 #[path = "../it/support/logs.rs"]
 mod logs;

@@ -8,6 +8,7 @@ use std::{
     thread,
 };
 
+use bff::clock::Timestamp;
 use serde_json::{Value, json};
 
 use super::browser::http_client;
@@ -79,6 +80,11 @@ impl Provider {
         self.ask(json!({"do": command})).await;
     }
 
+    /// Moves its time, where that stands still. What it was asked before is answered first.
+    pub async fn set_time(&self, now: Timestamp) {
+        self.ask(json!({"do": "time", "now": now.unix_millis()})).await;
+    }
+
     /// Makes an initial access token for one registration.
     pub async fn mint(&self) -> String {
         let token = self.ask(json!({"do": "mint"})).await;
@@ -132,6 +138,11 @@ impl Provider {
     /// Another key signs from now on.
     pub async fn rotate_keys(&self) {
         self.tell("rotateKeys").await;
+    }
+
+    /// It starts again, and has to fetch the keys of clients anew.
+    pub async fn start_again(&self) {
+        self.tell("startAgain").await;
     }
 
     async fn seen(&self, what: &str) -> Value {

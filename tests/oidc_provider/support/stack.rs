@@ -1,12 +1,13 @@
 //! The provider, the server and an API on free ports.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bff::{
     app::{App, Listeners, Ports, RunError},
-    clock::{Clock as _, SystemClock, timeout},
+    clock::{Clock as _, ManualClock, SystemClock, timeout},
     config::{Config, Environment},
     health::Health,
+    random::SystemRandom,
 };
 use http::StatusCode;
 use serde_json::Value;
@@ -46,6 +47,7 @@ pub struct Stack {
     address: SocketAddr,
     variables: BTreeMap<String, String>,
     folder: TempDir,
+    clock: Option<ManualClock>,
     health: Health,
     server: Option<JoinHandle<Result<(), RunError>>>,
     shutdown: CancellationToken,
@@ -57,11 +59,16 @@ impl Stack {
     /// Starts everything, with an initial access token and `changes` to the variables, and waits until the server is
     /// ready. `settings` are the provider's.
     pub async fn start(settings: &Value, changes: &[(&str, &str)]) -> Self {
-        let mut stack = Self::prepare(settings).await;
-        let token = stack.provider.mint().await;
-        stack.set(changes);
-        stack.restart(&[("DCR_IAT", &token)]).await;
-        stack
+        Self::prepare(settings).await.register(changes).await
+    }
+
+    /// Starts the prepared server with an initial access token and `changes` to the variables, and waits until it is
+    /// ready.
+    pub async fn register(mut self, changes: &[(&str, &str)]) -> Self {
+        let token = self.provider.mint().await;
+        self.set(changes);
+        self.restart(&[("DCR_IAT", &token)]).await;
+        self
     }
 
     /// Starts everything but the server.
@@ -97,10 +104,29 @@ impl Stack {
             address,
             variables: variables.map(|(name, value)| (name.to_owned(), value)).into(),
             folder,
+            clock: None,
             health: Health::new(),
             server: None,
             shutdown: CancellationToken::new(),
         }
+    }
+
+    /// Like [`prepare`](Self::prepare), in a time that only [`advance`](Self::advance) moves, for server and provider
+    /// alike. It begins with the machine's, by which commands beside the server go.
+    pub async fn prepare_in_stopped_time(settings: &Value) -> Self {
+        let clock = ManualClock::starting_at(SystemClock.now());
+        let mut settings = settings.clone();
+        settings["now"] = clock.now().unix_millis().into();
+        let mut stack = Self::prepare(&settings).await;
+        stack.clock = Some(clock);
+        stack
+    }
+
+    /// Moves the time. The provider never lives in the past, where our assertions and requests are from the future.
+    pub async fn advance(&self, duration: Duration) {
+        let clock = self.clock.as_ref().expect("the time is the machine's");
+        self.provider.set_time(clock.now().saturating_add(duration)).await;
+        clock.advance(duration);
     }
 
     /// The origin of one of [`HOSTS`].
@@ -187,7 +213,11 @@ impl Stack {
         self.set(changes);
         let environment: Environment = self.variables.clone().into_iter().collect();
         let (config, _) = Config::load(&environment).unwrap_or_else(|error| panic!("{error}"));
-        let app = App::new(config, Ports::default()).unwrap_or_else(|error| panic!("{error}"));
+        let ports = self.clock.clone().map_or_else(Ports::default, |clock| Ports {
+            clock: Arc::new(clock),
+            random: Arc::new(SystemRandom),
+        });
+        let app = App::new(config, ports).unwrap_or_else(|error| panic!("{error}"));
         self.health = app.health().clone();
         self.shutdown = CancellationToken::new();
         let listeners = Listeners {
