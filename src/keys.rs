@@ -94,8 +94,8 @@ pub enum KeysError {
     DuplicateKid(String),
     /// The configured algorithm does not go with the signing key.
     #[error(
-        "the signing key is of type {key_type:?}, which does not sign with {algorithm}: remove BFF_JWT_SIGNING_ALG, or \
-         name a key that fits"
+        "the signing key is of type {key_type:?}, which does not sign with {algorithm}: remove BFF_JWT_SIGNING_ALG; or set it \
+         only when a key that fits signs (docs/keys.md, another type of key)"
     )]
     Algorithm {
         /// What the key is.

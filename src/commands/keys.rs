@@ -9,7 +9,7 @@ use crate::{
     clock::{Clock as _, SystemClock, Timestamp},
     config::Config,
     jose::SigningKey,
-    keys::{self, ByHandError, Done, GenerateError, Keeper, KeysError, Upcoming, moment},
+    keys::{self, ByHandError, Done, GenerateError, Keeper, KeysError, State, Upcoming, Warning, moment},
 };
 
 /// What is done with the keys.
@@ -90,6 +90,10 @@ fn with_keeper(
         }
     };
     for warning in warnings {
+        // Told to whoever looks; whoever changes something has seen it.
+        if !looks_only && matches!(warning, Warning::ForeignFiles { .. }) {
+            continue;
+        }
         complain(&format!("warning: {warning}"));
     }
     match work(&mut keeper) {
@@ -155,6 +159,9 @@ fn table(keeper: &Keeper) -> String {
     let mut rows = vec![["KID", "STATE", "SINCE", "FILE", "NEXT"].map(str::to_owned)];
     for key in &ring.keys {
         let upcoming = match ring.upcoming(key, keeper.policy()) {
+            _ if key.state != State::Retired && keeper.is_lost(&key.kid) => {
+                "lost: its file is missing or holds another key".to_owned()
+            }
             Some(Upcoming::Signs(at)) => format!("signs from {}", moment(at)),
             Some(Upcoming::Replaced(at)) => format!("a new key is made at {}", moment(at)),
             Some(Upcoming::Retires(at)) => format!("retires at {}", moment(at)),

@@ -94,6 +94,12 @@ impl Keeper {
         &self.rotation.policy
     }
 
+    /// Whether the private key of an entry is lost: its file is not there, or holds another key.
+    #[must_use]
+    pub fn is_lost(&self, kid: &str) -> bool {
+        self.seen.gone.contains(kid)
+    }
+
     /// What a server would do now.
     #[must_use]
     pub fn step(&self, now: Timestamp) -> Option<Step> {
@@ -134,8 +140,8 @@ impl Keeper {
     /// Takes over the keyring that another process has written. `false` where it cannot be read.
     fn follow(&mut self) -> bool {
         let print = Print::of(self.file.path());
-        if print == self.print {
-            return !self.broken;
+        if print == self.print && !self.broken {
+            return true;
         }
         match self.file.read() {
             Ok(Some(ring)) => {
@@ -155,7 +161,6 @@ impl Keeper {
                 true
             }
             Err(error) => {
-                // Looked at again when it changes.
                 self.print = print;
                 self.broken = true;
                 let text = format!("{error} (until then the keys stay as they are)");

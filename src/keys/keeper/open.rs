@@ -88,8 +88,12 @@ impl Keeper {
             None => KeyringFile::new(&options.dir).read()?,
             stored => stored,
         };
-        if stored.is_none() && access != Access::Look {
-            make_first(&options)?;
+        let mut notes = Vec::new();
+        if stored.is_none() {
+            notes.extend(lost_keyring(&options, &file));
+            if access != Access::Look {
+                make_first(&options)?;
+            }
         }
         let mut keeper = Self {
             keys: None,
@@ -102,7 +106,7 @@ impl Keeper {
             kept,
             broken: false,
             told: Told::default(),
-            notes: Vec::new(),
+            notes,
         };
         keeper.look_at_folder();
         Ok(keeper)
@@ -184,4 +188,17 @@ impl Keeper {
             },
         }
     }
+}
+
+/// What is to be said where this server was registered and has no keyring. Which key signed and which one was retired is
+/// known nowhere else.
+fn lost_keyring(options: &Options, file: &KeyringFile) -> Option<Note> {
+    let marker = options.identity_markers.iter().find(|marker| marker.exists())?;
+    Some(Note::Trouble(format!(
+        "{} is not there, although {} is: the named key {} signs. Where another one signed before, restore the keyring from a \
+         backup",
+        file.path().display(),
+        marker.display(),
+        options.signing_key.display()
+    )))
 }

@@ -28,14 +28,6 @@ async fn with(folder: &Path, arguments: &[&str], more: &[(&str, &str)]) -> Ended
     ended
 }
 
-#[track_caller]
-fn says(ended: &Ended, code: i32, parts: &[&str]) {
-    assert_eq!(ended.code, code, "{}", ended.output);
-    for part in parts {
-        assert!(ended.output.contains(part), "no {part:?} in:\n{}", ended.output);
-    }
-}
-
 /// Key ids by state, as the table shows them.
 fn shown(list: &Ended, state: &str) -> Vec<String> {
     let rows = list.output.lines().skip(1).map(|line| line.split_whitespace());
@@ -61,29 +53,19 @@ fn files(folder: &Path) -> Vec<String> {
 async fn from_the_first_key_to_the_retirement_of_an_old_one() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    says(
-        &keys(folder, &["generate", "--dry-run"]).await,
-        0,
-        &["would be made", "bff-signing.pem"],
-    );
-    says(
-        &keys(folder, &["list"]).await,
-        64,
-        &["bff-signing.pem", "there is no such file"],
-    );
+    keys(folder, &["generate", "--dry-run"])
+        .await
+        .says(0, &["would be made", "bff-signing.pem"]);
+    keys(folder, &["list"])
+        .await
+        .says(64, &["bff-signing.pem", "there is no such file"]);
     assert_eq!(files(folder), Vec::<String>::new());
-    says(
-        &keys(folder, &["generate"]).await,
-        0,
-        &["made a p-256 key", "thumbprint"],
-    );
-    says(&keys(folder, &["generate"]).await, 64, &["exists already"]);
+    keys(folder, &["generate"])
+        .await
+        .says(0, &["made a p-256 key", "thumbprint"]);
+    keys(folder, &["generate"]).await.says(64, &["exists already"]);
     let list = keys(folder, &["list"]).await;
-    says(
-        &list,
-        0,
-        &["KID", "STATE", "SINCE", "FILE", "NEXT", "bff-signing.pem"],
-    );
+    list.says(0, &["KID", "STATE", "SINCE", "FILE", "NEXT", "bff-signing.pem"]);
     let old = shown(&list, "active");
     assert_eq!(
         (old.len(), files(folder)),
@@ -91,55 +73,43 @@ async fn from_the_first_key_to_the_retirement_of_an_old_one() {
         "list writes nothing"
     );
 
-    says(
-        &keys(folder, &["rotate", "--dry-run"]).await,
-        0,
-        &["would be made", "sign from"],
-    );
+    keys(folder, &["rotate", "--dry-run"])
+        .await
+        .says(0, &["would be made", "sign from"]);
     assert_eq!(files(folder).len(), 1, "nor does a dry run");
-    says(&keys(folder, &["rotate"]).await, 0, &["was made", "signs from"]);
+    keys(folder, &["rotate"])
+        .await
+        .says(0, &["was made", "signs from"]);
     let list = keys(folder, &["list"]).await;
-    says(&list, 0, &["signs from"]);
+    list.says(0, &["signs from"]);
     let new = shown(&list, "next");
     assert_eq!((shown(&list, "active"), new.len()), (old.clone(), 1));
 
-    says(
-        &keys(folder, &["rotate"]).await,
-        64,
-        &[&new[0], "next already", "--now"],
-    );
-    says(
-        &keys(folder, &["rotate", "--now", "--dry-run"]).await,
-        0,
-        &[&new[0], "would sign at once"],
-    );
-    says(
-        &keys(folder, &["rotate", "--now"]).await,
-        0,
-        &[&new[0], "signs now"],
-    );
-    says(
-        &keys(folder, &["retire", &new[0]]).await,
-        64,
-        &["signs", "bff keys rotate"],
-    );
-    says(
-        &keys(folder, &["retire", "nobody"]).await,
-        64,
-        &["knows no key nobody"],
-    );
-    says(
-        &keys(folder, &["retire", &old[0], "--dry-run"]).await,
-        0,
-        &["would be retired"],
-    );
+    keys(folder, &["rotate"])
+        .await
+        .says(64, &[&new[0], "next already", "--now"]);
+    keys(folder, &["rotate", "--now", "--dry-run"])
+        .await
+        .says(0, &[&new[0], "would sign at once"]);
+    keys(folder, &["rotate", "--now"])
+        .await
+        .says(0, &[&new[0], "signs now"]);
+    keys(folder, &["retire", &new[0]])
+        .await
+        .says(64, &["signs", "bff keys rotate"]);
+    keys(folder, &["retire", "nobody"])
+        .await
+        .says(64, &["knows no key nobody"]);
+    keys(folder, &["retire", &old[0], "--dry-run"])
+        .await
+        .says(0, &["would be retired"]);
     assert_eq!(shown(&keys(folder, &["list"]).await, "previous"), old);
-    says(
-        &keys(folder, &["retire", &old[0]]).await,
-        0,
-        &["is retired", "left where it is"],
-    );
-    says(&keys(folder, &["retire", &old[0]]).await, 0, &["retired already"]);
+    keys(folder, &["retire", &old[0]])
+        .await
+        .says(0, &["is retired", "left where it is"]);
+    keys(folder, &["retire", &old[0]])
+        .await
+        .says(0, &["retired already"]);
     assert_eq!(shown(&keys(folder, &["list"]).await, "retired"), old);
 }
 
@@ -147,32 +117,32 @@ async fn from_the_first_key_to_the_retirement_of_an_old_one() {
 async fn what_stands_in_the_way_is_said_with_exit_code_64() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    says(
-        &with(folder, &["list"], &[("OIDC_ISSUER", "")]).await,
-        64,
-        &["OIDC_ISSUER"],
-    );
-    says(&keys(folder, &["turn"]).await, 64, &["turn"]);
+    with(folder, &["list"], &[("OIDC_ISSUER", "")])
+        .await
+        .says(64, &["OIDC_ISSUER"]);
+    keys(folder, &["turn"]).await.says(64, &["turn"]);
     keys(folder, &["rotate"]).await;
     let wrong = with(folder, &["rotate", "--now"], &[("BFF_JWT_SIGNING_ALG", "PS256")]).await;
-    says(&wrong, 64, &["BFF_JWT_SIGNING_ALG"]);
+    wrong.says(64, &["BFF_JWT_SIGNING_ALG"]);
     // The key is gone, and whoever calls must not make another identity of it.
     let before = fs::read(folder.join("keys/keyring.json")).unwrap();
     for name in files(folder).iter().filter(|name| !name.starts_with("keyring")) {
         fs::remove_file(folder.join("keys").join(name)).unwrap();
     }
     for arguments in [&["list"][..], &["rotate"], &["generate"]] {
-        says(&keys(folder, arguments).await, 64, &["Restore"]);
+        keys(folder, arguments).await.says(64, &["Restore"]);
     }
     assert_eq!(fs::read(folder.join("keys/keyring.json")).unwrap(), before);
     fs::write(folder.join("keys/keyring.json"), "{\"version\": 7}").unwrap();
-    says(&keys(folder, &["list"]).await, 64, &["newer version", "format 7"]);
+    keys(folder, &["list"])
+        .await
+        .says(64, &["newer version", "format 7"]);
     fs::remove_file(folder.join("keys/keyring.json")).unwrap();
     fs::write(folder.join("file"), "").unwrap();
     let state = folder.join("file/state");
     keys(folder, &["generate"]).await;
     let nowhere = with(folder, &["rotate"], &[("BFF_STATE_DIR", state.to_str().unwrap())]).await;
-    says(&nowhere, 64, &["keyring.json"]);
+    nowhere.says(64, &["keyring.json"]);
 }
 
 /// The same on a disk on which a file cannot grow beyond so many blocks.
@@ -212,11 +182,7 @@ async fn a_full_disk_loses_nothing_and_leaves_nothing_half_made() {
     // There is no room for a first key,
     for arguments in [&["generate"][..], &["rotate"]] {
         let full = on_a_full_disk(folder, arguments, 0).await;
-        says(
-            &full,
-            64,
-            &["bff-signing.pem", "must be writable", "have space left"],
-        );
+        full.says(64, &["bff-signing.pem", "must be writable", "have space left"]);
         assert!(
             files(folder).iter().all(|name| name == "keyring.json.lock"),
             "{:?}",
@@ -225,33 +191,27 @@ async fn a_full_disk_loses_nothing_and_leaves_nothing_half_made() {
     }
     // nor for a new one,
     for _ in 0..8 {
-        says(&keys(folder, &["rotate", "--now"]).await, 0, &["signs now"]);
+        keys(folder, &["rotate", "--now"]).await.says(0, &["signs now"]);
     }
     let before = (files(folder), fs::read(folder.join("keys/keyring.json")).unwrap());
     for arguments in [&["rotate"][..], &["rotate", "--now"]] {
-        says(
-            &on_a_full_disk(folder, arguments, 0).await,
-            64,
-            &["cannot make the"],
-        );
+        on_a_full_disk(folder, arguments, 0)
+            .await
+            .says(64, &["cannot make the"]);
         // nor, once it is made, for the keyring, which is larger.
         let full = on_a_full_disk(folder, arguments, 1).await;
-        says(
-            &full,
-            64,
-            &["keyring.json", "cannot be written", "have space left"],
-        );
+        full.says(64, &["keyring.json", "cannot be written", "have space left"]);
         let after = (files(folder), fs::read(folder.join("keys/keyring.json")).unwrap());
         assert_eq!(after, before);
     }
-    says(&keys(folder, &["rotate"]).await, 0, &["was made"]);
+    keys(folder, &["rotate"]).await.says(0, &["was made"]);
 }
 
 #[tokio::test]
 async fn what_is_wrong_with_the_folder_is_said_with_what_to_mend() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    says(&keys(folder, &["rotate"]).await, 0, &["was made"]);
+    keys(folder, &["rotate"]).await.says(0, &["was made"]);
     let ring = folder.join("keys/keyring.json");
     let whole = fs::read_to_string(&ring).unwrap();
     let mut parsed: serde_json::Value = serde_json::from_str(&whole).unwrap();
@@ -263,7 +223,7 @@ async fn what_is_wrong_with_the_folder_is_said_with_what_to_mend() {
     fs::write(&ring, parsed.to_string()).unwrap();
     for arguments in [&["list"][..], &["rotate", "--now"], &["retire", &kid]] {
         let ended = keys(folder, arguments).await;
-        says(&ended, 64, &["keyring.json", "the same `kid`", "Restore it"]);
+        ended.says(64, &["keyring.json", "the same `kid`", "Restore it"]);
     }
     assert_eq!(fs::read_to_string(&ring).unwrap(), parsed.to_string());
 
@@ -279,8 +239,7 @@ async fn what_is_wrong_with_the_folder_is_said_with_what_to_mend() {
         parsed["keys"][1]["file"] = file.into();
         fs::write(&ring, parsed.to_string()).unwrap();
         let ended = keys(folder, &["rotate", "--now"]).await;
-        says(
-            &ended,
+        ended.says(
             64,
             &[
                 "cannot be used as a key",
@@ -296,10 +255,22 @@ async fn what_is_wrong_with_the_folder_is_said_with_what_to_mend() {
     parsed["keys"][1]["state"] = "retired".into();
     fs::write(&ring, parsed.to_string()).unwrap();
     for arguments in [&["list"][..], &["rotate", "--now"]] {
-        says(&keys(folder, arguments).await, 64, &["larger than 64 KiB"]);
+        keys(folder, arguments).await.says(64, &["larger than 64 KiB"]);
     }
 
     // With the keyring as it was, all is as it was.
     fs::write(&ring, whole).unwrap();
-    says(&keys(folder, &["retire", &next]).await, 0, &["is retired"]);
+    keys(folder, &["retire", &next]).await.says(0, &["is retired"]);
+}
+
+#[tokio::test]
+async fn a_lost_key_is_shown_as_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    keys(folder, &["rotate", "--now"]).await.says(0, &["signs now"]);
+    let previous = folder.join("keys/bff-signing.pem");
+    std::fs::remove_file(previous).unwrap();
+    keys(folder, &["list"])
+        .await
+        .says(0, &["lost: its file is missing"]);
 }

@@ -23,14 +23,6 @@ async fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> E
     ended
 }
 
-#[track_caller]
-fn says(ended: &Ended, code: i32, parts: &[&str]) {
-    assert_eq!(ended.code, code, "{}", ended.output);
-    for part in parts {
-        assert!(ended.output.contains(part), "no {part:?} in:\n{}", ended.output);
-    }
-}
-
 #[tokio::test]
 async fn every_mistake_is_listed_at_once_before_anything_is_bound_or_written() {
     let folder = folder();
@@ -55,8 +47,7 @@ async fn every_mistake_is_listed_at_once_before_anything_is_bound_or_written() {
     ]);
     for arguments in [&[][..], &["serve"], &["check", "--config-only"]] {
         let ended = run(folder.path(), arguments, &variables).await;
-        says(
-            &ended,
+        ended.says(
             64,
             &[
                 "the configuration has 9 mistakes",
@@ -77,14 +68,14 @@ async fn every_mistake_is_listed_at_once_before_anything_is_bound_or_written() {
         assert!(!folder.path().join("keys").exists(), "something was written");
     }
     let ended = run(folder.path(), &[], &[]).await;
-    says(&ended, 64, &["OIDC_ISSUER", "is required"]);
+    ended.says(64, &["OIDC_ISSUER", "is required"]);
 }
 
 #[tokio::test]
 async fn the_configuration_can_be_checked_alone() {
     let folder = folder();
     let ended = run(folder.path(), &["check", "--config-only"], &sound()).await;
-    says(&ended, 0, &["the configuration is consistent"]);
+    ended.says(0, &["the configuration is consistent"]);
     let mut variables = sound();
     variables.extend([
         ("DCR_REDIRECT_URI", "x"),
@@ -92,8 +83,7 @@ async fn the_configuration_can_be_checked_alone() {
         ("IDP_BASE_URL", "http://idp:8080"),
     ]);
     let ended = run(folder.path(), &["check", "--config-only"], &variables).await;
-    says(
-        &ended,
+    ended.says(
         0,
         &[
             "warning: DCR_REDIRECT_URI: is not known and has no effect; did you mean DCR_REDIRECT_URIS?",
@@ -115,18 +105,18 @@ async fn help_and_mistakes_of_the_command_line_have_their_codes() {
         "config-reference",
         "Usage: bff",
     ];
-    says(&run(folder.path(), &["--help"], &[]).await, 0, &help);
-    says(
-        &run(folder.path(), &["--version"], &[]).await,
-        0,
-        &[concat!("bff ", env!("CARGO_PKG_VERSION"))],
-    );
+    run(folder.path(), &["--help"], &[]).await.says(0, &help);
+    run(folder.path(), &["--version"], &[])
+        .await
+        .says(0, &[concat!("bff ", env!("CARGO_PKG_VERSION"))]);
     for arguments in [
         &["no-such-command"][..],
         &["--no-such-flag"],
         &["check", "--json", "--config-only"],
     ] {
-        says(&run(folder.path(), arguments, &sound()).await, 64, &["Usage: "]);
+        run(folder.path(), arguments, &sound())
+            .await
+            .says(64, &["Usage: "]);
     }
 }
 
@@ -152,13 +142,11 @@ async fn health_says_when_nobody_answers() {
     let number = port.address().port().to_string();
     variables.push(("PORT", &number));
     let ended = run(folder.path(), &["health"], &variables).await;
-    says(&ended, 1, &["/health/live does not answer"]);
+    ended.says(1, &["/health/live does not answer"]);
     variables.push(("OIDC_ISSUER", "nonsense"));
-    says(
-        &run(folder.path(), &["health"], &variables).await,
-        64,
-        &["OIDC_ISSUER"],
-    );
+    run(folder.path(), &["health"], &variables)
+        .await
+        .says(64, &["OIDC_ISSUER"]);
 }
 
 #[tokio::test]
@@ -180,10 +168,10 @@ async fn while_the_idp_is_down_it_lives_is_not_ready_and_can_be_stopped() {
     bff.says("cannot read the IdP's metadata").await;
     assert_eq!(run(folder.path(), &["health"], &variables).await.code, 0);
     let ready = run(folder.path(), &["health", "--ready"], &variables).await;
-    says(&ready, 1, &["/health/ready answered 503"]);
+    ready.says(1, &["/health/ready answered 503"]);
     bff.terminate();
     let ended = bff.ended().await;
-    says(&ended, 0, &["stopped"]);
+    ended.says(0, &["stopped"]);
     for line in ended.output.lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(
@@ -213,7 +201,7 @@ async fn a_port_that_is_taken_is_named_with_its_variable() {
         let mut all = sound();
         all.extend(variables);
         let ended = run(folder.path(), &[], &all).await;
-        says(&ended, 64, &[&format!("cannot listen on {address} {name}")]);
+        ended.says(64, &[&format!("cannot listen on {address} {name}")]);
     }
 }
 
@@ -235,7 +223,7 @@ async fn a_signing_key_that_cannot_be_used_is_named_with_the_reason() {
     ] {
         fs::write(&key, &content).unwrap();
         let ended = run(folder.path(), &[], &sound()).await;
-        says(&ended, 64, &["bff-signing.pem"]);
+        ended.says(64, &["bff-signing.pem"]);
         assert!(!ended.output.contains("listening"), "{}", ended.output);
         let body = good.lines().nth(1).unwrap();
         assert!(!ended.output.contains(body), "the key is in the output");
@@ -244,17 +232,15 @@ async fn a_signing_key_that_cannot_be_used_is_named_with_the_reason() {
     // The reason is told even where the log is silenced.
     let mut silenced = sound();
     silenced.push(("RUST_LOG", "off"));
-    says(
-        &run(folder.path(), &[], &silenced).await,
-        64,
-        &["bff-signing.pem"],
-    );
+    run(folder.path(), &[], &silenced)
+        .await
+        .says(64, &["bff-signing.pem"]);
 
     // A lost volume is not a new identity.
     fs::remove_file(&key).unwrap();
     fs::write(folder.path().join("keys/bff_client.json"), "{}").unwrap();
     let ended = run(folder.path(), &[], &sound()).await;
-    says(&ended, 64, &["bff-signing.pem", "bff_client.json", "Restore"]);
+    ended.says(64, &["bff-signing.pem", "bff_client.json", "Restore"]);
     assert!(!key.exists());
 }
 
@@ -267,8 +253,7 @@ async fn an_idp_that_refuses_ends_it_with_77_and_a_broken_credentials_file_with_
         .await;
     let folder = stack.folder();
     let ended = Process::start(&folder, &[], &stack.variables).ended().await;
-    says(
-        &ended,
+    ended.says(
         77,
         &[
             "ERROR",
@@ -281,11 +266,11 @@ async fn an_idp_that_refuses_ends_it_with_77_and_a_broken_credentials_file_with_
     let mut variables = stack.variables.clone();
     variables.push(("DCR_IAT".to_owned(), "planted-secret".to_owned()));
     let ended = Process::start(&folder, &["serve"], &variables).ended().await;
-    says(&ended, 77, &["expired, used up or wrong", "hint: mint a new one"]);
+    ended.says(77, &["expired, used up or wrong", "hint: mint a new one"]);
     assert!(!ended.output.contains("planted-secret"));
 
     fs::write(stack.credentials(), "{\"client_secret\":\"planted-secret").unwrap();
     let ended = Process::start(&folder, &[], &variables).ended().await;
-    says(&ended, 64, &["bff_client.json", "hint: restore it from a backup"]);
+    ended.says(64, &["bff_client.json", "hint: restore it from a backup"]);
     assert!(!ended.output.contains("planted-secret"));
 }

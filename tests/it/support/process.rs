@@ -29,6 +29,19 @@ pub struct Ended {
     pub output: String,
 }
 
+// === impl Ended ===
+
+impl Ended {
+    /// Expects this exit code, and all of `parts` in what was written.
+    #[track_caller]
+    pub fn says(&self, code: i32, parts: &[&str]) {
+        assert_eq!(self.code, code, "{}", self.output);
+        for part in parts {
+            assert!(self.output.contains(part), "no {part:?} in:\n{}", self.output);
+        }
+    }
+}
+
 // === impl Process ===
 
 impl Process {

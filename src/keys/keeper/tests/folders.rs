@@ -191,3 +191,30 @@ fn a_folder_that_moved_as_a_whole_is_the_same() {
     place.by_hand().rotate(place.now, false, false).unwrap();
     assert_eq!(files(&place)[..2], names, "still relative to the folder");
 }
+
+#[test]
+fn a_lost_keyring_is_told_where_the_server_has_been_registered() {
+    let place = Place::new();
+    place.make("bff-signing.pem", KeyKind::P256);
+    assert_eq!(place.start().warnings, Vec::<String>::new());
+    fs::write(place.path("bff_client.json"), "{}").unwrap();
+    assert_eq!(place.start().warnings, Vec::<String>::new());
+
+    fs::remove_file(place.path("keyring.json")).unwrap();
+    let warnings = place.start().warnings;
+    assert!(
+        warnings[0].contains("restore the keyring from a backup"),
+        "{warnings:?}"
+    );
+    assert_eq!(place.start().warnings, Vec::<String>::new(), "there is one again");
+}
+
+/// What failed may pass without a trace at the file.
+#[test]
+fn a_keyring_that_could_not_be_read_is_read_again_although_it_has_not_changed() {
+    let place = Place::new();
+    let mut process = place.start();
+    process.keeper.broken = true;
+    process.look(place.now);
+    assert!(!process.keeper.broken);
+}
