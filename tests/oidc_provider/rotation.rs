@@ -7,6 +7,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use bff::{
+    jose::{Algorithm, SigningKey},
+    keys::read_key,
+};
 use serde_json::{Value, json};
 
 use crate::support::{Person, Stack, until};
@@ -289,4 +293,71 @@ async fn a_key_that_signs_at_once_is_refused_until_the_copy_is_old_and_no_sessio
     }
     stack.call_api(&ada).await;
     assert_eq!(verified(&stack).await.last(), Some(&new));
+}
+
+/// Whether the provider takes an assertion that somebody made with `key`, whoever that is.
+async fn lets_in(stack: &Stack, key: &SigningKey) -> bool {
+    let now = stack.now().unix_seconds();
+    let claims = json!({
+        "iss": stack.client_id(), "sub": stack.client_id(), "aud": stack.provider.issuer,
+        "jti": format!("of-a-thief-{now}"), "iat": now, "exp": now + 60,
+    });
+    let assertion = key.sign(Algorithm::ES256, "JWT", &claims).unwrap();
+    let form = [
+        ("client_id", &*stack.client_id()),
+        (
+            "client_assertion_type",
+            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        ),
+        ("client_assertion", assertion.expose()),
+        ("grant_type", "refresh_token"),
+        ("refresh_token", "made-up"),
+    ];
+    match stack.provider.post("/token", &form).await.json()["error"].as_str() {
+        Some("invalid_grant") => true,
+        Some("invalid_client") => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Lets the key that was made just now sign, and the provider's copy grow old enough for it to be fetched.
+async fn rotated_at_once(stack: &Stack) {
+    let (code, text) = stack.run(&["keys", "rotate", "--now"], &[]).await;
+    assert_eq!(code, 0, "{text}");
+    let new = in_state(stack, "active").unwrap();
+    until("the server follows", async || {
+        stack.advance(Duration::from_secs(5)).await;
+        published(stack).await.contains(&new)
+    })
+    .await;
+    stack.advance(Duration::from_mins(6)).await;
+    stack.ada().log_in().await;
+}
+
+/// What docs/keys.md says to do after a leak, and why it takes a second rotation.
+#[tokio::test]
+async fn a_leaked_key_lets_nobody_in_after_it_was_retired_and_the_keys_were_rotated_once_more() {
+    let stack = prepare().await.register(&CHANGES).await;
+    stack.ada().log_in().await;
+    let pair = read_key(&stack.keys().join("bff-signing.pem")).unwrap();
+    let leaked = SigningKey::new(pair, None).unwrap();
+    assert!(lets_in(&stack, &leaked).await);
+
+    rotated_at_once(&stack).await;
+    let (code, text) = stack.run(&["keys", "retire", leaked.kid()], &[]).await;
+    assert_eq!(code, 0, "{text}");
+    until("it is not published any more", async || {
+        stack.advance(Duration::from_secs(5)).await;
+        !published(&stack).await.contains(leaked.kid())
+    })
+    .await;
+    stack.advance(Duration::from_mins(6)).await;
+    stack.ada().log_in().await;
+    assert!(
+        lets_in(&stack, &leaked).await,
+        "the provider has no reason to fetch again"
+    );
+
+    rotated_at_once(&stack).await;
+    assert!(!lets_in(&stack, &leaked).await);
 }

@@ -8,11 +8,12 @@ use super::Stack;
 
 impl Stack {
     /// Runs the binary with `changes` to the variables; its exit code and what it printed.
-    pub async fn run(&self, arguments: &'static [&'static str], changes: &[(&str, &str)]) -> (i32, String) {
+    pub async fn run(&self, arguments: &[&str], changes: &[(&str, &str)]) -> (i32, String) {
         let mut variables = self.environment();
         for (name, value) in changes {
             variables.insert((*name).to_owned(), (*value).to_owned());
         }
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let folder = self.keys().parent().unwrap().to_owned();
         // The provider fetches keys from the server, which runs on this thread.
         let ended = tokio::task::spawn_blocking(move || {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 
 use bff::{
     app::{App, Listeners, Ports, RunError},
-    clock::{Clock as _, ManualClock, SystemClock, timeout},
+    clock::{Clock, ManualClock, SystemClock, Timestamp, timeout},
     config::{Config, Environment},
     health::Health,
     random::SystemRandom,
@@ -127,6 +127,11 @@ impl Stack {
         let clock = self.clock.as_ref().expect("the time is the machine's");
         self.provider.set_time(clock.now().saturating_add(duration)).await;
         clock.advance(duration);
+    }
+
+    /// The time of server and provider.
+    pub fn now(&self) -> Timestamp {
+        self.clock.as_ref().map_or_else(|| SystemClock.now(), Clock::now)
     }
 
     /// The origin of one of [`HOSTS`].
