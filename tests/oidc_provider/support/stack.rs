@@ -12,7 +12,10 @@ use bff::{
 use http::StatusCode;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Person, Provider, api::Api, logs::Logs};
@@ -45,6 +48,7 @@ pub struct Stack {
     /// What the server has said.
     pub logs: Logs,
     address: SocketAddr,
+    _port_held: TcpSocket,
     variables: BTreeMap<String, String>,
     folder: TempDir,
     clock: Option<ManualClock>,
@@ -80,11 +84,11 @@ impl Stack {
         let path = |name: &str| folder.path().join(name).display().to_string();
         std::fs::create_dir(path("config")).unwrap();
         std::fs::write(path("config/routes.yaml"), ROUTES.replace("{api}", &api.url())).unwrap();
-        let address = TcpListener::bind("127.0.0.1:0")
-            .await
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        // Lets the server listen at the port while it is held, and nobody else get it by chance.
+        let port_held = TcpSocket::new_v4().unwrap();
+        port_held.set_reuseaddr(true).unwrap();
+        port_held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = port_held.local_addr().unwrap();
         let port = address.port();
         let redirect_uris = HOSTS.map(|host| format!("http://{host}:{port}/auth/callback"));
         let variables = [
@@ -102,6 +106,7 @@ impl Stack {
             api,
             logs,
             address,
+            _port_held: port_held,
             variables: variables.map(|(name, value)| (name.to_owned(), value)).into(),
             folder,
             clock: None,
