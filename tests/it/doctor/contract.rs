@@ -121,7 +121,7 @@ async fn a_client_secret_that_is_not_the_clients() {
     let text = fs::read_to_string(stack.credentials()).unwrap();
     let file: serde_json::Value = serde_json::from_str(&text).unwrap();
     let secret = file["client_secret"].as_str().unwrap();
-    fs::write(stack.credentials(), text.replace(secret, "another")).unwrap();
+    fs::write(stack.credentials(), text.replace(secret, "not-what-was-given")).unwrap();
     let found = check(&stack, &method).await;
     found.blames(
         "authentication",
