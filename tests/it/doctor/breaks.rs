@@ -205,6 +205,67 @@ async fn key() {
     assert!(!key.exists(), "the doctor makes no key");
 }
 
+/// A folder that the server does not know, with a key that was just made to come next.
+async fn rotated_elsewhere(world: &World) -> PathBuf {
+    let copied = world.stack.folder().join("copied");
+    fs::create_dir(&copied).unwrap();
+    for entry in fs::read_dir(world.stack.folder().join("keys")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copied.join(entry.file_name())).unwrap();
+    }
+    let ended = run(&world.stack, &["keys", "rotate"], &in_folder(&copied)).await;
+    assert_eq!(ended.code, 0, "{}", ended.output);
+    copied
+}
+
+fn in_folder(folder: &Path) -> [(&str, &str); 2] {
+    let folder = folder.to_str().unwrap();
+    [("BFF_KEYS_DIR", folder), ("BFF_STATE_DIR", folder)]
+}
+
+#[tokio::test]
+async fn a_next_key_that_the_server_does_not_serve() {
+    let world = World::start().await;
+    let folder = rotated_elsewhere(&world).await;
+    let found = world.check(&in_folder(&folder)).await;
+    assert_eq!((found.code, found.failed()), (0, vec![]), "{:#}", found.report);
+    found.says("jwks", "ok", &["serves the signing key"]);
+    let notes = found.report["notes"].to_string();
+    assert!(notes.contains("which is next, is not served yet"), "{notes}");
+
+    let path = folder.join("keyring.json");
+    let change = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut ring: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let keys = ring["keys"].as_array_mut().unwrap();
+        change(keys.iter_mut().find(|key| key["state"] == "next").unwrap());
+        fs::write(&path, ring.to_string()).unwrap();
+    };
+    change(&|next| next["since"] = (next["since"].as_u64().unwrap() - 61_000).into());
+    let found = world.check(&in_folder(&folder)).await;
+    assert_eq!(
+        (found.code, found.failed()),
+        (1, vec!["jwks"]),
+        "{:#}",
+        found.report
+    );
+    found.blames(
+        "jwks",
+        &[
+            "the next key",
+            "does not follow keyring.json",
+            "BFF_STATE_DIR",
+            "BFF_KEYS_DIR",
+        ],
+    );
+    found.says("kid", "ok", &[]);
+
+    change(&|next| next["state"] = "previous".into());
+    let found = world.check(&in_folder(&folder)).await;
+    assert_eq!((found.code, found.failed()), (0, vec![]), "{:#}", found.report);
+    let notes = found.report["notes"].to_string();
+    assert!(notes.contains("which is previous, is not served"), "{notes}");
+}
+
 #[tokio::test]
 async fn kid() {
     let world = World::start().await;
