@@ -80,9 +80,10 @@ fn verdict(report: &Report) -> String {
         [] => format!("Nothing is wrong with what could be checked; {skipped} of {all} could not (–)."),
         [one] => format!("1 of {all} checks failed: {one}. Mend it and check again."),
         [first, ..] => format!(
-            "{} of {all} checks failed: {}. Begin with {first}: what stands below it often follows from it.",
+            "{} of {all} checks failed: {}. Begin with {}: the others often follow from it.",
             failed.len(),
-            failed.join(", ")
+            failed.join(", "),
+            report.failed(&Check::ALL).map_or(*first, |row| row.check.name())
         ),
     }
 }

@@ -267,6 +267,23 @@ async fn a_next_key_that_the_server_does_not_serve() {
 }
 
 #[tokio::test]
+async fn the_deepest_cause_is_named_first() {
+    let world = World::start().await;
+    let nobody = crate::support::Port::reserve();
+    let nowhere = format!("http://{}", nobody.address());
+    let page = format!("{}/nowhere.json", world.stack.issuer);
+    let changes = [("DCR_JWKS_URI", page.as_str()), ("IDP_BASE_URL", &nowhere)];
+    let ended = run(&world.stack, &["check"], &changes).await;
+    assert_eq!(ended.code, 69, "{}", ended.output);
+    let words: Vec<&str> = ended.output.split_whitespace().collect();
+    let text = words.join(" ");
+    assert!(
+        text.contains("failed: jwks, discovery. Begin with discovery:"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn kid() {
     let world = World::start().await;
     let renamed = |restored: &Path| {
