@@ -70,7 +70,11 @@ async fn examined() -> Report {
     if let Some(config) = own::configuration(&mut report) {
         examine(&config, &mut report).await;
     }
-    report.skip_the_rest("not looked at; mend what is marked above first");
+    let why = match report.failed(&Check::ALL) {
+        Some(_) => "not looked at; mend what is marked above first",
+        None => "not looked at",
+    };
+    report.skip_the_rest(why);
     report
 }
 
@@ -104,5 +108,9 @@ async fn examine(config: &Config, report: &mut Report) {
         jwks::Served::Nobody(_) => KeysAre::OutOfReach,
         _ => KeysAre::There,
     };
+    let unread = known.unread;
     authentication::check(&patient, &metadata, &keys, known, keys_are, report).await;
+    if unread {
+        registration::unread_kid(&patient, &keys, &served, report);
+    }
 }

@@ -71,8 +71,16 @@ async fn method() {
             "client_secret_basic",
             "private_key_jwt",
             "MS_BFF_TOKEN_AUTH_METHOD=private_key_jwt",
+            // The client has one at which the IdP refuses every other method.
+            "let DCR_CLIENT_PROFILE (now code-flow-pkjwt)",
         ],
     );
+    let no_profile = [
+        ("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_basic"),
+        ("DCR_CLIENT_PROFILE", ""),
+    ];
+    let found = world.check(&no_profile).await;
+    assert!(!found.row("method")["fix"].to_string().contains("PROFILE"));
     // What is registered works until it is changed.
     found.says("authentication", "ok", &["private_key_jwt"]);
 
@@ -182,9 +190,14 @@ async fn key() {
         &[
             "does not have the signing key",
             "jwks there: key ",
-            "put the former key",
             "bff register",
+            "restore keyring.json",
         ],
+    );
+    let fix = found.row("kid")["fix"].as_str().unwrap();
+    assert!(
+        !fix.contains("put the former key"),
+        "naming a known key changes nothing: {fix}"
     );
     assert_eq!(found.failed(), ["kid", "authentication"]);
     assert_eq!(run(&stack, &["register"], &[]).await.code, 0);
@@ -467,6 +480,8 @@ async fn a_client_of_the_configuration() {
     for changes in [&skip[..], &by_hand] {
         let found = world.check(changes).await;
         assert_eq!(found.code, 0, "{:#}", found.report);
+        found.says("algorithm", "ok", &["ES256", "the IdP lists it"]);
+        found.says("kid", "ok", &["the IdP takes what ", " signs"]);
         found.says("registration", "skipped", &[]);
         found.says("redirect_uris", "ok", &["the IdP takes requests for all"]);
         found.says("authentication", "ok", &[]);
@@ -487,6 +502,41 @@ async fn a_client_of_the_configuration() {
     changes[1].1 = "somebody-else";
     let found = world.check(&changes).await;
     found.blames("authentication", &["somebody-else", "invalid_client"]);
+    found.says("kid", "skipped", &["is served at ", "cannot be read"]);
+
+    // A client of another method has neither.
+    let mut changes = by_hand.to_vec();
+    changes.extend([
+        ("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_basic"),
+        ("AUTH_CLIENT_SECRET", "not-the-secret-of-anybody"),
+    ]);
+    let found = world.check(&changes).await;
+    for check in ["algorithm", "kid"] {
+        found.says(check, "skipped", &["nothing is signed with a client secret"]);
+    }
+    // One cause, one row.
+    let others = Fault::json(200, &listing_algorithms(&world.stack, &["RS256"]));
+    world.stack.idp.fail_always(Endpoint::Discovery, others);
+    let found = world.check(&by_hand).await;
+    assert_eq!(found.failed(), ["algorithm"]);
+    let rows = found.rows().iter();
+    assert_eq!(rows.filter(|row| row["check"] == "algorithm").count(), 1);
+    let mut changes = by_hand.to_vec();
+    changes.push(("BFF_JWT_SIGNING_ALG", "ES256"));
+    let found = world.check(&changes).await;
+    found.says("algorithm", "skipped", &["ES256", "the IdP lists RS256"]);
+}
+
+/// The least of metadata, with these algorithms for assertions.
+fn listing_algorithms(stack: &Stack, algorithms: &[&str]) -> serde_json::Value {
+    let issuer = &stack.issuer;
+    json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}/token"),
+        "jwks_uri": format!("{issuer}/jwks"),
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
+    })
 }
 
 #[tokio::test]
