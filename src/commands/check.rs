@@ -7,6 +7,7 @@ mod authentication;
 mod finding;
 mod jwks;
 mod own;
+mod paper;
 mod provider;
 mod registration;
 mod server;
@@ -20,6 +21,7 @@ use self::{
     authentication::KeysAre,
     finding::{Check, Report},
     own::KeysFound,
+    paper::Paper,
 };
 use super::{Exit, complain, process, say};
 use crate::{
@@ -59,7 +61,7 @@ pub(super) fn run(as_json: bool) -> Exit {
         if as_json {
             say(&format!("{:#}", table::json(&report)));
         } else {
-            say(&table::table(&report));
+            say(&table::table(&report, &Paper::of_process()));
         }
         report.exit()
     })
