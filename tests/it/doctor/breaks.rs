@@ -157,8 +157,10 @@ async fn key() {
     let served = served["keys"][0]["kid"].as_str().unwrap();
     let found = world.check(&[changes[0], changes[1], ("BFF_KID", served)]).await;
     found.blames("jwks", &["is there, but it is another key"]);
+}
 
-    // Where the IdP has the keys by itself.
+#[tokio::test]
+async fn key_that_the_idp_has_by_itself() {
     let stack = inline().await;
     let key = stack.folder().join("keys/bff-signing.pem");
     fs::remove_file(&key).unwrap();
