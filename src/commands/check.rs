@@ -7,6 +7,7 @@ mod authentication;
 mod finding;
 mod jwks;
 mod own;
+mod paper;
 mod provider;
 mod registration;
 mod server;
@@ -20,6 +21,7 @@ use self::{
     authentication::KeysAre,
     finding::{Check, Report},
     own::KeysFound,
+    paper::Paper,
 };
 use super::{Exit, complain, process, say};
 use crate::{
@@ -59,7 +61,7 @@ pub(super) fn run(as_json: bool) -> Exit {
         if as_json {
             say(&format!("{:#}", table::json(&report)));
         } else {
-            say(&table::table(&report));
+            say(&table::table(&report, &Paper::of_process()));
         }
         report.exit()
     })
@@ -70,7 +72,11 @@ async fn examined() -> Report {
     if let Some(config) = own::configuration(&mut report) {
         examine(&config, &mut report).await;
     }
-    report.skip_the_rest("not looked at; mend what is marked above first");
+    let why = match report.failed(&Check::ALL) {
+        Some(_) => "not looked at; mend what is marked above first",
+        None => "not looked at",
+    };
+    report.skip_the_rest(why);
     report
 }
 
@@ -104,5 +110,9 @@ async fn examine(config: &Config, report: &mut Report) {
         jwks::Served::Nobody(_) => KeysAre::OutOfReach,
         _ => KeysAre::There,
     };
+    let unread = known.unread;
     authentication::check(&patient, &metadata, &keys, known, keys_are, report).await;
+    if unread {
+        registration::unread_kid(&patient, &keys, &served, report);
+    }
 }

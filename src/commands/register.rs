@@ -16,7 +16,7 @@ use crate::{
     oidc::{DiscoveryError, Metadata},
     registration::{
         Event, Inspected, Inspection, Outcome, Prospect, Reading, Registration, RegistrationError,
-        Replacement, TokenSource,
+        Replacement, TokenSource, WantedMetadata,
     },
 };
 
@@ -145,16 +145,21 @@ fn would_register(prospect: &Prospect, metadata: &Metadata) -> Exit {
         Err(error) => return refused(error),
     };
     let issuer = &metadata.issuer;
-    say(&format!("Would register a new client at {issuer}, {how}:\n"));
+    would_create(
+        &format!("Would register a new client at {issuer}, {how}:"),
+        &prospect.wanted,
+    );
+    Exit::Success
+}
+
+/// All fields, as none is there yet.
+fn would_create(what: &str, wanted: &WantedMetadata) {
+    let fields = wanted.fields().iter();
+    say(&format!("{what}\n"));
     say(&table(
-        prospect
-            .wanted
-            .fields()
-            .iter()
-            .map(|(name, value)| Row::new(name, None, Some(value))),
+        fields.map(|(name, value)| Row::new(name, None, Some(value))),
     ));
     say("\nNothing was written and nothing was spent.");
-    Exit::Success
 }
 
 fn would_do_nothing() -> Exit {
@@ -164,21 +169,18 @@ fn would_do_nothing() -> Exit {
 
 fn would_change(client: &Inspected) -> Exit {
     let id = &client.client_id;
-    match client.replacement {
-        Some(Replacement::Forced) => {
-            say(&format!(
-                "Would register a new client in the place of {id} (DCR_FORCE_REPLACE with an unused DCR_IAT)."
-            ));
-            return Exit::Success;
-        }
-        Some(Replacement::TokenLost) => {
-            say(&format!(
-                "Would register a new client in the place of {id}: its registration access token is refused, and there is \
-                 an initial access token (DCR_IAT), or one is minted."
-            ));
-            return Exit::Success;
-        }
-        None => {}
+    if let Some(replacement) = client.replacement {
+        let why = match replacement {
+            Replacement::Forced => "DCR_FORCE_REPLACE with an unused DCR_IAT",
+            Replacement::TokenLost => {
+                "its registration access token is refused, and there is an initial access token (DCR_IAT), or one is minted"
+            }
+        };
+        would_create(
+            &format!("Would register a new client in the place of {id}: {why}."),
+            &client.wanted,
+        );
+        return Exit::Success;
     }
     match &client.reading {
         Reading::Failed(error) => return refused(error),

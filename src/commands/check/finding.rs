@@ -103,6 +103,25 @@ impl Check {
         Self::Authentication,
     ];
 
+    /// All of them, the deepest cause first: what stands below follows from what stands above rather than the other way
+    /// round. The table has another order, in which the own side comes first.
+    const BY_DEPTH: [Self; 14] = [
+        Self::Configuration,
+        Self::Keys,
+        Self::Discovery,
+        Self::Issuer,
+        Self::Clock,
+        Self::Server,
+        Self::Jwks,
+        Self::Registration,
+        Self::Method,
+        Self::Algorithm,
+        Self::Kid,
+        Self::Scopes,
+        Self::RedirectUris,
+        Self::Authentication,
+    ];
+
     /// The name in the table and in JSON.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -218,10 +237,13 @@ impl Report {
         &self.notes
     }
 
-    /// Whether one of these has failed; the first that has.
+    /// Whether one of these has failed; of several the deepest cause.
     pub(super) fn failed(&self, checks: &[Check]) -> Option<&Finding> {
-        self.rows()
-            .find(|finding| checks.contains(&finding.check) && finding.is_failed())
+        let mut by_depth = Check::BY_DEPTH.into_iter().filter(|check| checks.contains(check));
+        by_depth.find_map(|check| {
+            let mut failed = self.findings.iter().filter(|finding| finding.is_failed());
+            failed.find(|finding| finding.check == check)
+        })
     }
 
     /// The exit code: 64 for settings and files, 69 for an IdP that cannot be reached, 1 for any other ✗.
@@ -287,6 +309,31 @@ mod tests {
         report.fail(Kind::Wrong, Check::Scopes, "another", "", "");
         let rows: Vec<_> = report.rows().map(|row| row.what.as_str()).collect();
         assert_eq!(rows, ["refused", "another", "as listed"]);
+    }
+
+    #[test]
+    fn of_several_failures_the_deepest_is_named() {
+        for check in Check::ALL {
+            assert!(Check::BY_DEPTH.contains(&check), "{check:?}");
+        }
+        for (deep, shallow) in [
+            (Check::Discovery, Check::Jwks),
+            (Check::Clock, Check::Jwks),
+            (Check::Keys, Check::Discovery),
+            (Check::Jwks, Check::Registration),
+            (Check::Registration, Check::Scopes),
+            (Check::Method, Check::RedirectUris),
+            (Check::Kid, Check::Authentication),
+        ] {
+            let mut report = Report::default();
+            report.fail(Kind::Wrong, shallow, "", "", "");
+            report.ok(Check::Configuration, "");
+            report.fail(Kind::Wrong, deep, "", "", "");
+            let named = |checks: &[Check]| report.failed(checks).map(|row| row.check);
+            assert_eq!(named(&Check::ALL), Some(deep));
+            assert_eq!(named(&[shallow]), Some(shallow));
+            assert_eq!(named(&[Check::Server]), None);
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Our keys as the IdP would fetch them.
 
+use std::time::Duration;
+
 use http::{
     StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE},
@@ -15,12 +17,16 @@ use super::{
     text::clean,
 };
 use crate::{
-    keys::Keys,
+    clock::Timestamp,
+    keys::{Entry, Keys, State, moment},
     outbound::{Lane, Request, Response},
 };
 
 /// A set that is kept longer than a new key is published before it signs, in seconds, makes a rotation fail.
 const LONGEST_CACHE: u64 = 24 * 3600;
+
+/// What was changed less long ago, in the keyring, a running server need not have seen yet: it looks every few seconds.
+const SEEN_BY: Duration = Duration::from_mins(1);
 
 /// More keys of somebody else are not named.
 const MOST_NAMED: usize = 5;
@@ -51,13 +57,13 @@ pub(super) async fn check(
         );
         return Served::Unknown;
     };
-    let Some(keys) = keys.found() else {
+    if keys.found().is_none() {
         report.skip(
             Check::Jwks,
             format!("{url} is not asked: there are no keys to compare"),
         );
         return Served::Unknown;
-    };
+    }
     let answer = patient
         .parts
         .outbound
@@ -81,27 +87,30 @@ pub(super) async fn check(
             );
             Served::Nobody(url)
         }
-        Ok(response) => compared(&url, &response, keys, report),
+        Ok(response) => compared(&url, &response, keys, patient.clock.now(), report),
     }
 }
 
-fn compared(url: &Url, response: &Response, keys: &Keys, report: &mut Report) -> Served {
-    let mut wrong = |what: String, cause: String, fix: &str| {
-        report.fail(Kind::Wrong, Check::Jwks, what, cause, fix);
-        Served::Wrong
-    };
+fn compared(
+    url: &Url,
+    response: &Response,
+    found: &KeysFound,
+    now: Timestamp,
+    report: &mut Report,
+) -> Served {
+    let keys = found.any();
     let here = "route the path to this server, without a login or a redirect in between";
     if response.status != StatusCode::OK {
         let cause = format!(
             "the answer is {}, which an IdP does not take for keys",
             response.status
         );
-        return wrong(format!("{url} does not serve the keys"), cause, here);
+        return wrong(report, format!("{url} does not serve the keys"), cause, here);
     }
     let set = serde_json::from_slice::<Value>(&response.body).ok();
     let Some(served) = set.as_ref().and_then(|set| set.get("keys")?.as_array().cloned()) else {
-        let cause = "what is served is not a JWK Set".to_owned();
-        return wrong(format!("{url} does not serve the keys"), cause, here);
+        let cause = "what is served is not a JWK Set";
+        return wrong(report, format!("{url} does not serve the keys"), cause, here);
     };
     let header = |name| response.headers.get(name).and_then(|value| value.to_str().ok());
     let media_type = header(CONTENT_TYPE).unwrap_or("none");
@@ -111,12 +120,22 @@ fn compared(url: &Url, response: &Response, keys: &Keys, report: &mut Report) ->
             clean(media_type)
         );
         let fix = "have the proxy in between leave the content type as it is";
-        return wrong(format!("{url} is not served as JSON"), cause, fix);
+        return wrong(report, format!("{url} is not served as JSON"), cause, fix);
     }
-    if let Some(missing) = missing(keys, &served) {
-        let fix = "where the running server uses another key (BFF_JWT_SIGNING_KEY, BFF_KID, another volume), align both or \
-                   restart it; where a cache is in between, wait or empty it";
-        return wrong(format!("{url} serves other keys than this one"), missing, fix);
+    let missing = missing(keys, &served);
+    let signing = keys.signing();
+    if let Some((_, cause)) = missing.iter().find(|(kid, _)| kid == signing.kid()) {
+        let fix = if found.entry(signing.kid()).is_some_and(|key| is_news(key, now)) {
+            format!("check again in ten seconds, since the key is new in the keyring; then: {ALIGN}")
+        } else {
+            ALIGN.to_owned()
+        };
+        return wrong(
+            report,
+            format!("{url} serves other keys than this one"),
+            cause,
+            fix,
+        );
     }
     if let Some(age) = header(CACHE_CONTROL)
         .and_then(max_age)
@@ -124,17 +143,61 @@ fn compared(url: &Url, response: &Response, keys: &Keys, report: &mut Report) ->
     {
         let cause = format!("max-age is {age} s; a new key would not be seen for as long");
         let fix = "have the proxy in between leave Cache-Control as it is (300 s)";
-        return wrong(format!("{url} is cached for too long"), cause, fix);
+        return wrong(report, format!("{url} is cached for too long"), cause, fix);
     }
-    report.ok(Check::Jwks, format!("{url} serves the signing key"));
+    for (kid, cause) in missing {
+        not_served(url, &kid, &cause, found.entry(&kid), now, report);
+    }
+    if report.failed(&[Check::Jwks]).is_none() {
+        report.ok(Check::Jwks, format!("{url} serves the signing key"));
+    }
     Served::Keys(served)
 }
 
-/// The first of our keys that is not among `served`, in words.
-fn missing(keys: &Keys, served: &[Value]) -> Option<String> {
+/// Where the signing key is not among what is served.
+const ALIGN: &str = "where the running server has another keyring (BFF_STATE_DIR, BFF_KEYS_DIR, another volume) or was \
+                     started with another BFF_JWT_SIGNING_KEY or BFF_KID, align both or restart it; where a cache is in \
+                     between, wait or empty it";
+
+fn wrong(report: &mut Report, what: String, cause: impl Into<String>, fix: impl Into<String>) -> Served {
+    report.fail(Kind::Wrong, Check::Jwks, what, cause, fix);
+    Served::Wrong
+}
+
+/// A key that does not sign now keeps nobody out by its absence. One that is next will.
+fn not_served(url: &Url, kid: &str, cause: &str, entry: Option<&Entry>, now: Timestamp, report: &mut Report) {
+    match entry {
+        Some(key) if key.state == State::Next && is_news(key, now) => report.note(format!(
+            "the key {kid}, which is next, is not served yet at {url}: a running server takes it up within seconds"
+        )),
+        Some(key) if key.state == State::Next => report.fail(
+            Kind::Wrong,
+            Check::Jwks,
+            format!("{url} serves the signing key, and not the next key, which will sign after it"),
+            format!(
+                "{cause}; it is next since {}, and a server that follows the keyring serves it within seconds",
+                moment(key.since)
+            ),
+            "the server does not follow keyring.json: let both use one folder (BFF_STATE_DIR, BFF_KEYS_DIR), and look in \
+             its log for what it cannot read; where a cache is in between, wait or empty it",
+        ),
+        Some(key) => report.note(format!("the key {kid}, which is {}, is not served at {url}", key.state)),
+        None => report.note(format!(
+            "the key {kid} of BFF_JWKS_EXTRA_KEYS is not served at {url}: perhaps the running server was started without it"
+        )),
+    }
+}
+
+fn is_news(key: &Entry, now: Timestamp) -> bool {
+    now.duration_since(key.since) < SEEN_BY
+}
+
+/// Those of our keys that are not among `served`: their kids, and how, in words.
+fn missing(keys: &Keys, served: &[Value]) -> Vec<(String, String)> {
     let ours = keys.public_jwks();
-    let ours = ours.get("keys").and_then(Value::as_array)?;
-    ours.iter().find_map(|key| missing_key(key, served))
+    let ours = ours.get("keys").and_then(Value::as_array).into_iter().flatten();
+    ours.filter_map(|key| Some((kid(key).to_owned(), missing_key(key, served)?)))
+        .collect()
 }
 
 fn missing_key(key: &Value, served: &[Value]) -> Option<String> {
@@ -193,7 +256,7 @@ mod tests {
     use http::{HeaderName, HeaderValue};
 
     use super::*;
-    use crate::keys::KeyKind;
+    use crate::keys::{KeyKind, Keyring};
 
     #[test]
     fn the_age_is_found_among_other_directives() {
@@ -215,19 +278,20 @@ mod tests {
     }
 
     /// What is said of an answer.
-    fn said(keys: &Keys, response: &Response) -> String {
+    fn said(keys: &KeysFound, response: &Response) -> String {
         let url = Url::parse("https://bff.example/.well-known/jwks.json").unwrap();
         let mut report = Report::default();
-        compared(&url, response, keys, &mut report);
+        compared(&url, response, keys, Timestamp::EPOCH, &mut report);
         format!("{:?}", report.rows().collect::<Vec<_>>())
     }
 
     #[test]
     fn what_a_proxy_makes_of_the_keys_is_told() {
         let keys = Keys::throwaway(KeyKind::P256).unwrap();
+        let found = KeysFound::Found(keys.clone(), Keyring::default());
         let good = String::from_utf8(keys.document().body.to_vec()).unwrap();
         let json = (CONTENT_TYPE, "application/jwk-set+json");
-        let answer = |status, headers: &[_], body: &str| said(&keys, &response(status, headers, body));
+        let answer = |status, headers: &[_], body: &str| said(&found, &response(status, headers, body));
         let ok = StatusCode::OK;
         let fine = answer(ok, &[json.clone(), (CACHE_CONTROL, "max-age=300")], &good);
         assert!(

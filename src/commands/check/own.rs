@@ -8,13 +8,13 @@ use crate::{
     app::{App, StartError, one_shot::look_at_keys},
     clock::Timestamp,
     config::{Config, ConfigError, Environment},
-    keys::{Keeper, Keys, KeysError, Step, Upcoming, moment},
+    keys::{Entry, Keeper, Keyring, Keys, KeysError, Step, Upcoming, moment},
 };
 
 /// What keys there are.
 pub(super) enum KeysFound {
-    /// Those of the folder.
-    Found(Keys),
+    /// Those of the folder, and what the keyring says of them.
+    Found(Keys, Keyring),
     /// None yet: what a first start would make is stood in for.
     NotYet(Keys),
     /// They cannot be used; a stand-in.
@@ -27,14 +27,22 @@ impl KeysFound {
     /// Keys to put parts together with.
     pub(super) const fn any(&self) -> &Keys {
         match self {
-            Self::Found(keys) | Self::NotYet(keys) | Self::Broken(keys) => keys,
+            Self::Found(keys, _) | Self::NotYet(keys) | Self::Broken(keys) => keys,
         }
     }
 
     /// The keys of the folder.
     pub(super) const fn found(&self) -> Option<&Keys> {
         match self {
-            Self::Found(keys) => Some(keys),
+            Self::Found(keys, _) => Some(keys),
+            Self::NotYet(_) | Self::Broken(_) => None,
+        }
+    }
+
+    /// What the keyring says of the key `kid`.
+    pub(super) fn entry(&self, kid: &str) -> Option<&Entry> {
+        match self {
+            Self::Found(_, ring) => ring.find(kid),
             Self::NotYet(_) | Self::Broken(_) => None,
         }
     }
@@ -102,7 +110,7 @@ pub(super) fn keys(config: &Config, now: Timestamp, report: &mut Report) -> Opti
             let what = format!("{file}, {}, kid {}", algorithms.join(" or "), signing.kid());
             report.ok(Check::Keys, clean(&what));
             tell_next(&keeper, now, report);
-            Some(KeysFound::Found(keys))
+            Some(KeysFound::Found(keys, keeper.keyring().clone()))
         }
         Ok(None) => {
             let kind = config.keys.options.generate;

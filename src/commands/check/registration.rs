@@ -4,9 +4,10 @@ mod fields;
 
 use serde_json::Value;
 
+use self::fields::Whose;
 use super::{
     Patient,
-    finding::{Check, Kind, Report},
+    finding::{Check, Kind, Report, Verdict},
     jwks::{Served, has_signing_key},
     own::KeysFound,
     text::clean,
@@ -15,8 +16,8 @@ use crate::{
     keys::Keys,
     oidc::{Client, Metadata},
     registration::{
-        ErrorKind, Inspected, Inspection, Prospect, Reading, Registration, RegistrationError, Replacement,
-        TokenSource, TokenTrial,
+        AuthMethod, ErrorKind, Inspected, Inspection, Prospect, Reading, Registration, RegistrationError,
+        Replacement, TokenSource, TokenTrial,
     },
 };
 
@@ -29,6 +30,8 @@ pub(super) struct Known {
     pub(super) knows_key: Option<bool>,
     /// Whether it is told from where the IdP fetches the keys, and not from what it has.
     pub(super) fetched: bool,
+    /// Whether nobody can read the client from here, since the configuration names it.
+    pub(super) unread: bool,
 }
 
 pub(super) async fn check(
@@ -52,7 +55,7 @@ pub(super) async fn check(
         }
         Ok(Inspection::Unregistered(prospect)) => {
             unregistered(registration, metadata, &prospect, report).await;
-            fields::offered(patient, metadata, None, report);
+            fields::offered(patient, metadata, &Whose::Nobody, report);
             report.skip(Check::RedirectUris, "not registered yet");
             report.skip(Check::Kid, "not registered yet");
             Known::default()
@@ -63,26 +66,26 @@ pub(super) async fn check(
             }
             registered(patient, metadata, keys, served, *client, report)
         }
-        Ok(Inspection::Configured(client)) => {
-            fields::offered(patient, metadata, None, report);
-            match *client {
-                Ok(client) => {
-                    report.skip(
+        Ok(Inspection::Configured(client)) => match *client {
+            Ok(client) => {
+                fields::offered(patient, metadata, &Whose::Configured(&client), report);
+                report.skip(
                         Check::Registration,
                         "no call is made (SKIP_DCR_BOOTSTRAP): the client is the one that the configuration names",
                     );
-                    Known {
-                        client: Some(client),
-                        knows_key: keys.found().and_then(|keys| serves_key(keys, served)),
-                        fetched: true,
-                    }
-                }
-                Err(error) => {
-                    failed(report, Check::Registration, "there is no client", &error);
-                    Known::default()
+                Known {
+                    client: Some(client),
+                    knows_key: keys.found().and_then(|keys| serves_key(keys, served)),
+                    fetched: true,
+                    unread: true,
                 }
             }
-        }
+            Err(error) => {
+                failed(report, Check::Registration, "there is no client", &error);
+                fields::offered(patient, metadata, &Whose::Nobody, report);
+                Known::default()
+            }
+        },
     }
 }
 
@@ -110,7 +113,6 @@ async fn by_hand(
         Check::Registration,
         "the client is registered by hand (DCR_ENABLED is off), so that nobody can read it from here",
     );
-    fields::offered(patient, metadata, None, report);
     let client = match patient.parts.configured_client().await {
         Ok(client) => Some(client),
         Err(error) => {
@@ -126,11 +128,43 @@ async fn by_hand(
             None
         }
     };
+    let whose = client.as_ref().map_or(Whose::Nobody, Whose::Configured);
+    fields::offered(patient, metadata, &whose, report);
     Known {
         client: client.filter(|_| keys.found().is_some()),
         knows_key: keys.found().and_then(|keys| serves_key(keys, served)),
         fetched: true,
+        unread: true,
     }
+}
+
+/// The row of the key for a client that nobody can read: what the IdP made of an assertion, else what is served.
+pub(super) fn unread_kid(patient: &Patient<'_>, keys: &KeysFound, served: &Served, report: &mut Report) {
+    if patient.config.client.authentication != AuthMethod::PrivateKeyJwt {
+        return report.skip(Check::Kid, "nothing is signed with a client secret");
+    }
+    let Some(keys) = keys.found() else {
+        return report.skip(Check::Kid, "there is no key yet");
+    };
+    let signing = keys.signing();
+    let kid = signing.kid();
+    let mut rows = report.rows();
+    if rows.any(|row| row.check == Check::Authentication && row.verdict == Verdict::Ok) {
+        drop(rows);
+        return report.ok(Check::Kid, format!("the IdP takes what {kid} signs"));
+    }
+    drop(rows);
+    let what = match (served, &patient.config.registration.jwks_uri) {
+        (Served::Keys(_), Some(url)) => {
+            format!("{kid} is served at {url}; whether the IdP fetches it there cannot be read")
+        }
+        (Served::Nobody(url), _) => {
+            format!("nobody answers at {url} now; whether the IdP has {kid} by itself cannot be read")
+        }
+        (Served::Wrong, _) => format!("{kid} is not served where the row jwks looks: mend that first"),
+        _ => format!("whether the IdP has {kid} cannot be read"),
+    };
+    report.skip(Check::Kid, what);
 }
 
 async fn unregistered(
@@ -203,7 +237,7 @@ fn registered(
         Reading::Read(_) | Reading::NotOffered | Reading::Skipped => {}
     }
     fields::compared(patient, &client, report);
-    fields::offered(patient, metadata, Some(&client), report);
+    fields::offered(patient, metadata, &Whose::Registered(&client), report);
     let registered = registered_keys(&client);
     let fetched = registered.is_none();
     let knows_key = keys.found().and_then(|keys| match registered {
@@ -249,6 +283,7 @@ fn registered(
         client: usable,
         knows_key,
         fetched,
+        unread: false,
     }
 }
 

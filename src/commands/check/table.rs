@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     finding::{Check, Finding, Report, Verdict},
+    paper::Paper,
     text::wrapped,
 };
 
@@ -15,7 +16,7 @@ const FORMAT: u32 = 1;
 const NAMES: usize = 14;
 
 /// The table, with what to do in the end.
-pub(super) fn table(report: &Report) -> String {
+pub(super) fn table(report: &Report, paper: &Paper) -> String {
     let mut out = String::new();
     let mut last = None;
     let mut rows = report.rows().peekable();
@@ -31,34 +32,44 @@ pub(super) fn table(report: &Report) -> String {
         {
             name = format!("{name}, {}", next.check.name());
         }
-        row(&mut out, &name, finding);
+        row(&mut out, paper, &name, finding);
     }
     for note in report.notes() {
         out.push('\n');
-        out.push_str(&wrapped("  note: ", note));
+        out.push_str(&wrapped(paper.width, "  note: ", note));
     }
     if !report.notes().is_empty() {
         out.push('\n');
     }
     out.push('\n');
-    out.push_str(&wrapped("  ", &verdict(report)));
+    out.push_str(&wrapped(paper.width, "  ", &verdict(report)));
     out
 }
 
-fn row(out: &mut String, name: &str, finding: &Finding) {
+fn row(out: &mut String, paper: &Paper, name: &str, finding: &Finding) {
     let mark = finding.verdict.mark();
     let first = format!("  {mark} {name:<NAMES$}  ");
     let text = if name.len() > NAMES {
-        wrapped(&format!("  {mark} "), &format!("{name}: {}", finding.what))
+        wrapped(
+            paper.width,
+            &format!("  {mark} "),
+            &format!("{name}: {}", finding.what),
+        )
     } else {
-        wrapped(&first, &finding.what)
+        wrapped(paper.width, &first, &finding.what)
     };
+    // After wrapping, which counts characters: a colour has no width. The mark is the first of its kind in the row.
+    let text = text.replacen(mark, &paper.coloured(&finding.verdict), 1);
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{text}");
     if let Verdict::Failed { cause, fix, .. } = &finding.verdict {
         let indent = " ".repeat(first.chars().count());
-        let _ = writeln!(out, "{}", wrapped(&format!("{indent}cause: "), cause));
-        let _ = writeln!(out, "{}", wrapped(&format!("{indent}fix:   "), fix));
+        let _ = writeln!(
+            out,
+            "{}",
+            wrapped(paper.width, &format!("{indent}cause: "), cause)
+        );
+        let _ = writeln!(out, "{}", wrapped(paper.width, &format!("{indent}fix:   "), fix));
     }
 }
 
@@ -80,9 +91,10 @@ fn verdict(report: &Report) -> String {
         [] => format!("Nothing is wrong with what could be checked; {skipped} of {all} could not (–)."),
         [one] => format!("1 of {all} checks failed: {one}. Mend it and check again."),
         [first, ..] => format!(
-            "{} of {all} checks failed: {}. Begin with {first}: what stands below it often follows from it.",
+            "{} of {all} checks failed: {}. Begin with {}: the others often follow from it.",
             failed.len(),
-            failed.join(", ")
+            failed.join(", "),
+            report.failed(&Check::ALL).map_or(*first, |row| row.check.name())
         ),
     }
 }
@@ -135,7 +147,7 @@ mod tests {
 
     #[test]
     fn each_failure_has_its_cause_and_its_fix_below_it() {
-        let table = table(&report());
+        let table = table(&report(), &Paper::default());
         let expected = "  \
             ✓ configuration   consistent\n  \
             – server          not running\n  \
@@ -152,13 +164,59 @@ mod tests {
     }
 
     #[test]
+    fn colours_are_of_the_marks_alone_and_a_narrow_terminal_is_not_overrun() {
+        let paper = Paper {
+            width: 60,
+            colours: true,
+        };
+        let mut report = report();
+        report.fail(
+            Kind::Wrong,
+            Check::Kid,
+            "word – ".repeat(20),
+            "word ".repeat(20),
+            "word ".repeat(20),
+        );
+        let coloured = table(&report, &paper);
+        assert!(
+            coloured.contains("  \u{1b}[31m✗\u{1b}[0m redirect_uris   https"),
+            "{coloured}"
+        );
+        assert!(
+            coloured.contains("  \u{1b}[2m–\u{1b}[0m server          not running"),
+            "{coloured}"
+        );
+        let plain = table(
+            &report,
+            &Paper {
+                width: 60,
+                colours: false,
+            },
+        );
+        let mut stripped = coloured.clone();
+        for code in ["\u{1b}[31m", "\u{1b}[2m", "\u{1b}[0m"] {
+            stripped = stripped.replace(code, "");
+        }
+        assert_eq!(stripped, plain, "the lines break at the same places");
+        assert_eq!(
+            coloured.matches("\u{1b}[0m").count(),
+            5,
+            "three of ✗ and two of –: {coloured}"
+        );
+        for line in plain.lines() {
+            assert!(line.chars().count() <= 60 || line.contains("https://"), "{line}");
+        }
+    }
+
+    #[test]
     fn what_could_not_be_checked_is_not_said_to_be_well() {
         let mut report = Report::default();
         report.ok(Check::Keys, "");
-        assert!(table(&report).ends_with("All is as it should be."));
+        assert!(table(&report, &Paper::default()).ends_with("All is as it should be."));
         report.skip(Check::Jwks, "");
         assert!(
-            table(&report).ends_with("Nothing is wrong with what could be checked; 1 of 14 could not (–).")
+            table(&report, &Paper::default())
+                .ends_with("Nothing is wrong with what could be checked; 1 of 14 could not (–).")
         );
     }
 

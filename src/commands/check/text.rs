@@ -2,20 +2,18 @@
 
 use serde_json::Value;
 
-/// The width of everything that is printed, in characters.
-const WIDTH: usize = 100;
 /// A longer text of somebody else is cut, in characters.
 const MAX_SHOWN: usize = 600;
 
-/// `text` in lines of at most [`WIDTH`] characters: the first after `first`, the others as far in. A word that is too
+/// `text` in lines of at most `width` characters: the first after `first`, the others as far in. A word that is too
 /// long (a URL, to be copied) stays whole.
-pub(in crate::commands) fn wrapped(first: &str, text: &str) -> String {
+pub(in crate::commands) fn wrapped(width: usize, first: &str, text: &str) -> String {
     let indent = first.chars().count();
     let mut out = first.to_owned();
     let mut column = indent;
     for (at, word) in text.split_whitespace().enumerate() {
         let length = word.chars().count();
-        if at > 0 && column + 1 + length > WIDTH {
+        if at > 0 && column + 1 + length > width {
             out.push('\n');
             out.push_str(&" ".repeat(indent));
             column = indent;
@@ -78,16 +76,18 @@ mod tests {
     fn lines_are_wrapped_with_a_hanging_indent_and_urls_stay_whole() {
         let url = format!("https://{}.example", "x".repeat(100));
         let text = format!("{} {url} end", "word ".repeat(30));
-        let wrapped = wrapped("  ✓ name  ", &text);
-        let lines: Vec<&str> = wrapped.lines().collect();
-        assert!(lines.len() > 2, "{wrapped}");
-        for line in &lines {
-            assert!(
-                line.chars().count() <= WIDTH || line.trim() == url,
-                "{line:?} is too long"
-            );
+        for width in [60, 100] {
+            let wrapped = wrapped(width, "  ✓ name  ", &text);
+            let lines: Vec<&str> = wrapped.lines().collect();
+            assert!(lines.len() > 2, "{wrapped}");
+            for line in &lines {
+                assert!(
+                    line.chars().count() <= width || line.trim() == url,
+                    "{line:?} is too long"
+                );
+            }
+            assert!(lines.iter().skip(1).all(|line| line.starts_with("          ")));
         }
-        assert!(lines.iter().skip(1).all(|line| line.starts_with("          ")));
     }
 
     #[test]

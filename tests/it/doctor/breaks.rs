@@ -71,8 +71,16 @@ async fn method() {
             "client_secret_basic",
             "private_key_jwt",
             "MS_BFF_TOKEN_AUTH_METHOD=private_key_jwt",
+            // The client has one at which the IdP refuses every other method.
+            "let DCR_CLIENT_PROFILE (now code-flow-pkjwt)",
         ],
     );
+    let no_profile = [
+        ("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_basic"),
+        ("DCR_CLIENT_PROFILE", ""),
+    ];
+    let found = world.check(&no_profile).await;
+    assert!(!found.row("method")["fix"].to_string().contains("PROFILE"));
     // What is registered works until it is changed.
     found.says("authentication", "ok", &["private_key_jwt"]);
 
@@ -149,8 +157,10 @@ async fn key() {
     let served = served["keys"][0]["kid"].as_str().unwrap();
     let found = world.check(&[changes[0], changes[1], ("BFF_KID", served)]).await;
     found.blames("jwks", &["is there, but it is another key"]);
+}
 
-    // Where the IdP has the keys by itself.
+#[tokio::test]
+async fn key_that_the_idp_has_by_itself() {
     let stack = inline().await;
     let key = stack.folder().join("keys/bff-signing.pem");
     fs::remove_file(&key).unwrap();
@@ -182,9 +192,14 @@ async fn key() {
         &[
             "does not have the signing key",
             "jwks there: key ",
-            "put the former key",
             "bff register",
+            "restore keyring.json",
         ],
+    );
+    let fix = found.row("kid")["fix"].as_str().unwrap();
+    assert!(
+        !fix.contains("put the former key"),
+        "naming a known key changes nothing: {fix}"
     );
     assert_eq!(found.failed(), ["kid", "authentication"]);
     assert_eq!(run(&stack, &["register"], &[]).await.code, 0);
@@ -203,6 +218,84 @@ async fn key() {
         ],
     );
     assert!(!key.exists(), "the doctor makes no key");
+}
+
+/// A folder that the server does not know, with a key that was just made to come next.
+async fn rotated_elsewhere(world: &World) -> PathBuf {
+    let copied = world.stack.folder().join("copied");
+    fs::create_dir(&copied).unwrap();
+    for entry in fs::read_dir(world.stack.folder().join("keys")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copied.join(entry.file_name())).unwrap();
+    }
+    let ended = run(&world.stack, &["keys", "rotate"], &in_folder(&copied)).await;
+    assert_eq!(ended.code, 0, "{}", ended.output);
+    copied
+}
+
+fn in_folder(folder: &Path) -> [(&str, &str); 2] {
+    let folder = folder.to_str().unwrap();
+    [("BFF_KEYS_DIR", folder), ("BFF_STATE_DIR", folder)]
+}
+
+#[tokio::test]
+async fn a_next_key_that_the_server_does_not_serve() {
+    let world = World::start().await;
+    let folder = rotated_elsewhere(&world).await;
+    let found = world.check(&in_folder(&folder)).await;
+    assert_eq!((found.code, found.failed()), (0, vec![]), "{:#}", found.report);
+    found.says("jwks", "ok", &["serves the signing key"]);
+    let notes = found.report["notes"].to_string();
+    assert!(notes.contains("which is next, is not served yet"), "{notes}");
+
+    let path = folder.join("keyring.json");
+    let change = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut ring: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let keys = ring["keys"].as_array_mut().unwrap();
+        change(keys.iter_mut().find(|key| key["state"] == "next").unwrap());
+        fs::write(&path, ring.to_string()).unwrap();
+    };
+    change(&|next| next["since"] = (next["since"].as_u64().unwrap() - 61_000).into());
+    let found = world.check(&in_folder(&folder)).await;
+    assert_eq!(
+        (found.code, found.failed()),
+        (1, vec!["jwks"]),
+        "{:#}",
+        found.report
+    );
+    found.blames(
+        "jwks",
+        &[
+            "the next key",
+            "does not follow keyring.json",
+            "BFF_STATE_DIR",
+            "BFF_KEYS_DIR",
+        ],
+    );
+    found.says("kid", "ok", &[]);
+
+    change(&|next| next["state"] = "previous".into());
+    let found = world.check(&in_folder(&folder)).await;
+    assert_eq!((found.code, found.failed()), (0, vec![]), "{:#}", found.report);
+    let notes = found.report["notes"].to_string();
+    assert!(notes.contains("which is previous, is not served"), "{notes}");
+}
+
+#[tokio::test]
+async fn the_deepest_cause_is_named_first() {
+    let world = World::start().await;
+    let nobody = crate::support::Port::reserve();
+    let nowhere = format!("http://{}", nobody.address());
+    let page = format!("{}/nowhere.json", world.stack.issuer);
+    let changes = [("DCR_JWKS_URI", page.as_str()), ("IDP_BASE_URL", &nowhere)];
+    let ended = run(&world.stack, &["check"], &changes).await;
+    assert_eq!(ended.code, 69, "{}", ended.output);
+    let words: Vec<&str> = ended.output.split_whitespace().collect();
+    let text = words.join(" ");
+    assert!(
+        text.contains("failed: jwks, discovery. Begin with discovery:"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -389,6 +482,8 @@ async fn a_client_of_the_configuration() {
     for changes in [&skip[..], &by_hand] {
         let found = world.check(changes).await;
         assert_eq!(found.code, 0, "{:#}", found.report);
+        found.says("algorithm", "ok", &["ES256", "the IdP lists it"]);
+        found.says("kid", "ok", &["the IdP takes what ", " signs"]);
         found.says("registration", "skipped", &[]);
         found.says("redirect_uris", "ok", &["the IdP takes requests for all"]);
         found.says("authentication", "ok", &[]);
@@ -409,6 +504,41 @@ async fn a_client_of_the_configuration() {
     changes[1].1 = "somebody-else";
     let found = world.check(&changes).await;
     found.blames("authentication", &["somebody-else", "invalid_client"]);
+    found.says("kid", "skipped", &["is served at ", "cannot be read"]);
+
+    // A client of another method has neither.
+    let mut changes = by_hand.to_vec();
+    changes.extend([
+        ("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_basic"),
+        ("AUTH_CLIENT_SECRET", "not-the-secret-of-anybody"),
+    ]);
+    let found = world.check(&changes).await;
+    for check in ["algorithm", "kid"] {
+        found.says(check, "skipped", &["nothing is signed with a client secret"]);
+    }
+    // One cause, one row.
+    let others = Fault::json(200, &listing_algorithms(&world.stack, &["RS256"]));
+    world.stack.idp.fail_always(Endpoint::Discovery, others);
+    let found = world.check(&by_hand).await;
+    assert_eq!(found.failed(), ["algorithm"]);
+    let rows = found.rows().iter();
+    assert_eq!(rows.filter(|row| row["check"] == "algorithm").count(), 1);
+    let mut changes = by_hand.to_vec();
+    changes.push(("BFF_JWT_SIGNING_ALG", "ES256"));
+    let found = world.check(&changes).await;
+    found.says("algorithm", "skipped", &["ES256", "the IdP lists RS256"]);
+}
+
+/// The least of metadata, with these algorithms for assertions.
+fn listing_algorithms(stack: &Stack, algorithms: &[&str]) -> serde_json::Value {
+    let issuer = &stack.issuer;
+    json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}/token"),
+        "jwks_uri": format!("{issuer}/jwks"),
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
+    })
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! `bff register`.
 
-use devstack_idp::Endpoint;
+use devstack_idp::{Endpoint, Fault, MintIat};
 
 use super::run;
 use crate::support::{Ended, Stack};
@@ -76,6 +76,32 @@ async fn a_dry_run_writes_nothing_and_spends_nothing() {
         0,
         &["nothing would be done"],
     );
+}
+
+#[tokio::test]
+async fn a_dry_run_of_a_replacement_shows_what_would_be_registered() {
+    let stack = unregistered().await;
+    says(&run(&stack, &["register"], &[]).await, 0, &[]);
+    stack.idp.clear_requests();
+    let fresh = stack.idp.mint_iat(MintIat::default());
+    let forced = [("DCR_FORCE_REPLACE", "true"), ("DCR_IAT", fresh.as_str())];
+    let table = [
+        "in the place of bff-server",
+        "+ private_key_jwt",
+        "+ http://automate.localhost",
+        "Nothing was written and nothing was spent.",
+    ];
+    says(&run(&stack, &["register", "--dry-run"], &forced).await, 0, &table);
+
+    stack.idp.fail_always(
+        Endpoint::RegistrationManagement,
+        Fault::oauth_error(401, "invalid_token"),
+    );
+    let lost = [("DCR_IAT", fresh.as_str())];
+    let ended = run(&stack, &["register", "--dry-run"], &lost).await;
+    says(&ended, 0, &table);
+    says(&ended, 0, &["is refused"]);
+    assert!(writes(&stack).is_empty());
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use super::super::{
     text::{clean, items},
 };
 use crate::{
-    oidc::Metadata,
+    oidc::{Client, ClientAuthentication, Metadata},
     registration::{AuthMethod, Change, Inspected, Reading, RedirectUpdate},
 };
 
@@ -46,7 +46,10 @@ pub(super) fn compared(patient: &Patient<'_>, client: &Inspected, report: &mut R
             Check::Method,
             format!("the client is to use {ours}, but the IdP has registered {theirs}"),
             format!("MS_BFF_TOKEN_AUTH_METHOD is {ours}; the IdP lets the client in with {theirs} alone"),
-            format!("set MS_BFF_TOKEN_AUTH_METHOD={theirs}; or, to change the client, {REPAIR}"),
+            format!(
+                "set MS_BFF_TOKEN_AUTH_METHOD={theirs}; or, to change the client, {}{REPAIR}",
+                profile(patient, ours)
+            ),
         );
     }
     if let Some(change) = client.changes.iter().find(|change| change.field == ALGORITHM) {
@@ -63,6 +66,14 @@ pub(super) fn compared(patient: &Patient<'_>, client: &Inspected, report: &mut R
         );
     }
     others(client, report);
+}
+
+/// An IdP with profiles refuses a method that the client's does not allow.
+fn profile(patient: &Patient<'_>, method: &str) -> String {
+    let profile = patient.config.registration.client_profile.as_deref();
+    profile.map_or_else(String::new, |now| {
+        format!("let DCR_CLIENT_PROFILE (now {now}) name a profile for {method}, and ")
+    })
 }
 
 fn redirect_uris(
@@ -193,13 +204,23 @@ fn others(client: &Inspected, report: &mut Report) {
     }
 }
 
+/// The client that is to take what the IdP offers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Whose<'a> {
+    /// There is none yet.
+    Nobody,
+    /// One that was registered from here.
+    Registered(&'a Inspected),
+    /// One that the configuration names.
+    Configured(&'a Client),
+}
+
 /// What the IdP offers at all. A row that has failed says more.
-pub(super) fn offered(
-    patient: &Patient<'_>,
-    metadata: &Metadata,
-    client: Option<&Inspected>,
-    report: &mut Report,
-) {
+pub(super) fn offered(patient: &Patient<'_>, metadata: &Metadata, whose: &Whose<'_>, report: &mut Report) {
+    let client = match whose {
+        Whose::Registered(client) => Some(*client),
+        Whose::Nobody | Whose::Configured(_) => None,
+    };
     scopes(patient, metadata, client, report);
     let method = patient.config.client.authentication;
     if report.failed(&[Check::Method]).is_none() {
@@ -215,13 +236,45 @@ pub(super) fn offered(
         }
     }
     if report.failed(&[Check::Algorithm]).is_none() {
-        let wanted = client.and_then(|client| client.wanted.fields().get(ALGORITHM));
-        match (method, wanted.and_then(Value::as_str)) {
-            (AuthMethod::PrivateKeyJwt, Some(algorithm)) => report.ok(Check::Algorithm, algorithm),
-            (AuthMethod::PrivateKeyJwt, None) => {
-                report.skip(Check::Algorithm, "settled when the client is registered");
+        algorithm(method, metadata, whose, report);
+    }
+}
+
+fn algorithm(method: AuthMethod, metadata: &Metadata, whose: &Whose<'_>, report: &mut Report) {
+    if method != AuthMethod::PrivateKeyJwt {
+        return report.skip(Check::Algorithm, "nothing is signed with a client secret");
+    }
+    match whose {
+        Whose::Configured(Client {
+            auth: ClientAuthentication::PrivateKeyJwt { algorithm },
+            ..
+        }) => {
+            let name = algorithm.name();
+            match metadata.token_auth_signing_algs.as_deref() {
+                None | Some([]) => report.ok(
+                    Check::Algorithm,
+                    format!("{name}: the key does it; the IdP does not say what it takes"),
+                ),
+                Some(listed) if listed.iter().any(|one| one == name) => report.ok(
+                    Check::Algorithm,
+                    format!("{name}: the key does it, and the IdP lists it"),
+                ),
+                // BFF_JWT_SIGNING_ALG wins over a list, which may be incomplete.
+                Some(listed) => report.skip(
+                    Check::Algorithm,
+                    format!(
+                        "{name}, as BFF_JWT_SIGNING_ALG says; the IdP lists {}",
+                        clean(&listed.join(", "))
+                    ),
+                ),
             }
-            _ => report.skip(Check::Algorithm, "nothing is signed with a client secret"),
+        }
+        Whose::Registered(client) => match client.wanted.fields().get(ALGORITHM).and_then(Value::as_str) {
+            Some(algorithm) => report.ok(Check::Algorithm, algorithm),
+            None => report.skip(Check::Algorithm, "settled when the client is registered"),
+        },
+        Whose::Nobody | Whose::Configured(_) => {
+            report.skip(Check::Algorithm, "settled when the client is registered");
         }
     }
 }
@@ -290,9 +343,16 @@ pub(super) fn kid(
             _ => format!("the IdP does not have the signing key, kid {kid}"),
         };
         let cause = format!("{} there: {}; here: {}", change.field, list(&theirs), list(&ours));
-        let fix = format!(
-            "put the former key (BFF_JWT_SIGNING_KEY) or BFF_KID back if this is not on purpose; if it is, {REPAIR}"
-        );
+        let fix = match (change.field.as_str(), knows) {
+            ("jwks_uri", _) => {
+                format!("put BFF_BASE_URL or DCR_JWKS_URI back if one was changed by mistake; else {REPAIR}")
+            }
+            (_, Some(true)) => REPAIR.to_owned(),
+            _ => format!(
+                "{REPAIR}; or, if another key signs here by mistake, restore keyring.json with the files that it names, since \
+                 it decides which key signs (BFF_JWT_SIGNING_KEY and BFF_KID name a key that comes next)"
+            ),
+        };
         return report.fail(Kind::Wrong, Check::Kid, what, cause, fix);
     }
     match (knows, served) {
