@@ -1,10 +1,12 @@
 //! The client at the IdP beside what it should be.
 
 mod fields;
+mod kid;
+mod offered;
 
 use serde_json::Value;
 
-use self::fields::Whose;
+use self::offered::Whose;
 use super::{
     Patient,
     finding::{Check, Kind, Report, Verdict},
@@ -55,7 +57,7 @@ pub(super) async fn check(
         }
         Ok(Inspection::Unregistered(prospect)) => {
             unregistered(registration, metadata, &prospect, report).await;
-            fields::offered(patient, metadata, &Whose::Nobody, report);
+            offered::check(patient, metadata, &Whose::Nobody, report);
             report.skip(Check::RedirectUris, "not registered yet");
             report.skip(Check::Kid, "not registered yet");
             Known::default()
@@ -68,7 +70,7 @@ pub(super) async fn check(
         }
         Ok(Inspection::Configured(client)) => match *client {
             Ok(client) => {
-                fields::offered(patient, metadata, &Whose::Configured(&client), report);
+                offered::check(patient, metadata, &Whose::Configured(&client), report);
                 report.skip(
                         Check::Registration,
                         "no call is made (SKIP_DCR_BOOTSTRAP): the client is the one that the configuration names",
@@ -82,7 +84,7 @@ pub(super) async fn check(
             }
             Err(error) => {
                 failed(report, Check::Registration, "there is no client", &error);
-                fields::offered(patient, metadata, &Whose::Nobody, report);
+                offered::check(patient, metadata, &Whose::Nobody, report);
                 Known::default()
             }
         },
@@ -129,7 +131,7 @@ async fn by_hand(
         }
     };
     let whose = client.as_ref().map_or(Whose::Nobody, Whose::Configured);
-    fields::offered(patient, metadata, &whose, report);
+    offered::check(patient, metadata, &whose, report);
     Known {
         client: client.filter(|_| keys.found().is_some()),
         knows_key: keys.found().and_then(|keys| serves_key(keys, served)),
@@ -237,7 +239,7 @@ fn registered(
         Reading::Read(_) | Reading::NotOffered | Reading::Skipped => {}
     }
     fields::compared(patient, &client, report);
-    fields::offered(patient, metadata, &Whose::Registered(&client), report);
+    offered::check(patient, metadata, &Whose::Registered(&client), report);
     let registered = registered_keys(&client);
     let fetched = registered.is_none();
     let knows_key = keys.found().and_then(|keys| match registered {
@@ -246,7 +248,7 @@ fn registered(
         None if client.changes.iter().any(|change| change.field == "jwks_uri") => None,
         None => serves_key(keys, served),
     });
-    fields::kid(&client, keys, knows_key, served, report);
+    kid::check(&client, keys, knows_key, served, report);
     if let Some(ends) = client.secret_ends.filter(|ends| *ends <= patient.clock.now()) {
         let days = patient.clock.now().duration_since(ends).as_secs() / (24 * 3600);
         report.fail(

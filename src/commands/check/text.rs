@@ -1,5 +1,7 @@
 //! Text for a terminal: wrapped, bounded, without control characters of somebody else.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 /// A longer text of somebody else is cut, in characters.
@@ -64,6 +66,21 @@ fn key(key: &Value) -> String {
         Some(kid) => format!("key {}", clean(kid)),
         None => "a key without kid".to_owned(),
     }
+}
+
+/// A list in words; a long one is cut.
+pub(super) fn list(entries: &[String]) -> String {
+    const MOST: usize = 8;
+    let mut text = entries.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    match entries.len() {
+        0 => text.push_str("none"),
+        count if count > MOST => {
+            // Writing to a string cannot fail.
+            let _ = write!(text, " and {} more", count - MOST);
+        }
+        _ => {}
+    }
+    text
 }
 
 #[cfg(test)]

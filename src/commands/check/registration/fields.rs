@@ -1,31 +1,24 @@
 //! The fields of the registration that have a row of their own, and the others.
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::super::{
     Patient,
     finding::{Check, Kind, Report},
-    jwks::Served,
-    own::KeysFound,
-    text::{clean, items},
+    text::{clean, items, list},
 };
-use crate::{
-    oidc::{Client, ClientAuthentication, Metadata},
-    registration::{AuthMethod, Change, Inspected, Reading, RedirectUpdate},
-};
+use crate::registration::{Change, Inspected, Reading, RedirectUpdate};
 
 const REDIRECT_URIS: &str = "redirect_uris";
 const LOGOUT_URIS: &str = "post_logout_redirect_uris";
-const SCOPE: &str = "scope";
-const METHOD: &str = "token_endpoint_auth_method";
-const ALGORITHM: &str = "token_endpoint_auth_signing_alg";
-const KEYS: [&str; 2] = ["jwks", "jwks_uri"];
+pub(super) const SCOPE: &str = "scope";
+pub(super) const METHOD: &str = "token_endpoint_auth_method";
+pub(super) const ALGORITHM: &str = "token_endpoint_auth_signing_alg";
+pub(super) const KEYS: [&str; 2] = ["jwks", "jwks_uri"];
 
 /// What repairs most differences.
-const REPAIR: &str = "run `bff register` (or restart the server), which updates it at the IdP";
+pub(super) const REPAIR: &str = "run `bff register` (or restart the server), which updates it at the IdP";
 
 /// What the client is at the IdP, field by field.
 pub(super) fn compared(patient: &Patient<'_>, client: &Inspected, report: &mut Report) {
@@ -204,173 +197,6 @@ fn others(client: &Inspected, report: &mut Report) {
     }
 }
 
-/// The client that is to take what the IdP offers.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Whose<'a> {
-    /// There is none yet.
-    Nobody,
-    /// One that was registered from here.
-    Registered(&'a Inspected),
-    /// One that the configuration names.
-    Configured(&'a Client),
-}
-
-/// What the IdP offers at all. A row that has failed says more.
-pub(super) fn offered(patient: &Patient<'_>, metadata: &Metadata, whose: &Whose<'_>, report: &mut Report) {
-    let client = match whose {
-        Whose::Registered(client) => Some(*client),
-        Whose::Nobody | Whose::Configured(_) => None,
-    };
-    scopes(patient, metadata, client, report);
-    let method = patient.config.client.authentication;
-    if report.failed(&[Check::Method]).is_none() {
-        match &metadata.token_auth_methods {
-            Some(offered) if !offered.iter().any(|name| name == method.name()) => report.fail(
-                Kind::Wrong,
-                Check::Method,
-                format!("the IdP does not offer {}", method.name()),
-                format!("it offers {}", clean(&offered.join(", "))),
-                "set MS_BFF_TOKEN_AUTH_METHOD to one of these, or switch it on at the IdP",
-            ),
-            _ => report.ok(Check::Method, method.name()),
-        }
-    }
-    if report.failed(&[Check::Algorithm]).is_none() {
-        algorithm(method, metadata, whose, report);
-    }
-}
-
-fn algorithm(method: AuthMethod, metadata: &Metadata, whose: &Whose<'_>, report: &mut Report) {
-    if method != AuthMethod::PrivateKeyJwt {
-        return report.skip(Check::Algorithm, "nothing is signed with a client secret");
-    }
-    match whose {
-        Whose::Configured(Client {
-            auth: ClientAuthentication::PrivateKeyJwt { algorithm },
-            ..
-        }) => {
-            let name = algorithm.name();
-            match metadata.token_auth_signing_algs.as_deref() {
-                None | Some([]) => report.ok(
-                    Check::Algorithm,
-                    format!("{name}: the key does it; the IdP does not say what it takes"),
-                ),
-                Some(listed) if listed.iter().any(|one| one == name) => report.ok(
-                    Check::Algorithm,
-                    format!("{name}: the key does it, and the IdP lists it"),
-                ),
-                // BFF_JWT_SIGNING_ALG wins over a list, which may be incomplete.
-                Some(listed) => report.skip(
-                    Check::Algorithm,
-                    format!(
-                        "{name}, as BFF_JWT_SIGNING_ALG says; the IdP lists {}",
-                        clean(&listed.join(", "))
-                    ),
-                ),
-            }
-        }
-        Whose::Registered(client) => match client.wanted.fields().get(ALGORITHM).and_then(Value::as_str) {
-            Some(algorithm) => report.ok(Check::Algorithm, algorithm),
-            None => report.skip(Check::Algorithm, "settled when the client is registered"),
-        },
-        Whose::Nobody | Whose::Configured(_) => {
-            report.skip(Check::Algorithm, "settled when the client is registered");
-        }
-    }
-}
-
-fn scopes(patient: &Patient<'_>, metadata: &Metadata, client: Option<&Inspected>, report: &mut Report) {
-    let wanted = &patient.config.provider.scopes;
-    let registered = match client.map(|client| &client.reading) {
-        Some(Reading::Read(current)) => current.get(SCOPE).and_then(Value::as_str).unwrap_or_default(),
-        _ => "",
-    };
-    // A list may be incomplete (OpenID Connect Discovery 1.0 section 3); what is registered is allowed.
-    let unknown = |scope: &&String| {
-        let listed = |offered: &Vec<String>| offered.contains(*scope);
-        !metadata.scopes_supported.as_ref().is_none_or(listed)
-            && !registered
-                .split_ascii_whitespace()
-                .any(|one| one == scope.as_str())
-    };
-    let unknown: Vec<&str> = wanted.iter().filter(unknown).map(String::as_str).collect();
-    if report.failed(&[Check::Scopes]).is_some() {
-        return;
-    }
-    if unknown.is_empty() {
-        return report.ok(Check::Scopes, wanted.join(" "));
-    }
-    let offered = metadata.scopes_supported.as_deref().unwrap_or_default();
-    report.fail(
-        Kind::Wrong,
-        Check::Scopes,
-        format!("the IdP does not offer {}", unknown.join(", ")),
-        format!("it lists {}", clean(&offered.join(" "))),
-        "add it to policy.allowed_scopes at the IdP (dcr_config.yaml) and restart the IdP, or remove it from OIDC_SCOPES",
-    );
-}
-
-/// Whether the IdP has the key that signs.
-pub(super) fn kid(
-    client: &Inspected,
-    keys: &KeysFound,
-    knows: Option<bool>,
-    served: &Served,
-    report: &mut Report,
-) {
-    let Some(keys) = keys.found() else {
-        return report.skip(Check::Kid, "there is no key yet");
-    };
-    if !matches!(&client.client, Ok(client) if client.auth.method() == AuthMethod::PrivateKeyJwt.name())
-        && client.wanted.fields().get(METHOD) != Some(&Value::from(AuthMethod::PrivateKeyJwt.name()))
-    {
-        return report.skip(Check::Kid, "nothing is signed with a client secret");
-    }
-    let signing = keys.signing();
-    let kid = signing.kid();
-    let moved = client
-        .changes
-        .iter()
-        .find(|change| KEYS.contains(&change.field.as_str()));
-    if let Some(change) = moved {
-        let theirs = change.from.as_ref().map(items).unwrap_or_default();
-        let ours = change.to.as_ref().map(items).unwrap_or_default();
-        let what = match (change.field.as_str(), knows) {
-            ("jwks", Some(true)) => {
-                "the keys that the IdP has registered are not all that are published".to_owned()
-            }
-            ("jwks_uri", _) => "the IdP fetches our keys from elsewhere".to_owned(),
-            _ => format!("the IdP does not have the signing key, kid {kid}"),
-        };
-        let cause = format!("{} there: {}; here: {}", change.field, list(&theirs), list(&ours));
-        let fix = match (change.field.as_str(), knows) {
-            ("jwks_uri", _) => {
-                format!("put BFF_BASE_URL or DCR_JWKS_URI back if one was changed by mistake; else {REPAIR}")
-            }
-            (_, Some(true)) => REPAIR.to_owned(),
-            _ => format!(
-                "{REPAIR}; or, if another key signs here by mistake, restore keyring.json with the files that it names, since \
-                 it decides which key signs (BFF_JWT_SIGNING_KEY and BFF_KID name a key that comes next)"
-            ),
-        };
-        return report.fail(Kind::Wrong, Check::Kid, what, cause, fix);
-    }
-    match (knows, served) {
-        (Some(true), _) => report.ok(Check::Kid, format!("the IdP finds {kid}")),
-        (Some(false), _) => report.skip(
-            Check::Kid,
-            "the IdP fetches our keys where the row jwks looks: mend that first",
-        ),
-        (None, Served::Nobody(url)) => {
-            report.skip(
-                Check::Kid,
-                format!("the IdP fetches our keys from {url}, where nobody answers now"),
-            );
-        }
-        (None, _) => report.skip(Check::Kid, "which keys the IdP has cannot be read"),
-    }
-}
-
 fn value(value: Option<&Value>) -> String {
     let items = value.map(items).unwrap_or_default();
     if items.is_empty() {
@@ -378,19 +204,4 @@ fn value(value: Option<&Value>) -> String {
     } else {
         items.join(" ")
     }
-}
-
-/// A list in words; a long one is cut.
-fn list(entries: &[String]) -> String {
-    const MOST: usize = 8;
-    let mut text = entries.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
-    match entries.len() {
-        0 => text.push_str("none"),
-        count if count > MOST => {
-            // Writing to a string cannot fail.
-            let _ = write!(text, " and {} more", count - MOST);
-        }
-        _ => {}
-    }
-    text
 }

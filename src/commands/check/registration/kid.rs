@@ -1,0 +1,75 @@
+//! Whether the IdP has the key that signs.
+
+use serde_json::Value;
+
+use super::{
+    super::{
+        finding::{Check, Kind, Report},
+        jwks::Served,
+        own::KeysFound,
+        text::{items, list},
+    },
+    fields::{KEYS, METHOD, REPAIR},
+};
+use crate::registration::{AuthMethod, Inspected};
+
+/// Whether the IdP has the key that signs.
+pub(super) fn check(
+    client: &Inspected,
+    keys: &KeysFound,
+    knows: Option<bool>,
+    served: &Served,
+    report: &mut Report,
+) {
+    let Some(keys) = keys.found() else {
+        return report.skip(Check::Kid, "there is no key yet");
+    };
+    if !matches!(&client.client, Ok(client) if client.auth.method() == AuthMethod::PrivateKeyJwt.name())
+        && client.wanted.fields().get(METHOD) != Some(&Value::from(AuthMethod::PrivateKeyJwt.name()))
+    {
+        return report.skip(Check::Kid, "nothing is signed with a client secret");
+    }
+    let signing = keys.signing();
+    let kid = signing.kid();
+    let moved = client
+        .changes
+        .iter()
+        .find(|change| KEYS.contains(&change.field.as_str()));
+    if let Some(change) = moved {
+        let theirs = change.from.as_ref().map(items).unwrap_or_default();
+        let ours = change.to.as_ref().map(items).unwrap_or_default();
+        let what = match (change.field.as_str(), knows) {
+            ("jwks", Some(true)) => {
+                "the keys that the IdP has registered are not all that are published".to_owned()
+            }
+            ("jwks_uri", _) => "the IdP fetches our keys from elsewhere".to_owned(),
+            _ => format!("the IdP does not have the signing key, kid {kid}"),
+        };
+        let cause = format!("{} there: {}; here: {}", change.field, list(&theirs), list(&ours));
+        let fix = match (change.field.as_str(), knows) {
+            ("jwks_uri", _) => {
+                format!("put BFF_BASE_URL or DCR_JWKS_URI back if one was changed by mistake; else {REPAIR}")
+            }
+            (_, Some(true)) => REPAIR.to_owned(),
+            _ => format!(
+                "{REPAIR}; or, if another key signs here by mistake, restore keyring.json with the files that it names, since \
+                 it decides which key signs (BFF_JWT_SIGNING_KEY and BFF_KID name a key that comes next)"
+            ),
+        };
+        return report.fail(Kind::Wrong, Check::Kid, what, cause, fix);
+    }
+    match (knows, served) {
+        (Some(true), _) => report.ok(Check::Kid, format!("the IdP finds {kid}")),
+        (Some(false), _) => report.skip(
+            Check::Kid,
+            "the IdP fetches our keys where the row jwks looks: mend that first",
+        ),
+        (None, Served::Nobody(url)) => {
+            report.skip(
+                Check::Kid,
+                format!("the IdP fetches our keys from {url}, where nobody answers now"),
+            );
+        }
+        (None, _) => report.skip(Check::Kid, "which keys the IdP has cannot be read"),
+    }
+}

@@ -1,0 +1,122 @@
+//! What the IdP offers, beside what this client asks for.
+
+use serde_json::Value;
+
+use super::{
+    super::{
+        Patient,
+        finding::{Check, Kind, Report},
+        text::clean,
+    },
+    fields::{ALGORITHM, SCOPE},
+};
+use crate::{
+    oidc::{Client, ClientAuthentication, Metadata},
+    registration::{AuthMethod, Inspected, Reading},
+};
+
+/// The client that is to take what the IdP offers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Whose<'a> {
+    /// There is none yet.
+    Nobody,
+    /// One that was registered from here.
+    Registered(&'a Inspected),
+    /// One that the configuration names.
+    Configured(&'a Client),
+}
+
+/// What the IdP offers at all. A row that has failed says more.
+pub(super) fn check(patient: &Patient<'_>, metadata: &Metadata, whose: &Whose<'_>, report: &mut Report) {
+    let client = match whose {
+        Whose::Registered(client) => Some(*client),
+        Whose::Nobody | Whose::Configured(_) => None,
+    };
+    scopes(patient, metadata, client, report);
+    let method = patient.config.client.authentication;
+    if report.failed(&[Check::Method]).is_none() {
+        match &metadata.token_auth_methods {
+            Some(offered) if !offered.iter().any(|name| name == method.name()) => report.fail(
+                Kind::Wrong,
+                Check::Method,
+                format!("the IdP does not offer {}", method.name()),
+                format!("it offers {}", clean(&offered.join(", "))),
+                "set MS_BFF_TOKEN_AUTH_METHOD to one of these, or switch it on at the IdP",
+            ),
+            _ => report.ok(Check::Method, method.name()),
+        }
+    }
+    if report.failed(&[Check::Algorithm]).is_none() {
+        algorithm(method, metadata, whose, report);
+    }
+}
+
+fn algorithm(method: AuthMethod, metadata: &Metadata, whose: &Whose<'_>, report: &mut Report) {
+    if method != AuthMethod::PrivateKeyJwt {
+        return report.skip(Check::Algorithm, "nothing is signed with a client secret");
+    }
+    match whose {
+        Whose::Configured(Client {
+            auth: ClientAuthentication::PrivateKeyJwt { algorithm },
+            ..
+        }) => {
+            let name = algorithm.name();
+            match metadata.token_auth_signing_algs.as_deref() {
+                None | Some([]) => report.ok(
+                    Check::Algorithm,
+                    format!("{name}: the key does it; the IdP does not say what it takes"),
+                ),
+                Some(listed) if listed.iter().any(|one| one == name) => report.ok(
+                    Check::Algorithm,
+                    format!("{name}: the key does it, and the IdP lists it"),
+                ),
+                // BFF_JWT_SIGNING_ALG wins over a list, which may be incomplete.
+                Some(listed) => report.skip(
+                    Check::Algorithm,
+                    format!(
+                        "{name}, as BFF_JWT_SIGNING_ALG says; the IdP lists {}",
+                        clean(&listed.join(", "))
+                    ),
+                ),
+            }
+        }
+        Whose::Registered(client) => match client.wanted.fields().get(ALGORITHM).and_then(Value::as_str) {
+            Some(algorithm) => report.ok(Check::Algorithm, algorithm),
+            None => report.skip(Check::Algorithm, "settled when the client is registered"),
+        },
+        Whose::Nobody | Whose::Configured(_) => {
+            report.skip(Check::Algorithm, "settled when the client is registered");
+        }
+    }
+}
+
+fn scopes(patient: &Patient<'_>, metadata: &Metadata, client: Option<&Inspected>, report: &mut Report) {
+    let wanted = &patient.config.provider.scopes;
+    let registered = match client.map(|client| &client.reading) {
+        Some(Reading::Read(current)) => current.get(SCOPE).and_then(Value::as_str).unwrap_or_default(),
+        _ => "",
+    };
+    // A list may be incomplete (OpenID Connect Discovery 1.0 section 3); what is registered is allowed.
+    let unknown = |scope: &&String| {
+        let listed = |offered: &Vec<String>| offered.contains(*scope);
+        !metadata.scopes_supported.as_ref().is_none_or(listed)
+            && !registered
+                .split_ascii_whitespace()
+                .any(|one| one == scope.as_str())
+    };
+    let unknown: Vec<&str> = wanted.iter().filter(unknown).map(String::as_str).collect();
+    if report.failed(&[Check::Scopes]).is_some() {
+        return;
+    }
+    if unknown.is_empty() {
+        return report.ok(Check::Scopes, wanted.join(" "));
+    }
+    let offered = metadata.scopes_supported.as_deref().unwrap_or_default();
+    report.fail(
+        Kind::Wrong,
+        Check::Scopes,
+        format!("the IdP does not offer {}", unknown.join(", ")),
+        format!("it lists {}", clean(&offered.join(" "))),
+        "add it to policy.allowed_scopes at the IdP (dcr_config.yaml) and restart the IdP, or remove it from OIDC_SCOPES",
+    );
+}
