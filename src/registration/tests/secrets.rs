@@ -1,4 +1,4 @@
-//! Client secrets that are not the client's.
+//! Client secrets that are not the client's, and ones that nobody uses.
 
 use serde_json::json;
 
@@ -143,4 +143,27 @@ async fn a_refusal_that_is_not_about_the_secret_is_told_as_it_was() {
         .await;
     assert!(matches!(event, Event::UpdateRefused(_)), "{event:?}");
     assert_eq!(updates(&world).len(), 1);
+}
+
+#[tokio::test]
+async fn a_configured_secret_that_is_not_used_is_told_once() {
+    let world = world(&["GET"]).await;
+    for (configured, warnings) in [(Some("of my own"), 1), (Some("client-secret"), 0), (None, 0)] {
+        let logs = Logs::capture();
+        world
+            .ensure(|options| {
+                basic(options);
+                options.client_secret = configured.map(Secret::from);
+            })
+            .await
+            .unwrap();
+        assert_eq!(
+            logs.count("AUTH_CLIENT_SECRET is not used"),
+            warnings,
+            "{}",
+            logs.text()
+        );
+        check_no_secret(&logs.text());
+        assert!(!logs.text().contains("of my own"), "{}", logs.text());
+    }
 }
