@@ -189,7 +189,7 @@ impl Attempt<'_> {
                 tried: method.tried(),
                 changes: listed(&plan.changes),
             }),
-            Reply::Done | Reply::Gone => {
+            Reply::Done | Reply::Gone | Reply::Unauthorized => {
                 self.settle(self.algorithm, Remembered::new(&plan.wanted, &Map::new()));
                 Ok(self.store().await?)
             }

@@ -367,6 +367,23 @@ async fn a_lost_registration_token_where_the_id_is_taken_says_what_is_left() {
 }
 
 #[tokio::test]
+async fn an_old_client_whose_token_is_refused_may_be_left_and_is_named_in_a_warning() {
+    for (odd, warnings) in [
+        (Odd::Json(401, oauth_error("invalid_token", "no")), 1),
+        (Odd::Text(404, "text/html", String::new()), 0),
+    ] {
+        let world = with_own_ids().await;
+        world.ensure(forced).await.unwrap();
+        world.idp.odd("DELETE", odd);
+        let logs = Logs::capture();
+        later(&world).await;
+        logs.has("the replaced client client-1 ");
+        assert_eq!(logs.count("WARN"), warnings, "{}", logs.text());
+        assert!(world.file().get("superseded").is_none());
+    }
+}
+
+#[tokio::test]
 async fn another_wish_is_followed_only_by_a_replacement() {
     let world = world(Habits::default()).await;
     let other = |options: &mut Options| options.client_id = Some("other".to_owned());
