@@ -157,13 +157,26 @@ pub(super) fn returned<'a>(metadata: &'a Map<String, Value>, name: &str) -> Opti
 
 // === impl Change ===
 
+impl Change {
+    /// What was made different at the IdP, in words: an arrow would seem to say what somebody did there.
+    pub(super) fn drift(&self) -> String {
+        let (from, to) = self.values();
+        let none = || "none".to_owned();
+        let (from, to) = (from.unwrap_or_else(none), to.unwrap_or_else(none));
+        format!("{} is {from}, wanted is {to}", self.field)
+    }
+
+    /// Both values for a log line.
+    fn values(&self) -> (Option<String>, Option<String>) {
+        (self.from.as_ref().map(shown), self.to.as_ref().map(shown))
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let from = self
-            .from
-            .as_ref()
-            .map_or_else(|| "(not returned)".to_owned(), shown);
-        let to = self.to.as_ref().map_or_else(|| "(removed)".to_owned(), shown);
+        let (from, to) = self.values();
+        let from = from.unwrap_or_else(|| "(not returned)".to_owned());
+        let to = to.unwrap_or_else(|| "(removed)".to_owned());
         write!(f, "{}: {from} -> {to}", self.field)
     }
 }

@@ -68,10 +68,11 @@ impl Attempt<'_> {
             let drifted = drifted(&plan.changes, &self.remembered());
             let has_drifted = !drifted.is_empty();
             if has_drifted {
+                let drifted: Vec<String> = drifted.into_iter().map(Change::drift).collect();
                 tracing::warn!(
                     "the registration of {} was changed at the IdP: {}",
                     at.client_id,
-                    listed(drifted)
+                    drifted.join("; ")
                 );
             }
             self.update(&at, current.as_ref(), &plan).await?;
