@@ -166,9 +166,25 @@ impl Change {
         format!("{} is {from}, wanted is {to}", self.field)
     }
 
-    /// Both values for a log line.
+    /// Both values for a log line; keys by their names.
     fn values(&self) -> (Option<String>, Option<String>) {
-        (self.from.as_ref().map(shown), self.to.as_ref().map(shown))
+        let text = |value: &Option<Value>| {
+            let value = value.as_ref()?;
+            let keys = if self.field == "jwks" {
+                key_names(value)
+            } else {
+                None
+            };
+            Some(bounded(&keys.unwrap_or_else(|| value.to_string())))
+        };
+        let (from, mut to) = (text(&self.from), text(&self.to));
+        if self.field == "jwks"
+            && from == to
+            && let Some(to) = &mut to
+        {
+            to.push_str(" (other keys of the same names)");
+        }
+        (from, to)
     }
 }
 
@@ -193,9 +209,22 @@ pub(super) fn listed<'c>(changes: impl IntoIterator<Item = &'c Change>) -> Strin
     changes.join("; ")
 }
 
+/// The keys of a JWK Set, if it is one.
+fn key_names(set: &Value) -> Option<String> {
+    let keys = set.get("keys")?.as_array()?;
+    if keys.is_empty() {
+        return Some("no keys".to_owned());
+    }
+    let name = |key: &Value| {
+        let kid = key.get("kid").and_then(Value::as_str);
+        kid.map_or_else(|| "(without a kid)".to_owned(), str::to_owned)
+    };
+    let names: Vec<String> = keys.iter().map(name).collect();
+    Some(format!("keys {}", names.join(", ")))
+}
+
 /// Short and without control characters, so that a value of the IdP cannot forge a log line.
-fn shown(value: &Value) -> String {
-    let text = value.to_string();
+fn bounded(text: &str) -> String {
     let mut characters = text.chars();
     let mut shown = String::new();
     for character in characters.by_ref().take(MAX_SHOWN) {
