@@ -81,7 +81,9 @@ impl Registration {
     /// an [`Event`].
     pub async fn ensure(&self, metadata: &Metadata) -> Result<Outcome, RegistrationError> {
         let lock = self.lock().await;
-        self.attempt(metadata, lock).await
+        let outcome = self.attempt(metadata, lock).await?;
+        self.tell_unused_secret(&outcome.client);
+        Ok(outcome)
     }
 
     /// Waits for the right to register. `None` where no call will be made, which needs none.

@@ -44,8 +44,10 @@ pub(super) enum Reply {
     Answer(Box<Answer>),
     /// Done, without a word.
     Done,
-    /// The IdP does not know the client, or not the token; which of the two it does not tell (RFC 7592 section 2.3).
+    /// The IdP does not know the client.
     Gone,
+    /// The IdP does not know the client, or not the token; which of the two it does not tell (RFC 7592 section 2.3).
+    Unauthorized,
     /// The IdP does not do that.
     Unsupported,
 }
@@ -144,13 +146,15 @@ impl Calls {
         self.manage(at, request, asked).await
     }
 
-    /// Deletes a registration (RFC 7592 section 2.3). One that is gone already is as good.
+    /// Deletes a registration (RFC 7592 section 2.3). One that is gone already is as good, and may be what an
+    /// IdP means that refuses the token.
     pub(super) async fn delete(&self, at: &Management, asked: &Asked) -> Result<Reply, RegistrationError> {
         let request = Request::delete(at.url.clone()).bearer(&at.token);
         let response = self.send(at, request).await?;
         match response.status {
             status if status.is_success() => Ok(Reply::Done),
-            StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAUTHORIZED => Ok(Reply::Gone),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Reply::Gone),
+            StatusCode::UNAUTHORIZED => Ok(Reply::Unauthorized),
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Ok(Reply::Unsupported),
             _ => Err(failure(&response, &at.url, Target::Client, asked)),
         }

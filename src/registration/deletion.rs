@@ -67,8 +67,10 @@ impl Attempt<'_> {
         };
         match reply {
             Ok(Reply::Unsupported) => tell_left(id),
-            Ok(Reply::Gone) => tracing::info!(
-                "the replaced client {id} is gone, or its registration access token is: look whether it is still at the IdP"
+            Ok(Reply::Gone) => tracing::info!("the replaced client {id} is gone already"),
+            Ok(Reply::Unauthorized) => tracing::warn!(
+                "the replaced client {id} was not deleted, as the IdP refused its registration access token (401): look \
+                 whether it is still at the IdP, and remove it there"
             ),
             Ok(_) => tracing::info!("the replaced client {id} was deleted"),
             Err(error) if error.kind() == ErrorKind::Unreachable => {

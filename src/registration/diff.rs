@@ -157,13 +157,42 @@ pub(super) fn returned<'a>(metadata: &'a Map<String, Value>, name: &str) -> Opti
 
 // === impl Change ===
 
+impl Change {
+    /// What was made different at the IdP, in words: an arrow would seem to say what somebody did there.
+    pub(super) fn drift(&self) -> String {
+        let (from, to) = self.values();
+        let none = || "none".to_owned();
+        let (from, to) = (from.unwrap_or_else(none), to.unwrap_or_else(none));
+        format!("{} is {from}, wanted is {to}", self.field)
+    }
+
+    /// Both values for a log line; keys by their names.
+    fn values(&self) -> (Option<String>, Option<String>) {
+        let text = |value: &Option<Value>| {
+            let value = value.as_ref()?;
+            let keys = if self.field == "jwks" {
+                key_names(value)
+            } else {
+                None
+            };
+            Some(bounded(&keys.unwrap_or_else(|| value.to_string())))
+        };
+        let (from, mut to) = (text(&self.from), text(&self.to));
+        if self.field == "jwks"
+            && from == to
+            && let Some(to) = &mut to
+        {
+            to.push_str(" (other keys of the same names)");
+        }
+        (from, to)
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let from = self
-            .from
-            .as_ref()
-            .map_or_else(|| "(not returned)".to_owned(), shown);
-        let to = self.to.as_ref().map_or_else(|| "(removed)".to_owned(), shown);
+        let (from, to) = self.values();
+        let from = from.unwrap_or_else(|| "(not returned)".to_owned());
+        let to = to.unwrap_or_else(|| "(removed)".to_owned());
         write!(f, "{}: {from} -> {to}", self.field)
     }
 }
@@ -180,9 +209,22 @@ pub(super) fn listed<'c>(changes: impl IntoIterator<Item = &'c Change>) -> Strin
     changes.join("; ")
 }
 
+/// The keys of a JWK Set, if it is one.
+fn key_names(set: &Value) -> Option<String> {
+    let keys = set.get("keys")?.as_array()?;
+    if keys.is_empty() {
+        return Some("no keys".to_owned());
+    }
+    let name = |key: &Value| {
+        let kid = key.get("kid").and_then(Value::as_str);
+        kid.map_or_else(|| "(without a kid)".to_owned(), str::to_owned)
+    };
+    let names: Vec<String> = keys.iter().map(name).collect();
+    Some(format!("keys {}", names.join(", ")))
+}
+
 /// Short and without control characters, so that a value of the IdP cannot forge a log line.
-fn shown(value: &Value) -> String {
-    let text = value.to_string();
+fn bounded(text: &str) -> String {
     let mut characters = text.chars();
     let mut shown = String::new();
     for character in characters.by_ref().take(MAX_SHOWN) {

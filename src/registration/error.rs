@@ -2,11 +2,13 @@
 
 mod kind;
 mod target;
+mod text;
 
 use std::{path::PathBuf, time::Duration};
 
 use http::StatusCode;
 
+use self::text::{left_after, refusal_hint, refused_scopes, said};
 pub use self::{
     kind::ErrorKind,
     target::{Target, Wish},
@@ -191,6 +193,19 @@ pub enum RegistrationError {
         /// What the IdP says.
         error: Option<OAuthError>,
     },
+    /// The client cannot be managed, and to register it anew was refused, too.
+    #[error(
+        "the IdP {found}, and the client was not registered anew: {}",
+        left_after(client_id, cause)
+    )]
+    NotRegisteredAnew {
+        /// The client that is stored.
+        client_id: String,
+        /// What the IdP did about the client that is stored, in words.
+        found: String,
+        /// Why no other one was registered.
+        cause: Box<Self>,
+    },
     /// The registration is not there any more.
     #[error(
         "the IdP has no registration of {client_id} at {url} ({status}) - hint: if the client was removed, mint an initial \
@@ -336,28 +351,4 @@ pub enum RegistrationError {
         /// The answer.
         status: StatusCode,
     },
-}
-
-fn said(error: Option<&OAuthError>) -> String {
-    error.map(|error| format!(" ({error})")).unwrap_or_default()
-}
-
-fn refused_scopes(refused: &[String]) -> String {
-    if refused.is_empty() {
-        String::new()
-    } else {
-        format!(", refused are {:?}", refused.join(" "))
-    }
-}
-
-fn refusal_hint(error: Option<&OAuthError>, target: Target) -> &'static str {
-    if error.is_some_and(|error| error.is("invalid_client_metadata")) {
-        "the IdP's text names the field; align DCR_CLIENT_ID, DCR_CLIENT_PROFILE, MS_BFF_TOKEN_AUTH_METHOD, the signing \
-         algorithm (BFF_JWT_SIGNING_ALG) or DCR_JWKS_URI with what it allows; if it says that the client id is taken, \
-         restore bff_client.json or have the client removed"
-    } else if error.is_some_and(|error| error.is("unapproved_software_statement")) {
-        "the IdP registers approved software only; have an administrator register the client and set DCR_ENABLED=false"
-    } else {
-        target.pointer()
-    }
 }

@@ -122,6 +122,30 @@ fn blames_scope(error: &OAuthError) -> bool {
     error.is("invalid_client_metadata") && words(description).any(|word| word == "scope" || word == "scopes")
 }
 
+/// Whether an update may have been refused because of the client secret in it.
+pub(super) fn may_blame_secret(error: &RegistrationError) -> bool {
+    let RegistrationError::Refused { status, error, .. } = error else {
+        return false;
+    };
+    let codes = ["invalid_client_metadata", "invalid_request"];
+    *status == StatusCode::BAD_REQUEST
+        && error
+            .as_ref()
+            .is_some_and(|error| codes.iter().any(|code| error.is(code)))
+}
+
+/// Whether the text of a refusal names the client secret, and not a method that uses one.
+pub(super) fn blames_secret(error: &RegistrationError) -> bool {
+    let RegistrationError::Refused {
+        error: Some(error), ..
+    } = error
+    else {
+        return false;
+    };
+    let description = error.description.as_deref().unwrap_or_default();
+    words(&description.to_ascii_lowercase()).any(|word| word == "client_secret" || word == "secret")
+}
+
 /// Those of the scopes asked for that the description names, unless it names all.
 fn refused_scopes(asked: &str, description: Option<&str>) -> Vec<String> {
     let named: Vec<&str> = words(description.unwrap_or_default()).collect();

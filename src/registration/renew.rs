@@ -25,8 +25,7 @@ impl Attempt<'_> {
                 if of_its_own {
                     return logged(Event::of_failure(error));
                 }
-                tracing::warn!("not registered anew: {error}");
-                logged(Event::UpdateRefused(refusal))
+                logged(Event::UpdateRefused(refusal.and_not_anew(error)))
             }
         }
     }

@@ -82,7 +82,7 @@ impl Attempt<'_> {
         let (at, current) = match self.read().await {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(logged(Event::UpdateRefused(refusal))),
-            Err(error) => return Ok(logged(Event::of_failure(error))),
+            Err(error) => return Ok(logged(Event::of_failure(error.and_not_anew(refusal)))),
         };
         let plan = self.plan(current.as_ref());
         let event = match self.update(&at, None, &plan).await {
@@ -105,7 +105,7 @@ impl Attempt<'_> {
                 }
                 return self.delete_and_create(endpoint, &at, token, refusal).await;
             }
-            Err(error) => Event::of_failure(error),
+            Err(error) => Event::of_failure(error.and_not_anew(refusal)),
         };
         Ok(logged(event))
     }

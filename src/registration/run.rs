@@ -81,6 +81,7 @@ impl Registration {
     /// What the process has to stop for, with the exit code of its [kind](RegistrationError::kind).
     pub async fn run(&self, around: &Surroundings) -> Result<(), RegistrationError> {
         let mut failures = 0_u32;
+        let mut told = false;
         loop {
             let metadata = tokio::select! {
                 metadata = around.relying_party.wait_for_metadata() => metadata,
@@ -92,6 +93,9 @@ impl Registration {
             };
             let next = match self.attempt(&metadata, lock).await {
                 Ok(outcome) => {
+                    if !std::mem::replace(&mut told, true) {
+                        self.tell_unused_secret(&outcome.client);
+                    }
                     around.relying_party.client().set(outcome.client);
                     around.health.ok(Component::Credentials);
                     match outcome.event {

@@ -173,6 +173,24 @@ impl Registration {
         registered
     }
 
+    /// Says that a configured secret is not the one that `client` uses: whoever has set it expects it to be.
+    pub(super) fn tell_unused_secret(&self, client: &Client) {
+        let (ClientAuthentication::ClientSecretBasic(used) | ClientAuthentication::ClientSecretPost(used)) =
+            &client.auth
+        else {
+            return;
+        };
+        let configured = self.options.client_secret.as_ref();
+        if configured.is_some_and(|configured| configured != used) {
+            tracing::warn!(
+                "AUTH_CLIENT_SECRET is not used: the client {} was registered by this server, and its secret is the one in {} \
+                 - hint: remove AUTH_CLIENT_SECRET; or, for a client that was registered by hand, set DCR_ENABLED=false",
+                client.id,
+                self.file.path().display()
+            );
+        }
+    }
+
     pub(super) async fn skipped(&self, metadata: &Metadata) -> Result<Outcome, RegistrationError> {
         let client = match self.stored(metadata).await? {
             Some(client) => client,

@@ -10,6 +10,7 @@ mod refusals;
 mod renewing;
 mod replacing;
 mod running;
+mod secrets;
 
 use std::{
     fs, io,

@@ -13,7 +13,7 @@ use super::{
     event::{Event, logged},
     metadata::{REDIRECT_URIS, REDIRECTS, WantedMetadata},
     options::{AuthMethod, RedirectUpdate, UpdateMethod},
-    refusal::shown,
+    refusal::{blames_secret, may_blame_secret, shown},
 };
 use crate::{jose::Algorithm, secret::Secret};
 
@@ -68,10 +68,11 @@ impl Attempt<'_> {
             let drifted = drifted(&plan.changes, &self.remembered());
             let has_drifted = !drifted.is_empty();
             if has_drifted {
+                let drifted: Vec<String> = drifted.into_iter().map(Change::drift).collect();
                 tracing::warn!(
                     "the registration of {} was changed at the IdP: {}",
                     at.client_id,
-                    listed(drifted)
+                    drifted.join("; ")
                 );
             }
             self.update(&at, current.as_ref(), &plan).await?;
@@ -152,20 +153,10 @@ impl Attempt<'_> {
         current: Option<&Map<String, Value>>,
         plan: &Plan,
     ) -> Result<(), RegistrationError> {
-        let secret = self
-            .record
-            .registered
-            .as_ref()
-            .and_then(|known| known.client_secret.clone());
-        let asked = self.asked(None);
-        let calls = &self.registration.calls;
         let method = self.registration.options.update_method;
-        let mut reply = Reply::Unsupported;
+        let (mut reply, mut secret_refused) = (Reply::Unsupported, false);
         if method != UpdateMethod::Patch && !plan.blind {
-            let body = plan
-                .wanted
-                .update_body(current, &at.client_id, secret.as_ref().map(Secret::expose));
-            reply = calls.update(at, http::Method::PUT, &body, &asked).await?;
+            (reply, secret_refused) = self.put(at, current, plan).await?;
         }
         if matches!(reply, Reply::Unsupported) && method != UpdateMethod::Put && plan.can_patch() {
             let patch = plan
@@ -173,7 +164,14 @@ impl Attempt<'_> {
                 .iter()
                 .map(|change| (change.field.clone(), change.to.clone().into()));
             let patch = Value::Object(patch.collect());
-            reply = calls.update(at, http::Method::PATCH, &patch, &asked).await?;
+            let calls = &self.registration.calls;
+            reply = calls
+                .update(at, http::Method::PATCH, &patch, &self.asked(None))
+                .await?;
+        }
+        let names_secret = matches!(&reply, Reply::Answer(answer) if answer.client_secret.is_some());
+        if secret_refused && !names_secret {
+            self.tell_secret_unknown(&at.client_id);
         }
         if !matches!(reply, Reply::Unsupported)
             && self.registration.options.auth_method == AuthMethod::PrivateKeyJwt
@@ -192,7 +190,7 @@ impl Attempt<'_> {
                 tried: method.tried(),
                 changes: listed(&plan.changes),
             }),
-            Reply::Done | Reply::Gone => {
+            Reply::Done | Reply::Gone | Reply::Unauthorized => {
                 self.settle(self.algorithm, Remembered::new(&plan.wanted, &Map::new()));
                 Ok(self.store().await?)
             }
@@ -203,6 +201,46 @@ impl Attempt<'_> {
                 self.tell_replaced();
                 Ok(self.store().await?)
             }
+        }
+    }
+
+    /// Writes the whole client, and says whether it went without its secret. A secret that is sent has to be the right
+    /// one, and need not be sent at all (RFC 7592 section 2.2): where the one that we have may be what is refused, the
+    /// answer to an update without it can name the right one.
+    async fn put(
+        &self,
+        at: &Management,
+        current: Option<&Map<String, Value>>,
+        plan: &Plan,
+    ) -> Result<(Reply, bool), RegistrationError> {
+        let known = self.record.registered.as_ref();
+        let secret = known.and_then(|known| known.client_secret.as_ref());
+        let body = |secret: Option<&str>| plan.wanted.update_body(current, &at.client_id, secret);
+        let calls = &self.registration.calls;
+        let asked = self.asked(None);
+        let whole = body(secret.map(Secret::expose));
+        match calls.update(at, http::Method::PUT, &whole, &asked).await {
+            Err(refusal) if secret.is_some() && may_blame_secret(&refusal) => {
+                match calls.update(at, http::Method::PUT, &body(None), &asked).await {
+                    Ok(reply) => Ok((reply, true)),
+                    // The secret was one reason, and this is another.
+                    Err(error) if blames_secret(&refusal) => Err(error),
+                    Err(_) => Err(refusal),
+                }
+            }
+            reply => reply.map(|reply| (reply, false)),
+        }
+    }
+
+    fn tell_secret_unknown(&self, client_id: &str) {
+        // With a key nobody misses it.
+        if self.registration.options.auth_method != AuthMethod::PrivateKeyJwt {
+            tracing::warn!(
+                "the IdP took the update of {client_id} only without the client secret of bff_client.json, and does not \
+                 name the right one - hint: where logins fail with invalid_client, switch MS_BFF_TOKEN_AUTH_METHOD to \
+                 private_key_jwt and back, or have the client removed at the IdP and start with DCR_FORCE_REPLACE=true and \
+                 a fresh DCR_IAT"
+            );
         }
     }
 

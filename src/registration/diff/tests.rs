@@ -111,7 +111,7 @@ fn the_other_way_to_publish_keys_has_to_go() {
     let mut current = taken();
     current.insert("jwks".into(), json!({"keys": []}));
     let changes = compare(&wanted(), &current, &memory());
-    assert_eq!(changes[0].to_string(), r#"jwks: {"keys":[]} -> (removed)"#);
+    assert_eq!(changes[0].to_string(), "jwks: no keys -> (removed)");
 }
 
 #[test]
@@ -135,6 +135,43 @@ fn a_hostile_value_cannot_forge_a_log_line_or_flood_it() {
     let line = listed(&compare(&wanted(), &current, &memory()));
     assert!(!line.chars().any(char::is_control), "{line}");
     assert!(line.len() < 1_000);
+}
+
+#[test]
+fn keys_are_told_by_their_names() {
+    let change = |from: Value, to: Value| {
+        let change = Change {
+            field: "jwks".to_owned(),
+            from: Some(from),
+            to: Some(to),
+        };
+        change.to_string()
+    };
+    let keys = |names: &[&str]| {
+        let keys: Vec<Value> = names
+            .iter()
+            .map(|name| json!({"kid": name, "kty": "EC", "x": "material"}))
+            .collect();
+        json!({ "keys": keys })
+    };
+    assert_eq!(
+        change(keys(&["a", "b"]), keys(&["b", "c"])),
+        "jwks: keys a, b -> keys b, c"
+    );
+    assert_eq!(
+        change(json!({"keys": [{"x": "material"}]}), keys(&["b"])),
+        "jwks: keys (without a kid) -> keys b"
+    );
+    // The difference is in the keys themselves.
+    assert_eq!(
+        change(json!({"keys": [{"kid": "a"}]}), keys(&["a"])),
+        "jwks: keys a -> keys a (other keys of the same names)"
+    );
+    let many: Vec<String> = (0..1_000).map(|number| format!("k\n{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let text = change(keys(&many), keys(&["a"]));
+    assert!(text.chars().count() < 4_000 && !text.contains('\n'), "{text}");
+    assert_eq!(change(json!("odd"), keys(&["a"])), "jwks: \"odd\" -> keys a");
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

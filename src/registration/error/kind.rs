@@ -39,6 +39,7 @@ impl RegistrationError {
             | Self::ClientIdTaken { .. }
             | Self::Refused { .. }
             | Self::RegistrationTokenRefused { .. }
+            | Self::NotRegisteredAnew { .. }
             | Self::ClientGone { .. }
             | Self::OtherClient { .. }
             | Self::CannotUpdate { .. }

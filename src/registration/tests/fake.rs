@@ -64,6 +64,10 @@ pub(super) struct Habits {
     pub(super) algorithms: Option<Value>,
     pub(super) issuer: Option<String>,
     pub(super) registers: bool,
+    /// Takes no other client secret than its own in an update (RFC 7592 section 2.2).
+    pub(super) checks_secrets: bool,
+    /// The answers that name the client secret, by their method.
+    pub(super) names_secret_to: Vec<&'static str>,
 }
 
 #[derive(Clone)]
@@ -104,6 +108,8 @@ impl Default for Habits {
             algorithms: None,
             issuer: None,
             registers: true,
+            checks_secrets: false,
+            names_secret_to: vec!["POST", "GET", "PUT", "PATCH"],
         }
     }
 }
@@ -362,7 +368,7 @@ impl Idp {
         let token = format!("rat-{}", self.counter);
         self.clients.push(Registered { id, token, metadata });
         let last = self.clients.len() - 1;
-        self.described(201, last, url, false)
+        self.described(201, last, url, "POST")
     }
 
     fn manage(&mut self, call: &str, bearer: Option<&str>, body: Value, url: &Url) -> Response {
@@ -400,6 +406,15 @@ impl Idp {
                 {
                     return error(400, "invalid_request", "RFC 7592 section 2.2");
                 }
+                let secret = metadata.remove("client_secret");
+                if self.habits.checks_secrets && secret.is_some_and(|secret| secret != json!("client-secret"))
+                {
+                    return error(
+                        400,
+                        "invalid_client_metadata",
+                        "client_secret is not the one of the client",
+                    );
+                }
                 metadata.extend(self.habits.overrides.clone());
                 self.clients[at].metadata = metadata;
             }
@@ -410,19 +425,20 @@ impl Idp {
             self.counter += 1;
             self.clients[at].token = format!("rat-{}", self.counter);
         }
-        self.described(200, at, url, method == "GET")
+        self.described(200, at, url, method)
     }
 
-    fn described(&self, status: u16, at: usize, url: &Url, reading: bool) -> Response {
+    fn described(&self, status: u16, at: usize, url: &Url, to: &str) -> Response {
         let client = &self.clients[at];
         let mut answer = client.metadata.clone();
-        if reading {
+        if to == "GET" {
             answer.extend(self.habits.reads_as.clone());
         }
         answer.insert("client_id".to_owned(), json!(client.id));
         answer.insert("id_token_signed_response_alg".to_owned(), json!("RS256"));
         let method = answer.get("token_endpoint_auth_method").and_then(Value::as_str);
-        if method.is_some_and(|method| method.starts_with("client_secret")) {
+        let named = self.habits.names_secret_to.contains(&to);
+        if named && method.is_some_and(|method| method.starts_with("client_secret")) {
             answer.insert("client_secret".to_owned(), json!("client-secret"));
             answer.insert("client_secret_expires_at".to_owned(), json!(0));
         }

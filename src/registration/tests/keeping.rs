@@ -285,8 +285,8 @@ async fn what_is_changed_at_the_idp_is_told_and_repaired_by_the_periodic_compari
         .until(|| logs.text().contains("registration updated: "))
         .await;
     logs.has("WARN");
-    logs.has("the registration of client-1 was changed at the IdP: redirect_uris: [\"https://a.example/auth/callback\"] -> ");
-    logs.has("; token_endpoint_auth_method: \"client_secret_basic\" -> \"private_key_jwt\"");
+    logs.has("the registration of client-1 was changed at the IdP: redirect_uris is [\"https://a.example/auth/callback\"], wanted is [\"");
+    logs.has("; token_endpoint_auth_method is \"client_secret_basic\", wanted is \"private_key_jwt\"");
     world.idp.seen();
 
     // And again, an hour later, also where one comparison fell out.

@@ -105,12 +105,20 @@ async fn an_idp_that_holds_on_to_the_id_leaves_the_client_and_the_instruction() 
         let Event::UpdateRefused(error) = outcome.event else {
             panic!("{:?}", outcome.event);
         };
+        check_text(&error);
+        let text = error.to_string();
         assert!(
-            matches!(error, RegistrationError::RegistrationTokenRefused { .. }),
-            "{error}"
+            text.contains("refused the registration access token of bff-server"),
+            "{text}"
         );
-        assert!(error.to_string().contains("remove the client first"), "{error}");
-        logs.has("not registered anew: the client id bff-server is taken");
+        assert!(
+            text.contains("not registered anew: the client id bff-server is taken"),
+            "{text}"
+        );
+        let hint = text.split_once("hint: ").unwrap().1;
+        assert!(hint.starts_with("have the client removed at the IdP"), "{text}");
+        assert!(hint.contains("issue a new registration access token"), "{text}");
+        assert_eq!(logs.count("WARN"), 0, "{}", logs.text());
         assert_eq!(logs.count("ERROR"), 1, "{}", logs.text());
         assert!(world.file().get("pending").is_none());
     }

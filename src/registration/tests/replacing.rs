@@ -343,14 +343,44 @@ async fn a_replacement_that_is_refused_leaves_the_old_client() {
 async fn a_lost_registration_token_where_the_id_is_taken_says_what_is_left() {
     let world = world(Habits::default()).await;
     world.idp.forget_tokens();
-    let Event::UpdateRefused(error) = world.event(forced).await else {
-        panic!("no refusal");
-    };
-    check_text(&error);
-    assert!(
-        matches!(error, RegistrationError::RegistrationTokenRefused { .. }),
-        "{error}"
-    );
+    let read = "GET /register/bff-server";
+    for (odd, found) in [
+        (None, "refused the registration access token of bff-server"),
+        (
+            Some(Odd::Text(404, "text/html", String::new())),
+            "has no registration of bff-server",
+        ),
+    ] {
+        if let Some(odd) = odd {
+            world.idp.odd(read, odd);
+        }
+        let Event::UpdateRefused(error) = world.event(forced).await else {
+            panic!("no refusal");
+        };
+        check_text(&error);
+        let text = error.to_string();
+        assert!(text.contains(found), "{text}");
+        assert!(text.contains("the client id bff-server is taken"), "{text}");
+        let hint = text.split_once("hint: ").unwrap().1;
+        assert!(hint.starts_with("have the client removed at the IdP"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_old_client_whose_token_is_refused_may_be_left_and_is_named_in_a_warning() {
+    for (odd, warnings) in [
+        (Odd::Json(401, oauth_error("invalid_token", "no")), 1),
+        (Odd::Text(404, "text/html", String::new()), 0),
+    ] {
+        let world = with_own_ids().await;
+        world.ensure(forced).await.unwrap();
+        world.idp.odd("DELETE", odd);
+        let logs = Logs::capture();
+        later(&world).await;
+        logs.has("the replaced client client-1 ");
+        assert_eq!(logs.count("WARN"), warnings, "{}", logs.text());
+        assert!(world.file().get("superseded").is_none());
+    }
 }
 
 #[tokio::test]

@@ -236,3 +236,27 @@ async fn shutdown_ends_every_wait_but_not_a_call_under_way() {
     driver.task.await.unwrap().unwrap();
     assert_eq!(world.file()["state"], "registered");
 }
+
+#[tokio::test]
+async fn a_configured_secret_that_is_not_used_is_told_once_however_many_attempts_it_takes() {
+    let world = World::new(Habits::default()).await;
+    let basic = |options: &mut Options| options.auth_method = AuthMethod::ClientSecretBasic;
+    world
+        .ensure(|options| {
+            with_iat(options);
+            basic(options);
+        })
+        .await
+        .unwrap();
+    world
+        .idp
+        .odd("GET /register", Odd::Text(503, "text/html", String::new()));
+    let logs = Logs::capture();
+    let driver = Driver::start(&world, |options| {
+        basic(options);
+        options.client_secret = Some("of my own".into());
+    });
+    driver.finished().await.unwrap();
+    logs.has("registration unchanged");
+    assert_eq!(logs.count("AUTH_CLIENT_SECRET is not used"), 1, "{}", logs.text());
+}

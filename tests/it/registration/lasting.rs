@@ -95,7 +95,7 @@ async fn what_somebody_changes_at_the_idp_is_repaired_while_the_server_runs() {
             registered(stack) == before && logs.text().contains("registration updated: redirect_uris: ")
         })
         .await;
-    let warned = logs.lines_with("was changed at the IdP: redirect_uris: ");
+    let warned = logs.lines_with("was changed at the IdP: redirect_uris is ");
     assert_eq!(warned.len(), 1, "{warned:?}");
     stack.browser().log_in().await;
 }

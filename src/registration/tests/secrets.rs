@@ -1,0 +1,169 @@
+//! Client secrets that are not the client's, and ones that nobody uses.
+
+use serde_json::json;
+
+use super::{
+    fake::{Odd, oauth_error},
+    *,
+};
+
+const FRESH: &str = "fresh-token";
+const PUT: &str = "PUT /register/bff-server";
+
+fn basic(options: &mut Options) {
+    options.auth_method = AuthMethod::ClientSecretBasic;
+}
+
+fn changed(options: &mut Options) {
+    basic(options);
+    options.scopes.push("email".to_owned());
+}
+
+fn forced(options: &mut Options) {
+    basic(options);
+    options.force_replace = true;
+    options.initial_access_token = Some(FRESH.into());
+}
+
+/// A world with a client that has a secret, and another one in the file. The IdP names the right one in answers to
+/// `names`.
+async fn world(names: &[&'static str]) -> World {
+    let world = World::new(Habits {
+        checks_secrets: true,
+        ..Habits::default()
+    })
+    .await;
+    world
+        .ensure(|options| {
+            with_iat(options);
+            basic(options);
+        })
+        .await
+        .unwrap();
+    world.idp.habits(|habits| habits.names_secret_to = names.to_vec());
+    world.edit_file(|file| file["client_secret"] = json!("not the one"));
+    world.idp.allow(FRESH);
+    world.idp.seen();
+    world
+}
+
+fn updates(world: &World) -> Vec<Option<Value>> {
+    let seen = world.idp.seen().into_iter();
+    seen.filter(|seen| seen.call == PUT)
+        .map(|seen| seen.body.get("client_secret").cloned())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_secret_that_a_reading_names_is_taken_over() {
+    let world = world(&["GET"]).await;
+    let outcome = world.ensure(basic).await.unwrap();
+    assert!(matches!(outcome.event, Event::Unchanged), "{:?}", outcome.event);
+    assert_eq!(
+        outcome.client.auth,
+        ClientAuthentication::ClientSecretBasic("client-secret".into())
+    );
+    assert_eq!(world.file()["client_secret"], "client-secret");
+}
+
+#[tokio::test]
+async fn an_update_that_is_refused_for_its_secret_goes_without_and_the_one_that_is_named_is_stored() {
+    for with in [changed as fn(&mut Options), forced] {
+        let world = world(&["PUT"]).await;
+        let logs = Logs::capture();
+        let outcome = world.ensure(with).await.unwrap();
+        assert!(
+            matches!(outcome.event, Event::Updated(_) | Event::Unchanged),
+            "{:?}",
+            outcome.event
+        );
+        assert_eq!(
+            outcome.client.auth,
+            ClientAuthentication::ClientSecretBasic("client-secret".into())
+        );
+        assert_eq!(world.file()["client_secret"], "client-secret");
+        assert_eq!(updates(&world), [Some(json!("not the one")), None]);
+        assert_eq!(logs.count("ERROR"), 0, "{}", logs.text());
+        check_no_secret(&logs.text());
+        assert!(!logs.text().contains("not the one"), "{}", logs.text());
+    }
+}
+
+#[tokio::test]
+async fn where_no_answer_names_the_secret_it_is_said_what_to_do() {
+    let world = world(&[]).await;
+    let logs = Logs::capture();
+    assert!(matches!(world.event(forced).await, Event::Unchanged));
+    logs.has("WARN");
+    logs.has("took the update of bff-server only without the client secret");
+    logs.has("hint: ");
+    assert_eq!(world.file()["client_secret"], "not the one");
+    assert!(!logs.text().contains("not the one"), "{}", logs.text());
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_not_about_the_secret_is_told_as_it_was() {
+    let world = world(&[]).await;
+    for (first, second, told) in [
+        (
+            "client_profile is not known",
+            "another text",
+            "client_profile is not known",
+        ),
+        (
+            "client_secret is wrong",
+            "client_profile is not known",
+            "client_profile is not known",
+        ),
+    ] {
+        for text in [first, second] {
+            world
+                .idp
+                .odd(PUT, Odd::Json(400, oauth_error("invalid_client_metadata", text)));
+        }
+        let Event::UpdateRefused(error) = world.event(changed).await else {
+            panic!("not refused");
+        };
+        check_text(&error);
+        assert!(error.to_string().contains(told), "{error}");
+        assert_eq!(updates(&world).len(), 2);
+    }
+    // Other refusals, and updates that had no secret, are not sent twice.
+    world
+        .idp
+        .odd(PUT, Odd::Json(400, oauth_error("invalid_redirect_uri", "no")));
+    assert!(matches!(world.event(changed).await, Event::UpdateRefused(_)));
+    assert_eq!(updates(&world).len(), 1);
+    let world = World::registered(Habits::default()).await;
+    world
+        .idp
+        .odd(PUT, Odd::Json(400, oauth_error("invalid_client_metadata", "no")));
+    let event = world
+        .event(|options| options.scopes.push("email".to_owned()))
+        .await;
+    assert!(matches!(event, Event::UpdateRefused(_)), "{event:?}");
+    assert_eq!(updates(&world).len(), 1);
+}
+
+#[tokio::test]
+async fn a_configured_secret_that_is_not_used_is_told_once() {
+    let world = world(&["GET"]).await;
+    for (configured, warnings) in [(Some("of my own"), 1), (Some("client-secret"), 0), (None, 0)] {
+        let logs = Logs::capture();
+        world
+            .ensure(|options| {
+                basic(options);
+                options.client_secret = configured.map(Secret::from);
+            })
+            .await
+            .unwrap();
+        assert_eq!(
+            logs.count("AUTH_CLIENT_SECRET is not used"),
+            warnings,
+            "{}",
+            logs.text()
+        );
+        check_no_secret(&logs.text());
+        assert!(!logs.text().contains("of my own"), "{}", logs.text());
+    }
+}
