@@ -3,18 +3,10 @@
 use devstack_idp::{Endpoint, Fault, MintIat};
 
 use super::run;
-use crate::support::{Ended, Stack};
+use crate::support::Stack;
 
 async fn unregistered() -> Stack {
     Stack::builder().without_server().start_without_waiting().await
-}
-
-#[track_caller]
-fn says(ended: &Ended, code: i32, parts: &[&str]) {
-    assert_eq!(ended.code, code, "{}", ended.output);
-    for part in parts {
-        assert!(ended.output.contains(part), "no {part:?} in:\n{}", ended.output);
-    }
 }
 
 fn writes(stack: &Stack) -> Vec<String> {
@@ -30,8 +22,7 @@ fn writes(stack: &Stack) -> Vec<String> {
 async fn a_dry_run_writes_nothing_and_spends_nothing() {
     let stack = unregistered().await;
     let ended = run(&stack, &["register", "--dry-run"], &[]).await;
-    says(
-        &ended,
+    ended.says(
         0,
         &[
             "Would register a new client",
@@ -44,17 +35,14 @@ async fn a_dry_run_writes_nothing_and_spends_nothing() {
     assert!(!stack.folder().join("keys").exists(), "something was written");
     assert!(writes(&stack).is_empty());
 
-    says(
-        &run(&stack, &["register"], &[]).await,
-        0,
-        &["201 Created", "Client registered: bff-server"],
-    );
+    run(&stack, &["register"], &[])
+        .await
+        .says(0, &["201 Created", "Client registered: bff-server"]);
     stack.idp.clear_requests();
     let before = std::fs::read(stack.credentials()).unwrap();
     let scopes = [("OIDC_SCOPES", "openid profile")];
     let ended = run(&stack, &["register", "--dry-run"], &scopes).await;
-    says(
-        &ended,
+    ended.says(
         0,
         &[
             "Would update bff-server",
@@ -71,17 +59,15 @@ async fn a_dry_run_writes_nothing_and_spends_nothing() {
     );
     assert!(writes(&stack).is_empty());
     assert_eq!(std::fs::read(stack.credentials()).unwrap(), before);
-    says(
-        &run(&stack, &["register", "--dry-run"], &[]).await,
-        0,
-        &["nothing would be done"],
-    );
+    run(&stack, &["register", "--dry-run"], &[])
+        .await
+        .says(0, &["nothing would be done"]);
 }
 
 #[tokio::test]
 async fn a_dry_run_of_a_replacement_shows_what_would_be_registered() {
     let stack = unregistered().await;
-    says(&run(&stack, &["register"], &[]).await, 0, &[]);
+    run(&stack, &["register"], &[]).await.says(0, &[]);
     stack.idp.clear_requests();
     let fresh = stack.idp.mint_iat(MintIat::default());
     let forced = [("DCR_FORCE_REPLACE", "true"), ("DCR_IAT", fresh.as_str())];
@@ -91,7 +77,9 @@ async fn a_dry_run_of_a_replacement_shows_what_would_be_registered() {
         "+ http://automate.localhost",
         "Nothing was written and nothing was spent.",
     ];
-    says(&run(&stack, &["register", "--dry-run"], &forced).await, 0, &table);
+    run(&stack, &["register", "--dry-run"], &forced)
+        .await
+        .says(0, &table);
 
     stack.idp.fail_always(
         Endpoint::RegistrationManagement,
@@ -99,16 +87,15 @@ async fn a_dry_run_of_a_replacement_shows_what_would_be_registered() {
     );
     let lost = [("DCR_IAT", fresh.as_str())];
     let ended = run(&stack, &["register", "--dry-run"], &lost).await;
-    says(&ended, 0, &table);
-    says(&ended, 0, &["is refused"]);
+    ended.says(0, &table);
+    ended.says(0, &["is refused"]);
     assert!(writes(&stack).is_empty());
 }
 
 #[tokio::test]
 async fn it_registers_updates_and_then_has_nothing_to_do() {
     let stack = unregistered().await;
-    says(
-        &run(&stack, &["register"], &[]).await,
+    run(&stack, &["register"], &[]).await.says(
         0,
         &[
             "201 Created",
@@ -116,17 +103,13 @@ async fn it_registers_updates_and_then_has_nothing_to_do() {
             "bff-server is registered.",
         ],
     );
-    says(
-        &run(&stack, &["register"], &[]).await,
-        0,
-        &["registration unchanged", "nothing had to be done"],
-    );
+    run(&stack, &["register"], &[])
+        .await
+        .says(0, &["registration unchanged", "nothing had to be done"]);
     let scopes = [("OIDC_SCOPES", "openid profile")];
-    says(
-        &run(&stack, &["register"], &scopes).await,
-        0,
-        &["bff-server was updated", "- email"],
-    );
+    run(&stack, &["register"], &scopes)
+        .await
+        .says(0, &["bff-server was updated", "- email"]);
     assert_eq!(
         stack.idp.registered_client("bff-server").unwrap()["scope"],
         "openid profile"
@@ -137,48 +120,35 @@ async fn it_registers_updates_and_then_has_nothing_to_do() {
 #[tokio::test]
 async fn its_exit_codes_tell_configuration_refusal_and_outage_apart() {
     let stack = unregistered().await;
-    says(
-        &run(&stack, &["register"], &[("PORT", "many")]).await,
-        64,
-        &["PORT"],
-    );
-    says(
-        &run(
-            &stack,
-            &["register"],
-            &[
-                ("DCR_ENABLED", "false"),
-                ("DCR_CLIENT_ID", ""),
-                ("AUTH_CLIENT_ID", "x"),
-            ],
-        )
-        .await,
-        64,
-        &["registration is off", "hint: "],
-    );
-    says(
-        &run(&stack, &["register"], &[("DCR_IAT", "never-minted-by-anybody")]).await,
-        77,
-        &["mint a new one"],
-    );
+    run(&stack, &["register"], &[("PORT", "many")])
+        .await
+        .says(64, &["PORT"]);
+    run(
+        &stack,
+        &["register"],
+        &[
+            ("DCR_ENABLED", "false"),
+            ("DCR_CLIENT_ID", ""),
+            ("AUTH_CLIENT_ID", "x"),
+        ],
+    )
+    .await
+    .says(64, &["registration is off", "hint: "]);
+    run(&stack, &["register"], &[("DCR_IAT", "never-minted-by-anybody")])
+        .await
+        .says(77, &["mint a new one"]);
     let slash = format!("{}/", stack.issuer);
-    says(
-        &run(&stack, &["register"], &[("OIDC_ISSUER", &slash)]).await,
-        64,
-        &["OIDC_ISSUER"],
-    );
-    says(&run(&stack, &["register"], &[]).await, 0, &[]);
+    run(&stack, &["register"], &[("OIDC_ISSUER", &slash)])
+        .await
+        .says(64, &["OIDC_ISSUER"]);
+    run(&stack, &["register"], &[]).await.says(0, &[]);
     // What is stored serves on, and yet it was not done.
     let refused = [("OIDC_SCOPES", "openid billing")];
-    says(
-        &run(&stack, &["register"], &refused).await,
-        77,
-        &["billing", "policy.allowed_scopes"],
-    );
+    run(&stack, &["register"], &refused)
+        .await
+        .says(77, &["billing", "policy.allowed_scopes"]);
     std::fs::write(stack.credentials(), "{").unwrap();
-    says(
-        &run(&stack, &["register"], &[]).await,
-        64,
-        &["bff_client.json", "restore it"],
-    );
+    run(&stack, &["register"], &[])
+        .await
+        .says(64, &["bff_client.json", "restore it"]);
 }
