@@ -6,14 +6,12 @@ use url::Url;
 use super::{
     Registration,
     answer::Answer,
-    calls::Asked,
     credentials::{Credentials, CredentialsError, Pending, Registered, Superseded},
-    deletion::tell_left,
     diff::Remembered,
     error::{ErrorKind, RegistrationError, Wish},
-    event::{Event, Outcome},
+    event::{Event, Outcome, tell_left},
     metadata::{Digests, SCOPE, SIGNING_ALG, WantedMetadata, token_hash},
-    refusal::shown,
+    refusal::{Asked, shown},
 };
 use crate::{
     jose::Algorithm,

@@ -3,8 +3,6 @@
 //!
 //! Each call is made once. Whether it may be made again is told by its error.
 
-use std::path::PathBuf;
-
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
@@ -12,7 +10,7 @@ use url::Url;
 use super::{
     answer::Answer,
     error::{RegistrationError, Target, Wish},
-    refusal::{claims_json, failure, is_transient, oauth_error, object, shown, unavailable},
+    refusal::{Asked, claims_json, failure, is_transient, oauth_error, object, shown, unavailable},
 };
 use crate::{
     outbound::{Lane, Outbound, Request, Response},
@@ -21,16 +19,6 @@ use crate::{
 
 /// How long a minted initial access token lives: it is used at once.
 const MINTED_LIFETIME: u32 = 300;
-
-/// What refusals are explained with.
-#[derive(Clone, Debug)]
-pub(super) struct Asked {
-    /// The client id that is wished for, in a create.
-    pub(super) client_id: Option<String>,
-    pub(super) scope: String,
-    pub(super) redirect_uris: Vec<String>,
-    pub(super) path: PathBuf,
-}
 
 /// Where a registration is managed.
 pub(super) struct Management {

@@ -8,6 +8,7 @@ use super::{
     calls::Reply,
     credentials::{CredentialsError, Lock, Superseded},
     error::{ErrorKind, RegistrationError},
+    event::tell_left,
     run::LOOK,
 };
 use crate::{clock::Timestamp, oidc::Metadata};
@@ -88,8 +89,4 @@ impl Attempt<'_> {
 /// When no process uses `old` any more.
 fn due_at(old: &Superseded) -> Timestamp {
     old.since.saturating_add(STAYS)
-}
-
-pub(super) fn tell_left(client_id: &str) {
-    tracing::warn!("the replaced client {client_id} cannot be deleted from here; remove it at the IdP");
 }

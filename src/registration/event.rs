@@ -77,3 +77,8 @@ pub(super) fn logged(event: Event) -> Event {
     event.log();
     event
 }
+
+/// A replaced client that we cannot manage: only a person can remove it.
+pub(super) fn tell_left(client_id: &str) {
+    tracing::warn!("the replaced client {client_id} cannot be deleted from here; remove it at the IdP");
+}

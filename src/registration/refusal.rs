@@ -1,6 +1,6 @@
 //! What an answer that is no success says, as far as we understand it.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use http::{
     StatusCode,
@@ -9,14 +9,21 @@ use http::{
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{
-    calls::Asked,
-    error::{RegistrationError, Target},
-};
+use super::error::{RegistrationError, Target};
 use crate::{oidc::OAuthError, outbound::Response};
 
 /// Longest wait that an IdP can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
+
+/// What refusals are explained with.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// The client id that is wished for, in a create.
+    pub(super) client_id: Option<String>,
+    pub(super) scope: String,
+    pub(super) redirect_uris: Vec<String>,
+    pub(super) path: PathBuf,
+}
 
 /// What a status that means no means.
 pub(super) fn failure(response: &Response, url: &Url, target: Target, asked: &Asked) -> RegistrationError {

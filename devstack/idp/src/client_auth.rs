@@ -14,8 +14,6 @@ mod assertion;
 pub(crate) mod keys;
 pub(crate) mod source;
 
-pub use assertion::AssertionAudience;
-
 /// Algorithms of client assertions, as discovery lists them.
 pub(crate) const SIGNING_ALGS: [&str; 4] = ["PS256", "RS256", "ES256", "EdDSA"];
 

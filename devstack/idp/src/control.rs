@@ -6,10 +6,9 @@ use serde_json::{Map, Value};
 
 use crate::{
     client::Client,
-    client_auth::AssertionAudience,
     keys::{KeyError, KeyRing},
     options::DcrConfig,
-    provider::{Provider, UpdateMethod},
+    provider::{AssertionAudience, Provider, UpdateMethod},
     random,
 };
 

@@ -40,7 +40,6 @@ mod tokens;
 mod web;
 
 pub use client::AuthMethod;
-pub use client_auth::AssertionAudience;
 pub use clients_file::StoreError;
 pub use clock::{Clock, system_clock};
 pub use control::{
@@ -50,7 +49,7 @@ pub use control::{
 pub use keys::KeyError;
 pub use options::{ClientProfile, ConfigError, DcrConfig, Options, OptionsError, Policy, User};
 pub use person::{Person, PersonError};
-pub use provider::{StartError, UpdateMethod};
+pub use provider::{AssertionAudience, StartError, UpdateMethod};
 pub use secret::Secret;
 pub use server::serve;
 

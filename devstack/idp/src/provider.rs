@@ -6,7 +6,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::{
     client::Client,
-    client_auth::{AssertionAudience, source::KeySource},
+    client_auth::source::KeySource,
     clients_file::Clients,
     clock::Clock,
     control::{fault::Faults, hooks::Hooks, recorded::RequestLog},
@@ -15,6 +15,18 @@ use crate::{
     secret::Secret,
     state::State,
 };
+
+/// Which audience of a client assertion the IdP accepts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AssertionAudience {
+    /// The issuer, the token endpoint, or the endpoint that was called.
+    #[default]
+    Any,
+    /// Only the issuer, as FAPI 2.0 asks.
+    Issuer,
+    /// Only the URL of the token endpoint, as some older IdPs insist.
+    TokenEndpoint,
+}
 
 /// Why an IdP cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -3,25 +3,17 @@
 use serde_json::Value;
 
 use super::{ClientAuthError, keys};
-use crate::{client::Client, jws::Unverified, provider::Provider};
+use crate::{
+    client::Client,
+    jws::Unverified,
+    provider::{AssertionAudience, Provider},
+};
 
 /// An assertion must not be good for longer than this.
 const MAX_LIFE: u64 = 300;
 /// Tolerance between two clocks.
 const LEEWAY: u64 = 5;
 const MAX_JTI: usize = 256;
-
-/// Which audience of a client assertion the IdP accepts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AssertionAudience {
-    /// The issuer, the token endpoint, or the endpoint that was called.
-    #[default]
-    Any,
-    /// Only the issuer, as FAPI 2.0 asks.
-    Issuer,
-    /// Only the URL of the token endpoint, as some older IdPs insist.
-    TokenEndpoint,
-}
 
 /// The client that an assertion claims to come from; nothing is verified yet.
 pub(super) fn claimed_client(token: &str) -> Result<String, ClientAuthError> {
