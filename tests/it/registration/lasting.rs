@@ -1,16 +1,13 @@
 //! A registration over the years: hosts that come and go, a client that is changed at the IdP, another process that
 //! replaces it, a registration access token that is lost.
 
-use std::{
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use devstack_idp::Endpoint;
 use serde_json::json;
 
 use super::{calls, file, fresh_iat, management, registered};
-use crate::support::{Logs, Port, Process, Stack, pause};
+use crate::support::{Logs, Port, Process, Stack};
 
 #[tokio::test]
 async fn hosts_are_merged_and_none_is_taken_away_where_rotation_has_to_be_safe() {
@@ -181,52 +178,18 @@ async fn a_lost_registration_access_token_is_made_up_for_at_the_next_start() {
 #[tokio::test]
 async fn a_full_disk_is_told_before_an_initial_access_token_is_spent() {
     let stack = Stack::builder().without_server().start_without_waiting().await;
-    let mut command = Command::new("sh");
-    // The limit is counted in blocks of 512 or 1024 bytes; whoever goes beyond it gets an error instead of a signal.
-    command
-        .args([
-            "-c",
-            "trap '' XFSZ && ulimit -f 8 && exec \"$0\"",
-            env!("CARGO_BIN_EXE_bff"),
-        ])
-        .current_dir(stack.folder())
-        .env_clear();
-    for name in [
-        "OIDC_ISSUER",
-        "BFF_BASE_URL",
-        "PORT",
-        "BFF_CONFIG_DIR",
-        "BFF_JWT_SIGNING_KEY",
-        "BFF_KEY_TYPE",
-        "DCR_CLIENT_ID",
-        "DCR_CLIENT_PROFILE",
-        "DCR_REDIRECT_URIS",
-        "DCR_IAT",
-    ] {
-        command.env(name, stack.variable(name));
-    }
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    for _ in 0..15_000 {
-        if child.try_wait().unwrap().is_some() {
-            break;
-        }
-        pause().await;
-    }
-    let _ = child.kill();
-    let ended = child.wait_with_output().unwrap();
-    let output = String::from_utf8_lossy(&ended.stdout) + String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(64), "{output}");
-    for part in [
-        "bff_client.json cannot be written: ",
-        "BFF_CLIENT_CRED_PATH",
-        "have space left",
-    ] {
-        assert!(output.contains(part), "no {part} in {output}");
-    }
+    let ended = Process::start_on_a_full_disk(&stack.folder(), &[], &stack.variables, 8)
+        .ended()
+        .await;
+    ended.says(
+        64,
+        &[
+            "bff_client.json cannot be written: ",
+            "BFF_CLIENT_CRED_PATH",
+            "have space left",
+        ],
+    );
+    let output = ended.output;
     assert!(!output.contains(&stack.variable("DCR_IAT")), "{output}");
     assert_eq!(stack.idp.count(Endpoint::Register), 0, "nothing is sent");
     assert!(!stack.credentials().exists());

@@ -1,12 +1,8 @@
 //! `bff keys`: the real binary, on files alone.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, path::Path};
 
-use crate::support::{Ended, Process, pause};
+use crate::support::{Ended, Process};
 
 const SETTINGS: [(&str, &str); 4] = [
     ("OIDC_ISSUER", "https://idp.example"),
@@ -147,32 +143,12 @@ async fn what_stands_in_the_way_is_said_with_exit_code_64() {
 
 /// The same on a disk on which a file cannot grow beyond so many blocks.
 async fn on_a_full_disk(folder: &Path, arguments: &[&str], blocks: u32) -> Ended {
-    // Whoever goes beyond the limit gets an error instead of a signal.
-    let script = format!("trap '' XFSZ && ulimit -f {blocks} && exec \"$0\" \"$@\"");
-    let mut child = Command::new("sh")
-        .args(["-c", &script, env!("CARGO_BIN_EXE_bff"), "keys"])
-        .args(arguments)
-        .current_dir(folder)
-        .env_clear()
-        .envs(SETTINGS)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    for _ in 0..15_000 {
-        if child.try_wait().unwrap().is_some() {
-            break;
-        }
-        pause().await;
-    }
-    let _ = child.kill();
-    let ended = child.wait_with_output().unwrap();
-    let output = String::from_utf8_lossy(&ended.stdout) + String::from_utf8_lossy(&ended.stderr);
-    assert!(!output.contains("PRIVATE KEY"), "a secret in the output");
-    Ended {
-        code: ended.status.code().unwrap_or(-1),
-        output: output.into_owned(),
-    }
+    let arguments = [&["keys"], arguments].concat();
+    let ended = Process::start_on_a_full_disk(folder, &arguments, &SETTINGS, blocks)
+        .ended()
+        .await;
+    assert!(!ended.output.contains("PRIVATE KEY"), "a secret in the output");
+    ended
 }
 
 #[tokio::test]

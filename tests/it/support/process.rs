@@ -47,8 +47,29 @@ impl Ended {
 impl Process {
     /// Starts `bff` with these arguments in `folder`. Nothing of the environment of the tests reaches it.
     pub fn start<V: AsRef<str>>(folder: &Path, arguments: &[&str], variables: &[(V, V)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_bff"))
-            .args(arguments)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bff"));
+        command.args(arguments);
+        Self::spawn(command, folder, variables)
+    }
+
+    /// The same where no file can grow beyond so many blocks (of 512 or 1024 bytes), as on a full disk.
+    pub fn start_on_a_full_disk<V: AsRef<str>>(
+        folder: &Path,
+        arguments: &[&str],
+        variables: &[(V, V)],
+        blocks: u32,
+    ) -> Self {
+        // Whoever goes beyond the limit gets an error instead of a signal.
+        let script = format!("trap '' XFSZ && ulimit -f {blocks} && exec \"$0\" \"$@\"");
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &script, env!("CARGO_BIN_EXE_bff")])
+            .args(arguments);
+        Self::spawn(command, folder, variables)
+    }
+
+    fn spawn<V: AsRef<str>>(mut command: Command, folder: &Path, variables: &[(V, V)]) -> Self {
+        let mut child = command
             .current_dir(folder)
             .env_clear()
             .envs(
