@@ -192,9 +192,8 @@ fn sorted(
     }
     // RFC 6749 section 5.2: errors are JSON with 400, or 401 where client authentication failed.
     let error = matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED)
-        .then(|| response.json_object())
-        .flatten()
-        .and_then(|object| OAuthError::from_object(&object));
+        .then(|| OAuthError::of(&response))
+        .flatten();
     Err(match error {
         Some(error) if error.is("invalid_client") => CallError::InvalidClient(Box::new(InvalidClient {
             error,
