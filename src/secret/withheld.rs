@@ -163,7 +163,7 @@ mod tests {
                     "the code […] is not known",
                 ),
                 (format!("code='{value}'"), "code='[…]'"),
-                (format!("{value}"), "[…]"),
+                (value.to_owned(), "[…]"),
                 (format!("a ({value}), b {value}."), "a ([…]), b […]."),
                 (value.to_uppercase(), "[…]"),
             ] {

@@ -84,8 +84,8 @@ fn lists_and_flags_are_read_and_odd_ones_are_absent() {
     assert_eq!(metadata.introspection_endpoint, None);
 }
 
-fn at(url: &str) -> Option<OptionalEndpoint> {
-    Some(OptionalEndpoint::At(Url::parse(url).unwrap()))
+fn at(url: &str) -> OptionalEndpoint {
+    OptionalEndpoint::At(Url::parse(url).unwrap())
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn plain_http_beyond_the_local_network_is_refused_and_an_optional_endpoint_left_
         };
         assert!(metadata.plain_http_elsewhere(&named).is_empty(), "{member}");
         let mut named = dangerous;
-        named.overrides.revocation = at("http://idp.example/revoke");
+        named.overrides.revocation = Some(at("http://idp.example/revoke"));
         assert!(metadata.plain_http_elsewhere(&named).is_empty(), "{member}");
     }
 }
@@ -265,7 +265,7 @@ fn attack_51_an_issuer_inside_may_name_its_neighbours_and_the_settings_what_they
 
     let mut named = options();
     named.overrides.token = Some(Url::parse(neighbour).unwrap());
-    named.overrides.user_info = at("http://keycloak:8080/userinfo");
+    named.overrides.user_info = Some(at("http://keycloak:8080/userinfo"));
     let metadata = read(&document(), &named).unwrap();
     assert_eq!(metadata.token_endpoint.as_str(), neighbour);
     assert!(metadata.userinfo_endpoint.is_some());
@@ -315,7 +315,7 @@ fn a_long_url_makes_no_long_line() {
 fn explicit_endpoints_win_and_are_held_to_the_same_policy() {
     let mut configured = options();
     configured.overrides.token = Some(Url::parse("https://other.example/token").unwrap());
-    configured.overrides.par = at("https://other.example/par");
+    configured.overrides.par = Some(at("https://other.example/par"));
     let metadata = read(&with("token_endpoint", json!("not looked at")), &configured).unwrap();
     assert_eq!(metadata.token_endpoint.as_str(), "https://other.example/token");
     assert_eq!(metadata.token_endpoint_public, "https://other.example/token");
@@ -339,7 +339,7 @@ fn explicit_endpoints_win_and_are_held_to_the_same_policy() {
 
     // An optional one, too: the operator has to hear of it.
     configured.overrides.token = None;
-    configured.overrides.user_info = at("http://other.example/userinfo");
+    configured.overrides.user_info = Some(at("http://other.example/userinfo"));
     assert!(read(&document(), &configured).is_err());
 }
 
