@@ -214,14 +214,16 @@ impl Inner {
 
     /// Tells the breaker what an answer says of the IdP as a whole.
     fn note(&self, answer: Answer) {
-        match answer.idp_works() {
-            Some(true) => self.breaker.success(),
-            Some(false) => {
-                if self.breaker.failure(self.clock.now()) {
-                    tracing::warn!("refreshes pause, since the IdP fails repeatedly");
-                }
+        let opened = match answer.idp_works() {
+            Some(true) => {
+                self.breaker.success();
+                false
             }
-            None => {}
+            Some(false) => self.breaker.failure(self.clock.now()),
+            None => false,
+        };
+        if opened {
+            tracing::warn!("refreshes pause, since the IdP fails repeatedly");
         }
     }
 
