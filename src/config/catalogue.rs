@@ -155,6 +155,11 @@ pub const VARIABLES: &[Variable] = &[
     variable(G::Server, "BFF_INTERNAL_ADDR", K::Text, "none", "`ip:port` of a second listener that is never published: health in detail, and `/auth/verify` with tokens, which answers nowhere else").or(&["BFF_METRICS_ADDR"]),
     variable(G::Server, "BFF_CONFIG_DIR", K::Path, "`config` (image: `/app/config`)", "folder of `settings.yaml` and `routes.yaml`; only from the environment"),
     variable(G::Server, "BFF_TRUSTED_PROXIES", K::List, "none", "CIDRs or addresses of proxies whose `X-Forwarded-*` and `Forwarded` are believed"),
+    variable(G::Server, "KEEP_ALIVE", K::Duration, "`125s`", "how long an unused connection of a proxy in `BFF_TRUSTED_PROXIES` is kept; longer than the proxy keeps it. Others are kept for 20 s"),
+    variable(G::Server, "MAX_CONNECTIONS", K::Number, "`10000`, fewer where the limit of open files is low", "connections of clients at a time; where all are taken, the one that has been idle longest ends"),
+    variable(G::Server, "MAX_CONNECTIONS_PER_ADDRESS", K::Number, "a quarter of `MAX_CONNECTIONS`", "of them those of one address (of an IPv6 network of 64 bits), and its requests at a time; not for `BFF_TRUSTED_PROXIES`"),
+    variable(G::Server, "SHUTDOWN_DELAY", K::Duration, "`5s`", "after SIGTERM readiness is 503 for this long while everything is still served, so that load balancers turn away"),
+    variable(G::Server, "SHUTDOWN_TIMEOUT", K::Duration, "`20s`", "then requests under way have this long to finish"),
     variable(G::Server, "BFF_DANGER_ALLOW_HTTP", K::Switch, "`false`", "accept plain `http` URLs everywhere; otherwise only for loopback and for names without a dot"),
     variable(G::Server, "BFF_ADMIN_SOCKET", K::Path, "none", "Unix socket for commands that need the running server").not_built(""),
     // Provider

@@ -158,7 +158,8 @@ fn problem(error: &CallbackError) -> Problem {
         CallbackError::NotReady => (Problem::unavailable("not_ready"), None),
         CallbackError::Exchange(cause) => {
             let message = "the authorization code was not exchanged";
-            (logged(super::idp_problem(cause), Level::WARN, message), None)
+            let level = super::level_of(cause, Level::WARN);
+            (logged(super::idp_problem(cause), level, message), None)
         }
         CallbackError::NoIdToken => (logged(idp_answer_refused(), Level::ERROR, "a login failed"), None),
         CallbackError::IdToken(cause) => {
