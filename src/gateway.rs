@@ -75,7 +75,7 @@ pub struct ClientInfo {
     pub address: Option<IpAddr>,
     /// For `X-Forwarded-Proto`.
     pub proto: Proto,
-    /// The host that the browser named, for `X-Forwarded-Host`.
+    /// The host that the browser named, if it is one of our own, for `X-Forwarded-Host`.
     pub host: Option<HeaderValue>,
 }
 

@@ -3,7 +3,7 @@
 use std::{error::Error, future::Future, io, sync::Arc, time::Duration};
 
 use axum::body::Body;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -74,6 +74,7 @@ impl Gateway {
         headers::prepare_request(
             &mut headers,
             route.auth(),
+            service.rules(),
             Additions {
                 credential: outgoing.credential,
                 cookies: outgoing.cookies,
@@ -87,6 +88,13 @@ impl Gateway {
             headers.insert(header::CONTENT_LENGTH, header::HeaderValue::from_static("0"));
         }
         let has_body = !body.is_end_stream();
+        // Without a field that announces it hyper leaves out the body of these methods, unless its size is known.
+        if has_body
+            && body.size_hint().exact().is_none()
+            && matches!(parts.method, Method::GET | Method::HEAD)
+        {
+            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         let progress = has_body.then(|| Arc::new(Progress::new(self.clock.now())));
         let upload = Upload::new(body, &self.clock, self.options.upload_idle, progress.clone());
         let mut request = Request::new(upload);
@@ -132,8 +140,13 @@ impl Gateway {
         keep_set_cookie: &(dyn Fn(&header::HeaderValue) -> bool + Send + Sync),
     ) -> Response<Body> {
         let (mut parts, body) = answer.into_parts();
-        headers::prepare_response(&mut parts.headers, matched.route.auth(), keep_set_cookie);
         let service = Arc::clone(matched.route.service());
+        headers::prepare_response(
+            &mut parts.headers,
+            matched.route.auth(),
+            service.rules(),
+            keep_set_cookie,
+        );
         let download = Download::new(body, &self.clock, self.options.download_idle, service);
         let mut response = Response::new(Body::new(download));
         *response.status_mut() = parts.status;
@@ -169,7 +182,10 @@ async fn service_is_late(clock: &dyn Clock, progress: &Progress, timeout: Durati
     }
 }
 
-fn connector(routes: &Routes, options: &Options) -> Result<HttpsConnector<HttpConnector>, BuildError> {
+pub(super) fn connector(
+    routes: &Routes,
+    options: &Options,
+) -> Result<HttpsConnector<HttpConnector>, BuildError> {
     let mut http = HttpConnector::new();
     http.set_nodelay(true);
     http.set_connect_timeout(Some(options.connect_timeout));

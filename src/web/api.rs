@@ -28,6 +28,7 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
         Found::Match(matched) => matched,
         Found::NotFound => return Err(Problem::not_found()),
         Found::MethodNotAllowed { allow } => return Err(method_not_allowed(request.method(), allow.clone())),
+        Found::OtherSpelling => return Err(other_spelling()),
     };
     let changes_state = proof::changes_state(request.method());
     let caller = match matched.route.auth() {
@@ -95,7 +96,7 @@ fn client_info(web: &Web, arrival: &Arrival, request: &Request) -> ClientInfo {
     let client = web
         .trusted_proxies
         .client(arrival.peer, request.uri(), request.headers());
-    let known = web.login.hosts().find(&client.host);
+    let known = web.login.hosts().own(&client.host);
     let https = client
         .https
         .or_else(|| known.map(|host| host.origin().scheme() == "https"))
@@ -103,10 +104,8 @@ fn client_info(web: &Web, arrival: &Arrival, request: &Request) -> ClientInfo {
     ClientInfo {
         address: Some(client.address),
         proto: if https { Proto::Https } else { Proto::Http },
-        // Empty where the request names no host, or several.
-        host: Some(client.host)
-            .filter(|host| !host.is_empty())
-            .and_then(|host| HeaderValue::try_from(host).ok()),
+        // From the configuration: an API that makes links of it must not make them of what a client made up.
+        host: known.and_then(|host| HeaderValue::try_from(host.authority()).ok()),
     }
 }
 
@@ -118,6 +117,15 @@ fn method_not_allowed(method: &Method, allow: HeaderValue) -> Problem {
         format!("The route does not take {method}."),
     )
     .allow(allow)
+}
+
+/// 400: an API could take the path for another one, for which something else holds.
+fn other_spelling() -> Problem {
+    Problem::bad_request(
+        "ambiguous_path",
+        "The path is another spelling of one to which other rules apply (upper case, dots or spaces at the end of a \
+         segment, full-width letters).",
+    )
 }
 
 // === impl Web ===
