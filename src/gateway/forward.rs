@@ -13,7 +13,7 @@ use hyper_util::{
 };
 
 use super::{
-    Auth, BuildError, Download, Gateway, GatewayError, Match, Options, Outgoing, Routes, Upload,
+    Auth, BuildError, Download, Gateway, GatewayError, Match, Options, Outgoing, Routes, SessionEnd, Upload,
     body::{BodyError, Progress},
     causes::causes,
     headers::{self, Additions},
@@ -96,7 +96,13 @@ impl Gateway {
             headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         let progress = has_body.then(|| Arc::new(Progress::new(self.clock.now())));
-        let upload = Upload::new(body, &self.clock, self.options.upload_idle, progress.clone());
+        let upload = Upload::new(
+            body,
+            &self.clock,
+            self.options.upload_idle,
+            progress.clone(),
+            outgoing.session_end.clone(),
+        );
         let mut request = Request::new(upload);
         *request.method_mut() = parts.method;
         *request.uri_mut() = uri;
@@ -105,9 +111,19 @@ impl Gateway {
         *request.headers_mut() = headers;
 
         let answer = self.client.request(request);
-        let answer = match &progress {
-            Some(progress) => self.until_head(answer, progress, service.timeout()).await,
-            None => clock::timeout(self.clock.as_ref(), service.timeout(), answer).await,
+        let answer = async {
+            match &progress {
+                Some(progress) => self.until_head(answer, progress, service.timeout()).await,
+                None => clock::timeout(self.clock.as_ref(), service.timeout(), answer).await,
+            }
+        };
+        let answer = match outgoing.session_end.clone() {
+            None => answer.await,
+            Some(end) => tokio::select! {
+                biased;
+                answer = answer => answer,
+                () = end => return Err(GatewayError::Unauthenticated),
+            },
         };
         let answer = match answer {
             Ok(Ok(answer)) => answer,
@@ -130,13 +146,14 @@ impl Gateway {
             );
             return Err(GatewayError::BadGateway);
         }
-        Ok(self.answer(answer, &matched, outgoing.keep_set_cookie))
+        Ok(self.answer(answer, &matched, outgoing.session_end, outgoing.keep_set_cookie))
     }
 
     fn answer(
         &self,
         answer: Response<Incoming>,
         matched: &Match<'_>,
+        session_end: Option<SessionEnd>,
         keep_set_cookie: &(dyn Fn(&header::HeaderValue) -> bool + Send + Sync),
     ) -> Response<Body> {
         let (mut parts, body) = answer.into_parts();
@@ -147,7 +164,13 @@ impl Gateway {
             service.rules(),
             keep_set_cookie,
         );
-        let download = Download::new(body, &self.clock, self.options.download_idle, service);
+        let download = Download::new(
+            body,
+            &self.clock,
+            self.options.download_idle,
+            service,
+            session_end,
+        );
         let mut response = Response::new(Body::new(download));
         *response.status_mut() = parts.status;
         *response.headers_mut() = parts.headers;
@@ -237,6 +260,7 @@ fn report(service: &str, correlation: &HeaderValue, error: &(dyn Error + 'static
             decided = match body {
                 BodyError::Stalled => GatewayError::RequestTimeout,
                 BodyError::Broken(_) => GatewayError::BadRequest,
+                BodyError::SessionEnded => GatewayError::Unauthenticated,
             };
             break;
         }
@@ -250,7 +274,10 @@ fn report(service: &str, correlation: &HeaderValue, error: &(dyn Error + 'static
         }
         cause = error.source();
     }
-    if matches!(decided, GatewayError::RequestTimeout | GatewayError::BadRequest) {
+    if matches!(
+        decided,
+        GatewayError::RequestTimeout | GatewayError::BadRequest | GatewayError::Unauthenticated
+    ) {
         // Clients come and go.
         tracing::debug!(
             service,

@@ -163,6 +163,7 @@ pub(super) fn logged_in() -> Outgoing<'static> {
         cookies: None,
         client: client(),
         correlation_id: HeaderValue::from_static("c-1"),
+        session_end: None,
         keep_set_cookie: &|_| true,
     }
 }
@@ -183,7 +184,7 @@ pub(super) async fn front(gateway: Arc<Gateway>) -> SocketAddr {
             Found::Match(matched) => matched,
             Found::NotFound => return status(StatusCode::NOT_FOUND),
             Found::MethodNotAllowed { .. } => return status(StatusCode::METHOD_NOT_ALLOWED),
-            Found::OtherSpelling => return status(StatusCode::BAD_REQUEST),
+            Found::Refused(_) => return status(StatusCode::BAD_REQUEST),
         };
         let session = matched.route.auth() == Auth::Session;
         let outgoing = Outgoing {

@@ -3,7 +3,7 @@
 //! Matching follows the segments of a [`NormalPath`]: an exact route before any other, then the longest prefix; the
 //! most specific path decides alone, so a method that it does not list is refused and never falls through to a wider
 //! route. `/api/crud/*` matches `/api/crud`, `/api/crud/` and all below, not `/api/crudx`. A path that another reader
-//! could take for one of a narrower route with another policy is refused ([`Found::OtherSpelling`]).
+//! could take for one of a narrower route with another policy is refused ([`PathError::OtherSpelling`]).
 
 mod read;
 mod spelling;
@@ -23,7 +23,7 @@ use http::{
 };
 
 use self::{spelling::Spellings, target::Target};
-use super::{NormalPath, headers::Rules};
+use super::{NormalPath, PathError, headers::Rules};
 
 pub use self::read::{Mistake, RoutesError};
 
@@ -95,8 +95,8 @@ pub enum Found<'a> {
         /// What `Allow` says (RFC 9110 section 10.2.1).
         allow: &'a HeaderValue,
     },
-    /// The path is another spelling of a path with another policy, which an API that is less exact would take it for.
-    OtherSpelling,
+    /// The path matches, but could be read in another way.
+    Refused(PathError),
 }
 
 /// A route and the path that it matched.
@@ -154,7 +154,7 @@ impl Routes {
             return Found::MethodNotAllowed { allow: &group.allow };
         };
         if self.spellings.mean_another_policy(&self.groups, at, text, method) {
-            return Found::OtherSpelling;
+            return Found::Refused(PathError::OtherSpelling);
         }
         Found::Match(Match { route, path, rest })
     }

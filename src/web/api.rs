@@ -7,6 +7,7 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, StatusCode, Uri};
 
 use super::{
@@ -17,7 +18,9 @@ use super::{
     proof,
 };
 use crate::{
-    gateway::{Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto},
+    gateway::{
+        Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, SessionEnd,
+    },
     tokens::CredentialError,
 };
 
@@ -28,7 +31,7 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
         Found::Match(matched) => matched,
         Found::NotFound => return Err(Problem::not_found()),
         Found::MethodNotAllowed { allow } => return Err(method_not_allowed(request.method(), allow.clone())),
-        Found::OtherSpelling => return Err(other_spelling()),
+        Found::Refused(error) => return Err(error.into()),
     };
     let changes_state = proof::changes_state(request.method());
     let caller = match matched.route.auth() {
@@ -51,7 +54,10 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
     };
     let answer = match credential {
         Ok(credential) => {
-            let forwarded = pass_on(web, arrival, matched, request, credential);
+            let session_end = caller
+                .as_ref()
+                .map(|caller| web.store.until_end(&caller.key).shared());
+            let forwarded = pass_on(web, arrival, matched, request, credential, session_end);
             forwarded.await.map_err(Problem::from)
         }
         Err(problem) => Err(problem),
@@ -81,12 +87,14 @@ async fn pass_on(
     matched: Match<'_>,
     request: Request,
     credential: Option<HeaderValue>,
+    session_end: Option<SessionEnd>,
 ) -> Result<Response, GatewayError> {
     let outgoing = Outgoing {
         credential,
         cookies: web.cookies.strip_ours(request.headers()),
         client: client_info(web, arrival, &request),
         correlation_id: arrival.correlation.header().clone(),
+        session_end,
         keep_set_cookie: &|cookie| !web.cookies.drops_ours(cookie),
     };
     web.gateway.forward(matched, request, outgoing).await
@@ -117,15 +125,6 @@ fn method_not_allowed(method: &Method, allow: HeaderValue) -> Problem {
         format!("The route does not take {method}."),
     )
     .allow(allow)
-}
-
-/// 400: an API could take the path for another one, for which something else holds.
-fn other_spelling() -> Problem {
-    Problem::bad_request(
-        "ambiguous_path",
-        "The path is another spelling of one to which other rules apply (upper case, dots or spaces at the end of a \
-         segment, full-width letters).",
-    )
 }
 
 // === impl Web ===

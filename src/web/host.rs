@@ -43,9 +43,11 @@ fn may_be_nameless(request: &Request) -> bool {
     request.version() == Version::HTTP_10 && (path == "/health" || path.starts_with("/health/"))
 }
 
-/// A host, perhaps with a port, and no user.
+/// A host, perhaps with a port, and no user. A name of the DNS needs none of the other characters that a URI allows
+/// there, and a comma could be a list.
 fn is_host(authority: &Authority) -> bool {
-    !authority.host().is_empty() && !authority.as_str().contains('@')
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%:[]".contains(&byte);
+    !authority.host().is_empty() && authority.as_str().bytes().all(usual)
 }
 
 fn same(named: &Authority, host: &Authority, uri: &Uri) -> bool {

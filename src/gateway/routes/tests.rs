@@ -27,7 +27,7 @@ fn target(routes: &Routes, method: &str, target: &str) -> String {
         Found::Match(found) => format!("{} {}", found.route.id(), found.uri(query).unwrap()),
         Found::NotFound => "404".to_owned(),
         Found::MethodNotAllowed { allow } => format!("405 {}", allow.to_str().unwrap()),
-        Found::OtherSpelling => "400".to_owned(),
+        Found::Refused(_) => "400".to_owned(),
     }
 }
 

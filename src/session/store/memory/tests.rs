@@ -1,6 +1,6 @@
 use std::{
     collections::HashSet,
-    sync::atomic::{AtomicBool, AtomicUsize},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
 
