@@ -11,7 +11,8 @@ use http::Method;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::{CodePointSetData, props::DefaultIgnorableCodePoint};
 
-use super::{ALIASES, Auth, Group, Prefixes, Routes, is_reserved};
+use super::{Auth, Group, Prefixes, Routes};
+use crate::own_paths;
 
 /// One round can bring about what the next one reads: a full-width `%` begins an escape.
 const MAX_ROUNDS: usize = 3;
@@ -87,7 +88,7 @@ impl Spellings {
         if is_plain && !slash && self.plain {
             return false;
         }
-        if !is_plain && (is_reserved(&folded) || !slash && ALIASES.contains(&&*folded)) {
+        if !is_plain && (own_paths::is_reserved(&folded) || !slash && own_paths::is_alias(&folded)) {
             return true;
         }
         let policy = |group: usize| groups.get(group)?.route(method).map(super::Route::auth);
