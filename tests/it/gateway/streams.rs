@@ -153,13 +153,13 @@ async fn attack_48_a_stream_ends_at_the_idle_limit_too() {
         pause().await;
     }
     // Somebody else's session, which is used, lives on.
-    let bob = Browser::new("bob", ada.origin());
-    bob.log_in().await;
-    let mut events = bob.request(Method::GET, "/api/events").send().await.unwrap();
+    let grace = Browser::new("grace", ada.origin());
+    grace.log_in().await;
+    let mut events = grace.request(Method::GET, "/api/events").send().await.unwrap();
     assert!(events.chunk().await.unwrap().is_some());
     stack.advance(Duration::from_mins(50)).await;
-    bob.session().await;
+    grace.session().await;
     stack.advance(Duration::from_mins(11)).await;
     assert_eq!(late.await.unwrap().unwrap().status(), StatusCode::UNAUTHORIZED);
-    assert!(bob.is_logged_in().await);
+    assert!(grace.is_logged_in().await);
 }
