@@ -19,6 +19,7 @@ use super::{
     Listener, Web,
     arrival::{Arrival, nobody},
     correlation::{self, CorrelationId, CorrelationIds},
+    host,
     problem::{Problem, accepts_json},
     ways::Ways,
 };
@@ -62,6 +63,9 @@ impl Endpoints {
         let target = request.uri().path_and_query().cloned();
         let accept = request.headers().get(ACCEPT).cloned();
         let answer = async {
+            if let Err(problem) = host::check(&request) {
+                return problem.into_response();
+            }
             if load == Load::Crowded && !is_probe(request.uri().path()) {
                 return Problem::unavailable("overloaded").into_response();
             }
