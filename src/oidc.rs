@@ -32,7 +32,7 @@ use tokio::sync::watch;
 
 pub use self::{
     authorize::{AuthorizationRequest, ParMode, Pkce, pushed_url},
-    call::{CallError, InvalidClient, NotReady, RetryOptions},
+    call::{CallError, InvalidClient, Meaning, NotReady, PERSON_NEEDED, REFUSALS, RetryOptions},
     client::{Client, ClientAuthentication, ClientSlot},
     client_auth::{AssertionAudience, AssertionFacts, NegotiationError, Proof, negotiate},
     discovery::DiscoveryError,

@@ -295,6 +295,8 @@ impl Login {
                 .clone()
                 .unwrap_or_else(|| self.inner.options.scopes.join(" ")),
             uncertain: false,
+            strikes: None,
+            later_auth_time: None,
         };
         Ok(Session {
             user: user_claims(Some(&verified.all), user_info.as_ref()),
