@@ -51,14 +51,15 @@ pub(in super::super) async fn handle(
     State(web): State<Web>,
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
-    post(&web, request)
+    let (request, body) = request.into_parts();
+    web.own_origins.check(&request.headers)?;
+    // From here on it may be a person who has pressed the button of our page.
+    post(&web, &request, body)
         .await
         .map_err(|problem| problem.for_browser(Label::GoToStartPage, "/"))
 }
 
-async fn post(web: &Web, request: axum::extract::Request) -> Result<Response, Problem> {
-    let (request, body) = request.into_parts();
-    web.own_origins.check(&request.headers)?;
+async fn post(web: &Web, request: &Parts, body: Body) -> Result<Response, Problem> {
     let mut wishes = Wishes::of(&request.headers, body, &*web.clock).await?;
     let mut query = Parameters::parse(request.uri.query())?;
     if wishes.return_to.is_none() {
@@ -73,7 +74,7 @@ async fn post(web: &Web, request: axum::extract::Request) -> Result<Response, Pr
             return Err(proof::ProofError::Token.into());
         }
     }
-    end(web, &request, caller, wishes).await
+    end(web, request, caller, wishes).await
 }
 
 /// `GET`: ends the session only where the browser says that a page of ours led here; else a page with a button, so
