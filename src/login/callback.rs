@@ -146,7 +146,12 @@ impl Login {
         }
         self.check_issuer(query.iss.as_deref())?;
         if let Some(error) = query.error {
-            return Err(self.refused(error, &attempt, host));
+            let sent = [attempt.nonce.expose(), attempt.code_verifier.expose()];
+            let sent = sent
+                .into_iter()
+                .chain(query.state.as_deref())
+                .chain(query.code.as_deref());
+            return Err(self.refused(error.withholding(&sent.collect()), &attempt, host));
         }
         let code = query
             .code
