@@ -81,7 +81,7 @@ pub enum CallbackError {
         /// What it says.
         error: OAuthError,
         /// What can be done instead of telling the person, where there is something.
-        instead: Option<Instead>,
+        instead: Option<Box<Instead>>,
     },
     /// A login without a person (`prompt=none`) needs one.
     #[error("a login without a person was not possible")]

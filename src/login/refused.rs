@@ -30,13 +30,16 @@ impl Login {
             return CallbackError::LoginRequired { location };
         }
         // Whoever asked for a login of a certain kind wants to hear that there was none.
-        let instead = (!attempt.demanding).then(|| Instead {
-            go_on: self.target(attempt, host),
-            begin_again: (passes_by_itself(&error) && !attempt.repeated).then(|| LoginQuery {
-                return_to: Some(attempt.return_to.clone()),
-                repeated: true,
-                ..LoginQuery::default()
-            }),
+        let instead = (!attempt.demanding).then(|| {
+            let begins_again = passes_by_itself(&error) && !attempt.repeated;
+            Box::new(Instead {
+                go_on: self.target(attempt, host),
+                begin_again: begins_again.then(|| LoginQuery {
+                    return_to: Some(attempt.return_to.clone()),
+                    repeated: true,
+                    ..LoginQuery::default()
+                }),
+            })
         });
         CallbackError::Refused { error, instead }
     }
