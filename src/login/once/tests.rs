@@ -87,7 +87,7 @@ async fn attack_46_a_browser_that_hangs_up_stops_nothing() {
 async fn a_success_is_the_only_one_for_as_long_as_the_attempt_is_good() {
     let scene = Scene::new();
     assert_eq!(scene.complete("state", "code", Remember::Success).await, Ok(1));
-    scene.clock.advance(ANSWERS_FOR - Duration::from_secs(1));
+    scene.clock.advance(Duration::from_secs(59));
     assert_eq!(scene.complete("state", "code", Remember::Success).await, Ok(1));
     assert_eq!(
         scene.complete("state", "other", Remember::Success).await,
