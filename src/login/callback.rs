@@ -214,7 +214,13 @@ impl Login {
         }
         self.check_issuer(query.iss.as_deref())?;
         if let Some(error) = &query.error {
-            return Err(self.refused(error.clone(), attempt, host));
+            let sent = [attempt.nonce.expose(), attempt.code_verifier.expose()];
+            let sent = sent
+                .into_iter()
+                .chain(query.state.as_deref())
+                .chain(query.code.as_deref());
+            let error = error.clone().withholding(&sent.collect());
+            return Err(self.refused(error, attempt, host));
         }
         query
             .code

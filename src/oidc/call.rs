@@ -197,11 +197,7 @@ fn sorted(
     }
     // RFC 6749 section 5.2 has errors come with 400, or 401 where client authentication failed. Providers use other
     // statuses too, so what counts is the error.
-    let error = status
-        .is_client_error()
-        .then(|| response.json_object())
-        .flatten()
-        .and_then(|object| OAuthError::from_object(&object));
+    let error = status.is_client_error().then(|| OAuthError::of(&response)).flatten();
     Err(match error {
         Some(error) if error.is("invalid_client") => CallError::InvalidClient(Box::new(InvalidClient {
             error,

@@ -138,6 +138,23 @@ async fn attack_52_a_bare_400_is_a_refusal_without_a_reason() {
 }
 
 #[tokio::test]
+async fn attack_39_a_short_token_that_the_provider_quotes_is_not_shown() {
+    let provider = Provider::start().await;
+    for (error, description) in [
+        ("invalid_grant", "refresh token rt-7x is used up"),
+        ("invalid_client", "bad token: RT-7X"),
+        ("rt-7x", "%72t-7x, rt\\u002d7x"),
+    ] {
+        let body = json!({"error": error, "error_description": description});
+        provider.answer("/token", StatusCode::BAD_REQUEST, &body);
+        let party = provider.party().await;
+        let error = party.refresh(&"rt-7x".into()).await.unwrap_err();
+        let shown = format!("{error} {error:?}").to_lowercase();
+        assert!(shown.contains("[…]") && !shown.contains("7x"), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn it_is_told_whether_the_provider_may_have_acted() {
     let provider = Provider::start().await;
     for (answer, unknown) in [
@@ -368,6 +385,7 @@ fn an_unreadable_retry_after_counts_as_none() {
             status: StatusCode::SERVICE_UNAVAILABLE,
             headers: http::HeaderMap::new(),
             body: bytes::Bytes::new(),
+            withheld: crate::secret::Withheld::default(),
         };
         let value = HeaderValue::from_bytes(value).unwrap();
         response.headers.insert(RETRY_AFTER, value);
