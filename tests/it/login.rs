@@ -11,6 +11,7 @@ mod id_token;
 mod limits;
 mod logs;
 mod once;
+mod notices;
 mod pages;
 mod planted;
 mod prefetch;

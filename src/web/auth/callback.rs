@@ -10,7 +10,8 @@ use tracing::Level;
 
 use super::{
     super::{
-        Web, page,
+        Web,
+        page::{Action, Label, Page},
         problem::{Problem, wants_json},
         query::Parameters,
     },
@@ -29,7 +30,11 @@ const NOT_LOGGED_IN: &str = "You are not logged in yet";
 pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Response {
     let query = match read(&request) {
         Ok(query) => query,
-        Err(problem) => return problem.for_person("Log in again", "/auth/login").into_response(),
+        Err(problem) => {
+            return problem
+                .for_person(Label::LogInAgain, "/auth/login")
+                .into_response();
+        }
     };
     let host = web.login_host_or_fallback(&request);
     let headers = &request.headers;
@@ -41,6 +46,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     };
     let previous = web.cookies.session_id(headers).map(|id| id.key());
 
+<<<<<<< HEAD
     let tokens = web.tokens.clone();
     let ended = move |sessions: Vec<Ended>| tokens.revoke_unshared(sessions);
 
@@ -51,6 +57,16 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
             Some(response) => response,
             None => problem(&failed).into_response(),
         },
+=======
+    let mut response = match web.login.complete(host, query, cookie, previous).await {
+        Ok(logged_in) => welcome(&web, headers, logged_in),
+        Err(CallbackError::UnknownAttempt) if has_session(&web, headers).await => {
+            // A second tab, a reload, the back button: the login that this belongs to is done.
+            redirect(host.origin())
+        }
+        Err(CallbackError::LoginRequired { location }) if !wants_json(headers) => redirect(&location),
+        Err(error) => problem(&error).into_response(),
+>>>>>>> main
     };
     if let Some(attempt) = attempt {
         forget(&web, headers, &attempt, response.headers_mut());
@@ -96,18 +112,29 @@ pub(in super::super) fn read(request: &Parts) -> Result<CallbackQuery, Problem> 
     })
 }
 
+<<<<<<< HEAD
 fn welcome(web: &Web, logged_in: &LoggedIn) -> Response {
+=======
+fn welcome(web: &Web, headers: &HeaderMap, logged_in: LoggedIn) -> Response {
+    web.tokens.revoke_unshared(logged_in.replaced);
+    web.tokens.revoke_unshared(logged_in.created.ended);
+>>>>>>> main
     let mut response = match web.cookies.same_site() {
         SameSite::Lax => redirect(&logged_in.location),
         // A browser does not send a Strict cookie along a redirect that began at the IdP; from a page of ours it does.
-        SameSite::Strict => page::respond(&page::Page {
-            title: "You are logged in",
-            text: "You are being taken to the application.",
-            action: Some(page::Action::Continue {
-                href: logged_in.location.as_str(),
-            }),
-            footnote: None,
-        }),
+        SameSite::Strict => {
+            let page = Page {
+                key: "logged_in",
+                fallback: ("You are logged in", "You are being taken to the application."),
+                answer: None,
+                action: Some(Action::Continue {
+                    href: logged_in.location.as_str(),
+                }),
+                start: None,
+                footnote: None,
+            };
+            web.pages.respond(headers, &page)
+        }
     };
     let left = logged_in.ends_at.duration_since(web.clock.now());
     let max_age = web.limits.idle.min(left);
@@ -217,10 +244,17 @@ fn label(error: &CallbackError) -> &'static str {
         | CallbackError::IdToken(_)
         | CallbackError::UserInfo(_)
         | CallbackError::Create(_)
+<<<<<<< HEAD
         | CallbackError::Store(_)
         | CallbackError::Abandoned => "Try again",
         _ => "Log in again",
     }
+=======
+        | CallbackError::Store(_) => Label::TryAgain,
+        _ => Label::LogInAgain,
+    };
+    problem.for_person(label, again(return_to.map(String::as_str)))
+>>>>>>> main
 }
 
 /// A login that came to nothing, and that a person can simply begin again.
@@ -248,7 +282,8 @@ fn refused(answer: &OAuthError) -> Problem {
             "idp_refused",
             "The identity provider refused the login",
             format!("It answered: {code}."),
-        ),
+        )
+        .answered(code),
     }
 }
 
