@@ -46,27 +46,16 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     };
     let previous = web.cookies.session_id(headers).map(|id| id.key());
 
-<<<<<<< HEAD
     let tokens = web.tokens.clone();
     let ended = move |sessions: Vec<Ended>| tokens.revoke_unshared(sessions);
 
     let outcome = web.login.complete(host, query, cookie, previous, ended).await;
     let mut response = match outcome {
-        Ok(logged_in) => welcome(&web, &logged_in),
+        Ok(logged_in) => welcome(&web, headers, &logged_in),
         Err(failed) => match instead(&web, headers, host, &failed).await {
             Some(response) => response,
             None => problem(&failed).into_response(),
         },
-=======
-    let mut response = match web.login.complete(host, query, cookie, previous).await {
-        Ok(logged_in) => welcome(&web, headers, logged_in),
-        Err(CallbackError::UnknownAttempt) if has_session(&web, headers).await => {
-            // A second tab, a reload, the back button: the login that this belongs to is done.
-            redirect(host.origin())
-        }
-        Err(CallbackError::LoginRequired { location }) if !wants_json(headers) => redirect(&location),
-        Err(error) => problem(&error).into_response(),
->>>>>>> main
     };
     if let Some(attempt) = attempt {
         forget(&web, headers, &attempt, response.headers_mut());
@@ -112,13 +101,7 @@ pub(in super::super) fn read(request: &Parts) -> Result<CallbackQuery, Problem> 
     })
 }
 
-<<<<<<< HEAD
-fn welcome(web: &Web, logged_in: &LoggedIn) -> Response {
-=======
-fn welcome(web: &Web, headers: &HeaderMap, logged_in: LoggedIn) -> Response {
-    web.tokens.revoke_unshared(logged_in.replaced);
-    web.tokens.revoke_unshared(logged_in.created.ended);
->>>>>>> main
+fn welcome(web: &Web, headers: &HeaderMap, logged_in: &LoggedIn) -> Response {
     let mut response = match web.cookies.same_site() {
         SameSite::Lax => redirect(&logged_in.location),
         // A browser does not send a Strict cookie along a redirect that began at the IdP; from a page of ours it does.
@@ -234,9 +217,9 @@ fn problem(failed: &Failed) -> Problem {
 }
 
 /// What the way on from an error is called.
-fn label(error: &CallbackError) -> &'static str {
+fn label(error: &CallbackError) -> Label {
     match error {
-        CallbackError::Exchange(cause) if cause.meaning() == Meaning::GrantGone => "Log in again",
+        CallbackError::Exchange(cause) if cause.meaning() == Meaning::GrantGone => Label::LogInAgain,
         // The person did nothing wrong, and neither will the second try.
         CallbackError::NotReady
         | CallbackError::Exchange(_)
@@ -244,17 +227,10 @@ fn label(error: &CallbackError) -> &'static str {
         | CallbackError::IdToken(_)
         | CallbackError::UserInfo(_)
         | CallbackError::Create(_)
-<<<<<<< HEAD
         | CallbackError::Store(_)
-        | CallbackError::Abandoned => "Try again",
-        _ => "Log in again",
-    }
-=======
-        | CallbackError::Store(_) => Label::TryAgain,
+        | CallbackError::Abandoned => Label::TryAgain,
         _ => Label::LogInAgain,
-    };
-    problem.for_person(label, again(return_to.map(String::as_str)))
->>>>>>> main
+    }
 }
 
 /// A login that came to nothing, and that a person can simply begin again.
