@@ -13,6 +13,9 @@ use super::{Algorithm, KeyType};
 /// More keys than this in one set are not looked at.
 const MAX_KEYS: usize = 100;
 
+/// Of the keys with one kid, this many are tried: each costs a verification.
+const MAX_OF_ONE_KID: usize = 4;
+
 /// A JWK Set (RFC 7517 section 5) of which the usable keys are kept.
 ///
 /// A key that cannot be used (unknown type, encryption only, malformed) is left out and does not spoil the others.
@@ -30,8 +33,9 @@ pub enum KeySetError {
 }
 
 /// What [`KeySet::find`] came to.
-pub(super) enum Found<'a> {
-    One(&'a DecodingKey),
+pub(super) enum Candidates<'a> {
+    /// At least one.
+    Some(Vec<&'a DecodingKey>),
     None,
     Ambiguous,
 }
@@ -85,18 +89,20 @@ impl KeySet {
         self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
     }
 
-    /// The key for a token that names `kid` and `algorithm`. A token without a kid is only matched where a single key
-    /// fits (OpenID Connect Core 1.0 section 10.1).
-    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Found<'_> {
+    /// The keys for a token that names `kid` and `algorithm`. Several keys of one kid should not be, but are allowed (RFC
+    /// 7517 section 4.5): each may be the one. A token without a kid is only matched where a single key fits (OpenID
+    /// Connect Core 1.0 section 10.1).
+    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Candidates<'_> {
         let mut fitting = self.keys.iter().filter(|key| {
             (kid.is_none() || key.kid.as_deref() == kid)
                 && key.kind == algorithm.key_type()
                 && key.algorithm.is_none_or(|declared| declared == algorithm)
         });
-        match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Found::One(&key.decoding),
-            (None, _) => Found::None,
-            (Some(_), Some(_)) => Found::Ambiguous,
+        let keys: Vec<_> = fitting.by_ref().take(MAX_OF_ONE_KID).collect();
+        match (keys.len(), kid) {
+            (0, _) => Candidates::None,
+            (2.., None) => Candidates::Ambiguous,
+            (1, _) | (_, Some(_)) => Candidates::Some(keys.into_iter().map(|key| &key.decoding).collect()),
         }
     }
 }

@@ -53,7 +53,8 @@ pub enum SignError {
 
 #[derive(Serialize)]
 struct Header<'a> {
-    typ: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    typ: Option<&'a str>,
     alg: Algorithm,
     kid: &'a str,
 }
@@ -225,19 +226,19 @@ impl SigningKey {
         matches!(*self.pair, KeyPair::Rsa(_))
     }
 
-    /// A signed JWT in compact form (RFC 7515 section 7.1) with `typ`, `alg` and `kid` in its header.
+    /// A signed JWT in compact form (RFC 7515 section 7.1) with `typ`, if it is to have one, `alg` and `kid` in its header.
     ///
     /// # Errors
     ///
     /// [`SignError`]: the key does not do the algorithm, the claims do not serialise, or the library failed.
-    pub fn sign(
-        &self,
+    pub fn sign<'a>(
+        &'a self,
         algorithm: Algorithm,
-        typ: &str,
+        typ: impl Into<Option<&'a str>>,
         claims: &impl Serialize,
     ) -> Result<Secret, SignError> {
         let header = serde_json::to_vec(&Header {
-            typ,
+            typ: typ.into(),
             alg: algorithm,
             kid: &self.kid,
         })?;

@@ -14,6 +14,7 @@ use super::*;
 use crate::{
     clock::{ManualClock, Timestamp},
     secret::Secret,
+    telemetry::testing::Logs,
 };
 
 const CA: &[u8] = include_bytes!("tests/ca.pem");
@@ -130,6 +131,46 @@ async fn attack_39_an_answer_knows_the_secrets_of_its_request() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_before_json_is_skipped() {
+    let router = Router::new().route("/", get(async || "\u{feff}{\"a\": 1}"));
+    let request = Request::get(serve(router).await);
+    let response = outbound(&Options::default())
+        .send(Lane::Metadata, request)
+        .await
+        .unwrap();
+    assert_eq!(response.body, "{\"a\": 1}");
+    assert_eq!(response.json_object().unwrap()["a"], 1);
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_not_asked_for_and_refused_with_that_as_the_cause() {
+    for (encoding, fits) in [
+        ("gzip", false),
+        ("br, gzip", false),
+        ("identity", true),
+        ("", true),
+    ] {
+        let router = Router::new().route(
+            "/",
+            get(async move |headers: HeaderMap| {
+                assert_eq!(headers["accept-encoding"], "identity");
+                ([("content-encoding", encoding)], "\u{1f}\u{8b}")
+            }),
+        );
+        let request = Request::get(serve(router).await);
+        let outcome = outbound(&Options::default()).send(Lane::Metadata, request).await;
+        if fits {
+            assert!(outcome.is_ok(), "{encoding}");
+            continue;
+        }
+        let error = outcome.unwrap_err();
+        assert!(!error.certainly_not_sent() && !error.is_transient());
+        let text = error.to_string();
+        assert!(text.contains(&format!("Content-Encoding: {encoding}")), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn credentials_that_no_header_can_carry_are_not_sent() {
     let request =
         Request::get(Url::parse("http://127.0.0.1:1/").unwrap()).bearer(&Secret::from("a\r\nx-evil: b"));
@@ -206,14 +247,58 @@ async fn a_refused_connection_is_certainly_not_sent() {
 }
 
 #[tokio::test]
-async fn a_failed_handshake_is_certainly_not_sent_and_named() {
+async fn a_failed_handshake_is_certainly_not_sent_and_told_in_one_line_with_the_variable_that_helps() {
+    let logs = Logs::capture();
     // Its certificate comes from an authority that nobody trusts here.
+    let target = tls_server();
+    let port = target.port().unwrap();
     let error = outbound(&Options::default())
-        .send(Lane::Refresh, Request::get(tls_server()))
+        .send(Lane::Refresh, Request::get(target))
         .await
         .unwrap_err();
     assert!(error.certainly_not_sent(), "{error:?}");
-    assert!(error.to_string().contains("certificate"), "{error}");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot connect to localhost:{port}: its certificate comes from an authority that is not trusted here (name \
+             that authority's certificate in IDP_CA_FILE)"
+        )
+    );
+    let library = logs
+        .text()
+        .lines()
+        .find(|line| line.contains("UnknownIssuer"))
+        .map(str::to_owned);
+    assert!(library.unwrap().contains("DEBUG"));
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_told_as_that() {
+    let mut target = serve(Router::new()).await;
+    target.set_scheme("https").unwrap();
+    let error = outbound(&Options::default())
+        .send(Lane::Refresh, Request::get(target))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("it does not speak TLS there"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_told_as_that() {
+    let options = Options {
+        ca_bundle: Some(CA.to_vec()),
+        ..Options::default()
+    };
+    let mut target = tls_server();
+    target.set_host(Some("127.0.0.1")).unwrap();
+    let error = outbound(&options)
+        .send(Lane::Metadata, Request::get(target))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("for other names"), "{error}");
 }
 
 #[tokio::test]
