@@ -221,7 +221,9 @@ fn without_default_port(text: &str) -> Option<String> {
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let host = authority.strip_suffix(port)?;
-    Some(format!("{scheme}://{host}{path}"))
+    // What is left has no port of its own: not `host:443:80`.
+    let is_host = host.ends_with(']') || !host.contains(':');
+    is_host.then(|| format!("{scheme}://{host}{path}"))
 }
 
 /// As [`web_url`], without fragment: endpoints may have a query (RFC 6749 section 3.1).

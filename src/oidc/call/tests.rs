@@ -247,7 +247,8 @@ async fn clocks_that_are_apart_are_told_where_the_client_is_refused() {
     }
     for description in ["JWT has expired", "assertion is not yet valid", "iat is too old"] {
         let body = json!({"error": "invalid_client", "error_description": description});
-        let answer = Answer::json(StatusCode::UNAUTHORIZED, &body);
+        let answer = Answer::json(StatusCode::UNAUTHORIZED, &body)
+            .with(http::header::DATE, "Fri, 15 Jan 2027 08:00:00 GMT");
         let text = refresh_failure(&provider, answer).await.to_string();
         assert!(text.contains("compare the clock"), "{description} {text}");
     }
