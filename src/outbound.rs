@@ -9,6 +9,7 @@ mod client;
 mod error;
 mod lanes;
 mod request;
+mod tls;
 
 use std::{fmt, sync::Arc, time::Duration};
 

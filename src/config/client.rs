@@ -75,6 +75,7 @@ pub(super) fn read(reader: &mut Reader, registers: bool) -> ClientSettings {
                 Algorithm::RS256,
                 Algorithm::ES256,
                 Algorithm::EdDSA,
+                Algorithm::Ed25519,
             ],
         ),
         assertion_audience: reader

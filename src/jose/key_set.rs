@@ -7,6 +7,7 @@ use jsonwebtoken::{
     jwk::{Jwk, KeyOperations, PublicKeyUse},
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Algorithm, KeyType};
 
@@ -49,7 +50,7 @@ struct Key {
 
 #[derive(Deserialize)]
 struct Document {
-    keys: Vec<serde_json::Value>,
+    keys: Vec<Value>,
 }
 
 // === impl KeySet ===
@@ -96,7 +97,9 @@ impl KeySet {
         let mut fitting = self.keys.iter().filter(|key| {
             (kid.is_none() || key.kid.as_deref() == kid)
                 && key.kind == algorithm.key_type()
-                && key.algorithm.is_none_or(|declared| declared == algorithm)
+                && key
+                    .algorithm
+                    .is_none_or(|declared| declared.is_same_as(algorithm))
         });
         let keys: Vec<_> = fitting.by_ref().take(MAX_OF_ONE_KID).collect();
         match (keys.len(), kid) {
@@ -116,7 +119,12 @@ impl fmt::Debug for KeySet {
 }
 
 impl Key {
-    fn usable(value: serde_json::Value) -> Option<Self> {
+    fn usable(mut value: Value) -> Option<Self> {
+        // Taken out before the library reads it, which does not know the names of RFC 9864.
+        let algorithm = match value.as_object_mut()?.remove("alg") {
+            None | Some(Value::Null) => None,
+            Some(declared) => Some(Algorithm::from_name(declared.as_str()?)?),
+        };
         let jwk: Jwk = serde_json::from_value(value).ok()?;
         if jwk
             .common
@@ -134,10 +142,6 @@ impl Key {
         {
             return None;
         }
-        let algorithm = match jwk.common.key_algorithm {
-            Some(declared) => Some(Algorithm::from_name(&declared.to_string())?),
-            None => None,
-        };
         Some(Self {
             kind: KeyType::of(&jwk.algorithm)?,
             decoding: DecodingKey::from_jwk(&jwk).ok()?,

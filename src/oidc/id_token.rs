@@ -328,7 +328,7 @@ fn half_hash(algorithm: Algorithm, value: &str) -> String {
         Algorithm::PS256 | Algorithm::RS256 | Algorithm::ES256 => &digest::SHA256,
         Algorithm::PS384 | Algorithm::RS384 | Algorithm::ES384 => &digest::SHA384,
         // Ed25519 uses SHA-512 itself (RFC 8032 section 5.1).
-        Algorithm::PS512 | Algorithm::RS512 | Algorithm::EdDSA => &digest::SHA512,
+        Algorithm::PS512 | Algorithm::RS512 | Algorithm::EdDSA | Algorithm::Ed25519 => &digest::SHA512,
     };
     let hash = digest::digest(function, value.as_bytes());
     let (left, _) = hash.as_ref().split_at(hash.as_ref().len() / 2);

@@ -205,7 +205,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("BFF_JWT_SIGNING_ALG", "HS256")],
         "BFF_JWT_SIGNING_ALG",
-        "`PS256`, `RS256`, `ES256`, `EdDSA`",
+        "`PS256`, `RS256`, `ES256`, `EdDSA`, `Ed25519`",
         "write one of",
     ),
     (

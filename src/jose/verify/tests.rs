@@ -636,6 +636,34 @@ fn rfc_8037_appendix_a() {
     assert_eq!(check(&changed, &set(&[jwk])).unwrap_err(), VerifyError::Signature);
 }
 
+#[test]
+fn ed25519_and_eddsa_are_two_names_of_one_algorithm() {
+    let pair = Ed25519KeyPair::generate().unwrap();
+    let key = SigningKey::new(KeyPair::Ed25519(pair), Some("okp".to_owned())).unwrap();
+    let jwk = serde_json::to_value(key.public()).unwrap();
+    assert_eq!(jwk["alg"], "EdDSA");
+    let both = [Algorithm::EdDSA, Algorithm::Ed25519];
+    for algorithm in both {
+        let token = key.sign(algorithm, "JWT", &claims()).unwrap();
+        let header = token.expose().split('.').next().unwrap();
+        let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
+        assert_eq!(header["alg"], algorithm.name());
+        for declared in [json!("EdDSA"), json!("Ed25519"), json!(null)] {
+            let keys = set(&[with(jwk.clone(), "alg", declared.clone())]);
+            let verified = check_with(token.expose(), &keys, &both);
+            assert_eq!(verified.unwrap().algorithm, algorithm, "{declared}");
+        }
+        for declared in [json!("Ed448"), json!("ES256"), json!(7)] {
+            let keys = set(&[with(jwk.clone(), "alg", declared.clone())]);
+            let error = check_with(token.expose(), &keys, &both);
+            assert_eq!(error.unwrap_err(), VerifyError::UnknownKey, "{declared}");
+        }
+        let keys = set(std::slice::from_ref(&jwk));
+        let error = check_with(token.expose(), &keys, &[Algorithm::ES256]);
+        assert_eq!(error.unwrap_err(), VerifyError::Algorithm);
+    }
+}
+
 /// RFC 7638 section 3.1: the thumbprint by which keys without a name of their own are called.
 #[test]
 fn rfc_7638_thumbprint() {

@@ -200,6 +200,15 @@ fn the_algorithm_is_negotiated_from_key_and_provider() {
     assert_eq!(chosen(RSA, &[]), Ok(Algorithm::RS256));
     assert_eq!(negotiate(RSA, None, None), Ok(Algorithm::RS256));
     assert_eq!(negotiate(P256, None, None), Ok(Algorithm::ES256));
+    let ed25519 = [Algorithm::EdDSA, Algorithm::Ed25519];
+    for (supported, expected) in [
+        (vec!["EdDSA"], Algorithm::EdDSA),
+        (vec!["Ed25519"], Algorithm::Ed25519),
+        (vec!["Ed25519", "EdDSA"], Algorithm::EdDSA),
+    ] {
+        let supported: Vec<String> = supported.into_iter().map(str::to_owned).collect();
+        assert_eq!(negotiate(&ed25519, Some(&supported), None), Ok(expected));
+    }
     assert_eq!(negotiate(&[Algorithm::EdDSA], None, None), Ok(Algorithm::EdDSA));
     assert_eq!(negotiate(&[], None, None), Err(NegotiationError::Nothing));
 
