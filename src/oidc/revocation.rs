@@ -40,8 +40,8 @@ impl RelyingParty {
             && let Err(error) = self.revoke(refresh, TokenKind::Refresh).await
         {
             tracing::warn!(%error, "tokens of a session that ended were not revoked");
-            // A provider that does not answer is not asked twice.
-            if error.is_outage() {
+            // A provider that does not work, or not with us, is not asked twice.
+            if !matches!(error, CallError::Rejected(_)) {
                 return;
             }
         }
