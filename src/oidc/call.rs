@@ -342,7 +342,7 @@ impl fmt::Display for InvalidClient {
         write!(
             f,
             "; align MS_BFF_TOKEN_AUTH_METHOD and the PEM (BFF_JWT_SIGNING_KEY) with the client's JWKS; some IdPs insist on \
-             one BFF_ASSERTION_AUDIENCE (issuer or token_endpoint)"
+             one BFF_ASSERTION_AUDIENCE (issuer or token_endpoint), or on BFF_ASSERTION_TYP=none"
         )
     }
 }

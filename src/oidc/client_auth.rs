@@ -81,6 +81,8 @@ pub struct AssertionFacts {
     pub algorithm: Algorithm,
     /// The audience.
     pub audience: String,
+    /// What it says it is.
+    pub typ: Option<&'static str>,
     /// Whether the key is in the JWK Set that we publish.
     pub published: bool,
 }
@@ -250,6 +252,7 @@ impl RelyingParty {
             kid,
             algorithm,
             audience,
+            typ,
         };
         Ok((assertion, facts))
     }
@@ -288,11 +291,12 @@ impl fmt::Display for Proof {
             None => Ok(()),
             Some(facts) => write!(
                 f,
-                ", kid `{}` ({} our JWKS), alg {}, aud `{}`",
+                ", kid `{}` ({} our JWKS), alg {}, aud `{}`, typ {}",
                 facts.kid,
                 if facts.published { "in" } else { "NOT in" },
                 facts.algorithm,
-                facts.audience
+                facts.audience,
+                facts.typ.unwrap_or("none")
             ),
         }
     }
