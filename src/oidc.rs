@@ -34,7 +34,7 @@ pub use self::{
     authorize::{AuthorizationRequest, ParMode, Pkce, pushed_url},
     call::{CallError, InvalidClient, NotReady, RetryOptions},
     client::{Client, ClientAuthentication, ClientSlot},
-    client_auth::{AssertionAudience, AssertionFacts, NegotiationError, Proof, negotiate},
+    client_auth::{AssertionAudience, AssertionFacts, NegotiationError, Proof, negotiate, negotiate_for},
     discovery::DiscoveryError,
     error::OAuthError,
     id_token::{Expect, IdTokenClaims, IdTokenError, Identity},

@@ -213,22 +213,32 @@ first_session=$session first_attempt=$attempt
 
 # === another signing key, as docker/README.md says ===
 
-openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$project/next.pem" 2>/dev/null ||
-  openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$project/next.pem" 2>/dev/null
-tar -c -C "$project" --owner=65532 --group=65532 --mode=600 next.pem | docker cp - "$(container bff):/app/keys"
-has "the new key in the volume" "$(keys | tar -tv --numeric-owner keys/next.pem)" "-rw------- 65532/65532"
+# key STATE: key ids in that state, as `bff keys list` has them.
+key() { dc exec -T bff bff keys list 2>/dev/null | awk -v state="$1" '$2 == state {print $1}'; }
+signs() { [ "$(key active)" = "$1" ]; }
+is "the key that signs" "$(key active)" "$kid"
+
+openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$project/new.pem" 2>/dev/null ||
+  openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$project/new.pem" 2>/dev/null
+tar -c -C "$project" --owner=65532 --group=65532 --mode=600 new.pem | docker cp - "$(container bff):/app/keys"
+has "the new key in the volume" "$(keys | tar -tv --numeric-owner keys/new.pem)" "-rw------- 65532/65532"
 file="$project/docker-compose-authzen4.yml"
-sed -i 's|^      DCR_SIGNING_KEY: .*|&\n      BFF_JWKS_EXTRA_KEYS: /app/keys/next.pem|' "$file"
-restart
-within 60 "the bff is ready with a key that is to come" ready
-is "keys published" "$(kids | wc -l)" 2
-has "the old one among them" "$(kids)" "$kid"
-sed -i -e 's|_SIGNING_KEY: .*|_SIGNING_KEY: /app/keys/next.pem|' \
-  -e 's|BFF_JWKS_EXTRA_KEYS: .*|BFF_JWKS_EXTRA_KEYS: /app/keys/fapi-adv-key-1.pem|' "$file"
+# Half a minute in the place of a day.
+sed -i -e 's|_SIGNING_KEY: .*|_SIGNING_KEY: /app/keys/new.pem|' \
+  -e 's|^      DCR_SIGNING_KEY: .*|&\n      BFF_JWK_PUBLISH_AHEAD: 30s|' "$file"
 restart
 within 60 "registration unchanged with the new key" logs_have bff "registration unchanged"
 within 10 "the bff is ready with the new key" ready
+next=$(key next)
+if [ -z "$next" ] || [ "$next" = "$kid" ]; then fail "the new key is not the next one"; fi
+is "keys published" "$(kids | wc -l)" 2
+is "the old key signs until the new one has been published long enough" "$(key active)" "$kid"
 log_in
+within 90 "the new key signs" signs "$next"
+is "the old key stays published" "$(kids | grep -cF -- "$kid")" 1
+is "it is the previous one" "$(key previous)" "$kid"
+log_in
+has "what the IdP makes of it" "$(dc exec -T bff bff check 2>&1 || true)" "$next"
 
 # === no secret in any log ===
 

@@ -5,7 +5,10 @@ use std::fmt;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::credentials::{is_client_id, is_client_secret, is_token, is_uri};
+use super::{
+    credentials::{is_client_id, is_client_secret, is_token, is_uri},
+    metadata::single,
+};
 use crate::secret::Secret;
 
 /// A validated answer. Its `Debug` shows the client id alone.
@@ -30,7 +33,7 @@ impl Answer {
         let Ok(Value::Object(mut metadata)) = serde_json::from_slice(body) else {
             return Err("it is not a JSON object");
         };
-        let mut text = |name: &str| match metadata.remove(name) {
+        let mut text = |name: &str| match metadata.remove(name).map(|value| single(name, &value).clone()) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(()),
@@ -55,11 +58,19 @@ impl Answer {
         Ok(Self {
             client_id,
             client_secret,
-            client_secret_expires_at: client_secret_expires_at.and_then(|at| at.as_u64()),
+            client_secret_expires_at: client_secret_expires_at.and_then(|at| seconds(&at)),
             registration_access_token: token.map(Secret::new),
             registration_client_uri: uri,
             metadata,
         })
+    }
+}
+
+/// Seconds since the epoch, also as text, as some IdPs write numbers.
+fn seconds(value: &Value) -> Option<u64> {
+    match value {
+        Value::String(digits) => digits.parse().ok(),
+        value => value.as_u64(),
     }
 }
 

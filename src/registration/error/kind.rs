@@ -33,6 +33,7 @@ impl RegistrationError {
             | Self::NothingToSkipTo { .. } => ErrorKind::Configuration,
             Self::NoToken { .. }
             | Self::InitialTokenRefused { .. }
+            | Self::TokenRequired { .. }
             | Self::MintRefused { .. }
             | Self::InvalidScope { .. }
             | Self::InvalidRedirectUri { .. }
