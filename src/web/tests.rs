@@ -61,7 +61,7 @@ fn web(folder: &TempDir) -> Web {
     );
     let login = login::Options {
         hosts: Hosts::new(&[], Some("https://app.example/auth/callback"), true).unwrap(),
-        targets: AllowedTargets::new(Vec::new()),
+        targets: AllowedTargets::new(Vec::new(), Vec::new()),
         scopes: Vec::new(),
         prompt: None,
         session_lifetime: limits.lifetime,
