@@ -212,8 +212,8 @@ impl Keeper {
         let mut others = others?;
         others.extend(self.folder.extras(algorithm));
         let coming = self.ring.coming(&self.seen);
-        let coming = coming.and_then(|kid| self.folder.key(kid)).cloned();
-        Set::new(signing, coming, others, algorithm)
+        let coming = coming.and_then(|kid| self.folder.key(kid).or_else(|| self.folder.named(kid)));
+        Set::new(signing, coming.cloned(), others, algorithm)
     }
 
     /// The active key; where this process cannot read it, what signed until now, the next one, or the one that signed

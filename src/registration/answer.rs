@@ -5,10 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{
-    credentials::{is_client_id, is_client_secret, is_token, is_uri},
-    metadata::single,
-};
+use super::credentials::{is_client_id, is_client_secret, is_token, is_uri};
 use crate::secret::Secret;
 
 /// A validated answer. Its `Debug` shows the client id alone.
@@ -33,7 +30,7 @@ impl Answer {
         let Ok(Value::Object(mut metadata)) = serde_json::from_slice(body) else {
             return Err("it is not a JSON object");
         };
-        let mut text = |name: &str| match metadata.remove(name).map(|value| single(name, &value).clone()) {
+        let mut text = |name: &str| match metadata.remove(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(()),

@@ -2,6 +2,7 @@
 //! may refuse what it does not know, although RFC 7591 section 2 says that it ignores it; some do so by design.
 
 use http::StatusCode;
+use serde_json::Value;
 use url::Url;
 
 use super::{
@@ -117,27 +118,34 @@ impl Attempt<'_> {
         let sends_wish = wish.is_some_and(|wish| known.is_none_or(|known| known.client_id != *wish));
         let sends_profile = self.wanted.fields().contains_key(CLIENT_PROFILE)
             && known.is_none_or(|known| !known.remembered.sent.contains_key(CLIENT_PROFILE));
-        let others = self.wanted.fields().keys().map(String::as_str);
-        let others = others.filter(|name| *name != CLIENT_PROFILE);
-        fits.contains(status) && (sends_wish || sends_profile) && blames_extensions(error, others)
+        // A text that names a value or another field does not mind that the extension is there.
+        let fields = self.wanted.fields();
+        let others = fields
+            .keys()
+            .map(String::as_str)
+            .filter(|name| *name != CLIENT_PROFILE);
+        let profile = fields.get(CLIENT_PROFILE).and_then(Value::as_str);
+        let others: Vec<&str> = others.chain(profile).chain(wish.map(String::as_str)).collect();
+        fits.contains(status) && (sends_wish || sends_profile) && blames_extensions(error, &others)
     }
 }
 
-/// Whether the text of a refusal names an extension or speaks of a member that is unknown. Without a text it may be
-/// anything, also that.
-fn blames_extensions<'n>(error: &OAuthError, mut others: impl Iterator<Item = &'n str>) -> bool {
+/// Whether the text of a refusal names an extension or speaks of a member that is unknown, and names nothing of `others`.
+/// Without a text it may be anything, also that.
+fn blames_extensions(error: &OAuthError, others: &[&str]) -> bool {
     let is_of_metadata = error.is("invalid_client_metadata") || error.is("invalid_request");
     let Some(text) = error.description.as_deref().map(str::to_ascii_lowercase) else {
         return is_of_metadata;
     };
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    if says(&NO_SUCH) {
+    if says(&NO_SUCH)
+        || others
+            .iter()
+            .any(|name| text.contains(&name.to_ascii_lowercase()))
+    {
         return false;
     }
-    if says(&NAMES) {
-        return true;
-    }
-    is_of_metadata && says(&MEMBERS) && says(&REFUSED) && !others.any(|name| text.contains(name))
+    says(&NAMES) || is_of_metadata && says(&MEMBERS) && says(&REFUSED)
 }
 
 #[cfg(test)]
@@ -145,8 +153,14 @@ mod tests {
     use super::*;
 
     fn blamed(code: &str, text: Option<&str>) -> bool {
-        let fields = ["redirect_uris", "scope", "token_endpoint_auth_method"];
-        blames_extensions(&OAuthError::new(code, text), fields.into_iter())
+        let others = [
+            "redirect_uris",
+            "scope",
+            "token_endpoint_auth_method",
+            "code-flow-pkjwt",
+            "bff-server",
+        ];
+        blames_extensions(&OAuthError::new(code, text), &others)
     }
 
     #[test]
@@ -175,6 +189,9 @@ mod tests {
             "client_profile x is not known",
             "the profile of client_id x does not exist",
             "unsupported value in field token_endpoint_auth_method",
+            "client_profile x needs token_endpoint_auth_method client_secret_basic",
+            "client_profile code-flow-pkjwt is not allowed for this token",
+            "client_id BFF-server is reserved",
             "the host is not trusted",
         ] {
             assert!(!blamed("invalid_client_metadata", Some(text)), "{text}");

@@ -76,7 +76,7 @@ pub(super) struct Habits {
     pub(super) renews_tokens: bool,
     /// Takes a refused request for a use of the initial access token.
     pub(super) counts_refusals: bool,
-    /// Writes every value that is no list as a list of one.
+    /// Writes every value of the metadata that is no list as a list of one.
     pub(super) writes_lists: bool,
 }
 
@@ -506,7 +506,11 @@ impl Idp {
             );
         }
         if self.habits.writes_lists {
-            for value in answer.values_mut().filter(|value| !value.is_array()) {
+            let own = ["client_id", "registration_", "client_secret"];
+            let metadata = answer
+                .iter_mut()
+                .filter(|(name, value)| !own.iter().any(|own| name.starts_with(own)) && !value.is_array());
+            for (_, value) in metadata {
                 *value = json!([value.clone()]);
             }
         }
