@@ -3,10 +3,10 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, complain, process};
+use super::{Exit, complain, process, systemd::ServiceManager};
 use crate::{
     app::{App, Ports},
-    config::Config,
+    config::{Config, Environment},
 };
 
 pub(super) fn run() -> Exit {
@@ -38,6 +38,11 @@ async fn serve(config: Config) -> Exit {
     if let Err(error) = cancel_on_signal(&shutdown) {
         tracing::error!(%error, "signals cannot be received");
         return Exit::Internal;
+    }
+    if let Some(manager) = ServiceManager::of(&Environment::of_process()) {
+        manager.listens();
+        let health = app.health().clone();
+        tokio::spawn(manager.follow(health, Ports::default().clock, shutdown.clone()));
     }
     match app.run(listeners, shutdown).await {
         Ok(()) => {

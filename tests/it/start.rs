@@ -4,6 +4,7 @@ mod command;
 mod folders;
 mod idp;
 mod recipe;
+mod systemd;
 
 use std::{fs, path::Path};
 
