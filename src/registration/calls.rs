@@ -4,7 +4,7 @@
 //! Each call is made once. Whether it may be made again is told by its error.
 
 use http::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
 use super::{
@@ -65,7 +65,7 @@ impl Calls {
             again: Again::new(asked.open),
             path: asked.path.clone(),
         };
-        let request = with_token(Request::json(Method::POST, url.clone(), body), token);
+        let request = with_token(json(Method::POST, url, body), token);
         let response = match self.outbound.send(Lane::Registration, request).await {
             Ok(response) => response,
             Err(cause) if cause.certainly_not_sent() => {
@@ -126,7 +126,7 @@ impl Calls {
         body: &Value,
         asked: &Asked,
     ) -> Result<Reply, RegistrationError> {
-        let request = Request::json(method, at.url.clone(), body).bearer(&at.token);
+        let request = json(method, &at.url, body).bearer(&at.token);
         self.manage(at, request, asked).await
     }
 
@@ -151,14 +151,14 @@ impl Calls {
         admin: &Secret,
         label: &str,
     ) -> Result<Secret, RegistrationError> {
-        let body = json!({"label": label, "expires_in": MINTED_LIFETIME, "max_uses": 1});
+        let body = serde_json::json!({"label": label, "expires_in": MINTED_LIFETIME, "max_uses": 1});
         self.admin(url, admin, &body, &["token"]).await
     }
 
     /// Has another registration access token made for a client. Refused as the minting of a token is.
     pub(super) async fn renew_token(&self, url: &Url, admin: &Secret) -> Result<Secret, RegistrationError> {
         let names = ["registration_access_token", "token"];
-        self.admin(url, admin, &json!({}), &names).await
+        self.admin(url, admin, &serde_json::json!({}), &names).await
     }
 
     /// Has the admin API make a token, which is the first of `names` in its answer.
@@ -284,4 +284,10 @@ pub(super) fn with_token(request: Request, token: Option<&Secret>) -> Request {
         Some(token) => request.bearer(token),
         None => request,
     }
+}
+
+/// A call with a client's metadata, of which the secret is not to be shown where the answer quotes it.
+fn json(method: Method, url: &Url, body: &Value) -> Request {
+    let secret = body.get("client_secret").and_then(Value::as_str);
+    Request::json(method, url.clone(), body).withholding(secret)
 }

@@ -21,7 +21,7 @@ async fn registering_and_switching_the_method_on_one_machine() {
         .start_without_waiting()
         .await;
     let folder = stack.folder();
-    let port = [("PORT", stack.address.port().to_string())];
+    let port = [("PORT".to_owned(), stack.address.port().to_string())];
     // What is exported in the second terminal counts for every command there.
     let environment = here(
         &stack,
