@@ -14,17 +14,27 @@ async fn each(stack: &Stack, block: &str) {
     }
 }
 
+/// A registered server and an IdP by the clock of the machine, as the commands have it.
+async fn running() -> (Stack, Process) {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    let mut bff = Process::start(&stack.folder(), &[], &stack.variables);
+    bff.says("Client registered: bff-server").await;
+    let probe = stack.browser();
+    while probe.get("/health/ready").await.status != http::StatusCode::OK {
+        crate::support::pause().await;
+    }
+    (stack, bff)
+}
+
 #[tokio::test]
 async fn the_commands_of_the_doctor() {
-    let mut stack = Stack::builder().start().await;
-    stack.ready().await;
+    let (stack, _bff) = running().await;
     each(&stack, &recipe("docs/doctor.md", "bff check  ")).await;
 }
 
 #[tokio::test]
 async fn the_commands_of_an_operator() {
-    let mut stack = Stack::builder().start().await;
-    stack.ready().await;
+    let (stack, _bff) = running().await;
     each(&stack, &recipe("docs/operating.md", "bff check  ")).await;
 }
 

@@ -61,7 +61,7 @@ async fn the_readme_registers_a_client_and_takes_the_token_away() {
     let minted: serde_json::Value = serde_json::from_str(minted.output.trim()).unwrap();
     let token = minted["token"].as_str().unwrap();
 
-    let yaml = here(&recipe("README.md", "services:\n  bff:").replace("<paste the token>", token));
+    let yaml = here(&recipe("README.md", "services:").replace("<paste the token>", token));
     let mut variables = environment(&yaml);
     assert!(
         variables

@@ -24,8 +24,8 @@ async fn refused() -> Stack {
     let error = stack.ended().await;
     let text = error.to_string();
     for part in [
+        "PS256",
         "ES256",
-        "EdDSA",
         "BFF_JWT_SIGNING_KEY",
         "BFF_KEY_TYPE",
         "bff keys rotate",
