@@ -97,6 +97,7 @@ fn web(folder: &TempDir) -> Web {
         own_origins: OwnOrigins::new(Vec::new()),
         cors_origins: vec![HeaderValue::from_static("https://app.example")],
         trusted_proxies: TrustedProxies::default(),
+        pages: Pages::new(&PageOptions::default()).unwrap(),
         clock,
     })
 }
@@ -105,6 +106,7 @@ async fn ask(endpoints: Endpoints, method: Method, path: &str) -> (Response, Val
     let request = Request::builder()
         .method(method)
         .uri(path)
+        .header("host", "app.example")
         .header("x-correlation-id", "test-1")
         .header("origin", "https://app.example")
         .body(Body::empty())
