@@ -19,6 +19,9 @@ use crate::{
     oidc::{Client, Metadata},
 };
 
+/// What the endpoint is called in the metadata (RFC 8414 section 2).
+const REGISTRATION_ENDPOINT: &str = "registration_endpoint";
+
 /// The state of one attempt; lives while the lock is held.
 pub(super) struct Attempt<'a> {
     pub(super) registration: &'a Registration,
@@ -217,8 +220,16 @@ impl<'a> Attempt<'a> {
 
     pub(super) fn endpoint(&self) -> Result<Url, RegistrationError> {
         let endpoint = self.metadata.registration_endpoint.clone();
-        endpoint.ok_or_else(|| RegistrationError::NoEndpoint {
-            issuer: self.metadata.issuer.clone(),
+        endpoint.ok_or_else(|| {
+            let mut left_out = self.metadata.left_out.iter();
+            match left_out.find(|error| error.member() == REGISTRATION_ENDPOINT) {
+                Some(error) => RegistrationError::UnusableEndpoint {
+                    reason: error.to_string(),
+                },
+                None => RegistrationError::NoEndpoint {
+                    issuer: self.metadata.issuer.clone(),
+                },
+            }
         })
     }
 

@@ -55,6 +55,12 @@ pub enum RegistrationError {
         /// Whose metadata.
         issuer: String,
     },
+    /// The metadata name an endpoint that must not be used. It may be mended at the IdP, so that it is tried again.
+    #[error("the IdP's metadata name no registration endpoint that can be used - hint: {reason}")]
+    UnusableEndpoint {
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
     /// No algorithm for client assertions.
     #[error("{0}")]
     Algorithm(#[from] NegotiationError),

@@ -49,7 +49,8 @@ impl RegistrationError {
             | Self::MethodReplaced { .. }
             | Self::AlgorithmReplaced { .. }
             | Self::NoSecret { .. } => ErrorKind::Refused,
-            Self::Unreachable { .. }
+            Self::UnusableEndpoint { .. }
+            | Self::Unreachable { .. }
             | Self::Unavailable { .. }
             | Self::NotAnAnswer { .. }
             | Self::Redirected { .. } => ErrorKind::Unreachable,
