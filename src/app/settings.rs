@@ -28,9 +28,6 @@ use crate::{
 /// The routing table's name in the configuration folder.
 const ROUTES_FILE: &str = "routes.yaml";
 
-/// What the client is called at the IdP (`client_name`, RFC 7591 section 2).
-const CLIENT_NAME: &str = "bff";
-
 pub(super) fn outbound(config: &Config) -> outbound::Options {
     outbound::Options {
         ca_bundle: config.provider.ca_bundle.clone(),
@@ -158,7 +155,7 @@ pub(super) fn registration(config: &Config) -> registration::Options {
     registration::Options {
         client_id: settings.client_id.clone(),
         client_profile: settings.client_profile.clone(),
-        client_name: CLIENT_NAME.to_owned(),
+        description: settings.description.clone(),
         redirect_uris: redirect_uris(config),
         scopes: config.provider.scopes.clone(),
         auth_method: config.client.authentication,
@@ -169,6 +166,7 @@ pub(super) fn registration(config: &Config) -> registration::Options {
         },
         force_replace: settings.force_replace,
         initial_access_token: settings.initial_access_token.clone(),
+        open_registration: settings.open_registration,
         admin_token: settings.bootstrap_admin_token.clone(),
         credentials: config.keys.credentials.clone(),
         skip: settings.skip_bootstrap,

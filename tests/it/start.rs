@@ -5,6 +5,7 @@ mod folders;
 mod idp;
 mod panics;
 mod recipe;
+mod systemd;
 
 use std::{fs, path::Path};
 
