@@ -17,6 +17,7 @@ mod key_files;
 mod login;
 mod not_built;
 mod parse;
+mod path;
 mod problem;
 mod provider;
 mod reader;
@@ -38,6 +39,7 @@ pub use self::{
     environment::Environment,
     key_files::KeySettings,
     login::LoginSettings,
+    path::check_argument,
     problem::{ConfigError, Problem, Warning},
     provider::{EndpointSettings, ProviderSettings},
     reference::reference,

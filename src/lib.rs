@@ -12,7 +12,7 @@
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`private_file`], [`health`], [`telemetry`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`private_file`], [`quote`], [`health`], [`telemetry`] |
 
 pub mod app;
 pub mod clock;
@@ -26,6 +26,7 @@ pub mod login;
 pub mod oidc;
 pub mod outbound;
 pub mod private_file;
+pub mod quote;
 pub mod random;
 pub mod registration;
 pub mod seal;

@@ -126,6 +126,7 @@ pub(super) fn registration(config: &Config) -> registration::Options {
         initial_access_token: settings.initial_access_token.clone(),
         admin_token: settings.bootstrap_admin_token.clone(),
         credentials: config.keys.credentials.clone(),
+        guard: config.keys.options.guard,
         skip: settings.skip_bootstrap,
         client_secret: config.client.secret.clone(),
         allow_failure: settings.allow_bootstrap_failure,

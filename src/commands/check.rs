@@ -44,12 +44,16 @@ pub(super) fn config_only() -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    for warning in warnings {
+    for warning in &warnings {
         say(&format!("warning: {warning}"));
     }
     if let Err(error) = App::check(&config) {
         complain(&error.to_string());
         return Exit::Configuration;
+    }
+    if warnings.iter().any(|warning| warning.prevents_login) {
+        say("the server would start, but nobody could log in: see the warnings");
+        return Exit::Unhealthy;
     }
     say("the configuration is consistent");
     Exit::Success

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use super::{Exit, complain, process, say};
 use crate::{
     clock::{Clock as _, SystemClock, Timestamp},
-    config::Config,
+    config::{Config, check_argument},
     jose::SigningKey,
     keys::{self, ByHandError, Done, GenerateError, Keeper, KeysError, State, Upcoming, Warning, moment},
 };
@@ -112,6 +112,12 @@ fn with_keeper(
 }
 
 fn generate(config: &Config, file: Option<PathBuf>, dry_run: bool) -> Exit {
+    if let Some(file) = &file
+        && let Err(problem) = check_argument("--file", file)
+    {
+        complain(&problem.to_string());
+        return Exit::Configuration;
+    }
     let options = &config.keys.options;
     let kind = options.generate;
     // Another file than the named one makes no identity.

@@ -34,6 +34,11 @@ async fn serve(config: Config) -> Exit {
     if let Ok(address) = listeners.public.local_addr() {
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     }
+    if let Some(internal) = &listeners.internal
+        && let Ok(address) = internal.local_addr()
+    {
+        tracing::info!(%address, "listening for the inside (BFF_INTERNAL_ADDR)");
+    }
     let shutdown = CancellationToken::new();
     if let Err(error) = cancel_on_signal(&shutdown) {
         tracing::error!(%error, "signals cannot be received");

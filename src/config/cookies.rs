@@ -35,7 +35,7 @@ pub(super) fn read(reader: &mut Reader, own_origins: &[Origin]) -> CookieSetting
             .iter()
             .find(|origin| !origin.is_https() && !local(origin))
     {
-        reader.warn(
+        reader.warn_that_nobody_can_log_in(
             "BFF_COOKIE_SECURE",
             format!("browsers keep no Secure cookie from {origin}: nobody can log in there; use https"),
         );

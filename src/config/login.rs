@@ -82,7 +82,7 @@ pub(super) fn fallback_callback(
         let scheme = scheme.unwrap_or_else(|| base_url.map_or("https", |base| base.url().scheme()));
         let origin = reader.parsed("BFF_DEFAULT_HOST", |text| host(text, scheme))?;
         if let Err(complaint) = reader.check_reach("BFF_DEFAULT_HOST", origin.reach()) {
-            reader.complain("BFF_DEFAULT_HOST", complaint.message, complaint.fix);
+            reader.refuse("BFF_DEFAULT_HOST", complaint);
         }
         let url = origin.at("/auth/callback");
         if !known(&url) {
@@ -179,19 +179,8 @@ fn return_origin(entry: &str, own: &[Origin]) -> Result<Origin, Complaint> {
 
 fn cors_origins(reader: &mut Reader) -> Vec<Origin> {
     let name = "CORS__ALLOW_ORIGINS";
-    let from_json = match reader.text(name) {
-        Some(text) if text.starts_with('[') => reader.parsed(name, |text| {
-            serde_json::from_str::<Vec<String>>(text).map_err(|_| {
-                Complaint::new(
-                    "is not a JSON array of strings",
-                    r#"write `["https://a.example"]`, or the origins separated by commas"#,
-                )
-            })
-        }),
-        _ => reader.list(name),
-    };
     let mut origins = Vec::new();
-    for entry in from_json.unwrap_or_default() {
+    for entry in reader.list(name).unwrap_or_default() {
         let found = if entry == "*" || entry == "null" {
             Err(Complaint::new(
                 "would let any page call with a person's session",

@@ -1,6 +1,10 @@
 //! The identity provider: where it is and what is asked of it.
 
-use std::{fs::File, io::Read as _, path::PathBuf};
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 use url::Url;
 
@@ -80,13 +84,16 @@ pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
     };
     let scopes = scopes(reader);
     let prompt = prompt(reader, &scopes);
-    let ca_bundle = reader.parsed("IDP_CA_FILE", read_ca_bundle);
+    let ca_file = reader.path("IDP_CA_FILE");
+    let ca_bundle = ca_file
+        .as_deref()
+        .and_then(|path| reader.parsed("IDP_CA_FILE", |_| read_ca_bundle(path)));
     ProviderSettings {
         issuer: issuer.unwrap_or_default(),
         issuer_is_explicit,
         base_url,
         endpoints,
-        ca_file: reader.path("IDP_CA_FILE"),
+        ca_file,
         ca_bundle,
         scopes,
         prompt,
@@ -149,7 +156,7 @@ fn prompt(reader: &mut Reader, scopes: &[String]) -> Option<String> {
     (!prompt.is_empty()).then_some(prompt)
 }
 
-fn read_ca_bundle(path: &str) -> Result<Vec<u8>, Complaint> {
+fn read_ca_bundle(path: &Path) -> Result<Vec<u8>, Complaint> {
     let unreadable = |error: std::io::Error| {
         Complaint::new(
             format!("cannot be read: {error}"),

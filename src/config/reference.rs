@@ -64,6 +64,8 @@ fn kind(kind: Kind) -> String {
         Kind::Url => "URL".to_owned(),
         Kind::Origin => "origin".to_owned(),
         Kind::Path => "path".to_owned(),
+        Kind::Folder => "folder".to_owned(),
+        Kind::Files => "list of paths".to_owned(),
         Kind::Secret => "secret".to_owned(),
     }
 }

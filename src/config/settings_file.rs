@@ -17,7 +17,7 @@ use serde::{
 };
 use serde_saphyr::{DuplicateKeyPolicy, Error as YamlError, MergeKeyPolicy, Spanned};
 
-use super::problem::{Complaint, shown};
+use super::problem::{Complaint, plain_name};
 
 /// A larger file is refused, in bytes.
 const MAX_LENGTH: u64 = 1024 * 1024;
@@ -125,7 +125,9 @@ fn complaint(error: &YamlError) -> Complaint {
         YamlError::DuplicateMappingKey { key, .. } => Complaint::new(
             format!(
                 "{place}{} stands there twice",
-                key.as_deref().map_or_else(|| "a name".to_owned(), shown)
+                key.as_deref()
+                    .and_then(plain_name)
+                    .map_or_else(|| "a name".to_owned(), |name| format!("{name:?}"))
             ),
             "leave one of them",
         ),

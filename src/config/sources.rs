@@ -8,9 +8,10 @@ use std::{
 };
 
 use super::{
-    catalogue::{self, Kind, VARIABLES, Variable},
+    catalogue::{self, VARIABLES, Variable},
     environment::Environment,
-    problem::{Complaint, Problem, shown},
+    path::{self, Leads},
+    problem::{Complaint, Problem, shown, shown_name},
     settings_file::{self, Node, Setting},
     unknown,
 };
@@ -30,6 +31,8 @@ const MAY_BE_EMPTY: &str = "OIDC_PROMPT";
 pub(super) struct Sources {
     pub(super) values: BTreeMap<&'static str, Raw>,
     pub(super) problems: Vec<Problem>,
+    /// The folder of `settings.yaml`.
+    pub(super) config_dir: PathBuf,
 }
 
 /// A value as it was found. Not `Debug`: it may be a secret.
@@ -44,8 +47,10 @@ pub(super) struct Raw {
 pub(super) enum Content {
     Text(String),
     List(Vec<String>),
-    /// The path of the file that holds the secret.
-    SecretFile(String),
+    /// The file that holds the secret.
+    SecretFile(PathBuf),
+    /// Set to something that has been complained of already.
+    Refused,
 }
 
 // === impl Sources ===
@@ -57,26 +62,44 @@ impl Sources {
         for variable in VARIABLES {
             sources.take_from_environment(environment, variable);
         }
-        let folder = sources.config_dir();
-        match settings_file::read(&folder) {
+        sources.find_config_dir();
+        match settings_file::read(&sources.config_dir) {
             Ok(settings) => {
                 for (key, setting) in settings {
                     sources.take_from_settings(&key, setting);
                 }
             }
             Err(complaint) => {
-                let label = folder.join("settings.yaml").display().to_string();
+                let label = sources.config_dir.join("settings.yaml").display().to_string();
                 sources.problem(label, None, complaint);
             }
         }
         sources
     }
 
-    /// The folder of `settings.yaml`; only the environment can name it.
-    pub(super) fn config_dir(&self) -> PathBuf {
-        match self.values.get("BFF_CONFIG_DIR").map(|raw| &raw.content) {
-            Some(Content::Text(text)) => PathBuf::from(text),
-            _ => PathBuf::from("config"),
+    /// Finds the folder of `settings.yaml`; only the environment can name it. One that is named must be there.
+    fn find_config_dir(&mut self) {
+        self.config_dir = PathBuf::from("config");
+        let Some(Raw {
+            label,
+            content: Content::Text(text),
+            ..
+        }) = self.values.get("BFF_CONFIG_DIR")
+        else {
+            return;
+        };
+        let (label, text) = (label.clone(), text.clone());
+        match path::parse(&text, Leads::ToFolder) {
+            Err(complaint) => self.problem(label, None, complaint),
+            Ok(folder) if folder.is_dir() => self.config_dir = folder,
+            Ok(folder) => {
+                let message = match folder.metadata() {
+                    Ok(_) => "is not a folder".to_owned(),
+                    Err(error) => format!("cannot be opened: {error}"),
+                };
+                let fix = "correct the path or mount the folder, which holds settings.yaml and routes.yaml";
+                self.problem(label, Some(shown(&text)), Complaint::new(message, fix));
+            }
         }
     }
 
@@ -105,7 +128,7 @@ impl Sources {
                         format!("is another name of {other}, and the two differ"),
                         format!("remove {name}"),
                     );
-                    let value = (!variable.is_secret()).then(|| shown(&text));
+                    let value = variable.public.then(|| shown(&text));
                     self.problem((*name).to_owned(), value, complaint);
                 }
                 Some(_) => {}
@@ -130,17 +153,24 @@ impl Sources {
     /// `NAME_FILE` of a secret, which must not stand beside `NAME`.
     fn secret_file(&mut self, environment: &Environment, variable: &Variable, is_set: bool) -> Option<Raw> {
         let label = format!("{}_FILE", variable.name);
-        let path = self.text(environment, &label).filter(|path| !path.is_empty())?;
+        let text = self.text(environment, &label).filter(|path| !path.is_empty())?;
+        let content = match path::parse(&text, Leads::ToFile) {
+            Ok(path) => Content::SecretFile(path),
+            Err(complaint) => {
+                self.problem(label.clone(), None, complaint);
+                Content::Refused
+            }
+        };
         if is_set {
             let complaint = Complaint::new(
                 format!("is set, and {} too", variable.name),
                 format!("remove one of {} and {label}", variable.name),
             );
-            self.problem(label.clone(), Some(shown(&path)), complaint);
+            self.problem(label.clone(), content.shown(), complaint);
         }
         Some(Raw {
             label,
-            content: Content::SecretFile(path),
+            content,
             in_settings: false,
         })
     }
@@ -156,12 +186,7 @@ impl Sources {
     }
 
     fn take_from_settings(&mut self, key: &str, setting: Setting) {
-        let name = shown(key);
-        let label = format!(
-            "{} (settings.yaml, line {})",
-            name.trim_matches('"'),
-            setting.line
-        );
+        let label = format!("{} (settings.yaml, line {})", shown_name(key), setting.line);
         let Some((variable, is_file)) = known_key(key) else {
             self.problem(label, None, unknown::unknown_key(key));
             return;
@@ -198,12 +223,13 @@ impl Sources {
 // === impl Content ===
 
 impl Content {
-    /// The content as it may be printed, unless it is a secret's.
-    pub(super) fn shown(&self) -> String {
+    /// The content of a public variable, or the path of a secret, as it may be printed.
+    pub(super) fn shown(&self) -> Option<String> {
         match self {
-            Self::Text(text) => shown(text),
-            Self::List(entries) => shown(&entries.join(", ")),
-            Self::SecretFile(path) => shown(path),
+            Self::Text(text) => Some(shown(text)),
+            Self::List(entries) => Some(shown(&entries.join(", "))),
+            Self::SecretFile(path) => Some(shown(&path.to_string_lossy())),
+            Self::Refused => None,
         }
     }
 }
@@ -240,13 +266,12 @@ fn content(key: &str, variable: &Variable, is_file: bool, value: Node) -> Result
             if text.is_empty() && variable.name != MAY_BE_EMPTY {
                 return Ok(None);
             }
-            Ok(Some(if is_file {
-                Content::SecretFile(text)
-            } else {
-                Content::Text(text)
-            }))
+            if is_file {
+                return path::parse(&text, Leads::ToFile).map(|path| Some(Content::SecretFile(path)));
+            }
+            Ok(Some(Content::Text(text)))
         }
-        Node::List(entries) if variable.kind == Kind::List => Ok(Some(Content::List(entries))),
+        Node::List(entries) if variable.is_list() => Ok(Some(Content::List(entries))),
         Node::List(_) => Err(Complaint::new(
             "is a list, but takes one value",
             "write one value",

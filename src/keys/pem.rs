@@ -19,7 +19,10 @@ use rsa::{
 };
 use zeroize::Zeroizing;
 
-use crate::jose::KeyPair;
+use crate::{
+    jose::KeyPair,
+    private_file::{Exposed, Guard, folder_of},
+};
 
 /// A larger file is no PEM file with one key, in bytes.
 const MAX_FILE_LENGTH: u64 = 64 * 1024;
@@ -76,6 +79,9 @@ pub enum KeyProblem {
         "it cannot be read ({0}); the user that runs bff needs read permission on the file and its folders"
     )]
     Unreadable(io::Error),
+    /// Others can use it.
+    #[error("{0}; only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true")]
+    Exposed(Exposed),
     /// A folder, a socket or the like.
     #[error("it is not a file but {0}; name the PEM file itself")]
     NotAFile(&'static str),
@@ -154,7 +160,12 @@ pub enum KeyProblem {
 ///
 /// [`UnusableKey`] with what was found instead.
 pub fn read_key(path: &Path) -> Result<KeyPair, UnusableKey> {
-    read_bounded(path)
+    read_guarded(path, Guard::Off)
+}
+
+/// The same for a key that is to be used: where `guard` refuses the file or its folder, it is not read.
+pub(super) fn read_guarded(path: &Path, guard: Guard) -> Result<KeyPair, UnusableKey> {
+    read_bounded(path, guard)
         .and_then(|text| parse(&text))
         .map_err(|problem| UnusableKey {
             path: path.to_owned(),
@@ -162,7 +173,7 @@ pub fn read_key(path: &Path) -> Result<KeyPair, UnusableKey> {
         })
 }
 
-fn read_bounded(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
+fn read_bounded(path: &Path, guard: Guard) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
     // Looked at before it is opened: opening a FIFO would wait for a writer.
     let kind = path.metadata().map_err(KeyProblem::from_io)?.file_type();
     if kind.is_dir() {
@@ -172,6 +183,8 @@ fn read_bounded(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
         return Err(KeyProblem::NotAFile("a device, pipe or socket"));
     }
     let file = File::open(path).map_err(KeyProblem::from_io)?;
+    guard.file(&file).map_err(KeyProblem::Exposed)?;
+    guard.folder(folder_of(path)).map_err(KeyProblem::Exposed)?;
     let mut text = Zeroizing::new(Vec::new());
     file.take(MAX_FILE_LENGTH + 1)
         .read_to_end(&mut text)

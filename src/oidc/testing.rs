@@ -97,6 +97,7 @@ fn keys(kid: &str) -> Keys {
         extra: Vec::new(),
         dir: dir.path().to_owned(),
         identity_markers: Vec::new(),
+        guard: crate::private_file::Guard::Strict,
     };
     keys::testing::load(&options).unwrap().0
 }

@@ -33,6 +33,7 @@ use crate::{
         self, ClientAuthentication, ClientSlot, EndpointOverrides, HttpPolicy, ProviderOptions, RelyingParty,
     },
     outbound,
+    private_file::Guard,
     random::SystemRandom,
     secret::Secret,
 };
@@ -58,6 +59,7 @@ pub(super) fn options() -> Options {
         initial_access_token: None,
         admin_token: None,
         credentials: PathBuf::from("bff_client.json"),
+        guard: Guard::Strict,
         skip: false,
         client_secret: None,
         allow_failure: false,
@@ -100,6 +102,7 @@ impl World {
             extra: Vec::new(),
             dir: dir.path().to_owned(),
             identity_markers: Vec::new(),
+            guard: Guard::Strict,
         };
         let (keys, _) = keys::testing::load(&keys).unwrap();
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));

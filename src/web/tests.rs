@@ -34,6 +34,7 @@ fn web(folder: &TempDir) -> Web {
         extra: Vec::new(),
         dir: folder.path().to_owned(),
         identity_markers: Vec::new(),
+        guard: crate::private_file::Guard::Strict,
     };
     let (keys, _) = keys::testing::load(&options).unwrap();
     let sealer = Sealer::new(&[[7; 32]], Arc::clone(&random)).unwrap();

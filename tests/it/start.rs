@@ -3,6 +3,7 @@
 mod command;
 mod folders;
 mod idp;
+mod planted;
 mod recipe;
 
 use std::{fs, path::Path};

@@ -48,14 +48,7 @@ pub(super) fn read(yaml: &str) -> Result<Routes, RoutesError> {
         Ok(root) => root,
         // Nothing but comments.
         Err(serde_saphyr::Error::Eof { .. }) => return Ok(Routes::default()),
-        Err(error) => {
-            let line = error.location().map_or(1, |location| location.line());
-            return Err(RoutesError::single(
-                line,
-                format!("not readable as YAML: {error}"),
-                "correct the syntax",
-            ));
-        }
+        Err(error) => return Err(RoutesError::of_yaml(&error)),
     };
     let mut reader = Reader::default();
     let routes = reader.root(&root);

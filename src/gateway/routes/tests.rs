@@ -538,3 +538,33 @@ proptest! {
         prop_assert!(path.ends_with(found.rest));
     }
 }
+
+#[test]
+fn attack_47_no_mistake_quotes_what_looks_like_a_secret() {
+    const TOKEN: &str = "eyJhbGciOiJub25lIn0.planted.x";
+    for yaml in [
+        TOKEN.to_owned(),
+        format!("{TOKEN}: x"),
+        format!("services: {{ {TOKEN}: {{}} }}"),
+        format!("services: {{ a: {{ base_url: '{TOKEN}' }} }}"),
+        format!("services: {{ a: {{ base_url: 'http://a', timeout: {TOKEN} }} }}"),
+        format!("services: {{ a: {{ base_url: 'http://a', {TOKEN}: 1 }} }}"),
+        format!("routes: [{{ id: {TOKEN} }}]"),
+        format!("routes: [{{ id: a, path: {TOKEN}, target_service: b }}]"),
+        format!("routes: [{{ id: a, path: /a, target_service: {TOKEN} }}]"),
+        format!("routes: [{{ id: a, path: /a, target_service: b, auth: {TOKEN} }}]"),
+        format!("routes: [{{ id: a, path: /a, target_service: b, methods: [{TOKEN}] }}]"),
+        format!("routes: [{{ id: a, path: /a, target_service: b, upstream_path: {TOKEN} }}]"),
+        // What the YAML reader refuses by itself.
+        format!("a: *{TOKEN}"),
+        format!("a: !{TOKEN} x"),
+        format!("a: {TOKEN}: x"),
+        format!("a: [\"{TOKEN}"),
+        format!("{TOKEN}: 1\n{TOKEN}: 2\n"),
+        format!("a: 1\n--- {TOKEN}\n"),
+    ] {
+        let error = Routes::parse(&yaml).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("planted"), "{yaml}: {text}");
+    }
+}

@@ -3,9 +3,11 @@
 use std::{collections::HashMap, fmt};
 
 use super::super::tree::{Key, Node, Value};
-use crate::gateway::path::is_unreserved;
+use crate::{gateway::path::is_unreserved, quote::quote};
 
 const MAX_ID_LENGTH: usize = 64;
+/// A longer value is cut off in messages, in characters.
+const MAX_SHOWN: usize = 80;
 
 /// Everything that is wrong with a `routes.yaml`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +51,30 @@ impl RoutesError {
                 fix: fix.into(),
             }],
         }
+    }
+
+    /// What the YAML reader refused. Its own texts may quote the file, which may hold what its author thinks private:
+    /// the place is told, and what was expected there.
+    pub(super) fn of_yaml(error: &serde_saphyr::Error) -> Self {
+        let (line, column) = error
+            .location()
+            .map_or((1, 1), |location| (location.line(), location.column()));
+        let (problem, fix) = match error {
+            serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
+                let key = key.as_deref().map_or_else(|| "a key".to_owned(), shown);
+                (format!("{key} stands there twice"), "leave one of them")
+            }
+            serde_saphyr::Error::MultipleDocuments { .. } => (
+                "a second document begins".to_owned(),
+                "leave one document, without a second `---`",
+            ),
+            _ => (
+                format!("not readable as YAML at column {column}"),
+                "correct the syntax: look at the indentation, at quotes and brackets that are not closed, and at values with \
+                 special characters, which need quotes",
+            ),
+        };
+        Self::single(line, problem, fix)
     }
 
     /// Every mistake, in the order of the file.
@@ -200,11 +226,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A value of the file in a message: escaped and bounded.
+/// A value of the file in a message.
 pub(super) fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
-    if text.chars().nth(80).is_some() {
-        shown.push('…');
-    }
-    format!("`{shown}`")
+    quote(text, '`', MAX_SHOWN)
 }
