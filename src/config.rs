@@ -14,6 +14,7 @@ mod environment;
 #[doc(hidden)]
 pub mod fuzzing;
 mod key_files;
+mod legacy;
 mod login;
 mod not_built;
 mod parse;
@@ -40,7 +41,7 @@ pub use self::{
     key_files::KeySettings,
     login::LoginSettings,
     path::check_argument,
-    problem::{ConfigError, Problem, Warning},
+    problem::{ConfigError, Problem, Severity, Warning},
     provider::{EndpointSettings, ProviderSettings},
     reference::reference,
     registration::RegistrationSettings,
@@ -73,6 +74,8 @@ pub struct Config {
     pub login: LoginSettings,
     /// Logs.
     pub telemetry: TelemetrySettings,
+    /// What `${NAME}` stands for in `routes.yaml`.
+    pub environment: Environment,
 }
 
 // === impl Config ===
@@ -104,6 +107,7 @@ impl Config {
             tokens: tokens::read(&mut reader),
             login: login::read(&mut reader, callback, own_origins),
             telemetry: telemetry::read(&mut reader),
+            environment: environment.clone(),
             server,
             provider,
             client,

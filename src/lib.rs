@@ -12,12 +12,13 @@
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`private_file`], [`quote`], [`health`], [`telemetry`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`private_file`], [`quote`], [`expand`], [`health`], [`telemetry`] |
 
 pub mod app;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod expand;
 pub mod gateway;
 pub mod health;
 pub mod jose;

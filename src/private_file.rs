@@ -269,7 +269,10 @@ mod tests {
     #[test]
     fn attack_50_permissions_are_never_changed_through_a_symbolic_link() {
         let folder = testing::on_disk();
-        let (foreign, link) = (folder.path().join("foreign"), folder.path().join("bff_client.json"));
+        let (foreign, link) = (
+            folder.path().join("foreign"),
+            folder.path().join("bff_client.json"),
+        );
         fs::write(&foreign, "x").unwrap();
         fs::set_permissions(&foreign, Permissions::from_mode(0o644)).unwrap();
         std::os::unix::fs::symlink(&foreign, &link).unwrap();

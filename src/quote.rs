@@ -174,7 +174,10 @@ mod tests {
             ("https://me:p/w@a.example", "https://…@a.example"),
             ("https://a.example?token=x", "https://a.example?…"),
             ("https://a.example?", "https://a.example?"),
-            ("https://a.example#x, https://b.example", "https://a.example#…, https://b.example"),
+            (
+                "https://a.example#x, https://b.example",
+                "https://a.example#…, https://b.example",
+            ),
             ("what?", "what?"),
         ] {
             assert_eq!(quote(text, '"', 200), format!("\"{shown}\""));

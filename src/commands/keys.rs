@@ -20,7 +20,7 @@ pub(super) enum KeysCommand {
     /// Make a private key of `BFF_KEY_TYPE` in a new file: the named signing key, or another one to name later.
     Generate {
         /// The file, instead of the one that `BFF_JWT_SIGNING_KEY` names.
-        #[arg(long, value_name = "PATH")]
+        #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
         file: Option<PathBuf>,
         /// Say what would be done.
         #[arg(long)]

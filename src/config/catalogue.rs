@@ -180,16 +180,17 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Server, "PORT", K::Number, "`8000`", "port to listen on"),
     public(G::Server, "BFF_BASE_URL", K::Origin, "none", "external origin of the BFF; base of `jwks_uri`, of the fallback callback and of logout URLs"),
     public(G::Server, "BFF_INTERNAL_ADDR", K::Text, "none", "`ip:port` of a second listener that is never published: health in detail, and `/auth/verify` with tokens, which answers nowhere else").or(&["BFF_METRICS_ADDR"]),
-    public(G::Server, "BFF_CONFIG_DIR", K::Folder, "`config` (image: `/app/config`)", "folder of `settings.yaml` and `routes.yaml`; only from the environment"),
+    public(G::Server, "BFF_CONFIG_DIR", K::Folder, "`config` (image: `/app/config`)", "folder of `settings.yaml` and `routes.yaml`; only from the environment").or(&["SERVICE_CONFIG_DIR", "BFF_CONFIG"]),
+    public(G::Server, "SETTINGS_FILE", K::Path, "`settings.yaml` in `BFF_CONFIG_DIR`", "the file of settings; only from the environment"),
     public(G::Server, "BFF_TRUSTED_PROXIES", K::List, "none", "CIDRs or addresses of proxies whose `X-Forwarded-*` and `Forwarded` are believed"),
     public(G::Server, "BFF_DANGER_ALLOW_HTTP", K::Switch, "`false`", "accept plain `http` URLs everywhere; otherwise only for loopback and for names without a dot"),
     public(G::Server, "BFF_ADMIN_SOCKET", K::Path, "none", "Unix socket for commands that need the running server").not_built(""),
     // Provider
-    public(G::Provider, "OIDC_ISSUER", K::Url, "`IDP_BASE_URL`", "issuer identifier, compared exactly; this or `IDP_BASE_URL` is required"),
+    public(G::Provider, "OIDC_ISSUER", K::Url, "`IDP_BASE_URL`", "issuer identifier, compared exactly; this or `IDP_BASE_URL` is required").or(&["AUTH_ISSUER"]),
     public(G::Provider, "IDP_BASE_URL", K::Url, "the issuer", "how this process reaches the IdP, e.g. in a container network"),
     public(G::Provider, "OIDC_AUTHORIZATION_URL", K::Url, "discovery", "authorization endpoint"),
     public(G::Provider, "OIDC_TOKEN_URL", K::Url, "discovery", "token endpoint"),
-    public(G::Provider, "OIDC_JWKS_URL", K::Url, "discovery", "the IdP's JWK Set"),
+    public(G::Provider, "OIDC_JWKS_URL", K::Url, "discovery", "the IdP's JWK Set").or(&["AUTH_JWKS_URL"]),
     public(G::Provider, "OIDC_PAR_URL", K::Url, "discovery", "pushed authorization request endpoint"),
     public(G::Provider, "OIDC_USERINFO_URL", K::Url, "discovery", "UserInfo endpoint"),
     public(G::Provider, "OIDC_END_SESSION_URL", K::Url, "discovery", "end-session endpoint"),
@@ -211,7 +212,7 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Client, "MS_BFF_JARM_ENABLED", K::Switch, "`false`", "signed authorization responses (JARM)").not_built("false"),
     // Keys
     public(G::Keys, "BFF_JWT_SIGNING_KEY", K::Path, "`DCR_SIGNING_KEY`, else `bff-signing.pem` in `BFF_KEYS_DIR`", "PEM file of the signing key (PKCS#8, PKCS#1, SEC1; RSA of 2048 bits or more, P-256, Ed25519); made on a first start"),
-    public(G::Keys, "BFF_KEYS_DIR", K::Folder, "folder of the signing key, else `keys` (image: `/app/keys`)", "the `bff-keys` volume"),
+    public(G::Keys, "BFF_KEYS_DIR", K::Folder, "folder of the signing key, else `keys` (image: `/app/keys`)", "the `bff-keys` volume").or(&["KEYS_DIR"]),
     public(G::Keys, "BFF_STATE_DIR", K::Folder, "`BFF_KEYS_DIR`", "folder of all that the BFF itself writes"),
     public(G::Keys, "BFF_KID", K::Text, "RFC 7638 thumbprint", "key id of the signing key"),
     public(G::Keys, "BFF_KEY_TYPE", K::Choice(&["rsa-2048", "rsa-3072", "p-256", "ed25519"]), "`rsa-2048`", "type of keys that the BFF makes; `p-256` is recommended where the IdP lists ES256, since signing is some 35 times cheaper"),
@@ -301,7 +302,11 @@ mod tests {
 
     #[test]
     fn no_secret_is_public() {
-        assert!(VARIABLES.iter().all(|variable| !(variable.public && variable.is_secret())));
+        assert!(
+            VARIABLES
+                .iter()
+                .all(|variable| !(variable.public && variable.is_secret()))
+        );
         assert!(!find("OTEL_EXPORTER_OTLP_ENDPOINT").unwrap().public);
     }
 

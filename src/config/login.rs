@@ -43,10 +43,15 @@ pub(super) fn read(
     own_origins: Vec<Origin>,
 ) -> LoginSettings {
     let fallback_origin = fallback_callback.as_ref().and_then(Origin::of);
-    let return_origins = match reader.list("BFF_ALLOWED_REDIRECT_HOSTS") {
+    let mut return_origins = match reader.list("BFF_ALLOWED_REDIRECT_HOSTS") {
         Some(entries) => return_origins(reader, &entries, &own_origins),
         None => own_origins.clone(),
     };
+    for (label, entry) in reader.added("BFF_ALLOWED_REDIRECT_HOSTS") {
+        let name = "BFF_ALLOWED_REDIRECT_HOSTS";
+        let found = return_origin(&entry, &own_origins);
+        add_origin(reader, name, label, found, &mut return_origins);
+    }
     LoginSettings {
         dynamic_callback: reader.switch("BFF_DYNAMIC_CALLBACK", true),
         fallback_callback,
@@ -181,22 +186,47 @@ fn cors_origins(reader: &mut Reader) -> Vec<Origin> {
     let name = "CORS__ALLOW_ORIGINS";
     let mut origins = Vec::new();
     for entry in reader.list(name).unwrap_or_default() {
-        let found = if entry == "*" || entry == "null" {
-            Err(Complaint::new(
-                "would let any page call with a person's session",
-                "list the origins one by one",
-            ))
-        } else {
-            Origin::parse(&entry).and_then(|origin| {
-                reader.check_reach(name, origin.reach())?;
-                Ok(origin)
-            })
-        };
+        let found = cors_origin(&entry).and_then(|origin| {
+            reader.check_reach(name, origin.reach())?;
+            Ok(origin)
+        });
         match found {
             Ok(origin) if origins.contains(&origin) => {}
             Ok(origin) => origins.push(origin),
             Err(complaint) => reader.complain_of_entry(name, &entry, complaint),
         }
     }
+    for (label, entry) in reader.added(name) {
+        add_origin(reader, name, label, cors_origin(&entry), &mut origins);
+    }
     origins
+}
+
+fn cors_origin(entry: &str) -> Result<Origin, Complaint> {
+    if entry == "*" || entry == "null" {
+        return Err(Complaint::new(
+            "would let any page call with a person's session",
+            "list the origins one by one",
+        ));
+    }
+    Origin::parse(entry)
+}
+
+/// Adds an origin that another name than that of the list `name` gives; its text is not quoted.
+fn add_origin(
+    reader: &mut Reader,
+    name: &str,
+    label: String,
+    found: Result<Origin, Complaint>,
+    origins: &mut Vec<Origin>,
+) {
+    let found = found.and_then(|origin| {
+        reader.check_reach(name, origin.reach())?;
+        Ok(origin)
+    });
+    match found {
+        Ok(origin) if origins.contains(&origin) => {}
+        Ok(origin) => origins.push(origin),
+        Err(complaint) => reader.problem(label, None, complaint),
+    }
 }

@@ -38,8 +38,19 @@ pub struct Warning {
     pub variable: String,
     /// What to know.
     pub message: String,
+    /// How much it matters.
+    pub severity: Severity,
+}
+
+/// How much a warning matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Worth a look.
+    Warning,
     /// Nobody can log in, on one host at least.
-    pub prevents_login: bool,
+    PreventsLogin,
 }
 
 /// What a parser of one value says: the message and the fix.
@@ -82,7 +93,11 @@ impl fmt::Display for ConfigError {
         for problem in &self.problems {
             write!(f, "\n\n{problem}")?;
         }
-        for warning in &self.warnings {
+        for warning in self
+            .warnings
+            .iter()
+            .filter(|warning| warning.severity != Severity::Info)
+        {
             write!(f, "\n\n  warning: {warning}")?;
         }
         Ok(())
@@ -108,7 +123,7 @@ impl Warning {
         Self {
             variable: variable.into(),
             message: message.into(),
-            prevents_login: false,
+            severity: Severity::Warning,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     environment::Environment,
     parse,
     path::{self, Leads},
-    problem::{Complaint, Problem, Warning, shown},
+    problem::{Complaint, Problem, Severity, Warning, shown},
     sources::{Content, Raw, Sources, read_secret},
     unknown,
 };
@@ -20,6 +20,8 @@ use crate::{quote::looks_like_a_secret, secret::Secret};
 pub(super) struct Reader {
     values: BTreeMap<&'static str, Raw>,
     config_dir: PathBuf,
+    /// Further entries of lists, from other names, each with the name.
+    added: BTreeMap<&'static str, Vec<(String, String)>>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Warning>,
     allow_http: bool,
@@ -37,7 +39,8 @@ impl Reader {
             config_dir: sources.config_dir,
             values: sources.values,
             problems: sources.problems,
-            warnings: unknown::warnings(environment),
+            warnings: [unknown::warnings(environment), sources.warnings].concat(),
+            added: sources.added,
             allow_http: false,
             plain_http: Vec::new(),
         };
@@ -52,12 +55,16 @@ impl Reader {
 
     /// Adds a mistake of `label` whose printable value is `value`.
     pub(super) fn problem(&mut self, label: String, value: Option<String>, complaint: Complaint) {
-        self.problems.push(Problem {
+        let problem = Problem {
             variable: label,
             value,
             message: complaint.message,
             fix: complaint.fix,
-        });
+        };
+        // One entry may belong to several lists.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// Adds a mistake of the variable `name`, with its value where the catalogue marks the variable as public.
@@ -76,7 +83,7 @@ impl Reader {
         let (label, value) = match self.values.get(name) {
             None => (name.to_owned(), None),
             Some(raw) => {
-                let value = quotable.then(|| raw.content.shown()).flatten();
+                let value = (quotable && !raw.expanded).then(|| raw.content.shown()).flatten();
                 (raw.label.clone(), value)
             }
         };
@@ -94,7 +101,7 @@ impl Reader {
         message: impl Into<String>,
     ) {
         self.warnings.push(Warning {
-            prevents_login: true,
+            severity: Severity::PreventsLogin,
             ..Warning::new(variable, message)
         });
     }
@@ -218,13 +225,17 @@ impl Reader {
         Some(values)
     }
 
+    /// The entries that other names add to the list `name`, each with that name.
+    pub(super) fn added(&self, name: &str) -> Vec<(String, String)> {
+        self.added.get(name).cloned().unwrap_or_default()
+    }
+
     /// Adds a mistake of one entry of the list `name`.
     pub(super) fn complain_of_entry(&mut self, name: &'static str, entry: &str, complaint: Complaint) {
-        let label = self
-            .values
-            .get(name)
-            .map_or_else(|| name.to_owned(), |raw| raw.label.clone());
-        let value = (is_public(name) && !complaint.unquoted).then(|| shown(entry));
+        let raw = self.values.get(name);
+        let quotable = is_public(name) && !complaint.unquoted && !raw.is_some_and(|raw| raw.expanded);
+        let label = raw.map_or_else(|| name.to_owned(), |raw| raw.label.clone());
+        let value = quotable.then(|| shown(entry));
         self.problem(label, value, complaint);
     }
 

@@ -10,12 +10,17 @@ use std::{
 use super::{
     catalogue::{self, VARIABLES, Variable},
     environment::Environment,
+    legacy::{self, Effect, Legacy, Verdict},
+    parse,
     path::{self, Leads},
-    problem::{Complaint, Problem, shown, shown_name},
+    problem::{Complaint, Problem, Warning, shown, shown_name},
     settings_file::{self, Node, Setting},
     unknown,
 };
-use crate::secret::Secret;
+use crate::{
+    expand::{ExpandError, expand},
+    secret::Secret,
+};
 
 /// A longer secret file is refused, in bytes.
 const MAX_SECRET_FILE: u64 = 64 * 1024;
@@ -26,11 +31,17 @@ const MAX_VALUE: usize = 1024 * 1024;
 /// The one variable where empty means something: it turns the prompt off.
 const MAY_BE_EMPTY: &str = "OIDC_PROMPT";
 
+/// What the value of a secret begins with that names its file.
+const FILE: &str = "file:";
+
 /// All values that are set, by the variable's name, and what is wrong with the way they are.
 #[derive(Default)]
 pub(super) struct Sources {
     pub(super) values: BTreeMap<&'static str, Raw>,
     pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Warning>,
+    /// Entries that other names add to lists, each with that name.
+    pub(super) added: BTreeMap<&'static str, Vec<(String, String)>>,
     /// The folder of `settings.yaml`.
     pub(super) config_dir: PathBuf,
 }
@@ -40,10 +51,13 @@ pub(super) struct Raw {
     /// How the variable is called where it was found.
     pub(super) label: String,
     pub(super) content: Content,
+    /// Whether `${NAME}` stood in it: what is there now is never printed.
+    pub(super) expanded: bool,
     in_settings: bool,
 }
 
 /// What a value is made of.
+#[derive(PartialEq, Eq)]
 pub(super) enum Content {
     Text(String),
     List(Vec<String>),
@@ -62,19 +76,95 @@ impl Sources {
         for variable in VARIABLES {
             sources.take_from_environment(environment, variable);
         }
-        sources.find_config_dir();
-        match settings_file::read(&sources.config_dir) {
-            Ok(settings) => {
-                for (key, setting) in settings {
-                    sources.take_from_settings(&key, setting);
-                }
-            }
-            Err(complaint) => {
-                let label = sources.config_dir.join("settings.yaml").display().to_string();
-                sources.problem(label, None, complaint);
+        for name in environment.names() {
+            if let Some(legacy) = legacy::variable(name)
+                && let Some(text) = sources.text(environment, name).filter(|text| !text.is_empty())
+            {
+                sources.take_legacy(name.to_owned(), legacy, &text, false);
             }
         }
+        sources.find_config_dir();
+        let file = sources.settings_file();
+        match settings_file::read(&file) {
+            Ok(settings) => {
+                for (key, setting) in settings {
+                    sources.take_from_settings(environment, &key, setting);
+                }
+            }
+            Err(complaint) => sources.problem(file.display().to_string(), None, complaint),
+        }
         sources
+    }
+
+    /// Takes in `text` under a name of the original system.
+    fn take_legacy(&mut self, label: String, legacy: &Legacy, text: &str, in_settings: bool) {
+        match legacy.effect(text) {
+            Effect::Mistake(complaint) => self.problem(label, None, complaint),
+            Effect::Line(severity, message) => self.warnings.push(Warning {
+                severity,
+                ..Warning::new(label, message)
+            }),
+            Effect::Value(name, text) => {
+                let raw = Raw {
+                    label,
+                    content: Content::Text(text),
+                    expanded: true,
+                    in_settings,
+                };
+                self.take(name, raw);
+            }
+            Effect::Entries(lists) => match parse::list(text) {
+                Ok(entries) => self.add(&label, lists, &entries),
+                Err(complaint) => self.problem(label, None, complaint),
+            },
+        }
+    }
+
+    fn add(&mut self, label: &str, lists: &[&'static str], entries: &[String]) {
+        for list in lists {
+            let added = self.added.entry(list).or_default();
+            added.extend(entries.iter().map(|entry| (label.to_owned(), entry.clone())));
+        }
+    }
+
+    /// Takes `raw` for the variable `name`, unless the environment has it; two names for one variable must not differ.
+    fn take(&mut self, name: &'static str, raw: Raw) {
+        match self.values.get(name) {
+            None => {
+                self.values.insert(name, raw);
+            }
+            // The environment wins.
+            Some(other) if raw.in_settings && !other.in_settings => {}
+            Some(other) if !raw.in_settings && other.content == raw.content => {}
+            Some(other) => {
+                let complaint =
+                    Complaint::new(format!("is another name of {}", other.label), "leave one of them");
+                self.problem(raw.label, None, complaint);
+            }
+        }
+    }
+
+    /// The file of settings: in the configuration folder, or the one that `SETTINGS_FILE` names.
+    fn settings_file(&mut self) -> PathBuf {
+        let usual = self.config_dir.join("settings.yaml");
+        let Some(Raw {
+            label,
+            content: Content::Text(text),
+            ..
+        }) = self.values.get("SETTINGS_FILE")
+        else {
+            return usual;
+        };
+        let (label, text) = (label.clone(), text.clone());
+        match path::parse(&text, Leads::ToFile) {
+            Err(complaint) => self.problem(label, None, complaint),
+            Ok(file) if file.is_file() => return file,
+            Ok(_) => {
+                let complaint = Complaint::new("names no file", "correct the path, or mount the file");
+                self.problem(label, Some(shown(&text)), complaint);
+            }
+        }
+        usual
     }
 
     /// Finds the folder of `settings.yaml`; only the environment can name it. One that is named must be there.
@@ -135,10 +225,17 @@ impl Sources {
                 None => found = Some((name, text)),
             }
         }
-        let mut raw = found.map(|(name, text)| Raw {
-            label: name.to_owned(),
-            content: Content::Text(text),
-            in_settings: false,
+        let mut raw = found.map(|(name, text)| {
+            let content = match text.strip_prefix(FILE).filter(|_| variable.is_secret()) {
+                Some(path) => self.file_of_secret(name, path),
+                None => Content::Text(text),
+            };
+            Raw {
+                label: name.to_owned(),
+                content,
+                expanded: false,
+                in_settings: false,
+            }
         });
         if variable.is_secret()
             && let Some(file) = self.secret_file(environment, variable, raw.is_some())
@@ -154,13 +251,7 @@ impl Sources {
     fn secret_file(&mut self, environment: &Environment, variable: &Variable, is_set: bool) -> Option<Raw> {
         let label = format!("{}_FILE", variable.name);
         let text = self.text(environment, &label).filter(|path| !path.is_empty())?;
-        let content = match path::parse(&text, Leads::ToFile) {
-            Ok(path) => Content::SecretFile(path),
-            Err(complaint) => {
-                self.problem(label.clone(), None, complaint);
-                Content::Refused
-            }
-        };
+        let content = self.file_of_secret(&label, &text);
         if is_set {
             let complaint = Complaint::new(
                 format!("is set, and {} too", variable.name),
@@ -171,8 +262,19 @@ impl Sources {
         Some(Raw {
             label,
             content,
+            expanded: false,
             in_settings: false,
         })
+    }
+
+    fn file_of_secret(&mut self, label: &str, path: &str) -> Content {
+        match path::parse(path, Leads::ToFile) {
+            Ok(path) => Content::SecretFile(path),
+            Err(complaint) => {
+                self.problem(label.to_owned(), None, complaint);
+                Content::Refused
+            }
+        }
     }
 
     fn text(&mut self, environment: &Environment, name: &str) -> Option<String> {
@@ -185,39 +287,82 @@ impl Sources {
         None
     }
 
-    fn take_from_settings(&mut self, key: &str, setting: Setting) {
+    fn take_from_settings(&mut self, environment: &Environment, key: &str, mut setting: Setting) {
         let label = format!("{} (settings.yaml, line {})", shown_name(key), setting.line);
-        let Some((variable, is_file)) = known_key(key) else {
-            self.problem(label, None, unknown::unknown_key(key));
-            return;
+        let expanded = match expand_node(&mut setting.value, environment) {
+            Ok(expanded) => expanded,
+            Err(error) => {
+                let complaint =
+                    Complaint::new(error.to_string(), "set the variable, or write `${NAME:-default}`");
+                return self.problem(label, None, complaint);
+            }
         };
-        match content(key, variable, is_file, setting.value) {
+        let (variable, is_file) = match (known_key(key), legacy::key(key), setting.value) {
+            (Some(known), _, value) => {
+                setting.value = value;
+                known
+            }
+            (None, _, Node::Map(entries)) if legacy::is_section(key) => {
+                for (below, setting) in entries {
+                    self.take_from_settings(environment, &format!("{key}.{below}"), setting);
+                }
+                return;
+            }
+            (None, Some(legacy), value) => match legacy.verdict {
+                // As if it stood there under our name.
+                Verdict::Means(name) => match catalogue::find(name) {
+                    Some(variable) => {
+                        setting.value = value;
+                        (variable, key.ends_with("_file"))
+                    }
+                    None => return,
+                },
+                _ => return self.take_legacy_node(label, legacy, value),
+            },
+            (None, None, _) => return self.problem(label, None, unknown::unknown_key(key)),
+        };
+        match content(key, variable, is_file, expanded, setting.value) {
             Err(complaint) => self.problem(label, None, complaint),
             Ok(None) => {}
             Ok(Some(content)) => {
                 let raw = Raw {
                     label,
                     content,
+                    expanded,
                     in_settings: true,
                 };
-                match self.values.get(variable.name) {
-                    None => {
-                        self.values.insert(variable.name, raw);
-                    }
-                    // Two names of one variable.
-                    Some(other) if other.in_settings => {
-                        let complaint = Complaint::new(
-                            format!("is another name of {}", other.label),
-                            "leave one of them",
-                        );
-                        self.problem(raw.label, None, complaint);
-                    }
-                    // The environment wins.
-                    Some(_) => {}
-                }
+                self.take(variable.name, raw);
             }
         }
     }
+
+    /// The same for a key of the original system that is no other name of a variable.
+    fn take_legacy_node(&mut self, label: String, legacy: &Legacy, value: Node) {
+        match (value, legacy.verdict) {
+            (Node::Null, _) => {}
+            (Node::List(entries), Verdict::AddsTo(lists)) => self.add(&label, lists, &entries),
+            (Node::Scalar(text), _) => self.take_legacy(label, legacy, text.trim(), true),
+            // Lists and maps have the verdict of a value that says nothing special.
+            _ => self.take_legacy(label, legacy, "", true),
+        }
+    }
+}
+
+/// Puts in what `${NAME}` stands for; whether it stood there.
+fn expand_node(node: &mut Node, environment: &Environment) -> Result<bool, ExpandError> {
+    let texts = match node {
+        Node::Scalar(text) => std::slice::from_mut(text),
+        Node::List(entries) => entries.as_mut_slice(),
+        Node::Null | Node::Unquoted | Node::Map(_) | Node::Nested => &mut [],
+    };
+    let mut any = false;
+    for text in texts {
+        if let Some(expanded) = expand(text, |name| environment.text(name))? {
+            *text = expanded;
+            any = true;
+        }
+    }
+    Ok(any)
 }
 
 // === impl Content ===
@@ -236,21 +381,34 @@ impl Content {
 
 /// The variable that a key of `settings.yaml` names, and whether it is the `…_file` of a secret.
 fn known_key(key: &str) -> Option<(&'static Variable, bool)> {
-    // The file is found through this one, so it cannot stand in it.
-    if key.bytes().any(|byte| byte.is_ascii_uppercase()) || key == "bff_config_dir" {
+    if key.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return None;
     }
     let name = key.to_ascii_uppercase();
     if let Some(variable) = catalogue::find(&name) {
-        return Some((variable, false));
+        // The file is found through these, so they cannot stand in it.
+        return (!["BFF_CONFIG_DIR", "SETTINGS_FILE"].contains(&variable.name)).then_some((variable, false));
     }
     let secret = name.strip_suffix("_FILE").and_then(catalogue::find)?;
     secret.is_secret().then_some((secret, true))
 }
 
 /// What an entry of `settings.yaml` says for `variable`; `None` where it counts as unset.
-fn content(key: &str, variable: &Variable, is_file: bool, value: Node) -> Result<Option<Content>, Complaint> {
-    if variable.is_secret() && !is_file {
+fn content(
+    key: &str,
+    variable: &Variable,
+    is_file: bool,
+    expanded: bool,
+    value: Node,
+) -> Result<Option<Content>, Complaint> {
+    if variable.is_secret()
+        && !is_file
+        && let Node::Scalar(text) = &value
+        && let Some(path) = text.trim().strip_prefix(FILE)
+    {
+        return path::parse(path, Leads::ToFile).map(|path| Some(Content::SecretFile(path)));
+    }
+    if variable.is_secret() && !is_file && !expanded {
         return Err(Complaint::new(
             "is a secret, which must not stand in settings.yaml",
             format!(
@@ -280,7 +438,7 @@ fn content(key: &str, variable: &Variable, is_file: bool, value: Node) -> Result
             "looks like a number with a fraction",
             "put the value in quotes",
         )),
-        Node::Nested => Err(Complaint::new(
+        Node::Map(_) | Node::Nested => Err(Complaint::new(
             "is neither a value nor a list of values",
             "write one value, or a flat list",
         )),

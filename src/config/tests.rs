@@ -3,6 +3,7 @@ use std::{fs, path::Path, time::Duration};
 use base64::{Engine as _, engine::general_purpose};
 use proptest::prelude::*;
 
+mod legacy;
 mod mistakes;
 mod planted;
 
@@ -19,7 +20,10 @@ use crate::{
 };
 
 /// A folder without `settings.yaml`.
-const NOWHERE: (&str, &str) = ("BFF_CONFIG_DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/src/config"));
+const NOWHERE: (&str, &str) = (
+    "BFF_CONFIG_DIR",
+    concat!(env!("CARGO_MANIFEST_DIR"), "/src/config"),
+);
 
 /// The least that loads: without registration.
 const LEAST: [(&str, &str); 4] = [
@@ -545,7 +549,14 @@ fn empty_variables_count_as_unset_but_for_the_prompt() {
         .filter(|variable| variable.name != "OIDC_PROMPT")
         .map(|variable| (variable.name, ""))
         .collect();
-    assert_eq!(config(&empty), config(&[]));
+    let environment = environment(&empty);
+    assert_eq!(
+        config(&empty),
+        Config {
+            environment,
+            ..config(&[])
+        }
+    );
     assert_eq!(config(&[("OIDC_PROMPT", "")]).provider.prompt, None);
     assert_eq!(config(&[("OIDC_SCOPES", "openid")]).provider.prompt, None);
     let login = config(&[("OIDC_PROMPT", "login  consent")]).provider.prompt;
@@ -603,8 +614,9 @@ fn http_is_accepted_for_loopback_and_dotless_names_with_one_warning() {
             .server
             .allow_http
     );
-    let warned = warnings(&[("BFF_BASE_URL", "http://bff")]);
-    assert!(warned[0].contains("Secure cookie"), "{warned:?}");
+    let (_, warned) = load(&[("BFF_BASE_URL", "http://bff")]).unwrap();
+    assert!(warned[0].message.contains("Secure cookie"), "{warned:?}");
+    assert_eq!(warned[0].severity, Severity::PreventsLogin);
 }
 
 #[test]

@@ -3,19 +3,54 @@
 use super::{
     catalogue::{self, VARIABLES},
     environment::Environment,
+    legacy,
     problem::{Complaint, Warning, shown_name},
 };
 
 /// Variables that begin like this are meant for the BFF.
 const PREFIXES: [&str; 14] = [
-    "AUTHZ_", "AUTH_", "BFF_", "CAEP_", "CORS_", "DCR_", "IDP_", "KAFKA_", "LEGACY_SERVICE_", "MS_", "OIDC_", "PDP_",
-    "SESSION_", "TOKEN_",
+    "AUTHZ_",
+    "AUTH_",
+    "BFF_",
+    "CAEP_",
+    "CORS_",
+    "DCR_",
+    "IDP_",
+    "KAFKA_",
+    "LEGACY_SERVICE_",
+    "MS_",
+    "OIDC_",
+    "PDP_",
+    "SESSION_",
+    "TOKEN_",
 ];
 
 /// What desktops, shells and container managers set for themselves, under such a prefix or near to a name of ours.
 const FOREIGN: [&str; 24] = [
-    "DISPLAY", "EDITOR", "HOME", "HOSTNAME", "HOSTTYPE", "LANG", "LOGNAME", "MAIL", "OLDPWD", "PAGER", "PATH", "PS1",
-    "PWD", "SESSION_MANAGER", "SESSION_TYPE", "SHELL", "SHLVL", "TEMP", "TERM", "TMP", "TMPDIR", "TZ", "USER", "VISUAL",
+    "DISPLAY",
+    "EDITOR",
+    "HOME",
+    "HOSTNAME",
+    "HOSTTYPE",
+    "LANG",
+    "LOGNAME",
+    "MAIL",
+    "OLDPWD",
+    "PAGER",
+    "PATH",
+    "PS1",
+    "PWD",
+    "SESSION_MANAGER",
+    "SESSION_TYPE",
+    "SHELL",
+    "SHLVL",
+    "TEMP",
+    "TERM",
+    "TMP",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "VISUAL",
 ];
 
 /// Longer names are not compared.
@@ -30,7 +65,10 @@ pub(super) fn warnings(environment: &Environment) -> Vec<Warning> {
         .names()
         .filter(|name| !is_known(name) && !FOREIGN.contains(name) && !is_service_link(name))
         .filter_map(|name| {
-            let message = match (misspelt(name), PREFIXES.iter().any(|prefix| name.starts_with(prefix))) {
+            let message = match (
+                misspelt(name),
+                PREFIXES.iter().any(|prefix| name.starts_with(prefix)),
+            ) {
                 (Some(known), _) => format!("is not known and has no effect; did you mean {known}?"),
                 (None, true) => match nearest(name) {
                     Some(known) => format!("is not known and has no effect; did you mean {known}?"),
@@ -76,13 +114,15 @@ fn is_service_link(name: &str) -> bool {
 
 /// What is said of an unknown key of `settings.yaml`.
 pub(super) fn unknown_key(key: &str) -> Complaint {
-    if key == "bff_config_dir" {
+    let name = key.to_ascii_uppercase();
+    if catalogue::find(&name)
+        .is_some_and(|variable| ["BFF_CONFIG_DIR", "SETTINGS_FILE"].contains(&variable.name))
+    {
         return Complaint::new(
             "cannot stand in settings.yaml, which is found through it",
-            "set BFF_CONFIG_DIR in the environment",
+            format!("set {name} in the environment"),
         );
     }
-    let name = key.to_ascii_uppercase();
     let lower = key.to_ascii_lowercase();
     let fix = if key != lower && is_known(&name) {
         format!("write `{lower}`: keys are in lower case")
@@ -104,6 +144,7 @@ pub(super) fn unknown_key(key: &str) -> Complaint {
 
 fn is_known(name: &str) -> bool {
     catalogue::find(name).is_some()
+        || legacy::variable(name).is_some()
         || name
             .strip_suffix("_FILE")
             .and_then(catalogue::find)
@@ -186,14 +227,19 @@ mod tests {
                 wrong.push(format!("{dropped}XY"));
                 wrong.push(format!("X{name}Y"));
             } else {
-                wrong.retain(|wrong| *wrong != name.to_ascii_lowercase() && wrong.contains('_') == name.contains('_'));
+                wrong.retain(|wrong| {
+                    *wrong != name.to_ascii_lowercase() && wrong.contains('_') == name.contains('_')
+                });
             }
             for wrong in wrong {
                 if is_known(&wrong) || FOREIGN.contains(&wrong.as_str()) || is_service_link(&wrong) {
                     continue;
                 }
                 let said = warnings(&[&wrong]);
-                assert!(said.len() == 1 && said[0].contains("did you mean"), "{wrong}: {said:?}");
+                assert!(
+                    said.len() == 1 && said[0].contains("did you mean"),
+                    "{wrong}: {said:?}"
+                );
             }
         }
     }

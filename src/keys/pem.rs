@@ -163,17 +163,23 @@ pub fn read_key(path: &Path) -> Result<KeyPair, UnusableKey> {
     read_guarded(path, Guard::Off)
 }
 
-/// The same for a key that is to be used: where `guard` refuses the file or its folder, it is not read.
+/// The same for a key that is to be used: not where `guard` refuses the file or its folder.
 pub(super) fn read_guarded(path: &Path, guard: Guard) -> Result<KeyPair, UnusableKey> {
-    read_bounded(path, guard)
-        .and_then(|text| parse(&text))
+    read_bounded(path)
+        .and_then(|(file, text)| {
+            let key = parse(&text)?;
+            // What is no key has other troubles.
+            guard.file(&file).map_err(KeyProblem::Exposed)?;
+            guard.folder(folder_of(path)).map_err(KeyProblem::Exposed)?;
+            Ok(key)
+        })
         .map_err(|problem| UnusableKey {
             path: path.to_owned(),
             problem,
         })
 }
 
-fn read_bounded(path: &Path, guard: Guard) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
+fn read_bounded(path: &Path) -> Result<(File, Zeroizing<Vec<u8>>), KeyProblem> {
     // Looked at before it is opened: opening a FIFO would wait for a writer.
     let kind = path.metadata().map_err(KeyProblem::from_io)?.file_type();
     if kind.is_dir() {
@@ -183,16 +189,15 @@ fn read_bounded(path: &Path, guard: Guard) -> Result<Zeroizing<Vec<u8>>, KeyProb
         return Err(KeyProblem::NotAFile("a device, pipe or socket"));
     }
     let file = File::open(path).map_err(KeyProblem::from_io)?;
-    guard.file(&file).map_err(KeyProblem::Exposed)?;
-    guard.folder(folder_of(path)).map_err(KeyProblem::Exposed)?;
     let mut text = Zeroizing::new(Vec::new());
-    file.take(MAX_FILE_LENGTH + 1)
+    (&file)
+        .take(MAX_FILE_LENGTH + 1)
         .read_to_end(&mut text)
         .map_err(KeyProblem::from_io)?;
     if u64::try_from(text.len()).is_ok_and(|length| length > MAX_FILE_LENGTH) {
         return Err(KeyProblem::TooLarge);
     }
-    Ok(text)
+    Ok((file, text))
 }
 
 /// Reads the private key in `text`.

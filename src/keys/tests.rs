@@ -174,7 +174,10 @@ fn attack_50_a_key_that_others_can_use_is_refused_with_the_command() {
         let error = load(&options).unwrap_err();
         assert!(matches!(error, KeysError::SigningKey(_)), "{error}");
         let text = error.to_string();
-        assert!(text.contains(&format!("mode {mode:04o}")) && text.contains(command), "{text}");
+        assert!(
+            text.contains(&format!("mode {mode:04o}")) && text.contains(command),
+            "{text}"
+        );
         assert!(text.contains("BFF_DANGER_ALLOW_OPEN_FILES"), "{text}");
         // As an extra key it is not published.
         options.signing_key = folder.add("ed25519-pkcs8-v1.pem", "b.pem");

@@ -58,7 +58,9 @@ fn list(files: &[String]) -> String {
 pub(super) fn exposed(path: &Path) -> Option<Warning> {
     let file = Guard::Off.file(&fs::File::open(path).ok()?);
     let folder = Guard::Off.folder(folder_of(path));
-    let exposed = [file, folder].into_iter().find_map(|looked| looked.ok().flatten())?;
+    let exposed = [file, folder]
+        .into_iter()
+        .find_map(|looked| looked.ok().flatten())?;
     Some(Warning::Exposed {
         path: path.to_owned(),
         exposed,

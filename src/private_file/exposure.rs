@@ -116,8 +116,7 @@ impl Guard {
 fn is_handed_out(folder: &std::fs::Metadata) -> bool {
     let ours = |group: u32| {
         rustix::process::getegid().as_raw() == group
-            || rustix::process::getgroups()
-                .is_ok_and(|groups| groups.iter().any(|one| one.as_raw() == group))
+            || rustix::process::getgroups().is_ok_and(|groups| groups.iter().any(|one| one.as_raw() == group))
     };
     folder.uid() == 0 && !rustix::process::geteuid().is_root() && ours(folder.gid())
 }
@@ -166,7 +165,11 @@ mod tests {
     fn attack_50_a_file_that_others_can_use_is_refused() {
         let folder = on_disk();
         for mode in [0o600, 0o400, 0o700, 0o711] {
-            assert_eq!(Guard::Strict.file(&with_mode(folder.path(), mode)), Ok(None), "{mode:o}");
+            assert_eq!(
+                Guard::Strict.file(&with_mode(folder.path(), mode)),
+                Ok(None),
+                "{mode:o}"
+            );
         }
         for mode in [0o640, 0o604, 0o444, 0o755] {
             let exposed = Exposed::Readable { mode };

@@ -62,6 +62,9 @@ pub(crate) fn on_disk() -> tempfile::TempDir {
         return here;
     }
     let there = tempfile::tempdir_in("/var/tmp").unwrap();
-    assert!(is_disk(&there), "neither the folder of temporary files nor /var/tmp is on a disk");
+    assert!(
+        is_disk(&there),
+        "neither the folder of temporary files nor /var/tmp is on a disk"
+    );
     there
 }

@@ -3,6 +3,7 @@
 mod command;
 mod folders;
 mod idp;
+mod original;
 mod planted;
 mod recipe;
 

@@ -7,9 +7,10 @@ use super::{
 use crate::{
     app::{App, SessionSecretError, StartError, one_shot::look_at_keys},
     clock::Timestamp,
-    config::{Config, ConfigError, Environment},
+    config::{Config, ConfigError, Environment, Severity},
     keys::{
-        Entry, Keeper, KeyProblem, Keyring, KeyringError, Keys, KeysError, Step, UnusableKey, Upcoming, moment,
+        Entry, Keeper, KeyProblem, Keyring, KeyringError, Keys, KeysError, Step, UnusableKey, Upcoming,
+        moment,
     },
 };
 
@@ -56,7 +57,7 @@ pub(super) fn configuration(report: &mut Report) -> Option<Config> {
     let config = match Config::load(&Environment::of_process()) {
         Ok((config, warnings)) => {
             for warning in warnings {
-                if warning.prevents_login {
+                if warning.severity == Severity::PreventsLogin {
                     prevented = true;
                     report.fail(
                         Kind::Wrong,

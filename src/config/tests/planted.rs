@@ -22,20 +22,27 @@ fn planted() -> Vec<(String, String)> {
         (rsa.replace('\n', ""), rsa_line),
         (TOKEN.to_owned(), "planted".to_owned()),
         ("planted-opaque-token".to_owned(), "planted".to_owned()),
-        (r#"{"kty":"OKP","d":"planted/x"}"#.to_owned(), "planted".to_owned()),
+        (
+            r#"{"kty":"OKP","d":"planted/x"}"#.to_owned(),
+            "planted".to_owned(),
+        ),
     ]
 }
 
-/// The one mistake that `variable` makes with this value is about a path, and does not print the value.
-fn is_withheld(variable: &str, value: &str, part: &str) {
-    let error = load(&[(variable, value), ("DCR_ENABLED", "false")]).expect_err(variable);
+/// The mistake that `variable`, which is `main` or another name of it, makes with this value is about a path, and does not
+/// print the value.
+fn is_withheld(main: &str, variable: &str, value: &str, part: &str) {
+    let error = load(&[(main, ""), (variable, value), ("DCR_ENABLED", "false")]).expect_err(variable);
     let text = format!("{error} {error:?}");
     assert!(!text.contains(part), "{variable}: {text}");
     // Some variables are not built yet, and say so too.
     let problem = error.problems.iter().find(|problem| problem.variable == variable);
     let problem = problem.unwrap_or_else(|| panic!("{variable}: {error}"));
     assert_eq!(problem.value, None, "{error}");
-    assert!(problem.message.starts_with("the value must be the path of a f"), "{error}");
+    assert!(
+        problem.message.starts_with("the value must be the path of a f"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -44,12 +51,12 @@ fn attack_47_no_variable_that_names_a_path_prints_what_is_pasted_there() {
         for variable in catalogue::VARIABLES {
             match variable.kind {
                 Kind::Path | Kind::Folder | Kind::Files => {
-                    is_withheld(variable.name, &value, &part);
+                    is_withheld(variable.name, variable.name, &value, &part);
                     for alias in variable.aliases {
-                        is_withheld(alias, &value, &part);
+                        is_withheld(variable.name, alias, &value, &part);
                     }
                 }
-                Kind::Secret => is_withheld(&format!("{}_FILE", variable.name), &value, &part),
+                Kind::Secret => is_withheld(variable.name, &format!("{}_FILE", variable.name), &value, &part),
                 _ => {}
             }
         }
@@ -99,7 +106,12 @@ fn only_public_variables_are_quoted() {
     let url = "HTTPS://idp.example/token?planted";
     let error = load(&[("OIDC_TOKEN_URL", url)]).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
-    assert!(problem(&[("OIDC_TOKEN_URL", url)]).value.unwrap().contains("idp.example/token?…"));
+    assert!(
+        problem(&[("OIDC_TOKEN_URL", url)])
+            .value
+            .unwrap()
+            .contains("idp.example/token?…")
+    );
 }
 
 #[test]
@@ -107,7 +119,11 @@ fn a_named_configuration_folder_must_be_there() {
     let problem = problem(&[("BFF_CONFIG_DIR", "/nonexistent/config")]);
     assert_eq!(problem.variable, "BFF_CONFIG_DIR");
     assert_eq!(problem.value.unwrap(), "\"/nonexistent/config\"");
-    assert!(problem.message.starts_with("cannot be opened"), "{}", problem.message);
+    assert!(
+        problem.message.starts_with("cannot be opened"),
+        "{}",
+        problem.message
+    );
     assert!(problem.fix.contains("routes.yaml"));
     let problem = super::problem(&[("BFF_CONFIG_DIR", "Cargo.toml")]);
     assert_eq!(problem.message, "is not a folder");

@@ -132,11 +132,7 @@ impl Keeper {
             .collect();
         let options = self.folder.options();
         let named: BTreeSet<&PathBuf> = published.iter().chain(&options.extra).collect();
-        warnings.extend(
-            named
-                .into_iter()
-                .filter_map(|path| warning::exposed(path)),
-        );
+        warnings.extend(named.into_iter().filter_map(|path| warning::exposed(path)));
         let known: Vec<PathBuf> = self
             .ring
             .keys

@@ -90,8 +90,10 @@ async fn attack_47_no_command_prints_what_is_pasted_where_a_path_belongs_at_any_
         for (index, arguments) in COMMANDS.iter().enumerate() {
             // Every level with every command; the secrets take turns.
             for level in LEVELS.iter().skip(index % 2).step_by(2) {
-                let mut variables: Vec<(&str, &str)> =
-                    names.iter().map(|name| (name.as_str(), secret.as_str())).collect();
+                let mut variables: Vec<(&str, &str)> = names
+                    .iter()
+                    .map(|name| (name.as_str(), secret.as_str()))
+                    .collect();
                 variables.push(("RUST_LOG", level));
                 refuses(folder.path(), arguments, &variables, &part).await;
             }
@@ -107,10 +109,16 @@ async fn attack_47_each_variable_alone_says_that_it_wants_a_path() {
             let variables = [(name.as_str(), secret.as_str()), ("LOG_LEVEL", "trace")];
             let output = refuses(folder.path(), &["serve"], &variables, &part).await;
             assert!(output.contains(&name), "{name}: {output}");
-            assert!(output.contains("the value must be the path of a f"), "{name}: {output}");
+            assert!(
+                output.contains("the value must be the path of a f"),
+                "{name}: {output}"
+            );
         }
         let generate = ["keys", "generate", "--file", &secret];
         let output = refuses(folder.path(), &generate, &[], &part).await;
-        assert!(output.contains("the value must be the path of a file"), "{output}");
+        assert!(
+            output.contains("the value must be the path of a file"),
+            "{output}"
+        );
     }
 }
