@@ -12,7 +12,7 @@
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`private_file`], [`quote`], [`expand`], [`health`], [`telemetry`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`own_paths`], [`private_file`], [`quote`], [`expand`], [`health`], [`telemetry`] |
 
 pub mod app;
 pub mod clock;
@@ -26,6 +26,7 @@ pub mod keys;
 pub mod login;
 pub mod oidc;
 pub mod outbound;
+pub mod own_paths;
 pub mod private_file;
 pub mod quote;
 pub mod random;

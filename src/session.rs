@@ -20,12 +20,12 @@ pub use self::{
     access_token::AccessToken,
     cookie::{
         CookieName, CookieOptions, CookieOptionsError, CookiePolicy, LOGIN_COOKIE_LIFETIME, LoginCookie,
-        MAX_LOGIN_COOKIE_LENGTH, MAX_LOGIN_COOKIES, SameSite, SetCookieError,
+        MAX_LOGIN_COOKIE_LENGTH, MAX_LOGIN_COOKIES, MAX_LOGIN_COOKIES_LENGTH, SameSite, SetCookieError,
     },
     csrf::{csrf_token, csrf_token_matches},
     id::{SessionId, SessionKey, SessionRef},
     memo::Memo,
-    record::{RecordError, Session, Tokens},
+    record::{RecordError, Session, Strikes, Tokens},
     store::{
         CreateError, Created, Ended, Lease, Limits, MemoryStore, NewSession, ReplaceError, SessionStore,
         StoreError, Stored, Version,

@@ -47,6 +47,7 @@ pub(super) fn relying_party(config: &Config) -> oidc::Options {
     let mut options = oidc::Options::new(oidc::ProviderOptions {
         issuer: provider.issuer.clone(),
         base_url: provider.base_url.clone(),
+        public_base: provider.public_base.clone(),
         overrides: oidc::EndpointOverrides {
             authorization: endpoints.authorization,
             token: endpoints.token,
@@ -91,6 +92,11 @@ pub(super) fn login(config: &Config) -> Result<login::Options, HostsError> {
                 .return_origins
                 .iter()
                 .map(|origin| origin.url().origin())
+                .collect(),
+            settings
+                .own_origins
+                .iter()
+                .filter_map(|origin| origin.url().host().map(|host| host.to_owned()))
                 .collect(),
         ),
         scopes: config.provider.scopes.clone(),

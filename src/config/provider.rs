@@ -13,6 +13,7 @@ use super::{
     problem::Complaint,
     reader::Reader,
 };
+use crate::oidc::OptionalEndpoint;
 
 /// A larger CA bundle is refused, in bytes.
 const MAX_CA_BUNDLE: u64 = 1024 * 1024;
@@ -31,6 +32,8 @@ pub struct ProviderSettings {
     pub issuer_is_explicit: bool,
     /// How this process reaches the provider, where that is not at the issuer.
     pub base_url: Option<Url>,
+    /// Where browsers reach the provider, where the issuer is an address that only this process reaches.
+    pub public_base: Option<Url>,
     /// Endpoints that win over discovery.
     pub endpoints: EndpointSettings,
     /// Where the further CA certificates come from.
@@ -50,18 +53,19 @@ pub struct EndpointSettings {
     pub authorization: Option<Url>,
     pub token: Option<Url>,
     pub jwks: Option<Url>,
-    pub par: Option<Url>,
-    pub userinfo: Option<Url>,
-    pub end_session: Option<Url>,
-    pub revocation: Option<Url>,
-    pub introspection: Option<Url>,
-    pub registration: Option<Url>,
+    pub par: Option<OptionalEndpoint>,
+    pub userinfo: Option<OptionalEndpoint>,
+    pub end_session: Option<OptionalEndpoint>,
+    pub revocation: Option<OptionalEndpoint>,
+    pub introspection: Option<OptionalEndpoint>,
+    pub registration: Option<OptionalEndpoint>,
 }
 
 pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
     // The issuer is kept as it was written: it is compared exactly, and a URL type would add a slash.
     reader.url("OIDC_ISSUER", plain_url);
     let base_url = reader.url("IDP_BASE_URL", plain_url);
+    let public_base = reader.url("IDP_PUBLIC_BASE", plain_url);
     let issuer_is_explicit = reader.is_set("OIDC_ISSUER");
     let issuer = reader.text("OIDC_ISSUER").or_else(|| reader.text("IDP_BASE_URL"));
     if issuer.is_none() && !reader.is_set("IDP_BASE_URL") {
@@ -75,12 +79,12 @@ pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
         authorization: reader.url("OIDC_AUTHORIZATION_URL", endpoint_url),
         token: reader.url("OIDC_TOKEN_URL", endpoint_url),
         jwks: reader.url("OIDC_JWKS_URL", endpoint_url),
-        par: reader.url("OIDC_PAR_URL", endpoint_url),
-        userinfo: reader.url("OIDC_USERINFO_URL", endpoint_url),
-        end_session: reader.url("OIDC_END_SESSION_URL", endpoint_url),
-        revocation: reader.url("OIDC_REVOCATION_URL", endpoint_url),
-        introspection: reader.url("OIDC_INTROSPECTION_URL", endpoint_url),
-        registration: reader.url("DCR_REGISTRATION_URL", endpoint_url),
+        par: optional(reader, "OIDC_PAR_URL"),
+        userinfo: optional(reader, "OIDC_USERINFO_URL"),
+        end_session: optional(reader, "OIDC_END_SESSION_URL"),
+        revocation: optional(reader, "OIDC_REVOCATION_URL"),
+        introspection: optional(reader, "OIDC_INTROSPECTION_URL"),
+        registration: optional(reader, "DCR_REGISTRATION_URL"),
     };
     let scopes = scopes(reader);
     let prompt = prompt(reader, &scopes);
@@ -92,12 +96,21 @@ pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
         issuer: issuer.unwrap_or_default(),
         issuer_is_explicit,
         base_url,
+        public_base,
         endpoints,
         ca_file,
         ca_bundle,
         scopes,
         prompt,
     }
+}
+
+/// The URL of an endpoint that a login can do without, or `none`.
+fn optional(reader: &mut Reader, name: &'static str) -> Option<OptionalEndpoint> {
+    if reader.text(name)?.eq_ignore_ascii_case("none") {
+        return Some(OptionalEndpoint::Off);
+    }
+    reader.url(name, endpoint_url).map(OptionalEndpoint::At)
 }
 
 fn scopes(reader: &mut Reader) -> Vec<String> {

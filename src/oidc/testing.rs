@@ -241,6 +241,7 @@ impl Provider {
         let mut options = Options::new(ProviderOptions {
             issuer: self.issuer().to_owned(),
             base_url: None,
+            public_base: None,
             overrides: EndpointOverrides::default(),
             allow_http: HttpPolicy::LocalOnly,
         });

@@ -51,6 +51,7 @@ fn web(folder: &TempDir) -> Web {
         oidc::Options::new(ProviderOptions {
             issuer: issuer.to_owned(),
             base_url: None,
+            public_base: None,
             overrides: oidc::EndpointOverrides::default(),
             allow_http: HttpPolicy::LocalOnly,
         }),
@@ -62,7 +63,7 @@ fn web(folder: &TempDir) -> Web {
     );
     let login = login::Options {
         hosts: Hosts::new(&[], Some("https://app.example/auth/callback"), true).unwrap(),
-        targets: AllowedTargets::new(Vec::new()),
+        targets: AllowedTargets::new(Vec::new(), Vec::new()),
         scopes: Vec::new(),
         prompt: None,
         session_lifetime: limits.lifetime,

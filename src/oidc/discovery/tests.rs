@@ -1,9 +1,12 @@
 use serde_json::json;
 
 use super::*;
-use crate::oidc::{
-    HttpPolicy,
-    testing::{Answer, Provider},
+use crate::{
+    oidc::{
+        HttpPolicy,
+        testing::{Answer, Provider},
+    },
+    telemetry::testing::Logs,
 };
 
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
@@ -163,6 +166,24 @@ async fn other_answers_are_sorted_by_whether_they_may_pass() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_is_left_out_is_told_once_while_the_rest_works() {
+    let provider = Provider::start().await;
+    provider.change_metadata(|document| {
+        document.insert("userinfo_endpoint".to_owned(), json!(""));
+    });
+    let logs = Logs::capture();
+    let party = provider.party().await;
+    assert!(party.metadata().unwrap().userinfo_endpoint.is_none());
+    party.discover().await.unwrap();
+    let text = logs.text();
+    assert_eq!(text.matches("userinfo_endpoint").count(), 1, "{text}");
+    assert!(
+        text.contains("WARN") && text.contains("OIDC_USERINFO_URL"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn attack_36_a_redirect_from_the_discovery_endpoint_is_not_followed() {
     let provider = Provider::start().await;
     provider.answer("/elsewhere", StatusCode::OK, &Value::Object(provider.document()));
@@ -228,7 +249,7 @@ async fn an_issuer_that_is_no_identifier_or_not_secure_is_not_asked() {
     assert!(
         matches!(
             error,
-            DiscoveryError::InsecureUrl {
+            DiscoveryError::Insecure {
                 variable: "OIDC_ISSUER",
                 ..
             }
@@ -242,11 +263,43 @@ async fn an_issuer_that_is_no_identifier_or_not_secure_is_not_asked() {
     assert!(
         matches!(
             error,
-            DiscoveryError::InsecureUrl {
+            DiscoveryError::Insecure {
                 variable: "IDP_BASE_URL",
                 ..
             }
         ),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn browsers_go_to_the_public_base_and_the_issuer_stays_what_the_provider_calls_itself() {
+    let provider = Provider::start().await;
+    let mut options = provider.options();
+    options.provider.public_base = Some(Url::parse("https://idp.example").unwrap());
+    let inside = Url::parse(provider.issuer()).unwrap();
+    for issuer in [
+        provider.issuer().to_owned(),
+        format!("https://idp.example{}", inside.path()),
+    ] {
+        provider.change_metadata(|document| {
+            document.insert("issuer".to_owned(), json!(issuer));
+        });
+        let metadata = provider.undiscovered(options.clone()).discover().await.unwrap();
+        assert_eq!(metadata.issuer, issuer);
+        let browsers = &metadata.authorization_endpoint;
+        assert_eq!(
+            browsers.origin().ascii_serialization(),
+            "https://idp.example",
+            "{issuer}"
+        );
+        for reached in [&metadata.token_endpoint, &metadata.jwks_uri] {
+            assert_eq!(reached.origin(), inside.origin(), "{issuer}");
+        }
+    }
+    provider.change_metadata(|document| {
+        document.insert("issuer".to_owned(), json!("https://other.example"));
+    });
+    let error = provider.undiscovered(options).discover().await.unwrap_err();
+    assert!(matches!(error, DiscoveryError::IssuerMismatch { .. }), "{error}");
 }
