@@ -28,7 +28,7 @@ pub(super) async fn ready(
         (true, true) => (StatusCode::OK, "degraded"),
         (true, false) => (StatusCode::OK, "ready"),
     };
-    told(status, word, report.components, may_know(&arrival, &headers))
+    told(status, word, &report.components, may_know(&arrival, &headers))
 }
 
 /// The same of the session store alone.
@@ -45,7 +45,7 @@ pub(super) async fn store(
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
     };
-    told(status, word, components, may_know(&arrival, &headers))
+    told(status, word, &components, may_know(&arrival, &headers))
 }
 
 /// Whether a request is of somebody who may know details. A proxy on the same machine is a loopback peer too, but no
@@ -55,7 +55,7 @@ fn may_know(arrival: &Arrival, headers: &HeaderMap) -> bool {
     arrival.listener == Listener::Internal || direct
 }
 
-fn told(status: StatusCode, word: &str, components: Vec<(Component, Status)>, in_detail: bool) -> Response {
+fn told(status: StatusCode, word: &str, components: &[(Component, Status)], in_detail: bool) -> Response {
     if !in_detail {
         return answer(status, Json(json!({ "status": word })));
     }
