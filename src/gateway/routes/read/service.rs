@@ -12,7 +12,7 @@ use super::{
     legacy::Place,
     mistakes::{Reader, shown},
 };
-use crate::gateway::NormalPath;
+use crate::gateway::{NormalPath, headers::Rules};
 
 /// For services that name no `timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,13 +26,17 @@ impl Reader {
             Some(Place::Service),
             node,
             format!("service {}", shown(&key.name)),
-            &["base_url", "timeout"],
+            &["base_url", "timeout", "headers"],
         );
         self.id(&key.name, key.line, "a service");
         let fields = fields?;
         let timeout = match fields.get("timeout") {
             None => Some(DEFAULT_TIMEOUT),
             Some(node) => self.timeout(node, &fields.what),
+        };
+        let rules = match fields.get("headers") {
+            None => Some(Rules::default()),
+            Some(node) => self.headers(node, &fields.what),
         };
         let base = self.required(
             &fields,
@@ -46,6 +50,7 @@ impl Reader {
             authority,
             base_path,
             timeout: timeout?,
+            rules: rules?,
         })
     }
 
