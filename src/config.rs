@@ -17,6 +17,7 @@ mod key_files;
 mod legacy;
 mod login;
 mod not_built;
+mod pages;
 mod parse;
 mod path;
 mod problem;
@@ -40,6 +41,7 @@ pub use self::{
     environment::Environment,
     key_files::KeySettings,
     login::LoginSettings,
+    pages::PageSettings,
     path::check_argument,
     problem::{ConfigError, Problem, Severity, Warning},
     provider::{EndpointSettings, ProviderSettings},
@@ -72,6 +74,8 @@ pub struct Config {
     pub tokens: TokenSettings,
     /// Login and redirects.
     pub login: LoginSettings,
+    /// Pages for people.
+    pub pages: PageSettings,
     /// Logs.
     pub telemetry: TelemetrySettings,
     /// What `${NAME}` stands for in `routes.yaml`.
@@ -106,6 +110,7 @@ impl Config {
             cookies: cookies::read(&mut reader, &own_origins),
             tokens: tokens::read(&mut reader),
             login: login::read(&mut reader, callback, own_origins),
+            pages: pages::read(&mut reader),
             telemetry: telemetry::read(&mut reader),
             environment: environment.clone(),
             server,

@@ -10,6 +10,7 @@ mod hosts;
 mod id_token;
 mod limits;
 mod logs;
+mod notices;
 mod pages;
 mod planted;
 mod prefetch;

@@ -262,7 +262,7 @@ fn every_nested_key_of_the_original_system_has_its_verdict() {
         assert!(!said.contains("planted-value"), "{name}: {said}");
         match legacy.verdict {
             Verdict::Ignored(_) => {
-                assert!(loaded.is_ok() && said.contains("has no effect"), "{name}: {said}")
+                assert!(loaded.is_ok() && said.contains("has no effect"), "{name}: {said}");
             }
             Verdict::NotBuilt(_) => assert!(said.contains("is not built yet"), "{name}: {said}"),
             Verdict::Refused(_) => assert!(said.contains("has no meaning here"), "{name}: {said}"),

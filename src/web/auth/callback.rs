@@ -10,7 +10,8 @@ use tracing::Level;
 
 use super::{
     super::{
-        Web, page,
+        Web,
+        page::{Action, Label, Page},
         problem::{Problem, wants_json},
         query::Parameters,
     },
@@ -29,7 +30,11 @@ const NOT_LOGGED_IN: &str = "You are not logged in yet";
 pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Response {
     let query = match read(&request) {
         Ok(query) => query,
-        Err(problem) => return problem.for_person("Log in again", "/auth/login").into_response(),
+        Err(problem) => {
+            return problem
+                .for_person(Label::LogInAgain, "/auth/login")
+                .into_response();
+        }
     };
     let host = web.login_host_or_fallback(&request);
     let headers = &request.headers;
@@ -42,7 +47,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     let previous = web.cookies.session_id(headers).map(|id| id.key());
 
     let mut response = match web.login.complete(host, query, cookie, previous).await {
-        Ok(logged_in) => welcome(&web, logged_in),
+        Ok(logged_in) => welcome(&web, headers, logged_in),
         Err(CallbackError::UnknownAttempt) if has_session(&web, headers).await => {
             // A second tab, a reload, the back button: the login that this belongs to is done.
             redirect(host.origin())
@@ -69,20 +74,25 @@ pub(in super::super) fn read(request: &Parts) -> Result<CallbackQuery, Problem> 
     })
 }
 
-fn welcome(web: &Web, logged_in: LoggedIn) -> Response {
+fn welcome(web: &Web, headers: &HeaderMap, logged_in: LoggedIn) -> Response {
     web.tokens.revoke_unshared(logged_in.replaced);
     web.tokens.revoke_unshared(logged_in.created.ended);
     let mut response = match web.cookies.same_site() {
         SameSite::Lax => redirect(&logged_in.location),
         // A browser does not send a Strict cookie along a redirect that began at the IdP; from a page of ours it does.
-        SameSite::Strict => page::respond(&page::Page {
-            title: "You are logged in",
-            text: "You are being taken to the application.",
-            action: Some(page::Action::Continue {
-                href: logged_in.location.as_str(),
-            }),
-            footnote: None,
-        }),
+        SameSite::Strict => {
+            let page = Page {
+                key: "logged_in",
+                fallback: ("You are logged in", "You are being taken to the application."),
+                answer: None,
+                action: Some(Action::Continue {
+                    href: logged_in.location.as_str(),
+                }),
+                start: None,
+                footnote: None,
+            };
+            web.pages.respond(headers, &page)
+        }
     };
     let left = logged_in.ends_at.duration_since(web.clock.now());
     let max_age = web.limits.idle.min(left);
@@ -197,8 +207,8 @@ fn problem(error: &CallbackError) -> Problem {
         | CallbackError::IdToken(_)
         | CallbackError::UserInfo(_)
         | CallbackError::Create(_)
-        | CallbackError::Store(_) => "Try again",
-        _ => "Log in again",
+        | CallbackError::Store(_) => Label::TryAgain,
+        _ => Label::LogInAgain,
     };
     problem.for_person(label, again(return_to.map(String::as_str)))
 }
@@ -228,7 +238,8 @@ fn refused(answer: &OAuthError) -> Problem {
             "idp_refused",
             "The identity provider refused the login",
             format!("It answered: {code}."),
-        ),
+        )
+        .answered(code),
     }
 }
 

@@ -13,7 +13,7 @@ use tracing::Level;
 use url::Url;
 
 use super::{
-    super::{Web, problem::Problem, query::Parameters},
+    super::{Web, page::Label, problem::Problem, query::Parameters},
     Elsewhere,
 };
 use crate::{
@@ -26,9 +26,10 @@ use crate::{
 pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Response {
     let query = match read(&request) {
         Ok(query) => query,
-        Err(problem) => return problem.for_person("Go to the start page", "/").into_response(),
+        Err(problem) => return problem.for_person(Label::GoToStartPage, "/").into_response(),
     };
     let Some(host) = web.login_host(&request) else {
+        web.notice_unknown_host(&web.client(&request).host);
         return match web.elsewhere(&request) {
             Elsewhere::Redirect(url) => redirect(&url),
             Elsewhere::Refuse(problem) => problem.into_response(),
@@ -117,10 +118,12 @@ pub(super) fn redirect(location: &Url) -> Response {
 
 fn problem(error: &StartError, again: String) -> Problem {
     match error {
-        StartError::ReturnTo(error) => Problem::bad_request("invalid_return_to", error.to_string())
-            .for_person("Go to the start page", "/"),
-        StartError::Parameter(_) => Problem::bad_request("invalid_parameter", error.to_string())
-            .for_person("Go to the start page", "/"),
+        StartError::ReturnTo(error) => {
+            Problem::bad_request("invalid_return_to", error.to_string()).for_person(Label::GoToStartPage, "/")
+        }
+        StartError::Parameter(_) => {
+            Problem::bad_request("invalid_parameter", error.to_string()).for_person(Label::GoToStartPage, "/")
+        }
         StartError::Idp(cause) => {
             // Before discovery, or with parameters of the browser's own that the IdP refuses, nothing is broken here.
             let level = match cause {
@@ -129,7 +132,7 @@ fn problem(error: &StartError, again: String) -> Problem {
             };
             super::idp_problem(cause)
                 .because(level, "a login could not be started", error)
-                .for_person("Try again", again)
+                .for_person(Label::TryAgain, again)
         }
     }
 }
