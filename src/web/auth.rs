@@ -9,6 +9,7 @@ pub(super) mod session;
 pub(super) mod verify;
 
 use http::{StatusCode, request::Parts};
+use tracing::Level;
 use url::Url;
 
 use super::{Web, arrival::Arrival, page::Label, peer::Client, problem::Problem};
@@ -92,6 +93,15 @@ fn idp_problem(error: &CallError) -> Problem {
             Meaning::Outage if matches!(error, CallError::Rejected(_)) => bad_gateway(),
             _ => refused(),
         },
+    }
+}
+
+/// How loud the failure of a call is. A flood is told once a minute by its lane, not by each call.
+fn level_of(error: &CallError, usual: Level) -> Level {
+    if error.is_saturation() {
+        Level::DEBUG
+    } else {
+        usual
     }
 }
 

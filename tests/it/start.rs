@@ -4,6 +4,7 @@ mod command;
 mod folders;
 mod idp;
 mod original;
+mod panics;
 mod planted;
 mod recipe;
 

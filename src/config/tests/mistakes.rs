@@ -598,6 +598,31 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "not a duration",
         "`5m`",
     ),
+    (&[("KEEP_ALIVE", "0")], "KEEP_ALIVE", "is zero", "at least `1s`"),
+    (
+        &[("MAX_CONNECTIONS", "15")],
+        "MAX_CONNECTIONS",
+        "is not a whole number from 16",
+        "write a number from 16",
+    ),
+    (
+        &[("MAX_CONNECTIONS_PER_ADDRESS", "0")],
+        "MAX_CONNECTIONS_PER_ADDRESS",
+        "is not a whole number from 16",
+        "write a number from 16",
+    ),
+    (
+        &[("SHUTDOWN_DELAY", "soon")],
+        "SHUTDOWN_DELAY",
+        "is not a duration",
+        "write seconds",
+    ),
+    (
+        &[("SHUTDOWN_TIMEOUT", "0")],
+        "SHUTDOWN_TIMEOUT",
+        "is zero",
+        "at least `1s`",
+    ),
     (
         &[("TOKEN_REFRESH_CONCURRENCY", "0")],
         "TOKEN_REFRESH_CONCURRENCY",
