@@ -82,6 +82,7 @@ pub(super) fn relying_party(config: &Config) -> oidc::Options {
     let mut options = oidc::Options::new(oidc::ProviderOptions {
         issuer: provider.issuer.clone(),
         base_url: provider.base_url.clone(),
+        public_base: provider.public_base.clone(),
         overrides: oidc::EndpointOverrides {
             authorization: endpoints.authorization,
             token: endpoints.token,
@@ -169,6 +170,7 @@ pub(super) fn registration(config: &Config) -> registration::Options {
         open_registration: settings.open_registration,
         admin_token: settings.bootstrap_admin_token.clone(),
         credentials: config.keys.credentials.clone(),
+        guard: config.keys.options.guard,
         skip: settings.skip_bootstrap,
         client_secret: config.client.secret.clone(),
         allow_failure: settings.allow_bootstrap_failure,
@@ -233,7 +235,8 @@ pub(super) fn routes(config: &Config) -> Result<Routes, StartError> {
     let mut text = String::new();
     // One byte more than allowed, so that a file that is too large is seen to be.
     match File::open(&path).and_then(|file| file.take(MAX_FILE_SIZE as u64 + 1).read_to_string(&mut text)) {
-        Ok(_) => Routes::parse(&text).map_err(|error| StartError::Routes { path: shown, error }),
+        Ok(_) => Routes::parse_with(&text, &|name| config.environment.text(name))
+            .map_err(|error| StartError::Routes { path: shown, error }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             tracing::warn!("{shown} does not exist: no call is passed on to an API");
             Ok(Routes::default())

@@ -58,6 +58,11 @@ async fn serve(config: Config) -> Exit {
     if let Ok(address) = listeners.public.local_addr() {
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     }
+    if let Some(internal) = &listeners.internal
+        && let Ok(address) = internal.local_addr()
+    {
+        tracing::info!(%address, "listening for the inside (BFF_INTERNAL_ADDR)");
+    }
     let stop = Stop {
         shutdown: CancellationToken::new(),
         health: app.health().clone(),

@@ -54,6 +54,13 @@ pub(super) fn read(reader: &mut Reader) -> ServerSettings {
             )
         })
     });
+    if internal.is_some() && reader.label("BFF_INTERNAL_ADDR").is_some_and(is_metrics_address) {
+        reader.warn(
+            "BFF_METRICS_ADDR",
+            "metrics are not built yet, and nothing serves them at this address: it is taken for BFF_INTERNAL_ADDR, where \
+             health in detail and /auth/verify with tokens answer",
+        );
+    }
     if internal.is_some_and(|internal| internal.port() != 0 && overlaps(internal, listen)) {
         reader.complain(
             "BFF_INTERNAL_ADDR",
@@ -76,6 +83,12 @@ pub(super) fn read(reader: &mut Reader) -> ServerSettings {
         shutdown_timeout: reader.duration("SHUTDOWN_TIMEOUT", Duration::from_secs(20)),
         allow_http: reader.allows_http(),
     }
+}
+
+fn is_metrics_address(label: &str) -> bool {
+    label
+        .get(.."BFF_METRICS_ADDR".len())
+        .is_some_and(|start| start.eq_ignore_ascii_case("BFF_METRICS_ADDR"))
 }
 
 /// A number of connections. Fewer than a browser opens for one page would be no server.
@@ -115,6 +128,24 @@ fn network(text: &str) -> Result<IpNet, Complaint> {
             )
         })?,
     };
+    // Peers are compared in their IPv4 form, and none has such an address.
+    if let IpNet::V6(mapped) = network
+        && let Some(address) = mapped.addr().to_ipv4_mapped()
+        && mapped.prefix_len() >= 96
+    {
+        return Err(Complaint::new(
+            "is an IPv4 network in IPv6 form, which no peer ever matches",
+            format!("write `{address}/{}`", mapped.prefix_len() - 96),
+        ));
+    }
+    if network.addr().is_unspecified() && network.prefix_len() == network.max_prefix_len()
+        || network.network().is_multicast()
+    {
+        return Err(Complaint::new(
+            "can match no peer",
+            "write the addresses from which your proxies connect",
+        ));
+    }
     if network.prefix_len() == 0 {
         return Err(Complaint::new(
             "is everybody: any client could claim any address",

@@ -128,7 +128,16 @@ impl Routes {
     ///
     /// [`RoutesError`] with every mistake in it: its line, what is wrong, and the fix.
     pub fn parse(yaml: &str) -> Result<Self, RoutesError> {
-        read::read(yaml)
+        Self::parse_with(yaml, &|_| None)
+    }
+
+    /// The same, with `variables` for `${NAME}` in values. What they hold is in no message.
+    ///
+    /// # Errors
+    ///
+    /// [`RoutesError`], also for a variable without a value or default.
+    pub fn parse_with(yaml: &str, variables: &dyn Fn(&str) -> Option<String>) -> Result<Self, RoutesError> {
+        read::read(yaml, variables)
     }
 
     /// The route for `path` and `method`.

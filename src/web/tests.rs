@@ -35,6 +35,7 @@ fn web(folder: &TempDir) -> Web {
         extra: Vec::new(),
         dir: folder.path().to_owned(),
         identity_markers: Vec::new(),
+        guard: crate::private_file::Guard::Strict,
     };
     let (keys, _) = keys::testing::load(&options).unwrap();
     let sealer = Sealer::new(&[[7; 32]], Arc::clone(&random)).unwrap();
@@ -51,6 +52,7 @@ fn web(folder: &TempDir) -> Web {
         oidc::Options::new(ProviderOptions {
             issuer: issuer.to_owned(),
             base_url: None,
+            public_base: None,
             overrides: oidc::EndpointOverrides::default(),
             allow_http: HttpPolicy::LocalOnly,
         }),

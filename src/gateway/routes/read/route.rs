@@ -12,6 +12,7 @@ use super::{
         tree::{Node, Value},
     },
     Pattern, Placed,
+    legacy::Place,
     mistakes::{Fields, Reader, shown},
 };
 use crate::{
@@ -28,8 +29,9 @@ impl Reader {
         services: &HashMap<&str, Option<Arc<Service>>>,
         ids: &mut HashSet<String>,
     ) -> Option<Placed> {
-        const KEYS: [&str; 7] = [
+        const KEYS: [&str; 8] = [
             "id",
+            "description",
             "path",
             "target_service",
             "upstream_path",
@@ -37,7 +39,7 @@ impl Reader {
             "auth",
             "preserve_path",
         ];
-        let mut fields = self.fields(node, "a route".to_owned(), &KEYS)?;
+        let mut fields = self.fields_of(Some(Place::Route), node, "a route".to_owned(), &KEYS)?;
         let id = self
             .required(&fields, "id", "a name for logs, as in id: crud")
             .and_then(|node| Some((node, self.text(node, "id of a route")?)));
@@ -51,6 +53,10 @@ impl Reader {
                     "give each route its own id",
                 );
             }
+        }
+        // For people who read the file.
+        if let Some(node) = fields.get("description") {
+            self.text(node, &format!("description of {}", fields.what));
         }
         let pattern = self
             .required(&fields, "path", "where it applies, as in path: /api/crud/*")
@@ -95,6 +101,12 @@ impl Reader {
             return wrong("does not begin with a slash", "write it as in /api/crud/*");
         }
         let (path, wild) = text.strip_suffix("/*").map_or((text, false), |path| (path, true));
+        if path.contains(['{', '}']) {
+            return wrong(
+                "has a parameter in braces, which is not built yet",
+                "take a wider path, as in /api/orders/*",
+            );
+        }
         if path.contains('*') {
             return wrong(
                 "has a `*` that is not its whole last segment",
@@ -139,6 +151,16 @@ impl Reader {
         services: &HashMap<&str, Option<Arc<Service>>>,
     ) -> Option<Arc<Service>> {
         let name = self.text(node, &format!("target_service of {what}"))?;
+        if name == "internal" && !services.contains_key(name) {
+            self.mistake(
+                node.line,
+                format!(
+                    "{what} goes to `internal`, the handlers inside the original server, which are not here"
+                ),
+                "remove the route: `/auth/*` needs none",
+            );
+            return None;
+        }
         if let Some(service) = services.get(name) {
             return service.clone();
         }
@@ -192,6 +214,14 @@ impl Reader {
         match &node.value {
             Value::Text(text) if text == "session" => Some(Auth::Session),
             Value::Text(text) if text == "none" => Some(Auth::None),
+            Value::Text(text) if text == "bearer" => {
+                self.mistake(
+                    node.line,
+                    format!("auth of {what} is `bearer`, which is not built yet"),
+                    "write session or none, or remove the route",
+                );
+                None
+            }
             value => {
                 let found = match value {
                     Value::Text(text) => shown(text),
