@@ -147,14 +147,9 @@ pub(super) fn cookies(config: &Config) -> CookieOptions {
 
 pub(super) fn own_origins(config: &Config) -> OwnOrigins {
     let login = &config.login;
-    OwnOrigins::new(
-        login
-            .own_origins
-            .iter()
-            .chain(&login.cors_origins)
-            .map(|origin| origin.url().origin())
-            .collect(),
-    )
+    let origins = login.own_origins.iter().chain(&login.cors_origins);
+    let origins: Vec<_> = origins.map(|origin| origin.url().origin()).collect();
+    OwnOrigins::new(&origins)
 }
 
 pub(super) fn cors_origins(config: &Config) -> Vec<HeaderValue> {

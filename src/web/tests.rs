@@ -94,7 +94,7 @@ fn web(folder: &TempDir) -> Web {
         gateway,
         cookies: CookiePolicy::new(CookieOptions::default()).unwrap(),
         sealer,
-        own_origins: OwnOrigins::new(Vec::new()),
+        own_origins: OwnOrigins::new(&[]),
         cors_origins: vec![HeaderValue::from_static("https://app.example")],
         trusted_proxies: TrustedProxies::default(),
         clock,

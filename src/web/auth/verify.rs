@@ -1,14 +1,15 @@
 //! `/auth/verify` and `/auth/forward`: forward authentication for Traefik, Caddy and nginx.
 
+mod asked;
+
 use std::fmt::Write as _;
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::AUTHORIZATION, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION, request::Parts};
 use serde_json::Value;
 
 use super::super::{
-    Listener, Web, arrival::Arrival, caller::Caller, peer::X_FORWARDED_METHOD, problem::Problem, proof,
-    query::Parameters,
+    Listener, Web, arrival::Arrival, caller::Caller, problem::Problem, proof, query::Parameters,
 };
 use crate::{session::SessionRef, tokens::CredentialError};
 
@@ -35,7 +36,7 @@ pub(in super::super) async fn handle(
             "The parameter `service` is possible on the internal listener only (BFF_INTERNAL_ADDR).",
         ));
     }
-    let caller = verified(web, arrival, request).await?;
+    let caller = verified(web, request).await?;
     let mut response = answer(web, &caller).await?;
     if let Some(service) = service {
         let services = web.gateway.routes().services();
@@ -53,22 +54,14 @@ pub(in super::super) async fn handle(
     Ok(response)
 }
 
-/// The caller, and for a state change that a listed proxy asks about, the proof of its origin.
-async fn verified(web: &Web, arrival: &Arrival, request: &Parts) -> Result<Caller, Problem> {
+/// The caller, and for a call that may change state, the proof of its origin. Whoever the peer is: an attacker's page
+/// cannot choose the proxy in front, and an operator can forget to list it.
+async fn verified(web: &Web, request: &Parts) -> Result<Caller, Problem> {
     let caller = web
         .caller(&request.headers)
         .await?
         .ok_or_else(Problem::unauthenticated)?;
-    // Several lines: whichever the proxy acts on, none may change state without the proof.
-    let mut methods = request.headers.get_all(X_FORWARDED_METHOD).iter();
-    let changes_state = methods.any(|method| {
-        Method::from_bytes(method.as_bytes()).map_or(true, |method| proof::changes_state(&method))
-    });
-    let client = || {
-        web.trusted_proxies
-            .client(arrival.peer, &request.uri, &request.headers)
-    };
-    if changes_state && client().by_proxy {
+    if asked::changes_state(request) {
         web.own_origins.check(&request.headers)?;
     }
     Ok(caller)
