@@ -42,7 +42,7 @@ pub use self::{
     provider::{EndpointSettings, ProviderSettings},
     reference::reference,
     registration::RegistrationSettings,
-    server::ServerSettings,
+    server::{ForwardedHeaders, ServerSettings},
     session::{MasterSecret, SessionSettings, StoreKind},
     telemetry::TelemetrySettings,
     tokens::TokenSettings,

@@ -25,7 +25,11 @@ use axum::{Router, routing::get};
 use http::HeaderValue;
 
 use self::ways::Ways;
-pub use self::{frame::Endpoints, peer::TrustedProxies, proof::OwnOrigins};
+pub use self::{
+    frame::Endpoints,
+    peer::{ForwardedFamily, TrustedProxies},
+    proof::OwnOrigins,
+};
 use crate::{
     clock::SharedClock,
     gateway::Gateway,

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::StartError;
 use crate::{
-    config::Config,
+    config::{Config, ForwardedHeaders},
     gateway::{MAX_FILE_SIZE, Routes},
     login::{
         self,
@@ -18,9 +18,9 @@ use crate::{
         return_to::AllowedTargets,
     },
     oidc, outbound, registration,
-    session::{CookieOptions, Limits},
+    session::{CookieOptions, EmailTrust, Limits},
     tokens,
-    web::{OwnOrigins, TrustedProxies},
+    web::{ForwardedFamily, OwnOrigins, TrustedProxies},
 };
 
 /// The routing table's name in the configuration folder.
@@ -97,13 +97,23 @@ pub(super) fn login(config: &Config) -> Result<login::Options, HostsError> {
         prompt: config.provider.prompt.clone(),
         session_lifetime: config.session.lifetime,
         refresh_threshold: config.tokens.refresh_threshold,
+        email_trust: email_trust(config),
     })
+}
+
+fn email_trust(config: &Config) -> EmailTrust {
+    if config.provider.email_trusted {
+        EmailTrust::Unstated
+    } else {
+        EmailTrust::Verified
+    }
 }
 
 pub(super) fn tokens(config: &Config) -> tokens::Options {
     tokens::Options {
         threshold: config.tokens.refresh_threshold,
         concurrency: config.tokens.refresh_concurrency,
+        email_trust: email_trust(config),
         ..tokens::Options::default()
     }
 }
@@ -163,7 +173,11 @@ pub(super) fn cors_origins(config: &Config) -> Vec<HeaderValue> {
 }
 
 pub(super) fn trusted_proxies(config: &Config) -> TrustedProxies {
-    TrustedProxies::new(config.server.trusted_proxies.clone())
+    let family = match config.server.forwarded {
+        ForwardedHeaders::XForwarded => ForwardedFamily::XForwarded,
+        ForwardedHeaders::Forwarded => ForwardedFamily::Forwarded,
+    };
+    TrustedProxies::new(config.server.trusted_proxies.clone(), family)
 }
 
 /// The routing table of `routes.yaml`; without the file there are no routes.

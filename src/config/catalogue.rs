@@ -154,7 +154,8 @@ pub const VARIABLES: &[Variable] = &[
     variable(G::Server, "BFF_BASE_URL", K::Origin, "none", "external origin of the BFF; base of `jwks_uri`, of the fallback callback and of logout URLs"),
     variable(G::Server, "BFF_INTERNAL_ADDR", K::Text, "none", "`ip:port` of a second listener that is never published: health in detail, and `/auth/verify` with tokens, which answers nowhere else").or(&["BFF_METRICS_ADDR"]),
     variable(G::Server, "BFF_CONFIG_DIR", K::Path, "`config` (image: `/app/config`)", "folder of `settings.yaml` and `routes.yaml`; only from the environment"),
-    variable(G::Server, "BFF_TRUSTED_PROXIES", K::List, "none", "CIDRs or addresses of proxies whose `X-Forwarded-*` and `Forwarded` are believed"),
+    variable(G::Server, "BFF_TRUSTED_PROXIES", K::List, "none", "CIDRs or addresses of proxies whose forwarded headers are believed"),
+    variable(G::Server, "BFF_FORWARDED_HEADERS", K::Choice(&["x-forwarded", "forwarded"]), "`x-forwarded`", "which headers the proxies of `BFF_TRUSTED_PROXIES` set: `X-Forwarded-For`, `-Host` and `-Proto`, or `Forwarded` (RFC 7239); the others count as absent"),
     variable(G::Server, "BFF_DANGER_ALLOW_HTTP", K::Switch, "`false`", "accept plain `http` URLs everywhere; otherwise only for loopback and for names without a dot"),
     variable(G::Server, "BFF_ADMIN_SOCKET", K::Path, "none", "Unix socket for commands that need the running server").not_built(""),
     // Provider
@@ -172,6 +173,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(G::Provider, "IDP_CA_FILE", K::Path, "system roots", "PEM file with further CA certificates for the IdP"),
     variable(G::Provider, "OIDC_SCOPES", K::List, "`openid profile email offline_access`", "scopes asked for at login and registration"),
     variable(G::Provider, "OIDC_PROMPT", K::Text, "`consent` while `offline_access` is asked for", "`prompt` sent unless the login names one; set but empty turns it off"),
+    variable(G::Provider, "OIDC_EMAIL_TRUSTED", K::Switch, "`false`", "an e-mail address without `email_verified` counts as verified, for IdPs that never send it; an address that the IdP calls not verified never does"),
     // Client
     variable(G::Client, "AUTH_CLIENT_ID", K::Text, "the registered one", "OAuth client id; with DCR a wish like `DCR_CLIENT_ID`, without it required"),
     variable(G::Client, "AUTH_CLIENT_SECRET", K::Secret, "none", "client secret, only for the secret methods"),

@@ -37,6 +37,8 @@ pub struct ProviderSettings {
     pub scopes: Vec<String>,
     /// The `prompt` that is sent unless the login names one.
     pub prompt: Option<String>,
+    /// An e-mail address counts as verified where the provider does not say (`OIDC_EMAIL_TRUSTED`).
+    pub email_trusted: bool,
 }
 
 /// Explicit endpoints.
@@ -90,6 +92,7 @@ pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
         ca_bundle,
         scopes,
         prompt,
+        email_trusted: reader.switch("OIDC_EMAIL_TRUSTED", false),
     }
 }
 

@@ -20,10 +20,22 @@ pub struct ServerSettings {
     pub base_url: Option<Origin>,
     /// Peers whose forwarded headers are believed; nobody by default.
     pub trusted_proxies: Vec<IpNet>,
+    /// Which of their header fields is read.
+    pub forwarded: ForwardedHeaders,
     /// The folder of `settings.yaml` and `routes.yaml`.
     pub config_dir: PathBuf,
     /// Plain `http` is accepted everywhere (`BFF_DANGER_ALLOW_HTTP`).
     pub allow_http: bool,
+}
+
+/// The two families of header fields in which a proxy says for whom it asks (`BFF_FORWARDED_HEADERS`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedHeaders {
+    /// `X-Forwarded-*`.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 pub(super) fn read(reader: &mut Reader) -> ServerSettings {
@@ -55,9 +67,15 @@ pub(super) fn read(reader: &mut Reader) -> ServerSettings {
         internal,
         base_url: reader.origin("BFF_BASE_URL"),
         trusted_proxies: reader.entries("BFF_TRUSTED_PROXIES", network).unwrap_or_default(),
+        forwarded: forwarded(reader),
         config_dir: reader.config_dir(),
         allow_http: reader.allows_http(),
     }
+}
+
+fn forwarded(reader: &mut Reader) -> ForwardedHeaders {
+    let words = [ForwardedHeaders::XForwarded, ForwardedHeaders::Forwarded];
+    reader.choice("BFF_FORWARDED_HEADERS", &words).unwrap_or_default()
 }
 
 fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {

@@ -66,6 +66,7 @@ fn web(folder: &TempDir) -> Web {
         prompt: None,
         session_lifetime: limits.lifetime,
         refresh_threshold: MINUTE,
+        email_trust: EmailTrust::default(),
     };
     let login = Login::new(
         login,

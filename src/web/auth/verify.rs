@@ -85,10 +85,9 @@ fn identity(web: &Web, caller: &Caller) -> HeaderMap {
     set(&mut headers, X_USER_ID, &session.subject);
     let reference = SessionRef::new(&web.sealer, &caller.key);
     set(&mut headers, X_SESSION_ID, reference.as_str());
-    headers.insert(
-        X_AUTH_TIME,
-        HeaderValue::from(session.auth_time.unwrap_or(session.created_at).unix_seconds()),
-    );
+    if let Some(auth_time) = session.auth_time {
+        headers.insert(X_AUTH_TIME, HeaderValue::from(auth_time.unix_seconds()));
+    }
     for (name, claim) in [(X_USER_EMAIL, "email"), (X_USER_NAME, "name")] {
         if let Some(value) = session.user.get(claim).and_then(Value::as_str) {
             set(&mut headers, name, value);
