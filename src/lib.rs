@@ -12,7 +12,7 @@
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`private_file`], [`health`], [`telemetry`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`own_paths`], [`private_file`], [`health`], [`telemetry`] |
 
 pub mod app;
 pub mod clock;
@@ -25,6 +25,7 @@ pub mod keys;
 pub mod login;
 pub mod oidc;
 pub mod outbound;
+pub mod own_paths;
 pub mod private_file;
 pub mod random;
 pub mod registration;

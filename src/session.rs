@@ -20,7 +20,7 @@ pub use self::{
     access_token::AccessToken,
     cookie::{
         CookieName, CookieOptions, CookieOptionsError, CookiePolicy, LOGIN_COOKIE_LIFETIME, LoginCookie,
-        MAX_LOGIN_COOKIE_LENGTH, MAX_LOGIN_COOKIES, SameSite, SetCookieError,
+        MAX_LOGIN_COOKIE_LENGTH, MAX_LOGIN_COOKIES, MAX_LOGIN_COOKIES_LENGTH, SameSite, SetCookieError,
     },
     csrf::{csrf_token, csrf_token_matches},
     id::{SessionId, SessionKey, SessionRef},

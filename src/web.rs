@@ -14,6 +14,7 @@ mod health;
 mod jwks;
 mod page;
 mod peer;
+mod prefetch;
 mod problem;
 mod proof;
 mod query;
@@ -21,7 +22,7 @@ mod ways;
 
 use std::{ops::Deref, sync::Arc};
 
-use axum::{Router, routing::get};
+use axum::{Router, middleware, routing::get};
 use http::HeaderValue;
 
 use self::ways::Ways;
@@ -97,19 +98,21 @@ impl Web {
     /// The service for the listener that browsers reach.
     #[must_use]
     pub fn public(&self) -> Endpoints {
-        let auth = Router::new()
+        let acting = Router::new()
             .route("/auth/login", get(auth::login::handle))
             .route("/auth/callback", get(auth::callback::handle))
-            .route("/auth/session", get(auth::session::handle))
-            .route("/api/auth/session", get(auth::session::handle))
             .route("/auth/logout", get(auth::logout::ask).post(auth::logout::handle))
             .route(
                 "/api/auth/logout",
                 get(auth::logout::ask).post(auth::logout::handle),
             )
             .route("/auth/logged-out", get(auth::logged_out::handle))
+            .route_layer(middleware::from_fn(prefetch::keep_from_acting));
+        let telling = Router::new()
+            .route("/auth/session", get(auth::session::handle))
+            .route("/api/auth/session", get(auth::session::handle))
             .route("/auth/csrf", get(auth::csrf::handle));
-        self.framed(Listener::Public, auth.merge(Self::common()))
+        self.framed(Listener::Public, acting.merge(telling).merge(Self::common()))
     }
 
     /// The service for the listener that is never published.

@@ -92,6 +92,11 @@ pub(super) fn login(config: &Config) -> Result<login::Options, HostsError> {
                 .iter()
                 .map(|origin| origin.url().origin())
                 .collect(),
+            settings
+                .own_origins
+                .iter()
+                .filter_map(|origin| origin.url().host().map(|host| host.to_owned()))
+                .collect(),
         ),
         scopes: config.provider.scopes.clone(),
         prompt: config.provider.prompt.clone(),

@@ -17,14 +17,12 @@ use http::{
 
 use self::target::Target;
 use super::NormalPath;
+use crate::own_paths;
 
 pub use self::read::{Mistake, RoutesError};
 
 /// A larger file is refused, in bytes.
 pub const MAX_FILE_SIZE: usize = 1024 * 1024;
-
-/// What the server answers on two paths, as the SPA may know them; only the exact paths are taken.
-const ALIASES: [&str; 2] = ["/api/auth/session", "/api/auth/logout"];
 
 /// The routing table.
 #[derive(Debug, Default)]
@@ -120,7 +118,7 @@ impl Routes {
         let text = path.as_str();
         // A wide route such as `/*` must not shadow what the server answers itself, nor a path below it that it lacks.
         // Nor another spelling of an alias: the router knows only the one.
-        if is_own_path(text) {
+        if own_paths::is_own(text) {
             return Found::NotFound;
         }
         if let Some(group) = self.exact.get(text) {
@@ -159,22 +157,6 @@ impl Routes {
     pub fn services(&self) -> &[Arc<Service>] {
         &self.services
     }
-}
-
-/// Whether the server answers `path` itself, or nobody: no route ever gets it.
-#[must_use]
-pub fn is_own_path(path: &str) -> bool {
-    is_reserved(path) || ALIASES.contains(&path)
-}
-
-/// Paths that the server answers itself; no route may be there or below.
-fn is_reserved(path: &str) -> bool {
-    ["/auth", "/health", "/metrics", "/.well-known/jwks.json"]
-        .into_iter()
-        .any(|reserved| {
-            path.strip_prefix(reserved)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
 }
 
 // === impl Service ===

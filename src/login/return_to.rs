@@ -1,14 +1,19 @@
 //! Where a browser may be sent after a login or a logout.
 
-use url::{Origin, Url};
+use url::{Host, Origin, Url};
 
-/// A target longer than this is refused, in bytes: it travels in the login cookie, which is small.
-pub const MAX_LENGTH: usize = 256;
+use crate::own_paths;
+
+/// A target longer than this is refused, in bytes: it travels in the login cookie
+/// ([`MAX_LOGIN_COOKIE_LENGTH`](crate::session::MAX_LOGIN_COOKIE_LENGTH)).
+pub const MAX_LENGTH: usize = 2 * 1024;
 
 /// The origins that a target may have.
 #[derive(Clone, Debug)]
 pub struct AllowedTargets {
     origins: Vec<Origin>,
+    /// Whatever scheme and port it is reached by, what is asked of one of these hosts may come to this server.
+    own_hosts: Vec<Host>,
 }
 
 /// Why a target is refused.
@@ -23,15 +28,19 @@ pub enum ReturnToError {
     /// A URL of an origin that is not on the list.
     #[error("return_to points to an origin that is not allowed")]
     NotAllowed,
+    /// A path of this server, on one of its own hosts: the browser would act there as if the person had wanted it
+    /// (attack 38).
+    #[error("return_to must not name a path that this server answers itself, such as those below /auth")]
+    OwnPath,
 }
 
 // === impl AllowedTargets ===
 
 impl AllowedTargets {
-    /// Targets on these origins are allowed.
+    /// Targets on these origins are allowed, but for the paths of this server on `own_hosts`.
     #[must_use]
-    pub const fn new(origins: Vec<Origin>) -> Self {
-        Self { origins }
+    pub const fn new(origins: Vec<Origin>, own_hosts: Vec<Host>) -> Self {
+        Self { origins, own_hosts }
     }
 
     /// The absolute URL that `target` means for a browser on `own` (an origin with the path `/`), if it may go there.
@@ -62,11 +71,19 @@ impl AllowedTargets {
             return Err(ReturnToError::Malformed);
         }
         let origin = url.origin();
-        if origin == own.origin() || (absolute && self.origins.contains(&origin)) {
-            Ok(url)
-        } else {
-            Err(ReturnToError::NotAllowed)
+        if origin != own.origin() && !(absolute && self.origins.contains(&origin)) {
+            return Err(ReturnToError::NotAllowed);
         }
+        if self.is_own_host(&url, own) && own_paths::may_be_read_as_own(url.path()) {
+            return Err(ReturnToError::OwnPath);
+        }
+        Ok(url)
+    }
+
+    fn is_own_host(&self, url: &Url, own: &Url) -> bool {
+        let host = url.host().map(|host| host.to_owned());
+        host == own.host().map(|host| host.to_owned())
+            || host.is_some_and(|host| self.own_hosts.contains(&host))
     }
 }
 
@@ -90,12 +107,19 @@ mod tests {
     }
 
     fn targets() -> AllowedTargets {
-        let allowed = ["https://automate.example", "https://spa.example:8443"];
+        let allowed = [
+            "https://automate.example",
+            "https://spa.example:8443",
+            "https://authn.example",
+            "https://authn.example:5173",
+        ];
+        let own_hosts = ["automate.example", "authn.example"];
         AllowedTargets::new(
             allowed
                 .iter()
                 .map(|origin| Url::parse(origin).unwrap().origin())
                 .collect(),
+            own_hosts.map(|host| Host::Domain(host.to_owned())).to_vec(),
         )
     }
 
@@ -171,12 +195,50 @@ mod tests {
         );
     }
 
+    #[test]
+    fn attack_38_no_target_names_a_path_of_this_server() {
+        for path in [
+            "/auth/logout",
+            "/AUTH/login?a=b",
+            "/x/..%2fauth/logout#y",
+            "//auth/logout",
+            "/health",
+        ] {
+            for origin in [
+                "https://automate.example",
+                "https://automate.example:443",
+                "https://authn.example",
+                "https://AUTHN.example",
+                "https://authn.example:5173",
+            ] {
+                let target = format!("{origin}{path}");
+                assert_eq!(resolve(&target), Err(ReturnToError::OwnPath), "{target}");
+            }
+            if !path.starts_with("//") {
+                assert_eq!(resolve(path), Err(ReturnToError::OwnPath), "{path}");
+            }
+        }
+        // Nor where the browser is on a host that is nowhere on the list.
+        let elsewhere = Url::parse("https://bff.example/").unwrap();
+        assert_eq!(
+            targets().resolve("/auth/logout", &elsewhere),
+            Err(ReturnToError::OwnPath)
+        );
+    }
+
+    #[test]
+    fn the_same_path_of_another_application_is_allowed() {
+        assert!(resolve("https://spa.example:8443/auth/welcome").is_ok());
+        assert!(resolve("/orders?next=/auth/logout").is_ok());
+    }
+
     proptest! {
         #[test]
         fn attack_8_whatever_is_accepted_stays_on_the_list(target in "[/\\\\.@:a-z#?\\t%0-9 ]{0,24}", prefix in "(|/|//|https:|https://|https://automate\\.example)") {
             if let Ok(url) = targets().resolve(&format!("{prefix}{target}"), &own()) {
                 let origin = url.origin().ascii_serialization();
                 prop_assert!(origin == "https://automate.example" || origin == "https://spa.example:8443", "{}", url);
+                prop_assert!(origin == "https://spa.example:8443" || !own_paths::is_own(url.path()), "{}", url);
                 prop_assert!(url.username().is_empty());
             }
         }

@@ -15,7 +15,7 @@ use crate::{
     oidc::{self, ClientSlot, HttpPolicy, ProviderOptions, RelyingParty},
     outbound::{self, Outbound},
     random::{SharedRandom, SystemRandom},
-    session::{CookieOptions, MemoryStore},
+    session::{CookieOptions, EmailTrust, MemoryStore},
     tokens,
 };
 
@@ -61,7 +61,7 @@ fn web(folder: &TempDir) -> Web {
     );
     let login = login::Options {
         hosts: Hosts::new(&[], Some("https://app.example/auth/callback"), true).unwrap(),
-        targets: AllowedTargets::new(Vec::new()),
+        targets: AllowedTargets::new(Vec::new(), Vec::new()),
         scopes: Vec::new(),
         prompt: None,
         session_lifetime: limits.lifetime,

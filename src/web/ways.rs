@@ -18,7 +18,7 @@ use tower::{Layer as _, Service, ServiceExt as _};
 use tower_http::cors::{Cors, CorsLayer};
 
 use super::{Listener, Web, api, arrival::Arrival, auth::verify};
-use crate::gateway::is_own_path;
+use crate::own_paths;
 
 /// The ways of one listener.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ impl Choice {
                     .await
                     .into_response()
             }
-            path if arrival.listener == Listener::Public && !is_own_path(path) => {
+            path if arrival.listener == Listener::Public && !own_paths::is_own(path) => {
                 api::handle(&self.web, &arrival, request).await.into_response()
             }
             _ => {

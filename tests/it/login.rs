@@ -12,6 +12,7 @@ mod limits;
 mod logs;
 mod pages;
 mod planted;
+mod prefetch;
 mod request;
 mod return_to;
 mod tabs;

@@ -27,6 +27,8 @@ pub struct LoginCookie<'a> {
     pub name: CookieName,
     /// Its value; empty where it was sent twice or cannot be one of ours.
     pub value: &'a str,
+    /// How much of the `Cookie` field it takes, in bytes, with `=` and the separator.
+    pub length: usize,
 }
 
 impl fmt::Debug for LoginCookie<'_> {
@@ -64,10 +66,12 @@ impl CookiePolicy {
             };
             if let Some(twice) = found.iter_mut().find(|cookie| cookie.name.as_str() == name) {
                 twice.value = "";
+                twice.length += sent_length(name, value);
             } else if found.len() < MAX_LISTED {
+                let length = sent_length(name, value);
                 let name = CookieName(name.to_owned());
                 let value = sealed(&name, value).unwrap_or_default();
-                found.push(LoginCookie { name, value });
+                found.push(LoginCookie { name, value, length });
             }
         }
         found
@@ -134,6 +138,11 @@ impl CookiePolicy {
         }
         str::from_utf8(name).ok()
     }
+}
+
+/// How much of a `Cookie` field a cookie takes: `name=value; `.
+const fn sent_length(name: &str, value: &[u8]) -> usize {
+    name.len() + 1 + value.len() + 2
 }
 
 fn sensitive(mut value: HeaderValue) -> HeaderValue {

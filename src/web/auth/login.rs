@@ -17,9 +17,9 @@ use super::{
     Elsewhere,
 };
 use crate::{
-    login::{LoginQuery, StartError},
+    login::{LoginQuery, StartError, return_to::ReturnToError},
     oidc::CallError,
-    session::MAX_LOGIN_COOKIES,
+    session::{MAX_LOGIN_COOKIES, MAX_LOGIN_COOKIES_LENGTH, SetCookieError},
 };
 
 /// Starts a login.
@@ -42,6 +42,10 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     let name = web.cookies.login_name(start.state.expose());
     let cookie = match web.cookies.set_login(&name, &start.cookie_value) {
         Ok(cookie) => cookie,
+        // Only `return_to` has no bound of its own in the sealed form, where some characters take two bytes.
+        Err(SetCookieError::TooLong) => {
+            return problem(&StartError::ReturnTo(ReturnToError::TooLong), again).into_response();
+        }
         Err(error) => {
             return Problem::internal()
                 .because(Level::ERROR, "a login attempt did not fit its cookie", &error)
@@ -49,7 +53,8 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
         }
     };
     let mut response = redirect(&start.location);
-    drop_oldest_attempts(&web, &request.headers, response.headers_mut());
+    let length = name.as_str().len() + start.cookie_value.len();
+    drop_oldest_attempts(&web, &request.headers, length, response.headers_mut());
     response.headers_mut().append(SET_COOKIE, cookie);
     response
 }
@@ -76,11 +81,17 @@ fn read(request: &Parts) -> Result<LoginQuery, Problem> {
     })
 }
 
-/// Makes room for one more attempt. Browsers send the oldest cookie first (RFC 6265 section 5.4).
-fn drop_oldest_attempts(web: &Web, request: &HeaderMap, answer: &mut HeaderMap) {
+/// Makes room for one more attempt of `length` bytes. Browsers send the oldest cookie first (RFC 6265 section 5.4).
+fn drop_oldest_attempts(web: &Web, request: &HeaderMap, length: usize, answer: &mut HeaderMap) {
     let attempts = web.cookies.login_cookies(request);
-    let too_many = (attempts.len() + 1).saturating_sub(MAX_LOGIN_COOKIES);
-    for attempt in attempts.iter().take(too_many) {
+    let mut left = attempts.len();
+    let mut together = length + attempts.iter().map(|attempt| attempt.length).sum::<usize>();
+    for attempt in attempts {
+        if left < MAX_LOGIN_COOKIES && together <= MAX_LOGIN_COOKIES_LENGTH {
+            break;
+        }
+        left -= 1;
+        together -= attempt.length;
         answer.append(SET_COOKIE, web.cookies.clear(&attempt.name));
     }
 }

@@ -160,7 +160,8 @@ async fn end(
         let value = web
             .sealer
             .seal_text(Purpose::LogoutReturn, &[], target.as_str().as_bytes());
-        // One that is too long is left out: the person ends on our own page then.
+        // One that is too long to keep, which takes a target of odd characters, is left out: the person ends on our own
+        // page then.
         if let Ok(cookie) = web.cookies.set_login(name, &value) {
             answer.append(SET_COOKIE, cookie);
         }

@@ -107,13 +107,97 @@ async fn attack_8_no_login_leads_off_the_allow_list() {
         is_error_page(&page, "invalid_return_to");
         assert!(!page.body.contains("evil"), "{target:?} is in the page");
     }
-    let long = format!("/{}", "a".repeat(256));
+    let long = format!("/{}", "a".repeat(2048));
     is_problem(
         &ada.get_json(&login("return_to", &long)).await,
         StatusCode::BAD_REQUEST,
         "invalid_return_to",
     );
     assert_eq!(stack.idp.count(Endpoint::Par), 0);
+}
+
+#[tokio::test]
+async fn a_target_of_two_kibibytes_is_reached() {
+    let stack = Stack::start().await;
+    let ada = stack.browser();
+    let target = format!("/{}?q={{\"a\":[1]}}", "a".repeat(2048 - 13));
+    assert_eq!(target.len(), 2048);
+    let reply = ada.log_in_by(&login("return_to", &target)).await;
+    assert_eq!(reply.status, StatusCode::FOUND);
+    let expected = target.replace('"', "%22");
+    assert_eq!(reply.location(), format!("{}{expected}", stack.origin(0)));
+    // What is short enough and still does not fit its cookie is refused like what is too long.
+    let odd = format!("/{}", "\"".repeat(2047));
+    let reply = ada.get_json(&login("return_to", &odd)).await;
+    is_problem(&reply, StatusCode::BAD_REQUEST, "invalid_return_to");
+}
+
+#[tokio::test]
+async fn attack_38_no_login_leads_to_a_path_of_ours() {
+    let stack = Stack::builder()
+        .set("BFF_COOKIE_SAMESITE", "Strict")
+        .start()
+        .await;
+    let ada = stack.browser();
+    for path in [
+        "/auth/logout",
+        "/auth/login?prompt=login",
+        "/auth/session",
+        "/api/auth/logout",
+        "/api/auth/logout/",
+        "/AUTH/Logout",
+        "/%61uth/logout",
+        "/%2561uth/logout",
+        "/auth%2flogout",
+        "/./auth/logout",
+        "/.//auth/logout",
+        "/x/../auth/logout",
+        "/x/..%2fauth/logout",
+        "/auth;x/logout",
+        "/%EF%BD%81uth/logout",
+        "/health",
+        "/.well-known/jwks.json",
+    ] {
+        let own = [
+            stack.origin(0),
+            stack.origin(1),
+            format!("http://{}", stack.address),
+        ];
+        let absolute = own.iter().map(|origin| format!("{origin}{path}"));
+        for target in std::iter::once(path.to_owned()).chain(absolute) {
+            for name in ["return_to", "returnUrl"] {
+                let reply = ada.get_json(&login(name, &target)).await;
+                is_problem(&reply, StatusCode::BAD_REQUEST, "invalid_return_to");
+                assert!(reply.set_cookies().is_empty() && reply.header("location").is_none());
+            }
+            is_error_page(&ada.get(&login("return_to", &target)).await, "invalid_return_to");
+        }
+    }
+    assert_eq!(stack.idp.count(Endpoint::Par), 0);
+    // A path that only begins with the same letters is the application's.
+    let reply = ada.log_in_by("/auth/login?return_to=/authors").await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(reply.body.contains("/authors"));
+}
+
+#[tokio::test]
+async fn attack_38_an_attempt_whose_target_has_become_ours_leads_to_the_start_page() {
+    let mut stack = Stack::builder()
+        .set("BFF_ALLOWED_REDIRECT_HOSTS", "http://late.localhost:8000")
+        .start()
+        .await;
+    let ada = stack.browser();
+    let callback = ada
+        .authorize(&login("return_to", "http://late.localhost:8000/auth/logout"))
+        .await;
+    let uris = stack
+        .variables
+        .iter()
+        .find(|(name, _)| name == "DCR_REDIRECT_URIS");
+    let uris = format!("{},http://late.localhost:8000/auth/callback", uris.unwrap().1);
+    stack.restart_with(&[("DCR_REDIRECT_URIS", &uris)]).await;
+    let reply = ada.get(&callback).await;
+    assert_eq!(reply.location(), format!("{}/", stack.origin(0)));
 }
 
 #[tokio::test]

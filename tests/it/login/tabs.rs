@@ -93,6 +93,73 @@ async fn attack_14_tabs_that_start_at_the_same_moment_stay_below_the_limits_of_h
     assert_eq!(ada.get(&callback).await.status, StatusCode::FOUND);
 }
 
+/// Login cookies together. nginx takes a header line of 8 KiB by default (`large_client_header_buffers`), which leaves
+/// room for the application's cookies.
+const TOGETHER: usize = 6 * 1024;
+/// The head of an answer: nginx takes a page of memory by default (`proxy_buffer_size`).
+const HEAD: usize = 4 * 1024;
+
+#[tokio::test]
+async fn attack_14_twenty_tabs_with_the_longest_targets_stay_below_the_limits_of_proxies() {
+    for par in ["true", "false"] {
+        let stack = Stack::builder().set("MS_BFF_PAR_ENABLED", par).start().await;
+        let ada = stack.browser();
+        let mut callbacks = Vec::new();
+        for tab in 10..30 {
+            let target = format!("/{tab}{}", "x".repeat(2048 - 3));
+            let started = ada.get(&format!("/auth/login?return_to={target}")).await;
+            let head: usize = started
+                .headers
+                .iter()
+                .map(|(name, value)| name.as_str().len() + value.len() + 4)
+                .sum();
+            assert!(head + 64 < HEAD, "an answer with a head of {head} bytes");
+            let sent: usize = ada
+                .cookies(ada.origin())
+                .iter()
+                .map(|(name, value)| name.len() + value.len() + 3)
+                .sum();
+            assert!(sent <= TOGETHER, "{sent} bytes of cookies");
+            callbacks.push((target, ada.person().authorize(started.location()).await.unwrap()));
+        }
+        let mut done = 0;
+        for (target, callback) in callbacks.iter().rev() {
+            let reply = ada.get(callback).await;
+            if reply.status == StatusCode::FOUND && reply.location().ends_with(target) {
+                done += 1;
+            }
+        }
+        assert!(done >= 2, "{done} of the newest attempts were kept");
+        assert!(ada.is_logged_in().await && ada.login_cookies().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_long_attempt_makes_room_by_dropping_the_oldest_alone() {
+    let stack = Stack::start().await;
+    let ada = stack.browser();
+    let short: Vec<String> = [
+        ada.authorize("/auth/login?return_to=/1").await,
+        ada.authorize("/auth/login?return_to=/2").await,
+        ada.authorize("/auth/login?return_to=/3").await,
+    ]
+    .into();
+    let long = |tab: u8| format!("/auth/login?return_to=/{tab}{}", "x".repeat(1900));
+    let first = ada.authorize(&long(1)).await;
+    assert_eq!(ada.login_cookies().len(), 4);
+    let second = ada.authorize(&long(2)).await;
+    let left = ada.login_cookies().len();
+    assert!((2..5).contains(&left), "{left}");
+    is_problem(
+        &ada.get_json(&short[0]).await,
+        StatusCode::BAD_REQUEST,
+        "login_unknown",
+    );
+    for callback in [first, second] {
+        assert_eq!(ada.get(&callback).await.status, StatusCode::FOUND);
+    }
+}
+
 #[tokio::test]
 async fn attack_14_a_callback_that_comes_too_late_says_so_and_keeps_where_the_person_wanted_to_go() {
     // Not pushed, since the IdP keeps a pushed request for a minute only.

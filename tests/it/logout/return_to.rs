@@ -101,6 +101,63 @@ async fn attack_8_no_logout_leads_off_the_allow_list() {
 }
 
 #[tokio::test]
+async fn attack_38_no_logout_leads_to_a_path_of_ours() {
+    let stack = Stack::start().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    for path in [
+        "/auth/login",
+        "/Auth/login",
+        "/auth%2flogin",
+        "/api/auth/logout",
+        "/x/..%2fauth/login",
+    ] {
+        for target in [
+            path.to_owned(),
+            format!("{}{path}", stack.origin(0)),
+            format!("{}{path}", stack.origin(2)),
+        ] {
+            let reply = ada.post(&logout(&target)).await;
+            assert_eq!(
+                (reply.status, reply.code().as_str()),
+                (StatusCode::BAD_REQUEST, "invalid_return_to")
+            );
+            still_in(&stack, &ada, &reply).await;
+            let token = ada.csrf_token().await;
+            let reply = submit(&ada, &[("csrf_token", &token), ("return_to", &target)]).await;
+            assert_eq!(reply.code(), "invalid_return_to");
+            let request = ada
+                .request(Method::GET, &logout(&target))
+                .header("sec-fetch-site", "same-origin")
+                .header("sec-fetch-mode", "navigate");
+            crate::login::is_error_page(&ada.send(request).await, "invalid_return_to");
+        }
+    }
+    assert!(ada.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn attack_38_a_kept_target_that_has_become_ours_is_not_reached() {
+    let mut stack = Stack::builder()
+        .set("BFF_ALLOWED_REDIRECT_HOSTS", "http://late.localhost:8000")
+        .start()
+        .await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    ada.post(&logout("http://late.localhost:8000/auth/login")).await;
+    assert!(ada.cookies(ada.origin()).contains_key(LOGOUT));
+    let uris = stack
+        .variables
+        .iter()
+        .find(|(name, _)| name == "DCR_REDIRECT_URIS");
+    let uris = format!("{},http://late.localhost:8000/auth/callback", uris.unwrap().1);
+    stack.restart_with(&[("DCR_REDIRECT_URIS", &uris)]).await;
+    let reply = ada.get("/auth/logged-out").await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(reply.header("location").is_none());
+}
+
+#[tokio::test]
 async fn a_planted_logout_cookie_leads_nowhere() {
     let mut stack = Stack::builder()
         .set("BFF_ALLOWED_REDIRECT_HOSTS", "spa.example")

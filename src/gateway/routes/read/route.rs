@@ -7,14 +7,17 @@ use std::{
 
 use super::{
     super::{
-        ALIASES, Auth, Methods, Route, Service, is_reserved,
+        Auth, Methods, Route, Service,
         target::Target,
         tree::{Node, Value},
     },
     Pattern, Placed,
     mistakes::{Fields, Reader, shown},
 };
-use crate::gateway::{NormalPath, path::is_unreserved};
+use crate::{
+    gateway::{NormalPath, path::is_unreserved},
+    own_paths,
+};
 
 // === impl Reader ===
 
@@ -115,7 +118,7 @@ impl Reader {
                 "write it as in /api/crud/*",
             );
         }
-        if is_reserved(path) || (!wild && ALIASES.contains(&path)) {
+        if own_paths::is_reserved(path) || (!wild && own_paths::is_alias(path)) {
             return wrong(
                 "belongs to the server itself, as do /auth, /health, /metrics and /.well-known/jwks.json",
                 "choose another path, as in /api/crud/*",

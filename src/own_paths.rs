@@ -1,0 +1,201 @@
+//! The paths that the server answers itself.
+
+use std::borrow::Cow;
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+
+/// The server answers these, and nothing else is ever below them.
+const RESERVED: [&str; 4] = ["/auth", "/health", "/metrics", "/.well-known/jwks.json"];
+
+/// The server answers exactly these; everything below them is free for routes.
+const ALIASES: [&str; 2] = ["/api/auth/session", "/api/auth/logout"];
+
+/// A path that is still percent-encoded after so many decodings counts as ours: nobody writes that in good faith.
+const MAX_DECODINGS: usize = 4;
+
+/// Whether the server answers `path` itself, or nobody does: no route ever gets it.
+#[must_use]
+pub fn is_own(path: &str) -> bool {
+    is_reserved(path) || is_alias(path)
+}
+
+/// Whether `path` is one that the server answers itself, or lies below it.
+#[must_use]
+pub fn is_reserved(path: &str) -> bool {
+    RESERVED.into_iter().any(|reserved| is_below(path, reserved))
+}
+
+/// Whether the server answers exactly `path`, and no path below it.
+#[must_use]
+pub fn is_alias(path: &str) -> bool {
+    ALIASES.contains(&path)
+}
+
+/// Whether some server, proxy or browser may read `path` as a path of ours: in any case, with any encoding (also
+/// several times), with doubled or reversed slashes, dot segments, path parameters, or trailing dots and spaces.
+///
+/// Stricter than what this server itself would match, since a proxy in front of it may repair a path.
+#[must_use]
+pub fn may_be_read_as_own(path: &str) -> bool {
+    let Some(decoded) = decode_completely(path) else {
+        return true;
+    };
+    let folded = fold(&decoded);
+    // What is below an own path and leaves it again through `..` counts too: some readers stop at a `?` or `;` before.
+    let mut resolved: Vec<&str> = Vec::new();
+    for segment in folded.split(['/', '\\']) {
+        let name = segment.split([';', '?', '#']).next().unwrap_or_default();
+        match name.trim() {
+            ".." => {
+                resolved.pop();
+            }
+            name => match name.trim_end_matches(|end: char| end == '.' || end.is_whitespace()) {
+                "" => {}
+                name => resolved.push(name),
+            },
+        }
+        let so_far = format!("/{}", resolved.join("/"));
+        if is_reserved(&so_far) || ALIASES.into_iter().any(|alias| is_below(&so_far, alias)) {
+            return true;
+        }
+    }
+    false
+}
+
+fn is_below(path: &str, own: &str) -> bool {
+    path.strip_prefix(own)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// `path` without any percent-encoding. `None` where there is no end to it, or where bytes appear that no UTF-8 has:
+/// overlong spellings of ASCII.
+fn decode_completely(path: &str) -> Option<String> {
+    let mut bytes = Cow::Borrowed(path.as_bytes());
+    for _ in 0..=MAX_DECODINGS {
+        let decoded: Vec<u8> = percent_encoding::percent_decode(&bytes).collect();
+        if decoded == *bytes {
+            let overlong = decoded.iter().any(|byte| matches!(byte, 0xC0 | 0xC1));
+            return (!overlong).then(|| String::from_utf8_lossy(&decoded).into_owned());
+        }
+        bytes = Cow::Owned(decoded);
+    }
+    None
+}
+
+/// One form for all that may be taken for the same letters: NFKC (full-width letters, ligatures), lower case, no
+/// control characters.
+fn fold(text: &str) -> String {
+    ComposingNormalizerBorrowed::new_nfkc()
+        .normalize(text)
+        .chars()
+        .filter(|character| !character.is_control())
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn attack_38_no_spelling_of_an_own_path_is_overlooked() {
+        for path in [
+            "/auth/logout",
+            "/auth",
+            "/auth/",
+            "/auth/anything",
+            "/AUTH/Logout",
+            "/%61uth/logout",
+            "/%2561uth/logout",
+            "/%252561uth/logout",
+            "/%25252525252561uth/logout",
+            "/auth%2flogout",
+            "/auth%2Flogout",
+            "/auth%5Clogout",
+            "/auth%252flogout",
+            "//auth/logout",
+            "/.//auth/logout",
+            "/./auth/logout",
+            "/x/../auth/logout",
+            "/x/%2e%2e/auth/logout",
+            "/x/..%2fauth/logout",
+            "/x%2f..%2f..%2f..%2fauth",
+            "/x%3f/../auth/logout",
+            "/auth%3f/../x",
+            "/auth%3Fx",
+            "/auth%23x",
+            "/auth;x=1/logout",
+            "/;x/auth/logout",
+            "/auth./logout",
+            "/auth%20/logout",
+            "/%20auth/logout",
+            "/auth%00/logout",
+            "/au%09th/logout",
+            "/au%0ath/logout",
+            "/%EF%BD%81uth/logout",
+            "/%c0%ae%c0%ae/auth",
+            "/x/%c0%ae%c0%ae/auth/logout",
+            "/%c1%a1uth/logout",
+            "/api/auth/logout",
+            "/api/auth/session",
+            "/api/auth/logout/",
+            "/api//auth/logout",
+            "/API/auth/LOGOUT",
+            "/api/x/..%2fauth/logout",
+            "/health",
+            "/Health/live",
+            "/metrics",
+            "/.well-known/jwks.json",
+            "/.WELL-KNOWN/jwks.json",
+        ] {
+            assert!(may_be_read_as_own(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_of_the_application_are_free() {
+        for path in [
+            "/",
+            "/orders",
+            "/authors",
+            "/authentication/help",
+            "/x/auth",
+            "/api/auth",
+            "/api/auth/me",
+            "/api/authors/session",
+            "/.well-known/security.txt",
+            "/healthy",
+            "/caf%C3%A9",
+            "/100%25",
+            "/a%20b/",
+            "//evil.example",
+            "/orders/..%2fitems",
+        ] {
+            assert!(!may_be_read_as_own(path), "{path}");
+            assert!(!is_own(path), "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn attack_38_encoding_and_case_hide_nothing(which: u64, twice: bool, upper: u64, path in "/(auth(/[a-z]{0,8})?|health|metrics|api/auth/logout)") {
+            let mut spelt = String::new();
+            for (at, character) in path.chars().enumerate() {
+                let character = if upper >> (at % 64) & 1 == 1 { character.to_ascii_uppercase() } else { character };
+                match (which >> (at % 64) & 1 == 1, twice) {
+                    (true, true) => spelt.extend(format!("%25{:02x}", u32::from(character)).chars()),
+                    (true, false) => spelt.extend(format!("%{:02X}", u32::from(character)).chars()),
+                    (false, _) => spelt.push(character),
+                }
+            }
+            prop_assert!(may_be_read_as_own(&spelt), "{}", spelt);
+        }
+
+        #[test]
+        fn what_is_ours_is_read_as_ours(path in "(/|auth|health|\\.|%2[ef5]|[a-z%;]|\\PC){0,24}") {
+            prop_assert!(!is_own(&path) || may_be_read_as_own(&path));
+        }
+    }
+}
