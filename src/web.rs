@@ -12,12 +12,14 @@ mod frame;
 pub mod fuzzing;
 mod health;
 mod jwks;
+mod navigation;
 mod page;
 mod peer;
 mod prefetch;
 mod problem;
 mod proof;
 mod query;
+mod way_in;
 mod ways;
 
 use std::{ops::Deref, sync::Arc};

@@ -5,16 +5,10 @@ use http::{
     header::{ACCEPT, HeaderValue},
 };
 
+use super::prefetch;
+
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-
-/// Where browsers, and those before them, say that nobody looks at the answer yet.
-const AHEAD_OF_TIME: [HeaderName; 4] = [
-    HeaderName::from_static("sec-purpose"),
-    HeaderName::from_static("purpose"),
-    HeaderName::from_static("x-purpose"),
-    HeaderName::from_static("x-moz"),
-];
 
 /// What a request without a session is for, as far as it says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +29,7 @@ impl Visit {
     /// Browsers say it in `Sec-Fetch-Mode` and `Sec-Fetch-Dest` (Fetch Metadata), but only over TLS and on loopback. Where
     /// both are absent, `Accept` decides: scripts do not ask for HTML.
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
-        if method != Method::GET || is_ahead_of_time(headers) {
+        if method != Method::GET || prefetch::is_ahead(headers) {
             return Self::Other;
         }
         match (one(headers, &SEC_FETCH_MODE), one(headers, &SEC_FETCH_DEST)) {
@@ -54,17 +48,6 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     Some(if lines.next().is_some() { b"" } else { first })
 }
 
-fn is_ahead_of_time(headers: &HeaderMap) -> bool {
-    AHEAD_OF_TIME
-        .iter()
-        .flat_map(|name| headers.get_all(name))
-        .flat_map(|line| line.as_bytes().split(|byte| matches!(byte, b';' | b',')))
-        .any(|word| {
-            let is = |known: &[u8]| word.trim_ascii().eq_ignore_ascii_case(known);
-            is(b"prefetch") || is(b"prerender") || is(b"preview")
-        })
-}
-
 fn accepts_html(headers: &HeaderMap) -> bool {
     headers
         .get_all(ACCEPT)
@@ -79,7 +62,8 @@ fn accepts_html(headers: &HeaderMap) -> bool {
             // RFC 9110 section 12.4.2: a weight of nothing means "not this".
             html && !parts.any(|part| {
                 part.split_once('=').is_some_and(|(name, weight)| {
-                    name.trim().eq_ignore_ascii_case("q") && weight.trim().parse::<f32>().is_ok_and(|q| q <= 0.0)
+                    name.trim().eq_ignore_ascii_case("q")
+                        && weight.trim().parse::<f32>().is_ok_and(|q| q <= 0.0)
                 })
             })
         })
@@ -103,16 +87,33 @@ mod tests {
     #[test]
     fn a_person_who_opens_a_page_is_known_by_what_the_browser_says() {
         assert_eq!(visit(Method::GET, &PAGE), Visit::Page);
-        assert_eq!(visit(Method::GET, &[PAGE[0], PAGE[1], ("accept", "*/*")]), Visit::Page);
+        assert_eq!(
+            visit(Method::GET, &[PAGE[0], PAGE[1], ("accept", "*/*")]),
+            Visit::Page
+        );
         assert_eq!(visit(Method::GET, &[HTML]), Visit::Page);
-        assert_eq!(visit(Method::GET, &[("accept", "TEXT/HTML;charset=utf-8")]), Visit::Page);
+        assert_eq!(
+            visit(Method::GET, &[("accept", "TEXT/HTML;charset=utf-8")]),
+            Visit::Page
+        );
         assert_eq!(visit(Method::GET, &[("accept", "a/b"), HTML]), Visit::Page);
     }
 
     #[test]
     fn a_get_that_says_nothing_is_left_open() {
-        for accept in ["*/*", "application/json", "text/html;q=0", "text/html; Q=0.000", "text/htm", ""] {
-            assert_eq!(visit(Method::GET, &[("accept", accept)]), Visit::Unsaid, "{accept}");
+        for accept in [
+            "*/*",
+            "application/json",
+            "text/html;q=0",
+            "text/html; Q=0.000",
+            "text/htm",
+            "",
+        ] {
+            assert_eq!(
+                visit(Method::GET, &[("accept", accept)]),
+                Visit::Unsaid,
+                "{accept}"
+            );
         }
         assert_eq!(visit(Method::GET, &[]), Visit::Unsaid);
     }
@@ -156,7 +157,11 @@ mod tests {
             ("x-moz", "prefetch"),
             ("x-purpose", "preview"),
         ] {
-            assert_eq!(visit(Method::GET, &[PAGE[0], PAGE[1], sign]), Visit::Other, "{sign:?}");
+            assert_eq!(
+                visit(Method::GET, &[PAGE[0], PAGE[1], sign]),
+                Visit::Other,
+                "{sign:?}"
+            );
             assert_eq!(visit(Method::GET, &[HTML, sign]), Visit::Other, "{sign:?}");
         }
     }

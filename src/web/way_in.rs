@@ -53,7 +53,10 @@ fn path_and_query(target: &[u8]) -> Option<&[u8]> {
         .find_map(|scheme| target.strip_prefix(*scheme));
     match rest {
         None => target.starts_with(b"/").then_some(target),
-        Some(rest) => rest.iter().position(|byte| *byte == b'/').map(|path| &rest[path..]),
+        Some(rest) => rest
+            .iter()
+            .position(|byte| *byte == b'/')
+            .map(|path| &rest[path..]),
     }
 }
 
@@ -91,13 +94,18 @@ impl Web {
 
     /// `page` on a host on which nobody logs in, but which shares the session cookie and to which people may be sent.
     fn return_elsewhere(&self, client: &Client, page: Option<&Page>) -> Option<String> {
-        let scheme = if client.https == Some(false) { "http" } else { "https" };
+        let scheme = if client.https == Some(false) {
+            "http"
+        } else {
+            "https"
+        };
         let origin = Url::parse(&format!("{scheme}://{}/", client.host)).ok()?;
         if !self.cookies.reaches(origin.host_str()?) {
             return None;
         }
-        let target = page.map_or_else(|| origin.to_string(), |page| page.on(&origin));
-        self.allowed(target, self.login.hosts().fallback())
+        let host = self.login.hosts().fallback();
+        page.and_then(|page| self.allowed(page.on(&origin), host))
+            .or_else(|| self.allowed(origin.to_string(), host))
     }
 
     /// A page that is too far to come back to is left out: the login then ends on the start page. That is said once.
@@ -158,7 +166,15 @@ mod tests {
             assert_eq!(page(target.as_bytes()).as_deref(), Some(expected), "{target:?}");
         }
         assert_eq!(page(b"/\xff?\xfe").as_deref(), Some("/%FF?%FE"));
-        for target in ["", "a", "*", "?a", "app.example/a", "https://app.example", "ftp://app.example/a"] {
+        for target in [
+            "",
+            "a",
+            "*",
+            "?a",
+            "app.example/a",
+            "https://app.example",
+            "ftp://app.example/a",
+        ] {
             assert_eq!(page(target.as_bytes()), None, "{target:?}");
         }
     }

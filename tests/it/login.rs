@@ -16,6 +16,7 @@ mod prefetch;
 mod request;
 mod return_to;
 mod tabs;
+mod way_in;
 
 use std::collections::BTreeMap;
 
