@@ -21,27 +21,26 @@ mod provider;
 mod revocation;
 mod time;
 mod token;
+mod told;
 mod userinfo;
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{fmt, sync::Arc};
 
 use tokio::sync::watch;
 
+use self::told::Told;
 pub use self::{
     authorize::{AuthorizationRequest, ParMode, Pkce, pushed_url},
-    call::{CallError, InvalidClient, NotReady, RetryOptions},
+    call::{CallError, InvalidClient, Meaning, NotReady, PERSON_NEEDED, REFUSALS, RetryOptions},
     client::{Client, ClientAuthentication, ClientSlot},
     client_auth::{AssertionAudience, AssertionFacts, NegotiationError, Proof, negotiate},
     discovery::DiscoveryError,
     error::OAuthError,
     id_token::{Expect, IdTokenClaims, IdTokenError, Identity},
     jwks::{JwksError, JwksOptions},
-    metadata::Metadata,
+    metadata::{EndpointError, Metadata},
     par::PushedRequest,
-    provider::{EndpointOverrides, HttpPolicy, ProviderOptions, UrlMap},
+    provider::{EndpointOverrides, HttpPolicy, OptionalEndpoint, ProviderOptions, UrlMap},
     revocation::TokenKind,
     time::ProviderTime,
     token::{TokenError, TokenResponse},
@@ -74,7 +73,7 @@ struct Shared {
     options: Options,
     outbound: Outbound,
     metadata: watch::Sender<Option<Arc<Metadata>>>,
-    warned_of_http: AtomicBool,
+    told: Told,
     jwks: jwks::JwksCache,
     client: ClientSlot,
     keys: Keys,
@@ -117,7 +116,7 @@ impl RelyingParty {
                 options,
                 outbound,
                 metadata: watch::Sender::new(None),
-                warned_of_http: AtomicBool::new(false),
+                told: Told::default(),
                 jwks: jwks::JwksCache::default(),
                 client,
                 keys,

@@ -118,8 +118,9 @@ impl fmt::Debug for Outbound {
     }
 }
 
-async fn exchange(client: &reqwest::Client, request: Request) -> Result<Response, TransportError> {
+async fn exchange(client: &reqwest::Client, mut request: Request) -> Result<Response, TransportError> {
     let origin = request.origin();
+    let withheld = request.take_withheld();
     let request = request.into_reqwest(client)?;
     let mut response = client
         .execute(request)
@@ -146,6 +147,7 @@ async fn exchange(client: &reqwest::Client, request: Request) -> Result<Response
         status: response.status(),
         headers: std::mem::take(response.headers_mut()),
         body: body.freeze(),
+        withheld,
     })
 }
 

@@ -1,10 +1,15 @@
 //! Values that must never be printed.
 
+mod decoded;
+mod withheld;
+
 use std::fmt;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use subtle::ConstantTimeEq as _;
+
+pub use self::withheld::Withheld;
 
 /// A token, code, password or the like. Does not print, is wiped when dropped, compares in constant time.
 ///

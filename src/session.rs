@@ -25,7 +25,7 @@ pub use self::{
     csrf::{csrf_token, csrf_token_matches},
     id::{SessionId, SessionKey, SessionRef},
     memo::Memo,
-    record::{RecordError, Session, Tokens},
+    record::{RecordError, Session, Strikes, Tokens},
     store::{
         CreateError, Created, Ended, Lease, Limits, MemoryStore, NewSession, ReplaceError, SessionStore,
         StoreError, Stored, Version,

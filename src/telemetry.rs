@@ -69,6 +69,9 @@ pub fn init(options: &Options) -> Result<(), FilterError> {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -6,6 +6,7 @@
 mod accept;
 mod backoff;
 mod breaker;
+mod fate;
 mod flights;
 mod refresh;
 mod revocations;
@@ -16,6 +17,7 @@ use std::{sync::Arc, time::Duration};
 use http::HeaderValue;
 use tokio::sync::Semaphore;
 
+pub use self::fate::table as session_fates;
 use self::{
     breaker::Breaker,
     flights::{Flights, Outcome},

@@ -9,6 +9,7 @@ use super::{
     problem::Complaint,
     reader::Reader,
 };
+use crate::oidc::OptionalEndpoint;
 
 /// A larger CA bundle is refused, in bytes.
 const MAX_CA_BUNDLE: u64 = 1024 * 1024;
@@ -48,12 +49,12 @@ pub struct EndpointSettings {
     pub authorization: Option<Url>,
     pub token: Option<Url>,
     pub jwks: Option<Url>,
-    pub par: Option<Url>,
-    pub userinfo: Option<Url>,
-    pub end_session: Option<Url>,
-    pub revocation: Option<Url>,
-    pub introspection: Option<Url>,
-    pub registration: Option<Url>,
+    pub par: Option<OptionalEndpoint>,
+    pub userinfo: Option<OptionalEndpoint>,
+    pub end_session: Option<OptionalEndpoint>,
+    pub revocation: Option<OptionalEndpoint>,
+    pub introspection: Option<OptionalEndpoint>,
+    pub registration: Option<OptionalEndpoint>,
 }
 
 pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
@@ -73,12 +74,12 @@ pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
         authorization: reader.url("OIDC_AUTHORIZATION_URL", endpoint_url),
         token: reader.url("OIDC_TOKEN_URL", endpoint_url),
         jwks: reader.url("OIDC_JWKS_URL", endpoint_url),
-        par: reader.url("OIDC_PAR_URL", endpoint_url),
-        userinfo: reader.url("OIDC_USERINFO_URL", endpoint_url),
-        end_session: reader.url("OIDC_END_SESSION_URL", endpoint_url),
-        revocation: reader.url("OIDC_REVOCATION_URL", endpoint_url),
-        introspection: reader.url("OIDC_INTROSPECTION_URL", endpoint_url),
-        registration: reader.url("DCR_REGISTRATION_URL", endpoint_url),
+        par: optional(reader, "OIDC_PAR_URL"),
+        userinfo: optional(reader, "OIDC_USERINFO_URL"),
+        end_session: optional(reader, "OIDC_END_SESSION_URL"),
+        revocation: optional(reader, "OIDC_REVOCATION_URL"),
+        introspection: optional(reader, "OIDC_INTROSPECTION_URL"),
+        registration: optional(reader, "DCR_REGISTRATION_URL"),
     };
     let scopes = scopes(reader);
     let prompt = prompt(reader, &scopes);
@@ -94,6 +95,14 @@ pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
         prompt,
         email_trusted: reader.switch("OIDC_EMAIL_TRUSTED", false),
     }
+}
+
+/// The URL of an endpoint that a login can do without, or `none`.
+fn optional(reader: &mut Reader, name: &'static str) -> Option<OptionalEndpoint> {
+    if reader.text(name)?.eq_ignore_ascii_case("none") {
+        return Some(OptionalEndpoint::Off);
+    }
+    reader.url(name, endpoint_url).map(OptionalEndpoint::At)
 }
 
 fn scopes(reader: &mut Reader) -> Vec<String> {

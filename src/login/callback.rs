@@ -148,7 +148,12 @@ impl Login {
         }
         self.check_issuer(query.iss.as_deref())?;
         if let Some(error) = query.error {
-            return Err(self.refused(error, &attempt, host));
+            let sent = [attempt.nonce.expose(), attempt.code_verifier.expose()];
+            let sent = sent
+                .into_iter()
+                .chain(query.state.as_deref())
+                .chain(query.code.as_deref());
+            return Err(self.refused(error.withholding(&sent.collect()), &attempt, host));
         }
         let code = query
             .code
@@ -297,6 +302,8 @@ impl Login {
                 .clone()
                 .unwrap_or_else(|| self.inner.options.scopes.join(" ")),
             uncertain: false,
+            strikes: None,
+            later_auth_time: None,
         };
         self.tell_of_unstated_email(&verified.all, user_info.as_ref());
         let email_trust = self.inner.options.email_trust;

@@ -1,5 +1,6 @@
 //! An authenticated POST: the one place that repeats one, and the one that sorts what comes back.
 
+mod meaning;
 mod retry_after;
 
 use std::{fmt, time::Duration};
@@ -7,6 +8,7 @@ use std::{fmt, time::Duration};
 use http::{StatusCode, header::RETRY_AFTER};
 use url::Url;
 
+pub use self::meaning::{Meaning, PERSON_NEEDED, REFUSALS};
 pub(super) use self::retry_after::http_date;
 use super::{Client, Metadata, OAuthError, Proof, RelyingParty};
 use crate::{
@@ -61,7 +63,7 @@ pub enum CallError {
         /// Why.
         source: TransportError,
     },
-    /// 429 or 5xx: a later try may succeed.
+    /// 408, 425, 429 or 5xx: a later try may succeed.
     #[error("the IdP answered {status}")]
     Unavailable {
         /// The answer.
@@ -72,9 +74,12 @@ pub enum CallError {
     /// `invalid_client` (RFC 6749 section 5.2): a matter for the operator, never the end of a session.
     #[error("{0}")]
     InvalidClient(Box<InvalidClient>),
-    /// Another OAuth error, as JSON with 400 or 401.
+    /// Another OAuth error, as JSON with a 4xx.
     #[error("the IdP refused: {0}")]
     Rejected(OAuthError),
+    /// 400 without a body: a refusal whose reason the provider keeps to itself.
+    #[error("the IdP answered 400 and gave no reason")]
+    NoReason,
     /// A redirect, a page, an error that is not one of OAuth.
     #[error("the IdP answered {status}, which is no answer of this endpoint")]
     Unexpected {
@@ -184,17 +189,15 @@ fn sorted(
     if status.is_success() {
         return Ok(response);
     }
-    if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+    if is_passing(status) {
         return Err(CallError::Unavailable {
             status,
             retry_after: retry_after(&response, now),
         });
     }
-    // RFC 6749 section 5.2: errors are JSON with 400, or 401 where client authentication failed.
-    let error = matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED)
-        .then(|| response.json_object())
-        .flatten()
-        .and_then(|object| OAuthError::from_object(&object));
+    // RFC 6749 section 5.2 has errors come with 400, or 401 where client authentication failed. Providers use other
+    // statuses too, so what counts is the error.
+    let error = status.is_client_error().then(|| OAuthError::of(&response)).flatten();
     Err(match error {
         Some(error) if error.is("invalid_client") => CallError::InvalidClient(Box::new(InvalidClient {
             error,
@@ -202,47 +205,40 @@ fn sorted(
             registered: None,
         })),
         Some(error) => CallError::Rejected(error),
+        None if status == StatusCode::BAD_REQUEST && response.body.trim_ascii().is_empty() => {
+            CallError::NoReason
+        }
         None => CallError::Unexpected { status },
     })
+}
+
+/// Statuses that speak of the moment, whatever error stands in the body.
+fn is_passing(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
+        )
 }
 
 // === impl CallError ===
 
 impl CallError {
-    /// Whether a refresh that fails like this ends the session: only the provider's clear word that the refresh token
-    /// is no longer good does.
-    #[must_use]
-    pub fn ends_session(&self) -> bool {
-        matches!(self, Self::Rejected(error) if error.is("invalid_grant"))
-    }
-
     /// Whether the provider may have acted although we do not hold the result: a refresh token may be used up.
     #[must_use]
     pub fn outcome_unknown(&self) -> bool {
         match self {
             Self::Transport { outcome_unknown, .. } => *outcome_unknown,
             // Between us and the provider something gave up; the provider may have gone on.
-            Self::Unavailable { status, .. } => !is_repeatable(*status),
+            Self::Unavailable { status, .. } => !is_repeatable(*status) && *status != StatusCode::TOO_EARLY,
             Self::Malformed(_) => true,
             Self::NotReady(_)
             | Self::Signing(_)
             | Self::InvalidClient(_)
             | Self::Rejected(_)
+            | Self::NoReason
             | Self::Unexpected { .. } => false,
         }
-    }
-
-    /// Whether the provider as a whole does not work, or not with us: what a breaker counts.
-    #[must_use]
-    pub const fn is_outage(&self) -> bool {
-        matches!(
-            self,
-            Self::Transport { .. }
-                | Self::Unavailable { .. }
-                | Self::Unexpected { .. }
-                | Self::InvalidClient(_)
-                | Self::Malformed(_)
-        )
     }
 
     /// How long the provider asked us to wait.

@@ -17,6 +17,24 @@ use crate::{
 /// RFC 7523 section 2.2.
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+/// Parameters whose values an error may show. Any other one counts as secret, so that a new one is safe until it is
+/// listed here.
+const PUBLIC: [&str; 13] = [
+    "acr_values",
+    "client_assertion_type",
+    "client_id",
+    "code_challenge_method",
+    "grant_type",
+    "max_age",
+    "prompt",
+    "redirect_uri",
+    "resource",
+    "response_type",
+    "scope",
+    "token_type_hint",
+    "ui_locales",
+];
+
 /// How long an assertion lives.
 const LIFETIME: Duration = Duration::from_mins(1);
 
@@ -158,6 +176,8 @@ impl RelyingParty {
             method: client.auth.method(),
             assertion: None,
         };
+        let secrets = fields.iter().filter(|(name, _)| !PUBLIC.contains(name));
+        let secrets: Vec<&str> = secrets.map(|(_, value)| *value).collect();
         let mut fields: Vec<(&str, &str)> = fields.to_vec();
         let request = match &client.auth {
             ClientAuthentication::PrivateKeyJwt { algorithm } => {
@@ -166,17 +186,18 @@ impl RelyingParty {
                 add_client_id(&mut fields, &client.id);
                 fields.push(("client_assertion_type", ASSERTION_TYPE));
                 fields.push(("client_assertion", assertion.expose()));
-                Request::form(url.clone(), fields)
+                Request::form(url.clone(), fields).withholding([assertion.expose()])
             }
             ClientAuthentication::ClientSecretBasic(secret) => Request::form(url.clone(), fields)
-                .basic(&encoded(&client.id), &encoded(secret.expose()).into()),
+                .basic(&encoded(&client.id), &encoded(secret.expose()).into())
+                .withholding([secret.expose()]),
             ClientAuthentication::ClientSecretPost(secret) => {
                 add_client_id(&mut fields, &client.id);
                 fields.push(("client_secret", secret.expose()));
-                Request::form(url.clone(), fields)
+                Request::form(url.clone(), fields).withholding([secret.expose()])
             }
         };
-        Ok((request, proof))
+        Ok((request.withholding(secrets), proof))
     }
 
     /// A client assertion (RFC 7523 section 3) that nobody has seen before.

@@ -1,12 +1,12 @@
 //! Discovery (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3).
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use http::StatusCode;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{Metadata, RelyingParty, UrlMap, provider::ProviderOptions};
+use super::{EndpointError, Metadata, RelyingParty, UrlMap, provider::ProviderOptions};
 use crate::outbound::{Lane, Request, TransportError};
 
 /// What stands in a document is shown up to this length, in characters.
@@ -66,35 +66,18 @@ pub enum DiscoveryError {
         /// Whether nobody named an issuer, so that `IDP_BASE_URL` stands for it.
         only_base_url: bool,
     },
-    /// An endpoint that we cannot do without.
-    #[error("the IdP's metadata has no `{member}`; set {variable}")]
-    MissingEndpoint {
-        /// Its name in the document.
-        member: &'static str,
-        /// What names it instead.
-        variable: &'static str,
-    },
-    /// An endpoint that is no URL, or one with credentials or a fragment.
-    #[error("`{member}` is `{value}`, which is not a usable URL; correct it at the IdP, or set {variable}")]
-    InvalidUrl {
-        /// Its name in the document.
-        member: &'static str,
-        /// What stands there, shortened; nothing of it where it may hold credentials.
-        value: String,
-        /// What names it instead.
-        variable: &'static str,
-    },
-    /// Plain http beyond the local network.
+    /// An endpoint that we cannot do without is missing or cannot be used, or one that the configuration names.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The configuration names plain http beyond the local network.
     #[error(
-        "`{member}` is {url}, which is neither https nor a local name; correct it at the IdP, set {variable}, or accept \
-         the risk with BFF_DANGER_ALLOW_HTTP=true"
+        "the issuer is to be reached at {url}, which is neither https nor a local name; correct {variable}, or accept the \
+         risk with BFF_DANGER_ALLOW_HTTP=true"
     )]
-    InsecureUrl {
-        /// Its name in the document.
-        member: &'static str,
-        /// As it would be used, shortened.
+    Insecure {
+        /// As configured.
         url: String,
-        /// What names it instead.
+        /// What names it.
         variable: &'static str,
     },
 }
@@ -113,9 +96,8 @@ impl DiscoveryError {
             Self::NotJson { .. } => true,
             Self::InvalidIssuer { .. }
             | Self::IssuerMismatch { .. }
-            | Self::MissingEndpoint { .. }
-            | Self::InvalidUrl { .. }
-            | Self::InsecureUrl { .. } => false,
+            | Self::Endpoint(_)
+            | Self::Insecure { .. } => false,
         }
     }
 }
@@ -147,11 +129,7 @@ impl RelyingParty {
         let map = url_map(options)?;
         let document = self.document(options, &map).await?;
         let metadata = Arc::new(Metadata::read(&document, options, map)?);
-        // Of what the settings name the configuration has warned.
-        let plain = metadata.plain_http_elsewhere(options);
-        if !plain.is_empty() && !self.shared.warned_of_http.swap(true, Ordering::Relaxed) {
-            tracing::warn!(urls = ?plain, "the IdP's metadata name plain http where the configuration does not: for development and container networks only");
-        }
+        self.tell(&metadata, options);
         self.shared.metadata.send_replace(Some(Arc::clone(&metadata)));
         Ok(metadata)
     }
@@ -173,6 +151,23 @@ impl RelyingParty {
                 // Cannot be: we hold the sender. Nothing will ever be known then.
                 std::future::pending::<()>().await;
             }
+        }
+    }
+
+    /// Warns of what is odd about the document and can be lived with: each thing once, although it is read every hour.
+    fn tell(&self, metadata: &Metadata, options: &ProviderOptions) {
+        for error in &metadata.left_out {
+            if self.shared.told.first(error) {
+                tracing::warn!(%error, "the login works without an endpoint that the IdP's metadata name");
+            }
+        }
+        // Of what the settings name the configuration has warned.
+        let plain = metadata.plain_http_elsewhere(options).join(" ");
+        if !plain.is_empty() && self.shared.told.first(&plain) {
+            tracing::warn!(
+                urls = plain,
+                "the IdP's metadata name plain http where the configuration does not: for development and container networks only"
+            );
         }
     }
 
@@ -287,8 +282,7 @@ fn url_map(options: &ProviderOptions) -> Result<UrlMap, DiscoveryError> {
     ];
     for (url, variable) in used {
         if let Some(url) = url.filter(|url| !options.allow_http.permits(url)) {
-            return Err(DiscoveryError::InsecureUrl {
-                member: "issuer",
+            return Err(DiscoveryError::Insecure {
                 url: url.to_string(),
                 variable,
             });

@@ -4,20 +4,59 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::{outbound::Response, secret::Withheld};
+
 /// Longer codes are cut, in characters.
 const MAX_ERROR: usize = 100;
 
 /// Longer descriptions are cut, in characters.
 const MAX_DESCRIPTION: usize = 500;
 
-/// What a provider quotes back may be a token, a code or an assertion: words longer than this are left out, in bytes.
+/// Of a longer description only this much is looked at, in characters.
+const MAX_READ: usize = 16 * 1024;
+
+/// Words longer than this are left out, in bytes: what was sent is known and taken out, but a provider may also quote
+/// what somebody else has sent.
 const MAX_WORD: usize = 40;
+
+/// The registered codes (RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1, RFC 7009 section 2.2.1, RFC 7591
+/// section 3.2.2, RFC 8707 section 2, OpenID Connect Core 1.0 section 3.1.2.6). They are decided by, and tell nothing of
+/// what was sent, even where a secret is part of such a word.
+const CODES: [&str; 27] = [
+    "access_denied",
+    "account_selection_required",
+    "consent_required",
+    "insufficient_scope",
+    "interaction_required",
+    "invalid_client",
+    "invalid_client_metadata",
+    "invalid_grant",
+    "invalid_redirect_uri",
+    "invalid_request",
+    "invalid_request_object",
+    "invalid_request_uri",
+    "invalid_scope",
+    "invalid_software_statement",
+    "invalid_target",
+    "invalid_token",
+    "login_required",
+    "registration_not_supported",
+    "request_not_supported",
+    "request_uri_not_supported",
+    "server_error",
+    "slow_down",
+    "temporarily_unavailable",
+    "unapproved_software_statement",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "unsupported_response_type",
+];
 
 /// An OAuth error (RFC 6749 sections 4.1.2.1 and 5.2), bounded and fit for a log line. Still text of somebody else:
 /// escape it in a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuthError {
-    /// The code: printable ASCII.
+    /// The code: printable ASCII, but for the mark in the place of what was taken out.
     pub error: String,
     /// What the provider adds for people: no control characters.
     pub description: Option<String>,
@@ -26,14 +65,36 @@ pub struct OAuthError {
 // === impl OAuthError ===
 
 impl OAuthError {
-    /// From the parameters of a redirect.
+    /// From the parameters of a redirect. What was sent before has to be [withheld](Self::withholding) yet.
     #[must_use]
     pub fn new(error: &str, description: Option<&str>) -> Self {
+        Self::read(error, description, &Withheld::default())
+    }
+
+    /// From a JSON answer, if that has an `error` that is text; without what the request carried.
+    #[must_use]
+    pub fn of(response: &Response) -> Option<Self> {
+        let object = response.json_object()?;
+        Self::from_object(&object, &response.withheld)
+    }
+
+    /// Without these values.
+    #[must_use]
+    pub fn withholding(self, withheld: &Withheld) -> Self {
+        Self::read(&self.error, self.description.as_deref(), withheld)
+    }
+
+    fn read(error: &str, description: Option<&str>, withheld: &Withheld) -> Self {
         let error: String = error
             .chars()
             .filter(|character| matches!(character, ' '..='~'))
-            .take(MAX_ERROR)
+            .take(MAX_READ)
             .collect();
+        let error = if CODES.contains(&error.as_str()) {
+            error
+        } else {
+            withheld.strike(&error)
+        };
         let description: Option<String> = description.map(|description| {
             description
                 .chars()
@@ -43,24 +104,26 @@ impl OAuthError {
                     },
                 )
                 .filter(|character| !character.is_control() && !is_formatting(*character))
-                .take(MAX_DESCRIPTION)
+                .take(MAX_READ)
                 .collect()
         });
-        let description = description.map(|description: String| without_values(&description));
+        let description = description.map(|description: String| {
+            // Before it is cut, or a part of a value would stay at the end.
+            let description = without_long_words(&withheld.strike(&description));
+            description.chars().take(MAX_DESCRIPTION).collect::<String>()
+        });
         Self {
-            error,
+            error: without_long_words(&error).chars().take(MAX_ERROR).collect(),
             description: description.filter(|description| !description.is_empty()),
         }
     }
 
-    /// From a JSON answer, if that has an `error` that is text.
+    /// From a JSON object, if that has an `error` that is text; without what is to be withheld.
     #[must_use]
-    pub fn from_object(object: &Map<String, Value>) -> Option<Self> {
+    pub fn from_object(object: &Map<String, Value>, withheld: &Withheld) -> Option<Self> {
         let error = object.get("error")?.as_str()?;
-        Some(Self::new(
-            error,
-            object.get("error_description").and_then(Value::as_str),
-        ))
+        let description = object.get("error_description").and_then(Value::as_str);
+        Some(Self::read(error, description, withheld))
     }
 
     /// Whether the code is `code`.
@@ -72,7 +135,7 @@ impl OAuthError {
 
 /// The text without words that may be secrets. Of a URL the part before its query stays, since that is what tells which
 /// redirect URI was wrong.
-fn without_values(text: &str) -> String {
+fn without_long_words(text: &str) -> String {
     let words = text.split(' ').map(|word| {
         let shown = word.split(['?', '#']).next().unwrap_or_default();
         if word.len() <= MAX_WORD {
@@ -126,9 +189,35 @@ mod tests {
     }
 
     #[test]
+    fn attack_39_what_was_sent_is_not_shown_however_short() {
+        let withheld: Withheld = ["c0de", "rt-7"].into_iter().collect();
+        let shown = |error: &str, description: &str| {
+            let object = json!({"error": error, "error_description": description});
+            OAuthError::from_object(object.as_object().unwrap(), &withheld)
+                .unwrap()
+                .to_string()
+        };
+        assert_eq!(
+            shown("invalid_grant", "rt-7 and code \"c0de\" are not known"),
+            "invalid_grant ([…] and code \"[…]\" are not known)"
+        );
+        assert_eq!(shown("c0de", "rt-\u{200b}7"), "[…] ([…])");
+        // Cut in the middle of a value.
+        let text = format!("{} c0de", "x ".repeat(MAX_DESCRIPTION / 2 - 2));
+        assert!(!shown("invalid_grant", &text).contains("c0"));
+        // A secret that is a word of the protocol hides nothing of the protocol.
+        let error = OAuthError::new("invalid_client", Some("client of that name"));
+        let error = error.withholding(&["client"].into_iter().collect());
+        assert_eq!(error.to_string(), "invalid_client ([…] of that name)");
+    }
+
+    #[test]
     fn a_code_that_is_not_text_is_no_error() {
         for value in [json!({}), json!({"error": 1}), json!({"error": {"code": "x"}})] {
-            assert_eq!(OAuthError::from_object(value.as_object().unwrap()), None);
+            assert_eq!(
+                OAuthError::from_object(value.as_object().unwrap(), &Withheld::default()),
+                None
+            );
         }
     }
 
@@ -143,8 +232,8 @@ mod tests {
         #[test]
         fn everything_is_bounded_and_printable(code in "\\PC{0,300}|.{0,300}", description in proptest::option::of(".{0,2000}")) {
             let error = OAuthError::new(&code, description.as_deref());
-            prop_assert!(error.error.len() <= MAX_ERROR);
-            prop_assert!(error.error.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+            prop_assert!(error.error.chars().count() <= MAX_ERROR);
+            prop_assert!(!error.error.chars().any(char::is_control));
             if let Some(description) = error.description {
                 prop_assert!(description.chars().count() <= MAX_DESCRIPTION);
                 prop_assert!(!description.chars().any(char::is_control));

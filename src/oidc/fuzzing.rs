@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{DiscoveryError, Metadata, ProviderOptions, TokenError, TokenResponse, provider::UrlMap};
+use super::{EndpointError, Metadata, ProviderOptions, TokenError, TokenResponse, provider::UrlMap};
 
 /// Reads a discovery document whose `issuer` has been checked.
 ///
@@ -13,7 +13,7 @@ pub fn discovery(
     document: &Map<String, Value>,
     options: &ProviderOptions,
     map: UrlMap,
-) -> Result<Metadata, DiscoveryError> {
+) -> Result<Metadata, EndpointError> {
     Metadata::read(document, options, map)
 }
 

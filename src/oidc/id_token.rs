@@ -80,6 +80,10 @@ pub enum IdTokenError {
     /// What every JWT must be, it is not.
     #[error("ID token refused: {0}")]
     Token(#[from] VerifyError),
+    /// It names a key that is not among the provider's, which were read a moment ago. The provider may be about to
+    /// publish it.
+    #[error("ID token refused: the IdP does not publish the key that it names")]
+    UnpublishedKey,
     /// `nonce` is missing or another one.
     #[error("ID token refused: the nonce is not that of this login")]
     Nonce,
@@ -149,7 +153,7 @@ impl IdTokenError {
     pub const fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::NotReady(_) | Self::Keys(_) | Self::Token(VerifyError::UnknownKey)
+            Self::NotReady(_) | Self::Keys(_) | Self::UnpublishedKey | Self::Token(VerifyError::UnknownKey)
         )
     }
 }
@@ -179,7 +183,12 @@ impl RelyingParty {
         let keys = self.provider_keys().await?;
         let verified = match check(&keys) {
             // The provider may have rotated its keys.
-            Err(VerifyError::UnknownKey) => check(&self.provider_keys_after(&keys).await),
+            Err(VerifyError::UnknownKey) => match check(&self.provider_keys_after(&keys).await) {
+                Err(VerifyError::UnknownKey) if self.provider_keys_are_current() => {
+                    return Err(IdTokenError::UnpublishedKey);
+                }
+                outcome => outcome,
+            },
             outcome => outcome,
         }?;
         IdTokenClaims::read(verified, expect, now)
@@ -248,10 +257,11 @@ fn check_unchanged(
     if subject != previous.subject {
         return Err(IdTokenError::Changed("subject"));
     }
-    // It tells when the person authenticated, which was before the login. Where the first token did not say, a later
-    // one may.
+    // It tells when the person authenticated. Section 12.2 wants it unchanged, but people log in again for another
+    // client of the same provider, so that it moves forward. It never moves back. Where the first token did not say, a
+    // later one may.
     if let (Some(now), Some(before)) = (auth_time, previous.auth_time)
-        && now != before
+        && now < before
     {
         return Err(IdTokenError::Claim("auth_time"));
     }

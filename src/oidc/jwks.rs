@@ -169,6 +169,16 @@ impl RelyingParty {
         self.outcome(next).await.unwrap_or_else(|_| Arc::clone(known))
     }
 
+    /// Whether the provider's keys were read a moment ago, without a failure since: what is not among them then is not
+    /// published.
+    pub(super) fn provider_keys_are_current(&self) -> bool {
+        let now = self.shared.clock.now();
+        let state = self.shared.jwks.state.lock();
+        let cooldown = self.shared.options.jwks.cooldown;
+        state.last_error.is_none()
+            && (state.keys.as_ref()).is_some_and(|cached| now <= cached.fetched_at.saturating_add(cooldown))
+    }
+
     fn fetch_or_join(&self, state: &mut State, now: Timestamp) -> Next {
         // A closed one was cut off before it could land.
         if let Some(flight) = state

@@ -1,5 +1,7 @@
 //! Who the identity provider is, how to reach it, and which URLs are acceptable.
 
+pub(super) mod network;
+
 use url::{Host, Origin, Url};
 
 /// Who the identity provider is and how to reach it.
@@ -25,17 +27,26 @@ pub struct EndpointOverrides {
     /// `OIDC_JWKS_URL`
     pub jwks: Option<Url>,
     /// `OIDC_PAR_URL`
-    pub par: Option<Url>,
+    pub par: Option<OptionalEndpoint>,
     /// `OIDC_USERINFO_URL`
-    pub user_info: Option<Url>,
+    pub user_info: Option<OptionalEndpoint>,
     /// `OIDC_END_SESSION_URL`
-    pub end_session: Option<Url>,
+    pub end_session: Option<OptionalEndpoint>,
     /// `OIDC_REVOCATION_URL`
-    pub revocation: Option<Url>,
+    pub revocation: Option<OptionalEndpoint>,
     /// `OIDC_INTROSPECTION_URL`
-    pub introspection: Option<Url>,
+    pub introspection: Option<OptionalEndpoint>,
     /// `DCR_REGISTRATION_URL`
-    pub registration: Option<Url>,
+    pub registration: Option<OptionalEndpoint>,
+}
+
+/// What the configuration says of an endpoint that a login can do without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptionalEndpoint {
+    /// It is there, whatever discovery says.
+    At(Url),
+    /// It is not to be used, whatever discovery says (`none`).
+    Off,
 }
 
 /// Where plain http is accepted (`BFF_DANGER_ALLOW_HTTP`).
@@ -80,24 +91,23 @@ impl ProviderOptions {
             introspection,
             registration,
         } = &self.overrides;
-        [
-            &self.base_url,
-            authorization,
-            token,
-            jwks,
+        let optional = [
             par,
             user_info,
             end_session,
             revocation,
             introspection,
             registration,
-        ]
-        .into_iter()
-        .flatten()
-        .cloned()
-        .chain(Url::parse(&self.issuer).ok())
-        .map(|url| url.origin())
-        .collect()
+        ];
+        let optional = optional.into_iter().flatten().filter_map(OptionalEndpoint::url);
+        [&self.base_url, authorization, token, jwks]
+            .into_iter()
+            .flatten()
+            .chain(optional)
+            .cloned()
+            .chain(Url::parse(&self.issuer).ok())
+            .map(|url| url.origin())
+            .collect()
     }
 
     /// The variable that says where the provider is.
@@ -106,6 +116,17 @@ impl ProviderOptions {
             "IDP_BASE_URL"
         } else {
             "OIDC_ISSUER"
+        }
+    }
+}
+
+// === impl OptionalEndpoint ===
+
+impl OptionalEndpoint {
+    const fn url(&self) -> Option<&Url> {
+        match self {
+            Self::At(url) => Some(url),
+            Self::Off => None,
         }
     }
 }
@@ -141,6 +162,11 @@ impl UrlMap {
     #[must_use]
     pub const fn new(issuer: Url, base: Option<Url>) -> Self {
         Self { issuer, base }
+    }
+
+    /// The issuer.
+    pub(super) const fn issuer(&self) -> &Url {
+        &self.issuer
     }
 
     /// `url` as this process reaches it: at the issuer's origin it moves to `IDP_BASE_URL`, elsewhere it stays.

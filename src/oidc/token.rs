@@ -71,8 +71,8 @@ impl RelyingParty {
     ///
     /// # Errors
     ///
-    /// [`CallError`]; [`ends_session`](CallError::ends_session) and [`outcome_unknown`](CallError::outcome_unknown)
-    /// tell what it means for the session.
+    /// [`CallError`]; [`meaning`](CallError::meaning) and [`outcome_unknown`](CallError::outcome_unknown) tell what it
+    /// means for the session.
     pub async fn refresh(&self, refresh_token: &Secret) -> Result<TokenResponse, TokenError> {
         let fields = [
             ("grant_type", "refresh_token"),

@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::TransportError;
-use crate::secret::Secret;
+use crate::secret::{Secret, Withheld};
 
 /// One call. Its `Debug` shows method and URL without the query.
 pub struct Request {
@@ -22,6 +22,8 @@ pub struct Request {
     body: Option<Bytes>,
     /// A header value cannot be sent; told when it is tried, so that building stays a chain.
     unsendable: bool,
+    /// What the answer may quote and nobody must read.
+    withheld: Withheld,
 }
 
 /// An answer with its whole body. Its `Debug` leaves the body and the headers' values out.
@@ -33,6 +35,9 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body, bounded.
     pub body: Bytes,
+    /// The secrets of the request, to be taken out of what is shown of the answer. [`Request::bearer`] and
+    /// [`Request::basic`] see to theirs, [`Request::withholding`] names those of a body.
+    pub withheld: Withheld,
 }
 
 // === impl Request ===
@@ -83,17 +88,26 @@ impl Request {
         self
     }
 
+    /// With values in the body that must not be shown where the answer quotes them.
+    #[must_use]
+    pub fn withholding<'a>(mut self, values: impl IntoIterator<Item = &'a str>) -> Self {
+        self.withheld.extend(values);
+        self
+    }
+
     /// With a bearer token (RFC 6750 section 2.1).
     #[must_use]
     pub fn bearer(self, token: &Secret) -> Self {
-        self.authorization(&format!("Bearer {}", token.expose()))
+        self.withholding([token.expose()])
+            .authorization(&format!("Bearer {}", token.expose()))
     }
 
     /// With Basic authentication (RFC 7617). OAuth wants both parts form-encoded first, which is the caller's part.
     #[must_use]
     pub fn basic(self, user: &str, password: &Secret) -> Self {
         let credentials = STANDARD.encode(format!("{user}:{}", password.expose()));
-        self.authorization(&format!("Basic {credentials}"))
+        self.withholding([password.expose(), credentials.as_str()])
+            .authorization(&format!("Basic {credentials}"))
     }
 
     fn new(method: Method, url: Url) -> Self {
@@ -105,6 +119,7 @@ impl Request {
             headers,
             body: None,
             unsendable: false,
+            withheld: Withheld::default(),
         }
     }
 
@@ -117,6 +132,11 @@ impl Request {
             Err(_) => self.unsendable = true,
         }
         self
+    }
+
+    /// What is to be taken out of texts of the answer.
+    pub(super) fn take_withheld(&mut self) -> Withheld {
+        std::mem::take(&mut self.withheld)
     }
 
     /// Scheme, host and port, for error texts.

@@ -110,8 +110,23 @@ fn debug_shows_no_query_no_credentials_and_no_body() {
         status: http::StatusCode::OK,
         headers: HeaderMap::new(),
         body: "hunter5".into(),
+        withheld: ["hunter6"].into_iter().collect(),
     };
     assert_eq!(format!("{response:?}"), "Response(200 OK, 7 bytes)");
+}
+
+#[tokio::test]
+async fn attack_39_an_answer_knows_the_secrets_of_its_request() {
+    let router = Router::new().route("/", axum::routing::post(async || "ok"));
+    let request = Request::form(serve(router).await, [("code", "c0de")])
+        .withholding(["c0de"])
+        .basic("me", &Secret::from("pa55"));
+    let outbound = outbound(&Options::default());
+    let response = outbound.send(Lane::Code, request).await.unwrap();
+    assert_eq!(
+        response.withheld.strike("c0de pa55 Basic bWU6cGE1NQ== me"),
+        "[…] […] Basic […] me"
+    );
 }
 
 #[tokio::test]

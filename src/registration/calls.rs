@@ -4,7 +4,7 @@
 //! Each call is made once. Whether it may be made again is told by its error.
 
 use http::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
 use super::{
@@ -64,7 +64,7 @@ impl Calls {
             client: Wish(asked.client_id.clone()),
             path: asked.path.clone(),
         };
-        let request = Request::json(Method::POST, url.clone(), body).bearer(token);
+        let request = json(Method::POST, url, body).bearer(token);
         let response = match self.outbound.send(Lane::Registration, request).await {
             Ok(response) => response,
             Err(cause) if cause.certainly_not_sent() => {
@@ -130,7 +130,7 @@ impl Calls {
         body: &Value,
         asked: &Asked,
     ) -> Result<Reply, RegistrationError> {
-        let request = Request::json(method, at.url.clone(), body).bearer(&at.token);
+        let request = json(method, &at.url, body).bearer(&at.token);
         self.manage(at, request, asked).await
     }
 
@@ -156,7 +156,7 @@ impl Calls {
         label: &str,
     ) -> Result<Secret, RegistrationError> {
         let target = Target::AdminApi;
-        let body = json!({"label": label, "expires_in": MINTED_LIFETIME, "max_uses": 1});
+        let body = serde_json::json!({"label": label, "expires_in": MINTED_LIFETIME, "max_uses": 1});
         let request = Request::json(Method::POST, url.clone(), &body).bearer(admin);
         // Minting twice does no harm, so that every failure on the way is one that passes.
         let response = match self.outbound.send(Lane::Registration, request).await {
@@ -250,4 +250,10 @@ impl Calls {
             cause,
         })
     }
+}
+
+/// A call with a client's metadata, of which the secret is not to be shown where the answer quotes it.
+fn json(method: Method, url: &Url, body: &Value) -> Request {
+    let secret = body.get("client_secret").and_then(Value::as_str);
+    Request::json(method, url.clone(), body).withholding(secret)
 }

@@ -167,7 +167,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 pub(super) fn oauth_error(response: &Response) -> Option<OAuthError> {
-    OAuthError::from_object(&object(response)?)
+    OAuthError::from_object(&object(response)?, &response.withheld)
 }
 
 pub(super) fn object(response: &Response) -> Option<Map<String, Value>> {

@@ -12,17 +12,10 @@ mod replacing;
 mod running;
 mod secrets;
 
-use std::{
-    fs, io,
-    path::PathBuf,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
-use tracing_subscriber::fmt::MakeWriter;
 
 use self::fake::{Fake, Habits};
 use super::*;
@@ -35,6 +28,7 @@ use crate::{
     outbound,
     random::SystemRandom,
     secret::Secret,
+    telemetry::testing::Logs,
 };
 
 const IAT: &str = "initial-token";
@@ -76,15 +70,6 @@ struct World {
     party: RelyingParty,
     clock: ManualClock,
 }
-
-/// What was logged while it lives, on this thread.
-struct Logs {
-    text: Captured,
-    _guard: tracing::subscriber::DefaultGuard,
-}
-
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
 
 // === impl World ===
 
@@ -184,59 +169,6 @@ impl World {
         let mut file = self.file();
         change(&mut file);
         fs::write(self.path(), file.to_string()).unwrap();
-    }
-}
-
-// === impl Logs ===
-
-impl Logs {
-    fn capture() -> Self {
-        /// While there is one subscriber only, a call site that another thread meets first, without that subscriber,
-        /// would be switched off for all.
-        static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
-        SECOND.get_or_init(|| tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default()));
-        let text = Captured::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_max_level(tracing::Level::DEBUG)
-            .with_writer(text.clone())
-            .finish();
-        Self {
-            text,
-            _guard: tracing::subscriber::set_default(subscriber),
-        }
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.text.0.lock().clone()).unwrap()
-    }
-
-    #[track_caller]
-    fn has(&self, line: &str) {
-        assert!(self.text().contains(line), "no {line:?} in:\n{}", self.text());
-    }
-
-    fn count(&self, level: &str) -> usize {
-        self.text().lines().filter(|line| line.contains(level)).count()
-    }
-}
-
-impl io::Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Captured {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }
 

@@ -68,6 +68,21 @@ pub struct Tokens {
     pub scope: String,
     /// A refresh was sent and its answer has not been stored: the refresh token may have been used up by it.
     pub uncertain: bool,
+    /// What has gone wrong with every refresh since the last one that succeeded, where that must not go on for ever.
+    #[serde(default)]
+    pub strikes: Option<Strikes>,
+    /// `auth_time` of the newest ID token, where the person has logged in again since this session's own login.
+    #[serde(default)]
+    pub later_auth_time: Option<Timestamp>,
+}
+
+/// A fault that came again with each refresh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Strikes {
+    /// What it was, as a log line says it. Holds no token.
+    pub fault: String,
+    /// How often it counted.
+    pub count: u32,
 }
 
 /// Why a stored record cannot be read. Never contains a part of it.
@@ -98,6 +113,7 @@ impl Session {
             self.tokens.pending.as_ref().map_or("", Secret::expose),
             self.tokens.id_token.expose(),
             &*self.tokens.scope,
+            self.tokens.strikes.as_ref().map_or("", |strikes| &strikes.fault),
         ];
         size_of::<Self>()
             + IDENTITY
@@ -225,6 +241,7 @@ impl fmt::Debug for Tokens {
             .field("pending", &self.pending.is_some())
             .field("scope", &self.scope)
             .field("uncertain", &self.uncertain)
+            .field("strikes", &self.strikes)
             .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,16 @@
 //! What the IdP answered to a refresh, from the rotated refresh token to the claims of the person.
 
-use super::{Inner, flights::Outcome, refresh::Stop, revocations::Grant};
+use super::{
+    Inner,
+    fate::{Answer, EndReason},
+    flights::Outcome,
+    refresh::{Failure, Stop},
+    revocations::Grant,
+};
 use crate::{
     clock::{Timestamp, timeout},
     jose::Claims,
-    oidc::{Expect, Identity, TokenResponse, UserInfoError},
+    oidc::{Expect, IdTokenClaims, IdTokenError, Identity, TokenResponse, UserInfoError},
     session::{EmailTrust, Session, SessionKey, Stored, user_claims},
 };
 
@@ -12,13 +18,13 @@ use crate::{
 enum Refusal {
     /// They are of another person, issuer or client.
     Foreign(Box<dyn std::error::Error + Send + Sync>),
-    /// They cannot be trusted, or not yet. That ends no session.
-    Unproven,
+    /// They cannot be trusted, or not yet.
+    Unproven(IdTokenError),
 }
 
 /// What an answer says about the person.
 struct Person {
-    id_token: Option<Claims>,
+    id_token: Option<IdTokenClaims>,
     user_info: Option<Claims>,
 }
 
@@ -50,9 +56,17 @@ impl Inner {
         };
         let person = match self.person(key, &stored.session, response).await {
             Ok(person) => person,
-            Err(Refusal::Unproven) => return self.keep(key, &stored.session, None).await,
+            Err(Refusal::Unproven(error)) => {
+                let failure = Failure {
+                    answer: Answer::of_id_token(&error),
+                    error: &error,
+                    uncertain: false,
+                    asked: None,
+                };
+                return self.failed(key, stored, failure).await;
+            }
             Err(Refusal::Foreign(error)) => {
-                self.end(key, "identity", &*error).await?;
+                self.end(key, EndReason::Identity, &*error).await?;
                 self.revoke_foreign(&stored.session, response);
                 return Ok(Outcome::Ended);
             }
@@ -85,20 +99,14 @@ impl Inner {
                 let identity = identity(previous);
                 let expected = Expect::refreshed(&identity, &response.access_token);
                 match self.relying_party.verify_id_token(token, expected).await {
-                    Ok(verified) => Some(verified.all),
-                    Err(error) if error.ends_session() => return Err(Refusal::Foreign(error.into())),
-                    Err(error) if error.is_transient() => {
-                        tracing::warn!(session = %self.reference(key), %error, "a refreshed ID token cannot be checked yet");
-                        return Err(Refusal::Unproven);
+                    Ok(verified) => {
+                        self.notice_later_login(key, previous, &verified);
+                        Some(verified)
                     }
-                    Err(error) => {
-                        tracing::error!(
-                            session = %self.reference(key),
-                            %error,
-                            "the IdP sent a refreshed ID token that is not right: the access token beside it is not used"
-                        );
-                        return Err(Refusal::Unproven);
+                    Err(error) if Answer::of_id_token(&error) == Answer::Foreign => {
+                        return Err(Refusal::Foreign(error.into()));
                     }
+                    Err(error) => return Err(Refusal::Unproven(error)),
                 }
             }
         };
@@ -118,6 +126,17 @@ impl Inner {
             }
         };
         Ok(Person { id_token, user_info })
+    }
+
+    /// The person has logged in again, for another client of the same IdP. Said once for each such login.
+    fn notice_later_login(&self, key: &SessionKey, previous: &Session, verified: &IdTokenClaims) {
+        let later = later_auth_time(previous, verified);
+        if later.is_some() && later != previous.tokens.later_auth_time {
+            tracing::warn!(
+                session = %self.reference(key),
+                "a refreshed ID token names a later login than the session's own (auth_time); it is accepted"
+            );
+        }
     }
 
     /// Tokens for a session that ended meanwhile: it stays ended, and they are revoked.
@@ -158,6 +177,7 @@ fn renew(
     tokens.access = response.access_token.clone().into();
     tokens.access_obtained_at = arrived;
     tokens.access_expires_at = arrived.saturating_add(response.expires_in);
+    tokens.strikes = None;
     if let Some(scope) = &response.scope {
         tokens.scope.clone_from(scope);
     }
@@ -166,8 +186,18 @@ fn renew(
     }
     // A role that was taken away at the IdP must not live on here.
     if person.id_token.is_some() || person.user_info.is_some() {
-        session.user = user_claims(person.id_token.as_ref(), person.user_info.as_ref(), email_trust);
+        let id_token = person.id_token.as_ref().map(|verified| &verified.all);
+        session.user = user_claims(id_token, person.user_info.as_ref(), email_trust);
     }
+    if let Some(verified) = &person.id_token {
+        session.tokens.later_auth_time = later_auth_time(session, verified);
+    }
+}
+
+/// `auth_time` of a refreshed ID token, where it is later than that of the session's own login, which the session keeps.
+fn later_auth_time(session: &Session, verified: &IdTokenClaims) -> Option<Timestamp> {
+    let own = session.auth_time?;
+    verified.auth_time.filter(|later| *later > own)
 }
 
 /// What a refreshed ID token must not change.

@@ -49,6 +49,8 @@ mod tests {
             id_token: "i".into(),
             scope: String::new(),
             uncertain: false,
+            strikes: None,
+            later_auth_time: None,
         };
         pause(&tokens, now, asked.map(Duration::from_secs), &SystemRandom)
     }

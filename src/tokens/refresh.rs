@@ -1,15 +1,15 @@
 //! One refresh of one session, from the claim to the stored tokens.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use super::{
     Inner, Tokens, backoff,
+    fate::{Answer, EndReason, Verdict},
     flights::{Flight, Outcome},
 };
 use crate::{
     clock::Timestamp,
-    oidc::TokenError,
-    session::{Lease, ReplaceError, Session, SessionKey, SessionRef, StoreError, Stored},
+    session::{Ended, Lease, ReplaceError, Session, SessionKey, SessionRef, StoreError, Stored},
 };
 
 /// Which access token a refresh is to replace: a refresh happens once per generation.
@@ -26,6 +26,16 @@ pub(super) enum Stop {
     /// The session has ended meanwhile.
     Gone,
     Store(StoreError),
+}
+
+/// A refresh that brought no tokens to use.
+pub(super) struct Failure<'a> {
+    pub(super) answer: Answer,
+    pub(super) error: &'a (dyn Error + Send + Sync + 'static),
+    /// Whether the refresh token may have been used up.
+    pub(super) uncertain: bool,
+    /// When the IdP wants to be asked again.
+    pub(super) asked: Option<Duration>,
 }
 
 /// Whether a session can be worked on.
@@ -187,43 +197,88 @@ impl Inner {
                 self.breaker.success();
                 self.accept(key, stored, &response, arrived).await
             }
-            Err(error) if error.ends_session() => {
-                self.breaker.success();
-                let reason = if was_uncertain {
-                    "answer_lost"
-                } else {
-                    "invalid_grant"
-                };
-                self.end(key, reason, &error).await?;
-                Ok(Outcome::Ended)
-            }
             Err(error) => {
-                if !error.outcome_unknown() {
-                    self.change(key, stored.clone(), |session| {
-                        session.tokens.uncertain = was_uncertain;
-                    })
-                    .await?;
-                }
-                self.failed(key, &stored.session, &error).await
+                let answer = Answer::of_call(&error, was_uncertain);
+                self.note(answer);
+                let uncertain = was_uncertain || error.outcome_unknown();
+                let failure = Failure {
+                    answer,
+                    error: &error,
+                    uncertain,
+                    asked: error.retry_after(),
+                };
+                self.failed(key, stored, failure).await
             }
         }
     }
 
-    /// A failure that does not end the session.
-    async fn failed(&self, key: &SessionKey, session: &Session, error: &TokenError) -> Result<Outcome, Stop> {
-        let session_ref = self.reference(key);
-        tracing::warn!(session = %session_ref, %error, "the access token could not be renewed; the session stays");
-        if !error.is_outage() {
-            // It works, if only to refuse this one.
-            self.breaker.success();
-        } else if self.breaker.failure(self.clock.now()) {
+    /// Tells the breaker what an answer says of the IdP as a whole.
+    fn note(&self, answer: Answer) {
+        let opened = match answer.idp_works() {
+            Some(true) => {
+                self.breaker.success();
+                false
+            }
+            Some(false) => self.breaker.failure(self.clock.now()),
+            None => false,
+        };
+        if opened {
             tracing::warn!("refreshes pause, since the IdP fails repeatedly");
         }
-        self.keep(key, session, error.retry_after()).await
+    }
+
+    /// A refresh that brought no tokens to use: the session ends or stays as the table says ([`Answer`]).
+    pub(super) async fn failed(
+        &self,
+        key: &SessionKey,
+        stored: Stored,
+        failure: Failure<'_>,
+    ) -> Result<Outcome, Stop> {
+        let Failure { answer, error, .. } = failure;
+        let tokens = &stored.session.tokens;
+        match answer.verdict(error, tokens, self.clock.now()) {
+            Verdict::Ends(reason) => {
+                if let Some(session) = self.end(key, reason, error).await?
+                    && reason.leaves_tokens()
+                {
+                    self.revocations.start_unshared([Ended { key: *key, session }]);
+                }
+                Ok(Outcome::Ended)
+            }
+            Verdict::Stays(strikes) => {
+                self.tell_of(key, answer, error);
+                let stored = if tokens.uncertain == failure.uncertain && tokens.strikes == strikes {
+                    stored
+                } else {
+                    self.change(key, stored, |session| {
+                        session.tokens.uncertain = failure.uncertain;
+                        session.tokens.strikes.clone_from(&strikes);
+                    })
+                    .await?
+                };
+                self.keep(key, &stored.session, failure.asked).await
+            }
+        }
+    }
+
+    fn tell_of(&self, key: &SessionKey, answer: Answer, error: &(dyn Error + 'static)) {
+        let session = self.reference(key);
+        match answer {
+            // What an operator has to mend, here or at the IdP.
+            Answer::FaultyIdToken => tracing::error!(
+                %session,
+                error,
+                "the IdP sent a refreshed ID token that is not right: the access token beside it is not used"
+            ),
+            Answer::UnknownClient => {
+                tracing::error!(%session, error, "the access token could not be renewed; the session stays");
+            }
+            _ => tracing::warn!(%session, error, "the access token could not be renewed; the session stays"),
+        }
     }
 
     /// Leaves the session as it is and says when to try again.
-    pub(super) async fn keep(
+    async fn keep(
         &self,
         key: &SessionKey,
         session: &Session,
@@ -241,11 +296,12 @@ impl Inner {
     pub(super) async fn end(
         &self,
         key: &SessionKey,
-        reason: &'static str,
-        error: &(dyn std::error::Error + Send + Sync + 'static),
+        reason: EndReason,
+        error: &(dyn Error + Send + Sync + 'static),
     ) -> Result<Option<Arc<Session>>, Stop> {
         let ended = self.store.remove(key).await?;
         if ended.is_some() {
+            let reason = reason.as_str();
             tracing::info!(session = %self.reference(key), reason, error, "the session has ended");
         }
         Ok(ended)

@@ -12,7 +12,11 @@ use http::{StatusCode, request::Parts};
 use url::Url;
 
 use super::{Web, arrival::Arrival, peer::Client, problem::Problem};
-use crate::{login::hosts::LoginHost, oidc::CallError, outbound::TransportError};
+use crate::{
+    login::hosts::LoginHost,
+    oidc::{CallError, Meaning},
+    outbound::TransportError,
+};
 
 /// The parameter that a redirect to the fallback host carries, so that a proxy which rewrites `Host` ends in a message
 /// and not in a loop.
@@ -77,14 +81,18 @@ fn idp_problem(error: &CallError) -> Problem {
         CallError::Signing(_) => Problem::internal(),
         CallError::Transport { source, .. } => transport_problem(source),
         CallError::Unavailable { .. } => bad_gateway(),
-        CallError::Rejected(answer) if answer.is("invalid_grant") => Problem::bad_request(
-            "login_code_refused",
-            "The identity provider did not accept its own code: it was used before, or too late. You can log in again.",
-        ),
         CallError::InvalidClient(_)
         | CallError::Rejected(_)
+        | CallError::NoReason
         | CallError::Unexpected { .. }
-        | CallError::Malformed(_) => refused(),
+        | CallError::Malformed(_) => match error.meaning() {
+            Meaning::GrantGone => Problem::bad_request(
+                "login_code_refused",
+                "The identity provider did not accept its own code: it was used before, or too late. You can log in again.",
+            ),
+            Meaning::Outage if matches!(error, CallError::Rejected(_)) => bad_gateway(),
+            _ => refused(),
+        },
     }
 }
 

@@ -274,6 +274,7 @@ mod tests {
                 .map(|(name, value)| (name, HeaderValue::from_static(value)))
                 .collect(),
             body: Bytes::from(body.to_owned()),
+            withheld: crate::secret::Withheld::default(),
         }
     }
 

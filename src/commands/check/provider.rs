@@ -30,6 +30,9 @@ pub(super) async fn check(patient: &Patient<'_>, report: &mut Report) -> Option<
         Err(error) => no_keys(&error, report),
     }
     report.ok(Check::Issuer, metadata.issuer.clone());
+    for error in &metadata.left_out {
+        report.note(format!("left out: {}", clean(&error.to_string())));
+    }
     match patient.parts.relying_party.provider_time().await {
         Ok(Some(time)) => clock(time, report),
         Ok(None) => report.skip(Check::Clock, "the IdP's answers carry no Date"),

@@ -30,42 +30,127 @@ fn retry_after_of(seconds: &'static str) -> Answer {
     Answer::html(StatusCode::SERVICE_UNAVAILABLE).with(RETRY_AFTER, seconds)
 }
 
-/// What remains of attack 11 here: which answers end a session.
+/// What remains of attacks 11 and 52 here: what an answer means.
 #[tokio::test]
-async fn attack_11_only_invalid_grant_as_json_with_400_or_401_ends_a_session() {
+async fn attack_11_and_52_the_error_decides_on_every_4xx_that_does_not_speak_of_the_moment() {
     let provider = Provider::start().await;
-    for status in [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED] {
-        let error = refresh_failure(&provider, oauth(status, "invalid_grant")).await;
-        assert!(
-            matches!(&error, CallError::Rejected(error) if error.is("invalid_grant")),
-            "{error:?}"
-        );
-        assert!(error.ends_session() && !error.outcome_unknown());
+    let meaning = |code| match code {
+        "invalid_grant" => Meaning::GrantGone,
+        "interaction_required" | "login_required" | "consent_required" | "account_selection_required" => {
+            Meaning::PersonNeeded
+        }
+        "invalid_request"
+        | "unauthorized_client"
+        | "access_denied"
+        | "invalid_scope"
+        | "unsupported_grant_type"
+        | "invalid_target" => Meaning::Refused,
+        "invalid_client" => Meaning::UnknownClient,
+        _ => Meaning::Outage,
+    };
+    let codes = [
+        "invalid_grant",
+        "interaction_required",
+        "login_required",
+        "consent_required",
+        "account_selection_required",
+        "invalid_request",
+        "unauthorized_client",
+        "access_denied",
+        "invalid_scope",
+        "unsupported_grant_type",
+        "invalid_target",
+        "invalid_client",
+        "temporarily_unavailable",
+        "server_error",
+        "slow_down",
+        "invalid_grant ",
+        "INVALID_GRANT",
+        "something_new",
+        "",
+    ];
+    for code in codes {
+        for status in [400, 401, 403, 404, 409, 422, 499] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let error = refresh_failure(&provider, oauth(status, code)).await;
+            assert_eq!(error.meaning(), meaning(code), "{status} {code} {error:?}");
+            assert!(!error.outcome_unknown(), "{status} {code}");
+        }
     }
-    let harmless = [
-        oauth(StatusCode::FORBIDDEN, "invalid_grant"),
-        oauth(StatusCode::SERVICE_UNAVAILABLE, "invalid_grant"),
-        oauth(StatusCode::TOO_MANY_REQUESTS, "invalid_grant"),
-        oauth(StatusCode::INTERNAL_SERVER_ERROR, "invalid_grant"),
-        oauth(StatusCode::OK, "invalid_grant"),
-        oauth(StatusCode::BAD_REQUEST, "invalid_client"),
-        oauth(StatusCode::UNAUTHORIZED, "invalid_client"),
-        oauth(StatusCode::BAD_REQUEST, "invalid_request"),
-        oauth(StatusCode::BAD_REQUEST, "invalid_grant "),
+    for status in [200, 307, 408, 425, 429, 500, 501, 503, 504] {
+        let status = StatusCode::from_u16(status).unwrap();
+        // A long pause, so that nothing is repeated at once.
+        let answer = oauth(status, "invalid_grant").with(RETRY_AFTER, "60");
+        let error = refresh_failure(&provider, answer).await;
+        assert_eq!(error.meaning(), Meaning::Outage, "{status} {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn attack_11_what_is_no_error_of_oauth_is_an_outage() {
+    let provider = Provider::start().await;
+    let body = |body: &str| Answer {
+        body: body.to_owned(),
+        ..Answer::json(StatusCode::BAD_REQUEST, &json!({}))
+    };
+    let outages = [
         Answer::html(StatusCode::BAD_REQUEST),
         Answer::html(StatusCode::OK),
         Answer::json(StatusCode::BAD_REQUEST, &json!(["invalid_grant"])),
         Answer::json(StatusCode::BAD_REQUEST, &json!({"error": ["invalid_grant"]})),
+        Answer::json(StatusCode::BAD_REQUEST, &json!({"error": null})),
+        body("{}"),
+        body("{"),
         Answer {
             body: r#"{"error":"invalid_grant"}"#.to_owned(),
             ..Answer::html(StatusCode::BAD_REQUEST)
         },
+        Answer {
+            body: String::new(),
+            ..Answer::html(StatusCode::UNAUTHORIZED)
+        },
+        Answer {
+            body: String::new(),
+            ..Answer::html(StatusCode::NOT_FOUND)
+        },
         Answer::redirect("/elsewhere"),
     ];
-    for answer in harmless {
+    for answer in outages {
         let shown = format!("{answer:?}");
         let error = refresh_failure(&provider, answer).await;
-        assert!(!error.ends_session(), "{shown} {error:?}");
+        assert_eq!(error.meaning(), Meaning::Outage, "{shown} {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn attack_52_a_bare_400_is_a_refusal_without_a_reason() {
+    let provider = Provider::start().await;
+    for body in ["", " ", "\r\n"] {
+        let answer = Answer {
+            body: body.to_owned(),
+            ..Answer::html(StatusCode::BAD_REQUEST)
+        };
+        let error = refresh_failure(&provider, answer).await;
+        assert!(matches!(error, CallError::NoReason), "{error:?}");
+        assert_eq!(error.meaning(), Meaning::Refused);
+        assert!(!error.outcome_unknown());
+    }
+}
+
+#[tokio::test]
+async fn attack_39_a_short_token_that_the_provider_quotes_is_not_shown() {
+    let provider = Provider::start().await;
+    for (error, description) in [
+        ("invalid_grant", "refresh token rt-7x is used up"),
+        ("invalid_client", "bad token: RT-7X"),
+        ("rt-7x", "%72t-7x, rt\\u002d7x"),
+    ] {
+        let body = json!({"error": error, "error_description": description});
+        provider.answer("/token", StatusCode::BAD_REQUEST, &body);
+        let party = provider.party().await;
+        let error = party.refresh(&"rt-7x".into()).await.unwrap_err();
+        let shown = format!("{error} {error:?}").to_lowercase();
+        assert!(shown.contains("[…]") && !shown.contains("7x"), "{shown}");
     }
 }
 
@@ -77,6 +162,8 @@ async fn it_is_told_whether_the_provider_may_have_acted() {
         (Answer::html(StatusCode::GATEWAY_TIMEOUT), true),
         (Answer::html(StatusCode::INTERNAL_SERVER_ERROR), true),
         (Answer::html(StatusCode::OK), true),
+        (Answer::html(StatusCode::REQUEST_TIMEOUT), true),
+        (Answer::html(StatusCode::TOO_EARLY), false),
         (Answer::html(StatusCode::SERVICE_UNAVAILABLE), false),
         (Answer::html(StatusCode::TOO_MANY_REQUESTS), false),
         (Answer::html(StatusCode::NOT_FOUND), false),
@@ -236,7 +323,8 @@ async fn what_was_certainly_not_sent_is_repeated_and_then_told() {
         ),
         "{error:?}"
     );
-    assert!(!error.ends_session() && !error.outcome_unknown());
+    assert_eq!(error.meaning(), Meaning::Outage);
+    assert!(!error.outcome_unknown());
     assert_eq!(connections.load(Ordering::SeqCst), 3);
 }
 
@@ -254,7 +342,8 @@ async fn what_may_have_been_seen_is_never_repeated() {
         ),
         "{error:?}"
     );
-    assert!(!error.ends_session() && error.outcome_unknown());
+    assert_eq!(error.meaning(), Meaning::Outage);
+    assert!(error.outcome_unknown());
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
@@ -267,7 +356,8 @@ async fn nothing_is_sent_before_provider_and_client_are_known() {
         matches!(error, CallError::NotReady(NotReady::Metadata)),
         "{error:?}"
     );
-    assert!(!error.ends_session() && !error.outcome_unknown());
+    assert_eq!(error.meaning(), Meaning::NotSent);
+    assert!(!error.outcome_unknown());
 }
 
 #[test]
@@ -295,6 +385,7 @@ fn an_unreadable_retry_after_counts_as_none() {
             status: StatusCode::SERVICE_UNAVAILABLE,
             headers: http::HeaderMap::new(),
             body: bytes::Bytes::new(),
+            withheld: crate::secret::Withheld::default(),
         };
         let value = HeaderValue::from_bytes(value).unwrap();
         response.headers.insert(RETRY_AFTER, value);

@@ -149,7 +149,8 @@ async fn an_algorithm_that_the_key_does_not_do_sends_nothing() {
     });
     let error = party.refresh(&"rt".into()).await.unwrap_err();
     assert!(matches!(error, crate::oidc::CallError::Signing(_)), "{error:?}");
-    assert!(!error.ends_session() && !error.outcome_unknown());
+    assert_eq!(error.meaning(), crate::oidc::Meaning::NotSent);
+    assert!(!error.outcome_unknown());
     assert!(provider.requests_to(REFRESHED).is_empty());
 }
 

@@ -1,9 +1,12 @@
 use serde_json::json;
 
 use super::*;
-use crate::oidc::{
-    HttpPolicy,
-    testing::{Answer, Provider},
+use crate::{
+    oidc::{
+        HttpPolicy,
+        testing::{Answer, Provider},
+    },
+    telemetry::testing::Logs,
 };
 
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
@@ -163,6 +166,24 @@ async fn other_answers_are_sorted_by_whether_they_may_pass() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_is_left_out_is_told_once_while_the_rest_works() {
+    let provider = Provider::start().await;
+    provider.change_metadata(|document| {
+        document.insert("userinfo_endpoint".to_owned(), json!(""));
+    });
+    let logs = Logs::capture();
+    let party = provider.party().await;
+    assert!(party.metadata().unwrap().userinfo_endpoint.is_none());
+    party.discover().await.unwrap();
+    let text = logs.text();
+    assert_eq!(text.matches("userinfo_endpoint").count(), 1, "{text}");
+    assert!(
+        text.contains("WARN") && text.contains("OIDC_USERINFO_URL"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn attack_36_a_redirect_from_the_discovery_endpoint_is_not_followed() {
     let provider = Provider::start().await;
     provider.answer("/elsewhere", StatusCode::OK, &Value::Object(provider.document()));
@@ -228,7 +249,7 @@ async fn an_issuer_that_is_no_identifier_or_not_secure_is_not_asked() {
     assert!(
         matches!(
             error,
-            DiscoveryError::InsecureUrl {
+            DiscoveryError::Insecure {
                 variable: "OIDC_ISSUER",
                 ..
             }
@@ -242,7 +263,7 @@ async fn an_issuer_that_is_no_identifier_or_not_secure_is_not_asked() {
     assert!(
         matches!(
             error,
-            DiscoveryError::InsecureUrl {
+            DiscoveryError::Insecure {
                 variable: "IDP_BASE_URL",
                 ..
             }

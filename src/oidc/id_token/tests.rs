@@ -197,7 +197,7 @@ async fn attack_26_refreshed_tokens_are_checked_as_fully_as_the_first() {
     for (token, expected) in forged(&login) {
         let identity = login.with(|_| ()).await.unwrap().identity;
         let error = login.check_refreshed(&token, &identity).await.unwrap_err();
-        assert_eq!(error, IdTokenError::Token(expected));
+        assert_eq!(error, expected);
     }
 }
 
@@ -206,12 +206,12 @@ async fn attack_26_forged_signatures_are_refused() {
     let login = Login::start().await;
     for (token, expected) in forged(&login) {
         let error = login.check(&token, None).await.unwrap_err();
-        assert_eq!(error, IdTokenError::Token(expected));
+        assert_eq!(error, expected);
     }
 }
 
 /// Tokens that nobody with the provider's key has made.
-fn forged(login: &Login) -> Vec<(String, VerifyError)> {
+fn forged(login: &Login) -> Vec<(String, IdTokenError)> {
     let claims = Value::Object(login.provider.claims());
     let real = login.provider.key.public();
     let unsigned = format!("{}.{}.", encoded(&json!({"alg": "none"})), encoded(&claims));
@@ -226,14 +226,14 @@ fn forged(login: &Login) -> Vec<(String, VerifyError)> {
     let symmetric = format!("{symmetric}.{}", URL_SAFE_NO_PAD.encode(tag));
 
     let mut forged = vec![
-        (unsigned, VerifyError::Algorithm),
-        (symmetric, VerifyError::Algorithm),
+        (unsigned, VerifyError::Algorithm.into()),
+        (symmetric, VerifyError::Algorithm.into()),
     ];
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     let mine = signing_key("idp-key-1");
     for (kid, expected) in [
-        ("idp-key-1", VerifyError::Signature),
-        ("evil", VerifyError::UnknownKey),
+        ("idp-key-1", VerifyError::Signature.into()),
+        ("evil", IdTokenError::UnpublishedKey),
     ] {
         let header = json!({
             "alg": "ES256", "kid": kid, "jwk": mine.public(), "jku": "https://evil.example/jwks",
@@ -310,7 +310,7 @@ async fn attack_17_a_refreshed_token_of_another_person_ends_the_session() {
 async fn other_faults_of_a_refreshed_token_refuse_it_without_ending_the_session() {
     let login = Login::start().await;
     let faults: [Change; 3] = [
-        |c| set(c, "auth_time", json!(1_799_999_999)),
+        |c| set(c, "auth_time", json!(1_799_999_899)),
         |c| set(c, "nonce", json!("other")),
         |c| set(c, "exp", json!(1)),
     ];
@@ -318,6 +318,24 @@ async fn other_faults_of_a_refreshed_token_refuse_it_without_ending_the_session(
         let error = login.refreshed(fault).await.unwrap_err();
         assert!(!error.ends_session() && !error.is_transient(), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_refreshed_token_may_name_a_later_login_but_none_that_is_still_to_come() {
+    let login = Login::start().await;
+    let later = login
+        .refreshed(|claims| set(claims, "auth_time", json!(1_799_999_999)))
+        .await
+        .unwrap();
+    assert_eq!(later.auth_time, Some(Timestamp::from_unix_seconds(1_799_999_999)));
+    // What it is compared with stays that of the login.
+    let own = Timestamp::from_unix_seconds(1_799_999_900);
+    assert_eq!(later.identity.auth_time, Some(own));
+    let error = login
+        .refreshed(|claims| set(claims, "auth_time", json!(1_800_000_061)))
+        .await
+        .unwrap_err();
+    assert_eq!(error, IdTokenError::Claim("auth_time"));
 }
 
 #[tokio::test]
@@ -399,6 +417,26 @@ async fn without_keys_the_token_is_neither_right_nor_wrong() {
     let login = Login { provider, party };
     let error = login.with(|_| ()).await.unwrap_err();
     assert!(error.is_transient() && !error.ends_session(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_published_is_told_from_keys_that_cannot_be_read() {
+    let mut login = Login::start().await;
+    let claims = login.provider.claims();
+    login.provider.key = Arc::new(signing_key("idp-key-2"));
+    let token = login.provider.id_token(&claims);
+    let error = login.check(&token, None).await.unwrap_err();
+    assert_eq!(error, IdTokenError::UnpublishedKey);
+    assert!(error.is_transient() && !error.ends_session());
+
+    // From now on the keys cannot be read, so nobody knows whether it has been published.
+    login
+        .provider
+        .answer("/jwks", http::StatusCode::BAD_GATEWAY, &json!({}));
+    login.provider.clock.advance(Duration::from_mins(2));
+    let error = login.check(&token, None).await.unwrap_err();
+    assert_eq!(error, IdTokenError::Token(VerifyError::UnknownKey));
+    assert!(error.is_transient());
 }
 
 /// The example of OpenID Connect Core 1.0 appendix A.4.

@@ -2,7 +2,20 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::oidc::HttpPolicy;
+use crate::oidc::{EndpointOverrides, HttpPolicy, OptionalEndpoint};
+
+/// Endpoints without which nobody can log in.
+const REQUIRED: [&str; 3] = ["authorization_endpoint", "token_endpoint", "jwks_uri"];
+
+/// The others, with their variables.
+const OPTIONAL: [(&str, &str); 6] = [
+    ("pushed_authorization_request_endpoint", "OIDC_PAR_URL"),
+    ("userinfo_endpoint", "OIDC_USERINFO_URL"),
+    ("end_session_endpoint", "OIDC_END_SESSION_URL"),
+    ("revocation_endpoint", "OIDC_REVOCATION_URL"),
+    ("introspection_endpoint", "OIDC_INTROSPECTION_URL"),
+    ("registration_endpoint", "DCR_REGISTRATION_URL"),
+];
 
 const ISSUER: &str = "https://idp.example";
 
@@ -25,7 +38,7 @@ fn document() -> Map<String, Value> {
     document.as_object().unwrap().clone()
 }
 
-fn read(document: &Map<String, Value>, options: &ProviderOptions) -> Result<Metadata, DiscoveryError> {
+fn read(document: &Map<String, Value>, options: &ProviderOptions) -> Result<Metadata, EndpointError> {
     let issuer = Url::parse(&options.issuer).unwrap();
     Metadata::read(document, options, UrlMap::new(issuer, options.base_url.clone()))
 }
@@ -71,6 +84,10 @@ fn lists_and_flags_are_read_and_odd_ones_are_absent() {
     assert_eq!(metadata.introspection_endpoint, None);
 }
 
+fn at(url: &str) -> OptionalEndpoint {
+    OptionalEndpoint::At(Url::parse(url).unwrap())
+}
+
 #[test]
 fn attack_26_a_provider_that_lists_only_none_and_hmac_leaves_no_algorithm() {
     let document = with("id_token_signing_alg_values_supported", json!(["none", "HS256"]));
@@ -92,67 +109,90 @@ fn a_missing_endpoint_is_named_with_its_variable() {
         let mut document = document();
         document.remove(member);
         let error = read(&document, &options()).unwrap_err();
-        assert_eq!(error, DiscoveryError::MissingEndpoint { member, variable });
-        assert!(!error.is_transient());
+        assert_eq!(error, EndpointError::Missing { member, variable });
+        let text = error.to_string();
+        assert!(text.contains(member) && text.contains(variable), "{text}");
+    }
+}
+
+fn optional(metadata: &Metadata, member: &str) -> Option<Url> {
+    let endpoint = match member {
+        "pushed_authorization_request_endpoint" => &metadata.par_endpoint,
+        "userinfo_endpoint" => &metadata.userinfo_endpoint,
+        "end_session_endpoint" => &metadata.end_session_endpoint,
+        "revocation_endpoint" => &metadata.revocation_endpoint,
+        "introspection_endpoint" => &metadata.introspection_endpoint,
+        "registration_endpoint" => &metadata.registration_endpoint,
+        other => panic!("{other}"),
+    };
+    endpoint.clone()
+}
+
+/// `value` as a required endpoint is refused, as an optional one it is left out, each with an error that `is_right`.
+fn unusable(value: &Value, options: &ProviderOptions, is_right: impl Fn(&EndpointError) -> bool) {
+    for member in REQUIRED {
+        let error = read(&with(member, value.clone()), options).unwrap_err();
+        assert!(is_right(&error), "{member} {value} {error:?}");
+        let text = error.to_string();
+        assert!(text.contains(member) && text.len() < 600, "{text}");
+        assert!(!text.contains("pass"), "{text}");
+    }
+    for (member, variable) in OPTIONAL {
+        let metadata = read(&with(member, value.clone()), options).unwrap();
+        assert_eq!(optional(&metadata, member), None, "{member} {value}");
+        let [error] = &metadata.left_out[..] else {
+            panic!("{member} {value} {:?}", metadata.left_out);
+        };
+        assert!(is_right(error), "{member} {value} {error:?}");
         let text = error.to_string();
         assert!(text.contains(member) && text.contains(variable), "{text}");
     }
 }
 
 #[test]
-fn endpoints_that_are_no_plain_urls_are_refused() {
+fn an_endpoint_that_is_no_plain_url_is_refused_and_an_optional_one_is_left_out() {
     let bad = [
         json!(1),
+        json!(""),
+        json!(" "),
+        json!(["https://idp.example/x"]),
         json!("not a url"),
         json!("/token"),
+        json!("https://"),
         json!("https://user@idp.example/token"),
         json!("https://user:pass@idp.example/token"),
         json!("https://idp.example/token#fragment"),
         json!("data:text/plain,x"),
-        json!(format!("https://idp.example/{}", "x".repeat(MAX_URL))),
+        json!(format!("https://idp.example/{}", "x".repeat(2048))),
     ];
     for value in bad {
-        for member in ["token_endpoint", "revocation_endpoint"] {
-            let error = read(&with(member, value.clone()), &options()).unwrap_err();
-            assert!(
-                matches!(error, DiscoveryError::InvalidUrl { .. }),
-                "{value} {error:?}"
-            );
-            let text = error.to_string();
-            assert!(text.len() < 600 && !text.contains("pass"), "{text}");
-        }
+        unusable(&value, &options(), |error| {
+            matches!(error, EndpointError::Invalid { .. })
+        });
     }
+    // One of the others is no reason to leave it out.
+    let mut document = with("userinfo_endpoint", json!(""));
+    document.insert(
+        "revocation_endpoint".to_owned(),
+        json!("https://idp.example/revoke"),
+    );
+    let metadata = read(&document, &options()).unwrap();
+    assert!(metadata.userinfo_endpoint.is_none() && metadata.revocation_endpoint.is_some());
 }
 
 #[test]
-fn plain_http_beyond_the_local_network_is_refused_for_every_endpoint() {
-    for member in [
-        "authorization_endpoint",
-        "token_endpoint",
-        "jwks_uri",
-        "pushed_authorization_request_endpoint",
-        "userinfo_endpoint",
-        "end_session_endpoint",
-        "revocation_endpoint",
-        "introspection_endpoint",
-        "registration_endpoint",
-    ] {
-        let document = with(member, json!("http://idp.example/x"));
-        let error = read(&document, &options()).unwrap_err();
-        assert!(
-            matches!(error, DiscoveryError::InsecureUrl { .. }),
-            "{member} {error:?}"
-        );
-        let text = error.to_string();
-        assert!(
-            text.contains("BFF_DANGER_ALLOW_HTTP") && text.contains("http://idp.example/x"),
-            "{text}"
-        );
-
+fn plain_http_beyond_the_local_network_is_refused_and_an_optional_endpoint_left_out() {
+    unusable(&json!("http://idp.example/x"), &options(), |error| {
+        matches!(error, EndpointError::Insecure { .. })
+            && error.to_string().contains("BFF_DANGER_ALLOW_HTTP")
+            && error.to_string().contains("http://idp.example/x")
+    });
+    for member in REQUIRED.into_iter().chain(OPTIONAL.map(|(member, _)| member)) {
         let dangerous = ProviderOptions {
             allow_http: HttpPolicy::Anywhere,
             ..options()
         };
+        let document = with(member, json!("http://idp.example/x"));
         let metadata = read(&document, &dangerous).unwrap();
         assert_eq!(
             metadata.plain_http_elsewhere(&dangerous),
@@ -165,9 +205,101 @@ fn plain_http_beyond_the_local_network_is_refused_for_every_endpoint() {
         };
         assert!(metadata.plain_http_elsewhere(&named).is_empty(), "{member}");
         let mut named = dangerous;
-        named.overrides.revocation = Some(Url::parse("http://idp.example/revoke").unwrap());
+        named.overrides.revocation = Some(at("http://idp.example/revoke"));
         assert!(metadata.plain_http_elsewhere(&named).is_empty(), "{member}");
-        assert!(read(&with(member, json!("http://idp:8080/x")), &options()).is_ok());
+    }
+}
+
+#[test]
+fn attack_51_an_issuer_on_the_internet_names_no_endpoint_inside_a_private_network() {
+    for inside in [
+        "https://127.0.0.1/x",
+        "https://localhost./x",
+        "https://2130706433/x",
+        "http://[::1]:8080/x",
+        "https://[::ffff:10.0.0.1]/x",
+        "https://169.254.169.254/latest/meta-data",
+        "http://169.254.169.254/latest/meta-data",
+        "https://192.168.0.1/x",
+        "http://keycloak:8080/x",
+        "https://metadata.google.internal/x",
+    ] {
+        // Not even where plain http is accepted: that is another question.
+        for allow_http in [HttpPolicy::LocalOnly, HttpPolicy::Anywhere] {
+            let options = ProviderOptions {
+                allow_http,
+                ..options()
+            };
+            unusable(&json!(inside), &options, |error| {
+                matches!(
+                    error,
+                    EndpointError::Internal { .. } | EndpointError::Insecure { .. }
+                )
+            });
+        }
+    }
+}
+
+#[test]
+fn attack_51_an_issuer_inside_may_name_its_neighbours_and_the_settings_what_they_like() {
+    let neighbour = "https://10.0.0.7/token";
+    for issuer in [
+        "https://localhost:8443",
+        "http://127.0.0.1:9000",
+        "https://10.1.2.3",
+        "https://[fd00::1]",
+        "http://keycloak:8080",
+        "https://idp.corp",
+    ] {
+        let options = ProviderOptions {
+            issuer: issuer.to_owned(),
+            ..options()
+        };
+        let mut document = document();
+        document.insert("token_endpoint".to_owned(), json!(neighbour));
+        document.insert("userinfo_endpoint".to_owned(), json!("http://localhost:1/x"));
+        let metadata = read(&document, &options).unwrap();
+        assert_eq!(metadata.token_endpoint.as_str(), neighbour, "{issuer}");
+        assert!(metadata.userinfo_endpoint.is_some(), "{issuer}");
+    }
+
+    let mut named = options();
+    named.overrides.token = Some(Url::parse(neighbour).unwrap());
+    named.overrides.user_info = Some(at("http://keycloak:8080/userinfo"));
+    let metadata = read(&document(), &named).unwrap();
+    assert_eq!(metadata.token_endpoint.as_str(), neighbour);
+    assert!(metadata.userinfo_endpoint.is_some());
+
+    // The origin of IDP_BASE_URL is the operator's choice; another port of the same host is not.
+    let behind = ProviderOptions {
+        base_url: Some(Url::parse("http://127.0.0.1:8000").unwrap()),
+        ..options()
+    };
+    let at_base = with("revocation_endpoint", json!("http://127.0.0.1:8000/revoke"));
+    assert!(read(&at_base, &behind).unwrap().revocation_endpoint.is_some());
+    let beside = with("revocation_endpoint", json!("http://127.0.0.1:6379/"));
+    assert!(read(&beside, &behind).unwrap().revocation_endpoint.is_none());
+}
+
+#[test]
+fn an_optional_endpoint_that_is_switched_off_is_absent_whatever_the_document_says() {
+    let off = || Some(OptionalEndpoint::Off);
+    let mut options = options();
+    options.overrides = EndpointOverrides {
+        par: off(),
+        user_info: off(),
+        end_session: off(),
+        revocation: off(),
+        introspection: off(),
+        registration: off(),
+        ..EndpointOverrides::default()
+    };
+    for value in ["https://idp.example/x", ""] {
+        for (member, _) in OPTIONAL {
+            let metadata = read(&with(member, json!(value)), &options).unwrap();
+            assert_eq!(optional(&metadata, member), None, "{member}");
+            assert_eq!(metadata.left_out, []);
+        }
     }
 }
 
@@ -175,7 +307,7 @@ fn plain_http_beyond_the_local_network_is_refused_for_every_endpoint() {
 fn a_long_url_makes_no_long_line() {
     let long = format!("http://idp.example/{}", "\u{28d}".repeat(900));
     let error = read(&with("token_endpoint", json!(long)), &options()).unwrap_err();
-    assert!(matches!(error, DiscoveryError::InsecureUrl { .. }), "{error:?}");
+    assert!(matches!(error, EndpointError::Insecure { .. }), "{error:?}");
     assert!(error.to_string().len() < 600, "{error}");
 }
 
@@ -183,7 +315,7 @@ fn a_long_url_makes_no_long_line() {
 fn explicit_endpoints_win_and_are_held_to_the_same_policy() {
     let mut configured = options();
     configured.overrides.token = Some(Url::parse("https://other.example/token").unwrap());
-    configured.overrides.par = Some(Url::parse("https://other.example/par").unwrap());
+    configured.overrides.par = Some(at("https://other.example/par"));
     let metadata = read(&with("token_endpoint", json!("not looked at")), &configured).unwrap();
     assert_eq!(metadata.token_endpoint.as_str(), "https://other.example/token");
     assert_eq!(metadata.token_endpoint_public, "https://other.example/token");
@@ -197,13 +329,18 @@ fn explicit_endpoints_win_and_are_held_to_the_same_policy() {
     assert!(
         matches!(
             error,
-            DiscoveryError::InsecureUrl {
+            EndpointError::Insecure {
                 variable: "OIDC_TOKEN_URL",
                 ..
             }
         ),
         "{error:?}"
     );
+
+    // An optional one, too: the operator has to hear of it.
+    configured.overrides.token = None;
+    configured.overrides.user_info = Some(at("http://other.example/userinfo"));
+    assert!(read(&document(), &configured).is_err());
 }
 
 #[test]

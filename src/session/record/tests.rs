@@ -17,6 +17,8 @@ fn tokens(life: u64) -> Tokens {
         id_token: Secret::from("id-secret"),
         scope: "openid".to_owned(),
         uncertain: false,
+        strikes: None,
+        later_auth_time: None,
     }
 }
 

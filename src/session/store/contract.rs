@@ -140,6 +140,8 @@ impl Bench {
                 id_token: Secret::from("id"),
                 scope: "openid".to_owned(),
                 uncertain: false,
+                strikes: None,
+                later_auth_time: None,
             },
             created_at: self.now(),
             expires_at: self.after(100 * HOUR),

@@ -26,7 +26,16 @@ async fn every_kind_of_failure_has_its_status_and_code_and_logs_nobody_in() {
         (Fault::oauth_error(400, "invalid_request"), 502, "idp_refused"),
         (Fault::oauth_error(400, "unauthorized_client"), 502, "idp_refused"),
         (Fault::oauth_error(401, "invalid_client"), 502, "idp_refused"),
-        (Fault::oauth_error(403, "invalid_grant"), 502, "idp_refused"),
+        (
+            Fault::oauth_error(403, "invalid_grant"),
+            400,
+            "login_code_refused",
+        ),
+        (
+            Fault::oauth_error(400, "temporarily_unavailable"),
+            502,
+            "idp_unavailable",
+        ),
         (Fault::status(404), 502, "idp_refused"),
         (Fault::html(200), 502, "idp_refused"),
         (Fault::html(400), 502, "idp_refused"),

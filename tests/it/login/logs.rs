@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use devstack_idp::Endpoint;
+use devstack_idp::{Endpoint, Fault};
 use http::StatusCode;
 use parking_lot::Mutex;
 
@@ -89,6 +89,65 @@ async fn attack_23_no_line_holds_a_query_a_token_a_code_an_assertion_or_a_cookie
             "&state=",
         ] {
             assert!(!line.contains(query), "a line holds a query: {head}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn attack_39_what_was_just_sent_and_comes_back_in_an_error_is_not_logged() {
+    let logs = Logs::capture_everything();
+    let stack = Stack::builder().set("MS_BFF_PAR_ENABLED", "false").start().await;
+    let quote = |error| Fault::Quote { status: 400, error };
+    // Short enough for no rule about long words.
+    stack
+        .idp
+        .on_next_token_response(|answer| answer["refresh_token"] = "rt-7x".into());
+    let ada = stack.browser();
+    ada.log_in().await;
+    stack.idp.fail_next(Endpoint::Token, quote("invalid_scope"));
+    stack.advance(Duration::from_secs(40)).await;
+    while !logs.text().contains("could not be renewed") {
+        crate::support::pause().await;
+    }
+
+    stack.idp.on_authorize_response(|parameters| {
+        for (name, value) in parameters {
+            if name == "code" {
+                "c0d3".clone_into(value);
+            }
+        }
+    });
+    stack.idp.fail_next(Endpoint::Token, quote("invalid_request"));
+    let eve = stack.browser();
+    let callback = eve.authorize("/auth/login").await;
+    let refused = eve.get(&callback).await;
+    assert!(!refused.status.is_success());
+
+    let sent: Vec<String> = stack
+        .idp
+        .requests(Endpoint::Token)
+        .iter()
+        .flat_map(|request| {
+            ["code", "refresh_token", "code_verifier", "client_assertion"]
+                .map(|name| request.field(name).map(str::to_owned))
+        })
+        .flatten()
+        .collect();
+    for short in ["rt-7x", "c0d3"] {
+        assert!(sent.iter().any(|value| value == short), "{short} was not sent");
+    }
+    let text = logs.text();
+    assert!(
+        text.contains("invalid_scope ('refresh_token'"),
+        "the error was not shown"
+    );
+    for line in text.lines() {
+        for value in &sent {
+            assert!(
+                !line.contains(value.as_str()),
+                "{}",
+                &line[..line.floor_char_boundary(90)]
+            );
         }
     }
 }

@@ -327,7 +327,7 @@ async fn a_proxy_that_asks_for_a_call_or_for_a_foreign_host_gets_401() {
 async fn a_host_that_shares_the_cookie_uses_the_login_of_the_fallback_host() {
     let stack = Stack::builder()
         .set("BFF_TRUSTED_PROXIES", "127.0.0.1")
-        .set("BFF_COOKIE_DOMAIN", "localhost")
+        .set("BFF_COOKIE_DOMAIN", "shop.localhost")
         .variables(|variables, _| {
             let port = variables
                 .iter()
@@ -337,10 +337,10 @@ async fn a_host_that_shares_the_cookie_uses_the_login_of_the_fallback_host() {
                 .clone();
             let base = (
                 "BFF_BASE_URL".to_owned(),
-                format!("http://automate.localhost:{port}"),
+                format!("http://automate.shop.localhost:{port}"),
             );
-            let redirect = format!("http://automate.localhost:{port}/auth/callback");
-            let targets = format!("http://app.localhost:{port},http://automate.localhost:{port}");
+            let redirect = format!("http://automate.shop.localhost:{port}/auth/callback");
+            let targets = format!("http://app.shop.localhost:{port},http://automate.shop.localhost:{port}");
             variables.retain(|(name, _)| !matches!(name.as_str(), "BFF_BASE_URL" | "DCR_REDIRECT_URIS"));
             variables.extend([
                 base,
@@ -359,16 +359,16 @@ async fn a_host_that_shares_the_cookie_uses_the_login_of_the_fallback_host() {
         ];
         ask(&stack, "/auth/verify", &headers, PAGE[0]).await
     };
-    let reply = ask_for("app.localhost").await;
+    let reply = ask_for("app.shop.localhost").await;
     let login = login_of("traefik", &reply);
-    assert!(login.starts_with(&format!("http://automate.localhost:{port}/auth/login?")));
-    let ada = stack.browser();
+    assert!(login.starts_with(&format!("http://automate.shop.localhost:{port}/auth/login?")));
+    let ada = Browser::new("ada", &format!("http://automate.shop.localhost:{port}"));
     assert_eq!(
         end_of(&ada, &login).await,
-        format!("http://app.localhost:{port}/a?b=c&d")
+        format!("http://app.shop.localhost:{port}/a?b=c&d")
     );
     // Not among the targets, or out of the cookie's reach.
-    for name in ["other.localhost", "app.example", "applocalhost"] {
+    for name in ["other.shop.localhost", "app.example", "appshop.localhost"] {
         assert_eq!(ask_for(name).await.refusal().0, 401, "{name}");
     }
 }

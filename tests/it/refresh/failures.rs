@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use devstack_idp::{Endpoint, Fault};
+use http::StatusCode;
 use serde_json::json;
 
 use super::{Scene, eventually};
@@ -44,20 +45,144 @@ async fn attack_11_an_idp_that_is_down_ends_no_session() {
 }
 
 #[tokio::test]
-async fn attack_11_an_idp_that_refuses_ends_no_session() {
+async fn attack_11_an_idp_that_refuses_for_the_moment_ends_no_session() {
     let scene = Scene::start().await;
     let refusals = [
         (401, "invalid_client"),
         (400, "invalid_client"),
-        (400, "unauthorized_client"),
-        (400, "invalid_request"),
+        (403, "invalid_client"),
         (400, "temporarily_unavailable"),
-        // Not where RFC 6749 section 5.2 has it: something else is broken.
-        (403, "invalid_grant"),
+        (400, "server_error"),
+        (400, "slow_down"),
+        (400, "something_that_nobody_knows"),
+        // These statuses speak of the moment, whatever stands in the body.
+        (408, "invalid_grant"),
+        (425, "invalid_grant"),
+        (429, "invalid_grant"),
         (500, "invalid_grant"),
     ];
     for (status, code) in refusals {
         survives(&scene, code, Fault::oauth_error(status, code)).await;
+    }
+}
+
+/// A refusal that passes: a session that is refused until a few seconds after its token has expired goes on.
+#[tokio::test]
+async fn attack_11_a_refusal_that_passes_ends_no_session() {
+    let scene = Scene::start().await;
+    for code in REFUSALS {
+        survives(&scene, code, Fault::oauth_error(400, code)).await;
+    }
+    let nothing = Fault::Respond {
+        status: 400,
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    survives(&scene, "400 without a body", nothing).await;
+}
+
+const REFUSALS: [&str; 6] = [
+    "invalid_request",
+    "unauthorized_client",
+    "access_denied",
+    "invalid_scope",
+    "unsupported_grant_type",
+    "invalid_target",
+];
+
+/// One that does not pass: 503 for a while, then a login.
+#[tokio::test]
+async fn attack_52_a_refusal_that_stays_ends_the_session_after_a_few_tries() {
+    let nothing = Fault::Respond {
+        status: 400,
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    let faults = REFUSALS.map(|code| Fault::oauth_error(403, code));
+    for fault in faults.into_iter().chain([nothing]) {
+        let logs = Logs::capture();
+        let scene = Scene::start().await;
+        scene.stack.idp.fail_always(Endpoint::Token, fault);
+        scene.pass(62).await;
+        scene.is_pending().await;
+        scene.pass(40).await;
+        scene.has_ended().await;
+        let asked = scene.refreshes().len();
+        assert!((6..=16).contains(&asked), "{asked}");
+        assert!(logs.text().contains("reason=\"refused\""));
+        // What is left of it is revoked, and nothing is tried any more.
+        eventually("it is revoked", async || !scene.revoked().is_empty()).await;
+        scene.pass(60).await;
+        assert_eq!(scene.refreshes().len(), asked);
+        scene.stack.idp.heal_all();
+        assert_eq!(scene.ada.log_in_by("/auth/login").await.status, StatusCode::FOUND);
+    }
+}
+
+#[tokio::test]
+async fn attack_52_an_outage_between_refusals_does_not_forgive_them() {
+    let scene = Scene::start().await;
+    let refused = || Fault::oauth_error(400, "unauthorized_client");
+    scene.stack.idp.fail_always(Endpoint::Token, refused());
+    scene.pass(62).await;
+    scene.is_pending().await;
+    scene.stack.idp.fail_always(Endpoint::Token, Fault::status(500));
+    scene.pass(60).await;
+    scene.is_pending().await;
+    scene.stack.idp.fail_always(Endpoint::Token, refused());
+    scene.pass(90).await;
+    scene.has_ended().await;
+}
+
+#[tokio::test]
+async fn attack_52_where_the_person_is_needed_the_session_ends_at_once() {
+    for code in [
+        "interaction_required",
+        "login_required",
+        "consent_required",
+        "account_selection_required",
+    ] {
+        for status in [400, 401, 403] {
+            let logs = Logs::capture();
+            let scene = Scene::start().await;
+            let fault = Fault::oauth_error(status, code);
+            scene.stack.idp.fail_next(Endpoint::Token, fault);
+            scene.pass(31).await;
+            eventually("the session ends", async || !scene.ada.is_logged_in().await).await;
+            scene.has_ended().await;
+            assert_eq!(scene.refreshes().len(), 1);
+            let line = logs.lines_with("the session has ended").pop().unwrap();
+            assert!(line.contains("reason=\"person_needed\""), "{line}");
+            assert!(line.contains(code), "{line}");
+        }
+    }
+}
+
+/// Ten people whose grants are gone are no outage: the breaker does not keep the eleventh from a new token.
+#[tokio::test]
+async fn attack_52_refusals_of_single_sessions_are_no_outage() {
+    for code in ["invalid_grant", "interaction_required", "invalid_request"] {
+        let scene = Scene::of(Stack::builder().set("TOKEN_REFRESH_CONCURRENCY", "1")).await;
+        let others: Vec<Browser> = (0..10).map(|_| scene.stack.browser()).collect();
+        for other in &others {
+            other.log_in().await;
+        }
+        let logs = Logs::capture();
+        let before = scene.refreshed_at().await;
+        for _ in 0..10 {
+            let fault = Fault::oauth_error(400, code);
+            scene.stack.idp.fail_next(Endpoint::Token, fault);
+        }
+        scene.pass(31).await;
+        scene.pass(15).await;
+        assert!(!logs.text().contains("refreshes pause"), "{code}");
+        let mut renewed = 0;
+        for browser in others.iter().chain([&scene.ada]) {
+            let session = browser.session().await;
+            let newer = session["refreshed_at"].as_str().is_some_and(|at| at != before);
+            renewed += u32::from(newer);
+        }
+        assert!(renewed >= 1, "{code}: nobody was renewed");
     }
 }
 
@@ -108,7 +233,7 @@ async fn attack_11_an_answer_that_got_lost_ends_no_session_while_the_refresh_tok
 
 #[tokio::test]
 async fn attack_11_invalid_grant_ends_the_session() {
-    for status in [400, 401] {
+    for status in [400, 401, 403, 404, 422] {
         let logs = Logs::capture();
         let scene = Scene::start().await;
         let fault = Fault::oauth_error(status, "invalid_grant");

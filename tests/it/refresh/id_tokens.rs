@@ -4,6 +4,7 @@ use devstack_idp::{Endpoint, Fault, IdTokenDraft, Signer};
 use serde_json::{Value, json};
 
 use super::{Answers, Scene, eventually};
+use crate::support::Logs;
 
 type Forgery = fn(&mut IdTokenDraft);
 
@@ -167,6 +168,94 @@ async fn attack_26_a_refreshed_id_token_with_false_claims_is_refused() {
     for (what, forgery) in forgeries {
         is_refused(&scene, what, forgery).await;
     }
+}
+
+#[tokio::test]
+async fn attack_52_an_id_token_with_a_fault_that_stays_ends_in_a_login() {
+    let forgeries: [(&str, Forgery); 4] = [
+        ("nonce", |draft| claim(draft, "nonce", json!("foreign"))),
+        ("auth_time", |draft| {
+            claim(draft, "auth_time", json!(1_799_000_000));
+        }),
+        ("at_hash", |draft| {
+            claim(draft, "at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA"));
+        }),
+        ("signature", |draft| draft.signer = Signer::BrokenSignature),
+    ];
+    for (what, forgery) in forgeries {
+        let logs = Logs::capture();
+        let scene = Scene::start().await;
+        let token = scene.token().await;
+        forge(&scene, forgery);
+        for _ in 0..60 {
+            if !scene.ada.is_logged_in().await {
+                break;
+            }
+            // As long as it is there, the token of before serves, not the one beside the faulty ID token.
+            assert!(scene.token().await == token, "{what}");
+            scene.pass(1).await;
+        }
+        scene.has_ended().await;
+        assert_eq!(scene.refreshes().len(), 3, "{what}");
+        let line = logs.lines_with("the session has ended").pop().unwrap();
+        assert!(line.contains("reason=\"id_token\""), "{what}: {line}");
+        // Of the grant nothing is left, the refresh token that arrived last included.
+        eventually("it is revoked", async || {
+            scene.stack.idp.issued_refresh_tokens_live("u-ada") == 0
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn attack_52_beyond_the_access_token_the_first_faulty_id_token_ends_in_a_login() {
+    let scene = Scene::start().await;
+    scene.stack.idp.fail_always(Endpoint::Token, Fault::status(500));
+    scene.pass(65).await;
+    scene.is_pending().await;
+    forge(&scene, |draft| claim(draft, "nonce", json!("foreign")));
+    scene.stack.idp.heal(Endpoint::Token);
+    for _ in 0..90 {
+        scene.pass(1).await;
+        if !scene.ada.is_logged_in().await {
+            break;
+        }
+    }
+    scene.has_ended().await;
+}
+
+#[tokio::test]
+async fn attack_52_a_key_that_the_idp_never_publishes_ends_in_a_login() {
+    let logs = Logs::capture();
+    let scene = Scene::start().await;
+    forge(&scene, |draft| {
+        draft.header.insert("kid".to_owned(), json!("never-published"));
+    });
+    // While the access token lives the IdP may still publish it.
+    scene.pass(58).await;
+    scene.token().await;
+    scene.pass(60).await;
+    scene.has_ended().await;
+    assert!(logs.text().contains("reason=\"id_token\""));
+}
+
+#[tokio::test]
+async fn a_later_login_for_another_client_is_accepted_with_one_warning() {
+    let logs = Logs::capture();
+    let scene = Scene::start().await;
+    let (first, mut before) = (scene.token().await, scene.refreshed_at().await);
+    let later = scene.now() + 20;
+    forge(&scene, move |draft| claim(draft, "auth_time", json!(later)));
+    for _ in 0..3 {
+        scene.is_renewed_within(33, &before).await;
+        before = scene.refreshed_at().await;
+    }
+    assert!(scene.token().await != first);
+    assert_eq!(logs.lines_with("names a later login").len(), 1);
+    // The session keeps the time of its own login.
+    let reply = scene.ada.get("/auth/verify").await;
+    let shown = reply.header("x-auth-time").unwrap();
+    assert_eq!(shown.parse::<u64>().unwrap() + 20, later, "{shown}");
 }
 
 #[tokio::test]

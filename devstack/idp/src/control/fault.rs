@@ -23,6 +23,14 @@ pub enum Fault {
         /// Body of the answer.
         body: Vec<u8>,
     },
+    /// Answers with an OAuth error whose description quotes everything that the request carried: as it came, and
+    /// percent-encoded.
+    Quote {
+        /// Status of the answer.
+        status: u16,
+        /// The `error`.
+        error: &'static str,
+    },
     /// Does not answer until the endpoint is healed (then the request is processed) or the caller hangs up.
     Hang,
     /// Closes the connection without an answer and without processing the request.

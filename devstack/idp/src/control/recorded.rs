@@ -97,6 +97,22 @@ impl Recorded {
         Some((Value::Object(token.header), Value::Object(token.claims)))
     }
 
+    /// Every value of the request in one text, as it came and percent-encoded.
+    pub(crate) fn quoted(&self) -> String {
+        let mut values: Vec<&str> = self.header("authorization").into_iter().collect();
+        match &self.body {
+            RecordedBody::Form(pairs) => values.extend(pairs.iter().map(|(_, value)| value.as_str())),
+            RecordedBody::Json(Value::Object(map)) => values.extend(map.values().filter_map(Value::as_str)),
+            RecordedBody::Empty | RecordedBody::Json(_) | RecordedBody::Other(_) => {}
+        }
+        let encoded = |value: &str| form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>();
+        let quoted: Vec<String> = values
+            .iter()
+            .map(|value| format!("'{value}' ({})", encoded(value)))
+            .collect();
+        quoted.join(" ")
+    }
+
     /// The JSON body.
     #[must_use]
     pub fn json(&self) -> Option<&Value> {

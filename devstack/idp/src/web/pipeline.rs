@@ -55,7 +55,9 @@ async fn answered(provider: &Provider, request: Request, next: Next) -> Response
         Ok(Err(_)) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
-    provider.log.add(endpoint, Recorded::new(&parts, &body));
+    let recorded = Recorded::new(&parts, &body);
+    let quoted = recorded.quoted();
+    provider.log.add(endpoint, recorded);
     let planned = provider.faults.take(endpoint);
     let process = async || next.run(Request::from_parts(parts, Body::from(body))).await;
     let Some((fault, hanging)) = planned else {
@@ -67,6 +69,14 @@ async fn answered(provider: &Provider, request: Request, next: Next) -> Response
             headers,
             body,
         } => answer(status, &headers, body),
+        Fault::Quote { status, error } => {
+            let body = serde_json::json!({ "error": error, "error_description": quoted });
+            answer(
+                status,
+                &[("content-type".to_owned(), "application/json".to_owned())],
+                body.to_string().into(),
+            )
+        }
         Fault::Hang => {
             provider.faults.healed(hanging).await;
             process().await

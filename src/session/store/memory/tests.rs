@@ -45,6 +45,8 @@ fn session(subject: &str, access: &str, now: Timestamp) -> Arc<Session> {
             id_token: Secret::from("id"),
             scope: String::new(),
             uncertain: false,
+            strikes: None,
+            later_auth_time: None,
         },
         created_at: now,
         expires_at: now.saturating_add(100 * MINUTE),

@@ -1,0 +1,300 @@
+//! One endpoint of the provider: what it is called, and whether what the document says of it may be used.
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::super::{
+    EndpointOverrides, OptionalEndpoint, ProviderOptions, UrlMap, discovery::displayable,
+    provider::network::is_internal,
+};
+
+/// Longer URLs are refused, in bytes.
+const MAX_URL: usize = 2048;
+
+/// Why an endpoint cannot be used. Every text names what to change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// The document does not name it.
+    #[error("the IdP's metadata has no `{member}`; set {variable}")]
+    Missing {
+        /// Its name in the document.
+        member: &'static str,
+        /// What names it instead.
+        variable: &'static str,
+    },
+    /// It is no URL, or one with credentials or a fragment.
+    #[error("`{member}` is `{value}`, which is not a usable URL; correct it at the IdP, or set {variable}")]
+    Invalid {
+        /// Its name in the document.
+        member: &'static str,
+        /// What stands there, shortened; nothing of it where it may hold credentials.
+        value: String,
+        /// What names it instead.
+        variable: &'static str,
+    },
+    /// Plain http beyond the local network.
+    #[error(
+        "`{member}` is {url}, which is neither https nor a local name; correct it at the IdP, set {variable}, or accept \
+         the risk with BFF_DANGER_ALLOW_HTTP=true"
+    )]
+    Insecure {
+        /// Its name in the document.
+        member: &'static str,
+        /// As it would be used, shortened.
+        url: String,
+        /// What names it instead.
+        variable: &'static str,
+    },
+    /// A host inside a private network or on this machine, named by an issuer on the internet.
+    #[error(
+        "`{member}` is {url}, which is inside a private network although the issuer is not; correct it at the IdP, or set \
+         {variable} to that URL if it is right"
+    )]
+    Internal {
+        /// Its name in the document.
+        member: &'static str,
+        /// As it would be used, shortened.
+        url: String,
+        /// What names it instead.
+        variable: &'static str,
+    },
+}
+
+/// What an endpoint is called in the document and in our configuration, and who calls it.
+#[derive(Clone, Copy)]
+pub(super) struct Endpoint {
+    pub(super) member: &'static str,
+    variable: &'static str,
+    for_browsers: bool,
+}
+
+/// An endpoint without which nobody can log in.
+#[derive(Clone, Copy)]
+pub(super) struct Required {
+    pub(super) endpoint: Endpoint,
+    configured: fn(&EndpointOverrides) -> Option<&Url>,
+}
+
+/// An endpoint that a login can do without.
+#[derive(Clone, Copy)]
+pub(super) struct Optional {
+    endpoint: Endpoint,
+    configured: fn(&EndpointOverrides) -> Option<&OptionalEndpoint>,
+}
+
+pub(super) const AUTHORIZATION: Required = Required {
+    endpoint: Endpoint::for_browsers("authorization_endpoint", "OIDC_AUTHORIZATION_URL"),
+    configured: |overrides| overrides.authorization.as_ref(),
+};
+pub(super) const TOKEN: Required = Required {
+    endpoint: Endpoint::for_us("token_endpoint", "OIDC_TOKEN_URL"),
+    configured: |overrides| overrides.token.as_ref(),
+};
+pub(super) const JWKS: Required = Required {
+    endpoint: Endpoint::for_us("jwks_uri", "OIDC_JWKS_URL"),
+    configured: |overrides| overrides.jwks.as_ref(),
+};
+pub(super) const PAR: Optional = Optional {
+    endpoint: Endpoint::for_us("pushed_authorization_request_endpoint", "OIDC_PAR_URL"),
+    configured: |overrides| overrides.par.as_ref(),
+};
+pub(super) const USER_INFO: Optional = Optional {
+    endpoint: Endpoint::for_us("userinfo_endpoint", "OIDC_USERINFO_URL"),
+    configured: |overrides| overrides.user_info.as_ref(),
+};
+pub(super) const END_SESSION: Optional = Optional {
+    endpoint: Endpoint::for_browsers("end_session_endpoint", "OIDC_END_SESSION_URL"),
+    configured: |overrides| overrides.end_session.as_ref(),
+};
+pub(super) const REVOCATION: Optional = Optional {
+    endpoint: Endpoint::for_us("revocation_endpoint", "OIDC_REVOCATION_URL"),
+    configured: |overrides| overrides.revocation.as_ref(),
+};
+pub(super) const INTROSPECTION: Optional = Optional {
+    endpoint: Endpoint::for_us("introspection_endpoint", "OIDC_INTROSPECTION_URL"),
+    configured: |overrides| overrides.introspection.as_ref(),
+};
+pub(super) const REGISTRATION: Optional = Optional {
+    endpoint: Endpoint::for_us("registration_endpoint", "DCR_REGISTRATION_URL"),
+    configured: |overrides| overrides.registration.as_ref(),
+};
+
+/// Reads endpoints from a document, and remembers those that had to be left out.
+pub(super) struct Endpoints<'a> {
+    document: &'a Map<String, Value>,
+    options: &'a ProviderOptions,
+    map: &'a UrlMap,
+    /// Whether the issuer itself is inside a private network.
+    internal_issuer: bool,
+    pub(super) left_out: Vec<EndpointError>,
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    const fn for_us(member: &'static str, variable: &'static str) -> Self {
+        Self {
+            member,
+            variable,
+            for_browsers: false,
+        }
+    }
+
+    const fn for_browsers(member: &'static str, variable: &'static str) -> Self {
+        Self {
+            member,
+            variable,
+            for_browsers: true,
+        }
+    }
+
+    fn missing(self) -> EndpointError {
+        EndpointError::Missing {
+            member: self.member,
+            variable: self.variable,
+        }
+    }
+
+    fn invalid(self, value: &Value) -> EndpointError {
+        let value = match value.as_str() {
+            None => "not text".to_owned(),
+            Some(text) if text.contains('@') => "(not shown)".to_owned(),
+            Some(text) => displayable(text),
+        };
+        EndpointError::Invalid {
+            member: self.member,
+            value,
+            variable: self.variable,
+        }
+    }
+
+    fn insecure(self, url: &Url) -> EndpointError {
+        EndpointError::Insecure {
+            member: self.member,
+            url: displayable(url.as_str()),
+            variable: self.variable,
+        }
+    }
+
+    fn internal(self, url: &Url) -> EndpointError {
+        EndpointError::Internal {
+            member: self.member,
+            url: displayable(url.as_str()),
+            variable: self.variable,
+        }
+    }
+}
+
+// === impl Endpoints ===
+
+impl<'a> Endpoints<'a> {
+    pub(super) fn new(
+        document: &'a Map<String, Value>,
+        options: &'a ProviderOptions,
+        map: &'a UrlMap,
+    ) -> Self {
+        Self {
+            document,
+            options,
+            map,
+            internal_issuer: is_internal(map.issuer()),
+            left_out: Vec::new(),
+        }
+    }
+
+    /// The endpoint, which has to be there and to be usable.
+    pub(super) fn required(&self, required: Required) -> Result<Url, EndpointError> {
+        let endpoint = required.endpoint;
+        match (required.configured)(&self.options.overrides) {
+            Some(url) => self.configured(endpoint, url),
+            None => self.found(endpoint)?.ok_or_else(|| endpoint.missing()),
+        }
+    }
+
+    /// The endpoint, if there is one that can be used. One that the document names and that cannot be used is left out:
+    /// nobody's login depends on it. One that the configuration names has to be usable.
+    pub(super) fn optional(&mut self, optional: Optional) -> Result<Option<Url>, EndpointError> {
+        match (optional.configured)(&self.options.overrides) {
+            Some(OptionalEndpoint::At(url)) => self.configured(optional.endpoint, url).map(Some),
+            Some(OptionalEndpoint::Off) => Ok(None),
+            None => Ok(self.found(optional.endpoint).unwrap_or_else(|error| {
+                self.left_out.push(error);
+                None
+            })),
+        }
+    }
+
+    /// As the document spells it, unless it has to move: an audience is compared as a string.
+    pub(super) fn public_token_endpoint(&self) -> String {
+        let spelled = match &self.options.overrides.token {
+            Some(url) => url.as_str(),
+            None => self
+                .document
+                .get(TOKEN.endpoint.member)
+                .and_then(Value::as_str)
+                .unwrap_or_default(),
+        };
+        match Url::parse(spelled) {
+            Ok(url) => {
+                let public = self.map.public(url.clone());
+                if public == url {
+                    spelled.to_owned()
+                } else {
+                    public.into()
+                }
+            }
+            Err(_) => spelled.to_owned(),
+        }
+    }
+
+    /// What the operator names is used as it is, wherever it is.
+    fn configured(&self, endpoint: Endpoint, url: &Url) -> Result<Url, EndpointError> {
+        self.permitted(endpoint, url)?;
+        Ok(url.clone())
+    }
+
+    fn found(&self, endpoint: Endpoint) -> Result<Option<Url>, EndpointError> {
+        let value = match self.document.get(endpoint.member) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(value) => value,
+        };
+        let url = parsed(value).ok_or_else(|| endpoint.invalid(value))?;
+        let url = if endpoint.for_browsers {
+            self.map.public(url)
+        } else {
+            self.map.back_channel(url)
+        };
+        self.permitted(endpoint, &url)?;
+        if self.reaches_inside(&url) {
+            return Err(endpoint.internal(&url));
+        }
+        Ok(Some(url))
+    }
+
+    fn permitted(&self, endpoint: Endpoint, url: &Url) -> Result<(), EndpointError> {
+        if !is_endpoint(url) {
+            return Err(endpoint.invalid(&Value::from(url.as_str())));
+        }
+        if !self.options.allow_http.permits(url) {
+            return Err(endpoint.insecure(url));
+        }
+        Ok(())
+    }
+
+    /// Whether somebody on the internet makes us, or a browser, call a host that only we, or it, can reach
+    /// (server-side request forgery). An issuer that is inside itself may name its neighbours, and an origin that the
+    /// settings name is the operator's choice.
+    fn reaches_inside(&self, url: &Url) -> bool {
+        !self.internal_issuer && is_internal(url) && !self.options.origins().contains(&url.origin())
+    }
+}
+
+fn parsed(value: &Value) -> Option<Url> {
+    let text = value.as_str().filter(|text| text.len() <= MAX_URL)?;
+    Url::parse(text).ok()
+}
+
+/// No credentials, and no fragment (RFC 6749 sections 3.1 and 3.2).
+fn is_endpoint(url: &Url) -> bool {
+    url.has_host() && url.username().is_empty() && url.password().is_none() && url.fragment().is_none()
+}

@@ -1,0 +1,203 @@
+//! What becomes of a session after each kind of answer to a refresh. This is the one table of it: the code decides by
+//! it, and [`table`] makes the one in `docs/operating.md` from it.
+
+mod table;
+
+use std::fmt;
+
+pub use self::table::table;
+use crate::{
+    clock::Timestamp,
+    oidc::{CallError, IdTokenError, Meaning},
+    session::{Strikes, Tokens},
+};
+
+/// What the IdP has answered to a refresh, where that is not simply new tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// `invalid_grant`.
+    GrantGone,
+    /// `invalid_grant` to a refresh token that an earlier refresh, whose answer never came, may have used up.
+    GrantUsedUp,
+    /// The IdP wants to see the person.
+    PersonNeeded,
+    /// Another definite no to this refresh token.
+    Refused,
+    /// `invalid_client`.
+    UnknownClient,
+    /// No answer, or none of an IdP that works.
+    Outage,
+    /// Nothing was asked, since something of ours is not ready.
+    NotSent,
+    /// Tokens of another person, issuer or client.
+    Foreign,
+    /// Tokens with an ID token that fails a check.
+    FaultyIdToken,
+    /// Tokens with an ID token whose key the IdP does not publish.
+    UnpublishedKey,
+    /// Tokens with an ID token that cannot be checked, since the IdP's keys cannot be read.
+    UncheckedIdToken,
+}
+
+/// What becomes of the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It stays, for as long as this lasts.
+    Stays,
+    /// It ends.
+    Ends(EndReason),
+    /// It stays at first, and ends if nothing changes.
+    EndsIfItStays(EndReason, Patience),
+}
+
+/// How long a fault may stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// While the access token is valid, and for [`TRIES`] beyond that.
+    TriesBeyondTheToken,
+    /// [`TRIES`] with the same fault, or until one after the access token has expired.
+    SameFault,
+}
+
+/// Why a session has ended at a refresh, as the log says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EndReason {
+    /// The refresh token is not good any more.
+    InvalidGrant,
+    /// The refresh token was used up by a refresh whose answer was lost.
+    AnswerLost,
+    /// The IdP wants to see the person.
+    PersonNeeded,
+    /// The IdP keeps refusing.
+    Refused,
+    /// The IdP sent what belongs to somebody else.
+    Identity,
+    /// The IdP keeps sending ID tokens that are not right.
+    IdToken,
+}
+
+/// What follows from one answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The session stays, with these strikes against it.
+    Stays(Option<Strikes>),
+    /// The session ends.
+    Ends(EndReason),
+}
+
+/// So many refreshes with a fault that stays end the session.
+const TRIES: u32 = 3;
+
+// === impl Answer ===
+
+impl Answer {
+    /// What a refresh that failed was answered. `was_uncertain` is whether the answer to an earlier one got lost.
+    pub(super) fn of_call(error: &CallError, was_uncertain: bool) -> Self {
+        match error.meaning() {
+            Meaning::GrantGone if was_uncertain => Self::GrantUsedUp,
+            Meaning::GrantGone => Self::GrantGone,
+            Meaning::PersonNeeded => Self::PersonNeeded,
+            Meaning::Refused => Self::Refused,
+            Meaning::UnknownClient => Self::UnknownClient,
+            Meaning::Outage => Self::Outage,
+            Meaning::NotSent => Self::NotSent,
+        }
+    }
+
+    /// What tokens beside a refreshed ID token like this are.
+    pub(super) fn of_id_token(error: &IdTokenError) -> Self {
+        if error.ends_session() {
+            Self::Foreign
+        } else if *error == IdTokenError::UnpublishedKey {
+            Self::UnpublishedKey
+        } else if error.is_transient() {
+            Self::UncheckedIdToken
+        } else {
+            Self::FaultyIdToken
+        }
+    }
+
+    /// What becomes of the session.
+    pub(super) const fn fate(self) -> Fate {
+        match self {
+            Self::GrantGone => Fate::Ends(EndReason::InvalidGrant),
+            Self::GrantUsedUp => Fate::Ends(EndReason::AnswerLost),
+            Self::PersonNeeded => Fate::Ends(EndReason::PersonNeeded),
+            Self::Refused => Fate::EndsIfItStays(EndReason::Refused, Patience::TriesBeyondTheToken),
+            Self::UnknownClient | Self::Outage | Self::NotSent | Self::UncheckedIdToken => Fate::Stays,
+            Self::Foreign => Fate::Ends(EndReason::Identity),
+            Self::FaultyIdToken => Fate::EndsIfItStays(EndReason::IdToken, Patience::SameFault),
+            Self::UnpublishedKey => Fate::EndsIfItStays(EndReason::IdToken, Patience::TriesBeyondTheToken),
+        }
+    }
+
+    /// What it says of the IdP as a whole, for the breaker: `Some(true)` that it works, if only to refuse this one.
+    pub(super) const fn idp_works(self) -> Option<bool> {
+        match self {
+            Self::UnknownClient | Self::Outage => Some(false),
+            Self::NotSent => None,
+            Self::GrantGone
+            | Self::GrantUsedUp
+            | Self::PersonNeeded
+            | Self::Refused
+            | Self::Foreign
+            | Self::FaultyIdToken
+            | Self::UnpublishedKey
+            | Self::UncheckedIdToken => Some(true),
+        }
+    }
+
+    /// What follows for a session with these `tokens`. `fault` is what was wrong, without a token in it.
+    pub(super) fn verdict(self, fault: &dyn fmt::Display, tokens: &Tokens, now: Timestamp) -> Verdict {
+        let (reason, patience) = match self.fate() {
+            Fate::Stays => return Verdict::Stays(tokens.strikes.clone()),
+            Fate::Ends(reason) => return Verdict::Ends(reason),
+            Fate::EndsIfItStays(reason, patience) => (reason, patience),
+        };
+        let has_expired = !tokens.access_is_valid(now);
+        // An IdP may word its refusals differently each time; of an ID token the very same thing has to be wrong.
+        let (fault, counts, is_over) = match patience {
+            Patience::TriesBeyondTheToken => (reason.as_str().to_owned(), has_expired, false),
+            Patience::SameFault => (fault.to_string(), true, has_expired),
+        };
+        let before = tokens
+            .strikes
+            .as_ref()
+            .filter(|strikes| strikes.fault == fault)
+            .map_or(0, |strikes| strikes.count);
+        let count = before.saturating_add(u32::from(counts));
+        if is_over || count >= TRIES {
+            Verdict::Ends(reason)
+        } else {
+            Verdict::Stays(Some(Strikes { fault, count }))
+        }
+    }
+}
+
+// === impl EndReason ===
+
+impl EndReason {
+    /// As the log says it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidGrant => "invalid_grant",
+            Self::AnswerLost => "answer_lost",
+            Self::PersonNeeded => "person_needed",
+            Self::Refused => "refused",
+            Self::Identity => "identity",
+            Self::IdToken => "id_token",
+        }
+    }
+
+    /// Whether the IdP may still take the session's tokens, so that they want to be revoked.
+    pub(super) const fn leaves_tokens(self) -> bool {
+        match self {
+            // Foreign tokens are another matter: all that arrived goes back at once.
+            Self::InvalidGrant | Self::AnswerLost | Self::Identity => false,
+            Self::PersonNeeded | Self::Refused | Self::IdToken => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+use std::time::Duration;
+
+use super::*;
+
+const OBTAINED: Timestamp = Timestamp::from_unix_seconds(1_000);
+
+fn after(seconds: u64) -> Timestamp {
+    OBTAINED.saturating_add(Duration::from_secs(seconds))
+}
+
+/// Tokens whose access token lives for a minute.
+fn tokens(strikes: Option<Strikes>) -> Tokens {
+    Tokens {
+        access: "a".into(),
+        access_obtained_at: OBTAINED,
+        access_expires_at: after(60),
+        refresh: Some("r".into()),
+        pending: None,
+        id_token: "i".into(),
+        scope: String::new(),
+        uncertain: false,
+        strikes,
+        later_auth_time: None,
+    }
+}
+
+/// The times of the answers after which the session is still there, and why it ended after the last one.
+fn life(answer: Answer, faults: &[(&str, u64)]) -> (usize, Option<EndReason>) {
+    let mut tokens = tokens(None);
+    for (number, (fault, seconds)) in faults.iter().enumerate() {
+        match answer.verdict(fault, &tokens, after(*seconds)) {
+            Verdict::Stays(strikes) => tokens.strikes = strikes,
+            Verdict::Ends(reason) => return (number, Some(reason)),
+        }
+    }
+    (faults.len(), None)
+}
+
+#[test]
+fn attack_52_a_refusal_that_stays_ends_the_session_after_three_tries_beyond_the_token() {
+    let refusals: Vec<(&str, u64)> = (30..90).step_by(5).map(|seconds| ("no", seconds)).collect();
+    // At 60, 65 and 70.
+    assert_eq!(life(Answer::Refused, &refusals), (8, Some(EndReason::Refused)));
+    assert_eq!(
+        life(Answer::UnpublishedKey, &refusals),
+        (8, Some(EndReason::IdToken))
+    );
+    assert_eq!(life(Answer::Refused, &refusals[..8]), (8, None));
+}
+
+#[test]
+fn attack_52_a_refusal_counts_however_it_is_worded() {
+    let refusals = [("one", 60), ("two", 70), ("three", 80)];
+    assert_eq!(life(Answer::Refused, &refusals), (2, Some(EndReason::Refused)));
+}
+
+#[test]
+fn attack_52_the_same_fault_of_an_id_token_ends_the_session_with_the_third() {
+    let same = [("nonce", 30), ("nonce", 31), ("nonce", 32)];
+    assert_eq!(life(Answer::FaultyIdToken, &same), (2, Some(EndReason::IdToken)));
+    let changing = [
+        ("nonce", 30),
+        ("nonce", 31),
+        ("exp", 32),
+        ("nonce", 33),
+        ("nonce", 34),
+    ];
+    assert_eq!(life(Answer::FaultyIdToken, &changing), (5, None));
+    let late = [("nonce", 59), ("exp", 60)];
+    assert_eq!(life(Answer::FaultyIdToken, &late), (1, Some(EndReason::IdToken)));
+}
+
+#[test]
+fn an_outage_between_neither_counts_nor_forgives() {
+    let strikes = Some(Strikes {
+        fault: "refused".to_owned(),
+        count: 2,
+    });
+    for answer in [
+        Answer::Outage,
+        Answer::UnknownClient,
+        Answer::NotSent,
+        Answer::UncheckedIdToken,
+    ] {
+        let verdict = answer.verdict(&"x", &tokens(strikes.clone()), after(10_000));
+        assert_eq!(verdict, Verdict::Stays(strikes.clone()), "{answer:?}");
+    }
+}
+
+#[test]
+fn the_table_in_the_documentation_is_this_one() {
+    const BEGIN: &str = "<!-- made by the code from here: src/tokens/fate -->\n";
+    const END: &str = "<!-- to here -->";
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (found, after) = rest.split_once(END).unwrap();
+    let expected = format!("\n{}\n", table());
+    if found != expected {
+        let current = std::env::temp_dir().join("bff-operating.md");
+        std::fs::write(&current, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
+        panic!(
+            "docs/operating.md is out of date: copy {} over it",
+            current.display()
+        );
+    }
+}
