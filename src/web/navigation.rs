@@ -73,12 +73,12 @@ fn accepts_html(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn visit(method: Method, headers: &[(&'static str, &'static str)]) -> Visit {
+    fn visit(method: &Method, headers: &[(&'static str, &'static str)]) -> Visit {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_static(value));
         }
-        Visit::of(&method, &map)
+        Visit::of(method, &map)
     }
 
     const PAGE: [(&str, &str); 2] = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
@@ -86,17 +86,17 @@ mod tests {
 
     #[test]
     fn a_person_who_opens_a_page_is_known_by_what_the_browser_says() {
-        assert_eq!(visit(Method::GET, &PAGE), Visit::Page);
+        assert_eq!(visit(&Method::GET, &PAGE), Visit::Page);
         assert_eq!(
-            visit(Method::GET, &[PAGE[0], PAGE[1], ("accept", "*/*")]),
+            visit(&Method::GET, &[PAGE[0], PAGE[1], ("accept", "*/*")]),
             Visit::Page
         );
-        assert_eq!(visit(Method::GET, &[HTML]), Visit::Page);
+        assert_eq!(visit(&Method::GET, &[HTML]), Visit::Page);
         assert_eq!(
-            visit(Method::GET, &[("accept", "TEXT/HTML;charset=utf-8")]),
+            visit(&Method::GET, &[("accept", "TEXT/HTML;charset=utf-8")]),
             Visit::Page
         );
-        assert_eq!(visit(Method::GET, &[("accept", "a/b"), HTML]), Visit::Page);
+        assert_eq!(visit(&Method::GET, &[("accept", "a/b"), HTML]), Visit::Page);
     }
 
     #[test]
@@ -110,19 +110,19 @@ mod tests {
             "",
         ] {
             assert_eq!(
-                visit(Method::GET, &[("accept", accept)]),
+                visit(&Method::GET, &[("accept", accept)]),
                 Visit::Unsaid,
                 "{accept}"
             );
         }
-        assert_eq!(visit(Method::GET, &[]), Visit::Unsaid);
+        assert_eq!(visit(&Method::GET, &[]), Visit::Unsaid);
     }
 
     #[test]
     fn calls_forms_frames_and_parts_of_a_page_are_something_else() {
         for method in [Method::POST, Method::HEAD, Method::PUT, Method::OPTIONS] {
-            assert_eq!(visit(method.clone(), &PAGE), Visit::Other, "{method}");
-            assert_eq!(visit(method.clone(), &[HTML]), Visit::Other, "{method}");
+            assert_eq!(visit(&method, &PAGE), Visit::Other, "{method}");
+            assert_eq!(visit(&method, &[HTML]), Visit::Other, "{method}");
         }
         for (mode, dest) in [
             ("cors", "empty"),
@@ -137,13 +137,13 @@ mod tests {
             ("cors", "document"),
         ] {
             let headers = [("sec-fetch-mode", mode), ("sec-fetch-dest", dest), HTML];
-            assert_eq!(visit(Method::GET, &headers), Visit::Other, "{mode} {dest}");
+            assert_eq!(visit(&Method::GET, &headers), Visit::Other, "{mode} {dest}");
         }
         for half in PAGE {
-            assert_eq!(visit(Method::GET, &[half, HTML]), Visit::Other, "{half:?}");
+            assert_eq!(visit(&Method::GET, &[half, HTML]), Visit::Other, "{half:?}");
         }
         let twice = [PAGE[0], PAGE[0], PAGE[1], HTML];
-        assert_eq!(visit(Method::GET, &twice), Visit::Other);
+        assert_eq!(visit(&Method::GET, &twice), Visit::Other);
     }
 
     #[test]
@@ -158,11 +158,11 @@ mod tests {
             ("x-purpose", "preview"),
         ] {
             assert_eq!(
-                visit(Method::GET, &[PAGE[0], PAGE[1], sign]),
+                visit(&Method::GET, &[PAGE[0], PAGE[1], sign]),
                 Visit::Other,
                 "{sign:?}"
             );
-            assert_eq!(visit(Method::GET, &[HTML, sign]), Visit::Other, "{sign:?}");
+            assert_eq!(visit(&Method::GET, &[HTML, sign]), Visit::Other, "{sign:?}");
         }
     }
 }

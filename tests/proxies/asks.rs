@@ -83,7 +83,11 @@ async fn attack_42_a_state_change_needs_the_proof_of_its_origin(world: &World) {
     ada.log_in().await;
     let before = world.stack.api.calls().len();
     for method in [Method::POST, Method::PUT, Method::DELETE] {
-        for foreign in [&[][..], &[("origin", "https://evil.example")], &[("sec-fetch-site", "cross-site")]] {
+        for foreign in [
+            &[][..],
+            &[("origin", "https://evil.example")],
+            &[("sec-fetch-site", "cross-site")],
+        ] {
             let reply = send(&ada, method.clone(), "/api/crud/x", foreign).await;
             assert_eq!(reply.status, StatusCode::FORBIDDEN, "{method} {foreign:?}");
         }
@@ -150,7 +154,9 @@ async fn a_session_that_is_used_lives_on(world: &World) {
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
         let renewed = reply.set_cookies();
         assert!(
-            renewed.iter().any(|cookie| cookie.starts_with("__Host-bff_session=")),
+            renewed
+                .iter()
+                .any(|cookie| cookie.starts_with("__Host-bff_session=")),
             "{renewed:?}"
         );
     }

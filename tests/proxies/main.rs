@@ -10,7 +10,11 @@
 )]
 
 mod asks;
-#[expect(dead_code, reason = "shared with the other tests, which use more of it")]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "shared with the other tests, which use more of it"
+)]
 #[path = "../it"]
 mod it {
     pub mod support;

@@ -34,7 +34,11 @@ impl Proxy {
         let file = folder.path().join("nginx.conf");
         fs::write(&file, configuration).unwrap();
         let mut command = Command::new("nginx");
-        command.arg("-c").arg(file).arg("-e").arg(folder.path().join("log"));
+        command
+            .arg("-c")
+            .arg(file)
+            .arg("-e")
+            .arg(folder.path().join("log"));
         Self::start(command, folder, address).await
     }
 

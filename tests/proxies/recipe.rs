@@ -13,7 +13,10 @@ pub fn recipe(name: &str, replacements: &[(&str, &str)]) -> String {
     let (block, _) = rest.split_once("\n```").unwrap();
     let mut recipe = block.to_owned();
     for (from, to) in replacements {
-        assert!(recipe.contains(from), "{from:?} does not stand in the recipe {name}");
+        assert!(
+            recipe.contains(from),
+            "{from:?} does not stand in the recipe {name}"
+        );
         recipe = recipe.replace(from, to);
     }
     recipe

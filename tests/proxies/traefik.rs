@@ -118,7 +118,9 @@ async fn handle(State(site): State<Arc<Site>>, request: Request) -> Response {
     headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
     headers.insert("x-forwarded-for", HeaderValue::from_static("127.0.0.1"));
     if target.starts_with("/auth/") {
-        return site.send(head.method, format!("{}{target}", site.bff), headers, body.into()).await;
+        return site
+            .send(head.method, format!("{}{target}", site.bff), headers, body.into())
+            .await;
     }
 
     let mut asks = headers.clone();

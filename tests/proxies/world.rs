@@ -88,7 +88,7 @@ impl World {
     }
 
     /// The proxy passes everything on to the server.
-    pub async fn passes(kind: Kind, change: impl Fn(String) -> String) -> Self {
+    pub async fn passes(kind: Kind, change: impl Fn(&str) -> String) -> Self {
         Self::start(async move |stack: &Stack, port: &Port| {
             let address = port.address();
             let listen = format!("listen {address};");
@@ -97,13 +97,17 @@ impl World {
             let hosts = "bff.example automate.example authn.example";
             Running::Process(match kind {
                 Kind::Nginx => {
-                    let replacements = [("listen 443 ssl;", listen.as_str()), (hosts, HOST), ("bff:8000", &bff)];
-                    Proxy::nginx(address, &change(recipe("nginx-passes", &replacements))).await
+                    let replacements = [
+                        ("listen 443 ssl;", listen.as_str()),
+                        (hosts, HOST),
+                        ("bff:8000", &bff),
+                    ];
+                    Proxy::nginx(address, &change(&recipe("nginx-passes", &replacements))).await
                 }
                 Kind::Caddy => {
                     let hosts = format!("{} {{", hosts.replace(' ', ", "));
                     let replacements = [(hosts.as_str(), site.as_str()), ("bff:8000", &bff)];
-                    Proxy::caddy(address, &change(recipe("caddy-passes", &replacements))).await
+                    Proxy::caddy(address, &change(&recipe("caddy-passes", &replacements))).await
                 }
                 Kind::Traefik => panic!("Traefik is here only where it asks"),
             })
@@ -119,7 +123,10 @@ impl World {
             .set("BFF_TRUSTED_PROXIES", "127.0.0.1")
             .variables(move |variables, _| {
                 variables.retain(|(name, _)| !matches!(name.as_str(), "BFF_BASE_URL" | "DCR_REDIRECT_URIS"));
-                variables.push(("DCR_REDIRECT_URIS".to_owned(), format!("{base_url}/auth/callback")));
+                variables.push((
+                    "DCR_REDIRECT_URIS".to_owned(),
+                    format!("{base_url}/auth/callback"),
+                ));
                 variables.push(("BFF_BASE_URL".to_owned(), base_url));
             })
             .start()

@@ -148,8 +148,11 @@ async fn a_page_whose_address_is_too_long_leads_to_the_start_page() {
     );
 }
 
-/// What a proxy says of the page that a person opens, and on which path it asks.
-fn dialects(host: &str, address: &str) -> Vec<(&'static str, String, Vec<(&'static str, String)>)> {
+/// Header fields that a proxy sets.
+type Fields = Vec<(&'static str, String)>;
+
+/// What each proxy says of the page that a person opens: its name, the path on which it asks, and header fields.
+fn dialects(host: &str, address: &str) -> Vec<(&'static str, String, Fields)> {
     let host = || host.to_owned();
     let of = |name, value: String| (name, value);
     let forwarded = || {
