@@ -19,6 +19,7 @@ mod routes;
 
 use std::{net::IpAddr, time::Duration};
 
+use futures_util::future::{BoxFuture, Shared};
 use http::{HeaderValue, Method, StatusCode};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
@@ -66,9 +67,15 @@ pub struct Outgoing<'a> {
     pub client: ClientInfo,
     /// For `X-Correlation-ID`.
     pub correlation_id: HeaderValue,
+    /// The end of the session, which ends the call too: bodies break off in both directions. `None` on a route without
+    /// one.
+    pub session_end: Option<SessionEnd>,
     /// Whether a `Set-Cookie` of the API may reach the browser.
     pub keep_set_cookie: &'a (dyn Fn(&HeaderValue) -> bool + Send + Sync),
 }
+
+/// Resolves when the session that a call belongs to has ended.
+pub type SessionEnd = Shared<BoxFuture<'static, ()>>;
 
 /// Who called, as the caller believes it: from the connection, or from a proxy that it trusts.
 #[derive(Clone, Debug)]
@@ -77,7 +84,7 @@ pub struct ClientInfo {
     pub address: Option<IpAddr>,
     /// For `X-Forwarded-Proto`.
     pub proto: Proto,
-    /// The host that the browser named, for `X-Forwarded-Host`.
+    /// The host that the browser named, if it is one of our own, for `X-Forwarded-Host`.
     pub host: Option<HeaderValue>,
 }
 
@@ -103,7 +110,8 @@ pub enum BuildError {
 /// Why a call has no answer of the API. The cause is in the log; the text tells nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GatewayError {
-    /// The route asks for a session and no credential was given: nothing was sent.
+    /// The route asks for a session and no credential was given, so that nothing was sent; or the session has ended
+    /// before the service began its answer.
     #[error("not logged in")]
     Unauthenticated,
     /// The client's request cannot be passed on, or its body broke off.

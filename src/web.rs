@@ -11,6 +11,7 @@ mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 mod health;
+mod host;
 mod jwks;
 mod navigation;
 mod page;

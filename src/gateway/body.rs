@@ -1,4 +1,5 @@
-//! Bodies that pass through: streamed, bounded in how long they may stand still, without trailers.
+//! Bodies that pass through: streamed, bounded in how long they may stand still, without trailers, and not longer than the
+//! session that they belong to.
 //!
 //! Trailers are dropped in both directions: some servers merge them into the header, past its policy.
 
@@ -15,10 +16,10 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use super::{Service, causes::causes};
+use super::{Service, SessionEnd, causes::causes};
 use crate::clock::{SharedClock, Timestamp};
 
 /// A client's body on its way to a service.
@@ -46,6 +47,9 @@ pub(super) enum BodyError {
     /// The sender broke off.
     #[error("the body broke off")]
     Broken(#[source] Box<dyn Error + Send + Sync>),
+    /// The session has ended.
+    #[error("the session has ended")]
+    SessionEnded,
 }
 
 /// A body with a bound on how long it may stand still while somebody waits for it.
@@ -56,6 +60,10 @@ struct Watched<B> {
     waiting: Waiting,
     /// Kept over pieces and only looked at when it rings, so that most pieces set no timer.
     timer: Option<BoxFuture<'static, ()>>,
+    /// The end of the session that the body belongs to. Not looked at before the second time that the body is asked: most
+    /// have come to their own end then.
+    end: Option<SessionEnd>,
+    begun: bool,
 }
 
 /// Whether somebody waits for the next piece.
@@ -78,9 +86,10 @@ impl Upload {
         clock: &SharedClock,
         idle: Duration,
         progress: Option<Arc<Progress>>,
+        end: Option<SessionEnd>,
     ) -> Self {
         Self {
-            body: Watched::new(body, clock, idle),
+            body: Watched::new(body, clock, idle, end),
             progress,
         }
     }
@@ -117,9 +126,15 @@ impl HttpBody for Upload {
 // === impl Download ===
 
 impl Download {
-    pub(super) fn new(body: Incoming, clock: &SharedClock, idle: Duration, service: Arc<Service>) -> Self {
+    pub(super) fn new(
+        body: Incoming,
+        clock: &SharedClock,
+        idle: Duration,
+        service: Arc<Service>,
+        end: Option<SessionEnd>,
+    ) -> Self {
         Self {
-            body: Watched::new(body, clock, idle),
+            body: Watched::new(body, clock, idle, end),
             service,
         }
     }
@@ -134,14 +149,21 @@ impl HttpBody for Download {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = ready!(self.body.poll_data(cx));
-        if let Some(Err(error)) = &polled {
-            // The head is out: all that is left is to break off towards the client too, so that it does not take the
-            // half for the whole.
-            tracing::warn!(
+        // The head is out: all that is left is to break off towards the client too, so that it does not take the half for
+        // the whole.
+        match &polled {
+            Some(Err(BodyError::SessionEnded)) => {
+                tracing::debug!(
+                    service = self.service.id(),
+                    "an answer was closed, since its session has ended"
+                );
+            }
+            Some(Err(error)) => tracing::warn!(
                 service = self.service.id(),
                 cause = causes(error),
                 "the answer of a service broke off"
-            );
+            ),
+            Some(Ok(_)) | None => {}
         }
         Poll::Ready(polled)
     }
@@ -188,17 +210,28 @@ impl<B> Watched<B>
 where
     B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
 {
-    fn new(inner: B, clock: &SharedClock, idle: Duration) -> Self {
+    fn new(inner: B, clock: &SharedClock, idle: Duration, end: Option<SessionEnd>) -> Self {
         Self {
             inner,
             clock: Arc::clone(clock),
             idle,
             waiting: Waiting::No,
             timer: None,
+            end,
+            begun: false,
         }
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        // Before the body, which may always have more.
+        if self.begun
+            && let Some(end) = &mut self.end
+            && end.poll_unpin(cx).is_ready()
+        {
+            self.end = None;
+            return Poll::Ready(Some(Err(BodyError::SessionEnded)));
+        }
+        self.begun = true;
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waiting = Waiting::No;

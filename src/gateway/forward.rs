@@ -3,7 +3,7 @@
 use std::{error::Error, future::Future, io, sync::Arc, time::Duration};
 
 use axum::body::Body;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -13,7 +13,7 @@ use hyper_util::{
 };
 
 use super::{
-    Auth, BuildError, Download, Gateway, GatewayError, Match, Options, Outgoing, Routes, Upload,
+    Auth, BuildError, Download, Gateway, GatewayError, Match, Options, Outgoing, Routes, SessionEnd, Upload,
     body::{BodyError, Progress},
     causes::causes,
     headers::{self, Additions},
@@ -74,6 +74,7 @@ impl Gateway {
         headers::prepare_request(
             &mut headers,
             route.auth(),
+            service.rules(),
             Additions {
                 credential: outgoing.credential,
                 cookies: outgoing.cookies,
@@ -87,8 +88,21 @@ impl Gateway {
             headers.insert(header::CONTENT_LENGTH, header::HeaderValue::from_static("0"));
         }
         let has_body = !body.is_end_stream();
+        // Without a field that announces it hyper leaves out the body of these methods, unless its size is known.
+        if has_body
+            && body.size_hint().exact().is_none()
+            && matches!(parts.method, Method::GET | Method::HEAD)
+        {
+            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         let progress = has_body.then(|| Arc::new(Progress::new(self.clock.now())));
-        let upload = Upload::new(body, &self.clock, self.options.upload_idle, progress.clone());
+        let upload = Upload::new(
+            body,
+            &self.clock,
+            self.options.upload_idle,
+            progress.clone(),
+            outgoing.session_end.clone(),
+        );
         let mut request = Request::new(upload);
         *request.method_mut() = parts.method;
         *request.uri_mut() = uri;
@@ -97,9 +111,19 @@ impl Gateway {
         *request.headers_mut() = headers;
 
         let answer = self.client.request(request);
-        let answer = match &progress {
-            Some(progress) => self.until_head(answer, progress, service.timeout()).await,
-            None => clock::timeout(self.clock.as_ref(), service.timeout(), answer).await,
+        let answer = async {
+            match &progress {
+                Some(progress) => self.until_head(answer, progress, service.timeout()).await,
+                None => clock::timeout(self.clock.as_ref(), service.timeout(), answer).await,
+            }
+        };
+        let answer = match outgoing.session_end.clone() {
+            None => answer.await,
+            Some(end) => tokio::select! {
+                biased;
+                answer = answer => answer,
+                () = end => return Err(GatewayError::Unauthenticated),
+            },
         };
         let answer = match answer {
             Ok(Ok(answer)) => answer,
@@ -122,19 +146,31 @@ impl Gateway {
             );
             return Err(GatewayError::BadGateway);
         }
-        Ok(self.answer(answer, &matched, outgoing.keep_set_cookie))
+        Ok(self.answer(answer, &matched, outgoing.session_end, outgoing.keep_set_cookie))
     }
 
     fn answer(
         &self,
         answer: Response<Incoming>,
         matched: &Match<'_>,
+        session_end: Option<SessionEnd>,
         keep_set_cookie: &(dyn Fn(&header::HeaderValue) -> bool + Send + Sync),
     ) -> Response<Body> {
         let (mut parts, body) = answer.into_parts();
-        headers::prepare_response(&mut parts.headers, matched.route.auth(), keep_set_cookie);
         let service = Arc::clone(matched.route.service());
-        let download = Download::new(body, &self.clock, self.options.download_idle, service);
+        headers::prepare_response(
+            &mut parts.headers,
+            matched.route.auth(),
+            service.rules(),
+            keep_set_cookie,
+        );
+        let download = Download::new(
+            body,
+            &self.clock,
+            self.options.download_idle,
+            service,
+            session_end,
+        );
         let mut response = Response::new(Body::new(download));
         *response.status_mut() = parts.status;
         *response.headers_mut() = parts.headers;
@@ -169,7 +205,10 @@ async fn service_is_late(clock: &dyn Clock, progress: &Progress, timeout: Durati
     }
 }
 
-fn connector(routes: &Routes, options: &Options) -> Result<HttpsConnector<HttpConnector>, BuildError> {
+pub(super) fn connector(
+    routes: &Routes,
+    options: &Options,
+) -> Result<HttpsConnector<HttpConnector>, BuildError> {
     let mut http = HttpConnector::new();
     http.set_nodelay(true);
     http.set_connect_timeout(Some(options.connect_timeout));
@@ -221,6 +260,7 @@ fn report(service: &str, correlation: &HeaderValue, error: &(dyn Error + 'static
             decided = match body {
                 BodyError::Stalled => GatewayError::RequestTimeout,
                 BodyError::Broken(_) => GatewayError::BadRequest,
+                BodyError::SessionEnded => GatewayError::Unauthenticated,
             };
             break;
         }
@@ -234,7 +274,10 @@ fn report(service: &str, correlation: &HeaderValue, error: &(dyn Error + 'static
         }
         cause = error.source();
     }
-    if matches!(decided, GatewayError::RequestTimeout | GatewayError::BadRequest) {
+    if matches!(
+        decided,
+        GatewayError::RequestTimeout | GatewayError::BadRequest | GatewayError::Unauthenticated
+    ) {
         // Clients come and go.
         tracing::debug!(
             service,

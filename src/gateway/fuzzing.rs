@@ -9,6 +9,6 @@ use super::{Found, NormalPath, Routes};
 pub fn sent(routes: &Routes, path: &NormalPath, query: Option<&str>) -> Option<(String, Uri)> {
     match routes.find(path, &Method::GET) {
         Found::Match(found) => Some((found.route.id().to_owned(), found.uri(query).ok()?)),
-        Found::MethodNotAllowed { .. } | Found::NotFound => None,
+        Found::MethodNotAllowed { .. } | Found::NotFound | Found::Refused(_) => None,
     }
 }

@@ -1,9 +1,15 @@
 //! Which header fields pass, in both directions.
 //!
 //! Towards an API: nothing that is about one connection (RFC 9110 section 7.6.1), nothing by which a client could say
-//! who it is or where it came from, and then what the gateway itself says. Towards the browser: nothing that is about
-//! one connection, no cookie that the caller claims for itself, and nothing that lets a shared cache keep what belongs
-//! to a session. Both work in place on the map that arrived.
+//! who it is or where it came from ([`identity`]), and then what the gateway itself says. Towards the browser: nothing
+//! that is about one connection, no cookie that the caller claims for itself, nothing that reaches beyond the answer
+//! ([`withheld`]), and nothing that lets a shared cache keep what belongs to a session. Both work in place on the map
+//! that arrived. A service can have more removed, and withheld fields allowed ([`Rules`]).
+
+mod identity;
+mod names;
+mod rules;
+mod withheld;
 
 use std::net::IpAddr;
 
@@ -12,7 +18,10 @@ use http::{
     header::{self, Entry},
 };
 
+use self::identity::is_claim_of_identity;
 use super::{Auth, ClientInfo};
+
+pub(super) use self::{names::Names, rules::Rules, withheld::is_withheld};
 
 /// The header that ties the log lines of one call together.
 pub const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -44,7 +53,7 @@ enum Fate {
 }
 
 /// Brings the header of a request into the form that the API gets.
-pub(super) fn prepare_request(headers: &mut HeaderMap, auth: Auth, additions: Additions<'_>) {
+pub(super) fn prepare_request(headers: &mut HeaderMap, auth: Auth, rules: &Rules, additions: Additions<'_>) {
     remove_named_in_connection(headers);
     // One growth instead of two.
     headers.reserve(ADDED);
@@ -53,14 +62,18 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, auth: Auth, additions: Ad
         Fate::Removed => true,
         Fate::Credential => auth == Auth::Session,
     };
-    remove_where(headers, removed);
+    remove_where(headers, |name| {
+        removed(name) || rules.remove.contains(name.as_str())
+    });
     if auth == Auth::Session
         && let Some(credential) = additions.credential
     {
         // Replaces: there is one `Authorization`, and it is ours.
         headers.insert(header::AUTHORIZATION, credential);
     }
-    if let Some(cookies) = additions.cookies {
+    if let Some(cookies) = additions.cookies
+        && !rules.remove.contains(header::COOKIE.as_str())
+    {
         headers.insert(header::COOKIE, cookies);
     }
     headers.insert(X_CORRELATION_ID, additions.correlation_id);
@@ -79,10 +92,14 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, auth: Auth, additions: Ad
 pub(super) fn prepare_response(
     headers: &mut HeaderMap,
     auth: Auth,
+    rules: &Rules,
     keep_set_cookie: &dyn Fn(&HeaderValue) -> bool,
 ) {
     remove_named_in_connection(headers);
-    remove_where(headers, |name| is_hop_by_hop(name.as_str()));
+    remove_where(headers, |name| {
+        let name = name.as_str();
+        is_hop_by_hop(name) || is_withheld(name) && !rules.allow.contains(name)
+    });
     if let Entry::Occupied(mut cookies) = headers.entry(header::SET_COOKIE)
         && !cookies.iter().all(keep_set_cookie)
     {
@@ -180,9 +197,9 @@ fn remove_where(headers: &mut HeaderMap, removed: impl Fn(&HeaderName) -> bool) 
 
 /// Names are in lower case, as `HeaderName` holds them.
 fn fate(name: &str) -> Fate {
-    // Many servers (CGI and its descendants) take `_` for `-`, so `X_User_ID` would arrive as `X-User-ID`. No field
-    // that a browser sends by itself has one.
-    if name.contains('_') || is_hop_by_hop(name) || is_claim_of_identity(name) {
+    // Many servers (CGI and its descendants) take `_` for `-`, and some every byte that is no letter and no digit, so
+    // `X_User.ID` would arrive as `X-User-ID`. No field that a browser sends by itself has one.
+    if !is_plain(name) || is_hop_by_hop(name) || is_claim_of_identity(name) {
         return Fate::Removed;
     }
     match name {
@@ -192,9 +209,15 @@ fn fate(name: &str) -> Fate {
         // Between the browser and the server: the proof of the origin, and the wish to be asked for the body.
         | "x-csrf-token" | "expect"
         // The method that was checked is the method that counts.
-        | "x-http-method-override" | "x-http-method" | "x-method-override" => Fate::Removed,
+        | "x-http-method-override" | "x-http-method" | "x-method-override" | "x-method" => Fate::Removed,
         _ => Fate::Passes,
     }
+}
+
+/// Whether every reader takes the name for the same one.
+fn is_plain(name: &str) -> bool {
+    name.bytes()
+        .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
 /// RFC 9110 section 7.6.1, with those that older clients send.
@@ -213,55 +236,6 @@ fn is_hop_by_hop(name: &str) -> bool {
             | "upgrade"
             | "http2-settings"
     )
-}
-
-/// Fields by which proxies tell APIs who is calling, from where, and for which URL. From a browser they are lies.
-fn is_claim_of_identity(name: &str) -> bool {
-    const EXACT: [&str; 22] = [
-        "forwarded",
-        "x-forwarded",
-        "x-real-ip",
-        "x-client-ip",
-        "x-cluster-client-ip",
-        "true-client-ip",
-        "cf-connecting-ip",
-        "x-host",
-        "x-rewrite-url",
-        "x-user",
-        "x-username",
-        "x-userinfo",
-        "x-email",
-        "x-groups",
-        "x-roles",
-        "x-access-token",
-        "x-id-token",
-        "x-session",
-        "x-auth",
-        "client-cert",
-        "client-cert-chain",
-        "dpop",
-    ];
-    const PREFIXES: [&str; 14] = [
-        "x-user-",
-        "x-session-",
-        "x-auth-",
-        "x-authenticated-",
-        "x-forwarded-",
-        "x-original-",
-        "x-remote-",
-        "remote-",
-        "x-webauth-",
-        "x-ms-client-principal",
-        "x-goog-authenticated-",
-        "x-goog-iap-",
-        "x-amzn-oidc-",
-        "x-client-cert",
-    ];
-    // One look spares most fields of a browser the comparison with all of them.
-    matches!(
-        name.as_bytes().first(),
-        Some(b'x' | b'f' | b't' | b'c' | b'd' | b'r')
-    ) && (PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || EXACT.contains(&name))
 }
 
 fn address_value(address: IpAddr) -> Option<HeaderValue> {

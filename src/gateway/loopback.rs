@@ -5,6 +5,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use hyper_rustls::HttpsConnector;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -116,6 +121,25 @@ routes:
     Gateway::new(Routes::parse(&routes).unwrap(), options, clock).unwrap()
 }
 
+/// The same for a service that speaks HTTP/2 from the first byte.
+pub(super) fn gateway_over_http2(address: SocketAddr, clock: SharedClock) -> Gateway {
+    Gateway {
+        client: http2_client(),
+        ..gateway(address, clock)
+    }
+}
+
+/// A client that speaks HTTP/2 from the first byte.
+pub(super) fn http2_client<B>() -> Client<HttpsConnector<HttpConnector>, B>
+where
+    B: hyper::body::Body<Data: Send> + Send,
+{
+    let connector = super::forward::connector(&Routes::default(), &Options::default()).unwrap();
+    Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build(connector)
+}
+
 pub(super) fn system_clock() -> SharedClock {
     Arc::new(SystemClock)
 }
@@ -139,6 +163,7 @@ pub(super) fn logged_in() -> Outgoing<'static> {
         cookies: None,
         client: client(),
         correlation_id: HeaderValue::from_static("c-1"),
+        session_end: None,
         keep_set_cookie: &|_| true,
     }
 }
@@ -159,6 +184,7 @@ pub(super) async fn front(gateway: Arc<Gateway>) -> SocketAddr {
             Found::Match(matched) => matched,
             Found::NotFound => return status(StatusCode::NOT_FOUND),
             Found::MethodNotAllowed { .. } => return status(StatusCode::METHOD_NOT_ALLOWED),
+            Found::Refused(_) => return status(StatusCode::BAD_REQUEST),
         };
         let session = matched.route.auth() == Auth::Session;
         let outgoing = Outgoing {

@@ -43,6 +43,12 @@ pub enum PathError {
     /// A control character, encoded or not.
     #[error("the path holds a control character")]
     Control,
+    /// Another spelling of a path to which other rules apply, for which an API that is less exact would take it.
+    #[error(
+        "the path is another spelling of one to which other rules apply (upper case, dots or spaces at the end of a \
+         segment, full-width letters)"
+    )]
+    OtherSpelling,
     /// A byte above 0x7F that is not percent-encoded.
     #[error("the path holds a character that is not ASCII and not encoded")]
     NotAscii,

@@ -2,21 +2,28 @@
 //!
 //! Matching follows the segments of a [`NormalPath`]: an exact route before any other, then the longest prefix; the
 //! most specific path decides alone, so a method that it does not list is refused and never falls through to a wider
-//! route. `/api/crud/*` matches `/api/crud`, `/api/crud/` and all below, not `/api/crudx`.
+//! route. `/api/crud/*` matches `/api/crud`, `/api/crud/` and all below, not `/api/crudx`. A path that another reader
+//! could take for one of a narrower route with another policy is refused ([`PathError::OtherSpelling`]).
 
 mod read;
+mod spelling;
 mod target;
 mod tree;
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{
     HeaderValue, Method,
     uri::{Authority, Scheme},
 };
 
-use self::target::Target;
-use super::NormalPath;
+use self::{spelling::Spellings, target::Target};
+use super::{NormalPath, PathError, headers::Rules};
 use crate::own_paths;
 
 pub use self::read::{Mistake, RoutesError};
@@ -27,12 +34,21 @@ pub const MAX_FILE_SIZE: usize = 1024 * 1024;
 /// The routing table.
 #[derive(Debug, Default)]
 pub struct Routes {
-    exact: HashMap<String, Group>,
-    /// By prefix without its final slash: `/api` for `/api/*`, nothing for `/*`.
-    below: HashMap<String, Group>,
+    groups: Vec<Group>,
+    /// Groups by their whole path.
+    exact: HashMap<String, usize>,
+    /// Groups by their prefix.
+    below: Prefixes<usize>,
+    spellings: Spellings,
+    services: Vec<Arc<Service>>,
+}
+
+/// Values by prefix without its final slash: `/api` for `/api/*`, nothing for `/*`.
+#[derive(Debug)]
+struct Prefixes<T> {
+    map: HashMap<String, T>,
     /// No prefix is longer, in bytes: bounds the look-ups for a path of many segments.
     longest: usize,
-    services: Vec<Arc<Service>>,
 }
 
 /// Where calls go.
@@ -43,6 +59,7 @@ pub struct Service {
     authority: Authority,
     base_path: String,
     timeout: Duration,
+    rules: Rules,
 }
 
 /// One entry of `routes`.
@@ -89,6 +106,8 @@ pub enum Found<'a> {
         /// What `Allow` says (RFC 9110 section 10.2.1).
         allow: &'a HeaderValue,
     },
+    /// The path matches, but could be read in another way.
+    Refused(PathError),
 }
 
 /// A route and the path that it matched.
@@ -134,35 +153,32 @@ impl Routes {
         if own_paths::is_own(text) {
             return Found::NotFound;
         }
-        if let Some(group) = self.exact.get(text) {
-            return group.find(path, "", method);
-        }
-        let mut end = text.len();
-        loop {
-            if end <= self.longest
-                && let Some(group) = self.below.get(&text[..end])
-            {
-                return group.find(path, &text[end..], method);
-            }
-            match text[..end].rfind('/') {
-                Some(slash) => end = slash,
+        let (at, rest) = match self.exact.get(text) {
+            Some(at) => (*at, ""),
+            None => match self.below.longest(text) {
+                Some((at, rest)) => (*at, rest),
                 None => return Found::NotFound,
-            }
+            },
+        };
+        let group = &self.groups[at];
+        let Some(route) = group.route(method) else {
+            return Found::MethodNotAllowed { allow: &group.allow };
+        };
+        if self.spellings.mean_another_policy(&self.groups, at, text, method) {
+            return Found::Refused(PathError::OtherSpelling);
         }
+        Found::Match(Match { route, path, rest })
     }
 
     /// Whether there is no route.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.below.is_empty()
+        self.groups.is_empty()
     }
 
-    /// All routes, in no particular order.
+    /// All routes; those of one path stand together.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
-        self.exact
-            .values()
-            .chain(self.below.values())
-            .flat_map(|group| &group.routes)
+        self.groups.iter().flat_map(|group| &group.routes)
     }
 
     /// All services, in the order of the file.
@@ -197,6 +213,11 @@ impl Service {
     #[must_use]
     pub const fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// What it says of header fields.
+    pub(super) const fn rules(&self) -> &Rules {
+        &self.rules
     }
 }
 
@@ -246,15 +267,43 @@ impl Match<'_> {
     }
 }
 
+// === impl Prefixes ===
+
+impl<T> Prefixes<T> {
+    /// The value of the longest prefix of `path` that ends where a segment ends, and what follows it.
+    fn longest<'a>(&self, path: &'a str) -> Option<(&T, &'a str)> {
+        let mut end = path.len();
+        loop {
+            if end <= self.longest
+                && let Some(value) = self.map.get(&path[..end])
+            {
+                return Some((value, &path[end..]));
+            }
+            end = path[..end].rfind('/')?;
+        }
+    }
+
+    fn entry(&mut self, prefix: String) -> Entry<'_, String, T> {
+        self.longest = self.longest.max(prefix.len());
+        self.map.entry(prefix)
+    }
+}
+
+impl<T> Default for Prefixes<T> {
+    fn default() -> Self {
+        Self {
+            map: HashMap::new(),
+            longest: 0,
+        }
+    }
+}
+
 // === impl Group ===
 
 impl Group {
-    fn find<'a>(&'a self, path: &'a NormalPath, rest: &'a str, method: &Method) -> Found<'a> {
+    fn route(&self, method: &Method) -> Option<&Route> {
         let wanted = Methods::of(method);
-        match self.routes.iter().find(|route| route.methods.contains(wanted)) {
-            Some(route) => Found::Match(Match { route, path, rest }),
-            None => Found::MethodNotAllowed { allow: &self.allow },
-        }
+        self.routes.iter().find(|route| route.methods.contains(wanted))
     }
 }
 

@@ -133,6 +133,12 @@ impl Hosts {
         verbatim.or_else(|| hosts.iter().find(|known| known.authority.is(host)))
     }
 
+    /// Our own host that `host` names, whether or not people log in on it.
+    #[must_use]
+    pub fn own(&self, host: &str) -> Option<&LoginHost> {
+        self.hosts.iter().find(|known| known.authority.is(host))
+    }
+
     /// Whether `origin` is one of ours.
     #[must_use]
     pub fn is_own_origin(&self, origin: &Origin) -> bool {

@@ -70,6 +70,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         subject: &'a str,
     ) -> BoxFuture<'a, Result<Vec<Ended>, StoreError>>;
 
+    /// Resolves when the session has ended, for whatever reason: at once where there is none. Holds nothing that keeps
+    /// the session or the store alive longer than they would be.
+    fn until_end(&self, key: &SessionKey) -> BoxFuture<'static, ()>;
+
     /// Whether the person has a session that has not ended.
     fn has_session<'a>(
         &'a self,

@@ -7,6 +7,7 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, StatusCode, Uri};
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::{
     gateway::{
-        Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, Route,
+        Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, Route, SessionEnd,
         Unauthenticated,
     },
     tokens::CredentialError,
@@ -33,6 +34,7 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
         Found::Match(matched) => matched,
         Found::NotFound => return Err(Problem::not_found()),
         Found::MethodNotAllowed { allow } => return Err(method_not_allowed(request.method(), allow.clone())),
+        Found::Refused(error) => return Err(error.into()),
     };
     let changes_state = proof::changes_state(request.method());
     let caller = match matched.route.auth() {
@@ -57,7 +59,10 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
     };
     let answer = match credential {
         Ok(credential) => {
-            let forwarded = pass_on(web, arrival, matched, request, credential);
+            let session_end = caller
+                .as_ref()
+                .map(|caller| web.store.until_end(&caller.key).shared());
+            let forwarded = pass_on(web, arrival, matched, request, credential, session_end);
             forwarded.await.map_err(Problem::from)
         }
         Err(problem) => Err(problem),
@@ -115,12 +120,14 @@ async fn pass_on(
     matched: Match<'_>,
     request: Request,
     credential: Option<HeaderValue>,
+    session_end: Option<SessionEnd>,
 ) -> Result<Response, GatewayError> {
     let outgoing = Outgoing {
         credential,
         cookies: web.cookies.strip_ours(request.headers()),
         client: client_info(web, arrival, &request),
         correlation_id: arrival.correlation.header().clone(),
+        session_end,
         keep_set_cookie: &|cookie| !web.cookies.drops_ours(cookie),
     };
     web.gateway.forward(matched, request, outgoing).await
@@ -130,7 +137,7 @@ fn client_info(web: &Web, arrival: &Arrival, request: &Request) -> ClientInfo {
     let client = web
         .trusted_proxies
         .client(arrival.peer, request.uri(), request.headers());
-    let known = web.login.hosts().find(&client.host);
+    let known = web.login.hosts().own(&client.host);
     let https = client
         .https
         .or_else(|| known.map(|host| host.origin().scheme() == "https"))
@@ -138,10 +145,8 @@ fn client_info(web: &Web, arrival: &Arrival, request: &Request) -> ClientInfo {
     ClientInfo {
         address: Some(client.address),
         proto: if https { Proto::Https } else { Proto::Http },
-        // Empty where the request names no host, or several.
-        host: Some(client.host)
-            .filter(|host| !host.is_empty())
-            .and_then(|host| HeaderValue::try_from(host).ok()),
+        // From the configuration: an API that makes links of it must not make them of what a client made up.
+        host: known.and_then(|host| HeaderValue::try_from(host.authority()).ok()),
     }
 }
 

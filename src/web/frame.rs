@@ -19,6 +19,7 @@ use super::{
     Listener, Web,
     arrival::{Arrival, nobody},
     correlation::{self, CorrelationId, CorrelationIds},
+    host,
     problem::{Problem, accepts_json},
     ways::Ways,
 };
@@ -67,8 +68,13 @@ impl Endpoints {
         // Both only refer to what was received.
         let target = request.uri().path_and_query().cloned();
         let accept = request.headers().get(ACCEPT).cloned();
-        let answer = AssertUnwindSafe(self.ways.answer(arrival, request)).catch_unwind();
-        let mut response = answer.await.unwrap_or_else(|panic| panicked(&*panic));
+        let mut response = match host::check(&request) {
+            Ok(()) => {
+                let answer = AssertUnwindSafe(self.ways.answer(arrival, request)).catch_unwind();
+                answer.await.unwrap_or_else(|panic| panicked(&*panic))
+            }
+            Err(problem) => problem.into_response(),
+        };
 
         render(&mut response, accept.as_ref(), &correlation);
         let path = target.as_ref().map_or("", |target| target.path());

@@ -106,6 +106,7 @@ async fn ask(endpoints: Endpoints, method: Method, path: &str) -> (Response, Val
     let request = Request::builder()
         .method(method)
         .uri(path)
+        .header("host", "app.example")
         .header("x-correlation-id", "test-1")
         .header("origin", "https://app.example")
         .body(Body::empty())

@@ -9,4 +9,5 @@ mod paths;
 mod proofs;
 mod proxies;
 mod routing;
+mod streams;
 mod wire;

@@ -13,7 +13,10 @@ use crate::{
     clock::{ManualClock, Timestamp},
     gateway::{
         Found, NormalPath,
-        loopback::{Api, front, gateway, logged_in, raw, raw_service, serve, system_clock},
+        loopback::{
+            Api, front, gateway, gateway_over_http2, http2_client, logged_in, raw, raw_service, serve,
+            system_clock,
+        },
     },
 };
 
@@ -120,6 +123,19 @@ async fn a_post_without_a_body_says_so_and_a_get_does_not() {
 }
 
 #[tokio::test]
+async fn the_body_of_a_get_arrives_whether_its_size_is_known_or_not() {
+    let gateway = gateway(echo().await, system_clock());
+    let pieces = || stream::iter([Ok::<_, io::Error>(Bytes::from_static(b"query"))]);
+    for method in [Method::GET, Method::POST, Method::DELETE] {
+        for body in [Body::from("query"), Body::from_stream(pieces())] {
+            let request = request(method.clone(), "/api/search", body);
+            let response = call(&gateway, request, logged_in()).await.unwrap();
+            assert_eq!(text(response).await, "query", "{method}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn attack_18_nothing_leaves_for_a_session_route_without_a_credential() {
     let api = Api::start().await;
     let gateway = gateway(api.address, system_clock());
@@ -197,6 +213,46 @@ async fn attack_4_trailers_smuggle_no_identity() {
     let read = String::from_utf8(service.await.unwrap()).unwrap();
     assert!(read.contains("4\r\ntext\r\n0\r\n\r\n"), "{read}");
     assert!(!read.contains("x-user-id") && !read.contains("trailer"), "{read}");
+}
+
+/// HTTP/2 has trailers without a field that announces them, which HTTP/1.1 of this library would drop by itself.
+#[tokio::test]
+async fn attack_4_no_trailer_passes_over_http_2_in_either_direction() {
+    let (told, mut trailers_seen) = mpsc::channel(2);
+    let address = serve(move |request: Request<Body>| async move {
+        let collected = request.into_body().collect().await.unwrap();
+        told.send(collected.trailers().cloned()).await.unwrap();
+        Response::new(with_trailers(collected.to_bytes()))
+    })
+    .await;
+    let gateway = gateway_over_http2(address, system_clock());
+    let request = request(Method::POST, "/api/x", with_trailers(Bytes::from_static(b"text")));
+    let response = call(&gateway, request, logged_in()).await.unwrap();
+    let answer = response.into_body().collect().await.unwrap();
+    assert_eq!(answer.trailers(), None);
+    assert_eq!(answer.to_bytes(), "text");
+    assert_eq!(trailers_seen.recv().await.unwrap(), None);
+
+    // The same without the gateway: this would show them.
+    let request = Request::post(format!("http://{address}/"))
+        .body(with_trailers(Bytes::from_static(b"text")))
+        .unwrap();
+    let answer = http2_client().request(request).await.unwrap();
+    let answer = answer.into_body().collect().await.unwrap();
+    assert!(answer.trailers().unwrap().contains_key("x-user-id"));
+    assert!(trailers_seen.recv().await.unwrap().is_some());
+}
+
+/// A body that ends with an identity.
+fn with_trailers(data: Bytes) -> Body {
+    let trailers = HeaderMap::from_iter([(
+        HeaderName::from_static("x-user-id"),
+        HeaderValue::from_static("admin"),
+    )]);
+    Body::new(StreamBody::new(stream::iter([
+        Ok::<_, io::Error>(Frame::data(data)),
+        Ok(Frame::trailers(trailers)),
+    ])))
 }
 
 #[tokio::test]

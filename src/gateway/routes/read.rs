@@ -1,11 +1,12 @@
 //! Reads `routes.yaml` and finds every mistake in it.
 
+mod headers;
 mod mistakes;
 mod route;
 mod service;
 
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
@@ -14,6 +15,7 @@ use http::HeaderValue;
 use self::mistakes::{Reader, shown};
 use super::{
     Group, MAX_FILE_SIZE, Methods, Route, Routes, Service,
+    spelling::Spellings,
     tree::{Node, Value},
 };
 
@@ -115,21 +117,17 @@ impl Reader {
                 }
             }
             others.push((route.methods, line));
-            let groups = match &pattern {
-                Pattern::Exact(_) => &mut table.exact,
-                Pattern::Below(prefix) => {
-                    table.longest = table.longest.max(prefix.len());
-                    &mut table.below
-                }
+            let next = table.groups.len();
+            let at = match pattern {
+                Pattern::Exact(path) => *table.exact.entry(path).or_insert(next),
+                Pattern::Below(prefix) => *table.below.entry(prefix).or_insert(next),
             };
-            let (Pattern::Exact(path) | Pattern::Below(path)) = pattern;
-            match groups.entry(path) {
-                Entry::Vacant(entry) => {
-                    entry.insert(Group::new(route));
-                }
-                Entry::Occupied(mut entry) => entry.get_mut().push(route),
+            match table.groups.get_mut(at) {
+                Some(group) => group.push(route),
+                None => table.groups.push(Group::new(route)),
             }
         }
+        table.spellings = Spellings::of(&table);
         table
     }
 }

@@ -27,6 +27,7 @@ fn target(routes: &Routes, method: &str, target: &str) -> String {
         Found::Match(found) => format!("{} {}", found.route.id(), found.uri(query).unwrap()),
         Found::NotFound => "404".to_owned(),
         Found::MethodNotAllowed { allow } => format!("405 {}", allow.to_str().unwrap()),
+        Found::Refused(_) => "400".to_owned(),
     }
 }
 
@@ -96,8 +97,10 @@ fn the_most_specific_path_decides() {
         ("GET", "/api/crud/ping", "ping http://crud:8080/"),
         ("POST", "/api/crud/ping", "405 GET, HEAD"),
         ("GET", "/api/crud/ping/", "crud http://crud:8080/ping/"),
-        // Case matters to paths.
-        ("GET", "/API/crud", "all https://pages.example/app/API/crud"),
+        // Case matters to paths, and where it would matter to who may call, no other case is taken.
+        ("GET", "/api/CRUD/x", "api http://crud:8080/CRUD/x"),
+        ("DELETE", "/api/CRUD/x", "400"),
+        ("GET", "/API/crud", "400"),
     ] {
         assert_eq!(target(&routes, method, at), expected, "{method} {at}");
     }
@@ -125,6 +128,97 @@ fn attack_3_what_the_server_answers_itself_never_reaches_a_service() {
             target(&routes, "GET", other),
             format!("all https://pages.example/app{other}")
         );
+    }
+}
+
+#[test]
+fn attack_41_another_spelling_of_a_narrower_route_with_another_policy_is_refused() {
+    let routes = parse(
+        "
+- { id: public, path: /public/*, target_service: page, auth: none }
+- { id: private, path: /public/private/*, target_service: page }
+- { id: report, path: /public/report, target_service: page }
+- { id: read, path: /public/Read/*, target_service: page, auth: none, methods: [GET] }
+- { id: same, path: /public/same/*, target_service: page, auth: none }
+- { id: app, path: /app, target_service: page, auth: none }
+- { id: below, path: /app/*, target_service: page }
+- { id: upper, path: /public/OPEN/*, target_service: page, auth: none }
+- { id: lower, path: /public/open/*, target_service: page }
+",
+    )
+    .unwrap();
+    for spelling in [
+        "/public/Private/x",
+        "/public/PRIVATE",
+        "/PUBLIC/private/x",
+        "/public/%50rivate/x",
+        "/public/private./x",
+        "/public/private%20/x",
+        "/public/private%20.%20/x",
+        "/public/private%C2%A0/x",
+        "/public/%EF%BD%90rivate/x",
+        "/public/%EF%BC%B0RIVATE/x",
+        "/public/private%EF%BC%8E/x",
+        "/public/open-to-all/%EF%BC%8E%EF%BC%8E/private/x",
+        "/public/pr%C4%B1vate/x",
+        "/public/REPORT",
+        "/public/report.",
+        "/public/report/",
+        "/APP/x",
+        // Out of every route, and to what is the server's own.
+        "/public/%EF%BC%8E%EF%BC%8E/elsewhere",
+        "/public/%EF%BC%8E%EF%BC%8E/auth/login",
+    ] {
+        let expected = match spelling {
+            // No route has it in the first place.
+            "/PUBLIC/private/x" | "/APP/x" => "404",
+            _ => "400",
+        };
+        assert_eq!(target(&routes, "GET", spelling), expected, "{spelling}");
+    }
+    // A method that the narrower route does not list is another policy too.
+    assert_eq!(target(&routes, "POST", "/public/read/x"), "400");
+    for (path, expected) in [
+        ("/public/x", "public"),
+        ("/public/X", "public"),
+        ("/public/privatE-not/x", "public"),
+        ("/public/private.json", "public"),
+        ("/public/private/x", "private"),
+        // The route that is written is the one that counts, and so is what stands below it.
+        ("/public/private/X", "private"),
+        ("/public/read/x", "public"),
+        ("/public/Read/x", "read"),
+        ("/public/SAME/x", "public"),
+        ("/public/OPEN/x", "upper"),
+        ("/public/open/x", "lower"),
+        ("/app", "app"),
+        // Closed, where the shorter spelling is open: an honest difference.
+        ("/app/", "below"),
+    ] {
+        let found = target(&routes, "GET", path);
+        assert!(found.starts_with(&format!("{expected} ")), "{path}: {found}");
+    }
+    assert_eq!(target(&routes, "GET", "/public/OpeN/x"), "400");
+}
+
+#[test]
+fn attack_41_another_spelling_of_what_the_server_answers_itself_reaches_nobody() {
+    let routes = parse("- { id: all, path: '/*', target_service: page, auth: none }").unwrap();
+    for spelling in [
+        "/AUTH/login",
+        "/Auth",
+        "/auth%20/login",
+        "/Health",
+        "/METRICS/",
+        "/.Well-Known/JWKS.json",
+        "/API/auth/session",
+        "/%EF%BD%81uth/login",
+        "/x/%EF%BC%8E%EF%BC%8E/auth/login",
+    ] {
+        assert_eq!(target(&routes, "GET", spelling), "400", "{spelling}");
+    }
+    for other in ["/AUTHORS", "/api/auth/session/", "/Api/auth/sessions"] {
+        assert!(target(&routes, "GET", other).starts_with("all "), "{other}");
     }
 }
 
@@ -427,6 +521,38 @@ fn each_mistake_in_a_service_is_named_with_its_fix() {
         ),
         ("{ base_url: 'http://crud', timeout: 5 days }", "is `5 days`"),
         ("{ base_url: 'http://crud', url: x }", "unknown key `url`"),
+        (
+            "{ base_url: 'http://crud', headers: x }",
+            "headers of service `crud` is a single value",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { drop: [x] } }",
+            "headers of service `crud` has the unknown key `drop`",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { remove: x } }",
+            "remove in headers of service `crud` is a single value",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { remove: [[x]] } }",
+            "an entry of remove in headers of service `crud` is a list",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { remove: ['*'] } }",
+            "removes `*`, which is no name of a field",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { remove: [X_Tenant] } }",
+            "removes `X_Tenant`, which is no name of a field",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { allow: [Strict-Transport-Securty] } }",
+            "allows `Strict-Transport-Securty`, which is withheld from no answer",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { allow: ['X-Accel-*'] } }",
+            "allows `X-Accel-*`, which is withheld from no answer",
+        ),
     ] {
         let error = Routes::parse(&format!("services:\n  crud: {service}\n")).unwrap_err();
         let text = error.to_string();

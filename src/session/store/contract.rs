@@ -39,6 +39,8 @@ macro_rules! contract_tests {
             removal_returns_the_last_state_once
             an_expired_session_is_still_handed_out_by_removal
             a_person_loses_all_their_sessions_and_nobody_else_does
+            the_end_of_a_session_is_told_to_all_who_wait_whatever_ends_it
+            a_use_and_a_write_are_no_end
             subjects_of_other_issuers_are_other_people
             a_person_has_a_session_until_their_last_one_ends
             too_many_sessions_are_refused_and_nothing_is_evicted
@@ -418,6 +420,50 @@ contracts! {
         assert!(bench.lives(&bob).await);
         let again = bench.store.remove_by_subject("https://idp.test", "alice").await.unwrap();
         assert!(again.is_empty());
+    }
+
+    async fn the_end_of_a_session_is_told_to_all_who_wait_whatever_ends_it(bench: Bench = at_most(100, 1)) {
+        let wait = |key: &SessionKey| tokio::spawn(bench.store.until_end(key));
+        let removed = bench.alice().await;
+        let (one, two) = (wait(&removed), wait(&removed));
+        tokio::task::yield_now().await;
+        assert!(!one.is_finished());
+        bench.store.remove(&removed).await.unwrap();
+        one.await.unwrap();
+        two.await.unwrap();
+        // At once where it has ended already.
+        wait(&removed).await.unwrap();
+
+        let bob = wait(&bench.login("bob", HOUR).await.key);
+        bench.store.remove_by_subject("https://idp.test", "bob").await.unwrap();
+        bob.await.unwrap();
+
+        let crowded_out = wait(&bench.login("carol", HOUR).await.key);
+        tokio::task::yield_now().await;
+        bench.login("carol", HOUR).await;
+        crowded_out.await.unwrap();
+
+        let idle = wait(&bench.login("dave", HOUR).await.key);
+        tokio::task::yield_now().await;
+        bench.clock.advance(HOUR);
+        idle.await.unwrap();
+    }
+
+    async fn a_use_and_a_write_are_no_end(bench: Bench = limits()) {
+        let key = bench.alice().await;
+        let waiting = tokio::spawn(bench.store.until_end(&key));
+        tokio::task::yield_now().await;
+        bench.clock.advance(HOUR / 2);
+        bench.touch(&key).await;
+        let version = bench.version(&key).await;
+        bench.replace(&key, version, "second").await.unwrap();
+        bench.clock.advance(HOUR / 2);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!waiting.is_finished());
+        bench.clock.advance(HOUR / 2);
+        waiting.await.unwrap();
     }
 
     async fn subjects_of_other_issuers_are_other_people(bench: Bench = limits()) {

@@ -6,22 +6,16 @@
 //! second even with a million sessions.
 
 mod index;
+mod life;
 mod spread;
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::{self, BoxFuture};
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
-use self::{index::Index, spread::BuildKeySpread};
+use self::{index::Index, life::Life, spread::BuildKeySpread};
 use super::{
     CreateError, Created, Ended, Lease, Limits, NewSession, ReplaceError, SessionStore, StoreError, Stored,
     Version,
@@ -43,12 +37,12 @@ pub struct MemoryStore {
     clock: SharedClock,
 }
 
-/// One version of a session. All versions share the time of last use, so that a touch is never lost to a write.
+/// One version of a session. All versions share its life, so that neither a touch nor the end is lost to a write.
 #[derive(Clone)]
 struct Entry {
     session: Arc<Session>,
     version: Version,
-    last_seen: Arc<AtomicU64>,
+    life: Arc<Life>,
 }
 
 // === impl MemoryStore ===
@@ -73,7 +67,7 @@ impl MemoryStore {
         let mut index = self.index.lock();
         let ended = index.create(new.key, entry.clone(), new.due, now)?;
         for gone in &ended {
-            self.live.invalidate(&gone.key);
+            self.forget(&gone.key);
         }
         let version = entry.version;
         self.live.insert(new.key, entry);
@@ -117,14 +111,32 @@ impl MemoryStore {
         // before its end may be seen as ended for those nanoseconds. One that was removed or swept is not in the map.
         let now = self.clock.now();
         if now < self.limits.end_of(&entry.session, entry.last_seen()) {
-            entry.touch(now);
+            entry.life.touch(now);
         }
+    }
+
+    /// Takes a session that has ended from the readers' sight, and tells those that wait for its end.
+    fn forget(&self, key: &SessionKey) {
+        if let Some(entry) = self.live.remove(key) {
+            entry.life.end();
+        }
+    }
+
+    /// The moment at which the session ends by a limit, if it is not used meanwhile, and its life. `None` where it has
+    /// ended.
+    fn life_of(
+        live: &Cache<SessionKey, Entry, BuildKeySpread>,
+        key: &SessionKey,
+        limits: &Limits,
+    ) -> Option<(Timestamp, Arc<Life>)> {
+        let entry = live.get(key)?;
+        Some((limits.end_of(&entry.session, entry.last_seen()), entry.life))
     }
 
     fn remove_now(&self, key: &SessionKey) -> Option<Arc<Session>> {
         let mut index = self.index.lock();
         let session = index.remove(key)?;
-        self.live.invalidate(key);
+        self.forget(key);
         Some(session)
     }
 
@@ -132,7 +144,7 @@ impl MemoryStore {
         let mut index = self.index.lock();
         let ended = index.remove_by_subject(issuer, subject);
         for gone in &ended {
-            self.live.invalidate(&gone.key);
+            self.forget(&gone.key);
         }
         ended
     }
@@ -146,7 +158,7 @@ impl MemoryStore {
             let before = ended.len();
             let more = index.sweep(now, SWEEP_STRIDE, limit, &mut ended);
             for gone in &ended[before..] {
-                self.live.invalidate(&gone.key);
+                self.forget(&gone.key);
             }
             if !more {
                 return ended;
@@ -204,6 +216,23 @@ impl SessionStore for MemoryStore {
         ready(Ok(self.remove_person(issuer, subject)))
     }
 
+    fn until_end(&self, key: &SessionKey) -> BoxFuture<'static, ()> {
+        // A clone of the map refers to the same map.
+        let (live, clock, limits, key) = (self.live.clone(), Arc::clone(&self.clock), self.limits, *key);
+        Box::pin(async move {
+            while let Some((end, life)) = Self::life_of(&live, &key, &limits) {
+                if end <= clock.now() {
+                    return;
+                }
+                // The limit may have moved when it is reached: the session was used.
+                tokio::select! {
+                    () = life.ended() => return,
+                    () = clock.sleep_until(end) => {}
+                }
+            }
+        })
+    }
+
     fn has_session<'a>(
         &'a self,
         issuer: &'a str,
@@ -259,7 +288,7 @@ impl Entry {
         Self {
             session,
             version: Version::FIRST,
-            last_seen: Arc::new(AtomicU64::new(now.unix_millis())),
+            life: Arc::new(Life::new(now)),
         }
     }
 
@@ -268,17 +297,12 @@ impl Entry {
         Self {
             session,
             version: self.version.next(),
-            last_seen: Arc::clone(&self.last_seen),
+            life: Arc::clone(&self.life),
         }
     }
 
     fn last_seen(&self) -> Timestamp {
-        // Nothing else is published through this number, so no ordering is needed.
-        Timestamp::from_unix_millis(self.last_seen.load(Ordering::Relaxed))
-    }
-
-    fn touch(&self, now: Timestamp) {
-        self.last_seen.fetch_max(now.unix_millis(), Ordering::Relaxed);
+        self.life.last_seen()
     }
 }
 

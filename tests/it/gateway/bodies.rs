@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Browser, Stack, pause, service};
+use crate::support::{Browser, Stack, pause, raw, service};
 
 const LARGE: usize = 16 * 1024 * 1024;
 
@@ -47,6 +47,26 @@ async fn large_bodies_pass_both_ways() {
         answer.bytes().await.unwrap() == body,
         "the body has changed on its way"
     );
+}
+
+#[tokio::test]
+async fn the_body_of_a_get_is_not_dropped() {
+    let (stack, ada) = stack_with(echo()).await;
+    let head = format!(
+        "GET /api/search HTTP/1.1\r\nHost: automate.localhost:{}\r\nCookie: __Host-bff_session={}\r\nConnection: close\r\n",
+        stack.address.port(),
+        ada.session_cookie().unwrap(),
+    );
+    for body in [
+        "Content-Length: 5\r\n\r\nquery",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nquery\r\n0\r\n\r\n",
+    ] {
+        let answer = raw(stack.address, &format!("{head}{body}")).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.contains("query"),
+            "{answer}"
+        );
+    }
 }
 
 #[tokio::test]

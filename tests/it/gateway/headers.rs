@@ -3,7 +3,7 @@
 use axum::response::IntoResponse as _;
 use http::{Method, StatusCode};
 
-use crate::support::{Browser, HOSTS, Reply, Stack, raw};
+use crate::support::{Browser, HOSTS, Reply, Stack, http2_client, raw};
 
 async fn get(ada: &Browser, path: &str, headers: &[(&str, &str)]) -> Reply {
     let mut request = ada.request(Method::GET, path);
@@ -72,14 +72,109 @@ async fn an_api_is_told_where_a_call_came_from() {
 }
 
 #[tokio::test]
-async fn a_request_that_names_no_host_or_two_claims_none() {
+async fn a_request_that_names_no_host_or_two_is_refused_on_every_listener() {
+    let stack = Stack::builder().with_internal_listener().start().await;
+    let own = format!("{}:{}", HOSTS[0], stack.address.port());
+    for listener in [stack.address, stack.internal.unwrap()] {
+        for path in [
+            "/public/x",
+            "/auth/session",
+            "/health/live",
+            "/.well-known/jwks.json",
+        ] {
+            for (target, hosts) in [
+                (path.to_owned(), String::new()),
+                (path.to_owned(), format!("Host: {own}\r\nHost: b.example\r\n")),
+                (path.to_owned(), format!("Host: {own}\r\nHost: {own}\r\n")),
+                (path.to_owned(), "Host:\r\n".to_owned()),
+                (path.to_owned(), "Host: a.example, b.example\r\n".to_owned()),
+                (format!("http://{own}{path}"), "Host: b.example\r\n".to_owned()),
+                (format!("http://b.example{path}"), format!("Host: {own}\r\n")),
+            ] {
+                let request = format!("GET {target} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+                let answer = raw(listener, &request).await;
+                assert!(answer.starts_with("HTTP/1.1 400 "), "{target} {hosts}: {answer}");
+                assert!(answer.contains("\"code\":\"invalid_host\""), "{answer}");
+            }
+        }
+        // RFC 9112 section 3.2.2: both may be there if they agree.
+        let request =
+            format!("GET http://{own}/health/live HTTP/1.1\r\nHost: {own}\r\nConnection: close\r\n\r\n");
+        let answer = raw(listener, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        // A load balancer's check in a version that knows no `Host`.
+        let answer = raw(listener, "GET /health/live HTTP/1.0\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
+    }
+    assert!(stack.api.calls().is_empty());
+}
+
+#[tokio::test]
+async fn an_authority_of_http_2_and_another_host_are_refused() {
     let stack = Stack::start().await;
-    for hosts in ["", "Host: a.example\r\nHost: b.example\r\n"] {
-        let request = format!("GET /public/x HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+    let request = http2_client().get(format!("http://{}/public/x", stack.address));
+    let answer = request.header("host", "evil.example").send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    assert!(stack.api.calls().is_empty());
+}
+
+#[tokio::test]
+async fn the_host_that_an_api_is_told_is_one_of_ours_or_none() {
+    let stack = Stack::start().await;
+    let port = stack.address.port();
+    let own = format!("{}:{port}", HOSTS[0]);
+    for (host, told) in [
+        (own.to_ascii_uppercase(), Some(own.as_str())),
+        ("evil.example".to_owned(), None),
+        (format!("evil.example:{port}"), None),
+        (HOSTS[0].to_owned(), None),
+    ] {
+        let request = format!("GET /public/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         let answer = raw(stack.address, &request).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-        assert_eq!(stack.api.last().header("x-forwarded-host"), None);
+        assert_eq!(stack.api.last().header("x-forwarded-host"), told, "{host}");
     }
+}
+
+#[tokio::test]
+async fn attack_40_and_49_a_service_says_what_else_is_removed_and_what_passes() {
+    let routes = "services:
+  api:
+    base_url: \"{api}\"
+    headers: { remove: [X-Tenant, X-Internal-*], allow: [X-Accel-Buffering] }
+routes:
+  - { id: public, path: /public/*, target_service: api, auth: none }
+";
+    let stack = Stack::builder().routes(routes).start().await;
+    stack.api.answer(|_| {
+        let headers = [
+            ("clear-site-data", "\"*\""),
+            ("strict-transport-security", "max-age=1"),
+            ("alt-svc", "clear"),
+            ("x-accel-redirect", "/x"),
+            ("x-accel-buffering", "no"),
+        ];
+        (headers, "ok").into_response()
+    });
+    let request = format!(
+        "GET /public/x HTTP/1.1\r\nHost: {}:{}\r\nX-Tenant: root\r\nX-Internal-Role: root\r\nX.User.ID: root\r\n\
+         Impersonate-User: root\r\nProxy: root\r\nX-Kept: stays\r\nConnection: close\r\n\r\n",
+        HOSTS[0],
+        stack.address.port()
+    );
+    let answer = raw(stack.address, &request).await.to_ascii_lowercase();
+    assert!(answer.contains("x-accel-buffering: no"), "{answer}");
+    for withheld in [
+        "clear-site-data",
+        "strict-transport",
+        "alt-svc",
+        "x-accel-redirect",
+    ] {
+        assert!(!answer.contains(withheld), "{withheld}: {answer}");
+    }
+    let call = stack.api.last();
+    assert!(call.headers.values().all(|value| value != "root"), "{call:?}");
+    assert_eq!(call.header("x-kept"), Some("stays"));
 }
 
 #[tokio::test]

@@ -111,9 +111,6 @@ async fn attack_3_a_query_or_a_fragment_is_no_path() {
         // A fragment is not part of a request target: it is cut off before anything is decided.
         ("/public/x#/../../api", Some("/public/x")),
         ("/publi%63/x", Some("/public/x")),
-        // RFC 9112 section 3.2.2: the host in the request line changes the host alone.
-        ("http://evil.example/public/x", Some("/public/x")),
-        ("http://evil.example/api/hello", None),
     ] {
         let before = stack.api.calls().len();
         let answer = get(&stack, target, "").await;
@@ -128,6 +125,50 @@ async fn attack_3_a_query_or_a_fragment_is_no_path() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn attack_41_no_other_spelling_of_a_closed_path_passes_a_wider_open_route() {
+    let stack = Stack::builder()
+        .routes(
+            "services:
+  api:
+    base_url: \"{api}\"
+routes:
+  - { id: public, path: /public/*, target_service: api, preserve_path: true, auth: none }
+  - { id: private, path: /public/private/*, target_service: api, preserve_path: true }
+",
+        )
+        .start()
+        .await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    let cookie = format!("__Host-bff_session={}", ada.session_cookie().unwrap());
+    for target in [
+        "/public/Private/x",
+        "/public/PRIVATE",
+        "/public/%50rivate/x",
+        "/public/private./x",
+        "/public/private%20/x",
+        "/public/private%2e%20/x",
+        "/public/%EF%BD%90rivate/x",
+        "/public/pr%C4%B1vate/x",
+        "/public/open/%EF%BC%8E%EF%BC%8E/private/x",
+    ] {
+        for cookie in ["", &cookie] {
+            let answer = get(&stack, target, cookie).await;
+            assert_eq!(status(&answer), 400, "{target}: {answer}");
+            assert!(
+                answer.contains("\"code\":\"ambiguous_path\""),
+                "{target}: {answer}"
+            );
+        }
+    }
+    assert!(stack.api.calls().is_empty());
+    assert_eq!(status(&get(&stack, "/public/private/X", "").await), 401);
+    assert_eq!(status(&get(&stack, "/public/private/X", &cookie).await), 200);
+    assert_eq!(status(&get(&stack, "/public/Others", "").await), 200);
+    assert_eq!(stack.api.last().target, "/public/Others");
 }
 
 #[tokio::test]

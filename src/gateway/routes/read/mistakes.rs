@@ -179,6 +179,17 @@ impl Reader {
         }
     }
 
+    /// The single values of a list.
+    pub(super) fn texts<'a>(&mut self, node: &'a Node, what: &str, fix: &str) -> Vec<(u64, &'a str)> {
+        let Value::List(list) = &node.value else {
+            self.mistake(node.line, format!("{what} is {}", node.value.kind()), fix);
+            return Vec::new();
+        };
+        list.iter()
+            .filter_map(|node| Some((node.line, self.text(node, &format!("an entry of {what}"))?)))
+            .collect()
+    }
+
     /// Ids stand in log lines and in `/auth/verify?service=`.
     pub(super) fn id(&mut self, id: &str, line: u64, what: &str) {
         let plain = id.bytes().all(is_unreserved);

@@ -11,7 +11,7 @@ use super::{
     },
     mistakes::{Reader, shown},
 };
-use crate::gateway::NormalPath;
+use crate::gateway::{NormalPath, headers::Rules};
 
 /// For services that name no `timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,13 +24,17 @@ impl Reader {
         let fields = self.fields(
             node,
             format!("service {}", shown(&key.name)),
-            &["base_url", "timeout"],
+            &["base_url", "timeout", "headers"],
         );
         self.id(&key.name, key.line, "a service");
         let fields = fields?;
         let timeout = match fields.get("timeout") {
             None => Some(DEFAULT_TIMEOUT),
             Some(node) => self.timeout(node, &fields.what),
+        };
+        let rules = match fields.get("headers") {
+            None => Some(Rules::default()),
+            Some(node) => self.headers(node, &fields.what),
         };
         let base = self.required(
             &fields,
@@ -44,6 +48,7 @@ impl Reader {
             authority,
             base_path,
             timeout: timeout?,
+            rules: rules?,
         })
     }
 

@@ -1,6 +1,6 @@
 use std::{
     collections::HashSet,
-    sync::atomic::{AtomicBool, AtomicUsize},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
 
@@ -300,10 +300,10 @@ fn a_touch_that_meets_a_write_is_not_lost() {
     // A reader holds the old version while the new one is being stored.
     let next = entry.next(session("alice", "1", now));
     let later = now.saturating_add(MINUTE);
-    entry.touch(later);
+    entry.life.touch(later);
     assert_eq!(next.last_seen(), later);
     // A clock that steps back takes nothing away.
-    next.touch(now);
+    next.life.touch(now);
     assert_eq!(entry.last_seen(), later);
 }
 

@@ -1,0 +1,89 @@
+//! Sets of field names.
+
+/// Field names, whole ones and beginnings of them.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// Sorted.
+    whole: Vec<Box<str>>,
+    /// Sorted, and none is the beginning of another, so that a look at one of them decides.
+    beginnings: Vec<Box<str>>,
+}
+
+// === impl Names ===
+
+impl Names {
+    /// The set of `patterns`: a name, or a beginning of names followed by `*`, in any case.
+    pub(crate) fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut names = Self::default();
+        for pattern in patterns {
+            match pattern.strip_suffix('*') {
+                Some(beginning) => names.beginnings.push(beginning.to_ascii_lowercase().into()),
+                None => names.whole.push(pattern.to_ascii_lowercase().into()),
+            }
+        }
+        names.whole.sort_unstable();
+        names.beginnings.sort_unstable();
+        // In this order, what begins with the beginning before it is covered by that one.
+        names
+            .beginnings
+            .dedup_by(|later, earlier| later.starts_with(&**earlier));
+        names
+    }
+
+    /// Whether `name`, in lower case, is one of them.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        let after = self.beginnings.partition_point(|beginning| &**beginning <= name);
+        let beginning = after.checked_sub(1).and_then(|at| self.beginnings.get(at));
+        beginning.is_some_and(|beginning| name.starts_with(&**beginning))
+            || self.whole.binary_search_by(|whole| (**whole).cmp(name)).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_and_beginnings_are_found() {
+        let names = Names::new(["X-User*", "x-user-id", "x-users*", "Proxy", "x-real-ip", "a*"]);
+        for name in [
+            "x-user",
+            "x-user-id",
+            "x-users",
+            "x-userx",
+            "proxy",
+            "x-real-ip",
+            "a",
+            "ab",
+        ] {
+            assert!(names.contains(name), "{name}");
+        }
+        for name in [
+            "x-use",
+            "x",
+            "proxy-x",
+            "prox",
+            "x-real",
+            "x-real-ip2",
+            "",
+            "b",
+            "zz",
+        ] {
+            assert!(!names.contains(name), "{name}");
+        }
+        assert!(!Names::default().contains(""));
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_finds_what_a_walk_finds(patterns in proptest::collection::vec("[ab-]{0,4}\\*?", 0..8), name in "[ab-]{0,6}") {
+            let walked = patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
+                Some(beginning) => name.starts_with(beginning),
+                None => name == *pattern,
+            });
+            prop_assert_eq!(Names::new(patterns.iter().map(String::as_str)).contains(&name), walked);
+        }
+    }
+}
