@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     gateway::{
-        Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, Route, SessionEnd,
-        Unauthenticated,
+        Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, Route,
+        SessionEnd, Unauthenticated,
     },
     tokens::CredentialError,
 };

@@ -33,12 +33,19 @@ async fn what_traefik_documents_as_the_recipe_says() {
 
 async fn as_the_recipe_says(kind: Kind) {
     let world = World::asks(kind).await;
+    the_keys_of_the_client_can_be_read(&world).await;
     a_page_leads_to_the_login_and_back(&world).await;
     a_call_without_a_session_gets_401(&world).await;
     attack_42_a_state_change_needs_the_proof_of_its_origin(&world).await;
     attack_4_and_43_the_api_is_told_what_the_provider_said_and_nothing_else(&world).await;
     a_session_that_is_used_lives_on(&world).await;
     attack_56_a_websocket_of_a_foreign_page_is_refused(&world, kind).await;
+}
+
+async fn the_keys_of_the_client_can_be_read(world: &World) {
+    let reply = world.browser().get("/.well-known/jwks.json").await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+    assert!(!reply.json()["keys"].as_array().unwrap().is_empty());
 }
 
 async fn a_page_leads_to_the_login_and_back(world: &World) {

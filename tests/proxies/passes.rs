@@ -38,7 +38,7 @@ fn with_the_limits_of_nginx(recipe: &str) -> String {
     let raised = [
         "large_client_header_buffers",
         "proxy_buffer_size",
-        "proxy_busy_buffers_size",
+        "proxy_buffers",
     ];
     let lines: Vec<&str> = recipe
         .lines()

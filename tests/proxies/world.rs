@@ -122,7 +122,16 @@ impl World {
         let stack = Stack::builder()
             .set("BFF_TRUSTED_PROXIES", "127.0.0.1")
             .variables(move |variables, _| {
+                let port = variables
+                    .iter()
+                    .find(|(name, _)| name == "PORT")
+                    .unwrap()
+                    .1
+                    .clone();
+                // The IdP reads it when the proxy is not up yet, and knows no names.
+                let keys = format!("http://127.0.0.1:{port}/.well-known/jwks.json");
                 variables.retain(|(name, _)| !matches!(name.as_str(), "BFF_BASE_URL" | "DCR_REDIRECT_URIS"));
+                variables.push(("DCR_JWKS_URI".to_owned(), keys));
                 variables.push((
                     "DCR_REDIRECT_URIS".to_owned(),
                     format!("{base_url}/auth/callback"),

@@ -345,8 +345,10 @@ async fn a_host_that_shares_the_cookie_uses_the_login_of_the_fallback_host() {
             let redirect = format!("http://automate.shop.localhost:{port}/auth/callback");
             let targets = format!("http://app.shop.localhost:{port},http://automate.shop.localhost:{port}");
             variables.retain(|(name, _)| !matches!(name.as_str(), "BFF_BASE_URL" | "DCR_REDIRECT_URIS"));
+            let keys = format!("http://127.0.0.1:{port}/.well-known/jwks.json");
             variables.extend([
                 base,
+                ("DCR_JWKS_URI".to_owned(), keys),
                 ("DCR_REDIRECT_URIS".to_owned(), redirect),
                 ("BFF_ALLOWED_REDIRECT_HOSTS".to_owned(), targets),
             ]);
