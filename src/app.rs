@@ -33,7 +33,7 @@ use crate::{
     seal::{Sealer, SealerError},
     session::{CookieOptionsError, CookiePolicy, MemoryStore, SessionStore},
     tokens::Tokens,
-    web::{Parts, Web},
+    web::{Pages, PagesError, Parts, Web},
 };
 
 /// What the server takes from outside beside its configuration.
@@ -99,6 +99,9 @@ pub enum StartError {
         /// What is wrong with it.
         error: gateway::RoutesError,
     },
+    /// Templates or texts of the pages.
+    #[error("BFF_TEMPLATES_DIR: {0}")]
+    Pages(#[from] PagesError),
     /// The routes cannot be read.
     #[error("{path} cannot be read: {error}")]
     RoutesFile {
@@ -210,6 +213,7 @@ impl App {
             own_origins: settings::own_origins(&config),
             cors_origins: settings::cors_origins(&config),
             trusted_proxies: settings::trusted_proxies(&config),
+            pages: Pages::new(&settings::pages(&config))?,
             clock: Arc::clone(&ports.clock),
         });
         Ok(Self {
@@ -224,7 +228,8 @@ impl App {
         })
     }
 
-    /// Checks what only the modules themselves can check, without touching keys or the network: hosts, cookies, routes.
+    /// Checks what only the modules themselves can check, without touching keys or the network: hosts, cookies, routes,
+    /// pages.
     ///
     /// # Errors
     ///
@@ -233,6 +238,7 @@ impl App {
         settings::login(config)?;
         CookiePolicy::new(settings::cookies(config))?;
         settings::routes(config)?;
+        Pages::new(&settings::pages(config))?;
         Ok(())
     }
 

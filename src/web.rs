@@ -14,6 +14,7 @@ mod health;
 mod host;
 mod jwks;
 mod navigation;
+mod notices;
 mod page;
 mod peer;
 mod prefetch;
@@ -28,12 +29,13 @@ use std::{ops::Deref, sync::Arc};
 use axum::{Router, middleware, routing::get};
 use http::HeaderValue;
 
-use self::ways::Ways;
 pub use self::{
     frame::Endpoints,
+    page::{Brand, Color, PageOptions, Pages, PagesError},
     peer::{ForwardedFamily, TrustedProxies},
     proof::OwnOrigins,
 };
+use self::{notices::Notices, ways::Ways};
 use crate::{
     clock::SharedClock,
     gateway::Gateway,
@@ -72,13 +74,21 @@ pub struct Parts {
     pub cors_origins: Vec<HeaderValue>,
     /// Proxies whose forwarded headers are believed.
     pub trusted_proxies: TrustedProxies,
+    /// Pages for people.
+    pub pages: Pages,
     /// Time.
     pub clock: SharedClock,
 }
 
 /// The parts as every handler holds them.
 #[derive(Clone, Debug)]
-pub struct Web(Arc<Parts>);
+pub struct Web(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    notices: Notices,
+}
 
 /// On which listener a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +105,10 @@ impl Web {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Inner {
+            parts,
+            notices: Notices::default(),
+        }))
     }
 
     /// The service for the listener that browsers reach.
@@ -147,7 +160,7 @@ impl Deref for Web {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.0.parts
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     oidc, outbound, registration,
     session::{CookieOptions, EmailTrust, Limits},
     tokens,
-    web::{ForwardedFamily, OwnOrigins, TrustedProxies},
+    web::{Brand, Color, ForwardedFamily, OwnOrigins, PageOptions, TrustedProxies},
 };
 
 /// The routing table's name in the configuration folder.
@@ -183,6 +183,18 @@ pub(super) fn trusted_proxies(config: &Config) -> TrustedProxies {
         ForwardedHeaders::Forwarded => ForwardedFamily::Forwarded,
     };
     TrustedProxies::new(config.server.trusted_proxies.clone(), family)
+}
+
+pub(super) fn pages(config: &Config) -> PageOptions {
+    let settings = &config.pages;
+    PageOptions {
+        brand: Brand {
+            name: settings.brand_name.clone(),
+            logo: settings.brand_logo.clone(),
+            color: settings.brand_color.map(Color),
+        },
+        templates: settings.templates.clone(),
+    }
 }
 
 /// The routing table of `routes.yaml`; without the file there are no routes.

@@ -62,12 +62,13 @@ pub enum Group {
     Cookies,
     Tokens,
     Login,
+    Pages,
     Telemetry,
 }
 
 impl Group {
     /// All groups in the order of the reference.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Server,
         Self::Provider,
         Self::Client,
@@ -77,6 +78,7 @@ impl Group {
         Self::Cookies,
         Self::Tokens,
         Self::Login,
+        Self::Pages,
         Self::Telemetry,
     ];
 
@@ -93,6 +95,7 @@ impl Group {
             Self::Cookies => "Cookies",
             Self::Tokens => "Token refresh",
             Self::Login => "Login and redirects",
+            Self::Pages => "Pages for people",
             Self::Telemetry => "Logs and telemetry",
         }
     }
@@ -237,6 +240,11 @@ pub const VARIABLES: &[Variable] = &[
     variable(G::Login, "BFF_DEFAULT_SCHEME", K::Choice(&["https", "http"]), "scheme of `BFF_BASE_URL`", "scheme of the fallback origin"),
     variable(G::Login, "BFF_ALLOWED_REDIRECT_HOSTS", K::List, "hosts of `DCR_REDIRECT_URIS`", "where `return_to` may point: a bare host means https on 443 (or the scheme and port registered for it), anything else is a full origin"),
     variable(G::Login, "CORS__ALLOW_ORIGINS", K::List, "none", "other origins that may call with credentials: a JSON array or a list"),
+    // Pages
+    variable(G::Pages, "BRAND_NAME", K::Text, "none", "name of the application, shown on the pages for people"),
+    variable(G::Pages, "BRAND_LOGO_URI", K::Text, "none", "logo on these pages: an absolute URL, or a path on the own host such as `/logo.svg`"),
+    variable(G::Pages, "BRAND_COLOR", K::Text, "none", "colour of their buttons: `#rgb` or `#rrggbb`"),
+    variable(G::Pages, "BFF_TEMPLATES_DIR", K::Path, "none", "folder of templates and texts that override ours ([pages.md](pages.md))"),
     // Telemetry
     variable(G::Telemetry, "LOG_LEVEL", K::Text, "`info`", "`error`, `warn`, `info`, `debug`, `trace`, `off`, or a filter such as `info,bff::oidc=debug`"),
     variable(G::Telemetry, "LOG_FORMAT", K::Choice(&["pretty", "json"]), "`pretty` (image: `json`)", "form of log lines"),

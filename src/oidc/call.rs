@@ -241,6 +241,16 @@ impl CallError {
         }
     }
 
+    /// Whether the provider certainly has seen nothing of the request.
+    #[must_use]
+    pub const fn certainly_not_sent(&self) -> bool {
+        match self {
+            Self::NotReady(_) | Self::Signing(_) => true,
+            Self::Transport { outcome_unknown, .. } => !*outcome_unknown,
+            _ => false,
+        }
+    }
+
     /// How long the provider asked us to wait.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {

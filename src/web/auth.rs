@@ -11,7 +11,7 @@ pub(super) mod verify;
 use http::{StatusCode, request::Parts};
 use url::Url;
 
-use super::{Web, arrival::Arrival, peer::Client, problem::Problem};
+use super::{Web, arrival::Arrival, page::Label, peer::Client, problem::Problem};
 use crate::{
     login::hosts::LoginHost,
     oidc::{CallError, Meaning},
@@ -55,7 +55,7 @@ impl Web {
                  has to pass the Host header on, or be listed in BFF_TRUSTED_PROXIES and send X-Forwarded-Host.",
             );
             let fallback = self.login.hosts().fallback().origin().as_str();
-            return Elsewhere::Refuse(problem.for_person("Go to the start page", fallback));
+            return Elsewhere::Refuse(problem.for_person(Label::GoToStartPage, fallback));
         }
         let mut url = self.login.hosts().fallback().origin().clone();
         url.set_path("/auth/login");

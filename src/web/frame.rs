@@ -11,7 +11,7 @@ use axum::{
 use futures_util::FutureExt as _;
 use http::{
     HeaderValue, Method, StatusCode,
-    header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, REFERRER_POLICY},
+    header::{CACHE_CONTROL, CONTENT_LENGTH, REFERRER_POLICY},
 };
 use tracing::Level;
 
@@ -20,7 +20,8 @@ use super::{
     arrival::{Arrival, nobody},
     correlation::{self, CorrelationId, CorrelationIds},
     host,
-    problem::{Problem, accepts_json},
+    page::Pages,
+    problem::{Preferences, Problem},
     ways::Ways,
 };
 
@@ -67,7 +68,7 @@ impl Endpoints {
         let method = request.method().clone();
         // Both only refer to what was received.
         let target = request.uri().path_and_query().cloned();
-        let accept = request.headers().get(ACCEPT).cloned();
+        let preferences = Preferences::of(request.headers());
         let mut response = match host::check(&request) {
             Ok(()) => {
                 let answer = AssertUnwindSafe(self.ways.answer(arrival, request)).catch_unwind();
@@ -76,7 +77,7 @@ impl Endpoints {
             Err(problem) => problem.into_response(),
         };
 
-        render(&mut response, accept.as_ref(), &correlation);
+        render(&mut response, &preferences, &self.web.pages, &correlation);
         let path = target.as_ref().map_or("", |target| target.path());
         if is_auth(path) {
             let answer = response.headers_mut();
@@ -102,11 +103,11 @@ impl Endpoints {
 }
 
 /// Turns a problem that a handler has returned into the answer.
-fn render(response: &mut Response, accept: Option<&HeaderValue>, correlation: &CorrelationId) {
+fn render(response: &mut Response, preferences: &Preferences, pages: &Pages, correlation: &CorrelationId) {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return;
     };
-    let (head, body) = problem.render(accepts_json(accept), correlation).into_parts();
+    let (head, body) = problem.render(preferences, pages, correlation).into_parts();
     // What handler and layers have added stays (cookies, `Allow`, what CORS says: a page of a listed origin may read
     // errors too); the problem's own fields win, and the size is that of its body.
     response.headers_mut().remove(CONTENT_LENGTH);

@@ -98,6 +98,7 @@ fn web(folder: &TempDir) -> Web {
         own_origins: OwnOrigins::new(&[]),
         cors_origins: vec![HeaderValue::from_static("https://app.example")],
         trusted_proxies: TrustedProxies::default(),
+        pages: Pages::new(&PageOptions::default()).unwrap(),
         clock,
     })
 }

@@ -481,6 +481,31 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "others can read",
         "http on loopback",
     ),
+    // Pages
+    (
+        &[("BRAND_NAME", "a\nb")],
+        "BRAND_NAME",
+        "on one line",
+        "Example Shop",
+    ),
+    (
+        &[("BRAND_LOGO_URI", "logo.svg")],
+        "BRAND_LOGO_URI",
+        "neither an absolute https URL nor a path",
+        "`/logo.svg`",
+    ),
+    (
+        &[("BRAND_LOGO_URI", "http://cdn.example/logo.svg")],
+        "BRAND_LOGO_URI",
+        "plain http",
+        "use https",
+    ),
+    (
+        &[("BRAND_COLOR", "red")],
+        "BRAND_COLOR",
+        "hexadecimal",
+        "`#rrggbb`",
+    ),
     (
         &[("BFF_FORWARDED_HEADERS", "both")],
         "BFF_FORWARDED_HEADERS",
