@@ -47,7 +47,7 @@ pub use self::{
     provider::{EndpointSettings, ProviderSettings},
     reference::reference,
     registration::RegistrationSettings,
-    server::ServerSettings,
+    server::{ForwardedHeaders, ServerSettings},
     session::{MasterSecret, SessionSettings, StoreKind},
     telemetry::TelemetrySettings,
     tokens::TokenSettings,

@@ -185,7 +185,8 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Server, "BFF_INTERNAL_ADDR", K::Text, "none", "`ip:port` of a second listener that is never published: health in detail, and `/auth/verify` with tokens, which answers nowhere else").or(&["BFF_METRICS_ADDR"]),
     public(G::Server, "BFF_CONFIG_DIR", K::Folder, "`config` (image: `/app/config`)", "folder of `settings.yaml` and `routes.yaml`; only from the environment").or(&["SERVICE_CONFIG_DIR", "BFF_CONFIG"]),
     public(G::Server, "SETTINGS_FILE", K::Path, "`settings.yaml` in `BFF_CONFIG_DIR`", "the file of settings; only from the environment"),
-    public(G::Server, "BFF_TRUSTED_PROXIES", K::List, "none", "CIDRs or addresses of proxies whose `X-Forwarded-*` and `Forwarded` are believed"),
+    public(G::Server, "BFF_TRUSTED_PROXIES", K::List, "none", "CIDRs or addresses of proxies whose forwarded headers are believed"),
+    public(G::Server, "BFF_FORWARDED_HEADERS", K::Choice(&["x-forwarded", "forwarded"]), "`x-forwarded`", "which headers the proxies of `BFF_TRUSTED_PROXIES` set: `X-Forwarded-For`, `-Host` and `-Proto`, or `Forwarded` (RFC 7239); the others count as absent"),
     public(G::Server, "KEEP_ALIVE", K::Duration, "`125s`", "how long an unused connection of a proxy in `BFF_TRUSTED_PROXIES` is kept; longer than the proxy keeps it. Others are kept for 20 s"),
     public(G::Server, "MAX_CONNECTIONS", K::Number, "`10000`, fewer where the limit of open files is low", "connections of clients at a time; where all are taken, the one that has been idle longest ends"),
     public(G::Server, "MAX_CONNECTIONS_PER_ADDRESS", K::Number, "a quarter of `MAX_CONNECTIONS`", "of them those of one address (of an IPv6 network of 64 bits), and its requests at a time; not for `BFF_TRUSTED_PROXIES`"),
@@ -209,6 +210,7 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Provider, "IDP_CA_FILE", K::Path, "system roots", "PEM file with further CA certificates for the IdP, or with its own self-signed certificate"),
     public(G::Provider, "OIDC_SCOPES", K::List, "`openid profile email offline_access`", "scopes asked for at login and registration"),
     public(G::Provider, "OIDC_PROMPT", K::Text, "`consent` while `offline_access` is asked for", "`prompt` sent unless the login names one; set but empty turns it off"),
+    public(G::Provider, "OIDC_EMAIL_TRUSTED", K::Switch, "`false`", "an e-mail address without `email_verified` counts as verified, for IdPs that never send it; an address that the IdP calls not verified never does"),
     public(G::Provider, "OIDC_TRUSTED_AUDIENCES", K::List, "none", "audiences that an ID token may list beside this client, for IdPs that always list several; `azp` has to name this client then"),
     // Client
     public(G::Client, "AUTH_CLIENT_ID", K::Text, "the registered one", "OAuth client id; with DCR a wish like `DCR_CLIENT_ID`, without it required"),

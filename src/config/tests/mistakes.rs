@@ -546,6 +546,12 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "`#rrggbb`",
     ),
     (
+        &[("BFF_FORWARDED_HEADERS", "both")],
+        "BFF_FORWARDED_HEADERS",
+        "`x-forwarded`, `forwarded`",
+        "write one of",
+    ),
+    (
         &[("BFF_COOKIE_SAMESITE", "None")],
         "BFF_COOKIE_SAMESITE",
         "`Lax`, `Strict`",
