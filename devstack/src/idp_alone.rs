@@ -20,7 +20,9 @@ pub async fn run(
 ) -> Result<(), Box<dyn Error>> {
     put_samples(config_dir)?;
     let idp = Idp::new(Options::from_config_dir(config_dir, issuer.clone(), admin_token)?)?;
-    let listener = TcpListener::bind(listen).await?;
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        format!("cannot listen on {listen}: {error}; choose another address with --listen or IDP_LISTEN")
+    })?;
     say(&format!(
         "development IdP: issuer {issuer}, listening on {}, configuration in {}",
         listener.local_addr()?,

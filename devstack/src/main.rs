@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use devstack::{idp_alone, idp_health, stack};
+use url::Url;
 
 /// Starts the development IdP, the bff, a sample API and a sample page, and prints where to click.
 ///
@@ -20,6 +21,12 @@ struct Cli {
     /// How many seconds access tokens live. They are renewed at half of that.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(4..=3600))]
     access_token_lifetime: u64,
+    /// The origin of your own dev server, whose page takes the place of the sample page (docs/dev-server.md).
+    #[arg(long, value_name = "URL", value_parser = origin)]
+    page: Option<Url>,
+    /// Origins whose pages may call with credentials; that of --page where it is not given.
+    #[arg(long, value_name = "ORIGINS", env = "CORS__ALLOW_ORIGINS")]
+    cors_allow_origins: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,7 +75,11 @@ async fn main() -> ExitCode {
                 access_token_lifetime: Duration::from_secs(cli.access_token_lifetime),
                 usual_ports: true,
             };
-            Box::pin(stack::run(options)).await
+            let surroundings = stack::Surroundings {
+                page: cli.page,
+                cors_origins: cli.cors_allow_origins,
+            };
+            Box::pin(stack::run(options, surroundings)).await
         }
         Some(Command::Idp {
             config_dir,
@@ -84,7 +95,66 @@ async fn main() -> ExitCode {
     }
 }
 
+/// An http(s) origin, as a URL with the path `/`.
+fn origin(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
+    let is_origin = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.username().is_empty();
+    if is_origin {
+        Ok(url)
+    } else {
+        Err("not an origin; write scheme, host and port, as in http://localhost:5173".to_owned())
+    }
+}
+
 fn fail(error: &dyn std::error::Error) -> ExitCode {
     tracing::error!("{error}");
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_an_origin() {
+        let cli = Cli::try_parse_from(["devstack", "--page", "http://localhost:5173"]).unwrap();
+        assert_eq!(cli.page.unwrap().as_str(), "http://localhost:5173/");
+        for page in [
+            "localhost:5173",
+            "http://localhost:5173/app",
+            "ftp://localhost",
+            "http://a@b",
+            "x",
+        ] {
+            assert!(
+                Cli::try_parse_from(["devstack", "--page", page]).is_err(),
+                "{page}"
+            );
+        }
+    }
+
+    #[test]
+    fn origins_for_cors_are_passed_on() {
+        let cli = Cli::try_parse_from(["devstack", "--cors-allow-origins", "http://localhost:3000"]).unwrap();
+        assert_eq!(cli.cors_allow_origins.as_deref(), Some("http://localhost:3000"));
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named_with_its_address() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let error = idp_alone::run(folder.path(), address, "http://localhost:9000".into(), "t".into())
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&address.to_string()) && error.contains("--listen"),
+            "{error}"
+        );
+    }
 }
