@@ -19,6 +19,7 @@ mod prefetch;
 mod problem;
 mod proof;
 mod query;
+mod start_page;
 mod ways;
 
 use std::{ops::Deref, sync::Arc};

@@ -44,6 +44,9 @@ const NEXT_REQUEST: Duration = Duration::from_secs(125);
 /// so that such a one is answered and not cut off.
 const MAX_HEADER_SIZE: usize = 128 * 1024;
 
+/// The header of a request may have so many fields: twice what people have.
+const MAX_HEADER_FIELDS: usize = 400;
+
 /// So many requests of one HTTP/2 connection at a time.
 const MAX_STREAMS: u32 = 128;
 
@@ -104,6 +107,7 @@ fn builder() -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(NEXT_REQUEST)
+        .max_headers(MAX_HEADER_FIELDS)
         .max_buf_size(MAX_HEADER_SIZE);
     builder
         .http2()
@@ -148,11 +152,24 @@ where
         });
         match ended.await {
             Some(Ok(())) => {}
+            Some(Err(error)) if is_too_large(&*error) => tracing::warn!(
+                %peer,
+                max_bytes = MAX_HEADER_SIZE,
+                max_fields = MAX_HEADER_FIELDS,
+                "a request was refused with 431: its header is too large"
+            ),
             // A client that went away or does not speak HTTP; nothing an operator could do.
             Some(Err(error)) => tracing::debug!(%error, %peer, "a connection ended early"),
             None => tracing::debug!(%peer, "a connection brought no request"),
         }
     }
+}
+
+/// Whether a connection ended since the header of a request was beyond its bounds.
+fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
+    error
+        .downcast_ref::<hyper::Error>()
+        .is_some_and(hyper::Error::is_parse_too_large)
 }
 
 #[cfg(test)]

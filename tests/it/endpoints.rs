@@ -6,5 +6,6 @@ mod health;
 mod jwks;
 mod problems;
 mod session;
+mod start_page;
 mod tokens_stay;
 mod verify;

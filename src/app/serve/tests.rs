@@ -78,6 +78,20 @@ async fn a_connection_that_was_used_is_kept_for_a_while() {
 }
 
 #[tokio::test]
+async fn a_header_as_large_as_people_have_is_taken() {
+    let mut client = connect();
+    let value = "x".repeat(64 * 1024 / 200 - 12);
+    let fields = (0..199)
+        .map(|at| format!("X-{at:03}: {value}\r\n"))
+        .collect::<String>();
+    let request = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{fields}\r\n");
+    assert!(request.len() > 62 * 1024);
+    client.write_all(request.as_bytes()).await.unwrap();
+    let (said, _) = all(&mut client).await;
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said:?}");
+}
+
+#[tokio::test]
 async fn a_header_that_is_too_large_is_refused() {
     let mut client = connect();
     let header = format!(

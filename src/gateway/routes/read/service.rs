@@ -24,7 +24,7 @@ impl Reader {
         let fields = self.fields(
             node,
             format!("service {}", shown(&key.name)),
-            &["base_url", "timeout", "headers"],
+            &["base_url", "timeout", "headers", "rewrite"],
         );
         self.id(&key.name, key.line, "a service");
         let fields = fields?;
@@ -35,6 +35,10 @@ impl Reader {
         let rules = match fields.get("headers") {
             None => Some(Rules::default()),
             Some(node) => self.headers(node, &fields.what),
+        };
+        let rewrite = match fields.get("rewrite") {
+            None => Some(true),
+            Some(node) => self.boolean(node, &format!("rewrite of {}", fields.what)),
         };
         let base = self.required(
             &fields,
@@ -49,6 +53,7 @@ impl Reader {
             base_path,
             timeout: timeout?,
             rules: rules?,
+            rewrite: rewrite?,
         })
     }
 
