@@ -16,6 +16,7 @@ pub mod fuzzing;
 mod key_files;
 mod login;
 mod not_built;
+mod pages;
 mod parse;
 mod problem;
 mod provider;
@@ -38,6 +39,7 @@ pub use self::{
     environment::Environment,
     key_files::KeySettings,
     login::LoginSettings,
+    pages::PageSettings,
     problem::{ConfigError, Problem, Warning},
     provider::{EndpointSettings, ProviderSettings},
     reference::reference,
@@ -69,6 +71,8 @@ pub struct Config {
     pub tokens: TokenSettings,
     /// Login and redirects.
     pub login: LoginSettings,
+    /// Pages for people.
+    pub pages: PageSettings,
     /// Logs.
     pub telemetry: TelemetrySettings,
 }
@@ -101,6 +105,7 @@ impl Config {
             cookies: cookies::read(&mut reader, &own_origins),
             tokens: tokens::read(&mut reader),
             login: login::read(&mut reader, callback, own_origins),
+            pages: pages::read(&mut reader),
             telemetry: telemetry::read(&mut reader),
             server,
             provider,

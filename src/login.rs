@@ -7,6 +7,8 @@ pub mod attempt;
 mod callback;
 mod end;
 pub mod hosts;
+mod once;
+mod refused;
 pub mod return_to;
 mod start;
 
@@ -16,11 +18,12 @@ use std::{
 };
 
 pub use self::{
-    callback::{CallbackError, CallbackQuery, LoggedIn},
+    callback::{CallbackError, CallbackQuery, Failed, LoggedIn},
     end::{EndSession, LoggedOut},
+    refused::Instead,
     start::{LoginQuery, Start, StartError},
 };
-use self::{hosts::Hosts, return_to::AllowedTargets};
+use self::{hosts::Hosts, once::Once, return_to::AllowedTargets};
 use crate::{
     clock::SharedClock, oidc::RelyingParty, random::SharedRandom, seal::Sealer, session::SessionStore,
 };
@@ -56,6 +59,8 @@ struct Inner {
     sealer: Sealer,
     clock: SharedClock,
     random: SharedRandom,
+    /// The attempts that have come back.
+    once: Once<Result<LoggedIn, Arc<CallbackError>>>,
     /// Whether the operator has been told that the IdP gives no refresh token.
     said_no_refresh_token: AtomicBool,
 }
@@ -79,6 +84,7 @@ impl Login {
             relying_party,
             store,
             sealer,
+            once: Once::new(Arc::clone(&clock)),
             clock,
             random,
             said_no_refresh_token,

@@ -13,6 +13,7 @@ pub mod fuzzing;
 mod health;
 mod host;
 mod jwks;
+mod notices;
 mod page;
 mod peer;
 mod prefetch;
@@ -27,8 +28,13 @@ use std::{ops::Deref, sync::Arc};
 use axum::{Router, middleware, routing::get};
 use http::HeaderValue;
 
-use self::ways::Ways;
-pub use self::{frame::Endpoints, peer::TrustedProxies, proof::OwnOrigins};
+pub use self::{
+    frame::Endpoints,
+    page::{Brand, Color, PageOptions, Pages, PagesError},
+    peer::TrustedProxies,
+    proof::OwnOrigins,
+};
+use self::{notices::Notices, ways::Ways};
 use crate::{
     clock::SharedClock,
     gateway::Gateway,
@@ -67,13 +73,21 @@ pub struct Parts {
     pub cors_origins: Vec<HeaderValue>,
     /// Proxies whose forwarded headers are believed.
     pub trusted_proxies: TrustedProxies,
+    /// Pages for people.
+    pub pages: Pages,
     /// Time.
     pub clock: SharedClock,
 }
 
 /// The parts as every handler holds them.
 #[derive(Clone, Debug)]
-pub struct Web(Arc<Parts>);
+pub struct Web(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    notices: Notices,
+}
 
 /// On which listener a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +104,10 @@ impl Web {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Inner {
+            parts,
+            notices: Notices::default(),
+        }))
     }
 
     /// The service for the listener that browsers reach.
@@ -142,7 +159,7 @@ impl Deref for Web {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.0.parts
     }
 }
 

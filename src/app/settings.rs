@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read as _},
+    sync::Arc,
 };
 
 use http::HeaderValue;
@@ -18,9 +19,10 @@ use crate::{
         return_to::AllowedTargets,
     },
     oidc, outbound, registration,
+    server::{self, Budget, Wishes},
     session::{CookieOptions, Limits},
     tokens,
-    web::{OwnOrigins, TrustedProxies},
+    web::{Brand, Color, OwnOrigins, PageOptions, TrustedProxies},
 };
 
 /// The routing table's name in the configuration folder.
@@ -39,6 +41,42 @@ pub(super) fn outbound(config: &Config) -> outbound::Options {
         },
         ..outbound::Options::default()
     }
+}
+
+/// The bounds of the public listener, and of the internal one.
+pub(super) fn servers(config: &Config) -> (server::Options, server::Options) {
+    let settings = &config.server;
+    let budget = Budget::new(
+        server::open_files(),
+        Wishes {
+            connections: settings.max_connections,
+            per_address: settings.max_connections_per_address,
+            outbound: outbound(config).lanes.total(),
+        },
+    );
+    if budget.is_short {
+        tracing::warn!(
+            connections = budget.public,
+            open_files = server::open_files(),
+            "the limit of open files leaves room for few connections; raise it (`ulimit -n`, `LimitNOFILE` of systemd)"
+        );
+    }
+    let proxies = trusted_proxies(config);
+    let public = server::Options {
+        connections: budget.public,
+        per_address: budget.per_address,
+        keep_alive: settings.keep_alive,
+        is_listed: Arc::new(move |peer| proxies.contains(peer)),
+        finish: settings.shutdown_timeout,
+    };
+    let internal = server::Options {
+        connections: budget.internal,
+        per_address: budget.internal,
+        // Only proxies of the operator reach it.
+        is_listed: Arc::new(|_| true),
+        ..public.clone()
+    };
+    (public, internal)
 }
 
 pub(super) fn relying_party(config: &Config) -> oidc::Options {
@@ -174,6 +212,18 @@ pub(super) fn cors_origins(config: &Config) -> Vec<HeaderValue> {
 
 pub(super) fn trusted_proxies(config: &Config) -> TrustedProxies {
     TrustedProxies::new(config.server.trusted_proxies.clone())
+}
+
+pub(super) fn pages(config: &Config) -> PageOptions {
+    let settings = &config.pages;
+    PageOptions {
+        brand: Brand {
+            name: settings.brand_name.clone(),
+            logo: settings.brand_logo.clone(),
+            color: settings.brand_color.map(Color),
+        },
+        templates: settings.templates.clone(),
+    }
 }
 
 /// The routing table of `routes.yaml`; without the file there are no routes.

@@ -62,12 +62,13 @@ pub enum Group {
     Cookies,
     Tokens,
     Login,
+    Pages,
     Telemetry,
 }
 
 impl Group {
     /// All groups in the order of the reference.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Server,
         Self::Provider,
         Self::Client,
@@ -77,6 +78,7 @@ impl Group {
         Self::Cookies,
         Self::Tokens,
         Self::Login,
+        Self::Pages,
         Self::Telemetry,
     ];
 
@@ -93,6 +95,7 @@ impl Group {
             Self::Cookies => "Cookies",
             Self::Tokens => "Token refresh",
             Self::Login => "Login and redirects",
+            Self::Pages => "Pages for people",
             Self::Telemetry => "Logs and telemetry",
         }
     }
@@ -155,6 +158,11 @@ pub const VARIABLES: &[Variable] = &[
     variable(G::Server, "BFF_INTERNAL_ADDR", K::Text, "none", "`ip:port` of a second listener that is never published: health in detail, and `/auth/verify` with tokens, which answers nowhere else").or(&["BFF_METRICS_ADDR"]),
     variable(G::Server, "BFF_CONFIG_DIR", K::Path, "`config` (image: `/app/config`)", "folder of `settings.yaml` and `routes.yaml`; only from the environment"),
     variable(G::Server, "BFF_TRUSTED_PROXIES", K::List, "none", "CIDRs or addresses of proxies whose `X-Forwarded-*` and `Forwarded` are believed"),
+    variable(G::Server, "KEEP_ALIVE", K::Duration, "`125s`", "how long an unused connection of a proxy in `BFF_TRUSTED_PROXIES` is kept; longer than the proxy keeps it. Others are kept for 20 s"),
+    variable(G::Server, "MAX_CONNECTIONS", K::Number, "`10000`, fewer where the limit of open files is low", "connections of clients at a time; where all are taken, the one that has been idle longest ends"),
+    variable(G::Server, "MAX_CONNECTIONS_PER_ADDRESS", K::Number, "a quarter of `MAX_CONNECTIONS`", "of them those of one address (of an IPv6 network of 64 bits), and its requests at a time; not for `BFF_TRUSTED_PROXIES`"),
+    variable(G::Server, "SHUTDOWN_DELAY", K::Duration, "`5s`", "after SIGTERM readiness is 503 for this long while everything is still served, so that load balancers turn away"),
+    variable(G::Server, "SHUTDOWN_TIMEOUT", K::Duration, "`20s`", "then requests under way have this long to finish"),
     variable(G::Server, "BFF_DANGER_ALLOW_HTTP", K::Switch, "`false`", "accept plain `http` URLs everywhere; otherwise only for loopback and for names without a dot"),
     variable(G::Server, "BFF_ADMIN_SOCKET", K::Path, "none", "Unix socket for commands that need the running server").not_built(""),
     // Provider
@@ -235,6 +243,11 @@ pub const VARIABLES: &[Variable] = &[
     variable(G::Login, "BFF_DEFAULT_SCHEME", K::Choice(&["https", "http"]), "scheme of `BFF_BASE_URL`", "scheme of the fallback origin"),
     variable(G::Login, "BFF_ALLOWED_REDIRECT_HOSTS", K::List, "hosts of `DCR_REDIRECT_URIS`", "where `return_to` may point: a bare host means https on 443 (or the scheme and port registered for it), anything else is a full origin"),
     variable(G::Login, "CORS__ALLOW_ORIGINS", K::List, "none", "other origins that may call with credentials: a JSON array or a list"),
+    // Pages
+    variable(G::Pages, "BRAND_NAME", K::Text, "none", "name of the application, shown on the pages for people"),
+    variable(G::Pages, "BRAND_LOGO_URI", K::Text, "none", "logo on these pages: an absolute URL, or a path on the own host such as `/logo.svg`"),
+    variable(G::Pages, "BRAND_COLOR", K::Text, "none", "colour of their buttons: `#rgb` or `#rrggbb`"),
+    variable(G::Pages, "BFF_TEMPLATES_DIR", K::Path, "none", "folder of templates and texts that override ours ([pages.md](pages.md))"),
     // Telemetry
     variable(G::Telemetry, "LOG_LEVEL", K::Text, "`info`", "`error`, `warn`, `info`, `debug`, `trace`, `off`, or a filter such as `info,bff::oidc=debug`"),
     variable(G::Telemetry, "LOG_FORMAT", K::Choice(&["pretty", "json"]), "`pretty` (image: `json`)", "form of log lines"),

@@ -215,6 +215,7 @@ fn every_variable_has_a_mistake_or_takes_anything() {
         "BFF_JWT_SIGNING_KEY",
         "BFF_JWKS_EXTRA_KEYS",
         "BFF_CLIENT_CRED_PATH",
+        "BFF_TEMPLATES_DIR",
         "BOOTSTRAP_ADMIN_TOKEN",
     ];
     // Tested as a group: all URLs of endpoints, all plain switches.

@@ -133,6 +133,12 @@ impl Hosts {
         verbatim.or_else(|| hosts.iter().find(|known| known.authority.is(host)))
     }
 
+    /// Whether a browser's host selects the redirect URI (`BFF_DYNAMIC_CALLBACK`).
+    #[must_use]
+    pub const fn is_dynamic(&self) -> bool {
+        self.dynamic
+    }
+
     /// Our own host that `host` names, whether or not people log in on it.
     #[must_use]
     pub fn own(&self, host: &str) -> Option<&LoginHost> {

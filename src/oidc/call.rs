@@ -142,14 +142,22 @@ impl RelyingParty {
         let shared = &self.shared;
         let mut failed = 0;
         loop {
+            // First: a call that finds no place is not worth a signature.
+            let turn = shared
+                .outbound
+                .enter(lane)
+                .await
+                .map_err(|source| CallError::Transport {
+                    outcome_unknown: false,
+                    source,
+                })?;
             let (request, proof) = self.authenticated(metadata, client, url, fields).await?;
-            let outcome = shared.outbound.send(lane, request).await;
+            let outcome = turn.send(request).await;
             failed += 1;
             let now = shared.clock.now();
             let retry_after = match &outcome {
                 Ok(response) if is_repeatable(response.status) => retry_after(response, now),
-                // Whoever has waited for a turn in vain does not queue again.
-                Err(error) if error.certainly_not_sent() && *error != TransportError::Saturated => None,
+                Err(error) if error.certainly_not_sent() => None,
                 Ok(_) | Err(_) => return sorted(outcome, proof, now),
             };
             match shared
@@ -197,7 +205,10 @@ fn sorted(
     }
     // RFC 6749 section 5.2 has errors come with 400, or 401 where client authentication failed. Providers use other
     // statuses too, so what counts is the error.
-    let error = status.is_client_error().then(|| OAuthError::of(&response)).flatten();
+    let error = status
+        .is_client_error()
+        .then(|| OAuthError::of(&response))
+        .flatten();
     Err(match error {
         Some(error) if error.is("invalid_client") => CallError::InvalidClient(Box::new(InvalidClient {
             error,
@@ -238,6 +249,28 @@ impl CallError {
             | Self::Rejected(_)
             | Self::NoReason
             | Self::Unexpected { .. } => false,
+        }
+    }
+
+    /// Whether there was no place for the call: a matter of how many there are, not of the provider.
+    #[must_use]
+    pub const fn is_saturation(&self) -> bool {
+        matches!(
+            self,
+            Self::Transport {
+                source: TransportError::Saturated,
+                ..
+            }
+        )
+    }
+
+    /// Whether the provider certainly has seen nothing of the request.
+    #[must_use]
+    pub const fn certainly_not_sent(&self) -> bool {
+        match self {
+            Self::NotReady(_) | Self::Signing(_) => true,
+            Self::Transport { outcome_unknown, .. } => !*outcome_unknown,
+            _ => false,
         }
     }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use zeroize::Zeroize as _;
 
 use super::{CallError, RelyingParty};
 use crate::{
@@ -93,10 +94,12 @@ impl RelyingParty {
 
 impl TokenResponse {
     fn read(response: &Response) -> Result<Self, TokenError> {
-        let object = response
+        let mut object = response
             .json_object()
             .ok_or(CallError::Malformed("not a JSON object"))?;
-        Self::from_object(&object)
+        let tokens = Self::from_object(&object);
+        wipe(&mut object);
+        tokens
     }
 
     pub(super) fn from_object(object: &Map<String, Value>) -> Result<Self, TokenError> {
@@ -123,6 +126,15 @@ impl TokenResponse {
                 .map_err(CallError::Malformed)?
                 .map(str::to_owned),
         })
+    }
+}
+
+/// Leaves no token in memory beside those that are taken.
+fn wipe(object: &mut Map<String, Value>) {
+    for value in object.values_mut() {
+        if let Value::String(text) = value {
+            text.zeroize();
+        }
     }
 }
 

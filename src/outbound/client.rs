@@ -49,7 +49,8 @@ impl LazyClient {
             let built = tokio::task::spawn_blocking(move || build(&inner.options)).await;
             let not_sent = |cause: String| TransportError::NotSent { cause };
             built
-                .map_err(|error| not_sent(error.to_string()))?
+                // Not the error's own text, which would quote a panic.
+                .map_err(|_| not_sent("the HTTP client could not be built".to_owned()))?
                 .map_err(|error| not_sent(error.to_string()))
         };
         self.inner.client.get_or_try_init(build).await

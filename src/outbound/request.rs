@@ -12,6 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::TransportError;
+use super::wiped::Wiped;
 use crate::secret::{Secret, Withheld};
 
 /// One call. Its `Debug` shows method and URL without the query.
@@ -66,7 +67,7 @@ impl Request {
             CONTENT_TYPE,
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         );
-        request.body = Some(body.into());
+        request.body = Some(Wiped::from(body).into_bytes());
         request
     }
 
@@ -77,7 +78,7 @@ impl Request {
         request
             .headers
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        request.body = Some(body.to_string().into());
+        request.body = Some(Wiped::from(body.to_string()).into_bytes());
         request
     }
 

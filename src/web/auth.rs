@@ -9,9 +9,10 @@ pub(super) mod session;
 pub(super) mod verify;
 
 use http::{StatusCode, request::Parts};
+use tracing::Level;
 use url::Url;
 
-use super::{Web, arrival::Arrival, peer::Client, problem::Problem};
+use super::{Web, arrival::Arrival, page::Label, peer::Client, problem::Problem};
 use crate::{
     login::hosts::LoginHost,
     oidc::{CallError, Meaning},
@@ -55,7 +56,7 @@ impl Web {
                  has to pass the Host header on, or be listed in BFF_TRUSTED_PROXIES and send X-Forwarded-Host.",
             );
             let fallback = self.login.hosts().fallback().origin().as_str();
-            return Elsewhere::Refuse(problem.for_person("Go to the start page", fallback));
+            return Elsewhere::Refuse(problem.for_person(Label::GoToStartPage, fallback));
         }
         let mut url = self.login.hosts().fallback().origin().clone();
         url.set_path("/auth/login");
@@ -92,6 +93,15 @@ fn idp_problem(error: &CallError) -> Problem {
             Meaning::Outage if matches!(error, CallError::Rejected(_)) => bad_gateway(),
             _ => refused(),
         },
+    }
+}
+
+/// How loud the failure of a call is. A flood is told once a minute by its lane, not by each call.
+fn level_of(error: &CallError, usual: Level) -> Level {
+    if error.is_saturation() {
+        Level::DEBUG
+    } else {
+        usual
     }
 }
 

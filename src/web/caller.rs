@@ -35,6 +35,7 @@ impl Web {
     /// The session of a request. `None` where it brings no session cookie, several, or one that leads nowhere.
     pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, StoreError> {
         let Some(id) = self.cookies.session_id(headers) else {
+            self.notice_doubled_session(headers);
             return Ok(None);
         };
         let key = id.key();

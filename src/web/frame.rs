@@ -11,7 +11,7 @@ use axum::{
 use futures_util::FutureExt as _;
 use http::{
     HeaderValue, Method, StatusCode,
-    header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, REFERRER_POLICY},
+    header::{CACHE_CONTROL, CONTENT_LENGTH, REFERRER_POLICY},
 };
 use tracing::Level;
 
@@ -20,9 +20,11 @@ use super::{
     arrival::{Arrival, nobody},
     correlation::{self, CorrelationId, CorrelationIds},
     host,
-    problem::{Problem, accepts_json},
+    page::Pages,
+    problem::{Preferences, Problem},
     ways::Ways,
 };
+use crate::server::{Answer, Load};
 
 /// All endpoints of one listener, as the accept loop serves them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -48,14 +50,7 @@ impl Endpoints {
         }
     }
 
-    /// The same endpoints for a connection from `peer`.
-    #[must_use]
-    pub fn for_peer(&self, peer: SocketAddr) -> Self {
-        Self { peer, ..self.clone() }
-    }
-
-    /// Answers one request.
-    pub async fn answer(&self, request: Request) -> Response {
+    async fn framed(&self, request: Request, load: Load) -> Response {
         let logged = tracing::enabled!(target: "bff::access", Level::INFO);
         let started = logged.then(|| self.web.clock.now());
         let arrival = Arrival {
@@ -67,16 +62,20 @@ impl Endpoints {
         let method = request.method().clone();
         // Both only refer to what was received.
         let target = request.uri().path_and_query().cloned();
-        let accept = request.headers().get(ACCEPT).cloned();
-        let mut response = match host::check(&request) {
-            Ok(()) => {
-                let answer = AssertUnwindSafe(self.ways.answer(arrival, request)).catch_unwind();
-                answer.await.unwrap_or_else(|panic| panicked(&*panic))
+        let preferences = Preferences::of(request.headers());
+        let answer = async {
+            if let Err(problem) = host::check(&request) {
+                return problem.into_response();
             }
-            Err(problem) => problem.into_response(),
+            if load == Load::Crowded && !is_probe(request.uri().path()) {
+                return Problem::unavailable("overloaded").into_response();
+            }
+            self.ways.answer(arrival, request).await
         };
+        let answer = AssertUnwindSafe(answer).catch_unwind();
+        let mut response = answer.await.unwrap_or_else(|panic| panicked(&*panic));
 
-        render(&mut response, accept.as_ref(), &correlation);
+        render(&mut response, &preferences, &self.web.pages, &correlation);
         let path = target.as_ref().map_or("", |target| target.path());
         if is_auth(path) {
             let answer = response.headers_mut();
@@ -101,18 +100,33 @@ impl Endpoints {
     }
 }
 
+impl Answer for Endpoints {
+    fn for_peer(&self, peer: SocketAddr) -> Self {
+        Self { peer, ..self.clone() }
+    }
+
+    async fn answer(&self, request: Request, load: Load) -> Response {
+        self.framed(request, load).await
+    }
+}
+
 /// Turns a problem that a handler has returned into the answer.
-fn render(response: &mut Response, accept: Option<&HeaderValue>, correlation: &CorrelationId) {
+fn render(response: &mut Response, preferences: &Preferences, pages: &Pages, correlation: &CorrelationId) {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return;
     };
-    let (head, body) = problem.render(accepts_json(accept), correlation).into_parts();
+    let (head, body) = problem.render(preferences, pages, correlation).into_parts();
     // What handler and layers have added stays (cookies, `Allow`, what CORS says: a page of a listed origin may read
     // errors too); the problem's own fields win, and the size is that of its body.
     response.headers_mut().remove(CONTENT_LENGTH);
     response.headers_mut().extend(head.headers);
     *response.body_mut() = body;
     problem.log(correlation);
+}
+
+/// What a health check asks.
+fn is_probe(path: &str) -> bool {
+    path == "/health" || path.starts_with("/health/")
 }
 
 fn is_auth(path: &str) -> bool {
@@ -132,7 +146,7 @@ pub(super) async fn method_not_allowed(method: Method) -> Problem {
 /// The answer where a handler panicked: that is a bug of ours, told to the log and not to the client. What the panic
 /// says may hold anything, also a secret.
 fn panicked(_panic: &(dyn Any + Send)) -> Response {
-    let place = "the place is in the panic's own message on standard error";
+    let place = "its place is in the line before and on standard error";
     Problem::internal()
         .because(Level::ERROR, "a request handler panicked", &place)
         .into_response()

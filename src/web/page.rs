@@ -1,38 +1,81 @@
 //! Pages for a person: one calm layout, no script, everything escaped.
+//!
+//! A handler names a page by its key, and [`Pages`] finds the texts in the language of the person
+//! (`page/messages/*.yaml`) and renders them with the template (`page/page.html`). Operators can override both with a
+//! folder of their own ([`templates`]).
 
-use std::fmt::Write as _;
+mod brand;
+mod language;
+mod messages;
+mod templates;
+
+use std::path::PathBuf;
 
 use axum::response::{IntoResponse as _, Response};
 use http::{
-    HeaderName, HeaderValue,
-    header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS},
+    HeaderMap, HeaderName, HeaderValue,
+    header::{
+        ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
+        X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    },
 };
+use serde::Serialize;
+
+pub use self::{
+    brand::{Brand, Color},
+    templates::PagesError,
+};
+use self::{messages::Languages, templates::Templates};
+
+/// What the operator decides about the pages.
+#[derive(Clone, Debug, Default)]
+pub struct PageOptions {
+    /// Name, logo and colour of the application.
+    pub brand: Brand,
+    /// The folder of templates and message files that override ours.
+    pub templates: Option<PathBuf>,
+}
+
+/// All pages, ready to be shown.
+#[derive(Debug)]
+pub struct Pages {
+    templates: Templates,
+    languages: Languages,
+    brand: BrandContext,
+    policies: Policies,
+}
 
 /// What a page shows.
+#[derive(Clone, Debug)]
 pub(crate) struct Page<'a> {
-    /// The heading.
-    pub(crate) title: &'a str,
-    /// One or two sentences: what happened and what to do.
-    pub(crate) text: &'a str,
+    /// Which page: the key of its title and text in the message files.
+    pub(crate) key: &'a str,
+    /// Title and text where no message file has the key: English.
+    pub(crate) fallback: (&'a str, &'a str),
+    /// What `{answer}` in the text stands for: the error code of the identity provider.
+    pub(crate) answer: Option<&'a str>,
     /// What the person can do here.
     pub(crate) action: Option<Action<'a>>,
+    /// A second, quieter way: to the start page.
+    pub(crate) start: Option<(Label, &'a str)>,
     /// Code and correlation id, for whoever is asked for help.
     pub(crate) footnote: Option<(&'a str, &'a str)>,
 }
 
-/// The one thing that a page offers.
+/// The one thing that a page offers first.
+#[derive(Clone, Debug)]
 pub(crate) enum Action<'a> {
     /// A link.
     Link {
         /// What it says.
-        label: &'a str,
+        label: Label,
         /// Where it goes.
         href: &'a str,
     },
     /// A button that posts hidden fields to `path`.
     Post {
         /// What it says.
-        label: &'a str,
+        label: Label,
         /// Where it goes.
         path: &'a str,
         /// Hidden fields.
@@ -45,97 +88,275 @@ pub(crate) enum Action<'a> {
     },
 }
 
-// The style is the only inline content, so the policy names its hash-free equivalent: inline styles, nothing else.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-// Without `form-action`: browsers hold every redirect that answers a form to it (CSP3 section 6.4.2), and a logout leads to
-// the IdP, and from there to whatever the IdP federates with.
-const FORM_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
-const STYLE: &str = include_str!("page/style.css");
+/// What links and buttons say; the texts are in the message files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Label {
+    /// "Continue"
+    Continue,
+    /// "Go to the start page"
+    GoToStartPage,
+    /// "Log in"
+    LogIn,
+    /// "Log in again"
+    LogInAgain,
+    /// "Log out"
+    LogOut,
+    /// "Stay logged in"
+    StayLoggedIn,
+    /// "Try again"
+    TryAgain,
+}
+
+/// What a template is given (documented in `docs/pages.md`).
+#[derive(Serialize)]
+struct Context<'a> {
+    language: &'a str,
+    page: &'a str,
+    title: &'a str,
+    text: String,
+    brand: &'a BrandContext,
+    action: Option<ActionContext<'a>>,
+    start: Option<LinkContext<'a>>,
+    help: Option<HelpContext<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct BrandContext {
+    name: Option<String>,
+    logo: Option<String>,
+    color: Option<String>,
+    on_color: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct ActionContext<'a> {
+    kind: &'static str,
+    label: &'a str,
+    href: &'a str,
+    fields: Vec<FieldContext<'a>>,
+}
+
+#[derive(Serialize)]
+struct FieldContext<'a> {
+    name: &'a str,
+    value: &'a str,
+}
+
+#[derive(Serialize)]
+struct LinkContext<'a> {
+    label: &'a str,
+    href: &'a str,
+}
+
+#[derive(Serialize)]
+struct HelpContext<'a> {
+    text: &'a str,
+    code: &'a str,
+    correlation_id: &'a str,
+}
+
+/// `Content-Security-Policy` of pages without and with a form.
+#[derive(Debug)]
+struct Policies {
+    page: HeaderValue,
+    form: HeaderValue,
+}
+
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
-/// The page as an answer with status 200; the caller sets another.
-pub(crate) fn respond(page: &Page<'_>) -> Response {
-    let policy = match page.action {
-        Some(Action::Post { .. }) => FORM_POLICY,
-        None | Some(Action::Link { .. } | Action::Continue { .. }) => POLICY,
-    };
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
-        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-        (PERMISSIONS_POLICY, HeaderValue::from_static("interest-cohort=()")),
-    ];
-    (headers, html(page)).into_response()
-}
+/// A reference to a field in what `docs/pages.md` promises: the pages that a template is tried with at the start.
+const SAMPLE_TARGET: &str = "/sample-target";
 
-fn html(page: &Page<'_>) -> String {
-    let meta = match &page.action {
-        Some(Action::Continue { href }) => {
-            format!("<meta http-equiv=\"refresh\" content=\"0;url={}\">", escape(href))
-        }
-        // Under the `no-referrer` of the header a browser posts with `Origin: null` (Fetch, "append a request `Origin`
-        // header"), which proves nothing. This wins over the header, and tells other origins nothing either.
-        Some(Action::Post { .. }) => "<meta name=\"referrer\" content=\"same-origin\">".to_owned(),
-        None | Some(Action::Link { .. }) => String::new(),
-    };
-    let mut html = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">{meta}\
-         <title>{title}</title><style>{STYLE}</style></head><body><main><h1>{title}</h1><p>{text}</p>",
-        title = escape(page.title),
-        text = escape(page.text),
-    );
-    // Writing to a String cannot fail.
-    let _ = match &page.action {
-        None => Ok(()),
-        Some(Action::Link { label, href }) => {
-            write!(
-                html,
-                "<p><a class=\"action\" href=\"{}\">{}</a></p>",
-                escape(href),
-                escape(label)
-            )
-        }
-        Some(Action::Continue { href }) => {
-            write!(
-                html,
-                "<p><a class=\"action\" href=\"{}\">Continue</a></p>",
-                escape(href)
-            )
-        }
-        Some(Action::Post { label, path, fields }) => {
-            let mut inputs = String::new();
-            for (name, value) in *fields {
-                let _ = write!(
-                    inputs,
-                    "<input type=\"hidden\" name=\"{}\" value=\"{}\">",
-                    escape(name),
-                    escape(value)
-                );
-            }
-            write!(
-                html,
-                "<form method=\"post\" action=\"{}\">{inputs}<button class=\"action\">{}</button></form>",
-                escape(path),
-                escape(label)
-            )
-        }
-    };
-    if let Some((code, correlation)) = page.footnote {
-        let _ = write!(
-            html,
-            "<p class=\"footnote\">If you ask for help, quote <code>{}</code> and <code>{}</code>.</p>",
-            escape(code),
-            escape(correlation)
-        );
+// === impl Pages ===
+
+impl Pages {
+    /// Reads the templates and message files, ours and the operator's, and tries each page in each language once, so
+    /// that no mistake in them is met by a person.
+    ///
+    /// # Errors
+    ///
+    /// [`PagesError`] with file and line of the first mistake.
+    pub fn new(options: &PageOptions) -> Result<Self, PagesError> {
+        let folder = options.templates.as_deref();
+        let (templates, languages) = templates::read(folder)?;
+        let brand = &options.brand;
+        let pages = Self {
+            templates,
+            languages,
+            policies: Policies::new(brand.logo_source().as_deref()),
+            brand: BrandContext {
+                name: brand.name.clone(),
+                logo: brand.logo.clone(),
+                color: brand.color.map(|color| color.to_string()),
+                on_color: brand.color.map(Color::ink),
+            },
+        };
+        pages.try_all()?;
+        Ok(pages)
     }
-    html.push_str("</main></body></html>\n");
-    html
+
+    /// The page as an answer with status 200, in the language that `headers` ask for; the caller sets another status.
+    pub(crate) fn respond(&self, headers: &HeaderMap, page: &Page<'_>) -> Response {
+        self.respond_in(headers.get(ACCEPT_LANGUAGE), page)
+    }
+
+    /// The same, given the value of `Accept-Language`.
+    pub(crate) fn respond_in(&self, accept_language: Option<&HeaderValue>, page: &Page<'_>) -> Response {
+        let texts = self.languages.choose(accept_language);
+        // Browsers hold every redirect that answers a form to `form-action` (CSP3 section 6.4.2), and a logout leads to
+        // the IdP, and from there to whatever the IdP federates with.
+        let policy = match page.action {
+            Some(Action::Post { .. }) => &self.policies.form,
+            None | Some(Action::Link { .. } | Action::Continue { .. }) => &self.policies.page,
+        };
+        let headers = [
+            (CONTENT_SECURITY_POLICY, policy.clone()),
+            (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+            (PERMISSIONS_POLICY, HeaderValue::from_static("interest-cohort=()")),
+            (VARY, HeaderValue::from_static("accept, accept-language")),
+        ];
+        let (content_type, body) = match self.html(texts, page) {
+            Ok(html) => ("text/html; charset=utf-8", html),
+            Err(error) => {
+                tracing::error!(%error, "a page could not be rendered");
+                let (title, text) = page.fallback;
+                ("text/plain; charset=utf-8", format!("{title}\n\n{text}\n"))
+            }
+        };
+        let mut response = (headers, body).into_response();
+        let answer = response.headers_mut();
+        answer.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if let Ok(language) = HeaderValue::try_from(texts.language()) {
+            answer.insert(CONTENT_LANGUAGE, language);
+        }
+        response
+    }
+
+    fn html(&self, texts: &messages::Texts, page: &Page<'_>) -> Result<String, PagesError> {
+        let (title, text) = texts.page(page.key).unwrap_or(page.fallback);
+        let action = page.action.as_ref().map(|action| match action {
+            Action::Link { label, href } => ActionContext::new("link", texts.label(*label), href),
+            Action::Continue { href } => ActionContext::new("continue", texts.label(Label::Continue), href),
+            Action::Post { label, path, fields } => ActionContext {
+                fields: fields
+                    .iter()
+                    .map(|&(name, value)| FieldContext { name, value })
+                    .collect(),
+                ..ActionContext::new("post", texts.label(*label), path)
+            },
+        });
+        self.templates.render(&Context {
+            language: texts.language(),
+            page: page.key,
+            title,
+            text: match page.answer {
+                Some(answer) => text.replace("{answer}", answer),
+                None => text.to_owned(),
+            },
+            brand: &self.brand,
+            action,
+            start: page.start.map(|(label, href)| LinkContext {
+                label: texts.label(label),
+                href,
+            }),
+            help: page.footnote.map(|(code, correlation_id)| HelpContext {
+                text: texts.help(),
+                code,
+                correlation_id,
+            }),
+        })
+    }
+
+    /// Renders each page that a template has to cope with, in each language.
+    fn try_all(&self) -> Result<(), PagesError> {
+        let fields = [("csrf_token", "sample-token")];
+        let actions = [
+            None,
+            Some(Action::Link {
+                label: Label::TryAgain,
+                href: SAMPLE_TARGET,
+            }),
+            Some(Action::Post {
+                label: Label::LogOut,
+                path: SAMPLE_TARGET,
+                fields: &fields,
+            }),
+            Some(Action::Continue { href: SAMPLE_TARGET }),
+        ];
+        for texts in self.languages.iter() {
+            for key in texts.pages() {
+                for action in &actions {
+                    let with_help = matches!(action, Some(Action::Link { .. }));
+                    let page = Page {
+                        key,
+                        fallback: ("Sample", "A sample."),
+                        answer: Some("sample"),
+                        action: action.clone(),
+                        start: with_help.then_some((Label::GoToStartPage, "/")),
+                        footnote: with_help.then_some(("sample_code", "sample-id")),
+                    };
+                    let html = self.html(texts, &page)?;
+                    self.templates
+                        .check_sample(&html, action.as_ref(), SAMPLE_TARGET)?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Text for HTML content and double-quoted attributes.
+// === impl ActionContext ===
+
+impl<'a> ActionContext<'a> {
+    const fn new(kind: &'static str, label: &'a str, href: &'a str) -> Self {
+        Self {
+            kind,
+            label,
+            href,
+            fields: Vec::new(),
+        }
+    }
+}
+
+// === impl Policies ===
+
+impl Policies {
+    /// Inline styles, the logo, and nothing else.
+    fn new(logo_source: Option<&str>) -> Self {
+        let images = logo_source.map_or_else(String::new, |source| format!("img-src {source}; "));
+        let policy = |form: &str| {
+            let text = format!(
+                "default-src 'none'; style-src 'unsafe-inline'; {images}{form}base-uri 'none'; frame-ancestors 'none'"
+            );
+            // An origin is printable ASCII; without a logo the policy is a constant.
+            HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+        };
+        Self {
+            page: policy("form-action 'self'; "),
+            form: policy(""),
+        }
+    }
+}
+
+// === impl Label ===
+
+impl Label {
+    /// Its key in the message files.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Continue => "action.continue",
+            Self::GoToStartPage => "action.go_to_start_page",
+            Self::LogIn => "action.log_in",
+            Self::LogInAgain => "action.log_in_again",
+            Self::LogOut => "action.log_out",
+            Self::StayLoggedIn => "action.stay_logged_in",
+            Self::TryAgain => "action.try_again",
+        }
+    }
+}
+
+/// Text for HTML content and quoted attributes.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -152,37 +373,4 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn everything_is_escaped() {
-        let evil = "<script>alert(1)</script>\"'&";
-        let page = html(&Page {
-            title: evil,
-            text: evil,
-            action: Some(Action::Post {
-                label: evil,
-                path: evil,
-                fields: &[(evil, evil)],
-            }),
-            footnote: Some((evil, evil)),
-        });
-        assert!(!page.contains("<script>"));
-        assert!(!page.contains("\"'&\""));
-    }
-
-    #[test]
-    fn a_page_that_goes_on_says_where() {
-        let action = Some(Action::Continue {
-            href: "https://a.example/?b=c&d=e",
-        });
-        let page = html(&Page {
-            title: "Logged in",
-            text: "",
-            action,
-            footnote: None,
-        });
-        assert!(page.contains("content=\"0;url=https://a.example/?b=c&amp;d=e\""));
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
-use super::problem::Problem;
+use super::{page::Label, problem::Problem};
 
 /// The fields in which browsers announce it, old and new.
 const FIELDS: [HeaderName; 4] = [
@@ -33,7 +33,7 @@ pub(super) async fn keep_from_acting(request: Request, next: Next) -> Response {
         let detail =
             "The browser has asked for this page before you did, so nothing has happened. Go there again.";
         let problem = Problem::forbidden("prefetch_refused", detail);
-        return problem.for_person("Go to the start page", "/").into_response();
+        return problem.for_person(Label::GoToStartPage, "/").into_response();
     }
     next.run(request).await
 }

@@ -11,12 +11,15 @@ use axum::{
 };
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    header::{ACCEPT, ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Serialize;
 use tracing::Level;
 
-use super::{correlation::CorrelationId, page};
+use super::{
+    correlation::CorrelationId,
+    page::{Action, Label, Page, Pages},
+};
 
 /// Why a request is not served. Boxed: it is the error of every handler.
 #[derive(Clone, Debug)]
@@ -33,6 +36,8 @@ struct Inner {
     allow: Option<HeaderValue>,
     /// The link that a page offers.
     way_on: Option<WayOn>,
+    /// The error code that the identity provider answered with, for the text of a page.
+    answer: Option<String>,
     /// For the log alone.
     cause: Option<Cause>,
 }
@@ -52,15 +57,23 @@ enum Audience {
     Program,
     /// A person in a browser, unless the request asks for JSON.
     Person,
+    /// A program, unless the request lists HTML, as navigations of a browser do.
+    Browser,
 }
 
 /// A link on an error page.
 #[derive(Clone, Debug)]
-pub(crate) struct WayOn {
-    /// What it says.
-    pub(crate) label: &'static str,
-    /// Where it goes: a path of this server or an allowed URL.
-    pub(crate) href: String,
+struct WayOn {
+    label: Label,
+    /// A path of this server or an allowed URL.
+    href: String,
+}
+
+/// What the client takes, as its request says.
+#[derive(Clone, Debug)]
+pub(super) struct Preferences {
+    accept: Option<HeaderValue>,
+    accept_language: Option<HeaderValue>,
 }
 
 #[derive(Serialize)]
@@ -92,17 +105,31 @@ impl Problem {
             retry_after: None,
             allow: None,
             way_on: None,
+            answer: None,
             cause: None,
         }))
     }
 
-    /// Shown as a page to a person, with a link that leads on.
-    pub(crate) fn for_person(mut self, label: &'static str, href: impl Into<String>) -> Self {
-        self.0.audience = Audience::Person;
-        self.0.way_on = Some(WayOn {
-            label,
-            href: href.into(),
-        });
+    /// Shown as a page to a person, with a link that leads on. The page's texts are those of the code in the message
+    /// files (`page/messages`); where they have none, title and detail.
+    pub(crate) fn for_person(self, label: Label, href: impl Into<String>) -> Self {
+        self.shown_to(Audience::Person, label, href.into())
+    }
+
+    /// Shown as a page where the request lists HTML, so to a person who came here with a browser; as JSON otherwise.
+    pub(crate) fn for_browser(self, label: Label, href: impl Into<String>) -> Self {
+        self.shown_to(Audience::Browser, label, href.into())
+    }
+
+    fn shown_to(mut self, audience: Audience, label: Label, href: String) -> Self {
+        self.0.audience = audience;
+        self.0.way_on = Some(WayOn { label, href });
+        self
+    }
+
+    /// Quotes the error code of the identity provider on the page, whose texts are those of the code with `_because`.
+    pub(crate) fn answered(mut self, answer: &str) -> Self {
+        self.0.answer = Some(answer.to_owned());
         self
     }
 
@@ -200,15 +227,26 @@ impl Problem {
         match *level {
             Level::ERROR => tracing::error!(code, correlation_id, error, "{message}"),
             Level::WARN => tracing::warn!(code, correlation_id, error, "{message}"),
+            Level::DEBUG => tracing::debug!(code, correlation_id, error, "{message}"),
             _ => tracing::info!(code, correlation_id, error, "{message}"),
         }
     }
 
-    /// Turns it into the answer, for a client that wants JSON or takes a page.
-    pub(super) fn render(&self, json: bool, correlation: &CorrelationId) -> Response {
-        let as_page = self.0.audience == Audience::Person && !json;
+    /// Turns it into the answer that the client takes.
+    pub(super) fn render(
+        &self,
+        preferences: &Preferences,
+        pages: &Pages,
+        correlation: &CorrelationId,
+    ) -> Response {
+        let accept = preferences.accept.as_ref();
+        let as_page = match self.0.audience {
+            Audience::Program => false,
+            Audience::Person => !accepts_json(accept),
+            Audience::Browser => accepts(accept, "text/html"),
+        };
         let mut response = if as_page {
-            self.page(correlation)
+            self.page(preferences, pages, correlation)
         } else {
             self.json(correlation)
         };
@@ -241,14 +279,30 @@ impl Problem {
         ([(CONTENT_TYPE, content_type)], body).into_response()
     }
 
-    fn page(&self, correlation: &CorrelationId) -> Response {
-        let way_on = self.0.way_on.as_ref().map(|way| (way.label, way.href.as_str()));
-        page::respond(&page::Page {
-            title: self.0.title,
-            text: &self.0.detail,
-            action: way_on.map(|(label, href)| page::Action::Link { label, href }),
-            footnote: Some((self.0.code, correlation.as_str())),
-        })
+    fn page(&self, preferences: &Preferences, pages: &Pages, correlation: &CorrelationId) -> Response {
+        let Inner {
+            code,
+            title,
+            detail,
+            way_on,
+            answer,
+            ..
+        } = &*self.0;
+        let because = answer.is_some().then(|| format!("{code}_because"));
+        let leads_to_start = way_on
+            .as_ref()
+            .is_some_and(|way_on| way_on.label == Label::GoToStartPage);
+        let page = Page {
+            key: because.as_deref().unwrap_or(code),
+            fallback: (title, detail),
+            answer: answer.as_deref(),
+            action: way_on
+                .as_ref()
+                .map(|WayOn { label, href }| Action::Link { label: *label, href }),
+            start: (!leads_to_start).then_some((Label::GoToStartPage, "/")),
+            footnote: Some((code, correlation.as_str())),
+        };
+        pages.respond_in(preferences.accept_language.as_ref(), &page)
     }
 }
 
@@ -284,25 +338,40 @@ fn sentence(detail: Cow<'static, str>) -> Cow<'static, str> {
     sentence.into()
 }
 
+// === impl Preferences ===
+
+impl Preferences {
+    /// Those of a request.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        Self {
+            accept: headers.get(ACCEPT).cloned(),
+            accept_language: headers.get(ACCEPT_LANGUAGE).cloned(),
+        }
+    }
+}
+
 /// Whether the request asks for JSON rather than for a page.
 pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
     accepts_json(headers.get(ACCEPT))
 }
 
 /// The same, given the value of `Accept`.
-pub(super) fn accepts_json(accept: Option<&HeaderValue>) -> bool {
+fn accepts_json(accept: Option<&HeaderValue>) -> bool {
+    !accepts(accept, "text/html")
+        && (accepts(accept, "application/json") || accepts(accept, "application/problem+json"))
+}
+
+/// Whether `Accept` lists a media type by its name.
+fn accepts(accept: Option<&HeaderValue>, wanted: &str) -> bool {
     let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let accepts = |wanted: &str| {
-        accept.split(',').any(|range| {
-            range
-                .split(';')
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .eq_ignore_ascii_case(wanted)
-        })
-    };
-    !accepts("text/html") && (accepts("application/json") || accepts("application/problem+json"))
+    accept.split(',').any(|range| {
+        range
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .eq_ignore_ascii_case(wanted)
+    })
 }
 
 #[cfg(test)]

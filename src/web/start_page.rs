@@ -5,9 +5,12 @@ use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{ACCEPT, CACHE_CONTROL},
 };
-use serde_json::Value;
 
-use super::{Web, page, problem::Problem};
+use super::{
+    Web,
+    page::{Action, Label, Page},
+    problem::Problem,
+};
 
 /// An answer in place of 404, if there is one: on `/` a page that says whether the person is logged in, and for the icon of
 /// that page nothing at all.
@@ -29,31 +32,34 @@ pub(super) async fn instead_of_nothing(
 }
 
 async fn show(web: &Web, headers: &HeaderMap) -> Result<Response, Problem> {
-    let name = web.caller(headers).await?.map(|caller| {
-        let session = &caller.stored.session;
-        let name = session.user.get("name").and_then(Value::as_str);
-        name.unwrap_or(&session.subject).to_owned()
-    });
-    let (title, text, label, href) = match &name {
-        Some(name) => (
-            "You are logged in",
-            format!("You are logged in as {name}. There is no page here."),
-            "Log out",
+    let is_logged_in = web.caller(headers).await?.is_some();
+    let (key, fallback, label, href) = if is_logged_in {
+        (
+            "start_logged_in",
+            ("You are logged in", "There is no page at this address."),
+            Label::LogOut,
             "/auth/logout",
-        ),
-        None => (
-            "You are not logged in",
-            "There is no page here, but you can log in.".to_owned(),
-            "Log in",
+        )
+    } else {
+        (
+            "start_logged_out",
+            (
+                "You are not logged in",
+                "There is no page at this address, but you can log in here.",
+            ),
+            Label::LogIn,
             "/auth/login",
-        ),
+        )
     };
-    let mut response = page::respond(&page::Page {
-        title,
-        text: &text,
-        action: Some(page::Action::Link { label, href }),
+    let page = Page {
+        key,
+        fallback,
+        answer: None,
+        action: Some(Action::Link { label, href }),
+        start: None,
         footnote: None,
-    });
+    };
+    let mut response = web.pages.respond(headers, &page);
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -4,6 +4,7 @@ mod claims;
 mod csrf;
 mod health;
 mod jwks;
+mod pages;
 mod problems;
 mod session;
 mod start_page;

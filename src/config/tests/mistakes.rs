@@ -481,6 +481,31 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "others can read",
         "http on loopback",
     ),
+    // Pages
+    (
+        &[("BRAND_NAME", "a\nb")],
+        "BRAND_NAME",
+        "on one line",
+        "Example Shop",
+    ),
+    (
+        &[("BRAND_LOGO_URI", "logo.svg")],
+        "BRAND_LOGO_URI",
+        "neither an absolute https URL nor a path",
+        "`/logo.svg`",
+    ),
+    (
+        &[("BRAND_LOGO_URI", "http://cdn.example/logo.svg")],
+        "BRAND_LOGO_URI",
+        "plain http",
+        "use https",
+    ),
+    (
+        &[("BRAND_COLOR", "red")],
+        "BRAND_COLOR",
+        "hexadecimal",
+        "`#rrggbb`",
+    ),
     (
         &[("BFF_COOKIE_SAMESITE", "None")],
         "BFF_COOKIE_SAMESITE",
@@ -560,6 +585,31 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "TOKEN_REFRESH_THRESHOLD",
         "not a duration",
         "`5m`",
+    ),
+    (&[("KEEP_ALIVE", "0")], "KEEP_ALIVE", "is zero", "at least `1s`"),
+    (
+        &[("MAX_CONNECTIONS", "15")],
+        "MAX_CONNECTIONS",
+        "is not a whole number from 16",
+        "write a number from 16",
+    ),
+    (
+        &[("MAX_CONNECTIONS_PER_ADDRESS", "0")],
+        "MAX_CONNECTIONS_PER_ADDRESS",
+        "is not a whole number from 16",
+        "write a number from 16",
+    ),
+    (
+        &[("SHUTDOWN_DELAY", "soon")],
+        "SHUTDOWN_DELAY",
+        "is not a duration",
+        "write seconds",
+    ),
+    (
+        &[("SHUTDOWN_TIMEOUT", "0")],
+        "SHUTDOWN_TIMEOUT",
+        "is zero",
+        "at least `1s`",
     ),
     (
         &[("TOKEN_REFRESH_CONCURRENCY", "0")],

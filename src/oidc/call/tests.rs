@@ -11,9 +11,13 @@ use http::HeaderValue;
 use serde_json::json;
 
 use super::*;
-use crate::oidc::{
-    Options,
-    testing::{Answer, CLIENT_ID, Provider},
+use crate::{
+    oidc::{
+        Options,
+        testing::{Answer, CLIENT_ID, Provider},
+    },
+    outbound::LaneLimits,
+    random::{Random, SystemRandom},
 };
 
 async fn refresh_failure(provider: &Provider, answer: Answer) -> CallError {
@@ -345,6 +349,45 @@ async fn what_may_have_been_seen_is_never_repeated() {
     assert_eq!(error.meaning(), Meaning::Outage);
     assert!(error.outcome_unknown());
     assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+/// Counts what is drawn: each assertion has an id of its own.
+#[derive(Debug, Default)]
+struct Counting(AtomicUsize);
+
+impl Random for Counting {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        SystemRandom.fill(bytes);
+    }
+}
+
+#[tokio::test]
+async fn attack_31_a_call_that_finds_no_place_signs_nothing() {
+    let provider = Provider::start().await;
+    // It takes connections and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let token = format!("http://{}/token", silent.local_addr().unwrap());
+    let mut options = provider.options();
+    options.provider.overrides.token = Some(Url::parse(&token).unwrap());
+    let lanes = LaneLimits {
+        refresh: 1,
+        ..LaneLimits::default()
+    };
+    let drawn = Arc::new(Counting::default());
+    let party = provider.party_of(options, lanes, drawn.clone()).await;
+    let token = "rt".into();
+    let mut calls: Vec<_> = (0..5).map(|_| Box::pin(party.refresh(&token))).collect();
+    for call in &mut calls {
+        assert!(futures_util::poll!(call).is_pending());
+    }
+    let error = party.refresh(&token).await.unwrap_err();
+    assert!(error.is_saturation() && !error.outcome_unknown(), "{error:?}");
+    assert_eq!(
+        drawn.0.load(Ordering::SeqCst),
+        1,
+        "only the one that has its turn"
+    );
 }
 
 #[tokio::test]

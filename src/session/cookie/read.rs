@@ -49,6 +49,17 @@ impl CookiePolicy {
         SessionId::parse(once(headers, self.session_name())?)
     }
 
+    /// Whether the browser sent several cookies under the session cookie's name, none of which counts then.
+    #[must_use]
+    pub fn session_is_doubled(&self, headers: &HeaderMap) -> bool {
+        let name = self.session_name().as_str().as_bytes();
+        parts(headers)
+            .map(split)
+            .filter(|(sent, _)| *sent == name)
+            .nth(1)
+            .is_some()
+    }
+
     /// The value of the login or logout cookie called `name`, on the same terms.
     #[must_use]
     pub fn value<'a>(&self, headers: &'a HeaderMap, name: &CookieName) -> Option<&'a str> {

@@ -4,7 +4,10 @@ use axum::{extract::State, response::Response};
 use http::{header::SET_COOKIE, request::Parts};
 
 use super::{
-    super::{Web, page},
+    super::{
+        Web,
+        page::{Action, Label, Page},
+    },
     login::redirect,
 };
 use crate::seal::Purpose;
@@ -18,20 +21,24 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
         .and_then(|value| web.sealer.open_text(Purpose::LogoutReturn, &[], value))
         .and_then(|target| String::from_utf8(target).ok())
         .and_then(|target| web.login.targets().resolve(&target, host.origin()).ok());
-    let mut response = match &target {
-        Some(target) => redirect(target),
-        None => page::respond(&page::Page {
-            title: "You are logged out",
-            text: "Your session here has ended.",
-            action: Some(page::Action::Link {
-                label: "Go to the start page",
-                href: "/",
-            }),
-            footnote: None,
-        }),
-    };
+    let mut response = target.map_or_else(|| done(&web, &request), |target| redirect(&target));
     if kept.is_some() {
         response.headers_mut().append(SET_COOKIE, web.cookies.clear(name));
     }
     response
+}
+
+fn done(web: &Web, request: &Parts) -> Response {
+    let page = Page {
+        key: "logged_out",
+        fallback: ("You are logged out", "Your session here has ended."),
+        answer: None,
+        action: Some(Action::Link {
+            label: Label::GoToStartPage,
+            href: "/",
+        }),
+        start: None,
+        footnote: None,
+    };
+    web.pages.respond(&request.headers, &page)
 }

@@ -13,11 +13,11 @@ use tracing::Level;
 use url::Url;
 
 use super::{
-    super::{Web, problem::Problem, query::Parameters},
+    super::{Web, page::Label, problem::Problem, query::Parameters},
     Elsewhere,
 };
 use crate::{
-    login::{LoginQuery, StartError, return_to::ReturnToError},
+    login::{LoginQuery, Start, StartError, return_to::ReturnToError},
     oidc::CallError,
     session::{MAX_LOGIN_COOKIES, MAX_LOGIN_COOKIES_LENGTH, SetCookieError},
 };
@@ -26,9 +26,10 @@ use crate::{
 pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Response {
     let query = match read(&request) {
         Ok(query) => query,
-        Err(problem) => return problem.for_person("Go to the start page", "/").into_response(),
+        Err(problem) => return problem.for_person(Label::GoToStartPage, "/").into_response(),
     };
     let Some(host) = web.login_host(&request) else {
+        web.notice_unknown_host(&web.client(&request).host);
         return match web.elsewhere(&request) {
             Elsewhere::Redirect(url) => redirect(&url),
             Elsewhere::Refuse(problem) => problem.into_response(),
@@ -39,6 +40,11 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
         Ok(start) => start,
         Err(error) => return problem(&error, again).into_response(),
     };
+    begin(&web, &request.headers, &start, again)
+}
+
+/// Sends the browser to the IdP with a cookie for the login that has been started; `again` is where it begins anew.
+pub(super) fn begin(web: &Web, request: &HeaderMap, start: &Start, again: String) -> Response {
     let name = web.cookies.login_name(start.state.expose());
     let cookie = match web.cookies.set_login(&name, &start.cookie_value) {
         Ok(cookie) => cookie,
@@ -54,7 +60,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     };
     let mut response = redirect(&start.location);
     let length = name.as_str().len() + start.cookie_value.len();
-    drop_oldest_attempts(&web, &request.headers, length, response.headers_mut());
+    drop_oldest_attempts(web, request, length, response.headers_mut());
     response.headers_mut().append(SET_COOKIE, cookie);
     response
 }
@@ -78,6 +84,7 @@ fn read(request: &Parts) -> Result<LoginQuery, Problem> {
         ui_locales: query.take("ui_locales")?,
         acr_values: query.take("acr_values")?,
         max_age,
+        repeated: false,
     })
 }
 
@@ -117,19 +124,21 @@ pub(super) fn redirect(location: &Url) -> Response {
 
 fn problem(error: &StartError, again: String) -> Problem {
     match error {
-        StartError::ReturnTo(error) => Problem::bad_request("invalid_return_to", error.to_string())
-            .for_person("Go to the start page", "/"),
-        StartError::Parameter(_) => Problem::bad_request("invalid_parameter", error.to_string())
-            .for_person("Go to the start page", "/"),
+        StartError::ReturnTo(error) => {
+            Problem::bad_request("invalid_return_to", error.to_string()).for_person(Label::GoToStartPage, "/")
+        }
+        StartError::Parameter(_) => {
+            Problem::bad_request("invalid_parameter", error.to_string()).for_person(Label::GoToStartPage, "/")
+        }
         StartError::Idp(cause) => {
             // Before discovery, or with parameters of the browser's own that the IdP refuses, nothing is broken here.
             let level = match cause {
                 CallError::NotReady(_) | CallError::Rejected(_) => Level::WARN,
-                _ => Level::ERROR,
+                _ => super::level_of(cause, Level::ERROR),
             };
             super::idp_problem(cause)
                 .because(level, "a login could not be started", error)
-                .for_person("Try again", again)
+                .for_person(Label::TryAgain, again)
         }
     }
 }

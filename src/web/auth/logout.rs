@@ -19,7 +19,7 @@ use serde_json::json;
 use super::super::{
     Web,
     caller::Caller,
-    page,
+    page::{Action, Label, Page},
     problem::{Problem, wants_json},
     proof::{self, X_CSRF_TOKEN},
     query::Parameters,
@@ -46,13 +46,20 @@ struct Wishes {
     return_to: Option<String>,
 }
 
-/// `POST`: ends the session, given both proofs.
+/// `POST`: ends the session, given both proofs. Scripts post here, and the button of our own page does.
 pub(in super::super) async fn handle(
     State(web): State<Web>,
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
     let (request, body) = request.into_parts();
     web.own_origins.check(&request.headers)?;
+    // From here on it may be a person who has pressed the button of our page.
+    post(&web, &request, body)
+        .await
+        .map_err(|problem| problem.for_browser(Label::GoToStartPage, "/"))
+}
+
+async fn post(web: &Web, request: &Parts, body: Body) -> Result<Response, Problem> {
     let mut wishes = Wishes::of(&request.headers, body, &*web.clock).await?;
     let mut query = Parameters::parse(request.uri.query())?;
     if wishes.return_to.is_none() {
@@ -67,7 +74,7 @@ pub(in super::super) async fn handle(
             return Err(proof::ProofError::Token.into());
         }
     }
-    end(&web, &request, caller, wishes).await
+    end(web, request, caller, wishes).await
 }
 
 /// `GET`: ends the session only where the browser says that a page of ours led here; else a page with a button, so
@@ -75,7 +82,7 @@ pub(in super::super) async fn handle(
 pub(in super::super) async fn ask(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
     answer(&web, &request)
         .await
-        .map_err(|problem| problem.for_person("Go to the start page", "/"))
+        .map_err(|problem| problem.for_person(Label::GoToStartPage, "/"))
 }
 
 async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
@@ -106,17 +113,19 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     if let Some(return_to) = &return_to {
         fields.push(("return_to", return_to));
     }
-    let mut response = page::respond(&page::Page {
-        title: "Do you want to log out?",
-        text: "A link led you here, and nothing has happened yet. Press the button to end your session, or close this \
-               page to stay logged in.",
-        action: Some(page::Action::Post {
-            label: "Log out",
+    let page = Page {
+        key: "log_out",
+        fallback: ("Do you want to log out?", "Nothing has happened yet."),
+        answer: None,
+        action: Some(Action::Post {
+            label: Label::LogOut,
             path: "/auth/logout",
             fields: &fields,
         }),
+        start: Some((Label::StayLoggedIn, "/")),
         footnote: None,
-    });
+    };
+    let mut response = web.pages.respond(&request.headers, &page);
     *response.status_mut() = StatusCode::FORBIDDEN;
     Ok(response)
 }

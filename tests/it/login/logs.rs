@@ -94,6 +94,57 @@ async fn attack_23_no_line_holds_a_query_a_token_a_code_an_assertion_or_a_cookie
 }
 
 #[tokio::test]
+async fn a_refused_login_has_the_level_that_the_documentation_says() {
+    let documented = include_str!("../../../docs/logging.md");
+    let logs = Logs::capture();
+    let stack = Stack::start().await;
+    let told = |level: &str, message: &str| {
+        let lines = logs.lines(&level.to_ascii_uppercase());
+        let found = lines.iter().filter(|line| line.contains(message)).count();
+        assert_eq!(found, 1, "{level} {message:?} in:\n{}", logs.text());
+        let row = documented.lines().any(|line| {
+            line.starts_with(&format!("| `{message}`")) && line.ends_with(&format!("| {level} |"))
+        });
+        assert!(row, "docs/logging.md does not say that {message:?} is {level}");
+        logs.clear();
+    };
+    let ada = stack.browser();
+
+    stack.idp.fail_next(
+        Endpoint::Par,
+        devstack_idp::Fault::oauth_error(400, "invalid_request"),
+    );
+    ada.get("/auth/login").await;
+    told("warn", "a login could not be started");
+    stack
+        .idp
+        .fail_next(Endpoint::Par, devstack_idp::Fault::status(500));
+    ada.get("/auth/login").await;
+    told("error", "a login could not be started");
+
+    let callback = ada.authorize("/auth/login").await;
+    ada.get(&super::with_parameter(
+        &callback,
+        "iss",
+        Some("https://evil.example"),
+    ))
+    .await;
+    told("warn", "a callback was refused");
+    let callback = ada.authorize("/auth/login").await;
+    let denied = super::with_parameter(&callback, "code", None);
+    ada.get(&super::with_parameter(&denied, "error", Some("access_denied")))
+        .await;
+    told("info", "a login was refused by the identity provider");
+    let callback = ada.authorize("/auth/login").await;
+    stack.idp.fail_next(
+        Endpoint::Token,
+        devstack_idp::Fault::oauth_error(400, "invalid_grant"),
+    );
+    ada.get(&callback).await;
+    told("warn", "the authorization code was not exchanged");
+}
+
+#[tokio::test]
 async fn attack_39_what_was_just_sent_and_comes_back_in_an_error_is_not_logged() {
     let logs = Logs::capture_everything();
     let stack = Stack::builder().set("MS_BFF_PAR_ENABLED", "false").start().await;

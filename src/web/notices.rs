@@ -1,0 +1,93 @@
+//! What operators are told once: signs of a mistake in the set-up that any browser can show as often as it likes.
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use http::HeaderMap;
+use parking_lot::Mutex;
+use url::Host;
+
+use super::Web;
+
+/// No more hosts than this are told of: beyond them, it is a scanner that makes them up.
+const MAX_HOSTS: usize = 8;
+
+/// What has been told.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    doubled_session: AtomicBool,
+    unknown_hosts: Mutex<BTreeSet<String>>,
+}
+
+// === impl Web ===
+
+impl Web {
+    /// Tells of a browser that sends several session cookies under one name, and so stays logged out.
+    pub(super) fn notice_doubled_session(&self, headers: &HeaderMap) {
+        let told = &self.0.notices.doubled_session;
+        if told.load(Ordering::Relaxed) || !self.cookies.session_is_doubled(headers) {
+            return;
+        }
+        if !told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                cookie = %self.cookies.session_name(),
+                "a browser sends several session cookies of one name, so it counts as not logged in, also after a login; \
+                 one of them was set for another domain or path, by an earlier BFF_COOKIE_DOMAIN or by another \
+                 application on a sibling host: set SESSION_COOKIE_NAME to a name that nothing else uses, or let people \
+                 remove the cookies of this site"
+            );
+        }
+    }
+
+    /// Tells of a login on a host that has no redirect URI, and so goes on elsewhere.
+    pub(super) fn notice_unknown_host(&self, host: &str) {
+        let hosts = self.login.hosts();
+        // Without the dynamic callback that is how it is meant.
+        if !hosts.is_dynamic() || !is_host(host) {
+            return;
+        }
+        let mut told = self.0.notices.unknown_hosts.lock();
+        if told.len() < MAX_HOSTS && told.insert(host.to_ascii_lowercase()) {
+            tracing::warn!(
+                host,
+                fallback = hosts.fallback().origin().as_str(),
+                "a login began on a host that has no redirect URI, so it goes on at the fallback; add the host's \
+                 /auth/callback to DCR_REDIRECT_URIS; if a proxy stands in front, it has to pass the Host header on, or be \
+                 listed in BFF_TRUSTED_PROXIES and send X-Forwarded-Host"
+            );
+        }
+    }
+}
+
+/// Whether it is a host, with or without a port, rather than something made up to be logged.
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, port),
+        _ => (host, ""),
+    };
+    host.len() <= 260 && port.bytes().all(|digit| digit.is_ascii_digit()) && Host::parse(name).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_a_host_is_told() {
+        for host in [
+            "app.example",
+            "app.example:8443",
+            "127.0.0.1:8000",
+            "[::1]",
+            "[::1]:8000",
+        ] {
+            assert!(is_host(host), "{host}");
+        }
+        let long = "a".repeat(300);
+        for host in ["", "a b", "a\nb", "a/b", "a.example:port", "a@b:c", "<x>", &long] {
+            assert!(!is_host(host), "{host:?}");
+        }
+    }
+}
