@@ -25,7 +25,7 @@ use super::{
 use crate::{
     gateway::{
         Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, Route,
-        SessionEnd, Unauthenticated,
+        Unauthenticated,
     },
     tokens::CredentialError,
 };
