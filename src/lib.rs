@@ -7,7 +7,7 @@
 //! | 8 | [`commands`] |
 //! | 7 | [`app`], [`config`] |
 //! | 6 | [`web`] |
-//! | 5 | [`gateway`] |
+//! | 5 | [`gateway`], [`server`] |
 //! | 4 | [`login`], [`tokens`], [`registration`] |
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
@@ -31,6 +31,7 @@ pub mod random;
 pub mod registration;
 pub mod seal;
 pub mod secret;
+pub mod server;
 pub mod session;
 pub mod telemetry;
 pub mod tokens;

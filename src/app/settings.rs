@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read as _},
+    sync::Arc,
 };
 
 use http::HeaderValue;
@@ -18,6 +19,7 @@ use crate::{
         return_to::AllowedTargets,
     },
     oidc, outbound, registration,
+    server::{self, Budget, Wishes},
     session::{CookieOptions, Limits},
     tokens,
     web::{Brand, Color, OwnOrigins, PageOptions, TrustedProxies},
@@ -36,6 +38,42 @@ pub(super) fn outbound(config: &Config) -> outbound::Options {
         },
         ..outbound::Options::default()
     }
+}
+
+/// The bounds of the public listener, and of the internal one.
+pub(super) fn servers(config: &Config) -> (server::Options, server::Options) {
+    let settings = &config.server;
+    let budget = Budget::new(
+        server::open_files(),
+        Wishes {
+            connections: settings.max_connections,
+            per_address: settings.max_connections_per_address,
+            outbound: outbound(config).lanes.total(),
+        },
+    );
+    if budget.is_short {
+        tracing::warn!(
+            connections = budget.public,
+            open_files = server::open_files(),
+            "the limit of open files leaves room for few connections; raise it (`ulimit -n`, `LimitNOFILE` of systemd)"
+        );
+    }
+    let proxies = trusted_proxies(config);
+    let public = server::Options {
+        connections: budget.public,
+        per_address: budget.per_address,
+        keep_alive: settings.keep_alive,
+        is_listed: Arc::new(move |peer| proxies.contains(peer)),
+        finish: settings.shutdown_timeout,
+    };
+    let internal = server::Options {
+        connections: budget.internal,
+        per_address: budget.internal,
+        // Only proxies of the operator reach it.
+        is_listed: Arc::new(|_| true),
+        ..public.clone()
+    };
+    (public, internal)
 }
 
 pub(super) fn relying_party(config: &Config) -> oidc::Options {
@@ -62,6 +100,8 @@ pub(super) fn relying_party(config: &Config) -> oidc::Options {
         },
     });
     options.assertion_audience = config.client.assertion_audience;
+    options.assertion_typ = config.client.assertion_typ;
+    options.trusted_audiences.clone_from(&provider.trusted_audiences);
     options.par = config.client.par;
     options
 }

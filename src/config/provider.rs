@@ -5,7 +5,8 @@ use std::{fs::File, io::Read as _, path::PathBuf};
 use url::Url;
 
 use super::{
-    address::{endpoint_url, plain_url},
+    address::{endpoint_url, issuer_url},
+    parse,
     problem::Complaint,
     reader::Reader,
 };
@@ -34,6 +35,8 @@ pub struct ProviderSettings {
     pub ca_file: Option<PathBuf>,
     /// Further CA certificates, PEM.
     pub ca_bundle: Option<Vec<u8>>,
+    /// Audiences that an ID token may list beside us.
+    pub trusted_audiences: Vec<String>,
     /// The scopes, `openid` among them.
     pub scopes: Vec<String>,
     /// The `prompt` that is sent unless the login names one.
@@ -57,8 +60,8 @@ pub struct EndpointSettings {
 
 pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
     // The issuer is kept as it was written: it is compared exactly, and a URL type would add a slash.
-    reader.url("OIDC_ISSUER", plain_url);
-    let base_url = reader.url("IDP_BASE_URL", plain_url);
+    reader.url("OIDC_ISSUER", issuer_url);
+    let base_url = reader.url("IDP_BASE_URL", issuer_url);
     let issuer_is_explicit = reader.is_set("OIDC_ISSUER");
     let issuer = reader.text("OIDC_ISSUER").or_else(|| reader.text("IDP_BASE_URL"));
     if issuer.is_none() && !reader.is_set("IDP_BASE_URL") {
@@ -79,6 +82,7 @@ pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
         introspection: optional(reader, "OIDC_INTROSPECTION_URL"),
         registration: optional(reader, "DCR_REGISTRATION_URL"),
     };
+    let trusted_audiences = reader.entries("OIDC_TRUSTED_AUDIENCES", |text| parse::visible(text, 256));
     let scopes = scopes(reader);
     let prompt = prompt(reader, &scopes);
     let ca_bundle = reader.parsed("IDP_CA_FILE", read_ca_bundle);
@@ -89,6 +93,7 @@ pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
         endpoints,
         ca_file: reader.path("IDP_CA_FILE"),
         ca_bundle,
+        trusted_audiences: trusted_audiences.unwrap_or_default(),
         scopes,
         prompt,
     }

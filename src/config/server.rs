@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 use ipnet::IpNet;
@@ -22,6 +23,16 @@ pub struct ServerSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// The folder of `settings.yaml` and `routes.yaml`.
     pub config_dir: PathBuf,
+    /// Unused connections of the proxies are kept this long.
+    pub keep_alive: Duration,
+    /// Connections of clients at a time, if it is set.
+    pub max_connections: Option<usize>,
+    /// Of them those of one address, if it is set.
+    pub max_connections_per_address: Option<usize>,
+    /// After SIGTERM everything is still served for this long.
+    pub shutdown_delay: Duration,
+    /// Then requests under way have this long.
+    pub shutdown_timeout: Duration,
     /// Plain `http` is accepted everywhere (`BFF_DANGER_ALLOW_HTTP`).
     pub allow_http: bool,
 }
@@ -56,8 +67,21 @@ pub(super) fn read(reader: &mut Reader) -> ServerSettings {
         base_url: reader.origin("BFF_BASE_URL"),
         trusted_proxies: reader.entries("BFF_TRUSTED_PROXIES", network).unwrap_or_default(),
         config_dir: reader.config_dir(),
+        keep_alive: reader.duration("KEEP_ALIVE", Duration::from_secs(125)),
+        max_connections: reader.parsed("MAX_CONNECTIONS", count),
+        max_connections_per_address: reader.parsed("MAX_CONNECTIONS_PER_ADDRESS", count),
+        shutdown_delay: reader
+            .parsed("SHUTDOWN_DELAY", parse::duration)
+            .unwrap_or(Duration::from_secs(5)),
+        shutdown_timeout: reader.duration("SHUTDOWN_TIMEOUT", Duration::from_secs(20)),
         allow_http: reader.allows_http(),
     }
+}
+
+/// A number of connections. Fewer than a browser opens for one page would be no server.
+fn count(text: &str) -> Result<usize, Complaint> {
+    let number = parse::number(text, 16, 1_000_000)?;
+    Ok(usize::try_from(number).unwrap_or(usize::MAX))
 }
 
 fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {

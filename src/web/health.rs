@@ -15,7 +15,7 @@ pub(super) async fn live() -> Response {
     answer(StatusCode::OK, Json(json!({ "status": "live" })))
 }
 
-/// 200 once everything that is needed has been there; 503 before. Details only for who may know them.
+/// 200 once everything that is needed has been there; 503 before, and when the server stops. Details only for who may know them.
 pub(super) async fn ready(
     State(web): State<Web>,
     Extension(arrival): Extension<Arrival>,
@@ -23,6 +23,7 @@ pub(super) async fn ready(
 ) -> Response {
     let report = web.health.report();
     let (status, word) = match (report.ready, report.degraded) {
+        (false, _) if report.stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
         (true, true) => (StatusCode::OK, "degraded"),
         (true, false) => (StatusCode::OK, "ready"),

@@ -15,6 +15,7 @@ use crate::{
     oidc::{self, ClientSlot, HttpPolicy, ProviderOptions, RelyingParty},
     outbound::{self, Outbound},
     random::{SharedRandom, SystemRandom},
+    server::{Answer as _, Load},
     session::{CookieOptions, MemoryStore},
     tokens,
 };
@@ -111,7 +112,7 @@ async fn ask(endpoints: Endpoints, method: Method, path: &str) -> (Response, Val
         .header("origin", "https://app.example")
         .body(Body::empty())
         .unwrap();
-    let (head, body) = endpoints.answer(request).await.into_parts();
+    let (head, body) = endpoints.answer(request, Load::Normal).await.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let json = serde_json::from_slice(&body).unwrap_or_default();
     (Response::from_parts(head, Body::from(body)), json)

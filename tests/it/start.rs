@@ -3,6 +3,7 @@
 mod command;
 mod folders;
 mod idp;
+mod panics;
 mod recipe;
 mod systemd;
 
