@@ -14,10 +14,12 @@ mod environment;
 #[doc(hidden)]
 pub mod fuzzing;
 mod key_files;
+mod legacy;
 mod login;
 mod not_built;
 mod pages;
 mod parse;
+mod path;
 mod problem;
 mod provider;
 mod reader;
@@ -40,11 +42,12 @@ pub use self::{
     key_files::KeySettings,
     login::LoginSettings,
     pages::PageSettings,
-    problem::{ConfigError, Problem, Warning},
+    path::check_argument,
+    problem::{ConfigError, Problem, Severity, Warning},
     provider::{EndpointSettings, ProviderSettings},
     reference::reference,
     registration::RegistrationSettings,
-    server::ServerSettings,
+    server::{ForwardedHeaders, ServerSettings},
     session::{MasterSecret, SessionSettings, StoreKind},
     telemetry::TelemetrySettings,
     tokens::TokenSettings,
@@ -75,6 +78,8 @@ pub struct Config {
     pub pages: PageSettings,
     /// Logs.
     pub telemetry: TelemetrySettings,
+    /// What `${NAME}` stands for in `routes.yaml`.
+    pub environment: Environment,
 }
 
 // === impl Config ===
@@ -108,6 +113,7 @@ impl Config {
             login: login::read(&mut reader, callback, own_origins),
             pages: pages::read(&mut reader),
             telemetry: telemetry::read(&mut reader),
+            environment: environment.clone(),
             server,
             provider,
             client,

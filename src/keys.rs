@@ -38,6 +38,7 @@ pub use self::{
 };
 use crate::{
     jose::{Algorithm, KeyType, SignError, SigningKey},
+    private_file::{Exposed, Guard},
     secret::Secret,
 };
 
@@ -57,6 +58,8 @@ pub struct Options {
     /// Files that show that this BFF has an identity (`keyring.json`, `bff_client.json`): where one exists, no key is
     /// made.
     pub identity_markers: Vec<PathBuf>,
+    /// What is done about files and folders that others can use.
+    pub guard: Guard,
 }
 
 /// The type of a key that is made.
@@ -86,6 +89,14 @@ pub enum KeysError {
     /// The signing key does not exist and was not made.
     #[error(transparent)]
     Generate(#[from] GenerateError),
+    /// Others can put files into the keys folder or the state folder.
+    #[error("{path:?}: {exposed}; only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true")]
+    Exposed {
+        /// A file in the folder, or the folder.
+        path: PathBuf,
+        /// What others can do.
+        exposed: Exposed,
+    },
     /// Two different keys have one key id.
     #[error(
         "two different keys have the key id {0:?}: a verifier could not tell them apart. Give the signing key another \

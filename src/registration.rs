@@ -65,7 +65,7 @@ impl Registration {
             );
         }
         Self {
-            file: CredentialsFile::new(options.credentials.clone()),
+            file: CredentialsFile::new(options.credentials.clone()).guarded(options.guard),
             calls: Calls { outbound },
             options,
             keys,

@@ -58,6 +58,11 @@ async fn serve(config: Config) -> Exit {
     if let Ok(address) = listeners.public.local_addr() {
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     }
+    if let Some(internal) = &listeners.internal
+        && let Ok(address) = internal.local_addr()
+    {
+        tracing::info!(%address, "listening for the inside (BFF_INTERNAL_ADDR)");
+    }
     let stop = Stop {
         shutdown: CancellationToken::new(),
         health: app.health().clone(),
@@ -65,11 +70,6 @@ async fn serve(config: Config) -> Exit {
         delay,
     };
     let shutdown = stop.shutdown.clone();
-    if let Some(manager) = ServiceManager::of(&Environment::of_process()) {
-        manager.listens();
-        let (health, clock) = (stop.health.clone(), Arc::clone(&stop.clock));
-        tokio::spawn(manager.follow(health, clock, shutdown.clone()));
-    }
     match Signals::receive() {
         Ok(signals) => tokio::spawn(stop.on(signals)),
         Err(error) => {
@@ -77,6 +77,11 @@ async fn serve(config: Config) -> Exit {
             return Exit::Internal;
         }
     };
+    if let Some(manager) = ServiceManager::of(&Environment::of_process()) {
+        manager.listens();
+        let health = app.health().clone();
+        tokio::spawn(manager.follow(health, Ports::default().clock, shutdown.clone()));
+    }
     match app.run(listeners, shutdown).await {
         Ok(()) => {
             tracing::info!("stopped");

@@ -5,9 +5,12 @@ use std::{fmt, net::IpAddr};
 use url::{Host, Url};
 
 use super::problem::Complaint;
+use crate::quote::quote;
 
 /// A longer URL is refused, in bytes.
 const MAX_URL_LENGTH: usize = 2_048;
+/// A longer URL is not suggested, in characters.
+const MAX_SUGGESTED: usize = 200;
 
 /// `scheme://host[:port]`, `http` or `https` (RFC 6454).
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -176,16 +179,20 @@ pub(super) fn web_url(text: &str) -> Result<Url, Complaint> {
     let same =
         normal == text || normal.strip_suffix('/').is_some_and(|normal| normal == text) && url.path() == "/";
     if !same {
+        let normal = if text.ends_with('/') {
+            normal
+        } else {
+            normal.trim_end_matches('/')
+        };
+        // A query may hold what must not be printed, and half a URL helps nobody.
+        let fix = if url.query().is_none() && normal.len() <= MAX_SUGGESTED {
+            format!("write {}", quote(normal, '`', MAX_SUGGESTED))
+        } else {
+            "write it in that form".to_owned()
+        };
         return Err(Complaint::new(
             "is not in its normal form (lower-case host, no default port, nothing that a parser would repair)",
-            format!(
-                "write `{}`",
-                if text.ends_with('/') {
-                    normal
-                } else {
-                    normal.trim_end_matches('/')
-                }
-            ),
+            fix,
         ));
     }
     Ok(url)

@@ -49,7 +49,7 @@ pub(super) fn read(reader: &mut Reader, registers: bool) -> ClientSettings {
             );
         }
         let needs_secret = authentication != AuthMethod::PrivateKeyJwt;
-        if needs_secret && secret.is_none() {
+        if needs_secret && secret.is_none() && !reader.is_refused("AUTH_CLIENT_SECRET") {
             let method = authentication.name();
             reader.complain(
                 "AUTH_CLIENT_SECRET",

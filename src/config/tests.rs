@@ -3,7 +3,9 @@ use std::{fs, path::Path, time::Duration};
 use base64::{Engine as _, engine::general_purpose};
 use proptest::prelude::*;
 
+mod legacy;
 mod mistakes;
+mod planted;
 
 use self::mistakes::MISTAKES;
 use super::*;
@@ -18,7 +20,10 @@ use crate::{
 };
 
 /// A folder without `settings.yaml`.
-const NOWHERE: (&str, &str) = ("BFF_CONFIG_DIR", "/nonexistent/bff-config");
+const NOWHERE: (&str, &str) = (
+    "BFF_CONFIG_DIR",
+    concat!(env!("CARGO_MANIFEST_DIR"), "/src/config"),
+);
 
 /// The least that loads: without registration.
 const LEAST: [(&str, &str); 4] = [
@@ -207,20 +212,15 @@ fn every_mistake_is_named_with_message_and_fix() {
 
 #[test]
 fn every_variable_has_a_mistake_or_takes_anything() {
-    // Paths are looked at when they are used, and these texts have no wrong form.
-    let anything = [
-        "BFF_CONFIG_DIR",
-        "BFF_KEYS_DIR",
-        "BFF_STATE_DIR",
-        "BFF_JWT_SIGNING_KEY",
-        "BFF_JWKS_EXTRA_KEYS",
-        "BFF_CLIENT_CRED_PATH",
-        "BFF_TEMPLATES_DIR",
-        "BOOTSTRAP_ADMIN_TOKEN",
-    ];
-    // Tested as a group: all URLs of endpoints, all plain switches.
+    // A text that has no wrong form.
+    let anything = ["BOOTSTRAP_ADMIN_TOKEN"];
+    // Tested as a group: all URLs of endpoints, all plain switches, all paths.
     let alike = |variable: &catalogue::Variable| {
-        matches!(variable.kind, catalogue::Kind::Url | catalogue::Kind::Switch)
+        use catalogue::Kind;
+        matches!(
+            variable.kind,
+            Kind::Url | Kind::Switch | Kind::Path | Kind::Folder | Kind::Files
+        )
     };
     for variable in catalogue::VARIABLES {
         let file = format!("{}_FILE", variable.name);
@@ -251,7 +251,8 @@ fn every_url_and_every_switch_is_checked() {
         }
         let problem = problem(&more);
         assert_eq!(problem.variable, variable.name, "{problem}");
-        assert_eq!(problem.value.as_deref(), Some(format!("{wrong:?}").as_str()));
+        let value = variable.public.then(|| format!("{wrong:?}"));
+        assert_eq!(problem.value, value, "{problem}");
     }
 }
 
@@ -621,7 +622,14 @@ fn empty_variables_count_as_unset_but_for_the_prompt() {
         .filter(|variable| variable.name != "OIDC_PROMPT")
         .map(|variable| (variable.name, ""))
         .collect();
-    assert_eq!(config(&empty), config(&[]));
+    let environment = environment(&empty);
+    assert_eq!(
+        config(&empty),
+        Config {
+            environment,
+            ..config(&[])
+        }
+    );
     assert_eq!(config(&[("OIDC_PROMPT", "")]).provider.prompt, None);
     assert_eq!(config(&[("OIDC_SCOPES", "openid")]).provider.prompt, None);
     let login = config(&[("OIDC_PROMPT", "login  consent")]).provider.prompt;
@@ -679,8 +687,9 @@ fn http_is_accepted_for_loopback_and_dotless_names_with_one_warning() {
             .server
             .allow_http
     );
-    let warned = warnings(&[("BFF_BASE_URL", "http://bff")]);
-    assert!(warned[0].contains("Secure cookie"), "{warned:?}");
+    let (_, warned) = load(&[("BFF_BASE_URL", "http://bff")]).unwrap();
+    assert!(warned[0].message.contains("Secure cookie"), "{warned:?}");
+    assert_eq!(warned[0].severity, Severity::PreventsLogin);
 }
 
 #[test]

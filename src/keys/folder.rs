@@ -15,9 +15,12 @@ use super::{
     Options,
     document::Published,
     keyring::{Entry, KeyName, Keyring, Seen, State},
-    pem::{KeyProblem, UnusableKey, read_key},
+    pem::{KeyProblem, UnusableKey, read_guarded},
 };
-use crate::jose::{Algorithm, SigningKey};
+use crate::{
+    jose::{Algorithm, SigningKey},
+    private_file::{Exposed, Guard},
+};
 
 /// What a name leads to, as far as can be told without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,13 +260,14 @@ impl Folder {
     fn read(&mut self, path: &Path) -> Result<Arc<SigningKey>, String> {
         // Before the file is read: what changes meanwhile is read once more at the next look.
         let print = Print::of(path);
+        let guard = self.options.guard;
         let known = self.files.entry(path.to_owned()).or_insert_with(|| Known {
             print,
-            outcome: fresh(path),
+            outcome: fresh(path, guard),
         });
         if known.print != print || is_unreadable(&known.outcome) {
             known.print = print;
-            known.outcome = fresh(path);
+            known.outcome = fresh(path, guard);
         }
         match &known.outcome {
             Ok(key) => Ok(Arc::clone(key)),
@@ -287,8 +291,8 @@ fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-fn fresh(path: &Path) -> Result<Arc<SigningKey>, UnusableKey> {
-    let pair = read_key(path)?;
+fn fresh(path: &Path, guard: Guard) -> Result<Arc<SigningKey>, UnusableKey> {
+    let pair = read_guarded(path, guard)?;
     let key = SigningKey::new(pair, None).map_err(|_| UnusableKey {
         path: path.to_owned(),
         problem: KeyProblem::UnsupportedType("none that the library can publish".to_owned()),
@@ -297,6 +301,12 @@ fn fresh(path: &Path) -> Result<Arc<SigningKey>, UnusableKey> {
 }
 
 /// A permission on a folder above can change without a trace at the file.
-fn is_unreadable(outcome: &Result<Arc<SigningKey>, UnusableKey>) -> bool {
-    matches!(outcome, Err(error) if matches!(error.problem, KeyProblem::Unreadable(_)))
+const fn is_unreadable(outcome: &Result<Arc<SigningKey>, UnusableKey>) -> bool {
+    matches!(
+        outcome,
+        Err(UnusableKey {
+            problem: KeyProblem::Unreadable(_) | KeyProblem::Exposed(Exposed::Folder { .. }),
+            ..
+        })
+    )
 }

@@ -267,7 +267,7 @@ impl RelyingParty {
             .options
             .assertion_typ
             .with(shared.options.assertion_audience);
-        let assertion = keys.sign(algorithm, typ, claims).await?;
+        let assertion = shared.keys.sign(algorithm, typ, claims).await?;
         let facts = AssertionFacts {
             published: shared.keys.is_published(&kid),
             kid,

@@ -1,6 +1,6 @@
 //! Discovery (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3).
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -138,8 +138,11 @@ impl RelyingParty {
     /// [`DiscoveryError`].
     pub async fn discover(&self) -> Result<Arc<Metadata>, DiscoveryError> {
         let options = &self.shared.options.provider;
-        let map = url_map(options)?;
-        let document = self.document(options, &map).await?;
+        let document = self.document(options, &url_map(options)?).await?;
+        let found = document.get("issuer").and_then(Value::as_str);
+        let named = options.for_issuer(found).unwrap_or(Cow::Borrowed(options));
+        let options = named.as_ref();
+        let map = url_map(options)?.with_browsers_at(options.public_base.clone());
         let metadata = Arc::new(Metadata::read(&document, options, map)?);
         self.tell(&metadata, options);
         self.shared.metadata.send_replace(Some(Arc::clone(&metadata)));
@@ -248,7 +251,7 @@ impl RelyingParty {
             return Err(DiscoveryError::NotJson { url: shown, variable });
         };
         let found = document.get("issuer").and_then(Value::as_str);
-        if found != Some(options.issuer.as_str()) {
+        if options.for_issuer(found).is_none() {
             if let Some(template) = found.filter(|found| is_template(found)) {
                 return Err(DiscoveryError::IssuerTemplate {
                     url: shown,

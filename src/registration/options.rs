@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use url::Url;
 
-use crate::{jose::Algorithm, secret::Secret};
+use crate::{jose::Algorithm, private_file::Guard, secret::Secret};
 
 /// Everything that [`Registration`](super::Registration) is told by the configuration.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub struct Options {
     pub admin_token: Option<Secret>,
     /// Where the credentials file is.
     pub credentials: PathBuf,
+    /// What is done where others can use that file.
+    pub guard: Guard,
     /// Make no call; live on what is stored or configured.
     pub skip: bool,
     /// A configured client secret, for [`skip`](Self::skip) without stored credentials.

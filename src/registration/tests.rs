@@ -28,6 +28,7 @@ use crate::{
         self, ClientAuthentication, ClientSlot, EndpointOverrides, HttpPolicy, ProviderOptions, RelyingParty,
     },
     outbound,
+    private_file::Guard,
     random::SystemRandom,
     secret::Secret,
     telemetry::testing::Logs,
@@ -55,6 +56,7 @@ pub(super) fn options() -> Options {
         open_registration: false,
         admin_token: None,
         credentials: PathBuf::from("bff_client.json"),
+        guard: Guard::Strict,
         skip: false,
         client_secret: None,
         allow_failure: false,
@@ -88,6 +90,7 @@ impl World {
             extra: Vec::new(),
             dir: dir.path().to_owned(),
             identity_markers: Vec::new(),
+            guard: Guard::Strict,
         };
         let (keys, _) = keys::testing::load(&keys).unwrap();
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
@@ -99,6 +102,7 @@ impl World {
         let provider = ProviderOptions {
             issuer: idp.issuer(),
             base_url: (!idp.url.as_str().starts_with(&idp.issuer())).then(|| idp.url.clone()),
+            public_base: None,
             overrides: EndpointOverrides::default(),
             allow_http: HttpPolicy::LocalOnly,
         };

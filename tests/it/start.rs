@@ -3,7 +3,9 @@
 mod command;
 mod folders;
 mod idp;
+mod original;
 mod panics;
+mod planted;
 mod recipe;
 mod systemd;
 

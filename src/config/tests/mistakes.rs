@@ -546,6 +546,12 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "`#rrggbb`",
     ),
     (
+        &[("BFF_FORWARDED_HEADERS", "both")],
+        "BFF_FORWARDED_HEADERS",
+        "`x-forwarded`, `forwarded`",
+        "write one of",
+    ),
+    (
         &[("BFF_COOKIE_SAMESITE", "None")],
         "BFF_COOKIE_SAMESITE",
         "`Lax`, `Strict`",
@@ -558,10 +564,22 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "remove it",
     ),
     (
-        &[("BFF_COOKIE_DOMAIN", ".app.example")],
-        "BFF_COOKIE_DOMAIN",
-        "begins with a dot",
-        "`app.example`",
+        &[("BFF_TRUSTED_PROXIES", "::ffff:10.0.0.0/104")],
+        "BFF_TRUSTED_PROXIES",
+        "which no peer ever matches",
+        "`10.0.0.0/8`",
+    ),
+    (
+        &[("BFF_TRUSTED_PROXIES", "224.0.0.0/4")],
+        "BFF_TRUSTED_PROXIES",
+        "can match no peer",
+        "your proxies connect",
+    ),
+    (
+        &[("BFF_TRUSTED_PROXIES", "0.0.0.0")],
+        "BFF_TRUSTED_PROXIES",
+        "can match no peer",
+        "your proxies connect",
     ),
     (
         &[("BFF_COOKIE_DOMAIN", "https://app.example")],

@@ -326,3 +326,35 @@ async fn an_issuer_that_is_no_identifier_or_not_secure_is_not_asked() {
         "{error:?}"
     );
 }
+
+#[tokio::test]
+async fn browsers_go_to_the_public_base_and_the_issuer_stays_what_the_provider_calls_itself() {
+    let provider = Provider::start().await;
+    let mut options = provider.options();
+    options.provider.public_base = Some(Url::parse("https://idp.example").unwrap());
+    let inside = Url::parse(provider.issuer()).unwrap();
+    for issuer in [
+        provider.issuer().to_owned(),
+        format!("https://idp.example{}", inside.path()),
+    ] {
+        provider.change_metadata(|document| {
+            document.insert("issuer".to_owned(), json!(issuer));
+        });
+        let metadata = provider.undiscovered(options.clone()).discover().await.unwrap();
+        assert_eq!(metadata.issuer, issuer);
+        let browsers = &metadata.authorization_endpoint;
+        assert_eq!(
+            browsers.origin().ascii_serialization(),
+            "https://idp.example",
+            "{issuer}"
+        );
+        for reached in [&metadata.token_endpoint, &metadata.jwks_uri] {
+            assert_eq!(reached.origin(), inside.origin(), "{issuer}");
+        }
+    }
+    provider.change_metadata(|document| {
+        document.insert("issuer".to_owned(), json!("https://other.example"));
+    });
+    let error = provider.undiscovered(options).discover().await.unwrap_err();
+    assert!(matches!(error, DiscoveryError::IssuerMismatch { .. }), "{error}");
+}

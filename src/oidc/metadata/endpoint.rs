@@ -275,7 +275,7 @@ impl<'a> Endpoints<'a> {
         };
         let url = parsed(value).ok_or_else(|| endpoint.invalid(value))?;
         let url = if endpoint.for_browsers {
-            self.map.public(url)
+            self.map.for_browsers(url)
         } else {
             self.map.back_channel(url)
         };

@@ -23,6 +23,7 @@ fn options() -> ProviderOptions {
     ProviderOptions {
         issuer: ISSUER.to_owned(),
         base_url: None,
+        public_base: None,
         overrides: EndpointOverrides::default(),
         allow_http: HttpPolicy::LocalOnly,
     }
