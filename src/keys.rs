@@ -232,10 +232,11 @@ impl Keys {
     pub async fn sign(
         &self,
         algorithm: Algorithm,
-        typ: &'static str,
+        typ: impl Into<Option<&'static str>>,
         claims: impl Serialize + Send + 'static,
     ) -> Result<Secret, SignError> {
         let signing = self.signing();
+        let typ = typ.into();
         if !signing.is_slow() {
             return signing.sign(algorithm, typ, &claims);
         }

@@ -104,6 +104,8 @@ pub(super) fn relying_party(config: &Config) -> oidc::Options {
         },
     });
     options.assertion_audience = config.client.assertion_audience;
+    options.assertion_typ = config.client.assertion_typ;
+    options.trusted_audiences.clone_from(&provider.trusted_audiences);
     options.par = config.client.par;
     options
 }

@@ -209,6 +209,30 @@ pub(super) fn plain_url(text: &str) -> Result<Url, Complaint> {
     web_url(text)
 }
 
+/// As [`plain_url`]. An issuer may name the default port of its scheme: it is compared to the letter, and some providers
+/// write it.
+pub(super) fn issuer_url(text: &str) -> Result<Url, Complaint> {
+    match without_default_port(text) {
+        Some(shorter) => plain_url(&shorter),
+        None => plain_url(text),
+    }
+}
+
+/// `text` without `:443` after the host of an `https` URL, or `:80` of an `http` one.
+fn without_default_port(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let port = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return None,
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = authority.strip_suffix(port)?;
+    // What is left has no port of its own: not `host:443:80`.
+    let is_host = host.ends_with(']') || !host.contains(':');
+    is_host.then(|| format!("{scheme}://{host}{path}"))
+}
+
 /// As [`web_url`], without fragment: endpoints may have a query (RFC 6749 section 3.1).
 pub(super) fn endpoint_url(text: &str) -> Result<Url, Complaint> {
     if text.contains('#') {
@@ -225,6 +249,38 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_issuer_may_name_its_default_port() {
+        for text in [
+            "https://am.example:443/am/oauth2",
+            "https://am.example:443",
+            "https://am.example:443/",
+            "http://localhost:80/x",
+            "https://[2001:db8::1]:443/x",
+            "https://am.example/am/oauth2",
+            "https://am.example:8443/am/oauth2",
+        ] {
+            assert!(issuer_url(text).is_ok(), "{text}");
+        }
+        for text in [
+            "https://am.example:0443/",
+            "https://am.example:/",
+            "https://AM.example:443/",
+            "https://am.example:443:443/",
+            "http://localhost:443:80/",
+            "https://user@am.example:443/",
+            "https://am.example:443/?x",
+            "https://am.example:443#x",
+            "https://:443/",
+            "ftp://am.example:21/",
+        ] {
+            assert!(issuer_url(text).is_err(), "{text}");
+        }
+        // Nowhere else: redirect URIs and origins are compared in their normal form.
+        assert!(plain_url("https://am.example:443/").is_err());
+        assert!(endpoint_url("https://am.example:443/").is_err());
+    }
 
     #[test]
     fn origins() {

@@ -9,7 +9,8 @@ use std::{
 use url::Url;
 
 use super::{
-    address::{endpoint_url, plain_url},
+    address::{endpoint_url, issuer_url},
+    parse,
     problem::Complaint,
     reader::Reader,
 };
@@ -40,6 +41,8 @@ pub struct ProviderSettings {
     pub ca_file: Option<PathBuf>,
     /// Further CA certificates, PEM.
     pub ca_bundle: Option<Vec<u8>>,
+    /// Audiences that an ID token may list beside us.
+    pub trusted_audiences: Vec<String>,
     /// The scopes, `openid` among them.
     pub scopes: Vec<String>,
     /// The `prompt` that is sent unless the login names one.
@@ -63,9 +66,9 @@ pub struct EndpointSettings {
 
 pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
     // The issuer is kept as it was written: it is compared exactly, and a URL type would add a slash.
-    reader.url("OIDC_ISSUER", plain_url);
-    let base_url = reader.url("IDP_BASE_URL", plain_url);
-    let public_base = reader.url("IDP_PUBLIC_BASE", plain_url);
+    reader.url("OIDC_ISSUER", issuer_url);
+    let base_url = reader.url("IDP_BASE_URL", issuer_url);
+    let public_base = reader.url("IDP_PUBLIC_BASE", issuer_url);
     let issuer_is_explicit = reader.is_set("OIDC_ISSUER");
     let issuer = reader.text("OIDC_ISSUER").or_else(|| reader.text("IDP_BASE_URL"));
     if issuer.is_none() && !reader.is_set("IDP_BASE_URL") {
@@ -86,6 +89,7 @@ pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
         introspection: optional(reader, "OIDC_INTROSPECTION_URL"),
         registration: optional(reader, "DCR_REGISTRATION_URL"),
     };
+    let trusted_audiences = reader.entries("OIDC_TRUSTED_AUDIENCES", |text| parse::visible(text, 256));
     let scopes = scopes(reader);
     let prompt = prompt(reader, &scopes);
     let ca_file = reader.path("IDP_CA_FILE");
@@ -100,6 +104,7 @@ pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
         endpoints,
         ca_file,
         ca_bundle,
+        trusted_audiences: trusted_audiences.unwrap_or_default(),
         scopes,
         prompt,
     }

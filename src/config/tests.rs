@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     jose::Algorithm,
     keys::KeyKind,
-    oidc::{AssertionAudience, ParMode},
+    oidc::{AssertionAudience, AssertionTyp, OptionalEndpoint, ParMode},
     registration::{AuthMethod, RedirectUpdate, UpdateMethod},
     secret::Secret,
     session::SameSite,
@@ -802,6 +802,10 @@ fn choices_and_switches_reach_their_settings() {
         ("AUTH_CLIENT_SECRET", "s"),
         ("BFF_JWT_SIGNING_ALG", "ES256"),
         ("BFF_ASSERTION_AUDIENCE", "token_endpoint"),
+        ("BFF_ASSERTION_TYP", "none"),
+        ("OIDC_TRUSTED_AUDIENCES", "urn:api, other"),
+        ("OIDC_USERINFO_URL", "None"),
+        ("OIDC_PAR_URL", "https://idp.example/par"),
         ("MS_BFF_PAR_ENABLED", "false"),
         ("BFF_COOKIE_SAMESITE", "Strict"),
         ("BFF_COOKIE_DOMAIN", "app.example"),
@@ -827,6 +831,11 @@ fn choices_and_switches_reach_their_settings() {
     assert_eq!(config.client.authentication.name(), "client_secret_post");
     assert_eq!(config.client.signing_algorithm, Some(Algorithm::ES256));
     assert_eq!(config.client.assertion_audience, AssertionAudience::TokenEndpoint);
+    assert_eq!(config.client.assertion_typ, AssertionTyp::None);
+    assert_eq!(config.provider.trusted_audiences, ["urn:api", "other"]);
+    let endpoints = &config.provider.endpoints;
+    assert_eq!(endpoints.userinfo, Some(OptionalEndpoint::Off));
+    assert!(matches!(&endpoints.par, Some(OptionalEndpoint::At(url)) if url.path() == "/par"));
     assert_eq!(config.client.par, ParMode::Never);
     assert_eq!(config.cookies.same_site, SameSite::Strict);
     assert_eq!(config.cookies.name, "__Secure-bff_session");

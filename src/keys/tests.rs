@@ -335,6 +335,7 @@ async fn what_is_signed_verifies_against_what_is_published() {
                 typ: Typ::IdToken,
                 issuer: "us",
                 audience: "them",
+                trusted: &[],
             };
             let verified = jose::verify(token.expose(), &set, &policy, now);
             assert!(verified.is_ok(), "{fixture} {algorithm}: {verified:?}");

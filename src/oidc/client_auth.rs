@@ -36,7 +36,7 @@ const PUBLIC: [&str; 13] = [
 ];
 
 /// How long an assertion lives.
-const LIFETIME: Duration = Duration::from_mins(1);
+pub(super) const ASSERTION_LIFETIME: Duration = Duration::from_mins(1);
 
 /// What client assertions name as their audience (`BFF_ASSERTION_AUDIENCE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +48,16 @@ pub enum AssertionAudience {
     TokenEndpoint,
 }
 
+/// Whether client assertions say what they are in `typ` (`BFF_ASSERTION_TYP`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AssertionTyp {
+    /// Where their audience is the issuer, as the update of RFC 7523 has it; otherwise it is `JWT`.
+    #[default]
+    Auto,
+    /// They have no `typ`.
+    None,
+}
+
 /// How a request was authenticated: what an operator compares with the registration when the provider refuses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
@@ -57,6 +67,9 @@ pub struct Proof {
     pub method: &'static str,
     /// The assertion's facts, where there was one.
     pub assertion: Option<AssertionFacts>,
+    /// Whether the encoding of RFC 6749 section 2.3.1 has changed id or secret, so that a provider which does not decode
+    /// them finds others.
+    pub encoding_matters: bool,
 }
 
 /// What an assertion said in its header and as its audience.
@@ -68,6 +81,8 @@ pub struct AssertionFacts {
     pub algorithm: Algorithm,
     /// The audience.
     pub audience: String,
+    /// What it says it is.
+    pub typ: Option<&'static str>,
     /// Whether the key is in the JWK Set that we publish.
     pub published: bool,
 }
@@ -175,6 +190,7 @@ impl RelyingParty {
             client_id: client.id.clone(),
             method: client.auth.method(),
             assertion: None,
+            encoding_matters: false,
         };
         let secrets = fields.iter().filter(|(name, _)| !PUBLIC.contains(name));
         let secrets: Vec<&str> = secrets.map(|(_, value)| *value).collect();
@@ -188,9 +204,13 @@ impl RelyingParty {
                 fields.push(("client_assertion", assertion.expose()));
                 Request::form(url.clone(), fields).withholding([assertion.expose()])
             }
-            ClientAuthentication::ClientSecretBasic(secret) => Request::form(url.clone(), fields)
-                .basic(&encoded(&client.id), &encoded(secret.expose()).into())
-                .withholding([secret.expose()]),
+            ClientAuthentication::ClientSecretBasic(secret) => {
+                let (user, password) = (encoded(&client.id), encoded(secret.expose()));
+                proof.encoding_matters = user != client.id || password != secret.expose();
+                Request::form(url.clone(), fields)
+                    .basic(&user, &password.into())
+                    .withholding([secret.expose()])
+            }
             ClientAuthentication::ClientSecretPost(secret) => {
                 add_client_id(&mut fields, &client.id);
                 fields.push(("client_secret", secret.expose()));
@@ -219,15 +239,20 @@ impl RelyingParty {
             aud: audience.clone(),
             jti: shared.random.base64url::<16>(),
             iat: now.unix_seconds(),
-            exp: now.saturating_add(LIFETIME).unix_seconds(),
+            exp: now.saturating_add(ASSERTION_LIFETIME).unix_seconds(),
         };
         let kid = shared.keys.signing().kid().to_owned();
-        let assertion = shared.keys.sign(algorithm, "JWT", claims).await?;
+        let typ = shared
+            .options
+            .assertion_typ
+            .with(shared.options.assertion_audience);
+        let assertion = shared.keys.sign(algorithm, typ, claims).await?;
         let facts = AssertionFacts {
             published: shared.keys.is_published(&kid),
             kid,
             algorithm,
             audience,
+            typ,
         };
         Ok((assertion, facts))
     }
@@ -244,6 +269,19 @@ fn encoded(value: &str) -> String {
     form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }
 
+// === impl AssertionTyp ===
+
+impl AssertionTyp {
+    /// The `typ` of an assertion for this audience.
+    const fn with(self, audience: AssertionAudience) -> Option<&'static str> {
+        match (self, audience) {
+            (Self::Auto, AssertionAudience::Issuer) => Some("client-authentication+jwt"),
+            (Self::Auto, AssertionAudience::TokenEndpoint) => Some("JWT"),
+            (Self::None, _) => None,
+        }
+    }
+}
+
 // === impl Proof ===
 
 impl fmt::Display for Proof {
@@ -253,11 +291,12 @@ impl fmt::Display for Proof {
             None => Ok(()),
             Some(facts) => write!(
                 f,
-                ", kid `{}` ({} our JWKS), alg {}, aud `{}`",
+                ", kid `{}` ({} our JWKS), alg {}, aud `{}`, typ {}",
                 facts.kid,
                 if facts.published { "in" } else { "NOT in" },
                 facts.algorithm,
-                facts.audience
+                facts.audience,
+                facts.typ.unwrap_or("none")
             ),
         }
     }

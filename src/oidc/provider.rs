@@ -80,9 +80,10 @@ pub struct UrlMap {
 impl ProviderOptions {
     /// Whether the issuer is just what `IDP_BASE_URL` says, because nobody named one.
     pub(super) fn issuer_is_base_url(&self) -> bool {
-        self.base_url
-            .as_ref()
-            .is_some_and(|base| base.as_str().trim_end_matches('/') == self.issuer.trim_end_matches('/'))
+        let trimmed = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
+        let issuer = Url::parse(&self.issuer).ok();
+        let base = self.base_url.as_ref();
+        base.is_some_and(|base| issuer.is_some_and(|issuer| trimmed(base) == trimmed(&issuer)))
     }
 
     /// These options as they are for a provider that calls itself `found`: with `IDP_PUBLIC_BASE` it may call itself by its

@@ -115,9 +115,10 @@ fn transport_problem(error: &TransportError) -> Problem {
             "The identity provider does not answer",
             "Try again in a moment. The cause is in the server's log under the correlation id.",
         ),
-        TransportError::NotSent { .. } | TransportError::Interrupted { .. } | TransportError::TooLarge => {
-            bad_gateway()
-        }
+        TransportError::NotSent { .. }
+        | TransportError::Interrupted { .. }
+        | TransportError::TooLarge
+        | TransportError::Encoded { .. } => bad_gateway(),
     }
 }
 

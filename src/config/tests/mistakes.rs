@@ -142,6 +142,12 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "without quotes",
     ),
     (
+        &[("OIDC_TRUSTED_AUDIENCES", "urn:api, b\u{fc}ro")],
+        "OIDC_TRUSTED_AUDIENCES",
+        "characters outside ASCII",
+        "letters, digits",
+    ),
+    (
         &[("OIDC_PROMPT", "none")],
         "OIDC_PROMPT",
         "not a prompt",
@@ -199,7 +205,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("BFF_JWT_SIGNING_ALG", "HS256")],
         "BFF_JWT_SIGNING_ALG",
-        "`PS256`, `RS256`, `ES256`, `EdDSA`",
+        "`PS256`, `RS256`, `ES256`, `EdDSA`, `Ed25519`",
         "write one of",
     ),
     (
@@ -213,6 +219,12 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "BFF_JWT_SIGNING_ALG",
         "not one of",
         "`EdDSA`: upper and lower case",
+    ),
+    (
+        &[("BFF_ASSERTION_TYP", "jwt")],
+        "BFF_ASSERTION_TYP",
+        "`auto`, `none`",
+        "write one of",
     ),
     (
         &[("BFF_ASSERTION_AUDIENCE", "token")],

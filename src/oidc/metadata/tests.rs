@@ -90,6 +90,17 @@ fn at(url: &str) -> OptionalEndpoint {
 }
 
 #[test]
+fn either_name_of_eddsa_stands_for_both() {
+    for name in ["EdDSA", "Ed25519"] {
+        let document = with("id_token_signing_alg_values_supported", json!([name]));
+        assert_eq!(
+            read(&document, &options()).unwrap().id_token_algorithms,
+            [Algorithm::EdDSA, Algorithm::Ed25519]
+        );
+    }
+}
+
+#[test]
 fn attack_26_a_provider_that_lists_only_none_and_hmac_leaves_no_algorithm() {
     let document = with("id_token_signing_alg_values_supported", json!(["none", "HS256"]));
     assert!(
