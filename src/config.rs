@@ -47,7 +47,7 @@ pub use self::{
     provider::{EndpointSettings, ProviderSettings},
     reference::reference,
     registration::RegistrationSettings,
-    server::ServerSettings,
+    server::{ForwardedHeaders, ServerSettings},
     session::{MasterSecret, SessionSettings, StoreKind},
     telemetry::TelemetrySettings,
     tokens::TokenSettings,
@@ -95,7 +95,8 @@ impl Config {
         let mut reader = Reader::new(environment);
         let server = server::read(&mut reader);
         let provider = provider::read(&mut reader);
-        let registration = registration::read(&mut reader, server.base_url.as_ref());
+        let keys = key_files::read(&mut reader);
+        let registration = registration::read(&mut reader, server.base_url.as_ref(), &keys.credentials);
         let client = client::read(&mut reader, registration.enabled);
         let callback =
             login::fallback_callback(&mut reader, server.base_url.as_ref(), &registration.redirect_uris);
@@ -105,7 +106,7 @@ impl Config {
             callback.as_ref(),
         );
         let config = Self {
-            keys: key_files::read(&mut reader),
+            keys,
             session: session::read(&mut reader),
             cookies: cookies::read(&mut reader, &own_origins),
             tokens: tokens::read(&mut reader),

@@ -34,7 +34,9 @@ pub use self::{
     authorize::{AuthorizationRequest, ParMode, Pkce, pushed_url},
     call::{CallError, InvalidClient, Meaning, NotReady, PERSON_NEEDED, REFUSALS, RetryOptions},
     client::{Client, ClientAuthentication, ClientSlot},
-    client_auth::{AssertionAudience, AssertionFacts, AssertionTyp, NegotiationError, Proof, negotiate},
+    client_auth::{
+        AssertionAudience, AssertionFacts, AssertionTyp, NegotiationError, Proof, negotiate, negotiate_for,
+    },
     discovery::DiscoveryError,
     error::OAuthError,
     id_token::{Expect, IdTokenClaims, IdTokenError, Identity, LoginFacts},

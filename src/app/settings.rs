@@ -11,7 +11,7 @@ use url::Url;
 
 use super::StartError;
 use crate::{
-    config::Config,
+    config::{Config, ForwardedHeaders},
     gateway::{MAX_FILE_SIZE, Routes},
     login::{
         self,
@@ -20,16 +20,13 @@ use crate::{
     },
     oidc, outbound, registration,
     server::{self, Budget, Wishes},
-    session::{CookieOptions, Limits},
+    session::{CookieOptions, EmailTrust, Limits},
     tokens,
-    web::{Brand, Color, OwnOrigins, PageOptions, TrustedProxies},
+    web::{Brand, Color, ForwardedFamily, OwnOrigins, PageOptions, TrustedProxies},
 };
 
 /// The routing table's name in the configuration folder.
 const ROUTES_FILE: &str = "routes.yaml";
-
-/// What the client is called at the IdP (`client_name`, RFC 7591 section 2).
-const CLIENT_NAME: &str = "bff";
 
 pub(super) fn outbound(config: &Config) -> outbound::Options {
     outbound::Options {
@@ -143,13 +140,23 @@ pub(super) fn login(config: &Config) -> Result<login::Options, HostsError> {
         prompt: config.provider.prompt.clone(),
         session_lifetime: config.session.lifetime,
         refresh_threshold: config.tokens.refresh_threshold,
+        email_trust: email_trust(config),
     })
+}
+
+fn email_trust(config: &Config) -> EmailTrust {
+    if config.provider.email_trusted {
+        EmailTrust::Unstated
+    } else {
+        EmailTrust::Verified
+    }
 }
 
 pub(super) fn tokens(config: &Config) -> tokens::Options {
     tokens::Options {
         threshold: config.tokens.refresh_threshold,
         concurrency: config.tokens.refresh_concurrency,
+        email_trust: email_trust(config),
         ..tokens::Options::default()
     }
 }
@@ -159,7 +166,7 @@ pub(super) fn registration(config: &Config) -> registration::Options {
     registration::Options {
         client_id: settings.client_id.clone(),
         client_profile: settings.client_profile.clone(),
-        client_name: CLIENT_NAME.to_owned(),
+        description: settings.description.clone(),
         redirect_uris: redirect_uris(config),
         scopes: config.provider.scopes.clone(),
         auth_method: config.client.authentication,
@@ -170,6 +177,7 @@ pub(super) fn registration(config: &Config) -> registration::Options {
         },
         force_replace: settings.force_replace,
         initial_access_token: settings.initial_access_token.clone(),
+        open_registration: settings.open_registration,
         admin_token: settings.bootstrap_admin_token.clone(),
         credentials: config.keys.credentials.clone(),
         guard: config.keys.options.guard,
@@ -194,14 +202,9 @@ pub(super) fn cookies(config: &Config) -> CookieOptions {
 
 pub(super) fn own_origins(config: &Config) -> OwnOrigins {
     let login = &config.login;
-    OwnOrigins::new(
-        login
-            .own_origins
-            .iter()
-            .chain(&login.cors_origins)
-            .map(|origin| origin.url().origin())
-            .collect(),
-    )
+    let origins = login.own_origins.iter().chain(&login.cors_origins);
+    let origins: Vec<_> = origins.map(|origin| origin.url().origin()).collect();
+    OwnOrigins::new(&origins)
 }
 
 pub(super) fn cors_origins(config: &Config) -> Vec<HeaderValue> {
@@ -215,7 +218,11 @@ pub(super) fn cors_origins(config: &Config) -> Vec<HeaderValue> {
 }
 
 pub(super) fn trusted_proxies(config: &Config) -> TrustedProxies {
-    TrustedProxies::new(config.server.trusted_proxies.clone())
+    let family = match config.server.forwarded {
+        ForwardedHeaders::XForwarded => ForwardedFamily::XForwarded,
+        ForwardedHeaders::Forwarded => ForwardedFamily::Forwarded,
+    };
+    TrustedProxies::new(config.server.trusted_proxies.clone(), family)
 }
 
 pub(super) fn pages(config: &Config) -> PageOptions {

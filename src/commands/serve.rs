@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, complain, process};
+use super::{Exit, complain, process, systemd::ServiceManager};
 use crate::{
     app::{App, Ports, RunError},
     clock::SharedClock,
-    config::Config,
+    config::{Config, Environment},
     health::Health,
     server,
 };
@@ -77,6 +77,11 @@ async fn serve(config: Config) -> Exit {
             return Exit::Internal;
         }
     };
+    if let Some(manager) = ServiceManager::of(&Environment::of_process()) {
+        manager.listens();
+        let health = app.health().clone();
+        tokio::spawn(manager.follow(health, Ports::default().clock, shutdown.clone()));
+    }
     match app.run(listeners, shutdown).await {
         Ok(()) => {
             tracing::info!("stopped");

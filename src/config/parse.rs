@@ -148,6 +148,18 @@ pub(super) fn visible(text: &str, most: usize) -> Result<String, Complaint> {
     }
 }
 
+/// One line of text of at most `most` characters, as people read it.
+pub(super) fn line(text: &str, most: usize) -> Result<String, Complaint> {
+    if text.chars().count() <= most && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err(Complaint::new(
+            format!("has several lines or control characters, or is longer than {most} characters"),
+            "write one short line",
+        ))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

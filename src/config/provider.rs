@@ -47,6 +47,8 @@ pub struct ProviderSettings {
     pub scopes: Vec<String>,
     /// The `prompt` that is sent unless the login names one.
     pub prompt: Option<String>,
+    /// An e-mail address counts as verified where the provider does not say (`OIDC_EMAIL_TRUSTED`).
+    pub email_trusted: bool,
 }
 
 /// Explicit endpoints.
@@ -107,6 +109,7 @@ pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
         trusted_audiences: trusted_audiences.unwrap_or_default(),
         scopes,
         prompt,
+        email_trusted: reader.switch("OIDC_EMAIL_TRUSTED", false),
     }
 }
 

@@ -260,6 +260,17 @@ impl Reader {
         }
     }
 
+    /// The secret `name`, which was needed once: where its file has been taken away since, it counts as unset.
+    pub(super) fn secret_needed_unless(&mut self, name: &'static str, done: bool) -> Option<Secret> {
+        if let Content::SecretFile(path) = &self.values.get(name)?.content
+            && done
+            && matches!(Path::new(path).try_exists(), Ok(false))
+        {
+            return None;
+        }
+        self.secret(name)
+    }
+
     /// The URL `name` through `parser`, reached by `https` or where `http` is accepted.
     pub(super) fn url(
         &mut self,

@@ -21,6 +21,8 @@ pub struct ServerSettings {
     pub base_url: Option<Origin>,
     /// Peers whose forwarded headers are believed; nobody by default.
     pub trusted_proxies: Vec<IpNet>,
+    /// Which of their header fields is read.
+    pub forwarded: ForwardedHeaders,
     /// The folder of `settings.yaml` and `routes.yaml`.
     pub config_dir: PathBuf,
     /// Unused connections of the proxies are kept this long.
@@ -35,6 +37,16 @@ pub struct ServerSettings {
     pub shutdown_timeout: Duration,
     /// Plain `http` is accepted everywhere (`BFF_DANGER_ALLOW_HTTP`).
     pub allow_http: bool,
+}
+
+/// The two families of header fields in which a proxy says for whom it asks (`BFF_FORWARDED_HEADERS`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedHeaders {
+    /// `X-Forwarded-*`.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 pub(super) fn read(reader: &mut Reader) -> ServerSettings {
@@ -73,6 +85,7 @@ pub(super) fn read(reader: &mut Reader) -> ServerSettings {
         internal,
         base_url: reader.origin("BFF_BASE_URL"),
         trusted_proxies: reader.entries("BFF_TRUSTED_PROXIES", network).unwrap_or_default(),
+        forwarded: forwarded(reader),
         config_dir: reader.config_dir(),
         keep_alive: reader.duration("KEEP_ALIVE", Duration::from_secs(125)),
         max_connections: reader.parsed("MAX_CONNECTIONS", count),
@@ -95,6 +108,11 @@ fn is_metrics_address(label: &str) -> bool {
 fn count(text: &str) -> Result<usize, Complaint> {
     let number = parse::number(text, 16, 1_000_000)?;
     Ok(usize::try_from(number).unwrap_or(usize::MAX))
+}
+
+fn forwarded(reader: &mut Reader) -> ForwardedHeaders {
+    let words = [ForwardedHeaders::XForwarded, ForwardedHeaders::Forwarded];
+    reader.choice("BFF_FORWARDED_HEADERS", &words).unwrap_or_default()
 }
 
 fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {

@@ -13,7 +13,7 @@ use crate::{
     jose::Algorithm,
     keys::KeyKind,
     oidc::{AssertionAudience, AssertionTyp, OptionalEndpoint, ParMode},
-    registration::{AuthMethod, RedirectUpdate, UpdateMethod},
+    registration::{AuthMethod, Description, RedirectUpdate, UpdateMethod},
     secret::Secret,
     session::SameSite,
     telemetry::Format,
@@ -406,6 +406,79 @@ fn secret_files_are_read_trimmed_and_bounded() {
     assert!(problem(&more).message.contains("larger than 64 KiB"));
     fs::write(&path, [0xff]).unwrap();
     assert!(problem(&more).message.contains("not UTF-8"));
+}
+
+#[test]
+fn a_secret_that_was_needed_once_may_be_taken_away_when_there_are_credentials() {
+    let folder = tempfile::tempdir().unwrap();
+    let gone = folder.path().join("run/secrets/iat");
+    let credentials = folder.path().join("bff_client.json");
+    for name in ["DCR_IAT_FILE", "BOOTSTRAP_ADMIN_TOKEN_FILE"] {
+        let _ = fs::remove_file(&credentials);
+        let more = [
+            (name, gone.to_str().unwrap()),
+            ("BFF_CLIENT_CRED_PATH", credentials.to_str().unwrap()),
+            ("DCR_REDIRECT_URIS", "https://app.example/auth/callback"),
+        ];
+        assert!(problem(&more).message.contains("cannot be read"), "{name}");
+        fs::write(&credentials, "{}").unwrap();
+        let registration = config(&more).registration;
+        assert_eq!(registration.initial_access_token, None);
+        assert_eq!(registration.bootstrap_admin_token, None);
+        // What is there and cannot be used is a mistake all the same.
+        let folder = [(name, "/"), more[1], more[2]];
+        assert!(problem(&folder).message.contains("is not a file"), "{name}");
+    }
+    let other = [
+        ("AUTH_CLIENT_SECRET_FILE", gone.to_str().unwrap()),
+        ("BFF_CLIENT_CRED_PATH", credentials.to_str().unwrap()),
+        ("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_basic"),
+        ("DCR_REDIRECT_URIS", "https://app.example/auth/callback"),
+    ];
+    assert!(problem(&other).message.contains("cannot be read"));
+}
+
+#[test]
+fn no_initial_access_token_may_be_needed() {
+    let uris = ("DCR_REDIRECT_URIS", "https://app.example/auth/callback");
+    let open = config(&[uris, ("DCR_IAT", "none")]).registration;
+    assert!(open.open_registration && open.initial_access_token.is_none());
+    let closed = config(&[uris, ("DCR_IAT", "None")]).registration;
+    assert!(!closed.open_registration && closed.initial_access_token.is_some());
+    assert!(!config(&[uris]).registration.open_registration);
+}
+
+#[test]
+fn what_people_are_shown_of_the_client() {
+    let uris = ("DCR_REDIRECT_URIS", "https://app.example/auth/callback");
+    let plain = config(&[uris]).registration.description;
+    assert_eq!(plain, Description::named("bff"));
+    let described = config(&[
+        uris,
+        ("DCR_CLIENT_NAME", "Orders — Ämter"),
+        ("DCR_CLIENT_URI", "https://app.example/"),
+        ("DCR_LOGO_URI", "https://cdn.example/logo.svg?v=2"),
+        ("DCR_POLICY_URI", "https://app.example/privacy"),
+        ("DCR_TOS_URI", "https://app.example/terms"),
+        ("DCR_CONTACTS", "ops@app.example, https://app.example/contact"),
+    ])
+    .registration
+    .description;
+    assert_eq!(described.name, "Orders — Ämter");
+    assert_eq!(described.uri.unwrap().as_str(), "https://app.example/");
+    assert_eq!(
+        described.logo_uri.unwrap().as_str(),
+        "https://cdn.example/logo.svg?v=2"
+    );
+    assert_eq!(
+        described.policy_uri.unwrap().as_str(),
+        "https://app.example/privacy"
+    );
+    assert_eq!(described.tos_uri.unwrap().as_str(), "https://app.example/terms");
+    assert_eq!(
+        described.contacts,
+        ["ops@app.example", "https://app.example/contact"]
+    );
 }
 
 #[test]

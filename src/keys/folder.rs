@@ -38,6 +38,8 @@ pub(super) struct Folder {
     options: Options,
     files: BTreeMap<PathBuf, Known>,
     at_hand: BTreeMap<String, Arc<SigningKey>>,
+    /// The key in the named file, as it was read last.
+    named: Option<Arc<SigningKey>>,
     extras: BTreeMap<PathBuf, Arc<SigningKey>>,
     /// The files of entries that lie in the keys folder of before, by key id.
     elsewhere: BTreeMap<String, PathBuf>,
@@ -86,6 +88,7 @@ impl Folder {
             },
             files: BTreeMap::new(),
             at_hand: BTreeMap::new(),
+            named: None,
             extras: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
         }
@@ -139,6 +142,11 @@ impl Folder {
         self.at_hand.get(kid)
     }
 
+    /// The key in the named file under this id, although the keyring does not know it yet.
+    pub(super) fn named(&self, kid: &str) -> Option<&Arc<SigningKey>> {
+        self.named.as_ref().filter(|named| named.kid() == kid)
+    }
+
     /// The public halves of the extra keys.
     pub(super) fn extras(&self, algorithm: Option<Algorithm>) -> Vec<Published> {
         let keys = self.extras.values();
@@ -154,9 +162,11 @@ impl Folder {
         let mut paths = BTreeSet::from([named.clone()]);
         match self.read(&named) {
             Ok(key) => {
+                let kid = ring.kid_for(self.options.kid.as_deref(), key.kid());
+                self.named = Some(Arc::new(key.called(&kid)));
                 seen.named = Some(KeyName {
                     file: self.name_of(&named),
-                    kid: ring.kid_for(self.options.kid.as_deref(), key.kid()),
+                    kid,
                     thumbprint: key.kid().to_owned(),
                 });
             }

@@ -15,11 +15,12 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    jose::Claims,
     oidc::{Expect, IdTokenError, LoginFacts, OAuthError, TokenError, TokenResponse, UserInfoError},
     secret::Secret,
     session::{
-        CreateError, Created, Ended, Memo, NewSession, Session, SessionId, SessionKey, StoreError, Tokens,
-        user_claims,
+        CreateError, Created, EmailTrust, Ended, Memo, NewSession, Session, SessionId, SessionKey,
+        StoreError, Tokens, email_is_unstated, user_claims,
     },
 };
 
@@ -377,8 +378,10 @@ impl Login {
             strikes: None,
             later_auth_time: None,
         };
+        self.tell_of_unstated_email(&verified.all, user_info.as_ref());
+        let email_trust = self.inner.options.email_trust;
         Ok(Session {
-            user: user_claims(Some(&verified.all), user_info.as_ref()),
+            user: user_claims(Some(&verified.all), user_info.as_ref(), email_trust),
             issuer: identity.issuer,
             subject: identity.subject,
             nonce: identity.nonce,
@@ -389,6 +392,19 @@ impl Login {
             identity: Memo::default(),
             tokens,
         })
+    }
+
+    /// An address that is missing is looked for in vain at the IdP. That is said once.
+    fn tell_of_unstated_email(&self, id_token: &Claims, user_info: Option<&Claims>) {
+        if self.inner.options.email_trust == EmailTrust::Verified
+            && email_is_unstated(id_token, user_info)
+            && !self.inner.said_unstated_email.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                "the IdP gave an e-mail address without email_verified, so the address is told to no application; if every \
+                 address there is verified, set OIDC_EMAIL_TRUSTED=true"
+            );
+        }
     }
 
     /// Without a refresh token a session lives as long as its access token. That is said once.

@@ -9,6 +9,7 @@ use url::{Url, form_urlencoded};
 use super::{Client, ClientAuthentication, Metadata, RelyingParty};
 use crate::{
     jose::{Algorithm, SignError},
+    keys::Keys,
     outbound::Request,
     random::RandomExt as _,
     secret::Secret,
@@ -103,8 +104,9 @@ pub enum NegotiationError {
     },
     /// The key and the provider have nothing in common.
     #[error(
-        "the signing key signs with {}, but the IdP accepts only {}; use a key of another type (BFF_JWT_SIGNING_KEY), or \
-         name the algorithm in BFF_JWT_SIGNING_ALG if the IdP's metadata is incomplete",
+        "the signing key signs with {}, but the IdP accepts only {}; use a key of another type (name one in \
+         BFF_JWT_SIGNING_KEY; or set BFF_KEY_TYPE and run `bff keys rotate`), or name the algorithm in BFF_JWT_SIGNING_ALG \
+         if the IdP's metadata is incomplete",
         names(key), supported.join(", ")
     )]
     NothingInCommon {
@@ -164,6 +166,23 @@ pub fn negotiate(
                 supported: supported.to_vec(),
             }),
     }
+}
+
+/// As [`negotiate`] for the key that signs now, and where that has nothing that the provider takes, for the one that will
+/// sign: an operator who names a key of another type has to wait for nothing, as the key before it was of no use.
+///
+/// # Errors
+///
+/// [`NegotiationError`] of the key that signs now.
+pub fn negotiate_for(
+    keys: &Keys,
+    supported: Option<&[String]>,
+    configured: Option<Algorithm>,
+) -> Result<Algorithm, NegotiationError> {
+    negotiate(keys.signing().algorithms(), supported, configured).or_else(|error| {
+        let coming = keys.coming().ok_or_else(|| error.clone())?;
+        negotiate(coming.algorithms(), supported, configured).map_err(|_| error)
+    })
 }
 
 fn names(algorithms: &[Algorithm]) -> String {
@@ -241,7 +260,9 @@ impl RelyingParty {
             iat: now.unix_seconds(),
             exp: now.saturating_add(ASSERTION_LIFETIME).unix_seconds(),
         };
-        let kid = shared.keys.signing().kid().to_owned();
+        let keys = &shared.keys;
+        let signing = keys.signing_with(algorithm).unwrap_or_else(|| keys.signing());
+        let kid = signing.kid().to_owned();
         let typ = shared
             .options
             .assertion_typ

@@ -25,7 +25,7 @@ const MAX_SECRET: usize = 16 * 1024;
 /// Longest registration URI, in bytes.
 const MAX_URI: usize = 4 * 1024;
 /// The members that we know; all others are a newer version's.
-const MEMBERS: [&str; 16] = [
+const MEMBERS: [&str; 17] = [
     "version",
     "state",
     "issuer",
@@ -38,6 +38,7 @@ const MEMBERS: [&str; 16] = [
     "token_endpoint_auth_signing_alg",
     "metadata_sent",
     "metadata_replaced",
+    "metadata_refused",
     "spent_initial_access_tokens",
     "pending",
     "superseded",

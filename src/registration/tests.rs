@@ -5,12 +5,14 @@ mod fake;
 mod inspecting;
 mod keeping;
 mod management;
+mod opening;
 mod redirects;
 mod refusals;
 mod renewing;
 mod replacing;
 mod running;
 mod secrets;
+mod strict;
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
@@ -20,7 +22,7 @@ use tempfile::TempDir;
 use self::fake::{Fake, Habits};
 use super::*;
 use crate::{
-    clock::{ManualClock, Timestamp},
+    clock::{Clock as _, ManualClock, Timestamp},
     keys::{self, KeyKind},
     oidc::{
         self, ClientAuthentication, ClientSlot, EndpointOverrides, HttpPolicy, ProviderOptions, RelyingParty,
@@ -38,7 +40,7 @@ pub(super) fn options() -> Options {
     Options {
         client_id: Some("bff-server".to_owned()),
         client_profile: Some("code-flow-pkjwt".to_owned()),
-        client_name: "bff".to_owned(),
+        description: Description::named("bff"),
         redirect_uris: vec![
             "https://a.example/auth/callback".to_owned(),
             "https://b.example:8443/auth/callback".to_owned(),
@@ -51,6 +53,7 @@ pub(super) fn options() -> Options {
         jwks: Jwks::Uri("https://a.example/.well-known/jwks.json".to_owned()),
         force_replace: false,
         initial_access_token: None,
+        open_registration: false,
         admin_token: None,
         credentials: PathBuf::from("bff_client.json"),
         guard: Guard::Strict,

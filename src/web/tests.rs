@@ -16,7 +16,7 @@ use crate::{
     outbound::{self, Outbound},
     random::{SharedRandom, SystemRandom},
     server::{Answer as _, Load},
-    session::{CookieOptions, MemoryStore},
+    session::{CookieOptions, EmailTrust, MemoryStore},
     tokens,
 };
 
@@ -69,6 +69,7 @@ fn web(folder: &TempDir) -> Web {
         prompt: None,
         session_lifetime: limits.lifetime,
         refresh_threshold: MINUTE,
+        email_trust: EmailTrust::default(),
     };
     let login = Login::new(
         login,
@@ -97,7 +98,7 @@ fn web(folder: &TempDir) -> Web {
         gateway,
         cookies: CookiePolicy::new(CookieOptions::default()).unwrap(),
         sealer,
-        own_origins: OwnOrigins::new(Vec::new()),
+        own_origins: OwnOrigins::new(&[]),
         cors_origins: vec![HeaderValue::from_static("https://app.example")],
         trusted_proxies: TrustedProxies::default(),
         pages: Pages::new(&PageOptions::default()).unwrap(),

@@ -65,7 +65,7 @@ impl Ways {
 impl Choice {
     async fn answer(&self, arrival: Arrival, mut request: Request) -> Response {
         match request.uri().path() {
-            "/auth/verify" | "/auth/forward" => {
+            path if verify::is_path(path) => {
                 let (request, _) = request.into_parts();
                 verify::handle(&self.web, &arrival, &request)
                     .await

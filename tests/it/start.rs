@@ -7,6 +7,7 @@ mod original;
 mod panics;
 mod planted;
 mod recipe;
+mod systemd;
 
 use std::{fs, path::Path};
 

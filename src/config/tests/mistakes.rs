@@ -366,6 +366,33 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     ),
     (
         &[
+            ("DCR_CLIENT_NAME", "two\nlines"),
+            ("DCR_REDIRECT_URIS", "https://app.example/auth/callback"),
+        ],
+        "DCR_CLIENT_NAME",
+        "several lines",
+        "one short line",
+    ),
+    (
+        &[
+            ("DCR_CONTACTS", "ops@app.example,müller@app.example"),
+            ("DCR_REDIRECT_URIS", "https://app.example/auth/callback"),
+        ],
+        "DCR_CONTACTS",
+        "outside ASCII",
+        "letters, digits",
+    ),
+    (
+        &[
+            ("DCR_LOGO_URI", "logo.svg"),
+            ("DCR_REDIRECT_URIS", "https://app.example/auth/callback"),
+        ],
+        "DCR_LOGO_URI",
+        "not a URL",
+        "https://",
+    ),
+    (
+        &[
             ("DCR_IAT_FILE", "/nonexistent/iat"),
             ("DCR_REDIRECT_URIS", "https://app.example/auth/callback"),
         ],
@@ -517,6 +544,12 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "BRAND_COLOR",
         "hexadecimal",
         "`#rrggbb`",
+    ),
+    (
+        &[("BFF_FORWARDED_HEADERS", "both")],
+        "BFF_FORWARDED_HEADERS",
+        "`x-forwarded`, `forwarded`",
+        "write one of",
     ),
     (
         &[("BFF_COOKIE_SAMESITE", "None")],

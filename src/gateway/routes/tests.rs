@@ -409,6 +409,21 @@ fn each_mistake_in_a_route_is_named_with_its_fix() {
             "session (the default) or none",
         ),
         (
+            "id: a, path: /a/*, target_service: crud, unauthenticated: page",
+            "unauthenticated of route `a` is `page`",
+            "write login or 401",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, unauthenticated: [login]",
+            "unauthenticated of route `a` is a list",
+            "write login or 401",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, auth: none, unauthenticated: login",
+            "has no effect with auth: none",
+            "remove it",
+        ),
+        (
             "id: a, path: /a/*, target_service: crud, auth: false",
             "is true or false",
             "session (the default) or none",

@@ -154,7 +154,7 @@ impl Keeper {
     pub(super) fn first_set(&self) -> Result<Set, KeysError> {
         let set = self.set()?;
         if let Some(algorithm) = self.rotation.algorithm
-            && !set.signing.algorithms().contains(&algorithm)
+            && set.signing_with(algorithm).is_none()
         {
             return Err(KeysError::Algorithm {
                 key_type: set.signing.key_type(),

@@ -60,6 +60,21 @@ pub enum EndpointError {
     },
 }
 
+// === impl EndpointError ===
+
+impl EndpointError {
+    /// The name of the endpoint in the document.
+    #[must_use]
+    pub const fn member(&self) -> &'static str {
+        match self {
+            Self::Missing { member, .. }
+            | Self::Invalid { member, .. }
+            | Self::Insecure { member, .. }
+            | Self::Internal { member, .. } => member,
+        }
+    }
+}
+
 /// What an endpoint is called in the document and in our configuration, and who calls it.
 #[derive(Clone, Copy)]
 pub(super) struct Endpoint {

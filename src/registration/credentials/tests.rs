@@ -34,6 +34,7 @@ fn full() -> Credentials {
         remembered: Remembered {
             sent: [("scope".to_owned(), "digest".to_owned())].into(),
             replaced: [("scope".to_owned(), "other".to_owned())].into(),
+            refused: [("client_profile".to_owned(), "digest".to_owned())].into(),
         },
     });
     record.spend("hash".to_owned());

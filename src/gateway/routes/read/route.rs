@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     super::{
-        Auth, Methods, Route, Service,
+        Auth, Methods, Route, Service, Unauthenticated,
         target::Target,
         tree::{Node, Value},
     },
@@ -37,6 +37,7 @@ impl Reader {
             "upstream_path",
             "methods",
             "auth",
+            "unauthenticated",
             "preserve_path",
         ];
         let mut fields = self.fields_of(Some(Place::Route), node, "a route".to_owned(), &KEYS)?;
@@ -76,6 +77,10 @@ impl Reader {
             None => Some(Auth::Session),
             Some(node) => self.auth(node, &fields.what),
         };
+        let unauthenticated = match fields.get("unauthenticated") {
+            None => Some(Unauthenticated::default()),
+            Some(node) => self.unauthenticated(node, &fields.what, auth),
+        };
         let target = self.target(&fields, pattern.as_ref());
         Some(Placed {
             line: fields.line,
@@ -83,6 +88,7 @@ impl Reader {
             route: Route {
                 id: id?.1.to_owned(),
                 auth: auth?,
+                unauthenticated: unauthenticated?,
                 methods: methods?,
                 service: service?,
                 target: target?,
@@ -235,6 +241,29 @@ impl Reader {
                 None
             }
         }
+    }
+
+    fn unauthenticated(&mut self, node: &Node, what: &str, auth: Option<Auth>) -> Option<Unauthenticated> {
+        if auth == Some(Auth::None) {
+            self.mistake(
+                node.line,
+                format!("unauthenticated of {what} has no effect with auth: none"),
+                "remove it",
+            );
+            return None;
+        }
+        let found = match &node.value {
+            Value::Text(text) if text == "login" => return Some(Unauthenticated::Login),
+            Value::Text(text) if text == "401" => return Some(Unauthenticated::Refuse),
+            Value::Text(text) => shown(text),
+            other => other.kind().to_owned(),
+        };
+        self.mistake(
+            node.line,
+            format!("unauthenticated of {what} is {found}"),
+            "write login or 401, or leave it out: pages go to the login then, and calls get 401",
+        );
+        None
     }
 
     fn target(&mut self, fields: &Fields<'_>, pattern: Option<&Pattern>) -> Option<Target> {
