@@ -1,6 +1,6 @@
 mod again;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt::Write as _, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -417,7 +417,7 @@ async fn a_head_as_large_as_people_have_passes_both_ways_and_a_larger_one_is_ref
     for (count, passes) in [(200, true), (500, false)] {
         let mut head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n".to_owned();
         for (name, value) in fields(count) {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            write!(head, "{name}: {value}\r\n").unwrap();
         }
         head.push_str("\r\n");
         let (address, _close, service) = raw_service(Box::leak(head.into_bytes().into_boxed_slice())).await;
