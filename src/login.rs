@@ -7,6 +7,8 @@ pub mod attempt;
 mod callback;
 mod end;
 pub mod hosts;
+mod once;
+mod refused;
 pub mod return_to;
 mod start;
 
@@ -16,13 +18,18 @@ use std::{
 };
 
 pub use self::{
-    callback::{CallbackError, CallbackQuery, LoggedIn},
+    callback::{CallbackError, CallbackQuery, Failed, LoggedIn},
     end::{EndSession, LoggedOut},
+    refused::Instead,
     start::{LoginQuery, Start, StartError},
 };
-use self::{hosts::Hosts, return_to::AllowedTargets};
+use self::{hosts::Hosts, once::Once, return_to::AllowedTargets};
 use crate::{
-    clock::SharedClock, oidc::RelyingParty, random::SharedRandom, seal::Sealer, session::SessionStore,
+    clock::SharedClock,
+    oidc::RelyingParty,
+    random::SharedRandom,
+    seal::Sealer,
+    session::{EmailTrust, SessionStore},
 };
 
 /// How logins are done.
@@ -40,6 +47,8 @@ pub struct Options {
     pub session_lifetime: Duration,
     /// A token is renewed this long before it expires, at most half of its life.
     pub refresh_threshold: Duration,
+    /// Which e-mail addresses the application may know.
+    pub email_trust: EmailTrust,
 }
 
 /// Logs people in and out. Cheap to clone.
@@ -56,8 +65,12 @@ struct Inner {
     sealer: Sealer,
     clock: SharedClock,
     random: SharedRandom,
+    /// The attempts that have come back.
+    once: Once<Result<LoggedIn, Arc<CallbackError>>>,
     /// Whether the operator has been told that the IdP gives no refresh token.
     said_no_refresh_token: AtomicBool,
+    /// Whether the operator has been told that the IdP does not say which e-mail addresses are verified.
+    said_unstated_email: AtomicBool,
 }
 
 // === impl Login ===
@@ -79,9 +92,11 @@ impl Login {
             relying_party,
             store,
             sealer,
+            once: Once::new(Arc::clone(&clock)),
             clock,
             random,
             said_no_refresh_token,
+            said_unstated_email: AtomicBool::new(false),
         };
         Self {
             inner: Arc::new(inner),

@@ -36,6 +36,13 @@ pub struct Attempt {
     /// Whether the login had to succeed without a person (`prompt=none`).
     #[serde(rename = "s", default, skip_serializing_if = "std::ops::Not::not")]
     pub silent: bool,
+    /// Whether the login asked for one of a certain kind (`prompt`, `max_age`, `acr_values`), which a session that there
+    /// is anyway is not.
+    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
+    pub demanding: bool,
+    /// Whether it was begun in the place of an attempt that the IdP sent back with an error.
+    #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeated: bool,
 }
 
 // === impl Attempt ===
@@ -60,7 +67,13 @@ impl Attempt {
     /// Whether the person took too long.
     #[must_use]
     pub fn has_expired(&self, now: Timestamp) -> bool {
-        self.started_at.saturating_add(LOGIN_COOKIE_LIFETIME) <= now
+        self.ends_at() <= now
+    }
+
+    /// When the person will have taken too long.
+    #[must_use]
+    pub fn ends_at(&self) -> Timestamp {
+        self.started_at.saturating_add(LOGIN_COOKIE_LIFETIME)
     }
 }
 
@@ -88,6 +101,8 @@ mod tests {
             return_to,
             max_age: Some(86_400),
             silent: true,
+            demanding: true,
+            repeated: true,
         }
     }
 

@@ -7,13 +7,20 @@ use std::{
 
 use url::Url;
 
-use super::{Login, attempt::Attempt, hosts::LoginHost};
+use super::{
+    Instead, Login,
+    attempt::Attempt,
+    hosts::LoginHost,
+    once::{Remember, Spent},
+};
 use crate::{
     clock::Timestamp,
-    oidc::{Expect, IdTokenError, OAuthError, TokenError, TokenResponse, UserInfoError},
+    jose::Claims,
+    oidc::{Expect, IdTokenError, LoginFacts, OAuthError, TokenError, TokenResponse, UserInfoError},
     secret::Secret,
     session::{
-        CreateError, Created, Ended, Memo, NewSession, Session, SessionKey, StoreError, Tokens, user_claims,
+        CreateError, Created, EmailTrust, Ended, Memo, NewSession, Session, SessionId, SessionKey,
+        StoreError, Tokens, email_is_unstated, user_claims,
     },
 };
 
@@ -35,16 +42,23 @@ pub struct CallbackQuery {
 }
 
 /// A login that was completed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LoggedIn {
-    /// The new session.
-    pub created: Created,
-    /// When it ends at the latest.
+    /// The new session's id, for the browser's cookie.
+    pub id: SessionId,
+    /// When the session ends at the latest.
     pub ends_at: Timestamp,
     /// Where the person goes: a URL on the allow-list.
     pub location: Url,
-    /// The session that the browser had before, which has ended.
-    pub replaced: Option<Ended>,
+}
+
+/// A callback that did not lead to a session.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why. Shared by all requests that came for the same attempt.
+    pub error: Arc<CallbackError>,
+    /// Where the person wanted to go, where the attempt is known.
+    pub return_to: Option<String>,
 }
 
 /// Why a callback did not lead to a session.
@@ -55,10 +69,7 @@ pub enum CallbackError {
     UnknownAttempt,
     /// The person took too long.
     #[error("the login took too long")]
-    Expired {
-        /// Where the person wanted to go.
-        return_to: String,
-    },
+    Expired,
     /// The answer came to another host than the one that the login was started on.
     #[error("the login was started on another host")]
     OtherHost,
@@ -70,8 +81,8 @@ pub enum CallbackError {
     Refused {
         /// What it says.
         error: OAuthError,
-        /// Where the person wanted to go.
-        return_to: String,
+        /// What can be done instead of telling the person, where there is something.
+        instead: Option<Box<Instead>>,
     },
     /// A login without a person (`prompt=none`) needs one.
     #[error("a login without a person was not possible")]
@@ -94,7 +105,7 @@ pub enum CallbackError {
     /// The ID token is refused.
     #[error(transparent)]
     IdToken(#[from] IdTokenError),
-    /// UserInfo is refused.
+    /// UserInfo is of somebody else.
     #[error(transparent)]
     UserInfo(#[from] UserInfoError),
     /// No room for another session.
@@ -103,6 +114,9 @@ pub enum CallbackError {
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What completed the login died.
+    #[error("the login was not completed")]
+    Abandoned,
 }
 
 // === impl CallbackQuery ===
@@ -115,75 +129,143 @@ impl std::fmt::Debug for CallbackQuery {
     }
 }
 
+// === impl Failed ===
+
+impl From<CallbackError> for Failed {
+    /// Of an attempt that is not known.
+    fn from(error: CallbackError) -> Self {
+        Self {
+            error: Arc::new(error),
+            return_to: None,
+        }
+    }
+}
+
+/// What has to be remembered of the attempt: above all whether its code was sent.
+fn remember(outcome: &Result<LoggedIn, CallbackError>) -> Remember {
+    match outcome {
+        Ok(_) => Remember::Success,
+        Err(CallbackError::Exchange(error)) if error.certainly_not_sent() => Remember::Nothing,
+        Err(_) => Remember::Failure,
+    }
+}
+
 // === impl Login ===
 
 impl Login {
     /// Completes the login that `query` answers, for a browser on `host`. `cookie` gives the value of the login cookie
-    /// for a `state`, `previous` is the session that the browser has now.
+    /// for a `state`, `previous` is the session that the browser has now; `ended` is told of sessions that end for the
+    /// new one.
     ///
     /// The checks, in this order: `state` (before anything else that came is looked at), age and host of the attempt,
     /// `iss`, `error`, `code`; then the exchange, the ID token, UserInfo; then the new session takes the place of the
-    /// old one.
+    /// old one. From the exchange on all of it happens once for an attempt: a second request with the same code joins the
+    /// first and gets its answer.
     ///
     /// # Errors
     ///
-    /// [`CallbackError`]: the first thing that is wrong. Nobody is logged in then.
+    /// [`Failed`], with the first thing that is wrong. Nobody is logged in then.
     pub async fn complete(
         &self,
         host: &LoginHost,
         query: CallbackQuery,
         cookie: impl Fn(&str) -> Option<String>,
         previous: Option<SessionKey>,
-    ) -> Result<LoggedIn, CallbackError> {
-        let attempt = self.attempt(query.state.as_deref(), cookie)?;
+        ended: impl FnOnce(Vec<Ended>) + Send + 'static,
+    ) -> Result<LoggedIn, Failed> {
+        let (state, attempt) = self.attempt(query.state.as_deref(), cookie)?;
+        let return_to = attempt.return_to.clone();
+        let outcome = match self.code_of(&query, &attempt, host) {
+            Ok(code) => {
+                let ends_at = attempt.ends_at();
+                let complete = || {
+                    let (login, host, code) = (self.clone(), host.clone(), code.clone());
+                    async move {
+                        let outcome = login.redeem(&host, &attempt, &code.into(), previous, ended).await;
+                        let remember = remember(&outcome);
+                        (outcome.map_err(Arc::new), remember)
+                    }
+                };
+                match self.inner.once.complete(&state, &code, ends_at, complete).await {
+                    Ok(outcome) => outcome,
+                    Err(Spent::Used) => return Err(CallbackError::UnknownAttempt.into()),
+                    Err(Spent::Abandoned) => Err(Arc::new(CallbackError::Abandoned)),
+                }
+            }
+            Err(error) => Err(Arc::new(error)),
+        };
+        outcome.map_err(|error| Failed {
+            error,
+            return_to: Some(return_to),
+        })
+    }
+
+    /// The code of an answer that is right so far.
+    fn code_of(
+        &self,
+        query: &CallbackQuery,
+        attempt: &Attempt,
+        host: &LoginHost,
+    ) -> Result<String, CallbackError> {
         if attempt.has_expired(self.inner.clock.now()) {
-            return Err(CallbackError::Expired {
-                return_to: attempt.return_to,
-            });
+            return Err(CallbackError::Expired);
         }
         if attempt.host != host.authority() {
             return Err(CallbackError::OtherHost);
         }
         self.check_issuer(query.iss.as_deref())?;
-        if let Some(error) = query.error {
+        if let Some(error) = &query.error {
             let sent = [attempt.nonce.expose(), attempt.code_verifier.expose()];
             let sent = sent
                 .into_iter()
                 .chain(query.state.as_deref())
                 .chain(query.code.as_deref());
-            return Err(self.refused(error.withholding(&sent.collect()), &attempt, host));
+            let error = error.clone().withholding(&sent.collect());
+            return Err(self.refused(error, attempt, host));
         }
-        let code = query
+        query
             .code
-            .filter(|code| !code.is_empty() && code.len() <= MAX_CODE_LENGTH);
-        let code = code.ok_or(CallbackError::NoCode)?;
+            .clone()
+            .filter(|code| !code.is_empty() && code.len() <= MAX_CODE_LENGTH)
+            .ok_or(CallbackError::NoCode)
+    }
 
+    /// From the code to the session.
+    async fn redeem(
+        &self,
+        host: &LoginHost,
+        attempt: &Attempt,
+        code: &Secret,
+        previous: Option<SessionKey>,
+        ended: impl FnOnce(Vec<Ended>),
+    ) -> Result<LoggedIn, CallbackError> {
         let relying_party = &self.inner.relying_party;
         let response = relying_party
-            .exchange_code(&code.into(), host.redirect_uri(), &attempt.code_verifier)
+            .exchange_code(code, host.redirect_uri(), &attempt.code_verifier)
             .await?;
-        let session = match self.session_of(&attempt, &response).await {
+        let session = match self.session_of(attempt, code, &response).await {
             Ok(session) => session,
             Err(error) => {
                 self.give_back(response.refresh_token, response.access_token);
                 return Err(error);
             }
         };
-        let location = self.target(&attempt, host);
+        let location = self.target(attempt, host);
         let ends_at = session.expires_at;
-        let (created, replaced) = match self.replace(session, previous).await {
-            Ok(sessions) => sessions,
+        match self.replace(session, previous).await {
+            Ok((created, replaced)) => {
+                ended(replaced.into_iter().chain(created.ended).collect());
+                Ok(LoggedIn {
+                    id: created.id,
+                    ends_at,
+                    location,
+                })
+            }
             Err(error) => {
                 self.give_back(response.refresh_token, response.access_token);
-                return Err(error);
+                Err(error)
             }
-        };
-        Ok(LoggedIn {
-            created,
-            ends_at,
-            location,
-            replaced,
-        })
+        }
     }
 
     /// Puts the new session in the place of the browser's old one. The old one goes first, so that it neither counts
@@ -218,16 +300,19 @@ impl Login {
         tokio::spawn(async move { relying_party.revoke_grant(refresh.as_ref(), &access).await });
     }
 
+    /// The attempt that `state` belongs to, if this browser made it.
     fn attempt(
         &self,
         state: Option<&str>,
         cookie: impl Fn(&str) -> Option<String>,
-    ) -> Result<Attempt, CallbackError> {
+    ) -> Result<(String, Attempt), CallbackError> {
         let state = state
             .filter(|state| state.len() <= MAX_STATE_LENGTH)
             .ok_or(CallbackError::UnknownAttempt)?;
         let value = cookie(state).ok_or(CallbackError::UnknownAttempt)?;
-        Attempt::open(&self.inner.sealer, state, &value).ok_or(CallbackError::UnknownAttempt)
+        let attempt =
+            Attempt::open(&self.inner.sealer, state, &value).ok_or(CallbackError::UnknownAttempt)?;
+        Ok((state.to_owned(), attempt))
     }
 
     /// RFC 9207 section 2.4: compared exactly; required where the IdP says that it sends it.
@@ -244,25 +329,9 @@ impl Login {
         }
     }
 
-    fn refused(&self, error: OAuthError, attempt: &Attempt, host: &LoginHost) -> CallbackError {
-        let needs_a_person = matches!(
-            error.error.as_str(),
-            "login_required" | "interaction_required" | "consent_required" | "account_selection_required"
-        );
-        if attempt.silent && needs_a_person {
-            let mut location = self.target(attempt, host);
-            location.query_pairs_mut().append_pair("error", "login_required");
-            return CallbackError::LoginRequired { location };
-        }
-        CallbackError::Refused {
-            error,
-            return_to: attempt.return_to.clone(),
-        }
-    }
-
     /// Where the person goes. Checked when the login was started; checked again, since the configuration may have
     /// changed meanwhile.
-    fn target(&self, attempt: &Attempt, host: &LoginHost) -> Url {
+    pub(super) fn target(&self, attempt: &Attempt, host: &LoginHost) -> Url {
         let options = &self.inner.options;
         options
             .targets
@@ -273,18 +342,24 @@ impl Login {
     async fn session_of(
         &self,
         attempt: &Attempt,
+        code: &Secret,
         response: &TokenResponse,
     ) -> Result<Session, CallbackError> {
         // Now, not after the checks: the access token lives since it was issued.
         let now = self.inner.clock.now();
         let relying_party = &self.inner.relying_party;
         let id_token = response.id_token.as_ref().ok_or(CallbackError::NoIdToken)?;
-        let expected = Expect::login(&attempt.nonce, &response.access_token)
-            .max_age(attempt.max_age.map(Duration::from_secs));
+        let facts = LoginFacts {
+            nonce: &attempt.nonce,
+            code,
+            started_at: attempt.started_at,
+        };
+        let expected =
+            Expect::login(facts, &response.access_token).max_age(attempt.max_age.map(Duration::from_secs));
         let verified = relying_party.verify_id_token(id_token, expected).await?;
         let identity = verified.identity;
         let user_info = relying_party
-            .user_info(&response.access_token, &identity.subject)
+            .user_info_at_login(&response.access_token, &identity.subject)
             .await?;
 
         let access_expires_at = now.saturating_add(response.expires_in);
@@ -303,8 +378,10 @@ impl Login {
             strikes: None,
             later_auth_time: None,
         };
+        self.tell_of_unstated_email(&verified.all, user_info.as_ref());
+        let email_trust = self.inner.options.email_trust;
         Ok(Session {
-            user: user_claims(Some(&verified.all), user_info.as_ref()),
+            user: user_claims(Some(&verified.all), user_info.as_ref(), email_trust),
             issuer: identity.issuer,
             subject: identity.subject,
             nonce: identity.nonce,
@@ -315,6 +392,19 @@ impl Login {
             identity: Memo::default(),
             tokens,
         })
+    }
+
+    /// An address that is missing is looked for in vain at the IdP. That is said once.
+    fn tell_of_unstated_email(&self, id_token: &Claims, user_info: Option<&Claims>) {
+        if self.inner.options.email_trust == EmailTrust::Verified
+            && email_is_unstated(id_token, user_info)
+            && !self.inner.said_unstated_email.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                "the IdP gave an e-mail address without email_verified, so the address is told to no application; if every \
+                 address there is verified, set OIDC_EMAIL_TRUSTED=true"
+            );
+        }
     }
 
     /// Without a refresh token a session lives as long as its access token. That is said once.

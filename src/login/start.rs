@@ -27,6 +27,8 @@ pub struct LoginQuery {
     pub acr_values: Option<String>,
     /// `max_age`, in seconds.
     pub max_age: Option<u64>,
+    /// Whether the server begins this login by itself, in the place of one that failed.
+    pub repeated: bool,
 }
 
 /// A login that has been started.
@@ -88,6 +90,7 @@ impl Login {
         let state = random.base64url::<32>();
         let nonce = random.base64url::<32>();
         let pkce = Pkce::generate(random);
+        let demanding = query.prompt.is_some() || query.max_age.is_some() || query.acr_values.is_some();
         let prompt = query.prompt.or_else(|| options.prompt.clone());
         let attempt = Attempt {
             nonce: nonce.as_str().into(),
@@ -97,6 +100,8 @@ impl Login {
             return_to,
             max_age: query.max_age,
             silent: prompt.as_deref() == Some("none"),
+            demanding,
+            repeated: query.repeated,
         };
         let request = AuthorizationRequest {
             redirect_uri: host.redirect_uri().to_owned(),

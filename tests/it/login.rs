@@ -11,12 +11,15 @@ mod id_token;
 mod limits;
 mod logs;
 mod notices;
+mod once;
 mod pages;
 mod planted;
 mod prefetch;
+mod refused;
 mod request;
 mod return_to;
 mod tabs;
+mod way_in;
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,11 @@ mod command;
 mod dev_server;
 mod folders;
 mod idp;
+mod original;
+mod panics;
+mod planted;
 mod recipe;
+mod systemd;
 
 use std::{fs, path::Path};
 

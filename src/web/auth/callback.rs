@@ -15,12 +15,12 @@ use super::{
         problem::{Problem, wants_json},
         query::Parameters,
     },
-    login::{again, redirect},
+    login::{again, begin, redirect},
 };
 use crate::{
-    login::{CallbackError, CallbackQuery, LoggedIn},
-    oidc::{OAuthError, UserInfoError},
-    session::{CookieName, CreateError, SameSite},
+    login::{CallbackError, CallbackQuery, Failed, LoggedIn, hosts::LoginHost},
+    oidc::{Meaning, OAuthError, UserInfoError},
+    session::{CookieName, CreateError, Ended, SameSite},
 };
 
 /// The title of what a person can mend by logging in again.
@@ -46,19 +46,46 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     };
     let previous = web.cookies.session_id(headers).map(|id| id.key());
 
-    let mut response = match web.login.complete(host, query, cookie, previous).await {
-        Ok(logged_in) => welcome(&web, headers, logged_in),
-        Err(CallbackError::UnknownAttempt) if has_session(&web, headers).await => {
-            // A second tab, a reload, the back button: the login that this belongs to is done.
-            redirect(host.origin())
-        }
-        Err(CallbackError::LoginRequired { location }) if !wants_json(headers) => redirect(&location),
-        Err(error) => problem(&error).into_response(),
+    let tokens = web.tokens.clone();
+    let ended = move |sessions: Vec<Ended>| tokens.revoke_unshared(sessions);
+
+    let outcome = web.login.complete(host, query, cookie, previous, ended).await;
+    let mut response = match outcome {
+        Ok(logged_in) => welcome(&web, headers, &logged_in),
+        Err(failed) => match instead(&web, headers, host, &failed).await {
+            Some(response) => response,
+            None => problem(&failed).into_response(),
+        },
     };
     if let Some(attempt) = attempt {
         forget(&web, headers, &attempt, response.headers_mut());
     }
     response
+}
+
+/// What a browser gets instead of an error that is none to the person.
+async fn instead(web: &Web, headers: &HeaderMap, host: &LoginHost, failed: &Failed) -> Option<Response> {
+    match &*failed.error {
+        // A second tab, a reload, the back button: the login that this belongs to is done.
+        CallbackError::UnknownAttempt => has_session(web, headers).await.then(|| redirect(host.origin())),
+        _ if wants_json(headers) => None,
+        CallbackError::LoginRequired { location } => Some(redirect(location)),
+        CallbackError::Refused {
+            error,
+            instead: Some(instead),
+        } => {
+            if has_session(web, headers).await {
+                tracing::info!(%error, "a login was refused by the identity provider; the person has a session and goes on");
+                return Some(redirect(&instead.go_on));
+            }
+            let query = instead.begin_again.clone()?;
+            let start = web.login.start(host, query).await.ok()?;
+            tracing::info!(%error, "a login was refused by the identity provider; it begins again");
+            let again = again(failed.return_to.as_deref());
+            Some(begin(web, headers, &start, again))
+        }
+        _ => None,
+    }
 }
 
 pub(in super::super) fn read(request: &Parts) -> Result<CallbackQuery, Problem> {
@@ -74,9 +101,7 @@ pub(in super::super) fn read(request: &Parts) -> Result<CallbackQuery, Problem> 
     })
 }
 
-fn welcome(web: &Web, headers: &HeaderMap, logged_in: LoggedIn) -> Response {
-    web.tokens.revoke_unshared(logged_in.replaced);
-    web.tokens.revoke_unshared(logged_in.created.ended);
+fn welcome(web: &Web, headers: &HeaderMap, logged_in: &LoggedIn) -> Response {
     let mut response = match web.cookies.same_site() {
         SameSite::Lax => redirect(&logged_in.location),
         // A browser does not send a Strict cookie along a redirect that began at the IdP; from a page of ours it does.
@@ -96,7 +121,7 @@ fn welcome(web: &Web, headers: &HeaderMap, logged_in: LoggedIn) -> Response {
     };
     let left = logged_in.ends_at.duration_since(web.clock.now());
     let max_age = web.limits.idle.min(left);
-    let cookie = web.cookies.set_session(&logged_in.created.id, max_age);
+    let cookie = web.cookies.set_session(&logged_in.id, max_age);
     response.headers_mut().append(SET_COOKIE, cookie);
     response
 }
@@ -112,43 +137,32 @@ fn forget(web: &Web, request: &HeaderMap, attempt: &CookieName, answer: &mut Hea
     }
 }
 
-fn problem(error: &CallbackError) -> Problem {
+fn problem(failed: &Failed) -> Problem {
+    let error = &*failed.error;
     let logged = |problem: Problem, level, message| problem.because(level, message, error);
-    let (problem, return_to) = match error {
-        CallbackError::UnknownAttempt => (
-            not_logged_in(
-                "login_unknown",
-                "This login was not started in this browser, or it was started too long ago. Nothing has happened. \
-                 Log in again to go on.",
-            ),
-            None,
+    let problem = match error {
+        CallbackError::UnknownAttempt => not_logged_in(
+            "login_unknown",
+            "This login was not started in this browser, or it was started too long ago. Nothing has happened. Log in \
+             again to go on.",
         ),
-        CallbackError::Expired { return_to } => (
-            not_logged_in(
-                "login_expired",
-                "The login took longer than ten minutes, so it no longer counts. Log in again to go on.",
-            ),
-            Some(return_to),
+        CallbackError::Expired => not_logged_in(
+            "login_expired",
+            "The login took longer than ten minutes, so it no longer counts. Log in again to go on.",
         ),
-        CallbackError::OtherHost => (
-            not_logged_in(
-                "login_other_host",
-                "The login was started on another address of this application. Log in again to go on here.",
-            ),
-            None,
+        CallbackError::OtherHost => not_logged_in(
+            "login_other_host",
+            "The login was started on another address of this application. Log in again to go on here.",
         ),
         CallbackError::Issuer => {
             let detail = "The answer did not come from the identity provider that was asked, so it was refused. Log in \
                  again to go on.";
             let problem = not_logged_in("login_wrong_issuer", detail);
-            (logged(problem, Level::WARN, "a callback was refused"), None)
+            logged(problem, Level::WARN, "a callback was refused")
         }
-        CallbackError::Refused {
-            error: answer,
-            return_to,
-        } => {
+        CallbackError::Refused { error: answer, .. } => {
             let message = "a login was refused by the identity provider";
-            (logged(refused(answer), Level::INFO, message), Some(return_to))
+            logged(refused(answer), Level::INFO, message)
         }
         CallbackError::LoginRequired { .. } => {
             return Problem::new(
@@ -158,26 +172,24 @@ fn problem(error: &CallbackError) -> Problem {
                 "You are not logged in at the identity provider.",
             );
         }
-        CallbackError::NoCode => (
-            not_logged_in(
-                "login_no_code",
-                "The identity provider sent no usable answer. Log in again to go on.",
-            ),
-            None,
+        CallbackError::NoCode => not_logged_in(
+            "login_no_code",
+            "The identity provider sent no usable answer. Log in again to go on.",
         ),
-        CallbackError::NotReady => (Problem::unavailable("not_ready"), None),
+        CallbackError::NotReady => Problem::unavailable("not_ready"),
         CallbackError::Exchange(cause) => {
             let message = "the authorization code was not exchanged";
-            (logged(super::idp_problem(cause), Level::WARN, message), None)
+            let level = super::level_of(cause, Level::WARN);
+            logged(super::idp_problem(cause), level, message)
         }
-        CallbackError::NoIdToken => (logged(idp_answer_refused(), Level::ERROR, "a login failed"), None),
+        CallbackError::NoIdToken => logged(idp_answer_refused(), Level::ERROR, "a login failed"),
         CallbackError::IdToken(cause) => {
             let problem = if cause.is_transient() {
                 super::bad_gateway()
             } else {
                 idp_answer_refused()
             };
-            (logged(problem, Level::ERROR, "an ID token was refused"), None)
+            logged(problem, Level::ERROR, "an ID token was refused")
         }
         CallbackError::UserInfo(cause) => {
             let problem = match cause {
@@ -185,21 +197,30 @@ fn problem(error: &CallbackError) -> Problem {
                 cause if cause.is_transient() => super::bad_gateway(),
                 _ => idp_answer_refused(),
             };
-            (logged(problem, Level::ERROR, "UserInfo was refused"), None)
+            logged(problem, Level::ERROR, "UserInfo was refused")
         }
         CallbackError::Create(CreateError::TooMany | CreateError::OutOfMemory) => {
             let problem = Problem::unavailable("too_many_sessions");
-            (logged(problem, Level::ERROR, "a login was refused"), None)
+            logged(problem, Level::ERROR, "a login was refused")
         }
         CallbackError::Create(_) | CallbackError::Store(_) => {
             let problem = Problem::unavailable("session_store_unavailable");
-            (
-                logged(problem, Level::ERROR, "a session could not be stored"),
-                None,
-            )
+            logged(problem, Level::ERROR, "a session could not be stored")
         }
+        CallbackError::Abandoned => logged(Problem::internal(), Level::ERROR, "a login failed"),
     };
-    let label = match error {
+    let return_to = match error {
+        // It may name a place on the other host.
+        CallbackError::OtherHost => None,
+        _ => failed.return_to.as_deref(),
+    };
+    problem.for_person(label(error), again(return_to))
+}
+
+/// What the way on from an error is called.
+fn label(error: &CallbackError) -> Label {
+    match error {
+        CallbackError::Exchange(cause) if cause.meaning() == Meaning::GrantGone => Label::LogInAgain,
         // The person did nothing wrong, and neither will the second try.
         CallbackError::NotReady
         | CallbackError::Exchange(_)
@@ -207,10 +228,10 @@ fn problem(error: &CallbackError) -> Problem {
         | CallbackError::IdToken(_)
         | CallbackError::UserInfo(_)
         | CallbackError::Create(_)
-        | CallbackError::Store(_) => Label::TryAgain,
+        | CallbackError::Store(_)
+        | CallbackError::Abandoned => Label::TryAgain,
         _ => Label::LogInAgain,
-    };
-    problem.for_person(label, again(return_to.map(String::as_str)))
+    }
 }
 
 /// A login that came to nothing, and that a person can simply begin again.

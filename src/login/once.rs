@@ -1,0 +1,218 @@
+//! An attempt comes back once: its code is sent to the token endpoint once, and it gives at most one session.
+//!
+//! An IdP may revoke everything when a code comes a second time (RFC 6749 section 4.1.2), and browsers send a callback
+//! twice: by a double click, a prefetch, a proxy that tries again. So whoever comes with the same code while the first is
+//! under way, or shortly after, gets what the first got. That is for callers who hold the attempt's cookie alone; the
+//! caller has to check it.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use aws_lc_rs::digest;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::clock::{SharedClock, Timestamp};
+
+/// So long the answer of an attempt is given to callers who come late.
+const ANSWERS_FOR: Duration = Duration::from_mins(1);
+
+/// With fewer attempts than this nobody looks for those that are over.
+const PRUNE_AT: usize = 1_024;
+
+/// The attempts that have come back, and what came of them.
+#[derive(Debug)]
+pub(super) struct Once<T> {
+    shared: Arc<Shared<T>>,
+}
+
+/// What an attempt is remembered for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remember {
+    /// It gave a session: no other, for as long as the attempt itself is good.
+    Success,
+    /// It gave none; the code was sent.
+    Failure,
+    /// The code was not sent.
+    Nothing,
+}
+
+/// Why an attempt gives no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spent {
+    /// It came back before, with another code or too long ago.
+    Used,
+    /// What completed it died.
+    Abandoned,
+}
+
+#[derive(Debug)]
+struct Shared<T> {
+    attempts: Mutex<Attempts<T>>,
+    clock: SharedClock,
+}
+
+#[derive(Debug)]
+struct Attempts<T> {
+    /// By the digest of `state`.
+    map: HashMap<Digest, Entry<T>>,
+    /// Always twice as many as were left when the map was last looked through.
+    prune_at: usize,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    /// Of the code.
+    code: Digest,
+    answer: watch::Receiver<Option<T>>,
+    /// `None` while it is under way.
+    over: Option<Over>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Over {
+    answers_until: Timestamp,
+    forget_at: Timestamp,
+}
+
+/// Neither states nor codes are kept.
+type Digest = [u8; digest::SHA256_OUTPUT_LEN];
+
+/// Notes the end however the task ends, also by a panic.
+struct Landing<T> {
+    shared: Arc<Shared<T>>,
+    state: Digest,
+    attempt_ends_at: Timestamp,
+    remember: Remember,
+}
+
+// === impl Once ===
+
+impl<T: Clone + Send + Sync + 'static> Once<T> {
+    pub(super) fn new(clock: SharedClock) -> Self {
+        let attempts = Attempts {
+            map: HashMap::new(),
+            prune_at: PRUNE_AT,
+        };
+        Self {
+            shared: Arc::new(Shared {
+                attempts: Mutex::new(attempts),
+                clock,
+            }),
+        }
+    }
+
+    /// Completes the attempt of `state`, which is good until `attempt_ends_at`, with `code`: by `complete`, in a task of
+    /// its own, so that a browser which hangs up after a double click loses nothing; or by what that has come to
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// [`Spent`]: the attempt is not good for this code any more.
+    pub(super) async fn complete<F>(
+        &self,
+        state: &str,
+        code: &str,
+        attempt_ends_at: Timestamp,
+        complete: impl FnOnce() -> F,
+    ) -> Result<T, Spent>
+    where
+        F: Future<Output = (T, Remember)> + Send + 'static,
+    {
+        let mut answer = self.join(digest_of(state), digest_of(code), attempt_ends_at, complete)?;
+        match answer.wait_for(Option::is_some).await {
+            Ok(answer) => answer.clone().ok_or(Spent::Abandoned),
+            Err(_) => Err(Spent::Abandoned),
+        }
+    }
+
+    fn join<F>(
+        &self,
+        state: Digest,
+        code: Digest,
+        attempt_ends_at: Timestamp,
+        complete: impl FnOnce() -> F,
+    ) -> Result<watch::Receiver<Option<T>>, Spent>
+    where
+        F: Future<Output = (T, Remember)> + Send + 'static,
+    {
+        let now = self.shared.clock.now();
+        let mut attempts = self.shared.attempts.lock();
+        attempts.prune(now);
+        if let Some(entry) = attempts.map.get(&state) {
+            let answers = entry.over.is_none_or(|over| now < over.answers_until);
+            return if answers && entry.code == code {
+                Ok(entry.answer.clone())
+            } else {
+                Err(Spent::Used)
+            };
+        }
+        let (sender, answer) = watch::channel(None);
+        let entry = Entry {
+            code,
+            answer: answer.clone(),
+            over: None,
+        };
+        attempts.map.insert(state, entry);
+        drop(attempts);
+
+        let mut landing = Landing {
+            shared: Arc::clone(&self.shared),
+            state,
+            attempt_ends_at,
+            // Of a task that died nobody knows how far it got.
+            remember: Remember::Success,
+        };
+        let complete = complete();
+        tokio::spawn(async move {
+            let (answer, remember) = complete.await;
+            landing.remember = remember;
+            sender.send_replace(Some(answer));
+            drop(landing);
+        });
+        Ok(answer)
+    }
+}
+
+impl<T> Drop for Landing<T> {
+    fn drop(&mut self) {
+        let now = self.shared.clock.now();
+        let answers_until = now.saturating_add(ANSWERS_FOR);
+        let forget_at = match self.remember {
+            Remember::Success => answers_until.max(self.attempt_ends_at),
+            Remember::Failure => answers_until,
+            Remember::Nothing => now,
+        };
+        let mut attempts = self.shared.attempts.lock();
+        if self.remember == Remember::Nothing {
+            attempts.map.remove(&self.state);
+        } else if let Some(entry) = attempts.map.get_mut(&self.state) {
+            entry.over = Some(Over {
+                answers_until,
+                forget_at,
+            });
+        }
+    }
+}
+
+// === impl Attempts ===
+
+impl<T> Attempts<T> {
+    fn prune(&mut self, now: Timestamp) {
+        if self.map.len() < self.prune_at {
+            return;
+        }
+        self.map
+            .retain(|_, entry| entry.over.is_none_or(|over| now < over.forget_at));
+        self.map.shrink_to(PRUNE_AT.max(self.map.len()));
+        self.prune_at = PRUNE_AT.max(self.map.len() * 2);
+    }
+}
+
+fn digest_of(text: &str) -> Digest {
+    let mut digest = [0; digest::SHA256_OUTPUT_LEN];
+    digest.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+    digest
+}
+
+#[cfg(test)]
+mod tests;

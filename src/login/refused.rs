@@ -1,0 +1,55 @@
+//! What becomes of a login that the IdP sent back with an error (RFC 6749 section 4.1.2.1, OpenID Connect Core 1.0
+//! section 3.1.2.6).
+
+use url::Url;
+
+use super::{CallbackError, Login, LoginQuery, attempt::Attempt, hosts::LoginHost};
+use crate::oidc::OAuthError;
+
+/// What can be done instead of telling the person: an error of one tab is no news to somebody who is logged in by another
+/// one, and some errors pass by themselves.
+#[derive(Clone, Debug)]
+pub struct Instead {
+    /// Where a person who has a session goes on: a URL on the allow-list.
+    pub go_on: Url,
+    /// How to begin again for one who has none, where that helps and has not been done for this attempt.
+    pub begin_again: Option<LoginQuery>,
+}
+
+// === impl Login ===
+
+impl Login {
+    pub(super) fn refused(&self, error: OAuthError, attempt: &Attempt, host: &LoginHost) -> CallbackError {
+        let needs_a_person = matches!(
+            error.error.as_str(),
+            "login_required" | "interaction_required" | "consent_required" | "account_selection_required"
+        );
+        if attempt.silent && needs_a_person {
+            let mut location = self.target(attempt, host);
+            location.query_pairs_mut().append_pair("error", "login_required");
+            return CallbackError::LoginRequired { location };
+        }
+        // Whoever asked for a login of a certain kind wants to hear that there was none.
+        let instead = (!attempt.demanding).then(|| {
+            let begins_again = passes_by_itself(&error) && !attempt.repeated;
+            Box::new(Instead {
+                go_on: self.target(attempt, host),
+                begin_again: begins_again.then(|| LoginQuery {
+                    return_to: Some(attempt.return_to.clone()),
+                    repeated: true,
+                    ..LoginQuery::default()
+                }),
+            })
+        });
+        CallbackError::Refused { error, instead }
+    }
+}
+
+/// `authentication_expired`: the person left the login page of the IdP open for too long. Some IdPs send it as the
+/// description of `temporarily_unavailable`.
+fn passes_by_itself(error: &OAuthError) -> bool {
+    matches!(
+        error.error.as_str(),
+        "temporarily_unavailable" | "authentication_expired"
+    )
+}
