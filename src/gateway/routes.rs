@@ -6,6 +6,7 @@
 //! could take for one of a narrower route with another policy is refused ([`PathError::OtherSpelling`]).
 
 mod read;
+mod reverse;
 mod spelling;
 mod target;
 mod tree;
@@ -60,6 +61,7 @@ pub struct Service {
     base_path: String,
     timeout: Duration,
     rules: Rules,
+    rewrite: bool,
 }
 
 /// One entry of `routes`.
@@ -70,7 +72,19 @@ pub struct Route {
     unauthenticated: Unauthenticated,
     methods: Methods,
     service: Arc<Service>,
+    pattern: Pattern,
+    /// Whether a segment may hold an encoded `/` or `#` (`encoded_path: pass`).
+    takes_encoded: bool,
     target: Target,
+    forwarded_prefix: Option<HeaderValue>,
+}
+
+/// Where a route applies.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Pattern {
+    Exact(String),
+    /// Without the final slash.
+    Below(String),
 }
 
 /// Who may call a route.
@@ -162,17 +176,26 @@ impl Routes {
         if own_paths::is_own(text) {
             return Found::NotFound;
         }
-        let (at, rest) = match self.exact.get(text) {
-            Some(at) => (*at, ""),
-            None => match self.below.longest(text) {
-                Some((at, rest)) => (*at, rest),
-                None => return Found::NotFound,
-            },
+        let place = match self.exact.get(text) {
+            Some(at) => Some((*at, "")),
+            None => self.below.longest(text).map(|(at, rest)| (*at, rest)),
         };
-        let group = &self.groups[at];
+        let group = place.and_then(|(at, rest)| Some((at, self.groups.get(at)?, rest)));
+        // No route takes an encoded separator without saying so, nor does what lies beside the routes.
+        let refused =
+            |group: &Group| path.is_encoded() && !group.routes.iter().any(|route| route.takes_encoded);
+        let (at, group, rest) = match group {
+            None if path.is_encoded() => return Found::Refused(PathError::Ambiguous),
+            None => return Found::NotFound,
+            Some((_, group, _)) if refused(group) => return Found::Refused(PathError::Ambiguous),
+            Some(found) => found,
+        };
         let Some(route) = group.route(method) else {
             return Found::MethodNotAllowed { allow: &group.allow };
         };
+        if path.is_encoded() && !route.takes_encoded {
+            return Found::Refused(PathError::Ambiguous);
+        }
         if self.spellings.mean_another_policy(&self.groups, at, text, method) {
             return Found::Refused(PathError::OtherSpelling);
         }
@@ -224,6 +247,20 @@ impl Service {
         self.timeout
     }
 
+    pub(super) const fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// The path of its `base_url`, without a slash at the end.
+    pub(super) fn base_path(&self) -> &str {
+        &self.base_path
+    }
+
+    /// Whether its own URLs in an answer are mapped to public ones.
+    pub(super) const fn rewrites(&self) -> bool {
+        self.rewrite
+    }
+
     /// What it says of header fields.
     pub(super) const fn rules(&self) -> &Rules {
         &self.rules
@@ -255,6 +292,11 @@ impl Route {
     #[must_use]
     pub const fn service(&self) -> &Arc<Service> {
         &self.service
+    }
+
+    /// The prefix of the public path that the service does not see, for `X-Forwarded-Prefix`.
+    pub(super) const fn forwarded_prefix(&self) -> Option<&HeaderValue> {
+        self.forwarded_prefix.as_ref()
     }
 }
 
