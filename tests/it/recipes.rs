@@ -113,11 +113,11 @@ fn a_block_that_nobody_runs_is_noticed() {
         !is_run(&block("", "bff keys rotate\n"), &calls, &names),
         "also where it does not say what it is"
     );
-    let named = Block {
+    let with_a_mark = Block {
         name: Some("nginx-asks".to_owned()),
         ..block("nginx", "server {}\n")
     };
-    assert!(is_run(&named, &calls, &names));
+    assert!(is_run(&with_a_mark, &calls, &names));
     names.clear();
-    assert!(!is_run(&named, &calls, &names));
+    assert!(!is_run(&with_a_mark, &calls, &names));
 }
