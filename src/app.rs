@@ -114,11 +114,28 @@ pub enum StartError {
 
 /// A socket that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({variable}): {cause}")]
+#[error("cannot listen on {address} ({variable}): {cause}; {}", way_out(.cause, .variable))]
 pub struct BindError {
     address: SocketAddr,
     variable: &'static str,
     cause: io::Error,
+}
+
+/// What to do about a socket that cannot be listened on.
+fn way_out(cause: &io::Error, variable: &str) -> String {
+    let variable = variable.rsplit(", ").next().unwrap_or(variable);
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another process listens there (`ss -ltnp` shows it): end it, or set {variable} to a port that is free"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("ports below 1024 need a permission: set {variable} to a port from 1024")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: write one that it has, or `0.0.0.0` for all".to_owned()
+        }
+        _ => format!("correct {variable}"),
+    }
 }
 
 /// Why a running server had to stop.
@@ -167,7 +184,12 @@ impl App {
         }
         health.ok(Component::Keys);
 
-        let secrets = session_secret::load(&config.session, &config.keys.state_dir, &*ports.random)?;
+        let secrets = session_secret::load(
+            &config.session,
+            &config.keys.state_dir,
+            config.keys.options.guard,
+            &*ports.random,
+        )?;
         let sealer = Sealer::new(&secrets, Arc::clone(&ports.random))?;
         let outbound = Outbound::new(&settings::outbound(&config), Arc::clone(&ports.clock))?;
         let relying_party = RelyingParty::new(

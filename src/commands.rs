@@ -6,6 +6,7 @@ mod keys;
 mod process;
 mod register;
 mod serve;
+mod systemd;
 
 use std::process::ExitCode;
 

@@ -35,7 +35,9 @@ use crate::clock::SharedClock;
 pub use self::{
     call::Call,
     path::{MAX_PATH_LENGTH, NormalPath, PathError},
-    routes::{Auth, Found, MAX_FILE_SIZE, Match, Mistake, Route, Routes, RoutesError, Service},
+    routes::{
+        Auth, Found, MAX_FILE_SIZE, Match, Mistake, Route, Routes, RoutesError, Service, Unauthenticated,
+    },
 };
 
 /// The routing table and the connections to the services behind it.

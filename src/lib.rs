@@ -12,12 +12,13 @@
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`own_paths`], [`private_file`], [`health`], [`telemetry`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`own_paths`], [`private_file`], [`quote`], [`expand`], [`health`], [`telemetry`] |
 
 pub mod app;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod expand;
 pub mod gateway;
 pub mod health;
 pub mod jose;
@@ -27,6 +28,7 @@ pub mod oidc;
 pub mod outbound;
 pub mod own_paths;
 pub mod private_file;
+pub mod quote;
 pub mod random;
 pub mod registration;
 pub mod seal;

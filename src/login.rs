@@ -25,7 +25,11 @@ pub use self::{
 };
 use self::{hosts::Hosts, once::Once, return_to::AllowedTargets};
 use crate::{
-    clock::SharedClock, oidc::RelyingParty, random::SharedRandom, seal::Sealer, session::SessionStore,
+    clock::SharedClock,
+    oidc::RelyingParty,
+    random::SharedRandom,
+    seal::Sealer,
+    session::{EmailTrust, SessionStore},
 };
 
 /// How logins are done.
@@ -43,6 +47,8 @@ pub struct Options {
     pub session_lifetime: Duration,
     /// A token is renewed this long before it expires, at most half of its life.
     pub refresh_threshold: Duration,
+    /// Which e-mail addresses the application may know.
+    pub email_trust: EmailTrust,
 }
 
 /// Logs people in and out. Cheap to clone.
@@ -63,6 +69,8 @@ struct Inner {
     once: Once<Result<LoggedIn, Arc<CallbackError>>>,
     /// Whether the operator has been told that the IdP gives no refresh token.
     said_no_refresh_token: AtomicBool,
+    /// Whether the operator has been told that the IdP does not say which e-mail addresses are verified.
+    said_unstated_email: AtomicBool,
 }
 
 // === impl Login ===
@@ -88,6 +96,7 @@ impl Login {
             clock,
             random,
             said_no_refresh_token,
+            said_unstated_email: AtomicBool::new(false),
         };
         Self {
             inner: Arc::new(inner),

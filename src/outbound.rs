@@ -2,16 +2,20 @@
 //!
 //! Every call is bounded in time, in size and in number: a connect and a total timeout, a cap on the body, and a
 //! [`Lane`] per kind of call, so that a flood of one kind cannot starve another. No redirect is followed (an answer
-//! with one is handed over as it is), no proxy is taken from the environment, nothing is decompressed, and nothing is
-//! repeated here: whether a call may be repeated depends on what it says.
+//! with one is handed over as it is), no proxy is taken from the environment, nothing is decompressed (a compressed
+//! answer is refused), and nothing is repeated here: whether a call may be repeated depends on what it says.
 
 mod client;
 mod error;
 mod lanes;
 mod request;
+mod tls;
 mod wiped;
 
 use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Buf as _;
+use http::{HeaderMap, header::CONTENT_ENCODING};
 
 use self::{
     client::LazyClient,
@@ -31,9 +35,15 @@ const MAX_BODY: usize = 1024 * 1024;
 /// So much room is made for an answer that does not say how large it is, in bytes.
 const FIRST_PIECE: usize = 8 * 1024;
 
+/// Of a `Content-Encoding` that was not asked for, this much is shown, in characters.
+const MAX_ENCODING: usize = 40;
+
 /// How long an idle connection is kept. Shorter than the five seconds after which common servers close theirs, since
 /// a POST that meets such a close has an unknown outcome.
 const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// What some servers put before JSON, and a reader may skip (RFC 8259 section 8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 const USER_AGENT: &str = concat!("bff/", env!("CARGO_PKG_VERSION"));
 
@@ -167,6 +177,7 @@ async fn exchange(client: &reqwest::Client, mut request: Request) -> Result<Resp
         .execute(request)
         .await
         .map_err(|error| TransportError::of(&error, &origin))?;
+    check_encoding(response.headers())?;
     let announced = response
         .content_length()
         .and_then(|length| usize::try_from(length).ok());
@@ -184,12 +195,28 @@ async fn exchange(client: &reqwest::Client, mut request: Request) -> Result<Resp
         }
         body.push(&chunk);
     }
+    let mut body = body.into_bytes();
+    if body.starts_with(BYTE_ORDER_MARK) {
+        body.advance(BYTE_ORDER_MARK.len());
+    }
     Ok(Response {
         status: response.status(),
         headers: std::mem::take(response.headers_mut()),
-        body: body.into_bytes(),
+        body,
         withheld,
     })
+}
+
+/// None was asked for, so that one that came cannot be read.
+fn check_encoding(headers: &HeaderMap) -> Result<(), TransportError> {
+    let encodings = headers.get_all(CONTENT_ENCODING).iter();
+    let mut encodings = encodings.map(|encoding| encoding.to_str().unwrap_or("unreadable").trim());
+    match encodings.find(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity")) {
+        None => Ok(()),
+        Some(encoding) => Err(TransportError::Encoded {
+            encoding: encoding.chars().take(MAX_ENCODING).collect(),
+        }),
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod fuzzing;
 mod health;
 mod host;
 mod jwks;
+mod navigation;
 mod notices;
 mod page;
 mod peer;
@@ -21,6 +22,7 @@ mod problem;
 mod proof;
 mod query;
 mod start_page;
+mod way_in;
 mod ways;
 
 use std::{ops::Deref, sync::Arc};
@@ -31,7 +33,7 @@ use http::HeaderValue;
 pub use self::{
     frame::Endpoints,
     page::{Brand, Color, PageOptions, Pages, PagesError},
-    peer::TrustedProxies,
+    peer::{ForwardedFamily, TrustedProxies},
     proof::OwnOrigins,
 };
 use self::{notices::Notices, ways::Ways};
@@ -142,6 +144,12 @@ impl Web {
             .route("/health", get(health::ready))
             .route("/health/live", get(health::live))
             .route("/health/ready", get(health::ready))
+            // Names of the original system.
+            .route("/auth/health", get(health::live))
+            .route("/api/v1/health", get(health::ready))
+            .route("/api/v1/health/live", get(health::live))
+            .route("/api/v1/health/ready", get(health::ready))
+            .route("/api/v1/health/redis", get(health::store))
     }
 
     fn framed(&self, listener: Listener, endpoints: Router<Self>) -> Endpoints {

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::StartError;
 use crate::{
-    config::Config,
+    config::{Config, ForwardedHeaders},
     gateway::{MAX_FILE_SIZE, Routes},
     login::{
         self,
@@ -20,16 +20,13 @@ use crate::{
     },
     oidc, outbound, registration,
     server::{self, Budget, Wishes},
-    session::{CookieOptions, Limits},
+    session::{CookieOptions, EmailTrust, Limits},
     tokens,
-    web::{Brand, Color, OwnOrigins, PageOptions, TrustedProxies},
+    web::{Brand, Color, ForwardedFamily, OwnOrigins, PageOptions, TrustedProxies},
 };
 
 /// The routing table's name in the configuration folder.
 const ROUTES_FILE: &str = "routes.yaml";
-
-/// What the client is called at the IdP (`client_name`, RFC 7591 section 2).
-const CLIENT_NAME: &str = "bff";
 
 pub(super) fn outbound(config: &Config) -> outbound::Options {
     outbound::Options {
@@ -85,6 +82,7 @@ pub(super) fn relying_party(config: &Config) -> oidc::Options {
     let mut options = oidc::Options::new(oidc::ProviderOptions {
         issuer: provider.issuer.clone(),
         base_url: provider.base_url.clone(),
+        public_base: provider.public_base.clone(),
         overrides: oidc::EndpointOverrides {
             authorization: endpoints.authorization,
             token: endpoints.token,
@@ -103,6 +101,8 @@ pub(super) fn relying_party(config: &Config) -> oidc::Options {
         },
     });
     options.assertion_audience = config.client.assertion_audience;
+    options.assertion_typ = config.client.assertion_typ;
+    options.trusted_audiences.clone_from(&provider.trusted_audiences);
     options.par = config.client.par;
     options
 }
@@ -140,13 +140,23 @@ pub(super) fn login(config: &Config) -> Result<login::Options, HostsError> {
         prompt: config.provider.prompt.clone(),
         session_lifetime: config.session.lifetime,
         refresh_threshold: config.tokens.refresh_threshold,
+        email_trust: email_trust(config),
     })
+}
+
+fn email_trust(config: &Config) -> EmailTrust {
+    if config.provider.email_trusted {
+        EmailTrust::Unstated
+    } else {
+        EmailTrust::Verified
+    }
 }
 
 pub(super) fn tokens(config: &Config) -> tokens::Options {
     tokens::Options {
         threshold: config.tokens.refresh_threshold,
         concurrency: config.tokens.refresh_concurrency,
+        email_trust: email_trust(config),
         ..tokens::Options::default()
     }
 }
@@ -156,7 +166,7 @@ pub(super) fn registration(config: &Config) -> registration::Options {
     registration::Options {
         client_id: settings.client_id.clone(),
         client_profile: settings.client_profile.clone(),
-        client_name: CLIENT_NAME.to_owned(),
+        description: settings.description.clone(),
         redirect_uris: redirect_uris(config),
         scopes: config.provider.scopes.clone(),
         auth_method: config.client.authentication,
@@ -167,8 +177,10 @@ pub(super) fn registration(config: &Config) -> registration::Options {
         },
         force_replace: settings.force_replace,
         initial_access_token: settings.initial_access_token.clone(),
+        open_registration: settings.open_registration,
         admin_token: settings.bootstrap_admin_token.clone(),
         credentials: config.keys.credentials.clone(),
+        guard: config.keys.options.guard,
         skip: settings.skip_bootstrap,
         client_secret: config.client.secret.clone(),
         allow_failure: settings.allow_bootstrap_failure,
@@ -190,14 +202,9 @@ pub(super) fn cookies(config: &Config) -> CookieOptions {
 
 pub(super) fn own_origins(config: &Config) -> OwnOrigins {
     let login = &config.login;
-    OwnOrigins::new(
-        login
-            .own_origins
-            .iter()
-            .chain(&login.cors_origins)
-            .map(|origin| origin.url().origin())
-            .collect(),
-    )
+    let origins = login.own_origins.iter().chain(&login.cors_origins);
+    let origins: Vec<_> = origins.map(|origin| origin.url().origin()).collect();
+    OwnOrigins::new(&origins)
 }
 
 pub(super) fn cors_origins(config: &Config) -> Vec<HeaderValue> {
@@ -211,7 +218,11 @@ pub(super) fn cors_origins(config: &Config) -> Vec<HeaderValue> {
 }
 
 pub(super) fn trusted_proxies(config: &Config) -> TrustedProxies {
-    TrustedProxies::new(config.server.trusted_proxies.clone())
+    let family = match config.server.forwarded {
+        ForwardedHeaders::XForwarded => ForwardedFamily::XForwarded,
+        ForwardedHeaders::Forwarded => ForwardedFamily::Forwarded,
+    };
+    TrustedProxies::new(config.server.trusted_proxies.clone(), family)
 }
 
 pub(super) fn pages(config: &Config) -> PageOptions {
@@ -233,7 +244,8 @@ pub(super) fn routes(config: &Config) -> Result<Routes, StartError> {
     let mut text = String::new();
     // One byte more than allowed, so that a file that is too large is seen to be.
     match File::open(&path).and_then(|file| file.take(MAX_FILE_SIZE as u64 + 1).read_to_string(&mut text)) {
-        Ok(_) => Routes::parse(&text).map_err(|error| StartError::Routes { path: shown, error }),
+        Ok(_) => Routes::parse_with(&text, &|name| config.environment.text(name))
+            .map_err(|error| StartError::Routes { path: shown, error }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             tracing::warn!("{shown} does not exist: no call is passed on to an API");
             Ok(Routes::default())

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, complain, process};
+use super::{Exit, complain, process, systemd::ServiceManager};
 use crate::{
     app::{App, Ports, RunError},
     clock::SharedClock,
-    config::Config,
+    config::{Config, Environment},
     health::Health,
     server,
 };
@@ -58,6 +58,11 @@ async fn serve(config: Config) -> Exit {
     if let Ok(address) = listeners.public.local_addr() {
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     }
+    if let Some(internal) = &listeners.internal
+        && let Ok(address) = internal.local_addr()
+    {
+        tracing::info!(%address, "listening for the inside (BFF_INTERNAL_ADDR)");
+    }
     let stop = Stop {
         shutdown: CancellationToken::new(),
         health: app.health().clone(),
@@ -72,6 +77,11 @@ async fn serve(config: Config) -> Exit {
             return Exit::Internal;
         }
     };
+    if let Some(manager) = ServiceManager::of(&Environment::of_process()) {
+        manager.listens();
+        let health = app.health().clone();
+        tokio::spawn(manager.follow(health, Ports::default().clock, shutdown.clone()));
+    }
     match app.run(listeners, shutdown).await {
         Ok(()) => {
             tracing::info!("stopped");

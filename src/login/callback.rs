@@ -15,11 +15,12 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    oidc::{Expect, IdTokenError, OAuthError, TokenError, TokenResponse, UserInfoError},
+    jose::Claims,
+    oidc::{Expect, IdTokenError, LoginFacts, OAuthError, TokenError, TokenResponse, UserInfoError},
     secret::Secret,
     session::{
-        CreateError, Created, Ended, Memo, NewSession, Session, SessionId, SessionKey, StoreError, Tokens,
-        user_claims,
+        CreateError, Created, EmailTrust, Ended, Memo, NewSession, Session, SessionId, SessionKey,
+        StoreError, Tokens, email_is_unstated, user_claims,
     },
 };
 
@@ -104,7 +105,7 @@ pub enum CallbackError {
     /// The ID token is refused.
     #[error(transparent)]
     IdToken(#[from] IdTokenError),
-    /// UserInfo is refused.
+    /// UserInfo is of somebody else.
     #[error(transparent)]
     UserInfo(#[from] UserInfoError),
     /// No room for another session.
@@ -242,7 +243,7 @@ impl Login {
         let response = relying_party
             .exchange_code(code, host.redirect_uri(), &attempt.code_verifier)
             .await?;
-        let session = match self.session_of(attempt, &response).await {
+        let session = match self.session_of(attempt, code, &response).await {
             Ok(session) => session,
             Err(error) => {
                 self.give_back(response.refresh_token, response.access_token);
@@ -341,18 +342,24 @@ impl Login {
     async fn session_of(
         &self,
         attempt: &Attempt,
+        code: &Secret,
         response: &TokenResponse,
     ) -> Result<Session, CallbackError> {
         // Now, not after the checks: the access token lives since it was issued.
         let now = self.inner.clock.now();
         let relying_party = &self.inner.relying_party;
         let id_token = response.id_token.as_ref().ok_or(CallbackError::NoIdToken)?;
-        let expected = Expect::login(&attempt.nonce, &response.access_token)
-            .max_age(attempt.max_age.map(Duration::from_secs));
+        let facts = LoginFacts {
+            nonce: &attempt.nonce,
+            code,
+            started_at: attempt.started_at,
+        };
+        let expected =
+            Expect::login(facts, &response.access_token).max_age(attempt.max_age.map(Duration::from_secs));
         let verified = relying_party.verify_id_token(id_token, expected).await?;
         let identity = verified.identity;
         let user_info = relying_party
-            .user_info(&response.access_token, &identity.subject)
+            .user_info_at_login(&response.access_token, &identity.subject)
             .await?;
 
         let access_expires_at = now.saturating_add(response.expires_in);
@@ -371,8 +378,10 @@ impl Login {
             strikes: None,
             later_auth_time: None,
         };
+        self.tell_of_unstated_email(&verified.all, user_info.as_ref());
+        let email_trust = self.inner.options.email_trust;
         Ok(Session {
-            user: user_claims(Some(&verified.all), user_info.as_ref()),
+            user: user_claims(Some(&verified.all), user_info.as_ref(), email_trust),
             issuer: identity.issuer,
             subject: identity.subject,
             nonce: identity.nonce,
@@ -383,6 +392,19 @@ impl Login {
             identity: Memo::default(),
             tokens,
         })
+    }
+
+    /// An address that is missing is looked for in vain at the IdP. That is said once.
+    fn tell_of_unstated_email(&self, id_token: &Claims, user_info: Option<&Claims>) {
+        if self.inner.options.email_trust == EmailTrust::Verified
+            && email_is_unstated(id_token, user_info)
+            && !self.inner.said_unstated_email.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                "the IdP gave an e-mail address without email_verified, so the address is told to no application; if every \
+                 address there is verified, set OIDC_EMAIL_TRUSTED=true"
+            );
+        }
     }
 
     /// Without a refresh token a session lives as long as its access token. That is said once.

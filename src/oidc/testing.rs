@@ -97,6 +97,7 @@ fn keys(kid: &str) -> Keys {
         extra: Vec::new(),
         dir: dir.path().to_owned(),
         identity_markers: Vec::new(),
+        guard: crate::private_file::Guard::Strict,
     };
     keys::testing::load(&options).unwrap().0
 }
@@ -240,6 +241,7 @@ impl Provider {
         let mut options = Options::new(ProviderOptions {
             issuer: self.issuer().to_owned(),
             base_url: None,
+            public_base: None,
             overrides: EndpointOverrides::default(),
             allow_http: HttpPolicy::LocalOnly,
         });

@@ -49,7 +49,7 @@ impl Web {
 
     fn elsewhere(&self, request: &Parts) -> Elsewhere {
         let query = request.uri.query().unwrap_or_default();
-        if query.contains(FALLBACK_MARK) {
+        if url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == FALLBACK_MARK) {
             let problem = Problem::bad_request(
                 "unknown_host",
                 "This address is not one of those that were registered for logging in. If a proxy stands in front, it \
@@ -60,8 +60,9 @@ impl Web {
         }
         let mut url = self.login.hosts().fallback().origin().clone();
         url.set_path("/auth/login");
-        url.set_query(Some(query).filter(|query| !query.is_empty()));
-        url.query_pairs_mut().append_pair(FALLBACK_MARK, "1");
+        // In front: what follows a target that is not encoded belongs to it.
+        let separator = if query.is_empty() { "" } else { "&" };
+        url.set_query(Some(&format!("{FALLBACK_MARK}=1{separator}{query}")));
         Elsewhere::Redirect(url)
     }
 }
@@ -115,9 +116,10 @@ fn transport_problem(error: &TransportError) -> Problem {
             "The identity provider does not answer",
             "Try again in a moment. The cause is in the server's log under the correlation id.",
         ),
-        TransportError::NotSent { .. } | TransportError::Interrupted { .. } | TransportError::TooLarge => {
-            bad_gateway()
-        }
+        TransportError::NotSent { .. }
+        | TransportError::Interrupted { .. }
+        | TransportError::TooLarge
+        | TransportError::Encoded { .. } => bad_gateway(),
     }
 }
 

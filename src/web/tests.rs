@@ -16,7 +16,7 @@ use crate::{
     outbound::{self, Outbound},
     random::{SharedRandom, SystemRandom},
     server::{Answer as _, Load},
-    session::{CookieOptions, MemoryStore},
+    session::{CookieOptions, EmailTrust, MemoryStore},
     tokens,
 };
 
@@ -35,6 +35,7 @@ fn web(folder: &TempDir) -> Web {
         extra: Vec::new(),
         dir: folder.path().to_owned(),
         identity_markers: Vec::new(),
+        guard: crate::private_file::Guard::Strict,
     };
     let (keys, _) = keys::testing::load(&options).unwrap();
     let sealer = Sealer::new(&[[7; 32]], Arc::clone(&random)).unwrap();
@@ -51,6 +52,7 @@ fn web(folder: &TempDir) -> Web {
         oidc::Options::new(ProviderOptions {
             issuer: issuer.to_owned(),
             base_url: None,
+            public_base: None,
             overrides: oidc::EndpointOverrides::default(),
             allow_http: HttpPolicy::LocalOnly,
         }),
@@ -67,6 +69,7 @@ fn web(folder: &TempDir) -> Web {
         prompt: None,
         session_lifetime: limits.lifetime,
         refresh_threshold: MINUTE,
+        email_trust: EmailTrust::default(),
     };
     let login = Login::new(
         login,
@@ -95,7 +98,7 @@ fn web(folder: &TempDir) -> Web {
         gateway,
         cookies: CookiePolicy::new(CookieOptions::default()).unwrap(),
         sealer,
-        own_origins: OwnOrigins::new(Vec::new()),
+        own_origins: OwnOrigins::new(&[]),
         cors_origins: vec![HeaderValue::from_static("https://app.example")],
         trusted_proxies: TrustedProxies::default(),
         pages: Pages::new(&PageOptions::default()).unwrap(),

@@ -10,8 +10,8 @@ mod hosts;
 mod id_token;
 mod limits;
 mod logs;
-mod once;
 mod notices;
+mod once;
 mod pages;
 mod planted;
 mod prefetch;
@@ -19,6 +19,7 @@ mod refused;
 mod request;
 mod return_to;
 mod tabs;
+mod way_in;
 
 use std::collections::BTreeMap;
 

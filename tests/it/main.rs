@@ -14,6 +14,7 @@ mod endpoints;
 mod gateway;
 mod login;
 mod logout;
+mod recipes;
 mod refresh;
 mod registration;
 mod replicas;

@@ -76,6 +76,21 @@ impl Process {
         Self::spawn(command, folder, variables)
     }
 
+    /// Starts `script` in a shell, in `folder`, that finds `bff` beside the programs of the system. What runs until it is
+    /// told to stop has to be `exec`uted.
+    pub fn shell<V: AsRef<str>>(folder: &Path, script: &str, variables: &[(V, V)]) -> Self {
+        let programs = Path::new(env!("CARGO_BIN_EXE_bff")).parent().unwrap();
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", programs.display());
+        let mut variables: Vec<(&str, &str)> = variables
+            .iter()
+            .map(|(name, value)| (name.as_ref(), value.as_ref()))
+            .collect();
+        variables.push(("PATH", &path));
+        let mut command = Command::new("sh");
+        command.args(["-euc", script]);
+        Self::spawn(command, folder, &variables)
+    }
+
     fn spawn<V: AsRef<str>>(mut command: Command, folder: &Path, variables: &[(V, V)]) -> Self {
         let mut child = command
             .current_dir(folder)
