@@ -21,6 +21,7 @@ mod prefetch;
 mod problem;
 mod proof;
 mod query;
+mod start_page;
 mod way_in;
 mod ways;
 
@@ -143,6 +144,12 @@ impl Web {
             .route("/health", get(health::ready))
             .route("/health/live", get(health::live))
             .route("/health/ready", get(health::ready))
+            // Names of the original system.
+            .route("/auth/health", get(health::live))
+            .route("/api/v1/health", get(health::ready))
+            .route("/api/v1/health/live", get(health::live))
+            .route("/api/v1/health/ready", get(health::ready))
+            .route("/api/v1/health/redis", get(health::store))
     }
 
     fn framed(&self, listener: Listener, endpoints: Router<Self>) -> Endpoints {

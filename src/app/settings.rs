@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read as _},
+    sync::Arc,
 };
 
 use http::HeaderValue;
@@ -18,6 +19,7 @@ use crate::{
         return_to::AllowedTargets,
     },
     oidc, outbound, registration,
+    server::{self, Budget, Wishes},
     session::{CookieOptions, EmailTrust, Limits},
     tokens,
     web::{Brand, Color, ForwardedFamily, OwnOrigins, PageOptions, TrustedProxies},
@@ -25,9 +27,6 @@ use crate::{
 
 /// The routing table's name in the configuration folder.
 const ROUTES_FILE: &str = "routes.yaml";
-
-/// What the client is called at the IdP (`client_name`, RFC 7591 section 2).
-const CLIENT_NAME: &str = "bff";
 
 pub(super) fn outbound(config: &Config) -> outbound::Options {
     outbound::Options {
@@ -41,12 +40,49 @@ pub(super) fn outbound(config: &Config) -> outbound::Options {
     }
 }
 
+/// The bounds of the public listener, and of the internal one.
+pub(super) fn servers(config: &Config) -> (server::Options, server::Options) {
+    let settings = &config.server;
+    let budget = Budget::new(
+        server::open_files(),
+        Wishes {
+            connections: settings.max_connections,
+            per_address: settings.max_connections_per_address,
+            outbound: outbound(config).lanes.total(),
+        },
+    );
+    if budget.is_short {
+        tracing::warn!(
+            connections = budget.public,
+            open_files = server::open_files(),
+            "the limit of open files leaves room for few connections; raise it (`ulimit -n`, `LimitNOFILE` of systemd)"
+        );
+    }
+    let proxies = trusted_proxies(config);
+    let public = server::Options {
+        connections: budget.public,
+        per_address: budget.per_address,
+        keep_alive: settings.keep_alive,
+        is_listed: Arc::new(move |peer| proxies.contains(peer)),
+        finish: settings.shutdown_timeout,
+    };
+    let internal = server::Options {
+        connections: budget.internal,
+        per_address: budget.internal,
+        // Only proxies of the operator reach it.
+        is_listed: Arc::new(|_| true),
+        ..public.clone()
+    };
+    (public, internal)
+}
+
 pub(super) fn relying_party(config: &Config) -> oidc::Options {
     let provider = &config.provider;
     let endpoints = provider.endpoints.clone();
     let mut options = oidc::Options::new(oidc::ProviderOptions {
         issuer: provider.issuer.clone(),
         base_url: provider.base_url.clone(),
+        public_base: provider.public_base.clone(),
         overrides: oidc::EndpointOverrides {
             authorization: endpoints.authorization,
             token: endpoints.token,
@@ -65,6 +101,8 @@ pub(super) fn relying_party(config: &Config) -> oidc::Options {
         },
     });
     options.assertion_audience = config.client.assertion_audience;
+    options.assertion_typ = config.client.assertion_typ;
+    options.trusted_audiences.clone_from(&provider.trusted_audiences);
     options.par = config.client.par;
     options
 }
@@ -128,7 +166,7 @@ pub(super) fn registration(config: &Config) -> registration::Options {
     registration::Options {
         client_id: settings.client_id.clone(),
         client_profile: settings.client_profile.clone(),
-        client_name: CLIENT_NAME.to_owned(),
+        description: settings.description.clone(),
         redirect_uris: redirect_uris(config),
         scopes: config.provider.scopes.clone(),
         auth_method: config.client.authentication,
@@ -139,8 +177,10 @@ pub(super) fn registration(config: &Config) -> registration::Options {
         },
         force_replace: settings.force_replace,
         initial_access_token: settings.initial_access_token.clone(),
+        open_registration: settings.open_registration,
         admin_token: settings.bootstrap_admin_token.clone(),
         credentials: config.keys.credentials.clone(),
+        guard: config.keys.options.guard,
         skip: settings.skip_bootstrap,
         client_secret: config.client.secret.clone(),
         allow_failure: settings.allow_bootstrap_failure,
@@ -204,7 +244,8 @@ pub(super) fn routes(config: &Config) -> Result<Routes, StartError> {
     let mut text = String::new();
     // One byte more than allowed, so that a file that is too large is seen to be.
     match File::open(&path).and_then(|file| file.take(MAX_FILE_SIZE as u64 + 1).read_to_string(&mut text)) {
-        Ok(_) => Routes::parse(&text).map_err(|error| StartError::Routes { path: shown, error }),
+        Ok(_) => Routes::parse_with(&text, &|name| config.environment.text(name))
+            .map_err(|error| StartError::Routes { path: shown, error }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             tracing::warn!("{shown} does not exist: no call is passed on to an API");
             Ok(Routes::default())

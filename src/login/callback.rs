@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     jose::Claims,
-    oidc::{Expect, IdTokenError, OAuthError, TokenError, TokenResponse, UserInfoError},
+    oidc::{Expect, IdTokenError, LoginFacts, OAuthError, TokenError, TokenResponse, UserInfoError},
     secret::Secret,
     session::{
         CreateError, Created, EmailTrust, Ended, Memo, NewSession, Session, SessionId, SessionKey,
@@ -105,7 +105,7 @@ pub enum CallbackError {
     /// The ID token is refused.
     #[error(transparent)]
     IdToken(#[from] IdTokenError),
-    /// UserInfo is refused.
+    /// UserInfo is of somebody else.
     #[error(transparent)]
     UserInfo(#[from] UserInfoError),
     /// No room for another session.
@@ -243,7 +243,7 @@ impl Login {
         let response = relying_party
             .exchange_code(code, host.redirect_uri(), &attempt.code_verifier)
             .await?;
-        let session = match self.session_of(attempt, &response).await {
+        let session = match self.session_of(attempt, code, &response).await {
             Ok(session) => session,
             Err(error) => {
                 self.give_back(response.refresh_token, response.access_token);
@@ -342,18 +342,24 @@ impl Login {
     async fn session_of(
         &self,
         attempt: &Attempt,
+        code: &Secret,
         response: &TokenResponse,
     ) -> Result<Session, CallbackError> {
         // Now, not after the checks: the access token lives since it was issued.
         let now = self.inner.clock.now();
         let relying_party = &self.inner.relying_party;
         let id_token = response.id_token.as_ref().ok_or(CallbackError::NoIdToken)?;
-        let expected = Expect::login(&attempt.nonce, &response.access_token)
-            .max_age(attempt.max_age.map(Duration::from_secs));
+        let facts = LoginFacts {
+            nonce: &attempt.nonce,
+            code,
+            started_at: attempt.started_at,
+        };
+        let expected =
+            Expect::login(facts, &response.access_token).max_age(attempt.max_age.map(Duration::from_secs));
         let verified = relying_party.verify_id_token(id_token, expected).await?;
         let identity = verified.identity;
         let user_info = relying_party
-            .user_info(&response.access_token, &identity.subject)
+            .user_info_at_login(&response.access_token, &identity.subject)
             .await?;
 
         let access_expires_at = now.saturating_add(response.expires_in);

@@ -147,15 +147,7 @@ impl Inner {
 
     /// Everything that is left of a session for which somebody else's tokens arrived: theirs, and its own.
     fn revoke_foreign(&self, session: &Session, response: &TokenResponse) {
-        let arrived = Grant::from(response);
-        // It need not be of the same grant as the refresh token beside it.
-        if arrived.refresh.is_some() {
-            self.revocations.start(Grant {
-                refresh: None,
-                access: arrived.access.clone(),
-            });
-        }
-        self.revocations.start(arrived);
+        self.revocations.start(Grant::from(response));
         // Where the refresh token was rotated, the arrived one is the session's own already.
         if response.refresh_token.is_none() {
             self.revocations.start(Grant::from(&session.tokens));

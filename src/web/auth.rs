@@ -9,6 +9,7 @@ pub(super) mod session;
 pub(super) mod verify;
 
 use http::{StatusCode, request::Parts};
+use tracing::Level;
 use url::Url;
 
 use super::{Web, arrival::Arrival, page::Label, peer::Client, problem::Problem};
@@ -96,6 +97,15 @@ fn idp_problem(error: &CallError) -> Problem {
     }
 }
 
+/// How loud the failure of a call is. A flood is told once a minute by its lane, not by each call.
+fn level_of(error: &CallError, usual: Level) -> Level {
+    if error.is_saturation() {
+        Level::DEBUG
+    } else {
+        usual
+    }
+}
+
 /// The problem for a call to the IdP that got no answer.
 fn transport_problem(error: &TransportError) -> Problem {
     match error {
@@ -106,9 +116,10 @@ fn transport_problem(error: &TransportError) -> Problem {
             "The identity provider does not answer",
             "Try again in a moment. The cause is in the server's log under the correlation id.",
         ),
-        TransportError::NotSent { .. } | TransportError::Interrupted { .. } | TransportError::TooLarge => {
-            bad_gateway()
-        }
+        TransportError::NotSent { .. }
+        | TransportError::Interrupted { .. }
+        | TransportError::TooLarge
+        | TransportError::Encoded { .. } => bad_gateway(),
     }
 }
 

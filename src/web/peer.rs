@@ -55,7 +55,9 @@ impl TrustedProxies {
         Self { networks, family }
     }
 
-    fn contains(&self, address: IpAddr) -> bool {
+    /// Whether `address` is one of them.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.networks.iter().any(|network| network.contains(&address))
     }

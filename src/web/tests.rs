@@ -15,6 +15,7 @@ use crate::{
     oidc::{self, ClientSlot, HttpPolicy, ProviderOptions, RelyingParty},
     outbound::{self, Outbound},
     random::{SharedRandom, SystemRandom},
+    server::{Answer as _, Load},
     session::{CookieOptions, EmailTrust, MemoryStore},
     tokens,
 };
@@ -34,6 +35,7 @@ fn web(folder: &TempDir) -> Web {
         extra: Vec::new(),
         dir: folder.path().to_owned(),
         identity_markers: Vec::new(),
+        guard: crate::private_file::Guard::Strict,
     };
     let (keys, _) = keys::testing::load(&options).unwrap();
     let sealer = Sealer::new(&[[7; 32]], Arc::clone(&random)).unwrap();
@@ -50,6 +52,7 @@ fn web(folder: &TempDir) -> Web {
         oidc::Options::new(ProviderOptions {
             issuer: issuer.to_owned(),
             base_url: None,
+            public_base: None,
             overrides: oidc::EndpointOverrides::default(),
             allow_http: HttpPolicy::LocalOnly,
         }),
@@ -112,7 +115,7 @@ async fn ask(endpoints: Endpoints, method: Method, path: &str) -> (Response, Val
         .header("origin", "https://app.example")
         .body(Body::empty())
         .unwrap();
-    let (head, body) = endpoints.answer(request).await.into_parts();
+    let (head, body) = endpoints.answer(request, Load::Normal).await.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let json = serde_json::from_slice(&body).unwrap_or_default();
     (Response::from_parts(head, Body::from(body)), json)

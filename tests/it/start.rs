@@ -1,9 +1,14 @@
 //! The start: the order in which things come up, how the IdP is found, and the binary as an operator meets it.
 
 mod command;
+mod dev_server;
 mod folders;
 mod idp;
+mod original;
+mod panics;
+mod planted;
 mod recipe;
+mod systemd;
 
 use std::{fs, path::Path};
 

@@ -69,6 +69,7 @@ pub(crate) struct Switches {
     pub(crate) fetch_jwks_at_registration: bool,
     pub(crate) update_method: UpdateMethod,
     pub(crate) assertion_audience: AssertionAudience,
+    pub(crate) refuse_assertion_typ: bool,
     pub(crate) access_token_lifetime: Duration,
     pub(crate) refresh_token_lifetime: Duration,
     pub(crate) id_token_lifetime: Duration,
@@ -105,6 +106,7 @@ impl Switches {
             fetch_jwks_at_registration: false,
             update_method: UpdateMethod::default(),
             assertion_audience: AssertionAudience::default(),
+            refuse_assertion_typ: false,
             access_token_lifetime: options.access_token_lifetime,
             refresh_token_lifetime: options.refresh_token_lifetime,
             id_token_lifetime: options.id_token_lifetime,
@@ -211,6 +213,10 @@ impl Provider {
 
     pub(crate) fn switch(&self, change: impl FnOnce(&mut Switches)) {
         change(&mut self.switches.lock());
+    }
+
+    pub(crate) fn refuses_assertion_typ(&self) -> bool {
+        self.switches.lock().refuse_assertion_typ
     }
 
     pub(crate) fn assertion_audience(&self) -> AssertionAudience {

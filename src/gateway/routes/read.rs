@@ -1,6 +1,7 @@
 //! Reads `routes.yaml` and finds every mistake in it.
 
 mod headers;
+mod legacy;
 mod mistakes;
 mod route;
 mod service;
@@ -14,29 +15,20 @@ use http::HeaderValue;
 
 use self::mistakes::{Reader, shown};
 use super::{
-    Group, MAX_FILE_SIZE, Methods, Route, Routes, Service,
+    Group, MAX_FILE_SIZE, Methods, Pattern, Route, Routes, Service,
     spelling::Spellings,
     tree::{Node, Value},
 };
 
 pub use self::mistakes::{Mistake, RoutesError};
 
-/// Where a route applies.
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Pattern {
-    Exact(String),
-    /// Without the final slash.
-    Below(String),
-}
-
 /// A route that was understood, with where it stands.
 struct Placed {
     line: u64,
-    pattern: Pattern,
     route: Route,
 }
 
-pub(super) fn read(yaml: &str) -> Result<Routes, RoutesError> {
+pub(super) fn read(yaml: &str, variables: &dyn Fn(&str) -> Option<String>) -> Result<Routes, RoutesError> {
     if yaml.len() > MAX_FILE_SIZE {
         return Err(RoutesError::single(
             1,
@@ -46,22 +38,19 @@ pub(super) fn read(yaml: &str) -> Result<Routes, RoutesError> {
     }
     // An error of the YAML reader would print the lines around it: off, the file may hold what its author thinks private.
     let options = serde_saphyr::options! { with_snippet: false };
-    let root: Node = match serde_saphyr::from_str_with_options(yaml, options) {
+    let mut root: Node = match serde_saphyr::from_str_with_options(yaml, options) {
         Ok(root) => root,
         // Nothing but comments.
         Err(serde_saphyr::Error::Eof { .. }) => return Ok(Routes::default()),
-        Err(error) => {
-            let line = error.location().map_or(1, |location| location.line());
-            return Err(RoutesError::single(
-                line,
-                format!("not readable as YAML: {error}"),
-                "correct the syntax",
-            ));
-        }
+        Err(error) => return Err(RoutesError::of_yaml(&error)),
     };
     let mut reader = Reader::default();
-    let routes = reader.root(&root);
-    reader.finish(routes)
+    reader.expand(&mut root, variables);
+    if reader.mistakes.is_empty() {
+        let routes = reader.root(&root);
+        return reader.finish(routes);
+    }
+    reader.finish(Routes::default())
 }
 
 // === impl Reader ===
@@ -101,8 +90,8 @@ impl Reader {
             services,
             ..Routes::default()
         };
-        for Placed { line, pattern, route } in routes {
-            let others = seen.entry(pattern.clone()).or_default();
+        for Placed { line, route } in routes {
+            let others = seen.entry(route.pattern.clone()).or_default();
             for (methods, other) in others.iter() {
                 let twice = methods.overlap(route.methods);
                 if twice != Methods::EMPTY {
@@ -118,9 +107,9 @@ impl Reader {
             }
             others.push((route.methods, line));
             let next = table.groups.len();
-            let at = match pattern {
-                Pattern::Exact(path) => *table.exact.entry(path).or_insert(next),
-                Pattern::Below(prefix) => *table.below.entry(prefix).or_insert(next),
+            let at = match &route.pattern {
+                Pattern::Exact(path) => *table.exact.entry(path.clone()).or_insert(next),
+                Pattern::Below(prefix) => *table.below.entry(prefix.clone()).or_insert(next),
             };
             match table.groups.get_mut(at) {
                 Some(group) => group.push(route),

@@ -223,6 +223,54 @@ fn attack_41_another_spelling_of_what_the_server_answers_itself_reaches_nobody()
 }
 
 #[test]
+fn an_encoded_separator_passes_where_a_route_says_so() {
+    let routes = parse(
+        "
+- { id: files, path: /files/*, target_service: crud, encoded_path: pass }
+- { id: post, path: /files/*, target_service: crud, methods: [OPTIONS] }
+- { id: strict, path: /strict/*, target_service: crud }
+- { id: said, path: /said/*, target_service: crud, encoded_path: refuse }
+- { id: open, path: /files/open/*, target_service: crud, encoded_path: pass, auth: none }
+",
+    )
+    .unwrap();
+    let target = |method: &str, path: &str| {
+        let path = NormalPath::parse_encoded(path).unwrap();
+        match routes.find(&path, &method.parse().unwrap()) {
+            Found::Match(found) => format!("{} {}", found.route.id(), found.uri(None).unwrap()),
+            Found::Refused(error) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    for (path, expected) in [
+        ("/files/a%2fb", "files http://crud:8080/a%2Fb"),
+        ("/files/a%23b", "files http://crud:8080/a%23b"),
+        ("/files/open/a%2Fb", "open http://crud:8080/a%2Fb"),
+    ] {
+        assert_eq!(target("GET", path), expected);
+    }
+    for path in ["/strict/a%2Fb", "/said/a%23b", "/nowhere/a%2Fb", "/files%2Fx"] {
+        assert_eq!(target("GET", path), PathError::Ambiguous.to_string(), "{path}");
+    }
+    // Each route speaks for itself.
+    assert_eq!(
+        target("OPTIONS", "/files/a%2Fb"),
+        PathError::Ambiguous.to_string()
+    );
+    // What would be another route with another policy, if the service took the separator for one.
+    for path in ["/files/open%2Fx", "/files/Open%2Fx"] {
+        assert_eq!(
+            target("GET", path),
+            PathError::OtherSpelling.to_string(),
+            "{path}"
+        );
+    }
+    let all = parse("- { id: all, path: '/*', target_service: crud, encoded_path: pass }").unwrap();
+    let own = NormalPath::parse_encoded("/auth%2Flogin").unwrap();
+    assert!(matches!(all.find(&own, &Method::GET), Found::Refused(_)));
+}
+
+#[test]
 fn paths_are_mapped_as_the_file_says() {
     let routes = parse(
         "
@@ -439,6 +487,16 @@ fn each_mistake_in_a_route_is_named_with_its_fix() {
             "true or false",
         ),
         (
+            "id: a, path: /a/*, target_service: crud, encoded_path: yes",
+            "encoded_path of route `a` is",
+            "",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, encoded_path: allow",
+            "encoded_path of route `a` is `allow`",
+            "refuse (the default) or pass",
+        ),
+        (
             "id: a, path: /a/*, target_service: crud, preserve_path: true, upstream_path: '/{path}'",
             "both",
             "keep one",
@@ -536,6 +594,11 @@ fn each_mistake_in_a_service_is_named_with_its_fix() {
         ),
         ("{ base_url: 'http://crud', timeout: 5 days }", "is `5 days`"),
         ("{ base_url: 'http://crud', url: x }", "unknown key `url`"),
+        (
+            "{ base_url: 'http://crud', rewrite: never }",
+            "rewrite of service `crud` is a single value",
+        ),
+        ("{ base_url: 'http://crud/a%2Fb' }", "two ways"),
         (
             "{ base_url: 'http://crud', headers: x }",
             "headers of service `crud` is a single value",
@@ -678,4 +741,138 @@ proptest! {
         prop_assert_eq!(Some(found.route.id().to_owned()), expected);
         prop_assert!(path.ends_with(found.rest));
     }
+}
+
+#[test]
+fn attack_47_no_mistake_quotes_what_looks_like_a_secret() {
+    const TOKEN: &str = "eyJhbGciOiJub25lIn0.planted.x";
+    for yaml in [
+        TOKEN.to_owned(),
+        format!("{TOKEN}: x"),
+        format!("services: {{ {TOKEN}: {{}} }}"),
+        format!("services: {{ a: {{ base_url: '{TOKEN}' }} }}"),
+        format!("services: {{ a: {{ base_url: 'http://a', timeout: {TOKEN} }} }}"),
+        format!("services: {{ a: {{ base_url: 'http://a', {TOKEN}: 1 }} }}"),
+        format!("routes: [{{ id: {TOKEN} }}]"),
+        format!("routes: [{{ id: a, path: {TOKEN}, target_service: b }}]"),
+        format!("routes: [{{ id: a, path: /a, target_service: {TOKEN} }}]"),
+        format!("routes: [{{ id: a, path: /a, target_service: b, auth: {TOKEN} }}]"),
+        format!("routes: [{{ id: a, path: /a, target_service: b, methods: [{TOKEN}] }}]"),
+        format!("routes: [{{ id: a, path: /a, target_service: b, upstream_path: {TOKEN} }}]"),
+        // What the YAML reader refuses by itself.
+        format!("a: *{TOKEN}"),
+        format!("a: !{TOKEN} x"),
+        format!("a: {TOKEN}: x"),
+        format!("a: [\"{TOKEN}"),
+        format!("{TOKEN}: 1\n{TOKEN}: 2\n"),
+        format!("a: 1\n--- {TOKEN}\n"),
+    ] {
+        let error = Routes::parse(&yaml).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("planted"), "{yaml}: {text}");
+    }
+}
+
+#[test]
+fn a_route_may_be_described() {
+    let routes = parse("- { id: a, description: all orders, path: /a, target_service: crud }").unwrap();
+    assert_eq!(routes.iter().count(), 1);
+    assert!(parse("- { id: a, description: [x], path: /a, target_service: crud }").is_err());
+}
+
+#[test]
+fn variables_stand_in_values_and_their_values_in_no_message() {
+    let variables = |name: &str| (name == "HOST").then(|| "planted-host".to_owned());
+    let routes = |base_url: &str, id: &str| {
+        let yaml = format!(
+            "services: {{ a: {{ base_url: '{base_url}' }} }}\nroutes: [{{ id: '{id}', path: /a, target_service: a }}]\n"
+        );
+        Routes::parse_with(&yaml, &variables)
+    };
+    let found = routes("http://${HOST}:${PORT:-8080}", "a").unwrap();
+    assert_eq!(found.services()[0].authority(), "planted-host:8080");
+    let error = routes("http://${NOTHING}", "a").unwrap_err().to_string();
+    assert!(
+        error.starts_with("line 1: a value names the variable NOTHING, which is not set"),
+        "{error}"
+    );
+    for (base_url, id) in [
+        ("http://a", "${HOST}/x"),
+        ("ftp://${HOST}", "a"),
+        ("http://a", "${HOST} ${HOST}"),
+    ] {
+        let error = routes(base_url, id).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
+    }
+}
+
+#[test]
+fn keys_of_the_original_system_are_told_apart() {
+    const NOT_BUILT: &str = "is not built yet";
+    for (entry, message) in [
+        ("authz: pdp", NOT_BUILT),
+        ("authz_map: {}", NOT_BUILT),
+        ("streaming: true", NOT_BUILT),
+        ("token_policy: { mode: on_behalf_of }", NOT_BUILT),
+        ("required_scopes: [a]", NOT_BUILT),
+        ("websocket: true", NOT_BUILT),
+        ("rate_limit: { per_session: 20/s }", NOT_BUILT),
+        ("csrf: false", NOT_BUILT),
+        ("max_body: 1MiB", NOT_BUILT),
+        ("auth: bearer", NOT_BUILT),
+        ("internal: true", "has no meaning here"),
+        ("strea: true", "unknown key"),
+    ] {
+        let error = parse(&format!("- {{ id: a, path: /a, target_service: crud, {entry} }}")).unwrap_err();
+        assert_eq!(error.mistakes().len(), 1, "{error}");
+        assert!(error.to_string().contains(message), "{entry}: {error}");
+    }
+    for entry in [
+        "authz: none",
+        "streaming: false",
+        "internal: false",
+        "csrf: true",
+        "websocket: false",
+    ] {
+        assert!(
+            parse(&format!("- {{ id: a, path: /a, target_service: crud, {entry} }}")).is_ok(),
+            "{entry}"
+        );
+    }
+    for (route, message) in [
+        ("path: '/a/{id}', target_service: crud", NOT_BUILT),
+        (
+            "path: /a, target_service: internal",
+            "the handlers inside the original server",
+        ),
+        (
+            "path: /a, target_service: crud, metods: [GET]",
+            "did you mean methods?",
+        ),
+    ] {
+        let error = parse(&format!("- {{ id: a, {route} }}")).unwrap_err();
+        assert!(error.to_string().contains(message), "{route}: {error}");
+    }
+    for (entry, message) in [
+        ("token_audience: x", NOT_BUILT),
+        ("scopes: [x]", NOT_BUILT),
+        ("tls_verify: /ca.pem", NOT_BUILT),
+        ("tls_verify: false", NOT_BUILT),
+        ("client_cert_path: /x", NOT_BUILT),
+        ("breaker: { threshold: 5 }", NOT_BUILT),
+        ("identity_headers: true", NOT_BUILT),
+        ("client_secret: planted", "has no meaning here"),
+        ("token_url: 'http://planted'", "has no meaning here"),
+    ] {
+        let yaml = format!("services: {{ a: {{ base_url: 'http://a', {entry} }} }}");
+        let error = Routes::parse(&yaml).unwrap_err().to_string();
+        assert!(
+            error.contains(message) && !error.contains("planted"),
+            "{entry}: {error}"
+        );
+    }
+    assert!(
+        Routes::parse("services: { a: { base_url: 'http://a', tls_verify: true, identity_headers: false } }")
+            .is_ok()
+    );
 }

@@ -147,7 +147,7 @@ fn problem(error: &StartError, again: String) -> Problem {
             // Before discovery, or with parameters of the browser's own that the IdP refuses, nothing is broken here.
             let level = match cause {
                 CallError::NotReady(_) | CallError::Rejected(_) => Level::WARN,
-                _ => Level::ERROR,
+                _ => super::level_of(cause, Level::ERROR),
             };
             super::idp_problem(cause)
                 .because(level, "a login could not be started", error)

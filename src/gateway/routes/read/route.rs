@@ -5,13 +5,16 @@ use std::{
     sync::Arc,
 };
 
+use http::HeaderValue;
+
 use super::{
     super::{
-        Auth, Methods, Route, Service, Unauthenticated,
+        Auth, Methods, Pattern, Route, Service, Unauthenticated,
         target::Target,
         tree::{Node, Value},
     },
-    Pattern, Placed,
+    Placed,
+    legacy::Place,
     mistakes::{Fields, Reader, shown},
 };
 use crate::{
@@ -28,8 +31,9 @@ impl Reader {
         services: &HashMap<&str, Option<Arc<Service>>>,
         ids: &mut HashSet<String>,
     ) -> Option<Placed> {
-        const KEYS: [&str; 8] = [
+        const KEYS: [&str; 9] = [
             "id",
+            "description",
             "path",
             "target_service",
             "upstream_path",
@@ -37,8 +41,9 @@ impl Reader {
             "auth",
             "unauthenticated",
             "preserve_path",
+            "encoded_path",
         ];
-        let mut fields = self.fields(node, "a route".to_owned(), &KEYS)?;
+        let mut fields = self.fields_of(Some(Place::Route), node, "a route".to_owned(), &KEYS)?;
         let id = self
             .required(&fields, "id", "a name for logs, as in id: crud")
             .and_then(|node| Some((node, self.text(node, "id of a route")?)));
@@ -52,6 +57,10 @@ impl Reader {
                     "give each route its own id",
                 );
             }
+        }
+        // For people who read the file.
+        if let Some(node) = fields.get("description") {
+            self.text(node, &format!("description of {}", fields.what));
         }
         let pattern = self
             .required(&fields, "path", "where it applies, as in path: /api/crud/*")
@@ -71,21 +80,32 @@ impl Reader {
             None => Some(Auth::Session),
             Some(node) => self.auth(node, &fields.what),
         };
+        let takes_encoded = match fields.get("encoded_path") {
+            None => Some(false),
+            Some(node) => self.encoded_path(node, &fields.what),
+        };
         let unauthenticated = match fields.get("unauthenticated") {
             None => Some(Unauthenticated::default()),
             Some(node) => self.unauthenticated(node, &fields.what, auth),
         };
         let target = self.target(&fields, pattern.as_ref());
+        let (pattern, target) = (pattern?, target?);
+        let prefix = Route::stripped_prefix(&pattern, &target);
+        let forwarded_prefix = HeaderValue::from_str(prefix)
+            .ok()
+            .filter(|prefix| !prefix.is_empty());
         Some(Placed {
             line: fields.line,
-            pattern: pattern?,
             route: Route {
                 id: id?.1.to_owned(),
                 auth: auth?,
                 unauthenticated: unauthenticated?,
                 methods: methods?,
                 service: service?,
-                target: target?,
+                pattern,
+                takes_encoded: takes_encoded?,
+                target,
+                forwarded_prefix,
             },
         })
     }
@@ -101,6 +121,12 @@ impl Reader {
             return wrong("does not begin with a slash", "write it as in /api/crud/*");
         }
         let (path, wild) = text.strip_suffix("/*").map_or((text, false), |path| (path, true));
+        if path.contains(['{', '}']) {
+            return wrong(
+                "has a parameter in braces, which is not built yet",
+                "take a wider path, as in /api/orders/*",
+            );
+        }
         if path.contains('*') {
             return wrong(
                 "has a `*` that is not its whole last segment",
@@ -145,6 +171,16 @@ impl Reader {
         services: &HashMap<&str, Option<Arc<Service>>>,
     ) -> Option<Arc<Service>> {
         let name = self.text(node, &format!("target_service of {what}"))?;
+        if name == "internal" && !services.contains_key(name) {
+            self.mistake(
+                node.line,
+                format!(
+                    "{what} goes to `internal`, the handlers inside the original server, which are not here"
+                ),
+                "remove the route: `/auth/*` needs none",
+            );
+            return None;
+        }
         if let Some(service) = services.get(name) {
             return service.clone();
         }
@@ -198,6 +234,14 @@ impl Reader {
         match &node.value {
             Value::Text(text) if text == "session" => Some(Auth::Session),
             Value::Text(text) if text == "none" => Some(Auth::None),
+            Value::Text(text) if text == "bearer" => {
+                self.mistake(
+                    node.line,
+                    format!("auth of {what} is `bearer`, which is not built yet"),
+                    "write session or none, or remove the route",
+                );
+                None
+            }
             value => {
                 let found = match value {
                     Value::Text(text) => shown(text),
@@ -207,6 +251,22 @@ impl Reader {
                     node.line,
                     format!("auth of {what} is {found}"),
                     "write session (the default) or none",
+                );
+                None
+            }
+        }
+    }
+
+    fn encoded_path(&mut self, node: &Node, what: &str) -> Option<bool> {
+        let text = self.text(node, &format!("encoded_path of {what}"))?;
+        match text {
+            "pass" => Some(true),
+            "refuse" => Some(false),
+            other => {
+                self.mistake(
+                    node.line,
+                    format!("encoded_path of {what} is {}", shown(other)),
+                    "write refuse (the default) or pass, which lets segments hold %2F and %23",
                 );
                 None
             }
@@ -240,18 +300,7 @@ impl Reader {
         let what = &fields.what;
         let preserve = match fields.get("preserve_path") {
             None => false,
-            Some(Node {
-                value: Value::Bool(preserve),
-                ..
-            }) => *preserve,
-            Some(node) => {
-                self.mistake(
-                    node.line,
-                    format!("preserve_path of {what} is {}", node.value.kind()),
-                    "write true or false",
-                );
-                return None;
-            }
+            Some(node) => self.boolean(node, &format!("preserve_path of {what}"))?,
         };
         let Some(node) = fields.get("upstream_path") else {
             return Some(if preserve { Target::Whole } else { Target::Rest });

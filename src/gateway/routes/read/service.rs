@@ -9,6 +9,7 @@ use super::{
         Service,
         tree::{Key, Node},
     },
+    legacy::Place,
     mistakes::{Reader, shown},
 };
 use crate::gateway::{NormalPath, headers::Rules};
@@ -21,10 +22,11 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
 impl Reader {
     pub(super) fn service(&mut self, key: &Key, node: &Node) -> Option<Service> {
-        let fields = self.fields(
+        let fields = self.fields_of(
+            Some(Place::Service),
             node,
             format!("service {}", shown(&key.name)),
-            &["base_url", "timeout", "headers"],
+            &["base_url", "timeout", "headers", "rewrite"],
         );
         self.id(&key.name, key.line, "a service");
         let fields = fields?;
@@ -35,6 +37,10 @@ impl Reader {
         let rules = match fields.get("headers") {
             None => Some(Rules::default()),
             Some(node) => self.headers(node, &fields.what),
+        };
+        let rewrite = match fields.get("rewrite") {
+            None => Some(true),
+            Some(node) => self.boolean(node, &format!("rewrite of {}", fields.what)),
         };
         let base = self.required(
             &fields,
@@ -49,6 +55,7 @@ impl Reader {
             base_path,
             timeout: timeout?,
             rules: rules?,
+            rewrite: rewrite?,
         })
     }
 
