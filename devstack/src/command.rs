@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_page_is_an_origin() {
-        let cli = Cli::try_parse_from(["devstack", "--page", "http://localhost:5173"]).unwrap();
+        let cli = parse(&["--page", "http://localhost:5173"]).unwrap();
         assert_eq!(cli.page.unwrap().as_str(), "http://localhost:5173/");
         for page in [
             "localhost:5173",
@@ -97,16 +97,13 @@ mod tests {
             "http://a@b",
             "x",
         ] {
-            assert!(
-                Cli::try_parse_from(["devstack", "--page", page]).is_err(),
-                "{page}"
-            );
+            assert!(parse(&["--page", page]).is_err(), "{page}");
         }
     }
 
     #[test]
     fn origins_for_cors_are_passed_on() {
-        let cli = Cli::try_parse_from(["devstack", "--cors-allow-origins", "http://localhost:3000"]).unwrap();
+        let cli = parse(&["--cors-allow-origins", "http://localhost:3000"]).unwrap();
         assert_eq!(cli.cors_allow_origins.as_deref(), Some("http://localhost:3000"));
     }
 }
