@@ -31,7 +31,7 @@ impl Reader {
         services: &HashMap<&str, Option<Arc<Service>>>,
         ids: &mut HashSet<String>,
     ) -> Option<Placed> {
-        const KEYS: [&str; 9] = [
+        const KEYS: [&str; 10] = [
             "id",
             "description",
             "path",
