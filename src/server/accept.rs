@@ -1,6 +1,14 @@
 //! The accept loop, and the one that looks after what it has accepted.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::body::Body;
 use hyper::{Request, body::Incoming, rt::Timer as _, service::service_fn};
@@ -30,6 +38,9 @@ pub(super) const MAX_HEADER_SIZE: usize = 128 * 1024;
 
 /// The header of a request may have so many fields: twice what people have.
 const MAX_HEADER_FIELDS: usize = 400;
+
+/// Whether a request with a header beyond these bounds was told.
+static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// So many requests of one HTTP/2 connection at a time.
 const MAX_STREAMS: u32 = 128;
@@ -175,7 +186,8 @@ where
                 ended = http.as_mut() => {
                     match ended {
                         Ok(()) => {}
-                        Err(error) if is_too_large(&*error) => tracing::warn!(
+                        // Once: a stranger can do this as often as it likes.
+                        Err(error) if is_too_large(&*error) && !TOLD.swap(true, Ordering::Relaxed) => tracing::warn!(
                             max_bytes = MAX_HEADER_SIZE,
                             max_fields = MAX_HEADER_FIELDS,
                             "a request was refused with 431: its header is too large"

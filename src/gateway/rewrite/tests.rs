@@ -100,9 +100,8 @@ fn a_cookie_of_the_service_is_one_of_the_browsers_paths() {
             "a=b; PATH=/v1/orders/",
             "a=b; Path=/api/crud/orders",
         ),
-        ("/api/crud/x", "a=b; Path=/", "a=b; Path=/api/crud"),
         ("/reports/x", "a=b; Path=/v1/archive/7", "a=b; Path=/reports/7"),
-        ("/status", "a=b; Path=/", "a=b; Path=/status"),
+        ("/status", "a=b; Path=/v1/internal/health", "a=b; Path=/status"),
         ("/flat/x", "a=; Path=/", "a=; Path=/flat"),
         (
             "/flat/x",
@@ -124,6 +123,9 @@ fn any_other_cookie_stays_as_it_is() {
         ("/api/crud/x", "a=b; Domain=app.example; Secure"),
         ("/api/crud/x", "a=b; Path=/elsewhere"),
         ("/api/crud/x", "a=b; Path=relative"),
+        // Wider than what the service is known for: the application's own, for its pages too.
+        ("/api/crud/x", "a=b; Path=/"),
+        ("/status", "a=b; Path=/v1"),
         ("/api/crud/x", "a=b; Path="),
         ("/api/crud/x", "__Host-a=b; Path=/; Secure"),
         ("/api/crud/x", "a=\"; Path=/v1x\""),

@@ -52,8 +52,8 @@ impl Route {
         Some(if public.is_empty() { "/".to_owned() } else { public })
     }
 
-    /// The public path below which lies what this route reaches of `path` and below at the service; without a slash at
-    /// the end, as `path` is. `None` where it reaches nothing of it.
+    /// The public path below which lies what is at `path` and below at the service; without a slash at the end, as `path`
+    /// is. `None` where the route does not reach all of it.
     pub(in super::super) fn public_scope(&self, path: &str) -> Option<String> {
         let base = self.service.base_path.as_str();
         let (reached, public) = match (&self.target, &self.pattern) {
@@ -66,10 +66,7 @@ impl Route {
                 Pattern::Exact(public) | Pattern::Below(public),
             ) => ([base, end].concat(), public.as_str()),
         };
-        if let Some(rest) = after(path, &reached) {
-            return Some([public, rest].concat());
-        }
-        after(&reached, path).map(|_| public.to_owned())
+        after(path, &reached).map(|rest| [public, rest].concat())
     }
 }
 

@@ -20,6 +20,7 @@ struct Scene {
 impl Scene {
     async fn start() -> Self {
         let stack = Stack::start().await;
+        stack.idp.set_access_token_lifetime(Duration::from_hours(1));
         let ada = stack.browser();
         ada.log_in().await;
         let refused: Arc<Mutex<Vec<String>>> = Arc::default();

@@ -80,13 +80,13 @@ impl Reader {
             None => Some(Auth::Session),
             Some(node) => self.auth(node, &fields.what),
         };
-        let unauthenticated = match fields.get("unauthenticated") {
-            None => Some(Unauthenticated::default()),
-            Some(node) => self.unauthenticated(node, &fields.what, auth),
-        };
         let takes_encoded = match fields.get("encoded_path") {
             None => Some(false),
             Some(node) => self.encoded_path(node, &fields.what),
+        };
+        let unauthenticated = match fields.get("unauthenticated") {
+            None => Some(Unauthenticated::default()),
+            Some(node) => self.unauthenticated(node, &fields.what, auth),
         };
         let target = self.target(&fields, pattern.as_ref());
         let (pattern, target) = (pattern?, target?);
@@ -257,6 +257,22 @@ impl Reader {
         }
     }
 
+    fn encoded_path(&mut self, node: &Node, what: &str) -> Option<bool> {
+        let text = self.text(node, &format!("encoded_path of {what}"))?;
+        match text {
+            "pass" => Some(true),
+            "refuse" => Some(false),
+            other => {
+                self.mistake(
+                    node.line,
+                    format!("encoded_path of {what} is {}", shown(other)),
+                    "write refuse (the default) or pass, which lets segments hold %2F and %23",
+                );
+                None
+            }
+        }
+    }
+
     fn unauthenticated(&mut self, node: &Node, what: &str, auth: Option<Auth>) -> Option<Unauthenticated> {
         if auth == Some(Auth::None) {
             self.mistake(
@@ -278,22 +294,6 @@ impl Reader {
             "write login or 401, or leave it out: pages go to the login then, and calls get 401",
         );
         None
-    }
-
-    fn encoded_path(&mut self, node: &Node, what: &str) -> Option<bool> {
-        let text = self.text(node, &format!("encoded_path of {what}"))?;
-        match text {
-            "pass" => Some(true),
-            "refuse" => Some(false),
-            other => {
-                self.mistake(
-                    node.line,
-                    format!("encoded_path of {what} is {}", shown(other)),
-                    "write refuse (the default) or pass, which lets segments hold %2F and %23",
-                );
-                None
-            }
-        }
     }
 
     fn target(&mut self, fields: &Fields<'_>, pattern: Option<&Pattern>) -> Option<Target> {
