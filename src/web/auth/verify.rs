@@ -59,6 +59,7 @@ async fn verified(web: &Web, arrival: &Arrival, request: &Parts) -> Result<Calle
         .caller(&request.headers)
         .await?
         .ok_or_else(Problem::unauthenticated)?;
+    arrival.notes.session(web, &caller);
     // Several lines: whichever the proxy acts on, none may change state without the proof.
     let mut methods = request.headers.get_all(X_FORWARDED_METHOD).iter();
     let changes_state = methods.any(|method| {
