@@ -178,7 +178,7 @@ impl App {
     pub fn new(config: Config, ports: Ports) -> Result<Self, StartError> {
         let health = Health::new();
         let (keeper, keys, warnings) =
-            Keeper::open(config.keys.options.clone(), config.rotation(), ports.clock.now())?;
+            Keeper::open(config.keys.options.clone(), config.rotation(), ports.clock.wall())?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }

@@ -5,17 +5,19 @@
 //! under real sockets.
 
 mod manual;
+mod steady;
 
 use std::{
     fmt::Debug,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 pub use self::manual::ManualClock;
+use self::steady::Steady;
 
 /// A point in time: milliseconds since the Unix epoch, UTC.
 ///
@@ -25,9 +27,25 @@ pub use self::manual::ManualClock;
 pub struct Timestamp(u64);
 
 /// Where time comes from.
+///
+/// There are two answers to what time it is, which differ only after the machine's clock has been set back. What is
+/// measured here, from sessions to pauses, goes by [`now`](Self::now). What is compared with somebody else's clock, or
+/// told to somebody, goes by [`wall`](Self::wall).
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The current time.
+    /// The current time, which never goes back: between two readings it moves by what the machine's clock has moved or
+    /// by what has really passed, whichever is more. So a clock that is set back lengthens nothing, and neither does a
+    /// suspended machine.
     fn now(&self) -> Timestamp;
+
+    /// The time that the machine's clock shows, and that the clocks of others should show.
+    fn wall(&self) -> Timestamp {
+        self.now()
+    }
+
+    /// A time of [`now`](Self::now) as [`wall`](Self::wall) will show it.
+    fn shown(&self, time: Timestamp) -> Timestamp {
+        time.saturating_sub(self.now().duration_since(self.wall()))
+    }
 
     /// Resolves when [`now`](Self::now) has reached `deadline`, at once if it already has.
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()>;
@@ -129,20 +147,23 @@ fn millis(duration: Duration) -> u64 {
 
 // === impl SystemClock ===
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the machine's clock and sets timers of the runtime"
+)]
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the machine's clock"
-    )]
     fn now(&self) -> Timestamp {
+        /// The machine has one clock, so the process has one memory of it.
+        static STEADY: OnceLock<(Instant, Steady)> = OnceLock::new();
+        let (start, steady) = STEADY.get_or_init(|| (Instant::now(), Steady::new()));
+        Timestamp(steady.reading(millis(start.elapsed()), self.wall().0))
+    }
+
+    fn wall(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(millis(since))
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that sets a timer of the runtime"
-    )]
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
         let wait = deadline.duration_since(self.now());
         Box::pin(tokio::time::sleep(wait))

@@ -1,5 +1,6 @@
 //! The router: one file per endpoint, the layers in their order, problem responses. No rules of its own.
 
+mod access;
 mod api;
 mod arrival;
 mod auth;

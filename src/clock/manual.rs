@@ -1,6 +1,12 @@
 //! A clock that moves only when it is told to.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -12,6 +18,8 @@ use super::{Clock, Timestamp};
 #[derive(Clone, Debug)]
 pub struct ManualClock {
     now: Arc<watch::Sender<Timestamp>>,
+    /// How far it has been set back, in milliseconds.
+    back: Arc<AtomicU64>,
 }
 
 // === impl ManualClock ===
@@ -22,6 +30,7 @@ impl ManualClock {
     pub fn starting_at(now: Timestamp) -> Self {
         Self {
             now: Arc::new(watch::Sender::new(now)),
+            back: Arc::default(),
         }
     }
 
@@ -31,7 +40,19 @@ impl ManualClock {
     }
 }
 
+impl ManualClock {
+    /// Sets the clock back by `duration`, as somebody sets the clock of a machine: [`now`](Clock::now) goes on.
+    pub fn set_back(&self, duration: Duration) {
+        self.back.fetch_add(super::millis(duration), Ordering::SeqCst);
+    }
+}
+
 impl Clock for ManualClock {
+    fn wall(&self) -> Timestamp {
+        let back = Duration::from_millis(self.back.load(Ordering::SeqCst));
+        self.now().saturating_sub(back)
+    }
+
     fn now(&self) -> Timestamp {
         *self.now.borrow()
     }

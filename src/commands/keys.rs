@@ -51,7 +51,7 @@ pub(super) fn run(command: KeysCommand) -> Exit {
         Ok((config, _)) => config,
         Err(exit) => return exit,
     };
-    let now = SystemClock.now();
+    let now = SystemClock.wall();
     match command {
         KeysCommand::List => with_keeper(&config, now, true, |keeper| {
             Ok(Done(table(keeper).trim_end().to_owned()))

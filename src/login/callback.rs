@@ -207,7 +207,7 @@ impl Login {
         attempt: &Attempt,
         host: &LoginHost,
     ) -> Result<String, CallbackError> {
-        if attempt.has_expired(self.inner.clock.now()) {
+        if attempt.has_expired(self.inner.clock.wall()) {
             return Err(CallbackError::Expired);
         }
         if attempt.host != host.authority() {

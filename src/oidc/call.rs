@@ -162,7 +162,7 @@ impl RelyingParty {
             let (request, proof) = self.authenticated(metadata, client, url, fields).await?;
             let outcome = turn.send(request).await;
             failed += 1;
-            let now = shared.clock.now();
+            let now = shared.clock.wall();
             let retry_after = match &outcome {
                 Ok(response) if is_repeatable(response.status) => retry_after(response, now),
                 Err(error) if error.certainly_not_sent() => None,

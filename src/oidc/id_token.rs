@@ -195,7 +195,7 @@ impl RelyingParty {
         expect: Expect<'_>,
     ) -> Result<IdTokenClaims, IdTokenError> {
         let (metadata, client) = self.ready()?;
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.wall();
         let policy = Policy {
             algorithms: &metadata.id_token_algorithms,
             typ: Typ::IdToken,

@@ -45,9 +45,9 @@ impl RelyingParty {
         let shown = url.to_string();
         let fresh = HeaderValue::from_static("no-cache");
         let request = Request::get(url).header(CACHE_CONTROL, fresh);
-        let before = self.shared.clock.now();
+        let before = self.shared.clock.wall();
         let answer = self.shared.outbound.send(Lane::Metadata, request).await;
-        let took = self.shared.clock.now().duration_since(before);
+        let took = self.shared.clock.wall().duration_since(before);
         let response = answer.map_err(|source| JwksError::Unreachable { url: shown, source })?;
         Ok(provider_date(&response.headers).map(|theirs| ProviderTime {
             theirs,

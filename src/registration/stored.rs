@@ -97,7 +97,7 @@ impl Registration {
         let expires_at = known
             .client_secret_expires_at
             .filter(|at| *at != 0 && method != AuthMethod::PrivateKeyJwt);
-        if expires_at.is_some_and(|at| Timestamp::from_unix_seconds(at) <= self.clock.now()) {
+        if expires_at.is_some_and(|at| Timestamp::from_unix_seconds(at) <= self.clock.wall()) {
             tracing::warn!(
                 "the client secret of {} has expired - hint: renew it at the IdP, or register anew with \
                  DCR_FORCE_REPLACE=true and a fresh DCR_IAT",

@@ -41,6 +41,7 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
         Found::MethodNotAllowed { allow } => return Err(method_not_allowed(request.method(), allow.clone())),
         Found::Refused(error) => return Err(error.into()),
     };
+    arrival.notes.route(matched.route);
     let changes_state = proof::changes_state(request.method());
     let caller = match matched.route.auth() {
         Auth::None => None,
@@ -49,6 +50,9 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
             None => return without_session(web, arrival, matched.route, &request),
         },
     };
+    if let Some(caller) = &caller {
+        arrival.notes.session(web, caller);
+    }
     if changes_state {
         web.own_origins.check(request.headers())?;
         if let Some(caller) = &caller {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::{Listener, correlation::CorrelationId};
+use super::{Listener, access::Notes, correlation::CorrelationId};
 
 /// What is known of a request before its handler sees it.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub(crate) struct Arrival {
     pub(crate) listener: Listener,
     /// Its correlation id.
     pub(crate) correlation: CorrelationId,
+    /// What the access line is to say.
+    pub(crate) notes: Notes,
 }
 
 // === impl Arrival ===

@@ -17,6 +17,7 @@ use tracing::Level;
 
 use super::{
     Listener, Web,
+    access::{Access, Notes},
     arrival::{Arrival, nobody},
     correlation::{self, CorrelationId, CorrelationIds},
     host,
@@ -51,15 +52,14 @@ impl Endpoints {
     }
 
     async fn framed(&self, request: Request, load: Load) -> Response {
-        let logged = tracing::enabled!(target: "bff::access", Level::INFO);
-        let started = logged.then(|| self.web.clock.now());
-        let arrival = Arrival {
+        let mut arrival = Arrival {
             peer: self.peer,
             listener: self.listener,
             correlation: self.correlation.of(request.headers()),
+            notes: Notes::default(),
         };
+        let access = Access::begin(&self.web, &mut arrival, &request);
         let correlation = arrival.correlation.clone();
-        let method = request.method().clone();
         // Both only refer to what was received.
         let target = request.uri().path_and_query().cloned();
         let preferences = Preferences::of(request.headers());
@@ -85,16 +85,8 @@ impl Endpoints {
         response
             .headers_mut()
             .insert(correlation::HEADER, correlation.header().clone());
-        if let Some(started) = started {
-            // Never the query: on the routes of a login it holds a code and a state.
-            tracing::info!(
-                target: "bff::access",
-                %method,
-                path,
-                status = response.status().as_u16(),
-                milliseconds = self.web.clock.now().unix_millis().saturating_sub(started.unix_millis()),
-                correlation_id = correlation.as_str(),
-            );
+        if let Some(access) = access {
+            access.end(&self.web, &response, correlation.as_str());
         }
         response
     }
@@ -125,7 +117,7 @@ fn render(response: &mut Response, preferences: &Preferences, pages: &Pages, cor
 }
 
 /// What a health check asks.
-fn is_probe(path: &str) -> bool {
+pub(super) fn is_probe(path: &str) -> bool {
     path == "/health" || path.starts_with("/health/")
 }
 

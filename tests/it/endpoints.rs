@@ -1,5 +1,6 @@
 //! What the server answers itself.
 
+mod access;
 mod claims;
 mod csrf;
 mod health;

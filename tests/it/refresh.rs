@@ -1,6 +1,7 @@
 //! Tokens stay fresh, and what ends a session and what does not.
 
 mod answers;
+mod clock;
 mod failures;
 mod flights;
 mod flood;

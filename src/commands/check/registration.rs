@@ -254,8 +254,8 @@ fn registered(
         None => serves_key(keys, served),
     });
     kid::check(&client, keys, knows_key, served, report);
-    if let Some(ends) = client.secret_ends.filter(|ends| *ends <= patient.clock.now()) {
-        let days = patient.clock.now().duration_since(ends).as_secs() / (24 * 3600);
+    if let Some(ends) = client.secret_ends.filter(|ends| *ends <= patient.clock.wall()) {
+        let days = patient.clock.wall().duration_since(ends).as_secs() / (24 * 3600);
         report.fail(
             Kind::Wrong,
             Check::Method,

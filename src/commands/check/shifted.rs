@@ -33,6 +33,10 @@ impl Clock for Shifted {
         self.moved(self.clock.now(), self.ahead > 0)
     }
 
+    fn wall(&self) -> Timestamp {
+        self.moved(self.clock.wall(), self.ahead > 0)
+    }
+
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
         self.clock.sleep_until(self.moved(deadline, self.ahead < 0))
     }

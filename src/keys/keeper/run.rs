@@ -45,7 +45,7 @@ impl Keeper {
             told: None,
         };
         loop {
-            let now = clock.now();
+            let now = clock.wall();
             self = blocking(self, move |keeper| keeper.look(now)).await;
             self.log();
             let due = self.due(now);
@@ -60,7 +60,7 @@ impl Keeper {
                     Ok(()) => {
                         telling.succeeded(document, signing);
                         if let Some(next) = due {
-                            let now = clock.now();
+                            let now = clock.wall();
                             self = blocking(self, move |keeper| keeper.activate(now, next.kid())).await;
                             self.log();
                         }

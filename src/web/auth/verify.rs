@@ -53,6 +53,7 @@ pub(in super::super) async fn handle(
     let Some(caller) = web.caller(&request.headers).await? else {
         return without_session();
     };
+    arrival.notes.session(web, &caller);
     // Whoever the peer is: an operator can forget to list the proxy.
     if asked.changes_state() {
         web.own_origins.check(&request.headers)?;

@@ -174,7 +174,7 @@ impl Builder {
         let mut options = Options::sample(issuer.clone(), "admin-token").unwrap();
         let idp_clock = clock.clone();
         if self.has_server {
-            options.clock = Arc::new(move || idp_clock.now().unix_seconds());
+            options.clock = Arc::new(move || idp_clock.wall().unix_seconds());
         }
         (self.idp)(&mut options);
         let issuer = options.issuer.clone();

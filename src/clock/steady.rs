@@ -1,0 +1,85 @@
+//! Time that never goes back.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Puts two clocks together: the machine's, which may be set, and a monotonic one, which may stand still while the machine
+/// is suspended.
+///
+/// It shows the monotonic time, and as much more as the machine's clock has ever been ahead of it. Where that one jumps
+/// forward, or goes on during a suspension, the difference grows; where it jumps back, the difference stays.
+#[derive(Debug)]
+pub(super) struct Steady {
+    /// The most, in milliseconds, that the machine's clock has been ahead of the monotonic one.
+    ahead: AtomicI64,
+}
+
+// === impl Steady ===
+
+impl Steady {
+    pub(super) const fn new() -> Self {
+        Self {
+            ahead: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// The time, given what both clocks show in milliseconds.
+    pub(super) fn reading(&self, monotonic: u64, wall: u64) -> u64 {
+        let (monotonic, wall) = (signed(monotonic), signed(wall));
+        let ahead = wall.saturating_sub(monotonic);
+        let ahead = self.ahead.fetch_max(ahead, Ordering::Relaxed).max(ahead);
+        u64::try_from(monotonic.saturating_add(ahead)).unwrap_or_default()
+    }
+}
+
+fn signed(millis: u64) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What it shows for readings of the monotonic and the machine's clock.
+    fn shown<const N: usize>(readings: [(u64, u64); N]) -> [u64; N] {
+        let steady = Steady::new();
+        readings.map(|(monotonic, wall)| steady.reading(monotonic, wall))
+    }
+
+    #[test]
+    fn attack_44_a_clock_that_is_set_back_goes_on() {
+        assert_eq!(
+            shown([(0, 1_000_000), (10, 1_000_010), (20, 400_020), (30, 400_030)]),
+            [1_000_000, 1_000_010, 1_000_020, 1_000_030]
+        );
+    }
+
+    #[test]
+    fn a_clock_that_is_set_forward_is_followed() {
+        assert_eq!(
+            shown([(0, 1_000_000), (10, 1_600_010), (20, 1_600_020)]),
+            [1_000_000, 1_600_010, 1_600_020]
+        );
+    }
+
+    #[test]
+    fn attack_44_a_clock_that_is_set_forward_and_back_takes_nothing_back() {
+        let times = shown([(0, 1_000_000), (10, 1_600_010), (20, 1_000_020), (30, 1_000_030)]);
+        assert_eq!(times, [1_000_000, 1_600_010, 1_600_020, 1_600_030]);
+    }
+
+    #[test]
+    fn attack_44_a_suspension_passes_although_the_monotonic_clock_stands_still() {
+        assert_eq!(
+            shown([(0, 1_000_000), (10, 1_000_010), (11, 9_000_010)]),
+            [1_000_000, 1_000_010, 9_000_010]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_shown_is_the_nearest() {
+        assert_eq!(
+            shown([(0, 0), (u64::MAX, u64::MAX)]),
+            [0, u64::try_from(i64::MAX).unwrap()]
+        );
+    }
+}
