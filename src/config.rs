@@ -41,7 +41,7 @@ pub use self::{
     login::LoginSettings,
     pages::PageSettings,
     problem::{ConfigError, Problem, Warning},
-    provider::{EndpointSettings, ProviderSettings},
+    provider::{EndpointSettings, PromptSetting, ProviderSettings},
     reference::reference,
     registration::RegistrationSettings,
     server::ServerSettings,

@@ -30,5 +30,5 @@ pub use self::{
         CreateError, Created, Ended, Lease, Limits, MemoryStore, NewSession, ReplaceError, SessionStore,
         StoreError, Stored, Version,
     },
-    user::user_claims,
+    user::{LeftOut, LeftOutNotice, UserClaims},
 };

@@ -174,7 +174,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(G::Provider, "DCR_REGISTRATION_URL", K::Url, "discovery", "client registration endpoint; `none` if it is not to be used"),
     variable(G::Provider, "IDP_CA_FILE", K::Path, "system roots", "PEM file with further CA certificates for the IdP"),
     variable(G::Provider, "OIDC_SCOPES", K::List, "`openid profile email offline_access`", "scopes asked for at login and registration"),
-    variable(G::Provider, "OIDC_PROMPT", K::Text, "`consent` while `offline_access` is asked for", "`prompt` sent unless the login names one; set but empty turns it off"),
+    variable(G::Provider, "OIDC_PROMPT", K::Text, "`auto`", "`prompt` sent unless the login names one. `auto` sends none, and `consent` once a login that asked for `offline_access` has brought no refresh token (kept in `BFF_STATE_DIR`); set but empty: never one"),
     // Client
     variable(G::Client, "AUTH_CLIENT_ID", K::Text, "the registered one", "OAuth client id; with DCR a wish like `DCR_CLIENT_ID`, without it required"),
     variable(G::Client, "AUTH_CLIENT_SECRET", K::Secret, "none", "client secret, only for the secret methods"),

@@ -43,6 +43,9 @@ pub struct Attempt {
     /// Whether it was begun in the place of an attempt that the IdP sent back with an error.
     #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
+    /// Whether the person was to be asked for consent.
+    #[serde(rename = "c", default, skip_serializing_if = "std::ops::Not::not")]
+    pub consent: bool,
 }
 
 // === impl Attempt ===
@@ -103,6 +106,7 @@ mod tests {
             silent: true,
             demanding: true,
             repeated: true,
+            consent: true,
         }
     }
 

@@ -197,7 +197,10 @@ fn sorted(
     }
     // RFC 6749 section 5.2 has errors come with 400, or 401 where client authentication failed. Providers use other
     // statuses too, so what counts is the error.
-    let error = status.is_client_error().then(|| OAuthError::of(&response)).flatten();
+    let error = status
+        .is_client_error()
+        .then(|| OAuthError::of(&response))
+        .flatten();
     Err(match error {
         Some(error) if error.is("invalid_client") => CallError::InvalidClient(Box::new(InvalidClient {
             error,

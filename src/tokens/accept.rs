@@ -11,7 +11,7 @@ use crate::{
     clock::{Timestamp, timeout},
     jose::Claims,
     oidc::{Expect, IdTokenClaims, IdTokenError, Identity, TokenResponse, UserInfoError},
-    session::{Session, SessionKey, Stored, user_claims},
+    session::{Session, SessionKey, Stored, UserClaims},
 };
 
 /// Why the tokens of an answer must not be used.
@@ -179,7 +179,8 @@ fn renew(session: &mut Session, response: &TokenResponse, arrived: Timestamp, pe
     // A role that was taken away at the IdP must not live on here.
     if person.id_token.is_some() || person.user_info.is_some() {
         let id_token = person.id_token.as_ref().map(|verified| &verified.all);
-        session.user = user_claims(id_token, person.user_info.as_ref());
+        // What is left out was said at the login.
+        session.user = UserClaims::of(id_token, person.user_info.as_ref()).kept;
     }
     if let Some(verified) = &person.id_token {
         session.tokens.later_auth_time = later_auth_time(session, verified);

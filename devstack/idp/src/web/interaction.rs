@@ -70,7 +70,7 @@ pub(crate) fn after_login(
     if !needs_consent(provider, &session, client, &request) {
         return finish(provider, client, &request, &session);
     }
-    let scope = request.granted_scope(client);
+    let scope = provider.granted_scope(&request, client);
     let user = provider.state().user(&session.sub).cloned();
     let interaction = Interaction {
         request,
@@ -94,7 +94,7 @@ pub(crate) fn finish(
         session.sub.clone(),
         session.sid.clone(),
         session.auth_time,
-        request.granted_scope(client),
+        provider.granted_scope(request, client),
     );
     let code = provider.state().grants.issue_code(code, provider.now());
     let params = vec![("code".to_owned(), code)];
@@ -280,7 +280,7 @@ fn needs_consent(
     client: &Client,
     request: &AuthorizationRequest,
 ) -> bool {
-    let scope = request.granted_scope(client);
+    let scope = provider.granted_scope(request, client);
     request.has_prompt(Prompt::Consent)
         || !provider
             .state()
