@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::{
+    authorization_request::AuthorizationRequest,
     client::Client,
     client_auth::source::KeySource,
     clients_file::Clients,
