@@ -8,12 +8,11 @@
 
 mod discover;
 pub mod one_shot;
-mod serve;
 mod session_secret;
 mod settings;
 mod static_client;
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -31,6 +30,7 @@ use crate::{
     random::{SharedRandom, SystemRandom},
     registration::{ErrorKind, RegisteredKeys, Registration, RegistrationError, Surroundings},
     seal::{Sealer, SealerError},
+    server::Server,
     session::{CookieOptionsError, CookiePolicy, MemoryStore, SessionStore},
     tokens::Tokens,
     web::{Pages, PagesError, Parts, Web},
@@ -114,11 +114,28 @@ pub enum StartError {
 
 /// A socket that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({variable}): {cause}")]
+#[error("cannot listen on {address} ({variable}): {cause}; {}", way_out(.cause, .variable))]
 pub struct BindError {
     address: SocketAddr,
     variable: &'static str,
     cause: io::Error,
+}
+
+/// What to do about a socket that cannot be listened on.
+fn way_out(cause: &io::Error, variable: &str) -> String {
+    let variable = variable.rsplit(", ").next().unwrap_or(variable);
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another process listens there (`ss -ltnp` shows it): end it, or set {variable} to a port that is free"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("ports below 1024 need a permission: set {variable} to a port from 1024")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: write one that it has, or `0.0.0.0` for all".to_owned()
+        }
+        _ => format!("correct {variable}"),
+    }
 }
 
 /// Why a running server had to stop.
@@ -130,6 +147,12 @@ pub enum RunError {
     /// The signing key and the IdP have no algorithm in common.
     #[error(transparent)]
     StaticClient(#[from] static_client::StaticClientError),
+    /// It was asked to stop, and not everything finished in time.
+    #[error("stopped; requests that did not finish in time were cut off: {requests}")]
+    CutOff {
+        /// How many.
+        requests: NonZeroUsize,
+    },
 }
 
 // === impl Ports ===
@@ -161,7 +184,12 @@ impl App {
         }
         health.ok(Component::Keys);
 
-        let secrets = session_secret::load(&config.session, &config.keys.state_dir, &*ports.random)?;
+        let secrets = session_secret::load(
+            &config.session,
+            &config.keys.state_dir,
+            config.keys.options.guard,
+            &*ports.random,
+        )?;
         let sealer = Sealer::new(&secrets, Arc::clone(&ports.random))?;
         let outbound = Outbound::new(&settings::outbound(&config), Arc::clone(&ports.clock))?;
         let relying_party = RelyingParty::new(
@@ -269,17 +297,19 @@ impl App {
     ///
     /// # Errors
     ///
-    /// [`RunError`]: the server must not go on. It has stopped serving then.
+    /// [`RunError`]: the server must not go on, or it could not finish everything. It has stopped serving then.
     pub async fn run(mut self, listeners: Listeners, shutdown: CancellationToken) -> Result<(), RunError> {
         let work = TaskTracker::new();
         // Ends with `shutdown`, and with a reason of our own too.
         let stop = shutdown.child_token();
-        let serve =
-            |listener, router| serve::serve(listener, router, Arc::clone(&self.ports.clock), stop.clone());
-        work.spawn(serve(listeners.public, self.web.public()));
-        if let Some(internal) = listeners.internal {
-            work.spawn(serve(internal, self.web.internal()));
-        }
+        let (public, internal) = settings::servers(&self.config);
+        let serve = |options, listener, endpoints| {
+            Server::new(options, Arc::clone(&self.ports.clock)).serve(listener, endpoints, stop.clone())
+        };
+        let public = work.spawn(serve(public, listeners.public, self.web.public()));
+        let internal = listeners
+            .internal
+            .map(|listener| work.spawn(serve(internal, listener, self.web.internal())));
         // Its first use gathers entropy for some 30 milliseconds, for which no request should wait.
         let random = Arc::clone(&self.ports.random);
         tokio::task::spawn_blocking(move || random.fill(&mut [0]));
@@ -306,7 +336,15 @@ impl App {
         work.wait().await;
         // Last: a request that was still served may have started one.
         self.tokens.drain().await;
-        outcome
+        outcome?;
+        let mut cut_off = public.await.unwrap_or_default();
+        if let Some(internal) = internal {
+            cut_off += internal.await.unwrap_or_default();
+        }
+        match NonZeroUsize::new(cut_off) {
+            None => Ok(()),
+            Some(requests) => Err(RunError::CutOff { requests }),
+        }
     }
 
     /// Who tells the IdP of new keys.
@@ -371,6 +409,7 @@ impl RunError {
         match self {
             Self::Registration(error) => error.kind() == ErrorKind::Configuration,
             Self::StaticClient(_) => true,
+            Self::CutOff { .. } => false,
         }
     }
 }

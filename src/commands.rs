@@ -6,10 +6,13 @@ mod keys;
 mod process;
 mod register;
 mod serve;
+mod systemd;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::telemetry;
 
 /// Exit codes, from `sysexits.h` where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +27,8 @@ enum Exit {
     Unreachable = 69,
     /// An error of ours.
     Internal = 70,
+    /// Stopped, and requests were cut off (`EX_TEMPFAIL`).
+    CutOff = 75,
     /// The IdP refused.
     Refused = 77,
 }
@@ -77,6 +82,7 @@ enum Command {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
+    telemetry::panics::report_places_only();
     crate::jose::install_crypto();
     // A wrong command line is a matter of configuration too; clap's own exit code would be 2.
     let cli = match Cli::try_parse() {

@@ -14,10 +14,12 @@ mod environment;
 #[doc(hidden)]
 pub mod fuzzing;
 mod key_files;
+mod legacy;
 mod login;
 mod not_built;
 mod pages;
 mod parse;
+mod path;
 mod problem;
 mod provider;
 mod reader;
@@ -40,11 +42,12 @@ pub use self::{
     key_files::KeySettings,
     login::LoginSettings,
     pages::PageSettings,
-    problem::{ConfigError, Problem, Warning},
+    path::check_argument,
+    problem::{ConfigError, Problem, Severity, Warning},
     provider::{EndpointSettings, PromptSetting, ProviderSettings},
     reference::reference,
     registration::RegistrationSettings,
-    server::ServerSettings,
+    server::{ForwardedHeaders, ServerSettings},
     session::{MasterSecret, SessionSettings, StoreKind},
     telemetry::TelemetrySettings,
     tokens::TokenSettings,
@@ -75,6 +78,8 @@ pub struct Config {
     pub pages: PageSettings,
     /// Logs.
     pub telemetry: TelemetrySettings,
+    /// What `${NAME}` stands for in `routes.yaml`.
+    pub environment: Environment,
 }
 
 // === impl Config ===
@@ -90,7 +95,8 @@ impl Config {
         let mut reader = Reader::new(environment);
         let server = server::read(&mut reader);
         let provider = provider::read(&mut reader);
-        let registration = registration::read(&mut reader, server.base_url.as_ref());
+        let keys = key_files::read(&mut reader);
+        let registration = registration::read(&mut reader, server.base_url.as_ref(), &keys.credentials);
         let client = client::read(&mut reader, registration.enabled);
         let callback =
             login::fallback_callback(&mut reader, server.base_url.as_ref(), &registration.redirect_uris);
@@ -100,13 +106,14 @@ impl Config {
             callback.as_ref(),
         );
         let config = Self {
-            keys: key_files::read(&mut reader),
+            keys,
             session: session::read(&mut reader),
             cookies: cookies::read(&mut reader, &own_origins),
             tokens: tokens::read(&mut reader),
             login: login::read(&mut reader, callback, own_origins),
             pages: pages::read(&mut reader),
             telemetry: telemetry::read(&mut reader),
+            environment: environment.clone(),
             server,
             provider,
             client,

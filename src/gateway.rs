@@ -29,7 +29,9 @@ use crate::clock::SharedClock;
 
 pub use self::{
     path::{MAX_PATH_LENGTH, NormalPath, PathError},
-    routes::{Auth, Found, MAX_FILE_SIZE, Match, Mistake, Route, Routes, RoutesError, Service},
+    routes::{
+        Auth, Found, MAX_FILE_SIZE, Match, Mistake, Route, Routes, RoutesError, Service, Unauthenticated,
+    },
 };
 
 /// The routing table and the connections to the services behind it.

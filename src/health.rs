@@ -2,9 +2,12 @@
 //!
 //! Readiness is latched: once every [`Component`] has been [`Status::Ok`], the server is ready for good, and a later
 //! problem shows as `degraded`. An IdP that is down for a minute must not take the server out of rotation, since
-//! sessions go on working.
+//! sessions go on working. Only the stop ends it, so that a load balancer turns away in time.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use parking_lot::RwLock;
 use serde::Serialize;
@@ -48,6 +51,8 @@ pub struct Report {
     pub ready: bool,
     /// Ready, but something does not work at the moment.
     pub degraded: bool,
+    /// The server has been told to stop: new requests should go elsewhere.
+    pub stopping: bool,
     /// Each component with its state.
     pub components: Vec<(Component, Status)>,
 }
@@ -56,6 +61,7 @@ pub struct Report {
 #[derive(Clone, Debug)]
 pub struct Health {
     components: Arc<RwLock<[Status; Component::ALL.len()]>>,
+    stopping: Arc<AtomicBool>,
 }
 
 // === impl Component ===
@@ -82,6 +88,7 @@ impl Health {
         };
         Self {
             components: Arc::new(RwLock::new(std::array::from_fn(|_| pending()))),
+            stopping: Arc::default(),
         }
     }
 
@@ -100,15 +107,23 @@ impl Health {
         };
     }
 
+    /// The server has been told to stop. It is not ready from now on, for good.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
     /// The state now.
     #[must_use]
     pub fn report(&self) -> Report {
         let components = self.components.read();
+        let stopping = self.stopping.load(Ordering::Relaxed);
+        // No component returns to pending, which is what latches readiness.
+        let pending = components
+            .iter()
+            .any(|status| matches!(status, Status::Pending { .. }));
         Report {
-            // No component returns to pending, which is what latches readiness.
-            ready: !components
-                .iter()
-                .any(|status| matches!(status, Status::Pending { .. })),
+            ready: !pending && !stopping,
+            stopping,
             degraded: components
                 .iter()
                 .any(|status| matches!(status, Status::Degraded { .. })),
@@ -142,5 +157,8 @@ mod tests {
 
         health.ok(Component::Discovery);
         assert!(!health.report().degraded);
+
+        health.stop();
+        assert!(!health.report().ready && health.report().stopping);
     }
 }

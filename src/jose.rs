@@ -16,7 +16,7 @@ pub use self::{
     algorithm::{Algorithm, KeyType},
     key_set::{KeySet, KeySetError},
     sign::{KeyPair, SignError, SigningKey},
-    verify::{Claims, Policy, Typ, Verified, VerifyError, verify},
+    verify::{Claims, MAX_TOKEN_LENGTH, Policy, Typ, Verified, VerifyError, verify},
 };
 
 /// Installs aws-lc-rs as the process's one provider for TLS and for JWT signatures. May be called repeatedly; the

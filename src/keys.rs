@@ -38,6 +38,7 @@ pub use self::{
 };
 use crate::{
     jose::{Algorithm, KeyType, SignError, SigningKey},
+    private_file::{Exposed, Guard},
     secret::Secret,
 };
 
@@ -57,6 +58,8 @@ pub struct Options {
     /// Files that show that this BFF has an identity (`keyring.json`, `bff_client.json`): where one exists, no key is
     /// made.
     pub identity_markers: Vec<PathBuf>,
+    /// What is done about files and folders that others can use.
+    pub guard: Guard,
 }
 
 /// The type of a key that is made.
@@ -86,6 +89,14 @@ pub enum KeysError {
     /// The signing key does not exist and was not made.
     #[error(transparent)]
     Generate(#[from] GenerateError),
+    /// Others can put files into the keys folder or the state folder.
+    #[error("{path:?}: {exposed}; only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true")]
+    Exposed {
+        /// A file in the folder, or the folder.
+        path: PathBuf,
+        /// What others can do.
+        exposed: Exposed,
+    },
     /// Two different keys have one key id.
     #[error(
         "two different keys have the key id {0:?}: a verifier could not tell them apart. Give the signing key another \
@@ -173,7 +184,7 @@ impl Keys {
         let text = generate::make(kind).map_err(failed)?;
         let pair = pem::parse(text.as_bytes()).map_err(|_| KeysError::Publish)?;
         let signing = Arc::new(SigningKey::new(pair, None).map_err(|_| KeysError::Publish)?);
-        Ok(Self::new(Set::new(signing, Vec::new(), None)?))
+        Ok(Self::new(Set::new(signing, None, Vec::new(), None)?))
     }
 
     fn new(set: Set) -> Self {
@@ -194,6 +205,20 @@ impl Keys {
         Arc::clone(&self.0.read().signing)
     }
 
+    /// The key that will sign, if there is one: the next one of the keyring, or the named one where the keyring does not know
+    /// it yet.
+    #[must_use]
+    pub fn coming(&self) -> Option<Arc<SigningKey>> {
+        self.0.read().coming.clone()
+    }
+
+    /// The key that signs with `algorithm`: the one that [signs now](Self::signing), or where that cannot, the one that
+    /// [will](Self::coming). `None` where neither can.
+    #[must_use]
+    pub fn signing_with(&self, algorithm: Algorithm) -> Option<Arc<SigningKey>> {
+        self.0.read().signing_with(algorithm).map(Arc::clone)
+    }
+
     /// The JWK Set as it is served now.
     #[must_use]
     pub fn document(&self) -> Arc<JwksDocument> {
@@ -212,7 +237,7 @@ impl Keys {
         self.0.read().published.iter().any(|key| key.kid == kid)
     }
 
-    /// A JWT with `claims`, signed with the signing key. An RSA signature takes a millisecond of CPU and would hold up
+    /// A JWT with `claims`, signed with the [key](Self::signing_with) for `algorithm`. An RSA signature takes a millisecond of CPU and would hold up
     /// the requests of an async worker, so it runs on a blocking thread.
     ///
     /// # Errors
@@ -221,10 +246,11 @@ impl Keys {
     pub async fn sign(
         &self,
         algorithm: Algorithm,
-        typ: &'static str,
+        typ: impl Into<Option<&'static str>>,
         claims: impl Serialize + Send + 'static,
     ) -> Result<Secret, SignError> {
-        let signing = self.signing();
+        let signing = self.signing_with(algorithm).unwrap_or_else(|| self.signing());
+        let typ = typ.into();
         if !signing.is_slow() {
             return signing.sign(algorithm, typ, &claims);
         }

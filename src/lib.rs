@@ -7,17 +7,18 @@
 //! | 8 | [`commands`] |
 //! | 7 | [`app`], [`config`] |
 //! | 6 | [`web`] |
-//! | 5 | [`gateway`] |
+//! | 5 | [`gateway`], [`server`] |
 //! | 4 | [`login`], [`tokens`], [`registration`] |
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`own_paths`], [`private_file`], [`health`], [`telemetry`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`own_paths`], [`private_file`], [`quote`], [`expand`], [`health`], [`telemetry`] |
 
 pub mod app;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod expand;
 pub mod gateway;
 pub mod health;
 pub mod jose;
@@ -27,10 +28,12 @@ pub mod oidc;
 pub mod outbound;
 pub mod own_paths;
 pub mod private_file;
+pub mod quote;
 pub mod random;
 pub mod registration;
 pub mod seal;
 pub mod secret;
+pub mod server;
 pub mod session;
 pub mod telemetry;
 pub mod tokens;

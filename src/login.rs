@@ -31,7 +31,7 @@ use crate::{
     oidc::RelyingParty,
     random::SharedRandom,
     seal::Sealer,
-    session::{LeftOutNotice, SessionStore},
+    session::{EmailTrust, LeftOutNotice, SessionStore},
 };
 
 /// How logins are done.
@@ -49,6 +49,8 @@ pub struct Options {
     pub session_lifetime: Duration,
     /// A token is renewed this long before it expires, at most half of its life.
     pub refresh_threshold: Duration,
+    /// Which e-mail addresses the application may know.
+    pub email_trust: EmailTrust,
 }
 
 /// `prompt` of the authorization request where the login names none (OpenID Connect Core 1.0 section 3.1.2.1).
@@ -88,6 +90,8 @@ struct Inner {
     left_out: LeftOutNotice,
     /// Whether the operator has been told that the IdP gives no refresh token.
     said_no_refresh_token: AtomicBool,
+    /// Whether the operator has been told that the IdP does not say which e-mail addresses are verified.
+    said_unstated_email: AtomicBool,
 }
 
 // === impl Login ===
@@ -121,6 +125,7 @@ impl Login {
             clock,
             random,
             said_no_refresh_token,
+            said_unstated_email: AtomicBool::new(false),
         };
         Self {
             inner: Arc::new(inner),

@@ -15,6 +15,7 @@ mod error;
 pub mod fuzzing;
 mod id_token;
 mod jwks;
+mod member;
 mod metadata;
 mod par;
 mod provider;
@@ -26,18 +27,21 @@ mod userinfo;
 
 use std::{fmt, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use self::told::Told;
 pub use self::{
     authorize::{AuthorizationRequest, ParMode, Pkce, pushed_url},
     call::{CallError, InvalidClient, Meaning, NotReady, PERSON_NEEDED, REFUSALS, RetryOptions},
     client::{Client, ClientAuthentication, ClientSlot},
-    client_auth::{AssertionAudience, AssertionFacts, NegotiationError, Proof, negotiate},
+    client_auth::{
+        AssertionAudience, AssertionFacts, AssertionTyp, NegotiationError, Proof, negotiate, negotiate_for,
+    },
     discovery::DiscoveryError,
     error::OAuthError,
-    id_token::{Expect, IdTokenClaims, IdTokenError, Identity},
+    id_token::{Expect, IdTokenClaims, IdTokenError, Identity, LoginFacts},
     jwks::{JwksError, JwksOptions},
+    member::MemberError,
     metadata::{EndpointError, Metadata},
     par::PushedRequest,
     provider::{EndpointOverrides, HttpPolicy, OptionalEndpoint, ProviderOptions, UrlMap},
@@ -46,6 +50,7 @@ pub use self::{
     token::{TokenError, TokenResponse},
     userinfo::UserInfoError,
 };
+use self::{client_auth::ASSERTION_LIFETIME, told::Told};
 use crate::{clock::SharedClock, keys::Keys, outbound::Outbound, random::SharedRandom};
 
 /// How the relying party behaves.
@@ -55,12 +60,16 @@ pub struct Options {
     pub provider: ProviderOptions,
     /// What client assertions name as their audience (`BFF_ASSERTION_AUDIENCE`).
     pub assertion_audience: AssertionAudience,
+    /// What client assertions say of themselves (`BFF_ASSERTION_TYP`).
+    pub assertion_typ: AssertionTyp,
     /// When a POST is repeated.
     pub retry: RetryOptions,
     /// How the provider's keys are cached.
     pub jwks: JwksOptions,
     /// Whether authorization requests are pushed.
     pub par: ParMode,
+    /// Audiences that an ID token may list beside us (`OIDC_TRUSTED_AUDIENCES`); `azp` has to name us then.
+    pub trusted_audiences: Vec<String>,
 }
 
 /// The client of the identity provider. Cheap to clone; clones share everything.
@@ -74,6 +83,7 @@ struct Shared {
     outbound: Outbound,
     metadata: watch::Sender<Option<Arc<Metadata>>>,
     told: Told,
+    user_info_failure: Mutex<Option<String>>,
     jwks: jwks::JwksCache,
     client: ClientSlot,
     keys: Keys,
@@ -90,9 +100,11 @@ impl Options {
         Self {
             provider,
             assertion_audience: AssertionAudience::default(),
+            assertion_typ: AssertionTyp::default(),
             retry: RetryOptions::default(),
             jwks: JwksOptions::default(),
             par: ParMode::default(),
+            trusted_audiences: Vec::new(),
         }
     }
 }
@@ -117,6 +129,7 @@ impl RelyingParty {
                 outbound,
                 metadata: watch::Sender::new(None),
                 told: Told::default(),
+                user_info_failure: Mutex::default(),
                 jwks: jwks::JwksCache::default(),
                 client,
                 keys,

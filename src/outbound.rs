@@ -2,19 +2,26 @@
 //!
 //! Every call is bounded in time, in size and in number: a connect and a total timeout, a cap on the body, and a
 //! [`Lane`] per kind of call, so that a flood of one kind cannot starve another. No redirect is followed (an answer
-//! with one is handed over as it is), no proxy is taken from the environment, nothing is decompressed, and nothing is
-//! repeated here: whether a call may be repeated depends on what it says.
+//! with one is handed over as it is), no proxy is taken from the environment, nothing is decompressed (a compressed
+//! answer is refused), and nothing is repeated here: whether a call may be repeated depends on what it says.
 
 mod client;
 mod error;
 mod lanes;
 mod request;
+mod tls;
+mod wiped;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
+use bytes::Buf as _;
+use http::{HeaderMap, header::CONTENT_ENCODING};
 
-use self::{client::LazyClient, lanes::Lanes};
+use self::{
+    client::LazyClient,
+    lanes::{Lanes, Permit},
+    wiped::Wiped,
+};
 pub use self::{
     error::TransportError,
     lanes::{Lane, LaneLimits},
@@ -25,9 +32,18 @@ use crate::clock::{SharedClock, timeout};
 /// Larger answers are refused, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
 
+/// So much room is made for an answer that does not say how large it is, in bytes.
+const FIRST_PIECE: usize = 8 * 1024;
+
+/// Of a `Content-Encoding` that was not asked for, this much is shown, in characters.
+const MAX_ENCODING: usize = 40;
+
 /// How long an idle connection is kept. Shorter than the five seconds after which common servers close theirs, since
 /// a POST that meets such a close has an unknown outcome.
 const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// What some servers put before JSON, and a reader may skip (RFC 8259 section 8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 const USER_AGENT: &str = concat!("bff/", env!("CARGO_PKG_VERSION"));
 
@@ -51,6 +67,12 @@ pub struct Outbound {
     lanes: Arc<Lanes>,
     request_timeout: Duration,
     clock: SharedClock,
+}
+
+/// The right to make one call. It lasts until the answer is read, so that slow answers count as well.
+pub struct Turn<'a> {
+    outbound: &'a Outbound,
+    _permit: Permit<'a>,
 }
 
 /// Why no client can be built.
@@ -94,21 +116,50 @@ impl Outbound {
         })
     }
 
+    /// Waits for the right to make one call. To be asked for before a request is made that costs something: a flood of
+    /// calls that cannot be sent must not sign.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError::Saturated`] where too many wait already, or where it takes too long.
+    pub async fn enter(&self, lane: Lane) -> Result<Turn<'_>, TransportError> {
+        Ok(Turn {
+            outbound: self,
+            _permit: self.lanes.enter(lane).await?,
+        })
+    }
+
+    /// Enters `lane` and sends `request`.
+    ///
+    /// # Errors
+    ///
+    /// As [`enter`](Self::enter) and [`Turn::send`].
+    pub async fn send(&self, lane: Lane, request: Request) -> Result<Response, TransportError> {
+        self.enter(lane).await?.send(request).await
+    }
+}
+
+// === impl Turn ===
+
+impl Turn<'_> {
     /// Sends `request` once and reads the whole answer, whatever its status; a redirect is an answer like another.
     ///
     /// # Errors
     ///
     /// [`TransportError`]; its [`certainly_not_sent`](TransportError::certainly_not_sent) tells whether the server
     /// can have seen anything.
-    pub async fn send(&self, lane: Lane, request: Request) -> Result<Response, TransportError> {
-        // Held until the body is read, so that slow answers count as well.
-        let _permit = self.lanes.enter(lane).await?;
+    pub async fn send(self, request: Request) -> Result<Response, TransportError> {
+        let outbound = self.outbound;
         // Before the time counts: the first call builds the client.
-        let client = self.client.get().await?;
+        let client = outbound.client.get().await?;
         // By our clock, like every timer. It counts from here: waiting for a turn takes nothing from it.
-        timeout(&*self.clock, self.request_timeout, exchange(client, request))
-            .await
-            .unwrap_or(Err(TransportError::TimedOut))
+        timeout(
+            &*outbound.clock,
+            outbound.request_timeout,
+            exchange(client, request),
+        )
+        .await
+        .unwrap_or(Err(TransportError::TimedOut))
     }
 }
 
@@ -126,13 +177,14 @@ async fn exchange(client: &reqwest::Client, mut request: Request) -> Result<Resp
         .execute(request)
         .await
         .map_err(|error| TransportError::of(&error, &origin))?;
+    check_encoding(response.headers())?;
     let announced = response
         .content_length()
         .and_then(|length| usize::try_from(length).ok());
     if announced.is_some_and(|length| length > MAX_BODY) {
         return Err(TransportError::TooLarge);
     }
-    let mut body = BytesMut::new();
+    let mut body = Wiped::with_capacity(announced.unwrap_or(FIRST_PIECE));
     while let Some(chunk) = response
         .chunk()
         .await
@@ -141,14 +193,30 @@ async fn exchange(client: &reqwest::Client, mut request: Request) -> Result<Resp
         if body.len() + chunk.len() > MAX_BODY {
             return Err(TransportError::TooLarge);
         }
-        body.extend_from_slice(&chunk);
+        body.push(&chunk);
+    }
+    let mut body = body.into_bytes();
+    if body.starts_with(BYTE_ORDER_MARK) {
+        body.advance(BYTE_ORDER_MARK.len());
     }
     Ok(Response {
         status: response.status(),
         headers: std::mem::take(response.headers_mut()),
-        body: body.freeze(),
+        body,
         withheld,
     })
+}
+
+/// None was asked for, so that one that came cannot be read.
+fn check_encoding(headers: &HeaderMap) -> Result<(), TransportError> {
+    let encodings = headers.get_all(CONTENT_ENCODING).iter();
+    let mut encodings = encodings.map(|encoding| encoding.to_str().unwrap_or("unreadable").trim());
+    match encodings.find(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity")) {
+        None => Ok(()),
+        Some(encoding) => Err(TransportError::Encoded {
+            encoding: encoding.chars().take(MAX_ENCODING).collect(),
+        }),
+    }
 }
 
 #[cfg(test)]

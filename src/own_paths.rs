@@ -10,6 +10,14 @@ const RESERVED: [&str; 4] = ["/auth", "/health", "/metrics", "/.well-known/jwks.
 /// The server answers exactly these; everything below them is free for routes.
 const ALIASES: [&str; 2] = ["/api/auth/session", "/api/auth/logout"];
 
+/// The server answers exactly these where no route does: what the original system called its health.
+const YIELDING: [&str; 4] = [
+    "/api/v1/health",
+    "/api/v1/health/live",
+    "/api/v1/health/ready",
+    "/api/v1/health/redis",
+];
+
 /// A path that is still percent-encoded after so many decodings counts as ours: nobody writes that in good faith.
 const MAX_DECODINGS: usize = 4;
 
@@ -29,6 +37,12 @@ pub fn is_reserved(path: &str) -> bool {
 #[must_use]
 pub fn is_alias(path: &str) -> bool {
     ALIASES.contains(&path)
+}
+
+/// Whether the server answers exactly `path` where no route has it.
+#[must_use]
+pub fn yields_to_routes(path: &str) -> bool {
+    YIELDING.contains(&path)
 }
 
 /// Whether some server, proxy or browser may read `path` as a path of ours: in any case, with any encoding (also

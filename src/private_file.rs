@@ -1,13 +1,17 @@
 //! Files that hold secrets: readable by their owner alone, written completely or not at all, there after a crash.
 
+mod exposure;
+
 use std::{
     ffi::OsString,
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::OnceLock,
 };
+
+pub use self::exposure::{Exposed, Guard, open_lock};
 
 /// What is about to be done for a file. A process that dies between two of them leaves what the earlier ones did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,23 +138,39 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
-/// Gives an open file that others can use the mode that it should have had, with a warning: what they have seen, they
-/// have seen.
-pub fn narrow(file: &File, path: &Path) {
-    let Ok(metadata) = file.metadata() else { return };
-    let mode = metadata.permissions().mode() & 0o777;
-    if !metadata.is_file() || mode & !MODE == 0 {
-        return;
-    }
-    let path = path.display();
-    match file.set_permissions(Permissions::from_mode(MODE)) {
-        Ok(()) => {
-            tracing::warn!("{path} had mode {mode:04o}, so others could use its secrets; it is 0600 now");
+/// Makes sure that an open file of ours, which secrets are written to, is its owner's alone. Where others can read it, it
+/// gets the mode that it should have had, with a warning: what they have seen, they have seen. The mode is never changed
+/// through a symbolic link, which may lead to a file of somebody else.
+///
+/// # Errors
+///
+/// [`Exposed`]: `guard` refuses the file or its folder.
+pub fn keep_private(file: &File, path: &Path, guard: Guard) -> Result<(), Exposed> {
+    let folder = guard.folder(folder_of(path))?;
+    let exposed = match guard.file(file) {
+        Ok(None) => None,
+        Ok(Some(Exposed::Readable { mode })) | Err(Exposed::Readable { mode }) if narrow(file, path) => {
+            tracing::warn!(
+                "{} had mode {mode:04o}, so others could use its secrets; it is 0600 now",
+                path.display()
+            );
+            None
         }
-        Err(cause) => {
-            tracing::warn!("{path} has mode {mode:04o}, so others can use its secrets (chmod 0600: {cause})");
-        }
+        judged => judged?,
+    };
+    for exposed in folder.into_iter().chain(exposed) {
+        tracing::warn!("{}: {exposed}", path.display());
     }
+    Ok(())
+}
+
+/// Gives the file that has the name `path`, and not only a link to it, the mode of a private file.
+fn narrow(file: &File, path: &Path) -> bool {
+    let (Ok(opened), Ok(named)) = (file.metadata(), path.symlink_metadata()) else {
+        return false;
+    };
+    (opened.dev(), opened.ino()) == (named.dev(), named.ino())
+        && file.set_permissions(Permissions::from_mode(MODE)).is_ok()
 }
 
 /// The folder that `path` is in.
@@ -244,6 +264,32 @@ mod tests {
         for name in others {
             assert!(folder.path().join(name).exists(), "{name}");
         }
+    }
+
+    #[test]
+    fn attack_50_permissions_are_never_changed_through_a_symbolic_link() {
+        let folder = testing::on_disk();
+        let (foreign, link) = (
+            folder.path().join("foreign"),
+            folder.path().join("bff_client.json"),
+        );
+        fs::write(&foreign, "x").unwrap();
+        fs::set_permissions(&foreign, Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink(&foreign, &link).unwrap();
+        let mode = || foreign.metadata().unwrap().permissions().mode() & 0o777;
+        let file = File::open(&link).unwrap();
+        let readable = Exposed::Readable { mode: 0o644 };
+        assert_eq!(keep_private(&file, &link, Guard::Strict), Err(readable));
+        assert_eq!(keep_private(&file, &link, Guard::Off), Ok(()));
+        assert_eq!(mode(), 0o644);
+        // Under its own name it is ours.
+        assert_eq!(keep_private(&file, &foreign, Guard::Strict), Ok(()));
+        assert_eq!(mode(), 0o600);
+        // What others could write is not ours any more.
+        fs::set_permissions(&foreign, Permissions::from_mode(0o666)).unwrap();
+        let writable = Exposed::Writable { mode: 0o666 };
+        assert_eq!(keep_private(&file, &foreign, Guard::Strict), Err(writable));
+        assert_eq!(mode(), 0o666);
     }
 
     #[test]

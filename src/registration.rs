@@ -6,6 +6,7 @@
 //! replaced, never twice, and only after the file has proved writable. [`Registration::run`] repeats attempts in the
 //! background of a server.
 
+mod access;
 mod announce;
 mod answer;
 mod bootstrap;
@@ -15,6 +16,7 @@ mod deletion;
 mod diff;
 mod error;
 mod event;
+mod extensions;
 mod inspect;
 mod keep;
 mod metadata;
@@ -30,11 +32,11 @@ pub use self::{
     announce::RegisteredKeys,
     credentials::{Credentials, CredentialsError, CredentialsFile, Pending, Registered, State, Superseded},
     diff::{Change, Remembered, compare, compare_with_sent},
-    error::{ErrorKind, RegistrationError, Target, Wish},
+    error::{Again, ErrorKind, RegistrationError, Target, Wish},
     event::{Event, Outcome},
     inspect::{Inspected, Inspection, Prospect, Reading, Replacement, TokenSource, TokenTrial},
-    metadata::WantedMetadata,
-    options::{AuthMethod, Jwks, Options, RedirectUpdate, UpdateMethod},
+    metadata::{WantedMetadata, single},
+    options::{AuthMethod, Description, Jwks, Options, RedirectUpdate, UpdateMethod},
     run::{Pace, Surroundings},
 };
 use self::{bootstrap::Attempt, calls::Calls, credentials::Lock};
@@ -63,7 +65,7 @@ impl Registration {
             );
         }
         Self {
-            file: CredentialsFile::new(options.credentials.clone()),
+            file: CredentialsFile::new(options.credentials.clone()).guarded(options.guard),
             calls: Calls { outbound },
             options,
             keys,

@@ -3,6 +3,8 @@
 //! Events go to standard output, one line each. What never goes there: tokens, codes, secrets, assertions, cookies, and
 //! the query string of any request, since on the routes of a login it holds a code and a state.
 
+pub mod panics;
+
 use std::{io::IsTerminal as _, str::FromStr};
 
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};

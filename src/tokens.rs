@@ -28,7 +28,7 @@ use crate::{
     oidc::RelyingParty,
     random::SharedRandom,
     seal::Sealer,
-    session::{AccessToken, Ended, Session, SessionKey, SessionStore, StoreError, Stored},
+    session::{AccessToken, EmailTrust, Ended, Session, SessionKey, SessionStore, StoreError, Stored},
 };
 
 /// How tokens are kept fresh.
@@ -46,6 +46,8 @@ pub struct Options {
     pub lease: Duration,
     /// How long a refresh waits for UserInfo, whose answer no token depends on.
     pub user_info: Duration,
+    /// Which e-mail addresses the application may know.
+    pub email_trust: EmailTrust,
 }
 
 /// Keeps the tokens of all sessions fresh. Cheap to clone.
@@ -100,6 +102,7 @@ impl Default for Options {
             poll: Duration::from_secs(1),
             lease: Duration::from_secs(30),
             user_info: Duration::from_secs(5),
+            email_trust: EmailTrust::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod fuzzing;
 mod health;
 mod host;
 mod jwks;
+mod navigation;
 mod notices;
 mod page;
 mod peer;
@@ -20,6 +21,7 @@ mod prefetch;
 mod problem;
 mod proof;
 mod query;
+mod way_in;
 mod ways;
 
 use std::{ops::Deref, sync::Arc};
@@ -30,7 +32,7 @@ use http::HeaderValue;
 pub use self::{
     frame::Endpoints,
     page::{Brand, Color, PageOptions, Pages, PagesError},
-    peer::TrustedProxies,
+    peer::{ForwardedFamily, TrustedProxies},
     proof::OwnOrigins,
 };
 use self::{notices::Notices, ways::Ways};
@@ -141,6 +143,12 @@ impl Web {
             .route("/health", get(health::ready))
             .route("/health/live", get(health::live))
             .route("/health/ready", get(health::ready))
+            // Names of the original system.
+            .route("/auth/health", get(health::live))
+            .route("/api/v1/health", get(health::ready))
+            .route("/api/v1/health/live", get(health::live))
+            .route("/api/v1/health/ready", get(health::ready))
+            .route("/api/v1/health/redis", get(health::store))
     }
 
     fn framed(&self, listener: Listener, endpoints: Router<Self>) -> Endpoints {

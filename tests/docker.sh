@@ -8,6 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source_dir=$PWD
+. scripts/lib/recipes.sh
 read -r -a compose <<<"${COMPOSE:-docker-compose}"
 export BFF_PORT="${BFF_PORT:-8000}" IDP_PORT="${IDP_PORT:-9000}"
 issuer="http://localhost:$IDP_PORT"
@@ -52,6 +53,20 @@ within() {
     sleep 0.2
   done
   ok "$what"
+}
+
+# recipe START: runs that block, on this project's compose file, ports and tokens.
+recipe() {
+  local text
+  text=$(block "$source_dir/docker/README.md" "$1")
+  text=${text//docker-compose -f docker-compose-authzen4.yml/dc}
+  text=${text//http:\/\/localhost:9000/$issuer}
+  text=${text//development-only/$admin_token}
+  text=${text//<paste iat>/${iat:-}}
+  text=${text//exec bff/exec -T bff}
+  text=${text//logs -f/logs}
+  # In a shell of its own, that stops at the first mistake.
+  (cd "$project" && set -euo pipefail && eval "$text")
 }
 
 container() { dc ps -aq "$1"; }
@@ -107,20 +122,22 @@ has "what it says then" "$said" OIDC_ISSUER
 # === up, without a token ===
 
 settings ""
-restart
+# A key of the operator's, before the first start.
+openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$project/fapi-adv-key-1.pem" 2>/dev/null
+recipe 'docker-compose -f docker-compose-authzen4.yml up --no-start' >"$project/up" 2>&1 || { cat "$project/up" >&2; fail "up --no-start"; }
+recipe 'docker-compose -f docker-compose-authzen4.yml up -d' >"$project/up" 2>&1 || { cat "$project/up" >&2; fail "up"; }
 within 60 "without credentials the bff says what to do (exit 77)" logs_have bff DCR_IAT
 has "what it says" "$(logs bff)" "initial access token"
 within 30 "the IdP is healthy" healthy idp
 
 # === mint, paste, restart ===
 
-iat=$(curl -fsS -X POST -H "Authorization: Bearer $admin_token" -H 'Content-Type: application/json' \
-  -d '{"label":"bff-server","expires_in":600,"max_uses":1}' "$issuer/api/admin/dcr/initial-access-tokens" |
+iat=$(recipe 'curl -sS -X POST http://localhost:9000/api/admin/dcr/initial-access-tokens \' |
   sed -n 's/.*"token":"\([^"]*\)".*/\1/p')
 if [ -z "$iat" ]; then fail "the IdP minted no initial access token"; fi
 ok "an initial access token is minted"
-settings "$iat"
-restart
+settings ""
+recipe "echo 'DCR_IAT=<paste iat>' >>.env" >"$project/up" 2>&1 || { cat "$project/up" >&2; fail "the token is not taken"; }
 within 60 "201 Created" logs_have bff "201 Created"
 within 10 "Client registered: bff-server" logs_have bff "Client registered: bff-server"
 within 10 "the bff is ready" ready
@@ -137,6 +154,7 @@ is "clients.yaml belongs to the owner of its folder" "$(stat -c %u "$clients")" 
 kid=$(kids)
 if [ -z "$kid" ]; then fail "the JWK Set has no kid"; fi
 ok "the JWK Set is served"
+is "the key is the operator's" "$(key_file fapi-adv-key-1.pem | sha256sum)" "$(sha256sum <"$project/fapi-adv-key-1.pem")"
 
 # === what the container may ===
 
@@ -207,28 +225,53 @@ if [ "$(container bff)" = "$first" ]; then fail "the container is the old one"; 
 is "clients.yaml is the same" "$(sha256sum "$clients")" "$before"
 is "the key is the same" "$(kids)" "$kid"
 
+has "the logs, as the document asks for them" \
+  "$(recipe 'docker-compose -f docker-compose-authzen4.yml logs -f bff' 2>&1)" "registration unchanged"
 all_logs="$first_log
 $(logs bff)"
 first_session=$session first_attempt=$attempt
 
 # === another signing key, as docker/README.md says ===
 
-openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$project/next.pem" 2>/dev/null ||
-  openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$project/next.pem" 2>/dev/null
-tar -c -C "$project" --owner=65532 --group=65532 --mode=600 next.pem | docker cp - "$(container bff):/app/keys"
-has "the new key in the volume" "$(keys | tar -tv --numeric-owner keys/next.pem)" "-rw------- 65532/65532"
+# key STATE: key ids in that state, as `bff keys list` has them.
+key() { recipe 'docker-compose -f docker-compose-authzen4.yml exec bff bff keys list' 2>/dev/null | awk -v state="$1" '$2 == state {print $1}'; }
+signs() { [ "$(key active)" = "$1" ]; }
+is "the key that signs" "$(key active)" "$kid"
+
+recipe 'openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out new.pem' 2>/dev/null
+has "the new key in the volume" "$(keys | tar -tv --numeric-owner keys/new.pem)" "-rw------- 65532/65532"
 file="$project/docker-compose-authzen4.yml"
-sed -i 's|^      DCR_SIGNING_KEY: .*|&\n      BFF_JWKS_EXTRA_KEYS: /app/keys/next.pem|' "$file"
-restart
-within 60 "the bff is ready with a key that is to come" ready
-is "keys published" "$(kids | wc -l)" 2
-has "the old one among them" "$(kids)" "$kid"
-sed -i -e 's|_SIGNING_KEY: .*|_SIGNING_KEY: /app/keys/next.pem|' \
-  -e 's|BFF_JWKS_EXTRA_KEYS: .*|BFF_JWKS_EXTRA_KEYS: /app/keys/fapi-adv-key-1.pem|' "$file"
-restart
+# Half a minute in the place of a day.
+sed -i -e 's|_SIGNING_KEY: .*|_SIGNING_KEY: /app/keys/new.pem|' \
+  -e 's|^      DCR_SIGNING_KEY: .*|&\n      BFF_JWK_PUBLISH_AHEAD: 30s|' "$file"
+recipe 'docker-compose -f docker-compose-authzen4.yml up -d' >"$project/up" 2>&1 || { cat "$project/up" >&2; fail "compose up"; }
 within 60 "registration unchanged with the new key" logs_have bff "registration unchanged"
 within 10 "the bff is ready with the new key" ready
+next=$(key next)
+if [ -z "$next" ] || [ "$next" = "$kid" ]; then fail "the new key is not the next one"; fi
+is "keys published" "$(kids | wc -l)" 2
+is "the old key signs until the new one has been published long enough" "$(key active)" "$kid"
 log_in
+within 90 "the new key signs" signs "$next"
+is "the old key stays published" "$(kids | grep -cF -- "$kid")" 1
+is "it is the previous one" "$(key previous)" "$kid"
+log_in
+
+# Another one, made by the server.
+recipe 'docker-compose -f docker-compose-authzen4.yml exec bff bff keys rotate' >/dev/null
+made=$(key next)
+if [ -z "$made" ]; then fail "no next key is made"; fi
+within 90 "the key that was made signs" signs "$made"
+log_in
+has "what the IdP makes of it" "$(dc exec -T bff bff check 2>&1 || true)" "$made"
+
+# === on a laptop, without the three hosts ===
+
+block "$source_dir/docker/README.md" 'DCR_REDIRECT_URIS=http://localhost:8000/auth/callback' | sed "s/localhost:8000/localhost:$BFF_PORT/" >>"$project/.env"
+restart
+within 60 "the redirect URI of the laptop is registered" logs_have bff "registration updated"
+has clients.yaml "$(cat "$clients")" "- http://localhost:$BFF_PORT/auth/callback"
+within 10 "the bff is ready on the laptop" ready
 
 # === no secret in any log ===
 

@@ -1,6 +1,6 @@
 //! `devstack idp`: the development IdP on a folder of configuration files.
 
-use std::{error::Error, fs, net::SocketAddr, path::Path};
+use std::{error::Error, fs, io, net::SocketAddr, path::Path};
 
 use devstack_idp::{Idp, Options};
 use tokio::net::TcpListener;
@@ -20,7 +20,7 @@ pub async fn run(
 ) -> Result<(), Box<dyn Error>> {
     put_samples(config_dir)?;
     let idp = Idp::new(Options::from_config_dir(config_dir, issuer.clone(), admin_token)?)?;
-    let listener = TcpListener::bind(listen).await?;
+    let listener = bind(listen).await?;
     say(&format!(
         "development IdP: issuer {issuer}, listening on {}, configuration in {}",
         listener.local_addr()?,
@@ -30,8 +30,20 @@ pub async fn run(
     Ok(())
 }
 
+/// Listens at `address`; an error names it.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let fix = if error.kind() == io::ErrorKind::AddrInUse {
+            "; another process listens there: end it, or name another address with --listen"
+        } else {
+            ""
+        };
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}{fix}"))
+    })
+}
+
 /// Puts the sample files where there are none yet.
-pub(crate) fn put_samples(config_dir: &Path) -> std::io::Result<()> {
+pub(crate) fn put_samples(config_dir: &Path) -> io::Result<()> {
     fs::create_dir_all(config_dir)?;
     let samples = [
         ("dcr_config.yaml", Options::sample_dcr_config()),
@@ -60,5 +72,21 @@ pub(crate) async fn stopped() {
     tokio::select! {
         () = terminate => {}
         _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_is_named_with_what_to_do() {
+        let taken = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = bind(address).await.unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("cannot listen on {address}")) && error.contains("--listen"),
+            "{error}"
+        );
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Never part of the server or its image.
 
+pub mod command;
 pub mod idp_alone;
 pub mod idp_health;
 mod mint;

@@ -19,6 +19,7 @@ fuzz_target!(|data: &[u8]| {
         let options = ProviderOptions {
             issuer: ISSUER.to_owned(),
             base_url: base.clone(),
+            public_base: None,
             overrides: EndpointOverrides::default(),
             allow_http: HttpPolicy::LocalOnly,
         };

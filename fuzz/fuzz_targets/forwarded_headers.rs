@@ -5,12 +5,16 @@
 
 use std::{net::SocketAddr, sync::LazyLock};
 
-use bff::web::{TrustedProxies, fuzzing::client};
+use bff::web::{ForwardedFamily, TrustedProxies, fuzzing::client};
 use http::{HeaderName, HeaderValue, Request};
 use libfuzzer_sys::fuzz_target;
 
-static PROXIES: LazyLock<TrustedProxies> =
-    LazyLock::new(|| TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]));
+static PROXIES: LazyLock<[TrustedProxies; 2]> = LazyLock::new(|| {
+    [ForwardedFamily::XForwarded, ForwardedFamily::Forwarded].map(|family| {
+        let networks = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap());
+        TrustedProxies::new(networks.to_vec(), family)
+    })
+});
 
 const STRANGER: &str = "192.0.2.1:1000";
 const PROXY: &str = "10.1.2.3:1000";
@@ -32,15 +36,17 @@ fuzz_target!(|data: &[u8]| {
     let Ok(request) = request.body(()) else { return };
     let (request, ()) = request.into_parts();
 
-    let stranger: SocketAddr = STRANGER.parse().unwrap();
-    let seen = client(&PROXIES, stranger, &request);
-    assert_eq!(
-        seen,
-        (stranger.ip(), "own.example".to_owned(), None),
-        "a stranger is believed"
-    );
+    for proxies in &*PROXIES {
+        let stranger: SocketAddr = STRANGER.parse().unwrap();
+        let seen = client(proxies, stranger, &request);
+        assert_eq!(
+            seen,
+            (stranger.ip(), "own.example".to_owned(), None),
+            "a stranger is believed"
+        );
 
-    let proxy: SocketAddr = PROXY.parse().unwrap();
-    let (_, host, _) = client(&PROXIES, proxy, &request);
-    assert!(host.len() <= data.len() + "own.example".len());
+        let proxy: SocketAddr = PROXY.parse().unwrap();
+        let (_, host, _) = client(proxies, proxy, &request);
+        assert!(host.len() <= data.len() + "own.example".len());
+    }
 });

@@ -50,6 +50,7 @@ fn check(token: &str) -> Result<(), VerifyError> {
         typ: Typ::IdToken,
         issuer: ISSUER,
         audience: AUDIENCE,
+        trusted: &[],
     };
     verify(
         token,

@@ -8,7 +8,7 @@ use crate::{
     clock::{SharedClock, Timestamp},
     config::Config,
     keys::{Keeper, Keys, KeysError, Warning},
-    oidc::{AssertionAudience, Client, ClientSlot, RelyingParty},
+    oidc::{self, AssertionAudience, AssertionTyp, Client, ClientSlot, RelyingParty},
     outbound::Outbound,
     private_file,
     registration::Registration,
@@ -48,7 +48,7 @@ impl OneShot {
             )
         });
         Ok(Self {
-            relying_party: relying_party(config, None, &outbound, &keys, &ports),
+            relying_party: relying_party(settings::relying_party(config), &outbound, &keys, &ports),
             keys,
             outbound,
             registration,
@@ -57,16 +57,15 @@ impl OneShot {
         })
     }
 
-    /// The same client of the IdP with another audience in its assertions. It knows nothing yet.
+    /// The same client of the IdP with other assertions. It knows nothing yet.
     #[must_use]
-    pub fn with_audience(&self, audience: AssertionAudience) -> RelyingParty {
-        relying_party(
-            &self.config,
-            Some(audience),
-            &self.outbound,
-            &self.keys,
-            &self.ports,
-        )
+    pub fn with_assertions(&self, audience: AssertionAudience, typ: AssertionTyp) -> RelyingParty {
+        let options = oidc::Options {
+            assertion_audience: audience,
+            assertion_typ: typ,
+            ..settings::relying_party(&self.config)
+        };
+        relying_party(options, &self.outbound, &self.keys, &self.ports)
     }
 
     /// The same client of the IdP by another clock. It knows nothing yet.
@@ -76,7 +75,8 @@ impl OneShot {
             clock,
             ..self.ports.clone()
         };
-        relying_party(&self.config, None, &self.outbound, &self.keys, &ports)
+        let options = settings::relying_party(&self.config);
+        relying_party(options, &self.outbound, &self.keys, &ports)
     }
 
     /// The client that the configuration names, where registration is off. Waits for the IdP's metadata.
@@ -120,17 +120,7 @@ pub fn look_at_keys(
     Keeper::inspect(options.clone(), config.rotation(), now).map(Some)
 }
 
-fn relying_party(
-    config: &Config,
-    audience: Option<AssertionAudience>,
-    outbound: &Outbound,
-    keys: &Keys,
-    ports: &Ports,
-) -> RelyingParty {
-    let mut options = settings::relying_party(config);
-    if let Some(audience) = audience {
-        options.assertion_audience = audience;
-    }
+fn relying_party(options: oidc::Options, outbound: &Outbound, keys: &Keys, ports: &Ports) -> RelyingParty {
     RelyingParty::new(
         options,
         outbound.clone(),

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     config::SessionSettings,
-    private_file,
+    private_file::{self, Exposed, Guard},
     random::{Random, RandomExt as _},
 };
 
@@ -41,16 +41,28 @@ pub enum SessionSecretError {
         "{0:?} does not hold a secret of sessions (base64 of {LENGTH} bytes); remove it to have a new one made"
     )]
     Content(PathBuf),
+    /// Others can use the file.
+    #[error(
+        "{path:?}: {exposed}; it keeps the secret of sessions. Only where that cannot be helped, set \
+         BFF_DANGER_ALLOW_OPEN_FILES=true"
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// What others can do.
+        exposed: Exposed,
+    },
 }
 
 /// The secrets of the configuration; without any, the one that was made once and is kept in `state_dir`.
 pub(super) fn load(
     settings: &SessionSettings,
     state_dir: &Path,
+    guard: Guard,
     random: &dyn Random,
 ) -> Result<Vec<Zeroizing<Vec<u8>>>, SessionSecretError> {
     if settings.secrets.is_empty() {
-        return Ok(vec![kept(&state_dir.join(FILE_NAME), random)?]);
+        return Ok(vec![kept(&state_dir.join(FILE_NAME), guard, random)?]);
     }
     Ok(settings
         .secrets
@@ -59,7 +71,7 @@ pub(super) fn load(
         .collect())
 }
 
-fn kept(path: &Path, random: &dyn Random) -> Result<Zeroizing<Vec<u8>>, SessionSecretError> {
+fn kept(path: &Path, guard: Guard, random: &dyn Random) -> Result<Zeroizing<Vec<u8>>, SessionSecretError> {
     let failed = |error| SessionSecretError::File {
         path: path.to_owned(),
         error,
@@ -73,7 +85,10 @@ fn kept(path: &Path, random: &dyn Random) -> Result<Zeroizing<Vec<u8>>, SessionS
     }
     let mut text = Zeroizing::new(String::new());
     let file = File::open(path).map_err(failed)?;
-    private_file::narrow(&file, path);
+    private_file::keep_private(&file, path, guard).map_err(|exposed| SessionSecretError::Exposed {
+        path: path.to_owned(),
+        exposed,
+    })?;
     file.take(MAX_SIZE).read_to_string(&mut text).map_err(failed)?;
     let wrong = || SessionSecretError::Content(path.to_owned());
     let secret = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| wrong())?);
@@ -95,10 +110,10 @@ mod tests {
     fn a_made_secret_is_kept_and_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state/session_secret");
-        let made = kept(&path, &SystemRandom).unwrap();
+        let made = kept(&path, Guard::Strict, &SystemRandom).unwrap();
         assert_eq!(made.len(), LENGTH);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(kept(&path, &SystemRandom).unwrap(), made);
+        assert_eq!(kept(&path, Guard::Strict, &SystemRandom).unwrap(), made);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
@@ -108,7 +123,7 @@ mod tests {
         let path = folder.path().join("session_secret");
         for content in ["", "hunter2", "aHVudGVyMg=="] {
             fs::write(&path, content).unwrap();
-            let error = kept(&path, &SystemRandom).unwrap_err();
+            let error = kept(&path, Guard::Strict, &SystemRandom).unwrap_err();
             assert!(matches!(error, SessionSecretError::Content(_)));
             assert!(!error.to_string().contains("hunter2"));
             assert_eq!(fs::read_to_string(&path).unwrap(), content);

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read as _},
+    sync::Arc,
 };
 
 use http::HeaderValue;
@@ -10,7 +11,7 @@ use url::Url;
 
 use super::StartError;
 use crate::{
-    config::{Config, PromptSetting},
+    config::{Config, ForwardedHeaders, PromptSetting},
     gateway::{MAX_FILE_SIZE, Routes},
     login::{
         self, DefaultPrompt,
@@ -18,16 +19,14 @@ use crate::{
         return_to::AllowedTargets,
     },
     oidc, outbound, registration,
-    session::{CookieOptions, Limits},
+    server::{self, Budget, Wishes},
+    session::{CookieOptions, EmailTrust, Limits},
     tokens,
-    web::{Brand, Color, OwnOrigins, PageOptions, TrustedProxies},
+    web::{Brand, Color, ForwardedFamily, OwnOrigins, PageOptions, TrustedProxies},
 };
 
 /// The routing table's name in the configuration folder.
 const ROUTES_FILE: &str = "routes.yaml";
-
-/// What the client is called at the IdP (`client_name`, RFC 7591 section 2).
-const CLIENT_NAME: &str = "bff";
 
 pub(super) fn outbound(config: &Config) -> outbound::Options {
     outbound::Options {
@@ -41,12 +40,49 @@ pub(super) fn outbound(config: &Config) -> outbound::Options {
     }
 }
 
+/// The bounds of the public listener, and of the internal one.
+pub(super) fn servers(config: &Config) -> (server::Options, server::Options) {
+    let settings = &config.server;
+    let budget = Budget::new(
+        server::open_files(),
+        Wishes {
+            connections: settings.max_connections,
+            per_address: settings.max_connections_per_address,
+            outbound: outbound(config).lanes.total(),
+        },
+    );
+    if budget.is_short {
+        tracing::warn!(
+            connections = budget.public,
+            open_files = server::open_files(),
+            "the limit of open files leaves room for few connections; raise it (`ulimit -n`, `LimitNOFILE` of systemd)"
+        );
+    }
+    let proxies = trusted_proxies(config);
+    let public = server::Options {
+        connections: budget.public,
+        per_address: budget.per_address,
+        keep_alive: settings.keep_alive,
+        is_listed: Arc::new(move |peer| proxies.contains(peer)),
+        finish: settings.shutdown_timeout,
+    };
+    let internal = server::Options {
+        connections: budget.internal,
+        per_address: budget.internal,
+        // Only proxies of the operator reach it.
+        is_listed: Arc::new(|_| true),
+        ..public.clone()
+    };
+    (public, internal)
+}
+
 pub(super) fn relying_party(config: &Config) -> oidc::Options {
     let provider = &config.provider;
     let endpoints = provider.endpoints.clone();
     let mut options = oidc::Options::new(oidc::ProviderOptions {
         issuer: provider.issuer.clone(),
         base_url: provider.base_url.clone(),
+        public_base: provider.public_base.clone(),
         overrides: oidc::EndpointOverrides {
             authorization: endpoints.authorization,
             token: endpoints.token,
@@ -65,6 +101,8 @@ pub(super) fn relying_party(config: &Config) -> oidc::Options {
         },
     });
     options.assertion_audience = config.client.assertion_audience;
+    options.assertion_typ = config.client.assertion_typ;
+    options.trusted_audiences.clone_from(&provider.trusted_audiences);
     options.par = config.client.par;
     options
 }
@@ -108,13 +146,23 @@ pub(super) fn login(config: &Config) -> Result<login::Options, HostsError> {
         },
         session_lifetime: config.session.lifetime,
         refresh_threshold: config.tokens.refresh_threshold,
+        email_trust: email_trust(config),
     })
+}
+
+fn email_trust(config: &Config) -> EmailTrust {
+    if config.provider.email_trusted {
+        EmailTrust::Unstated
+    } else {
+        EmailTrust::Verified
+    }
 }
 
 pub(super) fn tokens(config: &Config) -> tokens::Options {
     tokens::Options {
         threshold: config.tokens.refresh_threshold,
         concurrency: config.tokens.refresh_concurrency,
+        email_trust: email_trust(config),
         ..tokens::Options::default()
     }
 }
@@ -124,7 +172,7 @@ pub(super) fn registration(config: &Config) -> registration::Options {
     registration::Options {
         client_id: settings.client_id.clone(),
         client_profile: settings.client_profile.clone(),
-        client_name: CLIENT_NAME.to_owned(),
+        description: settings.description.clone(),
         redirect_uris: redirect_uris(config),
         scopes: config.provider.scopes.clone(),
         auth_method: config.client.authentication,
@@ -135,8 +183,10 @@ pub(super) fn registration(config: &Config) -> registration::Options {
         },
         force_replace: settings.force_replace,
         initial_access_token: settings.initial_access_token.clone(),
+        open_registration: settings.open_registration,
         admin_token: settings.bootstrap_admin_token.clone(),
         credentials: config.keys.credentials.clone(),
+        guard: config.keys.options.guard,
         skip: settings.skip_bootstrap,
         client_secret: config.client.secret.clone(),
         allow_failure: settings.allow_bootstrap_failure,
@@ -158,14 +208,9 @@ pub(super) fn cookies(config: &Config) -> CookieOptions {
 
 pub(super) fn own_origins(config: &Config) -> OwnOrigins {
     let login = &config.login;
-    OwnOrigins::new(
-        login
-            .own_origins
-            .iter()
-            .chain(&login.cors_origins)
-            .map(|origin| origin.url().origin())
-            .collect(),
-    )
+    let origins = login.own_origins.iter().chain(&login.cors_origins);
+    let origins: Vec<_> = origins.map(|origin| origin.url().origin()).collect();
+    OwnOrigins::new(&origins)
 }
 
 pub(super) fn cors_origins(config: &Config) -> Vec<HeaderValue> {
@@ -179,7 +224,11 @@ pub(super) fn cors_origins(config: &Config) -> Vec<HeaderValue> {
 }
 
 pub(super) fn trusted_proxies(config: &Config) -> TrustedProxies {
-    TrustedProxies::new(config.server.trusted_proxies.clone())
+    let family = match config.server.forwarded {
+        ForwardedHeaders::XForwarded => ForwardedFamily::XForwarded,
+        ForwardedHeaders::Forwarded => ForwardedFamily::Forwarded,
+    };
+    TrustedProxies::new(config.server.trusted_proxies.clone(), family)
 }
 
 pub(super) fn pages(config: &Config) -> PageOptions {
@@ -201,7 +250,8 @@ pub(super) fn routes(config: &Config) -> Result<Routes, StartError> {
     let mut text = String::new();
     // One byte more than allowed, so that a file that is too large is seen to be.
     match File::open(&path).and_then(|file| file.take(MAX_FILE_SIZE as u64 + 1).read_to_string(&mut text)) {
-        Ok(_) => Routes::parse(&text).map_err(|error| StartError::Routes { path: shown, error }),
+        Ok(_) => Routes::parse_with(&text, &|name| config.environment.text(name))
+            .map_err(|error| StartError::Routes { path: shown, error }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             tracing::warn!("{shown} does not exist: no call is passed on to an API");
             Ok(Routes::default())

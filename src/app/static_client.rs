@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     jose::SigningKey,
     keys::{Announce, AnnounceError, Keys, may_sign},
-    oidc::{Client, ClientAuthentication, NegotiationError, RelyingParty, negotiate},
+    oidc::{Client, ClientAuthentication, NegotiationError, RelyingParty, negotiate_for},
     registration::AuthMethod,
     secret::Secret,
 };
@@ -42,7 +42,7 @@ impl StaticKeys {
         if let Some(candidate) = candidate {
             may_sign(candidate, algorithm)?;
         }
-        if !self.keys.signing().algorithms().contains(&algorithm) {
+        if self.keys.signing_with(algorithm).is_none() {
             // A key of another type was made to sign by hand: its algorithm is negotiated as at the start.
             let renewed = client(&self.config, self.keys.clone(), &self.relying_party).await;
             slot.set(renewed.map_err(|error| AnnounceError::Registration(error.to_string()))?);
@@ -77,9 +77,8 @@ pub(super) async fn client(
     let auth = match settings.authentication {
         AuthMethod::PrivateKeyJwt => {
             let metadata = relying_party.wait_for_metadata().await;
-            let signing = keys.signing();
             let supported = metadata.token_auth_signing_algs.as_deref();
-            let algorithm = negotiate(signing.algorithms(), supported, settings.signing_algorithm)?;
+            let algorithm = negotiate_for(&keys, supported, settings.signing_algorithm)?;
             ClientAuthentication::PrivateKeyJwt { algorithm }
         }
         AuthMethod::ClientSecretBasic => ClientAuthentication::ClientSecretBasic(secret()?),

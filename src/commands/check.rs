@@ -27,7 +27,7 @@ use super::{Exit, complain, process, say};
 use crate::{
     app::{App, Ports, one_shot::OneShot},
     clock::SharedClock,
-    config::Config,
+    config::{Config, Severity},
     random::SharedRandom,
 };
 
@@ -44,12 +44,22 @@ pub(super) fn config_only() -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    for warning in warnings {
-        say(&format!("warning: {warning}"));
+    for warning in &warnings {
+        say(&match warning.severity {
+            Severity::Info => format!("note: {warning}"),
+            _ => format!("warning: {warning}"),
+        });
     }
     if let Err(error) = App::check(&config) {
         complain(&error.to_string());
         return Exit::Configuration;
+    }
+    if warnings
+        .iter()
+        .any(|warning| warning.severity == Severity::PreventsLogin)
+    {
+        say("the server would start, but nobody could log in: see the warnings");
+        return Exit::Unhealthy;
     }
     say("the configuration is consistent");
     Exit::Success

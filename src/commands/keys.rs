@@ -7,7 +7,7 @@ use clap::Subcommand;
 use super::{Exit, complain, process, say};
 use crate::{
     clock::{Clock as _, SystemClock, Timestamp},
-    config::Config,
+    config::{Config, check_argument},
     jose::SigningKey,
     keys::{self, ByHandError, Done, GenerateError, Keeper, KeysError, State, Upcoming, Warning, moment},
 };
@@ -20,7 +20,7 @@ pub(super) enum KeysCommand {
     /// Make a private key of `BFF_KEY_TYPE` in a new file: the named signing key, or another one to name later.
     Generate {
         /// The file, instead of the one that `BFF_JWT_SIGNING_KEY` names.
-        #[arg(long, value_name = "PATH")]
+        #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
         file: Option<PathBuf>,
         /// Say what would be done.
         #[arg(long)]
@@ -112,6 +112,12 @@ fn with_keeper(
 }
 
 fn generate(config: &Config, file: Option<PathBuf>, dry_run: bool) -> Exit {
+    if let Some(file) = &file
+        && let Err(problem) = check_argument("--file", file)
+    {
+        complain(&problem.to_string());
+        return Exit::Configuration;
+    }
     let options = &config.keys.options;
     let kind = options.generate;
     // Another file than the named one makes no identity.

@@ -2,7 +2,7 @@
 
 use super::{Exit, complain};
 use crate::{
-    config::{Config, Environment, Warning},
+    config::{Config, Environment, Severity, Warning},
     telemetry,
 };
 
@@ -26,7 +26,10 @@ pub(super) fn settings_and_log() -> Result<Config, Exit> {
         Exit::Configuration
     })?;
     for warning in warnings {
-        tracing::warn!("{warning}");
+        match warning.severity {
+            Severity::Info => tracing::info!("{warning}"),
+            Severity::Warning | Severity::PreventsLogin => tracing::warn!("{warning}"),
+        }
     }
     Ok(config)
 }

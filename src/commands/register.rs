@@ -139,6 +139,7 @@ fn exit_of(error: &RegistrationError) -> Exit {
 fn would_register(prospect: &Prospect, metadata: &Metadata) -> Exit {
     let how = match &prospect.token {
         Ok(TokenSource::Configured) => "with DCR_IAT",
+        Ok(TokenSource::Open) => "without an initial access token (DCR_IAT=none)",
         Ok(TokenSource::Minted) => {
             "with an initial access token that is minted for it (BOOTSTRAP_ADMIN_TOKEN)"
         }

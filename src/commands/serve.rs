@@ -1,13 +1,32 @@
 //! `bff` and `bff serve`.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::{sync::Arc, time::Duration};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, complain, process};
+use super::{Exit, complain, process, systemd::ServiceManager};
 use crate::{
-    app::{App, Ports},
-    config::Config,
+    app::{App, Ports, RunError},
+    clock::SharedClock,
+    config::{Config, Environment},
+    health::Health,
+    server,
 };
+
+/// What asks the server to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// How the server stops.
+struct Stop {
+    shutdown: CancellationToken,
+    health: Health,
+    clock: SharedClock,
+    delay: Duration,
+}
 
 pub(super) fn run() -> Exit {
     match process::settings_and_log() {
@@ -17,7 +36,12 @@ pub(super) fn run() -> Exit {
 }
 
 async fn serve(config: Config) -> Exit {
-    let app = match App::new(config, Ports::default()) {
+    if let Err(error) = server::raise_open_files() {
+        tracing::warn!("{error}");
+    }
+    let ports = Ports::default();
+    let (delay, clock) = (config.server.shutdown_delay, Arc::clone(&ports.clock));
+    let app = match App::new(config, ports) {
         Ok(app) => app,
         Err(error) => {
             tell(&error);
@@ -34,10 +58,29 @@ async fn serve(config: Config) -> Exit {
     if let Ok(address) = listeners.public.local_addr() {
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     }
-    let shutdown = CancellationToken::new();
-    if let Err(error) = cancel_on_signal(&shutdown) {
-        tracing::error!(%error, "signals cannot be received");
-        return Exit::Internal;
+    if let Some(internal) = &listeners.internal
+        && let Ok(address) = internal.local_addr()
+    {
+        tracing::info!(%address, "listening for the inside (BFF_INTERNAL_ADDR)");
+    }
+    let stop = Stop {
+        shutdown: CancellationToken::new(),
+        health: app.health().clone(),
+        clock,
+        delay,
+    };
+    let shutdown = stop.shutdown.clone();
+    match Signals::receive() {
+        Ok(signals) => tokio::spawn(stop.on(signals)),
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be received");
+            return Exit::Internal;
+        }
+    };
+    if let Some(manager) = ServiceManager::of(&Environment::of_process()) {
+        manager.listens();
+        let health = app.health().clone();
+        tokio::spawn(manager.follow(health, Ports::default().clock, shutdown.clone()));
     }
     match app.run(listeners, shutdown).await {
         Ok(()) => {
@@ -46,10 +89,10 @@ async fn serve(config: Config) -> Exit {
         }
         Err(error) => {
             tell(&error);
-            if error.is_configuration() {
-                Exit::Configuration
-            } else {
-                Exit::Refused
+            match error {
+                RunError::CutOff { .. } => Exit::CutOff,
+                _ if error.is_configuration() => Exit::Configuration,
+                _ => Exit::Refused,
             }
         }
     }
@@ -64,23 +107,50 @@ fn tell(error: &dyn std::error::Error) {
     }
 }
 
-/// The first signal lets requests finish, the second ends the process at once.
-fn cancel_on_signal(shutdown: &CancellationToken) -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let shutdown = shutdown.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if shutdown.is_cancelled() {
-                std::process::exit(130);
-            }
-            tracing::info!("stopping; requests under way may finish");
-            shutdown.cancel();
+// === impl Signals ===
+
+impl Signals {
+    fn receive() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Resolves with the next signal; whether it comes from a person at a terminal.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            _ = self.terminate.recv() => false,
+            _ = self.interrupt.recv() => true,
         }
-    });
-    Ok(())
+    }
+}
+
+// === impl Stop ===
+
+impl Stop {
+    /// The first signal stops in order, the second ends the process at once.
+    async fn on(self, mut signals: Signals) {
+        let by_hand = signals.next().await;
+        tokio::select! {
+            () = self.in_order(by_hand) => {
+                signals.next().await;
+            }
+            _ = signals.next() => {}
+        }
+        std::process::exit(130);
+    }
+
+    /// Lets load balancers see that it stops, while it still serves them, and then lets requests finish.
+    async fn in_order(&self, by_hand: bool) {
+        let is_used = self.health.report().ready;
+        self.health.stop();
+        // A person at a terminal has no load balancer to wait for, and one that was never ready sends nothing.
+        if is_used && !by_hand && !self.delay.is_zero() {
+            tracing::info!(delay = ?self.delay, "stopping: not ready any more, and still serving");
+            self.clock.sleep(self.delay).await;
+        }
+        tracing::info!("stopping; requests under way may finish");
+        self.shutdown.cancel();
+    }
 }

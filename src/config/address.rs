@@ -5,9 +5,12 @@ use std::{fmt, net::IpAddr};
 use url::{Host, Url};
 
 use super::problem::Complaint;
+use crate::quote::quote;
 
 /// A longer URL is refused, in bytes.
 const MAX_URL_LENGTH: usize = 2_048;
+/// A longer URL is not suggested, in characters.
+const MAX_SUGGESTED: usize = 200;
 
 /// `scheme://host[:port]`, `http` or `https` (RFC 6454).
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -176,16 +179,20 @@ pub(super) fn web_url(text: &str) -> Result<Url, Complaint> {
     let same =
         normal == text || normal.strip_suffix('/').is_some_and(|normal| normal == text) && url.path() == "/";
     if !same {
+        let normal = if text.ends_with('/') {
+            normal
+        } else {
+            normal.trim_end_matches('/')
+        };
+        // A query may hold what must not be printed, and half a URL helps nobody.
+        let fix = if url.query().is_none() && normal.len() <= MAX_SUGGESTED {
+            format!("write {}", quote(normal, '`', MAX_SUGGESTED))
+        } else {
+            "write it in that form".to_owned()
+        };
         return Err(Complaint::new(
             "is not in its normal form (lower-case host, no default port, nothing that a parser would repair)",
-            format!(
-                "write `{}`",
-                if text.ends_with('/') {
-                    normal
-                } else {
-                    normal.trim_end_matches('/')
-                }
-            ),
+            fix,
         ));
     }
     Ok(url)
@@ -200,6 +207,30 @@ pub(super) fn plain_url(text: &str) -> Result<Url, Complaint> {
         ));
     }
     web_url(text)
+}
+
+/// As [`plain_url`]. An issuer may name the default port of its scheme: it is compared to the letter, and some providers
+/// write it.
+pub(super) fn issuer_url(text: &str) -> Result<Url, Complaint> {
+    match without_default_port(text) {
+        Some(shorter) => plain_url(&shorter),
+        None => plain_url(text),
+    }
+}
+
+/// `text` without `:443` after the host of an `https` URL, or `:80` of an `http` one.
+fn without_default_port(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let port = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return None,
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = authority.strip_suffix(port)?;
+    // What is left has no port of its own: not `host:443:80`.
+    let is_host = host.ends_with(']') || !host.contains(':');
+    is_host.then(|| format!("{scheme}://{host}{path}"))
 }
 
 /// As [`web_url`], without fragment: endpoints may have a query (RFC 6749 section 3.1).
@@ -218,6 +249,38 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_issuer_may_name_its_default_port() {
+        for text in [
+            "https://am.example:443/am/oauth2",
+            "https://am.example:443",
+            "https://am.example:443/",
+            "http://localhost:80/x",
+            "https://[2001:db8::1]:443/x",
+            "https://am.example/am/oauth2",
+            "https://am.example:8443/am/oauth2",
+        ] {
+            assert!(issuer_url(text).is_ok(), "{text}");
+        }
+        for text in [
+            "https://am.example:0443/",
+            "https://am.example:/",
+            "https://AM.example:443/",
+            "https://am.example:443:443/",
+            "http://localhost:443:80/",
+            "https://user@am.example:443/",
+            "https://am.example:443/?x",
+            "https://am.example:443#x",
+            "https://:443/",
+            "ftp://am.example:21/",
+        ] {
+            assert!(issuer_url(text).is_err(), "{text}");
+        }
+        // Nowhere else: redirect URIs and origins are compared in their normal form.
+        assert!(plain_url("https://am.example:443/").is_err());
+        assert!(endpoint_url("https://am.example:443/").is_err());
+    }
 
     #[test]
     fn origins() {

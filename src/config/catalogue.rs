@@ -18,6 +18,8 @@ pub struct Variable {
     pub meaning: &'static str,
     /// Where it is listed.
     pub group: Group,
+    /// Whether a message may quote its value, bounded. Not marked: what may hold a credential.
+    pub public: bool,
     /// Where this is not built yet: the only value that is accepted, empty for "must not be set".
     pub not_built: Option<&'static str>,
 }
@@ -43,8 +45,12 @@ pub enum Kind {
     Url,
     /// `https://host[:port]` without a path.
     Origin,
-    /// A path in the file system.
+    /// The path of a file.
     Path,
+    /// The path of a folder.
+    Folder,
+    /// The paths of several files, separated by commas or spaces; a list in `settings.yaml`.
+    Files,
     /// A secret: never printed, also readable from the file that `NAME_FILE` names.
     Secret,
 }
@@ -123,7 +129,22 @@ const fn variable(
         default,
         meaning,
         group,
+        public: false,
         not_built: None,
+    }
+}
+
+/// A variable whose value messages may quote.
+const fn public(
+    group: Group,
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    meaning: &'static str,
+) -> Variable {
+    Variable {
+        public: true,
+        ..variable(group, name, kind, default, meaning)
     }
 }
 
@@ -144,6 +165,12 @@ impl Variable {
     pub const fn is_secret(&self) -> bool {
         matches!(self.kind, Kind::Secret)
     }
+
+    /// Whether it takes several values.
+    #[must_use]
+    pub const fn is_list(&self) -> bool {
+        matches!(self.kind, Kind::List | Kind::Files)
+    }
 }
 
 use Group as G;
@@ -152,103 +179,121 @@ use Kind as K;
 /// All variables.
 pub const VARIABLES: &[Variable] = &[
     // Server
-    variable(G::Server, "HOST", K::Text, "`127.0.0.1` (image: `0.0.0.0`)", "address to listen on"),
-    variable(G::Server, "PORT", K::Number, "`8000`", "port to listen on"),
-    variable(G::Server, "BFF_BASE_URL", K::Origin, "none", "external origin of the BFF; base of `jwks_uri`, of the fallback callback and of logout URLs"),
-    variable(G::Server, "BFF_INTERNAL_ADDR", K::Text, "none", "`ip:port` of a second listener that is never published: health in detail, and `/auth/verify` with tokens, which answers nowhere else").or(&["BFF_METRICS_ADDR"]),
-    variable(G::Server, "BFF_CONFIG_DIR", K::Path, "`config` (image: `/app/config`)", "folder of `settings.yaml` and `routes.yaml`; only from the environment"),
-    variable(G::Server, "BFF_TRUSTED_PROXIES", K::List, "none", "CIDRs or addresses of proxies whose `X-Forwarded-*` and `Forwarded` are believed"),
-    variable(G::Server, "BFF_DANGER_ALLOW_HTTP", K::Switch, "`false`", "accept plain `http` URLs everywhere; otherwise only for loopback and for names without a dot"),
-    variable(G::Server, "BFF_ADMIN_SOCKET", K::Path, "none", "Unix socket for commands that need the running server").not_built(""),
+    public(G::Server, "HOST", K::Text, "`127.0.0.1` (image: `0.0.0.0`)", "address to listen on"),
+    public(G::Server, "PORT", K::Number, "`8000`", "port to listen on"),
+    public(G::Server, "BFF_BASE_URL", K::Origin, "none", "external origin of the BFF; base of `jwks_uri`, of the fallback callback and of logout URLs"),
+    public(G::Server, "BFF_INTERNAL_ADDR", K::Text, "none", "`ip:port` of a second listener that is never published: health in detail, and `/auth/verify` with tokens, which answers nowhere else").or(&["BFF_METRICS_ADDR"]),
+    public(G::Server, "BFF_CONFIG_DIR", K::Folder, "`config` (image: `/app/config`)", "folder of `settings.yaml` and `routes.yaml`; only from the environment").or(&["SERVICE_CONFIG_DIR", "BFF_CONFIG"]),
+    public(G::Server, "SETTINGS_FILE", K::Path, "`settings.yaml` in `BFF_CONFIG_DIR`", "the file of settings; only from the environment"),
+    public(G::Server, "BFF_TRUSTED_PROXIES", K::List, "none", "CIDRs or addresses of proxies whose forwarded headers are believed"),
+    public(G::Server, "BFF_FORWARDED_HEADERS", K::Choice(&["x-forwarded", "forwarded"]), "`x-forwarded`", "which headers the proxies of `BFF_TRUSTED_PROXIES` set: `X-Forwarded-For`, `-Host` and `-Proto`, or `Forwarded` (RFC 7239); the others count as absent"),
+    public(G::Server, "KEEP_ALIVE", K::Duration, "`125s`", "how long an unused connection of a proxy in `BFF_TRUSTED_PROXIES` is kept; longer than the proxy keeps it. Others are kept for 20 s"),
+    public(G::Server, "MAX_CONNECTIONS", K::Number, "`10000`, fewer where the limit of open files is low", "connections of clients at a time; where all are taken, the one that has been idle longest ends"),
+    public(G::Server, "MAX_CONNECTIONS_PER_ADDRESS", K::Number, "a quarter of `MAX_CONNECTIONS`", "of them those of one address (of an IPv6 network of 64 bits), and its requests at a time; not for `BFF_TRUSTED_PROXIES`"),
+    public(G::Server, "SHUTDOWN_DELAY", K::Duration, "`5s`", "after SIGTERM readiness is 503 for this long while everything is still served, so that load balancers turn away"),
+    public(G::Server, "SHUTDOWN_TIMEOUT", K::Duration, "`20s`", "then requests under way have this long to finish"),
+    public(G::Server, "BFF_DANGER_ALLOW_HTTP", K::Switch, "`false`", "accept plain `http` URLs everywhere; otherwise only for loopback and for names without a dot"),
+    public(G::Server, "BFF_ADMIN_SOCKET", K::Path, "none", "Unix socket for commands that need the running server").not_built(""),
     // Provider
-    variable(G::Provider, "OIDC_ISSUER", K::Url, "`IDP_BASE_URL`", "issuer identifier, compared exactly; this or `IDP_BASE_URL` is required"),
-    variable(G::Provider, "IDP_BASE_URL", K::Url, "the issuer", "how this process reaches the IdP, e.g. in a container network"),
-    variable(G::Provider, "OIDC_AUTHORIZATION_URL", K::Url, "discovery", "authorization endpoint"),
-    variable(G::Provider, "OIDC_TOKEN_URL", K::Url, "discovery", "token endpoint"),
-    variable(G::Provider, "OIDC_JWKS_URL", K::Url, "discovery", "the IdP's JWK Set"),
-    variable(G::Provider, "OIDC_PAR_URL", K::Url, "discovery", "pushed authorization request endpoint; `none` if it is not to be used"),
-    variable(G::Provider, "OIDC_USERINFO_URL", K::Url, "discovery", "UserInfo endpoint; `none` if it is not to be used"),
-    variable(G::Provider, "OIDC_END_SESSION_URL", K::Url, "discovery", "end-session endpoint; `none` if it is not to be used"),
-    variable(G::Provider, "OIDC_REVOCATION_URL", K::Url, "discovery", "revocation endpoint; `none` if it is not to be used"),
-    variable(G::Provider, "OIDC_INTROSPECTION_URL", K::Url, "discovery", "introspection endpoint; `none` if it is not to be used"),
-    variable(G::Provider, "DCR_REGISTRATION_URL", K::Url, "discovery", "client registration endpoint; `none` if it is not to be used"),
-    variable(G::Provider, "IDP_CA_FILE", K::Path, "system roots", "PEM file with further CA certificates for the IdP"),
-    variable(G::Provider, "OIDC_SCOPES", K::List, "`openid profile email offline_access`", "scopes asked for at login and registration"),
-    variable(G::Provider, "OIDC_PROMPT", K::Text, "`auto`", "`prompt` sent unless the login names one. `auto` sends none, and `consent` once a login that asked for `offline_access` has brought no refresh token (kept in `BFF_STATE_DIR`); set but empty: never one"),
+    public(G::Provider, "OIDC_ISSUER", K::Url, "`IDP_BASE_URL`", "issuer identifier, compared exactly; this or `IDP_BASE_URL` is required").or(&["AUTH_ISSUER"]),
+    public(G::Provider, "IDP_BASE_URL", K::Url, "the issuer", "how this process reaches the IdP, e.g. in a container network"),
+    public(G::Provider, "IDP_PUBLIC_BASE", K::Url, "none", "where browsers reach the IdP, if `OIDC_ISSUER` is an address that only this process reaches; the IdP may call itself by an issuer at that origin, too"),
+    public(G::Provider, "OIDC_AUTHORIZATION_URL", K::Url, "discovery", "authorization endpoint"),
+    public(G::Provider, "OIDC_TOKEN_URL", K::Url, "discovery", "token endpoint"),
+    public(G::Provider, "OIDC_JWKS_URL", K::Url, "discovery", "the IdP's JWK Set").or(&["AUTH_JWKS_URL"]),
+    public(G::Provider, "OIDC_PAR_URL", K::Url, "discovery", "pushed authorization request endpoint; `none` if it is not to be used"),
+    public(G::Provider, "OIDC_USERINFO_URL", K::Url, "discovery", "UserInfo endpoint; `none` if it is not to be used"),
+    public(G::Provider, "OIDC_END_SESSION_URL", K::Url, "discovery", "end-session endpoint; `none` if it is not to be used"),
+    public(G::Provider, "OIDC_REVOCATION_URL", K::Url, "discovery", "revocation endpoint; `none` if it is not to be used"),
+    public(G::Provider, "OIDC_INTROSPECTION_URL", K::Url, "discovery", "introspection endpoint; `none` if it is not to be used"),
+    public(G::Provider, "DCR_REGISTRATION_URL", K::Url, "discovery", "client registration endpoint; `none` if it is not to be used"),
+    public(G::Provider, "IDP_CA_FILE", K::Path, "system roots", "PEM file with further CA certificates for the IdP, or with its own self-signed certificate"),
+    public(G::Provider, "OIDC_SCOPES", K::List, "`openid profile email offline_access`", "scopes asked for at login and registration"),
+    public(G::Provider, "OIDC_PROMPT", K::Text, "`auto`", "`prompt` sent unless the login names one. `auto` sends none, and `consent` once a login that asked for `offline_access` has brought no refresh token (kept in `BFF_STATE_DIR`); set but empty: never one"),
+    public(G::Provider, "OIDC_EMAIL_TRUSTED", K::Switch, "`false`", "an e-mail address without `email_verified` counts as verified, for IdPs that never send it; an address that the IdP calls not verified never does"),
+    public(G::Provider, "OIDC_TRUSTED_AUDIENCES", K::List, "none", "audiences that an ID token may list beside this client, for IdPs that always list several; `azp` has to name this client then"),
     // Client
-    variable(G::Client, "AUTH_CLIENT_ID", K::Text, "the registered one", "OAuth client id; with DCR a wish like `DCR_CLIENT_ID`, without it required"),
+    public(G::Client, "AUTH_CLIENT_ID", K::Text, "the registered one", "OAuth client id; with DCR a wish like `DCR_CLIENT_ID`, without it required"),
     variable(G::Client, "AUTH_CLIENT_SECRET", K::Secret, "none", "client secret, only for the secret methods"),
-    variable(G::Client, "MS_BFF_TOKEN_AUTH_METHOD", K::Choice(&["private_key_jwt", "client_secret_basic", "client_secret_post"]), "`private_key_jwt`", "how the BFF authenticates at the IdP"),
-    variable(G::Client, "BFF_JWT_SIGNING_ALG", K::Choice(&["PS256", "RS256", "ES256", "EdDSA"]), "negotiated", "algorithm of client assertions; from the key and what the IdP lists"),
-    variable(G::Client, "BFF_ASSERTION_AUDIENCE", K::Choice(&["issuer", "token_endpoint"]), "`issuer`", "`aud` of client assertions"),
-    variable(G::Client, "MS_BFF_PAR_ENABLED", K::Choice(&["auto", "true", "false"]), "`auto`", "pushed authorization requests; `auto` where discovery offers them"),
-    variable(G::Client, "MS_BFF_DPOP_ENABLED", K::Switch, "`false`", "sender-constrained tokens (DPoP)").not_built("false"),
-    variable(G::Client, "MS_BFF_JAR_ENABLED", K::Switch, "`false`", "signed authorization requests (JAR)").not_built("false"),
-    variable(G::Client, "MS_BFF_JARM_ENABLED", K::Switch, "`false`", "signed authorization responses (JARM)").not_built("false"),
+    public(G::Client, "MS_BFF_TOKEN_AUTH_METHOD", K::Choice(&["private_key_jwt", "client_secret_basic", "client_secret_post"]), "`private_key_jwt`", "how the BFF authenticates at the IdP"),
+    public(G::Client, "BFF_JWT_SIGNING_ALG", K::Choice(&["PS256", "RS256", "ES256", "EdDSA", "Ed25519"]), "negotiated", "algorithm of client assertions; from the key and what the IdP lists"),
+    public(G::Client, "BFF_ASSERTION_AUDIENCE", K::Choice(&["issuer", "token_endpoint"]), "`issuer`", "`aud` of client assertions"),
+    public(G::Client, "BFF_ASSERTION_TYP", K::Choice(&["auto", "none"]), "`auto`", "`typ` of client assertions: `client-authentication+jwt` where `aud` is the issuer, else `JWT`; `none` sends no `typ`, for IdPs that refuse one"),
+    public(G::Client, "MS_BFF_PAR_ENABLED", K::Choice(&["auto", "true", "false"]), "`auto`", "pushed authorization requests; `auto` where discovery offers them"),
+    public(G::Client, "MS_BFF_DPOP_ENABLED", K::Switch, "`false`", "sender-constrained tokens (DPoP)").not_built("false"),
+    public(G::Client, "MS_BFF_JAR_ENABLED", K::Switch, "`false`", "signed authorization requests (JAR)").not_built("false"),
+    public(G::Client, "MS_BFF_JARM_ENABLED", K::Switch, "`false`", "signed authorization responses (JARM)").not_built("false"),
     // Keys
-    variable(G::Keys, "BFF_JWT_SIGNING_KEY", K::Path, "`DCR_SIGNING_KEY`, else `bff-signing.pem` in `BFF_KEYS_DIR`", "PEM file of the signing key (PKCS#8, PKCS#1, SEC1; RSA of 2048 bits or more, P-256, Ed25519); made on a first start"),
-    variable(G::Keys, "BFF_KEYS_DIR", K::Path, "folder of the signing key, else `keys` (image: `/app/keys`)", "the `bff-keys` volume"),
-    variable(G::Keys, "BFF_STATE_DIR", K::Path, "`BFF_KEYS_DIR`", "folder of all that the BFF itself writes"),
-    variable(G::Keys, "BFF_KID", K::Text, "RFC 7638 thumbprint", "key id of the signing key"),
-    variable(G::Keys, "BFF_KEY_TYPE", K::Choice(&["rsa-2048", "rsa-3072", "p-256", "ed25519"]), "`rsa-2048`", "type of keys that the BFF makes; `p-256` is recommended where the IdP lists ES256, since signing is some 35 times cheaper"),
-    variable(G::Keys, "BFF_JWKS_EXTRA_KEYS", K::List, "none", "further PEM files whose public halves are published"),
-    variable(G::Keys, "BFF_JWK_ROTATE_AFTER_DAYS", K::Number, "`0` (off)", "days after which a new key takes the place of the one that signs; `0` for rotation by hand only"),
-    variable(G::Keys, "BFF_JWK_RETIRE_AFTER_DAYS", K::Number, "`60`", "days for which a key stays published after it has stopped signing"),
-    variable(G::Keys, "BFF_JWK_MAX_KEYS", K::Number, "`3`", "how many keys of `keyring.json` are published at most, from 2; the next and the active one always are"),
-    variable(G::Keys, "BFF_JWK_PUBLISH_AHEAD", K::Duration, "`24h`", "how long a new key is published before it signs"),
+    public(G::Keys, "BFF_JWT_SIGNING_KEY", K::Path, "`DCR_SIGNING_KEY`, else `bff-signing.pem` in `BFF_KEYS_DIR`", "PEM file of the signing key (PKCS#8, PKCS#1, SEC1; RSA of 2048 bits or more, P-256, Ed25519); made on a first start"),
+    public(G::Keys, "BFF_KEYS_DIR", K::Folder, "folder of the signing key, else `keys` (image: `/app/keys`)", "the `bff-keys` volume").or(&["KEYS_DIR"]),
+    public(G::Keys, "BFF_STATE_DIR", K::Folder, "`BFF_KEYS_DIR`", "folder of all that the BFF itself writes"),
+    public(G::Keys, "BFF_KID", K::Text, "RFC 7638 thumbprint", "key id of the signing key"),
+    public(G::Keys, "BFF_KEY_TYPE", K::Choice(&["rsa-2048", "rsa-3072", "p-256", "ed25519"]), "`rsa-2048`", "type of keys that the BFF makes; `p-256` is recommended where the IdP lists ES256, since signing is some 35 times cheaper"),
+    public(G::Keys, "BFF_JWKS_EXTRA_KEYS", K::Files, "none", "further PEM files whose public halves are published"),
+    public(G::Keys, "BFF_JWK_ROTATE_AFTER_DAYS", K::Number, "`0` (off)", "days after which a new key takes the place of the one that signs; `0` for rotation by hand only"),
+    public(G::Keys, "BFF_JWK_RETIRE_AFTER_DAYS", K::Number, "`60`", "days for which a key stays published after it has stopped signing"),
+    public(G::Keys, "BFF_JWK_MAX_KEYS", K::Number, "`3`", "how many keys of `keyring.json` are published at most, from 2; the next and the active one always are"),
+    public(G::Keys, "BFF_JWK_PUBLISH_AHEAD", K::Duration, "`24h`", "how long a new key is published before it signs"),
+    public(G::Keys, "BFF_DANGER_ALLOW_OPEN_FILES", K::Switch, "`false`", "accept keys, credentials and their folders although others can read or write them; otherwise only files that others can read, on a read-only mount or in memory (tmpfs), with a warning"),
     // Registration
-    variable(G::Registration, "DCR_ENABLED", K::Switch, "`true` where any other `DCR_*` is set", "registration at startup"),
-    variable(G::Registration, "SKIP_DCR_BOOTSTRAP", K::Switch, "`false`", "no registration call while set"),
-    variable(G::Registration, "DCR_IAT", K::Secret, "none", "initial access token; used only where a registration has to be created or replaced"),
-    variable(G::Registration, "DCR_CLIENT_ID", K::Text, "`AUTH_CLIENT_ID`", "client id asked for"),
-    variable(G::Registration, "DCR_CLIENT_PROFILE", K::Text, "none", "sent as `client_profile`, e.g. `code-flow-pkjwt`"),
-    variable(G::Registration, "DCR_SIGNING_KEY", K::Path, "`BFF_JWT_SIGNING_KEY`", "the signing key; if both are set they must be the same key"),
-    variable(G::Registration, "DCR_REDIRECT_URIS", K::List, "required for DCR", "exact redirect URIs, one per host, path `/auth/callback`"),
-    variable(G::Registration, "DCR_FORCE_REPLACE", K::Switch, "`false`", "register anew; needs a fresh `DCR_IAT`, does nothing without one"),
-    variable(G::Registration, "DCR_JWKS_URI", K::Url, "`BFF_BASE_URL` + `/.well-known/jwks.json`", "registered `jwks_uri`; with neither known, inline `jwks` is registered"),
-    variable(G::Registration, "DCR_REDIRECT_UPDATE_MODE", K::Choice(&["auto", "replace", "merge", "none"]), "`auto`", "redirect URIs that the IdP has and `DCR_REDIRECT_URIS` has not: `auto` and `replace` remove them, `merge` keeps them, `none` leaves all as they are; post-logout URIs follow"),
-    variable(G::Registration, "DCR_ROTATION_SAFE", K::Switch, "`false`", "`true` forces `merge`"),
-    variable(G::Registration, "DCR_UPDATE_METHOD", K::Choice(&["auto", "put", "patch"]), "`auto`", "how a registration is updated: `put` (RFC 7592), `patch` (the difference alone), or `auto`: PUT, and PATCH where the IdP answers 405 or 501"),
-    variable(G::Registration, "DCR_CHECK_INTERVAL", K::Duration, "`0` (only at the start)", "how often a running server compares its registration with what is wanted, and repairs what was changed at the IdP; at least `1m`"),
-    variable(G::Registration, "BFF_CLIENT_CRED_PATH", K::Path, "`bff_client.json` in `BFF_STATE_DIR`", "what registration returned, mode 0600"),
-    variable(G::Registration, "BOOTSTRAP_ADMIN_TOKEN", K::Secret, "none", "lets the start mint an initial access token through the IdP's admin API"),
-    variable(G::Registration, "ALLOW_BOOTSTRAP_FAILURE", K::Switch, "`false`", "a first registration that the IdP refuses does not stop the process"),
+    public(G::Registration, "DCR_ENABLED", K::Switch, "`true` where any other `DCR_*` is set", "registration at startup"),
+    public(G::Registration, "SKIP_DCR_BOOTSTRAP", K::Switch, "`false`", "no registration call while set"),
+    variable(G::Registration, "DCR_IAT", K::Secret, "none", "initial access token; used only where a registration has to be created or replaced; `none` where the IdP registers without one. A file that is gone counts as unset once there are credentials"),
+    public(G::Registration, "DCR_CLIENT_ID", K::Text, "`AUTH_CLIENT_ID`", "client id asked for"),
+    public(G::Registration, "DCR_CLIENT_PROFILE", K::Text, "none", "sent as `client_profile`, e.g. `code-flow-pkjwt`"),
+    public(G::Registration, "DCR_CLIENT_NAME", K::Text, "`bff`", "name that the IdP shows people, on its consent page for example (`client_name`)"),
+    public(G::Registration, "DCR_CLIENT_URI", K::Url, "none", "page about the application (`client_uri`)"),
+    public(G::Registration, "DCR_LOGO_URI", K::Url, "none", "logo that the IdP shows people (`logo_uri`)"),
+    public(G::Registration, "DCR_POLICY_URI", K::Url, "none", "page about what is done with people's data (`policy_uri`)"),
+    public(G::Registration, "DCR_TOS_URI", K::Url, "none", "terms of service (`tos_uri`)"),
+    public(G::Registration, "DCR_CONTACTS", K::List, "none", "who answers for the client, for example mail addresses (`contacts`)"),
+    public(G::Registration, "DCR_SIGNING_KEY", K::Path, "`BFF_JWT_SIGNING_KEY`", "the signing key; if both are set they must be the same key"),
+    public(G::Registration, "DCR_REDIRECT_URIS", K::List, "required for DCR", "exact redirect URIs, one per host, path `/auth/callback`"),
+    public(G::Registration, "DCR_FORCE_REPLACE", K::Switch, "`false`", "register anew; needs a fresh `DCR_IAT`, does nothing without one"),
+    public(G::Registration, "DCR_JWKS_URI", K::Url, "`BFF_BASE_URL` + `/.well-known/jwks.json`", "registered `jwks_uri`; with neither known, inline `jwks` is registered"),
+    public(G::Registration, "DCR_REDIRECT_UPDATE_MODE", K::Choice(&["auto", "replace", "merge", "none"]), "`auto`", "redirect URIs that the IdP has and `DCR_REDIRECT_URIS` has not: `auto` and `replace` remove them, `merge` keeps them, `none` leaves all as they are; post-logout URIs follow"),
+    public(G::Registration, "DCR_ROTATION_SAFE", K::Switch, "`false`", "`true` forces `merge`"),
+    public(G::Registration, "DCR_UPDATE_METHOD", K::Choice(&["auto", "put", "patch"]), "`auto`", "how a registration is updated: `put` (RFC 7592), `patch` (the difference alone), or `auto`: PUT, and PATCH where the IdP answers 405 or 501"),
+    public(G::Registration, "DCR_CHECK_INTERVAL", K::Duration, "`0` (only at the start)", "how often a running server compares its registration with what is wanted, and repairs what was changed at the IdP; at least `1m`"),
+    public(G::Registration, "BFF_CLIENT_CRED_PATH", K::Path, "`bff_client.json` in `BFF_STATE_DIR`", "what registration returned, mode 0600"),
+    variable(G::Registration, "BOOTSTRAP_ADMIN_TOKEN", K::Secret, "none", "lets the start mint an initial access token through the IdP's admin API. A file that is gone counts as unset once there are credentials"),
+    public(G::Registration, "ALLOW_BOOTSTRAP_FAILURE", K::Switch, "`false`", "a first registration that the IdP refuses does not stop the process"),
     // Session
-    variable(G::Session, "SESSION_STORE", K::Choice(&["memory", "disk", "redis"]), "`redis` where `REDIS_URL` is set, else `memory`", "where sessions are kept; only `memory` is built yet"),
+    public(G::Session, "SESSION_STORE", K::Choice(&["memory", "disk", "redis"]), "`redis` where `REDIS_URL` is set, else `memory`", "where sessions are kept; only `memory` is built yet"),
     variable(G::Session, "REDIS_URL", K::Secret, "none", "Redis for sessions of several replicas; not built yet"),
-    variable(G::Session, "SESSION_LIFETIME", K::Duration, "`8h`", "absolute limit of a session"),
-    variable(G::Session, "SESSION_IDLE_TIMEOUT", K::Duration, "`1h`", "sliding limit of a session"),
+    public(G::Session, "SESSION_LIFETIME", K::Duration, "`8h`", "absolute limit of a session"),
+    public(G::Session, "SESSION_IDLE_TIMEOUT", K::Duration, "`1h`", "sliding limit of a session"),
     variable(G::Session, "SESSION_SECRET", K::Secret, "made once in `BFF_STATE_DIR`", "master secrets of at least 32 bytes (base64 or hex), comma-separated: the first one encrypts, the others still decrypt"),
-    variable(G::Session, "SESSION_MAX", K::Number, "`1000000`", "sessions at most; beyond it a new login gets 503"),
-    variable(G::Session, "SESSION_MAX_PER_USER", K::Number, "`50`", "sessions of one person at most; beyond it the oldest ends"),
-    variable(G::Session, "SESSION_MEMORY_LIMIT", K::Bytes, "`1GiB`", "memory for sessions at most"),
-    variable(G::Session, "SESSION_BINDING", K::Choice(&["off", "ua", "ip", "ua+ip"]), "`off`", "what a session is bound to").not_built("off"),
+    public(G::Session, "SESSION_MAX", K::Number, "`1000000`", "sessions at most; beyond it a new login gets 503"),
+    public(G::Session, "SESSION_MAX_PER_USER", K::Number, "`50`", "sessions of one person at most; beyond it the oldest ends"),
+    public(G::Session, "SESSION_MEMORY_LIMIT", K::Bytes, "`1GiB`", "memory for sessions at most"),
+    public(G::Session, "SESSION_BINDING", K::Choice(&["off", "ua", "ip", "ua+ip"]), "`off`", "what a session is bound to").not_built("off"),
     // Cookies
-    variable(G::Cookies, "SESSION_COOKIE_NAME", K::Text, "`__Host-bff_session`; with a domain `__Secure-bff_session`; without `Secure` `bff_session`", "name of the session cookie"),
-    variable(G::Cookies, "BFF_COOKIE_DOMAIN", K::Text, "none", "domain of the session cookie, where several hosts share it"),
-    variable(G::Cookies, "BFF_COOKIE_SECURE", K::Switch, "`true`", "`false` only where all own origins are http on loopback, or with `BFF_DANGER_ALLOW_HTTP`"),
-    variable(G::Cookies, "BFF_COOKIE_SAMESITE", K::Choice(&["Lax", "Strict"]), "`Lax`", "`SameSite` of the session cookie"),
+    public(G::Cookies, "SESSION_COOKIE_NAME", K::Text, "`__Host-bff_session`; with a domain `__Secure-bff_session`; without `Secure` `bff_session`", "name of the session cookie"),
+    public(G::Cookies, "BFF_COOKIE_DOMAIN", K::Text, "none", "domain of the session cookie, where several hosts share it"),
+    public(G::Cookies, "BFF_COOKIE_SECURE", K::Switch, "`true`", "`false` only where all own origins are http on loopback, or with `BFF_DANGER_ALLOW_HTTP`"),
+    public(G::Cookies, "BFF_COOKIE_SAMESITE", K::Choice(&["Lax", "Strict"]), "`Lax`", "`SameSite` of the session cookie"),
     // Tokens
-    variable(G::Tokens, "TOKEN_REFRESH_THRESHOLD", K::Duration, "`300`", "refresh this long before expiry, at most half the token's life"),
-    variable(G::Tokens, "TOKEN_REFRESH_CONCURRENCY", K::Number, "`32`", "refreshes in parallel at most"),
+    public(G::Tokens, "TOKEN_REFRESH_THRESHOLD", K::Duration, "`300`", "refresh this long before expiry, at most half the token's life"),
+    public(G::Tokens, "TOKEN_REFRESH_CONCURRENCY", K::Number, "`32`", "refreshes in parallel at most"),
     // Login
-    variable(G::Login, "BFF_DYNAMIC_CALLBACK", K::Switch, "`true`", "use the redirect URI whose host equals the browser's"),
-    variable(G::Login, "BFF_CALLBACK_URL", K::Url, "the fallback origin + `/auth/callback`", "redirect URI where none matches the browser's host"),
-    variable(G::Login, "BFF_DEFAULT_HOST", K::Text, "host of `BFF_BASE_URL`", "host (with port) of the fallback origin"),
-    variable(G::Login, "BFF_DEFAULT_SCHEME", K::Choice(&["https", "http"]), "scheme of `BFF_BASE_URL`", "scheme of the fallback origin"),
-    variable(G::Login, "BFF_ALLOWED_REDIRECT_HOSTS", K::List, "hosts of `DCR_REDIRECT_URIS`", "where `return_to` may point: a bare host means https on 443 (or the scheme and port registered for it), anything else is a full origin"),
-    variable(G::Login, "CORS__ALLOW_ORIGINS", K::List, "none", "other origins that may call with credentials: a JSON array or a list"),
+    public(G::Login, "BFF_DYNAMIC_CALLBACK", K::Switch, "`true`", "use the redirect URI whose host equals the browser's"),
+    public(G::Login, "BFF_CALLBACK_URL", K::Url, "the fallback origin + `/auth/callback`", "redirect URI where none matches the browser's host"),
+    public(G::Login, "BFF_DEFAULT_HOST", K::Text, "host of `BFF_BASE_URL`", "host (with port) of the fallback origin"),
+    public(G::Login, "BFF_DEFAULT_SCHEME", K::Choice(&["https", "http"]), "scheme of `BFF_BASE_URL`", "scheme of the fallback origin"),
+    public(G::Login, "BFF_ALLOWED_REDIRECT_HOSTS", K::List, "hosts of `DCR_REDIRECT_URIS`", "where `return_to` may point: a bare host means https on 443 (or the scheme and port registered for it), anything else is a full origin"),
+    public(G::Login, "CORS__ALLOW_ORIGINS", K::List, "none", "other origins that may call with credentials: a JSON array or a list"),
     // Pages
-    variable(G::Pages, "BRAND_NAME", K::Text, "none", "name of the application, shown on the pages for people"),
-    variable(G::Pages, "BRAND_LOGO_URI", K::Text, "none", "logo on these pages: an absolute URL, or a path on the own host such as `/logo.svg`"),
-    variable(G::Pages, "BRAND_COLOR", K::Text, "none", "colour of their buttons: `#rgb` or `#rrggbb`"),
-    variable(G::Pages, "BFF_TEMPLATES_DIR", K::Path, "none", "folder of templates and texts that override ours ([pages.md](pages.md))"),
+    public(G::Pages, "BRAND_NAME", K::Text, "none", "name of the application, shown on the pages for people"),
+    public(G::Pages, "BRAND_LOGO_URI", K::Text, "none", "logo on these pages: an absolute URL, or a path on the own host such as `/logo.svg`"),
+    public(G::Pages, "BRAND_COLOR", K::Text, "none", "colour of their buttons: `#rgb` or `#rrggbb`"),
+    public(G::Pages, "BFF_TEMPLATES_DIR", K::Folder, "none", "folder of templates and texts that override ours ([pages.md](pages.md))"),
     // Telemetry
-    variable(G::Telemetry, "LOG_LEVEL", K::Text, "`info`", "`error`, `warn`, `info`, `debug`, `trace`, `off`, or a filter such as `info,bff::oidc=debug`"),
-    variable(G::Telemetry, "LOG_FORMAT", K::Choice(&["pretty", "json"]), "`pretty` (image: `json`)", "form of log lines"),
-    variable(G::Telemetry, "RUST_LOG", K::Text, "none", "a filter that wins over `LOG_LEVEL`"),
+    public(G::Telemetry, "LOG_LEVEL", K::Text, "`info`", "`error`, `warn`, `info`, `debug`, `trace`, `off`, or a filter such as `info,bff::oidc=debug`"),
+    public(G::Telemetry, "LOG_FORMAT", K::Choice(&["pretty", "json"]), "`pretty` (image: `json`)", "form of log lines"),
+    public(G::Telemetry, "RUST_LOG", K::Text, "none", "a filter that wins over `LOG_LEVEL`"),
     variable(G::Telemetry, "OTEL_EXPORTER_OTLP_ENDPOINT", K::Url, "none", "OpenTelemetry collector").or(&["OTLP_ENDPOINT"]).not_built(""),
-    variable(G::Telemetry, "TELEMETRY_ENABLED", K::Switch, "`false`", "OpenTelemetry").not_built("false"),
+    public(G::Telemetry, "TELEMETRY_ENABLED", K::Switch, "`false`", "OpenTelemetry").not_built("false"),
 ];
 
 #[cfg(test)]
@@ -277,6 +322,16 @@ mod tests {
                 "{group:?}"
             );
         }
+    }
+
+    #[test]
+    fn no_secret_is_public() {
+        assert!(
+            VARIABLES
+                .iter()
+                .all(|variable| !(variable.public && variable.is_secret()))
+        );
+        assert!(!find("OTEL_EXPORTER_OTLP_ENDPOINT").unwrap().public);
     }
 
     /// The contract's table names them all; what it names and we do not know would be refused as unknown.

@@ -3,7 +3,7 @@
 use super::{parse, reader::Reader};
 use crate::{
     jose::Algorithm,
-    oidc::{AssertionAudience, ParMode},
+    oidc::{AssertionAudience, AssertionTyp, ParMode},
     registration::AuthMethod,
     secret::Secret,
 };
@@ -21,6 +21,8 @@ pub struct ClientSettings {
     pub signing_algorithm: Option<Algorithm>,
     /// `aud` of client assertions.
     pub assertion_audience: AssertionAudience,
+    /// `typ` of client assertions.
+    pub assertion_typ: AssertionTyp,
     /// Whether authorization requests are pushed.
     pub par: ParMode,
 }
@@ -47,7 +49,7 @@ pub(super) fn read(reader: &mut Reader, registers: bool) -> ClientSettings {
             );
         }
         let needs_secret = authentication != AuthMethod::PrivateKeyJwt;
-        if needs_secret && secret.is_none() {
+        if needs_secret && secret.is_none() && !reader.is_refused("AUTH_CLIENT_SECRET") {
             let method = authentication.name();
             reader.complain(
                 "AUTH_CLIENT_SECRET",
@@ -73,6 +75,7 @@ pub(super) fn read(reader: &mut Reader, registers: bool) -> ClientSettings {
                 Algorithm::RS256,
                 Algorithm::ES256,
                 Algorithm::EdDSA,
+                Algorithm::Ed25519,
             ],
         ),
         assertion_audience: reader
@@ -81,6 +84,9 @@ pub(super) fn read(reader: &mut Reader, registers: bool) -> ClientSettings {
                 &[AssertionAudience::Issuer, AssertionAudience::TokenEndpoint],
             )
             .unwrap_or(AssertionAudience::Issuer),
+        assertion_typ: reader
+            .choice("BFF_ASSERTION_TYP", &[AssertionTyp::Auto, AssertionTyp::None])
+            .unwrap_or_default(),
         par: reader
             .choice(
                 "MS_BFF_PAR_ENABLED",

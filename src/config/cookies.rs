@@ -35,12 +35,25 @@ pub(super) fn read(reader: &mut Reader, own_origins: &[Origin]) -> CookieSetting
             .iter()
             .find(|origin| !origin.is_https() && !local(origin))
     {
-        reader.warn(
+        reader.warn_that_nobody_can_log_in(
             "BFF_COOKIE_SECURE",
             format!("browsers keep no Secure cookie from {origin}: nobody can log in there; use https"),
         );
     }
     let domain = reader.parsed("BFF_COOKIE_DOMAIN", domain);
+    if let Some(domain) = &domain
+        && reader
+            .text("BFF_COOKIE_DOMAIN")
+            .is_some_and(|text| text.starts_with('.'))
+    {
+        reader.warn(
+            "BFF_COOKIE_DOMAIN",
+            format!(
+                "the dot before {domain} says nothing: every host below {domain} gets the session cookie, also one that is \
+                 not yours"
+            ),
+        );
+    }
     if let Some(domain) = &domain
         && let Some(origin) = own_origins.iter().find(|origin| !covers(domain, origin.host()))
     {
@@ -60,10 +73,26 @@ pub(super) fn read(reader: &mut Reader, own_origins: &[Origin]) -> CookieSetting
         name,
         domain,
         secure,
-        same_site: reader
-            .choice("BFF_COOKIE_SAMESITE", &[SameSite::Lax, SameSite::Strict])
-            .unwrap_or(SameSite::Lax),
+        same_site: same_site(reader),
     }
+}
+
+fn same_site(reader: &mut Reader) -> SameSite {
+    let name = "BFF_COOKIE_SAMESITE";
+    if reader
+        .text(name)
+        .is_some_and(|text| text.eq_ignore_ascii_case("none"))
+    {
+        reader.complain(
+            name,
+            "is not one of `Lax`, `Strict`: with `None` any page could send calls with a person's session",
+            "write one of them: `Lax` or `Strict`; pages of other origins of the same site call through CORS__ALLOW_ORIGINS",
+        );
+        return SameSite::Lax;
+    }
+    reader
+        .choice(name, &[SameSite::Lax, SameSite::Strict])
+        .unwrap_or(SameSite::Lax)
 }
 
 const fn default_name(secure: bool, has_domain: bool) -> &'static str {
@@ -75,9 +104,8 @@ const fn default_name(secure: bool, has_domain: bool) -> &'static str {
 }
 
 fn domain(text: &str) -> Result<String, Complaint> {
-    if let Some(bare) = text.strip_prefix('.') {
-        return Err(Complaint::new("begins with a dot", format!("write `{bare}`")));
-    }
+    // RFC 6265 section 5.2.3: a leading dot says nothing.
+    let text = text.strip_prefix('.').unwrap_or(text);
     let labels: Vec<&str> = text.split('.').collect();
     let valid = |label: &&str| {
         (1..=63).contains(&label.len())

@@ -6,8 +6,8 @@ use std::{
     fmt,
 };
 
-/// Variables by name. Debug shows names only.
-#[derive(Clone, Default)]
+/// Variables by name. Debug shows how many.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment(BTreeMap<String, OsString>);
 
 // === impl Environment ===
@@ -30,6 +30,12 @@ impl Environment {
         self.0.get(name).map(OsString::as_os_str)
     }
 
+    /// The value of `name` where it is text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.get(name)?.to_str().map(str::to_owned)
+    }
+
     /// All names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
@@ -49,6 +55,6 @@ impl<N: Into<String>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
 
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        write!(f, "Environment({} variables)", self.0.len())
     }
 }

@@ -9,6 +9,7 @@ use super::{Config, parse, reader::Reader};
 use crate::{
     jose::SigningKey,
     keys::{self, KeyKind, Policy, Rotation},
+    private_file::Guard,
 };
 
 /// No IdP that goes by our `Cache-Control` knows a new key sooner: the document may be kept for five minutes, and the
@@ -29,11 +30,10 @@ pub struct KeySettings {
 }
 
 pub(super) fn read(reader: &mut Reader) -> KeySettings {
-    let named = reader
-        .path("BFF_JWT_SIGNING_KEY")
-        .or_else(|| reader.path("DCR_SIGNING_KEY"));
-    if let (Some(one), Some(other)) = (reader.path("BFF_JWT_SIGNING_KEY"), reader.path("DCR_SIGNING_KEY"))
-        && !same_key(&one, &other)
+    let own = reader.path("BFF_JWT_SIGNING_KEY");
+    let registered = reader.path("DCR_SIGNING_KEY");
+    if let (Some(own), Some(registered)) = (&own, &registered)
+        && !same_key(own, registered)
     {
         reader.complain(
             "DCR_SIGNING_KEY",
@@ -41,6 +41,7 @@ pub(super) fn read(reader: &mut Reader) -> KeySettings {
             "remove DCR_SIGNING_KEY: the signing key is registered",
         );
     }
+    let named = own.or(registered);
     let dir = reader
         .path("BFF_KEYS_DIR")
         .or_else(|| named.as_deref().and_then(folder))
@@ -67,14 +68,18 @@ pub(super) fn read(reader: &mut Reader) -> KeySettings {
         signing_key,
         kid: reader.parsed("BFF_KID", |text| parse::visible(text, 128)),
         generate: reader.choice("BFF_KEY_TYPE", &KeyKind::ALL).unwrap_or_default(),
-        extra: reader
-            .list("BFF_JWKS_EXTRA_KEYS")
-            .unwrap_or_default()
-            .into_iter()
-            .map(PathBuf::from)
-            .collect(),
+        extra: reader.paths("BFF_JWKS_EXTRA_KEYS").unwrap_or_default(),
         dir,
         identity_markers,
+        guard: if reader.switch("BFF_DANGER_ALLOW_OPEN_FILES", false) {
+            reader.warn(
+                "BFF_DANGER_ALLOW_OPEN_FILES",
+                "private keys and credentials that others can read or replace are accepted",
+            );
+            Guard::Off
+        } else {
+            Guard::Strict
+        },
     };
     KeySettings {
         options,

@@ -43,10 +43,15 @@ pub(super) fn read(
     own_origins: Vec<Origin>,
 ) -> LoginSettings {
     let fallback_origin = fallback_callback.as_ref().and_then(Origin::of);
-    let return_origins = match reader.list("BFF_ALLOWED_REDIRECT_HOSTS") {
+    let mut return_origins = match reader.list("BFF_ALLOWED_REDIRECT_HOSTS") {
         Some(entries) => return_origins(reader, &entries, &own_origins),
         None => own_origins.clone(),
     };
+    for (label, entry) in reader.added("BFF_ALLOWED_REDIRECT_HOSTS") {
+        let name = "BFF_ALLOWED_REDIRECT_HOSTS";
+        let found = return_origin(&entry, &own_origins);
+        add_origin(reader, name, label, found, &mut return_origins);
+    }
     LoginSettings {
         dynamic_callback: reader.switch("BFF_DYNAMIC_CALLBACK", true),
         fallback_callback,
@@ -82,7 +87,7 @@ pub(super) fn fallback_callback(
         let scheme = scheme.unwrap_or_else(|| base_url.map_or("https", |base| base.url().scheme()));
         let origin = reader.parsed("BFF_DEFAULT_HOST", |text| host(text, scheme))?;
         if let Err(complaint) = reader.check_reach("BFF_DEFAULT_HOST", origin.reach()) {
-            reader.complain("BFF_DEFAULT_HOST", complaint.message, complaint.fix);
+            reader.refuse("BFF_DEFAULT_HOST", complaint);
         }
         let url = origin.at("/auth/callback");
         if !known(&url) {
@@ -179,35 +184,49 @@ fn return_origin(entry: &str, own: &[Origin]) -> Result<Origin, Complaint> {
 
 fn cors_origins(reader: &mut Reader) -> Vec<Origin> {
     let name = "CORS__ALLOW_ORIGINS";
-    let from_json = match reader.text(name) {
-        Some(text) if text.starts_with('[') => reader.parsed(name, |text| {
-            serde_json::from_str::<Vec<String>>(text).map_err(|_| {
-                Complaint::new(
-                    "is not a JSON array of strings",
-                    r#"write `["https://a.example"]`, or the origins separated by commas"#,
-                )
-            })
-        }),
-        _ => reader.list(name),
-    };
     let mut origins = Vec::new();
-    for entry in from_json.unwrap_or_default() {
-        let found = if entry == "*" || entry == "null" {
-            Err(Complaint::new(
-                "would let any page call with a person's session",
-                "list the origins one by one",
-            ))
-        } else {
-            Origin::parse(&entry).and_then(|origin| {
-                reader.check_reach(name, origin.reach())?;
-                Ok(origin)
-            })
-        };
+    for entry in reader.list(name).unwrap_or_default() {
+        let found = cors_origin(&entry).and_then(|origin| {
+            reader.check_reach(name, origin.reach())?;
+            Ok(origin)
+        });
         match found {
             Ok(origin) if origins.contains(&origin) => {}
             Ok(origin) => origins.push(origin),
             Err(complaint) => reader.complain_of_entry(name, &entry, complaint),
         }
     }
+    for (label, entry) in reader.added(name) {
+        add_origin(reader, name, label, cors_origin(&entry), &mut origins);
+    }
     origins
+}
+
+fn cors_origin(entry: &str) -> Result<Origin, Complaint> {
+    if entry == "*" || entry == "null" {
+        return Err(Complaint::new(
+            "would let any page call with a person's session",
+            "list the origins one by one",
+        ));
+    }
+    Origin::parse(entry)
+}
+
+/// Adds an origin that another name than that of the list `name` gives; its text is not quoted.
+fn add_origin(
+    reader: &mut Reader,
+    name: &str,
+    label: String,
+    found: Result<Origin, Complaint>,
+    origins: &mut Vec<Origin>,
+) {
+    let found = found.and_then(|origin| {
+        reader.check_reach(name, origin.reach())?;
+        Ok(origin)
+    });
+    match found {
+        Ok(origin) if origins.contains(&origin) => {}
+        Ok(origin) => origins.push(origin),
+        Err(complaint) => reader.problem(label, None, complaint),
+    }
 }

@@ -3,6 +3,7 @@
 use super::{
     catalogue::{Kind, VARIABLES, Variable},
     parse,
+    path::{self, Leads},
     problem::Complaint,
     reader::Reader,
 };
@@ -28,7 +29,7 @@ pub(super) fn check(reader: &mut Reader) {
                     fix,
                 );
             }
-            Err(complaint) => reader.complain(variable.name, complaint.message, complaint.fix),
+            Err(complaint) => reader.refuse(variable.name, complaint),
         }
     }
 }
@@ -40,6 +41,10 @@ fn asks_for_more(variable: &Variable, text: &str, only: &str) -> Result<bool, Co
         Kind::Duration => Ok(parse::duration(text)?) != parse::duration(only),
         Kind::Choice(words) => {
             parse::choice(text, words)?;
+            text != only
+        }
+        Kind::Path => {
+            path::parse(text, Leads::ToFile)?;
             text != only
         }
         _ => text != only,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::problem::Complaint;
+use crate::quote::nearest;
 
 /// No time limit of ours is longer.
 const MAX_DURATION: Duration = Duration::from_hours(24 * 3650);
@@ -93,13 +94,21 @@ fn whole(text: &str) -> Option<u64> {
     text.parse().ok()
 }
 
-/// Entries separated by commas or white space; empty ones do not count.
+/// Entries separated by commas or white space, of which empty ones do not count; or a JSON array of strings.
 pub(super) fn list(text: &str) -> Result<Vec<String>, Complaint> {
-    let entries: Vec<String> = text
-        .split(|character: char| character == ',' || character.is_whitespace())
-        .filter(|entry| !entry.is_empty())
-        .map(ToOwned::to_owned)
-        .collect();
+    let entries: Vec<String> = if text.starts_with('[') {
+        serde_json::from_str(text).map_err(|_| {
+            Complaint::new(
+                "is not a JSON array of strings",
+                r#"write `["one", "two"]`, or the entries separated by commas"#,
+            )
+        })?
+    } else {
+        text.split(|character: char| character == ',' || character.is_whitespace())
+            .filter(|entry| !entry.is_empty())
+            .map(ToOwned::to_owned)
+            .collect()
+    };
     if entries.len() > MAX_ENTRIES {
         return Err(Complaint::new(
             format!("has {} entries", entries.len()),
@@ -118,9 +127,10 @@ pub(super) fn choice(text: &str, words: &[&str]) -> Result<usize, Complaint> {
             .collect::<Vec<_>>()
             .join(", ");
         let same_but_case = words.iter().find(|word| word.eq_ignore_ascii_case(text));
-        let fix = match same_but_case {
-            Some(word) => format!("write `{word}`: upper and lower case count"),
-            None => format!("write one of {allowed}"),
+        let fix = match (same_but_case, nearest(text, words.iter().copied())) {
+            (Some(word), _) => format!("write `{word}`: upper and lower case count"),
+            (None, Some(word)) => format!("did you mean `{word}`?"),
+            (None, None) => "write one of them".to_owned(),
         };
         Complaint::new(format!("is not one of {allowed}"), fix)
     })
@@ -134,6 +144,18 @@ pub(super) fn visible(text: &str, most: usize) -> Result<String, Complaint> {
         Err(Complaint::new(
             format!("holds spaces or characters outside ASCII, or is longer than {most} characters"),
             "use letters, digits and punctuation only",
+        ))
+    }
+}
+
+/// One line of text of at most `most` characters, as people read it.
+pub(super) fn line(text: &str, most: usize) -> Result<String, Complaint> {
+    if text.chars().count() <= most && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err(Complaint::new(
+            format!("has several lines or control characters, or is longer than {most} characters"),
+            "write one short line",
         ))
     }
 }
@@ -217,6 +239,10 @@ mod tests {
     fn lists_are_split_by_commas_and_spaces() {
         assert_eq!(list("a,b c ,, d\n\te ").unwrap(), ["a", "b", "c", "d", "e"]);
         assert_eq!(list(" , ").unwrap(), Vec::<String>::new());
+        assert_eq!(list(r#"["a b", "c"]"#).unwrap(), ["a b", "c"]);
+        for text in ["[", "[1]", "[a]", r#"["a"] b"#] {
+            assert!(list(text).is_err(), "{text}");
+        }
         assert!(list(&"a ".repeat(1_001)).is_err());
     }
 
@@ -230,8 +256,17 @@ mod tests {
         assert_eq!(complaint.fix, "write `Lax`: upper and lower case count");
         assert_eq!(
             choice("None", &["Lax", "Strict"]).unwrap_err().fix,
-            "write one of `Lax`, `Strict`"
+            "write one of them"
         );
+        for (text, words, fix) in [
+            ("replase", &["auto", "replace"][..], "did you mean `replace`?"),
+            ("jsn", &["pretty", "json"], "did you mean `json`?"),
+            // Two are as near.
+            ("HS256", &["PS256", "RS256", "ES256"], "write one of them"),
+            ("x", &["ua", "ip"], "write one of them"),
+        ] {
+            assert_eq!(choice(text, words).unwrap_err().fix, fix);
+        }
     }
 
     proptest! {

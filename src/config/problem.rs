@@ -2,15 +2,19 @@
 
 use std::fmt;
 
+use crate::quote::{looks_like_a_secret, quote};
+
 /// A longer value is cut off in messages, in characters.
 const MAX_SHOWN: usize = 200;
+/// A longer name is none of ours, in bytes.
+const MAX_NAME: usize = 64;
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The variable, with the line where it stands in `settings.yaml`.
     pub variable: String,
-    /// Its value, never that of a secret.
+    /// Its value, where the catalogue marks the variable as public.
     pub value: Option<String>,
     /// What is wrong.
     pub message: String,
@@ -34,6 +38,19 @@ pub struct Warning {
     pub variable: String,
     /// What to know.
     pub message: String,
+    /// How much it matters.
+    pub severity: Severity,
+}
+
+/// How much a warning matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Worth a look.
+    Warning,
+    /// Nobody can log in, on one host at least.
+    PreventsLogin,
 }
 
 /// What a parser of one value says: the message and the fix.
@@ -41,6 +58,8 @@ pub struct Warning {
 pub(super) struct Complaint {
     pub(super) message: String,
     pub(super) fix: String,
+    /// The value may be a secret that stands in the wrong place: it is not quoted, whatever the catalogue says.
+    pub(super) unquoted: bool,
 }
 
 // === impl Complaint ===
@@ -50,6 +69,15 @@ impl Complaint {
         Self {
             message: message.into(),
             fix: fix.into(),
+            unquoted: false,
+        }
+    }
+
+    /// A complaint of a value that must not be quoted.
+    pub(super) fn unquoted(message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            unquoted: true,
+            ..Self::new(message, fix)
         }
     }
 }
@@ -65,7 +93,11 @@ impl fmt::Display for ConfigError {
         for problem in &self.problems {
             write!(f, "\n\n{problem}")?;
         }
-        for warning in &self.warnings {
+        for warning in self
+            .warnings
+            .iter()
+            .filter(|warning| warning.severity != Severity::Info)
+        {
             write!(f, "\n\n  warning: {warning}")?;
         }
         Ok(())
@@ -91,6 +123,7 @@ impl Warning {
         Self {
             variable: variable.into(),
             message: message.into(),
+            severity: Severity::Warning,
         }
     }
 }
@@ -103,23 +136,17 @@ impl fmt::Display for Warning {
 
 /// `value` as it may be printed: on one line, bounded, without the credentials that a URL may carry.
 pub(super) fn shown(value: &str) -> String {
-    let mut text = String::new();
-    for (index, part) in value.split("://").enumerate() {
-        if index > 0 {
-            text.push_str("://");
-        }
-        // Everything before an `@` may be a password, wherever a sloppy parser would end the host.
-        match part.rfind('@') {
-            Some(at) if index > 0 => {
-                text.push('…');
-                text.push_str(&part[at..]);
-            }
-            _ => text.push_str(part),
-        }
-    }
-    let mut escaped: String = text.escape_debug().take(MAX_SHOWN).collect();
-    if text.chars().count() > MAX_SHOWN {
-        escaped.push('…');
-    }
-    format!("\"{escaped}\"")
+    quote(value, '"', MAX_SHOWN)
+}
+
+/// The name of a variable or key as it may be printed.
+pub(super) fn shown_name(name: &str) -> &str {
+    plain_name(name).unwrap_or("a name that is not shown")
+}
+
+/// `name` if it is one. Other text may be a value in the wrong place.
+pub(super) fn plain_name(name: &str) -> Option<&str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    let is_name = name.len() <= MAX_NAME && name.bytes().all(plain);
+    (is_name && !name.split('_').any(looks_like_a_secret)).then_some(name)
 }

@@ -1,11 +1,16 @@
 //! The identity provider: where it is and what is asked of it.
 
-use std::{fs::File, io::Read as _, path::PathBuf};
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 use url::Url;
 
 use super::{
-    address::{endpoint_url, plain_url},
+    address::{endpoint_url, issuer_url},
+    parse,
     problem::Complaint,
     reader::Reader,
 };
@@ -28,16 +33,22 @@ pub struct ProviderSettings {
     pub issuer_is_explicit: bool,
     /// How this process reaches the provider, where that is not at the issuer.
     pub base_url: Option<Url>,
+    /// Where browsers reach the provider, where the issuer is an address that only this process reaches.
+    pub public_base: Option<Url>,
     /// Endpoints that win over discovery.
     pub endpoints: EndpointSettings,
     /// Where the further CA certificates come from.
     pub ca_file: Option<PathBuf>,
     /// Further CA certificates, PEM.
     pub ca_bundle: Option<Vec<u8>>,
+    /// Audiences that an ID token may list beside us.
+    pub trusted_audiences: Vec<String>,
     /// The scopes, `openid` among them.
     pub scopes: Vec<String>,
     /// The `prompt` that is sent unless the login names one.
     pub prompt: PromptSetting,
+    /// An e-mail address counts as verified where the provider does not say (`OIDC_EMAIL_TRUSTED`).
+    pub email_trusted: bool,
 }
 
 /// The `prompt` that is sent unless the login names one.
@@ -69,8 +80,9 @@ pub struct EndpointSettings {
 
 pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
     // The issuer is kept as it was written: it is compared exactly, and a URL type would add a slash.
-    reader.url("OIDC_ISSUER", plain_url);
-    let base_url = reader.url("IDP_BASE_URL", plain_url);
+    reader.url("OIDC_ISSUER", issuer_url);
+    let base_url = reader.url("IDP_BASE_URL", issuer_url);
+    let public_base = reader.url("IDP_PUBLIC_BASE", issuer_url);
     let issuer_is_explicit = reader.is_set("OIDC_ISSUER");
     let issuer = reader.text("OIDC_ISSUER").or_else(|| reader.text("IDP_BASE_URL"));
     if issuer.is_none() && !reader.is_set("IDP_BASE_URL") {
@@ -91,18 +103,25 @@ pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
         introspection: optional(reader, "OIDC_INTROSPECTION_URL"),
         registration: optional(reader, "DCR_REGISTRATION_URL"),
     };
+    let trusted_audiences = reader.entries("OIDC_TRUSTED_AUDIENCES", |text| parse::visible(text, 256));
     let scopes = scopes(reader);
     let prompt = prompt(reader);
-    let ca_bundle = reader.parsed("IDP_CA_FILE", read_ca_bundle);
+    let ca_file = reader.path("IDP_CA_FILE");
+    let ca_bundle = ca_file
+        .as_deref()
+        .and_then(|path| reader.parsed("IDP_CA_FILE", |_| read_ca_bundle(path)));
     ProviderSettings {
         issuer: issuer.unwrap_or_default(),
         issuer_is_explicit,
         base_url,
+        public_base,
         endpoints,
-        ca_file: reader.path("IDP_CA_FILE"),
+        ca_file,
         ca_bundle,
+        trusted_audiences: trusted_audiences.unwrap_or_default(),
         scopes,
         prompt,
+        email_trusted: reader.switch("OIDC_EMAIL_TRUSTED", false),
     }
 }
 
@@ -169,7 +188,7 @@ fn prompt(reader: &mut Reader) -> PromptSetting {
     prompt.unwrap_or_default()
 }
 
-fn read_ca_bundle(path: &str) -> Result<Vec<u8>, Complaint> {
+fn read_ca_bundle(path: &Path) -> Result<Vec<u8>, Complaint> {
     let unreadable = |error: std::io::Error| {
         Complaint::new(
             format!("cannot be read: {error}"),

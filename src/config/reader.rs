@@ -1,28 +1,27 @@
 //! Values by name from environment and `settings.yaml`, with every mistake collected on the way.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use url::Url;
 
 use super::{
     address::{Origin, Reach, reach},
-    catalogue::{self, Kind, Variable},
+    catalogue::{self, Kind},
     environment::Environment,
     parse,
-    problem::{Complaint, Problem, Warning, shown},
+    path::{self, Leads},
+    problem::{Complaint, Problem, Severity, Warning, shown},
     sources::{Content, Raw, Sources, read_secret},
     unknown,
 };
-use crate::secret::Secret;
+use crate::{quote::looks_like_a_secret, secret::Secret};
 
 /// Reads values and collects what is wrong with them.
 pub(super) struct Reader {
     values: BTreeMap<&'static str, Raw>,
     config_dir: PathBuf,
+    /// Further entries of lists, from other names, each with the name.
+    added: BTreeMap<&'static str, Vec<(String, String)>>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Warning>,
     allow_http: bool,
@@ -37,10 +36,11 @@ impl Reader {
     pub(super) fn new(environment: &Environment) -> Self {
         let sources = Sources::collect(environment);
         let mut reader = Self {
-            config_dir: sources.config_dir(),
+            config_dir: sources.config_dir,
             values: sources.values,
             problems: sources.problems,
-            warnings: unknown::warnings(environment),
+            warnings: [unknown::warnings(environment), sources.warnings].concat(),
+            added: sources.added,
             allow_http: false,
             plain_http: Vec::new(),
         };
@@ -55,36 +55,71 @@ impl Reader {
 
     /// Adds a mistake of `label` whose printable value is `value`.
     pub(super) fn problem(&mut self, label: String, value: Option<String>, complaint: Complaint) {
-        self.problems.push(Problem {
+        let problem = Problem {
             variable: label,
             value,
             message: complaint.message,
             fix: complaint.fix,
-        });
+        };
+        // One entry may belong to several lists.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
-    /// Adds a mistake of the variable `name`, with its value unless it is a secret.
+    /// Adds a mistake of the variable `name`, with its value where the catalogue marks the variable as public.
     pub(super) fn complain(
         &mut self,
         name: &'static str,
         message: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        let secret = catalogue::find(name).is_none_or(Variable::is_secret);
+        self.refuse(name, Complaint::new(message, fix));
+    }
+
+    /// The same with a complaint of a parser.
+    pub(super) fn refuse(&mut self, name: &'static str, complaint: Complaint) {
+        let quotable = is_public(name) && !complaint.unquoted;
         let (label, value) = match self.values.get(name) {
             None => (name.to_owned(), None),
-            Some(raw) => (raw.label.clone(), (!secret).then(|| raw.content.shown())),
+            Some(raw) => {
+                let value = (quotable && !raw.expanded).then(|| raw.content.shown()).flatten();
+                (raw.label.clone(), value)
+            }
         };
-        self.problem(label, value, Complaint::new(message, fix));
+        self.problem(label, value, complaint);
     }
 
     pub(super) fn warn(&mut self, variable: impl Into<String>, message: impl Into<String>) {
         self.warnings.push(Warning::new(variable, message));
     }
 
+    /// Warns of something with which nobody can log in, although the server can start.
+    pub(super) fn warn_that_nobody_can_log_in(
+        &mut self,
+        variable: impl Into<String>,
+        message: impl Into<String>,
+    ) {
+        self.warnings.push(Warning {
+            severity: Severity::PreventsLogin,
+            ..Warning::new(variable, message)
+        });
+    }
+
     /// Whether `name` is set, also to something wrong.
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.values.contains_key(name)
+    }
+
+    /// How `name` is called where it was found: by itself, by an alias, or with its line of `settings.yaml`.
+    pub(super) fn label(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|raw| raw.label.as_str())
+    }
+
+    /// Whether `name` is set to something that has been complained of.
+    pub(super) fn is_refused(&self, name: &str) -> bool {
+        let content = self.values.get(name).map(|raw| &raw.content);
+        matches!(content, Some(Content::Refused))
     }
 
     /// The names that are set.
@@ -96,7 +131,7 @@ impl Reader {
     pub(super) fn text(&self, name: &str) -> Option<String> {
         match &self.values.get(name)?.content {
             Content::Text(text) => Some(text.clone()),
-            Content::List(_) | Content::SecretFile(_) => None,
+            Content::List(_) | Content::SecretFile(_) | Content::Refused => None,
         }
     }
 
@@ -109,7 +144,7 @@ impl Reader {
         match parser(&self.text(name)?) {
             Ok(value) => Some(value),
             Err(complaint) => {
-                self.complain(name, complaint.message, complaint.fix);
+                self.refuse(name, complaint);
                 None
             }
         }
@@ -128,8 +163,23 @@ impl Reader {
             .unwrap_or(default)
     }
 
-    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
-        self.text(name).map(PathBuf::from)
+    /// The path that `name` holds, of a file or of a folder as the catalogue says.
+    pub(super) fn path(&mut self, name: &'static str) -> Option<PathBuf> {
+        let leads = match catalogue::find(name)?.kind {
+            Kind::Folder => Leads::ToFolder,
+            _ => Leads::ToFile,
+        };
+        self.parsed(name, |text| path::parse(text, leads))
+    }
+
+    /// The paths of the list `name`.
+    pub(super) fn paths(&mut self, name: &'static str) -> Option<Vec<PathBuf>> {
+        // What is pasted here is in one piece no longer once the list is split.
+        if self.text(name).is_some_and(|text| path::is_content(&text)) {
+            self.parsed(name, |text| path::parse(text, Leads::ToFile));
+            return None;
+        }
+        self.entries(name, |text| path::parse(text, Leads::ToFile))
     }
 
     /// The value of `name` among `values`, whose words the catalogue lists in the same order.
@@ -146,7 +196,16 @@ impl Reader {
         if let Content::List(entries) = &self.values.get(name)?.content {
             return Some(entries.clone());
         }
-        self.parsed(name, parse::list)
+        self.parsed(name, |text| {
+            // Pieces of a key would no longer look like one.
+            if looks_like_a_secret(text) {
+                return Err(Complaint::unquoted(
+                    "holds what looks like a key or a token",
+                    "remove it; secrets have variables and files of their own",
+                ));
+            }
+            parse::list(text)
+        })
     }
 
     /// The entries of the list `name`, each through `parser`; those that are wrong are left out, with a problem each.
@@ -166,30 +225,50 @@ impl Reader {
         Some(values)
     }
 
+    /// The entries that other names add to the list `name`, each with that name.
+    pub(super) fn added(&self, name: &str) -> Vec<(String, String)> {
+        self.added.get(name).cloned().unwrap_or_default()
+    }
+
     /// Adds a mistake of one entry of the list `name`.
     pub(super) fn complain_of_entry(&mut self, name: &'static str, entry: &str, complaint: Complaint) {
-        let label = self
-            .values
-            .get(name)
-            .map_or_else(|| name.to_owned(), |raw| raw.label.clone());
-        self.problem(label, Some(shown(entry)), complaint);
+        let raw = self.values.get(name);
+        let quotable = is_public(name) && !complaint.unquoted && !raw.is_some_and(|raw| raw.expanded);
+        let label = raw.map_or_else(|| name.to_owned(), |raw| raw.label.clone());
+        let value = quotable.then(|| shown(entry));
+        self.problem(label, value, complaint);
     }
 
     /// The secret `name`, from the variable or from the file that is named for it. An empty file counts as unset.
     pub(super) fn secret(&mut self, name: &'static str) -> Option<Secret> {
         let path = match &self.values.get(name)?.content {
             Content::Text(text) => return Some(Secret::from(text.as_str())),
-            Content::List(_) => return None,
+            Content::List(_) | Content::Refused => return None,
             Content::SecretFile(path) => path.clone(),
         };
-        match read_secret(Path::new(&path)) {
+        match read_secret(&path) {
             Ok(secret) => secret,
             Err(complaint) => {
-                let label = self.values.get(name).map(|raw| raw.label.clone());
-                self.problem(label.unwrap_or_default(), Some(shown(&path)), complaint);
+                let mut label = name.to_owned();
+                if let Some(raw) = self.values.get_mut(name) {
+                    label.clone_from(&raw.label);
+                    raw.content = Content::Refused;
+                }
+                self.problem(label, Some(shown(&path.to_string_lossy())), complaint);
                 None
             }
         }
+    }
+
+    /// The secret `name`, which was needed once: where its file has been taken away since, it counts as unset.
+    pub(super) fn secret_needed_unless(&mut self, name: &'static str, done: bool) -> Option<Secret> {
+        if let Content::SecretFile(path) = &self.values.get(name)?.content
+            && done
+            && matches!(Path::new(path).try_exists(), Ok(false))
+        {
+            return None;
+        }
+        self.secret(name)
     }
 
     /// The URL `name` through `parser`, reached by `https` or where `http` is accepted.
@@ -202,7 +281,7 @@ impl Reader {
         match self.check_reach(name, reach(&url)) {
             Ok(()) => Some(url),
             Err(complaint) => {
-                self.complain(name, complaint.message, complaint.fix);
+                self.refuse(name, complaint);
                 None
             }
         }
@@ -214,7 +293,7 @@ impl Reader {
         match self.check_reach(name, origin.reach()) {
             Ok(()) => Some(origin),
             Err(complaint) => {
-                self.complain(name, complaint.message, complaint.fix);
+                self.refuse(name, complaint);
                 None
             }
         }
@@ -253,4 +332,9 @@ impl Reader {
             );
         }
     }
+}
+
+/// Whether messages may quote what the variable `name` holds.
+fn is_public(name: &str) -> bool {
+    catalogue::find(name).is_some_and(|variable| variable.public)
 }

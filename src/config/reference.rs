@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::catalogue::{Group, Kind, VARIABLES, Variable};
+use super::{
+    catalogue::{Group, Kind, VARIABLES, Variable},
+    legacy,
+};
 
 /// `docs/configuration.md`, which is committed; a test compares the two.
 #[must_use]
@@ -11,9 +14,11 @@ pub fn reference() -> String {
         "# Configuration\n\n\
          Generated from `src/config/catalogue.rs`, do not edit: a test compares the two and says how to renew this page.\n\n\
          Every variable can stand in the environment or, in lower case, in `settings.yaml` in `BFF_CONFIG_DIR`; the \
-         environment wins. An empty variable counts as unset. A secret can also come from a file: `NAME_FILE` names it \
-         (`name_file` in `settings.yaml`, where secrets stand in no other way). Lists are separated by commas or spaces, or \
-         are lists in `settings.yaml`. Durations are seconds unless they carry a unit (`90s`, `5m`, `8h`, `2d`). All mistakes \
+         environment wins. An empty variable counts as unset. A secret can also come from a file: `NAME_FILE` names it, or \
+         `NAME=file:/path` (in `settings.yaml`, where secrets stand in no other way, `name_file` or `file:`). Values in \
+         `settings.yaml` and `routes.yaml` may hold `${NAME}` and `${NAME:-default}`, with variables of the environment; what \
+         they stand for is never printed. Lists are separated by commas or spaces, or are JSON arrays, or lists in \
+         `settings.yaml`. Durations are seconds unless they carry a unit (`90s`, `5m`, `8h`, `2d`). All mistakes \
          are reported at once, with exit code 64.\n",
     );
     for group in Group::ALL {
@@ -26,6 +31,16 @@ pub fn reference() -> String {
         for variable in VARIABLES.iter().filter(|variable| variable.group == group) {
             text.push_str(&row(variable));
         }
+    }
+    text.push_str(
+        "\n## Names of the original system\n\n\
+         A configuration that was written for the original system starts, too. Names that mean the same are aliases above. \
+         Below are all others; what is not built yet is refused until it is. In `settings.yaml` keys may be nested, and each \
+         variable may stand there in lower case; a key and its nested form together are a mistake.\n\n\
+         | name | what becomes of it |\n| --- | --- |\n",
+    );
+    for legacy in legacy::VARIABLES.iter().chain(legacy::KEYS) {
+        let _ = writeln!(text, "| `{}` | {} |", legacy.name, legacy.verdict);
     }
     text
 }
@@ -64,6 +79,8 @@ fn kind(kind: Kind) -> String {
         Kind::Url => "URL".to_owned(),
         Kind::Origin => "origin".to_owned(),
         Kind::Path => "path".to_owned(),
+        Kind::Folder => "folder".to_owned(),
+        Kind::Files => "list of paths".to_owned(),
         Kind::Secret => "secret".to_owned(),
     }
 }

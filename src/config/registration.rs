@@ -1,6 +1,6 @@
 //! Dynamic client registration.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use url::Url;
 
@@ -11,7 +11,7 @@ use super::{
     reader::Reader,
 };
 use crate::{
-    registration::{RedirectUpdate, UpdateMethod},
+    registration::{Description, RedirectUpdate, UpdateMethod},
     secret::Secret,
 };
 
@@ -19,6 +19,13 @@ use crate::{
 const CALLBACK_PATH: &str = "/auth/callback";
 /// The registration is not compared more often than this: each time is a call to the IdP.
 const LEAST_CHECK_INTERVAL: Duration = Duration::from_mins(1);
+
+/// What `DCR_IAT` says where none is needed.
+const OPEN: &str = "none";
+/// What the client is called where nobody says how.
+const DEFAULT_NAME: &str = "bff";
+/// The longest name, in characters.
+const LONGEST_NAME: usize = 256;
 
 /// Registration at startup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,10 +40,14 @@ pub struct RegistrationSettings {
     pub skip_bootstrap: bool,
     /// The initial access token.
     pub initial_access_token: Option<Secret>,
+    /// The IdP registers without one.
+    pub open_registration: bool,
     /// The client id asked for.
     pub client_id: Option<String>,
     /// Sent as `client_profile`.
     pub client_profile: Option<String>,
+    /// What the IdP shows people.
+    pub description: Description,
     /// The exact redirect URIs, also without registration.
     pub redirect_uris: Vec<Url>,
     /// Register anew with an unused initial access token.
@@ -55,7 +66,11 @@ pub struct RegistrationSettings {
     pub check_interval: Option<Duration>,
 }
 
-pub(super) fn read(reader: &mut Reader, base_url: Option<&Origin>) -> RegistrationSettings {
+pub(super) fn read(
+    reader: &mut Reader,
+    base_url: Option<&Origin>,
+    credentials: &Path,
+) -> RegistrationSettings {
     let mentioned = reader
         .set_names()
         .any(|name| name.starts_with("DCR_") && name != "DCR_ENABLED");
@@ -86,11 +101,15 @@ pub(super) fn read(reader: &mut Reader, base_url: Option<&Origin>) -> Registrati
         );
     }
     let client_id = client_id.or_else(|| reader.text("AUTH_CLIENT_ID"));
-    let initial_access_token = reader.secret("DCR_IAT");
-    if initial_access_token.is_some() && !enabled {
+    // What was needed once and has been taken away since.
+    let is_registered = credentials.exists();
+    let configured = reader.secret_needed_unless("DCR_IAT", is_registered);
+    let open_registration = configured.as_ref().is_some_and(|token| token.expose() == OPEN);
+    let initial_access_token = configured.filter(|_| !open_registration);
+    if (open_registration || initial_access_token.is_some()) && !enabled {
         reader.warn("DCR_IAT", "has no effect while DCR_ENABLED is false; remove it");
     }
-    let bootstrap_admin_token = reader.secret("BOOTSTRAP_ADMIN_TOKEN");
+    let bootstrap_admin_token = reader.secret_needed_unless("BOOTSTRAP_ADMIN_TOKEN", is_registered);
     if bootstrap_admin_token.is_some() {
         reader.warn(
             "BOOTSTRAP_ADMIN_TOKEN",
@@ -103,10 +122,12 @@ pub(super) fn read(reader: &mut Reader, base_url: Option<&Origin>) -> Registrati
         enabled,
         skip_bootstrap: reader.switch("SKIP_DCR_BOOTSTRAP", false),
         initial_access_token,
+        open_registration,
         client_id,
         client_profile: reader.parsed("DCR_CLIENT_PROFILE", visible),
+        description: description(reader),
         redirect_uris,
-        force_replace: reader.switch("DCR_FORCE_REPLACE", false),
+        force_replace: force_replace(reader, open_registration),
         jwks_uri: jwks_uri.or_else(|| base_url.map(|base| base.at("/.well-known/jwks.json"))),
         bootstrap_admin_token,
         allow_bootstrap_failure: reader.switch("ALLOW_BOOTSTRAP_FAILURE", false),
@@ -115,6 +136,32 @@ pub(super) fn read(reader: &mut Reader, base_url: Option<&Origin>) -> Registrati
         check_interval: reader
             .parsed("DCR_CHECK_INTERVAL", check_interval)
             .filter(|interval| !interval.is_zero()),
+    }
+}
+
+fn force_replace(reader: &mut Reader, open_registration: bool) -> bool {
+    let wanted = reader.switch("DCR_FORCE_REPLACE", false);
+    if wanted && open_registration {
+        reader.warn(
+            "DCR_FORCE_REPLACE",
+            "has no effect with DCR_IAT=none: it registers anew once for each initial access token; to register anew without \
+             one, have the client removed at the identity provider and move bff_client.json away",
+        );
+    }
+    wanted
+}
+
+fn description(reader: &mut Reader) -> Description {
+    let name = reader.parsed("DCR_CLIENT_NAME", |text| parse::line(text, LONGEST_NAME));
+    Description {
+        uri: reader.url("DCR_CLIENT_URI", endpoint_url),
+        logo_uri: reader.url("DCR_LOGO_URI", endpoint_url),
+        policy_uri: reader.url("DCR_POLICY_URI", endpoint_url),
+        tos_uri: reader.url("DCR_TOS_URI", endpoint_url),
+        contacts: reader
+            .entries("DCR_CONTACTS", |text| parse::visible(text, 256))
+            .unwrap_or_default(),
+        ..Description::named(name.unwrap_or_else(|| DEFAULT_NAME.to_owned()))
     }
 }
 

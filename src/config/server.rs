@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 use ipnet::IpNet;
@@ -20,10 +21,32 @@ pub struct ServerSettings {
     pub base_url: Option<Origin>,
     /// Peers whose forwarded headers are believed; nobody by default.
     pub trusted_proxies: Vec<IpNet>,
+    /// Which of their header fields is read.
+    pub forwarded: ForwardedHeaders,
     /// The folder of `settings.yaml` and `routes.yaml`.
     pub config_dir: PathBuf,
+    /// Unused connections of the proxies are kept this long.
+    pub keep_alive: Duration,
+    /// Connections of clients at a time, if it is set.
+    pub max_connections: Option<usize>,
+    /// Of them those of one address, if it is set.
+    pub max_connections_per_address: Option<usize>,
+    /// After SIGTERM everything is still served for this long.
+    pub shutdown_delay: Duration,
+    /// Then requests under way have this long.
+    pub shutdown_timeout: Duration,
     /// Plain `http` is accepted everywhere (`BFF_DANGER_ALLOW_HTTP`).
     pub allow_http: bool,
+}
+
+/// The two families of header fields in which a proxy says for whom it asks (`BFF_FORWARDED_HEADERS`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedHeaders {
+    /// `X-Forwarded-*`.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 pub(super) fn read(reader: &mut Reader) -> ServerSettings {
@@ -43,6 +66,13 @@ pub(super) fn read(reader: &mut Reader) -> ServerSettings {
             )
         })
     });
+    if internal.is_some() && reader.label("BFF_INTERNAL_ADDR").is_some_and(is_metrics_address) {
+        reader.warn(
+            "BFF_METRICS_ADDR",
+            "metrics are not built yet, and nothing serves them at this address: it is taken for BFF_INTERNAL_ADDR, where \
+             health in detail and /auth/verify with tokens answer",
+        );
+    }
     if internal.is_some_and(|internal| internal.port() != 0 && overlaps(internal, listen)) {
         reader.complain(
             "BFF_INTERNAL_ADDR",
@@ -55,9 +85,34 @@ pub(super) fn read(reader: &mut Reader) -> ServerSettings {
         internal,
         base_url: reader.origin("BFF_BASE_URL"),
         trusted_proxies: reader.entries("BFF_TRUSTED_PROXIES", network).unwrap_or_default(),
+        forwarded: forwarded(reader),
         config_dir: reader.config_dir(),
+        keep_alive: reader.duration("KEEP_ALIVE", Duration::from_secs(125)),
+        max_connections: reader.parsed("MAX_CONNECTIONS", count),
+        max_connections_per_address: reader.parsed("MAX_CONNECTIONS_PER_ADDRESS", count),
+        shutdown_delay: reader
+            .parsed("SHUTDOWN_DELAY", parse::duration)
+            .unwrap_or(Duration::from_secs(5)),
+        shutdown_timeout: reader.duration("SHUTDOWN_TIMEOUT", Duration::from_secs(20)),
         allow_http: reader.allows_http(),
     }
+}
+
+fn is_metrics_address(label: &str) -> bool {
+    label
+        .get(.."BFF_METRICS_ADDR".len())
+        .is_some_and(|start| start.eq_ignore_ascii_case("BFF_METRICS_ADDR"))
+}
+
+/// A number of connections. Fewer than a browser opens for one page would be no server.
+fn count(text: &str) -> Result<usize, Complaint> {
+    let number = parse::number(text, 16, 1_000_000)?;
+    Ok(usize::try_from(number).unwrap_or(usize::MAX))
+}
+
+fn forwarded(reader: &mut Reader) -> ForwardedHeaders {
+    let words = [ForwardedHeaders::XForwarded, ForwardedHeaders::Forwarded];
+    reader.choice("BFF_FORWARDED_HEADERS", &words).unwrap_or_default()
 }
 
 fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
@@ -91,6 +146,24 @@ fn network(text: &str) -> Result<IpNet, Complaint> {
             )
         })?,
     };
+    // Peers are compared in their IPv4 form, and none has such an address.
+    if let IpNet::V6(mapped) = network
+        && let Some(address) = mapped.addr().to_ipv4_mapped()
+        && mapped.prefix_len() >= 96
+    {
+        return Err(Complaint::new(
+            "is an IPv4 network in IPv6 form, which no peer ever matches",
+            format!("write `{address}/{}`", mapped.prefix_len() - 96),
+        ));
+    }
+    if network.addr().is_unspecified() && network.prefix_len() == network.max_prefix_len()
+        || network.network().is_multicast()
+    {
+        return Err(Complaint::new(
+            "can match no peer",
+            "write the addresses from which your proxies connect",
+        ));
+    }
     if network.prefix_len() == 0 {
         return Err(Complaint::new(
             "is everybody: any client could claim any address",

@@ -1,4 +1,4 @@
-//! `settings.yaml`: a flat map of lower-case names.
+//! `settings.yaml`: a map of lower-case names; below some of them the original system had others.
 //!
 //! The parser's error texts are not passed on: they may hold pieces of the file, and the file may hold a secret that
 //! does not belong there. What is said is the line, the column and what was expected.
@@ -13,11 +13,11 @@ use std::{
 
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{MapAccess, SeqAccess, Visitor},
 };
 use serde_saphyr::{DuplicateKeyPolicy, Error as YamlError, MergeKeyPolicy, Spanned};
 
-use super::problem::{Complaint, shown};
+use super::problem::{Complaint, plain_name};
 
 /// A larger file is refused, in bytes.
 const MAX_LENGTH: u64 = 1024 * 1024;
@@ -40,13 +40,14 @@ pub(super) enum Node {
     List(Vec<String>),
     /// A number with a fraction or exponent, whose spelling YAML does not keep.
     Unquoted,
-    /// A map, or a list with something else than plain values.
+    /// Entries below this one.
+    Map(Settings),
+    /// A list with something else than plain values.
     Nested,
 }
 
-/// Reads `settings.yaml` in `folder`; a missing file says nothing.
-pub(super) fn read(folder: &Path) -> Result<Settings, Complaint> {
-    let path = folder.join("settings.yaml");
+/// Reads the file `path`; a missing one says nothing.
+pub(super) fn read(path: &Path) -> Result<Settings, Complaint> {
     // Looked at before it is opened: opening a FIFO would wait for a writer.
     match path.metadata() {
         Ok(metadata) if !metadata.is_file() => {
@@ -56,7 +57,7 @@ pub(super) fn read(folder: &Path) -> Result<Settings, Complaint> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Settings::new()),
         Err(error) => return Err(unreadable(&error)),
     }
-    let file = File::open(&path).map_err(|error| unreadable(&error))?;
+    let file = File::open(path).map_err(|error| unreadable(&error))?;
     let mut text = Vec::new();
     file.take(MAX_LENGTH + 1)
         .read_to_end(&mut text)
@@ -125,7 +126,9 @@ fn complaint(error: &YamlError) -> Complaint {
         YamlError::DuplicateMappingKey { key, .. } => Complaint::new(
             format!(
                 "{place}{} stands there twice",
-                key.as_deref().map_or_else(|| "a name".to_owned(), shown)
+                key.as_deref()
+                    .and_then(plain_name)
+                    .map_or_else(|| "a name".to_owned(), |name| format!("{name:?}"))
             ),
             "leave one of them",
         ),
@@ -156,20 +159,25 @@ impl<'de> Deserialize<'de> for Document {
                 Ok(Document(Settings::new()))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
-                let mut settings = Settings::new();
-                while let Some(key) = map.next_key::<Spanned<String>>()? {
-                    let setting = Setting {
-                        line: key.referenced.line(),
-                        value: map.next_value()?,
-                    };
-                    settings.insert(key.value, setting);
-                }
-                Ok(Document(settings))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Document, A::Error> {
+                entries(map).map(Document)
             }
         }
         deserializer.deserialize_map(Flat)
     }
+}
+
+/// The entries of a map, each with its line.
+fn entries<'de, A: MapAccess<'de>>(mut map: A) -> Result<Settings, A::Error> {
+    let mut settings = Settings::new();
+    while let Some(key) = map.next_key::<Spanned<String>>()? {
+        let setting = Setting {
+            line: key.referenced.line(),
+            value: map.next_value()?,
+        };
+        settings.insert(key.value, setting);
+    }
+    Ok(settings)
 }
 
 // === impl Node ===
@@ -231,9 +239,8 @@ impl<'de> Deserialize<'de> for Node {
                 Ok(list.map_or(Node::Nested, Node::List))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Node::Nested)
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Node, A::Error> {
+                entries(map).map(Node::Map)
             }
         }
         deserializer.deserialize_any(Any)

@@ -1,5 +1,7 @@
 //! Where values come from: environment over `settings.yaml`, and the files of secrets.
 
+mod settings;
+
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -8,11 +10,13 @@ use std::{
 };
 
 use super::{
-    catalogue::{self, Kind, VARIABLES, Variable},
+    catalogue::{VARIABLES, Variable},
     environment::Environment,
-    problem::{Complaint, Problem, shown},
-    settings_file::{self, Node, Setting},
-    unknown,
+    legacy::{self, Effect, Legacy},
+    parse,
+    path::{self, Leads},
+    problem::{Complaint, Problem, Warning, shown},
+    settings_file,
 };
 use crate::secret::Secret;
 
@@ -25,11 +29,19 @@ const MAX_VALUE: usize = 1024 * 1024;
 /// The one variable where empty means something: it turns the prompt off.
 const MAY_BE_EMPTY: &str = "OIDC_PROMPT";
 
+/// What the value of a secret begins with that names its file.
+const FILE: &str = "file:";
+
 /// All values that are set, by the variable's name, and what is wrong with the way they are.
 #[derive(Default)]
 pub(super) struct Sources {
     pub(super) values: BTreeMap<&'static str, Raw>,
     pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Warning>,
+    /// Entries that other names add to lists, each with that name.
+    pub(super) added: BTreeMap<&'static str, Vec<(String, String)>>,
+    /// The folder of `settings.yaml`.
+    pub(super) config_dir: PathBuf,
 }
 
 /// A value as it was found. Not `Debug`: it may be a secret.
@@ -37,15 +49,20 @@ pub(super) struct Raw {
     /// How the variable is called where it was found.
     pub(super) label: String,
     pub(super) content: Content,
+    /// Whether `${NAME}` stood in it: what is there now is never printed.
+    pub(super) expanded: bool,
     in_settings: bool,
 }
 
 /// What a value is made of.
+#[derive(PartialEq, Eq)]
 pub(super) enum Content {
     Text(String),
     List(Vec<String>),
-    /// The path of the file that holds the secret.
-    SecretFile(String),
+    /// The file that holds the secret.
+    SecretFile(PathBuf),
+    /// Set to something that has been complained of already.
+    Refused,
 }
 
 // === impl Sources ===
@@ -57,26 +74,120 @@ impl Sources {
         for variable in VARIABLES {
             sources.take_from_environment(environment, variable);
         }
-        let folder = sources.config_dir();
-        match settings_file::read(&folder) {
+        for name in environment.names() {
+            if let Some(legacy) = legacy::variable(name)
+                && let Some(text) = sources.text(environment, name).filter(|text| !text.is_empty())
+            {
+                sources.take_legacy(name.to_owned(), legacy, &text, false);
+            }
+        }
+        sources.find_config_dir();
+        let file = sources.settings_file();
+        match settings_file::read(&file) {
             Ok(settings) => {
                 for (key, setting) in settings {
-                    sources.take_from_settings(&key, setting);
+                    sources.take_from_settings(environment, &key, setting);
                 }
             }
-            Err(complaint) => {
-                let label = folder.join("settings.yaml").display().to_string();
-                sources.problem(label, None, complaint);
-            }
+            Err(complaint) => sources.problem(file.display().to_string(), None, complaint),
         }
         sources
     }
 
-    /// The folder of `settings.yaml`; only the environment can name it.
-    pub(super) fn config_dir(&self) -> PathBuf {
-        match self.values.get("BFF_CONFIG_DIR").map(|raw| &raw.content) {
-            Some(Content::Text(text)) => PathBuf::from(text),
-            _ => PathBuf::from("config"),
+    /// Takes in `text` under a name of the original system.
+    fn take_legacy(&mut self, label: String, legacy: &Legacy, text: &str, in_settings: bool) {
+        match legacy.effect(text) {
+            Effect::Mistake(complaint) => self.problem(label, None, complaint),
+            Effect::Line(severity, message) => self.warnings.push(Warning {
+                severity,
+                ..Warning::new(label, message)
+            }),
+            Effect::Value(name, text) => {
+                let raw = Raw {
+                    label,
+                    content: Content::Text(text),
+                    expanded: true,
+                    in_settings,
+                };
+                self.take(name, raw);
+            }
+            Effect::Entries(lists) => match parse::list(text) {
+                Ok(entries) => self.add(&label, lists, &entries),
+                Err(complaint) => self.problem(label, None, complaint),
+            },
+        }
+    }
+
+    fn add(&mut self, label: &str, lists: &[&'static str], entries: &[String]) {
+        for list in lists {
+            let added = self.added.entry(list).or_default();
+            added.extend(entries.iter().map(|entry| (label.to_owned(), entry.clone())));
+        }
+    }
+
+    /// Takes `raw` for the variable `name`, unless the environment has it; two names for one variable must not differ.
+    fn take(&mut self, name: &'static str, raw: Raw) {
+        match self.values.get(name) {
+            None => {
+                self.values.insert(name, raw);
+            }
+            // The environment wins.
+            Some(other) if raw.in_settings && !other.in_settings => {}
+            Some(other) if !raw.in_settings && other.content == raw.content => {}
+            Some(other) => {
+                let complaint =
+                    Complaint::new(format!("is another name of {}", other.label), "leave one of them");
+                self.problem(raw.label, None, complaint);
+            }
+        }
+    }
+
+    /// The file of settings: in the configuration folder, or the one that `SETTINGS_FILE` names.
+    fn settings_file(&mut self) -> PathBuf {
+        let usual = self.config_dir.join("settings.yaml");
+        let Some(Raw {
+            label,
+            content: Content::Text(text),
+            ..
+        }) = self.values.get("SETTINGS_FILE")
+        else {
+            return usual;
+        };
+        let (label, text) = (label.clone(), text.clone());
+        match path::parse(&text, Leads::ToFile) {
+            Err(complaint) => self.problem(label, None, complaint),
+            Ok(file) if file.is_file() => return file,
+            Ok(_) => {
+                let complaint = Complaint::new("names no file", "correct the path, or mount the file");
+                self.problem(label, Some(shown(&text)), complaint);
+            }
+        }
+        usual
+    }
+
+    /// Finds the folder of `settings.yaml`; only the environment can name it. One that is named must be there.
+    fn find_config_dir(&mut self) {
+        self.config_dir = PathBuf::from("config");
+        let Some(Raw {
+            label,
+            content: Content::Text(text),
+            ..
+        }) = self.values.get("BFF_CONFIG_DIR")
+        else {
+            return;
+        };
+        let (label, text) = (label.clone(), text.clone());
+        match path::parse(&text, Leads::ToFolder) {
+            Err(complaint) => self.problem(label, None, complaint),
+            Ok(folder) if folder.is_dir() => self.config_dir = folder,
+            Ok(folder) => {
+                let message = match folder.metadata() {
+                    Ok(_) => "is not a folder".to_owned(),
+                    Err(error) => format!("cannot be opened: {error}"),
+                };
+                let fix = "correct the path or mount the folder, which holds settings.yaml and routes.yaml";
+                self.problem(label, Some(shown(&text)), Complaint::new(message, fix));
+            }
         }
     }
 
@@ -105,17 +216,24 @@ impl Sources {
                         format!("is another name of {other}, and the two differ"),
                         format!("remove {name}"),
                     );
-                    let value = (!variable.is_secret()).then(|| shown(&text));
+                    let value = variable.public.then(|| shown(&text));
                     self.problem((*name).to_owned(), value, complaint);
                 }
                 Some(_) => {}
                 None => found = Some((name, text)),
             }
         }
-        let mut raw = found.map(|(name, text)| Raw {
-            label: name.to_owned(),
-            content: Content::Text(text),
-            in_settings: false,
+        let mut raw = found.map(|(name, text)| {
+            let content = match text.strip_prefix(FILE).filter(|_| variable.is_secret()) {
+                Some(path) => self.file_of_secret(name, path),
+                None => Content::Text(text),
+            };
+            Raw {
+                label: name.to_owned(),
+                content,
+                expanded: false,
+                in_settings: false,
+            }
         });
         if variable.is_secret()
             && let Some(file) = self.secret_file(environment, variable, raw.is_some())
@@ -130,19 +248,31 @@ impl Sources {
     /// `NAME_FILE` of a secret, which must not stand beside `NAME`.
     fn secret_file(&mut self, environment: &Environment, variable: &Variable, is_set: bool) -> Option<Raw> {
         let label = format!("{}_FILE", variable.name);
-        let path = self.text(environment, &label).filter(|path| !path.is_empty())?;
+        let text = self.text(environment, &label).filter(|path| !path.is_empty())?;
+        let content = self.file_of_secret(&label, &text);
         if is_set {
             let complaint = Complaint::new(
                 format!("is set, and {} too", variable.name),
                 format!("remove one of {} and {label}", variable.name),
             );
-            self.problem(label.clone(), Some(shown(&path)), complaint);
+            self.problem(label.clone(), content.shown(), complaint);
         }
         Some(Raw {
             label,
-            content: Content::SecretFile(path),
+            content,
+            expanded: false,
             in_settings: false,
         })
+    }
+
+    fn file_of_secret(&mut self, label: &str, path: &str) -> Content {
+        match path::parse(path, Leads::ToFile) {
+            Ok(path) => Content::SecretFile(path),
+            Err(complaint) => {
+                self.problem(label.to_owned(), None, complaint);
+                Content::Refused
+            }
+        }
     }
 
     fn text(&mut self, environment: &Environment, name: &str) -> Option<String> {
@@ -154,111 +284,19 @@ impl Sources {
         self.problem(name.to_owned(), None, complaint);
         None
     }
-
-    fn take_from_settings(&mut self, key: &str, setting: Setting) {
-        let name = shown(key);
-        let label = format!(
-            "{} (settings.yaml, line {})",
-            name.trim_matches('"'),
-            setting.line
-        );
-        let Some((variable, is_file)) = known_key(key) else {
-            self.problem(label, None, unknown::unknown_key(key));
-            return;
-        };
-        match content(key, variable, is_file, setting.value) {
-            Err(complaint) => self.problem(label, None, complaint),
-            Ok(None) => {}
-            Ok(Some(content)) => {
-                let raw = Raw {
-                    label,
-                    content,
-                    in_settings: true,
-                };
-                match self.values.get(variable.name) {
-                    None => {
-                        self.values.insert(variable.name, raw);
-                    }
-                    // Two names of one variable.
-                    Some(other) if other.in_settings => {
-                        let complaint = Complaint::new(
-                            format!("is another name of {}", other.label),
-                            "leave one of them",
-                        );
-                        self.problem(raw.label, None, complaint);
-                    }
-                    // The environment wins.
-                    Some(_) => {}
-                }
-            }
-        }
-    }
 }
 
 // === impl Content ===
 
 impl Content {
-    /// The content as it may be printed, unless it is a secret's.
-    pub(super) fn shown(&self) -> String {
+    /// The content of a public variable, or the path of a secret, as it may be printed.
+    pub(super) fn shown(&self) -> Option<String> {
         match self {
-            Self::Text(text) => shown(text),
-            Self::List(entries) => shown(&entries.join(", ")),
-            Self::SecretFile(path) => shown(path),
+            Self::Text(text) => Some(shown(text)),
+            Self::List(entries) => Some(shown(&entries.join(", "))),
+            Self::SecretFile(path) => Some(shown(&path.to_string_lossy())),
+            Self::Refused => None,
         }
-    }
-}
-
-/// The variable that a key of `settings.yaml` names, and whether it is the `…_file` of a secret.
-fn known_key(key: &str) -> Option<(&'static Variable, bool)> {
-    // The file is found through this one, so it cannot stand in it.
-    if key.bytes().any(|byte| byte.is_ascii_uppercase()) || key == "bff_config_dir" {
-        return None;
-    }
-    let name = key.to_ascii_uppercase();
-    if let Some(variable) = catalogue::find(&name) {
-        return Some((variable, false));
-    }
-    let secret = name.strip_suffix("_FILE").and_then(catalogue::find)?;
-    secret.is_secret().then_some((secret, true))
-}
-
-/// What an entry of `settings.yaml` says for `variable`; `None` where it counts as unset.
-fn content(key: &str, variable: &Variable, is_file: bool, value: Node) -> Result<Option<Content>, Complaint> {
-    if variable.is_secret() && !is_file {
-        return Err(Complaint::new(
-            "is a secret, which must not stand in settings.yaml",
-            format!(
-                "write it to a file with mode 0600 and name that file as `{key}_file`, or set {} in the environment",
-                variable.name
-            ),
-        ));
-    }
-    match value {
-        Node::Null => Ok(None),
-        Node::Scalar(text) => {
-            let text = text.trim().to_owned();
-            if text.is_empty() && variable.name != MAY_BE_EMPTY {
-                return Ok(None);
-            }
-            Ok(Some(if is_file {
-                Content::SecretFile(text)
-            } else {
-                Content::Text(text)
-            }))
-        }
-        Node::List(entries) if variable.kind == Kind::List => Ok(Some(Content::List(entries))),
-        Node::List(_) => Err(Complaint::new(
-            "is a list, but takes one value",
-            "write one value",
-        )),
-        Node::Unquoted => Err(Complaint::new(
-            "looks like a number with a fraction",
-            "put the value in quotes",
-        )),
-        Node::Nested => Err(Complaint::new(
-            "is neither a value nor a list of values",
-            "write one value, or a flat list",
-        )),
     }
 }
 

@@ -3,22 +3,27 @@ use std::{fs, path::Path, time::Duration};
 use base64::{Engine as _, engine::general_purpose};
 use proptest::prelude::*;
 
+mod legacy;
 mod mistakes;
+mod planted;
 
 use self::mistakes::MISTAKES;
 use super::*;
 use crate::{
     jose::Algorithm,
     keys::KeyKind,
-    oidc::{AssertionAudience, ParMode},
-    registration::{AuthMethod, RedirectUpdate, UpdateMethod},
+    oidc::{AssertionAudience, AssertionTyp, OptionalEndpoint, ParMode},
+    registration::{AuthMethod, Description, RedirectUpdate, UpdateMethod},
     secret::Secret,
     session::SameSite,
     telemetry::Format,
 };
 
 /// A folder without `settings.yaml`.
-const NOWHERE: (&str, &str) = ("BFF_CONFIG_DIR", "/nonexistent/bff-config");
+const NOWHERE: (&str, &str) = (
+    "BFF_CONFIG_DIR",
+    concat!(env!("CARGO_MANIFEST_DIR"), "/src/config"),
+);
 
 /// The least that loads: without registration.
 const LEAST: [(&str, &str); 4] = [
@@ -207,20 +212,15 @@ fn every_mistake_is_named_with_message_and_fix() {
 
 #[test]
 fn every_variable_has_a_mistake_or_takes_anything() {
-    // Paths are looked at when they are used, and these texts have no wrong form.
-    let anything = [
-        "BFF_CONFIG_DIR",
-        "BFF_KEYS_DIR",
-        "BFF_STATE_DIR",
-        "BFF_JWT_SIGNING_KEY",
-        "BFF_JWKS_EXTRA_KEYS",
-        "BFF_CLIENT_CRED_PATH",
-        "BFF_TEMPLATES_DIR",
-        "BOOTSTRAP_ADMIN_TOKEN",
-    ];
-    // Tested as a group: all URLs of endpoints, all plain switches.
+    // A text that has no wrong form.
+    let anything = ["BOOTSTRAP_ADMIN_TOKEN"];
+    // Tested as a group: all URLs of endpoints, all plain switches, all paths.
     let alike = |variable: &catalogue::Variable| {
-        matches!(variable.kind, catalogue::Kind::Url | catalogue::Kind::Switch)
+        use catalogue::Kind;
+        matches!(
+            variable.kind,
+            Kind::Url | Kind::Switch | Kind::Path | Kind::Folder | Kind::Files
+        )
     };
     for variable in catalogue::VARIABLES {
         let file = format!("{}_FILE", variable.name);
@@ -251,7 +251,8 @@ fn every_url_and_every_switch_is_checked() {
         }
         let problem = problem(&more);
         assert_eq!(problem.variable, variable.name, "{problem}");
-        assert_eq!(problem.value.as_deref(), Some(format!("{wrong:?}").as_str()));
+        let value = variable.public.then(|| format!("{wrong:?}"));
+        assert_eq!(problem.value, value, "{problem}");
     }
 }
 
@@ -408,6 +409,79 @@ fn secret_files_are_read_trimmed_and_bounded() {
 }
 
 #[test]
+fn a_secret_that_was_needed_once_may_be_taken_away_when_there_are_credentials() {
+    let folder = tempfile::tempdir().unwrap();
+    let gone = folder.path().join("run/secrets/iat");
+    let credentials = folder.path().join("bff_client.json");
+    for name in ["DCR_IAT_FILE", "BOOTSTRAP_ADMIN_TOKEN_FILE"] {
+        let _ = fs::remove_file(&credentials);
+        let more = [
+            (name, gone.to_str().unwrap()),
+            ("BFF_CLIENT_CRED_PATH", credentials.to_str().unwrap()),
+            ("DCR_REDIRECT_URIS", "https://app.example/auth/callback"),
+        ];
+        assert!(problem(&more).message.contains("cannot be read"), "{name}");
+        fs::write(&credentials, "{}").unwrap();
+        let registration = config(&more).registration;
+        assert_eq!(registration.initial_access_token, None);
+        assert_eq!(registration.bootstrap_admin_token, None);
+        // What is there and cannot be used is a mistake all the same.
+        let folder = [(name, "/"), more[1], more[2]];
+        assert!(problem(&folder).message.contains("is not a file"), "{name}");
+    }
+    let other = [
+        ("AUTH_CLIENT_SECRET_FILE", gone.to_str().unwrap()),
+        ("BFF_CLIENT_CRED_PATH", credentials.to_str().unwrap()),
+        ("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_basic"),
+        ("DCR_REDIRECT_URIS", "https://app.example/auth/callback"),
+    ];
+    assert!(problem(&other).message.contains("cannot be read"));
+}
+
+#[test]
+fn no_initial_access_token_may_be_needed() {
+    let uris = ("DCR_REDIRECT_URIS", "https://app.example/auth/callback");
+    let open = config(&[uris, ("DCR_IAT", "none")]).registration;
+    assert!(open.open_registration && open.initial_access_token.is_none());
+    let closed = config(&[uris, ("DCR_IAT", "None")]).registration;
+    assert!(!closed.open_registration && closed.initial_access_token.is_some());
+    assert!(!config(&[uris]).registration.open_registration);
+}
+
+#[test]
+fn what_people_are_shown_of_the_client() {
+    let uris = ("DCR_REDIRECT_URIS", "https://app.example/auth/callback");
+    let plain = config(&[uris]).registration.description;
+    assert_eq!(plain, Description::named("bff"));
+    let described = config(&[
+        uris,
+        ("DCR_CLIENT_NAME", "Orders — Ämter"),
+        ("DCR_CLIENT_URI", "https://app.example/"),
+        ("DCR_LOGO_URI", "https://cdn.example/logo.svg?v=2"),
+        ("DCR_POLICY_URI", "https://app.example/privacy"),
+        ("DCR_TOS_URI", "https://app.example/terms"),
+        ("DCR_CONTACTS", "ops@app.example, https://app.example/contact"),
+    ])
+    .registration
+    .description;
+    assert_eq!(described.name, "Orders — Ämter");
+    assert_eq!(described.uri.unwrap().as_str(), "https://app.example/");
+    assert_eq!(
+        described.logo_uri.unwrap().as_str(),
+        "https://cdn.example/logo.svg?v=2"
+    );
+    assert_eq!(
+        described.policy_uri.unwrap().as_str(),
+        "https://app.example/privacy"
+    );
+    assert_eq!(described.tos_uri.unwrap().as_str(), "https://app.example/terms");
+    assert_eq!(
+        described.contacts,
+        ["ops@app.example", "https://app.example/contact"]
+    );
+}
+
+#[test]
 fn session_secrets_are_base64_or_hex() {
     let bytes: Vec<u8> = (200..240).collect();
     let hex: String = bytes
@@ -548,7 +622,14 @@ fn empty_variables_count_as_unset_but_for_the_prompt() {
         .filter(|variable| variable.name != "OIDC_PROMPT")
         .map(|variable| (variable.name, ""))
         .collect();
-    assert_eq!(config(&empty), config(&[]));
+    let environment = environment(&empty);
+    assert_eq!(
+        config(&empty),
+        Config {
+            environment,
+            ..config(&[])
+        }
+    );
     let prompt = |value| config(&[("OIDC_PROMPT", value)]).provider.prompt;
     assert_eq!(prompt(""), PromptSetting::Never);
     assert_eq!(prompt("auto"), PromptSetting::Auto);
@@ -607,8 +688,9 @@ fn http_is_accepted_for_loopback_and_dotless_names_with_one_warning() {
             .server
             .allow_http
     );
-    let warned = warnings(&[("BFF_BASE_URL", "http://bff")]);
-    assert!(warned[0].contains("Secure cookie"), "{warned:?}");
+    let (_, warned) = load(&[("BFF_BASE_URL", "http://bff")]).unwrap();
+    assert!(warned[0].message.contains("Secure cookie"), "{warned:?}");
+    assert_eq!(warned[0].severity, Severity::PreventsLogin);
 }
 
 #[test]
@@ -794,6 +876,10 @@ fn choices_and_switches_reach_their_settings() {
         ("AUTH_CLIENT_SECRET", "s"),
         ("BFF_JWT_SIGNING_ALG", "ES256"),
         ("BFF_ASSERTION_AUDIENCE", "token_endpoint"),
+        ("BFF_ASSERTION_TYP", "none"),
+        ("OIDC_TRUSTED_AUDIENCES", "urn:api, other"),
+        ("OIDC_USERINFO_URL", "None"),
+        ("OIDC_PAR_URL", "https://idp.example/par"),
         ("MS_BFF_PAR_ENABLED", "false"),
         ("BFF_COOKIE_SAMESITE", "Strict"),
         ("BFF_COOKIE_DOMAIN", "app.example"),
@@ -819,6 +905,11 @@ fn choices_and_switches_reach_their_settings() {
     assert_eq!(config.client.authentication.name(), "client_secret_post");
     assert_eq!(config.client.signing_algorithm, Some(Algorithm::ES256));
     assert_eq!(config.client.assertion_audience, AssertionAudience::TokenEndpoint);
+    assert_eq!(config.client.assertion_typ, AssertionTyp::None);
+    assert_eq!(config.provider.trusted_audiences, ["urn:api", "other"]);
+    let endpoints = &config.provider.endpoints;
+    assert_eq!(endpoints.userinfo, Some(OptionalEndpoint::Off));
+    assert!(matches!(&endpoints.par, Some(OptionalEndpoint::At(url)) if url.path() == "/par"));
     assert_eq!(config.client.par, ParMode::Never);
     assert_eq!(config.cookies.same_site, SameSite::Strict);
     assert_eq!(config.cookies.name, "__Secure-bff_session");

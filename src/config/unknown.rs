@@ -3,44 +3,126 @@
 use super::{
     catalogue::{self, VARIABLES},
     environment::Environment,
-    problem::{Complaint, Warning, shown},
+    legacy,
+    problem::{Complaint, Warning, shown_name},
 };
 
 /// Variables that begin like this are meant for the BFF.
-const PREFIXES: [&str; 5] = ["BFF_", "DCR_", "MS_BFF_", "OIDC_", "SESSION_"];
+const PREFIXES: [&str; 14] = [
+    "AUTHZ_",
+    "AUTH_",
+    "BFF_",
+    "CAEP_",
+    "CORS_",
+    "DCR_",
+    "IDP_",
+    "KAFKA_",
+    "LEGACY_SERVICE_",
+    "MS_",
+    "OIDC_",
+    "PDP_",
+    "SESSION_",
+    "TOKEN_",
+];
 
-/// What desktops and shells set for themselves under such a prefix.
-const FOREIGN: [&str; 2] = ["SESSION_MANAGER", "SESSION_TYPE"];
+/// What desktops, shells and container managers set for themselves, under such a prefix or near to a name of ours.
+const FOREIGN: [&str; 24] = [
+    "DISPLAY",
+    "EDITOR",
+    "HOME",
+    "HOSTNAME",
+    "HOSTTYPE",
+    "LANG",
+    "LOGNAME",
+    "MAIL",
+    "OLDPWD",
+    "PAGER",
+    "PATH",
+    "PS1",
+    "PWD",
+    "SESSION_MANAGER",
+    "SESSION_TYPE",
+    "SHELL",
+    "SHLVL",
+    "TEMP",
+    "TERM",
+    "TMP",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "VISUAL",
+];
 
 /// Longer names are not compared.
 const MAX_NAME: usize = 64;
+/// A known name of so many letters has probably been meant by one that is two strokes away; a shorter one by one that is
+/// one stroke away.
+const LONG_NAME: usize = 8;
 
-/// A warning for every variable with a prefix of ours that is none.
+/// A warning for every variable that is none, and that has a prefix of ours or is nearly one of ours.
 pub(super) fn warnings(environment: &Environment) -> Vec<Warning> {
     environment
         .names()
-        .filter(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
-        .filter(|name| !is_known(name) && !FOREIGN.contains(name))
-        .map(|name| {
-            let message = match nearest(name) {
-                Some(known) => format!("is not known and has no effect; did you mean {known}?"),
-                None => "is not known and has no effect".to_owned(),
+        .filter(|name| !is_known(name) && !FOREIGN.contains(name) && !is_service_link(name))
+        .filter_map(|name| {
+            let message = match (
+                misspelt(name),
+                PREFIXES.iter().any(|prefix| name.starts_with(prefix)),
+            ) {
+                (Some(known), _) => format!("is not known and has no effect; did you mean {known}?"),
+                (None, true) => match nearest(name) {
+                    Some(known) => format!("is not known and has no effect; did you mean {known}?"),
+                    None => "is not known and has no effect".to_owned(),
+                },
+                (None, false) => return None,
             };
-            let name = shown(name);
-            Warning::new(name.trim_matches('"'), message)
+            Some(Warning::new(shown_name(name), message))
         })
         .collect()
 }
 
+/// The known name that `name` certainly misspells: with a separator doubled or missing, in small letters, or a stroke or
+/// two away.
+fn misspelt(name: &str) -> Option<String> {
+    if name.len() > MAX_NAME {
+        return None;
+    }
+    let bare = |name: &str| name.replace('_', "").to_ascii_uppercase();
+    let joined = bare(name);
+    if let Some(known) = known_names().find(|known| known.len() >= LONG_NAME && bare(known) == joined) {
+        return Some(known);
+    }
+    known_names()
+        .map(|known| (strsim::damerau_levenshtein(name, &known), known))
+        .filter(|(distance, known)| *distance <= if known.len() >= LONG_NAME { 2 } else { 1 })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
+/// Whether Kubernetes or Docker tells of another container in this variable: `BFF_SERVICE_HOST`, `BFF_PORT_8000_TCP`.
+fn is_service_link(name: &str) -> bool {
+    let numbered = |mark: &str| {
+        name.split_once(mark)
+            .is_some_and(|(_, rest)| rest.starts_with(|first: char| first.is_ascii_digit()))
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || numbered("_PORT_")
+        || (name.ends_with("_PORT") && !VARIABLES.iter().any(|variable| variable.name == name))
+}
+
 /// What is said of an unknown key of `settings.yaml`.
 pub(super) fn unknown_key(key: &str) -> Complaint {
-    if key == "bff_config_dir" {
+    let name = key.to_ascii_uppercase();
+    if catalogue::find(&name)
+        .is_some_and(|variable| ["BFF_CONFIG_DIR", "SETTINGS_FILE"].contains(&variable.name))
+    {
         return Complaint::new(
             "cannot stand in settings.yaml, which is found through it",
-            "set BFF_CONFIG_DIR in the environment",
+            format!("set {name} in the environment"),
         );
     }
-    let name = key.to_ascii_uppercase();
     let lower = key.to_ascii_lowercase();
     let fix = if key != lower && is_known(&name) {
         format!("write `{lower}`: keys are in lower case")
@@ -62,26 +144,19 @@ pub(super) fn unknown_key(key: &str) -> Complaint {
 
 fn is_known(name: &str) -> bool {
     catalogue::find(name).is_some()
+        || legacy::variable(name).is_some()
         || name
             .strip_suffix("_FILE")
             .and_then(catalogue::find)
             .is_some_and(catalogue::Variable::is_secret)
 }
 
-/// The known name that is a few strokes away, if one is.
+/// The known name that is a few strokes away, if one is: for names that are meant for the BFF for certain.
 fn nearest(name: &str) -> Option<String> {
     if name.len() > MAX_NAME {
         return None;
     }
-    VARIABLES
-        .iter()
-        .flat_map(|variable| {
-            let file = variable.is_secret().then(|| format!("{}_FILE", variable.name));
-            std::iter::once(variable.name)
-                .chain(variable.aliases.iter().copied())
-                .map(ToOwned::to_owned)
-                .chain(file)
-        })
+    known_names()
         .map(|known| (strsim::damerau_levenshtein(name, &known), known))
         .filter(|(distance, known)| {
             *distance <= 2
@@ -90,6 +165,17 @@ fn nearest(name: &str) -> Option<String> {
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
+}
+
+/// All names that mean something in the environment.
+fn known_names() -> impl Iterator<Item = String> {
+    VARIABLES.iter().flat_map(|variable| {
+        let file = variable.is_secret().then(|| format!("{}_FILE", variable.name));
+        std::iter::once(variable.name)
+            .chain(variable.aliases.iter().copied())
+            .map(ToOwned::to_owned)
+            .chain(file)
+    })
 }
 
 #[cfg(test)]
@@ -127,13 +213,67 @@ mod tests {
     }
 
     #[test]
+    fn every_name_is_covered_one_or_two_strokes_away_and_with_its_separators_wrong() {
+        for variable in VARIABLES {
+            let name = variable.name;
+            let dropped = &name[..name.len() - 1];
+            let mut wrong = vec![dropped.to_owned(), format!("{name}X"), name.to_ascii_lowercase()];
+            if name.contains('_') {
+                wrong.push(name.replacen('_', "__", 1));
+                wrong.push(name.replacen('_', "", 1));
+                wrong.push(name.replace('_', ""));
+            }
+            if name.len() >= LONG_NAME {
+                wrong.push(format!("{dropped}XY"));
+                wrong.push(format!("X{name}Y"));
+            } else {
+                wrong.retain(|wrong| {
+                    *wrong != name.to_ascii_lowercase() && wrong.contains('_') == name.contains('_')
+                });
+            }
+            for wrong in wrong {
+                if is_known(&wrong) || FOREIGN.contains(&wrong.as_str()) || is_service_link(&wrong) {
+                    continue;
+                }
+                let said = warnings(&[&wrong]);
+                assert!(
+                    said.len() == 1 && said[0].contains("did you mean"),
+                    "{wrong}: {said:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_others_set_is_left_alone() {
+        let names = [
+            "HOME",
+            "PATH",
+            "HOSTNAME",
+            "LANGUAGE",
+            "RUST_BACKTRACE",
+            "KUBERNETES_SERVICE_HOST",
+            "BFF_SERVICE_HOST",
+            "BFF_SERVICE_PORT_HTTP",
+            "BFF_PORT",
+            "BFF_PORT_8000_TCP_ADDR",
+            "IDP_PORT_8080_TCP",
+            "LC_ALL",
+            "GPG_KEY",
+            "container",
+            "http_proxy",
+            "SSL_CERT_DIR",
+        ];
+        assert_eq!(warnings(&names), Vec::<String>::new());
+    }
+
+    #[test]
     fn other_names_are_left_alone_or_said_without_a_guess() {
         assert_eq!(
             warnings(&[
                 "PATH",
                 "HOME",
                 "SESSION_MANAGER",
-                "AUTH_X",
                 "DCR_IAT",
                 "DCR_IAT_FILE",
                 "BFF_METRICS_ADDR"
@@ -145,7 +285,7 @@ mod tests {
             ["BFF_SOMETHING_ELSE_ENTIRELY: is not known and has no effect"]
         );
         assert_eq!(warnings(&["BFF_KID_FILE"]).len(), 1, "only secrets have a file");
-        assert!(warnings(&["BFF_\n\u{1b}[31m"])[0].starts_with(r"BFF_\n\u{1b}[31m: "));
+        assert!(warnings(&["BFF_\n\u{1b}[31m"])[0].starts_with("a name that is not shown: "));
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub struct Service {
 pub struct Route {
     id: String,
     auth: Auth,
+    unauthenticated: Unauthenticated,
     methods: Methods,
     service: Arc<Service>,
     target: Target,
@@ -79,6 +80,18 @@ pub enum Auth {
     Session,
     /// Anybody: no token goes along.
     None,
+}
+
+/// What a call without a session gets on a route that asks for one (`unauthenticated`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unauthenticated {
+    /// A person who opens a page goes to the login, anything else gets 401.
+    #[default]
+    ByRequest,
+    /// Also a GET that does not say that it opens a page. A call that says what else it is gets 401.
+    Login,
+    /// Everything gets 401.
+    Refuse,
 }
 
 /// What [`Routes::find`] came to.
@@ -128,7 +141,16 @@ impl Routes {
     ///
     /// [`RoutesError`] with every mistake in it: its line, what is wrong, and the fix.
     pub fn parse(yaml: &str) -> Result<Self, RoutesError> {
-        read::read(yaml)
+        Self::parse_with(yaml, &|_| None)
+    }
+
+    /// The same, with `variables` for `${NAME}` in values. What they hold is in no message.
+    ///
+    /// # Errors
+    ///
+    /// [`RoutesError`], also for a variable without a value or default.
+    pub fn parse_with(yaml: &str, variables: &dyn Fn(&str) -> Option<String>) -> Result<Self, RoutesError> {
+        read::read(yaml, variables)
     }
 
     /// The route for `path` and `method`.
@@ -221,6 +243,12 @@ impl Route {
     #[must_use]
     pub const fn auth(&self) -> Auth {
         self.auth
+    }
+
+    /// What a call without a session gets.
+    #[must_use]
+    pub const fn unauthenticated(&self) -> Unauthenticated {
+        self.unauthenticated
     }
 
     /// Where its calls go.

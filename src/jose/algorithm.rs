@@ -5,7 +5,7 @@ use std::fmt;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve};
 use serde::{Deserialize, Serialize};
 
-/// A signature algorithm of RFC 7518 section 3.1 or RFC 8037. Asymmetric ones only: `none` and `HS*` cannot be named.
+/// A signature algorithm of RFC 7518 section 3.1, RFC 8037 or RFC 9864. Asymmetric ones only: `none` and `HS*` cannot be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the registry")]
 pub enum Algorithm {
@@ -18,6 +18,7 @@ pub enum Algorithm {
     ES256,
     ES384,
     EdDSA,
+    Ed25519,
 }
 
 /// What kind of key an algorithm takes.
@@ -34,7 +35,7 @@ pub enum KeyType {
 
 impl Algorithm {
     /// Every algorithm that signatures of others may use.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::PS256,
         Self::PS384,
         Self::PS512,
@@ -44,6 +45,7 @@ impl Algorithm {
         Self::ES256,
         Self::ES384,
         Self::EdDSA,
+        Self::Ed25519,
     ];
 
     /// The name in `alg` (RFC 7518 section 3.1).
@@ -59,6 +61,7 @@ impl Algorithm {
             Self::ES256 => "ES256",
             Self::ES384 => "ES384",
             Self::EdDSA => "EdDSA",
+            Self::Ed25519 => "Ed25519",
         }
     }
 
@@ -75,8 +78,16 @@ impl Algorithm {
             Self::PS256 | Self::PS384 | Self::PS512 | Self::RS256 | Self::RS384 | Self::RS512 => KeyType::Rsa,
             Self::ES256 => KeyType::P256,
             Self::ES384 => KeyType::P384,
-            Self::EdDSA => KeyType::Ed25519,
+            Self::EdDSA | Self::Ed25519 => KeyType::Ed25519,
         }
+    }
+
+    /// Whether a signature by one name verifies by the other: with a key on Ed25519, the only curve here, `EdDSA` and its
+    /// successor `Ed25519` (RFC 9864 section 2.2) are one algorithm.
+    #[must_use]
+    pub fn is_same_as(self, other: Self) -> bool {
+        let is_eddsa = |algorithm| matches!(algorithm, Self::EdDSA | Self::Ed25519);
+        self == other || is_eddsa(self) && is_eddsa(other)
     }
 
     pub(super) const fn for_library(self) -> jsonwebtoken::Algorithm {
@@ -89,7 +100,7 @@ impl Algorithm {
             Self::RS512 => jsonwebtoken::Algorithm::RS512,
             Self::ES256 => jsonwebtoken::Algorithm::ES256,
             Self::ES384 => jsonwebtoken::Algorithm::ES384,
-            Self::EdDSA => jsonwebtoken::Algorithm::EdDSA,
+            Self::EdDSA | Self::Ed25519 => jsonwebtoken::Algorithm::EdDSA,
         }
     }
 }

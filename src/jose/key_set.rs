@@ -7,11 +7,15 @@ use jsonwebtoken::{
     jwk::{Jwk, KeyOperations, PublicKeyUse},
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Algorithm, KeyType};
 
 /// More keys than this in one set are not looked at.
 const MAX_KEYS: usize = 100;
+
+/// Of the keys with one kid, this many are tried: each costs a verification.
+const MAX_OF_ONE_KID: usize = 4;
 
 /// A JWK Set (RFC 7517 section 5) of which the usable keys are kept.
 ///
@@ -30,8 +34,9 @@ pub enum KeySetError {
 }
 
 /// What [`KeySet::find`] came to.
-pub(super) enum Found<'a> {
-    One(&'a DecodingKey),
+pub(super) enum Candidates<'a> {
+    /// At least one.
+    Some(Vec<&'a DecodingKey>),
     None,
     Ambiguous,
 }
@@ -45,7 +50,7 @@ struct Key {
 
 #[derive(Deserialize)]
 struct Document {
-    keys: Vec<serde_json::Value>,
+    keys: Vec<Value>,
 }
 
 // === impl KeySet ===
@@ -85,18 +90,22 @@ impl KeySet {
         self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
     }
 
-    /// The key for a token that names `kid` and `algorithm`. A token without a kid is only matched where a single key
-    /// fits (OpenID Connect Core 1.0 section 10.1).
-    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Found<'_> {
+    /// The keys for a token that names `kid` and `algorithm`. Several keys of one kid should not be, but are allowed (RFC
+    /// 7517 section 4.5): each may be the one. A token without a kid is only matched where a single key fits (OpenID
+    /// Connect Core 1.0 section 10.1).
+    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Candidates<'_> {
         let mut fitting = self.keys.iter().filter(|key| {
             (kid.is_none() || key.kid.as_deref() == kid)
                 && key.kind == algorithm.key_type()
-                && key.algorithm.is_none_or(|declared| declared == algorithm)
+                && key
+                    .algorithm
+                    .is_none_or(|declared| declared.is_same_as(algorithm))
         });
-        match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Found::One(&key.decoding),
-            (None, _) => Found::None,
-            (Some(_), Some(_)) => Found::Ambiguous,
+        let keys: Vec<_> = fitting.by_ref().take(MAX_OF_ONE_KID).collect();
+        match (keys.len(), kid) {
+            (0, _) => Candidates::None,
+            (2.., None) => Candidates::Ambiguous,
+            (1, _) | (_, Some(_)) => Candidates::Some(keys.into_iter().map(|key| &key.decoding).collect()),
         }
     }
 }
@@ -110,7 +119,12 @@ impl fmt::Debug for KeySet {
 }
 
 impl Key {
-    fn usable(value: serde_json::Value) -> Option<Self> {
+    fn usable(mut value: Value) -> Option<Self> {
+        // Taken out before the library reads it, which does not know the names of RFC 9864.
+        let algorithm = match value.as_object_mut()?.remove("alg") {
+            None | Some(Value::Null) => None,
+            Some(declared) => Some(Algorithm::from_name(declared.as_str()?)?),
+        };
         let jwk: Jwk = serde_json::from_value(value).ok()?;
         if jwk
             .common
@@ -128,10 +142,6 @@ impl Key {
         {
             return None;
         }
-        let algorithm = match jwk.common.key_algorithm {
-            Some(declared) => Some(Algorithm::from_name(&declared.to_string())?),
-            None => None,
-        };
         Some(Self {
             kind: KeyType::of(&jwk.algorithm)?,
             decoding: DecodingKey::from_jwk(&jwk).ok()?,

@@ -53,7 +53,8 @@ pub enum SignError {
 
 #[derive(Serialize)]
 struct Header<'a> {
-    typ: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    typ: Option<&'a str>,
     alg: Algorithm,
     kid: &'a str,
 }
@@ -110,7 +111,7 @@ impl KeyPair {
                 let signature = pair.sign(&rng(), message).map_err(|_| SignError::Operation)?;
                 Ok(signature.as_ref().to_vec())
             }
-            (Self::Ed25519(pair), Algorithm::EdDSA) => {
+            (Self::Ed25519(pair), Algorithm::EdDSA | Algorithm::Ed25519) => {
                 let signature = pair.try_sign(message).map_err(|_| SignError::Operation)?;
                 Ok(signature.as_ref().to_vec())
             }
@@ -153,7 +154,8 @@ impl SigningKey {
     ///
     /// [`SignError::Operation`] where the library cannot tell the public half.
     pub fn new(pair: KeyPair, kid: Option<String>) -> Result<Self, SignError> {
-        // A key type with a single algorithm names it; an RSA key may sign PS256 or RS256, so it names none.
+        // A key type with a single algorithm names it, Ed25519 by the name that everybody knows; an RSA key may sign PS256
+        // or RS256, so it names none.
         let key_algorithm = match pair.key_type() {
             KeyType::P256 => Some(KeyAlgorithm::ES256),
             KeyType::Ed25519 => Some(KeyAlgorithm::EdDSA),
@@ -214,7 +216,7 @@ impl SigningKey {
         match self.pair.key_type() {
             KeyType::Rsa => &[Algorithm::PS256, Algorithm::RS256],
             KeyType::P256 => &[Algorithm::ES256],
-            KeyType::Ed25519 => &[Algorithm::EdDSA],
+            KeyType::Ed25519 => &[Algorithm::EdDSA, Algorithm::Ed25519],
             KeyType::P384 => &[],
         }
     }
@@ -225,19 +227,19 @@ impl SigningKey {
         matches!(*self.pair, KeyPair::Rsa(_))
     }
 
-    /// A signed JWT in compact form (RFC 7515 section 7.1) with `typ`, `alg` and `kid` in its header.
+    /// A signed JWT in compact form (RFC 7515 section 7.1) with `typ`, if it is to have one, `alg` and `kid` in its header.
     ///
     /// # Errors
     ///
     /// [`SignError`]: the key does not do the algorithm, the claims do not serialise, or the library failed.
-    pub fn sign(
-        &self,
+    pub fn sign<'a>(
+        &'a self,
         algorithm: Algorithm,
-        typ: &str,
+        typ: impl Into<Option<&'a str>>,
         claims: &impl Serialize,
     ) -> Result<Secret, SignError> {
         let header = serde_json::to_vec(&Header {
-            typ,
+            typ: typ.into(),
             alg: algorithm,
             kid: &self.kid,
         })?;

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Algorithm, KeySet, key_set::Found};
+use super::{Algorithm, KeySet, key_set::Candidates};
 use crate::clock::Timestamp;
 
 /// Longer tokens are refused before anything is parsed, in bytes.
-const MAX_TOKEN_LENGTH: usize = 32 * 1024;
+pub const MAX_TOKEN_LENGTH: usize = 64 * 1024;
 
 /// How far the issuer's clock may differ from ours.
 const LEEWAY: Duration = Duration::from_mins(1);
@@ -27,8 +28,10 @@ pub struct Policy<'a> {
     pub typ: Typ,
     /// `iss` must be exactly this.
     pub issuer: &'a str,
-    /// `aud` must be exactly this, alone; `azp`, where present, too.
+    /// `aud` must be this, alone or beside [`trusted`](Self::trusted) ones; `azp`, where present, too.
     pub audience: &'a str,
+    /// Others that `aud` may list; `azp` is required then.
+    pub trusted: &'a [String],
 }
 
 /// What `typ` in the header may say (RFC 8725 section 3.11).
@@ -80,10 +83,12 @@ pub enum VerifyError {
     /// `iss` is missing or another one.
     #[error("the token's issuer is wrong")]
     Issuer,
-    /// `aud` is missing, foreign, or names others beside us.
-    #[error("the token's audience is wrong")]
+    /// `aud` is missing, foreign, or names others beside us that are not trusted.
+    #[error(
+        "the token's audience is wrong: it lacks this client, or lists one that OIDC_TRUSTED_AUDIENCES does not"
+    )]
     Audience,
-    /// `azp` is present and not us.
+    /// `azp` is not us, or missing beside other audiences.
     #[error("the token's authorized party is wrong")]
     AuthorizedParty,
     /// `exp` is missing or over.
@@ -137,13 +142,17 @@ pub fn verify(
     if !policy.typ.allows(header.typ.as_deref()) {
         return Err(VerifyError::Type);
     }
-    let key = match keys.find(header.kid.as_deref(), algorithm) {
-        Found::One(key) => key,
-        Found::None => return Err(VerifyError::UnknownKey),
-        Found::Ambiguous => return Err(VerifyError::AmbiguousKey),
+    let candidates = match keys.find(header.kid.as_deref(), algorithm) {
+        Candidates::Some(keys) => keys,
+        Candidates::None => return Err(VerifyError::UnknownKey),
+        Candidates::Ambiguous => return Err(VerifyError::AmbiguousKey),
     };
-    let valid = jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm.for_library());
-    if !matches!(valid, Ok(true)) {
+    let verifies = |key: &&DecodingKey| {
+        let algorithm = algorithm.for_library();
+        let valid = jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm);
+        matches!(valid, Ok(true))
+    };
+    if !candidates.iter().any(verifies) {
         return Err(VerifyError::Signature);
     }
     let claims: Claims = json(payload)?;
@@ -166,24 +175,22 @@ fn check_parties(claims: &Claims, policy: &Policy<'_>) -> Result<(), VerifyError
     if claims.get("iss").and_then(Value::as_str) != Some(policy.issuer) {
         return Err(VerifyError::Issuer);
     }
-    let for_us_alone = match claims.get("aud") {
-        Some(Value::String(audience)) => audience == policy.audience,
-        // We trust no other audience, so a list may hold nobody but us.
-        Some(Value::Array(audiences)) => {
-            !audiences.is_empty()
-                && audiences
-                    .iter()
-                    .all(|audience| audience.as_str() == Some(policy.audience))
-        }
-        _ => false,
+    let audiences: Option<Vec<&str>> = match claims.get("aud") {
+        Some(Value::String(audience)) => Some(vec![audience]),
+        Some(Value::Array(audiences)) => audiences.iter().map(Value::as_str).collect(),
+        _ => None,
     };
-    if !for_us_alone {
+    let audiences = audiences.unwrap_or_default();
+    let (ours, others): (Vec<&str>, Vec<&str>) =
+        audiences.into_iter().partition(|name| *name == policy.audience);
+    let is_trusted = |name: &&str| policy.trusted.iter().any(|trusted| trusted == name);
+    if ours.is_empty() || !others.iter().all(is_trusted) {
         return Err(VerifyError::Audience);
     }
     match claims.get("azp") {
-        None => Ok(()),
+        None if others.is_empty() => Ok(()),
         Some(party) if party.as_str() == Some(policy.audience) => Ok(()),
-        Some(_) => Err(VerifyError::AuthorizedParty),
+        _ => Err(VerifyError::AuthorizedParty),
     }
 }
 

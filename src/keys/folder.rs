@@ -15,9 +15,12 @@ use super::{
     Options,
     document::Published,
     keyring::{Entry, KeyName, Keyring, Seen, State},
-    pem::{KeyProblem, UnusableKey, read_key},
+    pem::{KeyProblem, UnusableKey, read_guarded},
 };
-use crate::jose::{Algorithm, SigningKey};
+use crate::{
+    jose::{Algorithm, SigningKey},
+    private_file::{Exposed, Guard},
+};
 
 /// What a name leads to, as far as can be told without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub(super) struct Folder {
     options: Options,
     files: BTreeMap<PathBuf, Known>,
     at_hand: BTreeMap<String, Arc<SigningKey>>,
+    /// The key in the named file, as it was read last.
+    named: Option<Arc<SigningKey>>,
     extras: BTreeMap<PathBuf, Arc<SigningKey>>,
     /// The files of entries that lie in the keys folder of before, by key id.
     elsewhere: BTreeMap<String, PathBuf>,
@@ -83,6 +88,7 @@ impl Folder {
             },
             files: BTreeMap::new(),
             at_hand: BTreeMap::new(),
+            named: None,
             extras: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
         }
@@ -136,6 +142,11 @@ impl Folder {
         self.at_hand.get(kid)
     }
 
+    /// The key in the named file under this id, although the keyring does not know it yet.
+    pub(super) fn named(&self, kid: &str) -> Option<&Arc<SigningKey>> {
+        self.named.as_ref().filter(|named| named.kid() == kid)
+    }
+
     /// The public halves of the extra keys.
     pub(super) fn extras(&self, algorithm: Option<Algorithm>) -> Vec<Published> {
         let keys = self.extras.values();
@@ -151,9 +162,11 @@ impl Folder {
         let mut paths = BTreeSet::from([named.clone()]);
         match self.read(&named) {
             Ok(key) => {
+                let kid = ring.kid_for(self.options.kid.as_deref(), key.kid());
+                self.named = Some(Arc::new(key.called(&kid)));
                 seen.named = Some(KeyName {
                     file: self.name_of(&named),
-                    kid: ring.kid_for(self.options.kid.as_deref(), key.kid()),
+                    kid,
                     thumbprint: key.kid().to_owned(),
                 });
             }
@@ -247,13 +260,14 @@ impl Folder {
     fn read(&mut self, path: &Path) -> Result<Arc<SigningKey>, String> {
         // Before the file is read: what changes meanwhile is read once more at the next look.
         let print = Print::of(path);
+        let guard = self.options.guard;
         let known = self.files.entry(path.to_owned()).or_insert_with(|| Known {
             print,
-            outcome: fresh(path),
+            outcome: fresh(path, guard),
         });
         if known.print != print || is_unreadable(&known.outcome) {
             known.print = print;
-            known.outcome = fresh(path);
+            known.outcome = fresh(path, guard);
         }
         match &known.outcome {
             Ok(key) => Ok(Arc::clone(key)),
@@ -277,8 +291,8 @@ fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-fn fresh(path: &Path) -> Result<Arc<SigningKey>, UnusableKey> {
-    let pair = read_key(path)?;
+fn fresh(path: &Path, guard: Guard) -> Result<Arc<SigningKey>, UnusableKey> {
+    let pair = read_guarded(path, guard)?;
     let key = SigningKey::new(pair, None).map_err(|_| UnusableKey {
         path: path.to_owned(),
         problem: KeyProblem::UnsupportedType("none that the library can publish".to_owned()),
@@ -287,6 +301,12 @@ fn fresh(path: &Path) -> Result<Arc<SigningKey>, UnusableKey> {
 }
 
 /// A permission on a folder above can change without a trace at the file.
-fn is_unreadable(outcome: &Result<Arc<SigningKey>, UnusableKey>) -> bool {
-    matches!(outcome, Err(error) if matches!(error.problem, KeyProblem::Unreadable(_)))
+const fn is_unreadable(outcome: &Result<Arc<SigningKey>, UnusableKey>) -> bool {
+    matches!(
+        outcome,
+        Err(UnusableKey {
+            problem: KeyProblem::Unreadable(_) | KeyProblem::Exposed(Exposed::Folder { .. }),
+            ..
+        })
+    )
 }

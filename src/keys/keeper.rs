@@ -187,8 +187,12 @@ impl Keeper {
             Ok(set) => {
                 self.told.resolved(Path::new(DOCUMENT));
                 let before = keys.current();
+                let kid = |key: &Option<Arc<SigningKey>>| key.as_ref().map(|key| key.kid().to_owned());
                 self.notes.extend(notes::of_change(&before, &set));
-                if before.document != set.document || before.signing.kid() != set.signing.kid() {
+                if before.document != set.document
+                    || before.signing.kid() != set.signing.kid()
+                    || kid(&before.coming) != kid(&set.coming)
+                {
                     keys.put(set);
                 }
             }
@@ -207,7 +211,9 @@ impl Keeper {
             .collect();
         let mut others = others?;
         others.extend(self.folder.extras(algorithm));
-        Set::new(signing, others, algorithm)
+        let coming = self.ring.coming(&self.seen);
+        let coming = coming.and_then(|kid| self.folder.key(kid).or_else(|| self.folder.named(kid)));
+        Set::new(signing, coming.cloned(), others, algorithm)
     }
 
     /// The active key; where this process cannot read it, what signed until now, the next one, or the one that signed

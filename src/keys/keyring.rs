@@ -113,6 +113,14 @@ impl Keyring {
         self.keys.iter().find(|key| key.state == State::Next)
     }
 
+    /// Key id of the key that will sign: the next one, or the one in the named file that is still to be taken up.
+    #[must_use]
+    pub fn coming<'k>(&'k self, seen: &'k Seen) -> Option<&'k str> {
+        let named = seen.named.as_ref().filter(|named| self.is_news(named));
+        let next = self.next().map(|next| next.kid.as_str());
+        named.map(|named| named.kid.as_str()).or(next)
+    }
+
     /// The key with this id.
     #[must_use]
     pub fn find(&self, kid: &str) -> Option<&Entry> {

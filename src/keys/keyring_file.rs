@@ -2,9 +2,9 @@
 
 use std::{
     ffi::OsString,
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    fs::{DirBuilder, File, TryLockError},
     io::{self, Read as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
@@ -15,7 +15,7 @@ use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use super::keyring::Keyring;
-use crate::private_file::{self, Step};
+use crate::private_file::{self, Exposed, Guard, Step};
 
 /// The file's name in the state folder.
 pub(super) const FILE_NAME: &str = "keyring.json";
@@ -27,14 +27,13 @@ const MAX_SIZE: u64 = 256 * 1024;
 const MAX_REASON: usize = 200;
 /// Whoever has the lock reads and writes a few small files and makes a key at most; longer than this, it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Nobody but the owner may read or write.
-const MODE: u32 = 0o600;
 
 /// Where the keyring is kept.
 #[derive(Clone, Debug)]
 pub(super) struct KeyringFile {
     path: PathBuf,
     patience: Duration,
+    guard: Guard,
 }
 
 /// The right to change the keyring: held by one process at a time, given back when dropped or when the process ends.
@@ -53,6 +52,14 @@ pub enum KeyringError {
         path: PathBuf,
         /// The cause.
         cause: io::Error,
+    },
+    /// Others can write it, and so let their own key sign.
+    #[error("{path:?}: {exposed}; only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true")]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// What others can do.
+        exposed: Exposed,
     },
     /// It holds something else.
     #[error(
@@ -107,7 +114,13 @@ impl KeyringFile {
         Self {
             path: state_dir.join(FILE_NAME),
             patience: PATIENCE,
+            guard: Guard::Strict,
         }
+    }
+
+    /// The same, with this to be done where others can write it.
+    pub(super) fn guarded(self, guard: Guard) -> Self {
+        Self { guard, ..self }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -133,6 +146,13 @@ impl KeyringFile {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(unreadable(cause)),
         };
+        // It says which key signs, and holds no secret.
+        if let Err(exposed @ Exposed::Writable { .. }) = self.guard.file(&file) {
+            return Err(KeyringError::Exposed {
+                path: self.path.clone(),
+                exposed,
+            });
+        }
         let mut text = Vec::new();
         file.take(MAX_SIZE + 1)
             .read_to_end(&mut text)
@@ -223,9 +243,7 @@ impl KeyringFile {
             .mode(0o700)
             .create(private_file::folder_of(&self.path))
             .map_err(|cause| self.not_writable(cause))?;
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(MODE);
-        options.open(path).map_err(|cause| self.not_writable(cause))
+        private_file::open_lock(&path).map_err(|cause| self.not_writable(cause))
     }
 
     fn lock_path(&self) -> PathBuf {

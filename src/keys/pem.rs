@@ -19,7 +19,10 @@ use rsa::{
 };
 use zeroize::Zeroizing;
 
-use crate::jose::KeyPair;
+use crate::{
+    jose::KeyPair,
+    private_file::{Exposed, Guard, folder_of},
+};
 
 /// A larger file is no PEM file with one key, in bytes.
 const MAX_FILE_LENGTH: u64 = 64 * 1024;
@@ -76,6 +79,9 @@ pub enum KeyProblem {
         "it cannot be read ({0}); the user that runs bff needs read permission on the file and its folders"
     )]
     Unreadable(io::Error),
+    /// Others can use it.
+    #[error("{0}; only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true")]
+    Exposed(Exposed),
     /// A folder, a socket or the like.
     #[error("it is not a file but {0}; name the PEM file itself")]
     NotAFile(&'static str),
@@ -154,15 +160,26 @@ pub enum KeyProblem {
 ///
 /// [`UnusableKey`] with what was found instead.
 pub fn read_key(path: &Path) -> Result<KeyPair, UnusableKey> {
+    read_guarded(path, Guard::Off)
+}
+
+/// The same for a key that is to be used: not where `guard` refuses the file or its folder.
+pub(super) fn read_guarded(path: &Path, guard: Guard) -> Result<KeyPair, UnusableKey> {
     read_bounded(path)
-        .and_then(|text| parse(&text))
+        .and_then(|(file, text)| {
+            let key = parse(&text)?;
+            // What is no key has other troubles.
+            guard.file(&file).map_err(KeyProblem::Exposed)?;
+            guard.folder(folder_of(path)).map_err(KeyProblem::Exposed)?;
+            Ok(key)
+        })
         .map_err(|problem| UnusableKey {
             path: path.to_owned(),
             problem,
         })
 }
 
-fn read_bounded(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
+fn read_bounded(path: &Path) -> Result<(File, Zeroizing<Vec<u8>>), KeyProblem> {
     // Looked at before it is opened: opening a FIFO would wait for a writer.
     let kind = path.metadata().map_err(KeyProblem::from_io)?.file_type();
     if kind.is_dir() {
@@ -173,13 +190,14 @@ fn read_bounded(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyProblem> {
     }
     let file = File::open(path).map_err(KeyProblem::from_io)?;
     let mut text = Zeroizing::new(Vec::new());
-    file.take(MAX_FILE_LENGTH + 1)
+    (&file)
+        .take(MAX_FILE_LENGTH + 1)
         .read_to_end(&mut text)
         .map_err(KeyProblem::from_io)?;
     if u64::try_from(text.len()).is_ok_and(|length| length > MAX_FILE_LENGTH) {
         return Err(KeyProblem::TooLarge);
     }
-    Ok(text)
+    Ok((file, text))
 }
 
 /// Reads the private key in `text`.

@@ -11,6 +11,8 @@ use crate::jose::{Algorithm, SigningKey};
 /// What signs and what is published.
 pub(super) struct Set {
     pub(super) signing: Arc<SigningKey>,
+    /// The key that will sign, for what the present one cannot do.
+    pub(super) coming: Option<Arc<SigningKey>>,
     pub(super) published: Vec<Published>,
     pub(super) document: Arc<JwksDocument>,
 }
@@ -18,13 +20,14 @@ pub(super) struct Set {
 // === impl Set ===
 
 impl Set {
-    /// `signing` signs; it and `others` are published. `algorithm` is what the configuration names.
+    /// `signing` signs, and `coming` what that one cannot; `signing` and `others` are published. `algorithm` is what the configuration names.
     ///
     /// # Errors
     ///
     /// [`KeysError::DuplicateKid`] where two different keys have one kid.
     pub(super) fn new(
         signing: Arc<SigningKey>,
+        coming: Option<Arc<SigningKey>>,
         others: Vec<Published>,
         algorithm: Option<Algorithm>,
     ) -> Result<Self, KeysError> {
@@ -32,8 +35,16 @@ impl Set {
         let document = Arc::new(JwksDocument::new(&published));
         Ok(Self {
             signing,
+            coming,
             published,
             document,
         })
+    }
+
+    /// The key that signs with `algorithm`: the one that signs now, or where that cannot, the one that will. A client whose
+    /// IdP takes nothing of the former has nothing to lose by a key that was not published long enough.
+    pub(super) fn signing_with(&self, algorithm: Algorithm) -> Option<&Arc<SigningKey>> {
+        let can = |key: &&Arc<SigningKey>| key.algorithms().contains(&algorithm);
+        std::iter::once(&self.signing).chain(&self.coming).find(can)
     }
 }

@@ -6,6 +6,7 @@ use super::{testing::load, *};
 use crate::{
     clock::Timestamp,
     jose::{self, KeySet, Policy, Typ},
+    private_file::testing::on_disk,
 };
 
 struct Folder(tempfile::TempDir);
@@ -13,6 +14,10 @@ struct Folder(tempfile::TempDir);
 impl Folder {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
+    }
+
+    fn on_disk() -> Self {
+        Self(on_disk())
     }
 
     /// Copies a fixture into the folder, mode 0600.
@@ -34,6 +39,7 @@ impl Folder {
             extra: Vec::new(),
             dir: self.0.path().to_owned(),
             identity_markers: vec![self.0.path().join("bff_client.json")],
+            guard: Guard::Strict,
         }
     }
 }
@@ -153,15 +159,59 @@ fn many_foreign_files_make_one_short_warning() {
 }
 
 #[test]
-fn a_key_that_others_can_read_gets_a_warning_with_the_command() {
-    let folder = Folder::new();
+fn attack_50_a_key_that_others_can_use_is_refused_with_the_command() {
+    let folder = Folder::on_disk();
     let path = folder.add("p256-pkcs8.pem", "a.pem");
-    for mode in [0o640, 0o604, 0o644] {
+    for (mode, command) in [
+        (0o640, "chmod 600"),
+        (0o604, "chmod 600"),
+        (0o644, "chmod 600"),
+        (0o620, "chmod go-w"),
+        (0o666, "chmod go-w"),
+    ] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        let (_, warnings) = load(&folder.options("a.pem")).unwrap();
-        let text = warnings[0].to_string();
-        assert!(text.contains(&format!("mode {mode:04o}")), "{text}");
-        assert!(text.contains(&format!("chmod 600 {}", path.display())), "{text}");
+        let mut options = folder.options("a.pem");
+        let error = load(&options).unwrap_err();
+        assert!(matches!(error, KeysError::SigningKey(_)), "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains(&format!("mode {mode:04o}")) && text.contains(command),
+            "{text}"
+        );
+        assert!(text.contains("BFF_DANGER_ALLOW_OPEN_FILES"), "{text}");
+        // As an extra key it is not published.
+        options.signing_key = folder.add("ed25519-pkcs8-v1.pem", "b.pem");
+        options.extra = vec![path.clone()];
+        let (keys, warnings) = load(&options).unwrap();
+        assert_eq!(kids(&keys).len(), 1);
+        assert!(warnings[0].to_string().contains(command), "{warnings:?}");
+        // With the switch it is one warning.
+        let mut options = folder.options("a.pem");
+        options.guard = Guard::Off;
+        let (_, warnings) = load(&options).unwrap();
+        let exposed = |warning: &&Warning| matches!(warning, Warning::Exposed { .. });
+        assert_eq!(warnings.iter().filter(exposed).count(), 1, "{warnings:?}");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode);
+    }
+}
+
+#[test]
+fn attack_50_a_keys_folder_that_others_can_write_is_refused() {
+    let folder = Folder::on_disk();
+    folder.add("p256-pkcs8.pem", "a.pem");
+    for mode in [0o770, 0o707, 0o1777] {
+        fs::set_permissions(folder.0.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let mut options = folder.options("a.pem");
+        let error = load(&options).unwrap_err();
+        assert!(matches!(error, KeysError::Exposed { .. }), "{error}");
+        assert!(error.to_string().contains("chmod go-w"), "{error}");
+        // Nothing is made there either.
+        options.signing_key = folder.0.path().join("new.pem");
+        assert!(load(&options).is_err());
+        assert!(!options.signing_key.exists());
+        options.guard = Guard::Off;
+        assert!(load(&options).is_ok());
+        fs::remove_file(options.signing_key).unwrap();
     }
 }
 
@@ -285,6 +335,7 @@ async fn what_is_signed_verifies_against_what_is_published() {
                 typ: Typ::IdToken,
                 issuer: "us",
                 audience: "them",
+                trusted: &[],
             };
             let verified = jose::verify(token.expose(), &set, &policy, now);
             assert!(verified.is_ok(), "{fixture} {algorithm}: {verified:?}");

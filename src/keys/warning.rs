@@ -2,11 +2,11 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use super::Options;
+use crate::private_file::{Exposed, Guard, folder_of};
 
 /// More foreign files than this are not named one by one.
 const MAX_NAMED_FILES: usize = 10;
@@ -26,13 +26,14 @@ pub enum Warning {
         /// The names of the files, sorted.
         files: Vec<String>,
     },
-    /// A private key that more than its owner can read.
-    #[error("the private key {path:?} has mode {mode:04o}: others can read it; run `chmod 600 {}`", .path.display())]
-    ReadableByOthers {
+    /// A private key that others can use, which was accepted: on a read-only mount or in memory, or because nothing is
+    /// refused.
+    #[error("the private key {path:?}: {exposed}")]
+    Exposed {
         /// The key file.
         path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
+        /// What others can do.
+        exposed: Exposed,
     },
     /// A change of the keys, or a trouble with them.
     #[error("{0}")]
@@ -54,11 +55,15 @@ fn list(files: &[String]) -> String {
     }
 }
 
-pub(super) fn readable_by_others(path: &Path) -> Option<Warning> {
-    let mode = path.metadata().ok()?.permissions().mode() & 0o7777;
-    (mode & 0o077 != 0).then(|| Warning::ReadableByOthers {
+pub(super) fn exposed(path: &Path) -> Option<Warning> {
+    let file = Guard::Off.file(&fs::File::open(path).ok()?);
+    let folder = Guard::Off.folder(folder_of(path));
+    let exposed = [file, folder]
+        .into_iter()
+        .find_map(|looked| looked.ok().flatten())?;
+    Some(Warning::Exposed {
         path: path.to_owned(),
-        mode,
+        exposed,
     })
 }
 

@@ -14,6 +14,10 @@ use crate::{
 /// The `state` is not in it: it is the context that the attempt is sealed for, so an attempt opens only with the very
 /// state that it was made with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about the request, each of them one letter in the cookie"
+)]
 pub struct Attempt {
     /// `nonce` of the authorization request (OpenID Connect Core 1.0 section 3.1.2.1).
     #[serde(rename = "n")]

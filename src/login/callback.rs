@@ -16,11 +16,12 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    oidc::{Expect, IdTokenError, OAuthError, TokenError, TokenResponse, UserInfoError},
+    jose::Claims,
+    oidc::{Expect, IdTokenError, LoginFacts, OAuthError, TokenError, TokenResponse, UserInfoError},
     secret::Secret,
     session::{
-        CreateError, Created, Ended, Memo, NewSession, Session, SessionId, SessionKey, StoreError, Tokens,
-        UserClaims,
+        CreateError, Created, EmailTrust, Ended, Memo, NewSession, Session, SessionId, SessionKey,
+        StoreError, Tokens, UserClaims, email_is_unstated,
     },
 };
 
@@ -105,7 +106,7 @@ pub enum CallbackError {
     /// The ID token is refused.
     #[error(transparent)]
     IdToken(#[from] IdTokenError),
-    /// UserInfo is refused.
+    /// UserInfo is of somebody else.
     #[error(transparent)]
     UserInfo(#[from] UserInfoError),
     /// No room for another session.
@@ -243,7 +244,7 @@ impl Login {
         let response = relying_party
             .exchange_code(code, host.redirect_uri(), &attempt.code_verifier)
             .await?;
-        let session = match self.session_of(attempt, &response).await {
+        let session = match self.session_of(attempt, code, &response).await {
             Ok(session) => session,
             Err(error) => {
                 self.give_back(response.refresh_token, response.access_token);
@@ -342,18 +343,24 @@ impl Login {
     async fn session_of(
         &self,
         attempt: &Attempt,
+        code: &Secret,
         response: &TokenResponse,
     ) -> Result<Session, CallbackError> {
         // Now, not after the checks: the access token lives since it was issued.
         let now = self.inner.clock.now();
         let relying_party = &self.inner.relying_party;
         let id_token = response.id_token.as_ref().ok_or(CallbackError::NoIdToken)?;
-        let expected = Expect::login(&attempt.nonce, &response.access_token)
-            .max_age(attempt.max_age.map(Duration::from_secs));
+        let facts = LoginFacts {
+            nonce: &attempt.nonce,
+            code,
+            started_at: attempt.started_at,
+        };
+        let expected =
+            Expect::login(facts, &response.access_token).max_age(attempt.max_age.map(Duration::from_secs));
         let verified = relying_party.verify_id_token(id_token, expected).await?;
         let identity = verified.identity;
         let user_info = relying_party
-            .user_info(&response.access_token, &identity.subject)
+            .user_info_at_login(&response.access_token, &identity.subject)
             .await?;
 
         let access_expires_at = now.saturating_add(response.expires_in);
@@ -373,7 +380,9 @@ impl Login {
             later_auth_time: None,
         };
         self.notice_refresh_token(attempt, tokens.refresh.is_some());
-        let user = UserClaims::of(Some(&verified.all), user_info.as_ref());
+        self.tell_of_unstated_email(&verified.all, user_info.as_ref());
+        let email_trust = self.inner.options.email_trust;
+        let user = UserClaims::of(Some(&verified.all), user_info.as_ref(), email_trust);
         self.inner.left_out.warn(&user.left_out);
         Ok(Session {
             user: user.kept,
@@ -387,6 +396,19 @@ impl Login {
             identity: Memo::default(),
             tokens,
         })
+    }
+
+    /// An address that is missing is looked for in vain at the IdP. That is said once.
+    fn tell_of_unstated_email(&self, id_token: &Claims, user_info: Option<&Claims>) {
+        if self.inner.options.email_trust == EmailTrust::Verified
+            && email_is_unstated(id_token, user_info)
+            && !self.inner.said_unstated_email.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                "the IdP gave an e-mail address without email_verified, so the address is told to no application; if every \
+                 address there is verified, set OIDC_EMAIL_TRUSTED=true"
+            );
+        }
     }
 
     /// Without a refresh token a session lives as long as its access token.
@@ -426,14 +448,14 @@ impl Login {
                  token; the next logins ask for consent as with OIDC_PROMPT=consent (OIDC_PROMPT is auto)"
             ),
             Some(Consent::Useless) => tracing::warn!(
-                "no refresh token came although the person was asked for consent, so sessions end with their access token \
-                 and logins ask for no consent; allow the client offline_access and the refresh_token grant at the IdP"
+                "prompt=consent did not bring a refresh token either, so sessions end with their access token and it is not \
+                 sent any more; allow the client offline_access and the refresh_token grant at the IdP"
             ),
             Some(Consent::Needed) => {
-                tracing::info!("refresh tokens come where the person is asked for consent")
+                tracing::info!("refresh tokens come where the person is asked for consent");
             }
             Some(Consent::Unneeded) => {
-                tracing::info!("refresh tokens come without asking the person for consent")
+                tracing::info!("refresh tokens come without asking the person for consent");
             }
             None => {}
         }

@@ -10,13 +10,19 @@ use url::Url;
 
 pub use self::meaning::{Meaning, PERSON_NEEDED, REFUSALS};
 pub(super) use self::retry_after::http_date;
-use super::{Client, Metadata, OAuthError, Proof, RelyingParty};
+use super::{
+    ASSERTION_LIFETIME, Client, MemberError, Metadata, OAuthError, Proof, ProviderTime, RelyingParty,
+    time::provider_date,
+};
 use crate::{
     clock::Timestamp,
     jose::SignError,
     outbound::{Lane, Response, TransportError},
     random::RandomExt as _,
 };
+
+/// Clocks that are closer together are no reason to refuse an assertion.
+const CLOCKS_AGREE: Duration = Duration::from_secs(30);
 
 /// When a POST is repeated, with a fresh assertion: only if certainly no byte of it was sent, or the answer was 429
 /// or 503.
@@ -88,7 +94,7 @@ pub enum CallError {
     },
     /// Success that cannot be used. The provider has acted.
     #[error("the IdP's answer is not usable: {0}")]
-    Malformed(&'static str),
+    Malformed(MemberError),
 }
 
 /// What the operator needs to find out why the provider does not know us.
@@ -100,6 +106,8 @@ pub struct InvalidClient {
     pub proof: Proof,
     /// Whether the provider's registration of us has the key, where that is known.
     pub registered: Option<bool>,
+    /// What time it was there and here, where the answer has a `Date`.
+    pub clock: Option<ProviderTime>,
 }
 
 // === impl RetryOptions ===
@@ -142,14 +150,22 @@ impl RelyingParty {
         let shared = &self.shared;
         let mut failed = 0;
         loop {
+            // First: a call that finds no place is not worth a signature.
+            let turn = shared
+                .outbound
+                .enter(lane)
+                .await
+                .map_err(|source| CallError::Transport {
+                    outcome_unknown: false,
+                    source,
+                })?;
             let (request, proof) = self.authenticated(metadata, client, url, fields).await?;
-            let outcome = shared.outbound.send(lane, request).await;
+            let outcome = turn.send(request).await;
             failed += 1;
             let now = shared.clock.now();
             let retry_after = match &outcome {
                 Ok(response) if is_repeatable(response.status) => retry_after(response, now),
-                // Whoever has waited for a turn in vain does not queue again.
-                Err(error) if error.certainly_not_sent() && *error != TransportError::Saturated => None,
+                Err(error) if error.certainly_not_sent() => None,
                 Ok(_) | Err(_) => return sorted(outcome, proof, now),
             };
             match shared
@@ -206,6 +222,7 @@ fn sorted(
             error,
             proof,
             registered: None,
+            clock: provider_date(&response.headers).map(|theirs| ProviderTime { theirs, ours: now }),
         })),
         Some(error) => CallError::Rejected(error),
         None if status == StatusCode::BAD_REQUEST && response.body.trim_ascii().is_empty() => {
@@ -244,6 +261,18 @@ impl CallError {
         }
     }
 
+    /// Whether there was no place for the call: a matter of how many there are, not of the provider.
+    #[must_use]
+    pub const fn is_saturation(&self) -> bool {
+        matches!(
+            self,
+            Self::Transport {
+                source: TransportError::Saturated,
+                ..
+            }
+        )
+    }
+
     /// Whether the provider certainly has seen nothing of the request.
     #[must_use]
     pub const fn certainly_not_sent(&self) -> bool {
@@ -266,6 +295,39 @@ impl CallError {
 
 // === impl InvalidClient ===
 
+impl InvalidClient {
+    /// What the clocks have to do with it, if they may have.
+    fn about_the_clock(&self) -> Option<String> {
+        let apart = self.clock.map_or(0, ProviderTime::ahead);
+        if apart.unsigned_abs() > CLOCKS_AGREE.as_secs() {
+            let direction = if apart < 0 { "behind" } else { "ahead of" };
+            return Some(format!(
+                "this machine's clock is {} s {direction} the IdP's, and an assertion lives {} s: set both by NTP",
+                apart.unsigned_abs(),
+                ASSERTION_LIFETIME.as_secs()
+            ));
+        }
+        let description = self.error.description.as_deref()?.to_ascii_lowercase();
+        let words = [
+            "expire",
+            "exp ",
+            "`exp`",
+            "iat",
+            "nbf",
+            "not yet valid",
+            "too old",
+            "lifetime",
+            "clock",
+        ];
+        words.iter().any(|word| description.contains(word)).then(|| {
+            format!(
+                "an assertion lives {} s: compare the clock of this machine with the IdP's",
+                ASSERTION_LIFETIME.as_secs()
+            )
+        })
+    }
+}
+
 impl fmt::Display for InvalidClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -276,8 +338,18 @@ impl fmt::Display for InvalidClient {
         if self.proof.assertion.is_none() {
             return write!(
                 f,
-                "; align MS_BFF_TOKEN_AUTH_METHOD and AUTH_CLIENT_SECRET with the client at the IdP"
+                "; align MS_BFF_TOKEN_AUTH_METHOD and AUTH_CLIENT_SECRET with the client at the IdP{}",
+                if self.proof.encoding_matters {
+                    "; client_secret_basic sends id and secret form-encoded (RFC 6749 section 2.3.1), which changes yours, and \
+                     not every IdP decodes them: try MS_BFF_TOKEN_AUTH_METHOD=client_secret_post, or have a secret made of \
+                     letters and digits"
+                } else {
+                    ""
+                }
             );
+        }
+        if let Some(hint) = self.about_the_clock() {
+            write!(f, "; {hint}")?;
         }
         match self.registered {
             Some(true) => write!(f, "; the IdP has that kid registered")?,
@@ -290,7 +362,7 @@ impl fmt::Display for InvalidClient {
         write!(
             f,
             "; align MS_BFF_TOKEN_AUTH_METHOD and the PEM (BFF_JWT_SIGNING_KEY) with the client's JWKS; some IdPs insist on \
-             one BFF_ASSERTION_AUDIENCE (issuer or token_endpoint)"
+             one BFF_ASSERTION_AUDIENCE (issuer or token_endpoint), or on BFF_ASSERTION_TYP=none"
         )
     }
 }

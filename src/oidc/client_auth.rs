@@ -9,6 +9,7 @@ use url::{Url, form_urlencoded};
 use super::{Client, ClientAuthentication, Metadata, RelyingParty};
 use crate::{
     jose::{Algorithm, SignError},
+    keys::Keys,
     outbound::Request,
     random::RandomExt as _,
     secret::Secret,
@@ -36,7 +37,7 @@ const PUBLIC: [&str; 13] = [
 ];
 
 /// How long an assertion lives.
-const LIFETIME: Duration = Duration::from_mins(1);
+pub(super) const ASSERTION_LIFETIME: Duration = Duration::from_mins(1);
 
 /// What client assertions name as their audience (`BFF_ASSERTION_AUDIENCE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +49,16 @@ pub enum AssertionAudience {
     TokenEndpoint,
 }
 
+/// Whether client assertions say what they are in `typ` (`BFF_ASSERTION_TYP`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AssertionTyp {
+    /// Where their audience is the issuer, as the update of RFC 7523 has it; otherwise it is `JWT`.
+    #[default]
+    Auto,
+    /// They have no `typ`.
+    None,
+}
+
 /// How a request was authenticated: what an operator compares with the registration when the provider refuses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
@@ -57,6 +68,9 @@ pub struct Proof {
     pub method: &'static str,
     /// The assertion's facts, where there was one.
     pub assertion: Option<AssertionFacts>,
+    /// Whether the encoding of RFC 6749 section 2.3.1 has changed id or secret, so that a provider which does not decode
+    /// them finds others.
+    pub encoding_matters: bool,
 }
 
 /// What an assertion said in its header and as its audience.
@@ -68,6 +82,8 @@ pub struct AssertionFacts {
     pub algorithm: Algorithm,
     /// The audience.
     pub audience: String,
+    /// What it says it is.
+    pub typ: Option<&'static str>,
     /// Whether the key is in the JWK Set that we publish.
     pub published: bool,
 }
@@ -88,8 +104,9 @@ pub enum NegotiationError {
     },
     /// The key and the provider have nothing in common.
     #[error(
-        "the signing key signs with {}, but the IdP accepts only {}; use a key of another type (BFF_JWT_SIGNING_KEY), or \
-         name the algorithm in BFF_JWT_SIGNING_ALG if the IdP's metadata is incomplete",
+        "the signing key signs with {}, but the IdP accepts only {}; use a key of another type (name one in \
+         BFF_JWT_SIGNING_KEY; or set BFF_KEY_TYPE and run `bff keys rotate`), or name the algorithm in BFF_JWT_SIGNING_ALG \
+         if the IdP's metadata is incomplete",
         names(key), supported.join(", ")
     )]
     NothingInCommon {
@@ -151,6 +168,23 @@ pub fn negotiate(
     }
 }
 
+/// As [`negotiate`] for the key that signs now, and where that has nothing that the provider takes, for the one that will
+/// sign: an operator who names a key of another type has to wait for nothing, as the key before it was of no use.
+///
+/// # Errors
+///
+/// [`NegotiationError`] of the key that signs now.
+pub fn negotiate_for(
+    keys: &Keys,
+    supported: Option<&[String]>,
+    configured: Option<Algorithm>,
+) -> Result<Algorithm, NegotiationError> {
+    negotiate(keys.signing().algorithms(), supported, configured).or_else(|error| {
+        let coming = keys.coming().ok_or_else(|| error.clone())?;
+        negotiate(coming.algorithms(), supported, configured).map_err(|_| error)
+    })
+}
+
 fn names(algorithms: &[Algorithm]) -> String {
     algorithms
         .iter()
@@ -175,6 +209,7 @@ impl RelyingParty {
             client_id: client.id.clone(),
             method: client.auth.method(),
             assertion: None,
+            encoding_matters: false,
         };
         let secrets = fields.iter().filter(|(name, _)| !PUBLIC.contains(name));
         let secrets: Vec<&str> = secrets.map(|(_, value)| *value).collect();
@@ -188,9 +223,13 @@ impl RelyingParty {
                 fields.push(("client_assertion", assertion.expose()));
                 Request::form(url.clone(), fields).withholding([assertion.expose()])
             }
-            ClientAuthentication::ClientSecretBasic(secret) => Request::form(url.clone(), fields)
-                .basic(&encoded(&client.id), &encoded(secret.expose()).into())
-                .withholding([secret.expose()]),
+            ClientAuthentication::ClientSecretBasic(secret) => {
+                let (user, password) = (encoded(&client.id), encoded(secret.expose()));
+                proof.encoding_matters = user != client.id || password != secret.expose();
+                Request::form(url.clone(), fields)
+                    .basic(&user, &password.into())
+                    .withholding([secret.expose()])
+            }
             ClientAuthentication::ClientSecretPost(secret) => {
                 add_client_id(&mut fields, &client.id);
                 fields.push(("client_secret", secret.expose()));
@@ -219,15 +258,22 @@ impl RelyingParty {
             aud: audience.clone(),
             jti: shared.random.base64url::<16>(),
             iat: now.unix_seconds(),
-            exp: now.saturating_add(LIFETIME).unix_seconds(),
+            exp: now.saturating_add(ASSERTION_LIFETIME).unix_seconds(),
         };
-        let kid = shared.keys.signing().kid().to_owned();
-        let assertion = shared.keys.sign(algorithm, "JWT", claims).await?;
+        let keys = &shared.keys;
+        let signing = keys.signing_with(algorithm).unwrap_or_else(|| keys.signing());
+        let kid = signing.kid().to_owned();
+        let typ = shared
+            .options
+            .assertion_typ
+            .with(shared.options.assertion_audience);
+        let assertion = shared.keys.sign(algorithm, typ, claims).await?;
         let facts = AssertionFacts {
             published: shared.keys.is_published(&kid),
             kid,
             algorithm,
             audience,
+            typ,
         };
         Ok((assertion, facts))
     }
@@ -244,6 +290,19 @@ fn encoded(value: &str) -> String {
     form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }
 
+// === impl AssertionTyp ===
+
+impl AssertionTyp {
+    /// The `typ` of an assertion for this audience.
+    const fn with(self, audience: AssertionAudience) -> Option<&'static str> {
+        match (self, audience) {
+            (Self::Auto, AssertionAudience::Issuer) => Some("client-authentication+jwt"),
+            (Self::Auto, AssertionAudience::TokenEndpoint) => Some("JWT"),
+            (Self::None, _) => None,
+        }
+    }
+}
+
 // === impl Proof ===
 
 impl fmt::Display for Proof {
@@ -253,11 +312,12 @@ impl fmt::Display for Proof {
             None => Ok(()),
             Some(facts) => write!(
                 f,
-                ", kid `{}` ({} our JWKS), alg {}, aud `{}`",
+                ", kid `{}` ({} our JWKS), alg {}, aud `{}`, typ {}",
                 facts.kid,
                 if facts.published { "in" } else { "NOT in" },
                 facts.algorithm,
-                facts.audience
+                facts.audience,
+                facts.typ.unwrap_or("none")
             ),
         }
     }

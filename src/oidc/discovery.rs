@@ -1,6 +1,6 @@
 //! Discovery (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3).
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -66,6 +66,17 @@ pub enum DiscoveryError {
         /// Whether nobody named an issuer, so that `IDP_BASE_URL` stands for it.
         only_base_url: bool,
     },
+    /// The document is of no issuer of its own, but of all tenants of a provider.
+    #[error(
+        "the metadata at {url} name the issuer as a template, `{template}`: they are those of all tenants; let OIDC_ISSUER \
+         name that of one tenant, with its id in the place of the braces"
+    )]
+    IssuerTemplate {
+        /// Where.
+        url: String,
+        /// As the document says.
+        template: String,
+    },
     /// An endpoint that we cannot do without is missing or cannot be used, or one that the configuration names.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
@@ -96,6 +107,7 @@ impl DiscoveryError {
             Self::NotJson { .. } => true,
             Self::InvalidIssuer { .. }
             | Self::IssuerMismatch { .. }
+            | Self::IssuerTemplate { .. }
             | Self::Endpoint(_)
             | Self::Insecure { .. } => false,
         }
@@ -126,8 +138,11 @@ impl RelyingParty {
     /// [`DiscoveryError`].
     pub async fn discover(&self) -> Result<Arc<Metadata>, DiscoveryError> {
         let options = &self.shared.options.provider;
-        let map = url_map(options)?;
-        let document = self.document(options, &map).await?;
+        let document = self.document(options, &url_map(options)?).await?;
+        let found = document.get("issuer").and_then(Value::as_str);
+        let named = options.for_issuer(found).unwrap_or(Cow::Borrowed(options));
+        let options = named.as_ref();
+        let map = url_map(options)?.with_browsers_at(options.public_base.clone());
         let metadata = Arc::new(Metadata::read(&document, options, map)?);
         self.tell(&metadata, options);
         self.shared.metadata.send_replace(Some(Arc::clone(&metadata)));
@@ -236,7 +251,13 @@ impl RelyingParty {
             return Err(DiscoveryError::NotJson { url: shown, variable });
         };
         let found = document.get("issuer").and_then(Value::as_str);
-        if found != Some(options.issuer.as_str()) {
+        if options.for_issuer(found).is_none() {
+            if let Some(template) = found.filter(|found| is_template(found)) {
+                return Err(DiscoveryError::IssuerTemplate {
+                    url: shown,
+                    template: displayable(template),
+                });
+            }
             return Err(DiscoveryError::IssuerMismatch {
                 url: shown,
                 expected: options.issuer.clone(),
@@ -246,6 +267,11 @@ impl RelyingParty {
         }
         Ok(document)
     }
+}
+
+/// Braces stand in no URL, but in those of providers that serve one document for all tenants.
+fn is_template(issuer: &str) -> bool {
+    issuer.split_once('{').is_some_and(|(_, rest)| rest.contains('}'))
 }
 
 /// Text of the document, fit for a log line.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{EndpointError, Metadata, ProviderOptions, TokenError, TokenResponse, provider::UrlMap};
+use super::{EndpointError, MemberError, Metadata, ProviderOptions, TokenResponse, provider::UrlMap};
 
 /// Reads a discovery document whose `issuer` has been checked.
 ///
@@ -22,6 +22,6 @@ pub fn discovery(
 /// # Errors
 ///
 /// What is wrong with it.
-pub fn token_response(document: &Map<String, Value>) -> Result<TokenResponse, TokenError> {
-    TokenResponse::from_object(document)
+pub fn token_response(document: &Map<String, Value>) -> Result<TokenResponse, MemberError> {
+    TokenResponse::from_object(document, |_| ())
 }

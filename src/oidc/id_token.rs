@@ -18,8 +18,11 @@ use crate::{
     secret::Secret,
 };
 
-/// A subject is at most this long (OpenID Connect Core 1.0 section 2), a `sid` for us as well, in bytes.
+/// A subject is at most this long (OpenID Connect Core 1.0 section 2), in bytes.
 const MAX_SUBJECT: usize = 255;
+
+/// A longer `sid` is left out, in bytes.
+const MAX_SID: usize = 2048;
 
 /// How far the provider's clock may differ from ours.
 const LEEWAY: Duration = Duration::from_mins(1);
@@ -32,9 +35,20 @@ pub struct Expect<'a> {
     max_age: Option<Duration>,
 }
 
+/// What a login knows of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct LoginFacts<'a> {
+    /// The `nonce` that it sent.
+    pub nonce: &'a Secret,
+    /// The code that it exchanged.
+    pub code: &'a Secret,
+    /// When it began.
+    pub started_at: Timestamp,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Occasion<'a> {
-    Login { nonce: &'a Secret },
+    Login(LoginFacts<'a>),
     Refresh { previous: &'a Identity },
 }
 
@@ -90,6 +104,15 @@ pub enum IdTokenError {
     /// `sub` is missing, too long or not ASCII.
     #[error("ID token refused: the subject is not usable")]
     Subject,
+    /// It was issued before the login began, so it belongs to another one.
+    #[error(
+        "ID token refused: it was issued before this login began (if it was not, the IdP's clock is more than a minute \
+         behind)"
+    )]
+    Stale,
+    /// `c_hash` is that of another code.
+    #[error("ID token refused: it belongs to another authorization code")]
+    CodeHash,
     /// `at_hash` is that of another access token.
     #[error("ID token refused: it belongs to another access token")]
     AccessTokenHash,
@@ -107,11 +130,11 @@ pub enum IdTokenError {
 // === impl Expect ===
 
 impl<'a> Expect<'a> {
-    /// The ID token of a login that sent `nonce`, beside `access_token`.
+    /// The ID token of a login, beside `access_token`.
     #[must_use]
-    pub const fn login(nonce: &'a Secret, access_token: &'a Secret) -> Self {
+    pub const fn login(facts: LoginFacts<'a>, access_token: &'a Secret) -> Self {
         Self {
-            occasion: Occasion::Login { nonce },
+            occasion: Occasion::Login(facts),
             access_token,
             max_age: None,
         }
@@ -178,6 +201,7 @@ impl RelyingParty {
             typ: Typ::IdToken,
             issuer: &metadata.issuer,
             audience: &client.id,
+            trusted: &self.shared.options.trusted_audiences,
         };
         let check = |keys: &Arc<KeySet>| verify(token.expose(), keys, &policy, now);
         let keys = self.provider_keys().await?;
@@ -204,26 +228,30 @@ impl IdTokenClaims {
         let subject = text(&claims, "sub")
             .ok()
             .flatten()
-            .filter(|subject| is_identifier(subject))
+            .filter(|subject| is_identifier(subject, MAX_SUBJECT))
             .ok_or(IdTokenError::Subject)?;
-        let auth_time = time(&claims, "auth_time")?;
-        let expires_at = time(&claims, "exp")?.ok_or(IdTokenError::Claim("exp"))?;
-        let sid = text(&claims, "sid")?;
-        if sid.as_deref().is_some_and(|sid| !is_identifier(sid)) {
-            return Err(IdTokenError::Claim("sid"));
-        }
-        check_access_token_hash(&claims, algorithm, expect.access_token)?;
+        let auth_time = lenient_time(&claims, "auth_time");
+        let expires_at = numeric_date(&claims, "exp").ok_or(IdTokenError::Claim("exp"))?;
+        // Optional, and of use only for the provider's own logout.
+        let sid = text(&claims, "sid").ok().flatten();
+        let sid = sid.filter(|sid| is_identifier(sid, MAX_SID));
+        check_half_hash(&claims, "at_hash", algorithm, expect.access_token)
+            .map_err(|()| IdTokenError::AccessTokenHash)?;
         check_age(auth_time, expect.max_age, now)?;
         let identity = match expect.occasion {
-            Occasion::Login { nonce } => {
+            Occasion::Login(login) => {
                 let found = text(&claims, "nonce").ok().flatten();
-                if !found.is_some_and(|found| same(&found, nonce.expose())) {
+                if !found.is_some_and(|found| same(&found, login.nonce.expose())) {
                     return Err(IdTokenError::Nonce);
                 }
+                check_issued_since(&claims, login.started_at)?;
+                // Section 3.3.2.11 asks for it beside a code in the front channel; where it is there, it has to fit.
+                check_half_hash(&claims, "c_hash", algorithm, login.code)
+                    .map_err(|()| IdTokenError::CodeHash)?;
                 Identity {
                     issuer,
                     subject,
-                    nonce: nonce.clone(),
+                    nonce: login.nonce.clone(),
                     auth_time,
                 }
             }
@@ -278,16 +306,20 @@ fn check_unchanged(
     }
 }
 
-/// OpenID Connect Core 1.0 section 3.1.3.6: the left half of the hash of the access token, where the claim is there.
-fn check_access_token_hash(
-    claims: &Claims,
-    algorithm: Algorithm,
-    access_token: &Secret,
-) -> Result<(), IdTokenError> {
-    match claims.get("at_hash") {
+/// OpenID Connect Core 1.0 section 3.1.3.7, step 10: no ID token of a login is older than the login.
+fn check_issued_since(claims: &Claims, started_at: Timestamp) -> Result<(), IdTokenError> {
+    match numeric_date(claims, "iat") {
+        Some(issued) if issued.saturating_add(LEEWAY) >= started_at => Ok(()),
+        Some(_) | None => Err(IdTokenError::Stale),
+    }
+}
+
+/// OpenID Connect Core 1.0 sections 3.1.3.6 and 3.3.2.11: the left half of the hash of `value`, where the claim is there.
+fn check_half_hash(claims: &Claims, name: &str, algorithm: Algorithm, value: &Secret) -> Result<(), ()> {
+    match claims.get(name) {
         None => Ok(()),
-        Some(Value::String(hash)) if same(hash, &half_hash(algorithm, access_token.expose())) => Ok(()),
-        Some(_) => Err(IdTokenError::AccessTokenHash),
+        Some(Value::String(hash)) if same(hash, &half_hash(algorithm, value.expose())) => Ok(()),
+        Some(_) => Err(()),
     }
 }
 
@@ -296,7 +328,7 @@ fn half_hash(algorithm: Algorithm, value: &str) -> String {
         Algorithm::PS256 | Algorithm::RS256 | Algorithm::ES256 => &digest::SHA256,
         Algorithm::PS384 | Algorithm::RS384 | Algorithm::ES384 => &digest::SHA384,
         // Ed25519 uses SHA-512 itself (RFC 8032 section 5.1).
-        Algorithm::PS512 | Algorithm::RS512 | Algorithm::EdDSA => &digest::SHA512,
+        Algorithm::PS512 | Algorithm::RS512 | Algorithm::EdDSA | Algorithm::Ed25519 => &digest::SHA512,
     };
     let hash = digest::digest(function, value.as_bytes());
     let (left, _) = hash.as_ref().split_at(hash.as_ref().len() / 2);
@@ -329,18 +361,18 @@ fn text(claims: &Claims, name: &'static str) -> Result<Option<String>, IdTokenEr
     }
 }
 
-fn time(claims: &Claims, name: &'static str) -> Result<Option<Timestamp>, IdTokenError> {
-    if !claims.contains_key(name) {
-        return Ok(None);
+/// A time that is optional: as a number, or as text with one in it; otherwise it counts as absent, which no check takes
+/// for a good one.
+fn lenient_time(claims: &Claims, name: &str) -> Option<Timestamp> {
+    match claims.get(name)? {
+        Value::String(text) => text.trim().parse().ok().map(Timestamp::from_unix_seconds),
+        _ => numeric_date(claims, name),
     }
-    numeric_date(claims, name)
-        .map(Some)
-        .ok_or(IdTokenError::Claim(name))
 }
 
 /// ASCII without control characters, neither empty nor too long.
-fn is_identifier(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_SUBJECT && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+fn is_identifier(text: &str, longest: usize) -> bool {
+    !text.is_empty() && text.len() <= longest && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 fn same(one: &str, other: &str) -> bool {

@@ -150,13 +150,16 @@ impl Reader<'_> {
         )
     }
 
-    /// Names that we do not verify, `none` and `HS256` among them, fall out.
+    /// Names that we do not verify, `none` and `HS256` among them, fall out. `EdDSA` and `Ed25519` come together.
     fn id_token_algorithms(&self) -> Vec<Algorithm> {
         match self.list("id_token_signing_alg_values_supported") {
             None => vec![Algorithm::RS256],
             Some(names) => Algorithm::ALL
                 .into_iter()
-                .filter(|algorithm| names.iter().any(|name| name == algorithm.name()))
+                .filter(|algorithm| {
+                    let mut listed = names.iter().filter_map(|name| Algorithm::from_name(name));
+                    listed.any(|listed| listed.is_same_as(*algorithm))
+                })
                 .collect(),
         }
     }

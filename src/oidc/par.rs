@@ -2,10 +2,12 @@
 
 use std::{fmt, time::Duration};
 
-use serde_json::Value;
 use url::Url;
 
-use super::{AuthorizationRequest, CallError, Client, Metadata, RelyingParty};
+use super::{
+    AuthorizationRequest, CallError, Client, MemberError, Metadata, RelyingParty,
+    member::{required, seconds},
+};
 use crate::outbound::{Lane, Response};
 
 /// Longer references are refused, in bytes: they travel in a URL.
@@ -16,31 +18,23 @@ const MAX_REQUEST_URI: usize = 1024;
 pub struct PushedRequest {
     /// The reference, good for one authorization request.
     pub request_uri: String,
-    /// How long it is good.
-    pub expires_in: Duration,
+    /// How long it is good, where the provider says that in a way that can be read. The browser is sent there at once,
+    /// so that nothing depends on it.
+    pub expires_in: Option<Duration>,
 }
 
 // === impl PushedRequest ===
 
 impl PushedRequest {
-    fn read(response: &Response) -> Result<Self, CallError> {
-        let object = response
-            .json_object()
-            .ok_or(CallError::Malformed("not a JSON object"))?;
-        let request_uri = object
-            .get("request_uri")
-            .and_then(Value::as_str)
-            .filter(|uri| !uri.is_empty() && uri.len() <= MAX_REQUEST_URI)
-            .filter(|uri| uri.bytes().all(|byte| byte.is_ascii_graphic()))
-            .ok_or(CallError::Malformed("no usable `request_uri`"))?;
-        let expires_in = object
-            .get("expires_in")
-            .and_then(Value::as_u64)
-            .filter(|seconds| *seconds > 0)
-            .ok_or(CallError::Malformed("no usable `expires_in`"))?;
+    fn read(response: &Response) -> Result<Self, MemberError> {
+        let object = response.json_object().ok_or(MemberError::NotAnObject)?;
+        let request_uri = required(&object, "request_uri", MAX_REQUEST_URI)?;
+        if !request_uri.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(MemberError::Characters("request_uri"));
+        }
         Ok(Self {
             request_uri: request_uri.to_owned(),
-            expires_in: Duration::from_secs(expires_in),
+            expires_in: seconds(object.get("expires_in")),
         })
     }
 }
@@ -70,7 +64,7 @@ impl RelyingParty {
             .map(|(name, value)| (*name, value.as_ref()))
             .collect();
         let response = self.post(Lane::Par, metadata, client, endpoint, &fields).await?;
-        PushedRequest::read(&response)
+        PushedRequest::read(&response).map_err(CallError::Malformed)
     }
 }
 

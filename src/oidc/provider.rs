@@ -2,6 +2,8 @@
 
 pub(super) mod network;
 
+use std::borrow::Cow;
+
 use url::{Host, Origin, Url};
 
 /// Who the identity provider is and how to reach it.
@@ -11,6 +13,9 @@ pub struct ProviderOptions {
     pub issuer: String,
     /// How this process reaches the provider (`IDP_BASE_URL`), where that differs from the issuer.
     pub base_url: Option<Url>,
+    /// Where browsers reach the provider (`IDP_PUBLIC_BASE`), where `issuer` is an address that only this process reaches.
+    /// A provider that calls itself by an issuer at this origin is believed.
+    pub public_base: Option<Url>,
     /// Endpoints that win over discovery.
     pub overrides: EndpointOverrides,
     /// Where plain http is accepted.
@@ -66,6 +71,8 @@ pub enum HttpPolicy {
 pub struct UrlMap {
     issuer: Url,
     base: Option<Url>,
+    /// What takes the issuer's place in URLs for browsers.
+    browsers: Option<Url>,
 }
 
 // === impl ProviderOptions ===
@@ -73,9 +80,30 @@ pub struct UrlMap {
 impl ProviderOptions {
     /// Whether the issuer is just what `IDP_BASE_URL` says, because nobody named one.
     pub(super) fn issuer_is_base_url(&self) -> bool {
-        self.base_url
-            .as_ref()
-            .is_some_and(|base| base.as_str().trim_end_matches('/') == self.issuer.trim_end_matches('/'))
+        let trimmed = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
+        let issuer = Url::parse(&self.issuer).ok();
+        let base = self.base_url.as_ref();
+        base.is_some_and(|base| issuer.is_some_and(|issuer| trimmed(base) == trimmed(&issuer)))
+    }
+
+    /// These options as they are for a provider that calls itself `found`: with `IDP_PUBLIC_BASE` it may call itself by its
+    /// public name, and then `OIDC_ISSUER` is how this process reaches it. `None` where it is another provider.
+    pub(super) fn for_issuer(&self, found: Option<&str>) -> Option<Cow<'_, Self>> {
+        let found = found?;
+        if found == self.issuer {
+            return Some(Cow::Borrowed(self));
+        }
+        let public = self.public_base.as_ref()?;
+        let inside = Url::parse(&self.issuer).ok()?;
+        let is_public = Url::parse(found).is_ok_and(|issuer| issuer.origin() == public.origin());
+        is_public.then(|| {
+            Cow::Owned(Self {
+                issuer: found.to_owned(),
+                base_url: Some(self.base_url.clone().unwrap_or(inside)),
+                public_base: None,
+                ..self.clone()
+            })
+        })
     }
 
     /// The origins of all URLs that these options name.
@@ -161,7 +189,27 @@ impl UrlMap {
     /// The map for an issuer and how to reach it.
     #[must_use]
     pub const fn new(issuer: Url, base: Option<Url>) -> Self {
-        Self { issuer, base }
+        Self {
+            issuer,
+            base,
+            browsers: None,
+        }
+    }
+
+    /// The same, where browsers reach the issuer at `browsers`.
+    #[must_use]
+    pub fn with_browsers_at(self, browsers: Option<Url>) -> Self {
+        Self { browsers, ..self }
+    }
+
+    /// `url` as browsers reach it: as the world sees it, and at the issuer's origin moved to `IDP_PUBLIC_BASE`.
+    #[must_use]
+    pub fn for_browsers(&self, url: Url) -> Url {
+        let url = self.public(url);
+        match &self.browsers {
+            Some(browsers) => moved(url, &self.issuer, browsers, has_path(browsers)),
+            None => url,
+        }
     }
 
     /// The issuer.
@@ -271,6 +319,48 @@ mod tests {
             map.public(url("http://gateway:8080/idp/auth")).as_str(),
             "https://idp.example/realms/x/auth"
         );
+    }
+
+    #[test]
+    fn browsers_are_sent_to_the_public_base_and_this_process_is_not() {
+        let map = UrlMap::new(url("http://idp-app:8002/api/oidc"), None)
+            .with_browsers_at(Some(url("https://idp.example")));
+        let authorize = url("http://idp-app:8002/api/oidc/authorize?a=b");
+        assert_eq!(
+            map.for_browsers(authorize.clone()).as_str(),
+            "https://idp.example/api/oidc/authorize?a=b"
+        );
+        assert_eq!(map.back_channel(authorize.clone()), authorize);
+        assert_eq!(map.public(authorize.clone()), authorize);
+        let elsewhere = url("https://login.example/authorize");
+        assert_eq!(map.for_browsers(elsewhere.clone()), elsewhere);
+    }
+
+    #[test]
+    fn a_provider_may_call_itself_by_its_public_name_where_that_is_known() {
+        let mut options = ProviderOptions {
+            issuer: "http://idp-app:8002/api/oidc".to_owned(),
+            base_url: None,
+            public_base: Some(url("https://idp.example")),
+            overrides: EndpointOverrides::default(),
+            allow_http: HttpPolicy::LocalOnly,
+        };
+        let same = options.for_issuer(Some("http://idp-app:8002/api/oidc")).unwrap();
+        assert_eq!(same.issuer, "http://idp-app:8002/api/oidc");
+        let public = options.for_issuer(Some("https://idp.example/api/oidc")).unwrap();
+        assert_eq!(public.issuer, "https://idp.example/api/oidc");
+        assert_eq!(public.base_url, Some(url("http://idp-app:8002/api/oidc")));
+        assert!(public.public_base.is_none());
+        for found in [
+            None,
+            Some("https://other.example"),
+            Some("http://idp.example/api/oidc"),
+            Some("nonsense"),
+        ] {
+            assert!(options.for_issuer(found).is_none(), "{found:?}");
+        }
+        options.public_base = None;
+        assert!(options.for_issuer(Some("https://idp.example/api/oidc")).is_none());
     }
 
     #[test]

@@ -32,15 +32,26 @@ impl RelyingParty {
         Ok(true)
     }
 
-    /// Revokes what is left of a grant: the refresh token, or without one the access token. A failure is logged and
-    /// nothing else: whoever ends a session does not depend on the provider.
+    /// Revokes what is left of a grant: the refresh token, if there is one, and the access token, since not every provider
+    /// ends it with the refresh token (RFC 7009 section 2.1). A failure is logged and nothing else: whoever ends a session
+    /// does not depend on the provider.
     pub async fn revoke_grant(&self, refresh: Option<&Secret>, access: &Secret) {
-        let revoked = match refresh {
-            Some(refresh) => self.revoke(refresh, TokenKind::Refresh).await,
-            None => self.revoke(access, TokenKind::Access).await,
-        };
-        if let Err(error) = revoked {
+        if let Some(refresh) = refresh
+            && let Err(error) = self.revoke(refresh, TokenKind::Refresh).await
+        {
             tracing::warn!(%error, "tokens of a session that ended were not revoked");
+            // A provider that does not work, or not with us, is not asked twice.
+            if !matches!(error, CallError::Rejected(_)) {
+                return;
+            }
+        }
+        match self.revoke(access, TokenKind::Access).await {
+            Ok(_) => {}
+            // Nothing that anybody could change: it lives as long as it lives (section 2.2.1).
+            Err(CallError::Rejected(error)) if error.is("unsupported_token_type") => {
+                tracing::debug!(%error, "the IdP revokes no access tokens");
+            }
+            Err(error) => tracing::warn!(%error, "the access token of a session that ended was not revoked"),
         }
     }
 }
@@ -62,7 +73,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::oidc::testing::Provider;
+    use crate::{
+        oidc::testing::{Answer, Provider, Seen},
+        telemetry::testing::Logs,
+    };
 
     #[tokio::test]
     async fn a_refresh_token_is_revoked_with_authentication() {
@@ -75,6 +89,44 @@ mod tests {
         assert_eq!(seen[0].field("token"), Some("rt"));
         assert_eq!(seen[0].field("token_type_hint"), Some("refresh_token"));
         assert!(seen[0].field("client_assertion").is_some());
+    }
+
+    #[tokio::test]
+    async fn of_a_grant_both_tokens_are_revoked() {
+        let provider = Provider::start().await;
+        provider.answer("/revoke", StatusCode::OK, &json!({}));
+        let party = provider.party().await;
+        let revoked = |from: usize| -> Vec<(String, String)> {
+            let seen = provider.requests_to("/revoke");
+            let field = |seen: &Seen, name| seen.field(name).unwrap().to_owned();
+            let seen = seen[from..].iter();
+            seen.map(|seen| (field(seen, "token"), field(seen, "token_type_hint")))
+                .collect()
+        };
+        let pair = |token: &str, kind: &str| (token.to_owned(), kind.to_owned());
+        party.revoke_grant(Some(&"rt".into()), &"at".into()).await;
+        let both = [pair("rt", "refresh_token"), pair("at", "access_token")];
+        assert_eq!(revoked(0), both);
+        party.revoke_grant(None, &"at".into()).await;
+        assert_eq!(revoked(2), [pair("at", "access_token")]);
+
+        // An IdP that revokes no access tokens makes no noise; one that is down is asked once.
+        let logs = Logs::capture();
+        let refused = json!({"error": "unsupported_token_type"});
+        provider.answers(
+            "/revoke",
+            [
+                Answer::json(StatusCode::OK, &json!({})),
+                Answer::json(StatusCode::BAD_REQUEST, &refused),
+            ],
+        );
+        party.revoke_grant(Some(&"rt".into()), &"at".into()).await;
+        assert_eq!(revoked(3), both);
+        assert_eq!(logs.count("WARN"), 0, "{}", logs.text());
+        provider.answers("/revoke", [Answer::html(StatusCode::BAD_GATEWAY)]);
+        party.revoke_grant(Some(&"rt".into()), &"at".into()).await;
+        assert_eq!(revoked(5), [pair("rt", "refresh_token")]);
+        assert_eq!(logs.count("WARN"), 1, "{}", logs.text());
     }
 
     #[tokio::test]

@@ -26,8 +26,8 @@ use crate::{
     clock::{Clock as _, ManualClock, Timestamp},
     jose::{Algorithm, KeyPair, SigningKey},
     keys::{self, KeyKind, Keys},
-    outbound::{self, Outbound},
-    random::SystemRandom,
+    outbound::{self, LaneLimits, Outbound},
+    random::{SharedRandom, SystemRandom},
 };
 
 pub(super) const CLIENT_ID: &str = "bff-server";
@@ -97,6 +97,7 @@ fn keys(kid: &str) -> Keys {
         extra: Vec::new(),
         dir: dir.path().to_owned(),
         identity_markers: Vec::new(),
+        guard: crate::private_file::Guard::Strict,
     };
     keys::testing::load(&options).unwrap().0
 }
@@ -240,6 +241,7 @@ impl Provider {
         let mut options = Options::new(ProviderOptions {
             issuer: self.issuer().to_owned(),
             base_url: None,
+            public_base: None,
             overrides: EndpointOverrides::default(),
             allow_http: HttpPolicy::LocalOnly,
         });
@@ -260,8 +262,26 @@ impl Provider {
     }
 
     pub(super) fn undiscovered(&self, options: Options) -> RelyingParty {
+        self.build(options, LaneLimits::default(), Arc::new(SystemRandom))
+    }
+
+    pub(super) async fn party_of(
+        &self,
+        options: Options,
+        lanes: LaneLimits,
+        random: SharedRandom,
+    ) -> RelyingParty {
+        let party = self.build(options, lanes, random);
+        party.discover().await.unwrap();
+        party
+    }
+
+    fn build(&self, options: Options, lanes: LaneLimits, random: SharedRandom) -> RelyingParty {
         let clock = Arc::new(self.clock.clone());
-        let outbound = Outbound::new(&outbound::Options::default(), clock.clone()).unwrap();
+        let how = outbound::Options {
+            lanes,
+            ..outbound::Options::default()
+        };
         let client = ClientSlot::new();
         client.set(Client {
             id: CLIENT_ID.to_owned(),
@@ -271,11 +291,11 @@ impl Provider {
         });
         RelyingParty::new(
             options,
-            outbound,
+            Outbound::new(&how, clock.clone()).unwrap(),
             client,
             self.keys.clone(),
             clock,
-            Arc::new(SystemRandom),
+            random,
         )
     }
 

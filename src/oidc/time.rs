@@ -49,7 +49,7 @@ impl RelyingParty {
         let answer = self.shared.outbound.send(Lane::Metadata, request).await;
         let took = self.shared.clock.now().duration_since(before);
         let response = answer.map_err(|source| JwksError::Unreachable { url: shown, source })?;
-        Ok(date(&response.headers).map(|theirs| ProviderTime {
+        Ok(provider_date(&response.headers).map(|theirs| ProviderTime {
             theirs,
             ours: before.saturating_add(took / 2),
         }))
@@ -58,7 +58,7 @@ impl RelyingParty {
 
 /// The time of an answer, and as much more as a cache says that it has kept it (RFC 9110 section 5.1, RFC 9111 section
 /// 5.1).
-fn date(headers: &HeaderMap) -> Option<Timestamp> {
+pub(super) fn provider_date(headers: &HeaderMap) -> Option<Timestamp> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let date = http_date(text(DATE)?)?;
     let age = text(AGE).and_then(|age| age.trim().parse().ok()).unwrap_or(0);
@@ -80,7 +80,7 @@ mod tests {
     fn what_a_cache_has_kept_has_grown_older() {
         // The example of RFC 9110 section 5.6.7.
         let moment = "Sun, 06 Nov 1994 08:49:37 GMT";
-        let seconds = |fields: &[_]| date(&headers(fields)).map(Timestamp::unix_seconds);
+        let seconds = |fields: &[_]| provider_date(&headers(fields)).map(Timestamp::unix_seconds);
         assert_eq!(seconds(&[(DATE, moment)]), Some(784_111_777));
         assert_eq!(seconds(&[(DATE, moment), (AGE, "23")]), Some(784_111_800));
         assert_eq!(seconds(&[(DATE, moment), (AGE, "old")]), Some(784_111_777));

@@ -4,8 +4,12 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use zeroize::Zeroize as _;
 
-use super::{CallError, RelyingParty};
+use super::{
+    CallError, MemberError, RelyingParty,
+    member::{optional, required, scopes, seconds, text},
+};
 use crate::{
     outbound::{Lane, Response},
     secret::Secret,
@@ -17,13 +21,10 @@ const DEFAULT_LIFETIME: Duration = Duration::from_mins(5);
 /// Longer lifetimes are cut.
 const MAX_LIFETIME: Duration = Duration::from_hours(30 * 24);
 
-/// Longer access and refresh tokens are refused, in bytes.
-const MAX_TOKEN: usize = 16 * 1024;
+/// Longer access, refresh and ID tokens are refused, in bytes.
+const MAX_TOKEN: usize = crate::jose::MAX_TOKEN_LENGTH;
 
-/// Longer ID tokens are refused, in bytes.
-const MAX_ID_TOKEN: usize = 32 * 1024;
-
-/// Longer scopes are refused, in bytes.
+/// Longer scopes are ignored, in bytes.
 const MAX_SCOPE: usize = 4 * 1024;
 
 /// Why there are no tokens.
@@ -85,78 +86,62 @@ impl RelyingParty {
         let (metadata, client) = self.ready()?;
         let url = &metadata.token_endpoint;
         let response = self.post(lane, &metadata, &client, url, fields).await?;
-        TokenResponse::read(&response)
+        let read = TokenResponse::read(&response, |error| {
+            if self.shared.told.first(format!("token answer: {error}")) {
+                tracing::warn!(%error, "a member of the IdP's token answer is ignored");
+            }
+        });
+        read.map_err(CallError::Malformed)
     }
 }
 
 // === impl TokenResponse ===
 
 impl TokenResponse {
-    fn read(response: &Response) -> Result<Self, TokenError> {
-        let object = response
-            .json_object()
-            .ok_or(CallError::Malformed("not a JSON object"))?;
-        Self::from_object(&object)
+    fn read(response: &Response, ignored: impl FnOnce(MemberError)) -> Result<Self, MemberError> {
+        let mut object = response.json_object().ok_or(MemberError::NotAnObject)?;
+        let tokens = Self::from_object(&object, ignored);
+        wipe(&mut object);
+        tokens
     }
 
-    pub(super) fn from_object(object: &Map<String, Value>) -> Result<Self, TokenError> {
-        let token_type = text(object, "token_type", MAX_SCOPE).map_err(CallError::Malformed)?;
-        if !token_type.is_some_and(|kind| kind.eq_ignore_ascii_case("Bearer")) {
-            return Err(CallError::Malformed("`token_type` is not Bearer"));
+    pub(super) fn from_object(
+        object: &Map<String, Value>,
+        ignored: impl FnOnce(MemberError),
+    ) -> Result<Self, MemberError> {
+        if !required(object, "token_type", MAX_SCOPE)?.eq_ignore_ascii_case("Bearer") {
+            return Err(MemberError::Value {
+                name: "token_type",
+                expected: "Bearer",
+            });
         }
         // RFC 6750 section 2.1: what goes into a header has no spaces.
-        let access_token = text(object, "access_token", MAX_TOKEN)
-            .map_err(CallError::Malformed)?
-            .filter(|token| token.bytes().all(|byte| byte.is_ascii_graphic()))
-            .ok_or(CallError::Malformed("no usable `access_token`"))?;
-        let secret = |name, longest| {
-            text(object, name, longest)
-                .map(|value| value.map(Secret::from))
-                .map_err(CallError::Malformed)
-        };
+        let access_token = required(object, "access_token", MAX_TOKEN)?;
+        if !access_token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(MemberError::Characters("access_token"));
+        }
+        // One that is there and cannot be used is refused, although it is optional: where refresh tokens are rotated, the
+        // old one is worth nothing now.
+        let secret = |name| text(object, name, MAX_TOKEN).map(|value| value.map(Secret::from));
         Ok(Self {
             access_token: Secret::from(access_token),
-            expires_in: lifetime(object.get("expires_in")),
-            refresh_token: secret("refresh_token", MAX_TOKEN)?,
-            id_token: secret("id_token", MAX_ID_TOKEN)?,
-            scope: text(object, "scope", MAX_SCOPE)
-                .map_err(CallError::Malformed)?
-                .map(str::to_owned),
+            expires_in: seconds(object.get("expires_in"))
+                .unwrap_or(DEFAULT_LIFETIME)
+                .min(MAX_LIFETIME),
+            refresh_token: secret("refresh_token")?,
+            id_token: secret("id_token")?,
+            scope: optional(scopes(object, "scope", MAX_SCOPE), ignored),
         })
     }
 }
 
-/// A member that is text of printable ASCII (RFC 6749 appendix A); absent, null and empty are the same.
-fn text<'a>(
-    object: &'a Map<String, Value>,
-    name: &str,
-    longest: usize,
-) -> Result<Option<&'a str>, &'static str> {
-    match object.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.len() > longest => Err("a member is too long"),
-        Some(Value::String(text)) if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) => {
-            Err("a member holds characters that OAuth does not allow")
+/// Leaves no token in memory beside those that are taken.
+fn wipe(object: &mut Map<String, Value>) {
+    for value in object.values_mut() {
+        if let Value::String(text) = value {
+            text.zeroize();
         }
-        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-        Some(_) => Err("a member is not text"),
     }
-}
-
-/// `expires_in` as a number or as text with one in it, as some providers send it.
-fn lifetime(value: Option<&Value>) -> Duration {
-    let seconds = match value {
-        Some(Value::Number(number)) => number.as_f64(),
-        Some(Value::String(text)) => text.trim().parse().ok(),
-        _ => None,
-    };
-    seconds
-        // Seconds that do not fit are a very long time; those that are no positive number are none.
-        .filter(|seconds: &f64| *seconds >= 1.0)
-        .map_or(DEFAULT_LIFETIME, |seconds| {
-            Duration::try_from_secs_f64(seconds.floor()).unwrap_or(MAX_LIFETIME)
-        })
-        .min(MAX_LIFETIME)
 }
 
 #[cfg(test)]

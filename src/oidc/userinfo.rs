@@ -1,17 +1,23 @@
 //! `UserInfo` (OpenID Connect Core 1.0 section 5.3).
 
+use std::time::Duration;
+
 use http::{StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
 
 use super::{NotReady, RelyingParty};
 use crate::{
+    clock::timeout,
     jose::Claims,
     outbound::{Lane, Request, Response, TransportError},
     secret::Secret,
 };
 
 /// Longer documents are refused, in bytes.
-const MAX_DOCUMENT: usize = 64 * 1024;
+const MAX_DOCUMENT: usize = 256 * 1024;
+
+/// A login waits this long for what it can do without.
+const LOGIN_WAITS: Duration = Duration::from_secs(5);
 
 /// Why there are no claims.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +37,15 @@ pub enum UserInfoError {
          `userinfo_encrypted_response_alg` from the client at the IdP"
     )]
     Signed,
-    /// Not a JSON object, or too long.
-    #[error("UserInfo is not a JSON object of reasonable size")]
+    /// Not a JSON object.
+    #[error("UserInfo is not a JSON object")]
     Malformed,
+    /// Longer than any honest one.
+    #[error("UserInfo has {size} bytes, and {MAX_DOCUMENT} are accepted")]
+    TooLarge {
+        /// Its length, in bytes.
+        size: usize,
+    },
     /// `sub` is missing (section 5.3.2): whose claims they are is not known.
     #[error("UserInfo names no subject")]
     NoSubject,
@@ -45,6 +57,13 @@ pub enum UserInfoError {
 // === impl UserInfoError ===
 
 impl UserInfoError {
+    /// Whether the answer is of somebody else, or does not say of whom, so that the access token may not be the right
+    /// one (section 5.3.2).
+    #[must_use]
+    pub const fn is_foreign(&self) -> bool {
+        matches!(self, Self::Subject | Self::NoSubject)
+    }
+
     /// Whether a later try may succeed without anybody changing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -52,7 +71,7 @@ impl UserInfoError {
             Self::NotReady(_) => true,
             Self::Transport(error) => error.is_transient(),
             Self::Status(status) => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
-            Self::Signed | Self::Malformed | Self::NoSubject | Self::Subject => false,
+            Self::Signed | Self::Malformed | Self::TooLarge { .. } | Self::NoSubject | Self::Subject => false,
         }
     }
 }
@@ -72,6 +91,40 @@ impl RelyingParty {
         subject: &str,
     ) -> Result<Option<Claims>, UserInfoError> {
         self.user_info_in(Lane::UserInfo, access_token, subject).await
+    }
+
+    /// Like [`user_info`](Self::user_info), as a part of a login, which goes on with the claims of the ID token where
+    /// there is no usable answer within five seconds. That is warned of once, and again when the cause changes.
+    ///
+    /// # Errors
+    ///
+    /// [`UserInfoError`] that [is foreign](UserInfoError::is_foreign).
+    pub async fn user_info_at_login(
+        &self,
+        access_token: &Secret,
+        subject: &str,
+    ) -> Result<Option<Claims>, UserInfoError> {
+        let asked = self.user_info(access_token, subject);
+        let outcome = timeout(&*self.shared.clock, LOGIN_WAITS, asked).await;
+        let failure = match outcome.unwrap_or(Err(TransportError::TimedOut.into())) {
+            Ok(claims) => {
+                *self.shared.user_info_failure.lock() = None;
+                return Ok(claims);
+            }
+            Err(error) if error.is_foreign() => return Err(error),
+            Err(error) => error.to_string(),
+        };
+        let mut known = self.shared.user_info_failure.lock();
+        if known.as_ref() == Some(&failure) {
+            tracing::debug!(error = failure, "a login goes on without UserInfo");
+        } else {
+            tracing::warn!(
+                error = failure,
+                "logins go on with the claims of the ID token alone; OIDC_USERINFO_URL=none says that this is all there is"
+            );
+            *known = Some(failure);
+        }
+        Ok(None)
     }
 
     /// Like [`user_info`](Self::user_info), as a part of a refresh: it takes a place among the refreshes, so that no
@@ -116,13 +169,17 @@ fn read(response: &Response, subject: &str) -> Result<Claims, UserInfoError> {
         return Err(UserInfoError::Signed);
     }
     if response.body.len() > MAX_DOCUMENT {
-        return Err(UserInfoError::Malformed);
+        return Err(UserInfoError::TooLarge {
+            size: response.body.len(),
+        });
     }
     let claims = response.json_object().ok_or(UserInfoError::Malformed)?;
-    match claims.get("sub").and_then(Value::as_str) {
-        None => Err(UserInfoError::NoSubject),
-        Some(found) if found != subject => Err(UserInfoError::Subject),
-        Some(_) => Ok(claims),
+    match claims.get("sub") {
+        Some(Value::String(found)) if found == subject => Ok(claims),
+        // Some providers make a number of a subject that looks like one.
+        Some(Value::Number(found)) if found.to_string() == subject => Ok(claims),
+        Some(Value::String(_) | Value::Number(_)) => Err(UserInfoError::Subject),
+        _ => Err(UserInfoError::NoSubject),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use super::{BuildError, Options, POOL_IDLE, TransportError, USER_AGENT, error::summary};
+use super::{BuildError, Options, POOL_IDLE, TransportError, USER_AGENT, error::summary, tls};
 
 /// A client that may not be there yet. Cheap to clone; clones share it.
 #[derive(Clone)]
@@ -29,10 +29,7 @@ impl LazyClient {
         // Building a client panics without a provider of TLS.
         crate::jose::install_crypto();
         if let Some(bundle) = &options.ca_bundle {
-            builder(&options)
-                .tls_certs_only(certificates(bundle)?)
-                .build()
-                .map_err(|error| BuildError::CaBundle(summary(&error)))?;
+            tls::check(bundle)?;
         }
         Ok(Self {
             inner: Arc::new(Inner {
@@ -49,7 +46,8 @@ impl LazyClient {
             let built = tokio::task::spawn_blocking(move || build(&inner.options)).await;
             let not_sent = |cause: String| TransportError::NotSent { cause };
             built
-                .map_err(|error| not_sent(error.to_string()))?
+                // Not the error's own text, which would quote a panic.
+                .map_err(|_| not_sent("the HTTP client could not be built".to_owned()))?
                 .map_err(|error| not_sent(error.to_string()))
         };
         self.inner.client.get_or_try_init(build).await
@@ -57,26 +55,22 @@ impl LazyClient {
 }
 
 fn build(options: &Options) -> Result<reqwest::Client, BuildError> {
-    let with_system = match &options.ca_bundle {
-        Some(bundle) => builder(options).tls_certs_merge(certificates(bundle)?),
-        None => builder(options),
-    };
-    with_system.build().or_else(|error| {
-        // An image without system roots can still talk to an IdP over a container network's plain http, or to one that
-        // the bundle vouches for.
-        let own = if let Some(bundle) = &options.ca_bundle {
-            certificates(bundle)?
-        } else {
-            tracing::warn!(
-                cause = summary(&error),
-                "the system's certificate authorities cannot be read: no https server will be trusted; set IDP_CA_FILE"
-            );
-            Vec::new()
-        };
-        builder(options)
-            .tls_certs_only(own)
+    let failed = |error: reqwest::Error| BuildError::Client(summary(&error));
+    if let Some(bundle) = &options.ca_bundle {
+        // Works without roots of the system, too.
+        let tls = tls::config(bundle)?;
+        return builder(options)
+            .tls_backend_preconfigured(tls)
             .build()
-            .map_err(|error| BuildError::Client(summary(&error)))
+            .map_err(failed);
+    }
+    builder(options).build().or_else(|error| {
+        // An image without system roots can still talk to an IdP over a container network's plain http.
+        tracing::warn!(
+            cause = summary(&error),
+            "the system's certificate authorities cannot be read: no https server will be trusted; set IDP_CA_FILE"
+        );
+        builder(options).tls_certs_only([]).build().map_err(failed)
     })
 }
 
@@ -95,13 +89,4 @@ fn builder(options: &Options) -> reqwest::ClientBuilder {
         // Beside the timer of our clock, which stands still in many a test.
         .timeout(options.request_timeout)
         .pool_idle_timeout(POOL_IDLE)
-}
-
-fn certificates(bundle: &[u8]) -> Result<Vec<reqwest::Certificate>, BuildError> {
-    let certificates = reqwest::Certificate::from_pem_bundle(bundle)
-        .map_err(|error| BuildError::CaBundle(summary(&error)))?;
-    if certificates.is_empty() {
-        return Err(BuildError::CaBundle("it holds no PEM certificate".to_owned()));
-    }
-    Ok(certificates)
 }

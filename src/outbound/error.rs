@@ -1,6 +1,10 @@
 //! What can go wrong on the way, sorted by what the server can have seen.
 
+mod tls;
+
 use std::error::Error;
+
+use super::MAX_BODY;
 
 /// Longer causes are cut, in bytes.
 const MAX_CAUSE: usize = 300;
@@ -27,8 +31,17 @@ pub enum TransportError {
         cause: String,
     },
     /// The answer is larger than any honest one. The server has acted.
-    #[error("the answer is too large")]
+    #[error("the answer is larger than the {MAX_BODY} bytes that are read")]
     TooLarge,
+    /// The answer is compressed although that was not asked for. The server has acted.
+    #[error(
+        "the answer is compressed (Content-Encoding: {encoding}) although that was not asked for; switch compression off at \
+         the IdP or at the proxy before it"
+    )]
+    Encoded {
+        /// What the server says, shortened.
+        encoding: String,
+    },
 }
 
 // === impl TransportError ===
@@ -39,31 +52,36 @@ impl TransportError {
     pub const fn certainly_not_sent(&self) -> bool {
         match self {
             Self::Saturated | Self::NotSent { .. } => true,
-            Self::TimedOut | Self::Interrupted { .. } | Self::TooLarge => false,
+            Self::TimedOut | Self::Interrupted { .. } | Self::TooLarge | Self::Encoded { .. } => false,
         }
     }
 
     /// Whether a later try may succeed without anybody changing anything.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        !matches!(self, Self::TooLarge)
+        !matches!(self, Self::TooLarge | Self::Encoded { .. })
     }
 
     pub(super) fn of(error: &reqwest::Error, origin: &str) -> Self {
+        let cause = match tls::explain(error) {
+            None => summary(error),
+            Some(said) => {
+                tracing::debug!(origin, cause = summary(error), "TLS failed");
+                said.to_owned()
+            }
+        };
         // A connection that could not be established in time is not sent either, so this comes first.
         if error.is_connect() {
             Self::NotSent {
-                cause: format!("cannot connect to {origin}: {}", summary(error)),
+                cause: format!("cannot connect to {origin}: {cause}"),
             }
         } else if error.is_builder() {
-            Self::NotSent {
-                cause: summary(error),
-            }
+            Self::NotSent { cause }
         } else if error.is_timeout() {
             Self::TimedOut
         } else {
             Self::Interrupted {
-                cause: format!("the connection to {origin} broke: {}", summary(error)),
+                cause: format!("the connection to {origin} broke: {cause}"),
             }
         }
     }

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::TransportError;
-use crate::clock::{SharedClock, timeout};
+use crate::clock::{SharedClock, Timestamp, timeout};
 
 /// How many calls may wait for each one that may run. A longer queue would only make all of them late.
 const QUEUE_FACTOR: usize = 4;
+
+/// A flood is told this often, with a count.
+const TOLD_EVERY: Duration = Duration::from_mins(1);
 
 /// A kind of call. Each has its own bound, so that a flood of logins cannot starve refreshes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +60,14 @@ struct Gate {
     entry: Semaphore,
     /// Running calls.
     running: Semaphore,
+    turned_away: Mutex<TurnedAway>,
+}
+
+/// Calls that found no place since the last line about them.
+#[derive(Default)]
+struct TurnedAway {
+    calls: usize,
+    told: Option<Timestamp>,
 }
 
 /// The right to make one call, until it is dropped.
@@ -83,6 +95,12 @@ impl Lane {
 // === impl LaneLimits ===
 
 impl LaneLimits {
+    /// How many calls of all kinds run at once.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        Lane::ALL.map(|lane| self.of(lane)).iter().sum()
+    }
+
     const fn of(&self, lane: Lane) -> usize {
         match lane {
             Lane::Metadata => self.metadata,
@@ -124,16 +142,29 @@ impl Lanes {
 
     pub(super) async fn enter(&self, lane: Lane) -> Result<Permit<'_>, TransportError> {
         let gate = &self.gates[lane as usize];
-        let entry = gate.entry.try_acquire().map_err(|_| TransportError::Saturated)?;
+        let permit = self.permit(gate).await;
+        if permit.is_none()
+            && let Some(calls) = gate.turned_away.lock().count(self.clock.now())
+        {
+            tracing::warn!(
+                ?lane,
+                calls,
+                "more calls to the IdP than may run at once: some were turned away"
+            );
+        }
+        permit.ok_or(TransportError::Saturated)
+    }
+
+    async fn permit<'a>(&self, gate: &'a Gate) -> Option<Permit<'a>> {
+        let entry = gate.entry.try_acquire().ok()?;
         let running = match gate.running.try_acquire() {
             Ok(permit) => permit,
             Err(_) => timeout(&*self.clock, self.wait, gate.running.acquire())
                 .await
-                .ok()
-                .and_then(Result::ok)
-                .ok_or(TransportError::Saturated)?,
+                .ok()?
+                .ok()?,
         };
-        Ok(Permit {
+        Some(Permit {
             _running: running,
             _entry: entry,
         })
@@ -148,6 +179,24 @@ impl Gate {
         Self {
             entry: Semaphore::new(running * (QUEUE_FACTOR + 1)),
             running: Semaphore::new(running),
+            turned_away: Mutex::default(),
         }
+    }
+}
+
+// === impl TurnedAway ===
+
+impl TurnedAway {
+    /// One more. How many there have been, where it is time to tell.
+    fn count(&mut self, now: Timestamp) -> Option<usize> {
+        self.calls += 1;
+        if self
+            .told
+            .is_some_and(|told| now.duration_since(told) < TOLD_EVERY)
+        {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.calls))
     }
 }

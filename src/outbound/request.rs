@@ -6,12 +6,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE},
 };
 use serde_json::Value;
 use url::Url;
 
 use super::TransportError;
+use super::wiped::Wiped;
 use crate::secret::{Secret, Withheld};
 
 /// One call. Its `Debug` shows method and URL without the query.
@@ -66,7 +67,7 @@ impl Request {
             CONTENT_TYPE,
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         );
-        request.body = Some(body.into());
+        request.body = Some(Wiped::from(body).into_bytes());
         request
     }
 
@@ -77,7 +78,7 @@ impl Request {
         request
             .headers
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        request.body = Some(body.to_string().into());
+        request.body = Some(Wiped::from(body.to_string()).into_bytes());
         request
     }
 
@@ -113,6 +114,8 @@ impl Request {
     fn new(method: Method, url: Url) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        // Without it a server may choose any (RFC 9110 section 12.5.3).
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         Self {
             method,
             url,

@@ -14,6 +14,7 @@ use super::*;
 use crate::{
     clock::{ManualClock, Timestamp},
     secret::Secret,
+    telemetry::testing::Logs,
 };
 
 const CA: &[u8] = include_bytes!("tests/ca.pem");
@@ -50,20 +51,27 @@ fn hangs_up() -> Url {
 
 /// A server with a certificate for `localhost`, for one request.
 fn tls_server() -> Url {
+    let certificate = include_bytes!("tests/server.pem");
+    tls_server_with(certificate, include_bytes!("tests/server.key"))
+}
+
+/// A server that shows this certificate and signs with this key, which need not belong to it.
+fn tls_server_with(certificate: &[u8], key: &[u8]) -> Url {
     crate::jose::install_crypto();
-    let certificate = CertificateDer::from_pem_slice(include_bytes!("tests/server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tests/server.key")).unwrap();
+    let certificate = CertificateDer::from_pem_slice(certificate).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key).unwrap();
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+    let shown = rustls::sign::CertifiedKey::new(vec![certificate], key);
     let config = rustls::ServerConfig::builder()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
+        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(shown)));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
         let connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
         let mut stream = rustls::StreamOwned::new(connection, stream);
-        // Fails where the client does not trust us, which is what one of the tests wants.
+        // Fails where the client does not trust us, which is what some of the tests want.
         if stream.read(&mut [0; 1024]).is_ok() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
             let _ = stream.flush();
@@ -127,6 +135,46 @@ async fn attack_39_an_answer_knows_the_secrets_of_its_request() {
         response.withheld.strike("c0de pa55 Basic bWU6cGE1NQ== me"),
         "[…] […] Basic […] me"
     );
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_json_is_skipped() {
+    let router = Router::new().route("/", get(async || "\u{feff}{\"a\": 1}"));
+    let request = Request::get(serve(router).await);
+    let response = outbound(&Options::default())
+        .send(Lane::Metadata, request)
+        .await
+        .unwrap();
+    assert_eq!(response.body, "{\"a\": 1}");
+    assert_eq!(response.json_object().unwrap()["a"], 1);
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_not_asked_for_and_refused_with_that_as_the_cause() {
+    for (encoding, fits) in [
+        ("gzip", false),
+        ("br, gzip", false),
+        ("identity", true),
+        ("", true),
+    ] {
+        let router = Router::new().route(
+            "/",
+            get(async move |headers: HeaderMap| {
+                assert_eq!(headers["accept-encoding"], "identity");
+                ([("content-encoding", encoding)], "\u{1f}\u{8b}")
+            }),
+        );
+        let request = Request::get(serve(router).await);
+        let outcome = outbound(&Options::default()).send(Lane::Metadata, request).await;
+        if fits {
+            assert!(outcome.is_ok(), "{encoding}");
+            continue;
+        }
+        let error = outcome.unwrap_err();
+        assert!(!error.certainly_not_sent() && !error.is_transient());
+        let text = error.to_string();
+        assert!(text.contains(&format!("Content-Encoding: {encoding}")), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -206,14 +254,58 @@ async fn a_refused_connection_is_certainly_not_sent() {
 }
 
 #[tokio::test]
-async fn a_failed_handshake_is_certainly_not_sent_and_named() {
+async fn a_failed_handshake_is_certainly_not_sent_and_told_in_one_line_with_the_variable_that_helps() {
+    let logs = Logs::capture();
     // Its certificate comes from an authority that nobody trusts here.
+    let target = tls_server();
+    let port = target.port().unwrap();
     let error = outbound(&Options::default())
-        .send(Lane::Refresh, Request::get(tls_server()))
+        .send(Lane::Refresh, Request::get(target))
         .await
         .unwrap_err();
     assert!(error.certainly_not_sent(), "{error:?}");
-    assert!(error.to_string().contains("certificate"), "{error}");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot connect to localhost:{port}: its certificate comes from an authority that is not trusted here (name \
+             that authority's certificate in IDP_CA_FILE)"
+        )
+    );
+    let library = logs
+        .text()
+        .lines()
+        .find(|line| line.contains("UnknownIssuer"))
+        .map(str::to_owned);
+    assert!(library.unwrap().contains("DEBUG"));
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_told_as_that() {
+    let mut target = serve(Router::new()).await;
+    target.set_scheme("https").unwrap();
+    let error = outbound(&Options::default())
+        .send(Lane::Refresh, Request::get(target))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("it does not speak TLS there"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_told_as_that() {
+    let options = Options {
+        ca_bundle: Some(CA.to_vec()),
+        ..Options::default()
+    };
+    let mut target = tls_server();
+    target.set_host(Some("127.0.0.1")).unwrap();
+    let error = outbound(&options)
+        .send(Lane::Metadata, Request::get(target))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("for other names"), "{error}");
 }
 
 #[tokio::test]
@@ -227,6 +319,50 @@ async fn an_extra_authority_is_trusted_beside_the_system() {
         .await
         .unwrap();
     assert_eq!(response.body, "ok");
+}
+
+/// What becomes of a call to a server like this, where the bundle is `trusted`.
+async fn called(trusted: &[u8], target: Url) -> Result<Response, TransportError> {
+    let options = Options {
+        ca_bundle: Some(trusted.to_vec()),
+        ..Options::default()
+    };
+    outbound(&options)
+        .send(Lane::Metadata, Request::get(target))
+        .await
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_that_is_its_own_authority_is_trusted_where_the_bundle_holds_it() {
+    let own = include_bytes!("tests/self-signed.pem");
+    let key = include_bytes!("tests/self-signed.key");
+    let server = || tls_server_with(own, key);
+    assert_eq!(called(own, server()).await.unwrap().body, "ok");
+    // Beside others, too.
+    let both = [CA, own].concat();
+    assert_eq!(called(&both, server()).await.unwrap().body, "ok");
+    assert_eq!(called(&both, tls_server()).await.unwrap().body, "ok");
+
+    // Only what the file holds, to the byte: this one has the same name and key.
+    let expired = include_bytes!("tests/self-signed-expired.pem");
+    let said = |outcome: Result<Response, TransportError>| outcome.unwrap_err().to_string();
+    let text = said(called(expired, server()).await);
+    assert!(text.contains("cannot be verified"), "{text}");
+    let text = said(called(CA, server()).await);
+    assert!(text.contains("IDP_CA_FILE"), "{text}");
+    // Name, dates and the signature of the handshake count as for any other.
+    let mut elsewhere = server();
+    elsewhere.set_host(Some("127.0.0.1")).unwrap();
+    let text = said(called(own, elsewhere).await);
+    assert!(text.contains("for other names"), "{text}");
+    let text = said(called(expired, tls_server_with(expired, key)).await);
+    assert!(text.contains("has expired"), "{text}");
+    let foreign = include_bytes!("tests/server.key");
+    let text = said(called(own, tls_server_with(own, foreign)).await);
+    assert!(
+        text.contains("certificate cannot be verified") || text.contains("handshake failed"),
+        "{text}"
+    );
 }
 
 #[test]

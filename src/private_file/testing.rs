@@ -46,3 +46,25 @@ pub(crate) fn doom(folder: &Path, steps: usize) {
 pub(crate) fn spare(folder: &Path) {
     doomed().lock().remove(folder);
 }
+
+/// A folder on a disk, whatever the system keeps temporary files on.
+pub(crate) fn on_disk() -> tempfile::TempDir {
+    let is_disk = |folder: &tempfile::TempDir| {
+        let path = folder.path().join("probe");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        let file = std::fs::File::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        super::Guard::Strict.file(&file).is_err()
+    };
+    let here = tempfile::tempdir().unwrap();
+    if is_disk(&here) {
+        return here;
+    }
+    let there = tempfile::tempdir_in("/var/tmp").unwrap();
+    assert!(
+        is_disk(&there),
+        "neither the folder of temporary files nor /var/tmp is on a disk"
+    );
+    there
+}

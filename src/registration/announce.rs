@@ -50,7 +50,7 @@ impl RegisteredKeys {
         let registration = &self.registration;
         let inline = matches!(registration.options.jwks, Jwks::Inline);
         // A key of another type was made to sign by hand: what is registered has to follow.
-        let another_type = !registration.keys.signing().algorithms().contains(&algorithm);
+        let another_type = registration.keys.signing_with(algorithm).is_none();
         if registration.options.auth_method == AuthMethod::PrivateKeyJwt && (inline || another_type) {
             self.update().await?;
         }

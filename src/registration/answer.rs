@@ -55,11 +55,19 @@ impl Answer {
         Ok(Self {
             client_id,
             client_secret,
-            client_secret_expires_at: client_secret_expires_at.and_then(|at| at.as_u64()),
+            client_secret_expires_at: client_secret_expires_at.and_then(|at| seconds(&at)),
             registration_access_token: token.map(Secret::new),
             registration_client_uri: uri,
             metadata,
         })
+    }
+}
+
+/// Seconds since the epoch, also as text, as some IdPs write numbers.
+fn seconds(value: &Value) -> Option<u64> {
+    match value {
+        Value::String(digits) => digits.parse().ok(),
+        value => value.as_u64(),
     }
 }
 

@@ -5,22 +5,22 @@ use url::Url;
 
 use super::{
     Registration,
+    access::InitialAccess,
     answer::Answer,
     credentials::{Credentials, CredentialsError, Pending, Registered, Superseded},
     diff::Remembered,
-    error::{ErrorKind, RegistrationError, Wish},
+    error::{Again, ErrorKind, RegistrationError, Wish},
     event::{Event, Outcome, tell_left},
-    metadata::{Digests, SCOPE, SIGNING_ALG, WantedMetadata, token_hash},
+    metadata::{Digests, SCOPE, WantedMetadata, named_algorithm},
     refusal::{Asked, shown},
 };
 use crate::{
     jose::Algorithm,
     oidc::{Client, Metadata},
-    secret::Secret,
 };
 
-/// Path of the API that mints initial access tokens, at the IdP's origin.
-const MINT_PATH: &str = "/api/admin/dcr/initial-access-tokens";
+/// What the endpoint is called in the metadata (RFC 8414 section 2).
+const REGISTRATION_ENDPOINT: &str = "registration_endpoint";
 
 /// The state of one attempt; lives while the lock is held.
 pub(super) struct Attempt<'a> {
@@ -32,12 +32,8 @@ pub(super) struct Attempt<'a> {
     /// Whether a client whose registration access token is lost may be registered anew: at a start alone, as people are
     /// logged in with the old one, and an IdP that is confused for a moment must not cost them that.
     pub(super) renews: bool,
-}
-
-/// An initial access token and what it is remembered by.
-pub(super) struct InitialToken {
-    pub(super) token: Secret,
-    pub(super) hash: String,
+    /// Whether the admin API was asked for another registration access token.
+    pub(super) token_renewed: bool,
 }
 
 // === impl Attempt ===
@@ -61,6 +57,10 @@ impl<'a> Attempt<'a> {
             registration.keys.public_jwks()
         })
         .for_id_tokens(&metadata.id_token_algorithms);
+        let wanted = match &record.registered {
+            Some(known) => wanted.after(&known.remembered),
+            None => wanted,
+        };
         Ok(Self {
             registration,
             metadata,
@@ -68,6 +68,7 @@ impl<'a> Attempt<'a> {
             wanted,
             algorithm,
             renews: true,
+            token_renewed: false,
         })
     }
 
@@ -97,92 +98,29 @@ impl<'a> Attempt<'a> {
         Ok(Some(Outcome { client, event }))
     }
 
-    /// What a first registration may spend: the configured initial access token if it has not led to a registration, and
-    /// nothing where one is to be minted.
-    pub(super) fn usable_token(&self) -> Result<Option<InitialToken>, RegistrationError> {
-        let options = &self.registration.options;
-        let configured = self.registration.initial_token()?;
-        let spent = configured
-            .as_ref()
-            .is_some_and(|token| self.record.is_spent(&token.hash));
-        let fresh = configured.filter(|token| !self.record.is_spent(&token.hash));
-        if !self.may_ask(fresh.as_ref()) {
-            return Err(self.unknown_from_record());
-        }
-        if fresh.is_none() && options.admin_token.is_none() {
-            return Err(RegistrationError::NoToken {
-                path: self.path(),
-                spent,
-            });
-        }
-        Ok(fresh)
-    }
-
     /// The first registration: with the configured initial access token, else with a minted one.
     async fn create_first(&mut self) -> Result<Event, RegistrationError> {
-        let fresh = self.usable_token()?;
+        let fresh = self.usable_access()?;
         let endpoint = self.endpoint()?;
         self.registration.file.prove_writable().await?;
-        let token = self.configured_or_minted(fresh).await?;
-        let answer = self.create(&endpoint, &token).await?;
-        self.keep(answer, token.hash, None).await
+        let access = self.configured_or_minted(fresh).await?;
+        let answer = self.create(&endpoint, &access).await?;
+        self.keep(answer, &access, None).await
     }
 
-    /// The configured initial access token, if it has not led to a registration.
-    pub(super) fn unspent_token(&self) -> Result<Option<InitialToken>, RegistrationError> {
-        let token = self.registration.initial_token()?;
-        Ok(token.filter(|token| !self.record.is_spent(&token.hash)))
-    }
-
-    /// Whether a registration may be asked for, now that the answer to an earlier request may be lost. A new token is a
-    /// person's word to try again. A minted one is only where a client made by the lost request would be found, because
-    /// the id is taken.
-    pub(super) fn may_ask(&self, fresh: Option<&InitialToken>) -> bool {
-        let Some(pending) = &self.record.pending else {
-            return true;
-        };
-        let options = &self.registration.options;
-        match fresh {
-            Some(token) => token.hash != pending.initial_access_token,
-            None => options.admin_token.is_some() && options.client_id.is_some(),
-        }
-    }
-
-    /// `fresh`, else one that is minted for this.
-    pub(super) async fn configured_or_minted(
-        &self,
-        fresh: Option<InitialToken>,
-    ) -> Result<InitialToken, RegistrationError> {
-        match (fresh, &self.registration.options.admin_token) {
-            (Some(token), _) => Ok(token),
-            (None, Some(admin)) => self.mint(admin).await,
-            (None, None) => Err(RegistrationError::NoToken {
-                path: self.path(),
-                spent: false,
-            }),
-        }
-    }
-
-    /// Sends a registration request with `token`. It is noted before it is sent, and the note goes as soon as the
+    /// Sends a registration request with `access`. It is noted before it is sent, and the note goes as soon as the
     /// outcome is known: what a crash or a lost answer leaves behind is the note.
     pub(super) async fn create(
         &mut self,
         endpoint: &Url,
-        token: &InitialToken,
+        access: &InitialAccess,
     ) -> Result<Answer, RegistrationError> {
         let before = self.record.pending.replace(Pending {
-            initial_access_token: token.hash.clone(),
+            initial_access_token: access.note.clone(),
             since: self.registration.clock.now(),
         });
         self.store().await?;
-        let wish = self.registration.options.client_id.clone();
-        let body = self.wanted.create_body(wish.as_deref());
-        let asked = self.asked(wish);
-        let created = self
-            .registration
-            .calls
-            .create(endpoint, &token.token, &body, &asked)
-            .await;
+        let created = self.ask_for_client(endpoint, access).await;
         if let Err(error) = &created
             && error.kind() != ErrorKind::OutcomeUnknown
         {
@@ -198,14 +136,14 @@ impl<'a> Attempt<'a> {
     pub(super) async fn keep(
         &mut self,
         answer: Answer,
-        token_hash: String,
+        access: &InitialAccess,
         replaced: Option<Registered>,
     ) -> Result<Event, RegistrationError> {
         let requested = self.registration.options.client_id.clone();
         let assigned = answer.client_id.clone();
         self.record.requested_client_id.clone_from(&requested);
         self.record.registered = Some(self.registered(answer));
-        self.record.spend(token_hash);
+        self.spend(access);
         // An id that is in use again is no longer one to delete.
         self.record.superseded.retain(|old| old.client_id != assigned);
         let replaced = replaced.map(|old| {
@@ -251,8 +189,7 @@ impl<'a> Attempt<'a> {
 
     /// The algorithm as the answer has it, else as we asked for it.
     pub(super) fn answered_algorithm(&self, metadata: &Map<String, Value>) -> Option<Algorithm> {
-        let answered = metadata.get(SIGNING_ALG).and_then(Value::as_str);
-        answered.and_then(Algorithm::from_name).or(self.algorithm)
+        named_algorithm(metadata).or(self.algorithm)
     }
 
     pub(super) fn remembered(&self) -> Remembered {
@@ -283,30 +220,16 @@ impl<'a> Attempt<'a> {
 
     pub(super) fn endpoint(&self) -> Result<Url, RegistrationError> {
         let endpoint = self.metadata.registration_endpoint.clone();
-        endpoint.ok_or_else(|| RegistrationError::NoEndpoint {
-            issuer: self.metadata.issuer.clone(),
-        })
-    }
-
-    async fn mint(&self, admin: &Secret) -> Result<InitialToken, RegistrationError> {
-        if !super::credentials::is_token(admin.expose()) {
-            return Err(RegistrationError::UnusableToken {
-                variable: "BOOTSTRAP_ADMIN_TOKEN",
-            });
-        }
-        let no_url = |_| RegistrationError::NoEndpoint {
-            issuer: self.metadata.issuer.clone(),
-        };
-        let issuer = Url::parse(&self.metadata.issuer).map_err(no_url)?;
-        let mut url = self.metadata.url_map().back_channel(issuer);
-        url.set_path(MINT_PATH);
-        url.set_query(None);
-        let options = &self.registration.options;
-        let label = options.client_id.as_deref().unwrap_or(&options.client_name);
-        let token = self.registration.calls.mint(&url, admin, label).await?;
-        Ok(InitialToken {
-            hash: token_hash(&token),
-            token,
+        endpoint.ok_or_else(|| {
+            let mut left_out = self.metadata.left_out.iter();
+            match left_out.find(|error| error.member() == REGISTRATION_ENDPOINT) {
+                Some(error) => RegistrationError::UnusableEndpoint {
+                    reason: error.to_string(),
+                },
+                None => RegistrationError::NoEndpoint {
+                    issuer: self.metadata.issuer.clone(),
+                },
+            }
         })
     }
 
@@ -320,6 +243,7 @@ impl<'a> Attempt<'a> {
                 .unwrap_or_default(),
             cause: "its answer never arrived here".to_owned(),
             client: Wish(self.registration.options.client_id.clone()),
+            again: Again::new(self.registration.options.open_registration),
             path: self.path(),
         }
     }
@@ -330,11 +254,12 @@ impl<'a> Attempt<'a> {
             client_id,
             scope: scope.unwrap_or_default().to_owned(),
             redirect_uris: self.registration.options.redirect_uris.clone(),
+            open: self.registration.options.open_registration,
             path: self.path(),
         }
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    pub(super) fn path(&self) -> std::path::PathBuf {
         self.registration.file.path().to_owned()
     }
 

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{
     answer::Answer,
-    error::{RegistrationError, Target, Wish},
+    error::{Again, RegistrationError, Target, Wish},
     refusal::{Asked, claims_json, failure, is_transient, oauth_error, object, shown, unavailable},
 };
 use crate::{
@@ -53,7 +53,7 @@ impl Calls {
     pub(super) async fn create(
         &self,
         url: &Url,
-        token: &Secret,
+        token: Option<&Secret>,
         body: &Value,
         asked: &Asked,
     ) -> Result<Answer, RegistrationError> {
@@ -62,9 +62,10 @@ impl Calls {
             url: shown(url),
             cause,
             client: Wish(asked.client_id.clone()),
+            again: Again::new(asked.open),
             path: asked.path.clone(),
         };
-        let request = json(Method::POST, url, body).bearer(token);
+        let request = with_token(json(Method::POST, url, body), token);
         let response = match self.outbound.send(Lane::Registration, request).await {
             Ok(response) => response,
             Err(cause) if cause.certainly_not_sent() => {
@@ -107,11 +108,6 @@ impl Calls {
             status if status.is_success() => {
                 Err(unknown(format!("the IdP answered {status} instead of 201")))
             }
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(RegistrationError::InitialTokenRefused {
-                url: shown(url),
-                status,
-                error: oauth_error(&response),
-            }),
             _ => Err(failure(&response, url, target, asked)),
         }
     }
@@ -155,10 +151,27 @@ impl Calls {
         admin: &Secret,
         label: &str,
     ) -> Result<Secret, RegistrationError> {
-        let target = Target::AdminApi;
         let body = serde_json::json!({"label": label, "expires_in": MINTED_LIFETIME, "max_uses": 1});
-        let request = Request::json(Method::POST, url.clone(), &body).bearer(admin);
-        // Minting twice does no harm, so that every failure on the way is one that passes.
+        self.admin(url, admin, &body, &["token"]).await
+    }
+
+    /// Has another registration access token made for a client. Refused as the minting of a token is.
+    pub(super) async fn renew_token(&self, url: &Url, admin: &Secret) -> Result<Secret, RegistrationError> {
+        let names = ["registration_access_token", "token"];
+        self.admin(url, admin, &serde_json::json!({}), &names).await
+    }
+
+    /// Has the admin API make a token, which is the first of `names` in its answer.
+    async fn admin(
+        &self,
+        url: &Url,
+        admin: &Secret,
+        body: &Value,
+        names: &[&str],
+    ) -> Result<Secret, RegistrationError> {
+        let target = Target::AdminApi;
+        let request = Request::json(Method::POST, url.clone(), body).bearer(admin);
+        // Asking twice does no harm, so that every failure on the way is one that passes.
         let response = match self.outbound.send(Lane::Registration, request).await {
             Ok(response) => response,
             Err(cause) => {
@@ -176,9 +189,11 @@ impl Calls {
         };
         match response.status {
             StatusCode::CREATED | StatusCode::OK => {
-                let token = object(&response).and_then(|mut answer| match answer.remove("token") {
-                    Some(Value::String(token)) if super::credentials::is_token(&token) => Some(token),
-                    _ => None,
+                let token = object(&response).and_then(|mut answer| {
+                    match names.iter().find_map(|name| answer.remove(*name)) {
+                        Some(Value::String(token)) if super::credentials::is_token(&token) => Some(token),
+                        _ => None,
+                    }
                 });
                 token
                     .map(Secret::new)
@@ -225,11 +240,22 @@ impl Calls {
             }
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Ok(Reply::Unsupported),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Err(RegistrationError::RegistrationTokenRefused {
-                    url,
-                    status,
-                    client_id,
-                    error: oauth_error(&response),
+                let error = oauth_error(&response);
+                let names_another_cause = error.as_ref().is_some_and(|error| !error.is("invalid_token"));
+                Err(if status == StatusCode::FORBIDDEN && names_another_cause {
+                    RegistrationError::Refused {
+                        url,
+                        target: Target::Client,
+                        status,
+                        error,
+                    }
+                } else {
+                    RegistrationError::RegistrationTokenRefused {
+                        url,
+                        status,
+                        client_id,
+                        error,
+                    }
                 })
             }
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(RegistrationError::ClientGone {
@@ -249,6 +275,14 @@ impl Calls {
             target: Target::Client,
             cause,
         })
+    }
+}
+
+/// `request` with `token`, where there is one.
+pub(super) fn with_token(request: Request, token: Option<&Secret>) -> Request {
+    match token {
+        Some(token) => request.bearer(token),
+        None => request,
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 pub(super) use self::file::{Fingerprint, Lock};
 pub use self::{file::CredentialsFile, superseded::Superseded};
 use super::diff::Remembered;
-use crate::{clock::Timestamp, jose::Algorithm, secret::Secret};
+use crate::{clock::Timestamp, jose::Algorithm, private_file::Exposed, secret::Secret};
 
 /// The version of the format that we write; a greater one is refused, since its meaning is unknown.
 const VERSION: u32 = 1;
@@ -25,7 +25,7 @@ const MAX_SECRET: usize = 16 * 1024;
 /// Longest registration URI, in bytes.
 const MAX_URI: usize = 4 * 1024;
 /// The members that we know; all others are a newer version's.
-const MEMBERS: [&str; 16] = [
+const MEMBERS: [&str; 17] = [
     "version",
     "state",
     "issuer",
@@ -38,6 +38,7 @@ const MEMBERS: [&str; 16] = [
     "token_endpoint_auth_signing_alg",
     "metadata_sent",
     "metadata_replaced",
+    "metadata_refused",
     "spent_initial_access_tokens",
     "pending",
     "superseded",
@@ -146,6 +147,8 @@ pub struct Pending {
 pub enum CredentialsError {
     #[error("{} cannot be read: {cause} - hint: it must be a file that the user of this process can read", path.display())]
     Unreadable { path: PathBuf, cause: String },
+    #[error("{}: {exposed} - hint: only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true", path.display())]
+    Exposed { path: PathBuf, exposed: Exposed },
     #[error(
         "{} is not a credentials file of this server: {reason} - hint: restore it from a backup; without one, move it \
          away, have the client removed at the IdP, and start with a fresh DCR_IAT", path.display()

@@ -34,6 +34,13 @@ pub struct Remembered {
         skip_serializing_if = "Digests::is_empty"
     )]
     pub(super) replaced: Digests,
+    /// Of the extensions that the IdP refused, and that were left out therefore.
+    #[serde(
+        default,
+        rename = "metadata_refused",
+        skip_serializing_if = "Digests::is_empty"
+    )]
+    pub(super) refused: Digests,
 }
 
 // === impl Remembered ===
@@ -47,16 +54,15 @@ impl Remembered {
             (meaning(name, theirs) != meaning(name, ours)).then(|| (name.clone(), field_digest(name, theirs)))
         });
         // What was to go and is still there is the IdP's own too.
-        let kept = WantedMetadata::removable()
-            .iter()
-            .filter(|name| wanted.removes(name));
+        let kept = WantedMetadata::removable().filter(|name| wanted.removes(name));
         let kept = kept.filter_map(|name| {
             let digest = field_digest(name, returned(answer, name)?);
-            Some(((*name).to_owned(), digest))
+            Some((name.to_owned(), digest))
         });
         Self {
             sent: wanted.digests(),
             replaced: replaced.chain(kept).collect(),
+            refused: wanted.left_out().clone(),
         }
     }
 
@@ -99,15 +105,13 @@ pub fn compare(wanted: &WantedMetadata, current: &Map<String, Value>, memory: &R
         from: returned(current, name).cloned(),
         to: Some(ours.clone()),
     });
-    let surplus = WantedMetadata::removable()
-        .iter()
-        .filter(|name| wanted.removes(name));
+    let surplus = WantedMetadata::removable().filter(|name| wanted.removes(name));
     let surplus = surplus.filter_map(|name| {
         let theirs = returned(current, name)?;
-        let settled = memory.replaced.get(*name) == Some(&field_digest(name, theirs));
-        let as_sent = !memory.sent.contains_key(*name);
+        let settled = memory.replaced.get(name) == Some(&field_digest(name, theirs));
+        let as_sent = !memory.sent.contains_key(name);
         (!(as_sent && settled)).then(|| Change {
-            field: (*name).to_owned(),
+            field: name.to_owned(),
             from: Some(theirs.clone()),
             to: None,
         })

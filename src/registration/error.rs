@@ -11,7 +11,7 @@ use http::StatusCode;
 use self::text::{left_after, refusal_hint, refused_scopes, said};
 pub use self::{
     kind::ErrorKind,
-    target::{Target, Wish},
+    target::{Again, Target, Wish},
 };
 use super::credentials::CredentialsError;
 use crate::{
@@ -55,14 +55,20 @@ pub enum RegistrationError {
         /// Whose metadata.
         issuer: String,
     },
+    /// The metadata name an endpoint that must not be used. It may be mended at the IdP, so that it is tried again.
+    #[error("the IdP's metadata name no registration endpoint that can be used - hint: {reason}")]
+    UnusableEndpoint {
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
     /// No algorithm for client assertions.
     #[error("{0}")]
     Algorithm(#[from] NegotiationError),
     /// Neither credentials nor a token to get some.
     #[error(
         "there are no client credentials in {} and no {unused}initial access token - hint: mint one at the IdP (for one \
-         use) and set DCR_IAT or DCR_IAT_FILE, or set BOOTSTRAP_ADMIN_TOKEN; where this client is registered already, \
-         restore bff_client.json instead", path.display(), unused = if *spent { "unused " } else { "" }
+         use) and set DCR_IAT or DCR_IAT_FILE, or set BOOTSTRAP_ADMIN_TOKEN; where the IdP registers without a token, set \
+         DCR_IAT=none; where this client is registered already, restore bff_client.json instead", path.display(), unused = if *spent { "unused " } else { "" }
     )]
     NoToken {
         /// Where credentials were looked for.
@@ -84,7 +90,7 @@ pub enum RegistrationError {
     #[error(
         "a registration was asked for at {url} with an initial access token, and whether it worked is not known: {cause}. \
          It is not repeated, since it could make a second client - hint: look at the IdP whether {client} exists; remove \
-         it if so, then start with a fresh DCR_IAT (what was sent is noted in {})", path.display()
+         it if so, then {again} (what was sent is noted in {})", path.display()
     )]
     OutcomeUnknown {
         /// Where to.
@@ -93,15 +99,30 @@ pub enum RegistrationError {
         cause: String,
         /// What to look for.
         client: Wish,
+        /// What lets it be asked for again.
+        again: Again,
         /// Where it is noted.
         path: PathBuf,
     },
-    /// `invalid_token` at registration.
+    /// 401 or `invalid_token` at registration.
     #[error(
         "the IdP refused the initial access token at {url} with {status}{}: it is expired, used up or wrong - hint: mint a \
          new one at the IdP and set DCR_IAT", said(error.as_ref())
     )]
     InitialTokenRefused {
+        /// Where.
+        url: String,
+        /// The answer.
+        status: StatusCode,
+        /// What the IdP says.
+        error: Option<OAuthError>,
+    },
+    /// The IdP wants an initial access token, although the configuration says that it needs none.
+    #[error(
+        "the IdP refused a registration without an initial access token at {url} with {status}{}, but DCR_IAT=none says \
+         that it needs none - hint: mint one at the IdP (for one use) and set DCR_IAT", said(error.as_ref())
+    )]
+    TokenRequired {
         /// Where.
         url: String,
         /// The answer.
@@ -165,7 +186,7 @@ pub enum RegistrationError {
         error: Option<OAuthError>,
     },
     /// Any other refusal.
-    #[error("the IdP refused with {status} at {url}{} - hint: {}", said(error.as_ref()), refusal_hint(error.as_ref(), *target))]
+    #[error("the IdP refused with {status} at {url}{} - hint: {}", said(error.as_ref()), refusal_hint(*status, error.as_ref(), *target))]
     Refused {
         /// Where.
         url: String,
@@ -282,7 +303,8 @@ pub enum RegistrationError {
     /// The IdP registered an algorithm that the key does not do.
     #[error(
         "the IdP registered {client_id} with token_endpoint_auth_signing_alg {found}, which the signing key does not do - \
-         hint: use a key that fits (BFF_JWT_SIGNING_KEY), or allow {asked} at the IdP"
+         hint: use a key that fits (name one in BFF_JWT_SIGNING_KEY; or set BFF_KEY_TYPE and run `bff keys rotate`), or allow \
+         {asked} at the IdP"
     )]
     AlgorithmReplaced {
         /// Which client.

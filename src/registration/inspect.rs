@@ -11,12 +11,13 @@ use serde_json::{Map, Value, json};
 use super::{
     Registration,
     bootstrap::Attempt,
+    calls::with_token,
     credentials::{CredentialsError, Lock},
     diff::Change,
     error::{RegistrationError, Target},
     metadata::WantedMetadata,
     options::AuthMethod,
-    refusal::{is_transient, oauth_error, shown, unavailable},
+    refusal::{blames_token, is_transient, oauth_error, shown, token_refused, unavailable},
 };
 use crate::{
     clock::{Timestamp, timeout},
@@ -55,6 +56,8 @@ pub enum TokenSource {
     Configured,
     /// Minted with `BOOTSTRAP_ADMIN_TOKEN`.
     Minted,
+    /// None is needed (`DCR_IAT=none`).
+    Open,
 }
 
 /// A registered client, as it is and as it should be.
@@ -151,8 +154,8 @@ impl Registration {
             })
     }
 
-    /// Asks the IdP what it makes of the configured initial access token, without spending it: the request holds no
-    /// metadata that a client could be made of (every member has a wrong type), so that an IdP that takes the token
+    /// Asks the IdP what it makes of the configured initial access token, or of none where registration is open, without
+    /// spending it: the request holds no metadata that a client could be made of (every member has a wrong type), so that an IdP that takes the token
     /// complains of the rest. `None` where no token is configured.
     ///
     /// # Errors
@@ -162,7 +165,7 @@ impl Registration {
         &self,
         metadata: &Metadata,
     ) -> Result<Option<TokenTrial>, RegistrationError> {
-        let Some(token) = self.initial_token()? else {
+        let Some(access) = self.configured_access()? else {
             return Ok(None);
         };
         let Some(url) = metadata.registration_endpoint.clone() else {
@@ -171,7 +174,10 @@ impl Registration {
             });
         };
         let nonsense = json!({"redirect_uris": 0, "response_types": 0, "token_endpoint_auth_method": 0});
-        let request = Request::json(Method::POST, url.clone(), &nonsense).bearer(&token.token);
+        let request = with_token(
+            Request::json(Method::POST, url.clone(), &nonsense),
+            access.token.as_ref(),
+        );
         let target = Target::Registration;
         let sent = self.calls.outbound.send(Lane::Registration, request).await;
         let response = sent.map_err(|cause| RegistrationError::Unreachable {
@@ -180,17 +186,19 @@ impl Registration {
             cause,
         })?;
         let (status, error) = (response.status, oauth_error(&response));
-        let refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-            || error.as_ref().is_some_and(|error| error.is("invalid_token"));
-        if refused {
-            return Err(RegistrationError::InitialTokenRefused {
-                url: shown(&url),
-                status,
-                error,
-            });
+        if blames_token(status, error.as_ref()) {
+            return Err(token_refused(&response, &url, access.is_open()));
         }
         if is_transient(status) {
             return Err(unavailable(&response, &url, target));
+        }
+        if status == StatusCode::FORBIDDEN {
+            return Err(RegistrationError::Refused {
+                url: shown(&url),
+                target,
+                status,
+                error,
+            });
         }
         Ok(Some(if status == StatusCode::BAD_REQUEST {
             TokenTrial::NotRefused
@@ -204,9 +212,13 @@ impl Registration {
 
 impl Attempt<'_> {
     fn token_source(&self) -> Result<TokenSource, RegistrationError> {
-        let configured = self.usable_token()?;
+        let configured = self.usable_access()?;
         self.endpoint()?;
-        Ok(configured.map_or(TokenSource::Minted, |_| TokenSource::Configured))
+        Ok(match configured {
+            None => TokenSource::Minted,
+            Some(access) if access.is_open() => TokenSource::Open,
+            Some(_) => TokenSource::Configured,
+        })
     }
 
     async fn inspected(

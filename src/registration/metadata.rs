@@ -1,13 +1,16 @@
 //! The metadata that we want to be registered with, and what "the same" means for each field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::options::{AuthMethod, Jwks, Options, RedirectUpdate};
+use super::{
+    diff::Remembered,
+    options::{AuthMethod, Description, Jwks, Options, RedirectUpdate},
+};
 use crate::{jose::Algorithm, secret::Secret};
 
 /// The field that carries the scopes.
@@ -18,6 +21,8 @@ pub(super) const AUTH_METHOD: &str = "token_endpoint_auth_method";
 pub(super) const SIGNING_ALG: &str = "token_endpoint_auth_signing_alg";
 /// The field that carries the algorithm of ID tokens.
 const ID_TOKEN_ALG: &str = "id_token_signed_response_alg";
+/// The field that carries the client profile, which no standard knows.
+pub(super) const CLIENT_PROFILE: &str = "client_profile";
 /// The field that carries our client id.
 pub(super) const CLIENT_ID: &str = "client_id";
 
@@ -38,6 +43,10 @@ const SETS: [&str; 5] = [
     "contacts",
 ];
 
+/// Fields that say people what the client is. Where we have sent one and no longer want it, it goes; one that we never sent
+/// is somebody else's.
+const DESCRIPTIVE: [&str; 5] = ["client_uri", "logo_uri", "policy_uri", "tos_uri", "contacts"];
+
 /// Fields that we take away where we do not want them: the one of `jwks` and `jwks_uri` that is not registered (never
 /// both, RFC 7591 section 2), and the algorithm of a method that does not sign.
 const OURS_TO_REMOVE: [&str; 3] = ["jwks", "jwks_uri", SIGNING_ALG];
@@ -57,6 +66,10 @@ pub(super) type Digests = BTreeMap<String, String>;
 #[derive(Clone, Debug, PartialEq)]
 pub struct WantedMetadata {
     fields: Map<String, Value>,
+    /// Extensions that the IdP refuses, which are left out.
+    left_out: Digests,
+    /// Descriptive fields that were sent before and are no longer wanted.
+    dropped: BTreeSet<&'static str>,
 }
 
 // === impl WantedMetadata ===
@@ -77,7 +90,7 @@ impl WantedMetadata {
         put("response_types", json!(["code"]));
         put("application_type", json!("web"));
         put(SCOPE, json!(options.scopes.join(" ")));
-        put("client_name", json!(options.client_name));
+        describe(&options.description, &mut put);
         put(AUTH_METHOD, json!(options.auth_method.name()));
         if let (AuthMethod::PrivateKeyJwt, Some(algorithm)) = (options.auth_method, algorithm) {
             put(SIGNING_ALG, json!(algorithm.name()));
@@ -87,9 +100,13 @@ impl WantedMetadata {
             Jwks::Inline => put("jwks", public_jwks()),
         };
         if let Some(profile) = &options.client_profile {
-            put("client_profile", json!(profile));
+            put(CLIENT_PROFILE, json!(profile));
         }
-        Self { fields }
+        Self {
+            fields,
+            left_out: Digests::new(),
+            dropped: BTreeSet::new(),
+        }
     }
 
     /// The same for an IdP that signs ID tokens with `supported`. RS256 is what a client gets that does not ask (OpenID
@@ -130,6 +147,40 @@ impl WantedMetadata {
         wanted
     }
 
+    /// The same without what no standard knows.
+    #[must_use]
+    pub(super) fn without_extensions(&self) -> Self {
+        let mut plain = self.clone();
+        if let Some(profile) = plain.fields.remove(CLIENT_PROFILE) {
+            let digest = field_digest(CLIENT_PROFILE, &profile);
+            plain.left_out.insert(CLIENT_PROFILE.to_owned(), digest);
+        }
+        plain
+    }
+
+    /// The same for a client that was registered before: what was sent and is no longer wanted is to go, and an extension
+    /// that the IdP refused is left out until it is configured with another value.
+    #[must_use]
+    pub(super) fn after(mut self, memory: &Remembered) -> Self {
+        let dropped = |name: &&str| memory.sent.contains_key(*name) && !self.fields.contains_key(*name);
+        self.dropped = DESCRIPTIVE.into_iter().filter(dropped).collect();
+        let refused = |name: &str, value: &Value| {
+            memory
+                .refused
+                .get(name)
+                .is_some_and(|refused| *refused == field_digest(name, value))
+        };
+        match self.fields.get(CLIENT_PROFILE) {
+            Some(profile) if refused(CLIENT_PROFILE, profile) => self.without_extensions(),
+            _ => self,
+        }
+    }
+
+    /// Digests of what is left out, since the IdP refused it.
+    pub(super) const fn left_out(&self) -> &Digests {
+        &self.left_out
+    }
+
     /// The fields.
     #[must_use]
     pub const fn fields(&self) -> &Map<String, Value> {
@@ -158,8 +209,8 @@ impl WantedMetadata {
         let mut body = current.cloned().unwrap_or_default();
         // A null means the same as the field left out.
         body.retain(|name, value| !value.is_null() && !FORBIDDEN_IN_UPDATE.contains(&name.as_str()));
-        for name in OURS_TO_REMOVE {
-            body.remove(name);
+        for name in OURS_TO_REMOVE.iter().chain(&self.dropped) {
+            body.remove(*name);
         }
         body.extend(self.fields.clone());
         body.insert(CLIENT_ID.to_owned(), json!(client_id));
@@ -173,12 +224,14 @@ impl WantedMetadata {
     /// Whether `name` is a field that an update of ours would take away.
     pub(super) fn removes(&self, name: &str) -> bool {
         // A signing algorithm that we did not ask for is a default of the IdP.
-        name != SIGNING_ALG && OURS_TO_REMOVE.contains(&name) && !self.fields.contains_key(name)
+        let unwanted =
+            name != SIGNING_ALG && OURS_TO_REMOVE.contains(&name) && !self.fields.contains_key(name);
+        unwanted || self.dropped.contains(name)
     }
 
     /// The names of fields that could be taken away.
-    pub(super) const fn removable() -> &'static [&'static str] {
-        &OURS_TO_REMOVE
+    pub(super) fn removable() -> impl Iterator<Item = &'static str> {
+        OURS_TO_REMOVE.into_iter().chain(DESCRIPTIVE)
     }
 
     /// Digest of each field.
@@ -191,6 +244,25 @@ impl WantedMetadata {
     }
 }
 
+/// Puts what people are shown.
+fn describe(description: &Description, put: &mut impl FnMut(&str, Value) -> Option<Value>) {
+    put("client_name", json!(description.name));
+    let uris = [
+        ("client_uri", &description.uri),
+        ("logo_uri", &description.logo_uri),
+        ("policy_uri", &description.policy_uri),
+        ("tos_uri", &description.tos_uri),
+    ];
+    for (name, uri) in uris {
+        if let Some(uri) = uri {
+            put(name, json!(uri.as_str()));
+        }
+    }
+    if !description.contacts.is_empty() {
+        put("contacts", json!(description.contacts));
+    }
+}
+
 /// SHA-256 of the meaning of `value` as field `name`, as base64url.
 pub(super) fn field_digest(name: &str, value: &Value) -> String {
     let mut text = String::new();
@@ -200,10 +272,13 @@ pub(super) fn field_digest(name: &str, value: &Value) -> String {
 
 /// `value` in the one form that all values of the same meaning share.
 pub(super) fn meaning(name: &str, value: &Value) -> Value {
+    let value = single(name, value);
     match value {
         Value::String(words) if name == SCOPE => {
             sorted(words.split_ascii_whitespace().map(|word| json!(word)))
         }
+        // Seen from IdPs that keep scopes as a list.
+        Value::Array(scopes) if name == SCOPE => sorted(scopes.iter().cloned()),
         Value::Array(items) if SETS.contains(&name) => sorted(items.iter().cloned()),
         // Seen from IdPs that write a list of one as its element.
         Value::String(_) if SETS.contains(&name) => json!([value]),
@@ -213,6 +288,24 @@ pub(super) fn meaning(name: &str, value: &Value) -> Value {
         },
         _ => value.clone(),
     }
+}
+
+/// `value` of field `name`, out of the list of one that some IdPs write it as. Lists that are meant as such stay.
+#[must_use]
+pub fn single<'v>(name: &str, value: &'v Value) -> &'v Value {
+    match value {
+        Value::Array(items) if !SETS.contains(&name) => match items.as_slice() {
+            [item] => item,
+            _ => value,
+        },
+        _ => value,
+    }
+}
+
+/// The algorithm of client assertions that `metadata` names, if it is one of ours.
+pub(super) fn named_algorithm(metadata: &Map<String, Value>) -> Option<Algorithm> {
+    let name = single(SIGNING_ALG, metadata.get(SIGNING_ALG)?).as_str()?;
+    Algorithm::from_name(name)
 }
 
 /// What identifies a public key: the members of its thumbprint (RFC 7638 section 3.2) and its name. An IdP may add or

@@ -2,17 +2,23 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{jose::Algorithm, secret::Secret};
+use url::Url;
+
+use crate::{jose::Algorithm, private_file::Guard, secret::Secret};
 
 /// Everything that [`Registration`](super::Registration) is told by the configuration.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of the configuration"
+)]
 pub struct Options {
     /// The client id to ask for; the IdP may assign another one.
     pub client_id: Option<String>,
     /// `client_profile`, an extension that some IdPs know.
     pub client_profile: Option<String>,
-    /// `client_name` (RFC 7591 section 2).
-    pub client_name: String,
+    /// What people are shown of the client.
+    pub description: Description,
     /// Exact redirect URIs, as they stand: an IdP compares them byte by byte.
     pub redirect_uris: Vec<String>,
     /// The scopes, in the order in which they were configured.
@@ -27,10 +33,14 @@ pub struct Options {
     pub force_replace: bool,
     /// The initial access token (RFC 7591 section 1.2).
     pub initial_access_token: Option<Secret>,
+    /// The IdP registers without an initial access token.
+    pub open_registration: bool,
     /// Lets us mint an initial access token where one is needed.
     pub admin_token: Option<Secret>,
     /// Where the credentials file is.
     pub credentials: PathBuf,
+    /// What is done where others can use that file.
+    pub guard: Guard,
     /// Make no call; live on what is stored or configured.
     pub skip: bool,
     /// A configured client secret, for [`skip`](Self::skip) without stored credentials.
@@ -43,6 +53,23 @@ pub struct Options {
     pub update_method: UpdateMethod,
     /// How often a running server compares its registration; `None` is only at its start.
     pub check_interval: Option<Duration>,
+}
+
+/// What an IdP shows people of a client, on its consent page for example (RFC 7591 section 2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// `client_name`.
+    pub name: String,
+    /// `client_uri`: a page about the application.
+    pub uri: Option<Url>,
+    /// `logo_uri`.
+    pub logo_uri: Option<Url>,
+    /// `policy_uri`: what is done with people's data.
+    pub policy_uri: Option<Url>,
+    /// `tos_uri`: the terms of service.
+    pub tos_uri: Option<Url>,
+    /// `contacts`: who answers for the client, for the IdP's administrators.
+    pub contacts: Vec<String>,
 }
 
 /// What becomes of the redirect URIs at the IdP, and of the post-logout ones with them.
@@ -87,6 +114,23 @@ pub enum Jwks {
     Uri(String),
     /// The JWK Set itself is registered; a changed one needs an update.
     Inline,
+}
+
+// === impl Description ===
+
+impl Description {
+    /// A client that says its name alone.
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            uri: None,
+            logo_uri: None,
+            policy_uri: None,
+            tos_uri: None,
+            contacts: Vec::new(),
+        }
+    }
 }
 
 // === impl UpdateMethod ===

@@ -22,6 +22,8 @@ pub(super) struct Asked {
     pub(super) client_id: Option<String>,
     pub(super) scope: String,
     pub(super) redirect_uris: Vec<String>,
+    /// No initial access token is needed, as configured.
+    pub(super) open: bool,
     pub(super) path: PathBuf,
 }
 
@@ -39,6 +41,9 @@ pub(super) fn failure(response: &Response, url: &Url, target: Target, asked: &As
         return unavailable(response, url, target);
     }
     let error = oauth_error(response);
+    if target == Target::Registration && blames_token(status, error.as_ref()) {
+        return token_refused(response, url, asked.open);
+    }
     if let Some(client_id) = asked
         .client_id
         .as_ref()
@@ -51,13 +56,6 @@ pub(super) fn failure(response: &Response, url: &Url, target: Target, asked: &As
         };
     }
     match error {
-        Some(error) if error.is("invalid_token") && target == Target::Registration => {
-            RegistrationError::InitialTokenRefused {
-                url: shown(url),
-                status,
-                error: Some(error),
-            }
-        }
         Some(error) if error.is("invalid_redirect_uri") => RegistrationError::InvalidRedirectUri {
             uris: asked.redirect_uris.clone(),
             error,
@@ -73,6 +71,22 @@ pub(super) fn failure(response: &Response, url: &Url, target: Target, asked: &As
             status,
             error,
         },
+    }
+}
+
+/// Whether a refused registration was refused because of its initial access token: any other reason has another `error`
+/// (RFC 6750 section 3.1, RFC 7591 section 3.2.2).
+pub(super) fn blames_token(status: StatusCode, error: Option<&OAuthError>) -> bool {
+    status == StatusCode::UNAUTHORIZED || error.is_some_and(|error| error.is("invalid_token"))
+}
+
+/// A registration that was refused because of its token, or because it had none.
+pub(super) fn token_refused(response: &Response, url: &Url, open: bool) -> RegistrationError {
+    let (url, status, error) = (shown(url), response.status, oauth_error(response));
+    if open {
+        RegistrationError::TokenRequired { url, status, error }
+    } else {
+        RegistrationError::InitialTokenRefused { url, status, error }
     }
 }
 

@@ -2,7 +2,8 @@
 //! the old one), so the client is registered anew where there is an initial access token, as `DCR_FORCE_REPLACE` would.
 
 use super::{
-    bootstrap::{Attempt, InitialToken},
+    access::InitialAccess,
+    bootstrap::Attempt,
     error::{ErrorKind, RegistrationError},
     event::{Event, logged},
 };
@@ -32,25 +33,25 @@ impl Attempt<'_> {
 
     /// Whether [`Self::renew`] would ask for a new client.
     pub(super) fn can_renew(&self) -> Result<bool, RegistrationError> {
-        let configured = self.unspent_token()?;
+        let configured = self.unspent_access()?;
         Ok(self.has_means(configured.as_ref()) && self.may_renew(configured.as_ref()))
     }
 
     /// A client that came about this way is not renewed again before its own token has worked.
-    fn has_means(&self, configured: Option<&InitialToken>) -> bool {
+    fn has_means(&self, configured: Option<&InitialAccess>) -> bool {
         !self.record.renewed && (configured.is_some() || self.registration.options.admin_token.is_some())
     }
 
     /// As [`Self::may_ask`]. That an id is wished for does not help here: an IdP that gives it would have refused as taken
     /// what was lost.
-    fn may_renew(&self, configured: Option<&InitialToken>) -> bool {
-        let asked_before = self.record.pending.is_some() && configured.is_none();
+    fn may_renew(&self, configured: Option<&InitialAccess>) -> bool {
+        let asked_before = self.record.pending.is_some() && configured.is_none_or(InitialAccess::is_open);
         !asked_before && self.may_ask(configured)
     }
 
     /// `None` where there is nothing to register anew with.
     async fn try_renew(&mut self) -> Result<Option<Event>, RegistrationError> {
-        let configured = self.unspent_token()?;
+        let configured = self.unspent_access()?;
         if !self.has_means(configured.as_ref()) {
             return Ok(None);
         }
@@ -59,8 +60,8 @@ impl Attempt<'_> {
         }
         let endpoint = self.endpoint()?;
         self.registration.file.prove_writable().await?;
-        let token: InitialToken = self.configured_or_minted(configured).await?;
-        let answer = self.create(&endpoint, &token).await?;
+        let access = self.configured_or_minted(configured).await?;
+        let answer = self.create(&endpoint, &access).await?;
         // Before it is stored: whatever happens next, this was said.
         if let Some(old) = self
             .record
@@ -76,6 +77,6 @@ impl Attempt<'_> {
             );
         }
         self.record.renewed = true;
-        self.keep(answer, token.hash, None).await.map(Some)
+        self.keep(answer, &access, None).await.map(Some)
     }
 }

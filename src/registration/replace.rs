@@ -3,7 +3,8 @@
 use url::Url;
 
 use super::{
-    bootstrap::{Attempt, InitialToken},
+    access::InitialAccess,
+    bootstrap::Attempt,
     calls::{Management, Reply},
     error::RegistrationError,
     event::{Event, logged},
@@ -16,14 +17,15 @@ use super::{
 impl Attempt<'_> {
     /// The token to register anew with: only where that is wanted, and once for each token, so that leaving the switch
     /// on does not break a restart.
-    pub(super) fn replacement_token(&self) -> Result<Option<InitialToken>, RegistrationError> {
+    pub(super) fn replacement_token(&self) -> Result<Option<InitialAccess>, RegistrationError> {
         if !self.registration.options.force_replace {
             return Ok(None);
         }
-        let token = self.unspent_token()?;
-        let lost = |token: &InitialToken| {
+        // Without a token nothing says that it was done already.
+        let token = self.unspent_access()?.filter(|access| !access.is_open());
+        let lost = |token: &InitialAccess| {
             let pending = self.record.pending.as_ref();
-            pending.is_some_and(|pending| pending.initial_access_token == token.hash)
+            pending.is_some_and(|pending| pending.initial_access_token == token.note)
         };
         if token.as_ref().is_some_and(lost) {
             tracing::warn!("not replaced: {}", self.unknown_from_record());
@@ -33,7 +35,7 @@ impl Attempt<'_> {
     }
 
     /// Registers anew beside the stored client, which serves until the new one is stored.
-    pub(super) async fn replace(&mut self, token: InitialToken) -> Result<Event, RegistrationError> {
+    pub(super) async fn replace(&mut self, token: InitialAccess) -> Result<Event, RegistrationError> {
         let prepared = match self.endpoint() {
             Ok(endpoint) => self
                 .registration
@@ -53,7 +55,7 @@ impl Attempt<'_> {
                 let old = self.record.registered.clone();
                 let replaced = old.clone().filter(|old| old.client_id != answer.client_id);
                 self.record.renewed = false;
-                match self.keep(answer, token.hash, replaced).await {
+                match self.keep(answer, &token, replaced).await {
                     Ok(event) => Ok(event),
                     Err(error) => {
                         // What is on disk still serves.
@@ -76,10 +78,10 @@ impl Attempt<'_> {
     async fn replace_in_place(
         &mut self,
         endpoint: &Url,
-        token: InitialToken,
+        token: InitialAccess,
         refusal: RegistrationError,
     ) -> Result<Event, RegistrationError> {
-        let (at, current) = match self.read().await {
+        let (at, current) = match self.read_with_another_token().await {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(logged(Event::UpdateRefused(refusal))),
             Err(error) => return Ok(logged(Event::of_failure(error.and_not_anew(refusal)))),
@@ -88,7 +90,7 @@ impl Attempt<'_> {
         let event = match self.update(&at, None, &plan).await {
             Ok(()) => {
                 // It has done its work, although it led to no 201: not again at the next start.
-                self.record.spend(token.hash);
+                self.spend(&token);
                 match self.store().await {
                     Err(error) => Event::UpdateRefused(error.into()),
                     Ok(()) if plan.changes.is_empty() => Event::Unchanged,
@@ -115,7 +117,7 @@ impl Attempt<'_> {
         &mut self,
         endpoint: &Url,
         at: &Management,
-        token: InitialToken,
+        token: InitialAccess,
         refusal: RegistrationError,
     ) -> Result<Event, RegistrationError> {
         tracing::warn!(
@@ -132,7 +134,7 @@ impl Attempt<'_> {
         // free and the token unused.
         self.record.registered = None;
         let answer = self.create(endpoint, &token).await?;
-        self.keep(answer, token.hash, None).await
+        self.keep(answer, &token, None).await
     }
 }
 

@@ -4,17 +4,16 @@ use serde_json::Value;
 
 use super::{
     Registration,
-    bootstrap::InitialToken,
-    credentials::{Credentials, CredentialsError, Registered, is_token},
+    credentials::{Credentials, CredentialsError, Registered},
     error::RegistrationError,
     event::{Event, Outcome},
-    metadata::{AUTH_METHOD, Digests, field_digest, sent_algorithm, token_hash},
+    metadata::{AUTH_METHOD, Digests, field_digest, sent_algorithm},
     options::AuthMethod,
 };
 use crate::{
     clock::Timestamp,
     jose::Algorithm,
-    oidc::{Client, ClientAuthentication, Metadata, negotiate},
+    oidc::{Client, ClientAuthentication, Metadata, negotiate_for},
 };
 
 // === impl Registration ===
@@ -42,8 +41,8 @@ impl Registration {
         let stored = record.requested_client_id.as_ref().or(assigned);
         let replaces = self.options.force_replace
             && self
-                .initial_token()?
-                .is_some_and(|token| !record.is_spent(&token.hash));
+                .configured_access()?
+                .is_some_and(|access| !access.is_open() && !record.is_spent(&access.note));
         match stored {
             Some(stored) if stored != wish && assigned.is_some() && !replaces => {
                 Err(CredentialsError::OtherClient {
@@ -66,7 +65,8 @@ impl Registration {
         if self.options.auth_method != AuthMethod::PrivateKeyJwt {
             return Ok(None);
         }
-        let of_key = self.keys.signing().algorithms();
+        let signing = self.keys.signing();
+        let of_key = signing.algorithms();
         let supported = metadata.token_auth_signing_algs.as_deref();
         let configured = self.options.signing_algorithm;
         let kept = configured
@@ -75,22 +75,8 @@ impl Registration {
             .flatten();
         match kept {
             Some(kept) => Ok(Some(kept)),
-            None => Ok(Some(negotiate(of_key, supported, configured)?)),
+            None => Ok(Some(negotiate_for(&self.keys, supported, configured)?)),
         }
-    }
-
-    /// The configured initial access token.
-    pub(super) fn initial_token(&self) -> Result<Option<InitialToken>, RegistrationError> {
-        let Some(token) = self.options.initial_access_token.clone() else {
-            return Ok(None);
-        };
-        if !is_token(token.expose()) {
-            return Err(RegistrationError::UnusableToken { variable: "DCR_IAT" });
-        }
-        Ok(Some(InitialToken {
-            hash: token_hash(&token),
-            token,
-        }))
     }
 
     /// The client that `known` is, if we can authenticate as it.
@@ -128,22 +114,18 @@ impl Registration {
         let auth = match method {
             AuthMethod::ClientSecretBasic => ClientAuthentication::ClientSecretBasic(secret()?),
             AuthMethod::ClientSecretPost => ClientAuthentication::ClientSecretPost(secret()?),
-            AuthMethod::PrivateKeyJwt => {
-                let signing = self.keys.signing();
-                let algorithms = signing.algorithms();
-                match known.signing_algorithm.or(negotiated) {
-                    Some(algorithm) if algorithms.contains(&algorithm) => {
-                        ClientAuthentication::PrivateKeyJwt { algorithm }
-                    }
-                    found => {
-                        return Err(RegistrationError::AlgorithmReplaced {
-                            client_id: known.client_id.clone(),
-                            asked: negotiated.map(|asked| asked.to_string()).unwrap_or_default(),
-                            found: found.map(|found| found.to_string()).unwrap_or_default(),
-                        });
-                    }
+            AuthMethod::PrivateKeyJwt => match known.signing_algorithm.or(negotiated) {
+                Some(algorithm) if self.keys.signing_with(algorithm).is_some() => {
+                    ClientAuthentication::PrivateKeyJwt { algorithm }
                 }
-            }
+                found => {
+                    return Err(RegistrationError::AlgorithmReplaced {
+                        client_id: known.client_id.clone(),
+                        asked: negotiated.map(|asked| asked.to_string()).unwrap_or_default(),
+                        found: found.map(|found| found.to_string()).unwrap_or_default(),
+                    });
+                }
+            },
         };
         Ok(Client {
             id: known.client_id.clone(),

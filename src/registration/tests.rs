@@ -5,12 +5,14 @@ mod fake;
 mod inspecting;
 mod keeping;
 mod management;
+mod opening;
 mod redirects;
 mod refusals;
 mod renewing;
 mod replacing;
 mod running;
 mod secrets;
+mod strict;
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
@@ -20,12 +22,13 @@ use tempfile::TempDir;
 use self::fake::{Fake, Habits};
 use super::*;
 use crate::{
-    clock::{ManualClock, Timestamp},
+    clock::{Clock as _, ManualClock, Timestamp},
     keys::{self, KeyKind},
     oidc::{
         self, ClientAuthentication, ClientSlot, EndpointOverrides, HttpPolicy, ProviderOptions, RelyingParty,
     },
     outbound,
+    private_file::Guard,
     random::SystemRandom,
     secret::Secret,
     telemetry::testing::Logs,
@@ -37,7 +40,7 @@ pub(super) fn options() -> Options {
     Options {
         client_id: Some("bff-server".to_owned()),
         client_profile: Some("code-flow-pkjwt".to_owned()),
-        client_name: "bff".to_owned(),
+        description: Description::named("bff"),
         redirect_uris: vec![
             "https://a.example/auth/callback".to_owned(),
             "https://b.example:8443/auth/callback".to_owned(),
@@ -50,8 +53,10 @@ pub(super) fn options() -> Options {
         jwks: Jwks::Uri("https://a.example/.well-known/jwks.json".to_owned()),
         force_replace: false,
         initial_access_token: None,
+        open_registration: false,
         admin_token: None,
         credentials: PathBuf::from("bff_client.json"),
+        guard: Guard::Strict,
         skip: false,
         client_secret: None,
         allow_failure: false,
@@ -85,6 +90,7 @@ impl World {
             extra: Vec::new(),
             dir: dir.path().to_owned(),
             identity_markers: Vec::new(),
+            guard: Guard::Strict,
         };
         let (keys, _) = keys::testing::load(&keys).unwrap();
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
@@ -96,6 +102,7 @@ impl World {
         let provider = ProviderOptions {
             issuer: idp.issuer(),
             base_url: (!idp.url.as_str().starts_with(&idp.issuer())).then(|| idp.url.clone()),
+            public_base: None,
             overrides: EndpointOverrides::default(),
             allow_http: HttpPolicy::LocalOnly,
         };

@@ -11,7 +11,7 @@ use super::{
     diff::{Change, Remembered, compare, compare_with_sent, drifted, listed, returned},
     error::RegistrationError,
     event::{Event, logged},
-    metadata::{REDIRECT_URIS, REDIRECTS, WantedMetadata},
+    metadata::{REDIRECT_URIS, REDIRECTS, WantedMetadata, named_algorithm},
     options::{AuthMethod, RedirectUpdate, UpdateMethod},
     refusal::{blames_secret, may_blame_secret, shown},
 };
@@ -41,7 +41,19 @@ impl Plan {
 impl Attempt<'_> {
     /// Compares with what the IdP has and updates it where it differs. Whatever fails, the stored client serves.
     pub(super) async fn bring_up_to_date(&mut self) -> Event {
-        let event = match self.compare_and_update().await {
+        let mut outcome = self.compare_and_update().await;
+        if let Err(refusal) = &outcome {
+            match self.renew_token(refusal).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    // Another client would help nobody where a new token does not work either.
+                    self.renews = false;
+                    outcome = self.compare_and_update().await;
+                }
+                Err(error) => outcome = Err(error),
+            }
+        }
+        let event = match outcome {
             Ok(changes) if changes.is_empty() => Event::Unchanged,
             Ok(changes) => Event::Updated(changes),
             Err(refusal @ RegistrationError::RegistrationTokenRefused { .. }) if self.renews => {
@@ -101,11 +113,12 @@ impl Attempt<'_> {
             Ok(_) => return,
             Err(error) => return tracing::debug!("the update could not be read back: {error}"),
         };
-        let before = self.remembered();
+        let before = self.record.registered.clone();
         if let Some(known) = &mut self.record.registered {
+            known.signing_algorithm = named_algorithm(&read).or(known.signing_algorithm);
             known.remembered.add(&plan.wanted, &read);
         }
-        if self.remembered() != before {
+        if self.record.registered != before {
             self.tell_replaced();
             if let Err(error) = self.store().await {
                 tracing::warn!("{error}");
@@ -138,12 +151,24 @@ impl Attempt<'_> {
         let Some(at) = self.management() else {
             return Ok(None);
         };
+        // The answer to a reading or an update may bring another token, and the old one ends with it (RFC 7592 section 3).
+        self.registration.file.prove_writable().await?;
         let Reply::Answer(answer) = self.registration.calls.read(&at, &self.asked(None)).await? else {
             return Ok(Some((at, None)));
         };
         let metadata = self.absorb(*answer).await?;
         // The answer may have brought another token or URI.
         Ok(self.management().map(|at| (at, Some(metadata))))
+    }
+
+    /// As [`Self::read`]; where the token is refused, once more with one that the admin API gives.
+    pub(super) async fn read_with_another_token(
+        &mut self,
+    ) -> Result<Option<(Management, Option<Map<String, Value>>)>, RegistrationError> {
+        match self.read().await {
+            Err(refusal) if self.renew_token(&refusal).await? => self.read().await,
+            outcome => outcome,
+        }
     }
 
     /// Writes what `plan` wants over `current`, by the methods that are allowed.

@@ -200,6 +200,15 @@ impl CookiePolicy {
         CookieName(format!("{}{hash}", self.login_prefix))
     }
 
+    /// Whether a session of another host reaches `host`, because `BFF_COOKIE_DOMAIN` shares the cookie with it.
+    #[must_use]
+    pub fn reaches(&self, host: &str) -> bool {
+        self.domain.as_deref().is_some_and(|domain| {
+            let sub = host.strip_suffix(domain);
+            sub.is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+        })
+    }
+
     /// `Set-Cookie` that gives the browser a session for `max_age`.
     #[must_use]
     pub fn set_session(&self, id: &SessionId, max_age: Duration) -> HeaderValue {

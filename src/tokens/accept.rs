@@ -11,7 +11,7 @@ use crate::{
     clock::{Timestamp, timeout},
     jose::Claims,
     oidc::{Expect, IdTokenClaims, IdTokenError, Identity, TokenResponse, UserInfoError},
-    session::{Session, SessionKey, Stored, UserClaims},
+    session::{EmailTrust, Session, SessionKey, Stored, user_claims},
 };
 
 /// Why the tokens of an answer must not be used.
@@ -72,7 +72,9 @@ impl Inner {
             }
         };
         let changed = self
-            .change(key, stored, |session| renew(session, response, arrived, &person))
+            .change(key, stored, |session| {
+                renew(session, response, arrived, &person, self.options.email_trust);
+            })
             .await;
         match changed {
             Err(Stop::Gone) => Ok(self.arrived_too_late(response)),
@@ -145,15 +147,7 @@ impl Inner {
 
     /// Everything that is left of a session for which somebody else's tokens arrived: theirs, and its own.
     fn revoke_foreign(&self, session: &Session, response: &TokenResponse) {
-        let arrived = Grant::from(response);
-        // It need not be of the same grant as the refresh token beside it.
-        if arrived.refresh.is_some() {
-            self.revocations.start(Grant {
-                refresh: None,
-                access: arrived.access.clone(),
-            });
-        }
-        self.revocations.start(arrived);
+        self.revocations.start(Grant::from(response));
         // Where the refresh token was rotated, the arrived one is the session's own already.
         if response.refresh_token.is_none() {
             self.revocations.start(Grant::from(&session.tokens));
@@ -161,7 +155,13 @@ impl Inner {
     }
 }
 
-fn renew(session: &mut Session, response: &TokenResponse, arrived: Timestamp, person: &Person) {
+fn renew(
+    session: &mut Session,
+    response: &TokenResponse,
+    arrived: Timestamp,
+    person: &Person,
+    email_trust: EmailTrust,
+) {
     let tokens = &mut session.tokens;
     if let Some(refresh) = tokens.pending.take() {
         tokens.refresh = Some(refresh);
@@ -180,7 +180,7 @@ fn renew(session: &mut Session, response: &TokenResponse, arrived: Timestamp, pe
     if person.id_token.is_some() || person.user_info.is_some() {
         let id_token = person.id_token.as_ref().map(|verified| &verified.all);
         // What is left out was said at the login.
-        session.user = UserClaims::of(id_token, person.user_info.as_ref()).kept;
+        session.user = user_claims(id_token, person.user_info.as_ref(), email_trust);
     }
     if let Some(verified) = &person.id_token {
         session.tokens.later_auth_time = later_auth_time(session, verified);

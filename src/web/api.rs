@@ -14,12 +14,15 @@ use super::{
     Web,
     arrival::Arrival,
     caller::{Caller, Renewal},
+    navigation::Visit,
     problem::Problem,
     proof,
+    way_in::{self, Page},
 };
 use crate::{
     gateway::{
-        Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, SessionEnd,
+        Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, Route,
+        SessionEnd, Unauthenticated,
     },
     tokens::CredentialError,
 };
@@ -36,11 +39,10 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
     let changes_state = proof::changes_state(request.method());
     let caller = match matched.route.auth() {
         Auth::None => None,
-        Auth::Session => Some(
-            web.caller(request.headers())
-                .await?
-                .ok_or_else(Problem::unauthenticated)?,
-        ),
+        Auth::Session => match web.caller(request.headers()).await? {
+            Some(caller) => Some(caller),
+            None => return without_session(web, arrival, matched.route, &request),
+        },
     };
     if changes_state {
         web.own_origins.check(request.headers())?;
@@ -49,7 +51,10 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
         }
     }
     let (credential, renewal) = match &caller {
-        Some(caller) => web.credential_and_renewal(caller).await?,
+        Some(caller) => match web.credential_and_renewal(caller).await? {
+            Some(both) => both,
+            None => return without_session(web, arrival, matched.route, &request),
+        },
         None => (Ok(None), None),
     };
     let answer = match credential {
@@ -79,6 +84,34 @@ pub(super) async fn nothing_here(uri: Uri) -> Problem {
         Ok(_) => Problem::not_found(),
         Err(error) => error.into(),
     }
+}
+
+/// 401; a person who opens a page goes to the login and comes back to it.
+fn without_session(
+    web: &Web,
+    arrival: &Arrival,
+    route: &Route,
+    request: &Request,
+) -> Result<Response, Problem> {
+    let visit = Visit::of(request.method(), request.headers());
+    let goes_to_the_login = match route.unauthenticated() {
+        Unauthenticated::ByRequest => visit == Visit::Page,
+        Unauthenticated::Login => visit != Visit::Other,
+        Unauthenticated::Refuse => false,
+    };
+    if !goes_to_the_login {
+        return Err(Problem::unauthenticated());
+    }
+    let client = web
+        .trusted_proxies
+        .client(arrival.peer, request.uri(), request.headers());
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    Page::of(target.as_bytes())
+        .and_then(|page| way_in::redirect(&web.login_path(&client, &page)))
+        .ok_or_else(Problem::unauthenticated)
 }
 
 async fn pass_on(
@@ -130,17 +163,18 @@ fn method_not_allowed(method: &Method, allow: HeaderValue) -> Problem {
 // === impl Web ===
 
 impl Web {
-    /// A session is in use as long as it has not ended, also while there is no token for the call.
+    /// A session is in use as long as it has not ended, also while there is no token for the call. `None` where it has.
     async fn credential_and_renewal(
         &self,
         caller: &Caller,
-    ) -> Result<(Result<Option<HeaderValue>, Problem>, Option<Renewal>), Problem> {
+    ) -> Result<Option<(Result<Option<HeaderValue>, Problem>, Option<Renewal>)>, Problem> {
         let credential = match self.tokens.credential(&caller.key, &caller.stored).await {
             Ok(credential) => Ok(Some(credential.into_authorization())),
             Err(error @ CredentialError::Pending(_)) => Err(error.into()),
+            Err(CredentialError::Ended) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        Ok((credential, self.touch(caller).await?))
+        Ok(Some((credential, self.touch(caller).await?)))
     }
 }
 

@@ -9,6 +9,7 @@ pub(super) mod session;
 pub(super) mod verify;
 
 use http::{StatusCode, request::Parts};
+use tracing::Level;
 use url::Url;
 
 use super::{Web, arrival::Arrival, page::Label, peer::Client, problem::Problem};
@@ -48,7 +49,7 @@ impl Web {
 
     fn elsewhere(&self, request: &Parts) -> Elsewhere {
         let query = request.uri.query().unwrap_or_default();
-        if query.contains(FALLBACK_MARK) {
+        if url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == FALLBACK_MARK) {
             let problem = Problem::bad_request(
                 "unknown_host",
                 "This address is not one of those that were registered for logging in. If a proxy stands in front, it \
@@ -59,8 +60,9 @@ impl Web {
         }
         let mut url = self.login.hosts().fallback().origin().clone();
         url.set_path("/auth/login");
-        url.set_query(Some(query).filter(|query| !query.is_empty()));
-        url.query_pairs_mut().append_pair(FALLBACK_MARK, "1");
+        // In front: what follows a target that is not encoded belongs to it.
+        let separator = if query.is_empty() { "" } else { "&" };
+        url.set_query(Some(&format!("{FALLBACK_MARK}=1{separator}{query}")));
         Elsewhere::Redirect(url)
     }
 }
@@ -95,6 +97,15 @@ fn idp_problem(error: &CallError) -> Problem {
     }
 }
 
+/// How loud the failure of a call is. A flood is told once a minute by its lane, not by each call.
+fn level_of(error: &CallError, usual: Level) -> Level {
+    if error.is_saturation() {
+        Level::DEBUG
+    } else {
+        usual
+    }
+}
+
 /// The problem for a call to the IdP that got no answer.
 fn transport_problem(error: &TransportError) -> Problem {
     match error {
@@ -105,9 +116,10 @@ fn transport_problem(error: &TransportError) -> Problem {
             "The identity provider does not answer",
             "Try again in a moment. The cause is in the server's log under the correlation id.",
         ),
-        TransportError::NotSent { .. } | TransportError::Interrupted { .. } | TransportError::TooLarge => {
-            bad_gateway()
-        }
+        TransportError::NotSent { .. }
+        | TransportError::Interrupted { .. }
+        | TransportError::TooLarge
+        | TransportError::Encoded { .. } => bad_gateway(),
     }
 }
 

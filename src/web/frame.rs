@@ -24,6 +24,7 @@ use super::{
     problem::{Preferences, Problem},
     ways::Ways,
 };
+use crate::server::{Answer, Load};
 
 /// All endpoints of one listener, as the accept loop serves them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -49,14 +50,7 @@ impl Endpoints {
         }
     }
 
-    /// The same endpoints for a connection from `peer`.
-    #[must_use]
-    pub fn for_peer(&self, peer: SocketAddr) -> Self {
-        Self { peer, ..self.clone() }
-    }
-
-    /// Answers one request.
-    pub async fn answer(&self, request: Request) -> Response {
+    async fn framed(&self, request: Request, load: Load) -> Response {
         let logged = tracing::enabled!(target: "bff::access", Level::INFO);
         let started = logged.then(|| self.web.clock.now());
         let arrival = Arrival {
@@ -69,13 +63,17 @@ impl Endpoints {
         // Both only refer to what was received.
         let target = request.uri().path_and_query().cloned();
         let preferences = Preferences::of(request.headers());
-        let mut response = match host::check(&request) {
-            Ok(()) => {
-                let answer = AssertUnwindSafe(self.ways.answer(arrival, request)).catch_unwind();
-                answer.await.unwrap_or_else(|panic| panicked(&*panic))
+        let answer = async {
+            if let Err(problem) = host::check(&request) {
+                return problem.into_response();
             }
-            Err(problem) => problem.into_response(),
+            if load == Load::Crowded && !is_probe(request.uri().path()) {
+                return Problem::unavailable("overloaded").into_response();
+            }
+            self.ways.answer(arrival, request).await
         };
+        let answer = AssertUnwindSafe(answer).catch_unwind();
+        let mut response = answer.await.unwrap_or_else(|panic| panicked(&*panic));
 
         render(&mut response, &preferences, &self.web.pages, &correlation);
         let path = target.as_ref().map_or("", |target| target.path());
@@ -102,6 +100,16 @@ impl Endpoints {
     }
 }
 
+impl Answer for Endpoints {
+    fn for_peer(&self, peer: SocketAddr) -> Self {
+        Self { peer, ..self.clone() }
+    }
+
+    async fn answer(&self, request: Request, load: Load) -> Response {
+        self.framed(request, load).await
+    }
+}
+
 /// Turns a problem that a handler has returned into the answer.
 fn render(response: &mut Response, preferences: &Preferences, pages: &Pages, correlation: &CorrelationId) {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
@@ -114,6 +122,11 @@ fn render(response: &mut Response, preferences: &Preferences, pages: &Pages, cor
     response.headers_mut().extend(head.headers);
     *response.body_mut() = body;
     problem.log(correlation);
+}
+
+/// What a health check asks.
+fn is_probe(path: &str) -> bool {
+    path == "/health" || path.starts_with("/health/")
 }
 
 fn is_auth(path: &str) -> bool {
@@ -133,7 +146,7 @@ pub(super) async fn method_not_allowed(method: Method) -> Problem {
 /// The answer where a handler panicked: that is a bug of ours, told to the log and not to the client. What the panic
 /// says may hold anything, also a secret.
 fn panicked(_panic: &(dyn Any + Send)) -> Response {
-    let place = "the place is in the panic's own message on standard error";
+    let place = "its place is in the line before and on standard error";
     Problem::internal()
         .because(Level::ERROR, "a request handler panicked", &place)
         .into_response()

@@ -9,13 +9,14 @@ use http::{HeaderMap, HeaderValue, StatusCode, header::CACHE_CONTROL};
 use serde_json::json;
 
 use super::{Listener, Web, arrival::Arrival, peer::is_forwarded};
+use crate::health::{Component, Status};
 
 /// 200 as long as the process answers; container health checks use it.
 pub(super) async fn live() -> Response {
     answer(StatusCode::OK, Json(json!({ "status": "live" })))
 }
 
-/// 200 once everything that is needed has been there; 503 before. Details only for who may know them.
+/// 200 once everything that is needed has been there; 503 before, and when the server stops. Details only for who may know them.
 pub(super) async fn ready(
     State(web): State<Web>,
     Extension(arrival): Extension<Arrival>,
@@ -23,26 +24,50 @@ pub(super) async fn ready(
 ) -> Response {
     let report = web.health.report();
     let (status, word) = match (report.ready, report.degraded) {
+        (false, _) if report.stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
         (true, true) => (StatusCode::OK, "degraded"),
         (true, false) => (StatusCode::OK, "ready"),
     };
-    // A proxy on the same machine is a loopback peer too, but no direct one: it says for whom it asks.
-    let direct = arrival.peer.ip().to_canonical().is_loopback() && !is_forwarded(&headers);
-    let may_know = arrival.listener == Listener::Internal || direct;
-    if may_know {
-        let components: serde_json::Map<_, _> = report
-            .components
-            .iter()
-            .filter_map(|(component, status)| {
-                let name = serde_json::to_value(component).ok()?.as_str()?.to_owned();
-                Some((name, serde_json::to_value(status).ok()?))
-            })
-            .collect();
-        answer(status, Json(json!({ "status": word, "components": components })))
+    told(status, word, &report.components, may_know(&arrival, &headers))
+}
+
+/// The same of the session store alone.
+pub(super) async fn store(
+    State(web): State<Web>,
+    Extension(arrival): Extension<Arrival>,
+    headers: HeaderMap,
+) -> Response {
+    let mut components = web.health.report().components;
+    components.retain(|(component, _)| *component == Component::Store);
+    let works = components.iter().all(|(_, status)| *status == Status::Ok);
+    let (status, word) = if works {
+        (StatusCode::OK, "ready")
     } else {
-        answer(status, Json(json!({ "status": word })))
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    };
+    told(status, word, &components, may_know(&arrival, &headers))
+}
+
+/// Whether a request is of somebody who may know details. A proxy on the same machine is a loopback peer too, but no
+/// direct one: it says for whom it asks.
+fn may_know(arrival: &Arrival, headers: &HeaderMap) -> bool {
+    let direct = arrival.peer.ip().to_canonical().is_loopback() && !is_forwarded(headers);
+    arrival.listener == Listener::Internal || direct
+}
+
+fn told(status: StatusCode, word: &str, components: &[(Component, Status)], in_detail: bool) -> Response {
+    if !in_detail {
+        return answer(status, Json(json!({ "status": word })));
     }
+    let components: serde_json::Map<_, _> = components
+        .iter()
+        .filter_map(|(component, status)| {
+            let name = serde_json::to_value(component).ok()?.as_str()?.to_owned();
+            Some((name, serde_json::to_value(status).ok()?))
+        })
+        .collect();
+    answer(status, Json(json!({ "status": word, "components": components })))
 }
 
 fn answer(status: StatusCode, body: Json<serde_json::Value>) -> Response {

@@ -29,7 +29,8 @@ pub(super) async fn handle(State(web): State<Web>, headers: HeaderMap) -> Respon
     if known {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
-    let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"))];
+    // Not `application/jwk-set+json` (RFC 7517 section 8.5.2): OpenID Connect asks for neither, and some IdPs refuse it.
+    let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     (caching, content_type, Body::from(document.body.clone())).into_response()
 }
 

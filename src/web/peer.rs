@@ -11,14 +11,27 @@ use ipnet::IpNet;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-pub(crate) const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 
 /// Headers are looked at up to this many list members from the right; nobody chains more proxies.
 const MAX_HOPS: usize = 32;
 
 /// The proxies whose forwarded headers are believed. Nobody by default.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    family: ForwardedFamily,
+}
+
+/// Which header fields a listed proxy sets. The other family is never read, not even where the first is absent: a proxy
+/// that sets one of them passes the other on as its client wrote it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedFamily {
+    /// `X-Forwarded-For`, `X-Forwarded-Host`, `X-Forwarded-Proto`.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
 
 /// The browser, as far as it can be believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,15 +49,17 @@ pub(crate) struct Client {
 // === impl TrustedProxies ===
 
 impl TrustedProxies {
-    /// Believes peers of these networks.
+    /// Believes what peers of these networks say in header fields of `family`.
     #[must_use]
-    pub const fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+    pub const fn new(networks: Vec<IpNet>, family: ForwardedFamily) -> Self {
+        Self { networks, family }
     }
 
-    fn contains(&self, address: IpAddr) -> bool {
+    /// Whether `address` is one of them.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(&address))
+        self.networks.iter().any(|network| network.contains(&address))
     }
 
     /// The browser behind the request, given the peer of its connection.
@@ -63,11 +78,14 @@ impl TrustedProxies {
         if !self.contains(peer.ip()) {
             return direct;
         }
-        let forwarded = Forwarded::of(headers);
+        let forwarded = match self.family {
+            ForwardedFamily::XForwarded => Forwarded::of_x_forwarded(headers),
+            ForwardedFamily::Forwarded => Forwarded::of_forwarded(headers),
+        };
         Client {
             address: self.farthest_trusted(peer.ip(), &forwarded.addresses),
             host: forwarded.host.unwrap_or(direct.host),
-            https: forwarded.proto.map(|proto| proto.eq_ignore_ascii_case("https")),
+            https: forwarded.proto.as_deref().and_then(is_https),
             by_proxy: true,
         }
     }
@@ -108,43 +126,90 @@ struct Forwarded {
 }
 
 impl Forwarded {
-    fn of(headers: &HeaderMap) -> Self {
-        let listed = |name: &HeaderName| last_members(headers, name);
-        let x_forwarded = [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO];
-        if x_forwarded.iter().any(|name| headers.contains_key(name)) {
-            return Self {
-                addresses: known_addresses(&listed(&X_FORWARDED_FOR)),
-                host: listed(&X_FORWARDED_HOST).pop(),
-                proto: listed(&X_FORWARDED_PROTO).pop(),
-            };
-        }
-        // RFC 7239: `for=192.0.2.43;host=a.example;proto=https, for="[2001:db8::1]:4711"`.
-        let elements = listed(&FORWARDED);
-        let parameter = |element: &str, wanted: &str| {
-            element.split(';').find_map(|pair| {
-                let (name, value) = pair.split_once('=')?;
-                name.trim()
-                    .eq_ignore_ascii_case(wanted)
-                    .then(|| value.trim().trim_matches('"').to_owned())
-            })
-        };
-        let last = elements.last();
+    fn of_x_forwarded(headers: &HeaderMap) -> Self {
         Self {
-            host: last.and_then(|element| parameter(element, "host")),
-            proto: last.and_then(|element| parameter(element, "proto")),
-            addresses: known_addresses(
-                &elements
-                    .iter()
-                    .map(|element| parameter(element, "for").unwrap_or_default())
-                    .collect::<Vec<_>>(),
-            ),
+            addresses: known_addresses(last_members(headers, &X_FORWARDED_FOR).map(address)),
+            host: last_members(headers, &X_FORWARDED_HOST)
+                .next()
+                .map(ToOwned::to_owned),
+            proto: last_members(headers, &X_FORWARDED_PROTO)
+                .next()
+                .map(ToOwned::to_owned),
+        }
+    }
+
+    fn of_forwarded(headers: &HeaderMap) -> Self {
+        let mut elements = last_members(headers, &FORWARDED)
+            .map_while(Element::parse)
+            .peekable();
+        let last = elements.peek().copied().unwrap_or_default();
+        Self {
+            host: last.host.map(ToOwned::to_owned),
+            proto: last.proto.map(ToOwned::to_owned),
+            addresses: known_addresses(elements.map(|element| address(element.client?))),
         }
     }
 }
 
-/// The addresses up to the first, seen from the right, that is none: beyond it nothing can be believed.
-fn known_addresses(members: &[String]) -> Vec<IpAddr> {
-    let mut addresses: Vec<IpAddr> = members.iter().rev().map_while(|member| address(member)).collect();
+/// One hop in `Forwarded` (RFC 7239 section 4): `for=192.0.2.43;host=a.example;proto=https`.
+#[derive(Clone, Copy, Default)]
+struct Element<'a> {
+    client: Option<&'a str>,
+    host: Option<&'a str>,
+    proto: Option<&'a str>,
+}
+
+// === impl Element ===
+
+impl<'a> Element<'a> {
+    /// `None` for what is not well-formed: it may be a half of something that was quoted.
+    fn parse(text: &'a str) -> Option<Self> {
+        let mut element = Self::default();
+        for pair in text.split(';').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=')?;
+            let known = match name.to_ascii_lowercase().as_str() {
+                "for" => &mut element.client,
+                "host" => &mut element.host,
+                "proto" => &mut element.proto,
+                // `by`, or an extension.
+                _ => &mut None,
+            };
+            // A parameter comes once at most.
+            if known.replace(unquoted(value)?).is_some() {
+                return None;
+            }
+        }
+        Some(element)
+    }
+}
+
+/// A value, quoted or not. Escapes have no place in an address, a host or a scheme. An unquoted colon or bracket is taken,
+/// although only a token may stand without quotes: proxies write `host=a.example:8443`.
+fn unquoted(value: &str) -> Option<&str> {
+    let inner = match value.strip_prefix('"') {
+        Some(rest) => rest.strip_suffix('"')?,
+        None => value,
+    };
+    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'=');
+    (!inner.is_empty() && inner.bytes().all(plain)).then_some(inner)
+}
+
+/// Whether the browser used TLS. Traefik calls the scheme of a WebSocket `ws` or `wss`.
+fn is_https(scheme: &str) -> Option<bool> {
+    let is = |names: [&str; 2]| names.iter().any(|name| scheme.eq_ignore_ascii_case(name));
+    if is(["https", "wss"]) {
+        Some(true)
+    } else if is(["http", "ws"]) {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// The addresses from the nearest to the first hop that gives none: beyond it nothing can be believed. The farthest comes
+/// first.
+fn known_addresses(nearest_first: impl Iterator<Item = Option<IpAddr>>) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> = nearest_first.map_while(|address| address).collect();
     addresses.reverse();
     addresses
 }
@@ -155,20 +220,18 @@ fn address(text: &str) -> Option<IpAddr> {
     bare().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
-/// The last members of a list header, over all its lines.
-fn last_members(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
-    let mut members: Vec<String> = headers
+/// The members of a list header over all its lines, the last one first. A line that is not readable ends them: what stands
+/// before it was there when a nearer proxy wrote it, and cannot be told from what a client wrote.
+fn last_members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
         .get_all(name)
         .iter()
         .rev()
-        .filter_map(|line| line.to_str().ok())
+        .map_while(|line| line.to_str().ok())
         .flat_map(|line| line.rsplit(','))
         .take(MAX_HOPS)
-        .map(|member| member.trim().to_owned())
+        .map(str::trim)
         .filter(|member| !member.is_empty())
-        .collect();
-    members.reverse();
-    members
 }
 
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -187,14 +250,29 @@ mod tests {
     use super::*;
 
     fn client(trusted: &[&str], peer: &str, headers: &[(&str, &str)]) -> Client {
+        client_by(ForwardedFamily::XForwarded, trusted, peer, headers)
+    }
+
+    fn client_by(
+        family: ForwardedFamily,
+        trusted: &[&str],
+        peer: &str,
+        headers: &[(&str, impl AsRef<[u8]>)],
+    ) -> Client {
         let networks = trusted.iter().map(|network| network.parse().unwrap()).collect();
         let mut request = Request::builder().uri("/x");
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            request = request.header(*name, value.as_ref());
         }
         let peer = SocketAddr::new(peer.parse().unwrap(), 4711);
         let request = request.body(()).unwrap();
-        TrustedProxies(networks).client(peer, request.uri(), request.headers())
+        TrustedProxies::new(networks, family).client(peer, request.uri(), request.headers())
+    }
+
+    /// What a listed proxy says in `Forwarded`.
+    fn by_forwarded(value: &str) -> Client {
+        let headers = [("host", "bff:8000"), ("forwarded", value)];
+        client_by(ForwardedFamily::Forwarded, &["10.0.0.0/8"], "10.0.0.7", &headers)
     }
 
     const FORWARDED_HEADERS: [(&str, &str); 4] = [
@@ -218,7 +296,10 @@ mod tests {
             ("host", "bff:8000"),
             ("forwarded", "for=203.0.113.9;host=automate.example;proto=https"),
         ];
-        assert_eq!(client(&[], "10.0.0.7", &forwarded), expected);
+        for family in [ForwardedFamily::XForwarded, ForwardedFamily::Forwarded] {
+            assert_eq!(client_by(family, &[], "10.0.0.7", &forwarded), expected);
+            assert_eq!(client_by(family, &[], "10.0.0.7", &FORWARDED_HEADERS), expected);
+        }
         assert_eq!(client(&[], "127.0.0.1", &FORWARDED_HEADERS).host, "bff:8000");
     }
 
@@ -236,13 +317,128 @@ mod tests {
 
     #[test]
     fn the_standard_header_is_understood() {
-        let headers = [(
-            "forwarded",
-            "for=203.0.113.9, for=\"[2001:db8::1]:4711\";host=a.example;proto=https",
-        )];
-        let seen = client(&["10.0.0.0/8"], "10.0.0.7", &headers);
+        let seen = by_forwarded("for=203.0.113.9, for=\"[2001:db8::1]:4711\";host=a.example;proto=https");
         assert_eq!(seen.address.to_string(), "2001:db8::1");
         assert_eq!((seen.host.as_str(), seen.https), ("a.example", Some(true)));
+        let seen = by_forwarded("For=192.0.2.60 ; Proto=http;by=_x; ;host=\"a.example:8443\"");
+        assert_eq!(seen.address.to_string(), "192.0.2.60");
+        assert_eq!((seen.host.as_str(), seen.https), ("a.example:8443", Some(false)));
+    }
+
+    #[test]
+    fn attack_1_only_the_family_that_the_proxy_sets_is_read() {
+        let standard = ("forwarded", "for=198.51.100.66;host=evil.example;proto=http");
+        let mixed = [&FORWARDED_HEADERS[..], &[standard]].concat();
+        let seen = client(&["10.0.0.0/8"], "10.0.0.7", &mixed);
+        assert_eq!((seen.host.as_str(), seen.https), ("automate.example", Some(true)));
+        let seen = client_by(ForwardedFamily::Forwarded, &["10.0.0.0/8"], "10.0.0.7", &mixed);
+        assert_eq!(seen.address.to_string(), "198.51.100.66");
+        assert_eq!((seen.host.as_str(), seen.https), ("evil.example", Some(false)));
+
+        // Where the proxy's own is absent, the other one is the client's.
+        let direct = |family, headers: &[(&str, &str)]| {
+            let seen = client_by(family, &["10.0.0.0/8"], "10.0.0.7", headers);
+            assert_eq!(seen.address.to_string(), "10.0.0.7", "{headers:?}");
+            assert_eq!(
+                (seen.host.as_str(), seen.https),
+                ("bff:8000", None),
+                "{headers:?}"
+            );
+        };
+        direct(ForwardedFamily::XForwarded, &[("host", "bff:8000"), standard]);
+        direct(ForwardedFamily::Forwarded, &FORWARDED_HEADERS);
+        // Nor does one family fill the gaps of the other.
+        let gaps = [("host", "bff:8000"), ("x-forwarded-for", "203.0.113.9"), standard];
+        let seen = client(&["10.0.0.0/8"], "10.0.0.7", &gaps);
+        assert_eq!((seen.host.as_str(), seen.https), ("bff:8000", None));
+    }
+
+    #[test]
+    fn attack_1_an_unreadable_line_stops_the_search() {
+        let lines = |name: &'static str, values: [&'static [u8]; 3]| {
+            let mut headers = vec![("host", &b"bff:8000"[..])];
+            headers.extend(values.map(|value| (name, value)));
+            headers
+        };
+        let trusted = ["10.0.0.0/8"];
+        let unreadable = b"\xff".as_slice();
+        let seen = |family, headers: &[(&str, &[u8])]| client_by(family, &trusted, "10.0.0.7", headers);
+
+        let family = ForwardedFamily::XForwarded;
+        let addresses = lines("x-forwarded-for", [b"203.0.113.9", unreadable, b"10.0.0.3"]);
+        assert_eq!(seen(family, &addresses).address.to_string(), "10.0.0.3");
+        let addresses = lines("x-forwarded-for", [b"203.0.113.9", b"10.0.0.3", unreadable]);
+        assert_eq!(seen(family, &addresses).address.to_string(), "10.0.0.7");
+        let hosts = lines("x-forwarded-host", [b"evil.example", b"evil.example", unreadable]);
+        assert_eq!(seen(family, &hosts).host, "bff:8000");
+        let schemes = lines("x-forwarded-proto", [b"https", b"https", unreadable]);
+        assert_eq!(seen(family, &schemes).https, None);
+
+        let family = ForwardedFamily::Forwarded;
+        let far = b"for=203.0.113.9;host=evil.example;proto=http".as_slice();
+        let near = b"for=10.0.0.3;host=a.example;proto=https".as_slice();
+        let client = seen(family, &lines("forwarded", [far, unreadable, near]));
+        assert_eq!(client.address.to_string(), "10.0.0.3");
+        assert_eq!((client.host.as_str(), client.https), ("a.example", Some(true)));
+        let client = seen(family, &lines("forwarded", [far, near, unreadable]));
+        assert_eq!(client.address.to_string(), "10.0.0.7");
+        assert_eq!((client.host.as_str(), client.https), ("bff:8000", None));
+    }
+
+    #[test]
+    fn attack_1_a_malformed_hop_stops_the_search() {
+        for malformed in [
+            "x",
+            "for",
+            "for=",
+            "for=\"\"",
+            "for=\"10.0.0.4",
+            "for=10.0.0.4\"",
+            "for=\"10.0.0.4\\\"\"",
+            "for=10.0.0.4;for=10.0.0.4",
+            "for=10.0.0.4;host=a.example;HOST=a.example",
+            "for=10.0.0.4;host=a=b",
+            "for=10.0.0.4;host=a b",
+            // The halves of something quoted.
+            "for=\"a,b\"",
+            "for=\"a;b\"",
+        ] {
+            let seen = by_forwarded(&format!(
+                "for=203.0.113.9;host=evil.example, {malformed}, for=10.0.0.3"
+            ));
+            assert_eq!(seen.address.to_string(), "10.0.0.3", "{malformed}");
+            let seen = by_forwarded(&format!("for=203.0.113.9;host=evil.example, {malformed}"));
+            assert_eq!(seen.address.to_string(), "10.0.0.7", "{malformed}");
+            assert_eq!(
+                (seen.host.as_str(), seen.https),
+                ("bff:8000", None),
+                "{malformed}"
+            );
+        }
+        // Well-formed, and no address.
+        for hidden in ["for=unknown", "for=_hidden", "by=10.0.0.4", "proto=https"] {
+            let seen = by_forwarded(&format!("for=203.0.113.9, {hidden}, for=10.0.0.3"));
+            assert_eq!(seen.address.to_string(), "10.0.0.3", "{hidden}");
+        }
+    }
+
+    #[test]
+    fn a_scheme_that_nobody_knows_says_nothing_of_tls() {
+        for (scheme, https) in [
+            ("https", Some(true)),
+            ("WSS", Some(true)),
+            ("http", Some(false)),
+            ("ws", Some(false)),
+            ("h2", None),
+            ("http, https", Some(true)),
+        ] {
+            let headers = [("x-forwarded-proto", scheme)];
+            assert_eq!(
+                client(&["10.0.0.0/8"], "10.0.0.7", &headers).https,
+                https,
+                "{scheme}"
+            );
+        }
     }
 
     #[test]
@@ -258,7 +454,9 @@ mod tests {
         #[test]
         fn no_forwarded_header_panics(value in "[ -~]{0,128}") {
             for name in ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded"] {
-                client(&["10.0.0.0/8"], "10.0.0.7", &[(name, &value)]);
+                for family in [ForwardedFamily::XForwarded, ForwardedFamily::Forwarded] {
+                    client_by(family, &["10.0.0.0/8"], "10.0.0.7", &[(name, &value)]);
+                }
             }
         }
     }

@@ -39,7 +39,7 @@ pub(super) async fn keep_from_acting(request: Request, next: Next) -> Response {
 }
 
 /// Whether the browser says that it asks ahead of a person.
-fn is_ahead(headers: &HeaderMap) -> bool {
+pub(super) fn is_ahead(headers: &HeaderMap) -> bool {
     FIELDS
         .iter()
         .flat_map(|field| headers.get_all(field))

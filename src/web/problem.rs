@@ -227,6 +227,7 @@ impl Problem {
         match *level {
             Level::ERROR => tracing::error!(code, correlation_id, error, "{message}"),
             Level::WARN => tracing::warn!(code, correlation_id, error, "{message}"),
+            Level::DEBUG => tracing::debug!(code, correlation_id, error, "{message}"),
             _ => tracing::info!(code, correlation_id, error, "{message}"),
         }
     }

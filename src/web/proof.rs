@@ -1,8 +1,13 @@
 //! The two proofs that a call which changes state needs: that it comes from one of our own origins, and that it knows
 //! the CSRF token of its session.
 
-use http::{HeaderMap, HeaderName, Method, header::ORIGIN};
-use url::{Origin, Url};
+use http::{
+    HeaderMap, HeaderName, Method,
+    header::{ORIGIN, UPGRADE},
+    request::Parts,
+};
+use hyper::ext::Protocol;
+use url::Origin;
 
 use crate::{
     seal::Sealer,
@@ -13,12 +18,15 @@ use crate::{
 pub(crate) const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Origins whose pages may change state.
 ///
-/// Taken from the configuration, never from the request: a `Host` header proves nothing.
+/// Taken from the configuration, never from the request: a `Host` header proves nothing. Kept in serialised form
+/// (RFC 6454 section 6.2), in which browsers send them.
 #[derive(Clone, Debug)]
-pub struct OwnOrigins(Vec<Origin>);
+pub struct OwnOrigins(Vec<String>);
 
 /// Which proof is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +42,35 @@ pub(crate) enum ProofError {
 /// Whether `method` may change state: all but those that RFC 9110 section 9.2.1 calls safe.
 pub(crate) fn changes_state(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Whether the request opens a connection on which anything can be said afterwards, such as a WebSocket. Browsers send
+/// it from a page of any origin, with cookies and without a preflight (RFC 6455 section 10.2).
+///
+/// Each sign counts alone, since proxies that ask for a decision leave some of them out: nginx and Traefik drop
+/// `Upgrade`, browsers send `Sec-Fetch-*` over TLS only, and Traefik calls the scheme `ws` or `wss`.
+pub(crate) fn opens_tunnel(request: &Parts) -> bool {
+    let headers = &request.headers;
+    let any = |name: &HeaderName, sign: fn(&[u8]) -> bool| {
+        headers
+            .get_all(name)
+            .iter()
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+            .any(|member| sign(member.trim_ascii()))
+    };
+    // RFC 8441 section 4: HTTP/2 has `:protocol` instead of `Upgrade`.
+    request.extensions.get::<Protocol>().is_some()
+        // An offer to go on in HTTP/2 (RFC 9110 section 7.8) stays a request.
+        || any(&UPGRADE, |protocol| !protocol.is_empty() && !protocol.eq_ignore_ascii_case(b"h2c"))
+        || headers.keys().any(|name| name.as_str().starts_with("sec-websocket-"))
+        || [SEC_FETCH_MODE, SEC_FETCH_DEST].iter().any(|name| {
+            any(name, |value| {
+                value.eq_ignore_ascii_case(b"websocket") || value.eq_ignore_ascii_case(b"webtransport")
+            })
+        })
+        || any(&X_FORWARDED_PROTO, |scheme| {
+            scheme.eq_ignore_ascii_case(b"ws") || scheme.eq_ignore_ascii_case(b"wss")
+        })
 }
 
 /// Whether the browser says that a page of the same origin led a person here by a click or a redirect of its own.
@@ -66,19 +103,18 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 // === impl OwnOrigins ===
 
 impl OwnOrigins {
-    /// These origins are ours.
+    /// These origins are ours. An opaque one is nobody's: it serialises to `null`, which any sandboxed page sends.
     #[must_use]
-    pub const fn new(origins: Vec<Origin>) -> Self {
-        Self(origins)
+    pub fn new(origins: &[Origin]) -> Self {
+        let named = origins.iter().filter(|origin| origin.is_tuple());
+        Self(named.map(Origin::ascii_serialization).collect())
     }
 
-    /// The first proof: `Origin` is one of ours; where there is none, `Sec-Fetch-Site` says `same-origin`.
+    /// The first proof: `Origin` is one of ours, byte for byte; where there is none, `Sec-Fetch-Site` says
+    /// `same-origin`. Nothing is parsed: what no browser sends proves nothing about a browser.
     pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), ProofError> {
         let proven = if headers.contains_key(ORIGIN) {
-            single(headers, &ORIGIN)
-                .filter(|origin| *origin != "null")
-                .and_then(|origin| Url::parse(origin).ok())
-                .is_some_and(|origin| self.0.contains(&origin.origin()))
+            single(headers, &ORIGIN).is_some_and(|origin| self.0.iter().any(|own| own == origin))
         } else {
             is(headers, &SEC_FETCH_SITE, "same-origin")
         };
@@ -88,12 +124,19 @@ impl OwnOrigins {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderValue, Request};
+    use url::Url;
 
     use super::*;
 
     fn check(headers: &[(&'static str, &str)]) -> bool {
-        let own = OwnOrigins::new(vec![Url::parse("https://automate.example").unwrap().origin()]);
+        let own = [
+            "https://automate.example",
+            "https://b\u{fc}cher.example:8443",
+            "http://[::1]:80",
+            "data:x",
+        ];
+        let own = OwnOrigins::new(&own.map(|url| Url::parse(url).unwrap().origin()));
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_str(value).unwrap());
@@ -104,7 +147,8 @@ mod tests {
     #[test]
     fn an_own_origin_proves_itself() {
         assert!(check(&[("origin", "https://automate.example")]));
-        assert!(check(&[("origin", "https://automate.example:443")]));
+        assert!(check(&[("origin", "https://xn--bcher-kva.example:8443")]));
+        assert!(check(&[("origin", "http://[::1]")]));
         assert!(check(&[("sec-fetch-site", "same-origin")]));
     }
 
@@ -119,6 +163,22 @@ mod tests {
                 ("sec-fetch-site", "same-origin"),
             ],
             &[("origin", "http://automate.example")],
+            // The same place in another spelling, which no browser sends.
+            &[("origin", "https://automate.example:443")],
+            &[("origin", "https://automate.example/")],
+            &[("origin", "https://AUTOMATE.example")],
+            &[("origin", "HTTPS://automate.example")],
+            &[("origin", "https://automate.example.")],
+            &[("origin", "https://user@automate.example")],
+            &[("origin", "https://automate.example/x?y#z")],
+            &[("origin", "https:\\\\automate.example")],
+            &[("origin", "https:automate.example")],
+            &[("origin", "https://automate%2eexample")],
+            &[("origin", "https://automate.example https://automate.example")],
+            &[("origin", "https://automate.example, https://automate.example")],
+            &[("origin", "https://[0:0:0:0:0:0:0:1]")],
+            &[("origin", "http://[::1]:80")],
+            &[("origin", "https://b\u{fc}cher.example:8443")],
             &[("origin", "https://automate.example:444")],
             &[("origin", "https://automate.example.evil.example")],
             &[
@@ -147,6 +207,54 @@ mod tests {
                 changes_state(&Method::from_bytes(method.as_bytes()).unwrap()),
                 "{method}"
             );
+        }
+    }
+
+    fn opens(headers: &[(&str, &str)]) -> bool {
+        let mut request = Request::get("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        opens_tunnel(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn attack_56_each_sign_of_a_websocket_counts_alone() {
+        for header in [
+            ("upgrade", "websocket"),
+            ("upgrade", "WebSocket"),
+            ("upgrade", "h2c, websocket"),
+            ("upgrade", "something-new/1"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-protocol", ""),
+            ("sec-websocket-extensions", "permessage-deflate"),
+            ("sec-fetch-mode", "websocket"),
+            ("sec-fetch-dest", "websocket"),
+            ("sec-fetch-mode", "webtransport"),
+            ("x-forwarded-proto", "wss"),
+            ("x-forwarded-proto", "https, ws"),
+        ] {
+            assert!(opens(&[header]), "{header:?}");
+        }
+        assert!(opens(&[("upgrade", "h2c"), ("upgrade", "websocket")]));
+        let mut request = Request::get("/").body(()).unwrap().into_parts().0;
+        request.extensions.insert(Protocol::from_static("websocket"));
+        assert!(opens_tunnel(&request));
+    }
+
+    #[test]
+    fn an_ordinary_request_opens_no_tunnel() {
+        assert!(!opens(&[]));
+        for header in [
+            ("upgrade", "h2c"),
+            ("upgrade", ""),
+            ("connection", "upgrade"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+            ("x-forwarded-proto", "https"),
+        ] {
+            assert!(!opens(&[header]), "{header:?}");
         }
     }
 }

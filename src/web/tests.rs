@@ -15,7 +15,8 @@ use crate::{
     oidc::{self, ClientSlot, HttpPolicy, ProviderOptions, RelyingParty},
     outbound::{self, Outbound},
     random::{SharedRandom, SystemRandom},
-    session::{CookieOptions, MemoryStore},
+    server::{Answer as _, Load},
+    session::{CookieOptions, EmailTrust, MemoryStore},
     tokens,
 };
 
@@ -34,6 +35,7 @@ fn web(folder: &TempDir) -> Web {
         extra: Vec::new(),
         dir: folder.path().to_owned(),
         identity_markers: Vec::new(),
+        guard: crate::private_file::Guard::Strict,
     };
     let (keys, _) = keys::testing::load(&options).unwrap();
     let sealer = Sealer::new(&[[7; 32]], Arc::clone(&random)).unwrap();
@@ -50,6 +52,7 @@ fn web(folder: &TempDir) -> Web {
         oidc::Options::new(ProviderOptions {
             issuer: issuer.to_owned(),
             base_url: None,
+            public_base: None,
             overrides: oidc::EndpointOverrides::default(),
             allow_http: HttpPolicy::LocalOnly,
         }),
@@ -66,6 +69,7 @@ fn web(folder: &TempDir) -> Web {
         prompt: login::DefaultPrompt::Never,
         session_lifetime: limits.lifetime,
         refresh_threshold: MINUTE,
+        email_trust: EmailTrust::default(),
     };
     let login = Login::new(
         login,
@@ -94,7 +98,7 @@ fn web(folder: &TempDir) -> Web {
         gateway,
         cookies: CookiePolicy::new(CookieOptions::default()).unwrap(),
         sealer,
-        own_origins: OwnOrigins::new(Vec::new()),
+        own_origins: OwnOrigins::new(&[]),
         cors_origins: vec![HeaderValue::from_static("https://app.example")],
         trusted_proxies: TrustedProxies::default(),
         pages: Pages::new(&PageOptions::default()).unwrap(),
@@ -111,7 +115,7 @@ async fn ask(endpoints: Endpoints, method: Method, path: &str) -> (Response, Val
         .header("origin", "https://app.example")
         .body(Body::empty())
         .unwrap();
-    let (head, body) = endpoints.answer(request).await.into_parts();
+    let (head, body) = endpoints.answer(request, Load::Normal).await.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let json = serde_json::from_slice(&body).unwrap_or_default();
     (Response::from_parts(head, Body::from(body)), json)

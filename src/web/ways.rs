@@ -14,11 +14,15 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures_util::future::BoxFuture;
+use http::Method;
 use tower::{Layer as _, Service, ServiceExt as _};
 use tower_http::cors::{Cors, CorsLayer};
 
 use super::{Listener, Web, api, arrival::Arrival, auth::verify};
-use crate::own_paths;
+use crate::{
+    gateway::{Found, NormalPath},
+    own_paths,
+};
 
 /// The ways of one listener.
 #[derive(Clone, Debug)]
@@ -61,13 +65,16 @@ impl Ways {
 impl Choice {
     async fn answer(&self, arrival: Arrival, mut request: Request) -> Response {
         match request.uri().path() {
-            "/auth/verify" | "/auth/forward" => {
+            path if verify::is_path(path) => {
                 let (request, _) = request.into_parts();
                 verify::handle(&self.web, &arrival, &request)
                     .await
                     .into_response()
             }
-            path if arrival.listener == Listener::Public && !own_paths::is_own(path) => {
+            path if arrival.listener == Listener::Public
+                && !own_paths::is_own(path)
+                && (!own_paths::yields_to_routes(path) || self.has_route(path, request.method())) =>
+            {
                 api::handle(&self.web, &arrival, request).await.into_response()
             }
             _ => {
@@ -75,6 +82,13 @@ impl Choice {
                 never_fails(self.router.clone().oneshot(request).await)
             }
         }
+    }
+}
+
+impl Choice {
+    fn has_route(&self, path: &str, method: &Method) -> bool {
+        NormalPath::parse(path)
+            .is_ok_and(|path| !matches!(self.web.gateway.find(&path, method), Found::NotFound))
     }
 }
 

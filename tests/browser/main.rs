@@ -14,6 +14,7 @@ mod chromium;
 mod cookies;
 mod journey;
 mod network_log;
+mod page_of_the_document;
 mod pages;
 mod person;
 mod stack;

@@ -20,6 +20,7 @@ mod refused;
 mod request;
 mod return_to;
 mod tabs;
+mod way_in;
 
 use std::collections::BTreeMap;
 

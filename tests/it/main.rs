@@ -8,11 +8,13 @@
     reason = "a test that fails says so by panicking; nobody else sees this crate"
 )]
 
+mod connections;
 mod doctor;
 mod endpoints;
 mod gateway;
 mod login;
 mod logout;
+mod recipes;
 mod refresh;
 mod registration;
 mod replicas;

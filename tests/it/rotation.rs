@@ -1,5 +1,6 @@
 //! Rotation of our signing keys, through the whole server: nothing that people do is refused meanwhile.
 
+mod another_type;
 mod command;
 mod folder;
 mod inline;

@@ -3,7 +3,11 @@
 mod command;
 mod folders;
 mod idp;
+mod original;
+mod panics;
+mod planted;
 mod recipe;
+mod systemd;
 
 use std::{fs, path::Path};
 

@@ -15,7 +15,7 @@ pub(crate) mod keys;
 pub(crate) mod source;
 
 /// Algorithms of client assertions, as discovery lists them.
-pub(crate) const SIGNING_ALGS: [&str; 4] = ["PS256", "RS256", "ES256", "EdDSA"];
+pub(crate) const SIGNING_ALGS: [&str; 5] = ["PS256", "RS256", "ES256", "EdDSA", "Ed25519"];
 
 /// RFC 7523, section 2.2.
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

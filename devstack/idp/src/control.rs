@@ -266,6 +266,12 @@ impl Control {
             .switch(|switches| switches.assertion_audience = audience);
     }
 
+    /// Whether client assertions with a `typ` other than `JWT` are refused. Off at first.
+    pub fn refuse_assertion_typ(&self, on: bool) {
+        self.provider
+            .switch(|switches| switches.refuse_assertion_typ = on);
+    }
+
     /// Life of access tokens from now on.
     pub fn set_access_token_lifetime(&self, lifetime: Duration) {
         self.provider

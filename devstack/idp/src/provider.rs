@@ -71,6 +71,7 @@ pub(crate) struct Switches {
     pub(crate) fetch_jwks_at_registration: bool,
     pub(crate) update_method: UpdateMethod,
     pub(crate) assertion_audience: AssertionAudience,
+    pub(crate) refuse_assertion_typ: bool,
     pub(crate) access_token_lifetime: Duration,
     pub(crate) refresh_token_lifetime: Duration,
     pub(crate) id_token_lifetime: Duration,
@@ -108,6 +109,7 @@ impl Switches {
             fetch_jwks_at_registration: false,
             update_method: UpdateMethod::default(),
             assertion_audience: AssertionAudience::default(),
+            refuse_assertion_typ: false,
             access_token_lifetime: options.access_token_lifetime,
             refresh_token_lifetime: options.refresh_token_lifetime,
             id_token_lifetime: options.id_token_lifetime,
@@ -220,6 +222,10 @@ impl Provider {
     pub(crate) fn granted_scope(&self, request: &AuthorizationRequest, client: &Client) -> Vec<String> {
         let wants_prompt = self.switches.lock().offline_access_wants_prompt;
         request.granted_scope(client, wants_prompt)
+    }
+
+    pub(crate) fn refuses_assertion_typ(&self) -> bool {
+        self.switches.lock().refuse_assertion_typ
     }
 
     pub(crate) fn assertion_audience(&self) -> AssertionAudience {

@@ -10,6 +10,7 @@ use axum::{
 use crate::provider::Provider;
 
 mod admin_iat;
+mod admin_token;
 mod authorize;
 mod bearer;
 mod consent;
@@ -67,6 +68,7 @@ pub(crate) fn router(provider: &Arc<Provider>) -> Router {
     };
     router
         .route("/api/admin/dcr/initial-access-tokens", post(admin_iat::post))
+        .route("/api/admin/dcr/clients/{client_id}/tokens", post(admin_token::post))
         // Outermost, so that a fault strikes before any handler, and on everything that a handler answers.
         .layer(middleware::from_fn_with_state(Arc::clone(provider), pipeline::run))
         .with_state(Arc::clone(provider))

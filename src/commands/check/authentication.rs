@@ -15,8 +15,8 @@ use super::{
 use crate::{
     config::PromptSetting,
     oidc::{
-        AssertionAudience, AuthorizationRequest, CallError, Client, InvalidClient, Metadata, OAuthError,
-        ParMode, Pkce, ProviderTime, RelyingParty,
+        AssertionAudience, AssertionTyp, AuthorizationRequest, CallError, Client, InvalidClient, Metadata,
+        OAuthError, ParMode, Pkce, ProviderTime, RelyingParty,
     },
     random::RandomExt as _,
     secret::Secret,
@@ -241,6 +241,11 @@ async fn kept_out(
         let fix = format!("mend {} first, and check again", row.check.name());
         return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
     }
+    if without_typ(patient, client, error).await {
+        let cause = "it refuses assertions that say in `typ` what they are, and takes others";
+        let fix = "set BFF_ASSERTION_TYP=none";
+        return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
+    }
     if let Some(other) = other_audience(patient, client, error).await {
         let cause = format!("it wants another audience in assertions than {}", audience(error));
         let fix = format!("set BFF_ASSERTION_AUDIENCE={other}");
@@ -267,6 +272,9 @@ async fn kept_out(
          method, keys and algorithm with the client at the IdP, and see in its log why it refuses"
     } else if by_assertion {
         "compare method, keys and algorithm with the client at the IdP, and see in its log why it refuses"
+    } else if error.proof.encoding_matters {
+        "compare id and secret with those at the IdP; client_secret_basic sends them form-encoded (RFC 6749 section 2.3.1), \
+         which changes yours, and not every IdP decodes them: try MS_BFF_TOKEN_AUTH_METHOD=client_secret_post"
     } else {
         "restore bff_client.json, or switch to another method and back (docs/registration.md, lost credentials); for a \
          client that was registered by hand, put its secret into AUTH_CLIENT_SECRET"
@@ -287,6 +295,31 @@ fn registered(error: &InvalidClient, fetched: bool) -> &'static str {
     }
 }
 
+/// Whether the IdP lets us in with assertions that have no `typ`.
+async fn without_typ(patient: &Patient<'_>, client: &Client, error: &InvalidClient) -> bool {
+    let settings = &patient.config.client;
+    let has_typ = settings.assertion_typ != AssertionTyp::None;
+    error.proof.assertion.is_some()
+        && has_typ
+        && lets_in(patient, client, settings.assertion_audience, AssertionTyp::None).await
+}
+
+/// Whether the IdP lets us in with such assertions.
+async fn lets_in(
+    patient: &Patient<'_>,
+    client: &Client,
+    audience: AssertionAudience,
+    typ: AssertionTyp,
+) -> bool {
+    let relying_party = patient.parts.with_assertions(audience, typ);
+    if relying_party.discover().await.is_err() {
+        return false;
+    }
+    relying_party.client().set(client.clone());
+    let answer = redeem(patient, &relying_party, &redirect_uris(patient)).await;
+    matches!(answer, Answer::In)
+}
+
 /// The audience with which the IdP lets us in, if the configured one was all that it minded.
 async fn other_audience(
     patient: &Patient<'_>,
@@ -298,11 +331,8 @@ async fn other_audience(
         AssertionAudience::Issuer => (AssertionAudience::TokenEndpoint, "token_endpoint"),
         AssertionAudience::TokenEndpoint => (AssertionAudience::Issuer, "issuer"),
     };
-    let relying_party = patient.parts.with_audience(other);
-    relying_party.discover().await.ok()?;
-    relying_party.client().set(client.clone());
-    let answer = redeem(patient, &relying_party, &redirect_uris(patient)).await;
-    matches!(answer, Answer::In).then_some(name)
+    let typ = patient.config.client.assertion_typ;
+    lets_in(patient, client, other, typ).await.then_some(name)
 }
 
 /// The IdP's time, if it lets us in with assertions that are dated by it. The row of the clock allows for what a strict

@@ -5,10 +5,13 @@ use super::{
     text::clean,
 };
 use crate::{
-    app::{App, StartError, one_shot::look_at_keys},
+    app::{App, SessionSecretError, StartError, one_shot::look_at_keys},
     clock::Timestamp,
-    config::{Config, ConfigError, Environment},
-    keys::{Entry, Keeper, Keyring, Keys, KeysError, Step, Upcoming, moment},
+    config::{Config, ConfigError, Environment, Severity},
+    keys::{
+        Entry, Keeper, KeyProblem, Keyring, KeyringError, Keys, KeysError, Step, UnusableKey, Upcoming,
+        moment,
+    },
 };
 
 /// What keys there are.
@@ -50,10 +53,22 @@ impl KeysFound {
 
 /// Settings, routes, hosts and cookies, as the start checks them.
 pub(super) fn configuration(report: &mut Report) -> Option<Config> {
+    let mut prevented = false;
     let config = match Config::load(&Environment::of_process()) {
         Ok((config, warnings)) => {
             for warning in warnings {
-                report.note(warning.to_string());
+                if warning.severity == Severity::PreventsLogin {
+                    prevented = true;
+                    report.fail(
+                        Kind::Wrong,
+                        Check::Configuration,
+                        warning.variable,
+                        warning.message,
+                        "mend it before anybody is sent to log in; the server starts all the same",
+                    );
+                } else {
+                    report.note(warning.to_string());
+                }
             }
             config
         }
@@ -63,6 +78,7 @@ pub(super) fn configuration(report: &mut Report) -> Option<Config> {
         }
     };
     match App::check(&config) {
+        Ok(()) if prevented => {}
         Ok(()) => report.ok(Check::Configuration, "settings and routes.yaml are consistent"),
         Err(error) => {
             unusable(report, Check::Configuration, "the settings", &error);
@@ -162,6 +178,17 @@ pub(super) fn unusable(report: &mut Report, check: Check, what: &str, error: &St
     let fix = match error {
         StartError::Keys(KeysError::Generate(_)) => {
             "restore the key from a backup, or mount the volume that holds it"
+        }
+        StartError::Keys(
+            KeysError::Exposed { .. }
+            | KeysError::Keyring(KeyringError::Exposed { .. })
+            | KeysError::SigningKey(UnusableKey {
+                problem: KeyProblem::Exposed(_),
+                ..
+            }),
+        )
+        | StartError::SessionSecret(SessionSecretError::Exposed { .. }) => {
+            "take the permissions away from others; with a key that somebody may have read, rotate (`bff keys rotate`)"
         }
         StartError::Keys(KeysError::SigningKey(_)) => {
             "let BFF_JWT_SIGNING_KEY name a PEM file with one private key that this user can read"

@@ -66,6 +66,11 @@ fn not_discovered(error: &DiscoveryError, report: &mut Report) {
             let what = format!("the IdP does not call itself {}", clean(expected));
             report.fail(Kind::Wrong, Check::Issuer, what, cause, fix);
         }
+        DiscoveryError::IssuerTemplate { .. } => {
+            report.ok(Check::Discovery, "an IdP answers");
+            let what = "the IdP's metadata are those of all its tenants";
+            report.fail(Kind::Wrong, Check::Issuer, what, cause, fix);
+        }
         DiscoveryError::Unreachable { variable, .. } => {
             let fix = format!(
                 "start the IdP, or correct {variable}, which points there; IDP_CA_FILE for a private certificate authority"

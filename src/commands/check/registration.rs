@@ -181,10 +181,15 @@ async fn unregistered(
             Check::Registration,
             "there is no client yet: the next start mints an IAT (BOOTSTRAP_ADMIN_TOKEN) and registers one",
         ),
-        Ok(TokenSource::Configured) => match registration.try_initial_token(metadata).await {
+        Ok(source) => match registration.try_initial_token(metadata).await {
             Ok(Some(TokenTrial::NotRefused)) => report.skip(
                 Check::Registration,
-                "there is no client yet: the IdP takes DCR_IAT, and the next start registers one",
+                match source {
+                    TokenSource::Open => {
+                        "there is no client yet: the IdP wants no IAT, and the next start registers one"
+                    }
+                    _ => "there is no client yet: the IdP takes DCR_IAT, and the next start registers one",
+                },
             ),
             Ok(Some(TokenTrial::Unclear(status))) if status.is_success() => report.fail(
                 Kind::Wrong,

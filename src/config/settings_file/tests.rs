@@ -47,15 +47,18 @@ fn values_keep_their_spelling() {
     assert!(value("key: [a, b, 1]") == Node::List(vec!["a".into(), "b".into(), "1".into()]));
     assert!(value("key:\n  - a\n  - b\n") == Node::List(vec!["a".into(), "b".into()]));
     assert!(value("key: []") == Node::List(vec![]));
-    for nested in [
-        "key: {a: b}",
-        "key: [[a]]",
-        "key: [{a: b}]",
-        "key: [a, ~]",
-        "key: [1.5]",
-    ] {
+    for nested in ["key: [[a]]", "key: [{a: b}]", "key: [a, ~]", "key: [1.5]"] {
         assert!(value(nested) == Node::Nested, "{nested}");
     }
+}
+
+#[test]
+fn entries_below_an_entry_keep_their_lines() {
+    let Node::Map(entries) = value("key:\n  a: b\n  c: [d]\n") else {
+        panic!("no map")
+    };
+    assert!(entries["a"].line == 2 && entries["a"].value == Node::Scalar("b".into()));
+    assert!(entries["c"].line == 3 && entries["c"].value == Node::List(vec!["d".into()]));
 }
 
 #[test]
@@ -141,8 +144,8 @@ fn messages_never_hold_a_value() {
 fn a_file_that_is_too_large_or_no_text_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("settings.yaml");
-    let message = || read(folder.path()).err().unwrap().message;
-    assert!(read(folder.path()).is_ok_and(|settings| settings.is_empty()));
+    let message = || read(&folder.path().join("settings.yaml")).err().unwrap().message;
+    assert!(read(&folder.path().join("settings.yaml")).is_ok_and(|settings| settings.is_empty()));
     std::fs::write(&path, vec![b'#'; 1024 * 1024 + 1]).unwrap();
     assert_eq!(message(), "is larger than 1 MiB");
     std::fs::write(&path, [0xff, 0xfe, b'a']).unwrap();

@@ -142,6 +142,12 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "without quotes",
     ),
     (
+        &[("OIDC_TRUSTED_AUDIENCES", "urn:api, b\u{fc}ro")],
+        "OIDC_TRUSTED_AUDIENCES",
+        "characters outside ASCII",
+        "letters, digits",
+    ),
+    (
         &[("OIDC_PROMPT", "none")],
         "OIDC_PROMPT",
         "not a prompt",
@@ -199,7 +205,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("BFF_JWT_SIGNING_ALG", "HS256")],
         "BFF_JWT_SIGNING_ALG",
-        "`PS256`, `RS256`, `ES256`, `EdDSA`",
+        "`PS256`, `RS256`, `ES256`, `EdDSA`, `Ed25519`",
         "write one of",
     ),
     (
@@ -213,6 +219,12 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "BFF_JWT_SIGNING_ALG",
         "not one of",
         "`EdDSA`: upper and lower case",
+    ),
+    (
+        &[("BFF_ASSERTION_TYP", "jwt")],
+        "BFF_ASSERTION_TYP",
+        "`auto`, `none`",
+        "write one of",
     ),
     (
         &[("BFF_ASSERTION_AUDIENCE", "token")],
@@ -349,6 +361,33 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
             ("DCR_REDIRECT_URIS", "https://app.example/auth/callback"),
         ],
         "DCR_JWKS_URI",
+        "not a URL",
+        "https://",
+    ),
+    (
+        &[
+            ("DCR_CLIENT_NAME", "two\nlines"),
+            ("DCR_REDIRECT_URIS", "https://app.example/auth/callback"),
+        ],
+        "DCR_CLIENT_NAME",
+        "several lines",
+        "one short line",
+    ),
+    (
+        &[
+            ("DCR_CONTACTS", "ops@app.example,müller@app.example"),
+            ("DCR_REDIRECT_URIS", "https://app.example/auth/callback"),
+        ],
+        "DCR_CONTACTS",
+        "outside ASCII",
+        "letters, digits",
+    ),
+    (
+        &[
+            ("DCR_LOGO_URI", "logo.svg"),
+            ("DCR_REDIRECT_URIS", "https://app.example/auth/callback"),
+        ],
+        "DCR_LOGO_URI",
         "not a URL",
         "https://",
     ),
@@ -507,6 +546,12 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "`#rrggbb`",
     ),
     (
+        &[("BFF_FORWARDED_HEADERS", "both")],
+        "BFF_FORWARDED_HEADERS",
+        "`x-forwarded`, `forwarded`",
+        "write one of",
+    ),
+    (
         &[("BFF_COOKIE_SAMESITE", "None")],
         "BFF_COOKIE_SAMESITE",
         "`Lax`, `Strict`",
@@ -519,10 +564,22 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "remove it",
     ),
     (
-        &[("BFF_COOKIE_DOMAIN", ".app.example")],
-        "BFF_COOKIE_DOMAIN",
-        "begins with a dot",
-        "`app.example`",
+        &[("BFF_TRUSTED_PROXIES", "::ffff:10.0.0.0/104")],
+        "BFF_TRUSTED_PROXIES",
+        "which no peer ever matches",
+        "`10.0.0.0/8`",
+    ),
+    (
+        &[("BFF_TRUSTED_PROXIES", "224.0.0.0/4")],
+        "BFF_TRUSTED_PROXIES",
+        "can match no peer",
+        "your proxies connect",
+    ),
+    (
+        &[("BFF_TRUSTED_PROXIES", "0.0.0.0")],
+        "BFF_TRUSTED_PROXIES",
+        "can match no peer",
+        "your proxies connect",
     ),
     (
         &[("BFF_COOKIE_DOMAIN", "https://app.example")],
@@ -585,6 +642,31 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "TOKEN_REFRESH_THRESHOLD",
         "not a duration",
         "`5m`",
+    ),
+    (&[("KEEP_ALIVE", "0")], "KEEP_ALIVE", "is zero", "at least `1s`"),
+    (
+        &[("MAX_CONNECTIONS", "15")],
+        "MAX_CONNECTIONS",
+        "is not a whole number from 16",
+        "write a number from 16",
+    ),
+    (
+        &[("MAX_CONNECTIONS_PER_ADDRESS", "0")],
+        "MAX_CONNECTIONS_PER_ADDRESS",
+        "is not a whole number from 16",
+        "write a number from 16",
+    ),
+    (
+        &[("SHUTDOWN_DELAY", "soon")],
+        "SHUTDOWN_DELAY",
+        "is not a duration",
+        "write seconds",
+    ),
+    (
+        &[("SHUTDOWN_TIMEOUT", "0")],
+        "SHUTDOWN_TIMEOUT",
+        "is zero",
+        "at least `1s`",
     ),
     (
         &[("TOKEN_REFRESH_CONCURRENCY", "0")],

@@ -1,6 +1,7 @@
 //! Reads `routes.yaml` and finds every mistake in it.
 
 mod headers;
+mod legacy;
 mod mistakes;
 mod route;
 mod service;
@@ -36,7 +37,7 @@ struct Placed {
     route: Route,
 }
 
-pub(super) fn read(yaml: &str) -> Result<Routes, RoutesError> {
+pub(super) fn read(yaml: &str, variables: &dyn Fn(&str) -> Option<String>) -> Result<Routes, RoutesError> {
     if yaml.len() > MAX_FILE_SIZE {
         return Err(RoutesError::single(
             1,
@@ -46,22 +47,19 @@ pub(super) fn read(yaml: &str) -> Result<Routes, RoutesError> {
     }
     // An error of the YAML reader would print the lines around it: off, the file may hold what its author thinks private.
     let options = serde_saphyr::options! { with_snippet: false };
-    let root: Node = match serde_saphyr::from_str_with_options(yaml, options) {
+    let mut root: Node = match serde_saphyr::from_str_with_options(yaml, options) {
         Ok(root) => root,
         // Nothing but comments.
         Err(serde_saphyr::Error::Eof { .. }) => return Ok(Routes::default()),
-        Err(error) => {
-            let line = error.location().map_or(1, |location| location.line());
-            return Err(RoutesError::single(
-                line,
-                format!("not readable as YAML: {error}"),
-                "correct the syntax",
-            ));
-        }
+        Err(error) => return Err(RoutesError::of_yaml(&error)),
     };
     let mut reader = Reader::default();
-    let routes = reader.root(&root);
-    reader.finish(routes)
+    reader.expand(&mut root, variables);
+    if reader.mistakes.is_empty() {
+        let routes = reader.root(&root);
+        return reader.finish(routes);
+    }
+    reader.finish(Routes::default())
 }
 
 // === impl Reader ===

@@ -409,6 +409,21 @@ fn each_mistake_in_a_route_is_named_with_its_fix() {
             "session (the default) or none",
         ),
         (
+            "id: a, path: /a/*, target_service: crud, unauthenticated: page",
+            "unauthenticated of route `a` is `page`",
+            "write login or 401",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, unauthenticated: [login]",
+            "unauthenticated of route `a` is a list",
+            "write login or 401",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, auth: none, unauthenticated: login",
+            "has no effect with auth: none",
+            "remove it",
+        ),
+        (
             "id: a, path: /a/*, target_service: crud, auth: false",
             "is true or false",
             "session (the default) or none",
@@ -663,4 +678,138 @@ proptest! {
         prop_assert_eq!(Some(found.route.id().to_owned()), expected);
         prop_assert!(path.ends_with(found.rest));
     }
+}
+
+#[test]
+fn attack_47_no_mistake_quotes_what_looks_like_a_secret() {
+    const TOKEN: &str = "eyJhbGciOiJub25lIn0.planted.x";
+    for yaml in [
+        TOKEN.to_owned(),
+        format!("{TOKEN}: x"),
+        format!("services: {{ {TOKEN}: {{}} }}"),
+        format!("services: {{ a: {{ base_url: '{TOKEN}' }} }}"),
+        format!("services: {{ a: {{ base_url: 'http://a', timeout: {TOKEN} }} }}"),
+        format!("services: {{ a: {{ base_url: 'http://a', {TOKEN}: 1 }} }}"),
+        format!("routes: [{{ id: {TOKEN} }}]"),
+        format!("routes: [{{ id: a, path: {TOKEN}, target_service: b }}]"),
+        format!("routes: [{{ id: a, path: /a, target_service: {TOKEN} }}]"),
+        format!("routes: [{{ id: a, path: /a, target_service: b, auth: {TOKEN} }}]"),
+        format!("routes: [{{ id: a, path: /a, target_service: b, methods: [{TOKEN}] }}]"),
+        format!("routes: [{{ id: a, path: /a, target_service: b, upstream_path: {TOKEN} }}]"),
+        // What the YAML reader refuses by itself.
+        format!("a: *{TOKEN}"),
+        format!("a: !{TOKEN} x"),
+        format!("a: {TOKEN}: x"),
+        format!("a: [\"{TOKEN}"),
+        format!("{TOKEN}: 1\n{TOKEN}: 2\n"),
+        format!("a: 1\n--- {TOKEN}\n"),
+    ] {
+        let error = Routes::parse(&yaml).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("planted"), "{yaml}: {text}");
+    }
+}
+
+#[test]
+fn a_route_may_be_described() {
+    let routes = parse("- { id: a, description: all orders, path: /a, target_service: crud }").unwrap();
+    assert_eq!(routes.iter().count(), 1);
+    assert!(parse("- { id: a, description: [x], path: /a, target_service: crud }").is_err());
+}
+
+#[test]
+fn variables_stand_in_values_and_their_values_in_no_message() {
+    let variables = |name: &str| (name == "HOST").then(|| "planted-host".to_owned());
+    let routes = |base_url: &str, id: &str| {
+        let yaml = format!(
+            "services: {{ a: {{ base_url: '{base_url}' }} }}\nroutes: [{{ id: '{id}', path: /a, target_service: a }}]\n"
+        );
+        Routes::parse_with(&yaml, &variables)
+    };
+    let found = routes("http://${HOST}:${PORT:-8080}", "a").unwrap();
+    assert_eq!(found.services()[0].authority(), "planted-host:8080");
+    let error = routes("http://${NOTHING}", "a").unwrap_err().to_string();
+    assert!(
+        error.starts_with("line 1: a value names the variable NOTHING, which is not set"),
+        "{error}"
+    );
+    for (base_url, id) in [
+        ("http://a", "${HOST}/x"),
+        ("ftp://${HOST}", "a"),
+        ("http://a", "${HOST} ${HOST}"),
+    ] {
+        let error = routes(base_url, id).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
+    }
+}
+
+#[test]
+fn keys_of_the_original_system_are_told_apart() {
+    const NOT_BUILT: &str = "is not built yet";
+    for (entry, message) in [
+        ("authz: pdp", NOT_BUILT),
+        ("authz_map: {}", NOT_BUILT),
+        ("streaming: true", NOT_BUILT),
+        ("token_policy: { mode: on_behalf_of }", NOT_BUILT),
+        ("required_scopes: [a]", NOT_BUILT),
+        ("websocket: true", NOT_BUILT),
+        ("rate_limit: { per_session: 20/s }", NOT_BUILT),
+        ("csrf: false", NOT_BUILT),
+        ("max_body: 1MiB", NOT_BUILT),
+        ("auth: bearer", NOT_BUILT),
+        ("internal: true", "has no meaning here"),
+        ("strea: true", "unknown key"),
+    ] {
+        let error = parse(&format!("- {{ id: a, path: /a, target_service: crud, {entry} }}")).unwrap_err();
+        assert_eq!(error.mistakes().len(), 1, "{error}");
+        assert!(error.to_string().contains(message), "{entry}: {error}");
+    }
+    for entry in [
+        "authz: none",
+        "streaming: false",
+        "internal: false",
+        "csrf: true",
+        "websocket: false",
+    ] {
+        assert!(
+            parse(&format!("- {{ id: a, path: /a, target_service: crud, {entry} }}")).is_ok(),
+            "{entry}"
+        );
+    }
+    for (route, message) in [
+        ("path: '/a/{id}', target_service: crud", NOT_BUILT),
+        (
+            "path: /a, target_service: internal",
+            "the handlers inside the original server",
+        ),
+        (
+            "path: /a, target_service: crud, metods: [GET]",
+            "did you mean methods?",
+        ),
+    ] {
+        let error = parse(&format!("- {{ id: a, {route} }}")).unwrap_err();
+        assert!(error.to_string().contains(message), "{route}: {error}");
+    }
+    for (entry, message) in [
+        ("token_audience: x", NOT_BUILT),
+        ("scopes: [x]", NOT_BUILT),
+        ("tls_verify: /ca.pem", NOT_BUILT),
+        ("tls_verify: false", NOT_BUILT),
+        ("client_cert_path: /x", NOT_BUILT),
+        ("breaker: { threshold: 5 }", NOT_BUILT),
+        ("identity_headers: true", NOT_BUILT),
+        ("client_secret: planted", "has no meaning here"),
+        ("token_url: 'http://planted'", "has no meaning here"),
+    ] {
+        let yaml = format!("services: {{ a: {{ base_url: 'http://a', {entry} }} }}");
+        let error = Routes::parse(&yaml).unwrap_err().to_string();
+        assert!(
+            error.contains(message) && !error.contains("planted"),
+            "{entry}: {error}"
+        );
+    }
+    assert!(
+        Routes::parse("services: { a: { base_url: 'http://a', tls_verify: true, identity_headers: false } }")
+            .is_ok()
+    );
 }

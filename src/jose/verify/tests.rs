@@ -39,6 +39,13 @@ fn rsa_jwk(kid: &str) -> Value {
     })
 }
 
+/// A key with which nothing here is signed.
+fn other_rsa_jwk(kid: &str) -> Value {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let modulus = pair.public_key().modulus().big_endian_without_leading_zero();
+    with(rsa_jwk(kid), "n", b64(modulus))
+}
+
 fn p256_jwk(kid: &str) -> Value {
     let point = P256.public_key().as_ref();
     json!({
@@ -106,6 +113,7 @@ fn check_with(token: &str, keys: &KeySet, algorithms: &[Algorithm]) -> Result<Ve
         typ: Typ::IdToken,
         issuer: ISSUER,
         audience: US,
+        trusted: &[],
     };
     verify(token, keys, &policy, Timestamp::from_unix_seconds(NOW))
 }
@@ -433,10 +441,6 @@ fn a_token_without_key_id_is_refused_where_several_keys_fit() {
     let token = rs256(&json!({"alg": "RS256"}), &claims());
     let two = set(&[rsa_jwk("one"), rsa_jwk("two")]);
     assert_eq!(check(&token, &two).unwrap_err(), VerifyError::AmbiguousKey);
-    // Two keys under one name are no better.
-    let twins = set(&[rsa_jwk("rsa"), rsa_jwk("rsa")]);
-    let named = rs256(&header(), &claims());
-    assert_eq!(check(&named, &twins).unwrap_err(), VerifyError::AmbiguousKey);
     // A key that says it is for another algorithm does not fit.
     let declared = set(&[rsa_jwk("one"), with(rsa_jwk("two"), "alg", "PS256")]);
     assert!(check(&token, &declared).is_ok());
@@ -470,6 +474,22 @@ fn attack_16_one_unusable_key_does_not_spoil_the_others() {
     let mut all = unusable.to_vec();
     all.push(rsa_jwk("rsa"));
     assert!(check(&token, &set(&all)).is_ok());
+}
+
+#[test]
+fn of_several_keys_under_one_name_each_is_tried_up_to_a_bound() {
+    let token = rs256(&header(), &claims());
+    let other = other_rsa_jwk("rsa");
+    assert!(check(&token, &set(&[rsa_jwk("rsa"), rsa_jwk("rsa")])).is_ok());
+    assert!(check(&token, &set(&[other.clone(), rsa_jwk("rsa")])).is_ok());
+    assert!(check(&token, &set(&[p256_jwk("rsa"), rsa_jwk("rsa")])).is_ok());
+    let none = set(&[other.clone(), other.clone()]);
+    assert_eq!(check(&token, &none).unwrap_err(), VerifyError::Signature);
+    let mut many = vec![other; 4];
+    many.push(rsa_jwk("rsa"));
+    assert_eq!(check(&token, &set(&many)).unwrap_err(), VerifyError::Signature);
+    many.remove(0);
+    assert!(check(&token, &set(&many)).is_ok());
 }
 
 #[test]
@@ -614,6 +634,34 @@ fn rfc_8037_appendix_a() {
     );
     let changed = TOKEN.replace(".hgyY", ".hgyZ");
     assert_eq!(check(&changed, &set(&[jwk])).unwrap_err(), VerifyError::Signature);
+}
+
+#[test]
+fn ed25519_and_eddsa_are_two_names_of_one_algorithm() {
+    let pair = Ed25519KeyPair::generate().unwrap();
+    let key = SigningKey::new(KeyPair::Ed25519(pair), Some("okp".to_owned())).unwrap();
+    let jwk = serde_json::to_value(key.public()).unwrap();
+    assert_eq!(jwk["alg"], "EdDSA");
+    let both = [Algorithm::EdDSA, Algorithm::Ed25519];
+    for algorithm in both {
+        let token = key.sign(algorithm, "JWT", &claims()).unwrap();
+        let header = token.expose().split('.').next().unwrap();
+        let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
+        assert_eq!(header["alg"], algorithm.name());
+        for declared in [json!("EdDSA"), json!("Ed25519"), json!(null)] {
+            let keys = set(&[with(jwk.clone(), "alg", declared.clone())]);
+            let verified = check_with(token.expose(), &keys, &both);
+            assert_eq!(verified.unwrap().algorithm, algorithm, "{declared}");
+        }
+        for declared in [json!("Ed448"), json!("ES256"), json!(7)] {
+            let keys = set(&[with(jwk.clone(), "alg", declared.clone())]);
+            let error = check_with(token.expose(), &keys, &both);
+            assert_eq!(error.unwrap_err(), VerifyError::UnknownKey, "{declared}");
+        }
+        let keys = set(std::slice::from_ref(&jwk));
+        let error = check_with(token.expose(), &keys, &[Algorithm::ES256]);
+        assert_eq!(error.unwrap_err(), VerifyError::Algorithm);
+    }
 }
 
 /// RFC 7638 section 3.1: the thumbprint by which keys without a name of their own are called.

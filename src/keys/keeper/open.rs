@@ -13,7 +13,8 @@ use crate::{
         folder::{Folder, Print},
         keyring::Seen,
         keyring_file::KeyringFile,
-        make_first, read_key,
+        make_first,
+        pem::read_guarded,
         set::Set,
         warning,
     },
@@ -79,13 +80,21 @@ impl Keeper {
     }
 
     fn read(options: Options, rotation: Rotation, access: Access) -> Result<Self, KeysError> {
-        let file = KeyringFile::new(&rotation.state_dir);
+        let guard = options.guard;
+        for folder in [&rotation.state_dir, &options.dir] {
+            let exposed = |exposed| KeysError::Exposed {
+                path: folder.clone(),
+                exposed,
+            };
+            guard.folder(folder).map_err(exposed)?;
+        }
+        let file = KeyringFile::new(&rotation.state_dir).guarded(guard);
         let print = Print::of(file.path());
         let stored = file.read()?;
         let kept = stored.is_some();
         // Where it was before BFF_STATE_DIR was set.
         let stored = match stored {
-            None => KeyringFile::new(&options.dir).read()?,
+            None => KeyringFile::new(&options.dir).guarded(guard).read()?,
             stored => stored,
         };
         let mut notes = Vec::new();
@@ -123,11 +132,7 @@ impl Keeper {
             .collect();
         let options = self.folder.options();
         let named: BTreeSet<&PathBuf> = published.iter().chain(&options.extra).collect();
-        warnings.extend(
-            named
-                .into_iter()
-                .filter_map(|path| warning::readable_by_others(path)),
-        );
+        warnings.extend(named.into_iter().filter_map(|path| warning::exposed(path)));
         let known: Vec<PathBuf> = self
             .ring
             .keys
@@ -149,7 +154,7 @@ impl Keeper {
     pub(super) fn first_set(&self) -> Result<Set, KeysError> {
         let set = self.set()?;
         if let Some(algorithm) = self.rotation.algorithm
-            && !set.signing.algorithms().contains(&algorithm)
+            && set.signing_with(algorithm).is_none()
         {
             return Err(KeysError::Algorithm {
                 key_type: set.signing.key_type(),
@@ -165,13 +170,13 @@ impl Keeper {
         let mut markers = options.identity_markers.iter();
         let marker = markers.find(|marker| marker.exists()).cloned();
         let Some(active) = self.ring.active() else {
-            return match read_key(&options.signing_key) {
+            return match read_guarded(&options.signing_key, options.guard) {
                 Err(error) => KeysError::SigningKey(error),
                 Ok(_) => KeysError::Publish,
             };
         };
         let path = self.folder.path_of(active);
-        match read_key(&path) {
+        match read_guarded(&path, options.guard) {
             Err(UnusableKey {
                 problem: KeyProblem::Missing,
                 ..

@@ -52,6 +52,7 @@ impl Place {
                 extra: Vec::new(),
                 dir: path.clone(),
                 identity_markers: vec![path.join("keyring.json"), path.join("bff_client.json")],
+                guard: crate::private_file::Guard::Strict,
             },
             rotation: Rotation {
                 state_dir: path,

@@ -11,9 +11,13 @@ use http::HeaderValue;
 use serde_json::json;
 
 use super::*;
-use crate::oidc::{
-    Options,
-    testing::{Answer, CLIENT_ID, Provider},
+use crate::{
+    oidc::{
+        ClientAuthentication, Options,
+        testing::{Answer, CLIENT_ID, Provider},
+    },
+    outbound::LaneLimits,
+    random::{Random, SystemRandom},
 };
 
 async fn refresh_failure(provider: &Provider, answer: Answer) -> CallError {
@@ -223,6 +227,69 @@ async fn invalid_client_tells_the_operator_what_was_sent() {
 }
 
 #[tokio::test]
+async fn clocks_that_are_apart_are_told_where_the_client_is_refused() {
+    let provider = Provider::start().await;
+    // The clock of the tests shows 2027-01-15 08:00:00.
+    for (date, said) in [
+        (
+            "Fri, 15 Jan 2027 07:58:00 GMT",
+            Some("clock is 120 s ahead of the IdP's"),
+        ),
+        (
+            "Fri, 15 Jan 2027 09:00:00 GMT",
+            Some("clock is 3600 s behind the IdP's"),
+        ),
+        ("Fri, 15 Jan 2027 08:00:30 GMT", None),
+        ("yesterday", None),
+    ] {
+        let answer = oauth(StatusCode::UNAUTHORIZED, "invalid_client").with(http::header::DATE, date);
+        let text = refresh_failure(&provider, answer).await.to_string();
+        match said {
+            Some(said) => assert!(text.contains(said) && text.contains("NTP"), "{date} {text}"),
+            None => assert!(!text.contains("clock"), "{date} {text}"),
+        }
+    }
+    for description in ["JWT has expired", "assertion is not yet valid", "iat is too old"] {
+        let body = json!({"error": "invalid_client", "error_description": description});
+        let answer = Answer::json(StatusCode::UNAUTHORIZED, &body)
+            .with(http::header::DATE, "Fri, 15 Jan 2027 08:00:00 GMT");
+        let text = refresh_failure(&provider, answer).await.to_string();
+        assert!(text.contains("compare the clock"), "{description} {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_form_encoding_changes_names_the_other_method() {
+    let provider = Provider::start().await;
+    provider.answers("/token", [oauth(StatusCode::UNAUTHORIZED, "invalid_client")]);
+    let party = provider.party().await;
+    for (id, secret, method, hint) in [
+        ("bff", "a+b/c=", "basic", true),
+        ("my app", "abc", "basic", true),
+        ("bff", "gr\u{fc}n", "basic", true),
+        ("urn:bff", "abc", "basic", true),
+        ("bff-1_2.3*", "abc-DEF_0.9*", "basic", false),
+        ("bff", "a+b/c=", "post", false),
+    ] {
+        let secret = secret.into();
+        party.client().set(Client {
+            id: id.to_owned(),
+            auth: match method {
+                "basic" => ClientAuthentication::ClientSecretBasic(secret),
+                _ => ClientAuthentication::ClientSecretPost(secret),
+            },
+        });
+        let text = party.refresh(&"rt".into()).await.unwrap_err().to_string();
+        assert_eq!(
+            text.contains("MS_BFF_TOKEN_AUTH_METHOD=client_secret_post"),
+            hint,
+            "{id} {text}"
+        );
+        assert!(!text.contains("a+b/c=") && !text.contains("gr\u{fc}n"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn only_429_and_503_are_repeated_and_only_so_often() {
     let provider = Provider::start().await;
     for (status, tries) in [
@@ -345,6 +412,45 @@ async fn what_may_have_been_seen_is_never_repeated() {
     assert_eq!(error.meaning(), Meaning::Outage);
     assert!(error.outcome_unknown());
     assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+/// Counts what is drawn: each assertion has an id of its own.
+#[derive(Debug, Default)]
+struct Counting(AtomicUsize);
+
+impl Random for Counting {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        SystemRandom.fill(bytes);
+    }
+}
+
+#[tokio::test]
+async fn attack_31_a_call_that_finds_no_place_signs_nothing() {
+    let provider = Provider::start().await;
+    // It takes connections and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let token = format!("http://{}/token", silent.local_addr().unwrap());
+    let mut options = provider.options();
+    options.provider.overrides.token = Some(Url::parse(&token).unwrap());
+    let lanes = LaneLimits {
+        refresh: 1,
+        ..LaneLimits::default()
+    };
+    let drawn = Arc::new(Counting::default());
+    let party = provider.party_of(options, lanes, drawn.clone()).await;
+    let token = "rt".into();
+    let mut calls: Vec<_> = (0..5).map(|_| Box::pin(party.refresh(&token))).collect();
+    for call in &mut calls {
+        assert!(futures_util::poll!(call).is_pending());
+    }
+    let error = party.refresh(&token).await.unwrap_err();
+    assert!(error.is_saturation() && !error.outcome_unknown(), "{error:?}");
+    assert_eq!(
+        drawn.0.load(Ordering::SeqCst),
+        1,
+        "only the one that has its turn"
+    );
 }
 
 #[tokio::test]

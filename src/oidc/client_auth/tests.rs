@@ -40,7 +40,7 @@ async fn an_assertion_has_exactly_the_claims_of_the_contract() {
     let assertion = seen.field("client_assertion").unwrap();
     assert_eq!(
         part(assertion, 0),
-        json!({"typ": "JWT", "alg": "ES256", "kid": "bff-key-1"})
+        json!({"typ": "client-authentication+jwt", "alg": "ES256", "kid": "bff-key-1"})
     );
     let claims = part(assertion, 1);
     let now = provider.clock.now().unix_seconds();
@@ -53,15 +53,50 @@ async fn an_assertion_has_exactly_the_claims_of_the_contract() {
         })
     );
 
+    // Nothing of it would pass for an ID token.
+    let (assertion, header) = asserted(AssertionTyp::None, AssertionAudience::Issuer).await;
+    assert_eq!(header.get("typ"), None);
+    let (assertion, provider) = (assertion.0.as_str(), assertion.1);
     let keys = provider.keys.public_jwks().to_string();
     let policy = Policy {
         algorithms: &[Algorithm::ES256],
         typ: Typ::IdToken,
         issuer: CLIENT_ID,
         audience: provider.issuer(),
+        trusted: &[],
     };
     let keys = KeySet::parse(keys.as_bytes()).unwrap();
     verify(assertion, &keys, &policy, provider.clock.now()).unwrap();
+}
+
+/// An assertion that was sent, with the provider that it was sent to, and its header.
+async fn asserted(typ: AssertionTyp, audience: AssertionAudience) -> ((String, Provider), Value) {
+    let provider = Provider::start().await;
+    provider.answer(REFRESHED, StatusCode::OK, &tokens());
+    let mut options = provider.options();
+    options.assertion_typ = typ;
+    options.assertion_audience = audience;
+    let party = provider.party_with(options).await;
+    party.refresh(&"rt".into()).await.unwrap();
+    let seen = &provider.requests_to(REFRESHED)[0];
+    let assertion = seen.field("client_assertion").unwrap().to_owned();
+    let header = part(&assertion, 0);
+    ((assertion, provider), header)
+}
+
+#[tokio::test]
+async fn an_assertion_for_the_issuer_says_what_it_is_unless_that_is_switched_off() {
+    use AssertionAudience::{Issuer, TokenEndpoint};
+    for (typ, audience, expected) in [
+        (AssertionTyp::Auto, Issuer, Some("client-authentication+jwt")),
+        (AssertionTyp::Auto, TokenEndpoint, Some("JWT")),
+        (AssertionTyp::None, Issuer, None),
+        (AssertionTyp::None, TokenEndpoint, None),
+    ] {
+        let (_, header) = asserted(typ, audience).await;
+        let found = header.get("typ").and_then(Value::as_str);
+        assert_eq!(found, expected, "{typ:?} {audience:?}");
+    }
 }
 
 #[tokio::test]
@@ -165,6 +200,15 @@ fn the_algorithm_is_negotiated_from_key_and_provider() {
     assert_eq!(chosen(RSA, &[]), Ok(Algorithm::RS256));
     assert_eq!(negotiate(RSA, None, None), Ok(Algorithm::RS256));
     assert_eq!(negotiate(P256, None, None), Ok(Algorithm::ES256));
+    let ed25519 = [Algorithm::EdDSA, Algorithm::Ed25519];
+    for (supported, expected) in [
+        (vec!["EdDSA"], Algorithm::EdDSA),
+        (vec!["Ed25519"], Algorithm::Ed25519),
+        (vec!["Ed25519", "EdDSA"], Algorithm::EdDSA),
+    ] {
+        let supported: Vec<String> = supported.into_iter().map(str::to_owned).collect();
+        assert_eq!(negotiate(&ed25519, Some(&supported), None), Ok(expected));
+    }
     assert_eq!(negotiate(&[Algorithm::EdDSA], None, None), Ok(Algorithm::EdDSA));
     assert_eq!(negotiate(&[], None, None), Err(NegotiationError::Nothing));
 

@@ -61,6 +61,61 @@ async fn an_issuer_is_compared_to_the_letter() {
 }
 
 #[tokio::test]
+async fn an_issuer_with_its_default_port_is_compared_to_the_letter() {
+    let provider = Provider::start().await;
+    let issuer = "https://am.example:443/am/oauth2";
+    let mut options = provider.options();
+    options.provider.issuer = issuer.to_owned();
+    options.provider.base_url = Some(provider.url.clone());
+    for (found, fits) in [(issuer, true), ("https://am.example/am/oauth2", false)] {
+        let mut document = provider.document();
+        document.insert("issuer".to_owned(), json!(found));
+        document.insert(
+            "token_endpoint".to_owned(),
+            json!("https://am.example:443/am/oauth2/token"),
+        );
+        document.insert("jwks_uri".to_owned(), json!("https://am.example/am/oauth2/jwks"));
+        let at = format!("/am/oauth2{WELL_KNOWN}");
+        provider.answer(&at, StatusCode::OK, &Value::Object(document));
+        let outcome = provider.undiscovered(options.clone()).discover().await;
+        match outcome {
+            Ok(metadata) => {
+                assert!(fits, "{found}");
+                assert_eq!(metadata.issuer, issuer);
+                assert_eq!(
+                    metadata.token_endpoint,
+                    provider.url.join("/am/oauth2/token").unwrap()
+                );
+                assert_eq!(
+                    metadata.token_endpoint_public,
+                    "https://am.example:443/am/oauth2/token"
+                );
+            }
+            Err(error) => assert!(
+                !fits && matches!(error, DiscoveryError::IssuerMismatch { .. }),
+                "{found} {error:?}"
+            ),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_template_in_the_place_of_the_issuer_is_told_as_what_it_is() {
+    let provider = Provider::start().await;
+    let template = format!("{}/{{tenantid}}/v2.0", provider.issuer());
+    provider.change_metadata(|document| {
+        document.insert("issuer".to_owned(), json!(template));
+    });
+    let error = failure(&provider).await;
+    assert!(!error.is_transient());
+    let text = error.to_string();
+    for part in ["as a template", &template, "OIDC_ISSUER", "tenant"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("OIDC_ISSUER="), "{text}");
+}
+
+#[tokio::test]
 async fn where_only_the_base_url_is_set_another_issuer_is_answered_with_the_line_to_add() {
     let provider = Provider::start().await;
     provider.change_metadata(|document| {
@@ -270,4 +325,36 @@ async fn an_issuer_that_is_no_identifier_or_not_secure_is_not_asked() {
         ),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn browsers_go_to_the_public_base_and_the_issuer_stays_what_the_provider_calls_itself() {
+    let provider = Provider::start().await;
+    let mut options = provider.options();
+    options.provider.public_base = Some(Url::parse("https://idp.example").unwrap());
+    let inside = Url::parse(provider.issuer()).unwrap();
+    for issuer in [
+        provider.issuer().to_owned(),
+        format!("https://idp.example{}", inside.path()),
+    ] {
+        provider.change_metadata(|document| {
+            document.insert("issuer".to_owned(), json!(issuer));
+        });
+        let metadata = provider.undiscovered(options.clone()).discover().await.unwrap();
+        assert_eq!(metadata.issuer, issuer);
+        let browsers = &metadata.authorization_endpoint;
+        assert_eq!(
+            browsers.origin().ascii_serialization(),
+            "https://idp.example",
+            "{issuer}"
+        );
+        for reached in [&metadata.token_endpoint, &metadata.jwks_uri] {
+            assert_eq!(reached.origin(), inside.origin(), "{issuer}");
+        }
+    }
+    provider.change_metadata(|document| {
+        document.insert("issuer".to_owned(), json!("https://other.example"));
+    });
+    let error = provider.undiscovered(options).discover().await.unwrap_err();
+    assert!(matches!(error, DiscoveryError::IssuerMismatch { .. }), "{error}");
 }

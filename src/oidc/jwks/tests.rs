@@ -3,18 +3,24 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    clock::Clock as _,
     jose::{Algorithm, SigningKey},
     oidc::{
-        Expect,
+        Expect, LoginFacts,
         testing::{Answer, Provider, signing_key},
     },
 };
 
 async fn accepts(party: &RelyingParty, provider: &Provider, key: &SigningKey) -> bool {
     let token = key.sign(Algorithm::ES256, "JWT", &provider.claims()).unwrap();
-    let (nonce, access) = ("nonce-1".into(), "at".into());
+    let (nonce, code, access) = ("nonce-1".into(), "code-1".into(), "at".into());
+    let facts = LoginFacts {
+        nonce: &nonce,
+        code: &code,
+        started_at: provider.clock.now(),
+    };
     party
-        .verify_id_token(&token, Expect::login(&nonce, &access))
+        .verify_id_token(&token, Expect::login(facts, &access))
         .await
         .is_ok()
 }

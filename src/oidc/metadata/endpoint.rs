@@ -60,6 +60,21 @@ pub enum EndpointError {
     },
 }
 
+// === impl EndpointError ===
+
+impl EndpointError {
+    /// The name of the endpoint in the document.
+    #[must_use]
+    pub const fn member(&self) -> &'static str {
+        match self {
+            Self::Missing { member, .. }
+            | Self::Invalid { member, .. }
+            | Self::Insecure { member, .. }
+            | Self::Internal { member, .. } => member,
+        }
+    }
+}
+
 /// What an endpoint is called in the document and in our configuration, and who calls it.
 #[derive(Clone, Copy)]
 pub(super) struct Endpoint {
@@ -260,7 +275,7 @@ impl<'a> Endpoints<'a> {
         };
         let url = parsed(value).ok_or_else(|| endpoint.invalid(value))?;
         let url = if endpoint.for_browsers {
-            self.map.public(url)
+            self.map.for_browsers(url)
         } else {
             self.map.back_channel(url)
         };

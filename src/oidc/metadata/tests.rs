@@ -23,6 +23,7 @@ fn options() -> ProviderOptions {
     ProviderOptions {
         issuer: ISSUER.to_owned(),
         base_url: None,
+        public_base: None,
         overrides: EndpointOverrides::default(),
         allow_http: HttpPolicy::LocalOnly,
     }
@@ -86,6 +87,17 @@ fn lists_and_flags_are_read_and_odd_ones_are_absent() {
 
 fn at(url: &str) -> OptionalEndpoint {
     OptionalEndpoint::At(Url::parse(url).unwrap())
+}
+
+#[test]
+fn either_name_of_eddsa_stands_for_both() {
+    for name in ["EdDSA", "Ed25519"] {
+        let document = with("id_token_signing_alg_values_supported", json!([name]));
+        assert_eq!(
+            read(&document, &options()).unwrap().id_token_algorithms,
+            [Algorithm::EdDSA, Algorithm::Ed25519]
+        );
+    }
 }
 
 #[test]

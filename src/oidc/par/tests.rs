@@ -44,23 +44,42 @@ async fn answers_that_cannot_go_into_a_url_or_make_no_sense_are_refused() {
         json!({}),
         json!([]),
         json!({"expires_in": 60}),
-        json!({"request_uri": "urn:x"}),
         json!({"request_uri": "", "expires_in": 60}),
         json!({"request_uri": 7, "expires_in": 60}),
         json!({"request_uri": "urn:x y", "expires_in": 60}),
         json!({"request_uri": "urn:x\n", "expires_in": 60}),
         json!({"request_uri": "x".repeat(MAX_REQUEST_URI + 1), "expires_in": 60}),
-        json!({"request_uri": "urn:x", "expires_in": 0}),
-        json!({"request_uri": "urn:x", "expires_in": -5}),
-        json!({"request_uri": "urn:x", "expires_in": "soon"}),
     ] {
         let error = pushed(&provider, Answer::json(StatusCode::CREATED, &body))
             .await
             .unwrap_err();
         assert!(matches!(error, CallError::Malformed(_)), "{body} {error:?}");
+        assert!(
+            !body.is_object() || error.to_string().contains("`request_uri`"),
+            "{error}"
+        );
     }
     let error = pushed(&provider, Answer::html(StatusCode::OK)).await.unwrap_err();
     assert!(matches!(error, CallError::Malformed(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_expiry_that_makes_no_sense_costs_nobody_the_login() {
+    let provider = Provider::start().await;
+    for expiry in [
+        json!(60),
+        json!("60"),
+        json!(60.5),
+        json!(0),
+        json!(-5),
+        json!("soon"),
+        json!(null),
+        json!([]),
+    ] {
+        let body = json!({"request_uri": "urn:x", "expires_in": expiry});
+        let url = pushed(&provider, Answer::json(StatusCode::CREATED, &body)).await;
+        assert!(url.is_ok(), "{expiry} {url:?}");
+    }
 }
 
 #[tokio::test]
@@ -95,7 +114,7 @@ async fn attack_36_a_redirect_from_the_par_endpoint_is_not_followed() {
 fn debug_does_not_show_the_reference() {
     let pushed = PushedRequest {
         request_uri: "urn:secret".to_owned(),
-        expires_in: Duration::from_mins(1),
+        expires_in: None,
     };
     assert!(!format!("{pushed:?}").contains("secret"));
 }

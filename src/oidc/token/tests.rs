@@ -3,10 +3,13 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::oidc::testing::{Answer, Provider};
+use crate::{
+    oidc::testing::{Answer, Provider},
+    telemetry::testing::Logs,
+};
 
-fn parsed(value: &Value) -> Result<TokenResponse, TokenError> {
-    TokenResponse::from_object(value.as_object().unwrap())
+fn parsed(value: &Value) -> Result<TokenResponse, MemberError> {
+    TokenResponse::from_object(value.as_object().unwrap(), |_| ())
 }
 
 fn with(member: &str, value: Value) -> Value {
@@ -119,17 +122,45 @@ fn tokens_that_could_break_a_header_or_the_bounds_are_refused() {
     ] {
         assert!(parsed(&with("access_token", token.clone())).is_err(), "{token}");
     }
-    for (member, longest) in [
-        ("refresh_token", MAX_TOKEN),
-        ("id_token", MAX_ID_TOKEN),
-        ("scope", MAX_SCOPE),
-    ] {
-        assert!(parsed(&with(member, json!("x".repeat(longest)))).is_ok());
-        assert!(parsed(&with(member, json!("x".repeat(longest + 1)))).is_err());
-        assert!(parsed(&with(member, json!("a\u{0}"))).is_err());
-        assert!(parsed(&with(member, json!({}))).is_err());
-        assert!(parsed(&with(member, json!(null))).is_ok());
+    for member in ["access_token", "refresh_token", "id_token"] {
+        let error = |value| parsed(&with(member, value)).unwrap_err().to_string();
+        assert!(parsed(&with(member, json!("x".repeat(64 * 1024)))).is_ok());
+        let long = error(json!("x".repeat(64 * 1024 + 1)));
+        assert_eq!(
+            long,
+            format!("`{member}` has 65537 bytes, and 65536 are accepted")
+        );
+        assert!(error(json!("a\u{0}")).contains(member));
+        assert!(error(json!({})).contains(member));
     }
+    assert!(parsed(&with("refresh_token", json!(null))).is_ok());
+    assert!(parsed(&with("id_token", json!(null))).is_ok());
+}
+
+#[tokio::test]
+async fn a_scope_that_makes_no_sense_is_ignored_and_told_once() {
+    let scope = |value| parsed(&with("scope", value)).unwrap().scope;
+    assert_eq!(scope(json!("x y")).as_deref(), Some("x y"));
+    assert_eq!(scope(json!(["x", "y"])).as_deref(), Some("x y"));
+    for nonsense in [
+        json!(7),
+        json!({}),
+        json!([7]),
+        json!("a\u{0}"),
+        json!("x".repeat(MAX_SCOPE + 1)),
+    ] {
+        assert_eq!(scope(nonsense.clone()), None, "{nonsense}");
+    }
+
+    let logs = Logs::capture();
+    let provider = Provider::start().await;
+    provider.answer("/token", StatusCode::OK, &with("scope", json!(7)));
+    let party = provider.party().await;
+    for _ in 0..2 {
+        assert_eq!(party.refresh(&"rt".into()).await.unwrap().scope, None);
+    }
+    logs.has("`scope` is not text");
+    assert_eq!(logs.count("WARN"), 1, "{}", logs.text());
 }
 
 #[test]

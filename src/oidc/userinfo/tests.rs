@@ -2,7 +2,10 @@ use http::header::AUTHORIZATION;
 use serde_json::json;
 
 use super::*;
-use crate::oidc::testing::{Answer, Provider};
+use crate::{
+    oidc::testing::{Answer, Provider},
+    telemetry::testing::Logs,
+};
 
 async fn asked(provider: &Provider, answer: Answer) -> Result<Option<Claims>, UserInfoError> {
     provider.answers("/userinfo", [answer]);
@@ -57,14 +60,89 @@ async fn signed_answers_are_told_apart_from_garbage() {
         "{error}"
     );
 
-    let large = json!({"sub": "alice", "x": "x".repeat(MAX_DOCUMENT)});
     for answer in [
         Answer::html(StatusCode::OK),
         Answer::json(StatusCode::OK, &json!(["sub"])),
-        Answer::json(StatusCode::OK, &large),
     ] {
         let error = asked(&provider, answer).await.unwrap_err();
         assert!(matches!(error, UserInfoError::Malformed), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_may_have_256_kib() {
+    let provider = Provider::start().await;
+    let sized = |size: usize| {
+        let empty = json!({"sub": "alice", "x": ""}).to_string().len();
+        Answer::json(
+            StatusCode::OK,
+            &json!({"sub": "alice", "x": "x".repeat(size - empty)}),
+        )
+    };
+    assert!(asked(&provider, sized(256 * 1024)).await.is_ok());
+    let error = asked(&provider, sized(256 * 1024 + 1)).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "UserInfo has 262145 bytes, and 262144 are accepted"
+    );
+}
+
+#[tokio::test]
+async fn a_subject_that_became_a_number_is_the_same() {
+    let provider = Provider::start().await;
+    let answer = Answer::json(StatusCode::OK, &json!({"sub": 1234}));
+    provider.answers("/userinfo", [answer]);
+    let party = provider.party().await;
+    assert!(party.user_info(&"at".into(), "1234").await.is_ok());
+    for other in ["123", "1234.0", "01234"] {
+        let error = party.user_info(&"at".into(), other).await.unwrap_err();
+        assert!(matches!(error, UserInfoError::Subject), "{other} {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_goes_on_without_userinfo_and_that_is_told_once_for_each_cause() {
+    let logs = Logs::capture();
+    let provider = Provider::start().await;
+    let party = provider.party().await;
+    let mut warnings = 0;
+    for status in [401, 403, 404, 500, 503].map(|code| StatusCode::from_u16(code).unwrap()) {
+        provider.answers("/userinfo", [Answer::html(status)]);
+        for _ in 0..3 {
+            assert_eq!(
+                party.user_info_at_login(&"at".into(), "alice").await.unwrap(),
+                None
+            );
+        }
+        warnings += 1;
+        assert_eq!(logs.count("WARN"), warnings, "{}", logs.text());
+    }
+    logs.has("OIDC_USERINFO_URL=none");
+    // It worked meanwhile, so that a failure is news again.
+    provider.answer("/userinfo", StatusCode::OK, &json!({"sub": "alice"}));
+    assert!(
+        party
+            .user_info_at_login(&"at".into(), "alice")
+            .await
+            .unwrap()
+            .is_some()
+    );
+    provider.answers("/userinfo", [Answer::html(StatusCode::SERVICE_UNAVAILABLE)]);
+    assert!(
+        party
+            .user_info_at_login(&"at".into(), "alice")
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(logs.count("WARN"), warnings + 1);
+
+    for foreign in [json!({"sub": "mallory"}), json!({"sub": null}), json!({})] {
+        provider.answer("/userinfo", StatusCode::OK, &foreign);
+        assert!(
+            party.user_info_at_login(&"at".into(), "alice").await.is_err(),
+            "{foreign}"
+        );
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io::{self, Read as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::{Credentials, CredentialsError, VERSION};
 use crate::{
     clock::Clock,
-    private_file::{self, Step},
+    private_file::{self, Guard, Step},
 };
 
 /// A credentials file has a few kilobytes; more than this is something else.
@@ -24,13 +24,12 @@ const MAX_SIZE: u64 = 1024 * 1024;
 const LOCK_INTERVAL: Duration = Duration::from_millis(200);
 /// What the file is called with which it is proven that the folder can be written.
 const PROBE: &str = ".probe";
-/// Nobody but the owner may read or write.
-const MODE: u32 = 0o600;
 
 /// `bff_client.json`, wherever it is. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct CredentialsFile {
     path: Arc<Path>,
+    guard: Guard,
 }
 
 /// What tells one version of the file from another without reading it.
@@ -61,7 +60,16 @@ impl CredentialsFile {
     /// The file at `path`.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self { path: path.into() }
+        Self {
+            path: path.into(),
+            guard: Guard::Strict,
+        }
+    }
+
+    /// The same, with this to be done where others can use it.
+    #[must_use]
+    pub fn guarded(self, guard: Guard) -> Self {
+        Self { guard, ..self }
     }
 
     /// Where it is.
@@ -92,10 +100,8 @@ impl CredentialsFile {
             path: path.clone(),
             cause: cause.to_string(),
         };
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(MODE);
         private_file::about_to(Step::Lock, &path);
-        let file = options.open(&path).map_err(failed)?;
+        let file = private_file::open_lock(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {
                 self.clean_up();
@@ -142,7 +148,12 @@ impl CredentialsFile {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(unreadable(cause)),
         };
-        private_file::narrow(&file, &self.path);
+        private_file::keep_private(&file, &self.path, self.guard).map_err(|exposed| {
+            CredentialsError::Exposed {
+                path: self.path.to_path_buf(),
+                exposed,
+            }
+        })?;
         let mut text = Vec::new();
         file.take(MAX_SIZE + 1)
             .read_to_end(&mut text)

@@ -1,6 +1,7 @@
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,7 +13,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::clock::SystemClock;
+use crate::{clock::SystemClock, private_file::Guard};
 
 fn file() -> (TempDir, CredentialsFile) {
     let dir = tempfile::tempdir().unwrap();
@@ -33,6 +34,7 @@ fn full() -> Credentials {
         remembered: Remembered {
             sent: [("scope".to_owned(), "digest".to_owned())].into(),
             replaced: [("scope".to_owned(), "other".to_owned())].into(),
+            refused: [("client_profile".to_owned(), "digest".to_owned())].into(),
         },
     });
     record.spend("hash".to_owned());
@@ -100,6 +102,27 @@ async fn a_file_that_others_can_read_is_narrowed() {
         fs::metadata(file.path()).unwrap().permissions().mode() & 0o777,
         0o600
     );
+}
+
+#[tokio::test]
+async fn attack_50_a_file_that_others_can_write_or_that_a_link_leads_to_is_refused_and_left_alone() {
+    let dir = crate::private_file::testing::on_disk();
+    let file = CredentialsFile::new(dir.path().join("bff_client.json"));
+    file.store(&full()).await.unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o666)).unwrap();
+    let error = file.load().await.unwrap_err();
+    assert!(matches!(error, CredentialsError::Exposed { .. }), "{error}");
+    assert!(error.to_string().contains("chmod go-w"), "{error}");
+    assert!(file.clone().guarded(Guard::Off).load().await.unwrap().is_some());
+    assert_eq!(mode(file.path()), 0o666);
+
+    let foreign = dir.path().join("foreign.json");
+    fs::rename(file.path(), &foreign).unwrap();
+    fs::set_permissions(&foreign, fs::Permissions::from_mode(0o644)).unwrap();
+    std::os::unix::fs::symlink(&foreign, file.path()).unwrap();
+    assert!(file.load().await.is_err());
+    assert_eq!(mode(&foreign), 0o644);
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ impl RegistrationError {
             | Self::NothingToSkipTo { .. } => ErrorKind::Configuration,
             Self::NoToken { .. }
             | Self::InitialTokenRefused { .. }
+            | Self::TokenRequired { .. }
             | Self::MintRefused { .. }
             | Self::InvalidScope { .. }
             | Self::InvalidRedirectUri { .. }
@@ -48,7 +49,8 @@ impl RegistrationError {
             | Self::MethodReplaced { .. }
             | Self::AlgorithmReplaced { .. }
             | Self::NoSecret { .. } => ErrorKind::Refused,
-            Self::Unreachable { .. }
+            Self::UnusableEndpoint { .. }
+            | Self::Unreachable { .. }
             | Self::Unavailable { .. }
             | Self::NotAnAnswer { .. }
             | Self::Redirected { .. } => ErrorKind::Unreachable,

@@ -17,6 +17,32 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish(pub Option<String>);
 
+/// What lets a registration be asked for again whose answer was lost, in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// A new initial access token.
+    Token,
+    /// Where none is needed: a person who takes the note away.
+    NoNote,
+}
+
+// === impl Again ===
+
+impl Again {
+    pub(in crate::registration) const fn new(open: bool) -> Self {
+        if open { Self::NoNote } else { Self::Token }
+    }
+}
+
+impl fmt::Display for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token => "start with a fresh DCR_IAT",
+            Self::NoNote => "take the member `pending` out of the file and start again",
+        })
+    }
+}
+
 // === impl Target ===
 
 impl Target {

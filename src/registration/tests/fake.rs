@@ -68,6 +68,16 @@ pub(super) struct Habits {
     pub(super) checks_secrets: bool,
     /// The answers that name the client secret, by their method.
     pub(super) names_secret_to: Vec<&'static str>,
+    /// Registers whoever asks (RFC 7591 section 3), and refuses a token.
+    pub(super) open: bool,
+    /// Refuses a request with a member that no standard knows, with this text.
+    pub(super) refuses_extensions: Option<&'static str>,
+    /// Gives a client another registration access token where an admin asks for one.
+    pub(super) renews_tokens: bool,
+    /// Takes a refused request for a use of the initial access token.
+    pub(super) counts_refusals: bool,
+    /// Writes every value of the metadata that is no list as a list of one.
+    pub(super) writes_lists: bool,
 }
 
 #[derive(Clone)]
@@ -110,6 +120,11 @@ impl Default for Habits {
             registers: true,
             checks_secrets: false,
             names_secret_to: vec!["POST", "GET", "PUT", "PATCH"],
+            open: false,
+            refuses_extensions: None,
+            renews_tokens: false,
+            counts_refusals: false,
+            writes_lists: false,
         }
     }
 }
@@ -338,21 +353,36 @@ impl Idp {
                 self.initial_tokens.push(token.clone());
                 json_answer(201, &json!({"token": token}))
             }
+            _ if self.habits.renews_tokens && call.starts_with("POST /api/admin/dcr/clients/") => {
+                self.renew(call, bearer)
+            }
             _ => self.manage(call, bearer, body, url),
         }
     }
 
     fn create(&mut self, bearer: Option<&str>, body: Value, url: &Url) -> Response {
-        let Some(at) = self
+        let at = self
             .initial_tokens
             .iter()
-            .position(|token| Some(token.as_str()) == bearer)
-        else {
-            return error(401, "invalid_token", "unknown or used up");
+            .position(|token| Some(token.as_str()) == bearer);
+        let allowed = if self.habits.open {
+            bearer.is_none()
+        } else {
+            at.is_some()
         };
+        if !allowed {
+            return error(401, "invalid_token", "unknown or used up");
+        }
         let Value::Object(mut metadata) = body else {
             return error(400, "invalid_client_metadata", "not an object");
         };
+        let extended = metadata.contains_key("client_id") || metadata.contains_key("client_profile");
+        if let (true, Some(text)) = (extended, self.habits.refuses_extensions) {
+            if let (true, Some(at)) = (self.habits.counts_refusals, at) {
+                self.initial_tokens.remove(at);
+            }
+            return error(400, "invalid_client_metadata", text);
+        }
         let wish = metadata
             .remove("client_id")
             .and_then(|id| id.as_str().map(str::to_owned));
@@ -363,12 +393,30 @@ impl Idp {
         if self.clients.iter().any(|client| client.id == id) {
             return error(400, "invalid_client_metadata", "client_id is taken");
         }
-        self.initial_tokens.remove(at);
+        if let Some(at) = at {
+            self.initial_tokens.remove(at);
+        }
         metadata.extend(self.habits.overrides.clone());
         let token = format!("rat-{}", self.counter);
         self.clients.push(Registered { id, token, metadata });
         let last = self.clients.len() - 1;
         self.described(201, last, url, "POST")
+    }
+
+    fn renew(&mut self, call: &str, bearer: Option<&str>) -> Response {
+        if bearer != Some("admin-token") {
+            return error(401, "invalid_token", "not an admin");
+        }
+        self.counter += 1;
+        let client = self
+            .clients
+            .iter_mut()
+            .find(|client| call.ends_with(&format!("/{}/tokens", client.id)));
+        let Some(client) = client else {
+            return StatusCode::NOT_FOUND.into_response();
+        };
+        client.token = format!("rat-{}", self.counter);
+        json_answer(201, &json!({"token": client.token}))
     }
 
     fn manage(&mut self, call: &str, bearer: Option<&str>, body: Value, url: &Url) -> Response {
@@ -415,6 +463,12 @@ impl Idp {
                         "client_secret is not the one of the client",
                     );
                 }
+                if let (true, Some(text)) = (
+                    metadata.contains_key("client_profile"),
+                    self.habits.refuses_extensions,
+                ) {
+                    return error(400, "invalid_client_metadata", text);
+                }
                 metadata.extend(self.habits.overrides.clone());
                 self.clients[at].metadata = metadata;
             }
@@ -450,6 +504,15 @@ impl Idp {
                 "registration_client_uri".to_owned(),
                 json!(format!("{origin}/register/{}", client.id)),
             );
+        }
+        if self.habits.writes_lists {
+            let own = ["client_id", "registration_", "client_secret"];
+            let metadata = answer
+                .iter_mut()
+                .filter(|(name, value)| !own.iter().any(|own| name.starts_with(own)) && !value.is_array());
+            for (_, value) in metadata {
+                *value = json!([value.clone()]);
+            }
         }
         json_answer(status, &Value::Object(answer))
     }

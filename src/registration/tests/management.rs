@@ -92,6 +92,67 @@ async fn a_refused_registration_token_says_how_to_renew_it_and_the_client_serves
     );
 }
 
+/// 403 is also what a client gets that may not read or change its registration (RFC 7592 section 2.1): its token is as good
+/// as before, and another client would help nobody.
+#[tokio::test]
+async fn a_refusal_with_another_error_is_not_put_down_to_the_registration_token() {
+    let world = World::registered(Habits::default()).await;
+    let odd = Odd::Json(
+        403,
+        oauth_error("access_denied", "clients do not change themselves"),
+    );
+    world.idp.odd(READ, odd);
+    world.idp.allow("fresh-token");
+    let fresh = |options: &mut Options| options.initial_access_token = Some("fresh-token".into());
+    let error = refused(world.event(fresh).await);
+    assert!(matches!(error, RegistrationError::Refused { .. }), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("access_denied (clients do not change themselves)"),
+        "{text}"
+    );
+    assert_eq!(world.idp.calls(), [READ], "no other client is asked for");
+}
+
+/// The answer may bring another token, and the old one ends with it (RFC 7592 section 3).
+#[tokio::test]
+async fn nothing_is_read_or_changed_where_the_answer_could_not_be_kept() {
+    let rotates = || Habits {
+        rotates: true,
+        ..Habits::default()
+    };
+    for (habits, what) in [
+        (rotates(), "read"),
+        (
+            Habits {
+                reads: false,
+                ..rotates()
+            },
+            "update",
+        ),
+    ] {
+        let world = World::registered(habits).await;
+        // A folder in the place of a file that is written: fails for every user, also for root.
+        let in_the_way = world.dir.path().join("bff_client.json.probe");
+        fs::create_dir(&in_the_way).unwrap();
+        let outcome = world.ensure(changed).await.unwrap();
+        assert_eq!(outcome.client.id, "bff-server", "{what}");
+        let error = refused(outcome.event);
+        assert!(
+            matches!(
+                error,
+                RegistrationError::Credentials(CredentialsError::NotWritable { .. })
+            ),
+            "{what}: {error}"
+        );
+        assert!(world.idp.calls().is_empty(), "{what}");
+        assert!(world.idp.knows_token("bff-server", "rat-1"), "{what}");
+
+        fs::remove_dir(&in_the_way).unwrap();
+        assert!(matches!(world.event(changed).await, Event::Updated(_)), "{what}");
+    }
+}
+
 #[tokio::test]
 async fn a_registration_that_is_gone_says_how_to_register_anew() {
     for status in [404, 410] {

@@ -76,7 +76,10 @@ async fn a_bad_initial_access_token_is_told_as_such() {
     for odd in [
         Odd::Json(401, oauth_error("invalid_token", "expired")),
         Odd::Json(400, oauth_error("invalid_token", "expired")),
-        Odd::Text(403, "text/html", "<h1>no</h1>".to_owned()),
+        Odd::Json(
+            403,
+            oauth_error("invalid_token", "client_id x has registered already"),
+        ),
         Odd::Text(401, "text/plain", String::new()),
     ] {
         let (world, error) = refused_by(odd).await;
@@ -96,6 +99,40 @@ async fn a_bad_initial_access_token_is_told_as_such() {
     }
 }
 
+/// What an administrator has to change at the IdP is not found by minting one token after the other.
+#[tokio::test]
+async fn a_refusal_with_another_error_is_not_put_down_to_the_initial_access_token() {
+    for (odd, parts) in [
+        (
+            Odd::Json(403, oauth_error("access_denied", "host\u{7} not trusted")),
+            ["403", "access_denied (host not trusted)", "policy"],
+        ),
+        (
+            Odd::Json(403, oauth_error("insufficient_scope", "needs dcr.write")),
+            ["403", "insufficient_scope (needs dcr.write)", "rights"],
+        ),
+        (
+            Odd::Text(403, "text/html", "<h1>no</h1>".to_owned()),
+            ["403", "gateway in front of it", "DCR_REGISTRATION_URL"],
+        ),
+        (
+            Odd::Json(400, oauth_error("invalid_request", "too many clients")),
+            [
+                "400",
+                "invalid_request (too many clients)",
+                "DCR_REGISTRATION_URL",
+            ],
+        ),
+    ] {
+        let (world, error) = refused_by(odd).await;
+        assert!(matches!(error, RegistrationError::Refused { .. }), "{error}");
+        says(&error, &parts);
+        assert!(!error.to_string().contains("mint"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert!(!world.path().exists());
+    }
+}
+
 #[tokio::test]
 async fn no_credentials_and_no_token_says_what_to_mint_and_where_to_put_it() {
     let world = World::new(Habits::default()).await;
@@ -103,7 +140,13 @@ async fn no_credentials_and_no_token_says_what_to_mint_and_where_to_put_it() {
     assert!(matches!(error, RegistrationError::NoToken { .. }), "{error}");
     says(
         &error,
-        &["bff_client.json", "mint", "DCR_IAT", "BOOTSTRAP_ADMIN_TOKEN"],
+        &[
+            "bff_client.json",
+            "mint",
+            "DCR_IAT",
+            "BOOTSTRAP_ADMIN_TOKEN",
+            "DCR_IAT=none",
+        ],
     );
     assert_eq!(error.kind().exit_code(), 77);
     assert!(world.idp.calls().is_empty());

@@ -8,6 +8,7 @@ use super::{
 const FRESH: &str = "fresh-token";
 const READ: &str = "GET /register/client-1";
 const CREATE: &str = "POST /register";
+const RENEW: &str = "POST /api/admin/dcr/clients/client-1/tokens";
 
 fn fresh(options: &mut Options) {
     options.initial_access_token = Some(Secret::from(FRESH));
@@ -34,7 +35,8 @@ async fn with_an_unused_or_a_minted_initial_access_token_the_client_is_registere
     let mint = format!("POST {MINT}");
     for (with, calls) in [
         (fresh as fn(&mut Options), vec![READ, CREATE]),
-        (admin, vec![READ, &mint, CREATE]),
+        // This IdP has no API that would renew the token.
+        (admin, vec![READ, RENEW, &mint, CREATE]),
     ] {
         let world = world(true).await;
         let logs = Logs::capture();
@@ -57,6 +59,127 @@ async fn with_an_unused_or_a_minted_initial_access_token_the_client_is_registere
         assert!(matches!(world.event(with).await, Event::Unchanged));
         assert!(world.file().get("renewed").is_none());
     }
+}
+
+/// The client stays the one that it is, and nobody's refresh token ends.
+#[tokio::test]
+async fn an_admin_token_renews_the_registration_token_where_the_idp_does_that() {
+    let renews = || Habits {
+        own_ids: true,
+        renews_tokens: true,
+        ..Habits::default()
+    };
+    for (reads, status) in [(true, 401), (true, 403), (false, 401)] {
+        let world = World::registered(Habits { reads, ..renews() }).await;
+        world.idp.forget_tokens();
+        if status == 403 {
+            world
+                .idp
+                .odd(READ, Odd::Json(403, oauth_error("access_denied", "no")));
+        }
+        let logs = Logs::capture();
+        let changed = |options: &mut Options| {
+            admin(options);
+            options.scopes.push("email".to_owned());
+        };
+        let outcome = world.ensure(changed).await.unwrap();
+        assert!(matches!(outcome.event, Event::Updated(_)), "{:?}", outcome.event);
+        assert_eq!(outcome.client.id, "client-1");
+        let calls = world.idp.calls();
+        assert_eq!(calls.iter().filter(|call| *call == RENEW).count(), 1, "{calls:?}");
+        assert_eq!(
+            calls.last().unwrap(),
+            "PUT /register/client-1",
+            "repeated with the new token"
+        );
+        assert_eq!(world.idp.clients(), ["client-1"]);
+        assert_eq!(
+            world.idp.client("client-1")["scope"],
+            "openid profile offline_access email"
+        );
+        logs.has("was renewed with BOOTSTRAP_ADMIN_TOKEN");
+        check_no_secret(&logs.text());
+        assert_eq!(logs.count("ERROR"), 0, "{}", logs.text());
+        // The next start needs no admin.
+        assert!(matches!(
+            world
+                .event(|options| options.scopes.push("email".to_owned()))
+                .await,
+            Event::Unchanged
+        ));
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_renewed_and_refused_again_is_told_once_and_no_client_is_made() {
+    let world = World::registered(Habits {
+        own_ids: true,
+        renews_tokens: true,
+        ..Habits::default()
+    })
+    .await;
+    let no = || Odd::Json(401, oauth_error("invalid_token", "no"));
+    world.idp.odd(READ, no());
+    world.idp.odd(READ, no());
+    let event = world.event(admin).await;
+    assert!(
+        matches!(
+            event,
+            Event::UpdateRefused(RegistrationError::RegistrationTokenRefused { .. })
+        ),
+        "{event:?}"
+    );
+    assert_eq!(world.idp.calls(), [READ, RENEW, READ]);
+    assert_eq!(world.idp.clients(), ["client-1"]);
+}
+
+#[tokio::test]
+async fn what_hinders_the_renewal_of_the_token_is_made_up_for() {
+    for odd in [
+        Odd::Hang,
+        Odd::Cut(201),
+        Odd::Text(503, "text/html", String::new()),
+    ] {
+        let world = World::registered(Habits {
+            own_ids: true,
+            renews_tokens: true,
+            ..Habits::default()
+        })
+        .await;
+        world.idp.forget_tokens();
+        world.idp.odd(RENEW, odd);
+        let outcome = world.ensure(admin).await.unwrap();
+        assert!(
+            matches!(outcome.event, Event::Postponed(_)),
+            "{:?}",
+            outcome.event
+        );
+        assert_eq!(outcome.client.id, "client-1");
+        assert!(matches!(world.event(admin).await, Event::Unchanged));
+        assert_eq!(world.idp.clients(), ["client-1"]);
+    }
+}
+
+/// An id that is taken is written over by the client's own token, which may be lost as well.
+#[tokio::test]
+async fn a_replacement_in_place_renews_the_token_too() {
+    let world = World::registered(Habits {
+        renews_tokens: true,
+        ..Habits::default()
+    })
+    .await;
+    world.idp.allow(FRESH);
+    world.idp.forget_tokens();
+    let event = world
+        .event(|options| {
+            admin(options);
+            fresh(options);
+            options.force_replace = true;
+            options.scopes.push("email".to_owned());
+        })
+        .await;
+    assert!(matches!(event, Event::Updated(_)), "{event:?}");
+    assert_eq!(world.idp.clients(), ["bff-server"]);
 }
 
 #[tokio::test]
@@ -140,7 +263,8 @@ async fn it_is_done_once_and_not_again_while_the_new_token_does_not_work_either(
             ),
             "{event:?}"
         );
-        assert_eq!(world.idp.calls(), ["GET /register/client-3"]);
+        let renew = "POST /api/admin/dcr/clients/client-3/tokens";
+        assert_eq!(world.idp.calls(), ["GET /register/client-3", renew]);
     }
     assert_eq!(world.idp.clients(), ["client-1", "client-3"]);
 }

@@ -179,7 +179,8 @@ fn problem(failed: &Failed) -> Problem {
         CallbackError::NotReady => Problem::unavailable("not_ready"),
         CallbackError::Exchange(cause) => {
             let message = "the authorization code was not exchanged";
-            logged(super::idp_problem(cause), Level::WARN, message)
+            let level = super::level_of(cause, Level::WARN);
+            logged(super::idp_problem(cause), level, message)
         }
         CallbackError::NoIdToken => logged(idp_answer_refused(), Level::ERROR, "a login failed"),
         CallbackError::IdToken(cause) => {

@@ -14,13 +14,26 @@ use url::Url;
 
 use super::{
     super::{Web, page::Label, problem::Problem, query::Parameters},
-    Elsewhere,
+    Elsewhere, FALLBACK_MARK,
 };
 use crate::{
     login::{LoginQuery, Start, StartError, return_to::ReturnToError},
     oidc::CallError,
     session::{MAX_LOGIN_COOKIES, MAX_LOGIN_COOKIES_LENGTH, SetCookieError},
 };
+
+/// The parameters that name where to go afterwards.
+const TARGETS: [&str; 2] = ["return_to", "returnUrl"];
+
+/// All the others.
+const OTHERS: [&str; 6] = [
+    "prompt",
+    "login_hint",
+    "ui_locales",
+    "acr_values",
+    "max_age",
+    FALLBACK_MARK,
+];
 
 /// Starts a login.
 pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Response {
@@ -66,7 +79,7 @@ pub(super) fn begin(web: &Web, request: &HeaderMap, start: &Start, again: String
 }
 
 fn read(request: &Parts) -> Result<LoginQuery, Problem> {
-    let mut query = Parameters::parse(request.uri.query())?;
+    let mut query = Parameters::parse_with_target(request.uri.query(), &TARGETS, &OTHERS)?;
     let return_to = query.take("return_to")?;
     let max_age = match query.take("max_age")? {
         None => None,
@@ -104,7 +117,7 @@ fn drop_oldest_attempts(web: &Web, request: &HeaderMap, length: usize, answer: &
 }
 
 /// Where "Try again" leads.
-pub(super) fn again(return_to: Option<&str>) -> String {
+pub(in super::super) fn again(return_to: Option<&str>) -> String {
     let Some(return_to) = return_to else {
         return "/auth/login".to_owned();
     };
@@ -134,7 +147,7 @@ fn problem(error: &StartError, again: String) -> Problem {
             // Before discovery, or with parameters of the browser's own that the IdP refuses, nothing is broken here.
             let level = match cause {
                 CallError::NotReady(_) | CallError::Rejected(_) => Level::WARN,
-                _ => Level::ERROR,
+                _ => super::level_of(cause, Level::ERROR),
             };
             super::idp_problem(cause)
                 .because(level, "a login could not be started", error)

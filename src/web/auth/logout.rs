@@ -38,6 +38,10 @@ const MAX_FORM_LENGTH: usize = 16 * 1024;
 /// A form has this long to arrive.
 const FORM_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// The parameter that names where to go afterwards, and those beside it.
+const TARGETS: [&str; 1] = ["return_to"];
+const OTHERS: [&str; 2] = ["everywhere", "csrf_token"];
+
 /// What the form, or the query of a GET, says.
 #[derive(Default)]
 struct Wishes {
@@ -61,7 +65,7 @@ pub(in super::super) async fn handle(
 
 async fn post(web: &Web, request: &Parts, body: Body) -> Result<Response, Problem> {
     let mut wishes = Wishes::of(&request.headers, body, &*web.clock).await?;
-    let mut query = Parameters::parse(request.uri.query())?;
+    let mut query = Parameters::parse_with_target(request.uri.query(), &TARGETS, &OTHERS)?;
     if wishes.return_to.is_none() {
         wishes.return_to = query.take("return_to")?;
     }
@@ -86,7 +90,8 @@ pub(in super::super) async fn ask(State(web): State<Web>, request: Parts) -> Res
 }
 
 async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
-    let return_to = Parameters::parse(request.uri.query())?.take("return_to")?;
+    let return_to =
+        Parameters::parse_with_target(request.uri.query(), &TARGETS, &OTHERS)?.take("return_to")?;
     let caller = web.caller(&request.headers).await?;
     if proof::is_own_navigation(&request.headers) {
         return end(

@@ -1,25 +1,38 @@
-//! `/auth/verify` and `/auth/forward`: forward authentication for Traefik, Caddy and nginx.
+//! `/auth/verify` and `/auth/forward`: forward authentication for Traefik, Caddy, nginx and Envoy.
 
-use std::fmt::Write as _;
+mod asked;
+mod identity;
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::AUTHORIZATION, request::Parts};
-use serde_json::Value;
+use http::{HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION, request::Parts};
 
+use self::asked::Asked;
+pub(in super::super) use self::asked::is_path;
 use super::super::{
-    Listener, Web, arrival::Arrival, caller::Caller, peer::X_FORWARDED_METHOD, problem::Problem, proof,
-    query::Parameters,
+    Listener, Web, arrival::Arrival, caller::Caller, problem::Problem, proof, query::Parameters, way_in,
 };
-use crate::{session::SessionRef, tokens::CredentialError};
+use crate::tokens::CredentialError;
 
-const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
-const X_USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
-const X_USER_NAME: HeaderName = HeaderName::from_static("x-user-name");
-const X_SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
-const X_AUTH_TIME: HeaderName = HeaderName::from_static("x-auth-time");
+/// The URL of the login, for a proxy that cannot pass a redirect on.
+const X_AUTH_LOGIN: HeaderName = HeaderName::from_static("x-auth-login");
 
-/// Longer values are left out, in bytes after encoding.
-const MAX_VALUE_LENGTH: usize = 1024;
+/// What the proxy wishes, in the query.
+#[derive(Default)]
+struct Wishes {
+    /// The service whose token it wants.
+    service: Option<String>,
+    /// What becomes of a page without a session, where the proxy says it.
+    unauthenticated: Option<Unauthenticated>,
+}
+
+/// In which form a proxy takes the way to the login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unauthenticated {
+    /// As a redirect, which it passes on: Traefik, Caddy, Envoy.
+    Redirect,
+    /// As 401 with the URL in a header field: nginx makes a 500 of any redirect.
+    Status401,
+}
 
 /// Says who calls. On the internal listener, with `service`, the access token for it too; never on the public one, since
 /// a browser can send this request too.
@@ -28,16 +41,24 @@ pub(in super::super) async fn handle(
     arrival: &Arrival,
     request: &Parts,
 ) -> Result<Response, Problem> {
-    let service = Parameters::parse(request.uri.query())?.take("service")?;
-    if service.is_some() && arrival.listener == Listener::Public {
+    let asked = Asked::of(request);
+    let wishes = Wishes::of(request, &asked)?;
+    if wishes.service.is_some() && arrival.listener == Listener::Public {
         return Err(Problem::bad_request(
             "internal_only",
             "The parameter `service` is possible on the internal listener only (BFF_INTERNAL_ADDR).",
         ));
     }
-    let caller = verified(web, arrival, request).await?;
+    let without_session = || without_session(web, arrival, request, &asked, wishes.unauthenticated);
+    let Some(caller) = web.caller(&request.headers).await? else {
+        return without_session();
+    };
+    // Whoever the peer is: an operator can forget to list the proxy.
+    if asked.changes_state() {
+        web.own_origins.check(&request.headers)?;
+    }
     let mut response = answer(web, &caller).await?;
-    if let Some(service) = service {
+    if let Some(service) = &wishes.service {
         let services = web.gateway.routes().services();
         if !services.iter().any(|known| known.id() == service) {
             return Err(Problem::bad_request(
@@ -45,7 +66,10 @@ pub(in super::super) async fn handle(
                 "No service of this id is in routes.yaml.",
             ));
         }
-        let credential = web.tokens.credential(&caller.key, &caller.stored).await?;
+        let credential = match web.tokens.credential(&caller.key, &caller.stored).await {
+            Err(CredentialError::Ended) => return without_session(),
+            other => other?,
+        };
         response
             .headers_mut()
             .insert(AUTHORIZATION, credential.into_authorization());
@@ -53,75 +77,79 @@ pub(in super::super) async fn handle(
     Ok(response)
 }
 
-/// The caller, and for a state change that a listed proxy asks about, the proof of its origin.
-async fn verified(web: &Web, arrival: &Arrival, request: &Parts) -> Result<Caller, Problem> {
-    let caller = web
-        .caller(&request.headers)
-        .await?
-        .ok_or_else(Problem::unauthenticated)?;
-    // Several lines: whichever the proxy acts on, none may change state without the proof.
-    let mut methods = request.headers.get_all(X_FORWARDED_METHOD).iter();
-    let changes_state = methods.any(|method| {
-        Method::from_bytes(method.as_bytes()).map_or(true, |method| proof::changes_state(&method))
-    });
-    let client = || {
-        web.trusted_proxies
-            .client(arrival.peer, &request.uri, &request.headers)
-    };
-    if changes_state && client().by_proxy {
-        web.own_origins.check(&request.headers)?;
-    }
-    Ok(caller)
-}
-
 async fn answer(web: &Web, caller: &Caller) -> Result<Response, Problem> {
     let session = &caller.stored.session;
     let mut response = StatusCode::OK.into_response();
     let headers = response.headers_mut();
-    headers.clone_from(session.identity.get_or_init(|| identity(web, caller)));
+    headers.clone_from(session.identity.get_or_init(|| identity::of(web, caller)));
     if let Some(renewal) = web.touch(caller).await? {
         renewal.apply(headers);
     }
     Ok(response)
 }
 
-/// Who the caller is, in header fields.
-fn identity(web: &Web, caller: &Caller) -> HeaderMap {
-    let session = &caller.stored.session;
-    let mut headers = HeaderMap::new();
-    set(&mut headers, X_USER_ID, &session.subject);
-    let reference = SessionRef::new(&web.sealer, &caller.key);
-    set(&mut headers, X_SESSION_ID, reference.as_str());
-    headers.insert(
-        X_AUTH_TIME,
-        HeaderValue::from(session.auth_time.unwrap_or(session.created_at).unix_seconds()),
-    );
-    for (name, claim) in [(X_USER_EMAIL, "email"), (X_USER_NAME, "name")] {
-        if let Some(value) = session.user.get(claim).and_then(Value::as_str) {
-            set(&mut headers, name, value);
+/// 401; for a page that a listed proxy asks about, the way to the login and back.
+fn without_session(
+    web: &Web,
+    arrival: &Arrival,
+    request: &Parts,
+    asked: &Asked<'_>,
+    form: Option<Unauthenticated>,
+) -> Result<Response, Problem> {
+    let client = web
+        .trusted_proxies
+        .client(arrival.peer, &request.uri, &request.headers);
+    // Of any other peer nobody knows where the browser is.
+    if !client.by_proxy || !asked.opens_a_page() {
+        return Err(Problem::unauthenticated());
+    }
+    let Some(login) = web.login_url(&client, asked.page().as_ref()) else {
+        return Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            "You are not logged in",
+            "There is no session, and nobody can log in for this host: it is neither among DCR_REDIRECT_URIS, nor in \
+             BFF_ALLOWED_REDIRECT_HOSTS below BFF_COOKIE_DOMAIN.",
+        ));
+    };
+    let form = form.unwrap_or(if asked.is_by_nginx() {
+        Unauthenticated::Status401
+    } else {
+        Unauthenticated::Redirect
+    });
+    match form {
+        Unauthenticated::Redirect => way_in::redirect(login.as_str()).ok_or_else(Problem::internal),
+        Unauthenticated::Status401 => {
+            let login = HeaderValue::try_from(login.as_str()).map_err(|_| Problem::internal())?;
+            let mut refusal = Problem::unauthenticated().into_response();
+            refusal.headers_mut().insert(X_AUTH_LOGIN, login);
+            Ok(refusal)
         }
     }
-    headers
 }
 
-/// Sets a header to a claim. Whatever is not printable ASCII is percent-encoded, and so is `%`, so that no claim makes
-/// a second header or a value that readers disagree on; an immoderate one is left out.
-fn set(headers: &mut HeaderMap, name: HeaderName, claim: &str) {
-    let mut value = String::with_capacity(claim.len());
-    for byte in claim.bytes() {
-        match byte {
-            b'%' => value.push_str("%25"),
-            b' '..=b'~' => value.push(char::from(byte)),
-            other => {
-                // Writing to a String cannot fail.
-                let _ = write!(value, "%{other:02X}");
-            }
+// === impl Wishes ===
+
+impl Wishes {
+    fn of(request: &Parts, asked: &Asked<'_>) -> Result<Self, Problem> {
+        if asked.has_the_calls_query() {
+            return Ok(Self::default());
         }
-    }
-    if value.len() <= MAX_VALUE_LENGTH
-        && let Ok(value) = HeaderValue::try_from(value)
-    {
-        headers.insert(name, value);
+        let mut query = Parameters::parse(request.uri.query())?;
+        Ok(Self {
+            service: query.take("service")?,
+            unauthenticated: match query.take("unauthenticated")?.as_deref() {
+                None => None,
+                Some("login") => Some(Unauthenticated::Redirect),
+                Some("401") => Some(Unauthenticated::Status401),
+                Some(_) => {
+                    return Err(Problem::bad_request(
+                        "invalid_parameter",
+                        "The parameter `unauthenticated` must be `login` or `401`.",
+                    ));
+                }
+            },
+        })
     }
 }
 
@@ -142,32 +170,5 @@ impl From<proof::ProofError> for Problem {
             proof::ProofError::Token => "csrf_token",
         };
         Self::forbidden(code, error.to_string())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attack_30_no_claim_makes_a_second_header() {
-        for (claim, expected) in [
-            ("Ada Lovelace", Some("Ada Lovelace")),
-            ("Zoë", Some("Zo%C3%AB")),
-            ("a\r\nX-User-ID: root", Some("a%0D%0AX-User-ID: root")),
-            ("nul\0", Some("nul%00")),
-            ("100%", Some("100%25")),
-        ] {
-            let mut headers = HeaderMap::new();
-            set(&mut headers, X_USER_NAME, claim);
-            assert_eq!(
-                headers.get(X_USER_NAME).map(|value| value.to_str().unwrap()),
-                expected
-            );
-            assert_eq!(headers.len(), 1);
-        }
-        let mut headers = HeaderMap::new();
-        set(&mut headers, X_USER_NAME, &"x".repeat(64 * 1024));
-        assert!(headers.is_empty());
     }
 }

@@ -92,6 +92,14 @@ async fn invalid_client() {
         "as it said"
     );
 
+    world.stack.idp.require_assertion_audience(AssertionAudience::Any);
+    world.stack.idp.refuse_assertion_typ(true);
+    let found = world.check(&[]).await;
+    found.blames("authentication", &["`typ`", "BFF_ASSERTION_TYP=none"]);
+    let code = world.check(&[("BFF_ASSERTION_TYP", "none")]).await.code;
+    assert_eq!(code, 0, "as it said");
+    world.stack.idp.refuse_assertion_typ(false);
+
     // For a reason that nobody can see from here: all that was sent is told.
     let fault = Fault::oauth_error(401, "invalid_client");
     world.stack.idp.fail_always(Endpoint::Par, fault.clone());

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::{Reply, Stack, raw};
+use crate::support::{Logs, Reply, Stack, raw};
 
 /// Logs in with these claims in UserInfo and ID token; the answer of the callback, and the browser.
 async fn log_in_with(stack: &Stack, claims: &Value) -> (Reply, crate::support::Browser) {
@@ -90,4 +90,74 @@ async fn attack_30_claims_of_any_type_and_size_are_bounded_and_never_a_500() {
             assert!(length("x-user-name") <= 1024 && length("x-user-email") <= 1024);
         }
     }
+}
+
+/// The address that the session and the proxy are told, with this in the ID token and in UserInfo.
+async fn told(stack: &Stack, id_token: Value, user_info: Value) -> [Option<String>; 2] {
+    let without = |claims: &mut Value| {
+        let claims = claims.as_object_mut().unwrap();
+        claims.retain(|name, _| !name.starts_with("email"));
+    };
+    stack.idp.on_userinfo(move |answer| {
+        without(answer);
+        let claims = user_info.as_object().unwrap().clone();
+        answer.as_object_mut().unwrap().extend(claims);
+    });
+    stack.idp.on_id_token(move |draft| {
+        draft.claims.retain(|name, _| !name.starts_with("email"));
+        draft.claims.extend(id_token.as_object().unwrap().clone());
+    });
+    let ada = stack.browser();
+    ada.log_in().await;
+    let user = ada.session().await["user"]["email"]
+        .as_str()
+        .map(ToOwned::to_owned);
+    let verified = ada.get("/auth/verify").await;
+    [user, verified.header("x-user-email").map(ToOwned::to_owned)]
+}
+
+#[tokio::test]
+async fn attack_43_what_the_idp_does_not_vouch_for_is_told_to_nobody() {
+    const ADA: &str = "ada@example.org";
+    let logs = Logs::capture();
+    let mut stack = Stack::start().await;
+    let verified = json!({ "email": ADA, "email_verified": true });
+    let nobody = [None, None];
+    let both = [Some(ADA.to_owned()), Some(ADA.to_owned())];
+    let none = || json!({});
+    assert_eq!(told(&stack, none(), verified.clone()).await, both);
+    assert_eq!(told(&stack, verified.clone(), none()).await, both);
+    for doubtful in [
+        json!({ "email": ADA }),
+        json!({ "email": ADA, "email_verified": false }),
+        json!({ "email": ADA, "email_verified": "true" }),
+        json!({ "email": ADA, "email_verified": 1 }),
+    ] {
+        assert_eq!(told(&stack, none(), doubtful.clone()).await, nobody, "{doubtful}");
+        assert_eq!(told(&stack, doubtful.clone(), none()).await, nobody, "{doubtful}");
+    }
+    let other = json!({ "email": "grace@example.org" });
+    assert_eq!(told(&stack, verified, other).await, nobody);
+    assert_eq!(logs.lines_with("OIDC_EMAIL_TRUSTED").len(), 1);
+
+    stack.restart_with(&[("OIDC_EMAIL_TRUSTED", "true")]).await;
+    assert_eq!(told(&stack, none(), json!({ "email": ADA })).await, both);
+    let denied = json!({ "email": ADA, "email_verified": false });
+    assert_eq!(told(&stack, none(), denied).await, nobody);
+    assert_eq!(logs.lines_with("OIDC_EMAIL_TRUSTED").len(), 1);
+}
+
+#[tokio::test]
+async fn attack_43_a_login_time_that_the_idp_did_not_state_is_told_to_nobody() {
+    let stack = Stack::start().await;
+    stack.idp.on_id_token(|draft| {
+        draft.claims.remove("auth_time");
+    });
+    let ada = stack.browser();
+    ada.log_in().await;
+    let verified = ada.get("/auth/verify").await;
+    assert_eq!(
+        (verified.status, verified.header("x-auth-time")),
+        (StatusCode::OK, None)
+    );
 }

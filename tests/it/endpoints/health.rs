@@ -118,3 +118,43 @@ async fn the_internal_listener_has_no_login_and_no_api() {
     }
     assert!(stack.api.calls().is_empty());
 }
+
+#[tokio::test]
+async fn names_of_the_original_system_answer_where_no_route_does() {
+    let stack = Stack::builder()
+        .routes("services: {}\nroutes: []\n")
+        .start()
+        .await;
+    let base = format!("http://{}", stack.address);
+    for (path, other) in [
+        ("/auth/health", "/health/live"),
+        ("/api/v1/health", "/health"),
+        ("/api/v1/health/live", "/health/live"),
+        ("/api/v1/health/ready", "/health/ready"),
+    ] {
+        let (one, other) = (
+            get(format!("{base}{path}"), &[]).await,
+            get(format!("{base}{other}"), &[]).await,
+        );
+        assert_eq!((one.status, one.json()), (other.status, other.json()), "{path}");
+    }
+    let store = get(format!("{base}/api/v1/health/redis"), &[]).await;
+    let expected = json!({ "status": "ready", "components": { "store": { "status": "ok" } } });
+    assert_eq!((store.status, store.json()), (StatusCode::OK, expected));
+    let store = get(
+        format!("{base}/api/v1/health/redis"),
+        &[("x-forwarded-for", "192.0.2.1")],
+    )
+    .await;
+    assert_eq!(store.json(), json!({ "status": "ready" }));
+}
+
+#[tokio::test]
+async fn a_route_wins_over_a_name_of_the_original_system() {
+    // The table of the tests has /api/*, for sessions.
+    let stack = Stack::start().await;
+    let reply = get(format!("http://{}/api/v1/health", stack.address), &[]).await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+    let reply = get(format!("http://{}/auth/health", stack.address), &[]).await;
+    assert_eq!(reply.status, StatusCode::OK);
+}

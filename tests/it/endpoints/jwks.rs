@@ -17,7 +17,7 @@ async fn it_has_public_members_only() {
             .await;
         let reply = stack.browser().get(PATH).await;
         assert_eq!(reply.status, StatusCode::OK);
-        assert_eq!(reply.header("content-type"), Some("application/jwk-set+json"));
+        assert_eq!(reply.header("content-type"), Some("application/json"));
         assert_eq!(reply.header("cache-control"), Some("public, max-age=300"));
         let keys = reply.json()["keys"].as_array().unwrap().clone();
         assert_eq!(keys.len(), 1);

@@ -25,8 +25,12 @@ async fn a_problem_has_one_shape() {
         let request = nobody
             .at("http://evil.localhost")
             .request(method.clone(), &format!("{}{path}", stack.origin(0)));
-        // What a person's browser accepts changes nothing for what only programs call.
-        let reply = nobody.send(request.header("accept", "text/html,*/*;q=0.8")).await;
+        // What a script accepts changes nothing for what only programs call.
+        let request = request
+            .header("accept", "text/html,*/*;q=0.8")
+            .header("sec-fetch-mode", "cors")
+            .header("sec-fetch-dest", "empty");
+        let reply = nobody.send(request).await;
         assert_eq!(reply.refusal(), (status, code.to_owned()), "{method} {path}");
         let problem = reply.json();
         let mut members: Vec<&str> = problem.as_object().unwrap().keys().map(String::as_str).collect();

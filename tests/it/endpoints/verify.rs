@@ -29,7 +29,7 @@ async fn it_says_who_is_logged_in_for_any_method() {
             "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND",
         ] {
             let url = format!("http://{}{path}", stack.address);
-            let reply = ask(&ada, url, method, &[]).await;
+            let reply = ask(&ada, url, method, &[("origin", ada.origin())]).await;
             assert_eq!(
                 (reply.status, reply.body.as_str()),
                 (StatusCode::OK, ""),
@@ -109,60 +109,110 @@ async fn a_token_goes_out_on_the_internal_listener_alone_and_for_a_known_service
     }
 }
 
-#[tokio::test]
-async fn a_listed_proxy_asks_about_a_state_change_with_the_proof_of_its_origin() {
-    let stack = Stack::builder()
-        .with_internal_listener()
-        .set("BFF_TRUSTED_PROXIES", "127.0.0.1")
-        .start()
-        .await;
-    let ada = stack.browser();
-    ada.log_in().await;
-    let own = ada.origin();
-    for address in [stack.address, stack.internal.unwrap()] {
-        let url = format!("http://{address}/auth/verify");
-        for method in ["POST", "PUT", "PATCH", "DELETE", "PROPPATCH", "post", "get", ""] {
-            for proof in [
-                &[][..],
-                &[("origin", "https://evil.example")],
-                &[("sec-fetch-site", "cross-site")],
-            ] {
-                let mut headers = vec![("x-forwarded-method", method)];
-                headers.extend(proof);
-                let reply = ask(&ada, url.clone(), "GET", &headers).await;
-                assert_eq!(reply.refusal(), (403, "csrf_origin".to_owned()), "{method}");
-                assert_eq!(reply.header("x-user-id"), None);
-            }
-            for proof in [("origin", own), ("sec-fetch-site", "same-origin")] {
-                let headers = [("x-forwarded-method", method), proof];
-                assert_eq!(
-                    ask(&ada, url.clone(), "GET", &headers).await.status,
-                    StatusCode::OK
-                );
-            }
-        }
-        for method in ["GET", "HEAD", "OPTIONS"] {
-            let headers = [("x-forwarded-method", method), ("origin", "https://evil.example")];
-            assert_eq!(
-                ask(&ada, url.clone(), "GET", &headers).await.status,
-                StatusCode::OK
-            );
-        }
-        // Two proxies in a row, or a client that hides one method behind another.
-        for methods in [["GET", "POST"], ["POST", "GET"]] {
-            let headers = methods.map(|method| ("x-forwarded-method", method));
-            let reply = ask(&ada, url.clone(), "GET", &headers).await;
-            assert_eq!(reply.refusal(), (403, "csrf_origin".to_owned()));
+/// What a foreign page sends with a request, if anything.
+const FOREIGN: [&[(&str, &str)]; 4] = [
+    &[],
+    &[("origin", "https://evil.example")],
+    &[("origin", "null")],
+    &[("sec-fetch-site", "cross-site")],
+];
+
+/// Both listeners, of a proxy that is listed and of one that is not.
+async fn asked_by_anybody(check: impl AsyncFn(&Browser, String)) {
+    for listed in ["127.0.0.1", "192.0.2.7"] {
+        let stack = Stack::builder()
+            .with_internal_listener()
+            .set("BFF_TRUSTED_PROXIES", listed)
+            .start()
+            .await;
+        let ada = stack.browser();
+        ada.log_in().await;
+        for address in [stack.address, stack.internal.unwrap()] {
+            check(&ada, format!("http://{address}/auth/verify")).await;
         }
     }
 }
 
+/// Only with the proof of its origin is the call with this method and these header fields let through.
+async fn needs_the_proof(ada: &Browser, url: &str, method: &str, call: &[(&str, &str)]) {
+    for foreign in FOREIGN {
+        let reply = ask(ada, url.to_owned(), method, &[call, foreign].concat()).await;
+        assert_eq!(
+            reply.refusal(),
+            (403, "csrf_origin".to_owned()),
+            "{method} {call:?} {foreign:?}"
+        );
+        assert_eq!(reply.header("x-user-id"), None);
+    }
+    for own in [("origin", ada.origin()), ("sec-fetch-site", "same-origin")] {
+        let reply = ask(ada, url.to_owned(), method, &[call, &[own]].concat()).await;
+        assert_eq!(reply.status, StatusCode::OK, "{method} {call:?} {own:?}");
+    }
+}
+
 #[tokio::test]
-async fn attack_1_what_a_peer_that_is_not_listed_says_of_a_method_counts_as_absent() {
+async fn attack_42_whichever_method_changes_state_asks_for_the_proof_of_its_origin() {
+    asked_by_anybody(async |ada, url| {
+        for method in ["POST", "PUT", "PATCH", "DELETE", "PROPPATCH"] {
+            // Envoy and Istio keep the method of the call, with or without saying it once more.
+            needs_the_proof(ada, &url, method, &[]).await;
+            needs_the_proof(ada, &url, method, &[("x-forwarded-method", "GET")]).await;
+        }
+        for name in ["x-forwarded-method", "x-original-method"] {
+            for method in ["POST", "PUT", "PATCH", "DELETE", "PROPPATCH", "post", "get", ""] {
+                needs_the_proof(ada, &url, "GET", &[(name, method)]).await;
+            }
+            // Two proxies in a row, or a client that hides one method behind another.
+            for methods in [["GET", "POST"], ["POST", "GET"]] {
+                needs_the_proof(ada, &url, "GET", &methods.map(|method| (name, method))).await;
+            }
+            for method in ["GET", "HEAD", "OPTIONS"] {
+                for foreign in FOREIGN {
+                    let headers = [&[(name, method)], foreign].concat();
+                    let reply = ask(ada, url.clone(), "GET", &headers).await;
+                    assert_eq!(reply.status, StatusCode::OK, "{headers:?}");
+                }
+            }
+        }
+        let both = [("x-forwarded-method", "GET"), ("x-original-method", "POST")];
+        needs_the_proof(ada, &url, "GET", &both).await;
+        needs_the_proof(ada, &url, "GET", &[("x-http-method-override", "DELETE")]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn attack_56_a_websocket_handshake_asks_for_the_proof_of_its_origin() {
+    asked_by_anybody(async |ada, url| {
+        for sign in [
+            ("upgrade", "websocket"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("sec-fetch-mode", "websocket"),
+        ] {
+            needs_the_proof(ada, &url, "GET", &[sign]).await;
+            needs_the_proof(ada, &url, "GET", &[sign, ("x-forwarded-method", "GET")]).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_correlation_id_that_it_was_asked_with() {
     let stack = Stack::start().await;
     let ada = stack.browser();
-    ada.log_in().await;
     let url = format!("http://{}/auth/verify", stack.address);
-    let reply = ask(&ada, url, "GET", &[("x-forwarded-method", "POST")]).await;
-    assert_eq!(reply.status, StatusCode::OK);
+    let given = [("x-correlation-id", "order-7")];
+    let nobody = ask(&ada, url.clone(), "GET", &given).await;
+    assert_eq!(
+        (nobody.status.as_u16(), nobody.header("x-correlation-id")),
+        (401, Some("order-7"))
+    );
+    ada.log_in().await;
+    let verified = ask(&ada, url.clone(), "GET", &given).await;
+    assert_eq!(
+        (verified.status.as_u16(), verified.header("x-correlation-id")),
+        (200, Some("order-7"))
+    );
+    let made = ask(&ada, url, "GET", &[]).await;
+    assert_eq!(made.header("x-correlation-id").unwrap().len(), 16);
 }

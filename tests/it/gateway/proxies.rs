@@ -66,12 +66,13 @@ async fn attack_1_forwarded_headers_of_a_peer_that_is_not_listed_count_as_absent
 
 #[tokio::test]
 async fn a_listed_proxy_is_believed() {
-    let stack = Stack::builder()
-        .set("BFF_TRUSTED_PROXIES", "127.0.0.0/8")
-        .start()
-        .await;
-    let nobody = stack.browser();
-    for standard in [false, true] {
+    for (standard, family) in [(false, ""), (false, "x-forwarded"), (true, "forwarded")] {
+        let stack = Stack::builder()
+            .set("BFF_TRUSTED_PROXIES", "127.0.0.0/8")
+            .set("BFF_FORWARDED_HEADERS", family)
+            .start()
+            .await;
+        let nobody = stack.browser();
         let headers = forwarded(&stack, standard);
         let reply = get(&nobody, "/auth/login", &borrowed(&headers)).await;
         assert_eq!(reply.status, StatusCode::FOUND, "{}", reply.body);
@@ -86,6 +87,25 @@ async fn a_listed_proxy_is_believed() {
             call.header("x-forwarded-host"),
             stack.origin(2).strip_prefix("http://")
         );
+    }
+}
+
+#[tokio::test]
+async fn attack_1_of_a_listed_proxy_only_the_family_that_it_sets_is_believed() {
+    for (standard, family) in [(true, "x-forwarded"), (false, "forwarded")] {
+        let stack = Stack::builder()
+            .set("BFF_TRUSTED_PROXIES", "127.0.0.1")
+            .set("BFF_FORWARDED_HEADERS", family)
+            .start()
+            .await;
+        let nobody = stack.browser();
+        let headers = forwarded(&stack, standard);
+        get(&nobody, "/auth/login", &borrowed(&headers)).await;
+        assert_eq!(redirect_uri(&stack), format!("{}/auth/callback", stack.origin(0)));
+        get(&nobody, "/public/x", &borrowed(&headers)).await;
+        let call = stack.api.last();
+        assert_eq!(call.header("x-forwarded-for"), Some("127.0.0.1"));
+        assert_eq!(call.header("x-forwarded-proto"), Some("http"));
     }
 }
 

@@ -7,7 +7,7 @@ use http::StatusCode;
 use tokio::{sync::Notify, task::JoinSet};
 
 use super::with_parameter;
-use crate::support::{Browser, Reply, Stack};
+use crate::support::{Browser, Logs, Reply, Stack};
 
 /// Nobody got anything but a place in the queue or a clear no.
 #[track_caller]
@@ -50,6 +50,7 @@ async fn others_go_on(stack: &Stack, ada: &Browser) {
 
 #[tokio::test]
 async fn attack_31_a_flood_of_logins_starves_neither_refreshes_nor_checks() {
+    let logs = Logs::capture();
     let mut stack = Stack::start().await;
     let ada = almost_due(&stack).await;
     let before = stack.idp.count(Endpoint::Par);
@@ -68,6 +69,9 @@ async fn attack_31_a_flood_of_logins_starves_neither_refreshes_nor_checks() {
             stack.idp.count(Endpoint::Par) - before == 16
         })
         .await;
+    assert_eq!(logs.lines("ERROR"), Vec::<String>::new());
+    let told = logs.lines_with("some were turned away");
+    assert_eq!(told.len(), 1, "{told:?}");
     others_go_on(&stack, &ada).await;
     // Those who waited in vain are told too; those whom the IdP lets hang run out of time.
     for _ in 0..64 {

@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::refused;
-use crate::support::Stack;
+use crate::support::{Logs, Stack};
 
 const NOW: u64 = 1_800_000_000;
 
@@ -219,42 +219,80 @@ async fn userinfo_of_another_person_is_refused() {
             .on_userinfo(move |document| document["sub"] = sub.clone());
         refused(&mut stack, 502, "idp_answer_refused").await;
     }
-    stack
-        .idp
-        .on_userinfo(|document| *document = json!([document.clone()]));
-    refused(&mut stack, 502, "idp_answer_refused").await;
 }
 
 #[tokio::test]
-async fn userinfo_that_fails_ends_the_login_and_says_what_it_is() {
-    let mut stack = Stack::start().await;
-    for (fault, status, code) in [
-        (Fault::status(503), 502, "idp_unavailable"),
-        (Fault::status(429), 502, "idp_unavailable"),
-        (Fault::status(500), 502, "idp_unavailable"),
-        (Fault::CloseWithoutAnswer, 502, "idp_unavailable"),
-        (Fault::CutBody, 502, "idp_unavailable"),
-        (Fault::status(401), 502, "idp_answer_refused"),
-        (Fault::html(200), 502, "idp_answer_refused"),
+async fn userinfo_that_fails_leaves_the_claims_of_the_id_token() {
+    let stack = Stack::start().await;
+    let logs = Logs::capture();
+    for (fault, said) in [
+        (Fault::status(401), "401 Unauthorized"),
+        (Fault::status(403), "403 Forbidden"),
+        (Fault::status(404), "404 Not Found"),
+        (Fault::status(429), "429 Too Many Requests"),
+        (Fault::status(500), "500 Internal Server Error"),
+        (Fault::status(503), "503 Service Unavailable"),
+        (Fault::CloseWithoutAnswer, "the connection to"),
+        (Fault::CutBody, "the connection to"),
+        (Fault::html(200), "not a JSON object"),
+        (Fault::json(200, &json!([{"sub": "u-ada"}])), "not a JSON object"),
         (
             Fault::text(200, "application/jwt", "a.b.c"),
-            502,
-            "idp_answer_refused",
+            "userinfo_signed_response_alg",
         ),
-        (
-            Fault::redirect(302, "https://evil.example/"),
-            502,
-            "idp_answer_refused",
-        ),
+        (Fault::redirect(302, "https://evil.example/"), "302 Found"),
         (
             Fault::text(200, "application/json", &" ".repeat(2 << 20)),
-            502,
-            "idp_unavailable",
+            "the answer is larger",
         ),
     ] {
         stack.idp.fail_always(Endpoint::UserInfo, fault);
-        refused(&mut stack, status, code).await;
+        let ada = stack.browser();
+        ada.log_in().await;
+        assert_eq!(ada.session().await["user"]["sub"], "u-ada", "{said}");
+        let lines = logs.lines_with("logins go on with the claims of the ID token");
+        let line = lines.last().unwrap();
+        assert!(
+            line.contains(said) && line.contains("OIDC_USERINFO_URL=none"),
+            "{line}"
+        );
         stack.idp.heal_all();
+    }
+}
+
+#[tokio::test]
+async fn userinfo_that_is_switched_off_is_not_asked() {
+    let stack = Stack::builder().set("OIDC_USERINFO_URL", "none").start().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    assert_eq!(ada.session().await["user"]["sub"], "u-ada");
+    assert_eq!(stack.idp.count(Endpoint::UserInfo), 0);
+}
+
+#[tokio::test]
+async fn every_optional_endpoint_can_be_switched_off() {
+    let mut builder = Stack::builder();
+    for name in [
+        "OIDC_PAR_URL",
+        "OIDC_USERINFO_URL",
+        "OIDC_END_SESSION_URL",
+        "OIDC_REVOCATION_URL",
+        "OIDC_INTROSPECTION_URL",
+    ] {
+        builder = builder.set(name, "none");
+    }
+    let stack = builder.start().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    ada.post("/auth/logout").await;
+    assert!(!ada.is_logged_in().await);
+    for endpoint in [
+        Endpoint::Par,
+        Endpoint::UserInfo,
+        Endpoint::EndSession,
+        Endpoint::Revoke,
+    ] {
+        assert_eq!(stack.idp.count(endpoint), 0, "{endpoint:?}");
     }
 }
 

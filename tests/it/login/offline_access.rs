@@ -81,7 +81,7 @@ async fn consent_that_brings_no_refresh_token_is_given_up() {
     assert_eq!(login(&stack).await, (None, false));
     assert_eq!(login(&stack).await, (None, false));
     assert_eq!(logs.lines_with("the IdP gave no refresh token").len(), 1);
-    assert_eq!(logs.lines_with("no refresh token came although").len(), 1);
+    assert_eq!(logs.lines_with("prompt=consent did not bring").len(), 1);
     is_kept(&mut stack, "useless").await;
 
     // Until the IdP is mended.

@@ -36,9 +36,16 @@ async fn a_logout_ends_the_session_revokes_the_tokens_and_leads_to_the_idp_and_b
             stack.idp.issued_refresh_tokens_live("u-ada") == 0
         })
         .await;
-    let revoked = &stack.idp.requests(Endpoint::Revoke)[0];
-    assert_eq!(revoked.field("token_type_hint"), Some("refresh_token"));
-    assert!(revoked.field("client_assertion").is_some());
+    stack
+        .until("the access token is revoked, too", |stack| {
+            stack.idp.count(Endpoint::Revoke) == 2
+        })
+        .await;
+    let revoked = stack.idp.requests(Endpoint::Revoke);
+    for (request, kind) in revoked.iter().zip(["refresh_token", "access_token"]) {
+        assert_eq!(request.field("token_type_hint"), Some(kind));
+        assert!(request.field("client_assertion").is_some());
+    }
 
     // The IdP accepts all of it and sends the person back.
     let back = ada.person().visit(reply.location()).await.unwrap();

@@ -109,10 +109,11 @@ async fn attack_32_a_session_that_is_logged_out_during_a_refresh_stays_gone() {
     scene.refreshes_are(1).await;
     let reply = scene.ada.post("/auth/logout").await;
     assert_eq!(reply.status, StatusCode::SEE_OTHER);
-    eventually("the tokens are revoked", async || scene.revoked().len() == 1).await;
+    eventually("the tokens are revoked", async || scene.revoked().len() == 2).await;
     gate.notify_one();
-    eventually("what arrives is revoked", async || scene.revoked().len() == 2).await;
-    assert!(scene.revoked()[1] == answers.text(0, "refresh_token"));
+    eventually("what arrives is revoked", async || scene.revoked().len() == 4).await;
+    assert!(scene.revoked()[2] == answers.text(0, "refresh_token"));
+    assert!(scene.revoked()[3] == answers.text(0, "access_token"));
     assert_eq!(scene.stack.idp.issued_refresh_tokens_live("u-ada"), 0);
     scene.ada.set_cookie("__Host-bff_session", &used);
     scene.has_ended().await;

@@ -185,6 +185,28 @@ async fn every_kind_of_key_registers_and_logs_in() {
 }
 
 #[tokio::test]
+async fn an_idp_that_lists_only_the_new_name_of_eddsa_gets_it() {
+    for configured in [None, Some("Ed25519")] {
+        let mut builder = Stack::builder().set("BFF_KEY_TYPE", "ed25519").prepare(|idp| {
+            idp.on_discovery(|document| {
+                document["token_endpoint_auth_signing_alg_values_supported"] = json!(["Ed25519"]);
+            });
+        });
+        if let Some(algorithm) = configured {
+            builder = builder.set("BFF_JWT_SIGNING_ALG", algorithm);
+        }
+        let stack = builder.start().await;
+        assert_eq!(registered(&stack)["token_endpoint_auth_signing_alg"], "Ed25519");
+        let ada = stack.browser();
+        ada.log_in().await;
+        let (header, _) = stack.idp.requests(Endpoint::Token)[0].assertion().unwrap();
+        assert_eq!(header["alg"], "Ed25519");
+        let keys = ada.get("/.well-known/jwks.json").await.json();
+        assert_eq!(keys["keys"][0]["alg"], configured.unwrap_or("EdDSA"));
+    }
+}
+
+#[tokio::test]
 async fn a_configured_algorithm_is_registered_and_used() {
     let stack = Stack::builder()
         .set("BFF_KEY_TYPE", "rsa-2048")

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bff::clock::Clock as _;
-use devstack_idp::Endpoint;
+use devstack_idp::{Endpoint, Fault};
 use serde_json::json;
 
 use super::{calls, file, fresh_iat, management, registered};
@@ -174,6 +174,8 @@ async fn a_lost_registration_access_token_is_made_up_for_at_the_next_start() {
     record["registration_access_token"] = json!("lost");
     std::fs::write(stack.credentials(), record.to_string()).unwrap();
     stack.idp.clear_requests();
+    // An IdP that mints initial access tokens and nothing else.
+    stack.idp.fail_always(Endpoint::AdminToken, Fault::status(404));
     stack
         .restart_with(&[("DCR_IAT", ""), ("BOOTSTRAP_ADMIN_TOKEN", "admin-token")])
         .await;
@@ -187,6 +189,43 @@ async fn a_lost_registration_access_token_is_made_up_for_at_the_next_start() {
     stack.idp.clear_requests();
     stack.restart_with(&[]).await;
     assert_eq!(calls(&stack), [format!("GET /register/{new}")]);
+}
+
+/// The client stays, and with it the refresh tokens of everybody who is logged in.
+#[tokio::test]
+async fn a_lost_registration_access_token_is_renewed_by_an_admin_token() {
+    let logs = Logs::capture();
+    let mut stack = Stack::start().await;
+    let mut record = file(&stack);
+    record["registration_access_token"] = json!("lost");
+    std::fs::write(stack.credentials(), record.to_string()).unwrap();
+    stack.idp.clear_requests();
+    stack
+        .restart_with(&[
+            ("DCR_IAT", ""),
+            ("BOOTSTRAP_ADMIN_TOKEN", "admin-token"),
+            ("OIDC_SCOPES", "openid offline_access"),
+        ])
+        .await;
+    assert_eq!(stack.idp.count(Endpoint::Register), 0);
+    assert_eq!(stack.idp.count(Endpoint::AdminToken), 1);
+    assert_eq!(stack.idp.client_ids(), ["bff-server"]);
+    let client = stack.idp.registered_client("bff-server").unwrap();
+    assert_eq!(
+        client["scope"], "openid offline_access",
+        "the update was repeated"
+    );
+    assert_eq!(
+        logs.lines_with("the registration access token of bff-server was renewed")
+            .len(),
+        1
+    );
+    assert!(logs.lines("ERROR").is_empty(), "{:?}", logs.lines("ERROR"));
+    stack.browser().log_in().await;
+
+    stack.idp.clear_requests();
+    stack.restart_with(&[("BOOTSTRAP_ADMIN_TOKEN", "")]).await;
+    assert_eq!(calls(&stack), ["GET /register/bff-server"]);
 }
 
 /// A disk with room for small files alone, in which a process of its own is to register.

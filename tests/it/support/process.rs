@@ -68,6 +68,29 @@ impl Process {
         Self::spawn(command, folder, variables)
     }
 
+    /// The server in a shell that has run `limits` first, such as `ulimit -n 1024`.
+    pub fn start_within<V: AsRef<str>>(folder: &Path, limits: &str, variables: &[(V, V)]) -> Self {
+        let script = format!("{limits} && exec \"$0\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_bff")]);
+        Self::spawn(command, folder, variables)
+    }
+
+    /// Starts `script` in a shell, in `folder`, that finds `bff` beside the programs of the system. What runs until it is
+    /// told to stop has to be `exec`uted.
+    pub fn shell<V: AsRef<str>>(folder: &Path, script: &str, variables: &[(V, V)]) -> Self {
+        let programs = Path::new(env!("CARGO_BIN_EXE_bff")).parent().unwrap();
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", programs.display());
+        let mut variables: Vec<(&str, &str)> = variables
+            .iter()
+            .map(|(name, value)| (name.as_ref(), value.as_ref()))
+            .collect();
+        variables.push(("PATH", &path));
+        let mut command = Command::new("sh");
+        command.args(["-euc", script]);
+        Self::spawn(command, folder, &variables)
+    }
+
     fn spawn<V: AsRef<str>>(mut command: Command, folder: &Path, variables: &[(V, V)]) -> Self {
         let mut child = command
             .current_dir(folder)

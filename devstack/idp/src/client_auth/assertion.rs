@@ -68,7 +68,9 @@ async fn verify_signature(
     match token.header.get("typ") {
         None => {}
         Some(Value::String(typ))
-            if typ.eq_ignore_ascii_case("JWT") || typ.eq_ignore_ascii_case("client-authentication+jwt") => {}
+            if typ.eq_ignore_ascii_case("JWT")
+                || typ.eq_ignore_ascii_case("client-authentication+jwt")
+                    && !provider.refuses_assertion_typ() => {}
         Some(_) => return Err(failed("the typ of the assertion is not JWT")),
     }
     let name = token

@@ -50,7 +50,8 @@ pub(crate) fn algorithm(name: &str) -> Option<Algorithm> {
         "PS256" => Some(Algorithm::PS256),
         "RS256" => Some(Algorithm::RS256),
         "ES256" => Some(Algorithm::ES256),
-        "EdDSA" => Some(Algorithm::EdDSA),
+        // RFC 9864, section 2.2.
+        "EdDSA" | "Ed25519" => Some(Algorithm::EdDSA),
         _ => None,
     }
 }
@@ -66,12 +67,19 @@ pub(crate) fn candidates(jwks: &Value, alg: Algorithm, kid: Option<&str>) -> Vec
         .collect()
 }
 
+/// Another name of `EdDSA` with such a key (RFC 9864, section 2.2).
+fn is_ed25519(alg: Algorithm, named: &Value) -> bool {
+    alg == Algorithm::EdDSA && named == "Ed25519"
+}
+
 /// One bad key must not spoil the others, so each is read by itself.
 fn usable(key: &Value, alg: Algorithm) -> Option<DecodingKey> {
     let text = |name: &str| key.get(name).and_then(Value::as_str);
     let name = serde_json::to_value(alg).ok()?;
     if text("use").is_some_and(|usage| usage != "sig")
-        || key.get("alg").is_some_and(|named| *named != name)
+        || key
+            .get("alg")
+            .is_some_and(|named| *named != name && !is_ed25519(alg, named))
         || key.get("key_ops").is_some_and(|ops| !is_verify(ops))
     {
         return None;
@@ -87,7 +95,12 @@ fn usable(key: &Value, alg: Algorithm) -> Option<DecodingKey> {
     if !fits {
         return None;
     }
-    let jwk: Jwk = serde_json::from_value(key.clone()).ok()?;
+    let mut key = key.clone();
+    if let Some(members) = key.as_object_mut() {
+        // It has been compared, and the library does not know every name.
+        members.remove("alg");
+    }
+    let jwk: Jwk = serde_json::from_value(key).ok()?;
     DecodingKey::from_jwk(&jwk).ok()
 }
 

@@ -13,6 +13,8 @@ pub enum Endpoint {
     RegistrationManagement,
     /// `/api/admin/dcr/initial-access-tokens`.
     AdminIat,
+    /// `/api/admin/dcr/clients/{client_id}/tokens`.
+    AdminToken,
     /// `/par`.
     Par,
     /// `/authorize`.
@@ -49,6 +51,7 @@ impl Endpoint {
             "/userinfo" => Some(Self::UserInfo),
             "/revoke" => Some(Self::Revoke),
             "/logout" => Some(Self::EndSession),
+            _ if path.starts_with("/api/admin/dcr/clients/") => Some(Self::AdminToken),
             _ if path.starts_with("/register/") => Some(Self::RegistrationManagement),
             _ if path.starts_with("/.well-known/oauth-authorization-server") => Some(Self::Discovery),
             _ => None,

@@ -8,7 +8,7 @@ use super::super::{
     finding::{Check, Kind, Report},
     text::{clean, items, list},
 };
-use crate::registration::{Change, Inspected, Reading, RedirectUpdate};
+use crate::registration::{Change, Inspected, Reading, RedirectUpdate, single};
 
 const REDIRECT_URIS: &str = "redirect_uris";
 const LOGOUT_URIS: &str = "post_logout_redirect_uris";
@@ -129,10 +129,11 @@ fn host(uri: &str) -> String {
 
 fn registered_scopes(client: &Inspected, current: &Map<String, Value>, report: &mut Report) {
     // An IdP that does not say lets nobody compare.
-    let Some(there) = current.get(SCOPE).and_then(Value::as_str) else {
-        return;
+    let there: Vec<&str> = match current.get(SCOPE).map(|scope| single(SCOPE, scope)) {
+        Some(Value::String(scopes)) => scopes.split_ascii_whitespace().collect(),
+        Some(Value::Array(scopes)) => scopes.iter().filter_map(Value::as_str).collect(),
+        _ => return,
     };
-    let there: Vec<&str> = there.split_ascii_whitespace().collect();
     let wanted = client
         .wanted
         .fields()

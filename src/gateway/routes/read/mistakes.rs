@@ -2,10 +2,21 @@
 
 use std::{collections::HashMap, fmt};
 
-use super::super::tree::{Key, Node, Value};
-use crate::gateway::path::is_unreserved;
+use super::{
+    super::tree::{Key, Node, Value},
+    legacy::Place,
+};
+use crate::{
+    expand::expand,
+    gateway::path::is_unreserved,
+    quote::{nearest, quote},
+};
 
 const MAX_ID_LENGTH: usize = 64;
+/// A shorter value of a variable is a word that stands in messages by chance, in bytes.
+const LEAST_HIDDEN: usize = 8;
+/// A longer value is cut off in messages, in characters.
+const MAX_SHOWN: usize = 80;
 
 /// Everything that is wrong with a `routes.yaml`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +39,8 @@ pub struct Mistake {
 #[derive(Default)]
 pub(super) struct Reader {
     pub(super) mistakes: Vec<Mistake>,
+    /// What stands in the place of `${NAME}`, and what stood there.
+    expanded: Vec<(String, String)>,
 }
 
 /// The values of one map, by key.
@@ -49,6 +62,30 @@ impl RoutesError {
                 fix: fix.into(),
             }],
         }
+    }
+
+    /// What the YAML reader refused. Its own texts may quote the file, which may hold what its author thinks private:
+    /// the place is told, and what was expected there.
+    pub(super) fn of_yaml(error: &serde_saphyr::Error) -> Self {
+        let (line, column) = error
+            .location()
+            .map_or((1, 1), |location| (location.line(), location.column()));
+        let (problem, fix) = match error {
+            serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
+                let key = key.as_deref().map_or_else(|| "a key".to_owned(), shown);
+                (format!("{key} stands there twice"), "leave one of them")
+            }
+            serde_saphyr::Error::MultipleDocuments { .. } => (
+                "a second document begins".to_owned(),
+                "leave one document, without a second `---`",
+            ),
+            _ => (
+                format!("not readable as YAML at column {column}"),
+                "correct the syntax: look at the indentation, at quotes and brackets that are not closed, and at values with \
+                 special characters, which need quotes",
+            ),
+        };
+        Self::single(line, problem, fix)
     }
 
     /// Every mistake, in the order of the file.
@@ -85,9 +122,44 @@ impl Reader {
             return Ok(value);
         }
         self.mistakes.sort_by_key(|mistake| mistake.line);
+        for mistake in &mut self.mistakes {
+            for (value, written) in &self.expanded {
+                for text in [&mut mistake.problem, &mut mistake.fix] {
+                    *text = text.replace(&shown(value), &shown(written));
+                    // A part of it, as in the normal form of a path.
+                    if value.len() >= LEAST_HIDDEN {
+                        *text = text.replace(value, written);
+                    }
+                }
+            }
+        }
         Err(RoutesError {
             mistakes: self.mistakes,
         })
+    }
+
+    /// Puts in what `${NAME}` stands for, in every single value.
+    pub(super) fn expand(&mut self, node: &mut Node, variables: &dyn Fn(&str) -> Option<String>) {
+        match &mut node.value {
+            Value::Text(text) => match expand(text, variables) {
+                Ok(None) => {}
+                Ok(Some(value)) => self
+                    .expanded
+                    .push((value.clone(), std::mem::replace(text, value))),
+                Err(error) => self.mistake(
+                    node.line,
+                    format!("a value {error}"),
+                    "set the variable, or write `${NAME:-default}`",
+                ),
+            },
+            Value::List(nodes) => nodes.iter_mut().for_each(|node| self.expand(node, variables)),
+            Value::Map(entries) => {
+                for (_, node) in entries {
+                    self.expand(node, variables);
+                }
+            }
+            Value::Null | Value::Bool(_) => {}
+        }
     }
 
     pub(super) fn mistake(&mut self, line: u64, problem: impl Into<String>, fix: impl Into<String>) {
@@ -100,6 +172,17 @@ impl Reader {
 
     /// The fields of a map; a key that is not among `known` is a mistake.
     pub(super) fn fields<'a>(&mut self, node: &'a Node, what: String, known: &[&str]) -> Option<Fields<'a>> {
+        self.fields_of(None, node, what, known)
+    }
+
+    /// The same for a map of which the original system knew further keys.
+    pub(super) fn fields_of<'a>(
+        &mut self,
+        place: Option<Place>,
+        node: &'a Node,
+        what: String,
+        known: &[&str],
+    ) -> Option<Fields<'a>> {
         let Value::Map(entries) = &node.value else {
             self.mistake(
                 node.line,
@@ -112,11 +195,13 @@ impl Reader {
         for (key, node) in entries {
             if known.contains(&key.name.as_str()) {
                 values.insert(key.name.as_str(), node);
-            } else {
+            } else if !place.is_some_and(|place| self.is_legacy(place, key, node, &what)) {
+                let meant = nearest(&key.name, known.iter().copied())
+                    .map_or_else(String::new, |word| format!("did you mean {word}? "));
                 self.mistake(
                     key.line,
                     format!("{what} has the unknown key {}", shown(&key.name)),
-                    format!("the keys are {}", known.join(", ")),
+                    format!("{meant}the keys are {}", known.join(", ")),
                 );
             }
         }
@@ -211,11 +296,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A value of the file in a message: escaped and bounded.
+/// A value of the file in a message.
 pub(super) fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
-    if text.chars().nth(80).is_some() {
-        shown.push('…');
-    }
-    format!("`{shown}`")
+    quote(text, '`', MAX_SHOWN)
 }

@@ -7,11 +7,12 @@ use std::{
 
 use super::{
     super::{
-        Auth, Methods, Route, Service,
+        Auth, Methods, Route, Service, Unauthenticated,
         target::Target,
         tree::{Node, Value},
     },
     Pattern, Placed,
+    legacy::Place,
     mistakes::{Fields, Reader, shown},
 };
 use crate::{
@@ -28,16 +29,18 @@ impl Reader {
         services: &HashMap<&str, Option<Arc<Service>>>,
         ids: &mut HashSet<String>,
     ) -> Option<Placed> {
-        const KEYS: [&str; 7] = [
+        const KEYS: [&str; 8] = [
             "id",
+            "description",
             "path",
             "target_service",
             "upstream_path",
             "methods",
             "auth",
+            "unauthenticated",
             "preserve_path",
         ];
-        let mut fields = self.fields(node, "a route".to_owned(), &KEYS)?;
+        let mut fields = self.fields_of(Some(Place::Route), node, "a route".to_owned(), &KEYS)?;
         let id = self
             .required(&fields, "id", "a name for logs, as in id: crud")
             .and_then(|node| Some((node, self.text(node, "id of a route")?)));
@@ -51,6 +54,10 @@ impl Reader {
                     "give each route its own id",
                 );
             }
+        }
+        // For people who read the file.
+        if let Some(node) = fields.get("description") {
+            self.text(node, &format!("description of {}", fields.what));
         }
         let pattern = self
             .required(&fields, "path", "where it applies, as in path: /api/crud/*")
@@ -70,6 +77,10 @@ impl Reader {
             None => Some(Auth::Session),
             Some(node) => self.auth(node, &fields.what),
         };
+        let unauthenticated = match fields.get("unauthenticated") {
+            None => Some(Unauthenticated::default()),
+            Some(node) => self.unauthenticated(node, &fields.what, auth),
+        };
         let target = self.target(&fields, pattern.as_ref());
         Some(Placed {
             line: fields.line,
@@ -77,6 +88,7 @@ impl Reader {
             route: Route {
                 id: id?.1.to_owned(),
                 auth: auth?,
+                unauthenticated: unauthenticated?,
                 methods: methods?,
                 service: service?,
                 target: target?,
@@ -95,6 +107,12 @@ impl Reader {
             return wrong("does not begin with a slash", "write it as in /api/crud/*");
         }
         let (path, wild) = text.strip_suffix("/*").map_or((text, false), |path| (path, true));
+        if path.contains(['{', '}']) {
+            return wrong(
+                "has a parameter in braces, which is not built yet",
+                "take a wider path, as in /api/orders/*",
+            );
+        }
         if path.contains('*') {
             return wrong(
                 "has a `*` that is not its whole last segment",
@@ -139,6 +157,16 @@ impl Reader {
         services: &HashMap<&str, Option<Arc<Service>>>,
     ) -> Option<Arc<Service>> {
         let name = self.text(node, &format!("target_service of {what}"))?;
+        if name == "internal" && !services.contains_key(name) {
+            self.mistake(
+                node.line,
+                format!(
+                    "{what} goes to `internal`, the handlers inside the original server, which are not here"
+                ),
+                "remove the route: `/auth/*` needs none",
+            );
+            return None;
+        }
         if let Some(service) = services.get(name) {
             return service.clone();
         }
@@ -192,6 +220,14 @@ impl Reader {
         match &node.value {
             Value::Text(text) if text == "session" => Some(Auth::Session),
             Value::Text(text) if text == "none" => Some(Auth::None),
+            Value::Text(text) if text == "bearer" => {
+                self.mistake(
+                    node.line,
+                    format!("auth of {what} is `bearer`, which is not built yet"),
+                    "write session or none, or remove the route",
+                );
+                None
+            }
             value => {
                 let found = match value {
                     Value::Text(text) => shown(text),
@@ -205,6 +241,29 @@ impl Reader {
                 None
             }
         }
+    }
+
+    fn unauthenticated(&mut self, node: &Node, what: &str, auth: Option<Auth>) -> Option<Unauthenticated> {
+        if auth == Some(Auth::None) {
+            self.mistake(
+                node.line,
+                format!("unauthenticated of {what} has no effect with auth: none"),
+                "remove it",
+            );
+            return None;
+        }
+        let found = match &node.value {
+            Value::Text(text) if text == "login" => return Some(Unauthenticated::Login),
+            Value::Text(text) if text == "401" => return Some(Unauthenticated::Refuse),
+            Value::Text(text) => shown(text),
+            other => other.kind().to_owned(),
+        };
+        self.mistake(
+            node.line,
+            format!("unauthenticated of {what} is {found}"),
+            "write login or 401, or leave it out: pages go to the login then, and calls get 401",
+        );
+        None
     }
 
     fn target(&mut self, fields: &Fields<'_>, pattern: Option<&Pattern>) -> Option<Target> {

@@ -9,6 +9,7 @@ use super::{
         Service,
         tree::{Key, Node},
     },
+    legacy::Place,
     mistakes::{Reader, shown},
 };
 use crate::gateway::{NormalPath, headers::Rules};
@@ -21,7 +22,8 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
 impl Reader {
     pub(super) fn service(&mut self, key: &Key, node: &Node) -> Option<Service> {
-        let fields = self.fields(
+        let fields = self.fields_of(
+            Some(Place::Service),
             node,
             format!("service {}", shown(&key.name)),
             &["base_url", "timeout", "headers"],

@@ -1,0 +1,95 @@
+//! Keys of `routes.yaml` that the original system had: which have no effect, which are refused, which are not built yet.
+
+use super::{
+    super::tree::{Key, Node, Value},
+    mistakes::Reader,
+};
+
+/// What becomes of a key.
+#[derive(Clone, Copy)]
+enum Verdict {
+    /// Not built yet; these values say what the server does anyway.
+    NotBuilt(&'static [&'static str]),
+    /// Refused, and this is to be done instead; these values say what the server does anyway.
+    Refused(&'static [&'static str], &'static str),
+}
+
+use Verdict::{NotBuilt, Refused};
+
+const OWN_CLIENT: Verdict = Refused(
+    &[],
+    "remove it: the server's own client asks the IdP for all tokens",
+);
+
+const SERVICE: &[(&str, Verdict)] = &[
+    ("token_audience", NotBuilt(&[])),
+    ("audience", NotBuilt(&[])),
+    ("scopes", NotBuilt(&[])),
+    ("tls_verify", NotBuilt(&["true"])),
+    ("client_cert_path", NotBuilt(&[])),
+    ("client_key_path", NotBuilt(&[])),
+    ("breaker", NotBuilt(&[])),
+    ("max_body", NotBuilt(&[])),
+    ("identity_headers", NotBuilt(&["false"])),
+    ("token_url", OWN_CLIENT),
+    ("client_id", OWN_CLIENT),
+    ("client_secret", OWN_CLIENT),
+    ("cache_enabled", OWN_CLIENT),
+    ("cache_ttl", OWN_CLIENT),
+];
+
+const ROUTE: &[(&str, Verdict)] = &[
+    ("authz", NotBuilt(&["none"])),
+    ("authz_map", NotBuilt(&[])),
+    ("streaming", NotBuilt(&["false"])),
+    (
+        "internal",
+        Refused(
+            &["false"],
+            "remove the route: there are no such handlers here, and `/auth/*` needs none",
+        ),
+    ),
+    ("token_policy", NotBuilt(&[])),
+    ("required_scopes", NotBuilt(&[])),
+    ("websocket", NotBuilt(&["false"])),
+    ("rate_limit", NotBuilt(&[])),
+    ("csrf", NotBuilt(&["true"])),
+    ("max_body", NotBuilt(&[])),
+];
+
+/// What a map of the file describes.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    Service,
+    Route,
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// Whether `key` is one of the original system; then what is wrong with it has been noted.
+    pub(super) fn is_legacy(&mut self, place: Place, key: &Key, node: &Node, what: &str) -> bool {
+        let table = match place {
+            Place::Service => SERVICE,
+            Place::Route => ROUTE,
+        };
+        let Some((name, verdict)) = table.iter().find(|(name, _)| *name == key.name) else {
+            return false;
+        };
+        let says = |words: &[&str]| match &node.value {
+            Value::Text(text) => words.contains(&text.as_str()),
+            Value::Bool(value) => words.contains(&if *value { "true" } else { "false" }),
+            Value::Null | Value::List(_) | Value::Map(_) => false,
+        };
+        let (problem, fix) = match verdict {
+            NotBuilt(words) | Refused(words, _) if says(words) => return true,
+            NotBuilt(_) => (
+                format!("{name} of {what} is not built yet"),
+                "remove it until a later version has it",
+            ),
+            Refused(_, fix) => (format!("{name} of {what} has no meaning here"), *fix),
+        };
+        self.mistake(key.line, problem, fix);
+        true
+    }
+}

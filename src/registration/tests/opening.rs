@@ -1,0 +1,140 @@
+//! IdPs that register without an initial access token (RFC 7591 section 3).
+
+use super::{fake::Odd, *};
+
+const CREATE: &str = "POST /register";
+
+fn open(options: &mut Options) {
+    options.open_registration = true;
+}
+
+fn nameless(options: &mut Options) {
+    open(options);
+    options.client_id = None;
+}
+
+async fn world() -> World {
+    World::new(Habits {
+        open: true,
+        ..Habits::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_client_is_registered_without_a_token_once() {
+    let world = world().await;
+    let event = world.event(open).await;
+    assert!(matches!(event, Event::Registered { .. }), "{event:?}");
+    let seen = world.idp.seen();
+    assert_eq!(seen[0].call, CREATE);
+    assert_eq!(seen[0].bearer, None);
+    let file = world.file();
+    assert_eq!(file["state"], "registered");
+    assert!(file.get("pending").is_none());
+
+    // Also where a switch is left on that needs a token.
+    for force_replace in [false, true] {
+        let event = world
+            .event(|options| {
+                open(options);
+                options.force_replace = force_replace;
+            })
+            .await;
+        assert!(matches!(event, Event::Unchanged), "{event:?}");
+    }
+    assert_eq!(world.idp.clients(), ["bff-server"]);
+}
+
+#[tokio::test]
+async fn an_idp_that_wants_a_token_is_told_as_such() {
+    let world = World::new(Habits::default()).await;
+    let error = world.refusal(open).await;
+    assert!(
+        matches!(error, RegistrationError::TokenRequired { .. }),
+        "{error}"
+    );
+    let text = error.to_string();
+    assert!(
+        text.contains("DCR_IAT=none") && text.contains("mint one"),
+        "{text}"
+    );
+    assert_eq!(error.kind().exit_code(), 77);
+    assert!(!world.path().exists());
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_not_asked_for_again_unless_the_client_would_be_found() {
+    let world = world().await;
+    world.idp.odd(CREATE, Odd::Hang);
+    let error = world.refusal(open).await;
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    assert!(
+        error
+            .to_string()
+            .contains("take the member `pending` out of the file"),
+        "{error}"
+    );
+    assert!(matches!(world.event(open).await, Event::Registered { .. }));
+
+    let world = self::world().await;
+    world.idp.odd(CREATE, Odd::Hang);
+    for _ in 0..2 {
+        let error = world.refusal(nameless).await;
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    }
+    assert_eq!(world.idp.calls(), [CREATE]);
+    // What the hint says.
+    world.edit_file(|file| {
+        file.as_object_mut().unwrap().remove("pending");
+    });
+    assert!(matches!(world.event(nameless).await, Event::Registered { .. }));
+}
+
+#[tokio::test]
+async fn a_lost_registration_token_registers_anew_once() {
+    let world = World::new(Habits {
+        open: true,
+        own_ids: true,
+        ..Habits::default()
+    })
+    .await;
+    world.event(open).await;
+    world.idp.forget_tokens();
+    assert!(matches!(world.event(open).await, Event::Registered { .. }));
+    world.idp.forget_tokens();
+    for _ in 0..2 {
+        assert!(matches!(world.event(open).await, Event::UpdateRefused(_)));
+    }
+    assert_eq!(world.idp.clients().len(), 2);
+}
+
+#[tokio::test]
+async fn the_doctor_asks_without_a_token() {
+    let world = world().await;
+    let metadata = world.party.discover().await.unwrap();
+    let registration = world.registration(open);
+    let Inspection::Unregistered(prospect) = registration.inspect(&metadata).await.unwrap() else {
+        panic!("it is registered");
+    };
+    assert_eq!(prospect.token.unwrap(), TokenSource::Open);
+    world.idp.odd(
+        CREATE,
+        Odd::Json(400, serde_json::json!({"error": "invalid_redirect_uri"})),
+    );
+    let trial = registration.try_initial_token(&metadata).await.unwrap();
+    assert_eq!(trial, Some(TokenTrial::NotRefused));
+    assert_eq!(world.idp.seen()[0].bearer, None);
+
+    let world = World::new(Habits::default()).await;
+    let metadata = world.party.discover().await.unwrap();
+    let error = world
+        .registration(open)
+        .try_initial_token(&metadata)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, RegistrationError::TokenRequired { .. }),
+        "{error}"
+    );
+}

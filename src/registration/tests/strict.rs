@@ -1,0 +1,296 @@
+//! IdPs that refuse what no standard knows, and IdPs that write values in a form of their own.
+
+use serde_json::json;
+
+use super::{fake::Odd, *};
+
+const CREATE: &str = "POST /register";
+const TEXT: &str = "Client Identifier included";
+
+async fn strict(change: impl FnOnce(&mut Habits)) -> World {
+    let mut habits = Habits {
+        refuses_extensions: Some(TEXT),
+        ..Habits::default()
+    };
+    change(&mut habits);
+    World::new(habits).await
+}
+
+#[tokio::test]
+async fn a_create_that_is_refused_for_its_extensions_is_asked_for_once_more_without_them() {
+    let world = strict(|_| {}).await;
+    let logs = Logs::capture();
+    let outcome = world.ensure(with_iat).await.unwrap();
+    assert!(
+        matches!(outcome.event, Event::Registered { .. }),
+        "{:?}",
+        outcome.event
+    );
+    let seen = world.idp.seen();
+    assert_eq!(seen.len(), 2);
+    assert_eq!(seen[0].body["client_id"], "bff-server");
+    assert_eq!(seen[0].body["client_profile"], "code-flow-pkjwt");
+    for extension in ["client_id", "client_profile"] {
+        assert!(seen[1].body.get(extension).is_none(), "{extension}");
+    }
+    // Nothing else is given up.
+    let mut plain = seen[0].body.clone();
+    for extension in ["client_id", "client_profile"] {
+        plain.as_object_mut().unwrap().remove(extension);
+    }
+    assert_eq!(seen[1].body, plain);
+    assert_eq!(seen[1].bearer.as_deref(), Some(IAT));
+    logs.has(TEXT);
+    logs.has("once more without the wish for a client id");
+    logs.has(&format!(
+        "Client registered: {} (asked for bff-server)",
+        outcome.client.id
+    ));
+    check_no_secret(&logs.text());
+
+    // The next starts leave them out by themselves, also of an update.
+    assert!(matches!(world.event(as_is).await, Event::Unchanged));
+    let changed = |options: &mut Options| options.scopes.push("email".to_owned());
+    assert!(matches!(world.event(changed).await, Event::Updated(_)));
+    assert!(matches!(world.event(changed).await, Event::Unchanged));
+    // Until they are configured with another value.
+    let event = world
+        .event(|options| options.client_profile = Some("other".to_owned()))
+        .await;
+    assert!(matches!(event, Event::UpdateRefused(_)), "{event:?}");
+}
+
+#[tokio::test]
+async fn a_second_refusal_is_told_and_leaves_the_token_unused() {
+    let world = strict(|_| {}).await;
+    world
+        .idp
+        .odd(CREATE, Odd::Json(400, fake::oauth_error("invalid_request", TEXT)));
+    world
+        .idp
+        .odd(CREATE, Odd::Json(400, fake::oauth_error("invalid_scope", "no")));
+    let error = world.refusal(with_iat).await;
+    assert!(matches!(error, RegistrationError::InvalidScope { .. }), "{error}");
+    assert_eq!(world.idp.calls(), [CREATE, CREATE]);
+    assert!(!world.path().exists());
+    assert!(matches!(world.event(with_iat).await, Event::Registered { .. }));
+}
+
+#[tokio::test]
+async fn where_the_refusal_has_used_up_the_token_the_refusal_is_the_cause() {
+    let world = strict(|habits| habits.counts_refusals = true).await;
+    let logs = Logs::capture();
+    let error = world.refusal(with_iat).await;
+    assert!(error.to_string().contains(TEXT), "{error}");
+    logs.has("took the refused request for a use of the initial access token");
+    assert_eq!(world.idp.calls(), [CREATE, CREATE]);
+    // With another token the same would happen, unless the extensions are unset.
+    world.idp.allow("another-token");
+    let event = world
+        .event(|options| {
+            options.initial_access_token = Some("another-token".into());
+            options.client_id = None;
+            options.client_profile = None;
+        })
+        .await;
+    assert!(matches!(event, Event::Registered { .. }), "{event:?}");
+}
+
+#[tokio::test]
+async fn a_lost_second_answer_is_noted() {
+    let world = strict(|_| {}).await;
+    world
+        .idp
+        .odd(CREATE, Odd::Json(400, fake::oauth_error("invalid_request", TEXT)));
+    world.idp.odd(CREATE, Odd::Cut(201));
+    let error = world.refusal(with_iat).await;
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+    assert_eq!(world.file()["state"], "requesting");
+}
+
+#[tokio::test]
+async fn an_id_that_is_taken_is_never_given_up() {
+    let world = World::registered(Habits::default()).await;
+    fs::remove_file(world.path()).unwrap();
+    world.idp.allow("another-token");
+    let error = world
+        .refusal(|options| options.initial_access_token = Some("another-token".into()))
+        .await;
+    assert!(
+        matches!(error, RegistrationError::ClientIdTaken { .. }),
+        "{error}"
+    );
+    assert_eq!(world.idp.calls(), [CREATE]);
+}
+
+/// An IdP that has taken the extensions once does not refuse them now: a replacement keeps the id.
+#[tokio::test]
+async fn a_replacement_does_not_lose_the_id() {
+    let world = World::registered(Habits::default()).await;
+    world.idp.allow("another-token");
+    world.idp.odd(
+        CREATE,
+        Odd::Json(400, json!({"error": "invalid_client_metadata"})),
+    );
+    let event = world
+        .event(|options| {
+            options.initial_access_token = Some("another-token".into());
+            options.force_replace = true;
+        })
+        .await;
+    assert!(matches!(event, Event::Unchanged), "{event:?}");
+    assert_eq!(world.idp.clients(), ["bff-server"]);
+}
+
+#[tokio::test]
+async fn values_in_lists_of_one_are_read_as_values() {
+    let world = World::registered(Habits {
+        writes_lists: true,
+        ..Habits::default()
+    })
+    .await;
+    let logs = Logs::capture();
+    for _ in 0..3 {
+        assert!(matches!(world.event(as_is).await, Event::Unchanged));
+    }
+    assert_eq!(world.idp.calls(), ["GET /register/bff-server"; 3]);
+    assert_eq!(logs.count("WARN"), 0, "{}", logs.text());
+    // What differs is written all the same, once.
+    let changed = |options: &mut Options| options.scopes.push("email".to_owned());
+    assert!(matches!(world.event(changed).await, Event::Updated(_)));
+    assert!(matches!(world.event(changed).await, Event::Unchanged));
+}
+
+/// What a reading shows counts like what an answer to an update says: also which algorithm the IdP goes by.
+#[tokio::test]
+async fn the_algorithm_of_an_answer_or_a_reading_wins_in_whatever_form() {
+    for value in [json!("PS256"), json!(["PS256"])] {
+        for reading in [false, true] {
+            let world = World::registered(Habits::default()).await;
+            assert_eq!(world.file()["token_endpoint_auth_signing_alg"], "ES256");
+            world.idp.habits(|habits| {
+                let name = "token_endpoint_auth_signing_alg".to_owned();
+                let laid_over = if reading {
+                    &mut habits.reads_as
+                } else {
+                    &mut habits.overrides
+                };
+                laid_over.insert(name, value.clone());
+            });
+            let error = world
+                .refusal(|options| {
+                    if !reading {
+                        options.scopes.push("email".to_owned());
+                    }
+                })
+                .await;
+            // The key of this world does no PS256.
+            assert!(
+                matches!(error, RegistrationError::AlgorithmReplaced { .. }),
+                "{error}"
+            );
+            assert_eq!(world.file()["token_endpoint_auth_signing_alg"], "PS256");
+        }
+    }
+}
+
+/// What the error says, done: the key that was named signs at once, since the one before it was of no use.
+#[tokio::test]
+async fn a_named_key_that_does_what_the_idp_insists_on_is_used_at_the_next_start() {
+    let world = World::new(Habits::default()).await;
+    world.idp.habits(|habits| {
+        let name = "token_endpoint_auth_signing_alg".to_owned();
+        habits.overrides.insert(name, json!("EdDSA"));
+    });
+    let error = world.refusal(with_iat).await;
+    assert!(
+        matches!(error, RegistrationError::AlgorithmReplaced { .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("BFF_JWT_SIGNING_KEY"), "{error}");
+
+    let open = |file: &str| {
+        let options = keys::Options {
+            signing_key: world.dir.path().join(file),
+            kid: None,
+            generate: KeyKind::P256,
+            extra: Vec::new(),
+            dir: world.dir.path().to_owned(),
+            identity_markers: Vec::new(),
+        };
+        let rotation = keys::Rotation {
+            state_dir: world.dir.path().to_owned(),
+            policy: keys::Policy::default(),
+            algorithm: None,
+        };
+        keys::Keeper::open(options, rotation, world.clock.now())
+            .unwrap()
+            .1
+    };
+    let before = open("bff-signing.pem");
+    let named = world.dir.path().join("other.pem");
+    keys::generate_if_new(&named, KeyKind::Ed25519, &[]).unwrap();
+    let after = open("other.pem");
+    assert_eq!(after.signing().kid(), before.signing().kid(), "it is no rotation");
+
+    let mut options = options();
+    options.credentials = world.path();
+    let registration = Registration::new(
+        options,
+        world.outbound.clone(),
+        after,
+        Arc::new(world.clock.clone()),
+    );
+    let metadata = world.party.discover().await.unwrap();
+    let outcome = registration.ensure(&metadata).await.unwrap();
+    assert!(matches!(outcome.event, Event::Unchanged), "{:?}", outcome.event);
+    let ClientAuthentication::PrivateKeyJwt { algorithm } = outcome.client.auth else {
+        panic!("{:?}", outcome.client.auth);
+    };
+    assert_eq!(algorithm.name(), "EdDSA");
+}
+
+#[tokio::test]
+async fn what_people_are_shown_is_registered_and_goes_when_it_is_no_longer_wanted() {
+    let url = |text: &str| Some(url::Url::parse(text).unwrap());
+    let described = |options: &mut Options| {
+        options.description = Description {
+            name: "Bestellungen für Ämter".to_owned(),
+            uri: url("https://app.example/about"),
+            logo_uri: url("https://app.example/logo.svg"),
+            policy_uri: url("https://app.example/privacy"),
+            tos_uri: url("https://app.example/terms"),
+            contacts: vec!["ops@app.example".to_owned(), "sec@app.example".to_owned()],
+        };
+    };
+    let world = World::registered(Habits::default()).await;
+    // What somebody has written at the IdP stays.
+    world
+        .idp
+        .edit("bff-server", "policy_uri", json!("https://idp.example/policy"));
+    assert!(matches!(world.event(as_is).await, Event::Unchanged));
+
+    assert!(matches!(world.event(described).await, Event::Updated(_)));
+    let client = world.idp.client("bff-server");
+    assert_eq!(client["client_name"], "Bestellungen für Ämter");
+    assert_eq!(client["client_uri"], "https://app.example/about");
+    assert_eq!(client["logo_uri"], "https://app.example/logo.svg");
+    assert_eq!(client["policy_uri"], "https://app.example/privacy");
+    assert_eq!(client["tos_uri"], "https://app.example/terms");
+    assert_eq!(client["contacts"], json!(["ops@app.example", "sec@app.example"]));
+    // The order of contacts means nothing.
+    world.idp.edit(
+        "bff-server",
+        "contacts",
+        json!(["sec@app.example", "ops@app.example"]),
+    );
+    assert!(matches!(world.event(described).await, Event::Unchanged));
+
+    assert!(matches!(world.event(as_is).await, Event::Updated(_)));
+    let client = world.idp.client("bff-server");
+    assert_eq!(client["client_name"], "bff");
+    for gone in ["client_uri", "logo_uri", "policy_uri", "tos_uri", "contacts"] {
+        assert!(client.get(gone).is_none(), "{gone}");
+    }
+    assert!(matches!(world.event(as_is).await, Event::Unchanged));
+}

@@ -1,0 +1,204 @@
+//! The accept loop, and the one that looks after what it has accepted.
+
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use hyper::{Request, body::Incoming, rt::Timer as _, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Answer, Options,
+    body::{Received, Sent},
+    connection::Order,
+    register::{Place, Register},
+    stream::Watched,
+    underway::Listed,
+};
+use crate::clock::{SharedClock, timeout};
+
+/// The header of a request may be this large, in bytes. Above what browsers send, and enough for a `Cookie` of 64 KiB,
+/// so that such a one is answered and not cut off.
+pub(super) const MAX_HEADER_SIZE: usize = 128 * 1024;
+
+/// So many requests of one HTTP/2 connection at a time.
+const MAX_STREAMS: u32 = 128;
+
+/// So much of an answer is kept for each stream of HTTP/2 whose client does not read, in bytes.
+const MAX_UNSENT: usize = 64 * 1024;
+
+/// After an error of the listener (out of file descriptors, for example) it rests this long.
+const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(200);
+
+/// How often connections are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// After everything was cut off, the tasks have this long to end.
+const AFTER_THE_CUT: Duration = Duration::from_secs(5);
+
+/// Serves `answer` on `listener` until `stop`. How many requests did not finish then.
+pub(super) async fn serve<A: Answer>(
+    options: Options,
+    clock: SharedClock,
+    listener: TcpListener,
+    answer: A,
+    stop: CancellationToken,
+) -> usize {
+    let finish = options.finish;
+    let register = Register::new(options);
+    let tasks = TaskTracker::new();
+    let work = async {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = accept(&listener, &register, &tasks, &answer, &clock) => {}
+        }
+        drop(listener);
+        register.finish_all();
+        tasks.close();
+        if timeout(&*clock, finish, tasks.wait()).await.is_ok() {
+            return 0;
+        }
+        let cut = register.cut_all();
+        // They end at the next moment at which they are woken.
+        let timer = TokioTimer::new();
+        tokio::select! {
+            () = tasks.wait() => {}
+            () = timer.sleep(AFTER_THE_CUT) => {}
+        }
+        cut
+    };
+    tokio::select! {
+        cut = work => cut,
+        () = look_after(&register) => 0,
+    }
+}
+
+/// Accepts connections for ever.
+async fn accept<A: Answer>(
+    listener: &TcpListener,
+    register: &Arc<Register>,
+    tasks: &TaskTracker,
+    answer: &A,
+    clock: &SharedClock,
+) {
+    let builder = builder();
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            // The client has gone already.
+            Err(error) if is_of_the_client(&error) => continue,
+            Err(error) => {
+                tracing::debug!(%error, "a connection could not be accepted");
+                register.out_of_files();
+                clock.sleep(AFTER_ACCEPT_ERROR).await;
+                continue;
+            }
+        };
+        set_options(&stream);
+        let place = register.admit(peer.ip());
+        tasks.spawn(connection(&builder, stream, place, answer.for_peer(peer)));
+    }
+}
+
+/// Ends what has had its time, for ever.
+pub(super) async fn look_after(register: &Register) {
+    loop {
+        TokioTimer::new().sleep(LOOK).await;
+        register.look();
+    }
+}
+
+pub(super) fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // The register knows better what it waits for.
+        .header_read_timeout(None)
+        .max_buf_size(MAX_HEADER_SIZE);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(MAX_HEADER_SIZE).unwrap_or(u32::MAX))
+        .max_send_buf_size(MAX_UNSENT)
+        .keep_alive_interval(Some(Duration::from_secs(30)));
+    builder
+}
+
+/// Serves one connection to its end.
+pub(super) fn connection<S, A>(
+    builder: &Builder<TokioExecutor>,
+    stream: S,
+    place: Place,
+    answer: A,
+) -> impl Future<Output = ()> + Send + use<S, A>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Answer,
+{
+    let register = place.register();
+    let connection = Arc::clone(&place.connection);
+    let answer = Arc::new(answer);
+    let requests = Arc::clone(&connection);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let listed = Listed::new(&requests);
+        let (turn, load) = register.turn(&requests);
+        if requests.terms.beyond {
+            requests.tell(Order::Finish);
+        }
+        let request = request.map(|body| Body::new(Received::new(body, &listed)));
+        let answer = Arc::clone(&answer);
+        async move {
+            let response = answer.answer(request, load).await;
+            Ok::<_, Infallible>(Sent::of(response, listed, turn))
+        }
+    });
+    let io = TokioIo::new(Watched::new(stream, place));
+    let http = builder.serve_connection_with_upgrades(io, service).into_owned();
+    async move {
+        let mut http = pin!(http);
+        loop {
+            tokio::select! {
+                biased;
+                ended = http.as_mut() => {
+                    if let Err(error) = ended {
+                        // A client that went away or does not speak HTTP; nothing an operator could do.
+                        tracing::debug!(%error, "a connection ended early");
+                    }
+                    return;
+                }
+                order = connection.told() => match order {
+                    Order::Finish => http.as_mut().graceful_shutdown(),
+                    Order::Cut => {
+                        tracing::debug!("a connection has had its time");
+                        return;
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// Small answers must not wait for more to come.
+fn set_options(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a socket option could not be set");
+    }
+}
+
+/// Whether an error is one of a connection that was just to be accepted, and says nothing of the next one.
+fn is_of_the_client(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
+    )
+}

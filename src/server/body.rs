@@ -1,0 +1,156 @@
+//! The bodies of a request and of its answer, which tell how long the client lets others wait.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{Error, body::Body, response::Response};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::{
+    connection::Connection,
+    register::Turn,
+    underway::{Listed, Underway},
+};
+
+/// What a client sends.
+pub(super) struct Received {
+    body: Incoming,
+    underway: Arc<Underway>,
+    connection: Arc<Connection>,
+}
+
+/// What a client gets. The request is under way until this is dropped.
+pub(super) struct Sent {
+    body: Body,
+    /// For a stream of events, which may end between two of them: when to end it.
+    until: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// So many bytes were handed over last, which counts when the next piece is asked for.
+    handed: usize,
+    listed: Listed,
+    _turn: Turn,
+}
+
+// === impl Received ===
+
+impl Received {
+    pub(super) fn new(body: Incoming, listed: &Listed) -> Self {
+        Self {
+            body,
+            underway: listed.shared(),
+            connection: Arc::clone(listed.connection()),
+        }
+    }
+}
+
+impl HttpBody for Received {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let now = || self.connection.now();
+        match &polled {
+            Poll::Pending => self.underway.upload.begin(now),
+            Poll::Ready(Some(Ok(frame))) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                self.underway.upload.end(length, now);
+            }
+            Poll::Ready(_) => self.underway.upload.end(0, now),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        // Nobody waits for it any more.
+        self.underway.upload.end(0, || self.connection.now());
+    }
+}
+
+// === impl Sent ===
+
+impl Sent {
+    /// The body of `answer`. A stream of events ends in order when the server stops, since its client comes again
+    /// by itself (WHATWG HTML, server-sent events).
+    pub(super) fn of(answer: Response, listed: Listed, turn: Turn) -> Response<Self> {
+        let until = is_event_stream(&answer).then(|| Box::pin(turn.finishing().cancelled_owned()));
+        answer.map(|body| Self {
+            body,
+            until,
+            handed: 0,
+            listed,
+            _turn: turn,
+        })
+    }
+}
+
+impl HttpBody for Sent {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let handed = std::mem::take(&mut self.handed);
+        if handed > 0 {
+            let now = || self.listed.connection().now();
+            self.listed.underway().download.end(handed, now);
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_pending()
+            && let Some(until) = &mut self.until
+            && until.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.handed = frame.data_ref().map_or(0, Bytes::len);
+            if self.handed > 0 {
+                let now = || self.listed.connection().now();
+                self.listed.underway().download.begin(now);
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn is_event_stream(answer: &Response) -> bool {
+    if answer.body().size_hint().exact().is_some() {
+        return false;
+    }
+    let media_type = answer
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    media_type.is_some_and(|media_type| {
+        let essence = media_type.split(';').next().unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case("text/event-stream")
+    })
+}

@@ -1,0 +1,85 @@
+//! Who the caller is, in header fields.
+
+use std::fmt::Write as _;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+
+use super::super::super::{Web, caller::Caller};
+use crate::session::SessionRef;
+
+const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+const X_USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
+const X_USER_NAME: HeaderName = HeaderName::from_static("x-user-name");
+const X_SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
+const X_AUTH_TIME: HeaderName = HeaderName::from_static("x-auth-time");
+
+/// Longer values are left out, in bytes after encoding.
+const MAX_VALUE_LENGTH: usize = 1024;
+
+/// What a proxy is told of the caller. Nothing that the IdP did not say: neither an address that it does not call verified
+/// (see [`user_claims`](crate::session::user_claims)) nor a time of login that it did not state.
+pub(super) fn of(web: &Web, caller: &Caller) -> HeaderMap {
+    let session = &caller.stored.session;
+    let mut headers = HeaderMap::new();
+    set(&mut headers, X_USER_ID, &session.subject);
+    let reference = SessionRef::new(&web.sealer, &caller.key);
+    set(&mut headers, X_SESSION_ID, reference.as_str());
+    if let Some(auth_time) = session.auth_time {
+        headers.insert(X_AUTH_TIME, HeaderValue::from(auth_time.unix_seconds()));
+    }
+    for (name, claim) in [(X_USER_EMAIL, "email"), (X_USER_NAME, "name")] {
+        if let Some(value) = session.user.get(claim).and_then(Value::as_str) {
+            set(&mut headers, name, value);
+        }
+    }
+    headers
+}
+
+/// Sets a header to a claim. Whatever is not printable ASCII is percent-encoded, and so is `%`, so that no claim makes
+/// a second header or a value that readers disagree on; an immoderate one is left out.
+fn set(headers: &mut HeaderMap, name: HeaderName, claim: &str) {
+    let mut value = String::with_capacity(claim.len());
+    for byte in claim.bytes() {
+        match byte {
+            b'%' => value.push_str("%25"),
+            b' '..=b'~' => value.push(char::from(byte)),
+            other => {
+                // Writing to a String cannot fail.
+                let _ = write!(value, "%{other:02X}");
+            }
+        }
+    }
+    if value.len() <= MAX_VALUE_LENGTH
+        && let Ok(value) = HeaderValue::try_from(value)
+    {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attack_30_no_claim_makes_a_second_header() {
+        for (claim, expected) in [
+            ("Ada Lovelace", Some("Ada Lovelace")),
+            ("Zoë", Some("Zo%C3%AB")),
+            ("a\r\nX-User-ID: root", Some("a%0D%0AX-User-ID: root")),
+            ("nul\0", Some("nul%00")),
+            ("100%", Some("100%25")),
+        ] {
+            let mut headers = HeaderMap::new();
+            set(&mut headers, X_USER_NAME, claim);
+            assert_eq!(
+                headers.get(X_USER_NAME).map(|value| value.to_str().unwrap()),
+                expected
+            );
+            assert_eq!(headers.len(), 1);
+        }
+        let mut headers = HeaderMap::new();
+        set(&mut headers, X_USER_NAME, &"x".repeat(64 * 1024));
+        assert!(headers.is_empty());
+    }
+}

@@ -1,0 +1,168 @@
+//! Whether a person opens a page with the request, so that a login may take its place.
+
+use http::{
+    HeaderMap, HeaderName, Method,
+    header::{ACCEPT, HeaderValue},
+};
+
+use super::prefetch;
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// What a request without a session is for, as far as it says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Visit {
+    /// A person opens a page: the browser's window shows the answer.
+    Page,
+    /// A GET that does not say what it is for.
+    Unsaid,
+    /// A call of a script, a part of a page, a frame, a form, or something fetched ahead of time.
+    Other,
+}
+
+// === impl Visit ===
+
+impl Visit {
+    /// What a request with this method and these header fields is for.
+    ///
+    /// Browsers say it in `Sec-Fetch-Mode` and `Sec-Fetch-Dest` (Fetch Metadata), but only over TLS and on loopback. Where
+    /// both are absent, `Accept` decides: scripts do not ask for HTML.
+    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        if method != Method::GET || prefetch::is_ahead(headers) {
+            return Self::Other;
+        }
+        match (one(headers, &SEC_FETCH_MODE), one(headers, &SEC_FETCH_DEST)) {
+            (Some(b"navigate"), Some(b"document")) => Self::Page,
+            (None, None) if accepts_html(headers) => Self::Page,
+            (None, None) => Self::Unsaid,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The value of a field; something that no browser sends where there are several.
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let mut lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let first = lines.next()?;
+    Some(if lines.next().is_some() { b"" } else { first })
+}
+
+fn accepts_html(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let html = parts.next().is_some_and(|media| {
+                media.eq_ignore_ascii_case("text/html") || media.eq_ignore_ascii_case("application/xhtml+xml")
+            });
+            // RFC 9110 section 12.4.2: a weight of nothing means "not this".
+            html && !parts.any(|part| {
+                part.split_once('=').is_some_and(|(name, weight)| {
+                    name.trim().eq_ignore_ascii_case("q")
+                        && weight.trim().parse::<f32>().is_ok_and(|q| q <= 0.0)
+                })
+            })
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visit(method: &Method, headers: &[(&'static str, &'static str)]) -> Visit {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        Visit::of(method, &map)
+    }
+
+    const PAGE: [(&str, &str); 2] = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+
+    #[test]
+    fn a_person_who_opens_a_page_is_known_by_what_the_browser_says() {
+        assert_eq!(visit(&Method::GET, &PAGE), Visit::Page);
+        assert_eq!(
+            visit(&Method::GET, &[PAGE[0], PAGE[1], ("accept", "*/*")]),
+            Visit::Page
+        );
+        assert_eq!(visit(&Method::GET, &[HTML]), Visit::Page);
+        assert_eq!(
+            visit(&Method::GET, &[("accept", "TEXT/HTML;charset=utf-8")]),
+            Visit::Page
+        );
+        assert_eq!(visit(&Method::GET, &[("accept", "a/b"), HTML]), Visit::Page);
+    }
+
+    #[test]
+    fn a_get_that_says_nothing_is_left_open() {
+        for accept in [
+            "*/*",
+            "application/json",
+            "text/html;q=0",
+            "text/html; Q=0.000",
+            "text/htm",
+            "",
+        ] {
+            assert_eq!(
+                visit(&Method::GET, &[("accept", accept)]),
+                Visit::Unsaid,
+                "{accept}"
+            );
+        }
+        assert_eq!(visit(&Method::GET, &[]), Visit::Unsaid);
+    }
+
+    #[test]
+    fn calls_forms_frames_and_parts_of_a_page_are_something_else() {
+        for method in [Method::POST, Method::HEAD, Method::PUT, Method::OPTIONS] {
+            assert_eq!(visit(&method, &PAGE), Visit::Other, "{method}");
+            assert_eq!(visit(&method, &[HTML]), Visit::Other, "{method}");
+        }
+        for (mode, dest) in [
+            ("cors", "empty"),
+            ("same-origin", "empty"),
+            ("no-cors", "image"),
+            ("navigate", "iframe"),
+            ("navigate", "frame"),
+            ("navigate", "embed"),
+            ("navigate", "object"),
+            ("navigate", "empty"),
+            ("websocket", "websocket"),
+            ("cors", "document"),
+        ] {
+            let headers = [("sec-fetch-mode", mode), ("sec-fetch-dest", dest), HTML];
+            assert_eq!(visit(&Method::GET, &headers), Visit::Other, "{mode} {dest}");
+        }
+        for half in PAGE {
+            assert_eq!(visit(&Method::GET, &[half, HTML]), Visit::Other, "{half:?}");
+        }
+        let twice = [PAGE[0], PAGE[0], PAGE[1], HTML];
+        assert_eq!(visit(&Method::GET, &twice), Visit::Other);
+    }
+
+    #[test]
+    fn attack_45_what_is_fetched_ahead_of_time_begins_no_login() {
+        for sign in [
+            ("sec-purpose", "prefetch"),
+            ("sec-purpose", "prefetch;prerender"),
+            ("sec-purpose", "prefetch;anonymous-client-ip"),
+            ("purpose", "prefetch"),
+            ("purpose", "Prerender"),
+            ("x-moz", "prefetch"),
+            ("x-purpose", "preview"),
+        ] {
+            assert_eq!(
+                visit(&Method::GET, &[PAGE[0], PAGE[1], sign]),
+                Visit::Other,
+                "{sign:?}"
+            );
+            assert_eq!(visit(&Method::GET, &[HTML, sign]), Visit::Other, "{sign:?}");
+        }
+    }
+}

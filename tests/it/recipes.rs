@@ -1,0 +1,122 @@
+//! What the documents tell people to type, typed: each block is read out of its document, hosts, ports and paths are
+//! replaced, and the result is looked at. A block that nobody runs fails [`every_recipe_is_run`].
+
+mod commands;
+mod document;
+mod first_registration;
+mod scripts;
+mod try_it;
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+pub use self::document::recipe;
+use self::document::{Block, blocks, root};
+
+/// Languages of what people read and do not type.
+const READ: [&str; 3] = ["json", "mermaid", "text"];
+
+/// Blocks that another phase of `scripts/test` runs: document, languages, and the source that reads them out of it, which
+/// has to name the document and the first line of each block.
+const PHASES: [(&str, &[&str], &str); 4] = [
+    ("docs/install.md", &["sh"], "scripts/phases/packaging"),
+    ("docker/README.md", &["sh"], "scripts/phases/docker"),
+    ("docker/README.md", &["sh"], "tests/docker.sh"),
+    (
+        "docs/spa.md",
+        &["js", "html"],
+        "tests/browser/page_of_the_document.rs",
+    ),
+];
+
+/// Documents whose blocks a test of their own reads, all of them: how many, and its source.
+const READERS: [(&str, usize, &str); 1] = [("docs/pages.md", 2, "tests/it/endpoints/pages.rs")];
+
+/// Blocks that are not run yet: document and language. Each is to go from here with its test.
+const NOT_YET: [(&str, &str); 3] = [
+    ("docs/operating.md", "nginx"),
+    ("docs/operating.md", "yaml"),
+    ("docs/operating.md", "caddyfile"),
+];
+
+#[test]
+fn every_recipe_is_run() {
+    let sources = sources(&root().join("tests"));
+    let mut calls = BTreeSet::new();
+    for source in &sources {
+        calls.extend(document::calls(source));
+    }
+    let mut missing = Vec::new();
+    let blocks = blocks();
+    for (file, count, source) in READERS {
+        let typed = |block: &&Block| block.file == file && !READ.contains(&block.language.as_str());
+        assert_eq!(
+            blocks.iter().filter(typed).count(),
+            count,
+            "{file} is read by {source}"
+        );
+        let source = fs::read_to_string(root().join(source)).unwrap();
+        assert!(source.contains(file), "{file}");
+    }
+    for block in blocks {
+        let has_reader = READERS.iter().any(|(file, ..)| *file == block.file);
+        if !has_reader && !READ.contains(&block.language.as_str()) && !is_run(&block, &calls) {
+            missing.push(block.to_string());
+        }
+    }
+    assert!(
+        missing.is_empty(),
+        "no test runs these (tests/it/recipes.rs says how; what is only read is ```text):\n{}",
+        missing.join("\n")
+    );
+}
+
+fn is_run(block: &Block, calls: &BTreeSet<(String, String)>) -> bool {
+    let by_test = calls
+        .iter()
+        .any(|(file, start)| *file == block.file && block.text.starts_with(start.as_str()));
+    let not_yet = NOT_YET
+        .iter()
+        .any(|(file, language)| *file == block.file && *language == block.language);
+    let by_phase = PHASES.iter().any(|(file, languages, source)| {
+        *file == block.file
+            && languages.contains(&block.language.as_str())
+            && fs::read_to_string(root().join(source))
+                .is_ok_and(|source| source.contains(file) && source.contains(block.first_line()))
+    });
+    by_test || by_phase || not_yet
+}
+
+/// The Rust sources below a folder.
+fn sources(folder: &Path) -> Vec<String> {
+    let mut texts = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.ends_with("node_modules") {
+            continue;
+        }
+        if path.is_dir() {
+            texts.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            texts.push(fs::read_to_string(path).unwrap());
+        }
+    }
+    texts
+}
+
+#[test]
+fn a_block_that_nobody_runs_is_noticed() {
+    let block = |language: &str, text: &str| Block {
+        file: "docs/keys.md".to_owned(),
+        line: 1,
+        language: language.to_owned(),
+        text: text.to_owned(),
+    };
+    let calls =
+        document::calls("let it = recipe(\n    \"docs/keys.md\",\n    \"bff keys list\",\n);").collect();
+    assert!(is_run(&block("sh", "bff keys list\n"), &calls));
+    assert!(!is_run(&block("sh", "bff keys rotate\n"), &calls));
+    assert!(
+        !is_run(&block("", "bff keys rotate\n"), &calls),
+        "also where it does not say what it is"
+    );
+}

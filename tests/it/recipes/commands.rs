@@ -1,0 +1,87 @@
+//! Commands on the files of a server that is registered: docs/doctor.md, docs/operating.md and docs/keys.md.
+
+use super::recipe;
+use crate::support::{Process, Stack};
+
+/// Runs each line of a block, and expects that it does what it is for.
+async fn each(stack: &Stack, block: &str) {
+    for line in block.lines() {
+        let ended = Process::shell(&stack.folder(), line, &stack.variables)
+            .ended()
+            .await;
+        assert_eq!(ended.code, 0, "{line}: {}", ended.output);
+        assert!(!ended.output.is_empty(), "{line}");
+    }
+}
+
+/// A registered server and an IdP by the clock of the machine, as the commands have it.
+async fn running() -> (Stack, Process) {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    let mut bff = Process::start(&stack.folder(), &[], &stack.variables);
+    bff.says("Client registered: bff-server").await;
+    let probe = stack.browser();
+    while probe.get("/health/ready").await.status != http::StatusCode::OK {
+        crate::support::pause().await;
+    }
+    (stack, bff)
+}
+
+#[tokio::test]
+async fn the_commands_of_the_doctor() {
+    let (stack, _bff) = running().await;
+    each(&stack, &recipe("docs/doctor.md", "bff check  ")).await;
+}
+
+#[tokio::test]
+async fn the_commands_of_an_operator() {
+    let (stack, _bff) = running().await;
+    each(&stack, &recipe("docs/operating.md", "bff check  ")).await;
+}
+
+#[tokio::test]
+async fn the_variables_behind_a_proxy() {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    let block = recipe("docs/operating.md", "HOST=0.0.0.0");
+    let script = format!("set -a\n{block}\nexec bff check --config-only");
+    Process::shell(&stack.folder(), &script, &stack.variables)
+        .ended()
+        .await
+        .says(0, &[]);
+}
+
+/// The table of keys has the columns and the states that the document shows.
+#[tokio::test]
+async fn the_list_of_keys() {
+    let stack = Stack::builder().start().await;
+    let shown = recipe("docs/keys.md", "$ bff keys list");
+    let mut shown = shown.lines();
+    let command = shown.next().unwrap().strip_prefix("$ ").unwrap();
+    Process::shell(&stack.folder(), "exec bff keys rotate --now", &stack.variables)
+        .ended()
+        .await
+        .says(0, &[]);
+    Process::shell(&stack.folder(), "exec bff keys rotate", &stack.variables)
+        .ended()
+        .await
+        .says(0, &[]);
+    let listed = Process::shell(&stack.folder(), command, &stack.variables)
+        .ended()
+        .await;
+    listed.says(0, &[]);
+    let cells = |line: &str, count: usize| -> Vec<String> {
+        line.split_ascii_whitespace()
+            .take(count)
+            .map(str::to_owned)
+            .collect()
+    };
+    let table: Vec<&str> = listed
+        .output
+        .lines()
+        .filter(|line| !line.contains("WARN"))
+        .collect();
+    assert_eq!(cells(table[0], 9), cells(shown.next().unwrap(), 9));
+    let states =
+        |lines: &[&str]| -> Vec<String> { lines.iter().map(|line| cells(line, 2)[1].clone()).collect() };
+    let shown: Vec<&str> = shown.collect();
+    assert_eq!(states(&table[1..]), states(&shown));
+}

@@ -1,0 +1,192 @@
+//! Forward authentication: the proxy asks before each call.
+
+use std::time::Duration;
+
+use axum::response::IntoResponse as _;
+use http::{Method, StatusCode};
+use url::Url;
+
+use crate::world::{Kind, PAGE, World, send};
+
+/// The addresses of pages that are easily damaged on the way.
+const ADDRESSES: [&str; 4] = [
+    "/api/crud/orders",
+    "/api/crud/orders?a=b&c=d&prompt=none&return_to=/x&service=crud&unauthenticated=401",
+    "/api/crud/a%20b?q=%26%3D%25&r=1+2&s=%2B",
+    "/api/crud/z%C3%BCrich?caf%C3%A9=%E2%82%AC&u=https://other.example/a?b",
+];
+
+#[tokio::test]
+async fn nginx_as_the_recipe_says() {
+    as_the_recipe_says(Kind::Nginx).await;
+}
+
+#[tokio::test]
+async fn caddy_as_the_recipe_says() {
+    as_the_recipe_says(Kind::Caddy).await;
+}
+
+#[tokio::test]
+async fn what_traefik_documents_as_the_recipe_says() {
+    as_the_recipe_says(Kind::Traefik).await;
+}
+
+async fn as_the_recipe_says(kind: Kind) {
+    let world = World::asks(kind).await;
+    the_keys_of_the_client_can_be_read(&world).await;
+    a_page_leads_to_the_login_and_back(&world).await;
+    a_call_without_a_session_gets_401(&world).await;
+    attack_42_a_state_change_needs_the_proof_of_its_origin(&world).await;
+    attack_4_and_43_the_api_is_told_what_the_provider_said_and_nothing_else(&world).await;
+    a_session_that_is_used_lives_on(&world).await;
+    attack_56_a_websocket_of_a_foreign_page_is_refused(&world, kind).await;
+}
+
+async fn the_keys_of_the_client_can_be_read(world: &World) {
+    let reply = world.browser().get("/.well-known/jwks.json").await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+    assert!(!reply.json()["keys"].as_array().unwrap().is_empty());
+}
+
+async fn a_page_leads_to_the_login_and_back(world: &World) {
+    for address in ADDRESSES {
+        let ada = world.browser();
+        let reply = send(&ada, Method::GET, address, &PAGE).await;
+        assert_eq!(reply.status, StatusCode::FOUND, "{address}: {}", reply.body);
+        let login = Url::parse(&world.origin).unwrap().join(reply.location()).unwrap();
+        assert_eq!(login.origin().ascii_serialization(), world.origin);
+        assert_eq!(login.path(), "/auth/login");
+        let callback = ada.log_in_by(login.as_str()).await;
+        let end = callback.location().to_owned();
+        assert_eq!(end, format!("{}{address}", world.origin));
+        let reply = send(&ada, Method::GET, &end, &PAGE).await;
+        assert_eq!(reply.status, StatusCode::OK, "{address}: {}", reply.body);
+        let seen = world.stack.api.last().target;
+        let (_, rest) = address.split_once("/crud").unwrap();
+        assert!(seen.ends_with(rest), "{seen}");
+    }
+}
+
+async fn a_call_without_a_session_gets_401(world: &World) {
+    let nobody = world.browser();
+    let before = world.stack.api.calls().len();
+    for fields in [
+        &[][..],
+        &[("accept", "application/json")],
+        &[("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")],
+        &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
+    ] {
+        let reply = send(&nobody, Method::GET, "/api/crud/x", fields).await;
+        assert_eq!(reply.refusal(), (401, "unauthenticated".to_owned()), "{fields:?}");
+    }
+    let form = [PAGE[0], PAGE[1], ("origin", world.origin.as_str())];
+    let reply = send(&nobody, Method::POST, "/api/crud/x", &form).await;
+    assert_eq!(reply.refusal().0, 401);
+    assert_eq!(world.stack.api.calls().len(), before);
+}
+
+async fn attack_42_a_state_change_needs_the_proof_of_its_origin(world: &World) {
+    let ada = world.browser();
+    ada.log_in().await;
+    let before = world.stack.api.calls().len();
+    for method in [Method::POST, Method::PUT, Method::DELETE] {
+        for foreign in [
+            &[][..],
+            &[("origin", "https://evil.example")],
+            &[("sec-fetch-site", "cross-site")],
+        ] {
+            let reply = send(&ada, method.clone(), "/api/crud/x", foreign).await;
+            assert_eq!(reply.status, StatusCode::FORBIDDEN, "{method} {foreign:?}");
+        }
+    }
+    assert_eq!(world.stack.api.calls().len(), before);
+    let request = ada.request(Method::POST, "/api/crud/x").body("hello");
+    let reply = ada.send(request).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+    assert_eq!(world.stack.api.last().body, "hello");
+}
+
+async fn attack_4_and_43_the_api_is_told_what_the_provider_said_and_nothing_else(world: &World) {
+    const SPOOFED: [(&str, &str); 7] = [
+        ("x-user-id", "root"),
+        ("x-user-email", "root@example.org"),
+        ("x-user-name", "root"),
+        ("x-session-id", "root"),
+        ("x-auth-time", "1"),
+        ("x-renewed-cookie", "a=b"),
+        ("authorization", "Bearer root"),
+    ];
+    let ada = world.browser();
+    ada.log_in().await;
+    let reply = send(&ada, Method::GET, "/api/crud/x", &SPOOFED).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let call = world.stack.api.last();
+    assert_eq!(call.header("x-user-id"), Some("u-ada"));
+    assert_eq!(call.header("x-user-name"), Some("Ada Lovelace"));
+    assert_eq!(call.header("x-auth-time"), Some("1800000000"));
+    assert!(call.header("x-user-email").unwrap().starts_with("ada@"));
+    for private in ["authorization", "cookie", "x-renewed-cookie"] {
+        assert_eq!(call.header(private).unwrap_or_default(), "", "{private}");
+    }
+
+    // What the provider does not say is told by nobody, also not by the browser.
+    world.stack.idp.on_userinfo(|answer| {
+        let claims = answer.as_object_mut().unwrap();
+        claims.retain(|name, _| name == "sub");
+    });
+    world.stack.idp.on_id_token(|draft| {
+        draft
+            .claims
+            .retain(|name, _| !matches!(name.as_str(), "email" | "email_verified" | "name" | "auth_time"));
+    });
+    let ada = world.browser();
+    ada.log_in().await;
+    let reply = send(&ada, Method::GET, "/api/crud/x", &SPOOFED).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let call = world.stack.api.last();
+    assert_eq!(call.header("x-user-id"), Some("u-ada"));
+    for absent in ["x-user-email", "x-user-name", "x-auth-time"] {
+        assert_eq!(call.header(absent).unwrap_or_default(), "", "{absent}");
+    }
+    assert!(reply.set_cookies().is_empty(), "{:?}", reply.set_cookies());
+}
+
+async fn a_session_that_is_used_lives_on(world: &World) {
+    let ada = world.browser();
+    ada.log_in().await;
+    // Three times the idle limit of an hour, with a call every twenty minutes.
+    for _ in 0..9 {
+        world.stack.advance(Duration::from_mins(20)).await;
+        let reply = send(&ada, Method::GET, "/api/crud/x", &[]).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+        let renewed = reply.set_cookies();
+        assert!(
+            renewed
+                .iter()
+                .any(|cookie| cookie.starts_with("__Host-bff_session=")),
+            "{renewed:?}"
+        );
+    }
+}
+
+async fn attack_56_a_websocket_of_a_foreign_page_is_refused(world: &World, kind: Kind) {
+    world.stack.api.answer(|call| {
+        if call.header("upgrade").is_some() {
+            let fields = [("connection", "upgrade"), ("upgrade", "websocket")];
+            (StatusCode::SWITCHING_PROTOCOLS, fields).into_response()
+        } else {
+            StatusCode::OK.into_response()
+        }
+    });
+    let ada = world.browser();
+    ada.log_in().await;
+    let before = world.stack.api.calls().len();
+    for foreign in ["https://evil.example", "null"] {
+        assert_eq!(world.handshake(&ada, "/api/crud/ws", foreign).await, 403);
+    }
+    assert_eq!(world.stack.api.calls().len(), before);
+    // The stand-in opens no tunnel.
+    let open = if kind == Kind::Traefik { 200 } else { 101 };
+    assert_eq!(world.handshake(&ada, "/api/crud/ws", &world.origin).await, open);
+    assert_eq!(world.stack.api.calls().len(), before + 1);
+}

@@ -1,0 +1,28 @@
+//! The recipes of `docs/proxies.md`, read from there and run with the real nginx and Caddy, and with a stand-in for
+//! Traefik. Needs both on the `PATH`, which `scripts/phases/proxies` sees to before it runs this.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that fails says so by panicking; nobody else sees this crate"
+)]
+
+mod asks;
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "shared with the other tests, which use more of it"
+)]
+#[path = "../it"]
+mod it {
+    pub mod support;
+}
+mod passes;
+mod proxy;
+mod recipe;
+mod traefik;
+mod world;
+
+use it::support;

@@ -1,0 +1,191 @@
+//! A proxy in front of a whole stack.
+
+use http::{HeaderMap, Method};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::{
+    proxy::Proxy,
+    recipe::recipe,
+    support::{Browser, Port, Reply, Stack},
+    traefik::Traefik,
+};
+
+/// The host that browsers ask for.
+const HOST: &str = "automate.localhost";
+
+/// What stands in front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Nginx,
+    Caddy,
+    Traefik,
+}
+
+/// A stack behind a proxy.
+pub struct World {
+    /// The server, the IdP, the API.
+    pub stack: Stack,
+    /// The origin that browsers see.
+    pub origin: String,
+    port: Port,
+    _proxy: Running,
+}
+
+/// Held for as long as it has to run.
+#[expect(dead_code, reason = "both end when they are dropped")]
+enum Running {
+    Process(Proxy),
+    Here(Traefik),
+}
+
+/// What a browser says when a person opens a page.
+pub const PAGE: [(&str, &str); 3] = [
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "document"),
+    ("accept", "text/html,*/*;q=0.8"),
+];
+
+// === impl World ===
+
+impl World {
+    /// The proxy passes calls to the API by itself and asks before each.
+    pub async fn asks(kind: Kind) -> Self {
+        Self::start(async move |stack: &Stack, port: &Port| {
+            let address = port.address();
+            let listen = format!("listen {address};");
+            let site = format!("http://{HOST}:{} {{", address.port());
+            let bff = stack.address.to_string();
+            let (bff_url, api_url) = (format!("http://{bff}"), stack.api.url());
+            let api = api_url.strip_prefix("http://").unwrap();
+            match kind {
+                Kind::Nginx => {
+                    let replacements = [
+                        ("listen 443 ssl;", listen.as_str()),
+                        ("automate.example", HOST),
+                        ("http://bff:8000", &bff_url),
+                        ("http://crud:8080", &api_url),
+                    ];
+                    Running::Process(Proxy::nginx(address, &recipe("nginx-asks", &replacements)).await)
+                }
+                Kind::Caddy => {
+                    let replacements = [
+                        ("automate.example {", site.as_str()),
+                        ("bff:8000", &bff),
+                        ("crud:8080", api),
+                    ];
+                    Running::Process(Proxy::caddy(address, &recipe("caddy-asks", &replacements)).await)
+                }
+                Kind::Traefik => {
+                    let recipe = recipe("traefik-asks", &[("http://bff:8000", &bff_url)]);
+                    Running::Here(Traefik::start(port.held().listen(), &recipe, &bff_url, &api_url))
+                }
+            }
+        })
+        .await
+    }
+
+    /// The proxy passes everything on to the server.
+    pub async fn passes(kind: Kind, change: impl Fn(&str) -> String) -> Self {
+        Self::start(async move |stack: &Stack, port: &Port| {
+            let address = port.address();
+            let listen = format!("listen {address};");
+            let site = format!("http://{HOST}:{} {{", address.port());
+            let bff = stack.address.to_string();
+            let hosts = "bff.example automate.example authn.example";
+            Running::Process(match kind {
+                Kind::Nginx => {
+                    let replacements = [
+                        ("listen 443 ssl;", listen.as_str()),
+                        (hosts, HOST),
+                        ("bff:8000", &bff),
+                    ];
+                    Proxy::nginx(address, &change(&recipe("nginx-passes", &replacements))).await
+                }
+                Kind::Caddy => {
+                    let hosts = format!("{} {{", hosts.replace(' ', ", "));
+                    let replacements = [(hosts.as_str(), site.as_str()), ("bff:8000", &bff)];
+                    Proxy::caddy(address, &change(&recipe("caddy-passes", &replacements))).await
+                }
+                Kind::Traefik => panic!("Traefik is here only where it asks"),
+            })
+        })
+        .await
+    }
+
+    async fn start(proxy: impl AsyncFnOnce(&Stack, &Port) -> Running) -> Self {
+        let port = Port::reserve();
+        let origin = format!("http://{HOST}:{}", port.address().port());
+        let base_url = origin.clone();
+        let stack = Stack::builder()
+            .set("BFF_TRUSTED_PROXIES", "127.0.0.1")
+            .variables(move |variables, _| {
+                let port = variables
+                    .iter()
+                    .find(|(name, _)| name == "PORT")
+                    .unwrap()
+                    .1
+                    .clone();
+                // The IdP reads it when the proxy is not up yet, and knows no names.
+                let keys = format!("http://127.0.0.1:{port}/.well-known/jwks.json");
+                variables.retain(|(name, _)| !matches!(name.as_str(), "BFF_BASE_URL" | "DCR_REDIRECT_URIS"));
+                variables.push(("DCR_JWKS_URI".to_owned(), keys));
+                variables.push((
+                    "DCR_REDIRECT_URIS".to_owned(),
+                    format!("{base_url}/auth/callback"),
+                ));
+                variables.push(("BFF_BASE_URL".to_owned(), base_url));
+            })
+            .start()
+            .await;
+        let proxy = proxy(&stack, &port).await;
+        Self {
+            stack,
+            origin,
+            port,
+            _proxy: proxy,
+        }
+    }
+
+    /// A fresh browser of Ada.
+    pub fn browser(&self) -> Browser {
+        Browser::new("ada", &self.origin)
+    }
+
+    /// Sends a WebSocket handshake from a page of `origin`; the status of the answer.
+    pub async fn handshake(&self, browser: &Browser, path: &str, origin: &str) -> u16 {
+        let cookie = browser.session_cookie().unwrap_or_default();
+        let host = self.origin.strip_prefix("http://").unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nOrigin: {origin}\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+             Cookie: __Host-bff_session={cookie}\r\n\r\n"
+        );
+        let mut connection = TcpStream::connect(self.port.address()).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
+            let mut piece = [0; 1024];
+            match connection.read(&mut piece).await.unwrap() {
+                0 => break,
+                length => answer.extend_from_slice(&piece[..length]),
+            }
+        }
+        let answer = String::from_utf8_lossy(&answer);
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        status.unwrap_or_else(|| panic!("no answer: {answer}"))
+    }
+}
+
+/// Sends a request with exactly these fields beside the cookies, and keeps the cookies of the answer.
+pub async fn send(browser: &Browser, method: Method, target: &str, fields: &[(&'static str, &str)]) -> Reply {
+    let mut request = browser.request(Method::GET, target).build().unwrap();
+    *request.method_mut() = method;
+    let headers: &mut HeaderMap = request.headers_mut();
+    for (name, value) in fields {
+        headers.insert(*name, value.parse().unwrap());
+    }
+    browser.execute(request).await
+}
