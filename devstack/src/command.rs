@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand};
+use url::Url;
 
 /// Starts the development IdP, the bff, a sample API and a sample page, and prints where to click.
 ///
@@ -20,6 +21,12 @@ pub struct Cli {
     /// How many seconds access tokens live. They are renewed at half of that.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(4..=3600))]
     pub access_token_lifetime: u64,
+    /// The origin of your own dev server, whose page takes the place of the sample page (docs/dev-server.md).
+    #[arg(long, value_name = "URL", value_parser = origin)]
+    pub page: Option<Url>,
+    /// Origins whose pages may call with credentials; that of --page where it is not given.
+    #[arg(long, value_name = "ORIGINS", env = "CORS__ALLOW_ORIGINS")]
+    pub cors_allow_origins: Option<String>,
 }
 
 /// What to start.
@@ -58,4 +65,45 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:9000";
 /// What is wrong with them.
 pub fn parse(words: &[&str]) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(std::iter::once(&"devstack").chain(words))
+}
+
+/// An http(s) origin, as a URL with the path `/`.
+fn origin(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
+    let is_origin = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.username().is_empty();
+    if is_origin {
+        Ok(url)
+    } else {
+        Err("not an origin; write scheme, host and port, as in http://localhost:5173".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_an_origin() {
+        let cli = parse(&["--page", "http://localhost:5173"]).unwrap();
+        assert_eq!(cli.page.unwrap().as_str(), "http://localhost:5173/");
+        for page in [
+            "localhost:5173",
+            "http://localhost:5173/app",
+            "ftp://localhost",
+            "http://a@b",
+            "x",
+        ] {
+            assert!(parse(&["--page", page]).is_err(), "{page}");
+        }
+    }
+
+    #[test]
+    fn origins_for_cors_are_passed_on() {
+        let cli = parse(&["--cors-allow-origins", "http://localhost:3000"]).unwrap();
+        assert_eq!(cli.cors_allow_origins.as_deref(), Some("http://localhost:3000"));
+    }
 }

@@ -26,7 +26,11 @@ async fn main() -> ExitCode {
                 access_token_lifetime: Duration::from_secs(cli.access_token_lifetime),
                 usual_ports: true,
             };
-            Box::pin(stack::run(options)).await
+            let surroundings = stack::Surroundings {
+                page: cli.page,
+                cors_origins: cli.cors_allow_origins,
+            };
+            Box::pin(stack::run(options, surroundings)).await
         }
         Some(Command::Idp {
             config_dir,

@@ -21,6 +21,7 @@ use bff::{
 use devstack_idp::{Control, Idp};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::{
     idp_alone::{put_samples, stopped},
@@ -43,6 +44,16 @@ pub struct Options {
     pub usual_ports: bool,
 }
 
+/// What is brought to a stack in place of its own parts.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// The origin of a dev server, whose page takes the place of the sample page. Its page may also stand in front of the
+    /// bff, or call it from its own origin.
+    pub page: Option<Url>,
+    /// Origins whose pages may call with credentials (`CORS__ALLOW_ORIGINS`); that of `page` where there is none.
+    pub cors_origins: Option<String>,
+}
+
 /// A stack whose APIs and IdP run and whose bff is about to.
 pub struct Stack {
     /// The hand inside the IdP.
@@ -53,7 +64,7 @@ pub struct Stack {
     pub origins: Vec<String>,
     options: Options,
     api: SocketAddr,
-    page: SocketAddr,
+    page: String,
     registered: bool,
     app: App,
     listener: TcpListener,
@@ -64,8 +75,8 @@ pub struct Stack {
 /// # Errors
 ///
 /// Where a part cannot start; the text says which.
-pub async fn run(options: Options) -> Result<(), Box<dyn Error>> {
-    let stack = Stack::prepare(options).await?;
+pub async fn run(options: Options, surroundings: Surroundings) -> Result<(), Box<dyn Error>> {
+    let stack = Stack::prepare_with(options, surroundings).await?;
     stack.announce();
     let shutdown = CancellationToken::new();
     tokio::spawn(say_when_ready(
@@ -91,7 +102,19 @@ impl Stack {
     /// # Errors
     ///
     /// Where a part cannot start; the text says which.
-    pub async fn prepare(mut options: Options) -> Result<Self, Box<dyn Error>> {
+    pub async fn prepare(options: Options) -> Result<Self, Box<dyn Error>> {
+        Self::prepare_with(options, Surroundings::default()).await
+    }
+
+    /// The same with what is brought to it.
+    ///
+    /// # Errors
+    ///
+    /// Where a part cannot start; the text says which.
+    pub async fn prepare_with(
+        mut options: Options,
+        surroundings: Surroundings,
+    ) -> Result<Self, Box<dyn Error>> {
         let (idp_port, bff_port) = if options.usual_ports { (9000, 8000) } else { (0, 0) };
         let idp_listener = ports::listen(idp_port).await?;
         let listener = ports::listen(bff_port).await?;
@@ -128,15 +151,19 @@ impl Stack {
             clock: Arc::new(SystemClock),
         })?)
         .await?;
-        let page = serve(page::router(page::Config {
-            origins: origins.clone(),
-        }))
-        .await?;
+        let page = if let Some(page) = &surroundings.page {
+            page.origin().ascii_serialization()
+        } else {
+            let router = page::router(page::Config {
+                origins: origins.clone(),
+            });
+            format!("http://{}", serve(router).await?)
+        };
         let config_dir = state.join("config");
         fs::create_dir_all(&config_dir)?;
-        fs::write(config_dir.join("routes.yaml"), routes(api, page))?;
+        fs::write(config_dir.join("routes.yaml"), routes(api, &page))?;
 
-        let mut variables = variables(&state, &issuer, bff_port, &origins);
+        let mut variables = variables(&state, &issuer, bff_port, &origins, &surroundings);
         let registered = state.join("bff-keys/bff_client.json").exists();
         if !registered {
             let token = mint::initial_access_token(&issuer, &admin_token).await?;
@@ -192,7 +219,7 @@ impl Stack {
             "
   development IdP   {issuer}   (clients: {clients})
   sample API        http://{api}
-  sample page       http://{page}, passed on by the bff
+  page              {page}, passed on by the bff
   bff               {bff}
   registration      {registration}
   state             {state}   (remove it to begin anew)
@@ -208,15 +235,27 @@ impl Stack {
 }
 
 /// What an operator would set, and nothing else: the rest are defaults.
-fn variables(state: &Path, issuer: &str, port: u16, origins: &[String]) -> BTreeMap<&'static str, String> {
+fn variables(
+    state: &Path,
+    issuer: &str,
+    port: u16,
+    origins: &[String],
+    surroundings: &Surroundings,
+) -> BTreeMap<&'static str, String> {
     let path = |name: &str| state.join(name).display().to_string();
     // The first is what people reach who come by another name.
     let base = format!("http://localhost:{port}");
+    let page = surroundings
+        .page
+        .as_ref()
+        .map(|page| page.origin().ascii_serialization());
     let redirect_uris: Vec<String> = std::iter::once(&base)
         .chain(origins)
+        .chain(&page)
         .map(|origin| format!("{origin}/auth/callback"))
         .collect();
-    BTreeMap::from([
+    let cors_origins = surroundings.cors_origins.clone().or_else(|| page.clone());
+    let mut variables = BTreeMap::from([
         ("OIDC_ISSUER", issuer.to_owned()),
         ("BFF_BASE_URL", base),
         ("BFF_CONFIG_DIR", path("config")),
@@ -224,15 +263,17 @@ fn variables(state: &Path, issuer: &str, port: u16, origins: &[String]) -> BTree
         ("AUTH_CLIENT_ID", "bff-server".to_owned()),
         ("DCR_CLIENT_PROFILE", "code-flow-pkjwt".to_owned()),
         ("DCR_REDIRECT_URIS", redirect_uris.join(",")),
-    ])
+    ]);
+    variables.extend(cors_origins.map(|origins| ("CORS__ALLOW_ORIGINS", origins)));
+    variables
 }
 
-fn routes(api: SocketAddr, page: SocketAddr) -> String {
+fn routes(api: SocketAddr, page: &str) -> String {
     format!(
         r#"# Written by devstack at every start.
 services:
   sample-api: {{ base_url: "http://{api}", timeout: 10s }}
-  page: {{ base_url: "http://{page}", timeout: 10s }}
+  page: {{ base_url: "{page}", timeout: 10s }}
 routes:
   - id: sample-api
     path: /api/*

@@ -264,7 +264,7 @@ impl Reader {
     pub(super) fn secret_needed_unless(&mut self, name: &'static str, done: bool) -> Option<Secret> {
         if let Content::SecretFile(path) = &self.values.get(name)?.content
             && done
-            && matches!(Path::new(path).try_exists(), Ok(false))
+            && matches!(path.try_exists(), Ok(false))
         {
             return None;
         }

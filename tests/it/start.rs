@@ -1,6 +1,7 @@
 //! The start: the order in which things come up, how the IdP is found, and the binary as an operator meets it.
 
 mod command;
+mod dev_server;
 mod folders;
 mod idp;
 mod original;

@@ -45,6 +45,8 @@ pub(crate) struct Interaction {
     /// Who has logged in; `None` while the login form is open.
     pub(crate) session: Option<Session>,
     pub(crate) failures: u8,
+    /// The name that was given with a wrong password.
+    pub(crate) typed_name: Option<String>,
 }
 
 // === impl State ===

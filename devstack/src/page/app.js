@@ -165,7 +165,7 @@ function tick() {
   const left = Math.max(0, Math.ceil((expires - Date.now() - skew) / 1000));
   const minutes = Math.floor(left / 60);
   $("countdown").textContent = minutes > 0 ? `${minutes}:${String(left % 60).padStart(2, "0")}` : String(left);
-  $("countdown-unit").textContent = left === 0 ? "expired, renewed with your next call" : minutes > 0 ? "minutes left" : "seconds left";
+  $("countdown-unit").textContent = left === 0 ? "left; your next call renews it" : minutes > 0 ? "minutes left" : "seconds left";
   const life = renewed === null ? 0 : (expires - renewed) / 1000;
   $("life").value = life > 0 ? Math.min(100, (left / life) * 100) : 0;
 }
@@ -174,7 +174,7 @@ function renewed(before, after) {
   const [from, to] = [time(before?.refreshed_at), time(after?.refreshed_at)];
   if (from === null || to === null || to <= from) return;
   renewals += 1;
-  $("renewals").textContent = renewals === 1 ? "once, by the server alone" : `${renewals} times, by the server alone`;
+  $("renewals").textContent = renewals === 1 ? "Renewed once, by the server alone." : `Renewed ${renewals} times, by the server alone.`;
   const line = $("renewed");
   line.classList.remove("fresh");
   // Read, so that the animation starts anew.
@@ -272,11 +272,13 @@ async function hosts() {
   const origins = Array.isArray(body?.origins) ? body.origins : [];
   if (origins.length < 2) return;
   for (const origin of origins) {
-    const link = document.createElement("a");
-    link.href = `${origin}/`;
-    link.textContent = new URL(origin).host;
-    if (origin === location.origin) link.setAttribute("aria-current", "page");
-    $("hosts").append(link);
+    const here = origin === location.origin;
+    // Where one is already is no link.
+    const entry = document.createElement(here ? "span" : "a");
+    if (here) entry.setAttribute("aria-current", "page");
+    else entry.href = `${origin}/`;
+    entry.textContent = new URL(origin).host;
+    $("hosts").append(entry);
   }
   $("hosts").hidden = false;
 }

@@ -1,12 +1,35 @@
-//! `POST /consent`: the consent form.
+//! `/consent`: the consent form.
 
-use axum::{body::Bytes, extract::State, http::HeaderMap, response::Response};
+use axum::{
+    body::Bytes,
+    extract::{RawQuery, State},
+    http::HeaderMap,
+    response::Response,
+};
 
 use super::{
     Shared, interaction,
     login::{self, LoginError},
     params::Params,
 };
+
+/// The form, after a login.
+pub(crate) async fn get(
+    State(provider): Shared,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, LoginError> {
+    let params = Params::parse(query.unwrap_or_default().as_bytes())?;
+    let id = params.get("interaction").ok_or(LoginError::Expired)?;
+    let (_, opened) = login::open(&provider, &headers, id)?;
+    if opened.session.is_none() {
+        return Err(LoginError::Expired);
+    }
+    let client = provider
+        .client(&opened.request.client_id)
+        .ok_or(LoginError::Expired)?;
+    Ok(interaction::consent_page(&provider, &client, id))
+}
 
 pub(crate) async fn post(
     State(provider): Shared,

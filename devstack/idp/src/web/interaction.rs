@@ -8,6 +8,7 @@ use url::form_urlencoded;
 
 use super::{
     cookies::{self, Browser},
+    login::LoginError,
     page::{self, escape},
 };
 use crate::{
@@ -54,9 +55,20 @@ pub(crate) fn begin(
     let browser = Browser::of(provider, headers);
     let response = match session.filter(|_| !asks_login) {
         None => show_login(provider, client, request, browser.digest),
-        Some(session) => after_login(provider, client, request, session, browser.digest),
+        Some(session) => match after_login(provider, client, request, session, browser.digest) {
+            Next::Answer(response) => response,
+            Next::Consent(id) => consent_page(provider, client, &id),
+        },
     };
     with_cookie(response, browser.set_cookie)
+}
+
+/// What follows a login.
+pub(crate) enum Next {
+    /// The browser goes back to the client.
+    Answer(Response),
+    /// The person is asked first: the interaction that the consent page is for.
+    Consent(String),
 }
 
 /// Asks for consent where it is needed, else answers.
@@ -66,20 +78,18 @@ pub(crate) fn after_login(
     request: AuthorizationRequest,
     session: Session,
     browser: Digest,
-) -> Response {
+) -> Next {
     if !needs_consent(provider, &session, client, &request) {
-        return finish(provider, client, &request, &session);
+        return Next::Answer(finish(provider, client, &request, &session));
     }
-    let scope = provider.granted_scope(&request, client);
-    let user = provider.state().user(&session.sub).cloned();
     let interaction = Interaction {
         request,
         browser,
         session: Some(session),
         failures: 0,
+        typed_name: None,
     };
-    let id = remember(provider, interaction);
-    consent_page(provider, client, &id, &scope, user.as_ref())
+    Next::Consent(remember(provider, interaction))
 }
 
 /// Sends the browser back with a code (RFC 6749, section 4.1.2).
@@ -151,6 +161,12 @@ pub(crate) fn login_page(
             format!("<p class=\"problem\" role=\"alert\">{}</p>", escape(text)),
         ),
     };
+    // After a wrong password the name is there already, and it is the password that has to be typed again.
+    let (focus_name, focus_password) = if problem.is_empty() || hint.is_empty() {
+        (" autofocus", "")
+    } else {
+        ("", " autofocus")
+    };
     let known: Vec<String> = provider
         .state()
         .users
@@ -164,9 +180,9 @@ pub(crate) fn login_page(
          <form method=\"post\" action=\"{base}/login\">\
          <input type=\"hidden\" name=\"interaction\" value=\"{id}\">\
          <label for=\"username\">User name</label>\
-         <input id=\"username\" name=\"username\" value=\"{hint}\" autocomplete=\"username\" autocapitalize=\"none\" required autofocus>\
+         <input id=\"username\" name=\"username\" value=\"{hint}\" autocomplete=\"username\" autocapitalize=\"none\" required{focus_name}>\
          <label for=\"password\">Password</label>\
-         <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required>\
+         <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required{focus_password}>\
          <button type=\"submit\">Log in</button></form>\
          <p class=\"hint\">For development only. People here: {known}; their passwords are in users.yaml.</p>"
     );
@@ -224,6 +240,7 @@ fn show_login(
             browser,
             session: None,
             failures: 0,
+            typed_name: None,
         },
     );
     login_page(provider, client, &id, hint.as_deref(), None)
@@ -287,16 +304,18 @@ fn needs_consent(
             .has_consent(&session.sub, &client.client_id, &scope)
 }
 
-fn consent_page(
-    provider: &Provider,
-    client: &Client,
-    id: &str,
-    scope: &[String],
-    user: Option<&User>,
-) -> Response {
+/// The consent page of the interaction `id`.
+pub(crate) fn consent_page(provider: &Provider, client: &Client, id: &str) -> Response {
+    let now = provider.now();
+    let state = provider.state();
+    let Some(opened) = state.interactions.get(id, now) else {
+        return LoginError::Expired.into_response();
+    };
+    let scope = provider.granted_scope(&opened.request, client);
+    let sub = opened.session.as_ref().map_or("", |session| session.sub.as_str());
+    let who = escape(state.user(sub).map_or("", |user| user.name.as_str()));
     let base = provider.base_path();
     let name = escape(client.display_name());
-    let who = escape(user.map_or("", |user| user.name.as_str()));
     let items: Vec<String> = scope
         .iter()
         .map(|scope| format!("<li>{}</li>", describe(scope)))

@@ -1,8 +1,11 @@
-//! `POST /login`: the login form.
+//! `/login`: the login form.
+//!
+//! What is posted is answered with a redirect, whatever comes of it, so that the back button of a browser never asks
+//! whether to send a password again.
 
 use axum::{
     body::Bytes,
-    extract::State,
+    extract::{RawQuery, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -10,12 +13,11 @@ use axum::{
 use super::{
     Shared,
     cookies::{self, Browser},
-    interaction::{self, with_cookie},
+    interaction::{self, Next, redirect, with_cookie},
     page,
     params::{Params, ParamsError},
 };
 use crate::{
-    client::Client,
     provider::Provider,
     random,
     secret::{Digest, Secret},
@@ -46,6 +48,32 @@ impl IntoResponse for LoginError {
     }
 }
 
+/// The form again, after a wrong password.
+pub(crate) async fn get(
+    State(provider): Shared,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, LoginError> {
+    let params = Params::parse(query.unwrap_or_default().as_bytes())?;
+    let id = params.get("interaction").ok_or(LoginError::Expired)?;
+    let (_, opened) = open(&provider, &headers, id)?;
+    if opened.session.is_some() {
+        return Err(LoginError::Expired);
+    }
+    let client = provider
+        .client(&opened.request.client_id)
+        .ok_or(LoginError::Expired)?;
+    let name = opened.typed_name.or(opened.request.login_hint);
+    let problem = (opened.failures > 0).then_some("User name or password is wrong.");
+    Ok(interaction::login_page(
+        &provider,
+        &client,
+        id,
+        name.as_deref(),
+        problem,
+    ))
+}
+
 pub(crate) async fn post(
     State(provider): Shared,
     headers: HeaderMap,
@@ -62,7 +90,7 @@ pub(crate) async fn post(
         .ok_or(LoginError::Expired)?;
     let username = params.get("username").unwrap_or_default();
     let Some(sub) = check(&provider, username, params.get("password").unwrap_or_default()) else {
-        return wrong_password(&provider, id, &client, username);
+        return wrong_password(&provider, id, username);
     };
     // The form is used up: sending it again starts no second session.
     let now = provider.now();
@@ -74,7 +102,10 @@ pub(crate) async fn post(
     };
     let cookie = cookies::start_session(&provider, session.clone());
     tracing::info!(sub = session.sub, "logged in");
-    let response = interaction::after_login(&provider, &client, opened.request, session, browser);
+    let response = match interaction::after_login(&provider, &client, opened.request, session, browser) {
+        Next::Answer(response) => response,
+        Next::Consent(id) => redirect(&format!("{}/consent?interaction={id}", provider.base_path())),
+    };
     Ok(with_cookie(response, cookie))
 }
 
@@ -107,27 +138,20 @@ fn check(provider: &Provider, username: &str, password: &str) -> Option<String> 
         .map(|user| user.sub.clone())
 }
 
-fn wrong_password(
-    provider: &Provider,
-    id: &str,
-    client: &Client,
-    username: &str,
-) -> Result<Response, LoginError> {
+fn wrong_password(provider: &Provider, id: &str, username: &str) -> Result<Response, LoginError> {
     let now = provider.now();
     let mut state = provider.state();
     let opened = state.interactions.get_mut(id, now).ok_or(LoginError::Expired)?;
     opened.failures += 1;
+    opened.typed_name = Some(username.to_owned());
     if opened.failures >= MAX_FAILURES {
         state.interactions.remove(id, now);
         return Err(LoginError::Expired);
     }
     drop(state);
-    let problem = Some("User name or password is wrong.");
-    Ok(interaction::login_page(
-        provider,
-        client,
-        id,
-        Some(username),
-        problem,
-    ))
+    // The id is one of ours, since there is such an interaction.
+    Ok(redirect(&format!(
+        "{}/login?interaction={id}",
+        provider.base_path()
+    )))
 }

@@ -245,11 +245,20 @@ async fn login_csrf_a_form_only_counts_from_the_browser_that_opened_it() {
     let foreign = format!("idp_browser={}", "A".repeat(43));
     assert_eq!(send(foreign, encode(&form)).await.unwrap().status(), 400);
     let own = cookie.split(';').next().unwrap().to_owned();
-    assert_eq!(
-        send(own.clone(), encode(&form)).await.unwrap().status(),
-        200,
-        "the consent page"
-    );
+    // Answered with a redirect, so that the back button of a browser sends no form again.
+    let answered = send(own.clone(), encode(&form)).await.unwrap();
+    assert_eq!(answered.status(), 303);
+    let consent = answered.headers()["location"].to_str().unwrap().to_owned();
+    assert!(consent.starts_with("/consent?interaction="), "{consent}");
+    let show = |cookie: Option<String>| {
+        let mut request = world.http.get(format!("{}{consent}", world.issuer));
+        if let Some(cookie) = cookie {
+            request = request.header("cookie", cookie);
+        }
+        request.send()
+    };
+    assert_eq!(show(Some(own.clone())).await.unwrap().status(), 200);
+    assert_eq!(show(None).await.unwrap().status(), 400, "another browser");
     assert_eq!(
         send(own, encode(&form)).await.unwrap().status(),
         400,
@@ -278,7 +287,22 @@ async fn ten_wrong_passwords_end_the_page() {
         .unwrap()
         .0;
     let mut statuses = Vec::new();
-    for _ in 0..11 {
+    // Before the first wrong password the name has the focus, after it the password.
+    assert!(html.contains("required autofocus>") && html.find("autofocus") < html.find("current-password"));
+    for round in 0..11 {
+        if round == 1 {
+            let form = world
+                .http
+                .get(format!("{}/login?interaction={id}", world.issuer))
+                .header("cookie", &cookie)
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(form.status(), 401);
+            let form = form.text().await.unwrap();
+            assert!(form.contains("name=\"username\" value=\"ada\""), "{form}");
+            assert!(form.find("autofocus") > form.find("current-password"), "{form}");
+        }
         let request = world
             .http
             .post(format!("{}/login", world.issuer))
@@ -291,7 +315,7 @@ async fn ten_wrong_passwords_end_the_page() {
             ]));
         statuses.push(request.send().await.unwrap().status().as_u16());
     }
-    assert_eq!(statuses, [vec![401; 9], vec![400; 2]].concat());
+    assert_eq!(statuses, [vec![303; 9], vec![400; 2]].concat());
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ impl Reader {
         services: &HashMap<&str, Option<Arc<Service>>>,
         ids: &mut HashSet<String>,
     ) -> Option<Placed> {
-        const KEYS: [&str; 8] = [
+        const KEYS: [&str; 9] = [
             "id",
             "description",
             "path",
