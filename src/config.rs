@@ -44,7 +44,7 @@ pub use self::{
     pages::PageSettings,
     path::check_argument,
     problem::{ConfigError, Problem, Severity, Warning},
-    provider::{EndpointSettings, ProviderSettings},
+    provider::{EndpointSettings, PromptSetting, ProviderSettings},
     reference::reference,
     registration::RegistrationSettings,
     server::{ForwardedHeaders, ServerSettings},

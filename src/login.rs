@@ -7,12 +7,14 @@ pub mod attempt;
 mod callback;
 mod end;
 pub mod hosts;
+pub mod offline_access;
 mod once;
 mod refused;
 pub mod return_to;
 mod start;
 
 use std::{
+    path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -23,13 +25,13 @@ pub use self::{
     refused::Instead,
     start::{LoginQuery, Start, StartError},
 };
-use self::{hosts::Hosts, once::Once, return_to::AllowedTargets};
+use self::{hosts::Hosts, offline_access::OfflineAccess, once::Once, return_to::AllowedTargets};
 use crate::{
     clock::SharedClock,
     oidc::RelyingParty,
     random::SharedRandom,
     seal::Sealer,
-    session::{EmailTrust, SessionStore},
+    session::{EmailTrust, LeftOutNotice, SessionStore},
 };
 
 /// How logins are done.
@@ -41,14 +43,29 @@ pub struct Options {
     pub targets: AllowedTargets,
     /// `scope` of the authorization request.
     pub scopes: Vec<String>,
-    /// `prompt` where the login names none.
-    pub prompt: Option<String>,
+    /// `prompt` where the login names none (`OIDC_PROMPT`).
+    pub prompt: DefaultPrompt,
     /// How long a session lives at most.
     pub session_lifetime: Duration,
     /// A token is renewed this long before it expires, at most half of its life.
     pub refresh_threshold: Duration,
     /// Which e-mail addresses the application may know.
     pub email_trust: EmailTrust,
+}
+
+/// `prompt` of the authorization request where the login names none (OpenID Connect Core 1.0 section 3.1.2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DefaultPrompt {
+    /// None.
+    Never,
+    /// This one.
+    Always(String),
+    /// `consent` where refresh tokens do not come without it (section 11), else none. It is learnt from logins, and kept
+    /// in this folder.
+    Auto {
+        /// `BFF_STATE_DIR`.
+        state_dir: PathBuf,
+    },
 }
 
 /// Logs people in and out. Cheap to clone.
@@ -65,8 +82,12 @@ struct Inner {
     sealer: Sealer,
     clock: SharedClock,
     random: SharedRandom,
+    /// What logins have taught about refresh tokens, with `OIDC_PROMPT=auto`.
+    offline_access: Option<OfflineAccess>,
     /// The attempts that have come back.
     once: Once<Result<LoggedIn, Arc<CallbackError>>>,
+    /// Claims that are too large.
+    left_out: LeftOutNotice,
     /// Whether the operator has been told that the IdP gives no refresh token.
     said_no_refresh_token: AtomicBool,
     /// Whether the operator has been told that the IdP does not say which e-mail addresses are verified.
@@ -87,7 +108,15 @@ impl Login {
         random: SharedRandom,
     ) -> Self {
         let said_no_refresh_token = AtomicBool::new(false);
+        let offline_access = match &options.prompt {
+            DefaultPrompt::Auto { state_dir } => {
+                Some(OfflineAccess::open(state_dir.join(offline_access::FILE_NAME)))
+            }
+            DefaultPrompt::Never | DefaultPrompt::Always(_) => None,
+        };
         let inner = Inner {
+            offline_access,
+            left_out: LeftOutNotice::default(),
             options,
             relying_party,
             store,

@@ -30,5 +30,5 @@ pub use self::{
         CreateError, Created, Ended, Lease, Limits, MemoryStore, NewSession, ReplaceError, SessionStore,
         StoreError, Stored, Version,
     },
-    user::{EmailTrust, email_is_unstated, user_claims},
+    user::{EmailTrust, LeftOut, LeftOutNotice, UserClaims, email_is_unstated, user_claims},
 };

@@ -11,10 +11,10 @@ use url::Url;
 
 use super::StartError;
 use crate::{
-    config::{Config, ForwardedHeaders},
+    config::{Config, ForwardedHeaders, PromptSetting},
     gateway::{MAX_FILE_SIZE, Routes},
     login::{
-        self,
+        self, DefaultPrompt,
         hosts::{Hosts, HostsError},
         return_to::AllowedTargets,
     },
@@ -137,7 +137,13 @@ pub(super) fn login(config: &Config) -> Result<login::Options, HostsError> {
                 .collect(),
         ),
         scopes: config.provider.scopes.clone(),
-        prompt: config.provider.prompt.clone(),
+        prompt: match &config.provider.prompt {
+            PromptSetting::Auto => DefaultPrompt::Auto {
+                state_dir: config.keys.state_dir.clone(),
+            },
+            PromptSetting::Never => DefaultPrompt::Never,
+            PromptSetting::Always(prompt) => DefaultPrompt::Always(prompt.clone()),
+        },
         session_lifetime: config.session.lifetime,
         refresh_threshold: config.tokens.refresh_threshold,
         email_trust: email_trust(config),

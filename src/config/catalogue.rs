@@ -209,7 +209,7 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Provider, "DCR_REGISTRATION_URL", K::Url, "discovery", "client registration endpoint; `none` if it is not to be used"),
     public(G::Provider, "IDP_CA_FILE", K::Path, "system roots", "PEM file with further CA certificates for the IdP, or with its own self-signed certificate"),
     public(G::Provider, "OIDC_SCOPES", K::List, "`openid profile email offline_access`", "scopes asked for at login and registration"),
-    public(G::Provider, "OIDC_PROMPT", K::Text, "`consent` while `offline_access` is asked for", "`prompt` sent unless the login names one; set but empty turns it off"),
+    public(G::Provider, "OIDC_PROMPT", K::Text, "`auto`", "`prompt` sent unless the login names one. `auto` sends none, and `consent` once a login that asked for `offline_access` has brought no refresh token (kept in `BFF_STATE_DIR`); set but empty: never one"),
     public(G::Provider, "OIDC_EMAIL_TRUSTED", K::Switch, "`false`", "an e-mail address without `email_verified` counts as verified, for IdPs that never send it; an address that the IdP calls not verified never does"),
     public(G::Provider, "OIDC_TRUSTED_AUDIENCES", K::List, "none", "audiences that an ID token may list beside this client, for IdPs that always list several; `azp` has to name this client then"),
     // Client

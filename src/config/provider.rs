@@ -46,9 +46,21 @@ pub struct ProviderSettings {
     /// The scopes, `openid` among them.
     pub scopes: Vec<String>,
     /// The `prompt` that is sent unless the login names one.
-    pub prompt: Option<String>,
+    pub prompt: PromptSetting,
     /// An e-mail address counts as verified where the provider does not say (`OIDC_EMAIL_TRUSTED`).
     pub email_trusted: bool,
+}
+
+/// The `prompt` that is sent unless the login names one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PromptSetting {
+    /// `consent` where refresh tokens do not come without it.
+    #[default]
+    Auto,
+    /// None.
+    Never,
+    /// This one.
+    Always(String),
 }
 
 /// Explicit endpoints.
@@ -93,7 +105,7 @@ pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
     };
     let trusted_audiences = reader.entries("OIDC_TRUSTED_AUDIENCES", |text| parse::visible(text, 256));
     let scopes = scopes(reader);
-    let prompt = prompt(reader, &scopes);
+    let prompt = prompt(reader);
     let ca_file = reader.path("IDP_CA_FILE");
     let ca_bundle = ca_file
         .as_deref()
@@ -156,25 +168,24 @@ fn scope(text: &str) -> Result<String, Complaint> {
     }
 }
 
-fn prompt(reader: &mut Reader, scopes: &[String]) -> Option<String> {
+fn prompt(reader: &mut Reader) -> PromptSetting {
     if !reader.is_set("OIDC_PROMPT") {
-        // OpenID Connect Core 1.0 section 11: offline access takes consent.
-        let offline = scopes.iter().any(|scope| scope == "offline_access");
-        return offline.then(|| "consent".to_owned());
+        return PromptSetting::Auto;
     }
     let prompt = reader.parsed("OIDC_PROMPT", |text| {
         let words: Vec<&str> = text.split_whitespace().collect();
-        if words.iter().all(|word| PROMPTS.contains(word)) {
-            Ok(words.join(" "))
-        } else {
-            Err(Complaint::new(
+        match words.as_slice() {
+            [] => Ok(PromptSetting::Never),
+            ["auto"] => Ok(PromptSetting::Auto),
+            _ if words.iter().all(|word| PROMPTS.contains(word)) => Ok(PromptSetting::Always(words.join(" "))),
+            _ => Err(Complaint::new(
                 "is not a prompt that can be a default",
-                "write `login`, `consent`, `select_account` or `create`, several with spaces between them, or leave it empty \
-                 to send none",
-            ))
+                "write `auto`, or `login`, `consent`, `select_account` or `create`, several with spaces between them, or \
+                 leave it empty to send none",
+            )),
         }
-    })?;
-    (!prompt.is_empty()).then_some(prompt)
+    });
+    prompt.unwrap_or_default()
 }
 
 fn read_ca_bundle(path: &Path) -> Result<Vec<u8>, Complaint> {

@@ -117,7 +117,7 @@ fn the_least_configuration_has_the_defaults_of_the_contract() {
         config.provider.scopes,
         ["openid", "profile", "email", "offline_access"]
     );
-    assert_eq!(config.provider.prompt.as_deref(), Some("consent"));
+    assert_eq!(config.provider.prompt, PromptSetting::Auto);
     assert_eq!(config.client.authentication, AuthMethod::PrivateKeyJwt);
     assert_eq!(config.client.assertion_audience, AssertionAudience::Issuer);
     assert_eq!(config.client.par, ParMode::Auto);
@@ -527,7 +527,7 @@ dcr_client_id:
     let (config, _) = with_settings(text, &[("PORT", "9001")]).unwrap();
     assert_eq!(config.server.listen.to_string(), "0.0.0.0:9001");
     assert_eq!(config.provider.scopes, ["openid", "email"]);
-    assert_eq!(config.provider.prompt, None);
+    assert_eq!(config.provider.prompt, PromptSetting::Never);
     assert_eq!(config.session.lifetime, Duration::from_hours(2));
     assert!(config.server.allow_http && config.registration.enabled);
     assert_eq!(config.registration.redirect_uris.len(), 2);
@@ -630,10 +630,11 @@ fn empty_variables_count_as_unset_but_for_the_prompt() {
             ..config(&[])
         }
     );
-    assert_eq!(config(&[("OIDC_PROMPT", "")]).provider.prompt, None);
-    assert_eq!(config(&[("OIDC_SCOPES", "openid")]).provider.prompt, None);
-    let login = config(&[("OIDC_PROMPT", "login  consent")]).provider.prompt;
-    assert_eq!(login.as_deref(), Some("login consent"));
+    let prompt = |value| config(&[("OIDC_PROMPT", value)]).provider.prompt;
+    assert_eq!(prompt(""), PromptSetting::Never);
+    assert_eq!(prompt("auto"), PromptSetting::Auto);
+    let login = PromptSetting::Always("login consent".to_owned());
+    assert_eq!(prompt("login  consent"), login);
 }
 
 #[test]

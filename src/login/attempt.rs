@@ -14,6 +14,10 @@ use crate::{
 /// The `state` is not in it: it is the context that the attempt is sealed for, so an attempt opens only with the very
 /// state that it was made with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about the request, each of them one letter in the cookie"
+)]
 pub struct Attempt {
     /// `nonce` of the authorization request (OpenID Connect Core 1.0 section 3.1.2.1).
     #[serde(rename = "n")]
@@ -43,6 +47,9 @@ pub struct Attempt {
     /// Whether it was begun in the place of an attempt that the IdP sent back with an error.
     #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
+    /// Whether the person was to be asked for consent.
+    #[serde(rename = "c", default, skip_serializing_if = "std::ops::Not::not")]
+    pub consent: bool,
 }
 
 // === impl Attempt ===
@@ -103,6 +110,7 @@ mod tests {
             silent: true,
             demanding: true,
             repeated: true,
+            consent: true,
         }
     }
 

@@ -11,6 +11,7 @@ use super::{
     Instead, Login,
     attempt::Attempt,
     hosts::LoginHost,
+    offline_access::Consent,
     once::{Remember, Spent},
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     secret::Secret,
     session::{
         CreateError, Created, EmailTrust, Ended, Memo, NewSession, Session, SessionId, SessionKey,
-        StoreError, Tokens, email_is_unstated, user_claims,
+        StoreError, Tokens, UserClaims, email_is_unstated,
     },
 };
 
@@ -378,10 +379,13 @@ impl Login {
             strikes: None,
             later_auth_time: None,
         };
+        self.notice_refresh_token(attempt, tokens.refresh.is_some());
         self.tell_of_unstated_email(&verified.all, user_info.as_ref());
         let email_trust = self.inner.options.email_trust;
+        let user = UserClaims::of(Some(&verified.all), user_info.as_ref(), email_trust);
+        self.inner.left_out.warn(&user.left_out);
         Ok(Session {
-            user: user_claims(Some(&verified.all), user_info.as_ref(), email_trust),
+            user: user.kept,
             issuer: identity.issuer,
             subject: identity.subject,
             nonce: identity.nonce,
@@ -407,26 +411,53 @@ impl Login {
         }
     }
 
-    /// Without a refresh token a session lives as long as its access token. That is said once.
+    /// Without a refresh token a session lives as long as its access token.
     fn end_of(&self, now: Timestamp, tokens: &Tokens) -> Timestamp {
-        let options = &self.inner.options;
-        let limit = now.saturating_add(options.session_lifetime);
-        if tokens.refresh.is_some() {
-            return limit;
+        let limit = now.saturating_add(self.inner.options.session_lifetime);
+        match tokens.refresh {
+            Some(_) => limit,
+            None => limit.min(tokens.access_expires_at),
         }
-        if !self.inner.said_no_refresh_token.swap(true, Ordering::Relaxed) {
-            if options.scopes.iter().any(|scope| scope == "offline_access") {
-                tracing::warn!(
-                    "the IdP gave no refresh token although offline_access was asked for, so sessions end with their \
-                     access token; many IdPs want OIDC_PROMPT=consent and the refresh_token grant for the client"
-                );
-            } else {
+    }
+
+    /// Whether a refresh token came is said where an operator can do something about it, and learnt from
+    /// (`OIDC_PROMPT=auto`).
+    fn notice_refresh_token(&self, attempt: &Attempt, came: bool) {
+        let inner = &self.inner;
+        if !self.asks_for_offline_access() {
+            if !came && !inner.said_no_refresh_token.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     "the IdP gave no refresh token, so sessions end with their access token; add offline_access to \
                      OIDC_SCOPES and to the scopes that the IdP allows this client"
                 );
             }
+            return;
         }
-        limit.min(tokens.access_expires_at)
+        let (Some(access), Some(client)) = (&inner.offline_access, inner.relying_party.client().get()) else {
+            if !came && !inner.said_no_refresh_token.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "the IdP gave no refresh token although offline_access was asked for, so sessions end with their \
+                     access token; many IdPs want OIDC_PROMPT=consent and the refresh_token grant for the client"
+                );
+            }
+            return;
+        };
+        match access.learn(inner.relying_party.issuer(), &client.id, attempt.consent, came) {
+            Some(Consent::Tried) => tracing::warn!(
+                "the IdP gave no refresh token although offline_access was asked for, so this session ends with its access \
+                 token; the next logins ask for consent as with OIDC_PROMPT=consent (OIDC_PROMPT is auto)"
+            ),
+            Some(Consent::Useless) => tracing::warn!(
+                "prompt=consent did not bring a refresh token either, so sessions end with their access token and it is not \
+                 sent any more; allow the client offline_access and the refresh_token grant at the IdP"
+            ),
+            Some(Consent::Needed) => {
+                tracing::info!("refresh tokens come where the person is asked for consent");
+            }
+            Some(Consent::Unneeded) => {
+                tracing::info!("refresh tokens come without asking the person for consent");
+            }
+            None => {}
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{Login, attempt::Attempt, hosts::LoginHost, return_to::ReturnToError};
+use super::{DefaultPrompt, Login, attempt::Attempt, hosts::LoginHost, return_to::ReturnToError};
 use crate::{
     oidc::{AuthorizationRequest, CallError, Pkce},
     random::RandomExt as _,
@@ -11,6 +11,9 @@ use crate::{
 
 /// Longer hints are refused, in bytes: they become part of a URL.
 const MAX_HINT_LENGTH: usize = 512;
+
+/// The prompt that makes an IdP ask the person.
+const CONSENT: &str = "consent";
 
 /// The parameters of `/auth/login`.
 #[derive(Clone, Debug, Default)]
@@ -91,7 +94,7 @@ impl Login {
         let nonce = random.base64url::<32>();
         let pkce = Pkce::generate(random);
         let demanding = query.prompt.is_some() || query.max_age.is_some() || query.acr_values.is_some();
-        let prompt = query.prompt.or_else(|| options.prompt.clone());
+        let prompt = query.prompt.or_else(|| self.default_prompt());
         let attempt = Attempt {
             nonce: nonce.as_str().into(),
             code_verifier: pkce.verifier.clone(),
@@ -102,6 +105,7 @@ impl Login {
             silent: prompt.as_deref() == Some("none"),
             demanding,
             repeated: query.repeated,
+            consent: prompt.as_deref().is_some_and(asks_for_consent),
         };
         let request = AuthorizationRequest {
             redirect_uri: host.redirect_uri().to_owned(),
@@ -121,6 +125,34 @@ impl Login {
             state: state.into(),
         })
     }
+}
+
+impl Login {
+    fn default_prompt(&self) -> Option<String> {
+        match &self.inner.options.prompt {
+            DefaultPrompt::Never => None,
+            DefaultPrompt::Always(prompt) => Some(prompt.clone()),
+            DefaultPrompt::Auto { .. } => self.asks_for_consent().then(|| CONSENT.to_owned()),
+        }
+    }
+
+    fn asks_for_consent(&self) -> bool {
+        let relying_party = &self.inner.relying_party;
+        let client = relying_party.client().get();
+        let learnt = self.inner.offline_access.as_ref().zip(client);
+        self.asks_for_offline_access()
+            && learnt
+                .is_some_and(|(access, client)| access.asks_for_consent(relying_party.issuer(), &client.id))
+    }
+
+    pub(super) fn asks_for_offline_access(&self) -> bool {
+        let scopes = &self.inner.options.scopes;
+        scopes.iter().any(|scope| scope == "offline_access")
+    }
+}
+
+fn asks_for_consent(prompt: &str) -> bool {
+    prompt.split(' ').any(|value| value == CONSENT)
 }
 
 /// Whether `prompt` is a list that OpenID Connect Core 1.0 section 3.1.2.1 knows (and `create`, of its Initiating User

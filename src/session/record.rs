@@ -16,8 +16,15 @@ const FORMAT: u8 = 1;
 /// A stored token is used while more than this remains of it, or more than a tenth of its life if that is less.
 const FRESH_MARGIN: Duration = Duration::from_secs(10);
 
-/// What the header fields of [`Session::identity`] take, in bytes: five of them, with their table.
+/// What the header fields of [`Session::identity`] take, in bytes: five of them, with their table. Claims that make them
+/// longer come on top.
 const IDENTITY: usize = 1024;
+
+/// No header field of [`Session::identity`] is longer, in bytes; a claim may become three times as long in it.
+const IDENTITY_VALUE: usize = 1024;
+
+/// What a node of a map of claims takes, in bytes: eleven entries, and what links it to the others.
+const NODE: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 13 * size_of::<usize>() + ALLOCATION;
 
 /// What an allocation costs beside what it holds, in bytes: header and rounding.
 const ALLOCATION: usize = 16;
@@ -117,8 +124,16 @@ impl Session {
         ];
         size_of::<Self>()
             + IDENTITY
+            + self.identity_weight()
             + texts.map(text_weight).iter().sum::<usize>()
             + claims_weight(&self.user)
+    }
+
+    fn identity_weight(&self) -> usize {
+        let claims =
+            ["email", "name"].map(|name| self.user.get(name).and_then(Value::as_str).unwrap_or_default());
+        let values = claims.into_iter().chain([&*self.subject]);
+        values.map(|value| (value.len() * 3).min(IDENTITY_VALUE)).sum()
     }
 
     /// The record as bytes, tokens included: only ever for something sealed.
@@ -127,7 +142,7 @@ impl Session {
     ///
     /// [`RecordError::Malformed`] where the claims do not serialise.
     pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
-        let mut encoded = Vec::with_capacity(self.weight());
+        let mut encoded = Vec::new();
         encoded.push(FORMAT);
         serde_json::to_writer(&mut encoded, self).map_err(|_| RecordError::Malformed)?;
         Ok(encoded)
@@ -169,13 +184,14 @@ fn text_weight(text: &str) -> usize {
 }
 
 fn claims_weight(claims: &Claims) -> usize {
-    // A map holds its entries in nodes that are, on average, three quarters full.
-    let entries = claims.len() * (size_of::<String>() + size_of::<Value>()) * 4 / 3;
+    // A map holds its entries in nodes of eleven places, of which at least five are taken in all but the first. An object
+    // of a single member takes a whole node, which counts where there are thousands of them.
+    let nodes = claims.len().div_ceil(5);
     let contents: usize = claims
         .iter()
         .map(|(name, value)| text_weight(name) + value_weight(value))
         .sum();
-    entries + contents
+    nodes * NODE + contents
 }
 
 /// What a value holds outside itself. As deep as the value is: its parser has bounded that.

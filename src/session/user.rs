@@ -1,5 +1,8 @@
 //! What an application may know of the person.
 
+use std::collections::BTreeSet;
+
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::jose::Claims;
@@ -28,11 +31,35 @@ const PROTOCOL_CLAIMS: [&str; 17] = [
 const EMAIL: &str = "email";
 const EMAIL_VERIFIED: &str = "email_verified";
 
-/// A claim larger than this, as JSON, is left out, in bytes.
-const MAX_CLAIM: usize = 4 * 1024;
-
 /// Claims beyond this together, as JSON, are left out, in bytes.
-const MAX_CLAIMS: usize = 16 * 1024;
+const MAX_CLAIMS: usize = 64 * 1024;
+
+/// Of so many claims at most it is said that they are left out.
+const MAX_SAID: usize = 64;
+
+/// What an application may know of a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserClaims {
+    /// The claims; `sub` is always among them.
+    pub kept: Claims,
+    /// What did not fit.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A claim that did not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name, cut where it is long.
+    pub claim: String,
+    /// Its size as JSON, the name included, in bytes.
+    pub size: usize,
+}
+
+/// Tells the operator once of each claim that is left out.
+#[derive(Debug, Default)]
+pub struct LeftOutNotice {
+    said: Mutex<BTreeSet<String>>,
+}
 
 /// Which e-mail addresses an application may know (`OIDC_EMAIL_TRUSTED`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,43 +74,69 @@ pub enum EmailTrust {
 /// An entry of a claim set.
 type Claim<'a> = (&'a String, &'a Value);
 
-/// The claims about the person from the newest ID token and UserInfo, the latter winning (it is read later). Bounded;
-/// `sub` is always among them.
-///
-/// `email` is among them only where `email_trust` allows it: at many IdPs people enter any address they like, and
-/// applications take an address for the person (OpenID Connect Core 1.0 section 5.7).
+// === impl UserClaims ===
+
+impl UserClaims {
+    /// The claims about the person from the newest ID token and UserInfo, the latter winning (it is read later). What
+    /// does not fit into 64 KiB is left out, the largest ones first, so that one list of a thousand groups costs nobody
+    /// the name.
+    ///
+    /// `email` is among them only where `email_trust` allows it: at many IdPs people enter any address they like, and
+    /// applications take an address for the person (OpenID Connect Core 1.0 section 5.7).
+    #[must_use]
+    pub fn of(id_token: Option<&Claims>, user_info: Option<&Claims>, email_trust: EmailTrust) -> Self {
+        let sources = [user_info, id_token];
+        let email = email(sources, email_trust);
+        let others = sources.into_iter().flatten().flatten();
+        let others = others.filter(|(name, _)| !matches!(name.as_str(), EMAIL | EMAIL_VERIFIED));
+        let mut found: Vec<(usize, &String, &Value)> = Vec::new();
+        for (name, value) in email.into_iter().flatten().chain(others) {
+            let is_known = found.iter().any(|(_, known, _)| *known == name);
+            if !is_known && !PROTOCOL_CLAIMS.contains(&name.as_str()) {
+                found.push((name.len() + json_length(value), name, value));
+            }
+        }
+        found.sort_by_key(|(size, name, _)| (name.as_str() != "sub", *size));
+        let mut user = Self::default();
+        let mut together = 0;
+        for (size, name, value) in found {
+            if together + size <= MAX_CLAIMS {
+                together += size;
+                user.kept.insert(name.clone(), value.clone());
+            } else {
+                user.left_out.push(LeftOut {
+                    claim: name.chars().take(64).collect(),
+                    size,
+                });
+            }
+        }
+        user
+    }
+}
+
+/// The claims that are [kept](UserClaims::kept).
 #[must_use]
 pub fn user_claims(id_token: Option<&Claims>, user_info: Option<&Claims>, email_trust: EmailTrust) -> Claims {
-    let mut user = Claims::new();
-    let mut size = 0;
-    let sources = [user_info, id_token];
-    let subject = sources
-        .iter()
-        .flatten()
-        .find_map(|claims| claims.get_key_value("sub"));
-    let email = email(sources, email_trust);
-    let others = sources.into_iter().flatten().flatten();
-    let others = others.filter(|(name, _)| !matches!(name.as_str(), EMAIL | EMAIL_VERIFIED));
-    for (name, value) in subject
-        .into_iter()
-        .chain(email.into_iter().flatten())
-        .chain(others)
-    {
-        if PROTOCOL_CLAIMS.contains(&name.as_str()) || user.contains_key(name) {
-            continue;
-        }
-        let weight = name.len() + json_length(value);
-        if weight <= MAX_CLAIM && size + weight <= MAX_CLAIMS {
-            size += weight;
-            user.insert(name.clone(), value.clone());
-        } else {
-            tracing::debug!(
-                claim = name.get(..64).unwrap_or_default(),
-                "a claim is too large and was left out"
-            );
+    UserClaims::of(id_token, user_info, email_trust).kept
+}
+
+// === impl LeftOutNotice ===
+
+impl LeftOutNotice {
+    /// Warns of what was left out, where that has not been said yet.
+    pub fn warn(&self, left_out: &[LeftOut]) {
+        for LeftOut { claim, size } in left_out {
+            let mut said = self.said.lock();
+            if said.len() < MAX_SAID && said.insert(claim.clone()) {
+                tracing::warn!(
+                    %claim,
+                    bytes = size,
+                    "a claim is left out, since a session keeps {MAX_CLAIMS} bytes of claims; remove it at the IdP or by \
+                     OIDC_SCOPES if nobody needs it"
+                );
+            }
         }
     }
-    user
 }
 
 /// `email` and `email_verified`, each where it may be known.
@@ -214,15 +267,29 @@ mod tests {
     }
 
     #[test]
-    fn immoderate_claims_are_left_out_and_the_subject_stays() {
+    fn one_claim_may_take_all_the_room_there_is() {
+        let groups: Vec<String> = (0..2_000).map(|number| format!("group {number:020}")).collect();
+        let id_token = claims(json!({ "sub": "ada", "groups": groups }));
+        let user = UserClaims::of(Some(&id_token), None, EmailTrust::Verified);
+        assert_eq!(user.kept.len(), 2);
+        assert_eq!(user.left_out, []);
+        assert!(json_length(&Value::Object(user.kept)) > 55 * 1024);
+    }
+
+    #[test]
+    fn of_immoderate_claims_the_largest_are_left_out_and_the_subject_stays() {
         let mut many: Claims = (0..100)
             .map(|n| (format!("a{n}"), json!("x".repeat(1_000))))
             .collect();
-        many.insert("aaa".to_owned(), json!("x".repeat(5_000)));
-        many.insert("sub".to_owned(), json!("ada"));
-        let user = user_claims(Some(&many), None, EmailTrust::Verified);
-        assert_eq!(user["sub"], "ada");
-        assert!(!user.contains_key("aaa"));
-        assert!(json_length(&Value::Object(user)) < MAX_CLAIMS + 1_000);
+        many.insert("huge".to_owned(), json!("x".repeat(70_000)));
+        many.insert("sub".to_owned(), json!("s".repeat(2_000)));
+        many.insert("name".to_owned(), json!("Ada"));
+        let user = UserClaims::of(Some(&many), None, EmailTrust::Verified);
+        assert!(user.kept.contains_key("sub") && user.kept.contains_key("name"));
+        assert!(!user.kept.contains_key("huge"));
+        assert!(json_length(&Value::Object(user.kept.clone())) < MAX_CLAIMS + 1_000);
+        assert_eq!(user.kept.len() + user.left_out.len(), many.len());
+        let huge = user.left_out.iter().find(|left| left.claim == "huge").unwrap();
+        assert_eq!(huge.size, 70_006);
     }
 }

@@ -179,6 +179,7 @@ fn renew(
     // A role that was taken away at the IdP must not live on here.
     if person.id_token.is_some() || person.user_info.is_some() {
         let id_token = person.id_token.as_ref().map(|verified| &verified.all);
+        // What is left out was said at the login.
         session.user = user_claims(id_token, person.user_info.as_ref(), email_trust);
     }
     if let Some(verified) = &person.id_token {

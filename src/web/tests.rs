@@ -66,7 +66,7 @@ fn web(folder: &TempDir) -> Web {
         hosts: Hosts::new(&[], Some("https://app.example/auth/callback"), true).unwrap(),
         targets: AllowedTargets::new(Vec::new(), Vec::new()),
         scopes: Vec::new(),
-        prompt: None,
+        prompt: login::DefaultPrompt::Never,
         session_lifetime: limits.lifetime,
         refresh_threshold: MINUTE,
         email_trust: EmailTrust::default(),

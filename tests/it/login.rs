@@ -11,6 +11,7 @@ mod id_token;
 mod limits;
 mod logs;
 mod notices;
+mod offline_access;
 mod once;
 mod pages;
 mod planted;

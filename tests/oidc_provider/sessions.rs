@@ -199,6 +199,19 @@ async fn without_consent_there_is_no_refresh_token_and_the_operator_is_told() {
 }
 
 #[tokio::test]
+async fn by_default_consent_is_asked_for_from_the_second_login_on() {
+    let stack = Stack::start(&json!({}), &[("OIDC_PROMPT", "auto")]).await;
+    let ada = stack.ada();
+    ada.log_in().await;
+    stack.logs.has_part("WARN", "the next logins ask for consent");
+    ends(&ada).await;
+    ada.log_in().await;
+    let session = ada.browser.session().await;
+    assert_ne!(session["expires_at"], session["token_expires_at"]);
+    assert_eq!(stack.provider.errors().await, [] as [Value; 0]);
+}
+
+#[tokio::test]
 async fn a_person_can_be_made_to_log_in_afresh() {
     let stack = Stack::start(&json!({}), &[]).await;
     let ada = stack.ada();

@@ -138,9 +138,11 @@ impl AuthorizationRequest {
         self.prompt.contains(&prompt)
     }
 
-    /// The scopes that will be granted: `offline_access` only where consent was asked for (OpenID Connect Core 11).
-    pub(crate) fn granted_scope(&self, client: &Client) -> Vec<String> {
-        let offline = self.has_prompt(Prompt::Consent) && client.allows_grant("refresh_token");
+    /// The scopes that will be granted. If `wants_prompt`, `offline_access` is one of them only where the request has
+    /// `prompt=consent` (OpenID Connect Core 1.0 section 11); otherwise the person's consent to it is enough.
+    pub(crate) fn granted_scope(&self, client: &Client, wants_prompt: bool) -> Vec<String> {
+        let asked = self.has_prompt(Prompt::Consent) || !wants_prompt;
+        let offline = asked && client.allows_grant("refresh_token");
         self.scope
             .iter()
             .filter(|scope| offline || *scope != "offline_access")

@@ -237,6 +237,13 @@ impl Control {
             .switch(|switches| switches.issue_refresh_tokens = on);
     }
 
+    /// Whether `offline_access` is granted only where the request says `prompt=consent` (OpenID Connect Core 1.0 section
+    /// 11). Off at first: a consent that was given to it before is enough, which the section leaves to the IdP.
+    pub fn offline_access_wants_prompt(&self, on: bool) {
+        self.provider
+            .switch(|switches| switches.offline_access_wants_prompt = on);
+    }
+
     /// Whether a refresh answers with an ID token. On at first.
     pub fn id_token_on_refresh(&self, on: bool) {
         self.provider.switch(|switches| switches.id_token_on_refresh = on);

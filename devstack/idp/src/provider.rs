@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::{
+    authorization_request::AuthorizationRequest,
     client::Client,
     client_auth::source::KeySource,
     clients_file::Clients,
@@ -65,6 +66,7 @@ pub(crate) struct Switches {
     pub(crate) rotate_rat_on_update: bool,
     pub(crate) rotate_refresh_tokens: bool,
     pub(crate) issue_refresh_tokens: bool,
+    pub(crate) offline_access_wants_prompt: bool,
     pub(crate) id_token_on_refresh: bool,
     pub(crate) fetch_jwks_at_registration: bool,
     pub(crate) update_method: UpdateMethod,
@@ -102,6 +104,7 @@ impl Switches {
             rotate_rat_on_update: false,
             rotate_refresh_tokens: true,
             issue_refresh_tokens: true,
+            offline_access_wants_prompt: false,
             id_token_on_refresh: true,
             fetch_jwks_at_registration: false,
             update_method: UpdateMethod::default(),
@@ -213,6 +216,12 @@ impl Provider {
 
     pub(crate) fn switch(&self, change: impl FnOnce(&mut Switches)) {
         change(&mut self.switches.lock());
+    }
+
+    /// What a request will be granted.
+    pub(crate) fn granted_scope(&self, request: &AuthorizationRequest, client: &Client) -> Vec<String> {
+        let wants_prompt = self.switches.lock().offline_access_wants_prompt;
+        request.granted_scope(client, wants_prompt)
     }
 
     pub(crate) fn refuses_assertion_typ(&self) -> bool {

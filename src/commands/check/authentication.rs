@@ -13,6 +13,7 @@ use super::{
     text::clean,
 };
 use crate::{
+    config::PromptSetting,
     oidc::{
         AssertionAudience, AssertionTyp, AuthorizationRequest, CallError, Client, InvalidClient, Metadata,
         OAuthError, ParMode, Pkce, ProviderTime, RelyingParty,
@@ -160,7 +161,10 @@ async fn push(patient: &Patient<'_>, relying_party: &RelyingParty, uri: &str) ->
         nonce: random.base64url::<16>(),
         redirect_uri: uri.to_owned(),
         code_challenge: Pkce::generate(random).challenge,
-        prompt: patient.config.provider.prompt.clone(),
+        prompt: match &patient.config.provider.prompt {
+            PromptSetting::Always(prompt) => Some(prompt.clone()),
+            PromptSetting::Auto | PromptSetting::Never => None,
+        },
         login_hint: None,
         ui_locales: None,
         acr_values: None,

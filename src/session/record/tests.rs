@@ -146,6 +146,27 @@ fn weight_counts_what_can_grow() {
     assert!(small.weight() >= small.encode().unwrap().len() / 2);
 }
 
+/// 64 KiB of JSON may be megabytes in memory: what counts is the latter.
+#[test]
+fn weight_counts_what_small_values_cost_in_memory() {
+    let small = session().weight();
+    let with = |value: Value| {
+        let mut session = session();
+        session.user.insert("claim".to_owned(), value);
+        session.weight() - small
+    };
+    let size = size_of::<Value>();
+    assert!(with(Value::Array(vec![Value::from(0); 30_000])) >= 30_000 * size);
+    // A map of one entry allocates a node for eleven.
+    let object = serde_json::json!({"a": 1});
+    let node = 11 * (size + size_of::<String>());
+    assert!(with(Value::Array(vec![object; 8_000])) >= 8_000 * (size + node));
+    let many: Claims = (0..5_000)
+        .map(|number| (format!("{number:05}"), Value::Null))
+        .collect();
+    assert!(with(Value::Object(many)) >= 5_000 / 6 * node);
+}
+
 proptest! {
     #[test]
     fn decoding_never_panics(mut garbage in proptest::collection::vec(any::<u8>(), 0..200), honest in any::<bool>()) {

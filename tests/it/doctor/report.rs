@@ -125,3 +125,35 @@ async fn a_key_that_the_server_has_never_seen_is_looked_at_and_left_alone() {
     let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["bff-signing.pem"]);
 }
+
+#[tokio::test]
+async fn what_logins_have_taught_about_refresh_tokens_is_a_row() {
+    let world = World::start().await;
+    let file = world.stack.credentials().with_file_name("offline_access.json");
+    let told = |found: &super::Found| {
+        let rows = found.rows().iter().filter(|row| row["check"] == "scopes");
+        rows.map(|row| (row["status"].clone(), row["what"].to_string()))
+            .find(|(_, what)| what.contains("refresh token"))
+    };
+    assert_eq!(told(&world.check(&[]).await), None);
+    for (consent, status, part) in [
+        ("needed", "ok", "prompt=consent"),
+        ("tried", "ok", "prompt=consent"),
+        ("useless", "failed", "no refresh token"),
+    ] {
+        let lesson = serde_json::json!({
+            "issuer": world.stack.issuer, "client_id": "bff-server", "consent": consent,
+        });
+        std::fs::write(&file, lesson.to_string()).unwrap();
+        let (found, what) = told(&world.check(&[]).await).unwrap();
+        assert_eq!(found, status, "{what}");
+        assert!(what.contains(part), "{what}");
+    }
+    // Of another IdP, or where the operator decides, nothing of it counts.
+    assert_eq!(told(&world.check(&[("OIDC_PROMPT", "consent")]).await), None);
+    let other = serde_json::json!({
+        "issuer": "https://other.example", "client_id": "bff-server", "consent": "useless",
+    });
+    std::fs::write(&file, other.to_string()).unwrap();
+    assert_eq!(told(&world.check(&[]).await), None);
+}

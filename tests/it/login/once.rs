@@ -187,3 +187,17 @@ async fn a_code_that_was_refused_offers_a_login_to_where_the_person_wanted_to_go
         assert!(reply.body.contains("href=\"/auth/login?return_to=%2Fdeep\""));
     }
 }
+
+#[tokio::test]
+async fn a_late_callback_brings_no_session_back_that_was_logged_out() {
+    let stack = Stack::start().await;
+    let ada = stack.browser();
+    let callback = ada.authorize("/auth/login").await;
+    let late = copy_of(&stack, &ada);
+    assert_eq!(ada.get(&callback).await.status, StatusCode::FOUND);
+    assert_eq!(ada.post("/auth/logout").await.status, StatusCode::SEE_OTHER);
+    late.get(&callback).await;
+    assert!(!late.is_logged_in().await);
+    assert_eq!(late.get("/api/hello").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(stack.idp.count(Endpoint::Token), 1);
+}

@@ -134,22 +134,24 @@ async fn state_nonce_and_challenge_are_new_every_time_and_the_verifier_fits() {
 }
 
 #[tokio::test]
-async fn consent_is_asked_for_with_offline_access_unless_the_login_names_a_prompt() {
+async fn no_prompt_is_sent_unless_the_login_or_the_operator_names_one() {
     let stack = Stack::start().await;
-    assert_eq!(pushed(&stack, "/auth/login").await["prompt"], "consent");
+    assert!(!pushed(&stack, "/auth/login").await.contains_key("prompt"));
     let named = pushed(&stack, "/auth/login?prompt=login").await;
     assert_eq!(named["prompt"], "login");
     let named = pushed(&stack, "/auth/login?prompt=select_account%20consent").await;
     assert_eq!(named["prompt"], "select_account consent");
     // An empty one names none.
-    assert_eq!(pushed(&stack, "/auth/login?prompt=").await["prompt"], "consent");
+    assert!(!pushed(&stack, "/auth/login?prompt=").await.contains_key("prompt"));
 
-    let stack = Stack::builder().set("OIDC_PROMPT", "login").start().await;
-    assert_eq!(pushed(&stack, "/auth/login").await["prompt"], "login");
-    assert_eq!(
-        pushed(&stack, "/auth/login?prompt=consent").await["prompt"],
-        "consent"
-    );
+    for prompt in ["login", "consent"] {
+        let stack = Stack::builder().set("OIDC_PROMPT", prompt).start().await;
+        assert_eq!(pushed(&stack, "/auth/login").await["prompt"], prompt);
+        assert_eq!(
+            pushed(&stack, "/auth/login?prompt=consent").await["prompt"],
+            "consent"
+        );
+    }
     let stack = Stack::builder().set("OIDC_PROMPT", "").start().await;
     assert!(!pushed(&stack, "/auth/login").await.contains_key("prompt"));
     let stack = Stack::builder().set("OIDC_SCOPES", "openid email").start().await;

@@ -167,3 +167,34 @@ async fn attack_32_a_refusal_during_a_logout_brings_no_old_token_back() {
     );
     assert_eq!(scene.stack.api.calls().len(), 0);
 }
+
+#[tokio::test]
+async fn attack_32_at_whatever_moment_of_a_refresh_a_logout_comes_nothing_of_the_grant_is_left() {
+    for moments in 0..12 {
+        let scene = Scene::start().await;
+        let session = scene.ada.session_cookie().unwrap();
+        let csrf = scene.ada.csrf_token().await;
+        scene.stack.clock.advance(Duration::from_secs(31));
+        for _ in 0..moments {
+            pause().await;
+        }
+        let logout = scene
+            .ada
+            .request(http::Method::POST, "/auth/logout")
+            .header("x-csrf-token", csrf);
+        assert_eq!(scene.ada.send(logout).await.status, StatusCode::SEE_OTHER);
+        eventually("nothing is left", async || {
+            scene.stack.idp.issued_refresh_tokens_live("u-ada") == 0
+        })
+        .await;
+        scene.ada.set_cookie("__Host-bff_session", &session);
+        scene.has_ended().await;
+        // Nor does anything arrive later.
+        scene.pass(5).await;
+        assert_eq!(
+            scene.stack.idp.issued_refresh_tokens_live("u-ada"),
+            0,
+            "{moments}"
+        );
+    }
+}

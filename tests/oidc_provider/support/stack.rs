@@ -97,6 +97,8 @@ impl Stack {
             ("BFF_CONFIG_DIR", path("config")),
             ("BFF_JWT_SIGNING_KEY", path("keys/bff-signing.pem")),
             ("BFF_KEY_TYPE", "p-256".to_owned()),
+            // It gives refresh tokens only with consent, so that with `auto` the first login would get none.
+            ("OIDC_PROMPT", "consent".to_owned()),
             ("DCR_CLIENT_ID", "bff-server".to_owned()),
             ("DCR_CLIENT_PROFILE", "code-flow-pkjwt".to_owned()),
             ("DCR_REDIRECT_URIS", redirect_uris.join(",")),

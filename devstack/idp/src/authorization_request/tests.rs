@@ -81,9 +81,18 @@ fn every_other_mistake_goes_back_with_its_code() {
 }
 
 #[test]
-fn offline_access_needs_consent() {
+fn offline_access_needs_the_prompt_where_the_idp_wants_it() {
     let without = request(&[("scope", "openid offline_access")]).unwrap();
-    assert_eq!(without.granted_scope(&client()), ["openid"]);
+    assert_eq!(without.granted_scope(&client(), true), ["openid"]);
+    assert_eq!(
+        without.granted_scope(&client(), false),
+        ["openid", "offline_access"]
+    );
     let with = request(&[("scope", "openid offline_access"), ("prompt", "consent")]).unwrap();
-    assert_eq!(with.granted_scope(&client()), ["openid", "offline_access"]);
+    for wants_prompt in [true, false] {
+        assert_eq!(
+            with.granted_scope(&client(), wants_prompt),
+            ["openid", "offline_access"]
+        );
+    }
 }

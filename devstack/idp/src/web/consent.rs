@@ -52,7 +52,7 @@ pub(crate) async fn post(
             "the person said no",
         ));
     }
-    let scope = opened.request.granted_scope(&client);
+    let scope = provider.granted_scope(&opened.request, &client);
     provider
         .state()
         .give_consent(&session.sub, &client.client_id, &scope);

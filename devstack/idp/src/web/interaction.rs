@@ -104,7 +104,7 @@ pub(crate) fn finish(
         session.sub.clone(),
         session.sid.clone(),
         session.auth_time,
-        request.granted_scope(client),
+        provider.granted_scope(request, client),
     );
     let code = provider.state().grants.issue_code(code, provider.now());
     let params = vec![("code".to_owned(), code)];
@@ -297,7 +297,7 @@ fn needs_consent(
     client: &Client,
     request: &AuthorizationRequest,
 ) -> bool {
-    let scope = request.granted_scope(client);
+    let scope = provider.granted_scope(request, client);
     request.has_prompt(Prompt::Consent)
         || !provider
             .state()
@@ -311,7 +311,7 @@ pub(crate) fn consent_page(provider: &Provider, client: &Client, id: &str) -> Re
     let Some(opened) = state.interactions.get(id, now) else {
         return LoginError::Expired.into_response();
     };
-    let scope = opened.request.granted_scope(client);
+    let scope = provider.granted_scope(&opened.request, client);
     let sub = opened.session.as_ref().map_or("", |session| session.sub.as_str());
     let who = escape(state.user(sub).map_or("", |user| user.name.as_str()));
     let base = provider.base_path();

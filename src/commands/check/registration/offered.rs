@@ -11,6 +11,8 @@ use super::{
     fields::{ALGORITHM, SCOPE},
 };
 use crate::{
+    config::PromptSetting,
+    login::offline_access::{self, Consent},
     oidc::{Client, ClientAuthentication, Metadata},
     registration::{AuthMethod, Inspected, Reading},
 };
@@ -90,6 +92,38 @@ fn algorithm(method: AuthMethod, metadata: &Metadata, whose: &Whose<'_>, report:
     }
 }
 
+/// What the logins of the server have taught about refresh tokens, if anything.
+fn offline_access(patient: &Patient<'_>, report: &mut Report) {
+    let provider = &patient.config.provider;
+    let asked = provider.scopes.iter().any(|scope| scope == "offline_access");
+    if !asked || provider.prompt != PromptSetting::Auto {
+        return;
+    }
+    match offline_access::learnt(&patient.config.keys.state_dir, &provider.issuer) {
+        Ok(None | Some(Consent::Unneeded)) => {}
+        Ok(Some(Consent::Needed)) => report.ok(
+            Check::Scopes,
+            "refresh tokens come with prompt=consent alone, so logins send it (OIDC_PROMPT is auto)",
+        ),
+        Ok(Some(Consent::Tried)) => report.ok(
+            Check::Scopes,
+            "a login brought no refresh token, so the next ones send prompt=consent (OIDC_PROMPT is auto)",
+        ),
+        Ok(Some(Consent::Useless)) => report.fail(
+            Kind::Wrong,
+            Check::Scopes,
+            "the IdP gives no refresh token, so that sessions end with their access token",
+            "none came at the last logins, also where the person was asked for consent",
+            "allow the client offline_access and the refresh_token grant at the IdP, or remove offline_access from \
+             OIDC_SCOPES",
+        ),
+        Err(error) => report.skip(
+            Check::Scopes,
+            format!("what the server has learnt of refresh tokens cannot be read: {error}"),
+        ),
+    }
+}
+
 fn scopes(patient: &Patient<'_>, metadata: &Metadata, client: Option<&Inspected>, report: &mut Report) {
     let wanted = &patient.config.provider.scopes;
     let registered = match client.map(|client| &client.reading) {
@@ -109,7 +143,8 @@ fn scopes(patient: &Patient<'_>, metadata: &Metadata, client: Option<&Inspected>
         return;
     }
     if unknown.is_empty() {
-        return report.ok(Check::Scopes, wanted.join(" "));
+        report.ok(Check::Scopes, wanted.join(" "));
+        return offline_access(patient, report);
     }
     let offered = metadata.scopes_supported.as_deref().unwrap_or_default();
     report.fail(
