@@ -1,21 +1,26 @@
 //! Passing calls on to APIs.
 //!
 //! The order of one call: [`NormalPath::parse`] gives the path its one form, [`Gateway::find`] matches it, the caller
-//! asks for whatever the route's [`Auth`] demands, and [`Gateway::forward`] sends exactly the path that was matched,
-//! with the header policy of [`headers`] and bodies streamed both ways. The gateway knows no session: token, cookies
+//! asks for whatever the route's [`Auth`] demands, and [`Gateway::call`] prepares a [`Call`] of exactly the path that
+//! was matched, with the header policy of [`headers`] and bodies streamed both ways. The gateway knows no session: token, cookies
 //! and the client's address are given to it.
 //!
 //! Upgrades (WebSocket) are not passed on yet: [`GatewayError::Upgrade`].
 
 mod body;
+mod call;
 mod causes;
-mod forward;
+mod connection;
+mod failure;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod headers;
 mod path;
+mod rewrite;
 mod routes;
+mod upload;
+mod upstream;
 
 use std::{net::IpAddr, time::Duration};
 
@@ -24,10 +29,11 @@ use http::{HeaderValue, Method, StatusCode};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 
-use self::body::{Download, Upload};
+use self::{body::Download, connection::Observing, upload::Upload};
 use crate::clock::SharedClock;
 
 pub use self::{
+    call::Call,
     path::{MAX_PATH_LENGTH, NormalPath, PathError},
     routes::{
         Auth, Found, MAX_FILE_SIZE, Match, Mistake, Route, Routes, RoutesError, Service, Unauthenticated,
@@ -40,8 +46,11 @@ pub struct Gateway {
     routes: Routes,
     options: Options,
     clock: SharedClock,
-    client: Client<HttpsConnector<HttpConnector>, Upload>,
+    client: Client<Connector, Upload>,
 }
+
+/// Connects to services, over TLS where their `base_url` says so.
+type Connector = Observing<HttpsConnector<HttpConnector>>;
 
 /// How long the gateway waits; what a service may take to begin its answer stands with the service.
 #[derive(Clone, Copy, Debug)]

@@ -4,6 +4,7 @@
 //! same refresh ([`Tokens::credential`]) and never starts a second one.
 
 mod accept;
+mod after_refusal;
 mod backoff;
 mod breaker;
 mod fate;
@@ -19,6 +20,7 @@ use tokio::sync::Semaphore;
 
 pub use self::fate::table as session_fates;
 use self::{
+    after_refusal::Forced,
     breaker::Breaker,
     flights::{Flights, Outcome},
     revocations::{Grant, Revocations},
@@ -65,6 +67,7 @@ struct Inner {
     clock: SharedClock,
     random: SharedRandom,
     flights: Flights,
+    forced: Forced,
     /// Closed when the server stops: what has not begun yet does not begin any more.
     permits: Semaphore,
     breaker: Breaker,
@@ -123,6 +126,7 @@ impl Tokens {
         let inner = Inner {
             permits: Semaphore::new(options.concurrency),
             flights: Flights::new(Arc::clone(&clock)),
+            forced: Forced::default(),
             breaker: Breaker::default(),
             revocations: Revocations::new(relying_party.clone(), Arc::clone(&store)),
             options,

@@ -21,6 +21,7 @@ mod prefetch;
 mod problem;
 mod proof;
 mod query;
+mod start_page;
 mod way_in;
 mod ways;
 

@@ -6,15 +6,11 @@
 use std::{
     error::Error,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
@@ -22,21 +18,11 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use super::{Service, SessionEnd, causes::causes};
 use crate::clock::{SharedClock, Timestamp};
 
-/// A client's body on its way to a service.
-pub(super) struct Upload {
-    body: Watched<Body>,
-    /// Nothing for a request without a body.
-    progress: Option<Arc<Progress>>,
-}
-
 /// A service's body on its way to the client.
 pub(super) struct Download {
     body: Watched<Incoming>,
     service: Arc<Service>,
 }
-
-/// Where an upload stands, so that its time does not count as time that the service takes.
-pub(super) struct Progress(AtomicU64);
 
 /// Why a body ends early.
 #[derive(Debug, thiserror::Error)]
@@ -50,10 +36,13 @@ pub(super) enum BodyError {
     /// The session has ended.
     #[error("the session has ended")]
     SessionEnded,
+    /// The call is sent again, and this sending of the body is given up.
+    #[error("the call is sent again")]
+    SentAgain,
 }
 
 /// A body with a bound on how long it may stand still while somebody waits for it.
-struct Watched<B> {
+pub(super) struct Watched<B> {
     inner: B,
     clock: SharedClock,
     idle: Duration,
@@ -76,51 +65,6 @@ enum Waiting {
     Asked,
     /// It was still not there.
     Since(Timestamp),
-}
-
-// === impl Upload ===
-
-impl Upload {
-    pub(super) fn new(
-        body: Body,
-        clock: &SharedClock,
-        idle: Duration,
-        progress: Option<Arc<Progress>>,
-        end: Option<SessionEnd>,
-    ) -> Self {
-        Self {
-            body: Watched::new(body, clock, idle, end),
-            progress,
-        }
-    }
-}
-
-impl HttpBody for Upload {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = self.body.poll_data(cx);
-        if let Some(progress) = &self.progress {
-            if polled.is_pending() {
-                progress.client_turn();
-            } else {
-                progress.service_turn(self.body.clock.now());
-            }
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.inner.size_hint()
-    }
 }
 
 // === impl Download ===
@@ -165,42 +109,15 @@ impl HttpBody for Download {
             ),
             Some(Ok(_)) | None => {}
         }
-        Poll::Ready(polled)
+        Poll::Ready(polled.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.inner.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         self.body.inner.size_hint()
-    }
-}
-
-// === impl Progress ===
-
-impl Progress {
-    /// Stands for the client's turn; no clock gets there.
-    const CLIENT: u64 = u64::MAX;
-
-    pub(super) const fn new(now: Timestamp) -> Self {
-        Self(AtomicU64::new(now.unix_millis()))
-    }
-
-    fn client_turn(&self) {
-        self.0.store(Self::CLIENT, Ordering::Relaxed);
-    }
-
-    fn service_turn(&self, now: Timestamp) {
-        self.0.store(now.unix_millis(), Ordering::Relaxed);
-    }
-
-    /// Since when it has been the service's turn; `None` while it is the client's.
-    pub(super) fn service_since(&self) -> Option<Timestamp> {
-        match self.0.load(Ordering::Relaxed) {
-            Self::CLIENT => None,
-            millis => Some(Timestamp::from_unix_millis(millis)),
-        }
     }
 }
 
@@ -210,7 +127,7 @@ impl<B> Watched<B>
 where
     B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
 {
-    fn new(inner: B, clock: &SharedClock, idle: Duration, end: Option<SessionEnd>) -> Self {
+    pub(super) fn new(inner: B, clock: &SharedClock, idle: Duration, end: Option<SessionEnd>) -> Self {
         Self {
             inner,
             clock: Arc::clone(clock),
@@ -222,7 +139,12 @@ where
         }
     }
 
-    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    /// The next piece. Trailers are the last that a body has, so that it ends with them.
+    pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         // Before the body, which may always have more.
         if self.begun
             && let Some(end) = &mut self.end
@@ -235,8 +157,7 @@ where
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waiting = Waiting::No;
-                // Trailers are the last that a body has.
-                Poll::Ready(frame.is_data().then_some(Ok(frame)))
+                Poll::Ready(frame.into_data().ok().map(Ok))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(BodyError::Broken(error.into())))),
             Poll::Ready(None) => Poll::Ready(None),

@@ -28,10 +28,11 @@ pub const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// At most so many fields are added.
-const ADDED: usize = 6;
+const ADDED: usize = 7;
 
 /// What the gateway adds to a request.
 pub(super) struct Additions<'a> {
@@ -40,6 +41,8 @@ pub(super) struct Additions<'a> {
     /// The application's own cookies.
     pub(super) cookies: Option<HeaderValue>,
     pub(super) client: &'a ClientInfo,
+    /// The part of the public path that the API does not see, for `X-Forwarded-Prefix`.
+    pub(super) prefix: Option<&'a HeaderValue>,
     pub(super) correlation_id: HeaderValue,
 }
 
@@ -84,6 +87,9 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, auth: Auth, rules: &Rules
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto.as_str()));
     if let Some(host) = host {
         headers.insert(X_FORWARDED_HOST, host.clone());
+    }
+    if let Some(prefix) = additions.prefix {
+        headers.insert(X_FORWARDED_PREFIX, prefix.clone());
     }
 }
 

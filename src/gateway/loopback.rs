@@ -5,18 +5,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use hyper_rustls::HttpsConnector;
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 
-use super::{Auth, ClientInfo, Found, Gateway, NormalPath, Options, Outgoing, Proto, Routes};
+use super::{Auth, ClientInfo, Connector, Found, Gateway, NormalPath, Options, Outgoing, Proto, Routes};
 use crate::clock::{SharedClock, SystemClock};
 
 /// What a service got.
@@ -130,11 +126,11 @@ pub(super) fn gateway_over_http2(address: SocketAddr, clock: SharedClock) -> Gat
 }
 
 /// A client that speaks HTTP/2 from the first byte.
-pub(super) fn http2_client<B>() -> Client<HttpsConnector<HttpConnector>, B>
+pub(super) fn http2_client<B>() -> Client<Connector, B>
 where
     B: hyper::body::Body<Data: Send> + Send,
 {
-    let connector = super::forward::connector(&Routes::default(), &Options::default()).unwrap();
+    let connector = super::upstream::connector(&Routes::default(), &Options::default()).unwrap();
     Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build(connector)
@@ -191,7 +187,8 @@ pub(super) async fn front(gateway: Arc<Gateway>) -> SocketAddr {
             credential: (session && request.headers().contains_key("test-session")).then(credential),
             ..logged_in()
         };
-        match gateway.forward(matched, request, outgoing).await {
+        let answer = async { gateway.call(matched, request, outgoing)?.send().await };
+        match answer.await {
             Ok(mut response) => {
                 let headers = response.headers_mut();
                 headers.insert("x-authorised", path.as_str().parse().unwrap());

@@ -11,7 +11,11 @@ pub const MAX_PATH_LENGTH: usize = 8 * 1024;
 /// A path in the only form that is matched and forwarded: absolute, without empty or dot segments, unreserved
 /// characters in the clear, everything else percent-encoded with upper-case digits.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct NormalPath(String);
+pub struct NormalPath {
+    text: String,
+    /// Whether a segment holds an encoded `/` or `#`.
+    is_encoded: bool,
+}
 
 /// Why a path is refused. All of them are a 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +76,20 @@ impl NormalPath {
     ///
     /// [`PathError`], the first thing that is wrong.
     pub fn parse(path: &str) -> Result<Self, PathError> {
+        Self::read(path, false)
+    }
+
+    /// The same, but a segment may hold an encoded `/` or `#`, which stays encoded. Decoded once, with the encoded slash
+    /// as a separator, the path is held to the same rules. Whether a route takes it is the routing table's to say.
+    ///
+    /// # Errors
+    ///
+    /// [`PathError`], the first thing that is wrong.
+    pub fn parse_encoded(path: &str) -> Result<Self, PathError> {
+        Self::read(path, true)
+    }
+
+    fn read(path: &str, allow_encoded: bool) -> Result<Self, PathError> {
         if path.len() > MAX_PATH_LENGTH {
             return Err(PathError::TooLong);
         }
@@ -82,6 +100,7 @@ impl NormalPath {
         let mut bytes = path.bytes();
         // Percent-encoded bytes of one run, which have to be UTF-8 as a whole.
         let mut run = Vec::new();
+        let mut is_encoded = false;
         while let Some(byte) = bytes.next() {
             if byte == b'%' {
                 let decoded = decode(bytes.next(), bytes.next())?;
@@ -90,8 +109,10 @@ impl NormalPath {
                     normal.push(char::from(decoded));
                     continue;
                 }
-                if matches!(decoded, b'/' | b'\\' | b'#' | b'?' | b';') {
-                    return Err(PathError::Ambiguous);
+                match decoded {
+                    b'/' | b'#' if allow_encoded => is_encoded = true,
+                    b'/' | b'\\' | b'#' | b'?' | b';' => return Err(PathError::Ambiguous),
+                    _ => {}
                 }
                 run.push(decoded);
                 push_encoded(&mut normal, decoded);
@@ -106,30 +127,42 @@ impl NormalPath {
         }
         end_run(&mut run)?;
         check_segments(&normal)?;
+        if is_encoded {
+            check_segments(&normal.replace("%2F", "/"))?;
+        }
         check_encoded_twice(&normal)?;
         // What is encoded here grows, and an API has to take it.
         if normal.len() > MAX_PATH_LENGTH {
             return Err(PathError::TooLong);
         }
-        Ok(Self(normal))
+        Ok(Self {
+            text: normal,
+            is_encoded,
+        })
     }
 
     /// The path.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Whether a segment holds an encoded `/` or `#`.
+    #[must_use]
+    pub const fn is_encoded(&self) -> bool {
+        self.is_encoded
     }
 }
 
 impl fmt::Debug for NormalPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(&self.text, f)
     }
 }
 
 impl fmt::Display for NormalPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -292,6 +325,42 @@ mod tests {
             ("admin", PathError::Relative),
         ] {
             assert_eq!(NormalPath::parse(path), Err(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn attack_3_an_encoded_separator_is_read_both_ways_where_it_may_be_there() {
+        for (path, expected) in [
+            ("/files/a%2fb%2Fc", "/files/a%2Fb%2Fc"),
+            ("/files/a%23b", "/files/a%23b"),
+            ("/files/folder%2F", "/files/folder%2F"),
+            ("/a%2Fb/%41", "/a%2Fb/A"),
+        ] {
+            let parsed = NormalPath::parse_encoded(path).unwrap();
+            assert_eq!((parsed.as_str(), parsed.is_encoded()), (expected, true), "{path}");
+            assert_eq!(NormalPath::parse(path), Err(PathError::Ambiguous), "{path}");
+        }
+        assert!(!NormalPath::parse_encoded("/files/a%25b").is_ok_and(|path| path.is_encoded()));
+        for (path, expected) in [
+            ("/files/a%2F..%2Fb", PathError::DotSegment),
+            ("/files/..%2Fb", PathError::DotSegment),
+            ("/files/a%2F%2e", PathError::DotSegment),
+            ("/files/a%2F.", PathError::DotSegment),
+            ("/files/%2Fetc", PathError::EmptySegment),
+            ("/files/a%2F%2Fb", PathError::EmptySegment),
+            ("/files/a%2F/b", PathError::EmptySegment),
+            ("/files/a%5Cb", PathError::Ambiguous),
+            ("/files/a%2Fb%5C..", PathError::Ambiguous),
+            ("/files/a%3Bb", PathError::Ambiguous),
+            ("/files/a%3Fb", PathError::Ambiguous),
+            ("/files/a%2Fb%00", PathError::Control),
+            ("/files/a%2F%0A", PathError::Control),
+            ("/files/a%252Fb", PathError::EncodedTwice),
+            ("/files/a%2F%2523", PathError::EncodedTwice),
+            ("/files/a%2F%c0%af", PathError::NotUtf8),
+            ("/files/a#b", PathError::Ambiguous),
+        ] {
+            assert_eq!(NormalPath::parse_encoded(path), Err(expected), "{path}");
         }
     }
 

@@ -5,14 +5,15 @@
 //! route. `/api/crud/*` matches `/api/crud`, `/api/crud/` and all below, not `/api/crudx`. A path that another reader
 //! could take for one of a narrower route with another policy is refused ([`PathError::OtherSpelling`]).
 
+mod methods;
 mod read;
+mod reverse;
 mod spelling;
 mod target;
 mod tree;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -22,7 +23,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use self::{spelling::Spellings, target::Target};
+use self::{methods::Methods, spelling::Spellings, target::Target};
 use super::{NormalPath, PathError, headers::Rules};
 use crate::own_paths;
 
@@ -60,6 +61,7 @@ pub struct Service {
     base_path: String,
     timeout: Duration,
     rules: Rules,
+    rewrite: bool,
 }
 
 /// One entry of `routes`.
@@ -70,7 +72,19 @@ pub struct Route {
     unauthenticated: Unauthenticated,
     methods: Methods,
     service: Arc<Service>,
+    pattern: Pattern,
+    /// Whether a segment may hold an encoded `/` or `#` (`encoded_path: pass`).
+    takes_encoded: bool,
     target: Target,
+    forwarded_prefix: Option<HeaderValue>,
+}
+
+/// Where a route applies.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Pattern {
+    Exact(String),
+    /// Without the final slash.
+    Below(String),
 }
 
 /// Who may call a route.
@@ -128,10 +142,6 @@ struct Group {
     allow: HeaderValue,
 }
 
-/// A set of methods.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Methods(u8);
-
 // === impl Routes ===
 
 impl Routes {
@@ -162,17 +172,26 @@ impl Routes {
         if own_paths::is_own(text) {
             return Found::NotFound;
         }
-        let (at, rest) = match self.exact.get(text) {
-            Some(at) => (*at, ""),
-            None => match self.below.longest(text) {
-                Some((at, rest)) => (*at, rest),
-                None => return Found::NotFound,
-            },
+        let place = match self.exact.get(text) {
+            Some(at) => Some((*at, "")),
+            None => self.below.longest(text).map(|(at, rest)| (*at, rest)),
         };
-        let group = &self.groups[at];
+        let group = place.and_then(|(at, rest)| Some((at, self.groups.get(at)?, rest)));
+        // No route takes an encoded separator without saying so, nor does what lies beside the routes.
+        let refused =
+            |group: &Group| path.is_encoded() && !group.routes.iter().any(|route| route.takes_encoded);
+        let (at, group, rest) = match group {
+            None if path.is_encoded() => return Found::Refused(PathError::Ambiguous),
+            None => return Found::NotFound,
+            Some((_, group, _)) if refused(group) => return Found::Refused(PathError::Ambiguous),
+            Some(found) => found,
+        };
         let Some(route) = group.route(method) else {
             return Found::MethodNotAllowed { allow: &group.allow };
         };
+        if path.is_encoded() && !route.takes_encoded {
+            return Found::Refused(PathError::Ambiguous);
+        }
         if self.spellings.mean_another_policy(&self.groups, at, text, method) {
             return Found::Refused(PathError::OtherSpelling);
         }
@@ -224,6 +243,20 @@ impl Service {
         self.timeout
     }
 
+    pub(super) const fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// The path of its `base_url`, without a slash at the end.
+    pub(super) fn base_path(&self) -> &str {
+        &self.base_path
+    }
+
+    /// Whether its own URLs in an answer are mapped to public ones.
+    pub(super) const fn rewrites(&self) -> bool {
+        self.rewrite
+    }
+
     /// What it says of header fields.
     pub(super) const fn rules(&self) -> &Rules {
         &self.rules
@@ -255,6 +288,11 @@ impl Route {
     #[must_use]
     pub const fn service(&self) -> &Arc<Service> {
         &self.service
+    }
+
+    /// The prefix of the public path that the service does not see, for `X-Forwarded-Prefix`.
+    pub(super) const fn forwarded_prefix(&self) -> Option<&HeaderValue> {
+        self.forwarded_prefix.as_ref()
     }
 }
 
@@ -313,73 +351,6 @@ impl Group {
     fn route(&self, method: &Method) -> Option<&Route> {
         let wanted = Methods::of(method);
         self.routes.iter().find(|route| route.methods.contains(wanted))
-    }
-}
-
-// === impl Methods ===
-
-impl Methods {
-    /// The methods that a route may name. `TRACE` would show the token to whoever asks, `CONNECT` is no call.
-    const NAMES: [&'static str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-    const EMPTY: Self = Self(0);
-    const GET: Self = Self(1);
-    const HEAD: Self = Self(1 << 1);
-
-    /// What a route without `methods` takes: all but `OPTIONS`, which the server answers.
-    const DEFAULT: Self = Self(0b11_1111);
-
-    fn named(name: &str) -> Option<Self> {
-        let at = Self::NAMES.into_iter().position(|known| known == name)?;
-        Some(Self(1 << at))
-    }
-
-    /// The set of `method` alone; empty for one that no route can name.
-    fn of(method: &Method) -> Self {
-        Self::named(method.as_str()).unwrap_or(Self::EMPTY)
-    }
-
-    const fn with(self, other: Self) -> Self {
-        let both = Self(self.0 | other.0);
-        // Whoever may read may ask for the head alone (RFC 9110 section 9.3.2).
-        if both.0 & Self::GET.0 == 0 {
-            both
-        } else {
-            Self(both.0 | Self::HEAD.0)
-        }
-    }
-
-    const fn contains(self, other: Self) -> bool {
-        other.0 != 0 && self.0 & other.0 == other.0
-    }
-
-    const fn overlap(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    fn names(self) -> impl Iterator<Item = &'static str> {
-        Self::NAMES
-            .into_iter()
-            .enumerate()
-            .filter(move |(at, _)| self.0 & (1 << at) != 0)
-            .map(|(_, name)| name)
-    }
-}
-
-impl fmt::Display for Methods {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, name) in self.names().enumerate() {
-            if at > 0 {
-                f.write_str(", ")?;
-            }
-            f.write_str(name)?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Methods {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
     }
 }
 

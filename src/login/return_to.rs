@@ -20,17 +20,19 @@ pub struct AllowedTargets {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReturnToError {
     /// Longer than [`MAX_LENGTH`].
-    #[error("return_to is longer than {MAX_LENGTH} bytes")]
+    #[error("the parameter return_to is longer than {MAX_LENGTH} bytes")]
     TooLong,
     /// Not a path that begins with one `/`, nor an absolute URL, or with characters that readers of URLs disagree on.
-    #[error("return_to must be a path that begins with a single `/`, or an absolute URL")]
+    #[error("the parameter return_to must be a path that begins with a single `/`, or an absolute URL")]
     Malformed,
     /// A URL of an origin that is not on the list.
-    #[error("return_to points to an origin that is not allowed")]
+    #[error("the parameter return_to points to an origin that is not allowed")]
     NotAllowed,
     /// A path of this server, on one of its own hosts: the browser would act there as if the person had wanted it
     /// (attack 38).
-    #[error("return_to must not name a path that this server answers itself, such as those below /auth")]
+    #[error(
+        "the parameter return_to must not name a path that this server answers itself, such as those below /auth"
+    )]
     OwnPath,
 }
 

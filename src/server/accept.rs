@@ -1,6 +1,14 @@
 //! The accept loop, and the one that looks after what it has accepted.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::body::Body;
 use hyper::{Request, body::Incoming, rt::Timer as _, service::service_fn};
@@ -27,6 +35,12 @@ use crate::clock::{SharedClock, timeout};
 /// The header of a request may be this large, in bytes. Above what browsers send, and enough for a `Cookie` of 64 KiB,
 /// so that such a one is answered and not cut off.
 pub(super) const MAX_HEADER_SIZE: usize = 128 * 1024;
+
+/// The header of a request may have so many fields: twice what people have.
+const MAX_HEADER_FIELDS: usize = 400;
+
+/// Whether a request with a header beyond these bounds was told.
+static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// So many requests of one HTTP/2 connection at a time.
 const MAX_STREAMS: u32 = 128;
@@ -122,6 +136,7 @@ pub(super) fn builder() -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // The register knows better what it waits for.
         .header_read_timeout(None)
+        .max_headers(MAX_HEADER_FIELDS)
         .max_buf_size(MAX_HEADER_SIZE);
     builder
         .http2()
@@ -169,9 +184,16 @@ where
             tokio::select! {
                 biased;
                 ended = http.as_mut() => {
-                    if let Err(error) = ended {
+                    match ended {
+                        Ok(()) => {}
+                        // Once: a stranger can do this as often as it likes.
+                        Err(error) if is_too_large(&*error) && !TOLD.swap(true, Ordering::Relaxed) => tracing::warn!(
+                            max_bytes = MAX_HEADER_SIZE,
+                            max_fields = MAX_HEADER_FIELDS,
+                            "a request was refused with 431: its header is too large"
+                        ),
                         // A client that went away or does not speak HTTP; nothing an operator could do.
-                        tracing::debug!(%error, "a connection ended early");
+                        Err(error) => tracing::debug!(%error, "a connection ended early"),
                     }
                     return;
                 }
@@ -201,4 +223,11 @@ fn is_of_the_client(error: &std::io::Error) -> bool {
         error.kind(),
         ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
     )
+}
+
+/// Whether a connection ended since the header of a request was beyond its bounds.
+fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
+    error
+        .downcast_ref::<hyper::Error>()
+        .is_some_and(hyper::Error::is_parse_too_large)
 }

@@ -198,6 +198,19 @@ async fn the_end_of_an_answer_that_is_read_slowly_arrives() {
 }
 
 #[tokio::test]
+async fn a_header_as_large_as_people_have_is_taken() {
+    let mut client = connect();
+    let value = "x".repeat(64 * 1024 / 200 - 12);
+    let fields: Vec<String> = (0..199).map(|at| format!("X-{at:03}: {value}\r\n")).collect();
+    let fields = fields.concat();
+    let request = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{fields}\r\n");
+    assert!(request.len() > 62 * 1024);
+    client.write_all(request.as_bytes()).await.unwrap();
+    let (said, _) = all(&mut client).await;
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said:?}");
+}
+
+#[tokio::test]
 async fn a_header_that_is_too_large_is_refused() {
     let mut client = connect();
     let header = format!(

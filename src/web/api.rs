@@ -3,6 +3,8 @@
 //! Nothing is sent before the path has its one form, a route was found, the session is there and a state change has
 //! brought its proofs. So an unauthenticated request never sees a byte of an API.
 
+mod refused_token;
+
 use axum::{
     extract::Request,
     response::{IntoResponse, Response},
@@ -17,22 +19,25 @@ use super::{
     navigation::Visit,
     problem::Problem,
     proof,
+    start_page::instead_of_nothing,
     way_in::{self, Page},
 };
 use crate::{
     gateway::{
         Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, Route,
-        SessionEnd, Unauthenticated,
+        Unauthenticated,
     },
     tokens::CredentialError,
 };
 
 /// Passes a call on.
 pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Result<Response, Problem> {
-    let path = NormalPath::parse(request.uri().path())?;
+    let path = NormalPath::parse_encoded(request.uri().path())?;
     let matched = match web.gateway.find(&path, request.method()) {
         Found::Match(matched) => matched,
-        Found::NotFound => return Err(Problem::not_found()),
+        Found::NotFound => {
+            return instead_of_nothing(web, request.method(), path.as_str(), request.headers()).await;
+        }
         Found::MethodNotAllowed { allow } => return Err(method_not_allowed(request.method(), allow.clone())),
         Found::Refused(error) => return Err(error.into()),
     };
@@ -58,13 +63,7 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
         None => (Ok(None), None),
     };
     let answer = match credential {
-        Ok(credential) => {
-            let session_end = caller
-                .as_ref()
-                .map(|caller| web.store.until_end(&caller.key).shared());
-            let forwarded = pass_on(web, arrival, matched, request, credential, session_end);
-            forwarded.await.map_err(Problem::from)
-        }
+        Ok(credential) => pass_on(web, arrival, matched, request, caller.as_ref(), credential).await,
         Err(problem) => Err(problem),
     };
     // A call that failed is a use of the session all the same.
@@ -119,18 +118,26 @@ async fn pass_on(
     arrival: &Arrival,
     matched: Match<'_>,
     request: Request,
+    caller: Option<&Caller>,
     credential: Option<HeaderValue>,
-    session_end: Option<SessionEnd>,
-) -> Result<Response, GatewayError> {
+) -> Result<Response, Problem> {
+    let keep_set_cookie = |cookie: &HeaderValue| !web.cookies.drops_ours(cookie);
     let outgoing = Outgoing {
-        credential,
+        credential: credential.clone(),
         cookies: web.cookies.strip_ours(request.headers()),
         client: client_info(web, arrival, &request),
         correlation_id: arrival.correlation.header().clone(),
-        session_end,
-        keep_set_cookie: &|cookie| !web.cookies.drops_ours(cookie),
+        session_end: caller.map(|caller| web.store.until_end(&caller.key).shared()),
+        keep_set_cookie: &keep_set_cookie,
     };
-    web.gateway.forward(matched, request, outgoing).await
+    let mut call = web.gateway.call(matched, request, outgoing)?;
+    let answer = call.send().await?;
+    match (caller, credential) {
+        (Some(caller), Some(refused)) if refused_token::is_refusal(&answer) => {
+            refused_token::again(web, caller, &refused, call, answer).await
+        }
+        _ => Ok(answer),
+    }
 }
 
 fn client_info(web: &Web, arrival: &Arrival, request: &Request) -> ClientInfo {

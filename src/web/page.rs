@@ -95,6 +95,8 @@ pub(crate) enum Label {
     Continue,
     /// "Go to the start page"
     GoToStartPage,
+    /// "Log in"
+    LogIn,
     /// "Log in again"
     LogInAgain,
     /// "Log out"
@@ -345,6 +347,7 @@ impl Label {
         match self {
             Self::Continue => "action.continue",
             Self::GoToStartPage => "action.go_to_start_page",
+            Self::LogIn => "action.log_in",
             Self::LogInAgain => "action.log_in_again",
             Self::LogOut => "action.log_out",
             Self::StayLoggedIn => "action.stay_logged_in",

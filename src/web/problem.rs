@@ -100,7 +100,7 @@ impl Problem {
             status,
             code,
             title,
-            detail: detail.into(),
+            detail: sentence(detail.into()),
             audience: Audience::Program,
             retry_after: None,
             allow: None,
@@ -316,6 +316,28 @@ impl IntoResponse for Problem {
     }
 }
 
+/// A detail as a sentence: what comes from an error begins small and has no full stop. A name at its beginning stays as it
+/// is written.
+fn sentence(detail: Cow<'static, str>) -> Cow<'static, str> {
+    let word = detail.split(' ').next().unwrap_or_default();
+    let is_small = word
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte == b'\'')
+        && !word.is_empty();
+    let has_end = detail.ends_with(['.', '?', '!']);
+    if has_end && !is_small {
+        return detail;
+    }
+    let mut sentence = detail.into_owned();
+    if is_small && let Some(first) = sentence.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    if !has_end {
+        sentence.push('.');
+    }
+    sentence.into()
+}
+
 // === impl Preferences ===
 
 impl Preferences {
@@ -350,4 +372,26 @@ fn accepts(accept: Option<&HeaderValue>, wanted: &str) -> bool {
             .trim()
             .eq_ignore_ascii_case(wanted)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_detail_is_a_sentence() {
+        for (detail, expected) in [
+            ("the path has an empty segment", "The path has an empty segment."),
+            ("No route matches this path.", "No route matches this path."),
+            ("is `openid` there?", "Is `openid` there?"),
+            ("return_to is too long", "return_to is too long."),
+            ("`a` is no id", "`a` is no id."),
+            ("The parameter", "The parameter."),
+            ("", "."),
+        ] {
+            assert_eq!(sentence(detail.into()), expected);
+        }
+        let problem = Problem::bad_request("x", "the request's body did not arrive");
+        assert_eq!(problem.0.detail, "The request's body did not arrive.");
+    }
 }

@@ -7,5 +7,6 @@ mod jwks;
 mod pages;
 mod problems;
 mod session;
+mod start_page;
 mod tokens_stay;
 mod verify;

@@ -8,6 +8,8 @@ mod headers;
 mod paths;
 mod proofs;
 mod proxies;
+mod refused;
+mod rewrite;
 mod routing;
 mod streams;
 mod wire;

@@ -34,19 +34,13 @@ const READERS: [(&str, usize, &str); 2] = [
     ("docs/dev-server.md", 5, "tests/it/start/dev_server.rs"),
 ];
 
-/// Blocks that are not run yet: document and language. Each is to go from here with its test.
-const NOT_YET: [(&str, &str); 3] = [
-    ("docs/operating.md", "nginx"),
-    ("docs/operating.md", "yaml"),
-    ("docs/operating.md", "caddyfile"),
-];
-
 #[test]
 fn every_recipe_is_run() {
     let sources = sources(&root().join("tests"));
-    let mut calls = BTreeSet::new();
+    let (mut calls, mut names) = (BTreeSet::new(), BTreeSet::new());
     for source in &sources {
         calls.extend(document::calls(source));
+        names.extend(document::names(source));
     }
     let mut missing = Vec::new();
     let blocks = blocks();
@@ -62,7 +56,7 @@ fn every_recipe_is_run() {
     }
     for block in blocks {
         let has_reader = READERS.iter().any(|(file, ..)| *file == block.file);
-        if !has_reader && !READ.contains(&block.language.as_str()) && !is_run(&block, &calls) {
+        if !has_reader && !READ.contains(&block.language.as_str()) && !is_run(&block, &calls, &names) {
             missing.push(block.to_string());
         }
     }
@@ -73,20 +67,18 @@ fn every_recipe_is_run() {
     );
 }
 
-fn is_run(block: &Block, calls: &BTreeSet<(String, String)>) -> bool {
+fn is_run(block: &Block, calls: &BTreeSet<(String, String)>, names: &BTreeSet<String>) -> bool {
     let by_test = calls
         .iter()
         .any(|(file, start)| *file == block.file && block.text.starts_with(start.as_str()));
-    let not_yet = NOT_YET
-        .iter()
-        .any(|(file, language)| *file == block.file && *language == block.language);
+    let by_name = block.name.as_ref().is_some_and(|name| names.contains(name));
     let by_phase = PHASES.iter().any(|(file, languages, source)| {
         *file == block.file
             && languages.contains(&block.language.as_str())
             && fs::read_to_string(root().join(source))
                 .is_ok_and(|source| source.contains(file) && source.contains(block.first_line()))
     });
-    by_test || by_phase || not_yet
+    by_test || by_name || by_phase
 }
 
 /// The Rust sources below a folder.
@@ -111,15 +103,24 @@ fn a_block_that_nobody_runs_is_noticed() {
     let block = |language: &str, text: &str| Block {
         file: "docs/keys.md".to_owned(),
         line: 1,
+        name: None,
         language: language.to_owned(),
         text: text.to_owned(),
     };
     let calls =
         document::calls("let it = recipe(\n    \"docs/keys.md\",\n    \"bff keys list\",\n);").collect();
-    assert!(is_run(&block("sh", "bff keys list\n"), &calls));
-    assert!(!is_run(&block("sh", "bff keys rotate\n"), &calls));
+    let mut names: BTreeSet<String> = document::names("recipe(\"nginx-asks\", &[])").collect();
+    assert!(is_run(&block("sh", "bff keys list\n"), &calls, &names));
+    assert!(!is_run(&block("sh", "bff keys rotate\n"), &calls, &names));
     assert!(
-        !is_run(&block("", "bff keys rotate\n"), &calls),
+        !is_run(&block("", "bff keys rotate\n"), &calls, &names),
         "also where it does not say what it is"
     );
+    let with_a_mark = Block {
+        name: Some("nginx-asks".to_owned()),
+        ..block("nginx", "server {}\n")
+    };
+    assert!(is_run(&with_a_mark, &calls, &names));
+    names.clear();
+    assert!(!is_run(&with_a_mark, &calls, &names));
 }

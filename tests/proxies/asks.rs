@@ -113,6 +113,7 @@ async fn attack_4_and_43_the_api_is_told_what_the_provider_said_and_nothing_else
         ("x-user-name", "root"),
         ("x-session-id", "root"),
         ("x-auth-time", "1"),
+        // The recipe for Caddy takes the cookie to the answer under this name.
         ("x-renewed-cookie", "a=b"),
         ("authorization", "Bearer root"),
     ];
@@ -120,12 +121,13 @@ async fn attack_4_and_43_the_api_is_told_what_the_provider_said_and_nothing_else
     ada.log_in().await;
     let reply = send(&ada, Method::GET, "/api/crud/x", &SPOOFED).await;
     assert_eq!(reply.status, StatusCode::OK);
+    assert!(reply.set_cookies().is_empty(), "{:?}", reply.set_cookies());
     let call = world.stack.api.last();
     assert_eq!(call.header("x-user-id"), Some("u-ada"));
     assert_eq!(call.header("x-user-name"), Some("Ada Lovelace"));
     assert_eq!(call.header("x-auth-time"), Some("1800000000"));
     assert!(call.header("x-user-email").unwrap().starts_with("ada@"));
-    for private in ["authorization", "cookie", "x-renewed-cookie"] {
+    for private in ["authorization", "cookie"] {
         assert_eq!(call.header(private).unwrap_or_default(), "", "{private}");
     }
 
@@ -154,9 +156,9 @@ async fn attack_4_and_43_the_api_is_told_what_the_provider_said_and_nothing_else
 async fn a_session_that_is_used_lives_on(world: &World) {
     let ada = world.browser();
     ada.log_in().await;
-    // Three times the idle limit of an hour, with a call every twenty minutes.
-    for _ in 0..9 {
-        world.stack.advance(Duration::from_mins(20)).await;
+    // Beyond the idle limit of an hour, with a call in between.
+    for _ in 0..2 {
+        world.stack.advance(Duration::from_mins(40)).await;
         let reply = send(&ada, Method::GET, "/api/crud/x", &[]).await;
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
         let renewed = reply.set_cookies();

@@ -15,25 +15,16 @@ use http::HeaderValue;
 
 use self::mistakes::{Reader, shown};
 use super::{
-    Group, MAX_FILE_SIZE, Methods, Route, Routes, Service,
+    Group, MAX_FILE_SIZE, Methods, Pattern, Route, Routes, Service,
     spelling::Spellings,
     tree::{Node, Value},
 };
 
 pub use self::mistakes::{Mistake, RoutesError};
 
-/// Where a route applies.
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Pattern {
-    Exact(String),
-    /// Without the final slash.
-    Below(String),
-}
-
 /// A route that was understood, with where it stands.
 struct Placed {
     line: u64,
-    pattern: Pattern,
     route: Route,
 }
 
@@ -99,8 +90,8 @@ impl Reader {
             services,
             ..Routes::default()
         };
-        for Placed { line, pattern, route } in routes {
-            let others = seen.entry(pattern.clone()).or_default();
+        for Placed { line, route } in routes {
+            let others = seen.entry(route.pattern.clone()).or_default();
             for (methods, other) in others.iter() {
                 let twice = methods.overlap(route.methods);
                 if twice != Methods::EMPTY {
@@ -116,9 +107,9 @@ impl Reader {
             }
             others.push((route.methods, line));
             let next = table.groups.len();
-            let at = match pattern {
-                Pattern::Exact(path) => *table.exact.entry(path).or_insert(next),
-                Pattern::Below(prefix) => *table.below.entry(prefix).or_insert(next),
+            let at = match &route.pattern {
+                Pattern::Exact(path) => *table.exact.entry(path.clone()).or_insert(next),
+                Pattern::Below(prefix) => *table.below.entry(prefix.clone()).or_insert(next),
             };
             match table.groups.get_mut(at) {
                 Some(group) => group.push(route),

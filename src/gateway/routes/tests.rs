@@ -223,6 +223,54 @@ fn attack_41_another_spelling_of_what_the_server_answers_itself_reaches_nobody()
 }
 
 #[test]
+fn an_encoded_separator_passes_where_a_route_says_so() {
+    let routes = parse(
+        "
+- { id: files, path: /files/*, target_service: crud, encoded_path: pass }
+- { id: post, path: /files/*, target_service: crud, methods: [OPTIONS] }
+- { id: strict, path: /strict/*, target_service: crud }
+- { id: said, path: /said/*, target_service: crud, encoded_path: refuse }
+- { id: open, path: /files/open/*, target_service: crud, encoded_path: pass, auth: none }
+",
+    )
+    .unwrap();
+    let target = |method: &str, path: &str| {
+        let path = NormalPath::parse_encoded(path).unwrap();
+        match routes.find(&path, &method.parse().unwrap()) {
+            Found::Match(found) => format!("{} {}", found.route.id(), found.uri(None).unwrap()),
+            Found::Refused(error) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    for (path, expected) in [
+        ("/files/a%2fb", "files http://crud:8080/a%2Fb"),
+        ("/files/a%23b", "files http://crud:8080/a%23b"),
+        ("/files/open/a%2Fb", "open http://crud:8080/a%2Fb"),
+    ] {
+        assert_eq!(target("GET", path), expected);
+    }
+    for path in ["/strict/a%2Fb", "/said/a%23b", "/nowhere/a%2Fb", "/files%2Fx"] {
+        assert_eq!(target("GET", path), PathError::Ambiguous.to_string(), "{path}");
+    }
+    // Each route speaks for itself.
+    assert_eq!(
+        target("OPTIONS", "/files/a%2Fb"),
+        PathError::Ambiguous.to_string()
+    );
+    // What would be another route with another policy, if the service took the separator for one.
+    for path in ["/files/open%2Fx", "/files/Open%2Fx"] {
+        assert_eq!(
+            target("GET", path),
+            PathError::OtherSpelling.to_string(),
+            "{path}"
+        );
+    }
+    let all = parse("- { id: all, path: '/*', target_service: crud, encoded_path: pass }").unwrap();
+    let own = NormalPath::parse_encoded("/auth%2Flogin").unwrap();
+    assert!(matches!(all.find(&own, &Method::GET), Found::Refused(_)));
+}
+
+#[test]
 fn paths_are_mapped_as_the_file_says() {
     let routes = parse(
         "
@@ -439,6 +487,16 @@ fn each_mistake_in_a_route_is_named_with_its_fix() {
             "true or false",
         ),
         (
+            "id: a, path: /a/*, target_service: crud, encoded_path: yes",
+            "encoded_path of route `a` is",
+            "",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, encoded_path: allow",
+            "encoded_path of route `a` is `allow`",
+            "refuse (the default) or pass",
+        ),
+        (
             "id: a, path: /a/*, target_service: crud, preserve_path: true, upstream_path: '/{path}'",
             "both",
             "keep one",
@@ -536,6 +594,11 @@ fn each_mistake_in_a_service_is_named_with_its_fix() {
         ),
         ("{ base_url: 'http://crud', timeout: 5 days }", "is `5 days`"),
         ("{ base_url: 'http://crud', url: x }", "unknown key `url`"),
+        (
+            "{ base_url: 'http://crud', rewrite: never }",
+            "rewrite of service `crud` is a single value",
+        ),
+        ("{ base_url: 'http://crud/a%2Fb' }", "two ways"),
         (
             "{ base_url: 'http://crud', headers: x }",
             "headers of service `crud` is a single value",

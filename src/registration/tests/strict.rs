@@ -217,6 +217,7 @@ async fn a_named_key_that_does_what_the_idp_insists_on_is_used_at_the_next_start
             extra: Vec::new(),
             dir: world.dir.path().to_owned(),
             identity_markers: Vec::new(),
+            guard: crate::private_file::Guard::Strict,
         };
         let rotation = keys::Rotation {
             state_dir: world.dir.path().to_owned(),

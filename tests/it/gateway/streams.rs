@@ -68,7 +68,11 @@ async fn stack_with(api: Router) -> (Stack, Browser) {
     let routes = format!(
         "services:\n  api: {{ base_url: \"{url}\", timeout: 1h }}\nroutes:\n  - {{ id: api, path: /api/*, target_service: api }}\n"
     );
-    let stack = Stack::builder().routes(&routes).start().await;
+    let stack = Stack::builder()
+        .routes(&routes)
+        .set("SESSION_IDLE_TIMEOUT", "30m")
+        .start()
+        .await;
     let ada = stack.browser();
     ada.log_in().await;
     (stack, ada)
@@ -157,9 +161,9 @@ async fn attack_48_a_stream_ends_at_the_idle_limit_too() {
     grace.log_in().await;
     let mut events = grace.request(Method::GET, "/api/events").send().await.unwrap();
     assert!(events.chunk().await.unwrap().is_some());
-    stack.advance(Duration::from_mins(50)).await;
+    stack.advance(Duration::from_mins(25)).await;
     grace.session().await;
-    stack.advance(Duration::from_mins(11)).await;
+    stack.advance(Duration::from_mins(6)).await;
     assert_eq!(late.await.unwrap().unwrap().status(), StatusCode::UNAUTHORIZED);
     assert!(grace.is_logged_in().await);
 }

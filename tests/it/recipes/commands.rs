@@ -1,4 +1,5 @@
-//! Commands on the files of a server that is registered: docs/doctor.md, docs/operating.md and docs/keys.md.
+//! Commands on the files of a server that is registered: docs/doctor.md, docs/operating.md,
+//! docs/proxies.md and docs/keys.md.
 
 use super::recipe;
 use crate::support::{Process, Stack};
@@ -41,12 +42,27 @@ async fn the_commands_of_an_operator() {
 #[tokio::test]
 async fn the_variables_behind_a_proxy() {
     let stack = Stack::builder().without_server().start_without_waiting().await;
-    let block = recipe("docs/operating.md", "HOST=0.0.0.0");
+    let block = recipe("docs/proxies.md", "HOST=0.0.0.0");
     let script = format!("set -a\n{block}\nexec bff check --config-only");
     Process::shell(&stack.folder(), &script, &stack.variables)
         .ended()
         .await
         .says(0, &[]);
+}
+
+/// Traefik itself is not at hand: what it is told to ask is asked.
+#[tokio::test]
+async fn what_traefik_is_told_to_ask_is_answered() {
+    let stack = Stack::start().await;
+    let block = recipe("docs/proxies.md", "http:\n  routers:\n    bff:");
+    assert!(block.contains("url: \"http://bff:8000\""), "{block}");
+    let path = block.split_once("healthCheck: { path: ").unwrap().1;
+    let path = path.split_once(',').unwrap().0;
+    assert_eq!(
+        stack.browser().get(path).await.status,
+        http::StatusCode::OK,
+        "{path}"
+    );
 }
 
 /// The table of keys has the columns and the states that the document shows.

@@ -12,6 +12,8 @@ pub struct Block {
     pub file: String,
     /// Where it begins.
     pub line: usize,
+    /// What the line before the fence calls it (`<!-- recipe: NAME -->`).
+    pub name: Option<String>,
     /// What is written behind the fence.
     pub language: String,
     /// Without the indentation of the fence.
@@ -80,10 +82,16 @@ pub fn calls(source: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// The string that `text` begins with, without escapes, and what comes after it.
+/// The names that a source reads recipes by.
+pub fn names(source: &str) -> impl Iterator<Item = String> {
+    let calls = source.split("recipe(").skip(1);
+    calls.filter_map(|rest| Some(literal(rest)?.0))
+}
+
+/// The string that `text` begins with, of whose escapes only line ends are known, and what comes after it.
 fn literal(text: &str) -> Option<(String, &str)> {
     let (literal, rest) = text.trim_start().strip_prefix('"')?.split_once('"')?;
-    Some((literal.to_owned(), rest))
+    Some((literal.replace("\\n", "\n"), rest))
 }
 
 fn documents(folder: &Path) -> Vec<PathBuf> {
@@ -105,6 +113,7 @@ fn blocks_of(path: &Path) -> Vec<Block> {
     let text = fs::read_to_string(path).unwrap();
     let mut found: Vec<Block> = Vec::new();
     let mut open: Option<usize> = None;
+    let mut before = "";
     for (number, line) in text.lines().enumerate() {
         let trimmed = line.trim_start();
         let indentation = line.len() - trimmed.len();
@@ -114,6 +123,7 @@ fn blocks_of(path: &Path) -> Vec<Block> {
                 found.push(Block {
                     file: file.clone(),
                     line: number + 1,
+                    name: name(before),
                     language: language.trim().to_owned(),
                     text: String::new(),
                 });
@@ -126,7 +136,13 @@ fn blocks_of(path: &Path) -> Vec<Block> {
             }
             (None, None) => {}
         }
+        before = line;
     }
     assert!(open.is_none(), "{file} ends in a block");
     found
+}
+
+fn name(line: &str) -> Option<String> {
+    let name = line.strip_prefix("<!-- recipe: ")?.strip_suffix(" -->")?;
+    Some(name.to_owned())
 }

@@ -52,7 +52,7 @@ impl Running {
         let state = tempfile::tempdir().unwrap();
         let options = Options {
             state: state.path().to_owned(),
-            access_token_lifetime: Duration::from_secs(600),
+            access_token_lifetime: Duration::from_mins(10),
             usual_ports: false,
         };
         let surroundings = Surroundings {

@@ -264,6 +264,20 @@ impl Reader {
         }
     }
 
+    pub(super) fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
+        match &node.value {
+            Value::Bool(value) => Some(*value),
+            other => {
+                self.mistake(
+                    node.line,
+                    format!("{what} is {}", other.kind()),
+                    "write true or false",
+                );
+                None
+            }
+        }
+    }
+
     /// The single values of a list.
     pub(super) fn texts<'a>(&mut self, node: &'a Node, what: &str, fix: &str) -> Vec<(u64, &'a str)> {
         let Value::List(list) = &node.value else {

@@ -5,13 +5,15 @@ use std::{
     sync::Arc,
 };
 
+use http::HeaderValue;
+
 use super::{
     super::{
-        Auth, Methods, Route, Service, Unauthenticated,
+        Auth, Methods, Pattern, Route, Service, Unauthenticated,
         target::Target,
         tree::{Node, Value},
     },
-    Pattern, Placed,
+    Placed,
     legacy::Place,
     mistakes::{Fields, Reader, shown},
 };
@@ -29,7 +31,7 @@ impl Reader {
         services: &HashMap<&str, Option<Arc<Service>>>,
         ids: &mut HashSet<String>,
     ) -> Option<Placed> {
-        const KEYS: [&str; 9] = [
+        const KEYS: [&str; 10] = [
             "id",
             "description",
             "path",
@@ -39,6 +41,7 @@ impl Reader {
             "auth",
             "unauthenticated",
             "preserve_path",
+            "encoded_path",
         ];
         let mut fields = self.fields_of(Some(Place::Route), node, "a route".to_owned(), &KEYS)?;
         let id = self
@@ -77,21 +80,32 @@ impl Reader {
             None => Some(Auth::Session),
             Some(node) => self.auth(node, &fields.what),
         };
+        let takes_encoded = match fields.get("encoded_path") {
+            None => Some(false),
+            Some(node) => self.encoded_path(node, &fields.what),
+        };
         let unauthenticated = match fields.get("unauthenticated") {
             None => Some(Unauthenticated::default()),
             Some(node) => self.unauthenticated(node, &fields.what, auth),
         };
         let target = self.target(&fields, pattern.as_ref());
+        let (pattern, target) = (pattern?, target?);
+        let prefix = Route::stripped_prefix(&pattern, &target);
+        let forwarded_prefix = HeaderValue::from_str(prefix)
+            .ok()
+            .filter(|prefix| !prefix.is_empty());
         Some(Placed {
             line: fields.line,
-            pattern: pattern?,
             route: Route {
                 id: id?.1.to_owned(),
                 auth: auth?,
                 unauthenticated: unauthenticated?,
                 methods: methods?,
                 service: service?,
-                target: target?,
+                pattern,
+                takes_encoded: takes_encoded?,
+                target,
+                forwarded_prefix,
             },
         })
     }
@@ -243,6 +257,22 @@ impl Reader {
         }
     }
 
+    fn encoded_path(&mut self, node: &Node, what: &str) -> Option<bool> {
+        let text = self.text(node, &format!("encoded_path of {what}"))?;
+        match text {
+            "pass" => Some(true),
+            "refuse" => Some(false),
+            other => {
+                self.mistake(
+                    node.line,
+                    format!("encoded_path of {what} is {}", shown(other)),
+                    "write refuse (the default) or pass, which lets segments hold %2F and %23",
+                );
+                None
+            }
+        }
+    }
+
     fn unauthenticated(&mut self, node: &Node, what: &str, auth: Option<Auth>) -> Option<Unauthenticated> {
         if auth == Some(Auth::None) {
             self.mistake(
@@ -270,18 +300,7 @@ impl Reader {
         let what = &fields.what;
         let preserve = match fields.get("preserve_path") {
             None => false,
-            Some(Node {
-                value: Value::Bool(preserve),
-                ..
-            }) => *preserve,
-            Some(node) => {
-                self.mistake(
-                    node.line,
-                    format!("preserve_path of {what} is {}", node.value.kind()),
-                    "write true or false",
-                );
-                return None;
-            }
+            Some(node) => self.boolean(node, &format!("preserve_path of {what}"))?,
         };
         let Some(node) = fields.get("upstream_path") else {
             return Some(if preserve { Target::Whole } else { Target::Rest });

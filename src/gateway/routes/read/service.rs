@@ -26,7 +26,7 @@ impl Reader {
             Some(Place::Service),
             node,
             format!("service {}", shown(&key.name)),
-            &["base_url", "timeout", "headers"],
+            &["base_url", "timeout", "headers", "rewrite"],
         );
         self.id(&key.name, key.line, "a service");
         let fields = fields?;
@@ -37,6 +37,10 @@ impl Reader {
         let rules = match fields.get("headers") {
             None => Some(Rules::default()),
             Some(node) => self.headers(node, &fields.what),
+        };
+        let rewrite = match fields.get("rewrite") {
+            None => Some(true),
+            Some(node) => self.boolean(node, &format!("rewrite of {}", fields.what)),
         };
         let base = self.required(
             &fields,
@@ -51,6 +55,7 @@ impl Reader {
             base_path,
             timeout: timeout?,
             rules: rules?,
+            rewrite: rewrite?,
         })
     }
 

@@ -1,4 +1,6 @@
-use std::{net::SocketAddr, sync::Arc};
+mod again;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -10,9 +12,9 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::{
-    clock::{ManualClock, Timestamp},
+    clock::{ManualClock, SharedClock, Timestamp},
     gateway::{
-        Found, NormalPath,
+        Found, NormalPath, Options, Routes,
         loopback::{
             Api, front, gateway, gateway_over_http2, http2_client, logged_in, raw, raw_service, serve,
             system_clock,
@@ -37,7 +39,7 @@ async fn call(
     let Found::Match(matched) = gateway.find(&path, request.method()) else {
         panic!("no route for {path}");
     };
-    gateway.forward(matched, request, outgoing).await
+    gateway.call(matched, request, outgoing)?.send().await
 }
 
 async fn text(response: Response<Body>) -> String {
@@ -406,6 +408,41 @@ async fn a_browser_sees_that_an_answer_broke_off() {
 }
 
 #[tokio::test]
+async fn a_head_as_large_as_people_have_passes_both_ways_and_a_larger_one_is_refused() {
+    let fields = |count: usize| -> Vec<(String, String)> {
+        (0..count)
+            .map(|at| (format!("x-{at:03}"), "x".repeat(300)))
+            .collect()
+    };
+    for (count, passes) in [(200, true), (500, false)] {
+        let mut head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n".to_owned();
+        for (name, value) in fields(count) {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("\r\n");
+        let (address, _close, service) = raw_service(Box::leak(head.into_bytes().into_boxed_slice())).await;
+        let gateway = gateway(address, system_clock());
+        let mut request = request(Method::GET, "/api/x", Body::empty());
+        for (name, value) in fields(200) {
+            let name = HeaderName::try_from(name).unwrap();
+            request
+                .headers_mut()
+                .insert(name, HeaderValue::try_from(value).unwrap());
+        }
+        let answer = call(&gateway, request, logged_in()).await;
+        drop(gateway);
+        assert!(service.await.unwrap().len() > 60_000);
+        match answer {
+            Ok(answer) => {
+                assert!(passes);
+                assert!(answer.headers().len() >= count);
+            }
+            Err(error) => assert_eq!((error, passes), (GatewayError::BadGateway, false)),
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_is_no_http_is_a_bad_gateway() {
     for answer in [
         &b"220 smtp.example ready\r\n\r\n"[..],
@@ -602,11 +639,7 @@ fn a_cause_decides_what_a_failure_is() {
         (111, GatewayError::BadGateway),
     ] {
         assert_eq!(
-            report(
-                "api",
-                &http::HeaderValue::from_static("id"),
-                &io::Error::from_raw_os_error(number)
-            ),
+            report("api", "id", &io::Error::from_raw_os_error(number)),
             expected
         );
     }

@@ -1,0 +1,291 @@
+//! One call to a service.
+
+use std::future::Future;
+
+use axum::body::Body;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use hyper::body::{Body as _, Incoming};
+use hyper_util::client::legacy::connect::capture_connection;
+
+use super::{
+    Auth, Download, Gateway, GatewayError, Match, Outgoing, SessionEnd,
+    connection::Story,
+    failure::{self, report},
+    headers::{self, Additions},
+    rewrite,
+    upload::{Progress, Uploads},
+};
+use crate::clock::{self, Clock, Elapsed};
+
+/// A call that is ready to be sent.
+pub struct Call<'a> {
+    gateway: &'a Gateway,
+    matched: Match<'a>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    uploads: Uploads,
+    correlation_id: HeaderValue,
+    session_end: Option<SessionEnd>,
+    keep_set_cookie: &'a (dyn Fn(&HeaderValue) -> bool + Send + Sync),
+}
+
+/// Why there is no answer.
+enum Failure {
+    /// It is decided what the client gets, and logged.
+    Decided(GatewayError),
+    Upstream(hyper_util::client::legacy::Error),
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Prepares a call to the service of `matched`. The path sent is the one that was matched, the query passes byte for
+    /// byte. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// [`GatewayError`]: the request cannot be passed on.
+    pub fn call<'a>(
+        &'a self,
+        matched: Match<'a>,
+        request: Request<Body>,
+        outgoing: Outgoing<'a>,
+    ) -> Result<Call<'a>, GatewayError> {
+        let route = matched.route;
+        // The caller has asked for a session already; that nothing leaves without one does not depend on it.
+        if route.auth() == Auth::Session && outgoing.credential.is_none() {
+            return Err(GatewayError::Unauthenticated);
+        }
+        let (parts, body) = request.into_parts();
+        let mut headers = parts.headers;
+        if asks_for_websocket(&headers) {
+            return Err(GatewayError::Upgrade);
+        }
+        let uri = matched
+            .uri(parts.uri.query())
+            .map_err(|_| GatewayError::BadRequest)?;
+        headers::prepare_request(
+            &mut headers,
+            route.auth(),
+            route.service().rules(),
+            Additions {
+                credential: outgoing.credential,
+                cookies: outgoing.cookies,
+                client: &outgoing.client,
+                prefix: route.forwarded_prefix(),
+                correlation_id: outgoing.correlation_id.clone(),
+            },
+        );
+        announce_body(&mut headers, &parts.method, &body);
+        let uploads = Uploads::new(
+            body,
+            &self.clock,
+            self.options.upload_idle,
+            outgoing.session_end.clone(),
+            // Another token, or another connection.
+            route.auth() == Auth::Session || parts.method.is_idempotent(),
+        );
+        Ok(Call {
+            gateway: self,
+            matched,
+            method: parts.method,
+            uri,
+            headers,
+            uploads,
+            correlation_id: outgoing.correlation_id,
+            session_end: outgoing.session_end,
+            keep_set_cookie: outgoing.keep_set_cookie,
+        })
+    }
+}
+
+// === impl Call ===
+
+impl Call<'_> {
+    /// Sends the call and gives its answer, as soon as its head is there; both bodies are streamed. Where a connection
+    /// that had been used before closes without a byte of an answer, an idempotent call is sent once more (RFC 9110
+    /// section 9.2.2); the connection pool itself repeats a call of which nothing was written.
+    ///
+    /// # Errors
+    ///
+    /// [`GatewayError`]; the cause is logged with the service's id, without path and query.
+    pub async fn send(&mut self) -> Result<Response<Body>, GatewayError> {
+        let mut may_repeat = self.method.is_idempotent();
+        loop {
+            let (upload, progress) = self.uploads.next();
+            let mut request = Request::new(upload);
+            request.method_mut().clone_from(&self.method);
+            request.uri_mut().clone_from(&self.uri);
+            // What the browser speaks says nothing about what the service speaks; HTTP/2 is agreed on by ALPN.
+            *request.version_mut() = Version::HTTP_11;
+            request.headers_mut().clone_from(&self.headers);
+            let connection = capture_connection(&mut request);
+            let error = match self.head(request, progress.as_deref()).await {
+                Ok(answer) => return Ok(self.answer(answer)),
+                Err(Failure::Decided(error)) => return Err(error),
+                Err(Failure::Upstream(error)) => error,
+            };
+            if may_repeat && self.can_be_repeated() && Story::closed_before_an_answer(&connection) {
+                may_repeat = false;
+                tracing::debug!(
+                    service = self.service_id(),
+                    correlation_id = self.correlation_id(),
+                    "a connection closed before the answer; the call is sent once more"
+                );
+                continue;
+            }
+            return Err(report(self.service_id(), self.correlation_id(), &error));
+        }
+    }
+
+    /// Whether [`send_again`](Self::send_again) can send the whole body again: there is none, or it is short and held.
+    #[must_use]
+    pub fn can_be_repeated(&self) -> bool {
+        self.uploads.can_be_repeated()
+    }
+
+    /// Sends the call again, with another credential: the service refused the one before, so that it did nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`GatewayError`], as of [`send`](Self::send).
+    pub async fn send_again(&mut self, credential: HeaderValue) -> Result<Response<Body>, GatewayError> {
+        self.headers.insert(header::AUTHORIZATION, credential);
+        self.send().await
+    }
+
+    /// Waits for the head of the answer.
+    async fn head(
+        &self,
+        request: Request<super::Upload>,
+        progress: Option<&Progress>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let timeout = self.matched.route.service().timeout();
+        let clock = self.gateway.clock.as_ref();
+        let answer = self.gateway.client.request(request);
+        let answer = async {
+            match progress {
+                Some(progress) => until_head(clock, answer, progress, timeout).await,
+                None => clock::timeout(clock, timeout, answer).await,
+            }
+        };
+        let answer = match self.session_end.clone() {
+            None => answer.await,
+            Some(end) => tokio::select! {
+                biased;
+                answer = answer => answer,
+                () = end => return Err(Failure::Decided(GatewayError::Unauthenticated)),
+            },
+        };
+        match answer {
+            Ok(Ok(answer)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                tracing::warn!(
+                    service = self.service_id(),
+                    correlation_id = self.correlation_id(),
+                    "a service switched protocols unasked"
+                );
+                Err(Failure::Decided(GatewayError::BadGateway))
+            }
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Failure::Upstream(error)),
+            Err(Elapsed) => {
+                tracing::warn!(
+                    service = self.service_id(),
+                    ?timeout,
+                    correlation_id = self.correlation_id(),
+                    "a service did not answer in time"
+                );
+                Err(Failure::Decided(GatewayError::GatewayTimeout))
+            }
+        }
+    }
+
+    fn answer(&self, answer: Response<Incoming>) -> Response<Body> {
+        let (mut parts, body) = answer.into_parts();
+        let route = self.matched.route;
+        let service = route.service();
+        headers::prepare_response(
+            &mut parts.headers,
+            route.auth(),
+            service.rules(),
+            self.keep_set_cookie,
+        );
+        if service.rewrites() {
+            rewrite::rewrite(&mut parts.headers, self.gateway.routes(), &self.matched);
+        }
+        let download = Download::new(
+            body,
+            &self.gateway.clock,
+            self.gateway.options.download_idle,
+            service.clone(),
+            self.session_end.clone(),
+        );
+        let mut response = Response::new(Body::new(download));
+        *response.status_mut() = parts.status;
+        *response.headers_mut() = parts.headers;
+        response
+    }
+
+    fn service_id(&self) -> &str {
+        self.matched.route.service().id()
+    }
+
+    fn correlation_id(&self) -> &str {
+        failure::text(&self.correlation_id)
+    }
+}
+
+/// Waits for the answer's head, at most `timeout` since the service last had something to do.
+async fn until_head<F: Future>(
+    clock: &dyn Clock,
+    answer: F,
+    progress: &Progress,
+    timeout: std::time::Duration,
+) -> Result<F::Output, Elapsed> {
+    tokio::select! {
+        biased;
+        answer = answer => Ok(answer),
+        () = service_is_late(clock, progress, timeout) => Err(Elapsed),
+    }
+}
+
+/// Resolves when it has been the service's turn for `timeout`. Ends in any case: a client that stops sending is cut
+/// off by its body's own bound.
+async fn service_is_late(clock: &dyn Clock, progress: &Progress, timeout: std::time::Duration) {
+    loop {
+        let now = clock.now();
+        let deadline = progress.service_since().unwrap_or(now).saturating_add(timeout);
+        if deadline <= now {
+            return;
+        }
+        clock.sleep_until(deadline).await;
+    }
+}
+
+/// Says of a body what the HTTP library would leave out.
+fn announce_body(headers: &mut HeaderMap, method: &Method, body: &Body) {
+    let size = body.size_hint().exact();
+    // An exact size is that of the client's `Content-Length`. Without the field for an empty body some servers answer
+    // 411 to these methods (RFC 9110 section 8.6).
+    if size == Some(0) && matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    // Without a field that announces it, the library drops the body of these methods, unless its size is known.
+    if size.is_none() && !body.is_end_stream() && matches!(*method, Method::GET | Method::HEAD) {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// Only a WebSocket is worth an error: any other upgrade is an offer, which may be ignored (RFC 9110 section 7.8).
+fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    headers.get_all(header::UPGRADE).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Calls that are sent once more, since the connection that they went on was closing.
+
+use super::*;
+
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+/// What a service does with a request.
+#[derive(Clone, Copy)]
+enum Act {
+    Answer,
+    /// Closes the connection without a byte of an answer.
+    Close,
+    /// Closes it after some bytes of one.
+    BreakOff,
+}
+
+use Act::{Answer, BreakOff, Close};
+
+/// A request that arrived: on which connection, its method, its body.
+type Seen = (usize, String, Vec<u8>);
+
+/// A service that does with the requests of each connection what `script` says, one connection after the other.
+async fn scripted(script: &'static [&'static [Act]]) -> (SocketAddr, Arc<Mutex<Vec<Seen>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+    let notes = Arc::clone(&seen);
+    tokio::spawn(async move {
+        for (at, acts) in script.iter().enumerate() {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            for act in *acts {
+                let Some((method, body)) = read(&mut stream).await else {
+                    break;
+                };
+                notes.lock().push((at, method, body));
+                let answer: &[u8] = match act {
+                    Answer => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+                    Close => b"",
+                    BreakOff => b"HTTP/1.1 2",
+                };
+                stream.write_all(answer).await.unwrap();
+                if !matches!(act, Answer) {
+                    break;
+                }
+            }
+        }
+    });
+    (address, seen)
+}
+
+/// The next request of a connection.
+async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+    let mut read = Vec::new();
+    loop {
+        if let Some(end) = read.windows(4).position(|end| end == b"\r\n\r\n") {
+            let head = String::from_utf8(read[..end].to_vec())
+                .unwrap()
+                .to_ascii_lowercase();
+            let length = head.split("content-length: ").nth(1).map_or(0, |rest| {
+                rest.lines().next().unwrap().trim().parse::<usize>().unwrap()
+            });
+            if read.len() >= end + 4 + length {
+                let method = head.split(' ').next().unwrap().to_ascii_uppercase();
+                return Some((method, read[end + 4..end + 4 + length].to_vec()));
+            }
+        }
+        if stream.read_buf(&mut read).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+/// Calls, reads the answer and lets the connection go back into the pool.
+async fn complete(gateway: &Gateway, method: Method, body: Body) -> Result<StatusCode, GatewayError> {
+    let response = call(gateway, request(method, "/api/x", body), logged_in()).await?;
+    let status = response.status();
+    assert_eq!(text(response).await, "ok");
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    Ok(status)
+}
+
+#[tokio::test]
+async fn an_idempotent_call_on_a_connection_that_closes_is_sent_once_more() {
+    for (method, body) in [
+        (Method::GET, ""),
+        (Method::HEAD, ""),
+        (Method::DELETE, ""),
+        (Method::PUT, "text"),
+    ] {
+        let (address, seen) = scripted(&[&[Answer, Close], &[Answer]]).await;
+        let gateway = gateway(address, system_clock());
+        complete(&gateway, Method::GET, Body::empty()).await.unwrap();
+        let again = call(
+            &gateway,
+            request(method.clone(), "/api/x", Body::from(body)),
+            logged_in(),
+        )
+        .await;
+        assert_eq!(again.unwrap().status(), StatusCode::OK, "{method}");
+        let seen = seen.lock();
+        let expected = (method.to_string(), body.as_bytes().to_vec());
+        for (at, connection) in [(1, 0), (2, 1)] {
+            let (on, method, body) = seen[at].clone();
+            assert_eq!((on, (method, body)), (connection, expected.clone()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_could_act_twice_is_sent_once() {
+    for method in [Method::POST, Method::PATCH] {
+        let (address, seen) = scripted(&[&[Answer, Close], &[Answer]]).await;
+        let gateway = gateway(address, system_clock());
+        complete(&gateway, Method::GET, Body::empty()).await.unwrap();
+        let again = complete(&gateway, method, Body::from("text")).await;
+        assert_eq!(again, Err(GatewayError::BadGateway));
+        assert_eq!(seen.lock().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_sent_no_third_time_and_none_after_a_byte_of_an_answer_or_on_a_fresh_connection() {
+    const SCRIPTS: [(&[&[Act]], usize); 3] = [
+        (&[&[Answer, Close], &[Close], &[Answer]], 3),
+        (&[&[Answer, BreakOff], &[Answer]], 2),
+        (&[&[Close], &[Answer]], 1),
+    ];
+    for (script, calls) in SCRIPTS {
+        let (address, seen) = scripted(script).await;
+        let gateway = gateway(address, system_clock());
+        if matches!(script[0], [Answer, ..]) {
+            complete(&gateway, Method::GET, Body::empty()).await.unwrap();
+        }
+        let again = complete(&gateway, Method::GET, Body::empty()).await;
+        assert_eq!(again, Err(GatewayError::BadGateway));
+        assert_eq!(seen.lock().len(), calls);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_to_hold_is_sent_once() {
+    for (length, expected) in [
+        (64 * 1024, Ok(StatusCode::OK)),
+        (64 * 1024 + 1, Err(GatewayError::BadGateway)),
+    ] {
+        let (address, _seen) = scripted(&[&[Answer, Close], &[Answer]]).await;
+        let gateway = gateway(address, system_clock());
+        complete(&gateway, Method::GET, Body::empty()).await.unwrap();
+        let again = complete(&gateway, Method::PUT, Body::from(vec![7; length])).await;
+        assert_eq!(again, expected, "{length}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_can_be_sent_again_with_another_credential() {
+    let api = Api::start().await;
+    let gateway = gateway(api.address, system_clock());
+    let path = NormalPath::parse("/api/x").unwrap();
+    let Found::Match(matched) = gateway.find(&path, &Method::POST) else {
+        panic!("no route");
+    };
+    let request = request(Method::POST, "/api/x", Body::from("text"));
+    let mut call = gateway.call(matched, request, logged_in()).unwrap();
+    call.send().await.unwrap();
+    assert!(call.can_be_repeated());
+    call.send_again(HeaderValue::from_static("Bearer another"))
+        .await
+        .unwrap();
+    let seen = api.seen();
+    assert_eq!(seen[0].headers["authorization"], "Bearer our-token");
+    assert_eq!(seen[1].headers["authorization"], "Bearer another");
+    assert_eq!(seen[1].headers["content-length"], "4");
+}

@@ -1,0 +1,155 @@
+//! What happened on a connection to a service, for deciding whether a call that failed may be sent once more.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
+use http::{Extensions, Uri};
+use hyper::rt::{Read, Write};
+use hyper_util::{
+    client::legacy::connect::{CaptureConnection, Connected, Connection},
+    rt::TokioIo,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tower::Service;
+
+/// Makes connections that keep a [`Story`].
+#[derive(Clone, Debug)]
+pub(super) struct Observing<C>(C);
+
+/// A connection that keeps a [`Story`].
+pub(super) struct Observed<T> {
+    inner: TokioIo<T>,
+    story: Story,
+}
+
+/// What has come and gone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Story(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Something came at some time.
+    has_answered: AtomicBool,
+    /// Nothing came since something was sent.
+    is_silent: AtomicBool,
+}
+
+// === impl Story ===
+
+impl Story {
+    /// Whether the connection that served a call had been used before, and has brought not one byte since the call was
+    /// written: the service has most likely closed it before the call arrived (RFC 9110 section 9.2.2).
+    pub(super) fn closed_before_an_answer(connection: &CaptureConnection) -> bool {
+        let metadata = connection.connection_metadata();
+        let Some(connected) = &*metadata else {
+            return false;
+        };
+        let mut extras = Extensions::new();
+        connected.get_extras(&mut extras);
+        // On a connection of HTTP/2 calls share what comes.
+        !connected.is_negotiated_h2()
+            && extras.get::<Self>().is_some_and(|Self(story)| {
+                story.has_answered.load(Ordering::Acquire) && story.is_silent.load(Ordering::Acquire)
+            })
+    }
+
+    fn sends(&self) {
+        self.0.is_silent.store(true, Ordering::Release);
+    }
+
+    fn received(&self) {
+        self.0.has_answered.store(true, Ordering::Release);
+        self.0.is_silent.store(false, Ordering::Release);
+    }
+}
+
+// === impl Observing ===
+
+impl<C> Observing<C> {
+    pub(super) const fn new(connector: C) -> Self {
+        Self(connector)
+    }
+}
+
+impl<C, T> Service<Uri> for Observing<C>
+where
+    C: Service<Uri, Response = T>,
+    C::Future: Send + 'static,
+{
+    type Response = TokioIo<Observed<T>>;
+    type Error = C::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, C::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let observed = |stream| {
+            TokioIo::new(Observed {
+                inner: TokioIo::new(stream),
+                story: Story::default(),
+            })
+        };
+        self.0.call(uri).map_ok(observed).boxed()
+    }
+}
+
+// === impl Observed ===
+
+impl<T: Connection> Connection for Observed<T> {
+    fn connected(&self) -> Connected {
+        self.inner.connected().extra(self.story.clone())
+    }
+}
+
+impl<T: Read + Unpin> AsyncRead for Observed<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
+        if buffer.filled().len() > before {
+            self.story.received();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: Write + Unpin> AsyncWrite for Observed<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.story.sends();
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.story.sends();
+        Pin::new(&mut self.inner).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,238 @@
+//! A client's body on its way to a service: streamed, and held while it is short, so that the call can be sent again.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use parking_lot::Mutex;
+
+use super::{
+    SessionEnd,
+    body::{BodyError, Watched},
+};
+use crate::clock::{SharedClock, Timestamp};
+
+/// So much of a body is held, in bytes.
+const MAX_HELD: usize = 64 * 1024;
+
+/// What is sent of one body: once, or again from its beginning.
+pub(super) struct Uploads {
+    /// Nothing for a request without a body.
+    source: Option<Arc<Mutex<Source>>>,
+    clock: SharedClock,
+}
+
+/// One sending of a body.
+pub(super) struct Upload {
+    source: Option<Arc<Mutex<Source>>>,
+    /// Which sending this is.
+    turn: u32,
+    /// How many pieces, and bytes, it has given.
+    pieces: usize,
+    given: u64,
+    progress: Option<Arc<Progress>>,
+    clock: SharedClock,
+}
+
+/// Where an upload stands, so that its time does not count as time that the service takes.
+pub(super) struct Progress(AtomicU64);
+
+struct Source {
+    body: Watched<Body>,
+    size: SizeHint,
+    /// All that has come so far; `None` once it is too much, or where nothing is held.
+    held: Option<Vec<Bytes>>,
+    length: usize,
+    ended: bool,
+    /// The sending that may still read; earlier ones are given up.
+    turn: u32,
+}
+
+// === impl Uploads ===
+
+impl Uploads {
+    /// What is sent of `body`; `hold` where it may have to be sent again.
+    pub(super) fn new(
+        body: Body,
+        clock: &SharedClock,
+        idle: Duration,
+        end: Option<SessionEnd>,
+        hold: bool,
+    ) -> Self {
+        let size = body.size_hint();
+        let is_short = size.lower() <= MAX_HELD as u64;
+        let source = (!body.is_end_stream()).then(|| Source {
+            body: Watched::new(body, clock, idle, end),
+            size,
+            held: (hold && is_short).then(Vec::new),
+            length: 0,
+            ended: false,
+            turn: 0,
+        });
+        Self {
+            source: source.map(|source| Arc::new(Mutex::new(source))),
+            clock: Arc::clone(clock),
+        }
+    }
+
+    /// Whether the next sending gives the whole body, although it is not the first.
+    pub(super) fn can_be_repeated(&self) -> bool {
+        self.source
+            .as_ref()
+            .is_none_or(|source| source.lock().held.is_some())
+    }
+
+    /// The next sending, from the body's beginning; an earlier one breaks off. And where it stands.
+    pub(super) fn next(&mut self) -> (Upload, Option<Arc<Progress>>) {
+        let turn = self.source.as_ref().map_or(0, |source| {
+            let mut source = source.lock();
+            source.turn += 1;
+            source.turn
+        });
+        let progress = self
+            .source
+            .is_some()
+            .then(|| Arc::new(Progress::new(self.clock.now())));
+        let upload = Upload {
+            source: self.source.clone(),
+            turn,
+            pieces: 0,
+            given: 0,
+            progress: progress.clone(),
+            clock: Arc::clone(&self.clock),
+        };
+        (upload, progress)
+    }
+}
+
+// === impl Upload ===
+
+impl HttpBody for Upload {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(source) = &self.source else {
+            return Poll::Ready(None);
+        };
+        let polled = source.lock().poll(self.turn, self.pieces, cx);
+        if let Some(progress) = &self.progress {
+            if polled.is_pending() {
+                progress.client_turn();
+            } else {
+                progress.service_turn(self.clock.now());
+            }
+        }
+        let piece = ready!(polled);
+        if let Some(Ok(piece)) = &piece {
+            self.pieces += 1;
+            self.given = self.given.saturating_add(piece.len() as u64);
+        }
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source
+            .as_ref()
+            .is_none_or(|source| source.lock().is_end(self.pieces))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let Some(source) = &self.source else {
+            return SizeHint::with_exact(0);
+        };
+        match source.lock().size.exact() {
+            Some(size) => SizeHint::with_exact(size.saturating_sub(self.given)),
+            None => SizeHint::new(),
+        }
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    /// The piece after the first `given`.
+    fn poll(
+        &mut self,
+        turn: u32,
+        given: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if turn != self.turn {
+            return Poll::Ready(Some(Err(BodyError::SentAgain)));
+        }
+        if let Some(piece) = self.held.as_ref().and_then(|held| held.get(given)) {
+            return Poll::Ready(Some(Ok(piece.clone())));
+        }
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(match ready!(self.body.poll_data(cx)) {
+            Some(Ok(piece)) => {
+                self.hold(&piece);
+                Some(Ok(piece))
+            }
+            Some(Err(error)) => {
+                self.held = None;
+                Some(Err(error))
+            }
+            None => {
+                self.ended = true;
+                None
+            }
+        })
+    }
+
+    fn hold(&mut self, piece: &Bytes) {
+        self.length = self.length.saturating_add(piece.len());
+        if self.length > MAX_HELD {
+            self.held = None;
+        } else if let Some(held) = &mut self.held {
+            held.push(piece.clone());
+        }
+    }
+
+    fn is_end(&self, given: usize) -> bool {
+        let all_given = self.held.as_ref().is_none_or(|held| given >= held.len());
+        all_given && (self.ended || self.body.is_end_stream())
+    }
+}
+
+// === impl Progress ===
+
+impl Progress {
+    /// Stands for the client's turn; no clock gets there.
+    const CLIENT: u64 = u64::MAX;
+
+    const fn new(now: Timestamp) -> Self {
+        Self(AtomicU64::new(now.unix_millis()))
+    }
+
+    fn client_turn(&self) {
+        self.0.store(Self::CLIENT, Ordering::Relaxed);
+    }
+
+    fn service_turn(&self, now: Timestamp) {
+        self.0.store(now.unix_millis(), Ordering::Relaxed);
+    }
+
+    /// Since when it has been the service's turn; `None` while it is the client's.
+    pub(super) fn service_since(&self) -> Option<Timestamp> {
+        match self.0.load(Ordering::Relaxed) {
+            Self::CLIENT => None,
+            millis => Some(Timestamp::from_unix_millis(millis)),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! A new token for a session whose API refused the one that it was given, although it had not expired.
+
+use std::{collections::HashMap, time::Duration};
+
+use http::HeaderValue;
+use parking_lot::Mutex;
+
+use super::{Credential, CredentialError, Tokens, flights::Outcome};
+use crate::{
+    clock::{Timestamp, timeout},
+    session::SessionKey,
+};
+
+/// A token that is younger is not renewed: what the API dislikes about it, it would dislike about the next one.
+const MIN_AGE: Duration = Duration::from_secs(30);
+
+/// One session is renewed for this reason at most this often.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// With fewer entries than this nobody looks for those that are over.
+const PRUNE_AT: usize = 1_024;
+
+/// When sessions were last renewed because an API refused their token.
+#[derive(Debug, Default)]
+pub(super) struct Forced(Mutex<HashMap<SessionKey, Timestamp>>);
+
+// === impl Tokens ===
+
+impl Tokens {
+    /// What to call an API with that answered `invalid_token` (RFC 6750 section 3.1) to the credential `refused`: the
+    /// token that somebody else has got meanwhile, or one from a refresh. `None` where there is no other: the token is
+    /// younger than 30 seconds, or the last refresh for this reason less than a minute ago, or the refresh failed.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError`]: the session has ended, or the store does not answer.
+    pub async fn after_refusal(
+        &self,
+        key: &SessionKey,
+        refused: &HeaderValue,
+    ) -> Result<Option<Credential>, CredentialError> {
+        let inner = &self.inner;
+        let current = inner.store.get(key).await?.ok_or(CredentialError::Ended)?;
+        let tokens = &current.session.tokens;
+        let now = inner.clock.now();
+        if tokens.access.authorization() != Some(refused) {
+            return self.if_valid(&current.session);
+        }
+        let is_young = now.duration_since(tokens.access_obtained_at) < MIN_AGE;
+        if is_young || tokens.refresh_token().is_none() || !inner.forced.begins(*key, now) {
+            return Ok(None);
+        }
+        let flight = self.fly(*key, &current.session);
+        match timeout(&*inner.clock, inner.options.wait, flight.outcome()).await {
+            Ok(Outcome::Ended) => Err(CredentialError::Ended),
+            Ok(Outcome::Refreshed) => {
+                let renewed = inner.store.get(key).await?.ok_or(CredentialError::Ended)?;
+                self.if_valid(&renewed.session)
+            }
+            Ok(Outcome::Kept(_)) | Err(_) => Ok(None),
+        }
+    }
+
+    fn if_valid(&self, session: &crate::session::Session) -> Result<Option<Credential>, CredentialError> {
+        let tokens = &session.tokens;
+        let is_valid = tokens.access_is_valid(self.inner.clock.now());
+        is_valid.then(|| Credential::bearer(&tokens.access)).transpose()
+    }
+}
+
+// === impl Forced ===
+
+impl Forced {
+    /// Whether `key` may be renewed for this reason now, which is noted.
+    fn begins(&self, key: SessionKey, now: Timestamp) -> bool {
+        let is_recent = |last: &Timestamp| now.duration_since(*last) < EVERY;
+        let mut last = self.0.lock();
+        if last.get(&key).is_some_and(is_recent) {
+            return false;
+        }
+        if last.len() >= PRUNE_AT {
+            last.retain(|_, last| is_recent(last));
+        }
+        last.insert(key, now);
+        true
+    }
+}

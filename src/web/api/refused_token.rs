@@ -1,0 +1,96 @@
+//! An API that refuses a token which has not expired: revoked, or signed with a key that it no longer knows.
+
+use axum::{body::Body, response::Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
+
+use super::super::{Web, caller::Caller, problem::Problem};
+use crate::{gateway::Call, tokens::CredentialError};
+
+/// The answer to `call` when `answer` refuses its token: that of the same call with a renewed one, or `answer` itself
+/// where there is none, or where the body cannot be sent again. Never asked a second time for one call.
+pub(super) async fn again(
+    web: &Web,
+    caller: &Caller,
+    refused: &HeaderValue,
+    mut call: Call<'_>,
+    answer: Response<Body>,
+) -> Result<Response<Body>, Problem> {
+    match web.tokens.after_refusal(&caller.key, refused).await {
+        Ok(Some(credential)) if call.can_be_repeated() => {
+            drop(answer);
+            Ok(call.send_again(credential.into_authorization()).await?)
+        }
+        Ok(_) | Err(CredentialError::Pending(_)) => Ok(answer),
+        Err(error @ (CredentialError::Ended | CredentialError::Store(_))) => Err(error.into()),
+    }
+}
+
+/// Whether an answer says that the token is invalid (RFC 6750 section 3.1).
+pub(super) fn is_refusal(answer: &Response<Body>) -> bool {
+    answer.status() == StatusCode::UNAUTHORIZED && says_invalid_token(answer.headers())
+}
+
+fn says_invalid_token(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(WWW_AUTHENTICATE)
+        .iter()
+        .filter_map(|challenge| challenge.to_str().ok())
+        .flat_map(parameters)
+        .any(|(name, value)| name.eq_ignore_ascii_case("error") && value == "invalid_token")
+}
+
+/// The parameters of all challenges of a line (RFC 9110 section 11.6.1). A quoted text is one value, whatever it holds.
+fn parameters(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut is_quoted = false;
+    let separates = move |character: char| {
+        is_quoted ^= character == '"';
+        !is_quoted && matches!(character, ',' | ' ' | '\t')
+    };
+    line.split(separates)
+        .filter_map(|parameter| parameter.split_once('='))
+        .map(|(name, value)| (name, value.trim_matches('"')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(challenges: &[&str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for challenge in challenges {
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_str(challenge).unwrap());
+        }
+        says_invalid_token(&headers)
+    }
+
+    #[test]
+    fn a_challenge_that_says_so_is_a_refusal_of_the_token() {
+        for challenge in [
+            "Bearer error=\"invalid_token\"",
+            "Bearer error=invalid_token",
+            "bearer realm=\"a, b\", Error=\"invalid_token\", error_description=\"expired\"",
+            "Bearer realm=\"x\",error=\"invalid_token\"",
+            "Basic realm=\"x\", Bearer error=\"invalid_token\"",
+        ] {
+            assert!(says(&[challenge]), "{challenge}");
+        }
+        assert!(says(&["Basic realm=\"x\"", "Bearer error=\"invalid_token\""]));
+    }
+
+    #[test]
+    fn any_other_challenge_is_none() {
+        for challenge in [
+            "Bearer",
+            "Bearer realm=\"x\"",
+            "Bearer error=\"insufficient_scope\"",
+            "Bearer error_description=\"error=invalid_token\"",
+            "Bearer error_description=\"an error=invalid_token here\"",
+            "Bearer realm=\"error=\"",
+            "invalid_token",
+            "",
+        ] {
+            assert!(!says(&[challenge]), "{challenge}");
+        }
+        assert!(!says(&[]));
+    }
+}
