@@ -29,7 +29,10 @@ const PHASES: [(&str, &[&str], &str); 4] = [
 ];
 
 /// Documents whose blocks a test of their own reads, all of them: how many, and its source.
-const READERS: [(&str, usize, &str); 1] = [("docs/pages.md", 2, "tests/it/endpoints/pages.rs")];
+const READERS: [(&str, usize, &str); 2] = [
+    ("docs/pages.md", 2, "tests/it/endpoints/pages.rs"),
+    ("docs/dev-server.md", 5, "tests/it/start/dev_server.rs"),
+];
 
 #[test]
 fn every_recipe_is_run() {

@@ -144,6 +144,38 @@ fn the_document_names_what_is_tried_here() {
     ] {
         assert!(DOCUMENT.contains(part), "{part}");
     }
+    let command = DOCUMENT
+        .lines()
+        .find(|line| line.starts_with("cargo run -p devstack -- "));
+    let words: Vec<&str> = command.unwrap().split_ascii_whitespace().skip(5).collect();
+    let parsed = devstack::command::parse(&words).unwrap();
+    assert_eq!(parsed.page.unwrap().as_str(), "http://localhost:5173/");
+}
+
+/// The settings for a bff without the development stack.
+#[test]
+fn the_settings_of_the_document_are_accepted() {
+    let settings = DOCUMENT.lines().filter_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        let is_variable = name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        is_variable.then(|| (name.to_owned(), value.to_owned()))
+    });
+    let rest = [
+        ("OIDC_ISSUER", "http://localhost:9000"),
+        ("BFF_BASE_URL", "http://localhost:8000"),
+        ("AUTH_CLIENT_ID", "bff-server"),
+    ];
+    let rest = rest.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let environment: bff::config::Environment = settings.chain(rest).collect();
+    let (config, _) = bff::config::Config::load(&environment).unwrap();
+    let login = config.login;
+    for origins in [&login.own_origins, &login.return_origins, &login.cors_origins] {
+        assert!(
+            origins
+                .iter()
+                .any(|origin| origin.to_string() == "http://localhost:5173")
+        );
+    }
 }
 
 #[tokio::test]
