@@ -1,10 +1,6 @@
 //! Values by name from environment and `settings.yaml`, with every mistake collected on the way.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use url::Url;
 
