@@ -6,7 +6,8 @@ use crate::support::{Process, Stack};
 
 /// Runs each line of a block, and expects that it does what it is for.
 async fn each(stack: &Stack, block: &str) {
-    for line in block.lines() {
+    // A comment may go on in a line of its own.
+    for line in block.lines().filter(|line| !line.trim_start().starts_with('#')) {
         let ended = Process::shell(&stack.folder(), line, &stack.variables)
             .ended()
             .await;
