@@ -23,8 +23,8 @@ async fn login(stack: &Stack) -> (Option<String>, bool) {
     (prompt(stack), has_refresh_token(&ada).await)
 }
 
-fn consent() -> Option<String> {
-    Some("consent".to_owned())
+fn consent() -> String {
+    "consent".to_owned()
 }
 
 async fn is_kept(stack: &mut Stack, text: &'static str) {
@@ -52,21 +52,21 @@ async fn after_a_login_without_a_refresh_token_the_next_ones_ask_for_consent_als
         .start()
         .await;
     assert_eq!(login(&stack).await, (None, false));
-    assert_eq!(login(&stack).await, (consent(), true));
-    assert_eq!(login(&stack).await, (consent(), true));
+    assert_eq!(login(&stack).await, (Some(consent()), true));
+    assert_eq!(login(&stack).await, (Some(consent()), true));
     assert_eq!(logs.lines_with("the IdP gave no refresh token").len(), 1);
     assert!(logs.lines("ERROR").is_empty());
 
     is_kept(&mut stack, "needed").await;
     logs.clear();
     stack.restart_with(&[]).await;
-    assert_eq!(login(&stack).await, (consent(), true));
+    assert_eq!(login(&stack).await, (Some(consent()), true));
     assert_eq!(logs.lines_with("refresh token").len(), 0);
     // A login that names a prompt of its own gets that one.
     let ada = stack.browser();
     ada.log_in_by("/auth/login?prompt=login").await;
     assert_eq!(prompt(&stack).as_deref(), Some("login"));
-    assert_eq!(login(&stack).await, (consent(), true));
+    assert_eq!(login(&stack).await, (Some(consent()), true));
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn consent_that_brings_no_refresh_token_is_given_up() {
         .start()
         .await;
     assert_eq!(login(&stack).await, (None, false));
-    assert_eq!(login(&stack).await, (consent(), false));
+    assert_eq!(login(&stack).await, (Some(consent()), false));
     assert_eq!(login(&stack).await, (None, false));
     assert_eq!(login(&stack).await, (None, false));
     assert_eq!(logs.lines_with("the IdP gave no refresh token").len(), 1);
@@ -89,7 +89,7 @@ async fn consent_that_brings_no_refresh_token_is_given_up() {
     assert_eq!(login(&stack).await, (None, true));
     stack.idp.offline_access_wants_prompt(true);
     assert_eq!(login(&stack).await, (None, false));
-    assert_eq!(login(&stack).await, (consent(), true));
+    assert_eq!(login(&stack).await, (Some(consent()), true));
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn an_empty_setting_never_asks_and_a_named_one_always_does() {
         .start()
         .await;
     for _ in 0..2 {
-        assert_eq!(login(&stack).await, (consent(), true));
+        assert_eq!(login(&stack).await, (Some(consent()), true));
     }
 }
 
