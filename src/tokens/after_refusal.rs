@@ -47,10 +47,13 @@ impl Tokens {
             return self.if_valid(&current.session);
         }
         let is_young = now.duration_since(tokens.access_obtained_at) < MIN_AGE;
-        if is_young || tokens.refresh_token().is_none() || !inner.forced.begins(*key, now) {
-            return Ok(None);
-        }
-        let flight = self.fly(*key, &current.session);
+        // Other calls with the same token join what the first one has started.
+        let flight = match inner.flights.under_way(key) {
+            Some(flight) => flight,
+            None if is_young || tokens.refresh_token().is_none() => return Ok(None),
+            None if !inner.forced.begins(*key, now) => return self.other_than(key, refused).await,
+            None => self.fly(*key, &current.session),
+        };
         match timeout(&*inner.clock, inner.options.wait, flight.outcome()).await {
             Ok(Outcome::Ended) => Err(CredentialError::Ended),
             Ok(Outcome::Refreshed) => {
@@ -59,6 +62,19 @@ impl Tokens {
             }
             Ok(Outcome::Kept(_)) | Err(_) => Ok(None),
         }
+    }
+
+    /// The token of now, where it is another than `refused`: a refresh may have ended since the session was read.
+    async fn other_than(
+        &self,
+        key: &SessionKey,
+        refused: &HeaderValue,
+    ) -> Result<Option<Credential>, CredentialError> {
+        let current = self.inner.store.get(key).await?.ok_or(CredentialError::Ended)?;
+        if current.session.tokens.access.authorization() == Some(refused) {
+            return Ok(None);
+        }
+        self.if_valid(&current.session)
     }
 
     fn if_valid(&self, session: &crate::session::Session) -> Result<Option<Credential>, CredentialError> {

@@ -90,6 +90,14 @@ impl Flights {
         }
     }
 
+    /// The refresh of `key` that is under way, if there is one.
+    pub(super) fn under_way(&self, key: &SessionKey) -> Option<Flight> {
+        match self.shared.entries.lock().map.get(key) {
+            Some(Entry::Flying(outcome)) => Some(Flight::Under(outcome.clone())),
+            _ => None,
+        }
+    }
+
     /// Joins the refresh of `key` that is under way, or starts `refresh` in a task of its own.
     pub(super) fn join<F>(&self, key: SessionKey, refresh: impl FnOnce() -> F) -> Flight
     where

@@ -59,7 +59,7 @@ impl Default for MintIat {
     fn default() -> Self {
         Self {
             label: "test".to_owned(),
-            expires_in: Duration::from_hours(1),
+            expires_in: Duration::from_hours(2),
             max_uses: 1,
         }
     }

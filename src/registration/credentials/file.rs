@@ -148,6 +148,9 @@ impl CredentialsFile {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(unreadable(cause)),
         };
+        if file.metadata().map_err(unreadable)?.is_dir() {
+            return Err(unreadable(io::ErrorKind::IsADirectory.into()));
+        }
         private_file::keep_private(&file, &self.path, self.guard).map_err(|exposed| {
             CredentialsError::Exposed {
                 path: self.path.to_path_buf(),

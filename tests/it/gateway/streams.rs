@@ -162,7 +162,7 @@ async fn attack_48_a_stream_ends_at_the_idle_limit_too() {
     let mut events = grace.request(Method::GET, "/api/events").send().await.unwrap();
     assert!(events.chunk().await.unwrap().is_some());
     stack.advance(Duration::from_mins(25)).await;
-    grace.session().await;
+    grace.get("/auth/session").await;
     stack.advance(Duration::from_mins(6)).await;
     assert_eq!(late.await.unwrap().unwrap().status(), StatusCode::UNAUTHORIZED);
     assert!(grace.is_logged_in().await);
