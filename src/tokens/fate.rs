@@ -1,5 +1,5 @@
 //! What becomes of a session after each kind of answer to a refresh. This is the one table of it: the code decides by
-//! it, and [`table`] makes the one in `docs/operating.md` from it.
+//! it, and [`table()`] makes the one in `docs/operating.md` from it.
 
 mod table;
 

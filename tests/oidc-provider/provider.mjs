@@ -48,8 +48,8 @@ const settings = {
 };
 
 const people = {
-  ada: { name: 'Ada Lovelace', email: 'ada@example.com' },
-  grace: { name: 'Grace Hopper', email: 'grace@example.com' },
+  ada: { name: 'Ada Lovelace', email: 'ada@example.com', email_verified: true },
+  grace: { name: 'Grace Hopper', email: 'grace@example.com', email_verified: true },
 };
 
 // Moves the time, where it stands still.
@@ -85,7 +85,7 @@ function configuration(keys) {
     adapter: (model) => store.adapter(model),
     cookies: { keys: cookieKeys },
     scopes: ['openid', 'offline_access'],
-    claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
+    claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
     clientAuthMethods: settings.clientAuthMethods,
     ...(settings.assertionAlgorithms && {
       enabledJWA: { clientAuthSigningAlgValues: settings.assertionAlgorithms },
