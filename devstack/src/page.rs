@@ -74,7 +74,7 @@ fn with_header(mut response: Response) -> Response {
     let fields: [(HeaderName, &str); 4] = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        (header::REFERRER_POLICY, "same-origin"),
         // A file of a newer binary shows at once.
         (header::CACHE_CONTROL, "no-cache"),
     ];
