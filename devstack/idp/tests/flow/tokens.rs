@@ -256,10 +256,17 @@ async fn a_refresh_is_refused_to_others_for_more_and_too_late() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_needs_offline_access_with_consent_and_the_grant() {
+async fn a_refresh_token_needs_offline_access_and_the_grant_and_the_prompt_where_it_is_wanted() {
     let world = World::start().await;
     let client = world.client().await;
     world.tokens(&client).await;
+    let code = world.code(&client, &[("prompt", "")]).await;
+    let answer = world.redeem(&client, &code).await.json();
+    assert!(
+        answer.get("refresh_token").is_some(),
+        "consent that was given before is enough"
+    );
+    world.control.offline_access_wants_prompt(true);
     for change in [("prompt", ""), ("scope", "openid")] {
         let code = world.code(&client, &[change]).await;
         let answer = world.redeem(&client, &code).await.json();
