@@ -12,7 +12,7 @@
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`own_paths`], [`private_file`], [`quote`], [`expand`], [`health`], [`telemetry`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`own_paths`], [`private_file`], [`quote`], [`expand`], [`health`], [`head`], [`told`], [`telemetry`] |
 
 pub mod app;
 pub mod clock;
@@ -20,6 +20,7 @@ pub mod commands;
 pub mod config;
 pub mod expand;
 pub mod gateway;
+pub mod head;
 pub mod health;
 pub mod jose;
 pub mod keys;
@@ -37,4 +38,5 @@ pub mod server;
 pub mod session;
 pub mod telemetry;
 pub mod tokens;
+pub mod told;
 pub mod web;

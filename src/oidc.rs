@@ -22,7 +22,6 @@ mod provider;
 mod revocation;
 mod time;
 mod token;
-mod told;
 mod userinfo;
 
 use std::{fmt, sync::Arc};
@@ -30,6 +29,7 @@ use std::{fmt, sync::Arc};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use self::client_auth::ASSERTION_LIFETIME;
 pub use self::{
     authorize::{AuthorizationRequest, ParMode, Pkce, pushed_url},
     call::{CallError, InvalidClient, Meaning, NotReady, PERSON_NEEDED, REFUSALS, RetryOptions},
@@ -50,8 +50,7 @@ pub use self::{
     token::{TokenError, TokenResponse},
     userinfo::UserInfoError,
 };
-use self::{client_auth::ASSERTION_LIFETIME, told::Told};
-use crate::{clock::SharedClock, keys::Keys, outbound::Outbound, random::SharedRandom};
+use crate::{clock::SharedClock, keys::Keys, outbound::Outbound, random::SharedRandom, told::Told};
 
 /// How the relying party behaves.
 #[derive(Clone, Debug)]
@@ -71,6 +70,9 @@ pub struct Options {
     /// Audiences that an ID token may list beside us (`OIDC_TRUSTED_AUDIENCES`); `azp` has to name us then.
     pub trusted_audiences: Vec<String>,
 }
+
+/// More different oddities of the provider than this are not told.
+const MAX_WARNINGS: usize = 100;
 
 /// The client of the identity provider. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -128,7 +130,7 @@ impl RelyingParty {
                 options,
                 outbound,
                 metadata: watch::Sender::new(None),
-                told: Told::default(),
+                told: Told::at_most(MAX_WARNINGS),
                 user_info_failure: Mutex::default(),
                 jwks: jwks::JwksCache::default(),
                 client,

@@ -1,6 +1,9 @@
 //! Values that must never be printed.
 
 mod decoded;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+pub(crate) mod testing;
 mod withheld;
 
 use std::fmt;

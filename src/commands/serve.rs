@@ -22,6 +22,9 @@ struct Signals {
 
 /// How the server stops.
 struct Stop {
+    /// Cancelled at the first signal.
+    asked: CancellationToken,
+    /// Cancelled when no more connections are taken.
     shutdown: CancellationToken,
     health: Health,
     clock: SharedClock,
@@ -64,12 +67,13 @@ async fn serve(config: Config) -> Exit {
         tracing::info!(%address, "listening for the inside (BFF_INTERNAL_ADDR)");
     }
     let stop = Stop {
+        asked: CancellationToken::new(),
         shutdown: CancellationToken::new(),
         health: app.health().clone(),
-        clock,
+        clock: Arc::clone(&clock),
         delay,
     };
-    let shutdown = stop.shutdown.clone();
+    let (asked, shutdown) = (stop.asked.clone(), stop.shutdown.clone());
     match Signals::receive() {
         Ok(signals) => tokio::spawn(stop.on(signals)),
         Err(error) => {
@@ -80,7 +84,7 @@ async fn serve(config: Config) -> Exit {
     if let Some(manager) = ServiceManager::of(&Environment::of_process()) {
         manager.listens();
         let health = app.health().clone();
-        tokio::spawn(manager.follow(health, Ports::default().clock, shutdown.clone()));
+        tokio::spawn(manager.follow(health, clock, asked));
     }
     match app.run(listeners, shutdown).await {
         Ok(()) => {
@@ -145,6 +149,7 @@ impl Stop {
     async fn in_order(&self, by_hand: bool) {
         let is_used = self.health.report().ready;
         self.health.stop();
+        self.asked.cancel();
         // A person at a terminal has no load balancer to wait for, and one that was never ready sends nothing.
         if is_used && !by_hand && !self.delay.is_zero() {
             tracing::info!(delay = ?self.delay, "stopping: not ready any more, and still serving");

@@ -68,8 +68,8 @@ impl ServiceManager {
         self.say("READY=1\nSTATUS=listening");
     }
 
-    /// Says how the server stands until `shutdown`, and then that it stops.
-    pub(super) async fn follow(self, health: Health, clock: SharedClock, shutdown: CancellationToken) {
+    /// Says how the server stands until it is `asked` to stop, and then that it stops.
+    pub(super) async fn follow(self, health: Health, clock: SharedClock, asked: CancellationToken) {
         let mut said = String::new();
         loop {
             let status = status(&health);
@@ -79,8 +79,8 @@ impl ServiceManager {
             }
             tokio::select! {
                 () = clock.sleep(LOOK) => {}
-                () = shutdown.cancelled() => {
-                    self.say("STOPPING=1\nSTATUS=stopping; requests under way may finish");
+                () = asked.cancelled() => {
+                    self.say("STOPPING=1\nSTATUS=stopping");
                     return;
                 }
             }

@@ -15,7 +15,10 @@ use super::{
     rewrite,
     upload::{Progress, Uploads},
 };
-use crate::clock::{self, Clock, Elapsed};
+use crate::{
+    clock::{self, Clock, Elapsed},
+    head,
+};
 
 /// A call that is ready to be sent.
 pub struct Call<'a> {
@@ -187,7 +190,13 @@ impl Call<'_> {
                 );
                 Err(Failure::Decided(GatewayError::BadGateway))
             }
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => match head::check(answer.headers()) {
+                Ok(()) => Ok(answer),
+                Err(error) => {
+                    let decided = failure::refuse_head(self.service_id(), self.correlation_id(), &error);
+                    Err(Failure::Decided(decided))
+                }
+            },
             Ok(Err(error)) => Err(Failure::Upstream(error)),
             Err(Elapsed) => {
                 tracing::warn!(

@@ -4,7 +4,8 @@ use std::{error::Error, io};
 
 use http::HeaderValue;
 
-use super::{GatewayError, body::BodyError, causes::causes, upstream::MAX_FIELDS};
+use super::{GatewayError, body::BodyError, causes::causes};
+use crate::head;
 
 /// A correlation id as text.
 pub(super) fn text(correlation: &HeaderValue) -> &str {
@@ -53,7 +54,8 @@ pub(super) fn report(service: &str, correlation_id: &str, error: &(dyn Error + '
         tracing::warn!(
             service,
             correlation_id,
-            max_fields = MAX_FIELDS,
+            max_fields = head::READ_FIELDS,
+            max_bytes = head::READ_BYTES,
             "the answer of a service was refused: its header has too many fields, or too many bytes"
         );
     } else {
@@ -65,6 +67,22 @@ pub(super) fn report(service: &str, correlation_id: &str, error: &(dyn Error + '
         );
     }
     decided
+}
+
+/// Logs that the head of an answer is larger than what is accepted.
+pub(super) fn refuse_head(service: &str, correlation_id: &str, error: &head::TooLarge) -> GatewayError {
+    tracing::warn!(
+        service,
+        correlation_id,
+        field = error.name,
+        size = error.size,
+        fields = error.fields,
+        bytes = error.bytes,
+        max_fields = head::MAX_FIELDS,
+        max_bytes = head::MAX_BYTES,
+        "the answer of a service was refused: its header has too many fields, or too many bytes"
+    );
+    GatewayError::BadGateway
 }
 
 /// Whether we, not the service, have run out of something: descriptors, ports, memory.

@@ -9,12 +9,7 @@ use hyper_util::{
 };
 
 use super::{BuildError, Connector, Gateway, Options, Routes, connection::Observing};
-use crate::clock::SharedClock;
-
-/// The head of an answer may have so many fields, and over HTTP/2 so many bytes; over HTTP/1.1 the library's bound is
-/// higher. Twice what people have.
-pub(super) const MAX_FIELDS: usize = 400;
-const MAX_HEAD: u32 = 128 * 1024;
+use crate::{clock::SharedClock, head};
 
 // === impl Gateway ===
 
@@ -30,8 +25,8 @@ impl Gateway {
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(options.keep_idle)
-            .http1_max_headers(MAX_FIELDS)
-            .http2_max_header_list_size(MAX_HEAD)
+            .http1_max_headers(head::READ_FIELDS)
+            .http2_max_header_list_size(u32::try_from(head::READ_BYTES).unwrap_or(u32::MAX))
             .build(connector);
         Ok(Self {
             routes,

@@ -45,6 +45,9 @@ pub struct TokenResponse {
     pub scope: Option<String>,
 }
 
+/// What the provider answered. Leaves no token in memory beside those that are taken.
+struct Members(Map<String, Value>);
+
 // === impl RelyingParty ===
 
 impl RelyingParty {
@@ -99,10 +102,8 @@ impl RelyingParty {
 
 impl TokenResponse {
     fn read(response: &Response, ignored: impl FnOnce(MemberError)) -> Result<Self, MemberError> {
-        let mut object = response.json_object().ok_or(MemberError::NotAnObject)?;
-        let tokens = Self::from_object(&object, ignored);
-        wipe(&mut object);
-        tokens
+        let members = Members(response.json_object().ok_or(MemberError::NotAnObject)?);
+        Self::from_object(&members.0, ignored)
     }
 
     pub(super) fn from_object(
@@ -135,12 +136,20 @@ impl TokenResponse {
     }
 }
 
-/// Leaves no token in memory beside those that are taken.
-fn wipe(object: &mut Map<String, Value>) {
-    for value in object.values_mut() {
-        if let Value::String(text) = value {
-            text.zeroize();
-        }
+// === impl Members ===
+
+impl Drop for Members {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(wipe);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -106,39 +106,55 @@ impl RelyingParty {
     ) -> Result<Option<Claims>, UserInfoError> {
         let asked = self.user_info(access_token, subject);
         let outcome = timeout(&*self.shared.clock, LOGIN_WAITS, asked).await;
-        let failure = match outcome.unwrap_or(Err(TransportError::TimedOut.into())) {
-            Ok(claims) => {
-                *self.shared.user_info_failure.lock() = None;
-                return Ok(claims);
-            }
-            Err(error) if error.is_foreign() => return Err(error),
-            Err(error) => error.to_string(),
-        };
-        let mut known = self.shared.user_info_failure.lock();
-        if known.as_ref() == Some(&failure) {
-            tracing::debug!(error = failure, "a login goes on without UserInfo");
-        } else {
-            tracing::warn!(
-                error = failure,
-                "logins go on with the claims of the ID token alone; OIDC_USERINFO_URL=none says that this is all there is"
-            );
-            *known = Some(failure);
-        }
-        Ok(None)
+        let outcome = outcome.unwrap_or(Err(TransportError::TimedOut.into()));
+        self.or_without(outcome, UserInfoError::is_foreign)
     }
 
-    /// Like [`user_info`](Self::user_info), as a part of a refresh: it takes a place among the refreshes, so that no
-    /// flood of logins is in its way.
+    /// Like [`user_info_at_login`](Self::user_info_at_login), as a part of a refresh: it takes a place among the
+    /// refreshes, so that no flood of logins is in its way, and takes `at_most` so long. An answer that names no subject
+    /// is not used; the session has the claims of before.
     ///
     /// # Errors
     ///
-    /// [`UserInfoError`].
+    /// [`UserInfoError::Subject`].
     pub async fn user_info_after_refresh(
         &self,
         access_token: &Secret,
         subject: &str,
+        at_most: Duration,
     ) -> Result<Option<Claims>, UserInfoError> {
-        self.user_info_in(Lane::Refresh, access_token, subject).await
+        let asked = self.user_info_in(Lane::Refresh, access_token, subject);
+        let outcome = timeout(&*self.shared.clock, at_most, asked).await;
+        let outcome = outcome.unwrap_or(Err(TransportError::TimedOut.into()));
+        self.or_without(outcome, |error| matches!(error, UserInfoError::Subject))
+    }
+
+    /// Goes on without `UserInfo` where it failed, unless that is fatal. It is warned of once, and again when the cause
+    /// changes.
+    fn or_without(
+        &self,
+        outcome: Result<Option<Claims>, UserInfoError>,
+        is_fatal: impl FnOnce(&UserInfoError) -> bool,
+    ) -> Result<Option<Claims>, UserInfoError> {
+        let mut known = self.shared.user_info_failure.lock();
+        let failure = match outcome {
+            Ok(claims) => {
+                *known = None;
+                return Ok(claims);
+            }
+            Err(error) if is_fatal(&error) => return Err(error),
+            Err(error) => error.to_string(),
+        };
+        if known.as_ref() == Some(&failure) {
+            tracing::debug!(error = failure, "UserInfo gave nothing again");
+        } else {
+            tracing::warn!(
+                error = failure,
+                "logins and renewals go on without UserInfo; OIDC_USERINFO_URL=none says that there is none"
+            );
+            *known = Some(failure);
+        }
+        Ok(None)
     }
 
     async fn user_info_in(

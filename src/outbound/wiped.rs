@@ -50,22 +50,13 @@ impl AsRef<[u8]> for Wiped {
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
-    use std::os::unix::fs::FileExt as _;
-
     use super::*;
+    use crate::secret::testing::{holds, memory};
 
     const TOKEN: &[u8] = b"a-token-that-nobody-else-may-have-in-memory-";
 
-    /// What is in the memory of this process at an address.
-    fn memory(address: usize, length: usize) -> Vec<u8> {
-        let mut bytes = vec![0; length];
-        let file = std::fs::File::open("/proc/self/mem").unwrap();
-        file.read_exact_at(&mut bytes, address as u64).unwrap();
-        bytes
-    }
-
     fn holds_token(memory: &[u8]) -> bool {
-        memory.windows(TOKEN.len()).any(|window| window == TOKEN)
+        holds(memory, TOKEN)
     }
 
     #[test]

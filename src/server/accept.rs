@@ -30,16 +30,12 @@ use super::{
     stream::Watched,
     underway::Listed,
 };
-use crate::clock::{SharedClock, timeout};
+use crate::{
+    clock::{SharedClock, timeout},
+    head,
+};
 
-/// The header of a request may be this large, in bytes. Above what browsers send, and enough for a `Cookie` of 64 KiB,
-/// so that such a one is answered and not cut off.
-pub(super) const MAX_HEADER_SIZE: usize = 128 * 1024;
-
-/// The header of a request may have so many fields: twice what people have.
-const MAX_HEADER_FIELDS: usize = 400;
-
-/// Whether a request with a header beyond these bounds was told.
+/// Whether a request whose header is larger than what is read was told.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// So many requests of one HTTP/2 connection at a time.
@@ -136,13 +132,13 @@ pub(super) fn builder() -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // The register knows better what it waits for.
         .header_read_timeout(None)
-        .max_headers(MAX_HEADER_FIELDS)
-        .max_buf_size(MAX_HEADER_SIZE);
+        .max_headers(head::READ_FIELDS)
+        .max_buf_size(head::READ_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(u32::try_from(MAX_HEADER_SIZE).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(head::READ_BYTES).unwrap_or(u32::MAX))
         .max_send_buf_size(MAX_UNSENT)
         .keep_alive_interval(Some(Duration::from_secs(30)));
     builder
@@ -188,8 +184,8 @@ where
                         Ok(()) => {}
                         // Once: a stranger can do this as often as it likes.
                         Err(error) if is_too_large(&*error) && !TOLD.swap(true, Ordering::Relaxed) => tracing::warn!(
-                            max_bytes = MAX_HEADER_SIZE,
-                            max_fields = MAX_HEADER_FIELDS,
+                            max_bytes = head::READ_BYTES,
+                            max_fields = head::READ_FIELDS,
                             "a request was refused with 431: its header is too large"
                         ),
                         // A client that went away or does not speak HTTP; nothing an operator could do.

@@ -7,7 +7,7 @@ use hyper::rt::Timer as _;
 use hyper_util::rt::TokioTimer;
 
 use super::{
-    accept::{MAX_HEADER_SIZE, builder, connection, look_after},
+    accept::{builder, connection, look_after},
     register::Register,
     *,
 };
@@ -215,7 +215,7 @@ async fn a_header_that_is_too_large_is_refused() {
     let mut client = connect();
     let header = format!(
         "GET / HTTP/1.1\r\nX-Large: {}\r\n\r\n",
-        "x".repeat(MAX_HEADER_SIZE)
+        "x".repeat(crate::head::READ_BYTES)
     );
     client.write_all(header.as_bytes()).await.unwrap();
     let (said, _) = all(&mut client).await;

@@ -8,9 +8,9 @@ use super::{
     revocations::Grant,
 };
 use crate::{
-    clock::{Timestamp, timeout},
+    clock::Timestamp,
     jose::Claims,
-    oidc::{Expect, IdTokenClaims, IdTokenError, Identity, TokenResponse, UserInfoError},
+    oidc::{Expect, IdTokenClaims, IdTokenError, Identity, TokenResponse},
     session::{EmailTrust, Session, SessionKey, Stored, user_claims},
 };
 
@@ -112,19 +112,9 @@ impl Inner {
         };
         let user_info = self
             .relying_party
-            .user_info_after_refresh(&response.access_token, &previous.subject);
-        let user_info = match timeout(&*self.clock, self.options.user_info, user_info).await {
-            Ok(Ok(claims)) => claims,
-            Ok(Err(error @ UserInfoError::Subject)) => return Err(Refusal::Foreign(error.into())),
-            Ok(Err(error)) => {
-                tracing::warn!(session = %self.reference(key), %error, "UserInfo could not be read again after a refresh");
-                None
-            }
-            Err(_) => {
-                tracing::warn!(session = %self.reference(key), "UserInfo did not answer in time after a refresh");
-                None
-            }
-        };
+            .user_info_after_refresh(&response.access_token, &previous.subject, self.options.user_info)
+            .await
+            .map_err(|error| Refusal::Foreign(error.into()))?;
         Ok(Person { id_token, user_info })
     }
 

@@ -25,7 +25,10 @@ use super::{
     problem::{Preferences, Problem},
     ways::Ways,
 };
-use crate::server::{Answer, Load};
+use crate::{
+    head,
+    server::{Answer, Load},
+};
 
 /// All endpoints of one listener, as the accept loop serves them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -64,6 +67,10 @@ impl Endpoints {
         let target = request.uri().path_and_query().cloned();
         let preferences = Preferences::of(request.headers());
         let answer = async {
+            if let Err(error) = head::check(request.headers()) {
+                self.web.notice_large_head(&error);
+                return Problem::header_too_large().into_response();
+            }
             if let Err(problem) = host::check(&request) {
                 return problem.into_response();
             }

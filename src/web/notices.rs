@@ -1,24 +1,37 @@
 //! What operators are told once: signs of a mistake in the set-up that any browser can show as often as it likes.
 
-use std::{
-    collections::BTreeSet,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
-use parking_lot::Mutex;
 use url::Host;
 
 use super::Web;
+use crate::{head, told::Told};
 
 /// No more hosts than this are told of: beyond them, it is a scanner that makes them up.
 const MAX_HOSTS: usize = 8;
 
+/// No more header fields than this are told of, for the same reason.
+const MAX_FIELDS: usize = 8;
+
 /// What has been told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Notices {
     doubled_session: AtomicBool,
-    unknown_hosts: Mutex<BTreeSet<String>>,
+    unknown_hosts: Told,
+    large_heads: Told,
+}
+
+// === impl Notices ===
+
+impl Default for Notices {
+    fn default() -> Self {
+        Self {
+            doubled_session: AtomicBool::new(false),
+            unknown_hosts: Told::at_most(MAX_HOSTS),
+            large_heads: Told::at_most(MAX_FIELDS),
+        }
+    }
 }
 
 // === impl Web ===
@@ -41,6 +54,21 @@ impl Web {
         }
     }
 
+    /// Tells of a request whose header is larger than what is accepted; once for each name of a field.
+    pub(super) fn notice_large_head(&self, error: &head::TooLarge) {
+        if self.0.notices.large_heads.first(&error.name) {
+            tracing::warn!(
+                field = error.name,
+                size = error.size,
+                fields = error.fields,
+                bytes = error.bytes,
+                max_fields = head::MAX_FIELDS,
+                max_bytes = head::MAX_BYTES,
+                "a request was refused with 431: its header is too large"
+            );
+        }
+    }
+
     /// Tells of a login on a host that has no redirect URI, and so goes on elsewhere.
     pub(super) fn notice_unknown_host(&self, host: &str) {
         let hosts = self.login.hosts();
@@ -48,8 +76,7 @@ impl Web {
         if !hosts.is_dynamic() || !is_host(host) {
             return;
         }
-        let mut told = self.0.notices.unknown_hosts.lock();
-        if told.len() < MAX_HOSTS && told.insert(host.to_ascii_lowercase()) {
+        if self.0.notices.unknown_hosts.first(host.to_ascii_lowercase()) {
             tracing::warn!(
                 host,
                 fallback = hosts.fallback().origin().as_str(),

@@ -185,6 +185,16 @@ impl Problem {
         )
     }
 
+    /// 431 (RFC 6585 section 5).
+    pub(crate) fn header_too_large() -> Self {
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "header_too_large",
+            "The request's header is too large",
+            "Mostly that is the cookies of this site: remove those that are not needed.",
+        )
+    }
+
     /// 500, constant.
     pub(crate) fn internal() -> Self {
         Self::new(

@@ -20,6 +20,7 @@ use crate::{
             system_clock,
         },
     },
+    telemetry::testing::Logs,
 };
 
 const PIECE: usize = 64 * 1024;
@@ -414,7 +415,12 @@ async fn a_head_as_large_as_people_have_passes_both_ways_and_a_larger_one_is_ref
             .map(|at| (format!("x-{at:03}"), "x".repeat(300)))
             .collect()
     };
-    for (count, passes) in [(200, true), (500, false)] {
+    for (count, passes, told) in [
+        (200, true, ""),
+        (300, false, "field=\"x-"),
+        (500, false, "max_fields=400"),
+    ] {
+        let logs = Logs::capture();
         let mut head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n".to_owned();
         for (name, value) in fields(count) {
             write!(head, "{name}: {value}\r\n").unwrap();
@@ -438,6 +444,10 @@ async fn a_head_as_large_as_people_have_passes_both_ways_and_a_larger_one_is_ref
                 assert!(answer.headers().len() >= count);
             }
             Err(error) => assert_eq!((error, passes), (GatewayError::BadGateway, false)),
+        }
+        if !passes {
+            logs.has("the answer of a service was refused");
+            logs.has(told);
         }
     }
 }

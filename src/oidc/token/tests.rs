@@ -206,3 +206,25 @@ proptest! {
         }
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_stays_in_memory_of_the_members_of_an_answer() {
+    use crate::secret::testing::{holds, memory};
+
+    const TOKEN: &str = "a-token-that-nobody-else-may-have-in-memory-";
+    let long = TOKEN.repeat(20);
+    let Value::Object(object) = json!({"access_token": long, "more": {"tokens": [long]}}) else {
+        panic!("an object")
+    };
+    let members = Members(object);
+    let texts = [&members.0["access_token"], &members.0["more"]["tokens"][0]];
+    let places = texts.map(|text| text.as_str().unwrap().as_ptr() as usize);
+    for place in places {
+        assert!(holds(&memory(place, long.len()), TOKEN.as_bytes()));
+    }
+    drop(members);
+    for place in places {
+        assert!(!holds(&memory(place, long.len()), TOKEN.as_bytes()));
+    }
+}

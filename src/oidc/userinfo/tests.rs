@@ -137,6 +137,21 @@ async fn a_login_goes_on_without_userinfo_and_that_is_told_once_for_each_cause()
     );
     assert_eq!(logs.count("WARN"), warnings + 1);
 
+    // A renewal says nothing that a login has said, and the other way round.
+    let renewal = |status: StatusCode| {
+        provider.answers("/userinfo", [Answer::html(status)]);
+        async {
+            let wait = Duration::from_secs(5);
+            party.user_info_after_refresh(&"at".into(), "alice", wait).await
+        }
+    };
+    assert_eq!(renewal(StatusCode::SERVICE_UNAVAILABLE).await.unwrap(), None);
+    assert_eq!(logs.count("WARN"), warnings + 1);
+    for _ in 0..3 {
+        assert_eq!(renewal(StatusCode::NOT_FOUND).await.unwrap(), None);
+    }
+    assert_eq!(logs.count("WARN"), warnings + 2);
+
     for foreign in [json!({"sub": "mallory"}), json!({"sub": null}), json!({})] {
         provider.answer("/userinfo", StatusCode::OK, &foreign);
         assert!(

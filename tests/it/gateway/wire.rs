@@ -2,7 +2,7 @@
 
 use http::{StatusCode, Version};
 
-use crate::support::{Stack, http2_client, raw};
+use crate::support::{Logs, Stack, http2_client, raw};
 
 #[tokio::test]
 async fn http_2_is_spoken_from_the_first_byte() {
@@ -131,4 +131,40 @@ async fn what_is_no_http_is_refused_and_harms_nobody_else() {
     }
     assert_eq!(stack.browser().get("/health/live").await.status, StatusCode::OK);
     assert!(stack.api.calls().is_empty());
+}
+
+#[tokio::test]
+async fn attack_19_a_head_that_is_too_large_is_told_once_with_the_name_of_its_field() {
+    let stack = Stack::start().await;
+    let logs = Logs::capture();
+    let host = format!("automate.localhost:{}", stack.address.port());
+    let cookies = format!("theme={}", "c".repeat(100 * 1024));
+    for _ in 0..2 {
+        let request = format!(
+            "GET /public/x HTTP/1.1\r\nHost: {host}\r\nCookie: {cookies}\r\nConnection: close\r\n\r\n"
+        );
+        let answer = raw(stack.address, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        assert!(answer.contains("header_too_large"), "{answer}");
+    }
+    let answer = http2_client()
+        .get(format!("http://127.0.0.1:{}/public/x", stack.address.port()))
+        .header("x-large", "l".repeat(100 * 1024))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.version(), answer.status()),
+        (Version::HTTP_2, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    );
+    assert!(stack.api.calls().is_empty());
+    let text = logs.text();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("refused with 431"))
+        .collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines[0].contains("field=\"cookie\" size=102"), "{}", lines[0]);
+    assert!(lines[1].contains("field=\"x-large\" size=102"), "{}", lines[1]);
+    assert!(!text.contains("ccc"), "a value is in the log");
 }

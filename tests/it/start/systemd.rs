@@ -48,6 +48,23 @@ async fn the_service_manager_hears_when_it_listens_when_it_is_ready_and_when_it_
     bff.ended().await.says(0, &[]);
 }
 
+#[tokio::test]
+async fn the_service_manager_hears_of_the_stop_when_it_is_asked_for_and_not_when_the_delay_is_over() {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    let path = stack.folder().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let mut variables = stack.variables.clone();
+    variables.push(("NOTIFY_SOCKET".to_owned(), path.display().to_string()));
+    variables.push(("SHUTDOWN_DELAY".to_owned(), "10m".to_owned()));
+    let bff = Process::start(&stack.folder(), &[], &variables);
+    hears(&socket, "STATUS=ready").await;
+    bff.terminate();
+    hears(&socket, "STOPPING=1").await;
+    // It still waits; the second signal ends it at once.
+    bff.terminate();
+    bff.ended().await.says(130, &[]);
+}
+
 /// A code that a person has to mend is not answered by a restart.
 #[test]
 fn the_unit_restarts_nothing_that_a_person_has_to_mend() {

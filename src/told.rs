@@ -4,23 +4,31 @@ use std::{collections::HashSet, fmt::Display};
 
 use parking_lot::Mutex;
 
-/// More different warnings than this are not remembered, and not given: somebody makes them up.
-const MAX_KNOWN: usize = 100;
-
 /// What has been said already.
-#[derive(Default)]
-pub(super) struct Told {
+#[derive(Debug)]
+pub struct Told {
     known: Mutex<HashSet<String>>,
+    max: usize,
 }
 
 // === impl Told ===
 
 impl Told {
+    /// Nothing has been said. More different warnings than `max` are not remembered, and not given: somebody makes them
+    /// up.
+    #[must_use]
+    pub fn at_most(max: usize) -> Self {
+        Self {
+            known: Mutex::default(),
+            max,
+        }
+    }
+
     /// Whether `what` has not been said yet. It counts as said from now on.
-    pub(super) fn first(&self, what: impl Display) -> bool {
+    pub fn first(&self, what: impl Display) -> bool {
         let what = what.to_string();
         let mut known = self.known.lock();
-        known.len() < MAX_KNOWN && known.insert(what)
+        known.len() < self.max && known.insert(what)
     }
 }
 
@@ -30,10 +38,10 @@ mod tests {
 
     #[test]
     fn each_thing_is_said_once_and_a_flood_ends() {
-        let told = Told::default();
+        let told = Told::at_most(100);
         assert!(told.first("a"));
         assert!(!told.first("a"));
         let said = (0..1000).filter(|number| told.first(number)).count();
-        assert_eq!(said, MAX_KNOWN - 1);
+        assert_eq!(said, 99);
     }
 }
