@@ -305,7 +305,8 @@ const fn is_unreadable(outcome: &Result<Arc<SigningKey>, UnusableKey>) -> bool {
     matches!(
         outcome,
         Err(UnusableKey {
-            problem: KeyProblem::Unreadable(_) | KeyProblem::Exposed(Exposed::Folder { .. }),
+            problem: KeyProblem::Unreadable(_)
+                | KeyProblem::Exposed(Exposed::Folder { .. } | Exposed::ForeignFolder { .. }),
             ..
         })
     )

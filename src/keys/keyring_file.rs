@@ -147,7 +147,7 @@ impl KeyringFile {
             Err(cause) => return Err(unreadable(cause)),
         };
         // It says which key signs, and holds no secret.
-        if let Err(exposed @ Exposed::Writable { .. }) = self.guard.file(&file) {
+        if let Err(exposed @ (Exposed::Writable { .. } | Exposed::Foreign { .. })) = self.guard.file(&file) {
             return Err(KeyringError::Exposed {
                 path: self.path.clone(),
                 exposed,
