@@ -129,7 +129,7 @@ proptest! {
     fn any_text_is_refused_or_has_one_stable_form(path in "(/|%2[eEfF]|%5[cC]|%25|%[0-9a-fA-F]{2}|\\.|[a-z~;#?\\\\]|\\PC){0,24}") {
         if let Ok(path) = NormalPath::parse(&path) {
             let text = path.as_str();
-            // Stable: whoever normalises again sees the same.
+            // Stable: a reader that normalises it again sees the same.
             let again = NormalPath::parse(text);
             prop_assert_eq!(again.as_ref(), Ok(&path));
             prop_assert!(text.starts_with('/') && text.is_ascii());

@@ -1,4 +1,4 @@
-//! Keys and tokens that stand where their path belongs: no command prints them, whatever is logged, and nothing is made
+//! Keys and tokens that stand where their path belongs: no command prints them at any log level, and nothing is made
 //! under such a name.
 
 use std::{fs, path::Path};
