@@ -89,6 +89,7 @@ pub fn init(options: &Options) -> Result<(), FilterError> {
 }
 
 #[cfg(test)]
+#[expect(dead_code, reason = "shared with the tests in tests/, which use more of it")]
 pub(crate) mod testing;
 
 #[cfg(test)]
