@@ -168,6 +168,8 @@ fn attack_41_another_spelling_of_a_narrower_route_with_another_policy_is_refused
         // Out of every route, and to what is the server's own.
         "/public/%EF%BC%8E%EF%BC%8E/elsewhere",
         "/public/%EF%BC%8E%EF%BC%8E/auth/login",
+        // A reader that stops at the question mark is at the closed route.
+        "/public/private%EF%BC%9F/%E2%80%A5/x",
     ] {
         let expected = match spelling {
             // No route has it in the first place.
