@@ -1,7 +1,7 @@
 //! Passing calls on to APIs.
 //!
 //! The order of one call: [`NormalPath::parse`] gives the path its one form, [`Gateway::find`] matches it, the caller
-//! asks for whatever the route's [`Auth`] demands, and [`Gateway::call`] prepares a [`Call`] of exactly the path that
+//! asks for what the route's [`Auth`] demands, and [`Gateway::call`] prepares a [`Call`] of exactly the path that
 //! was matched, with the header policy of [`headers`] and bodies streamed both ways. The gateway knows no session: token, cookies
 //! and the client's address are given to it.
 //!

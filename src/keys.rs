@@ -174,7 +174,7 @@ impl fmt::Display for KeyKind {
 // === impl Keys ===
 
 impl Keys {
-    /// Keys such as a first start would make, kept nowhere: for whoever only looks before there is one.
+    /// Keys such as a first start would make, kept nowhere: for a command that only looks before there is one.
     ///
     /// # Errors
     ///

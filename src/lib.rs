@@ -12,7 +12,7 @@
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`own_paths`], [`private_file`], [`quote`], [`expand`], [`health`], [`head`], [`told`], [`telemetry`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`spelling`], [`own_paths`], [`private_file`], [`quote`], [`expand`], [`head`], [`told`], [`health`], [`telemetry`] |
 
 pub mod app;
 pub mod clock;
@@ -36,6 +36,7 @@ pub mod seal;
 pub mod secret;
 pub mod server;
 pub mod session;
+pub mod spelling;
 pub mod telemetry;
 pub mod tokens;
 pub mod told;

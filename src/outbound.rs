@@ -142,7 +142,7 @@ impl Outbound {
 // === impl Turn ===
 
 impl Turn<'_> {
-    /// Sends `request` once and reads the whole answer, whatever its status; a redirect is an answer like another.
+    /// Sends `request` once and reads the whole answer with any status; a redirect is an answer like another.
     ///
     /// # Errors
     ///

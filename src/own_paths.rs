@@ -1,8 +1,6 @@
 //! The paths that the server answers itself.
 
-use std::borrow::Cow;
-
-use icu_normalizer::ComposingNormalizerBorrowed;
+use crate::spelling;
 
 /// The server answers these, and nothing else is ever below them.
 const RESERVED: [&str; 4] = ["/auth", "/health", "/metrics", "/.well-known/jwks.json"];
@@ -17,9 +15,6 @@ const YIELDING: [&str; 4] = [
     "/api/v1/health/ready",
     "/api/v1/health/redis",
 ];
-
-/// A path that is still percent-encoded after so many decodings counts as ours: nobody writes that in good faith.
-const MAX_DECODINGS: usize = 4;
 
 /// Whether the server answers `path` itself, or nobody does: no route ever gets it.
 #[must_use]
@@ -45,66 +40,22 @@ pub fn yields_to_routes(path: &str) -> bool {
     YIELDING.contains(&path)
 }
 
-/// Whether some server, proxy or browser may read `path` as a path of ours: in any case, with any encoding (also
-/// several times), with doubled or reversed slashes, dot segments, path parameters, or trailing dots and spaces.
+/// Whether some server, proxy or browser may read `path` as a path of ours: in any spelling that [`spelling`] knows.
 ///
 /// Stricter than what this server itself would match, since a proxy in front of it may repair a path.
 #[must_use]
 pub fn may_be_read_as_own(path: &str) -> bool {
-    let Some(decoded) = decode_completely(path) else {
-        return true;
-    };
-    let folded = fold(&decoded);
-    // What is below an own path and leaves it again through `..` counts too: some readers stop at a `?` or `;` before.
-    let mut resolved: Vec<&str> = Vec::new();
-    for segment in folded.split(['/', '\\']) {
-        let name = segment.split([';', '?', '#']).next().unwrap_or_default();
-        match name.trim() {
-            ".." => {
-                resolved.pop();
-            }
-            name => match name.trim_end_matches(|end: char| end == '.' || end.is_whitespace()) {
-                "" => {}
-                name => resolved.push(name),
-            },
-        }
-        let so_far = format!("/{}", resolved.join("/"));
-        if is_reserved(&so_far) || ALIASES.into_iter().any(|alias| is_below(&so_far, alias)) {
-            return true;
-        }
-    }
-    false
+    // What is below an own path and leaves it again through `..` counts too.
+    spelling::fold_beginnings(path).is_none_or(|beginnings| {
+        beginnings.iter().any(|beginning| {
+            is_reserved(beginning) || ALIASES.into_iter().any(|alias| is_below(beginning, alias))
+        })
+    })
 }
 
 fn is_below(path: &str, own: &str) -> bool {
     path.strip_prefix(own)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// `path` without any percent-encoding. `None` where there is no end to it, or where bytes appear that no UTF-8 has:
-/// overlong spellings of ASCII.
-fn decode_completely(path: &str) -> Option<String> {
-    let mut bytes = Cow::Borrowed(path.as_bytes());
-    for _ in 0..=MAX_DECODINGS {
-        let decoded: Vec<u8> = percent_encoding::percent_decode(&bytes).collect();
-        if decoded == *bytes {
-            let overlong = decoded.iter().any(|byte| matches!(byte, 0xC0 | 0xC1));
-            return (!overlong).then(|| String::from_utf8_lossy(&decoded).into_owned());
-        }
-        bytes = Cow::Owned(decoded);
-    }
-    None
-}
-
-/// One form for all that may be taken for the same letters: NFKC (full-width letters, ligatures), lower case, no
-/// control characters.
-fn fold(text: &str) -> String {
-    ComposingNormalizerBorrowed::new_nfkc()
-        .normalize(text)
-        .chars()
-        .filter(|character| !character.is_control())
-        .flat_map(char::to_lowercase)
-        .collect()
 }
 
 #[cfg(test)]
@@ -152,6 +103,11 @@ mod tests {
             "/%c0%ae%c0%ae/auth",
             "/x/%c0%ae%c0%ae/auth/logout",
             "/%c1%a1uth/logout",
+            "/auth::$DATA/logout",
+            "/au%C2%ADth/logout",
+            "/au%E2%80%8Bth/logout",
+            "/api/auth/sess%C4%B1on",
+            "/%EF%BC%8561uth/logout",
             "/api/auth/logout",
             "/api/auth/session",
             "/api/auth/logout/",

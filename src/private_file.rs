@@ -71,7 +71,7 @@ pub fn about_to(step: Step, path: &Path) {
 }
 
 /// Removes what crashes have left behind of files that were to become `path`, or one whose name goes on from there. Only
-/// for whoever knows that nobody is writing them now.
+/// for a caller that knows that nobody is writing them now.
 ///
 /// # Errors
 ///

@@ -4,6 +4,7 @@
 //! the query string of any request, since on the routes of a login it holds a code and a state.
 
 pub mod panics;
+mod targets;
 
 use std::{io::IsTerminal as _, str::FromStr};
 
@@ -28,26 +29,43 @@ pub struct Options {
     pub format: Format,
 }
 
-/// A filter that does not parse.
+/// Why a filter is refused.
 #[derive(Debug, thiserror::Error)]
-#[error("not a log filter: {0}")]
-pub struct FilterError(#[from] tracing_subscriber::filter::ParseError);
+pub enum FilterError {
+    /// It does not parse.
+    #[error("not a log filter: {0}")]
+    Syntax(#[from] tracing_subscriber::filter::ParseError),
+    /// It names what never logs.
+    #[error("nothing is ever logged from {unknown:?}")]
+    Target {
+        /// What it names.
+        unknown: String,
+        /// What was probably meant.
+        nearest: Option<&'static str>,
+    },
+}
 
-/// Checks that `filter` parses.
+/// Checks that `filter` parses, and that each of its directives can match something.
 ///
 /// # Errors
 ///
 /// [`FilterError`] with the reason.
 pub fn check_filter(filter: &str) -> Result<(), FilterError> {
     EnvFilter::from_str(filter)?;
-    Ok(())
+    match targets::unknown_target(filter) {
+        None => Ok(()),
+        Some(unknown) => Err(FilterError::Target {
+            unknown: unknown.to_owned(),
+            nearest: targets::nearest_target(unknown),
+        }),
+    }
 }
 
 /// Sends events to standard output from now on. A second call in one process changes nothing.
 ///
 /// # Errors
 ///
-/// [`FilterError`] where the filter does not parse.
+/// [`FilterError::Syntax`] where the filter does not parse.
 pub fn init(options: &Options) -> Result<(), FilterError> {
     let registry = tracing_subscriber::registry().with(EnvFilter::from_str(&options.filter)?);
     // Only a subscriber that is there already makes `try_init` fail, and that one is as good.
@@ -71,6 +89,7 @@ pub fn init(options: &Options) -> Result<(), FilterError> {
 }
 
 #[cfg(test)]
+#[expect(dead_code, reason = "shared with the tests in tests/, which use more of it")]
 pub(crate) mod testing;
 
 #[cfg(test)]
@@ -81,6 +100,8 @@ mod tests {
     fn filters_are_checked() {
         assert!(check_filter("info").is_ok());
         assert!(check_filter("bff=debug,hyper=warn").is_ok());
-        assert!(check_filter("bff=loud").is_err());
+        assert!(matches!(check_filter("bff=loud"), Err(FilterError::Syntax(_))));
+        let error = check_filter("info,bbf=debug").unwrap_err();
+        assert!(matches!(&error, FilterError::Target { unknown, nearest: Some("bff") } if unknown == "bbf"));
     }
 }

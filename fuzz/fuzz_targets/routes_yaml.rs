@@ -1,4 +1,4 @@
-//! `routes.yaml`: read or refused, whatever it holds, and routes that were read take any path.
+//! `routes.yaml`: any text is read or refused, and routes that were read take any path.
 
 #![no_main]
 #![expect(clippy::unwrap_used, reason = "a finding says so by panicking")]

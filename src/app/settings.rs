@@ -250,8 +250,15 @@ pub(super) fn routes(config: &Config) -> Result<Routes, StartError> {
     let mut text = String::new();
     // One byte more than allowed, so that a file that is too large is seen to be.
     match File::open(&path).and_then(|file| file.take(MAX_FILE_SIZE as u64 + 1).read_to_string(&mut text)) {
-        Ok(_) => Routes::parse_with(&text, &|name| config.environment.text(name))
-            .map_err(|error| StartError::Routes { path: shown, error }),
+        Ok(_) => match Routes::parse_with(&text, &|name| config.environment.text(name)) {
+            Ok(routes) => {
+                for note in routes.notes() {
+                    tracing::info!("{shown}: {note}");
+                }
+                Ok(routes)
+            }
+            Err(error) => Err(StartError::Routes { path: shown, error }),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             tracing::warn!("{shown} does not exist: no call is passed on to an API");
             Ok(Routes::default())

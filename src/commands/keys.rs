@@ -90,7 +90,7 @@ fn with_keeper(
         }
     };
     for warning in warnings {
-        // Told to whoever looks; whoever changes something has seen it.
+        // Told by `keys list`; an operator who changes something has seen it there.
         if !looks_only && matches!(warning, Warning::ForeignFiles { .. }) {
             continue;
         }

@@ -132,6 +132,17 @@ fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
+/// Whether a host can have this name (RFC 1035 section 2.3.4). The parser of URLs lets a `*`, other characters and empty
+/// labels pass, and such an entry of a list could match nothing.
+fn is_host_name(name: &str) -> bool {
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= 253
+        && name
+            .split('.')
+            .all(|label| (1..=63).contains(&label.len()) && label.bytes().all(usual))
+}
+
 fn not_web() -> Complaint {
     Complaint::new(
         "is not an http or https URL",
@@ -163,12 +174,10 @@ pub(super) fn web_url(text: &str) -> Result<Url, Complaint> {
             "remove everything up to the `@`; credentials have variables of their own",
         ));
     }
-    // The parser lets a `*` and other characters pass that no host has.
-    let odd = |byte: u8| !(byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    if url.domain().is_some_and(|name| name.bytes().any(odd)) {
+    if url.domain().is_some_and(|name| !is_host_name(name)) {
         return Err(Complaint::new(
             "has a host that is no host name",
-            "write the name of one host; there are no wildcards",
+            "write the name of one host, without empty parts; there are no wildcards",
         ));
     }
     if url.port() == Some(0) {

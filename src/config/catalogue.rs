@@ -31,7 +31,7 @@ pub enum Kind {
     Text,
     /// A whole number.
     Number,
-    /// `true` or `false`.
+    /// `true` or `false`, also as `1` or `0`.
     Switch,
     /// One of these words.
     Choice(&'static [&'static str]),
@@ -234,7 +234,7 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Keys, "BFF_JWK_RETIRE_AFTER_DAYS", K::Number, "`60`", "days for which a key stays published after it has stopped signing"),
     public(G::Keys, "BFF_JWK_MAX_KEYS", K::Number, "`3`", "how many keys of `keyring.json` are published at most, from 2; the next and the active one always are"),
     public(G::Keys, "BFF_JWK_PUBLISH_AHEAD", K::Duration, "`24h`", "how long a new key is published before it signs"),
-    public(G::Keys, "BFF_DANGER_ALLOW_OPEN_FILES", K::Switch, "`false`", "accept keys, credentials and their folders although others can read or write them; otherwise only files that others can read, on a read-only mount or in memory (tmpfs), with a warning"),
+    public(G::Keys, "BFF_DANGER_ALLOW_OPEN_FILES", K::Switch, "`false`", "accept keys, secrets, credentials and their folders although others can read or write them, or they belong to another user; otherwise only files on a read-only mount or in memory (tmpfs) may be readable for others, with a warning"),
     // Registration
     public(G::Registration, "DCR_ENABLED", K::Switch, "`true` where any other `DCR_*` is set", "registration at startup"),
     public(G::Registration, "SKIP_DCR_BOOTSTRAP", K::Switch, "`false`", "no registration call while set"),

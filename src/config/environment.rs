@@ -13,7 +13,7 @@ pub struct Environment(BTreeMap<String, OsString>);
 // === impl Environment ===
 
 impl Environment {
-    /// The environment of this process. A name that is not UTF-8 cannot be one of ours and is left out.
+    /// The environment of this process. A name that is not UTF-8 is none of ours and is left out.
     #[must_use]
     pub fn of_process() -> Self {
         let variables = std::env::vars_os();

@@ -9,7 +9,6 @@ use super::{Config, parse, reader::Reader};
 use crate::{
     jose::SigningKey,
     keys::{self, KeyKind, Policy, Rotation},
-    private_file::Guard,
 };
 
 /// No IdP that goes by our `Cache-Control` knows a new key sooner: the document may be kept for five minutes, and the
@@ -71,15 +70,7 @@ pub(super) fn read(reader: &mut Reader) -> KeySettings {
         extra: reader.paths("BFF_JWKS_EXTRA_KEYS").unwrap_or_default(),
         dir,
         identity_markers,
-        guard: if reader.switch("BFF_DANGER_ALLOW_OPEN_FILES", false) {
-            reader.warn(
-                "BFF_DANGER_ALLOW_OPEN_FILES",
-                "private keys and credentials that others can read or replace are accepted",
-            );
-            Guard::Off
-        } else {
-            Guard::Strict
-        },
+        guard: reader.guard(),
     };
     KeySettings {
         options,

@@ -39,10 +39,7 @@ fn asks_for_more(variable: &Variable, text: &str, only: &str) -> Result<bool, Co
         Kind::Switch => parse::switch(text)?.to_string() != only,
         Kind::Number => parse::number(text, 0, u64::MAX)?.to_string() != only,
         Kind::Duration => Ok(parse::duration(text)?) != parse::duration(only),
-        Kind::Choice(words) => {
-            parse::choice(text, words)?;
-            text != only
-        }
+        Kind::Choice(words) => words.get(parse::choice(text, words)?) != Some(&only),
         Kind::Path => {
             path::parse(text, Leads::ToFile)?;
             text != only

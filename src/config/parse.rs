@@ -11,16 +11,9 @@ const MAX_DURATION: Duration = Duration::from_hours(24 * 3650);
 /// More entries than this are no list that a person wrote.
 const MAX_ENTRIES: usize = 1_000;
 
-/// `true` or `false`.
+/// `true` or `false`, also as a digit, as compose files write it.
 pub(super) fn switch(text: &str) -> Result<bool, Complaint> {
-    match text {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(Complaint::new(
-            "is neither true nor false",
-            "write `true` or `false`",
-        )),
-    }
+    Ok(choice(text, &["true", "false"])? == 0)
 }
 
 /// Plain seconds, or a whole number with the unit `s`, `m`, `h` or `d`.
@@ -118,8 +111,13 @@ pub(super) fn list(text: &str) -> Result<Vec<String>, Complaint> {
     Ok(entries)
 }
 
-/// One of `words`, exactly.
+/// One of `words`, exactly. Where `true` and `false` are among them, `1` and `0` mean the same.
 pub(super) fn choice(text: &str, words: &[&str]) -> Result<usize, Complaint> {
+    let text = match text {
+        "1" if words.contains(&"true") => "true",
+        "0" if words.contains(&"false") => "false",
+        _ => text,
+    };
     words.iter().position(|word| *word == text).ok_or_else(|| {
         let allowed = words
             .iter()
@@ -248,9 +246,26 @@ mod tests {
 
     #[test]
     fn switches_and_choices_are_exact() {
-        for text in ["True", "yes", "1", "on", "", "TRUE", " true"] {
-            assert!(switch(text).is_err(), "{text}");
+        for (text, value) in [("true", true), ("1", true), ("false", false), ("0", false)] {
+            assert_eq!(switch(text), Ok(value), "{text}");
+            let at = choice(text, &["auto", "true", "false"]).unwrap();
+            assert_eq!(at, if value { 1 } else { 2 }, "{text}");
         }
+        for (text, fix) in [
+            ("True", "write `true`: upper and lower case count"),
+            ("FALSE", "write `false`: upper and lower case count"),
+            ("ture", "did you mean `true`?"),
+            ("yes", "write one of them"),
+            ("on", "write one of them"),
+            ("01", "write one of them"),
+            ("2", "write one of them"),
+            ("", "write one of them"),
+        ] {
+            let complaint = switch(text).unwrap_err();
+            assert_eq!(complaint.message, "is not one of `true`, `false`");
+            assert_eq!(complaint.fix, fix, "{text}");
+        }
+        assert!(choice("1", &["ua", "ip"]).is_err());
         let complaint = choice("lax", &["Lax", "Strict"]).unwrap_err();
         assert_eq!(complaint.message, "is not one of `Lax`, `Strict`");
         assert_eq!(complaint.fix, "write `Lax`: upper and lower case count");

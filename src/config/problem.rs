@@ -58,7 +58,8 @@ pub enum Severity {
 pub(super) struct Complaint {
     pub(super) message: String,
     pub(super) fix: String,
-    /// The value may be a secret that stands in the wrong place: it is not quoted, whatever the catalogue says.
+    /// The value may be a secret that stands in the wrong place: it is not quoted, even where the catalogue marks the
+    /// variable as public.
     pub(super) unquoted: bool,
 }
 

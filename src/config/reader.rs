@@ -11,10 +11,10 @@ use super::{
     parse,
     path::{self, Leads},
     problem::{Complaint, Problem, Severity, Warning, shown},
-    sources::{Content, Raw, Sources, read_secret},
+    sources::{Content, Raw, SecretFile, Sources, read_secret},
     unknown,
 };
-use crate::{quote::looks_like_a_secret, secret::Secret};
+use crate::{private_file::Guard, quote::looks_like_a_secret, secret::Secret};
 
 /// Reads values and collects what is wrong with them.
 pub(super) struct Reader {
@@ -25,6 +25,7 @@ pub(super) struct Reader {
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Warning>,
     allow_http: bool,
+    guard: Guard,
     /// Variables with a plain `http` URL that is accepted.
     plain_http: Vec<String>,
 }
@@ -42,9 +43,17 @@ impl Reader {
             warnings: [unknown::warnings(environment), sources.warnings].concat(),
             added: sources.added,
             allow_http: false,
+            guard: Guard::Strict,
             plain_http: Vec::new(),
         };
         reader.allow_http = reader.switch("BFF_DANGER_ALLOW_HTTP", false);
+        if reader.switch("BFF_DANGER_ALLOW_OPEN_FILES", false) {
+            reader.warn(
+                "BFF_DANGER_ALLOW_OPEN_FILES",
+                "private keys, secrets and credentials that others can read or replace are accepted",
+            );
+            reader.guard = Guard::Off;
+        }
         reader
     }
 
@@ -246,8 +255,13 @@ impl Reader {
             Content::List(_) | Content::Refused => return None,
             Content::SecretFile(path) => path.clone(),
         };
-        match read_secret(&path) {
-            Ok(secret) => secret,
+        match read_secret(&path, self.guard) {
+            Ok(SecretFile { secret, exposed }) => {
+                if let (Some(exposed), Some(label)) = (exposed, self.label(name).map(ToOwned::to_owned)) {
+                    self.warn(label, format!("{}: {exposed}", shown(&path.to_string_lossy())));
+                }
+                secret
+            }
             Err(complaint) => {
                 let mut label = name.to_owned();
                 if let Some(raw) = self.values.get_mut(name) {
@@ -319,6 +333,11 @@ impl Reader {
     /// Whether `BFF_DANGER_ALLOW_HTTP` is on.
     pub(super) const fn allows_http(&self) -> bool {
         self.allow_http
+    }
+
+    /// What is done about files that others can use.
+    pub(super) const fn guard(&self) -> Guard {
+        self.guard
     }
 
     /// The one warning about plain `http`.

@@ -18,7 +18,10 @@ use super::{
     problem::{Complaint, Problem, Warning, shown},
     settings_file,
 };
-use crate::secret::Secret;
+use crate::{
+    private_file::{Exposed, Guard},
+    secret::Secret,
+};
 
 /// A longer secret file is refused, in bytes.
 const MAX_SECRET_FILE: u64 = 64 * 1024;
@@ -63,6 +66,14 @@ pub(super) enum Content {
     SecretFile(PathBuf),
     /// Set to something that has been complained of already.
     Refused,
+}
+
+/// What the file of a secret holds.
+pub(super) struct SecretFile {
+    /// Nothing where the file is empty.
+    pub(super) secret: Option<Secret>,
+    /// What others can do with it, where that was accepted.
+    pub(super) exposed: Option<Exposed>,
 }
 
 // === impl Sources ===
@@ -301,7 +312,7 @@ impl Content {
 }
 
 /// The secret in a file, without the line end that editors add. An empty file counts as unset.
-pub(super) fn read_secret(path: &Path) -> Result<Option<Secret>, Complaint> {
+pub(super) fn read_secret(path: &Path, guard: Guard) -> Result<SecretFile, Complaint> {
     let unreadable = |error: std::io::Error| {
         Complaint::new(
             format!("cannot be read: {error}"),
@@ -315,9 +326,14 @@ pub(super) fn read_secret(path: &Path) -> Result<Option<Secret>, Complaint> {
         ));
     }
     let mut bytes = zeroize::Zeroizing::new(Vec::new());
-    File::open(path)
-        .map_err(unreadable)?
-        .take(MAX_SECRET_FILE + 1)
+    let file = File::open(path).map_err(unreadable)?;
+    let exposed = guard.file(&file).map_err(|exposed| {
+        Complaint::new(
+            exposed.to_string(),
+            "take the permissions away from others; only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true",
+        )
+    })?;
+    file.take(MAX_SECRET_FILE + 1)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
     if u64::try_from(bytes.len()).map_or(true, |length| length > MAX_SECRET_FILE) {
@@ -333,5 +349,8 @@ pub(super) fn read_secret(path: &Path) -> Result<Option<Secret>, Complaint> {
         )
     })?;
     let text = text.trim_end_matches(['\r', '\n']);
-    Ok((!text.is_empty()).then(|| Secret::from(text)))
+    Ok(SecretFile {
+        secret: (!text.is_empty()).then(|| Secret::from(text)),
+        exposed,
+    })
 }

@@ -1,9 +1,13 @@
 //! Logs.
 
-use tracing_subscriber::EnvFilter;
-
 use super::{problem::Complaint, reader::Reader};
-use crate::telemetry::Format;
+use crate::{
+    quote::quote,
+    telemetry::{FilterError, Format, check_filter},
+};
+
+/// A longer name of a target is cut off in messages, in characters.
+const MAX_SHOWN: usize = 80;
 
 /// Logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +43,21 @@ fn level(text: &str) -> Result<String, Complaint> {
 }
 
 fn filter(text: &str) -> Result<String, Complaint> {
-    EnvFilter::builder().parse(text).map_err(|_| not_a_filter())?;
-    Ok(text.to_owned())
+    match check_filter(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(FilterError::Syntax(_)) => Err(not_a_filter()),
+        Err(FilterError::Target { unknown, nearest }) => {
+            let meant = nearest.map_or_else(
+                || "name a module of this server that logs, such as `bff::oidc`, or a library".to_owned(),
+                |target| format!("did you mean `{target}`?"),
+            );
+            let unknown = quote(&unknown, '`', MAX_SHOWN);
+            Err(Complaint::new(
+                format!("names {unknown}, from which nothing is ever logged"),
+                meant,
+            ))
+        }
+    }
 }
 
 fn not_a_filter() -> Complaint {

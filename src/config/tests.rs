@@ -13,6 +13,7 @@ use crate::{
     jose::Algorithm,
     keys::KeyKind,
     oidc::{AssertionAudience, AssertionTyp, OptionalEndpoint, ParMode},
+    private_file,
     registration::{AuthMethod, Description, RedirectUpdate, UpdateMethod},
     secret::Secret,
     session::SameSite,
@@ -330,7 +331,7 @@ fn secrets_never_appear_in_anything() {
     let master = general_purpose::STANDARD.encode("planted-secret-value-of-32-bytes");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
-    fs::write(&file, PLANTED).unwrap();
+    private_file::replace(&file, PLANTED.as_bytes()).unwrap();
     let secrets: Vec<&catalogue::Variable> = catalogue::VARIABLES
         .iter()
         .filter(|variable| variable.is_secret())
@@ -398,7 +399,7 @@ fn secret_files_are_read_trimmed_and_bounded() {
         ("", None),
         ("\n", None),
     ] {
-        fs::write(&path, content).unwrap();
+        private_file::replace(&path, content.as_bytes()).unwrap();
         let token = config(&more).registration.initial_access_token;
         assert_eq!(token, expected.map(Secret::from), "{content:?}");
     }
@@ -406,6 +407,51 @@ fn secret_files_are_read_trimmed_and_bounded() {
     assert!(problem(&more).message.contains("larger than 64 KiB"));
     fs::write(&path, [0xff]).unwrap();
     assert!(problem(&more).message.contains("not UTF-8"));
+}
+
+#[test]
+fn attack_50_a_secret_of_a_file_that_others_can_use_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = private_file::testing::on_disk();
+    let path = folder.path().join("secret");
+    let content = general_purpose::STANDARD.encode([7; 32]);
+    fs::write(&path, &content).unwrap();
+    let file = path.to_str().unwrap();
+    // Nothing reads the address of Redis yet.
+    let secrets = catalogue::VARIABLES
+        .iter()
+        .filter(|variable| variable.is_secret() && variable.name != "REDIS_URL");
+    for variable in secrets {
+        let name = format!("{}_FILE", variable.name);
+        let more = [
+            (name.as_str(), file),
+            ("DCR_REDIRECT_URIS", "https://app.example/auth/callback"),
+            ("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_post"),
+        ];
+        let danger = [&more[..], &[("BFF_DANGER_ALLOW_OPEN_FILES", "true")]].concat();
+        for (mode, what) in [(0o644, "others can read it"), (0o620, "others can write it")] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let error = load(&more).unwrap_err();
+            let problem = error.problems.iter().find(|problem| problem.variable == name);
+            let problem = problem.unwrap_or_else(|| panic!("{name} {mode:o}: {error}"));
+            assert!(problem.message.contains(what), "{problem}");
+            assert!(
+                problem.fix.contains("BFF_DANGER_ALLOW_OPEN_FILES=true"),
+                "{problem}"
+            );
+            assert!(!error.to_string().contains(&content));
+            let (_, warnings) = Config::load(&environment(&danger)).unwrap();
+            let warned = |warning: &&Warning| warning.variable == name && warning.message.contains(what);
+            assert_eq!(warnings.iter().filter(warned).count(), 1, "{name} {warnings:?}");
+            assert_eq!(
+                path.metadata().unwrap().permissions().mode() & 0o777,
+                mode,
+                "looked at only"
+            );
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(load(&more).is_ok(), "{name}");
+    }
 }
 
 #[test]
@@ -575,7 +621,7 @@ fn mistakes_in_settings_yaml_name_the_line() {
         (
             "dcr_enabled: yes\n",
             "dcr_enabled (settings.yaml, line 1)",
-            "neither true nor false",
+            "is not one of `true`, `false`",
         ),
     ] {
         let error = with_settings(text, &[]).unwrap_err();
@@ -597,7 +643,7 @@ fn mistakes_in_settings_yaml_name_the_line() {
 fn secrets_in_settings_yaml_stand_as_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("iat");
-    fs::write(&path, "token\n").unwrap();
+    private_file::replace(&path, b"token\n").unwrap();
     let text = format!(
         "dcr_iat_file: {}\ndcr_redirect_uris: https://app.example/auth/callback\n",
         path.display()

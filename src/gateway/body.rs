@@ -59,8 +59,8 @@ pub(super) struct Watched<B> {
 #[derive(Clone, Copy, Debug)]
 enum Waiting {
     No,
-    /// It was asked for and was not there. Whoever asked is woken at once to ask again: the other end of the body is
-    /// another task of this process, which only now learns that the piece is wanted and mostly has it ready, and a
+    /// It was asked for and was not there. The task that asked is woken at once to ask again: the other end of the body
+    /// is another task of this process, which only now learns that the piece is wanted and mostly has it ready, and a
     /// timer for each request would cost more than the whole body.
     Asked,
     /// It was still not there.

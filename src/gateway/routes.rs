@@ -42,6 +42,7 @@ pub struct Routes {
     below: Prefixes<usize>,
     spellings: Spellings,
     services: Vec<Arc<Service>>,
+    notes: Vec<Mistake>,
 }
 
 /// Values by prefix without its final slash: `/api` for `/api/*`, nothing for `/*`.
@@ -161,6 +162,12 @@ impl Routes {
     /// [`RoutesError`], also for a variable without a value or default.
     pub fn parse_with(yaml: &str, variables: &dyn Fn(&str) -> Option<String>) -> Result<Self, RoutesError> {
         read::read(yaml, variables)
+    }
+
+    /// What is accepted in the file and could be written better.
+    #[must_use]
+    pub fn notes(&self) -> &[Mistake] {
+        &self.notes
     }
 
     /// The route for `path` and `method`.

@@ -41,7 +41,7 @@ impl Published {
         })
     }
 
-    /// Whether both are the same key, whatever `alg` says.
+    /// Whether both are the same key, also with another `alg`.
     fn same_key(&self, other: &Self) -> bool {
         ["kty", "crv", "n", "e", "x", "y"]
             .iter()

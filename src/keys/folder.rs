@@ -1,7 +1,7 @@
 //! What lies in the keys folder: which files have changed, and the keys that have worked.
 //!
 //! A file is read again only where its name leads to something else than before, also through links (the way in which
-//! Kubernetes swaps a mounted secret). A key that was read stays at hand, whatever becomes of its file.
+//! Kubernetes swaps a mounted secret). A key that was read stays at hand, also if its file goes away.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -106,7 +106,7 @@ impl Folder {
             .unwrap_or_else(|| self.options.dir.join(&entry.file))
     }
 
-    /// The same keyring, as whoever has this keys folder writes it.
+    /// The same keyring, as a process with this keys folder writes it.
     pub(super) fn anchored(&self, ring: &Keyring) -> Keyring {
         let mut ring = ring.clone();
         if let Some(former) = self.former(&ring) {
@@ -125,7 +125,7 @@ impl Folder {
         ring
     }
 
-    /// The keys folder of whoever wrote the keyring, where that is another one.
+    /// The keys folder of the process that wrote the keyring, where that is another one.
     fn former(&self, ring: &Keyring) -> Option<PathBuf> {
         ring.keys_dir
             .clone()
@@ -286,7 +286,7 @@ impl Folder {
     }
 }
 
-/// The same path, whatever the working folder is.
+/// The same path, independent of the working folder.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
@@ -305,7 +305,8 @@ const fn is_unreadable(outcome: &Result<Arc<SigningKey>, UnusableKey>) -> bool {
     matches!(
         outcome,
         Err(UnusableKey {
-            problem: KeyProblem::Unreadable(_) | KeyProblem::Exposed(Exposed::Folder { .. }),
+            problem: KeyProblem::Unreadable(_)
+                | KeyProblem::Exposed(Exposed::Folder { .. } | Exposed::ForeignFolder { .. }),
             ..
         })
     )

@@ -18,8 +18,8 @@ pub use self::{
 };
 use crate::clock::Timestamp;
 
-/// A key that has just stopped signing stays published at least this long, whatever the most keys are: assertions that it
-/// signed are under way, and other replicas may sign with it for some seconds more.
+/// A key that has just stopped signing stays published at least this long, even beyond the most keys: assertions that
+/// it signed are under way, and other replicas may sign with it for some seconds more.
 const GRACE: Duration = Duration::from_mins(5);
 /// A time that lies further ahead than this was written with a clock that was wrong.
 const SKEW: Duration = Duration::from_mins(5);
@@ -34,7 +34,7 @@ pub struct Keyring {
     /// When a server was last seen to publish the next key; time in which none did does not count as published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served_at: Option<Timestamp>,
-    /// The keys folder of whoever wrote it last: where the keys are, for one whose folder is another.
+    /// The keys folder of the process that wrote it last: where a process with another folder finds the keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_dir: Option<PathBuf>,
     /// What we do not know, kept as it is.
@@ -253,7 +253,7 @@ impl Keyring {
             return Err("two keys have the same `kid`");
         }
         if self.keys.iter().any(|key| !key.is_sound()) {
-            return Err("a key has a `kid` or `file` that cannot be one");
+            return Err("a key has a `kid` or `file` that is not valid");
         }
         match (count(State::Active), count(State::Next)) {
             (1, 0 | 1) => Ok(()),

@@ -25,7 +25,7 @@ const VERSION: u64 = 1;
 const MAX_SIZE: u64 = 256 * 1024;
 /// Longest reason in a message, in characters.
 const MAX_REASON: usize = 200;
-/// Whoever has the lock reads and writes a few small files and makes a key at most; longer than this, it hangs.
+/// The process that has the lock reads and writes a few small files and makes a key at most; after this time it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where the keyring is kept.
@@ -147,7 +147,7 @@ impl KeyringFile {
             Err(cause) => return Err(unreadable(cause)),
         };
         // It says which key signs, and holds no secret.
-        if let Err(exposed @ Exposed::Writable { .. }) = self.guard.file(&file) {
+        if let Err(exposed @ (Exposed::Writable { .. } | Exposed::Foreign { .. })) = self.guard.file(&file) {
             return Err(KeyringError::Exposed {
                 path: self.path.clone(),
                 exposed,

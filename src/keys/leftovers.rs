@@ -9,16 +9,16 @@ use std::{
 use super::generate::PREFIX;
 use crate::private_file;
 
-/// Removes what is left of `key` beside it, once there is such a key. Whoever is still making one finds that it exists,
-/// whether its temporary file is there or not.
+/// Removes what is left of `key` beside it, once there is such a key. A process that is still making one finds that it
+/// exists, whether its temporary file is there or not.
 pub(super) fn of_named(key: &Path) {
     if private_file::exists(key).is_ok_and(|exists| exists) {
         remove(key);
     }
 }
 
-/// Removes what is left of a keyring and of keys that were to come into it. Only for whoever has the lock, without which
-/// nobody makes them.
+/// Removes what is left of a keyring and of keys that were to come into it. Only for a process that has the lock,
+/// without which nobody makes them.
 pub(super) fn of_keyring(keyring: &Path, dir: &Path) {
     remove(keyring);
     let Ok(entries) = fs::read_dir(dir) else { return };

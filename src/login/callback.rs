@@ -91,7 +91,7 @@ pub enum CallbackError {
         /// Where the application wants to hear of it: an allowed URL, `error=login_required` added.
         location: Url,
     },
-    /// Neither a code nor an error, or a code that cannot be one.
+    /// Neither a code nor an error, or a code that is not valid.
     #[error("the answer has no usable code")]
     NoCode,
     /// The server has not found its IdP yet.

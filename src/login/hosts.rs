@@ -128,7 +128,7 @@ impl Hosts {
         } else {
             &self.hosts[..1]
         };
-        // As nearly every browser sends it; whatever else it may be is for the parser.
+        // As nearly every browser sends it; other spellings are for the parser.
         let verbatim = hosts.iter().find(|known| known.origin.authority() == host);
         verbatim.or_else(|| hosts.iter().find(|known| known.authority.is(host)))
     }

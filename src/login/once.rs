@@ -1,9 +1,9 @@
 //! An attempt comes back once: its code is sent to the token endpoint once, and it gives at most one session.
 //!
 //! An IdP may revoke everything when a code comes a second time (RFC 6749 section 4.1.2), and browsers send a callback
-//! twice: by a double click, a prefetch, a proxy that tries again. So whoever comes with the same code while the first is
-//! under way, or shortly after, gets what the first got. That is for callers who hold the attempt's cookie alone; the
-//! caller has to check it.
+//! twice: by a double click, a prefetch, a proxy that tries again. So a callback with the same code that comes while
+//! the first is under way, or shortly after, gets the answer of the first. Only callers with the attempt's cookie may
+//! ask for it; the caller has to check it.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

@@ -29,7 +29,7 @@ impl Login {
             location.query_pairs_mut().append_pair("error", "login_required");
             return CallbackError::LoginRequired { location };
         }
-        // Whoever asked for a login of a certain kind wants to hear that there was none.
+        // A page that asked for a login of a certain kind has to learn that there was none.
         let instead = (!attempt.demanding).then(|| {
             let begins_again = passes_by_itself(&error) && !attempt.repeated;
             Box::new(Instead {

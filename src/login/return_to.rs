@@ -12,7 +12,7 @@ pub const MAX_LENGTH: usize = 2 * 1024;
 #[derive(Clone, Debug)]
 pub struct AllowedTargets {
     origins: Vec<Origin>,
-    /// Whatever scheme and port it is reached by, what is asked of one of these hosts may come to this server.
+    /// A request for one of these hosts may come to this server, by any scheme and port.
     own_hosts: Vec<Host>,
 }
 
@@ -47,7 +47,7 @@ impl AllowedTargets {
 
     /// The absolute URL that `target` means for a browser on `own` (an origin with the path `/`), if it may go there.
     ///
-    /// Stricter than the URL standard on purpose: whatever a browser and this parser could read differently
+    /// Stricter than the URL standard on purpose: what a browser and this parser could read differently
     /// (backslashes, control characters, white space, non-ASCII, userinfo) is refused rather than repaired.
     ///
     /// # Errors

@@ -232,7 +232,7 @@ fn sorted(
     })
 }
 
-/// Statuses that speak of the moment, whatever error stands in the body.
+/// Statuses that speak of the moment; the error in the body does not matter.
 fn is_passing(status: StatusCode) -> bool {
     status.is_server_error()
         || matches!(

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_waits_gets_the_client_that_arrives() {
+    async fn a_caller_that_waits_gets_the_client_that_arrives() {
         let slot = ClientSlot::new();
         assert_eq!(slot.get(), None);
         let waiting = slot.wait();

@@ -209,7 +209,7 @@ impl RelyingParty {
             }
         }
         match outcome {
-            // Whoever names every endpoint that is needed can have a provider without discovery.
+            // Settings that name every endpoint that is needed work with a provider without discovery.
             Err(DiscoveryError::Status {
                 status: StatusCode::NOT_FOUND,
                 ..

@@ -158,7 +158,7 @@ impl RelyingParty {
                 _ => {
                     let next = self.fetch_or_join(&mut state, now);
                     if matches!(next, Next::Wait(_)) {
-                        // Success counts as well: whoever invents key ids makes us ask once, not each time.
+                        // Success counts as well: invented key ids make us ask once, not each time.
                         let cooldown = self.shared.options.jwks.cooldown;
                         state.cooling_until = state.cooling_until.max(now.saturating_add(cooldown));
                     }

@@ -48,9 +48,9 @@ pub struct EndpointOverrides {
 /// What the configuration says of an endpoint that a login can do without.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OptionalEndpoint {
-    /// It is there, whatever discovery says.
+    /// It is there; discovery is not asked.
     At(Url),
-    /// It is not to be used, whatever discovery says (`none`).
+    /// It is not used, even if discovery names it (`none`).
     Off,
 }
 

@@ -33,7 +33,7 @@ impl RelyingParty {
     }
 
     /// Revokes what is left of a grant: the refresh token, if there is one, and the access token, since not every provider
-    /// ends it with the refresh token (RFC 7009 section 2.1). A failure is logged and nothing else: whoever ends a session
+    /// ends it with the refresh token (RFC 7009 section 2.1). A failure is only logged: the end of a session
     /// does not depend on the provider.
     pub async fn revoke_grant(&self, refresh: Option<&Secret>, access: &Secret) {
         if let Some(refresh) = refresh

@@ -55,7 +55,7 @@ impl RelyingParty {
     ///
     /// # Errors
     ///
-    /// [`CallError`]; whatever it is, the code is not to be used again.
+    /// [`CallError`]; after each of them the code must not be used again.
     pub async fn exchange_code(
         &self,
         code: &Secret,

@@ -1,7 +1,7 @@
 //! Who beside their owner can use private files, and the folders that they are in.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::Path,
@@ -17,8 +17,8 @@ const READ: u32 = 0o044;
 /// What is done about private files and folders that others can use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Guard {
-    /// They are refused; but for files that others can read on a read-only mount or in memory, as Docker and Kubernetes
-    /// hand out secrets.
+    /// They are refused. Files that others can read on a read-only mount or in memory are not, since Docker and Kubernetes
+    /// hand out secrets in this way.
     #[default]
     Strict,
     /// They are accepted (`BFF_DANGER_ALLOW_OPEN_FILES`).
@@ -35,6 +35,15 @@ pub enum Exposed {
     Writable {
         /// The permission bits.
         mode: u32,
+    },
+    /// It is a user's who is neither root nor the one that runs the server, and who can give it any mode.
+    #[error(
+        "it belongs to user {owner}, who can write it: make sure that it holds what you put there, then give it with `chown` \
+         to the user that runs bff"
+    )]
+    Foreign {
+        /// The owner.
+        owner: u32,
     },
     /// They can read it.
     #[error(
@@ -53,7 +62,42 @@ pub enum Exposed {
         /// The permission bits of the folder.
         mode: u32,
     },
+    /// The folder is a user's who is neither root nor the one that runs the server.
+    #[error(
+        "its folder belongs to user {owner}, who can write it: make sure that the folder holds what you put there, then give \
+         it with `chown` to the user that runs bff"
+    )]
+    ForeignFolder {
+        /// The owner of the folder.
+        owner: u32,
+    },
 }
+
+/// Where a file or a folder is, as far as it matters to who can use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mount {
+    /// On a disk of this machine.
+    Usual,
+    /// In memory (tmpfs, ramfs), where a manager of containers or services hands out secrets.
+    Memory,
+    /// On a read-only mount. Nobody on this side can write there.
+    ReadOnly,
+}
+
+/// What is known of a file or of a folder.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    mode: u32,
+    owner: u32,
+    /// Whether it is open to a group of ours alone, as far as it is open to groups.
+    ours: bool,
+    mount: Mount,
+    /// The user that runs the server.
+    us: u32,
+}
+
+/// What is wrong, and whether it is accepted with a warning, since the manager that made the mount chose it.
+type Judgement = Option<(Exposed, bool)>;
 
 // === impl Guard ===
 
@@ -64,70 +108,102 @@ impl Guard {
     ///
     /// [`Exposed`]: the file must not be used.
     pub fn file(self, file: &File) -> Result<Option<Exposed>, Exposed> {
-        // What cannot be looked at cannot be read either, and that is told by whoever reads it.
-        let Ok(metadata) = file.metadata() else {
-            return Ok(None);
-        };
-        let mode = metadata.permissions().mode() & 0o7777;
-        let (exposed, sheltered) = if !metadata.is_file() {
-            return Ok(None);
-        } else if mode & WRITE != 0 {
-            (Exposed::Writable { mode }, false)
-        } else if mode & READ != 0 {
-            (Exposed::Readable { mode }, is_sheltered(file))
-        } else {
-            return Ok(None);
-        };
-        self.judged(exposed, sheltered)
+        // The one who reads a file that cannot be looked at gets an error, too, and tells it.
+        match file.metadata() {
+            Ok(metadata) if metadata.is_file() => self.judged(Seen::of(file, &metadata).file()),
+            _ => Ok(None),
+        }
     }
 
     /// Looks at the folder `path`. One that does not exist is made as it should be.
     ///
     /// # Errors
     ///
-    /// [`Exposed::Folder`]: nothing in it must be used.
+    /// [`Exposed::Folder`] or [`Exposed::ForeignFolder`]: nothing in it must be used.
     pub fn folder(self, path: &Path) -> Result<Option<Exposed>, Exposed> {
         let Ok(folder) = File::open(path) else {
             return Ok(None);
         };
-        let Ok(metadata) = folder.metadata() else {
-            return Ok(None);
-        };
-        let mode = metadata.permissions().mode() & 0o7777;
-        let by_others = mode & 0o002 != 0 || (mode & 0o020 != 0 && !is_handed_out(&metadata));
-        if !metadata.is_dir() || !by_others {
-            return Ok(None);
+        match folder.metadata() {
+            Ok(metadata) if metadata.is_dir() => self.judged(Seen::of(&folder, &metadata).folder()),
+            _ => Ok(None),
         }
-        if is_read_only(&folder) {
-            return Ok(None);
-        }
-        self.judged(Exposed::Folder { mode }, false)
     }
 
-    const fn judged(self, exposed: Exposed, sheltered: bool) -> Result<Option<Exposed>, Exposed> {
-        match self {
-            Self::Strict if !sheltered => Err(exposed),
-            Self::Strict | Self::Off => Ok(Some(exposed)),
+    const fn judged(self, judgement: Judgement) -> Result<Option<Exposed>, Exposed> {
+        match (judgement, self) {
+            (None, _) => Ok(None),
+            (Some((exposed, false)), Self::Strict) => Err(exposed),
+            (Some((exposed, _)), _) => Ok(Some(exposed)),
         }
     }
 }
 
-/// Whether a folder of root is open to a group of ours: Kubernetes hands out volumes in this way (`fsGroup`).
-fn is_handed_out(folder: &std::fs::Metadata) -> bool {
-    let ours = |group: u32| {
-        rustix::process::getegid().as_raw() == group
-            || rustix::process::getgroups().is_ok_and(|groups| groups.iter().any(|one| one.as_raw() == group))
-    };
-    folder.uid() == 0 && !rustix::process::geteuid().is_root() && ours(folder.gid())
+// === impl Seen ===
+
+impl Seen {
+    fn of(file: &File, metadata: &Metadata) -> Self {
+        let group = metadata.gid();
+        let groups = rustix::process::getgroups().unwrap_or_default();
+        Self {
+            mode: metadata.permissions().mode() & 0o7777,
+            owner: metadata.uid(),
+            ours: rustix::process::getegid().as_raw() == group
+                || groups.iter().any(|one| one.as_raw() == group),
+            mount: Mount::of(file),
+            us: rustix::process::geteuid().as_raw(),
+        }
+    }
+
+    fn file(self) -> Judgement {
+        let Self { mode, owner, .. } = self;
+        if mode & WRITE != 0 {
+            Some((Exposed::Writable { mode }, false))
+        } else if self.is_foreign() {
+            // The files of `secrets:` in a compose file belong to a user outside the container, who can write them there.
+            Some((Exposed::Foreign { owner }, self.mount == Mount::ReadOnly))
+        } else if mode & READ != 0 {
+            Some((Exposed::Readable { mode }, self.mount != Mount::Usual))
+        } else {
+            None
+        }
+    }
+
+    fn folder(self) -> Judgement {
+        let Self { mode, owner, .. } = self;
+        if self.mount == Mount::ReadOnly {
+            None
+        } else if mode & 0o002 != 0 || (mode & 0o020 != 0 && !self.is_handed_out()) {
+            Some((Exposed::Folder { mode }, false))
+        } else if self.is_foreign() {
+            Some((Exposed::ForeignFolder { owner }, false))
+        } else {
+            None
+        }
+    }
+
+    const fn is_foreign(self) -> bool {
+        self.owner != 0 && self.owner != self.us
+    }
+
+    /// Whether a folder of root is open to a group of ours: Kubernetes hands out volumes in this way (`fsGroup`).
+    const fn is_handed_out(self) -> bool {
+        self.owner == 0 && self.us != 0 && self.ours
+    }
 }
 
-/// Whether `file` is on a mount that only the container's manager fills: read-only, or in memory.
-fn is_sheltered(file: &File) -> bool {
-    is_read_only(file) || fstatfs(file).is_ok_and(|system| MEMORY.contains(&i128::from(system.f_type)))
-}
+// === impl Mount ===
 
-fn is_read_only(file: &File) -> bool {
-    fstatvfs(file).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
+impl Mount {
+    fn of(file: &File) -> Self {
+        if fstatvfs(file).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY)) {
+            Self::ReadOnly
+        } else if fstatfs(file).is_ok_and(|system| MEMORY.contains(&i128::from(system.f_type))) {
+            Self::Memory
+        } else {
+            Self::Usual
+        }
+    }
 }
 
 /// Opens the file `path` for a lock; makes it, but never through a symbolic link.
@@ -208,7 +284,7 @@ mod tests {
         let Ok(folder) = tempfile::tempdir_in("/dev/shm") else {
             return;
         };
-        if !is_sheltered(&File::open(folder.path()).unwrap()) {
+        if Mount::of(&File::open(folder.path()).unwrap()) != Mount::Memory {
             return;
         }
         let exposed = Exposed::Readable { mode: 0o444 };
@@ -217,6 +293,93 @@ mod tests {
         let exposed = Exposed::Writable { mode: 0o666 };
         let file = with_mode(folder.path(), 0o666);
         assert_eq!(Guard::Strict.file(&file), Err(exposed));
+    }
+
+    const US: u32 = 1_000;
+
+    fn seen(mode: u32, owner: u32, mount: Mount) -> Seen {
+        Seen {
+            mode,
+            owner,
+            ours: false,
+            mount,
+            us: US,
+        }
+    }
+
+    #[test]
+    fn attack_50_a_file_that_is_handed_out_may_be_readable_but_not_writable() {
+        for mount in [Mount::Memory, Mount::ReadOnly] {
+            for owner in [0, US] {
+                // The modes in which Docker, Kubernetes and systemd hand out secrets.
+                for mode in [0o444, 0o440, 0o644] {
+                    let expected = Some((Exposed::Readable { mode }, true));
+                    assert_eq!(seen(mode, owner, mount).file(), expected);
+                }
+                for mode in [0o400, 0o600] {
+                    assert_eq!(seen(mode, owner, mount).file(), None);
+                }
+                for mode in [0o666, 0o660] {
+                    let expected = Some((Exposed::Writable { mode }, false));
+                    assert_eq!(seen(mode, owner, mount).file(), expected);
+                }
+            }
+        }
+        let mode = 0o444;
+        let expected = Some((Exposed::Readable { mode }, false));
+        assert_eq!(seen(mode, 0, Mount::Usual).file(), expected);
+    }
+
+    #[test]
+    fn attack_50_what_belongs_to_another_user_counts_as_writable() {
+        let owner = 1_234;
+        let foreign = Exposed::Foreign { owner };
+        for mode in [0o600, 0o400, 0o644] {
+            for mount in [Mount::Usual, Mount::Memory] {
+                assert_eq!(seen(mode, owner, mount).file(), Some((foreign, false)));
+            }
+            // As with `secrets:` of a compose file.
+            assert_eq!(seen(mode, owner, Mount::ReadOnly).file(), Some((foreign, true)));
+        }
+        let folder = Exposed::ForeignFolder { owner };
+        assert_eq!(seen(0o700, owner, Mount::Usual).folder(), Some((folder, false)));
+        assert_eq!(seen(0o755, owner, Mount::Memory).folder(), Some((folder, false)));
+        assert_eq!(seen(0o755, owner, Mount::ReadOnly).folder(), None);
+        for owner in [0, US] {
+            assert_eq!(seen(0o755, owner, Mount::Usual).folder(), None);
+            assert_eq!(seen(0o600, owner, Mount::Usual).file(), None);
+        }
+    }
+
+    #[test]
+    fn attack_50_a_folder_is_open_to_a_group_only_where_it_was_handed_out() {
+        let mode = 0o2775;
+        let refused = Some((Exposed::Folder { mode }, false));
+        let folder = seen(mode, 0, Mount::Usual);
+        assert_eq!(folder.folder(), refused, "a group that is not ours");
+        assert_eq!(Seen { ours: true, ..folder }.folder(), None);
+        let ours = Seen {
+            ours: true,
+            owner: US,
+            ..folder
+        };
+        assert_eq!(ours.folder(), refused, "not root's");
+    }
+
+    #[test]
+    fn attack_50_a_file_that_was_given_to_another_user_is_refused() {
+        let folder = on_disk();
+        let file = with_mode(folder.path(), 0o600);
+        // Only root can give a file away.
+        if std::os::unix::fs::fchown(&file, Some(1_234), None).is_err() {
+            return;
+        }
+        let foreign = Exposed::Foreign { owner: 1_234 };
+        assert_eq!(Guard::Strict.file(&file), Err(foreign));
+        assert_eq!(Guard::Off.file(&file), Ok(Some(foreign)));
+        std::os::unix::fs::chown(folder.path(), Some(1_234), None).unwrap();
+        let foreign = Exposed::ForeignFolder { owner: 1_234 };
+        assert_eq!(Guard::Strict.folder(folder.path()), Err(foreign));
     }
 
     #[test]

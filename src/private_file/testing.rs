@@ -37,7 +37,7 @@ fn doomed() -> &'static Mutex<HashMap<PathBuf, usize>> {
     })
 }
 
-/// Whoever works on the files of `folder` dies before the step after `steps` steps.
+/// The process that works on the files of `folder` dies before the step after `steps` steps.
 pub(crate) fn doom(folder: &Path, steps: usize) {
     doomed().lock().insert(folder.to_owned(), steps);
 }
@@ -47,7 +47,7 @@ pub(crate) fn spare(folder: &Path) {
     doomed().lock().remove(folder);
 }
 
-/// A folder on a disk, whatever the system keeps temporary files on.
+/// A folder on a disk, also where the system keeps temporary files in memory.
 pub(crate) fn on_disk() -> tempfile::TempDir {
     let is_disk = |folder: &tempfile::TempDir| {
         let path = folder.path().join("probe");

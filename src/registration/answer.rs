@@ -24,7 +24,7 @@ pub(super) struct Answer {
 impl Answer {
     /// Reads a body.
     ///
-    /// A token or URI for the management that cannot be one counts as absent, with a warning: the client works without.
+    /// A token or URI for the management that is not valid counts as absent, with a warning: the client works without.
     /// The error says what is wrong and quotes nothing.
     pub(super) fn parse(body: &Bytes) -> Result<Self, &'static str> {
         let Ok(Value::Object(mut metadata)) = serde_json::from_slice(body) else {
@@ -38,12 +38,12 @@ impl Answer {
         let client_id = text("client_id").map_err(|()| "its client_id is not text")?;
         let client_id = client_id.ok_or("it has no client_id")?;
         if !is_client_id(&client_id) {
-            return Err("its client_id cannot be one (RFC 6749 appendix A.1)");
+            return Err("its client_id is not valid (RFC 6749 appendix A.1)");
         }
         let client_secret = match text("client_secret") {
             Ok(None) => None,
             Ok(Some(secret)) if is_client_secret(&secret) => Some(Secret::new(secret)),
-            _ => return Err("its client_secret cannot be one (RFC 6749 appendix A.2)"),
+            _ => return Err("its client_secret is not valid (RFC 6749 appendix A.2)"),
         };
         let token = usable(
             text("registration_access_token"),
@@ -75,7 +75,7 @@ fn usable(value: Result<Option<String>, ()>, is_one: fn(&str) -> bool, name: &st
     let Ok(None) = value else {
         let usable = value.ok().flatten().filter(|text| is_one(text));
         if usable.is_none() {
-            tracing::warn!("the IdP's answer has a {name} that cannot be one; it is left out");
+            tracing::warn!("the IdP's answer has a {name} that is not valid; it is left out");
         }
         return usable;
     };

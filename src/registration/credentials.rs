@@ -308,21 +308,21 @@ impl fmt::Debug for Credentials {
 impl Registered {
     fn check(&self) -> Result<(), &'static str> {
         if !is_client_id(&self.client_id) {
-            return Err("`client_id` cannot be one");
+            return Err("`client_id` is not valid");
         }
         if self
             .client_secret
             .as_ref()
             .is_some_and(|secret| !is_client_secret(secret.expose()))
         {
-            return Err("`client_secret` cannot be one");
+            return Err("`client_secret` is not valid");
         }
         if self
             .registration_access_token
             .as_ref()
             .is_some_and(|token| !is_token(token.expose()))
         {
-            return Err("`registration_access_token` cannot be one");
+            return Err("`registration_access_token` is not valid");
         }
         if self
             .registration_client_uri

@@ -41,7 +41,7 @@ impl Registration {
 // === impl Attempt ===
 
 impl Attempt<'_> {
-    /// Deletes what was replaced long enough ago. What is left stands in the file, for whoever comes next.
+    /// Deletes what was replaced long enough ago. What is left stands in the file, for the next attempt.
     pub(super) async fn delete_replaced(&mut self) {
         let now = self.registration.clock.now();
         let before = self.record.superseded.len();

@@ -69,7 +69,7 @@ pub struct Inspected {
     pub client: Result<Client, RegistrationError>,
     /// When its secret ends, where it has one that does and is used.
     pub secret_ends: Option<Timestamp>,
-    /// What it should be, whatever an update may do (`DCR_REDIRECT_UPDATE_MODE`).
+    /// What it should be, also where an update may not change it (`DCR_REDIRECT_UPDATE_MODE`).
     pub wanted: WantedMetadata,
     /// What the IdP says that it is.
     pub reading: Reading,

@@ -1,5 +1,6 @@
-//! A registration access token that no longer works. No standard renews one (RFC 7592 gives a new one only to whoever has
-//! the old one), so the client is registered anew where there is an initial access token, as `DCR_FORCE_REPLACE` would.
+//! A registration access token that no longer works. No standard renews one (RFC 7592 gives a new one only to a client
+//! that has the old one), so the client is registered anew where there is an initial access token, as
+//! `DCR_FORCE_REPLACE` would.
 
 use super::{
     access::InitialAccess,
@@ -12,7 +13,7 @@ use super::{
 
 impl Attempt<'_> {
     /// Registers anew after `refusal`, once: where the token of a client that was made that way does not work either, a
-    /// third client would help nobody. Whatever fails, the stored client serves.
+    /// third client would help nobody. If it fails, the stored client serves.
     pub(super) async fn renew(&mut self, refusal: RegistrationError) -> Event {
         let old = self.record.registered.clone();
         match self.try_renew().await {
@@ -62,7 +63,7 @@ impl Attempt<'_> {
         self.registration.file.prove_writable().await?;
         let access = self.configured_or_minted(configured).await?;
         let answer = self.create(&endpoint, &access).await?;
-        // Before it is stored: whatever happens next, this was said.
+        // Before it is stored, so that it is said even if the next step fails.
         if let Some(old) = self
             .record
             .registered

@@ -155,7 +155,7 @@ impl Registration {
         registered
     }
 
-    /// Says that a configured secret is not the one that `client` uses: whoever has set it expects it to be.
+    /// Says that a configured secret is not the one that `client` uses: the operator who has set it expects it to be.
     pub(super) fn tell_unused_secret(&self, client: &Client) {
         let (ClientAuthentication::ClientSecretBasic(used) | ClientAuthentication::ClientSecretPost(used)) =
             &client.auth

@@ -23,7 +23,7 @@ pub(super) struct Plan {
     pub(super) wanted: WantedMetadata,
     /// Where it has others.
     pub(super) changes: Vec<Change>,
-    /// Redirect URIs are to be kept that we cannot know: whatever would be written over them could take some away.
+    /// Redirect URIs have to be kept that we cannot know: any list that is written over them could take some away.
     blind: bool,
 }
 
@@ -39,7 +39,7 @@ impl Plan {
 // === impl Attempt ===
 
 impl Attempt<'_> {
-    /// Compares with what the IdP has and updates it where it differs. Whatever fails, the stored client serves.
+    /// Compares with what the IdP has and updates it where it differs. If it fails, the stored client serves.
     pub(super) async fn bring_up_to_date(&mut self) -> Event {
         let mut outcome = self.compare_and_update().await;
         if let Err(refusal) = &outcome {
@@ -317,8 +317,8 @@ impl Attempt<'_> {
         )
     }
 
-    /// `uri` as this process reaches it. `None` where it is not at the origin of the registration endpoint: whoever
-    /// could make us store another URI would get the token.
+    /// `uri` as this process reaches it. `None` where it is not at the origin of the registration endpoint: somebody
+    /// who could make us store another URI would get the token.
     pub(super) fn managed_at(&self, uri: &str, token: &Secret, client_id: &str) -> Option<Management> {
         let url = self.metadata.url_map().back_channel(Url::parse(uri).ok()?);
         let endpoint = self.metadata.registration_endpoint.as_ref();

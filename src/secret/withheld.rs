@@ -39,7 +39,7 @@ impl Withheld {
         }
     }
 
-    /// `text` without the values, whatever their length, and without longer pieces of them; upper or lower case does
+    /// `text` without the values, also short ones, and without longer pieces of them; upper or lower case does
     /// not matter. Percent-encoding, escapes of JSON and character references of HTML are seen through.
     #[must_use]
     pub fn strike(&self, text: &str) -> String {

@@ -201,7 +201,7 @@ impl Connection {
         }
     }
 
-    /// What it is to be told now, as it has had its time.
+    /// The order for it, if it has had its time.
     pub(super) fn verdict(&self, now: Moment) -> Option<Order> {
         if self.blocked.has_lasted(UNREAD, now) {
             return Some(Order::Cut);

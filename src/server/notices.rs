@@ -37,7 +37,7 @@ impl Notices {
         count(&mut self.0.lock().crowd);
     }
 
-    /// What is to be told now, if anything.
+    /// What the log has to say now, if anything.
     pub(super) fn due(&self, now: Moment) -> Option<Crowd> {
         let mut counted = self.0.lock();
         let quiet = counted.crowd == Crowd::default();

@@ -139,7 +139,7 @@ impl Register {
         (Turn(Arc::clone(self)), load)
     }
 
-    /// Ends what has had its time, and tells what is to be told.
+    /// Ends each connection that has had its time, and logs the notices that are due.
     pub(super) fn look(&self) {
         let now = self.watch.now();
         let mut inner = self.inner.lock();

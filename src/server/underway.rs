@@ -113,7 +113,7 @@ impl Patience {
     }
 
     fn is_slow(&self, now: Moment) -> bool {
-        // Whoever is not waited for is not slow now.
+        // A client that nothing is expected of is not slow now.
         let Some(began) = self.since.get() else {
             return false;
         };

@@ -38,14 +38,14 @@ const LOGIN_HASH_LENGTH: usize = 16;
 /// A name longer than this is no name for a cookie, in bytes.
 const MAX_NAME_LENGTH: usize = 64;
 
-/// How many login cookies a browser may hold; whoever sets one more clears the oldest.
+/// How many login cookies a browser may hold; an answer that sets one more clears the oldest.
 pub const MAX_LOGIN_COOKIES: usize = 5;
 
 /// Name and value of a login cookie together, in bytes; the limit of the logout cookie too. Browsers keep 4,096.
 pub const MAX_LOGIN_COOKIE_LENGTH: usize = 3_500;
 
-/// All login cookies of a browser together, in bytes as they are sent; whoever sets one more clears the oldest. Proxies
-/// refuse a line of 8 KiB (nginx's default), and the application has cookies too.
+/// All login cookies of a browser together, in bytes as they are sent; an answer that sets one more clears the oldest.
+/// Proxies refuse a line of 8 KiB (nginx's default), and the application has cookies too.
 pub const MAX_LOGIN_COOKIES_LENGTH: usize = 6 * 1024;
 
 /// How long a login attempt, and the way back from a logout, may take.

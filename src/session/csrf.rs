@@ -23,7 +23,7 @@ pub fn csrf_token(sealer: &Sealer, key: &SessionKey) -> String {
 /// Whether `token` is the CSRF token of the session with `key`, under any of the master secrets, in constant time.
 #[must_use]
 pub fn csrf_token_matches(sealer: &Sealer, key: &SessionKey, token: &[u8]) -> bool {
-    // The length is public, and whatever is longer is not worth decoding.
+    // The length is public, and a longer token is not worth decoding.
     token.len() == TOKEN_LENGTH
         && URL_SAFE_NO_PAD
             .decode(token)

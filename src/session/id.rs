@@ -21,7 +21,7 @@ const ID_TEXT_LENGTH: usize = 43;
 /// 128 bits of the keyed hash tell sessions apart and reveal nothing.
 const REFERENCE_LENGTH: usize = 16;
 
-/// What the browser's cookie holds. Whoever has it is logged in.
+/// What the browser's cookie holds. Anybody who has it is logged in.
 #[derive(Clone)]
 pub struct SessionId(Zeroizing<[u8; ID_LENGTH]>);
 

@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::OnceLock};
 
-/// A value derived from its owner at first use. A clone begins without: whoever clones a session means to change it.
+/// A value derived from its owner at first use. A clone begins without it, since a session is cloned in order to change
+/// it.
 pub struct Memo<T>(OnceLock<T>);
 
 // === impl Memo ===

@@ -29,7 +29,7 @@ const NODE: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 13 * size_
 /// What an allocation costs beside what it holds, in bytes: header and rounding.
 const ALLOCATION: usize = 16;
 
-/// A person's session. Whoever changes it stores a new one; the stored one is shared by all readers.
+/// A person's session. It is changed by storing a new one; the stored one is shared by all readers.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Session {
     /// `iss` of the ID token.
@@ -42,13 +42,13 @@ pub struct Session {
     pub auth_time: Option<Timestamp>,
     /// `nonce` of the login: a refreshed ID token that has one has this one (OpenID Connect Core 1.0 section 12.2).
     pub nonce: Secret,
-    /// What the application may know of the person, from the ID token and UserInfo; bounded by whoever picks it.
+    /// What the application may know of the person, from the ID token and UserInfo; bounded where it is picked.
     pub user: Claims,
     /// The tokens.
     pub tokens: Tokens,
     /// When the login was completed.
     pub created_at: Timestamp,
-    /// When the session ends whatever happens.
+    /// When the session ends, even if it is in use.
     pub expires_at: Timestamp,
     /// What a proxy is told of the session (`/auth/verify`), in header fields.
     #[serde(skip)]

@@ -28,7 +28,7 @@ pub use self::memory::MemoryStore;
 ///   whenever the record itself goes. [`sweep`](Self::sweep) hands out what has ended that way, for the tokens to be
 ///   revoked; [`remove`](Self::remove) still hands it out too.
 /// - **Nothing leaves silently.** No session is dropped for want of room: [`create`](Self::create) refuses instead.
-///   Whatever ends a session returns it to exactly one caller.
+///   Each method that ends a session returns it to exactly one caller.
 /// - **One claimer at a time.** A session that [`claim_due`](Self::claim_due) or [`claim`](Self::claim) handed out is
 ///   handed to nobody else until the [`Lease`] is released or over. A lease does not stop
 ///   [`replace`](Self::replace): that is what versions are for.
@@ -70,7 +70,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         subject: &'a str,
     ) -> BoxFuture<'a, Result<Vec<Ended>, StoreError>>;
 
-    /// Resolves when the session has ended, for whatever reason: at once where there is none. Holds nothing that keeps
+    /// Resolves when the session has ended, for any reason: at once where there is none. Holds nothing that keeps
     /// the session or the store alive longer than they would be.
     fn until_end(&self, key: &SessionKey) -> BoxFuture<'static, ()>;
 

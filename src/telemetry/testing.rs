@@ -1,4 +1,4 @@
-//! What a test logs.
+//! What a test logs. Shared by the tests of modules and those in `tests/`.
 
 use std::{
     io,
@@ -6,9 +6,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-/// The lines of this thread, as long as it lives.
+/// What is logged on this thread while it lives, which is everything of a stack that this test starts, but for what
+/// runs on blocking threads. To be made before the stack.
 pub(crate) struct Logs {
     text: Captured,
     _guard: tracing::subscriber::DefaultGuard,
@@ -20,8 +21,17 @@ struct Captured(Arc<Mutex<Vec<u8>>>);
 // === impl Logs ===
 
 impl Logs {
-    /// Listens from now on.
+    /// Captures everything that the server itself says, down to `trace`.
     pub(crate) fn capture() -> Self {
+        Self::with_filter("bff=trace")
+    }
+
+    /// Captures what the libraries say too, all of it.
+    pub(crate) fn capture_everything() -> Self {
+        Self::with_filter("trace")
+    }
+
+    fn with_filter(filter: &str) -> Self {
         /// While there is one subscriber only, a call site that another thread meets first, without that subscriber,
         /// would be switched off for all.
         static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
@@ -29,7 +39,9 @@ impl Logs {
         let text = Captured::default();
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)
-            .with_max_level(tracing::Level::DEBUG)
+            .with_target(false)
+            .without_time()
+            .with_env_filter(EnvFilter::new(filter))
             .with_writer(text.clone())
             .finish();
         Self {
@@ -38,22 +50,65 @@ impl Logs {
         }
     }
 
-    /// Everything so far.
+    /// All lines so far.
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.text.0.lock().clone()).unwrap()
     }
 
-    /// `line` is there.
-    #[track_caller]
-    pub(crate) fn has(&self, line: &str) {
-        assert!(self.text().contains(line), "no {line:?} in:\n{}", self.text());
+    /// Forgets what was logged so far.
+    pub(crate) fn clear(&self) {
+        self.text.0.lock().clear();
     }
 
-    /// How many lines have `word`, such as a level.
-    pub(crate) fn count(&self, word: &str) -> usize {
-        self.text().lines().filter(|line| line.contains(word)).count()
+    /// Expects exactly this line, from its level to its end, and exactly once.
+    #[track_caller]
+    pub(crate) fn has_line(&self, level: &str, message: &str) {
+        let line = format!("{level} {message}");
+        let text = self.text();
+        let found = text.lines().filter(|found| found.trim_start() == line).count();
+        assert_eq!(found, 1, "{line:?} in:\n{text}");
+    }
+
+    /// Expects exactly one line of this level with `part` in it; the line.
+    #[track_caller]
+    pub(crate) fn has_part(&self, level: &str, part: &str) -> String {
+        let lines = self.lines(level);
+        let mut found = lines.into_iter().filter(|line| line.contains(part));
+        let (Some(line), None) = (found.next(), found.next()) else {
+            panic!("not once: {level} {part:?} in:\n{}", self.text());
+        };
+        line
+    }
+
+    /// `part` is there.
+    #[track_caller]
+    pub(crate) fn has(&self, part: &str) {
+        assert!(self.text().contains(part), "no {part:?} in:\n{}", self.text());
+    }
+
+    /// How many lines have `part` in them, such as a level.
+    pub(crate) fn count(&self, part: &str) -> usize {
+        self.lines_with(part).len()
+    }
+
+    /// The lines with `part` in them.
+    pub(crate) fn lines_with(&self, part: &str) -> Vec<String> {
+        let text = self.text();
+        let lines = text.lines().filter(|line| line.contains(part));
+        lines.map(str::to_owned).collect()
+    }
+
+    /// The lines of a level.
+    pub(crate) fn lines(&self, level: &str) -> Vec<String> {
+        self.text()
+            .lines()
+            .filter(|line| line.trim_start().starts_with(level))
+            .map(ToOwned::to_owned)
+            .collect()
     }
 }
+
+// === impl Captured ===
 
 impl io::Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -126,7 +126,7 @@ impl Flights {
             if let Outcome::Kept(pause) = outcome {
                 landing.cooling = Some(landing.shared.clock.now().saturating_add(pause));
             }
-            // The entry goes first: whoever comes after it finds the new token in the store.
+            // The entry goes first: a caller that comes after it finds the new token in the store.
             drop(landing);
             sender.send_replace(Some(outcome));
         });

@@ -40,7 +40,7 @@ impl Tokens {
                 () = self.inner.clock.sleep(self.inner.options.poll), if !more_may_be_due && free > 0 => {}
             }
         }
-        // They go on; whoever stops the server drains.
+        // They go on; the code that stops the server waits for them.
         under_way.detach_all();
     }
 

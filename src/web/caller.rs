@@ -64,7 +64,7 @@ impl Web {
 // === impl Renewal ===
 
 impl Renewal {
-    /// Adds the cookie to an answer, which no cache may store then, whatever it says itself.
+    /// Adds the cookie to an answer, which no cache may store then, even if it allows that itself.
     pub(crate) fn apply(self, answer: &mut HeaderMap) {
         answer.append(SET_COOKIE, self.0);
         answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

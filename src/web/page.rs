@@ -58,7 +58,7 @@ pub(crate) struct Page<'a> {
     pub(crate) action: Option<Action<'a>>,
     /// A second, quieter way: to the start page.
     pub(crate) start: Option<(Label, &'a str)>,
-    /// Code and correlation id, for whoever is asked for help.
+    /// Code and correlation id, for the people who are asked for help.
     pub(crate) footnote: Option<(&'a str, &'a str)>,
 }
 
@@ -204,7 +204,7 @@ impl Pages {
     pub(crate) fn respond_in(&self, accept_language: Option<&HeaderValue>, page: &Page<'_>) -> Response {
         let texts = self.languages.choose(accept_language);
         // Browsers hold every redirect that answers a form to `form-action` (CSP3 section 6.4.2), and a logout leads to
-        // the IdP, and from there to whatever the IdP federates with.
+        // the IdP, and from there to the providers that the IdP federates with.
         let policy = match page.action {
             Some(Action::Post { .. }) => &self.policies.form,
             None | Some(Action::Link { .. } | Action::Continue { .. }) => &self.policies.page,

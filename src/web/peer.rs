@@ -40,7 +40,7 @@ pub(crate) struct Client {
     pub(crate) address: IpAddr,
     /// The host that it asked for, with the port if it named one.
     pub(crate) host: String,
-    /// Whether it used TLS; `None` where nobody who is believed says so.
+    /// Whether it used TLS; `None` where no listed proxy says so.
     pub(crate) https: Option<bool>,
     /// Whether a listed proxy stands between.
     pub(crate) by_proxy: bool,

@@ -264,7 +264,7 @@ impl Problem {
         let answer = response.headers_mut();
         answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(after) = self.0.retry_after {
-            // Rounded up: whoever comes a moment early comes in vain.
+            // Rounded up: a client that comes a moment early comes in vain.
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             answer.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }

@@ -33,7 +33,7 @@ impl<'a> Parameters<'a> {
     /// Reads a query string in which one of `targets` names where to go afterwards.
     ///
     /// A proxy can paste a request target there as it stands: `?return_to=/a?b=c&d=e`. A `?` that is not encoded shows it,
-    /// since whatever encodes a value encodes that too. The target is then all that follows, so that nothing of it is
+    /// since an encoder of values encodes that too. The target is then all that follows, so that nothing of it is
     /// lost. Where one of `others` follows, it could be a parameter of either, which is refused: what somebody appends to
     /// the address of a page must not say how a login is done.
     pub(crate) fn parse_with_target(
@@ -55,7 +55,7 @@ impl<'a> Parameters<'a> {
                     return Err(Problem::bad_request(
                         "ambiguous_target",
                         "The address to go to afterwards is not percent-encoded, so that its parameters cannot be told from \
-                         those of this page. Whoever made this link has to encode it.",
+                         those of this page. The page or proxy that made this link has to encode it.",
                     ));
                 }
                 parameters.pairs = url::form_urlencoded::parse(&text.as_bytes()[..before]).collect();

@@ -25,7 +25,7 @@ impl Page {
     /// The page of a request target in origin form (RFC 9112 section 3.2.1), or of an absolute URL, of which only path and
     /// query are taken.
     ///
-    /// Whatever a browser would have encoded is encoded, and nothing is decoded: what stands there comes back as it is.
+    /// What a browser would have encoded is encoded, and nothing is decoded: what stands there comes back as it is.
     pub(crate) fn of(target: &[u8]) -> Option<Self> {
         let target = path_and_query(target)?;
         let mut page = String::with_capacity(target.len());

@@ -56,7 +56,7 @@ struct DriverProcess {
     url: String,
 }
 
-/// Runs `work` in a fresh browser against a fresh stack and closes both, whatever comes of it.
+/// Runs `work` in a fresh browser against a fresh stack and closes both, also if it fails.
 pub async fn with_browser<W, F>(work: W) -> (Running, Remains)
 where
     W: FnOnce(Running, Driver) -> F,

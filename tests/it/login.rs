@@ -18,7 +18,7 @@ mod planted;
 mod prefetch;
 mod refused;
 mod request;
-mod return_to;
+pub mod return_to;
 mod tabs;
 mod way_in;
 

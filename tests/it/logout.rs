@@ -30,7 +30,7 @@ async fn still_in(stack: &Stack, browser: &Browser, reply: &Reply) {
     assert_eq!(stack.idp.issued_refresh_tokens_live("u-ada"), 1);
 }
 
-/// The session is over, in this browser and for whoever kept its cookie.
+/// The session is over, in this browser and for anybody who kept its cookie.
 async fn out(stack: &Stack, browser: &Browser, cookie: &str) {
     assert_eq!(browser.session_cookie(), None);
     let replay = stack.browser();

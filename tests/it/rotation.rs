@@ -19,7 +19,7 @@ use crate::support::{Browser, Builder, Ended, Process, Stack};
 /// How long a new key is published here before it signs.
 const AHEAD: Duration = Duration::from_mins(10);
 
-/// A stack whose keys are published for [`AHEAD`], at an IdP that keeps our JWK Set for five minutes whatever happens.
+/// A stack whose keys are published for [`AHEAD`], at an IdP that keeps our JWK Set for five minutes in any case.
 fn builder() -> Builder {
     Stack::builder()
         .set("BFF_JWK_PUBLISH_AHEAD", "10m")

@@ -4,6 +4,7 @@ mod command;
 mod dev_server;
 mod folders;
 mod idp;
+mod mounts;
 mod original;
 mod panics;
 mod planted;

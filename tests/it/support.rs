@@ -3,16 +3,21 @@
 mod api;
 mod browser;
 mod idp;
+#[expect(
+    dead_code,
+    reason = "shared with the tests of modules, which use the rest of it"
+)]
+#[path = "../../src/telemetry/testing.rs"]
 mod logs;
 mod process;
 mod stack;
 mod wire;
 
+pub(crate) use self::logs::Logs;
 pub use self::{
     api::{Api, Call},
     browser::{Browser, Reply, http_client},
     idp::Port,
-    logs::Logs,
     process::{Ended, Process},
     stack::{Builder, HOSTS, Stack, pause},
     wire::{http2_client, raw, service},

@@ -23,8 +23,8 @@ const settings = {
   // Whether authorization requests must be pushed (RFC 9126), and whether they can be.
   requirePushedRequests: false,
   pushedRequests: true,
-  // Whether a jwks_uri on this machine is fetched. Without a hook the library refuses to, since whoever may register
-  // could make it fetch what is reachable from here alone.
+  // Whether a jwks_uri on this machine is fetched. Without a hook the library refuses to, since somebody who may
+  // register could make it fetch what is reachable from here alone.
   fetchesFromLoopback: true,
   // Metadata that the library does not know is dropped, unless it is named here.
   extraClientMetadata: [],
@@ -34,7 +34,7 @@ const settings = {
   clientAuthMethods: ['private_key_jwt', 'client_secret_basic', 'client_secret_post'],
   // The algorithms of client assertions that it accepts and lists; null for all that the library knows.
   assertionAlgorithms: null,
-  // Whether an assertion must name the token endpoint as its audience, at whatever endpoint it comes, as some providers
+  // Whether an assertion must name the token endpoint as its audience, at each endpoint, as some providers
   // insist; the library by itself takes the issuer and the endpoint that was called too.
   audienceIsTokenEndpoint: false,
   // What its signing keys are: RSA or EC (P-256).

@@ -103,7 +103,7 @@ async fn a_person_can_stay_logged_in_at_the_provider() {
 }
 
 #[tokio::test]
-async fn whoever_is_logged_out_at_the_provider_already_still_logs_out_here() {
+async fn a_person_who_is_logged_out_at_the_provider_already_still_logs_out_here() {
     let stack = Stack::start(&json!({}), &[]).await;
     let ada = stack.ada();
     ada.log_in().await;

@@ -39,7 +39,7 @@ async fn prepare() -> Stack {
     Stack::prepare_in_stopped_time(&settings).await
 }
 
-/// People who use the server all the time. Whatever they do has to succeed.
+/// People who use the server all the time. Everything that they do has to succeed.
 struct Load<'s> {
     stack: &'s Stack,
     /// Has one session from the beginning to the end.
@@ -295,7 +295,7 @@ async fn a_key_that_signs_at_once_is_refused_until_the_copy_is_old_and_no_sessio
     assert_eq!(verified(&stack).await.last(), Some(&new));
 }
 
-/// Whether the provider takes an assertion that somebody made with `key`, whoever that is.
+/// Whether the provider takes an assertion that was made with `key`.
 async fn lets_in(stack: &Stack, key: &SigningKey) -> bool {
     let now = stack.now().unix_seconds();
     let claims = json!({

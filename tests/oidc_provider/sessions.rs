@@ -123,7 +123,7 @@ async fn the_tokens_of_a_persons_last_session_are_revoked_when_it_ends_unused() 
 }
 
 #[tokio::test]
-async fn the_tokens_of_whoever_had_the_browser_before_are_revoked() {
+async fn the_tokens_of_the_person_who_had_the_browser_before_are_revoked() {
     let stack = Stack::start(&json!({}), &[]).await;
     let ada = stack.ada();
     ada.log_in().await;

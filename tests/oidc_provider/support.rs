@@ -8,7 +8,7 @@ mod api;
 mod browser;
 mod command;
 #[expect(dead_code, reason = "shared with the other tests, which use more of it")]
-#[path = "../it/support/logs.rs"]
+#[path = "../../src/telemetry/testing.rs"]
 mod logs;
 mod person;
 mod provider;

@@ -101,7 +101,7 @@ impl SigningKey {
         header
     }
 
-    /// Signs whatever the header says, so that a test can also ask for a header that lies.
+    /// Signs without a look at the header, so that a test can also ask for a header that lies.
     pub(crate) fn sign(
         &self,
         header: &Map<String, Value>,

@@ -1,6 +1,6 @@
 //! A strict OpenID provider for development and for integration tests.
 //!
-//! It speaks real HTTP and makes real signatures, refuses whatever a good provider would refuse, and lets a test
+//! It speaks real HTTP and makes real signatures, refuses everything that a good provider would refuse, and lets a test
 //! rehearse a bad day through [`Control`]. It knows nothing of the `bff` and verifies with `jsonwebtoken` directly, so
 //! that a fault of the one cannot vouch for the other.
 //!
@@ -93,7 +93,7 @@ impl Idp {
     }
 }
 
-/// Makes aws-lc-rs the crypto provider of rustls and of jsonwebtoken. Whoever came first wins; calling it again does
+/// Makes aws-lc-rs the crypto provider of rustls and of jsonwebtoken. The first caller wins; calling it again does
 /// nothing.
 pub fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -256,7 +256,7 @@ impl DcrConfig {
     ///
     /// # Errors
     ///
-    /// Where it is not valid YAML, has an unknown key or a scope that cannot be one.
+    /// Where it is not valid YAML, has an unknown key or a scope that is not valid.
     pub fn parse(yaml: &str) -> Result<Self, ConfigError> {
         let config: Self = from_yaml("dcr_config.yaml", yaml)?;
         let bad = config

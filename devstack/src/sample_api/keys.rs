@@ -18,7 +18,7 @@ pub(super) struct Keys {
     uri: String,
     client: reqwest::Client,
     clock: SharedClock,
-    /// Held while the keys are fetched: whoever comes meanwhile waits for the same answer.
+    /// Held while the keys are fetched: a request that comes meanwhile waits for the same answer.
     known: Mutex<Known>,
 }
 

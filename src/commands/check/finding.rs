@@ -178,7 +178,7 @@ impl Report {
         self.add(check, what, Verdict::Skipped);
     }
 
-    /// It is not as it should be, whatever an earlier look has said.
+    /// It is not as it should be, even if an earlier look has said that it is.
     pub(super) fn fail(
         &mut self,
         kind: Kind,

@@ -37,7 +37,7 @@ impl Paper {
     fn of_terminal(environment: &Environment) -> Self {
         let columns = environment.get("COLUMNS").and_then(OsStr::to_str);
         let columns = columns.and_then(|columns| columns.trim().parse::<usize>().ok());
-        // <https://no-color.org>: whatever its value, unless it is empty.
+        // <https://no-color.org>: any value counts, unless it is empty.
         let unwanted = environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = environment.get("TERM").is_some_and(|value| value == "dumb");
         Self {

@@ -1,4 +1,4 @@
-//! Our clock, set to what the IdP's shows: whoever is let in by it is kept out by the difference.
+//! Our clock, set to what the IdP's shows: where the IdP lets us in by it, the difference alone keeps us out.
 
 use std::time::Duration;
 

@@ -29,7 +29,15 @@ pub(in crate::config) const KEYS: &[Legacy] = &[
     key("log.format", Means("LOG_FORMAT")),
     key(
         "log.json_format",
-        Sets("LOG_FORMAT", &[("true", "json"), ("false", "pretty")]),
+        Sets(
+            "LOG_FORMAT",
+            &[
+                ("true", "json"),
+                ("1", "json"),
+                ("false", "pretty"),
+                ("0", "pretty"),
+            ],
+        ),
     ),
     key("log.enable_tracing", Ignored("log.level says what is logged")),
     key("cache.redis_url", Means("REDIS_URL")),

@@ -118,7 +118,7 @@ fn names_that_mean_the_same_are_taken() {
 fn a_secret_may_name_its_file_in_its_value() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("iat");
-    fs::write(&path, "token\n").unwrap();
+    private_file::replace(&path, b"token\n").unwrap();
     let value = format!("file:{}", path.display());
     let redirect = ("DCR_REDIRECT_URIS", "https://app.example/auth/callback");
     let token = |config: Config| config.registration.initial_access_token;

@@ -77,8 +77,8 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("BFF_DANGER_ALLOW_HTTP", "yes")],
         "BFF_DANGER_ALLOW_HTTP",
-        "neither true nor false",
-        "`true` or `false`",
+        "is not one of `true`, `false`",
+        "write one of them",
     ),
     // Provider
     (
@@ -275,10 +275,10 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "one per host",
     ),
     (
-        &[("DCR_ENABLED", "1")],
+        &[("DCR_ENABLED", "True")],
         "DCR_ENABLED",
-        "neither true nor false",
-        "`true`",
+        "is not one of `true`, `false`",
+        "write `true`: upper and lower case count",
     ),
     (
         &[("DCR_REDIRECT_URIS", "https://app.example/callback")],
@@ -684,8 +684,8 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("BFF_DYNAMIC_CALLBACK", "maybe")],
         "BFF_DYNAMIC_CALLBACK",
-        "neither true nor false",
-        "`true`",
+        "is not one of `true`, `false`",
+        "write one of them",
     ),
     (
         &[("BFF_CALLBACK_URL", "https://app.example/cb")],
@@ -796,6 +796,24 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "write",
     ),
     (
+        &[("CORS__ALLOW_ORIGINS", "https://.a.example")],
+        "CORS__ALLOW_ORIGINS",
+        "has a host that is no host name",
+        "without empty parts",
+    ),
+    (
+        &[("BFF_ALLOWED_REDIRECT_HOSTS", ".a.example")],
+        "BFF_ALLOWED_REDIRECT_HOSTS",
+        "is not a host",
+        "`app.example:8443`",
+    ),
+    (
+        &[("BFF_ALLOWED_REDIRECT_HOSTS", "https://a..example")],
+        "BFF_ALLOWED_REDIRECT_HOSTS",
+        "has a host that is no host name",
+        "without empty parts",
+    ),
+    (
         &[("CORS__ALLOW_ORIGINS", "a.example")],
         "CORS__ALLOW_ORIGINS",
         "not a URL",
@@ -813,6 +831,30 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "LOG_LEVEL",
         "neither a log level nor a filter",
         "`warn`",
+    ),
+    (
+        &[("LOG_LEVEL", "info,bbf=debug")],
+        "LOG_LEVEL",
+        "names `bbf`, from which nothing is ever logged",
+        "did you mean `bff`?",
+    ),
+    (
+        &[("RUST_LOG", "bff::oidc::tokn=debug")],
+        "RUST_LOG",
+        "names `bff::oidc::tokn`",
+        "did you mean `bff::oidc::token`?",
+    ),
+    (
+        &[("RUST_LOG", "hyper-util")],
+        "RUST_LOG",
+        "names `hyper-util`",
+        "did you mean `hyper_util`?",
+    ),
+    (
+        &[("RUST_LOG", "info,sqlx=warn")],
+        "RUST_LOG",
+        "names `sqlx`",
+        "such as `bff::oidc`",
     ),
     (
         &[("RUST_LOG", "bff=loud")],
@@ -848,8 +890,8 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("MS_BFF_DPOP_ENABLED", "perhaps")],
         "MS_BFF_DPOP_ENABLED",
-        "neither true nor false",
-        "`true`",
+        "is not one of `true`, `false`",
+        "write one of them",
     ),
     (
         &[("SESSION_BINDING", "ip")],

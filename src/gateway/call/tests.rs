@@ -749,7 +749,7 @@ fn the_path_that_is_authorised_is_the_path_that_the_api_receives() {
             prop_assert_eq!(path, authorised);
             let sent = target.split('#').next().unwrap();
             prop_assert_eq!(query, sent.split_once('?').map(|(_, query)| query));
-            // Whatever normalises the path once more still sees the part that the rule is for.
+            // A parser that normalises the path once more still sees the part that the rule is for.
             let again = url::Url::parse(&format!("http://api{path}")).unwrap();
             let first = again.path_segments().unwrap().next().unwrap().to_owned();
             prop_assert_eq!(raw_header(&answer, "x-route").unwrap(), first.as_str());

@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::Method;
 
+use crate::quote::nearest;
+
 /// A set of methods.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Methods(u8);
@@ -11,7 +13,7 @@ pub(super) struct Methods(u8);
 // === impl Methods ===
 
 impl Methods {
-    /// The methods that a route may name. `TRACE` would show the token to whoever asks, `CONNECT` is no call.
+    /// The methods that a route may name. `TRACE` would send the token back in the answer, and `CONNECT` is no call.
     const NAMES: [&'static str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     pub(super) const EMPTY: Self = Self(0);
     const GET: Self = Self(1);
@@ -25,6 +27,11 @@ impl Methods {
         Some(Self(1 << at))
     }
 
+    /// The method that was probably meant by `name`, which is none.
+    pub(super) fn nearest(name: &str) -> Option<&'static str> {
+        nearest(&name.to_ascii_uppercase(), Self::NAMES.into_iter())
+    }
+
     /// The set of `method` alone; empty for one that no route can name.
     pub(super) fn of(method: &Method) -> Self {
         Self::named(method.as_str()).unwrap_or(Self::EMPTY)
@@ -32,7 +39,7 @@ impl Methods {
 
     pub(super) const fn with(self, other: Self) -> Self {
         let both = Self(self.0 | other.0);
-        // Whoever may read may ask for the head alone (RFC 9110 section 9.3.2).
+        // A route that takes GET takes HEAD too (RFC 9110 section 9.3.2).
         if both.0 & Self::GET.0 == 0 {
             both
         } else {

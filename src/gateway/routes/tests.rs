@@ -168,6 +168,8 @@ fn attack_41_another_spelling_of_a_narrower_route_with_another_policy_is_refused
         // Out of every route, and to what is the server's own.
         "/public/%EF%BC%8E%EF%BC%8E/elsewhere",
         "/public/%EF%BC%8E%EF%BC%8E/auth/login",
+        // A reader that stops at the question mark is at the closed route.
+        "/public/private%EF%BC%9F/%E2%80%A5/x",
     ] {
         let expected = match spelling {
             // No route has it in the first place.
@@ -347,7 +349,12 @@ fn each_mistake_in_a_route_is_named_with_its_fix() {
             "/api/crud/*",
         ),
         (
-            "id: a, path: /a*, target_service: crud",
+            "id: a, path: '/a*b', target_service: crud",
+            "not its whole last segment",
+            "/* to take all below",
+        ),
+        (
+            "id: a, path: '/*/x*', target_service: crud",
             "not its whole last segment",
             "/* to take all below",
         ),
@@ -407,6 +414,26 @@ fn each_mistake_in_a_route_is_named_with_its_fix() {
             "another path",
         ),
         (
+            "id: a, path: /AUTH/*, target_service: crud",
+            "belongs to the server",
+            "another path",
+        ),
+        (
+            "id: a, path: /Health./, target_service: crud",
+            "belongs to the server",
+            "another path",
+        ),
+        (
+            "id: a, path: '/metrics*', target_service: crud",
+            "belongs to the server",
+            "another path",
+        ),
+        (
+            "id: a, path: /API/auth/session, target_service: crud",
+            "belongs to the server",
+            "another path",
+        ),
+        (
             "id: a, path: /.well-known/jwks.json, target_service: crud",
             "belongs to the server",
             "another path",
@@ -429,6 +456,11 @@ fn each_mistake_in_a_route_is_named_with_its_fix() {
         (
             "id: a, path: /a/*, target_service: crut",
             "unknown service `crut`",
+            "did you mean `crud`? describe it under `services`, or name one of `crud`, `page`",
+        ),
+        (
+            "id: a, path: /a/*, target_service: sso",
+            "unknown service `sso`",
             "one of `crud`, `page`",
         ),
         (
@@ -444,7 +476,12 @@ fn each_mistake_in_a_route_is_named_with_its_fix() {
         (
             "id: a, path: /a/*, target_service: crud, methods: [get]",
             "the method `get`",
-            LONG_FIX,
+            "did you mean GET? list some of GET",
+        ),
+        (
+            "id: a, path: /a/*, target_service: crud, methods: [PSOT]",
+            "the method `PSOT`",
+            "did you mean POST? list some of GET",
         ),
         (
             "id: a, path: /a/*, target_service: crud, methods: [TRACE]",
@@ -561,6 +598,70 @@ fn each_mistake_in_a_route_is_named_with_its_fix() {
         ))
         .is_ok()
     );
+}
+
+#[test]
+fn a_star_at_the_end_of_a_segment_is_that_path_and_all_below() {
+    let routes = parse(
+        "
+- { id: evaluation, path: '/access/v1/evaluation*', target_service: crud, preserve_path: true }
+- { id: forms, path: '/x/forms*', target_service: crud, upstream_path: '/f/{path}' }
+",
+    )
+    .unwrap();
+    for (path, expected) in [
+        (
+            "/access/v1/evaluation",
+            "evaluation http://crud:8080/access/v1/evaluation",
+        ),
+        (
+            "/access/v1/evaluation/x",
+            "evaluation http://crud:8080/access/v1/evaluation/x",
+        ),
+        // Never a beginning of a name.
+        ("/access/v1/evaluations", "404"),
+        ("/x/forms/1", "forms http://crud:8080/f/1"),
+        ("/x/forms-admin", "404"),
+    ] {
+        assert_eq!(target(&routes, "GET", path), expected);
+    }
+    let notes: Vec<String> = routes.notes().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        notes,
+        [
+            "line 7: path `/access/v1/evaluation*` of route `evaluation` means /access/v1/evaluation and all below \
+             /access/v1/evaluation/; write /access/v1/evaluation/*",
+            "line 8: path `/x/forms*` of route `forms` means /x/forms and all below /x/forms/; write /x/forms/*",
+        ]
+    );
+    assert!(
+        parse("- { id: a, path: /a/*, target_service: crud }")
+            .unwrap()
+            .notes()
+            .is_empty()
+    );
+}
+
+#[test]
+fn switches_may_be_in_quotes_or_digits() {
+    for (text, expected) in [
+        ("true", true),
+        ("'true'", true),
+        ("1", true),
+        ("'0'", false),
+        ("'false'", false),
+    ] {
+        let routes = parse(&format!(
+            "- {{ id: a, path: /a/*, target_service: crud, preserve_path: {text} }}"
+        ))
+        .unwrap();
+        let expected = if expected {
+            "a http://crud:8080/a/x"
+        } else {
+            "a http://crud:8080/x"
+        };
+        assert_eq!(target(&routes, "GET", "/a/x"), expected, "{text}");
+    }
 }
 
 #[test]

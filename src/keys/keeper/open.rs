@@ -61,7 +61,7 @@ impl Keeper {
         Ok((keeper, keys, warnings))
     }
 
-    /// The same for whoever only wants to know: nothing is made or written.
+    /// The same for a command that only looks: nothing is made or written.
     ///
     /// # Errors
     ///

@@ -812,7 +812,7 @@ async fn a_key_that_cannot_do_the_registered_algorithm_does_not_sign() {
             .passes(Duration::from_mins(20), |it| it.keys.signing().kid() != old)
             .await
     );
-    // On purpose and by hand it does, and whoever has to be told is told.
+    // On purpose and by hand it does, and the registration is told.
     let told = running.idp.told.lock().len();
     place
         .start()

@@ -151,7 +151,7 @@ fn without_a_new_named_key_the_next_and_then_the_last_one_take_over() {
     folder.gone.insert("b".to_owned());
     settle(&mut ring, at(2), &policy(), &folder);
     assert_eq!(ring.active().unwrap().kid, "a");
-    // Nobody is left: it stays as it is, for whoever restores the key.
+    // No key is left: it stays as it is, until an operator restores the key.
     folder.usable.clear();
     folder.named = None;
     folder.gone.insert("a".to_owned());

@@ -83,8 +83,8 @@ fn a_broken_file_is_refused_with_the_reason_and_the_fix() {
             "more than one key is `next`",
         ),
         (ring(vec![key("a", "active"), key("a", "next")]), "the same `kid`"),
-        (ring(vec![key("", "active")]), "cannot be one"),
-        (ring(vec![key(&"k".repeat(257), "active")]), "cannot be one"),
+        (ring(vec![key("", "active")]), "is not valid"),
+        (ring(vec![key(&"k".repeat(257), "active")]), "is not valid"),
         (ring(vec![key("a", "resting")]), "resting"),
         (
             ring(vec![key("a", &format!("\n{}", "x".repeat(10_000)))]),
@@ -131,7 +131,7 @@ fn a_folder_where_the_file_should_be_is_told() {
     assert!(error.to_string().contains("BFF_STATE_DIR"), "{error}");
 }
 
-/// Opening one would wait for whoever writes into it.
+/// Opening one would wait for a writer.
 #[test]
 fn a_pipe_where_the_file_should_be_is_told_and_holds_nobody_up() {
     let (_folder, file) = file();

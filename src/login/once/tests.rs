@@ -34,7 +34,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn attack_46_whoever_comes_while_it_is_under_way_gets_the_same_answer() {
+async fn attack_46_a_callback_that_comes_while_it_is_under_way_gets_the_same_answer() {
     let scene = Scene::new();
     let gate = Arc::new(Notify::new());
     let waiting: Vec<_> = (0..20)

@@ -1,4 +1,4 @@
-//! What it means that an authenticated call failed (RFC 6749 section 5.2), whatever was asked for.
+//! What it means that an authenticated call failed (RFC 6749 section 5.2). It is the same for every call.
 
 use super::CallError;
 

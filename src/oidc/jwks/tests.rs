@@ -125,7 +125,7 @@ async fn all_who_wait_share_one_fetch() {
     assert!(newer.iter().all(|keys| Arc::ptr_eq(keys, &newer[0])));
     assert!(!Arc::ptr_eq(&newer[0], &first[0]));
     assert_eq!(fetches(&provider), 2);
-    // Whoever still holds the old ones gets the new ones without a fetch.
+    // A caller that still holds the old ones gets the new ones without a fetch.
     let late = party.provider_keys_after(&first[0]).await;
     assert!(Arc::ptr_eq(&late, &newer[0]));
     assert_eq!(fetches(&provider), 2);

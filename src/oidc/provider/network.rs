@@ -184,7 +184,7 @@ mod tests {
             "[2002:808:808::1]",
         ];
         for host in outside {
-            // A name without a dot is inside whatever it is.
+            // A name without a dot is always inside.
             assert_eq!(internal(host), !host.contains(['.', ':']), "{host}");
         }
     }

@@ -38,7 +38,7 @@ impl Superseded {
         if is_token(self.registration_access_token.expose()) {
             Ok(())
         } else {
-            Err("the registration access token of a superseded client cannot be one")
+            Err("the registration access token of a superseded client is not valid")
         }
     }
 }

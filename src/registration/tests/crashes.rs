@@ -289,7 +289,7 @@ async fn recovers(world: &World, way: &Way, steps: usize, logs: &Logs) {
             let before = world.idp.clients();
             assert!(before.len() <= 1, "{place}: {before:?}");
 
-            // Whoever does what it says has a client again.
+            // An operator who does what it says has a client again.
             for client in before {
                 world.idp.remove(&client);
             }

@@ -68,7 +68,7 @@ pub(super) struct Habits {
     pub(super) checks_secrets: bool,
     /// The answers that name the client secret, by their method.
     pub(super) names_secret_to: Vec<&'static str>,
-    /// Registers whoever asks (RFC 7591 section 3), and refuses a token.
+    /// Registers any client without a token (RFC 7591 section 3), and refuses a token.
     pub(super) open: bool,
     /// Refuses a request with a member that no standard knows, with this text.
     pub(super) refuses_extensions: Option<&'static str>,

@@ -279,7 +279,7 @@ async fn an_initial_token_is_tried_with_what_no_client_can_be_made_of() {
         );
         check_text(&error);
     }
-    // Whatever stands in the way of every registration is no fault of the token.
+    // A cause that stops every registration is no fault of the token.
     world.idp.odd("POST /register", no(403, "access_denied"));
     let error = world.try_token().await.unwrap_err();
     assert!(matches!(error, RegistrationError::Refused { .. }), "{error}");

@@ -117,7 +117,7 @@ impl<'w> Keeper<'w> {
     /// would pass meanwhile.
     async fn step(&self, duration: Duration) {
         self.world.clock.advance(duration);
-        // Whoever is due is woken.
+        // Each task that is due is woken.
         for _ in 0..5 {
             tokio::task::yield_now().await;
         }

@@ -1,7 +1,7 @@
 //! Cookies as a browser, or somebody hostile, sends them.
 //!
-//! Everything here is one pass over the bytes. A part is what stands between semicolons, trimmed; whatever it looks
-//! like, it is somebody else's or it is one of ours, and one of ours that is not as we set it is nobody's.
+//! Everything here is one pass over the bytes. A part is what stands between semicolons, trimmed. Either
+//! it has another name, or it is one of ours; one of ours that is not as we set it counts as absent.
 
 use std::{fmt, iter};
 
@@ -25,7 +25,7 @@ const MAX_LISTED: usize = 32;
 pub struct LoginCookie<'a> {
     /// Its name, for [`CookiePolicy::clear`].
     pub name: CookieName,
-    /// Its value; empty where it was sent twice or cannot be one of ours.
+    /// Its value; empty where it was sent twice or is not as we set it.
     pub value: &'a str,
     /// How much of the `Cookie` field it takes, in bytes, with `=` and the separator.
     pub length: usize,
@@ -170,7 +170,7 @@ fn sealed<'a>(name: &CookieName, value: &'a [u8]) -> Option<&'a str> {
     str::from_utf8(value).ok()
 }
 
-/// The value of the cookie called exactly `name`; `None` where it was sent twice, whatever the values.
+/// The value of the cookie called exactly `name`; `None` where it was sent twice, even with one value.
 fn once<'a>(headers: &'a HeaderMap, name: &CookieName) -> Option<&'a [u8]> {
     let name = name.as_str().as_bytes();
     let mut values = parts(headers)

@@ -39,7 +39,8 @@ fn says_invalid_token(headers: &HeaderMap) -> bool {
         .any(|(name, value)| name.eq_ignore_ascii_case("error") && value == "invalid_token")
 }
 
-/// The parameters of all challenges of a line (RFC 9110 section 11.6.1). A quoted text is one value, whatever it holds.
+/// The parameters of all challenges of a line (RFC 9110 section 11.6.1). A quoted text is one value, also with commas
+/// in it.
 fn parameters(line: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut is_quoted = false;
     let separates = move |character: char| {

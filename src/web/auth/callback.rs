@@ -130,7 +130,7 @@ async fn has_session(web: &Web, headers: &HeaderMap) -> bool {
     matches!(web.caller(headers).await, Ok(Some(_)))
 }
 
-/// An attempt is used once, whatever came of it.
+/// An attempt is used once, also if it failed.
 fn forget(web: &Web, request: &HeaderMap, attempt: &CookieName, answer: &mut HeaderMap) {
     if web.cookies.value(request, attempt).is_some() {
         answer.append(SET_COOKIE, web.cookies.clear(attempt));

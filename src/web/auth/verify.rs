@@ -54,7 +54,7 @@ pub(in super::super) async fn handle(
         return without_session();
     };
     arrival.notes.session(web, &caller);
-    // Whoever the peer is: an operator can forget to list the proxy.
+    // For every peer: an operator can forget to list the proxy.
     if asked.changes_state() {
         web.own_origins.check(&request.headers)?;
     }

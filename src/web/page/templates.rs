@@ -1,7 +1,7 @@
 //! The templates, ours and the operator's, and the folder that overrides ours.
 //!
 //! A folder may hold `page.html`, `style.css`, and a message file for each language (`de.yaml`). What it does not hold is
-//! ours. Whatever a template does, each placeholder is escaped: the formatter knows no other way.
+//! ours. Each placeholder of each template is escaped: the formatter knows no other way.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use super::{Action, escape, messages::Languages};
 const PAGE: &str = "page.html";
 /// Its style, which [`PAGE`] includes.
 const STYLE: &str = "style.css";
-/// What every page needs in its head, whatever it looks like. Not to be overridden.
+/// What every page needs in its head, with any template. It cannot be overridden.
 const HEAD: &str = "head.html";
 
 /// A larger file is refused, in bytes.

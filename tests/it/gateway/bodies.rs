@@ -1,4 +1,4 @@
-//! Bodies are streamed, both ways, whatever their size.
+//! Bodies of any size are streamed, both ways.
 
 use std::sync::{
     Arc,

@@ -117,7 +117,7 @@ async fn attack_19_a_header_beyond_every_bound_is_refused_and_harms_nobody_else(
     ] {
         let request = format!("GET /api/x HTTP/1.1\r\nHost: a\r\n{header}Connection: close\r\n\r\n");
         let answer = raw(stack.address, &request).await;
-        // Whoever goes on sending may not see the answer before the connection is gone.
+        // A client that goes on sending may not see the answer before the connection is gone.
         assert!(
             answer.is_empty() || answer.starts_with("HTTP/1.1 431 ") || answer.starts_with("HTTP/1.1 400 "),
             "{answer}"

@@ -184,7 +184,7 @@ async fn targets_that_are_no_paths_are_refused() {
     assert!(stack.api.calls().is_empty());
 }
 
-/// Whatever is sent: a public route never yields anything but its own folder at the API, and without a session
+/// For any path: a public route never yields anything but its own folder at the API, and without a session
 /// nothing else is called at all.
 #[tokio::test]
 async fn attack_3_the_path_that_is_authorised_is_the_path_the_api_receives() {

@@ -33,7 +33,7 @@ async fn at_session_max_a_new_login_is_refused_and_nobody_is_evicted() {
         })
         .await;
 
-    // Whoever has a session may log in again: the new one takes its place.
+    // A person with a session may log in again: the new one takes its place.
     ada.log_in().await;
     // And a place that has become free can be taken.
     ada.post("/auth/logout").await;

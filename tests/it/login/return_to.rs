@@ -7,6 +7,63 @@ use url::form_urlencoded::byte_serialize;
 use super::{is_error_page, is_problem};
 use crate::support::{HOSTS, Stack};
 
+/// Targets off the allow-list, where `https://spa.example` alone is on it.
+pub const OFF_THE_LIST: &[&str] = &[
+    "//evil.example",
+    "///evil.example",
+    "/\\evil.example",
+    "\\\\evil.example",
+    "/\t/evil.example",
+    "\t//evil.example",
+    "/\n/evil.example",
+    " //evil.example",
+    "/\0/evil.example",
+    "https:evil.example",
+    "https:/evil.example",
+    "HTTPS://evil.example",
+    "https://evil.example",
+    "http://spa.example",
+    "https://spa.example:444",
+    "https://spa.example@evil.example",
+    "https://user:pw@spa.example",
+    "https://@spa.example",
+    "https://spa.example.evil.example",
+    "https://spa.example\u{3002}evil.example",
+    "https://spa.example%2eevil.example@x",
+    "/\u{ff0f}evil.example",
+    "https://\u{ff53}pa.example",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "evil.example",
+    "/a\r\nLocation: https://evil.example",
+    "https://user@spa.example",
+];
+
+/// Paths of the server, in several spellings.
+pub const PATHS_OF_OURS: &[&str] = &[
+    "/auth/logout",
+    "/auth/login?prompt=login",
+    "/auth/session",
+    "/api/auth/logout",
+    "/api/auth/logout/",
+    "/AUTH/Logout",
+    "/%61uth/logout",
+    "/%2561uth/logout",
+    "/auth%2flogout",
+    "/./auth/logout",
+    "/.//auth/logout",
+    "/x/../auth/logout",
+    "/x/..%2fauth/logout",
+    "/auth;x/logout",
+    "/%EF%BD%81uth/logout",
+    "/health",
+    "/.well-known/jwks.json",
+    "/auth/login",
+    "/Auth/login",
+    "/auth%2flogin",
+    "/x/..%2fauth/login",
+];
+
 fn login(name: &str, target: &str) -> String {
     let target: String = byte_serialize(target.as_bytes()).collect();
     format!("/auth/login?{name}={target}")
@@ -69,35 +126,7 @@ async fn attack_8_no_login_leads_off_the_allow_list() {
         .start()
         .await;
     let ada = stack.browser();
-    for target in [
-        "//evil.example",
-        "///evil.example",
-        "/\\evil.example",
-        "\\\\evil.example",
-        "/\t/evil.example",
-        "\t//evil.example",
-        "/\n/evil.example",
-        " //evil.example",
-        "/\0/evil.example",
-        "https:evil.example",
-        "https:/evil.example",
-        "HTTPS://evil.example",
-        "https://evil.example",
-        "http://spa.example",
-        "https://spa.example:444",
-        "https://spa.example@evil.example",
-        "https://user:pw@spa.example",
-        "https://@spa.example",
-        "https://spa.example.evil.example",
-        "https://spa.example\u{3002}evil.example",
-        "https://spa.example%2eevil.example@x",
-        "/\u{ff0f}evil.example",
-        "https://\u{ff53}pa.example",
-        "javascript:alert(1)",
-        "data:text/html,x",
-        "evil.example",
-        "/a\r\nLocation: https://evil.example",
-    ] {
+    for target in OFF_THE_LIST {
         for name in ["return_to", "returnUrl"] {
             let reply = ada.get_json(&login(name, target)).await;
             is_problem(&reply, StatusCode::BAD_REQUEST, "invalid_return_to");
@@ -139,32 +168,14 @@ async fn attack_38_no_login_leads_to_a_path_of_ours() {
         .start()
         .await;
     let ada = stack.browser();
-    for path in [
-        "/auth/logout",
-        "/auth/login?prompt=login",
-        "/auth/session",
-        "/api/auth/logout",
-        "/api/auth/logout/",
-        "/AUTH/Logout",
-        "/%61uth/logout",
-        "/%2561uth/logout",
-        "/auth%2flogout",
-        "/./auth/logout",
-        "/.//auth/logout",
-        "/x/../auth/logout",
-        "/x/..%2fauth/logout",
-        "/auth;x/logout",
-        "/%EF%BD%81uth/logout",
-        "/health",
-        "/.well-known/jwks.json",
-    ] {
+    for path in PATHS_OF_OURS {
         let own = [
             stack.origin(0),
             stack.origin(1),
             format!("http://{}", stack.address),
         ];
         let absolute = own.iter().map(|origin| format!("{origin}{path}"));
-        for target in std::iter::once(path.to_owned()).chain(absolute) {
+        for target in std::iter::once((*path).to_owned()).chain(absolute) {
             for name in ["return_to", "returnUrl"] {
                 let reply = ada.get_json(&login(name, &target)).await;
                 is_problem(&reply, StatusCode::BAD_REQUEST, "invalid_return_to");

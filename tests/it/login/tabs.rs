@@ -87,7 +87,7 @@ async fn attack_14_tabs_that_start_at_the_same_moment_stay_below_the_limits_of_h
         ada.set_cookie(&name, &value);
     }
     assert_eq!(ada.login_cookies().len(), 20);
-    // Whatever the browser has gathered, the next login works and leaves five.
+    // With all of these in the browser, the next login works and leaves five.
     let callback = ada.authorize("/auth/login").await;
     assert_eq!(ada.login_cookies().len(), 5);
     assert_eq!(ada.get(&callback).await.status, StatusCode::FOUND);

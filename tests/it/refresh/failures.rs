@@ -55,7 +55,7 @@ async fn attack_11_an_idp_that_refuses_for_the_moment_ends_no_session() {
         (400, "server_error"),
         (400, "slow_down"),
         (400, "something_that_nobody_knows"),
-        // These statuses speak of the moment, whatever stands in the body.
+        // These statuses speak of the moment; the body does not matter.
         (408, "invalid_grant"),
         (425, "invalid_grant"),
         (429, "invalid_grant"),

@@ -1,4 +1,4 @@
-//! One refresh at a time, whoever comes and goes.
+//! One refresh at a time, while callers come and go.
 
 use std::{sync::Arc, time::Duration};
 

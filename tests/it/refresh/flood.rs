@@ -49,7 +49,7 @@ async fn attack_31_a_flood_of_logins_and_callbacks_starves_no_refresh_and_no_che
         idp.count(Endpoint::Token) == 16 && idp.count(Endpoint::Par) == 16
     })
     .await;
-    // Whoever finds no place in the queue is told so: 100 come, 16 are served, 64 may wait.
+    // A caller that finds no place in the queue is told so: 100 come, 16 are served, 64 may wait.
     for _ in 0..40 {
         let reply = answers.join_next().await.unwrap().unwrap();
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{}", reply.body);

@@ -246,7 +246,7 @@ async fn while_registration_is_skipped_no_call_is_made() {
     let logs = Logs::capture();
     let mut stack = Stack::start().await;
     stack.idp.clear_requests();
-    // What is stored serves, whatever else the configuration would want of the IdP.
+    // What is stored serves, also where the configuration asks the IdP for something else.
     stack
         .restart_with(&[("SKIP_DCR_BOOTSTRAP", "true"), ("OIDC_SCOPES", "openid")])
         .await;

@@ -120,7 +120,7 @@ async fn what_stands_in_the_way_is_said_with_exit_code_64() {
     keys(folder, &["rotate"]).await;
     let wrong = with(folder, &["rotate", "--now"], &[("BFF_JWT_SIGNING_ALG", "PS256")]).await;
     wrong.says(64, &["BFF_JWT_SIGNING_ALG"]);
-    // The key is gone, and whoever calls must not make another identity of it.
+    // The key is gone, and no command must make another identity of it.
     let before = fs::read(folder.join("keys/keyring.json")).unwrap();
     for name in files(folder).iter().filter(|name| !name.starts_with("keyring")) {
         fs::remove_file(folder.join("keys").join(name)).unwrap();

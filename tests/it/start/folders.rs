@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::make_key;
 use crate::support::{Process, Stack};
 
-/// Nobody can make files here, whoever they are.
+/// No user can make files here, not even root.
 const NOWHERE: &str = "/proc";
 /// 32 bytes.
 const SESSION_SECRET: &str = "cGxhbnRlZC1zZWNyZXQtdGhhdC1ub2JvZHktbWF5LWV2ZXItcmVhZA==";

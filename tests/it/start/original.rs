@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::folder;
-use crate::support::{Ended, Port, Process};
+use crate::support::{Ended, Port, Process, raw};
 
 const ENVIRONMENT: &str = include_str!("original/environment");
 const SETTINGS: &str = include_str!("original/settings.yaml");
@@ -40,12 +40,19 @@ const LATER: &[(&str, Issue)] = &[
     ("authz: pdp", Issue::Decisions),
 ];
 
+/// The same of endpoints that the original server had, and that no setting asks for. Until then nobody answers there.
+const LATER_ENDPOINTS: &[(&str, Issue)] = &[
+    ("GET /api/v1/metrics", Issue::Metrics),
+    ("POST /api/v1/metrics", Issue::Metrics),
+];
+
 /// The later issues by what they build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Issue {
     Sessions = 10,
     Diagnostics = 11,
     Gateway = 12,
+    Metrics = 13,
     Fapi = 14,
     Decisions = 15,
 }
@@ -74,7 +81,7 @@ fn prepared(folder: &Path, tried: Option<&str>) -> Vec<(String, String)> {
             "cGxhbnRlZC1zZWNyZXQtb2YtMzItYnl0ZXMtYW5kLW1vcmU=",
         ),
     ] {
-        fs::write(folder.join(name), content).unwrap();
+        bff::private_file::replace(&folder.join(name), content.as_bytes()).unwrap();
     }
     fs::write(
         folder.join("config/settings.yaml"),
@@ -115,11 +122,21 @@ async fn the_original_configuration_starts_but_for_what_later_issues_build() {
         ],
     );
     let port = Port::reserve();
-    variables.push(("PORT".to_owned(), port.address().port().to_string()));
+    let address = port.address();
+    variables.push(("PORT".to_owned(), address.port().to_string()));
     variables.push(("BFF_KEY_TYPE".to_owned(), "p-256".to_owned()));
     drop(port);
     let mut bff = Process::start(folder.path(), &[], &variables);
     bff.says("\"listening\"").await;
+    for (endpoint, issue) in LATER_ENDPOINTS {
+        let request = format!("{endpoint} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        let answer = raw(address, &request).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 404 "),
+            "{endpoint} waits for issue {}: {answer}",
+            *issue as u8
+        );
+    }
     let output = bff.output();
     assert!(!output.contains("planted-secret"), "{output}");
     for line in output.lines().filter(|line| line.contains("has no effect")) {

@@ -1,4 +1,4 @@
-//! Keys and tokens that stand where their path belongs: no command prints them, whatever is logged, and nothing is made
+//! Keys and tokens that stand where their path belongs: no command prints them at any log level, and nothing is made
 //! under such a name.
 
 use std::{fs, path::Path};
@@ -7,12 +7,13 @@ use bff::{
     config::catalogue::{Kind, VARIABLES},
     keys::KeyKind,
 };
+use futures_util::{StreamExt as _, stream};
 
 use super::{folder, make_key};
 use crate::support::Process;
 
-/// Every command that reads the settings, and one that takes a path of its own.
-const COMMANDS: [&[&str]; 12] = [
+/// Every command that reads the settings.
+const COMMANDS: [&[&str]; 13] = [
     &[],
     &["serve"],
     &["check"],
@@ -25,8 +26,11 @@ const COMMANDS: [&[&str]; 12] = [
     &["keys", "list"],
     &["keys", "generate"],
     &["keys", "rotate", "--now"],
+    &["keys", "retire", "some-key"],
 ];
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// So many commands run at a time.
+const AT_ONCE: usize = 8;
 
 /// The names of all variables that hold a path.
 fn names() -> Vec<String> {
@@ -85,19 +89,56 @@ fn secrets(folder: &Path) -> [(String, String); 4] {
 #[tokio::test]
 async fn attack_47_no_command_prints_what_is_pasted_where_a_path_belongs_at_any_level() {
     let folder = folder();
-    let names = names();
-    for (secret, part) in secrets(folder.path()) {
-        for (index, arguments) in COMMANDS.iter().enumerate() {
-            // Every level with every command; the secrets take turns.
-            for level in LEVELS.iter().skip(index % 2).step_by(2) {
-                let mut variables: Vec<(&str, &str)> = names
-                    .iter()
-                    .map(|name| (name.as_str(), secret.as_str()))
-                    .collect();
-                variables.push(("RUST_LOG", level));
-                refuses(folder.path(), arguments, &variables, &part).await;
-            }
+    let (names, secrets) = (names(), secrets(folder.path()));
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    // All variables at once, with every command at every level; the secrets take turns.
+    let mut runs: Vec<(&[&str], &str, &[&str])> = Vec::new();
+    for arguments in COMMANDS {
+        runs.extend(LEVELS.map(|level| (arguments, level, &all[..])));
+    }
+    // Each variable alone, as a mistake in one can keep another from being read: with every command, at a level that
+    // moves on from one command to the next and from one variable to the next.
+    for (row, name) in all.iter().enumerate() {
+        for (column, arguments) in COMMANDS.into_iter().enumerate() {
+            let level = LEVELS[(row + column) % LEVELS.len()];
+            runs.push((arguments, level, std::slice::from_ref(name)));
         }
+    }
+    stream::iter(runs.into_iter().zip(secrets.iter().cycle()))
+        .for_each_concurrent(AT_ONCE, |((arguments, level, names), (secret, part))| {
+            let mut variables: Vec<(&str, &str)> =
+                names.iter().map(|name| (*name, secret.as_str())).collect();
+            variables.push(("RUST_LOG", level));
+            let folder = folder.path();
+            async move {
+                refuses(folder, arguments, &variables, part).await;
+            }
+        })
+        .await;
+}
+
+#[test]
+fn every_command_is_tried() {
+    let known = [COMMANDS.concat(), vec!["help", "config-reference"]].concat();
+    for command in [&[][..], &["keys"]] {
+        let help = std::process::Command::new(env!("CARGO_BIN_EXE_bff"))
+            .args(command)
+            .arg("--help")
+            .output()
+            .unwrap();
+        let help = String::from_utf8(help.stdout).unwrap();
+        let (_, commands) = help.split_once("Commands:\n").unwrap();
+        let mut count = 0;
+        for line in commands.lines().take_while(|line| !line.is_empty()) {
+            // What goes on from the line before is further in.
+            let Some(line) = line.strip_prefix("  ").filter(|line| !line.starts_with(' ')) else {
+                continue;
+            };
+            let name = line.split_whitespace().next().unwrap();
+            assert!(known.contains(&name), "{name} of {command:?}");
+            count += 1;
+        }
+        assert!(count >= 5, "{help}");
     }
 }
 

@@ -98,7 +98,8 @@ async fn the_recipe_registers_logs_in_and_starts_again_without_the_token() {
 async fn the_environment_wins_over_settings_yaml_and_a_secret_comes_from_its_file() {
     let stack = Stack::builder().without_server().start_without_waiting().await;
     let folder = stack.folder();
-    fs::write(folder.join("iat"), format!("{}\n", stack.variable("DCR_IAT"))).unwrap();
+    let token = format!("{}\n", stack.variable("DCR_IAT"));
+    bff::private_file::replace(&folder.join("iat"), token.as_bytes()).unwrap();
     let port = stack.address.port();
     let settings = format!(
         "oidc_issuer: http://127.0.0.1:1\n\

@@ -59,7 +59,7 @@ impl Process {
         variables: &[(V, V)],
         blocks: u32,
     ) -> Self {
-        // Whoever goes beyond the limit gets an error instead of a signal.
+        // A process that goes beyond the limit gets an error instead of a signal.
         let script = format!("trap '' XFSZ && ulimit -f {blocks} && exec \"$0\" \"$@\"");
         let mut command = Command::new("sh");
         command

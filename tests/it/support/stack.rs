@@ -308,7 +308,7 @@ impl Stack {
         panic!("waited in vain until {what}: {:?}", self.health.report());
     }
 
-    /// Moves the time for all, a step at a time, so that whatever is due in between happens in its order.
+    /// Moves the time for all, a step at a time, so that everything that is due in between happens in its order.
     pub async fn advance(&self, duration: Duration) {
         let step = Duration::from_secs(1);
         let mut left = duration;

@@ -120,7 +120,7 @@ impl KeySource {
         self.cache.lock().clear();
     }
 
-    /// Whether what was fetched is kept for its whole age, whatever key an assertion names.
+    /// Whether what was fetched is kept for its whole age, also if an assertion names another key.
     pub(crate) fn keep(&self, on: bool) {
         self.keeps.store(on, Ordering::SeqCst);
     }

@@ -21,7 +21,7 @@ pub struct IdTokenDraft {
 /// What signs an ID token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signer {
-    /// The IdP's key, whatever the header says.
+    /// The IdP's key, also where the header names another.
     Normal,
     /// A key that is not the IdP's ([`Control::other_jwk`](crate::Control::other_jwk)), under the IdP's `kid`.
     OtherKeySameKid,

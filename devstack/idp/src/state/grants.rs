@@ -96,8 +96,8 @@ impl Grants {
         raw
     }
 
-    /// Uses up a code. The grant is there from now on, so that a second use can revoke it, whatever becomes of the
-    /// rest of this request.
+    /// Uses up a code. The grant is there from now on, so that a second use can revoke it, also if the
+    /// rest of this request fails.
     pub(crate) fn redeem(
         &mut self,
         raw: &str,

@@ -39,7 +39,7 @@ pub(crate) fn begin(
                 provider,
                 &request,
                 "login_required",
-                "nobody who suits is logged in",
+                "no person who fits the request is logged in",
             );
         };
         if needs_consent(provider, &session, client, &request) {

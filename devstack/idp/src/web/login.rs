@@ -1,6 +1,6 @@
 //! `/login`: the login form.
 //!
-//! What is posted is answered with a redirect, whatever comes of it, so that the back button of a browser never asks
+//! What is posted is answered with a redirect, also if the login fails, so that the back button of a browser never asks
 //! whether to send a password again.
 
 use axum::{

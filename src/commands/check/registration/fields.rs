@@ -113,7 +113,7 @@ fn redirect_uris(
     }
 }
 
-/// Whether both are for the same host, whatever else differs.
+/// Whether both are for the same host; the rest may differ.
 fn is_near(one: &str, other: &str) -> bool {
     let host = |uri: &str| {
         Url::parse(uri)

@@ -3,7 +3,10 @@
 use std::{collections::HashMap, fmt};
 
 use super::{
-    super::tree::{Key, Node, Value},
+    super::{
+        Routes,
+        tree::{Key, Node, Value},
+    },
     legacy::Place,
 };
 use crate::{
@@ -24,7 +27,7 @@ pub struct RoutesError {
     mistakes: Vec<Mistake>,
 }
 
-/// One mistake, for a person.
+/// One mistake, or what could be written better, for a person.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// The line, from 1.
@@ -39,6 +42,8 @@ pub struct Mistake {
 #[derive(Default)]
 pub(super) struct Reader {
     pub(super) mistakes: Vec<Mistake>,
+    /// What is accepted and could be written better.
+    notes: Vec<Mistake>,
     /// What stands in the place of `${NAME}`, and what stood there.
     expanded: Vec<(String, String)>,
 }
@@ -116,13 +121,9 @@ impl fmt::Display for Mistake {
 // === impl Reader ===
 
 impl Reader {
-    /// `value`, or every mistake that was noted, in the order of the file.
-    pub(super) fn finish<T>(mut self, value: T) -> Result<T, RoutesError> {
-        if self.mistakes.is_empty() {
-            return Ok(value);
-        }
-        self.mistakes.sort_by_key(|mistake| mistake.line);
-        for mistake in &mut self.mistakes {
+    /// `routes` with what could be written better, or every mistake that was noted, in the order of the file.
+    pub(super) fn finish(mut self, mut routes: Routes) -> Result<Routes, RoutesError> {
+        for mistake in self.mistakes.iter_mut().chain(&mut self.notes) {
             for (value, written) in &self.expanded {
                 for text in [&mut mistake.problem, &mut mistake.fix] {
                     *text = text.replace(&shown(value), &shown(written));
@@ -133,6 +134,11 @@ impl Reader {
                 }
             }
         }
+        if self.mistakes.is_empty() {
+            routes.notes = self.notes;
+            return Ok(routes);
+        }
+        self.mistakes.sort_by_key(|mistake| mistake.line);
         Err(RoutesError {
             mistakes: self.mistakes,
         })
@@ -164,6 +170,15 @@ impl Reader {
 
     pub(super) fn mistake(&mut self, line: u64, problem: impl Into<String>, fix: impl Into<String>) {
         self.mistakes.push(Mistake {
+            line,
+            problem: problem.into(),
+            fix: fix.into(),
+        });
+    }
+
+    /// Notes what is accepted and could be written better.
+    pub(super) fn note(&mut self, line: u64, problem: impl Into<String>, fix: impl Into<String>) {
+        self.notes.push(Mistake {
             line,
             problem: problem.into(),
             fix: fix.into(),
@@ -267,6 +282,9 @@ impl Reader {
     pub(super) fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
         match &node.value {
             Value::Bool(value) => Some(*value),
+            // In quotes, as `"${NAME:-true}"` has to be.
+            Value::Text(text) if matches!(text.as_str(), "true" | "1") => Some(true),
+            Value::Text(text) if matches!(text.as_str(), "false" | "0") => Some(false),
             other => {
                 self.mistake(
                     node.line,

@@ -20,6 +20,8 @@ use super::{
 use crate::{
     gateway::{NormalPath, path::is_unreserved},
     own_paths,
+    quote::nearest,
+    spelling,
 };
 
 // === impl Reader ===
@@ -120,7 +122,9 @@ impl Reader {
         if !text.starts_with('/') {
             return wrong("does not begin with a slash", "write it as in /api/crud/*");
         }
-        let (path, wild) = text.strip_suffix("/*").map_or((text, false), |path| (path, true));
+        let glued = text.strip_suffix('*').filter(|path| !path.ends_with('/'));
+        let below = text.strip_suffix("/*").or(glued);
+        let (path, wild) = below.map_or((text, false), |path| (path, true));
         if path.contains(['{', '}']) {
             return wrong(
                 "has a parameter in braces, which is not built yet",
@@ -150,10 +154,24 @@ impl Reader {
                 "write it as in /api/crud/*",
             );
         }
-        if own_paths::is_reserved(path) || (!wild && own_paths::is_alias(path)) {
+        // In another spelling, too: each call of it would be refused.
+        let folded = spelling::fold(path).unwrap_or_default();
+        let exact = !wild && !path.ends_with('/');
+        let is_own = |path: &str| own_paths::is_reserved(path) || (exact && own_paths::is_alias(path));
+        if is_own(path) || is_own(&folded) {
             return wrong(
                 "belongs to the server itself, as do /auth, /health, /metrics and /.well-known/jwks.json",
                 "choose another path, as in /api/crud/*",
+            );
+        }
+        if glued.is_some() {
+            self.note(
+                node.line,
+                format!(
+                    "path {} of {what} means {path} and all below {path}/",
+                    shown(text)
+                ),
+                format!("write {path}/*"),
             );
         }
         let path = path.to_owned();
@@ -186,11 +204,13 @@ impl Reader {
         }
         let mut known: Vec<String> = services.keys().take(20).map(|id| shown(id)).collect();
         known.sort();
+        let meant = nearest(name, services.keys().copied())
+            .map_or_else(String::new, |id| format!("did you mean {}? ", shown(id)));
         let fix = if known.is_empty() {
             "describe it under `services`".to_owned()
         } else {
             format!(
-                "describe it under `services`, or name one of {}",
+                "{meant}describe it under `services`, or name one of {}",
                 known.join(", ")
             )
         };
@@ -219,10 +239,14 @@ impl Reader {
             let Some(name) = self.text(node, &format!("a method of {what}")) else {
                 continue;
             };
-            match Methods::named(name) {
-                Some(method) => methods = methods.with(method),
-                None => self.mistake(node.line, format!("{what} has the method {}", shown(name)), FIX),
-            }
+            let Some(method) = Methods::named(name) else {
+                let meant = Methods::nearest(name)
+                    .map_or_else(String::new, |method| format!("did you mean {method}? "));
+                let problem = format!("{what} has the method {}", shown(name));
+                self.mistake(node.line, problem, format!("{meant}{FIX}"));
+                continue;
+            };
+            methods = methods.with(method);
         }
         if list.is_empty() {
             self.mistake(node.line, format!("methods of {what} is empty"), FIX);

@@ -310,7 +310,7 @@ fn recovers(place: &mut Place, way: &Way, steps: usize, files: &[String], signed
         );
     }
 
-    // From here on it is as if nothing had happened: whoever did it does it again.
+    // From here on it is as if nothing had happened: the operator does it again.
     (way.act)(place);
     process.look(place.now);
     let before = process.signs();

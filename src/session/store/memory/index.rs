@@ -39,7 +39,7 @@ pub(super) struct Index {
     leases: u64,
 }
 
-/// The SHA-256 of issuer and subject: no allocation for a look-up, whatever the IdP calls people.
+/// The SHA-256 of issuer and subject: no allocation for a look-up, also with long subjects.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Person([u8; 32]);
 
@@ -185,7 +185,7 @@ impl Index {
                 return false;
             };
             let Some(slot) = self.slots.get_mut(&key) else {
-                // Not reached: whatever leaves takes its place in the timeline along.
+                // Not reached: a session that leaves takes its place in the timeline along.
                 self.ends.remove(&(look_at, key));
                 continue;
             };

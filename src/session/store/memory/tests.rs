@@ -201,7 +201,7 @@ fn parallel_claimers_share_out_what_is_due() {
 }
 
 #[test]
-fn every_session_ends_once_whoever_ends_it() {
+fn every_session_ends_once_though_many_end_it() {
     let limits = Limits {
         idle: MINUTE,
         max: 200,

@@ -36,7 +36,7 @@ pub(super) fn of(web: &Web, caller: &Caller) -> HeaderMap {
     headers
 }
 
-/// Sets a header to a claim. Whatever is not printable ASCII is percent-encoded, and so is `%`, so that no claim makes
+/// Sets a header to a claim. What is not printable ASCII is percent-encoded, and so is `%`, so that no claim makes
 /// a second header or a value that readers disagree on; an immoderate one is left out.
 fn set(headers: &mut HeaderMap, name: HeaderName, claim: &str) {
     let mut value = String::with_capacity(claim.len());
