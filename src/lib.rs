@@ -12,7 +12,7 @@
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`own_paths`], [`private_file`], [`quote`], [`expand`], [`health`], [`telemetry`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`own_paths`], [`private_file`], [`quote`], [`expand`], [`proxy`], [`tls`], [`health`], [`telemetry`] |
 
 pub mod app;
 pub mod clock;
@@ -28,6 +28,7 @@ pub mod oidc;
 pub mod outbound;
 pub mod own_paths;
 pub mod private_file;
+pub mod proxy;
 pub mod quote;
 pub mod random;
 pub mod registration;
@@ -36,5 +37,6 @@ pub mod secret;
 pub mod server;
 pub mod session;
 pub mod telemetry;
+pub mod tls;
 pub mod tokens;
 pub mod web;

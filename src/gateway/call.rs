@@ -15,7 +15,10 @@ use super::{
     rewrite,
     upload::{Progress, Uploads},
 };
-use crate::clock::{self, Clock, Elapsed};
+use crate::{
+    clock::{self, Clock, Elapsed},
+    proxy::Proxy,
+};
 
 /// A call that is ready to be sent.
 pub struct Call<'a> {
@@ -77,6 +80,12 @@ impl Gateway {
                 correlation_id: outgoing.correlation_id.clone(),
             },
         );
+        // A proxy gets a call over plain http whole; for https it was authorised when it opened the tunnel.
+        if !route.service().is_https()
+            && let Some(authorization) = self.proxy_of(route.service()).and_then(Proxy::authorization)
+        {
+            headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
+        }
         announce_body(&mut headers, &parts.method, &body);
         let uploads = Uploads::new(
             body,
@@ -135,7 +144,9 @@ impl Call<'_> {
                 );
                 continue;
             }
-            return Err(report(self.service_id(), self.correlation_id(), &error));
+            let service = self.matched.route.service();
+            let proxy = self.gateway.proxy_of(service);
+            return Err(report(service, proxy, self.correlation_id(), &error));
         }
     }
 
@@ -161,9 +172,10 @@ impl Call<'_> {
         request: Request<super::Upload>,
         progress: Option<&Progress>,
     ) -> Result<Response<Incoming>, Failure> {
-        let timeout = self.matched.route.service().timeout();
         let clock = self.gateway.clock.as_ref();
-        let answer = self.gateway.client.request(request);
+        let service = self.matched.route.service();
+        let answer = self.gateway.clients.of(service).request(request);
+        let timeout = service.timeout();
         let answer = async {
             match progress {
                 Some(progress) => until_head(clock, answer, progress, timeout).await,
@@ -186,6 +198,18 @@ impl Call<'_> {
                     "a service switched protocols unasked"
                 );
                 Err(Failure::Decided(GatewayError::BadGateway))
+            }
+            Ok(Ok(answer))
+                if answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED && !service.is_https() =>
+            {
+                match self.gateway.proxy_of(service) {
+                    None => Ok(answer),
+                    Some(proxy) => Err(Failure::Decided(failure::unauthorised(
+                        service,
+                        proxy,
+                        self.correlation_id(),
+                    ))),
+                }
             }
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(Failure::Upstream(error)),

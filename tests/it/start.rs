@@ -4,6 +4,7 @@ mod command;
 mod dev_server;
 mod folders;
 mod idp;
+mod network;
 mod original;
 mod panics;
 mod planted;

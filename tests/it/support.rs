@@ -8,6 +8,10 @@ mod process;
 mod stack;
 mod wire;
 
+/// The proxy of the unit tests.
+#[path = "../../src/proxy/testing.rs"]
+pub mod proxy;
+
 pub use self::{
     api::{Api, Call},
     browser::{Browser, Reply, http_client},

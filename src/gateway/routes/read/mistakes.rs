@@ -1,6 +1,6 @@
 //! What is wrong with a file, and the helpers that find it out: every one notes a mistake and lets the reader go on.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, path::Path};
 
 use super::{
     super::tree::{Key, Node, Value},
@@ -36,9 +36,10 @@ pub struct Mistake {
 }
 
 /// Collects mistakes while it reads.
-#[derive(Default)]
-pub(super) struct Reader {
+pub(super) struct Reader<'a> {
     pub(super) mistakes: Vec<Mistake>,
+    /// Where relative paths begin.
+    pub(super) folder: Option<&'a Path>,
     /// What stands in the place of `${NAME}`, and what stood there.
     expanded: Vec<(String, String)>,
 }
@@ -115,7 +116,17 @@ impl fmt::Display for Mistake {
 
 // === impl Reader ===
 
-impl Reader {
+impl<'a> Reader<'a> {
+    pub(super) const fn new(folder: Option<&'a Path>) -> Self {
+        Self {
+            mistakes: Vec::new(),
+            folder,
+            expanded: Vec::new(),
+        }
+    }
+}
+
+impl Reader<'_> {
     /// `value`, or every mistake that was noted, in the order of the file.
     pub(super) fn finish<T>(mut self, value: T) -> Result<T, RoutesError> {
         if self.mistakes.is_empty() {
