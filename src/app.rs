@@ -8,6 +8,7 @@
 
 mod discover;
 pub mod one_shot;
+mod proxies;
 mod session_secret;
 mod settings;
 mod static_client;
@@ -228,6 +229,8 @@ impl App {
             )
         });
         let routes = settings::routes(&config)?;
+        let gateway = Gateway::new(routes, settings::gateway(&config), Arc::clone(&ports.clock))?;
+        proxies::tell(&config, &gateway);
         let web = Web::new(Parts {
             keys,
             health: health.clone(),
@@ -235,7 +238,7 @@ impl App {
             tokens: tokens.clone(),
             store,
             limits,
-            gateway: Gateway::new(routes, gateway::Options::default(), Arc::clone(&ports.clock))?,
+            gateway,
             cookies: CookiePolicy::new(settings::cookies(&config))?,
             sealer,
             own_origins: settings::own_origins(&config),

@@ -16,6 +16,7 @@ pub mod fuzzing;
 mod key_files;
 mod legacy;
 mod login;
+mod network;
 mod not_built;
 mod pages;
 mod parse;
@@ -41,6 +42,7 @@ pub use self::{
     environment::Environment,
     key_files::KeySettings,
     login::LoginSettings,
+    network::NetworkSettings,
     pages::PageSettings,
     path::check_argument,
     problem::{ConfigError, Problem, Severity, Warning},
@@ -60,6 +62,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// The identity provider.
     pub provider: ProviderSettings,
+    /// The way to other servers.
+    pub network: NetworkSettings,
     /// The OAuth client.
     pub client: ClientSettings,
     /// Keys and files.
@@ -107,6 +111,7 @@ impl Config {
         );
         let config = Self {
             keys,
+            network: network::read(&mut reader),
             session: session::read(&mut reader),
             cookies: cookies::read(&mut reader, &own_origins),
             tokens: tokens::read(&mut reader),

@@ -27,16 +27,21 @@ use std::{net::IpAddr, time::Duration};
 use futures_util::future::{BoxFuture, Shared};
 use http::{HeaderValue, Method, StatusCode};
 use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
 
-use self::{body::Download, connection::Observing, upload::Upload};
-use crate::clock::SharedClock;
+use self::{
+    body::Download,
+    connection::Observing,
+    upload::Upload,
+    upstream::{Clients, Way},
+};
+use crate::{clock::SharedClock, proxy::Proxies, tls::SystemRoots};
 
 pub use self::{
     call::Call,
     path::{MAX_PATH_LENGTH, NormalPath, PathError},
     routes::{
-        Auth, Found, MAX_FILE_SIZE, Match, Mistake, Route, Routes, RoutesError, Service, Unauthenticated,
+        Around, Auth, Found, MAX_FILE_SIZE, Match, Mistake, Route, Routes, RoutesError, Service,
+        Unauthenticated,
     },
 };
 
@@ -46,14 +51,14 @@ pub struct Gateway {
     routes: Routes,
     options: Options,
     clock: SharedClock,
-    client: Client<Connector, Upload>,
+    clients: Clients,
 }
 
 /// Connects to services, over TLS where their `base_url` says so.
-type Connector = Observing<HttpsConnector<HttpConnector>>;
+type Connector = Observing<HttpsConnector<Way>>;
 
-/// How long the gateway waits; what a service may take to begin its answer stands with the service.
-#[derive(Clone, Copy, Debug)]
+/// How services are reached, and how long the gateway waits; what a service may take to begin its answer stands with the service.
+#[derive(Clone, Debug)]
 pub struct Options {
     /// For a connection to a service.
     pub connect_timeout: Duration,
@@ -63,6 +68,10 @@ pub struct Options {
     pub download_idle: Duration,
     /// How long an unused connection is kept.
     pub keep_idle: Duration,
+    /// The certificate authorities of the system.
+    pub roots: SystemRoots,
+    /// Proxies on the way.
+    pub proxies: Proxies,
 }
 
 /// What goes along with a call.
@@ -107,14 +116,8 @@ pub enum Proto {
 
 /// Why no gateway could be made.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// No usable certificate authority, although a service is `https`.
-    #[error("the system's certificate authorities cannot be read")]
-    Roots(#[source] std::io::Error),
-    /// The TLS library refused its settings.
-    #[error("TLS cannot be set up")]
-    Tls(#[source] rustls::Error),
-}
+#[error("TLS towards services cannot be set up: {0}")]
+pub struct BuildError(#[from] rustls::Error);
 
 /// Why a call has no answer of the API. The cause is in the log; the text tells nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -169,6 +172,8 @@ impl Default for Options {
             download_idle: Duration::from_mins(5),
             // Less than what most servers keep, so that a call seldom meets a connection that is just being closed.
             keep_idle: Duration::from_secs(30),
+            roots: SystemRoots::default(),
+            proxies: Proxies::default(),
         }
     }
 }

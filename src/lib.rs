@@ -12,7 +12,7 @@
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`spelling`], [`own_paths`], [`private_file`], [`quote`], [`expand`], [`head`], [`told`], [`health`], [`telemetry`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`spelling`], [`own_paths`], [`private_file`], [`quote`], [`expand`], [`proxy`], [`tls`], [`head`], [`told`], [`health`], [`telemetry`] |
 
 pub mod app;
 pub mod clock;
@@ -29,6 +29,7 @@ pub mod oidc;
 pub mod outbound;
 pub mod own_paths;
 pub mod private_file;
+pub mod proxy;
 pub mod quote;
 pub mod random;
 pub mod registration;
@@ -38,6 +39,7 @@ pub mod server;
 pub mod session;
 pub mod spelling;
 pub mod telemetry;
+pub mod tls;
 pub mod tokens;
 pub mod told;
 pub mod web;

@@ -2,20 +2,19 @@
 //!
 //! Every call is bounded in time, in size and in number: a connect and a total timeout, a cap on the body, and a
 //! [`Lane`] per kind of call, so that a flood of one kind cannot starve another. No redirect is followed (an answer
-//! with one is handed over as it is), no proxy is taken from the environment, nothing is decompressed (a compressed
+//! with one is handed over as it is), nothing is decompressed (a compressed
 //! answer is refused), and nothing is repeated here: whether a call may be repeated depends on what it says.
 
 mod client;
 mod error;
 mod lanes;
 mod request;
-mod tls;
 mod wiped;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Buf as _;
-use http::{HeaderMap, header::CONTENT_ENCODING};
+use http::{HeaderMap, StatusCode, header::CONTENT_ENCODING};
 
 use self::{
     client::LazyClient,
@@ -27,7 +26,11 @@ pub use self::{
     lanes::{Lane, LaneLimits},
     request::{Request, Response},
 };
-use crate::clock::{SharedClock, timeout};
+use crate::{
+    clock::{SharedClock, timeout},
+    proxy::Proxies,
+    tls::{BundleError, SystemRoots},
+};
 
 /// Larger answers are refused, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -52,6 +55,10 @@ const USER_AGENT: &str = concat!("bff/", env!("CARGO_PKG_VERSION"));
 pub struct Options {
     /// PEM bundle of certificate authorities that are trusted beside the system's (`IDP_CA_FILE`).
     pub ca_bundle: Option<Vec<u8>>,
+    /// The certificate authorities of the system.
+    pub roots: SystemRoots,
+    /// Proxies on the way.
+    pub proxies: Proxies,
     /// How long establishing a connection may take, TLS included.
     pub connect_timeout: Duration,
     /// How long a whole call may take, from connecting to the last byte of the answer.
@@ -64,6 +71,7 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Outbound {
     client: LazyClient,
+    proxies: Proxies,
     lanes: Arc<Lanes>,
     request_timeout: Duration,
     clock: SharedClock,
@@ -79,8 +87,8 @@ pub struct Turn<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// `IDP_CA_FILE` holds no certificate or a broken one.
-    #[error("the CA bundle (IDP_CA_FILE) is not usable: {0}")]
-    CaBundle(String),
+    #[error("IDP_CA_FILE {0}")]
+    CaBundle(#[from] BundleError),
     /// The TLS library refused.
     #[error("cannot set up the HTTP client: {0}")]
     Client(String),
@@ -92,6 +100,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             ca_bundle: None,
+            roots: SystemRoots::default(),
+            proxies: Proxies::default(),
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(15),
             lanes: LaneLimits::default(),
@@ -110,6 +120,7 @@ impl Outbound {
     pub fn new(options: &Options, clock: SharedClock) -> Result<Self, BuildError> {
         Ok(Self {
             client: LazyClient::new(options.clone())?,
+            proxies: options.proxies.clone(),
             lanes: Arc::new(Lanes::new(&options.lanes, Arc::clone(&clock))),
             request_timeout: options.request_timeout,
             clock,
@@ -156,7 +167,7 @@ impl Turn<'_> {
         timeout(
             &*outbound.clock,
             outbound.request_timeout,
-            exchange(client, request),
+            exchange(client, &outbound.proxies, request),
         )
         .await
         .unwrap_or(Err(TransportError::TimedOut))
@@ -169,14 +180,26 @@ impl fmt::Debug for Outbound {
     }
 }
 
-async fn exchange(client: &reqwest::Client, mut request: Request) -> Result<Response, TransportError> {
-    let origin = request.origin();
+async fn exchange(
+    client: &reqwest::Client,
+    proxies: &Proxies,
+    mut request: Request,
+) -> Result<Response, TransportError> {
+    let way = request.way(proxies);
     let withheld = request.take_withheld();
     let request = request.into_reqwest(client)?;
     let mut response = client
         .execute(request)
         .await
-        .map_err(|error| TransportError::of(&error, &origin))?;
+        .map_err(|error| TransportError::of(&error, &way))?;
+    // A proxy that gets a whole request answers in the place of the server.
+    if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        && let Some(proxy) = way.forwarding_proxy()
+    {
+        return Err(TransportError::NotSent {
+            cause: proxy.wants_credentials(),
+        });
+    }
     check_encoding(response.headers())?;
     let announced = response
         .content_length()
@@ -188,7 +211,7 @@ async fn exchange(client: &reqwest::Client, mut request: Request) -> Result<Resp
     while let Some(chunk) = response
         .chunk()
         .await
-        .map_err(|error| TransportError::of(&error, &origin))?
+        .map_err(|error| TransportError::of(&error, &way))?
     {
         if body.len() + chunk.len() > MAX_BODY {
             return Err(TransportError::TooLarge);

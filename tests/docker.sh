@@ -190,8 +190,14 @@ log_in() {
   esac
   at_idp "$(location)"
   at_idp --data-urlencode "interaction=$(interaction)" -d username=ada -d password=ada "$issuer/login"
-  if [ -z "$(location)" ]; then at_idp --data-urlencode "interaction=$(interaction)" -d decision=allow "$issuer/consent"; fi
   callback=$(location)
+  # A person who has consented before is sent back at once.
+  case "$callback" in
+    /consent*)
+      at_idp "$issuer$callback"
+      at_idp --data-urlencode "interaction=$(interaction)" -d decision=allow "$issuer/consent"
+      callback=$(location) ;;
+  esac
   case "$callback" in
     "https://$host/auth/callback?"*) ok "the IdP sends people back to their host: $host" ;;
     *) fail "the IdP sends people back to ${callback%%\?*}" ;;

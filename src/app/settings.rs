@@ -12,7 +12,7 @@ use url::Url;
 use super::StartError;
 use crate::{
     config::{Config, ForwardedHeaders, PromptSetting},
-    gateway::{MAX_FILE_SIZE, Routes},
+    gateway::{self, Around, MAX_FILE_SIZE, Routes},
     login::{
         self, DefaultPrompt,
         hosts::{Hosts, HostsError},
@@ -31,12 +31,22 @@ const ROUTES_FILE: &str = "routes.yaml";
 pub(super) fn outbound(config: &Config) -> outbound::Options {
     outbound::Options {
         ca_bundle: config.provider.ca_bundle.clone(),
+        roots: config.network.roots.clone(),
+        proxies: config.network.proxies.clone(),
         // What `tokens` lets run must never have to wait here.
         lanes: outbound::LaneLimits {
             refresh: config.tokens.refresh_concurrency,
             ..outbound::LaneLimits::default()
         },
         ..outbound::Options::default()
+    }
+}
+
+pub(super) fn gateway(config: &Config) -> gateway::Options {
+    gateway::Options {
+        roots: config.network.roots.clone(),
+        proxies: config.network.proxies.clone(),
+        ..gateway::Options::default()
     }
 }
 
@@ -250,15 +260,21 @@ pub(super) fn routes(config: &Config) -> Result<Routes, StartError> {
     let mut text = String::new();
     // One byte more than allowed, so that a file that is too large is seen to be.
     match File::open(&path).and_then(|file| file.take(MAX_FILE_SIZE as u64 + 1).read_to_string(&mut text)) {
-        Ok(_) => match Routes::parse_with(&text, &|name| config.environment.text(name)) {
-            Ok(routes) => {
-                for note in routes.notes() {
-                    tracing::info!("{shown}: {note}");
+        Ok(_) => {
+            let around = Around {
+                variables: &|name| config.environment.text(name),
+                folder: Some(&config.server.config_dir),
+            };
+            match Routes::parse_with(&text, &around) {
+                Ok(routes) => {
+                    for note in routes.notes() {
+                        tracing::info!("{shown}: {note}");
+                    }
+                    Ok(routes)
                 }
-                Ok(routes)
+                Err(error) => Err(StartError::Routes { path: shown, error }),
             }
-            Err(error) => Err(StartError::Routes { path: shown, error }),
-        },
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             tracing::warn!("{shown} does not exist: no call is passed on to an API");
             Ok(Routes::default())

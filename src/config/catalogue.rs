@@ -61,6 +61,7 @@ pub enum Kind {
 pub enum Group {
     Server,
     Provider,
+    Network,
     Client,
     Keys,
     Registration,
@@ -74,9 +75,10 @@ pub enum Group {
 
 impl Group {
     /// All groups in the order of the reference.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Server,
         Self::Provider,
+        Self::Network,
         Self::Client,
         Self::Keys,
         Self::Registration,
@@ -94,6 +96,7 @@ impl Group {
         match self {
             Self::Server => "Server",
             Self::Provider => "Identity provider",
+            Self::Network => "Proxies and certificate authorities on the way out",
             Self::Client => "OAuth client",
             Self::Keys => "Keys and files",
             Self::Registration => "Registration (DCR)",
@@ -212,6 +215,12 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Provider, "OIDC_PROMPT", K::Text, "`auto`", "`prompt` sent unless the login names one. `auto` sends none, and `consent` once a login that asked for `offline_access` has brought no refresh token (kept in `BFF_STATE_DIR`); set but empty: never one"),
     public(G::Provider, "OIDC_EMAIL_TRUSTED", K::Switch, "`false`", "an e-mail address without `email_verified` counts as verified, for IdPs that never send it; an address that the IdP calls not verified never does"),
     public(G::Provider, "OIDC_TRUSTED_AUDIENCES", K::List, "none", "audiences that an ID token may list beside this client, for IdPs that always list several; `azp` has to name this client then"),
+    // Network
+    variable(G::Network, "HTTPS_PROXY", K::Url, "none", "proxy for calls over https to the IdP and to services, through CONNECT: `http://host:port`, where needed with `user:password@`. Of its two names, as of those of the next two, the one in capitals wins").or(&["https_proxy"]),
+    variable(G::Network, "HTTP_PROXY", K::Url, "none", "the same for calls over plain http, which it gets with their whole URL").or(&["http_proxy"]),
+    public(G::Network, "NO_PROXY", K::List, "none", "what is called without a proxy: host names and domains with all names below them, IP addresses, CIDRs, each perhaps with a port, or `*`; list services of the same container network. Loopback never passes a proxy").or(&["no_proxy"]),
+    public(G::Network, "SSL_CERT_FILE", K::Path, "the system's", "PEM file of certificate authorities that stand in the place of the system's, for the IdP and for services"),
+    public(G::Network, "SSL_CERT_DIR", K::Folder, "the system's", "folder of such files, or several with `:` between them; with `SSL_CERT_FILE` both count"),
     // Client
     public(G::Client, "AUTH_CLIENT_ID", K::Text, "the registered one", "OAuth client id; with DCR a wish like `DCR_CLIENT_ID`, without it required"),
     variable(G::Client, "AUTH_CLIENT_SECRET", K::Secret, "none", "client secret, only for the secret methods"),
@@ -309,7 +318,8 @@ mod tests {
             for name in std::iter::once(&variable.name).chain(variable.aliases) {
                 assert!(names.insert(*name), "{name}");
                 assert!(
-                    name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'),
+                    name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+                        || name.to_ascii_uppercase() == variable.name,
                     "{name}"
                 );
                 assert_eq!(find(name).unwrap().name, variable.name);

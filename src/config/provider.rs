@@ -1,10 +1,6 @@
 //! The identity provider: where it is and what is asked of it.
 
-use std::{
-    fs::File,
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
@@ -14,10 +10,10 @@ use super::{
     problem::Complaint,
     reader::Reader,
 };
-use crate::oidc::OptionalEndpoint;
-
-/// A larger CA bundle is refused, in bytes.
-const MAX_CA_BUNDLE: u64 = 1024 * 1024;
+use crate::{
+    oidc::OptionalEndpoint,
+    tls::{self, BundleError},
+};
 
 /// What prompts there are (OpenID Connect Core 1.0 section 3.1.2.1, Initiating User Registration 1.0). `none` is left
 /// out: as a default it would let nobody in who is not logged in already.
@@ -189,33 +185,13 @@ fn prompt(reader: &mut Reader) -> PromptSetting {
 }
 
 fn read_ca_bundle(path: &Path) -> Result<Vec<u8>, Complaint> {
-    let unreadable = |error: std::io::Error| {
-        Complaint::new(
-            format!("cannot be read: {error}"),
-            "correct the path, or give the user that runs bff read permission",
-        )
-    };
-    let not_a_bundle = || {
-        Complaint::new(
-            "holds no certificate in PEM form (`-----BEGIN CERTIFICATE-----`), or is larger than 1 MiB",
-            "name a PEM file with the CA certificates of the identity provider",
-        )
-    };
-    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(not_a_bundle());
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .map_err(unreadable)?
-        .take(MAX_CA_BUNDLE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    let fits = u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_CA_BUNDLE);
-    let certificates =
-        pem::parse_many(&bytes).is_ok_and(|blocks| blocks.iter().any(|block| block.tag() == "CERTIFICATE"));
-    if fits && certificates {
-        Ok(bytes)
-    } else {
-        Err(not_a_bundle())
-    }
+    tls::read_bundle(path).map_err(|error| {
+        let fix = match &error {
+            BundleError::Unreadable(_) => "correct the path, or give the user that runs bff read permission",
+            BundleError::NoBundle | BundleError::Unusable(_) => {
+                "name a PEM file with the CA certificates of the identity provider"
+            }
+        };
+        Complaint::new(error.to_string(), fix)
+    })
 }

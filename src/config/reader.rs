@@ -99,6 +99,14 @@ impl Reader {
         self.problem(label, value, complaint);
     }
 
+    /// The same with a part of the value that may be printed, although the rest may not.
+    pub(super) fn refuse_showing(&mut self, name: &'static str, complaint: Complaint, part: &str) {
+        let raw = self.values.get(name);
+        let value = raw.is_some_and(|raw| !raw.expanded).then(|| shown(part));
+        let label = raw.map_or_else(|| name.to_owned(), |raw| raw.label.clone());
+        self.problem(label, value, complaint);
+    }
+
     pub(super) fn warn(&mut self, variable: impl Into<String>, message: impl Into<String>) {
         self.warnings.push(Warning::new(variable, message));
     }

@@ -222,6 +222,8 @@ impl Sources {
                 continue;
             }
             match &found {
+                // Systems set both forms, and not always alike.
+                Some((other, _)) if other.eq_ignore_ascii_case(name) => {}
                 Some((other, earlier)) if *earlier != text => {
                     let complaint = Complaint::new(
                         format!("is another name of {other}, and the two differ"),

@@ -26,9 +26,10 @@ const PREFIXES: [&str; 14] = [
 ];
 
 /// What desktops, shells and container managers set for themselves, under such a prefix or near to a name of ours.
-const FOREIGN: [&str; 24] = [
+const FOREIGN: [&str; 26] = [
     "DISPLAY",
     "EDITOR",
+    "FTP_PROXY",
     "HOME",
     "HOSTNAME",
     "HOSTTYPE",
@@ -51,6 +52,7 @@ const FOREIGN: [&str; 24] = [
     "TZ",
     "USER",
     "VISUAL",
+    "ftp_proxy",
 ];
 
 /// Longer names are not compared.
@@ -274,6 +276,9 @@ mod tests {
                 "PATH",
                 "HOME",
                 "SESSION_MANAGER",
+                "ALL_PROXY",
+                "FTP_PROXY",
+                "ftp_proxy",
                 "DCR_IAT",
                 "DCR_IAT_FILE",
                 "BFF_METRICS_ADDR"

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     clock::{self, Clock, Elapsed},
     head,
+    proxy::Proxy,
 };
 
 /// A call that is ready to be sent.
@@ -80,6 +81,12 @@ impl Gateway {
                 correlation_id: outgoing.correlation_id.clone(),
             },
         );
+        // A proxy gets a call over plain http whole; for https it was authorised when it opened the tunnel.
+        if !route.service().is_https()
+            && let Some(authorization) = self.proxy_of(route.service()).and_then(Proxy::authorization)
+        {
+            headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
+        }
         announce_body(&mut headers, &parts.method, &body);
         let uploads = Uploads::new(
             body,
@@ -138,7 +145,9 @@ impl Call<'_> {
                 );
                 continue;
             }
-            return Err(report(self.service_id(), self.correlation_id(), &error));
+            let service = self.matched.route.service();
+            let proxy = self.gateway.proxy_of(service);
+            return Err(report(service, proxy, self.correlation_id(), &error));
         }
     }
 
@@ -164,9 +173,10 @@ impl Call<'_> {
         request: Request<super::Upload>,
         progress: Option<&Progress>,
     ) -> Result<Response<Incoming>, Failure> {
-        let timeout = self.matched.route.service().timeout();
         let clock = self.gateway.clock.as_ref();
-        let answer = self.gateway.client.request(request);
+        let service = self.matched.route.service();
+        let answer = self.gateway.clients.of(service).request(request);
+        let timeout = service.timeout();
         let answer = async {
             match progress {
                 Some(progress) => until_head(clock, answer, progress, timeout).await,
@@ -189,6 +199,18 @@ impl Call<'_> {
                     "a service switched protocols unasked"
                 );
                 Err(Failure::Decided(GatewayError::BadGateway))
+            }
+            Ok(Ok(answer))
+                if answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED && !service.is_https() =>
+            {
+                match self.gateway.proxy_of(service) {
+                    None => Ok(answer),
+                    Some(proxy) => Err(Failure::Decided(failure::unauthorised(
+                        service,
+                        proxy,
+                        self.correlation_id(),
+                    ))),
+                }
             }
             Ok(Ok(answer)) => match head::check(answer.headers()) {
                 Ok(()) => Ok(answer),

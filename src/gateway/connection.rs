@@ -20,14 +20,20 @@ use hyper_util::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
+use crate::proxy::Proxies;
+
 /// Makes connections that keep a [`Story`].
 #[derive(Clone, Debug)]
-pub(super) struct Observing<C>(C);
+pub(super) struct Observing<C> {
+    connector: C,
+    proxies: Proxies,
+}
 
 /// A connection that keeps a [`Story`].
 pub(super) struct Observed<T> {
     inner: TokioIo<T>,
     story: Story,
+    passes_proxy: bool,
 }
 
 /// What has come and gone.
@@ -74,8 +80,8 @@ impl Story {
 // === impl Observing ===
 
 impl<C> Observing<C> {
-    pub(super) const fn new(connector: C) -> Self {
-        Self(connector)
+    pub(super) const fn new(connector: C, proxies: Proxies) -> Self {
+        Self { connector, proxies }
     }
 }
 
@@ -89,17 +95,19 @@ where
     type Future = BoxFuture<'static, Result<Self::Response, C::Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
-        self.0.poll_ready(cx)
+        self.connector.poll_ready(cx)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let observed = |stream| {
+        let passes_proxy = self.proxies.of_uri(&uri).is_some();
+        let observed = move |stream| {
             TokioIo::new(Observed {
                 inner: TokioIo::new(stream),
                 story: Story::default(),
+                passes_proxy,
             })
         };
-        self.0.call(uri).map_ok(observed).boxed()
+        self.connector.call(uri).map_ok(observed).boxed()
     }
 }
 
@@ -107,7 +115,11 @@ where
 
 impl<T: Connection> Connection for Observed<T> {
     fn connected(&self) -> Connected {
-        self.inner.connected().extra(self.story.clone())
+        // Plain http then goes out with its whole URL.
+        self.inner
+            .connected()
+            .proxy(self.passes_proxy)
+            .extra(self.story.clone())
     }
 }
 

@@ -3,9 +3,16 @@
 use std::{error::Error, io};
 
 use http::HeaderValue;
+use hyper_util::client::legacy;
 
-use super::{GatewayError, body::BodyError, causes::causes};
-use crate::head;
+use super::{GatewayError, Service, body::BodyError, causes::causes};
+use crate::{head, proxy::Proxy, tls};
+
+/// What an operator can change about a service.
+const HINTS: tls::Hints = tls::Hints {
+    address: "its base_url",
+    authorities: "its ca_file",
+};
 
 /// A correlation id as text.
 pub(super) fn text(correlation: &HeaderValue) -> &str {
@@ -13,7 +20,12 @@ pub(super) fn text(correlation: &HeaderValue) -> &str {
 }
 
 /// Logs why a call failed and decides what it is for the client.
-pub(super) fn report(service: &str, correlation_id: &str, error: &(dyn Error + 'static)) -> GatewayError {
+pub(super) fn report(
+    service: &Service,
+    proxy: Option<&Proxy>,
+    correlation_id: &str,
+    error: &(dyn Error + 'static),
+) -> GatewayError {
     let mut decided = GatewayError::BadGateway;
     let mut is_too_large = false;
     let mut cause = Some(error);
@@ -39,30 +51,42 @@ pub(super) fn report(service: &str, correlation_id: &str, error: &(dyn Error + '
         }
         cause = error.source();
     }
+    let id = service.id();
     if matches!(
         decided,
         GatewayError::RequestTimeout | GatewayError::BadRequest | GatewayError::Unauthenticated
     ) {
         // Clients come and go.
         tracing::debug!(
-            service,
+            service = id,
             correlation_id,
             cause = causes(error),
             "a client did not finish its request"
         );
     } else if is_too_large {
         tracing::warn!(
-            service,
+            service = id,
             correlation_id,
             max_fields = head::READ_FIELDS,
             max_bytes = head::READ_BYTES,
             "the answer of a service was refused: its header has too many fields, or too many bytes"
         );
     } else {
+        let cause = said(service, proxy, error);
+        if cause.is_some() {
+            tracing::debug!(
+                service = id,
+                correlation_id,
+                cause = causes(error),
+                "what the library says of a call that failed"
+            );
+        }
         tracing::warn!(
-            service,
+            service = id,
             correlation_id,
-            cause = causes(error),
+            origin = %service.origin_text(),
+            proxy = proxy.map(tracing::field::display),
+            cause = cause.unwrap_or_else(|| causes(error)),
             "a call to a service failed"
         );
     }
@@ -83,6 +107,35 @@ pub(super) fn refuse_head(service: &str, correlation_id: &str, error: &head::Too
         "the answer of a service was refused: its header has too many fields, or too many bytes"
     );
     GatewayError::BadGateway
+}
+
+/// Logs that a proxy wants other credentials, and decides what that is for the client: they are not its own.
+pub(super) fn unauthorised(service: &Service, proxy: &Proxy, correlation_id: &str) -> GatewayError {
+    tracing::warn!(
+        service = service.id(),
+        correlation_id,
+        origin = %service.origin_text(),
+        cause = proxy.wants_credentials(),
+        "a call to a service failed"
+    );
+    GatewayError::BadGateway
+}
+
+/// What is wrong with the proxy or with TLS, where it is one of them.
+fn said(service: &Service, proxy: Option<&Proxy>, error: &(dyn Error + 'static)) -> Option<String> {
+    let is_connect = error
+        .downcast_ref::<legacy::Error>()
+        .is_some_and(legacy::Error::is_connect);
+    proxy
+        .and_then(|proxy| {
+            proxy.explain(
+                error,
+                service.authority().as_str(),
+                service.is_https(),
+                is_connect,
+            )
+        })
+        .or_else(|| tls::explain(error, &HINTS))
 }
 
 /// Whether we, not the service, have run out of something: descriptors, ports, memory.

@@ -13,7 +13,10 @@ use tokio::{
 };
 
 use super::{Auth, ClientInfo, Connector, Found, Gateway, NormalPath, Options, Outgoing, Proto, Routes};
-use crate::clock::{SharedClock, SystemClock};
+use crate::{
+    clock::{SharedClock, SystemClock},
+    tls::{self, SystemRoots},
+};
 
 /// What a service got.
 #[derive(Clone, Debug)]
@@ -120,7 +123,7 @@ routes:
 /// The same for a service that speaks HTTP/2 from the first byte.
 pub(super) fn gateway_over_http2(address: SocketAddr, clock: SharedClock) -> Gateway {
     Gateway {
-        client: http2_client(),
+        clients: super::upstream::Clients::only(http2_client()),
         ..gateway(address, clock)
     }
 }
@@ -130,7 +133,8 @@ pub(super) fn http2_client<B>() -> Client<Connector, B>
 where
     B: hyper::body::Body<Data: Send> + Send,
 {
-    let connector = super::upstream::connector(&Routes::default(), &Options::default()).unwrap();
+    let tls = tls::client_config(&SystemRoots::none(), None).unwrap();
+    let connector = super::upstream::connector(tls, &Options::default());
     Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build(connector)

@@ -14,23 +14,33 @@ mod tree;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use http::{
-    HeaderValue, Method,
+    HeaderValue, Method, Uri,
     uri::{Authority, Scheme},
 };
 
 use self::{methods::Methods, spelling::Spellings, target::Target};
 use super::{NormalPath, PathError, headers::Rules};
-use crate::own_paths;
+use crate::{own_paths, tls::Bundle};
 
 pub use self::read::{Mistake, RoutesError};
 
 /// A larger file is refused, in bytes.
 pub const MAX_FILE_SIZE: usize = 1024 * 1024;
+
+/// What a `routes.yaml` may refer to.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    /// What `${NAME}` stands for in values.
+    pub variables: &'a dyn Fn(&str) -> Option<String>,
+    /// Where relative paths begin. Without it no file is read, and naming one is a mistake.
+    pub folder: Option<&'a Path>,
+}
 
 /// The routing table.
 #[derive(Debug, Default)]
@@ -63,6 +73,8 @@ pub struct Service {
     timeout: Duration,
     rules: Rules,
     rewrite: bool,
+    /// Those of its `ca_file`.
+    own_authorities: Option<Bundle>,
 }
 
 /// One entry of `routes`.
@@ -152,16 +164,22 @@ impl Routes {
     ///
     /// [`RoutesError`] with every mistake in it: its line, what is wrong, and the fix.
     pub fn parse(yaml: &str) -> Result<Self, RoutesError> {
-        Self::parse_with(yaml, &|_| None)
+        Self::parse_with(
+            yaml,
+            &Around {
+                variables: &|_| None,
+                folder: None,
+            },
+        )
     }
 
-    /// The same, with `variables` for `${NAME}` in values. What they hold is in no message.
+    /// The same, with what stands around the file. What its variables hold is in no message.
     ///
     /// # Errors
     ///
-    /// [`RoutesError`], also for a variable without a value or default.
-    pub fn parse_with(yaml: &str, variables: &dyn Fn(&str) -> Option<String>) -> Result<Self, RoutesError> {
-        read::read(yaml, variables)
+    /// [`RoutesError`], also for a variable without a value or default, and for a file that cannot be read.
+    pub fn parse_with(yaml: &str, around: &Around<'_>) -> Result<Self, RoutesError> {
+        read::read(yaml, around)
     }
 
     /// What is accepted in the file and could be written better.
@@ -242,6 +260,26 @@ impl Service {
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.scheme == Scheme::HTTPS
+    }
+
+    /// Scheme, host and port, for messages.
+    pub(super) fn origin_text(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
+    }
+
+    /// The same as a URI.
+    pub(super) fn origin(&self) -> Option<Uri> {
+        let builder = Uri::builder().scheme(self.scheme.clone());
+        builder
+            .authority(self.authority.clone())
+            .path_and_query("/")
+            .build()
+            .ok()
+    }
+
+    /// The certificate authorities that count for it alone.
+    pub(super) const fn own_authorities(&self) -> Option<&Bundle> {
+        self.own_authorities.as_ref()
     }
 
     /// How long it may take to begin its answer.

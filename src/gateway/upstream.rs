@@ -1,15 +1,47 @@
-//! How services are reached: the client, its connections and TLS.
+//! How services are reached: the clients, their connections, proxies and TLS.
 
-use std::sync::Arc;
-
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
+use std::{
+    collections::HashMap,
+    task::{Context, Poll},
 };
 
-use super::{BuildError, Connector, Gateway, Options, Routes, connection::Observing};
-use crate::{clock::SharedClock, head};
+use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
+use http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{
+        Client,
+        connect::{HttpConnector, proxy::Tunnel},
+    },
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+
+use super::{BuildError, Connector, Gateway, Options, Routes, Service, Upload, connection::Observing};
+use crate::{
+    clock::SharedClock,
+    head,
+    proxy::{Proxies, Proxy},
+    tls::{self, SystemRoots},
+};
+
+/// The clients. A service with a `ca_file` has its own, so that no other service is called over a connection that counts
+/// only for it.
+#[derive(Debug)]
+pub(super) struct Clients {
+    usual: Client<Connector, Upload>,
+    own: HashMap<String, Client<Connector, Upload>>,
+}
+
+/// Makes connections, through a tunnel where a proxy opens one.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    http: HttpConnector,
+    proxies: Proxies,
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 // === impl Gateway ===
 
@@ -20,43 +52,123 @@ impl Gateway {
     ///
     /// [`BuildError`]: TLS towards a service cannot be set up.
     pub fn new(routes: Routes, options: Options, clock: SharedClock) -> Result<Self, BuildError> {
-        let connector = connector(&routes, &options)?;
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(options.keep_idle)
-            .http1_max_headers(head::READ_FIELDS)
-            .http2_max_header_list_size(u32::try_from(head::READ_BYTES).unwrap_or(u32::MAX))
-            .build(connector);
+        let clients = Clients::new(&routes, &options)?;
         Ok(Self {
             routes,
             options,
             clock,
-            client,
+            clients,
         })
+    }
+
+    /// The proxy that calls to `service` pass.
+    #[must_use]
+    pub fn proxy_of(&self, service: &Service) -> Option<&Proxy> {
+        // Most servers have none.
+        if self.options.proxies.is_empty() {
+            return None;
+        }
+        self.options.proxies.of_uri(&service.origin()?)
     }
 }
 
-pub(super) fn connector(routes: &Routes, options: &Options) -> Result<Connector, BuildError> {
+// === impl Clients ===
+
+impl Clients {
+    fn new(routes: &Routes, options: &Options) -> Result<Self, BuildError> {
+        let services = routes.services();
+        let usual = if services
+            .iter()
+            .any(|service| service.is_https() && service.own_authorities().is_none())
+        {
+            tls::client_config(&options.roots, None)?
+        } else {
+            // Nothing is read for services that all speak plain HTTP.
+            tls::client_config(&SystemRoots::none(), None)?
+        };
+        let mut own = HashMap::new();
+        for service in services {
+            if let Some(bundle) = service.own_authorities() {
+                let tls = tls::client_config(&options.roots, Some(bundle))?;
+                own.insert(service.id().to_owned(), client(connector(tls, options), options));
+            }
+        }
+        Ok(Self {
+            usual: client(connector(usual, options), options),
+            own,
+        })
+    }
+
+    pub(super) fn of(&self, service: &Service) -> &Client<Connector, Upload> {
+        self.own.get(service.id()).unwrap_or(&self.usual)
+    }
+
+    #[cfg(test)]
+    pub(super) fn only(usual: Client<Connector, Upload>) -> Self {
+        Self {
+            usual,
+            own: HashMap::new(),
+        }
+    }
+}
+
+fn client(connector: Connector, options: &Options) -> Client<Connector, Upload> {
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(options.keep_idle)
+        .http1_max_headers(head::READ_FIELDS)
+        .http2_max_header_list_size(u32::try_from(head::READ_BYTES).unwrap_or(u32::MAX))
+        .build(connector)
+}
+
+pub(super) fn connector(tls: ClientConfig, options: &Options) -> Connector {
     let mut http = HttpConnector::new();
     http.set_nodelay(true);
     http.set_connect_timeout(Some(options.connect_timeout));
     http.enforce_http(false);
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    // A container without certificates is fine as long as all services speak plain HTTP.
-    let builder = if routes.services().iter().any(|service| service.is_https()) {
-        HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(provider)
-            .map_err(BuildError::Roots)?
-    } else {
-        let config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
-            .with_safe_default_protocol_versions()
-            .map_err(BuildError::Tls)?
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        HttpsConnectorBuilder::new().with_tls_config(config)
+    let way = Way {
+        http,
+        proxies: options.proxies.clone(),
     };
-    let connector: HttpsConnector<HttpConnector> =
-        builder.https_or_http().enable_all_versions().wrap_connector(http);
-    Ok(Observing::new(connector))
+    let connector: HttpsConnector<Way> = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(way);
+    Observing::new(connector, options.proxies.clone())
 }
+
+// === impl Way ===
+
+impl tower::Service<Uri> for Way {
+    type Response = TokioIo<TcpStream>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        tower::Service::poll_ready(&mut self.http, cx).map_err(BoxError::from)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let Some(proxy) = self.proxies.of_uri(&uri) else {
+            return self.http.call(uri).map_err(BoxError::from).boxed();
+        };
+        if uri.scheme() != Some(&http::uri::Scheme::HTTPS) {
+            // The request itself names the service.
+            return self
+                .http
+                .call(proxy.uri().clone())
+                .map_err(BoxError::from)
+                .boxed();
+        }
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.http.clone());
+        if let Some(authorization) = proxy.authorization() {
+            tunnel = tunnel.with_auth(authorization.clone());
+        }
+        tunnel.call(uri).map_err(BoxError::from).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,14 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use super::{BuildError, Options, POOL_IDLE, TransportError, USER_AGENT, error::summary, tls};
+use super::{BuildError, Options, POOL_IDLE, TransportError, USER_AGENT, error::summary};
+use crate::{
+    proxy::{Proxies, Proxy},
+    tls::{self, Bundle},
+};
+
+/// Protocols that are offered, the better one first.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// A client that may not be there yet. Cheap to clone; clones share it.
 #[derive(Clone)]
@@ -29,7 +36,7 @@ impl LazyClient {
         // Building a client panics without a provider of TLS.
         crate::jose::install_crypto();
         if let Some(bundle) = &options.ca_bundle {
-            tls::check(bundle)?;
+            Bundle::parse(bundle)?;
         }
         Ok(Self {
             inner: Arc::new(Inner {
@@ -55,23 +62,17 @@ impl LazyClient {
 }
 
 fn build(options: &Options) -> Result<reqwest::Client, BuildError> {
-    let failed = |error: reqwest::Error| BuildError::Client(summary(&error));
-    if let Some(bundle) = &options.ca_bundle {
-        // Works without roots of the system, too.
-        let tls = tls::config(bundle)?;
-        return builder(options)
-            .tls_backend_preconfigured(tls)
-            .build()
-            .map_err(failed);
-    }
-    builder(options).build().or_else(|error| {
-        // An image without system roots can still talk to an IdP over a container network's plain http.
-        tracing::warn!(
-            cause = summary(&error),
-            "the system's certificate authorities cannot be read: no https server will be trusted; set IDP_CA_FILE"
-        );
-        builder(options).tls_certs_only([]).build().map_err(failed)
-    })
+    let own = match &options.ca_bundle {
+        Some(bundle) => Some(Bundle::parse(bundle)?),
+        None => None,
+    };
+    let mut tls = tls::client_config(&options.roots, own.as_ref())
+        .map_err(|error| BuildError::Client(error.to_string()))?;
+    tls.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+    builder(options)
+        .tls_backend_preconfigured(tls)
+        .build()
+        .map_err(|error| BuildError::Client(summary(&error)))
 }
 
 #[expect(
@@ -79,14 +80,32 @@ fn build(options: &Options) -> Result<reqwest::Client, BuildError> {
     reason = "the one place that builds clients for the IdP"
 )]
 fn builder(options: &Options) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
+    let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
+        // What the library would take from the environment by itself.
         .no_proxy()
         .user_agent(USER_AGENT)
         .connect_timeout(options.connect_timeout)
         // Beside the timer of our clock, which stands still in many a test.
         .timeout(options.request_timeout)
-        .pool_idle_timeout(POOL_IDLE)
+        .pool_idle_timeout(POOL_IDLE);
+    for proxy in options.proxies.all() {
+        builder = builder.proxy(through(proxy, &options.proxies));
+    }
+    builder
+}
+
+/// What sends to `proxy` the calls that pass it.
+fn through(proxy: &Proxy, proxies: &Proxies) -> reqwest::Proxy {
+    let (own, proxies) = (proxy.clone(), proxies.clone());
+    let through = reqwest::Proxy::custom(move |url| {
+        let proxy = proxies.of_url(url).filter(|proxy| **proxy == own);
+        proxy.map(|proxy| proxy.url().clone())
+    });
+    match proxy.authorization() {
+        Some(authorization) => through.custom_http_auth(authorization.clone()),
+        None => through,
+    }
 }

@@ -1,13 +1,18 @@
 //! What can go wrong on the way, sorted by what the server can have seen.
 
-mod tls;
-
 use std::error::Error;
 
-use super::MAX_BODY;
+use super::{MAX_BODY, request::Way};
+use crate::tls;
 
 /// Longer causes are cut, in bytes.
 const MAX_CAUSE: usize = 300;
+
+/// What an operator can change about the identity provider.
+const HINTS: tls::Hints = tls::Hints {
+    address: "OIDC_ISSUER or IDP_BASE_URL",
+    authorities: "IDP_CA_FILE",
+};
 
 /// Why there is no answer. Names hosts and reasons, never a path, a query, a header or a body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,18 +67,27 @@ impl TransportError {
         !matches!(self, Self::TooLarge | Self::Encoded { .. })
     }
 
-    pub(super) fn of(error: &reqwest::Error, origin: &str) -> Self {
-        let cause = match tls::explain(error) {
+    pub(super) fn of(error: &reqwest::Error, way: &Way) -> Self {
+        let origin = way.origin.as_str();
+        let proxy = way.proxy.as_ref();
+        if let Some(proxy) = proxy
+            && let Some(cause) = proxy.explain(error, origin, way.is_tunnelled, error.is_connect())
+        {
+            tracing::debug!(origin, %proxy, cause = summary(error), "a proxy failed");
+            return Self::NotSent { cause };
+        }
+        let cause = match tls::explain(error, &HINTS) {
             None => summary(error),
             Some(said) => {
                 tracing::debug!(origin, cause = summary(error), "TLS failed");
-                said.to_owned()
+                said
             }
         };
         // A connection that could not be established in time is not sent either, so this comes first.
         if error.is_connect() {
+            let through = proxy.map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
             Self::NotSent {
-                cause: format!("cannot connect to {origin}: {cause}"),
+                cause: format!("cannot connect to {origin}{through}: {cause}"),
             }
         } else if error.is_builder() {
             Self::NotSent { cause }

@@ -13,7 +13,10 @@ use url::Url;
 
 use super::TransportError;
 use super::wiped::Wiped;
-use crate::secret::{Secret, Withheld};
+use crate::{
+    proxy::{Proxies, Proxy},
+    secret::{Secret, Withheld},
+};
 
 /// One call. Its `Debug` shows method and URL without the query.
 pub struct Request {
@@ -25,6 +28,16 @@ pub struct Request {
     unsendable: bool,
     /// What the answer may quote and nobody must read.
     withheld: Withheld,
+}
+
+/// How a request gets to its server, for error texts.
+pub(super) struct Way {
+    /// Host and port.
+    pub(super) origin: String,
+    /// What it passes.
+    pub(super) proxy: Option<Proxy>,
+    /// Whether the proxy only opens a tunnel.
+    pub(super) is_tunnelled: bool,
 }
 
 /// An answer with its whole body. Its `Debug` leaves the body and the headers' values out.
@@ -142,8 +155,17 @@ impl Request {
         std::mem::take(&mut self.withheld)
     }
 
-    /// Scheme, host and port, for error texts.
-    pub(super) fn origin(&self) -> String {
+    /// The way to the server.
+    pub(super) fn way(&self, proxies: &Proxies) -> Way {
+        Way {
+            origin: self.origin(),
+            proxy: proxies.of_url(&self.url).cloned(),
+            is_tunnelled: self.url.scheme() == "https",
+        }
+    }
+
+    /// Host and port, for error texts.
+    fn origin(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         match self.url.port_or_known_default() {
             Some(port) => format!("{host}:{port}"),
@@ -157,20 +179,31 @@ impl Request {
                 cause: "the credentials hold characters that no HTTP header can carry".to_owned(),
             });
         }
-        let origin = self.origin();
+        let way = Way {
+            origin: self.origin(),
+            proxy: None,
+            is_tunnelled: false,
+        };
         let mut request = client.request(self.method, self.url).headers(self.headers);
         if let Some(body) = self.body {
             request = request.body(body);
         }
-        request
-            .build()
-            .map_err(|error| TransportError::of(&error, &origin))
+        request.build().map_err(|error| TransportError::of(&error, &way))
     }
 }
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Request({} {}{})", self.method, self.origin(), self.url.path())
+    }
+}
+
+// === impl Way ===
+
+impl Way {
+    /// The proxy that gets the whole request, and answers it.
+    pub(super) fn forwarding_proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref().filter(|_| !self.is_tunnelled)
     }
 }
 

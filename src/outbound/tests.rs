@@ -1,11 +1,10 @@
 use std::{
-    io::{Read as _, Write as _},
+    io::Read as _,
     net::{SocketAddr, TcpListener},
     sync::Arc,
 };
 
 use axum::{Router, body::Body, http::HeaderMap, response::Redirect, routing::get};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use serde_json::json;
 use tokio::sync::Notify;
 use url::Url;
@@ -15,9 +14,10 @@ use crate::{
     clock::{ManualClock, Timestamp},
     secret::Secret,
     telemetry::testing::Logs,
+    tls::testing::{CA, EXPIRED, SELF_SIGNED, SELF_SIGNED_KEY, SERVER_KEY, server, server_with},
 };
 
-const CA: &[u8] = include_bytes!("tests/ca.pem");
+mod network;
 
 fn clock() -> ManualClock {
     ManualClock::starting_at(Timestamp::from_unix_seconds(1_000))
@@ -51,33 +51,15 @@ fn hangs_up() -> Url {
 
 /// A server with a certificate for `localhost`, for one request.
 fn tls_server() -> Url {
-    let certificate = include_bytes!("tests/server.pem");
-    tls_server_with(certificate, include_bytes!("tests/server.key"))
+    at_localhost(server())
 }
 
-/// A server that shows this certificate and signs with this key, which need not belong to it.
 fn tls_server_with(certificate: &[u8], key: &[u8]) -> Url {
-    crate::jose::install_crypto();
-    let certificate = CertificateDer::from_pem_slice(certificate).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(key).unwrap();
-    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
-    let shown = rustls::sign::CertifiedKey::new(vec![certificate], key);
-    let config = rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(shown)));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        let connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
-        let mut stream = rustls::StreamOwned::new(connection, stream);
-        // Fails where the client does not trust us, which is what some of the tests want.
-        if stream.read(&mut [0; 1024]).is_ok() {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
-            let _ = stream.flush();
-        }
-    });
-    Url::parse(&format!("https://localhost:{port}/")).unwrap()
+    at_localhost(server_with(certificate, key))
+}
+
+fn at_localhost(address: SocketAddr) -> Url {
+    Url::parse(&format!("https://localhost:{}/", address.port())).unwrap()
 }
 
 #[tokio::test]
@@ -334,8 +316,8 @@ async fn called(trusted: &[u8], target: Url) -> Result<Response, TransportError>
 
 #[tokio::test]
 async fn a_self_signed_certificate_that_is_its_own_authority_is_trusted_where_the_bundle_holds_it() {
-    let own = include_bytes!("tests/self-signed.pem");
-    let key = include_bytes!("tests/self-signed.key");
+    let own = SELF_SIGNED;
+    let key = SELF_SIGNED_KEY;
     let server = || tls_server_with(own, key);
     assert_eq!(called(own, server()).await.unwrap().body, "ok");
     // Beside others, too.
@@ -344,7 +326,7 @@ async fn a_self_signed_certificate_that_is_its_own_authority_is_trusted_where_th
     assert_eq!(called(&both, tls_server()).await.unwrap().body, "ok");
 
     // Only what the file holds, to the byte: this one has the same name and key.
-    let expired = include_bytes!("tests/self-signed-expired.pem");
+    let expired = EXPIRED;
     let said = |outcome: Result<Response, TransportError>| outcome.unwrap_err().to_string();
     let text = said(called(expired, server()).await);
     assert!(text.contains("cannot be verified"), "{text}");
@@ -357,7 +339,7 @@ async fn a_self_signed_certificate_that_is_its_own_authority_is_trusted_where_th
     assert!(text.contains("for other names"), "{text}");
     let text = said(called(expired, tls_server_with(expired, key)).await);
     assert!(text.contains("has expired"), "{text}");
-    let foreign = include_bytes!("tests/server.key");
+    let foreign = SERVER_KEY;
     let text = said(called(own, tls_server_with(own, foreign)).await);
     assert!(
         text.contains("certificate cannot be verified") || text.contains("handshake failed"),

@@ -5,6 +5,7 @@ mod dev_server;
 mod folders;
 mod idp;
 mod mounts;
+mod network;
 mod original;
 mod panics;
 mod planted;

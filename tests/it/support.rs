@@ -13,6 +13,10 @@ mod process;
 mod stack;
 mod wire;
 
+/// The proxy of the unit tests.
+#[path = "../../src/proxy/testing.rs"]
+pub mod proxy;
+
 pub(crate) use self::logs::Logs;
 pub use self::{
     api::{Api, Call},

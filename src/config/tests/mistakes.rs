@@ -171,6 +171,49 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "no certificate",
         "PEM file",
     ),
+    // Network
+    (
+        &[("HTTPS_PROXY", "https://proxy.example:3128")],
+        "HTTPS_PROXY",
+        "itself reached by https",
+        "`http://host:port`",
+    ),
+    (
+        &[("http_proxy", "socks5://proxy.example:1080")],
+        "http_proxy",
+        "SOCKS",
+        "`http://host:port`",
+    ),
+    (
+        &[("HTTP_PROXY", "http://proxy.example:3128/path")],
+        "HTTP_PROXY",
+        "more than a host",
+        "`http://host:port`",
+    ),
+    (
+        &[("NO_PROXY", "crud, https://idp.example")],
+        "NO_PROXY",
+        "is no host",
+        "10.0.0.0/8",
+    ),
+    (
+        &[("SSL_CERT_FILE", "/nonexistent/ca.pem")],
+        "SSL_CERT_FILE",
+        "cannot be read",
+        "remove the variable",
+    ),
+    (
+        &[("SSL_CERT_FILE", "/etc/hostname")],
+        "SSL_CERT_FILE",
+        "no certificate",
+        "PEM file",
+    ),
+    (
+        &[("SSL_CERT_DIR", "/:/nonexistent/certs")],
+        "SSL_CERT_DIR",
+        "not there",
+        "remove the variable",
+    ),
     // Client
     (
         &[("AUTH_CLIENT_ID", "")],

@@ -15,7 +15,7 @@ use http::HeaderValue;
 
 use self::mistakes::{Reader, shown};
 use super::{
-    Group, MAX_FILE_SIZE, Methods, Pattern, Route, Routes, Service,
+    Around, Group, MAX_FILE_SIZE, Methods, Pattern, Route, Routes, Service,
     spelling::Spellings,
     tree::{Node, Value},
 };
@@ -28,7 +28,7 @@ struct Placed {
     route: Route,
 }
 
-pub(super) fn read(yaml: &str, variables: &dyn Fn(&str) -> Option<String>) -> Result<Routes, RoutesError> {
+pub(super) fn read(yaml: &str, around: &Around<'_>) -> Result<Routes, RoutesError> {
     if yaml.len() > MAX_FILE_SIZE {
         return Err(RoutesError::single(
             1,
@@ -44,8 +44,8 @@ pub(super) fn read(yaml: &str, variables: &dyn Fn(&str) -> Option<String>) -> Re
         Err(serde_saphyr::Error::Eof { .. }) => return Ok(Routes::default()),
         Err(error) => return Err(RoutesError::of_yaml(&error)),
     };
-    let mut reader = Reader::default();
-    reader.expand(&mut root, variables);
+    let mut reader = Reader::new(around.folder);
+    reader.expand(&mut root, around.variables);
     if reader.mistakes.is_empty() {
         let routes = reader.root(&root);
         return reader.finish(routes);
@@ -55,7 +55,7 @@ pub(super) fn read(yaml: &str, variables: &dyn Fn(&str) -> Option<String>) -> Re
 
 // === impl Reader ===
 
-impl Reader {
+impl Reader<'_> {
     fn root(&mut self, root: &Node) -> Routes {
         if matches!(root.value, Value::Null) {
             return Routes::default();

@@ -888,7 +888,13 @@ fn variables_stand_in_values_and_their_values_in_no_message() {
         let yaml = format!(
             "services: {{ a: {{ base_url: '{base_url}' }} }}\nroutes: [{{ id: '{id}', path: /a, target_service: a }}]\n"
         );
-        Routes::parse_with(&yaml, &variables)
+        Routes::parse_with(
+            &yaml,
+            &Around {
+                variables: &variables,
+                folder: None,
+            },
+        )
     };
     let found = routes("http://${HOST}:${PORT:-8080}", "a").unwrap();
     assert_eq!(found.services()[0].authority(), "planted-host:8080");
@@ -976,4 +982,56 @@ fn keys_of_the_original_system_are_told_apart() {
         Routes::parse("services: { a: { base_url: 'http://a', tls_verify: true, identity_headers: false } }")
             .is_ok()
     );
+}
+
+#[test]
+fn a_ca_file_is_read_with_the_routes_and_its_mistakes_have_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), crate::tls::testing::CA).unwrap();
+    std::fs::write(folder.path().join("not.pem"), "not a certificate").unwrap();
+    let around = Around {
+        variables: &|name| (name == "CA").then(|| "ca.pem".to_owned()),
+        folder: Some(folder.path()),
+    };
+    let read = |service: &str| Routes::parse_with(&format!("services:\n  a: {{ {service} }}\n"), &around);
+    for file in ["ca.pem", "./ca.pem", "\"${CA}\""] {
+        let routes = read(&format!("base_url: 'https://a.test', ca_file: {file}")).unwrap();
+        assert!(routes.services()[0].own_authorities().is_some(), "{file}");
+    }
+    for (service, part) in [
+        (
+            "base_url: 'https://a.test', ca_file: gone.pem",
+            "ca_file `gone.pem` of service `a` cannot be read: No such file",
+        ),
+        (
+            "base_url: 'https://a.test', ca_file: not.pem",
+            "`not.pem` of service `a` holds no certificate in PEM form",
+        ),
+        (
+            "base_url: 'https://a.test', ca_file: .",
+            "holds no certificate in PEM form",
+        ),
+        (
+            "base_url: 'https://a.test', ca_file: [ca.pem]",
+            "ca_file of service `a` is a list",
+        ),
+        (
+            "base_url: 'http://a.test', ca_file: ca.pem",
+            "service `a` has a ca_file, and its base_url is http",
+        ),
+    ] {
+        let error = read(service).unwrap_err();
+        let [mistake] = error.mistakes() else {
+            panic!("{error}");
+        };
+        assert_eq!(mistake.line, 2);
+        assert!(mistake.problem.contains(part), "{error}");
+    }
+    // Where nothing says where paths begin, no file is read.
+    let text = format!(
+        "services:\n  a: {{ base_url: 'https://a.test', ca_file: '{}' }}\n",
+        folder.path().join("ca.pem").display()
+    );
+    let error = Routes::parse(&text).unwrap_err();
+    assert!(error.to_string().contains("cannot be read here"), "{error}");
 }

@@ -13,7 +13,7 @@ const ALLOW_FIX: &str =
 
 // === impl Reader ===
 
-impl Reader {
+impl Reader<'_> {
     /// Reads `remove` and `allow`.
     pub(super) fn headers(&mut self, node: &Node, what: &str) -> Option<Rules> {
         let before = self.mistakes.len();

@@ -66,7 +66,7 @@ pub(super) enum Place {
 
 // === impl Reader ===
 
-impl Reader {
+impl Reader<'_> {
     /// Whether `key` is one of the original system; then what is wrong with it has been noted.
     pub(super) fn is_legacy(&mut self, place: Place, key: &Key, node: &Node, what: &str) -> bool {
         let table = match place {

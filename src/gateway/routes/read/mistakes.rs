@@ -1,6 +1,6 @@
 //! What is wrong with a file, and the helpers that find it out: every one notes a mistake and lets the reader go on.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, path::Path};
 
 use super::{
     super::{
@@ -39,11 +39,12 @@ pub struct Mistake {
 }
 
 /// Collects mistakes while it reads.
-#[derive(Default)]
-pub(super) struct Reader {
+pub(super) struct Reader<'a> {
     pub(super) mistakes: Vec<Mistake>,
     /// What is accepted and could be written better.
     notes: Vec<Mistake>,
+    /// Where relative paths begin.
+    pub(super) folder: Option<&'a Path>,
     /// What stands in the place of `${NAME}`, and what stood there.
     expanded: Vec<(String, String)>,
 }
@@ -120,7 +121,18 @@ impl fmt::Display for Mistake {
 
 // === impl Reader ===
 
-impl Reader {
+impl<'a> Reader<'a> {
+    pub(super) const fn new(folder: Option<&'a Path>) -> Self {
+        Self {
+            mistakes: Vec::new(),
+            notes: Vec::new(),
+            folder,
+            expanded: Vec::new(),
+        }
+    }
+}
+
+impl Reader<'_> {
     /// `routes` with what could be written better, or every mistake that was noted, in the order of the file.
     pub(super) fn finish(mut self, mut routes: Routes) -> Result<Routes, RoutesError> {
         for mistake in self.mistakes.iter_mut().chain(&mut self.notes) {

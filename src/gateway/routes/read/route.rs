@@ -26,7 +26,7 @@ use crate::{
 
 // === impl Reader ===
 
-impl Reader {
+impl Reader<'_> {
     pub(super) fn route(
         &mut self,
         node: &Node,

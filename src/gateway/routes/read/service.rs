@@ -10,9 +10,12 @@ use super::{
         tree::{Key, Node},
     },
     legacy::Place,
-    mistakes::{Reader, shown},
+    mistakes::{Mistake, Reader, shown},
 };
-use crate::gateway::{NormalPath, headers::Rules};
+use crate::{
+    gateway::{NormalPath, headers::Rules},
+    tls::{Bundle, read_bundle},
+};
 
 /// For services that name no `timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -20,13 +23,13 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
 // === impl Reader ===
 
-impl Reader {
+impl Reader<'_> {
     pub(super) fn service(&mut self, key: &Key, node: &Node) -> Option<Service> {
         let fields = self.fields_of(
             Some(Place::Service),
             node,
             format!("service {}", shown(&key.name)),
-            &["base_url", "timeout", "headers", "rewrite"],
+            &["base_url", "ca_file", "timeout", "headers", "rewrite"],
         );
         self.id(&key.name, key.line, "a service");
         let fields = fields?;
@@ -42,12 +45,25 @@ impl Reader {
             None => Some(true),
             Some(node) => self.boolean(node, &format!("rewrite of {}", fields.what)),
         };
+        let own_authorities = match fields.get("ca_file") {
+            None => Some(None),
+            Some(node) => self.ca_file(node, &fields.what).map(Some),
+        };
         let base = self.required(
             &fields,
             "base_url",
             "the service's URL, as in base_url: http://crud:8080",
         );
         let (scheme, authority, base_path) = self.base_url(base?, &fields.what)?;
+        if let Some(node) = fields.get("ca_file")
+            && scheme == Scheme::HTTP
+        {
+            self.mistake(
+                node.line,
+                format!("{} has a ca_file, and its base_url is http", fields.what),
+                "write https in base_url, or remove ca_file",
+            );
+        }
         Some(Service {
             id: key.name.clone(),
             scheme,
@@ -56,6 +72,7 @@ impl Reader {
             timeout: timeout?,
             rules: rules?,
             rewrite: rewrite?,
+            own_authorities: own_authorities?,
         })
     }
 
@@ -91,6 +108,29 @@ impl Reader {
                 Some((scheme, authority, base_path.to_owned()))
             }
             Err(error) => wrong(format!("has an unusable path: {error}")),
+        }
+    }
+
+    /// Reads the certificates that a service may show beside those of the system's authorities.
+    fn ca_file(&mut self, node: &Node, what: &str) -> Option<Bundle> {
+        const FIX: &str = "name a PEM file with certificates of authorities, or with the service's own self-signed one; a relative \
+                           path begins in the folder of routes.yaml";
+        let text = self.text(node, &format!("ca_file of {what}"))?;
+        let mut wrong = |problem: &str| {
+            self.mistakes.push(Mistake {
+                line: node.line,
+                problem: format!("ca_file {} of {what} {problem}", shown(text)),
+                fix: FIX.to_owned(),
+            });
+            None
+        };
+        let Some(folder) = self.folder else {
+            return wrong("cannot be read here");
+        };
+        let read = read_bundle(&folder.join(text)).and_then(|pem| Bundle::parse(&pem));
+        match read {
+            Ok(bundle) => Some(bundle),
+            Err(error) => wrong(&error.to_string()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Whose certificates the identity provider may show, where `IDP_CA_FILE` names some beside the system's.
+//! Certificates that an operator names beside the system's (`IDP_CA_FILE`, `ca_file` of a service).
 //!
 //! A self-signed certificate is often made with the mark of an authority (`openssl req -x509` does so), and the library
 //! takes no authority's certificate for a server's. Here it counts where the server shows exactly the certificate that
@@ -7,80 +7,43 @@
 use std::sync::Arc;
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, OtherError, RootCertStore,
-    SignatureScheme,
+    CertificateError, DigitallySignedStruct, Error as TlsError, OtherError, RootCertStore, SignatureScheme,
     client::{
+        WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
 
-use super::BuildError;
-
-/// Protocols that are offered, the better one first.
-const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+use super::Bundle;
 
 /// Checks a chain as usual, and knows certificates that need none.
 #[derive(Debug)]
 struct WithOwn {
-    usual: Arc<dyn ServerCertVerifier>,
+    usual: Arc<WebPkiServerVerifier>,
     own: Vec<CertificateDer<'static>>,
 }
 
-/// Whether every certificate of a PEM bundle can be used; reads nothing of the system's.
-///
-/// # Errors
-///
-/// [`BuildError::CaBundle`].
-pub(super) fn check(bundle: &[u8]) -> Result<(), BuildError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(bundle)? {
-        roots.add(certificate).map_err(unusable)?;
+/// A verifier for `roots` and the certificates of `own`.
+pub(super) fn verifier(
+    roots: &RootCertStore,
+    own: &Bundle,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+    let mut roots = roots.clone();
+    for certificate in &own.0 {
+        roots.add(certificate.clone())?;
     }
-    Ok(())
-}
-
-/// TLS that trusts the certificates of a PEM bundle beside the system's.
-///
-/// # Errors
-///
-/// [`BuildError`].
-pub(super) fn config(bundle: &[u8]) -> Result<ClientConfig, BuildError> {
-    let own = certificates(bundle)?;
-    let provider = CryptoProvider::get_default()
-        .cloned()
-        .ok_or_else(|| BuildError::Client("no provider of TLS is installed".to_owned()))?;
-    let usual = rustls_platform_verifier::Verifier::new_with_extra_roots(own.clone(), Arc::clone(&provider))
-        .map_err(unusable)?;
-    let verifier = WithOwn {
-        usual: Arc::new(usual),
-        own,
-    };
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| BuildError::Client(error.to_string()))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-    Ok(config)
-}
-
-fn certificates(bundle: &[u8]) -> Result<Vec<CertificateDer<'static>>, BuildError> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bundle).collect();
-    let certificates = certificates.map_err(|error| BuildError::CaBundle(error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(BuildError::CaBundle("it holds no PEM certificate".to_owned()));
-    }
-    Ok(certificates)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn unusable(error: TlsError) -> BuildError {
-    BuildError::CaBundle(error.to_string())
+    let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| TlsError::General(error.to_string()))?;
+    Ok(Arc::new(WithOwn {
+        usual,
+        own: own.0.clone(),
+    }))
 }
 
 /// Whether nothing is wrong with the certificate but that it is an authority's. That is found out after its dates have

@@ -1,12 +1,22 @@
-//! TLS failures in words of ours, with the variable that helps. What the library says goes to debug.
+//! TLS failures in words of ours, with what the operator can change. What the library says goes to debug.
 
 use std::{error::Error, io};
 
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 
+/// What an operator can change about a server, as messages name it.
+#[derive(Clone, Copy, Debug)]
+pub struct Hints {
+    /// What holds the server's address.
+    pub address: &'static str,
+    /// What holds further certificate authorities.
+    pub authorities: &'static str,
+}
+
 /// What is wrong, if `error` comes from TLS.
-pub(super) fn explain(error: &(dyn Error + 'static)) -> Option<&'static str> {
-    find(error).map(said)
+#[must_use]
+pub fn explain(error: &(dyn Error + 'static), hints: &Hints) -> Option<String> {
+    find(error).map(|error| said(error, hints))
 }
 
 /// The first error of TLS among the causes. An `io::Error` leaves what it wraps out of its own causes.
@@ -25,11 +35,12 @@ fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
     None
 }
 
-const fn said(error: &TlsError) -> &'static str {
+fn said(error: &TlsError, hints: &Hints) -> String {
+    let address = hints.address;
     match error {
-        TlsError::InvalidCertificate(error) => of_certificate(error),
+        TlsError::InvalidCertificate(error) => of_certificate(error, hints),
         TlsError::InvalidMessage(_) => {
-            "it does not speak TLS there (correct scheme and port in OIDC_ISSUER or IDP_BASE_URL)"
+            format!("it does not speak TLS there (correct scheme and port in {address})")
         }
         TlsError::PeerIncompatible(_)
         | TlsError::AlertReceived(
@@ -38,46 +49,48 @@ const fn said(error: &TlsError) -> &'static str {
             | AlertDescription::InsufficientSecurity,
         ) => {
             "it has no version of TLS from 1.2 on, or no cipher, in common with this server (update what answers there)"
+                .to_owned()
         }
         TlsError::AlertReceived(AlertDescription::UnrecognisedName) => {
-            "what answers there does not know this name (correct OIDC_ISSUER or IDP_BASE_URL)"
+            format!("what answers there does not know this name (correct {address})")
         }
-        TlsError::AlertReceived(AlertDescription::CertificateRequired) => {
-            "it wants a client certificate, which this server does not have (let IDP_BASE_URL name an address without that)"
-        }
+        TlsError::AlertReceived(AlertDescription::CertificateRequired) => format!(
+            "it wants a client certificate, which this server does not have (name an address without that in {address})"
+        ),
         TlsError::AlertReceived(_) => {
-            "what answers there has broken off the TLS handshake (its log says why)"
+            "what answers there has broken off the TLS handshake (its log says why)".to_owned()
         }
         TlsError::NoCertificatesPresented => {
-            "it shows no certificate (let it have one, or correct IDP_BASE_URL)"
+            format!("it shows no certificate (let it have one, or correct {address})")
         }
-        _ => "the TLS handshake failed (LOG_LEVEL=debug shows what the library says)",
+        _ => "the TLS handshake failed (LOG_LEVEL=debug shows what the library says)".to_owned(),
     }
 }
 
-const fn of_certificate(error: &CertificateError) -> &'static str {
+fn of_certificate(error: &CertificateError, hints: &Hints) -> String {
+    let Hints { address, authorities } = hints;
     match error {
-        CertificateError::UnknownIssuer => {
+        CertificateError::UnknownIssuer => format!(
             "its certificate comes from an authority that is not trusted here (name that authority's certificate in \
-             IDP_CA_FILE)"
-        }
+             {authorities})"
+        ),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "its certificate has expired (renew it there, unless this machine's clock is wrong)"
+            "its certificate has expired (renew it there, unless this machine's clock is wrong)".to_owned()
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "its certificate is not valid yet (is this machine's clock right?)"
+            "its certificate is not valid yet (is this machine's clock right?)".to_owned()
         }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "its certificate is for other names (use one of them in OIDC_ISSUER or IDP_BASE_URL, or have a certificate made \
-             for this one)"
-        }
-        CertificateError::Revoked => "its certificate has been revoked (have a new one made)",
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => format!(
+            "its certificate is for other names (use one of them in {address}, or have a certificate made for this one)"
+        ),
+        CertificateError::Revoked => "its certificate has been revoked (have a new one made)".to_owned(),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "its certificate is not for servers (have one made with the extended key usage serverAuth)"
+                .to_owned()
         }
-        _ => {
-            "its certificate cannot be verified (a self-signed one, or that of its authority, belongs into IDP_CA_FILE)"
-        }
+        _ => format!(
+            "its certificate cannot be verified (a self-signed one, or that of its authority, belongs into {authorities})"
+        ),
     }
 }
 
@@ -85,14 +98,19 @@ const fn of_certificate(error: &CertificateError) -> &'static str {
 mod tests {
     use super::*;
 
+    const HINTS: Hints = Hints {
+        address: "BASE_URL",
+        authorities: "CA_FILE",
+    };
+
     #[test]
     fn a_cause_inside_io_errors_is_found() {
         let tls = TlsError::InvalidCertificate(CertificateError::UnknownIssuer);
         let inner = io::Error::other(tls);
         let outer = io::Error::other(inner);
-        assert!(explain(&outer).unwrap().contains("IDP_CA_FILE"));
-        assert_eq!(explain(&io::Error::other("something else")), None);
-        assert_eq!(explain(&io::Error::from(io::ErrorKind::TimedOut)), None);
+        assert!(explain(&outer, &HINTS).unwrap().contains("CA_FILE"));
+        assert_eq!(explain(&io::Error::other("something else"), &HINTS), None);
+        assert_eq!(explain(&io::Error::from(io::ErrorKind::TimedOut), &HINTS), None);
     }
 
     #[test]
@@ -105,20 +123,24 @@ mod tests {
             ),
             (
                 TlsError::InvalidCertificate(CertificateError::NotValidForName),
-                "OIDC_ISSUER",
+                "BASE_URL",
+            ),
+            (
+                TlsError::InvalidCertificate(CertificateError::InvalidPurpose),
+                "serverAuth",
             ),
             (
                 TlsError::InvalidCertificate(CertificateError::BadSignature),
-                "IDP_CA_FILE",
+                "CA_FILE",
             ),
             (TlsError::AlertReceived(AlertDescription::HandshakeFailure), "1.2"),
             (
                 TlsError::AlertReceived(AlertDescription::UnrecognisedName),
-                "IDP_BASE_URL",
+                "BASE_URL",
             ),
             (TlsError::General("x".to_owned()), "debug"),
         ] {
-            assert!(said(&error).contains(part), "{error}");
+            assert!(said(&error, &HINTS).contains(part), "{error}");
         }
     }
 }

@@ -1,0 +1,344 @@
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use axum::body::{Body, to_bytes};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+
+use super::*;
+use crate::{
+    gateway::{
+        Around, Found, GatewayError, NormalPath,
+        loopback::{Api, logged_in, serve, system_clock},
+    },
+    proxy::{
+        Direct,
+        testing::{Does, TestProxy},
+    },
+    telemetry::testing::Logs,
+    tls::testing::{CA, NAMED, NAMED_KEY, X25519MLKEM768, key_shares, server, server_with},
+};
+
+const SECRET: &str = "planted-s3cret";
+/// `me:planted-s3cret` as it is sent.
+const SENT: &str = "Basic bWU6cGxhbnRlZC1zM2NyZXQ=";
+
+/// A gateway with a service `api` for all paths, whose entry of `routes.yaml` this is.
+fn gateway(service: &str, folder: Option<&Path>, options: Options) -> Gateway {
+    let yaml = format!(
+        "services:\n  api: {{ {service} }}\nroutes:\n  - {{ id: all, path: /*, target_service: api }}\n"
+    );
+    let around = Around {
+        variables: &|_| None,
+        folder,
+    };
+    let routes = Routes::parse_with(&yaml, &around).unwrap_or_else(|error| panic!("{error}"));
+    Gateway::new(routes, options, system_clock()).unwrap()
+}
+
+async fn call(gateway: &Gateway) -> Result<Response<Body>, GatewayError> {
+    let path = NormalPath::parse("/secret-path").unwrap();
+    let Found::Match(matched) = gateway.find(&path, &Method::GET) else {
+        panic!("no route");
+    };
+    let request = Request::new(Body::empty());
+    gateway.call(matched, request, logged_in())?.send().await
+}
+
+/// The body of a call that works.
+async fn body(gateway: &Gateway) -> String {
+    let answer = call(gateway).await.unwrap();
+    let bytes = to_bytes(answer.into_body(), 1024).await.unwrap();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The line about a call that does not work.
+async fn failure(gateway: &Gateway) -> String {
+    let logs = Logs::capture();
+    assert_eq!(call(gateway).await.unwrap_err(), GatewayError::BadGateway);
+    let text = logs.text();
+    for secret in [SECRET, "bWU6", "secret-path", "our-token"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    let mut lines = text.lines().filter(|line| line.contains("WARN"));
+    let line = lines
+        .next()
+        .unwrap_or_else(|| panic!("no warning in:\n{text}"))
+        .to_owned();
+    assert!(lines.next().is_none(), "{text}");
+    assert!(
+        line.contains("a call to a service failed") && line.contains("api"),
+        "{line}"
+    );
+    line
+}
+
+/// Calls pass this proxy, with credentials; those to `direct` do not.
+fn through(proxy: SocketAddr, direct: &[&str]) -> Options {
+    let url = format!("http://me:{SECRET}@{proxy}");
+    let parse = |variable| Some(Proxy::parse(variable, &url).unwrap());
+    let direct = direct.iter().map(|text| Direct::parse(text).unwrap()).collect();
+    Options {
+        proxies: Proxies::new(parse("HTTPS_PROXY"), parse("HTTP_PROXY"), direct),
+        ..Options::default()
+    }
+}
+
+/// A folder with `ca.pem` and `named.pem`.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), CA).unwrap();
+    std::fs::write(folder.path().join("named.pem"), NAMED).unwrap();
+    folder
+}
+
+#[tokio::test]
+async fn a_call_over_https_passes_the_proxy_in_a_tunnel() {
+    let logs = Logs::capture();
+    let folder = folder();
+    let proxy = TestProxy::start(Does::Forward(server_with(NAMED, NAMED_KEY))).await;
+    let gateway = gateway(
+        "base_url: 'https://service.test:8443', ca_file: named.pem",
+        Some(folder.path()),
+        through(proxy.address(), &[]),
+    );
+    assert_eq!(body(&gateway).await, "ok");
+    let head = proxy.only().to_ascii_lowercase();
+    assert!(
+        head.starts_with("connect service.test:8443 http/1.1\r\n"),
+        "{head}"
+    );
+    assert!(head.contains(&SENT.to_ascii_lowercase()), "{head}");
+    assert!(
+        !head.contains("secret-path") && !head.contains("our-token"),
+        "{head}"
+    );
+    let text = logs.text();
+    assert!(!text.contains(SECRET) && !text.contains("bWU6"), "{text}");
+}
+
+#[tokio::test]
+async fn a_call_over_plain_http_is_handed_to_the_proxy_with_its_whole_url() {
+    let api = Api::start().await;
+    let proxy = TestProxy::start(Does::Forward(api.address)).await;
+    let gateway = gateway(
+        "base_url: 'http://service.test'",
+        None,
+        through(proxy.address(), &[]),
+    );
+    body(&gateway).await;
+    let head = proxy.only();
+    assert!(
+        head.starts_with("GET http://service.test/secret-path HTTP/1.1\r\n"),
+        "{head}"
+    );
+    assert!(
+        head.to_ascii_lowercase().contains("\r\nhost: service.test\r\n"),
+        "{head}"
+    );
+    assert!(head.contains(SENT), "{head}");
+    assert_eq!(api.only().headers["x-forwarded-for"], "192.0.2.7");
+}
+
+#[tokio::test]
+async fn loopback_and_what_no_proxy_names_pass_no_proxy_and_get_none_of_its_credentials() {
+    let proxy = TestProxy::start(Does::Answer("")).await;
+    let api = Api::start().await;
+    let port = api.address.port();
+    for (host, direct) in [("127.0.0.1", &[][..]), ("0.0.0.0", &["0.0.0.0"])] {
+        let service = format!("base_url: 'http://{host}:{port}'");
+        body(&gateway(&service, None, through(proxy.address(), direct))).await;
+    }
+    assert!(proxy.heads().is_empty());
+    let without = |headers: &HeaderMap| !headers.contains_key("proxy-authorization");
+    assert!(api.seen().len() == 2 && api.seen().iter().all(|seen| without(&seen.headers)));
+}
+
+#[tokio::test]
+async fn what_fails_at_the_proxy_is_told_as_that() {
+    const REFUSAL: Does =
+        Does::Answer("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n");
+    for (does, base, part) in [
+        (
+            REFUSAL,
+            "https",
+            "(HTTPS_PROXY) does not take the user name and password in HTTPS_PROXY (407)",
+        ),
+        (
+            REFUSAL,
+            "http",
+            "(HTTP_PROXY) does not take the user name and password in HTTP_PROXY (407)",
+        ),
+        (
+            Does::Answer("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"),
+            "https",
+            "(HTTPS_PROXY) does not connect to service.test (allow it there, or list the host in NO_PROXY)",
+        ),
+    ] {
+        let proxy = TestProxy::start(does).await;
+        let service = format!("base_url: '{base}://service.test'");
+        let line = failure(&gateway(&service, None, through(proxy.address(), &[]))).await;
+        assert!(
+            line.contains(&format!("the proxy {} {part}", proxy.address())),
+            "{line}"
+        );
+    }
+    let gone = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    for (base, variable) in [("https", "HTTPS_PROXY"), ("http", "HTTP_PROXY")] {
+        let service = format!("base_url: '{base}://service.test'");
+        let line = failure(&gateway(&service, None, through(gone, &[]))).await;
+        let part = format!("the proxy {gone} ({variable}) cannot be reached: ");
+        assert!(line.contains(&part) && line.contains("refused"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_of_tls_behind_the_proxy_is_the_services() {
+    let proxy = TestProxy::start(Does::Forward(server())).await;
+    let options = through(proxy.address(), &[]);
+    let line = failure(&gateway("base_url: 'https://service.test'", None, options)).await;
+    assert!(line.contains("authority that is not trusted"), "{line}");
+    let named = format!("proxy={} (HTTPS_PROXY)", proxy.address());
+    assert!(line.contains(&named), "{line}");
+}
+
+#[tokio::test]
+async fn without_a_proxy_an_answer_of_407_is_the_services() {
+    let address = serve(|_| async {
+        let mut answer = Response::new(Body::empty());
+        *answer.status_mut() = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        answer
+    })
+    .await;
+    let service = format!("base_url: 'http://{address}'");
+    let answer = call(&gateway(&service, None, Options::default())).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::PROXY_AUTHENTICATION_REQUIRED);
+}
+
+#[tokio::test]
+async fn a_ca_file_counts_for_its_service_alone() {
+    let folder = folder();
+    let port = server().port();
+    let with = format!("base_url: 'https://localhost:{port}', ca_file: ca.pem");
+    assert_eq!(
+        body(&gateway(&with, Some(folder.path()), Options::default())).await,
+        "ok"
+    );
+    let absolute = folder.path().join("ca.pem");
+    let with = format!(
+        "base_url: 'https://localhost:{}', ca_file: '{}'",
+        server().port(),
+        absolute.display()
+    );
+    assert_eq!(
+        body(&gateway(
+            &with,
+            Some(Path::new("/nonexistent")),
+            Options::default()
+        ))
+        .await,
+        "ok"
+    );
+
+    // Another service at the very same address is called over no connection of the first.
+    let port = server().port();
+    let yaml = format!(
+        "services:
+  trusting: {{ base_url: 'https://localhost:{port}', ca_file: ca.pem }}
+  api: {{ base_url: 'https://localhost:{port}' }}
+routes:
+  - {{ id: all, path: /*, target_service: api }}
+"
+    );
+    let around = Around {
+        variables: &|_| None,
+        folder: Some(folder.path()),
+    };
+    let routes = Routes::parse_with(&yaml, &around).unwrap();
+    let gateway = Gateway::new(routes, Options::default(), system_clock()).unwrap();
+    let line = failure(&gateway).await;
+    assert!(line.contains(&format!("https://localhost:{port}")), "{line}");
+    assert!(
+        line.contains(
+            "authority that is not trusted here (name that authority's certificate in its ca_file)"
+        ),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_that_is_its_own_authority_may_stand_in_a_ca_file() {
+    let folder = folder();
+    let at = |port: u16, name: &str| format!("base_url: 'https://localhost:{port}', ca_file: {name}");
+    std::fs::write(folder.path().join("own.pem"), crate::tls::testing::SELF_SIGNED).unwrap();
+    let own = || {
+        server_with(
+            crate::tls::testing::SELF_SIGNED,
+            crate::tls::testing::SELF_SIGNED_KEY,
+        )
+        .port()
+    };
+    let trusted = gateway(&at(own(), "own.pem"), Some(folder.path()), Options::default());
+    assert_eq!(body(&trusted).await, "ok");
+    let line = failure(&gateway(
+        &at(own(), "ca.pem"),
+        Some(folder.path()),
+        Options::default(),
+    ))
+    .await;
+    assert!(line.contains("its ca_file"), "{line}");
+    // Its name counts as for any other.
+    let port = server_with(NAMED, NAMED_KEY).port();
+    let line = failure(&gateway(
+        &at(port, "named.pem"),
+        Some(folder.path()),
+        Options::default(),
+    ))
+    .await;
+    assert!(
+        line.contains("for other names (use one of them in its base_url"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn what_the_library_says_of_tls_goes_to_debug() {
+    let api = Api::start().await;
+    let service = format!("base_url: 'https://{}'", api.address);
+    let gateway = gateway(&service, None, Options::default());
+    let logs = Logs::capture();
+    assert_eq!(call(&gateway).await.unwrap_err(), GatewayError::BadGateway);
+    logs.has("it does not speak TLS there (correct scheme and port in its base_url)");
+    let text = logs.text();
+    let library = text.lines().filter(|line| line.contains("InvalidContentType"));
+    assert!(
+        library.clone().count() == 1 && library.clone().all(|line| line.contains("DEBUG")),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn the_authorities_of_ssl_cert_file_count_in_the_place_of_the_systems() {
+    let folder = folder();
+    let trusting = |name: &str| Options {
+        roots: SystemRoots::new(Some(folder.path().join(name)), Vec::new()),
+        ..Options::default()
+    };
+    let service = || format!("base_url: 'https://localhost:{}'", server().port());
+    assert_eq!(body(&gateway(&service(), None, trusting("ca.pem"))).await, "ok");
+    let line = failure(&gateway(&service(), None, trusting("named.pem"))).await;
+    assert!(line.contains("authority that is not trusted"), "{line}");
+}
+
+#[tokio::test]
+async fn the_first_key_share_withstands_quantum_computers() {
+    let folder = folder();
+    for more in ["", ", ca_file: ca.pem"] {
+        let (address, groups) = key_shares();
+        let service = format!("base_url: 'https://{address}'{more}");
+        let gateway = Arc::new(gateway(&service, Some(folder.path()), Options::default()));
+        call(&gateway).await.unwrap_err();
+        assert_eq!(groups.join().unwrap()[0], X25519MLKEM768);
+    }
+}

@@ -1,0 +1,75 @@
+//! What goes wrong at a proxy, in words of ours, with the variable that helps.
+
+use std::{error::Error, io};
+
+use super::Proxy;
+
+/// What the HTTP library's errors of a tunnel begin with. Their type is not public; the tests hold the library to the texts.
+const TUNNEL: &str = "tunnel error: ";
+
+// === impl Proxy ===
+
+impl Proxy {
+    /// What `error` of a call to `target` says of the proxy. `None` where it comes from behind the proxy.
+    ///
+    /// `connecting` is whether no connection was established: without a tunnel, that is one to the proxy.
+    #[must_use]
+    pub fn explain(
+        &self,
+        error: &(dyn Error + 'static),
+        target: &str,
+        is_tunnelled: bool,
+        connecting: bool,
+    ) -> Option<String> {
+        match tunnel(error) {
+            Some((problem, cause)) => Some(match problem.as_str() {
+                "proxy authorization required" => self.wants_credentials(),
+                "failed to create underlying connection" | "io error establishing tunnel" => {
+                    self.unreachable(cause.unwrap_or(error))
+                }
+                _ => format!(
+                    "the proxy {self} does not connect to {target} (allow it there, or list the host in NO_PROXY)"
+                ),
+            }),
+            None if connecting && !is_tunnelled => Some(self.unreachable(error)),
+            None => None,
+        }
+    }
+
+    /// It has answered 407 itself.
+    #[must_use]
+    pub fn wants_credentials(&self) -> String {
+        let variable = self.variable;
+        if self.authorization.is_some() {
+            format!("the proxy {self} does not take the user name and password in {variable} (407)")
+        } else {
+            format!("the proxy {self} wants a user name and a password (407; add them to {variable})")
+        }
+    }
+
+    fn unreachable(&self, error: &(dyn Error + 'static)) -> String {
+        let mut last = error;
+        while let Some(cause) = last.source() {
+            last = cause;
+        }
+        format!("the proxy {self} cannot be reached: {last}")
+    }
+}
+
+/// What a tunnel failed of, and what caused that.
+fn tunnel<'a>(error: &'a (dyn Error + 'static)) -> Option<(String, Option<&'a (dyn Error + 'static)>)> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let next = match wrapped {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        };
+        let text = error.to_string();
+        if let Some(problem) = text.strip_prefix(TUNNEL) {
+            return Some((problem.to_owned(), next));
+        }
+        cause = next;
+    }
+    None
+}
