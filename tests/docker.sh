@@ -220,7 +220,8 @@ stopping=$(date +%s%N)
 docker stop --time 25 "$first" >/dev/null
 took=$((($(date +%s%N) - stopping) / 1000000))
 exec 3>&-
-if ((took < 5000)); then ok "SIGTERM, with a connection left open: stopped within $took ms"; else fail "stopping took $took ms"; fi
+# SHUTDOWN_DELAY is 5 s; the connection that is left open costs nothing more.
+if ((took >= 5000 && took < 10000)); then ok "SIGTERM, with a connection left open: stopped within $took ms"; else fail "stopping took $took ms"; fi
 is "exit code of a stopped bff" "$(docker inspect --format '{{.State.ExitCode}}' "$first")" 0
 first_log="$first_log
 $(docker logs "$first" 2>&1)"
@@ -301,7 +302,7 @@ secret "a JWT" eyJ
 
 stopping=$SECONDS
 dc stop >/dev/null 2>&1
-if ((SECONDS - stopping < 8)); then ok "both stop within seconds"; else fail "stopping took $((SECONDS - stopping)) s"; fi
+if ((SECONDS - stopping < 15)); then ok "both stop within seconds"; else fail "stopping took $((SECONDS - stopping)) s"; fi
 is "exit code of the IdP" "$(docker inspect --format '{{.State.ExitCode}}' "$(container idp)")" 0
 cd "$source_dir"
 printf '   %s passed, 0 failed\n' "$passed"
