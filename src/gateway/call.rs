@@ -132,11 +132,14 @@ impl Call<'_> {
             request.headers_mut().clone_from(&self.headers);
             let connection = capture_connection(&mut request);
             let error = match self.head(request, progress.as_deref()).await {
-                Ok(answer) => return Ok(self.answer(answer)),
+                Ok(answer) => {
+                    Story::has_served(&connection);
+                    return Ok(self.answer(answer));
+                }
                 Err(Failure::Decided(error)) => return Err(error),
                 Err(Failure::Upstream(error)) => error,
             };
-            if may_repeat && self.can_be_repeated() && Story::closed_before_an_answer(&connection) {
+            if may_repeat && self.can_be_repeated() && Story::closed_before_an_answer(&connection, &error) {
                 may_repeat = false;
                 tracing::debug!(
                     service = self.service_id(),

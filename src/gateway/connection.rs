@@ -1,6 +1,7 @@
 //! What happened on a connection to a service, for deciding whether a call that failed may be sent once more.
 
 use std::{
+    error::Error,
     io,
     pin::Pin,
     sync::{
@@ -46,25 +47,43 @@ struct Inner {
     has_answered: AtomicBool,
     /// Nothing came since something was sent.
     is_silent: AtomicBool,
+    /// A call was answered on it.
+    has_served: AtomicBool,
 }
 
 // === impl Story ===
 
 impl Story {
-    /// Whether the connection that served a call had been used before, and has brought not one byte since the call was
-    /// written: the service has most likely closed it before the call arrived (RFC 9110 section 9.2.2).
-    pub(super) fn closed_before_an_answer(connection: &CaptureConnection) -> bool {
+    /// Notes that the connection that served a call has brought the head of its answer.
+    pub(super) fn has_served(connection: &CaptureConnection) {
+        if let Some((Self(story), _)) = Self::of(connection) {
+            story.has_served.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether the connection that served a call, which failed with `error`, had been used before, and has brought no byte
+    /// of an answer to the call: the service has most likely closed it before the call arrived (RFC 9110 section 9.2.2).
+    pub(super) fn closed_before_an_answer(
+        connection: &CaptureConnection,
+        error: &(dyn Error + 'static),
+    ) -> bool {
+        match Self::of(connection) {
+            None => false,
+            // On a connection of HTTP/2 calls share what comes, so that the error has to say it.
+            Some((Self(story), true)) => story.has_served.load(Ordering::Acquire) && is_gone(error),
+            Some((Self(story), false)) => {
+                story.has_answered.load(Ordering::Acquire) && story.is_silent.load(Ordering::Acquire)
+            }
+        }
+    }
+
+    /// The story of a call's connection, and whether that speaks HTTP/2.
+    fn of(connection: &CaptureConnection) -> Option<(Self, bool)> {
         let metadata = connection.connection_metadata();
-        let Some(connected) = &*metadata else {
-            return false;
-        };
+        let connected = metadata.as_ref()?;
         let mut extras = Extensions::new();
         connected.get_extras(&mut extras);
-        // On a connection of HTTP/2 calls share what comes.
-        !connected.is_negotiated_h2()
-            && extras.get::<Self>().is_some_and(|Self(story)| {
-                story.has_answered.load(Ordering::Acquire) && story.is_silent.load(Ordering::Acquire)
-            })
+        Some((extras.remove::<Self>()?, connected.is_negotiated_h2()))
     }
 
     fn sends(&self) {
@@ -75,6 +94,23 @@ impl Story {
         self.0.has_answered.store(true, Ordering::Release);
         self.0.is_silent.store(false, Ordering::Release);
     }
+}
+
+/// Whether a connection of HTTP/2 ended, or will end, without having taken a call (RFC 9113 section 8.7): it broke, or
+/// the service said `GOAWAY` or `REFUSED_STREAM`.
+fn is_gone(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            return error.is_io() || (error.is_remote() && (error.is_go_away() || refused));
+        }
+        if error.is::<io::Error>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 // === impl Observing ===

@@ -29,17 +29,17 @@ pub(crate) fn server() -> SocketAddr {
     server_with(include_bytes!("testing/server.pem"), SERVER_KEY)
 }
 
+/// What the server for `localhost` speaks TLS with, and offers HTTP/2 alone.
+pub(crate) fn http2_config() -> rustls::ServerConfig {
+    let mut config = config(include_bytes!("testing/server.pem"), SERVER_KEY);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    config
+}
+
 /// A server that shows this certificate and signs with this key, which need not belong to it. It answers one request with
 /// `ok`.
 pub(crate) fn server_with(certificate: &[u8], key: &[u8]) -> SocketAddr {
-    crate::jose::install_crypto();
-    let certificate = CertificateDer::from_pem_slice(certificate).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(key).unwrap();
-    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
-    let shown = rustls::sign::CertifiedKey::new(vec![certificate], key);
-    let config = rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(shown)));
+    let config = config(certificate, key);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -53,6 +53,17 @@ pub(crate) fn server_with(certificate: &[u8], key: &[u8]) -> SocketAddr {
         }
     });
     address
+}
+
+fn config(certificate: &[u8], key: &[u8]) -> rustls::ServerConfig {
+    crate::jose::install_crypto();
+    let certificate = CertificateDer::from_pem_slice(certificate).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key).unwrap();
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+    let shown = rustls::sign::CertifiedKey::new(vec![certificate], key);
+    rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(shown)))
 }
 
 /// A server that reads a `ClientHello`, hangs up, and gives the groups of its key shares in their order.

@@ -1,6 +1,7 @@
 //! Calls that are sent once more, since the connection that they went on was closing.
 
 use super::*;
+use crate::{gateway::Around, tls::testing};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -176,4 +177,109 @@ async fn a_call_can_be_sent_again_with_another_credential() {
     assert_eq!(seen[0].headers["authorization"], "Bearer our-token");
     assert_eq!(seen[1].headers["authorization"], "Bearer another");
     assert_eq!(seen[1].headers["content-length"], "4");
+}
+
+/// What a service that speaks HTTP/2 does with a request.
+#[derive(Clone, Copy, Debug)]
+enum Reply {
+    Answer,
+    /// Closes the connection at once.
+    Close,
+    /// Says that it takes no more (`GOAWAY`), and closes it.
+    GoAway,
+    /// Says that it did not take this one (`REFUSED_STREAM`), and answers others.
+    Refuse,
+    /// Says that this one failed (`INTERNAL_ERROR`).
+    Fail,
+}
+
+/// The same over HTTP/2, on which both agree over TLS. Counts the requests of each connection.
+async fn scripted_over_http2(script: &'static [&'static [Reply]]) -> (SocketAddr, Arc<Mutex<Vec<usize>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let notes = Arc::clone(&seen);
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(testing::http2_config()));
+    tokio::spawn(async move {
+        for (at, frames) in script.iter().enumerate() {
+            let (stream, _) = listener.accept().await.unwrap();
+            let stream = acceptor.accept(stream).await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            for frame in *frames {
+                let Some(Ok((_, mut respond))) = connection.accept().await else {
+                    break;
+                };
+                notes.lock().push(at);
+                match frame {
+                    Reply::Answer => {
+                        let mut body = respond.send_response(Response::new(()), false).unwrap();
+                        body.send_data(Bytes::from_static(b"ok"), true).unwrap();
+                    }
+                    Reply::Close => break,
+                    Reply::GoAway => connection.abrupt_shutdown(h2::Reason::NO_ERROR),
+                    Reply::Refuse => respond.send_reset(h2::Reason::REFUSED_STREAM),
+                    Reply::Fail => respond.send_reset(h2::Reason::INTERNAL_ERROR),
+                }
+            }
+            if matches!(frames.last(), Some(Reply::Close)) {
+                drop(connection);
+            } else {
+                // What was said has to leave.
+                tokio::spawn(async move { while connection.accept().await.is_some() {} });
+            }
+        }
+    });
+    (address, seen)
+}
+
+fn gateway_over_tls(address: SocketAddr) -> Gateway {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), testing::CA).unwrap();
+    let port = address.port();
+    let yaml = format!(
+        "services:
+  api: {{ base_url: 'https://localhost:{port}', ca_file: ca.pem }}
+routes:
+  - {{ id: api, path: /api/*, target_service: api }}
+"
+    );
+    let around = Around {
+        variables: &|_| None,
+        folder: Some(folder.path()),
+    };
+    let routes = Routes::parse_with(&yaml, &around).unwrap();
+    Gateway::new(routes, Options::default(), system_clock()).unwrap()
+}
+
+#[tokio::test]
+async fn an_idempotent_call_over_http_2_is_sent_once_more_where_the_service_did_not_take_it() {
+    use Reply::{Answer, Close, Fail, GoAway, Refuse};
+    type Case = (&'static [&'static [Reply]], Method, Option<&'static [usize]>);
+    let cases: [Case; 8] = [
+        (&[&[Answer, Close], &[Answer]], Method::GET, Some(&[0, 0, 1])),
+        (&[&[Answer, Close], &[Answer]], Method::PUT, Some(&[0, 0, 1])),
+        (&[&[Answer, GoAway], &[Answer]], Method::GET, Some(&[0, 0, 1])),
+        (&[&[Answer, Refuse, Answer]], Method::GET, Some(&[0, 0, 0])),
+        // It was taken, or may have been.
+        (&[&[Answer, Fail, Answer]], Method::GET, None),
+        (&[&[Answer, Close], &[Answer]], Method::POST, None),
+        // A connection that never answered, and a second failure.
+        (&[&[Close], &[Answer]], Method::GET, None),
+        (&[&[Answer, Close], &[Close], &[Answer]], Method::GET, None),
+    ];
+    for (script, method, expected) in cases {
+        let (address, seen) = scripted_over_http2(script).await;
+        let gateway = gateway_over_tls(address);
+        if matches!(script[0], [Answer, ..]) {
+            complete(&gateway, Method::GET, Body::empty()).await.unwrap();
+        }
+        let answer = complete(&gateway, method.clone(), Body::from("text")).await;
+        match expected {
+            Some(expected) => {
+                assert_eq!(answer, Ok(StatusCode::OK), "{method} {script:?}");
+                assert_eq!(*seen.lock(), expected, "{method} {script:?}");
+            }
+            None => assert_eq!(answer, Err(GatewayError::BadGateway), "{method} {script:?}"),
+        }
+    }
 }
