@@ -3,9 +3,12 @@
 use std::fs;
 
 use super::folder;
-use crate::support::{
-    Api, Logs, Port, Process, Stack,
-    proxy::{Does, TestProxy},
+use crate::{
+    recipes::recipe,
+    support::{
+        Api, Logs, Port, Process, Stack,
+        proxy::{Does, TestProxy},
+    },
 };
 
 const SECRET: &str = "planted-s3cret";
@@ -94,18 +97,18 @@ async fn a_ca_file_that_cannot_be_used_is_told_before_the_start() {
         ("BFF_BASE_URL", "https://app.example"),
         ("AUTH_CLIENT_ID", "bff-server"),
     ];
-    let text = "services:\n  a:\n    base_url: https://a.example\n    ca_file: ca.pem\nroutes: []\n";
-    fs::write(routes, text).unwrap();
+    fs::write(routes, recipe("docs/routes.md", "services:")).unwrap();
     let check = async || {
         Process::start(folder.path(), &["check", "--config-only"], &variables)
             .ended()
             .await
     };
-    check()
-        .await
-        .says(64, &["line 4: ca_file `ca.pem` of service `a` cannot be read"]);
+    check().await.says(
+        64,
+        &["line 4: ca_file `corp-ca.pem` of service `orders` cannot be read"],
+    );
     let certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tls/testing/ca.pem");
-    fs::copy(certificate, folder.path().join("config/ca.pem")).unwrap();
+    fs::copy(certificate, folder.path().join("config/corp-ca.pem")).unwrap();
     check().await.says(0, &["the configuration is consistent"]);
 }
 
