@@ -142,4 +142,16 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn a_key_id_may_begin_with_a_hyphen() {
+        for line in [
+            &["bff", "keys", "retire", "-Y0u", "--dry-run"][..],
+            &["bff", "keys", "retire", "--dry-run", "--_x"],
+        ] {
+            let cli = Cli::try_parse_from(line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+            let command = format!("{:?}", cli.command);
+            assert!(command.contains("dry_run: true"), "{command}");
+        }
+    }
 }

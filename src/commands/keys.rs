@@ -39,6 +39,8 @@ pub(super) enum KeysCommand {
     /// Stop publishing a key that does not sign. Its file is left where it is.
     Retire {
         /// Its key id.
+        // One in 64 of ours begins with `-`.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         /// Say what would be done.
         #[arg(long)]
