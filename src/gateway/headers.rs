@@ -21,7 +21,11 @@ use http::{
 use self::identity::is_claim_of_identity;
 use super::{Auth, ClientInfo};
 
-pub(super) use self::{names::Names, rules::Rules, withheld::is_withheld};
+pub(super) use self::{
+    names::Names,
+    rules::Rules,
+    withheld::{is_withheld, nearest_withheld},
+};
 
 /// The header that ties the log lines of one call together.
 pub const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use super::names::Names;
+use crate::quote::nearest;
 
 const WITHHELD: &[&[&str]] = &[
     // What the browser forgets of the origin: the session cookie and the pages of everybody.
@@ -45,6 +46,12 @@ const WITHHELD: &[&[&str]] = &[
 
 static NAMES: LazyLock<Names> =
     LazyLock::new(|| Names::new(WITHHELD.iter().flat_map(|fields| fields.iter().copied())));
+
+/// The name that was probably meant by `name`, in lower case, which is none of these.
+pub(crate) fn nearest_withheld(name: &str) -> Option<&'static str> {
+    let names = WITHHELD.iter().flat_map(|fields| fields.iter().copied());
+    nearest(name, names.filter(|name| !name.ends_with('*')))
+}
 
 /// Whether a field of this name, in lower case, passes only where its service allows it.
 pub(crate) fn is_withheld(name: &str) -> bool {

@@ -3,6 +3,7 @@
 mod headers;
 mod legacy;
 mod mistakes;
+mod pattern;
 mod route;
 mod service;
 

@@ -529,6 +529,11 @@ fn each_mistake_in_a_route_is_named_with_its_fix() {
             "",
         ),
         (
+            "id: a, path: /a, target_service: crud, encoded_path: pass",
+            "encoded_path of route `a` has no effect",
+            "end the path with /*",
+        ),
+        (
             "id: a, path: /a/*, target_service: crud, encoded_path: allow",
             "encoded_path of route `a` is `allow`",
             "refuse (the default) or pass",
@@ -726,7 +731,8 @@ fn each_mistake_in_a_service_is_named_with_its_fix() {
         ),
         (
             "{ base_url: 'http://crud', headers: { allow: [Strict-Transport-Securty] } }",
-            "allows `Strict-Transport-Securty`, which is withheld from no answer",
+            "allows `Strict-Transport-Securty`, which is withheld from no answer; did you mean \
+             strict-transport-security? list names",
         ),
         (
             "{ base_url: 'http://crud', headers: { allow: ['X-Accel-*'] } }",

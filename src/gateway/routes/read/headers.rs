@@ -4,7 +4,7 @@ use super::{
     super::tree::Node,
     mistakes::{Reader, shown},
 };
-use crate::gateway::headers::{Names, Rules, is_withheld};
+use crate::gateway::headers::{Names, Rules, is_withheld, nearest_withheld};
 
 const REMOVE_FIX: &str =
     "list names of request fields, with * for all that begin so, as in remove: [X-Tenant, X-Internal-*]";
@@ -35,7 +35,9 @@ impl Reader<'_> {
             for (line, name) in &names {
                 if !is_name(name) || !is_withheld(&name.to_ascii_lowercase()) {
                     let problem = format!("{what} allows {}, which is withheld from no answer", shown(name));
-                    self.mistake(*line, problem, ALLOW_FIX);
+                    let meant = nearest_withheld(&name.to_ascii_lowercase())
+                        .map_or_else(String::new, |name| format!("did you mean {name}? "));
+                    self.mistake(*line, problem, format!("{meant}{ALLOW_FIX}"));
                 }
             }
             rules.allow = Names::new(names.into_iter().map(|(_, name)| name));

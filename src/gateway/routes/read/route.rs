@@ -17,12 +17,7 @@ use super::{
     legacy::Place,
     mistakes::{Fields, Reader, shown},
 };
-use crate::{
-    gateway::{NormalPath, path::is_unreserved},
-    own_paths,
-    quote::nearest,
-    spelling,
-};
+use crate::{gateway::NormalPath, quote::nearest};
 
 // === impl Reader ===
 
@@ -84,7 +79,7 @@ impl Reader<'_> {
         };
         let takes_encoded = match fields.get("encoded_path") {
             None => Some(false),
-            Some(node) => self.encoded_path(node, &fields.what),
+            Some(node) => self.encoded_path(node, &fields.what, pattern.as_ref()),
         };
         let unauthenticated = match fields.get("unauthenticated") {
             None => Some(Unauthenticated::default()),
@@ -109,76 +104,6 @@ impl Reader<'_> {
                 target,
                 forwarded_prefix,
             },
-        })
-    }
-
-    fn pattern(&mut self, node: &Node, what: &str) -> Option<Pattern> {
-        let text = self.text(node, &format!("path of {what}"))?;
-        let mut wrong = |problem: &str, fix: &str| {
-            let problem = format!("path {} of {what} {problem}", shown(text));
-            self.mistake(node.line, problem, fix);
-            None
-        };
-        if !text.starts_with('/') {
-            return wrong("does not begin with a slash", "write it as in /api/crud/*");
-        }
-        let glued = text.strip_suffix('*').filter(|path| !path.ends_with('/'));
-        let below = text.strip_suffix("/*").or(glued);
-        let (path, wild) = below.map_or((text, false), |path| (path, true));
-        if path.contains(['{', '}']) {
-            return wrong(
-                "has a parameter in braces, which is not built yet",
-                "take a wider path, as in /api/orders/*",
-            );
-        }
-        if path.contains('*') {
-            return wrong(
-                "has a `*` that is not its whole last segment",
-                "end it with /* to take all below, as in /api/crud/*",
-            );
-        }
-        // Unreserved characters have a single spelling in a normal path, so no other spelling of this path can slip
-        // past a route and still mean the same to the API.
-        if path.bytes().any(|byte| byte != b'/' && !is_unreserved(byte)) {
-            return wrong(
-                "holds other characters than letters, digits, `-`, `.`, `_`, `~` and `/`",
-                "take a wider path, as in /files/*",
-            );
-        }
-        if let Err(error) = NormalPath::parse(if path.is_empty() { "/" } else { path }) {
-            return wrong(&format!("can never match: {error}"), "write it as in /api/crud/*");
-        }
-        if wild && path.ends_with('/') {
-            return wrong(
-                "can never match: it has an empty segment",
-                "write it as in /api/crud/*",
-            );
-        }
-        // In another spelling, too: each call of it would be refused.
-        let folded = spelling::fold(path).unwrap_or_default();
-        let exact = !wild && !path.ends_with('/');
-        let is_own = |path: &str| own_paths::is_reserved(path) || (exact && own_paths::is_alias(path));
-        if is_own(path) || is_own(&folded) {
-            return wrong(
-                "belongs to the server itself, as do /auth, /health, /metrics and /.well-known/jwks.json",
-                "choose another path, as in /api/crud/*",
-            );
-        }
-        if glued.is_some() {
-            self.note(
-                node.line,
-                format!(
-                    "path {} of {what} means {path} and all below {path}/",
-                    shown(text)
-                ),
-                format!("write {path}/*"),
-            );
-        }
-        let path = path.to_owned();
-        Some(if wild {
-            Pattern::Below(path)
-        } else {
-            Pattern::Exact(path)
         })
     }
 
@@ -281,9 +206,19 @@ impl Reader<'_> {
         }
     }
 
-    fn encoded_path(&mut self, node: &Node, what: &str) -> Option<bool> {
+    fn encoded_path(&mut self, node: &Node, what: &str, pattern: Option<&Pattern>) -> Option<bool> {
         let text = self.text(node, &format!("encoded_path of {what}"))?;
         match text {
+            "pass" if matches!(pattern, Some(Pattern::Exact(_))) => {
+                self.mistake(
+                    node.line,
+                    format!(
+                        "encoded_path of {what} has no effect: an exact path holds no encoded slash or `#`"
+                    ),
+                    "remove it, or end the path with /*",
+                );
+                None
+            }
             "pass" => Some(true),
             "refuse" => Some(false),
             other => {
