@@ -35,6 +35,25 @@ impl Decoded {
         }
     }
 
+    /// Where `value`, in lower case, ends if it begins at `start`, each of its characters as it is or escaped. What stands
+    /// before `start` counts for nothing: a stray `%` there would take two digits of the value for its own.
+    pub(super) fn end_of(&self, start: usize, value: &[u8]) -> Option<usize> {
+        let (mut at, mut left) = (start, value);
+        while let Some((first, after)) = left.split_first() {
+            let rest = self.bytes.get(at..)?;
+            let escaped = escape(rest.get(..MAX_ESCAPE).unwrap_or(rest));
+            let taken = escaped.and_then(|(unescaped, length)| Some((unescaped.taken_from(left)?, length)));
+            if let Some((behind, length)) = taken {
+                (at, left) = (at + length, behind);
+            } else if rest.first() == Some(first) {
+                (at, left) = (at + 1, after);
+            } else {
+                return None;
+            }
+        }
+        Some(at)
+    }
+
     /// One layer of escapes less; `None` where there is none.
     pub(super) fn decode(&self) -> Option<Self> {
         let mut decoded = Self {
@@ -78,6 +97,15 @@ enum Unescaped {
 }
 
 impl Unescaped {
+    /// What is left of `value`, which begins with this.
+    fn taken_from<'a>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
+        let mut left = Some(value);
+        self.push(|byte| {
+            left = left.and_then(|left| left.strip_prefix(&[byte]));
+        });
+        left
+    }
+
     /// In lower case, like everything here.
     fn push(&self, mut push: impl FnMut(u8)) {
         match self {

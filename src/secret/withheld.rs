@@ -10,6 +10,9 @@ use super::{Secret, decoded::Decoded};
 /// A piece of a value that is at least this long is taken out, too, in bytes: quoted values are often cut.
 const PIECE: usize = 8;
 
+/// A longer value is found by its pieces alone, in bytes.
+const LONG: usize = 4 * PIECE;
+
 /// A value shorter than this is taken out where it stands alone, in bytes: it is part of many a word.
 const SHORT: usize = 4;
 
@@ -76,13 +79,13 @@ impl Withheld {
         }
         for value in &self.values {
             let value = lower(value.expose());
-            // A longer one is found by its pieces.
-            if value.len() >= PIECE {
+            if value.len() >= LONG {
                 continue;
             }
-            for (start, window) in bytes.windows(value.len()).enumerate() {
-                let end = start + value.len();
-                if window == value && (value.len() >= SHORT || stands_alone(bytes, start, end)) {
+            for start in 0..bytes.len() {
+                if let Some(end) = layer.end_of(start, &value)
+                    && (value.len() >= SHORT || stands_alone(bytes, start, end))
+                {
                     layer.strike(start..end, struck);
                 }
             }
@@ -196,6 +199,14 @@ mod tests {
             assert_eq!(strike(&[value], &format!("bad {text} here")), "bad […] here");
         }
         assert_eq!(strike(&["ab1"], "code %22ab1%22"), "code %22[…]%22");
+        // What stands before seems to be an escape together with the value.
+        for (value, text, left) in [
+            ("AA!a", "100%AA%21a", "100%[…]"),
+            ("AA!abcde", "%AA%21abcde.", "%[…]."),
+            ("0061/x", r"\u0061%2fx", r"\u[…]"),
+        ] {
+            assert_eq!(strike(&[value], text), left);
+        }
         assert_eq!(strike(&["my secret"], "id:my+secret"), "id:[…]");
         assert_eq!(strike(&["gr\u{fc}n-1"], "is gr%C3%BCn-1"), "is […]");
     }

@@ -11,7 +11,7 @@ use crate::{
 
 // === impl Reader ===
 
-impl Reader {
+impl Reader<'_> {
     /// Reads `path`. One that no call could ever match is a mistake.
     pub(super) fn pattern(&mut self, node: &Node, what: &str) -> Option<Pattern> {
         let text = self.text(node, &format!("path of {what}"))?;
