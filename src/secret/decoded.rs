@@ -38,20 +38,32 @@ impl Decoded {
     /// Where `value`, in lower case, ends if it begins at `start`, each of its characters as it is or escaped. What stands
     /// before `start` counts for nothing: a stray `%` there would take two digits of the value for its own.
     pub(super) fn end_of(&self, start: usize, value: &[u8]) -> Option<usize> {
-        let (mut at, mut left) = (start, value);
-        while let Some((first, after)) = left.split_first() {
-            let rest = self.bytes.get(at..)?;
-            let escaped = escape(rest.get(..MAX_ESCAPE).unwrap_or(rest));
-            let taken = escaped.and_then(|(unescaped, length)| Some((unescaped.taken_from(left)?, length)));
-            if let Some((behind, length)) = taken {
-                (at, left) = (at + length, behind);
-            } else if rest.first() == Some(first) {
-                (at, left) = (at + 1, after);
-            } else {
-                return None;
+        // For each number of bytes of the value, where the text can be then. A backslash may be itself or an escape, so
+        // that there can be several.
+        let mut reached = vec![Vec::new(); value.len() + 1];
+        reached.first_mut()?.push(start);
+        for taken in 0..value.len() {
+            let left = value.get(taken..)?;
+            for at in std::mem::take(reached.get_mut(taken)?) {
+                let rest = self.bytes.get(at..).unwrap_or_default();
+                let mut reach = |taken: usize, at: usize| {
+                    if let Some(places) = reached.get_mut(taken)
+                        && !places.contains(&at)
+                    {
+                        places.push(at);
+                    }
+                };
+                if rest.first() == left.first() {
+                    reach(taken + 1, at + 1);
+                }
+                if let Some((unescaped, length)) = escape(rest.get(..MAX_ESCAPE).unwrap_or(rest))
+                    && let Some(behind) = unescaped.taken_from(left)
+                {
+                    reach(value.len() - behind.len(), at + length);
+                }
             }
         }
-        Some(at)
+        reached.last()?.iter().max().copied()
     }
 
     /// One layer of escapes less; `None` where there is none.
