@@ -27,6 +27,11 @@ async fn caddy_as_the_recipe_says() {
 }
 
 #[tokio::test]
+async fn envoy_as_the_recipe_says() {
+    as_the_recipe_says(Kind::Envoy).await;
+}
+
+#[tokio::test]
 async fn what_traefik_documents_as_the_recipe_says() {
     as_the_recipe_says(Kind::Traefik).await;
 }

@@ -57,6 +57,25 @@ impl Proxy {
         Self::start(command, folder, address).await
     }
 
+    /// Envoy with this configuration.
+    pub async fn envoy(address: SocketAddr, configuration: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("envoy.yaml");
+        fs::write(&file, configuration).unwrap();
+        let mut command = Command::new("envoy");
+        command
+            .args([
+                "--concurrency",
+                "1",
+                "--disable-hot-restart",
+                "--log-level",
+                "warning",
+                "--config-path",
+            ])
+            .arg(file);
+        Self::start(command, folder, address).await
+    }
+
     async fn start(mut command: Command, folder: TempDir, address: SocketAddr) -> Self {
         let output = fs::File::create(folder.path().join("output")).unwrap();
         let child = command

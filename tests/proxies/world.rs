@@ -1,5 +1,7 @@
 //! A proxy in front of a whole stack.
 
+use std::net::SocketAddr;
+
 use http::{HeaderMap, Method};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -22,6 +24,7 @@ pub enum Kind {
     Nginx,
     Caddy,
     Traefik,
+    Envoy,
 }
 
 /// A stack behind a proxy.
@@ -78,6 +81,18 @@ impl World {
                     ];
                     Running::Process(Proxy::caddy(address, &recipe("caddy-asks", &replacements)).await)
                 }
+                Kind::Envoy => {
+                    let (bff_at, api_at) = (socket(stack.address), socket(api.parse().unwrap()));
+                    let (listen, domain) = (socket(address), format!("[\"{HOST}:{}\"]", address.port()));
+                    let replacements = [
+                        ("{ address: 0.0.0.0, port_value: 443 }", listen.as_str()),
+                        ("[automate.example]", &domain),
+                        ("http://bff:8000", &bff_url),
+                        ("{ address: bff, port_value: 8000 }", &bff_at),
+                        ("{ address: crud, port_value: 8080 }", &api_at),
+                    ];
+                    Running::Process(Proxy::envoy(address, &recipe("envoy-asks", &replacements)).await)
+                }
                 Kind::Traefik => {
                     let recipe = recipe("traefik-asks", &[("http://bff:8000", &bff_url)]);
                     Running::Here(Traefik::start(port.held().listen(), &recipe, &bff_url, &api_url))
@@ -109,7 +124,7 @@ impl World {
                     let replacements = [(hosts.as_str(), site.as_str()), ("bff:8000", &bff)];
                     Proxy::caddy(address, &change(&recipe("caddy-passes", &replacements))).await
                 }
-                Kind::Traefik => panic!("Traefik is here only where it asks"),
+                Kind::Traefik | Kind::Envoy => panic!("{kind:?} is here only where it asks"),
             })
         })
         .await
@@ -177,6 +192,11 @@ impl World {
         let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
         status.unwrap_or_else(|| panic!("no answer: {answer}"))
     }
+}
+
+/// An address as Envoy writes it.
+fn socket(address: SocketAddr) -> String {
+    format!("{{ address: {}, port_value: {} }}", address.ip(), address.port())
 }
 
 /// Sends a request with exactly these fields beside the cookies, and keeps the cookies of the answer.
