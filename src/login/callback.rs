@@ -1,28 +1,24 @@
 //! The end of a login: from what the IdP sent back to a session. The order of the checks is the point of this file.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+mod error;
+mod session;
+
+use std::sync::Arc;
 
 use url::Url;
 
+pub use self::error::{CallbackError, Failed};
 use super::{
-    Instead, Login,
+    Login,
     attempt::Attempt,
     hosts::LoginHost,
-    offline_access::Consent,
     once::{Remember, Spent},
 };
 use crate::{
     clock::Timestamp,
-    jose::Claims,
-    oidc::{Expect, IdTokenError, LoginFacts, OAuthError, TokenError, TokenResponse, UserInfoError},
+    oidc::OAuthError,
     secret::Secret,
-    session::{
-        CreateError, Created, EmailTrust, Ended, Memo, NewSession, Session, SessionId, SessionKey,
-        StoreError, Tokens, UserClaims, email_is_unstated,
-    },
+    session::{Created, Ended, NewSession, Session, SessionId, SessionKey},
 };
 
 /// Longer values are refused, in bytes.
@@ -53,73 +49,6 @@ pub struct LoggedIn {
     pub location: Url,
 }
 
-/// A callback that did not lead to a session.
-#[derive(Debug)]
-pub struct Failed {
-    /// Why. Shared by all requests that came for the same attempt.
-    pub error: Arc<CallbackError>,
-    /// Where the person wanted to go, where the attempt is known.
-    pub return_to: Option<String>,
-}
-
-/// Why a callback did not lead to a session.
-#[derive(Debug, thiserror::Error)]
-pub enum CallbackError {
-    /// No `state`, or one that no login cookie of this browser was made for: too late, another browser, or forged.
-    #[error("this login was not started in this browser, or too long ago")]
-    UnknownAttempt,
-    /// The person took too long.
-    #[error("the login took too long")]
-    Expired,
-    /// The answer came to another host than the one that the login was started on.
-    #[error("the login was started on another host")]
-    OtherHost,
-    /// `iss` is missing where the IdP promised it, or another one (RFC 9207 section 2.4).
-    #[error("the answer names another identity provider than the one that was asked, or none")]
-    Issuer,
-    /// The IdP says no (RFC 6749 section 4.1.2.1).
-    #[error("the identity provider answered {error}")]
-    Refused {
-        /// What it says.
-        error: OAuthError,
-        /// What can be done instead of telling the person, where there is something.
-        instead: Option<Box<Instead>>,
-    },
-    /// A login without a person (`prompt=none`) needs one.
-    #[error("a login without a person was not possible")]
-    LoginRequired {
-        /// Where the application wants to hear of it: an allowed URL, `error=login_required` added.
-        location: Url,
-    },
-    /// Neither a code nor an error, or a code that is not valid.
-    #[error("the answer has no usable code")]
-    NoCode,
-    /// The server has not found its IdP yet.
-    #[error("the server is not connected to its identity provider yet")]
-    NotReady,
-    /// The code was not exchanged.
-    #[error(transparent)]
-    Exchange(#[from] TokenError),
-    /// The token response has no ID token although `openid` was asked for.
-    #[error("the identity provider sent no ID token; is `openid` among the scopes it allows?")]
-    NoIdToken,
-    /// The ID token is refused.
-    #[error(transparent)]
-    IdToken(#[from] IdTokenError),
-    /// UserInfo is of somebody else.
-    #[error(transparent)]
-    UserInfo(#[from] UserInfoError),
-    /// No room for another session.
-    #[error(transparent)]
-    Create(#[from] CreateError),
-    /// The store does not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// What completed the login died.
-    #[error("the login was not completed")]
-    Abandoned,
-}
-
 // === impl CallbackQuery ===
 
 impl std::fmt::Debug for CallbackQuery {
@@ -127,18 +56,6 @@ impl std::fmt::Debug for CallbackQuery {
         f.debug_struct("CallbackQuery")
             .field("error", &self.error)
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Failed ===
-
-impl From<CallbackError> for Failed {
-    /// Of an attempt that is not known.
-    fn from(error: CallbackError) -> Self {
-        Self {
-            error: Arc::new(error),
-            return_to: None,
-        }
     }
 }
 
@@ -338,126 +255,5 @@ impl Login {
             .targets
             .resolve(&attempt.return_to, host.origin())
             .unwrap_or_else(|_| host.origin().clone())
-    }
-
-    async fn session_of(
-        &self,
-        attempt: &Attempt,
-        code: &Secret,
-        response: &TokenResponse,
-    ) -> Result<Session, CallbackError> {
-        // Now, not after the checks: the access token lives since it was issued.
-        let now = self.inner.clock.now();
-        let relying_party = &self.inner.relying_party;
-        let id_token = response.id_token.as_ref().ok_or(CallbackError::NoIdToken)?;
-        let facts = LoginFacts {
-            nonce: &attempt.nonce,
-            code,
-            started_at: attempt.started_at,
-        };
-        let expected =
-            Expect::login(facts, &response.access_token).max_age(attempt.max_age.map(Duration::from_secs));
-        let verified = relying_party.verify_id_token(id_token, expected).await?;
-        let identity = verified.identity;
-        let user_info = relying_party
-            .user_info_at_login(&response.access_token, &identity.subject)
-            .await?;
-
-        let access_expires_at = now.saturating_add(response.expires_in);
-        let tokens = Tokens {
-            access: response.access_token.clone().into(),
-            access_obtained_at: now,
-            access_expires_at,
-            refresh: response.refresh_token.clone(),
-            pending: None,
-            id_token: id_token.clone(),
-            scope: response
-                .scope
-                .clone()
-                .unwrap_or_else(|| self.inner.options.scopes.join(" ")),
-            uncertain: false,
-            strikes: None,
-            later_auth_time: None,
-        };
-        self.notice_refresh_token(attempt, tokens.refresh.is_some());
-        self.tell_of_unstated_email(&verified.all, user_info.as_ref());
-        let email_trust = self.inner.options.email_trust;
-        let user = UserClaims::of(Some(&verified.all), user_info.as_ref(), email_trust);
-        self.inner.left_out.warn(&user.left_out);
-        Ok(Session {
-            user: user.kept,
-            issuer: identity.issuer,
-            subject: identity.subject,
-            nonce: identity.nonce,
-            sid: verified.sid,
-            auth_time: identity.auth_time,
-            created_at: now,
-            expires_at: self.end_of(now, &tokens),
-            identity: Memo::default(),
-            tokens,
-        })
-    }
-
-    /// An address that is missing is looked for in vain at the IdP. That is said once.
-    fn tell_of_unstated_email(&self, id_token: &Claims, user_info: Option<&Claims>) {
-        if self.inner.options.email_trust == EmailTrust::Verified
-            && email_is_unstated(id_token, user_info)
-            && !self.inner.said_unstated_email.swap(true, Ordering::Relaxed)
-        {
-            tracing::warn!(
-                "the IdP gave an e-mail address without email_verified, so the address is told to no application; if every \
-                 address there is verified, set OIDC_EMAIL_TRUSTED=true"
-            );
-        }
-    }
-
-    /// Without a refresh token a session lives as long as its access token.
-    fn end_of(&self, now: Timestamp, tokens: &Tokens) -> Timestamp {
-        let limit = now.saturating_add(self.inner.options.session_lifetime);
-        match tokens.refresh {
-            Some(_) => limit,
-            None => limit.min(tokens.access_expires_at),
-        }
-    }
-
-    /// Whether a refresh token came is said where an operator can do something about it, and learnt from
-    /// (`OIDC_PROMPT=auto`).
-    fn notice_refresh_token(&self, attempt: &Attempt, came: bool) {
-        let inner = &self.inner;
-        if !self.asks_for_offline_access() {
-            if !came && !inner.said_no_refresh_token.swap(true, Ordering::Relaxed) {
-                tracing::warn!(
-                    "the IdP gave no refresh token, so sessions end with their access token; add offline_access to \
-                     OIDC_SCOPES and to the scopes that the IdP allows this client"
-                );
-            }
-            return;
-        }
-        let (Some(access), Some(client)) = (&inner.offline_access, inner.relying_party.client().get()) else {
-            if !came && !inner.said_no_refresh_token.swap(true, Ordering::Relaxed) {
-                tracing::warn!(
-                    "the IdP gave no refresh token although offline_access was asked for, so sessions end with their \
-                     access token; many IdPs want OIDC_PROMPT=consent and the refresh_token grant for the client"
-                );
-            }
-            return;
-        };
-        match access.learn(inner.relying_party.issuer(), &client.id, attempt.consent, came) {
-            Some(Consent::Tried) => tracing::warn!(
-                "the IdP gave no refresh token although offline_access was asked for, so this session ends with its access \
-                 token; the next logins ask for consent as with OIDC_PROMPT=consent (OIDC_PROMPT is auto)"
-            ),
-            Some(Consent::Useless) => tracing::warn!(
-                "prompt=consent did not bring a refresh token either, so sessions end with their access token and it is not \
-                 sent any more; allow the client offline_access and the refresh_token grant at the IdP"
-            ),
-            Some(Consent::Needed) => {
-                tracing::info!("refresh tokens come where the person is asked for consent");
-            }
-            Some(Consent::Unneeded) => {
-                tracing::info!("refresh tokens come without asking the person for consent");
-            }
-            None => {}
-        }
     }
 }

@@ -25,7 +25,7 @@ const OWN: &[&str] = &[
     "bff::keys::keeper::open",
     "bff::keys::keeper::run",
     "bff::keys::leftovers",
-    "bff::login::callback",
+    "bff::login::callback::session",
     "bff::login::offline_access",
     "bff::oidc::discovery",
     "bff::oidc::jwks",

@@ -1,0 +1,117 @@
+//! Why the server does not start, or stops.
+
+use std::{io, net::SocketAddr, num::NonZeroUsize};
+
+use super::{session_secret::SessionSecretError, static_client::StaticClientError};
+use crate::{
+    gateway,
+    keys::KeysError,
+    login::hosts::HostsError,
+    outbound,
+    registration::{ErrorKind, RegistrationError},
+    seal::SealerError,
+    session::CookieOptionsError,
+    web::PagesError,
+};
+
+/// Why the server cannot be put together. All of it is a matter of configuration: exit code 64.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The master secret of sessions.
+    #[error(transparent)]
+    SessionSecret(#[from] SessionSecretError),
+    /// The master secret of sessions is too short.
+    #[error("SESSION_SECRET: {0}")]
+    Sealer(#[from] SealerError),
+    /// The client for the IdP.
+    #[error(transparent)]
+    Outbound(#[from] outbound::BuildError),
+    /// The client for the APIs.
+    #[error(transparent)]
+    Gateway(#[from] gateway::BuildError),
+    /// Cookie names and attributes.
+    #[error("the cookie settings contradict each other: {0}")]
+    Cookies(#[from] CookieOptionsError),
+    /// No host to log in on.
+    #[error("{0}: set BFF_BASE_URL, or DCR_REDIRECT_URIS with one URI per host")]
+    Hosts(#[from] HostsError),
+    /// The routes.
+    #[error("{path}: {error}")]
+    Routes {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        error: gateway::RoutesError,
+    },
+    /// Templates or texts of the pages.
+    #[error("BFF_TEMPLATES_DIR: {0}")]
+    Pages(#[from] PagesError),
+    /// The routes cannot be read.
+    #[error("{path} cannot be read: {error}")]
+    RoutesFile {
+        /// The file.
+        path: String,
+        /// The cause.
+        error: io::Error,
+    },
+}
+
+/// A socket that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ({variable}): {cause}; {}", way_out(.cause, .variable))]
+pub struct BindError {
+    pub(super) address: SocketAddr,
+    pub(super) variable: &'static str,
+    pub(super) cause: io::Error,
+}
+
+/// What to do about a socket that cannot be listened on.
+fn way_out(cause: &io::Error, variable: &str) -> String {
+    let variable = variable.rsplit(", ").next().unwrap_or(variable);
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another process listens there (`ss -ltnp` shows it): end it, or set {variable} to a port that is free"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("ports below 1024 need a permission: set {variable} to a port from 1024")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: write one that it has, or `0.0.0.0` for all".to_owned()
+        }
+        _ => format!("correct {variable}"),
+    }
+}
+
+/// Why a running server had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no usable registration, and the IdP refuses one.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// The signing key and the IdP have no algorithm in common.
+    #[error(transparent)]
+    StaticClient(#[from] StaticClientError),
+    /// It was asked to stop, and not everything finished in time.
+    #[error("stopped; requests that did not finish in time were cut off: {requests}")]
+    CutOff {
+        /// How many.
+        requests: NonZeroUsize,
+    },
+}
+
+// === impl RunError ===
+
+impl RunError {
+    /// Whether the cause is the configuration (exit code 64) rather than a refusal of the IdP (77).
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Registration(error) => error.kind() == ErrorKind::Configuration,
+            Self::StaticClient(_) => true,
+            Self::CutOff { .. } => false,
+        }
+    }
+}

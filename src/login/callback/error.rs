@@ -1,0 +1,90 @@
+//! Why a callback did not lead to a session.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::{
+    login::Instead,
+    oidc::{IdTokenError, OAuthError, TokenError, UserInfoError},
+    session::{CreateError, StoreError},
+};
+
+/// A callback that did not lead to a session.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why. Shared by all requests that came for the same attempt.
+    pub error: Arc<CallbackError>,
+    /// Where the person wanted to go, where the attempt is known.
+    pub return_to: Option<String>,
+}
+
+/// Why a callback did not lead to a session.
+#[derive(Debug, thiserror::Error)]
+pub enum CallbackError {
+    /// No `state`, or one that no login cookie of this browser was made for: too late, another browser, or forged.
+    #[error("this login was not started in this browser, or too long ago")]
+    UnknownAttempt,
+    /// The person took too long.
+    #[error("the login took too long")]
+    Expired,
+    /// The answer came to another host than the one that the login was started on.
+    #[error("the login was started on another host")]
+    OtherHost,
+    /// `iss` is missing where the IdP promised it, or another one (RFC 9207 section 2.4).
+    #[error("the answer names another identity provider than the one that was asked, or none")]
+    Issuer,
+    /// The IdP says no (RFC 6749 section 4.1.2.1).
+    #[error("the identity provider answered {error}")]
+    Refused {
+        /// What it says.
+        error: OAuthError,
+        /// What can be done instead of telling the person, where there is something.
+        instead: Option<Box<Instead>>,
+    },
+    /// A login without a person (`prompt=none`) needs one.
+    #[error("a login without a person was not possible")]
+    LoginRequired {
+        /// Where the application wants to hear of it: an allowed URL, `error=login_required` added.
+        location: Url,
+    },
+    /// Neither a code nor an error, or a code that is not valid.
+    #[error("the answer has no usable code")]
+    NoCode,
+    /// The server has not found its IdP yet.
+    #[error("the server is not connected to its identity provider yet")]
+    NotReady,
+    /// The code was not exchanged.
+    #[error(transparent)]
+    Exchange(#[from] TokenError),
+    /// The token response has no ID token although `openid` was asked for.
+    #[error("the identity provider sent no ID token; is `openid` among the scopes it allows?")]
+    NoIdToken,
+    /// The ID token is refused.
+    #[error(transparent)]
+    IdToken(#[from] IdTokenError),
+    /// UserInfo is of somebody else.
+    #[error(transparent)]
+    UserInfo(#[from] UserInfoError),
+    /// No room for another session.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What completed the login died.
+    #[error("the login was not completed")]
+    Abandoned,
+}
+
+// === impl Failed ===
+
+impl From<CallbackError> for Failed {
+    /// Of an attempt that is not known.
+    fn from(error: CallbackError) -> Self {
+        Self {
+            error: Arc::new(error),
+            return_to: None,
+        }
+    }
+}

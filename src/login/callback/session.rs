@@ -1,0 +1,140 @@
+//! The session of a person who has logged in: what the provider says about them, checked, and what operators are told
+//! of what is missing.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use super::CallbackError;
+use crate::{
+    clock::Timestamp,
+    jose::Claims,
+    login::{Login, attempt::Attempt, offline_access::Consent},
+    oidc::{Expect, LoginFacts, TokenResponse},
+    secret::Secret,
+    session::{EmailTrust, Memo, Session, Tokens, UserClaims, email_is_unstated},
+};
+
+// === impl Login ===
+
+impl Login {
+    /// Checks the ID token, asks UserInfo, and makes a session of what both say.
+    pub(super) async fn session_of(
+        &self,
+        attempt: &Attempt,
+        code: &Secret,
+        response: &TokenResponse,
+    ) -> Result<Session, CallbackError> {
+        // Now, not after the checks: the access token lives since it was issued.
+        let now = self.inner.clock.now();
+        let relying_party = &self.inner.relying_party;
+        let id_token = response.id_token.as_ref().ok_or(CallbackError::NoIdToken)?;
+        let facts = LoginFacts {
+            nonce: &attempt.nonce,
+            code,
+            started_at: attempt.started_at,
+        };
+        let expected =
+            Expect::login(facts, &response.access_token).max_age(attempt.max_age.map(Duration::from_secs));
+        let verified = relying_party.verify_id_token(id_token, expected).await?;
+        let identity = verified.identity;
+        let user_info = relying_party
+            .user_info_at_login(&response.access_token, &identity.subject)
+            .await?;
+
+        let access_expires_at = now.saturating_add(response.expires_in);
+        let tokens = Tokens {
+            access: response.access_token.clone().into(),
+            access_obtained_at: now,
+            access_expires_at,
+            refresh: response.refresh_token.clone(),
+            pending: None,
+            id_token: id_token.clone(),
+            scope: response
+                .scope
+                .clone()
+                .unwrap_or_else(|| self.inner.options.scopes.join(" ")),
+            uncertain: false,
+            strikes: None,
+            later_auth_time: None,
+        };
+        self.notice_refresh_token(attempt, tokens.refresh.is_some());
+        self.tell_of_unstated_email(&verified.all, user_info.as_ref());
+        let email_trust = self.inner.options.email_trust;
+        let user = UserClaims::of(Some(&verified.all), user_info.as_ref(), email_trust);
+        self.inner.left_out.warn(&user.left_out);
+        Ok(Session {
+            user: user.kept,
+            issuer: identity.issuer,
+            subject: identity.subject,
+            nonce: identity.nonce,
+            sid: verified.sid,
+            auth_time: identity.auth_time,
+            created_at: now,
+            expires_at: self.end_of(now, &tokens),
+            identity: Memo::default(),
+            tokens,
+        })
+    }
+
+    /// An address that is missing is looked for in vain at the IdP. That is said once.
+    fn tell_of_unstated_email(&self, id_token: &Claims, user_info: Option<&Claims>) {
+        if self.inner.options.email_trust == EmailTrust::Verified
+            && email_is_unstated(id_token, user_info)
+            && !self.inner.said_unstated_email.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                "the IdP gave an e-mail address without email_verified, so the address is told to no application; if every \
+                 address there is verified, set OIDC_EMAIL_TRUSTED=true"
+            );
+        }
+    }
+
+    /// Without a refresh token a session lives as long as its access token.
+    fn end_of(&self, now: Timestamp, tokens: &Tokens) -> Timestamp {
+        let limit = now.saturating_add(self.inner.options.session_lifetime);
+        match tokens.refresh {
+            Some(_) => limit,
+            None => limit.min(tokens.access_expires_at),
+        }
+    }
+
+    /// Whether a refresh token came is said where an operator can do something about it, and learnt from
+    /// (`OIDC_PROMPT=auto`).
+    fn notice_refresh_token(&self, attempt: &Attempt, came: bool) {
+        let inner = &self.inner;
+        if !self.asks_for_offline_access() {
+            if !came && !inner.said_no_refresh_token.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "the IdP gave no refresh token, so sessions end with their access token; add offline_access to \
+                     OIDC_SCOPES and to the scopes that the IdP allows this client"
+                );
+            }
+            return;
+        }
+        let (Some(access), Some(client)) = (&inner.offline_access, inner.relying_party.client().get()) else {
+            if !came && !inner.said_no_refresh_token.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "the IdP gave no refresh token although offline_access was asked for, so sessions end with their \
+                     access token; many IdPs want OIDC_PROMPT=consent and the refresh_token grant for the client"
+                );
+            }
+            return;
+        };
+        match access.learn(inner.relying_party.issuer(), &client.id, attempt.consent, came) {
+            Some(Consent::Tried) => tracing::warn!(
+                "the IdP gave no refresh token although offline_access was asked for, so this session ends with its access \
+                 token; the next logins ask for consent as with OIDC_PROMPT=consent (OIDC_PROMPT is auto)"
+            ),
+            Some(Consent::Useless) => tracing::warn!(
+                "prompt=consent did not bring a refresh token either, so sessions end with their access token and it is not \
+                 sent any more; allow the client offline_access and the refresh_token grant at the IdP"
+            ),
+            Some(Consent::Needed) => {
+                tracing::info!("refresh tokens come where the person is asked for consent");
+            }
+            Some(Consent::Unneeded) => {
+                tracing::info!("refresh tokens come without asking the person for consent");
+            }
+            None => {}
+        }
+    }
+}
