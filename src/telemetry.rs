@@ -6,7 +6,7 @@
 pub mod panics;
 mod targets;
 
-use std::{io::IsTerminal as _, str::FromStr};
+use std::{borrow::Cow, io::IsTerminal as _, str::FromStr};
 
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
@@ -67,7 +67,8 @@ pub fn check_filter(filter: &str) -> Result<(), FilterError> {
 ///
 /// [`FilterError::Syntax`] where the filter does not parse.
 pub fn init(options: &Options) -> Result<(), FilterError> {
-    let registry = tracing_subscriber::registry().with(EnvFilter::from_str(&options.filter)?);
+    let filter = without_floods(&options.filter);
+    let registry = tracing_subscriber::registry().with(EnvFilter::from_str(&filter)?);
     // Only a subscriber that is there already makes `try_init` fail, and that one is as good.
     let _ = match options.format {
         Format::Pretty => {
@@ -88,6 +89,23 @@ pub fn init(options: &Options) -> Result<(), FilterError> {
     Ok(())
 }
 
+/// `filter`, without warnings that a stranger can write as often as they like: the library for HTTP/2 has one for each
+/// connection that resets too many requests. They are there where the filter names the library, or asks for debug.
+fn without_floods(filter: &str) -> Cow<'_, str> {
+    let asks = |directive: &str| {
+        let level = directive.rsplit('=').next().unwrap_or_default().trim();
+        directive.trim_start().starts_with("h2")
+            || ["debug", "trace"]
+                .iter()
+                .any(|deep| level.eq_ignore_ascii_case(deep))
+    };
+    if filter.split(',').any(asks) {
+        Cow::Borrowed(filter)
+    } else {
+        Cow::Owned(format!("{filter},h2=error"))
+    }
+}
+
 #[cfg(test)]
 #[expect(dead_code, reason = "shared with the tests in tests/, which use more of it")]
 pub(crate) mod testing;
@@ -103,5 +121,19 @@ mod tests {
         assert!(matches!(check_filter("bff=loud"), Err(FilterError::Syntax(_))));
         let error = check_filter("info,bbf=debug").unwrap_err();
         assert!(matches!(&error, FilterError::Target { unknown, nearest: Some("bff") } if unknown == "bbf"));
+    }
+
+    #[test]
+    fn attack_37_no_stranger_writes_a_line_of_the_http_2_library_for_each_connection() {
+        for (filter, quieted) in [
+            ("info", "info,h2=error"),
+            ("warn,bff::oidc=info", "warn,bff::oidc=info,h2=error"),
+            ("debug", "debug"),
+            ("info,h2=warn", "info,h2=warn"),
+            ("INFO,bff=TRACE", "INFO,bff=TRACE"),
+        ] {
+            assert_eq!(without_floods(filter), quieted);
+            assert!(check_filter(&without_floods(filter)).is_ok());
+        }
     }
 }

@@ -169,6 +169,12 @@ impl Variable {
         matches!(self.kind, Kind::Secret)
     }
 
+    /// Whether it names files or a folder.
+    #[must_use]
+    pub const fn is_path(&self) -> bool {
+        matches!(self.kind, Kind::Path | Kind::Folder | Kind::Files)
+    }
+
     /// Whether it takes several values.
     #[must_use]
     pub const fn is_list(&self) -> bool {

@@ -21,14 +21,15 @@ pub(super) enum Leads {
 }
 
 /// `text` as a path. It counts as one if it begins with `/`, `./` or `../`, has `/` between segments of at most 64
-/// characters, ends in an extension, or names something that exists; never if it looks like a key or a token.
+/// characters, ends in an extension, or names something that exists; never if it looks like a key, a token or a URL.
 ///
 /// # Errors
 ///
 /// A complaint that keeps the value to itself.
 pub(super) fn parse(text: &str, leads: Leads) -> Result<PathBuf, Complaint> {
     let path = Path::new(text);
-    if !is_content(text) && (has_form_of_path(text) || path.exists()) {
+    // A URL may hold a password.
+    if !is_content(text) && !text.contains("://") && (has_form_of_path(text) || path.exists()) {
         return Ok(path.to_owned());
     }
     Err(match leads {
@@ -134,6 +135,7 @@ mod tests {
             &format!("{long}.pem"),
             "kO3c/f8Zp0Qv9tJ1x2yLr7sVbNmAqWeRtYuIoPlKjHg=",
             "hunter2",
+            "https://user:planted@host/x",
             "hvs.CAESIJplantedplanted",
             "",
         ] {

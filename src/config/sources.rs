@@ -229,8 +229,9 @@ impl Sources {
                         format!("is another name of {other}, and the two differ"),
                         format!("remove {name}"),
                     );
-                    let value = variable.public.then(|| shown(&text));
-                    self.problem((*name).to_owned(), value, complaint);
+                    // A path is quoted only where the parser of paths has taken it for one.
+                    let is_shown = variable.public && !variable.is_path();
+                    self.problem((*name).to_owned(), is_shown.then(|| shown(&text)), complaint);
                 }
                 Some(_) => {}
                 None => found = Some((name, text)),
@@ -329,12 +330,16 @@ pub(super) fn read_secret(path: &Path, guard: Guard) -> Result<SecretFile, Compl
     }
     let mut bytes = zeroize::Zeroizing::new(Vec::new());
     let file = File::open(path).map_err(unreadable)?;
-    let exposed = guard.file(&file).map_err(|exposed| {
+    let looked = guard
+        .file(&file)
+        .and_then(|file| Ok((file, guard.place_of(path)?)));
+    let (file_exposed, place_exposed) = looked.map_err(|exposed| {
         Complaint::new(
             exposed.to_string(),
             "take the permissions away from others; only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true",
         )
     })?;
+    let exposed = file_exposed.or(place_exposed);
     file.take(MAX_SECRET_FILE + 1)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;

@@ -143,7 +143,11 @@ fn keep_private(headers: &mut HeaderMap) {
     // Caches of one kind listen to a field of their own before `Cache-Control` (RFC 9213).
     remove_where(headers, |name| {
         let name = name.as_str();
-        name.ends_with("-cache-control") || matches!(name, "surrogate-control" | "x-accel-expires")
+        name.ends_with("-cache-control")
+            || matches!(
+                name,
+                "surrogate-control" | "edge-control" | "x-accel-expires" | "x-cache-expires"
+            )
     });
     let Entry::Occupied(mut entry) = headers.entry(header::CACHE_CONTROL) else {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));

@@ -23,6 +23,7 @@ const MAX_OF_ONE_KID: usize = 4;
 #[derive(Default)]
 pub struct KeySet {
     keys: Vec<Key>,
+    beyond: usize,
 }
 
 /// Why a document is not a JWK Set.
@@ -63,19 +64,26 @@ impl KeySet {
     /// [`KeySetError::NotAJwkSet`]; single keys that are of no use are no error.
     pub fn parse(document: &[u8]) -> Result<Self, KeySetError> {
         let document: Document = serde_json::from_slice(document).map_err(|_| KeySetError::NotAJwkSet)?;
+        let beyond = document.keys.len().saturating_sub(MAX_KEYS);
         let keys = document
             .keys
             .into_iter()
             .take(MAX_KEYS)
             .filter_map(Key::usable)
             .collect();
-        Ok(Self { keys })
+        Ok(Self { keys, beyond })
     }
 
     /// How many usable keys there are.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.keys.len()
+    }
+
+    /// How many keys were not looked at, since a set has 100 at most.
+    #[must_use]
+    pub const fn beyond(&self) -> usize {
+        self.beyond
     }
 
     /// Whether there is no usable key.

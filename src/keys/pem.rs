@@ -171,6 +171,7 @@ pub(super) fn read_guarded(path: &Path, guard: Guard) -> Result<KeyPair, Unusabl
             // What is no key has other troubles.
             guard.file(&file).map_err(KeyProblem::Exposed)?;
             guard.folder(folder_of(path)).map_err(KeyProblem::Exposed)?;
+            guard.place_of(path).map_err(KeyProblem::Exposed)?;
             Ok(key)
         })
         .map_err(|problem| UnusableKey {

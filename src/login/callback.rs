@@ -62,9 +62,8 @@ impl std::fmt::Debug for CallbackQuery {
 /// What has to be remembered of the attempt: above all whether its code was sent.
 fn remember(outcome: &Result<LoggedIn, CallbackError>) -> Remember {
     match outcome {
-        Ok(_) => Remember::Success,
         Err(CallbackError::Exchange(error)) if error.certainly_not_sent() => Remember::Nothing,
-        Err(_) => Remember::Failure,
+        Ok(_) | Err(_) => Remember::Sent,
     }
 }
 

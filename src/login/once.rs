@@ -28,10 +28,8 @@ pub(super) struct Once<T> {
 /// What an attempt is remembered for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remember {
-    /// It gave a session: no other, for as long as the attempt itself is good.
-    Success,
-    /// It gave none; the code was sent.
-    Failure,
+    /// The code was sent, whatever came of it: it is sent no second time for as long as the attempt itself is good.
+    Sent,
     /// The code was not sent.
     Nothing,
 }
@@ -63,7 +61,8 @@ struct Attempts<T> {
 struct Entry<T> {
     /// Of the code.
     code: Digest,
-    answer: watch::Receiver<Option<T>>,
+    /// Let go of when it is not given any more.
+    answer: Option<watch::Receiver<Option<T>>>,
     /// `None` while it is under way.
     over: Option<Over>,
 }
@@ -140,16 +139,13 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
         attempts.prune(now);
         if let Some(entry) = attempts.map.get(&state) {
             let answers = entry.over.is_none_or(|over| now < over.answers_until);
-            return if answers && entry.code == code {
-                Ok(entry.answer.clone())
-            } else {
-                Err(Spent::Used)
-            };
+            let answer = entry.answer.as_ref().filter(|_| answers && entry.code == code);
+            return answer.cloned().ok_or(Spent::Used);
         }
         let (sender, answer) = watch::channel(None);
         let entry = Entry {
             code,
-            answer: answer.clone(),
+            answer: Some(answer.clone()),
             over: None,
         };
         attempts.map.insert(state, entry);
@@ -160,7 +156,7 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
             state,
             attempt_ends_at,
             // Of a task that died nobody knows how far it got.
-            remember: Remember::Success,
+            remember: Remember::Sent,
         };
         let complete = complete();
         tokio::spawn(async move {
@@ -177,18 +173,13 @@ impl<T> Drop for Landing<T> {
     fn drop(&mut self) {
         let now = self.shared.clock.now();
         let answers_until = now.saturating_add(ANSWERS_FOR);
-        let forget_at = match self.remember {
-            Remember::Success => answers_until.max(self.attempt_ends_at),
-            Remember::Failure => answers_until,
-            Remember::Nothing => now,
-        };
         let mut attempts = self.shared.attempts.lock();
         if self.remember == Remember::Nothing {
             attempts.map.remove(&self.state);
         } else if let Some(entry) = attempts.map.get_mut(&self.state) {
             entry.over = Some(Over {
                 answers_until,
-                forget_at,
+                forget_at: answers_until.max(self.attempt_ends_at),
             });
         }
     }
@@ -201,8 +192,12 @@ impl<T> Attempts<T> {
         if self.map.len() < self.prune_at {
             return;
         }
-        self.map
-            .retain(|_, entry| entry.over.is_none_or(|over| now < over.forget_at));
+        self.map.retain(|_, entry| {
+            if entry.over.is_some_and(|over| over.answers_until <= now) {
+                entry.answer = None;
+            }
+            entry.over.is_none_or(|over| now < over.forget_at)
+        });
         self.map.shrink_to(PRUNE_AT.max(self.map.len()));
         self.prune_at = PRUNE_AT.max(self.map.len() * 2);
     }

@@ -3,6 +3,7 @@
 
 use std::{fmt, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use url::{Url, form_urlencoded};
 
@@ -229,11 +230,14 @@ impl RelyingParty {
                 Request::form(url.clone(), fields)
                     .basic(&user, &password.into())
                     .withholding([secret.expose()])
+                    .withholding([basic(client, secret).expose()])
             }
             ClientAuthentication::ClientSecretPost(secret) => {
                 add_client_id(&mut fields, &client.id);
                 fields.push(("client_secret", secret.expose()));
-                Request::form(url.clone(), fields).withholding([secret.expose()])
+                Request::form(url.clone(), fields)
+                    .withholding([secret.expose()])
+                    .withholding([basic(client, secret).expose()])
             }
         };
         Ok((request.withholding(secrets), proof))
@@ -283,6 +287,12 @@ fn add_client_id<'a>(fields: &mut Vec<(&'a str, &'a str)>, id: &'a str) {
     if !fields.iter().any(|(name, _)| *name == "client_id") {
         fields.push(("client_id", id));
     }
+}
+
+/// What some servers quote instead of what they got: id and secret as Basic credentials, without the form encoding.
+fn basic(client: &Client, secret: &Secret) -> Secret {
+    let pair = Secret::new(format!("{}:{}", client.id, secret.expose()));
+    Secret::new(STANDARD.encode(pair.expose()))
 }
 
 /// RFC 6749 section 2.3.1: id and secret are form-encoded before they become Basic credentials.

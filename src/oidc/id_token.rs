@@ -215,7 +215,33 @@ impl RelyingParty {
             },
             outcome => outcome,
         }?;
-        IdTokenClaims::read(verified, expect, now)
+        let claims = IdTokenClaims::read(verified, expect, now)?;
+        self.tell_what_is_left_out(&claims);
+        Ok(claims)
+    }
+
+    /// An optional claim that is of no use fails no login; that it was there is said once.
+    fn tell_what_is_left_out(&self, claims: &IdTokenClaims) {
+        for (claim, is_taken) in [
+            ("sid", claims.sid.is_some()),
+            ("auth_time", claims.auth_time.is_some()),
+            ("acr", claims.acr.is_some()),
+        ] {
+            let unused = claims
+                .all
+                .get(claim)
+                .filter(|value| !is_taken && !value.is_null());
+            if let Some(value) = unused
+                && self.shared.told.first(format!("ID token: {claim}"))
+            {
+                let size = value.to_string().len();
+                tracing::warn!(
+                    claim,
+                    size,
+                    "a claim of the ID token is not usable and is left out"
+                );
+            }
+        }
     }
 }
 

@@ -225,6 +225,12 @@ impl RelyingParty {
             Ok(set) => {
                 let set = Arc::new(set);
                 tracing::info!(keys = set.len(), "the IdP's keys were read");
+                if set.beyond() > 0 && self.shared.told.first("keys beyond the limit") {
+                    tracing::warn!(
+                        left_out = set.beyond(),
+                        "the IdP publishes more than 100 keys; the last ones are not looked at"
+                    );
+                }
                 state.last_error = None;
                 state.keys = Some(Cached {
                     set: Arc::clone(&set),

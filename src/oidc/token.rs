@@ -101,14 +101,14 @@ impl RelyingParty {
 // === impl TokenResponse ===
 
 impl TokenResponse {
-    fn read(response: &Response, ignored: impl FnOnce(MemberError)) -> Result<Self, MemberError> {
+    fn read(response: &Response, ignored: impl FnMut(MemberError)) -> Result<Self, MemberError> {
         let members = Members(response.json_object().ok_or(MemberError::NotAnObject)?);
         Self::from_object(&members.0, ignored)
     }
 
     pub(super) fn from_object(
         object: &Map<String, Value>,
-        ignored: impl FnOnce(MemberError),
+        mut ignored: impl FnMut(MemberError),
     ) -> Result<Self, MemberError> {
         if !required(object, "token_type", MAX_SCOPE)?.eq_ignore_ascii_case("Bearer") {
             return Err(MemberError::Value {
@@ -124,11 +124,17 @@ impl TokenResponse {
         // One that is there and cannot be used is refused, although it is optional: where refresh tokens are rotated, the
         // old one is worth nothing now.
         let secret = |name| text(object, name, MAX_TOKEN).map(|value| value.map(Secret::from));
+        let expires_in = object.get("expires_in").filter(|value| !value.is_null());
+        let lifetime = seconds(expires_in);
+        if expires_in.is_some() && lifetime.is_none() {
+            ignored(MemberError::Value {
+                name: "expires_in",
+                expected: "a number of seconds from 1",
+            });
+        }
         Ok(Self {
             access_token: Secret::from(access_token),
-            expires_in: seconds(object.get("expires_in"))
-                .unwrap_or(DEFAULT_LIFETIME)
-                .min(MAX_LIFETIME),
+            expires_in: lifetime.unwrap_or(DEFAULT_LIFETIME).min(MAX_LIFETIME),
             refresh_token: secret("refresh_token")?,
             id_token: secret("id_token")?,
             scope: optional(scopes(object, "scope", MAX_SCOPE), ignored),

@@ -130,6 +130,23 @@ impl Guard {
         }
     }
 
+    /// Looks at the folder in which the file `path` really lies, behind all links, for one thing: whether everybody can put
+    /// another file in its place. What else there is in it is not ours to judge.
+    ///
+    /// # Errors
+    ///
+    /// [`Exposed::Folder`]: the file must not be used.
+    pub fn place_of(self, path: &Path) -> Result<Option<Exposed>, Exposed> {
+        let real = path.canonicalize().ok();
+        let Some(folder) = real.and_then(|real| File::open(real.parent()?).ok()) else {
+            return Ok(None);
+        };
+        match folder.metadata() {
+            Ok(metadata) => self.judged(Seen::of(&folder, &metadata).place()),
+            Err(_) => Ok(None),
+        }
+    }
+
     const fn judged(self, judgement: Judgement) -> Result<Option<Exposed>, Exposed> {
         match (judgement, self) {
             (None, _) => Ok(None),
@@ -180,6 +197,12 @@ impl Seen {
         } else {
             None
         }
+    }
+
+    /// In a folder with the sticky bit, such as `/tmp`, nobody can replace what another one has put there.
+    fn place(self) -> Judgement {
+        let Self { mode, .. } = self;
+        (self.mount != Mount::ReadOnly && mode & 0o1002 == 0o002).then_some((Exposed::Folder { mode }, false))
     }
 
     const fn is_foreign(self) -> bool {

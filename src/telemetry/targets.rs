@@ -28,6 +28,7 @@ const OWN: &[&str] = &[
     "bff::login::callback::session",
     "bff::login::offline_access",
     "bff::oidc::discovery",
+    "bff::oidc::id_token",
     "bff::oidc::jwks",
     "bff::oidc::revocation",
     "bff::oidc::token",

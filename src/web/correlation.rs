@@ -19,7 +19,7 @@ const NEW_LENGTH: usize = 16;
 /// a command, ends a word for a double click, or breaks a line.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// An id of `[A-Za-z0-9._-]{1,128}`.
+/// An id of `[A-Za-z0-9._-]{1,128}` that does not begin with `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CorrelationId(HeaderValue);
 
@@ -74,6 +74,8 @@ impl CorrelationId {
 
 fn is_well_formed(id: &[u8]) -> bool {
     (1..=MAX_LENGTH).contains(&id.len())
+        // On a command line it would begin an option.
+        && id.first() != Some(&b'-')
         && id
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
@@ -122,6 +124,8 @@ mod tests {
             &[""],
             &["a b"],
             &["a;b"],
+            &["-abc"],
+            &["--"],
             &["<x>"],
             &[long],
             &["one", "two"],

@@ -46,6 +46,25 @@ fn is_withheld(main: &str, variable: &str, value: &str, part: &str) {
 }
 
 #[test]
+fn attack_47_a_second_name_of_a_path_that_holds_something_else_is_not_quoted() {
+    let paths = catalogue::VARIABLES.iter().filter(|variable| variable.is_path());
+    let mut tried = 0;
+    for (variable, alias) in
+        paths.flat_map(|variable| variable.aliases.iter().map(move |alias| (variable, alias)))
+    {
+        let error = load(&[(variable.name, "./there"), (alias, "planted-opaque-token")]).expect_err(alias);
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("planted"), "{text}");
+        assert!(
+            text.contains(&format!("is another name of {}", variable.name)),
+            "{text}"
+        );
+        tried += 1;
+    }
+    assert!(tried > 1, "{tried}");
+}
+
+#[test]
 fn attack_47_no_variable_that_names_a_path_prints_what_is_pasted_there() {
     for (value, part) in planted() {
         for variable in catalogue::VARIABLES {

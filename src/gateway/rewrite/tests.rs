@@ -139,3 +139,33 @@ fn any_other_cookie_stays_as_it_is() {
         assert_eq!(mapped, None, "{path} {cookie}");
     }
 }
+
+#[test]
+fn a_location_at_the_service_never_becomes_one_at_another_host() {
+    let routes = Routes::parse(
+        "
+services:
+  based: { base_url: 'http://based:8080/v1' }
+routes:
+  - { id: all, path: '/*', target_service: based }
+",
+    )
+    .unwrap();
+    let normal = NormalPath::parse("/x").unwrap();
+    let Found::Match(matched) = routes.find(&normal, &Method::GET) else {
+        panic!("no route");
+    };
+    let mapped = |reference: &str| location(reference, &routes, &matched);
+    assert_eq!(mapped("/v1/orders").unwrap(), "/orders");
+    for reference in [
+        "/v1//evil.example/x",
+        "http://based:8080/v1//evil.example/x",
+        "/v1/\\evil.example",
+        "/v1/\t/evil.example",
+        "/v1/.//evil.example",
+        "/v1/x/..//evil.example",
+        "/v1///evil.example",
+    ] {
+        assert_eq!(mapped(reference), None, "{reference:?}");
+    }
+}

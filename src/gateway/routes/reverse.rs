@@ -12,7 +12,12 @@ impl Routes {
                 .filter(|other| other.service.id == route.service.id)
                 .find_map(|other| other.public_path(path))
         };
-        route.public_path(path).or_else(others)
+        // A reference that begins with two slashes names another host (RFC 3986 section 4.2), and no call of ours has an
+        // empty segment.
+        route
+            .public_path(path)
+            .or_else(others)
+            .filter(|public| !public.contains("//"))
     }
 }
 

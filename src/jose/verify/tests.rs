@@ -154,6 +154,15 @@ fn a_right_token_passes_with_all_its_claims() {
 }
 
 #[test]
+fn a_set_counts_the_keys_that_it_does_not_look_at() {
+    for (keys, beyond) in [(1, 0), (100, 0), (103, 3)] {
+        let keys: Vec<Value> = (0..keys).map(|number| p256_jwk(&number.to_string())).collect();
+        let set = KeySet::parse(json!({"keys": keys}).to_string().as_bytes()).unwrap();
+        assert_eq!((set.len(), set.beyond()), (keys.len() - beyond, beyond));
+    }
+}
+
+#[test]
 fn attack_26_none_is_refused() {
     for name in ["none", "None", "NONE", "nOnE", ""] {
         let input = signing_input(&json!({"alg": name, "kid": "rsa"}), &claims());

@@ -45,7 +45,7 @@ async fn attack_46_a_callback_that_comes_while_it_is_under_way_gets_the_same_ans
                 let ends_at = Timestamp::from_unix_seconds(1_600);
                 let complete = || async move {
                     gate.notified().await;
-                    (completed.fetch_add(1, Ordering::SeqCst) + 1, Remember::Success)
+                    (completed.fetch_add(1, Ordering::SeqCst) + 1, Remember::Sent)
                 };
                 once.complete("state", "code", ends_at, complete).await
             })
@@ -54,7 +54,7 @@ async fn attack_46_a_callback_that_comes_while_it_is_under_way_gets_the_same_ans
     tokio::task::yield_now().await;
     // Another code does not join.
     assert_eq!(
-        scene.complete("state", "other", Remember::Success).await,
+        scene.complete("state", "other", Remember::Sent).await,
         Err(Spent::Used)
     );
     gate.notify_one();
@@ -71,7 +71,7 @@ async fn attack_46_a_browser_that_hangs_up_stops_nothing() {
     let first = tokio::spawn(async move {
         let complete = || async move {
             inside.notified().await;
-            (7, Remember::Success)
+            (7, Remember::Sent)
         };
         once.complete("state", "code", Timestamp::from_unix_seconds(1_600), complete)
             .await
@@ -80,33 +80,47 @@ async fn attack_46_a_browser_that_hangs_up_stops_nothing() {
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     gate.notify_one();
-    assert_eq!(scene.complete("state", "code", Remember::Success).await, Ok(7));
+    assert_eq!(scene.complete("state", "code", Remember::Sent).await, Ok(7));
 }
 
 #[tokio::test]
 async fn a_success_is_the_only_one_for_as_long_as_the_attempt_is_good() {
     let scene = Scene::new();
-    assert_eq!(scene.complete("state", "code", Remember::Success).await, Ok(1));
+    assert_eq!(scene.complete("state", "code", Remember::Sent).await, Ok(1));
     scene.clock.advance(Duration::from_secs(59));
-    assert_eq!(scene.complete("state", "code", Remember::Success).await, Ok(1));
+    assert_eq!(scene.complete("state", "code", Remember::Sent).await, Ok(1));
     assert_eq!(
-        scene.complete("state", "other", Remember::Success).await,
+        scene.complete("state", "other", Remember::Sent).await,
         Err(Spent::Used)
     );
     scene.clock.advance(Duration::from_secs(1));
     assert_eq!(
-        scene.complete("state", "code", Remember::Success).await,
+        scene.complete("state", "code", Remember::Sent).await,
         Err(Spent::Used)
     );
-    assert_eq!(scene.complete("another", "code", Remember::Success).await, Ok(2));
+    assert_eq!(scene.complete("another", "code", Remember::Sent).await, Ok(2));
+}
+
+#[tokio::test]
+async fn attack_46_a_code_that_was_sent_stays_spent_for_as_long_as_its_attempt_is_good() {
+    let scene = Scene::new();
+    assert_eq!(scene.complete("state", "code", Remember::Sent).await, Ok(1));
+    scene.clock.advance(ANSWERS_FOR + Duration::from_secs(1));
+    // However many others come, which have what is over forgotten.
+    for number in 0..PRUNE_AT * 3 {
+        let state = format!("state {number}");
+        scene.complete(&state, "code", Remember::Sent).await.unwrap();
+    }
+    let again = scene.complete("state", "code", Remember::Sent).await;
+    assert_eq!(again, Err(Spent::Used));
 }
 
 #[tokio::test]
 async fn what_was_not_sent_may_be_tried_again() {
     let scene = Scene::new();
     assert_eq!(scene.complete("state", "code", Remember::Nothing).await, Ok(1));
-    assert_eq!(scene.complete("state", "code", Remember::Failure).await, Ok(2));
-    assert_eq!(scene.complete("state", "code", Remember::Success).await, Ok(2));
+    assert_eq!(scene.complete("state", "code", Remember::Sent).await, Ok(2));
+    assert_eq!(scene.complete("state", "code", Remember::Sent).await, Ok(2));
 }
 
 #[tokio::test]
@@ -118,7 +132,7 @@ async fn a_task_that_dies_leaves_nobody_waiting_and_the_attempt_spent() {
         .complete("state", "code", ends_at, || async { panic!("as a test") })
         .await;
     assert_eq!(died, Err(Spent::Abandoned));
-    let again = scene.complete("state", "code", Remember::Success).await;
+    let again = scene.complete("state", "code", Remember::Sent).await;
     assert_eq!(again, Err(Spent::Abandoned));
 }
 
@@ -127,12 +141,13 @@ async fn attempts_that_are_over_are_forgotten() {
     let scene = Scene::new();
     for number in 0..PRUNE_AT * 2 {
         let state = format!("state {number}");
-        scene.complete(&state, "code", Remember::Failure).await.unwrap();
+        scene.complete(&state, "code", Remember::Sent).await.unwrap();
     }
-    scene.clock.advance(ANSWERS_FOR);
+    // Past the end of the attempts.
+    scene.clock.advance(Duration::from_mins(10));
     for number in 0..PRUNE_AT * 2 {
         let state = format!("later {number}");
-        scene.complete(&state, "code", Remember::Failure).await.unwrap();
+        scene.complete(&state, "code", Remember::Sent).await.unwrap();
     }
     let map_len = scene.once.shared.attempts.lock().map.len();
     assert!(map_len < PRUNE_AT * 4, "{map_len}");

@@ -173,6 +173,30 @@ async fn posted_credentials_are_in_the_body_alone() {
 }
 
 #[tokio::test]
+async fn attack_39_credentials_are_not_shown_either_as_a_server_would_have_encoded_them() {
+    let provider = Provider::start().await;
+    let party = provider.party().await;
+    for auth in [
+        ClientAuthentication::ClientSecretPost,
+        ClientAuthentication::ClientSecretBasic,
+    ] {
+        party.client().set(Client {
+            id: "me".to_owned(),
+            auth: auth("p&s: 7".into()),
+        });
+        let quoted = STANDARD.encode("me:p&s: 7");
+        let description = format!("you sent {quoted}");
+        let refusal = json!({"error": "invalid_client", "error_description": description});
+        provider.answer(REFRESHED, StatusCode::UNAUTHORIZED, &refusal);
+        let error = party.refresh(&"rt".into()).await.unwrap_err().to_string();
+        assert!(
+            error.contains("you sent") && !error.contains(&quoted[..12]),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_algorithm_that_the_key_does_not_do_sends_nothing() {
     let provider = Provider::start().await;
     let party = provider.party().await;

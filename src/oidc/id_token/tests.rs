@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     clock::Clock as _,
     oidc::testing::{CLIENT_ID, Provider, signing_key},
+    telemetry::testing::Logs,
 };
 
 const NONCE: &str = "nonce-1";
@@ -360,7 +361,8 @@ async fn a_trusted_audience_may_stand_beside_us_where_azp_names_us() {
 }
 
 #[tokio::test]
-async fn an_optional_claim_that_is_unusable_is_left_out() {
+async fn an_optional_claim_that_is_unusable_is_left_out_and_that_is_told_once() {
+    let logs = Logs::capture();
     let login = Login::start().await;
     for sid in [
         json!({}),
@@ -398,6 +400,14 @@ async fn an_optional_claim_that_is_unusable_is_left_out() {
     }
     let claims = login.with(|claims| set(claims, "acr", json!(7))).await.unwrap();
     assert_eq!(claims.acr, None);
+    for claim in ["sid", "auth_time", "acr"] {
+        assert_eq!(
+            logs.count(&format!("left out claim=\"{claim}\" size=")),
+            1,
+            "{}",
+            logs.text()
+        );
+    }
 
     // What counts as absent is not fresh.
     let mut claims = login.provider.claims();

@@ -165,6 +165,14 @@ async fn a_scope_that_makes_no_sense_is_ignored_and_told_once() {
 
 #[test]
 fn lifetimes_are_read_from_numbers_and_text_and_bounded() {
+    let mut told = Vec::new();
+    for value in [json!("soon"), json!(-1), json!(null), json!(60)] {
+        let answer = with("expires_in", value);
+        let read =
+            TokenResponse::from_object(answer.as_object().unwrap(), |error| told.push(error.to_string()));
+        assert!(read.is_ok());
+    }
+    assert_eq!(told, ["`expires_in` is not a number of seconds from 1"; 2]);
     let seconds = |value: Value| parsed(&with("expires_in", value)).unwrap().expires_in.as_secs();
     assert_eq!(
         parsed(&with("scope", json!("x"))).unwrap().expires_in.as_secs(),

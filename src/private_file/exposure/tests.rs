@@ -52,6 +52,37 @@ fn attack_50_a_folder_that_others_can_write_is_refused() {
 }
 
 #[test]
+fn attack_50_a_file_that_everybody_can_replace_is_refused_also_behind_a_link() {
+    let folder = on_disk();
+    let (open, closed) = (folder.path().join("open"), folder.path().join("closed"));
+    for place in [&open, &closed] {
+        fs::create_dir(place).unwrap();
+    }
+    let (file, link) = (open.join("file"), closed.join("link"));
+    fs::write(&file, "x").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    for (mode, is_refused) in [
+        (0o755, false),
+        (0o775, false),
+        (0o1777, false),
+        (0o777, true),
+        (0o757, true),
+    ] {
+        fs::set_permissions(&open, Permissions::from_mode(mode)).unwrap();
+        for path in [&file, &link] {
+            let exposed = is_refused.then_some(Exposed::Folder { mode });
+            assert_eq!(
+                Guard::Strict.place_of(path),
+                exposed.map_or(Ok(None), Err),
+                "{mode:o}"
+            );
+            assert_eq!(Guard::Off.place_of(path), Ok(exposed), "{mode:o}");
+        }
+    }
+    assert_eq!(Guard::Strict.place_of(&folder.path().join("missing")), Ok(None));
+}
+
+#[test]
 fn secrets_in_memory_may_be_readable_but_not_writable() {
     // Where this machine has such a file system.
     let Ok(folder) = tempfile::tempdir_in("/dev/shm") else {

@@ -31,25 +31,38 @@ pub(super) fn is_refusal(answer: &Response<Body>) -> bool {
 }
 
 fn says_invalid_token(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(WWW_AUTHENTICATE)
-        .iter()
-        .filter_map(|challenge| challenge.to_str().ok())
-        .flat_map(parameters)
-        .any(|(name, value)| name.eq_ignore_ascii_case("error") && value == "invalid_token")
+    let lines = headers.get_all(WWW_AUTHENTICATE).iter();
+    lines.filter_map(|line| line.to_str().ok()).any(refuses_bearer)
 }
 
-/// The parameters of all challenges of a line (RFC 9110 section 11.6.1). A quoted text is one value, also with commas
-/// in it.
-fn parameters(line: &str) -> impl Iterator<Item = (&str, &str)> {
+/// Whether a challenge for `Bearer` in a line of challenges (RFC 9110 section 11.6.1) has the error `invalid_token`. A
+/// quoted text is one value, also with commas in it, and there may be spaces around `=`.
+fn refuses_bearer(line: &str) -> bool {
     let mut is_quoted = false;
     let separates = move |character: char| {
         is_quoted ^= character == '"';
-        !is_quoted && matches!(character, ',' | ' ' | '\t')
+        !is_quoted && matches!(character, ',' | ' ' | '\t' | '=')
     };
-    line.split(separates)
-        .filter_map(|parameter| parameter.split_once('='))
-        .map(|(name, value)| (name, value.trim_matches('"')))
+    let mut words = line
+        .split_inclusive(separates)
+        .flat_map(|word| match word.strip_suffix('=') {
+            Some(name) => [name, "="],
+            None => [word.trim_end_matches([',', ' ', '\t']), ""],
+        })
+        .filter(|word| !word.is_empty())
+        .peekable();
+    let mut is_bearer = false;
+    while let Some(word) = words.next() {
+        if words.next_if_eq(&"=").is_none() {
+            is_bearer = word.eq_ignore_ascii_case("Bearer");
+            continue;
+        }
+        let value = words.next().unwrap_or_default().trim_matches('"');
+        if is_bearer && word.eq_ignore_ascii_case("error") && value == "invalid_token" {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -72,6 +85,8 @@ mod tests {
             "bearer realm=\"a, b\", Error=\"invalid_token\", error_description=\"expired\"",
             "Bearer realm=\"x\",error=\"invalid_token\"",
             "Basic realm=\"x\", Bearer error=\"invalid_token\"",
+            "Bearer realm = \"x\" , error = \"invalid_token\"",
+            "Bearer realm=\"x\" error=\"invalid_token\"",
         ] {
             assert!(says(&[challenge]), "{challenge}");
         }
@@ -87,6 +102,11 @@ mod tests {
             "Bearer error_description=\"error=invalid_token\"",
             "Bearer error_description=\"an error=invalid_token here\"",
             "Bearer realm=\"error=\"",
+            // Of another scheme.
+            "DPoP error=\"invalid_token\"",
+            "Bearer realm=\"x\", Basic error=\"invalid_token\"",
+            "Bearer realm=\"Bearer error=invalid_token\"",
+            "error=\"invalid_token\"",
             "invalid_token",
             "",
         ] {

@@ -250,7 +250,7 @@ async fn userinfo_that_fails_leaves_the_claims_of_the_id_token() {
         let ada = stack.browser();
         ada.log_in().await;
         assert_eq!(ada.session().await["user"]["sub"], "u-ada", "{said}");
-        let lines = logs.lines_with("logins go on with the claims of the ID token");
+        let lines = logs.lines_with("logins and renewals go on without UserInfo");
         let line = lines.last().unwrap();
         assert!(
             line.contains(said) && line.contains("OIDC_USERINFO_URL=none"),
