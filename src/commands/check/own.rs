@@ -78,8 +78,18 @@ pub(super) fn configuration(report: &mut Report) -> Option<Config> {
         }
     };
     match App::check(&config) {
-        Ok(()) if prevented => {}
-        Ok(()) => report.ok(Check::Configuration, "settings and routes.yaml are consistent"),
+        Ok(missing) => {
+            let what = match &missing {
+                None => "settings and routes.yaml are consistent",
+                Some(_) => "the settings are consistent; there is no routes.yaml",
+            };
+            if !prevented {
+                report.ok(Check::Configuration, what);
+            }
+            if let Some(missing) = missing {
+                report.note(clean(&missing.to_string()));
+            }
+        }
         Err(error) => {
             unusable(report, Check::Configuration, "the settings", &error);
             return None;
