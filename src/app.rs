@@ -22,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::{
     error::{BindError, RunError, StartError},
     session_secret::SessionSecretError,
+    settings::NoRoutes,
 };
 use crate::{
     clock::{SharedClock, SystemClock},
@@ -144,7 +145,10 @@ impl App {
                 Arc::clone(&ports.clock),
             )
         });
-        let routes = settings::routes(&config)?;
+        let (routes, missing) = settings::routes(&config)?;
+        if let Some(missing) = missing {
+            tracing::warn!("{missing}");
+        }
         let gateway = Gateway::new(routes, settings::gateway(&config), Arc::clone(&ports.clock))?;
         proxies::tell(&config, &gateway);
         let web = Web::new(Parts {
@@ -176,17 +180,17 @@ impl App {
     }
 
     /// Checks what only the modules themselves can check, without touching keys or the network: hosts, cookies, routes,
-    /// pages.
+    /// pages. Returns what the start would warn of.
     ///
     /// # Errors
     ///
     /// [`StartError`], with what to mend.
-    pub fn check(config: &Config) -> Result<(), StartError> {
+    pub fn check(config: &Config) -> Result<Option<NoRoutes>, StartError> {
         settings::login(config)?;
         CookiePolicy::new(settings::cookies(config))?;
-        settings::routes(config)?;
+        let (_, missing) = settings::routes(config)?;
         Pages::new(&settings::pages(config))?;
-        Ok(())
+        Ok(missing)
     }
 
     /// Opens the sockets that the configuration names.

@@ -5,6 +5,7 @@ mod health;
 mod keys;
 mod process;
 mod register;
+mod registered;
 mod serve;
 mod systemd;
 

@@ -8,15 +8,15 @@ use url::Url;
 /// Starts the development IdP, the bff, a sample API and a sample page, and prints where to click.
 ///
 /// The state (keys, registration, the IdP's clients) lives in target/devstack; remove the folder to begin anew. Usual
-/// ports that are taken are replaced by free ones.
+/// ports that are taken are replaced by the next free ones.
 #[derive(Debug, Parser)]
 #[command(name = "devstack", version)]
 pub struct Cli {
     /// What to start; everything without one.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Where the state lives.
-    #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/devstack"))]
+    /// Where the state lives, if not in target/devstack of the repository.
+    #[arg(long, value_name = "FOLDER", hide_default_value = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/devstack"))]
     pub state: PathBuf,
     /// How many seconds access tokens live. They are renewed at half of that.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(4..=3600))]
@@ -99,6 +99,16 @@ mod tests {
         ] {
             assert!(parse(&["--page", page]).is_err(), "{page}");
         }
+    }
+
+    #[test]
+    fn the_help_names_no_folder_of_the_machine_that_built_it() {
+        use clap::CommandFactory as _;
+        let help = Cli::command().render_long_help().to_string();
+        assert!(
+            help.contains("target/devstack") && !help.contains(env!("CARGO_MANIFEST_DIR")),
+            "{help}"
+        );
     }
 
     #[test]

@@ -4,11 +4,38 @@ use std::{io, net::SocketAddr};
 
 use tokio::net::TcpListener;
 
-/// A listener on this machine: on `usual`, or where that is taken on a port that the system picks.
+/// So many ports after the usual one are tried, in their order: a second start beside the same other program finds the
+/// same one, and with it the state of the first.
+const TRIES: u16 = 10;
+
+/// A listener on this machine: on `usual`, or where that is taken on one of the next ports, or on one that the system picks.
 pub(crate) async fn listen(usual: u16) -> io::Result<TcpListener> {
-    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-    match TcpListener::bind(address(usual)).await {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => TcpListener::bind(address(0)).await,
-        listener => listener,
+    let on = |port| TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port)));
+    if usual != 0 {
+        for port in usual..usual.saturating_add(TRIES) {
+            match on(port).await {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                listener => return listener,
+            }
+        }
+    }
+    on(0).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_port_gives_way_to_the_same_one_each_time() {
+        let taken = listen(0).await.unwrap();
+        let usual = taken.local_addr().unwrap().port();
+        // With no ten ports left above it the system picks one.
+        let first = listen(usual).await.unwrap().local_addr().unwrap().port();
+        assert_ne!(first, usual);
+        let second = listen(usual).await.unwrap().local_addr().unwrap().port();
+        if (usual..usual.saturating_add(TRIES)).contains(&first) {
+            assert_eq!(second, first);
+        }
     }
 }

@@ -65,6 +65,10 @@ pub struct Stack {
     options: Options,
     api: SocketAddr,
     page: String,
+    /// Whether `page` is a dev server of somebody else.
+    dev_server: bool,
+    /// Which ports were taken, as lines for a person.
+    taken: Vec<String>,
     registered: bool,
     app: App,
     listener: TcpListener,
@@ -81,7 +85,7 @@ pub async fn run(options: Options, surroundings: Surroundings) -> Result<(), Box
     let shutdown = CancellationToken::new();
     tokio::spawn(say_when_ready(
         stack.health(),
-        stack.origins.clone(),
+        stack.open_here(),
         stack.options.access_token_lifetime,
     ));
     let stop = shutdown.clone();
@@ -115,10 +119,14 @@ impl Stack {
         mut options: Options,
         surroundings: Surroundings,
     ) -> Result<Self, Box<dyn Error>> {
-        let (idp_port, bff_port) = if options.usual_ports { (9000, 8000) } else { (0, 0) };
-        let idp_listener = ports::listen(idp_port).await?;
-        let listener = ports::listen(bff_port).await?;
+        let usual = if options.usual_ports { (9000, 8000) } else { (0, 0) };
+        let idp_listener = ports::listen(usual.0).await?;
+        let listener = ports::listen(usual.1).await?;
         let (idp_port, bff_port) = (idp_listener.local_addr()?.port(), listener.local_addr()?.port());
+        let moved = [
+            replaced("development IdP", usual.0, idp_port),
+            replaced("bff", usual.1, bff_port),
+        ];
         // A registration belongs to one issuer and one set of URLs, so other ports have a state of their own.
         let state = options.state.join(format!("{bff_port}-{idp_port}"));
         fs::create_dir_all(&state)?;
@@ -183,6 +191,8 @@ impl Stack {
             options,
             api,
             page,
+            dev_server: surroundings.page.is_some(),
+            taken: moved.into_iter().flatten().collect(),
             registered,
             app: App::new(config, Ports::default())?,
             listener,
@@ -208,15 +218,41 @@ impl Stack {
         self.app.run(listeners, shutdown).await
     }
 
+    /// The bff's own address.
+    fn base(&self) -> std::io::Result<String> {
+        let port = self.listener.local_addr()?.port();
+        Ok(format!("http://localhost:{port}"))
+    }
+
+    /// Where a person begins. With a dev server it is the address that `docs/dev-server.md` names.
+    fn open_here(&self) -> String {
+        let first = self.origins.first().cloned().unwrap_or_default();
+        if self.dev_server {
+            self.base().unwrap_or(first)
+        } else {
+            first
+        }
+    }
+
     fn announce(&self) {
+        say(&self.announcement());
+    }
+
+    fn announcement(&self) -> String {
         let registration = if self.registered {
             "registered earlier: no initial access token is needed"
         } else {
             "an initial access token was minted at the IdP's admin API"
         };
         let state = &self.options.state;
-        say(&format!(
-            "
+        let taken = self
+            .taken
+            .iter()
+            .fold(String::new(), |text, line| text + "\n  " + line);
+        let base = self.base().into_iter();
+        let reached: Vec<String> = base.chain(self.origins.iter().cloned()).collect();
+        format!(
+            "{taken}
   development IdP   {issuer}   (clients: {clients})
   sample API        http://{api}
   page              {page}, passed on by the bff
@@ -227,11 +263,17 @@ impl Stack {
             issuer = self.issuer,
             api = self.api,
             page = self.page,
-            bff = self.origins.join("   "),
+            bff = reached.join("   "),
             clients = state.join("ServiceConfigs/IdP/config/clients.yaml").display(),
             state = state.display(),
-        ));
+        )
     }
+}
+
+/// What to say of a part that could not have its usual port.
+fn replaced(name: &str, usual: u16, port: u16) -> Option<String> {
+    (usual != 0 && usual != port)
+        .then(|| format!("Port {usual} is taken by another program: the {name} listens on {port} instead."))
 }
 
 /// What an operator would set, and nothing else: the rest are defaults.
@@ -297,18 +339,51 @@ async fn serve(router: Router) -> std::io::Result<SocketAddr> {
     Ok(address)
 }
 
-async fn say_when_ready(health: Health, origins: Vec<String>, access_token_lifetime: Duration) {
+async fn say_when_ready(health: Health, open_here: String, access_token_lifetime: Duration) {
     use bff::clock::Clock as _;
     while !health.report().ready {
         SystemClock.sleep(Duration::from_millis(100)).await;
     }
-    let first = origins.first().map(String::as_str).unwrap_or_default();
     let seconds = access_token_lifetime.as_secs();
     say(&format!(
         "
-  Ready. Open {first}
+  Ready. Open {open_here}
   Log in as ada, grace or edsger; the password is the name.
   Access tokens live {seconds} seconds: leave the page open and watch them being renewed. Ctrl-C stops everything.
 "
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_is_named() {
+        let said = replaced("bff", 8000, 8001).unwrap();
+        assert!(said.contains("8000") && said.contains("8001"), "{said}");
+        assert_eq!(replaced("bff", 8000, 8000), None);
+        assert_eq!(replaced("bff", 0, 39151), None, "no port was asked for");
+    }
+
+    #[tokio::test]
+    async fn the_address_of_the_documents_is_named() {
+        bff::jose::install_crypto();
+        let state = tempfile::tempdir().unwrap();
+        let mut stack = Stack::prepare(Options {
+            state: state.path().to_owned(),
+            access_token_lifetime: Duration::from_mins(1),
+            usual_ports: false,
+        })
+        .await
+        .unwrap();
+        let base = stack.base().unwrap();
+        assert!(base.starts_with("http://localhost:"), "{base}");
+        assert!(stack.announcement().contains(&base));
+        assert_eq!(stack.open_here(), stack.origins[0]);
+        stack.dev_server = true;
+        assert_eq!(stack.open_here(), base);
+        stack.taken = vec!["Port 8000 is taken".to_owned()];
+        assert!(stack.announcement().contains("Port 8000 is taken"));
+    }
 }

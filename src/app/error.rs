@@ -33,7 +33,7 @@ pub enum StartError {
     #[error(transparent)]
     Gateway(#[from] gateway::BuildError),
     /// Cookie names and attributes.
-    #[error("the cookie settings contradict each other: {0}")]
+    #[error("{0}; {fix}", fix = cookie_fix(*.0))]
     Cookies(#[from] CookieOptionsError),
     /// No host to log in on.
     #[error("{0}: set BFF_BASE_URL, or DCR_REDIRECT_URIS with one URI per host")]
@@ -57,6 +57,20 @@ pub enum StartError {
         /// The cause.
         error: io::Error,
     },
+}
+
+/// What to do about a name or domain of cookies.
+const fn cookie_fix(error: CookieOptionsError) -> &'static str {
+    match error {
+        CookieOptionsError::Name => "correct SESSION_COOKIE_NAME, or remove it",
+        CookieOptionsError::NameTaken => {
+            "let SESSION_COOKIE_NAME name another one, without `bff_login` or `bff_logout`, or remove it"
+        }
+        CookieOptionsError::Prefix => {
+            "remove the prefix from SESSION_COOKIE_NAME, or change BFF_COOKIE_SECURE and BFF_COOKIE_DOMAIN"
+        }
+        CookieOptionsError::Domain => "correct BFF_COOKIE_DOMAIN, or remove it",
+    }
 }
 
 /// A socket that cannot be listened on.

@@ -253,8 +253,13 @@ pub(super) fn pages(config: &Config) -> PageOptions {
     }
 }
 
-/// The routing table of `routes.yaml`; without the file there are no routes.
-pub(super) fn routes(config: &Config) -> Result<Routes, StartError> {
+/// There is no `routes.yaml` at the path.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} does not exist: no call is passed on to an API")]
+pub struct NoRoutes(String);
+
+/// The routing table of `routes.yaml`; without the file there are no routes, and the second part says so.
+pub(super) fn routes(config: &Config) -> Result<(Routes, Option<NoRoutes>), StartError> {
     let path = config.server.config_dir.join(ROUTES_FILE);
     let shown = path.display().to_string();
     let mut text = String::new();
@@ -270,14 +275,13 @@ pub(super) fn routes(config: &Config) -> Result<Routes, StartError> {
                     for note in routes.notes() {
                         tracing::info!("{shown}: {note}");
                     }
-                    Ok(routes)
+                    Ok((routes, None))
                 }
                 Err(error) => Err(StartError::Routes { path: shown, error }),
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            tracing::warn!("{shown} does not exist: no call is passed on to an API");
-            Ok(Routes::default())
+            Ok((Routes::default(), Some(NoRoutes(shown))))
         }
         Err(error) => Err(StartError::RoutesFile { path: shown, error }),
     }

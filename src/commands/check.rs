@@ -50,9 +50,13 @@ pub(super) fn config_only() -> Exit {
             _ => format!("warning: {warning}"),
         });
     }
-    if let Err(error) = App::check(&config) {
-        complain(&error.to_string());
-        return Exit::Configuration;
+    match App::check(&config) {
+        Ok(None) => {}
+        Ok(Some(missing)) => say(&format!("warning: {missing}")),
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Configuration;
+        }
     }
     if warnings
         .iter()

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{Exit, complain, process, say};
+use super::{Exit, complain, process, registered, say};
 use crate::{
     clock::{Clock as _, SystemClock, Timestamp},
     config::{Config, check_argument},
-    jose::SigningKey,
-    keys::{self, ByHandError, Done, GenerateError, Keeper, KeysError, State, Upcoming, Warning, moment},
+    jose::{Algorithm, SigningKey},
+    keys::{
+        self, ByHandError, Done, GenerateError, Keeper, Keys, KeysError, State, Upcoming, Warning, moment,
+    },
 };
 
 /// What is done with the keys.
@@ -56,14 +58,22 @@ pub(super) fn run(command: KeysCommand) -> Exit {
     let now = SystemClock.wall();
     match command {
         KeysCommand::List => with_keeper(&config, now, true, |keeper| {
-            Ok(Done(table(keeper).trim_end().to_owned()))
+            Ok(Done(
+                table(keeper, registered::algorithm(&config))
+                    .trim_end()
+                    .to_owned(),
+            ))
         }),
         KeysCommand::Generate { file, dry_run } => generate(&config, file, dry_run),
         KeysCommand::Rotate {
             now: at_once,
             dry_run,
         } => with_keeper(&config, now, dry_run, |keeper| {
-            keeper.rotate(now, at_once, dry_run)
+            let done = keeper.rotate(now, at_once, dry_run)?;
+            if !at_once {
+                warn_of_misfit(&config, keeper, dry_run);
+            }
+            Ok(done)
         }),
         KeysCommand::Retire { kid, dry_run } => {
             with_keeper(&config, now, dry_run, |keeper| keeper.retire(now, &kid, dry_run))
@@ -110,6 +120,30 @@ fn with_keeper(
                 _ => Exit::Configuration,
             }
         }
+    }
+}
+
+/// A next key that the client is not registered for would wait for ever: that is said before anybody waits for it.
+fn warn_of_misfit(config: &Config, keeper: &Keeper, dry_run: bool) {
+    let Some(registered) = registered::algorithm(config) else {
+        return;
+    };
+    if dry_run {
+        let kind = config.keys.options.generate;
+        if let Ok(keys) = Keys::throwaway(kind)
+            && keeper.misfit_of(&keys.signing(), registered).is_some()
+        {
+            complain(&format!(
+                "warning: a {kind} key would not sign then: the client is registered with {registered} at the IdP; set \
+                 BFF_KEY_TYPE to a type that can, or change the type of key on purpose with `bff keys rotate --now` \
+                 (docs/keys.md says what that costs)"
+            ));
+        }
+        return;
+    }
+    let next = keeper.keyring().next();
+    if let Some(error) = next.and_then(|next| keeper.misfit(&next.kid, registered)) {
+        complain(&format!("warning: the next key does not sign: {error}"));
     }
 }
 
@@ -161,8 +195,8 @@ fn thumbprint(path: &Path) -> Option<String> {
     Some(key.kid().to_owned())
 }
 
-/// The keyring as a table for a person.
-fn table(keeper: &Keeper) -> String {
+/// The keyring as a table for a person, for a client that is registered with an algorithm.
+fn table(keeper: &Keeper, registered: Option<Algorithm>) -> String {
     let ring = keeper.keyring();
     let mut rows = vec![["KID", "STATE", "SINCE", "FILE", "NEXT"].map(str::to_owned)];
     for key in &ring.keys {
@@ -170,7 +204,12 @@ fn table(keeper: &Keeper) -> String {
             _ if key.state != State::Retired && keeper.is_lost(&key.kid) => {
                 "lost: its file is missing or holds another key".to_owned()
             }
-            Some(Upcoming::Signs(at)) => format!("signs from {}", moment(at)),
+            Some(Upcoming::Signs(at)) => {
+                match registered.filter(|registered| keeper.misfit(&key.kid, *registered).is_some()) {
+                    Some(registered) => format!("does not sign: the client is registered with {registered}"),
+                    None => format!("signs from {}", moment(at)),
+                }
+            }
             Some(Upcoming::Replaced(at)) => format!("a new key is made at {}", moment(at)),
             Some(Upcoming::Retires(at)) => format!("retires at {}", moment(at)),
             None => String::new(),

@@ -9,6 +9,8 @@ use crate::quote::quote;
 
 /// A longer URL is refused, in bytes.
 const MAX_URL_LENGTH: usize = 2_048;
+/// What an origin looks like.
+const ORIGIN: &str = "https://host";
 /// A longer URL is not suggested, in characters.
 const MAX_SUGGESTED: usize = 200;
 
@@ -43,8 +45,8 @@ impl Origin {
 
     /// Reads an origin; a trailing slash does not matter.
     pub(super) fn parse(text: &str) -> Result<Self, Complaint> {
-        let url = web_url(text)?;
-        let origin = Self::of(&url).ok_or_else(not_web)?;
+        let url = web_url_like(text, ORIGIN)?;
+        let origin = Self::of(&url).ok_or_else(|| not_web(ORIGIN))?;
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         if bare {
             Ok(origin)
@@ -143,30 +145,32 @@ fn is_host_name(name: &str) -> bool {
             .all(|label| (1..=63).contains(&label.len()) && label.bytes().all(usual))
 }
 
-fn not_web() -> Complaint {
-    Complaint::new(
-        "is not an http or https URL",
-        "write a URL like `https://host/path`",
-    )
+fn not_web(example: &str) -> Complaint {
+    Complaint::new("is not an http or https URL", write_like(example))
+}
+
+fn write_like(example: &str) -> String {
+    format!("write a URL like `{example}`")
 }
 
 /// An absolute `http` or `https` URL with a host and without credentials, in its normal form: what is compared with
 /// registered or signed text must not change when it is parsed.
 pub(super) fn web_url(text: &str) -> Result<Url, Complaint> {
+    web_url_like(text, "https://host/path")
+}
+
+/// The same; a text that is no such URL is told to be like `example`.
+fn web_url_like(text: &str, example: &str) -> Result<Url, Complaint> {
     if text.len() > MAX_URL_LENGTH {
         return Err(Complaint::new(
             format!("is longer than {MAX_URL_LENGTH} characters"),
             "shorten it",
         ));
     }
-    let url = Url::parse(text).map_err(|error| {
-        Complaint::new(
-            format!("is not a URL ({error})"),
-            "write a URL like `https://host/path`",
-        )
-    })?;
+    let url = Url::parse(text)
+        .map_err(|error| Complaint::new(format!("is not a URL ({error})"), write_like(example)))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(not_web());
+        return Err(not_web(example));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Complaint::new(
@@ -322,6 +326,13 @@ mod tests {
             "",
         ] {
             assert!(Origin::parse(text).is_err(), "{text}");
+        }
+        // No path is suggested, which would be refused next.
+        for text in ["localhost:8700", "foo"] {
+            let complaint = Origin::parse(text).unwrap_err();
+            assert_eq!(complaint.fix, "write a URL like `https://host`", "{text}");
+            let complaint = plain_url(text).unwrap_err();
+            assert_eq!(complaint.fix, "write a URL like `https://host/path`", "{text}");
         }
         let complaint = Origin::parse("https://BFF.example:443").unwrap_err();
         assert_eq!(complaint.fix, "write `https://bff.example`");

@@ -126,7 +126,13 @@ fn optional(reader: &mut Reader, name: &'static str) -> Option<OptionalEndpoint>
     if reader.text(name)?.eq_ignore_ascii_case("none") {
         return Some(OptionalEndpoint::Off);
     }
-    reader.url(name, endpoint_url).map(OptionalEndpoint::At)
+    let or_none = |mut complaint: Complaint| {
+        complaint.fix.push_str(", or `none`");
+        complaint
+    };
+    reader
+        .url(name, |text| endpoint_url(text).map_err(or_none))
+        .map(OptionalEndpoint::At)
 }
 
 fn scopes(reader: &mut Reader) -> Vec<String> {

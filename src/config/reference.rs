@@ -35,8 +35,9 @@ pub fn reference() -> String {
     text.push_str(
         "\n## Names of the original system\n\n\
          A configuration that was written for the original system starts, too. Names that mean the same are aliases above. \
-         Below are all others; what is not built yet is refused until it is. In `settings.yaml` keys may be nested, and each \
-         variable may stand there in lower case; a key and its nested form together are a mistake.\n\n\
+         Below are all others; what is not built yet is refused until it is. In `settings.yaml` the names with a \
+         dot may be nested (`auth.issuer` as `issuer` below `auth`), and only these: all others stand there in one, in lower \
+         case. A key and its nested form together are a mistake.\n\n\
          | name | what becomes of it |\n| --- | --- |\n",
     );
     for legacy in legacy::VARIABLES.iter().chain(legacy::KEYS) {

@@ -137,7 +137,7 @@ fn complaint(error: &YamlError) -> Complaint {
             "leave one document, without a second `---`",
         ),
         _ => Complaint::new(
-            format!("{place}this is not a flat map of `name: value`, or uses anchors, aliases or tags"),
+            format!("{place}this is not a map of `name: value`, or uses anchors, aliases or tags"),
             "write one `name: value` a line, lists as YAML lists, and quote values with special characters",
         ),
     }

@@ -136,12 +136,25 @@ pub(super) fn unknown_key(key: &str) -> Complaint {
             "write `{}`: only secrets are read from files",
             plain.to_ascii_lowercase()
         )
+    } else if lower.contains('.') && is_known(&name.replace('.', "_")) {
+        format!("write `{}` in one, not nested", lower.replace('.', "_"))
+    } else if let Some(below) = first_below(&name) {
+        format!(
+            "nest nothing below it: write each name in one, such as `{}`; docs/configuration.md lists what there is",
+            below.to_ascii_lowercase()
+        )
     } else if let Some(known) = nearest(&name) {
         format!("did you mean `{}`?", known.to_ascii_lowercase())
     } else {
         "remove it; docs/configuration.md lists what there is".to_owned()
     };
     Complaint::new("is not a known setting", fix)
+}
+
+/// A known name that begins with `name` as with the name of a section.
+fn first_below(name: &str) -> Option<&'static str> {
+    let mut known = VARIABLES.iter().map(|variable| variable.name);
+    known.find(|known| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('_')))
 }
 
 fn is_known(name: &str) -> bool {
@@ -302,6 +315,12 @@ mod tests {
             ("port_file", "only secrets"),
             ("bff_config_dir", "in the environment"),
             ("zzzzzzzzzzzzzz", "docs/configuration.md"),
+            ("session", "such as `session_"),
+            ("oidc", "such as `oidc_"),
+            ("brand", "such as `brand_"),
+            ("dcr", "such as `dcr_"),
+            ("log.directory", "docs/configuration.md"),
+            ("session.lifetime", "write `session_lifetime`"),
         ] {
             assert!(
                 unknown_key(key).fix.contains(fix),

@@ -20,11 +20,12 @@ pub use self::{
     notes::moment,
 };
 use super::{
-    Keys, KeysError,
+    AnnounceError, Keys, KeysError,
     document::Published,
     folder::{Folder, Print},
     keyring::{Keyring, Policy, Seen, State, Step},
     keyring_file::KeyringFile,
+    may_sign,
     set::Set,
 };
 use crate::{
@@ -98,6 +99,21 @@ impl Keeper {
     #[must_use]
     pub fn is_lost(&self, kid: &str) -> bool {
         self.seen.gone.contains(kid)
+    }
+
+    /// Why the next key `kid` will not sign in its turn: the client is registered with `registered`, which the key that
+    /// signs does, and this one does not. Where neither does, the next one signs all the same.
+    #[must_use]
+    pub fn misfit(&self, kid: &str, registered: Algorithm) -> Option<AnnounceError> {
+        self.misfit_of(self.folder.key(kid)?, registered)
+    }
+
+    /// The same for a key that is not in the folder.
+    #[must_use]
+    pub fn misfit_of(&self, key: &SigningKey, registered: Algorithm) -> Option<AnnounceError> {
+        let active = self.folder.key(&self.ring.active()?.kid)?;
+        may_sign(active, registered).ok()?;
+        may_sign(key, registered).err()
     }
 
     /// What a server would do now.

@@ -96,13 +96,15 @@ pub enum CookieOptionsError {
     #[error("a cookie's name is up to {MAX_NAME_LENGTH} letters, digits or any of !#$%&'*+-.^_`|~")]
     Name,
     /// The name of the login or logout cookie.
-    #[error("this name belongs to another cookie of the BFF")]
+    #[error("the name of the session cookie belongs to another cookie of the BFF")]
     NameTaken,
     /// `__Host-` with a domain or without `Secure`, or `__Secure-` without `Secure`.
-    #[error("browsers refuse this prefix here: __Host- needs Secure and no domain, __Secure- needs Secure")]
+    #[error(
+        "browsers refuse the prefix of the session cookie here: __Host- needs Secure and no domain, __Secure- needs Secure"
+    )]
     Prefix,
     /// Not a host name.
-    #[error("not a host name")]
+    #[error("the domain of cookies is no host name")]
     Domain,
 }
 

@@ -4,6 +4,7 @@
 mod commands;
 mod document;
 mod first_registration;
+mod links;
 mod scripts;
 mod try_it;
 

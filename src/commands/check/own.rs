@@ -1,6 +1,7 @@
 //! What is on this machine: settings, routes, keys.
 
 use super::{
+    super::registered,
     finding::{Check, Kind, Report},
     text::clean,
 };
@@ -8,6 +9,7 @@ use crate::{
     app::{App, SessionSecretError, StartError, one_shot::look_at_keys},
     clock::Timestamp,
     config::{Config, ConfigError, Environment, Severity},
+    jose::Algorithm,
     keys::{
         Entry, Keeper, KeyProblem, Keyring, KeyringError, Keys, KeysError, Step, UnusableKey, Upcoming,
         moment,
@@ -78,8 +80,18 @@ pub(super) fn configuration(report: &mut Report) -> Option<Config> {
         }
     };
     match App::check(&config) {
-        Ok(()) if prevented => {}
-        Ok(()) => report.ok(Check::Configuration, "settings and routes.yaml are consistent"),
+        Ok(missing) => {
+            let what = match &missing {
+                None => "settings and routes.yaml are consistent",
+                Some(_) => "the settings are consistent; there is no routes.yaml",
+            };
+            if !prevented {
+                report.ok(Check::Configuration, what);
+            }
+            if let Some(missing) = missing {
+                report.note(clean(&missing.to_string()));
+            }
+        }
         Err(error) => {
             unusable(report, Check::Configuration, "the settings", &error);
             return None;
@@ -125,7 +137,7 @@ pub(super) fn keys(config: &Config, now: Timestamp, report: &mut Report) -> Opti
             );
             let what = format!("{file}, {}, kid {}", algorithms.join(" or "), signing.kid());
             report.ok(Check::Keys, clean(&what));
-            tell_next(&keeper, now, report);
+            tell_next(&keeper, registered::algorithm(config), now, report);
             Some(KeysFound::Found(keys, keeper.keyring().clone()))
         }
         Ok(None) => {
@@ -144,7 +156,7 @@ pub(super) fn keys(config: &Config, now: Timestamp, report: &mut Report) -> Opti
 }
 
 /// A key that waits is no mistake, and worth a word.
-fn tell_next(keeper: &Keeper, now: Timestamp, report: &mut Report) {
+fn tell_next(keeper: &Keeper, registered: Option<Algorithm>, now: Timestamp, report: &mut Report) {
     if let Some(Step::Adopt(named)) = keeper.step(now) {
         report.note(format!(
             "the key {} that BFF_JWT_SIGNING_KEY names is new: the server publishes it, and it signs BFF_JWK_PUBLISH_AHEAD later",
@@ -154,11 +166,11 @@ fn tell_next(keeper: &Keeper, now: Timestamp, report: &mut Report) {
     let ring = keeper.keyring();
     for key in &ring.keys {
         if let Some(Upcoming::Signs(at)) = ring.upcoming(key, keeper.policy()) {
-            report.note(format!(
-                "the key {} is published and signs from {}",
-                key.kid,
-                moment(at)
-            ));
+            let misfit = registered.and_then(|registered| keeper.misfit(&key.kid, registered));
+            report.note(match misfit {
+                Some(error) => format!("the next key is published, and does not sign: {error}"),
+                None => format!("the key {} is published and signs from {}", key.kid, moment(at)),
+            });
         }
     }
 }

@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
+use url::Url;
+
 use super::{
     Patient,
     finding::{Check, Kind, Report},
     text::clean,
 };
-use crate::oidc::{DiscoveryError, JwksError, Metadata, ProviderTime};
+use crate::{
+    oidc::{DiscoveryError, JwksError, Metadata, ProviderTime},
+    outbound::TransportError,
+    proxy::Proxies,
+};
 
 /// More than this apart, in seconds, and assertions that live 60 s are refused sooner or later.
 const LARGEST_DIFFERENCE: i64 = 30;
@@ -17,7 +23,7 @@ pub(super) async fn check(patient: &Patient<'_>, report: &mut Report) -> Option<
     let metadata = match patient.parts.relying_party.discover().await {
         Ok(metadata) => metadata,
         Err(error) => {
-            not_discovered(&error, report);
+            not_discovered(&error, &patient.config.network.proxies, report);
             return None;
         }
     };
@@ -44,7 +50,7 @@ pub(super) async fn check(patient: &Patient<'_>, report: &mut Report) -> Option<
     Some(metadata)
 }
 
-fn not_discovered(error: &DiscoveryError, report: &mut Report) {
+fn not_discovered(error: &DiscoveryError, proxies: &Proxies, report: &mut Report) {
     let text = clean(&error.to_string());
     // The texts end with what to change; in a table that stands in a line of its own.
     let (cause, fix) = text.rsplit_once("; ").unwrap_or((&text, "see the cause"));
@@ -71,6 +77,12 @@ fn not_discovered(error: &DiscoveryError, report: &mut Report) {
             let what = "the IdP's metadata are those of all its tenants";
             report.fail(Kind::Wrong, Check::Issuer, what, cause, fix);
         }
+        DiscoveryError::Unreachable { url, source, .. } if proxy_failed(url, source, proxies) => {
+            let what = "the proxy before the IdP does not pass the call on";
+            let fix = "start the proxy or correct the variable that the cause names; or list the IdP's host in NO_PROXY, if it \
+                       can be reached without a proxy";
+            report.fail(kind, Check::Discovery, what, cause, fix);
+        }
         DiscoveryError::Unreachable { variable, .. } => {
             let fix = format!(
                 "start the IdP, or correct {variable}, which points there; IDP_CA_FILE for a private certificate authority"
@@ -92,6 +104,12 @@ fn not_discovered(error: &DiscoveryError, report: &mut Report) {
             fix,
         ),
     }
+}
+
+/// Whether the failure is one of the proxy that calls to `url` pass, as the text of the failure says.
+fn proxy_failed(url: &str, failure: &TransportError, proxies: &Proxies) -> bool {
+    let proxy = Url::parse(url).ok().and_then(|url| proxies.of_url(&url).cloned());
+    proxy.is_some_and(|proxy| failure.to_string().starts_with(&format!("the proxy {proxy} ")))
 }
 
 fn clock(time: ProviderTime, report: &mut Report) {

@@ -93,7 +93,7 @@ fn what_is_no_flat_map_is_refused_with_its_place() {
     ] {
         let message = refusal(text);
         assert!(
-            message.contains("line ") && message.contains("flat map"),
+            message.contains("line ") && message.contains("not a map of `name: value`"),
             "{text}: {message}"
         );
     }

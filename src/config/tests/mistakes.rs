@@ -27,6 +27,12 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "use https",
     ),
     (
+        &[("OIDC_USERINFO_URL", "nnoe")],
+        "OIDC_USERINFO_URL",
+        "not a URL",
+        "`none`",
+    ),
+    (
         &[("BFF_BASE_URL", "app.example")],
         "BFF_BASE_URL",
         "not a URL",

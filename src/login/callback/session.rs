@@ -82,8 +82,8 @@ impl Login {
             && !self.inner.said_unstated_email.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(
-                "the IdP gave an e-mail address without email_verified, so the address is told to no application; if every \
-                 address there is verified, set OIDC_EMAIL_TRUSTED=true"
+                "the IdP gave an e-mail address without a true email_verified, so the address is told to no application; \
+                 if every address there is verified, set OIDC_EMAIL_TRUSTED=true"
             );
         }
     }

@@ -138,7 +138,12 @@ impl CredentialsFile {
         blocking(move || this.read()).await
     }
 
-    fn read(&self) -> Result<Option<Credentials>, CredentialsError> {
+    /// As [`CredentialsFile::load`], for a command that may block.
+    ///
+    /// # Errors
+    ///
+    /// As for [`CredentialsFile::load`].
+    pub fn read(&self) -> Result<Option<Credentials>, CredentialsError> {
         let unreadable = |cause: io::Error| CredentialsError::Unreadable {
             path: self.path.to_path_buf(),
             cause: cause.to_string(),

@@ -6,14 +6,16 @@ use http::{header::SET_COOKIE, request::Parts};
 use super::{
     super::{
         Web,
+        caller::Caller,
         page::{Action, Label, Page},
+        problem::Problem,
     },
     login::redirect,
 };
-use crate::seal::Purpose;
+use crate::{seal::Purpose, session::csrf_token};
 
 /// Goes on to where the person wanted to be, or says that it is done.
-pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Response {
+pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
     let name = web.cookies.logout_name();
     let host = web.login_host_or_fallback(&request);
     let kept = web.cookies.value(&request.headers, name);
@@ -21,11 +23,26 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
         .and_then(|value| web.sealer.open_text(Purpose::LogoutReturn, &[], value))
         .and_then(|target| String::from_utf8(target).ok())
         .and_then(|target| web.login.targets().resolve(&target, host.origin()).ok());
-    let mut response = target.map_or_else(|| done(&web, &request), |target| redirect(&target));
+    let mut response = match target {
+        Some(target) => redirect(&target),
+        None => page(&web, &request).await?,
+    };
     if kept.is_some() {
         response.headers_mut().append(SET_COOKIE, web.cookies.clear(name));
     }
-    response
+    Ok(response)
+}
+
+/// Anybody can open this address, also with a session that goes on: the page must not say then that it has ended.
+async fn page(web: &Web, request: &Parts) -> Result<Response, Problem> {
+    let caller = web
+        .caller(&request.headers)
+        .await
+        .map_err(|error| Problem::from(error).for_person(Label::GoToStartPage, "/"))?;
+    Ok(match caller {
+        Some(caller) => not_done(web, request, &caller),
+        None => done(web, request),
+    })
 }
 
 fn done(web: &Web, request: &Parts) -> Response {
@@ -38,6 +55,26 @@ fn done(web: &Web, request: &Parts) -> Response {
             href: "/",
         }),
         start: None,
+        footnote: None,
+    };
+    web.pages.respond(&request.headers, &page)
+}
+
+fn not_done(web: &Web, request: &Parts, caller: &Caller) -> Response {
+    let token = csrf_token(&web.sealer, &caller.key);
+    let page = Page {
+        key: "not_logged_out",
+        fallback: (
+            "You are still logged in",
+            "Your session here has not ended. Press the button to end it.",
+        ),
+        answer: None,
+        action: Some(Action::Post {
+            label: Label::LogOut,
+            path: "/auth/logout",
+            fields: &[("csrf_token", token.as_str())],
+        }),
+        start: Some((Label::StayLoggedIn, "/")),
         footnote: None,
     };
     web.pages.respond(&request.headers, &page)

@@ -650,3 +650,30 @@ async fn an_algorithm_that_the_key_does_not_do() {
     assert_eq!(found.failed(), ["algorithm", "authentication"]);
     found.says("authentication", "failed", &["mend algorithm first"]);
 }
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there() {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    let found = check(
+        &stack,
+        &[
+            ("OIDC_ISSUER", "https://idp.example"),
+            ("HTTPS_PROXY", "http://127.0.0.1:1"),
+            ("NO_PROXY", ""),
+        ],
+    )
+    .await;
+    assert_eq!(found.code, 69, "{:#}", found.report);
+    found.blames(
+        "discovery",
+        &["127.0.0.1:1 (HTTPS_PROXY)", "start the proxy", "NO_PROXY"],
+    );
+}
+
+#[tokio::test]
+async fn a_name_of_the_session_cookie_that_another_one_has() {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    let found = check(&stack, &[("SESSION_COOKIE_NAME", "bff_login_x")]).await;
+    assert_eq!(found.code, 64, "{:#}", found.report);
+    found.blames("configuration", &["SESSION_COOKIE_NAME", "`bff_login`"]);
+}

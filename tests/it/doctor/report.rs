@@ -54,6 +54,20 @@ async fn mistakes_of_the_configuration_are_rows_and_nobody_is_asked() {
     found.blames("configuration", &["routes.yaml"]);
 }
 
+/// The start warns of it, and no call would reach an API.
+#[tokio::test]
+async fn a_missing_table_of_routes_is_noted() {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    std::fs::remove_file(stack.folder().join("config/routes.yaml")).unwrap();
+    let said = "routes.yaml does not exist: no call is passed on to an API";
+    let found = check(&stack, &[]).await;
+    found.says("configuration", "ok", &["there is no routes.yaml"]);
+    let notes = found.report["notes"].to_string();
+    assert!(notes.contains(said), "{notes}");
+    let ended = run(&stack, &["check", "--config-only"], &[]).await;
+    ended.says(0, &["warning: ", said, "the configuration is consistent"]);
+}
+
 #[tokio::test]
 async fn looking_changes_nothing_here_or_there() {
     let world = World::start().await;

@@ -139,6 +139,7 @@ async fn attack_43_what_the_idp_does_not_vouch_for_is_told_to_nobody() {
     let other = json!({ "email": "grace@example.org" });
     assert_eq!(told(&stack, verified, other).await, nobody);
     assert_eq!(logs.lines_with("OIDC_EMAIL_TRUSTED").len(), 1);
+    assert_eq!(logs.lines_with("without a true email_verified").len(), 1);
 
     stack.restart_with(&[("OIDC_EMAIL_TRUSTED", "true")]).await;
     assert_eq!(told(&stack, none(), json!({ "email": ADA })).await, both);

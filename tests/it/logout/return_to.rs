@@ -3,7 +3,7 @@
 use http::{Method, StatusCode, header};
 use url::form_urlencoded::byte_serialize;
 
-use super::{still_in, submit};
+use super::{out, still_in, submit};
 use crate::{
     login::return_to::{OFF_THE_LIST, PATHS_OF_OURS},
     support::{Browser, Reply, Stack},
@@ -182,6 +182,36 @@ async fn a_planted_logout_cookie_leads_nowhere() {
     let reply = ada.get("/auth/logged-out").await;
     assert_eq!(reply.status, StatusCode::OK);
     assert!(reply.header("location").is_none());
+}
+
+/// Anybody can open the page, also without a logout before it.
+#[tokio::test]
+async fn the_logged_out_page_does_not_say_that_a_session_has_ended_that_goes_on() {
+    let stack = Stack::start().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    let reply = ada.get("/auth/logged-out").await;
+    assert_eq!(reply.status, StatusCode::OK);
+    crate::login::guarded(&reply);
+    assert!(
+        reply.body.contains("<h1>You are still logged in</h1>"),
+        "{}",
+        reply.body
+    );
+    assert!(!reply.body.contains("You are logged out") && reply.body.contains("href=\"/\""));
+    still_in(&stack, &ada, &reply).await;
+    // The button of the page ends the session.
+    let token = ada.csrf_token().await;
+    assert!(reply.body.contains("action=\"/auth/logout\"") && reply.body.contains(&token));
+    let cookie = ada.session_cookie().unwrap();
+    submit(&ada, &[("csrf_token", &token)]).await;
+    out(&stack, &ada, &cookie).await;
+    let reply = ada.get("/auth/logged-out").await;
+    assert!(
+        reply.body.contains("<h1>You are logged out</h1>"),
+        "{}",
+        reply.body
+    );
 }
 
 #[tokio::test]

@@ -46,15 +46,20 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All fenced blocks of all documents.
-pub fn blocks() -> Vec<Block> {
+/// All documents.
+pub fn files() -> Vec<PathBuf> {
     let mut files = vec![
         root().join("README.md"),
         root().join("CONTRIBUTING.md"),
         root().join("docker/README.md"),
     ];
     files.extend(documents(&root().join("docs")));
-    files.iter().flat_map(|file| blocks_of(file)).collect()
+    files
+}
+
+/// All fenced blocks of all documents.
+pub fn blocks() -> Vec<Block> {
+    files().iter().flat_map(|file| blocks_of(file)).collect()
 }
 
 /// The one block of a document that begins so.

@@ -91,3 +91,16 @@ async fn the_readme_registers_a_client_and_takes_the_token_away() {
     bff.terminate();
     bff.ended().await.says(0, &[]);
 }
+
+/// docs/install.md sends people to this environment, which is that of a container.
+#[test]
+fn what_is_for_a_container_alone_is_left_out_without_one() {
+    let document = std::fs::read_to_string(super::document::root().join("docs/install.md")).unwrap();
+    let left_out = document.split_once("Leave out ").unwrap().1;
+    let left_out = left_out.split_once("Paths need no setting").unwrap().0;
+    for (name, value) in environment(&recipe("README.md", "services:")) {
+        if value.contains("/app/") || value == "0.0.0.0" || name == "DCR_IAT" {
+            assert!(left_out.contains(&format!("`{name}`")), "{name}={value}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::support::{Ended, Process};
+use crate::support::{Ended, Process, Stack};
 
 const SETTINGS: [(&str, &str); 4] = [
     ("OIDC_ISSUER", "https://idp.example"),
@@ -249,4 +249,45 @@ async fn a_lost_key_is_shown_as_lost() {
     keys(folder, &["list"])
         .await
         .says(0, &["lost: its file is missing"]);
+}
+
+#[tokio::test]
+async fn a_next_key_that_the_registration_does_not_fit_is_told_at_once() {
+    let stack = Stack::builder()
+        .set("BFF_KEY_TYPE", "p-256")
+        .without_server()
+        .start_without_waiting()
+        .await;
+    let run = async |line: &str| {
+        let script = format!("exec bff {line}");
+        Process::shell(&stack.folder(), &script, &stack.variables)
+            .ended()
+            .await
+    };
+    run("register").await.says(0, &["is registered"]);
+    let of_type = async |kind: &str, line: &str| {
+        let script = format!("export BFF_KEY_TYPE={kind}\nexec bff {line}");
+        Process::shell(&stack.folder(), &script, &stack.variables)
+            .ended()
+            .await
+    };
+    let dry = of_type("p-256", "keys rotate --dry-run").await;
+    assert!(!dry.output.contains("warning: "), "{}", dry.output);
+    of_type("rsa-2048", "keys rotate --dry-run")
+        .await
+        .says(0, &["warning: a rsa-2048 key would not sign then", "ES256"]);
+    of_type("rsa-2048", "keys rotate")
+        .await
+        .says(0, &["warning: the next key does not sign: ", "ES256", "--now"]);
+    let list = run("keys list").await;
+    list.says(0, &["does not sign: the client is registered with ES256"]);
+    assert!(!list.output.contains("signs from"), "{}", list.output);
+    let checked = run("check --json").await;
+    assert!(
+        checked
+            .output
+            .contains("the next key is published, and does not sign: "),
+        "{}",
+        checked.output
+    );
 }

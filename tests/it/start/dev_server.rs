@@ -87,7 +87,7 @@ impl Drop for Running {
     }
 }
 
-/// What `server.proxy` of Vite does with its defaults: everything as it came, `Host` too.
+/// What `server.proxy` of Vite does with an entry that has only a `target`: it passes everything on as it came, `Host` too.
 async fn pass_on(State(target): State<Target>, request: Request) -> Response {
     let target = target.lock().clone().unwrap();
     let (head, body) = request.into_parts();
@@ -135,14 +135,22 @@ async fn the_application_works(ada: &Browser, server: &str) {
 fn the_document_names_what_is_tried_here() {
     for part in [
         "cargo run -p devstack -- --page http://localhost:5173",
-        "\"/auth\": \"http://localhost:8000\"",
-        "\"/api\": \"http://localhost:8000\"",
+        "\"/auth\": { target: \"http://localhost:8000\" }",
+        "\"/api\": { target: \"http://localhost:8000\" }",
         "http://localhost:8000/auth/login?return_to=",
         "credentials: \"include\"",
         "DCR_REDIRECT_URIS",
         "CORS__ALLOW_ORIGINS=http://localhost:5173",
     ] {
         assert!(DOCUMENT.contains(part), "{part}");
+    }
+    // The short form of an entry would make Vite replace `Host`, and the login would end at the port of the bff.
+    let entries = DOCUMENT.lines().filter(|line| line.starts_with("      \"/"));
+    for entry in entries {
+        assert!(
+            entry.contains("{ target: ") && !entry.contains("changeOrigin"),
+            "{entry}"
+        );
     }
     let command = DOCUMENT
         .lines()
