@@ -30,12 +30,16 @@ mod tests {
     async fn a_taken_port_gives_way_to_the_same_one_each_time() {
         let taken = listen(0).await.unwrap();
         let usual = taken.local_addr().unwrap().port();
-        // With no ten ports left above it the system picks one.
-        let first = listen(usual).await.unwrap().local_addr().unwrap().port();
-        assert_ne!(first, usual);
-        let second = listen(usual).await.unwrap().local_addr().unwrap().port();
-        if (usual..usual.saturating_add(TRIES)).contains(&first) {
-            assert_eq!(second, first);
+        // Another program may take or leave one of the ports between two of our steps.
+        for _ in 0..20 {
+            let first = listen(usual).await.unwrap().local_addr().unwrap().port();
+            assert_ne!(first, usual);
+            let second = listen(usual).await.unwrap().local_addr().unwrap().port();
+            // With no free port among the next ones the system picks one, each time another one.
+            if first == second || !(usual..usual.saturating_add(TRIES)).contains(&first) {
+                return;
+            }
         }
+        panic!("never the same port twice");
     }
 }
