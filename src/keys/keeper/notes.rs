@@ -111,7 +111,7 @@ pub(super) fn of_next(ring: &Keyring, policy: &Policy, how: &str) -> Note {
     }
 }
 
-/// What is said where this process or another one has changed the keys.
+/// The notes about a change of the keys, by this process or by another one.
 pub(super) fn of_change(before: &Set, after: &Set) -> Vec<Note> {
     let mut notes = Vec::new();
     let (old, new) = (before.signing.kid(), after.signing.kid());
