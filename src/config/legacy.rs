@@ -95,6 +95,17 @@ fn find(table: &'static [Legacy], name: &str) -> Option<&'static Legacy> {
     })
 }
 
+/// `LOG_FORMAT` in the words of the original system, as a variable and as a key.
+const JSON_FORMAT: Verdict = Verdict::Sets(
+    "LOG_FORMAT",
+    &[
+        ("true", "json"),
+        ("1", "json"),
+        ("false", "pretty"),
+        ("0", "pretty"),
+    ],
+);
+
 // === impl Legacy ===
 
 impl Legacy {

@@ -1,8 +1,8 @@
 //! Keys of the original `settings.yaml`, parts joined by dots. What stands flat there is a variable in lower case.
 
 use super::{
-    Legacy,
-    Verdict::{self, AddsTo, Ignored, Means, NotBuilt, Refused, Sets},
+    JSON_FORMAT, Legacy,
+    Verdict::{self, AddsTo, Ignored, Means, NotBuilt, Refused},
 };
 
 const CORS: Verdict = Ignored("what pages of listed origins may do follows from the routes");
@@ -27,18 +27,7 @@ pub(in crate::config) const KEYS: &[Legacy] = &[
     key("cors.allow_headers", CORS),
     key("log.level", Means("LOG_LEVEL")),
     key("log.format", Means("LOG_FORMAT")),
-    key(
-        "log.json_format",
-        Sets(
-            "LOG_FORMAT",
-            &[
-                ("true", "json"),
-                ("1", "json"),
-                ("false", "pretty"),
-                ("0", "pretty"),
-            ],
-        ),
-    ),
+    key("log.json_format", JSON_FORMAT),
     key("log.enable_tracing", Ignored("log.level says what is logged")),
     key("cache.redis_url", Means("REDIS_URL")),
     key("cache.redis_db", NotBuilt("Redis for sessions")),

@@ -1,7 +1,7 @@
 //! Variables of the original system.
 
 use super::{
-    Legacy,
+    JSON_FORMAT, Legacy,
     Verdict::{self, AddsTo, Ignored, Missed, NotBuilt, NotBuiltBut, Only, Refused, Sets},
 };
 
@@ -166,18 +166,7 @@ pub(in crate::config) const VARIABLES: &[Legacy] = &[
         ),
     ),
     legacy("PROM_PUSHGATEWAY_URL", Ignored("nothing is pushed")),
-    legacy(
-        "LOG_JSON_FORMAT",
-        Sets(
-            "LOG_FORMAT",
-            &[
-                ("true", "json"),
-                ("1", "json"),
-                ("false", "pretty"),
-                ("0", "pretty"),
-            ],
-        ),
-    ),
+    legacy("LOG_JSON_FORMAT", JSON_FORMAT),
     legacy("LOG_ENABLE_TRACING", Ignored("LOG_LEVEL says what is logged")),
     legacy(
         "KAFKA_ENABLED",
