@@ -37,7 +37,7 @@ use crate::{
     registration::{RegisteredKeys, Registration, Surroundings},
     seal::Sealer,
     server::Server,
-    session::{CookiePolicy, MemoryStore, SessionStore},
+    session::{CookiePolicy, MemoryStore, Sessions},
     tokens::Tokens,
     web::{Pages, Parts, Web},
 };
@@ -119,12 +119,19 @@ impl App {
             Arc::clone(&ports.random),
         );
         let limits = settings::limits(&config);
-        let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::new(limits, Arc::clone(&ports.clock)));
+        let store = MemoryStore::new(limits.lifespan, Arc::clone(&ports.clock));
+        let sessions = Sessions::new(
+            Arc::new(store),
+            limits,
+            sealer.clone(),
+            Arc::clone(&ports.clock),
+            Arc::clone(&ports.random),
+        );
         health.ok(Component::Store);
         let login = Login::new(
             settings::login(&config)?,
             relying_party.clone(),
-            Arc::clone(&store),
+            sessions.clone(),
             sealer.clone(),
             Arc::clone(&ports.clock),
             Arc::clone(&ports.random),
@@ -132,8 +139,7 @@ impl App {
         let tokens = Tokens::new(
             settings::tokens(&config),
             relying_party.clone(),
-            Arc::clone(&store),
-            sealer.clone(),
+            sessions.clone(),
             Arc::clone(&ports.clock),
             Arc::clone(&ports.random),
         );
@@ -156,8 +162,7 @@ impl App {
             health: health.clone(),
             login,
             tokens: tokens.clone(),
-            store,
-            limits,
+            sessions,
             gateway,
             cookies: CookiePolicy::new(settings::cookies(&config))?,
             sealer,
@@ -236,6 +241,9 @@ impl App {
         // Its first use gathers entropy for some 30 milliseconds, for which no request should wait.
         let random = Arc::clone(&self.ports.random);
         tokio::task::spawn_blocking(move || random.fill(&mut [0]));
+        let sessions = self.web.sessions.clone();
+        let sessions_stop = stop.clone();
+        work.spawn(async move { sessions.run(sessions_stop).await });
         let tokens = self.tokens.clone();
         let tokens_stop = stop.clone();
         work.spawn(async move { tokens.run(tokens_stop).await });

@@ -4,22 +4,27 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
-//! | 8 | [`commands`] |
-//! | 7 | [`app`], [`config`] |
+//! | 9 | [`commands`] |
+//! | 8 | [`app`] |
+//! | 7 | [`config`] |
 //! | 6 | [`web`] |
 //! | 5 | [`gateway`], [`server`] |
 //! | 4 | [`login`], [`tokens`], [`registration`] |
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
-//! | 1 | [`jose`], [`seal`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`spelling`], [`own_paths`], [`private_file`], [`quote`], [`expand`], [`proxy`], [`tls`], [`head`], [`told`], [`health`], [`telemetry`] |
+//! | 1 | [`jose`], [`seal`], [`own_paths`], [`proxy`], [`telemetry`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`] |
 
 pub mod app;
 pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod expand;
+#[cfg(test)]
+mod floors;
 pub mod gateway;
+#[cfg(test)]
+mod generated;
 pub mod head;
 pub mod health;
 pub mod jose;

@@ -21,7 +21,7 @@ use std::{
 
 pub use self::{
     callback::{CallbackError, CallbackQuery, Failed, LoggedIn},
-    end::{EndSession, LoggedOut},
+    end::EndSession,
     refused::Instead,
     start::{LoginQuery, Start, StartError},
 };
@@ -31,7 +31,7 @@ use crate::{
     oidc::RelyingParty,
     random::SharedRandom,
     seal::Sealer,
-    session::{EmailTrust, LeftOutNotice, SessionStore},
+    session::{EmailTrust, LeftOutNotice, Sessions},
 };
 
 /// How logins are done.
@@ -78,7 +78,7 @@ pub struct Login {
 struct Inner {
     options: Options,
     relying_party: RelyingParty,
-    store: Arc<dyn SessionStore>,
+    sessions: Sessions,
     sealer: Sealer,
     clock: SharedClock,
     random: SharedRandom,
@@ -102,7 +102,7 @@ impl Login {
     pub fn new(
         options: Options,
         relying_party: RelyingParty,
-        store: Arc<dyn SessionStore>,
+        sessions: Sessions,
         sealer: Sealer,
         clock: SharedClock,
         random: SharedRandom,
@@ -119,7 +119,7 @@ impl Login {
             left_out: LeftOutNotice::default(),
             options,
             relying_party,
-            store,
+            sessions,
             sealer,
             once: Once::new(Arc::clone(&clock)),
             clock,

@@ -1,8 +1,9 @@
 //! The session: who is logged in, with which tokens, and how a browser names it.
 //!
 //! A browser holds a random 256-bit [`SessionId`] in a cookie; the store knows only its SHA-256, the [`SessionKey`], so
-//! that a dump of the store is no bunch of cookies; everybody else sees a [`SessionRef`], which leads to neither. The
-//! promises of a store stand at [`SessionStore`], and one contract test holds every store to them.
+//! that a dump of the store is no bunch of cookies; everybody else sees a [`SessionRef`], which leads to neither.
+//! [`Sessions`] is the one door to them. The promises of a store stand at [`SessionStore`], and one contract test holds
+//! every store to them.
 //!
 //! What a token is worth and when it is renewed is decided one floor up, in `tokens`; here is only the arithmetic
 //! ([`Tokens`]) and the index of due times.
@@ -10,9 +11,12 @@
 mod access_token;
 mod cookie;
 mod csrf;
+mod end;
 mod id;
+mod limits;
 mod memo;
 mod record;
+mod sessions;
 mod store;
 mod user;
 
@@ -23,12 +27,15 @@ pub use self::{
         MAX_LOGIN_COOKIE_LENGTH, MAX_LOGIN_COOKIES, MAX_LOGIN_COOKIES_LENGTH, SameSite, SetCookieError,
     },
     csrf::{csrf_token, csrf_token_matches},
+    end::{EndReason, Ended, Listener, Revocation, table as session_ends},
     id::{SessionId, SessionKey, SessionRef},
+    limits::{Lifespan, Limits},
     memo::Memo,
     record::{RecordError, Session, Strikes, Tokens},
+    sessions::{OpenError, Opened, Sessions, UpdateError, Watch},
     store::{
-        CreateError, Created, Ended, Lease, Limits, MemoryStore, NewSession, ReplaceError, SessionStore,
-        StoreError, Stored, Version,
+        Change, Claim, Claimed, Due, InsertError, Lease, Listed, MemoryStore, NewSession, ReplaceError,
+        SessionStore, StoreError, Stored, Usage, Version, Whose,
     },
     user::{EmailTrust, LeftOut, LeftOutNotice, UserClaims, email_is_unstated, user_claims},
 };

@@ -23,14 +23,13 @@ use self::{
     after_refusal::Forced,
     breaker::Breaker,
     flights::{Flights, Outcome},
-    revocations::{Grant, Revocations},
+    revocations::Revocations,
 };
 use crate::{
     clock::{SharedClock, timeout},
     oidc::RelyingParty,
     random::SharedRandom,
-    seal::Sealer,
-    session::{AccessToken, EmailTrust, Ended, Session, SessionKey, SessionStore, StoreError, Stored},
+    session::{AccessToken, EmailTrust, Session, SessionKey, Sessions, StoreError, Stored},
 };
 
 /// How tokens are kept fresh.
@@ -62,8 +61,7 @@ pub struct Tokens {
 struct Inner {
     options: Options,
     relying_party: RelyingParty,
-    store: Arc<dyn SessionStore>,
-    sealer: Sealer,
+    sessions: Sessions,
     clock: SharedClock,
     random: SharedRandom,
     flights: Flights,
@@ -118,21 +116,21 @@ impl Tokens {
     pub fn new(
         options: Options,
         relying_party: RelyingParty,
-        store: Arc<dyn SessionStore>,
-        sealer: Sealer,
+        sessions: Sessions,
         clock: SharedClock,
         random: SharedRandom,
     ) -> Self {
+        let revocations = Revocations::new(relying_party.clone());
+        sessions.subscribe(Arc::new(revocations.clone()));
         let inner = Inner {
             permits: Semaphore::new(options.concurrency),
             flights: Flights::new(Arc::clone(&clock)),
             forced: Forced::default(),
             breaker: Breaker::default(),
-            revocations: Revocations::new(relying_party.clone(), Arc::clone(&store)),
+            revocations,
             options,
             relying_party,
-            store,
-            sealer,
+            sessions,
             clock,
             random,
         };
@@ -165,27 +163,11 @@ impl Tokens {
             Some(Outcome::Ended) => return Err(CredentialError::Ended),
             Some(Outcome::Refreshed) => Duration::ZERO,
             Some(Outcome::Kept(pause)) => pause,
-            None => Duration::from_secs(1),
+            Some(Outcome::Impossible) | None => Duration::from_secs(1),
         };
         // Read again: while this waited the tokens may have become newer, and the session may have ended.
-        let current = inner.store.get(key).await?.ok_or(CredentialError::Ended)?;
+        let current = inner.sessions.get(key).await?.ok_or(CredentialError::Ended)?;
         self.while_valid(&current.session, pause)
-    }
-
-    /// Revokes the tokens of sessions that have ended, in tasks of their own: nobody waits for it, and an IdP that
-    /// does not answer changes nothing.
-    pub fn revoke(&self, ended: impl IntoIterator<Item = Ended>) {
-        for ended in ended {
-            self.inner.revocations.start(Grant::from(&ended.session.tokens));
-        }
-    }
-
-    /// Like [`revoke`](Self::revoke), for sessions that ended without their person asking for it: replaced, crowded out,
-    /// or beyond a limit. While the person has another session, nothing is revoked: all logins of a browser may be one
-    /// grant at the IdP, which ends as a whole with any of its tokens (RFC 7009 section 2.1). The tokens are forgotten
-    /// here, and expire there.
-    pub fn revoke_unshared(&self, ended: impl IntoIterator<Item = Ended>) {
-        self.inner.revocations.start_unshared(ended);
     }
 
     /// Resolves when no refresh and no revocation is under way any more: a rotated refresh token must reach the store

@@ -45,7 +45,7 @@ use crate::{
     keys::Keys,
     login::Login,
     seal::Sealer,
-    session::{CookiePolicy, Limits, SessionStore},
+    session::{CookiePolicy, Sessions},
     tokens::Tokens,
 };
 
@@ -61,9 +61,7 @@ pub struct Parts {
     /// Fresh tokens.
     pub tokens: Tokens,
     /// Sessions.
-    pub store: Arc<dyn SessionStore>,
-    /// Limits of a session, for what a browser is told of it.
-    pub limits: Limits,
+    pub sessions: Sessions,
     /// Routes to the APIs.
     pub gateway: Gateway,
     /// Names and attributes of our cookies.

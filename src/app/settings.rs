@@ -20,7 +20,7 @@ use crate::{
     },
     oidc, outbound, registration,
     server::{self, Budget, Wishes},
-    session::{CookieOptions, EmailTrust, Limits},
+    session::{CookieOptions, EmailTrust, Lifespan, Limits},
     tokens,
     web::{Brand, Color, ForwardedFamily, OwnOrigins, PageOptions, TrustedProxies},
 };
@@ -120,8 +120,10 @@ pub(super) fn relying_party(config: &Config) -> oidc::Options {
 pub(super) fn limits(config: &Config) -> Limits {
     let session = &config.session;
     Limits {
-        lifetime: session.lifetime,
-        idle: session.idle_timeout,
+        lifespan: Lifespan {
+            lifetime: session.lifetime,
+            idle: session.idle_timeout,
+        },
         max: usize::try_from(session.max).unwrap_or(usize::MAX),
         max_per_user: usize::try_from(session.max_per_user).unwrap_or(usize::MAX),
         memory: usize::try_from(session.memory_limit).unwrap_or(usize::MAX),

@@ -18,7 +18,7 @@ use crate::{
     clock::Timestamp,
     oidc::OAuthError,
     secret::Secret,
-    session::{Created, Ended, NewSession, Session, SessionId, SessionKey},
+    session::{Due, SessionId, SessionKey},
 };
 
 /// Longer values are refused, in bytes.
@@ -71,8 +71,7 @@ fn remember(outcome: &Result<LoggedIn, CallbackError>) -> Remember {
 
 impl Login {
     /// Completes the login that `query` answers, for a browser on `host`. `cookie` gives the value of the login cookie
-    /// for a `state`, `previous` is the session that the browser has now; `ended` is told of sessions that end for the
-    /// new one.
+    /// for a `state`, `previous` is the session that the browser has now.
     ///
     /// The checks, in this order: `state` (before anything else that came is looked at), age and host of the attempt,
     /// `iss`, `error`, `code`; then the exchange, the ID token, UserInfo; then the new session takes the place of the
@@ -88,7 +87,6 @@ impl Login {
         query: CallbackQuery,
         cookie: impl Fn(&str) -> Option<String>,
         previous: Option<SessionKey>,
-        ended: impl FnOnce(Vec<Ended>) + Send + 'static,
     ) -> Result<LoggedIn, Failed> {
         let (state, attempt) = self.attempt(query.state.as_deref(), cookie)?;
         let return_to = attempt.return_to.clone();
@@ -98,7 +96,7 @@ impl Login {
                 let complete = || {
                     let (login, host, code) = (self.clone(), host.clone(), code.clone());
                     async move {
-                        let outcome = login.redeem(&host, &attempt, &code.into(), previous, ended).await;
+                        let outcome = login.redeem(&host, &attempt, &code.into(), previous).await;
                         let remember = remember(&outcome);
                         (outcome.map_err(Arc::new), remember)
                     }
@@ -154,7 +152,6 @@ impl Login {
         attempt: &Attempt,
         code: &Secret,
         previous: Option<SessionKey>,
-        ended: impl FnOnce(Vec<Ended>),
     ) -> Result<LoggedIn, CallbackError> {
         let relying_party = &self.inner.relying_party;
         let response = relying_party
@@ -169,43 +166,15 @@ impl Login {
         };
         let location = self.target(attempt, host);
         let ends_at = session.expires_at;
-        match self.replace(session, previous).await {
-            Ok((created, replaced)) => {
-                ended(replaced.into_iter().chain(created.ended).collect());
-                Ok(LoggedIn {
-                    id: created.id,
-                    ends_at,
-                    location,
-                })
-            }
+        let due = Due::at(session.tokens.due_at(self.inner.options.refresh_threshold));
+        match self.inner.sessions.open(session, due, previous).await {
+            Ok(opened) => Ok(LoggedIn {
+                id: opened.id,
+                ends_at,
+                location,
+            }),
             Err(error) => {
                 self.give_back(response.refresh_token, response.access_token);
-                Err(error)
-            }
-        }
-    }
-
-    /// Puts the new session in the place of the browser's old one. The old one goes first, so that it neither counts
-    /// against the limits nor makes another browser of the same person lose its session.
-    async fn replace(
-        &self,
-        session: Session,
-        previous: Option<SessionKey>,
-    ) -> Result<(Created, Option<Ended>), CallbackError> {
-        let store = &self.inner.store;
-        let replaced = match previous {
-            Some(key) => store.remove(&key).await?.map(|session| Ended { key, session }),
-            None => None,
-        };
-        let due = session.tokens.due_at(self.inner.options.refresh_threshold);
-        let new = NewSession::new(&*self.inner.random, Arc::new(session), due);
-        match store.create(new).await {
-            Ok(created) => Ok((created, replaced)),
-            Err(error) => {
-                if let Some(Ended { session, .. }) = replaced {
-                    let tokens = &session.tokens;
-                    self.give_back(tokens.refresh_token().cloned(), Secret::clone(&tokens.access));
-                }
                 Err(error.into())
             }
         }

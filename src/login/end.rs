@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{Login, hosts::LoginHost};
-use crate::session::{Ended, SessionKey, StoreError};
+use crate::session::{EndReason, SessionKey, StoreError, Whose};
 
 /// What a person asks for.
 #[derive(Clone, Debug)]
@@ -14,45 +14,38 @@ pub struct EndSession {
     pub everywhere: bool,
 }
 
-/// What came of it.
-#[derive(Debug)]
-pub struct LoggedOut {
-    /// The sessions that have ended; their tokens want to be revoked.
-    pub ended: Vec<Ended>,
-    /// Where the browser goes: the IdP's end-session endpoint, or without one our own page.
-    pub location: Url,
-}
-
 // === impl Login ===
 
 impl Login {
-    /// Ends the session and says where the browser goes from there (OpenID Connect RP-Initiated Logout 1.0 section 2).
+    /// Ends the session and says where the browser goes from there: to the IdP's end-session endpoint (OpenID Connect
+    /// RP-Initiated Logout 1.0 section 2), or without one to our own page.
     ///
     /// # Errors
     ///
     /// [`StoreError`] where the store does not answer. The session may still be there then.
-    pub async fn end(&self, host: &LoginHost, request: &EndSession) -> Result<LoggedOut, StoreError> {
-        let store = &self.inner.store;
-        let mut ended = Vec::new();
-        if let Some(key) = request.key
-            && let Some(session) = store.remove(&key).await?
+    pub async fn end(&self, host: &LoginHost, request: &EndSession) -> Result<Url, StoreError> {
+        let sessions = &self.inner.sessions;
+        let why = if request.everywhere {
+            EndReason::Everywhere
+        } else {
+            EndReason::Logout
+        };
+        let ended = match &request.key {
+            Some(key) => sessions.end(key, why).await?,
+            None => None,
+        };
+        if let Some(session) = &ended
+            && request.everywhere
         {
-            if request.everywhere {
-                ended = store.remove_by_subject(&session.issuer, &session.subject).await?;
-            }
-            // First in the list: the session of this browser, whose ID token is the hint.
-            ended.insert(0, Ended { key, session });
+            sessions.end_all(Whose::person(session), why).await?;
         }
         let logged_out = logged_out_url(host);
-        let hint = ended.first().map(|ended| &ended.session.tokens.id_token);
+        let hint = ended.as_ref().map(|session| &session.tokens.id_token);
         let location = self
             .inner
             .relying_party
             .end_session_url(hint, Some(logged_out.as_str()), None);
-        Ok(LoggedOut {
-            ended,
-            location: location.unwrap_or(logged_out),
-        })
+        Ok(location.unwrap_or(logged_out))
     }
 }
 

@@ -1,4 +1,7 @@
 //! Where sessions are kept: the promises of every store.
+//!
+//! Only [`Sessions`](super::Sessions) holds a store. What a store does concerns one session, or reads an index that may
+//! name too many sessions and never too few; that is what a store of many machines can promise as well.
 
 #[cfg(test)]
 mod contract;
@@ -6,9 +9,10 @@ mod memory;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
+use aws_lc_rs::digest;
+use futures_util::{future::BoxFuture, stream::BoxStream};
 
-use super::{Session, SessionId, SessionKey};
+use super::{EndReason, Session, SessionId, SessionKey};
 use crate::{clock::Timestamp, random::Random};
 
 pub use self::memory::MemoryStore;
@@ -17,140 +21,86 @@ pub use self::memory::MemoryStore;
 ///
 /// What every store promises, and the contract test checks:
 ///
-/// - **A session that has ended stays ended.** After [`remove`](Self::remove), a limit or a sweep, no call brings it
-///   back: [`get`](Self::get) finds nothing, [`replace`](Self::replace) is [`ReplaceError::Gone`], touching and
-///   claiming do nothing. Its key is never used again, since only [`NewSession`] makes keys, each from a new id.
+/// - **A session that has been removed stays removed.** No call brings it back: [`get`](Self::get) finds nothing,
+///   [`replace`](Self::replace) is [`ReplaceError::Gone`], touching and claiming do nothing. Its key is never used
+///   again, since only [`NewSession`] makes keys, each from a new id.
 /// - **Writes are compare-and-set.** [`replace`](Self::replace) takes the version that the change was made from, and of
 ///   several writers with the same version exactly one succeeds.
-/// - **A touch is no write.** [`touch`](Self::touch) moves the idle limit alone; it never changes the version, so it
-///   never makes a token write fail. A token write in turn never counts as use.
-/// - **Time is our clock's.** A session beyond a limit of [`Limits`] has ended from that moment for every call,
-///   whenever the record itself goes. [`sweep`](Self::sweep) hands out what has ended that way, for the tokens to be
-///   revoked; [`remove`](Self::remove) still hands it out too.
-/// - **Nothing leaves silently.** No session is dropped for want of room: [`create`](Self::create) refuses instead.
-///   Each method that ends a session returns it to exactly one caller.
+/// - **A touch is no write.** [`touch`](Self::touch) moves the time of last use alone; it never changes the version, so
+///   it never makes a token write fail. A token write in turn never counts as use.
+/// - **Nothing leaves by itself.** A store drops no session for want of room and none that is beyond a limit.
+///   [`overdue`](Self::overdue) names those, and [`remove`](Self::remove) hands each to exactly one caller.
 /// - **One claimer at a time.** A session that [`claim_due`](Self::claim_due) or [`claim`](Self::claim) handed out is
 ///   handed to nobody else until the [`Lease`] is released or over. A lease does not stop
 ///   [`replace`](Self::replace): that is what versions are for.
-/// - **What nobody uses is not kept alive.** A session beyond the idle limit is never claimed.
-#[expect(
-    clippy::len_without_is_empty,
-    reason = "the number is for a metric and an operator; nobody decides by emptiness"
-)]
+/// - **Time is our clock's.** A store measures leases, due times and ends by the clock that it was made with.
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
-    /// Stores a new session. Where the person would have more than [`Limits::max_per_user`], their sessions that have
-    /// ended already go first, then the oldest; [`Created::ended`] returns them. All of it happens or nothing.
-    fn create(&self, new: NewSession) -> BoxFuture<'_, Result<Created, CreateError>>;
+    /// Stores a new session.
+    fn insert(&self, new: NewSession) -> BoxFuture<'_, Result<Version, InsertError>>;
 
-    /// The session, unless it has ended. Does not count as use.
+    /// The session as it is stored, also beyond a limit. Does not count as use.
     fn get<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Stored>, StoreError>>;
 
     /// Stores `session` in place of version `expected`, with the time at which its tokens are due next, and returns
-    /// the new version. Never refused for want of room: it may carry the only copy of a rotated refresh token.
+    /// the new version. Never refused for want of room where that can be helped: it may carry the only copy of a
+    /// rotated refresh token.
     ///
-    /// Issuer, subject and `created_at` are what the person's sessions are found by; keep them as they are.
+    /// Issuer, subject, `sid` and `created_at` are what sessions are found by; keep them as they are.
     fn replace<'a>(
         &'a self,
         key: &'a SessionKey,
         expected: Version,
         session: Arc<Session>,
-        due: Option<Timestamp>,
+        due: Due,
     ) -> BoxFuture<'a, Result<Version, ReplaceError>>;
 
-    /// Notes that the session was used now. Nothing where it has ended.
-    fn touch<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Notes that the session was used at `at`. Nothing where it is gone, or was used later already.
+    fn touch<'a>(&'a self, key: &'a SessionKey, at: Timestamp) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Ends the session and returns its last state, to exactly one of several callers. `None` where there is none.
-    fn remove<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Arc<Session>>, StoreError>>;
-
-    /// Ends all sessions of a person, and returns them.
-    fn remove_by_subject<'a>(
-        &'a self,
-        issuer: &'a str,
-        subject: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<Ended>, StoreError>>;
-
-    /// Resolves when the session has ended, for any reason: at once where there is none. Holds nothing that keeps
-    /// the session or the store alive longer than they would be.
-    fn until_end(&self, key: &SessionKey) -> BoxFuture<'static, ()>;
-
-    /// Whether the person has a session that has not ended.
-    fn has_session<'a>(
-        &'a self,
-        issuer: &'a str,
-        subject: &'a str,
-    ) -> BoxFuture<'a, Result<bool, StoreError>>;
-
-    /// Claims up to `limit` sessions whose tokens are due, the longest overdue first, each for `lease`.
-    fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Lease>, StoreError>>;
-
-    /// Claims this session for `lease`, due or not. `None` where somebody else holds it or it has ended.
-    fn claim<'a>(
+    /// Removes the session and returns its last state, to exactly one of several callers. `None` where there is none.
+    /// Others who follow the [`changes`](Self::changes) are told `why`.
+    fn remove<'a>(
         &'a self,
         key: &'a SessionKey,
-        lease: Duration,
-    ) -> BoxFuture<'a, Result<Option<Lease>, StoreError>>;
+        why: EndReason,
+    ) -> BoxFuture<'a, Result<Option<Arc<Session>>, StoreError>>;
+
+    /// The sessions of a person or of a login at the IdP, in any order. May name some that are gone, and misses none
+    /// that [`insert`](Self::insert) has acknowledged.
+    fn find<'a>(&'a self, whose: Whose<'a>) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>>;
+
+    /// Claims up to `limit` sessions whose tokens are due, the longest overdue first, each for `lease`. Fewer than
+    /// `limit` means that no more are due now.
+    fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>>;
+
+    /// Claims this session for `lease`, due or not.
+    fn claim<'a>(&'a self, key: &'a SessionKey, lease: Duration) -> BoxFuture<'a, Result<Claim, StoreError>>;
 
     /// Extends a lease to `duration` from now. `false` where it is no longer held: it was over and somebody else claimed
-    /// the session, or the session has ended.
-    fn renew<'a>(&'a self, lease: &'a Lease, duration: Duration) -> BoxFuture<'a, Result<bool, StoreError>>;
+    /// the session, or the session is gone.
+    fn extend<'a>(&'a self, lease: &'a Lease, duration: Duration) -> BoxFuture<'a, Result<bool, StoreError>>;
 
-    /// Gives a lease back; nothing where it is no longer held. The session is due when it was, so store or
-    /// [`reschedule`](Self::reschedule) first.
-    fn release(&self, lease: Lease) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Gives a lease back, and says when the session's tokens are due. Nothing where it is no longer held.
+    fn release(&self, lease: Lease, due: Due) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Changes when the session's tokens are due, without a new version; `None` for never. Nothing where it has ended.
-    fn reschedule<'a>(
-        &'a self,
-        key: &'a SessionKey,
-        due: Option<Timestamp>,
-    ) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Up to `limit` sessions that may be beyond a limit of their [`Lifespan`](super::Lifespan), the longest first.
+    /// Names all that are, if `limit` allows, and one that was used meanwhile only until it has been named.
+    fn overdue(&self, limit: usize) -> BoxFuture<'_, Result<Vec<SessionKey>, StoreError>>;
 
-    /// Drops up to `limit` sessions that are beyond a limit, and returns them. Fewer than `limit` means that no more
-    /// are left now.
-    fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Ended>, StoreError>>;
+    /// How much is stored.
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>>;
 
-    /// How many sessions are stored, those that have ended and were not swept yet included.
-    fn len(&self) -> BoxFuture<'_, Result<usize, StoreError>>;
+    /// What other processes change. A store that only this process writes to has nothing to tell.
+    fn changes(&self) -> BoxStream<'static, Change>;
 }
 
-/// What bounds the sessions of a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// How long a session lives at most (`SESSION_LIFETIME`), beside its own
-    /// [`expires_at`](Session::expires_at).
-    pub lifetime: Duration,
-    /// How long it lives without use (`SESSION_IDLE_TIMEOUT`).
-    pub idle: Duration,
-    /// How many there are (`SESSION_MAX`).
-    pub max: usize,
-    /// How many a person has (`SESSION_MAX_PER_USER`); the one being created always counts.
-    pub max_per_user: usize,
-    /// How much memory they take, in bytes by [`Session::weight`] and the store's own cost
-    /// (`SESSION_MEMORY_LIMIT`).
-    pub memory: usize,
-}
-
-/// A session to be created, under an id that was drawn for it alone. Cannot be cloned, which is what makes it
-/// impossible to create the same key twice; an id that a browser brings along (attack 7) never becomes one either.
+/// A session to be stored, under a key that was drawn for it alone. Cannot be cloned, which is what makes it impossible
+/// to store the same key twice; an id that a browser brings along (attack 7) never becomes one either.
 pub struct NewSession {
-    id: SessionId,
-    key: SessionKey,
-    session: Arc<Session>,
-    due: Option<Timestamp>,
-}
-
-/// A session that was stored.
-#[derive(Debug)]
-pub struct Created {
-    /// For the browser's cookie.
-    pub id: SessionId,
-    /// What the store calls it.
-    pub key: SessionKey,
-    /// Its first version.
-    pub version: Version,
-    /// Sessions of the same person that ended to make room; their tokens want to be revoked.
-    pub ended: Vec<Ended>,
+    pub(super) key: SessionKey,
+    pub(super) session: Arc<Session>,
+    pub(super) due: Due,
+    pub(super) last_seen: Timestamp,
 }
 
 /// A session as it was found.
@@ -164,13 +114,63 @@ pub struct Stored {
     pub last_seen: Timestamp,
 }
 
-/// A session that has left the store; its tokens want to be revoked.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    /// What the store called it.
+/// Whose sessions are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose<'a> {
+    /// A person's (`iss` and `sub` of the ID token).
+    Subject {
+        /// `iss`.
+        issuer: &'a str,
+        /// `sub`.
+        subject: &'a str,
+    },
+    /// Those of one login at the IdP (`iss` and `sid`, OpenID Connect Back-Channel Logout 1.0 section 2.1).
+    Sid {
+        /// `iss`.
+        issuer: &'a str,
+        /// `sid`.
+        sid: &'a str,
+    },
+}
+
+/// A session that an index names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// When its login was completed.
+    pub created_at: Timestamp,
+    /// What the store calls it.
     pub key: SessionKey,
-    /// Its last state.
-    pub session: Arc<Session>,
+}
+
+/// When the tokens of a session are to be renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// At this time.
+    At(Timestamp),
+    /// Never.
+    Never,
+    /// When it was before.
+    Unchanged,
+}
+
+/// A session that was claimed.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The right to renew its tokens.
+    pub lease: Lease,
+    /// The session.
+    pub stored: Stored,
+}
+
+/// What came of a claim.
+#[derive(Debug)]
+pub enum Claim {
+    /// It is the caller's.
+    Claimed(Claimed),
+    /// Somebody else holds it, for so long at least.
+    Held(Stored, Duration),
+    /// There is no such session.
+    Gone,
 }
 
 /// Counts the writes of one session.
@@ -186,19 +186,33 @@ pub struct Lease {
     number: u64,
 }
 
-/// Why a session was not created.
+/// How much a store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// How many sessions, those that are beyond a limit included.
+    pub sessions: usize,
+    /// How much memory of this process they take, in bytes.
+    pub memory: usize,
+}
+
+/// What another process has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// This session was written, or its lease was released.
+    Of(SessionKey),
+    /// This session was removed.
+    Ended(SessionKey, EndReason),
+    /// Some changes were missed: any session may have changed or ended.
+    Unknown,
+}
+
+/// Why a session was not stored.
 #[derive(Debug, thiserror::Error)]
-pub enum CreateError {
-    /// As many sessions as `SESSION_MAX` allows.
-    #[error("the session store is full: SESSION_MAX is reached")]
-    TooMany,
-    /// As much memory as `SESSION_MEMORY_LIMIT` allows.
-    #[error("the session store is full: SESSION_MEMORY_LIMIT is reached")]
-    OutOfMemory,
-    /// The id that was drawn is in use: the generator is broken.
+pub enum InsertError {
+    /// The key is in use: the generator of ids is broken.
     #[error("the session id that was drawn exists already")]
     Taken,
-    /// The store failed.
+    /// The store failed. Whether the session was stored is unknown, and nobody knows its id.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -206,7 +220,7 @@ pub enum CreateError {
 /// Why a session was not replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplaceError {
-    /// It has ended. New tokens that were meant for it want to be revoked.
+    /// It is gone.
     #[error("the session has ended")]
     Gone,
     /// Another write came first: read it again and decide anew.
@@ -225,54 +239,24 @@ pub enum StoreError {
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
 }
 
-// === impl Limits ===
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            lifetime: Duration::from_hours(8),
-            idle: Duration::from_hours(1),
-            max: 1_000_000,
-            max_per_user: 50,
-            memory: 1 << 30,
-        }
-    }
-}
-
-impl Limits {
-    /// When `session`, last used at `last_seen`, ends: the first of its absolute limits and the idle limit.
-    #[must_use]
-    pub fn end_of(&self, session: &Session, last_seen: Timestamp) -> Timestamp {
-        let idle = last_seen.saturating_add(self.idle);
-        self.absolute_end_of(session).min(idle)
-    }
-
-    fn absolute_end_of(&self, session: &Session) -> Timestamp {
-        let lifetime = session.created_at.saturating_add(self.lifetime);
-        session.expires_at.min(lifetime)
-    }
-}
-
 // === impl NewSession ===
 
 impl NewSession {
-    /// `session` under a new id, with the time at which its tokens are due first.
-    #[must_use]
-    pub fn new(random: &dyn Random, session: Arc<Session>, due: Option<Timestamp>) -> Self {
+    /// `session` under a new id, used now. The id is for the browser's cookie, and nobody else has it.
+    pub(super) fn draw(
+        random: &dyn Random,
+        session: Arc<Session>,
+        due: Due,
+        now: Timestamp,
+    ) -> (SessionId, Self) {
         let id = SessionId::generate(random);
-        let key = id.key();
-        Self {
-            id,
-            key,
+        let new = Self {
+            key: id.key(),
             session,
             due,
-        }
-    }
-
-    /// What the store will call it.
-    #[must_use]
-    pub const fn key(&self) -> &SessionKey {
-        &self.key
+            last_seen: now,
+        };
+        (id, new)
     }
 }
 
@@ -282,6 +266,65 @@ impl fmt::Debug for NewSession {
             .field("session", &self.session)
             .field("due", &self.due)
             .finish_non_exhaustive()
+    }
+}
+
+// === impl Whose ===
+
+impl<'a> Whose<'a> {
+    /// The person of a session.
+    #[must_use]
+    pub fn person(session: &'a Session) -> Self {
+        Self::Subject {
+            issuer: &session.issuer,
+            subject: &session.subject,
+        }
+    }
+
+    /// The login at the IdP that a session comes from, where the IdP names it.
+    #[must_use]
+    pub fn login(session: &'a Session) -> Option<Self> {
+        let sid = session.sid.as_deref()?;
+        Some(Self::Sid {
+            issuer: &session.issuer,
+            sid,
+        })
+    }
+
+    /// A SHA-256 of all of it: a key of fixed length for an index.
+    fn digest(self) -> [u8; digest::SHA256_OUTPUT_LEN] {
+        let (kind, issuer, name) = match self {
+            Self::Subject { issuer, subject } => (b"s", issuer, subject),
+            Self::Sid { issuer, sid } => (b"i", issuer, sid),
+        };
+        let mut hash = digest::Context::new(&digest::SHA256);
+        hash.update(kind);
+        // Issuers are URLs and hold no NUL, so the two cannot run into each other.
+        hash.update(issuer.as_bytes());
+        hash.update(&[0]);
+        hash.update(name.as_bytes());
+        let mut digest = [0; digest::SHA256_OUTPUT_LEN];
+        digest.copy_from_slice(hash.finish().as_ref());
+        digest
+    }
+}
+
+// === impl Due ===
+
+impl Due {
+    /// This time, or never.
+    #[must_use]
+    pub fn at(time: Option<Timestamp>) -> Self {
+        time.map_or(Self::Never, Self::At)
+    }
+
+    /// The time, where it was `before`.
+    fn after(self, before: Option<Timestamp>) -> Option<Timestamp> {
+        match self {
+            Self::At(time) => Some(time),
+            Self::Never => None,
+            Self::Unchanged => before,
+        }
     }
 }
 

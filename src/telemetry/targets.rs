@@ -56,6 +56,8 @@ const OWN: &[&str] = &[
     "bff::server::accept",
     "bff::server::notices",
     "bff::session::cookie",
+    "bff::session::sessions::ending",
+    "bff::session::sessions::opening",
     "bff::session::user",
     "bff::telemetry::panics",
     "bff::tls",

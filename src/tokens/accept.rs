@@ -1,17 +1,11 @@
 //! What the IdP answered to a refresh, from the rotated refresh token to the claims of the person.
 
-use super::{
-    Inner,
-    fate::{Answer, EndReason},
-    flights::Outcome,
-    refresh::{Failure, Stop},
-    revocations::Grant,
-};
+use super::{Inner, fate::Answer, flights::Outcome, refresh::Failure, revocations::Grant};
 use crate::{
     clock::Timestamp,
     jose::Claims,
     oidc::{Expect, IdTokenClaims, IdTokenError, Identity, TokenResponse},
-    session::{EmailTrust, Session, SessionKey, Stored, user_claims},
+    session::{EmailTrust, EndReason, Session, SessionKey, Stored, UpdateError, user_claims},
 };
 
 /// Why the tokens of an answer must not be used.
@@ -40,10 +34,10 @@ impl Inner {
         stored: Stored,
         response: &TokenResponse,
         arrived: Timestamp,
-    ) -> Result<Outcome, Stop> {
+    ) -> Result<Outcome, UpdateError> {
         let rotated = response.refresh_token.clone();
         let stored = match self
-            .change(key, stored, |session| {
+            .update(key, stored, |session| {
                 session.tokens.uncertain = false;
                 if rotated.is_some() {
                     session.tokens.pending.clone_from(&rotated);
@@ -51,7 +45,7 @@ impl Inner {
             })
             .await
         {
-            Err(Stop::Gone) => return Ok(self.arrived_too_late(response)),
+            Err(UpdateError::Gone) => return Ok(self.arrived_too_late(response)),
             other => other?,
         };
         let person = match self.person(key, &stored.session, response).await {
@@ -66,21 +60,23 @@ impl Inner {
                 return self.failed(key, stored, failure).await;
             }
             Err(Refusal::Foreign(error)) => {
-                self.end(key, EndReason::Identity, &*error).await?;
+                self.sessions
+                    .end_because(key, EndReason::Identity, Some(&*error))
+                    .await?;
                 self.revoke_foreign(&stored.session, response);
                 return Ok(Outcome::Ended);
             }
         };
         let changed = self
-            .change(key, stored, |session| {
+            .update(key, stored, |session| {
                 renew(session, response, arrived, &person, self.options.email_trust);
             })
             .await;
         match changed {
-            Err(Stop::Gone) => Ok(self.arrived_too_late(response)),
+            Err(UpdateError::Gone) => Ok(self.arrived_too_late(response)),
             other => {
                 other?;
-                tracing::debug!(session = %self.reference(key), "access token renewed");
+                tracing::debug!(session = %self.sessions.reference(key), "access token renewed");
                 Ok(Outcome::Refreshed)
             }
         }
@@ -123,7 +119,7 @@ impl Inner {
         let later = later_auth_time(previous, verified);
         if later.is_some() && later != previous.tokens.later_auth_time {
             tracing::warn!(
-                session = %self.reference(key),
+                session = %self.sessions.reference(key),
                 "a refreshed ID token names a later login than the session's own (auth_time); it is accepted"
             );
         }

@@ -40,7 +40,7 @@ impl Tokens {
         refused: &HeaderValue,
     ) -> Result<Option<Credential>, CredentialError> {
         let inner = &self.inner;
-        let current = inner.store.get(key).await?.ok_or(CredentialError::Ended)?;
+        let current = inner.sessions.get(key).await?.ok_or(CredentialError::Ended)?;
         let tokens = &current.session.tokens;
         let now = inner.clock.now();
         if tokens.access.authorization() != Some(refused) {
@@ -57,10 +57,10 @@ impl Tokens {
         match timeout(&*inner.clock, inner.options.wait, flight.outcome()).await {
             Ok(Outcome::Ended) => Err(CredentialError::Ended),
             Ok(Outcome::Refreshed) => {
-                let renewed = inner.store.get(key).await?.ok_or(CredentialError::Ended)?;
+                let renewed = inner.sessions.get(key).await?.ok_or(CredentialError::Ended)?;
                 self.if_valid(&renewed.session)
             }
-            Ok(Outcome::Kept(_)) | Err(_) => Ok(None),
+            Ok(Outcome::Kept(_) | Outcome::Impossible) | Err(_) => Ok(None),
         }
     }
 
@@ -70,7 +70,12 @@ impl Tokens {
         key: &SessionKey,
         refused: &HeaderValue,
     ) -> Result<Option<Credential>, CredentialError> {
-        let current = self.inner.store.get(key).await?.ok_or(CredentialError::Ended)?;
+        let current = self
+            .inner
+            .sessions
+            .get(key)
+            .await?
+            .ok_or(CredentialError::Ended)?;
         if current.session.tokens.access.authorization() == Some(refused) {
             return Ok(None);
         }

@@ -9,7 +9,7 @@ pub use self::table::table;
 use crate::{
     clock::Timestamp,
     oidc::{CallError, IdTokenError, Meaning},
-    session::{Strikes, Tokens},
+    session::{EndReason, Strikes, Tokens},
 };
 
 /// What the IdP has answered to a refresh, where that is not simply new tokens.
@@ -57,23 +57,6 @@ pub(super) enum Patience {
     TriesBeyondTheToken,
     /// [`TRIES`] with the same fault, or until one after the access token has expired.
     SameFault,
-}
-
-/// Why a session has ended at a refresh, as the log says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EndReason {
-    /// The refresh token is not good any more.
-    InvalidGrant,
-    /// The refresh token was used up by a refresh whose answer was lost.
-    AnswerLost,
-    /// The IdP wants to see the person.
-    PersonNeeded,
-    /// The IdP keeps refusing.
-    Refused,
-    /// The IdP sent what belongs to somebody else.
-    Identity,
-    /// The IdP keeps sending ID tokens that are not right.
-    IdToken,
 }
 
 /// What follows from one answer.
@@ -170,31 +153,6 @@ impl Answer {
             Verdict::Ends(reason)
         } else {
             Verdict::Stays(Some(Strikes { fault, count }))
-        }
-    }
-}
-
-// === impl EndReason ===
-
-impl EndReason {
-    /// As the log says it.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidGrant => "invalid_grant",
-            Self::AnswerLost => "answer_lost",
-            Self::PersonNeeded => "person_needed",
-            Self::Refused => "refused",
-            Self::Identity => "identity",
-            Self::IdToken => "id_token",
-        }
-    }
-
-    /// Whether the IdP may still take the session's tokens, so that they want to be revoked.
-    pub(super) const fn leaves_tokens(self) -> bool {
-        match self {
-            // Foreign tokens are another matter: all that arrived goes back at once.
-            Self::InvalidGrant | Self::AnswerLost | Self::Identity => false,
-            Self::PersonNeeded | Self::Refused | Self::IdToken => true,
         }
     }
 }

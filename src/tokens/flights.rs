@@ -20,6 +20,8 @@ pub(super) enum Outcome {
     Ended,
     /// Nothing changed; the next attempt is worthwhile after this.
     Kept(Duration),
+    /// There is no refresh token.
+    Impossible,
 }
 
 /// The refreshes that are under way, and the sessions for which the next one has to wait.

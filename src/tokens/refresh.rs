@@ -4,29 +4,25 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use super::{
     Inner, Tokens, backoff,
-    fate::{Answer, EndReason, Verdict},
+    fate::{Answer, Verdict},
     flights::{Flight, Outcome},
 };
 use crate::{
     clock::Timestamp,
-    session::{Ended, Lease, ReplaceError, Session, SessionKey, SessionRef, StoreError, Stored},
+    session::{Claim, Claimed, Due, Lease, Session, SessionKey, StoreError, Stored, UpdateError},
 };
 
 /// Which access token a refresh is to replace: a refresh happens once per generation.
 type Generation = Timestamp;
 
-/// How often a process looks again where another one holds the session.
+/// The pause before a refresh that was not possible at the moment, through no fault of the IdP.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Where another process holds the session, this one is told when it has done with it, and looks by itself this often.
+const LOOK_BY_ITSELF: Duration = Duration::from_secs(1);
 
 /// The pause where the store failed.
 const AFTER_STORE_ERROR: Duration = Duration::from_secs(5);
-
-/// Why a refresh went no further.
-pub(super) enum Stop {
-    /// The session has ended meanwhile.
-    Gone,
-    Store(StoreError),
-}
 
 /// A refresh that brought no tokens to use.
 pub(super) struct Failure<'a> {
@@ -40,7 +36,7 @@ pub(super) struct Failure<'a> {
 
 /// Whether a session can be worked on.
 enum Turn {
-    Mine(Lease),
+    Mine(Claimed),
     Over(Outcome),
 }
 
@@ -51,7 +47,7 @@ impl Tokens {
         let generation = seen.tokens.access_obtained_at;
         self.inner.flights.join(key, move || async move {
             match inner.turn(&key, generation).await {
-                Ok(Turn::Mine(lease)) => inner.under(lease, generation).await,
+                Ok(Turn::Mine(claimed)) => inner.under(claimed).await,
                 Ok(Turn::Over(outcome)) => outcome,
                 Err(error) => inner.store_failed(&key, &error),
             }
@@ -59,22 +55,22 @@ impl Tokens {
     }
 
     /// Like [`fly`](Self::fly) for a session that the background loop has claimed.
-    pub(super) async fn fly_claimed(&self, lease: Lease) {
-        let key = *lease.key();
-        // The lease goes to the task if this starts it, and comes back if a request was quicker or the last attempt
+    pub(super) async fn fly_claimed(&self, claimed: Claimed) {
+        let key = *claimed.lease.key();
+        // The claim goes to the task if this starts it, and comes back if a request was quicker or the last attempt
         // failed a moment ago.
-        let mut lease = Some(lease);
+        let mut claimed = Some(claimed);
         let inner = Arc::clone(&self.inner);
         let flight = self.inner.flights.join(key, || {
-            let lease = lease.take();
+            let claimed = claimed.take();
             async move {
-                match lease {
-                    Some(lease) => inner.claimed(lease).await,
+                match claimed {
+                    Some(claimed) => inner.claimed(claimed).await,
                     None => Outcome::Kept(LOOK_AGAIN),
                 }
             }
         });
-        let Some(lease) = lease else {
+        let Some(Claimed { lease, .. }) = claimed else {
             flight.outcome().await;
             return;
         };
@@ -84,66 +80,61 @@ impl Tokens {
             Flight::Resting(pause) => pause,
         };
         let again = self.inner.clock.now().saturating_add(pause);
-        if let Err(error) = self.inner.store.reschedule(&key, Some(again)).await {
-            self.inner.store_failed(&key, &error);
-        }
-        self.inner.release(lease).await;
+        self.inner.release(lease, Due::At(again)).await;
     }
 }
 
 impl Inner {
     /// Waits until the session can be claimed, or somebody else has refreshed it.
     async fn turn(&self, key: &SessionKey, generation: Generation) -> Result<Turn, StoreError> {
+        let mut watch = self.sessions.watch(key);
         loop {
-            let Some(stored) = self.store.get(key).await? else {
-                return Ok(Turn::Over(Outcome::Ended));
+            let (stored, held_for) = match self.sessions.claim(key, self.options.lease).await? {
+                Claim::Gone => return Ok(Turn::Over(Outcome::Ended)),
+                Claim::Claimed(claimed) if is_of(generation, &claimed.stored) => {
+                    return Ok(Turn::Mine(claimed));
+                }
+                Claim::Claimed(claimed) => {
+                    self.release(claimed.lease, Due::Unchanged).await;
+                    return Ok(Turn::Over(Outcome::Refreshed));
+                }
+                Claim::Held(stored, held_for) => (stored, held_for),
             };
-            if stored.session.tokens.access_obtained_at != generation {
+            if !is_of(generation, &stored) {
                 return Ok(Turn::Over(Outcome::Refreshed));
-            }
-            if let Some(lease) = self.store.claim(key, self.options.lease).await? {
-                return Ok(Turn::Mine(lease));
             }
             if self.permits.is_closed() {
                 return Ok(Turn::Over(Outcome::Kept(LOOK_AGAIN)));
             }
-            self.clock.sleep(LOOK_AGAIN).await;
+            tokio::select! {
+                () = watch.changed() => {}
+                () = self.clock.sleep(held_for.min(LOOK_BY_ITSELF)) => {}
+            }
         }
     }
 
     /// Refreshes a session that was found due, unless somebody else has done so between the finding and the claim.
-    async fn claimed(&self, lease: Lease) -> Outcome {
-        let key = *lease.key();
-        let outcome = match self.store.get(&key).await {
-            Ok(None) => Outcome::Ended,
-            Err(error) => self.store_failed(&key, &error),
-            Ok(Some(stored)) => {
-                let tokens = &stored.session.tokens;
-                let due = tokens.due_at(self.options.threshold);
-                if due.is_some_and(|due| due <= self.clock.now()) {
-                    return self.under(lease, tokens.access_obtained_at).await;
-                }
-                match self.store.reschedule(&key, due).await {
-                    Ok(()) => Outcome::Refreshed,
-                    Err(error) => self.store_failed(&key, &error),
-                }
-            }
-        };
-        self.release(lease).await;
-        outcome
+    async fn claimed(&self, claimed: Claimed) -> Outcome {
+        let due = claimed.stored.session.tokens.due_at(self.options.threshold);
+        if due.is_some_and(|due| due <= self.clock.now()) {
+            return self.under(claimed).await;
+        }
+        self.release(claimed.lease, Due::at(due)).await;
+        Outcome::Refreshed
     }
 
-    async fn release(&self, lease: Lease) {
+    async fn release(&self, lease: Lease, due: Due) {
         let key = *lease.key();
-        if let Err(error) = self.store.release(lease).await {
+        if let Err(error) = self.sessions.release(lease, due).await {
             self.store_failed(&key, &error);
         }
     }
 
     /// Refreshes while the lease is held, and gives it back.
-    async fn under(&self, lease: Lease, generation: Generation) -> Outcome {
+    async fn under(&self, claimed: Claimed) -> Outcome {
+        let Claimed { lease, stored } = claimed;
         let key = *lease.key();
-        let refresh = self.refresh(&key, generation);
+        let refresh = self.refresh(&key, stored);
         tokio::pin!(refresh);
         let outcome = loop {
             tokio::select! {
@@ -151,45 +142,52 @@ impl Inner {
                 outcome = &mut refresh => break outcome,
                 () = self.clock.sleep(self.options.lease / 3) => {
                     // An IdP slower than the lease must not make a second refresh start elsewhere.
-                    if let Err(error) = self.store.renew(&lease, self.options.lease).await {
+                    if let Err(error) = self.sessions.extend(&lease, self.options.lease).await {
                         self.store_failed(&key, &error);
                     }
                 }
             }
         };
-        self.release(lease).await;
+        let due = match outcome {
+            Outcome::Kept(pause) => Due::At(self.clock.now().saturating_add(pause)),
+            Outcome::Impossible => Due::Never,
+            Outcome::Refreshed | Outcome::Ended => Due::Unchanged,
+        };
+        self.release(lease, due).await;
         outcome
     }
 
-    async fn refresh(&self, key: &SessionKey, generation: Generation) -> Outcome {
+    async fn refresh(&self, key: &SessionKey, stored: Stored) -> Outcome {
         let Ok(_permit) = self.permits.acquire().await else {
             return Outcome::Kept(LOOK_AGAIN);
         };
-        match self.try_refresh(key, generation).await {
+        match self.try_refresh(key, stored).await {
             Ok(outcome) => outcome,
-            Err(Stop::Gone) => Outcome::Ended,
-            Err(Stop::Store(error)) => self.store_failed(key, &error),
+            Err(UpdateError::Gone) => Outcome::Ended,
+            Err(UpdateError::Store(error)) => self.store_failed(key, &error),
         }
     }
 
-    async fn try_refresh(&self, key: &SessionKey, generation: Generation) -> Result<Outcome, Stop> {
-        let stored = self.store.get(key).await?.ok_or(Stop::Gone)?;
-        let tokens = &stored.session.tokens;
-        if tokens.access_obtained_at != generation {
-            return Ok(Outcome::Refreshed);
-        }
-        let Some(refresh_token) = tokens.refresh_token().cloned() else {
-            self.store.reschedule(key, None).await?;
-            return Ok(Outcome::Kept(AFTER_STORE_ERROR));
-        };
+    async fn try_refresh(&self, key: &SessionKey, stored: Stored) -> Result<Outcome, UpdateError> {
+        let generation = stored.session.tokens.access_obtained_at;
         if let Err(pause) = self.breaker.check(self.clock.now()) {
-            return self.keep(key, &stored.session, Some(pause)).await;
+            return Ok(self.keep(&stored.session, Some(pause)));
         }
         // Recorded before the request is sent: if its answer gets lost, a later `invalid_grant` can be explained.
-        let was_uncertain = tokens.uncertain;
-        let stored = self
-            .change(key, stored, |session| session.tokens.uncertain = true)
-            .await?;
+        let mut was_uncertain = false;
+        let mark = |session: &mut Session| {
+            let tokens = &mut session.tokens;
+            was_uncertain = tokens.uncertain;
+            tokens.uncertain |= tokens.access_obtained_at == generation && tokens.refresh_token().is_some();
+            Due::Unchanged
+        };
+        let stored = self.sessions.update(key, stored, mark).await?;
+        if !is_of(generation, &stored) {
+            return Ok(Outcome::Refreshed);
+        }
+        let Some(refresh_token) = stored.session.tokens.refresh_token().cloned() else {
+            return Ok(Outcome::Impossible);
+        };
 
         match self.relying_party.refresh(&refresh_token).await {
             Ok(response) => {
@@ -233,16 +231,12 @@ impl Inner {
         key: &SessionKey,
         stored: Stored,
         failure: Failure<'_>,
-    ) -> Result<Outcome, Stop> {
+    ) -> Result<Outcome, UpdateError> {
         let Failure { answer, error, .. } = failure;
         let tokens = &stored.session.tokens;
         match answer.verdict(error, tokens, self.clock.now()) {
             Verdict::Ends(reason) => {
-                if let Some(session) = self.end(key, reason, error).await?
-                    && reason.leaves_tokens()
-                {
-                    self.revocations.start_unshared([Ended { key: *key, session }]);
-                }
+                self.sessions.end_because(key, reason, Some(error)).await?;
                 Ok(Outcome::Ended)
             }
             Verdict::Stays(strikes) => {
@@ -250,19 +244,19 @@ impl Inner {
                 let stored = if tokens.uncertain == failure.uncertain && tokens.strikes == strikes {
                     stored
                 } else {
-                    self.change(key, stored, |session| {
+                    self.update(key, stored, |session| {
                         session.tokens.uncertain = failure.uncertain;
                         session.tokens.strikes.clone_from(&strikes);
                     })
                     .await?
                 };
-                self.keep(key, &stored.session, failure.asked).await
+                Ok(self.keep(&stored.session, failure.asked))
             }
         }
     }
 
     fn tell_of(&self, key: &SessionKey, answer: Answer, error: &(dyn Error + 'static)) {
-        let session = self.reference(key);
+        let session = self.sessions.reference(key);
         match answer {
             // What an operator has to mend, here or at the IdP.
             Answer::FaultyIdToken => tracing::error!(
@@ -278,78 +272,33 @@ impl Inner {
     }
 
     /// Leaves the session as it is and says when to try again.
-    async fn keep(
-        &self,
-        key: &SessionKey,
-        session: &Session,
-        asked: Option<Duration>,
-    ) -> Result<Outcome, Stop> {
+    fn keep(&self, session: &Session, asked: Option<Duration>) -> Outcome {
         let now = self.clock.now();
-        let pause = backoff::pause(&session.tokens, now, asked, &*self.random);
-        self.store
-            .reschedule(key, Some(now.saturating_add(pause)))
-            .await?;
-        Ok(Outcome::Kept(pause))
+        Outcome::Kept(backoff::pause(&session.tokens, now, asked, &*self.random))
     }
 
-    /// Ends the session; its last state, if nobody else was quicker.
-    pub(super) async fn end(
+    /// Stores `change`, after which the session is due when its tokens say.
+    pub(super) async fn update(
         &self,
         key: &SessionKey,
-        reason: EndReason,
-        error: &(dyn Error + Send + Sync + 'static),
-    ) -> Result<Option<Arc<Session>>, Stop> {
-        let ended = self.store.remove(key).await?;
-        if ended.is_some() {
-            let reason = reason.as_str();
-            tracing::info!(session = %self.reference(key), reason, error, "the session has ended");
-        }
-        Ok(ended)
-    }
-
-    /// Stores `change`, repeated on the newest version where another write came first.
-    pub(super) async fn change(
-        &self,
-        key: &SessionKey,
-        mut stored: Stored,
+        stored: Stored,
         mut change: impl FnMut(&mut Session),
-    ) -> Result<Stored, Stop> {
-        loop {
-            let mut session = Session::clone(&stored.session);
-            change(&mut session);
-            let session = Arc::new(session);
-            let due = session.tokens.due_at(self.options.threshold);
-            match self
-                .store
-                .replace(key, stored.version, Arc::clone(&session), due)
-                .await
-            {
-                Ok(version) => {
-                    return Ok(Stored {
-                        session,
-                        version,
-                        ..stored
-                    });
-                }
-                Err(ReplaceError::Gone) => return Err(Stop::Gone),
-                Err(ReplaceError::Conflict) => stored = self.store.get(key).await?.ok_or(Stop::Gone)?,
-                Err(ReplaceError::Store(error)) => return Err(Stop::Store(error)),
-            }
-        }
-    }
-
-    pub(super) fn reference(&self, key: &SessionKey) -> SessionRef {
-        SessionRef::new(&self.sealer, key)
+    ) -> Result<Stored, UpdateError> {
+        let change = |session: &mut Session| {
+            change(session);
+            Due::at(session.tokens.due_at(self.options.threshold))
+        };
+        self.sessions.update(key, stored, change).await
     }
 
     fn store_failed(&self, key: &SessionKey, error: &StoreError) -> Outcome {
-        tracing::error!(session = %self.reference(key), %error, "the session store failed during a refresh");
+        let session = self.sessions.reference(key);
+        tracing::error!(%session, %error, "the session store failed during a refresh");
         Outcome::Kept(AFTER_STORE_ERROR)
     }
 }
 
-impl From<StoreError> for Stop {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
+/// Whether the session still has the access token that a refresh is to replace.
+fn is_of(generation: Generation, stored: &Stored) -> bool {
+    stored.session.tokens.access_obtained_at == generation
 }

@@ -1,7 +1,10 @@
 //! Revoking what is left of sessions that have ended. Nobody waits for it, and an IdP that does not answer changes
 //! nothing.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -9,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     oidc::RelyingParty,
     secret::Secret,
-    session::{self, Ended, SessionStore},
+    session::{self, Ended, Listener, Revocation, Sessions, Whose},
 };
 
 /// So many of the sessions that nobody asked to end are revoked at a time: fewer than the calls of that kind which may
@@ -38,22 +41,23 @@ struct Left {
 #[derive(Clone, Debug)]
 pub(super) struct Revocations {
     relying_party: RelyingParty,
-    store: Arc<dyn SessionStore>,
     tasks: TaskTracker,
     turns: Arc<Semaphore>,
     room: Arc<Semaphore>,
+    /// Whether the operator has been told that too many wait.
+    said_full: Arc<AtomicBool>,
 }
 
 // === impl Revocations ===
 
 impl Revocations {
-    pub(super) fn new(relying_party: RelyingParty, store: Arc<dyn SessionStore>) -> Self {
+    pub(super) fn new(relying_party: RelyingParty) -> Self {
         Self {
             relying_party,
-            store,
             tasks: TaskTracker::new(),
             turns: Arc::new(Semaphore::new(AT_A_TIME)),
             room: Arc::new(Semaphore::new(WAITING)),
+            said_full: Arc::default(),
         }
     }
 
@@ -64,35 +68,31 @@ impl Revocations {
     }
 
     /// Revokes one after the other, as there is time, since thousands of sessions may reach their limit together; a
-    /// session whose person has another one is left out.
-    pub(super) fn start_unshared(&self, ended: impl IntoIterator<Item = Ended>) {
-        let left: Vec<Left> = ended.into_iter().map(Left::from).collect();
-        if left.is_empty() {
-            return;
-        }
-        let room = u32::try_from(left.len()).unwrap_or(u32::MAX);
-        let Ok(mut room) = Arc::clone(&self.room).try_acquire_many_owned(room) else {
-            tracing::warn!(
-                sessions = left.len(),
-                "tokens of sessions that ended are not revoked, since too many wait for the IdP already"
-            );
+    /// session whose person has another one is left out: its tokens are forgotten here, and expire there.
+    fn start_unshared(&self, sessions: Sessions, left: Left) {
+        let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
+            if !self.said_full.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    waiting = WAITING,
+                    "tokens of sessions that ended are not revoked, since too many wait for the IdP already"
+                );
+            }
             return;
         };
+        self.said_full.store(false, Ordering::Relaxed);
         let this = self.clone();
         self.tasks.spawn(async move {
-            for left in left {
-                let Ok(_turn) = this.turns.acquire().await else {
-                    // The server stops: these tokens end by themselves.
-                    return;
-                };
-                match this.store.has_session(&left.issuer, &left.subject).await {
-                    Ok(false) => this.revoke(&left.grant).await,
-                    Ok(true) => {}
-                    Err(error) => {
-                        tracing::warn!(%error, "tokens of a session that ended were not revoked");
-                    }
+            let _room = room;
+            let Ok(_turn) = this.turns.acquire().await else {
+                // The server stops: these tokens end by themselves.
+                return;
+            };
+            match sessions.has_any(left.whose()).await {
+                Ok(false) => this.revoke(&left.grant).await,
+                Ok(true) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "tokens of a session that ended were not revoked");
                 }
-                drop(room.split(1));
             }
         });
     }
@@ -103,12 +103,22 @@ impl Revocations {
             .await;
     }
 
-    /// Resolves when none is under way any more; those of [`start_unshared`](Self::start_unshared)
-    /// that wait are given up.
+    /// Resolves when none is under way any more; those of sessions that
+    /// nobody asked to end and that wait are given up.
     pub(super) async fn drain(&self) {
         self.turns.close();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+}
+
+impl Listener for Revocations {
+    fn ended(&self, sessions: &Sessions, ended: &Ended) {
+        match ended.why.revocation() {
+            Revocation::Now => self.start(Grant::from(&ended.session.tokens)),
+            Revocation::Unshared => self.start_unshared(sessions.clone(), Left::from(ended)),
+            Revocation::Never => {}
+        }
     }
 }
 
@@ -125,8 +135,17 @@ impl From<&session::Tokens> for Grant {
 
 // === impl Left ===
 
-impl From<Ended> for Left {
-    fn from(ended: Ended) -> Self {
+impl Left {
+    fn whose(&self) -> Whose<'_> {
+        Whose::Subject {
+            issuer: &self.issuer,
+            subject: &self.subject,
+        }
+    }
+}
+
+impl From<&Ended> for Left {
+    fn from(ended: &Ended) -> Self {
         let session = &ended.session;
         Self {
             issuer: session.issuer.clone(),

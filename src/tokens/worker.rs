@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Tokens;
+use crate::session::Claimed;
 
 /// How often sessions beyond their limits are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -29,9 +30,9 @@ impl Tokens {
             let free = self.inner.options.concurrency.saturating_sub(under_way.len());
             let claimed = self.claim(free).await;
             let more_may_be_due = free > 0 && claimed.len() == free;
-            for lease in claimed {
+            for claimed in claimed {
                 let tokens = self.clone();
-                under_way.spawn(async move { tokens.fly_claimed(lease).await });
+                under_way.spawn(async move { tokens.fly_claimed(claimed).await });
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}
@@ -44,11 +45,16 @@ impl Tokens {
         under_way.detach_all();
     }
 
-    async fn claim(&self, limit: usize) -> Vec<crate::session::Lease> {
+    async fn claim(&self, limit: usize) -> Vec<Claimed> {
         if limit == 0 {
             return Vec::new();
         }
-        match self.inner.store.claim_due(limit, self.inner.options.lease).await {
+        match self
+            .inner
+            .sessions
+            .claim_due(limit, self.inner.options.lease)
+            .await
+        {
             Ok(claimed) => claimed,
             Err(error) => {
                 tracing::error!(%error, "the session store failed; no tokens are renewed at the moment");
@@ -64,14 +70,9 @@ impl Tokens {
                 () = self.inner.clock.sleep(SWEEP_EVERY) => {}
             }
             loop {
-                match self.inner.store.sweep(SWEEP_BATCH).await {
-                    Ok(ended) => {
-                        let count = ended.len();
-                        self.revoke_unshared(ended);
-                        if count < SWEEP_BATCH {
-                            break;
-                        }
-                    }
+                match self.inner.sessions.sweep(SWEEP_BATCH).await {
+                    Ok(true) => {}
+                    Ok(false) => break,
                     Err(error) => {
                         tracing::error!(%error, "the session store failed; sessions that are over stay in it");
                         break;

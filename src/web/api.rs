@@ -25,8 +25,9 @@ use super::{
 use crate::{
     gateway::{
         Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, Route,
-        Unauthenticated,
+        SessionEnd, Unauthenticated,
     },
+    session::SessionKey,
     tokens::CredentialError,
 };
 
@@ -131,7 +132,7 @@ async fn pass_on(
         cookies: web.cookies.strip_ours(request.headers()),
         client: client_info(web, arrival, &request),
         correlation_id: arrival.correlation.header().clone(),
-        session_end: caller.map(|caller| web.store.until_end(&caller.key).shared()),
+        session_end: caller.map(|caller| web.session_end(&caller.key)),
         keep_set_cookie: &keep_set_cookie,
     };
     let mut call = web.gateway.call(matched, request, outgoing)?;
@@ -174,6 +175,12 @@ fn method_not_allowed(method: &Method, allow: HeaderValue) -> Problem {
 // === impl Web ===
 
 impl Web {
+    /// Resolves when the session ends, for what is under way in its name.
+    fn session_end(&self, key: &SessionKey) -> SessionEnd {
+        let end = self.sessions.until_end(key);
+        end.map(|_why| ()).boxed().shared()
+    }
+
     /// A session is in use as long as it has not ended, also while there is no token for the call. `None` where it has.
     async fn credential_and_renewal(
         &self,

@@ -40,7 +40,7 @@ impl Web {
         };
         let key = id.key();
         Ok(self
-            .store
+            .sessions
             .get(&key)
             .await?
             .map(|stored| Caller { key, stored, id }))
@@ -50,12 +50,12 @@ impl Web {
     /// long as the session does.
     pub(crate) async fn touch(&self, caller: &Caller) -> Result<Option<Renewal>, StoreError> {
         let now = self.clock.now();
-        let every = TOUCH_EVERY.min(self.limits.idle / 10);
+        let every = TOUCH_EVERY.min(self.sessions.lifespan().idle / 10);
         if now.duration_since(caller.stored.last_seen) < every {
             return Ok(None);
         }
-        self.store.touch(&caller.key).await?;
-        let ends_at = self.limits.end_of(&caller.stored.session, now);
+        self.sessions.touch(&caller.key, &caller.stored).await?;
+        let ends_at = self.sessions.lifespan().end_of(&caller.stored.session, now);
         let cookie = self.cookies.set_session(&caller.id, ends_at.duration_since(now));
         Ok(Some(Renewal(cookie)))
     }

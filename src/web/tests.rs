@@ -16,7 +16,7 @@ use crate::{
     outbound::{self, Outbound},
     random::{SharedRandom, SystemRandom},
     server::{Answer as _, Load},
-    session::{CookieOptions, EmailTrust, MemoryStore},
+    session::{CookieOptions, EmailTrust, Lifespan, Limits, MemoryStore, Sessions},
     tokens,
 };
 
@@ -40,13 +40,21 @@ fn web(folder: &TempDir) -> Web {
     let (keys, _) = keys::testing::load(&options).unwrap();
     let sealer = Sealer::new(&[[7; 32]], Arc::clone(&random)).unwrap();
     let limits = Limits {
-        lifetime: 60 * MINUTE,
-        idle: 10 * MINUTE,
+        lifespan: Lifespan {
+            lifetime: 60 * MINUTE,
+            idle: 10 * MINUTE,
+        },
         max: 10,
         max_per_user: 10,
         memory: 1 << 20,
     };
-    let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::new(limits, Arc::clone(&clock)));
+    let sessions = Sessions::new(
+        Arc::new(MemoryStore::new(limits.lifespan, Arc::clone(&clock))),
+        limits,
+        sealer.clone(),
+        Arc::clone(&clock),
+        Arc::clone(&random),
+    );
     let issuer = "http://idp.localhost";
     let relying_party = RelyingParty::new(
         oidc::Options::new(ProviderOptions {
@@ -67,14 +75,14 @@ fn web(folder: &TempDir) -> Web {
         targets: AllowedTargets::new(Vec::new(), Vec::new()),
         scopes: Vec::new(),
         prompt: login::DefaultPrompt::Never,
-        session_lifetime: limits.lifetime,
+        session_lifetime: limits.lifespan.lifetime,
         refresh_threshold: MINUTE,
         email_trust: EmailTrust::default(),
     };
     let login = Login::new(
         login,
         relying_party.clone(),
-        Arc::clone(&store),
+        sessions.clone(),
         sealer.clone(),
         Arc::clone(&clock),
         Arc::clone(&random),
@@ -82,8 +90,7 @@ fn web(folder: &TempDir) -> Web {
     let tokens = Tokens::new(
         tokens::Options::default(),
         relying_party,
-        Arc::clone(&store),
-        sealer.clone(),
+        sessions.clone(),
         Arc::clone(&clock),
         Arc::clone(&random),
     );
@@ -93,8 +100,7 @@ fn web(folder: &TempDir) -> Web {
         health: Health::new(),
         login,
         tokens,
-        store,
-        limits,
+        sessions,
         gateway,
         cookies: CookiePolicy::new(CookieOptions::default()).unwrap(),
         sealer,

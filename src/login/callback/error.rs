@@ -7,7 +7,7 @@ use url::Url;
 use crate::{
     login::Instead,
     oidc::{IdTokenError, OAuthError, TokenError, UserInfoError},
-    session::{CreateError, StoreError},
+    session::OpenError,
 };
 
 /// A callback that did not lead to a session.
@@ -66,12 +66,9 @@ pub enum CallbackError {
     /// UserInfo is of somebody else.
     #[error(transparent)]
     UserInfo(#[from] UserInfoError),
-    /// No room for another session.
+    /// No room for another session, or the store does not answer.
     #[error(transparent)]
-    Create(#[from] CreateError),
-    /// The store does not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    Open(#[from] OpenError),
     /// What completed the login died.
     #[error("the login was not completed")]
     Abandoned,

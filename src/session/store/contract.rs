@@ -1,17 +1,25 @@
-//! What every store promises, as tests: `contract_tests!` runs each function here against one store.
+//! What every store promises, and what [`Sessions`] make of it, as tests: `contract_tests!` runs each function here
+//! against one store.
 //!
-//! A store's tests give it a way to make an empty store under given limits and clock. Stores outside this process are
-//! made with other limits by the same calls.
+//! A store's tests give it a way to make an empty store under a given lifespan and clock.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
-use super::{CreateError, Created, Limits, NewSession, ReplaceError, SessionStore, Version};
+use parking_lot::Mutex;
+
+use super::{
+    Claim, Claimed, Due, InsertError, NewSession, ReplaceError, SessionStore, Stored, Version, Whose,
+};
 use crate::{
     clock::{Clock as _, ManualClock, Timestamp},
     jose::Claims,
     random::{Random, SystemRandom},
+    seal::Sealer,
     secret::Secret,
-    session::{Session, SessionKey, Tokens},
+    session::{
+        EndReason, Ended, Lifespan, Limits, Listener, OpenError, Opened, Session, SessionKey, Sessions,
+        Tokens, UpdateError,
+    },
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -44,27 +52,27 @@ macro_rules! contract_tests {
             subjects_of_other_issuers_are_other_people
             a_person_has_a_session_until_their_last_one_ends
             too_many_sessions_are_refused_and_nothing_is_evicted
-            too_much_memory_is_refused_and_nothing_is_evicted
-            a_write_is_never_refused_for_want_of_room
             one_session_too_many_of_a_person_ends_the_oldest
             an_expired_session_of_a_person_goes_before_one_that_is_in_use
             a_person_who_replaces_their_own_session_fits_into_a_full_store
-            a_refused_login_ends_nobodys_session
-            memory_that_a_login_frees_counts_for_it
             the_sweep_hands_out_what_has_expired_once
             the_sweep_is_bounded_and_says_when_it_is_done
             the_sweep_spares_what_was_used
             due_sessions_are_claimed_in_order_and_once
             a_lease_that_is_over_frees_the_session
-            a_renewed_lease_keeps_the_session
-            a_released_session_is_due_when_it_was
+            an_extended_lease_keeps_the_session
+            a_released_session_is_due_when_its_holder_says
             a_late_holder_changes_nothing
             a_named_session_is_claimed_whether_due_or_not
             a_write_sets_the_next_due_time_and_keeps_the_lease
-            rescheduling_makes_no_new_version
+            a_release_makes_no_new_version
             an_idle_session_is_not_kept_alive
             a_session_that_ended_is_not_claimed
             a_lease_without_length_is_handed_out_once
+            the_sessions_of_one_login_at_the_idp_are_found
+            a_session_that_is_replaced_ends_after_the_new_one_is_there
+            a_refused_login_costs_nobody_their_session
+            a_watch_is_woken_by_changes_and_the_end
         }
     };
     ($make:expr; $($name:ident)+) => {
@@ -84,11 +92,11 @@ macro_rules! contracts {
         $(
             $(#[$doc])*
             pub(super) async fn $name<F: Future<Output = Arc<dyn SessionStore>>>(
-                make: impl Fn(Limits, ManualClock) -> F,
+                make: impl Fn(Lifespan, ManualClock) -> F,
             ) {
                 let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_000_000));
-                let store = make($limits, clock.clone()).await;
-                let $bench = Bench { store, clock };
+                let limits = $limits;
+                let $bench = Bench::new(make(limits.lifespan, clock.clone()).await, limits, clock);
                 $body
             }
         )+
@@ -98,8 +106,14 @@ macro_rules! contracts {
 /// A store and its clock.
 struct Bench {
     store: Arc<dyn SessionStore>,
+    sessions: Sessions,
     clock: ManualClock,
+    ended: Arc<Record>,
 }
+
+/// What has ended.
+#[derive(Debug, Default)]
+struct Record(Mutex<Vec<Ended>>);
 
 /// A generator that has got stuck.
 #[derive(Debug)]
@@ -113,9 +127,35 @@ impl Random for Stuck {
     }
 }
 
+impl Listener for Record {
+    fn ended(&self, _: &Sessions, ended: &Ended) {
+        self.0.lock().push(ended.clone());
+    }
+}
+
 // === impl Bench ===
 
 impl Bench {
+    fn new(store: Arc<dyn SessionStore>, limits: Limits, clock: ManualClock) -> Self {
+        let random = Arc::new(SystemRandom);
+        let sealer = Sealer::new(&[[7; 32]], random.clone()).unwrap();
+        let sessions = Sessions::new(
+            Arc::clone(&store),
+            limits,
+            sealer,
+            Arc::new(clock.clone()),
+            random,
+        );
+        let ended = Arc::<Record>::default();
+        sessions.subscribe(ended.clone());
+        Self {
+            store,
+            sessions,
+            clock,
+            ended,
+        }
+    }
+
     fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -151,23 +191,26 @@ impl Bench {
         }
     }
 
-    async fn create(&self, session: Session, due: Option<Timestamp>) -> Result<Created, CreateError> {
-        let new = NewSession::new(&SystemRandom, Arc::new(session), due);
-        self.store.create(new).await
+    async fn open(&self, session: Session, due: Due) -> Result<Opened, OpenError> {
+        self.sessions.open(session, due, None).await
     }
 
     /// Logs `subject` in, with tokens that are due in `due`.
-    async fn login(&self, subject: &str, due: Duration) -> Created {
-        let due = Some(self.after(due));
-        self.create(self.session(subject, "first"), due).await.unwrap()
+    async fn login(&self, subject: &str, due: Duration) -> Opened {
+        let due = Due::At(self.after(due));
+        self.open(self.session(subject, "first"), due).await.unwrap()
     }
 
     async fn alice(&self) -> SessionKey {
         self.login("alice", HOUR).await.key
     }
 
+    async fn stored(&self, key: &SessionKey) -> Stored {
+        self.store.get(key).await.unwrap().unwrap()
+    }
+
     async fn access(&self, key: &SessionKey) -> Option<String> {
-        let stored = self.store.get(key).await.unwrap()?;
+        let stored = self.sessions.get(key).await.unwrap()?;
         Some(stored.session.tokens.access.expose().to_owned())
     }
 
@@ -176,7 +219,7 @@ impl Bench {
     }
 
     async fn version(&self, key: &SessionKey) -> Version {
-        self.store.get(key).await.unwrap().unwrap().version
+        self.stored(key).await.version
     }
 
     async fn replace(
@@ -186,26 +229,51 @@ impl Bench {
         access: &str,
     ) -> Result<Version, ReplaceError> {
         let session = Arc::new(self.session("alice", access));
-        self.store.replace(key, version, session, None).await
+        self.store.replace(key, version, session, Due::Never).await
     }
 
     async fn touch(&self, key: &SessionKey) {
-        self.store.touch(key).await.unwrap();
+        if let Some(stored) = self.store.get(key).await.unwrap() {
+            self.sessions.touch(key, &stored).await.unwrap();
+        }
+    }
+
+    async fn end(&self, key: &SessionKey) -> bool {
+        self.sessions.end(key, EndReason::Logout).await.unwrap().is_some()
+    }
+
+    async fn end_all_of(&self, issuer: &str, subject: &str) -> usize {
+        let whose = Whose::Subject { issuer, subject };
+        self.sessions.end_all(whose, EndReason::Everywhere).await.unwrap()
+    }
+
+    async fn claim(&self, key: &SessionKey, lease: Duration) -> Option<Claimed> {
+        match self.sessions.claim(key, lease).await.unwrap() {
+            Claim::Claimed(claimed) => Some(claimed),
+            Claim::Held(..) | Claim::Gone => None,
+        }
     }
 
     /// What is claimed now, for a minute, in order.
     async fn claimed(&self, limit: usize) -> Vec<SessionKey> {
-        let leases = self.store.claim_due(limit, MINUTE).await.unwrap();
-        leases.iter().map(|lease| *lease.key()).collect()
+        let claimed = self.sessions.claim_due(limit, MINUTE).await.unwrap();
+        claimed.iter().map(|claimed| *claimed.lease.key()).collect()
+    }
+
+    /// What has ended since the last call, in order, and why.
+    fn ended(&self) -> Vec<(SessionKey, EndReason)> {
+        let ended = mem::take(&mut *self.ended.0.lock());
+        ended.iter().map(|ended| (ended.key, ended.why)).collect()
     }
 
     async fn swept(&self, limit: usize) -> Vec<SessionKey> {
-        let ended = self.store.sweep(limit).await.unwrap();
-        ended.iter().map(|gone| gone.key).collect()
+        self.ended();
+        self.sessions.sweep(limit).await.unwrap();
+        self.ended().into_iter().map(|(key, _)| key).collect()
     }
 
     async fn len(&self) -> usize {
-        self.store.len().await.unwrap()
+        self.store.usage().await.unwrap().sessions
     }
 }
 
@@ -215,8 +283,10 @@ const fn just_before(limit: Duration) -> Duration {
 
 fn limits() -> Limits {
     Limits {
-        lifetime: 8 * HOUR,
-        idle: HOUR,
+        lifespan: Lifespan {
+            lifetime: 8 * HOUR,
+            idle: HOUR,
+        },
         ..Limits::default()
     }
 }
@@ -232,14 +302,13 @@ fn at_most(max: usize, max_per_user: usize) -> Limits {
 contracts! {
     async fn a_created_session_is_found_by_its_key_alone(bench: Bench = limits()) {
         let created = bench.login("alice", HOUR).await;
-        assert!(created.ended.is_empty());
+        assert!(bench.ended().is_empty());
         assert_eq!(created.key, created.id.key());
-        let stored = bench.store.get(&created.key).await.unwrap().unwrap();
+        let stored = bench.stored(&created.key).await;
         assert_eq!(stored.session.subject, "alice");
-        assert_eq!(stored.version, created.version);
         assert_eq!(stored.last_seen, bench.now());
-        let other = NewSession::new(&SystemRandom, stored.session, None);
-        assert!(!bench.lives(other.key()).await);
+        let (other, _) = NewSession::draw(&SystemRandom, stored.session, Due::Never, bench.now());
+        assert!(!bench.lives(&other.key()).await);
         assert_eq!(bench.len().await, 1);
     }
 
@@ -250,11 +319,15 @@ contracts! {
     }
 
     async fn a_drawn_id_that_is_in_use_is_refused(bench: Bench = limits()) {
-        let new = || NewSession::new(&Stuck, Arc::new(bench.session("alice", "first")), None);
-        let created = bench.store.create(new()).await.unwrap();
-        let refused = bench.store.create(new()).await.unwrap_err();
-        assert!(matches!(refused, CreateError::Taken));
-        assert_eq!(bench.version(&created.key).await, created.version);
+        let new = || {
+            let session = Arc::new(bench.session("alice", "first"));
+            NewSession::draw(&Stuck, session, Due::Never, bench.now())
+        };
+        let (id, first) = new();
+        let version = bench.store.insert(first).await.unwrap();
+        let refused = bench.store.insert(new().1).await.unwrap_err();
+        assert!(matches!(refused, InsertError::Taken));
+        assert_eq!(bench.version(&id.key()).await, version);
         assert_eq!(bench.len().await, 1);
     }
 
@@ -276,7 +349,7 @@ contracts! {
         let version = bench.version(&key).await;
         let writes = (0..10).map(|writer| {
             let session = Arc::new(bench.session("alice", &writer.to_string()));
-            bench.store.replace(&key, version, session, None)
+            bench.store.replace(&key, version, session, Due::Never)
         });
         let outcomes = futures_util::future::join_all(writes).await;
         let mut winners = outcomes.iter().zip(0..).filter(|(outcome, _)| outcome.is_ok());
@@ -292,7 +365,7 @@ contracts! {
         bench.touch(&key).await;
         assert_eq!(bench.version(&key).await, version);
         bench.replace(&key, version, "second").await.unwrap();
-        let stored = bench.store.get(&key).await.unwrap().unwrap();
+        let stored = bench.stored(&key).await;
         assert_eq!(stored.last_seen, bench.now());
     }
 
@@ -335,7 +408,7 @@ contracts! {
     async fn a_session_ends_at_its_own_end_however_it_is_used(bench: Bench = limits()) {
         let mut session = bench.session("alice", "first");
         session.expires_at = bench.after(MINUTE);
-        let key = bench.create(session, None).await.unwrap().key;
+        let key = bench.open(session, Due::Never).await.unwrap().key;
         bench.clock.advance(just_before(MINUTE));
         bench.touch(&key).await;
         assert!(bench.lives(&key).await);
@@ -358,16 +431,15 @@ contracts! {
     async fn a_removed_session_stays_ended(bench: Bench = limits()) {
         let key = bench.login("alice", Duration::ZERO).await.key;
         let version = bench.version(&key).await;
-        let lease = bench.store.claim(&key, MINUTE).await.unwrap().unwrap();
-        assert!(bench.store.remove(&key).await.unwrap().is_some());
+        let lease = bench.claim(&key, MINUTE).await.unwrap().lease;
+        assert!(bench.end(&key).await);
 
         bench.touch(&key).await;
         let write = bench.replace(&key, version, "second").await.unwrap_err();
         assert!(matches!(write, ReplaceError::Gone));
-        bench.store.reschedule(&key, Some(bench.now())).await.unwrap();
-        assert!(!bench.store.renew(&lease, MINUTE).await.unwrap());
-        bench.store.release(lease).await.unwrap();
-        assert!(bench.store.claim(&key, MINUTE).await.unwrap().is_none());
+        assert!(!bench.sessions.extend(&lease, MINUTE).await.unwrap());
+        bench.sessions.release(lease, Due::At(bench.now())).await.unwrap();
+        assert!(bench.claim(&key, MINUTE).await.is_none());
         assert!(bench.claimed(10).await.is_empty());
         assert!(!bench.lives(&key).await);
         assert_eq!(bench.len().await, 0);
@@ -375,83 +447,86 @@ contracts! {
 
     async fn a_session_beyond_a_limit_stays_ended(bench: Bench = limits()) {
         let key = bench.login("alice", Duration::ZERO).await.key;
-        let version = bench.version(&key).await;
-        let lease = bench.store.claim(&key, 2 * HOUR).await.unwrap().unwrap();
+        let stored = bench.stored(&key).await;
+        let lease = bench.claim(&key, 2 * HOUR).await.unwrap().lease;
         bench.clock.advance(HOUR);
 
         bench.touch(&key).await;
-        let write = bench.replace(&key, version, "second").await.unwrap_err();
-        assert!(matches!(write, ReplaceError::Gone));
-        assert!(!bench.store.renew(&lease, MINUTE).await.unwrap());
-        bench.store.release(lease).await.unwrap();
-        assert!(bench.store.claim(&key, MINUTE).await.unwrap().is_none());
-        bench.store.reschedule(&key, Some(bench.now())).await.unwrap();
-        assert!(bench.claimed(10).await.is_empty());
+        let write = bench.sessions.update(&key, stored, |_| Due::Never).await.unwrap_err();
+        assert!(matches!(write, UpdateError::Gone));
         assert!(!bench.lives(&key).await);
-        assert_eq!(bench.swept(10).await, [key]);
+        assert!(bench.len().await == 1);
+        bench.sessions.release(lease, Due::At(bench.now())).await.unwrap();
+        assert!(bench.claimed(10).await.is_empty());
+        assert!(bench.claim(&key, MINUTE).await.is_none());
+        assert_eq!(bench.ended(), [(key, EndReason::Idle)]);
+        assert!(bench.swept(10).await.is_empty());
     }
 
     async fn removal_returns_the_last_state_once(bench: Bench = limits()) {
         let key = bench.alice().await;
         let version = bench.version(&key).await;
         bench.replace(&key, version, "second").await.unwrap();
-        let removed = bench.store.remove(&key).await.unwrap().unwrap();
-        assert_eq!(removed.tokens.access.expose(), "second");
-        assert!(bench.store.remove(&key).await.unwrap().is_none());
+        let removals = (0..5).map(|_| bench.store.remove(&key, EndReason::Logout));
+        let removed = futures_util::future::join_all(removals).await;
+        let mut removed = removed.into_iter().filter_map(Result::unwrap);
+        assert_eq!(removed.next().unwrap().tokens.access.expose(), "second");
+        assert!(removed.next().is_none());
     }
 
     async fn an_expired_session_is_still_handed_out_by_removal(bench: Bench = limits()) {
         let key = bench.alice().await;
         bench.clock.advance(2 * HOUR);
-        assert!(bench.store.remove(&key).await.unwrap().is_some());
+        assert!(bench.end(&key).await);
         assert!(bench.swept(10).await.is_empty());
     }
 
     async fn a_person_loses_all_their_sessions_and_nobody_else_does(bench: Bench = limits()) {
         let (one, two) = (bench.alice().await, bench.alice().await);
         let bob = bench.login("bob", HOUR).await.key;
-        let ended = bench.store.remove_by_subject("https://idp.test", "alice").await.unwrap();
-        let mut ended: Vec<_> = ended.iter().map(|gone| gone.key).collect();
+        assert_eq!(bench.end_all_of("https://idp.test", "alice").await, 2);
+        let mut ended: Vec<_> = bench.ended().into_iter().map(|(key, _)| key).collect();
         ended.sort_unstable();
         let mut expected = vec![one, two];
         expected.sort_unstable();
         assert_eq!(ended, expected);
         assert!(!bench.lives(&one).await && !bench.lives(&two).await);
         assert!(bench.lives(&bob).await);
-        let again = bench.store.remove_by_subject("https://idp.test", "alice").await.unwrap();
-        assert!(again.is_empty());
+        assert_eq!(bench.end_all_of("https://idp.test", "alice").await, 0);
     }
 
     async fn the_end_of_a_session_is_told_to_all_who_wait_whatever_ends_it(bench: Bench = at_most(100, 1)) {
-        let wait = |key: &SessionKey| tokio::spawn(bench.store.until_end(key));
+        let wait = |key: &SessionKey| tokio::spawn(bench.sessions.until_end(key));
         let removed = bench.alice().await;
         let (one, two) = (wait(&removed), wait(&removed));
         tokio::task::yield_now().await;
         assert!(!one.is_finished());
-        bench.store.remove(&removed).await.unwrap();
-        one.await.unwrap();
-        two.await.unwrap();
+        bench.end(&removed).await;
+        assert_eq!(one.await.unwrap(), Some(EndReason::Logout));
+        assert_eq!(two.await.unwrap(), Some(EndReason::Logout));
         // At once where it has ended already.
-        wait(&removed).await.unwrap();
+        assert_eq!(wait(&removed).await.unwrap(), None);
 
         let bob = wait(&bench.login("bob", HOUR).await.key);
-        bench.store.remove_by_subject("https://idp.test", "bob").await.unwrap();
+        tokio::task::yield_now().await;
+        bench.end_all_of("https://idp.test", "bob").await;
         bob.await.unwrap();
 
         let crowded_out = wait(&bench.login("carol", HOUR).await.key);
         tokio::task::yield_now().await;
+        bench.clock.advance(MILLISECOND);
         bench.login("carol", HOUR).await;
-        crowded_out.await.unwrap();
+        assert_eq!(crowded_out.await.unwrap(), Some(EndReason::Crowded));
 
         let idle = wait(&bench.login("dave", HOUR).await.key);
         tokio::task::yield_now().await;
         bench.clock.advance(HOUR);
-        idle.await.unwrap();
+        assert_eq!(idle.await.unwrap(), Some(EndReason::Idle));
     }
 
     async fn a_use_and_a_write_are_no_end(bench: Bench = limits()) {
         let key = bench.alice().await;
-        let waiting = tokio::spawn(bench.store.until_end(&key));
+        let waiting = tokio::spawn(bench.sessions.until_end(&key));
         tokio::task::yield_now().await;
         bench.clock.advance(HOUR / 2);
         bench.touch(&key).await;
@@ -468,19 +543,20 @@ contracts! {
 
     async fn subjects_of_other_issuers_are_other_people(bench: Bench = limits()) {
         let key = bench.alice().await;
-        let ended = bench.store.remove_by_subject("https://other.test", "alice").await.unwrap();
-        assert!(ended.is_empty());
+        assert_eq!(bench.end_all_of("https://other.test", "alice").await, 0);
         assert!(bench.lives(&key).await);
     }
 
     async fn a_person_has_a_session_until_their_last_one_ends(bench: Bench = limits()) {
-        let has = async |issuer, subject| bench.store.has_session(issuer, subject).await.unwrap();
+        let has = async |issuer, subject| {
+            bench.sessions.has_any(Whose::Subject { issuer, subject }).await.unwrap()
+        };
         assert!(!has("https://idp.test", "alice").await);
         let first = bench.alice().await;
         let _second = bench.alice().await;
         assert!(!has("https://other.test", "alice").await);
         assert!(!has("https://idp.test", "bob").await);
-        bench.store.remove(&first).await.unwrap();
+        bench.end(&first).await;
         assert!(has("https://idp.test", "alice").await);
         // Whether it was swept or not.
         bench.clock.advance(HOUR);
@@ -492,37 +568,13 @@ contracts! {
         for subject in ["a", "b", "c"] {
             keys.push(bench.login(subject, HOUR).await.key);
         }
-        let refused = bench.create(bench.session("d", "first"), None).await.unwrap_err();
-        assert!(matches!(refused, CreateError::TooMany));
+        let refused = bench.open(bench.session("d", "first"), Due::Never).await.unwrap_err();
+        assert!(matches!(refused, OpenError::TooMany));
         for key in &keys {
             assert!(bench.lives(key).await);
         }
-        bench.store.remove(&keys[0]).await.unwrap();
+        bench.end(&keys[0]).await;
         bench.login("d", HOUR).await;
-    }
-
-    async fn too_much_memory_is_refused_and_nothing_is_evicted(
-        bench: Bench = Limits { memory: 64 * 1024, ..limits() }
-    ) {
-        let key = bench.alice().await;
-        let large = |bytes: usize| bench.session("bob", &"x".repeat(bytes));
-        let refused = bench.create(large(100 * 1024), None).await.unwrap_err();
-        assert!(matches!(refused, CreateError::OutOfMemory));
-        let fits = bench.create(large(20 * 1024), None).await.unwrap();
-        let refused = bench.create(large(20 * 1024), None).await.unwrap_err();
-        assert!(matches!(refused, CreateError::OutOfMemory));
-        assert!(bench.lives(&key).await);
-        bench.store.remove(&fits.key).await.unwrap();
-        bench.create(large(20 * 1024), None).await.unwrap();
-    }
-
-    async fn a_write_is_never_refused_for_want_of_room(
-        bench: Bench = Limits { memory: 32 * 1024, max: 1, ..limits() }
-    ) {
-        let key = bench.alice().await;
-        let version = bench.version(&key).await;
-        bench.replace(&key, version, &"x".repeat(100 * 1024)).await.unwrap();
-        assert!(bench.lives(&key).await);
     }
 
     async fn one_session_too_many_of_a_person_ends_the_oldest(bench: Bench = at_most(100, 3)) {
@@ -535,8 +587,7 @@ contracts! {
         // The oldest by login, even if it was used last.
         bench.touch(&keys[0]).await;
         let created = bench.login("alice", HOUR).await;
-        let ended: Vec<_> = created.ended.iter().map(|gone| gone.key).collect();
-        assert_eq!(ended, [keys[0]]);
+        assert_eq!(bench.ended(), [(keys[0], EndReason::Crowded)]);
         assert!(!bench.lives(&keys[0]).await);
         for key in [&keys[1], &keys[2], &created.key, &bob] {
             assert!(bench.lives(key).await);
@@ -550,28 +601,18 @@ contracts! {
         bench.clock.advance(58 * MINUTE);
         bench.touch(&old).await;
         bench.clock.advance(3 * MINUTE);
-        let created = bench.login("alice", HOUR).await;
-        let ended: Vec<_> = created.ended.iter().map(|gone| gone.key).collect();
-        assert_eq!(ended, [idle]);
+        bench.login("alice", HOUR).await;
+        assert_eq!(bench.ended(), [(idle, EndReason::Idle)]);
         assert!(bench.lives(&old).await);
     }
 
     async fn a_person_who_replaces_their_own_session_fits_into_a_full_store(bench: Bench = at_most(1, 1)) {
         let first = bench.alice().await;
+        bench.clock.advance(MILLISECOND);
         let created = bench.login("alice", HOUR).await;
-        assert_eq!(created.ended.len(), 1);
+        assert_eq!(bench.ended(), [(first, EndReason::Crowded)]);
         assert!(!bench.lives(&first).await);
         assert!(bench.lives(&created.key).await);
-    }
-
-    async fn a_refused_login_ends_nobodys_session(
-        bench: Bench = Limits { memory: 64 * 1024, ..at_most(100, 1) }
-    ) {
-        let key = bench.alice().await;
-        let large = bench.session("alice", &"x".repeat(100 * 1024));
-        let refused = bench.create(large, None).await.unwrap_err();
-        assert!(matches!(refused, CreateError::OutOfMemory));
-        assert!(bench.lives(&key).await);
     }
 
     async fn the_sweep_hands_out_what_has_expired_once(bench: Bench = limits()) {
@@ -579,12 +620,9 @@ contracts! {
         bench.clock.advance(just_before(HOUR));
         assert!(bench.swept(10).await.is_empty());
         bench.clock.advance(MILLISECOND);
-        let ended = bench.store.sweep(10).await.unwrap();
-        assert_eq!(ended.len(), 1);
-        assert_eq!(ended[0].key, key);
-        assert_eq!(ended[0].session.tokens.access.expose(), "first");
+        assert_eq!(bench.swept(10).await, [key]);
         assert!(bench.swept(10).await.is_empty());
-        assert!(bench.store.remove(&key).await.unwrap().is_none());
+        assert!(!bench.end(&key).await);
         assert_eq!(bench.len().await, 0);
     }
 
@@ -615,7 +653,7 @@ contracts! {
         let first = bench.login("a", MINUTE).await.key;
         let second = bench.login("b", 2 * MINUTE).await.key;
         bench.login("d", 5 * MINUTE).await;
-        bench.create(bench.session("e", "first"), None).await.unwrap();
+        bench.open(bench.session("e", "first"), Due::Never).await.unwrap();
         bench.clock.advance(just_before(MINUTE));
         assert!(bench.claimed(10).await.is_empty());
         bench.clock.advance(2 * MINUTE + MILLISECOND);
@@ -633,27 +671,28 @@ contracts! {
         assert_eq!(bench.claimed(10).await, [key]);
     }
 
-    async fn a_renewed_lease_keeps_the_session(bench: Bench = limits()) {
+    async fn an_extended_lease_keeps_the_session(bench: Bench = limits()) {
         let key = bench.login("alice", Duration::ZERO).await.key;
-        let lease = bench.store.claim_due(1, MINUTE).await.unwrap().pop().unwrap();
+        let lease = bench.sessions.claim_due(1, MINUTE).await.unwrap().pop().unwrap().lease;
         for _ in 0..3 {
             bench.clock.advance(just_before(MINUTE));
-            assert!(bench.store.renew(&lease, MINUTE).await.unwrap());
+            assert!(bench.sessions.extend(&lease, MINUTE).await.unwrap());
         }
         assert!(bench.claimed(10).await.is_empty());
-        // Nobody took it meanwhile, so even a late renewal counts.
+        // Nobody took it meanwhile, so even a late extension counts.
         bench.clock.advance(2 * MINUTE);
-        assert!(bench.store.renew(&lease, MINUTE).await.unwrap());
+        assert!(bench.sessions.extend(&lease, MINUTE).await.unwrap());
         assert!(bench.claimed(10).await.is_empty());
-        bench.store.release(lease).await.unwrap();
+        bench.sessions.release(lease, Due::Unchanged).await.unwrap();
         assert_eq!(bench.claimed(10).await, [key]);
     }
 
-    async fn a_released_session_is_due_when_it_was(bench: Bench = limits()) {
+    async fn a_released_session_is_due_when_its_holder_says(bench: Bench = limits()) {
         let key = bench.login("alice", Duration::ZERO).await.key;
-        let lease = bench.store.claim_due(1, MINUTE).await.unwrap().pop().unwrap();
-        bench.store.reschedule(&key, Some(bench.after(2 * MINUTE))).await.unwrap();
-        bench.store.release(lease).await.unwrap();
+        let lease = bench.sessions.claim_due(1, MINUTE).await.unwrap().pop().unwrap().lease;
+        bench.sessions.release(lease, Due::Unchanged).await.unwrap();
+        let lease = bench.sessions.claim_due(1, MINUTE).await.unwrap().pop().unwrap().lease;
+        bench.sessions.release(lease, Due::At(bench.after(2 * MINUTE))).await.unwrap();
         bench.clock.advance(just_before(2 * MINUTE));
         assert!(bench.claimed(10).await.is_empty());
         bench.clock.advance(MILLISECOND);
@@ -662,44 +701,52 @@ contracts! {
 
     async fn a_late_holder_changes_nothing(bench: Bench = limits()) {
         let key = bench.login("alice", Duration::ZERO).await.key;
-        let late = bench.store.claim(&key, MINUTE).await.unwrap().unwrap();
+        let late = bench.claim(&key, MINUTE).await.unwrap().lease;
         bench.clock.advance(MINUTE);
-        let current = bench.store.claim(&key, MINUTE).await.unwrap().unwrap();
-        assert!(!bench.store.renew(&late, HOUR).await.unwrap());
-        bench.store.release(late).await.unwrap();
-        assert!(bench.store.claim(&key, MINUTE).await.unwrap().is_none());
-        assert!(bench.store.renew(&current, MINUTE).await.unwrap());
+        let current = bench.claim(&key, MINUTE).await.unwrap().lease;
+        assert!(!bench.sessions.extend(&late, HOUR).await.unwrap());
+        bench.sessions.release(late, Due::Never).await.unwrap();
+        assert!(bench.claim(&key, MINUTE).await.is_none());
+        assert!(bench.sessions.extend(&current, MINUTE).await.unwrap());
     }
 
     async fn a_named_session_is_claimed_whether_due_or_not(bench: Bench = limits()) {
-        let key = bench.create(bench.session("alice", "first"), None).await.unwrap().key;
-        let lease = bench.store.claim(&key, MINUTE).await.unwrap().unwrap();
-        assert_eq!(*lease.key(), key);
-        assert!(bench.store.claim(&key, MINUTE).await.unwrap().is_none());
-        bench.store.reschedule(&key, Some(bench.now())).await.unwrap();
+        let key = bench.open(bench.session("alice", "first"), Due::Never).await.unwrap().key;
         assert!(bench.claimed(10).await.is_empty());
-        bench.store.release(lease).await.unwrap();
+        let claimed = bench.claim(&key, MINUTE).await.unwrap();
+        assert_eq!(*claimed.lease.key(), key);
+        assert_eq!(claimed.stored.version, bench.version(&key).await);
+        bench.clock.advance(MINUTE / 3);
+        match bench.sessions.claim(&key, MINUTE).await.unwrap() {
+            Claim::Held(stored, held_for) => {
+                assert_eq!(stored.session.subject, "alice");
+                assert_eq!(held_for, 2 * MINUTE / 3);
+            }
+            other => panic!("{other:?}"),
+        }
+        bench.sessions.release(claimed.lease, Due::At(bench.now())).await.unwrap();
         assert_eq!(bench.claimed(10).await, [key]);
     }
 
     async fn a_write_sets_the_next_due_time_and_keeps_the_lease(bench: Bench = limits()) {
         let key = bench.login("alice", Duration::ZERO).await.key;
-        let lease = bench.store.claim_due(1, 10 * MINUTE).await.unwrap().pop().unwrap();
+        let lease = bench.sessions.claim_due(1, 10 * MINUTE).await.unwrap().pop().unwrap().lease;
         let version = bench.version(&key).await;
         let session = Arc::new(bench.session("alice", "second"));
-        let due = Some(bench.after(MINUTE));
+        let due = Due::At(bench.after(MINUTE));
         bench.store.replace(&key, version, session, due).await.unwrap();
         bench.clock.advance(MINUTE);
         assert!(bench.claimed(10).await.is_empty());
-        assert!(bench.store.claim(&key, MINUTE).await.unwrap().is_none());
-        bench.store.release(lease).await.unwrap();
+        assert!(bench.claim(&key, MINUTE).await.is_none());
+        bench.sessions.release(lease, Due::Unchanged).await.unwrap();
         assert_eq!(bench.claimed(10).await, [key]);
     }
 
-    async fn rescheduling_makes_no_new_version(bench: Bench = limits()) {
+    async fn a_release_makes_no_new_version(bench: Bench = limits()) {
         let key = bench.login("alice", Duration::ZERO).await.key;
         let version = bench.version(&key).await;
-        bench.store.reschedule(&key, None).await.unwrap();
+        let lease = bench.claim(&key, MINUTE).await.unwrap().lease;
+        bench.sessions.release(lease, Due::Never).await.unwrap();
         assert!(bench.claimed(10).await.is_empty());
         assert_eq!(bench.version(&key).await, version);
         bench.replace(&key, version, "second").await.unwrap();
@@ -712,31 +759,76 @@ contracts! {
         bench.touch(&used).await;
         bench.clock.advance(HOUR / 2);
         assert_eq!(bench.claimed(10).await, [used]);
-        assert_eq!(bench.swept(10).await, [idle]);
+        assert_eq!(bench.ended(), [(idle, EndReason::Idle)]);
     }
 
     async fn a_session_that_ended_is_not_claimed(bench: Bench = limits()) {
         let gone = bench.login("alice", Duration::ZERO).await.key;
         let alive = bench.login("bob", Duration::ZERO).await.key;
-        bench.store.remove(&gone).await.unwrap();
+        bench.end(&gone).await;
         assert_eq!(bench.claimed(10).await, [alive]);
-    }
-
-    async fn memory_that_a_login_frees_counts_for_it(
-        bench: Bench = Limits { memory: 64 * 1024, ..at_most(100, 1) }
-    ) {
-        let large = || bench.session("alice", &"x".repeat(20 * 1024));
-        let first = bench.create(large(), None).await.unwrap();
-        let second = bench.create(large(), None).await.unwrap();
-        assert_eq!(second.ended.len(), 1);
-        assert_eq!(second.ended[0].key, first.key);
     }
 
     async fn a_lease_without_length_is_handed_out_once(bench: Bench = limits()) {
         let key = bench.login("alice", Duration::ZERO).await.key;
-        let leases = bench.store.claim_due(5, Duration::ZERO).await.unwrap();
-        assert_eq!(leases.len(), 1);
+        let claimed = bench.sessions.claim_due(5, Duration::ZERO).await.unwrap();
+        assert_eq!(claimed.len(), 1);
         bench.clock.advance(MILLISECOND);
         assert_eq!(bench.claimed(5).await, [key]);
+    }
+
+    async fn the_sessions_of_one_login_at_the_idp_are_found(bench: Bench = limits()) {
+        let with_sid = |sid: &str| Session {
+            sid: Some(sid.to_owned()),
+            ..bench.session("alice", "first")
+        };
+        let one = bench.open(with_sid("one"), Due::Never).await.unwrap().key;
+        let two = bench.open(with_sid("two"), Due::Never).await.unwrap().key;
+        let none = bench.alice().await;
+        let sid = |issuer, sid| Whose::Sid { issuer, sid };
+        let end = async |whose| bench.sessions.end_all(whose, EndReason::Logout).await.unwrap();
+        assert_eq!(end(sid("https://other.test", "one")).await, 0);
+        // A name of one kind is none of the other.
+        assert_eq!(end(sid("https://idp.test", "alice")).await, 0);
+        assert_eq!(bench.end_all_of("https://idp.test", "one").await, 0);
+        assert_eq!(end(sid("https://idp.test", "one")).await, 1);
+        assert_eq!(bench.ended(), [(one, EndReason::Logout)]);
+        assert!(bench.lives(&two).await && bench.lives(&none).await);
+    }
+
+    async fn a_session_that_is_replaced_ends_after_the_new_one_is_there(bench: Bench = at_most(1, 50)) {
+        let old = bench.alice().await;
+        let new = bench.session("bob", "first");
+        let new = bench.sessions.open(new, Due::Never, Some(old)).await.unwrap().key;
+        assert_eq!(bench.ended(), [(old, EndReason::Replaced)]);
+        assert!(bench.lives(&new).await);
+    }
+
+    async fn a_refused_login_costs_nobody_their_session(bench: Bench = at_most(2, 50)) {
+        let (old, other) = (bench.alice().await, bench.login("bob", HOUR).await.key);
+        // A cookie of a session that has ended frees no place.
+        bench.end(&old).await;
+        let carol = bench.login("carol", HOUR).await.key;
+        bench.ended();
+        let new = bench.session("dave", "first");
+        let refused = bench.sessions.open(new, Due::Never, Some(old)).await.unwrap_err();
+        assert!(matches!(refused, OpenError::TooMany));
+        assert!(bench.ended().is_empty());
+        assert!(bench.lives(&other).await && bench.lives(&carol).await);
+    }
+
+    async fn a_watch_is_woken_by_changes_and_the_end(bench: Bench = limits()) {
+        let key = bench.login("alice", Duration::ZERO).await.key;
+        let mut watch = bench.sessions.watch(&key);
+        let stored = bench.stored(&key).await;
+        bench.sessions.update(&key, stored, |_| Due::Unchanged).await.unwrap();
+        watch.changed().await;
+        let lease = bench.claim(&key, MINUTE).await.unwrap().lease;
+        bench.sessions.release(lease, Due::Never).await.unwrap();
+        watch.changed().await;
+        assert_eq!(watch.ended(), None);
+        bench.end(&key).await;
+        watch.changed().await;
+        assert_eq!(watch.ended(), Some(Some(EndReason::Logout)));
     }
 }

@@ -89,19 +89,5 @@ fn an_outage_between_neither_counts_nor_forgives() {
 
 #[test]
 fn the_table_in_the_documentation_is_this_one() {
-    const BEGIN: &str = "<!-- made by the code from here: src/tokens/fate -->\n";
-    const END: &str = "<!-- to here -->";
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md");
-    let page = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = page.split_once(BEGIN).unwrap();
-    let (found, after) = rest.split_once(END).unwrap();
-    let expected = format!("\n{}\n", table());
-    if found != expected {
-        let current = std::env::temp_dir().join("bff-operating.md");
-        std::fs::write(&current, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
-        panic!(
-            "docs/operating.md is out of date: copy {} over it",
-            current.display()
-        );
-    }
+    crate::generated::assert_made("docs/operating.md", "src/tokens/fate", &table());
 }

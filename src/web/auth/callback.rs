@@ -20,7 +20,7 @@ use super::{
 use crate::{
     login::{CallbackError, CallbackQuery, Failed, LoggedIn, hosts::LoginHost},
     oidc::{Meaning, OAuthError, UserInfoError},
-    session::{CookieName, CreateError, Ended, SameSite},
+    session::{CookieName, OpenError, SameSite},
 };
 
 /// The title of what a person can mend by logging in again.
@@ -46,10 +46,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     };
     let previous = web.cookies.session_id(headers).map(|id| id.key());
 
-    let tokens = web.tokens.clone();
-    let ended = move |sessions: Vec<Ended>| tokens.revoke_unshared(sessions);
-
-    let outcome = web.login.complete(host, query, cookie, previous, ended).await;
+    let outcome = web.login.complete(host, query, cookie, previous).await;
     let mut response = match outcome {
         Ok(logged_in) => welcome(&web, headers, &logged_in),
         Err(failed) => match instead(&web, headers, host, &failed).await {
@@ -120,7 +117,7 @@ fn welcome(web: &Web, headers: &HeaderMap, logged_in: &LoggedIn) -> Response {
         }
     };
     let left = logged_in.ends_at.duration_since(web.clock.now());
-    let max_age = web.limits.idle.min(left);
+    let max_age = web.sessions.lifespan().idle.min(left);
     let cookie = web.cookies.set_session(&logged_in.id, max_age);
     response.headers_mut().append(SET_COOKIE, cookie);
     response
@@ -199,11 +196,11 @@ fn problem(failed: &Failed) -> Problem {
             };
             logged(problem, Level::ERROR, "UserInfo was refused")
         }
-        CallbackError::Create(CreateError::TooMany | CreateError::OutOfMemory) => {
+        CallbackError::Open(OpenError::TooMany | OpenError::OutOfMemory) => {
             let problem = Problem::unavailable("too_many_sessions");
             logged(problem, Level::ERROR, "a login was refused")
         }
-        CallbackError::Create(_) | CallbackError::Store(_) => {
+        CallbackError::Open(_) => {
             let problem = Problem::unavailable("session_store_unavailable");
             logged(problem, Level::ERROR, "a session could not be stored")
         }
@@ -227,8 +224,7 @@ fn label(error: &CallbackError) -> Label {
         | CallbackError::NoIdToken
         | CallbackError::IdToken(_)
         | CallbackError::UserInfo(_)
-        | CallbackError::Create(_)
-        | CallbackError::Store(_)
+        | CallbackError::Open(_)
         | CallbackError::Abandoned => Label::TryAgain,
         _ => Label::LogInAgain,
     }

@@ -27,7 +27,7 @@ use super::super::{
 use crate::{
     clock::{Clock, Elapsed, timeout},
     gateway::GatewayError,
-    login::{EndSession, LoggedOut, return_to},
+    login::{EndSession, return_to},
     seal::Purpose,
     session::{csrf_token, csrf_token_matches},
 };
@@ -149,7 +149,7 @@ async fn end(
         )?),
     };
     let key = caller.map(|caller| caller.key);
-    let LoggedOut { ended, location } = web
+    let location = web
         .login
         .end(
             host,
@@ -159,7 +159,6 @@ async fn end(
             },
         )
         .await?;
-    web.tokens.revoke(ended);
 
     let mut response = if wants_json(&request.headers) {
         Json(json!({ "logout_url": location.as_str() })).into_response()

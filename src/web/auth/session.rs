@@ -49,7 +49,10 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     };
     let details = Details {
         user: &session.user,
-        expires_at: rfc3339(web.clock.shown(web.limits.end_of(session, last_seen))),
+        expires_at: rfc3339(
+            web.clock
+                .shown(web.sessions.lifespan().end_of(session, last_seen)),
+        ),
         token_expires_at: rfc3339(web.clock.shown(session.tokens.access_expires_at)),
         refreshed_at: rfc3339(web.clock.shown(session.tokens.access_obtained_at)),
         csrf_token: csrf_token(&web.sealer, &caller.key),

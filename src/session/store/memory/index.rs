@@ -1,4 +1,4 @@
-//! What the memory store decides by: every session by key, by person, by end and by due time.
+//! What the memory store decides by: every session by key, by person and login, by end and by due time.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use aws_lc_rs::digest;
-
 use super::Entry;
 use crate::{
     clock::Timestamp,
     session::{
-        Session, SessionKey,
-        store::{CreateError, Ended, Lease, Limits, ReplaceError, Version},
+        Lifespan, Session, SessionKey,
+        store::{
+            Claim, Claimed, Due, InsertError, Lease, Listed, ReplaceError, Stored, Usage, Version, Whose,
+        },
     },
 };
 
@@ -26,10 +26,10 @@ type Timeline = BTreeSet<(Timestamp, SessionKey)>;
 
 /// All sessions. Knows nothing of locks.
 pub(super) struct Index {
-    limits: Limits,
+    lifespan: Lifespan,
     slots: HashMap<SessionKey, Slot>,
-    /// By creation, for each person.
-    people: HashMap<Person, Timeline>,
+    /// By person and by login at the IdP: no allocation for a look-up, also with long names.
+    owners: HashMap<Owner, BTreeSet<Listed>>,
     /// When to look whether a session has ended. Never later than its end, and often earlier: using a session moves
     /// its end without a lock, which is found out when it is looked at.
     ends: Timeline,
@@ -39,13 +39,14 @@ pub(super) struct Index {
     leases: u64,
 }
 
-/// The SHA-256 of issuer and subject: no allocation for a look-up, also with long subjects.
+/// The digest of a [`Whose`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Person([u8; 32]);
+struct Owner([u8; 32]);
 
 struct Slot {
     entry: Entry,
-    person: Person,
+    person: Owner,
+    login: Option<Owner>,
     weight: usize,
     look_at: Timestamp,
     due: Option<Timestamp>,
@@ -61,11 +62,11 @@ struct Held {
 // === impl Index ===
 
 impl Index {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(lifespan: Lifespan) -> Self {
         Self {
-            limits,
+            lifespan,
             slots: HashMap::new(),
-            people: HashMap::new(),
+            owners: HashMap::new(),
             ends: Timeline::new(),
             due: Timeline::new(),
             weight: 0,
@@ -73,54 +74,20 @@ impl Index {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.slots.len()
+    pub(super) fn usage(&self) -> Usage {
+        Usage {
+            sessions: self.slots.len(),
+            memory: self.weight,
+        }
     }
 
-    /// Adds a session and returns those that ended for it. Decides first and changes then, so a refusal changes
-    /// nothing.
-    pub(super) fn create(
-        &mut self,
-        key: SessionKey,
-        entry: Entry,
-        due: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<Vec<Ended>, CreateError> {
+    pub(super) fn insert(&mut self, key: SessionKey, entry: Entry, due: Due) -> Result<(), InsertError> {
         if self.slots.contains_key(&key) {
-            return Err(CreateError::Taken);
+            return Err(InsertError::Taken);
         }
-        let slot = self.slot(entry, due);
-        let leaving = self.crowded_out(&slot.person, now);
-        let freed: usize = leaving
-            .iter()
-            .filter_map(|key| self.slots.get(key))
-            .map(|slot| slot.weight)
-            .sum();
-        if self.slots.len() - leaving.len() >= self.limits.max {
-            return Err(CreateError::TooMany);
-        }
-        if (self.weight - freed).saturating_add(slot.weight) > self.limits.memory {
-            return Err(CreateError::OutOfMemory);
-        }
-        let ended = leaving.into_iter().filter_map(|key| self.end(key)).collect();
+        let slot = self.slot(entry, due.after(None));
         self.link(key, slot);
-        Ok(ended)
-    }
-
-    /// Which sessions of `person` must go for one more: first what has ended without being swept, then the oldest.
-    fn crowded_out(&self, person: &Person, now: Timestamp) -> Vec<SessionKey> {
-        let Some(theirs) = self.people.get(person) else {
-            return Vec::new();
-        };
-        let excess = (theirs.len() + 1).saturating_sub(self.limits.max_per_user.max(1));
-        if excess == 0 {
-            return Vec::new();
-        }
-        let (ended, alive): (Vec<_>, Vec<_>) = theirs
-            .iter()
-            .map(|(_, key)| *key)
-            .partition(|key| self.slots.get(key).is_none_or(|slot| self.is_over(slot, now)));
-        ended.into_iter().chain(alive).take(excess).collect()
+        Ok(())
     }
 
     pub(super) fn replace(
@@ -128,14 +95,14 @@ impl Index {
         key: &SessionKey,
         expected: Version,
         session: Arc<Session>,
-        due: Option<Timestamp>,
-        now: Timestamp,
+        due: Due,
     ) -> Result<Entry, ReplaceError> {
-        let current = self.alive(key, now).ok_or(ReplaceError::Gone)?;
+        let current = self.slots.get(key).ok_or(ReplaceError::Gone)?;
         if current.entry.version != expected {
             return Err(ReplaceError::Conflict);
         }
         let held = current.held;
+        let due = due.after(current.due);
         let entry = current.entry.next(session);
         let slot = Slot {
             held,
@@ -150,94 +117,88 @@ impl Index {
         self.unlink(key).map(|slot| slot.entry.session)
     }
 
-    pub(super) fn remove_by_subject(&mut self, issuer: &str, subject: &str) -> Vec<Ended> {
-        let theirs: Vec<SessionKey> = self
-            .people
-            .get(&Person::new(issuer, subject))
-            .map(|theirs| theirs.iter().map(|(_, key)| *key).collect())
-            .unwrap_or_default();
-        theirs.into_iter().filter_map(|key| self.end(key)).collect()
+    pub(super) fn find(&self, whose: Whose<'_>) -> Vec<Listed> {
+        let theirs = self.owners.get(&Owner::of(whose));
+        theirs.into_iter().flatten().copied().collect()
     }
 
-    pub(super) fn has_session(&self, issuer: &str, subject: &str, now: Timestamp) -> bool {
-        let theirs = self.people.get(&Person::new(issuer, subject));
-        theirs
-            .into_iter()
-            .flatten()
-            .filter_map(|(_, key)| self.slots.get(key))
-            .any(|slot| !self.is_over(slot, now))
-    }
-
-    /// Looks at up to `stride` sessions that may have ended by `now`, and moves those that have to `ended` until that
+    /// Looks at up to `stride` sessions that may have ended by `now`, and names those that have in `overdue` until that
     /// holds `limit`. Whether there is more to do.
-    pub(super) fn sweep(
+    pub(super) fn overdue(
         &mut self,
         now: Timestamp,
         stride: usize,
         limit: usize,
-        ended: &mut Vec<Ended>,
+        overdue: &mut Vec<SessionKey>,
     ) -> bool {
-        for _ in 0..stride {
-            if ended.len() >= limit {
+        // Those that have been named stay in the timeline until they are removed.
+        let candidates: Vec<_> = self
+            .ends
+            .iter()
+            .take_while(|(look_at, _)| *look_at <= now)
+            .skip(overdue.len())
+            .take(stride)
+            .copied()
+            .collect();
+        let more = candidates.len() == stride;
+        for (look_at, key) in candidates {
+            if overdue.len() >= limit {
                 return false;
             }
-            let Some(&(look_at, key)) = self.ends.first().filter(|(look_at, _)| *look_at <= now) else {
-                return false;
-            };
             let Some(slot) = self.slots.get_mut(&key) else {
                 // Not reached: a session that leaves takes its place in the timeline along.
                 self.ends.remove(&(look_at, key));
                 continue;
             };
-            let end = self.limits.end_of(&slot.entry.session, slot.entry.last_seen());
+            let end = self.lifespan.end_of(&slot.entry.session, slot.entry.last_seen());
             if end <= now {
-                ended.extend(self.end(key));
+                overdue.push(key);
             } else {
                 slot.look_at = end;
                 self.ends.remove(&(look_at, key));
                 self.ends.insert((end, key));
             }
         }
-        true
+        more
     }
 
-    pub(super) fn claim_due(&mut self, limit: usize, now: Timestamp, lease: Duration) -> Vec<Lease> {
+    pub(super) fn claim_due(&mut self, limit: usize, now: Timestamp, lease: Duration) -> Vec<Claimed> {
         let mut claimed = Vec::new();
         while claimed.len() < limit {
             let Some(&(at, key)) = self.due.first().filter(|(at, _)| *at <= now) else {
                 break;
             };
-            if let Some(lease) = self.claim(&key, now, lease) {
-                claimed.push(lease);
-                continue;
-            }
-            // It has ended and waits for the sweep; nothing makes it due again.
-            self.due.remove(&(at, key));
-            if let Some(slot) = self.slots.get_mut(&key) {
-                slot.due = None;
+            match self.claim(&key, now, lease) {
+                Claim::Claimed(session) => claimed.push(session),
+                // Not reached: only what can be claimed is in the timeline.
+                Claim::Held(..) | Claim::Gone => {
+                    self.due.remove(&(at, key));
+                }
             }
         }
         claimed
     }
 
-    pub(super) fn claim(&mut self, key: &SessionKey, now: Timestamp, lease: Duration) -> Option<Lease> {
-        let slot = self.alive(key, now)?;
-        if slot.held.is_some_and(|held| now < held.until) {
-            return None;
+    pub(super) fn claim(&mut self, key: &SessionKey, now: Timestamp, lease: Duration) -> Claim {
+        let Some(slot) = self.slots.get(key) else {
+            return Claim::Gone;
+        };
+        let stored = Stored::from(slot.entry.clone());
+        if let Some(held) = slot.held.filter(|held| now < held.until) {
+            return Claim::Held(stored, held.until.duration_since(now));
         }
         self.leases += 1;
         let number = self.leases;
         // A lease that is over at once would be handed out again by the same call.
         let until = now.saturating_add(lease.max(Duration::from_millis(1)));
         self.schedule(key, |slot| slot.held = Some(Held { number, until }));
-        Some(Lease { key: *key, number })
+        let lease = Lease { key: *key, number };
+        Claim::Claimed(Claimed { lease, stored })
     }
 
-    pub(super) fn renew(&mut self, lease: &Lease, now: Timestamp, duration: Duration) -> bool {
-        // A lease that is over but was not taken by anybody else can still be renewed.
-        let held = self
-            .alive(&lease.key, now)
-            .is_some_and(|slot| slot.is_held_by(lease));
+    pub(super) fn extend(&mut self, lease: &Lease, now: Timestamp, duration: Duration) -> bool {
+        // A lease that is over but was not taken by anybody else can still be extended.
+        let held = self.is_held(lease);
         if held {
             let until = now.saturating_add(duration);
             let number = lease.number;
@@ -246,41 +207,28 @@ impl Index {
         held
     }
 
-    pub(super) fn release(&mut self, lease: &Lease) {
-        if self
-            .slots
-            .get(&lease.key)
-            .is_some_and(|slot| slot.is_held_by(lease))
-        {
-            self.schedule(&lease.key, |slot| slot.held = None);
+    pub(super) fn release(&mut self, lease: &Lease, due: Due) {
+        if self.is_held(lease) {
+            self.schedule(&lease.key, |slot| {
+                slot.held = None;
+                slot.due = due.after(slot.due);
+            });
         }
     }
 
-    pub(super) fn reschedule(&mut self, key: &SessionKey, due: Option<Timestamp>, now: Timestamp) {
-        if self.alive(key, now).is_some() {
-            self.schedule(key, |slot| slot.due = due);
-        }
-    }
-
-    fn alive(&self, key: &SessionKey, now: Timestamp) -> Option<&Slot> {
-        self.slots.get(key).filter(|slot| !self.is_over(slot, now))
-    }
-
-    fn is_over(&self, slot: &Slot, now: Timestamp) -> bool {
-        self.limits.end_of(&slot.entry.session, slot.entry.last_seen()) <= now
-    }
-
-    fn end(&mut self, key: SessionKey) -> Option<Ended> {
-        let session = self.remove(&key)?;
-        Some(Ended { key, session })
+    fn is_held(&self, lease: &Lease) -> bool {
+        let slot = self.slots.get(&lease.key);
+        slot.and_then(|slot| slot.held)
+            .is_some_and(|held| held.number == lease.number)
     }
 
     fn slot(&self, entry: Entry, due: Option<Timestamp>) -> Slot {
         let session = &entry.session;
         Slot {
-            person: Person::new(&session.issuer, &session.subject),
+            person: Owner::of(Whose::person(session)),
+            login: Whose::login(session).map(Owner::of),
             weight: session.weight() + OVERHEAD,
-            look_at: self.limits.end_of(session, entry.last_seen()),
+            look_at: self.lifespan.end_of(session, entry.last_seen()),
             due,
             held: None,
             entry,
@@ -291,11 +239,9 @@ impl Index {
         self.weight += slot.weight;
         self.ends.insert((slot.look_at, key));
         self.due.extend(slot.claimable_at().map(|at| (at, key)));
-        let created_at = slot.entry.session.created_at;
-        self.people
-            .entry(slot.person)
-            .or_default()
-            .insert((created_at, key));
+        for owner in slot.owners() {
+            self.owners.entry(owner).or_default().insert(slot.listed(key));
+        }
         self.slots.insert(key, slot);
     }
 
@@ -306,10 +252,12 @@ impl Index {
         if let Some(at) = slot.claimable_at() {
             self.due.remove(&(at, *key));
         }
-        if let Some(theirs) = self.people.get_mut(&slot.person) {
-            theirs.remove(&(slot.entry.session.created_at, *key));
-            if theirs.is_empty() {
-                self.people.remove(&slot.person);
+        for owner in slot.owners() {
+            if let Some(theirs) = self.owners.get_mut(&owner) {
+                theirs.remove(&slot.listed(*key));
+                if theirs.is_empty() {
+                    self.owners.remove(&owner);
+                }
             }
         }
         Some(slot)
@@ -336,23 +284,23 @@ impl Slot {
         Some(self.held.map_or(due, |held| due.max(held.until)))
     }
 
-    fn is_held_by(&self, lease: &Lease) -> bool {
-        self.held.is_some_and(|held| held.number == lease.number)
+    fn owners(&self) -> impl Iterator<Item = Owner> + use<> {
+        [Some(self.person), self.login].into_iter().flatten()
+    }
+
+    fn listed(&self, key: SessionKey) -> Listed {
+        Listed {
+            created_at: self.entry.session.created_at,
+            key,
+        }
     }
 }
 
-// === impl Person ===
+// === impl Owner ===
 
-impl Person {
-    fn new(issuer: &str, subject: &str) -> Self {
-        let mut hash = digest::Context::new(&digest::SHA256);
-        // Issuers are URLs and hold no NUL, so the two cannot run into each other.
-        hash.update(issuer.as_bytes());
-        hash.update(&[0]);
-        hash.update(subject.as_bytes());
-        let mut person = [0; 32];
-        person.copy_from_slice(hash.finish().as_ref());
-        Self(person)
+impl Owner {
+    fn of(whose: Whose<'_>) -> Self {
+        Self(whose.digest())
     }
 }
 
@@ -364,22 +312,24 @@ impl Index {
         for (key, slot) in &self.slots {
             weight += slot.weight;
             assert!(self.ends.contains(&(slot.look_at, *key)));
-            assert!(slot.look_at <= self.limits.end_of(&slot.entry.session, slot.entry.last_seen()));
+            assert!(slot.look_at <= self.lifespan.end_of(&slot.entry.session, slot.entry.last_seen()));
             if let Some(at) = slot.claimable_at() {
                 assert!(self.due.contains(&(at, *key)));
             }
-            let created_at = slot.entry.session.created_at;
-            assert!(self.people[&slot.person].contains(&(created_at, *key)));
+            for owner in slot.owners() {
+                assert!(self.owners[&owner].contains(&slot.listed(*key)));
+            }
         }
         assert_eq!(self.weight, weight);
         assert_eq!(self.ends.len(), self.slots.len());
         let claimable = self.slots.values().filter(|slot| slot.claimable_at().is_some());
         assert_eq!(self.due.len(), claimable.count());
+        let owned = self.slots.values().map(|slot| slot.owners().count());
         assert_eq!(
-            self.people.values().map(Timeline::len).sum::<usize>(),
-            self.slots.len()
+            self.owners.values().map(BTreeSet::len).sum::<usize>(),
+            owned.sum::<usize>()
         );
-        assert!(self.people.values().all(|theirs| !theirs.is_empty()));
+        assert!(self.owners.values().all(|theirs| !theirs.is_empty()));
     }
 
     /// Every session with its version.

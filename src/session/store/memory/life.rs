@@ -1,51 +1,26 @@
-//! What all versions of a session share: when it was last used, and whether it has ended.
+//! When a session was last used.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use tokio::sync::Notify;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Timestamp;
 
-/// The life of one session.
+/// What all versions of a session share.
 #[derive(Debug)]
-pub(super) struct Life {
-    last_seen: AtomicU64,
-    over: AtomicBool,
-    waiting: Notify,
-}
+pub(super) struct Life(AtomicU64);
 
 // === impl Life ===
 
 impl Life {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self {
-            last_seen: AtomicU64::new(now.unix_millis()),
-            over: AtomicBool::new(false),
-            waiting: Notify::new(),
-        }
+        Self(AtomicU64::new(now.unix_millis()))
     }
 
     pub(super) fn last_seen(&self) -> Timestamp {
         // Nothing else is published through this number, so no ordering is needed.
-        Timestamp::from_unix_millis(self.last_seen.load(Ordering::Relaxed))
+        Timestamp::from_unix_millis(self.0.load(Ordering::Relaxed))
     }
 
-    pub(super) fn touch(&self, now: Timestamp) {
-        self.last_seen.fetch_max(now.unix_millis(), Ordering::Relaxed);
-    }
-
-    /// Wakes all who wait for the end.
-    pub(super) fn end(&self) {
-        self.over.store(true, Ordering::Release);
-        self.waiting.notify_waiters();
-    }
-
-    /// Resolves when [`end`](Self::end) was called.
-    pub(super) async fn ended(&self) {
-        // Made before the flag is looked at: it is woken by every end from here on.
-        let woken = self.waiting.notified();
-        if !self.over.load(Ordering::Acquire) {
-            woken.await;
-        }
+    pub(super) fn touch(&self, at: Timestamp) {
+        self.0.fetch_max(at.unix_millis(), Ordering::Relaxed);
     }
 }

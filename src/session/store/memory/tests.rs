@@ -15,17 +15,17 @@ use crate::{
     session::{Tokens, store::contract::contract_tests},
 };
 
-contract_tests!(|limits, clock| async move {
-    let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::new(limits, Arc::new(clock)));
+contract_tests!(|lifespan, clock| async move {
+    let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::new(lifespan, Arc::new(clock)));
     store
 });
 
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// A store with a clock that the test moves.
-fn store(limits: Limits) -> (MemoryStore, ManualClock) {
+fn store(lifespan: Lifespan) -> (MemoryStore, ManualClock) {
     let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_000_000));
-    (MemoryStore::new(limits, Arc::new(clock.clone())), clock)
+    (MemoryStore::new(lifespan, Arc::new(clock.clone())), clock)
 }
 
 fn session(subject: &str, access: &str, now: Timestamp) -> Arc<Session> {
@@ -61,8 +61,9 @@ fn done<T>(future: BoxFuture<'_, T>) -> T {
 
 fn create(store: &MemoryStore, subject: &str) -> SessionKey {
     let now = store.clock.now();
-    let new = NewSession::new(&SystemRandom, session(subject, "0", now), Some(now));
-    done(store.create(new)).unwrap().key
+    let (id, new) = NewSession::draw(&SystemRandom, session(subject, "0", now), Due::At(now), now);
+    done(store.insert(new)).unwrap();
+    id.key()
 }
 
 fn count_of(session: &Session) -> usize {
@@ -82,14 +83,16 @@ fn assert_consistent(store: &MemoryStore) {
 
 #[test]
 fn parallel_writers_lose_no_write() {
-    let (store, _) = store(Limits::default());
+    let (store, _) = store(Lifespan::default());
     let key = create(&store, "alice");
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let touching = scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
-                done(store.touch(&key)).unwrap();
-                done(store.reschedule(&key, Some(store.clock.now()))).unwrap();
+                done(store.touch(&key, store.clock.now())).unwrap();
+                if let Claim::Claimed(claimed) = done(store.claim(&key, MINUTE)).unwrap() {
+                    done(store.release(claimed.lease, Due::At(store.clock.now()))).unwrap();
+                }
             }
         });
         let writers: Vec<_> = (0..4)
@@ -100,7 +103,7 @@ fn parallel_writers_lose_no_write() {
                             let stored = done(store.get(&key)).unwrap().unwrap();
                             let next = (count_of(&stored.session) + 1).to_string();
                             let next = session("alice", &next, store.clock.now());
-                            match done(store.replace(&key, stored.version, next, None)) {
+                            match done(store.replace(&key, stored.version, next, Due::Never)) {
                                 Ok(_) => break,
                                 Err(ReplaceError::Conflict) => {}
                                 Err(other) => panic!("{other}"),
@@ -123,7 +126,7 @@ fn parallel_writers_lose_no_write() {
 
 #[test]
 fn a_removal_wins_over_everything_that_runs_beside_it() {
-    let (store, _) = store(Limits::default());
+    let (store, _) = store(Lifespan::default());
     for _ in 0..300 {
         let key = create(&store, "alice");
         let handed_out = AtomicUsize::new(0);
@@ -136,25 +139,25 @@ fn a_removal_wins_over_everything_that_runs_beside_it() {
                     let stored = done(store.get(&key)).unwrap();
                     assert!(!(ended && stored.is_some()), "found after its removal");
                     let Some(stored) = stored else { break };
-                    done(store.touch(&key)).unwrap();
+                    done(store.touch(&key, store.clock.now())).unwrap();
                     let next = Arc::clone(&stored.session);
-                    let written = done(store.replace(&key, stored.version, next, None));
+                    let written = done(store.replace(&key, stored.version, next, Due::Unchanged));
                     assert!(!(ended && written.is_ok()), "written after its removal");
                 }
             });
             scope.spawn(|| {
                 while !gone.load(Ordering::Acquire) {
-                    if let Some(lease) = done(store.claim(&key, MINUTE)).unwrap() {
-                        done(store.release(lease)).unwrap();
+                    if let Claim::Claimed(claimed) = done(store.claim(&key, MINUTE)).unwrap() {
+                        done(store.release(claimed.lease, Due::Unchanged)).unwrap();
                     }
-                    for lease in done(store.claim_due(4, MINUTE)).unwrap() {
-                        done(store.release(lease)).unwrap();
+                    for claimed in done(store.claim_due(4, MINUTE)).unwrap() {
+                        done(store.release(claimed.lease, Due::Unchanged)).unwrap();
                     }
                 }
             });
             for _ in 0..2 {
                 scope.spawn(|| {
-                    if done(store.remove(&key)).unwrap().is_some() {
+                    if done(store.remove(&key, EndReason::Logout)).unwrap().is_some() {
                         handed_out.fetch_add(1, Ordering::Relaxed);
                         gone.store(true, Ordering::Release);
                     }
@@ -164,16 +167,13 @@ fn a_removal_wins_over_everything_that_runs_beside_it() {
         assert_eq!(handed_out.load(Ordering::Relaxed), 1);
         assert!(done(store.get(&key)).unwrap().is_none());
     }
-    assert_eq!(done(store.len()).unwrap(), 0);
+    assert_eq!(done(store.usage()).unwrap(), Usage::default());
     assert_consistent(&store);
 }
 
 #[test]
 fn parallel_claimers_share_out_what_is_due() {
-    let (store, _) = store(Limits {
-        max_per_user: 10_000,
-        ..Limits::default()
-    });
+    let (store, _) = store(Lifespan::default());
     let keys: HashSet<_> = (0..2_000).map(|_| create(&store, "alice")).collect();
     let claimed: Vec<SessionKey> = thread::scope(|scope| {
         let claimers: Vec<_> = (0..4)
@@ -181,11 +181,11 @@ fn parallel_claimers_share_out_what_is_due() {
                 scope.spawn(|| {
                     let mut mine = Vec::new();
                     loop {
-                        let leases = done(store.claim_due(7, MINUTE)).unwrap();
-                        if leases.is_empty() {
+                        let claimed = done(store.claim_due(7, MINUTE)).unwrap();
+                        if claimed.is_empty() {
                             return mine;
                         }
-                        mine.extend(leases.iter().map(|lease| *lease.key()));
+                        mine.extend(claimed.iter().map(|claimed| *claimed.lease.key()));
                     }
                 })
             })
@@ -201,95 +201,33 @@ fn parallel_claimers_share_out_what_is_due() {
 }
 
 #[test]
-fn every_session_ends_once_though_many_end_it() {
-    let limits = Limits {
-        idle: MINUTE,
-        max: 200,
-        max_per_user: 3,
-        ..Limits::default()
-    };
-    let (store, clock) = store(limits);
-    let (created, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    thread::scope(|scope| {
-        for worker in 0..4_u32 {
-            let (store, clock, created, ended) = (&store, &clock, &created, &ended);
-            scope.spawn(move || {
-                let mut mine = Vec::new();
-                for round in 0..1_000_u32 {
-                    let subject = format!("person-{}", (round * 7 + worker) % 90);
-                    let now = clock.now();
-                    let new = NewSession::new(&SystemRandom, session(&subject, "0", now), Some(now));
-                    if let Ok(new) = done(store.create(new)) {
-                        created.fetch_add(1, Ordering::Relaxed);
-                        ended.fetch_add(new.ended.len(), Ordering::Relaxed);
-                        mine.push(new.key);
-                    }
-                    if let Some(key) = mine.get(usize::try_from(round / 3).unwrap()) {
-                        done(store.touch(key)).unwrap();
-                        if let Some(stored) = done(store.get(key)).unwrap() {
-                            let due = Some(now.saturating_add(MINUTE));
-                            let _ = done(store.replace(key, stored.version, stored.session, due));
-                        }
-                        if round % 5 == 0 && done(store.remove(key)).unwrap().is_some() {
-                            ended.fetch_add(1, Ordering::Relaxed);
-                        }
-                    }
-                    let gone = match round % 50 {
-                        10 => done(store.remove_by_subject("https://idp.test", &subject)).unwrap(),
-                        20 | 40 => done(store.sweep(20)).unwrap(),
-                        30 => {
-                            clock.advance(MINUTE / 6);
-                            Vec::new()
-                        }
-                        _ => Vec::new(),
-                    };
-                    ended.fetch_add(gone.len(), Ordering::Relaxed);
-                    drop(done(store.claim_due(2, MINUTE)).unwrap());
-                }
-            });
-        }
-    });
-    assert_consistent(&store);
-    let left = done(store.len()).unwrap();
-    assert!(left <= limits.max);
-    assert_eq!(created.into_inner(), ended.into_inner() + left);
-    clock.advance(MINUTE);
-    assert_eq!(done(store.sweep(usize::MAX)).unwrap().len(), left);
-    assert_eq!(done(store.len()).unwrap(), 0);
-    assert_consistent(&store);
-}
-
-#[test]
-fn a_sweep_goes_through_any_number_of_sessions_in_strides() {
-    let (store, clock) = store(Limits {
-        max_per_user: 10_000,
-        ..Limits::default()
-    });
-    let keys: Vec<_> = (0..3 * SWEEP_STRIDE).map(|_| create(&store, "alice")).collect();
+fn any_number_of_sessions_is_looked_through_in_strides() {
+    let (store, clock) = store(Lifespan::default());
+    let keys: Vec<_> = (0..3 * OVERDUE_STRIDE).map(|_| create(&store, "alice")).collect();
     clock.advance(Duration::from_mins(59));
     for key in &keys[1..] {
-        done(store.touch(key)).unwrap();
+        done(store.touch(key, clock.now())).unwrap();
     }
     clock.advance(MINUTE);
     // All of them are up for a look, and only one has ended.
-    let ended = done(store.sweep(10)).unwrap();
-    assert_eq!(ended.len(), 1);
-    assert_eq!(ended[0].key, keys[0]);
+    assert_eq!(done(store.overdue(10)).unwrap(), [keys[0]]);
+    assert_eq!(done(store.overdue(10)).unwrap(), [keys[0]]);
     assert_consistent(&store);
 }
 
 #[test]
 fn a_replacement_is_found_under_what_it_says() {
-    let (store, clock) = store(Limits::default());
+    let (store, clock) = store(Lifespan::default());
     let key = create(&store, "alice");
     let stored = done(store.get(&key)).unwrap().unwrap();
     let mut next = (*session("alice", "1", clock.now())).clone();
     next.created_at = next.created_at.saturating_sub(MINUTE);
     next.expires_at = clock.now().saturating_add(MINUTE);
-    done(store.replace(&key, stored.version, Arc::new(next), None)).unwrap();
+    done(store.replace(&key, stored.version, Arc::new(next), Due::Never)).unwrap();
     assert_consistent(&store);
     clock.advance(MINUTE);
-    assert_eq!(done(store.sweep(10)).unwrap().len(), 1);
+    assert_eq!(done(store.overdue(10)).unwrap(), [key]);
+    done(store.remove(&key, EndReason::Lifetime)).unwrap();
     assert_consistent(&store);
 }
 
@@ -309,8 +247,8 @@ fn a_touch_that_meets_a_write_is_not_lost() {
 
 #[test]
 fn debug_shows_no_session() {
-    let (store, _) = store(Limits::default());
+    let (store, _) = store(Lifespan::default());
     create(&store, "alice");
     let text = format!("{store:?}");
-    assert!(!text.contains("alice") && text.contains("limits"), "{text}");
+    assert_eq!(text, "MemoryStore { .. }");
 }

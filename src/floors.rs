@@ -1,0 +1,160 @@
+//! Tests: the arrows between modules go only downwards, and each library is named only where it belongs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Who may name what beside the module that owns it.
+const OWNERS: [(&str, &[&str]); 6] = [
+    ("axum", &["web", "server", "gateway"]),
+    ("hyper", &["web", "server", "gateway"]),
+    ("hyper_util", &["web", "server", "gateway"]),
+    ("reqwest", &["outbound"]),
+    // Only `Sessions` holds a store; `app` chooses which.
+    ("SessionStore", &["session"]),
+    ("MemoryStore", &["session", "app"]),
+];
+
+/// A file of the crate, without its tests.
+struct Source {
+    path: PathBuf,
+    /// The first part of its path: `session` for `session.rs` and `session/store.rs`.
+    module: String,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let inside = path.strip_prefix(&root).unwrap();
+            let is_test = inside.iter().any(|part| {
+                let part = part.to_str().unwrap().trim_end_matches(".rs");
+                matches!(
+                    part,
+                    "tests" | "testing" | "contract" | "loopback" | "fuzzing" | "generated" | "floors"
+                )
+            });
+            if is_test {
+                continue;
+            }
+            let module = inside.iter().next().unwrap().to_str().unwrap();
+            let text = fs::read_to_string(&path).unwrap();
+            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let code = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect::<Vec<_>>()
+                .join("\n");
+            sources.push(Source {
+                module: module.trim_end_matches(".rs").to_owned(),
+                text: code,
+                path,
+            });
+        }
+    }
+    sources
+}
+
+/// Floor by module, from the table in `lib.rs`.
+fn floors() -> BTreeMap<String, u32> {
+    let mut floors = BTreeMap::new();
+    for line in include_str!("lib.rs").lines() {
+        let mut cells = line.trim_start_matches("//! ").split('|').skip(1);
+        let Some(floor) = cells.next().and_then(|cell| cell.trim().parse().ok()) else {
+            continue;
+        };
+        for name in cells.next().unwrap().split(',') {
+            let name = name.trim().trim_matches(['[', ']', '`']);
+            assert!(floors.insert(name.to_owned(), floor).is_none(), "{name}");
+        }
+    }
+    floors
+}
+
+/// The modules of this crate that a file names.
+fn named(text: &str) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for (at, begin) in text.match_indices("crate::") {
+        if text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == '$') {
+            continue;
+        }
+        let rest = &text[at + begin.len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let mut depth = 0_u32;
+            let mut name = String::new();
+            for character in group.chars() {
+                match character {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => name.clear(),
+                    ':' if depth == 0 && !name.is_empty() => {
+                        named.insert(std::mem::take(&mut name));
+                    }
+                    letter if depth == 0 && (letter.is_alphanumeric() || letter == '_') => name.push(letter),
+                    _ => {}
+                }
+            }
+        } else {
+            let name: String = rest
+                .chars()
+                .take_while(|letter| letter.is_alphanumeric() || *letter == '_')
+                .collect();
+            named.insert(name);
+        }
+    }
+    named.retain(|name| name.starts_with(|first: char| first.is_lowercase()));
+    named
+}
+
+#[test]
+fn arrows_go_only_downwards() {
+    let floors = floors();
+    let mut wrong = Vec::new();
+    for source in sources() {
+        if matches!(&*source.module, "lib" | "main") {
+            continue;
+        }
+        let own = floors[&source.module];
+        for name in named(&source.text) {
+            let Some(floor) = floors.get(&name) else {
+                continue;
+            };
+            if name != source.module && *floor >= own {
+                wrong.push(format!("{} names {name}", source.path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_belongs_to_one_module_is_named_by_no_other() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        for (name, owners) in OWNERS {
+            let is_named = source.text.match_indices(name).any(|(at, _)| {
+                let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
+                let (before, after) = (&source.text[..at], &source.text[at + name.len()..]);
+                let is_crate = name.starts_with(|first: char| first.is_lowercase());
+                !before.ends_with(is_part)
+                    && !after.starts_with(is_part)
+                    && (!is_crate || after.starts_with("::"))
+            });
+            if is_named && !owners.contains(&&*source.module) {
+                wrong.push(format!("{} names {name}", source.path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

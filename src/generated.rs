@@ -1,0 +1,20 @@
+//! Tests: parts of documents that the code makes.
+
+use std::{fs, path::Path};
+
+/// Checks that `document` holds `text` where it says that it is made by the code at `source`; `assert_made("docs/x.md",
+/// "src/y", text)`. Where it does not, writes what it should be to a temporary file and says so.
+pub fn assert_made(document: &str, source: &str, text: &str) {
+    let begin = format!("<!-- made by the code from here: {source} -->\n");
+    const END: &str = "<!-- to here -->";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    let written = fs::read_to_string(path).unwrap();
+    let (before, rest) = written.split_once(&begin).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    let made = format!("{before}{begin}\n{text}\n{END}{after}");
+    if made != written {
+        let current = std::env::temp_dir().join(format!("bff-{}", document.replace('/', "-")));
+        fs::write(&current, made).unwrap();
+        panic!("{document} is out of date: copy {} over it", current.display());
+    }
+}

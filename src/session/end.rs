@@ -1,0 +1,193 @@
+//! Why sessions end. This is the one table of it: the code decides by it, and [`table()`] makes the one in
+//! `docs/operating.md` from it.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use super::{Session, SessionKey, Sessions};
+
+/// Why a session has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndReason {
+    /// The person logged out in this browser.
+    Logout,
+    /// The person logged out everywhere.
+    Everywhere,
+    /// Nobody used it for too long.
+    Idle,
+    /// It reached its longest life.
+    Lifetime,
+    /// The browser logged in again.
+    Replaced,
+    /// The person logged in more often than [`Limits::max_per_user`](super::Limits::max_per_user).
+    Crowded,
+    /// The refresh token is not good any more.
+    InvalidGrant,
+    /// The refresh token was used up by a refresh whose answer was lost.
+    AnswerLost,
+    /// The IdP wants to see the person.
+    PersonNeeded,
+    /// The IdP keeps refusing.
+    Refused,
+    /// The IdP sent what belongs to somebody else.
+    Identity,
+    /// The IdP keeps sending ID tokens that are not right.
+    IdToken,
+}
+
+/// What becomes of the tokens of a session that has ended (RFC 7009).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// They are revoked at once.
+    Now,
+    /// They are revoked unless the person has another session: all logins of a browser may be one grant at the IdP,
+    /// which ends as a whole with any of its tokens (RFC 7009 section 2.1).
+    Unshared,
+    /// Nothing: the IdP has ended them itself, or what is left is dealt with where the session ended.
+    Never,
+}
+
+/// A session that has ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// What the store called it.
+    pub key: SessionKey,
+    /// Its last state.
+    pub session: Arc<Session>,
+    /// Why it ended.
+    pub why: EndReason,
+}
+
+/// Is told of every session that this process ends, each once.
+pub trait Listener: std::fmt::Debug + Send + Sync + 'static {
+    /// Called when the session has left the store. Must not block; what takes time belongs into a task.
+    fn ended(&self, sessions: &Sessions, ended: &Ended);
+}
+
+/// How every reason is told, in the order of the table: all that an operator or an application learns of it.
+#[must_use]
+pub fn table() -> String {
+    let mut table = String::from(
+        "| `reason` | the session ends because | its tokens |\n\
+         | --- | --- | --- |\n",
+    );
+    for reason in EndReason::ALL {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            table,
+            "| `{}` | {} | {} |",
+            reason.as_str(),
+            reason.told(),
+            reason.revocation().told()
+        );
+    }
+    table
+}
+
+// === impl EndReason ===
+
+impl EndReason {
+    /// All reasons, in the order in which people look for them.
+    pub const ALL: [Self; 12] = [
+        Self::Logout,
+        Self::Everywhere,
+        Self::Idle,
+        Self::Lifetime,
+        Self::Replaced,
+        Self::Crowded,
+        Self::InvalidGrant,
+        Self::AnswerLost,
+        Self::PersonNeeded,
+        Self::Refused,
+        Self::Identity,
+        Self::IdToken,
+    ];
+
+    /// The word for it: `reason` in the log and in what an application is told, and a label of metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Everywhere => "everywhere",
+            Self::Idle => "idle",
+            Self::Lifetime => "lifetime",
+            Self::Replaced => "replaced",
+            Self::Crowded => "crowded",
+            Self::InvalidGrant => "invalid_grant",
+            Self::AnswerLost => "answer_lost",
+            Self::PersonNeeded => "person_needed",
+            Self::Refused => "refused",
+            Self::Identity => "identity",
+            Self::IdToken => "id_token",
+        }
+    }
+
+    /// What becomes of the tokens.
+    #[must_use]
+    pub const fn revocation(self) -> Revocation {
+        match self {
+            Self::Logout | Self::Everywhere => Revocation::Now,
+            Self::Idle
+            | Self::Lifetime
+            | Self::Replaced
+            | Self::Crowded
+            | Self::PersonNeeded
+            | Self::Refused
+            | Self::IdToken => Revocation::Unshared,
+            // Tokens that belong to somebody else are another matter: all that arrived goes back at once.
+            Self::InvalidGrant | Self::AnswerLost | Self::Identity => Revocation::Never,
+        }
+    }
+
+    /// The reason in a sentence that begins with "the session ends because".
+    const fn told(self) -> &'static str {
+        match self {
+            Self::Logout => "the person logged out",
+            Self::Everywhere => "the person logged out everywhere",
+            Self::Idle => "nobody used it for `SESSION_IDLE_TIMEOUT`",
+            Self::Lifetime => {
+                "it is as old as `SESSION_LIFETIME` allows, or its access token has expired and there is no refresh token"
+            }
+            Self::Replaced => "the same browser logged in again",
+            Self::Crowded => {
+                "the person has more sessions than `SESSION_MAX_PER_USER`, and this is the oldest"
+            }
+            Self::InvalidGrant => "the provider does not take its refresh token any more",
+            Self::AnswerLost => "the answer to a refresh was lost, and the refresh token with it",
+            Self::PersonNeeded => "the provider wants to see the person",
+            Self::Refused => "the provider keeps refusing to renew its tokens",
+            Self::Identity => "the provider sent the tokens of somebody else",
+            Self::IdToken => "the provider keeps sending ID tokens that are not right",
+        }
+    }
+}
+
+// === impl Revocation ===
+
+impl Revocation {
+    const fn told(self) -> &'static str {
+        match self {
+            Self::Now => "are revoked",
+            Self::Unshared => "are revoked, unless the person has another session",
+            Self::Never => "have ended at the provider",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_word_of_its_own_and_a_row_in_the_documentation() {
+        let words: HashSet<_> = EndReason::ALL.map(EndReason::as_str).into();
+        assert_eq!(words.len(), EndReason::ALL.len());
+        let table = table();
+        crate::generated::assert_made("docs/operating.md", "src/session/end", &table);
+        for reason in EndReason::ALL {
+            let row = format!("| `{}` |", reason.as_str());
+            assert_eq!(table.matches(&row).count(), 1, "{reason:?}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The one door to sessions.
+//!
+//! Only [`Sessions`] holds the store. It decides what a store leaves open: whether a session beyond a limit still counts,
+//! whether there is room for another one, what else happens when one ends, and who is told.
+
+mod admission;
+mod ending;
+mod opening;
+mod watch;
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::RwLock;
+use tokio_util::sync::CancellationToken;
+
+use self::{admission::Admission, watch::Watchers};
+pub use self::{
+    opening::{OpenError, Opened},
+    watch::Watch,
+};
+use super::{
+    Claim, Claimed, Due, EndReason, Lease, Lifespan, Limits, Listener, ReplaceError, Session, SessionKey,
+    SessionRef, SessionStore, StoreError, Stored,
+};
+use crate::{clock::SharedClock, random::SharedRandom, seal::Sealer};
+
+/// All sessions. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn SessionStore>,
+    limits: Limits,
+    admission: Admission,
+    watchers: Watchers,
+    listeners: RwLock<Vec<Arc<dyn Listener>>>,
+    sealer: Sealer,
+    clock: SharedClock,
+    random: SharedRandom,
+}
+
+/// Why a session was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
+    /// It has ended. New tokens that were meant for it want to be revoked.
+    #[error("the session has ended")]
+    Gone,
+    /// The store failed. Whether the write happened is unknown.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+// === impl Sessions ===
+
+impl Sessions {
+    /// The sessions of `store`, under `limits`. `sealer` makes the names under which logs speak of them.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn SessionStore>,
+        limits: Limits,
+        sealer: Sealer,
+        clock: SharedClock,
+        random: SharedRandom,
+    ) -> Self {
+        let inner = Inner {
+            store,
+            limits,
+            admission: Admission::default(),
+            watchers: Watchers::default(),
+            listeners: RwLock::default(),
+            sealer,
+            clock,
+            random,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Tells `listener` of every session that this process ends from now on.
+    pub fn subscribe(&self, listener: Arc<dyn Listener>) {
+        self.inner.listeners.write().push(listener);
+    }
+
+    /// How long sessions live.
+    #[must_use]
+    pub fn lifespan(&self) -> &Lifespan {
+        &self.inner.limits.lifespan
+    }
+
+    /// The name under which everybody but browser and store knows the session.
+    #[must_use]
+    pub fn reference(&self, key: &SessionKey) -> SessionRef {
+        SessionRef::new(&self.inner.sealer, key)
+    }
+
+    /// The session, unless it has ended. Does not count as use.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the store does not answer.
+    pub async fn get(&self, key: &SessionKey) -> Result<Option<Stored>, StoreError> {
+        let stored = self.inner.store.get(key).await?;
+        Ok(stored.filter(|stored| self.over(stored).is_none()))
+    }
+
+    /// Notes that the session was used now. Nothing where `stored`, its state, has ended meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the store does not answer.
+    pub async fn touch(&self, key: &SessionKey, stored: &Stored) -> Result<(), StoreError> {
+        if self.over(stored).is_some() {
+            return Ok(());
+        }
+        self.inner.store.touch(key, self.inner.clock.now()).await
+    }
+
+    /// Changes the session by `change`, which says when its tokens are due next; repeated on the newest version where
+    /// another write came first. `stored` is its state as far as the caller knows. Does not count as use.
+    ///
+    /// # Errors
+    ///
+    /// [`UpdateError`]: the session has ended, or the store does not answer.
+    pub async fn update(
+        &self,
+        key: &SessionKey,
+        mut stored: Stored,
+        mut change: impl FnMut(&mut Session) -> Due,
+    ) -> Result<Stored, UpdateError> {
+        loop {
+            if self.over(&stored).is_some() {
+                return Err(UpdateError::Gone);
+            }
+            let mut session = Session::clone(&stored.session);
+            let due = change(&mut session);
+            let session = Arc::new(session);
+            let written = self
+                .inner
+                .store
+                .replace(key, stored.version, Arc::clone(&session), due);
+            match written.await {
+                Ok(version) => {
+                    self.inner.watchers.changed(key);
+                    return Ok(Stored {
+                        session,
+                        version,
+                        ..stored
+                    });
+                }
+                Err(ReplaceError::Gone) => return Err(UpdateError::Gone),
+                Err(ReplaceError::Conflict) => {
+                    stored = self.inner.store.get(key).await?.ok_or(UpdateError::Gone)?;
+                }
+                Err(ReplaceError::Store(error)) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Claims up to `limit` sessions whose tokens are due, the longest overdue first, each for `lease`. Fewer than
+    /// `limit` means that no more are due now. One that has reached its end is ended instead: what nobody uses is not
+    /// kept alive.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the store does not answer.
+    pub async fn claim_due(&self, limit: usize, lease: Duration) -> Result<Vec<Claimed>, StoreError> {
+        let mut alive = Vec::new();
+        loop {
+            let wanted = limit - alive.len();
+            let claimed = self.inner.store.claim_due(wanted, lease).await?;
+            let came = claimed.len();
+            for claimed in claimed {
+                match self.over(&claimed.stored) {
+                    None => alive.push(claimed),
+                    Some(why) => {
+                        self.end(claimed.lease.key(), why).await?;
+                    }
+                }
+            }
+            if came < wanted || alive.len() == limit {
+                return Ok(alive);
+            }
+        }
+    }
+
+    /// Claims this session for `lease`, due or not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the store does not answer.
+    pub async fn claim(&self, key: &SessionKey, lease: Duration) -> Result<Claim, StoreError> {
+        let claim = self.inner.store.claim(key, lease).await?;
+        let (Claim::Claimed(Claimed { stored, .. }) | Claim::Held(stored, _)) = &claim else {
+            return Ok(Claim::Gone);
+        };
+        match self.over(stored) {
+            None => Ok(claim),
+            Some(why) => {
+                self.end(key, why).await?;
+                Ok(Claim::Gone)
+            }
+        }
+    }
+
+    /// Extends a lease to `duration` from now. `false` where it is no longer held.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the store does not answer.
+    pub async fn extend(&self, lease: &Lease, duration: Duration) -> Result<bool, StoreError> {
+        self.inner.store.extend(lease, duration).await
+    }
+
+    /// Gives a lease back, and says when the session's tokens are due.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the store does not answer. The lease ends by itself then.
+    pub async fn release(&self, lease: Lease, due: Due) -> Result<(), StoreError> {
+        let key = *lease.key();
+        self.inner.store.release(lease, due).await?;
+        self.inner.watchers.changed(&key);
+        Ok(())
+    }
+
+    /// Follows what other processes do, until `shutdown`.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.follow() => {}
+        }
+    }
+
+    /// Which limit the session has reached.
+    fn over(&self, stored: &Stored) -> Option<EndReason> {
+        let now = self.inner.clock.now();
+        let lifespan = &self.inner.limits.lifespan;
+        lifespan.over(&stored.session, stored.last_seen, now)
+    }
+}
+
+#[cfg(test)]
+mod tests;

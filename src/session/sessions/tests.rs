@@ -1,0 +1,269 @@
+//! What the door decides, over the memory store, with many callers at a time.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+
+use super::*;
+use crate::{
+    clock::{Clock as _, ManualClock, Timestamp},
+    jose::Claims,
+    random::SystemRandom,
+    secret::Secret,
+    session::{Ended, Memo, MemoryStore, Tokens, Whose},
+};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+#[derive(Debug, Default)]
+struct Count(AtomicUsize);
+
+impl Listener for Count {
+    fn ended(&self, _: &Sessions, _: &Ended) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn setup(limits: Limits) -> (Sessions, ManualClock, Arc<Count>) {
+    let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_000_000));
+    let random: SharedRandom = Arc::new(SystemRandom);
+    let sessions = Sessions::new(
+        Arc::new(MemoryStore::new(limits.lifespan, Arc::new(clock.clone()))),
+        limits,
+        Sealer::new(&[[7; 32]], Arc::clone(&random)).unwrap(),
+        Arc::new(clock.clone()),
+        random,
+    );
+    let ended = Arc::<Count>::default();
+    sessions.subscribe(ended.clone());
+    (sessions, clock, ended)
+}
+
+fn session(subject: &str, access: &str, now: Timestamp) -> Session {
+    Session {
+        issuer: "https://idp.test".to_owned(),
+        subject: subject.to_owned(),
+        sid: None,
+        auth_time: Some(now),
+        nonce: "nonce".into(),
+        user: Claims::new(),
+        tokens: Tokens {
+            access: access.into(),
+            access_obtained_at: now,
+            access_expires_at: now.saturating_add(MINUTE),
+            refresh: Some(Secret::from("refresh")),
+            pending: None,
+            id_token: Secret::from("id"),
+            scope: String::new(),
+            uncertain: false,
+            strikes: None,
+            later_auth_time: None,
+        },
+        created_at: now,
+        expires_at: now.saturating_add(100 * MINUTE),
+        identity: Memo::default(),
+    }
+}
+
+/// The memory store never waits, so threads without a runtime can drive it.
+fn done<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().unwrap()
+}
+
+fn open(sessions: &Sessions, subject: &str, access: &str) -> Result<SessionKey, OpenError> {
+    let now = sessions.inner.clock.now();
+    done(sessions.open(session(subject, access, now), Due::At(now), None)).map(|opened| opened.key)
+}
+
+fn lives(sessions: &Sessions, key: &SessionKey) -> bool {
+    done(sessions.get(key)).unwrap().is_some()
+}
+
+fn stored(sessions: &Sessions) -> usize {
+    done(sessions.inner.store.usage()).unwrap().sessions
+}
+
+fn kilobytes(count: usize) -> String {
+    "x".repeat(count * 1024)
+}
+
+#[test]
+fn every_session_ends_once_though_many_end_it() {
+    let limits = Limits {
+        lifespan: Lifespan {
+            idle: MINUTE,
+            ..Lifespan::default()
+        },
+        max: 200,
+        max_per_user: 3,
+        ..Limits::default()
+    };
+    let (sessions, clock, ended) = setup(limits);
+    let opened = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for worker in 0..4_u32 {
+            let (sessions, clock, opened) = (&sessions, &clock, &opened);
+            scope.spawn(move || {
+                let mut mine = Vec::new();
+                for round in 0..1_000_u32 {
+                    let subject = format!("person-{}", (round * 7 + worker) % 90);
+                    if let Ok(key) = open(sessions, &subject, "0") {
+                        opened.fetch_add(1, Ordering::Relaxed);
+                        mine.push(key);
+                    }
+                    assert!(stored(sessions) <= limits.max + 4);
+                    if let Some(key) = mine.get(usize::try_from(round / 3).unwrap()) {
+                        if let Some(stored) = done(sessions.get(key)).unwrap() {
+                            done(sessions.touch(key, &stored)).unwrap();
+                            let due = Due::At(clock.now().saturating_add(MINUTE));
+                            let _ = done(sessions.update(key, stored, |_| due));
+                        }
+                        if round % 5 == 0 {
+                            done(sessions.end(key, EndReason::Logout)).unwrap();
+                        }
+                    }
+                    match round % 50 {
+                        10 => {
+                            let whose = Whose::Subject {
+                                issuer: "https://idp.test",
+                                subject: &subject,
+                            };
+                            done(sessions.end_all(whose, EndReason::Everywhere)).unwrap();
+                        }
+                        20 | 40 => {
+                            done(sessions.sweep(20)).unwrap();
+                        }
+                        30 => clock.advance(MINUTE / 6),
+                        _ => {}
+                    }
+                    drop(done(sessions.claim_due(2, MINUTE)).unwrap());
+                }
+            });
+        }
+    });
+    let left = stored(&sessions);
+    assert!(left <= limits.max);
+    let ended = || ended.0.load(Ordering::Relaxed);
+    assert_eq!(opened.into_inner(), ended() + left);
+    clock.advance(MINUTE);
+    let before = ended();
+    assert!(!done(sessions.sweep(usize::MAX)).unwrap());
+    assert_eq!(ended() - before, left);
+    assert_eq!(stored(&sessions), 0);
+}
+
+#[test]
+fn logins_at_the_same_time_do_not_pass_the_limit_together() {
+    let (sessions, _, _) = setup(Limits {
+        max: 50,
+        ..Limits::default()
+    });
+    let opened = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for worker in 0..4 {
+            let (sessions, opened) = (&sessions, &opened);
+            scope.spawn(move || {
+                for round in 0..100 {
+                    if open(sessions, &format!("{worker}-{round}"), "0").is_ok() {
+                        opened.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(opened.into_inner(), 50);
+    assert_eq!(stored(&sessions), 50);
+}
+
+#[test]
+fn too_much_memory_is_refused_and_nothing_is_evicted() {
+    let (sessions, _, _) = setup(Limits {
+        memory: 64 * 1024,
+        ..Limits::default()
+    });
+    let alice = open(&sessions, "alice", "0").unwrap();
+    let refused = open(&sessions, "bob", &kilobytes(100)).unwrap_err();
+    assert!(matches!(refused, OpenError::OutOfMemory));
+    let fits = open(&sessions, "bob", &kilobytes(20)).unwrap();
+    let refused = open(&sessions, "carol", &kilobytes(20)).unwrap_err();
+    assert!(matches!(refused, OpenError::OutOfMemory));
+    assert!(lives(&sessions, &alice));
+    done(sessions.end(&fits, EndReason::Logout)).unwrap();
+    open(&sessions, "carol", &kilobytes(20)).unwrap();
+}
+
+#[test]
+fn a_write_is_never_refused_for_want_of_room() {
+    let (sessions, clock, _) = setup(Limits {
+        memory: 32 * 1024,
+        max: 1,
+        ..Limits::default()
+    });
+    let key = open(&sessions, "alice", "0").unwrap();
+    let stored = done(sessions.get(&key)).unwrap().unwrap();
+    let larger = session("alice", &kilobytes(100), clock.now());
+    done(sessions.update(&key, stored, |session| {
+        *session = larger.clone();
+        Due::Never
+    }))
+    .unwrap();
+    assert!(lives(&sessions, &key));
+}
+
+#[test]
+fn a_refused_login_ends_nobodys_session() {
+    let (sessions, clock, ended) = setup(Limits {
+        memory: 64 * 1024,
+        max_per_user: 1,
+        ..Limits::default()
+    });
+    let key = open(&sessions, "alice", "0").unwrap();
+    let large = session("alice", &kilobytes(100), clock.now());
+    let refused = done(sessions.open(large, Due::Never, Some(key))).unwrap_err();
+    assert!(matches!(refused, OpenError::OutOfMemory));
+    assert!(lives(&sessions, &key));
+    assert_eq!(ended.0.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn memory_that_a_login_frees_counts_for_it() {
+    let (sessions, clock, _) = setup(Limits {
+        memory: 64 * 1024,
+        max_per_user: 1,
+        ..Limits::default()
+    });
+    let first = open(&sessions, "alice", &kilobytes(20)).unwrap();
+    clock.advance(Duration::from_millis(1));
+    open(&sessions, "alice", &kilobytes(20)).unwrap();
+    assert!(!lives(&sessions, &first));
+}
+
+#[test]
+fn of_two_logins_of_a_person_at_a_time_one_stays() {
+    let (sessions, _, _) = setup(Limits {
+        max_per_user: 1,
+        ..Limits::default()
+    });
+    let keys: Vec<_> = (0..10).map(|_| open(&sessions, "alice", "0").unwrap()).collect();
+    let alive = keys.iter().filter(|key| lives(&sessions, key)).count();
+    assert!(alive >= 1);
+}
+
+#[test]
+fn a_session_that_nobody_watches_takes_no_room_in_the_map_of_watchers() {
+    let (sessions, _, _) = setup(Limits::default());
+    let key = open(&sessions, "alice", "0").unwrap();
+    let (one, two) = (sessions.watch(&key), sessions.watch(&key));
+    drop(one);
+    assert_eq!(sessions.inner.watchers.len(), 1);
+    drop(two);
+    assert_eq!(sessions.inner.watchers.len(), 0);
+    assert!(sessions.until_end(&key).now_or_never().is_none());
+    assert_eq!(sessions.inner.watchers.len(), 0);
+}
