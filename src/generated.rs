@@ -2,11 +2,13 @@
 
 use std::{fs, path::Path};
 
+/// What follows a part that the code makes.
+const END: &str = "<!-- to here -->";
+
 /// Checks that `document` holds `text` where it says that it is made by the code at `source`; `assert_made("docs/x.md",
 /// "src/y", text)`. Where it does not, writes what it should be to a temporary file and says so.
-pub fn assert_made(document: &str, source: &str, text: &str) {
+pub(crate) fn assert_made(document: &str, source: &str, text: &str) {
     let begin = format!("<!-- made by the code from here: {source} -->\n");
-    const END: &str = "<!-- to here -->";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
     let written = fs::read_to_string(path).unwrap();
     let (before, rest) = written.split_once(&begin).unwrap();
