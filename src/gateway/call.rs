@@ -5,7 +5,6 @@ use std::future::Future;
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::{Body as _, Incoming};
-use hyper_util::client::legacy::connect::capture_connection;
 
 use super::{
     Auth, Download, Gateway, GatewayError, Match, Outgoing, SessionEnd,
@@ -130,16 +129,15 @@ impl Call<'_> {
             // What the browser speaks says nothing about what the service speaks; HTTP/2 is agreed on by ALPN.
             *request.version_mut() = Version::HTTP_11;
             request.headers_mut().clone_from(&self.headers);
-            let connection = capture_connection(&mut request);
             let error = match self.head(request, progress.as_deref()).await {
                 Ok(answer) => {
-                    Story::has_served(&connection);
+                    Story::has_served(&answer);
                     return Ok(self.answer(answer));
                 }
                 Err(Failure::Decided(error)) => return Err(error),
                 Err(Failure::Upstream(error)) => error,
             };
-            if may_repeat && self.can_be_repeated() && Story::closed_before_an_answer(&connection, &error) {
+            if may_repeat && self.can_be_repeated() && Story::closed_before_an_answer(&error) {
                 may_repeat = false;
                 tracing::debug!(
                     service = self.service_id(),

@@ -12,10 +12,13 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
-use http::{Extensions, Uri};
+use http::{Extensions, Response, Uri};
 use hyper::rt::{Read, Write};
 use hyper_util::{
-    client::legacy::connect::{CaptureConnection, Connected, Connection},
+    client::legacy::{
+        self,
+        connect::{Connected, Connection},
+    },
     rt::TokioIo,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -55,19 +58,17 @@ struct Inner {
 
 impl Story {
     /// Notes that the connection that served a call has brought the head of its answer.
-    pub(super) fn has_served(connection: &CaptureConnection) {
-        if let Some((Self(story), _)) = Self::of(connection) {
+    pub(super) fn has_served<B>(answer: &Response<B>) {
+        // The connection pool puts it there.
+        if let Some(Self(story)) = answer.extensions().get() {
             story.has_served.store(true, Ordering::Release);
         }
     }
 
     /// Whether the connection that served a call, which failed with `error`, had been used before, and has brought no byte
     /// of an answer to the call: the service has most likely closed it before the call arrived (RFC 9110 section 9.2.2).
-    pub(super) fn closed_before_an_answer(
-        connection: &CaptureConnection,
-        error: &(dyn Error + 'static),
-    ) -> bool {
-        match Self::of(connection) {
+    pub(super) fn closed_before_an_answer(error: &legacy::Error) -> bool {
+        match error.connect_info().and_then(Self::of) {
             None => false,
             // On a connection of HTTP/2 calls share what comes, so that the error has to say it.
             Some((Self(story), true)) => story.has_served.load(Ordering::Acquire) && is_gone(error),
@@ -77,10 +78,8 @@ impl Story {
         }
     }
 
-    /// The story of a call's connection, and whether that speaks HTTP/2.
-    fn of(connection: &CaptureConnection) -> Option<(Self, bool)> {
-        let metadata = connection.connection_metadata();
-        let connected = metadata.as_ref()?;
+    /// The story of a connection, and whether that speaks HTTP/2.
+    fn of(connected: &Connected) -> Option<(Self, bool)> {
         let mut extras = Extensions::new();
         connected.get_extras(&mut extras);
         Some((extras.remove::<Self>()?, connected.is_negotiated_h2()))
@@ -151,11 +150,17 @@ where
 
 impl<T: Connection> Connection for Observed<T> {
     fn connected(&self) -> Connected {
-        // Plain http then goes out with its whole URL.
-        self.inner
-            .connected()
+        // Not on top of what the connection says itself: the pool copies all of it for every call, and nobody reads the
+        // addresses in it.
+        let connected = Connected::new()
+            // Plain http then goes out with its whole URL.
             .proxy(self.passes_proxy)
-            .extra(self.story.clone())
+            .extra(self.story.clone());
+        if self.inner.connected().is_negotiated_h2() {
+            connected.negotiated_h2()
+        } else {
+            connected
+        }
     }
 }
 

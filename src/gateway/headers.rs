@@ -11,7 +11,7 @@ mod names;
 mod rules;
 mod withheld;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -254,7 +254,28 @@ fn is_hop_by_hop(name: &str) -> bool {
 
 fn address_value(address: IpAddr) -> Option<HeaderValue> {
     // An IPv4 client on a socket for both families is an IPv4 client.
-    HeaderValue::try_from(address.to_canonical().to_string()).ok()
+    match address.to_canonical() {
+        IpAddr::V4(address) => HeaderValue::from_bytes(&dotted(address)).ok(),
+        IpAddr::V6(address) => HeaderValue::try_from(address.to_string()).ok(),
+    }
+}
+
+/// An address as people write it. Made for every call, and several times as fast as the formatting of the standard library.
+fn dotted(address: Ipv4Addr) -> Vec<u8> {
+    let mut text = Vec::with_capacity("255.255.255.255".len());
+    for octet in address.octets() {
+        if !text.is_empty() {
+            text.push(b'.');
+        }
+        if octet >= 100 {
+            text.push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            text.push(b'0' + octet / 10 % 10);
+        }
+        text.push(b'0' + octet % 10);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -128,9 +128,7 @@ impl Hosts {
         } else {
             &self.hosts[..1]
         };
-        // As nearly every browser sends it; other spellings are for the parser.
-        let verbatim = hosts.iter().find(|known| known.origin.authority() == host);
-        verbatim.or_else(|| hosts.iter().find(|known| known.authority.is(host)))
+        among(hosts, host)
     }
 
     /// Whether a browser's host selects the redirect URI (`BFF_DYNAMIC_CALLBACK`).
@@ -142,7 +140,7 @@ impl Hosts {
     /// Our own host that `host` names, whether or not people log in on it.
     #[must_use]
     pub fn own(&self, host: &str) -> Option<&LoginHost> {
-        self.hosts.iter().find(|known| known.authority.is(host))
+        among(&self.hosts, host)
     }
 
     /// Whether `origin` is one of ours.
@@ -169,6 +167,13 @@ impl Authority {
         port == self.port.unwrap_or(self.default_port)
             && Host::parse(name).is_ok_and(|host| host == self.host)
     }
+}
+
+/// The one that `host` names.
+fn among<'a>(hosts: &'a [LoginHost], host: &str) -> Option<&'a LoginHost> {
+    // As nearly every browser sends it; other spellings are for the parser.
+    let verbatim = hosts.iter().find(|known| known.origin.authority() == host);
+    verbatim.or_else(|| hosts.iter().find(|known| known.authority.is(host)))
 }
 
 /// Splits `host[:port]`; `None` where the port is no number.

@@ -586,6 +586,12 @@ prop_compose! {
 
 proptest! {
     #[test]
+    fn an_address_is_written_as_the_standard_library_writes_it(octets: [u8; 4]) {
+        let address = Ipv4Addr::from(octets);
+        prop_assert_eq!(dotted(address), address.to_string().into_bytes());
+    }
+
+    #[test]
     fn attack_4_whatever_a_client_sends_the_claims_are_ours(mut header in hostile_header(), session: bool) {
         prepare(&mut header, if session { Auth::Session } else { Auth::None }, &Rules::default());
         if !session {
