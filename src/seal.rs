@@ -36,8 +36,6 @@ pub enum Purpose {
     CsrfToken,
     /// The public reference of a session.
     SessionReference,
-    /// A session in a store; context: its key there.
-    Session,
 }
 
 /// Seals, opens and hashes. Cheap to clone.
@@ -71,12 +69,11 @@ struct Key256;
 // === impl Purpose ===
 
 impl Purpose {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 4] = [
         Self::LoginAttempt,
         Self::LogoutReturn,
         Self::CsrfToken,
         Self::SessionReference,
-        Self::Session,
     ];
 
     const fn label(self) -> &'static [u8] {
@@ -85,7 +82,6 @@ impl Purpose {
             Self::LogoutReturn => b"logout-return",
             Self::CsrfToken => b"csrf-token",
             Self::SessionReference => b"session-reference",
-            Self::Session => b"session",
         }
     }
 }

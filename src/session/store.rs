@@ -6,8 +6,6 @@
 #[cfg(test)]
 mod contract;
 mod memory;
-#[cfg_attr(not(test), expect(dead_code, reason = "the next commits use it"))]
-mod sealed;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 

@@ -58,7 +58,6 @@ const OWN: &[&str] = &[
     "bff::session::cookie",
     "bff::session::sessions::ending",
     "bff::session::sessions::opening",
-    "bff::session::store::sealed",
     "bff::session::user",
     "bff::telemetry::panics",
     "bff::tls",

@@ -166,7 +166,29 @@ impl Bench {
 
     /// A session of `subject` that was logged in now, with the access token `access`.
     fn session(&self, subject: &str, access: &str) -> Session {
-        session(subject, access, self.now())
+        Session {
+            issuer: "https://idp.test".to_owned(),
+            subject: subject.to_owned(),
+            sid: None,
+            auth_time: Some(self.now()),
+            nonce: "nonce".into(),
+            user: Claims::new(),
+            tokens: Tokens {
+                access: access.into(),
+                access_obtained_at: self.now(),
+                access_expires_at: self.after(Duration::from_mins(5)),
+                refresh: Some(Secret::from("refresh")),
+                pending: None,
+                id_token: Secret::from("id"),
+                scope: "openid".to_owned(),
+                uncertain: false,
+                strikes: None,
+                later_auth_time: None,
+            },
+            created_at: self.now(),
+            expires_at: self.after(100 * HOUR),
+            identity: crate::session::Memo::default(),
+        }
     }
 
     async fn open(&self, session: Session, due: Due) -> Result<Opened, OpenError> {
@@ -253,38 +275,6 @@ impl Bench {
     async fn len(&self) -> usize {
         self.store.usage().await.unwrap().sessions
     }
-}
-
-/// A session of `subject` that was logged in at `now`, with the access token `access`.
-pub(super) fn session(subject: &str, access: &str, now: Timestamp) -> Session {
-    Session {
-        issuer: "https://idp.test".to_owned(),
-        subject: subject.to_owned(),
-        sid: None,
-        auth_time: Some(now),
-        nonce: "nonce".into(),
-        user: Claims::new(),
-        tokens: Tokens {
-            access: access.into(),
-            access_obtained_at: now,
-            access_expires_at: now.saturating_add(Duration::from_mins(5)),
-            refresh: Some(Secret::from("refresh")),
-            pending: None,
-            id_token: Secret::from("id"),
-            scope: "openid".to_owned(),
-            uncertain: false,
-            strikes: None,
-            later_auth_time: None,
-        },
-        created_at: now,
-        expires_at: now.saturating_add(100 * HOUR),
-        identity: crate::session::Memo::default(),
-    }
-}
-
-/// Some session.
-pub(super) fn example_session() -> Session {
-    session("alice", "access", Timestamp::from_unix_seconds(1_000_000))
 }
 
 const fn just_before(limit: Duration) -> Duration {
