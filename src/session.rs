@@ -18,6 +18,8 @@ mod memo;
 mod record;
 mod sessions;
 mod store;
+#[cfg(test)]
+mod testing;
 mod user;
 
 pub use self::{

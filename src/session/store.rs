@@ -87,6 +87,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Names all that are, if `limit` allows, and one that was used meanwhile only until it has been named.
     fn overdue(&self, limit: usize) -> BoxFuture<'_, Result<Vec<SessionKey>, StoreError>>;
 
+    /// How much memory of this process a session takes, in bytes; [`Usage::memory`] adds these up.
+    fn cost(&self, session: &Session) -> usize;
+
     /// How much is stored.
     fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>>;
 

@@ -2,12 +2,11 @@
 //!
 //! The new session is stored first. Whatever goes wrong up to there costs the person nothing that they had.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     super::{
-        Due, EndReason, InsertError, Listed, NewSession, Session, SessionId, SessionKey, StoreError, Usage,
-        Whose,
+        Due, EndReason, InsertError, NewSession, Session, SessionId, SessionKey, StoreError, Usage, Whose,
     },
     Sessions,
 };
@@ -56,15 +55,17 @@ impl Sessions {
     ) -> Result<Opened, OpenError> {
         let inner = &*self.inner;
         let session = Arc::new(session);
+        let place = inner.admission.enter(inner.store.cost(&session));
         let used = inner.store.usage().await?;
-        let weight = session.weight();
-        let freed = self.freed_by(&session, weight, used, replaces.as_ref()).await?;
-        let room = inner.admission.enter(&inner.limits, used, freed, weight)?;
+        if place.check(&inner.limits, used, Usage::default()).is_err() {
+            let freed = self.freed_by(&session, replaces.as_ref()).await?;
+            place.check(&inner.limits, used, freed)?;
+        }
         let now = inner.clock.now();
         let (id, new) = NewSession::draw(&*inner.random, Arc::clone(&session), due, now);
         let key = new.key;
         inner.store.insert(new).await?;
-        drop(room);
+        drop(place);
         // From here on the person is logged in; what cannot be tidied up now ends at its limits.
         if let Err(error) = self.make_place(&key, &session, replaces).await {
             tracing::error!(
@@ -76,40 +77,19 @@ impl Sessions {
         Ok(Opened { id, key })
     }
 
-    /// What ends for the new session, as far as it is needed to know whether there is room: nothing where there is
-    /// plenty.
-    async fn freed_by(
-        &self,
-        session: &Session,
-        weight: usize,
-        used: Usage,
-        replaces: Option<&SessionKey>,
-    ) -> Result<Usage, StoreError> {
-        let limits = &self.inner.limits;
+    /// What will end for the new session: what it replaces, and what it crowds out.
+    async fn freed_by(&self, session: &Session, replaces: Option<&SessionKey>) -> Result<Usage, StoreError> {
+        let store = &self.inner.store;
+        let mut theirs = store.find(Whose::person(session)).await?;
+        let excess = (theirs.len() + 1).saturating_sub(self.inner.limits.max_per_user.max(1));
+        theirs.sort_unstable();
+        let crowded = theirs.iter().map(|listed| &listed.key).take(excess);
+        let leaving: HashSet<&SessionKey> = crowded.chain(replaces).collect();
         let mut freed = Usage::default();
-        // Some logins may be under way beside this one.
-        let is_tight = used.sessions.saturating_mul(2) >= limits.max
-            || used.memory.saturating_mul(2).saturating_add(weight) >= limits.memory;
-        if !is_tight {
-            return Ok(freed);
-        }
-        let theirs = self.inner.store.find(Whose::person(session)).await?;
-        let excess = (theirs.len() + 1).saturating_sub(limits.max_per_user.max(1));
-        let crowded = oldest_first(theirs)
-            .into_iter()
-            .map(|listed| listed.key)
-            .take(excess);
-        let mut leaving: Vec<SessionKey> = crowded.collect();
-        leaving.extend(
-            replaces
-                .filter(|replaced| !leaving.contains(replaced))
-                .copied()
-                .as_slice(),
-        );
-        for key in &leaving {
-            if let Some(stored) = self.inner.store.get(key).await? {
+        for key in leaving {
+            if let Some(stored) = store.get(key).await? {
                 freed.sessions += 1;
-                freed.memory += stored.session.weight();
+                freed.memory += store.cost(&stored.session);
             }
         }
         Ok(freed)
@@ -125,39 +105,39 @@ impl Sessions {
         if let Some(replaced) = replaces {
             self.end(&replaced, EndReason::Replaced).await?;
         }
-        let most = self.inner.limits.max_per_user.max(1);
-        let theirs = self.inner.store.find(Whose::person(session)).await?;
-        if theirs.len() <= most {
+        let inner = &*self.inner;
+        let most = inner.limits.max_per_user.max(1);
+        let whose = Whose::person(session);
+        if inner.store.find(whose).await?.len() <= most {
             return Ok(());
         }
-        let new = Listed {
-            created_at: session.created_at,
-            key: *new,
-        };
-        let mut alive = Vec::new();
-        for listed in oldest_first(theirs) {
-            let Some(stored) = self.inner.store.get(&listed.key).await? else {
+        let _alone = inner.admission.crowding.lock().await;
+        if inner.store.get(new).await?.is_none() {
+            // A login beside this one has crowded it out, and needs no more room.
+            return Ok(());
+        }
+        let mut others = Vec::new();
+        for listed in inner.store.find(whose).await? {
+            if listed.key == *new {
+                continue;
+            }
+            let Some(stored) = inner.store.get(&listed.key).await? else {
                 continue;
             };
             match self.over(&stored) {
-                None => alive.push(listed),
+                None => others.push(listed),
                 Some(why) => {
                     self.end(&listed.key, why).await?;
                 }
             }
         }
-        let excess = alive.len().saturating_sub(most);
-        // Never a newer one: of two logins at a time, each would end the other.
-        for listed in alive.into_iter().filter(|listed| *listed < new).take(excess) {
+        let excess = (others.len() + 1).saturating_sub(most);
+        others.sort_unstable();
+        for listed in others.into_iter().take(excess) {
             self.end(&listed.key, EndReason::Crowded).await?;
         }
         Ok(())
     }
-}
-
-fn oldest_first(mut listed: Vec<Listed>) -> Vec<Listed> {
-    listed.sort_unstable();
-    listed
 }
 
 impl From<InsertError> for OpenError {

@@ -12,13 +12,11 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, ManualClock, Timestamp},
-    jose::Claims,
     random::{Random, SystemRandom},
     seal::Sealer,
-    secret::Secret,
     session::{
         EndReason, Ended, Lifespan, Limits, Listener, OpenError, Opened, Session, SessionKey, Sessions,
-        Tokens, UpdateError,
+        UpdateError, testing::session,
     },
 };
 
@@ -166,29 +164,7 @@ impl Bench {
 
     /// A session of `subject` that was logged in now, with the access token `access`.
     fn session(&self, subject: &str, access: &str) -> Session {
-        Session {
-            issuer: "https://idp.test".to_owned(),
-            subject: subject.to_owned(),
-            sid: None,
-            auth_time: Some(self.now()),
-            nonce: "nonce".into(),
-            user: Claims::new(),
-            tokens: Tokens {
-                access: access.into(),
-                access_obtained_at: self.now(),
-                access_expires_at: self.after(Duration::from_mins(5)),
-                refresh: Some(Secret::from("refresh")),
-                pending: None,
-                id_token: Secret::from("id"),
-                scope: "openid".to_owned(),
-                uncertain: false,
-                strikes: None,
-                later_auth_time: None,
-            },
-            created_at: self.now(),
-            expires_at: self.after(100 * HOUR),
-            identity: crate::session::Memo::default(),
-        }
+        session(subject, access, self.now())
     }
 
     async fn open(&self, session: Session, due: Due) -> Result<Opened, OpenError> {

@@ -176,6 +176,10 @@ impl SessionStore for MemoryStore {
         ready(Ok(self.overdue_now(limit)))
     }
 
+    fn cost(&self, session: &Session) -> usize {
+        index::cost(session)
+    }
+
     fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>> {
         ready(Ok(self.index.lock().usage()))
     }

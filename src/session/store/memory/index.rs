@@ -59,6 +59,11 @@ struct Held {
     until: Timestamp,
 }
 
+/// What a session takes with everything that belongs to it, in bytes.
+pub(super) fn cost(session: &Session) -> usize {
+    session.weight() + OVERHEAD
+}
+
 // === impl Index ===
 
 impl Index {
@@ -227,7 +232,7 @@ impl Index {
         Slot {
             person: Owner::of(Whose::person(session)),
             login: Whose::login(session).map(Owner::of),
-            weight: session.weight() + OVERHEAD,
+            weight: cost(session),
             look_at: self.lifespan.end_of(session, entry.last_seen()),
             due,
             held: None,

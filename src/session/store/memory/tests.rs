@@ -9,10 +9,8 @@ use futures_util::FutureExt as _;
 use super::*;
 use crate::{
     clock::{Clock as _, ManualClock},
-    jose::Claims,
     random::SystemRandom,
-    secret::Secret,
-    session::{Tokens, store::contract::contract_tests},
+    session::{store::contract::contract_tests, testing},
 };
 
 contract_tests!(|lifespan, clock| async move {
@@ -29,29 +27,7 @@ fn store(lifespan: Lifespan) -> (MemoryStore, ManualClock) {
 }
 
 fn session(subject: &str, access: &str, now: Timestamp) -> Arc<Session> {
-    Arc::new(Session {
-        issuer: "https://idp.test".to_owned(),
-        subject: subject.to_owned(),
-        sid: None,
-        auth_time: Some(now),
-        nonce: "nonce".into(),
-        user: Claims::new(),
-        tokens: Tokens {
-            access: access.into(),
-            access_obtained_at: now,
-            access_expires_at: now.saturating_add(MINUTE),
-            refresh: Some(Secret::from("refresh")),
-            pending: None,
-            id_token: Secret::from("id"),
-            scope: String::new(),
-            uncertain: false,
-            strikes: None,
-            later_auth_time: None,
-        },
-        created_at: now,
-        expires_at: now.saturating_add(100 * MINUTE),
-        identity: crate::session::Memo::default(),
-    })
+    Arc::new(testing::session(subject, access, now))
 }
 
 /// The memory store never waits, so threads without a runtime can drive it.

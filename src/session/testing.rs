@@ -1,0 +1,34 @@
+//! A session for tests.
+
+use std::time::Duration;
+
+use super::{Memo, Session, Tokens};
+use crate::{clock::Timestamp, jose::Claims, secret::Secret};
+
+/// A session of `subject` that was logged in at `now`, with the access token `access` for five minutes. It has no end
+/// of its own for a hundred hours.
+pub(super) fn session(subject: &str, access: &str, now: Timestamp) -> Session {
+    Session {
+        issuer: "https://idp.test".to_owned(),
+        subject: subject.to_owned(),
+        sid: None,
+        auth_time: Some(now),
+        nonce: "nonce".into(),
+        user: Claims::new(),
+        tokens: Tokens {
+            access: access.into(),
+            access_obtained_at: now,
+            access_expires_at: now.saturating_add(Duration::from_mins(5)),
+            refresh: Some(Secret::from("refresh")),
+            pending: None,
+            id_token: Secret::from("id"),
+            scope: "openid".to_owned(),
+            uncertain: false,
+            strikes: None,
+            later_auth_time: None,
+        },
+        created_at: now,
+        expires_at: now.saturating_add(Duration::from_hours(100)),
+        identity: Memo::default(),
+    }
+}
