@@ -85,36 +85,60 @@ fn floors() -> BTreeMap<String, u32> {
 fn named(text: &str) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
     for (at, begin) in text.match_indices("crate::") {
-        if text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == '$') {
+        if text[..at].ends_with(|before: char| is_part(before) || before == '$') {
             continue;
         }
         let rest = &text[at + begin.len()..];
-        if let Some(group) = rest.strip_prefix('{') {
-            let mut depth = 0_u32;
-            let mut name = String::new();
-            for character in group.chars() {
-                match character {
-                    '{' => depth += 1,
-                    '}' if depth == 0 => break,
-                    '}' => depth -= 1,
-                    ',' if depth == 0 => name.clear(),
-                    ':' if depth == 0 && !name.is_empty() => {
-                        named.insert(std::mem::take(&mut name));
-                    }
-                    letter if depth == 0 && (letter.is_alphanumeric() || letter == '_') => name.push(letter),
-                    _ => {}
-                }
+        match rest.strip_prefix('{') {
+            Some(group) => named.extend(members(group).map(first_name)),
+            None => {
+                named.insert(first_name(rest));
             }
-        } else {
-            let name: String = rest
-                .chars()
-                .take_while(|letter| letter.is_alphanumeric() || *letter == '_')
-                .collect();
-            named.insert(name);
         }
     }
     named.retain(|name| name.starts_with(|first: char| first.is_lowercase()));
     named
+}
+
+/// The members of a group whose brace has been opened.
+fn members(group: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 1_u32;
+    let end = group.find(|character| {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    });
+    let mut depth = 0_u32;
+    group[..end.unwrap()].split(move |character| {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        depth == 0 && character == ','
+    })
+}
+
+fn first_name(path: &str) -> String {
+    path.trim_start()
+        .chars()
+        .take_while(|letter| is_part(*letter))
+        .collect()
+}
+
+fn is_part(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+#[test]
+fn what_a_file_names_is_found_in_every_form() {
+    let text = "use crate::{\n    clock::{Clock, Timestamp},\n    jose,\n    oidc::{self, call::{CallError, Meaning}},\n    secret::Secret,\n};\n\
+                use crate::seal::Sealer;\nfn f() -> crate::web::Web {}\n$crate::app::x(); crate::Thing";
+    let expected = ["clock", "jose", "oidc", "seal", "secret", "web"];
+    assert_eq!(named(text), expected.map(str::to_owned).into());
 }
 
 #[test]
@@ -144,7 +168,6 @@ fn what_belongs_to_one_module_is_named_by_no_other() {
     for source in sources() {
         for (name, owners) in OWNERS {
             let is_named = source.text.match_indices(name).any(|(at, _)| {
-                let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
                 let (before, after) = (&source.text[..at], &source.text[at + name.len()..]);
                 let is_crate = name.starts_with(|first: char| first.is_lowercase());
                 !before.ends_with(is_part)

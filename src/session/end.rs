@@ -12,7 +12,7 @@ pub enum EndReason {
     Logout,
     /// The person logged out everywhere.
     Everywhere,
-    /// Nobody used it for too long.
+    /// It was not used for too long.
     Idle,
     /// It reached its longest life.
     Lifetime,
@@ -42,8 +42,10 @@ pub enum Revocation {
     /// They are revoked unless the person has another session: all logins of a browser may be one grant at the IdP,
     /// which ends as a whole with any of its tokens (RFC 7009 section 2.1).
     Unshared,
-    /// Nothing: the IdP has ended them itself, or what is left is dealt with where the session ended.
-    Never,
+    /// The IdP has ended them itself.
+    Ended,
+    /// They are revoked with the tokens of somebody else that the IdP has sent, by the code that refused those.
+    WithForeign,
 }
 
 /// A session that has ended.
@@ -133,8 +135,8 @@ impl EndReason {
             | Self::PersonNeeded
             | Self::Refused
             | Self::IdToken => Revocation::Unshared,
-            // Tokens that belong to somebody else are another matter: all that arrived goes back at once.
-            Self::InvalidGrant | Self::AnswerLost | Self::Identity => Revocation::Never,
+            Self::InvalidGrant | Self::AnswerLost => Revocation::Ended,
+            Self::Identity => Revocation::WithForeign,
         }
     }
 
@@ -143,7 +145,7 @@ impl EndReason {
         match self {
             Self::Logout => "the person logged out",
             Self::Everywhere => "the person logged out everywhere",
-            Self::Idle => "nobody used it for `SESSION_IDLE_TIMEOUT`",
+            Self::Idle => "it was not used for `SESSION_IDLE_TIMEOUT`",
             Self::Lifetime => {
                 "it is as old as `SESSION_LIFETIME` allows, or its access token has expired and there is no refresh token"
             }
@@ -168,7 +170,8 @@ impl Revocation {
         match self {
             Self::Now => "are revoked",
             Self::Unshared => "are revoked, unless the person has another session",
-            Self::Never => "have ended at the provider",
+            Self::Ended => "have ended at the provider",
+            Self::WithForeign => "are revoked, and so are those that the provider sent",
         }
     }
 }

@@ -45,7 +45,7 @@ struct Inner {
 /// Why a session was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateError {
-    /// It has ended. New tokens that were meant for it want to be revoked.
+    /// It has ended. The caller has to revoke tokens that came for it meanwhile.
     #[error("the session has ended")]
     Gone,
     /// The store failed. Whether the write happened is unknown.
@@ -231,7 +231,7 @@ impl Sessions {
     pub async fn run(&self, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = self.follow() => {}
+            () = self.follow(self.inner.store.changes()) => {}
         }
     }
 

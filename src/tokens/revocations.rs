@@ -15,7 +15,7 @@ use crate::{
     session::{self, Ended, Listener, Revocation, Sessions, Whose},
 };
 
-/// So many of the sessions that nobody asked to end are revoked at a time: fewer than the calls of that kind which may
+/// So many sessions that ended without their person asking for it are revoked at a time: fewer than the calls of that kind which may
 /// run, so that a logout always finds a place.
 const AT_A_TIME: usize = 4;
 
@@ -79,7 +79,10 @@ impl Revocations {
             }
             return;
         };
-        self.said_full.store(false, Ordering::Relaxed);
+        // Said anew only after it has got better for a while.
+        if self.room.available_permits() > WAITING / 2 {
+            self.said_full.store(false, Ordering::Relaxed);
+        }
         let this = self.clone();
         self.tasks.spawn(async move {
             let _room = room;
@@ -103,8 +106,7 @@ impl Revocations {
             .await;
     }
 
-    /// Resolves when none is under way any more; those of sessions that
-    /// nobody asked to end and that wait are given up.
+    /// Resolves when none is under way any more. Those that wait for their turn are given up.
     pub(super) async fn drain(&self) {
         self.turns.close();
         self.tasks.close();
@@ -117,7 +119,7 @@ impl Listener for Revocations {
         match ended.why.revocation() {
             Revocation::Now => self.start(Grant::from(&ended.session.tokens)),
             Revocation::Unshared => self.start_unshared(sessions.clone(), Left::from(ended)),
-            Revocation::Never => {}
+            Revocation::Ended | Revocation::WithForeign => {}
         }
     }
 }

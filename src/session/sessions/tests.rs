@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 
 use super::*;
 use crate::{
     clock::{Clock as _, ManualClock, Timestamp},
     random::SystemRandom,
-    session::{Ended, MemoryStore, Whose, testing::session},
+    session::{Change, Ended, MemoryStore, Whose, testing::session},
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -255,6 +255,36 @@ fn a_login_that_took_long_counts_although_a_later_one_was_quicker() {
     let slow = done(sessions.open(slow, Due::Never, None)).unwrap().key;
     assert!(lives(&sessions, &slow));
     assert!(!lives(&sessions, &quick));
+}
+
+#[tokio::test]
+async fn what_other_processes_change_reaches_those_who_wait() {
+    let (sessions, clock, ended) = setup(Limits::default());
+    let now = clock.now();
+    let opened = sessions.open(session("alice", "0", now), Due::At(now), None);
+    let key = opened.await.unwrap().key;
+    let store = Arc::clone(&sessions.inner.store);
+    let follow = async |change| sessions.follow(stream::iter([change]).boxed()).await;
+
+    let mut watch = sessions.watch(&key);
+    follow(Change::Of(key)).await;
+    watch.changed().await;
+    let waiting = tokio::spawn(sessions.until_end(&key));
+    tokio::task::yield_now().await;
+    store.remove(&key, EndReason::Everywhere).await.unwrap();
+    follow(Change::Ended(key, EndReason::Everywhere)).await;
+    assert_eq!(waiting.await.unwrap(), Some(EndReason::Everywhere));
+    // The process that ended it revokes its tokens.
+    assert_eq!(ended.0.load(Ordering::Relaxed), 0);
+
+    // An end that nobody could tell of is found by looking.
+    let opened = sessions.open(session("alice", "0", now), Due::At(now), None);
+    let key = opened.await.unwrap().key;
+    let waiting = tokio::spawn(sessions.until_end(&key));
+    tokio::task::yield_now().await;
+    store.remove(&key, EndReason::Logout).await.unwrap();
+    follow(Change::Unknown).await;
+    assert_eq!(waiting.await.unwrap(), None);
 }
 
 #[test]

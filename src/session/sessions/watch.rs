@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use futures_util::{StreamExt as _, future::BoxFuture};
+use futures_util::{StreamExt as _, future::BoxFuture, stream::BoxStream};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -172,8 +172,7 @@ impl Sessions {
     }
 
     /// Passes on what other processes change.
-    pub(super) async fn follow(&self) {
-        let mut changes = self.inner.store.changes();
+    pub(super) async fn follow(&self, mut changes: BoxStream<'static, Change>) {
         while let Some(change) = changes.next().await {
             match change {
                 Change::Of(key) => self.inner.watchers.changed(&key),
