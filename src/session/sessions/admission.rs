@@ -67,3 +67,42 @@ impl Drop for Place<'_> {
         coming.memory -= self.weight;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_counts_those_that_came_before_it_whenever_they_are_stored() {
+        let limits = Limits {
+            max: 10,
+            memory: 1_000,
+            ..Limits::default()
+        };
+        let used = |sessions, memory| Usage { sessions, memory };
+        let none = Usage::default();
+        let admission = Admission::default();
+        let (first, second) = (admission.enter(100), admission.enter(100));
+        assert!(first.check(&limits, used(9, 0), none).is_ok());
+        assert!(matches!(
+            second.check(&limits, used(9, 0), none),
+            Err(OpenError::TooMany)
+        ));
+        assert!(first.check(&limits, used(0, 900), none).is_ok());
+        assert!(matches!(
+            second.check(&limits, used(0, 900), none),
+            Err(OpenError::OutOfMemory)
+        ));
+        assert!(second.check(&limits, used(9, 900), used(1, 100)).is_ok());
+        // The first is stored between the moment in which the second read how much is, and its check.
+        drop(first);
+        assert!(second.check(&limits, used(9, 0), none).is_err());
+        let third = admission.enter(100);
+        drop(second);
+        let fourth = admission.enter(100);
+        drop(third);
+        assert!(admission.enter(100).check(&limits, used(8, 0), none).is_ok());
+        drop(fourth);
+        assert!(admission.enter(100).check(&limits, used(9, 0), none).is_ok());
+    }
+}

@@ -96,7 +96,7 @@ impl Sessions {
     }
 
     /// Ends what the new session replaces and crowds out.
-    async fn make_place(
+    pub(super) async fn make_place(
         &self,
         new: &SessionKey,
         session: &Session,

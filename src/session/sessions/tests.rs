@@ -14,7 +14,7 @@ use super::*;
 use crate::{
     clock::{Clock as _, ManualClock, Timestamp},
     random::SystemRandom,
-    session::{Change, Ended, MemoryStore, Whose, testing::session},
+    session::{Change, Ended, MemoryStore, NewSession, Whose, testing::session},
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -241,6 +241,26 @@ fn of_many_logins_of_a_person_at_a_time_as_many_stay_as_may() {
         assert!(lives(&sessions, &last));
         assert_eq!(stored(&sessions), most);
     }
+}
+
+#[test]
+fn a_login_that_another_one_has_crowded_out_ends_none_itself() {
+    let (sessions, clock, _) = setup(Limits {
+        max_per_user: 1,
+        ..Limits::default()
+    });
+    // Both are stored before either of them looks.
+    let store = || {
+        let stored = Arc::new(session("alice", "0", clock.now()));
+        let (id, new) = NewSession::draw(&SystemRandom, Arc::clone(&stored), Due::Never, clock.now());
+        done(sessions.inner.store.insert(new)).unwrap();
+        (id.key(), stored)
+    };
+    let (one, two) = (store(), store());
+    done(sessions.make_place(&one.0, &one.1, None)).unwrap();
+    done(sessions.make_place(&two.0, &two.1, None)).unwrap();
+    assert!(lives(&sessions, &one.0));
+    assert!(!lives(&sessions, &two.0));
 }
 
 #[test]

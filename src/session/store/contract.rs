@@ -69,7 +69,7 @@ macro_rules! contract_tests {
             a_lease_without_length_is_handed_out_once
             the_sessions_of_one_login_at_the_idp_are_found
             a_session_that_is_replaced_ends_after_the_new_one_is_there
-            a_refused_login_costs_nobody_their_session
+            the_cookie_of_a_session_that_has_ended_frees_no_place
             a_watch_is_woken_by_changes_and_the_end
         }
     };
@@ -780,9 +780,8 @@ contracts! {
         assert!(bench.lives(&new).await);
     }
 
-    async fn a_refused_login_costs_nobody_their_session(bench: Bench = at_most(2, 50)) {
+    async fn the_cookie_of_a_session_that_has_ended_frees_no_place(bench: Bench = at_most(2, 50)) {
         let (old, other) = (bench.alice().await, bench.login("bob", HOUR).await.key);
-        // A cookie of a session that has ended frees no place.
         bench.end(&old).await;
         let carol = bench.login("carol", HOUR).await.key;
         bench.ended();
