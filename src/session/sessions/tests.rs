@@ -243,24 +243,27 @@ fn of_many_logins_of_a_person_at_a_time_as_many_stay_as_may() {
     }
 }
 
-#[test]
-fn a_login_that_another_one_has_crowded_out_ends_none_itself() {
+#[tokio::test]
+async fn a_login_that_another_one_has_crowded_out_ends_none_itself() {
     let (sessions, clock, _) = setup(Limits {
         max_per_user: 1,
         ..Limits::default()
     });
     // Both are stored before either of them looks.
-    let store = || {
+    let store = async || {
         let stored = Arc::new(session("alice", "0", clock.now()));
         let (id, new) = NewSession::draw(&SystemRandom, Arc::clone(&stored), Due::Never, clock.now());
-        done(sessions.inner.store.insert(new)).unwrap();
+        sessions.inner.store.insert(new).await.unwrap();
         (id.key(), stored)
     };
-    let (one, two) = (store(), store());
-    done(sessions.make_place(&one.0, &one.1, None)).unwrap();
-    done(sessions.make_place(&two.0, &two.1, None)).unwrap();
-    assert!(lives(&sessions, &one.0));
-    assert!(!lives(&sessions, &two.0));
+    let (one, two) = (store().await, store().await);
+    let turn_of_one = sessions.inner.admission.crowding.lock().await;
+    let mut waiting = std::pin::pin!(sessions.make_place(&two.0, &two.1, None));
+    assert!((&mut waiting).now_or_never().is_none());
+    sessions.end(&two.0, EndReason::Crowded).await.unwrap();
+    drop(turn_of_one);
+    waiting.await.unwrap();
+    assert!(sessions.get(&one.0).await.unwrap().is_some());
 }
 
 #[test]
