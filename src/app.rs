@@ -267,6 +267,7 @@ impl App {
         work.wait().await;
         // Last: a request that was still served may have started one.
         self.tokens.drain().await;
+        self.web.sessions.flush().await;
         outcome?;
         let mut cut_off = public.await.unwrap_or_default();
         if let Some(internal) = internal {

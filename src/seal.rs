@@ -36,6 +36,10 @@ pub enum Purpose {
     CsrfToken,
     /// The public reference of a session.
     SessionReference,
+    /// A session in a store; context: its key there.
+    Session,
+    /// The name in a store for whom a session belongs to.
+    SessionOwner,
 }
 
 /// Seals, opens and hashes. Cheap to clone.
@@ -69,11 +73,13 @@ struct Key256;
 // === impl Purpose ===
 
 impl Purpose {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 6] = [
         Self::LoginAttempt,
         Self::LogoutReturn,
         Self::CsrfToken,
         Self::SessionReference,
+        Self::Session,
+        Self::SessionOwner,
     ];
 
     const fn label(self) -> &'static [u8] {
@@ -82,6 +88,8 @@ impl Purpose {
             Self::LogoutReturn => b"logout-return",
             Self::CsrfToken => b"csrf-token",
             Self::SessionReference => b"session-reference",
+            Self::Session => b"session",
+            Self::SessionOwner => b"session-owner",
         }
     }
 }
@@ -168,6 +176,17 @@ impl Sealer {
     #[must_use]
     pub fn mac(&self, purpose: Purpose, data: &[u8]) -> [u8; 32] {
         self.secrets[0].mac(purpose, data)
+    }
+
+    /// The keyed hashes of `data` under all secrets, that of [`mac`](Self::mac) first.
+    pub fn macs<'a>(
+        &'a self,
+        purpose: Purpose,
+        data: impl AsRef<[u8]> + 'a,
+    ) -> impl Iterator<Item = [u8; 32]> + 'a {
+        self.secrets
+            .iter()
+            .map(move |master| master.mac(purpose, data.as_ref()))
     }
 
     /// Whether `tag` is the keyed hash of `data` under any of the secrets; in constant time for each.
@@ -294,6 +313,8 @@ mod tests {
         assert!(new.mac_matches(Purpose::CsrfToken, b"x", &tag));
         assert!(!new.mac_matches(Purpose::CsrfToken, b"y", &tag));
         assert_ne!(new.mac(Purpose::CsrfToken, b"x"), tag);
+        let macs: Vec<_> = new.macs(Purpose::CsrfToken, b"x").collect();
+        assert_eq!(macs, [new.mac(Purpose::CsrfToken, b"x"), tag]);
     }
 
     proptest! {

@@ -24,6 +24,9 @@ use super::{
 };
 use crate::{clock::SharedClock, random::SharedRandom, seal::Sealer};
 
+/// How often the store writes what it puts off: so much of the time of last use is lost in a crash.
+const FLUSH_EVERY: Duration = Duration::from_secs(5);
+
 /// All sessions. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sessions {
@@ -227,11 +230,26 @@ impl Sessions {
         Ok(())
     }
 
-    /// Follows what other processes do, until `shutdown`.
+    /// Follows what other processes do, and has the store write what it puts off, until `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = self.follow(self.inner.store.changes()) => {}
+            () = self.flush_regularly() => {}
+        }
+    }
+
+    /// Has the store write what it has put off. To be called when nobody uses the sessions any more.
+    pub async fn flush(&self) {
+        if let Err(error) = self.inner.store.flush().await {
+            tracing::error!(%error, "the session store failed; when sessions were last used is not stored");
+        }
+    }
+
+    async fn flush_regularly(&self) {
+        loop {
+            self.inner.clock.sleep(FLUSH_EVERY).await;
+            self.flush().await;
         }
     }
 

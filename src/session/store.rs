@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod contract;
 mod memory;
+mod sealed;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
@@ -92,6 +93,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
     /// How much is stored.
     fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>>;
+
+    /// Writes what the store has put off. Called every few seconds, and once more at the end.
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// What other processes change. A store that only this process writes to has nothing to tell.
     fn changes(&self) -> BoxStream<'static, Change>;
@@ -339,6 +343,14 @@ impl Version {
     const fn next(self) -> Self {
         // A write a nanosecond would take five centuries to come round.
         Self(self.0.wrapping_add(1))
+    }
+}
+
+// === impl StoreError ===
+
+impl StoreError {
+    fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Unavailable(cause.into())
     }
 }
 

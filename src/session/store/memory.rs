@@ -184,6 +184,10 @@ impl SessionStore for MemoryStore {
         ready(Ok(self.index.lock().usage()))
     }
 
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        ready(Ok(()))
+    }
+
     fn changes(&self) -> BoxStream<'static, Change> {
         stream::pending().boxed()
     }
