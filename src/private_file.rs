@@ -11,7 +11,7 @@ use std::{
     sync::OnceLock,
 };
 
-pub use self::exposure::{Exposed, Guard, open_lock};
+pub use self::exposure::{Exposed, Guard, open_or_create};
 
 /// What is about to be done for a file. A process that dies between two of them leaves what the earlier ones did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -243,7 +243,7 @@ impl KeyringFile {
             .mode(0o700)
             .create(private_file::folder_of(&self.path))
             .map_err(|cause| self.not_writable(cause))?;
-        private_file::open_lock(&path).map_err(|cause| self.not_writable(cause))
+        private_file::open_or_create(&path).map_err(|cause| self.not_writable(cause))
     }
 
     fn lock_path(&self) -> PathBuf {

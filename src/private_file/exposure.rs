@@ -229,15 +229,16 @@ impl Mount {
     }
 }
 
-/// Opens the file `path` for a lock; makes it, but never through a symbolic link.
+/// Opens the file `path` to read and write it, or to lock it; makes it, private, but never through a symbolic link.
 ///
 /// # Errors
 ///
 /// What the system says.
-pub fn open_lock(path: &Path) -> io::Result<File> {
+pub fn open_or_create(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).map_err(io::Error::other)?;
     File::options()
+        .read(true)
         .write(true)
         .create(true)
         .truncate(false)

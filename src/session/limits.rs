@@ -43,8 +43,14 @@ impl Lifespan {
     /// When `session`, last used at `last_seen`, ends: the first of its absolute limits and the idle limit.
     #[must_use]
     pub fn end_of(&self, session: &Session, last_seen: Timestamp) -> Timestamp {
+        self.end(session.created_at, session.expires_at, last_seen)
+    }
+
+    /// [`end_of`](Self::end_of) a session of which only this is known.
+    #[must_use]
+    pub fn end(&self, created_at: Timestamp, expires_at: Timestamp, last_seen: Timestamp) -> Timestamp {
         let idle = last_seen.saturating_add(self.idle);
-        self.absolute_end_of(session).min(idle)
+        self.absolute_end(created_at, expires_at).min(idle)
     }
 
     /// Which limit `session`, last used at `last_seen`, has reached. `None` where it lives.
@@ -62,8 +68,11 @@ impl Lifespan {
     /// When `session` ends however it is used.
     #[must_use]
     pub fn absolute_end_of(&self, session: &Session) -> Timestamp {
-        let lifetime = session.created_at.saturating_add(self.lifetime);
-        session.expires_at.min(lifetime)
+        self.absolute_end(session.created_at, session.expires_at)
+    }
+
+    fn absolute_end(&self, created_at: Timestamp, expires_at: Timestamp) -> Timestamp {
+        expires_at.min(created_at.saturating_add(self.lifetime))
     }
 }
 

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod contract;
+mod disk;
 mod memory;
 mod sealed;
 
@@ -16,7 +17,10 @@ use futures_util::{future::BoxFuture, stream::BoxStream};
 use super::{EndReason, Session, SessionId, SessionKey};
 use crate::{clock::Timestamp, random::Random};
 
-pub use self::memory::MemoryStore;
+pub use self::{
+    disk::{DiskError, DiskStore, Fault as DiskFault},
+    memory::MemoryStore,
+};
 
 /// Keeps sessions, and knows when their tokens are due.
 ///

@@ -101,7 +101,7 @@ impl CredentialsFile {
             cause: cause.to_string(),
         };
         private_file::about_to(Step::Lock, &path);
-        let file = private_file::open_lock(&path).map_err(failed)?;
+        let file = private_file::open_or_create(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {
                 self.clean_up();

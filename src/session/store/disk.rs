@@ -1,0 +1,445 @@
+//! Sessions in one file of this machine: one process, and no restart ends them.
+//!
+//! Everything that stands in the file is sealed or a keyed hash, but for times. What a caller relies on is on the disk
+//! before the call returns; when a session was last used and when its tokens are due follow within seconds, since a crash
+//! that undoes those costs nobody anything. Leases are kept in memory: they end with the process that held them.
+
+mod change;
+mod file;
+mod leases;
+mod overlay;
+mod row;
+mod tables;
+mod writer;
+
+use std::{fmt, path::Path, sync::Arc, time::Duration};
+
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::{self, BoxFuture},
+    stream::{self, BoxStream},
+};
+use parking_lot::{Mutex, RwLock};
+use redb::{Database, ReadableDatabase as _};
+
+pub use self::file::DiskError;
+use self::{
+    change::{Change as RowChange, Outcome, View as _, What},
+    file::Place,
+    leases::Leases,
+    overlay::{Overlay, Seen},
+    row::Row,
+    tables::{Snapshot, Timeline},
+    writer::Writer,
+};
+use super::{
+    Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, ReplaceError,
+    SessionStore, StoreError, Stored, Usage, Version, Whose, sealed::Seal,
+};
+use crate::{
+    clock::{SharedClock, Timestamp},
+    private_file::Guard,
+    seal::Sealer,
+    session::{Lifespan, Session, SessionKey},
+};
+
+/// How many sessions a look for those beyond a limit goes through before what it found out is written.
+const OVERDUE_STRIDE: usize = 1_024;
+
+/// Keeps sessions in a file.
+pub struct DiskStore {
+    core: Arc<Core>,
+    writer: Writer,
+    leases: Arc<Mutex<Leases>>,
+    seal: Arc<Seal>,
+    clock: SharedClock,
+}
+
+/// The file, and what is in front of it. Where both locks are taken, that of the overlay comes first.
+#[derive(Debug)]
+struct Core {
+    place: Place,
+    lifespan: Lifespan,
+    overlay: RwLock<Overlay>,
+    /// `None` while it cannot be opened again after a failed write.
+    database: RwLock<Option<Database>>,
+}
+
+/// What is wrong with the file. Holds nothing of a session.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Fault {
+    /// Reading or writing it failed.
+    #[error(transparent)]
+    File(Arc<redb::Error>),
+    /// The file system is full.
+    #[error("there is no room left on the file system")]
+    NoRoom,
+    /// It cannot be opened again after it failed.
+    #[error("the file is closed")]
+    Closed,
+    /// The library that reads it gave up.
+    #[error("what is in the file cannot be read")]
+    Panicked,
+}
+
+/// What one stride of a look for sessions beyond a limit found.
+#[derive(Default)]
+struct Look {
+    overdue: Vec<SessionKey>,
+    /// They were used since they were looked at.
+    used: Vec<SessionKey>,
+    /// They are beyond a limit, and nobody can read them.
+    unreadable: Vec<SessionKey>,
+    more: bool,
+}
+
+// === impl DiskStore ===
+
+impl DiskStore {
+    /// The store in the file `sessions.redb` of `folder`, which is made where it is missing. Another process that has it
+    /// open is waited for, up to 30 seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError`], with what to mend.
+    pub async fn open(
+        folder: &Path,
+        guard: Guard,
+        lifespan: Lifespan,
+        sealer: Sealer,
+        clock: SharedClock,
+    ) -> Result<Self, DiskError> {
+        Self::open_in(Place::new(folder, guard), lifespan, sealer, clock).await
+    }
+
+    async fn open_in(
+        place: Place,
+        lifespan: Lifespan,
+        sealer: Sealer,
+        clock: SharedClock,
+    ) -> Result<Self, DiskError> {
+        let database = place.open_when_free(&*clock).await?;
+        let core = Arc::new(Core {
+            place,
+            lifespan,
+            overlay: RwLock::default(),
+            database: RwLock::new(Some(database)),
+        });
+        let writer = Writer::start(Arc::clone(&core)).map_err(|error| DiskError::File {
+            path: core.place.path().to_owned(),
+            error,
+        })?;
+        Ok(Self {
+            core,
+            writer,
+            leases: Arc::default(),
+            seal: Arc::new(Seal::new(sealer)),
+            clock,
+        })
+    }
+
+    /// Reads on a thread that may wait for the disk.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Seen<'_>, &Seal) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (core, seal) = (Arc::clone(&self.core), Arc::clone(&self.seal));
+        let reading = tokio::task::spawn_blocking(move || core.read(|seen| read(seen, &seal)));
+        // The library panics on some damage.
+        let read = reading.await.unwrap_or(Err(Fault::Panicked));
+        read.map_err(StoreError::unavailable)
+    }
+
+    async fn change(&self, key: &SessionKey, what: What) -> Result<Outcome, StoreError> {
+        let change = RowChange { key: *key, what };
+        self.writer.make(change).await.map_err(StoreError::unavailable)
+    }
+
+    /// Makes a change of no consequence for many sessions at a time.
+    async fn change_all(
+        &self,
+        keys: Vec<SessionKey>,
+        what: impl Fn() -> What + Send + Sync,
+    ) -> Result<(), StoreError> {
+        let changes = keys.iter().map(|key| self.change(key, what()).boxed());
+        future::try_join_all(changes).await.map(drop)
+    }
+
+    async fn overdue_now(&self, limit: usize) -> Result<Vec<SessionKey>, StoreError> {
+        loop {
+            let now = self.clock.now();
+            let lifespan = self.core.lifespan;
+            let look = self
+                .read(move |seen, seal| Look::at(seen, seal, &lifespan, now, limit))
+                .await?;
+            self.change_all(look.used, || What::LookAgain).await?;
+            self.change_all(look.unreadable, || What::Remove).await?;
+            if !look.more {
+                return Ok(look.overdue);
+            }
+        }
+    }
+
+    async fn claim_due_now(&self, limit: usize, duration: Duration) -> Result<Vec<Claimed>, StoreError> {
+        let (leases, clock) = (Arc::clone(&self.leases), Arc::clone(&self.clock));
+        let (claimed, unreadable) = self
+            .read(move |seen, seal| {
+                let (mut claimed, mut unreadable) = (Vec::new(), Vec::new());
+                let mut leases = leases.lock();
+                let now = clock.now();
+                seen.up_to(Timeline::Due, now, |key, row| {
+                    if claimed.len() == limit {
+                        return Ok(false);
+                    }
+                    if leases.held_for(&key, now).is_some() {
+                        return Ok(true);
+                    }
+                    match seen.stored(seal, &key, &row)? {
+                        Some(stored) => claimed.push(Claimed {
+                            lease: leases.take(&key, now, duration),
+                            stored,
+                        }),
+                        None => unreadable.push(key),
+                    }
+                    Ok(true)
+                })?;
+                Ok((claimed, unreadable))
+            })
+            .await?;
+        // Otherwise they would be come across again each time.
+        self.change_all(unreadable, || What::Due(Due::Never)).await?;
+        Ok(claimed)
+    }
+
+    async fn claim_now(&self, key: SessionKey, duration: Duration) -> Result<Claim, StoreError> {
+        let (leases, clock) = (Arc::clone(&self.leases), Arc::clone(&self.clock));
+        self.read(move |seen, seal| {
+            // Held while the session is looked up: one that is removed meanwhile loses its lease after that.
+            let mut leases = leases.lock();
+            let now = clock.now();
+            let Some(row) = seen.row(&key)? else {
+                return Ok(Claim::Gone);
+            };
+            let Some(stored) = seen.stored(seal, &key, &row)? else {
+                return Ok(Claim::Gone);
+            };
+            Ok(match leases.held_for(&key, now) {
+                Some(held_for) => Claim::Held(stored, held_for),
+                None => Claim::Claimed(Claimed {
+                    lease: leases.take(&key, now, duration),
+                    stored,
+                }),
+            })
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for DiskStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DiskStore")
+            .field("place", &self.core.place)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SessionStore for DiskStore {
+    fn insert(&self, new: NewSession) -> BoxFuture<'_, Result<Version, InsertError>> {
+        async move {
+            let row = Row::new(
+                &new.session,
+                &self.seal,
+                &self.core.lifespan,
+                new.due,
+                new.last_seen,
+            );
+            let record = self.seal.seal(&new.key, &new.session)?;
+            match self.change(&new.key, What::Insert { row, record }).await? {
+                Outcome::Written(version) => Ok(version),
+                _ => Err(InsertError::Taken),
+            }
+        }
+        .boxed()
+    }
+
+    fn get<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
+        let key = *key;
+        self.read(move |seen, seal| match seen.row(&key)? {
+            Some(row) => seen.stored(seal, &key, &row),
+            None => Ok(None),
+        })
+        .boxed()
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        expected: Version,
+        session: Arc<Session>,
+        due: Due,
+    ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
+        async move {
+            let what = What::Replace {
+                expected,
+                expires_at: session.expires_at,
+                due,
+                record: self.seal.seal(key, &session)?,
+            };
+            match self.change(key, what).await? {
+                Outcome::Written(version) => Ok(version),
+                Outcome::Conflict => Err(ReplaceError::Conflict),
+                _ => Err(ReplaceError::Gone),
+            }
+        }
+        .boxed()
+    }
+
+    fn touch<'a>(&'a self, key: &'a SessionKey, at: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.change(key, What::Touch(at))
+            .map(|done| done.map(drop))
+            .boxed()
+    }
+
+    fn remove<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        _why: EndReason,
+    ) -> BoxFuture<'a, Result<Option<Arc<Session>>, StoreError>> {
+        async move {
+            let removed = self.change(key, What::Remove).await?;
+            self.leases.lock().forget(key);
+            Ok(match removed {
+                Outcome::Removed(record) => self.seal.open(key, &record),
+                _ => None,
+            })
+        }
+        .boxed()
+    }
+
+    fn find<'a>(&'a self, whose: Whose<'a>) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
+        let owners: Vec<_> = self.seal.owners(whose).collect();
+        self.read(move |seen, _| {
+            let listed: Result<Vec<_>, _> = owners.iter().map(|owner| seen.file.owned_by(owner)).collect();
+            Ok(listed?.concat())
+        })
+        .boxed()
+    }
+
+    fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {
+        self.claim_due_now(limit, lease).boxed()
+    }
+
+    fn claim<'a>(&'a self, key: &'a SessionKey, lease: Duration) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        self.claim_now(*key, lease).boxed()
+    }
+
+    fn extend<'a>(&'a self, lease: &'a Lease, duration: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let until = self.clock.now().saturating_add(duration);
+        future::ready(Ok(self.leases.lock().extend(lease, until))).boxed()
+    }
+
+    fn release(&self, lease: Lease, due: Due) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            let held = self.leases.lock().is_held(&lease);
+            // First the time, then the lease: otherwise the session could be claimed by the time of before.
+            if held && due != Due::Unchanged {
+                self.change(&lease.key, What::Due(due)).await?;
+            }
+            self.leases.lock().release(&lease);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn overdue(&self, limit: usize) -> BoxFuture<'_, Result<Vec<SessionKey>, StoreError>> {
+        self.overdue_now(limit).boxed()
+    }
+
+    /// Sessions are kept in the file.
+    fn cost(&self, _session: &Session) -> usize {
+        0
+    }
+
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>> {
+        self.read(|seen, _| {
+            let sessions = usize::try_from(seen.file.len()?).unwrap_or(usize::MAX);
+            Ok(Usage {
+                sessions: sessions.saturating_sub(seen.overlay.ended()),
+                memory: 0,
+            })
+        })
+        .boxed()
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer
+            .flush()
+            .map(|done| done.map_err(StoreError::unavailable))
+            .boxed()
+    }
+
+    fn changes(&self) -> BoxStream<'static, Change> {
+        stream::pending().boxed()
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    fn read<T>(&self, read: impl FnOnce(&Seen<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+        let overlay = self.overlay.read();
+        let database = self.database.read();
+        let database = database.as_ref().ok_or(Fault::Closed)?;
+        let file = Snapshot::new(database.begin_read()?);
+        read(&Seen {
+            overlay: &overlay,
+            file: &file,
+        })
+    }
+}
+
+// === impl Look ===
+
+impl Look {
+    /// Looks at the sessions that may have ended by `now`, until `limit` have.
+    fn at(
+        seen: &Seen<'_>,
+        seal: &Seal,
+        lifespan: &Lifespan,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Self, Fault> {
+        let mut look = Self::default();
+        seen.up_to(Timeline::Ends, now, |key, row| {
+            if look.overdue.len() >= limit {
+                return Ok(false);
+            }
+            if look.used.len() + look.unreadable.len() == OVERDUE_STRIDE {
+                look.more = true;
+                return Ok(false);
+            }
+            if now < row.end(lifespan) {
+                look.used.push(key);
+            } else if seen.stored(seal, &key, &row)?.is_some() {
+                look.overdue.push(key);
+            } else {
+                look.unreadable.push(key);
+            }
+            Ok(true)
+        })?;
+        Ok(look)
+    }
+}
+
+// === impl Fault ===
+
+impl<E: Into<redb::Error>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Self::File(Arc::new(error.into()))
+    }
+}
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

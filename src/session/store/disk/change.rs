@@ -1,0 +1,148 @@
+//! What can happen to a stored session, and what comes of it: the rules of the disk store, apart from where it writes.
+
+use super::{Fault, row::Row};
+use crate::{
+    clock::Timestamp,
+    session::{
+        Lifespan, SessionKey,
+        store::{Due, Version},
+    },
+};
+
+/// A change of one session.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) key: SessionKey,
+    pub(super) what: What,
+}
+
+/// What is to happen to a session.
+#[derive(Debug)]
+pub(super) enum What {
+    /// It begins.
+    Insert { row: Row, record: Vec<u8> },
+    /// Its record is replaced, if it has this version.
+    Replace {
+        expected: Version,
+        expires_at: Timestamp,
+        due: Due,
+        record: Vec<u8>,
+    },
+    /// It was used.
+    Touch(Timestamp),
+    /// Its tokens are due at another time.
+    Due(Due),
+    /// It was looked at, and has not ended: look at its end.
+    LookAgain,
+    /// It ends.
+    Remove,
+}
+
+/// What came of a change.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It was written, as this version.
+    Written(Version),
+    /// It was done, or there was nothing to do.
+    Done,
+    /// There is a session of this key.
+    Taken,
+    /// There is no such session.
+    Gone,
+    /// The session has another version.
+    Conflict,
+    /// It was removed; its record.
+    Removed(Vec<u8>),
+}
+
+/// Where sessions are looked up.
+pub(super) trait View {
+    fn row(&self, key: &SessionKey) -> Result<Option<Row>, Fault>;
+    /// The sealed record of a session that has a row.
+    fn record(&self, key: &SessionKey) -> Result<Vec<u8>, Fault>;
+}
+
+/// Where sessions are looked up and put.
+pub(super) trait State: View {
+    /// Puts `row` in the place of `old`, and `record`, where there is one, in the place of the old record.
+    fn put(
+        &mut self,
+        key: &SessionKey,
+        old: Option<&Row>,
+        row: Row,
+        record: Option<Vec<u8>>,
+    ) -> Result<(), Fault>;
+    fn delete(&mut self, key: &SessionKey, old: &Row) -> Result<(), Fault>;
+}
+
+// === impl Change ===
+
+impl Change {
+    /// Whether its caller relies on it, so that it has to be on the disk before it is told that it is done. The others cost
+    /// nothing but work where they are lost.
+    pub(super) const fn must_last(&self) -> bool {
+        match self.what {
+            What::Insert { .. } | What::Replace { .. } | What::Remove => true,
+            What::Touch(_) | What::Due(_) | What::LookAgain => false,
+        }
+    }
+
+    /// Makes the change in `state`.
+    pub(super) fn make(&self, state: &mut impl State, lifespan: &Lifespan) -> Result<Outcome, Fault> {
+        let key = &self.key;
+        let old = state.row(key)?;
+        match (&self.what, old) {
+            (What::Insert { row, record }, None) => {
+                state.put(key, None, *row, Some(record.clone()))?;
+                Ok(Outcome::Written(row.version))
+            }
+            (What::Insert { .. }, Some(_)) => Ok(Outcome::Taken),
+            (What::Replace { .. } | What::Remove, None) => Ok(Outcome::Gone),
+            (What::Touch(_) | What::Due(_) | What::LookAgain, None) => Ok(Outcome::Done),
+            (What::Replace { expected, .. }, Some(old)) if old.version != *expected => Ok(Outcome::Conflict),
+            (
+                What::Replace {
+                    expires_at,
+                    due,
+                    record,
+                    ..
+                },
+                Some(old),
+            ) => {
+                let mut row = Row {
+                    version: old.version.next(),
+                    expires_at: *expires_at,
+                    due: due.after(old.due),
+                    ..old
+                };
+                row.look_at = row.end(lifespan);
+                state.put(key, Some(&old), row, Some(record.clone()))?;
+                Ok(Outcome::Written(row.version))
+            }
+            (What::Remove, Some(old)) => {
+                let record = state.record(key)?;
+                state.delete(key, &old)?;
+                Ok(Outcome::Removed(record))
+            }
+            (What::Touch(at), Some(old)) => {
+                let last_seen = old.last_seen.max(*at);
+                Self::put_row(state, key, old, Row { last_seen, ..old })
+            }
+            (What::Due(due), Some(old)) => {
+                let due = due.after(old.due);
+                Self::put_row(state, key, old, Row { due, ..old })
+            }
+            (What::LookAgain, Some(old)) => {
+                let look_at = old.end(lifespan);
+                Self::put_row(state, key, old, Row { look_at, ..old })
+            }
+        }
+    }
+
+    fn put_row(state: &mut impl State, key: &SessionKey, old: Row, row: Row) -> Result<Outcome, Fault> {
+        if row != old {
+            state.put(key, Some(&old), row, None)?;
+        }
+        Ok(Outcome::Done)
+    }
+}

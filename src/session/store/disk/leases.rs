@@ -1,0 +1,69 @@
+//! Who renews which session's tokens. One process has the file open, so this is nothing for the disk.
+
+use std::{collections::HashMap, time::Duration};
+
+use crate::{
+    clock::Timestamp,
+    session::{SessionKey, store::Lease},
+};
+
+/// A lease that is over at once would be handed out again by the same call.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// The leases that are held.
+#[derive(Debug, Default)]
+pub(super) struct Leases {
+    held: HashMap<SessionKey, Held>,
+    last: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    number: u64,
+    until: Timestamp,
+}
+
+// === impl Leases ===
+
+impl Leases {
+    /// For how long the session is held yet.
+    pub(super) fn held_for(&self, key: &SessionKey, now: Timestamp) -> Option<Duration> {
+        let held = self.held.get(key).filter(|held| now < held.until)?;
+        Some(held.until.duration_since(now))
+    }
+
+    /// A lease on a session that is not held.
+    pub(super) fn take(&mut self, key: &SessionKey, now: Timestamp, duration: Duration) -> Lease {
+        self.last += 1;
+        let (key, number) = (*key, self.last);
+        let until = now.saturating_add(duration.max(SHORTEST));
+        self.held.insert(key, Held { number, until });
+        Lease { key, number }
+    }
+
+    /// Extends a lease that nobody else has taken. Whether it is held.
+    pub(super) fn extend(&mut self, lease: &Lease, until: Timestamp) -> bool {
+        let held = self.is_held(lease);
+        if held {
+            let number = lease.number;
+            self.held.insert(lease.key, Held { number, until });
+        }
+        held
+    }
+
+    pub(super) fn is_held(&self, lease: &Lease) -> bool {
+        let held = self.held.get(&lease.key);
+        held.is_some_and(|held| held.number == lease.number)
+    }
+
+    pub(super) fn release(&mut self, lease: &Lease) {
+        if self.is_held(lease) {
+            self.held.remove(&lease.key);
+        }
+    }
+
+    /// The session is gone.
+    pub(super) fn forget(&mut self, key: &SessionKey) {
+        self.held.remove(key);
+    }
+}

@@ -1,0 +1,275 @@
+//! The one thread that writes to the file.
+//!
+//! It takes all changes that have come while it wrote the ones before, and writes them in one transaction: bringing
+//! something to the disk takes as long for one change as for a thousand. A change counts as made, and its caller goes on,
+//! when it is on the disk, if the caller relies on it.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use redb::{Durability, ReadableDatabase as _};
+use tokio::sync::oneshot;
+
+use super::{
+    Core, Fault,
+    change::{Change, Outcome, What},
+    overlay::Parking,
+    tables::{Snapshot, Tables},
+};
+
+/// So many changes at most make one transaction.
+const MAX_GROUP: usize = 1_024;
+
+/// The way to the thread. When it is dropped, what has come is written, and the thread has ended.
+#[derive(Debug)]
+pub(super) struct Writer {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Job {
+    task: Task,
+    done: oneshot::Sender<Result<Outcome, Fault>>,
+}
+
+#[derive(Debug)]
+enum Task {
+    Change(Change),
+    /// Bring to the disk what is not there yet.
+    Flush,
+}
+
+/// What the thread knows.
+struct Thread {
+    core: Arc<Core>,
+    /// Something was written that a crash would undo.
+    loose: bool,
+    /// The last write failed, and was logged.
+    failing: bool,
+}
+
+// === impl Writer ===
+
+impl Writer {
+    pub(super) fn start(core: Arc<Core>) -> io::Result<Self> {
+        let (jobs, inbox) = mpsc::channel();
+        let mut thread = Thread {
+            core,
+            loose: false,
+            failing: false,
+        };
+        let thread = thread::Builder::new()
+            .name("bff-sessions".to_owned())
+            .spawn(move || thread.run(&inbox))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
+    }
+
+    /// Makes a change.
+    pub(super) async fn make(&self, change: Change) -> Result<Outcome, Fault> {
+        self.send(Task::Change(change)).await
+    }
+
+    /// Brings to the disk what is not there yet, and tries again what could not be written.
+    pub(super) async fn flush(&self) -> Result<(), Fault> {
+        self.send(Task::Flush).await.map(drop)
+    }
+
+    async fn send(&self, task: Task) -> Result<Outcome, Fault> {
+        let (done, outcome) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or(Fault::Closed)?;
+        jobs.send(Job { task, done }).map_err(|_| Fault::Closed)?;
+        outcome.await.map_err(|_| Fault::Closed)?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // Its panics are caught where they arise.
+            let _ = thread.join();
+        }
+    }
+}
+
+// === impl Thread ===
+
+impl Thread {
+    fn run(&mut self, inbox: &mpsc::Receiver<Job>) {
+        while let Ok(first) = inbox.recv() {
+            let mut group = vec![first];
+            group.extend(inbox.try_iter().take(MAX_GROUP - 1));
+            self.work(group);
+        }
+        if self.loose || self.failing {
+            // What fails here was logged when it failed first.
+            let _ = self.write(&[]);
+        }
+    }
+
+    fn work(&mut self, group: Vec<Job>) {
+        let flush = group.iter().any(|job| matches!(job.task, Task::Flush));
+        // While the disk is full, only the regular flush tries it again.
+        let outcomes = if self.failing && !flush {
+            self.park(&group, &Fault::NoRoom)
+        } else {
+            match self.write(&group) {
+                Ok(outcomes) => {
+                    self.works();
+                    outcomes.into_iter().map(Ok).collect()
+                }
+                Err(fault) => {
+                    self.fails(&fault);
+                    self.park(&group, &fault)
+                }
+            }
+        };
+        for (job, outcome) in group.into_iter().zip(outcomes) {
+            // Who does not wait any more gets no answer.
+            let _ = job.done.send(outcome);
+        }
+    }
+
+    /// Writes the changes of `group`, and what has waited for room, in one transaction.
+    fn write(&mut self, group: &[Job]) -> Result<Vec<Outcome>, Fault> {
+        let last = group.is_empty();
+        let must_last = last || group.iter().any(Job::must_last) || !self.core.overlay.read().is_empty();
+        let changes = group.iter().any(|job| matches!(job.task, Task::Change(_)));
+        if !changes && !self.loose && !self.failing {
+            return Ok(group.iter().map(|_| Outcome::Done).collect());
+        }
+        if !self.core.place.has_room() {
+            return Err(Fault::NoRoom);
+        }
+        self.core.reopen_if_closed()?;
+        // The library panics on some damage. That ends this attempt, not the thread.
+        let written = catch_unwind(AssertUnwindSafe(|| self.core.commit(group, must_last)));
+        let written = written.unwrap_or(Err(Fault::Panicked));
+        match &written {
+            Ok(_) => {
+                self.core.overlay.write().clear();
+                self.loose = !must_last;
+            }
+            // After a failed write nothing can be read or written until the file is opened anew.
+            Err(_) => self.core.reopen(),
+        }
+        written
+    }
+
+    /// Makes the changes of `group` in memory.
+    fn park(&self, group: &[Job], fault: &Fault) -> Vec<Result<Outcome, Fault>> {
+        let mut overlay = self.core.overlay.write();
+        let database = self.core.database.read();
+        let snapshot = || {
+            Ok(Snapshot::new(
+                database.as_ref().ok_or(Fault::Closed)?.begin_read()?,
+            ))
+        };
+        let file = match snapshot() {
+            Ok(file) => file,
+            Err(closed) => return group.iter().map(|_| Err(Fault::clone(&closed))).collect(),
+        };
+        let mut sessions = Parking {
+            overlay: &mut overlay,
+            file: &file,
+        };
+        let park = |job: &Job| match &job.task {
+            // A new session is refused: nobody has anything yet that could be lost.
+            Task::Flush
+            | Task::Change(Change {
+                what: What::Insert { .. },
+                ..
+            }) => Err(fault.clone()),
+            Task::Change(change) => change.make(&mut sessions, &self.core.lifespan),
+        };
+        group.iter().map(park).collect()
+    }
+
+    fn fails(&mut self, fault: &Fault) {
+        if !self.failing {
+            tracing::error!(
+                path = ?self.core.place.path(),
+                %fault,
+                "the file of sessions cannot be written: sessions go on in memory, and nobody can log in; make room on the file \
+                 system of BFF_STATE_DIR, and do not restart bff before that, which would end those that were renewed meanwhile"
+            );
+        }
+        self.failing = true;
+    }
+
+    fn works(&mut self) {
+        if self.failing {
+            tracing::info!(path = ?self.core.place.path(), "the file of sessions is written again; nothing was lost");
+        }
+        self.failing = false;
+    }
+}
+
+// === impl Job ===
+
+impl Job {
+    const fn must_last(&self) -> bool {
+        match &self.task {
+            Task::Change(change) => change.must_last(),
+            Task::Flush => true,
+        }
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    fn commit(&self, group: &[Job], must_last: bool) -> Result<Vec<Outcome>, Fault> {
+        let overlay = self.overlay.read();
+        let database = self.database.read();
+        let database = database.as_ref().ok_or(Fault::Closed)?;
+        let mut transaction = database.begin_write()?;
+        if must_last {
+            // So that a start after a crash does not read the whole file.
+            transaction.set_quick_repair(true);
+        } else {
+            transaction.set_durability(Durability::None)?;
+        }
+        let mut outcomes = Vec::with_capacity(group.len());
+        let mut tables = Tables::open(&transaction)?;
+        overlay.write(&mut tables)?;
+        for job in group {
+            outcomes.push(match &job.task {
+                Task::Change(change) => change.make(&mut tables, &self.lifespan)?,
+                Task::Flush => Outcome::Done,
+            });
+        }
+        drop(tables);
+        transaction.commit()?;
+        Ok(outcomes)
+    }
+
+    fn reopen_if_closed(&self) -> Result<(), Fault> {
+        if self.database.read().is_none() {
+            self.reopen();
+        }
+        if self.database.read().is_some() {
+            Ok(())
+        } else {
+            Err(Fault::Closed)
+        }
+    }
+
+    fn reopen(&self) {
+        let mut database = self.database.write();
+        // Closed first: the file is locked as long as it is open.
+        *database = None;
+        match self.place.open() {
+            Ok(opened) => *database = Some(opened),
+            Err(error) => tracing::error!("{error}"),
+        }
+    }
+}
