@@ -36,7 +36,7 @@ pub use self::{
     record::{RecordError, Session, Strikes, Tokens},
     sessions::{OpenError, Opened, Sessions, UpdateError, Watch},
     store::{
-        Change, Claim, Claimed, DiskError, DiskFault, DiskStore, Due, InsertError, Lease, Listed,
+        Cached, Change, Claim, Claimed, DiskError, DiskFault, DiskStore, Due, InsertError, Lease, Listed,
         MemoryStore, NewSession, ReplaceError, SessionStore, StoreError, Stored, Usage, Version, Whose,
     },
     user::{EmailTrust, LeftOut, LeftOutNotice, UserClaims, email_is_unstated, user_claims},

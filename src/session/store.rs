@@ -3,11 +3,14 @@
 //! Only [`Sessions`](super::Sessions) holds a store. What a store does concerns one session, or reads an index that may
 //! name too many sessions and never too few; that is what a store of many machines can promise as well.
 
+mod cached;
 #[cfg(test)]
 mod contract;
 mod disk;
+mod life;
 mod memory;
 mod sealed;
+mod spread;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
@@ -18,6 +21,7 @@ use super::{EndReason, Session, SessionId, SessionKey};
 use crate::{clock::Timestamp, random::Random};
 
 pub use self::{
+    cached::Cached,
     disk::{DiskError, DiskStore, Fault as DiskFault},
     memory::MemoryStore,
 };

@@ -6,8 +6,6 @@
 //! second even with a million sessions.
 
 mod index;
-mod life;
-mod spread;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -19,10 +17,10 @@ use futures_util::{
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
-use self::{index::Index, life::Life, spread::BuildKeySpread};
+use self::index::Index;
 use super::{
     Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, ReplaceError,
-    SessionStore, StoreError, Stored, Usage, Version, Whose,
+    SessionStore, StoreError, Stored, Usage, Version, Whose, life::Life, spread::BuildKeySpread,
 };
 use crate::{
     clock::{SharedClock, Timestamp},

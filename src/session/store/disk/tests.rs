@@ -1,8 +1,8 @@
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, sync::Arc};
 
 use super::*;
 use crate::{
-    clock::{Clock as _, ManualClock},
+    clock::ManualClock,
     random::SystemRandom,
     session::store::contract::contract_tests,
 };
@@ -25,3 +25,17 @@ contract_tests!(|lifespan, clock: ManualClock| async move {
     fs::remove_dir_all(folder).unwrap();
     store
 });
+
+/// The contract with the cache in front, as the server has it.
+mod cached {
+    use super::*;
+    use crate::session::store::Cached;
+
+    contract_tests!(|lifespan, clock: ManualClock| async move {
+        let folder = tempfile::tempdir().unwrap().keep();
+        let store = DiskStore::open(&folder, Guard::Strict, lifespan, sealer(&[[7; 32]]), Arc::new(clock));
+        let store: Arc<dyn SessionStore> = Arc::new(Cached::new(store.await.unwrap(), 1 << 30));
+        fs::remove_dir_all(folder).unwrap();
+        store
+    });
+}

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::clock::Timestamp;
 
 /// What all versions of a session share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Life(AtomicU64);
 
 // === impl Life ===

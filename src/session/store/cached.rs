@@ -1,0 +1,312 @@
+//! A store with the sessions in front of it that are in use: a look at one of these costs what it costs in memory.
+//!
+//! The cache never shows what is older than the last write that has been acknowledged. A look that misses notes the epoch
+//! of the session's shard, reads the store, and keeps what it has read only where the epoch is still the same; everything
+//! that may have changed a session moves the epoch on. Writes run in a task of their own, so that a caller who does not
+//! wait leaves the cache in step all the same.
+//!
+//! When a session was last used is kept here and written every few seconds, once for all uses meanwhile.
+
+mod epochs;
+mod uses;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::{self, BoxFuture},
+    stream::BoxStream,
+};
+use moka::sync::Cache;
+
+use self::{
+    epochs::Epochs,
+    uses::{Use, Uses},
+};
+use super::{
+    Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, ReplaceError,
+    SessionStore, StoreError, Stored, Usage, Version, Whose, spread::BuildKeySpread,
+};
+use crate::{
+    clock::Timestamp,
+    session::{Session, SessionKey},
+};
+
+/// What an entry costs beside the session's own weight, in bytes.
+const OVERHEAD: usize = 512;
+
+/// So many times of last use are on their way to the store at once.
+const FLUSH_AT_ONCE: usize = 1_000;
+
+/// Keeps the sessions of a store at hand, within a bound.
+pub struct Cached<S> {
+    inner: Arc<Inner<S>>,
+}
+
+struct Inner<S> {
+    store: S,
+    entries: Cache<SessionKey, Entry, BuildKeySpread>,
+    epochs: Epochs,
+    uses: Uses,
+}
+
+/// One version of a session. All versions share the time of last use.
+#[derive(Clone)]
+struct Entry {
+    session: Arc<Session>,
+    version: Version,
+    last_use: Arc<Use>,
+}
+
+// === impl Cached ===
+
+impl<S: SessionStore> Cached<S> {
+    /// `store`, with sessions of up to `capacity` bytes in memory.
+    #[must_use]
+    pub fn new(store: S, capacity: usize) -> Self {
+        let entries = Cache::builder()
+            .name("cached sessions")
+            .max_capacity(u64::try_from(capacity).unwrap_or(u64::MAX))
+            .weigher(|_, entry: &Entry| {
+                u32::try_from(entry.session.weight() + OVERHEAD).unwrap_or(u32::MAX)
+            })
+            .build_with_hasher(BuildKeySpread::default());
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                entries,
+                epochs: Epochs::default(),
+                uses: Uses::default(),
+            }),
+        }
+    }
+
+    /// Runs a write to its end, whether its caller waits or not.
+    async fn run<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+        write: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E> {
+        let failed = |error| Err(StoreError::unavailable(error).into());
+        tokio::spawn(write).await.unwrap_or_else(failed)
+    }
+}
+
+impl<S> fmt::Debug for Cached<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cached").finish_non_exhaustive()
+    }
+}
+
+impl<S: SessionStore> SessionStore for Cached<S> {
+    fn insert(&self, new: NewSession) -> BoxFuture<'_, Result<Version, InsertError>> {
+        self.inner.store.insert(new)
+    }
+
+    fn get<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
+        match self.inner.entries.get(key) {
+            Some(entry) => future::ready(Ok(Some(entry.stored()))).boxed(),
+            None => self.inner.fetch(key).boxed(),
+        }
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        expected: Version,
+        session: Arc<Session>,
+        due: Due,
+    ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
+        let (inner, key) = (Arc::clone(&self.inner), *key);
+        Self::run(async move { inner.replace(&key, expected, session, due).await }).boxed()
+    }
+
+    fn touch<'a>(&'a self, key: &'a SessionKey, at: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
+        match self.inner.entries.get(key) {
+            Some(entry) => {
+                self.inner.uses.note(key, &entry.last_use, at);
+                future::ready(Ok(())).boxed()
+            }
+            None => self.inner.store.touch(key, at),
+        }
+    }
+
+    fn remove<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        why: EndReason,
+    ) -> BoxFuture<'a, Result<Option<Arc<Session>>, StoreError>> {
+        let (inner, key) = (Arc::clone(&self.inner), *key);
+        Self::run(async move {
+            let removed = inner.store.remove(&key, why).await;
+            inner.forget(&key);
+            removed
+        })
+        .boxed()
+    }
+
+    fn find<'a>(&'a self, whose: Whose<'a>) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
+        self.inner.store.find(whose)
+    }
+
+    fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {
+        async move {
+            let mut claimed = self.inner.store.claim_due(limit, lease).await?;
+            for Claimed { lease, stored } in &mut claimed {
+                self.inner.note_use(lease.key(), stored);
+            }
+            Ok(claimed)
+        }
+        .boxed()
+    }
+
+    fn claim<'a>(&'a self, key: &'a SessionKey, lease: Duration) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        async move {
+            let mut claim = self.inner.store.claim(key, lease).await?;
+            if let Claim::Claimed(Claimed { stored, .. }) | Claim::Held(stored, _) = &mut claim {
+                self.inner.note_use(key, stored);
+            }
+            Ok(claim)
+        }
+        .boxed()
+    }
+
+    fn extend<'a>(&'a self, lease: &'a Lease, duration: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.inner.store.extend(lease, duration)
+    }
+
+    fn release(&self, lease: Lease, due: Due) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.store.release(lease, due)
+    }
+
+    fn overdue(&self, limit: usize) -> BoxFuture<'_, Result<Vec<SessionKey>, StoreError>> {
+        async move {
+            // Otherwise the store would name what was used since.
+            self.inner.write_uses().await?;
+            self.inner.store.overdue(limit).await
+        }
+        .boxed()
+    }
+
+    /// What is at hand is bounded by itself.
+    fn cost(&self, session: &Session) -> usize {
+        self.inner.store.cost(session)
+    }
+
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>> {
+        self.inner.store.usage()
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            self.inner.write_uses().await?;
+            self.inner.store.flush().await
+        }
+        .boxed()
+    }
+
+    fn changes(&self) -> BoxStream<'static, Change> {
+        let inner = Arc::clone(&self.inner);
+        // First the cache, then those who wait: they look at once.
+        let changes = self.inner.store.changes().inspect(move |change| match change {
+            Change::Of(key) | Change::Ended(key, _) => inner.invalidate(key),
+            Change::Unknown => inner.invalidate_all(),
+        });
+        changes.boxed()
+    }
+}
+
+// === impl Inner ===
+
+impl<S: SessionStore> Inner<S> {
+    async fn fetch(&self, key: &SessionKey) -> Result<Option<Stored>, StoreError> {
+        let epoch = self.epochs.now(key);
+        let Some(stored) = self.store.get(key).await? else {
+            return Ok(None);
+        };
+        let last_use = self.uses.get(key).unwrap_or_default();
+        last_use.note(stored.last_seen);
+        let entry = Entry {
+            session: stored.session,
+            version: stored.version,
+            last_use,
+        };
+        let found = entry.stored();
+        self.epochs
+            .if_still(key, epoch, || self.entries.insert(*key, entry));
+        Ok(Some(found))
+    }
+
+    async fn replace(
+        &self,
+        key: &SessionKey,
+        expected: Version,
+        session: Arc<Session>,
+        due: Due,
+    ) -> Result<Version, ReplaceError> {
+        let epoch = self.epochs.now(key);
+        let written = self.store.replace(key, expected, Arc::clone(&session), due).await;
+        let next = written.as_ref().ok().zip(self.entries.get(key));
+        let next = next.map(|(version, entry)| Entry {
+            session,
+            version: *version,
+            ..entry
+        });
+        self.epochs.go_on(key, |before| match next {
+            Some(entry) if before == epoch => self.entries.insert(*key, entry),
+            // Another write came between, or what happened is not known.
+            _ => self.entries.invalidate(key),
+        });
+        written
+    }
+
+    /// The session may have changed.
+    fn invalidate(&self, key: &SessionKey) {
+        self.epochs.go_on(key, |_| self.entries.invalidate(key));
+    }
+
+    fn invalidate_all(&self) {
+        self.epochs.all_go_on();
+        self.entries.invalidate_all();
+    }
+
+    /// The session has ended.
+    fn forget(&self, key: &SessionKey) {
+        self.invalidate(key);
+        self.uses.forget(key);
+    }
+
+    /// The store does not know yet when the session was used.
+    fn note_use(&self, key: &SessionKey, stored: &mut Stored) {
+        if let Some(last_use) = self.uses.get(key) {
+            stored.last_seen = stored.last_seen.max(last_use.at());
+        }
+    }
+
+    async fn write_uses(&self) -> Result<(), StoreError> {
+        let waiting = self.uses.waiting();
+        for some in waiting.chunks(FLUSH_AT_ONCE) {
+            let writes = some.iter().map(|(key, last_use)| async move {
+                last_use.is_being_written();
+                self.store.touch(key, last_use.at()).await?;
+                self.uses.is_written(key, last_use);
+                Ok(())
+            });
+            future::try_join_all(writes).await?;
+        }
+        Ok(())
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn stored(&self) -> Stored {
+        Stored {
+            session: Arc::clone(&self.session),
+            version: self.version,
+            last_seen: self.last_use.at(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
