@@ -67,9 +67,7 @@ impl<S: SessionStore> Cached<S> {
         let entries = Cache::builder()
             .name("cached sessions")
             .max_capacity(u64::try_from(capacity).unwrap_or(u64::MAX))
-            .weigher(|_, entry: &Entry| {
-                u32::try_from(entry.session.weight() + OVERHEAD).unwrap_or(u32::MAX)
-            })
+            .weigher(|_, entry: &Entry| u32::try_from(entry.session.weight() + OVERHEAD).unwrap_or(u32::MAX))
             .build_with_hasher(BuildKeySpread::default());
         Self {
             inner: Arc::new(Inner {

@@ -7,6 +7,7 @@
 mod change;
 mod file;
 mod leases;
+mod overdue;
 mod overlay;
 mod row;
 mod tables;
@@ -27,9 +28,10 @@ use self::{
     change::{Change as RowChange, Outcome, View as _, What},
     file::Place,
     leases::Leases,
+    overdue::Look,
     overlay::{Overlay, Seen},
     row::Row,
-    tables::{Snapshot, Timeline},
+    tables::Snapshot,
     writer::Writer,
 };
 use super::{
@@ -42,9 +44,6 @@ use crate::{
     seal::Sealer,
     session::{Lifespan, Session, SessionKey},
 };
-
-/// How many sessions a look for those beyond a limit goes through before what it found out is written.
-const OVERDUE_STRIDE: usize = 1_024;
 
 /// Keeps sessions in a file.
 pub struct DiskStore {
@@ -80,17 +79,6 @@ pub enum Fault {
     /// The library that reads it gave up.
     #[error("what is in the file cannot be read")]
     Panicked,
-}
-
-/// What one stride of a look for sessions beyond a limit found.
-#[derive(Default)]
-struct Look {
-    overdue: Vec<SessionKey>,
-    /// They were used since they were looked at.
-    used: Vec<SessionKey>,
-    /// They are beyond a limit, and nobody can read them.
-    unreadable: Vec<SessionKey>,
-    more: bool,
 }
 
 // === impl DiskStore ===
@@ -155,6 +143,10 @@ impl DiskStore {
         self.writer.make(change).await.map_err(StoreError::unavailable)
     }
 
+    fn row(&self, session: &Session, due: Due, last_seen: Timestamp) -> Row {
+        Row::new(session, &self.seal, &self.core.lifespan, due, last_seen)
+    }
+
     /// Makes a change of no consequence for many sessions at a time.
     async fn change_all(
         &self,
@@ -182,56 +174,13 @@ impl DiskStore {
 
     async fn claim_due_now(&self, limit: usize, duration: Duration) -> Result<Vec<Claimed>, StoreError> {
         let (leases, clock) = (Arc::clone(&self.leases), Arc::clone(&self.clock));
-        let (claimed, unreadable) = self
-            .read(move |seen, seal| {
-                let (mut claimed, mut unreadable) = (Vec::new(), Vec::new());
-                let mut leases = leases.lock();
-                let now = clock.now();
-                seen.up_to(Timeline::Due, now, |key, row| {
-                    if claimed.len() == limit {
-                        return Ok(false);
-                    }
-                    if leases.held_for(&key, now).is_some() {
-                        return Ok(true);
-                    }
-                    match seen.stored(seal, &key, &row)? {
-                        Some(stored) => claimed.push(Claimed {
-                            lease: leases.take(&key, now, duration),
-                            stored,
-                        }),
-                        None => unreadable.push(key),
-                    }
-                    Ok(true)
-                })?;
-                Ok((claimed, unreadable))
-            })
-            .await?;
+        let look = move |seen: &Seen<'_>, seal: &Seal| {
+            leases.lock().claim_due(seen, seal, clock.now(), limit, duration)
+        };
+        let (claimed, unreadable) = self.read(look).await?;
         // Otherwise they would be come across again each time.
         self.change_all(unreadable, || What::Due(Due::Never)).await?;
         Ok(claimed)
-    }
-
-    async fn claim_now(&self, key: SessionKey, duration: Duration) -> Result<Claim, StoreError> {
-        let (leases, clock) = (Arc::clone(&self.leases), Arc::clone(&self.clock));
-        self.read(move |seen, seal| {
-            // Held while the session is looked up: one that is removed meanwhile loses its lease after that.
-            let mut leases = leases.lock();
-            let now = clock.now();
-            let Some(row) = seen.row(&key)? else {
-                return Ok(Claim::Gone);
-            };
-            let Some(stored) = seen.stored(seal, &key, &row)? else {
-                return Ok(Claim::Gone);
-            };
-            Ok(match leases.held_for(&key, now) {
-                Some(held_for) => Claim::Held(stored, held_for),
-                None => Claim::Claimed(Claimed {
-                    lease: leases.take(&key, now, duration),
-                    stored,
-                }),
-            })
-        })
-        .await
     }
 }
 
@@ -246,13 +195,7 @@ impl fmt::Debug for DiskStore {
 impl SessionStore for DiskStore {
     fn insert(&self, new: NewSession) -> BoxFuture<'_, Result<Version, InsertError>> {
         async move {
-            let row = Row::new(
-                &new.session,
-                &self.seal,
-                &self.core.lifespan,
-                new.due,
-                new.last_seen,
-            );
+            let row = self.row(&new.session, new.due, new.last_seen);
             let record = self.seal.seal(&new.key, &new.session)?;
             match self.change(&new.key, What::Insert { row, record }).await? {
                 Outcome::Written(version) => Ok(version),
@@ -281,7 +224,7 @@ impl SessionStore for DiskStore {
         async move {
             let what = What::Replace {
                 expected,
-                expires_at: session.expires_at,
+                row: self.row(&session, Due::Never, Timestamp::EPOCH),
                 due,
                 record: self.seal.seal(key, &session)?,
             };
@@ -330,7 +273,10 @@ impl SessionStore for DiskStore {
     }
 
     fn claim<'a>(&'a self, key: &'a SessionKey, lease: Duration) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        self.claim_now(*key, lease).boxed()
+        let (leases, clock, key) = (Arc::clone(&self.leases), Arc::clone(&self.clock), *key);
+        // The leases are locked while the session is looked up: one that is removed meanwhile loses its lease after that.
+        self.read(move |seen, seal| leases.lock().claim(seen, seal, &key, clock.now(), lease))
+            .boxed()
     }
 
     fn extend<'a>(&'a self, lease: &'a Lease, duration: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
@@ -398,44 +344,22 @@ impl Core {
     }
 }
 
-// === impl Look ===
-
-impl Look {
-    /// Looks at the sessions that may have ended by `now`, until `limit` have.
-    fn at(
-        seen: &Seen<'_>,
-        seal: &Seal,
-        lifespan: &Lifespan,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Self, Fault> {
-        let mut look = Self::default();
-        seen.up_to(Timeline::Ends, now, |key, row| {
-            if look.overdue.len() >= limit {
-                return Ok(false);
-            }
-            if look.used.len() + look.unreadable.len() == OVERDUE_STRIDE {
-                look.more = true;
-                return Ok(false);
-            }
-            if now < row.end(lifespan) {
-                look.used.push(key);
-            } else if seen.stored(seal, &key, &row)?.is_some() {
-                look.overdue.push(key);
-            } else {
-                look.unreadable.push(key);
-            }
-            Ok(true)
-        })?;
-        Ok(look)
-    }
-}
-
 // === impl Fault ===
 
 impl<E: Into<redb::Error>> From<E> for Fault {
     fn from(error: E) -> Self {
         Self::File(Arc::new(error.into()))
+    }
+}
+
+#[cfg(test)]
+impl Core {
+    fn assert_consistent(&self) {
+        self.read(|seen| {
+            seen.file.assert_consistent();
+            Ok(())
+        })
+        .unwrap();
     }
 }
 

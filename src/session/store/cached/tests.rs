@@ -189,7 +189,9 @@ async fn a_session_in_use_is_read_once() {
         assert_eq!(bench.access().await.unwrap(), "first");
     }
     let second = bench.session("second");
-    let replaced = bench.cached.replace(&bench.key, bench.version, second, Due::Never);
+    let replaced = bench
+        .cached
+        .replace(&bench.key, bench.version, second, Due::Never);
     replaced.await.unwrap();
     assert_eq!(bench.access().await.unwrap(), "second");
     assert_eq!(bench.reads(), 1);
@@ -208,7 +210,9 @@ async fn what_was_read_before_a_write_is_not_kept_after_it() {
         tokio::task::yield_now().await;
     }
     let second = bench.session("second");
-    let replaced = bench.cached.replace(&bench.key, bench.version, second, Due::Never);
+    let replaced = bench
+        .cached
+        .replace(&bench.key, bench.version, second, Due::Never);
     replaced.await.unwrap();
     bench.slow.reads.add_permits(ALL);
     // It asked before.
@@ -237,7 +241,9 @@ async fn a_write_whose_caller_has_gone_is_seen_when_it_is_done() {
     let bench = Bench::new(ALL, 0).await;
     bench.access().await.unwrap();
     let second = bench.session("second");
-    let mut write = bench.cached.replace(&bench.key, bench.version, second, Due::Never);
+    let mut write = bench
+        .cached
+        .replace(&bench.key, bench.version, second, Due::Never);
     assert!((&mut write).now_or_never().is_none());
     tokio::task::yield_now().await;
     drop(write);
@@ -254,7 +260,10 @@ async fn a_write_that_did_not_come_about_is_read_again() {
     bench.access().await.unwrap();
     // Another process.
     let second = bench.session("second");
-    let other = bench.slow.store.replace(&bench.key, bench.version, second, Due::Never);
+    let other = bench
+        .slow
+        .store
+        .replace(&bench.key, bench.version, second, Due::Never);
     other.await.unwrap();
     assert_eq!(bench.access().await.unwrap(), "first");
     let third = bench.session("third");
@@ -269,7 +278,10 @@ async fn a_change_by_another_process_empties_the_cache_before_it_is_told() {
         let bench = Bench::new(ALL, ALL).await;
         bench.access().await.unwrap();
         let second = bench.session("second");
-        let other = bench.slow.store.replace(&bench.key, bench.version, second, Due::Never);
+        let other = bench
+            .slow
+            .store
+            .replace(&bench.key, bench.version, second, Due::Never);
         other.await.unwrap();
         *bench.slow.changes.lock() = vec![change(bench.key)];
         let mut changes = bench.cached.changes();
@@ -307,7 +319,12 @@ async fn a_use_is_known_though_the_session_has_left_the_cache() {
     let stored = bench.cached.get(&bench.key).await.unwrap().unwrap();
     assert_eq!(stored.last_seen, bench.clock.now());
     bench.cached.inner.entries.invalidate_all();
-    match bench.cached.claim(&bench.key, Duration::from_secs(1)).await.unwrap() {
+    match bench
+        .cached
+        .claim(&bench.key, Duration::from_secs(1))
+        .await
+        .unwrap()
+    {
         Claim::Claimed(claimed) => assert_eq!(claimed.stored.last_seen, bench.clock.now()),
         other => panic!("{other:?}"),
     }
@@ -325,5 +342,8 @@ async fn the_memory_for_sessions_at_hand_is_bounded() {
     }
     bench.cached.inner.entries.run_pending_tasks();
     let kept = bench.cached.inner.entries.entry_count();
-    assert!(kept > 0 && kept * u64::try_from(weight).unwrap() <= 1 << 20, "{kept}");
+    assert!(
+        kept > 0 && kept * u64::try_from(weight).unwrap() <= 1 << 20,
+        "{kept}"
+    );
 }

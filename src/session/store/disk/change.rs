@@ -21,10 +21,10 @@ pub(super) struct Change {
 pub(super) enum What {
     /// It begins.
     Insert { row: Row, record: Vec<u8> },
-    /// Its record is replaced, if it has this version.
+    /// Its record is replaced, if it has this version; `row` is what a new session would get.
     Replace {
         expected: Version,
-        expires_at: Timestamp,
+        row: Row,
         due: Due,
         record: Vec<u8>,
     },
@@ -100,20 +100,12 @@ impl Change {
             (What::Replace { .. } | What::Remove, None) => Ok(Outcome::Gone),
             (What::Touch(_) | What::Due(_) | What::LookAgain, None) => Ok(Outcome::Done),
             (What::Replace { expected, .. }, Some(old)) if old.version != *expected => Ok(Outcome::Conflict),
-            (
-                What::Replace {
-                    expires_at,
-                    due,
-                    record,
-                    ..
-                },
-                Some(old),
-            ) => {
+            (What::Replace { row, due, record, .. }, Some(old)) => {
                 let mut row = Row {
                     version: old.version.next(),
-                    expires_at: *expires_at,
+                    last_seen: old.last_seen,
                     due: due.after(old.due),
-                    ..old
+                    ..*row
                 };
                 row.look_at = row.end(lifespan);
                 state.put(key, Some(&old), row, Some(record.clone()))?;

@@ -5,6 +5,7 @@ use std::{
     fs::{DirBuilder, File},
     io,
     os::unix::fs::DirBuilderExt as _,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -157,6 +158,12 @@ impl Place {
 
     /// Opens the file now.
     pub(super) fn open(&self) -> Result<Database, DiskError> {
+        // The library panics on some damage.
+        catch_unwind(AssertUnwindSafe(|| self.try_open()))
+            .unwrap_or_else(|_| Err(self.damaged(Fault::Panicked)))
+    }
+
+    fn try_open(&self) -> Result<Database, DiskError> {
         let failed = |error| DiskError::File {
             path: self.path.clone(),
             error,
@@ -201,7 +208,7 @@ impl Place {
                 path: self.path.clone(),
                 found,
             }),
-            None => write_format(database).map_err(|fault| self.damaged(fault)),
+            None => write_format(database, FORMAT).map_err(|fault| self.damaged(fault)),
         }
     }
 
@@ -242,10 +249,10 @@ fn format_of(database: &Database) -> Result<Option<u32>, Fault> {
 }
 
 /// Makes the tables of a new file.
-fn write_format(database: &Database) -> Result<(), Fault> {
+fn write_format(database: &Database, format: u32) -> Result<(), Fault> {
     let mut transaction = database.begin_write()?;
     transaction.set_quick_repair(true);
-    transaction.open_table(ABOUT)?.insert(FORMAT_ENTRY, FORMAT)?;
+    transaction.open_table(ABOUT)?.insert(FORMAT_ENTRY, format)?;
     drop(super::tables::Tables::open(&transaction)?);
     Ok(transaction.commit()?)
 }
@@ -260,4 +267,9 @@ fn compact_if_empty(database: &mut Database, length: u64) -> Result<(), Fault> {
         database.compact()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+pub(super) fn write_format_for_test(path: &Path, format: u32) {
+    write_format(&Database::create(path).unwrap(), format).unwrap();
 }

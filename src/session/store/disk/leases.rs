@@ -2,9 +2,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use super::{Fault, change::View as _, overlay::Seen, tables::Timeline};
 use crate::{
     clock::Timestamp,
-    session::{SessionKey, store::Lease},
+    session::{
+        SessionKey,
+        store::{Claim, Claimed, Lease, sealed::Seal},
+    },
 };
 
 /// A lease that is over at once would be handed out again by the same call.
@@ -26,14 +30,67 @@ struct Held {
 // === impl Leases ===
 
 impl Leases {
+    /// Claims up to `limit` sessions that are due; and those that are due and that nobody can read.
+    pub(super) fn claim_due(
+        &mut self,
+        seen: &Seen<'_>,
+        seal: &Seal,
+        now: Timestamp,
+        limit: usize,
+        duration: Duration,
+    ) -> Result<(Vec<Claimed>, Vec<SessionKey>), Fault> {
+        let (mut claimed, mut unreadable) = (Vec::new(), Vec::new());
+        seen.up_to(Timeline::Due, now, |key, row| {
+            if claimed.len() == limit {
+                return Ok(false);
+            }
+            if self.held_for(&key, now).is_some() {
+                return Ok(true);
+            }
+            match seen.stored(seal, &key, &row)? {
+                Some(stored) => claimed.push(Claimed {
+                    lease: self.take(&key, now, duration),
+                    stored,
+                }),
+                None => unreadable.push(key),
+            }
+            Ok(true)
+        })?;
+        Ok((claimed, unreadable))
+    }
+
+    /// Claims a session, due or not.
+    pub(super) fn claim(
+        &mut self,
+        seen: &Seen<'_>,
+        seal: &Seal,
+        key: &SessionKey,
+        now: Timestamp,
+        duration: Duration,
+    ) -> Result<Claim, Fault> {
+        let Some(row) = seen.row(key)? else {
+            return Ok(Claim::Gone);
+        };
+        let Some(stored) = seen.stored(seal, key, &row)? else {
+            return Ok(Claim::Gone);
+        };
+        Ok(match self.held_for(key, now) {
+            Some(held_for) => Claim::Held(stored, held_for),
+            None => Claim::Claimed(Claimed {
+                lease: self.take(key, now, duration),
+                stored,
+            }),
+        })
+    }
+
     /// For how long the session is held yet.
-    pub(super) fn held_for(&self, key: &SessionKey, now: Timestamp) -> Option<Duration> {
+    fn held_for(&self, key: &SessionKey, now: Timestamp) -> Option<Duration> {
         let held = self.held.get(key).filter(|held| now < held.until)?;
         Some(held.until.duration_since(now))
     }
 
     /// A lease on a session that is not held.
-    pub(super) fn take(&mut self, key: &SessionKey, now: Timestamp, duration: Duration) -> Lease {
+    fn take(&mut self, key: &SessionKey, now: Timestamp, duration: Duration) -> Lease {
         self.last += 1;
         let (key, number) = (*key, self.last);
         let until = now.saturating_add(duration.max(SHORTEST));

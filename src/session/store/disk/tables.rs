@@ -90,8 +90,14 @@ impl<'txn> Tables<'txn> {
         Ok(())
     }
 
-    /// Moves what differs. Owners and the time of the login never do.
+    /// Moves what differs.
     fn relink(&mut self, key: &SessionKey, old: &Row, row: &Row) -> Result<(), Fault> {
+        let owners = |row: &Row| (row.person, row.login, row.created_at);
+        if owners(old) != owners(row) {
+            // The names of owners change with the secret.
+            self.unlink(key, old)?;
+            return self.link(key, row);
+        }
         if old.look_at != row.look_at {
             self.ends.remove(&moment(old.look_at, key))?;
             self.ends.insert(&moment(row.look_at, key), ())?;
@@ -216,5 +222,39 @@ impl View for Snapshot {
     fn record(&self, key: &SessionKey) -> Result<Vec<u8>, Fault> {
         let record = self.0.open_table(RECORDS)?.get(key.as_bytes())?;
         Ok(record.map(|record| record.value().to_vec()).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+impl Snapshot {
+    /// Rows, records and indexes tell the same story.
+    pub(super) fn assert_consistent(&self) {
+        let open = |table| self.0.open_table(table).unwrap();
+        let (rows, records) = (
+            self.0.open_table(ROWS).unwrap(),
+            self.0.open_table(RECORDS).unwrap(),
+        );
+        let (ends, due, owners) = (open(ENDS), open(DUE), self.0.open_table(OWNERS).unwrap());
+        let (mut timed, mut owned_by) = (0, 0);
+        for entry in rows.iter().unwrap() {
+            let (key, row) = entry.unwrap();
+            let key = SessionKey::from_bytes(*key.value());
+            let row = Row::decode(row.value());
+            assert!(records.get(key.as_bytes()).unwrap().is_some());
+            assert!(ends.get(&moment(row.look_at, &key)).unwrap().is_some());
+            if let Some(at) = row.due {
+                assert!(due.get(&moment(at, &key)).unwrap().is_some());
+                timed += 1;
+            }
+            for owner in row.owners() {
+                assert!(owners.get(&owned(owner, row.created_at, &key)).unwrap().is_some());
+                owned_by += 1;
+            }
+        }
+        let rows = rows.len().unwrap();
+        assert_eq!(records.len().unwrap(), rows);
+        assert_eq!(ends.len().unwrap(), rows);
+        assert_eq!(due.len().unwrap(), timed);
+        assert_eq!(owners.len().unwrap(), owned_by);
     }
 }

@@ -15,7 +15,8 @@ use redb::{BackendError, StorageBackend, backends::FileBackend};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trouble {
     full: Arc<AtomicBool>,
-    broken: Arc<AtomicBool>,
+    failing: Arc<AtomicBool>,
+    gone: Arc<AtomicBool>,
 }
 
 /// A file that fails where there is trouble.
@@ -42,13 +43,19 @@ impl Trouble {
         self.full.load(Ordering::SeqCst)
     }
 
-    /// Every write fails.
-    pub(super) fn break_writes(&self, broken: bool) {
-        self.broken.store(broken, Ordering::SeqCst);
+    /// Every write of more than the header fails: the file can still be opened.
+    pub(super) fn fail_writes_of_data(&self, failing: bool) {
+        self.failing.store(failing, Ordering::SeqCst);
     }
 
-    fn check(&self) -> io::Result<()> {
-        if self.broken.load(Ordering::SeqCst) {
+    /// Nothing works.
+    pub(super) fn fail_everything(&self, gone: bool) {
+        self.gone.store(gone, Ordering::SeqCst);
+    }
+
+    fn check(&self, writes_data: bool) -> io::Result<()> {
+        let failing = writes_data && self.failing.load(Ordering::SeqCst);
+        if failing || self.gone.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())
@@ -61,20 +68,22 @@ impl StorageBackend for Failing {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+        self.trouble.check(false)?;
         self.file.read(offset, out)
     }
 
     fn set_len(&self, len: u64) -> Result<(), io::Error> {
-        self.trouble.check()?;
+        self.trouble.check(true)?;
         self.file.set_len(len)
     }
 
     fn sync_data(&self) -> Result<(), io::Error> {
+        self.trouble.check(false)?;
         self.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
-        self.trouble.check()?;
+        self.trouble.check(offset > 0)?;
         self.file.write(offset, data)
     }
 

@@ -1,41 +1,333 @@
-use std::{fs, sync::Arc};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc};
 
-use super::*;
+use super::{file::DiskError, testing::Trouble, *};
 use crate::{
-    clock::ManualClock,
+    clock::{Clock as _, ManualClock},
     random::SystemRandom,
-    session::store::contract::contract_tests,
+    session::{
+        store::{Cached, contract::contract_tests},
+        testing::session,
+    },
 };
 
-fn sealer(secrets: &[[u8; 32]]) -> Sealer {
-    Sealer::new(secrets, Arc::new(SystemRandom)).unwrap()
-}
+mod compaction;
+mod damage;
+mod killed;
+mod trouble;
+
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 contract_tests!(|lifespan, clock: ManualClock| async move {
-    // The folder goes with the process; the file in it is open until then.
-    let folder = tempfile::tempdir().unwrap().keep();
+    let folder = tempfile::tempdir().unwrap();
     let store = DiskStore::open(
-        &folder,
+        folder.path(),
         Guard::Strict,
         lifespan,
         sealer(&[[7; 32]]),
         Arc::new(clock),
     );
+    // The file is open, so it stays although its name goes.
     let store: Arc<dyn SessionStore> = Arc::new(store.await.unwrap());
-    fs::remove_dir_all(folder).unwrap();
     store
 });
 
 /// The contract with the cache in front, as the server has it.
 mod cached {
     use super::*;
-    use crate::session::store::Cached;
 
     contract_tests!(|lifespan, clock: ManualClock| async move {
-        let folder = tempfile::tempdir().unwrap().keep();
-        let store = DiskStore::open(&folder, Guard::Strict, lifespan, sealer(&[[7; 32]]), Arc::new(clock));
+        let folder = tempfile::tempdir().unwrap();
+        let store = DiskStore::open(
+            folder.path(),
+            Guard::Strict,
+            lifespan,
+            sealer(&[[7; 32]]),
+            Arc::new(clock),
+        );
         let store: Arc<dyn SessionStore> = Arc::new(Cached::new(store.await.unwrap(), 1 << 30));
-        fs::remove_dir_all(folder).unwrap();
         store
     });
+}
+
+fn sealer(secrets: &[[u8; 32]]) -> Sealer {
+    Sealer::new(secrets, Arc::new(SystemRandom)).unwrap()
+}
+
+/// A folder in which servers come and go.
+struct Bench {
+    folder: tempfile::TempDir,
+    clock: ManualClock,
+    trouble: Trouble,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            clock: ManualClock::starting_at(Timestamp::from_unix_seconds(1_000_000)),
+            trouble: Trouble::default(),
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("sessions.redb")
+    }
+
+    async fn try_open(&self, secrets: &[[u8; 32]]) -> Result<DiskStore, DiskError> {
+        let mut place = Place::new(self.folder.path(), Guard::Strict);
+        place.trouble = self.trouble.clone();
+        let clock = Arc::new(self.clock.clone());
+        DiskStore::open_in(place, Lifespan::default(), sealer(secrets), clock).await
+    }
+
+    async fn open(&self) -> DiskStore {
+        self.try_open(&[[7; 32]]).await.unwrap()
+    }
+
+    /// What is on the disk at this moment, as the server that starts after a crash finds it.
+    fn after_a_crash(&self) -> Self {
+        let copy = Self::new();
+        fs::copy(self.file(), copy.file()).unwrap();
+        Self {
+            clock: self.clock.clone(),
+            ..copy
+        }
+    }
+
+    fn after(&self, duration: Duration) -> Timestamp {
+        self.clock.now().saturating_add(duration)
+    }
+
+    fn session(&self, subject: &str, access: &str) -> Arc<Session> {
+        Arc::new(session(subject, access, self.clock.now()))
+    }
+
+    fn draw(&self, subject: &str, due: Due) -> NewSession {
+        let session = self.session(subject, "first");
+        NewSession::draw(&SystemRandom, session, due, self.clock.now()).1
+    }
+
+    async fn login(&self, store: &DiskStore, subject: &str, due: Due) -> SessionKey {
+        let new = self.draw(subject, due);
+        let key = new.key;
+        store.insert(new).await.unwrap();
+        key
+    }
+
+    async fn write(&self, store: &DiskStore, key: &SessionKey, access: &str, due: Due) {
+        let stored = store.get(key).await.unwrap().unwrap();
+        let session = self.session(&stored.session.subject, access);
+        store.replace(key, stored.version, session, due).await.unwrap();
+    }
+}
+
+async fn access(store: &DiskStore, key: &SessionKey) -> Option<String> {
+    let stored = store.get(key).await.unwrap()?;
+    Some(stored.session.tokens.access.expose().to_owned())
+}
+
+async fn due(store: &DiskStore) -> Vec<SessionKey> {
+    let claimed = store.claim_due(100, Duration::ZERO).await.unwrap();
+    claimed.iter().map(|claimed| *claimed.lease.key()).collect()
+}
+
+async fn sessions(store: &DiskStore) -> usize {
+    store.usage().await.unwrap().sessions
+}
+
+#[tokio::test]
+async fn a_restart_ends_no_session() {
+    let bench = Bench::new();
+    let store = bench.open().await;
+    let alice = bench.login(&store, "alice", Due::At(bench.after(HOUR))).await;
+    let bob = bench.login(&store, "bob", Due::Never).await;
+    bench
+        .write(&store, &alice, "second", Due::At(bench.after(MINUTE)))
+        .await;
+    let version = store.get(&alice).await.unwrap().unwrap().version;
+    let gone = bench.login(&store, "carol", Due::Never).await;
+    store.remove(&gone, EndReason::Logout).await.unwrap().unwrap();
+    bench.clock.advance(MINUTE);
+    store.touch(&bob, bench.clock.now()).await.unwrap();
+    let lease = store.claim(&bob, HOUR).await.unwrap();
+    drop(store);
+
+    let store = bench.open().await;
+    let stored = store.get(&alice).await.unwrap().unwrap();
+    assert_eq!(stored.version, version);
+    assert_eq!(access(&store, &alice).await.unwrap(), "second");
+    assert!(store.get(&gone).await.unwrap().is_none());
+    assert_eq!(
+        store.get(&bob).await.unwrap().unwrap().last_seen,
+        bench.clock.now()
+    );
+    let whose = Whose::person(&stored.session);
+    assert_eq!(store.find(whose).await.unwrap()[0].key, alice);
+    assert_eq!(due(&store).await, [alice]);
+    // The one who held it is no more.
+    assert!(matches!(lease, Claim::Claimed(_)));
+    assert!(matches!(
+        store.claim(&bob, HOUR).await.unwrap(),
+        Claim::Claimed(_)
+    ));
+    assert_eq!(sessions(&store).await, 2);
+    store.core.assert_consistent();
+}
+
+#[tokio::test]
+async fn what_a_caller_relies_on_is_on_the_disk_when_the_call_returns() {
+    let bench = Bench::new();
+    let store = bench.open().await;
+    let alice = bench.login(&store, "alice", Due::Never).await;
+    bench.write(&store, &alice, "second", Due::Never).await;
+    let gone = bench.login(&store, "bob", Due::Never).await;
+    store.remove(&gone, EndReason::Logout).await.unwrap().unwrap();
+    let begun = store.get(&alice).await.unwrap().unwrap().last_seen;
+    bench.clock.advance(MINUTE);
+    store.touch(&alice, bench.clock.now()).await.unwrap();
+
+    let crashed = bench.after_a_crash().open().await;
+    assert_eq!(access(&crashed, &alice).await.unwrap(), "second");
+    assert!(crashed.get(&gone).await.unwrap().is_none());
+    assert_eq!(crashed.get(&alice).await.unwrap().unwrap().last_seen, begun);
+    store.flush().await.unwrap();
+    let crashed = bench.after_a_crash().open().await;
+    assert_eq!(
+        crashed.get(&alice).await.unwrap().unwrap().last_seen,
+        bench.clock.now()
+    );
+}
+
+#[tokio::test]
+async fn the_file_is_private_and_shows_nothing() {
+    let bench = Bench::new();
+    let store = bench.open().await;
+    bench.login(&store, "alice", Due::Never).await;
+    let mode = |path: PathBuf| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(bench.file()), 0o600);
+    let content = fs::read(bench.file()).unwrap();
+    for secret in ["alice", "first", "refresh", "idp.test", "openid"] {
+        assert!(
+            !content
+                .windows(secret.len())
+                .any(|part| part == secret.as_bytes()),
+            "{secret}"
+        );
+    }
+    drop(store);
+    fs::set_permissions(bench.file(), fs::Permissions::from_mode(0o644)).unwrap();
+    drop(bench.open().await);
+    assert_eq!(mode(bench.file()), 0o600);
+}
+
+#[tokio::test]
+async fn one_process_has_the_file_and_another_waits_for_it() {
+    let bench = Bench::new();
+    let first = bench.open().await;
+    let mut second = bench.try_open(&[[7; 32]]).boxed();
+    assert!((&mut second).now_or_never().is_none());
+    drop(first);
+    bench.clock.advance(MINUTE / 4);
+    let second = second.await.unwrap();
+
+    let mut third = bench.try_open(&[[7; 32]]).boxed();
+    assert!((&mut third).now_or_never().is_none());
+    bench.clock.advance(MINUTE / 2);
+    let told = third.await.unwrap_err().to_string();
+    for part in [
+        "sessions.redb",
+        "REDIS_URL",
+        "SESSION_STORE=memory",
+        "another process",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    drop(second);
+}
+
+#[tokio::test]
+async fn a_rotated_secret_ends_no_session() {
+    let bench = Bench::new();
+    let (old, new) = ([1; 32], [2; 32]);
+    let store = bench.try_open(&[old]).await.unwrap();
+    let alice = bench.login(&store, "alice", Due::Never).await;
+    drop(store);
+    let store = bench.try_open(&[new, old]).await.unwrap();
+    let person = bench.session("alice", "first");
+    assert_eq!(store.find(Whose::person(&person)).await.unwrap().len(), 1);
+    bench.write(&store, &alice, "second", Due::Never).await;
+    drop(store);
+    let store = bench.try_open(&[new]).await.unwrap();
+    assert_eq!(access(&store, &alice).await.unwrap(), "second");
+    // What finds it was renewed with it.
+    assert_eq!(store.find(Whose::person(&person)).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_read_is_none_and_troubles_no_other() {
+    let bench = Bench::new();
+    let store = bench.open().await;
+    let now = Due::At(bench.clock.now());
+    let lost = bench.login(&store, "alice", now).await;
+    drop(store);
+    let store = bench.try_open(&[[2; 32]]).await.unwrap();
+    let bob = bench.login(&store, "bob", now).await;
+    assert!(store.get(&lost).await.unwrap().is_none());
+    assert!(matches!(store.claim(&lost, MINUTE).await.unwrap(), Claim::Gone));
+    assert_eq!(due(&store).await, [bob]);
+    assert_eq!(store.overdue(10).await.unwrap(), []);
+    // It may be a wrong secret that somebody is about to correct.
+    assert_eq!(sessions(&store).await, 2);
+    bench.clock.advance(2 * HOUR);
+    assert_eq!(store.overdue(10).await.unwrap(), [bob]);
+    assert_eq!(sessions(&store).await, 1);
+    store.core.assert_consistent();
+}
+
+#[tokio::test]
+async fn a_look_goes_through_many_that_were_used() {
+    let bench = Bench::new();
+    let store = bench.open().await;
+    let logins = (0..2_500).map(|_| bench.login(&store, "alice", Due::Never));
+    let keys = future::join_all(logins).await;
+    bench.clock.advance(HOUR / 2);
+    let used = keys.iter().skip(1).map(|key| store.touch(key, bench.clock.now()));
+    future::try_join_all(used).await.unwrap();
+    bench.clock.advance(HOUR / 2);
+    assert_eq!(store.overdue(10).await.unwrap(), [keys[0]]);
+    store.core.assert_consistent();
+}
+
+#[tokio::test]
+async fn a_file_of_another_layout_is_refused() {
+    let bench = Bench::new();
+    drop(bench.open().await);
+    super::file::write_format_for_test(&bench.file(), 7);
+    let told = bench.try_open(&[[7; 32]]).await.unwrap_err().to_string();
+    assert!(
+        told.contains("layout 7, this one knows 1") && told.contains("move the file away"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_is_said() {
+    let bench = Bench::new();
+    let blocked = bench.folder.path().join("file");
+    fs::write(&blocked, "").unwrap();
+    let clock = Arc::new(bench.clock.clone());
+    let folder = blocked.join("state");
+    let opened = DiskStore::open(
+        &folder,
+        Guard::Strict,
+        Lifespan::default(),
+        sealer(&[[7; 32]]),
+        clock,
+    );
+    let told = opened.await.unwrap_err().to_string();
+    assert!(
+        told.contains("BFF_STATE_DIR") && told.contains("SESSION_STORE=memory"),
+        "{told}"
+    );
 }

@@ -1,0 +1,73 @@
+//! Files that are something else, or were damaged.
+
+use std::fs::File;
+
+use aws_lc_rs::digest;
+
+use super::*;
+
+/// Opens and uses the file. Whatever it holds, this ends.
+async fn tried(bench: &Bench, keys: &[SessionKey]) -> Result<usize, DiskError> {
+    let store = bench.try_open(&[[7; 32]]).await?;
+    let mut read = 0;
+    for key in keys {
+        read += usize::from(store.get(key).await.is_ok_and(|found| found.is_some()));
+        let _ = store.touch(key, bench.clock.now()).await;
+    }
+    let _ = store.claim_due(10, MINUTE).await;
+    let _ = store.overdue(10).await;
+    let _ = store.insert(bench.draw("bob", Due::Never)).await;
+    let _ = store.flush().await;
+    Ok(read)
+}
+
+#[tokio::test]
+async fn a_file_that_is_something_else_is_refused_and_left_alone() {
+    for content in [&b"hunter2"[..], &[0; 4096], &[0xff; 100_000]] {
+        let bench = Bench::new();
+        fs::write(bench.file(), content).unwrap();
+        let told = tried(&bench, &[]).await.unwrap_err().to_string();
+        assert!(
+            told.contains("move it away") && !told.contains("hunter2"),
+            "{told}"
+        );
+        assert_eq!(fs::read(bench.file()).unwrap(), content);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_was_cut_short_is_refused() {
+    let bench = Bench::new();
+    drop(bench.open().await);
+    let file = File::options().write(true).open(bench.file()).unwrap();
+    file.set_len(bench.file().metadata().unwrap().len() / 2).unwrap();
+    let told = tried(&bench, &[]).await.unwrap_err().to_string();
+    assert!(told.contains("move it away"), "{told}");
+}
+
+#[tokio::test]
+async fn changed_bytes_bring_nothing_down() {
+    let bench = Bench::new();
+    let store = bench.open().await;
+    let now = Due::At(bench.clock.now());
+    let keys = future::join_all((0..50).map(|_| bench.login(&store, "alice", now))).await;
+    drop(store);
+    let whole = fs::read(bench.file()).unwrap();
+    let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    let (mut intact, mut hurt) = (0, 0);
+    for round in 0_u32..60 {
+        let mut content = whole.clone();
+        // Somewhere else each time, and at the same places in each run.
+        for place in 0_u8..8 {
+            let digest = digest::digest(&digest::SHA256, &[&round.to_be_bytes()[..], &[place]].concat());
+            let at = u64::from_be_bytes(*digest.as_ref().first_chunk().unwrap());
+            content[usize::try_from(at).unwrap() % used] ^= 0x55;
+        }
+        fs::write(bench.file(), content).unwrap();
+        match tried(&bench, &keys).await {
+            Ok(read) if read == keys.len() => intact += 1,
+            _ => hurt += 1,
+        }
+    }
+    assert!(intact > 0 && hurt > 0, "{intact} {hurt}");
+}
