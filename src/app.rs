@@ -13,6 +13,7 @@ mod proxies;
 mod session_secret;
 mod settings;
 mod static_client;
+mod store;
 
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
@@ -37,7 +38,7 @@ use crate::{
     registration::{RegisteredKeys, Registration, Surroundings},
     seal::Sealer,
     server::Server,
-    session::{CookiePolicy, MemoryStore, Sessions},
+    session::{CookiePolicy, Sessions},
     tokens::Tokens,
     web::{Pages, Parts, Web},
 };
@@ -88,12 +89,12 @@ impl Default for Ports {
 
 impl App {
     /// Reads keys, secrets and routes and puts the server together. Blocks on small files; binds nothing and sends
-    /// nothing.
+    /// nothing. Another process that has the file of sessions open is waited for, up to 30 seconds.
     ///
     /// # Errors
     ///
     /// [`StartError`], with what to mend.
-    pub fn new(config: Config, ports: Ports) -> Result<Self, StartError> {
+    pub async fn new(config: Config, ports: Ports) -> Result<Self, StartError> {
         let health = Health::new();
         let (keeper, keys, warnings) =
             Keeper::open(config.keys.options.clone(), config.rotation(), ports.clock.wall())?;
@@ -119,9 +120,8 @@ impl App {
             Arc::clone(&ports.random),
         );
         let limits = settings::limits(&config);
-        let store = MemoryStore::new(limits.lifespan, Arc::clone(&ports.clock));
         let sessions = Sessions::new(
-            Arc::new(store),
+            store::open(&config, &limits, &sealer, &ports).await?,
             limits,
             sealer.clone(),
             Arc::clone(&ports.clock),
@@ -243,7 +243,8 @@ impl App {
         tokio::task::spawn_blocking(move || random.fill(&mut [0]));
         let sessions = self.web.sessions.clone();
         let sessions_stop = stop.clone();
-        work.spawn(async move { sessions.run(sessions_stop).await });
+        let health = self.health.clone();
+        work.spawn(async move { sessions.run(&health, sessions_stop).await });
         let tokens = self.tokens.clone();
         let tokens_stop = stop.clone();
         work.spawn(async move { tokens.run(tokens_stop).await });

@@ -7,14 +7,16 @@ use std::{
 };
 
 /// Who may name what beside the module that owns it.
-const OWNERS: [(&str, &[&str]); 6] = [
+const OWNERS: [(&str, &[&str]); 8] = [
     ("axum", &["web", "server", "gateway"]),
     ("hyper", &["web", "server", "gateway"]),
     ("hyper_util", &["web", "server", "gateway"]),
     ("reqwest", &["outbound"]),
     // Only `Sessions` holds a store; `app` chooses which.
-    ("SessionStore", &["session"]),
+    ("SessionStore", &["session", "app"]),
     ("MemoryStore", &["session", "app"]),
+    ("DiskStore", &["session", "app"]),
+    ("redb", &["session"]),
 ];
 
 /// A file of the crate, without its tests.

@@ -194,7 +194,7 @@ impl Stack {
             dev_server: surroundings.page.is_some(),
             taken: moved.into_iter().flatten().collect(),
             registered,
-            app: App::new(config, Ports::default())?,
+            app: App::new(config, Ports::default()).await?,
             listener,
         })
     }

@@ -10,7 +10,7 @@ use crate::{
     outbound,
     registration::{ErrorKind, RegistrationError},
     seal::SealerError,
-    session::CookieOptionsError,
+    session::{CookieOptionsError, DiskError},
     web::PagesError,
 };
 
@@ -26,6 +26,9 @@ pub enum StartError {
     /// The master secret of sessions is too short.
     #[error("SESSION_SECRET: {0}")]
     Sealer(#[from] SealerError),
+    /// The file of sessions.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// The client for the IdP.
     #[error(transparent)]
     Outbound(#[from] outbound::BuildError),

@@ -44,12 +44,23 @@ async fn serve(config: Config) -> Exit {
     }
     let ports = Ports::default();
     let (delay, clock) = (config.server.shutdown_delay, Arc::clone(&ports.clock));
-    let app = match App::new(config, ports) {
-        Ok(app) => app,
+    let mut signals = match Signals::receive() {
+        Ok(signals) => signals,
         Err(error) => {
-            tell(&error);
-            return Exit::Configuration;
+            tracing::error!(%error, "signals cannot be received");
+            return Exit::Internal;
         }
+    };
+    let app = tokio::select! {
+        // It may wait for the file of sessions.
+        _ = signals.next() => return Exit::Success,
+        app = App::new(config, ports) => match app {
+            Ok(app) => app,
+            Err(error) => {
+                tell(&error);
+                return Exit::Configuration;
+            }
+        },
     };
     let listeners = match app.bind().await {
         Ok(listeners) => listeners,
@@ -74,13 +85,7 @@ async fn serve(config: Config) -> Exit {
         delay,
     };
     let (asked, shutdown) = (stop.asked.clone(), stop.shutdown.clone());
-    match Signals::receive() {
-        Ok(signals) => tokio::spawn(stop.on(signals)),
-        Err(error) => {
-            tracing::error!(%error, "signals cannot be received");
-            return Exit::Internal;
-        }
-    };
+    tokio::spawn(stop.on(signals));
     if let Some(manager) = ServiceManager::of(&Environment::of_process()) {
         manager.listens();
         let health = app.health().clone();

@@ -274,7 +274,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(G::Registration, "BOOTSTRAP_ADMIN_TOKEN", K::Secret, "none", "lets the start mint an initial access token through the IdP's admin API. A file that is gone counts as unset once there are credentials"),
     public(G::Registration, "ALLOW_BOOTSTRAP_FAILURE", K::Switch, "`false`", "a first registration that the IdP refuses does not stop the process"),
     // Session
-    public(G::Session, "SESSION_STORE", K::Choice(&["memory", "disk", "redis"]), "`redis` where `REDIS_URL` is set, else `memory`", "where sessions are kept; only `memory` is built yet"),
+    public(G::Session, "SESSION_STORE", K::Choice(&["memory", "disk", "redis"]), "`disk` where `BFF_STATE_DIR` can be written, else `memory`", "where sessions are kept: in `sessions.redb` in `BFF_STATE_DIR`, or in memory until the next restart; `redis` is not built yet"),
     variable(G::Session, "REDIS_URL", K::Secret, "none", "Redis for sessions of several replicas; not built yet"),
     public(G::Session, "SESSION_LIFETIME", K::Duration, "`8h`", "absolute limit of a session"),
     public(G::Session, "SESSION_IDLE_TIMEOUT", K::Duration, "`1h`", "sliding limit of a session"),

@@ -38,6 +38,10 @@ pub struct SessionSettings {
 pub enum StoreKind {
     /// In this process.
     Memory,
+    /// In a file in the state folder.
+    Disk,
+    /// In a file where the state folder can be written, else in this process.
+    DiskIfPossible,
 }
 
 /// The bytes of a master secret. Do not print, are wiped when dropped.
@@ -57,7 +61,7 @@ impl fmt::Debug for MasterSecret {
 }
 
 pub(super) fn read(reader: &mut Reader) -> SessionSettings {
-    check_store(reader);
+    let store = store(reader);
     let lifetime = reader.duration("SESSION_LIFETIME", Duration::from_hours(8));
     let idle_set = reader.is_set("SESSION_IDLE_TIMEOUT");
     let idle_timeout = reader.duration("SESSION_IDLE_TIMEOUT", Duration::from_hours(1));
@@ -79,7 +83,7 @@ pub(super) fn read(reader: &mut Reader) -> SessionSettings {
         })
     });
     SessionSettings {
-        store: StoreKind::Memory,
+        store,
         lifetime,
         // A short lifetime with the default idle limit is no contradiction.
         idle_timeout: idle_timeout.min(lifetime),
@@ -90,24 +94,32 @@ pub(super) fn read(reader: &mut Reader) -> SessionSettings {
     }
 }
 
-fn check_store(reader: &mut Reader) {
-    let words = [Some(StoreKind::Memory), None, None];
+fn store(reader: &mut Reader) -> StoreKind {
+    let words = [Some(StoreKind::Memory), Some(StoreKind::Disk), None];
     match reader.choice("SESSION_STORE", &words) {
         Some(None) => reader.complain(
             "SESSION_STORE",
             "names a store that is not built yet",
-            "use `memory` and one replica",
+            "use `disk` or `memory`, and one replica",
         ),
-        Some(Some(_)) if reader.is_set("REDIS_URL") => {
-            reader.warn("REDIS_URL", "has no effect with SESSION_STORE=memory; remove it");
+        Some(Some(kind)) => {
+            if reader.is_set("REDIS_URL") {
+                let name = if kind == StoreKind::Memory { "memory" } else { "disk" };
+                reader.warn(
+                    "REDIS_URL",
+                    format!("has no effect with SESSION_STORE={name}; remove it"),
+                );
+            }
+            return kind;
         }
         None if reader.is_set("REDIS_URL") && !reader.is_set("SESSION_STORE") => reader.complain(
             "REDIS_URL",
             "makes Redis the session store, which is not built yet",
-            "remove it, or set SESSION_STORE=memory and run one replica",
+            "remove it, or set SESSION_STORE=disk and run one replica",
         ),
-        Some(Some(_)) | None => {}
+        None => {}
     }
+    StoreKind::DiskIfPossible
 }
 
 fn secrets(reader: &mut Reader) -> Vec<MasterSecret> {

@@ -1027,7 +1027,11 @@ fn what_is_odd_but_works_is_a_warning() {
         ),
         (
             vec![("REDIS_URL", "redis://redis"), ("SESSION_STORE", "memory")],
-            "REDIS_URL: has no effect",
+            "REDIS_URL: has no effect with SESSION_STORE=memory",
+        ),
+        (
+            vec![("REDIS_URL", "redis://redis"), ("SESSION_STORE", "disk")],
+            "REDIS_URL: has no effect with SESSION_STORE=disk",
         ),
         (
             vec![("BFF_BASE_URI", "x")],

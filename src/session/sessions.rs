@@ -8,7 +8,7 @@ mod ending;
 mod opening;
 mod watch;
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,12 @@ use super::{
     Claim, Claimed, Due, EndReason, Lease, Lifespan, Limits, Listener, ReplaceError, Session, SessionKey,
     SessionRef, SessionStore, StoreError, Stored,
 };
-use crate::{clock::SharedClock, random::SharedRandom, seal::Sealer};
+use crate::{
+    clock::SharedClock,
+    health::{Component, Health},
+    random::SharedRandom,
+    seal::Sealer,
+};
 
 /// How often the store writes what it puts off: so much of the time of last use is lost in a crash.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
@@ -230,26 +235,34 @@ impl Sessions {
         Ok(())
     }
 
-    /// Follows what other processes do, and has the store write what it puts off, until `shutdown`.
-    pub async fn run(&self, shutdown: CancellationToken) {
+    /// Follows what other processes do, has the store write what it puts off, and tells `health` whether it can, until
+    /// `shutdown`.
+    pub async fn run(&self, health: &Health, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = self.follow(self.inner.store.changes()) => {}
-            () = self.flush_regularly() => {}
+            () = self.flush_regularly(health) => {}
         }
     }
 
     /// Has the store write what it has put off. To be called when nobody uses the sessions any more.
     pub async fn flush(&self) {
         if let Err(error) = self.inner.store.flush().await {
-            tracing::error!(%error, "the session store failed; when sessions were last used is not stored");
+            tracing::error!(
+                error = &error as &dyn Error,
+                "the session store failed; what it has put off is not stored"
+            );
         }
     }
 
-    async fn flush_regularly(&self) {
+    async fn flush_regularly(&self, health: &Health) {
         loop {
             self.inner.clock.sleep(FLUSH_EVERY).await;
-            self.flush().await;
+            match self.inner.store.flush().await {
+                Ok(()) => health.ok(Component::Store),
+                // The store says so in the log, once.
+                Err(error) => health.failing(Component::Store, error.to_string()),
+            }
         }
     }
 

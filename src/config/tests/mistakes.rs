@@ -473,13 +473,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         &[("SESSION_STORE", "redis")],
         "SESSION_STORE",
         "not built yet",
-        "`memory`",
-    ),
-    (
-        &[("SESSION_STORE", "disk")],
-        "SESSION_STORE",
-        "not built yet",
-        "`memory`",
+        "`disk` or `memory`",
     ),
     (
         &[("SESSION_STORE", "file")],
@@ -491,7 +485,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         &[("REDIS_URL", "redis://:planted@redis")],
         "REDIS_URL",
         "not built yet",
-        "SESSION_STORE=memory",
+        "SESSION_STORE=disk",
     ),
     (
         &[("SESSION_LIFETIME", "8 hours")],

@@ -201,7 +201,7 @@ async fn a_mistake_in_a_template_stops_the_start_with_file_and_line() {
         .without_server()
         .start_without_waiting()
         .await;
-    let error = stack.app().unwrap_err().to_string();
+    let error = stack.app().await.unwrap_err().to_string();
     let expected = format!("BFF_TEMPLATES_DIR: {}:10: ", page.display());
     assert!(error.starts_with(&expected), "{error}");
 }

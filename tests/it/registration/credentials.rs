@@ -222,7 +222,7 @@ async fn attack_33_a_foreign_pem_is_never_published_and_a_missing_key_replaces_n
     let published = stack.browser().get("/.well-known/jwks.json").await.body;
     // Another key, valid in every respect, that happens to lie there.
     fs::rename(&signing, keys.join("other.pem")).unwrap();
-    let error = stack.app().unwrap_err().to_string();
+    let error = stack.app().await.unwrap_err().to_string();
     for part in ["bff-signing.pem", "bff_client.json", "Restore"] {
         assert!(error.contains(part), "no {part} in {error}");
     }

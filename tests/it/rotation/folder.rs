@@ -65,7 +65,7 @@ async fn a_file_that_breaks_takes_no_key_away() {
     assert_eq!(published(&stack).await, before);
     stack.browser().log_in().await;
     // The next start says what is broken.
-    let error = stack.app().unwrap_err().to_string();
+    let error = stack.app().await.unwrap_err().to_string();
     assert!(
         error.contains("keyring.json") && error.contains("Restore"),
         "{error}"

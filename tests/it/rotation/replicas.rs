@@ -19,7 +19,7 @@ async fn two_servers_on_one_folder_agree_through_a_whole_rotation() {
         public: listener,
         internal: None,
     };
-    tokio::spawn(stack.app().unwrap().run(listeners, stop));
+    tokio::spawn(stack.app().await.unwrap().run(listeners, stop));
     let old = in_state(&stack, "active").unwrap();
     assert_eq!(published_at(&other).await, std::slice::from_ref(&old));
 

@@ -96,7 +96,7 @@ async fn what_another_replica_registers_serves_where_failure_is_allowed() {
     let before = stack.variables.clone();
     let iat = stack.idp.mint_iat(devstack_idp::MintIat::default());
     stack.variables.push(("DCR_IAT".to_owned(), iat));
-    let other = stack.app().unwrap();
+    let other = stack.app().await.unwrap();
     stack.variables = before;
     let health = other.health().clone();
     let listeners = bff::app::Listeners {

@@ -246,7 +246,7 @@ impl Builder {
             shutdown: CancellationToken::new(),
         };
         if let Some(public) = listener {
-            stack.serve(Listeners { public, internal });
+            stack.serve(Listeners { public, internal }).await;
         }
         stack
     }
@@ -372,22 +372,22 @@ impl Stack {
             Some(address) => Some(TcpListener::bind(address).await.unwrap()),
             None => None,
         };
-        self.serve(Listeners { public, internal });
+        self.serve(Listeners { public, internal }).await;
     }
 
     /// The server with the variables of now, not yet running.
-    pub fn app(&self) -> Result<App, StartError> {
+    pub async fn app(&self) -> Result<App, StartError> {
         let environment: Environment = self.variables.iter().cloned().collect();
         let (config, _) = Config::load(&environment).unwrap_or_else(|error| panic!("{error}"));
         let ports = Ports {
             clock: Arc::new(self.clock.clone()),
             random: Arc::new(SystemRandom),
         };
-        App::new(config, ports)
+        App::new(config, ports).await
     }
 
-    fn serve(&mut self, listeners: Listeners) {
-        let app = self.app().unwrap_or_else(|error| panic!("{error}"));
+    async fn serve(&mut self, listeners: Listeners) {
+        let app = self.app().await.unwrap_or_else(|error| panic!("{error}"));
         self.health = app.health().clone();
         self.shutdown = CancellationToken::new();
         self.server = Some(tokio::spawn(app.run(listeners, self.shutdown.clone())));
