@@ -19,6 +19,7 @@
 
 use std::sync::Arc;
 
+mod atomic_file;
 mod authorization_request;
 mod client;
 mod client_auth;
