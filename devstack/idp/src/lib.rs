@@ -53,6 +53,7 @@ pub use person::{Person, PersonError};
 pub use provider::{AssertionAudience, StartError, UpdateMethod};
 pub use secret::Secret;
 pub use server::serve;
+pub use state::StateError;
 
 /// A development OpenID provider. Cheap to clone.
 #[derive(Clone)]
@@ -63,11 +64,11 @@ pub struct Idp {
 // === impl Idp ===
 
 impl Idp {
-    /// Makes signing keys and reads `clients.yaml`. Installs the crypto providers of the process where none are yet.
+    /// Reads `clients.yaml` and the state file; without a state file the signing keys are new. Installs the crypto providers of the process where none are yet.
     ///
     /// # Errors
     ///
-    /// Where the options contradict themselves or `clients.yaml` cannot be used.
+    /// Where the options contradict themselves, or `clients.yaml` or the state file cannot be used.
     pub fn new(options: Options) -> Result<Self, StartError> {
         install_crypto();
         let provider = Arc::new(provider::Provider::new(options)?);
