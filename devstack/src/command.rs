@@ -34,8 +34,8 @@ pub struct Cli {
 pub enum Command {
     /// Start the development IdP alone, on the configuration files of a folder.
     Idp {
-        /// The folder with `dcr_config.yaml` and `users.yaml`; `clients.yaml` is written there. Sample files are put where
-        /// there are none.
+        /// The folder with `dcr_config.yaml` and `users.yaml`; `clients.yaml` and `state.json` are written there. Sample files
+        /// are put where there are none.
         #[arg(long, value_name = "FOLDER", env = "IDP_CONFIG_DIR")]
         config_dir: PathBuf,
         /// Where to listen.
