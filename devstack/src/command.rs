@@ -7,8 +7,8 @@ use url::Url;
 
 /// Starts the development IdP, the bff, a sample API and a sample page, and prints where to click.
 ///
-/// The state (keys, registration, the IdP's clients) lives in target/devstack; remove the folder to begin anew. Usual
-/// ports that are taken are replaced by the next free ones.
+/// The state (keys, registration, the IdP's clients, logins and tokens) lives in target/devstack; remove the folder to
+/// begin anew. Usual ports that are taken are replaced by the next free ones.
 #[derive(Debug, Parser)]
 #[command(name = "devstack", version)]
 pub struct Cli {
