@@ -7,8 +7,8 @@ use url::Url;
 
 /// Starts the development IdP, the bff, a sample API and a sample page, and prints where to click.
 ///
-/// The state (keys, registration, the IdP's clients) lives in target/devstack; remove the folder to begin anew. Usual
-/// ports that are taken are replaced by the next free ones.
+/// The state (keys, registration, the IdP's clients, logins and tokens) lives in target/devstack; remove the folder to
+/// begin anew. Usual ports that are taken are replaced by the next free ones.
 #[derive(Debug, Parser)]
 #[command(name = "devstack", version)]
 pub struct Cli {
@@ -34,8 +34,8 @@ pub struct Cli {
 pub enum Command {
     /// Start the development IdP alone, on the configuration files of a folder.
     Idp {
-        /// The folder with `dcr_config.yaml` and `users.yaml`; `clients.yaml` is written there. Sample files are put where
-        /// there are none.
+        /// The folder with `dcr_config.yaml` and `users.yaml`; `clients.yaml` and `state.json` are written there. Sample files
+        /// are put where there are none.
         #[arg(long, value_name = "FOLDER", env = "IDP_CONFIG_DIR")]
         config_dir: PathBuf,
         /// Where to listen.

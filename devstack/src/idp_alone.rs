@@ -19,7 +19,10 @@ pub async fn run(
     admin_token: String,
 ) -> Result<(), Box<dyn Error>> {
     put_samples(config_dir)?;
-    let idp = Idp::new(Options::from_config_dir(config_dir, issuer.clone(), admin_token)?)?;
+    let mut options = Options::from_config_dir(config_dir, issuer.clone(), admin_token)?;
+    // In the folder itself: in a container it is the only one that can be written and stays.
+    options.state_file = Some(config_dir.join("state.json"));
+    let idp = Idp::new(options)?;
     let listener = bind(listen).await?;
     say(&format!(
         "development IdP: issuer {issuer}, listening on {}, configuration in {}",

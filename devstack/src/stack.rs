@@ -140,6 +140,8 @@ impl Stack {
             devstack_idp::Options::from_config_dir(&idp_config, issuer.clone(), admin_token.as_str())?;
         idp_options.access_token_lifetime = options.access_token_lifetime;
         AUDIENCE.clone_into(&mut idp_options.audience);
+        // The bff keeps its sessions: what they need at the IdP outlives a restart, too.
+        idp_options.state_file = Some(idp_config.with_file_name("state.json"));
         let idp = Idp::new(idp_options)?;
         let control = idp.control().clone();
         tokio::spawn(devstack_idp::serve(
@@ -381,6 +383,8 @@ mod tests {
         assert!(base.starts_with("http://localhost:"), "{base}");
         assert!(stack.announcement().contains(&base));
         assert_eq!(stack.open_here(), stack.origins[0]);
+        let kept = stack.options.state.join("ServiceConfigs/IdP/state.json");
+        assert!(kept.exists(), "the IdP keeps what sessions need");
         stack.dev_server = true;
         assert_eq!(stack.open_here(), base);
         stack.taken = vec!["Port 8000 is taken".to_owned()];

@@ -1,15 +1,11 @@
 //! `clients.yaml`: the registered clients, so that they outlive a restart.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{self, Write as _},
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    atomic_file,
     client::Client,
     options::{ConfigError, from_yaml},
 };
@@ -117,45 +113,15 @@ impl Clients {
                 clients: Some(next.values().cloned().collect()),
             };
             let yaml = serde_saphyr::to_string(&file).map_err(|error| StoreError::Yaml(error.to_string()))?;
-            write_atomically(path, &format!("{HEADER}{yaml}")).map_err(|source| StoreError::Write {
-                path: path.clone(),
-                source,
+            atomic_file::write(path, format!("{HEADER}{yaml}").as_bytes()).map_err(|source| {
+                StoreError::Write {
+                    path: path.clone(),
+                    source,
+                }
             })?;
         }
         self.clients = next;
         Ok(())
-    }
-}
-
-fn write_atomically(path: &Path, text: &str) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    let mut file = options.open(&temporary)?;
-    #[cfg(unix)]
-    give_to_owner_of_folder(&file, path);
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
-}
-
-/// In a container the IdP may run as root on a folder of the host, whose owner wants to read the file. Nobody else can
-/// give files away, and need not.
-#[cfg(unix)]
-fn give_to_owner_of_folder(file: &fs::File, path: &Path) {
-    use std::os::unix::fs::{MetadataExt as _, fchown};
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    if let Ok(owner) = fs::metadata(folder) {
-        let _ = fchown(file, Some(owner.uid()), Some(owner.gid()));
     }
 }
 

@@ -170,19 +170,19 @@ impl Control {
     /// Where no key can be generated.
     pub fn rotate_keys(&self) -> Result<(), KeyError> {
         let fresh = KeyRing::generate()?;
-        self.provider.keys().write().rotate(fresh);
+        self.provider.state().kept.keys.rotate(fresh);
         Ok(())
     }
 
     /// Publishes only the keys that sign now.
     pub fn drop_previous_keys(&self) {
-        self.provider.keys().write().drop_previous();
+        self.provider.state().kept.keys.drop_previous();
     }
 
     /// `kid` of the RSA key that signs now.
     #[must_use]
     pub fn signing_kid(&self) -> String {
-        self.provider.keys().read().rsa().kid.clone()
+        self.provider.keys(KeyRing::rsa).kid.clone()
     }
 
     /// The public JWK of the key behind [`Signer::OtherKeySameKid`].
@@ -206,7 +206,7 @@ impl Control {
     ///
     /// Where the key does not sign.
     pub fn sign(&self, typ: &str, claims: &Map<String, Value>) -> Result<String, KeyError> {
-        let key = self.provider.keys().read().rsa();
+        let key = self.provider.keys(KeyRing::rsa);
         key.sign(&key.header(typ), claims)
     }
 }
@@ -302,6 +302,7 @@ impl Control {
     pub fn revoke_session(&self, sub: &str) {
         self.provider
             .state()
+            .kept
             .sessions
             .retain(|session| session.sub != sub);
     }
@@ -310,6 +311,7 @@ impl Control {
     pub fn revoke_refresh_tokens(&self, sub: &str) {
         self.provider
             .state()
+            .kept
             .grants
             .revoke_where(|grant| grant.sub == sub);
     }
@@ -331,7 +333,7 @@ impl Control {
 
     /// Forgets what people have consented to: the next login asks again.
     pub fn forget_consents(&self) {
-        self.provider.state().consents.clear();
+        self.provider.state().kept.consents.clear();
     }
 
     /// How many refresh tokens of the person could be used now.
@@ -339,6 +341,7 @@ impl Control {
     pub fn issued_refresh_tokens_live(&self, sub: &str) -> usize {
         self.provider
             .state()
+            .kept
             .grants
             .live_refresh_tokens(sub, self.provider.now())
     }
@@ -348,6 +351,7 @@ impl Control {
     pub fn is_refresh_token_live(&self, token: &str) -> bool {
         self.provider
             .state()
+            .kept
             .grants
             .is_refresh_live(token, self.provider.now())
     }
@@ -363,6 +367,7 @@ impl Control {
         let expires_at = now.saturating_add(mint.expires_in.as_secs());
         self.provider
             .state()
+            .kept
             .iats
             .add(&token, mint.label, expires_at, mint.max_uses, now);
         token

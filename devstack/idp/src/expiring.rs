@@ -2,11 +2,19 @@
 
 use std::{borrow::Borrow, collections::HashMap, hash::Hash};
 
+use serde::{Deserialize, Serialize};
+
 /// More entries than any test or laptop needs; beyond, the one that ends first makes room.
 const CAPACITY: usize = 200_000;
 
+#[derive(Serialize, Deserialize)]
+#[serde(
+    transparent,
+    bound(deserialize = "K: Deserialize<'de> + Eq + Hash, V: Deserialize<'de>")
+)]
 pub(crate) struct Expiring<K, V> {
     entries: HashMap<K, (u64, V)>,
+    #[serde(skip)]
     purge_at: usize,
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::{
     encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der},
+    error::KeyRejected,
     rsa::KeySize,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RsaKeyPair},
 };
@@ -12,6 +13,7 @@ use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey,
     jwk::{Jwk, PublicKeyUse, ThumbprintHash},
 };
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::jws::{self, Unverified};
@@ -20,16 +22,29 @@ use crate::jws::{self, Unverified};
 const REMEMBERED: usize = 16;
 
 /// One signing key.
+#[derive(Deserialize)]
+#[serde(try_from = "StoredKey")]
 pub(crate) struct SigningKey {
     pub(crate) kid: String,
     algorithm: Algorithm,
+    /// The private key in PKCS#8 (RFC 5208), to be kept across a restart.
+    pkcs8: Vec<u8>,
     encoding: EncodingKey,
     decoding: DecodingKey,
     public: Value,
     public_pem: String,
 }
 
+/// A signing key in a file.
+#[derive(Serialize, Deserialize)]
+struct StoredKey {
+    algorithm: Algorithm,
+    /// Base64.
+    pkcs8: String,
+}
+
 /// The keys that sign, those that are still published, and those that once were.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct KeyRing {
     rsa: Arc<SigningKey>,
     ec: Arc<SigningKey>,
@@ -43,7 +58,10 @@ pub enum KeyError {
     /// The key could not be generated.
     #[error("cannot generate a signing key")]
     Generate,
-    /// The generated key is not understood by the JOSE library.
+    /// What was stored is not a private key of its algorithm.
+    #[error("cannot read a stored signing key")]
+    Stored,
+    /// The key is not understood by the JOSE library.
     #[error("cannot use a signing key: {0}")]
     Unusable(#[from] jsonwebtoken::errors::Error),
     /// The public half cannot be written as JSON.
@@ -57,26 +75,44 @@ impl From<aws_lc_rs::error::Unspecified> for KeyError {
     }
 }
 
+impl From<KeyRejected> for KeyError {
+    fn from(_: KeyRejected) -> Self {
+        Self::Stored
+    }
+}
+
 // === impl SigningKey ===
 
 impl SigningKey {
     pub(crate) fn generate_rsa() -> Result<Self, KeyError> {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048)?;
         let private: Pkcs8V1Der<'_> = pair.as_der()?;
-        let public: PublicKeyX509Der<'_> = pair.public_key().as_der()?;
-        let encoding = EncodingKey::from_rsa_pem(pem("PRIVATE KEY", private.as_ref()).as_bytes())?;
-        Self::new(encoding, Algorithm::RS256, pem("PUBLIC KEY", public.as_ref()))
+        Self::rsa(private.as_ref())
     }
 
     pub(crate) fn generate_ec() -> Result<Self, KeyError> {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
-        let private = pair.to_pkcs8v1()?;
-        let public: PublicKeyX509Der<'_> = pair.public_key().as_der()?;
-        let encoding = EncodingKey::from_ec_pem(pem("PRIVATE KEY", private.as_ref()).as_bytes())?;
-        Self::new(encoding, Algorithm::ES256, pem("PUBLIC KEY", public.as_ref()))
+        Self::ec(pair.to_pkcs8v1()?.as_ref())
     }
 
-    fn new(encoding: EncodingKey, algorithm: Algorithm, public_pem: String) -> Result<Self, KeyError> {
+    fn rsa(pkcs8: &[u8]) -> Result<Self, KeyError> {
+        let pair = RsaKeyPair::from_pkcs8(pkcs8)?;
+        let encoding = EncodingKey::from_rsa_pem(pem("PRIVATE KEY", pkcs8).as_bytes())?;
+        Self::new(Algorithm::RS256, pkcs8, encoding, &pair.public_key().as_der()?)
+    }
+
+    fn ec(pkcs8: &[u8]) -> Result<Self, KeyError> {
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8)?;
+        let encoding = EncodingKey::from_ec_pem(pem("PRIVATE KEY", pkcs8).as_bytes())?;
+        Self::new(Algorithm::ES256, pkcs8, encoding, &pair.public_key().as_der()?)
+    }
+
+    fn new(
+        algorithm: Algorithm,
+        pkcs8: &[u8],
+        encoding: EncodingKey,
+        public: &PublicKeyX509Der<'_>,
+    ) -> Result<Self, KeyError> {
         let mut jwk = Jwk::from_encoding_key(&encoding, algorithm)?;
         let kid = jwk.thumbprint(ThumbprintHash::SHA256)?;
         jwk.common.key_id = Some(kid.clone());
@@ -85,10 +121,11 @@ impl SigningKey {
         Ok(Self {
             kid,
             algorithm,
+            pkcs8: pkcs8.to_vec(),
             encoding,
             decoding,
             public: serde_json::to_value(&jwk)?,
-            public_pem,
+            public_pem: pem("PUBLIC KEY", public.as_ref()),
         })
     }
 
@@ -133,6 +170,29 @@ impl SigningKey {
     /// The public key as `SubjectPublicKeyInfo` in PEM.
     pub(crate) fn public_pem(&self) -> &str {
         &self.public_pem
+    }
+}
+
+impl TryFrom<StoredKey> for SigningKey {
+    type Error = KeyError;
+
+    fn try_from(stored: StoredKey) -> Result<Self, KeyError> {
+        let pkcs8 = STANDARD.decode(stored.pkcs8).map_err(|_| KeyError::Stored)?;
+        match stored.algorithm {
+            Algorithm::RS256 => Self::rsa(&pkcs8),
+            Algorithm::ES256 => Self::ec(&pkcs8),
+            _ => Err(KeyError::Stored),
+        }
+    }
+}
+
+impl Serialize for SigningKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let stored = StoredKey {
+            algorithm: self.algorithm,
+            pkcs8: STANDARD.encode(&self.pkcs8),
+        };
+        stored.serialize(serializer)
     }
 }
 

@@ -19,6 +19,7 @@
 
 use std::sync::Arc;
 
+mod atomic_file;
 mod authorization_request;
 mod client;
 mod client_auth;
@@ -52,6 +53,7 @@ pub use person::{Person, PersonError};
 pub use provider::{AssertionAudience, StartError, UpdateMethod};
 pub use secret::Secret;
 pub use server::serve;
+pub use state::StateError;
 
 /// A development OpenID provider. Cheap to clone.
 #[derive(Clone)]
@@ -62,11 +64,11 @@ pub struct Idp {
 // === impl Idp ===
 
 impl Idp {
-    /// Makes signing keys and reads `clients.yaml`. Installs the crypto providers of the process where none are yet.
+    /// Reads `clients.yaml` and the state file; without a state file the signing keys are new. Installs the crypto providers of the process where none are yet.
     ///
     /// # Errors
     ///
-    /// Where the options contradict themselves or `clients.yaml` cannot be used.
+    /// Where the options contradict themselves, or `clients.yaml` or the state file cannot be used.
     pub fn new(options: Options) -> Result<Self, StartError> {
         install_crypto();
         let provider = Arc::new(provider::Provider::new(options)?);

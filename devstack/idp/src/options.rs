@@ -30,6 +30,9 @@ pub struct Options {
     pub users: Vec<User>,
     /// `clients.yaml`: read at start if it is there, replaced atomically at every change. `None` keeps clients in memory.
     pub clients_file: Option<PathBuf>,
+    /// Signing keys, logins, grants with their tokens, consents and initial access tokens: read at start if it is there,
+    /// replaced atomically at every change. It holds private keys in the clear. `None` keeps all of it in memory.
+    pub state_file: Option<PathBuf>,
     /// Bearer token of the admin API.
     pub admin_token: Secret,
     /// The time.
@@ -149,7 +152,7 @@ fn yes() -> bool {
 // === impl Options ===
 
 impl Options {
-    /// Options with the defaults of a development IdP and the clock of the machine; clients stay in memory.
+    /// Options with the defaults of a development IdP and the clock of the machine; everything stays in memory.
     #[must_use]
     pub fn new(
         issuer: impl Into<String>,
@@ -162,6 +165,7 @@ impl Options {
             dcr,
             users,
             clients_file: None,
+            state_file: None,
             admin_token: admin_token.into(),
             clock: system_clock(),
             access_token_lifetime: Duration::from_mins(1),
@@ -244,6 +248,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("issuer", &self.issuer)
             .field("clients_file", &self.clients_file)
+            .field("state_file", &self.state_file)
             .field("users", &self.users.len())
             .finish_non_exhaustive()
     }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use parking_lot::Mutex;
 
 use crate::{
     authorization_request::AuthorizationRequest,
@@ -14,7 +14,7 @@ use crate::{
     keys::{KeyError, KeyRing, SigningKey},
     options::{ConfigError, DcrConfig, Options, OptionsError},
     secret::Secret,
-    state::State,
+    state::{Locked, State, StateError, kept::Kept},
 };
 
 /// Which audience of a client assertion the IdP accepts.
@@ -38,9 +38,9 @@ pub enum StartError {
     /// `clients.yaml` cannot be used.
     #[error(transparent)]
     Clients(#[from] ConfigError),
-    /// No signing key could be made.
+    /// There is no state to begin with.
     #[error(transparent)]
-    Keys(#[from] KeyError),
+    State(#[from] StateError),
     /// The HTTP client that reads `jwks_uri` could not be built.
     #[error("cannot build the HTTP client: {0}")]
     HttpClient(#[from] reqwest::Error),
@@ -87,7 +87,6 @@ pub(crate) struct Provider {
     clock: Clock,
     dcr: Mutex<DcrConfig>,
     state: Mutex<State>,
-    keys: RwLock<KeyRing>,
     other_key: Mutex<Option<Arc<SigningKey>>>,
     key_source: KeySource,
     switches: Mutex<Switches>,
@@ -124,6 +123,7 @@ impl Provider {
         let url = options.check()?;
         let switches = Switches::new(&options);
         let clients = Clients::load(options.clients_file)?;
+        let kept = Kept::load(options.state_file)?;
         Ok(Self {
             base_path: url.path().trim_end_matches('/').to_owned(),
             secure: url.scheme() == "https",
@@ -133,8 +133,7 @@ impl Provider {
             key_source: KeySource::new(Arc::clone(&options.clock))?,
             clock: options.clock,
             dcr: Mutex::new(options.dcr),
-            state: Mutex::new(State::new(options.users, clients)),
-            keys: RwLock::new(KeyRing::generate()?),
+            state: Mutex::new(State::new(options.users, clients, kept)),
             other_key: Mutex::default(),
             switches: Mutex::new(switches),
             faults: Faults::default(),
@@ -183,16 +182,17 @@ impl Provider {
         change(&mut self.dcr.lock());
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
+    pub(crate) fn state(&self) -> Locked<'_> {
+        Locked::new(&self.state)
     }
 
     pub(crate) fn client(&self, client_id: &str) -> Option<Client> {
         self.state().clients.get(client_id).cloned()
     }
 
-    pub(crate) fn keys(&self) -> &RwLock<KeyRing> {
-        &self.keys
+    /// What the signing keys answer.
+    pub(crate) fn keys<T>(&self, ask: impl FnOnce(&KeyRing) -> T) -> T {
+        ask(&self.state().kept.keys)
     }
 
     /// A key that is not the IdP's, made when a test first asks for it.

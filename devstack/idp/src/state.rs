@@ -1,6 +1,9 @@
-//! What the IdP remembers while it runs. Only clients outlive it.
+//! What the IdP remembers while it runs. Clients outlive it, and so does what is [`Kept`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::ops::{Deref, DerefMut};
+
+use parking_lot::{Mutex, MutexGuard};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     authorization_request::AuthorizationRequest, clients_file::Clients, expiring::Expiring, options::User,
@@ -9,27 +12,31 @@ use crate::{
 
 pub(crate) mod grants;
 pub(crate) mod iats;
+pub(crate) mod kept;
+
+pub use kept::StateError;
+
+use kept::Kept;
 
 /// Everything behind one lock, which is never held across an await.
 pub(crate) struct State {
     pub(crate) users: Vec<User>,
     pub(crate) clients: Clients,
-    pub(crate) iats: iats::InitialAccessTokens,
-    pub(crate) grants: grants::Grants,
+    /// What outlives a restart.
+    pub(crate) kept: Kept,
     /// Used `jti` of client assertions.
     pub(crate) jtis: Expiring<String, ()>,
     /// Pushed authorization requests by `request_uri`.
     pub(crate) pushed: Expiring<String, AuthorizationRequest>,
     /// Logins in progress by the id in their form.
     pub(crate) interactions: Expiring<String, Interaction>,
-    /// Sessions of browsers by the digest of their cookie.
-    pub(crate) sessions: Expiring<Digest, Session>,
-    /// Scopes that a person (`sub`) has allowed a client.
-    pub(crate) consents: HashMap<(String, String), BTreeSet<String>>,
 }
 
+/// The state under its lock. What has changed is in the file before the lock is free, and so before anybody hears of it.
+pub(crate) struct Locked<'s>(MutexGuard<'s, State>);
+
 /// A browser that has logged in here.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) sub: String,
     pub(crate) sid: String,
@@ -52,17 +59,14 @@ pub(crate) struct Interaction {
 // === impl State ===
 
 impl State {
-    pub(crate) fn new(users: Vec<User>, clients: Clients) -> Self {
+    pub(crate) fn new(users: Vec<User>, clients: Clients, kept: Kept) -> Self {
         Self {
             users,
             clients,
-            iats: iats::InitialAccessTokens::default(),
-            grants: grants::Grants::default(),
+            kept,
             jtis: Expiring::default(),
             pushed: Expiring::default(),
             interactions: Expiring::default(),
-            sessions: Expiring::default(),
-            consents: HashMap::new(),
         }
     }
 
@@ -72,23 +76,55 @@ impl State {
 
     /// Whether the person has allowed the client all of these scopes before.
     pub(crate) fn has_consent(&self, sub: &str, client_id: &str, scopes: &[String]) -> bool {
-        let key = (sub.to_owned(), client_id.to_owned());
-        self.consents
-            .get(&key)
+        let clients = self.kept.consents.get(sub);
+        clients
+            .and_then(|clients| clients.get(client_id))
             .is_some_and(|given| scopes.iter().all(|scope| given.contains(scope)))
     }
 
     pub(crate) fn give_consent(&mut self, sub: &str, client_id: &str, scopes: &[String]) {
-        let key = (sub.to_owned(), client_id.to_owned());
-        self.consents
-            .entry(key)
+        let clients = self.kept.consents.entry(sub.to_owned()).or_default();
+        clients
+            .entry(client_id.to_owned())
             .or_default()
             .extend(scopes.iter().cloned());
     }
 
     /// All that a client has here ends with it.
     pub(crate) fn forget_client(&mut self, client_id: &str) {
-        self.grants.revoke_where(|grant| grant.client_id == client_id);
-        self.consents.retain(|(_, client), _| client != client_id);
+        self.kept
+            .grants
+            .revoke_where(|grant| grant.client_id == client_id);
+        for clients in self.kept.consents.values_mut() {
+            clients.remove(client_id);
+        }
+    }
+}
+
+// === impl Locked ===
+
+impl<'s> Locked<'s> {
+    pub(crate) fn new(state: &'s Mutex<State>) -> Self {
+        Self(state.lock())
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.0
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.0.kept.write_changes();
     }
 }

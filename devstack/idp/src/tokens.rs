@@ -11,7 +11,7 @@ use crate::{
     client::Client,
     control::{IdTokenDraft, Signer},
     jws,
-    keys::{KeyError, SigningKey},
+    keys::{KeyError, KeyRing, SigningKey},
     options::User,
     provider::Provider,
     random,
@@ -59,10 +59,11 @@ impl Issue<'_> {
             "roles": self.user.roles,
             "name": self.user.name,
         }));
-        let key = provider.keys().read().rsa();
+        let key = provider.keys(KeyRing::rsa);
         let token = key.sign(&key.header("at+jwt"), &claims)?;
         provider
             .state()
+            .kept
             .grants
             .note_access(&jti, self.grant, now + expires_in, now);
         Ok(AccessToken { token, expires_in })
@@ -87,7 +88,7 @@ impl Issue<'_> {
             claims.insert("nonce".to_owned(), json!(nonce));
         }
         let alg = self.client.id_token_signed_response_alg.as_deref();
-        let key = provider.keys().read().for_algorithm(alg);
+        let key = provider.keys(|keys| keys.for_algorithm(alg));
         let mut draft = IdTokenDraft {
             header: key.header("JWT"),
             claims,

@@ -1,12 +1,14 @@
 //! Codes, grants and their tokens (RFC 6749, sections 4.1 and 6; RFC 9700, section 4.14).
 
+use serde::{Deserialize, Serialize};
+
 use crate::{authorization_request::AuthorizationRequest, expiring::Expiring, random, secret::Digest};
 
 /// RFC 6749, section 4.1.2, recommends at most ten minutes; a browser needs a second.
 pub(crate) const CODE_LIFE: u64 = 60;
 
 /// What a person allowed a client at one login. All tokens of it end with it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Grant {
     pub(crate) id: String,
     pub(crate) client_id: String,
@@ -31,18 +33,22 @@ pub(crate) struct Code {
     used_for: Option<String>,
 }
 
+#[derive(Serialize, Deserialize)]
 struct RefreshToken {
     grant: String,
     rotated: bool,
 }
 
+#[derive(Serialize, Deserialize)]
 struct AccessToken {
     grant: String,
     revoked: bool,
 }
 
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Grants {
+    /// Too short-lived to outlive a restart.
+    #[serde(skip)]
     codes: Expiring<Digest, Code>,
     by_id: Expiring<String, Grant>,
     refresh: Expiring<Digest, RefreshToken>,

@@ -2,17 +2,21 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::secret::Digest;
 
 /// Nobody needs more at once; the bound keeps an admin's runaway script from filling the memory.
 const MAX_TOKENS: usize = 10_000;
 
 /// The tokens that have been minted, by digest.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(crate) struct InitialAccessTokens {
     tokens: HashMap<Digest, InitialAccessToken>,
 }
 
+#[derive(Serialize, Deserialize)]
 struct InitialAccessToken {
     label: String,
     expires_at: u64,

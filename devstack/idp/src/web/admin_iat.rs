@@ -86,6 +86,7 @@ pub(crate) async fn post(
     let expires_at = now + expires_in;
     if !provider
         .state()
+        .kept
         .iats
         .add(&token, label.clone(), expires_at, max_uses, now)
     {

@@ -44,7 +44,7 @@ impl Browser {
 /// The session that the browser's cookie names.
 pub(crate) fn session(provider: &Provider, headers: &HeaderMap) -> Option<Session> {
     let key = Digest::of(cookie(headers, SESSION)?);
-    provider.state().sessions.get(&key, provider.now()).cloned()
+    provider.state().kept.sessions.get(&key, provider.now()).cloned()
 }
 
 /// Starts a session under a new id.
@@ -53,6 +53,7 @@ pub(crate) fn start_session(provider: &Provider, session: Session) -> Option<Hea
     let now = provider.now();
     provider
         .state()
+        .kept
         .sessions
         .insert(Digest::of(&value), session, now + SESSION_LIFE, now);
     set(provider, SESSION, &value, SESSION_LIFE)
@@ -61,7 +62,7 @@ pub(crate) fn start_session(provider: &Provider, session: Session) -> Option<Hea
 /// Ends the browser's session; the cookie that removes its cookie.
 pub(crate) fn end_session(provider: &Provider, headers: &HeaderMap) -> Option<HeaderValue> {
     let key = Digest::of(cookie(headers, SESSION)?);
-    provider.state().sessions.remove(&key, provider.now());
+    provider.state().kept.sessions.remove(&key, provider.now());
     set(provider, SESSION, "", 0)
 }
 

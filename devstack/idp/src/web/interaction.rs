@@ -106,7 +106,7 @@ pub(crate) fn finish(
         session.auth_time,
         provider.granted_scope(request, client),
     );
-    let code = provider.state().grants.issue_code(code, provider.now());
+    let code = provider.state().kept.grants.issue_code(code, provider.now());
     let params = vec![("code".to_owned(), code)];
     send_back(provider, &request.redirect_uri, request.state.as_deref(), params)
 }

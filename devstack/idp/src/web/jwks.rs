@@ -7,9 +7,10 @@ use axum::{
 };
 
 use super::Shared;
+use crate::keys::KeyRing;
 
 pub(crate) async fn get(State(provider): Shared) -> Response {
-    let mut jwks = provider.keys().read().jwks();
+    let mut jwks = provider.keys(KeyRing::jwks);
     provider.hooks.jwks.apply(&mut jwks);
     let headers = [
         (header::CONTENT_TYPE, "application/json"),

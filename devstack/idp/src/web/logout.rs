@@ -122,7 +122,7 @@ fn target(provider: &Provider, params: &Params) -> Result<Option<String>, Logout
 /// The client that an ID token was issued to. An expired one is welcome: logout mostly comes later.
 fn hinted_client(provider: &Provider, hint: &str) -> Result<String, LogoutError> {
     let token = Unverified::parse(hint).ok_or(LogoutError::Hint)?;
-    let ours = provider.keys().read().verify_ever(&token)
+    let ours = provider.keys(|keys| keys.verify_ever(&token))
         && token.claim_str("iss") == Some(provider.issuer())
         // An access token is signed by the same key, and is no hint.
         && token.header_str("typ") == Some("JWT");

@@ -33,7 +33,7 @@ async fn register(
     let dcr = provider.dcr();
     let iat = bearer(headers);
     match iat {
-        Some(iat) => provider.state().iats.check(iat, provider.now())?,
+        Some(iat) => provider.state().kept.iats.check(iat, provider.now())?,
         None if dcr.policy.require_initial_access_token => return Err(RegistrationError::NoIat),
         None => {}
     }
@@ -64,7 +64,7 @@ async fn register(
         // One lock from the last check to the insert: two registrations cannot share an id or the last use of a token.
         let mut state = provider.state();
         if let Some(iat) = iat {
-            state.iats.check(iat, provider.now())?;
+            state.kept.iats.check(iat, provider.now())?;
         }
         if state.clients.get(&client.client_id).is_some() {
             let text = format!("client_id {} is already taken", client.client_id);
@@ -72,7 +72,7 @@ async fn register(
         }
         state.clients.insert(client.clone())?;
         if let Some(iat) = iat {
-            state.iats.spend(iat);
+            state.kept.iats.spend(iat);
         }
     }
     tracing::info!(client_id = client.client_id, "client registered");

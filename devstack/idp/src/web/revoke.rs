@@ -63,19 +63,21 @@ fn revoke(provider: &Provider, client: &Client, token: &str) -> Result<(), Revok
     let now = provider.now();
     let as_refresh = provider
         .state()
+        .kept
         .grants
         .revoke_refresh(token, &client.client_id, now);
     if let Some(outcome) = as_refresh {
         return outcome.map_err(|_| RevokeError::OtherClient);
     }
-    let Some(token) = Unverified::parse(token).filter(|token| provider.keys().read().verify(token)) else {
+    let Some(token) = Unverified::parse(token).filter(|token| provider.keys(|keys| keys.verify(token)))
+    else {
         return Ok(());
     };
     if token.claim_str("client_id") != Some(client.client_id.as_str()) {
         return Err(RevokeError::OtherClient);
     }
     if let Some(jti) = token.claim_str("jti") {
-        provider.state().grants.revoke_access(jti, now);
+        provider.state().kept.grants.revoke_access(jti, now);
     }
     Ok(())
 }

@@ -106,6 +106,7 @@ fn redeem_code(
     let expires_at = now + switches.refresh_token_lifetime.as_secs();
     let redeemed = provider
         .state()
+        .kept
         .grants
         .redeem(raw, &client.client_id, expires_at, now);
     let (code, grant) = redeemed.map_err(|error| TokenError::Grant("code", error))?;
@@ -122,7 +123,7 @@ fn redeem_code(
     let mut answer = answer(provider, &issue, true)?;
     let offline = code.scope.iter().any(|scope| scope == "offline_access");
     if offline && switches.issue_refresh_tokens {
-        let token = provider.state().grants.issue_refresh(&grant, now);
+        let token = provider.state().kept.grants.issue_refresh(&grant, now);
         answer.insert("refresh_token".to_owned(), json!(token));
     }
     Ok(answer)
@@ -140,13 +141,13 @@ fn refresh(provider: &Provider, client: &Client, params: &Params) -> Result<Map<
     let (grant, scope, user, next) = {
         // One lock from the check to the rotation: of two requests with one token, one is a reuse.
         let mut state = provider.state();
-        let checked = state.grants.check_refresh(raw, &client.client_id, now);
+        let checked = state.kept.grants.check_refresh(raw, &client.client_id, now);
         let grant = checked.map_err(|error| TokenError::Grant("refresh token", error))?;
         let scope = narrowed(&grant.scope, params.get("scope"))?;
         let user = state.user(&grant.sub).cloned().ok_or(TokenError::Person)?;
         let next = switches
             .rotate_refresh_tokens
-            .then(|| state.grants.rotate(raw, &grant, now));
+            .then(|| state.kept.grants.rotate(raw, &grant, now));
         (grant, scope, user, next)
     };
     let issue = Issue {

@@ -95,7 +95,7 @@ fn live_access_token<'t>(provider: &Provider, token: &'t str) -> Option<Unverifi
     let token = Unverified::parse(token)?;
     let now = provider.now();
     let live = token.header_str("typ") == Some("at+jwt")
-        && provider.keys().read().verify(&token)
+        && provider.keys(|keys| keys.verify(&token))
         && token.claim_str("iss") == Some(provider.issuer())
         && token
             .claims
@@ -104,6 +104,6 @@ fn live_access_token<'t>(provider: &Provider, token: &'t str) -> Option<Unverifi
             .is_some_and(|exp| exp > now)
         && token
             .claim_str("jti")
-            .is_some_and(|jti| provider.state().grants.is_access_live(jti, now));
+            .is_some_and(|jti| provider.state().kept.grants.is_access_live(jti, now));
     live.then_some(token)
 }

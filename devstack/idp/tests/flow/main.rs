@@ -8,5 +8,6 @@ mod assertions;
 mod control;
 mod login;
 mod registration;
+mod restart;
 mod support;
 mod tokens;

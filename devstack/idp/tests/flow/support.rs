@@ -30,6 +30,9 @@ pub(crate) struct World {
     pub(crate) control: Control,
     pub(crate) http: reqwest::Client,
     now: Arc<AtomicU64>,
+    options: Options,
+    /// The same socket as the server's, so that nobody else takes the port during a restart.
+    socket: std::net::TcpListener,
     server: AbortHandle,
 }
 
@@ -76,13 +79,25 @@ impl World {
     pub(crate) async fn start_below(path: &str, change: impl FnOnce(&mut Options)) -> Self {
         install_crypto();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let issuer = format!("http://{}{path}", listener.local_addr().unwrap());
+        let socket = listener.into_std().unwrap();
+        let issuer = format!("http://{}{path}", socket.local_addr().unwrap());
         let now = Arc::new(AtomicU64::new(1_800_000_000));
         let mut options = Options::sample(issuer.clone(), ADMIN).unwrap();
         let clock = Arc::clone(&now);
         options.clock = Arc::new(move || clock.load(Ordering::SeqCst));
         change(&mut options);
-        let idp = Idp::new(options).unwrap();
+        Self::run(options, socket, now)
+    }
+
+    /// The IdP is killed and starts again: of what it knew only the files are left.
+    pub(crate) fn restart(self) -> Self {
+        let socket = self.socket.try_clone().unwrap();
+        Self::run(self.options.clone(), socket, Arc::clone(&self.now))
+    }
+
+    fn run(options: Options, socket: std::net::TcpListener, now: Arc<AtomicU64>) -> Self {
+        let listener = tokio::net::TcpListener::from_std(socket.try_clone().unwrap()).unwrap();
+        let idp = Idp::new(options.clone()).unwrap();
         let control = idp.control().clone();
         let server = tokio::spawn(serve(listener, idp, std::future::pending::<()>())).abort_handle();
         let http = reqwest::Client::builder()
@@ -91,10 +106,12 @@ impl World {
             .build()
             .unwrap();
         Self {
-            issuer,
+            issuer: options.issuer.clone(),
             control,
             http,
             now,
+            options,
+            socket,
             server,
         }
     }

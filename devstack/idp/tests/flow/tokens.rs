@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{JwksServer, Key, REDIRECT_URI, TestClient, VERIFIER, World, peek, text};
 
 /// Verifies a token with the published keys; the claims.
-async fn verified(world: &World, token: &str, alg: Algorithm, audience: &str) -> Value {
+pub(crate) async fn verified(world: &World, token: &str, alg: Algorithm, audience: &str) -> Value {
     let set: JwkSet = serde_json::from_value(world.get("/jwks").await.json()).unwrap();
     let (header, _) = peek(token);
     let key = DecodingKey::from_jwk(set.find(text(&header, "kid")).unwrap()).unwrap();

@@ -1,0 +1,81 @@
+//! What people and clients notice of a restart: nothing.
+
+use devstack_idp::{Options, Person};
+use jsonwebtoken::Algorithm;
+use tempfile::TempDir;
+
+use crate::{
+    support::{World, param, text},
+    tokens::verified,
+};
+
+/// Options as `cargo run -p devstack` has them: all that can be kept is kept in `folder`.
+fn kept_in(folder: &TempDir) -> impl FnOnce(&mut Options) {
+    let folder = folder.path().to_owned();
+    move |options| {
+        options.clients_file = Some(folder.join("clients.yaml"));
+        options.state_file = Some(folder.join("state.json"));
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_good_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::start_with(kept_in(&folder)).await;
+    let client = world.client().await;
+    let tokens = world.tokens(&client).await;
+    let world = world.restart();
+    verified(&world, text(&tokens, "id_token"), Algorithm::RS256, &client.id).await;
+    assert_eq!(world.userinfo(text(&tokens, "access_token")).await.status, 200);
+    let first = text(&tokens, "refresh_token");
+    let answer = world.refresh(&client, first).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let second = answer.json();
+    let world = world.restart();
+    world
+        .refresh(&client, first)
+        .await
+        .assert_error(400, "invalid_grant");
+    let world = world.restart();
+    let second = text(&second, "refresh_token");
+    world
+        .refresh(&client, second)
+        .await
+        .assert_error(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn nobody_logs_in_or_consents_again_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::start_with(kept_in(&folder)).await;
+    let client = world.client().await;
+    let ada = Person::new("ada", "ada").unwrap();
+    ada.authorize(&world.authorize_url(&client, &[])).await.unwrap();
+    let world = world.restart();
+    // By now Ada's browser has noticed that its connection is gone.
+    assert_eq!(world.get("/jwks").await.status, 200);
+    let silent = world.authorize_url(&client, &[("prompt", "none")]);
+    let back = ada.authorize(&silent).await.unwrap();
+    assert!(param(&back, "code").is_some(), "{back}");
+}
+
+#[tokio::test]
+async fn without_a_file_a_restart_ends_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let keep = kept_in(&folder);
+    let world = World::start_with(|options| {
+        keep(options);
+        options.state_file = None;
+    })
+    .await;
+    let client = world.client().await;
+    let tokens = world.tokens(&client).await;
+    let kid = world.control.signing_kid();
+    let world = world.restart();
+    let refresh = text(&tokens, "refresh_token");
+    world
+        .refresh(&client, refresh)
+        .await
+        .assert_error(400, "invalid_grant");
+    assert_ne!(world.control.signing_kid(), kid);
+}
