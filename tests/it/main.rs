@@ -18,6 +18,7 @@ mod recipes;
 mod refresh;
 mod registration;
 mod replicas;
+mod restarts;
 mod rotation;
 mod smoke;
 mod start;

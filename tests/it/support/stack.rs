@@ -217,6 +217,8 @@ impl Builder {
             ("DCR_CLIENT_ID", "bff-server".to_owned()),
             ("DCR_CLIENT_PROFILE", "code-flow-pkjwt".to_owned()),
             ("DCR_REDIRECT_URIS", redirect_uris.join(",")),
+            // Their clock stands still until it is moved, and a disk takes real time; `restarts` has the default.
+            ("SESSION_STORE", "memory".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec();

@@ -69,8 +69,8 @@ pub enum DiskError {
     InUse(PathBuf),
     /// It cannot be made, read or written.
     #[error(
-        "{}: {error}; it keeps the sessions. Make its folder (BFF_STATE_DIR) writable for the user that runs bff, or keep \
-         sessions in memory alone: SESSION_STORE=memory", path.display()
+        "{}: {error}; it keeps the sessions. See that the user that runs bff can write its folder (BFF_STATE_DIR) and that \
+         there is room, or keep sessions in memory alone: SESSION_STORE=memory", path.display()
     )]
     File {
         /// The file.

@@ -1,0 +1,142 @@
+//! Sessions across a restart of the server.
+
+use std::fs;
+
+use http::StatusCode;
+
+use crate::support::{Browser, Builder, Port, Process, Stack, pause};
+
+/// A stack whose server keeps sessions where it does by default.
+fn by_default() -> Builder {
+    Stack::builder().set("SESSION_STORE", "")
+}
+
+#[tokio::test]
+async fn a_restart_logs_nobody_out() {
+    let mut stack = by_default().start().await;
+    let (ada, grace) = (stack.browser(), stack.browser());
+    ada.log_in().await;
+    grace.log_in().await;
+    assert_eq!(ada.post("/auth/logout").await.status, StatusCode::SEE_OTHER);
+    let csrf_token = grace.csrf_token().await;
+
+    stack.restart_with(&[]).await;
+    assert!(grace.is_logged_in().await && !ada.is_logged_in().await);
+    assert_eq!(grace.get("/api/hello").await.status, StatusCode::OK);
+    // A page that was open goes on.
+    assert_eq!(grace.csrf_token().await, csrf_token);
+    assert_eq!(grace.post("/api/notes").await.status, StatusCode::OK);
+    let logout = grace.post("/auth/logout").await;
+    assert_eq!(logout.status, StatusCode::SEE_OTHER);
+    assert!(logout.location().contains("id_token_hint="));
+    assert!(!grace.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn in_memory_a_restart_logs_everybody_out() {
+    let mut stack = Stack::builder().set("SESSION_STORE", "memory").start().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    stack.restart_with(&[]).await;
+    assert!(!ada.is_logged_in().await);
+    assert!(!stack.folder().join("keys/sessions.redb").exists());
+}
+
+#[tokio::test]
+async fn a_new_secret_before_the_old_one_logs_nobody_out() {
+    let secret = |byte: &str| byte.repeat(32);
+    let (old, new) = (secret("1a"), secret("2b"));
+    let mut stack = by_default().set("SESSION_SECRET", &*old).start().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    stack
+        .restart_with(&[("SESSION_SECRET", &format!("{new},{old}"))])
+        .await;
+    assert!(ada.is_logged_in().await);
+    // Nobody has renewed the session, so it is still under the old one.
+    stack.restart_with(&[("SESSION_SECRET", &new)]).await;
+    assert!(!ada.is_logged_in().await);
+    ada.log_in().await;
+}
+
+/// The real binary, at an address of its own.
+struct Bff {
+    stack: Stack,
+    port: Port,
+}
+
+impl Bff {
+    async fn prepare() -> Self {
+        let mut stack = by_default().without_server().start_without_waiting().await;
+        let port = Port::reserve();
+        let base = format!("http://{}", port.address());
+        let changes = [
+            ("PORT", port.address().port().to_string()),
+            ("DCR_REDIRECT_URIS", format!("{base}/auth/callback")),
+            ("BFF_BASE_URL", base),
+        ];
+        for (name, value) in changes {
+            stack.variables.retain(|(other, _)| other != name);
+            stack.variables.push((name.to_owned(), value));
+        }
+        Self { stack, port }
+    }
+
+    async fn start(&self) -> Process {
+        let mut process = Process::start(&self.stack.folder(), &[], &self.stack.variables);
+        process.says("listening").await;
+        while self.browser().get("/health/ready").await.status != StatusCode::OK {
+            pause().await;
+        }
+        process
+    }
+
+    fn browser(&self) -> Browser {
+        Browser::new("ada", &format!("http://{}", self.port.address()))
+    }
+}
+
+#[tokio::test]
+async fn killed_at_once_and_started_again_it_knows_everybody() {
+    let bff = Bff::prepare().await;
+    let first = bff.start().await;
+    let ada = bff.browser();
+    ada.log_in().await;
+    // By SIGKILL.
+    drop(first);
+    let _second = bff.start().await;
+    assert!(ada.is_logged_in().await);
+    assert_eq!(ada.get("/api/hello").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_stops_the_start_and_says_what_to_do() {
+    let bff = Bff::prepare().await;
+    let path = bff.stack.folder().join("keys/sessions.redb");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, "something else").unwrap();
+    let ended = Process::start(&bff.stack.folder(), &[], &bff.stack.variables).ended().await;
+    ended.says(64, &["sessions.redb", "move it away"]);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let ended = Process::start(&bff.stack.folder(), &[], &bff.stack.variables).ended().await;
+    ended.says(64, &["sessions.redb", "BFF_STATE_DIR", "SESSION_STORE=memory"]);
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_means_memory_with_a_warning_unless_disk_is_asked_for() {
+    let bff = Bff::prepare().await;
+    let mut variables = bff.stack.variables.clone();
+    let keys = bff.stack.folder().join("keys");
+    // Nobody makes folders there, not even root.
+    variables.push(("BFF_STATE_DIR".to_owned(), "/sys/bff".to_owned()));
+    variables.push(("SESSION_SECRET".to_owned(), "1a".repeat(32)));
+    let credentials = keys.join("bff_client.json").display().to_string();
+    variables.push(("BFF_CLIENT_CRED_PATH".to_owned(), credentials));
+    let mut process = Process::start(&bff.stack.folder(), &[], &variables);
+    process.says("sessions are kept in memory, and a restart ends them: /sys/bff/sessions.redb").await;
+    drop(process);
+    variables.push(("SESSION_STORE".to_owned(), "disk".to_owned()));
+    let ended = Process::start(&bff.stack.folder(), &[], &variables).ended().await;
+    ended.says(64, &["/sys/bff/sessions.redb", "BFF_STATE_DIR"]);
+}
