@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
             let options = stack::Options {
                 state: cli.state,
                 access_token_lifetime: Duration::from_secs(cli.access_token_lifetime),
-                usual_ports: true,
+                ports: stack::USUAL_PORTS,
             };
             let surroundings = stack::Surroundings {
                 page: cli.page,

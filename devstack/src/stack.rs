@@ -20,7 +20,7 @@ use bff::{
 };
 use devstack_idp::{Control, Idp};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::{
@@ -31,6 +31,9 @@ use super::{
 /// The names under which the page is reached. Browsers know by themselves that they are this machine.
 const HOSTS: [&str; 2] = ["automate.localhost", "authn.localhost"];
 
+/// The ports of IdP and bff that a person finds them at.
+pub const USUAL_PORTS: (u16, u16) = (9000, 8000);
+
 const AUDIENCE: &str = "sample-api";
 
 /// What can be chosen.
@@ -40,8 +43,8 @@ pub struct Options {
     pub state: PathBuf,
     /// How long access tokens live: short, so that one sees them being renewed.
     pub access_token_lifetime: Duration,
-    /// Whether the usual ports are tried first.
-    pub usual_ports: bool,
+    /// The ports of IdP and bff. One that is taken is replaced, 0 by any that is free.
+    pub ports: (u16, u16),
 }
 
 /// What is brought to a stack in place of its own parts.
@@ -72,6 +75,8 @@ pub struct Stack {
     registered: bool,
     app: App,
     listener: TcpListener,
+    /// The IdP ends with the stack.
+    _idp_stops: DropGuard,
 }
 
 /// Starts everything, says where to click, and serves until the process is stopped.
@@ -119,7 +124,7 @@ impl Stack {
         mut options: Options,
         surroundings: Surroundings,
     ) -> Result<Self, Box<dyn Error>> {
-        let usual = if options.usual_ports { (9000, 8000) } else { (0, 0) };
+        let usual = options.ports;
         let idp_listener = ports::listen(usual.0).await?;
         let listener = ports::listen(usual.1).await?;
         let (idp_port, bff_port) = (idp_listener.local_addr()?.port(), listener.local_addr()?.port());
@@ -144,10 +149,11 @@ impl Stack {
         idp_options.state_file = Some(idp_config.with_file_name("state.json"));
         let idp = Idp::new(idp_options)?;
         let control = idp.control().clone();
+        let stop = CancellationToken::new();
         tokio::spawn(devstack_idp::serve(
             idp_listener,
             idp,
-            std::future::pending::<()>(),
+            stop.clone().cancelled_owned(),
         ));
 
         let origins: Vec<String> = HOSTS
@@ -198,6 +204,7 @@ impl Stack {
             registered,
             app: App::new(config, Ports::default()).await?,
             listener,
+            _idp_stops: stop.drop_guard(),
         })
     }
 
@@ -375,7 +382,7 @@ mod tests {
         let mut stack = Stack::prepare(Options {
             state: state.path().to_owned(),
             access_token_lifetime: Duration::from_mins(1),
-            usual_ports: false,
+            ports: (0, 0),
         })
         .await
         .unwrap();

@@ -104,7 +104,11 @@ fn store(reader: &mut Reader) -> StoreKind {
         ),
         Some(Some(kind)) => {
             if reader.is_set("REDIS_URL") {
-                let name = if kind == StoreKind::Memory { "memory" } else { "disk" };
+                let name = if kind == StoreKind::Memory {
+                    "memory"
+                } else {
+                    "disk"
+                };
                 reader.warn(
                     "REDIS_URL",
                     format!("has no effect with SESSION_STORE={name}; remove it"),

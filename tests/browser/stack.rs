@@ -31,7 +31,7 @@ impl Running {
         let stack = Stack::prepare(Options {
             state: state.path().to_owned(),
             access_token_lifetime: ACCESS_TOKEN_LIFETIME,
-            usual_ports: false,
+            ports: (0, 0),
         })
         .await
         .unwrap_or_else(|error| panic!("the stack does not start: {error}"));

@@ -1,8 +1,12 @@
 //! Sessions across a restart of the server.
 
-use std::fs;
+use std::{fs, time::Duration};
 
+use devstack::stack::Stack as Devstack;
 use http::StatusCode;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::support::{Browser, Builder, Port, Process, Stack, pause};
 
@@ -57,6 +61,48 @@ async fn a_new_secret_before_the_old_one_logs_nobody_out() {
     stack.restart_with(&[("SESSION_SECRET", &new)]).await;
     assert!(!ada.is_logged_in().await);
     ada.log_in().await;
+}
+
+/// What `cargo run -p devstack` starts, started twice.
+#[tokio::test]
+async fn a_restart_of_devstack_keeps_people_logged_in() {
+    let state = tempfile::tempdir().unwrap();
+    let mut ports = (0, 0);
+    let mut people: Vec<Browser> = Vec::new();
+    for _ in 0..2 {
+        let stack = Devstack::prepare(devstack::stack::Options {
+            state: state.path().to_owned(),
+            access_token_lifetime: Duration::from_mins(1),
+            ports,
+        })
+        .await
+        .unwrap();
+        let (origin, health) = (stack.origins[0].clone(), stack.health());
+        let port = |url: &str| Url::parse(url).unwrap().port().unwrap();
+        ports = (port(&stack.issuer), port(&origin));
+        let idp = stack.idp.clone();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(stack.serve(stop.clone()));
+        while !health.report().ready {
+            pause().await;
+        }
+        if people.is_empty() {
+            let ada = Browser::new("ada", &origin);
+            ada.log_in().await;
+            people.push(ada);
+        } else {
+            assert!(people[0].is_logged_in().await);
+            // The refresh token of before is good, too.
+            assert_eq!(idp.issued_refresh_tokens_live("u-ada"), 1);
+        }
+        stop.cancel();
+        running.await.unwrap().unwrap();
+        for port in [ports.0, ports.1] {
+            while TcpListener::bind(("127.0.0.1", port)).await.is_err() {
+                pause().await;
+            }
+        }
+    }
 }
 
 /// The real binary, at an address of its own.
@@ -115,11 +161,15 @@ async fn a_file_that_cannot_be_used_stops_the_start_and_says_what_to_do() {
     let path = bff.stack.folder().join("keys/sessions.redb");
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, "something else").unwrap();
-    let ended = Process::start(&bff.stack.folder(), &[], &bff.stack.variables).ended().await;
+    let ended = Process::start(&bff.stack.folder(), &[], &bff.stack.variables)
+        .ended()
+        .await;
     ended.says(64, &["sessions.redb", "move it away"]);
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    let ended = Process::start(&bff.stack.folder(), &[], &bff.stack.variables).ended().await;
+    let ended = Process::start(&bff.stack.folder(), &[], &bff.stack.variables)
+        .ended()
+        .await;
     ended.says(64, &["sessions.redb", "BFF_STATE_DIR", "SESSION_STORE=memory"]);
 }
 
@@ -134,7 +184,9 @@ async fn a_folder_that_cannot_be_written_means_memory_with_a_warning_unless_disk
     let credentials = keys.join("bff_client.json").display().to_string();
     variables.push(("BFF_CLIENT_CRED_PATH".to_owned(), credentials));
     let mut process = Process::start(&bff.stack.folder(), &[], &variables);
-    process.says("sessions are kept in memory, and a restart ends them: /sys/bff/sessions.redb").await;
+    process
+        .says("sessions are kept in memory, and a restart ends them: /sys/bff/sessions.redb")
+        .await;
     drop(process);
     variables.push(("SESSION_STORE".to_owned(), "disk".to_owned()));
     let ended = Process::start(&bff.stack.folder(), &[], &variables).ended().await;

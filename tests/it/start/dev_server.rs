@@ -53,7 +53,7 @@ impl Running {
         let options = Options {
             state: state.path().to_owned(),
             access_token_lifetime: Duration::from_mins(10),
-            usual_ports: false,
+            ports: (0, 0),
         };
         let surroundings = Surroundings {
             page: Some(Url::parse(&page).unwrap()),

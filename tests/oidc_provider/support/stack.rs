@@ -229,7 +229,9 @@ impl Stack {
             clock: Arc::new(clock),
             random: Arc::new(SystemRandom),
         });
-        let app = App::new(config, ports).await.unwrap_or_else(|error| panic!("{error}"));
+        let app = App::new(config, ports)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         self.health = app.health().clone();
         self.shutdown = CancellationToken::new();
         let listeners = Listeners {
