@@ -8,13 +8,17 @@ use super::{
 use crate::{
     app::{App, SessionSecretError, StartError, one_shot::look_at_keys},
     clock::Timestamp,
-    config::{Config, ConfigError, Environment, Severity},
+    config::{Config, ConfigError, Environment, Severity, StoreKind},
     jose::Algorithm,
     keys::{
         Entry, Keeper, KeyProblem, Keyring, KeyringError, Keys, KeysError, Step, UnusableKey, Upcoming,
         moment,
     },
 };
+
+/// What sealing is worth where the secret lies beside what it seals.
+const SECRET_BESIDE: &str = "sessions are kept in BFF_STATE_DIR, sealed under session_secret in the same folder: a copy of \
+                             the folder shows their tokens. Set SESSION_SECRET, or leave session_secret out of backups";
 
 /// What keys there are.
 pub(super) enum KeysFound {
@@ -90,6 +94,9 @@ pub(super) fn configuration(report: &mut Report) -> Option<Config> {
             }
             if let Some(missing) = missing {
                 report.note(clean(&missing.to_string()));
+            }
+            if config.session.store != StoreKind::Memory && config.session.secrets.is_empty() {
+                report.note(SECRET_BESIDE);
             }
         }
         Err(error) => {

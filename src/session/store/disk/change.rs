@@ -87,6 +87,11 @@ impl Change {
         }
     }
 
+    /// Whether it begins a session.
+    pub(super) const fn is_new(&self) -> bool {
+        matches!(self.what, What::Insert { .. })
+    }
+
     /// Makes the change in `state`.
     pub(super) fn make(&self, state: &mut impl State, lifespan: &Lifespan) -> Result<Outcome, Fault> {
         let key = &self.key;

@@ -11,8 +11,8 @@ use std::{
 };
 
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase as _, StorageError, TableDefinition, TableError,
-    backends::FileBackend,
+    Builder, Database, DatabaseError, ReadableDatabase as _, StorageBackend, StorageError, TableDefinition,
+    TableError, backends::FileBackend,
 };
 
 use super::Fault;
@@ -180,7 +180,7 @@ impl Place {
             exposed,
         })?;
         let length = file.metadata().map_err(failed)?.len();
-        let mut database = self.build(file).map_err(|error| match error {
+        let mut database = self.database(file).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => DiskError::InUse(self.path.clone()),
             DatabaseError::Storage(StorageError::Io(error)) if error.kind() != io::ErrorKind::InvalidData => {
                 failed(error)
@@ -192,13 +192,15 @@ impl Place {
         Ok(database)
     }
 
-    fn build(&self, file: File) -> Result<Database, DatabaseError> {
-        let backend = FileBackend::new(file)?;
-        #[cfg(test)]
-        let backend = self.trouble.around(backend);
-        Builder::new()
-            .set_cache_size(PAGE_CACHE)
-            .create_with_backend(backend)
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "the tests have trouble with the disk")]
+    fn database(&self, file: File) -> Result<Database, DatabaseError> {
+        database(FileBackend::new(file)?)
+    }
+
+    #[cfg(test)]
+    fn database(&self, file: File) -> Result<Database, DatabaseError> {
+        database(self.trouble.around(FileBackend::new(file)?))
     }
 
     fn check_format(&self, database: &Database) -> Result<(), DiskError> {
@@ -237,6 +239,12 @@ impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Place").field(&self.path).finish()
     }
+}
+
+fn database(backend: impl StorageBackend) -> Result<Database, DatabaseError> {
+    Builder::new()
+        .set_cache_size(PAGE_CACHE)
+        .create_with_backend(backend)
 }
 
 /// The layout of the file. `None` for a new one.

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Core, Fault,
-    change::{Change, Outcome, What},
+    change::{Change, Outcome},
     overlay::Parking,
     tables::{Snapshot, Tables},
 };
@@ -33,15 +33,9 @@ pub(super) struct Writer {
 
 #[derive(Debug)]
 struct Job {
-    task: Task,
+    /// Without one, what is not on the disk yet is to be brought there.
+    change: Option<Change>,
     done: oneshot::Sender<Result<Outcome, Fault>>,
-}
-
-#[derive(Debug)]
-enum Task {
-    Change(Change),
-    /// Bring to the disk what is not there yet.
-    Flush,
 }
 
 /// What the thread knows.
@@ -74,18 +68,18 @@ impl Writer {
 
     /// Makes a change.
     pub(super) async fn make(&self, change: Change) -> Result<Outcome, Fault> {
-        self.send(Task::Change(change)).await
+        self.send(Some(change)).await
     }
 
     /// Brings to the disk what is not there yet, and tries again what could not be written.
     pub(super) async fn flush(&self) -> Result<(), Fault> {
-        self.send(Task::Flush).await.map(drop)
+        self.send(None).await.map(drop)
     }
 
-    async fn send(&self, task: Task) -> Result<Outcome, Fault> {
+    async fn send(&self, change: Option<Change>) -> Result<Outcome, Fault> {
         let (done, outcome) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or(Fault::Closed)?;
-        jobs.send(Job { task, done }).map_err(|_| Fault::Closed)?;
+        jobs.send(Job { change, done }).map_err(|_| Fault::Closed)?;
         outcome.await.map_err(|_| Fault::Closed)?
     }
 }
@@ -116,7 +110,7 @@ impl Thread {
     }
 
     fn work(&mut self, group: Vec<Job>) {
-        let flush = group.iter().any(|job| matches!(job.task, Task::Flush));
+        let flush = group.iter().any(|job| job.change.is_none());
         // While the disk is full, only the regular flush tries it again.
         let outcomes = if self.failing && !flush {
             self.park(&group, &Fault::NoRoom)
@@ -142,7 +136,7 @@ impl Thread {
     fn write(&mut self, group: &[Job]) -> Result<Vec<Outcome>, Fault> {
         let last = group.is_empty();
         let must_last = last || group.iter().any(Job::must_last) || !self.core.overlay.read().is_empty();
-        let changes = group.iter().any(|job| matches!(job.task, Task::Change(_)));
+        let changes = group.iter().any(|job| job.change.is_some());
         if !changes && !self.loose && !self.failing {
             return Ok(group.iter().map(|_| Outcome::Done).collect());
         }
@@ -181,14 +175,10 @@ impl Thread {
             overlay: &mut overlay,
             file: &file,
         };
-        let park = |job: &Job| match &job.task {
+        let park = |job: &Job| match &job.change {
+            Some(change) if !change.is_new() => change.make(&mut sessions, &self.core.lifespan),
             // A new session is refused: nobody has anything yet that could be lost.
-            Task::Flush
-            | Task::Change(Change {
-                what: What::Insert { .. },
-                ..
-            }) => Err(fault.clone()),
-            Task::Change(change) => change.make(&mut sessions, &self.core.lifespan),
+            _ => Err(fault.clone()),
         };
         group.iter().map(park).collect()
     }
@@ -217,9 +207,9 @@ impl Thread {
 
 impl Job {
     const fn must_last(&self) -> bool {
-        match &self.task {
-            Task::Change(change) => change.must_last(),
-            Task::Flush => true,
+        match &self.change {
+            Some(change) => change.must_last(),
+            None => true,
         }
     }
 }
@@ -242,9 +232,9 @@ impl Core {
         let mut tables = Tables::open(&transaction)?;
         overlay.write(&mut tables)?;
         for job in group {
-            outcomes.push(match &job.task {
-                Task::Change(change) => change.make(&mut tables, &self.lifespan)?,
-                Task::Flush => Outcome::Done,
+            outcomes.push(match &job.change {
+                Some(change) => change.make(&mut tables, &self.lifespan)?,
+                None => Outcome::Done,
             });
         }
         drop(tables);
