@@ -1,7 +1,7 @@
 //! What a request costs, in CPU time, beside servers that do less.
 //!
-//! `bench` runs the comparison and prints the table; `bench bare`, `bench proxy` and `bench upstream` are the servers
-//! that it starts for it. Run it through `scripts/bench`, which builds everything in release mode and installs `wrk` and
+//! `bench` runs the comparison and prints the table; `bench bare` and `bench proxy` are the servers that it starts for it.
+//! `bench sessions` measures what many sessions on disk cost. Run it through `scripts/bench`, which builds everything in release mode and installs `wrk` and
 //! nginx.
 
 mod compare;
@@ -10,6 +10,7 @@ mod logins;
 mod nginx;
 mod process;
 mod servers;
+mod sessions;
 mod start;
 mod table;
 mod wrk;
@@ -45,6 +46,12 @@ enum Command {
         /// Where to listen.
         port: u16,
     },
+    /// How long a start takes with many sessions on disk, and what they cost a server that idles.
+    Sessions {
+        /// How many.
+        #[arg(long, default_value_t = 1_000_000)]
+        count: usize,
+    },
     /// A bare axum server that passes everything on with a pooled hyper client.
     Proxy {
         /// Where to listen.
@@ -60,6 +67,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Some(Command::Bare { port }) => servers::run(servers::bare(port)),
         Some(Command::Proxy { port, upstream }) => servers::run(servers::proxy(port, upstream)),
+        Some(Command::Sessions { count }) => servers::run(sessions::run(count)),
         None => {
             let effort = compare::Effort {
                 rounds: cli.rounds,
