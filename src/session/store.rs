@@ -105,7 +105,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Writes what the store has put off. Called every few seconds, and once more at the end.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// What other processes change. A store that only this process writes to has nothing to tell.
+    /// What other processes change. A store that only this process writes to hears everything, and has nothing to tell.
     fn changes(&self) -> BoxStream<'static, Change>;
 }
 
@@ -210,15 +210,17 @@ pub struct Usage {
     pub memory: usize,
 }
 
-/// What another process has changed.
+/// What another process has changed, and whether that is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// This session was written, or its lease was released.
     Of(SessionKey),
     /// This session was removed.
     Ended(SessionKey, EndReason),
-    /// Some changes were missed: any session may have changed or ended.
-    Unknown,
+    /// Changes are heard from now on. Some may have been missed before: any session may have changed or ended.
+    Heard,
+    /// Changes are not heard from now on.
+    Lost,
 }
 
 /// Why a session was not stored.

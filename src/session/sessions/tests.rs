@@ -306,7 +306,7 @@ async fn what_other_processes_change_reaches_those_who_wait() {
     let waiting = tokio::spawn(sessions.until_end(&key));
     tokio::task::yield_now().await;
     store.remove(&key, EndReason::Logout).await.unwrap();
-    follow(Change::Unknown).await;
+    follow(Change::Heard).await;
     assert_eq!(waiting.await.unwrap(), None);
 }
 

@@ -177,7 +177,7 @@ impl Sessions {
             match change {
                 Change::Of(key) => self.inner.watchers.changed(&key),
                 Change::Ended(key, why) => self.inner.watchers.ended(&key, Some(why)),
-                Change::Unknown => self.inner.watchers.all_changed(),
+                Change::Heard | Change::Lost => self.inner.watchers.all_changed(),
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A store with the sessions in front of it that are in use: a look at one of these costs what it costs in memory.
 //!
-//! The cache never shows what is older than the last write that has been acknowledged. A look that misses notes the epoch
+//! The cache keeps sessions only while the changes of other processes are heard, that is while somebody follows
+//! [`changes`](SessionStore::changes). It never shows what is older than the last write of this process that has been acknowledged, nor than what has been heard. A look that misses notes the epoch
 //! of the session's shard, reads the store, and keeps what it has read only where the epoch is still the same; everything
 //! that may have changed a session moves the epoch on. Writes run in a task of their own, so that a caller who does not
 //! wait leaves the cache in step all the same.
@@ -10,7 +11,14 @@
 mod epochs;
 mod uses;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{
     FutureExt as _, StreamExt as _,
@@ -48,7 +56,12 @@ struct Inner<S> {
     entries: Cache<SessionKey, Entry, BuildKeySpread>,
     epochs: Epochs,
     uses: Uses,
+    /// Whether changes of other processes are heard.
+    hears: AtomicBool,
 }
+
+/// Ends the hearing with the stream.
+struct Ear<S: SessionStore>(Arc<Inner<S>>);
 
 /// One version of a session. All versions share the time of last use.
 #[derive(Clone)]
@@ -75,6 +88,7 @@ impl<S: SessionStore> Cached<S> {
                 entries,
                 epochs: Epochs::default(),
                 uses: Uses::default(),
+                hears: AtomicBool::new(false),
             }),
         }
     }
@@ -202,11 +216,12 @@ impl<S: SessionStore> SessionStore for Cached<S> {
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
-        let inner = Arc::clone(&self.inner);
+        let ear = Ear(Arc::clone(&self.inner));
         // First the cache, then those who wait: they look at once.
         let changes = self.inner.store.changes().inspect(move |change| match change {
-            Change::Of(key) | Change::Ended(key, _) => inner.invalidate(key),
-            Change::Unknown => inner.invalidate_all(),
+            Change::Of(key) | Change::Ended(key, _) => ear.0.invalidate(key),
+            Change::Heard => ear.0.hears(true),
+            Change::Lost => ear.0.hears(false),
         });
         changes.boxed()
     }
@@ -228,8 +243,7 @@ impl<S: SessionStore> Inner<S> {
             last_use,
         };
         let found = entry.stored();
-        self.epochs
-            .if_still(key, epoch, || self.entries.insert(*key, entry));
+        self.epochs.if_still(key, epoch, || self.keep(key, entry));
         Ok(Some(found))
     }
 
@@ -249,7 +263,7 @@ impl<S: SessionStore> Inner<S> {
             ..entry
         });
         self.epochs.go_on(key, |before| match next {
-            Some(entry) if before == epoch => self.entries.insert(*key, entry),
+            Some(entry) if before == epoch => self.keep(key, entry),
             // Another write came between, or what happened is not known.
             _ => self.entries.invalidate(key),
         });
@@ -261,9 +275,18 @@ impl<S: SessionStore> Inner<S> {
         self.epochs.go_on(key, |_| self.entries.invalidate(key));
     }
 
-    fn invalidate_all(&self) {
+    /// From now on changes are heard, or not. What happened up to now may have been missed.
+    fn hears(&self, hears: bool) {
+        self.hears.store(hears, Ordering::SeqCst);
         self.epochs.all_go_on();
         self.entries.invalidate_all();
+    }
+
+    /// Only under the lock of the session's epoch, which moves on when the hearing ends.
+    fn keep(&self, key: &SessionKey, entry: Entry) {
+        if self.hears.load(Ordering::SeqCst) {
+            self.entries.insert(*key, entry);
+        }
     }
 
     /// The session has ended.
@@ -291,6 +314,14 @@ impl<S: SessionStore> Inner<S> {
             future::try_join_all(writes).await?;
         }
         Ok(())
+    }
+}
+
+// === impl Ear ===
+
+impl<S: SessionStore> Drop for Ear<S> {
+    fn drop(&mut self) {
+        self.0.hears(false);
     }
 }
 

@@ -187,7 +187,7 @@ impl SessionStore for MemoryStore {
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
-        stream::pending().boxed()
+        stream::iter([Change::Heard]).chain(stream::pending()).boxed()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{
 
 use futures_util::stream;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::*;
 use crate::{
@@ -20,8 +20,16 @@ use crate::{
 
 contract_tests!(|lifespan, clock: ManualClock| async move {
     let store = Cached::new(MemoryStore::new(lifespan, Arc::new(clock)), 1 << 30);
+    heard(&store).await;
     Arc::new(store) as Arc<dyn SessionStore>
 });
+
+/// Has somebody follow the changes.
+async fn heard<S: SessionStore>(store: &Cached<S>) {
+    let mut changes = store.changes();
+    assert_eq!(changes.next().await, Some(Change::Heard));
+    tokio::spawn(async move { while changes.next().await.is_some() {} });
+}
 
 /// The contract with a cache that has room for nothing.
 mod without_room {
@@ -29,6 +37,7 @@ mod without_room {
 
     contract_tests!(|lifespan, clock: ManualClock| async move {
         let store = Cached::new(MemoryStore::new(lifespan, Arc::new(clock)), 0);
+        heard(&store).await;
         Arc::new(store) as Arc<dyn SessionStore>
     });
 }
@@ -42,7 +51,7 @@ struct Slow {
     writes: Semaphore,
     read: AtomicUsize,
     touched: Mutex<Vec<Timestamp>>,
-    changes: Mutex<Vec<Change>>,
+    changes: Mutex<Option<mpsc::UnboundedReceiver<Change>>>,
 }
 
 impl Slow {
@@ -130,12 +139,15 @@ impl SessionStore for Arc<Slow> {
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
-        stream::iter(self.changes.lock().clone()).boxed()
+        let mut changes = self.changes.lock().take().unwrap();
+        stream::poll_fn(move |context| changes.poll_recv(context)).boxed()
     }
 }
 
 struct Bench {
     slow: Arc<Slow>,
+    tell: mpsc::UnboundedSender<Change>,
+    heard: Mutex<BoxStream<'static, Change>>,
     cached: Arc<Cached<Arc<Slow>>>,
     clock: ManualClock,
     key: SessionKey,
@@ -148,24 +160,37 @@ impl Bench {
     /// One session, in the store and not in the cache.
     async fn new(reads: usize, writes: usize) -> Self {
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_000_000));
+        let (tell, changes) = mpsc::unbounded_channel();
         let slow = Arc::new(Slow {
             store: MemoryStore::new(Lifespan::default(), Arc::new(clock.clone())),
             reads: Semaphore::new(reads),
             writes: Semaphore::new(writes),
             read: AtomicUsize::new(0),
             touched: Mutex::default(),
-            changes: Mutex::default(),
+            changes: Mutex::new(Some(changes)),
         });
         let alice = Arc::new(session("alice", "first", clock.now()));
         let (id, new) = NewSession::draw(&SystemRandom, alice, Due::Never, clock.now());
         let version = slow.insert(new).await.unwrap();
-        Self {
-            cached: Arc::new(Cached::new(Arc::clone(&slow), 1 << 20)),
+        let cached = Arc::new(Cached::new(Arc::clone(&slow), 1 << 20));
+        let bench = Self {
+            heard: Mutex::new(cached.changes()),
+            cached,
             slow,
+            tell,
             clock,
             key: id.key(),
             version,
-        }
+        };
+        bench.hear(Change::Heard);
+        bench
+    }
+
+    /// The store tells a change, and the cache has heard it.
+    fn hear(&self, change: Change) {
+        self.tell.send(change).unwrap();
+        let heard = self.heard.lock().next().now_or_never().flatten();
+        assert_eq!(heard, Some(change));
     }
 
     fn session(&self, access: &str) -> Arc<Session> {
@@ -273,8 +298,8 @@ async fn a_write_that_did_not_come_about_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_change_by_another_process_empties_the_cache_before_it_is_told() {
-    for change in [Change::Of as fn(SessionKey) -> Change, |_| Change::Unknown] {
+async fn a_change_by_another_process_is_read_when_it_is_heard() {
+    for change in [Change::Of as fn(SessionKey) -> Change, |_| Change::Heard] {
         let bench = Bench::new(ALL, ALL).await;
         bench.access().await.unwrap();
         let second = bench.session("second");
@@ -283,11 +308,55 @@ async fn a_change_by_another_process_empties_the_cache_before_it_is_told() {
             .store
             .replace(&bench.key, bench.version, second, Due::Never);
         other.await.unwrap();
-        *bench.slow.changes.lock() = vec![change(bench.key)];
-        let mut changes = bench.cached.changes();
-        assert_eq!(changes.next().await, Some(change(bench.key)));
+        bench.hear(change(bench.key));
         assert_eq!(bench.access().await.unwrap(), "second");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_kept_while_changes_are_not_heard() {
+    let bench = Bench::new(ALL, ALL).await;
+    bench.access().await.unwrap();
+    bench.hear(Change::Lost);
+    let reads = bench.reads();
+    for _ in 0..2 {
+        bench.access().await.unwrap();
+    }
+    assert_eq!(bench.reads(), reads + 2);
+    bench.hear(Change::Heard);
+    for _ in 0..2 {
+        bench.access().await.unwrap();
+    }
+    assert_eq!(bench.reads(), reads + 3);
+    // Nobody follows any more.
+    *bench.heard.lock() = stream::pending().boxed();
+    for _ in 0..2 {
+        bench.access().await.unwrap();
+    }
+    assert_eq!(bench.reads(), reads + 5);
+}
+
+#[tokio::test]
+async fn what_was_read_before_changes_were_lost_is_not_kept_after_they_are_heard_again() {
+    let bench = Arc::new(Bench::new(0, ALL).await);
+    let reading = tokio::spawn({
+        let bench = Arc::clone(&bench);
+        async move { bench.access().await }
+    });
+    while bench.reads() == 0 {
+        tokio::task::yield_now().await;
+    }
+    bench.hear(Change::Lost);
+    let second = bench.session("second");
+    let other = bench
+        .slow
+        .store
+        .replace(&bench.key, bench.version, second, Due::Never);
+    other.await.unwrap();
+    bench.hear(Change::Heard);
+    bench.slow.reads.add_permits(ALL);
+    reading.await.unwrap();
+    assert_eq!(bench.access().await.unwrap(), "second");
 }
 
 #[tokio::test]

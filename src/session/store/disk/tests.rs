@@ -45,7 +45,11 @@ mod cached {
             sealer(&[[7; 32]]),
             Arc::new(clock),
         );
-        let store: Arc<dyn SessionStore> = Arc::new(Cached::new(store.await.unwrap(), 1 << 30));
+        let store = Cached::new(store.await.unwrap(), 1 << 30);
+        let mut changes = store.changes();
+        assert_eq!(changes.next().await, Some(Change::Heard));
+        tokio::spawn(async move { while changes.next().await.is_some() {} });
+        let store: Arc<dyn SessionStore> = Arc::new(store);
         store
     });
 }
