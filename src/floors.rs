@@ -7,11 +7,12 @@ use std::{
 };
 
 /// Who may name what beside the module that owns it.
-const OWNERS: [(&str, &[&str]); 6] = [
+const OWNERS: [(&str, &[&str]); 7] = [
     ("axum", &["web", "server", "gateway"]),
     ("hyper", &["web", "server", "gateway"]),
     ("hyper_util", &["web", "server", "gateway"]),
     ("reqwest", &["outbound"]),
+    ("redis", &["session"]),
     // Only `Sessions` holds a store; `app` chooses which.
     ("SessionStore", &["session"]),
     ("MemoryStore", &["session", "app"]),

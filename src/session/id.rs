@@ -81,6 +81,11 @@ impl fmt::Debug for SessionId {
 // === impl SessionKey ===
 
 impl SessionKey {
+    /// The key of these bytes, as a store has kept them.
+    pub(super) const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes, for keyed hashes and for stores outside this process.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {

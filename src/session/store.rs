@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod contract;
 mod memory;
+mod redis;
 mod sealed;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
@@ -16,7 +17,10 @@ use futures_util::{future::BoxFuture, stream::BoxStream};
 use super::{EndReason, Session, SessionId, SessionKey};
 use crate::{clock::Timestamp, random::Random};
 
-pub use self::memory::MemoryStore;
+pub use self::{
+    memory::MemoryStore,
+    redis::{RedisOptions, RedisStartError, RedisStore, RedisUrlError},
+};
 
 /// Keeps sessions, and knows when their tokens are due.
 ///
