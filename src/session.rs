@@ -36,9 +36,9 @@ pub use self::{
     record::{RecordError, Session, Strikes, Tokens},
     sessions::{OpenError, Opened, Sessions, UpdateError, Watch},
     store::{
-        Change, Claim, Claimed, Due, InsertError, Lease, Listed, MemoryStore, NewSession, RedisOptions,
-        RedisStartError, RedisStore, RedisUrlError, ReplaceError, SessionStore, StoreError, Stored, Usage,
-        Version, Whose,
+        Change, Claim, Claimed, Due, InsertError, Lease, Listed, MemoryStore, NewSession,
+        RedisCertificateError, RedisOptions, RedisStartError, RedisStore, RedisUrlError, ReplaceError,
+        SessionStore, StoreError, Stored, Usage, Version, Whose,
     },
     user::{EmailTrust, LeftOut, LeftOutNotice, UserClaims, email_is_unstated, user_claims},
 };

@@ -19,7 +19,7 @@ use crate::{clock::Timestamp, random::Random};
 
 pub use self::{
     memory::MemoryStore,
-    redis::{RedisOptions, RedisStartError, RedisStore, RedisUrlError},
+    redis::{RedisCertificateError, RedisOptions, RedisStartError, RedisStore, RedisUrlError},
 };
 
 /// Keeps sessions, and knows when their tokens are due.

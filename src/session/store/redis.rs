@@ -38,7 +38,7 @@ use crate::{
 };
 
 pub use self::{
-    options::{RedisOptions, RedisUrlError},
+    options::{RedisCertificateError, RedisOptions, RedisUrlError},
     start::RedisStartError,
 };
 

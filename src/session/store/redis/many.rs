@@ -241,23 +241,23 @@ impl Inner {
     /// The entries of an index that the question asks for. What is no name of a session leaves the index, where it would
     /// stand before others for ever.
     async fn entries(&self, index: &str, question: &Cmd) -> Result<Vec<Entry>, CallError> {
-        let pairs: Vec<(Vec<u8>, f64)> = read(self.link.send(question).await?)?;
-        let mut entries = Vec::with_capacity(pairs.len());
-        let mut removal = cmd("ZREM");
-        removal.arg(index);
-        let named_only = removal.args_iter().len();
-        for (name, at) in pairs {
-            match named(&name) {
-                Some(key) => entries.push(Entry { at: time(at), key }),
-                None => {
-                    removal.arg(name);
+        loop {
+            let pairs: Vec<(Vec<u8>, f64)> = read(self.link.send(question).await?)?;
+            let mut entries = Vec::with_capacity(pairs.len());
+            let mut foreign = Vec::new();
+            for (name, at) in pairs {
+                match named(&name) {
+                    Some(key) => entries.push(Entry { at: time(at), key }),
+                    None => foreign.push(name),
                 }
             }
-        }
-        if removal.args_iter().len() > named_only {
+            if foreign.is_empty() {
+                return Ok(entries);
+            }
+            let mut removal = cmd("ZREM");
+            removal.arg(index).arg(foreign);
             self.link.send(&removal).await?;
         }
-        Ok(entries)
     }
 }
 

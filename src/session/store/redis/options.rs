@@ -3,6 +3,11 @@
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
+use rustls::{
+    Error as TlsError,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    sign::CertifiedKey,
+};
 
 use crate::{secret::Secret, tls::BundleError};
 
@@ -108,6 +113,24 @@ pub enum RedisUrlError {
     Parameter,
 }
 
+/// Why a certificate of our own cannot be shown to Redis. Holds no part of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RedisCertificateError {
+    /// The certificate.
+    #[error("REDIS_CLIENT_CERT_FILE holds no certificate in PEM form (`-----BEGIN CERTIFICATE-----`)")]
+    Certificate,
+    /// The key.
+    #[error(
+        "REDIS_CLIENT_KEY_FILE holds no private key in PEM form that is not encrypted (`-----BEGIN PRIVATE KEY-----`)"
+    )]
+    Key,
+    /// They are no pair.
+    #[error(
+        "the key in REDIS_CLIENT_KEY_FILE is not that of the certificate in REDIS_CLIENT_CERT_FILE: name the two that were made together"
+    )]
+    Apart,
+}
+
 // === impl RedisOptions ===
 
 impl RedisOptions {
@@ -170,11 +193,25 @@ impl RedisOptions {
         Ok(self)
     }
 
-    /// Shows this certificate, signed for with this key, both PEM (`REDIS_CLIENT_CERT_FILE`, `REDIS_CLIENT_KEY_FILE`).
-    #[must_use]
-    pub fn show(mut self, certificate: Vec<u8>, key: Secret) -> Self {
+    /// Shows this certificate and signs with this key, both PEM (`REDIS_CLIENT_CERT_FILE`, `REDIS_CLIENT_KEY_FILE`).
+    ///
+    /// # Errors
+    ///
+    /// [`RedisCertificateError`] where the two cannot be used.
+    pub fn show(mut self, certificate: Vec<u8>, key: Secret) -> Result<Self, RedisCertificateError> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&certificate).collect();
+        let chain = chain.ok().filter(|chain| !chain.is_empty());
+        let chain = chain.ok_or(RedisCertificateError::Certificate)?;
+        let parsed = PrivateKeyDer::from_pem_slice(key.expose().as_bytes());
+        let parsed = parsed.map_err(|_| RedisCertificateError::Key)?;
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        CertifiedKey::from_der(chain, parsed, &provider).map_err(|error| match error {
+            TlsError::InconsistentKeys(_) => RedisCertificateError::Apart,
+            TlsError::InvalidCertificate(_) => RedisCertificateError::Certificate,
+            _ => RedisCertificateError::Key,
+        })?;
         self.own = Some((certificate, key));
-        self
+        Ok(self)
     }
 
     /// Whether the connection is encrypted: `rediss`.

@@ -360,3 +360,24 @@ impl Info {
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        for (version, expected) in [
+            ("6.0.16", true),
+            ("5.0.14", true),
+            ("6.2.0", false),
+            ("7.0.15", false),
+            ("10.0.0", false),
+            ("255.255.255", false),
+            ("", false),
+            ("unstable", false),
+        ] {
+            assert_eq!(is_older(version), expected, "{version}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::tls::testing as certificates;
 
 fn node(host: &str, port: u16) -> Node {
     Node {
@@ -113,6 +114,28 @@ fn what_is_wrong_is_named() {
     ] {
         assert_eq!(RedisOptions::parse(url), Err(error), "{url}");
     }
+}
+
+#[test]
+fn a_certificate_and_its_key_are_checked() {
+    use RedisCertificateError as E;
+    let (own, key) = (certificates::NAMED, certificates::NAMED_KEY);
+    let other = certificates::SELF_SIGNED_KEY;
+    for (certificate, key, expected) in [
+        (own, key, None),
+        (own, other, Some(E::Apart)),
+        (own, own, Some(E::Key)),
+        (own, b"hunter2", Some(E::Key)),
+        (key, key, Some(E::Certificate)),
+        (b"hunter2", key, Some(E::Certificate)),
+    ] {
+        let secret = Secret::new(String::from_utf8(key.to_vec()).unwrap());
+        let shown = parse("rediss://cache").show(certificate.to_vec(), secret);
+        assert_eq!(shown.as_ref().err().copied(), expected);
+        assert!(!format!("{shown:?}").contains("PRIVATE"));
+    }
+    assert!(parse("rediss://cache").trust(certificates::CA.to_vec()).is_ok());
+    assert!(parse("rediss://cache").trust(key.to_vec()).is_err());
 }
 
 proptest! {

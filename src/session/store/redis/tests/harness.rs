@@ -12,6 +12,12 @@ use std::{
         mpsc,
     },
     thread,
+    time::Duration,
+};
+
+use crate::{
+    clock::{Clock as _, SystemClock},
+    tls::testing as certificates,
 };
 
 /// Passes signals on to the server, and ends it when its input ends: with the guard, or with the process of the tests,
@@ -34,6 +40,15 @@ pub(super) struct Server {
     pub(super) dir: PathBuf,
 }
 
+/// Waits until something is so that other processes bring about, for at most twenty seconds.
+pub(super) async fn eventually<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+    let end = SystemClock.now().saturating_add(Duration::from_secs(20));
+    while !is_so().await {
+        assert!(SystemClock.now() < end, "never: {what}");
+        SystemClock.sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// The server that most tests share.
 pub(super) fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
@@ -45,18 +60,64 @@ pub(super) fn shared() -> &'static Server {
 impl Server {
     /// `redis-server` with these settings, on a free port.
     pub(super) fn start(settings: &[&str]) -> Self {
-        Self::start_as(Program::Server, settings)
-    }
-
-    fn start_as(program: Program, settings: &[&str]) -> Self {
         for _ in 0..20 {
-            let port = free_port();
-            let dir = tempfile::tempdir().unwrap().keep();
-            if let Some(watch) = program.spawn(port, &dir, settings) {
-                return Self { watch, port, dir };
+            let (port, dir) = (free_port(), new_dir());
+            if let Some(server) = Self::start_at(port, dir, settings) {
+                return server;
             }
         }
         panic!("redis-server does not start: {settings:?}");
+    }
+
+    /// One that speaks TLS alone, with the certificate for `localhost`, and wants the certificate of `named.pem`.
+    pub(super) fn start_tls() -> Self {
+        for _ in 0..20 {
+            let (port, dir) = (free_port(), new_dir());
+            let file = |name: &str, content: &[u8]| {
+                let path = dir.join(name);
+                fs::write(&path, content).unwrap();
+                path.to_str().unwrap().to_owned()
+            };
+            let (own, key) = (
+                file("own", certificates::SERVER),
+                file("key", certificates::SERVER_KEY),
+            );
+            let clients = file("clients", certificates::NAMED);
+            let settings = [
+                ["--port", "0"],
+                ["--tls-port", &port.to_string()],
+                ["--tls-cert-file", &own],
+                ["--tls-key-file", &key],
+                ["--tls-ca-cert-file", &clients],
+                ["--tls-auth-clients", "yes"],
+            ];
+            if let Some(server) = Self::start_at(port, dir, settings.as_flattened()) {
+                return server;
+            }
+        }
+        panic!("redis-server does not start with TLS");
+    }
+
+    /// Ends, and starts again at the same port from the copy that `SAVE` made.
+    pub(super) fn from_copy(self) -> Self {
+        let (port, dir) = (self.port, new_dir());
+        fs::copy(self.dir.join("dump.rdb"), dir.join("dump.rdb")).unwrap();
+        drop(self);
+        Self::start_at(port, dir, &[]).unwrap()
+    }
+
+    fn start_at(port: u16, dir: PathBuf, settings: &[&str]) -> Option<Self> {
+        let port_word = port.to_string();
+        let usual = [
+            ["--port", &port_word],
+            ["--bind", "127.0.0.1"],
+            ["--save", ""],
+            ["--appendonly", "no"],
+            ["--dir", dir.to_str().unwrap()],
+        ];
+        let words = [&["redis-server"], usual.as_flattened(), settings].concat();
+        let watch = watched(&words, &dir)?;
+        Some(Self { watch, port, dir })
     }
 
     pub(super) fn url(&self) -> String {
@@ -83,6 +144,19 @@ impl Server {
     }
 }
 
+impl Server {
+    /// How much memory it has in use, in bytes.
+    pub(super) fn used_memory(&self) -> usize {
+        self.info("memory", "used_memory:")
+    }
+
+    fn info(&self, section: &str, field: &str) -> usize {
+        let info = self.cli(&["INFO", section]);
+        let line = info.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        line.trim().parse().unwrap()
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.watch.stdin.take());
@@ -103,47 +177,36 @@ pub(super) fn free_port() -> u16 {
         .port()
 }
 
-/// What is started.
-#[derive(Clone, Copy)]
-enum Program {
-    Server,
+fn new_dir() -> PathBuf {
+    tempfile::tempdir().unwrap().keep()
 }
 
-// === impl Program ===
-
-impl Program {
-    /// The watch of a server that accepts connections; `None` where it has ended, for want of the port.
-    fn spawn(self, port: u16, dir: &Path, settings: &[&str]) -> Option<Child> {
-        let Self::Server = self;
-        let mut watch = Command::new("sh")
-            .args(["-c", WATCH, "watch"])
-            .arg(dir)
-            .args(["redis-server", "--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
-            .arg("--dir")
-            .arg(dir)
-            .args(settings)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("sh: {error}"));
-        let output = BufReader::new(watch.stdout.take().unwrap());
-        let (ready, is_ready) = mpsc::channel();
-        // Reads on, or the server would stand still when the pipe is full.
-        thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                if line.contains("Ready to accept connections") || line.contains("+monitor") {
-                    let _ = ready.send(());
-                }
+/// The watch of a server that accepts connections; `None` where it has ended, for want of its port.
+fn watched(words: &[&str], dir: &Path) -> Option<Child> {
+    let mut watch = Command::new("sh")
+        .args(["-c", WATCH, "watch"])
+        .arg(dir)
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(watch.stdout.take().unwrap());
+    let (ready, is_ready) = mpsc::channel();
+    // Reads on, or the server would stand still when the pipe is full.
+    thread::spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            if line.contains("Ready to accept connections") || line.contains("+monitor") {
+                let _ = ready.send(());
             }
-        });
-        if is_ready.recv().is_ok() {
-            return Some(watch);
         }
-        let _ = watch.kill();
-        let _ = watch.wait();
-        let _ = fs::remove_dir_all(dir);
-        None
+    });
+    if is_ready.recv().is_ok() {
+        return Some(watch);
     }
+    let _ = watch.kill();
+    let _ = watch.wait();
+    let _ = fs::remove_dir_all(dir);
+    None
 }
