@@ -1,6 +1,8 @@
 //! Against real servers, which the tests start and which end with them.
 
+mod cluster;
 mod data;
+mod failover;
 mod harness;
 mod proxy;
 mod several;

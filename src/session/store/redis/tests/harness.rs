@@ -98,6 +98,23 @@ impl Server {
         panic!("redis-server does not start with TLS");
     }
 
+    fn start_sentinel(rules: &str) -> Self {
+        for _ in 0..20 {
+            let (port, dir) = (free_port(), new_dir());
+            let settings = dir.join("sentinel.conf");
+            let file = settings.to_str().unwrap();
+            fs::write(
+                &settings,
+                format!("port {port}\nbind 127.0.0.1\ndir {}\n{rules}", dir.display()),
+            )
+            .unwrap();
+            if let Some(watch) = watched(&["redis-server", file, "--sentinel"], &dir) {
+                return Self { watch, port, dir };
+            }
+        }
+        panic!("redis-sentinel does not start");
+    }
+
     /// Ends, and starts again at the same port from the copy that `SAVE` made.
     pub(super) fn from_copy(self) -> Self {
         let (port, dir) = (self.port, new_dir());
@@ -135,8 +152,13 @@ impl Server {
 
     /// What `redis-cli` prints.
     pub(super) fn cli(&self, words: &[&str]) -> String {
+        self.cli_as(None, words)
+    }
+
+    pub(super) fn cli_as(&self, password: Option<&str>, words: &[&str]) -> String {
         let output = Command::new("redis-cli")
             .args(["-p", &self.port.to_string()])
+            .args(password.iter().flat_map(|word| ["--no-auth-warning", "-a", word]))
             .args(words)
             .output()
             .unwrap();
@@ -169,12 +191,141 @@ pub(super) fn own_prefix() -> String {
     format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A primary, a replica of it, and sentinels that watch them. They end when this is dropped.
+pub(super) struct Watched {
+    pub(super) primary: Server,
+    pub(super) replica: Server,
+    pub(super) sentinels: Vec<Server>,
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// Under the name `main`, known to all of them.
+    pub(super) async fn start(sentinels: usize, password: Option<&str>) -> Self {
+        let login: Vec<&str> = password
+            .iter()
+            .flat_map(|word| ["--requirepass", word, "--masterauth", word])
+            .collect();
+        let primary = Server::start(&login);
+        let port = primary.port.to_string();
+        let replica = Server::start(&[&login[..], &["--replicaof", &format!("127.0.0.1 {port}")]].concat());
+        let quorum = sentinels / 2 + 1;
+        let mut rules = format!("sentinel monitor main 127.0.0.1 {port} {quorum}\n");
+        rules += "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n";
+        if let Some(word) = password {
+            rules += &format!("sentinel auth-pass main {word}\nrequirepass {word}\n");
+        }
+        let sentinels: Vec<_> = (0..sentinels).map(|_| Server::start_sentinel(&rules)).collect();
+        let others = format!("num-other-sentinels {}", sentinels.len() - 1);
+        let watched = Self {
+            primary,
+            replica,
+            sentinels,
+        };
+        eventually("all know each other", async || {
+            watched.sentinels.iter().all(|sentinel| {
+                let told = sentinel
+                    .cli_as(password, &["SENTINEL", "MASTER", "main"])
+                    .replace('\n', " ");
+                told.contains("num-slaves 1") && told.contains(&others)
+            }) && watched
+                .replica
+                .cli_as(password, &["INFO", "replication"])
+                .contains("master_link_status:up")
+        })
+        .await;
+        watched
+    }
+
+    pub(super) fn url(&self, login: &str) -> String {
+        let hosts: Vec<_> = self
+            .sentinels
+            .iter()
+            .map(|one| format!("127.0.0.1:{}", one.port))
+            .collect();
+        format!("redis+sentinel://{login}{}/main", hosts.join(","))
+    }
+}
+
+/// Three primaries of a cluster, without replicas. They end when this is dropped.
+pub(super) struct Cluster {
+    pub(super) nodes: Vec<Server>,
+}
+
+/// The cluster that the contract tests share.
+pub(super) fn shared_cluster() -> &'static Cluster {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    SHARED.get_or_init(|| Cluster::start(&[]))
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    pub(super) fn start(settings: &[&str]) -> Self {
+        let settings = [
+            &["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"],
+            settings,
+        ]
+        .concat();
+        let nodes: Vec<_> = (0..3).map(|_| Server::start(&settings)).collect();
+        let hosts: Vec<_> = nodes
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.port))
+            .collect();
+        let output = Command::new("redis-cli")
+            .args(["--cluster", "create", "--cluster-yes"])
+            .args(&hosts)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}");
+        let cluster = Self { nodes };
+        // Each of them has to have heard of all slots.
+        while !cluster
+            .nodes
+            .iter()
+            .all(|node| node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
+        {
+            thread::yield_now();
+        }
+        cluster
+    }
+
+    /// Names one of its nodes.
+    pub(super) fn url(&self) -> String {
+        format!("redis+cluster://127.0.0.1:{}", self.nodes[0].port)
+    }
+
+    /// Of the nodes, the one that has a slot, and another one.
+    pub(super) fn holder(&self, slot: &str) -> (&Server, &Server) {
+        let slot: u16 = slot.parse().unwrap();
+        let has_it = |node: &&Server| {
+            let nodes = node.cli(&["CLUSTER", "NODES"]);
+            let own = nodes.lines().find(|line| line.contains("myself")).unwrap();
+            own.split(' ').skip(8).any(|range| {
+                let (first, last) = range.split_once('-').unwrap_or((range, range));
+                matches!((first.parse(), last.parse()), (Ok(first), Ok(last)) if (first..=last).contains(&slot))
+            })
+        };
+        let holder = self.nodes.iter().find(has_it).unwrap();
+        let other = self.nodes.iter().find(|node| node.port != holder.port).unwrap();
+        (holder, other)
+    }
+}
+
+/// A free port, and ten thousand beyond it another one: where the nodes of a cluster talk to each other.
 pub(super) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    let bind = |port| TcpListener::bind(("127.0.0.1", port));
+    loop {
+        let port = bind(0).unwrap().local_addr().unwrap().port();
+        if port
+            .checked_add(10_000)
+            .is_some_and(|beyond| bind(beyond).is_ok())
+        {
+            return port;
+        }
+    }
 }
 
 fn new_dir() -> PathBuf {
