@@ -263,7 +263,7 @@ async fn round(seed: u64) {
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
 async fn both_stores_do_the_same() {
-    for seed in 1..=30 {
+    for seed in 1..=30_u64 {
         println!("seed {seed}");
         round(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)).await;
     }
