@@ -7,15 +7,17 @@ use std::{
 };
 
 /// Who may name what beside the module that owns it.
-const OWNERS: [(&str, &[&str]); 8] = [
+const OWNERS: [(&str, &[&str]); 10] = [
     ("axum", &["web", "server", "gateway"]),
     ("hyper", &["web", "server", "gateway"]),
     ("hyper_util", &["web", "server", "gateway"]),
     ("reqwest", &["outbound"]),
+    ("redis", &["session"]),
     // Only `Sessions` holds a store; `app` chooses which.
     ("SessionStore", &["session", "app"]),
     ("MemoryStore", &["session", "app"]),
     ("DiskStore", &["session", "app"]),
+    ("RedisStore", &["session", "app"]),
     ("redb", &["session"]),
 ];
 
@@ -172,9 +174,12 @@ fn what_belongs_to_one_module_is_named_by_no_other() {
             let is_named = source.text.match_indices(name).any(|(at, _)| {
                 let (before, after) = (&source.text[..at], &source.text[at + name.len()..]);
                 let is_crate = name.starts_with(|first: char| first.is_lowercase());
-                !before.ends_with(is_part)
-                    && !after.starts_with(is_part)
-                    && (!is_crate || after.starts_with("::"))
+                // A module of ours may have the name of a library.
+                let is_inside = before
+                    .strip_suffix("::")
+                    .is_some_and(|path| path.ends_with(is_part));
+                let is_word = !before.ends_with(is_part) && !after.starts_with(is_part);
+                is_word && (!is_crate || after.starts_with("::") && !is_inside)
             });
             if is_named && !owners.contains(&&*source.module) {
                 wrong.push(format!("{} names {name}", source.path.display()));

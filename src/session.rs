@@ -37,7 +37,8 @@ pub use self::{
     sessions::{OpenError, Opened, Sessions, UpdateError, Watch},
     store::{
         Cached, Change, Claim, Claimed, DiskError, DiskFault, DiskStore, Due, InsertError, Lease, Listed,
-        MemoryStore, NewSession, ReplaceError, SessionStore, StoreError, Stored, Usage, Version, Whose,
+        MemoryStore, NewSession, RedisCertificateError, RedisOptions, RedisStartError, RedisStore,
+        RedisUrlError, ReplaceError, SessionStore, StoreError, Stored, Usage, Version, Whose,
     },
     user::{EmailTrust, LeftOut, LeftOutNotice, UserClaims, email_is_unstated, user_claims},
 };

@@ -9,6 +9,7 @@ mod contract;
 mod disk;
 mod life;
 mod memory;
+mod redis;
 mod sealed;
 mod spread;
 
@@ -24,6 +25,7 @@ pub use self::{
     cached::Cached,
     disk::{DiskError, DiskStore, Fault as DiskFault},
     memory::MemoryStore,
+    redis::{RedisCertificateError, RedisOptions, RedisStartError, RedisStore, RedisUrlError},
 };
 
 /// Keeps sessions, and knows when their tokens are due.

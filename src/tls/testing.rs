@@ -18,7 +18,9 @@ pub(crate) const SELF_SIGNED: &[u8] = include_bytes!("testing/self-signed.pem");
 pub(crate) const SELF_SIGNED_KEY: &[u8] = include_bytes!("testing/self-signed.key");
 /// The same name and key, expired.
 pub(crate) const EXPIRED: &[u8] = include_bytes!("testing/self-signed-expired.pem");
-/// The key of the certificate of [`server`].
+/// The certificate of [`server`].
+pub(crate) const SERVER: &[u8] = include_bytes!("testing/server.pem");
+/// Its key.
 pub(crate) const SERVER_KEY: &[u8] = include_bytes!("testing/server.key");
 
 /// The group X25519MLKEM768 as it stands in a `ClientHello`.
@@ -26,12 +28,12 @@ pub(crate) const X25519MLKEM768: u16 = 0x11ec;
 
 /// A server with a certificate for `localhost`, for one request.
 pub(crate) fn server() -> SocketAddr {
-    server_with(include_bytes!("testing/server.pem"), SERVER_KEY)
+    server_with(SERVER, SERVER_KEY)
 }
 
 /// What the server for `localhost` speaks TLS with, and offers HTTP/2 alone.
 pub(crate) fn http2_config() -> rustls::ServerConfig {
-    let mut config = config(include_bytes!("testing/server.pem"), SERVER_KEY);
+    let mut config = config(SERVER, SERVER_KEY);
     config.alpn_protocols = vec![b"h2".to_vec()];
     config
 }

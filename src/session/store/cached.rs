@@ -309,7 +309,7 @@ impl<S: SessionStore> Inner<S> {
                 last_use.is_being_written();
                 self.store.touch(key, last_use.at()).await?;
                 self.uses.is_written(key, last_use);
-                Ok(())
+                Ok::<_, StoreError>(())
             });
             future::try_join_all(writes).await?;
         }

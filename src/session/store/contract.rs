@@ -24,10 +24,20 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Makes one test of each contract.
+/// Makes one test of each contract, with further attributes where they are given behind a comma.
 macro_rules! contract_tests {
-    ($make:expr) => {
-        contract_tests! { $make;
+    (@each $attributes:tt $make:expr; $($name:ident)+) => {
+        $(contract_tests! { @one $attributes $make; $name })+
+    };
+    (@one [$($attribute:tt)*] $make:expr; $name:ident) => {
+        $($attribute)*
+        #[tokio::test]
+        async fn $name() {
+            $crate::session::store::contract::$name($make).await;
+        }
+    };
+    ($make:expr $(, $($attribute:tt)*)?) => {
+        contract_tests! { @each [$($($attribute)*)?] $make;
             a_created_session_is_found_by_its_key_alone
             every_session_has_an_id_of_its_own
             a_drawn_id_that_is_in_use_is_refused
@@ -72,14 +82,6 @@ macro_rules! contract_tests {
             the_cookie_of_a_session_that_has_ended_frees_no_place
             a_watch_is_woken_by_changes_and_the_end
         }
-    };
-    ($make:expr; $($name:ident)+) => {
-        $(
-            #[tokio::test]
-            async fn $name() {
-                $crate::session::store::contract::$name($make).await;
-            }
-        )+
     };
 }
 pub(super) use contract_tests;

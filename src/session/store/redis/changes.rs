@@ -1,0 +1,229 @@
+//! What other processes change, as Redis tells it on a connection of its own.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::{self, BoxFuture},
+    stream::{self, BoxStream},
+};
+use redis::{
+    Msg, Value,
+    aio::{PubSubSink, PubSubStream},
+};
+
+use super::{Inner, failure::CallError, message::Told};
+use crate::{
+    clock::{SharedClock, timeout},
+    session::Change,
+};
+
+/// How often it is made sure that the connection still leads somewhere.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// An answer that takes longer means that it does not. Changes are missed unnoticed for two seconds at most.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Follows the changes for as long as it is asked.
+struct Follower {
+    inner: Arc<Inner>,
+    feed: Option<Feed>,
+    /// Until the next attempt to connect.
+    pause: Duration,
+    /// Whether the operator knows that there is no connection.
+    is_told: bool,
+}
+
+/// A connection that hears the channel.
+struct Feed {
+    messages: PubSubStream,
+    sink: PubSubSink,
+    /// Resolves when it is time to look after the connection: whether it is alive.
+    check: BoxFuture<'static, bool>,
+    /// Goes on beside it: ends again what has come back. Whether all of it is sure to have ended.
+    burial: Option<BoxFuture<'static, bool>>,
+    is_buried: bool,
+    /// What the link had lost when it was last looked after.
+    losses: u64,
+    /// Whether nothing has been lost between two looks.
+    is_calm: bool,
+}
+
+/// What happens to a feed.
+enum Event {
+    Message(Option<Msg>),
+    Checked(bool),
+    Buried(bool),
+}
+
+/// The changes, from now on and without an end.
+pub(super) fn follow(inner: Arc<Inner>) -> BoxStream<'static, Change> {
+    let follower = Follower {
+        inner,
+        feed: None,
+        pause: FIRST_PAUSE,
+        is_told: false,
+    };
+    stream::unfold(follower, async |mut follower| {
+        Some((follower.next().await, follower))
+    })
+    .boxed()
+}
+
+// === impl Follower ===
+
+impl Follower {
+    async fn next(&mut self) -> Change {
+        loop {
+            let Some(feed) = &mut self.feed else {
+                match self.connect().await {
+                    Ok(feed) => {
+                        self.feed = Some(feed);
+                        return Change::Heard;
+                    }
+                    Err(error) => self.wait(&error).await,
+                }
+                continue;
+            };
+            let change = match feed.next().await {
+                Event::Message(Some(message)) => heard(&self.inner, message.get_payload_bytes()),
+                Event::Checked(true) => feed.look_after(&self.inner),
+                Event::Message(None) | Event::Checked(false) => Some(self.lose()),
+                Event::Buried(is_buried) => {
+                    feed.burial = None;
+                    feed.is_buried = is_buried;
+                    None
+                }
+            };
+            if let Some(change) = change {
+                return change;
+            }
+            // Where calls have lost their connection, this one may hear a server that is the primary no more.
+            if self
+                .feed
+                .as_ref()
+                .is_some_and(|feed| feed.is_elsewhere(&self.inner))
+            {
+                return self.lose();
+            }
+        }
+    }
+
+    fn lose(&mut self) -> Change {
+        self.feed = None;
+        Change::Lost
+    }
+
+    async fn connect(&mut self) -> Result<Feed, CallError> {
+        let inner = &*self.inner;
+        let losses = inner.link.losses();
+        let channel = inner.names.channel();
+        let connected = timeout(&*inner.clock, ANSWER_WITHIN, inner.link.listen(&channel)).await;
+        let (sink, messages) = connected.map_err(|_| CallError::Slow)??;
+        if self.is_told {
+            tracing::info!("Redis tells of changes again");
+        }
+        self.is_told = false;
+        self.pause = FIRST_PAUSE;
+        Ok(Feed {
+            messages,
+            check: check(Arc::clone(&inner.clock), sink.clone()),
+            burial: Some(bury(Arc::clone(&self.inner))),
+            is_buried: false,
+            sink,
+            losses,
+            is_calm: true,
+        })
+    }
+
+    async fn wait(&mut self, error: &CallError) {
+        if !self.is_told {
+            self.is_told = true;
+            tracing::warn!(
+                %error,
+                "Redis does not tell of changes; sessions that end elsewhere are noticed when they are used"
+            );
+        }
+        self.inner.clock.sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+// === impl Feed ===
+
+impl Feed {
+    async fn next(&mut self) -> Event {
+        tokio::select! {
+            message = self.messages.next() => Event::Message(message),
+            is_alive = &mut self.check => Event::Checked(is_alive),
+            is_buried = or_never(self.burial.as_mut()) => Event::Buried(is_buried),
+        }
+    }
+
+    /// What has to be done once a second.
+    fn look_after(&mut self, inner: &Arc<Inner>) -> Option<Change> {
+        self.check = check(Arc::clone(&inner.clock), self.sink.clone());
+        let losses = inner.link.losses();
+        let was_calm = std::mem::replace(&mut self.is_calm, losses == self.losses);
+        if inner.link.is_to_several() {
+            self.losses = losses;
+        }
+        if !self.is_calm {
+            return None;
+        }
+        if !was_calm || !self.is_buried && self.burial.is_none() {
+            self.is_buried = false;
+            self.burial = Some(bury(Arc::clone(inner)));
+        }
+        // A node has been lost, and is there again or was replaced: by one that may not know the last of what it was told.
+        (!was_calm).then_some(Change::Heard)
+    }
+
+    fn is_elsewhere(&self, inner: &Inner) -> bool {
+        !inner.link.is_to_several() && self.losses != inner.link.losses()
+    }
+}
+
+async fn or_never(burial: Option<&mut BoxFuture<'static, bool>>) -> bool {
+    match burial {
+        Some(burial) => burial.await,
+        None => future::pending().await,
+    }
+}
+
+fn check(clock: SharedClock, mut sink: PubSubSink) -> BoxFuture<'static, bool> {
+    async move {
+        clock.sleep(CHECK_EVERY).await;
+        let answer = timeout(&*clock, ANSWER_WITHIN, sink.ping::<Value>()).await;
+        matches!(answer, Ok(Ok(_)))
+    }
+    .boxed()
+}
+
+/// What a message says. Remembers a session that has ended.
+fn heard(inner: &Inner, message: &[u8]) -> Option<Change> {
+    let told = Told::parse(message, &inner.process)?;
+    if let Told::Ended(key, end) = told {
+        inner.ended.note(key, end);
+    }
+    Some(told.into())
+}
+
+/// Ends again what has come back.
+fn bury(inner: Arc<Inner>) -> BoxFuture<'static, bool> {
+    async move {
+        let back = inner.bury().await;
+        if let Ok(sessions @ 1..) = back {
+            tracing::warn!(
+                sessions,
+                "sessions that had ended were in Redis again, as after a restore or a failover, and have been ended again"
+            );
+        }
+        back.is_ok()
+    }
+    .boxed()
+}

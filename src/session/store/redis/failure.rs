@@ -1,0 +1,196 @@
+//! What can go wrong with a call, in words of ours: what Redis says may repeat what it was sent.
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+use super::super::{InsertError, ReplaceError, StoreError};
+
+/// What an error means for the call and for the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Redis has not carried it out, and may in a moment: slots move, another primary takes over, data is being loaded.
+    NotNow,
+    /// What answers has become a replica: the primary is elsewhere.
+    NotHere,
+    /// This node has not carried it out; the node of this host and port will, asked in a certain way.
+    Ask(String, u16),
+    /// The connection is lost, and with it what became of the call.
+    Lost,
+    /// Nothing has come back in time.
+    Slow,
+    /// Redis does not know the script.
+    NoScript,
+    /// Anything else.
+    Refused,
+}
+
+/// Why Redis did not do what it was asked to. Holds nothing of a session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum CallError {
+    #[error("Redis cannot be reached: {0}")]
+    Unreachable(String),
+    #[error("Redis did not answer in time")]
+    Slow,
+    #[error("Redis is out of memory: raise its maxmemory, or lower SESSION_MAX")]
+    OutOfMemory,
+    #[error("Redis does not accept user and password (any more)")]
+    Login,
+    #[error("Redis refused a command: {0}")]
+    Refused(String),
+    #[error("Redis holds something of another type under the name of a session")]
+    WrongType,
+    #[error("Redis gave an answer that means nothing here")]
+    Meaningless,
+}
+
+// === impl Trouble ===
+
+impl Trouble {
+    pub(super) fn of(error: &RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Server(ServerErrorKind::Ask) => match asked(error) {
+                Some((host, port)) => Self::Ask(host, port),
+                None => Self::Refused,
+            },
+            ErrorKind::Server(ServerErrorKind::NoScript) => Self::NoScript,
+            ErrorKind::Server(
+                ServerErrorKind::Moved
+                | ServerErrorKind::TryAgain
+                | ServerErrorKind::ClusterDown
+                | ServerErrorKind::BusyLoading,
+            )
+            | ErrorKind::ClusterConnectionNotFound
+            | ErrorKind::MasterNameNotFoundBySentinel => Self::NotNow,
+            _ if says(error, "READONLY") || says(error, "MASTERDOWN") => Self::NotHere,
+            _ if error.is_timeout() => Self::Slow,
+            _ if error.is_unrecoverable_error() || error.is_io_error() => Self::Lost,
+            _ => Self::Refused,
+        }
+    }
+}
+
+// === impl CallError ===
+
+impl From<RedisError> for CallError {
+    fn from(error: RedisError) -> Self {
+        match error.kind() {
+            _ if says(&error, "OOM") => Self::OutOfMemory,
+            _ if says(&error, "WRONGTYPE") => Self::WrongType,
+            _ if error.is_timeout() => Self::Slow,
+            ErrorKind::AuthenticationFailed => Self::Login,
+            _ if says(&error, "NOAUTH") => Self::Login,
+            ErrorKind::ClusterConnectionNotFound => {
+                Self::Unreachable("a part of the cluster is down".to_owned())
+            }
+            ErrorKind::MasterNameNotFoundBySentinel => {
+                Self::Unreachable("no sentinel knows the primary".to_owned())
+            }
+            // The causes are those of the system or of TLS, which know nothing of what was sent.
+            ErrorKind::Io => Self::Unreachable(error.to_string()),
+            _ => Self::Refused(error.code().unwrap_or(error.category()).to_owned()),
+        }
+    }
+}
+
+impl From<CallError> for StoreError {
+    fn from(error: CallError) -> Self {
+        Self::unavailable(error)
+    }
+}
+
+impl From<CallError> for InsertError {
+    fn from(error: CallError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<CallError> for ReplaceError {
+    fn from(error: CallError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Whether the server's answer is this error, be it that of a command in a script, which Redis before 7.0 wraps.
+pub(super) fn says(error: &RedisError, code: &str) -> bool {
+    error.code() == Some(code)
+        || error
+            .detail()
+            .is_some_and(|detail| detail.contains(&format!("-{code} ")))
+}
+
+fn asked(error: &RedisError) -> Option<(String, u16)> {
+    let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
+    Some((host.to_owned(), port.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(text: &str) -> RedisError {
+        let value = redis::parse_redis_value(text.as_bytes()).unwrap();
+        value.extract_error().unwrap_err()
+    }
+
+    #[test]
+    fn what_an_answer_means_is_told_apart() {
+        for (text, trouble) in [
+            ("-MOVED 1 10.0.0.1:7000\r\n", Trouble::NotNow),
+            ("-TRYAGAIN later\r\n", Trouble::NotNow),
+            ("-CLUSTERDOWN down\r\n", Trouble::NotNow),
+            ("-LOADING data\r\n", Trouble::NotNow),
+            (
+                "-ASK 1 10.0.0.1:7000\r\n",
+                Trouble::Ask("10.0.0.1".to_owned(), 7000),
+            ),
+            ("-READONLY You can't write\r\n", Trouble::NotHere),
+            (
+                "-ERR Error running script (call to f_1): @user_script:1: -READONLY You can't write\r\n",
+                Trouble::NotHere,
+            ),
+            ("-NOSCRIPT No matching script\r\n", Trouble::NoScript),
+            ("-NOPERM no\r\n", Trouble::Refused),
+            ("-OOM command not allowed\r\n", Trouble::Refused),
+        ] {
+            assert_eq!(Trouble::of(&answer(text)), trouble, "{text}");
+        }
+        assert_eq!(
+            Trouble::of(&std::io::ErrorKind::ConnectionRefused.into_redis()),
+            Trouble::Lost
+        );
+        assert_eq!(
+            Trouble::of(&std::io::ErrorKind::TimedOut.into_redis()),
+            Trouble::Slow
+        );
+    }
+
+    #[test]
+    fn no_error_repeats_what_was_sent() {
+        for (text, told) in [
+            (
+                "-ERR unknown command 'X', with args beginning with: 'token'\r\n",
+                CallError::Refused("ERR".to_owned()),
+            ),
+            ("-OOM command not allowed\r\n", CallError::OutOfMemory),
+            (
+                "-ERR Error running script (call to f_1): @user_script:9: -OOM command not allowed\r\n",
+                CallError::OutOfMemory,
+            ),
+            ("-NOAUTH Authentication required.\r\n", CallError::Login),
+            ("-WRONGTYPE Operation against a key\r\n", CallError::WrongType),
+        ] {
+            let error = CallError::from(answer(text));
+            assert_eq!(error, told);
+            assert!(!format!("{error} {error:?}").contains("token"));
+        }
+    }
+
+    trait IntoRedis {
+        fn into_redis(self) -> RedisError;
+    }
+
+    impl IntoRedis for std::io::ErrorKind {
+        fn into_redis(self) -> RedisError {
+            std::io::Error::from(self).into()
+        }
+    }
+}

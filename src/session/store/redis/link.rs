@@ -1,0 +1,216 @@
+//! The one way to Redis: connects, connects again, and decides what may be sent twice.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use redis::{
+    Cmd, RedisError, RedisResult, Value,
+    aio::{PubSubSink, PubSubStream},
+};
+
+use super::{
+    failure::{CallError, Trouble},
+    options::RedisOptions,
+    scripts::Call,
+    servers::{Servers, Wire},
+};
+use crate::clock::SharedClock;
+
+/// A call that Redis cannot carry out at the moment is sent so often, with pauses that double: for 1.3 seconds in all,
+/// in which a slot or a primary has mostly found its place.
+const TRIES: u32 = 7;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+/// The way to Redis.
+pub(super) struct Link {
+    servers: Servers,
+    current: Mutex<Option<Open>>,
+    connecting: tokio::sync::Mutex<Option<RedisError>>,
+    /// How often it was connected or tried.
+    attempts: AtomicU64,
+    losses: AtomicU64,
+    clock: SharedClock,
+}
+
+#[derive(Clone)]
+struct Open {
+    wire: Wire,
+    /// Tells it from the connections before and after it.
+    number: u64,
+}
+
+/// What happens to a call whose answer is lost with the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// It is sent once more: it reads, or what it writes is recognised when it arrives twice.
+    Repeat,
+    /// It is not: the caller is told that the outcome is unknown.
+    Tell,
+}
+
+// === impl Link ===
+
+impl Link {
+    pub(super) fn new(options: RedisOptions, clock: SharedClock) -> Self {
+        Self {
+            servers: Servers::new(options),
+            current: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+            attempts: AtomicU64::new(0),
+            losses: AtomicU64::new(0),
+            clock,
+        }
+    }
+
+    pub(super) fn options(&self) -> &RedisOptions {
+        self.servers.options()
+    }
+
+    /// Whether a connection may be lost while others go on.
+    pub(super) fn is_to_several(&self) -> bool {
+        self.servers.are_several()
+    }
+
+    /// How often a connection has been lost, or has turned out to lead to the wrong server. Where it grows, Redis may have
+    /// been started anew, or another server may have taken over.
+    pub(super) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::SeqCst)
+    }
+
+    /// Runs a script: by its id, which is short, and where Redis does not know that, by its text.
+    pub(super) async fn run(&self, call: &Call, lost: Lost) -> Result<Value, CallError> {
+        match self.deliver(&call.by_id(), lost).await {
+            Err(error) if Trouble::of(&error) == Trouble::NoScript => {
+                Ok(self.deliver(&call.by_source(), lost).await?)
+            }
+            answer => Ok(answer?),
+        }
+    }
+
+    /// Sends a command that only reads, or may be carried out twice.
+    pub(super) async fn send(&self, command: &Cmd) -> Result<Value, CallError> {
+        Ok(self.deliver(command, Lost::Repeat).await?)
+    }
+
+    /// What every server that can be written to answers.
+    pub(super) async fn send_to_all(&self, command: &Cmd) -> RedisResult<Vec<Value>> {
+        self.open().await?.wire.send_to_all(command).await
+    }
+
+    /// Sends a command once, and says all that is known of what went wrong.
+    pub(super) async fn try_once(&self, command: &Cmd) -> RedisResult<Value> {
+        self.open().await?.wire.send(command).await
+    }
+
+    /// A connection of its own that hears a channel.
+    pub(super) async fn listen(&self, channel: &str) -> RedisResult<(PubSubSink, PubSubStream)> {
+        self.servers.listen(channel).await
+    }
+
+    async fn deliver(&self, command: &Cmd, lost: Lost) -> RedisResult<Value> {
+        let mut tries = 0;
+        let mut repeats = u32::from(lost == Lost::Repeat);
+        loop {
+            let mut open = self.open().await?;
+            let mut answer = open.wire.send(command).await;
+            if let Err(error) = &answer
+                && let Trouble::Ask(host, port) = Trouble::of(error)
+            {
+                answer = open.wire.send_asking(command, host, port).await;
+            }
+            let error = match answer {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            match Trouble::of(&error) {
+                Trouble::NotNow | Trouble::Ask(..) => {}
+                Trouble::NotHere => self.lose(&open),
+                Trouble::Lost => {
+                    self.lose_node(&open);
+                    if repeats == 0 {
+                        return Err(error);
+                    }
+                    repeats -= 1;
+                    continue;
+                }
+                Trouble::Slow => {
+                    self.lose(&open);
+                    return Err(error);
+                }
+                Trouble::NoScript | Trouble::Refused => return Err(error),
+            }
+            if tries == TRIES {
+                return Err(error);
+            }
+            self.clock.sleep(FIRST_PAUSE * 2_u32.pow(tries)).await;
+            tries += 1;
+        }
+    }
+
+    /// Forgets a connection that has been lost.
+    fn lose_node(&self, open: &Open) {
+        match &open.wire {
+            Wire::Node(_) => self.lose(open),
+            // It consists of several, and makes the one that was lost again by itself; the others stay of use.
+            Wire::Cluster(_) => {
+                self.losses.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// Forgets a connection, unless another one has been made meanwhile.
+    fn lose(&self, open: &Open) {
+        let mut current = self.current.lock();
+        if current
+            .as_ref()
+            .is_some_and(|current| current.number == open.number)
+        {
+            *current = None;
+            self.losses.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    async fn open(&self) -> RedisResult<Open> {
+        if let Some(open) = self.current.lock().clone() {
+            return Ok(open);
+        }
+        let seen = self.attempts.load(Ordering::SeqCst);
+        let mut failed = self.connecting.lock().await;
+        if let Some(open) = self.current.lock().clone() {
+            return Ok(open);
+        }
+        // Those who have waited for an attempt share its failure: a server that does not answer costs each caller the time
+        // of one attempt, and not that of all before it.
+        let number = self.attempts.load(Ordering::SeqCst);
+        if let Some(error) = failed.as_ref().filter(|_| number != seen) {
+            return Err(error.clone());
+        }
+        let connected = self.servers.connect().await;
+        self.attempts.store(number + 1, Ordering::SeqCst);
+        match connected {
+            Ok(wire) => {
+                let open = Open { wire, number };
+                *self.current.lock() = Some(open.clone());
+                *failed = None;
+                Ok(open)
+            }
+            Err(error) => {
+                *failed = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("servers", &self.servers)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,96 @@
+//! What processes tell each other: the id of the process, what happened, to which session.
+
+use crate::{
+    clock::Timestamp,
+    session::{Change, EndReason, SessionKey},
+};
+
+use super::{ended::End, names::named};
+
+/// What another process has told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Changed(SessionKey),
+    Ended(SessionKey, End),
+}
+
+// === impl Told ===
+
+impl Told {
+    /// Reads a message. `None` for one of `own` and for what is not understood, which a newer server may have sent.
+    pub(super) fn parse(message: &[u8], own: &str) -> Option<Self> {
+        let mut words = std::str::from_utf8(message).ok()?.split(' ');
+        let process = words.next()?;
+        let what = words.next()?;
+        let key = named(words.next()?.as_bytes())?;
+        if process == own {
+            return None;
+        }
+        match what {
+            "changed" => Some(Self::Changed(key)),
+            "ended" => match (words.next().and_then(reason), words.next().map(str::parse)) {
+                (Some(why), Some(Ok(latest))) => {
+                    let latest = Timestamp::from_unix_millis(latest);
+                    Some(Self::Ended(key, End { why, latest }))
+                }
+                // Whoever waits for it looks for himself.
+                _ => Some(Self::Changed(key)),
+            },
+            _ => None,
+        }
+    }
+}
+
+impl From<Told> for Change {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::Changed(key) => Self::Of(key),
+            Told::Ended(key, end) => Self::Ended(key, end.why),
+        }
+    }
+}
+
+fn reason(word: &str) -> Option<EndReason> {
+    EndReason::ALL.into_iter().find(|reason| reason.as_str() == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::names::member, *};
+
+    #[test]
+    fn messages_of_others_are_read() {
+        let key = SessionKey::from_bytes([5; 32]);
+        let name = member(&key);
+        let told = |message: &str| Told::parse(message.as_bytes(), "me");
+        assert_eq!(told(&format!("you changed {name}")), Some(Told::Changed(key)));
+        for why in EndReason::ALL {
+            let message = format!("you ended {name} {} 5000", why.as_str());
+            let latest = Timestamp::from_unix_seconds(5);
+            assert_eq!(told(&message), Some(Told::Ended(key, End { why, latest })));
+        }
+        assert_eq!(
+            told(&format!("you ended {name} newer 1")),
+            Some(Told::Changed(key))
+        );
+        assert_eq!(told(&format!("you ended {name}")), Some(Told::Changed(key)));
+        for ignored in [
+            format!("me changed {name}"),
+            format!("you newer {name}"),
+            "you changed".to_owned(),
+            "you changed short".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(told(&ignored), None, "{ignored}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
+            let _ = Told::parse(&bytes, "me");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The names of keys in Redis.
+//!
+//! All begin with one prefix, so that an ACL can name them. What a script changes together has one hash tag, so that a
+//! cluster keeps it together: a session and the two indexes of its shard. There are 64 shards: enough to spread over the
+//! nodes of a cluster, and few enough to ask all of them at once for what is due, which costs Redis a fifth of a
+//! millisecond and one round trip, in place of a third key that knows the shards and would have to be kept right beside them.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::entry::Filed;
+use crate::session::SessionKey;
+
+/// How many parts the sessions are spread over.
+const SHARDS: u8 = 64;
+
+/// A part of the sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Shard(u8);
+
+/// Makes names under a prefix.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    prefix: String,
+}
+
+// === impl Shard ===
+
+impl Shard {
+    pub(super) fn of(key: &SessionKey) -> Self {
+        Self(key.as_bytes()[0] % SHARDS)
+    }
+
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        (0..SHARDS).map(Self)
+    }
+}
+
+// === impl Names ===
+
+impl Names {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    fn sharded(&self, shard: Shard, rest: &str) -> String {
+        format!("{}:{{{:02x}}}:{rest}", self.prefix, shard.0)
+    }
+
+    pub(super) fn session(&self, key: &SessionKey) -> String {
+        self.sharded(Shard::of(key), &member(key))
+    }
+
+    /// When sessions can be claimed, by name.
+    pub(super) fn due(&self, shard: Shard) -> String {
+        self.sharded(shard, "due")
+    }
+
+    /// When to look whether sessions have ended, by name. Never later than their ends, and often earlier: a session that
+    /// is used ends later, which is found out when it is looked at.
+    pub(super) fn ends(&self, shard: Shard) -> String {
+        self.sharded(shard, "ends")
+    }
+
+    /// When the logins of an owner's sessions were completed, by name.
+    pub(super) fn owner(&self, owner: &Filed) -> String {
+        format!("{}:owner:{}", self.prefix, URL_SAFE_NO_PAD.encode(owner))
+    }
+
+    /// The channel on which processes tell each other what they change.
+    pub(super) fn channel(&self) -> String {
+        format!("{}:changes", self.prefix)
+    }
+
+    /// The key on which a start tries what it is permitted.
+    pub(super) fn trial(&self, what: &str) -> String {
+        self.sharded(Shard(0), what)
+    }
+}
+
+/// The name of a session in indexes and messages.
+pub(super) fn member(key: &SessionKey) -> String {
+    URL_SAFE_NO_PAD.encode(key.as_bytes())
+}
+
+/// The session of a name.
+pub(super) fn named(member: &[u8]) -> Option<SessionKey> {
+    let bytes = URL_SAFE_NO_PAD.decode(member).ok()?;
+    Some(SessionKey::from_bytes(bytes.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_and_its_indexes_have_one_tag() {
+        let (names, key) = (Names::new("bff"), SessionKey::from_bytes([0x7f; 32]));
+        let shard = Shard::of(&key);
+        for name in [names.session(&key), names.due(shard), names.ends(shard)] {
+            assert!(name.starts_with("bff:{3f}:"), "{name}");
+        }
+        assert!(names.owner(&[0; 16]).starts_with("bff:owner:AAAA"));
+    }
+
+    #[test]
+    fn a_session_is_found_by_its_name_alone() {
+        let key = SessionKey::from_bytes([3; 32]);
+        assert_eq!(named(member(&key).as_bytes()), Some(key));
+        for other in ["", "AAAA", "not base64!", "due"] {
+            assert_eq!(named(other.as_bytes()), None);
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! What concerns one session: one script and one round trip each, and before a new session the indexes of its owners.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future;
+use redis::{Value, cmd};
+
+use super::{
+    Inner,
+    ended::End,
+    entry::{self, Found, Head, Packed},
+    failure::CallError,
+    link::Lost,
+    names::member,
+    scripts,
+};
+use crate::{
+    clock::Timestamp,
+    random::RandomExt as _,
+    session::{
+        EndReason, Session, SessionKey,
+        store::{
+            Claim, Claimed, Due, InsertError, Lease, NewSession, ReplaceError, StoreError, Stored, Version,
+            Whose,
+        },
+    },
+};
+
+/// Redis keeps a session for so long beyond its end, of which it is not told in time where every server is down.
+const KEPT_BEYOND_END: Duration = Duration::from_hours(24);
+
+/// Which sessions are claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Only {
+    /// Those that are due.
+    Due,
+    /// Whatever is asked for.
+    Named,
+}
+
+// === impl Inner ===
+
+impl Inner {
+    pub(super) async fn insert(&self, new: NewSession) -> Result<Version, InsertError> {
+        let NewSession {
+            key,
+            session,
+            due,
+            last_seen,
+        } = new;
+        let now = self.clock.now();
+        let head = Head {
+            version: Version::FIRST,
+            last_seen,
+            created_at: session.created_at,
+            ends: self.lifespan.absolute_end_of(&session),
+            due: due.after(None),
+            held_until: Timestamp::EPOCH,
+            person: entry::filed(&self.seal.owner(Whose::person(&session))),
+            login: Whose::login(&session).map(|login| entry::filed(&self.seal.owner(login))),
+        };
+        let sealed = self.seal.seal(&key, &session)?;
+        // First, so that nobody misses a session that is there.
+        future::try_join_all(head.owners().map(|owner| self.file(&key, &head, owner))).await?;
+        let call = scripts::INSERT
+            .about(&self.names, &key)
+            .arg(head.join(&sealed))
+            .arg(kept_for(head.ends, now))
+            .arg(entry::millis(self.lifespan.end_of(&session, last_seen)))
+            .arg(entry::due_millis(head.due));
+        match self.link.run(&call, Lost::Repeat).await? {
+            Value::Int(1) => {
+                self.count.stored();
+                Ok(head.version)
+            }
+            Value::Int(0) => Err(InsertError::Taken),
+            _ => Err(CallError::Meaningless)?,
+        }
+    }
+
+    async fn file(&self, key: &SessionKey, head: &Head, owner: entry::Filed) -> Result<Value, CallError> {
+        let call = scripts::FILE
+            .call()
+            .key(self.names.owner(&owner))
+            .arg(member(key))
+            .arg(entry::millis(head.created_at))
+            .arg(entry::length(
+                self.lifespan.lifetime.saturating_add(KEPT_BEYOND_END),
+            ));
+        self.link.run(&call, Lost::Repeat).await
+    }
+
+    pub(super) async fn get(&self, key: &SessionKey) -> Result<Option<Stored>, StoreError> {
+        if self.ended.contains(key) {
+            return Ok(None);
+        }
+        let mut question = cmd("GET");
+        question.arg(self.names.session(key));
+        let value = match self.link.send(&question).await {
+            Ok(Value::BulkString(value)) => value,
+            Ok(Value::Nil) => return Ok(None),
+            Err(CallError::WrongType) => return Ok(self.seal.open(key, b"").and(None)),
+            Ok(_) => Err(CallError::Meaningless)?,
+            Err(error) => Err(error)?,
+        };
+        Ok(self.read(key, &value).map(|(_, stored)| stored))
+    }
+
+    pub(super) async fn replace(
+        &self,
+        key: &SessionKey,
+        expected: Version,
+        session: &Session,
+        due: Due,
+    ) -> Result<Version, ReplaceError> {
+        if self.ended.contains(key) {
+            return Err(ReplaceError::Gone);
+        }
+        let (version, ends) = (expected.next(), self.lifespan.absolute_end_of(session));
+        let call = scripts::REPLACE
+            .about(&self.names, key)
+            .arg(entry::packed_version(expected))
+            .arg(entry::packed_version(version))
+            .arg(entry::packed(ends))
+            .arg(packed_due(due))
+            .arg(self.seal.seal(key, session)?)
+            .arg(kept_for(ends, self.clock.now()))
+            .arg(self.process.as_str())
+            .arg(self.names.channel());
+        match self.link.run(&call, Lost::Repeat).await? {
+            Value::Int(1) => Ok(version),
+            Value::Int(0) => Err(ReplaceError::Conflict),
+            Value::Int(-1) => Err(ReplaceError::Gone),
+            _ => Err(CallError::Meaningless)?,
+        }
+    }
+
+    pub(super) async fn touch(&self, key: &SessionKey, at: Timestamp) -> Result<(), StoreError> {
+        let call = scripts::TOUCH
+            .about(&self.names, key)
+            .arg(entry::millis(at))
+            .arg(entry::packed(at));
+        self.link.run(&call, Lost::Repeat).await?;
+        Ok(())
+    }
+
+    pub(super) async fn remove(
+        &self,
+        key: &SessionKey,
+        why: EndReason,
+    ) -> Result<Option<Arc<Session>>, StoreError> {
+        let (begun, now) = (self.count.moment(), self.clock.now());
+        let is_back = self.ended.contains(key);
+        let call = scripts::REMOVE
+            .about(&self.names, key)
+            .arg(entry::millis(now))
+            .arg(entry::length(self.lifespan.lifetime))
+            .arg(why.as_str())
+            .arg(self.process.as_str())
+            .arg(self.names.channel());
+        // Not repeated: the second time it would hand out nothing, and nobody would learn what became of the tokens.
+        let value = match self.link.run(&call, Lost::Tell).await? {
+            Value::BulkString(value) => value,
+            Value::Nil => return Ok(None),
+            _ => Err(CallError::Meaningless)?,
+        };
+        self.count.removed(begun);
+        let found = Found::parse(&value);
+        let latest = match &found {
+            Found::Session(head, _) => head.ends,
+            Found::Nothing | Found::Foreign => now.saturating_add(self.lifespan.lifetime),
+        };
+        self.ended.note(*key, End { why, latest });
+        let Found::Session(head, sealed) = found else {
+            return Ok(self.seal.open(key, b""));
+        };
+        // Where this fails, the index names one that is gone, which a look-up finds out.
+        let unfiled = head.owners().map(|owner| self.unfile(owner, [*key]));
+        let _ = future::join_all(unfiled).await;
+        // One that came back with an older copy of Redis has been handed out before.
+        Ok(if is_back {
+            None
+        } else {
+            self.seal.open(key, sealed)
+        })
+    }
+
+    /// Takes sessions out of the index of an owner.
+    pub(super) async fn unfile(
+        &self,
+        owner: entry::Filed,
+        keys: impl IntoIterator<Item = SessionKey>,
+    ) -> Result<Value, CallError> {
+        let mut removal = cmd("ZREM");
+        removal.arg(self.names.owner(&owner));
+        for key in keys {
+            removal.arg(member(&key));
+        }
+        self.link.send(&removal).await
+    }
+
+    pub(super) async fn claim(
+        &self,
+        key: &SessionKey,
+        lease: Duration,
+        only: Only,
+    ) -> Result<Claim, StoreError> {
+        if self.ended.contains(key) {
+            return Ok(Claim::Gone);
+        }
+        let number: Packed = self.random.bytes();
+        let now = self.clock.now();
+        // A lease that is over at once would be handed out again by the same call.
+        let until = now.saturating_add(lease.max(Duration::from_millis(1)));
+        let call = scripts::CLAIM
+            .about(&self.names, key)
+            .arg(entry::millis(now))
+            .arg([number, entry::packed(until)].concat())
+            .arg(entry::millis(until))
+            .arg(if only == Only::Due { "due" } else { "" });
+        let (value, is_ours) = match self.link.run(&call, Lost::Repeat).await? {
+            Value::Nil => return Ok(Claim::Gone),
+            Value::Array(parts) => match <[Value; 2]>::try_from(parts) {
+                Ok([Value::BulkString(value), Value::Int(ours)]) => (value, ours == 1),
+                _ => Err(CallError::Meaningless)?,
+            },
+            _ => Err(CallError::Meaningless)?,
+        };
+        let number = u64::from_be_bytes(number);
+        let lease = Lease { key: *key, number };
+        match self.read(key, &value) {
+            Some((_, stored)) if is_ours => Ok(Claim::Claimed(Claimed { lease, stored })),
+            Some((head, stored)) => Ok(Claim::Held(stored, head.held_until.duration_since(now))),
+            None => {
+                if is_ours {
+                    // Nobody can renew it, so that it need not be named again.
+                    self.release(lease, Due::Never).await?;
+                }
+                Ok(Claim::Gone)
+            }
+        }
+    }
+
+    pub(super) async fn extend(&self, lease: &Lease, duration: Duration) -> Result<bool, StoreError> {
+        let until = self.clock.now().saturating_add(duration);
+        let call = scripts::EXTEND
+            .about(&self.names, &lease.key)
+            .arg(lease.number.to_be_bytes())
+            .arg(entry::packed(until))
+            .arg(entry::millis(until));
+        let held = self.link.run(&call, Lost::Repeat).await?;
+        Ok(held == Value::Int(1))
+    }
+
+    pub(super) async fn release(&self, lease: Lease, due: Due) -> Result<(), StoreError> {
+        let call = scripts::RELEASE
+            .about(&self.names, &lease.key)
+            .arg(lease.number.to_be_bytes())
+            .arg(packed_due(due))
+            .arg(self.process.as_str())
+            .arg(self.names.channel());
+        self.link.run(&call, Lost::Repeat).await?;
+        Ok(())
+    }
+
+    /// The session of a value. `None`, and one line in the log, where it cannot be read.
+    fn read(&self, key: &SessionKey, value: &[u8]) -> Option<(Head, Stored)> {
+        let (head, sealed) = match Found::parse(value) {
+            Found::Nothing => return None,
+            Found::Session(head, sealed) => (head, sealed),
+            Found::Foreign => {
+                self.seal.open(key, b"");
+                return None;
+            }
+        };
+        let stored = Stored {
+            session: self.seal.open(key, sealed)?,
+            version: head.version,
+            last_seen: head.last_seen,
+        };
+        Some((head, stored))
+    }
+}
+
+/// How long Redis keeps a session. Only so that nothing is left for ever: when it ends is decided by our clock.
+fn kept_for(ends: Timestamp, now: Timestamp) -> u64 {
+    entry::length(ends.duration_since(now).saturating_add(KEPT_BEYOND_END))
+}
+
+/// What a script makes of a due time: nothing where it stays.
+fn packed_due(due: Due) -> Vec<u8> {
+    match due {
+        Due::At(time) => entry::packed_due(Some(time)).to_vec(),
+        Due::Never => entry::packed_due(None).to_vec(),
+        Due::Unchanged => Vec::new(),
+    }
+}

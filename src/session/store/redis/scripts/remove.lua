@@ -1,0 +1,15 @@
+-- ARGV: name, now, longest time to live, reason, process, channel. The value that was removed, or nothing.
+local value = redis.pcall('GET', KEYS[1])
+unlink()
+if not value or type(value) == 'string' and string.sub(value, 1, 1) == 'T' then return false end
+-- What is left keeps a write that arrives late from bringing the session back, for as long as it could have lived.
+local rest = tonumber(ARGV[3])
+local ends = tonumber(ARGV[2]) + rest
+if is_session(value) then
+  ends = number(value, ENDS)
+  rest = math.min(rest, math.max(ends - tonumber(ARGV[2]), 0) + 60000)
+end
+redis.call('SET', KEYS[1], 'T', 'PX', decimal(rest))
+redis.call('PUBLISH', ARGV[6], ARGV[5] .. ' ended ' .. ARGV[1] .. ' ' .. ARGV[4] .. ' ' .. decimal(ends))
+if type(value) == 'string' then return value end
+return ''

@@ -1,0 +1,444 @@
+//! What a Redis has to be and to permit, looked at once at the start.
+
+use std::{error::Error, sync::Arc};
+
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
+use rustls::{AlertDescription, Error as TlsError};
+
+use super::{
+    failure::says,
+    link::Link,
+    names::Names,
+    options::{Place, RedisOptions},
+};
+use crate::tls::{Hints, explain};
+
+/// The first version that has all commands that are sent (`ZADD LT`, `ZRANGE BYSCORE`).
+const OLDEST: (u32, u32) = (6, 2);
+
+/// Where an operator mends what goes wrong with TLS.
+const HINTS: Hints = Hints {
+    address: "REDIS_URL",
+    authorities: "REDIS_CA_FILE",
+};
+
+/// Why sessions cannot be kept in this Redis.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisStartError {
+    /// Nothing answers.
+    #[error(
+        "Redis at {hosts} cannot be reached: {cause} (correct host and port in REDIS_URL, or start Redis there; where it takes \
+         TLS alone, write rediss://)"
+    )]
+    Unreachable {
+        /// Host and port.
+        hosts: String,
+        /// What the system says.
+        cause: String,
+    },
+    /// TLS does not come about.
+    #[error("no TLS with Redis at {hosts}: {why}")]
+    Tls {
+        /// Host and port.
+        hosts: String,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// No password was given.
+    #[error("Redis at {hosts} wants a password: write it into REDIS_URL (rediss://USER:PASSWORD@HOST:PORT)")]
+    PasswordNeeded {
+        /// Host and port.
+        hosts: String,
+    },
+    /// User or password are wrong.
+    #[error(
+        "Redis at {hosts} does not take user and password of REDIS_URL: correct them there, or set them in Redis (`requirepass`, \
+         `ACL SETUSER`)"
+    )]
+    PasswordWrong {
+        /// Host and port.
+        hosts: String,
+    },
+    /// A command is not permitted.
+    #[error("the Redis user may not run {command}: grant it with the ACL rule in docs/redis.md")]
+    CommandNotPermitted {
+        /// Its name.
+        command: String,
+    },
+    /// The keys are not permitted.
+    #[error(
+        "the Redis user may not use the keys {prefix}:*: grant them with the ACL rule in docs/redis.md (~{prefix}:*)"
+    )]
+    KeysNotPermitted {
+        /// What they begin with.
+        prefix: String,
+    },
+    /// The channel is not permitted.
+    #[error(
+        "the Redis user may not use the channel {channel}: grant it with the ACL rule in docs/redis.md (&{channel})"
+    )]
+    ChannelNotPermitted {
+        /// Its name.
+        channel: String,
+    },
+    /// It only copies another server.
+    #[error(
+        "Redis at {hosts} is a replica, to which nothing can be written: name the primary in REDIS_URL, or the sentinels \
+         (redis+sentinel://)"
+    )]
+    Replica {
+        /// Host and port.
+        hosts: String,
+    },
+    /// It throws sessions away.
+    #[error(
+        "Redis at {hosts} evicts keys when it is full (maxmemory-policy {policy}), and people would be logged out without a \
+         reason: set `maxmemory-policy noeviction`"
+    )]
+    Evicts {
+        /// Host and port.
+        hosts: String,
+        /// Its policy.
+        policy: String,
+    },
+    /// It is too old.
+    #[error(
+        "Redis at {hosts} is version {version}, and 6.2 is the oldest that has what is needed: update it"
+    )]
+    Old {
+        /// Host and port.
+        hosts: String,
+        /// Its version.
+        version: String,
+    },
+    /// The sentinels do not know the primary.
+    #[error(
+        "the sentinels at {hosts} know no primary called {primary}: write the name from `sentinel monitor` behind the hosts in \
+         REDIS_URL"
+    )]
+    NoPrimary {
+        /// Host and port of each.
+        hosts: String,
+        /// The name.
+        primary: String,
+    },
+    /// It is a server of another kind than the URL says.
+    #[error("what answers at {hosts} is {kind}: write {scheme}:// in REDIS_URL")]
+    Kind {
+        /// Host and port.
+        hosts: String,
+        /// What it is.
+        kind: &'static str,
+        /// The scheme that fits.
+        scheme: &'static str,
+    },
+    /// It has only just started.
+    #[error(
+        "Redis at {hosts} is still loading its data: start this server when it is done (`redis-cli PING` says PONG then)"
+    )]
+    Loading {
+        /// Host and port.
+        hosts: String,
+    },
+    /// It takes connections of its own machine alone.
+    #[error(
+        "Redis at {hosts} is in protected mode, in which only its own machine may use it: give it a password (`requirepass` or \
+         `ACL SETUSER`) and write that into REDIS_URL"
+    )]
+    Protected {
+        /// Host and port.
+        hosts: String,
+    },
+    /// The database does not exist or is not permitted.
+    #[error(
+        "Redis at {hosts} does not let this server use the database of REDIS_URL: leave it out, or raise `databases`"
+    )]
+    Database {
+        /// Host and port.
+        hosts: String,
+    },
+    /// Anything else.
+    #[error("Redis at {hosts} refused {what} ({code}): its log says more")]
+    Refused {
+        /// Host and port.
+        hosts: String,
+        /// What was asked for.
+        what: String,
+        /// The code of its answer.
+        code: String,
+    },
+}
+
+/// What a server says of itself.
+#[derive(Debug)]
+struct Info(String);
+
+/// Looks at Redis, and tries all that will be asked of it.
+pub(super) async fn check(link: &Link, names: &Names) -> Result<(), RedisStartError> {
+    let options = link.options();
+    let failed = |what: &str, error: &RedisError| failure(options, what, error);
+    let answers = link.send_to_all(&cmd("INFO")).await;
+    for answer in answers.map_err(|error| failed("INFO", &error))? {
+        check_info(options, &Info::of(answer))?;
+    }
+    for (what, command) in trials(names) {
+        match link.try_once(&command).await {
+            Err(error) if !says(&error, "OOM") && !says(&error, "NOSCRIPT") => {
+                return Err(failed(what, &error));
+            }
+            // One that is full keeps sessions that it has, and one that does not know a script would have run it.
+            _ => {}
+        }
+    }
+    let heard = link.listen(&names.channel()).await;
+    heard.map_err(|error| failed("SUBSCRIBE", &error))?;
+    Ok(())
+}
+
+/// Every command that is sent or that a script uses, on keys of its own.
+fn trials(names: &Names) -> Vec<(&'static str, Cmd)> {
+    let (text, index) = (names.trial("try"), names.trial("tries"));
+    let trial = |words: &[&str]| {
+        let mut command = cmd(words[0]);
+        for word in &words[1..] {
+            command.arg(word);
+        }
+        command
+    };
+    let no_script = "0000000000000000000000000000000000000000";
+    [
+        ("SET", trial(&["SET", &text, "try", "PX", "60000"])),
+        ("GET", trial(&["GET", &text])),
+        ("GETRANGE", trial(&["GETRANGE", &text, "0", "0"])),
+        ("SETRANGE", trial(&["SETRANGE", &text, "0", "T"])),
+        ("PEXPIRE", trial(&["PEXPIRE", &text, "60000"])),
+        ("PTTL", trial(&["PTTL", &text])),
+        ("ZADD", trial(&["ZADD", &index, "LT", "1", "try"])),
+        ("ZCARD", trial(&["ZCARD", &index])),
+        ("ZRANGE", trial(&["ZRANGE", &index, "0", "0"])),
+        ("ZREM", trial(&["ZREM", &index, "try"])),
+        ("DEL", trial(&["DEL", &text])),
+        (
+            "EVAL",
+            trial(&["EVAL", "return redis.call('GET', KEYS[1])", "1", &text]),
+        ),
+        ("EVALSHA", trial(&["EVALSHA", no_script, "1", &text])),
+        ("PING", cmd("PING")),
+        ("PUBLISH", trial(&["PUBLISH", &names.channel(), "try"])),
+    ]
+    .into()
+}
+
+fn check_info(options: &RedisOptions, info: &Info) -> Result<(), RedisStartError> {
+    let hosts = options.hosts();
+    let version = info.field("redis_version").unwrap_or_default();
+    if info.field("redis_mode") == Some("sentinel") {
+        return Err(RedisStartError::Kind {
+            hosts,
+            kind: "a sentinel",
+            scheme: "redis+sentinel",
+        });
+    }
+    let is_cluster = info.field("cluster_enabled") == Some("1");
+    match (&options.place, is_cluster) {
+        (Place::Cluster(_), false) => {
+            return Err(RedisStartError::Kind {
+                hosts,
+                kind: "no cluster",
+                scheme: "redis",
+            });
+        }
+        (Place::One(..) | Place::Sentinels { .. }, true) => {
+            return Err(RedisStartError::Kind {
+                hosts,
+                kind: "a node of a cluster",
+                scheme: "redis+cluster",
+            });
+        }
+        _ => {}
+    }
+    if is_older(version) {
+        let version = version.to_owned();
+        return Err(RedisStartError::Old { hosts, version });
+    }
+    if info.field("role") == Some("slave") {
+        return Err(RedisStartError::Replica { hosts });
+    }
+    match info.field("maxmemory_policy") {
+        Some("noeviction") => Ok(()),
+        Some(policy) => Err(RedisStartError::Evicts {
+            hosts,
+            policy: policy.to_owned(),
+        }),
+        None => {
+            tracing::warn!(
+                "Redis does not tell its maxmemory-policy: make sure that it is noeviction, or people are logged out when it \
+                 is full"
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Whether it is sure to be older than [`OLDEST`].
+fn is_older(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse().ok());
+    match (parts.next().flatten(), parts.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor) < OLDEST,
+        _ => false,
+    }
+}
+
+/// What has gone wrong when `what` was asked for.
+fn failure(options: &RedisOptions, what: &str, error: &RedisError) -> RedisStartError {
+    let hosts = options.hosts();
+    let detail = error.detail().unwrap_or_default();
+    if let Some(why) = why_no_tls(error) {
+        return RedisStartError::Tls { hosts, why };
+    }
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => RedisStartError::PasswordWrong { hosts },
+        _ if says(error, "NOAUTH") || detail.contains("Authentication required") => {
+            RedisStartError::PasswordNeeded { hosts }
+        }
+        _ if says(error, "WRONGPASS") => RedisStartError::PasswordWrong { hosts },
+        ErrorKind::MasterNameNotFoundBySentinel => {
+            let primary = match &options.place {
+                Place::Sentinels { primary, .. } => primary.clone(),
+                Place::One(..) | Place::Cluster(_) => String::new(),
+            };
+            RedisStartError::NoPrimary { hosts, primary }
+        }
+        _ if says(error, "NOPERM") => not_permitted(options, what, detail),
+        ErrorKind::Server(ServerErrorKind::BusyLoading) => RedisStartError::Loading { hosts },
+        _ if says(error, "DENIED") => RedisStartError::Protected { hosts },
+        _ if says(error, "READONLY") => RedisStartError::Replica { hosts },
+        _ if error.to_string().contains("refused to switch database") => RedisStartError::Database { hosts },
+        _ if detail.contains("cluster support disabled") => RedisStartError::Kind {
+            hosts,
+            kind: "no cluster",
+            scheme: "redis",
+        },
+        ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => RedisStartError::Unreachable {
+            hosts,
+            // Nothing that was sent is in it.
+            cause: error.to_string(),
+        },
+        _ if says(error, "MOVED") => RedisStartError::Kind {
+            hosts,
+            kind: "a node of a cluster",
+            scheme: "redis+cluster",
+        },
+        _ => RedisStartError::Refused {
+            hosts,
+            what: what.to_owned(),
+            code: error.code().unwrap_or(error.category()).to_owned(),
+        },
+    }
+}
+
+fn not_permitted(options: &RedisOptions, command: &str, detail: &str) -> RedisStartError {
+    if detail.contains("channel") {
+        RedisStartError::ChannelNotPermitted {
+            channel: Names::new(&options.prefix).channel(),
+        }
+    } else if detail.contains(" key") {
+        RedisStartError::KeysNotPermitted {
+            prefix: options.prefix.clone(),
+        }
+    } else {
+        RedisStartError::CommandNotPermitted {
+            command: command.to_owned(),
+        }
+    }
+}
+
+fn why_no_tls(error: &RedisError) -> Option<String> {
+    // The library hides the cause in a shared pointer, which has no causes of TLS itself.
+    let shared: &Arc<dyn Error + Send + Sync> = error.source()?.downcast_ref()?;
+    let cause = &**shared;
+    let io = cause
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref);
+    let tls = io.and_then(|inner| inner.downcast_ref::<TlsError>());
+    if let Some(TlsError::AlertReceived(AlertDescription::CertificateRequired)) = tls {
+        return Some("it wants a client certificate: name one in REDIS_CLIENT_CERT_FILE and its key in REDIS_CLIENT_KEY_FILE".to_owned());
+    }
+    explain(cause, &HINTS)
+}
+
+// === impl Info ===
+
+impl Info {
+    fn of(answer: Value) -> Self {
+        Self(redis::from_redis_value(answer).unwrap_or_default())
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        self.0
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is made of an answer to `GET`.
+    fn told(answer: &str) -> RedisStartError {
+        let options = RedisOptions::parse("redis://:hunter2@cache").unwrap();
+        let answer = redis::parse_redis_value(format!("-{answer}\r\n").as_bytes()).unwrap();
+        failure(&options, "GET", &answer.extract_error().unwrap_err())
+    }
+
+    /// Some of them only an older version gives, or one that cannot be had in a test.
+    #[test]
+    fn answers_of_all_versions_are_understood() {
+        use RedisStartError as E;
+        let command = "NOPERM this user has no permissions to run the 'get' command or its subcommand";
+        assert!(matches!(told(command), E::CommandNotPermitted { command } if command == "GET"));
+        let command = "NOPERM User bff has no permissions to run the 'get' command";
+        assert!(matches!(told(command), E::CommandNotPermitted { .. }));
+        let keys = "NOPERM this user has no permissions to access one of the keys used as arguments";
+        assert!(matches!(told(keys), E::KeysNotPermitted { prefix } if prefix == "bff"));
+        let channel = "NOPERM this user has no permissions to access one of the channels used as arguments";
+        assert!(matches!(told(channel), E::ChannelNotPermitted { channel } if channel == "bff:changes"));
+        assert!(matches!(
+            told("LOADING Redis is loading the dataset in memory"),
+            E::Loading { .. }
+        ));
+        assert!(matches!(
+            told("DENIED Redis is running in protected mode"),
+            E::Protected { .. }
+        ));
+        assert!(matches!(
+            told("NOAUTH Authentication required."),
+            E::PasswordNeeded { .. }
+        ));
+        assert!(matches!(
+            told("WRONGPASS invalid username-password pair"),
+            E::PasswordWrong { .. }
+        ));
+        assert!(matches!(told("READONLY You can't write"), E::Replica { .. }));
+        assert!(
+            matches!(told("CLUSTERDOWN The cluster is down"), E::Refused { code, .. } if code == "CLUSTERDOWN")
+        );
+    }
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        for (version, expected) in [
+            ("6.0.16", true),
+            ("5.0.14", true),
+            ("6.2.0", false),
+            ("7.0.15", false),
+            ("10.0.0", false),
+            ("255.255.255", false),
+            ("", false),
+            ("unstable", false),
+        ] {
+            assert_eq!(is_older(version), expected, "{version}");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Real servers for tests.
+
+mod groups;
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+pub(super) use self::groups::{Cluster, Watched, shared_cluster};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    tls::testing as certificates,
+};
+
+/// Passes signals on to the server, and ends it when its input ends: with the guard, or with the process of the tests,
+/// however that ends.
+const WATCH: &str = r#"
+    dir=$1; shift
+    "$@" &
+    pid=$!
+    exec >&-
+    while read -r signal; do kill -s "$signal" "$pid"; done
+    kill -s KILL "$pid"
+    wait "$pid"
+    rm -rf "$dir"
+"#;
+
+/// A server that ends when this is dropped.
+pub(super) struct Server {
+    watch: Child,
+    pub(super) port: u16,
+    pub(super) dir: PathBuf,
+}
+
+/// Waits until something is so that other processes bring about, for at most twenty seconds.
+pub(super) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let end = SystemClock.now().saturating_add(Duration::from_secs(20));
+    while !is_so().await {
+        assert!(SystemClock.now() < end, "never: {what}");
+        SystemClock.sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The server that most tests share.
+pub(super) fn shared() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    SHARED.get_or_init(|| Server::start(&[]))
+}
+
+// === impl Server ===
+
+impl Server {
+    /// `redis-server` with these settings, on a free port.
+    pub(super) fn start(settings: &[&str]) -> Self {
+        for _ in 0..20 {
+            let (port, dir) = (free_port(), new_dir());
+            if let Some(server) = Self::start_at(port, dir, settings) {
+                return server;
+            }
+        }
+        panic!("redis-server does not start: {settings:?}");
+    }
+
+    /// One that speaks TLS alone, with the certificate for `localhost`, and wants the certificate of `named.pem`.
+    pub(super) fn start_tls() -> Self {
+        for _ in 0..20 {
+            let (port, dir) = (free_port(), new_dir());
+            let file = |name: &str, content: &[u8]| {
+                let path = dir.join(name);
+                fs::write(&path, content).unwrap();
+                path.to_str().unwrap().to_owned()
+            };
+            let (own, key) = (
+                file("own", certificates::SERVER),
+                file("key", certificates::SERVER_KEY),
+            );
+            let clients = file("clients", certificates::NAMED);
+            let settings = [
+                ["--port", "0"],
+                ["--tls-port", &port.to_string()],
+                ["--tls-cert-file", &own],
+                ["--tls-key-file", &key],
+                ["--tls-ca-cert-file", &clients],
+                ["--tls-auth-clients", "yes"],
+            ];
+            if let Some(server) = Self::start_at(port, dir, settings.as_flattened()) {
+                return server;
+            }
+        }
+        panic!("redis-server does not start with TLS");
+    }
+
+    fn start_sentinel(rules: &str) -> Self {
+        for _ in 0..20 {
+            let (port, dir) = (free_port(), new_dir());
+            let settings = dir.join("sentinel.conf");
+            let file = settings.to_str().unwrap();
+            fs::write(
+                &settings,
+                format!("port {port}\nbind 127.0.0.1\ndir {}\n{rules}", dir.display()),
+            )
+            .unwrap();
+            if let Some(watch) = watched(&["redis-server", file, "--sentinel"], &dir) {
+                return Self { watch, port, dir };
+            }
+        }
+        panic!("redis-sentinel does not start");
+    }
+
+    /// Ends, and starts again at the same port from the copy that `SAVE` made.
+    pub(super) fn into_copy(self) -> Self {
+        let (port, dir) = (self.port, new_dir());
+        fs::copy(self.dir.join("dump.rdb"), dir.join("dump.rdb")).unwrap();
+        drop(self);
+        Self::start_at(port, dir, &[]).unwrap()
+    }
+
+    fn start_at(port: u16, dir: PathBuf, settings: &[&str]) -> Option<Self> {
+        let port_word = port.to_string();
+        let usual = [
+            ["--port", &port_word],
+            ["--bind", "127.0.0.1"],
+            ["--save", ""],
+            ["--appendonly", "no"],
+            ["--dir", dir.to_str().unwrap()],
+        ];
+        let words = [&["redis-server"], usual.as_flattened(), settings].concat();
+        let watch = watched(&words, &dir)?;
+        Some(Self { watch, port, dir })
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// With a prefix that nobody else has.
+    pub(super) fn url_of_its_own(&self) -> String {
+        format!("{}?prefix={}", self.url(), own_prefix())
+    }
+
+    pub(super) fn signal(&mut self, signal: &str) {
+        writeln!(self.watch.stdin.as_mut().unwrap(), "{signal}").unwrap();
+    }
+
+    /// Ends at once, as in a crash, and has ended when this returns.
+    pub(super) fn kill(&mut self) {
+        self.signal("KILL");
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            thread::yield_now();
+        }
+    }
+
+    /// What `redis-cli` prints.
+    pub(super) fn cli(&self, words: &[&str]) -> String {
+        self.cli_as(None, words)
+    }
+
+    pub(super) fn cli_as(&self, password: Option<&str>, words: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .args(["-p", &self.port.to_string()])
+            .args(password.iter().flat_map(|word| ["--no-auth-warning", "-a", word]))
+            .args(words)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+}
+
+impl Server {
+    /// How much memory it has in use, in bytes.
+    pub(super) fn used_memory(&self) -> usize {
+        self.info("memory", "used_memory:")
+    }
+
+    fn info(&self, section: &str, field: &str) -> usize {
+        let info = self.cli(&["INFO", section]);
+        let line = info.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        line.trim().parse().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.watch.stdin.take());
+        self.watch.wait().unwrap();
+    }
+}
+
+pub(super) fn own_prefix() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A free port, and ten thousand beyond it another one: where the nodes of a cluster talk to each other.
+pub(super) fn free_port() -> u16 {
+    let bind = |port| TcpListener::bind(("127.0.0.1", port));
+    loop {
+        let port = bind(0).unwrap().local_addr().unwrap().port();
+        if port
+            .checked_add(10_000)
+            .is_some_and(|beyond| bind(beyond).is_ok())
+        {
+            return port;
+        }
+    }
+}
+
+fn new_dir() -> PathBuf {
+    tempfile::tempdir().unwrap().keep()
+}
+
+/// The watch of a server that accepts connections; `None` where it has ended, for want of its port.
+fn watched(words: &[&str], dir: &Path) -> Option<Child> {
+    let mut watch = Command::new("sh")
+        .args(["-c", WATCH, "watch"])
+        .arg(dir)
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(watch.stdout.take().unwrap());
+    let (ready, is_ready) = mpsc::channel();
+    // Reads on, or the server would stand still when the pipe is full.
+    thread::spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            if line.contains("Ready to accept connections") || line.contains("+monitor") {
+                let _ = ready.send(());
+            }
+        }
+    });
+    if is_ready.recv().is_ok() {
+        return Some(watch);
+    }
+    let _ = watch.kill();
+    let _ = watch.wait();
+    let _ = fs::remove_dir_all(dir);
+    None
+}
