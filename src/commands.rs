@@ -24,7 +24,7 @@ enum Exit {
     Unhealthy = 1,
     /// The configuration is wrong.
     Configuration = 64,
-    /// The IdP cannot be reached.
+    /// The IdP or Redis cannot be reached.
     Unreachable = 69,
     /// An error of ours.
     Internal = 70,

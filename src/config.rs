@@ -24,6 +24,7 @@ mod path;
 mod problem;
 mod provider;
 mod reader;
+mod redis;
 mod reference;
 mod registration;
 mod server;

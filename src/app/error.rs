@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, num::NonZeroUsize};
 
-use super::{session_secret::SessionSecretError, static_client::StaticClientError};
+use super::{session_secret::SessionSecretError, static_client::StaticClientError, store::StoreOpenError};
 use crate::{
     gateway,
     keys::KeysError,
@@ -10,11 +10,11 @@ use crate::{
     outbound,
     registration::{ErrorKind, RegistrationError},
     seal::SealerError,
-    session::{CookieOptionsError, DiskError},
+    session::CookieOptionsError,
     web::PagesError,
 };
 
-/// Why the server cannot be put together. All of it is a matter of configuration: exit code 64.
+/// Why the server cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The keys.
@@ -26,9 +26,9 @@ pub enum StartError {
     /// The master secret of sessions is too short.
     #[error("SESSION_SECRET: {0}")]
     Sealer(#[from] SealerError),
-    /// The file of sessions.
+    /// The store of sessions.
     #[error(transparent)]
-    Disk(#[from] DiskError),
+    Store(#[from] StoreOpenError),
     /// The client for the IdP.
     #[error(transparent)]
     Outbound(#[from] outbound::BuildError),
@@ -60,6 +60,17 @@ pub enum StartError {
         /// The cause.
         error: io::Error,
     },
+}
+
+impl StartError {
+    /// Whether the cause is the configuration (exit code 64) rather than a Redis that did not answer (69).
+    #[must_use]
+    pub const fn is_configuration(&self) -> bool {
+        match self {
+            Self::Store(StoreOpenError::Redis(error)) => !error.may_pass(),
+            _ => true,
+        }
+    }
 }
 
 /// What to do about a name or domain of cookies.

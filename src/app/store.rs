@@ -1,13 +1,32 @@
 //! Which store keeps the sessions.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use super::Ports;
 use crate::{
     config::{Config, StoreKind},
     seal::Sealer,
-    session::{Cached, DiskError, DiskStore, Limits, MemoryStore, SessionStore},
+    session::{
+        Cached, DiskError, DiskStore, Limits, MemoryStore, RedisOptions, RedisStartError, RedisStore,
+        SessionStore,
+    },
 };
+
+/// A Redis that cannot be reached may be about to start, and is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Why sessions cannot be kept where they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreOpenError {
+    /// In a file.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// In Redis.
+    #[error(transparent)]
+    Redis(#[from] RedisStartError),
+}
 
 /// The store that the configuration names. Without a choice, sessions are kept in a file where that is possible, so that
 /// a restart ends none.
@@ -16,10 +35,14 @@ pub(super) async fn open(
     limits: &Limits,
     sealer: &Sealer,
     ports: &Ports,
-) -> Result<Arc<dyn SessionStore>, DiskError> {
-    match config.session.store {
+) -> Result<Arc<dyn SessionStore>, StoreOpenError> {
+    match &config.session.store {
         StoreKind::Memory => Ok(memory(limits, ports)),
-        StoreKind::Disk => disk(config, limits, sealer, ports).await,
+        StoreKind::Redis(options) => {
+            let store = redis(options, limits, sealer, ports).await?;
+            Ok(Arc::new(Cached::new(store, limits.memory)))
+        }
+        StoreKind::Disk => Ok(disk(config, limits, sealer, ports).await?),
         StoreKind::DiskIfPossible => match disk(config, limits, sealer, ports).await {
             Err(DiskError::File { path, error }) if is_not_writable(&error) => {
                 tracing::warn!(
@@ -29,7 +52,7 @@ pub(super) async fn open(
                 );
                 Ok(memory(limits, ports))
             }
-            opened => opened,
+            opened => Ok(opened?),
         },
     }
 }
@@ -53,6 +76,35 @@ async fn disk(
         Arc::clone(&ports.clock),
     );
     Ok(Arc::new(Cached::new(store.await?, limits.memory)))
+}
+
+async fn redis(
+    options: &RedisOptions,
+    limits: &Limits,
+    sealer: &Sealer,
+    ports: &Ports,
+) -> Result<RedisStore, RedisStartError> {
+    let deadline = ports.clock.now().saturating_add(PATIENCE);
+    let mut told = false;
+    loop {
+        let store = RedisStore::connect(
+            options.clone(),
+            limits.lifespan,
+            sealer.clone(),
+            Arc::clone(&ports.clock),
+            Arc::clone(&ports.random),
+        );
+        match store.await {
+            Err(error) if error.may_pass() && ports.clock.now() < deadline => {
+                if !told {
+                    tracing::warn!("{error}; trying again for {} s", PATIENCE.as_secs());
+                    told = true;
+                }
+                ports.clock.sleep(LOOK_AGAIN).await;
+            }
+            connected => return connected,
+        }
+    }
 }
 
 fn is_not_writable(error: &io::Error) -> bool {

@@ -58,7 +58,7 @@ async fn serve(config: Config) -> Exit {
             Ok(app) => app,
             Err(error) => {
                 tell(&error);
-                return Exit::Configuration;
+                return if error.is_configuration() { Exit::Configuration } else { Exit::Unreachable };
             }
         },
     };

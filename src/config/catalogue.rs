@@ -274,14 +274,17 @@ pub const VARIABLES: &[Variable] = &[
     variable(G::Registration, "BOOTSTRAP_ADMIN_TOKEN", K::Secret, "none", "lets the start mint an initial access token through the IdP's admin API. A file that is gone counts as unset once there are credentials"),
     public(G::Registration, "ALLOW_BOOTSTRAP_FAILURE", K::Switch, "`false`", "a first registration that the IdP refuses does not stop the process"),
     // Session
-    public(G::Session, "SESSION_STORE", K::Choice(&["memory", "disk", "redis"]), "`disk` where `BFF_STATE_DIR` can be written, else `memory`", "where sessions are kept: in `sessions.redb` in `BFF_STATE_DIR`, or in memory until the next restart; `redis` is not built yet"),
-    variable(G::Session, "REDIS_URL", K::Secret, "none", "Redis for sessions of several replicas; not built yet"),
+    public(G::Session, "SESSION_STORE", K::Choice(&["memory", "disk", "redis"]), "`redis` where `REDIS_URL` is set; else `disk` where `BFF_STATE_DIR` can be written, or else `memory`", "where sessions are kept: in a Redis that replicas share, in `sessions.redb` in `BFF_STATE_DIR`, or in memory until the next restart"),
+    variable(G::Session, "REDIS_URL", K::Secret, "none", "where Redis is: `redis://USER:PASSWORD@HOST:6379/0`, with TLS `rediss://`; `redis+sentinel://`, `redis+cluster://`; see `docs/redis.md`"),
+    public(G::Session, "REDIS_CA_FILE", K::Path, "the system's", "PEM file of the certificate authorities that may have signed Redis' certificate"),
+    public(G::Session, "REDIS_CLIENT_CERT_FILE", K::Path, "none", "PEM file with the certificate that the server shows to Redis"),
+    variable(G::Session, "REDIS_CLIENT_KEY", K::Secret, "none", "the private key of that certificate in PEM form; mostly as a file, `REDIS_CLIENT_KEY_FILE`"),
     public(G::Session, "SESSION_LIFETIME", K::Duration, "`8h`", "absolute limit of a session"),
     public(G::Session, "SESSION_IDLE_TIMEOUT", K::Duration, "`1h`", "sliding limit of a session"),
     variable(G::Session, "SESSION_SECRET", K::Secret, "made once in `BFF_STATE_DIR`", "master secrets of at least 32 bytes (base64 or hex), comma-separated: the first one encrypts, the others still decrypt"),
     public(G::Session, "SESSION_MAX", K::Number, "`1000000`", "sessions at most; beyond it a new login gets 503"),
     public(G::Session, "SESSION_MAX_PER_USER", K::Number, "`50`", "sessions of one person at most; beyond it the oldest ends"),
-    public(G::Session, "SESSION_MEMORY_LIMIT", K::Bytes, "`1GiB`", "memory for sessions at most"),
+    public(G::Session, "SESSION_MEMORY_LIMIT", K::Bytes, "`1GiB`", "memory for sessions at most: with `memory` a login beyond it gets 503, otherwise those that were used last are kept at hand within it"),
     public(G::Session, "SESSION_BINDING", K::Choice(&["off", "ua", "ip", "ua+ip"]), "`off`", "what a session is bound to").not_built("off"),
     // Cookies
     public(G::Cookies, "SESSION_COOKIE_NAME", K::Text, "`__Host-bff_session`; with a domain `__Secure-bff_session`; without `Secure` `bff_session`", "name of the session cookie"),
@@ -365,6 +368,7 @@ mod tests {
                 "DCR_IAT",
                 "BOOTSTRAP_ADMIN_TOKEN",
                 "REDIS_URL",
+                "REDIS_CLIENT_KEY",
                 "SESSION_SECRET"
             ]
         );

@@ -190,13 +190,11 @@ fn prompt(reader: &mut Reader) -> PromptSetting {
     prompt.unwrap_or_default()
 }
 
-fn read_ca_bundle(path: &Path) -> Result<Vec<u8>, Complaint> {
+pub(super) fn read_ca_bundle(path: &Path) -> Result<Vec<u8>, Complaint> {
     tls::read_bundle(path).map_err(|error| {
         let fix = match &error {
             BundleError::Unreadable(_) => "correct the path, or give the user that runs bff read permission",
-            BundleError::NoBundle | BundleError::Unusable(_) => {
-                "name a PEM file with the CA certificates of the identity provider"
-            }
+            BundleError::NoBundle | BundleError::Unusable(_) => "name a PEM file with the CA certificates",
         };
         Complaint::new(error.to_string(), fix)
     })

@@ -8,8 +8,8 @@ use base64::{
 };
 use zeroize::Zeroizing;
 
-use super::{parse, problem::Complaint, reader::Reader};
-use crate::seal::MIN_SECRET_LENGTH;
+use super::{parse, problem::Complaint, reader::Reader, redis};
+use crate::{seal::MIN_SECRET_LENGTH, session::RedisOptions};
 
 /// More secrets than this are no rotation.
 const MAX_SECRETS: usize = 10;
@@ -34,7 +34,7 @@ pub struct SessionSettings {
 }
 
 /// The stores that are built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreKind {
     /// In this process.
     Memory,
@@ -42,6 +42,8 @@ pub enum StoreKind {
     Disk,
     /// In a file where the state folder can be written, else in this process.
     DiskIfPossible,
+    /// In Redis.
+    Redis(Box<RedisOptions>),
 }
 
 /// The bytes of a master secret. Do not print, are wiped when dropped.
@@ -95,35 +97,40 @@ pub(super) fn read(reader: &mut Reader) -> SessionSettings {
 }
 
 fn store(reader: &mut Reader) -> StoreKind {
-    let words = [Some(StoreKind::Memory), Some(StoreKind::Disk), None];
-    match reader.choice("SESSION_STORE", &words) {
-        Some(None) => reader.complain(
-            "SESSION_STORE",
-            "names a store that is not built yet",
-            "use `disk` or `memory`, and one replica",
-        ),
-        Some(Some(kind)) => {
-            if reader.is_set("REDIS_URL") {
-                let name = if kind == StoreKind::Memory {
-                    "memory"
-                } else {
-                    "disk"
-                };
-                reader.warn(
-                    "REDIS_URL",
-                    format!("has no effect with SESSION_STORE={name}; remove it"),
-                );
-            }
-            return kind;
+    let certificates = redis::Certificates::read(reader);
+    let (kind, why) = match reader.choice("SESSION_STORE", &["memory", "disk", "redis"]) {
+        Some("memory") => (StoreKind::Memory, "with SESSION_STORE=memory"),
+        Some("disk") => (StoreKind::Disk, "with SESSION_STORE=disk"),
+        None if !reader.is_set("REDIS_URL") => (StoreKind::DiskIfPossible, "without REDIS_URL"),
+        _ => return in_redis(reader, certificates),
+    };
+    for name in ["REDIS_URL"].into_iter().chain(redis::CERTIFICATES) {
+        if reader.is_set(name) {
+            reader.warn(name, format!("has no effect {why}; remove it"));
         }
-        None if reader.is_set("REDIS_URL") && !reader.is_set("SESSION_STORE") => reader.complain(
-            "REDIS_URL",
-            "makes Redis the session store, which is not built yet",
-            "remove it, or set SESSION_STORE=disk and run one replica",
-        ),
-        None => {}
     }
-    StoreKind::DiskIfPossible
+    kind
+}
+
+fn in_redis(reader: &mut Reader, certificates: redis::Certificates) -> StoreKind {
+    if !reader.is_set("REDIS_URL") {
+        reader.complain(
+            "REDIS_URL",
+            "is not set, and SESSION_STORE is `redis`",
+            "say where Redis is, such as redis://redis:6379",
+        );
+    } else if !reader.is_set("SESSION_SECRET") {
+        reader.warn(
+            "SESSION_SECRET",
+            "is not set: the replicas understand each other's sessions only where they share BFF_STATE_DIR. Give all of them \
+             the same SESSION_SECRET",
+        );
+    }
+    match redis::read(reader, certificates) {
+        Some(options) => StoreKind::Redis(Box::new(options)),
+        // The complaint stops the start.
+        None => StoreKind::Memory,
+    }
 }
 
 fn secrets(reader: &mut Reader) -> Vec<MasterSecret> {

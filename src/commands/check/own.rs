@@ -95,7 +95,9 @@ pub(super) fn configuration(report: &mut Report) -> Option<Config> {
             if let Some(missing) = missing {
                 report.note(clean(&missing.to_string()));
             }
-            if config.session.store != StoreKind::Memory && config.session.secrets.is_empty() {
+            if matches!(config.session.store, StoreKind::Disk | StoreKind::DiskIfPossible)
+                && config.session.secrets.is_empty()
+            {
                 report.note(SECRET_BESIDE);
             }
         }

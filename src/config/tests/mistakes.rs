@@ -471,21 +471,64 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     // Session
     (
         &[("SESSION_STORE", "redis")],
-        "SESSION_STORE",
-        "not built yet",
-        "`disk` or `memory`",
+        "REDIS_URL",
+        "is not set, and SESSION_STORE is `redis`",
+        "redis://redis:6379",
+    ),
+    (
+        &[("REDIS_URL", "http://redis")],
+        "REDIS_URL",
+        "no scheme of Redis",
+        "rediss://",
+    ),
+    (
+        &[("REDIS_URL", "redis://:planted@redis:port")],
+        "REDIS_URL",
+        "has a port that is no number",
+        "redis://HOST:6379",
+    ),
+    (
+        &[("REDIS_URL", "redis://redis"), ("REDIS_CA_FILE", "/dev/null")],
+        "REDIS_CA_FILE",
+        "REDIS_URL asks for no TLS",
+        "rediss://",
+    ),
+    (
+        &[("REDIS_URL", "rediss://redis"), ("REDIS_CA_FILE", "/dev/null")],
+        "REDIS_CA_FILE",
+        "holds no certificate in PEM form",
+        "name a PEM file",
+    ),
+    (
+        &[("REDIS_URL", "rediss://redis"), ("REDIS_CLIENT_KEY", "planted")],
+        "REDIS_CLIENT_KEY",
+        "the certificate of that key is not",
+        "REDIS_CLIENT_CERT_FILE",
+    ),
+    (
+        &[
+            ("REDIS_URL", "rediss://redis"),
+            ("REDIS_CLIENT_CERT_FILE", "/dev/null"),
+        ],
+        "REDIS_CLIENT_CERT_FILE",
+        "the key of that certificate is not",
+        "REDIS_CLIENT_KEY_FILE",
+    ),
+    (
+        &[
+            ("REDIS_URL", "rediss://redis"),
+            ("REDIS_CLIENT_CERT_FILE", "/dev/null"),
+            ("REDIS_CLIENT_KEY", "planted"),
+        ],
+        "REDIS_CLIENT_CERT_FILE",
+        "holds no certificate that can be used",
+        "BEGIN CERTIFICATE",
     ),
     (
         &[("SESSION_STORE", "file")],
         "SESSION_STORE",
         "`memory`, `disk`, `redis`",
         "write one of",
-    ),
-    (
-        &[("REDIS_URL", "redis://:planted@redis")],
-        "REDIS_URL",
-        "not built yet",
-        "SESSION_STORE=disk",
     ),
     (
         &[("SESSION_LIFETIME", "8 hours")],

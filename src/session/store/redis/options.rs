@@ -55,61 +55,39 @@ pub(super) struct Node {
     pub(super) port: u16,
 }
 
-/// What is wrong with the URL of a Redis, and what to write. Shows no part of the URL, which may hold a password in an
-/// unexpected place.
+/// What is wrong with the URL of a Redis; [`fix`](Self::fix) says what to write. Shows no part of the URL, which may hold a
+/// password in an unexpected place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedisUrlError {
     /// The scheme.
-    #[error(
-        "it begins with no scheme of Redis: write redis://, or rediss:// for TLS; redis+sentinel:// or rediss+sentinel:// \
-         where sentinels name the primary; redis+cluster:// or rediss+cluster:// for a cluster"
-    )]
+    #[error("begins with no scheme of Redis")]
     Scheme,
     /// User and password.
-    #[error(
-        "its user and password cannot be read: write user:password@, or :password@ without a user, before the host, and each \
-         of / ? # @ : % [ ] in them as % and two hexadecimal digits (a slash as %2F)"
-    )]
+    #[error("has a user and password that cannot be read")]
     Credentials,
     /// The host.
-    #[error(
-        "it names no host, or one with characters that no host has: write redis://HOST:6379 (IPv6 in brackets)"
-    )]
+    #[error("names no host, or one with characters that no host has")]
     Host,
     /// The port.
-    #[error("its port is no number from 1 to 65535: write redis://HOST:6379")]
+    #[error("has a port that is no number from 1 to 65535")]
     Port,
     /// Several hosts where there can be one.
-    #[error(
-        "it names several hosts, which only sentinels and clusters have: write redis+sentinel://HOST,HOST/PRIMARY or \
-         redis+cluster://HOST,HOST"
-    )]
+    #[error("names several hosts, which only sentinels and clusters have")]
     Hosts,
     /// The name of the primary.
-    #[error(
-        "it does not name the primary that the sentinels watch: write redis+sentinel://HOST:26379,HOST:26379/PRIMARY with the \
-         name from `sentinel monitor`"
-    )]
+    #[error("does not name the primary that the sentinels watch")]
     Primary,
     /// The number of the database.
-    #[error(
-        "its database is no number: write redis://HOST:6379/0, or nothing after the port; a name of a primary belongs to \
-         redis+sentinel://"
-    )]
+    #[error("has a database that is no number")]
     Database,
     /// A database of a cluster.
-    #[error("it names a database, and a cluster has only the one: leave out what follows the hosts")]
+    #[error("names a database, and a cluster has only the one")]
     ClusterDatabase,
     /// The prefix.
-    #[error(
-        "its prefix has to have 1 to 32 letters, digits, dots, dashes, underscores or colons: write ?prefix=bff"
-    )]
+    #[error("has a prefix that is not 1 to 32 letters, digits, dots, dashes, underscores or colons")]
     Prefix,
     /// A parameter that there is not.
-    #[error(
-        "it has a parameter that is not known here: the only one is ?prefix=; certificates are named by REDIS_CA_FILE, \
-         REDIS_CLIENT_CERT_FILE and REDIS_CLIENT_KEY_FILE"
-    )]
+    #[error("has a parameter that is not known here")]
     Parameter,
 }
 
@@ -117,18 +95,64 @@ pub enum RedisUrlError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedisCertificateError {
     /// The certificate.
-    #[error("REDIS_CLIENT_CERT_FILE holds no certificate in PEM form (`-----BEGIN CERTIFICATE-----`)")]
+    #[error("holds no certificate that can be used")]
     Certificate,
     /// The key.
-    #[error(
-        "REDIS_CLIENT_KEY_FILE holds no private key in PEM form that is not encrypted (`-----BEGIN PRIVATE KEY-----`)"
-    )]
+    #[error("holds no private key that can be used")]
     Key,
     /// They are no pair.
-    #[error(
-        "the key in REDIS_CLIENT_KEY_FILE is not that of the certificate in REDIS_CLIENT_CERT_FILE: name the two that were made together"
-    )]
+    #[error("is not the certificate of the key in REDIS_CLIENT_KEY_FILE")]
     Apart,
+}
+
+// === impl RedisUrlError ===
+
+impl RedisUrlError {
+    /// What to write.
+    #[must_use]
+    pub const fn fix(self) -> &'static str {
+        match self {
+            Self::Scheme => {
+                "write redis://, or rediss:// for TLS; redis+sentinel:// or rediss+sentinel:// where sentinels name the primary; \
+                 redis+cluster:// or rediss+cluster:// for a cluster"
+            }
+            Self::Credentials => {
+                "write user:password@, or :password@ without a user, before the host, and each of / ? # @ : % [ ] in them as % \
+                 and two hexadecimal digits (a slash as %2F)"
+            }
+            Self::Host => "write redis://HOST:6379 (IPv6 in brackets)",
+            Self::Port => "write redis://HOST:6379",
+            Self::Hosts => "write redis+sentinel://HOST,HOST/PRIMARY or redis+cluster://HOST,HOST",
+            Self::Primary => {
+                "write redis+sentinel://HOST:26379,HOST:26379/PRIMARY with the name from `sentinel monitor`"
+            }
+            Self::Database => {
+                "write redis://HOST:6379/0, or nothing after the port; a name of a primary belongs to redis+sentinel://"
+            }
+            Self::ClusterDatabase => "leave out what follows the hosts",
+            Self::Prefix => "write ?prefix=bff",
+            Self::Parameter => {
+                "the only one is ?prefix=; certificates are named by REDIS_CA_FILE, REDIS_CLIENT_CERT_FILE and \
+                 REDIS_CLIENT_KEY_FILE"
+            }
+        }
+    }
+}
+
+// === impl RedisCertificateError ===
+
+impl RedisCertificateError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn fix(self) -> &'static str {
+        match self {
+            Self::Certificate => "name a PEM file with the certificate first (`-----BEGIN CERTIFICATE-----`)",
+            Self::Key => {
+                "name a PEM file with a private key that is not encrypted (`-----BEGIN PRIVATE KEY-----`)"
+            }
+            Self::Apart => "name the two that were made together",
+        }
+    }
 }
 
 // === impl RedisOptions ===

@@ -173,6 +173,19 @@ pub enum RedisStartError {
 #[derive(Debug)]
 struct Info(String);
 
+// === impl RedisStartError ===
+
+impl RedisStartError {
+    /// Whether it may pass by itself: a server that starts, or a primary that is being replaced.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Loading { .. } | Self::NoPrimary { .. } | Self::Replica { .. }
+        )
+    }
+}
+
 /// Looks at Redis, and tries all that will be asked of it.
 pub(super) async fn check(link: &Link, names: &Names) -> Result<(), RedisStartError> {
     let options = link.options();
