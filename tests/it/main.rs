@@ -14,6 +14,7 @@ mod endpoints;
 mod gateway;
 mod login;
 mod logout;
+mod on_redis;
 mod recipes;
 mod refresh;
 mod registration;

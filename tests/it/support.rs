@@ -10,6 +10,7 @@ mod idp;
 #[path = "../../src/telemetry/testing.rs"]
 mod logs;
 mod process;
+mod redis;
 mod stack;
 mod wire;
 
@@ -23,6 +24,7 @@ pub use self::{
     browser::{Browser, Reply, http_client},
     idp::Port,
     process::{Ended, Process},
+    redis::Redis,
     stack::{Builder, HOSTS, Stack, pause},
     wire::{http2_client, raw, service},
 };

@@ -1,0 +1,73 @@
+//! A real Redis. Only ignored tests start one, by way of `scripts/test stores`.
+
+use std::{
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+use super::{Port, pause};
+
+/// A `redis-server` that writes down what it does. It ends when it is dropped.
+pub struct Redis {
+    port: Port,
+    folder: TempDir,
+    process: Option<Child>,
+}
+
+// === impl Redis ===
+
+impl Redis {
+    /// Takes a port for it; nothing runs yet.
+    pub fn prepare() -> Self {
+        Self {
+            port: Port::reserve(),
+            folder: tempfile::tempdir().unwrap(),
+            process: None,
+        }
+    }
+
+    /// One that runs.
+    pub async fn start() -> Self {
+        let mut redis = Self::prepare();
+        redis.up().await;
+        redis
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.port.address())
+    }
+
+    /// Starts it, with what it has written down.
+    pub async fn up(&mut self) {
+        let port = self.port.address().port().to_string();
+        let process = Command::new("redis-server")
+            .args(["--port", &port, "--bind", "127.0.0.1", "--save", ""])
+            .args(["--appendonly", "yes", "--appendfsync", "always"])
+            .arg("--dir")
+            .arg(self.folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server: scripts/test stores installs it");
+        self.process = Some(process);
+        while TcpStream::connect(self.port.address()).is_err() {
+            pause().await;
+        }
+    }
+
+    /// Kills it.
+    pub fn down(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.down();
+    }
+}
