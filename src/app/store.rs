@@ -40,7 +40,7 @@ pub(super) async fn open(
         StoreKind::Memory => Ok(memory(limits, ports)),
         StoreKind::Redis(options) => {
             let store = redis(options, limits, sealer, ports).await?;
-            Ok(Arc::new(Cached::new(store, limits.memory)))
+            Ok(cached(store, limits, ports))
         }
         StoreKind::Disk => Ok(disk(config, limits, sealer, ports).await?),
         StoreKind::DiskIfPossible => match disk(config, limits, sealer, ports).await {
@@ -61,6 +61,12 @@ fn memory(limits: &Limits, ports: &Ports) -> Arc<dyn SessionStore> {
     Arc::new(MemoryStore::new(limits.lifespan, Arc::clone(&ports.clock)))
 }
 
+/// The same with the sessions in use at hand.
+fn cached(store: impl SessionStore, limits: &Limits, ports: &Ports) -> Arc<dyn SessionStore> {
+    let clock = Arc::clone(&ports.clock);
+    Arc::new(Cached::new(store, limits.memory, limits.lifespan, clock))
+}
+
 async fn disk(
     config: &Config,
     limits: &Limits,
@@ -75,7 +81,7 @@ async fn disk(
         sealer.clone(),
         Arc::clone(&ports.clock),
     );
-    Ok(Arc::new(Cached::new(store.await?, limits.memory)))
+    Ok(cached(store.await?, limits, ports))
 }
 
 async fn redis(

@@ -6,7 +6,8 @@
 //! that may have changed a session moves the epoch on. Writes run in a task of their own, so that a caller who does not
 //! wait leaves the cache in step all the same.
 //!
-//! When a session was last used is kept here and written every few seconds, once for all uses meanwhile.
+//! When a session was last used is kept here and written every few seconds, once for all uses meanwhile. Other processes do
+//! the same and tell nobody, so a session that seems to be over is read before that is believed.
 
 mod epochs;
 mod uses;
@@ -36,8 +37,8 @@ use super::{
     SessionStore, StoreError, Stored, Usage, Version, Whose, spread::BuildKeySpread,
 };
 use crate::{
-    clock::Timestamp,
-    session::{Session, SessionKey},
+    clock::{SharedClock, Timestamp},
+    session::{Lifespan, Session, SessionKey},
 };
 
 /// What an entry costs beside the session's own weight, in bytes.
@@ -56,6 +57,8 @@ struct Inner<S> {
     entries: Cache<SessionKey, Entry, BuildKeySpread>,
     epochs: Epochs,
     uses: Uses,
+    lifespan: Lifespan,
+    clock: SharedClock,
     /// Whether changes of other processes are heard.
     hears: AtomicBool,
 }
@@ -76,7 +79,7 @@ struct Entry {
 impl<S: SessionStore> Cached<S> {
     /// `store`, with sessions of up to `capacity` bytes in memory.
     #[must_use]
-    pub fn new(store: S, capacity: usize) -> Self {
+    pub fn new(store: S, capacity: usize, lifespan: Lifespan, clock: SharedClock) -> Self {
         let entries = Cache::builder()
             .name("cached sessions")
             .max_capacity(u64::try_from(capacity).unwrap_or(u64::MAX))
@@ -88,6 +91,8 @@ impl<S: SessionStore> Cached<S> {
                 entries,
                 epochs: Epochs::default(),
                 uses: Uses::default(),
+                lifespan,
+                clock,
                 hears: AtomicBool::new(false),
             }),
         }
@@ -114,9 +119,9 @@ impl<S: SessionStore> SessionStore for Cached<S> {
     }
 
     fn get<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
-        match self.inner.entries.get(key) {
-            Some(entry) => future::ready(Ok(Some(entry.stored()))).boxed(),
-            None => self.inner.fetch(key).boxed(),
+        match self.inner.entries.get(key).map(|entry| entry.stored()) {
+            Some(stored) if self.inner.lives(&stored) => future::ready(Ok(Some(stored))).boxed(),
+            _ => self.inner.fetch(key).boxed(),
         }
     }
 
@@ -268,6 +273,11 @@ impl<S: SessionStore> Inner<S> {
             _ => self.entries.invalidate(key),
         });
         written
+    }
+
+    fn lives(&self, stored: &Stored) -> bool {
+        let end = self.lifespan.end_of(&stored.session, stored.last_seen);
+        self.clock.now() < end
     }
 
     /// The session may have changed.

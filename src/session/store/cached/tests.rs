@@ -19,7 +19,8 @@ use crate::{
 };
 
 contract_tests!(|lifespan, clock: ManualClock| async move {
-    let store = Cached::new(MemoryStore::new(lifespan, Arc::new(clock)), 1 << 30);
+    let store = MemoryStore::new(lifespan, Arc::new(clock.clone()));
+    let store = Cached::new(store, 1 << 30, lifespan, Arc::new(clock));
     heard(&store).await;
     Arc::new(store) as Arc<dyn SessionStore>
 });
@@ -36,7 +37,8 @@ mod without_room {
     use super::*;
 
     contract_tests!(|lifespan, clock: ManualClock| async move {
-        let store = Cached::new(MemoryStore::new(lifespan, Arc::new(clock)), 0);
+        let store = MemoryStore::new(lifespan, Arc::new(clock.clone()));
+        let store = Cached::new(store, 0, lifespan, Arc::new(clock));
         heard(&store).await;
         Arc::new(store) as Arc<dyn SessionStore>
     });
@@ -172,7 +174,13 @@ impl Bench {
         let alice = Arc::new(session("alice", "first", clock.now()));
         let (id, new) = NewSession::draw(&SystemRandom, alice, Due::Never, clock.now());
         let version = slow.insert(new).await.unwrap();
-        let cached = Arc::new(Cached::new(Arc::clone(&slow), 1 << 20));
+        let cached = Cached::new(
+            Arc::clone(&slow),
+            1 << 20,
+            Lifespan::default(),
+            Arc::new(clock.clone()),
+        );
+        let cached = Arc::new(cached);
         let bench = Self {
             heard: Mutex::new(cached.changes()),
             cached,
@@ -397,6 +405,23 @@ async fn a_use_is_known_though_the_session_has_left_the_cache() {
         Claim::Claimed(claimed) => assert_eq!(claimed.stored.last_seen, bench.clock.now()),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_session_that_is_used_at_another_process_is_not_taken_for_idle() {
+    let bench = Bench::new(ALL, ALL).await;
+    bench.access().await.unwrap();
+    let idle = Lifespan::default().idle;
+    bench.clock.advance(idle / 2);
+    let used = bench.clock.now();
+    bench.slow.store.touch(&bench.key, used).await.unwrap();
+    bench.clock.advance(idle / 2);
+    let stored = bench.cached.get(&bench.key).await.unwrap().unwrap();
+    assert_eq!(stored.last_seen, used);
+    // From now on it is at hand again.
+    let reads = bench.reads();
+    bench.access().await.unwrap();
+    assert_eq!(bench.reads(), reads);
 }
 
 #[tokio::test]

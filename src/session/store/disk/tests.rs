@@ -43,9 +43,9 @@ mod cached {
             Guard::Strict,
             lifespan,
             sealer(&[[7; 32]]),
-            Arc::new(clock),
+            Arc::new(clock.clone()),
         );
-        let store = Cached::new(store.await.unwrap(), 1 << 30);
+        let store = Cached::new(store.await.unwrap(), 1 << 30, lifespan, Arc::new(clock));
         let mut changes = store.changes();
         assert_eq!(changes.next().await, Some(Change::Heard));
         tokio::spawn(async move { while changes.next().await.is_some() {} });
