@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{
     FutureExt as _, StreamExt as _,
-    future::BoxFuture,
+    future::{self, BoxFuture},
     stream::{self, BoxStream},
 };
 use redis::{
-    Value,
+    Msg, Value,
     aio::{PubSubSink, PubSubStream},
 };
 
@@ -44,9 +44,20 @@ struct Feed {
     sink: PubSubSink,
     /// Resolves when it is time to look after the connection: whether it is alive.
     check: BoxFuture<'static, bool>,
-    /// What the link had lost when this began.
-    losses: u64,
+    /// Goes on beside it: ends again what has come back. Whether all of it is sure to have ended.
+    burial: Option<BoxFuture<'static, bool>>,
     is_buried: bool,
+    /// What the link had lost when it was last looked after.
+    losses: u64,
+    /// Whether nothing has been lost between two looks.
+    is_calm: bool,
+}
+
+/// What happens to a feed.
+enum Event {
+    Message(Option<Msg>),
+    Checked(bool),
+    Buried(bool),
 }
 
 /// The changes, from now on and without an end.
@@ -60,15 +71,6 @@ pub(super) fn follow(inner: Arc<Inner>) -> BoxStream<'static, Change> {
     stream::unfold(follower, async |mut follower| {
         Some((follower.next().await, follower))
     })
-    .boxed()
-}
-
-fn check(clock: SharedClock, mut sink: PubSubSink) -> BoxFuture<'static, bool> {
-    async move {
-        clock.sleep(CHECK_EVERY).await;
-        let answer = timeout(&*clock, ANSWER_WITHIN, sink.ping::<Value>()).await;
-        matches!(answer, Ok(Ok(_)))
-    }
     .boxed()
 }
 
@@ -87,26 +89,26 @@ impl Follower {
                 }
                 continue;
             };
-            tokio::select! {
-                message = feed.messages.next() => match message {
-                    Some(message) => {
-                        if let Some(change) = heard(&self.inner, message.get_payload_bytes()) {
-                            return change;
-                        }
-                    }
-                    None => return self.lose(),
-                },
-                is_alive = &mut feed.check => {
-                    // Where calls have lost their connection, Redis may have been started anew, or this one may hear a
-                    // server that is the primary no more.
-                    if !is_alive || feed.losses != self.inner.link.losses() {
-                        return self.lose();
-                    }
-                    feed.check = check(Arc::clone(&self.inner.clock), feed.sink.clone());
-                    if !feed.is_buried {
-                        feed.is_buried = bury(&self.inner).await;
-                    }
+            let change = match feed.next().await {
+                Event::Message(Some(message)) => heard(&self.inner, message.get_payload_bytes()),
+                Event::Checked(true) => feed.look_after(&self.inner),
+                Event::Message(None) | Event::Checked(false) => Some(self.lose()),
+                Event::Buried(is_buried) => {
+                    feed.burial = None;
+                    feed.is_buried = is_buried;
+                    None
                 }
+            };
+            if let Some(change) = change {
+                return change;
+            }
+            // Where calls have lost their connection, this one may hear a server that is the primary no more.
+            if self
+                .feed
+                .as_ref()
+                .is_some_and(|feed| feed.is_elsewhere(&self.inner))
+            {
+                return self.lose();
             }
         }
     }
@@ -127,14 +129,14 @@ impl Follower {
         }
         self.is_told = false;
         self.pause = FIRST_PAUSE;
-        // Before anybody is told to look again.
-        let is_buried = bury(inner).await;
         Ok(Feed {
             messages,
             check: check(Arc::clone(&inner.clock), sink.clone()),
+            burial: Some(bury(Arc::clone(&self.inner))),
+            is_buried: false,
             sink,
             losses,
-            is_buried,
+            is_calm: true,
         })
     }
 
@@ -151,6 +153,57 @@ impl Follower {
     }
 }
 
+// === impl Feed ===
+
+impl Feed {
+    async fn next(&mut self) -> Event {
+        tokio::select! {
+            message = self.messages.next() => Event::Message(message),
+            is_alive = &mut self.check => Event::Checked(is_alive),
+            is_buried = or_never(self.burial.as_mut()) => Event::Buried(is_buried),
+        }
+    }
+
+    /// What has to be done once a second.
+    fn look_after(&mut self, inner: &Arc<Inner>) -> Option<Change> {
+        self.check = check(Arc::clone(&inner.clock), self.sink.clone());
+        let losses = inner.link.losses();
+        let was_calm = std::mem::replace(&mut self.is_calm, losses == self.losses);
+        if inner.link.is_to_several() {
+            self.losses = losses;
+        }
+        if !self.is_calm {
+            return None;
+        }
+        if !was_calm || !self.is_buried && self.burial.is_none() {
+            self.is_buried = false;
+            self.burial = Some(bury(Arc::clone(inner)));
+        }
+        // A node has been lost, and is there again or was replaced: by one that may not know the last of what it was told.
+        (!was_calm).then_some(Change::Unknown)
+    }
+
+    fn is_elsewhere(&self, inner: &Inner) -> bool {
+        !inner.link.is_to_several() && self.losses != inner.link.losses()
+    }
+}
+
+async fn or_never(burial: Option<&mut BoxFuture<'static, bool>>) -> bool {
+    match burial {
+        Some(burial) => burial.await,
+        None => future::pending().await,
+    }
+}
+
+fn check(clock: SharedClock, mut sink: PubSubSink) -> BoxFuture<'static, bool> {
+    async move {
+        clock.sleep(CHECK_EVERY).await;
+        let answer = timeout(&*clock, ANSWER_WITHIN, sink.ping::<Value>()).await;
+        matches!(answer, Ok(Ok(_)))
+    }
+    .boxed()
+}
+
 /// What a message says. Remembers a session that has ended.
 fn heard(inner: &Inner, message: &[u8]) -> Option<Change> {
     let told = Told::parse(message, &inner.process)?;
@@ -160,17 +213,17 @@ fn heard(inner: &Inner, message: &[u8]) -> Option<Change> {
     Some(told.into())
 }
 
-/// Ends again what has come back. Whether all of it is sure to have ended.
-async fn bury(inner: &Inner) -> bool {
-    match inner.bury().await {
-        Ok(0) => true,
-        Ok(sessions) => {
+/// Ends again what has come back.
+fn bury(inner: Arc<Inner>) -> BoxFuture<'static, bool> {
+    async move {
+        let back = inner.bury().await;
+        if let Ok(sessions @ 1..) = back {
             tracing::warn!(
                 sessions,
                 "sessions that had ended were in Redis again, as after a restore or a failover, and have been ended again"
             );
-            true
         }
-        Err(_) => false,
+        back.is_ok()
     }
+    .boxed()
 }

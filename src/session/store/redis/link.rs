@@ -71,6 +71,11 @@ impl Link {
         self.servers.options()
     }
 
+    /// Whether a connection may be lost while others go on.
+    pub(super) fn is_to_several(&self) -> bool {
+        self.servers.are_several()
+    }
+
     /// How often a connection has been lost, or has turned out to lead to the wrong server. Where it grows, Redis may have
     /// been started anew, or another server may have taken over.
     pub(super) fn losses(&self) -> u64 {

@@ -10,6 +10,7 @@ use redis::{
     cluster_async::ClusterConnection,
     cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo},
     cmd,
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 
 use super::options::{Node, Place, RedisOptions};
@@ -19,6 +20,9 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An answer that takes longer counts as lost.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A connection that is silent for so long is looked after by the system.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// The servers of a URL.
 #[derive(Debug)]
@@ -42,6 +46,11 @@ impl Servers {
 
     pub(super) fn options(&self) -> &RedisOptions {
         &self.options
+    }
+
+    /// Whether a connection may be lost while others go on.
+    pub(super) fn are_several(&self) -> bool {
+        matches!(self.options.place, Place::Cluster(_))
     }
 
     /// A connection to what is to be written to.
@@ -143,7 +152,8 @@ impl Servers {
             // What may be repeated is decided by the link: this would repeat what has a lost answer as well.
             .retries(0)
             .connection_timeout(CONNECT_TIMEOUT)
-            .response_timeout(RESPONSE_TIMEOUT);
+            .response_timeout(RESPONSE_TIMEOUT)
+            .tcp_settings(tcp());
         if self.options.tls {
             builder = builder.tls(TlsMode::Secure).certs(self.certificates());
         }
@@ -152,17 +162,17 @@ impl Servers {
 
     fn address(&self, node: &Node) -> RedisResult<ConnectionInfo> {
         let (host, port) = (node.host.clone(), node.port);
-        if self.options.tls {
-            let address = ConnectionAddr::TcpTls {
+        let address = if self.options.tls {
+            ConnectionAddr::TcpTls {
                 host,
                 port,
                 insecure: false,
                 tls_params: None,
-            };
-            address.into_connection_info()
+            }
         } else {
-            ConnectionAddr::Tcp(host, port).into_connection_info()
-        }
+            ConnectionAddr::Tcp(host, port)
+        };
+        Ok(address.into_connection_info()?.set_tcp_settings(tcp()))
     }
 
     fn login(&self) -> RedisConnectionInfo {
@@ -187,6 +197,13 @@ impl Servers {
             root_cert: self.options.authorities.clone(),
         }
     }
+}
+
+/// Small packets go out at once, and a connection over which nothing is said does not end unnoticed.
+fn tcp() -> TcpSettings {
+    TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE))
 }
 
 async fn open(client: &Client) -> RedisResult<MultiplexedConnection> {

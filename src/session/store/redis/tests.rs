@@ -4,6 +4,7 @@ mod cluster;
 mod data;
 mod failover;
 mod harness;
+mod model;
 mod proxy;
 mod several;
 mod starting;

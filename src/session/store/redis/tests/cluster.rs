@@ -126,3 +126,41 @@ async fn the_loss_of_a_node_costs_its_own_sessions_alone() {
     // Any of them may have changed there.
     assert_eq!(changes.next().await, Some(Change::Unknown));
 }
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn a_replica_takes_over_and_learns_what_it_had_not_heard() {
+    let mut cluster = Cluster::start(&[]);
+    let mut replica = cluster.replicate(1);
+    let store = connect_now(&cluster.url()).await;
+    let mut kept = Vec::new();
+    for _ in 0..60 {
+        kept.push(store.login("alice", HOUR).await);
+    }
+    let ended = kept.split_off(30);
+    assert_eq!(cluster.nodes[1].cli(&["WAIT", "1", "1000"]), "1");
+    replica.signal("STOP");
+    for key in &ended {
+        assert!(store.end(key).await);
+    }
+    cluster.nodes[1].signal("KILL");
+    replica.signal("CONT");
+    let mut changes = store.changes();
+    tokio::spawn(async move { while changes.next().await.is_some() {} });
+    eventually("the replica takes over", async || {
+        let answers = futures_util::future::join_all(kept.iter().map(|key| store.get(key))).await;
+        answers.iter().all(|answer| matches!(answer, Ok(Some(_))))
+    })
+    .await;
+    // As one sees it that knows of none of the ends.
+    let other = connect_now(&cluster.url()).await;
+    eventually("it learns of the ends", async || {
+        let answers = futures_util::future::join_all(ended.iter().map(|key| other.get(key))).await;
+        answers.iter().all(|answer| matches!(answer, Ok(None)))
+    })
+    .await;
+    for key in &kept {
+        store.write(key, "second").await.unwrap();
+    }
+    assert_eq!(other.usage().await.unwrap().sessions, 30);
+}

@@ -55,6 +55,36 @@ async fn sessions_survive_it_with_three_sentinels_and_a_password() {
 
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn an_end_that_the_replica_has_not_heard_of_is_told_again() {
+    let mut watched = Watched::start(1, None).await;
+    let url = watched.url("");
+    let (store, other) = (connect_now(&url).await, connect_now(&url).await);
+    let mut changes = other.changes();
+    assert_eq!(changes.next().await, Some(Change::Unknown));
+    let key = store.login("alice", HOUR).await;
+    assert_eq!(watched.primary.cli(&["WAIT", "1", "1000"]), "1");
+    watched.replica.signal("STOP");
+    store.end(&key).await;
+    assert_eq!(changes.next().await, Some(Change::Ended(key, EndReason::Logout)));
+    watched.primary.signal("KILL");
+    watched.replica.signal("CONT");
+    tokio::spawn(async move { while changes.next().await.is_some() {} });
+    eventually("the replica takes over", async || {
+        watched
+            .replica
+            .cli(&["INFO", "replication"])
+            .contains("role:master")
+    })
+    .await;
+    let name = store.inner.names.session(&key);
+    eventually("it learns of the end", async || {
+        watched.replica.cli(&["GET", &name]) == "T"
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
 async fn a_primary_that_became_a_replica_is_left() {
     let watched = Watched::start(1, None).await;
     let store = connect_now(&watched.url("")).await;

@@ -41,7 +41,7 @@ pub(super) struct Server {
 }
 
 /// Waits until something is so that other processes bring about, for at most twenty seconds.
-pub(super) async fn eventually<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+pub(super) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let end = SystemClock.now().saturating_add(Duration::from_secs(20));
     while !is_so().await {
         assert!(SystemClock.now() < end, "never: {what}");
@@ -290,6 +290,31 @@ impl Cluster {
             thread::yield_now();
         }
         cluster
+    }
+
+    /// A replica of one of its nodes, which has everything that this has.
+    pub(super) fn replicate(&self, node: usize) -> Server {
+        let replica = Server::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]);
+        let node = &self.nodes[node];
+        assert_eq!(
+            replica.cli(&["CLUSTER", "MEET", "127.0.0.1", &node.port.to_string()]),
+            "OK"
+        );
+        let id = node.cli(&["CLUSTER", "MYID"]);
+        while replica.cli(&["CLUSTER", "REPLICATE", &id]) != "OK" {
+            thread::yield_now();
+        }
+        while !replica
+            .cli(&["INFO", "replication"])
+            .contains("master_link_status:up")
+            || !self
+                .nodes
+                .iter()
+                .all(|node| node.cli(&["CLUSTER", "NODES"]).contains(&format!("slave {id}")))
+        {
+            thread::yield_now();
+        }
+        replica
     }
 
     /// Names one of its nodes.
