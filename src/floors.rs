@@ -171,7 +171,12 @@ fn what_belongs_to_one_module_is_named_by_no_other() {
             let is_named = source.text.match_indices(name).any(|(at, _)| {
                 let (before, after) = (&source.text[..at], &source.text[at + name.len()..]);
                 let is_crate = name.starts_with(|first: char| first.is_lowercase());
+                // A module of ours may have the name of a library.
+                let is_inside = before
+                    .strip_suffix("::")
+                    .is_some_and(|path| path.ends_with(is_part));
                 !before.ends_with(is_part)
+                    && !(is_crate && is_inside)
                     && !after.starts_with(is_part)
                     && (!is_crate || after.starts_with("::"))
             });

@@ -206,6 +206,7 @@ fn trials(names: &Names) -> Vec<(&'static str, Cmd)> {
             trial(&["EVAL", "return redis.call('GET', KEYS[1])", "1", &text]),
         ),
         ("EVALSHA", trial(&["EVALSHA", no_script, "1", &text])),
+        ("PING", cmd("PING")),
         ("PUBLISH", trial(&["PUBLISH", &names.channel(), "try"])),
     ]
     .into()

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod data;
+mod documented;
 mod failover;
 mod harness;
 mod model;

@@ -59,38 +59,17 @@ async fn a_slot_that_moves_takes_its_sessions_along() {
     let store = connect_now(&cluster.url()).await;
     let key = store.login("alice", Duration::ZERO).await;
     let name = store.inner.names.session(&key);
-    let shard = names::Shard::of(&key);
     let slot = cluster.nodes[0].cli(&["CLUSTER", "KEYSLOT", &name]);
     let (from, to) = cluster.holder(&slot);
-    let id = |node: &harness::Server| node.cli(&["CLUSTER", "MYID"]);
-    let (from_id, to_id) = (id(from), id(to));
-    assert_eq!(
-        to.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]),
-        "OK"
-    );
-    assert_eq!(
-        from.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]),
-        "OK"
-    );
-    // What has not moved yet is worked with where it is.
-    store.write(&key, "second").await.unwrap();
-    let port = to.port.to_string();
-    let keys = [
-        name.clone(),
-        store.inner.names.due(shard),
-        store.inner.names.ends(shard),
-    ];
-    for name in &keys {
-        assert_eq!(
-            from.cli(&["MIGRATE", "127.0.0.1", &port, name, "0", "5000"]),
-            "OK"
-        );
-    }
+    cluster.begin_move(&store.inner.names, &key);
     // What has moved is worked with where it has gone, although the slot has not.
     assert!(store.lives(&key).await);
     store.write(&key, "third").await.unwrap();
     for node in [to, from] {
-        assert_eq!(node.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]), "OK");
+        assert_eq!(
+            node.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &to.cli(&["CLUSTER", "MYID"])]),
+            "OK"
+        );
     }
     // And when the slot has gone too.
     store.write(&key, "fourth").await.unwrap();

@@ -15,8 +15,10 @@ use std::{
     time::Duration,
 };
 
+use super::super::names::{Names, Shard};
 use crate::{
     clock::{Clock as _, SystemClock},
+    session::SessionKey,
     tls::testing as certificates,
 };
 
@@ -116,7 +118,7 @@ impl Server {
     }
 
     /// Ends, and starts again at the same port from the copy that `SAVE` made.
-    pub(super) fn from_copy(self) -> Self {
+    pub(super) fn into_copy(self) -> Self {
         let (port, dir) = (self.port, new_dir());
         fs::copy(self.dir.join("dump.rdb"), dir.join("dump.rdb")).unwrap();
         drop(self);
@@ -214,7 +216,7 @@ impl Watched {
         let mut rules = format!("sentinel monitor main 127.0.0.1 {port} {quorum}\n");
         rules += "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n";
         if let Some(word) = password {
-            rules += &format!("sentinel auth-pass main {word}\nrequirepass {word}\n");
+            rules.extend(["sentinel auth-pass main ", word, "\nrequirepass ", word, "\n"]);
         }
         let sentinels: Vec<_> = (0..sentinels).map(|_| Server::start_sentinel(&rules)).collect();
         let others = format!("num-other-sentinels {}", sentinels.len() - 1);
@@ -315,6 +317,27 @@ impl Cluster {
             thread::yield_now();
         }
         replica
+    }
+
+    /// Moves all that belongs to the shard of a session to another node, but for the slot itself.
+    pub(super) fn begin_move(&self, names: &Names, key: &SessionKey) {
+        let shard = Shard::of(key);
+        let names = [names.session(key), names.due(shard), names.ends(shard)];
+        let slot = self.nodes[0].cli(&["CLUSTER", "KEYSLOT", &names[0]]);
+        let (from, to) = self.holder(&slot);
+        let id = |node: &Server| node.cli(&["CLUSTER", "MYID"]);
+        assert_eq!(
+            to.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &id(from)]),
+            "OK"
+        );
+        assert_eq!(
+            from.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id(to)]),
+            "OK"
+        );
+        for name in &names {
+            let moved = ["MIGRATE", "127.0.0.1", &to.port.to_string(), name, "0", "5000"];
+            assert_eq!(from.cli(&moved), "OK");
+        }
     }
 
     /// Names one of its nodes.

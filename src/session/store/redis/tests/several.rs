@@ -226,7 +226,7 @@ async fn a_session_that_ended_stays_ended_in_a_redis_from_an_older_copy() {
     one.end(&ended).await;
     assert_eq!(at_two.next().await, Some(Change::Ended(ended, EndReason::Logout)));
     drop(one);
-    let server = server.from_copy();
+    let server = server.into_copy();
 
     assert_eq!(at_two.next().await, Some(Change::Unknown));
     // Before anything is mended there, those who know do not believe it.

@@ -86,6 +86,7 @@ async fn a_permission_that_is_missing_is_named() {
         "del",
         "eval",
         "evalsha",
+        "ping",
         "publish",
         "subscribe",
     ] {
