@@ -28,8 +28,11 @@ use crate::{
 /// A name in an owner index whose session is missing is left for so long: the session may be on its way.
 const ON_ITS_WAY: Duration = Duration::from_mins(10);
 
-/// So many sessions of a shard are looked at, or of all are ended again, before Redis may do something else.
+/// No more sessions of a shard are looked at, or of all are ended again, before Redis may do something else.
 const STRIDE: usize = 256;
+
+/// No fewer are looked at, where there are as many.
+const MIN_STRIDE: usize = 16;
 
 /// A session in an index by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,32 +118,50 @@ impl Inner {
     }
 
     pub(super) async fn overdue(&self, limit: usize) -> Result<Vec<SessionKey>, StoreError> {
+        let stride = (limit / 4).clamp(MIN_STRIDE, STRIDE);
         let mut overdue: Vec<Entry> = Vec::new();
         // Those that have been found to be over stay in the index until they are removed.
         let mut passed = HashMap::<Shard, usize>::new();
-        while overdue.len() < limit {
+        loop {
+            let wanted = limit - overdue.len();
+            if wanted == 0 {
+                break;
+            }
             let skipped = |shard| passed.get(&shard).copied().unwrap_or_default();
-            let mut shards = HashMap::<Shard, Vec<SessionKey>>::new();
-            for entry in self
-                .earliest(|shard| self.names.ends(shard), skipped, STRIDE)
-                .await?
-            {
-                shards.entry(Shard::of(&entry.key)).or_default().push(entry.key);
-            }
-            let looks = shards.iter().map(|(shard, keys)| self.look(*shard, keys));
-            let over = future::try_join_all(looks).await?.concat();
-            let over = self.readable(over).await?;
-            for entry in &over {
+            let mut candidates = self
+                .earliest(|shard| self.names.ends(shard), skipped, stride)
+                .await?;
+            let is_last = !is_any_full(&candidates, stride);
+            // In the order of the index, so that those that are taken come before all others of their shards.
+            candidates.sort_unstable();
+            let mut over = self.look_at(&candidates).await?;
+            let is_cut = over.len() > wanted;
+            over.truncate(wanted);
+            for entry in self.readable(over).await? {
                 *passed.entry(Shard::of(&entry.key)).or_default() += 1;
+                overdue.push(entry);
             }
-            overdue.extend(over);
-            if shards.values().all(|keys| keys.len() < STRIDE) {
+            if is_last && !is_cut {
                 break;
             }
         }
         overdue.sort_unstable();
-        overdue.truncate(limit);
         Ok(overdue.into_iter().map(|entry| entry.key).collect())
+    }
+
+    /// Which of these sessions are over, and since when, in the same order.
+    async fn look_at(&self, candidates: &[Entry]) -> Result<Vec<Entry>, CallError> {
+        let mut shards = HashMap::<Shard, Vec<SessionKey>>::new();
+        for entry in candidates {
+            shards.entry(Shard::of(&entry.key)).or_default().push(entry.key);
+        }
+        let looks = shards.iter().map(|(shard, keys)| self.look(*shard, keys));
+        let over = future::try_join_all(looks).await?.concat();
+        let over: HashMap<SessionKey, Entry> = over.into_iter().map(|entry| (entry.key, entry)).collect();
+        let over = candidates
+            .iter()
+            .filter_map(|entry| over.get(&entry.key).copied());
+        Ok(over.collect())
     }
 
     /// Which of these sessions of a shard are over, and since when.
@@ -259,6 +280,15 @@ impl Inner {
             self.link.send(&removal).await?;
         }
     }
+}
+
+/// Whether a shard has as many entries as were asked for, so that it may have more.
+fn is_any_full(entries: &[Entry], most: usize) -> bool {
+    let mut counts = HashMap::<Shard, usize>::new();
+    for entry in entries {
+        *counts.entry(Shard::of(&entry.key)).or_default() += 1;
+    }
+    counts.values().any(|count| *count >= most)
 }
 
 /// A score as a time.

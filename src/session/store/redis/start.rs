@@ -2,7 +2,7 @@
 
 use std::{error::Error, sync::Arc};
 
-use redis::{Cmd, ErrorKind, RedisError, Value, cmd};
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
 use rustls::{AlertDescription, Error as TlsError};
 
 use super::{
@@ -131,6 +131,23 @@ pub enum RedisStartError {
         kind: &'static str,
         /// The scheme that fits.
         scheme: &'static str,
+    },
+    /// It has only just started.
+    #[error(
+        "Redis at {hosts} is still loading its data: start this server when it is done (`redis-cli PING` says PONG then)"
+    )]
+    Loading {
+        /// Host and port.
+        hosts: String,
+    },
+    /// It takes connections of its own machine alone.
+    #[error(
+        "Redis at {hosts} is in protected mode, in which only its own machine may use it: give it a password (`requirepass` or \
+         `ACL SETUSER`) and write that into REDIS_URL"
+    )]
+    Protected {
+        /// Host and port.
+        hosts: String,
     },
     /// The database does not exist or is not permitted.
     #[error(
@@ -293,6 +310,8 @@ fn failure(options: &RedisOptions, what: &str, error: &RedisError) -> RedisStart
             RedisStartError::NoPrimary { hosts, primary }
         }
         _ if says(error, "NOPERM") => not_permitted(options, what, detail),
+        ErrorKind::Server(ServerErrorKind::BusyLoading) => RedisStartError::Loading { hosts },
+        _ if says(error, "DENIED") => RedisStartError::Protected { hosts },
         _ if says(error, "READONLY") => RedisStartError::Replica { hosts },
         _ if error.to_string().contains("refused to switch database") => RedisStartError::Database { hosts },
         _ if detail.contains("cluster support disabled") => RedisStartError::Kind {
@@ -365,6 +384,47 @@ impl Info {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is made of an answer to `GET`.
+    fn told(answer: &str) -> RedisStartError {
+        let options = RedisOptions::parse("redis://:hunter2@cache").unwrap();
+        let answer = redis::parse_redis_value(format!("-{answer}\r\n").as_bytes()).unwrap();
+        failure(&options, "GET", &answer.extract_error().unwrap_err())
+    }
+
+    /// Some of them only an older version gives, or one that cannot be had in a test.
+    #[test]
+    fn answers_of_all_versions_are_understood() {
+        use RedisStartError as E;
+        let command = "NOPERM this user has no permissions to run the 'get' command or its subcommand";
+        assert!(matches!(told(command), E::CommandNotPermitted { command } if command == "GET"));
+        let command = "NOPERM User bff has no permissions to run the 'get' command";
+        assert!(matches!(told(command), E::CommandNotPermitted { .. }));
+        let keys = "NOPERM this user has no permissions to access one of the keys used as arguments";
+        assert!(matches!(told(keys), E::KeysNotPermitted { prefix } if prefix == "bff"));
+        let channel = "NOPERM this user has no permissions to access one of the channels used as arguments";
+        assert!(matches!(told(channel), E::ChannelNotPermitted { channel } if channel == "bff:changes"));
+        assert!(matches!(
+            told("LOADING Redis is loading the dataset in memory"),
+            E::Loading { .. }
+        ));
+        assert!(matches!(
+            told("DENIED Redis is running in protected mode"),
+            E::Protected { .. }
+        ));
+        assert!(matches!(
+            told("NOAUTH Authentication required."),
+            E::PasswordNeeded { .. }
+        ));
+        assert!(matches!(
+            told("WRONGPASS invalid username-password pair"),
+            E::PasswordWrong { .. }
+        ));
+        assert!(matches!(told("READONLY You can't write"), E::Replica { .. }));
+        assert!(
+            matches!(told("CLUSTERDOWN The cluster is down"), E::Refused { code, .. } if code == "CLUSTERDOWN")
+        );
+    }
 
     #[test]
     fn versions_are_compared_by_number() {

@@ -91,7 +91,7 @@ async fn the_loss_of_a_node_costs_its_own_sessions_alone() {
     }
     let mut changes = store.changes();
     assert_eq!(changes.next().await, Some(Change::Unknown));
-    cluster.nodes[1].signal("KILL");
+    cluster.nodes[1].kill();
     let answers = futures_util::future::join_all(keys.iter().map(|key| store.get(key))).await;
     let living = answers
         .iter()
@@ -122,7 +122,7 @@ async fn a_replica_takes_over_and_learns_what_it_had_not_heard() {
     for key in &ended {
         assert!(store.end(key).await);
     }
-    cluster.nodes[1].signal("KILL");
+    cluster.nodes[1].kill();
     replica.signal("CONT");
     let mut changes = store.changes();
     tokio::spawn(async move { while changes.next().await.is_some() {} });

@@ -6,6 +6,7 @@ use super::{
     harness::{Cluster, Server},
     *,
 };
+use crate::telemetry::testing::Logs;
 
 const DOCUMENT: &str = include_str!("../../../../../docs/redis.md");
 
@@ -92,6 +93,7 @@ async fn the_documented_user_can_do_all_that_is_needed_and_needs_all_that_he_can
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
 async fn the_documented_user_can_do_all_that_is_needed_in_a_cluster() {
+    let logs = Logs::capture_everything();
     let cluster = Cluster::start(&[]);
     let further = block("+asking");
     for node in &cluster.nodes {
@@ -106,6 +108,9 @@ async fn the_documented_user_can_do_all_that_is_needed_in_a_cluster() {
     store.write(&key, "second").await.unwrap();
     for node in &cluster.nodes {
         assert_eq!(node.cli(&["ACL", "LOG"]), "");
+    }
+    for secret in ["PASSWORD", "alice", "access"] {
+        assert!(!logs.text().contains(secret), "{secret} in\n{}", logs.text());
     }
 }
 

@@ -24,7 +24,7 @@ async fn survives(mut watched: Watched, login: &str) {
     })
     .await;
 
-    watched.primary.signal("KILL");
+    watched.primary.kill();
     assert_eq!(changes.next().await, Some(Change::Unknown));
     assert!(store.get(&key).await.is_err());
     eventually("the replica takes over", async || {
@@ -66,7 +66,7 @@ async fn an_end_that_the_replica_has_not_heard_of_is_told_again() {
     watched.replica.signal("STOP");
     store.end(&key).await;
     assert_eq!(changes.next().await, Some(Change::Ended(key, EndReason::Logout)));
-    watched.primary.signal("KILL");
+    watched.primary.kill();
     watched.replica.signal("CONT");
     tokio::spawn(async move { while changes.next().await.is_some() {} });
     eventually("the replica takes over", async || {

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -150,6 +150,14 @@ impl Server {
 
     pub(super) fn signal(&mut self, signal: &str) {
         writeln!(self.watch.stdin.as_mut().unwrap(), "{signal}").unwrap();
+    }
+
+    /// Ends at once, as in a crash, and has ended when this returns.
+    pub(super) fn kill(&mut self) {
+        self.signal("KILL");
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            thread::yield_now();
+        }
     }
 
     /// What `redis-cli` prints.

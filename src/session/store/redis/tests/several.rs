@@ -295,3 +295,51 @@ async fn a_redis_that_was_emptied_gets_its_tombstones_back() {
     assert!(matches!(other.insert(again).await, Err(InsertError::Taken)));
     assert!(!other.lives(&key).await);
 }
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn the_sweep_names_each_of_many_once_and_spares_those_in_use() {
+    let (url, clock) = (shared().url_of_its_own(), clock());
+    let store = connect(&url, Arc::new(clock.clone())).await;
+    let (mut over, mut used, mut broken) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..2_500 {
+        clock.advance(Duration::from_millis(1));
+        let key = store.login("alice", HOUR).await;
+        match number % 5 {
+            0 => used.push(key),
+            1 => broken.push(key),
+            _ => over.push(key),
+        }
+    }
+    clock.advance(HOUR / 2);
+    for key in &used {
+        store.touch(key, clock.now()).await.unwrap();
+    }
+    for key in &broken {
+        let mut spoil = redis::cmd("SETRANGE");
+        spoil.arg(store.inner.names.session(key)).arg(120).arg("spoilt");
+        store.inner.link.send(&spoil).await.unwrap();
+    }
+    clock.advance(HOUR / 2 + SECOND);
+    let mut named = Vec::new();
+    loop {
+        let some = store.overdue(100).await.unwrap();
+        assert!(some.len() <= 100);
+        for key in &some {
+            assert!(store.end(key).await);
+        }
+        named.extend_from_slice(&some);
+        if some.len() < 100 {
+            break;
+        }
+    }
+    // The longest first, as they were made.
+    assert_eq!(named, over);
+    for key in &broken {
+        assert!(!store.lives(key).await);
+    }
+    clock.advance(SECOND);
+    assert_eq!(store.usage().await.unwrap().sessions, used.len());
+    clock.advance(HOUR);
+    assert_eq!(store.overdue(10_000).await.unwrap().len(), used.len());
+}
