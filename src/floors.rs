@@ -175,10 +175,8 @@ fn what_belongs_to_one_module_is_named_by_no_other() {
                 let is_inside = before
                     .strip_suffix("::")
                     .is_some_and(|path| path.ends_with(is_part));
-                !before.ends_with(is_part)
-                    && !(is_crate && is_inside)
-                    && !after.starts_with(is_part)
-                    && (!is_crate || after.starts_with("::"))
+                let is_word = !before.ends_with(is_part) && !after.starts_with(is_part);
+                is_word && (!is_crate || after.starts_with("::") && !is_inside)
             });
             if is_named && !owners.contains(&&*source.module) {
                 wrong.push(format!("{} names {name}", source.path.display()));

@@ -1,5 +1,7 @@
 //! Real servers for tests.
 
+mod groups;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
@@ -15,10 +17,9 @@ use std::{
     time::Duration,
 };
 
-use super::super::names::{Names, Shard};
+pub(super) use self::groups::{Cluster, Watched, shared_cluster};
 use crate::{
     clock::{Clock as _, SystemClock},
-    session::SessionKey,
     tls::testing as certificates,
 };
 
@@ -199,175 +200,6 @@ impl Drop for Server {
 pub(super) fn own_prefix() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// A primary, a replica of it, and sentinels that watch them. They end when this is dropped.
-pub(super) struct Watched {
-    pub(super) primary: Server,
-    pub(super) replica: Server,
-    pub(super) sentinels: Vec<Server>,
-}
-
-// === impl Watched ===
-
-impl Watched {
-    /// Under the name `main`, known to all of them.
-    pub(super) async fn start(sentinels: usize, password: Option<&str>) -> Self {
-        let login: Vec<&str> = password
-            .iter()
-            .flat_map(|word| ["--requirepass", word, "--masterauth", word])
-            .collect();
-        let primary = Server::start(&login);
-        let port = primary.port.to_string();
-        let replica = Server::start(&[&login[..], &["--replicaof", &format!("127.0.0.1 {port}")]].concat());
-        let quorum = sentinels / 2 + 1;
-        let mut rules = format!("sentinel monitor main 127.0.0.1 {port} {quorum}\n");
-        rules += "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n";
-        if let Some(word) = password {
-            rules.extend(["sentinel auth-pass main ", word, "\nrequirepass ", word, "\n"]);
-        }
-        let sentinels: Vec<_> = (0..sentinels).map(|_| Server::start_sentinel(&rules)).collect();
-        let others = format!("num-other-sentinels {}", sentinels.len() - 1);
-        let watched = Self {
-            primary,
-            replica,
-            sentinels,
-        };
-        eventually("all know each other", async || {
-            watched.sentinels.iter().all(|sentinel| {
-                let told = sentinel
-                    .cli_as(password, &["SENTINEL", "MASTER", "main"])
-                    .replace('\n', " ");
-                told.contains("num-slaves 1") && told.contains(&others)
-            }) && watched
-                .replica
-                .cli_as(password, &["INFO", "replication"])
-                .contains("master_link_status:up")
-        })
-        .await;
-        watched
-    }
-
-    pub(super) fn url(&self, login: &str) -> String {
-        let hosts: Vec<_> = self
-            .sentinels
-            .iter()
-            .map(|one| format!("127.0.0.1:{}", one.port))
-            .collect();
-        format!("redis+sentinel://{login}{}/main", hosts.join(","))
-    }
-}
-
-/// Three primaries of a cluster, without replicas. They end when this is dropped.
-pub(super) struct Cluster {
-    pub(super) nodes: Vec<Server>,
-}
-
-/// The cluster that the contract tests share.
-pub(super) fn shared_cluster() -> &'static Cluster {
-    static SHARED: OnceLock<Cluster> = OnceLock::new();
-    SHARED.get_or_init(|| Cluster::start(&[]))
-}
-
-// === impl Cluster ===
-
-impl Cluster {
-    pub(super) fn start(settings: &[&str]) -> Self {
-        let settings = [
-            &["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"],
-            settings,
-        ]
-        .concat();
-        let nodes: Vec<_> = (0..3).map(|_| Server::start(&settings)).collect();
-        let hosts: Vec<_> = nodes
-            .iter()
-            .map(|node| format!("127.0.0.1:{}", node.port))
-            .collect();
-        let output = Command::new("redis-cli")
-            .args(["--cluster", "create", "--cluster-yes"])
-            .args(&hosts)
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{said}");
-        let cluster = Self { nodes };
-        // Each of them has to have heard of all slots.
-        while !cluster
-            .nodes
-            .iter()
-            .all(|node| node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
-        {
-            thread::yield_now();
-        }
-        cluster
-    }
-
-    /// A replica of one of its nodes, which has everything that this has.
-    pub(super) fn replicate(&self, node: usize) -> Server {
-        let replica = Server::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]);
-        let node = &self.nodes[node];
-        assert_eq!(
-            replica.cli(&["CLUSTER", "MEET", "127.0.0.1", &node.port.to_string()]),
-            "OK"
-        );
-        let id = node.cli(&["CLUSTER", "MYID"]);
-        while replica.cli(&["CLUSTER", "REPLICATE", &id]) != "OK" {
-            thread::yield_now();
-        }
-        while !replica
-            .cli(&["INFO", "replication"])
-            .contains("master_link_status:up")
-            || !self
-                .nodes
-                .iter()
-                .all(|node| node.cli(&["CLUSTER", "NODES"]).contains(&format!("slave {id}")))
-        {
-            thread::yield_now();
-        }
-        replica
-    }
-
-    /// Moves all that belongs to the shard of a session to another node, but for the slot itself.
-    pub(super) fn begin_move(&self, names: &Names, key: &SessionKey) {
-        let shard = Shard::of(key);
-        let names = [names.session(key), names.due(shard), names.ends(shard)];
-        let slot = self.nodes[0].cli(&["CLUSTER", "KEYSLOT", &names[0]]);
-        let (from, to) = self.holder(&slot);
-        let id = |node: &Server| node.cli(&["CLUSTER", "MYID"]);
-        assert_eq!(
-            to.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &id(from)]),
-            "OK"
-        );
-        assert_eq!(
-            from.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id(to)]),
-            "OK"
-        );
-        for name in &names {
-            let moved = ["MIGRATE", "127.0.0.1", &to.port.to_string(), name, "0", "5000"];
-            assert_eq!(from.cli(&moved), "OK");
-        }
-    }
-
-    /// Names one of its nodes.
-    pub(super) fn url(&self) -> String {
-        format!("redis+cluster://127.0.0.1:{}", self.nodes[0].port)
-    }
-
-    /// Of the nodes, the one that has a slot, and another one.
-    pub(super) fn holder(&self, slot: &str) -> (&Server, &Server) {
-        let slot: u16 = slot.parse().unwrap();
-        let has_it = |node: &&Server| {
-            let nodes = node.cli(&["CLUSTER", "NODES"]);
-            let own = nodes.lines().find(|line| line.contains("myself")).unwrap();
-            own.split(' ').skip(8).any(|range| {
-                let (first, last) = range.split_once('-').unwrap_or((range, range));
-                matches!((first.parse(), last.parse()), (Ok(first), Ok(last)) if (first..=last).contains(&slot))
-            })
-        };
-        let holder = self.nodes.iter().find(has_it).unwrap();
-        let other = self.nodes.iter().find(|node| node.port != holder.port).unwrap();
-        (holder, other)
-    }
 }
 
 /// A free port, and ten thousand beyond it another one: where the nodes of a cluster talk to each other.
