@@ -192,6 +192,47 @@ async fn a_connection_that_stands_still_is_noticed_within_three_seconds() {
 
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn a_call_whose_answer_is_lost_is_done_once() {
+    let server = Server::start(&[]);
+    let proxy = Proxy::to(server.port).await;
+    let store = connect_now(&format!("redis://127.0.0.1:{}", proxy.port)).await;
+    let lose = || proxy.set(Network::LosesAnAnswer);
+    // So that Redis knows the scripts.
+    let other = store.login("alice", HOUR).await;
+    store.write(&other, "second").await.unwrap();
+    store.end(&other).await;
+
+    let (_, new) = store.new_session("alice", Duration::ZERO);
+    let (key, session) = (new.key, Arc::clone(&new.session));
+    lose();
+    let version = store.insert(new).await.unwrap();
+    lose();
+    let version = store
+        .replace(&key, version, session, Due::Unchanged)
+        .await
+        .unwrap();
+    lose();
+    assert_eq!(store.get(&key).await.unwrap().unwrap().version, version);
+    lose();
+    let Claim::Claimed(claimed) = store.claim(&key, MINUTE).await.unwrap() else {
+        panic!("not claimed");
+    };
+    lose();
+    assert!(store.extend(&claimed.lease, MINUTE).await.unwrap());
+    lose();
+    store.release(claimed.lease, Due::Unchanged).await.unwrap();
+    lose();
+    let claimed = store.claim_due(10, MINUTE).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    // Nobody may take it for one that had ended before.
+    lose();
+    assert!(store.remove(&key, EndReason::Logout).await.is_err());
+    assert!(!store.lives(&key).await);
+    assert!(store.remove(&key, EndReason::Logout).await.unwrap().is_none());
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
 async fn a_call_that_is_not_answered_ends_in_time() {
     let server = Server::start(&[]);
     let proxy = Proxy::to(server.port).await;
