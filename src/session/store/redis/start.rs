@@ -347,8 +347,10 @@ fn not_permitted(options: &RedisOptions, command: &str, detail: &str) -> RedisSt
             prefix: options.prefix.clone(),
         }
     } else {
+        // It may be another one: what a client of a cluster asks for by itself.
+        let command = detail.split('\'').nth(1).unwrap_or(command);
         RedisStartError::CommandNotPermitted {
-            command: command.to_owned(),
+            command: command.to_uppercase(),
         }
     }
 }
