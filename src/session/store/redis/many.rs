@@ -226,10 +226,15 @@ impl Inner {
         Ok(back)
     }
 
-    async fn bury_one(&self, key: &SessionKey, end: End, now: Timestamp) -> Result<usize, CallError> {
+    pub(super) async fn bury_one(
+        &self,
+        key: &SessionKey,
+        end: End,
+        now: Timestamp,
+    ) -> Result<usize, CallError> {
         let call = scripts::BURY
             .about(&self.names, key)
-            .arg(entry::length(end.latest.duration_since(now)))
+            .arg(entry::length(end.latest.duration_since(now)).max(1))
             .arg(end.why.as_str())
             .arg(entry::millis(end.latest))
             .arg(self.process.as_str())

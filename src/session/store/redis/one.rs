@@ -205,11 +205,13 @@ impl Inner {
         lease: Duration,
         only: Only,
     ) -> Result<Claim, StoreError> {
-        if self.ended.contains(key) {
+        let now = self.clock.now();
+        if let Some(end) = self.ended.get(key) {
+            // Where it has come back, it would be named again and again.
+            self.bury_one(key, end, now).await?;
             return Ok(Claim::Gone);
         }
         let number: Packed = self.random.bytes();
-        let now = self.clock.now();
         // A lease that is over at once would be handed out again by the same call.
         let until = now.saturating_add(lease.max(Duration::from_millis(1)));
         let call = scripts::CLAIM

@@ -45,9 +45,9 @@ pub(super) struct Server {
     dir: PathBuf,
 }
 
-/// Waits until something is so that other processes bring about, for at most twenty seconds.
+/// Waits until something is so that other processes bring about, for at most a minute.
 pub(super) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let end = SystemClock.now().saturating_add(Duration::from_secs(20));
+    let end = SystemClock.now().saturating_add(Duration::from_mins(1));
     while !is_so().await {
         assert!(SystemClock.now() < end, "never: {what}");
         SystemClock.sleep(Duration::from_millis(20)).await;

@@ -339,6 +339,50 @@ async fn a_redis_that_was_emptied_gets_its_tombstones_back() {
 
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn a_session_that_has_come_back_is_neither_claimed_nor_swept_nor_handed_out_again() {
+    let (url, clock) = (shared().url_of_its_own(), clock());
+    let store = connect(&url, Arc::new(clock.clone())).await;
+    let (back, good) = (
+        store.login("alice", Duration::ZERO).await,
+        store.login("bob", Duration::ZERO).await,
+    );
+    let names = &store.inner.names;
+    let shard = names::Shard::of(&back);
+    let copied = [names.session(&back), names.due(shard), names.ends(shard)];
+    for name in &copied {
+        shared().cli(&["COPY", name, &format!("{name}:copy")]);
+    }
+    assert!(store.end(&back).await);
+    let come_back = || {
+        for name in &copied {
+            assert_eq!(
+                shared().cli(&["COPY", &format!("{name}:copy"), name, "REPLACE"]),
+                "1"
+            );
+        }
+    };
+    come_back();
+    clock.advance(SECOND);
+    let claimed = store.claim_due(1, MINUTE).await.unwrap();
+    assert!(claimed.iter().all(|claimed| *claimed.lease.key() == good));
+    assert_eq!(
+        store.claim_due(10, MINUTE).await.unwrap().len() + claimed.len(),
+        1
+    );
+    come_back();
+    assert!(matches!(store.claim(&back, MINUTE).await.unwrap(), Claim::Gone));
+    come_back();
+    assert!(!store.end(&back).await);
+    come_back();
+    clock.advance(HOUR);
+    assert_eq!(store.overdue(10).await.unwrap(), [good]);
+    clock.advance(SECOND);
+    assert_eq!(store.usage().await.unwrap().sessions, 1);
+    assert_eq!(shared().cli(&["GET", &copied[0]]), "T");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
 async fn the_sweep_names_each_of_many_once_and_spares_those_in_use() {
     let (url, clock) = (shared().url_of_its_own(), clock());
     let store = connect(&url, Arc::new(clock.clone())).await;
