@@ -12,7 +12,6 @@ use super::{
     ended::End,
     entry,
     failure::CallError,
-    link::Lost,
     names::{Shard, member, named},
     one::Only,
     scripts,
@@ -176,7 +175,7 @@ impl Inner {
         for key in keys {
             call = call.key(self.names.session(key)).arg(member(key));
         }
-        let ends: Vec<u64> = read(self.link.run(&call, Lost::Repeat).await?)?;
+        let ends: Vec<u64> = read(self.link.run(&call).await?)?;
         let over = keys.iter().zip(ends).filter(|(_, end)| *end > 0);
         let over = over.map(|(key, end)| Entry {
             at: Timestamp::from_unix_millis(end),
@@ -239,7 +238,7 @@ impl Inner {
             .arg(entry::millis(end.latest))
             .arg(self.process.as_str())
             .arg(self.names.channel());
-        read(self.link.run(&call, Lost::Repeat).await?)
+        read(self.link.run(&call).await?)
     }
 
     /// Up to `most` sessions of each shard whose time in an index has come, beyond those that are `skipped` there.

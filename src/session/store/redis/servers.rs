@@ -169,7 +169,7 @@ impl Servers {
             })
             .collect::<RedisResult<_>>()?;
         let mut builder = ClusterClientBuilder::new(seeds)
-            // What may be repeated is decided by the link: this would repeat what has a lost answer as well.
+            // The link repeats, knows what it has repeated, and hears of each loss.
             .retries(0)
             .connection_timeout(CONNECT_TIMEOUT)
             .response_timeout(RESPONSE_TIMEOUT)

@@ -224,9 +224,10 @@ async fn a_call_whose_answer_is_lost_is_done_once() {
     lose();
     let claimed = store.claim_due(10, MINUTE).await.unwrap();
     assert_eq!(claimed.len(), 1);
-    // Nobody may take it for one that had ended before.
+    // With the tokens, which have to be revoked.
     lose();
-    assert!(store.remove(&key, EndReason::Logout).await.is_err());
+    let ended = store.remove(&key, EndReason::Logout).await.unwrap().unwrap();
+    assert_eq!(ended.tokens.refresh.as_ref().unwrap().expose(), "refresh");
     assert!(!store.lives(&key).await);
     assert!(store.remove(&key, EndReason::Logout).await.unwrap().is_none());
 }
