@@ -76,7 +76,7 @@ pub(super) async fn run(count: usize) -> Result<()> {
         "| opened after a crash, s | {:.2} |",
         after_crash.as_secs_f64()
     ));
-    say(&format!("| resident, MiB | {} |", bff.server.rss()? >> 20));
+    say(&format!("| resident, MiB | {} |", bff.server.rss()? >> 10));
     let gates = [
         Gate::new("ready after the start, s", ready_after.as_secs_f64(), 2.0),
         Gate::new("opened after a crash, s", after_crash.as_secs_f64(), 2.0),

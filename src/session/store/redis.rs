@@ -1,8 +1,8 @@
 //! Sessions in a Redis that several processes share.
 //!
 //! What must happen together happens in one script, which Redis runs alone: it reads the session, decides, writes, and tells
-//! the other processes. So no two processes write over each other, and no answer that is lost leaves half of something. A
-//! script that may be sent twice recognises its second arrival.
+//! the other processes. So no two processes write over each other, and no answer that is lost leaves half of something: a
+//! script that is sent twice recognises its second arrival, and answers as it did the first time.
 //!
 //! `docs/redis.md` is for operators, `docs/adr/0029-redis.md` says why it is built like this.
 

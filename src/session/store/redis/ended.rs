@@ -51,8 +51,12 @@ impl Ended {
         }
     }
 
+    pub(super) fn get(&self, key: &SessionKey) -> Option<End> {
+        self.known.lock().ends.get(key).copied()
+    }
+
     pub(super) fn contains(&self, key: &SessionKey) -> bool {
-        self.known.lock().ends.contains_key(key)
+        self.get(key).is_some()
     }
 
     /// Those that could still live at `now`. Forgets the others.

@@ -78,9 +78,13 @@ impl From<RedisError> for CallError {
             _ if error.is_timeout() => Self::Slow,
             ErrorKind::AuthenticationFailed => Self::Login,
             _ if says(&error, "NOAUTH") => Self::Login,
-            ErrorKind::ClusterConnectionNotFound => {
-                Self::Unreachable("a part of the cluster is down".to_owned())
-            }
+            ErrorKind::ClusterConnectionNotFound
+            | ErrorKind::Server(
+                ServerErrorKind::Moved
+                | ServerErrorKind::Ask
+                | ServerErrorKind::TryAgain
+                | ServerErrorKind::ClusterDown,
+            ) => Self::Unreachable("a part of the cluster is down, or is moving".to_owned()),
             ErrorKind::MasterNameNotFoundBySentinel => {
                 Self::Unreachable("no sentinel knows the primary".to_owned())
             }

@@ -44,15 +44,6 @@ struct Open {
     number: u64,
 }
 
-/// What happens to a call whose answer is lost with the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lost {
-    /// It is sent once more: it reads, or what it writes is recognised when it arrives twice.
-    Repeat,
-    /// It is not: the caller is told that the outcome is unknown.
-    Tell,
-}
-
 // === impl Link ===
 
 impl Link {
@@ -83,10 +74,10 @@ impl Link {
     }
 
     /// Runs a script: by its id, which is short, and where Redis does not know that, by its text.
-    pub(super) async fn run(&self, call: &Call, lost: Lost) -> Result<Value, CallError> {
-        match self.deliver(&call.by_id(), lost).await {
+    pub(super) async fn run(&self, call: &Call) -> Result<Value, CallError> {
+        match self.deliver(&call.by_id()).await {
             Err(error) if Trouble::of(&error) == Trouble::NoScript => {
-                Ok(self.deliver(&call.by_source(), lost).await?)
+                Ok(self.deliver(&call.by_source()).await?)
             }
             answer => Ok(answer?),
         }
@@ -94,7 +85,7 @@ impl Link {
 
     /// Sends a command that only reads, or may be carried out twice.
     pub(super) async fn send(&self, command: &Cmd) -> Result<Value, CallError> {
-        Ok(self.deliver(command, Lost::Repeat).await?)
+        Ok(self.deliver(command).await?)
     }
 
     /// What every server that can be written to answers.
@@ -112,9 +103,11 @@ impl Link {
         self.servers.listen(channel).await
     }
 
-    async fn deliver(&self, command: &Cmd, lost: Lost) -> RedisResult<Value> {
+    /// Sends what reads, or recognises itself when it arrives twice: where the connection is lost and with it the answer, it
+    /// is sent once more.
+    async fn deliver(&self, command: &Cmd) -> RedisResult<Value> {
         let mut tries = 0;
-        let mut repeats = u32::from(lost == Lost::Repeat);
+        let mut is_repeated = false;
         loop {
             let mut open = self.open().await?;
             let mut answer = open.wire.send(command).await;
@@ -132,10 +125,10 @@ impl Link {
                 Trouble::NotHere => self.lose(&open),
                 Trouble::Lost => {
                     self.lose_node(&open);
-                    if repeats == 0 {
+                    if is_repeated {
                         return Err(error);
                     }
-                    repeats -= 1;
+                    is_repeated = true;
                     continue;
                 }
                 Trouble::Slow => {

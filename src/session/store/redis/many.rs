@@ -12,7 +12,6 @@ use super::{
     ended::End,
     entry,
     failure::CallError,
-    link::Lost,
     names::{Shard, member, named},
     one::Only,
     scripts,
@@ -176,7 +175,7 @@ impl Inner {
         for key in keys {
             call = call.key(self.names.session(key)).arg(member(key));
         }
-        let ends: Vec<u64> = read(self.link.run(&call, Lost::Repeat).await?)?;
+        let ends: Vec<u64> = read(self.link.run(&call).await?)?;
         let over = keys.iter().zip(ends).filter(|(_, end)| *end > 0);
         let over = over.map(|(key, end)| Entry {
             at: Timestamp::from_unix_millis(end),
@@ -226,15 +225,20 @@ impl Inner {
         Ok(back)
     }
 
-    async fn bury_one(&self, key: &SessionKey, end: End, now: Timestamp) -> Result<usize, CallError> {
+    pub(super) async fn bury_one(
+        &self,
+        key: &SessionKey,
+        end: End,
+        now: Timestamp,
+    ) -> Result<usize, CallError> {
         let call = scripts::BURY
             .about(&self.names, key)
-            .arg(entry::length(end.latest.duration_since(now)))
+            .arg(entry::length(end.latest.duration_since(now)).max(1))
             .arg(end.why.as_str())
             .arg(entry::millis(end.latest))
             .arg(self.process.as_str())
             .arg(self.names.channel());
-        read(self.link.run(&call, Lost::Repeat).await?)
+        read(self.link.run(&call).await?)
     }
 
     /// Up to `most` sessions of each shard whose time in an index has come, beyond those that are `skipped` there.

@@ -52,6 +52,11 @@ impl Names {
         self.sharded(Shard::of(key), &member(key))
     }
 
+    /// The last state of a session that was removed a moment ago.
+    pub(super) fn last(&self, key: &SessionKey) -> String {
+        self.sharded(Shard::of(key), &format!("{}:last", member(key)))
+    }
+
     /// When sessions can be claimed, by name.
     pub(super) fn due(&self, shard: Shard) -> String {
         self.sharded(shard, "due")
@@ -98,7 +103,12 @@ mod tests {
     fn a_session_and_its_indexes_have_one_tag() {
         let (names, key) = (Names::new("bff"), SessionKey::from_bytes([0x7f; 32]));
         let shard = Shard::of(&key);
-        for name in [names.session(&key), names.due(shard), names.ends(shard)] {
+        for name in [
+            names.session(&key),
+            names.last(&key),
+            names.due(shard),
+            names.ends(shard),
+        ] {
             assert!(name.starts_with("bff:{3f}:"), "{name}");
         }
         assert!(names.owner(&[0; 16]).starts_with("bff:owner:AAAA"));

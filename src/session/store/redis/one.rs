@@ -10,7 +10,6 @@ use super::{
     ended::End,
     entry::{self, Found, Head, Packed},
     failure::CallError,
-    link::Lost,
     names::member,
     scripts,
 };
@@ -28,6 +27,10 @@ use crate::{
 
 /// Redis keeps a session for so long beyond its end, of which it is not told in time where every server is down.
 const KEPT_BEYOND_END: Duration = Duration::from_hours(24);
+
+/// Redis keeps the last state of a session for so long after its removal, so that an answer that is lost can be given again:
+/// it is the only copy of the tokens that have to be revoked. Longer than a call takes with all that it tries.
+const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// Which sessions are claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +71,7 @@ impl Inner {
             .arg(kept_for(head.ends, now))
             .arg(entry::millis(self.lifespan.end_of(&session, last_seen)))
             .arg(entry::due_millis(head.due));
-        match self.link.run(&call, Lost::Repeat).await? {
+        match self.link.run(&call).await? {
             Value::Int(1) => {
                 self.count.stored();
                 Ok(head.version)
@@ -87,7 +90,7 @@ impl Inner {
             .arg(entry::length(
                 self.lifespan.lifetime.saturating_add(KEPT_BEYOND_END),
             ));
-        self.link.run(&call, Lost::Repeat).await
+        self.link.run(&call).await
     }
 
     pub(super) async fn get(&self, key: &SessionKey) -> Result<Option<Stored>, StoreError> {
@@ -127,7 +130,7 @@ impl Inner {
             .arg(kept_for(ends, self.clock.now()))
             .arg(self.process.as_str())
             .arg(self.names.channel());
-        match self.link.run(&call, Lost::Repeat).await? {
+        match self.link.run(&call).await? {
             Value::Int(1) => Ok(version),
             Value::Int(0) => Err(ReplaceError::Conflict),
             Value::Int(-1) => Err(ReplaceError::Gone),
@@ -140,7 +143,7 @@ impl Inner {
             .about(&self.names, key)
             .arg(entry::millis(at))
             .arg(entry::packed(at));
-        self.link.run(&call, Lost::Repeat).await?;
+        self.link.run(&call).await?;
         Ok(())
     }
 
@@ -157,9 +160,11 @@ impl Inner {
             .arg(entry::length(self.lifespan.lifetime))
             .arg(why.as_str())
             .arg(self.process.as_str())
-            .arg(self.names.channel());
-        // Not repeated: the second time it would hand out nothing, and nobody would learn what became of the tokens.
-        let value = match self.link.run(&call, Lost::Tell).await? {
+            .arg(self.names.channel())
+            .arg(self.random.bytes())
+            .arg(entry::length(REMEMBERED))
+            .key(self.names.last(key));
+        let value = match self.link.run(&call).await? {
             Value::BulkString(value) => value,
             Value::Nil => return Ok(None),
             _ => Err(CallError::Meaningless)?,
@@ -205,11 +210,13 @@ impl Inner {
         lease: Duration,
         only: Only,
     ) -> Result<Claim, StoreError> {
-        if self.ended.contains(key) {
+        let now = self.clock.now();
+        if let Some(end) = self.ended.get(key) {
+            // Where it has come back, it would be named again and again.
+            self.bury_one(key, end, now).await?;
             return Ok(Claim::Gone);
         }
         let number: Packed = self.random.bytes();
-        let now = self.clock.now();
         // A lease that is over at once would be handed out again by the same call.
         let until = now.saturating_add(lease.max(Duration::from_millis(1)));
         let call = scripts::CLAIM
@@ -218,7 +225,7 @@ impl Inner {
             .arg([number, entry::packed(until)].concat())
             .arg(entry::millis(until))
             .arg(if only == Only::Due { "due" } else { "" });
-        let (value, is_ours) = match self.link.run(&call, Lost::Repeat).await? {
+        let (value, is_ours) = match self.link.run(&call).await? {
             Value::Nil => return Ok(Claim::Gone),
             Value::Array(parts) => match <[Value; 2]>::try_from(parts) {
                 Ok([Value::BulkString(value), Value::Int(ours)]) => (value, ours == 1),
@@ -248,7 +255,7 @@ impl Inner {
             .arg(lease.number.to_be_bytes())
             .arg(entry::packed(until))
             .arg(entry::millis(until));
-        let held = self.link.run(&call, Lost::Repeat).await?;
+        let held = self.link.run(&call).await?;
         Ok(held == Value::Int(1))
     }
 
@@ -259,7 +266,7 @@ impl Inner {
             .arg(packed_due(due))
             .arg(self.process.as_str())
             .arg(self.names.channel());
-        self.link.run(&call, Lost::Repeat).await?;
+        self.link.run(&call).await?;
         Ok(())
     }
 

@@ -65,8 +65,28 @@ impl Servers {
                 let primary = self.primary(seeds, primary).await?;
                 Ok(Wire::Node(open(&self.client(&primary, *database)?).await?))
             }
-            Place::Cluster(seeds) => Ok(Wire::Cluster(self.cluster(seeds)?.get_async_connection().await?)),
+            Place::Cluster(seeds) => match self.cluster(seeds)?.get_async_connection().await {
+                Ok(cluster) => Ok(Wire::Cluster(cluster)),
+                Err(error) => Err(self.cause_of(error, seeds).await),
+            },
         }
+    }
+
+    /// Why there is no connection to a cluster: its client makes one text of all causes.
+    async fn cause_of(&self, error: RedisError, seeds: &[Node]) -> RedisError {
+        let mut cause = error.clone();
+        for seed in seeds {
+            match self.ask_seed(seed).await {
+                Ok(_) => return error,
+                Err(error) => cause = error,
+            }
+        }
+        cause
+    }
+
+    async fn ask_seed(&self, seed: &Node) -> RedisResult<Value> {
+        let mut open = open(&self.client(seed, 0)?).await?;
+        cmd("CLUSTER").arg("SLOTS").query_async(&mut open).await
     }
 
     /// A connection of its own that hears a channel.
@@ -149,7 +169,7 @@ impl Servers {
             })
             .collect::<RedisResult<_>>()?;
         let mut builder = ClusterClientBuilder::new(seeds)
-            // What may be repeated is decided by the link: this would repeat what has a lost answer as well.
+            // The link repeats, knows what it has repeated, and hears of each loss.
             .retries(0)
             .connection_timeout(CONNECT_TIMEOUT)
             .response_timeout(RESPONSE_TIMEOUT)

@@ -360,8 +360,10 @@ fn not_permitted(options: &RedisOptions, command: &str, detail: &str) -> RedisSt
             prefix: options.prefix.clone(),
         }
     } else {
+        // It may be another one: what a client of a cluster asks for by itself.
+        let command = detail.split('\'').nth(1).unwrap_or(command);
         RedisStartError::CommandNotPermitted {
-            command: command.to_owned(),
+            command: command.to_uppercase(),
         }
     }
 }
@@ -397,6 +399,7 @@ impl Info {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::testing::Logs;
 
     /// What is made of an answer to `GET`.
     fn told(answer: &str) -> RedisStartError {
@@ -437,6 +440,41 @@ mod tests {
         assert!(
             matches!(told("CLUSTERDOWN The cluster is down"), E::Refused { code, .. } if code == "CLUSTERDOWN")
         );
+    }
+
+    #[test]
+    fn what_a_server_says_of_itself_decides() {
+        use RedisStartError as E;
+        let logs = Logs::capture();
+        let check = |url: &str, info: &str| {
+            check_info(
+                &RedisOptions::parse(url).unwrap(),
+                &Info(info.replace(' ', "\r\n")),
+            )
+        };
+        let good = "redis_version:7.0.15 role:master maxmemory_policy:noeviction cluster_enabled:0";
+        check("redis://cache", good).unwrap();
+        check("redis+cluster://cache", &good.replace("enabled:0", "enabled:1")).unwrap();
+        assert!(matches!(
+            check("redis://cache", &good.replace("7.0.15", "6.0.9")),
+            Err(E::Old { .. })
+        ));
+        assert!(matches!(
+            check("redis://cache", &good.replace("master", "slave")),
+            Err(E::Replica { .. })
+        ));
+        for policy in ["allkeys-lru", "volatile-ttl"] {
+            let other = check("redis://cache", &good.replace("noeviction", policy));
+            assert!(matches!(other, Err(E::Evicts { .. })));
+        }
+        assert!(matches!(
+            check("redis+cluster://cache", good),
+            Err(E::Kind { scheme: "redis", .. })
+        ));
+        assert!(logs.text().is_empty(), "{}", logs.text());
+        // Some providers hide it.
+        check("redis://cache", "redis_version:7.0.15 role:master").unwrap();
+        logs.has_part("WARN", "maxmemory-policy");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::{
     harness::{Cluster, shared_cluster},
     *,
 };
+use crate::tls::testing as certificates;
 
 mod contract {
     use super::{super::*, shared_cluster};
@@ -142,4 +143,72 @@ async fn a_replica_takes_over_and_learns_what_it_had_not_heard() {
         store.write(key, "second").await.unwrap();
     }
     assert_eq!(other.usage().await.unwrap().sessions, 30);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn a_cluster_is_spoken_to_over_tls_by_the_names_of_its_nodes() {
+    let cluster = Cluster::start_tls();
+    let url = format!("rediss+cluster://localhost:{}", cluster.nodes[0].tls_port);
+    let key = String::from_utf8(certificates::NAMED_KEY.to_vec()).unwrap();
+    let options = || {
+        let options = RedisOptions::parse(&url)
+            .unwrap()
+            .trust(certificates::CA.to_vec())
+            .unwrap();
+        options
+            .show(certificates::NAMED.to_vec(), key.as_str().into())
+            .unwrap()
+    };
+    let store = connect_with(options(), Lifespan::default(), Arc::new(SystemClock))
+        .await
+        .unwrap();
+    let other = connect_with(options(), Lifespan::default(), Arc::new(SystemClock))
+        .await
+        .unwrap();
+    let mut changes = other.changes();
+    assert_eq!(changes.next().await, Some(Change::Heard));
+    for _ in 0..20 {
+        let key = store.login("alice", HOUR).await;
+        assert!(other.lives(&key).await);
+        store.end(&key).await;
+        assert_eq!(changes.next().await, Some(Change::Ended(key, EndReason::Logout)));
+    }
+    let untrusting = RedisOptions::parse(&url).unwrap();
+    let error = connect_with(untrusting, Lifespan::default(), Arc::new(SystemClock))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, RedisStartError::Tls { why, .. } if why.contains("REDIS_CA_FILE")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn what_is_wrong_with_a_cluster_is_said_at_the_start() {
+    let cluster = Cluster::start(&[]);
+    for node in &cluster.nodes {
+        let rule = ["on", ">hunter2", "~bff:*", "&bff:*", "+@all", "-cluster|slots"];
+        assert_eq!(node.cli(&[&["ACL", "SETUSER", "bff"], &rule[..]].concat()), "OK");
+        assert_eq!(node.cli(&["ACL", "SETUSER", "default", ">hunter2"]), "OK");
+    }
+    let port = cluster.nodes[0].port;
+    let refused = |login: &str| {
+        let options = RedisOptions::parse(&format!("redis+cluster://{login}127.0.0.1:{port}")).unwrap();
+        async {
+            connect_with(options, Lifespan::default(), Arc::new(clock()))
+                .await
+                .unwrap_err()
+        }
+    };
+    let error = refused("bff:hunter2@").await;
+    assert!(error.to_string().contains("may not run CLUSTER|SLOTS"), "{error}");
+    let error = refused("bff:other@").await;
+    assert!(matches!(error, RedisStartError::PasswordWrong { .. }), "{error}");
+    let options = RedisOptions::parse(&format!("redis://bff:hunter2@127.0.0.1:{port}")).unwrap();
+    let error = connect_with(options, Lifespan::default(), Arc::new(clock()))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("write redis+cluster://"), "{error}");
 }

@@ -209,7 +209,7 @@ async fn what_arrives_twice_is_done_once() {
             .arg(entry::millis(clock.now()))
             .arg(0)
     };
-    let run = async |call: &scripts::Call| store.inner.link.run(call, link::Lost::Tell).await.unwrap();
+    let run = async |call: &scripts::Call| store.inner.link.run(call).await.unwrap();
     assert_eq!(run(&insert(&value)).await, Value::Int(1));
     *value.last_mut().unwrap() ^= 1;
     assert_eq!(run(&insert(&value)).await, Value::Int(0));

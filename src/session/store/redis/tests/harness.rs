@@ -40,12 +40,14 @@ const WATCH: &str = r#"
 pub(super) struct Server {
     watch: Child,
     pub(super) port: u16,
-    pub(super) dir: PathBuf,
+    /// 0 where there is none.
+    pub(super) tls_port: u16,
+    dir: PathBuf,
 }
 
-/// Waits until something is so that other processes bring about, for at most twenty seconds.
+/// Waits until something is so that other processes bring about, for at most a minute.
 pub(super) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let end = SystemClock.now().saturating_add(Duration::from_secs(20));
+    let end = SystemClock.now().saturating_add(Duration::from_mins(1));
     while !is_so().await {
         assert!(SystemClock.now() < end, "never: {what}");
         SystemClock.sleep(Duration::from_millis(20)).await;
@@ -72,10 +74,10 @@ impl Server {
         panic!("redis-server does not start: {settings:?}");
     }
 
-    /// One that speaks TLS alone, with the certificate for `localhost`, and wants the certificate of `named.pem`.
-    pub(super) fn start_tls() -> Self {
+    /// One that speaks TLS at another port, with the certificate for `localhost`, and wants the certificate `named.pem`.
+    pub(super) fn start_tls(settings: &[&str]) -> Self {
         for _ in 0..20 {
-            let (port, dir) = (free_port(), new_dir());
+            let (port, tls_port, dir) = (free_port(), free_port(), new_dir());
             let file = |name: &str, content: &[u8]| {
                 let path = dir.join(name);
                 fs::write(&path, content).unwrap();
@@ -85,16 +87,22 @@ impl Server {
                 file("own", certificates::SERVER),
                 file("key", certificates::SERVER_KEY),
             );
-            let clients = file("clients", certificates::NAMED);
-            let settings = [
-                ["--port", "0"],
-                ["--tls-port", &port.to_string()],
+            let (named, named_key) = (
+                file("named", certificates::NAMED),
+                file("named-key", certificates::NAMED_KEY),
+            );
+            let trusted = file("trusted", &[certificates::CA, certificates::NAMED].concat());
+            let tls = [
+                ["--tls-port", &tls_port.to_string()],
                 ["--tls-cert-file", &own],
                 ["--tls-key-file", &key],
-                ["--tls-ca-cert-file", &clients],
+                ["--tls-client-cert-file", &named],
+                ["--tls-client-key-file", &named_key],
+                ["--tls-ca-cert-file", &trusted],
                 ["--tls-auth-clients", "yes"],
             ];
-            if let Some(server) = Self::start_at(port, dir, settings.as_flattened()) {
+            if let Some(mut server) = Self::start_at(port, dir, &[tls.as_flattened(), settings].concat()) {
+                server.tls_port = tls_port;
                 return server;
             }
         }
@@ -112,7 +120,12 @@ impl Server {
             )
             .unwrap();
             if let Some(watch) = watched(&["redis-server", file, "--sentinel"], &dir) {
-                return Self { watch, port, dir };
+                return Self {
+                    watch,
+                    port,
+                    tls_port: 0,
+                    dir,
+                };
             }
         }
         panic!("redis-sentinel does not start");
@@ -137,7 +150,12 @@ impl Server {
         ];
         let words = [&["redis-server"], usual.as_flattened(), settings].concat();
         let watch = watched(&words, &dir)?;
-        Some(Self { watch, port, dir })
+        Some(Self {
+            watch,
+            port,
+            tls_port: 0,
+            dir,
+        })
     }
 
     pub(super) fn url(&self) -> String {
@@ -178,6 +196,18 @@ impl Server {
 }
 
 impl Server {
+    /// What `redis-cli` needs to reach it over TLS.
+    fn tls_words(&self) -> Vec<String> {
+        let file = |name: &str| self.dir.join(name).display().to_string();
+        let words = [
+            ["--cacert", &file("trusted")],
+            ["--cert", &file("named")],
+            ["--key", &file("named-key")],
+        ];
+        let words = words.as_flattened().iter().map(|word| (*word).to_owned());
+        words.chain(["--tls".to_owned()]).collect()
+    }
+
     /// How much memory it has in use, in bytes.
     pub(super) fn used_memory(&self) -> usize {
         self.info("memory", "used_memory:")

@@ -17,6 +17,8 @@ pub(super) enum Network {
     StandsStill,
     /// Connections end, and there are no new ones.
     IsCut,
+    /// The connection ends over which the next answer comes, before it arrives. Then it works again.
+    LosesAnAnswer,
 }
 
 /// Leads to a port.
@@ -34,7 +36,7 @@ impl Proxy {
             port: listener.local_addr().unwrap().port(),
             network: watch::Sender::new(Network::Works),
         };
-        let network = proxy.network.subscribe();
+        let network = proxy.network.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(carry(client, port, network.clone()));
@@ -48,23 +50,41 @@ impl Proxy {
     }
 }
 
-async fn carry(client: TcpStream, port: u16, mut network: watch::Receiver<Network>) {
+async fn carry(client: TcpStream, port: u16, network: watch::Sender<Network>) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else {
         return;
     };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
+    let mut cut = network.subscribe();
     tokio::select! {
-        () = pump(from_client, to_server, network.clone()) => {}
-        () = pump(from_server, to_client, network.clone()) => {}
-        _ = network.wait_for(|network| *network == Network::IsCut) => {}
+        () = pump(from_client, to_server, &network, false) => {}
+        () = pump(from_server, to_client, &network, true) => {}
+        _ = cut.wait_for(|network| *network == Network::IsCut) => {}
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut network: watch::Receiver<Network>) {
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    network: &watch::Sender<Network>,
+    answers: bool,
+) {
+    let mut state = network.subscribe();
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        let _ = network.wait_for(|network| *network == Network::Works).await;
+        if answers
+            && network.send_if_modified(|state| {
+                let loses = *state == Network::LosesAnAnswer;
+                if loses {
+                    *state = Network::Works;
+                }
+                loses
+            })
+        {
+            return;
+        }
+        let _ = state.wait_for(|network| *network != Network::StandsStill).await;
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

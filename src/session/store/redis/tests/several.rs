@@ -44,11 +44,19 @@ async fn others_hear_at_once_what_one_changes_and_nobody_hears_himself() {
     let (one, two) = (connect_now(&url).await, connect_now(&url).await);
     let (mut at_one, mut at_two) = (changes(&one).await, changes(&two).await);
     let key = one.login("alice", Duration::ZERO).await;
-    let begin = SystemClock.now();
-    one.write(&key, "second").await.unwrap();
-    assert_eq!(at_two.next().await, Some(Change::Of(key)));
+    let mut times = Vec::new();
+    for number in 0..11 {
+        let begin = SystemClock.now();
+        one.write(&key, &number.to_string()).await.unwrap();
+        assert_eq!(at_two.next().await, Some(Change::Of(key)));
+        times.push(SystemClock.now().duration_since(begin));
+    }
+    // The half of them: this machine may have other things to do.
+    times.sort_unstable();
+    assert!(times[5] < Duration::from_millis(100), "{times:?}");
     let claimed = one.claim_due(1, MINUTE).await.unwrap().pop().unwrap();
-    one.touch(&key, begin.saturating_add(MINUTE)).await.unwrap();
+    let later = SystemClock.now().saturating_add(MINUTE);
+    one.touch(&key, later).await.unwrap();
     one.release(claimed.lease, Due::Unchanged).await.unwrap();
     assert_eq!(at_two.next().await, Some(Change::Of(key)));
     one.remove(&key, EndReason::Everywhere).await.unwrap();
@@ -56,8 +64,6 @@ async fn others_hear_at_once_what_one_changes_and_nobody_hears_himself() {
         at_two.next().await,
         Some(Change::Ended(key, EndReason::Everywhere))
     );
-    let taken = SystemClock.now().duration_since(begin);
-    assert!(taken < Duration::from_millis(100), "{taken:?}");
     assert!(two.inner.ended.contains(&key));
 
     // What the other does is the first that the one hears.
@@ -192,6 +198,48 @@ async fn a_connection_that_stands_still_is_noticed_within_two_seconds() {
 
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn a_call_whose_answer_is_lost_is_done_once() {
+    let server = Server::start(&[]);
+    let proxy = Proxy::to(server.port).await;
+    let store = connect_now(&format!("redis://127.0.0.1:{}", proxy.port)).await;
+    let lose = || proxy.set(Network::LosesAnAnswer);
+    // So that Redis knows the scripts.
+    let other = store.login("alice", HOUR).await;
+    store.write(&other, "second").await.unwrap();
+    store.end(&other).await;
+
+    let (_, new) = store.new_session("alice", Duration::ZERO);
+    let (key, session) = (new.key, Arc::clone(&new.session));
+    lose();
+    let version = store.insert(new).await.unwrap();
+    lose();
+    let version = store
+        .replace(&key, version, session, Due::Unchanged)
+        .await
+        .unwrap();
+    lose();
+    assert_eq!(store.get(&key).await.unwrap().unwrap().version, version);
+    lose();
+    let Claim::Claimed(claimed) = store.claim(&key, MINUTE).await.unwrap() else {
+        panic!("not claimed");
+    };
+    lose();
+    assert!(store.extend(&claimed.lease, MINUTE).await.unwrap());
+    lose();
+    store.release(claimed.lease, Due::Unchanged).await.unwrap();
+    lose();
+    let claimed = store.claim_due(10, MINUTE).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    // With the tokens, which have to be revoked.
+    lose();
+    let ended = store.remove(&key, EndReason::Logout).await.unwrap().unwrap();
+    assert_eq!(ended.tokens.refresh.as_ref().unwrap().expose(), "refresh");
+    assert!(!store.lives(&key).await);
+    assert!(store.remove(&key, EndReason::Logout).await.unwrap().is_none());
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
 async fn a_call_that_is_not_answered_ends_in_time() {
     let server = Server::start(&[]);
     let proxy = Proxy::to(server.port).await;
@@ -294,6 +342,50 @@ async fn a_redis_that_was_emptied_gets_its_tombstones_back() {
     let other = connect(&server.url(), Arc::new(clock.clone())).await;
     assert!(matches!(other.insert(again).await, Err(InsertError::Taken)));
     assert!(!other.lives(&key).await);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn a_session_that_has_come_back_is_neither_claimed_nor_swept_nor_handed_out_again() {
+    let (url, clock) = (shared().url_of_its_own(), clock());
+    let store = connect(&url, Arc::new(clock.clone())).await;
+    let (back, good) = (
+        store.login("alice", Duration::ZERO).await,
+        store.login("bob", Duration::ZERO).await,
+    );
+    let names = &store.inner.names;
+    let shard = names::Shard::of(&back);
+    let copied = [names.session(&back), names.due(shard), names.ends(shard)];
+    for name in &copied {
+        shared().cli(&["COPY", name, &format!("{name}:copy")]);
+    }
+    assert!(store.end(&back).await);
+    let come_back = || {
+        for name in &copied {
+            assert_eq!(
+                shared().cli(&["COPY", &format!("{name}:copy"), name, "REPLACE"]),
+                "1"
+            );
+        }
+    };
+    come_back();
+    clock.advance(SECOND);
+    let claimed = store.claim_due(1, MINUTE).await.unwrap();
+    assert!(claimed.iter().all(|claimed| *claimed.lease.key() == good));
+    assert_eq!(
+        store.claim_due(10, MINUTE).await.unwrap().len() + claimed.len(),
+        1
+    );
+    come_back();
+    assert!(matches!(store.claim(&back, MINUTE).await.unwrap(), Claim::Gone));
+    come_back();
+    assert!(!store.end(&back).await);
+    come_back();
+    clock.advance(HOUR);
+    assert_eq!(store.overdue(10).await.unwrap(), [good]);
+    clock.advance(SECOND);
+    assert_eq!(store.usage().await.unwrap().sessions, 1);
+    assert_eq!(shared().cli(&["GET", &copied[0]]), "T");
 }
 
 #[tokio::test]

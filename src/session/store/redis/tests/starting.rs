@@ -142,8 +142,8 @@ async fn a_scheme_that_does_not_fit_is_corrected() {
 #[ignore = "needs redis-server; scripts/test stores runs it"]
 async fn tls_is_spoken_with_the_own_authority_and_certificate() {
     let logs = Logs::capture_everything();
-    let server = Server::start_tls();
-    let plain = || RedisOptions::parse(&format!("rediss://localhost:{}", server.port)).unwrap();
+    let server = Server::start_tls(&[]);
+    let plain = || RedisOptions::parse(&format!("rediss://localhost:{}", server.tls_port)).unwrap();
     let trusting = || plain().trust(certificates::CA.to_vec()).unwrap();
     let key = |pem: &[u8]| crate::secret::Secret::new(String::from_utf8(pem.to_vec()).unwrap());
     let full = || {
@@ -162,7 +162,7 @@ async fn tls_is_spoken_with_the_own_authority_and_certificate() {
         matches!(&error, RedisStartError::Tls { why, .. } if why.contains("REDIS_CLIENT_CERT_FILE")),
         "{error}"
     );
-    let by_address = RedisOptions::parse(&format!("rediss://127.0.0.1:{}", server.port)).unwrap();
+    let by_address = RedisOptions::parse(&format!("rediss://127.0.0.1:{}", server.tls_port)).unwrap();
     let error = refusal_of(by_address.trust(certificates::CA.to_vec()).unwrap()).await;
     assert!(
         matches!(&error, RedisStartError::Tls { why, .. } if why.contains("other names")),
@@ -177,7 +177,7 @@ async fn tls_is_spoken_with_the_own_authority_and_certificate() {
         ),
         "{error}"
     );
-    let error = refusal(&format!("redis://localhost:{}", server.port)).await;
+    let error = refusal(&format!("redis://localhost:{}", server.tls_port)).await;
     assert!(error.to_string().contains("rediss://"), "{error}");
     let store = connect_with(full(), Lifespan::default(), Arc::new(SystemClock))
         .await

@@ -80,17 +80,37 @@ pub(in super::super) fn shared_cluster() -> &'static Cluster {
 
 impl Cluster {
     pub(in super::super) fn start(settings: &[&str]) -> Self {
-        let settings = [
-            &["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"],
-            settings,
-        ]
-        .concat();
-        let nodes: Vec<_> = (0..3).map(|_| Server::start(&settings)).collect();
-        let hosts: Vec<_> = nodes
-            .iter()
-            .map(|node| format!("127.0.0.1:{}", node.port))
-            .collect();
+        Self::of(|usual| Server::start(&[usual, settings].concat()))
+    }
+
+    /// With a certificate for `localhost`, which is also what they call each other.
+    pub(in super::super) fn start_tls() -> Self {
+        let names = [
+            ["--cluster-announce-hostname", "localhost"],
+            ["--cluster-preferred-endpoint-type", "hostname"],
+            ["--tls-cluster", "yes"],
+        ];
+        Self::of(|usual| Server::start_tls(&[usual, names.as_flattened()].concat()))
+    }
+
+    fn of(start: impl Fn(&[&str]) -> Server) -> Self {
+        let usual = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+        let nodes: Vec<_> = (0..3).map(|_| start(&usual)).collect();
+        let ports = nodes.iter().map(|node| {
+            if node.tls_port == 0 {
+                node.port
+            } else {
+                node.tls_port
+            }
+        });
+        let hosts: Vec<_> = ports.map(|port| format!("127.0.0.1:{port}")).collect();
+        let tls = if nodes[0].tls_port == 0 {
+            Vec::new()
+        } else {
+            nodes[0].tls_words()
+        };
         let output = Command::new("redis-cli")
+            .args(tls)
             .args(["--cluster", "create", "--cluster-yes"])
             .args(&hosts)
             .output()
@@ -98,12 +118,12 @@ impl Cluster {
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{said}");
         let cluster = Self { nodes };
-        // Each of them has to have heard of all slots.
-        while !cluster
-            .nodes
-            .iter()
-            .all(|node| node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
-        {
+        // Each of them has to have heard of all slots, and of all names.
+        let knows_all = |node: &Server| {
+            node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+                && !node.cli(&["CLUSTER", "SLOTS"]).contains('?')
+        };
+        while !cluster.nodes.iter().all(knows_all) {
             thread::yield_now();
         }
         cluster
