@@ -121,7 +121,8 @@ impl App {
         );
         let limits = settings::limits(&config);
         let sessions = Sessions::new(
-            store::open(&config, &limits, &sealer, &ports).await?,
+            // Boxed: it may hold a connection in the making.
+            Box::pin(store::open(&config, &limits, &sealer, &ports)).await?,
             limits,
             sealer.clone(),
             Arc::clone(&ports.clock),
