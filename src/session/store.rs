@@ -104,7 +104,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// How much is stored.
     fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>>;
 
-    /// Writes what the store has put off. Called every few seconds, and once more at the end.
+    /// Writes what the store has put off, and fails where it cannot be worked with. Called every few seconds, and once more
+    /// at the end.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// What other processes change. A store that only this process writes to hears everything, and has nothing to tell.

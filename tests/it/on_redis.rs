@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use devstack_idp::Endpoint;
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use crate::support::{Browser, Port, Process, Redis, Stack, pause};
 
@@ -204,8 +204,8 @@ async fn a_redis_that_is_killed_and_comes_back_costs_nobody_a_session() {
     .await;
     // A browser that is turned away keeps its cookie.
     assert!(ada[0].session_cookie().is_some());
-    let login = ada[1].request(Method::GET, "/health").send().await.unwrap();
-    assert!(login.text().await.unwrap().contains("store"));
+    let is_degraded = async || ada[1].get("/health").await.json()["status"] == "degraded";
+    eventually("health shows it", is_degraded).await;
     replicas.redis.up().await;
     for there in &ada {
         eventually("it works again", async || {
@@ -213,6 +213,7 @@ async fn a_redis_that_is_killed_and_comes_back_costs_nobody_a_session() {
         })
         .await;
     }
+    eventually("health shows that, too", async || !is_degraded().await).await;
 }
 
 #[tokio::test]
