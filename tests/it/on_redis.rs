@@ -1,9 +1,11 @@
 //! Several replicas of the real binary that share their sessions in a real Redis.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use devstack_idp::Endpoint;
+use bff::clock::{Clock as _, SystemClock};
+use devstack_idp::{Endpoint, Fault};
 use http::StatusCode;
+use tokio::sync::Notify;
 
 use crate::support::{Browser, Port, Process, Redis, Stack, pause};
 
@@ -188,6 +190,53 @@ async fn a_replica_that_is_killed_and_one_that_is_new_cost_nobody_a_session() {
         assert!(there.is_logged_in().await);
         assert_eq!(there.get("/api/hello").await.status, StatusCode::OK);
     }
+}
+
+/// Takes more than a minute: as long as a lease.
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn a_replica_that_is_killed_while_it_renews_tokens_is_succeeded_by_another() {
+    let replicas = Replicas::start().await;
+    let life = Duration::from_mins(1);
+    replicas.stack.idp.set_access_token_lifetime(life);
+    // The IdP fetches keys from the first one, which stays.
+    let ada = replicas.ada();
+    ada[1].log_in().await;
+    for stays in [0, 2] {
+        replicas.running[stays].signal("STOP");
+    }
+    let hold = Arc::new(Notify::new());
+    replicas
+        .stack
+        .idp
+        .fail_next(Endpoint::Token, Fault::HoldUntil(Arc::clone(&hold)));
+    let refreshes = || {
+        let asked = replicas.stack.idp.requests(Endpoint::Token);
+        let refreshes = asked
+            .iter()
+            .filter(|asked| asked.field("refresh_token").is_some());
+        refreshes.count()
+    };
+    let begun = SystemClock.now();
+    while refreshes() == 0 {
+        assert_eq!(ada[1].get("/api/hello").await.status, StatusCode::OK);
+        SystemClock.sleep(Duration::from_millis(200)).await;
+    }
+    replicas.running[1].signal("KILL");
+    for stays in [0, 2] {
+        replicas.running[stays].signal("CONT");
+    }
+    // Nobody notices anything, until well after the first access token has expired.
+    while SystemClock.now() < begun.saturating_add(life + life / 4) {
+        for stays in [0, 2] {
+            let reply = ada[stays].get("/api/hello").await;
+            assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+        }
+        SystemClock.sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(refreshes(), 2);
+    assert_eq!(replicas.stack.idp.issued_refresh_tokens_live("u-ada"), 1);
+    hold.notify_one();
 }
 
 #[tokio::test]

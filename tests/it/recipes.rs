@@ -30,9 +30,10 @@ const PHASES: [(&str, &[&str], &str); 4] = [
 ];
 
 /// Documents whose blocks a test of their own reads, all of them: how many, and its source.
-const READERS: [(&str, usize, &str); 2] = [
+const READERS: [(&str, usize, &str); 3] = [
     ("docs/pages.md", 2, "tests/it/endpoints/pages.rs"),
     ("docs/dev-server.md", 5, "tests/it/start/dev_server.rs"),
+    ("docs/redis.md", 2, "src/session/store/redis/tests/documented.rs"),
 ];
 
 #[test]
@@ -97,6 +98,33 @@ fn sources(folder: &Path) -> Vec<String> {
         }
     }
     texts
+}
+
+/// Documents whose tables name the test of each row.
+#[test]
+fn the_tests_that_documents_name_are_there() {
+    let sources = ["src", "tests", "devstack"].map(|folder| sources(&root().join(folder)).concat());
+    let sources = sources.concat();
+    for document in ["docs/reliability.md", "docs/security.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        let rows = text.lines().filter(|line| line.starts_with('|'));
+        let cells = rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
+        // Files and settings stand there, too.
+        let is_test = |name: &&str| name.matches('_').count() > 1 && name.chars().all(is_of_a_function);
+        let names = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+        let named: Vec<_> = names.filter(is_test).collect();
+        assert!(named.len() > 20, "{document}: {named:?}");
+        for name in named {
+            assert!(
+                sources.contains(&format!("fn {name}(")),
+                "{document} names {name}"
+            );
+        }
+    }
+}
+
+const fn is_of_a_function(letter: char) -> bool {
+    letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_'
 }
 
 #[test]

@@ -132,10 +132,15 @@ impl Process {
 
     /// Asks it to stop.
     pub fn terminate(&self) {
-        let killed = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &self.child.id().to_string()])
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("sh")
+            .args(["-c", "kill -s \"$0\" \"$1\"", name, &self.child.id().to_string()])
             .status();
-        assert!(killed.unwrap().success());
+        assert!(sent.unwrap().success());
     }
 
     /// Waits for its end.
