@@ -54,9 +54,23 @@ pub struct Metadata {
     pub iss_parameter_supported: bool,
     /// Authorization requests must be pushed (RFC 9126 section 5).
     pub require_par: bool,
+    /// Clients are told of logouts (OpenID Connect Back-Channel Logout 1.0 section 2.1).
+    pub backchannel_logout: BackchannelLogout,
     /// Optional endpoints that the document names and that cannot be used, which count as absent.
     pub left_out: Vec<EndpointError>,
     map: UrlMap,
+}
+
+/// What the provider tells clients of logouts (OpenID Connect Back-Channel Logout 1.0 section 2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackchannelLogout {
+    /// Nothing.
+    #[default]
+    None,
+    /// That a person has logged out.
+    Supported,
+    /// That, and with which `sid`.
+    WithSession,
 }
 
 /// Reads what is no endpoint.
@@ -94,6 +108,7 @@ impl Metadata {
             code_challenge_methods: reader.list("code_challenge_methods_supported"),
             iss_parameter_supported: reader.flag("authorization_response_iss_parameter_supported"),
             require_par: reader.flag("require_pushed_authorization_requests"),
+            backchannel_logout: reader.backchannel_logout(),
             left_out: endpoints.left_out,
             map,
         })
@@ -161,6 +176,17 @@ impl Reader<'_> {
                     listed.any(|listed| listed.is_same_as(*algorithm))
                 })
                 .collect(),
+        }
+    }
+
+    fn backchannel_logout(&self) -> BackchannelLogout {
+        match (
+            self.flag("backchannel_logout_supported"),
+            self.flag("backchannel_logout_session_supported"),
+        ) {
+            (false, _) => BackchannelLogout::None,
+            (true, false) => BackchannelLogout::Supported,
+            (true, true) => BackchannelLogout::WithSession,
         }
     }
 

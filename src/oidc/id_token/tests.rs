@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use aws_lc_rs::{
     hmac,
     rand::SystemRandom,

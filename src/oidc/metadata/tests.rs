@@ -449,3 +449,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_clients_are_told_of_logouts_is_read() {
+    let (supported, session) = (
+        "backchannel_logout_supported",
+        "backchannel_logout_session_supported",
+    );
+    for (members, expected) in [
+        (json!({}), BackchannelLogout::None),
+        (
+            json!({ supported: false, session: true }),
+            BackchannelLogout::None,
+        ),
+        (json!({ supported: "true" }), BackchannelLogout::None),
+        (json!({ supported: true }), BackchannelLogout::Supported),
+        (
+            json!({ supported: true, session: false }),
+            BackchannelLogout::Supported,
+        ),
+        (
+            json!({ supported: true, session: true }),
+            BackchannelLogout::WithSession,
+        ),
+    ] {
+        let mut document = document();
+        document.extend(members.as_object().unwrap().clone());
+        let metadata = read(&document, &options()).unwrap();
+        assert_eq!(metadata.backchannel_logout, expected, "{members}");
+    }
+}
