@@ -16,6 +16,8 @@ pub enum EndReason {
     Idle,
     /// It reached its longest life.
     Lifetime,
+    /// The IdP said that the person has logged out there (OpenID Connect Back-Channel Logout 1.0).
+    BackChannel,
     /// The browser logged in again.
     Replaced,
     /// The person logged in more often than [`Limits::max_per_user`](super::Limits::max_per_user).
@@ -89,9 +91,10 @@ pub fn table() -> String {
 
 impl EndReason {
     /// All reasons, in the order in which people look for them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Logout,
         Self::Everywhere,
+        Self::BackChannel,
         Self::Idle,
         Self::Lifetime,
         Self::Replaced,
@@ -110,6 +113,7 @@ impl EndReason {
         match self {
             Self::Logout => "logout",
             Self::Everywhere => "everywhere",
+            Self::BackChannel => "back_channel",
             Self::Idle => "idle",
             Self::Lifetime => "lifetime",
             Self::Replaced => "replaced",
@@ -127,7 +131,10 @@ impl EndReason {
     #[must_use]
     pub const fn revocation(self) -> Revocation {
         match self {
-            Self::Logout | Self::Everywhere => Revocation::Now,
+            // Back-Channel Logout 1.0 section 2.7: refresh tokens without `offline_access` SHOULD be revoked. Those with it
+            // SHOULD NOT; but a session that has ended uses neither, nobody else has them, and what the IdP keeps good
+            // for nobody is only there to be stolen.
+            Self::Logout | Self::Everywhere | Self::BackChannel => Revocation::Now,
             Self::Idle
             | Self::Lifetime
             | Self::Replaced
@@ -145,6 +152,7 @@ impl EndReason {
         match self {
             Self::Logout => "the person logged out",
             Self::Everywhere => "the person logged out everywhere",
+            Self::BackChannel => "the provider said that the person has logged out there",
             Self::Idle => "it was not used for `SESSION_IDLE_TIMEOUT`",
             Self::Lifetime => {
                 "it is as old as `SESSION_LIFETIME` allows, or its access token has expired and there is no refresh token"
