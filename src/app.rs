@@ -38,7 +38,7 @@ use crate::{
     registration::{RegisteredKeys, Registration, Surroundings},
     seal::Sealer,
     server::Server,
-    session::{CookiePolicy, Sessions},
+    session::{CookiePolicy, MemoryOnce, Sessions},
     tokens::Tokens,
     web::{Pages, Parts, Web},
 };
@@ -132,6 +132,7 @@ impl App {
             settings::login(&config)?,
             relying_party.clone(),
             sessions.clone(),
+            Arc::new(MemoryOnce::new(Arc::clone(&ports.clock))),
             sealer.clone(),
             Arc::clone(&ports.clock),
             Arc::clone(&ports.random),

@@ -4,9 +4,11 @@
 //! store without logging in, any replica can answer the callback, and a state of another browser opens nothing.
 
 pub mod attempt;
+mod back_channel;
 mod callback;
 mod end;
 pub mod hosts;
+mod logged_out;
 pub mod offline_access;
 mod once;
 mod refused;
@@ -20,18 +22,21 @@ use std::{
 };
 
 pub use self::{
+    back_channel::BackChannelError,
     callback::{CallbackError, CallbackQuery, Failed, LoggedIn},
     end::EndSession,
     refused::Instead,
     start::{LoginQuery, Start, StartError},
 };
-use self::{hosts::Hosts, offline_access::OfflineAccess, once::Once, return_to::AllowedTargets};
+use self::{
+    hosts::Hosts, logged_out::LoggedOut, offline_access::OfflineAccess, once::Once, return_to::AllowedTargets,
+};
 use crate::{
     clock::SharedClock,
     oidc::RelyingParty,
     random::SharedRandom,
     seal::Sealer,
-    session::{EmailTrust, LeftOutNotice, Sessions},
+    session::{self, EmailTrust, LeftOutNotice, Sessions},
 };
 
 /// How logins are done.
@@ -86,6 +91,10 @@ struct Inner {
     offline_access: Option<OfflineAccess>,
     /// The attempts that have come back.
     once: Once<Result<LoggedIn, Arc<CallbackError>>>,
+    /// The logout tokens that have come.
+    logout_tokens: Arc<dyn session::Once>,
+    /// Whom they have named lately.
+    logged_out: LoggedOut,
     /// Claims that are too large.
     left_out: LeftOutNotice,
     /// Whether the operator has been told that the IdP gives no refresh token.
@@ -97,12 +106,13 @@ struct Inner {
 // === impl Login ===
 
 impl Login {
-    /// Puts the parts together.
+    /// Puts the parts together. `logout_tokens` remembers which of them have come, for all processes that share sessions.
     #[must_use]
     pub fn new(
         options: Options,
         relying_party: RelyingParty,
         sessions: Sessions,
+        logout_tokens: Arc<dyn session::Once>,
         sealer: Sealer,
         clock: SharedClock,
         random: SharedRandom,
@@ -120,6 +130,8 @@ impl Login {
             options,
             relying_party,
             sessions,
+            logout_tokens,
+            logged_out: LoggedOut::new(),
             sealer,
             once: Once::new(Arc::clone(&clock)),
             clock,

@@ -1,5 +1,6 @@
 //! `/auth/*`, one file per endpoint.
 
+pub(super) mod backchannel_logout;
 pub(super) mod callback;
 pub(super) mod csrf;
 pub(super) mod logged_out;

@@ -1,0 +1,77 @@
+//! The end of sessions that the IdP asks for (OpenID Connect Back-Channel Logout 1.0).
+
+use super::Login;
+use crate::{
+    oidc::{LogoutToken, LogoutTokenError},
+    secret::Secret,
+    session::{EndReason, StoreError, Whose},
+};
+
+/// Why a logout token ended nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum BackChannelError {
+    /// It is not one of our IdP, for us, of now.
+    #[error(transparent)]
+    Token(#[from] LogoutTokenError),
+    /// It came before. The specification leaves this check to us (section 2.6, step 8), and has a token that fails any
+    /// check answered like every other one that is refused.
+    #[error("logout token refused: it came before")]
+    Replayed,
+    /// The store does not answer. Some of the sessions may still be there; the same token may come again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+// === impl Login ===
+
+impl Login {
+    /// Ends the sessions that a logout token names, and returns how many those were. Where it has a `sid`, they are
+    /// those of that session at the IdP, and where it has a `sub` too, only those of that person; with a `sub` alone, all of
+    /// the person (section 2.4). None is as good as some (section 2.6: what names no session of ours is no mistake). A
+    /// login that is under way comes to nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`BackChannelError`].
+    pub async fn end_by_logout_token(&self, token: &Secret) -> Result<usize, BackChannelError> {
+        let inner = &*self.inner;
+        let token = inner.relying_party.verify_logout_token(token).await?;
+        let keep = token.refused_from.duration_since(inner.clock.wall());
+        let id = once_id(&token);
+        if !inner.logout_tokens.first(&id, keep).await? {
+            return Err(BackChannelError::Replayed);
+        }
+        inner.logged_out.note(&token, inner.clock.now());
+        match self.end_named(&token).await {
+            Ok(ended) => Ok(ended),
+            Err(error) => {
+                // The IdP may send it again, and it must count then.
+                inner.logout_tokens.forget(&id).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn end_named(&self, token: &LogoutToken) -> Result<usize, StoreError> {
+        let sessions = &self.inner.sessions;
+        let why = EndReason::BackChannel;
+        let issuer = &*token.issuer;
+        match (&token.sid, &token.subject) {
+            (Some(sid), None) => sessions.end_all(Whose::Sid { issuer, sid }, why).await,
+            (Some(sid), Some(subject)) => {
+                let whose = Whose::Sid { issuer, sid };
+                sessions
+                    .end_those(whose, why, |session| session.subject == *subject)
+                    .await
+            }
+            (None, Some(subject)) => sessions.end_all(Whose::Subject { issuer, subject }, why).await,
+            (None, None) => Ok(0),
+        }
+    }
+}
+
+/// What a token is remembered by: `jti` is unique for its issuer alone (RFC 7519 section 4.1.7).
+fn once_id(token: &LogoutToken) -> Vec<u8> {
+    // An issuer is a URL and holds no NUL.
+    ["logout-token", &token.issuer, &token.id].join("\0").into_bytes()
+}
