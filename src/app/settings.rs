@@ -193,6 +193,7 @@ pub(super) fn registration(config: &Config) -> registration::Options {
             Some(uri) => registration::Jwks::Uri(uri.to_string()),
             None => registration::Jwks::Inline,
         },
+        backchannel_logout_uri: settings.backchannel_logout_uri.as_ref().map(Url::to_string),
         force_replace: settings.force_replace,
         initial_access_token: settings.initial_access_token.clone(),
         open_registration: settings.open_registration,

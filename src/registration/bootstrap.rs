@@ -56,7 +56,11 @@ impl<'a> Attempt<'a> {
         let wanted = WantedMetadata::new(&registration.options, algorithm, || {
             registration.keys.public_jwks()
         })
-        .for_id_tokens(&metadata.id_token_algorithms);
+        .for_id_tokens(&metadata.id_token_algorithms)
+        .for_logouts(
+            registration.options.backchannel_logout_uri.as_deref(),
+            metadata.backchannel_logout,
+        );
         let wanted = match &record.registered {
             Some(known) => wanted.after(&known.remembered),
             None => wanted,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::registration::tests::options;
+use crate::{oidc::BackchannelLogout, registration::tests::options};
 
 fn jwks() -> Value {
     json!({"keys": []})
@@ -54,6 +54,42 @@ fn an_algorithm_of_id_tokens_is_named_only_to_an_idp_without_rs256() {
     assert_eq!(named(&[Algorithm::PS256, Algorithm::RS256]), None);
     assert_eq!(named(&[]), None);
     assert_eq!(named(&[Algorithm::ES256, Algorithm::EdDSA]), Some(json!("ES256")));
+}
+
+const LOGOUT_URI: &str = "https://a.example/auth/backchannel-logout";
+const LOGOUT_FIELDS: [&str; 2] = ["backchannel_logout_uri", "backchannel_logout_session_required"];
+
+#[test]
+fn the_uri_for_logouts_is_registered_only_where_the_idp_knows_it() {
+    let fields = |uri, offered| {
+        let wanted = wanted().for_logouts(uri, offered);
+        LOGOUT_FIELDS.map(|name| wanted.fields().get(name).cloned())
+    };
+    let uri = Some(LOGOUT_URI);
+    assert_eq!(fields(uri, BackchannelLogout::None), [None, None]);
+    assert_eq!(
+        fields(uri, BackchannelLogout::Supported),
+        [Some(json!(LOGOUT_URI)), None]
+    );
+    assert_eq!(
+        fields(uri, BackchannelLogout::WithSession),
+        [Some(json!(LOGOUT_URI)), Some(json!(true))]
+    );
+    assert_eq!(fields(None, BackchannelLogout::WithSession), [None, None]);
+}
+
+#[test]
+fn the_uri_for_logouts_goes_where_the_idp_knows_it_no_more() {
+    let before = wanted().for_logouts(Some(LOGOUT_URI), BackchannelLogout::WithSession);
+    let current = before.fields().clone();
+    let after = wanted().after(&Remembered::new(&before, &current));
+    let body = after.update_body(Some(&current), "bff-server", None);
+    for name in LOGOUT_FIELDS {
+        assert!(after.removes(name) && body.get(name).is_none());
+    }
+    // One that somebody else has put there stays.
+    let body = wanted().update_body(Some(&current), "bff-server", None);
+    assert_eq!(body["backchannel_logout_uri"], LOGOUT_URI);
 }
 
 #[test]
