@@ -1,5 +1,6 @@
 //! Logging out.
 
+mod backchannel;
 mod csrf;
 mod idp;
 mod return_to;
