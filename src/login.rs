@@ -29,7 +29,7 @@ pub use self::{
     start::{LoginQuery, Start, StartError},
 };
 use self::{
-    hosts::Hosts, logged_out::LoggedOut, offline_access::OfflineAccess, once::Once, return_to::AllowedTargets,
+    back_channel::Logouts, hosts::Hosts, offline_access::OfflineAccess, once::Once, return_to::AllowedTargets,
 };
 use crate::{
     clock::SharedClock,
@@ -91,10 +91,8 @@ struct Inner {
     offline_access: Option<OfflineAccess>,
     /// The attempts that have come back.
     once: Once<Result<LoggedIn, Arc<CallbackError>>>,
-    /// The logout tokens that have come.
-    logout_tokens: Arc<dyn session::Once>,
-    /// Whom they have named lately.
-    logged_out: LoggedOut,
+    /// What the IdP says of logouts.
+    logouts: Logouts,
     /// Claims that are too large.
     left_out: LeftOutNotice,
     /// Whether the operator has been told that the IdP gives no refresh token.
@@ -129,9 +127,8 @@ impl Login {
             left_out: LeftOutNotice::default(),
             options,
             relying_party,
+            logouts: Logouts::new(sessions.clone(), logout_tokens, Arc::clone(&clock)),
             sessions,
-            logout_tokens,
-            logged_out: LoggedOut::new(),
             sealer,
             once: Once::new(Arc::clone(&clock)),
             clock,

@@ -1,10 +1,16 @@
 //! The end of sessions that the IdP asks for (OpenID Connect Back-Channel Logout 1.0).
 
-use super::Login;
+use std::sync::Arc;
+
+use super::{
+    Login,
+    logged_out::{Course, LoggedOut},
+};
 use crate::{
+    clock::SharedClock,
     oidc::{LogoutToken, LogoutTokenError},
     secret::Secret,
-    session::{EndReason, StoreError, Whose},
+    session::{EndReason, Once, Sessions, StoreError, Whose},
 };
 
 /// Why a logout token ended nothing.
@@ -22,38 +28,69 @@ pub enum BackChannelError {
     Store(#[from] StoreError),
 }
 
+/// The logout tokens that have come, and what they do.
+#[derive(Debug)]
+pub(super) struct Logouts {
+    sessions: Sessions,
+    /// Which tokens have come.
+    once: Arc<dyn Once>,
+    /// Whom they have named lately.
+    logged_out: LoggedOut,
+    clock: SharedClock,
+}
+
 // === impl Login ===
 
 impl Login {
     /// Ends the sessions that a logout token names, and returns how many those were. Where it has a `sid`, they are
     /// those of that session at the IdP, and where it has a `sub` too, only those of that person; with a `sub` alone, all of
-    /// the person (section 2.4). None is as good as some (section 2.6: what names no session of ours is no mistake). A
-    /// login that is under way comes to nothing.
+    /// the person (section 2.4). To name no session of ours is no mistake. A login that is under way comes to nothing.
     ///
     /// # Errors
     ///
     /// [`BackChannelError`].
     pub async fn end_by_logout_token(&self, token: &Secret) -> Result<usize, BackChannelError> {
-        let inner = &*self.inner;
-        let token = inner.relying_party.verify_logout_token(token).await?;
-        let keep = token.refused_from.duration_since(inner.clock.wall());
-        let id = once_id(&token);
-        if !inner.logout_tokens.first(&id, keep).await? {
+        let token = self.inner.relying_party.verify_logout_token(token).await?;
+        self.inner.logouts.end(&token).await
+    }
+}
+
+// === impl Logouts ===
+
+impl Logouts {
+    pub(super) fn new(sessions: Sessions, once: Arc<dyn Once>, clock: SharedClock) -> Self {
+        Self {
+            sessions,
+            once,
+            logged_out: LoggedOut::new(),
+            clock,
+        }
+    }
+
+    /// Whether a logout is about this login. To be called when its session is stored.
+    pub(super) fn cover(&self, course: &Course) -> bool {
+        self.logged_out.covers(course)
+    }
+
+    async fn end(&self, token: &LogoutToken) -> Result<usize, BackChannelError> {
+        let id = once_id(token);
+        let keep = token.refused_from.duration_since(self.clock.wall());
+        if !self.once.first(&id, keep).await? {
             return Err(BackChannelError::Replayed);
         }
-        inner.logged_out.note(&token, inner.clock.now());
-        match self.end_named(&token).await {
+        self.logged_out.note(token, self.clock.now());
+        match self.end_named(token).await {
             Ok(ended) => Ok(ended),
             Err(error) => {
                 // The IdP may send it again, and it must count then.
-                inner.logout_tokens.forget(&id).await?;
+                self.once.forget(&id).await?;
                 Err(error.into())
             }
         }
     }
 
     async fn end_named(&self, token: &LogoutToken) -> Result<usize, StoreError> {
-        let sessions = &self.inner.sessions;
+        let sessions = &self.sessions;
         let why = EndReason::BackChannel;
         let issuer = &*token.issuer;
         match (&token.sid, &token.subject) {
@@ -75,3 +112,6 @@ fn once_id(token: &LogoutToken) -> Vec<u8> {
     // An issuer is a URL and holds no NUL.
     ["logout-token", &token.issuer, &token.id].join("\0").into_bytes()
 }
+
+#[cfg(test)]
+mod tests;

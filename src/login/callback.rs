@@ -182,7 +182,7 @@ impl Login {
         match self.inner.sessions.open(session, due, previous).await {
             Ok(opened) => {
                 // Now that it is stored: a logout that comes from here on finds it.
-                if self.inner.logged_out.covers(&course) {
+                if self.inner.logouts.cover(&course) {
                     self.inner
                         .sessions
                         .end(&opened.key, EndReason::BackChannel)

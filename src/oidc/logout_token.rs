@@ -88,6 +88,23 @@ impl LogoutTokenError {
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::NotReady(_) | Self::Keys(_))
     }
+
+    /// Whether the provider has signed the token. Anybody can send one that it has not.
+    #[must_use]
+    pub const fn is_signed(&self) -> bool {
+        match self {
+            Self::TooOld | Self::Event | Self::Nonce | Self::Nobody | Self::Claim(_) => true,
+            Self::Token(error) => matches!(
+                error,
+                VerifyError::Issuer
+                    | VerifyError::Audience
+                    | VerifyError::AuthorizedParty
+                    | VerifyError::Expired
+                    | VerifyError::NotYetValid
+            ),
+            Self::NotReady(_) | Self::Keys(_) | Self::UnpublishedKey => false,
+        }
+    }
 }
 
 impl From<SignedError> for LogoutTokenError {

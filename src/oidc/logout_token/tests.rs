@@ -152,6 +152,7 @@ async fn attack_13_logout_tokens_that_are_not_exactly_right_are_refused() {
             .await
             .unwrap_err();
         assert_eq!(format!("{error:?}"), *expected, "{name}");
+        assert!(error.is_signed(), "{name}");
     }
 }
 
@@ -209,7 +210,9 @@ async fn attack_13_forged_signatures_are_refused() {
         ("a.b.c.d.e".to_owned(), VerifyError::Encrypted.into()),
         ("x".repeat(70_000), VerifyError::TooLong.into()),
     ] {
-        assert_eq!(check(&party, &token).await.unwrap_err(), expected);
+        let error = check(&party, &token).await.unwrap_err();
+        assert!(!error.is_signed());
+        assert_eq!(error, expected);
     }
 }
 

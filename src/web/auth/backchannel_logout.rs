@@ -4,7 +4,7 @@
 //! The IdP calls, not a browser: there is no cookie, and the signature of the token takes the place of both CSRF proofs.
 //! The host that the request names does not matter, since an IdP may reach this server by another name than browsers do.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use axum::{
     Json,
@@ -59,29 +59,30 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Request) -
     }
 }
 
+/// What anybody can cause is for debug; what the IdP has signed, or would have done, is for the operator.
 fn failed(error: &BackChannelError) -> Response {
     match error {
-        // What is known of the IdP, or the store, is missing at the moment: the same token will do later.
         BackChannelError::Token(cause) if cause.is_transient() => {
-            tracing::error!(%error, "a logout of the identity provider failed");
-            refused(
-                "temporarily_unavailable",
-                "the token cannot be checked at the moment",
-            )
+            tracing::warn!(%error, "a logout token cannot be checked at the moment");
+            let description = "the token cannot be checked at the moment; send it again";
+            return refused("temporarily_unavailable", description);
         }
-        BackChannelError::Store(_) => {
-            tracing::error!(%error, "a logout of the identity provider failed");
-            refused(
-                "temporarily_unavailable",
-                "the sessions cannot be ended at the moment",
-            )
+        BackChannelError::Store(cause) => {
+            tracing::error!(
+                error = cause as &dyn Error,
+                "the identity provider has logged somebody out, and the sessions could not be ended"
+            );
+            let description = "the sessions cannot be ended at the moment; send the token again";
+            return refused("temporarily_unavailable", description);
+        }
+        BackChannelError::Token(cause) if !cause.is_signed() => {
+            tracing::debug!(%error, "a logout token was refused");
         }
         BackChannelError::Token(_) | BackChannelError::Replayed => {
-            // Anybody may send one: no reason to wake somebody.
-            tracing::info!(%error, "a logout token was refused");
-            refused("invalid_request", &error.to_string())
+            tracing::warn!(%error, "a logout token of the identity provider was refused");
         }
     }
+    refused("invalid_request", &error.to_string())
 }
 
 /// The token, if the request is a form with exactly one. Other parameters are ignored (section 2.5).

@@ -140,7 +140,7 @@ async fn a_sid_ends_the_sessions_of_one_login_and_a_sub_those_of_the_person() {
 }
 
 #[tokio::test]
-async fn whoever_is_not_logged_in_here_is_logged_out_already() {
+async fn a_logout_of_a_person_without_a_session_here_succeeds() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;

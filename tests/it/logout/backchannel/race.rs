@@ -124,7 +124,7 @@ async fn attack_32_a_code_for_a_session_that_has_ended_gives_none() {
 }
 
 #[tokio::test]
-async fn whoever_logs_in_after_a_logout_is_logged_in() {
+async fn a_login_after_a_logout_succeeds() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;
