@@ -7,6 +7,7 @@ pub mod attempt;
 mod back_channel;
 mod callback;
 mod end;
+mod front_channel;
 pub mod hosts;
 mod logged_out;
 pub mod offline_access;
@@ -25,6 +26,7 @@ pub use self::{
     back_channel::BackChannelError,
     callback::{CallbackError, CallbackQuery, Failed, LoggedIn},
     end::EndSession,
+    front_channel::FrontChannelError,
     refused::Instead,
     start::{LoginQuery, Start, StartError},
 };

@@ -45,7 +45,7 @@ pub use self::{
     jwks::{JwksError, JwksOptions},
     logout_token::{LogoutToken, LogoutTokenError},
     member::MemberError,
-    metadata::{BackchannelLogout, EndpointError, Metadata},
+    metadata::{EndpointError, LogoutSupport, Metadata},
     par::PushedRequest,
     provider::{EndpointOverrides, HttpPolicy, OptionalEndpoint, ProviderOptions, UrlMap},
     revocation::TokenKind,

@@ -126,6 +126,10 @@ impl Web {
                 get(auth::logout::ask).post(auth::logout::handle),
             )
             .route("/auth/logged-out", get(auth::logged_out::handle))
+            .route(
+                "/auth/frontchannel-logout",
+                get(auth::frontchannel_logout::handle),
+            )
             .route_layer(middleware::from_fn(prefetch::keep_from_acting));
         let telling = Router::new()
             .route("/auth/session", get(auth::session::handle))

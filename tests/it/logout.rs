@@ -2,6 +2,7 @@
 
 mod backchannel;
 mod csrf;
+mod frontchannel;
 mod idp;
 mod return_to;
 

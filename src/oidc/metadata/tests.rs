@@ -452,30 +452,25 @@ proptest! {
 
 #[test]
 fn what_clients_are_told_of_logouts_is_read() {
-    let (supported, session) = (
-        "backchannel_logout_supported",
-        "backchannel_logout_session_supported",
-    );
-    for (members, expected) in [
-        (json!({}), BackchannelLogout::None),
-        (
-            json!({ supported: false, session: true }),
-            BackchannelLogout::None,
-        ),
-        (json!({ supported: "true" }), BackchannelLogout::None),
-        (json!({ supported: true }), BackchannelLogout::Supported),
-        (
-            json!({ supported: true, session: false }),
-            BackchannelLogout::Supported,
-        ),
-        (
-            json!({ supported: true, session: true }),
-            BackchannelLogout::WithSession,
-        ),
-    ] {
-        let mut document = document();
-        document.extend(members.as_object().unwrap().clone());
-        let metadata = read(&document, &options()).unwrap();
-        assert_eq!(metadata.backchannel_logout, expected, "{members}");
+    for channel in ["back", "front"] {
+        for (supported, session, expected) in [
+            (json!(null), json!(null), LogoutSupport::None),
+            (json!(false), json!(true), LogoutSupport::None),
+            (json!("true"), json!(true), LogoutSupport::None),
+            (json!(true), json!(null), LogoutSupport::Supported),
+            (json!(true), json!(false), LogoutSupport::Supported),
+            (json!(true), json!(true), LogoutSupport::WithSession),
+        ] {
+            let mut document = document();
+            document.insert(format!("{channel}channel_logout_supported"), supported.clone());
+            document.insert(format!("{channel}channel_logout_session_supported"), session);
+            let metadata = read(&document, &options()).unwrap();
+            let found = [metadata.backchannel_logout, metadata.frontchannel_logout];
+            let mut wanted = [expected, LogoutSupport::None];
+            if channel == "front" {
+                wanted.reverse();
+            }
+            assert_eq!(found, wanted, "{channel} {supported}");
+        }
     }
 }
