@@ -260,7 +260,8 @@ impl App {
             stop.clone(),
         ));
 
-        let outcome = self.become_a_client(&stop).await;
+        // In a place of its own: with it in line the future would be too large for a stack.
+        let outcome = Box::pin(self.become_a_client(&stop)).await;
         if outcome.is_ok() {
             stop.cancelled().await;
         }

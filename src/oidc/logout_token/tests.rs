@@ -98,7 +98,7 @@ const REFUSED: &[(&str, Change, &str)] = &[
                 c,
                 "events",
                 json!({ "https://schemas.openid.net/secevent/risc/event-type/account-disabled": {} }),
-            )
+            );
         },
         "Event",
     ),

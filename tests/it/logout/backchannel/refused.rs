@@ -23,13 +23,13 @@ fn head(draft: &mut IdTokenDraft, name: &str, value: Value) {
 const FORGED: &[(&str, Change)] = &[
     ("unsigned", |d| d.signer = Signer::None),
     ("HMAC with the public key", |d| {
-        d.signer = Signer::Hs256WithPublicKey
+        d.signer = Signer::Hs256WithPublicKey;
     }),
     ("HMAC with the public JWK", |d| {
-        d.signer = Signer::Hs256WithPublicJwk
+        d.signer = Signer::Hs256WithPublicJwk;
     }),
     ("HMAC with the client id", |d| {
-        d.signer = Signer::Hs256WithSecret(b"bff-server".to_vec())
+        d.signer = Signer::Hs256WithSecret(b"bff-server".to_vec());
     }),
     ("another key", |d| d.signer = Signer::OtherKeySameKid),
     ("a key of its own", |d| d.signer = Signer::EmbeddedJwk),
@@ -40,7 +40,7 @@ const FORGED: &[(&str, Change)] = &[
     ("a security event", |d| head(d, "typ", json!("secevent+jwt"))),
     ("no issuer", |d| drop(d.claims.remove("iss"))),
     ("another issuer", |d| {
-        claim(d, "iss", json!("https://evil.example"))
+        claim(d, "iss", json!("https://evil.example"));
     }),
     ("no audience", |d| drop(d.claims.remove("aud"))),
     ("another client", |d| claim(d, "aud", json!("other"))),
@@ -54,7 +54,7 @@ const FORGED: &[(&str, Change)] = &[
     ("no events", |d| drop(d.claims.remove("events"))),
     ("another event", |d| claim(d, "events", json!({ "x": {} }))),
     ("an event that is no object", |d| {
-        claim(d, "events", json!({ EVENT: true }))
+        claim(d, "events", json!({ EVENT: true }));
     }),
     ("a nonce", |d| claim(d, "nonce", json!("n"))),
     ("nobody", |d| {
@@ -104,7 +104,7 @@ async fn attack_13_a_logout_token_is_no_id_token() {
     let callback = ada.authorize("/auth/login").await;
     for typ in ["JWT", "logout+jwt"] {
         let forged = token(&stack, Some("u-ada"), Some("sid"), |draft| {
-            head(draft, "typ", json!(typ))
+            head(draft, "typ", json!(typ));
         });
         stack
             .idp
