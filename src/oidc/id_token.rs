@@ -80,6 +80,8 @@ pub struct IdTokenClaims {
     pub auth_time: Option<Timestamp>,
     /// How the person authenticated.
     pub acr: Option<String>,
+    /// When the session at the provider ends, where it says so (`session_expiry` of IPSIE's session lifetime profile).
+    pub session_ends: Option<Timestamp>,
     /// When the token was issued.
     pub issued_at: Timestamp,
     /// When the token expires; says nothing of the session.
@@ -125,6 +127,9 @@ pub enum IdTokenError {
     /// The person authenticated too long ago, or it is not said when.
     #[error("ID token refused: the authentication is older than was asked for, or of unknown age")]
     TooOld,
+    /// The session at the provider is over.
+    #[error("ID token refused: the session at the IdP is over already (session_expiry)")]
+    SessionOver,
     /// A claim is of the wrong kind.
     #[error("ID token refused: `{0}` is not usable")]
     Claim(&'static str),
@@ -261,6 +266,7 @@ impl IdTokenClaims {
         let auth_time = lenient_time(&claims, "auth_time");
         let issued_at = numeric_date(&claims, "iat").ok_or(IdTokenError::Claim("iat"))?;
         let expires_at = numeric_date(&claims, "exp").ok_or(IdTokenError::Claim("exp"))?;
+        let session_ends = session_ends(&claims)?;
         // Optional, and of use only for the provider's own logout.
         let sid = text(&claims, "sid").ok().flatten();
         let sid = sid.filter(|sid| is_identifier(sid, MAX_SID));
@@ -281,6 +287,9 @@ impl IdTokenClaims {
                     return Err(IdTokenError::Nonce);
                 }
                 check_issued_since(&claims, login.started_at)?;
+                if session_ends.is_some_and(|ends| ends <= now) {
+                    return Err(IdTokenError::SessionOver);
+                }
                 // Section 3.3.2.11 asks for it beside a code in the front channel; where it is there, it has to fit.
                 check_half_hash(&claims, "c_hash", algorithm, login.code)
                     .map_err(|()| IdTokenError::CodeHash)?;
@@ -301,6 +310,7 @@ impl IdTokenClaims {
             sid,
             auth_time,
             acr: text(&claims, "acr").ok().flatten(),
+            session_ends,
             issued_at,
             expires_at,
             all: claims,
@@ -348,6 +358,17 @@ fn check_issued_since(claims: &Claims, started_at: Timestamp) -> Result<(), IdTo
     match numeric_date(claims, "iat") {
         Some(issued) if issued.saturating_add(LEEWAY) >= started_at => Ok(()),
         Some(_) | None => Err(IdTokenError::Stale),
+    }
+}
+
+/// `session_expiry`: whole seconds. It is a limit, so that one which cannot be read is not left out.
+fn session_ends(claims: &Claims) -> Result<Option<Timestamp>, IdTokenError> {
+    match claims.get("session_expiry") {
+        None => Ok(None),
+        Some(value) => match value.as_u64() {
+            Some(seconds) => Ok(Some(Timestamp::from_unix_seconds(seconds))),
+            None => Err(IdTokenError::Claim("session_expiry")),
+        },
     }
 }
 

@@ -69,7 +69,7 @@ impl Login {
             sid: verified.sid,
             auth_time: identity.auth_time,
             created_at: now,
-            expires_at: self.end_of(now, &tokens),
+            expires_at: self.end_of(now, &tokens, verified.session_ends),
             identity: Memo::default(),
             tokens,
         };
@@ -89,9 +89,11 @@ impl Login {
         }
     }
 
-    /// Without a refresh token a session lives as long as its access token.
-    fn end_of(&self, now: Timestamp, tokens: &Tokens) -> Timestamp {
+    /// Without a refresh token a session lives as long as its access token; never longer than the one at the IdP.
+    fn end_of(&self, now: Timestamp, tokens: &Tokens, ends_there: Option<Timestamp>) -> Timestamp {
+        let clock = &self.inner.clock;
         let limit = now.saturating_add(self.inner.options.session_lifetime);
+        let limit = ends_there.map_or(limit, |ends| limit.min(clock.awaited(ends)));
         match tokens.refresh {
             Some(_) => limit,
             None => limit.min(tokens.access_expires_at),
