@@ -1,6 +1,6 @@
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use proptest::prelude::*;
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 use serde_json::{Map, json};
 
 use super::*;
@@ -310,6 +310,29 @@ async fn a_rotated_key_of_the_provider_is_read() {
     party.provider_keys().await.unwrap();
     provider.publish(&[&provider.key, &next]);
     assert!(check(&party, token.expose()).await.is_ok());
+}
+
+#[tokio::test]
+async fn any_text_as_a_token_is_refused_without_a_panic() {
+    let provider = Provider::start().await;
+    let party = provider.party().await;
+    let good = signed(&provider, "logout+jwt", &claims(&provider));
+    let mut runner = TestRunner::deterministic();
+    let sent = prop_oneof![
+        ".{0,200}",
+        "[A-Za-z0-9_=.-]{0,400}",
+        // One that is right, with some of it lost or something else in its place.
+        (0..good.len(), 0..9_usize, "[ -~]{0,9}").prop_map(move |(at, length, text)| {
+            let end = (at + length).min(good.len());
+            format!("{}{text}{}", &good[..at], &good[end..])
+        }),
+    ];
+    for _ in 0..600 {
+        let token = sent.new_tree(&mut runner).unwrap().current();
+        let outcome = check(&party, &token).await;
+        // Nothing may have been changed.
+        assert!(outcome.is_err() || outcome.is_ok_and(|token| token.id == "jti-1"));
+    }
 }
 
 proptest! {
