@@ -10,7 +10,7 @@ use crate::{
     clock::SharedClock,
     oidc::{LogoutToken, LogoutTokenError},
     secret::Secret,
-    session::{EndReason, Once, Sessions, StoreError, Whose},
+    session::{Due, EndReason, Once, OpenError, Opened, Session, SessionKey, Sessions, StoreError, Whose},
 };
 
 /// Why a logout token ended nothing.
@@ -67,9 +67,23 @@ impl Logouts {
         }
     }
 
-    /// Whether a logout is about this login. To be called when its session is stored.
-    pub(super) fn cover(&self, course: &Course) -> bool {
-        self.logged_out.covers(course)
+    /// Opens the session of a login. `None` where the IdP has logged the person out meanwhile: the session has ended then,
+    /// and its tokens are revoked.
+    ///
+    /// It is stored first, and then the notes are looked at: a logout that comes from here on finds the session.
+    pub(super) async fn open(
+        &self,
+        session: Session,
+        due: Due,
+        replaces: Option<SessionKey>,
+        course: &Course,
+    ) -> Result<Option<Opened>, OpenError> {
+        let opened = self.sessions.open(session, due, replaces).await?;
+        if self.logged_out.covers(course) {
+            self.sessions.end(&opened.key, EndReason::BackChannel).await?;
+            return Ok(None);
+        }
+        Ok(Some(opened))
     }
 
     async fn end(&self, token: &LogoutToken) -> Result<usize, BackChannelError> {

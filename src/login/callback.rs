@@ -19,7 +19,7 @@ use crate::{
     clock::Timestamp,
     oidc::OAuthError,
     secret::Secret,
-    session::{Due, EndReason, SessionId, SessionKey},
+    session::{Due, SessionId, SessionKey},
 };
 
 /// Longer values are refused, in bytes.
@@ -179,22 +179,13 @@ impl Login {
             exchanged,
             issued,
         };
-        match self.inner.sessions.open(session, due, previous).await {
-            Ok(opened) => {
-                // Now that it is stored: a logout that comes from here on finds it.
-                if self.inner.logouts.cover(&course) {
-                    self.inner
-                        .sessions
-                        .end(&opened.key, EndReason::BackChannel)
-                        .await?;
-                    return Err(CallbackError::LoggedOut);
-                }
-                Ok(LoggedIn {
-                    id: opened.id,
-                    ends_at,
-                    location,
-                })
-            }
+        match self.inner.logouts.open(session, due, previous, &course).await {
+            Ok(Some(opened)) => Ok(LoggedIn {
+                id: opened.id,
+                ends_at,
+                location,
+            }),
+            Ok(None) => Err(CallbackError::LoggedOut),
             Err(error) => {
                 self.give_back(response.refresh_token, response.access_token);
                 Err(error.into())

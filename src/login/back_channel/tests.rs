@@ -4,6 +4,7 @@ use std::{
 };
 
 use futures_util::{future::BoxFuture, stream::BoxStream};
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::{
@@ -12,24 +13,30 @@ use crate::{
     random::{SharedRandom, SystemRandom},
     seal::Sealer,
     session::{
-        Change, Claim, Claimed, Due, InsertError, Lease, Lifespan, Limits, Listed, Memo, MemoryOnce,
-        MemoryStore, NewSession, ReplaceError, Session, SessionKey, SessionStore, Stored, Tokens, Usage,
-        Version,
+        Change, Claim, Claimed, InsertError, Lease, Lifespan, Limits, Listed, Memo, MemoryOnce, MemoryStore,
+        NewSession, ReplaceError, SessionStore, Stored, Tokens, Usage, Version,
     },
 };
 
 const ISSUER: &str = "https://idp.test";
 
-/// A store that removes nothing while it is broken.
+/// A store that removes nothing while it is broken, and inserts a session when it is let.
 #[derive(Debug)]
 struct Store {
     memory: MemoryStore,
     broken: AtomicBool,
+    before_insert: Semaphore,
+    after_insert: Semaphore,
 }
 
 impl SessionStore for Store {
     fn insert(&self, new: NewSession) -> BoxFuture<'_, Result<Version, InsertError>> {
-        self.memory.insert(new)
+        Box::pin(async {
+            self.before_insert.acquire().await.unwrap().forget();
+            let inserted = self.memory.insert(new).await;
+            self.after_insert.acquire().await.unwrap().forget();
+            inserted
+        })
     }
 
     fn get<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
@@ -128,6 +135,8 @@ impl World {
         let store = Arc::new(Store {
             memory: MemoryStore::new(lifespan, Arc::clone(&shared)),
             broken: AtomicBool::new(false),
+            before_insert: Semaphore::new(100),
+            after_insert: Semaphore::new(100),
         });
         let sealer = Sealer::new(&[[7; 32]], Arc::clone(&random)).unwrap();
         let sessions = Sessions::new(store.clone(), limits, sealer, Arc::clone(&shared), random);
@@ -139,9 +148,9 @@ impl World {
         }
     }
 
-    async fn open(&self, subject: &str, sid: Option<&str>) -> SessionKey {
+    fn session(&self, subject: &str, sid: Option<&str>) -> Session {
         let now = self.clock.now();
-        let session = Session {
+        Session {
             issuer: ISSUER.to_owned(),
             subject: subject.to_owned(),
             sid: sid.map(str::to_owned),
@@ -163,9 +172,37 @@ impl World {
             created_at: now,
             expires_at: now.saturating_add(Duration::from_hours(8)),
             identity: Memo::default(),
-        };
+        }
+    }
+
+    async fn open(&self, subject: &str, sid: Option<&str>) -> SessionKey {
+        let session = self.session(subject, sid);
         let opened = self.logouts.sessions.open(session, Due::Never, None).await;
         opened.unwrap().key
+    }
+
+    /// Whether a login of alice leads to a session, where a logout comes while `held` is: before the store has
+    /// the session, or after that and before the login hears of it.
+    async fn log_in(&self, held: &Semaphore, token: &LogoutToken) -> bool {
+        let now = self.clock.now();
+        let course = Course {
+            subject: "alice".to_owned(),
+            sid: Some("sid-1".to_owned()),
+            authenticated: None,
+            began: now,
+            exchanged: now,
+            issued: now,
+        };
+        let session = self.session("alice", Some("sid-1"));
+        let permits = held.forget_permits(100);
+        let login = self.logouts.open(session, Due::Never, None, &course);
+        let logout = async {
+            tokio::task::yield_now().await;
+            self.logouts.end(token).await.unwrap();
+            held.add_permits(permits);
+        };
+        let (opened, ()) = tokio::join!(login, logout);
+        opened.unwrap().is_some()
     }
 
     async fn lives(&self, key: &SessionKey) -> bool {
@@ -227,4 +264,28 @@ async fn a_token_whose_sessions_could_not_be_ended_counts_when_it_comes_again() 
     assert!(!world.lives(&key).await);
     let again = world.logouts.end(&token).await;
     assert!(matches!(again, Err(BackChannelError::Replayed)));
+}
+
+#[tokio::test]
+async fn attack_32_whether_a_logout_comes_before_or_after_the_session_is_stored_one_sees_the_other() {
+    for (subject, sid, lives) in [
+        (Some("alice"), None, false),
+        (None, Some("sid-1"), false),
+        (Some("alice"), Some("sid-1"), false),
+        (Some("bob"), None, true),
+    ] {
+        for before in [true, false] {
+            let world = World::new();
+            let store = &world.store;
+            let held = if before {
+                &store.before_insert
+            } else {
+                &store.after_insert
+            };
+            let opened = world.log_in(held, &world.token("a", subject, sid)).await;
+            assert_eq!(opened, lives, "{subject:?} {sid:?} {before}");
+            let stored = store.usage().await.unwrap().sessions;
+            assert_eq!(stored, usize::from(lives), "{subject:?} {sid:?} {before}");
+        }
+    }
 }

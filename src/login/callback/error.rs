@@ -7,7 +7,7 @@ use url::Url;
 use crate::{
     login::Instead,
     oidc::{IdTokenError, OAuthError, TokenError, UserInfoError},
-    session::{OpenError, StoreError},
+    session::OpenError,
 };
 
 /// A callback that did not lead to a session.
@@ -69,9 +69,6 @@ pub enum CallbackError {
     /// No room for another session, or the store does not answer.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The session was stored, and what should have ended it did not.
-    #[error(transparent)]
-    Store(#[from] StoreError),
     /// The IdP has logged the person out while the login was under way.
     #[error("the identity provider has logged the person out meanwhile")]
     LoggedOut,

@@ -204,10 +204,6 @@ fn problem(failed: &Failed) -> Problem {
             let problem = Problem::unavailable("session_store_unavailable");
             logged(problem, Level::ERROR, "a session could not be stored")
         }
-        CallbackError::Store(_) => {
-            let problem = Problem::unavailable("session_store_unavailable");
-            logged(problem, Level::ERROR, "a session could not be ended")
-        }
         CallbackError::LoggedOut => {
             let detail =
                 "The identity provider has logged you out while you were logging in. Log in again to go on.";
@@ -235,7 +231,6 @@ fn label(error: &CallbackError) -> Label {
         | CallbackError::IdToken(_)
         | CallbackError::UserInfo(_)
         | CallbackError::Open(_)
-        | CallbackError::Store(_)
         | CallbackError::Abandoned => Label::TryAgain,
         _ => Label::LogInAgain,
     }
