@@ -38,7 +38,7 @@ use crate::{
     registration::{RegisteredKeys, Registration, Surroundings},
     seal::Sealer,
     server::Server,
-    session::{CookiePolicy, Sessions},
+    session::{CookiePolicy, MemoryOnce, Sessions},
     tokens::Tokens,
     web::{Pages, Parts, Web},
 };
@@ -133,6 +133,7 @@ impl App {
             settings::login(&config)?,
             relying_party.clone(),
             sessions.clone(),
+            Arc::new(MemoryOnce::new(Arc::clone(&ports.clock))),
             sealer.clone(),
             Arc::clone(&ports.clock),
             Arc::clone(&ports.random),
@@ -260,7 +261,8 @@ impl App {
             stop.clone(),
         ));
 
-        let outcome = self.become_a_client(&stop).await;
+        // In a place of its own: with it in line the future would be too large for a stack.
+        let outcome = Box::pin(self.become_a_client(&stop)).await;
         if outcome.is_ok() {
             stop.cancelled().await;
         }

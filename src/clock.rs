@@ -47,6 +47,12 @@ pub trait Clock: Debug + Send + Sync + 'static {
         time.saturating_sub(self.now().duration_since(self.wall()))
     }
 
+    /// A time that [`wall`](Self::wall) will show, as a time of [`now`](Self::now): the other way of
+    /// [`shown`](Self::shown). What is over is now.
+    fn awaited(&self, time: Timestamp) -> Timestamp {
+        self.now().saturating_add(time.duration_since(self.wall()))
+    }
+
     /// Resolves when [`now`](Self::now) has reached `deadline`, at once if it already has.
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()>;
 

@@ -4,9 +4,12 @@
 //! store without logging in, any replica can answer the callback, and a state of another browser opens nothing.
 
 pub mod attempt;
+mod back_channel;
 mod callback;
 mod end;
+mod front_channel;
 pub mod hosts;
+mod logged_out;
 pub mod offline_access;
 mod once;
 mod refused;
@@ -20,18 +23,22 @@ use std::{
 };
 
 pub use self::{
+    back_channel::BackChannelError,
     callback::{CallbackError, CallbackQuery, Failed, LoggedIn},
     end::EndSession,
+    front_channel::FrontChannelError,
     refused::Instead,
     start::{LoginQuery, Start, StartError},
 };
-use self::{hosts::Hosts, offline_access::OfflineAccess, once::Once, return_to::AllowedTargets};
+use self::{
+    back_channel::Logouts, hosts::Hosts, offline_access::OfflineAccess, once::Once, return_to::AllowedTargets,
+};
 use crate::{
     clock::SharedClock,
     oidc::RelyingParty,
     random::SharedRandom,
     seal::Sealer,
-    session::{EmailTrust, LeftOutNotice, Sessions},
+    session::{self, EmailTrust, LeftOutNotice, Sessions},
 };
 
 /// How logins are done.
@@ -86,6 +93,8 @@ struct Inner {
     offline_access: Option<OfflineAccess>,
     /// The attempts that have come back.
     once: Once<Result<LoggedIn, Arc<CallbackError>>>,
+    /// What the IdP says of logouts.
+    logouts: Logouts,
     /// Claims that are too large.
     left_out: LeftOutNotice,
     /// Whether the operator has been told that the IdP gives no refresh token.
@@ -97,12 +106,13 @@ struct Inner {
 // === impl Login ===
 
 impl Login {
-    /// Puts the parts together.
+    /// Puts the parts together. `logout_tokens` remembers which of them have come, for all processes that share sessions.
     #[must_use]
     pub fn new(
         options: Options,
         relying_party: RelyingParty,
         sessions: Sessions,
+        logout_tokens: Arc<dyn session::Once>,
         sealer: Sealer,
         clock: SharedClock,
         random: SharedRandom,
@@ -119,6 +129,7 @@ impl Login {
             left_out: LeftOutNotice::default(),
             options,
             relying_party,
+            logouts: Logouts::new(sessions.clone(), logout_tokens, Arc::clone(&clock)),
             sessions,
             sealer,
             once: Once::new(Arc::clone(&clock)),

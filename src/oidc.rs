@@ -15,11 +15,13 @@ mod error;
 pub mod fuzzing;
 mod id_token;
 mod jwks;
+mod logout_token;
 mod member;
 mod metadata;
 mod par;
 mod provider;
 mod revocation;
+mod signed;
 mod time;
 mod token;
 mod userinfo;
@@ -41,8 +43,9 @@ pub use self::{
     error::OAuthError,
     id_token::{Expect, IdTokenClaims, IdTokenError, Identity, LoginFacts},
     jwks::{JwksError, JwksOptions},
+    logout_token::{LogoutToken, LogoutTokenError},
     member::MemberError,
-    metadata::{EndpointError, Metadata},
+    metadata::{EndpointError, LogoutSupport, Metadata},
     par::PushedRequest,
     provider::{EndpointOverrides, HttpPolicy, OptionalEndpoint, ProviderOptions, UrlMap},
     revocation::TokenKind,

@@ -15,6 +15,7 @@ mod end;
 mod id;
 mod limits;
 mod memo;
+mod once;
 mod record;
 mod sessions;
 mod store;
@@ -33,6 +34,7 @@ pub use self::{
     id::{SessionId, SessionKey, SessionRef},
     limits::{Lifespan, Limits},
     memo::Memo,
+    once::{MemoryOnce, Once},
     record::{RecordError, Session, Strikes, Tokens},
     sessions::{OpenError, Opened, Sessions, UpdateError, Watch},
     store::{

@@ -28,7 +28,10 @@ mod ways;
 
 use std::{ops::Deref, sync::Arc};
 
-use axum::{Router, middleware, routing::get};
+use axum::{
+    Router, middleware,
+    routing::{get, post},
+};
 use http::HeaderValue;
 
 pub use self::{
@@ -123,12 +126,21 @@ impl Web {
                 get(auth::logout::ask).post(auth::logout::handle),
             )
             .route("/auth/logged-out", get(auth::logged_out::handle))
+            .route(
+                "/auth/frontchannel-logout",
+                get(auth::frontchannel_logout::handle),
+            )
             .route_layer(middleware::from_fn(prefetch::keep_from_acting));
         let telling = Router::new()
             .route("/auth/session", get(auth::session::handle))
             .route("/api/auth/session", get(auth::session::handle))
             .route("/auth/csrf", get(auth::csrf::handle));
-        self.framed(Listener::Public, acting.merge(telling).merge(Self::common()))
+        let of_the_idp = Router::new().route(
+            auth::backchannel_logout::PATH,
+            post(auth::backchannel_logout::handle),
+        );
+        let endpoints = acting.merge(telling).merge(of_the_idp).merge(Self::common());
+        self.framed(Listener::Public, endpoints)
     }
 
     /// The service for the listener that is never published.

@@ -25,6 +25,9 @@ use crate::{
     web::{Brand, Color, ForwardedFamily, OwnOrigins, PageOptions, TrustedProxies},
 };
 
+/// The path that a page of the IdP shows in a frame when somebody logs out there.
+const FRONTCHANNEL_LOGOUT_PATH: &str = "/auth/frontchannel-logout";
+
 /// The routing table's name in the configuration folder.
 const ROUTES_FILE: &str = "routes.yaml";
 
@@ -193,6 +196,13 @@ pub(super) fn registration(config: &Config) -> registration::Options {
             Some(uri) => registration::Jwks::Uri(uri.to_string()),
             None => registration::Jwks::Inline,
         },
+        backchannel_logout_uri: settings.backchannel_logout_uri.as_ref().map(Url::to_string),
+        // OpenID Connect Front-Channel Logout 1.0 section 2: at the origin of a redirect URI.
+        frontchannel_logout_uri: settings
+            .redirect_uris
+            .first()
+            .and_then(|uri| uri.join(FRONTCHANNEL_LOGOUT_PATH).ok())
+            .map(|uri| uri.to_string()),
         force_replace: settings.force_replace,
         initial_access_token: settings.initial_access_token.clone(),
         open_registration: settings.open_registration,

@@ -266,6 +266,7 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Registration, "DCR_REDIRECT_URIS", K::List, "required for DCR", "exact redirect URIs, one per host, path `/auth/callback`"),
     public(G::Registration, "DCR_FORCE_REPLACE", K::Switch, "`false`", "register anew; needs a fresh `DCR_IAT`, does nothing without one"),
     public(G::Registration, "DCR_JWKS_URI", K::Url, "`BFF_BASE_URL` + `/.well-known/jwks.json`", "registered `jwks_uri`; with neither known, inline `jwks` is registered"),
+    public(G::Registration, "DCR_BACKCHANNEL_LOGOUT_URI", K::Url, "`BFF_BASE_URL`, or the origin of the first redirect URI, + `/auth/backchannel-logout`", "registered `backchannel_logout_uri`: where the provider tells of logouts, if its metadata says that it does"),
     public(G::Registration, "DCR_REDIRECT_UPDATE_MODE", K::Choice(&["auto", "replace", "merge", "none"]), "`auto`", "redirect URIs that the IdP has and `DCR_REDIRECT_URIS` has not: `auto` and `replace` remove them, `merge` keeps them, `none` leaves all as they are; post-logout URIs follow"),
     public(G::Registration, "DCR_ROTATION_SAFE", K::Switch, "`false`", "`true` forces `merge`"),
     public(G::Registration, "DCR_UPDATE_METHOD", K::Choice(&["auto", "put", "patch"]), "`auto`", "how a registration is updated: `put` (RFC 7592), `patch` (the difference alone), or `auto`: PUT, and PATCH where the IdP answers 405 or 501"),

@@ -17,6 +17,8 @@ use crate::{
 
 /// The path of every redirect URI.
 const CALLBACK_PATH: &str = "/auth/callback";
+/// The path at which the IdP tells of logouts.
+const BACKCHANNEL_LOGOUT_PATH: &str = "/auth/backchannel-logout";
 /// The registration is not compared more often than this: each time is a call to the IdP.
 const LEAST_CHECK_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -54,6 +56,8 @@ pub struct RegistrationSettings {
     pub force_replace: bool,
     /// The registered `jwks_uri`; inline `jwks` without one.
     pub jwks_uri: Option<Url>,
+    /// The registered `backchannel_logout_uri`, for an IdP that knows it.
+    pub backchannel_logout_uri: Option<Url>,
     /// Lets the start mint an initial access token.
     pub bootstrap_admin_token: Option<Secret>,
     /// A refused first registration does not stop the process.
@@ -118,6 +122,13 @@ pub(super) fn read(
         );
     }
     let jwks_uri = reader.url("DCR_JWKS_URI", endpoint_url);
+    let backchannel_logout_uri = reader.url("DCR_BACKCHANNEL_LOGOUT_URI", endpoint_url);
+    let of_a_host = |uri: &Url| {
+        base_url
+            .map(|base| base.at(BACKCHANNEL_LOGOUT_PATH))
+            .or_else(|| uri.join(BACKCHANNEL_LOGOUT_PATH).ok())
+    };
+    let backchannel_logout_uri = backchannel_logout_uri.or_else(|| redirect_uris.first().and_then(of_a_host));
     RegistrationSettings {
         enabled,
         skip_bootstrap: reader.switch("SKIP_DCR_BOOTSTRAP", false),
@@ -129,6 +140,7 @@ pub(super) fn read(
         redirect_uris,
         force_replace: force_replace(reader, open_registration),
         jwks_uri: jwks_uri.or_else(|| base_url.map(|base| base.at("/.well-known/jwks.json"))),
+        backchannel_logout_uri,
         bootstrap_admin_token,
         allow_bootstrap_failure: reader.switch("ALLOW_BOOTSTRAP_FAILURE", false),
         redirect_update: redirect_update(reader),

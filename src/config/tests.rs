@@ -171,6 +171,10 @@ fn the_seed_with_issuer_and_base_url_loads() {
         "https://bff.ocg.labs.empowernow.ai/.well-known/jwks.json"
     );
     assert_eq!(
+        registration.backchannel_logout_uri.unwrap().as_str(),
+        "https://bff.ocg.labs.empowernow.ai/auth/backchannel-logout"
+    );
+    assert_eq!(
         config.keys.options.signing_key,
         Path::new("/app/keys/fapi-adv-key-1.pem")
     );
@@ -194,6 +198,11 @@ fn the_seed_alone_says_what_is_missing() {
     all.push(("IDP_BASE_URL", "http://idp:8080"));
     let (config, warnings) = Config::load(&all.into_iter().collect()).unwrap();
     assert_eq!(config.registration.jwks_uri, None);
+    let first = &config.registration.redirect_uris[0];
+    assert_eq!(
+        config.registration.backchannel_logout_uri,
+        first.join("/auth/backchannel-logout").ok()
+    );
     assert_eq!(config.provider.issuer, "http://idp:8080");
     assert!(!config.provider.issuer_is_explicit);
     assert!(

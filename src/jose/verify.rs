@@ -39,6 +39,8 @@ pub struct Policy<'a> {
 pub enum Typ {
     /// An ID token: absent or `JWT`.
     IdToken,
+    /// A logout token: `logout+jwt`, absent or `JWT` (OpenID Connect Back-Channel Logout 1.0 section 2.4).
+    LogoutToken,
 }
 
 /// A token whose signature and common claims are right.
@@ -223,8 +225,10 @@ pub(crate) fn numeric_date(claims: &Claims, name: &str) -> Option<Timestamp> {
 
 impl Typ {
     fn allows(self, typ: Option<&str>) -> bool {
+        let is_plain = typ.is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"));
         match self {
-            Self::IdToken => typ.is_none_or(|typ| typ.eq_ignore_ascii_case("JWT")),
+            Self::IdToken => is_plain,
+            Self::LogoutToken => is_plain || typ.is_some_and(|typ| typ.eq_ignore_ascii_case("logout+jwt")),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{
     Login,
     attempt::Attempt,
     hosts::LoginHost,
+    logged_out::Course,
     once::{Remember, Spent},
 };
 use crate::{
@@ -75,7 +76,7 @@ impl Login {
     ///
     /// The checks, in this order: `state` (before anything else that came is looked at), age and host of the attempt,
     /// `iss`, `error`, `code`; then the exchange, the ID token, UserInfo; then the new session takes the place of the
-    /// old one. From the exchange on all of it happens once for an attempt: a second request with the same code joins the
+    /// old one; then whether the IdP has logged the person out meanwhile. From the exchange on all of it happens once for an attempt: a second request with the same code joins the
     /// first and gets its answer.
     ///
     /// # Errors
@@ -154,11 +155,14 @@ impl Login {
         previous: Option<SessionKey>,
     ) -> Result<LoggedIn, CallbackError> {
         let relying_party = &self.inner.relying_party;
+        let exchanged = self.inner.clock.now();
+        // The attempt says it by the machine's clock.
+        let began = exchanged.saturating_sub(self.inner.clock.wall().duration_since(attempt.started_at));
         let response = relying_party
             .exchange_code(code, host.redirect_uri(), &attempt.code_verifier)
             .await?;
-        let session = match self.session_of(attempt, code, &response).await {
-            Ok(session) => session,
+        let (session, issued) = match self.session_of(attempt, code, &response).await {
+            Ok(verified) => verified,
             Err(error) => {
                 self.give_back(response.refresh_token, response.access_token);
                 return Err(error);
@@ -167,12 +171,21 @@ impl Login {
         let location = self.target(attempt, host);
         let ends_at = session.expires_at;
         let due = Due::at(session.tokens.due_at(self.inner.options.refresh_threshold));
-        match self.inner.sessions.open(session, due, previous).await {
-            Ok(opened) => Ok(LoggedIn {
+        let course = Course {
+            subject: session.subject.clone(),
+            sid: session.sid.clone(),
+            authenticated: session.auth_time,
+            began,
+            exchanged,
+            issued,
+        };
+        match self.inner.logouts.open(session, due, previous, &course).await {
+            Ok(Some(opened)) => Ok(LoggedIn {
                 id: opened.id,
                 ends_at,
                 location,
             }),
+            Ok(None) => Err(CallbackError::LoggedOut),
             Err(error) => {
                 self.give_back(response.refresh_token, response.access_token);
                 Err(error.into())

@@ -3,7 +3,7 @@
 //! Signature, `iss`, `aud`, `azp` and times are [`jose::verify`](crate::jose::verify)'s; here is what only an ID
 //! token has. A refreshed one is checked as fully as the first.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -11,18 +11,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use subtle::ConstantTimeEq as _;
 
-use super::{JwksError, NotReady, RelyingParty};
+use super::{
+    JwksError, NotReady, RelyingParty,
+    logout_token::is_logout,
+    signed::{SignedError, is_identifier, text_of},
+};
 use crate::{
     clock::Timestamp,
-    jose::{Algorithm, Claims, KeySet, Policy, Typ, Verified, VerifyError, numeric_date, verify},
+    jose::{Algorithm, Claims, Typ, Verified, VerifyError, numeric_date},
     secret::Secret,
 };
 
 /// A subject is at most this long (OpenID Connect Core 1.0 section 2), in bytes.
-const MAX_SUBJECT: usize = 255;
+pub(super) const MAX_SUBJECT: usize = 255;
 
 /// A longer `sid` is left out, in bytes.
-const MAX_SID: usize = 2048;
+pub(super) const MAX_SID: usize = 2048;
 
 /// How far the provider's clock may differ from ours.
 const LEEWAY: Duration = Duration::from_mins(1);
@@ -76,6 +80,10 @@ pub struct IdTokenClaims {
     pub auth_time: Option<Timestamp>,
     /// How the person authenticated.
     pub acr: Option<String>,
+    /// When the session at the provider ends, where it says so (`session_expiry` of IPSIE's session lifetime profile).
+    pub session_ends: Option<Timestamp>,
+    /// When the token was issued.
+    pub issued_at: Timestamp,
     /// When the token expires; says nothing of the session.
     pub expires_at: Timestamp,
     /// All claims, these among them.
@@ -119,6 +127,9 @@ pub enum IdTokenError {
     /// The person authenticated too long ago, or it is not said when.
     #[error("ID token refused: the authentication is older than was asked for, or of unknown age")]
     TooOld,
+    /// The session at the provider is over.
+    #[error("ID token refused: the session at the IdP is over already (session_expiry)")]
+    SessionOver,
     /// A claim is of the wrong kind.
     #[error("ID token refused: `{0}` is not usable")]
     Claim(&'static str),
@@ -181,6 +192,17 @@ impl IdTokenError {
     }
 }
 
+impl From<SignedError> for IdTokenError {
+    fn from(error: SignedError) -> Self {
+        match error {
+            SignedError::NotReady(error) => Self::NotReady(error),
+            SignedError::Keys(error) => Self::Keys(error),
+            SignedError::Token(error) => Self::Token(error),
+            SignedError::UnpublishedKey => Self::UnpublishedKey,
+        }
+    }
+}
+
 // === impl RelyingParty ===
 
 impl RelyingParty {
@@ -194,27 +216,8 @@ impl RelyingParty {
         token: &Secret,
         expect: Expect<'_>,
     ) -> Result<IdTokenClaims, IdTokenError> {
-        let (metadata, client) = self.ready()?;
         let now = self.shared.clock.wall();
-        let policy = Policy {
-            algorithms: &metadata.id_token_algorithms,
-            typ: Typ::IdToken,
-            issuer: &metadata.issuer,
-            audience: &client.id,
-            trusted: &self.shared.options.trusted_audiences,
-        };
-        let check = |keys: &Arc<KeySet>| verify(token.expose(), keys, &policy, now);
-        let keys = self.provider_keys().await?;
-        let verified = match check(&keys) {
-            // The provider may have rotated its keys.
-            Err(VerifyError::UnknownKey) => match check(&self.provider_keys_after(&keys).await) {
-                Err(VerifyError::UnknownKey) if self.provider_keys_are_current() => {
-                    return Err(IdTokenError::UnpublishedKey);
-                }
-                outcome => outcome,
-            },
-            outcome => outcome,
-        }?;
+        let verified = self.verify_signed(token, Typ::IdToken, now).await?;
         let claims = IdTokenClaims::read(verified, expect, now)?;
         self.tell_what_is_left_out(&claims);
         Ok(claims)
@@ -250,6 +253,10 @@ impl RelyingParty {
 impl IdTokenClaims {
     fn read(verified: Verified, expect: Expect<'_>, now: Timestamp) -> Result<Self, IdTokenError> {
         let Verified { algorithm, claims } = verified;
+        // A logout token without `typ` that answers a refresh would be one but for this.
+        if is_logout(&claims) {
+            return Err(IdTokenError::Claim("events"));
+        }
         let issuer = text(&claims, "iss")?.ok_or(IdTokenError::Claim("iss"))?;
         let subject = text(&claims, "sub")
             .ok()
@@ -257,7 +264,9 @@ impl IdTokenClaims {
             .filter(|subject| is_identifier(subject, MAX_SUBJECT))
             .ok_or(IdTokenError::Subject)?;
         let auth_time = lenient_time(&claims, "auth_time");
+        let issued_at = numeric_date(&claims, "iat").ok_or(IdTokenError::Claim("iat"))?;
         let expires_at = numeric_date(&claims, "exp").ok_or(IdTokenError::Claim("exp"))?;
+        let session_ends = session_ends(&claims)?;
         // Optional, and of use only for the provider's own logout.
         let sid = text(&claims, "sid").ok().flatten();
         let sid = sid.filter(|sid| is_identifier(sid, MAX_SID));
@@ -278,6 +287,9 @@ impl IdTokenClaims {
                     return Err(IdTokenError::Nonce);
                 }
                 check_issued_since(&claims, login.started_at)?;
+                if session_ends.is_some_and(|ends| ends <= now) {
+                    return Err(IdTokenError::SessionOver);
+                }
                 // Section 3.3.2.11 asks for it beside a code in the front channel; where it is there, it has to fit.
                 check_half_hash(&claims, "c_hash", algorithm, login.code)
                     .map_err(|()| IdTokenError::CodeHash)?;
@@ -298,6 +310,8 @@ impl IdTokenClaims {
             sid,
             auth_time,
             acr: text(&claims, "acr").ok().flatten(),
+            session_ends,
+            issued_at,
             expires_at,
             all: claims,
         })
@@ -347,6 +361,17 @@ fn check_issued_since(claims: &Claims, started_at: Timestamp) -> Result<(), IdTo
     }
 }
 
+/// `session_expiry`: whole seconds. It is a limit, so that one which cannot be read is not left out.
+fn session_ends(claims: &Claims) -> Result<Option<Timestamp>, IdTokenError> {
+    match claims.get("session_expiry") {
+        None => Ok(None),
+        Some(value) => match value.as_u64() {
+            Some(seconds) => Ok(Some(Timestamp::from_unix_seconds(seconds))),
+            None => Err(IdTokenError::Claim("session_expiry")),
+        },
+    }
+}
+
 /// OpenID Connect Core 1.0 sections 3.1.3.6 and 3.3.2.11: the left half of the hash of `value`, where the claim is there.
 fn check_half_hash(claims: &Claims, name: &str, algorithm: Algorithm, value: &Secret) -> Result<(), ()> {
     match claims.get(name) {
@@ -387,11 +412,7 @@ fn check_age(
 }
 
 fn text(claims: &Claims, name: &'static str) -> Result<Option<String>, IdTokenError> {
-    match claims.get(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(IdTokenError::Claim(name)),
-    }
+    text_of(claims, name).map_err(|()| IdTokenError::Claim(name))
 }
 
 /// A time that is optional: as a number, or as text with one in it; otherwise it counts as absent, which no check takes
@@ -401,11 +422,6 @@ fn lenient_time(claims: &Claims, name: &str) -> Option<Timestamp> {
         Value::String(text) => text.trim().parse().ok().map(Timestamp::from_unix_seconds),
         _ => numeric_date(claims, name),
     }
-}
-
-/// ASCII without control characters, neither empty nor too long.
-fn is_identifier(text: &str, longest: usize) -> bool {
-    !text.is_empty() && text.len() <= longest && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 fn same(one: &str, other: &str) -> bool {

@@ -54,9 +54,25 @@ pub struct Metadata {
     pub iss_parameter_supported: bool,
     /// Authorization requests must be pushed (RFC 9126 section 5).
     pub require_par: bool,
+    /// Clients are told of logouts (OpenID Connect Back-Channel Logout 1.0 section 2.1).
+    pub backchannel_logout: LogoutSupport,
+    /// A page of the provider tells clients of logouts in frames (OpenID Connect Front-Channel Logout 1.0 section 3).
+    pub frontchannel_logout: LogoutSupport,
     /// Optional endpoints that the document names and that cannot be used, which count as absent.
     pub left_out: Vec<EndpointError>,
     map: UrlMap,
+}
+
+/// What the provider tells clients of logouts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogoutSupport {
+    /// Nothing.
+    #[default]
+    None,
+    /// That a person has logged out.
+    Supported,
+    /// That, and with which `sid`.
+    WithSession,
 }
 
 /// Reads what is no endpoint.
@@ -94,6 +110,8 @@ impl Metadata {
             code_challenge_methods: reader.list("code_challenge_methods_supported"),
             iss_parameter_supported: reader.flag("authorization_response_iss_parameter_supported"),
             require_par: reader.flag("require_pushed_authorization_requests"),
+            backchannel_logout: reader.logout("backchannel"),
+            frontchannel_logout: reader.logout("frontchannel"),
             left_out: endpoints.left_out,
             map,
         })
@@ -161,6 +179,15 @@ impl Reader<'_> {
                     listed.any(|listed| listed.is_same_as(*algorithm))
                 })
                 .collect(),
+        }
+    }
+
+    fn logout(&self, channel: &str) -> LogoutSupport {
+        let flag = |what: &str| self.flag(&format!("{channel}_logout_{what}"));
+        match (flag("supported"), flag("session_supported")) {
+            (false, _) => LogoutSupport::None,
+            (true, false) => LogoutSupport::Supported,
+            (true, true) => LogoutSupport::WithSession,
         }
     }
 

@@ -56,7 +56,15 @@ impl<'a> Attempt<'a> {
         let wanted = WantedMetadata::new(&registration.options, algorithm, || {
             registration.keys.public_jwks()
         })
-        .for_id_tokens(&metadata.id_token_algorithms);
+        .for_id_tokens(&metadata.id_token_algorithms)
+        .for_back_channel(
+            registration.options.backchannel_logout_uri.as_deref(),
+            metadata.backchannel_logout,
+        )
+        .for_front_channel(
+            registration.options.frontchannel_logout_uri.as_deref(),
+            metadata.frontchannel_logout,
+        );
         let wanted = match &record.registered {
             Some(known) => wanted.after(&known.remembered),
             None => wanted,

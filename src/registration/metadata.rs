@@ -1,5 +1,7 @@
 //! The metadata that we want to be registered with, and what "the same" means for each field.
 
+mod logouts;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -7,6 +9,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use self::logouts::LOGOUTS;
 use super::{
     diff::Remembered,
     options::{AuthMethod, Description, Jwks, Options, RedirectUpdate},
@@ -68,7 +71,7 @@ pub struct WantedMetadata {
     fields: Map<String, Value>,
     /// Extensions that the IdP refuses, which are left out.
     left_out: Digests,
-    /// Descriptive fields that were sent before and are no longer wanted.
+    /// Descriptive fields, and those for logouts, that were sent before and are no longer wanted.
     dropped: BTreeSet<&'static str>,
 }
 
@@ -163,7 +166,7 @@ impl WantedMetadata {
     #[must_use]
     pub(super) fn after(mut self, memory: &Remembered) -> Self {
         let dropped = |name: &&str| memory.sent.contains_key(*name) && !self.fields.contains_key(*name);
-        self.dropped = DESCRIPTIVE.into_iter().filter(dropped).collect();
+        self.dropped = DESCRIPTIVE.into_iter().chain(LOGOUTS).filter(dropped).collect();
         let refused = |name: &str, value: &Value| {
             memory
                 .refused
@@ -231,7 +234,7 @@ impl WantedMetadata {
 
     /// The names of fields that could be taken away.
     pub(super) fn removable() -> impl Iterator<Item = &'static str> {
-        OURS_TO_REMOVE.into_iter().chain(DESCRIPTIVE)
+        OURS_TO_REMOVE.into_iter().chain(DESCRIPTIVE).chain(LOGOUTS)
     }
 
     /// Digest of each field.

@@ -29,6 +29,10 @@ pub struct Options {
     pub signing_algorithm: Option<Algorithm>,
     /// How the IdP gets our public keys.
     pub jwks: Jwks,
+    /// Where the IdP tells us of logouts, if it does that.
+    pub backchannel_logout_uri: Option<String>,
+    /// What a page of the IdP may show in a frame to tell us of logouts: at the origin of a redirect URI.
+    pub frontchannel_logout_uri: Option<String>,
     /// Register anew, once for each fresh initial access token.
     pub force_replace: bool,
     /// The initial access token (RFC 7591 section 1.2).

@@ -51,6 +51,8 @@ pub(super) fn options() -> Options {
         auth_method: AuthMethod::PrivateKeyJwt,
         signing_algorithm: None,
         jwks: Jwks::Uri("https://a.example/.well-known/jwks.json".to_owned()),
+        backchannel_logout_uri: Some("https://a.example/auth/backchannel-logout".to_owned()),
+        frontchannel_logout_uri: Some("https://a.example/auth/frontchannel-logout".to_owned()),
         force_replace: false,
         initial_access_token: None,
         open_registration: false,

@@ -67,9 +67,19 @@ impl Inner {
                 return Ok(Outcome::Ended);
             }
         };
+        // An ID token without it changes nothing.
+        let ends_there = (person.id_token.as_ref())
+            .and_then(|verified| verified.session_ends)
+            .map(|ends| self.clock.awaited(ends));
         let changed = self
             .update(key, stored, |session| {
                 renew(session, response, arrived, &person, self.options.email_trust);
+                if let Some(ends) = ends_there {
+                    let latest = session
+                        .created_at
+                        .saturating_add(self.sessions.lifespan().lifetime);
+                    session.expires_at = ends.min(latest);
+                }
             })
             .await;
         match changed {

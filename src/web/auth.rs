@@ -1,7 +1,9 @@
 //! `/auth/*`, one file per endpoint.
 
+pub(super) mod backchannel_logout;
 pub(super) mod callback;
 pub(super) mod csrf;
+pub(super) mod frontchannel_logout;
 pub(super) mod logged_out;
 pub(super) mod login;
 pub(super) mod logout;

@@ -16,7 +16,7 @@ use crate::{
     outbound::{self, Outbound},
     random::{SharedRandom, SystemRandom},
     server::{Answer as _, Load},
-    session::{CookieOptions, EmailTrust, Lifespan, Limits, MemoryStore, Sessions},
+    session::{CookieOptions, EmailTrust, Lifespan, Limits, MemoryOnce, MemoryStore, Sessions},
     tokens,
 };
 
@@ -83,6 +83,7 @@ fn web(folder: &TempDir) -> Web {
         login,
         relying_party.clone(),
         sessions.clone(),
+        Arc::new(MemoryOnce::new(Arc::clone(&clock))),
         sealer.clone(),
         Arc::clone(&clock),
         Arc::clone(&random),

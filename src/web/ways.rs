@@ -18,7 +18,11 @@ use http::Method;
 use tower::{Layer as _, Service, ServiceExt as _};
 use tower_http::cors::{Cors, CorsLayer};
 
-use super::{Listener, Web, api, arrival::Arrival, auth::verify};
+use super::{
+    Listener, Web, api,
+    arrival::Arrival,
+    auth::{backchannel_logout, verify},
+};
 use crate::{
     gateway::{Found, NormalPath},
     own_paths,
@@ -51,13 +55,18 @@ impl Ways {
 
     pub(super) async fn answer(&self, arrival: Arrival, mut request: Request) -> Response {
         match &self.cors {
-            None => self.choice.answer(arrival, request).await,
-            Some(cors) => {
+            Some(cors) if !is_for_the_idp(request.uri().path()) => {
                 request.extensions_mut().insert(arrival);
                 never_fails(cors.clone().oneshot(request).await)
             }
+            Some(_) | None => self.choice.answer(arrival, request).await,
         }
     }
+}
+
+/// No page calls these, so no page is told that it may.
+fn is_for_the_idp(path: &str) -> bool {
+    path == backchannel_logout::PATH
 }
 
 // === impl Choice ===

@@ -1,6 +1,8 @@
 //! Logging out.
 
+mod backchannel;
 mod csrf;
+mod frontchannel;
 mod idp;
 mod return_to;
 

@@ -1,6 +1,7 @@
 //! Tokens stay fresh, and what ends a session and what does not.
 
 mod answers;
+mod ceiling;
 mod clock;
 mod failures;
 mod flights;

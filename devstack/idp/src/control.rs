@@ -15,11 +15,13 @@ use crate::{
 pub(crate) mod endpoint;
 pub(crate) mod fault;
 pub(crate) mod hooks;
+mod logouts;
 pub(crate) mod recorded;
 
 pub use endpoint::Endpoint;
 pub use fault::Fault;
 pub use hooks::{IdTokenDraft, RegistrationAnswer, Signer};
+pub use logouts::LogoutTokenError;
 pub use recorded::{Recorded, RecordedBody};
 
 /// The hand of a test inside a running IdP. Cheap to clone.
@@ -153,6 +155,11 @@ impl Control {
     /// Changes the IdP's JWK Set.
     pub fn on_jwks(&self, hook: impl Fn(&mut Value) + Send + Sync + 'static) {
         self.provider.hooks.jwks.always(hook);
+    }
+
+    /// Changes every logout token before it is signed.
+    pub fn on_logout_token(&self, hook: impl Fn(&mut IdTokenDraft) + Send + Sync + 'static) {
+        self.provider.hooks.logout_token.always(hook);
     }
 
     /// Removes all hooks.

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 mod atomic_file;
 mod authorization_request;
+mod back_channel;
 mod client;
 mod client_auth;
 mod clients_file;
@@ -40,12 +41,13 @@ mod state;
 mod tokens;
 mod web;
 
+pub use back_channel::Told;
 pub use client::AuthMethod;
 pub use clients_file::StoreError;
 pub use clock::{Clock, system_clock};
 pub use control::{
-    Control, Endpoint, Fault, IdTokenDraft, MintIat, MutateError, Recorded, RecordedBody, RegistrationAnswer,
-    Signer,
+    Control, Endpoint, Fault, IdTokenDraft, LogoutTokenError, MintIat, MutateError, Recorded, RecordedBody,
+    RegistrationAnswer, Signer,
 };
 pub use keys::KeyError;
 pub use options::{ClientProfile, ConfigError, DcrConfig, Options, OptionsError, Policy, User};

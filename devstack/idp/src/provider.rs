@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use crate::{
     authorization_request::AuthorizationRequest,
+    back_channel::Sender,
     client::Client,
     client_auth::source::KeySource,
     clients_file::Clients,
@@ -41,7 +42,7 @@ pub enum StartError {
     /// There is no state to begin with.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The HTTP client that reads `jwks_uri` could not be built.
+    /// The HTTP client that calls clients could not be built.
     #[error("cannot build the HTTP client: {0}")]
     HttpClient(#[from] reqwest::Error),
 }
@@ -89,6 +90,7 @@ pub(crate) struct Provider {
     state: Mutex<State>,
     other_key: Mutex<Option<Arc<SigningKey>>>,
     key_source: KeySource,
+    sender: Sender,
     switches: Mutex<Switches>,
     pub(crate) faults: Faults,
     pub(crate) hooks: Hooks,
@@ -131,6 +133,7 @@ impl Provider {
             audience: options.audience,
             admin_token: options.admin_token,
             key_source: KeySource::new(Arc::clone(&options.clock))?,
+            sender: Sender::new()?,
             clock: options.clock,
             dcr: Mutex::new(options.dcr),
             state: Mutex::new(State::new(options.users, clients, kept)),
@@ -208,6 +211,10 @@ impl Provider {
 
     pub(crate) fn key_source(&self) -> &KeySource {
         &self.key_source
+    }
+
+    pub(crate) fn sender(&self) -> &Sender {
+        &self.sender
     }
 
     pub(crate) fn switches(&self) -> Switches {

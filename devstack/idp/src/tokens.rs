@@ -124,7 +124,11 @@ fn at_hash(access_token: &str) -> String {
     URL_SAFE_NO_PAD.encode(left)
 }
 
-fn sign(provider: &Provider, key: &Arc<SigningKey>, draft: IdTokenDraft) -> Result<String, KeyError> {
+pub(crate) fn sign(
+    provider: &Provider,
+    key: &Arc<SigningKey>,
+    draft: IdTokenDraft,
+) -> Result<String, KeyError> {
     let IdTokenDraft {
         mut header,
         claims,

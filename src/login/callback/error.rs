@@ -69,6 +69,9 @@ pub enum CallbackError {
     /// No room for another session, or the store does not answer.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The IdP has logged the person out while the login was under way.
+    #[error("the identity provider has logged the person out meanwhile")]
+    LoggedOut,
     /// What completed the login died.
     #[error("the login was not completed")]
     Abandoned,

@@ -16,13 +16,13 @@ use crate::{
 // === impl Login ===
 
 impl Login {
-    /// Checks the ID token, asks UserInfo, and makes a session of what both say.
+    /// Checks the ID token, asks UserInfo, and makes a session of what both say; with `iat` of the ID token.
     pub(super) async fn session_of(
         &self,
         attempt: &Attempt,
         code: &Secret,
         response: &TokenResponse,
-    ) -> Result<Session, CallbackError> {
+    ) -> Result<(Session, Timestamp), CallbackError> {
         // Now, not after the checks: the access token lives since it was issued.
         let now = self.inner.clock.now();
         let relying_party = &self.inner.relying_party;
@@ -61,7 +61,7 @@ impl Login {
         let email_trust = self.inner.options.email_trust;
         let user = UserClaims::of(Some(&verified.all), user_info.as_ref(), email_trust);
         self.inner.left_out.warn(&user.left_out);
-        Ok(Session {
+        let session = Session {
             user: user.kept,
             issuer: identity.issuer,
             subject: identity.subject,
@@ -69,10 +69,11 @@ impl Login {
             sid: verified.sid,
             auth_time: identity.auth_time,
             created_at: now,
-            expires_at: self.end_of(now, &tokens),
+            expires_at: self.end_of(now, &tokens, verified.session_ends),
             identity: Memo::default(),
             tokens,
-        })
+        };
+        Ok((session, verified.issued_at))
     }
 
     /// An address that is missing is looked for in vain at the IdP. That is said once.
@@ -88,9 +89,11 @@ impl Login {
         }
     }
 
-    /// Without a refresh token a session lives as long as its access token.
-    fn end_of(&self, now: Timestamp, tokens: &Tokens) -> Timestamp {
+    /// Without a refresh token a session lives as long as its access token; never longer than the one at the IdP.
+    fn end_of(&self, now: Timestamp, tokens: &Tokens, ends_there: Option<Timestamp>) -> Timestamp {
+        let clock = &self.inner.clock;
         let limit = now.saturating_add(self.inner.options.session_lifetime);
+        let limit = ends_there.map_or(limit, |ends| limit.min(clock.awaited(ends)));
         match tokens.refresh {
             Some(_) => limit,
             None => limit.min(tokens.access_expires_at),

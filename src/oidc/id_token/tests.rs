@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use aws_lc_rs::{
     hmac,
     rand::SystemRandom,
@@ -274,6 +276,30 @@ async fn a_token_that_is_right_yields_its_claims() {
     );
     assert_eq!(claims.expires_at, Timestamp::from_unix_seconds(1_800_000_300));
     assert_eq!(claims.all["email"], "alice@example.org");
+}
+
+#[tokio::test]
+async fn the_end_of_the_session_at_the_provider_is_read() {
+    let login = Login::start().await;
+    let with = async |value: Value| login.with(|claims| set(claims, "session_expiry", value)).await;
+    let claims = with(json!(1_800_000_001)).await.unwrap();
+    assert_eq!(
+        claims.session_ends,
+        Some(Timestamp::from_unix_seconds(1_800_000_001))
+    );
+    assert_eq!(login.with(|_| ()).await.unwrap().session_ends, None);
+    for over in [json!(1_800_000_000), json!(0)] {
+        assert_eq!(with(over.clone()).await.unwrap_err(), IdTokenError::SessionOver);
+        // A session that lives already ends by it.
+        let refreshed = login
+            .refreshed(|claims| set(claims, "session_expiry", over))
+            .await;
+        assert!(refreshed.unwrap().session_ends.is_some());
+    }
+    for wrong in [json!("1900000000"), json!(1.5), json!(-1), json!(null), json!([])] {
+        let error = with(wrong.clone()).await.unwrap_err();
+        assert_eq!(error, IdTokenError::Claim("session_expiry"), "{wrong}");
+    }
 }
 
 #[tokio::test]

@@ -449,3 +449,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_clients_are_told_of_logouts_is_read() {
+    for channel in ["back", "front"] {
+        for (supported, session, expected) in [
+            (json!(null), json!(null), LogoutSupport::None),
+            (json!(false), json!(true), LogoutSupport::None),
+            (json!("true"), json!(true), LogoutSupport::None),
+            (json!(true), json!(null), LogoutSupport::Supported),
+            (json!(true), json!(false), LogoutSupport::Supported),
+            (json!(true), json!(true), LogoutSupport::WithSession),
+        ] {
+            let mut document = document();
+            document.insert(format!("{channel}channel_logout_supported"), supported.clone());
+            document.insert(format!("{channel}channel_logout_session_supported"), session);
+            let metadata = read(&document, &options()).unwrap();
+            let found = [metadata.backchannel_logout, metadata.frontchannel_logout];
+            let mut wanted = [expected, LogoutSupport::None];
+            if channel == "front" {
+                wanted.reverse();
+            }
+            assert_eq!(found, wanted, "{channel} {supported}");
+        }
+    }
+}

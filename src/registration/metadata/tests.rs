@@ -1,5 +1,5 @@
 use super::*;
-use crate::registration::tests::options;
+use crate::{oidc::LogoutSupport, registration::tests::options};
 
 fn jwks() -> Value {
     json!({"keys": []})
@@ -54,6 +54,63 @@ fn an_algorithm_of_id_tokens_is_named_only_to_an_idp_without_rs256() {
     assert_eq!(named(&[Algorithm::PS256, Algorithm::RS256]), None);
     assert_eq!(named(&[]), None);
     assert_eq!(named(&[Algorithm::ES256, Algorithm::EdDSA]), Some(json!("ES256")));
+}
+
+const LOGOUT_URI: &str = "https://a.example/auth/backchannel-logout";
+const LOGOUT_FIELDS: [&str; 2] = ["backchannel_logout_uri", "backchannel_logout_session_required"];
+
+#[test]
+fn the_uri_for_logouts_is_registered_only_where_the_idp_knows_it() {
+    let fields = |uri, offered| {
+        let wanted = wanted().for_back_channel(uri, offered);
+        LOGOUT_FIELDS.map(|name| wanted.fields().get(name).cloned())
+    };
+    let uri = Some(LOGOUT_URI);
+    assert_eq!(fields(uri, LogoutSupport::None), [None, None]);
+    assert_eq!(
+        fields(uri, LogoutSupport::Supported),
+        [Some(json!(LOGOUT_URI)), None]
+    );
+    assert_eq!(
+        fields(uri, LogoutSupport::WithSession),
+        [Some(json!(LOGOUT_URI)), Some(json!(true))]
+    );
+    assert_eq!(fields(None, LogoutSupport::WithSession), [None, None]);
+}
+
+#[test]
+fn the_uri_for_logouts_goes_where_the_idp_knows_it_no_more() {
+    let before = wanted().for_back_channel(Some(LOGOUT_URI), LogoutSupport::WithSession);
+    let current = before.fields().clone();
+    let after = wanted().after(&Remembered::new(&before, &current));
+    let body = after.update_body(Some(&current), "bff-server", None);
+    for name in LOGOUT_FIELDS {
+        assert!(after.removes(name) && body.get(name).is_none());
+    }
+    // One that somebody else has put there stays.
+    let body = wanted().update_body(Some(&current), "bff-server", None);
+    assert_eq!(body["backchannel_logout_uri"], LOGOUT_URI);
+}
+
+#[test]
+fn the_frame_for_logouts_is_registered_only_where_there_is_no_better_way() {
+    let uri = Some("https://a.example/auth/frontchannel-logout");
+    let registered = |back, uri, front| {
+        let wanted = wanted()
+            .for_back_channel(Some(LOGOUT_URI), back)
+            .for_front_channel(uri, front);
+        let uri = wanted.fields().get("frontchannel_logout_uri").cloned();
+        let required = wanted.fields().get("frontchannel_logout_session_required");
+        assert_eq!(required.is_some(), uri.is_some());
+        uri
+    };
+    let none = LogoutSupport::None;
+    let with_session = LogoutSupport::WithSession;
+    assert_eq!(registered(none, uri, with_session), uri.map(|uri| json!(uri)));
+    assert_eq!(registered(none, uri, LogoutSupport::Supported), None);
+    assert_eq!(registered(none, uri, none), None);
+    assert_eq!(registered(none, None, with_session), None);
+    assert_eq!(registered(LogoutSupport::Supported, uri, with_session), None);
 }
 
 #[test]

@@ -67,6 +67,28 @@ impl Sessions {
         Ok(ended)
     }
 
+    /// Ends those sessions of a person or of a login at the IdP for which `which` says so, and returns how many those
+    /// were. What it looks at must never change while a session lives.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the store does not answer. Some of the sessions may still be there then.
+    pub async fn end_those(
+        &self,
+        whose: Whose<'_>,
+        why: EndReason,
+        which: impl Fn(&Session) -> bool + Send,
+    ) -> Result<usize, StoreError> {
+        let mut ended = 0;
+        for listed in self.inner.store.find(whose).await? {
+            let stored = self.inner.store.get(&listed.key).await?;
+            if stored.is_some_and(|stored| which(&stored.session)) {
+                ended += usize::from(self.end(&listed.key, why).await?.is_some());
+            }
+        }
+        Ok(ended)
+    }
+
     /// Whether a person or a login at the IdP has a session that has not ended.
     ///
     /// # Errors

@@ -204,6 +204,12 @@ fn problem(failed: &Failed) -> Problem {
             let problem = Problem::unavailable("session_store_unavailable");
             logged(problem, Level::ERROR, "a session could not be stored")
         }
+        CallbackError::LoggedOut => {
+            let detail =
+                "The identity provider has logged you out while you were logging in. Log in again to go on.";
+            let problem = not_logged_in("login_logged_out", detail);
+            logged(problem, Level::INFO, "a login came to nothing")
+        }
         CallbackError::Abandoned => logged(Problem::internal(), Level::ERROR, "a login failed"),
     };
     let return_to = match error {

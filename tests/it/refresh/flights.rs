@@ -122,6 +122,25 @@ async fn attack_32_a_session_that_is_logged_out_during_a_refresh_stays_gone() {
 }
 
 #[tokio::test]
+async fn attack_32_a_session_that_the_idp_logs_out_during_a_refresh_stays_gone() {
+    let scene = Scene::start().await;
+    let answers = Answers::of(&scene.stack);
+    let gate = hold_answer(&scene);
+    scene.pass(31).await;
+    scene.refreshes_are(1).await;
+    assert_eq!(scene.stack.idp.log_out("u-ada").await, [Ok(200)]);
+    eventually("the tokens are revoked", async || scene.revoked().len() == 2).await;
+    gate.notify_one();
+    eventually("what arrives is revoked", async || scene.revoked().len() == 4).await;
+    assert!(scene.revoked()[2] == answers.text(0, "refresh_token"));
+    assert!(scene.revoked()[3] == answers.text(0, "access_token"));
+    assert_eq!(scene.stack.idp.issued_refresh_tokens_live("u-ada"), 0);
+    scene.has_ended().await;
+    scene.pass(60).await;
+    assert_eq!(scene.refreshes().len(), 1);
+}
+
+#[tokio::test]
 async fn attack_32_a_call_that_waits_while_its_session_is_logged_out_is_not_passed_on() {
     let scene = Scene::start().await;
     let gate = Arc::new(Notify::new());

@@ -34,6 +34,8 @@ async fn what_is_wanted_is_sent_with_the_initial_access_token_and_told() {
         "token_endpoint_auth_method": "private_key_jwt",
         "token_endpoint_auth_signing_alg": "ES256",
         "jwks_uri": format!("http://{}/.well-known/jwks.json", stack.address),
+        "backchannel_logout_uri": format!("http://{}/auth/backchannel-logout", stack.address),
+        "backchannel_logout_session_required": true,
     });
     assert_eq!(request.json(), Some(&wanted));
     let registered = registered(&stack);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
-/// An ID token before it is signed.
+/// An ID token or a logout token before it is signed.
 #[derive(Clone, Debug)]
 pub struct IdTokenDraft {
     /// The JOSE header.
@@ -60,6 +60,7 @@ pub(crate) struct Hooks {
     pub(crate) discovery: Slot<Value>,
     pub(crate) registration: Slot<RegistrationAnswer>,
     pub(crate) jwks: Slot<Value>,
+    pub(crate) logout_token: Slot<IdTokenDraft>,
 }
 
 pub(crate) struct Slot<T> {
@@ -82,6 +83,7 @@ impl Hooks {
         self.discovery.clear();
         self.registration.clear();
         self.jwks.clear();
+        self.logout_token.clear();
     }
 }
 

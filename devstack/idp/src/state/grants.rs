@@ -1,5 +1,7 @@
 //! Codes, grants and their tokens (RFC 6749, sections 4.1 and 6; RFC 9700, section 4.14).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{authorization_request::AuthorizationRequest, expiring::Expiring, random, secret::Digest};
@@ -253,6 +255,17 @@ impl Grants {
                     .is_some_and(|grant| grant.sub == sub)
         };
         self.refresh.values(now).filter(of_sub).count()
+    }
+
+    /// The clients that have got a code or tokens for a session.
+    pub(crate) fn clients_of(&self, sid: &str) -> BTreeSet<String> {
+        // Time 0: what has ended may have become a session over there.
+        let granted = self.by_id.values(0).filter(|grant| grant.sid == sid);
+        let coded = self.codes.values(0).filter(|code| code.sid == sid);
+        granted
+            .map(|grant| grant.client_id.clone())
+            .chain(coded.map(|code| code.request.client_id.clone()))
+            .collect()
     }
 
     fn is_live(&self, token: &RefreshToken, now: u64) -> bool {

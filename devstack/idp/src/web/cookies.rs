@@ -59,11 +59,17 @@ pub(crate) fn start_session(provider: &Provider, session: Session) -> Option<Hea
     set(provider, SESSION, &value, SESSION_LIFE)
 }
 
-/// Ends the browser's session; the cookie that removes its cookie.
-pub(crate) fn end_session(provider: &Provider, headers: &HeaderMap) -> Option<HeaderValue> {
-    let key = Digest::of(cookie(headers, SESSION)?);
-    provider.state().kept.sessions.remove(&key, provider.now());
-    set(provider, SESSION, "", 0)
+/// Ends the browser's session; which one that was, and the cookie that removes its cookie.
+pub(crate) fn end_session(
+    provider: &Provider,
+    headers: &HeaderMap,
+) -> (Option<Session>, Option<HeaderValue>) {
+    let Some(value) = cookie(headers, SESSION) else {
+        return (None, None);
+    };
+    let key = Digest::of(value);
+    let session = provider.state().kept.sessions.remove(&key, provider.now());
+    (session, set(provider, SESSION, "", 0))
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

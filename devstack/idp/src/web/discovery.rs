@@ -36,6 +36,8 @@ fn document(provider: &Provider) -> Value {
         "userinfo_endpoint": provider.url("/userinfo"),
         "revocation_endpoint": provider.url("/revoke"),
         "end_session_endpoint": provider.url("/logout"),
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
         "scopes_supported": provider.dcr().policy.allowed_scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

@@ -1,4 +1,5 @@
-//! `GET` and `POST /logout` (OpenID Connect RP-Initiated Logout 1.0).
+//! `GET` and `POST /logout` (OpenID Connect RP-Initiated Logout 1.0). All clients of the session are told before the person
+//! goes on.
 
 use axum::{
     body::Bytes,
@@ -52,11 +53,8 @@ pub(crate) async fn get(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, LogoutError> {
-    logout(
-        &provider,
-        &headers,
-        &Params::parse(uri.query().unwrap_or_default().as_bytes())?,
-    )
+    let params = Params::parse(uri.query().unwrap_or_default().as_bytes())?;
+    logout(&provider, &headers, &params).await
 }
 
 pub(crate) async fn post(
@@ -69,12 +67,15 @@ pub(crate) async fn post(
     } else {
         Params::form(&headers, &body)?
     };
-    logout(&provider, &headers, &params)
+    logout(&provider, &headers, &params).await
 }
 
-fn logout(provider: &Provider, headers: &HeaderMap, params: &Params) -> Result<Response, LogoutError> {
+async fn logout(provider: &Provider, headers: &HeaderMap, params: &Params) -> Result<Response, LogoutError> {
     let target = target(provider, params)?;
-    let cookie = cookies::end_session(provider, headers);
+    let (session, cookie) = cookies::end_session(provider, headers);
+    if let Some(session) = session {
+        provider.tell_of_logout(&session.sub, &session.sid).await;
+    }
     let response = match target {
         Some(target) => redirect(&target),
         None => page::page(

@@ -1,0 +1,131 @@
+//! The end of sessions that the IdP asks for (OpenID Connect Back-Channel Logout 1.0).
+
+use std::sync::Arc;
+
+use super::{
+    Login,
+    logged_out::{Course, LoggedOut},
+};
+use crate::{
+    clock::SharedClock,
+    oidc::{LogoutToken, LogoutTokenError},
+    secret::Secret,
+    session::{Due, EndReason, Once, OpenError, Opened, Session, SessionKey, Sessions, StoreError, Whose},
+};
+
+/// Why a logout token ended nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum BackChannelError {
+    /// It is not one of our IdP, for us, of now.
+    #[error(transparent)]
+    Token(#[from] LogoutTokenError),
+    /// It came before. The specification leaves this check to us (section 2.6, step 8), and has a token that fails any
+    /// check answered like every other one that is refused.
+    #[error("logout token refused: it came before")]
+    Replayed,
+    /// The store does not answer. Some of the sessions may still be there; the same token may come again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The logout tokens that have come, and what they do.
+#[derive(Debug)]
+pub(super) struct Logouts {
+    sessions: Sessions,
+    /// Which tokens have come.
+    once: Arc<dyn Once>,
+    /// Whom they have named lately.
+    logged_out: LoggedOut,
+    clock: SharedClock,
+}
+
+// === impl Login ===
+
+impl Login {
+    /// Ends the sessions that a logout token names, and returns how many those were. Where it has a `sid`, they are
+    /// those of that session at the IdP, and where it has a `sub` too, only those of that person; with a `sub` alone, all of
+    /// the person (section 2.4). To name no session of ours is no mistake. A login that is under way comes to nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`BackChannelError`].
+    pub async fn end_by_logout_token(&self, token: &Secret) -> Result<usize, BackChannelError> {
+        let token = self.inner.relying_party.verify_logout_token(token).await?;
+        self.inner.logouts.end(&token).await
+    }
+}
+
+// === impl Logouts ===
+
+impl Logouts {
+    pub(super) fn new(sessions: Sessions, once: Arc<dyn Once>, clock: SharedClock) -> Self {
+        Self {
+            sessions,
+            once,
+            logged_out: LoggedOut::new(),
+            clock,
+        }
+    }
+
+    /// Opens the session of a login. `None` where the IdP has logged the person out meanwhile: the session has ended then,
+    /// and its tokens are revoked.
+    ///
+    /// It is stored first, and then the notes are looked at: a logout that comes from here on finds the session.
+    pub(super) async fn open(
+        &self,
+        session: Session,
+        due: Due,
+        replaces: Option<SessionKey>,
+        course: &Course,
+    ) -> Result<Option<Opened>, OpenError> {
+        let opened = self.sessions.open(session, due, replaces).await?;
+        if self.logged_out.covers(course) {
+            self.sessions.end(&opened.key, EndReason::BackChannel).await?;
+            return Ok(None);
+        }
+        Ok(Some(opened))
+    }
+
+    async fn end(&self, token: &LogoutToken) -> Result<usize, BackChannelError> {
+        let id = once_id(token);
+        let keep = token.refused_from.duration_since(self.clock.wall());
+        if !self.once.first(&id, keep).await? {
+            return Err(BackChannelError::Replayed);
+        }
+        self.logged_out.note(token, self.clock.now());
+        match self.end_named(token).await {
+            Ok(ended) => Ok(ended),
+            Err(error) => {
+                // The IdP may send it again, and it must count then.
+                self.once.forget(&id).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn end_named(&self, token: &LogoutToken) -> Result<usize, StoreError> {
+        let sessions = &self.sessions;
+        let why = EndReason::BackChannel;
+        let issuer = &*token.issuer;
+        match (&token.sid, &token.subject) {
+            (Some(sid), None) => sessions.end_all(Whose::Sid { issuer, sid }, why).await,
+            (Some(sid), Some(subject)) => {
+                let whose = Whose::Sid { issuer, sid };
+                sessions
+                    .end_those(whose, why, |session| session.subject == *subject)
+                    .await
+            }
+            (None, Some(subject)) => sessions.end_all(Whose::Subject { issuer, subject }, why).await,
+            (None, None) => Ok(0),
+        }
+    }
+}
+
+/// What a token is remembered by: `jti` is unique for its issuer alone (RFC 7519 section 4.1.7).
+fn once_id(token: &LogoutToken) -> Vec<u8> {
+    // An issuer is a URL and holds no NUL.
+    ["logout-token", &token.issuer, &token.id].join("\0").into_bytes()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! Whom logout tokens have named, for as long as a login that they are about may still be under way.
+//!
+//! A logout can come between the moment at which the IdP answers a login and the moment at which its session is stored.
+//! It finds no session then. So it is noted here first, and then the sessions are looked for; a login stores its session
+//! first, and then looks here. Whatever the order, one of the two sees the other.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use aws_lc_rs::digest;
+use parking_lot::Mutex;
+
+use crate::{clock::Timestamp, oidc::LogoutToken, session::LOGIN_COOKIE_LIFETIME};
+
+/// So long a logout is remembered: as long as an attempt lives, and a callback that came at its end may take.
+const KEEP: Duration = LOGIN_COOKIE_LIFETIME.saturating_add(Duration::from_mins(2));
+
+/// More than this are not remembered at a time, some 10 MiB; the oldest go.
+const MOST: usize = 50_000;
+
+/// Who has been logged out lately.
+#[derive(Debug)]
+pub(super) struct LoggedOut {
+    named: Mutex<Named>,
+    most: usize,
+}
+
+/// A login that has led to a session: whose, and when it was where.
+#[derive(Clone, Debug)]
+pub(super) struct Course {
+    /// `sub` of the ID token.
+    pub(super) subject: String,
+    /// `sid` of the ID token.
+    pub(super) sid: Option<String>,
+    /// `auth_time` of the ID token, where it has one.
+    pub(super) authenticated: Option<Timestamp>,
+    /// When the browser was sent to the IdP.
+    pub(super) began: Timestamp,
+    /// When the code was sent to the token endpoint.
+    pub(super) exchanged: Timestamp,
+    /// `iat` of the ID token.
+    pub(super) issued: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct Named {
+    by_whom: HashMap<Digest, Vec<Logout>>,
+    in_order: VecDeque<(Timestamp, Digest)>,
+}
+
+/// What one token said.
+#[derive(Clone, Debug)]
+struct Logout {
+    arrived: Timestamp,
+    issued: Timestamp,
+    /// Beside a `sid`: whose it has to be.
+    subject: Option<Digest>,
+}
+
+/// Neither names nor sessions are kept.
+type Digest = [u8; digest::SHA256_OUTPUT_LEN];
+
+// === impl LoggedOut ===
+
+impl LoggedOut {
+    pub(super) fn new() -> Self {
+        Self::of(MOST)
+    }
+
+    fn of(most: usize) -> Self {
+        Self {
+            named: Mutex::default(),
+            most,
+        }
+    }
+
+    /// Notes whom `token`, which arrived at `now`, names. To be called before their sessions are looked for.
+    pub(super) fn note(&self, token: &LogoutToken, now: Timestamp) {
+        let subject = token.subject.as_deref();
+        let (whom, subject) = match (&token.sid, subject) {
+            (Some(sid), subject) => (of_sid(sid), subject.map(of_subject)),
+            (None, Some(subject)) => (of_subject(subject), None),
+            (None, None) => return,
+        };
+        let logout = Logout {
+            arrived: now,
+            issued: token.issued_at,
+            subject,
+        };
+        let mut named = self.named.lock();
+        named.forget_before(now.saturating_sub(KEEP));
+        named.by_whom.entry(whom).or_default().push(logout);
+        named.in_order.push_back((now, whom));
+        while named.in_order.len() > self.most {
+            named.forget_first();
+        }
+    }
+
+    /// Whether a logout is about this login. To be called when its session is stored.
+    pub(super) fn covers(&self, course: &Course) -> bool {
+        let subject = of_subject(&course.subject);
+        let named = self.named.lock();
+        let of_person = named.by_whom.get(&subject);
+        if of_person.is_some_and(|logouts| logouts.iter().any(|logout| logout.ends(course))) {
+            return true;
+        }
+        let Some(sid) = &course.sid else {
+            return false;
+        };
+        let of_session = named.by_whom.get(&of_sid(sid)).into_iter().flatten();
+        let mut of_session =
+            of_session.filter(|logout| logout.subject.is_none_or(|theirs| theirs == subject));
+        of_session.any(|logout| logout.ends(course) || logout.ends_session(course))
+    }
+}
+
+// === impl Logout ===
+
+impl Logout {
+    /// It came after the code was sent, or was issued after the ID token. Both times of a token are the IdP's, and whole
+    /// seconds: in the same second the logout counts as the later one.
+    fn ends(&self, course: &Course) -> bool {
+        self.arrived >= course.exchanged || self.issued >= course.issued
+    }
+
+    /// The session at the IdP ended while the browser was there, and the IdP gave a token for it all the same. Not where
+    /// the person has proved who they are since.
+    fn ends_session(&self, course: &Course) -> bool {
+        self.arrived >= course.began && self.issued >= course.authenticated.unwrap_or(course.issued)
+    }
+}
+
+// === impl Named ===
+
+impl Named {
+    fn forget_before(&mut self, time: Timestamp) {
+        while self.in_order.front().is_some_and(|(arrived, _)| *arrived < time) {
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        let Some((_, whom)) = self.in_order.pop_front() else {
+            return;
+        };
+        // Each list is in the same order.
+        if let Some(logouts) = self.by_whom.get_mut(&whom) {
+            logouts.drain(..logouts.len().min(1));
+            if logouts.is_empty() {
+                self.by_whom.remove(&whom);
+            }
+        }
+    }
+}
+
+fn of_subject(subject: &str) -> Digest {
+    digest_of(b"s", subject)
+}
+
+fn of_sid(sid: &str) -> Digest {
+    digest_of(b"i", sid)
+}
+
+/// There is one issuer, and every token is of it.
+fn digest_of(kind: &[u8], name: &str) -> Digest {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    hash.update(kind);
+    hash.update(name.as_bytes());
+    let mut digest = [0; digest::SHA256_OUTPUT_LEN];
+    digest.copy_from_slice(hash.finish().as_ref());
+    digest
+}
+
+#[cfg(test)]
+mod tests;

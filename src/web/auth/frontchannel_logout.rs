@@ -1,0 +1,62 @@
+//! `GET /auth/frontchannel-logout`: a page of the IdP shows this in a frame when a person logs out there (OpenID Connect
+//! Front-Channel Logout 1.0).
+//!
+//! A browser sends the session cookie into a frame of another site only where the IdP is of the same site, so that this
+//! mostly finds no session. Where the IdP can tell us itself ([`backchannel_logout`](super::backchannel_logout)), this is
+//! not registered.
+
+use axum::{
+    extract::State,
+    response::{Html, IntoResponse as _, Response},
+};
+use http::{
+    HeaderValue,
+    header::{CONTENT_SECURITY_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS},
+    request::Parts,
+};
+
+use super::super::{Web, problem::Problem, query::Parameters};
+use crate::login::FrontChannelError;
+
+/// Nobody sees it.
+const PAGE: &str =
+    "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Logged out</title>\n";
+
+/// Ends the session of the browser if the IdP means this one. The page is the same where it does not, so that nobody
+/// learns which session a browser has.
+pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
+    let mut query = Parameters::parse(request.uri.query())?;
+    // Section 3 has both or none; we register that we need them.
+    let (Some(issuer), Some(sid)) = (query.take("iss")?, query.take("sid")?) else {
+        return Err(invalid("Both `iss` and `sid` are needed."));
+    };
+    let caller = web.caller(&request.headers).await?;
+    let session = caller
+        .as_ref()
+        .map(|caller| (&caller.key, &*caller.stored.session));
+    let ended = match web.login.end_by_front_channel(&issuer, &sid, session).await {
+        Ok(ended) => ended,
+        Err(error @ FrontChannelError::Issuer) => return Err(invalid(error.to_string())),
+        Err(FrontChannelError::Store(error)) => return Err(error.into()),
+    };
+    let mut response = Html(PAGE).into_response();
+    let answer = response.headers_mut();
+    answer.insert(CONTENT_SECURITY_POLICY, framed_by_the_idp(&web)?);
+    answer.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if ended {
+        answer.append(SET_COOKIE, web.cookies.clear_session());
+    }
+    Ok(response)
+}
+
+/// No `X-Frame-Options`: it knows no other origin, and would forbid what this allows.
+fn framed_by_the_idp(web: &Web) -> Result<HeaderValue, Problem> {
+    let origins = Vec::from_iter(web.login.idp_origins()).join(" ");
+    let policy =
+        format!("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors {origins}");
+    HeaderValue::try_from(policy).map_err(|_| Problem::internal())
+}
+
+fn invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+    Problem::bad_request("invalid_request", detail)
+}

@@ -1,0 +1,103 @@
+//! The provider says when its session ends (`session_expiry` in the ID token), and ours ends with it.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::json;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::Scene;
+use crate::support::{Logs, Stack};
+
+const NOW: u64 = 1_800_000_000;
+
+/// Every ID token says from now on that the session ends then.
+fn ends_at(stack: &Stack, seconds: u64) {
+    stack.idp.on_id_token(move |draft| {
+        draft.claims.insert("session_expiry".to_owned(), json!(seconds));
+    });
+}
+
+impl Scene {
+    /// When the session ends, as the page is told.
+    async fn ends(&self) -> u64 {
+        let session = self.ada.session().await;
+        let text = session["expires_at"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{session}"));
+        let time = OffsetDateTime::parse(text, &Rfc3339).unwrap();
+        time.unix_timestamp().try_into().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_with_the_one_at_the_provider() {
+    let logs = Logs::capture();
+    let scene = Scene::of(Stack::builder().prepare(|idp| {
+        idp.on_id_token(|draft| {
+            draft.claims.insert("session_expiry".to_owned(), json!(NOW + 20));
+        });
+    }))
+    .await;
+    assert_eq!(scene.ends().await, NOW + 20);
+    scene.pass(19).await;
+    assert!(scene.ada.is_logged_in().await);
+    scene.pass(2).await;
+    scene.has_ended().await;
+    scene.pass(60).await;
+    assert_eq!(scene.refreshes().len(), 0);
+    logs.has_part("INFO", "reason=\"lifetime\"");
+}
+
+#[tokio::test]
+async fn a_refreshed_id_token_moves_the_end_and_never_beyond_the_lifetime() {
+    // Idle for longer than all of it.
+    let scene = Scene::of(
+        Stack::builder()
+            .set("SESSION_LIFETIME", "10m")
+            .set("SESSION_IDLE_TIMEOUT", "10m"),
+    )
+    .await;
+    assert_eq!(scene.ends().await, NOW + 600);
+    for (says, ends) in [
+        (NOW + 300, NOW + 300),
+        (NOW + 400, NOW + 400),
+        (NOW + 100_000, NOW + 600),
+    ] {
+        ends_at(&scene.stack, says);
+        let before = scene.refreshed_at().await;
+        scene.is_renewed_within(40, &before).await;
+        assert_eq!(scene.ends().await, ends);
+    }
+    // One without the claim leaves it as it is, and one that is over ends the session.
+    ends_at(&scene.stack, NOW + 500);
+    let before = scene.refreshed_at().await;
+    scene.is_renewed_within(40, &before).await;
+    scene.stack.idp.clear_hooks();
+    let before = scene.refreshed_at().await;
+    scene.is_renewed_within(40, &before).await;
+    assert_eq!(scene.ends().await, NOW + 500);
+    ends_at(&scene.stack, NOW);
+    scene.pass(40).await;
+    scene.has_ended().await;
+}
+
+#[tokio::test]
+async fn a_login_for_a_session_that_is_over_or_whose_end_cannot_be_read_is_refused() {
+    let stack = Stack::start().await;
+    for value in [json!(NOW), json!(NOW - 100), json!("soon"), json!(1.5)] {
+        let ada = stack.browser();
+        let wrong = value.clone();
+        stack.idp.on_id_token(move |draft| {
+            draft.claims.insert("session_expiry".to_owned(), wrong.clone());
+        });
+        let reply = ada.log_in_by("/auth/login").await;
+        assert_eq!(reply.status, StatusCode::BAD_GATEWAY, "{value}");
+        assert!(!ada.is_logged_in().await);
+    }
+    ends_at(&stack, NOW + 1);
+    let ada = stack.browser();
+    ada.log_in().await;
+    stack.clock.advance(Duration::from_secs(1));
+    assert!(!ada.is_logged_in().await);
+}
