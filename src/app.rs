@@ -38,7 +38,7 @@ use crate::{
     registration::{RegisteredKeys, Registration, Surroundings},
     seal::Sealer,
     server::Server,
-    session::{CookiePolicy, MemoryOnce, Sessions},
+    session::{CookiePolicy, Sessions},
     tokens::Tokens,
     web::{Pages, Parts, Web},
 };
@@ -120,9 +120,10 @@ impl App {
             Arc::clone(&ports.random),
         );
         let limits = settings::limits(&config);
+        // Boxed: it may hold a connection in the making.
+        let store = Box::pin(store::open(&config, &limits, &sealer, &ports)).await?;
         let sessions = Sessions::new(
-            // Boxed: it may hold a connection in the making.
-            Box::pin(store::open(&config, &limits, &sealer, &ports)).await?,
+            store.sessions,
             limits,
             sealer.clone(),
             Arc::clone(&ports.clock),
@@ -133,7 +134,7 @@ impl App {
             settings::login(&config)?,
             relying_party.clone(),
             sessions.clone(),
-            Arc::new(MemoryOnce::new(Arc::clone(&ports.clock))),
+            store.once,
             sealer.clone(),
             Arc::clone(&ports.clock),
             Arc::clone(&ports.random),

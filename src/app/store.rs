@@ -7,8 +7,8 @@ use crate::{
     config::{Config, StoreKind},
     seal::Sealer,
     session::{
-        Cached, DiskError, DiskStore, Limits, MemoryStore, RedisOptions, RedisStartError, RedisStore,
-        SessionStore,
+        Cached, DiskError, DiskStore, Limits, MemoryOnce, MemoryStore, Once, RedisOptions, RedisStartError,
+        RedisStore, SessionStore,
     },
 };
 
@@ -28,6 +28,12 @@ pub enum StoreOpenError {
     Redis(#[from] RedisStartError),
 }
 
+/// What keeps the sessions, and what is remembered of what may happen once.
+pub(super) struct Opened {
+    pub(super) sessions: Arc<dyn SessionStore>,
+    pub(super) once: Arc<dyn Once>,
+}
+
 /// The store that the configuration names. Without a choice, sessions are kept in a file where that is possible, so that
 /// a restart ends none.
 pub(super) async fn open(
@@ -35,14 +41,22 @@ pub(super) async fn open(
     limits: &Limits,
     sealer: &Sealer,
     ports: &Ports,
-) -> Result<Arc<dyn SessionStore>, StoreOpenError> {
+) -> Result<Opened, StoreOpenError> {
+    // What one process does once needs no more memory than its own.
+    let alone = |sessions| Opened {
+        sessions,
+        once: Arc::new(MemoryOnce::new(Arc::clone(&ports.clock))),
+    };
     match &config.session.store {
-        StoreKind::Memory => Ok(memory(limits, ports)),
+        StoreKind::Memory => Ok(alone(memory(limits, ports))),
         StoreKind::Redis(options) => {
             let store = redis(options, limits, sealer, ports).await?;
-            Ok(cached(store, limits, ports))
+            Ok(Opened {
+                once: Arc::new(store.clone()),
+                sessions: cached(store, limits, ports),
+            })
         }
-        StoreKind::Disk => Ok(disk(config, limits, sealer, ports).await?),
+        StoreKind::Disk => Ok(alone(disk(config, limits, sealer, ports).await?)),
         StoreKind::DiskIfPossible => match disk(config, limits, sealer, ports).await {
             Err(DiskError::File { path, error }) if is_not_writable(&error) => {
                 tracing::warn!(
@@ -50,9 +64,9 @@ pub(super) async fn open(
                      that runs bff, or set SESSION_STORE=memory",
                     path.display()
                 );
-                Ok(memory(limits, ports))
+                Ok(alone(memory(limits, ports)))
             }
-            opened => Ok(opened?),
+            opened => Ok(alone(opened?)),
         },
     }
 }

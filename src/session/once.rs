@@ -50,7 +50,7 @@ struct Known {
 }
 
 /// Ids may be long, and may tell something.
-type Digest = [u8; digest::SHA256_OUTPUT_LEN];
+pub(super) type Digest = [u8; digest::SHA256_OUTPUT_LEN];
 
 // === impl MemoryOnce ===
 
@@ -130,7 +130,7 @@ impl Known {
     }
 }
 
-fn digest_of(id: &[u8]) -> Digest {
+pub(super) fn digest_of(id: &[u8]) -> Digest {
     let mut digest = [0; digest::SHA256_OUTPUT_LEN];
     digest.copy_from_slice(digest::digest(&digest::SHA256, id).as_ref());
     digest

@@ -111,13 +111,13 @@ fn the_tests_that_documents_name_are_there() {
         let cells = rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
         // Files and settings stand there, too.
         let is_test = |name: &&str| name.matches('_').count() > 1 && name.chars().all(is_of_a_function);
-        let names = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
-        let named: Vec<_> = names.filter(is_test).collect();
+        let quoted = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+        let named: Vec<_> = quoted.filter(is_test).collect();
         assert!(named.len() > 20, "{document}: {named:?}");
         for name in named {
             assert!(
                 sources.contains(&format!("fn {name}(")),
-                "{document} names {name}"
+                "{document} quoted {name}"
             );
         }
     }

@@ -15,6 +15,7 @@ mod link;
 mod many;
 mod message;
 mod names;
+mod once;
 mod one;
 mod options;
 mod scripts;

@@ -73,6 +73,11 @@ impl Names {
         format!("{}:owner:{}", self.prefix, URL_SAFE_NO_PAD.encode(owner))
     }
 
+    /// What has happened once.
+    pub(super) fn once(&self, id: &[u8]) -> String {
+        format!("{}:once:{}", self.prefix, URL_SAFE_NO_PAD.encode(id))
+    }
+
     /// The channel on which processes tell each other what they change.
     pub(super) fn channel(&self) -> String {
         format!("{}:changes", self.prefix)

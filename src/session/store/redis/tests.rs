@@ -6,6 +6,7 @@ mod documented;
 mod failover;
 mod harness;
 mod model;
+mod once;
 mod proxy;
 mod several;
 mod starting;
