@@ -117,7 +117,7 @@ fn the_tests_that_documents_name_are_there() {
         for name in named {
             assert!(
                 sources.contains(&format!("fn {name}(")),
-                "{document} quoted {name}"
+                "{document} names {name}"
             );
         }
     }
