@@ -24,7 +24,8 @@ mod path;
 mod problem;
 mod provider;
 mod reader;
-mod redis;
+mod redis_url;
+
 mod reference;
 mod registration;
 mod server;

@@ -8,7 +8,7 @@ use base64::{
 };
 use zeroize::Zeroizing;
 
-use super::{parse, problem::Complaint, reader::Reader, redis};
+use super::{parse, problem::Complaint, reader::Reader, redis_url};
 use crate::{seal::MIN_SECRET_LENGTH, session::RedisOptions};
 
 /// More secrets than this are no rotation.
@@ -97,14 +97,14 @@ pub(super) fn read(reader: &mut Reader) -> SessionSettings {
 }
 
 fn store(reader: &mut Reader) -> StoreKind {
-    let certificates = redis::Certificates::read(reader);
+    let certificates = redis_url::Certificates::read(reader);
     let (kind, why) = match reader.choice("SESSION_STORE", &["memory", "disk", "redis"]) {
         Some("memory") => (StoreKind::Memory, "with SESSION_STORE=memory"),
         Some("disk") => (StoreKind::Disk, "with SESSION_STORE=disk"),
         None if !reader.is_set("REDIS_URL") => (StoreKind::DiskIfPossible, "without REDIS_URL"),
         _ => return in_redis(reader, certificates),
     };
-    for name in ["REDIS_URL"].into_iter().chain(redis::CERTIFICATES) {
+    for name in ["REDIS_URL"].into_iter().chain(redis_url::CERTIFICATES) {
         if reader.is_set(name) {
             reader.warn(name, format!("has no effect {why}; remove it"));
         }
@@ -112,7 +112,7 @@ fn store(reader: &mut Reader) -> StoreKind {
     kind
 }
 
-fn in_redis(reader: &mut Reader, certificates: redis::Certificates) -> StoreKind {
+fn in_redis(reader: &mut Reader, certificates: redis_url::Certificates) -> StoreKind {
     if !reader.is_set("REDIS_URL") {
         reader.complain(
             "REDIS_URL",
@@ -126,7 +126,7 @@ fn in_redis(reader: &mut Reader, certificates: redis::Certificates) -> StoreKind
              the same SESSION_SECRET",
         );
     }
-    match redis::read(reader, certificates) {
+    match redis_url::read(reader, certificates) {
         Some(options) => StoreKind::Redis(Box::new(options)),
         // The complaint stops the start.
         None => StoreKind::Memory,
