@@ -58,7 +58,8 @@ pub(super) async fn open(
         }
         StoreKind::Disk => Ok(alone(disk(config, limits, sealer, ports).await?)),
         StoreKind::DiskIfPossible => match disk(config, limits, sealer, ports).await {
-            Err(DiskError::File { path, error }) if is_not_writable(&error) => {
+            // One that is there and cannot be used is a mistake.
+            Err(DiskError::File { path, error }) if is_not_writable(&error) && !path.exists() => {
                 tracing::warn!(
                     "sessions are kept in memory, and a restart ends them: {}: {error}; make BFF_STATE_DIR writable for the user \
                      that runs bff, or set SESSION_STORE=memory",

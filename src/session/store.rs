@@ -28,6 +28,10 @@ pub use self::{
     redis::{RedisCertificateError, RedisOptions, RedisStartError, RedisStore, RedisUrlError},
 };
 
+/// A session that is due and that nobody can read is looked at again after this long: the secret may be a mistake that
+/// somebody is about to mend, or one that another process has.
+const UNREADABLE_AGAIN: Duration = Duration::from_mins(5);
+
 /// Keeps sessions, and knows when their tokens are due.
 ///
 /// What every store promises, and the contract test checks:
@@ -255,7 +259,7 @@ pub enum ReplaceError {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It cannot be reached, or failed.
-    #[error("the session store is not available")]
+    #[error("the session store is not available: {0}")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
 }
 

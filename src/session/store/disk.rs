@@ -13,7 +13,7 @@ mod row;
 mod tables;
 mod writer;
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{fmt, io, path::Path, sync::Arc, time::Duration};
 
 use futures_util::{
     FutureExt as _, StreamExt as _,
@@ -36,14 +36,17 @@ use self::{
 };
 use super::{
     Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, ReplaceError,
-    SessionStore, StoreError, Stored, Usage, Version, Whose, sealed::Seal,
+    SessionStore, StoreError, Stored, UNREADABLE_AGAIN, Usage, Version, Whose, sealed::Seal,
 };
 use crate::{
-    clock::{SharedClock, Timestamp},
+    clock::{SharedClock, Timestamp, timeout},
     private_file::Guard,
     seal::Sealer,
     session::{Lifespan, Session, SessionKey},
 };
+
+/// A disk that takes longer counts as one that does not answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Keeps sessions in a file.
 pub struct DiskStore {
@@ -58,6 +61,8 @@ pub struct DiskStore {
 #[derive(Debug)]
 struct Core {
     place: Place,
+    /// Which file it was at the start.
+    identity: Option<(u64, u64)>,
     lifespan: Lifespan,
     overlay: RwLock<Overlay>,
     /// `None` while it cannot be opened again after a failed write.
@@ -79,6 +84,12 @@ pub enum Fault {
     /// The library that reads it gave up.
     #[error("what is in the file cannot be read")]
     Panicked,
+    /// It has another name now, or none.
+    #[error("the file was moved or removed while it was in use")]
+    Moved,
+    /// The disk does not answer.
+    #[error("the disk does not answer")]
+    Slow,
 }
 
 // === impl DiskStore ===
@@ -108,6 +119,7 @@ impl DiskStore {
     ) -> Result<Self, DiskError> {
         let database = place.open_when_free(&*clock).await?;
         let core = Arc::new(Core {
+            identity: place.identity(),
             place,
             lifespan,
             overlay: RwLock::default(),
@@ -134,13 +146,21 @@ impl DiskStore {
         let (core, seal) = (Arc::clone(&self.core), Arc::clone(&self.seal));
         let reading = tokio::task::spawn_blocking(move || core.read(|seen| read(seen, &seal)));
         // The library panics on some damage.
-        let read = reading.await.unwrap_or(Err(Fault::Panicked));
-        read.map_err(StoreError::unavailable)
+        let read = async { reading.await.unwrap_or(Err(Fault::Panicked)) };
+        self.in_time(read).await
+    }
+
+    /// What comes of a call, unless the disk hangs. Whether it happens then is unknown.
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
+        let outcome = timeout(&*self.clock, ANSWER_WITHIN, call).await;
+        outcome
+            .unwrap_or(Err(Fault::Slow))
+            .map_err(StoreError::unavailable)
     }
 
     async fn change(&self, key: &SessionKey, what: What) -> Result<Outcome, StoreError> {
         let change = RowChange { key: *key, what };
-        self.writer.make(change).await.map_err(StoreError::unavailable)
+        self.in_time(self.writer.make(change)).await
     }
 
     fn row(&self, session: &Session, due: Due, last_seen: Timestamp) -> Row {
@@ -178,8 +198,9 @@ impl DiskStore {
             leases.lock().claim_due(seen, seal, clock.now(), limit, duration)
         };
         let (claimed, unreadable) = self.read(look).await?;
-        // Otherwise they would be come across again each time.
-        self.change_all(unreadable, || What::Due(Due::Never)).await?;
+        // Otherwise they would be come across again each time. The secret may be a mistake that is mended soon.
+        let later = Due::At(self.clock.now().saturating_add(UNREADABLE_AGAIN));
+        self.change_all(unreadable, || What::Due(later)).await?;
         Ok(claimed)
     }
 }
@@ -318,10 +339,7 @@ impl SessionStore for DiskStore {
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.writer
-            .flush()
-            .map(|done| done.map_err(StoreError::unavailable))
-            .boxed()
+        self.in_time(self.writer.flush()).boxed()
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
@@ -345,6 +363,24 @@ impl Core {
 }
 
 // === impl Fault ===
+
+impl Fault {
+    /// The error of the system, where that is the cause and not what is in the file.
+    fn io(&self) -> Option<io::Error> {
+        let Self::File(error) = self else {
+            return None;
+        };
+        match &**error {
+            redb::Error::Io(error) if error.kind() != io::ErrorKind::InvalidData => {
+                Some(match error.raw_os_error() {
+                    Some(code) => io::Error::from_raw_os_error(code),
+                    None => error.kind().into(),
+                })
+            }
+            _ => None,
+        }
+    }
+}
 
 impl<E: Into<redb::Error>> From<E> for Fault {
     fn from(error: E) -> Self {

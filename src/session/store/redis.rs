@@ -170,9 +170,15 @@ impl SessionStore for RedisStore {
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        // Nothing is put off. Whether Redis is there is told all the same.
+        // Nothing is put off. Whether Redis is there, and takes what is written, is told all the same.
         Box::pin(async move {
-            self.inner.link.send(&redis::cmd("PING")).await?;
+            let mut trial = redis::cmd("SET");
+            trial
+                .arg(self.inner.names.trial("try"))
+                .arg("try")
+                .arg("PX")
+                .arg(60_000);
+            self.inner.link.send(&trial).await?;
             Ok(())
         })
     }

@@ -2,17 +2,17 @@
 
 use std::{
     fmt,
-    fs::{DirBuilder, File},
+    fs::{DirBuilder, File, TryLockError},
     io,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase as _, StorageBackend, StorageError, TableDefinition,
-    TableError, backends::FileBackend,
+    Builder, Database, DatabaseError, ReadableDatabase as _, StorageBackend, TableDefinition, TableError,
+    backends::FileBackend,
 };
 
 use super::Fault;
@@ -37,9 +37,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Memory for pages of the file, in bytes.
 const PAGE_CACHE: usize = 64 << 20;
 
-/// So much is left free on the file system, in bytes: a write that finds no room leaves the file unusable until it is
-/// opened again. On a small file system it is an eighth of it.
+/// So much has to be free on the file system for a new session, in bytes; on a small file system an eighth of it. What is
+/// left is for the sessions that are there.
 const MARGIN: u64 = 16 << 20;
+
+/// So much has to be free for any write: one that finds no room leaves the file unusable until it is opened again.
+const LEAST: u64 = 1 << 20;
 
 /// A file that holds less than one session in so many bytes, and is larger than [`COMPACT_FROM`], is mostly empty.
 const COMPACT_BELOW: u64 = 32 << 10;
@@ -49,6 +52,17 @@ const COMPACT_FROM: u64 = 64 << 20;
 
 const ABOUT: TableDefinition<'_, &str, u32> = TableDefinition::new("about");
 const FORMAT_ENTRY: &str = "format";
+
+/// How much room there is on the file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Room {
+    /// For nothing.
+    None,
+    /// For the sessions that are there.
+    Little,
+    /// For new ones, too.
+    Enough,
+}
 
 /// Where the file is, and how it is opened.
 pub(super) struct Place {
@@ -139,7 +153,8 @@ impl Place {
         let deadline = clock.now().saturating_add(PATIENCE);
         let mut told = false;
         loop {
-            match self.open() {
+            match self.open(true) {
+                Ok(database) => return Ok(self.compacted(database)),
                 Err(DiskError::InUse(path)) if clock.now() < deadline => {
                     if !told {
                         tracing::warn!(
@@ -151,19 +166,23 @@ impl Place {
                     }
                     clock.sleep(LOOK_AGAIN).await;
                 }
-                opened => return opened,
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// Opens the file now.
-    pub(super) fn open(&self) -> Result<Database, DiskError> {
+    /// Opens the file again, which has to be there.
+    pub(super) fn open_again(&self) -> Result<Database, DiskError> {
+        self.open(false)
+    }
+
+    fn open(&self, may_make: bool) -> Result<Database, DiskError> {
         // The library panics on some damage.
-        catch_unwind(AssertUnwindSafe(|| self.try_open()))
+        catch_unwind(AssertUnwindSafe(|| self.try_open(may_make)))
             .unwrap_or_else(|_| Err(self.damaged(Fault::Panicked)))
     }
 
-    fn try_open(&self) -> Result<Database, DiskError> {
+    fn try_open(&self, may_make: bool) -> Result<Database, DiskError> {
         let failed = |error| DiskError::File {
             path: self.path.clone(),
             error,
@@ -174,22 +193,31 @@ impl Place {
             .mode(0o700)
             .create(folder)
             .map_err(failed)?;
+        if !may_make && !private_file::exists(&self.path).map_err(failed)? {
+            return Err(failed(io::ErrorKind::NotFound.into()));
+        }
         let file = private_file::open_or_create(&self.path).map_err(failed)?;
         private_file::keep_private(&file, &self.path, self.guard).map_err(|exposed| DiskError::Exposed {
             path: self.path.clone(),
             exposed,
         })?;
-        let length = file.metadata().map_err(failed)?.len();
-        let mut database = self.database(file).map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => DiskError::InUse(self.path.clone()),
-            DatabaseError::Storage(StorageError::Io(error)) if error.kind() != io::ErrorKind::InvalidData => {
-                failed(error)
-            }
-            error => self.damaged(error.into()),
-        })?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DiskError::InUse(self.path.clone())),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        begin_anew_if_never_begun(&file).map_err(failed)?;
+        let database = self.database(file).map_err(|error| self.damaged(error.into()))?;
         self.check_format(&database)?;
-        compact_if_empty(&mut database, length).map_err(|fault| self.damaged(fault))?;
         Ok(database)
+    }
+
+    /// Gives the space back of a file that has held many more sessions than it does now.
+    fn compacted(&self, mut database: Database) -> Database {
+        if let Err(fault) = compact_if_empty(&mut database, &self.path) {
+            tracing::warn!(path = ?self.path, %fault, "the file of sessions is mostly empty and could not be made smaller");
+        }
+        database
     }
 
     #[cfg(not(test))]
@@ -214,24 +242,40 @@ impl Place {
         }
     }
 
+    /// What a fault while the file is opened means: that it cannot be read or written, or that it is damaged.
     fn damaged(&self, fault: Fault) -> DiskError {
-        DiskError::Damaged {
-            path: self.path.clone(),
-            fault,
+        let path = self.path.clone();
+        match fault.io() {
+            Some(error) => DiskError::File { path, error },
+            None => DiskError::Damaged { path, fault },
         }
     }
 
-    /// Whether there is room for more on the file system.
-    pub(super) fn has_room(&self) -> bool {
+    /// How much room there is on the file system.
+    pub(super) fn room(&self) -> Room {
         #[cfg(test)]
-        if self.trouble.is_full() {
-            return false;
+        if let Some(room) = self.trouble.room() {
+            return room;
         }
         // A file system that does not say counts as one with room.
-        rustix::fs::statvfs(private_file::folder_of(&self.path)).map_or(true, |system| {
-            let bytes = |blocks: u64| blocks.saturating_mul(system.f_frsize);
-            bytes(system.f_bavail) >= MARGIN.min(bytes(system.f_blocks) / 8)
-        })
+        let Ok(system) = rustix::fs::statvfs(private_file::folder_of(&self.path)) else {
+            return Room::Enough;
+        };
+        let bytes = |blocks: u64| blocks.saturating_mul(system.f_frsize);
+        let (free, eighth) = (bytes(system.f_bavail), bytes(system.f_blocks) / 8);
+        if free >= MARGIN.min(eighth) {
+            Room::Enough
+        } else if free >= LEAST.min(eighth) {
+            Room::Little
+        } else {
+            Room::None
+        }
+    }
+
+    /// Which file has the name.
+    pub(super) fn identity(&self) -> Option<(u64, u64)> {
+        let metadata = self.path.symlink_metadata().ok()?;
+        Some((metadata.dev(), metadata.ino()))
     }
 }
 
@@ -265,8 +309,19 @@ fn write_format(database: &Database, format: u32) -> Result<(), Fault> {
     Ok(transaction.commit()?)
 }
 
-/// Gives the space back of a file that has held many more sessions than it does now.
-fn compact_if_empty(database: &mut Database, length: u64) -> Result<(), Fault> {
+/// A process that ended while it made the file has left zeros where the library writes last, and nothing else.
+fn begin_anew_if_never_begun(file: &File) -> io::Result<()> {
+    let mut begin = [0; 8];
+    match file.read_exact_at(&mut begin, 0) {
+        Ok(()) if begin == [0; 8] => file.set_len(0),
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn compact_if_empty(database: &mut Database, path: &Path) -> Result<(), Fault> {
+    let length = path.metadata().map_or(0, |metadata| metadata.len());
     if length < COMPACT_FROM {
         return Ok(());
     }

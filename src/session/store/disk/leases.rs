@@ -14,6 +14,9 @@ use crate::{
 /// A lease that is over at once would be handed out again by the same call.
 const SHORTEST: Duration = Duration::from_millis(1);
 
+/// So many sessions that nobody can read are passed over in one go, since the leases are locked meanwhile.
+const MOST_UNREADABLE: usize = 256;
+
 /// The leases that are held.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
@@ -41,7 +44,7 @@ impl Leases {
     ) -> Result<(Vec<Claimed>, Vec<SessionKey>), Fault> {
         let (mut claimed, mut unreadable) = (Vec::new(), Vec::new());
         seen.up_to(Timeline::Due, now, |key, row| {
-            if claimed.len() == limit {
+            if claimed.len() == limit || unreadable.len() == MOST_UNREADABLE {
                 return Ok(false);
             }
             if self.held_for(&key, now).is_some() {

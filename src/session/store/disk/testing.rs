@@ -9,14 +9,21 @@ use std::{
     },
 };
 
+use parking_lot::Mutex;
 use redb::{BackendError, StorageBackend, backends::FileBackend};
+use tempfile::TempDir;
+
+use super::file::Room;
 
 /// What is wrong with the disk. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trouble {
-    full: Arc<AtomicBool>,
+    room: Arc<Mutex<Option<Room>>>,
     failing: Arc<AtomicBool>,
     gone: Arc<AtomicBool>,
+    steps: Arc<Mutex<Option<u32>>>,
+    folder: Option<Arc<TempDir>>,
+    stalled: Arc<AtomicBool>,
 }
 
 /// A file that fails where there is trouble.
@@ -34,18 +41,38 @@ impl Trouble {
         }
     }
 
-    /// The file system has no room.
-    pub(super) fn fill(&self, full: bool) {
-        self.full.store(full, Ordering::SeqCst);
+    /// Keeps the folder as long as somebody has this.
+    pub(super) fn keep(&mut self, folder: TempDir) {
+        self.folder = Some(Arc::new(folder));
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.full.load(Ordering::SeqCst)
+    /// The file system has no room.
+    pub(super) fn fill(&self, full: bool) {
+        self.leave(full.then_some(Room::None));
+    }
+
+    /// The file system has this room.
+    pub(super) fn leave(&self, room: Option<Room>) {
+        *self.room.lock() = room;
+    }
+
+    pub(super) fn room(&self) -> Option<Room> {
+        *self.room.lock()
+    }
+
+    /// So many more steps work. `None` for all.
+    pub(super) fn fail_after(&self, steps: Option<u32>) {
+        *self.steps.lock() = steps;
     }
 
     /// Every write of more than the header fails: the file can still be opened.
     pub(super) fn fail_writes_of_data(&self, failing: bool) {
         self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    /// Everything takes until this is no longer so.
+    pub(super) fn stall(&self, stalled: bool) {
+        self.stalled.store(stalled, Ordering::SeqCst);
     }
 
     /// Nothing works.
@@ -54,6 +81,12 @@ impl Trouble {
     }
 
     fn check(&self, writes_data: bool) -> io::Result<()> {
+        while self.stalled.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        if let Some(left) = &mut *self.steps.lock() {
+            *left = left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+        }
         let failing = writes_data && self.failing.load(Ordering::SeqCst);
         if failing || self.gone.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::StorageFull.into());

@@ -13,39 +13,33 @@ use crate::{
 mod compaction;
 mod damage;
 mod killed;
+mod mishaps;
 mod trouble;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
 contract_tests!(|lifespan, clock: ManualClock| async move {
-    let folder = tempfile::tempdir().unwrap();
-    let store = DiskStore::open(
-        folder.path(),
-        Guard::Strict,
-        lifespan,
-        sealer(&[[7; 32]]),
-        Arc::new(clock),
-    );
-    // The file is open, so it stays although its name goes.
-    let store: Arc<dyn SessionStore> = Arc::new(store.await.unwrap());
+    let store: Arc<dyn SessionStore> = Arc::new(in_a_folder_of_its_own(lifespan, clock).await);
     store
 });
+
+/// A store whose folder goes with it.
+async fn in_a_folder_of_its_own(lifespan: Lifespan, clock: ManualClock) -> DiskStore {
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = Place::new(folder.path(), Guard::Strict);
+    place.trouble.keep(folder);
+    let store = DiskStore::open_in(place, lifespan, sealer(&[[7; 32]]), Arc::new(clock));
+    store.await.unwrap()
+}
 
 /// The contract with the cache in front, as the server has it.
 mod cached {
     use super::*;
 
     contract_tests!(|lifespan, clock: ManualClock| async move {
-        let folder = tempfile::tempdir().unwrap();
-        let store = DiskStore::open(
-            folder.path(),
-            Guard::Strict,
-            lifespan,
-            sealer(&[[7; 32]]),
-            Arc::new(clock.clone()),
-        );
-        let store = Cached::new(store.await.unwrap(), 1 << 30, lifespan, Arc::new(clock));
+        let store = in_a_folder_of_its_own(lifespan, clock.clone()).await;
+        let store = Cached::new(store, 1 << 30, lifespan, Arc::new(clock));
         let mut changes = store.changes();
         assert_eq!(changes.next().await, Some(Change::Heard));
         tokio::spawn(async move { while changes.next().await.is_some() {} });

@@ -9,17 +9,23 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     thread,
+    time::Duration,
 };
 
+use parking_lot::Mutex;
 use redb::{Durability, ReadableDatabase as _};
 use tokio::sync::oneshot;
 
 use super::{
     Core, Fault,
     change::{Change, Outcome},
+    file::Room,
     overlay::Parking,
     tables::{Snapshot, Tables},
 };
+
+/// So long the end of the thread is waited for. A disk that hangs must not keep the process from its end.
+const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// So many changes at most make one transaction.
 const MAX_GROUP: usize = 1_024;
@@ -28,7 +34,8 @@ const MAX_GROUP: usize = 1_024;
 #[derive(Debug)]
 pub(super) struct Writer {
     jobs: Option<mpsc::Sender<Job>>,
-    thread: Option<thread::JoinHandle<()>>,
+    /// Ends with the thread.
+    ended: Mutex<mpsc::Receiver<()>>,
 }
 
 #[derive(Debug)]
@@ -45,6 +52,8 @@ struct Thread {
     loose: bool,
     /// The last write failed, and was logged.
     failing: bool,
+    /// What was logged last of what troubles nobody but those who want to log in.
+    warned: Option<&'static str>,
 }
 
 // === impl Writer ===
@@ -52,17 +61,24 @@ struct Thread {
 impl Writer {
     pub(super) fn start(core: Arc<Core>) -> io::Result<Self> {
         let (jobs, inbox) = mpsc::channel();
+        let (ends, ended) = mpsc::channel();
         let mut thread = Thread {
             core,
             loose: false,
             failing: false,
+            warned: None,
         };
-        let thread = thread::Builder::new()
+        thread::Builder::new()
             .name("bff-sessions".to_owned())
-            .spawn(move || thread.run(&inbox))?;
+            .spawn(move || {
+                thread.run(&inbox);
+                // The file is closed before it is told that this has ended.
+                drop(thread);
+                drop::<mpsc::Sender<()>>(ends);
+            })?;
         Ok(Self {
             jobs: Some(jobs),
-            thread: Some(thread),
+            ended: Mutex::new(ended),
         })
     }
 
@@ -87,10 +103,8 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            // Its panics are caught where they arise.
-            let _ = thread.join();
-        }
+        // What it says is that it has ended.
+        let _ = self.ended.lock().recv_timeout(LAST_WAIT);
     }
 }
 
@@ -118,7 +132,7 @@ impl Thread {
             match self.write(&group) {
                 Ok(outcomes) => {
                     self.works();
-                    outcomes.into_iter().map(Ok).collect()
+                    outcomes
                 }
                 Err(fault) => {
                     self.fails(&fault);
@@ -133,19 +147,24 @@ impl Thread {
     }
 
     /// Writes the changes of `group`, and what has waited for room, in one transaction.
-    fn write(&mut self, group: &[Job]) -> Result<Vec<Outcome>, Fault> {
+    fn write(&mut self, group: &[Job]) -> Result<Vec<Result<Outcome, Fault>>, Fault> {
         let last = group.is_empty();
         let must_last = last || group.iter().any(Job::must_last) || !self.core.overlay.read().is_empty();
         let changes = group.iter().any(|job| job.change.is_some());
         if !changes && !self.loose && !self.failing {
-            return Ok(group.iter().map(|_| Outcome::Done).collect());
-        }
-        if !self.core.place.has_room() {
-            return Err(Fault::NoRoom);
+            let state = self.state();
+            return Ok(group
+                .iter()
+                .map(|_| state.clone().map(|()| Outcome::Done))
+                .collect());
         }
         self.core.reopen_if_closed()?;
+        if self.core.place.room() == Room::None {
+            return Err(Fault::NoRoom);
+        }
+        let state = self.state();
         // The library panics on some damage. That ends this attempt, not the thread.
-        let written = catch_unwind(AssertUnwindSafe(|| self.core.commit(group, must_last)));
+        let written = catch_unwind(AssertUnwindSafe(|| self.core.commit(group, must_last, &state)));
         let written = written.unwrap_or(Err(Fault::Panicked));
         match &written {
             Ok(_) => {
@@ -156,6 +175,29 @@ impl Thread {
             Err(_) => self.core.reopen(),
         }
         written
+    }
+
+    /// Whether the file is at its place, and whether there is room for new sessions. Logged where it changes.
+    fn state(&mut self) -> Result<(), Fault> {
+        let place = &self.core.place;
+        let (state, message) = if place.identity() != self.core.identity {
+            let message = "the file of sessions was moved or removed while it was in use: put it back before the next restart, \
+                           which ends all sessions otherwise; nobody can log in until then";
+            (Err(Fault::Moved), Some(message))
+        } else if place.room() < Room::Enough {
+            let message = "there is little room left on the file system of BFF_STATE_DIR: sessions go on, and nobody can log in";
+            (Err(Fault::NoRoom), Some(message))
+        } else {
+            (Ok(()), None)
+        };
+        if self.warned != message {
+            match message {
+                Some(message) => tracing::error!(path = ?place.path(), "{message}"),
+                None => tracing::info!(path = ?place.path(), "people can log in again"),
+            }
+            self.warned = message;
+        }
+        state
     }
 
     /// Makes the changes of `group` in memory.
@@ -217,7 +259,13 @@ impl Job {
 // === impl Core ===
 
 impl Core {
-    fn commit(&self, group: &[Job], must_last: bool) -> Result<Vec<Outcome>, Fault> {
+    /// New sessions, and what asks how things are, get `state`.
+    fn commit(
+        &self,
+        group: &[Job],
+        must_last: bool,
+        state: &Result<(), Fault>,
+    ) -> Result<Vec<Result<Outcome, Fault>>, Fault> {
         let overlay = self.overlay.read();
         let database = self.database.read();
         let database = database.as_ref().ok_or(Fault::Closed)?;
@@ -233,8 +281,10 @@ impl Core {
         overlay.write(&mut tables)?;
         for job in group {
             outcomes.push(match &job.change {
-                Some(change) => change.make(&mut tables, &self.lifespan)?,
-                None => Outcome::Done,
+                Some(change) if !change.is_new() || state.is_ok() => {
+                    Ok(change.make(&mut tables, &self.lifespan)?)
+                }
+                _ => state.clone().map(|()| Outcome::Done),
             });
         }
         drop(tables);
@@ -257,7 +307,7 @@ impl Core {
         let mut database = self.database.write();
         // Closed first: the file is locked as long as it is open.
         *database = None;
-        match self.place.open() {
+        match self.place.open_again() {
             Ok(opened) => *database = Some(opened),
             Err(error) => tracing::error!("{error}"),
         }

@@ -104,13 +104,15 @@ impl Inner {
             due.sort_unstable();
             due.truncate(wanted);
             let claims = due.iter().map(|entry| self.claim(&entry.key, lease, Only::Due));
+            let before = claimed.len();
             for claim in future::join_all(claims).await {
                 // Another process may have been faster, and the session may be gone: then it is in the index no more.
                 if let Claim::Claimed(session) = claim? {
                     claimed.push(session);
                 }
             }
-            if due.len() < wanted {
+            // Where nothing came of all that was named, the next look is early enough.
+            if due.len() < wanted || claimed.len() == before {
                 return Ok(claimed);
             }
         }

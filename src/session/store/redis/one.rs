@@ -19,8 +19,8 @@ use crate::{
     session::{
         EndReason, Session, SessionKey,
         store::{
-            Claim, Claimed, Due, InsertError, Lease, NewSession, ReplaceError, StoreError, Stored, Version,
-            Whose,
+            Claim, Claimed, Due, InsertError, Lease, NewSession, ReplaceError, StoreError, Stored,
+            UNREADABLE_AGAIN, Version, Whose,
         },
     },
 };
@@ -240,8 +240,9 @@ impl Inner {
             Some((head, stored)) => Ok(Claim::Held(stored, head.held_until.duration_since(now))),
             None => {
                 if is_ours {
-                    // Nobody can renew it, so that it need not be named again.
-                    self.release(lease, Due::Never).await?;
+                    // Otherwise it would be named again each time.
+                    let later = now.saturating_add(UNREADABLE_AGAIN);
+                    self.release(lease, Due::At(later)).await?;
                 }
                 Ok(Claim::Gone)
             }

@@ -435,3 +435,21 @@ async fn the_sweep_names_each_of_many_once_and_spares_those_in_use() {
     clock.advance(HOUR);
     assert_eq!(store.overdue(10_000).await.unwrap().len(), used.len());
 }
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn a_name_of_a_session_that_has_ended_does_not_keep_others_from_being_claimed() {
+    let (url, clock) = (shared().url_of_its_own(), clock());
+    let store = connect(&url, Arc::new(clock.clone())).await;
+    let ended = store.login("alice", HOUR).await;
+    store.end(&ended).await;
+    let due = store.inner.names.due(names::Shard::of(&ended));
+    let name = names::member(&ended);
+    shared().cli(&["ZADD", &due, "1", &name]);
+    assert!(store.claim_due(1, MINUTE).await.unwrap().is_empty());
+    assert_eq!(shared().cli(&["ZSCORE", &due, &name]), "");
+    let alive = store.login("bob", Duration::ZERO).await;
+    let claimed = store.claim_due(1, MINUTE).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(*claimed[0].lease.key(), alive);
+}
