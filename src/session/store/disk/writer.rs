@@ -191,9 +191,10 @@ impl Thread {
             (Ok(()), None)
         };
         if self.warned != message {
-            match message {
-                Some(message) => tracing::error!(path = ?place.path(), "{message}"),
-                None => tracing::info!(path = ?place.path(), "people can log in again"),
+            if let Some(message) = message {
+                tracing::error!(path = ?place.path(), "{message}");
+            } else {
+                tracing::info!(path = ?place.path(), "people can log in again");
             }
             self.warned = message;
         }
