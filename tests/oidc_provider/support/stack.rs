@@ -126,6 +126,8 @@ impl Stack {
         settings["now"] = clock.now().unix_millis().into();
         let mut stack = Self::prepare(&settings).await;
         stack.clock = Some(clock);
+        // A disk takes real time.
+        stack.set(&[("SESSION_STORE", "memory")]);
         stack
     }
 
