@@ -20,7 +20,7 @@ mod record;
 mod sessions;
 mod store;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod user;
 
 pub use self::{

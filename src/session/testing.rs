@@ -1,13 +1,17 @@
-//! A session for tests.
+//! A session and a store for tests.
+
+mod held;
 
 use std::time::Duration;
 
 use super::{Memo, Session, Tokens};
 use crate::{clock::Timestamp, jose::Claims, secret::Secret};
 
+pub(crate) use self::held::{Gate, HeldStore};
+
 /// A session of `subject` that was logged in at `now`, with the access token `access` for five minutes. It has no end
 /// of its own for a hundred hours.
-pub(super) fn session(subject: &str, access: &str, now: Timestamp) -> Session {
+pub(crate) fn session(subject: &str, access: &str, now: Timestamp) -> Session {
     Session {
         issuer: "https://idp.test".to_owned(),
         subject: subject.to_owned(),

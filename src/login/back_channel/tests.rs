@@ -1,117 +1,21 @@
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
-
-use futures_util::{future::BoxFuture, stream::BoxStream};
-use tokio::sync::Semaphore;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use super::*;
 use crate::{
     clock::{Clock as _, ManualClock, Timestamp},
-    jose::Claims,
     random::{SharedRandom, SystemRandom},
     seal::Sealer,
     session::{
-        Change, Claim, Claimed, InsertError, Lease, Lifespan, Limits, Listed, Memo, MemoryOnce, MemoryStore,
-        NewSession, ReplaceError, SessionStore, Stored, Tokens, Usage, Version,
+        Lifespan, Limits, MemoryOnce, SessionStore as _,
+        testing::{Gate, HeldStore, session},
     },
 };
 
 const ISSUER: &str = "https://idp.test";
 
-/// A store that removes nothing while it is broken, and inserts a session when it is let.
-#[derive(Debug)]
-struct Store {
-    memory: MemoryStore,
-    broken: AtomicBool,
-    before_insert: Semaphore,
-    after_insert: Semaphore,
-}
-
-impl SessionStore for Store {
-    fn insert(&self, new: NewSession) -> BoxFuture<'_, Result<Version, InsertError>> {
-        Box::pin(async {
-            self.before_insert.acquire().await.unwrap().forget();
-            let inserted = self.memory.insert(new).await;
-            self.after_insert.acquire().await.unwrap().forget();
-            inserted
-        })
-    }
-
-    fn get<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
-        self.memory.get(key)
-    }
-
-    fn replace<'a>(
-        &'a self,
-        key: &'a SessionKey,
-        expected: Version,
-        session: Arc<Session>,
-        due: Due,
-    ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
-        self.memory.replace(key, expected, session, due)
-    }
-
-    fn touch<'a>(&'a self, key: &'a SessionKey, at: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.memory.touch(key, at)
-    }
-
-    fn remove<'a>(
-        &'a self,
-        key: &'a SessionKey,
-        why: EndReason,
-    ) -> BoxFuture<'a, Result<Option<Arc<Session>>, StoreError>> {
-        if self.broken.load(Ordering::Relaxed) {
-            return Box::pin(async { Err(StoreError::Unavailable("broken".into())) });
-        }
-        self.memory.remove(key, why)
-    }
-
-    fn find<'a>(&'a self, whose: Whose<'a>) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
-        self.memory.find(whose)
-    }
-
-    fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {
-        self.memory.claim_due(limit, lease)
-    }
-
-    fn claim<'a>(&'a self, key: &'a SessionKey, lease: Duration) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        self.memory.claim(key, lease)
-    }
-
-    fn extend<'a>(&'a self, lease: &'a Lease, duration: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
-        self.memory.extend(lease, duration)
-    }
-
-    fn release(&self, lease: Lease, due: Due) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.memory.release(lease, due)
-    }
-
-    fn overdue(&self, limit: usize) -> BoxFuture<'_, Result<Vec<SessionKey>, StoreError>> {
-        self.memory.overdue(limit)
-    }
-
-    fn cost(&self, session: &Session) -> usize {
-        self.memory.cost(session)
-    }
-
-    fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>> {
-        self.memory.usage()
-    }
-
-    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.memory.flush()
-    }
-
-    fn changes(&self) -> BoxStream<'static, Change> {
-        self.memory.changes()
-    }
-}
-
 struct World {
     logouts: Logouts,
-    store: Arc<Store>,
+    store: HeldStore,
     clock: ManualClock,
 }
 
@@ -132,14 +36,15 @@ impl World {
             max_per_user: 10,
             memory: 1 << 20,
         };
-        let store = Arc::new(Store {
-            memory: MemoryStore::new(lifespan, Arc::clone(&shared)),
-            broken: AtomicBool::new(false),
-            before_insert: Semaphore::new(100),
-            after_insert: Semaphore::new(100),
-        });
+        let store = HeldStore::new(lifespan, Arc::clone(&shared));
         let sealer = Sealer::new(&[[7; 32]], Arc::clone(&random)).unwrap();
-        let sessions = Sessions::new(store.clone(), limits, sealer, Arc::clone(&shared), random);
+        let sessions = Sessions::new(
+            Arc::new(store.clone()),
+            limits,
+            sealer,
+            Arc::clone(&shared),
+            random,
+        );
         let once = Arc::new(MemoryOnce::new(Arc::clone(&shared)));
         Self {
             logouts: Logouts::new(sessions, once, shared),
@@ -149,29 +54,9 @@ impl World {
     }
 
     fn session(&self, subject: &str, sid: Option<&str>) -> Session {
-        let now = self.clock.now();
         Session {
-            issuer: ISSUER.to_owned(),
-            subject: subject.to_owned(),
             sid: sid.map(str::to_owned),
-            auth_time: None,
-            nonce: "nonce".into(),
-            user: Claims::new(),
-            tokens: Tokens {
-                access: "access".into(),
-                access_obtained_at: now,
-                access_expires_at: now.saturating_add(Duration::from_mins(5)),
-                refresh: None,
-                pending: None,
-                id_token: "id".into(),
-                scope: "openid".to_owned(),
-                uncertain: false,
-                strikes: None,
-                later_auth_time: None,
-            },
-            created_at: now,
-            expires_at: now.saturating_add(Duration::from_hours(8)),
-            identity: Memo::default(),
+            ..session(subject, "access", self.clock.now())
         }
     }
 
@@ -183,7 +68,7 @@ impl World {
 
     /// Whether a login of alice leads to a session, where a logout comes while `held` is: before the store has
     /// the session, or after that and before the login hears of it.
-    async fn log_in(&self, held: &Semaphore, token: &LogoutToken) -> bool {
+    async fn log_in(&self, held: &Gate, token: &LogoutToken) -> bool {
         let now = self.clock.now();
         let course = Course {
             subject: "alice".to_owned(),
@@ -194,12 +79,12 @@ impl World {
             issued: now,
         };
         let session = self.session("alice", Some("sid-1"));
-        let permits = held.forget_permits(100);
+        held.close();
         let login = self.logouts.open(session, Due::Never, None, &course);
         let logout = async {
             tokio::task::yield_now().await;
             self.logouts.end(token).await.unwrap();
-            held.add_permits(permits);
+            held.open();
         };
         let (opened, ()) = tokio::join!(login, logout);
         opened.unwrap().is_some()
@@ -253,12 +138,12 @@ async fn a_token_whose_sessions_could_not_be_ended_counts_when_it_comes_again() 
         (Some("alice"), Some("sid-1")),
     ] {
         let token = world.token("a", subject, sid);
-        world.store.broken.store(true, Ordering::Relaxed);
+        world.store.removes_fail.store(true, Ordering::Relaxed);
         let failed = world.logouts.end(&token).await;
         assert!(matches!(failed, Err(BackChannelError::Store(_))));
         assert!(world.lives(&key).await);
     }
-    world.store.broken.store(false, Ordering::Relaxed);
+    world.store.removes_fail.store(false, Ordering::Relaxed);
     let token = world.token("a", Some("alice"), None);
     assert_eq!(world.logouts.end(&token).await.unwrap(), 1);
     assert!(!world.lives(&key).await);

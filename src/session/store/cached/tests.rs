@@ -1,11 +1,7 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use futures_util::stream;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, mpsc};
 
 use super::*;
 use crate::{
@@ -14,7 +10,7 @@ use crate::{
     session::{
         Lifespan,
         store::{MemoryStore, contract::contract_tests},
-        testing::session,
+        testing::{HeldStore, session},
     },
 };
 
@@ -44,148 +40,30 @@ mod without_room {
     });
 }
 
-/// A store whose answers can be held back, and that counts.
-#[derive(Debug)]
-struct Slow {
-    store: MemoryStore,
-    /// An answer needs a permit of these.
-    reads: Semaphore,
-    writes: Semaphore,
-    read: AtomicUsize,
-    touched: Mutex<Vec<Timestamp>>,
-    changes: Mutex<Option<mpsc::UnboundedReceiver<Change>>>,
-}
-
-impl Slow {
-    async fn pass(gate: &Semaphore) {
-        gate.acquire().await.unwrap().forget();
-    }
-}
-
-impl SessionStore for Arc<Slow> {
-    fn insert(&self, new: NewSession) -> BoxFuture<'_, Result<Version, InsertError>> {
-        self.store.insert(new)
-    }
-
-    fn get<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
-        async move {
-            self.read.fetch_add(1, Ordering::SeqCst);
-            let found = self.store.get(key).await;
-            Slow::pass(&self.reads).await;
-            found
-        }
-        .boxed()
-    }
-
-    fn replace<'a>(
-        &'a self,
-        key: &'a SessionKey,
-        expected: Version,
-        session: Arc<Session>,
-        due: Due,
-    ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
-        async move {
-            Slow::pass(&self.writes).await;
-            self.store.replace(key, expected, session, due).await
-        }
-        .boxed()
-    }
-
-    fn touch<'a>(&'a self, key: &'a SessionKey, at: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.touched.lock().push(at);
-        self.store.touch(key, at)
-    }
-
-    fn remove<'a>(
-        &'a self,
-        key: &'a SessionKey,
-        why: EndReason,
-    ) -> BoxFuture<'a, Result<Option<Arc<Session>>, StoreError>> {
-        self.store.remove(key, why)
-    }
-
-    fn find<'a>(&'a self, whose: Whose<'a>) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
-        self.store.find(whose)
-    }
-
-    fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {
-        self.store.claim_due(limit, lease)
-    }
-
-    fn claim<'a>(&'a self, key: &'a SessionKey, lease: Duration) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        self.store.claim(key, lease)
-    }
-
-    fn extend<'a>(&'a self, lease: &'a Lease, duration: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
-        self.store.extend(lease, duration)
-    }
-
-    fn release(&self, lease: Lease, due: Due) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.store.release(lease, due)
-    }
-
-    fn overdue(&self, limit: usize) -> BoxFuture<'_, Result<Vec<SessionKey>, StoreError>> {
-        self.store.overdue(limit)
-    }
-
-    fn cost(&self, session: &Session) -> usize {
-        self.store.cost(session)
-    }
-
-    fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>> {
-        self.store.usage()
-    }
-
-    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.store.flush()
-    }
-
-    fn changes(&self) -> BoxStream<'static, Change> {
-        let mut changes = self.changes.lock().take().unwrap();
-        stream::poll_fn(move |context| changes.poll_recv(context)).boxed()
-    }
-}
-
 struct Bench {
-    slow: Arc<Slow>,
-    tell: mpsc::UnboundedSender<Change>,
+    store: HeldStore,
     heard: Mutex<BoxStream<'static, Change>>,
-    cached: Arc<Cached<Arc<Slow>>>,
+    cached: Arc<Cached<HeldStore>>,
     clock: ManualClock,
     key: SessionKey,
     version: Version,
 }
 
-const ALL: usize = 1_000;
-
 impl Bench {
     /// One session, in the store and not in the cache.
-    async fn new(reads: usize, writes: usize) -> Self {
+    async fn new() -> Self {
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_000_000));
-        let (tell, changes) = mpsc::unbounded_channel();
-        let slow = Arc::new(Slow {
-            store: MemoryStore::new(Lifespan::default(), Arc::new(clock.clone())),
-            reads: Semaphore::new(reads),
-            writes: Semaphore::new(writes),
-            read: AtomicUsize::new(0),
-            touched: Mutex::default(),
-            changes: Mutex::new(Some(changes)),
-        });
+        let lifespan = Lifespan::default();
+        let store = HeldStore::new(lifespan, Arc::new(clock.clone()));
         let alice = Arc::new(session("alice", "first", clock.now()));
         let (id, new) = NewSession::draw(&SystemRandom, alice, Due::Never, clock.now());
-        let version = slow.insert(new).await.unwrap();
-        let cached = Cached::new(
-            Arc::clone(&slow),
-            1 << 20,
-            Lifespan::default(),
-            Arc::new(clock.clone()),
-        );
+        let version = store.insert(new).await.unwrap();
+        let cached = Cached::new(store.clone(), 1 << 20, lifespan, Arc::new(clock.clone()));
         let cached = Arc::new(cached);
         let bench = Self {
             heard: Mutex::new(cached.changes()),
             cached,
-            slow,
-            tell,
+            store,
             clock,
             key: id.key(),
             version,
@@ -196,7 +74,7 @@ impl Bench {
 
     /// The store tells a change, and the cache has heard it.
     fn hear(&self, change: Change) {
-        self.tell.send(change).unwrap();
+        self.store.tell.send(change).unwrap();
         let heard = self.heard.lock().next().now_or_never().flatten();
         assert_eq!(heard, Some(change));
     }
@@ -211,13 +89,13 @@ impl Bench {
     }
 
     fn reads(&self) -> usize {
-        self.slow.read.load(Ordering::SeqCst)
+        self.store.read.load(Ordering::SeqCst)
     }
 }
 
 #[tokio::test]
 async fn a_session_in_use_is_read_once() {
-    let bench = Bench::new(ALL, ALL).await;
+    let bench = Bench::new().await;
     for _ in 0..3 {
         assert_eq!(bench.access().await.unwrap(), "first");
     }
@@ -234,7 +112,8 @@ async fn a_session_in_use_is_read_once() {
 
 #[tokio::test]
 async fn what_was_read_before_a_write_is_not_kept_after_it() {
-    let bench = Arc::new(Bench::new(0, ALL).await);
+    let bench = Arc::new(Bench::new().await);
+    bench.store.after_get.close();
     let reading = tokio::spawn({
         let bench = Arc::clone(&bench);
         async move { bench.access().await }
@@ -247,7 +126,7 @@ async fn what_was_read_before_a_write_is_not_kept_after_it() {
         .cached
         .replace(&bench.key, bench.version, second, Due::Never);
     replaced.await.unwrap();
-    bench.slow.reads.add_permits(ALL);
+    bench.store.after_get.open();
     // It asked before.
     assert_eq!(reading.await.unwrap().unwrap(), "first");
     assert_eq!(bench.access().await.unwrap(), "second");
@@ -255,7 +134,8 @@ async fn what_was_read_before_a_write_is_not_kept_after_it() {
 
 #[tokio::test]
 async fn what_was_read_before_the_end_is_not_kept_after_it() {
-    let bench = Arc::new(Bench::new(0, ALL).await);
+    let bench = Arc::new(Bench::new().await);
+    bench.store.after_get.close();
     let reading = tokio::spawn({
         let bench = Arc::clone(&bench);
         async move { bench.access().await }
@@ -264,15 +144,16 @@ async fn what_was_read_before_the_end_is_not_kept_after_it() {
         tokio::task::yield_now().await;
     }
     bench.cached.remove(&bench.key, EndReason::Logout).await.unwrap();
-    bench.slow.reads.add_permits(ALL);
+    bench.store.after_get.open();
     reading.await.unwrap();
     assert_eq!(bench.access().await, None);
 }
 
 #[tokio::test]
 async fn a_write_whose_caller_has_gone_is_seen_when_it_is_done() {
-    let bench = Bench::new(ALL, 0).await;
+    let bench = Bench::new().await;
     bench.access().await.unwrap();
+    bench.store.before_replace.close();
     let second = bench.session("second");
     let mut write = bench
         .cached
@@ -281,7 +162,7 @@ async fn a_write_whose_caller_has_gone_is_seen_when_it_is_done() {
     tokio::task::yield_now().await;
     drop(write);
     assert_eq!(bench.access().await.unwrap(), "first");
-    bench.slow.writes.add_permits(ALL);
+    bench.store.before_replace.open();
     while bench.access().await.unwrap() != "second" {
         tokio::task::yield_now().await;
     }
@@ -289,13 +170,13 @@ async fn a_write_whose_caller_has_gone_is_seen_when_it_is_done() {
 
 #[tokio::test]
 async fn a_write_that_did_not_come_about_is_read_again() {
-    let bench = Bench::new(ALL, ALL).await;
+    let bench = Bench::new().await;
     bench.access().await.unwrap();
     // Another process.
     let second = bench.session("second");
     let other = bench
-        .slow
         .store
+        .memory
         .replace(&bench.key, bench.version, second, Due::Never);
     other.await.unwrap();
     assert_eq!(bench.access().await.unwrap(), "first");
@@ -308,12 +189,12 @@ async fn a_write_that_did_not_come_about_is_read_again() {
 #[tokio::test]
 async fn a_change_by_another_process_is_read_when_it_is_heard() {
     for change in [Change::Of as fn(SessionKey) -> Change, |_| Change::Heard] {
-        let bench = Bench::new(ALL, ALL).await;
+        let bench = Bench::new().await;
         bench.access().await.unwrap();
         let second = bench.session("second");
         let other = bench
-            .slow
             .store
+            .memory
             .replace(&bench.key, bench.version, second, Due::Never);
         other.await.unwrap();
         bench.hear(change(bench.key));
@@ -323,7 +204,7 @@ async fn a_change_by_another_process_is_read_when_it_is_heard() {
 
 #[tokio::test]
 async fn nothing_is_kept_while_changes_are_not_heard() {
-    let bench = Bench::new(ALL, ALL).await;
+    let bench = Bench::new().await;
     bench.access().await.unwrap();
     bench.hear(Change::Lost);
     let reads = bench.reads();
@@ -346,7 +227,8 @@ async fn nothing_is_kept_while_changes_are_not_heard() {
 
 #[tokio::test]
 async fn what_was_read_before_changes_were_lost_is_not_kept_after_they_are_heard_again() {
-    let bench = Arc::new(Bench::new(0, ALL).await);
+    let bench = Arc::new(Bench::new().await);
+    bench.store.after_get.close();
     let reading = tokio::spawn({
         let bench = Arc::clone(&bench);
         async move { bench.access().await }
@@ -357,38 +239,38 @@ async fn what_was_read_before_changes_were_lost_is_not_kept_after_they_are_heard
     bench.hear(Change::Lost);
     let second = bench.session("second");
     let other = bench
-        .slow
         .store
+        .memory
         .replace(&bench.key, bench.version, second, Due::Never);
     other.await.unwrap();
     bench.hear(Change::Heard);
-    bench.slow.reads.add_permits(ALL);
+    bench.store.after_get.open();
     reading.await.unwrap();
     assert_eq!(bench.access().await.unwrap(), "second");
 }
 
 #[tokio::test]
 async fn many_uses_are_one_write() {
-    let bench = Bench::new(ALL, ALL).await;
+    let bench = Bench::new().await;
     bench.access().await.unwrap();
     for _ in 0..100 {
         bench.clock.advance(Duration::from_millis(10));
         bench.cached.touch(&bench.key, bench.clock.now()).await.unwrap();
     }
-    assert!(bench.slow.touched.lock().is_empty());
+    assert!(bench.store.touched.lock().is_empty());
     let seen = bench.cached.get(&bench.key).await.unwrap().unwrap().last_seen;
     assert_eq!(seen, bench.clock.now());
     bench.cached.flush().await.unwrap();
     bench.cached.flush().await.unwrap();
-    assert_eq!(*bench.slow.touched.lock(), [bench.clock.now()]);
+    assert_eq!(*bench.store.touched.lock(), [bench.clock.now()]);
     bench.cached.touch(&bench.key, bench.clock.now()).await.unwrap();
     bench.cached.flush().await.unwrap();
-    assert_eq!(bench.slow.touched.lock().len(), 2);
+    assert_eq!(bench.store.touched.lock().len(), 2);
 }
 
 #[tokio::test]
 async fn a_use_is_known_though_the_session_has_left_the_cache() {
-    let bench = Bench::new(ALL, ALL).await;
+    let bench = Bench::new().await;
     bench.access().await.unwrap();
     bench.clock.advance(Duration::from_secs(1));
     bench.cached.touch(&bench.key, bench.clock.now()).await.unwrap();
@@ -409,12 +291,12 @@ async fn a_use_is_known_though_the_session_has_left_the_cache() {
 
 #[tokio::test]
 async fn a_session_that_is_used_at_another_process_is_not_taken_for_idle() {
-    let bench = Bench::new(ALL, ALL).await;
+    let bench = Bench::new().await;
     bench.access().await.unwrap();
     let idle = Lifespan::default().idle;
     bench.clock.advance(idle / 2);
     let used = bench.clock.now();
-    bench.slow.store.touch(&bench.key, used).await.unwrap();
+    bench.store.memory.touch(&bench.key, used).await.unwrap();
     bench.clock.advance(idle / 2);
     let stored = bench.cached.get(&bench.key).await.unwrap().unwrap();
     assert_eq!(stored.last_seen, used);
@@ -426,7 +308,7 @@ async fn a_session_that_is_used_at_another_process_is_not_taken_for_idle() {
 
 #[tokio::test]
 async fn the_memory_for_sessions_at_hand_is_bounded() {
-    let bench = Bench::new(100_000, ALL).await;
+    let bench = Bench::new().await;
     let weight = session("alice", "first", bench.clock.now()).weight() + OVERHEAD;
     for _ in 0..1_000 {
         let alice = bench.session("first");
