@@ -28,6 +28,9 @@ pub use self::{
     redis::{RedisCertificateError, RedisOptions, RedisStartError, RedisStore, RedisUrlError},
 };
 
+/// A store that takes longer counts as one that does not answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
 /// A session that is due and that nobody can read is looked at again after this long: the secret may be a mistake that
 /// somebody is about to mend, or one that another process has.
 const UNREADABLE_AGAIN: Duration = Duration::from_mins(5);

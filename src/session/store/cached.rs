@@ -33,11 +33,11 @@ use self::{
     uses::{Use, Uses},
 };
 use super::{
-    Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, ReplaceError,
-    SessionStore, StoreError, Stored, Usage, Version, Whose, spread::BuildKeySpread,
+    ANSWER_WITHIN, Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession,
+    ReplaceError, SessionStore, StoreError, Stored, Usage, Version, Whose, spread::BuildKeySpread,
 };
 use crate::{
-    clock::{SharedClock, Timestamp},
+    clock::{Elapsed, SharedClock, Timestamp, timeout},
     session::{Lifespan, Session, SessionKey},
 };
 
@@ -98,12 +98,17 @@ impl<S: SessionStore> Cached<S> {
         }
     }
 
-    /// Runs a write to its end, whether its caller waits or not.
+    /// Runs a write to its end, whether its caller waits or not. Waits no longer than it may take: what becomes of it is
+    /// unknown then, and the cache hears of it all the same.
     async fn run<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+        &self,
         write: impl Future<Output = Result<T, E>> + Send + 'static,
     ) -> Result<T, E> {
-        let failed = |error| Err(StoreError::unavailable(error).into());
-        tokio::spawn(write).await.unwrap_or_else(failed)
+        match timeout(&*self.inner.clock, ANSWER_WITHIN, tokio::spawn(write)).await {
+            Ok(Ok(written)) => written,
+            Ok(Err(panicked)) => Err(StoreError::unavailable(panicked).into()),
+            Err(Elapsed) => Err(StoreError::unavailable("it does not answer").into()),
+        }
     }
 }
 
@@ -133,7 +138,8 @@ impl<S: SessionStore> SessionStore for Cached<S> {
         due: Due,
     ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
         let (inner, key) = (Arc::clone(&self.inner), *key);
-        Self::run(async move { inner.replace(&key, expected, session, due).await }).boxed()
+        self.run(async move { inner.replace(&key, expected, session, due).await })
+            .boxed()
     }
 
     fn touch<'a>(&'a self, key: &'a SessionKey, at: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -152,7 +158,7 @@ impl<S: SessionStore> SessionStore for Cached<S> {
         why: EndReason,
     ) -> BoxFuture<'a, Result<Option<Arc<Session>>, StoreError>> {
         let (inner, key) = (Arc::clone(&self.inner), *key);
-        Self::run(async move {
+        self.run(async move {
             let removed = inner.store.remove(&key, why).await;
             inner.forget(&key);
             removed

@@ -35,8 +35,8 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, ReplaceError,
-    SessionStore, StoreError, Stored, UNREADABLE_AGAIN, Usage, Version, Whose, sealed::Seal,
+    ANSWER_WITHIN, Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession,
+    ReplaceError, SessionStore, StoreError, Stored, UNREADABLE_AGAIN, Usage, Version, Whose, sealed::Seal,
 };
 use crate::{
     clock::{SharedClock, Timestamp, timeout},
@@ -44,9 +44,6 @@ use crate::{
     seal::Sealer,
     session::{Lifespan, Session, SessionKey},
 };
-
-/// A disk that takes longer counts as one that does not answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Keeps sessions in a file.
 pub struct DiskStore {
@@ -159,8 +156,17 @@ impl DiskStore {
     }
 
     async fn change(&self, key: &SessionKey, what: What) -> Result<Outcome, StoreError> {
-        let change = RowChange { key: *key, what };
-        self.in_time(self.writer.make(change)).await
+        self.in_time(self.make(key, what)).await
+    }
+
+    /// Makes a change of what the cache in front may show, however long it takes: the cache has to hear what came of it,
+    /// and limits how long its own callers wait.
+    async fn change_for_certain(&self, key: &SessionKey, what: What) -> Result<Outcome, StoreError> {
+        self.make(key, what).await.map_err(StoreError::unavailable)
+    }
+
+    async fn make(&self, key: &SessionKey, what: What) -> Result<Outcome, Fault> {
+        self.writer.make(RowChange { key: *key, what }).await
     }
 
     fn row(&self, session: &Session, due: Due, last_seen: Timestamp) -> Row {
@@ -249,7 +255,7 @@ impl SessionStore for DiskStore {
                 due,
                 record: self.seal.seal(key, &session)?,
             };
-            match self.change(key, what).await? {
+            match self.change_for_certain(key, what).await? {
                 Outcome::Written(version) => Ok(version),
                 Outcome::Conflict => Err(ReplaceError::Conflict),
                 _ => Err(ReplaceError::Gone),
@@ -270,7 +276,7 @@ impl SessionStore for DiskStore {
         _why: EndReason,
     ) -> BoxFuture<'a, Result<Option<Arc<Session>>, StoreError>> {
         async move {
-            let removed = self.change(key, What::Remove).await?;
+            let removed = self.change_for_certain(key, What::Remove).await?;
             self.leases.lock().forget(key);
             Ok(match removed {
                 Outcome::Removed(record) => self.seal.open(key, &record),

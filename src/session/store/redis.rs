@@ -21,12 +21,13 @@ mod options;
 mod scripts;
 mod servers;
 mod start;
+mod unsure;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::{future::BoxFuture, stream::BoxStream};
 
-use self::{count::Count, ended::Ended, link::Link, names::Names, one::Only};
+use self::{count::Count, ended::Ended, link::Link, names::Names, one::Only, unsure::Unsure};
 use super::{
     Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, ReplaceError,
     SessionStore, StoreError, Stored, Usage, Version, Whose, sealed::Seal,
@@ -59,6 +60,7 @@ struct Inner {
     /// Tells what this process publishes from what others do.
     process: String,
     ended: Ended,
+    unsure: Unsure,
     count: Count,
 }
 
@@ -89,6 +91,7 @@ impl RedisStore {
             process: random.base64url::<8>(),
             random,
             ended: Ended::default(),
+            unsure: Unsure::default(),
             count: Count::default(),
         };
         Ok(Self {

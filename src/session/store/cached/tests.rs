@@ -169,6 +169,25 @@ async fn a_write_whose_caller_has_gone_is_seen_when_it_is_done() {
 }
 
 #[tokio::test]
+async fn a_write_that_takes_too_long_is_seen_when_it_is_done() {
+    let bench = Bench::new().await;
+    bench.access().await.unwrap();
+    bench.store.before_replace.close();
+    let second = bench.session("second");
+    let mut write = bench
+        .cached
+        .replace(&bench.key, bench.version, second, Due::Never);
+    assert!((&mut write).now_or_never().is_none());
+    bench.clock.advance(ANSWER_WITHIN);
+    assert!(matches!(write.await, Err(ReplaceError::Store(_))));
+    assert_eq!(bench.access().await.unwrap(), "first");
+    bench.store.before_replace.open();
+    while bench.access().await.unwrap() != "second" {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_write_that_did_not_come_about_is_read_again() {
     let bench = Bench::new().await;
     bench.access().await.unwrap();

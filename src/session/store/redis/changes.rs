@@ -204,9 +204,12 @@ fn check(clock: SharedClock, mut sink: PubSubSink) -> BoxFuture<'static, bool> {
     .boxed()
 }
 
-/// What a message says. Remembers a session that has ended.
+/// What a message says that this process does not know. Remembers a session that has ended.
 fn heard(inner: &Inner, message: &[u8]) -> Option<Change> {
-    let told = Told::parse(message, &inner.process)?;
+    let (process, told) = Told::parse(message)?;
+    if process == inner.process && !inner.unsure.take(told.key()) {
+        return None;
+    }
     if let Told::Ended(key, end) = told {
         inner.ended.note(key, end);
     }

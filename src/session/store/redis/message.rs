@@ -7,7 +7,7 @@ use crate::{
 
 use super::{ended::End, names::named};
 
-/// What another process has told.
+/// What a process has told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     Changed(SessionKey),
@@ -17,26 +17,32 @@ pub(super) enum Told {
 // === impl Told ===
 
 impl Told {
-    /// Reads a message. `None` for one of `own` and for what is not understood, which a newer server may have sent.
-    pub(super) fn parse(message: &[u8], own: &str) -> Option<Self> {
+    /// Reads a message: which process has sent it, and what it says. `None` for what is not understood, which a newer
+    /// server may have sent.
+    pub(super) fn parse(message: &[u8]) -> Option<(&str, Self)> {
         let mut words = std::str::from_utf8(message).ok()?.split(' ');
         let process = words.next()?;
         let what = words.next()?;
         let key = named(words.next()?.as_bytes())?;
-        if process == own {
-            return None;
-        }
-        match what {
-            "changed" => Some(Self::Changed(key)),
+        let told = match what {
+            "changed" => Self::Changed(key),
             "ended" => match (words.next().and_then(reason), words.next().map(str::parse)) {
                 (Some(why), Some(Ok(latest))) => {
                     let latest = Timestamp::from_unix_millis(latest);
-                    Some(Self::Ended(key, End { why, latest }))
+                    Self::Ended(key, End { why, latest })
                 }
-                // Whoever waits for it looks for himself.
-                _ => Some(Self::Changed(key)),
+                // Those who wait for the session look at it then.
+                _ => Self::Changed(key),
             },
-            _ => None,
+            _ => return None,
+        };
+        Some((process, told))
+    }
+
+    /// The session that it is about.
+    pub(super) const fn key(&self) -> &SessionKey {
+        match self {
+            Self::Changed(key) | Self::Ended(key, _) => key,
         }
     }
 }
@@ -61,10 +67,14 @@ mod tests {
     use super::{super::names::member, *};
 
     #[test]
-    fn messages_of_others_are_read() {
+    fn messages_are_read() {
         let key = SessionKey::from_bytes([5; 32]);
         let name = member(&key);
-        let told = |message: &str| Told::parse(message.as_bytes(), "me");
+        let told = |message: &str| {
+            let (process, told) = Told::parse(message.as_bytes())?;
+            assert_eq!(process, "you");
+            Some(told)
+        };
         assert_eq!(told(&format!("you changed {name}")), Some(Told::Changed(key)));
         for why in EndReason::ALL {
             let message = format!("you ended {name} {} 5000", why.as_str());
@@ -77,7 +87,6 @@ mod tests {
         );
         assert_eq!(told(&format!("you ended {name}")), Some(Told::Changed(key)));
         for ignored in [
-            format!("me changed {name}"),
             format!("you newer {name}"),
             "you changed".to_owned(),
             "you changed short".to_owned(),
@@ -90,7 +99,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
-            let _ = Told::parse(&bytes, "me");
+            let _ = Told::parse(&bytes);
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     entry::{self, Found, Head, Packed},
     failure::CallError,
     names::member,
-    scripts,
+    scripts::{self, Call},
 };
 use crate::{
     clock::Timestamp,
@@ -130,7 +130,7 @@ impl Inner {
             .arg(kept_for(ends, self.clock.now()))
             .arg(self.process.as_str())
             .arg(self.names.channel());
-        match self.link.run(&call).await? {
+        match self.change(key, &call).await? {
             Value::Int(1) => Ok(version),
             Value::Int(0) => Err(ReplaceError::Conflict),
             Value::Int(-1) => Err(ReplaceError::Gone),
@@ -164,7 +164,7 @@ impl Inner {
             .arg(self.random.bytes())
             .arg(entry::length(REMEMBERED))
             .key(self.names.last(key));
-        let value = match self.link.run(&call).await? {
+        let value = match self.change(key, &call).await? {
             Value::BulkString(value) => value,
             Value::Nil => return Ok(None),
             _ => Err(CallError::Meaningless)?,
@@ -188,6 +188,15 @@ impl Inner {
         } else {
             self.seal.open(key, sealed)
         })
+    }
+
+    /// Changes the session. Where no answer came, it may change later, and the message of that counts.
+    async fn change(&self, key: &SessionKey, call: &Call) -> Result<Value, CallError> {
+        let answer = self.link.run(call).await;
+        if let Err(CallError::Unreachable(_) | CallError::Slow) = answer {
+            self.unsure.note(key);
+        }
+        answer
     }
 
     /// Takes sessions out of the index of an owner.

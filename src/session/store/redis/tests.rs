@@ -85,7 +85,12 @@ impl RedisStore {
     }
 
     async fn end(&self, key: &SessionKey) -> bool {
-        self.remove(key, EndReason::Logout).await.unwrap().is_some()
+        self.try_end(key).await.unwrap()
+    }
+
+    async fn try_end(&self, key: &SessionKey) -> Result<bool, StoreError> {
+        let last = self.remove(key, EndReason::Logout).await?;
+        Ok(last.is_some())
     }
 }
 

@@ -240,6 +240,43 @@ async fn a_call_whose_answer_is_lost_is_done_once() {
 
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn what_this_process_changes_without_knowing_it_is_heard_and_nothing_else_of_it() {
+    let (url, clock) = (shared().url_of_its_own(), clock());
+    let store = connect(&url, Arc::new(clock.clone())).await;
+    let (key, other) = (store.login("alice", HOUR).await, store.login("bob", HOUR).await);
+    let mut changes = changes(&store).await;
+    // As if no answer had come in time.
+    store.inner.unsure.note(&key);
+    store.write(&key, "second").await.unwrap();
+    assert_eq!(changes.next().await, Some(Change::Of(key)));
+    store.write(&key, "third").await.unwrap();
+    // Of what came before this, nothing is heard.
+    let two = connect(&url, Arc::new(clock)).await;
+    two.write(&other, "second").await.unwrap();
+    assert_eq!(changes.next().await, Some(Change::Of(other)));
+    store.inner.unsure.note(&key);
+    store.end(&key).await;
+    assert_eq!(changes.next().await, Some(Change::Ended(key, EndReason::Logout)));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn a_change_without_an_answer_is_remembered() {
+    let mut server = Server::start(&[]);
+    let store = connect_now(&server.url()).await;
+    let key = store.login("alice", HOUR).await;
+    server.kill();
+    assert!(store.try_end(&key).await.is_err());
+    assert!(store.inner.unsure.take(&key) && !store.inner.unsure.take(&key));
+    assert!(store.write(&key, "second").await.is_err());
+    assert!(
+        !store.inner.unsure.take(&key),
+        "it was not read, so that nothing was sent"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
 async fn a_call_that_is_not_answered_ends_in_time() {
     let server = Server::start(&[]);
     let proxy = Proxy::to(server.port).await;
