@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Replaces the file: whoever reads it finds the old bytes or the new ones, also after a crash. Its mode is 0600.
+/// Replaces the file. A reader finds the old bytes or the new ones, also after a crash. Its mode is 0600.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = beside(path, ".tmp");
     let mut options = fs::OpenOptions::new();

@@ -1,8 +1,7 @@
 //! How a session looks outside this process: sealed for its key, under names that tell nothing.
 //!
-//! A record opens only under the key that it was sealed for, so that nobody who can write to a store puts one person's
-//! session in the place of another's. What sessions are found by is a keyed hash, so that nobody who can read a store
-//! finds out who is logged in.
+//! A record opens only under the key that it was sealed for. A writer of the store cannot put one person's session in the
+//! place of another's. Sessions are found by a keyed hash. A reader of the store does not learn who is logged in.
 
 use std::{collections::HashSet, sync::Arc};
 

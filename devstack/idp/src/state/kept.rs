@@ -21,7 +21,7 @@ use crate::{
     secret::Digest,
 };
 
-/// What is kept, and whether the file lags behind. Whoever changes it need not think of the file.
+/// What is kept, and whether the file lags behind. Code that changes it need not think of the file.
 pub(crate) struct Kept {
     file: Option<PathBuf>,
     contents: Contents,

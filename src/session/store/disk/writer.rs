@@ -50,8 +50,8 @@ struct Thread {
     core: Arc<Core>,
     /// Something was written that a crash would undo.
     loose: bool,
-    /// The last write failed, and was logged.
-    failing: bool,
+    /// Why the last write failed, which was logged.
+    failing: Option<Fault>,
     /// What was logged last of what troubles nobody but those who want to log in.
     warned: Option<&'static str>,
 }
@@ -65,7 +65,7 @@ impl Writer {
         let mut thread = Thread {
             core,
             loose: false,
-            failing: false,
+            failing: None,
             warned: None,
         };
         thread::Builder::new()
@@ -117,7 +117,7 @@ impl Thread {
             group.extend(inbox.try_iter().take(MAX_GROUP - 1));
             self.work(group);
         }
-        if self.loose || self.failing {
+        if self.loose || self.failing.is_some() {
             // What fails here was logged when it failed first.
             let _ = self.write(&[]);
         }
@@ -125,19 +125,17 @@ impl Thread {
 
     fn work(&mut self, group: Vec<Job>) {
         let flush = group.iter().any(|job| job.change.is_none());
-        // While the disk is full, only the regular flush tries it again.
-        let outcomes = if self.failing && !flush {
-            self.park(&group, &Fault::NoRoom)
-        } else {
-            match self.write(&group) {
-                Ok(outcomes) => {
-                    self.works();
-                    outcomes
-                }
-                Err(fault) => {
-                    self.fails(&fault);
-                    self.park(&group, &fault)
-                }
+        // While the disk fails, only the regular flush tries it again.
+        let known = self.failing.clone().filter(|_| !flush);
+        let outcomes = match known.map_or_else(|| self.write(&group), Err) {
+            Ok(outcomes) => {
+                self.works();
+                outcomes
+            }
+            Err(fault) => {
+                let outcomes = self.park(&group, &fault);
+                self.fails(fault);
+                outcomes
             }
         };
         for (job, outcome) in group.into_iter().zip(outcomes) {
@@ -151,7 +149,7 @@ impl Thread {
         let last = group.is_empty();
         let must_last = last || group.iter().any(Job::must_last) || !self.core.overlay.read().is_empty();
         let changes = group.iter().any(|job| job.change.is_some());
-        if !changes && !self.loose && !self.failing {
+        if !changes && !self.loose && self.failing.is_none() {
             let state = self.state();
             return Ok(group
                 .iter()
@@ -226,8 +224,8 @@ impl Thread {
         group.iter().map(park).collect()
     }
 
-    fn fails(&mut self, fault: &Fault) {
-        if !self.failing {
+    fn fails(&mut self, fault: Fault) {
+        if self.failing.is_none() {
             tracing::error!(
                 path = ?self.core.place.path(),
                 %fault,
@@ -235,14 +233,14 @@ impl Thread {
                  system of BFF_STATE_DIR, and do not restart bff before that, which would end those that were renewed meanwhile"
             );
         }
-        self.failing = true;
+        self.failing = Some(fault);
     }
 
     fn works(&mut self) {
-        if self.failing {
+        if self.failing.is_some() {
             tracing::info!(path = ?self.core.place.path(), "the file of sessions is written again; nothing was lost");
         }
-        self.failing = false;
+        self.failing = None;
     }
 }
 
