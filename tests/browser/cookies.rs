@@ -43,9 +43,9 @@ pub async fn of(driver: &Driver, host: &str) -> Vec<Kept> {
 pub async fn session(driver: &Driver, host: &str) -> String {
     let mut kept = of(driver, host).await;
     // A login that another tab has begun keeps its own.
-    kept.retain(|cookie| !cookie.name.starts_with("__Host-bff_login_"));
+    kept.retain(|cookie| !cookie.name.starts_with("__Host-Http-bff_login_"));
     let names: Vec<&str> = kept.iter().map(|cookie| cookie.name.as_str()).collect();
-    assert_eq!(names, ["__Host-bff_session"]);
+    assert_eq!(names, ["__Host-Http-bff_session"]);
     let cookie = &kept[0];
     assert_eq!(cookie.path, "/");
     assert!(cookie.secure && cookie.http_only);

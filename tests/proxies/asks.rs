@@ -170,7 +170,7 @@ async fn a_session_that_is_used_lives_on(world: &World) {
         assert!(
             renewed
                 .iter()
-                .any(|cookie| cookie.starts_with("__Host-bff_session=")),
+                .any(|cookie| cookie.starts_with("__Host-Http-bff_session=")),
             "{renewed:?}"
         );
     }

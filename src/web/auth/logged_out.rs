@@ -27,14 +27,17 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
         Some(target) => redirect(&target),
         None => page(&web, &request).await?,
     };
-    if kept.is_some() {
-        response.headers_mut().append(SET_COOKIE, web.cookies.clear(name));
+    for cleared in web.cookies.clear_sent(&request.headers, name) {
+        response.headers_mut().append(SET_COOKIE, cleared);
     }
     Ok(response)
 }
 
 /// Anybody can open this address, also with a session that goes on: the page must not say then that it has ended.
 async fn page(web: &Web, request: &Parts) -> Result<Response, Problem> {
+    if let Some(page) = web.revisit(&request.method, &request.uri, &request.headers) {
+        return Ok(page);
+    }
     let caller = web
         .caller(&request.headers)
         .await
