@@ -48,7 +48,7 @@ async fn one_session(running: &Running, driver: &Driver) {
     cookies::session(driver, &host(origin)).await;
     assert_eq!(
         cookies::of(driver, &host(origin)).await.len(),
-        1,
+        2,
         "the attempt is forgotten"
     );
 

@@ -15,6 +15,7 @@ use http::{
 };
 use http_body_util::{BodyExt as _, Limited};
 use serde_json::json;
+use url::Url;
 
 use super::super::{
     Web,
@@ -173,21 +174,21 @@ async fn end(
     };
     let answer = response.headers_mut();
     answer.append(SET_COOKIE, web.cookies.clear_session());
-    answer.extend(
-        web.cookies
-            .clear_former_session(&request.headers)
-            .map(|cookie| (SET_COOKIE, cookie)),
-    );
-    if let Some(target) = target {
-        let name = web.cookies.logout_name();
-        let value = web
-            .sealer
-            .seal_text(Purpose::LogoutReturn, &[], target.as_str().as_bytes());
-        // One that is too long to keep, which takes a target of odd characters, is left out: the person ends on our own
-        // page then.
-        if let Ok(cookie) = web.cookies.set_login(name, &value) {
-            answer.append(SET_COOKIE, cookie);
-        }
+    let former = web.cookies.clear_former_session(&request.headers);
+    let latest = web
+        .cookies
+        .clear_sent(&request.headers, web.cookies.latest_name());
+    answer.extend(latest.chain(former).map(|cookie| (SET_COOKIE, cookie)));
+    // Also without a target: the page after the logout at the IdP sees then that there was one.
+    let name = web.cookies.logout_name();
+    let target = target.as_ref().map_or("", Url::as_str);
+    let value = web
+        .sealer
+        .seal_text(Purpose::LogoutReturn, &[], target.as_bytes());
+    // One that is too long to keep, which takes a target of odd characters, is left out: the person ends on our own page
+    // then.
+    if let Ok(cookie) = web.cookies.set_login(name, &value) {
+        answer.append(SET_COOKIE, cookie);
     }
     Ok(response)
 }
