@@ -10,6 +10,7 @@ use crate::{
         Cached, DiskError, DiskStore, Limits, MemoryOnce, MemoryStore, Once, RedisOptions, RedisStartError,
         RedisStore, SessionStore,
     },
+    shared::Shared,
 };
 
 /// A Redis that cannot be reached may be about to start, and is waited for so long.
@@ -32,6 +33,8 @@ pub enum StoreOpenError {
 pub(super) struct Opened {
     pub(super) sessions: Arc<dyn SessionStore>,
     pub(super) once: Arc<dyn Once>,
+    /// Where several replicas agree; `None` where there can be but one.
+    pub(super) shared: Option<Arc<dyn Shared>>,
 }
 
 /// The store that the configuration names. Without a choice, sessions are kept in a file where that is possible, so that
@@ -46,6 +49,7 @@ pub(super) async fn open(
     let alone = |sessions| Opened {
         sessions,
         once: Arc::new(MemoryOnce::new(Arc::clone(&ports.clock))),
+        shared: None,
     };
     match &config.session.store {
         StoreKind::Memory => Ok(alone(memory(limits, ports))),
@@ -53,6 +57,7 @@ pub(super) async fn open(
             let store = redis(options, limits, sealer, ports).await?;
             Ok(Opened {
                 once: Arc::new(store.clone()),
+                shared: Some(Arc::new(store.clone())),
                 sessions: cached(store, limits, ports),
             })
         }

@@ -1,4 +1,4 @@
-//! Several replicas of the real binary that share their sessions in a real Redis.
+//! Several replicas of the real binary that share their sessions in a real Redis, and one folder.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -35,6 +35,7 @@ impl Replicas {
             .set("SESSION_STORE", "redis")
             .set("REDIS_URL", redis.url())
             .set("SESSION_SECRET", "1a".repeat(32))
+            .set("BFF_STATE_STORE", "files")
             .start_without_waiting()
             .await;
         stack.idp.set_access_token_lifetime(TOKEN_LIFE);

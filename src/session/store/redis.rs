@@ -20,6 +20,7 @@ mod one;
 mod options;
 mod scripts;
 mod servers;
+mod shared;
 mod start;
 mod unsure;
 
