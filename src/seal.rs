@@ -46,6 +46,10 @@ pub enum Purpose {
     KeyringRecord,
     /// By what processes tell whether they have the same secrets.
     Fingerprint,
+    /// What has come of a login, for another process; under the secret of the attempt.
+    LoginAnswer,
+    /// Whom a logout token has named, for other processes; context: under which name.
+    LoggedOut,
 }
 
 /// Seals, opens and hashes. Cheap to clone.
@@ -79,7 +83,7 @@ struct Key256;
 // === impl Purpose ===
 
 impl Purpose {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::LoginAttempt,
         Self::LogoutReturn,
         Self::CsrfToken,
@@ -89,6 +93,8 @@ impl Purpose {
         Self::ClientRecord,
         Self::KeyringRecord,
         Self::Fingerprint,
+        Self::LoginAnswer,
+        Self::LoggedOut,
     ];
 
     const fn label(self) -> &'static [u8] {
@@ -102,6 +108,8 @@ impl Purpose {
             Self::ClientRecord => b"client-record",
             Self::KeyringRecord => b"keyring-record",
             Self::Fingerprint => b"fingerprint",
+            Self::LoginAnswer => b"login-answer",
+            Self::LoggedOut => b"logged-out",
         }
     }
 }

@@ -4,12 +4,16 @@
 //! A port. Records are bytes here; who seals them, and what they mean, is known further up. Nothing is kept that a process
 //! could not do without for a while: each has a copy of what it needs.
 
+mod passing;
+
 #[cfg(test)]
 pub(crate) mod contract;
 #[cfg(test)]
 pub(crate) mod testing;
 
 use std::{fmt, time::Duration};
+
+pub use self::passing::Passing;
 
 use futures_util::future::BoxFuture;
 

@@ -10,7 +10,7 @@ use crate::{
         Cached, DiskError, DiskStore, Limits, MemoryOnce, MemoryStore, Once, RedisOptions, RedisStartError,
         RedisStore, SessionStore,
     },
-    shared::Shared,
+    shared::{Passing, Shared},
 };
 
 /// A Redis that cannot be reached may be about to start, and is waited for so long.
@@ -35,6 +35,8 @@ pub(super) struct Opened {
     pub(super) once: Arc<dyn Once>,
     /// Where several replicas agree; `None` where there can be but one.
     pub(super) shared: Option<Arc<dyn Shared>>,
+    /// What several replicas tell each other for some minutes.
+    pub(super) passing: Option<Arc<dyn Passing>>,
 }
 
 /// The store that the configuration names. Without a choice, sessions are kept in a file where that is possible, so that
@@ -50,6 +52,7 @@ pub(super) async fn open(
         sessions,
         once: Arc::new(MemoryOnce::new(Arc::clone(&ports.clock))),
         shared: None,
+        passing: None,
     };
     match &config.session.store {
         StoreKind::Memory => Ok(alone(memory(limits, ports))),
@@ -58,6 +61,7 @@ pub(super) async fn open(
             Ok(Opened {
                 once: Arc::new(store.clone()),
                 shared: Some(Arc::new(store.clone())),
+                passing: Some(Arc::new(store.clone())),
                 sessions: cached(store, limits, ports),
             })
         }

@@ -97,8 +97,16 @@ impl Login {
                 let complete = || {
                     let (login, host, code) = (self.clone(), host.clone(), code.clone());
                     async move {
-                        let outcome = login.redeem(&host, &attempt, &code.into(), previous).await;
-                        let remember = remember(&outcome);
+                        let secret = code.clone().into();
+                        let redeem = login.redeem(&host, &attempt, &secret, previous);
+                        let (outcome, remember) = match &login.inner.relay {
+                            Some(relay) => relay.once(&attempt, &code, redeem, remember).await,
+                            None => {
+                                let outcome = redeem.await;
+                                let remember = remember(&outcome);
+                                (outcome, remember)
+                            }
+                        };
                         (outcome.map_err(Arc::new), remember)
                     }
                 };

@@ -76,6 +76,27 @@ pub(crate) async fn notes_are_seen_by_all(one: &dyn Shared, two: &dyn Shared) {
     assert_eq!(seen(one).await, []);
 }
 
+/// Of several that come first one is, and what is put can be had by all.
+pub(crate) async fn values_pass(one: &dyn Passing, two: &dyn Passing) {
+    assert_eq!(one.fetch("a").await.unwrap(), None);
+    assert!(one.put_first("a", b"one", LEASE).await.unwrap());
+    assert!(!two.put_first("a", b"two", LEASE).await.unwrap());
+    assert_eq!(two.fetch("a").await.unwrap().unwrap(), b"one");
+    two.put("a", b"two", LEASE).await.unwrap();
+    assert_eq!(one.fetch("a").await.unwrap().unwrap(), b"two");
+    assert_eq!(one.fetch("b").await.unwrap(), None);
+    one.forget("a").await.unwrap();
+    one.forget("a").await.unwrap();
+    assert!(two.put_first("a", b"two", LEASE).await.unwrap());
+    assert_eq!(one.all("a").await.unwrap(), Vec::<Vec<u8>>::new());
+    one.add("a", b"first", LEASE).await.unwrap();
+    two.add("a", b"second", LEASE).await.unwrap();
+    let mut notes = one.all("a").await.unwrap();
+    notes.sort();
+    assert_eq!(notes, [&b"first"[..], b"second"]);
+    assert_eq!(one.fetch("a").await.unwrap().unwrap(), b"two");
+}
+
 mod tests {
     use std::sync::Arc;
 
@@ -89,10 +110,13 @@ mod tests {
         records_are_swapped(&shared, &shared).await;
         locks_have_one_holder(&shared, &shared).await;
         notes_are_seen_by_all(&shared, &shared).await;
+        values_pass(&shared, &shared).await;
         assert!(shared.hold(Record::Client, "one", LEASE).await.unwrap());
         shared.post("one", b"a", LEASE).await.unwrap();
         clock.advance(LEASE);
         assert!(shared.hold(Record::Client, "two", LEASE).await.unwrap());
         assert_eq!(shared.board().await.unwrap(), []);
+        assert_eq!(shared.fetch("a").await.unwrap(), None);
+        assert!(shared.all("a").await.unwrap().is_empty());
     }
 }

@@ -1,6 +1,9 @@
 //! What is shared, in the memory of a test.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 
@@ -19,6 +22,8 @@ struct Inner {
     records: HashMap<Record, Vec<u8>>,
     locks: HashMap<Record, (String, Timestamp)>,
     notes: HashMap<String, (Vec<u8>, Timestamp)>,
+    passing: HashMap<String, (Vec<u8>, Timestamp)>,
+    lists: HashMap<String, (BTreeSet<Vec<u8>>, Timestamp)>,
     is_down: bool,
 }
 
@@ -50,6 +55,19 @@ impl MemoryShared {
     /// What somebody who can write to it puts there.
     pub(crate) fn put(&self, record: Record, bytes: Vec<u8>) {
         self.inner.lock().records.insert(record, bytes);
+    }
+
+    /// What a dump would show of all that is told for some minutes.
+    pub(crate) fn dump_of_passing(&self) -> Vec<u8> {
+        let inner = self.inner.lock();
+        let values = inner
+            .passing
+            .iter()
+            .flat_map(|(name, (value, _))| [name.as_bytes(), value]);
+        let notes = inner.lists.iter().flat_map(|(name, (notes, _))| {
+            std::iter::once(name.as_bytes()).chain(notes.iter().map(Vec::as_slice))
+        });
+        values.chain(notes).collect::<Vec<_>>().concat()
     }
 
     fn with<T: Send + 'static>(
@@ -172,6 +190,75 @@ impl Shared for MemoryShared {
             notes
                 .map(|(replica, (note, _))| (replica.clone(), note.clone()))
                 .collect()
+        })
+    }
+}
+
+impl Passing for MemoryShared {
+    fn put_first<'a>(
+        &'a self,
+        name: &'a str,
+        value: &'a [u8],
+        keep: Duration,
+    ) -> BoxFuture<'a, Result<bool, SharedError>> {
+        self.with(|inner, now| {
+            let other = inner.passing.get(name);
+            if other.is_some_and(|(other, until)| other != value && *until > now) {
+                return false;
+            }
+            let until = now.saturating_add(keep);
+            inner.passing.insert(name.to_owned(), (value.to_vec(), until));
+            true
+        })
+    }
+
+    fn put<'a>(
+        &'a self,
+        name: &'a str,
+        value: &'a [u8],
+        keep: Duration,
+    ) -> BoxFuture<'a, Result<(), SharedError>> {
+        self.with(|inner, now| {
+            let until = now.saturating_add(keep);
+            inner.passing.insert(name.to_owned(), (value.to_vec(), until));
+        })
+    }
+
+    fn fetch<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, SharedError>> {
+        self.with(|inner, now| {
+            let found = inner.passing.get(name).filter(|(_, until)| *until > now);
+            found.map(|(value, _)| value.clone())
+        })
+    }
+
+    fn forget<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), SharedError>> {
+        self.with(|inner, _| {
+            inner.passing.remove(name);
+        })
+    }
+
+    fn add<'a>(
+        &'a self,
+        name: &'a str,
+        note: &'a [u8],
+        keep: Duration,
+    ) -> BoxFuture<'a, Result<(), SharedError>> {
+        self.with(|inner, now| {
+            let (notes, until) = inner
+                .lists
+                .entry(name.to_owned())
+                .or_insert_with(|| (BTreeSet::new(), now));
+            notes.insert(note.to_vec());
+            *until = now.saturating_add(keep);
+        })
+    }
+
+    fn all<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, SharedError>> {
+        self.with(|inner, now| {
+            let found = inner.lists.get(name).filter(|(_, until)| *until > now);
+            found
+                .map(|(notes, _)| notes.iter().cloned().collect())
+                .unwrap_or_default()
         })
     }
 }

@@ -18,6 +18,7 @@ mod names;
 mod once;
 mod one;
 mod options;
+mod passing;
 mod scripts;
 mod servers;
 mod shared;

@@ -103,6 +103,16 @@ impl Names {
         format!("{}:{{replicas}}:{replica}", self.prefix)
     }
 
+    /// What is told for some minutes.
+    pub(super) fn passing(&self, name: &str) -> String {
+        format!("{}:passing:{name}", self.prefix)
+    }
+
+    /// The same, several at a time.
+    pub(super) fn notes(&self, name: &str) -> String {
+        format!("{}:passing:{name}:notes", self.prefix)
+    }
+
     /// The channel on which processes tell each other what they change.
     pub(super) fn channel(&self) -> String {
         format!("{}:changes", self.prefix)

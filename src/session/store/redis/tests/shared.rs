@@ -4,7 +4,7 @@ use super::{
     harness::{own_prefix, shared_cluster},
     *,
 };
-use crate::shared::{Record, Shared as _, contract};
+use crate::shared::{Passing as _, Record, Shared as _, contract};
 
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
@@ -14,6 +14,7 @@ async fn records_locks_and_the_board_are_as_promised() {
     contract::records_are_swapped(&one, &two).await;
     contract::locks_have_one_holder(&one, &two).await;
     contract::notes_are_seen_by_all(&one, &two).await;
+    contract::values_pass(&one, &two).await;
 }
 
 #[tokio::test]
@@ -24,6 +25,7 @@ async fn records_locks_and_the_board_are_as_promised_in_a_cluster() {
     contract::records_are_swapped(&one, &two).await;
     contract::locks_have_one_holder(&one, &two).await;
     contract::notes_are_seen_by_all(&one, &two).await;
+    contract::values_pass(&one, &two).await;
 }
 
 #[tokio::test]
@@ -34,8 +36,13 @@ async fn locks_and_notes_end_with_their_time() {
     let short = Duration::from_millis(20);
     assert!(one.hold(Record::Client, "one", short).await.unwrap());
     one.post("one", b"a", short).await.unwrap();
+    one.put("a", b"a", short).await.unwrap();
+    one.add("a", b"a", short).await.unwrap();
     eventually("both have ended", async || {
-        two.hold(Record::Client, "two", MINUTE).await.unwrap() && two.board().await.unwrap().is_empty()
+        two.hold(Record::Client, "two", MINUTE).await.unwrap()
+            && two.board().await.unwrap().is_empty()
+            && two.fetch("a").await.unwrap().is_none()
+            && two.all("a").await.unwrap().is_empty()
     })
     .await;
     assert!(!one.swap(Record::Client, None, b"a", Some("one")).await.unwrap());
