@@ -98,16 +98,8 @@ impl Login {
                 let complete = || {
                     let (login, host, code) = (self.clone(), host.clone(), code.clone());
                     async move {
-                        let secret = code.clone().into();
-                        let redeem = login.redeem(&host, &attempt, &secret, previous);
-                        let (outcome, remember) = match &login.inner.relay {
-                            Some(relay) => relay.once(&attempt, &code, redeem, remember).await,
-                            None => {
-                                let outcome = redeem.await;
-                                let remember = remember(&outcome);
-                                (outcome, remember)
-                            }
-                        };
+                        let (outcome, remember) =
+                            login.redeem_once(&host, &attempt, &code.into(), previous).await;
                         (outcome.map_err(Arc::new), remember)
                     }
                 };
@@ -154,6 +146,23 @@ impl Login {
             .clone()
             .filter(|code| !code.is_empty() && code.len() <= MAX_CODE_LENGTH)
             .ok_or(CallbackError::NoCode)
+    }
+
+    /// From the code to the session, by one of all processes; the others get its answer.
+    async fn redeem_once(
+        &self,
+        host: &LoginHost,
+        attempt: &Attempt,
+        code: &Secret,
+        previous: Option<SessionKey>,
+    ) -> (Result<LoggedIn, CallbackError>, Remember) {
+        let redeem = self.redeem(host, attempt, code, previous);
+        if let Some(relay) = &self.inner.relay {
+            return relay.once(attempt, code, redeem, remember).await;
+        }
+        let outcome = redeem.await;
+        let remember = remember(&outcome);
+        (outcome, remember)
     }
 
     /// From the code to the session.

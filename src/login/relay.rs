@@ -18,6 +18,7 @@ use crate::{
     clock::{SharedClock, Timestamp},
     random::SharedRandom,
     seal::{Purpose, Sealer},
+    secret::Secret,
     session::SessionId,
     shared::{Passing, SharedError},
 };
@@ -29,7 +30,7 @@ const ANSWERS_FOR: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// A process that completes an attempt takes no longer, or has died: its calls to the IdP have an end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where processes tell each other of attempts that have come back.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ impl Relay {
     pub(super) async fn once(
         &self,
         attempt: &Attempt,
-        code: &str,
+        code: &Secret,
         complete: impl Future<Output = Result<LoggedIn, CallbackError>>,
         remember: fn(&Result<LoggedIn, CallbackError>) -> Remember,
     ) -> (Result<LoggedIn, CallbackError>, Remember) {
@@ -113,7 +114,7 @@ impl Relay {
         (outcome, remember)
     }
 
-    fn slip(&self, attempt: &Attempt, code: &str) -> Option<Slip<'_>> {
+    fn slip(&self, attempt: &Attempt, code: &Secret) -> Option<Slip<'_>> {
         let secret = [attempt.nonce.expose(), attempt.code_verifier.expose()].concat();
         let sealer = Sealer::new(&[secret.as_bytes()], Arc::clone(&self.random)).ok()?;
         let name = |what: &[u8]| URL_SAFE_NO_PAD.encode(sealer.mac(Purpose::LoginAnswer, what));
@@ -121,7 +122,9 @@ impl Relay {
             relay: self,
             mark: name(b"mark"),
             answer: name(b"answer"),
-            code: digest::digest(&digest::SHA256, code.as_bytes()).as_ref().to_vec(),
+            code: digest::digest(&digest::SHA256, code.expose().as_bytes())
+                .as_ref()
+                .to_vec(),
             sealer,
         })
     }

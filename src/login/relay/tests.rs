@@ -45,6 +45,7 @@ impl World {
             demanding: false,
             repeated: false,
             consent: false,
+            previous: None,
         }
     }
 
@@ -63,7 +64,10 @@ impl World {
             self.clock.sleep(takes).await;
             Ok(self.logged_in())
         };
-        let (outcome, _) = self.replica().once(attempt, code, complete, sent).await;
+        let (outcome, _) = self
+            .replica()
+            .once(attempt, &code.to_owned().into(), complete, sent)
+            .await;
         told(outcome)
     }
 
@@ -73,7 +77,10 @@ impl World {
             Remember::Sent => sent,
             Remember::Nothing => not_sent,
         };
-        let (outcome, _) = self.replica().once(attempt, "code", complete, remember).await;
+        let (outcome, _) = self
+            .replica()
+            .once(attempt, &"code".to_owned().into(), complete, remember)
+            .await;
         told(outcome)
     }
 
