@@ -98,8 +98,8 @@ impl Login {
                 let complete = || {
                     let (login, host, code) = (self.clone(), host.clone(), code.clone());
                     async move {
-                        let outcome = login.redeem(&host, &attempt, &code.into(), previous).await;
-                        let remember = remember(&outcome);
+                        let (outcome, remember) =
+                            login.redeem_once(&host, &attempt, &code.into(), previous).await;
                         (outcome.map_err(Arc::new), remember)
                     }
                 };
@@ -146,6 +146,23 @@ impl Login {
             .clone()
             .filter(|code| !code.is_empty() && code.len() <= MAX_CODE_LENGTH)
             .ok_or(CallbackError::NoCode)
+    }
+
+    /// From the code to the session, by one of all processes; the others get its answer.
+    async fn redeem_once(
+        &self,
+        host: &LoginHost,
+        attempt: &Attempt,
+        code: &Secret,
+        previous: Option<SessionKey>,
+    ) -> (Result<LoggedIn, CallbackError>, Remember) {
+        let redeem = self.redeem(host, attempt, code, previous);
+        if let Some(relay) = &self.inner.relay {
+            return relay.once(attempt, code, redeem, remember).await;
+        }
+        let outcome = redeem.await;
+        let remember = remember(&outcome);
+        (outcome, remember)
     }
 
     /// From the code to the session.

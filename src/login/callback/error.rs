@@ -77,6 +77,12 @@ pub enum CallbackError {
     /// The IdP has logged the person out while the login was under way.
     #[error("the identity provider has logged the person out meanwhile")]
     LoggedOut,
+    /// Another process has completed the login, and it came to nothing.
+    #[error("another replica completed the login: {cause}")]
+    Elsewhere {
+        /// What that one says.
+        cause: String,
+    },
     /// What completed the login died.
     #[error("the login was not completed")]
     Abandoned,

@@ -231,6 +231,7 @@ fn problem(failed: &Failed) -> Problem {
             let problem = not_logged_in("login_logged_out", detail);
             logged(problem, Level::INFO, "a login came to nothing")
         }
+        CallbackError::Elsewhere { .. } => logged(super::bad_gateway(), Level::WARN, "a login failed"),
         CallbackError::Abandoned => logged(Problem::internal(), Level::ERROR, "a login failed"),
     };
     let return_to = match error {
@@ -252,6 +253,7 @@ fn label(error: &CallbackError) -> Label {
         | CallbackError::IdToken(_)
         | CallbackError::UserInfo(_)
         | CallbackError::Open(_)
+        | CallbackError::Elsewhere { .. }
         | CallbackError::Abandoned => Label::TryAgain,
         _ => Label::LogInAgain,
     }
