@@ -40,6 +40,8 @@ pub enum Purpose {
     Session,
     /// The name in a store for whom a session belongs to.
     SessionOwner,
+    /// Up to where a page has heard of its session (`Last-Event-ID`).
+    EventId,
 }
 
 /// Seals, opens and hashes. Cheap to clone.
@@ -73,13 +75,14 @@ struct Key256;
 // === impl Purpose ===
 
 impl Purpose {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::LoginAttempt,
         Self::LogoutReturn,
         Self::CsrfToken,
         Self::SessionReference,
         Self::Session,
         Self::SessionOwner,
+        Self::EventId,
     ];
 
     const fn label(self) -> &'static [u8] {
@@ -90,6 +93,7 @@ impl Purpose {
             Self::SessionReference => b"session-reference",
             Self::Session => b"session",
             Self::SessionOwner => b"session-owner",
+            Self::EventId => b"event-id",
         }
     }
 }

@@ -34,13 +34,13 @@ use axum::{
 };
 use http::HeaderValue;
 
+use self::{auth::events::Streams, notices::Notices, ways::Ways};
 pub use self::{
     frame::Endpoints,
     page::{Brand, Color, PageOptions, Pages, PagesError},
     peer::{ForwardedFamily, TrustedProxies},
     proof::OwnOrigins,
 };
-use self::{notices::Notices, ways::Ways};
 use crate::{
     clock::SharedClock,
     gateway::Gateway,
@@ -91,6 +91,7 @@ pub struct Web(Arc<Inner>);
 struct Inner {
     parts: Parts,
     notices: Notices,
+    streams: Streams,
 }
 
 /// On which listener a request came.
@@ -111,6 +112,7 @@ impl Web {
         Self(Arc::new(Inner {
             parts,
             notices: Notices::default(),
+            streams: Streams::default(),
         }))
     }
 
@@ -134,7 +136,8 @@ impl Web {
         let telling = Router::new()
             .route("/auth/session", get(auth::session::handle))
             .route("/api/auth/session", get(auth::session::handle))
-            .route("/auth/csrf", get(auth::csrf::handle));
+            .route("/auth/csrf", get(auth::csrf::handle))
+            .route("/auth/events", get(auth::events::handle));
         let of_the_idp = Router::new().route(
             auth::backchannel_logout::PATH,
             post(auth::backchannel_logout::handle),

@@ -52,6 +52,16 @@ pub enum Revocation {
     WithForeign,
 }
 
+/// What the open pages of the browser are told of an end (`/auth/events`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageEvent {
+    /// `session-ended`, with the word for the reason. It says what a page can do something with, and nothing of what only
+    /// concerns the server and the IdP.
+    SessionEnded(&'static str),
+    /// `user-changed`: there is a new session, perhaps of somebody else.
+    UserChanged,
+}
+
 /// A session that has ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
@@ -73,17 +83,18 @@ pub trait Listener: std::fmt::Debug + Send + Sync + 'static {
 #[must_use]
 pub fn table() -> String {
     let mut table = String::from(
-        "| `reason` | the session ends because | its tokens |\n\
-         | --- | --- | --- |\n",
+        "| `reason` | the session ends because | its tokens | its open pages are told |\n\
+         | --- | --- | --- | --- |\n",
     );
     for reason in EndReason::ALL {
         // Writing to a string cannot fail.
         let _ = writeln!(
             table,
-            "| `{}` | {} | {} |",
+            "| `{}` | {} | {} | {} |",
             reason.as_str(),
             reason.told(),
-            reason.revocation().told()
+            reason.revocation().told(),
+            reason.page_event().told()
         );
     }
     table
@@ -151,6 +162,25 @@ impl EndReason {
         }
     }
 
+    /// What the open pages of the browser are told.
+    #[must_use]
+    pub const fn page_event(self) -> PageEvent {
+        match self {
+            Self::Logout | Self::Everywhere => PageEvent::SessionEnded("logout"),
+            Self::BackChannel | Self::FrontChannel => PageEvent::SessionEnded("provider_logout"),
+            Self::Idle => PageEvent::SessionEnded("idle"),
+            Self::Lifetime => PageEvent::SessionEnded("lifetime"),
+            Self::Replaced => PageEvent::UserChanged,
+            Self::Crowded => PageEvent::SessionEnded("too_many_sessions"),
+            Self::InvalidGrant
+            | Self::AnswerLost
+            | Self::PersonNeeded
+            | Self::Refused
+            | Self::Identity
+            | Self::IdToken => PageEvent::SessionEnded("login_required"),
+        }
+    }
+
     /// The reason in a sentence that begins with "the session ends because".
     const fn told(self) -> &'static str {
         match self {
@@ -185,6 +215,17 @@ impl Revocation {
             Self::Unshared => "are revoked, unless the person has another session",
             Self::Ended => "have ended at the provider",
             Self::WithForeign => "are revoked, and so are those that the provider sent",
+        }
+    }
+}
+
+// === impl PageEvent ===
+
+impl PageEvent {
+    fn told(self) -> String {
+        match self {
+            Self::SessionEnded(reason) => format!("`session-ended`, `{reason}`"),
+            Self::UserChanged => "`user-changed`".to_owned(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod access;
 mod claims;
 mod csrf;
+mod events;
 mod health;
 mod jwks;
 mod pages;
