@@ -22,6 +22,7 @@ mod prefetch;
 mod problem;
 mod proof;
 mod query;
+mod revisit;
 mod start_page;
 mod way_in;
 mod ways;

@@ -288,10 +288,10 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Session, "SESSION_MEMORY_LIMIT", K::Bytes, "`1GiB`", "memory for sessions at most: with `memory` a login beyond it gets 503, otherwise those that were used last are kept at hand within it"),
     public(G::Session, "SESSION_BINDING", K::Choice(&["off", "ua", "ip", "ua+ip"]), "`off`", "what a session is bound to").not_built("off"),
     // Cookies
-    public(G::Cookies, "SESSION_COOKIE_NAME", K::Text, "`__Host-bff_session`; with a domain `__Secure-bff_session`; without `Secure` `bff_session`", "name of the session cookie"),
+    public(G::Cookies, "SESSION_COOKIE_NAME", K::Text, "`__Host-Http-bff_session`; with a domain `__Http-bff_session`; without `Secure` `bff_session`", "name of the session cookie"),
     public(G::Cookies, "BFF_COOKIE_DOMAIN", K::Text, "none", "domain of the session cookie, where several hosts share it"),
     public(G::Cookies, "BFF_COOKIE_SECURE", K::Switch, "`true`", "`false` only where all own origins are http on loopback, or with `BFF_DANGER_ALLOW_HTTP`"),
-    public(G::Cookies, "BFF_COOKIE_SAMESITE", K::Choice(&["Lax", "Strict"]), "`Lax`", "`SameSite` of the session cookie"),
+    public(G::Cookies, "BFF_COOKIE_SAMESITE", K::Choice(&["Lax", "Strict"]), "`Strict`", "`SameSite` of the session cookie; with `Strict` another site cannot send it even by a link"),
     // Tokens
     public(G::Tokens, "TOKEN_REFRESH_THRESHOLD", K::Duration, "`300`", "refresh this long before expiry, at most half the token's life"),
     public(G::Tokens, "TOKEN_REFRESH_CONCURRENCY", K::Number, "`32`", "refreshes in parallel at most"),

@@ -81,7 +81,7 @@ impl fmt::Debug for SessionId {
 // === impl SessionKey ===
 
 impl SessionKey {
-    /// The key of these bytes, as a store or a sealed text has kept them.
+    /// The key of these bytes, as a store or something sealed has kept them.
     pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }

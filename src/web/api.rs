@@ -37,7 +37,14 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
     let matched = match web.gateway.find(&path, request.method()) {
         Found::Match(matched) => matched,
         Found::NotFound => {
-            return instead_of_nothing(web, request.method(), path.as_str(), request.headers()).await;
+            return instead_of_nothing(
+                web,
+                request.method(),
+                request.uri(),
+                path.as_str(),
+                request.headers(),
+            )
+            .await;
         }
         Found::MethodNotAllowed { allow } => return Err(method_not_allowed(request.method(), allow.clone())),
         Found::Refused(error) => return Err(error.into()),

@@ -23,11 +23,16 @@ pub(crate) struct Caller {
     /// The session.
     pub(crate) stored: Stored,
     id: SessionId,
+    /// Takes the cookie of the release before away, where the browser sent that.
+    former: Option<HeaderValue>,
 }
 
-/// A `Set-Cookie` that the answer has to carry.
+/// `Set-Cookie` fields that the answer has to carry.
 #[derive(Debug)]
-pub(crate) struct Renewal(HeaderValue);
+pub(crate) struct Renewal {
+    cookie: HeaderValue,
+    former: Option<HeaderValue>,
+}
 
 // === impl Web ===
 
@@ -39,11 +44,12 @@ impl Web {
             return Ok(None);
         };
         let key = id.key();
-        Ok(self
-            .sessions
-            .get(&key)
-            .await?
-            .map(|stored| Caller { key, stored, id }))
+        Ok(self.sessions.get(&key).await?.map(|stored| Caller {
+            key,
+            stored,
+            id,
+            former: self.cookies.clear_former_session(headers),
+        }))
     }
 
     /// Notes that the session is used. From time to time the browser's cookie is renewed with it, so that it lives as
@@ -51,22 +57,28 @@ impl Web {
     pub(crate) async fn touch(&self, caller: &Caller) -> Result<Option<Renewal>, StoreError> {
         let now = self.clock.now();
         let every = TOUCH_EVERY.min(self.sessions.lifespan().idle / 10);
-        if now.duration_since(caller.stored.last_seen) < every {
+        if now.duration_since(caller.stored.last_seen) < every && caller.former.is_none() {
             return Ok(None);
         }
         self.sessions.touch(&caller.key, &caller.stored).await?;
         let ends_at = self.sessions.lifespan().end_of(&caller.stored.session, now);
         let cookie = self.cookies.set_session(&caller.id, ends_at.duration_since(now));
-        Ok(Some(Renewal(cookie)))
+        Ok(Some(Renewal {
+            cookie,
+            former: caller.former.clone(),
+        }))
     }
 }
 
 // === impl Renewal ===
 
 impl Renewal {
-    /// Adds the cookie to an answer, which no cache may store then, even if it allows that itself.
+    /// Adds the cookies to an answer, which no cache may store then, even if it allows that itself.
     pub(crate) fn apply(self, answer: &mut HeaderMap) {
-        answer.append(SET_COOKIE, self.0);
+        answer.append(SET_COOKIE, self.cookie);
+        if let Some(former) = self.former {
+            answer.append(SET_COOKIE, former);
+        }
         answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
 }

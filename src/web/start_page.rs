@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse as _, Response};
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderValue, Method, StatusCode, Uri,
     header::{ACCEPT, CACHE_CONTROL},
 };
 
@@ -17,6 +17,7 @@ use super::{
 pub(super) async fn instead_of_nothing(
     web: &Web,
     method: &Method,
+    uri: &Uri,
     path: &str,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
@@ -24,7 +25,10 @@ pub(super) async fn instead_of_nothing(
         return Err(Problem::not_found());
     }
     match path {
-        "/" if takes_page(headers) => show(web, headers).await,
+        "/" if takes_page(headers) => match web.revisit(method, uri, headers) {
+            Some(page) => Ok(page),
+            None => show(web, headers).await,
+        },
         // Every browser asks for it, and nobody reads what a refusal says.
         "/favicon.ico" => Ok(StatusCode::NOT_FOUND.into_response()),
         _ => Err(Problem::not_found()),

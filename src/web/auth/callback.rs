@@ -20,7 +20,7 @@ use super::{
 use crate::{
     login::{CallbackError, CallbackQuery, Failed, LoggedIn, hosts::LoginHost},
     oidc::{Meaning, OAuthError, UserInfoError},
-    session::{CookieName, OpenError, SameSite},
+    session::{CookieName, OpenError, SameSite, SessionKey},
 };
 
 /// The title of what a person can mend by logging in again.
@@ -44,7 +44,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
             .value(headers, &web.cookies.login_name(state))
             .map(str::to_owned)
     };
-    let previous = web.cookies.session_id(headers).map(|id| id.key());
+    let previous = web.known_session(headers);
 
     let outcome = web.login.complete(host, query, cookie, previous).await;
     let mut response = match outcome {
@@ -64,14 +64,17 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
 async fn instead(web: &Web, headers: &HeaderMap, host: &LoginHost, failed: &Failed) -> Option<Response> {
     match &*failed.error {
         // A second tab, a reload, the back button: the login that this belongs to is done.
-        CallbackError::UnknownAttempt => has_session(web, headers).await.then(|| redirect(host.origin())),
+        CallbackError::UnknownAttempt => {
+            let known = web.known_session(headers);
+            is_alive(web, known).await.then(|| redirect(host.origin()))
+        }
         _ if wants_json(headers) => None,
         CallbackError::LoginRequired { location } => Some(redirect(location)),
         CallbackError::Refused {
             error,
             instead: Some(instead),
         } => {
-            if has_session(web, headers).await {
+            if is_alive(web, failed.previous).await {
                 tracing::info!(%error, "a login was refused by the identity provider; the person has a session and goes on");
                 return Some(redirect(&instead.go_on));
             }
@@ -119,18 +122,27 @@ fn welcome(web: &Web, headers: &HeaderMap, logged_in: &LoggedIn) -> Response {
     let left = logged_in.ends_at.duration_since(web.clock.now());
     let max_age = web.sessions.lifespan().idle.min(left);
     let cookie = web.cookies.set_session(&logged_in.id, max_age);
-    response.headers_mut().append(SET_COOKIE, cookie);
+    let answer = response.headers_mut();
+    answer.append(SET_COOKIE, cookie);
+    let latest = web.remember_latest(&logged_in.id.key());
+    for further in [latest, web.cookies.clear_former_session(headers)] {
+        answer.extend(further.map(|cookie| (SET_COOKIE, cookie)));
+    }
     response
 }
 
-async fn has_session(web: &Web, headers: &HeaderMap) -> bool {
-    matches!(web.caller(headers).await, Ok(Some(_)))
+/// Whether the browser has a session. What it is told then gives it nothing that it could not reach anyway.
+async fn is_alive(web: &Web, known: Option<SessionKey>) -> bool {
+    match known {
+        Some(key) => matches!(web.sessions.get(&key).await, Ok(Some(_))),
+        None => false,
+    }
 }
 
 /// An attempt is used once, also if it failed.
 fn forget(web: &Web, request: &HeaderMap, attempt: &CookieName, answer: &mut HeaderMap) {
-    if web.cookies.value(request, attempt).is_some() {
-        answer.append(SET_COOKIE, web.cookies.clear(attempt));
+    for cleared in web.cookies.clear_sent(request, attempt) {
+        answer.append(SET_COOKIE, cleared);
     }
 }
 
