@@ -31,7 +31,7 @@ use std::{ops::Deref, sync::Arc};
 
 use axum::{
     Router, middleware,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use http::HeaderValue;
 
@@ -138,7 +138,9 @@ impl Web {
             .route("/auth/session", get(auth::session::handle))
             .route("/api/auth/session", get(auth::session::handle))
             .route("/auth/csrf", get(auth::csrf::handle))
-            .route("/auth/events", get(auth::events::handle));
+            .route("/auth/events", get(auth::events::handle))
+            .route("/auth/sessions", get(auth::sessions::list))
+            .route("/auth/sessions/{reference}", delete(auth::sessions::end));
         let of_the_idp = Router::new().route(
             auth::backchannel_logout::PATH,
             post(auth::backchannel_logout::handle),

@@ -7,7 +7,7 @@ use bff::{
     private_file::Guard,
     random::SystemRandom,
     seal::Sealer,
-    session::{DiskStore, Due, Lifespan, Limits, Memo, Session, Sessions, Tokens},
+    session::{Device, DiskStore, Due, Lifespan, Limits, Memo, Session, Sessions, Tokens},
 };
 
 use super::{
@@ -164,6 +164,7 @@ fn session(number: usize) -> Session {
             strikes: None,
             later_auth_time: None,
         },
+        device: Device::default(),
         created_at: now,
         expires_at: later,
         identity: Memo::default(),

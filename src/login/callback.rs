@@ -19,7 +19,7 @@ use crate::{
     clock::Timestamp,
     oidc::OAuthError,
     secret::Secret,
-    session::{Due, SessionId, SessionKey},
+    session::{Device, Due, SessionId, SessionKey},
 };
 
 /// Longer values are refused, in bytes.
@@ -72,7 +72,8 @@ fn remember(outcome: &Result<LoggedIn, CallbackError>) -> Remember {
 
 impl Login {
     /// Completes the login that `query` answers, for a browser on `host`. `cookie` gives the value of the login cookie
-    /// for a `state`, `previous` is the session that the browser has now, where it shows it.
+    /// for a `state`, `previous` is the session that the browser has now, where it shows it, and `device` is what the
+    /// person will recognise the new one by.
     ///
     /// The checks, in this order: `state` (before anything else that came is looked at), age and host of the attempt,
     /// `iss`, `error`, `code`; then the exchange, the ID token, UserInfo; then the new session takes the place of the
@@ -88,6 +89,7 @@ impl Login {
         query: CallbackQuery,
         cookie: impl Fn(&str) -> Option<String>,
         previous: Option<SessionKey>,
+        device: Device,
     ) -> Result<LoggedIn, Failed> {
         let (state, attempt) = self.attempt(query.state.as_deref(), cookie)?;
         let return_to = attempt.return_to.clone();
@@ -98,7 +100,9 @@ impl Login {
                 let complete = || {
                     let (login, host, code) = (self.clone(), host.clone(), code.clone());
                     async move {
-                        let outcome = login.redeem(&host, &attempt, &code.into(), previous).await;
+                        let code = code.into();
+                        let redeemed = login.redeem(&host, &attempt, &code, previous, device);
+                        let outcome = redeemed.await;
                         let remember = remember(&outcome);
                         (outcome.map_err(Arc::new), remember)
                     }
@@ -155,6 +159,7 @@ impl Login {
         attempt: &Attempt,
         code: &Secret,
         previous: Option<SessionKey>,
+        device: Device,
     ) -> Result<LoggedIn, CallbackError> {
         let relying_party = &self.inner.relying_party;
         let exchanged = self.inner.clock.now();
@@ -163,7 +168,7 @@ impl Login {
         let response = relying_party
             .exchange_code(code, host.redirect_uri(), &attempt.code_verifier)
             .await?;
-        let (session, issued) = match self.session_of(attempt, code, &response).await {
+        let (session, issued) = match self.session_of(attempt, code, &response, device).await {
             Ok(verified) => verified,
             Err(error) => {
                 self.give_back(response.refresh_token, response.access_token);

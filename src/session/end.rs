@@ -12,6 +12,8 @@ pub enum EndReason {
     Logout,
     /// The person logged out everywhere.
     Everywhere,
+    /// The person ended it from another browser.
+    Elsewhere,
     /// It was not used for too long.
     Idle,
     /// It reached its longest life.
@@ -104,9 +106,10 @@ pub fn table() -> String {
 
 impl EndReason {
     /// All reasons, in the order in which people look for them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Logout,
         Self::Everywhere,
+        Self::Elsewhere,
         Self::BackChannel,
         Self::FrontChannel,
         Self::Idle,
@@ -127,6 +130,7 @@ impl EndReason {
         match self {
             Self::Logout => "logout",
             Self::Everywhere => "everywhere",
+            Self::Elsewhere => "elsewhere",
             Self::BackChannel => "back_channel",
             Self::FrontChannel => "front_channel",
             Self::Idle => "idle",
@@ -149,7 +153,9 @@ impl EndReason {
             // Back-Channel Logout 1.0 section 2.7: refresh tokens without `offline_access` SHOULD be revoked. Those with it
             // SHOULD NOT; but a session that has ended uses neither, nobody else has them, and what the IdP keeps good
             // for nobody is only there to be stolen.
-            Self::Logout | Self::Everywhere | Self::BackChannel | Self::FrontChannel => Revocation::Now,
+            Self::Logout | Self::Everywhere | Self::Elsewhere | Self::BackChannel | Self::FrontChannel => {
+                Revocation::Now
+            }
             Self::Idle
             | Self::Lifetime
             | Self::Replaced
@@ -167,6 +173,7 @@ impl EndReason {
     pub const fn page_event(self) -> PageEvent {
         match self {
             Self::Logout | Self::Everywhere => PageEvent::SessionEnded("logout"),
+            Self::Elsewhere => PageEvent::SessionEnded("elsewhere"),
             Self::BackChannel | Self::FrontChannel => PageEvent::SessionEnded("provider_logout"),
             Self::Idle => PageEvent::SessionEnded("idle"),
             Self::Lifetime => PageEvent::SessionEnded("lifetime"),
@@ -186,6 +193,7 @@ impl EndReason {
         match self {
             Self::Logout => "the person logged out",
             Self::Everywhere => "the person logged out everywhere",
+            Self::Elsewhere => "the person ended it from another browser (`DELETE /auth/sessions/…`)",
             Self::BackChannel => "the provider said that the person has logged out there",
             Self::FrontChannel => "a page of the provider said so in this browser",
             Self::Idle => "it was not used for `SESSION_IDLE_TIMEOUT`",

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{AccessToken, Memo};
+use super::{AccessToken, Device, Memo};
 use crate::{clock::Timestamp, jose::Claims, secret::Secret};
 
 /// The first byte of an encoded record. Another layout takes another number, so that an older or newer server says so
@@ -46,6 +46,9 @@ pub struct Session {
     pub user: Claims,
     /// The tokens.
     pub tokens: Tokens,
+    /// From where it was logged in. Unknown of one that an earlier version has stored.
+    #[serde(default)]
+    pub device: Device,
     /// When the login was completed.
     pub created_at: Timestamp,
     /// When the session ends, even if it is in use.
@@ -126,6 +129,7 @@ impl Session {
             + IDENTITY
             + self.identity_weight()
             + texts.map(text_weight).iter().sum::<usize>()
+            + self.device.texts().map(text_weight).iter().sum::<usize>()
             + claims_weight(&self.user)
     }
 

@@ -6,6 +6,7 @@
 mod admission;
 mod ending;
 mod lately;
+mod listing;
 mod news;
 mod opening;
 mod watch;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{admission::Admission, lately::Lately, watch::Watchers};
 pub use self::{
+    listing::Found,
     news::{News, NewsItem, Outlook},
     opening::{OpenError, Opened},
     watch::Watch,

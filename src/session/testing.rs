@@ -4,7 +4,7 @@ mod held;
 
 use std::time::Duration;
 
-use super::{Memo, Session, Tokens};
+use super::{Device, Memo, Session, Tokens};
 use crate::{clock::Timestamp, jose::Claims, secret::Secret};
 
 pub(crate) use self::held::{Gate, HeldStore};
@@ -31,6 +31,7 @@ pub(crate) fn session(subject: &str, access: &str, now: Timestamp) -> Session {
             strikes: None,
             later_auth_time: None,
         },
+        device: Device::default(),
         created_at: now,
         expires_at: now.saturating_add(Duration::from_hours(100)),
         identity: Memo::default(),

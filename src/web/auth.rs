@@ -9,6 +9,7 @@ pub(super) mod logged_out;
 pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod session;
+pub(super) mod sessions;
 pub(super) mod verify;
 
 use http::{StatusCode, request::Parts};

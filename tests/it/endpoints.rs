@@ -9,6 +9,7 @@ mod jwks;
 mod pages;
 mod problems;
 mod session;
+mod sessions;
 mod start_page;
 mod tokens_stay;
 mod verify;

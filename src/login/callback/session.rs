@@ -10,7 +10,7 @@ use crate::{
     login::{Login, attempt::Attempt, offline_access::Consent},
     oidc::{Expect, LoginFacts, TokenResponse},
     secret::Secret,
-    session::{EmailTrust, Memo, Session, Tokens, UserClaims, email_is_unstated},
+    session::{Device, EmailTrust, Memo, Session, Tokens, UserClaims, email_is_unstated},
 };
 
 // === impl Login ===
@@ -22,6 +22,7 @@ impl Login {
         attempt: &Attempt,
         code: &Secret,
         response: &TokenResponse,
+        device: Device,
     ) -> Result<(Session, Timestamp), CallbackError> {
         // Now, not after the checks: the access token lives since it was issued.
         let now = self.inner.clock.now();
@@ -68,6 +69,7 @@ impl Login {
             nonce: identity.nonce,
             sid: verified.sid,
             auth_time: identity.auth_time,
+            device,
             created_at: now,
             expires_at: self.end_of(now, &tokens, verified.session_ends),
             identity: Memo::default(),

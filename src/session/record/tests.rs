@@ -33,6 +33,7 @@ fn session() -> Session {
         nonce: "nonce".into(),
         user: user.as_object().unwrap().clone(),
         tokens: tokens(300),
+        device: Device::default(),
         created_at: seconds(1_000),
         expires_at: seconds(9_000),
         identity: Memo::default(),
@@ -120,6 +121,16 @@ fn a_record_survives_being_stored() {
         serde_json::to_value(&read).unwrap(),
         serde_json::to_value(&session).unwrap()
     );
+}
+
+#[test]
+fn a_record_of_an_earlier_version_is_read() {
+    let mut earlier = serde_json::to_value(session()).unwrap();
+    let members = earlier.as_object_mut().unwrap();
+    assert!(members.remove("device").is_some());
+    let mut encoded = vec![FORMAT];
+    serde_json::to_writer(&mut encoded, &earlier).unwrap();
+    assert_eq!(Session::decode(&encoded).unwrap().device, Device::default());
 }
 
 #[test]
