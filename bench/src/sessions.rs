@@ -158,6 +158,7 @@ fn session(number: usize) -> Session {
             access_expires_at: later,
             refresh: Some("r".repeat(200).into()),
             pending: None,
+            refresh_expires_at: None,
             id_token: "i".repeat(900).into(),
             scope: "openid profile email offline_access".to_owned(),
             uncertain: false,

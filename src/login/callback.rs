@@ -176,7 +176,7 @@ impl Login {
             }
         };
         let location = self.target(attempt, host);
-        let ends_at = session.expires_at;
+        let ends_at = session.ends_at();
         let due = Due::at(session.tokens.due_at(self.inner.options.refresh_threshold));
         let course = Course {
             subject: session.subject.clone(),

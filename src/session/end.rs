@@ -198,7 +198,7 @@ impl EndReason {
             Self::FrontChannel => "a page of the provider said so in this browser",
             Self::Idle => "it was not used for `SESSION_IDLE_TIMEOUT`",
             Self::Lifetime => {
-                "it is as old as `SESSION_LIFETIME` or the provider (`session_expiry`) allows, or its access token has expired and there is no refresh token"
+                "it is as old as `SESSION_LIFETIME` or the provider (`session_expiry`, the life of the refresh token) allows, or its access token has expired and there is no refresh token"
             }
             Self::Replaced => "the same browser logged in again",
             Self::Crowded => {

@@ -51,7 +51,8 @@ pub struct Session {
     pub device: Device,
     /// When the login was completed.
     pub created_at: Timestamp,
-    /// When the session ends, even if it is in use.
+    /// When the session ends by what was said of the session itself, even if it is in use. See
+    /// [`ends_at`](Session::ends_at).
     pub expires_at: Timestamp,
     /// What a proxy is told of the session (`/auth/verify`), in header fields.
     #[serde(skip)]
@@ -72,6 +73,9 @@ pub struct Tokens {
     /// A rotated refresh token whose answer has not been accepted yet. It is stored before anything else of that
     /// answer is looked at, since the IdP no longer takes the one before it.
     pub pending: Option<Secret>,
+    /// When the refresh token expires, where the IdP says so.
+    #[serde(default)]
+    pub refresh_expires_at: Option<Timestamp>,
     /// The newest ID token, for `id_token_hint` at logout.
     pub id_token: Secret,
     /// The scope granted (RFC 6749 section 5.1).
@@ -138,6 +142,14 @@ impl Session {
             ["email", "name"].map(|name| self.user.get(name).and_then(Value::as_str).unwrap_or_default());
         let values = claims.into_iter().chain([&*self.subject]);
         values.map(|value| (value.len() * 3).min(IDENTITY_VALUE)).sum()
+    }
+
+    /// When the session ends, even if it is in use: by what was said of it, or with its refresh token, beyond which nothing of
+    /// the person is known any more.
+    #[must_use]
+    pub fn ends_at(&self) -> Timestamp {
+        let with_tokens = self.tokens.refresh_expires_at;
+        with_tokens.map_or(self.expires_at, |ends| ends.min(self.expires_at))
     }
 
     /// The record as bytes, tokens included: only ever for something sealed.

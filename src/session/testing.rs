@@ -25,6 +25,7 @@ pub(crate) fn session(subject: &str, access: &str, now: Timestamp) -> Session {
             access_expires_at: now.saturating_add(Duration::from_mins(5)),
             refresh: Some(Secret::from("refresh")),
             pending: None,
+            refresh_expires_at: None,
             id_token: Secret::from("id"),
             scope: "openid".to_owned(),
             uncertain: false,

@@ -48,6 +48,7 @@ impl Login {
             access_expires_at,
             refresh: response.refresh_token.clone(),
             pending: None,
+            refresh_expires_at: response.refresh_ends(now),
             id_token: id_token.clone(),
             scope: response
                 .scope
