@@ -41,6 +41,7 @@ impl World {
             host: "app.example".to_owned(),
             return_to: "/".to_owned(),
             max_age: None,
+            acr_values: None,
             silent: false,
             demanding: false,
             repeated: false,
