@@ -31,6 +31,7 @@ use crate::{
     config::Config,
     gateway::Gateway,
     health::{Component, Health},
+    instruments::{SharedInstruments, Tally},
     keys::{Announce, Keeper},
     login::Login,
     oidc::{ClientSlot, RelyingParty},
@@ -52,6 +53,8 @@ pub struct Ports {
     pub clock: SharedClock,
     /// Randomness.
     pub random: SharedRandom,
+    /// Where it counts what it does.
+    pub instruments: SharedInstruments,
 }
 
 /// The sockets that the server listens on.
@@ -84,6 +87,7 @@ impl Default for Ports {
         Self {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
+            instruments: Arc::new(Tally::default()),
         }
     }
 }
@@ -133,6 +137,7 @@ impl App {
             sealer.clone(),
             Arc::clone(&ports.clock),
             Arc::clone(&ports.random),
+            &*ports.instruments,
         );
         health.ok(Component::Store);
         let login = Login::new(
@@ -143,6 +148,7 @@ impl App {
             sealer.clone(),
             Arc::clone(&ports.clock),
             Arc::clone(&ports.random),
+            &*ports.instruments,
         );
         let tokens = Tokens::new(
             settings::tokens(&config),
@@ -150,6 +156,7 @@ impl App {
             sessions.clone(),
             Arc::clone(&ports.clock),
             Arc::clone(&ports.random),
+            &*ports.instruments,
         );
         let registration = config.registration.enabled.then(|| {
             let registration = Registration::new(

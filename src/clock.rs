@@ -53,6 +53,12 @@ pub trait Clock: Debug + Send + Sync + 'static {
         self.now().saturating_add(time.duration_since(self.wall()))
     }
 
+    /// For measuring how long something takes: the difference of two readings, finer than a [`Timestamp`]. One reading says
+    /// nothing.
+    fn stopwatch(&self) -> Duration {
+        Duration::from_millis(self.now().0)
+    }
+
     /// Resolves when [`now`](Self::now) has reached `deadline`, at once if it already has.
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()>;
 
@@ -159,9 +165,7 @@ fn millis(duration: Duration) -> u64 {
 )]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        /// The machine has one clock, so the process has one memory of it.
-        static STEADY: OnceLock<(Instant, Steady)> = OnceLock::new();
-        let (start, steady) = STEADY.get_or_init(|| (Instant::now(), Steady::new()));
+        let (start, steady) = started();
         Timestamp(steady.reading(millis(start.elapsed()), self.wall().0))
     }
 
@@ -170,10 +174,21 @@ impl Clock for SystemClock {
         Timestamp(millis(since))
     }
 
+    fn stopwatch(&self) -> Duration {
+        started().0.elapsed()
+    }
+
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
         let wait = deadline.duration_since(self.now());
         Box::pin(tokio::time::sleep(wait))
     }
+}
+
+/// When the process first asked for the time, and what it remembers of the machine's clock, of which there is one.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+fn started() -> &'static (Instant, Steady) {
+    static STARTED: OnceLock<(Instant, Steady)> = OnceLock::new();
+    STARTED.get_or_init(|| (Instant::now(), Steady::new()))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`], [`own_paths`], [`proxy`], [`telemetry`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`instruments`] |
 
 pub mod app;
 pub mod clock;
@@ -27,6 +27,7 @@ pub mod gateway;
 mod generated;
 pub mod head;
 pub mod health;
+pub mod instruments;
 pub mod jose;
 pub mod keys;
 pub mod login;

@@ -10,6 +10,7 @@ mod end;
 mod front_channel;
 pub mod hosts;
 mod logged_out;
+mod measures;
 pub mod offline_access;
 mod once;
 mod refused;
@@ -32,11 +33,12 @@ pub use self::{
     start::{Initiated, LoginQuery, Start, StartError},
 };
 use self::{
-    back_channel::Logouts, hosts::Hosts, offline_access::OfflineAccess, once::Once, relay::Relay,
-    return_to::AllowedTargets,
+    back_channel::Logouts, hosts::Hosts, measures::Measures, offline_access::OfflineAccess, once::Once,
+    relay::Relay, return_to::AllowedTargets,
 };
 use crate::{
     clock::SharedClock,
+    instruments::Instruments,
     oidc::RelyingParty,
     random::SharedRandom,
     seal::Sealer,
@@ -109,6 +111,7 @@ struct Inner {
     relay: Option<Relay>,
     /// What the IdP says of logouts.
     logouts: Logouts,
+    measures: Measures,
     /// Claims that are too large.
     left_out: LeftOutNotice,
     /// Whether the operator has been told that the IdP gives no refresh token.
@@ -130,6 +133,7 @@ impl Login {
         sealer: Sealer,
         clock: SharedClock,
         random: SharedRandom,
+        instruments: &dyn Instruments,
     ) -> Self {
         let said_no_refresh_token = AtomicBool::new(false);
         let offline_access = match &options.prompt {
@@ -144,6 +148,7 @@ impl Login {
             random: Arc::clone(&random),
         });
         let inner = Inner {
+            measures: Measures::new(instruments),
             relay,
             offline_access,
             left_out: LeftOutNotice::default(),

@@ -15,6 +15,7 @@ mod device;
 mod end;
 mod id;
 mod limits;
+mod measures;
 mod memo;
 mod once;
 mod record;

@@ -9,6 +9,7 @@ mod backoff;
 mod breaker;
 mod fate;
 mod flights;
+mod measures;
 mod refresh;
 mod revocations;
 mod worker;
@@ -23,10 +24,12 @@ use self::{
     after_refusal::Forced,
     breaker::Breaker,
     flights::{Flights, Outcome},
+    measures::Measures,
     revocations::Revocations,
 };
 use crate::{
     clock::{SharedClock, timeout},
+    instruments::Instruments,
     oidc::RelyingParty,
     random::SharedRandom,
     session::{AccessToken, EmailTrust, Session, SessionKey, Sessions, StoreError, Stored},
@@ -59,6 +62,7 @@ pub struct Tokens {
 
 #[derive(Debug)]
 struct Inner {
+    measures: Measures,
     options: Options,
     relying_party: RelyingParty,
     sessions: Sessions,
@@ -119,12 +123,15 @@ impl Tokens {
         sessions: Sessions,
         clock: SharedClock,
         random: SharedRandom,
+        instruments: &dyn Instruments,
     ) -> Self {
         let revocations = Revocations::new(relying_party.clone());
         sessions.subscribe(Arc::new(revocations.clone()));
+        let measures = Measures::new(instruments);
         let inner = Inner {
             permits: Semaphore::new(options.concurrency),
-            flights: Flights::new(Arc::clone(&clock)),
+            flights: Flights::new(Arc::clone(&clock), measures.joined.clone()),
+            measures,
             forced: Forced::default(),
             breaker: Breaker::default(),
             revocations,

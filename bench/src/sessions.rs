@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use bff::{
     clock::{Clock as _, SystemClock},
+    instruments::Tally,
     private_file::Guard,
     random::SystemRandom,
     seal::Sealer,
@@ -111,6 +112,7 @@ async fn open(folder: &Path) -> Result<Sessions> {
         sealer,
         clock,
         random,
+        &Tally::default(),
     ))
 }
 

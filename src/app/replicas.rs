@@ -50,7 +50,14 @@ pub(super) async fn visit(config: &Config, ports: &Ports) -> Result<Option<Repli
     let sealer = Sealer::new(&secrets, Arc::clone(&ports.random))?;
     let (clock, random) = (Arc::clone(&ports.clock), Arc::clone(&ports.random));
     let lifespan = settings::limits(config).lifespan;
-    let store = RedisStore::connect((**options).clone(), lifespan, sealer.clone(), clock, random);
+    let store = RedisStore::connect(
+        (**options).clone(),
+        lifespan,
+        sealer.clone(),
+        clock,
+        random,
+        &*ports.instruments,
+    );
     let store = Box::pin(store).await.map_err(StoreOpenError::from)?;
     let clock = Arc::clone(&ports.clock);
     let replicas = Replicas::new(Arc::new(store), &name(config), &sealer, clock, &ports.random);

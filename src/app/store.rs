@@ -91,7 +91,14 @@ fn memory(limits: &Limits, ports: &Ports) -> Arc<dyn SessionStore> {
 /// The same with the sessions in use at hand.
 fn cached(store: impl SessionStore, limits: &Limits, ports: &Ports) -> Arc<dyn SessionStore> {
     let clock = Arc::clone(&ports.clock);
-    Arc::new(Cached::new(store, limits.memory, limits.lifespan, clock))
+    let instruments = &*ports.instruments;
+    Arc::new(Cached::new(
+        store,
+        limits.memory,
+        limits.lifespan,
+        clock,
+        instruments,
+    ))
 }
 
 async fn disk(
@@ -126,6 +133,7 @@ async fn redis(
             sealer.clone(),
             Arc::clone(&ports.clock),
             Arc::clone(&ports.random),
+            &*ports.instruments,
         );
         match store.await {
             Err(error) if error.may_pass() && ports.clock.now() < deadline => {

@@ -25,11 +25,12 @@ pub use self::{
 };
 use super::{
     Claim, Claimed, Due, EndReason, Lease, Lifespan, Limits, Listener, ReplaceError, Session, SessionKey,
-    SessionRef, SessionStore, StoreError, Stored,
+    SessionRef, SessionStore, StoreError, Stored, measures::Measures,
 };
 use crate::{
     clock::SharedClock,
     health::{Component, Health},
+    instruments::Instruments,
     random::SharedRandom,
     seal::Sealer,
 };
@@ -54,6 +55,7 @@ struct Inner {
     sealer: Sealer,
     clock: SharedClock,
     random: SharedRandom,
+    measures: Measures,
 }
 
 /// Why a session was not changed.
@@ -70,7 +72,8 @@ pub enum UpdateError {
 // === impl Sessions ===
 
 impl Sessions {
-    /// The sessions of `store`, under `limits`. `sealer` makes the names under which logs speak of them.
+    /// The sessions of `store`, under `limits`. `sealer` makes the names under which logs speak of them. `instruments` count
+    /// what becomes of them.
     #[must_use]
     pub fn new(
         store: Arc<dyn SessionStore>,
@@ -78,6 +81,7 @@ impl Sessions {
         sealer: Sealer,
         clock: SharedClock,
         random: SharedRandom,
+        instruments: &dyn Instruments,
     ) -> Self {
         let inner = Inner {
             store,
@@ -89,6 +93,7 @@ impl Sessions {
             sealer,
             clock,
             random,
+            measures: Measures::new(instruments),
         };
         Self {
             inner: Arc::new(inner),
@@ -190,6 +195,9 @@ impl Sessions {
             let wanted = limit - alive.len();
             let claimed = self.inner.store.claim_due(wanted, lease).await?;
             let came = claimed.len();
+            for _ in claimed.iter().filter(|claimed| claimed.taken_over) {
+                self.inner.measures.taken_over.count();
+            }
             for claimed in claimed {
                 match self.over(&claimed.stored) {
                     None => alive.push(claimed),
@@ -211,6 +219,9 @@ impl Sessions {
     /// [`StoreError`] where the store does not answer.
     pub async fn claim(&self, key: &SessionKey, lease: Duration) -> Result<Claim, StoreError> {
         let claim = self.inner.store.claim(key, lease).await?;
+        if matches!(&claim, Claim::Claimed(claimed) if claimed.taken_over) {
+            self.inner.measures.taken_over.count();
+        }
         let (Claim::Claimed(Claimed { stored, .. }) | Claim::Held(stored, _)) = &claim else {
             return Ok(Claim::Gone);
         };

@@ -191,6 +191,8 @@ pub struct Claimed {
     pub lease: Lease,
     /// The session.
     pub stored: Stored,
+    /// Whether somebody held it before and did not give it back in time: a process that has died, or stands still.
+    pub taken_over: bool,
 }
 
 /// What came of a claim.

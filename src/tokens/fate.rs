@@ -74,6 +74,38 @@ const TRIES: u32 = 3;
 // === impl Answer ===
 
 impl Answer {
+    /// All of them.
+    pub(super) const ALL: [Self; 11] = [
+        Self::GrantGone,
+        Self::GrantUsedUp,
+        Self::PersonNeeded,
+        Self::Refused,
+        Self::UnknownClient,
+        Self::Outage,
+        Self::NotSent,
+        Self::Foreign,
+        Self::FaultyIdToken,
+        Self::UnpublishedKey,
+        Self::UncheckedIdToken,
+    ];
+
+    /// The word for it in what is counted.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::GrantGone => "invalid_grant",
+            Self::GrantUsedUp => "answer_lost",
+            Self::PersonNeeded => "person_needed",
+            Self::Refused => "refused",
+            Self::UnknownClient => "invalid_client",
+            Self::Outage => "outage",
+            Self::NotSent => "not_sent",
+            Self::Foreign => "identity",
+            Self::FaultyIdToken => "id_token",
+            Self::UnpublishedKey => "unpublished_key",
+            Self::UncheckedIdToken => "unchecked_id_token",
+        }
+    }
+
     /// What a refresh that failed was answered. `was_uncertain` is whether the answer to an earlier one got lost.
     pub(super) fn of_call(error: &CallError, was_uncertain: bool) -> Self {
         match error.meaning() {

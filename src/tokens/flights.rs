@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     clock::{SharedClock, Timestamp},
+    instruments::Counter,
     session::SessionKey,
 };
 
@@ -36,6 +37,8 @@ pub(super) struct Flights {
 struct Shared {
     entries: Mutex<Entries>,
     tasks: TaskTracker,
+    /// Callers who have joined a refresh that was under way.
+    joined: Counter,
     clock: SharedClock,
 }
 
@@ -79,7 +82,7 @@ const AFTER_A_CRASH: Duration = Duration::from_secs(5);
 // === impl Flights ===
 
 impl Flights {
-    pub(super) fn new(clock: SharedClock) -> Self {
+    pub(super) fn new(clock: SharedClock, joined: Counter) -> Self {
         Self {
             shared: Arc::new(Shared {
                 entries: Mutex::new(Entries {
@@ -87,6 +90,7 @@ impl Flights {
                     prune_at: PRUNE_AT,
                 }),
                 tasks: TaskTracker::new(),
+                joined,
                 clock,
             }),
         }
@@ -108,7 +112,10 @@ impl Flights {
         let now = self.shared.clock.now();
         let mut entries = self.shared.entries.lock();
         match entries.map.get(&key) {
-            Some(Entry::Flying(outcome)) => return Flight::Under(outcome.clone()),
+            Some(Entry::Flying(outcome)) => {
+                self.shared.joined.count();
+                return Flight::Under(outcome.clone());
+            }
             Some(Entry::Cooling(until)) if now < *until => return Flight::Resting(until.duration_since(now)),
             _ => {}
         }
@@ -196,7 +203,7 @@ mod tests {
     fn setup() -> (Flights, ManualClock, SessionKey) {
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_000));
         (
-            Flights::new(Arc::new(clock.clone())),
+            Flights::new(Arc::new(clock.clone()), Counter::default()),
             clock,
             SessionId::parse(SystemRandom.base64url::<32>().as_bytes())
                 .unwrap()
@@ -223,6 +230,7 @@ mod tests {
             assert_eq!(flight.outcome().await, Outcome::Refreshed);
         }
         assert_eq!(started.load(Ordering::Relaxed), 1);
+        assert_eq!(flights.shared.joined.get(), 49);
     }
 
     #[tokio::test]

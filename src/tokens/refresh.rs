@@ -132,7 +132,7 @@ impl Inner {
 
     /// Refreshes while the lease is held, and gives it back.
     async fn under(&self, claimed: Claimed) -> Outcome {
-        let Claimed { lease, stored } = claimed;
+        let Claimed { lease, stored, .. } = claimed;
         let key = *lease.key();
         let refresh = self.refresh(&key, stored);
         tokio::pin!(refresh);
@@ -193,7 +193,8 @@ impl Inner {
             Ok(response) => {
                 let arrived = self.clock.now();
                 self.breaker.success();
-                self.accept(key, stored, &response, arrived).await
+                let outcome = self.accept(key, stored, &response, arrived).await?;
+                Ok(self.measures.came_to(outcome))
             }
             Err(error) => {
                 let answer = Answer::of_call(&error, was_uncertain);
@@ -233,6 +234,7 @@ impl Inner {
         failure: Failure<'_>,
     ) -> Result<Outcome, UpdateError> {
         let Failure { answer, error, .. } = failure;
+        self.measures.failed(answer);
         let tokens = &stored.session.tokens;
         match answer.verdict(error, tokens, self.clock.now()) {
             Verdict::Ends(reason) => {
@@ -292,6 +294,7 @@ impl Inner {
     }
 
     fn store_failed(&self, key: &SessionKey, error: &StoreError) -> Outcome {
+        self.measures.store_failed.count();
         let session = self.sessions.reference(key);
         tracing::error!(%session, %error, "the session store failed during a refresh");
         Outcome::Kept(AFTER_STORE_ERROR)

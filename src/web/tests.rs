@@ -10,6 +10,7 @@ use super::{problem::Problem, *};
 use crate::{
     clock::{ManualClock, Timestamp},
     gateway::{self, Routes},
+    instruments::Tally,
     keys::{self, KeyKind},
     login::{self, hosts::Hosts, return_to::AllowedTargets},
     oidc::{self, ClientSlot, HttpPolicy, ProviderOptions, RelyingParty},
@@ -54,6 +55,7 @@ fn web(folder: &TempDir) -> Web {
         sealer.clone(),
         Arc::clone(&clock),
         Arc::clone(&random),
+        &Tally::default(),
     );
     let issuer = "http://idp.localhost";
     let relying_party = RelyingParty::new(
@@ -90,6 +92,7 @@ fn web(folder: &TempDir) -> Web {
         sealer.clone(),
         Arc::clone(&clock),
         Arc::clone(&random),
+        &Tally::default(),
     );
     let tokens = Tokens::new(
         tokens::Options::default(),
@@ -97,6 +100,7 @@ fn web(folder: &TempDir) -> Web {
         sessions.clone(),
         Arc::clone(&clock),
         Arc::clone(&random),
+        &Tally::default(),
     );
     let gateway = Gateway::new(Routes::default(), gateway::Options::default(), Arc::clone(&clock)).unwrap();
     Web::new(Parts {

@@ -2,6 +2,7 @@
 
 mod access;
 mod claims;
+mod counted;
 mod csrf;
 mod events;
 mod health;

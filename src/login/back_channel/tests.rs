@@ -3,6 +3,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use super::*;
 use crate::{
     clock::{Clock as _, ManualClock, Timestamp},
+    instruments::Tally,
     random::{SharedRandom, SystemRandom},
     seal::Sealer,
     session::{
@@ -44,6 +45,7 @@ impl World {
             sealer.clone(),
             Arc::clone(&shared),
             random,
+            &Tally::default(),
         );
         let memories = Memories {
             logout_tokens: Arc::new(MemoryOnce::new(Arc::clone(&shared))),

@@ -40,6 +40,7 @@ impl Sessions {
             error = error.map(|error| error as &(dyn Error + 'static)),
             "the session has ended"
         );
+        self.inner.measures.ended(why);
         self.tell_end(key, why);
         let ended = Ended {
             key: *key,

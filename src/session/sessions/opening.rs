@@ -65,6 +65,7 @@ impl Sessions {
         let (id, new) = NewSession::draw(&*inner.random, Arc::clone(&session), due, now);
         let key = new.key;
         inner.store.insert(new).await?;
+        inner.measures.created.count();
         drop(place);
         // From here on the person is logged in; what cannot be tidied up now ends at its limits.
         if let Err(error) = self.make_place(&key, &session, replaces).await {

@@ -13,6 +13,7 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use super::*;
 use crate::{
     clock::{Clock as _, ManualClock, Timestamp},
+    instruments::Tally,
     random::SystemRandom,
     session::{Change, Ended, MemoryStore, NewSession, Whose, testing::session},
 };
@@ -37,6 +38,7 @@ fn setup(limits: Limits) -> (Sessions, ManualClock, Arc<Count>) {
         Sealer::new(&[[7; 32]], Arc::clone(&random)).unwrap(),
         Arc::new(clock.clone()),
         random,
+        &Tally::default(),
     );
     let ended = Arc::<Count>::default();
     sessions.subscribe(ended.clone());

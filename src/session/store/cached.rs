@@ -38,7 +38,8 @@ use super::{
 };
 use crate::{
     clock::{Elapsed, SharedClock, Timestamp, timeout},
-    session::{Lifespan, Session, SessionKey},
+    instruments::Instruments,
+    session::{Lifespan, Session, SessionKey, measures::CacheMeasures},
 };
 
 /// What an entry costs beside the session's own weight, in bytes.
@@ -61,6 +62,7 @@ struct Inner<S> {
     clock: SharedClock,
     /// Whether changes of other processes are heard.
     hears: AtomicBool,
+    measures: CacheMeasures,
 }
 
 /// Ends the hearing with the stream.
@@ -79,7 +81,13 @@ struct Entry {
 impl<S: SessionStore> Cached<S> {
     /// `store`, with sessions of up to `capacity` bytes in memory.
     #[must_use]
-    pub fn new(store: S, capacity: usize, lifespan: Lifespan, clock: SharedClock) -> Self {
+    pub fn new(
+        store: S,
+        capacity: usize,
+        lifespan: Lifespan,
+        clock: SharedClock,
+        instruments: &dyn Instruments,
+    ) -> Self {
         let entries = Cache::builder()
             .name("cached sessions")
             .max_capacity(u64::try_from(capacity).unwrap_or(u64::MAX))
@@ -94,6 +102,7 @@ impl<S: SessionStore> Cached<S> {
                 lifespan,
                 clock,
                 hears: AtomicBool::new(false),
+                measures: CacheMeasures::new(instruments),
             }),
         }
     }
@@ -125,8 +134,14 @@ impl<S: SessionStore> SessionStore for Cached<S> {
 
     fn get<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
         match self.inner.entries.get(key).map(|entry| entry.stored()) {
-            Some(stored) if self.inner.lives(&stored) => future::ready(Ok(Some(stored))).boxed(),
-            _ => self.inner.fetch(key).boxed(),
+            Some(stored) if self.inner.lives(&stored) => {
+                self.inner.measures.hits.count();
+                future::ready(Ok(Some(stored))).boxed()
+            }
+            _ => {
+                self.inner.measures.misses.count();
+                self.inner.fetch(key).boxed()
+            }
         }
     }
 
@@ -177,7 +192,7 @@ impl<S: SessionStore> SessionStore for Cached<S> {
     fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {
         async move {
             let mut claimed = self.inner.store.claim_due(limit, lease).await?;
-            for Claimed { lease, stored } in &mut claimed {
+            for Claimed { lease, stored, .. } in &mut claimed {
                 self.inner.note_use(lease.key(), stored);
             }
             Ok(claimed)

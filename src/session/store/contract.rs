@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, ManualClock, Timestamp},
+    instruments::Tally,
     random::{Random, SystemRandom},
     seal::Sealer,
     session::{
@@ -145,6 +146,7 @@ impl Bench {
             sealer,
             Arc::new(clock.clone()),
             random,
+            &Tally::default(),
         );
         let ended = Arc::<Record>::default();
         sessions.subscribe(ended.clone());

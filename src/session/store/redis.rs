@@ -36,9 +36,10 @@ use super::{
 };
 use crate::{
     clock::{SharedClock, Timestamp},
+    instruments::Instruments,
     random::{RandomExt as _, SharedRandom},
     seal::Sealer,
-    session::{Lifespan, Session, SessionKey},
+    session::{Lifespan, Session, SessionKey, measures::StoreMeasures},
 };
 
 pub use self::{
@@ -80,9 +81,10 @@ impl RedisStore {
         sealer: Sealer,
         clock: SharedClock,
         random: SharedRandom,
+        instruments: &dyn Instruments,
     ) -> Result<Self, RedisStartError> {
         let names = Names::new(&options.prefix);
-        let link = Link::new(options, Arc::clone(&clock));
+        let link = Link::new(options, Arc::clone(&clock), StoreMeasures::new(instruments));
         start::check(&link, &names).await?;
         let inner = Inner {
             link,

@@ -8,6 +8,7 @@ use bff::{
     app::{App, Listeners, Ports, RunError, StartError},
     clock::{Clock as _, ManualClock, Timestamp},
     config::{Config, Environment},
+    instruments::{Reading, Series, Tally},
     random::SystemRandom,
 };
 use devstack_idp::{Control, Idp, MintIat, Options};
@@ -72,6 +73,8 @@ pub struct Stack {
     pub api: Api,
     /// The time of all of them.
     pub clock: ManualClock,
+    /// What the server has counted.
+    pub tally: Arc<Tally>,
     /// Where the server listens.
     pub address: SocketAddr,
     /// Its internal listener.
@@ -236,6 +239,7 @@ impl Builder {
             issuer,
             api,
             clock,
+            tally: Arc::default(),
             address,
             internal: internal.as_ref().map(|listener| listener.local_addr().unwrap()),
             variables,
@@ -377,6 +381,15 @@ impl Stack {
         self.serve(Listeners { public, internal }).await;
     }
 
+    /// How often the server has counted something.
+    pub fn counted(&self, series: Series) -> u64 {
+        let all = self.tally.read();
+        match all.iter().find(|(known, _)| *known == series) {
+            Some((_, Reading::Count(count) | Reading::Times { count, .. })) => *count,
+            None => panic!("nothing is counted as {series:?}"),
+        }
+    }
+
     /// The server with the variables of now, not yet running.
     pub async fn app(&self) -> Result<App, StartError> {
         let environment: Environment = self.variables.iter().cloned().collect();
@@ -384,6 +397,7 @@ impl Stack {
         let ports = Ports {
             clock: Arc::new(self.clock.clone()),
             random: Arc::new(SystemRandom),
+            instruments: Arc::clone(&self.tally) as _,
         };
         App::new(config, ports).await
     }

@@ -230,6 +230,7 @@ impl Stack {
         let ports = self.clock.clone().map_or_else(Ports::default, |clock| Ports {
             clock: Arc::new(clock),
             random: Arc::new(SystemRandom),
+            ..Ports::default()
         });
         let app = App::new(config, ports)
             .await

@@ -5,6 +5,7 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use super::*;
 use crate::{
     clock::{Clock as _, ManualClock},
+    instruments::Tally,
     random::{SharedRandom, SystemRandom},
     seal::Sealer,
     session::{
@@ -44,6 +45,7 @@ impl Bench {
             Sealer::new(&[[7; 32]], Arc::clone(&random)).unwrap(),
             Arc::new(clock.clone()),
             random,
+            &Tally::default(),
         );
         let now = clock.now();
         let opened = sessions.open(session("alice", "0", now), Due::Never, None);
@@ -204,7 +206,13 @@ async fn a_use_that_another_process_has_seen_moves_the_end_too() {
     let mut store = None;
     let mut bench = Bench::over(|lifespan, clock| {
         let held = store.insert(HeldStore::new(lifespan, Arc::new(clock.clone())));
-        Arc::new(Cached::new(held.clone(), 1 << 20, lifespan, Arc::new(clock)))
+        Arc::new(Cached::new(
+            held.clone(),
+            1 << 20,
+            lifespan,
+            Arc::new(clock),
+            &Tally::default(),
+        ))
     })
     .await;
     let store = store.unwrap();

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::{
     clock::{Clock as _, ManualClock},
+    instruments::Tally,
     random::SystemRandom,
     session::{
         Lifespan,
@@ -16,7 +17,7 @@ use crate::{
 
 contract_tests!(|lifespan, clock: ManualClock| async move {
     let store = MemoryStore::new(lifespan, Arc::new(clock.clone()));
-    let store = Cached::new(store, 1 << 30, lifespan, Arc::new(clock));
+    let store = Cached::new(store, 1 << 30, lifespan, Arc::new(clock), &Tally::default());
     heard(&store).await;
     Arc::new(store) as Arc<dyn SessionStore>
 });
@@ -34,7 +35,7 @@ mod without_room {
 
     contract_tests!(|lifespan, clock: ManualClock| async move {
         let store = MemoryStore::new(lifespan, Arc::new(clock.clone()));
-        let store = Cached::new(store, 0, lifespan, Arc::new(clock));
+        let store = Cached::new(store, 0, lifespan, Arc::new(clock), &Tally::default());
         heard(&store).await;
         Arc::new(store) as Arc<dyn SessionStore>
     });
@@ -58,7 +59,13 @@ impl Bench {
         let alice = Arc::new(session("alice", "first", clock.now()));
         let (id, new) = NewSession::draw(&SystemRandom, alice, Due::Never, clock.now());
         let version = store.insert(new).await.unwrap();
-        let cached = Cached::new(store.clone(), 1 << 20, lifespan, Arc::new(clock.clone()));
+        let cached = Cached::new(
+            store.clone(),
+            1 << 20,
+            lifespan,
+            Arc::new(clock.clone()),
+            &Tally::default(),
+        );
         let cached = Arc::new(cached);
         let bench = Self {
             heard: Mutex::new(cached.changes()),

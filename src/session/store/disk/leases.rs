@@ -52,6 +52,7 @@ impl Leases {
             }
             match seen.stored(seal, &key, &row)? {
                 Some(stored) => claimed.push(Claimed {
+                    taken_over: self.held.contains_key(&key),
                     lease: self.take(&key, now, duration),
                     stored,
                 }),
@@ -80,6 +81,7 @@ impl Leases {
         Ok(match self.held_for(key, now) {
             Some(held_for) => Claim::Held(stored, held_for),
             None => Claim::Claimed(Claimed {
+                taken_over: self.held.contains_key(key),
                 lease: self.take(key, now, duration),
                 stored,
             }),

@@ -3,6 +3,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc};
 use super::{file::DiskError, testing::Trouble, *};
 use crate::{
     clock::{Clock as _, ManualClock},
+    instruments::Tally,
     random::SystemRandom,
     session::{
         store::{Cached, contract::contract_tests},
@@ -39,7 +40,7 @@ mod cached {
 
     contract_tests!(|lifespan, clock: ManualClock| async move {
         let store = in_a_folder_of_its_own(lifespan, clock.clone()).await;
-        let store = Cached::new(store, 1 << 30, lifespan, Arc::new(clock));
+        let store = Cached::new(store, 1 << 30, lifespan, Arc::new(clock), &Tally::default());
         let mut changes = store.changes();
         assert_eq!(changes.next().await, Some(Change::Heard));
         tokio::spawn(async move { while changes.next().await.is_some() {} });

@@ -192,13 +192,18 @@ impl Index {
         if let Some(held) = slot.held.filter(|held| now < held.until) {
             return Claim::Held(stored, held.until.duration_since(now));
         }
+        let taken_over = slot.held.is_some();
         self.leases += 1;
         let number = self.leases;
         // A lease that is over at once would be handed out again by the same call.
         let until = now.saturating_add(lease.max(Duration::from_millis(1)));
         self.schedule(key, |slot| slot.held = Some(Held { number, until }));
         let lease = Lease { key: *key, number };
-        Claim::Claimed(Claimed { lease, stored })
+        Claim::Claimed(Claimed {
+            lease,
+            stored,
+            taken_over,
+        })
     }
 
     pub(super) fn extend(&mut self, lease: &Lease, now: Timestamp, duration: Duration) -> bool {

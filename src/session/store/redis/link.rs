@@ -18,7 +18,7 @@ use super::{
     scripts::Call,
     servers::{Servers, Wire},
 };
-use crate::clock::SharedClock;
+use crate::{clock::SharedClock, session::measures::StoreMeasures};
 
 /// A call that Redis cannot carry out at the moment is sent so often, with pauses that double: for 1.3 seconds in all,
 /// in which a slot or a primary has mostly found its place.
@@ -34,6 +34,7 @@ pub(super) struct Link {
     /// How often it was connected or tried.
     attempts: AtomicU64,
     losses: AtomicU64,
+    measures: StoreMeasures,
     clock: SharedClock,
 }
 
@@ -47,13 +48,14 @@ struct Open {
 // === impl Link ===
 
 impl Link {
-    pub(super) fn new(options: RedisOptions, clock: SharedClock) -> Self {
+    pub(super) fn new(options: RedisOptions, clock: SharedClock, measures: StoreMeasures) -> Self {
         Self {
             servers: Servers::new(options),
             current: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
             attempts: AtomicU64::new(0),
             losses: AtomicU64::new(0),
+            measures,
             clock,
         }
     }
@@ -103,9 +105,22 @@ impl Link {
         self.servers.listen(channel).await
     }
 
+    async fn deliver(&self, command: &Cmd) -> RedisResult<Value> {
+        let began = self.clock.stopwatch();
+        let answer = self.deliver_unmeasured(command).await;
+        self.measures
+            .latency
+            .took(self.clock.stopwatch().saturating_sub(began));
+        // A script that Redis has to be told first is no failure.
+        if matches!(&answer, Err(error) if Trouble::of(error) != Trouble::NoScript) {
+            self.measures.errors.count();
+        }
+        answer
+    }
+
     /// Sends what reads, or recognises itself when it arrives twice: where the connection is lost and with it the answer, it
     /// is sent once more.
-    async fn deliver(&self, command: &Cmd) -> RedisResult<Value> {
+    async fn deliver_unmeasured(&self, command: &Cmd) -> RedisResult<Value> {
         let mut tries = 0;
         let mut is_repeated = false;
         loop {

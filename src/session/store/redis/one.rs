@@ -245,7 +245,12 @@ impl Inner {
         let number = u64::from_be_bytes(number);
         let lease = Lease { key: *key, number };
         match self.read(key, &value) {
-            Some((_, stored)) if is_ours => Ok(Claim::Claimed(Claimed { lease, stored })),
+            Some((head, stored)) if is_ours => Ok(Claim::Claimed(Claimed {
+                lease,
+                stored,
+                // A lease that was given back has no end.
+                taken_over: head.held_until != Timestamp::EPOCH && head.held_until <= now,
+            })),
             Some((head, stored)) => Ok(Claim::Held(stored, head.held_until.duration_since(now))),
             None => {
                 if is_ours {

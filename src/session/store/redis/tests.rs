@@ -18,6 +18,7 @@ use self::harness::{eventually, shared};
 use super::*;
 use crate::{
     clock::{Clock as _, ManualClock, SystemClock},
+    instruments::Tally,
     random::SystemRandom,
     session::{SessionId, store::contract::contract_tests, testing::session},
 };
@@ -39,7 +40,15 @@ async fn connect_with(
     clock: SharedClock,
 ) -> Result<RedisStore, RedisStartError> {
     crate::jose::install_crypto();
-    RedisStore::connect(options, lifespan, sealer(), clock, Arc::new(SystemRandom)).await
+    RedisStore::connect(
+        options,
+        lifespan,
+        sealer(),
+        clock,
+        Arc::new(SystemRandom),
+        &Tally::default(),
+    )
+    .await
 }
 
 async fn connect(url: &str, clock: SharedClock) -> RedisStore {

@@ -1,0 +1,201 @@
+//! What the server counts and times, for the people who watch it.
+//!
+//! A module names its series ([`Series`]), takes a handle for each when it is made, and counts with an atomic addition. Who
+//! shows the numbers is behind the port: [`Tally`] keeps them in memory.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+
+/// One series of numbers: the name of what is measured, and a label where there are several of a kind. Names and labels
+/// are constants, so that nothing of a request or a person becomes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Series {
+    /// Its name, as Prometheus writes names.
+    pub name: &'static str,
+    /// Name and value of its label.
+    pub label: Option<(&'static str, &'static str)>,
+}
+
+/// Where the numbers go.
+pub trait Instruments: Debug + Send + Sync + 'static {
+    /// The counter of a series. The same series has the same counter, whoever asks.
+    fn counter(&self, series: Series) -> Counter;
+
+    /// The timer of a series, on the same terms.
+    fn timer(&self, series: Series) -> Timer;
+}
+
+/// The instruments as every module gets them.
+pub type SharedInstruments = Arc<dyn Instruments>;
+
+/// Counts events. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Counter(Arc<AtomicU64>);
+
+/// Counts events that take time. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Timer(Arc<Timed>);
+
+#[derive(Debug, Default)]
+struct Timed {
+    count: AtomicU64,
+    /// In microseconds.
+    sum: AtomicU64,
+    longest: AtomicU64,
+}
+
+/// What a series says now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// So often.
+    Count(u64),
+    /// So often, with the time that all took together, and the longest.
+    Times {
+        /// How often.
+        count: u64,
+        /// All together.
+        sum: Duration,
+        /// The longest one.
+        longest: Duration,
+    },
+}
+
+/// Keeps all numbers in memory.
+#[derive(Debug, Default)]
+pub struct Tally {
+    counters: Mutex<BTreeMap<Series, Counter>>,
+    timers: Mutex<BTreeMap<Series, Timer>>,
+}
+
+// === impl Series ===
+
+impl Series {
+    /// The only series of this name.
+    #[must_use]
+    pub const fn of(name: &'static str) -> Self {
+        Self { name, label: None }
+    }
+
+    /// One of several of this name.
+    #[must_use]
+    pub const fn labelled(name: &'static str, label: &'static str, value: &'static str) -> Self {
+        Self {
+            name,
+            label: Some((label, value)),
+        }
+    }
+}
+
+// === impl Counter ===
+
+impl Counter {
+    /// Counts one.
+    pub fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it has counted.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+// === impl Timer ===
+
+impl Timer {
+    /// Counts one that took so long.
+    pub fn took(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.0.count.fetch_add(1, Ordering::Relaxed);
+        self.0.sum.fetch_add(micros, Ordering::Relaxed);
+        self.0.longest.fetch_max(micros, Ordering::Relaxed);
+    }
+
+    /// What it has counted.
+    #[must_use]
+    pub fn get(&self) -> Reading {
+        let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        Reading::Times {
+            count: read(&self.0.count),
+            sum: Duration::from_micros(read(&self.0.sum)),
+            longest: Duration::from_micros(read(&self.0.longest)),
+        }
+    }
+}
+
+// === impl Tally ===
+
+impl Tally {
+    /// What all series say now, in the order of their names.
+    #[must_use]
+    pub fn read(&self) -> Vec<(Series, Reading)> {
+        let counters = self.counters.lock();
+        let counters = counters.iter();
+        let counts = counters.map(|(series, counter)| (*series, Reading::Count(counter.get())));
+        let timers = self.timers.lock();
+        let times = timers.iter().map(|(series, timer)| (*series, timer.get()));
+        let mut all: Vec<_> = counts.chain(times).collect();
+        all.sort_by_key(|(series, _)| *series);
+        all
+    }
+}
+
+impl Instruments for Tally {
+    fn counter(&self, series: Series) -> Counter {
+        self.counters.lock().entry(series).or_default().clone()
+    }
+
+    fn timer(&self, series: Series) -> Timer {
+        self.timers.lock().entry(series).or_default().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_who_ask_for_a_series_count_together() {
+        let tally = Tally::default();
+        let series = Series::labelled("ends_total", "reason", "logout");
+        tally.counter(series).count();
+        tally.counter(series).count();
+        let _ = tally.counter(Series::labelled("ends_total", "reason", "idle"));
+        assert_eq!(
+            tally.read(),
+            [
+                (
+                    Series::labelled("ends_total", "reason", "idle"),
+                    Reading::Count(0)
+                ),
+                (series, Reading::Count(2)),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_timer_knows_how_often_how_long_and_the_longest() {
+        let tally = Tally::default();
+        let timer = tally.timer(Series::of("b_seconds"));
+        let _ = tally.counter(Series::of("c_total"));
+        timer.took(Duration::from_millis(2));
+        timer.took(Duration::from_micros(500));
+        let times = Reading::Times {
+            count: 2,
+            sum: Duration::from_micros(2_500),
+            longest: Duration::from_millis(2),
+        };
+        assert_eq!(tally.read()[0], (Series::of("b_seconds"), times));
+        assert_eq!(tally.read()[1].1, Reading::Count(0));
+    }
+}

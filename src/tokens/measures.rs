@@ -1,0 +1,52 @@
+//! What is counted of refreshes.
+
+use super::{fate::Answer, flights::Outcome};
+use crate::instruments::{Counter, Instruments, Series};
+
+/// The counters of [`Tokens`](super::Tokens).
+#[derive(Debug)]
+pub(super) struct Measures {
+    /// Sessions that got new tokens.
+    pub(super) refreshed: Counter,
+    /// Requests that waited for a refresh which somebody else had begun.
+    pub(super) joined: Counter,
+    failed: [Counter; Answer::ALL.len()],
+    /// The store failed meanwhile.
+    pub(super) store_failed: Counter,
+}
+
+// === impl Measures ===
+
+impl Measures {
+    pub(super) fn new(instruments: &dyn Instruments) -> Self {
+        let failed = |reason| {
+            instruments.counter(Series::labelled(
+                "bff_token_refresh_failed_total",
+                "reason",
+                reason,
+            ))
+        };
+        Self {
+            refreshed: instruments.counter(Series::of("bff_token_refresh_success_total")),
+            joined: instruments.counter(Series::of("bff_token_refresh_joined_total")),
+            failed: Answer::ALL.map(|answer| failed(answer.as_str())),
+            store_failed: failed("store"),
+        }
+    }
+
+    /// The IdP gave no tokens that can be used.
+    pub(super) fn failed(&self, answer: Answer) {
+        let known = Answer::ALL.iter().position(|known| *known == answer);
+        if let Some(counter) = known.and_then(|index| self.failed.get(index)) {
+            counter.count();
+        }
+    }
+
+    /// What became of a request that may have joined a refresh.
+    pub(super) fn came_to(&self, outcome: Outcome) -> Outcome {
+        if outcome == Outcome::Refreshed {
+            self.refreshed.count();
+        }
+        outcome
+    }
+}
