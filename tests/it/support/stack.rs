@@ -248,7 +248,13 @@ impl Builder {
             shutdown: CancellationToken::new(),
         };
         if let Some(public) = listener {
-            stack.serve(Listeners { public, internal }).await;
+            stack
+                .serve(Listeners {
+                    public,
+                    internal,
+                    admin: None,
+                })
+                .await;
         }
         stack
     }
@@ -374,7 +380,12 @@ impl Stack {
             Some(address) => Some(TcpListener::bind(address).await.unwrap()),
             None => None,
         };
-        self.serve(Listeners { public, internal }).await;
+        self.serve(Listeners {
+            public,
+            internal,
+            admin: None,
+        })
+        .await;
     }
 
     /// The server with the variables of now, not yet running.
