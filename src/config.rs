@@ -42,7 +42,7 @@ pub use self::{
     client::ClientSettings,
     cookies::CookieSettings,
     environment::Environment,
-    key_files::KeySettings,
+    key_files::{KeySettings, StateStore},
     login::LoginSettings,
     network::NetworkSettings,
     pages::PageSettings,
@@ -101,7 +101,7 @@ impl Config {
         let mut reader = Reader::new(environment);
         let server = server::read(&mut reader);
         let provider = provider::read(&mut reader);
-        let keys = key_files::read(&mut reader);
+        let mut keys = key_files::read(&mut reader);
         let registration = registration::read(&mut reader, server.base_url.as_ref(), &keys.credentials);
         let client = client::read(&mut reader, registration.enabled);
         let callback =
@@ -111,10 +111,13 @@ impl Config {
             &registration.redirect_uris,
             callback.as_ref(),
         );
+        let network = network::read(&mut reader);
+        let session = session::read(&mut reader);
+        keys.state_store = key_files::read_state_store(&mut reader, &session.store, &keys.policy);
         let config = Self {
             keys,
-            network: network::read(&mut reader),
-            session: session::read(&mut reader),
+            network,
+            session,
             cookies: cookies::read(&mut reader, &own_origins),
             tokens: tokens::read(&mut reader),
             login: login::read(&mut reader, callback, own_origins),

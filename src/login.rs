@@ -13,6 +13,7 @@ mod logged_out;
 pub mod offline_access;
 mod once;
 mod refused;
+mod relay;
 pub mod return_to;
 mod start;
 
@@ -28,10 +29,11 @@ pub use self::{
     end::EndSession,
     front_channel::FrontChannelError,
     refused::Instead,
-    start::{LoginQuery, Start, StartError},
+    start::{Initiated, LoginQuery, Start, StartError},
 };
 use self::{
-    back_channel::Logouts, hosts::Hosts, offline_access::OfflineAccess, once::Once, return_to::AllowedTargets,
+    back_channel::Logouts, hosts::Hosts, offline_access::OfflineAccess, once::Once, relay::Relay,
+    return_to::AllowedTargets,
 };
 use crate::{
     clock::SharedClock,
@@ -39,6 +41,7 @@ use crate::{
     random::SharedRandom,
     seal::Sealer,
     session::{self, EmailTrust, LeftOutNotice, Sessions},
+    shared::Passing,
 };
 
 /// How logins are done.
@@ -75,6 +78,15 @@ pub enum DefaultPrompt {
     },
 }
 
+/// What is remembered of logins and logouts, for all processes that share sessions.
+#[derive(Clone, Debug)]
+pub struct Memories {
+    /// Which logout tokens have come.
+    pub logout_tokens: Arc<dyn session::Once>,
+    /// What processes tell each other; `None` where there is but one.
+    pub passing: Option<Arc<dyn Passing>>,
+}
+
 /// Logs people in and out. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Login {
@@ -93,6 +105,8 @@ struct Inner {
     offline_access: Option<OfflineAccess>,
     /// The attempts that have come back.
     once: Once<Result<LoggedIn, Arc<CallbackError>>>,
+    /// The same for all processes that share sessions.
+    relay: Option<Relay>,
     /// What the IdP says of logouts.
     logouts: Logouts,
     /// Claims that are too large.
@@ -106,13 +120,13 @@ struct Inner {
 // === impl Login ===
 
 impl Login {
-    /// Puts the parts together. `logout_tokens` remembers which of them have come, for all processes that share sessions.
+    /// Puts the parts together.
     #[must_use]
     pub fn new(
         options: Options,
         relying_party: RelyingParty,
         sessions: Sessions,
-        logout_tokens: Arc<dyn session::Once>,
+        memories: Memories,
         sealer: Sealer,
         clock: SharedClock,
         random: SharedRandom,
@@ -124,12 +138,18 @@ impl Login {
             }
             DefaultPrompt::Never | DefaultPrompt::Always(_) => None,
         };
+        let relay = memories.passing.clone().map(|passing| Relay {
+            passing,
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+        });
         let inner = Inner {
+            relay,
             offline_access,
             left_out: LeftOutNotice::default(),
             options,
             relying_party,
-            logouts: Logouts::new(sessions.clone(), logout_tokens, Arc::clone(&clock)),
+            logouts: Logouts::new(sessions.clone(), memories, &sealer, Arc::clone(&clock)),
             sessions,
             sealer,
             once: Once::new(Arc::clone(&clock)),

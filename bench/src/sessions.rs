@@ -7,7 +7,7 @@ use bff::{
     private_file::Guard,
     random::SystemRandom,
     seal::Sealer,
-    session::{Device, DiskStore, Due, Lifespan, Limits, Memo, Session, Sessions, Tokens},
+    session::{Assurance, Device, DiskStore, Due, Lifespan, Limits, Memo, Session, Sessions, Tokens},
 };
 
 use super::{
@@ -168,6 +168,7 @@ fn session(number: usize) -> Session {
         device: Device::default(),
         created_at: now,
         expires_at: later,
+        assurance: Assurance::default(),
         identity: Memo::default(),
     }
 }

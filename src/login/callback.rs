@@ -101,9 +101,8 @@ impl Login {
                     let (login, host, code) = (self.clone(), host.clone(), code.clone());
                     async move {
                         let code = code.into();
-                        let redeemed = login.redeem(&host, &attempt, &code, previous, device);
-                        let outcome = redeemed.await;
-                        let remember = remember(&outcome);
+                        let redeemed = login.redeem_once(&host, &attempt, &code, previous, device);
+                        let (outcome, remember) = redeemed.await;
                         (outcome.map_err(Arc::new), remember)
                     }
                 };
@@ -152,6 +151,24 @@ impl Login {
             .ok_or(CallbackError::NoCode)
     }
 
+    /// From the code to the session, by one of all processes; the others get its answer.
+    async fn redeem_once(
+        &self,
+        host: &LoginHost,
+        attempt: &Attempt,
+        code: &Secret,
+        previous: Option<SessionKey>,
+        device: Device,
+    ) -> (Result<LoggedIn, CallbackError>, Remember) {
+        let redeem = self.redeem(host, attempt, code, previous, device);
+        if let Some(relay) = &self.inner.relay {
+            return relay.once(attempt, code, redeem, remember).await;
+        }
+        let outcome = redeem.await;
+        let remember = remember(&outcome);
+        (outcome, remember)
+    }
+
     /// From the code to the session.
     async fn redeem(
         &self,
@@ -170,6 +187,8 @@ impl Login {
             .await?;
         let (session, issued) = match self.session_of(attempt, code, &response, device).await {
             Ok(verified) => verified,
+            // The session that goes on may be of one grant with these tokens, which ends as a whole (RFC 7009 section 2.1).
+            Err(error @ CallbackError::TooWeak) => return Err(error),
             Err(error) => {
                 self.give_back(response.refresh_token, response.access_token);
                 return Err(error);

@@ -54,9 +54,23 @@ pub struct Session {
     /// When the session ends by what was said of the session itself, even if it is in use. See
     /// [`ends_at`](Session::ends_at).
     pub expires_at: Timestamp,
+    /// How strong the login was.
+    #[serde(default)]
+    pub assurance: Assurance,
     /// What a proxy is told of the session (`/auth/verify`), in header fields.
     #[serde(skip)]
     pub identity: Memo<HeaderMap>,
+}
+
+/// How strong the login of a session was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assurance {
+    /// `acr` of its ID token (OpenID Connect Core 1.0 section 2), where the IdP says so and it is short.
+    #[serde(default)]
+    pub acr: Option<String>,
+    /// Whether the login was asked to be stronger than the one before it (RFC 9470).
+    #[serde(default)]
+    pub stepped_up: bool,
 }
 
 /// The tokens of a session.
@@ -120,6 +134,7 @@ impl Session {
             &*self.issuer,
             &*self.subject,
             self.sid.as_deref().unwrap_or_default(),
+            self.assurance.acr.as_deref().unwrap_or_default(),
             self.tokens.access.expose(),
             // Once more, as it is sent.
             self.tokens.access.expose(),

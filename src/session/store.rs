@@ -406,7 +406,8 @@ impl Version {
 // === impl StoreError ===
 
 impl StoreError {
-    fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    /// Because of `cause`.
+    pub(crate) fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unavailable(cause.into())
     }
 }

@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod apart_on_redis;
 mod connections;
 mod doctor;
 mod endpoints;

@@ -37,6 +37,7 @@ fn session() -> Session {
         device: Device::default(),
         created_at: seconds(1_000),
         expires_at: seconds(9_000),
+        assurance: Assurance::default(),
         identity: Memo::default(),
     }
 }

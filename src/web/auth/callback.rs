@@ -208,6 +208,15 @@ fn problem(failed: &Failed) -> Problem {
             };
             logged(problem, Level::ERROR, "an ID token was refused")
         }
+        CallbackError::TooWeak => {
+            let problem = Problem::forbidden(
+                "login_too_weak",
+                "The identity provider did not log you in as strongly as the application needs it here. The session that you \
+                 had goes on.",
+            );
+            let problem = logged(problem, Level::WARN, "a login was not as strong as was asked for");
+            return problem.for_person(Label::GoToStartPage, "/");
+        }
         CallbackError::UserInfo(cause) => {
             let problem = match cause {
                 UserInfoError::Transport(cause) => super::transport_problem(cause),
@@ -230,6 +239,7 @@ fn problem(failed: &Failed) -> Problem {
             let problem = not_logged_in("login_logged_out", detail);
             logged(problem, Level::INFO, "a login came to nothing")
         }
+        CallbackError::Elsewhere { .. } => logged(super::bad_gateway(), Level::WARN, "a login failed"),
         CallbackError::Abandoned => logged(Problem::internal(), Level::ERROR, "a login failed"),
     };
     let return_to = match error {
@@ -251,6 +261,7 @@ fn label(error: &CallbackError) -> Label {
         | CallbackError::IdToken(_)
         | CallbackError::UserInfo(_)
         | CallbackError::Open(_)
+        | CallbackError::Elsewhere { .. }
         | CallbackError::Abandoned => Label::TryAgain,
         _ => Label::LogInAgain,
     }

@@ -26,6 +26,9 @@ struct Details<'a> {
     expires_at: String,
     token_expires_at: String,
     refreshed_at: String,
+    /// How strong the login was (`acr` of the ID token).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'a str>,
     csrf_token: String,
 }
 
@@ -51,6 +54,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
         expires_at: web.rfc3339(web.sessions.lifespan().end_of(session, last_seen)),
         token_expires_at: web.rfc3339(session.tokens.access_expires_at),
         refreshed_at: web.rfc3339(session.tokens.access_obtained_at),
+        acr: session.assurance.acr.as_deref(),
         csrf_token: csrf_token(&web.sealer, &caller.key),
     };
     let mut response = Json(Answer {
