@@ -27,6 +27,7 @@ pub use self::{
     settings::NoRoutes,
 };
 use crate::{
+    admin::{self, Admin},
     clock::{SharedClock, SystemClock},
     config::Config,
     gateway::Gateway,
@@ -64,6 +65,8 @@ pub struct Listeners {
     pub public: TcpListener,
     /// The one that is never published.
     pub internal: Option<TcpListener>,
+    /// The operator's.
+    pub admin: Option<admin::Socket>,
 }
 
 /// A server that is ready to be run.
@@ -229,9 +232,19 @@ impl App {
             Some(address) => Some(bind(address, "BFF_INTERNAL_ADDR").await?),
             None => None,
         };
+        let public = bind(server.listen, "HOST, PORT").await?;
+        let admin = match server.admin_socket.as_deref().map(admin::Socket::bind) {
+            // The image names a path, and many run it with a root that nobody can write to: they miss nothing but the command.
+            Some(Err(error)) if error.is_read_only() => {
+                tracing::warn!("`bff sessions` cannot be used: {error}; mount a tmpfs of this user there");
+                None
+            }
+            bound => bound.transpose()?,
+        };
         Ok(Listeners {
-            public: bind(server.listen, "HOST, PORT").await?,
+            public,
             internal,
+            admin,
         })
     }
 
@@ -258,6 +271,12 @@ impl App {
         let internal = listeners
             .internal
             .map(|listener| work.spawn(serve(internal, listener, self.web.internal())));
+        if let Some(socket) = listeners.admin {
+            let sessions = self.web.sessions.clone();
+            let clock = Arc::clone(&self.ports.clock);
+            let admin = Admin::new(sessions, self.relying_party.issuer(), clock);
+            work.spawn(admin.serve(socket, stop.clone()));
+        }
         // Its first use gathers entropy for some 30 milliseconds, for which no request should wait.
         let random = Arc::clone(&self.ports.random);
         tokio::task::spawn_blocking(move || random.fill(&mut [0]));
@@ -355,9 +374,11 @@ impl App {
 }
 
 async fn bind(address: SocketAddr, variable: &'static str) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|cause| BindError {
-        address,
-        variable,
-        cause,
-    })
+    TcpListener::bind(address)
+        .await
+        .map_err(|cause| BindError::Address {
+            address,
+            variable,
+            cause,
+        })
 }

@@ -15,6 +15,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 pub use self::manual::ManualClock;
 use self::steady::Steady;
@@ -126,6 +127,14 @@ impl Timestamp {
     #[must_use]
     pub const fn unix_seconds(self) -> u64 {
         self.0 / 1000
+    }
+
+    /// RFC 3339 in UTC, to the second.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let seconds = i64::try_from(self.unix_seconds()).unwrap_or(i64::MAX);
+        let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        time.format(&Rfc3339).unwrap_or_default()
     }
 
     /// This time and `duration` more.

@@ -7,6 +7,7 @@ mod process;
 mod register;
 mod registered;
 mod serve;
+mod sessions;
 mod systemd;
 
 use std::process::ExitCode;
@@ -20,11 +21,12 @@ use crate::telemetry;
 enum Exit {
     /// All is well.
     Success = 0,
-    /// `bff health` found the server not live, or not ready; `bff check` found something wrong.
+    /// `bff health` found the server not live, or not ready; `bff check` found something wrong; `bff sessions` found no such
+    /// session.
     Unhealthy = 1,
     /// The configuration is wrong.
     Configuration = 64,
-    /// The IdP or Redis cannot be reached.
+    /// The IdP, Redis or the running server cannot be reached.
     Unreachable = 69,
     /// An error of ours.
     Internal = 70,
@@ -76,6 +78,11 @@ enum Command {
         #[command(subcommand)]
         command: keys::KeysCommand,
     },
+    /// List and end sessions of a running server on this machine, through `BFF_ADMIN_SOCKET`.
+    Sessions {
+        #[command(subcommand)]
+        command: sessions::SessionsCommand,
+    },
     /// Print every setting with its default and meaning, as Markdown.
     ConfigReference,
 }
@@ -107,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Register { dry_run } => register::run(dry_run),
         Command::Health { ready } => health::run(ready),
         Command::Keys { command } => keys::run(command),
+        Command::Sessions { command } => sessions::run(command),
         Command::ConfigReference => {
             say(crate::config::reference().trim_end());
             Exit::Success

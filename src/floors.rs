@@ -8,7 +8,7 @@ use std::{
 
 /// Who may name what beside the module that owns it.
 const OWNERS: [(&str, &[&str]); 10] = [
-    ("axum", &["web", "server", "gateway"]),
+    ("axum", &["web", "admin", "server", "gateway"]),
     ("hyper", &["web", "server", "gateway"]),
     ("hyper_util", &["web", "server", "gateway"]),
     ("reqwest", &["outbound"]),

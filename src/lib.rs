@@ -7,7 +7,7 @@
 //! | 9 | [`commands`] |
 //! | 8 | [`app`] |
 //! | 7 | [`config`] |
-//! | 6 | [`web`] |
+//! | 6 | [`web`], [`admin`] |
 //! | 5 | [`gateway`], [`server`], [`replicas`] |
 //! | 4 | [`login`], [`tokens`], [`registration`] |
 //! | 3 | [`oidc`] |
@@ -15,6 +15,7 @@
 //! | 1 | [`jose`], [`seal`], [`own_paths`], [`proxy`], [`telemetry`] |
 //! | 0 | [`clock`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`instruments`] |
 
+pub mod admin;
 pub mod app;
 pub mod clock;
 pub mod commands;

@@ -42,7 +42,7 @@ pub use self::{
     sessions::{Found, News, NewsItem, OpenError, Opened, Outlook, Sessions, UpdateError, Watch},
     store::{
         Cached, Change, Claim, Claimed, DiskError, DiskFault, DiskStore, Due, InsertError, Lease, Listed,
-        MemoryStore, NewSession, RedisCertificateError, RedisOptions, RedisStartError, RedisStore,
+        MemoryStore, NewSession, Part, RedisCertificateError, RedisOptions, RedisStartError, RedisStore,
         RedisUrlError, ReplaceError, SessionStore, StoreError, Stored, Usage, Version, Whose,
     },
     user::{EmailTrust, LeftOut, LeftOutNotice, UserClaims, email_is_unstated, user_claims},

@@ -223,6 +223,7 @@ impl Stack {
         let listeners = Listeners {
             public: self.listener,
             internal: None,
+            admin: None,
         };
         self.app.run(listeners, shutdown).await
     }

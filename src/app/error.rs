@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, num::NonZeroUsize};
 
 use super::{session_secret::SessionSecretError, static_client::StaticClientError, store::StoreOpenError};
 use crate::{
-    gateway,
+    admin, gateway,
     keys::KeysError,
     login::hosts::HostsError,
     outbound,
@@ -95,11 +95,20 @@ const fn cookie_fix(error: CookieOptionsError) -> &'static str {
 
 /// A socket that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({variable}): {cause}; {}", way_out(.cause, .variable))]
-pub struct BindError {
-    pub(super) address: SocketAddr,
-    pub(super) variable: &'static str,
-    pub(super) cause: io::Error,
+pub enum BindError {
+    /// An address.
+    #[error("cannot listen on {address} ({variable}): {cause}; {}", way_out(.cause, .variable))]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// The variables that name it.
+        variable: &'static str,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The operator's socket.
+    #[error(transparent)]
+    Admin(#[from] admin::SocketError),
 }
 
 /// What to do about a socket that cannot be listened on.

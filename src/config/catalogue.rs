@@ -202,7 +202,7 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Server, "SHUTDOWN_DELAY", K::Duration, "`5s`", "after SIGTERM readiness is 503 for this long while everything is still served, so that load balancers turn away"),
     public(G::Server, "SHUTDOWN_TIMEOUT", K::Duration, "`20s`", "then requests under way have this long to finish"),
     public(G::Server, "BFF_DANGER_ALLOW_HTTP", K::Switch, "`false`", "accept plain `http` URLs everywhere; otherwise only for loopback and for names without a dot"),
-    public(G::Server, "BFF_ADMIN_SOCKET", K::Path, "none", "Unix socket for commands that need the running server").not_built(""),
+    public(G::Server, "BFF_ADMIN_SOCKET", K::Path, "none (image: `/run/bff/admin.sock`)", "Unix socket, mode 0600, for `bff sessions` and other commands that need the running server"),
     // Provider
     public(G::Provider, "OIDC_ISSUER", K::Url, "`IDP_BASE_URL`", "issuer identifier, compared exactly; this or `IDP_BASE_URL` is required").or(&["AUTH_ISSUER"]),
     public(G::Provider, "IDP_BASE_URL", K::Url, "the issuer", "how this process reaches the IdP, e.g. in a container network"),

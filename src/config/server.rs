@@ -35,6 +35,8 @@ pub struct ServerSettings {
     pub shutdown_delay: Duration,
     /// Then requests under way have this long.
     pub shutdown_timeout: Duration,
+    /// The Unix socket for commands that need the running server.
+    pub admin_socket: Option<PathBuf>,
     /// Plain `http` is accepted everywhere (`BFF_DANGER_ALLOW_HTTP`).
     pub allow_http: bool,
 }
@@ -94,6 +96,7 @@ pub(super) fn read(reader: &mut Reader) -> ServerSettings {
             .parsed("SHUTDOWN_DELAY", parse::duration)
             .unwrap_or(Duration::from_secs(5)),
         shutdown_timeout: reader.duration("SHUTDOWN_TIMEOUT", Duration::from_secs(20)),
+        admin_socket: reader.path("BFF_ADMIN_SOCKET"),
         allow_http: reader.allows_http(),
     }
 }

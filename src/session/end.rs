@@ -14,6 +14,8 @@ pub enum EndReason {
     Everywhere,
     /// The person ended it from another browser.
     Elsewhere,
+    /// An operator ended it.
+    Admin,
     /// It was not used for too long.
     Idle,
     /// It reached its longest life.
@@ -106,12 +108,13 @@ pub fn table() -> String {
 
 impl EndReason {
     /// All reasons, in the order in which people look for them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Logout,
         Self::Everywhere,
         Self::Elsewhere,
         Self::BackChannel,
         Self::FrontChannel,
+        Self::Admin,
         Self::Idle,
         Self::Lifetime,
         Self::Replaced,
@@ -133,6 +136,7 @@ impl EndReason {
             Self::Elsewhere => "elsewhere",
             Self::BackChannel => "back_channel",
             Self::FrontChannel => "front_channel",
+            Self::Admin => "admin",
             Self::Idle => "idle",
             Self::Lifetime => "lifetime",
             Self::Replaced => "replaced",
@@ -153,9 +157,12 @@ impl EndReason {
             // Back-Channel Logout 1.0 section 2.7: refresh tokens without `offline_access` SHOULD be revoked. Those with it
             // SHOULD NOT; but a session that has ended uses neither, nobody else has them, and what the IdP keeps good
             // for nobody is only there to be stolen.
-            Self::Logout | Self::Everywhere | Self::Elsewhere | Self::BackChannel | Self::FrontChannel => {
-                Revocation::Now
-            }
+            Self::Logout
+            | Self::Everywhere
+            | Self::Elsewhere
+            | Self::BackChannel
+            | Self::FrontChannel
+            | Self::Admin => Revocation::Now,
             Self::Idle
             | Self::Lifetime
             | Self::Replaced
@@ -175,6 +182,7 @@ impl EndReason {
             Self::Logout | Self::Everywhere => PageEvent::SessionEnded("logout"),
             Self::Elsewhere => PageEvent::SessionEnded("elsewhere"),
             Self::BackChannel | Self::FrontChannel => PageEvent::SessionEnded("provider_logout"),
+            Self::Admin => PageEvent::SessionEnded("admin"),
             Self::Idle => PageEvent::SessionEnded("idle"),
             Self::Lifetime => PageEvent::SessionEnded("lifetime"),
             Self::Replaced => PageEvent::UserChanged,
@@ -196,6 +204,7 @@ impl EndReason {
             Self::Elsewhere => "the person ended it from another browser (`DELETE /auth/sessions/…`)",
             Self::BackChannel => "the provider said that the person has logged out there",
             Self::FrontChannel => "a page of the provider said so in this browser",
+            Self::Admin => "an operator ended it (`bff sessions end`)",
             Self::Idle => "it was not used for `SESSION_IDLE_TIMEOUT`",
             Self::Lifetime => {
                 "it is as old as `SESSION_LIFETIME` or the provider (`session_expiry`, the life of the refresh token) allows, or its access token has expired and there is no refresh token"

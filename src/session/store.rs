@@ -93,6 +93,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// that [`insert`](Self::insert) has acknowledged.
     fn find<'a>(&'a self, whose: Whose<'a>) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>>;
 
+    /// The sessions of one part of all, in any order. May name some that are gone, and misses none that
+    /// [`insert`](Self::insert) has acknowledged before the call. Costs what the part holds.
+    fn part(&self, part: Part) -> BoxFuture<'_, Result<Vec<SessionKey>, StoreError>>;
+
     /// Claims up to `limit` sessions whose tokens are due, the longest overdue first, each for `lease`. Fewer than
     /// `limit` means that no more are due now.
     fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>>;
@@ -172,6 +176,10 @@ pub struct Listed {
     /// What the store calls it.
     pub key: SessionKey,
 }
+
+/// One of 64 parts of all sessions, as their keys fall: so that a look at all of them is many small ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Part(u8);
 
 /// When the tokens of a session are to be renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -341,6 +349,29 @@ impl<'a> Whose<'a> {
         let mut digest = [0; digest::SHA256_OUTPUT_LEN];
         digest.copy_from_slice(hash.finish().as_ref());
         digest
+    }
+}
+
+// === impl Part ===
+
+impl Part {
+    const COUNT: u8 = 64;
+    const FIRST: Self = Self(0);
+
+    /// The part that a session belongs to.
+    #[must_use]
+    pub const fn of(key: &SessionKey) -> Self {
+        Self(key.as_bytes()[0] % Self::COUNT)
+    }
+
+    /// Its number, below 64.
+    const fn number(self) -> u8 {
+        self.0
+    }
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..Self::COUNT).map(Self)
     }
 }
 

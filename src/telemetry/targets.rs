@@ -8,6 +8,8 @@ use crate::quote::nearest;
 /// The targets of this server's events: a module's path, unless the event names another.
 const OWN: &[&str] = &[
     "bff::access",
+    "bff::admin::sessions",
+    "bff::admin::socket",
     "bff::app",
     "bff::app::discover",
     "bff::app::proxies",

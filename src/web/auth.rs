@@ -13,7 +13,6 @@ pub(super) mod sessions;
 pub(super) mod verify;
 
 use http::{StatusCode, request::Parts};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tracing::Level;
 use url::Url;
 
@@ -44,9 +43,7 @@ impl Web {
 
     /// A time as applications are told it: RFC 3339 in UTC, as the machine's clock will show it.
     fn rfc3339(&self, time: Timestamp) -> String {
-        let seconds = i64::try_from(self.clock.shown(time).unix_seconds()).unwrap_or(i64::MAX);
-        let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        time.format(&Rfc3339).unwrap_or_default()
+        self.clock.shown(time).rfc3339()
     }
 
     /// The login host that the browser is on.

@@ -8,6 +8,7 @@
     reason = "a test that fails says so by panicking; nobody else sees this crate"
 )]
 
+mod admin;
 mod apart_on_redis;
 mod connections;
 mod doctor;

@@ -234,6 +234,7 @@ const WHY_ENDED = {
   logout: "Your session has ended: you have logged out.",
   provider_logout: "Your session has ended: you have logged out at the identity provider.",
   elsewhere: "Your session has ended: you have ended it from another browser.",
+  admin: "Your session has ended: an administrator has ended it.",
   idle: "Your session has ended, since you have not used it for a while. Log in again to go on.",
   lifetime: "Your session has ended after its longest time. Log in again to go on.",
   too_many_sessions: "Your session has ended, since you have logged in on many devices. Log in again to go on.",

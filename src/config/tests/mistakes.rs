@@ -1064,10 +1064,10 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "`0` for never",
     ),
     (
-        &[("BFF_ADMIN_SOCKET", "/run/x.sock")],
+        &[("BFF_ADMIN_SOCKET", "unix:///run/x.sock")],
         "BFF_ADMIN_SOCKET",
-        "not built yet",
-        "remove BFF_ADMIN_SOCKET",
+        "must be the path of a file",
+        "beginning with `/`",
     ),
     (
         &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel:4318")],

@@ -1,7 +1,7 @@
 //! The sessions of a person, for the person and for the operator.
 
 use super::{
-    super::{SessionKey, SessionRef, StoreError, Stored, Whose},
+    super::{Part, SessionKey, SessionRef, StoreError, Stored, Usage, Whose},
     Sessions,
 };
 
@@ -32,6 +32,49 @@ impl Sessions {
         }
         all.sort_unstable_by_key(|found| std::cmp::Reverse((found.stored.last_seen, found.key)));
         Ok(all)
+    }
+
+    /// All sessions of a part that have not ended, in any order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the store does not answer.
+    pub async fn all_in(&self, part: Part) -> Result<Vec<Found>, StoreError> {
+        let mut all = Vec::new();
+        for key in self.inner.store.part(part).await? {
+            if let Some(stored) = self.get(&key).await? {
+                all.push(Found { key, stored });
+            }
+        }
+        Ok(all)
+    }
+
+    /// The session that `reference` names, among all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the store does not answer.
+    pub async fn by_reference(&self, reference: &str) -> Result<Option<SessionKey>, StoreError> {
+        for part in Part::all() {
+            let keys = self.inner.store.part(part).await?;
+            let sealer = &self.inner.sealer;
+            let named = keys
+                .into_iter()
+                .find(|key| SessionRef::names(sealer, key, reference));
+            if named.is_some() {
+                return Ok(named);
+            }
+        }
+        Ok(None)
+    }
+
+    /// How much is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the store does not answer.
+    pub async fn usage(&self) -> Result<Usage, StoreError> {
+        self.inner.store.usage().await
     }
 
     /// The session among those of a person or of a login at the IdP that `reference` names.

@@ -33,7 +33,7 @@ use self::{
     uses::{Use, Uses},
 };
 use super::{
-    ANSWER_WITHIN, Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession,
+    ANSWER_WITHIN, Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, Part,
     ReplaceError, SessionStore, StoreError, Stored, Usage, Version, Whose, spread::BuildKeySpread,
 };
 use crate::{
@@ -187,6 +187,10 @@ impl<S: SessionStore> SessionStore for Cached<S> {
 
     fn find<'a>(&'a self, whose: Whose<'a>) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
         self.inner.store.find(whose)
+    }
+
+    fn part(&self, part: Part) -> BoxFuture<'_, Result<Vec<SessionKey>, StoreError>> {
+        self.inner.store.part(part)
     }
 
     fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {

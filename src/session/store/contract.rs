@@ -8,7 +8,7 @@ use std::{mem, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 
 use super::{
-    Claim, Claimed, Due, InsertError, NewSession, ReplaceError, SessionStore, Stored, Version, Whose,
+    Claim, Claimed, Due, InsertError, NewSession, Part, ReplaceError, SessionStore, Stored, Version, Whose,
 };
 use crate::{
     clock::{Clock as _, ManualClock, Timestamp},
@@ -79,6 +79,7 @@ macro_rules! contract_tests {
             a_session_that_ended_is_not_claimed
             a_lease_without_length_is_handed_out_once
             the_sessions_of_one_login_at_the_idp_are_found
+            every_session_is_found_in_one_part
             a_session_that_is_replaced_ends_after_the_new_one_is_there
             the_cookie_of_a_session_that_has_ended_frees_no_place
             a_watch_is_woken_by_changes_and_the_end
@@ -406,6 +407,26 @@ contracts! {
         }
         bench.clock.advance(HOUR / 2);
         assert!(!bench.lives(&key).await);
+    }
+
+    async fn every_session_is_found_in_one_part(bench: Bench = limits()) {
+        let mut keys = Vec::new();
+        for number in 0..100 {
+            keys.push(bench.login(&format!("person-{number}"), HOUR).await.key);
+        }
+        let gone = keys.pop().unwrap();
+        assert!(bench.end(&gone).await);
+        let mut found = Vec::new();
+        for part in Part::all() {
+            let of_part = bench.store.part(part).await.unwrap();
+            assert!(of_part.iter().all(|key| Part::of(key) == part));
+            found.extend(of_part);
+        }
+        // One that is gone may be named.
+        found.retain(|key| *key != gone);
+        found.sort_unstable();
+        keys.sort_unstable();
+        assert_eq!(found, keys);
     }
 
     async fn a_removed_session_stays_ended(bench: Bench = limits()) {

@@ -35,7 +35,7 @@ use self::{
     writer::Writer,
 };
 use super::{
-    ANSWER_WITHIN, Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession,
+    ANSWER_WITHIN, Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, Part,
     ReplaceError, SessionStore, StoreError, Stored, UNREADABLE_AGAIN, Usage, Version, Whose, sealed::Seal,
 };
 use crate::{
@@ -293,6 +293,10 @@ impl SessionStore for DiskStore {
             Ok(listed?.concat())
         })
         .boxed()
+    }
+
+    fn part(&self, part: Part) -> BoxFuture<'_, Result<Vec<SessionKey>, StoreError>> {
+        self.read(move |seen, _| seen.file.part(part)).boxed()
     }
 
     fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {

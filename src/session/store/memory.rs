@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use self::index::Index;
 use super::{
-    Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, ReplaceError,
+    Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, Part, ReplaceError,
     SessionStore, StoreError, Stored, Usage, Version, Whose, life::Life, spread::BuildKeySpread,
 };
 use crate::{
@@ -151,6 +151,11 @@ impl SessionStore for MemoryStore {
 
     fn find<'a>(&'a self, whose: Whose<'a>) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
         ready(Ok(self.index.lock().find(whose)))
+    }
+
+    fn part(&self, part: Part) -> BoxFuture<'_, Result<Vec<SessionKey>, StoreError>> {
+        let keys = self.live.iter().map(|(key, _)| *key);
+        ready(Ok(keys.filter(|key| Part::of(key) == part).collect()))
     }
 
     fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {

@@ -31,7 +31,7 @@ use futures_util::{future::BoxFuture, stream::BoxStream};
 
 use self::{count::Count, ended::Ended, link::Link, names::Names, one::Only, unsure::Unsure};
 use super::{
-    Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, ReplaceError,
+    Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, Part, ReplaceError,
     SessionStore, StoreError, Stored, Usage, Version, Whose, sealed::Seal,
 };
 use crate::{
@@ -145,6 +145,10 @@ impl SessionStore for RedisStore {
 
     fn find<'a>(&'a self, whose: Whose<'a>) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
         Box::pin(self.inner.find(whose))
+    }
+
+    fn part(&self, part: Part) -> BoxFuture<'_, Result<Vec<SessionKey>, StoreError>> {
+        Box::pin(self.inner.part(part))
     }
 
     fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {

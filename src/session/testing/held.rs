@@ -20,8 +20,8 @@ use crate::{
     clock::{SharedClock, Timestamp},
     session::{
         Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Lifespan, Listed, MemoryStore,
-        NewSession, ReplaceError, Session, SessionKey, SessionStore, StoreError, Stored, Usage, Version,
-        Whose,
+        NewSession, Part, ReplaceError, Session, SessionKey, SessionStore, StoreError, Stored, Usage,
+        Version, Whose,
     },
 };
 
@@ -156,6 +156,10 @@ impl SessionStore for HeldStore {
 
     fn find<'a>(&'a self, whose: Whose<'a>) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
         self.memory.find(whose)
+    }
+
+    fn part(&self, part: Part) -> BoxFuture<'_, Result<Vec<SessionKey>, StoreError>> {
+        self.memory.part(part)
     }
 
     fn claim_due(&self, limit: usize, lease: Duration) -> BoxFuture<'_, Result<Vec<Claimed>, StoreError>> {

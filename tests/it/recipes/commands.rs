@@ -41,6 +41,25 @@ async fn the_commands_of_an_operator() {
 }
 
 #[tokio::test]
+async fn an_emergency_logout() {
+    let socket = tempfile::tempdir().unwrap().keep().join("admin.sock");
+    let stack = Stack::builder()
+        .without_server()
+        .set("BFF_ADMIN_SOCKET", socket.display().to_string())
+        .start_without_waiting()
+        .await;
+    let mut bff = Process::start(&stack.folder(), &[], &stack.variables);
+    bff.says("Client registered: bff-server").await;
+    let ada = stack.browser();
+    while ada.get("/health/ready").await.status != http::StatusCode::OK {
+        crate::support::pause().await;
+    }
+    ada.log_in().await;
+    each(&stack, &recipe("docs/operating.md", "bff sessions list")).await;
+    assert!(!ada.is_logged_in().await);
+}
+
+#[tokio::test]
 async fn the_variables_behind_a_proxy() {
     let stack = Stack::builder().without_server().start_without_waiting().await;
     let block = recipe("docs/proxies.md", "HOST=0.0.0.0");

@@ -18,6 +18,7 @@ async fn two_servers_on_one_folder_agree_through_a_whole_rotation() {
     let listeners = Listeners {
         public: listener,
         internal: None,
+        admin: None,
     };
     tokio::spawn(stack.app().await.unwrap().run(listeners, stop));
     let old = in_state(&stack, "active").unwrap();

@@ -102,6 +102,7 @@ async fn what_another_replica_registers_serves_where_failure_is_allowed() {
     let listeners = bff::app::Listeners {
         public: TcpListener::bind("127.0.0.1:0").await.unwrap(),
         internal: None,
+        admin: None,
     };
     let stop = CancellationToken::new();
     let running = tokio::spawn(other.run(listeners, stop.clone()));

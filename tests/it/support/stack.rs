@@ -252,7 +252,13 @@ impl Builder {
             shutdown: CancellationToken::new(),
         };
         if let Some(public) = listener {
-            stack.serve(Listeners { public, internal }).await;
+            stack
+                .serve(Listeners {
+                    public,
+                    internal,
+                    admin: None,
+                })
+                .await;
         }
         stack
     }
@@ -378,7 +384,12 @@ impl Stack {
             Some(address) => Some(TcpListener::bind(address).await.unwrap()),
             None => None,
         };
-        self.serve(Listeners { public, internal }).await;
+        self.serve(Listeners {
+            public,
+            internal,
+            admin: None,
+        })
+        .await;
     }
 
     /// How often the server has counted something.

@@ -240,6 +240,7 @@ impl Stack {
         let listeners = Listeners {
             public: TcpListener::bind(self.address).await.unwrap(),
             internal: None,
+            admin: None,
         };
         self.server = Some(tokio::spawn(app.run(listeners, self.shutdown.clone())));
     }

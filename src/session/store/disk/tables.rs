@@ -19,7 +19,7 @@ use crate::{
     clock::Timestamp,
     session::{
         SessionKey,
-        store::{Listed, sealed::Owner},
+        store::{Listed, Part, sealed::Owner},
     },
 };
 
@@ -189,6 +189,23 @@ impl Snapshot {
             listed.push(Listed { created_at, key });
         }
         Ok(listed)
+    }
+
+    /// The sessions of a part, which lie together by the first byte of their keys.
+    pub(super) fn part(&self, part: Part) -> Result<Vec<SessionKey>, Fault> {
+        let table = self.0.open_table(ROWS)?;
+        let mut keys = Vec::new();
+        for byte in u8::MIN..=u8::MAX {
+            let (mut first, mut last) = ([0; 32], [u8::MAX; 32]);
+            (first[0], last[0]) = (byte, byte);
+            if Part::of(&SessionKey::from_bytes(first)) != part {
+                continue;
+            }
+            for entry in table.range::<&[u8; 32]>(&first..=&last)? {
+                keys.push(SessionKey::from_bytes(*entry?.0.value()));
+            }
+        }
+        Ok(keys)
     }
 
     /// Goes through what comes up to `now`, the earliest first, while `each` says so.

@@ -20,7 +20,7 @@ use crate::{
     clock::Timestamp,
     session::{
         EndReason, SessionKey,
-        store::{Claim, Claimed, Listed, StoreError, Usage, Whose},
+        store::{Claim, Claimed, Listed, Part, StoreError, Usage, Whose},
     },
 };
 
@@ -89,6 +89,14 @@ impl Inner {
             Err(CallError::WrongType) => Ok(b"?".to_vec()),
             Err(error) => Err(error),
         }
+    }
+
+    pub(super) async fn part(&self, part: Part) -> Result<Vec<SessionKey>, StoreError> {
+        let index = self.names.ends(Shard::of_part(part));
+        let mut question = cmd("ZRANGE");
+        question.arg(&index).arg(0).arg(-1).arg("WITHSCORES");
+        let entries = self.entries(&index, &question).await?;
+        Ok(entries.into_iter().map(|entry| entry.key).collect())
     }
 
     pub(super) async fn claim_due(&self, limit: usize, lease: Duration) -> Result<Vec<Claimed>, StoreError> {

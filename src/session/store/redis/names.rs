@@ -8,14 +8,14 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::entry::Filed;
-use crate::{session::SessionKey, shared::Record};
-
-/// How many parts the sessions are spread over.
-const SHARDS: u8 = 64;
+use crate::{
+    session::{SessionKey, store::Part},
+    shared::Record,
+};
 
 /// A part of the sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Shard(u8);
+pub(super) struct Shard(Part);
 
 /// Makes names under a prefix.
 #[derive(Clone, Debug)]
@@ -27,11 +27,15 @@ pub(super) struct Names {
 
 impl Shard {
     pub(super) fn of(key: &SessionKey) -> Self {
-        Self(key.as_bytes()[0] % SHARDS)
+        Self(Part::of(key))
+    }
+
+    pub(super) const fn of_part(part: Part) -> Self {
+        Self(part)
     }
 
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        (0..SHARDS).map(Self)
+        Part::all().map(Self)
     }
 }
 
@@ -45,7 +49,7 @@ impl Names {
     }
 
     fn sharded(&self, shard: Shard, rest: &str) -> String {
-        format!("{}:{{{:02x}}}:{rest}", self.prefix, shard.0)
+        format!("{}:{{{:02x}}}:{rest}", self.prefix, shard.0.number())
     }
 
     pub(super) fn session(&self, key: &SessionKey) -> String {
@@ -120,7 +124,7 @@ impl Names {
 
     /// The key on which a start tries what it is permitted.
     pub(super) fn trial(&self, what: &str) -> String {
-        self.sharded(Shard(0), what)
+        self.sharded(Shard(Part::FIRST), what)
     }
 }
 

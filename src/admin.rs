@@ -1,0 +1,59 @@
+//! The operator's socket: for commands on the same machine that need the running server (`bff sessions`).
+//!
+//! HTTP over a Unix socket that the user of the server alone reaches. It tells of sessions and ends them; no token and no
+//! cookie ever leaves it.
+
+mod sessions;
+mod socket;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, routing::get};
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    sessions::{EndedSessions, Entry, Page, Refusal, Statistics},
+    socket::{Socket, SocketError},
+};
+use crate::{clock::SharedClock, session::Sessions};
+
+/// Requests that are under way at the stop have this long.
+const FINISH: Duration = Duration::from_secs(5);
+
+/// What the socket works with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    sessions: Sessions,
+    /// Whose people `user` and `sid` name.
+    issuer: Arc<str>,
+    clock: SharedClock,
+}
+
+// === impl Admin ===
+
+impl Admin {
+    /// Tells of `sessions` of people of `issuer`.
+    #[must_use]
+    pub fn new(sessions: Sessions, issuer: &str, clock: SharedClock) -> Self {
+        Self {
+            sessions,
+            issuer: issuer.into(),
+            clock,
+        }
+    }
+
+    /// Answers on `socket` until `stop`.
+    pub async fn serve(self, socket: Socket, stop: CancellationToken) {
+        let clock = Arc::clone(&self.clock);
+        let router = Router::new()
+            .route("/sessions", get(sessions::list).delete(sessions::end))
+            .route("/stats", get(sessions::stats))
+            .with_state(self);
+        let serve = axum::serve(socket, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        tokio::select! {
+            // It ends with `stop` alone: what fails is one connection.
+            _ = serve => {}
+            () = async { stop.cancelled().await; clock.sleep(FINISH).await } => {}
+        }
+    }
+}

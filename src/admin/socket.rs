@@ -1,0 +1,194 @@
+//! The Unix socket itself: made so that no other user reaches it, and none of another living process is taken away.
+
+use std::{
+    fs, io,
+    os::unix::{fs::FileTypeExt as _, fs::PermissionsExt as _, net::UnixStream as Knock},
+    path::{Path, PathBuf},
+};
+
+use tokio::net::{UnixListener, UnixStream, unix::SocketAddr};
+
+/// A socket that listens. Its file is removed when it is dropped.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// A process listens there.
+    #[error(
+        "{}: another process listens there (BFF_ADMIN_SOCKET): give each server on this machine a path of its own",
+        .0.display()
+    )]
+    InUse(PathBuf),
+    /// Something else is there, which is not removed.
+    #[error(
+        "{}: there is a file that is no socket (BFF_ADMIN_SOCKET): remove it, or set another path",
+        .0.display()
+    )]
+    NotASocket(PathBuf),
+    /// There is no such folder.
+    #[error(
+        "{}: the folder does not exist (BFF_ADMIN_SOCKET): make it, with mode 0700 for the user that runs bff, or set a \
+         path in another one",
+        .0.display()
+    )]
+    NoFolder(PathBuf),
+    /// The system refused.
+    #[error("{}: {cause} (BFF_ADMIN_SOCKET)", .path.display())]
+    System {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+// === impl Socket ===
+
+impl Socket {
+    /// Listens at `path`, with mode 0600. A socket on which nobody listens any more is replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError`], with what to mend.
+    pub fn bind(path: &Path) -> Result<Self, SocketError> {
+        make_way(path)?;
+        let failed = |cause| SocketError::System {
+            path: path.to_owned(),
+            cause,
+        };
+        // Under another name until nobody else may connect.
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{}", std::process::id()));
+        let beside = PathBuf::from(beside);
+        let _ = fs::remove_file(&beside);
+        let listener = UnixListener::bind(&beside).map_err(failed)?;
+        fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))
+            .and_then(|()| fs::rename(&beside, path))
+            .map_err(|cause| {
+                let _ = fs::remove_file(&beside);
+                failed(cause)
+            })?;
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+        })
+    }
+}
+
+// === impl SocketError ===
+
+impl SocketError {
+    /// Whether the socket is missing for nothing but a file system that is mounted read-only.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::System { cause, .. } if cause.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    }
+}
+
+impl axum::serve::Listener for Socket {
+    type Io = UnixStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (UnixStream, SocketAddr) {
+        loop {
+            let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
+            // The mode of the file says it already, on every system that looks at it.
+            match stream.peer_cred() {
+                Ok(peer) if is_operator(peer.uid()) => return (stream, address),
+                Ok(peer) => tracing::warn!(
+                    user = peer.uid(),
+                    "a connection to the admin socket was refused: only the user of the server and root may"
+                ),
+                Err(error) => tracing::warn!(%error, "a connection to the admin socket was refused"),
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // One that stays is replaced at the next start.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn is_operator(user: u32) -> bool {
+    user == 0 || user == rustix::process::geteuid().as_raw()
+}
+
+/// Whether a socket can be made at `path`. What stands there and is nobody's is replaced by it.
+fn make_way(path: &Path) -> Result<(), SocketError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder
+        && !folder.is_dir()
+    {
+        return Err(SocketError::NoFolder(folder.to_owned()));
+    }
+    let failed = |cause| SocketError::System {
+        path: path.to_owned(),
+        cause,
+    };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+        Ok(found) if !found.file_type().is_socket() => return Err(SocketError::NotASocket(path.to_owned())),
+        Ok(_) => {}
+    }
+    match Knock::connect(path) {
+        Ok(_) => Err(SocketError::InUse(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_is_for_its_user_alone_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.sock");
+        let socket = Socket::bind(&path).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(matches!(Socket::bind(&path), Err(SocketError::InUse(_))));
+        drop(socket);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_process_left_is_replaced_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        drop(Socket::bind(&path).unwrap());
+
+        fs::write(&path, "mine").unwrap();
+        assert!(matches!(Socket::bind(&path), Err(SocketError::NotASocket(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        let nowhere = folder.path().join("none/admin.sock");
+        let error = Socket::bind(&nowhere).unwrap_err();
+        assert!(matches!(error, SocketError::NoFolder(_)));
+        assert!(error.to_string().contains("BFF_ADMIN_SOCKET"), "{error}");
+    }
+
+    #[test]
+    fn root_and_the_own_user_are_operators() {
+        let own = rustix::process::geteuid().as_raw();
+        assert!(is_operator(0) && is_operator(own));
+        assert!(!is_operator(own + 1));
+    }
+}

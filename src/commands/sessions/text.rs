@@ -1,0 +1,157 @@
+//! Answers of the server as a person reads them.
+
+use crate::admin::{Entry, Page, Statistics};
+
+const UNKNOWN: &str = "-";
+
+pub(super) fn list(page: &Page) -> String {
+    if page.sessions.is_empty() {
+        return "no sessions".to_owned();
+    }
+    let heads = [
+        "REF",
+        "USER",
+        "BROWSER",
+        "NETWORK",
+        "SINCE",
+        "LAST SEEN",
+        "EXPIRES",
+    ]
+    .map(str::to_owned);
+    let mut rows = vec![heads];
+    rows.extend(page.sessions.iter().map(|entry| {
+        [
+            &entry.r#ref,
+            &entry.user,
+            known(entry.device.browser.as_ref()),
+            known(entry.device.network.as_ref()),
+            &entry.since,
+            &entry.last_seen,
+            &entry.expires_at,
+        ]
+        .map(printable)
+    }));
+    let mut widths = [0; 7];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    if page.more {
+        text.push_str("and more: name a --user or a --sid\n");
+    }
+    text
+}
+
+pub(super) fn one(page: &Page) -> String {
+    page.sessions.iter().map(lines).collect()
+}
+
+fn lines(entry: &Entry) -> String {
+    let unknown = &UNKNOWN.to_owned();
+    let refreshable = if entry.refreshable { "yes" } else { "no" }.to_owned();
+    [
+        ("ref", &entry.r#ref),
+        ("user", &entry.user),
+        ("sid", entry.sid.as_ref().unwrap_or(unknown)),
+        ("browser", entry.device.browser.as_ref().unwrap_or(unknown)),
+        ("network", entry.device.network.as_ref().unwrap_or(unknown)),
+        ("host", entry.device.host.as_ref().unwrap_or(unknown)),
+        ("since", &entry.since),
+        ("last seen", &entry.last_seen),
+        ("expires", &entry.expires_at),
+        ("scope", &entry.scope),
+        ("tokens of", &entry.refreshed_at),
+        ("token expires", &entry.token_expires_at),
+        ("refreshable", &refreshable),
+    ]
+    .map(|(name, value)| format!("{name:13}  {}\n", printable(value)))
+    .concat()
+}
+
+pub(super) fn ended(count: usize) -> String {
+    match count {
+        1 => "1 session has ended".to_owned(),
+        count => format!("{count} sessions have ended"),
+    }
+}
+
+pub(super) fn statistics(statistics: &Statistics) -> String {
+    format!(
+        "sessions  {}\nmemory    {} bytes of the server's",
+        statistics.sessions, statistics.memory
+    )
+}
+
+fn known(text: Option<&String>) -> &str {
+    text.map_or(UNKNOWN, String::as_str)
+}
+
+/// What comes from outside must not steer a terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() { '\u{fffd}' } else { letter })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Device;
+
+    fn entry() -> Entry {
+        Entry {
+            r#ref: "-Y0u".to_owned(),
+            user: "u-\u{1b}[2Jada".to_owned(),
+            sid: None,
+            device: Device::default(),
+            since: "2027-01-15T08:00:00Z".to_owned(),
+            last_seen: "2027-01-15T08:01:00Z".to_owned(),
+            expires_at: "2027-01-15T09:01:00Z".to_owned(),
+            refreshed_at: "2027-01-15T08:00:00Z".to_owned(),
+            token_expires_at: "2027-01-15T08:05:00Z".to_owned(),
+            refreshable: true,
+            scope: "openid".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_list_is_a_table_that_steers_no_terminal() {
+        let page = Page {
+            sessions: vec![entry()],
+            more: true,
+        };
+        let text = list(&page);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "REF   USER       BROWSER  NETWORK  SINCE                 LAST SEEN             EXPIRES",
+                "-Y0u  u-\u{fffd}[2Jada  -        -        2027-01-15T08:00:00Z  2027-01-15T08:01:00Z  2027-01-15T09:01:00Z",
+                "and more: name a --user or a --sid",
+            ]
+        );
+        let none = Page {
+            sessions: Vec::new(),
+            more: false,
+        };
+        assert_eq!(list(&none), "no sessions");
+        assert!(one(&page).contains("refreshable    yes\n"));
+        assert!(!one(&page).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn one_session_and_many_are_told_in_words() {
+        assert_eq!(ended(0), "0 sessions have ended");
+        assert_eq!(ended(1), "1 session has ended");
+    }
+}

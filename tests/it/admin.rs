@@ -1,0 +1,172 @@
+//! `bff sessions` and the socket behind it, with the real binary.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::{Browser, Ended, Events, Port, Process, Stack, pause};
+
+/// A server with an admin socket, and its IdP.
+struct Scene {
+    stack: Stack,
+    bff: Process,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap().keep();
+        let socket = folder.join("admin.sock").display().to_string();
+        let stack = Stack::builder()
+            .without_server()
+            .set("BFF_ADMIN_SOCKET", socket)
+            .start_without_waiting()
+            .await;
+        let mut bff = Process::start(&stack.folder(), &[], &stack.variables);
+        bff.says("Client registered: bff-server").await;
+        let probe = stack.browser();
+        while probe.get("/health/ready").await.status != StatusCode::OK {
+            pause().await;
+        }
+        Self { stack, bff }
+    }
+
+    async fn command(&self, arguments: &[&str]) -> Ended {
+        let arguments = [&["sessions"], arguments].concat();
+        let command = Process::start(&self.stack.folder(), &arguments, &self.stack.variables);
+        command.ended().await
+    }
+
+    /// The sessions that a list as JSON has.
+    async fn list(&self, arguments: &[&str]) -> Vec<Value> {
+        let ended = self.command(&[&["list", "--json"], arguments].concat()).await;
+        ended.says(0, &[]);
+        let page: Value = serde_json::from_str(&ended.output).unwrap();
+        assert_eq!(page["more"], false);
+        page["sessions"].as_array().unwrap().clone()
+    }
+
+    fn with(&self, changes: &[(&str, &str)]) -> Vec<(String, String)> {
+        let mut variables = self.stack.variables.clone();
+        for (name, value) in changes {
+            variables.retain(|(other, _)| other != name);
+            variables.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        variables
+    }
+}
+
+#[tokio::test]
+async fn an_operator_sees_sessions_and_ends_them() {
+    let mut scene = Scene::start().await;
+    let (desk, phone) = (scene.stack.browser(), scene.stack.browser());
+    let grace = Browser::new("grace", desk.origin());
+    for browser in [&desk, &phone, &grace] {
+        browser.log_in().await;
+    }
+    let sessions = scene.list(&["--user", "u-ada"]).await;
+    assert_eq!(sessions.len(), 2);
+    assert_eq!(scene.list(&[]).await.len(), 3);
+    let sid = sessions[0]["sid"].as_str().unwrap();
+    assert_eq!(scene.list(&["--sid", sid]).await.len(), 1);
+    assert_eq!(scene.list(&["--user", "nobody"]).await.len(), 0);
+    let listed = scene.command(&["list"]).await;
+    listed.says(0, &["REF", "u-ada", "u-grace", "127.0.0.0/24"]);
+    scene.command(&["stats"]).await.says(0, &["sessions  3"]);
+    let reference = sessions[0]["ref"].as_str().unwrap();
+    let shown = scene.command(&["show", reference]).await;
+    shown.says(0, &[reference, "u-ada", "refreshable    yes"]);
+    // Nothing that lets anybody in.
+    for browser in [&desk, &phone, &grace] {
+        let cookie = browser.session_cookie().unwrap();
+        assert!(!listed.output.contains(&cookie) && !shown.output.contains(&cookie));
+    }
+    for secret in ["eyJ", "refresh_token\"", "access_token\""] {
+        assert!(!shown.output.contains(secret), "{}", shown.output);
+        assert!(!json!(sessions).to_string().contains(secret));
+    }
+
+    let mut tab = Events::open(&grace).await;
+    tab.more().await;
+    let ended = scene.command(&["end", "--ref", reference]).await;
+    ended.says(0, &["1 session has ended"]);
+    assert_eq!(scene.list(&["--user", "u-ada"]).await.len(), 1);
+    scene
+        .command(&["end", "--user", "u-ada", "--json"])
+        .await
+        .says(0, &["{\"ended\":1}"]);
+    assert!(!desk.is_logged_in().await && !phone.is_logged_in().await);
+    assert!(grace.is_logged_in().await);
+    for again in [&["show", reference][..], &["end", "--ref", reference]] {
+        scene.command(again).await.says(1, &["no such session"]);
+    }
+    let none = scene.command(&["end", "--user", "u-ada"]).await;
+    none.says(0, &["0 sessions have ended"]);
+
+    // All of them only where that is meant.
+    scene.command(&["end", "--all"]).await.says(64, &["--yes"]);
+    assert!(grace.is_logged_in().await);
+    let all = scene.command(&["end", "--all", "--yes"]).await;
+    all.says(0, &["1 session has ended"]);
+    assert_eq!(
+        tab.next().await,
+        Some(("session-ended".to_owned(), json!({ "reason": "admin" })))
+    );
+    assert!(!grace.is_logged_in().await);
+    scene.bff.says("an operator has ended sessions").await;
+    assert!(scene.bff.output().contains("admin"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_told() {
+    let scene = Scene::start().await;
+    for (arguments, says) in [
+        (&["end"][..], "required"),
+        (&["end", "--user", "a", "--all"], "cannot be used"),
+        (&["list", "--user", "a", "--sid", "b"], "cannot be used"),
+    ] {
+        scene.command(arguments).await.says(64, &[says]);
+    }
+    scene
+        .command(&["--help"])
+        .await
+        .says(0, &["Examples:", "bff sessions end --user"]);
+
+    // Another server cannot take the socket, and finds the folder missing where it is.
+    let port = Port::reserve();
+    let number = port.address().port().to_string();
+    let other = scene.with(&[("PORT", &number)]);
+    let second = Process::start(&scene.stack.folder(), &[], &other);
+    let says = ["another process listens there", "BFF_ADMIN_SOCKET"];
+    second.ended().await.says(64, &says);
+    let other = scene.with(&[("PORT", &number), ("BFF_ADMIN_SOCKET", "/nowhere/admin.sock")]);
+    let second = Process::start(&scene.stack.folder(), &[], &other);
+    second
+        .ended()
+        .await
+        .says(64, &["/nowhere: the folder does not exist"]);
+
+    // No server, and no socket.
+    let socket = scene.stack.folder().join("none.sock").display().to_string();
+    for (socket, code, says) in [
+        (socket.as_str(), 69, "no server listens there"),
+        ("", 64, "BFF_ADMIN_SOCKET is not set"),
+    ] {
+        let variables = scene.with(&[("BFF_ADMIN_SOCKET", socket)]);
+        let command = Process::start(&scene.stack.folder(), &["sessions", "stats"], &variables);
+        command.ended().await.says(code, &[says]);
+    }
+
+    // Its user alone reaches it, and it leaves nothing behind.
+    let variable = scene
+        .stack
+        .variables
+        .iter()
+        .find(|(name, _)| name == "BFF_ADMIN_SOCKET");
+    let socket = std::path::PathBuf::from(&variable.unwrap().1);
+    let mode = std::fs::metadata(&socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    scene.bff.terminate();
+    scene.bff.ended().await;
+    assert!(!socket.exists());
+}
