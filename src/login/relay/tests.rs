@@ -209,7 +209,7 @@ async fn where_the_shared_memory_is_down_each_replica_goes_by_itself_and_says_so
 }
 
 #[tokio::test]
-async fn attack_a_dump_gives_no_session_and_another_cookie_no_answer() {
+async fn attack_46_a_dump_gives_no_session_and_another_cookie_no_answer() {
     let world = World::new();
     let attempt = world.attempt();
     let id = world.callback(&attempt, "code", Duration::ZERO).await.unwrap();
