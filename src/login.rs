@@ -29,7 +29,7 @@ pub use self::{
     end::EndSession,
     front_channel::FrontChannelError,
     refused::Instead,
-    start::{LoginQuery, Start, StartError},
+    start::{Initiated, LoginQuery, Start, StartError},
 };
 use self::{
     back_channel::Logouts, hosts::Hosts, offline_access::OfflineAccess, once::Once, relay::Relay,

@@ -35,7 +35,7 @@ pub use self::{
     limits::{Lifespan, Limits},
     memo::Memo,
     once::{MemoryOnce, Once},
-    record::{RecordError, Session, Strikes, Tokens},
+    record::{Assurance, RecordError, Session, Strikes, Tokens},
     sessions::{OpenError, Opened, Sessions, UpdateError, Watch},
     store::{
         Cached, Change, Claim, Claimed, DiskError, DiskFault, DiskStore, Due, InsertError, Lease, Listed,

@@ -7,6 +7,7 @@ mod auth;
 mod caller;
 mod correlation;
 mod cors;
+mod form;
 mod frame;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -119,7 +120,7 @@ impl Web {
     #[must_use]
     pub fn public(&self) -> Endpoints {
         let acting = Router::new()
-            .route("/auth/login", get(auth::login::handle))
+            .route("/auth/login", get(auth::login::handle).post(auth::login::post))
             .route("/auth/callback", get(auth::callback::handle))
             .route("/auth/logout", get(auth::logout::ask).post(auth::logout::handle))
             .route(

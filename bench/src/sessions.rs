@@ -7,7 +7,7 @@ use bff::{
     private_file::Guard,
     random::SystemRandom,
     seal::Sealer,
-    session::{DiskStore, Due, Lifespan, Limits, Memo, Session, Sessions, Tokens},
+    session::{Assurance, DiskStore, Due, Lifespan, Limits, Memo, Session, Sessions, Tokens},
 };
 
 use super::{
@@ -166,6 +166,7 @@ fn session(number: usize) -> Session {
         },
         created_at: now,
         expires_at: later,
+        assurance: Assurance::default(),
         identity: Memo::default(),
     }
 }

@@ -182,6 +182,8 @@ impl Login {
             .await?;
         let (session, issued) = match self.session_of(attempt, code, &response).await {
             Ok(verified) => verified,
+            // The session that goes on may be of one grant with these tokens, which ends as a whole (RFC 7009 section 2.1).
+            Err(error @ CallbackError::TooWeak) => return Err(error),
             Err(error) => {
                 self.give_back(response.refresh_token, response.access_token);
                 return Err(error);

@@ -50,9 +50,23 @@ pub struct Session {
     pub created_at: Timestamp,
     /// When the session ends, even if it is in use.
     pub expires_at: Timestamp,
+    /// How strong the login was.
+    #[serde(default)]
+    pub assurance: Assurance,
     /// What a proxy is told of the session (`/auth/verify`), in header fields.
     #[serde(skip)]
     pub identity: Memo<HeaderMap>,
+}
+
+/// How strong the login of a session was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assurance {
+    /// `acr` of its ID token (OpenID Connect Core 1.0 section 2), where the IdP says so and it is short.
+    #[serde(default)]
+    pub acr: Option<String>,
+    /// Whether the login was asked to be stronger than the one before it (RFC 9470).
+    #[serde(default)]
+    pub stepped_up: bool,
 }
 
 /// The tokens of a session.
@@ -113,6 +127,7 @@ impl Session {
             &*self.issuer,
             &*self.subject,
             self.sid.as_deref().unwrap_or_default(),
+            self.assurance.acr.as_deref().unwrap_or_default(),
             self.tokens.access.expose(),
             // Once more, as it is sent.
             self.tokens.access.expose(),

@@ -77,6 +77,7 @@ const OWN: &[&str] = &[
     "bff::tokens::refresh",
     "bff::tokens::revocations",
     "bff::tokens::worker",
+    "bff::web::api::step_up",
     "bff::web::auth::backchannel_logout",
     "bff::web::auth::callback",
     "bff::web::notices",

@@ -65,6 +65,9 @@ pub enum CallbackError {
     /// The ID token is refused.
     #[error(transparent)]
     IdToken(#[from] IdTokenError),
+    /// Somebody who is logged in was asked for a stronger login, and the IdP gave none of the kind.
+    #[error("the identity provider did not log the person in as strongly as was asked for")]
+    TooWeak,
     /// UserInfo is of somebody else.
     #[error(transparent)]
     UserInfo(#[from] UserInfoError),

@@ -200,6 +200,15 @@ fn problem(failed: &Failed) -> Problem {
             };
             logged(problem, Level::ERROR, "an ID token was refused")
         }
+        CallbackError::TooWeak => {
+            let problem = Problem::forbidden(
+                "login_too_weak",
+                "The identity provider did not log you in as strongly as the application needs it here. The session that you \
+                 had goes on.",
+            );
+            let problem = logged(problem, Level::WARN, "a login was not as strong as was asked for");
+            return problem.for_person(Label::GoToStartPage, "/");
+        }
         CallbackError::UserInfo(cause) => {
             let problem = match cause {
                 UserInfoError::Transport(cause) => super::transport_problem(cause),

@@ -1,7 +1,5 @@
 //! `/auth/logout`: ends the session here and at the IdP.
 
-use std::time::Duration;
-
 use axum::{
     Json,
     body::Body,
@@ -10,16 +8,16 @@ use axum::{
 };
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{CONTENT_TYPE, LOCATION, SET_COOKIE},
+    header::{LOCATION, SET_COOKIE},
     request::Parts,
 };
-use http_body_util::{BodyExt as _, Limited};
 use serde_json::json;
 use url::Url;
 
 use super::super::{
     Web,
     caller::Caller,
+    form,
     page::{Action, Label, Page},
     problem::{Problem, wants_json},
     proof::{self, X_CSRF_TOKEN},
@@ -27,8 +25,7 @@ use super::super::{
     revisit,
 };
 use crate::{
-    clock::{Clock, Elapsed, timeout},
-    gateway::GatewayError,
+    clock::Clock,
     login::{EndSession, return_to},
     seal::Purpose,
     session::{csrf_token, csrf_token_matches},
@@ -36,9 +33,6 @@ use crate::{
 
 /// A form longer than this is refused, in bytes.
 const MAX_FORM_LENGTH: usize = 16 * 1024;
-
-/// A form has this long to arrive.
-const FORM_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The parameter that names where to go afterwards, and those beside it.
 const TARGETS: [&str; 1] = ["return_to"];
@@ -197,20 +191,10 @@ async fn end(
 
 impl Wishes {
     async fn of(headers: &HeaderMap, body: Body, clock: &dyn Clock) -> Result<Self, Problem> {
-        let is_form = headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-        if !is_form {
+        let Some(form) = form::read(headers, body, MAX_FORM_LENGTH, clock).await? else {
             return Ok(Self::default());
-        }
-        let refused = || Problem::bad_request("malformed_form", "The form is too long or not UTF-8.");
-        let late = || Problem::from(GatewayError::RequestTimeout);
-        let body = timeout(clock, FORM_TIMEOUT, Limited::new(body, MAX_FORM_LENGTH).collect())
-            .await
-            .map_err(|Elapsed| late())?
-            .map_err(|_| refused())?
-            .to_bytes();
-        let mut form = Parameters::parse(Some(std::str::from_utf8(&body).map_err(|_| refused())?))?;
+        };
+        let mut form = Parameters::parse(Some(&form))?;
         Ok(Self {
             csrf_token: form.take("csrf_token")?,
             everywhere: form.take("everywhere")?.as_deref() == Some("true"),

@@ -27,6 +27,9 @@ struct Details<'a> {
     expires_at: String,
     token_expires_at: String,
     refreshed_at: String,
+    /// How strong the login was (`acr` of the ID token).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'a str>,
     csrf_token: String,
 }
 
@@ -55,6 +58,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
         ),
         token_expires_at: rfc3339(web.clock.shown(session.tokens.access_expires_at)),
         refreshed_at: rfc3339(web.clock.shown(session.tokens.access_obtained_at)),
+        acr: session.assurance.acr.as_deref(),
         csrf_token: csrf_token(&web.sealer, &caller.key),
     };
     let mut response = Json(Answer {
