@@ -41,7 +41,7 @@ pub trait KeyringStore: fmt::Debug + Send + Sync {
     /// have as well.
     fn has_common_folder(&self) -> bool;
 
-    /// Whether another server that lives has the private key with this thumbprint, as far as is known.
+    /// Whether another server that lives has the private key with this thumbprint, or may have it.
     fn is_held_elsewhere(&self, thumbprint: &str) -> bool;
 }
 

@@ -3,18 +3,19 @@
 //! The record is written before anything that cannot be repeated and after everything that cannot be asked again, so
 //! that a start after a crash finds out what is known. What a newer version wrote beside it is kept.
 
+mod error;
 mod file;
 mod superseded;
 
-use std::{fmt, path::PathBuf};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-pub use self::{file::CredentialsFile, superseded::Superseded};
+pub use self::{error::CredentialsError, file::CredentialsFile, superseded::Superseded};
 use super::{diff::Remembered, vault::Place};
-use crate::{clock::Timestamp, jose::Algorithm, private_file::Exposed, secret::Secret};
+use crate::{clock::Timestamp, jose::Algorithm, secret::Secret};
 
 /// The version of the format that we write; a greater one is refused, since its meaning is unknown.
 const VERSION: u32 = 1;
@@ -136,75 +137,6 @@ pub struct Pending {
     pub initial_access_token: String,
     /// When it was sent.
     pub since: Timestamp,
-}
-
-/// Why the credentials file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[expect(
-    missing_docs,
-    reason = "the messages say it, and the fields are what they name"
-)]
-pub enum CredentialsError {
-    #[error("{} cannot be read: {cause} - hint: it must be a file that the user of this process can read", path.display())]
-    Unreadable { path: PathBuf, cause: String },
-    #[error("{}: {exposed} - hint: only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true", path.display())]
-    Exposed { path: PathBuf, exposed: Exposed },
-    #[error(
-        "{place} is not a credentials file of this server: {reason} - hint: restore it from a backup; without one, move it \
-         away, have the client removed at the IdP, and start with a fresh DCR_IAT"
-    )]
-    Corrupt { place: Place, reason: String },
-    #[error(
-        "{place} was written by a newer version of this server (format {version}) - hint: start that version, or restore \
-         what belongs to this one"
-    )]
-    Newer { place: Place, version: u32 },
-    #[error(
-        "{place} belongs to the issuer {stored}, and this server is configured for {configured} - hint: correct OIDC_ISSUER \
-         (or IDP_BASE_URL), or {}", place.way_elsewhere()
-    )]
-    OtherIssuer {
-        place: Place,
-        stored: String,
-        configured: String,
-    },
-    #[error(
-        "{place} belongs to a client that was asked for as {stored}, and this server is configured for {configured} - hint: \
-         correct DCR_CLIENT_ID (or AUTH_CLIENT_ID), {}, or register anew with DCR_FORCE_REPLACE=true and a fresh DCR_IAT",
-        place.way_elsewhere()
-    )]
-    OtherClient {
-        place: Place,
-        stored: String,
-        configured: String,
-    },
-    #[error(
-        "{} cannot be written: {cause} - hint: its folder (BFF_CLIENT_CRED_PATH, else BFF_STATE_DIR) must be writable \
-         for the user of this process and have space left", path.display()
-    )]
-    NotWritable { path: PathBuf, cause: String },
-    #[error(
-        "the lock {} cannot be taken: {cause} - hint: its folder (BFF_CLIENT_CRED_PATH, else BFF_STATE_DIR) must be \
-         writable and lie on a file system with locks", path.display()
-    )]
-    Lock { path: PathBuf, cause: String },
-    #[error(
-        "another process has held the lock of {place} for {seconds} s - hint: it registers, or waits for the IdP; try again \
-         when it is done"
-    )]
-    Held { place: Place, seconds: u64 },
-    #[error("the client record cannot be read or written now: {cause}; it is tried again")]
-    Unavailable { cause: String },
-    #[error(
-        "the client record in Redis is sealed with a SESSION_SECRET that this process does not have - hint: give all replicas \
-         the same SESSION_SECRET; a former one stays behind the new one until no replica has it first"
-    )]
-    Foreign,
-    #[error(
-        "this process has lost the right to register, as after a pause of the whole process: another one goes on - hint: \
-         nothing; it is tried again"
-    )]
-    LockLost,
 }
 
 // === impl Credentials ===

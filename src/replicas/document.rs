@@ -4,6 +4,8 @@
 //! emptied or restored, the replica that notices puts its copy back. So a record is lost only with all replicas and their
 //! folders.
 
+mod held;
+
 use std::{
     fs::{DirBuilder, File},
     io::{self, Read as _},
@@ -14,25 +16,18 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use crate::{
     clock::SharedClock,
     private_file,
-    random::{RandomExt as _, SharedRandom},
+    random::SharedRandom,
     seal::{Purpose, Sealer},
     shared::{Record, Shared, SharedError},
 };
 
 /// So long a lock stays with a replica that has died.
 const LEASE: Duration = Duration::from_secs(15);
-
-/// A lock that is held is prolonged so often.
-const PROLONG: Duration = Duration::from_secs(5);
-
-/// A lock that another one has is tried again so often.
-const TRY_AGAIN: Duration = Duration::from_millis(200);
 
 /// A record has a few kilobytes; more than this is something else, in bytes.
 const MAX_SIZE: u64 = 1024 * 1024;
@@ -57,6 +52,8 @@ struct Inner {
     copy: Mutex<Option<Version>>,
     /// Who has the lock in this process.
     holder: Mutex<Option<String>>,
+    /// What the record was when this process had the lock last: as it was found, or as it has been written since.
+    seen_under_lock: Mutex<Option<u64>>,
 }
 
 /// What the record held at a time.
@@ -87,13 +84,6 @@ pub(super) enum DocumentError {
     LockLost,
 }
 
-/// The lock of a record, until it is dropped.
-pub(super) struct Held {
-    inner: Arc<Inner>,
-    holder: String,
-    prolongs: JoinHandle<()>,
-}
-
 // === impl Document ===
 
 impl Document {
@@ -115,6 +105,7 @@ impl Document {
             path,
             copy: Mutex::default(),
             holder: Mutex::default(),
+            seen_under_lock: Mutex::default(),
         };
         let kept = inner.kept();
         *inner.copy.lock() = kept;
@@ -180,6 +171,7 @@ impl Document {
     /// is put into Redis as soon as that answers.
     pub(super) async fn write_for_certain(&self, body: &[u8]) -> Result<(), DocumentError> {
         let error = match self.replace(Some(body)).await {
+            Err(DocumentError::LockLost) => return self.write_late(body).await,
             Err(DocumentError::Shared(error)) => error,
             outcome => return outcome,
         };
@@ -196,6 +188,16 @@ impl Document {
         Ok(())
     }
 
+    /// The lock is lost, as in a Redis that has lost everything. What nobody has written to since may be written all the same.
+    async fn write_late(&self, body: &[u8]) -> Result<(), DocumentError> {
+        let seen = *self.inner.seen_under_lock.lock();
+        let _held = self.lock().await?;
+        if seen.is_none() || *self.inner.seen_under_lock.lock() != seen {
+            return Err(DocumentError::LockLost);
+        }
+        self.replace(Some(body)).await
+    }
+
     async fn replace(&self, body: Option<&[u8]>) -> Result<(), DocumentError> {
         let inner = &*self.inner;
         let holder = inner.holder.lock().clone().ok_or(DocumentError::LockLost)?;
@@ -207,6 +209,7 @@ impl Document {
             };
             if inner.put(sealed.as_deref(), &version, Some(&holder)).await? {
                 inner.keep(&version).await;
+                *inner.seen_under_lock.lock() = Some(version.revision);
                 return Ok(());
             }
             // Without the lock only what was there before is put back.
@@ -220,31 +223,6 @@ impl Document {
     /// Proves that a record of `length` bytes could be written now.
     pub(super) async fn prove_room(&self, length: usize) -> Result<(), DocumentError> {
         Ok(self.inner.shared.prove_room(self.inner.record, length).await?)
-    }
-
-    /// Waits until this process alone may write.
-    pub(super) async fn lock(&self) -> Result<Held, DocumentError> {
-        loop {
-            if let Some(held) = self.try_lock().await? {
-                return Ok(held);
-            }
-            self.inner.clock.sleep(TRY_AGAIN).await;
-        }
-    }
-
-    /// The same without waiting: `None` where another one has it.
-    pub(super) async fn try_lock(&self) -> Result<Option<Held>, DocumentError> {
-        let inner = &self.inner;
-        let holder = inner.random.base64url::<16>();
-        if !inner.shared.hold(inner.record, &holder, LEASE).await? {
-            return Ok(None);
-        }
-        *inner.holder.lock() = Some(holder.clone());
-        Ok(Some(Held {
-            prolongs: tokio::spawn(prolong(Arc::clone(inner), holder.clone())),
-            inner: Arc::clone(inner),
-            holder,
-        }))
     }
 
     /// How often the record had been written when this process last heard of it.
@@ -326,47 +304,8 @@ impl Inner {
     }
 }
 
-// === impl Held ===
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.prolongs.abort();
-        self.inner.lose(&self.holder);
-        let (inner, holder) = (Arc::clone(&self.inner), std::mem::take(&mut self.holder));
-        // Where there is no runtime any more, or no Redis, the lease ends by itself.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { inner.shared.let_go(inner.record, &holder).await });
-        }
-    }
-}
-
-impl std::fmt::Debug for Held {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Held")
-            .field("record", &self.inner.record)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Inner {
-    /// `holder` has the lock no more.
-    fn lose(&self, holder: &str) {
-        self.holder.lock().take_if(|present| present == holder);
-    }
-}
-
 fn changes_all_the_time() -> DocumentError {
     SharedError("it changes all the time".to_owned()).into()
-}
-
-async fn prolong(inner: Arc<Inner>, holder: String) {
-    loop {
-        inner.clock.sleep(PROLONG).await;
-        // An answer that does not come leaves the lock for the rest of the lease.
-        if let Ok(false) = inner.shared.prolong(inner.record, &holder, LEASE).await {
-            return inner.lose(&holder);
-        }
-    }
 }
 
 impl std::fmt::Debug for Document {

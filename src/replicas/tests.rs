@@ -197,11 +197,25 @@ async fn a_replica_without_the_key_that_signs_takes_nothing_over_from_one_that_h
         reason.contains("the replica 1 does not publish the key"),
         "{reason}"
     );
-    // Nobody else has the key any more.
+    // Nobody else has the key any more: it takes over while it runs.
     one.replicas.peers.withdraw().await.unwrap();
-    let two = world.open("2", "k2");
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let Running {
+        replicas,
+        keeper,
+        keys,
+        ..
+    } = two;
+    keeper.run(Arc::new(SystemClock), stop, Arc::new(Content)).await;
+    let again = world.open("2", "k2");
     let expected = [is("k1", State::Previous), is("k2", State::Active)];
-    assert_eq!(two.states(), expected);
+    assert_eq!(again.states(), expected);
+    let two = Running {
+        replicas,
+        keys,
+        ..again
+    };
     standing.tell(two.replicas.look(&two.keys).await, &health);
     let told = health.report().components;
     assert!(told.contains(&(Component::Replicas, Status::Ok)));

@@ -284,3 +284,36 @@ async fn the_next_key_signs_when_it_is_mounted_everywhere() {
     assert_eq!(replicas.registrations(), 1);
     replicas.stop_all().await;
 }
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn commands_work_on_what_is_in_redis() {
+    let mut replicas = Replicas::prepare(1).await;
+    replicas.start(0);
+    replicas.is_ready(0).await;
+    // From another folder, as on another machine: only the keys are the same.
+    let elsewhere = replicas.stack.folder().join("elsewhere").display().to_string();
+    set(&mut replicas.stack, "BFF_STATE_DIR", &elsewhere);
+    set(&mut replicas.stack, "DCR_IAT", "");
+    let folder = replicas.stack.folder();
+    let run = async |arguments: &[&str]| {
+        let process = Process::start(&folder, arguments, &replicas.stack.variables);
+        process.ended().await
+    };
+    run(&["keys", "list"]).await.says(0, &["first.pem", "active"]);
+    let refused = run(&["keys", "rotate"]).await;
+    refused.says(64, &["no folder in common", "BFF_JWT_SIGNING_KEY"]);
+    let shown = run(&["register", "--dry-run"]).await;
+    shown.says(0, &["bff-server is registered as it should be"]);
+    let registered = run(&["register"]).await;
+    registered.says(0, &["bff-server is registered as it should be"]);
+    assert_eq!(replicas.registrations(), 1);
+    let checked = run(&["check"]).await;
+    assert!(
+        checked.output.contains("bff-server") && checked.code == 0,
+        "{}",
+        checked.output
+    );
+    assert!(!folder.join("elsewhere/bff_client.json").exists());
+    replicas.stop_all().await;
+}

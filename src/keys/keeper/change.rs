@@ -23,14 +23,15 @@ const CHANGE: &str = "change of the keyring";
 impl Keeper {
     /// Whether a step is done now. A key is made by a server that publishes it at once, in a folder that all have. And a
     /// running server takes nothing over: where the private key that signs is lost for this one, which has another one in
-    /// memory, servers with another folder may have it, and would take it back. Neither does one that starts beside a server
-    /// that has it.
+    /// memory, servers with another folder may have it, and would take it back. Where each has a folder of its own, it is
+    /// known whether another one has it.
     fn allowed(&self, step: &Step, access: Access) -> bool {
         match step {
             Step::Make => access == Access::Serve && self.store.has_common_folder(),
+            Step::TakeOver(_) if self.store.has_common_folder() => access != Access::Serve,
             Step::TakeOver(_) => {
                 let active = self.ring.active().map(Entry::thumbprint);
-                access != Access::Serve && !active.is_some_and(|key| self.store.is_held_elsewhere(key))
+                !active.is_some_and(|key| self.store.is_held_elsewhere(key))
             }
             _ => true,
         }

@@ -192,7 +192,7 @@ fn what_one_process_has_heard_ends_a_login_at_another() {
 }
 
 #[test]
-fn attack_a_dump_does_not_tell_who_was_logged_out() {
+fn a_dump_does_not_tell_who_was_logged_out() {
     let (here, _, shared) = two(&[[1; 32]], &[[1; 32]]);
     note(&here, &token(Some("alice"), Some("sid-1"), ISSUED), EXCHANGED);
     note(&here, &token(Some("alice"), None, ISSUED), EXCHANGED);

@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    held::{Held, PROLONG},
+    *,
+};
 use crate::{
     clock::{ManualClock, Timestamp},
     random::SystemRandom,
@@ -81,7 +84,7 @@ async fn what_one_writes_the_others_read_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn attack_a_dump_shows_nothing_and_a_foreign_secret_opens_and_changes_nothing() {
+async fn a_dump_shows_nothing_and_a_foreign_secret_opens_and_changes_nothing() {
     let world = World::new();
     write(&world.replica("1", &[OLD]), "registration-access-token").await;
     let dump = world.dump();
@@ -204,6 +207,30 @@ async fn what_cannot_be_asked_for_again_outlives_a_redis_that_is_down() {
     assert_eq!(text(&two).await.unwrap(), "first");
     assert_eq!(text(&one).await.unwrap(), "second");
     assert_eq!(text(&two).await.unwrap(), "second");
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_for_again_outlives_a_lost_lock_unless_another_one_has_written() {
+    let world = World::new();
+    let (one, two) = (world.replica("1", &[OLD]), world.replica("2", &[OLD]));
+    let held = one.lock().await.unwrap();
+    one.write(Some(b"a request is under way")).await.unwrap();
+    world.shared.empty();
+    one.write_for_certain(b"the client").await.unwrap();
+    give_back(held).await;
+    assert_eq!(text(&two).await.unwrap(), "the client");
+    // Another one has gone on meanwhile.
+    let held = one.lock().await.unwrap();
+    one.write(Some(b"a request is under way")).await.unwrap();
+    let holder = one.inner.holder.lock().clone().unwrap();
+    world.shared.let_go(Record::Client, &holder).await.unwrap();
+    write(&two, "theirs").await;
+    assert!(matches!(
+        one.write_for_certain(b"another client").await,
+        Err(DocumentError::LockLost)
+    ));
+    give_back(held).await;
+    assert_eq!(text(&one).await.unwrap(), "theirs");
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ async fn a_replica_that_died_is_forgotten_and_one_that_stopped_at_once() {
 }
 
 #[tokio::test]
-async fn attack_the_board_tells_nothing_of_secrets_and_forged_notes_stop_no_process() {
+async fn the_board_tells_nothing_of_secrets_and_forged_notes_stop_no_process() {
     let world = World::new();
     let one = world.replica("one", &[OLD], &["k1"]);
     look(&one).await.unwrap();
