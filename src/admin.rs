@@ -12,10 +12,10 @@ use axum::{Router, routing::get};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    sessions::{EndedSessions, Entry, Page, Refusal, Statistics},
+    sessions::{Counted, EndedSessions, Entry, Page, Refusal, Statistics},
     socket::{Socket, SocketError},
 };
-use crate::{clock::SharedClock, session::Sessions};
+use crate::{clock::SharedClock, instruments::SharedInstruments, session::Sessions};
 
 /// Requests that are under way at the stop have this long.
 const FINISH: Duration = Duration::from_secs(5);
@@ -26,18 +26,20 @@ pub struct Admin {
     sessions: Sessions,
     /// Whose people `user` and `sid` name.
     issuer: Arc<str>,
+    instruments: SharedInstruments,
     clock: SharedClock,
 }
 
 // === impl Admin ===
 
 impl Admin {
-    /// Tells of `sessions` of people of `issuer`.
+    /// Tells of `sessions` of people of `issuer`, and of what `instruments` have counted.
     #[must_use]
-    pub fn new(sessions: Sessions, issuer: &str, clock: SharedClock) -> Self {
+    pub fn new(sessions: Sessions, issuer: &str, instruments: SharedInstruments, clock: SharedClock) -> Self {
         Self {
             sessions,
             issuer: issuer.into(),
+            instruments,
             clock,
         }
     }

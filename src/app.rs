@@ -274,7 +274,8 @@ impl App {
         if let Some(socket) = listeners.admin {
             let sessions = self.web.sessions.clone();
             let clock = Arc::clone(&self.ports.clock);
-            let admin = Admin::new(sessions, self.relying_party.issuer(), clock);
+            let instruments = Arc::clone(&self.ports.instruments);
+            let admin = Admin::new(sessions, self.relying_party.issuer(), instruments, clock);
             work.spawn(admin.serve(socket, stop.clone()));
         }
         // Its first use gathers entropy for some 30 milliseconds, for which no request should wait.

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Debug,
+    fmt::{self, Debug},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -32,6 +32,9 @@ pub trait Instruments: Debug + Send + Sync + 'static {
 
     /// The timer of a series, on the same terms.
     fn timer(&self, series: Series) -> Timer;
+
+    /// What all series say now, in the order of their names.
+    fn read(&self) -> Vec<(Series, Reading)>;
 }
 
 /// The instruments as every module gets them.
@@ -95,6 +98,17 @@ impl Series {
     }
 }
 
+impl fmt::Display for Series {
+    /// As Prometheus writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)?;
+        match self.label {
+            Some((label, value)) => write!(f, "{{{label}=\"{value}\"}}"),
+            None => Ok(()),
+        }
+    }
+}
+
 // === impl Counter ===
 
 impl Counter {
@@ -135,10 +149,16 @@ impl Timer {
 
 // === impl Tally ===
 
-impl Tally {
-    /// What all series say now, in the order of their names.
-    #[must_use]
-    pub fn read(&self) -> Vec<(Series, Reading)> {
+impl Instruments for Tally {
+    fn counter(&self, series: Series) -> Counter {
+        self.counters.lock().entry(series).or_default().clone()
+    }
+
+    fn timer(&self, series: Series) -> Timer {
+        self.timers.lock().entry(series).or_default().clone()
+    }
+
+    fn read(&self) -> Vec<(Series, Reading)> {
         let counters = self.counters.lock();
         let counters = counters.iter();
         let counts = counters.map(|(series, counter)| (*series, Reading::Count(counter.get())));
@@ -150,24 +170,16 @@ impl Tally {
     }
 }
 
-impl Instruments for Tally {
-    fn counter(&self, series: Series) -> Counter {
-        self.counters.lock().entry(series).or_default().clone()
-    }
-
-    fn timer(&self, series: Series) -> Timer {
-        self.timers.lock().entry(series).or_default().clone()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn all_who_ask_for_a_series_count_together() {
+        assert_eq!(Series::of("a_total").to_string(), "a_total");
         let tally = Tally::default();
         let series = Series::labelled("ends_total", "reason", "logout");
+        assert_eq!(series.to_string(), "ends_total{reason=\"logout\"}");
         tally.counter(series).count();
         tally.counter(series).count();
         let _ = tally.counter(Series::labelled("ends_total", "reason", "idle"));

@@ -1,5 +1,7 @@
 //! What the socket tells of sessions, and how it ends them.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
@@ -9,7 +11,10 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use crate::session::{Device, EndReason, Found, Part, SessionKey, StoreError, Whose};
+use crate::{
+    instruments::Reading,
+    session::{Device, EndReason, Found, Part, SessionKey, StoreError, Whose},
+};
 
 /// No more sessions are listed at a time.
 const MOST: usize = 1_000;
@@ -76,6 +81,25 @@ pub struct Statistics {
     pub sessions: usize,
     /// How much memory of this process they take, in bytes.
     pub memory: usize,
+    /// What has happened since this server started, by series.
+    pub counted: BTreeMap<String, Counted>,
+}
+
+/// What a series says.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Counted {
+    /// So often.
+    Count(u64),
+    /// So often, and how long it took.
+    Times {
+        /// How often.
+        count: u64,
+        /// All together, in seconds.
+        seconds: f64,
+        /// The longest, in seconds.
+        longest: f64,
+    },
 }
 
 /// Why nothing was done.
@@ -179,7 +203,26 @@ pub(super) async fn stats(State(admin): State<Admin>) -> Result<Json<Statistics>
     Ok(Json(Statistics {
         sessions: usage.sessions,
         memory: usage.memory,
+        counted: admin
+            .instruments
+            .read()
+            .into_iter()
+            .map(|(series, reading)| (series.to_string(), reading.into()))
+            .collect(),
     }))
+}
+
+impl From<Reading> for Counted {
+    fn from(reading: Reading) -> Self {
+        match reading {
+            Reading::Count(count) => Self::Count(count),
+            Reading::Times { count, sum, longest } => Self::Times {
+                count,
+                seconds: sum.as_secs_f64(),
+                longest: longest.as_secs_f64(),
+            },
+        }
+    }
 }
 
 // === impl Admin ===

@@ -72,7 +72,10 @@ async fn an_operator_sees_sessions_and_ends_them() {
     assert_eq!(scene.list(&["--user", "nobody"]).await.len(), 0);
     let listed = scene.command(&["list"]).await;
     listed.says(0, &["REF", "u-ada", "u-grace", "127.0.0.0/24"]);
-    scene.command(&["stats"]).await.says(0, &["sessions  3"]);
+    scene
+        .command(&["stats"])
+        .await
+        .says(0, &["sessions  3", "bff_sessions_created_total  3"]);
     let reference = sessions[0]["ref"].as_str().unwrap();
     let shown = scene.command(&["show", reference]).await;
     shown.says(0, &[reference, "u-ada", "refreshable    yes"]);

@@ -1,6 +1,8 @@
 //! Answers of the server as a person reads them.
 
-use crate::admin::{Entry, Page, Statistics};
+use std::fmt::Write as _;
+
+use crate::admin::{Counted, Entry, Page, Statistics};
 
 const UNKNOWN: &str = "-";
 
@@ -86,10 +88,25 @@ pub(super) fn ended(count: usize) -> String {
 }
 
 pub(super) fn statistics(statistics: &Statistics) -> String {
-    format!(
-        "sessions  {}\nmemory    {} bytes of the server's",
+    let mut text = format!(
+        "sessions  {}\nmemory    {} bytes of the server's\n\nsince the start of this server:",
         statistics.sessions, statistics.memory
-    )
+    );
+    for (series, counted) in &statistics.counted {
+        let value = match counted {
+            // What has not happened is left out.
+            Counted::Count(0) | Counted::Times { count: 0, .. } => continue,
+            Counted::Count(count) => count.to_string(),
+            Counted::Times {
+                count,
+                seconds,
+                longest,
+            } => format!("{count} times, {seconds:.3} s in all, {longest:.3} s the longest"),
+        };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n  {series}  {value}");
+    }
+    text
 }
 
 fn known(text: Option<&String>) -> &str {

@@ -8,7 +8,7 @@ use bff::{
     app::{App, Listeners, Ports, RunError, StartError},
     clock::{Clock as _, ManualClock, Timestamp},
     config::{Config, Environment},
-    instruments::{Reading, Series, Tally},
+    instruments::{Instruments as _, Reading, Series, Tally},
     random::SystemRandom,
 };
 use devstack_idp::{Control, Idp, MintIat, Options};
