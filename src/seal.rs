@@ -52,6 +52,8 @@ pub enum Purpose {
     LoginAnswer,
     /// Whom a logout token has named, for other processes; context: under which name.
     LoggedOut,
+    /// Up to where a page has heard of its session (`Last-Event-ID`).
+    EventId,
 }
 
 /// Seals, opens and hashes. Cheap to clone.
@@ -85,7 +87,7 @@ struct Key256;
 // === impl Purpose ===
 
 impl Purpose {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::LoginAttempt,
         Self::LogoutReturn,
         Self::LatestSession,
@@ -98,6 +100,7 @@ impl Purpose {
         Self::Fingerprint,
         Self::LoginAnswer,
         Self::LoggedOut,
+        Self::EventId,
     ];
 
     const fn label(self) -> &'static [u8] {
@@ -114,6 +117,7 @@ impl Purpose {
             Self::Fingerprint => b"fingerprint",
             Self::LoginAnswer => b"login-answer",
             Self::LoggedOut => b"logged-out",
+            Self::EventId => b"event-id",
         }
     }
 }

@@ -11,6 +11,7 @@
 mod access_token;
 mod cookie;
 mod csrf;
+mod device;
 mod end;
 mod id;
 mod limits;
@@ -30,13 +31,14 @@ pub use self::{
         MAX_LOGIN_COOKIE_LENGTH, MAX_LOGIN_COOKIES, MAX_LOGIN_COOKIES_LENGTH, SameSite, SetCookieError,
     },
     csrf::{csrf_token, csrf_token_matches},
-    end::{EndReason, Ended, Listener, Revocation, table as session_ends},
+    device::Device,
+    end::{EndReason, Ended, Listener, PageEvent, Revocation, table as session_ends},
     id::{SessionId, SessionKey, SessionRef},
     limits::{Lifespan, Limits},
     memo::Memo,
     once::{MemoryOnce, Once},
     record::{Assurance, RecordError, Session, Strikes, Tokens},
-    sessions::{OpenError, Opened, Sessions, UpdateError, Watch},
+    sessions::{Found, News, NewsItem, OpenError, Opened, Outlook, Sessions, UpdateError, Watch},
     store::{
         Cached, Change, Claim, Claimed, DiskError, DiskFault, DiskStore, Due, InsertError, Lease, Listed,
         MemoryStore, NewSession, RedisCertificateError, RedisOptions, RedisStartError, RedisStore,

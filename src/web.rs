@@ -32,17 +32,17 @@ use std::{ops::Deref, sync::Arc};
 
 use axum::{
     Router, middleware,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use http::HeaderValue;
 
+use self::{auth::events::Streams, notices::Notices, ways::Ways};
 pub use self::{
     frame::Endpoints,
     page::{Brand, Color, PageOptions, Pages, PagesError},
     peer::{ForwardedFamily, TrustedProxies},
     proof::OwnOrigins,
 };
-use self::{notices::Notices, ways::Ways};
 use crate::{
     clock::SharedClock,
     gateway::Gateway,
@@ -93,6 +93,7 @@ pub struct Web(Arc<Inner>);
 struct Inner {
     parts: Parts,
     notices: Notices,
+    streams: Streams,
 }
 
 /// On which listener a request came.
@@ -113,6 +114,7 @@ impl Web {
         Self(Arc::new(Inner {
             parts,
             notices: Notices::default(),
+            streams: Streams::default(),
         }))
     }
 
@@ -136,7 +138,10 @@ impl Web {
         let telling = Router::new()
             .route("/auth/session", get(auth::session::handle))
             .route("/api/auth/session", get(auth::session::handle))
-            .route("/auth/csrf", get(auth::csrf::handle));
+            .route("/auth/csrf", get(auth::csrf::handle))
+            .route("/auth/events", get(auth::events::handle))
+            .route("/auth/sessions", get(auth::sessions::list))
+            .route("/auth/sessions/{reference}", delete(auth::sessions::end));
         let of_the_idp = Router::new().route(
             auth::backchannel_logout::PATH,
             post(auth::backchannel_logout::handle),

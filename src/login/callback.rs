@@ -19,7 +19,7 @@ use crate::{
     clock::Timestamp,
     oidc::OAuthError,
     secret::Secret,
-    session::{Due, SessionId, SessionKey},
+    session::{Device, Due, SessionId, SessionKey},
 };
 
 /// Longer values are refused, in bytes.
@@ -72,7 +72,8 @@ fn remember(outcome: &Result<LoggedIn, CallbackError>) -> Remember {
 
 impl Login {
     /// Completes the login that `query` answers, for a browser on `host`. `cookie` gives the value of the login cookie
-    /// for a `state`, `previous` is the session that the browser has now, where it shows it.
+    /// for a `state`, `previous` is the session that the browser has now, where it shows it, and `device` is what the
+    /// person will recognise the new one by.
     ///
     /// The checks, in this order: `state` (before anything else that came is looked at), age and host of the attempt,
     /// `iss`, `error`, `code`; then the exchange, the ID token, UserInfo; then the new session takes the place of the
@@ -88,6 +89,7 @@ impl Login {
         query: CallbackQuery,
         cookie: impl Fn(&str) -> Option<String>,
         previous: Option<SessionKey>,
+        device: Device,
     ) -> Result<LoggedIn, Failed> {
         let (state, attempt) = self.attempt(query.state.as_deref(), cookie)?;
         let return_to = attempt.return_to.clone();
@@ -98,8 +100,9 @@ impl Login {
                 let complete = || {
                     let (login, host, code) = (self.clone(), host.clone(), code.clone());
                     async move {
-                        let (outcome, remember) =
-                            login.redeem_once(&host, &attempt, &code.into(), previous).await;
+                        let code = code.into();
+                        let redeemed = login.redeem_once(&host, &attempt, &code, previous, device);
+                        let (outcome, remember) = redeemed.await;
                         (outcome.map_err(Arc::new), remember)
                     }
                 };
@@ -155,8 +158,9 @@ impl Login {
         attempt: &Attempt,
         code: &Secret,
         previous: Option<SessionKey>,
+        device: Device,
     ) -> (Result<LoggedIn, CallbackError>, Remember) {
-        let redeem = self.redeem(host, attempt, code, previous);
+        let redeem = self.redeem(host, attempt, code, previous, device);
         if let Some(relay) = &self.inner.relay {
             return relay.once(attempt, code, redeem, remember).await;
         }
@@ -172,6 +176,7 @@ impl Login {
         attempt: &Attempt,
         code: &Secret,
         previous: Option<SessionKey>,
+        device: Device,
     ) -> Result<LoggedIn, CallbackError> {
         let relying_party = &self.inner.relying_party;
         let exchanged = self.inner.clock.now();
@@ -180,7 +185,7 @@ impl Login {
         let response = relying_party
             .exchange_code(code, host.redirect_uri(), &attempt.code_verifier)
             .await?;
-        let (session, issued) = match self.session_of(attempt, code, &response).await {
+        let (session, issued) = match self.session_of(attempt, code, &response, device).await {
             Ok(verified) => verified,
             // The session that goes on may be of one grant with these tokens, which ends as a whole (RFC 7009 section 2.1).
             Err(error @ CallbackError::TooWeak) => return Err(error),
@@ -190,7 +195,7 @@ impl Login {
             }
         };
         let location = self.target(attempt, host);
-        let ends_at = session.expires_at;
+        let ends_at = session.ends_at();
         let due = Due::at(session.tokens.due_at(self.inner.options.refresh_threshold));
         let course = Course {
             subject: session.subject.clone(),

@@ -7,7 +7,7 @@ use devstack_idp::{Endpoint, Fault};
 use http::{Method, StatusCode, header::HOST};
 use tokio::sync::Notify;
 
-use crate::support::{Browser, Port, Process, Redis, Reply, Stack, pause};
+use crate::support::{Browser, Events, Port, Process, Redis, Reply, Stack, pause};
 
 /// How many replicas there are.
 const COUNT: usize = 3;
@@ -134,6 +134,40 @@ async fn a_login_at_one_replica_is_one_at_all_and_so_is_a_logout() {
             .await;
         }
         here.forget_cookies();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn an_open_page_learns_of_a_logout_at_another_replica() {
+    let replicas = Replicas::start().await;
+    let ada = replicas.ada();
+    ada[0].log_in().await;
+    let mut open = Vec::new();
+    for there in &ada {
+        let mut events = Events::open(there).await;
+        events.more().await;
+        open.push(events);
+    }
+    let last_id = open[0].last_id.clone();
+    ada[1].post("/auth/logout").await;
+    for mut events in open {
+        let mut event = events.next().await;
+        // The tokens may be renewed meanwhile.
+        while matches!(&event, Some((name, _)) if name == "session-renewed") {
+            event = events.next().await;
+        }
+        let (name, data) = event.unwrap();
+        assert_eq!(
+            (name.as_str(), &data["reason"]),
+            ("session-ended", &"logout".into())
+        );
+        assert_eq!(events.next().await, None);
+    }
+    // Each of them knows why, also later.
+    for there in &ada {
+        let mut events = Events::after(there, &last_id).await;
+        assert_eq!(events.next().await.unwrap().0, "session-ended");
     }
 }
 

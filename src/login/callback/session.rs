@@ -10,7 +10,7 @@ use crate::{
     login::{Login, attempt::Attempt, offline_access::Consent},
     oidc::{Expect, LoginFacts, TokenResponse},
     secret::Secret,
-    session::{Assurance, EmailTrust, Memo, Session, Tokens, UserClaims, email_is_unstated},
+    session::{Assurance, Device, EmailTrust, Memo, Session, Tokens, UserClaims, email_is_unstated},
 };
 
 /// A longer `acr` is not kept, in bytes.
@@ -39,6 +39,7 @@ impl Login {
         attempt: &Attempt,
         code: &Secret,
         response: &TokenResponse,
+        device: Device,
     ) -> Result<(Session, Timestamp), CallbackError> {
         // Now, not after the checks: the access token lives since it was issued.
         let now = self.inner.clock.now();
@@ -65,6 +66,7 @@ impl Login {
             access_expires_at,
             refresh: response.refresh_token.clone(),
             pending: None,
+            refresh_expires_at: response.refresh_ends(now),
             id_token: id_token.clone(),
             scope: response
                 .scope
@@ -86,6 +88,7 @@ impl Login {
             nonce: identity.nonce,
             sid: verified.sid,
             auth_time: identity.auth_time,
+            device,
             created_at: now,
             expires_at: self.end_of(now, &tokens, verified.session_ends),
             assurance,

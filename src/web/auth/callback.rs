@@ -4,7 +4,11 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, StatusCode, header::SET_COOKIE, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{SET_COOKIE, USER_AGENT},
+    request::Parts,
+};
 
 use tracing::Level;
 
@@ -20,7 +24,7 @@ use super::{
 use crate::{
     login::{CallbackError, CallbackQuery, Failed, LoggedIn, hosts::LoginHost},
     oidc::{Meaning, OAuthError, UserInfoError},
-    session::{CookieName, OpenError, SameSite, SessionKey},
+    session::{CookieName, Device, OpenError, SameSite, SessionKey},
 };
 
 /// The title of what a person can mend by logging in again.
@@ -46,7 +50,11 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     };
     let previous = web.known_session(headers);
 
-    let outcome = web.login.complete(host, query, cookie, previous).await;
+    let user_agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes);
+    let address = web.client(&request).address;
+    let device = Device::new(user_agent.unwrap_or_default(), address, &host.authority());
+
+    let outcome = web.login.complete(host, query, cookie, previous, device).await;
     let mut response = match outcome {
         Ok(logged_in) => welcome(&web, headers, &logged_in),
         Err(failed) => match instead(&web, headers, host, &failed).await {

@@ -36,7 +36,7 @@ const MAX_FORM_LENGTH: usize = 16 * 1024;
 
 /// The parameter that names where to go afterwards, and those beside it.
 const TARGETS: [&str; 1] = ["return_to"];
-const OTHERS: [&str; 3] = ["everywhere", "csrf_token", revisit::MARK];
+const OTHERS: [&str; 4] = ["everywhere", "csrf_token", "csrf", revisit::MARK];
 
 /// What the form, or the query of a GET, says.
 #[derive(Default)]
@@ -78,7 +78,8 @@ async fn post(web: &Web, request: &Parts, body: Body) -> Result<Response, Proble
 }
 
 /// `GET`: ends the session only where the browser says that a page of ours led here; else a page with a button, so
-/// that no foreign page logs anybody out.
+/// that no foreign page logs anybody out. With the CSRF token in `csrf` it may end all sessions of the person
+/// (`everywhere=true`).
 pub(in super::super) async fn ask(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
     answer(&web, &request)
         .await
@@ -89,21 +90,17 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     if let Some(page) = web.revisit(&request.method, &request.uri, &request.headers) {
         return Ok(page);
     }
-    let return_to =
-        Parameters::parse_with_target(request.uri.query(), &TARGETS, &OTHERS)?.take("return_to")?;
+    let mut query = Parameters::parse_with_target(request.uri.query(), &TARGETS, &OTHERS)?;
+    let return_to = query.take("return_to")?;
     let caller = web.caller(&request.headers).await?;
     // The page that comes again is ours, and yet it is a foreign one that led here.
     if proof::is_own_navigation(&request.headers) && !revisit::is_revisit(&request.uri) {
-        return end(
-            web,
-            request,
-            caller,
-            Wishes {
-                return_to,
-                ..Wishes::default()
-            },
-        )
-        .await;
+        let wishes = Wishes {
+            csrf_token: None,
+            everywhere: everywhere_with_proof(web, caller.as_ref(), &mut query)?,
+            return_to,
+        };
+        return end(web, request, caller, wishes).await;
     }
     let token = caller
         .map(|caller| csrf_token(&web.sealer, &caller.key))
@@ -133,6 +130,27 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     let mut response = web.pages.respond(&request.headers, &page);
     *response.status_mut() = StatusCode::FORBIDDEN;
     Ok(response)
+}
+
+/// Whether a GET asks for the end of all sessions of the person, and proves that it may. Without a token it ends this session
+/// alone. A wrong one is refused, since the person would take all sessions for ended.
+fn everywhere_with_proof(
+    web: &Web,
+    caller: Option<&Caller>,
+    query: &mut Parameters<'_>,
+) -> Result<bool, Problem> {
+    let asks = query.take("everywhere")?.as_deref() == Some("true");
+    let token = query.take("csrf")?;
+    match (caller, token) {
+        (Some(caller), Some(token)) if asks => {
+            if csrf_token_matches(&web.sealer, &caller.key, token.as_bytes()) {
+                Ok(true)
+            } else {
+                Err(proof::ProofError::Token.into())
+            }
+        }
+        _ => Ok(false),
+    }
 }
 
 async fn end(
