@@ -11,6 +11,7 @@ const OWN: &[&str] = &[
     "bff::app",
     "bff::app::discover",
     "bff::app::proxies",
+    "bff::app::replicas",
     "bff::app::session_secret",
     "bff::app::settings",
     "bff::app::store",
