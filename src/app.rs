@@ -106,6 +106,7 @@ impl App {
     /// [`StartError`], with what to mend.
     pub async fn new(config: Config, ports: Ports) -> Result<Self, StartError> {
         let health = Health::new();
+        let in_files = replicas::open_keys_in_files(&config, &ports)?;
         let secrets = session_secret::load(
             &config.session,
             &config.keys.state_dir,
@@ -120,10 +121,10 @@ impl App {
         if replicas.is_none() {
             health.ok(Component::Replicas);
         }
-        let (keeper, keys, warnings) = replicas::open_keys(&config, replicas.as_ref(), &ports).await?;
-        for warning in warnings {
-            tracing::warn!("{warning}");
-        }
+        let (keeper, keys) = match in_files {
+            Some(opened) => opened,
+            None => replicas::open_shared_keys(&config, replicas.as_ref(), &ports).await?,
+        };
         health.ok(Component::Keys);
         let outbound = Outbound::new(&settings::outbound(&config), Arc::clone(&ports.clock))?;
         let relying_party = RelyingParty::new(

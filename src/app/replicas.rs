@@ -74,27 +74,47 @@ pub(super) fn vault(config: &Config, replicas: Option<&Replicas>) -> Option<Arc<
     replicas?.vault(file)
 }
 
-/// Opens the keys for a server.
-pub(super) async fn open_keys(
+/// Opens the keys for a server whose keyring is in a file; `None` where it is not.
+pub(super) fn open_keys_in_files(
+    config: &Config,
+    ports: &Ports,
+) -> Result<Option<(Keeper, Keys)>, StartError> {
+    if config.keys.state_store == StateStore::Redis {
+        return Ok(None);
+    }
+    let (options, rotation) = (config.keys.options.clone(), config.rotation());
+    let opened = Keeper::open(options, rotation, ports.clock.wall())?;
+    Ok(Some(told(opened)))
+}
+
+/// Opens the keys for a server whose keyring replicas share.
+pub(super) async fn open_shared_keys(
     config: &Config,
     replicas: Option<&Replicas>,
     ports: &Ports,
-) -> Result<(Keeper, Keys, Vec<Warning>), StartError> {
+) -> Result<(Keeper, Keys), StartError> {
     let (options, rotation) = (config.keys.options.clone(), config.rotation());
     let now = ports.clock.wall();
     let Some(store) = replicas.and_then(|replicas| replicas.keyring(Handle::current())) else {
-        return Ok(Keeper::open(options, rotation, now)?);
+        return Ok(told(Keeper::open(options, rotation, now)?));
     };
     // It waits for Redis.
     let opened = tokio::task::spawn_blocking(move || Keeper::open_in(store, options, rotation, now)).await;
     match opened {
-        Ok(opened) => opened.map_err(|error| explained(config, error)),
+        Ok(opened) => Ok(told(opened.map_err(|error| explained(config, error))?)),
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             // Cancelled: the runtime is shutting down.
             Err(_) => std::future::pending().await,
         },
     }
+}
+
+fn told((keeper, keys, warnings): (Keeper, Keys, Vec<Warning>)) -> (Keeper, Keys) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    (keeper, keys)
 }
 
 /// A key that is not there is another mistake where each replica has to be given it.

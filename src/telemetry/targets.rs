@@ -13,6 +13,7 @@ const OWN: &[&str] = &[
     "bff::app",
     "bff::app::discover",
     "bff::app::proxies",
+    "bff::app::replicas",
     "bff::app::session_secret",
     "bff::app::settings",
     "bff::app::store",
