@@ -9,6 +9,7 @@ mod contract;
 mod disk;
 mod life;
 mod memory;
+mod part;
 mod redis;
 mod sealed;
 mod spread;
@@ -25,6 +26,7 @@ pub use self::{
     cached::Cached,
     disk::{DiskError, DiskStore, Fault as DiskFault},
     memory::MemoryStore,
+    part::Part,
     redis::{RedisCertificateError, RedisOptions, RedisStartError, RedisStore, RedisUrlError},
 };
 
@@ -176,10 +178,6 @@ pub struct Listed {
     /// What the store calls it.
     pub key: SessionKey,
 }
-
-/// One of 64 parts of all sessions, as their keys fall: so that a look at all of them is many small ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Part(u8);
 
 /// When the tokens of a session are to be renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -349,29 +347,6 @@ impl<'a> Whose<'a> {
         let mut digest = [0; digest::SHA256_OUTPUT_LEN];
         digest.copy_from_slice(hash.finish().as_ref());
         digest
-    }
-}
-
-// === impl Part ===
-
-impl Part {
-    const COUNT: u8 = 64;
-    const FIRST: Self = Self(0);
-
-    /// The part that a session belongs to.
-    #[must_use]
-    pub const fn of(key: &SessionKey) -> Self {
-        Self(key.as_bytes()[0] % Self::COUNT)
-    }
-
-    /// Its number, below 64.
-    const fn number(self) -> u8 {
-        self.0
-    }
-
-    /// All of them.
-    pub fn all() -> impl Iterator<Item = Self> {
-        (0..Self::COUNT).map(Self)
     }
 }
 
