@@ -6,6 +6,7 @@
 pub mod attempt;
 mod back_channel;
 mod callback;
+mod device;
 mod end;
 mod front_channel;
 pub mod hosts;
@@ -25,6 +26,7 @@ use std::{
 pub use self::{
     back_channel::BackChannelError,
     callback::{CallbackError, CallbackQuery, Failed, LoggedIn},
+    device::{Devices, Invitation, ProofError, Registered},
     end::EndSession,
     front_channel::FrontChannelError,
     refused::Instead,
@@ -38,7 +40,7 @@ use crate::{
     oidc::RelyingParty,
     random::SharedRandom,
     seal::Sealer,
-    session::{self, EmailTrust, LeftOutNotice, Sessions},
+    session::{self, Binding, EmailTrust, LeftOutNotice, Sessions},
 };
 
 /// How logins are done.
@@ -58,6 +60,8 @@ pub struct Options {
     pub refresh_threshold: Duration,
     /// Which e-mail addresses the application may know.
     pub email_trust: EmailTrust,
+    /// What sessions are bound to.
+    pub binding: Binding,
 }
 
 /// `prompt` of the authorization request where the login names none (OpenID Connect Core 1.0 section 3.1.2.1).
@@ -95,6 +99,8 @@ struct Inner {
     once: Once<Result<LoggedIn, Arc<CallbackError>>>,
     /// What the IdP says of logouts.
     logouts: Logouts,
+    /// What sessions are bound to.
+    devices: Devices,
     /// Claims that are too large.
     left_out: LeftOutNotice,
     /// Whether the operator has been told that the IdP gives no refresh token.
@@ -106,13 +112,13 @@ struct Inner {
 // === impl Login ===
 
 impl Login {
-    /// Puts the parts together. `logout_tokens` remembers which of them have come, for all processes that share sessions.
+    /// Puts the parts together. `once` remembers what has come that may come once, for all processes that share sessions.
     #[must_use]
     pub fn new(
         options: Options,
         relying_party: RelyingParty,
         sessions: Sessions,
-        logout_tokens: Arc<dyn session::Once>,
+        once: Arc<dyn session::Once>,
         sealer: Sealer,
         clock: SharedClock,
         random: SharedRandom,
@@ -129,7 +135,8 @@ impl Login {
             left_out: LeftOutNotice::default(),
             options,
             relying_party,
-            logouts: Logouts::new(sessions.clone(), logout_tokens, Arc::clone(&clock)),
+            logouts: Logouts::new(sessions.clone(), Arc::clone(&once), Arc::clone(&clock)),
+            devices: Devices::new(sessions.clone(), once, sealer.clone(), Arc::clone(&clock)),
             sessions,
             sealer,
             once: Once::new(Arc::clone(&clock)),
@@ -147,6 +154,12 @@ impl Login {
     #[must_use]
     pub fn hosts(&self) -> &Hosts {
         &self.inner.options.hosts
+    }
+
+    /// The keys of devices to which sessions are bound.
+    #[must_use]
+    pub fn devices(&self) -> &Devices {
+        &self.inner.devices
     }
 
     /// Where `return_to` may point.

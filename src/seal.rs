@@ -40,6 +40,12 @@ pub enum Purpose {
     Session,
     /// The name in a store for whom a session belongs to.
     SessionOwner,
+    /// What the proof of a device's key answers; context: the session's key in the store.
+    DeviceChallenge,
+    /// Who may register a device's key; context: as above.
+    DeviceRegistration,
+    /// The cookie that says that a device has proven its key; context: as above.
+    DeviceCookie,
 }
 
 /// Seals, opens and hashes. Cheap to clone.
@@ -73,13 +79,16 @@ struct Key256;
 // === impl Purpose ===
 
 impl Purpose {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 9] = [
         Self::LoginAttempt,
         Self::LogoutReturn,
         Self::CsrfToken,
         Self::SessionReference,
         Self::Session,
         Self::SessionOwner,
+        Self::DeviceChallenge,
+        Self::DeviceRegistration,
+        Self::DeviceCookie,
     ];
 
     const fn label(self) -> &'static [u8] {
@@ -90,6 +99,9 @@ impl Purpose {
             Self::SessionReference => b"session-reference",
             Self::Session => b"session",
             Self::SessionOwner => b"session-owner",
+            Self::DeviceChallenge => b"device-challenge",
+            Self::DeviceRegistration => b"device-registration",
+            Self::DeviceCookie => b"device-cookie",
         }
     }
 }

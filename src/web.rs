@@ -4,9 +4,11 @@ mod access;
 mod api;
 mod arrival;
 mod auth;
+mod binding;
 mod caller;
 mod correlation;
 mod cors;
+mod envelope;
 mod frame;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -23,6 +25,7 @@ mod problem;
 mod proof;
 mod query;
 mod start_page;
+mod structured;
 mod way_in;
 mod ways;
 
@@ -48,7 +51,7 @@ use crate::{
     keys::Keys,
     login::Login,
     seal::Sealer,
-    session::{CookiePolicy, Sessions},
+    session::{Binding, CookiePolicy, Sessions},
     tokens::Tokens,
 };
 
@@ -77,6 +80,8 @@ pub struct Parts {
     pub cors_origins: Vec<HeaderValue>,
     /// Proxies whose forwarded headers are believed.
     pub trusted_proxies: TrustedProxies,
+    /// What sessions are bound to.
+    pub binding: Binding,
     /// Pages for people.
     pub pages: Pages,
     /// Time.
@@ -91,6 +96,8 @@ pub struct Web(Arc<Inner>);
 struct Inner {
     parts: Parts,
     notices: Notices,
+    /// Of which sessions the operator has been told that a request did not belong to them.
+    unproven: binding::Told,
 }
 
 /// On which listener a request came.
@@ -111,6 +118,7 @@ impl Web {
         Self(Arc::new(Inner {
             parts,
             notices: Notices::default(),
+            unproven: binding::Told::default(),
         }))
     }
 
@@ -135,11 +143,18 @@ impl Web {
             .route("/auth/session", get(auth::session::handle))
             .route("/api/auth/session", get(auth::session::handle))
             .route("/auth/csrf", get(auth::csrf::handle));
+        let of_the_browser = Router::new()
+            .route(auth::dbsc::REGISTER, post(auth::dbsc::register))
+            .route(auth::dbsc::REFRESH, post(auth::dbsc::refresh));
         let of_the_idp = Router::new().route(
             auth::backchannel_logout::PATH,
             post(auth::backchannel_logout::handle),
         );
-        let endpoints = acting.merge(telling).merge(of_the_idp).merge(Self::common());
+        let endpoints = acting
+            .merge(telling)
+            .merge(of_the_browser)
+            .merge(of_the_idp)
+            .merge(Self::common());
         self.framed(Listener::Public, endpoints)
     }
 

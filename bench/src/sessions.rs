@@ -166,6 +166,7 @@ fn session(number: usize) -> Session {
         },
         created_at: now,
         expires_at: later,
+        bound: bff::session::Bound::default(),
         identity: Memo::default(),
     }
 }

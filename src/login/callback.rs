@@ -18,8 +18,9 @@ use super::{
 use crate::{
     clock::Timestamp,
     oidc::OAuthError,
+    random::RandomExt as _,
     secret::Secret,
-    session::{Due, SessionId, SessionKey},
+    session::{Bound, Due, Seen, SessionId, SessionKey},
 };
 
 /// Longer values are refused, in bytes.
@@ -72,7 +73,7 @@ fn remember(outcome: &Result<LoggedIn, CallbackError>) -> Remember {
 
 impl Login {
     /// Completes the login that `query` answers, for a browser on `host`. `cookie` gives the value of the login cookie
-    /// for a `state`, `previous` is the session that the browser has now.
+    /// for a `state`, `previous` is the session that the browser has now, and `seen` what the new one may be bound to.
     ///
     /// The checks, in this order: `state` (before anything else that came is looked at), age and host of the attempt,
     /// `iss`, `error`, `code`; then the exchange, the ID token, UserInfo; then the new session takes the place of the
@@ -88,16 +89,19 @@ impl Login {
         query: CallbackQuery,
         cookie: impl Fn(&str) -> Option<String>,
         previous: Option<SessionKey>,
+        seen: &Seen<'_>,
     ) -> Result<LoggedIn, Failed> {
         let (state, attempt) = self.attempt(query.state.as_deref(), cookie)?;
         let return_to = attempt.return_to.clone();
         let outcome = match self.code_of(&query, &attempt, host) {
             Ok(code) => {
                 let ends_at = attempt.ends_at();
+                let bound = Bound::at_login(self.inner.options.binding, seen, self.inner.random.bytes());
                 let complete = || {
                     let (login, host, code) = (self.clone(), host.clone(), code.clone());
                     async move {
-                        let outcome = login.redeem(&host, &attempt, &code.into(), previous).await;
+                        let code = code.into();
+                        let outcome = login.redeem(&host, &attempt, &code, previous, bound).await;
                         let remember = remember(&outcome);
                         (outcome.map_err(Arc::new), remember)
                     }
@@ -153,6 +157,7 @@ impl Login {
         attempt: &Attempt,
         code: &Secret,
         previous: Option<SessionKey>,
+        bound: Bound,
     ) -> Result<LoggedIn, CallbackError> {
         let relying_party = &self.inner.relying_party;
         let exchanged = self.inner.clock.now();
@@ -161,13 +166,14 @@ impl Login {
         let response = relying_party
             .exchange_code(code, host.redirect_uri(), &attempt.code_verifier)
             .await?;
-        let (session, issued) = match self.session_of(attempt, code, &response).await {
+        let (mut session, issued) = match self.session_of(attempt, code, &response).await {
             Ok(verified) => verified,
             Err(error) => {
                 self.give_back(response.refresh_token, response.access_token);
                 return Err(error);
             }
         };
+        session.bound = bound;
         let location = self.target(attempt, host);
         let ends_at = session.expires_at;
         let due = Due::at(session.tokens.due_at(self.inner.options.refresh_threshold));

@@ -5,6 +5,7 @@
 //! | session | `__Host-bff_session`, by the rule below, or `SESSION_COOKIE_NAME` | the [`SessionId`] |
 //! | login | `__Host-bff_login_` and a hash of `state` | one login attempt, sealed |
 //! | logout | `__Host-bff_logout` | where to go after the IdP's logout page, sealed |
+//! | bound | `__Host-bff_bound` | that the browser has proven its key, for some minutes (`SESSION_BINDING=device`) |
 //!
 //! `__Host-` keeps sibling subdomains and plain http from planting a cookie (RFC 6265bis section 4.1.3.2); it demands
 //! `Secure`, `Path=/` and no `Domain`. So the session cookie is `__Secure-` where `BFF_COOKIE_DOMAIN` shares it with
@@ -12,6 +13,7 @@
 //! the host where it began. They keep `__Host-` with a domain too, since a planted attempt is a login as somebody else
 //! (attack 27).
 
+mod bound;
 mod read;
 
 use std::{borrow::Cow, fmt, time::Duration};
@@ -95,7 +97,7 @@ pub enum CookieOptionsError {
     /// Not a token (RFC 6265 section 4.1.1), or too long.
     #[error("a cookie's name is up to {MAX_NAME_LENGTH} letters, digits or any of !#$%&'*+-.^_`|~")]
     Name,
-    /// The name of the login or logout cookie.
+    /// The name of the login, logout or bound cookie.
     #[error("the name of the session cookie belongs to another cookie of the BFF")]
     NameTaken,
     /// `__Host-` with a domain or without `Secure`, or `__Secure-` without `Secure`.
@@ -321,7 +323,7 @@ fn checked_name(name: String, secure: bool, shared: bool) -> Result<String, Cook
     if refused {
         return Err(CookieOptionsError::Prefix);
     }
-    if read::is_login_or_logout(base) {
+    if read::is_login_or_logout(base) || bound::is_bound(base) {
         return Err(CookieOptionsError::NameTaken);
     }
     Ok(name)

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{AccessToken, Memo};
+use super::{AccessToken, Bound, Memo};
 use crate::{clock::Timestamp, jose::Claims, secret::Secret};
 
 /// The first byte of an encoded record. Another layout takes another number, so that an older or newer server says so
@@ -50,6 +50,9 @@ pub struct Session {
     pub created_at: Timestamp,
     /// When the session ends, even if it is in use.
     pub expires_at: Timestamp,
+    /// What the session is bound to (`SESSION_BINDING`).
+    #[serde(default, skip_serializing_if = "Bound::is_empty")]
+    pub bound: Bound,
     /// What a proxy is told of the session (`/auth/verify`), in header fields.
     #[serde(skip)]
     pub identity: Memo<HeaderMap>,
@@ -126,6 +129,7 @@ impl Session {
             + IDENTITY
             + self.identity_weight()
             + texts.map(text_weight).iter().sum::<usize>()
+            + self.bound.weight()
             + claims_weight(&self.user)
     }
 

@@ -74,6 +74,8 @@ const OWN: &[&str] = &[
     "bff::tokens::worker",
     "bff::web::auth::backchannel_logout",
     "bff::web::auth::callback",
+    "bff::web::auth::dbsc",
+    "bff::web::binding",
     "bff::web::notices",
     "bff::web::page",
     "bff::web::problem",

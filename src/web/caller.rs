@@ -9,7 +9,7 @@ use http::{
 
 use tracing::Level;
 
-use super::{Web, problem::Problem};
+use super::{Web, binding::Unproven, envelope::Envelope, problem::Problem};
 use crate::session::{SessionId, SessionKey, StoreError, Stored};
 
 /// The use of a session is noted, and its cookie renewed, at most this often.
@@ -25,6 +25,15 @@ pub(crate) struct Caller {
     id: SessionId,
 }
 
+/// Why a request has no session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Absent {
+    /// It brings no session cookie, several, or one that leads nowhere.
+    Nobody,
+    /// It brings the cookie of a session that it does not belong to.
+    Unproven(Unproven),
+}
+
 /// A `Set-Cookie` that the answer has to carry.
 #[derive(Debug)]
 pub(crate) struct Renewal(HeaderValue);
@@ -32,8 +41,17 @@ pub(crate) struct Renewal(HeaderValue);
 // === impl Web ===
 
 impl Web {
-    /// The session of a request. `None` where it brings no session cookie, several, or one that leads nowhere.
-    pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, StoreError> {
+    /// The session of a request, if it proves that it belongs to it.
+    pub(crate) async fn caller(&self, request: Envelope<'_>) -> Result<Result<Caller, Absent>, StoreError> {
+        let Some(caller) = self.named(request.headers).await? else {
+            return Ok(Err(Absent::Nobody));
+        };
+        let bound = self.check_binding(&caller.key, &caller.stored.session, &request);
+        Ok(bound.map(|()| caller).map_err(Absent::Unproven))
+    }
+
+    /// The session that a request names by its cookie, whether it belongs to it or not.
+    pub(crate) async fn named(&self, headers: &HeaderMap) -> Result<Option<Caller>, StoreError> {
         let Some(id) = self.cookies.session_id(headers) else {
             self.notice_doubled_session(headers);
             return Ok(None);
@@ -58,6 +76,35 @@ impl Web {
         let ends_at = self.sessions.lifespan().end_of(&caller.stored.session, now);
         let cookie = self.cookies.set_session(&caller.id, ends_at.duration_since(now));
         Ok(Some(Renewal(cookie)))
+    }
+}
+
+// === impl Absent ===
+
+impl Absent {
+    /// Whether a login in this browser would help.
+    pub(crate) const fn login_helps(self) -> bool {
+        match self {
+            Self::Nobody => true,
+            Self::Unproven(Unproven { why, .. }) => why.login_helps(),
+        }
+    }
+
+    /// The code of its problem, where there is a session.
+    pub(crate) const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Nobody => None,
+            Self::Unproven(Unproven { why, .. }) => Some(why.code()),
+        }
+    }
+}
+
+impl From<Absent> for Problem {
+    fn from(absent: Absent) -> Self {
+        match absent {
+            Absent::Nobody => Self::unauthenticated(),
+            Absent::Unproven(Unproven { why, .. }) => why.problem(),
+        }
     }
 }
 

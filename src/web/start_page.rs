@@ -8,6 +8,7 @@ use http::{
 
 use super::{
     Web,
+    envelope::Envelope,
     page::{Action, Label, Page},
     problem::Problem,
 };
@@ -18,21 +19,21 @@ pub(super) async fn instead_of_nothing(
     web: &Web,
     method: &Method,
     path: &str,
-    headers: &HeaderMap,
+    request: Envelope<'_>,
 ) -> Result<Response, Problem> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Err(Problem::not_found());
     }
     match path {
-        "/" if takes_page(headers) => show(web, headers).await,
+        "/" if takes_page(request.headers) => show(web, request).await,
         // Every browser asks for it, and nobody reads what a refusal says.
         "/favicon.ico" => Ok(StatusCode::NOT_FOUND.into_response()),
         _ => Err(Problem::not_found()),
     }
 }
 
-async fn show(web: &Web, headers: &HeaderMap) -> Result<Response, Problem> {
-    let is_logged_in = web.caller(headers).await?.is_some();
+async fn show(web: &Web, request: Envelope<'_>) -> Result<Response, Problem> {
+    let is_logged_in = web.caller(request).await?.is_ok();
     let (key, fallback, label, href) = if is_logged_in {
         (
             "start_logged_in",
@@ -59,7 +60,7 @@ async fn show(web: &Web, headers: &HeaderMap) -> Result<Response, Problem> {
         start: None,
         footnote: None,
     };
-    let mut response = web.pages.respond(headers, &page);
+    let mut response = web.pages.respond(request.headers, &page);
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -78,6 +78,7 @@ fn web(folder: &TempDir) -> Web {
         session_lifetime: limits.lifespan.lifetime,
         refresh_threshold: MINUTE,
         email_trust: EmailTrust::default(),
+        binding: Binding::Off,
     };
     let login = Login::new(
         login,
@@ -108,6 +109,7 @@ fn web(folder: &TempDir) -> Web {
         own_origins: OwnOrigins::new(&[]),
         cors_origins: vec![HeaderValue::from_static("https://app.example")],
         trusted_proxies: TrustedProxies::default(),
+        binding: Binding::Off,
         pages: Pages::new(&PageOptions::default()).unwrap(),
         clock,
     })

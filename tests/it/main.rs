@@ -8,6 +8,7 @@
     reason = "a test that fails says so by panicking; nobody else sees this crate"
 )]
 
+mod binding;
 mod connections;
 mod doctor;
 mod endpoints;

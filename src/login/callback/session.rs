@@ -10,7 +10,7 @@ use crate::{
     login::{Login, attempt::Attempt, offline_access::Consent},
     oidc::{Expect, LoginFacts, TokenResponse},
     secret::Secret,
-    session::{EmailTrust, Memo, Session, Tokens, UserClaims, email_is_unstated},
+    session::{Bound, EmailTrust, Memo, Session, Tokens, UserClaims, email_is_unstated},
 };
 
 // === impl Login ===
@@ -70,6 +70,7 @@ impl Login {
             auth_time: identity.auth_time,
             created_at: now,
             expires_at: self.end_of(now, &tokens, verified.session_ends),
+            bound: Bound::default(),
             identity: Memo::default(),
             tokens,
         };

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 use super::{
     CookieName, CookiePolicy, HOST_PREFIX, LOGIN_NAME, LOGOUT_NAME, MAX_LOGIN_COOKIE_LENGTH, MAX_NAME_LENGTH,
-    SECURE_PREFIX, SESSION_NAME, is_base64url,
+    SECURE_PREFIX, SESSION_NAME, bound, is_base64url,
 };
 use crate::session::SessionId;
 
@@ -46,7 +46,7 @@ impl CookiePolicy {
     /// one name, of which some may have been planted from a sibling subdomain (attack 27). Allocates nothing.
     #[must_use]
     pub fn session_id(&self, headers: &HeaderMap) -> Option<SessionId> {
-        SessionId::parse(once(headers, self.session_name())?)
+        SessionId::parse(once(headers, self.session_name().as_str())?)
     }
 
     /// Whether the browser sent several cookies under the session cookie's name, none of which counts then.
@@ -63,7 +63,7 @@ impl CookiePolicy {
     /// The value of the login or logout cookie called `name`, on the same terms.
     #[must_use]
     pub fn value<'a>(&self, headers: &'a HeaderMap, name: &CookieName) -> Option<&'a str> {
-        sealed(name, once(headers, name)?)
+        sealed(name, once(headers, name.as_str())?)
     }
 
     /// All login cookies that the browser sent, each name once, in their order; bounded in number. One that is not as
@@ -96,6 +96,7 @@ impl CookiePolicy {
         let (_, base) = split_prefix(name);
         base.eq_ignore_ascii_case(SESSION_NAME.as_bytes())
             || is_login_or_logout(base)
+            || bound::is_bound(base)
             || name.eq_ignore_ascii_case(self.session_name().as_str().as_bytes())
     }
 
@@ -171,8 +172,8 @@ fn sealed<'a>(name: &CookieName, value: &'a [u8]) -> Option<&'a str> {
 }
 
 /// The value of the cookie called exactly `name`; `None` where it was sent twice, even with one value.
-fn once<'a>(headers: &'a HeaderMap, name: &CookieName) -> Option<&'a [u8]> {
-    let name = name.as_str().as_bytes();
+pub(super) fn once<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+    let name = name.as_bytes();
     let mut values = parts(headers)
         .map(split)
         .filter(|(sent, _)| *sent == name)

@@ -35,6 +35,7 @@ fn session() -> Session {
         tokens: tokens(300),
         created_at: seconds(1_000),
         expires_at: seconds(9_000),
+        bound: Bound::default(),
         identity: Memo::default(),
     }
 }

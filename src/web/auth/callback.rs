@@ -11,6 +11,7 @@ use tracing::Level;
 use super::{
     super::{
         Web,
+        envelope::Envelope,
         page::{Action, Label, Page},
         problem::{Problem, wants_json},
         query::Parameters,
@@ -44,12 +45,23 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
             .value(headers, &web.cookies.login_name(state))
             .map(str::to_owned)
     };
-    let previous = web.cookies.session_id(headers).map(|id| id.key());
+    // A stolen cookie must not end the session of whom it was stolen from.
+    let previous = web
+        .caller(Envelope::from(&request))
+        .await
+        .ok()
+        .and_then(Result::ok);
+    let previous = previous.map(|caller| caller.key);
 
-    let outcome = web.login.complete(host, query, cookie, previous).await;
+    let seen = web.seen(&Envelope::from(&request));
+    let outcome = web.login.complete(host, query, cookie, previous, &seen).await;
     let mut response = match outcome {
-        Ok(logged_in) => welcome(&web, headers, &logged_in),
-        Err(failed) => match instead(&web, headers, host, &failed).await {
+        Ok(logged_in) => {
+            let mut response = welcome(&web, headers, &logged_in);
+            web.offer_binding(host, &logged_in.id.key(), response.headers_mut());
+            response
+        }
+        Err(failed) => match instead(&web, &request, host, &failed).await {
             Some(response) => response,
             None => problem(&failed).into_response(),
         },
@@ -61,17 +73,18 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
 }
 
 /// What a browser gets instead of an error that is none to the person.
-async fn instead(web: &Web, headers: &HeaderMap, host: &LoginHost, failed: &Failed) -> Option<Response> {
+async fn instead(web: &Web, request: &Parts, host: &LoginHost, failed: &Failed) -> Option<Response> {
+    let headers = &request.headers;
     match &*failed.error {
         // A second tab, a reload, the back button: the login that this belongs to is done.
-        CallbackError::UnknownAttempt => has_session(web, headers).await.then(|| redirect(host.origin())),
+        CallbackError::UnknownAttempt => has_session(web, request).await.then(|| redirect(host.origin())),
         _ if wants_json(headers) => None,
         CallbackError::LoginRequired { location } => Some(redirect(location)),
         CallbackError::Refused {
             error,
             instead: Some(instead),
         } => {
-            if has_session(web, headers).await {
+            if has_session(web, request).await {
                 tracing::info!(%error, "a login was refused by the identity provider; the person has a session and goes on");
                 return Some(redirect(&instead.go_on));
             }
@@ -123,8 +136,8 @@ fn welcome(web: &Web, headers: &HeaderMap, logged_in: &LoggedIn) -> Response {
     response
 }
 
-async fn has_session(web: &Web, headers: &HeaderMap) -> bool {
-    matches!(web.caller(headers).await, Ok(Some(_)))
+async fn has_session(web: &Web, request: &Parts) -> bool {
+    matches!(web.caller(Envelope::from(request)).await, Ok(Ok(_)))
 }
 
 /// An attempt is used once, also if it failed.

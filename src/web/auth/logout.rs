@@ -18,7 +18,8 @@ use serde_json::json;
 
 use super::super::{
     Web,
-    caller::Caller,
+    caller::Absent,
+    envelope::Envelope,
     page::{Action, Label, Page},
     problem::{Problem, wants_json},
     proof::{self, X_CSRF_TOKEN},
@@ -29,7 +30,7 @@ use crate::{
     gateway::GatewayError,
     login::{EndSession, return_to},
     seal::Purpose,
-    session::{csrf_token, csrf_token_matches},
+    session::{SessionKey, csrf_token, csrf_token_matches},
 };
 
 /// A form longer than this is refused, in bytes.
@@ -70,15 +71,20 @@ async fn post(web: &Web, request: &Parts, body: Body) -> Result<Response, Proble
         wishes.return_to = query.take("return_to")?;
     }
     wishes.everywhere |= query.take("everywhere")?.as_deref() == Some("true");
-    let caller = web.caller(&request.headers).await?;
-    if let Some(caller) = &caller {
+    let key = match web.caller(Envelope::from(request)).await? {
+        Ok(caller) => Some(caller.key),
+        // With the token, which does not come with a stolen cookie, it is the person all the same.
+        Err(Absent::Unproven(unproven)) => Some(unproven.key),
+        Err(Absent::Nobody) => None,
+    };
+    if let Some(key) = &key {
         let token = request.headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);
         let token = token.or(wishes.csrf_token.as_ref().map(String::as_bytes));
-        if !token.is_some_and(|token| csrf_token_matches(&web.sealer, &caller.key, token)) {
+        if !token.is_some_and(|token| csrf_token_matches(&web.sealer, key, token)) {
             return Err(proof::ProofError::Token.into());
         }
     }
-    end(web, request, caller, wishes).await
+    end(web, request, key, wishes).await
 }
 
 /// `GET`: ends the session only where the browser says that a page of ours led here; else a page with a button, so
@@ -92,12 +98,16 @@ pub(in super::super) async fn ask(State(web): State<Web>, request: Parts) -> Res
 async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     let return_to =
         Parameters::parse_with_target(request.uri.query(), &TARGETS, &OTHERS)?.take("return_to")?;
-    let caller = web.caller(&request.headers).await?;
+    let key = web
+        .caller(Envelope::from(request))
+        .await?
+        .ok()
+        .map(|caller| caller.key);
     if proof::is_own_navigation(&request.headers) {
         return end(
             web,
             request,
-            caller,
+            key,
             Wishes {
                 return_to,
                 ..Wishes::default()
@@ -105,9 +115,7 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
         )
         .await;
     }
-    let token = caller
-        .map(|caller| csrf_token(&web.sealer, &caller.key))
-        .unwrap_or_default();
+    let token = key.map(|key| csrf_token(&web.sealer, &key)).unwrap_or_default();
     if wants_json(&request.headers) {
         return Err(Problem::forbidden(
             "logout_needs_post",
@@ -138,7 +146,7 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
 async fn end(
     web: &Web,
     request: &Parts,
-    caller: Option<Caller>,
+    key: Option<SessionKey>,
     wishes: Wishes,
 ) -> Result<Response, Problem> {
     let host = web.login_host_or_fallback(request);
@@ -148,7 +156,6 @@ async fn end(
             |error: return_to::ReturnToError| Problem::bad_request("invalid_return_to", error.to_string()),
         )?),
     };
-    let key = caller.map(|caller| caller.key);
     let location = web
         .login
         .end(
@@ -168,6 +175,7 @@ async fn end(
     };
     let answer = response.headers_mut();
     answer.append(SET_COOKIE, web.cookies.clear_session());
+    web.forget_device(answer);
     if let Some(target) = target {
         let name = web.cookies.logout_name();
         let value = web

@@ -1,0 +1,7 @@
+//! What a session is bound to beside its cookie (`SESSION_BINDING`).
+
+mod device;
+mod key;
+mod offers;
+mod traits;
+mod world;
