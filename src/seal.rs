@@ -32,6 +32,8 @@ pub enum Purpose {
     LoginAttempt,
     /// Where to go after the IdP's logout page, in its cookie.
     LogoutReturn,
+    /// Which session the last login of a browser gave, in its cookie.
+    LatestSession,
     /// The CSRF token of a session; context: the session's key in the store.
     CsrfToken,
     /// The public reference of a session.
@@ -79,9 +81,10 @@ struct Key256;
 // === impl Purpose ===
 
 impl Purpose {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::LoginAttempt,
         Self::LogoutReturn,
+        Self::LatestSession,
         Self::CsrfToken,
         Self::SessionReference,
         Self::Session,
@@ -95,6 +98,7 @@ impl Purpose {
         match self {
             Self::LoginAttempt => b"login-attempt",
             Self::LogoutReturn => b"logout-return",
+            Self::LatestSession => b"latest-session",
             Self::CsrfToken => b"csrf-token",
             Self::SessionReference => b"session-reference",
             Self::Session => b"session",

@@ -24,6 +24,7 @@ mod prefetch;
 mod problem;
 mod proof;
 mod query;
+mod revisit;
 mod start_page;
 mod structured;
 mod way_in;

@@ -115,7 +115,7 @@ impl Bff {
         let cookies = cookies_of(&answer);
         let session = cookies
             .into_iter()
-            .find(|cookie| cookie.starts_with("__Host-bff_session="));
+            .find(|cookie| cookie.starts_with("__Host-Http-bff_session="));
         session.ok_or_else(|| "the login gave no session".into())
     }
 

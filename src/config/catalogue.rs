@@ -289,10 +289,10 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Session, "SESSION_BINDING", K::Choice(&["off", "ua", "ip", "ua+ip", "device", "device-if-possible"]), "`off`", "what a session is bound to beside its cookie: the browser (`ua`, without version numbers), its network (`ip`: /24, of IPv6 /48), or a key that the device does not give away; see `docs/binding.md`"),
     public(G::Session, "SESSION_BINDING_RENEWAL", K::Duration, "`10m`", "with `device`: how long a browser goes without proving its key, which is as long as a stolen cookie is worth something"),
     // Cookies
-    public(G::Cookies, "SESSION_COOKIE_NAME", K::Text, "`__Host-bff_session`; with a domain `__Secure-bff_session`; without `Secure` `bff_session`", "name of the session cookie"),
+    public(G::Cookies, "SESSION_COOKIE_NAME", K::Text, "`__Host-Http-bff_session`; with a domain `__Http-bff_session`; without `Secure` `bff_session`", "name of the session cookie"),
     public(G::Cookies, "BFF_COOKIE_DOMAIN", K::Text, "none", "domain of the session cookie, where several hosts share it"),
     public(G::Cookies, "BFF_COOKIE_SECURE", K::Switch, "`true`", "`false` only where all own origins are http on loopback, or with `BFF_DANGER_ALLOW_HTTP`"),
-    public(G::Cookies, "BFF_COOKIE_SAMESITE", K::Choice(&["Lax", "Strict"]), "`Lax`", "`SameSite` of the session cookie"),
+    public(G::Cookies, "BFF_COOKIE_SAMESITE", K::Choice(&["Lax", "Strict"]), "`Strict`", "`SameSite` of the session cookie; with `Strict` another site cannot send it even by a link"),
     // Tokens
     public(G::Tokens, "TOKEN_REFRESH_THRESHOLD", K::Duration, "`300`", "refresh this long before expiry, at most half the token's life"),
     public(G::Tokens, "TOKEN_REFRESH_CONCURRENCY", K::Number, "`32`", "refreshes in parallel at most"),

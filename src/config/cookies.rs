@@ -41,16 +41,12 @@ pub(super) fn read(reader: &mut Reader, own_origins: &[Origin]) -> CookieSetting
         );
     }
     let domain = reader.parsed("BFF_COOKIE_DOMAIN", domain);
-    if let Some(domain) = &domain
-        && reader
-            .text("BFF_COOKIE_DOMAIN")
-            .is_some_and(|text| text.starts_with('.'))
-    {
+    if let Some(domain) = &domain {
         reader.warn(
             "BFF_COOKIE_DOMAIN",
             format!(
-                "the dot before {domain} says nothing: every host below {domain} gets the session cookie, also one that is \
-                 not yours"
+                "every host below {domain} gets the session cookie, also one that is not yours, and can set one of its own; \
+                 without it each host has a session of its own, which is safer (RFC 10017)"
             ),
         );
     }
@@ -88,18 +84,18 @@ fn same_site(reader: &mut Reader) -> SameSite {
             "is not one of `Lax`, `Strict`: with `None` any page could send calls with a person's session",
             "write one of them: `Lax` or `Strict`; pages of other origins of the same site call through CORS__ALLOW_ORIGINS",
         );
-        return SameSite::Lax;
+        return SameSite::Strict;
     }
     reader
         .choice(name, &[SameSite::Lax, SameSite::Strict])
-        .unwrap_or(SameSite::Lax)
+        .unwrap_or_default()
 }
 
 const fn default_name(secure: bool, has_domain: bool) -> &'static str {
     match (secure, has_domain) {
         (false, _) => "bff_session",
-        (true, true) => "__Secure-bff_session",
-        (true, false) => "__Host-bff_session",
+        (true, true) => "__Http-bff_session",
+        (true, false) => "__Host-Http-bff_session",
     }
 }
 
@@ -161,10 +157,10 @@ fn cookie_name(text: &str, secure: bool, has_domain: bool) -> Result<String, Com
     if has_prefix("__Host-") && has_domain {
         return Err(Complaint::new(
             "has the prefix `__Host-`, which browsers refuse together with BFF_COOKIE_DOMAIN",
-            "use the prefix `__Secure-`, or remove BFF_COOKIE_DOMAIN",
+            "use the prefix `__Http-`, or remove BFF_COOKIE_DOMAIN",
         ));
     }
-    if (has_prefix("__Host-") || has_prefix("__Secure-")) && !secure {
+    if ["__Host-", "__Http-", "__Secure-"].into_iter().any(has_prefix) && !secure {
         return Err(Complaint::new(
             "has a prefix that browsers refuse without `Secure`",
             "remove the prefix, or remove BFF_COOKIE_SECURE=false",

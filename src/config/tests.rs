@@ -133,8 +133,8 @@ fn the_least_configuration_has_the_defaults_of_the_contract() {
     assert_eq!(config.session.max, 1_000_000);
     assert_eq!(config.session.max_per_user, 50);
     assert_eq!(config.session.memory_limit, 1 << 30);
-    assert_eq!(config.cookies.name, "__Host-bff_session");
-    assert_eq!(config.cookies.same_site, SameSite::Lax);
+    assert_eq!(config.cookies.name, "__Host-Http-bff_session");
+    assert_eq!(config.cookies.same_site, SameSite::Strict);
     assert!(config.cookies.secure);
     assert_eq!(config.tokens.refresh_threshold, Duration::from_mins(5));
     assert_eq!(config.tokens.refresh_concurrency, 32);
@@ -981,7 +981,7 @@ fn choices_and_switches_reach_their_settings() {
     assert!(matches!(&endpoints.par, Some(OptionalEndpoint::At(url)) if url.path() == "/par"));
     assert_eq!(config.client.par, ParMode::Never);
     assert_eq!(config.cookies.same_site, SameSite::Strict);
-    assert_eq!(config.cookies.name, "__Secure-bff_session");
+    assert_eq!(config.cookies.name, "__Http-bff_session");
     assert_eq!(config.telemetry.log_format, Format::Json);
     assert_eq!(config.telemetry.log_filter, "info,bff::oidc=debug");
     assert_eq!(config.server.internal.unwrap().port(), 9_090);

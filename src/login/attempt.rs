@@ -6,7 +6,7 @@ use crate::{
     clock::Timestamp,
     seal::{Purpose, Sealer},
     secret::Secret,
-    session::LOGIN_COOKIE_LIFETIME,
+    session::{LOGIN_COOKIE_LIFETIME, SessionKey},
 };
 
 /// What the callback needs to know of the login that was started.
@@ -50,6 +50,14 @@ pub struct Attempt {
     /// Whether the person was to be asked for consent.
     #[serde(rename = "c", default, skip_serializing_if = "std::ops::Not::not")]
     pub consent: bool,
+    /// The session that the browser had when the login was started.
+    #[serde(
+        rename = "p",
+        with = "key_text",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub previous: Option<SessionKey>,
 }
 
 // === impl Attempt ===
@@ -84,6 +92,29 @@ impl Attempt {
     }
 }
 
+/// A session's key as text: a list of numbers would take four times as much of the cookie.
+mod key_text {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use crate::session::SessionKey;
+
+    #[expect(clippy::ref_option, reason = "the signature that serde calls")]
+    pub(super) fn serialize<S: Serializer>(key: &Option<SessionKey>, to: S) -> Result<S::Ok, S::Error> {
+        match key {
+            Some(key) => to.serialize_str(&URL_SAFE_NO_PAD.encode(key.as_bytes())),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Option<SessionKey>, D::Error> {
+        let text = String::deserialize(from)?;
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(D::Error::custom)?;
+        let bytes = <[u8; 32]>::try_from(bytes).map_err(|_| D::Error::custom("not a key"))?;
+        Ok(Some(SessionKey::from_bytes(bytes)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{sync::Arc, time::Duration};
@@ -111,6 +142,7 @@ mod tests {
             demanding: true,
             repeated: true,
             consent: true,
+            previous: Some(SessionKey::from_bytes([7; 32])),
         }
     }
 

@@ -73,7 +73,8 @@ fn remember(outcome: &Result<LoggedIn, CallbackError>) -> Remember {
 
 impl Login {
     /// Completes the login that `query` answers, for a browser on `host`. `cookie` gives the value of the login cookie
-    /// for a `state`, `previous` is the session that the browser has now, and `seen` what the new one may be bound to.
+    /// for a `state`, `previous` is the session that the browser has now, where it shows it, and `seen` what the new one may
+    /// be bound to.
     ///
     /// The checks, in this order: `state` (before anything else that came is looked at), age and host of the attempt,
     /// `iss`, `error`, `code`; then the exchange, the ID token, UserInfo; then the new session takes the place of the
@@ -93,6 +94,7 @@ impl Login {
     ) -> Result<LoggedIn, Failed> {
         let (state, attempt) = self.attempt(query.state.as_deref(), cookie)?;
         let return_to = attempt.return_to.clone();
+        let previous = previous.or(attempt.previous);
         let outcome = match self.code_of(&query, &attempt, host) {
             Ok(code) => {
                 let ends_at = attempt.ends_at();
@@ -117,6 +119,7 @@ impl Login {
         outcome.map_err(|error| Failed {
             error,
             return_to: Some(return_to),
+            previous,
         })
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use url::Url;
 
 use super::Login;
-use crate::session::{EndReason, Session, SessionKey, StoreError};
+use crate::session::{EndReason, StoreError, Whose};
 
 /// Why a front-channel logout ended nothing.
 #[derive(Debug, thiserror::Error)]
@@ -21,29 +21,20 @@ pub enum FrontChannelError {
 // === impl Login ===
 
 impl Login {
-    /// Ends the session of the browser, `key`, if `issuer` and `sid` name it (section 3). Whether it did. The `sid` is what
-    /// a page of somebody else does not know, so that it logs nobody out.
+    /// Ends the sessions that `issuer` and `sid` name (section 3), and returns how many those were. Browsers send our cookie
+    /// into no frame of another site, so the `sid` alone finds them. A page of somebody else does not know it: it stands in
+    /// ID tokens, which no browser gets.
     ///
     /// # Errors
     ///
-    /// [`FrontChannelError`].
-    pub async fn end_by_front_channel(
-        &self,
-        issuer: &str,
-        sid: &str,
-        session: Option<(&SessionKey, &Session)>,
-    ) -> Result<bool, FrontChannelError> {
+    /// [`FrontChannelError`]. Some of the sessions may still be there then.
+    pub async fn end_by_front_channel(&self, issuer: &str, sid: &str) -> Result<usize, FrontChannelError> {
         let inner = &*self.inner;
         if issuer != inner.relying_party.issuer() {
             return Err(FrontChannelError::Issuer);
         }
-        match session {
-            Some((key, session)) if session.issuer == issuer && session.sid.as_deref() == Some(sid) => {
-                let ended = inner.sessions.end(key, EndReason::FrontChannel).await?;
-                Ok(ended.is_some())
-            }
-            Some(_) | None => Ok(false),
-        }
+        let whose = Whose::Sid { issuer, sid };
+        Ok(inner.sessions.end_all(whose, EndReason::FrontChannel).await?)
     }
 
     /// The origins of the IdP's pages, which alone may frame the answer: the one of its issuer, and the one at which

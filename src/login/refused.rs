@@ -37,6 +37,7 @@ impl Login {
                 begin_again: begins_again.then(|| LoginQuery {
                     return_to: Some(attempt.return_to.clone()),
                     repeated: true,
+                    previous: attempt.previous,
                     ..LoginQuery::default()
                 }),
             })

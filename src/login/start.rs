@@ -7,6 +7,7 @@ use crate::{
     oidc::{AuthorizationRequest, CallError, Pkce},
     random::RandomExt as _,
     secret::Secret,
+    session::SessionKey,
 };
 
 /// Longer hints are refused, in bytes: they become part of a URL.
@@ -32,6 +33,8 @@ pub struct LoginQuery {
     pub max_age: Option<u64>,
     /// Whether the server begins this login by itself, in the place of one that failed.
     pub repeated: bool,
+    /// The session that the browser has, which the new one takes the place of. The callback may not show it.
+    pub previous: Option<SessionKey>,
 }
 
 /// A login that has been started.
@@ -59,6 +62,16 @@ pub enum StartError {
     Idp(#[from] CallError),
 }
 
+// === impl LoginQuery ===
+
+impl LoginQuery {
+    /// Whether it asks for a login of a certain kind, which a session that there is anyway is not.
+    #[must_use]
+    pub const fn is_demanding(&self) -> bool {
+        self.prompt.is_some() || self.max_age.is_some() || self.acr_values.is_some()
+    }
+}
+
 // === impl Login ===
 
 impl Login {
@@ -69,6 +82,7 @@ impl Login {
     /// [`StartError`]: a parameter is refused, or the IdP cannot be worked with at the moment.
     pub async fn start(&self, host: &LoginHost, query: LoginQuery) -> Result<Start, StartError> {
         let options = &self.inner.options;
+        let demanding = query.is_demanding();
         let return_to = query.return_to.unwrap_or_else(|| "/".to_owned());
         options.targets.resolve(&return_to, host.origin())?;
         for (name, value) in [
@@ -93,7 +107,6 @@ impl Login {
         let state = random.base64url::<32>();
         let nonce = random.base64url::<32>();
         let pkce = Pkce::generate(random);
-        let demanding = query.prompt.is_some() || query.max_age.is_some() || query.acr_values.is_some();
         let prompt = query.prompt.or_else(|| self.default_prompt());
         let attempt = Attempt {
             nonce: nonce.as_str().into(),
@@ -105,6 +118,7 @@ impl Login {
             silent: prompt.as_deref() == Some("none"),
             demanding,
             repeated: query.repeated,
+            previous: query.previous,
             consent: prompt.as_deref().is_some_and(asks_for_consent),
         };
         let request = AuthorizationRequest {

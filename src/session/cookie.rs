@@ -2,18 +2,22 @@
 //!
 //! | cookie | name | for |
 //! | --- | --- | --- |
-//! | session | `__Host-bff_session`, by the rule below, or `SESSION_COOKIE_NAME` | the [`SessionId`] |
-//! | login | `__Host-bff_login_` and a hash of `state` | one login attempt, sealed |
-//! | logout | `__Host-bff_logout` | where to go after the IdP's logout page, sealed |
+//! | session | `__Host-Http-bff_session`, by the rule below, or `SESSION_COOKIE_NAME` | the [`SessionId`] |
+//! | login | `__Host-Http-bff_login_` and a hash of `state` | one login attempt, sealed |
+//! | logout | `__Host-Http-bff_logout` | where to go after the IdP's logout page, sealed |
+//! | latest | `__Host-Http-bff_latest` | which session the last login gave, sealed; with `SameSite=Strict` alone |
 //! | bound | `__Host-bff_bound` | that the browser has proven its key, for some minutes (`SESSION_BINDING=device`) |
 //!
 //! `__Host-` keeps sibling subdomains and plain http from planting a cookie (RFC 6265bis section 4.1.3.2); it demands
-//! `Secure`, `Path=/` and no `Domain`. So the session cookie is `__Secure-` where `BFF_COOKIE_DOMAIN` shares it with
-//! subdomains, and none has a prefix without `Secure`. Login and logout cookies are never shared: an attempt ends on
-//! the host where it began. They keep `__Host-` with a domain too, since a planted attempt is a login as somebody else
-//! (attack 27).
+//! `Secure`, `Path=/` and no `Domain`. `__Host-Http-` keeps scripts from it too; a browser that does not know it sees
+//! `__Host-`. So the session cookie is `__Http-` where `BFF_COOKIE_DOMAIN` shares it with subdomains, and none has a
+//! prefix without `Secure`. The other cookies are never shared: an attempt ends on the host where it began. They keep
+//! `__Host-Http-` with a domain too, since a planted attempt is a login as somebody else (attack 27).
+//!
+//! The names of the release before ([`former`]) are still read, and replaced.
 
 mod bound;
+mod former;
 mod read;
 
 use std::{borrow::Cow, fmt, time::Duration};
@@ -27,12 +31,15 @@ use super::SessionId;
 
 pub use self::read::LoginCookie;
 
+const HOST_HTTP_PREFIX: &str = "__Host-Http-";
+const HTTP_PREFIX: &str = "__Http-";
 const HOST_PREFIX: &str = "__Host-";
 const SECURE_PREFIX: &str = "__Secure-";
 
 const SESSION_NAME: &str = "bff_session";
 const LOGIN_NAME: &str = "bff_login_";
 const LOGOUT_NAME: &str = "bff_logout";
+const LATEST_NAME: &str = "bff_latest";
 
 /// 128 bits of the hash of `state`: 22 characters in a login cookie's name.
 const LOGIN_HASH_LENGTH: usize = 16;
@@ -57,9 +64,9 @@ pub const LOGIN_COOKIE_LIFETIME: Duration = Duration::from_mins(10);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SameSite {
     /// Sent when another site links here.
-    #[default]
     Lax,
     /// Not even then.
+    #[default]
     Strict,
 }
 
@@ -83,7 +90,10 @@ pub struct CookiePolicy {
     domain: Option<String>,
     same_site: SameSite,
     session: CookieName,
+    /// Under which name the release before set the session cookie, where it chose the name.
+    former_session: Option<CookieName>,
     logout: CookieName,
+    latest: CookieName,
     login_prefix: String,
 }
 
@@ -100,9 +110,10 @@ pub enum CookieOptionsError {
     /// The name of the login, logout or bound cookie.
     #[error("the name of the session cookie belongs to another cookie of the BFF")]
     NameTaken,
-    /// `__Host-` with a domain or without `Secure`, or `__Secure-` without `Secure`.
+    /// `__Host-` with a domain or without `Secure`, or one of the other prefixes without `Secure`.
     #[error(
-        "browsers refuse the prefix of the session cookie here: __Host- needs Secure and no domain, __Secure- needs Secure"
+        "browsers refuse the prefix of the session cookie here: __Host- needs Secure and no domain, __Http- and __Secure- \
+         need Secure"
     )]
     Prefix,
     /// Not a host name.
@@ -161,18 +172,25 @@ impl CookiePolicy {
             session_name,
         } = options;
         let domain = domain.as_deref().map(host_name).transpose()?;
-        let private = if secure { HOST_PREFIX } else { "" };
+        let private = if secure { HOST_HTTP_PREFIX } else { "" };
+        let prefix = if secure && domain.is_some() {
+            HTTP_PREFIX
+        } else {
+            private
+        };
+        let default = CookieName(format!("{prefix}{SESSION_NAME}"));
         let session = match session_name {
-            Some(name) => checked_name(name, secure, domain.is_some())?,
-            None if secure && domain.is_some() => format!("{SECURE_PREFIX}{SESSION_NAME}"),
-            None => format!("{private}{SESSION_NAME}"),
+            Some(name) => CookieName(checked_name(name, secure, domain.is_some())?),
+            None => default.clone(),
         };
         Ok(Self {
+            former_session: default.former().filter(|_| session == default),
             secure,
             domain,
             same_site,
-            session: CookieName(session),
+            session,
             logout: CookieName(format!("{private}{LOGOUT_NAME}")),
+            latest: CookieName(format!("{private}{LATEST_NAME}")),
             login_prefix: format!("{private}{LOGIN_NAME}"),
         })
     }
@@ -193,6 +211,12 @@ impl CookiePolicy {
     #[must_use]
     pub const fn logout_name(&self) -> &CookieName {
         &self.logout
+    }
+
+    /// The name of the cookie that keeps which session the last login gave.
+    #[must_use]
+    pub const fn latest_name(&self) -> &CookieName {
+        &self.latest
     }
 
     /// The name of the cookie that keeps the login attempt with `state`: a hash, so that it names the attempt without
@@ -216,16 +240,16 @@ impl CookiePolicy {
     /// `Set-Cookie` that gives the browser a session for `max_age`.
     #[must_use]
     pub fn set_session(&self, id: &SessionId, max_age: Duration) -> HeaderValue {
-        self.session_cookie(&id.expose(), max_age)
+        self.session_cookie(&self.session, &id.expose(), max_age)
     }
 
     /// `Set-Cookie` that takes the session cookie away.
     #[must_use]
     pub fn clear_session(&self) -> HeaderValue {
-        self.session_cookie("", Duration::ZERO)
+        self.session_cookie(&self.session, "", Duration::ZERO)
     }
 
-    /// `Set-Cookie` that keeps `value`, which is sealed, in a login or logout cookie for
+    /// `Set-Cookie` that keeps `value`, which is sealed, in one of the other cookies for
     /// [`LOGIN_COOKIE_LIFETIME`]. Always `SameSite=Lax`: the IdP leads the browser back here from its own site.
     ///
     /// # Errors
@@ -244,16 +268,14 @@ impl CookiePolicy {
     /// `Set-Cookie` that takes the cookie called `name` away.
     #[must_use]
     pub fn clear(&self, name: &CookieName) -> HeaderValue {
-        if *name == self.session {
-            return self.clear_session();
+        if *name == self.session || self.former_session.as_ref() == Some(name) {
+            return self.session_cookie(name, "", Duration::ZERO);
         }
         self.private_cookie(name, "", Duration::ZERO)
     }
 
-    fn session_cookie(&self, value: &str, max_age: Duration) -> HeaderValue {
-        let mut cookie = self
-            .cookie(&self.session, value, max_age)
-            .same_site(self.same_site.into());
+    fn session_cookie(&self, name: &CookieName, value: &str, max_age: Duration) -> HeaderValue {
+        let mut cookie = self.cookie(name, value, max_age).same_site(self.same_site.into());
         if let Some(domain) = &self.domain {
             cookie = cookie.domain(domain);
         }
@@ -316,14 +338,14 @@ fn checked_name(name: String, secure: bool, shared: bool) -> Result<String, Cook
     // Browsers compare prefixes without regard to case (RFC 6265bis section 5.7).
     let (prefix, base) = read::split_prefix(name.as_bytes());
     let refused = match prefix {
-        Some(HOST_PREFIX) => !secure || shared,
+        Some(HOST_HTTP_PREFIX | HOST_PREFIX) => !secure || shared,
         Some(_) => !secure,
         None => false,
     };
     if refused {
         return Err(CookieOptionsError::Prefix);
     }
-    if read::is_login_or_logout(base) || bound::is_bound(base) {
+    if read::is_private(base) || bound::is_bound(base) {
         return Err(CookieOptionsError::NameTaken);
     }
     Ok(name)

@@ -81,8 +81,8 @@ impl fmt::Debug for SessionId {
 // === impl SessionKey ===
 
 impl SessionKey {
-    /// The key of these bytes, as a store has kept them.
-    pub(super) const fn from_bytes(bytes: [u8; 32]) -> Self {
+    /// The key of these bytes, as a store or something sealed has kept them.
+    pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 

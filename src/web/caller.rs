@@ -23,6 +23,8 @@ pub(crate) struct Caller {
     /// The session.
     pub(crate) stored: Stored,
     id: SessionId,
+    /// Takes the cookie of the release before away, where the browser sent that.
+    former: Option<HeaderValue>,
 }
 
 /// Why a request has no session.
@@ -34,9 +36,12 @@ pub(crate) enum Absent {
     Unproven(Unproven),
 }
 
-/// A `Set-Cookie` that the answer has to carry.
+/// `Set-Cookie` fields that the answer has to carry.
 #[derive(Debug)]
-pub(crate) struct Renewal(HeaderValue);
+pub(crate) struct Renewal {
+    cookie: HeaderValue,
+    former: Option<HeaderValue>,
+}
 
 // === impl Web ===
 
@@ -51,17 +56,18 @@ impl Web {
     }
 
     /// The session that a request names by its cookie, whether it belongs to it or not.
-    pub(crate) async fn named(&self, headers: &HeaderMap) -> Result<Option<Caller>, StoreError> {
+    async fn named(&self, headers: &HeaderMap) -> Result<Option<Caller>, StoreError> {
         let Some(id) = self.cookies.session_id(headers) else {
             self.notice_doubled_session(headers);
             return Ok(None);
         };
         let key = id.key();
-        Ok(self
-            .sessions
-            .get(&key)
-            .await?
-            .map(|stored| Caller { key, stored, id }))
+        Ok(self.sessions.get(&key).await?.map(|stored| Caller {
+            key,
+            stored,
+            id,
+            former: self.cookies.clear_former_session(headers),
+        }))
     }
 
     /// Notes that the session is used. From time to time the browser's cookie is renewed with it, so that it lives as
@@ -69,13 +75,16 @@ impl Web {
     pub(crate) async fn touch(&self, caller: &Caller) -> Result<Option<Renewal>, StoreError> {
         let now = self.clock.now();
         let every = TOUCH_EVERY.min(self.sessions.lifespan().idle / 10);
-        if now.duration_since(caller.stored.last_seen) < every {
+        if now.duration_since(caller.stored.last_seen) < every && caller.former.is_none() {
             return Ok(None);
         }
         self.sessions.touch(&caller.key, &caller.stored).await?;
         let ends_at = self.sessions.lifespan().end_of(&caller.stored.session, now);
         let cookie = self.cookies.set_session(&caller.id, ends_at.duration_since(now));
-        Ok(Some(Renewal(cookie)))
+        Ok(Some(Renewal {
+            cookie,
+            former: caller.former.clone(),
+        }))
     }
 }
 
@@ -111,9 +120,12 @@ impl From<Absent> for Problem {
 // === impl Renewal ===
 
 impl Renewal {
-    /// Adds the cookie to an answer, which no cache may store then, even if it allows that itself.
+    /// Adds the cookies to an answer, which no cache may store then, even if it allows that itself.
     pub(crate) fn apply(self, answer: &mut HeaderMap) {
-        answer.append(SET_COOKIE, self.0);
+        answer.append(SET_COOKIE, self.cookie);
+        if let Some(former) = self.former {
+            answer.append(SET_COOKIE, former);
+        }
         answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
 }

@@ -78,6 +78,11 @@ pub(crate) fn is_own_navigation(headers: &HeaderMap) -> bool {
     is(headers, &SEC_FETCH_SITE, "same-origin") && is(headers, &SEC_FETCH_MODE, "navigate")
 }
 
+/// Whether the browser says that a page of another site led here. Then a cookie with `SameSite=Strict` stays behind.
+pub(crate) fn is_from_another_site(headers: &HeaderMap) -> bool {
+    is(headers, &SEC_FETCH_SITE, "cross-site")
+}
+
 /// The second proof: the token in its header is the session's.
 pub(crate) fn check_token(headers: &HeaderMap, sealer: &Sealer, key: &SessionKey) -> Result<(), ProofError> {
     let token = single(headers, &X_CSRF_TOKEN).ok_or(ProofError::Token)?;

@@ -25,7 +25,10 @@ pub(super) async fn instead_of_nothing(
         return Err(Problem::not_found());
     }
     match path {
-        "/" if takes_page(request.headers) => show(web, request).await,
+        "/" if takes_page(request.headers) => match web.revisit(method, request.uri, request.headers) {
+            Some(page) => Ok(page),
+            None => show(web, request).await,
+        },
         // Every browser asks for it, and nobody reads what a refusal says.
         "/favicon.ico" => Ok(StatusCode::NOT_FOUND.into_response()),
         _ => Err(Problem::not_found()),

@@ -43,13 +43,15 @@ pub async fn of(driver: &Driver, host: &str) -> Vec<Kept> {
 pub async fn session(driver: &Driver, host: &str) -> String {
     let mut kept = of(driver, host).await;
     // A login that another tab has begun keeps its own.
-    kept.retain(|cookie| !cookie.name.starts_with("__Host-bff_login_"));
+    kept.retain(|cookie| !cookie.name.starts_with("__Host-Http-bff_login_"));
+    kept.sort_by(|one, other| one.name.cmp(&other.name));
     let names: Vec<&str> = kept.iter().map(|cookie| cookie.name.as_str()).collect();
-    assert_eq!(names, ["__Host-bff_session"]);
-    let cookie = &kept[0];
+    assert_eq!(names, ["__Host-Http-bff_latest", "__Host-Http-bff_session"]);
+    assert_eq!(kept[0].same_site.as_deref(), Some("Lax"));
+    let cookie = &kept[1];
     assert_eq!(cookie.path, "/");
     assert!(cookie.secure && cookie.http_only);
-    assert_eq!(cookie.same_site.as_deref(), Some("Lax"));
+    assert_eq!(cookie.same_site.as_deref(), Some("Strict"));
     // It goes with the idle time, an hour, and not with the window.
     assert!(!cookie.session);
     #[expect(clippy::cast_precision_loss, reason = "seconds of this century")]

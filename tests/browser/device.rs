@@ -1,7 +1,7 @@
 //! Device Bound Session Credentials in a real browser, over https on loopback: the browser makes a key (in software, since
 //! there is no security chip here), registers it after the login, and proves it whenever the bound cookie has run out.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use bff::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::{
     webdriver::Driver,
 };
 
-const SESSION: &str = "__Host-bff_session";
+const SESSION: &str = "__Host-Http-bff_session";
 const BOUND: &str = "__Host-bff_bound";
 
 /// As long as the browser keeps a bound cookie.
@@ -22,7 +22,8 @@ const RENEWAL: Duration = Duration::from_secs(4);
 /// Requests need no proof for so long after the registration.
 const GRACE: Duration = Duration::from_mins(1);
 
-/// What makes Chromium bind sessions on a machine without a security chip, and take our certificate.
+/// What makes Chromium bind sessions on a machine without a security chip, and take our certificate, by the hash of its key.
+/// With `--ignore-certificate-errors` it binds nothing.
 const ARGUMENTS: [&str; 2] = [
     "--enable-features=DeviceBoundSessions,EnableBoundSessionCredentialsSoftwareKeysForManualTesting",
     "--ignore-certificate-errors-spki-list=k9GTRfnRICCTTn6qKEHn4dEyss5txlo4AJCTFGspDYw=",
@@ -30,27 +31,38 @@ const ARGUMENTS: [&str; 2] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attack_53_stolen_cookies_are_worthless_in_minutes_while_the_browser_goes_on() {
+    with_bound_browser("Strict", one_theft).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_on_another_site_leads_into_a_bound_session() {
+    with_bound_browser("Lax", one_link).await;
+}
+
+/// Runs `work` in a browser that binds sessions, against a server that wants that.
+async fn with_bound_browser<W, F>(same_site: &str, work: W)
+where
+    W: FnOnce(Secure, Driver) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
     let secure = Secure::start(&[
         ("SESSION_BINDING", "device"),
         ("SESSION_BINDING_RENEWAL", &format!("{}s", RENEWAL.as_secs())),
+        ("BFF_COOKIE_SAMESITE", same_site),
     ])
     .await;
     let chromium = Chromium::start_with(&ARGUMENTS).await;
-    let driver = chromium.driver.clone();
     // A task of its own, so that a panic still lets the browser be closed.
-    let outcome = tokio::spawn(async move { one_theft(&secure, &driver).await }).await;
+    let outcome = tokio::spawn(work(secure, chromium.driver.clone())).await;
     chromium.quit().await;
     if let Err(error) = outcome {
         std::panic::resume_unwind(error.into_panic());
     }
 }
 
-async fn one_theft(secure: &Secure, driver: &Driver) {
+async fn one_theft(secure: Secure, driver: Driver) {
+    let (secure, driver) = (&secure, &driver);
     log_in(secure, driver).await;
-    until("the browser has registered a key", || async {
-        cookie(driver, secure, BOUND).await.is_some()
-    })
-    .await;
     assert!(is_logged_in(secure, driver).await);
 
     let stolen = cookies(driver, secure).await;
@@ -97,15 +109,31 @@ async fn one_theft(secure: &Secure, driver: &Driver) {
     assert_eq!(cookies(driver, secure).await, "");
     // Another login binds another session, to another key.
     log_in(secure, driver).await;
-    until("the browser has registered another key", || async {
-        cookie(driver, secure, BOUND).await.is_some()
-    })
-    .await;
     secure.clock.advance(GRACE);
     SystemClock.sleep(RENEWAL).await;
     assert!(is_logged_in(secure, driver).await);
 }
 
+/// The bound cookie has run out. A navigation from another site brings the session cookie, and waits for the renewal, which
+/// brings no cookie at all.
+async fn one_link(secure: Secure, driver: Driver) {
+    let (secure, driver) = (&secure, &driver);
+    log_in(secure, driver).await;
+    secure.clock.advance(GRACE);
+    SystemClock.sleep(RENEWAL).await;
+    driver
+        .goto(format!("{}/.well-known/openid-configuration", secure.issuer))
+        .await;
+    let target = format!("{}/auth/session", secure.origin);
+    driver
+        .execute("arguments[1](null); location.href = arguments[0]", &[&target])
+        .await;
+    until("the link is followed", || async { driver.url().await == target }).await;
+    let shown = driver.text("body").await.unwrap();
+    assert!(shown.contains("\"authenticated\":true"), "{shown}");
+}
+
+/// Logs in, and waits until the browser has registered a key.
 async fn log_in(secure: &Secure, driver: &Driver) {
     driver.goto(format!("{}/auth/login", secure.origin)).await;
     at_the_idp(driver).await;
@@ -117,6 +145,10 @@ async fn log_in(secure: &Secure, driver: &Driver) {
             let _ = driver.click("button[value=allow]").await;
         }
         is_there
+    })
+    .await;
+    until("the browser has registered a key", || async {
+        cookie(driver, secure, BOUND).await.is_some()
     })
     .await;
 }

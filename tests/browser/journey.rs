@@ -35,7 +35,7 @@ async fn one_session(running: &Running, driver: &Driver) {
     let attempt = cookies::of(driver, &host(origin)).await;
     assert_eq!(attempt.len(), 1);
     assert!(
-        attempt[0].name.starts_with("__Host-bff_login_"),
+        attempt[0].name.starts_with("__Host-Http-bff_login_"),
         "{}",
         attempt[0].name
     );
@@ -48,7 +48,7 @@ async fn one_session(running: &Running, driver: &Driver) {
     cookies::session(driver, &host(origin)).await;
     assert_eq!(
         cookies::of(driver, &host(origin)).await.len(),
-        1,
+        2,
         "the attempt is forgotten"
     );
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     chromium::{picture, with_browser},
     cookies,
-    person::{at_the_idp, click, give_password, go_to_the_idp, host, log_in, sees, text},
+    person::{at_the_idp, click, give_password, go_to_the_idp, host, is_greeted, log_in, sees, text},
     webdriver::Driver,
 };
 
@@ -78,6 +78,38 @@ async fn a_link_to_the_logout_asks_first() {
         running
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_on_another_site_needs_no_second_login() {
+    with_browser(|running, driver| async move {
+        let origin = &running.origins[0];
+        driver.goto(format!("{origin}/")).await;
+        log_in(&driver).await;
+        let session = cookies::session(&driver, &host(origin)).await;
+        for _ in 0..3 {
+            // The identity provider is another site, to which the browser sends no strict cookie of ours.
+            driver.goto(&running.issuer).await;
+            follow(&driver, &format!("{origin}/auth/login?return_to=%2F%3Fa%3Db")).await;
+            is_greeted(&driver).await;
+            assert_eq!(driver.url().await, format!("{origin}/?a=b"));
+            assert_eq!(cookies::session(&driver, &host(origin)).await, session);
+        }
+        // Nor does such a link log anybody out.
+        driver.goto(&running.issuer).await;
+        follow(&driver, &format!("{origin}/auth/logout")).await;
+        sees(&driver, "h1", "Do you want to log out?").await;
+        cookies::session(&driver, &host(origin)).await;
+        running
+    })
+    .await;
+}
+
+/// Follows a link on the page that is open.
+async fn follow(driver: &Driver, link: &str) {
+    driver
+        .execute("arguments[1](null); location.href = arguments[0]", &[link])
+        .await;
 }
 
 async fn dark(driver: &Driver, on: bool) {

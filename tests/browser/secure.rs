@@ -24,6 +24,8 @@ const KEY: &[u8] = include_bytes!("../../src/tls/testing/server.key");
 pub struct Secure {
     /// Its origin, behind TLS.
     pub origin: String,
+    /// The IdP, on another site.
+    pub issuer: String,
     /// Its time and the IdP's.
     pub clock: ManualClock,
     /// Where it listens without TLS.
@@ -69,7 +71,7 @@ impl Secure {
         std::fs::create_dir(state.path().join("config")).unwrap();
         let path = |name: &str| state.path().join(name).display().to_string();
         let mut all: Vec<(String, String)> = [
-            ("OIDC_ISSUER", issuer),
+            ("OIDC_ISSUER", issuer.clone()),
             ("BFF_BASE_URL", origin.clone()),
             ("BFF_CONFIG_DIR", path("config")),
             ("BFF_JWT_SIGNING_KEY", path("keys/bff-signing.pem")),
@@ -106,6 +108,7 @@ impl Secure {
         tokio::spawn(app.run(listeners, shutdown.clone()));
         let running = Self {
             origin,
+            issuer,
             clock,
             address,
             shutdown,

@@ -19,6 +19,7 @@ mod prefetch;
 mod refused;
 mod request;
 pub mod return_to;
+mod strict;
 mod tabs;
 mod way_in;
 
@@ -88,7 +89,7 @@ fn refused<'a>(stack: &'a mut Stack, status: u16, code: &'a str) -> impl Future<
 /// Nobody is logged in, the attempt is over, and the answer set no session cookie.
 async fn nobody(browser: &Browser, reply: &Reply) {
     let sets = reply.set_cookies();
-    assert!(!sets.iter().any(|set| set.starts_with("__Host-bff_session=")));
+    assert!(!sets.iter().any(|set| set.starts_with("__Host-Http-bff_session=")));
     assert_eq!(browser.login_cookies(), Vec::<String>::new());
     assert_eq!(browser.session_cookie(), None);
     assert!(!browser.is_logged_in().await);

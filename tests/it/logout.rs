@@ -36,7 +36,7 @@ async fn still_in(stack: &Stack, browser: &Browser, reply: &Reply) {
 async fn out(stack: &Stack, browser: &Browser, cookie: &str) {
     assert_eq!(browser.session_cookie(), None);
     let replay = stack.browser();
-    replay.set_cookie("__Host-bff_session", cookie);
+    replay.set_cookie("__Host-Http-bff_session", cookie);
     assert!(!replay.is_logged_in().await);
     assert_eq!(replay.get("/api/x").await.status, StatusCode::UNAUTHORIZED);
     assert!(stack.api.calls().is_empty());

@@ -126,7 +126,7 @@ async fn a_login_at_one_replica_is_one_at_all_and_so_is_a_logout() {
         let logout = ada[(round + 1) % COUNT].post("/auth/logout").await;
         assert_eq!(logout.status, StatusCode::SEE_OTHER, "{}", logout.body);
         for there in &ada {
-            there.set_cookie("__Host-bff_session", &cookie);
+            there.set_cookie("__Host-Http-bff_session", &cookie);
             eventually("it is seen everywhere", async || {
                 there.get("/api/hello").await.status == StatusCode::UNAUTHORIZED
             })

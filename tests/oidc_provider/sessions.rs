@@ -129,7 +129,7 @@ async fn the_tokens_of_the_person_who_had_the_browser_before_are_revoked() {
     ada.log_in().await;
     let grace = ada.makes_room_for("grace");
     let reply = grace.log_in_by("/auth/login?prompt=login%20consent").await;
-    assert_eq!(reply.status, StatusCode::FOUND, "{}", reply.body);
+    reply.leads_on();
     assert_eq!(grace.browser.session().await["user"]["sub"], "grace");
     until("the tokens are revoked", async || {
         let tokens = stack.provider.refresh_tokens().await;
@@ -184,7 +184,7 @@ async fn a_login_without_a_person_works_while_they_are_logged_in_at_the_provider
     ada.log_in().await;
     let elsewhere = ada.at(&stack.origin(1));
     let reply = elsewhere.log_in_by(silent).await;
-    assert_eq!(reply.location(), format!("{}/start", stack.origin(1)));
+    assert_eq!(reply.leads_on(), format!("{}/start", stack.origin(1)));
     assert!(elsewhere.browser.is_logged_in().await);
 }
 
@@ -218,7 +218,7 @@ async fn a_person_can_be_made_to_log_in_afresh() {
     ada.log_in().await;
     for login in ["/auth/login?prompt=login%20consent", "/auth/login?max_age=0"] {
         let reply = ada.log_in_by(login).await;
-        assert_eq!(reply.status, StatusCode::FOUND, "{login}: {}", reply.body);
+        reply.leads_on();
         assert!(ada.browser.is_logged_in().await);
     }
     assert_eq!(stack.provider.errors().await, [] as [Value; 0]);

@@ -62,7 +62,7 @@ async fn a_page_leads_to_the_login_and_back(world: &World) {
         assert_eq!(login.origin().ascii_serialization(), world.origin);
         assert_eq!(login.path(), "/auth/login");
         let callback = ada.log_in_by(login.as_str()).await;
-        let end = callback.location().to_owned();
+        let end = callback.leads_on();
         assert_eq!(end, format!("{}{address}", world.origin));
         let reply = send(&ada, Method::GET, &end, &PAGE).await;
         assert_eq!(reply.status, StatusCode::OK, "{address}: {}", reply.body);
@@ -170,7 +170,7 @@ async fn a_session_that_is_used_lives_on(world: &World) {
         assert!(
             renewed
                 .iter()
-                .any(|cookie| cookie.starts_with("__Host-bff_session=")),
+                .any(|cookie| cookie.starts_with("__Host-Http-bff_session=")),
             "{renewed:?}"
         );
     }

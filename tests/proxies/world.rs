@@ -176,7 +176,7 @@ impl World {
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nOrigin: {origin}\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-             Cookie: __Host-bff_session={cookie}\r\n\r\n"
+             Cookie: __Host-Http-bff_session={cookie}\r\n\r\n"
         );
         let mut connection = TcpStream::connect(self.port.address()).await.unwrap();
         connection.write_all(request.as_bytes()).await.unwrap();

@@ -710,7 +710,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         ],
         "SESSION_COOKIE_NAME",
         "`__Host-`",
-        "`__Secure-`",
+        "`__Http-`",
     ),
     (
         &[

@@ -162,7 +162,7 @@ fn attack_4_identity_headers_of_the_client_never_pass() {
         ("x-real-ip", "127.0.0.1"),
         ("x-csrf-token", "proof"),
         ("x-correlation-id", "theirs"),
-        ("cookie", "__Host-bff_session=secret"),
+        ("cookie", "__Host-Http-bff_session=secret"),
         ("cookie", "a=b"),
         ("authorization", "Bearer theirs"),
         ("x-ms-client-principal-id", "admin"),
@@ -445,7 +445,7 @@ fn attack_4_connection_cannot_remove_what_the_gateway_adds() {
 #[test]
 fn attack_6_the_cookies_are_those_that_the_caller_lets_pass() {
     let client = client();
-    let mut headers = headers(&[("cookie", "__Host-bff_session=secret; theme=dark")]);
+    let mut headers = headers(&[("cookie", "__Host-Http-bff_session=secret; theme=dark")]);
     let additions = Additions {
         credential: None,
         cookies: None,
@@ -504,14 +504,14 @@ fn hop_by_hop_fields_of_an_answer_do_not_pass() {
 
 #[test]
 fn attack_28_set_cookie_of_an_api_with_a_name_of_ours_never_passes() {
-    let keep = |cookie: &HeaderValue| !cookie.as_bytes().starts_with(b"__Host-bff_session=");
+    let keep = |cookie: &HeaderValue| !cookie.as_bytes().starts_with(b"__Host-Http-bff_session=");
     let answer = |cookies: &[&str]| {
         let fields: Vec<_> = cookies.iter().map(|cookie| ("set-cookie", *cookie)).collect();
         let mut answer = headers(&fields);
         prepare_response(&mut answer, Auth::Session, &Rules::default(), &keep);
         values(&answer, "set-cookie").join(" | ")
     };
-    let ours = "__Host-bff_session=planted; Path=/";
+    let ours = "__Host-Http-bff_session=planted; Path=/";
     assert_eq!(answer(&[ours]), "");
     assert_eq!(answer(&["a=1", ours, "b=2", ours]), "a=1 | b=2");
     assert_eq!(answer(&["a=1", "b=2"]), "a=1 | b=2");

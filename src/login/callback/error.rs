@@ -7,7 +7,7 @@ use url::Url;
 use crate::{
     login::Instead,
     oidc::{IdTokenError, OAuthError, TokenError, UserInfoError},
-    session::OpenError,
+    session::{OpenError, SessionKey},
 };
 
 /// A callback that did not lead to a session.
@@ -17,6 +17,8 @@ pub struct Failed {
     pub error: Arc<CallbackError>,
     /// Where the person wanted to go, where the attempt is known.
     pub return_to: Option<String>,
+    /// The session that the browser has, as far as it is known. It may have ended.
+    pub previous: Option<SessionKey>,
 }
 
 /// Why a callback did not lead to a session.
@@ -85,6 +87,7 @@ impl From<CallbackError> for Failed {
         Self {
             error: Arc::new(error),
             return_to: None,
+            previous: None,
         }
     }
 }

@@ -8,8 +8,8 @@ use std::{fmt, iter};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 use super::{
-    CookieName, CookiePolicy, HOST_PREFIX, LOGIN_NAME, LOGOUT_NAME, MAX_LOGIN_COOKIE_LENGTH, MAX_NAME_LENGTH,
-    SECURE_PREFIX, SESSION_NAME, bound, is_base64url,
+    CookieName, CookiePolicy, HOST_HTTP_PREFIX, HOST_PREFIX, HTTP_PREFIX, LATEST_NAME, LOGIN_NAME,
+    LOGOUT_NAME, MAX_LOGIN_COOKIE_LENGTH, MAX_NAME_LENGTH, SECURE_PREFIX, SESSION_NAME, bound, is_base64url,
 };
 use crate::session::SessionId;
 
@@ -31,6 +31,16 @@ pub struct LoginCookie<'a> {
     pub length: usize,
 }
 
+/// How often a request brings a cookie of one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent<'a> {
+    Never,
+    /// With this value.
+    Once(&'a [u8]),
+    /// None of them counts then, even if their values are one.
+    Often,
+}
+
 impl fmt::Debug for LoginCookie<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoginCookie")
@@ -46,24 +56,43 @@ impl CookiePolicy {
     /// one name, of which some may have been planted from a sibling subdomain (attack 27). Allocates nothing.
     #[must_use]
     pub fn session_id(&self, headers: &HeaderMap) -> Option<SessionId> {
-        SessionId::parse(once(headers, self.session_name().as_str())?)
+        match self.session_sent(headers) {
+            Sent::Once(value) => SessionId::parse(value),
+            Sent::Never | Sent::Often => None,
+        }
+    }
+
+    /// The session cookie, under the name of the release before where there is none under its own.
+    fn session_sent<'a>(&self, headers: &'a HeaderMap) -> Sent<'a> {
+        match (sent(headers, self.session_name().as_str()), &self.former_session) {
+            (Sent::Never, Some(former)) => sent(headers, former.as_str()),
+            (sent, _) => sent,
+        }
+    }
+
+    /// Whether the browser sent a session cookie, good or not.
+    #[must_use]
+    pub fn sends_session(&self, headers: &HeaderMap) -> bool {
+        self.session_sent(headers) != Sent::Never
     }
 
     /// Whether the browser sent several cookies under the session cookie's name, none of which counts then.
     #[must_use]
     pub fn session_is_doubled(&self, headers: &HeaderMap) -> bool {
-        let name = self.session_name().as_str().as_bytes();
-        parts(headers)
-            .map(split)
-            .filter(|(sent, _)| *sent == name)
-            .nth(1)
-            .is_some()
+        self.session_sent(headers) == Sent::Often
     }
 
-    /// The value of the login or logout cookie called `name`, on the same terms.
+    /// The value of the login, logout or latest cookie called `name`, on the same terms.
     #[must_use]
     pub fn value<'a>(&self, headers: &'a HeaderMap, name: &CookieName) -> Option<&'a str> {
-        sealed(name, once(headers, name.as_str())?)
+        let value = match sent(headers, name.as_str()) {
+            Sent::Never => sent(headers, name.former()?.as_str()),
+            sent => sent,
+        };
+        match value {
+            Sent::Once(value) => sealed(name, value),
+            Sent::Never | Sent::Often => None,
+        }
     }
 
     /// All login cookies that the browser sent, each name once, in their order; bounded in number. One that is not as
@@ -95,7 +124,7 @@ impl CookiePolicy {
         let name = name.trim_ascii();
         let (_, base) = split_prefix(name);
         base.eq_ignore_ascii_case(SESSION_NAME.as_bytes())
-            || is_login_or_logout(base)
+            || is_private(base)
             || bound::is_bound(base)
             || name.eq_ignore_ascii_case(self.session_name().as_str().as_bytes())
     }
@@ -143,7 +172,11 @@ impl CookiePolicy {
     }
 
     fn as_login_name<'a>(&self, name: &'a [u8]) -> Option<&'a str> {
-        let hash = name.strip_prefix(self.login_prefix.as_bytes())?;
+        let former = || {
+            let base = name.strip_prefix(HOST_PREFIX.as_bytes())?;
+            base.strip_prefix(LOGIN_NAME.as_bytes()).filter(|_| self.secure)
+        };
+        let hash = name.strip_prefix(self.login_prefix.as_bytes()).or_else(former)?;
         let well_formed = name.len() <= MAX_NAME_LENGTH && hash.iter().copied().all(is_base64url);
         if hash.is_empty() || !well_formed {
             return None;
@@ -171,16 +204,17 @@ fn sealed<'a>(name: &CookieName, value: &'a [u8]) -> Option<&'a str> {
     str::from_utf8(value).ok()
 }
 
-/// The value of the cookie called exactly `name`; `None` where it was sent twice, even with one value.
-pub(super) fn once<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+/// The cookie called exactly `name`.
+pub(super) fn sent<'a>(headers: &'a HeaderMap, name: &str) -> Sent<'a> {
     let name = name.as_bytes();
     let mut values = parts(headers)
         .map(split)
         .filter(|(sent, _)| *sent == name)
         .map(|(_, value)| value);
     match (values.next(), values.next()) {
-        (Some(value), None) => Some(value),
-        _ => None,
+        (None, _) => Sent::Never,
+        (Some(value), None) => Sent::Once(value),
+        (Some(_), Some(_)) => Sent::Often,
     }
 }
 
@@ -220,7 +254,7 @@ fn without_leading_equals(mut piece: &[u8]) -> &[u8] {
 
 /// The prefix (RFC 6265bis section 4.1.3), in any case, and the rest of the name.
 pub(super) fn split_prefix(name: &[u8]) -> (Option<&'static str>, &[u8]) {
-    for prefix in [HOST_PREFIX, SECURE_PREFIX] {
+    for prefix in [HOST_HTTP_PREFIX, HTTP_PREFIX, HOST_PREFIX, SECURE_PREFIX] {
         if let Some((start, base)) = name.split_at_checked(prefix.len())
             && start.eq_ignore_ascii_case(prefix.as_bytes())
         {
@@ -230,9 +264,10 @@ pub(super) fn split_prefix(name: &[u8]) -> (Option<&'static str>, &[u8]) {
     (None, name)
 }
 
-/// Whether a name without its prefix is that of a login or logout cookie.
-pub(super) fn is_login_or_logout(base: &[u8]) -> bool {
+/// Whether a name without its prefix is that of a cookie that is never shared: login, logout and latest.
+pub(super) fn is_private(base: &[u8]) -> bool {
     base.eq_ignore_ascii_case(LOGOUT_NAME.as_bytes())
+        || base.eq_ignore_ascii_case(LATEST_NAME.as_bytes())
         || base
             .get(..LOGIN_NAME.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(LOGIN_NAME.as_bytes()))

@@ -68,17 +68,17 @@ fn names_follow_secure_and_domain() {
     assert_eq!(
         names(CookieOptions::default()),
         [
-            "__Host-bff_session",
-            "__Host-bff_logout",
-            &format!("__Host-{login}")
+            "__Host-Http-bff_session",
+            "__Host-Http-bff_logout",
+            &format!("__Host-Http-{login}")
         ]
     );
     assert_eq!(
         names(shared()),
         [
-            "__Secure-bff_session",
-            "__Host-bff_logout",
-            &format!("__Host-{login}")
+            "__Http-bff_session",
+            "__Host-Http-bff_logout",
+            &format!("__Host-Http-{login}")
         ]
     );
     assert_eq!(names(insecure()), ["bff_session", "bff_logout", &login]);
@@ -95,7 +95,7 @@ fn a_login_cookie_is_named_after_a_hash_of_its_state() {
     let (one, two) = (policy.login_name("one"), policy.login_name("two"));
     assert_ne!(one, two);
     assert_eq!(one, policy.login_name("one"));
-    assert_eq!(one.as_str().len(), "__Host-bff_login_".len() + 22);
+    assert_eq!(one.as_str().len(), "__Host-Http-bff_login_".len() + 22);
     assert!(!one.as_str().contains("one"));
 }
 
@@ -124,7 +124,7 @@ fn names_that_browsers_or_we_cannot_take_are_refused() {
     );
     for name in [
         "bff_logout",
-        "__Host-bff_login_x",
+        "__Host-Http-bff_login_x",
         "BFF_Login_",
         "__secure-bff_logout",
         "__Host-bff_bound",
@@ -171,7 +171,7 @@ fn the_session_cookie_has_every_attribute() {
     };
     assert_eq!(
         set(CookieOptions::default()),
-        "__Host-bff_session=ID; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=86400"
+        "__Host-Http-bff_session=ID; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=86400"
     );
     let strict = CookieOptions {
         same_site: SameSite::Strict,
@@ -180,11 +180,11 @@ fn the_session_cookie_has_every_attribute() {
     };
     assert_eq!(
         set(strict),
-        "__Secure-bff_session=ID; HttpOnly; SameSite=Strict; Secure; Path=/; Domain=example.test; Max-Age=86400"
+        "__Http-bff_session=ID; HttpOnly; SameSite=Strict; Secure; Path=/; Domain=example.test; Max-Age=86400"
     );
     assert_eq!(
         set(insecure()),
-        "bff_session=ID; HttpOnly; SameSite=Lax; Path=/; Max-Age=86400"
+        "bff_session=ID; HttpOnly; SameSite=Strict; Path=/; Max-Age=86400"
     );
 }
 
@@ -198,7 +198,7 @@ fn a_login_cookie_is_lax_and_of_this_host_whatever_the_session_cookie_is() {
     let header = policy.set_login(policy.logout_name(), "value").unwrap();
     assert_eq!(
         text(&header),
-        "__Host-bff_logout=value; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=600"
+        "__Host-Http-bff_logout=value; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=600"
     );
 }
 
@@ -207,12 +207,12 @@ fn clearing_repeats_what_makes_the_cookie_what_it_is() {
     let policy = policy(shared());
     assert_eq!(
         text(&policy.clear_session()),
-        "__Secure-bff_session=; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.test; Max-Age=0"
+        "__Http-bff_session=; HttpOnly; SameSite=Strict; Secure; Path=/; Domain=example.test; Max-Age=0"
     );
     assert_eq!(policy.clear(policy.session_name()), policy.clear_session());
     assert_eq!(
         text(&policy.clear(policy.logout_name())),
-        "__Host-bff_logout=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"
+        "__Host-Http-bff_logout=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"
     );
 }
 
@@ -257,18 +257,18 @@ fn attack_19_any_cookie_header_is_anonymous_or_refused_in_bounded_time() {
         ";".repeat(65_536),
         "a".repeat(65_536),
         "a=b; ".repeat(13_000),
-        "__Host-bff_session".to_owned(),
-        "__Host-bff_session=".to_owned(),
-        format!("__Host-bff_session={}", "x".repeat(65_000)),
-        format!("__Host-bff_session={id}{id}"),
-        format!("__Host-bff_session=\"{id}\""),
-        format!("__Host-bff_session=={id}"),
+        "__Host-Http-bff_session".to_owned(),
+        "__Host-Http-bff_session=".to_owned(),
+        format!("__Host-Http-bff_session={}", "x".repeat(65_000)),
+        format!("__Host-Http-bff_session={id}{id}"),
+        format!("__Host-Http-bff_session=\"{id}\""),
+        format!("__Host-Http-bff_session=={id}"),
         format!("__host-bff_session={id}"),
         format!("bff_session={id}"),
         format!("__Secure-bff_session={id}"),
-        format!("x=\"; __Host-bff_session={id}x; \""),
-        format!("a=1, __Host-bff_session={id}"),
-        format!("__Host-bff_session={id}; {}", "a=b; ".repeat(13_200)),
+        format!("x=\"; __Host-Http-bff_session={id}x; \""),
+        format!("a=1, __Host-Http-bff_session={id}"),
+        format!("__Host-Http-bff_session={id}; {}", "a=b; ".repeat(13_200)),
     ] {
         let headers = cookies(&[&hostile]);
         assert!(
@@ -289,7 +289,7 @@ fn attack_19_any_cookie_header_is_anonymous_or_refused_in_bounded_time() {
 fn attack_19_a_flood_of_login_cookies_is_listed_up_to_a_bound() {
     let policy = default_policy();
     let flood: Vec<_> = (0..1_500)
-        .map(|number| format!("__Host-bff_login_{number}=x"))
+        .map(|number| format!("__Host-Http-bff_login_{number}=x"))
         .collect();
     assert_eq!(policy.login_cookies(&cookies(&[&flood.join("; ")])).len(), 32);
 }
@@ -302,13 +302,13 @@ fn attack_27_a_cookie_sent_twice_under_one_name_is_anonymous() {
         SessionId::generate(&SystemRandom),
     );
     let (mine, planted) = (mine.expose(), planted.expose());
-    let session = |value: &str| format!("__Host-bff_session={value}");
+    let session = |value: &str| format!("__Host-Http-bff_session={value}");
     for lines in [
         vec![format!("{}; {}", session(&mine), session(&planted))],
         vec![session(&planted), session(&mine)],
         vec![session(&mine), session(&mine)],
         vec![session(&mine), session("")],
-        vec![session(&mine), "__Host-bff_session".to_owned()],
+        vec![session(&mine), "__Host-Http-bff_session".to_owned()],
     ] {
         let lines: Vec<_> = lines.iter().map(String::as_str).collect();
         assert!(policy.session_id(&cookies(&lines)).is_none(), "{lines:?}");
@@ -340,8 +340,8 @@ fn login_cookies_that_are_not_as_we_set_them_are_listed_to_be_cleared() {
     let policy = default_policy();
     let long = "x".repeat(MAX_LOGIN_COOKIE_LENGTH);
     let line = format!(
-        "__Host-bff_login_a=ok; __Host-bff_login_b={long}; __Host-bff_login_c=a b; __Host-bff_login_=x; \
-         __Host-bff_login_d!=x; __host-bff_login_e=x; __Host-bff_login_f"
+        "__Host-Http-bff_login_a=ok; __Host-Http-bff_login_b={long}; __Host-Http-bff_login_c=a b; __Host-Http-bff_login_=x; \
+         __Host-Http-bff_login_d!=x; __host-bff_login_e=x; __Host-Http-bff_login_f"
     );
     let headers = cookies(&[&line]);
     let listed = policy.login_cookies(&headers);
@@ -352,10 +352,10 @@ fn login_cookies_that_are_not_as_we_set_them_are_listed_to_be_cleared() {
     assert_eq!(
         listed,
         [
-            ("__Host-bff_login_a", "ok"),
-            ("__Host-bff_login_b", ""),
-            ("__Host-bff_login_c", ""),
-            ("__Host-bff_login_f", "")
+            ("__Host-Http-bff_login_a", "ok"),
+            ("__Host-Http-bff_login_b", ""),
+            ("__Host-Http-bff_login_c", ""),
+            ("__Host-Http-bff_login_f", "")
         ]
     );
 }
@@ -363,7 +363,7 @@ fn login_cookies_that_are_not_as_we_set_them_are_listed_to_be_cleared() {
 #[test]
 fn debug_shows_no_value() {
     let policy = default_policy();
-    let headers = cookies(&["__Host-bff_login_a=sealed-value"]);
+    let headers = cookies(&["__Host-Http-bff_login_a=sealed-value"]);
     assert!(!format!("{:?}", policy.login_cookies(&headers)).contains("sealed-value"));
     let header = policy.set_login(policy.logout_name(), "sealed-value").unwrap();
     assert!(!format!("{header:?}").contains("sealed-value"));
@@ -372,21 +372,22 @@ fn debug_shows_no_value() {
 #[test]
 fn attack_6_an_api_sees_the_applications_cookies_and_none_of_ours() {
     let login = default_policy().login_name("state");
-    let line = format!("a=1; __Host-bff_session=id; b=\"x y\"; {login}=s; __Host-bff_logout=r; c==2=; d");
+    let line =
+        format!("a=1; __Host-Http-bff_session=id; b=\"x y\"; {login}=s; __Host-Http-bff_logout=r; c==2=; d");
     assert_eq!(stripped(&[&line]).unwrap(), "a=1; b=\"x y\"; c==2=; d");
     assert_eq!(
-        stripped(&["a=1", "__Host-bff_session=id", "b=2"]).unwrap(),
+        stripped(&["a=1", "__Host-Http-bff_session=id", "b=2"]).unwrap(),
         "a=1; b=2"
     );
-    assert_eq!(stripped(&["__Host-bff_session=id"]), None);
-    assert_eq!(stripped(&["__Host-bff_session=id", ""]), None);
+    assert_eq!(stripped(&["__Host-Http-bff_session=id"]), None);
+    assert_eq!(stripped(&["__Host-Http-bff_session=id", ""]), None);
     assert_eq!(stripped(&[""]), None);
     assert_eq!(stripped(&[]), None);
 }
 
 #[test]
 fn attack_6_foreign_cookies_alone_pass_untouched() {
-    let line = "a=1;b=2 ;; session=3; bff_sessions=4; xbff_session=5; my__Host-bff_session=6";
+    let line = "a=1;b=2 ;; session=3; bff_sessions=4; xbff_session=5; my__Host-Http-bff_session=6";
     assert_eq!(stripped(&[line]).unwrap(), line);
     let mut headers = HeaderMap::new();
     headers.insert(COOKIE, HeaderValue::from_bytes(b"a=\xff\x80").unwrap());
@@ -400,12 +401,12 @@ fn attack_6_no_spelling_slips_through() {
         "__Secure-bff_session=id",
         "bff_session=id",
         "__host-BFF_SESSION=id",
-        "__Host-bff_session =id",
-        " \t__Host-bff_session=id",
-        "__Host-bff_session",
-        "=__Host-bff_session=id",
-        "x=\"1, __Host-bff_session=id",
-        "x=1,__Host-bff_session=id",
+        "__Host-Http-bff_session =id",
+        " \t__Host-Http-bff_session=id",
+        "__Host-Http-bff_session",
+        "=__Host-Http-bff_session=id",
+        "x=\"1, __Host-Http-bff_session=id",
+        "x=1,__Host-Http-bff_session=id",
         "bff_login_abc=sealed",
         "__SECURE-BFF_LOGIN_abc=sealed",
     ] {
@@ -417,7 +418,7 @@ fn attack_6_no_spelling_slips_through() {
         );
     }
     let custom = policy(named("sid", CookieOptions::default()));
-    let headers = cookies(&["a=1; SID=id; __Host-bff_session=from-before"]);
+    let headers = cookies(&["a=1; SID=id; __Host-Http-bff_session=from-before"]);
     assert_eq!(custom.strip_ours(&headers).unwrap(), "a=1");
 }
 
@@ -426,25 +427,25 @@ fn attack_28_an_apis_set_cookie_with_one_of_our_names_is_recognised() {
     let policy = default_policy();
     let ours = |line: &str| policy.drops_ours(&HeaderValue::from_bytes(line.as_bytes()).unwrap());
     for line in [
-        "__Host-bff_session=x; Path=/; Secure",
-        "__Host-bff_session=; Max-Age=0",
-        "  __Host-bff_session  = x",
+        "__Host-Http-bff_session=x; Path=/; Secure",
+        "__Host-Http-bff_session=; Max-Age=0",
+        "  __Host-Http-bff_session  = x",
         "__HOST-bff_session=x",
         "__Secure-bff_session=x; Domain=example.test",
         "bff_session=x",
-        "__Host-bff_login_abc=x",
-        "__Host-bff_logout=x",
-        "=__Host-bff_session=x",
-        " = \t=__Host-bff_session=x",
-        "__Host-bff_session",
-        "a=1, __Host-bff_session=x",
+        "__Host-Http-bff_login_abc=x",
+        "__Host-Http-bff_logout=x",
+        "=__Host-Http-bff_session=x",
+        " = \t=__Host-Http-bff_session=x",
+        "__Host-Http-bff_session",
+        "a=1, __Host-Http-bff_session=x",
     ] {
         assert!(ours(line), "{line}");
     }
     for line in [
         "theme=dark; Path=/",
-        "a=__Host-bff_session",
-        "a=b=__Host-bff_session",
+        "a=__Host-Http-bff_session",
+        "a=b=__Host-Http-bff_session",
         "bff_sessions=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT",
         "",
         "=",
@@ -534,4 +535,73 @@ proptest! {
         let kept = policy.strip_ours(&headers).map(|kept| text(&kept).to_owned());
         prop_assert_eq!(kept.unwrap_or_default(), others.join("; "));
     }
+}
+
+#[test]
+fn the_names_of_the_release_before_are_read_until_the_new_ones_come() {
+    let policy = default_policy();
+    let (old, new) = (
+        SessionId::generate(&SystemRandom),
+        SessionId::generate(&SystemRandom),
+    );
+    let former = format!("__Host-bff_session={}", old.expose());
+    let current = format!("__Host-Http-bff_session={}", new.expose());
+    let read = |lines: &[&str]| {
+        let headers = cookies(lines);
+        (
+            policy.session_id(&headers).map(|id| id.key()),
+            policy.sends_session(&headers),
+        )
+    };
+    assert_eq!(read(&[&former]), (Some(old.key()), true));
+    // The new one counts, in either order, and also where it is no good.
+    for lines in [[&*former, &*current], [&*current, &*former]] {
+        assert_eq!(read(&lines), (Some(new.key()), true));
+    }
+    assert_eq!(read(&[&former, "__Host-Http-bff_session=x"]), (None, true));
+    assert_eq!(read(&[&former, &current, &current]), (None, true));
+    assert_eq!(read(&[&former, &former]), (None, true));
+    assert_eq!(read(&["bff_session=x", "__Secure-bff_session=x"]), (None, false));
+    assert!(policy.session_is_doubled(&cookies(&[&former, &former])));
+    assert!(!policy.session_is_doubled(&cookies(&[&former, &current])));
+    // The other cookies too.
+    let login = policy.login_name("state");
+    let before = login.as_str().replace("__Host-Http-", "__Host-");
+    let sent = cookies(&[&format!("{before}=before")]);
+    assert_eq!(policy.value(&sent, &login), Some("before"));
+    assert_eq!(policy.login_cookies(&sent)[0].name.as_str(), before);
+    let both = cookies(&[&format!("{before}=before; {login}=now")]);
+    assert_eq!(policy.value(&both, &login), Some("now"));
+    // Names that an operator has chosen are what they are.
+    let chosen = self::policy(named("__Host-Http-mine", CookieOptions::default()));
+    let sent = cookies(&[&format!("__Host-mine={}; {former}", old.expose())]);
+    assert!(chosen.session_id(&sent).is_none());
+    let shared = self::policy(shared());
+    let sent = cookies(&[&format!("__Secure-bff_session={}", old.expose())]);
+    assert_eq!(shared.session_id(&sent).map(|id| id.key()), Some(old.key()));
+}
+
+#[test]
+fn what_was_sent_under_a_former_name_is_cleared_under_it() {
+    let policy = default_policy();
+    let cleared = |line: &str| policy.clear_former_session(&cookies(&[line]));
+    assert_eq!(cleared("__Host-Http-bff_session=x"), None);
+    assert_eq!(
+        text(&cleared("__Host-bff_session=x").unwrap()),
+        "__Host-bff_session=; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=0"
+    );
+    let logout = policy.logout_name();
+    let cleared = |line: &str| {
+        let cleared: Vec<_> = policy.clear_sent(&cookies(&[line]), logout).collect();
+        cleared
+            .iter()
+            .map(|set| sent_back(set).to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(cleared("a=b"), Vec::<String>::new());
+    assert_eq!(cleared("__Host-bff_logout=x"), ["__Host-bff_logout="]);
+    assert_eq!(
+        cleared("__Host-bff_logout=x; __Host-Http-bff_logout=y"),
+        ["__Host-Http-bff_logout=", "__Host-bff_logout="]
+    );
 }

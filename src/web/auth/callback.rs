@@ -21,7 +21,7 @@ use super::{
 use crate::{
     login::{CallbackError, CallbackQuery, Failed, LoggedIn, hosts::LoginHost},
     oidc::{Meaning, OAuthError, UserInfoError},
-    session::{CookieName, OpenError, SameSite},
+    session::{CookieName, OpenError, SameSite, SessionKey},
 };
 
 /// The title of what a person can mend by logging in again.
@@ -45,14 +45,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
             .value(headers, &web.cookies.login_name(state))
             .map(str::to_owned)
     };
-    // A stolen cookie must not end the session of whom it was stolen from.
-    let previous = web
-        .caller(Envelope::from(&request))
-        .await
-        .ok()
-        .and_then(Result::ok);
-    let previous = previous.map(|caller| caller.key);
-
+    let previous = web.replaceable(Envelope::from(&request)).await;
     let seen = web.seen(&Envelope::from(&request));
     let outcome = web.login.complete(host, query, cookie, previous, &seen).await;
     let mut response = match outcome {
@@ -61,7 +54,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
             web.offer_binding(host, &logged_in.id.key(), response.headers_mut());
             response
         }
-        Err(failed) => match instead(&web, &request, host, &failed).await {
+        Err(failed) => match instead(&web, headers, host, &failed).await {
             Some(response) => response,
             None => problem(&failed).into_response(),
         },
@@ -73,18 +66,20 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
 }
 
 /// What a browser gets instead of an error that is none to the person.
-async fn instead(web: &Web, request: &Parts, host: &LoginHost, failed: &Failed) -> Option<Response> {
-    let headers = &request.headers;
+async fn instead(web: &Web, headers: &HeaderMap, host: &LoginHost, failed: &Failed) -> Option<Response> {
     match &*failed.error {
         // A second tab, a reload, the back button: the login that this belongs to is done.
-        CallbackError::UnknownAttempt => has_session(web, request).await.then(|| redirect(host.origin())),
+        CallbackError::UnknownAttempt => {
+            let known = web.known_session(headers);
+            is_alive(web, known).await.then(|| redirect(host.origin()))
+        }
         _ if wants_json(headers) => None,
         CallbackError::LoginRequired { location } => Some(redirect(location)),
         CallbackError::Refused {
             error,
             instead: Some(instead),
         } => {
-            if has_session(web, request).await {
+            if is_alive(web, failed.previous).await {
                 tracing::info!(%error, "a login was refused by the identity provider; the person has a session and goes on");
                 return Some(redirect(&instead.go_on));
             }
@@ -132,18 +127,27 @@ fn welcome(web: &Web, headers: &HeaderMap, logged_in: &LoggedIn) -> Response {
     let left = logged_in.ends_at.duration_since(web.clock.now());
     let max_age = web.sessions.lifespan().idle.min(left);
     let cookie = web.cookies.set_session(&logged_in.id, max_age);
-    response.headers_mut().append(SET_COOKIE, cookie);
+    let answer = response.headers_mut();
+    answer.append(SET_COOKIE, cookie);
+    let latest = web.remember_latest(&logged_in.id.key());
+    for further in [latest, web.cookies.clear_former_session(headers)] {
+        answer.extend(further.map(|cookie| (SET_COOKIE, cookie)));
+    }
     response
 }
 
-async fn has_session(web: &Web, request: &Parts) -> bool {
-    matches!(web.caller(Envelope::from(request)).await, Ok(Ok(_)))
+/// Whether the browser has a session. What it is told then gives it nothing that it could not reach anyway.
+async fn is_alive(web: &Web, known: Option<SessionKey>) -> bool {
+    match known {
+        Some(key) => matches!(web.sessions.get(&key).await, Ok(Some(_))),
+        None => false,
+    }
 }
 
 /// An attempt is used once, also if it failed.
 fn forget(web: &Web, request: &HeaderMap, attempt: &CookieName, answer: &mut HeaderMap) {
-    if web.cookies.value(request, attempt).is_some() {
-        answer.append(SET_COOKIE, web.cookies.clear(attempt));
+    for cleared in web.cookies.clear_sent(request, attempt) {
+        answer.append(SET_COOKIE, cleared);
     }
 }
 

@@ -31,19 +31,20 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
         return Err(invalid("Both `iss` and `sid` are needed."));
     };
     let caller = web.caller(Envelope::from(&request)).await?.ok();
-    let session = caller
-        .as_ref()
-        .map(|caller| (&caller.key, &*caller.stored.session));
-    let ended = match web.login.end_by_front_channel(&issuer, &sid, session).await {
-        Ok(ended) => ended,
+    match web.login.end_by_front_channel(&issuer, &sid).await {
+        Ok(_) => {}
         Err(error @ FrontChannelError::Issuer) => return Err(invalid(error.to_string())),
         Err(FrontChannelError::Store(error)) => return Err(error.into()),
-    };
+    }
+    let is_theirs = caller.is_some_and(|caller| {
+        let session = &caller.stored.session;
+        session.issuer == issuer && session.sid.as_deref() == Some(&*sid)
+    });
     let mut response = Html(PAGE).into_response();
     let answer = response.headers_mut();
     answer.insert(CONTENT_SECURITY_POLICY, framed_by_the_idp(&web)?);
     answer.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if ended {
+    if is_theirs {
         answer.append(SET_COOKIE, web.cookies.clear_session());
     }
     Ok(response)

@@ -19,17 +19,25 @@ use crate::{seal::Purpose, session::csrf_token};
 pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
     let name = web.cookies.logout_name();
     let host = web.login_host_or_fallback(&request);
-    let kept = web.cookies.value(&request.headers, name);
+    let kept = web
+        .cookies
+        .value(&request.headers, name)
+        .and_then(|value| web.sealer.open_text(Purpose::LogoutReturn, &[], value));
+    let has_logged_out = kept.is_some();
     let target = kept
-        .and_then(|value| web.sealer.open_text(Purpose::LogoutReturn, &[], value))
         .and_then(|target| String::from_utf8(target).ok())
         .and_then(|target| web.login.targets().resolve(&target, host.origin()).ok());
     let mut response = match target {
         Some(target) => redirect(&target),
-        None => page(&web, &request).await?,
+        None if has_logged_out => page(&web, &request).await?,
+        // Somebody has opened this address, and the cookie of a session may have stayed behind.
+        None => match web.revisit(&request.method, &request.uri, &request.headers) {
+            Some(page) => page,
+            None => page(&web, &request).await?,
+        },
     };
-    if kept.is_some() {
-        response.headers_mut().append(SET_COOKIE, web.cookies.clear(name));
+    for cleared in web.cookies.clear_sent(&request.headers, name) {
+        response.headers_mut().append(SET_COOKIE, cleared);
     }
     Ok(response)
 }

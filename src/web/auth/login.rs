@@ -13,11 +13,18 @@ use tracing::Level;
 use url::Url;
 
 use super::{
-    super::{Web, page::Label, problem::Problem, query::Parameters},
+    super::{
+        Web,
+        envelope::Envelope,
+        page::Label,
+        problem::Problem,
+        query::Parameters,
+        revisit::{self, is_revisit},
+    },
     Elsewhere, FALLBACK_MARK,
 };
 use crate::{
-    login::{LoginQuery, Start, StartError, return_to::ReturnToError},
+    login::{LoginQuery, Start, StartError, hosts::LoginHost, return_to::ReturnToError},
     oidc::CallError,
     session::{MAX_LOGIN_COOKIES, MAX_LOGIN_COOKIES_LENGTH, SetCookieError},
 };
@@ -26,18 +33,19 @@ use crate::{
 const TARGETS: [&str; 2] = ["return_to", "returnUrl"];
 
 /// All the others.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 7] = [
     "prompt",
     "login_hint",
     "ui_locales",
     "acr_values",
     "max_age",
     FALLBACK_MARK,
+    revisit::MARK,
 ];
 
 /// Starts a login.
 pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Response {
-    let query = match read(&request) {
+    let mut query = match read(&request) {
         Ok(query) => query,
         Err(problem) => return problem.for_person(Label::GoToStartPage, "/").into_response(),
     };
@@ -48,12 +56,38 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
             Elsewhere::Refuse(problem) => problem.into_response(),
         };
     };
+    if let Some(page) = web.revisit(&request.method, &request.uri, &request.headers) {
+        return page;
+    }
     let again = again(query.return_to.as_deref());
+    match session_of_a_revisit(&web, &request, &query).await {
+        Ok(false) => {}
+        Ok(true) => return go_on(&web, host, query.return_to.as_deref()),
+        Err(problem) => return problem.for_person(Label::TryAgain, again).into_response(),
+    }
+    query.previous = web.replaceable(Envelope::from(&request)).await;
     let start = match web.login.start(host, query).await {
         Ok(start) => start,
         Err(error) => return problem(&error, again).into_response(),
     };
     begin(&web, &request.headers, &start, again)
+}
+
+/// Whether a person who came from another site is logged in here, which the first visit could not show. A login of a
+/// certain kind that was asked for goes to the IdP all the same.
+async fn session_of_a_revisit(web: &Web, request: &Parts, query: &LoginQuery) -> Result<bool, Problem> {
+    Ok(is_revisit(&request.uri)
+        && !query.is_demanding()
+        && web.caller(Envelope::from(request)).await?.is_ok())
+}
+
+/// Sends a person who is logged in where the login would have led.
+fn go_on(web: &Web, host: &LoginHost, return_to: Option<&str>) -> Response {
+    let target = return_to.unwrap_or("/");
+    match web.login.targets().resolve(target, host.origin()) {
+        Ok(target) => redirect(&target),
+        Err(error) => problem(&StartError::ReturnTo(error), again(return_to)).into_response(),
+    }
 }
 
 /// Sends the browser to the IdP with a cookie for the login that has been started; `again` is where it begins anew.
@@ -97,7 +131,7 @@ fn read(request: &Parts) -> Result<LoginQuery, Problem> {
         ui_locales: query.take("ui_locales")?,
         acr_values: query.take("acr_values")?,
         max_age,
-        repeated: false,
+        ..LoginQuery::default()
     })
 }
 

@@ -15,6 +15,7 @@ use http::{
 };
 use http_body_util::{BodyExt as _, Limited};
 use serde_json::json;
+use url::Url;
 
 use super::super::{
     Web,
@@ -24,6 +25,7 @@ use super::super::{
     problem::{Problem, wants_json},
     proof::{self, X_CSRF_TOKEN},
     query::Parameters,
+    revisit,
 };
 use crate::{
     clock::{Clock, Elapsed, timeout},
@@ -41,7 +43,7 @@ const FORM_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The parameter that names where to go afterwards, and those beside it.
 const TARGETS: [&str; 1] = ["return_to"];
-const OTHERS: [&str; 2] = ["everywhere", "csrf_token"];
+const OTHERS: [&str; 3] = ["everywhere", "csrf_token", revisit::MARK];
 
 /// What the form, or the query of a GET, says.
 #[derive(Default)]
@@ -96,6 +98,9 @@ pub(in super::super) async fn ask(State(web): State<Web>, request: Parts) -> Res
 }
 
 async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
+    if let Some(page) = web.revisit(&request.method, &request.uri, &request.headers) {
+        return Ok(page);
+    }
     let return_to =
         Parameters::parse_with_target(request.uri.query(), &TARGETS, &OTHERS)?.take("return_to")?;
     let key = web
@@ -103,7 +108,8 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
         .await?
         .ok()
         .map(|caller| caller.key);
-    if proof::is_own_navigation(&request.headers) {
+    // The page that comes again is ours, and yet it is a foreign one that led here.
+    if proof::is_own_navigation(&request.headers) && !revisit::is_revisit(&request.uri) {
         return end(
             web,
             request,
@@ -176,16 +182,21 @@ async fn end(
     let answer = response.headers_mut();
     answer.append(SET_COOKIE, web.cookies.clear_session());
     web.forget_device(answer);
-    if let Some(target) = target {
-        let name = web.cookies.logout_name();
-        let value = web
-            .sealer
-            .seal_text(Purpose::LogoutReturn, &[], target.as_str().as_bytes());
-        // One that is too long to keep, which takes a target of odd characters, is left out: the person ends on our own
-        // page then.
-        if let Ok(cookie) = web.cookies.set_login(name, &value) {
-            answer.append(SET_COOKIE, cookie);
-        }
+    let former = web.cookies.clear_former_session(&request.headers);
+    let latest = web
+        .cookies
+        .clear_sent(&request.headers, web.cookies.latest_name());
+    answer.extend(latest.chain(former).map(|cookie| (SET_COOKIE, cookie)));
+    // Also without a target: the page after the logout at the IdP sees then that there was one.
+    let name = web.cookies.logout_name();
+    let target = target.as_ref().map_or("", Url::as_str);
+    let value = web
+        .sealer
+        .seal_text(Purpose::LogoutReturn, &[], target.as_bytes());
+    // One that is too long to keep, which takes a target of odd characters, is left out: the person ends on our own page
+    // then.
+    if let Ok(cookie) = web.cookies.set_login(name, &value) {
+        answer.append(SET_COOKIE, cookie);
     }
     Ok(response)
 }

@@ -78,7 +78,7 @@ pub fn origin(browser: &Browser) -> String {
 pub async fn log_in(browser: &Browser) -> Reply {
     let callback = browser.authorize("/auth/login").await;
     let reply = browser.get(&callback.replace("https://", "http://")).await;
-    assert_eq!(reply.status, StatusCode::FOUND, "{}", reply.body);
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
     reply
 }
 

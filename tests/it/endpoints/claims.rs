@@ -34,7 +34,7 @@ async fn attack_30_no_claim_makes_a_second_header_or_a_500() {
         ("", Some("")),
     ] {
         let (reply, ada) = log_in_with(&stack, &json!({ "name": claim, "email": claim })).await;
-        assert_eq!(reply.status, StatusCode::FOUND, "{claim:?}: {}", reply.body);
+        reply.leads_on();
         let session = ada.session().await;
         assert_eq!(session["user"]["name"], claim);
         let verified = ada.get("/auth/verify").await;
@@ -43,7 +43,7 @@ async fn attack_30_no_claim_makes_a_second_header_or_a_500() {
         assert_eq!(verified.header("x-user-email"), header, "{claim:?}");
         // As it stands on the wire: one line of it, and it is Ada's.
         let request = format!(
-            "GET /auth/verify HTTP/1.1\r\nHost: a\r\nCookie: __Host-bff_session={}\r\nConnection: close\r\n\r\n",
+            "GET /auth/verify HTTP/1.1\r\nHost: a\r\nCookie: __Host-Http-bff_session={}\r\nConnection: close\r\n\r\n",
             ada.session_cookie().unwrap()
         );
         let answer = raw(stack.address, &request).await.to_ascii_lowercase();
@@ -71,7 +71,7 @@ async fn attack_30_claims_of_any_type_and_size_are_bounded_and_never_a_500() {
         let (reply, ada) = log_in_with(&stack, &claims).await;
         // An ID token beyond all measure may be refused; that is the IdP's fault and said so.
         assert!(
-            matches!(reply.status.as_u16(), 302 | 502),
+            reply.target().is_some() || reply.status == StatusCode::BAD_GATEWAY,
             "{}: {}",
             reply.status,
             reply.body
@@ -79,7 +79,7 @@ async fn attack_30_claims_of_any_type_and_size_are_bounded_and_never_a_500() {
         let session = ada.get("/auth/session").await;
         assert_eq!(session.status, StatusCode::OK);
         assert!(session.body.len() < 64 * 1024);
-        if reply.status == StatusCode::FOUND {
+        if reply.target().is_some() {
             assert_eq!(session.json()["authenticated"], true);
             assert_eq!(session.json()["user"]["sub"], "u-ada");
             assert_ne!(session.json()["csrf_token"], "mine");

@@ -100,7 +100,7 @@ async fn the_internal_listener_has_no_login_and_no_api() {
     let ada = stack.browser();
     ada.log_in().await;
     let internal = format!("http://{}", stack.internal.unwrap());
-    let cookie = format!("__Host-bff_session={}", ada.session_cookie().unwrap());
+    let cookie = format!("__Host-Http-bff_session={}", ada.session_cookie().unwrap());
     for path in [
         "/auth/session",
         "/auth/login",

@@ -11,7 +11,7 @@ async fn ask(ada: &Browser, url: String, method: &str, headers: &[(&str, &str)])
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let mut request = http_client().request(method, url);
     if let Some(cookie) = ada.session_cookie() {
-        request = request.header("cookie", format!("__Host-bff_session={cookie}"));
+        request = request.header("cookie", format!("__Host-Http-bff_session={cookie}"));
     }
     for (name, value) in headers {
         request = request.header(*name, *value);

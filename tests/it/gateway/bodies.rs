@@ -53,7 +53,7 @@ async fn large_bodies_pass_both_ways() {
 async fn the_body_of_a_get_is_not_dropped() {
     let (stack, ada) = stack_with(echo()).await;
     let head = format!(
-        "GET /api/search HTTP/1.1\r\nHost: automate.localhost:{}\r\nCookie: __Host-bff_session={}\r\nConnection: close\r\n",
+        "GET /api/search HTTP/1.1\r\nHost: automate.localhost:{}\r\nCookie: __Host-Http-bff_session={}\r\nConnection: close\r\n",
         stack.address.port(),
         ada.session_cookie().unwrap(),
     );
@@ -74,7 +74,7 @@ async fn a_body_is_answered_while_it_is_still_being_sent() {
     let (stack, ada) = stack_with(echo()).await;
     let mut connection = TcpStream::connect(stack.address).await.unwrap();
     let head = format!(
-        "POST /api/echo HTTP/1.1\r\nHost: automate.localhost:{}\r\nOrigin: {}\r\nCookie: __Host-bff_session={}\r\n\
+        "POST /api/echo HTTP/1.1\r\nHost: automate.localhost:{}\r\nOrigin: {}\r\nCookie: __Host-Http-bff_session={}\r\n\
          X-CSRF-Token: {}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
         stack.address.port(),
         ada.origin(),
@@ -140,7 +140,10 @@ async fn a_body_for_a_refused_call_is_not_waited_for() {
     for (cookie, status) in [
         (String::new(), "401"),
         (
-            format!("Cookie: __Host-bff_session={}\r\n", ada.session_cookie().unwrap()),
+            format!(
+                "Cookie: __Host-Http-bff_session={}\r\n",
+                ada.session_cookie().unwrap()
+            ),
             "403",
         ),
     ] {

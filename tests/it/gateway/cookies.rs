@@ -23,7 +23,7 @@ async fn attack_6_an_api_never_sees_our_cookies_and_the_applications_pass() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;
-    let ours = format!("__Host-bff_session={}", ada.session_cookie().unwrap());
+    let ours = format!("__Host-Http-bff_session={}", ada.session_cookie().unwrap());
     for path in ["/api/x", "/public/x"] {
         let first = format!("theme=dark; {ours}; lang=de");
         let mixed = [
@@ -49,12 +49,12 @@ async fn attack_19_any_cookie_header_is_anonymous_or_a_4xx() {
     let ada = stack.browser();
     ada.log_in().await;
     let id = ada.session_cookie().unwrap();
-    let session = format!("__Host-bff_session={id}");
+    let session = format!("__Host-Http-bff_session={id}");
     let large = format!("x={}", "x".repeat(64 * 1024));
     let parts = "a;".repeat(20_000);
     let pairs = "a=b; ".repeat(10_000);
     let doubled = format!("{session}; {session}");
-    let quoted = format!("__Host-bff_session=\"{id}\"");
+    let quoted = format!("__Host-Http-bff_session=\"{id}\"");
     let longer = format!("{session}A");
     let shorter = session[..session.len() - 1].to_owned();
     let upper = format!("__HOST-BFF_SESSION={id}");
@@ -72,8 +72,8 @@ async fn attack_19_any_cookie_header_is_anonymous_or_a_4xx() {
         vec![&pairs],
         vec![&doubled],
         vec![&session, &session],
-        vec![&session, "__Host-bff_session=x"],
-        vec![&session, "__Host-bff_session"],
+        vec![&session, "__Host-Http-bff_session=x"],
+        vec![&session, "__Host-Http-bff_session"],
         vec![&quoted],
         vec![&longer],
         vec![&shorter],
@@ -134,13 +134,14 @@ async fn attack_28_an_api_sets_none_of_our_cookies() {
         let mut response = "ok".into_response();
         for cookie in [
             "theme=dark; Path=/",
+            "__Host-Http-bff_session=planted; Path=/; Secure",
             "__Host-bff_session=planted; Path=/; Secure",
             "__HOST-bff_Session=planted; Path=/; Secure",
             "bff_session=planted",
             "__Secure-bff_session=planted; Domain=localhost",
             "__Host-bff_login_abc=planted",
             "__Host-bff_logout=planted",
-            "=__Host-bff_session=planted",
+            "=__Host-Http-bff_session=planted",
             "lang=de",
         ] {
             response
@@ -200,7 +201,7 @@ async fn attack_20_the_session_cookie_is_renewed_at_the_head_of_a_stream() {
     assert_eq!(header("content-type"), "text/event-stream");
     assert_eq!(header("cache-control"), "no-store");
     let cookie = header("set-cookie");
-    let value = format!("__Host-bff_session={};", ada.session_cookie().unwrap());
+    let value = format!("__Host-Http-bff_session={};", ada.session_cookie().unwrap());
     assert!(cookie.starts_with(&value) && cookie.contains("Max-Age=3600"));
     // Each event comes when it is sent, and not when the next one is.
     for event in ["data: 1\n\n", "data: 2\n\n"] {

@@ -113,7 +113,7 @@ async fn a_browser_that_stops_sending_gets_408() {
     let token = ada.csrf_token().await;
     let mut connection = tokio::net::TcpStream::connect(stack.address).await.unwrap();
     let head = format!(
-        "POST /api/x HTTP/1.1\r\nHost: automate.localhost\r\nOrigin: {}\r\nCookie: __Host-bff_session={}\r\n\
+        "POST /api/x HTTP/1.1\r\nHost: automate.localhost\r\nOrigin: {}\r\nCookie: __Host-Http-bff_session={}\r\n\
          X-CSRF-Token: {token}\r\nContent-Length: 100\r\nConnection: close\r\n\r\nhalf",
         ada.origin(),
         ada.session_cookie().unwrap(),

@@ -21,7 +21,7 @@ async fn attack_4_identity_headers_of_the_client_never_reach_an_api() {
     for path in ["/api/x", "/public/x"] {
         // As bytes: a client library would not write these names.
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {}:{}\r\nCookie: __Host-bff_session={}\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {}:{}\r\nCookie: __Host-Http-bff_session={}\r\n\
              X-USER-ID: root\r\nx-user-id: root\r\nX_User_Id: root\r\nX-User_Email: root\r\nX-Forwarded-User: root\r\n\
              x-auth-request-email: root\r\nRemote-User: root\r\nX-Remote-User: root\r\nX-Session-ID: root\r\n\
              X-Real-IP: 203.0.113.9\r\nTrue-Client-IP: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\n\

@@ -29,7 +29,7 @@ async fn attack_3_what_an_api_could_read_as_another_path_is_refused() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;
-    let cookie = format!("__Host-bff_session={}", ada.session_cookie().unwrap());
+    let cookie = format!("__Host-Http-bff_session={}", ada.session_cookie().unwrap());
     for target in [
         "/public/../api/hello",
         "/public/%2e%2e/api/hello",
@@ -82,7 +82,7 @@ async fn attack_3_another_spelling_of_what_the_server_answers_itself_reaches_no_
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;
-    let cookie = format!("__Host-bff_session={}", ada.session_cookie().unwrap());
+    let cookie = format!("__Host-Http-bff_session={}", ada.session_cookie().unwrap());
     for target in [
         "/%61uth/login",
         "/auth/%6cogin",
@@ -143,7 +143,7 @@ routes:
         .await;
     let ada = stack.browser();
     ada.log_in().await;
-    let cookie = format!("__Host-bff_session={}", ada.session_cookie().unwrap());
+    let cookie = format!("__Host-Http-bff_session={}", ada.session_cookie().unwrap());
     for target in [
         "/public/Private/x",
         "/public/PRIVATE",

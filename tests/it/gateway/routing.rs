@@ -189,9 +189,9 @@ async fn attack_18_without_a_session_not_one_byte_of_the_api_is_seen() {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         for cookie in [
             None,
-            Some("__Host-bff_session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
-            Some("__Host-bff_session="),
-            Some("__Host-bff_session"),
+            Some("__Host-Http-bff_session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+            Some("__Host-Http-bff_session="),
+            Some("__Host-Http-bff_session"),
             Some("bff_session=x; session=y"),
         ] {
             let mut request = nobody
@@ -226,7 +226,7 @@ async fn attack_18_a_session_that_has_ended_opens_nothing() {
     assert_eq!(ada.get("/api/hello").await.status, StatusCode::OK);
     ada.post("/auth/logout").await;
     let thief = Browser::new("grace", &stack.origin(0));
-    thief.set_cookie("__Host-bff_session", &cookie);
+    thief.set_cookie("__Host-Http-bff_session", &cookie);
     assert_eq!(
         thief.get("/api/hello").await.refusal(),
         (401, "unauthenticated".to_owned())

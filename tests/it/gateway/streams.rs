@@ -115,7 +115,7 @@ async fn attack_48_an_upload_ends_with_its_session() {
     let (stack, ada) = stack_with(api(&gave_up)).await;
     let mut upload = TcpStream::connect(stack.address).await.unwrap();
     let head = format!(
-        "POST /api/upload HTTP/1.1\r\nHost: automate.localhost:{}\r\nOrigin: {}\r\nCookie: __Host-bff_session={}\r\n\
+        "POST /api/upload HTTP/1.1\r\nHost: automate.localhost:{}\r\nOrigin: {}\r\nCookie: __Host-Http-bff_session={}\r\n\
          X-CSRF-Token: {}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n",
         stack.address.port(),
         ada.origin(),

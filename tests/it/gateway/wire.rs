@@ -11,7 +11,10 @@ async fn http_2_is_spoken_from_the_first_byte() {
     ada.log_in().await;
     let client = http2_client();
     let base = format!("http://127.0.0.1:{}", stack.address.port());
-    let cookie = format!("theme=dark; __Host-bff_session={}", ada.session_cookie().unwrap());
+    let cookie = format!(
+        "theme=dark; __Host-Http-bff_session={}",
+        ada.session_cookie().unwrap()
+    );
     let calls = (0..20).map(|n| {
         client
             .get(format!("{base}/api/{n}"))
@@ -62,7 +65,7 @@ async fn a_session_on_a_connection_is_not_that_of_the_next_request() {
     ada.log_in().await;
     let host = format!("automate.localhost:{}", stack.address.port());
     let request = format!(
-        "GET /api/x HTTP/1.1\r\nHost: {host}\r\nCookie: __Host-bff_session={}\r\n\r\n\
+        "GET /api/x HTTP/1.1\r\nHost: {host}\r\nCookie: __Host-Http-bff_session={}\r\n\r\n\
          GET /api/y HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n",
         ada.session_cookie().unwrap()
     );

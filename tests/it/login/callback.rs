@@ -32,7 +32,7 @@ async fn attack_22_state_is_looked_at_before_anything_else_that_came() {
     nothing_exchanged(&stack);
     // The real one is none the worse for it.
     assert_eq!(
-        ada.get(&callback).await.location(),
+        ada.get(&callback).await.leads_on(),
         format!("{}/mine", stack.origin(0))
     );
 }
@@ -83,7 +83,7 @@ async fn an_idp_that_does_not_promise_iss_may_leave_it_out_but_not_send_another(
     nothing_exchanged(&stack);
     let callback = ada.authorize("/auth/login").await;
     let without = with_parameter(&callback, "iss", None);
-    assert_eq!(ada.get(&without).await.status, StatusCode::FOUND);
+    ada.get(&without).await.leads_on();
     assert!(ada.is_logged_in().await);
 }
 
@@ -191,7 +191,7 @@ async fn doubled_parameters_and_immoderate_queries_are_refused_and_leave_the_att
     let reply = ada.get_json(&format!("{callback}&x={}", "x".repeat(9_000))).await;
     is_problem(&reply, StatusCode::BAD_REQUEST, "query_too_long");
     nothing_exchanged(&stack);
-    assert_eq!(ada.get(&callback).await.status, StatusCode::FOUND);
+    ada.get(&callback).await.leads_on();
     assert!(ada.is_logged_in().await);
 }
 
@@ -218,7 +218,7 @@ async fn a_code_works_once_and_a_second_callback_of_the_same_login_leads_home() 
     let ada = stack.browser();
     let callback = ada.authorize("/auth/login?return_to=/deep").await;
     assert_eq!(
-        ada.get(&callback).await.location(),
+        ada.get(&callback).await.leads_on(),
         format!("{}/deep", stack.origin(0))
     );
     let session = ada.session_cookie();
@@ -239,7 +239,7 @@ async fn a_session_id_is_new_at_every_login_and_the_old_one_is_dead() {
     let new = ada.session_cookie().unwrap();
     assert_ne!(old, new);
     let replay = stack.browser();
-    replay.set_cookie("__Host-bff_session", &old);
+    replay.set_cookie("__Host-Http-bff_session", &old);
     assert!(!replay.is_logged_in().await);
     assert_eq!(replay.get("/api/x").await.status, StatusCode::UNAUTHORIZED);
     assert!(stack.api.calls().is_empty());

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use http::StatusCode;
-
 use crate::support::{Browser, Reply, Stack};
 
 /// Name, value and attributes of the one cookie whose name begins like this.
@@ -35,7 +33,7 @@ async fn names_and_attributes_are_exactly_these() {
     let started = ada.get("/auth/login").await;
     let (login, value, found) = set(&started, "");
     // The name is a hash of `state`, 128 bits of it.
-    assert_eq!(login.strip_prefix("__Host-bff_login_").unwrap().len(), 22);
+    assert_eq!(login.strip_prefix("__Host-Http-bff_login_").unwrap().len(), 22);
     assert!(
         value
             .bytes()
@@ -48,14 +46,14 @@ async fn names_and_attributes_are_exactly_these() {
 
     let callback = ada.person().authorize(started.location()).await.unwrap();
     let done = ada.get(&callback).await;
-    assert_eq!(done.set_cookies().len(), 2);
-    let (name, value, found) = set(&done, "__Host-bff_session=");
-    assert_eq!(name, "__Host-bff_session");
+    assert_eq!(done.set_cookies().len(), 3);
+    let (name, value, found) = set(&done, "__Host-Http-bff_session=");
+    assert_eq!(name, "__Host-Http-bff_session");
     // 256 bits in base64url.
     assert_eq!(value.len(), 43);
     assert_eq!(
         found,
-        attributes(&["HttpOnly", "SameSite=Lax", "Secure", "Path=/", "Max-Age=3600"])
+        attributes(&["HttpOnly", "SameSite=Strict", "Secure", "Path=/", "Max-Age=3600"])
     );
     let (_, value, found) = set(&done, &login);
     assert_eq!(value, "");
@@ -65,11 +63,11 @@ async fn names_and_attributes_are_exactly_these() {
     );
 
     let out = ada.post("/auth/logout").await;
-    let (_, value, found) = set(&out, "__Host-bff_session=");
+    let (_, value, found) = set(&out, "__Host-Http-bff_session=");
     assert_eq!(value, "");
     assert_eq!(
         found,
-        attributes(&["HttpOnly", "SameSite=Lax", "Secure", "Path=/", "Max-Age=0"])
+        attributes(&["HttpOnly", "SameSite=Strict", "Secure", "Path=/", "Max-Age=0"])
     );
 }
 
@@ -83,7 +81,7 @@ async fn the_session_cookie_follows_the_settings_and_the_login_cookie_is_always_
         .await;
     let ada = stack.browser();
     let started = ada.get("/auth/login").await;
-    let (_, _, found) = set(&started, "__Host-bff_login_");
+    let (_, _, found) = set(&started, "__Host-Http-bff_login_");
     assert!(found.contains("SameSite=Lax"));
     let callback = ada.person().authorize(started.location()).await.unwrap();
     let (_, _, found) = set(&ada.get(&callback).await, "__Host-mine=");
@@ -111,11 +109,11 @@ async fn without_secure_there_is_no_prefix() {
     );
     let callback = ada.person().authorize(started.location()).await.unwrap();
     let done = ada.get(&callback).await;
-    assert_eq!(done.status, StatusCode::FOUND);
+    done.leads_on();
     let (_, _, found) = set(&done, "bff_session=");
     assert_eq!(
         found,
-        attributes(&["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=3600"])
+        attributes(&["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=3600"])
     );
     assert!(ada.is_logged_in().await);
 }

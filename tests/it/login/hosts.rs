@@ -29,7 +29,7 @@ async fn every_host_logs_in_with_its_own_redirect_uri() {
         let pushed = stack.idp.requests(Endpoint::Par).pop().unwrap();
         assert_eq!(pushed.field("redirect_uri"), Some(exact.as_str()));
         let reply = browser.get(&callback).await;
-        assert_eq!(reply.location(), format!("{origin}/"));
+        assert_eq!(reply.leads_on(), format!("{origin}/"));
         let exchange = stack.idp.requests(Endpoint::Token).pop().unwrap();
         assert_eq!(exchange.field("redirect_uri"), Some(exact.as_str()));
         assert!(browser.is_logged_in().await);
@@ -72,7 +72,7 @@ async fn a_host_that_is_not_registered_leads_to_the_fallback_before_any_cookie()
 
     // There it simply goes on.
     let reply = stranger.log_in_by(&fallback).await;
-    assert_eq!(reply.location(), format!("http://127.0.0.1:{port}/deep?a=b"));
+    assert_eq!(reply.leads_on(), format!("http://127.0.0.1:{port}/deep?a=b"));
     assert!(
         stranger
             .at(&format!("http://127.0.0.1:{port}"))

@@ -17,7 +17,7 @@ async fn a_second_session_cookie_of_our_name_is_told_once() {
             .request(Method::GET, "/api/x")
             .header(header::COOKIE, cookies)
     };
-    let name = "__Host-bff_session";
+    let name = "__Host-Http-bff_session";
     assert_eq!(
         ada.send(with(format!("{name}=x"))).await.status,
         StatusCode::UNAUTHORIZED

@@ -56,8 +56,8 @@ async fn attack_46_the_same_callback_ten_times_at_once_is_one_token_request_and_
     gate.notify_one();
     for call in calls {
         let reply = call.await.unwrap();
-        assert_eq!(reply.status, StatusCode::FOUND, "{}", reply.body);
-        assert_eq!(reply.location(), format!("{}/deep", stack.origin(0)));
+        reply.leads_on();
+        assert_eq!(reply.leads_on(), format!("{}/deep", stack.origin(0)));
     }
     let first = tabs[0].session_cookie().unwrap();
     for tab in &tabs {
@@ -87,7 +87,7 @@ async fn attack_46_a_browser_that_hangs_up_and_comes_again_gets_the_answer() {
         pause().await;
     }
     gate.notify_one();
-    assert_eq!(second.await.unwrap().status, StatusCode::FOUND);
+    second.await.unwrap().leads_on();
     assert!(ada.is_logged_in().await);
     assert_eq!(stack.idp.count(Endpoint::Token), 1);
 }
@@ -113,7 +113,7 @@ async fn attack_46_only_the_browser_of_the_attempt_joins() {
     is_problem(&reply, StatusCode::BAD_REQUEST, "login_unknown");
     assert_eq!(other.session_cookie(), None);
     gate.notify_one();
-    assert_eq!(first.await.unwrap().status, StatusCode::FOUND);
+    first.await.unwrap().leads_on();
     let reply = thief.get_json(&callback).await;
     is_problem(&reply, StatusCode::BAD_REQUEST, "login_unknown");
     nobody(&thief, &reply).await;
@@ -126,7 +126,7 @@ async fn one_attempt_gives_at_most_one_session_whatever_code_comes() {
     let callback = ada.authorize("/auth/login").await;
     // Somebody who keeps the attempt's cookie.
     let keeper = copy_of(&stack, &ada);
-    assert_eq!(ada.get(&callback).await.status, StatusCode::FOUND);
+    ada.get(&callback).await.leads_on();
 
     let other_code = with_parameter(&callback, "code", Some("another"));
     for seconds in [0, 30, 60, 500] {
@@ -151,9 +151,9 @@ async fn a_callback_that_is_sent_again_by_a_proxy_gets_the_same_session() {
     let ada = stack.browser();
     let callback = ada.authorize("/auth/login?return_to=/deep").await;
     let again = copy_of(&stack, &ada);
-    assert_eq!(ada.get(&callback).await.status, StatusCode::FOUND);
+    ada.get(&callback).await.leads_on();
     let reply = again.get(&callback).await;
-    assert_eq!(reply.location(), format!("{}/deep", stack.origin(0)));
+    assert_eq!(reply.leads_on(), format!("{}/deep", stack.origin(0)));
     assert_eq!(again.session_cookie(), ada.session_cookie());
     assert!(ada.is_logged_in().await);
     assert_eq!(stack.idp.count(Endpoint::Token), 1);
@@ -194,7 +194,7 @@ async fn a_late_callback_brings_no_session_back_that_was_logged_out() {
     let ada = stack.browser();
     let callback = ada.authorize("/auth/login").await;
     let late = copy_of(&stack, &ada);
-    assert_eq!(ada.get(&callback).await.status, StatusCode::FOUND);
+    ada.get(&callback).await.leads_on();
     assert_eq!(ada.post("/auth/logout").await.status, StatusCode::SEE_OTHER);
     late.get(&callback).await;
     assert!(!late.is_logged_in().await);

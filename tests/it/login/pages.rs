@@ -77,7 +77,7 @@ async fn with_a_strict_cookie_the_callback_answers_with_a_page_that_goes_on() {
     let sets = reply.set_cookies();
     let session = sets
         .iter()
-        .find(|set| set.starts_with("__Host-bff_session="))
+        .find(|set| set.starts_with("__Host-Http-bff_session="))
         .unwrap();
     assert!(session.contains("; SameSite=Strict"), "{session}");
     assert!(ada.is_logged_in().await);
@@ -97,5 +97,5 @@ async fn other_methods_begin_and_end_no_login() {
         }
     }
     super::nothing_exchanged(&stack);
-    assert_eq!(ada.get(&callback).await.status, StatusCode::FOUND);
+    ada.get(&callback).await.leads_on();
 }

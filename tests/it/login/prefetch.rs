@@ -55,7 +55,7 @@ async fn attack_45_no_prefetch_and_no_head_uses_up_a_callback() {
     assert_eq!(stack.idp.count(Endpoint::Token), 0);
     // Nothing was used up: the person arrives.
     let reply = ada.get(&callback).await;
-    assert_eq!(reply.location(), format!("{}/deep", stack.origin(0)));
+    assert_eq!(reply.leads_on(), format!("{}/deep", stack.origin(0)));
     assert!(ada.is_logged_in().await);
 }
 

@@ -110,7 +110,7 @@ async fn an_error_that_passes_by_itself_begins_the_login_again_once() {
         // The second attempt works as any other.
         let callback = ada.person().authorize(reply.location()).await.unwrap();
         let reply = ada.get(&callback).await;
-        assert_eq!(reply.location(), format!("{}/deep", stack.origin(0)));
+        assert_eq!(reply.leads_on(), format!("{}/deep", stack.origin(0)));
         assert!(ada.is_logged_in().await);
 
         // Or fails for good.

@@ -62,7 +62,7 @@ async fn where_it_is_offered_the_request_is_pushed_and_the_browser_carries_a_ref
         let answer = query(&callback);
         assert_eq!(answer["state"], request["state"]);
         assert_eq!(answer["iss"], stack.issuer);
-        assert_eq!(ada.get(&callback).await.status, StatusCode::FOUND);
+        ada.get(&callback).await.leads_on();
         assert!(ada.is_logged_in().await);
     }
 }

@@ -83,7 +83,7 @@ async fn a_logout_at_the_idp_ends_the_session_here_and_revokes_its_tokens() {
         .unwrap();
     assert!(!ada.is_logged_in().await);
     let replay = stack.browser();
-    replay.set_cookie("__Host-bff_session", &cookie);
+    replay.set_cookie("__Host-Http-bff_session", &cookie);
     assert_eq!(replay.get("/api/x").await.status, StatusCode::UNAUTHORIZED);
     assert!(grace.is_logged_in().await);
     stack

@@ -57,7 +57,7 @@ async fn attack_35_a_post_without_both_proofs_ends_nothing() {
         ),
     ] {
         for path in ["/auth/logout", "/api/auth/logout"] {
-            let cookie = format!("__Host-bff_session={}", ada.session_cookie().unwrap());
+            let cookie = format!("__Host-Http-bff_session={}", ada.session_cookie().unwrap());
             let mut request = stack
                 .browser()
                 .request(Method::GET, &format!("{own}{path}"))

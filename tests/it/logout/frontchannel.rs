@@ -63,15 +63,11 @@ async fn attack_35_a_frame_of_a_foreign_page_ends_nothing() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;
-    let grace = Browser::new("grace", &stack.origin(0));
-    grace.log_in().await;
     let issuer = &*stack.issuer;
-    // Without the session's own `sid` the page is the same, and nothing has happened.
-    for sid in ["x", &sid(&stack, "u-grace")] {
-        let reply = ada.get(&frame(issuer, sid)).await;
-        is_for_the_idp(&stack, &reply);
-        still_in(&stack, &ada, &reply).await;
-    }
+    // Without a `sid` that names a session the page is the same, and nothing has happened.
+    let reply = ada.get(&frame(issuer, "x")).await;
+    is_for_the_idp(&stack, &reply);
+    still_in(&stack, &ada, &reply).await;
     let good = sid(&stack, "u-ada");
     for target in [
         PATH.to_owned(),
@@ -100,6 +96,27 @@ async fn attack_35_a_frame_of_a_foreign_page_ends_nothing() {
     let reply = ada.send(ada.request(Method::POST, &target)).await;
     assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED);
     assert!(ada.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_frame_that_brings_no_cookie_ends_the_session_that_its_sid_names_and_no_other() {
+    let stack = Stack::start().await;
+    let (ada, grace) = (stack.browser(), Browser::new("grace", &stack.origin(0)));
+    ada.log_in().await;
+    grace.log_in().await;
+    let cookie = ada.session_cookie().unwrap();
+    // Browsers hold the cookie back in a frame of another site.
+    let frame_of_ada = stack.browser();
+    let reply = frame_of_ada
+        .get(&frame(&stack.issuer, &sid(&stack, "u-ada")))
+        .await;
+    is_for_the_idp(&stack, &reply);
+    assert!(reply.set_cookies().is_empty());
+    assert!(!ada.is_logged_in().await);
+    assert!(grace.is_logged_in().await);
+    let again = stack.browser();
+    again.set_cookie("__Host-Http-bff_session", &cookie);
+    assert!(!again.is_logged_in().await);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::{
     support::{Browser, Reply, Stack},
 };
 
-const LOGOUT: &str = "__Host-bff_logout";
+const LOGOUT: &str = "__Host-Http-bff_logout";
 
 fn logout(target: &str) -> String {
     let target: String = byte_serialize(target.as_bytes()).collect();

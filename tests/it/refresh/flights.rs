@@ -115,7 +115,7 @@ async fn attack_32_a_session_that_is_logged_out_during_a_refresh_stays_gone() {
     assert!(scene.revoked()[2] == answers.text(0, "refresh_token"));
     assert!(scene.revoked()[3] == answers.text(0, "access_token"));
     assert_eq!(scene.stack.idp.issued_refresh_tokens_live("u-ada"), 0);
-    scene.ada.set_cookie("__Host-bff_session", &used);
+    scene.ada.set_cookie("__Host-Http-bff_session", &used);
     scene.has_ended().await;
     scene.pass(60).await;
     assert_eq!(scene.refreshes().len(), 1);
@@ -206,7 +206,7 @@ async fn attack_32_at_whatever_moment_of_a_refresh_a_logout_comes_nothing_of_the
             scene.stack.idp.issued_refresh_tokens_live("u-ada") == 0
         })
         .await;
-        scene.ada.set_cookie("__Host-bff_session", &session);
+        scene.ada.set_cookie("__Host-Http-bff_session", &session);
         scene.has_ended().await;
         // Nor does anything arrive later.
         scene.pass(5).await;

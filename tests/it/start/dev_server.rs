@@ -193,7 +193,7 @@ async fn the_bff_in_front_of_the_dev_server() {
     assert_eq!(ada.get("/").await.body, "my page");
     assert_eq!(ada.get("/src/main.js").await.body, "// my script");
     let reply = ada.log_in_by("/auth/login?return_to=/").await;
-    assert_eq!(reply.location(), format!("{}/", running.bff), "{}", reply.body);
+    assert_eq!(reply.leads_on(), format!("{}/", running.bff), "{}", reply.body);
     the_application_works(&ada, "").await;
 }
 
@@ -203,7 +203,7 @@ async fn the_dev_server_in_front_of_the_bff() {
     let ada = Browser::new("ada", &running.page);
     assert_eq!(ada.get("/").await.body, "my page");
     let reply = ada.log_in_by("/auth/login?return_to=/").await;
-    assert_eq!(reply.location(), format!("{}/", running.page), "{}", reply.body);
+    assert_eq!(reply.leads_on(), format!("{}/", running.page), "{}", reply.body);
     the_application_works(&ada, "").await;
 }
 
@@ -213,7 +213,7 @@ async fn both_side_by_side() {
     let ada = Browser::new("ada", &running.page);
     let login = format!("{}/auth/login?return_to={}/", running.bff, running.page);
     let reply = ada.log_in_by(&login).await;
-    assert_eq!(reply.location(), format!("{}/", running.page), "{}", reply.body);
+    assert_eq!(reply.leads_on(), format!("{}/", running.page), "{}", reply.body);
     // A script of the page may read the answers, with the session cookie sent along.
     let request = ada
         .request(Method::GET, &format!("{}/auth/session", running.bff))

@@ -138,6 +138,25 @@ impl Browser {
         self.send(self.request(Method::GET, target)).await
     }
 
+    /// Opens a page by a link on a page of another site: the browser holds the session cookie back, which is
+    /// `SameSite=Strict`.
+    pub async fn come_from_elsewhere(&self, target: &str) -> Reply {
+        let url = self.url(target);
+        let request = self.http.get(&url).headers(navigation("cross-site"));
+        let sent = self.cookie_header(&url).unwrap_or_default();
+        let kept: Vec<_> = sent
+            .split("; ")
+            .filter(|cookie| !cookie.contains("bff_session="))
+            .collect();
+        self.send(request.header(header::COOKIE, kept.join("; "))).await
+    }
+
+    /// Opens a page by a link, or a page that goes on, of the same origin.
+    pub async fn go_on_to(&self, target: &str) -> Reply {
+        let request = self.request(Method::GET, target);
+        self.send(request.headers(navigation("same-origin"))).await
+    }
+
     /// Asks as a program that takes JSON.
     pub async fn get_json(&self, target: &str) -> Reply {
         let request = self.request(Method::GET, target);
@@ -187,7 +206,7 @@ impl Browser {
     /// Logs in and expects it to work.
     pub async fn log_in(&self) {
         let reply = self.log_in_by("/auth/login").await;
-        assert_eq!(reply.status, StatusCode::FOUND, "{}", reply.body);
+        reply.leads_on();
         assert!(self.is_logged_in().await);
     }
 
@@ -200,7 +219,7 @@ impl Browser {
 
     /// The value of the session cookie.
     pub fn session_cookie(&self) -> Option<String> {
-        self.cookies(&self.origin).get("__Host-bff_session").cloned()
+        self.cookies(&self.origin).get("__Host-Http-bff_session").cloned()
     }
 
     /// The names of the login cookies for the open page's host.
@@ -251,6 +270,24 @@ impl Browser {
     }
 }
 
+/// What browsers say when a person opens a page, from a page of `site`.
+fn navigation(site: &str) -> HeaderMap {
+    [
+        ("sec-fetch-site", site),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+        ("accept", "text/html,*/*;q=0.8"),
+    ]
+    .into_iter()
+    .map(|(name, value)| {
+        (
+            header::HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            value.parse().unwrap(),
+        )
+    })
+    .collect()
+}
+
 /// A cookie that is there already keeps its age (RFC 6265 section 5.3, step 11).
 fn store(cookies: &mut Jar, name: &str, value: &str) {
     match cookies.iter_mut().find(|(known, _)| known == name) {
@@ -285,6 +322,25 @@ impl Reply {
     #[track_caller]
     pub fn location(&self) -> &str {
         self.header("location").expect("no redirect")
+    }
+
+    /// Where the browser goes on to by itself, by a redirect or from a page, as after a login.
+    #[track_caller]
+    pub fn leads_on(&self) -> String {
+        self.target()
+            .unwrap_or_else(|| panic!("the end: {} {}", self.status, self.body))
+    }
+
+    /// The same, where it goes on.
+    pub fn target(&self) -> Option<String> {
+        if self.status == StatusCode::FOUND {
+            return Some(self.location().to_owned());
+        }
+        let (_, rest) = self
+            .body
+            .split_once("<meta http-equiv=\"refresh\" content=\"0;url=")?;
+        let (target, _) = rest.split_once('"')?;
+        (self.status == StatusCode::OK).then(|| target.replace("&amp;", "&"))
     }
 
     /// The body as JSON.

@@ -50,7 +50,7 @@ impl Person {
     /// Logs in and expects it to work.
     pub async fn log_in(&self) {
         let reply = self.log_in_by("/auth/login").await;
-        assert_eq!(reply.status, StatusCode::FOUND, "{}", reply.body);
+        reply.leads_on();
         let session = self.browser.session().await;
         assert_eq!(session["authenticated"], true, "{session}");
         assert_eq!(session["user"]["sub"], self.name, "{session}");

@@ -69,7 +69,7 @@ impl Held {
     async fn succeeds(self) {
         self.gate.notify_one();
         let reply = self.callback.await.unwrap();
-        assert_eq!(reply.status, StatusCode::FOUND, "{}", reply.body);
+        reply.leads_on();
         assert!(self.ada.is_logged_in().await);
     }
 }
