@@ -3,5 +3,6 @@
 mod device;
 mod key;
 mod offers;
+mod redis;
 mod traits;
 mod world;
