@@ -131,7 +131,7 @@ impl Devices {
         proven: ProofKey,
         authorization: &str,
     ) -> Result<Device, ProofError> {
-        if let Some(known) = &stored.session.bound.device {
+        if let Some(known) = stored.session.bound.device.as_deref() {
             return if known.key == proven {
                 Ok(known.clone())
             } else {
@@ -151,12 +151,15 @@ impl Devices {
         let written = self
             .sessions
             .update(key, stored, |session| {
-                session.bound.device.get_or_insert_with(|| device.clone());
+                session
+                    .bound
+                    .device
+                    .get_or_insert_with(|| Box::new(device.clone()));
                 Due::Unchanged
             })
             .await;
         match written {
-            Ok(stored) if stored.session.bound.device.as_ref() == Some(&device) => Ok(device),
+            Ok(stored) if stored.session.bound.device.as_deref() == Some(&device) => Ok(device),
             Ok(_) => Err(ProofError::Registered),
             Err(UpdateError::Gone) => Err(ProofError::Gone),
             Err(UpdateError::Store(error)) => {

@@ -42,10 +42,10 @@ pub enum Binding {
 pub struct Bound {
     /// What its login's request showed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    traits: Option<Traits>,
+    traits: Option<Box<Traits>>,
     /// The key that its browser has registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<Device>,
+    pub device: Option<Box<Device>>,
 }
 
 // === impl Binding ===
@@ -69,7 +69,9 @@ impl Bound {
     #[must_use]
     pub fn at_login(binding: Binding, seen: &Seen<'_>, salt: [u8; 16]) -> Self {
         let traits = match binding {
-            Binding::Traits { user_agent, network } => Some(Traits::of(seen, user_agent, network, salt)),
+            Binding::Traits { user_agent, network } => {
+                Some(Box::new(Traits::of(seen, user_agent, network, salt)))
+            }
             Binding::Off | Binding::Device { .. } => None,
         };
         Self { traits, device: None }
@@ -98,7 +100,7 @@ impl Bound {
     /// How much memory it takes beside itself, in bytes.
     #[must_use]
     pub(super) fn weight(&self) -> usize {
-        self.traits.as_ref().map_or(0, Traits::weight) + self.device.as_ref().map_or(0, Device::weight)
+        self.traits.as_deref().map_or(0, Traits::weight) + self.device.as_deref().map_or(0, Device::weight)
     }
 }
 

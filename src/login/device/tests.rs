@@ -93,7 +93,7 @@ impl World {
 
     async fn kept(&self, key: &SessionKey) -> Option<Device> {
         let stored = self.devices.sessions.get(key).await.unwrap().unwrap();
-        stored.session.bound.device.clone()
+        stored.session.bound.device.as_deref().cloned()
     }
 
     /// A session that is bound to [`MINE`].

@@ -37,6 +37,6 @@ impl Device {
     }
 
     pub(super) const fn weight(&self) -> usize {
-        self.key.text_length()
+        size_of::<Self>() + self.key.text_length()
     }
 }

@@ -74,7 +74,7 @@ impl Traits {
 
     pub(super) fn weight(&self) -> usize {
         let tags = [&self.user_agent, &self.network].map(|tag| tag.as_ref().map_or(0, String::len));
-        self.salt.len() + tags.iter().sum::<usize>()
+        size_of::<Self>() + self.salt.len() + tags.iter().sum::<usize>()
     }
 }
 

@@ -150,7 +150,7 @@ impl Web {
             return Ok(None);
         };
         let stored = self.sessions.get(&key).await?;
-        let device = stored.and_then(|stored| stored.session.bound.device.clone());
+        let device = stored.and_then(|stored| stored.session.bound.device.as_deref().cloned());
         Ok(device.map(|device| (key, device)))
     }
 
