@@ -10,6 +10,7 @@ mod discover;
 mod error;
 pub mod one_shot;
 mod proxies;
+mod replicas;
 mod session_secret;
 mod settings;
 mod static_client;
@@ -36,6 +37,7 @@ use crate::{
     outbound::Outbound,
     random::{SharedRandom, SystemRandom},
     registration::{RegisteredKeys, Registration, Surroundings},
+    replicas::Replicas,
     seal::Sealer,
     server::Server,
     session::{CookiePolicy, Sessions},
@@ -71,6 +73,7 @@ pub struct App {
     relying_party: RelyingParty,
     registration: Option<Registration>,
     keeper: Option<Keeper>,
+    replicas: Option<Replicas>,
     health: Health,
 }
 
@@ -96,13 +99,6 @@ impl App {
     /// [`StartError`], with what to mend.
     pub async fn new(config: Config, ports: Ports) -> Result<Self, StartError> {
         let health = Health::new();
-        let (keeper, keys, warnings) =
-            Keeper::open(config.keys.options.clone(), config.rotation(), ports.clock.wall())?;
-        for warning in warnings {
-            tracing::warn!("{warning}");
-        }
-        health.ok(Component::Keys);
-
         let secrets = session_secret::load(
             &config.session,
             &config.keys.state_dir,
@@ -110,6 +106,18 @@ impl App {
             &*ports.random,
         )?;
         let sealer = Sealer::new(&secrets, Arc::clone(&ports.random))?;
+        let limits = settings::limits(&config);
+        // Boxed: it may hold a connection in the making.
+        let store = Box::pin(store::open(&config, &limits, &sealer, &ports)).await?;
+        let replicas = replicas::join(&config, store.shared, &sealer, &ports).await;
+        if replicas.is_none() {
+            health.ok(Component::Replicas);
+        }
+        let (keeper, keys, warnings) = replicas::open_keys(&config, replicas.as_ref(), &ports).await?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        health.ok(Component::Keys);
         let outbound = Outbound::new(&settings::outbound(&config), Arc::clone(&ports.clock))?;
         let relying_party = RelyingParty::new(
             settings::relying_party(&config),
@@ -119,9 +127,6 @@ impl App {
             Arc::clone(&ports.clock),
             Arc::clone(&ports.random),
         );
-        let limits = settings::limits(&config);
-        // Boxed: it may hold a connection in the making.
-        let store = Box::pin(store::open(&config, &limits, &sealer, &ports)).await?;
         let sessions = Sessions::new(
             store.sessions,
             limits,
@@ -134,7 +139,7 @@ impl App {
             settings::login(&config)?,
             relying_party.clone(),
             sessions.clone(),
-            store.once,
+            store.memories,
             sealer.clone(),
             Arc::clone(&ports.clock),
             Arc::clone(&ports.random),
@@ -147,12 +152,16 @@ impl App {
             Arc::clone(&ports.random),
         );
         let registration = config.registration.enabled.then(|| {
-            Registration::new(
+            let registration = Registration::new(
                 settings::registration(&config),
                 outbound,
                 keys.clone(),
                 Arc::clone(&ports.clock),
-            )
+            );
+            match replicas::vault(&config, replicas.as_ref()) {
+                Some(vault) => registration.in_vault(vault),
+                None => registration,
+            }
         });
         let (routes, missing) = settings::routes(&config)?;
         if let Some(missing) = missing {
@@ -184,6 +193,7 @@ impl App {
             relying_party,
             registration,
             keeper: Some(keeper),
+            replicas,
             health,
         })
     }
@@ -252,6 +262,10 @@ impl App {
         let tokens = self.tokens.clone();
         let tokens_stop = stop.clone();
         work.spawn(async move { tokens.run(tokens_stop).await });
+        if let Some(replicas) = self.replicas.clone() {
+            let (keys, health, stop) = (self.web.keys.clone(), self.health.clone(), stop.clone());
+            work.spawn(async move { replicas.run(keys, &health, stop).await });
+        }
         if let Some(keeper) = self.keeper.take() {
             let clock = Arc::clone(&self.ports.clock);
             work.spawn(keeper.run(clock, stop.clone(), self.announce(&stop)));
@@ -287,7 +301,7 @@ impl App {
 
     /// Who tells the IdP of new keys.
     fn announce(&self, stop: &CancellationToken) -> Arc<dyn Announce> {
-        match &self.registration {
+        let idp: Arc<dyn Announce> = match &self.registration {
             Some(registration) => Arc::new(RegisteredKeys::new(
                 registration.clone(),
                 self.relying_party.clone(),
@@ -298,6 +312,10 @@ impl App {
                 keys: self.web.keys.clone(),
                 relying_party: self.relying_party.clone(),
             }),
+        };
+        match &self.replicas {
+            Some(replicas) => replicas.known_by_peers(idp),
+            None => idp,
         }
     }
 

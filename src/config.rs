@@ -43,7 +43,7 @@ pub use self::{
     client::ClientSettings,
     cookies::CookieSettings,
     environment::Environment,
-    key_files::KeySettings,
+    key_files::{KeySettings, StateStore},
     login::LoginSettings,
     network::NetworkSettings,
     pages::PageSettings,
@@ -105,7 +105,7 @@ impl Config {
         let mut reader = Reader::new(environment);
         let server = server::read(&mut reader);
         let provider = provider::read(&mut reader);
-        let keys = key_files::read(&mut reader);
+        let mut keys = key_files::read(&mut reader);
         let registration = registration::read(&mut reader, server.base_url.as_ref(), &keys.credentials);
         let client = client::read(&mut reader, registration.enabled);
         let callback =
@@ -116,12 +116,15 @@ impl Config {
             callback.as_ref(),
         );
         let cookies = cookies::read(&mut reader, &own_origins);
+        let network = network::read(&mut reader);
+        let session = session::read(&mut reader);
+        keys.state_store = key_files::read_state_store(&mut reader, &session.store, &keys.policy);
         let config = Self {
             binding: binding::read(&mut reader, &own_origins, &cookies, &server),
             cookies,
             keys,
-            network: network::read(&mut reader),
-            session: session::read(&mut reader),
+            network,
+            session,
             tokens: tokens::read(&mut reader),
             login: login::read(&mut reader, callback, own_origins),
             pages: pages::read(&mut reader),

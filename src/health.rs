@@ -24,6 +24,8 @@ pub enum Component {
     Discovery,
     /// A client id and the means to authenticate as it.
     Credentials,
+    /// The other replicas: they have the same secrets and keys.
+    Replicas,
 }
 
 /// The state of one component.
@@ -68,7 +70,13 @@ pub struct Health {
 
 impl Component {
     /// All components.
-    pub const ALL: [Self; 4] = [Self::Keys, Self::Store, Self::Discovery, Self::Credentials];
+    pub const ALL: [Self; 5] = [
+        Self::Keys,
+        Self::Store,
+        Self::Discovery,
+        Self::Credentials,
+        Self::Replicas,
+    ];
 }
 
 // === impl Health ===

@@ -14,12 +14,13 @@ mod generate;
 mod keeper;
 mod keyring;
 mod keyring_file;
+mod keyring_store;
 mod leftovers;
 mod pem;
 mod set;
 mod warning;
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, fmt, path::PathBuf, sync::Arc};
 
 use parking_lot::RwLock;
 use serde::Serialize;
@@ -33,6 +34,7 @@ pub use self::{
     keeper::{ByHandError, Done, Keeper, Rotation, moment},
     keyring::{Entry, KeyName, Keyring, Policy, Seen, State, Step, Upcoming, Why},
     keyring_file::KeyringError,
+    keyring_store::{KeyringLock, KeyringStore, Stamp},
     pem::{KeyProblem, UnusableKey, read_key},
     warning::Warning,
 };
@@ -235,6 +237,19 @@ impl Keys {
     #[must_use]
     pub fn is_published(&self, kid: &str) -> bool {
         self.0.read().published.iter().any(|key| key.kid == kid)
+    }
+
+    /// RFC 7638 thumbprint of the key that signs now.
+    #[must_use]
+    pub fn signing_thumbprint(&self) -> String {
+        self.0.read().signing.thumbprint().unwrap_or_default()
+    }
+
+    /// RFC 7638 thumbprints of the keys that are published.
+    #[must_use]
+    pub fn thumbprints(&self) -> BTreeSet<String> {
+        let set = self.0.read();
+        set.published.iter().map(|key| key.thumbprint.clone()).collect()
     }
 
     /// A JWT with `claims`, signed with the [key](Self::signing_with) for `algorithm`. An RSA signature takes a millisecond of CPU and would hold up

@@ -8,12 +8,12 @@
 //! | 8 | [`app`] |
 //! | 7 | [`config`] |
 //! | 6 | [`web`] |
-//! | 5 | [`gateway`], [`server`] |
+//! | 5 | [`gateway`], [`server`], [`replicas`] |
 //! | 4 | [`login`], [`tokens`], [`registration`] |
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
 //! | 1 | [`jose`], [`seal`], [`own_paths`], [`proxy`], [`telemetry`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`] |
+//! | 0 | [`clock`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`] |
 
 pub mod app;
 pub mod clock;
@@ -38,10 +38,12 @@ pub mod proxy;
 pub mod quote;
 pub mod random;
 pub mod registration;
+pub mod replicas;
 pub mod seal;
 pub mod secret;
 pub mod server;
 pub mod session;
+pub mod shared;
 pub mod spelling;
 pub mod telemetry;
 pub mod tls;

@@ -14,6 +14,7 @@ mod logged_out;
 pub mod offline_access;
 mod once;
 mod refused;
+mod relay;
 pub mod return_to;
 mod start;
 
@@ -30,10 +31,11 @@ pub use self::{
     end::EndSession,
     front_channel::FrontChannelError,
     refused::Instead,
-    start::{LoginQuery, Start, StartError},
+    start::{Initiated, LoginQuery, Start, StartError},
 };
 use self::{
-    back_channel::Logouts, hosts::Hosts, offline_access::OfflineAccess, once::Once, return_to::AllowedTargets,
+    back_channel::Logouts, hosts::Hosts, offline_access::OfflineAccess, once::Once, relay::Relay,
+    return_to::AllowedTargets,
 };
 use crate::{
     clock::SharedClock,
@@ -41,6 +43,7 @@ use crate::{
     random::SharedRandom,
     seal::Sealer,
     session::{self, Binding, EmailTrust, LeftOutNotice, Sessions},
+    shared::Passing,
 };
 
 /// How logins are done.
@@ -79,6 +82,15 @@ pub enum DefaultPrompt {
     },
 }
 
+/// What is remembered of logins and logouts, for all processes that share sessions.
+#[derive(Clone, Debug)]
+pub struct Memories {
+    /// What has come that may come once: logout tokens, keys of devices.
+    pub once: Arc<dyn session::Once>,
+    /// What processes tell each other; `None` where there is but one.
+    pub passing: Option<Arc<dyn Passing>>,
+}
+
 /// Logs people in and out. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Login {
@@ -97,6 +109,8 @@ struct Inner {
     offline_access: Option<OfflineAccess>,
     /// The attempts that have come back.
     once: Once<Result<LoggedIn, Arc<CallbackError>>>,
+    /// The same for all processes that share sessions.
+    relay: Option<Relay>,
     /// What the IdP says of logouts.
     logouts: Logouts,
     /// What sessions are bound to.
@@ -112,13 +126,13 @@ struct Inner {
 // === impl Login ===
 
 impl Login {
-    /// Puts the parts together. `once` remembers what has come that may come once, for all processes that share sessions.
+    /// Puts the parts together.
     #[must_use]
     pub fn new(
         options: Options,
         relying_party: RelyingParty,
         sessions: Sessions,
-        once: Arc<dyn session::Once>,
+        memories: Memories,
         sealer: Sealer,
         clock: SharedClock,
         random: SharedRandom,
@@ -130,13 +144,24 @@ impl Login {
             }
             DefaultPrompt::Never | DefaultPrompt::Always(_) => None,
         };
+        let relay = memories.passing.clone().map(|passing| Relay {
+            passing,
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+        });
         let inner = Inner {
+            relay,
             offline_access,
             left_out: LeftOutNotice::default(),
             options,
             relying_party,
-            logouts: Logouts::new(sessions.clone(), Arc::clone(&once), Arc::clone(&clock)),
-            devices: Devices::new(sessions.clone(), once, sealer.clone(), Arc::clone(&clock)),
+            devices: Devices::new(
+                sessions.clone(),
+                Arc::clone(&memories.once),
+                sealer.clone(),
+                Arc::clone(&clock),
+            ),
+            logouts: Logouts::new(sessions.clone(), memories, &sealer, Arc::clone(&clock)),
             sessions,
             sealer,
             once: Once::new(Arc::clone(&clock)),

@@ -27,6 +27,9 @@ mod replace;
 mod run;
 mod stored;
 mod update;
+mod vault;
+
+use std::sync::Arc;
 
 pub use self::{
     announce::RegisteredKeys,
@@ -38,15 +41,16 @@ pub use self::{
     metadata::{WantedMetadata, single},
     options::{AuthMethod, Description, Jwks, Options, RedirectUpdate, UpdateMethod},
     run::{Pace, Surroundings},
+    vault::{Fingerprint, Lock, Place, Vault},
 };
-use self::{bootstrap::Attempt, calls::Calls, credentials::Lock};
+use self::{bootstrap::Attempt, calls::Calls};
 use crate::{clock::SharedClock, keys::Keys, oidc::Metadata, outbound::Outbound};
 
 /// Registers this server and keeps its registration as wanted.
 #[derive(Clone, Debug)]
 pub struct Registration {
     options: Options,
-    file: CredentialsFile,
+    vault: Arc<dyn Vault>,
     calls: Calls,
     keys: Keys,
     clock: SharedClock,
@@ -65,12 +69,18 @@ impl Registration {
             );
         }
         Self {
-            file: CredentialsFile::new(options.credentials.clone()).guarded(options.guard),
+            vault: Arc::new(CredentialsFile::new(options.credentials.clone()).guarded(options.guard)),
             calls: Calls { outbound },
             options,
             keys,
             clock,
         }
+    }
+
+    /// The same with its credentials in `vault`, in the place of the file that the options name.
+    #[must_use]
+    pub fn in_vault(self, vault: Arc<dyn Vault>) -> Self {
+        Self { vault, ..self }
     }
 
     /// Makes one attempt: afterwards there is a client to go on with, or the reason why not. Of several processes on
@@ -93,7 +103,7 @@ impl Registration {
         if self.options.skip {
             return Ok(None);
         }
-        self.file.lock(&*self.clock).await.map(Some)
+        self.vault.lock(&*self.clock).await.map(Some)
     }
 
     async fn attempt(

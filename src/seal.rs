@@ -42,6 +42,18 @@ pub enum Purpose {
     Session,
     /// The name in a store for whom a session belongs to.
     SessionOwner,
+    /// What registration returned, where processes share it.
+    ClientRecord,
+    /// Which key signs, where processes share that.
+    KeyringRecord,
+    /// By what processes tell whether they have the same secrets.
+    Fingerprint,
+    /// What has come of a login, for another process; under the secret of the attempt.
+    LoginAnswer,
+    /// Whom a logout token has named, for other processes; context: under which name.
+    LoggedOut,
+    /// Up to where a page has heard of its session (`Last-Event-ID`).
+    EventId,
     /// What the proof of a device's key answers; context: the session's key in the store.
     DeviceChallenge,
     /// Who may register a device's key; context: as above.
@@ -81,7 +93,7 @@ struct Key256;
 // === impl Purpose ===
 
 impl Purpose {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 16] = [
         Self::LoginAttempt,
         Self::LogoutReturn,
         Self::LatestSession,
@@ -89,6 +101,12 @@ impl Purpose {
         Self::SessionReference,
         Self::Session,
         Self::SessionOwner,
+        Self::ClientRecord,
+        Self::KeyringRecord,
+        Self::Fingerprint,
+        Self::LoginAnswer,
+        Self::LoggedOut,
+        Self::EventId,
         Self::DeviceChallenge,
         Self::DeviceRegistration,
         Self::DeviceCookie,
@@ -103,6 +121,12 @@ impl Purpose {
             Self::SessionReference => b"session-reference",
             Self::Session => b"session",
             Self::SessionOwner => b"session-owner",
+            Self::ClientRecord => b"client-record",
+            Self::KeyringRecord => b"keyring-record",
+            Self::Fingerprint => b"fingerprint",
+            Self::LoginAnswer => b"login-answer",
+            Self::LoggedOut => b"logged-out",
+            Self::EventId => b"event-id",
             Self::DeviceChallenge => b"device-challenge",
             Self::DeviceRegistration => b"device-registration",
             Self::DeviceCookie => b"device-cookie",
@@ -174,6 +198,12 @@ impl Sealer {
             .len();
         body.truncate(length);
         Some(body)
+    }
+
+    /// Whether `sealed` was sealed under the first secret, and so goes on to open when the others are taken away.
+    #[must_use]
+    pub fn is_current(&self, sealed: &[u8]) -> bool {
+        sealed.starts_with(&header(&self.secrets[0]))
     }
 
     /// [`seal`](Self::seal) as base64url, for cookies.
@@ -325,6 +355,7 @@ mod tests {
             )
             .is_none()
         );
+        assert!(old.is_current(&sealed) && !new.is_current(&sealed));
         let tag = old.mac(Purpose::CsrfToken, b"x");
         assert!(new.mac_matches(Purpose::CsrfToken, b"x", &tag));
         assert!(!new.mac_matches(Purpose::CsrfToken, b"y", &tag));

@@ -12,6 +12,7 @@ mod access_token;
 mod binding;
 mod cookie;
 mod csrf;
+mod device;
 mod end;
 mod id;
 mod limits;
@@ -26,19 +27,20 @@ mod user;
 
 pub use self::{
     access_token::AccessToken,
-    binding::{Binding, Bound, Device, Mismatch, Seen, Stamp},
+    binding::{Binding, Bound, DeviceKey, Mismatch, Seen, Stamp},
     cookie::{
         CookieName, CookieOptions, CookieOptionsError, CookiePolicy, LOGIN_COOKIE_LIFETIME, LoginCookie,
         MAX_LOGIN_COOKIE_LENGTH, MAX_LOGIN_COOKIES, MAX_LOGIN_COOKIES_LENGTH, SameSite, SetCookieError,
     },
     csrf::{csrf_token, csrf_token_matches},
-    end::{EndReason, Ended, Listener, Revocation, table as session_ends},
+    device::Device,
+    end::{EndReason, Ended, Listener, PageEvent, Revocation, table as session_ends},
     id::{SessionId, SessionKey, SessionRef},
     limits::{Lifespan, Limits},
     memo::Memo,
     once::{MemoryOnce, Once},
-    record::{RecordError, Session, Strikes, Tokens},
-    sessions::{OpenError, Opened, Sessions, UpdateError, Watch},
+    record::{Assurance, RecordError, Session, Strikes, Tokens},
+    sessions::{Found, News, NewsItem, OpenError, Opened, Outlook, Sessions, UpdateError, Watch},
     store::{
         Cached, Change, Claim, Claimed, DiskError, DiskFault, DiskStore, Due, InsertError, Lease, Listed,
         MemoryStore, NewSession, RedisCertificateError, RedisOptions, RedisStartError, RedisStore,

@@ -9,6 +9,7 @@ mod caller;
 mod correlation;
 mod cors;
 mod envelope;
+mod form;
 mod frame;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -34,17 +35,17 @@ use std::{ops::Deref, sync::Arc};
 
 use axum::{
     Router, middleware,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use http::HeaderValue;
 
+use self::{auth::events::Streams, notices::Notices, ways::Ways};
 pub use self::{
     frame::Endpoints,
     page::{Brand, Color, PageOptions, Pages, PagesError},
     peer::{ForwardedFamily, TrustedProxies},
     proof::OwnOrigins,
 };
-use self::{notices::Notices, ways::Ways};
 use crate::{
     clock::SharedClock,
     gateway::Gateway,
@@ -99,6 +100,7 @@ struct Inner {
     notices: Notices,
     /// Of which sessions the operator has been told that a request did not belong to them.
     unproven: binding::Told,
+    streams: Streams,
 }
 
 /// On which listener a request came.
@@ -120,6 +122,7 @@ impl Web {
             parts,
             notices: Notices::default(),
             unproven: binding::Told::default(),
+            streams: Streams::default(),
         }))
     }
 
@@ -127,7 +130,7 @@ impl Web {
     #[must_use]
     pub fn public(&self) -> Endpoints {
         let acting = Router::new()
-            .route("/auth/login", get(auth::login::handle))
+            .route("/auth/login", get(auth::login::handle).post(auth::login::post))
             .route("/auth/callback", get(auth::callback::handle))
             .route("/auth/logout", get(auth::logout::ask).post(auth::logout::handle))
             .route(
@@ -143,7 +146,10 @@ impl Web {
         let telling = Router::new()
             .route("/auth/session", get(auth::session::handle))
             .route("/api/auth/session", get(auth::session::handle))
-            .route("/auth/csrf", get(auth::csrf::handle));
+            .route("/auth/csrf", get(auth::csrf::handle))
+            .route("/auth/events", get(auth::events::handle))
+            .route("/auth/sessions", get(auth::sessions::list))
+            .route("/auth/sessions/{reference}", delete(auth::sessions::end));
         let of_the_browser = Router::new()
             .route(auth::dbsc::REGISTER, post(auth::dbsc::register))
             .route(auth::dbsc::REFRESH, post(auth::dbsc::refresh));

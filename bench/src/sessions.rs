@@ -7,7 +7,7 @@ use bff::{
     private_file::Guard,
     random::SystemRandom,
     seal::Sealer,
-    session::{DiskStore, Due, Lifespan, Limits, Memo, Session, Sessions, Tokens},
+    session::{Assurance, Device, DiskStore, Due, Lifespan, Limits, Memo, Session, Sessions, Tokens},
 };
 
 use super::{
@@ -158,14 +158,17 @@ fn session(number: usize) -> Session {
             access_expires_at: later,
             refresh: Some("r".repeat(200).into()),
             pending: None,
+            refresh_expires_at: None,
             id_token: "i".repeat(900).into(),
             scope: "openid profile email offline_access".to_owned(),
             uncertain: false,
             strikes: None,
             later_auth_time: None,
         },
+        device: Device::default(),
         created_at: now,
         expires_at: later,
+        assurance: Assurance::default(),
         bound: bff::session::Bound::default(),
         identity: Memo::default(),
     }

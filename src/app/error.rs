@@ -20,6 +20,12 @@ pub enum StartError {
     /// The keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// The keys are not there, and each replica has to be given them.
+    #[error(
+        "{0}. Replicas that have no folder in common (BFF_STATE_STORE=redis) each mount the same PEM, which `bff keys generate \
+         --file PATH` makes; where all of them mount BFF_KEYS_DIR and BFF_STATE_DIR from one volume, set BFF_STATE_STORE=files"
+    )]
+    KeyNotMounted(KeysError),
     /// The master secret of sessions.
     #[error(transparent)]
     SessionSecret(#[from] SessionSecretError),

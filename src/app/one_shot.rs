@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 pub use super::static_client::StaticClientError;
-use super::{Ports, StartError, settings, static_client};
+use super::{Ports, StartError, replicas, settings, static_client};
 use crate::{
     clock::{SharedClock, Timestamp},
     config::Config,
-    keys::{Keeper, Keys, KeysError, Warning},
+    keys::{Keeper, KeyringStore, Keys, KeysError, Warning},
     oidc::{self, AssertionAudience, AssertionTyp, Client, ClientSlot, RelyingParty},
     outbound::Outbound,
     private_file,
-    registration::Registration,
+    registration::{Credentials, CredentialsFile, Registration},
+    replicas::Replicas,
 };
 
 /// Keys, the client for the IdP and the registration, as the server would put them together.
@@ -29,6 +32,13 @@ pub struct OneShot {
     ports: Ports,
 }
 
+/// What replicas that run have in common with this machine, beyond files; nothing where all of it is in files.
+#[derive(Clone, Debug, Default)]
+pub struct InCommon(Option<Replicas>);
+
+/// Keys that have been opened, and what should be said about them.
+pub type Opened = (Keeper, Keys, Vec<Warning>);
+
 // === impl OneShot ===
 
 impl OneShot {
@@ -37,15 +47,19 @@ impl OneShot {
     /// # Errors
     ///
     /// [`StartError`], with what to mend.
-    pub fn new(config: &Config, keys: Keys, ports: Ports) -> Result<Self, StartError> {
+    pub fn new(config: &Config, keys: Keys, common: &InCommon, ports: Ports) -> Result<Self, StartError> {
         let outbound = Outbound::new(&settings::outbound(config), Arc::clone(&ports.clock))?;
         let registration = config.registration.enabled.then(|| {
-            Registration::new(
+            let registration = Registration::new(
                 settings::registration(config),
                 outbound.clone(),
                 keys.clone(),
                 Arc::clone(&ports.clock),
-            )
+            );
+            match replicas::vault(config, common.0.as_ref()) {
+                Some(vault) => registration.in_vault(vault),
+                None => registration,
+            }
         });
         Ok(Self {
             relying_party: relying_party(settings::relying_party(config), &outbound, &keys, &ports),
@@ -89,14 +103,70 @@ impl OneShot {
     }
 }
 
+impl InCommon {
+    /// What this machine has in common with replicas that run. Sends nothing where all of that is in files.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]: Redis cannot be asked.
+    pub async fn find(config: &Config, ports: &Ports) -> Result<Self, StartError> {
+        replicas::visit(config, ports).await.map(Self)
+    }
+
+    /// What is stored of the registration, if it can be read.
+    pub async fn registered(&self, config: &Config) -> Option<Credentials> {
+        if let Some(vault) = replicas::vault(config, self.0.as_ref()) {
+            return vault.load().await.ok()?;
+        }
+        let file = CredentialsFile::new(config.keys.credentials.clone());
+        file.guarded(config.keys.options.guard).load().await.ok()?
+    }
+
+    /// Opens the keyring for a person who changes it, as [`Keeper::open_by_hand`]. Needs a runtime with several threads.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysError`], with what to mend.
+    pub fn open_by_hand(&self, config: &Config, now: Timestamp) -> Result<Opened, KeysError> {
+        let (options, rotation) = (config.keys.options.clone(), config.rotation());
+        match self.keyring() {
+            None => Keeper::open_by_hand(options, rotation, now),
+            Some(store) => {
+                tokio::task::block_in_place(|| Keeper::open_by_hand_in(store, options, rotation, now))
+            }
+        }
+    }
+
+    /// Looks at the keyring, as [`Keeper::inspect`]. Needs a runtime with several threads.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysError`], with what to mend.
+    pub fn inspect(&self, config: &Config, now: Timestamp) -> Result<Opened, KeysError> {
+        let (options, rotation) = (config.keys.options.clone(), config.rotation());
+        match self.keyring() {
+            None => Keeper::inspect(options, rotation, now),
+            Some(store) => tokio::task::block_in_place(|| Keeper::inspect_in(store, options, rotation, now)),
+        }
+    }
+
+    fn keyring(&self) -> Option<Box<dyn KeyringStore>> {
+        self.0.as_ref()?.keyring(Handle::current())
+    }
+}
+
 /// The keys as they are, for a process that changes none: a server that runs may have another one in memory. Before the
 /// first start one is made.
 ///
 /// # Errors
 ///
 /// [`KeysError`], with what to mend.
-pub fn load_keys(config: &Config, now: Timestamp) -> Result<(Keys, Vec<Warning>), KeysError> {
-    let (_, keys, warnings) = Keeper::open_by_hand(config.keys.options.clone(), config.rotation(), now)?;
+pub fn load_keys(
+    config: &Config,
+    common: &InCommon,
+    now: Timestamp,
+) -> Result<(Keys, Vec<Warning>), KeysError> {
+    let (_, keys, warnings) = common.open_by_hand(config, now)?;
     Ok((keys, warnings))
 }
 
@@ -105,10 +175,7 @@ pub fn load_keys(config: &Config, now: Timestamp) -> Result<(Keys, Vec<Warning>)
 /// # Errors
 ///
 /// [`KeysError`], with what to mend.
-pub fn look_at_keys(
-    config: &Config,
-    now: Timestamp,
-) -> Result<Option<(Keeper, Keys, Vec<Warning>)>, KeysError> {
+pub fn look_at_keys(config: &Config, common: &InCommon, now: Timestamp) -> Result<Option<Opened>, KeysError> {
     let options = &config.keys.options;
     let is_there = |path| private_file::exists(path).unwrap_or(true);
     let makes_one =
@@ -117,7 +184,7 @@ pub fn look_at_keys(
         return Ok(None);
     }
     // With an identity and without a key this is an error, never a new key.
-    Keeper::inspect(options.clone(), config.rotation(), now).map(Some)
+    common.inspect(config, now).map(Some)
 }
 
 fn relying_party(options: oidc::Options, outbound: &Outbound, keys: &Keys, ports: &Ports) -> RelyingParty {

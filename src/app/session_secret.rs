@@ -71,6 +71,11 @@ pub(super) fn load(
         .collect())
 }
 
+/// Whether there is a secret, or one would be made.
+pub(super) fn is_there(settings: &SessionSettings, state_dir: &Path) -> bool {
+    !settings.secrets.is_empty() || state_dir.join(FILE_NAME).exists()
+}
+
 fn kept(path: &Path, guard: Guard, random: &dyn Random) -> Result<Zeroizing<Vec<u8>>, SessionSecretError> {
     let failed = |error| SessionSecretError::File {
         path: path.to_owned(),

@@ -26,6 +26,7 @@ use crate::{
 };
 
 /// The path that a page of the IdP shows in a frame when somebody logs out there.
+const LOGIN_PATH: &str = "/auth/login";
 const FRONTCHANNEL_LOGOUT_PATH: &str = "/auth/frontchannel-logout";
 
 /// The routing table's name in the configuration folder.
@@ -203,6 +204,13 @@ pub(super) fn registration(config: &Config) -> registration::Options {
             .redirect_uris
             .first()
             .and_then(|uri| uri.join(FRONTCHANNEL_LOGOUT_PATH).ok())
+            .map(|uri| uri.to_string()),
+        // OpenID Connect Dynamic Client Registration 1.0 section 2: https.
+        initiate_login_uri: settings
+            .redirect_uris
+            .first()
+            .filter(|uri| uri.scheme() == "https")
+            .and_then(|uri| uri.join(LOGIN_PATH).ok())
             .map(|uri| uri.to_string()),
         force_replace: settings.force_replace,
         initial_access_token: settings.initial_access_token.clone(),

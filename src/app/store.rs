@@ -5,11 +5,13 @@ use std::{io, sync::Arc, time::Duration};
 use super::Ports;
 use crate::{
     config::{Config, StoreKind},
+    login::Memories,
     seal::Sealer,
     session::{
-        Cached, DiskError, DiskStore, Limits, MemoryOnce, MemoryStore, Once, RedisOptions, RedisStartError,
+        Cached, DiskError, DiskStore, Limits, MemoryOnce, MemoryStore, RedisOptions, RedisStartError,
         RedisStore, SessionStore,
     },
+    shared::Shared,
 };
 
 /// A Redis that cannot be reached may be about to start, and is waited for so long.
@@ -31,7 +33,9 @@ pub enum StoreOpenError {
 /// What keeps the sessions, and what is remembered of what may happen once.
 pub(super) struct Opened {
     pub(super) sessions: Arc<dyn SessionStore>,
-    pub(super) once: Arc<dyn Once>,
+    pub(super) memories: Memories,
+    /// Where several replicas agree; `None` where there can be but one.
+    pub(super) shared: Option<Arc<dyn Shared>>,
 }
 
 /// The store that the configuration names. Without a choice, sessions are kept in a file where that is possible, so that
@@ -45,14 +49,22 @@ pub(super) async fn open(
     // What one process does once needs no more memory than its own.
     let alone = |sessions| Opened {
         sessions,
-        once: Arc::new(MemoryOnce::new(Arc::clone(&ports.clock))),
+        memories: Memories {
+            once: Arc::new(MemoryOnce::new(Arc::clone(&ports.clock))),
+            passing: None,
+        },
+        shared: None,
     };
     match &config.session.store {
         StoreKind::Memory => Ok(alone(memory(limits, ports))),
         StoreKind::Redis(options) => {
             let store = redis(options, limits, sealer, ports).await?;
             Ok(Opened {
-                once: Arc::new(store.clone()),
+                memories: Memories {
+                    once: Arc::new(store.clone()),
+                    passing: Some(Arc::new(store.clone())),
+                },
+                shared: Some(Arc::new(store.clone())),
                 sessions: cached(store, limits, ports),
             })
         }

@@ -25,7 +25,10 @@ use self::{
 };
 use super::{Exit, complain, process, say};
 use crate::{
-    app::{App, Ports, one_shot::OneShot},
+    app::{
+        App, Ports,
+        one_shot::{InCommon, OneShot},
+    },
     clock::SharedClock,
     config::{Config, Severity},
     random::SharedRandom,
@@ -97,11 +100,15 @@ async fn examined() -> Report {
 /// What follows needs what precedes: after a failure the rest is left out.
 async fn examine(config: &Config, report: &mut Report) {
     let outside = Ports::default();
-    let Some(keys) = own::keys(config, outside.clock.now(), report) else {
+    let common = match InCommon::find(config, &outside).await {
+        Ok(common) => common,
+        Err(error) => return own::unusable(report, Check::Configuration, "what replicas share", &error),
+    };
+    let Some(keys) = own::keys(config, &common, outside.clock.now(), report).await else {
         return;
     };
     let (clock, random) = (Arc::clone(&outside.clock), Arc::clone(&outside.random));
-    let parts = match OneShot::new(config, keys.any().clone(), outside) {
+    let parts = match OneShot::new(config, keys.any().clone(), &common, outside) {
         Ok(parts) => parts,
         Err(error) => return own::unusable(report, Check::Configuration, "the settings", &error),
     };

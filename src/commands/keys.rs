@@ -1,4 +1,5 @@
-//! `bff keys list|generate|rotate|retire`: works on the files, whether the server runs or not; it follows them.
+//! `bff keys list|generate|rotate|retire`: works on the files, or on what replicas share, whether the server runs or not; it
+//! follows them.
 
 use std::path::{Path, PathBuf};
 
@@ -6,12 +7,11 @@ use clap::Subcommand;
 
 use super::{Exit, complain, process, registered, say};
 use crate::{
+    app::{Ports, one_shot::InCommon},
     clock::{Clock as _, SystemClock, Timestamp},
     config::{Config, check_argument},
     jose::{Algorithm, SigningKey},
-    keys::{
-        self, ByHandError, Done, GenerateError, Keeper, Keys, KeysError, State, Upcoming, Warning, moment,
-    },
+    keys::{self, ByHandError, Done, GenerateError, Keeper, Keys, State, Upcoming, Warning, moment},
 };
 
 /// What is done with the keys.
@@ -55,28 +55,39 @@ pub(super) fn run(command: KeysCommand) -> Exit {
         Ok((config, _)) => config,
         Err(exit) => return exit,
     };
+    process::block_on(async { change(command, &config).await })
+}
+
+async fn change(command: KeysCommand, config: &Config) -> Exit {
+    let common = match InCommon::find(config, &Ports::default()).await {
+        Ok(common) => common,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Configuration;
+        }
+    };
+    let registered = registered::algorithm(config, &common).await;
     let now = SystemClock.wall();
+    let with_keeper = |looks_only, work: &dyn Fn(&mut Keeper) -> Result<Done, ByHandError>| {
+        with_keeper(config, &common, now, looks_only, work)
+    };
     match command {
-        KeysCommand::List => with_keeper(&config, now, true, |keeper| {
-            Ok(Done(
-                table(keeper, registered::algorithm(&config))
-                    .trim_end()
-                    .to_owned(),
-            ))
+        KeysCommand::Generate { file, dry_run } => generate(config, file, dry_run),
+        KeysCommand::List => with_keeper(true, &|keeper| {
+            Ok(Done(table(keeper, registered).trim_end().to_owned()))
         }),
-        KeysCommand::Generate { file, dry_run } => generate(&config, file, dry_run),
         KeysCommand::Rotate {
             now: at_once,
             dry_run,
-        } => with_keeper(&config, now, dry_run, |keeper| {
+        } => with_keeper(dry_run, &|keeper| {
             let done = keeper.rotate(now, at_once, dry_run)?;
-            if !at_once {
-                warn_of_misfit(&config, keeper, dry_run);
+            if !at_once && let Some(registered) = registered {
+                warn_of_misfit(config, keeper, registered, dry_run);
             }
             Ok(done)
         }),
         KeysCommand::Retire { kid, dry_run } => {
-            with_keeper(&config, now, dry_run, |keeper| keeper.retire(now, &kid, dry_run))
+            with_keeper(dry_run, &|keeper| keeper.retire(now, &kid, dry_run))
         }
     }
 }
@@ -84,16 +95,16 @@ pub(super) fn run(command: KeysCommand) -> Exit {
 /// Opens the keys as a server would, or only looks at them, and does `work`.
 fn with_keeper(
     config: &Config,
+    common: &InCommon,
     now: Timestamp,
     looks_only: bool,
-    work: impl FnOnce(&mut Keeper) -> Result<Done, ByHandError>,
+    work: &dyn Fn(&mut Keeper) -> Result<Done, ByHandError>,
 ) -> Exit {
-    let open = if looks_only {
-        Keeper::inspect
+    let opened = if looks_only {
+        common.inspect(config, now)
     } else {
-        Keeper::open_by_hand
+        common.open_by_hand(config, now)
     };
-    let opened: Result<_, KeysError> = open(config.keys.options.clone(), config.rotation(), now);
     let (mut keeper, _, warnings) = match opened {
         Ok(opened) => opened,
         Err(error) => {
@@ -108,7 +119,7 @@ fn with_keeper(
         }
         complain(&format!("warning: {warning}"));
     }
-    match work(&mut keeper) {
+    match tokio::task::block_in_place(|| work(&mut keeper)) {
         Ok(Done(text)) => {
             say(&text);
             Exit::Success
@@ -124,10 +135,7 @@ fn with_keeper(
 }
 
 /// A next key that the client is not registered for would wait for ever: that is said before anybody waits for it.
-fn warn_of_misfit(config: &Config, keeper: &Keeper, dry_run: bool) {
-    let Some(registered) = registered::algorithm(config) else {
-        return;
-    };
+fn warn_of_misfit(config: &Config, keeper: &Keeper, registered: Algorithm, dry_run: bool) {
     if dry_run {
         let kind = config.keys.options.generate;
         if let Ok(keys) = Keys::throwaway(kind)

@@ -9,7 +9,7 @@ use super::{Exit, complain, process, say};
 use crate::{
     app::{
         Ports,
-        one_shot::{OneShot, load_keys, look_at_keys},
+        one_shot::{InCommon, OneShot, load_keys, look_at_keys},
     },
     config::Config,
     keys::{Keys, KeysError},
@@ -36,7 +36,7 @@ pub(super) fn run(dry_run: bool) -> Exit {
 }
 
 async fn register(config: &Config, dry_run: bool) -> Exit {
-    let parts = match parts(config, dry_run) {
+    let parts = match parts(config, dry_run).await {
         Ok(parts) => parts,
         Err(message) => {
             complain(&message);
@@ -65,23 +65,26 @@ async fn register(config: &Config, dry_run: bool) -> Exit {
 }
 
 /// In a dry run no key is made: where there is none yet, one that is kept nowhere stands in.
-fn parts(config: &Config, dry_run: bool) -> Result<OneShot, String> {
+async fn parts(config: &Config, dry_run: bool) -> Result<OneShot, String> {
     let text = |error: &dyn std::error::Error| error.to_string();
     let ports = Ports::default();
     let now = ports.clock.now();
+    let common = InCommon::find(config, &ports)
+        .await
+        .map_err(|error| text(&error))?;
     let keys = if dry_run {
-        match look_at_keys(config, now).map_err(|error| text(&error))? {
+        match look_at_keys(config, &common, now).map_err(|error| text(&error))? {
             Some((_, keys, _)) => keys,
             None => Keys::throwaway(config.keys.options.generate).map_err(|error: KeysError| text(&error))?,
         }
     } else {
-        let (keys, warnings) = load_keys(config, now).map_err(|error| text(&error))?;
+        let (keys, warnings) = load_keys(config, &common, now).map_err(|error| text(&error))?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
         keys
     };
-    OneShot::new(config, keys, ports).map_err(|error| text(&error))
+    OneShot::new(config, keys, &common, ports).map_err(|error| text(&error))
 }
 
 fn undiscovered(error: &DiscoveryError) -> Exit {

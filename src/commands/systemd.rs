@@ -149,6 +149,7 @@ mod tests {
         health.ok(Component::Keys);
         health.ok(Component::Store);
         health.ok(Component::Credentials);
+        health.ok(Component::Replicas);
         health.failing(Component::Discovery, "the IdP\nis down");
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_000));
         let following =

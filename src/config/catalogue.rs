@@ -242,6 +242,7 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Keys, "BFF_JWT_SIGNING_KEY", K::Path, "`DCR_SIGNING_KEY`, else `bff-signing.pem` in `BFF_KEYS_DIR`", "PEM file of the signing key (PKCS#8, PKCS#1, SEC1; RSA of 2048 bits or more, P-256, Ed25519); made on a first start"),
     public(G::Keys, "BFF_KEYS_DIR", K::Folder, "folder of the signing key, else `keys` (image: `/app/keys`)", "the `bff-keys` volume").or(&["KEYS_DIR"]),
     public(G::Keys, "BFF_STATE_DIR", K::Folder, "`BFF_KEYS_DIR`", "folder of all that the BFF itself writes"),
+    public(G::Keys, "BFF_STATE_STORE", K::Choice(&["files", "redis"]), "`redis` where sessions are kept in Redis, else `files`", "where replicas find the registration and which key signs: in `bff_client.json` and `keyring.json`, for which all of them mount one folder, or sealed in Redis, for which each mounts the same key; see `docs/redis.md`"),
     public(G::Keys, "BFF_KID", K::Text, "RFC 7638 thumbprint", "key id of the signing key"),
     public(G::Keys, "BFF_KEY_TYPE", K::Choice(&["rsa-2048", "rsa-3072", "p-256", "ed25519"]), "`rsa-2048`", "type of keys that the BFF makes; `p-256` is recommended where the IdP lists ES256, since signing is some 35 times cheaper"),
     public(G::Keys, "BFF_JWKS_EXTRA_KEYS", K::Files, "none", "further PEM files whose public halves are published"),

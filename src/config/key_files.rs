@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Config, parse, reader::Reader};
+use super::{Config, parse, reader::Reader, session::StoreKind};
 use crate::{
     jose::SigningKey,
     keys::{self, KeyKind, Policy, Rotation},
@@ -26,6 +26,17 @@ pub struct KeySettings {
     pub state_dir: PathBuf,
     /// The file of what registration returned.
     pub credentials: PathBuf,
+    /// Where replicas find what one of them has registered, and which key signs.
+    pub state_store: StateStore,
+}
+
+/// Where what replicas agree on is kept, beside sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateStore {
+    /// In files, in a folder that all replicas mount.
+    Files,
+    /// In the Redis of the sessions.
+    Redis,
 }
 
 pub(super) fn read(reader: &mut Reader) -> KeySettings {
@@ -77,7 +88,37 @@ pub(super) fn read(reader: &mut Reader) -> KeySettings {
         policy: policy(reader),
         state_dir,
         credentials,
+        state_store: StateStore::Files,
     }
+}
+
+/// Where replicas agree, which depends on where they keep their sessions.
+pub(super) fn read_state_store(reader: &mut Reader, sessions: &StoreKind, policy: &Policy) -> StateStore {
+    let has_redis = matches!(sessions, StoreKind::Redis(_));
+    let chosen = reader.choice("BFF_STATE_STORE", &[StateStore::Files, StateStore::Redis]);
+    if chosen == Some(StateStore::Redis) && !has_redis {
+        reader.complain(
+            "BFF_STATE_STORE",
+            "is `redis`, and sessions are not kept there",
+            "set REDIS_URL, or remove BFF_STATE_STORE",
+        );
+        return StateStore::Files;
+    }
+    let store = match chosen {
+        Some(store) => store,
+        None if has_redis => StateStore::Redis,
+        None => StateStore::Files,
+    };
+    if store == StateStore::Redis && policy.rotate_after.is_some() {
+        reader.complain(
+            "BFF_JWK_ROTATE_AFTER_DAYS",
+            "lets a replica make keys, and the others, which have no folder in common with it (BFF_STATE_STORE is `redis`), \
+             would not have them",
+            "set it to 0 and mount the next PEM on all replicas (docs/keys.md); or set BFF_STATE_STORE=files, where all \
+             replicas mount BFF_KEYS_DIR and BFF_STATE_DIR from one volume",
+        );
+    }
+    store
 }
 
 fn policy(reader: &mut Reader) -> Policy {

@@ -122,8 +122,8 @@ fn in_redis(reader: &mut Reader, certificates: redis_url::Certificates) -> Store
     } else if !reader.is_set("SESSION_SECRET") {
         reader.warn(
             "SESSION_SECRET",
-            "is not set: the replicas understand each other's sessions only where they share BFF_STATE_DIR. Give all of them \
-             the same SESSION_SECRET",
+            "is not set: the replicas understand each other only where they share BFF_STATE_DIR. Give all of them the same \
+             SESSION_SECRET",
         );
     }
     match redis_url::read(reader, certificates) {

@@ -961,6 +961,7 @@ fn choices_and_switches_reach_their_settings() {
         ("BFF_DYNAMIC_CALLBACK", "false"),
         ("HOST", "::"),
         ("BFF_JWK_ROTATE_AFTER_DAYS", "90"),
+        ("BFF_STATE_STORE", "files"),
         ("BFF_JWK_RETIRE_AFTER_DAYS", "30"),
         ("BFF_JWK_MAX_KEYS", "4"),
         ("BFF_JWK_PUBLISH_AHEAD", "2d"),
@@ -999,6 +1000,17 @@ fn choices_and_switches_reach_their_settings() {
     assert_eq!(policy.rotate_after, Some(90 * day));
     assert_eq!((policy.retire_after, policy.max_keys), (30 * day, 4));
     assert_eq!(policy.publish_ahead, 2 * day);
+}
+
+#[test]
+fn replicas_agree_where_their_sessions_are_unless_something_else_is_asked_for() {
+    let redis = ("REDIS_URL", "redis://redis");
+    assert_eq!(config(&[]).keys.state_store, StateStore::Files);
+    assert_eq!(config(&[redis]).keys.state_store, StateStore::Redis);
+    let files = ("BFF_STATE_STORE", "files");
+    assert_eq!(config(&[redis, files]).keys.state_store, StateStore::Files);
+    let memory = ("SESSION_STORE", "memory");
+    assert_eq!(config(&[redis, memory]).keys.state_store, StateStore::Files);
 }
 
 #[test]
@@ -1051,7 +1063,7 @@ fn what_is_odd_but_works_is_a_warning() {
         ),
         (
             vec![("REDIS_URL", "redis://redis")],
-            "SESSION_SECRET: is not set: the replicas understand",
+            "SESSION_SECRET: is not set: the replicas understand each other only",
         ),
         (
             vec![("REDIS_URL", "redis://redis"), ("SESSION_STORE", "disk")],

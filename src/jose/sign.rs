@@ -198,6 +198,17 @@ impl SigningKey {
         &self.kid
     }
 
+    /// The RFC 7638 thumbprint (SHA-256).
+    ///
+    /// # Errors
+    ///
+    /// [`SignError::Operation`] where the library cannot tell it.
+    pub fn thumbprint(&self) -> Result<String, SignError> {
+        self.public
+            .thumbprint(ThumbprintHash::SHA256)
+            .map_err(|_| SignError::Operation)
+    }
+
     /// The public half as a JWK (RFC 7517), with `use` and `kid`, and with `alg` where the key type has only one.
     #[must_use]
     pub const fn public(&self) -> &Jwk {

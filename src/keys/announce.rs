@@ -37,6 +37,16 @@ pub enum AnnounceError {
         /// What is registered.
         registered: Algorithm,
     },
+    /// Another replica does not have the key, or cannot be asked.
+    #[error(
+        "not every replica is known to publish the key {kid}: {cause}; mount its PEM on all of them, in BFF_KEYS_DIR"
+    )]
+    Peers {
+        /// The key.
+        kid: String,
+        /// Which one, or why it is not known.
+        cause: String,
+    },
     /// The IdP does not have the keys.
     #[error("the keys could not be made known at the IdP: {0}")]
     Registration(String),

@@ -21,6 +21,8 @@ pub struct JwksDocument {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Published {
     pub(super) kid: String,
+    /// Its RFC 7638 thumbprint, which is not always its kid.
+    pub(super) thumbprint: String,
     pub(super) jwk: Value,
 }
 
@@ -37,6 +39,7 @@ impl Published {
         }
         Ok(Self {
             kid: key.kid().to_owned(),
+            thumbprint: key.thumbprint().map_err(|_| KeysError::Publish)?,
             jwk,
         })
     }

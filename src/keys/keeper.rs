@@ -1,7 +1,7 @@
 //! Keeps the keys: opens the keyring, looks at the folder, does what is due, and publishes what came of it.
 //!
-//! Every change of the keyring happens under a file lock on what was read under it, so that replicas on one folder agree:
-//! one changes it, the others follow the file. Where it cannot be written, nothing rotates and the keys serve as they are.
+//! Every change of the keyring happens under a lock on what was read under it, so that replicas agree: one changes it, the
+//! others follow. Where it cannot be written, nothing rotates and the keys serve as they are.
 
 mod by_hand;
 mod change;
@@ -22,9 +22,9 @@ pub use self::{
 use super::{
     AnnounceError, Keys, KeysError,
     document::Published,
-    folder::{Folder, Print},
+    folder::Folder,
     keyring::{Keyring, Policy, Seen, State, Step},
-    keyring_file::KeyringFile,
+    keyring_store::{KeyringStore, Stamp},
     may_sign,
     set::Set,
 };
@@ -53,14 +53,14 @@ pub struct Keeper {
     keys: Option<Keys>,
     rotation: Rotation,
     folder: Folder,
-    file: KeyringFile,
-    /// What the name of the keyring led to when it was read or written last.
-    print: Option<Print>,
+    store: Box<dyn KeyringStore>,
+    /// What the keyring was when it was read or written last.
+    stamp: Option<Stamp>,
     ring: Keyring,
     seen: Seen,
-    /// Whether the keyring is in the file, and not in memory alone.
+    /// Whether the keyring is in the store, and not in memory alone.
     kept: bool,
-    /// Whether what is in the file now cannot be read.
+    /// Whether what is in the store now cannot be read.
     broken: bool,
     told: Told,
     notes: Vec<Note>,
@@ -155,32 +155,32 @@ impl Keeper {
 
     /// Takes over the keyring that another process has written. `false` where it cannot be read.
     fn follow(&mut self) -> bool {
-        let print = Print::of(self.file.path());
-        if print == self.print && !self.broken {
+        let stamp = self.store.stamp();
+        if stamp == self.stamp && !self.broken {
             return true;
         }
-        match self.file.read() {
+        match self.store.read() {
             Ok(Some(ring)) => {
                 self.ring = ring;
                 self.kept = true;
                 self.broken = false;
-                self.print = print;
-                self.told.resolved(self.file.path());
+                self.stamp = stamp;
+                self.told.resolved(self.store.place());
                 self.look_at_folder();
                 true
             }
             // Somebody removed it: what is in memory is written again.
             Ok(None) => {
-                self.print = None;
+                self.stamp = None;
                 self.kept = false;
                 self.broken = false;
                 true
             }
             Err(error) => {
-                self.print = print;
+                self.stamp = stamp;
                 self.broken = true;
                 let text = format!("{error} (until then the keys stay as they are)");
-                self.tell(self.file.path().to_owned(), text);
+                self.tell(self.store.place().to_owned(), text);
                 false
             }
         }
@@ -247,7 +247,16 @@ impl Keeper {
             others.sort_by_key(|key| (key.state == State::Next, key.since));
             others.into_iter().rev().find_map(|key| at_hand(&key.kid))
         };
-        active.or_else(now).or_else(other)
+        // Beside servers that have what this one lacks, its own key signs nothing: it is not ready. But it serves.
+        let named = || {
+            let named = self
+                .seen
+                .named
+                .as_ref()
+                .filter(|_| !self.store.has_common_folder());
+            self.folder.named(&named?.kid).cloned()
+        };
+        active.or_else(now).or_else(other).or_else(named)
     }
 }
 

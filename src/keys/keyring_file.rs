@@ -14,7 +14,7 @@ use std::{
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
-use super::keyring::Keyring;
+use super::{keyring::Keyring, keyring_store::KeyringLock};
 use crate::private_file::{self, Exposed, Guard, Step};
 
 /// The file's name in the state folder.
@@ -34,12 +34,6 @@ pub(super) struct KeyringFile {
     path: PathBuf,
     patience: Duration,
     guard: Guard,
-}
-
-/// The right to change the keyring: held by one process at a time, given back when dropped or when the process ends.
-#[derive(Debug)]
-pub(super) struct Lock {
-    _file: File,
 }
 
 /// Why the keyring cannot be used.
@@ -94,6 +88,18 @@ pub enum KeyringError {
         /// The cause.
         cause: io::Error,
     },
+    /// What replicas share cannot be read or written.
+    #[error("the keyring in Redis cannot be read or written now: {cause}")]
+    Unavailable {
+        /// The cause.
+        cause: String,
+    },
+    /// What replicas share is sealed with another secret.
+    #[error(
+        "the keyring in Redis is sealed with a SESSION_SECRET that this process does not have: give all replicas the same \
+         SESSION_SECRET; a former one stays behind the new one until no replica has it first"
+    )]
+    Foreign,
     /// Another process does not give the lock back.
     #[error(
         "another process holds the lock {path:?} and has not given it back for {seconds} s: it hangs. End it (`fuser` shows \
@@ -105,6 +111,59 @@ pub enum KeyringError {
         /// How long it was waited for.
         seconds: u64,
     },
+}
+
+// === impl Keyring ===
+
+impl Keyring {
+    /// Reads a keyring that was kept in `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`]: not a keyring, or one of a newer version.
+    pub fn parse(text: &[u8], path: &Path) -> Result<Self, KeyringError> {
+        // The parser quotes what it does not know.
+        let printable = |character: char| if character.is_control() { ' ' } else { character };
+        let corrupt = |reason: String| KeyringError::Corrupt {
+            path: path.to_owned(),
+            reason: reason.chars().take(MAX_REASON).map(printable).collect(),
+        };
+        if u64::try_from(text.len()).is_ok_and(|length| length > MAX_SIZE) {
+            return Err(corrupt("it is too large".to_owned()));
+        }
+        let mut members: Map<String, Value> =
+            serde_json::from_slice(text).map_err(|error| corrupt(format!("no JSON object ({error})")))?;
+        match members.remove("version").as_ref().and_then(Value::as_u64) {
+            None => return Err(corrupt("no number `version`".to_owned())),
+            Some(version) if version > VERSION => {
+                return Err(KeyringError::Newer {
+                    path: path.to_owned(),
+                    version,
+                });
+            }
+            Some(_) => {}
+        }
+        let keyring =
+            Self::deserialize(Value::Object(members)).map_err(|error| corrupt(error.to_string()))?;
+        keyring.check().map_err(|reason| corrupt(reason.to_owned()))?;
+        Ok(keyring)
+    }
+
+    /// The keyring as text, which [`parse`](Self::parse) reads.
+    ///
+    /// # Errors
+    ///
+    /// Those of the library.
+    pub fn to_text(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut members = Map::new();
+        members.insert("version".to_owned(), VERSION.into());
+        if let Value::Object(known) = serde_json::to_value(self)? {
+            members.extend(known);
+        }
+        let mut text = serde_json::to_vec_pretty(&members)?;
+        text.push(b'\n');
+        Ok(text)
+    }
 }
 
 // === impl KeyringFile ===
@@ -161,50 +220,17 @@ impl KeyringFile {
     }
 
     fn parse(&self, text: &[u8]) -> Result<Keyring, KeyringError> {
-        // The parser quotes what it does not know.
-        let printable = |character: char| if character.is_control() { ' ' } else { character };
-        let corrupt = |reason: String| KeyringError::Corrupt {
-            path: self.path.clone(),
-            reason: reason.chars().take(MAX_REASON).map(printable).collect(),
-        };
-        if u64::try_from(text.len()).is_ok_and(|length| length > MAX_SIZE) {
-            return Err(corrupt("it is too large".to_owned()));
-        }
-        let mut members: Map<String, Value> =
-            serde_json::from_slice(text).map_err(|error| corrupt(format!("no JSON object ({error})")))?;
-        match members.remove("version").as_ref().and_then(Value::as_u64) {
-            None => return Err(corrupt("no number `version`".to_owned())),
-            Some(version) if version > VERSION => {
-                return Err(KeyringError::Newer {
-                    path: self.path.clone(),
-                    version,
-                });
-            }
-            Some(_) => {}
-        }
-        let keyring =
-            Keyring::deserialize(Value::Object(members)).map_err(|error| corrupt(error.to_string()))?;
-        keyring.check().map_err(|reason| corrupt(reason.to_owned()))?;
-        Ok(keyring)
+        Keyring::parse(text, &self.path)
     }
 
     /// Replaces the keyring: after a crash there is the old one or the new one.
     pub(super) fn write(&self, keyring: &Keyring) -> Result<(), KeyringError> {
-        let write = || -> io::Result<()> {
-            let mut members = Map::new();
-            members.insert("version".to_owned(), VERSION.into());
-            if let Value::Object(known) = serde_json::to_value(keyring)? {
-                members.extend(known);
-            }
-            let mut text = serde_json::to_vec_pretty(&members)?;
-            text.push(b'\n');
-            private_file::replace(&self.path, &text)
-        };
+        let write = || -> io::Result<()> { private_file::replace(&self.path, &keyring.to_text()?) };
         write().map_err(|cause| self.not_writable(cause))
     }
 
     /// Waits until this process alone may change the keyring, though not for ever.
-    pub(super) fn lock(&self) -> Result<Lock, KeyringError> {
+    pub(super) fn lock(&self) -> Result<KeyringLock, KeyringError> {
         if let Some(lock) = self.try_lock()? {
             return Ok(lock);
         }
@@ -216,7 +242,7 @@ impl KeyringFile {
             drop(sender.send(locked));
         });
         match receiver.recv_timeout(self.patience) {
-            Ok(Ok(file)) => Ok(Lock { _file: file }),
+            Ok(Ok(file)) => Ok(KeyringLock::new(file)),
             Ok(Err(cause)) => Err(self.not_writable(cause)),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(KeyringError::Held {
                 path: self.lock_path(),
@@ -226,10 +252,10 @@ impl KeyringFile {
     }
 
     /// The same without waiting: `None` where another process is at it.
-    pub(super) fn try_lock(&self) -> Result<Option<Lock>, KeyringError> {
+    pub(super) fn try_lock(&self) -> Result<Option<KeyringLock>, KeyringError> {
         let file = self.lock_file()?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { _file: file })),
+            Ok(()) => Ok(Some(KeyringLock::new(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(cause)) => Err(self.not_writable(cause)),
         }

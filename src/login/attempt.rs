@@ -37,6 +37,10 @@ pub struct Attempt {
     /// `max_age` that was asked for, in seconds; the ID token's `auth_time` is held to it.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u64>,
+    /// The `acr_values` that were asked for, of which the login has to bring one: somebody who is logged in was asked for a
+    /// stronger login (RFC 9470).
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    pub acr_values: Option<String>,
     /// Whether the login had to succeed without a person (`prompt=none`).
     #[serde(rename = "s", default, skip_serializing_if = "std::ops::Not::not")]
     pub silent: bool,
@@ -77,6 +81,12 @@ impl Attempt {
     pub fn open(sealer: &Sealer, state: &str, value: &str) -> Option<Self> {
         let plaintext = sealer.open_text(Purpose::LoginAttempt, state.as_bytes(), value)?;
         serde_json::from_slice(&plaintext).ok()
+    }
+
+    /// Whether somebody who was logged in was asked for a stronger or newer login (RFC 9470).
+    #[must_use]
+    pub const fn steps_up(&self) -> bool {
+        self.previous.is_some() && (self.acr_values.is_some() || self.max_age.is_some())
     }
 
     /// Whether the person took too long.
@@ -138,6 +148,7 @@ mod tests {
             host: "automate.ocg.labs.empowernow.ai".to_owned(),
             return_to,
             max_age: Some(86_400),
+            acr_values: Some("urn:example:gold ".repeat(12)),
             silent: true,
             demanding: true,
             repeated: true,

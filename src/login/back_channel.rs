@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::{
-    Login,
+    Login, Memories,
     logged_out::{Course, LoggedOut},
 };
 use crate::{
     clock::SharedClock,
     oidc::{LogoutToken, LogoutTokenError},
+    seal::Sealer,
     secret::Secret,
     session::{Due, EndReason, Once, OpenError, Opened, Session, SessionKey, Sessions, StoreError, Whose},
 };
@@ -58,11 +59,15 @@ impl Login {
 // === impl Logouts ===
 
 impl Logouts {
-    pub(super) fn new(sessions: Sessions, once: Arc<dyn Once>, clock: SharedClock) -> Self {
+    pub(super) fn new(sessions: Sessions, memories: Memories, sealer: &Sealer, clock: SharedClock) -> Self {
+        let logged_out = LoggedOut::new();
         Self {
             sessions,
-            once,
-            logged_out: LoggedOut::new(),
+            once: memories.once,
+            logged_out: match memories.passing {
+                Some(passing) => logged_out.shared(passing, sealer.clone()),
+                None => logged_out,
+            },
             clock,
         }
     }
@@ -79,7 +84,7 @@ impl Logouts {
         course: &Course,
     ) -> Result<Option<Opened>, OpenError> {
         let opened = self.sessions.open(session, due, replaces).await?;
-        if self.logged_out.covers(course) {
+        if self.logged_out.covers(course).await {
             self.sessions.end(&opened.key, EndReason::BackChannel).await?;
             return Ok(None);
         }
@@ -92,8 +97,7 @@ impl Logouts {
         if !self.once.first(&id, keep).await? {
             return Err(BackChannelError::Replayed);
         }
-        self.logged_out.note(token, self.clock.now());
-        match self.end_named(token).await {
+        match self.note_and_end(token).await {
             Ok(ended) => Ok(ended),
             Err(error) => {
                 // The IdP may send it again, and it must count then.
@@ -101,6 +105,13 @@ impl Logouts {
                 Err(error.into())
             }
         }
+    }
+
+    /// First it is noted and then the sessions are looked for; a login does it the other way round.
+    async fn note_and_end(&self, token: &LogoutToken) -> Result<usize, StoreError> {
+        let noted = self.logged_out.note(token, self.clock.now()).await;
+        noted.map_err(StoreError::unavailable)?;
+        self.end_named(token).await
     }
 
     async fn end_named(&self, token: &LogoutToken) -> Result<usize, StoreError> {

@@ -20,7 +20,7 @@ use crate::{
     oidc::OAuthError,
     random::RandomExt as _,
     secret::Secret,
-    session::{Bound, Due, Seen, SessionId, SessionKey},
+    session::{Bound, Device, Due, Seen, SessionId, SessionKey},
 };
 
 /// Longer values are refused, in bytes.
@@ -73,8 +73,8 @@ fn remember(outcome: &Result<LoggedIn, CallbackError>) -> Remember {
 
 impl Login {
     /// Completes the login that `query` answers, for a browser on `host`. `cookie` gives the value of the login cookie
-    /// for a `state`, `previous` is the session that the browser has now, where it shows it, and `seen` what the new one may
-    /// be bound to.
+    /// for a `state`, `previous` is the session that the browser has now, where it shows it, `device` is what the person will
+    /// recognise the new one by, and `seen` what it may be bound to.
     ///
     /// The checks, in this order: `state` (before anything else that came is looked at), age and host of the attempt,
     /// `iss`, `error`, `code`; then the exchange, the ID token, UserInfo; then the new session takes the place of the
@@ -90,6 +90,7 @@ impl Login {
         query: CallbackQuery,
         cookie: impl Fn(&str) -> Option<String>,
         previous: Option<SessionKey>,
+        device: Device,
         seen: &Seen<'_>,
     ) -> Result<LoggedIn, Failed> {
         let (state, attempt) = self.attempt(query.state.as_deref(), cookie)?;
@@ -103,8 +104,8 @@ impl Login {
                     let (login, host, code) = (self.clone(), host.clone(), code.clone());
                     async move {
                         let code = code.into();
-                        let outcome = login.redeem(&host, &attempt, &code, previous, bound).await;
-                        let remember = remember(&outcome);
+                        let redeemed = login.redeem_once(&host, &attempt, &code, previous, device, bound);
+                        let (outcome, remember) = redeemed.await;
                         (outcome.map_err(Arc::new), remember)
                     }
                 };
@@ -153,6 +154,25 @@ impl Login {
             .ok_or(CallbackError::NoCode)
     }
 
+    /// From the code to the session, by one of all processes; the others get its answer.
+    async fn redeem_once(
+        &self,
+        host: &LoginHost,
+        attempt: &Attempt,
+        code: &Secret,
+        previous: Option<SessionKey>,
+        device: Device,
+        bound: Bound,
+    ) -> (Result<LoggedIn, CallbackError>, Remember) {
+        let redeem = self.redeem(host, attempt, code, previous, device, bound);
+        if let Some(relay) = &self.inner.relay {
+            return relay.once(attempt, code, redeem, remember).await;
+        }
+        let outcome = redeem.await;
+        let remember = remember(&outcome);
+        (outcome, remember)
+    }
+
     /// From the code to the session.
     async fn redeem(
         &self,
@@ -160,6 +180,7 @@ impl Login {
         attempt: &Attempt,
         code: &Secret,
         previous: Option<SessionKey>,
+        device: Device,
         bound: Bound,
     ) -> Result<LoggedIn, CallbackError> {
         let relying_party = &self.inner.relying_party;
@@ -169,8 +190,10 @@ impl Login {
         let response = relying_party
             .exchange_code(code, host.redirect_uri(), &attempt.code_verifier)
             .await?;
-        let (mut session, issued) = match self.session_of(attempt, code, &response).await {
+        let (mut session, issued) = match self.session_of(attempt, code, &response, device).await {
             Ok(verified) => verified,
+            // The session that goes on may be of one grant with these tokens, which ends as a whole (RFC 7009 section 2.1).
+            Err(error @ CallbackError::TooWeak) => return Err(error),
             Err(error) => {
                 self.give_back(response.refresh_token, response.access_token);
                 return Err(error);
@@ -178,7 +201,7 @@ impl Login {
         };
         session.bound = bound;
         let location = self.target(attempt, host);
-        let ends_at = session.expires_at;
+        let ends_at = session.ends_at();
         let due = Due::at(session.tokens.due_at(self.inner.options.refresh_threshold));
         let course = Course {
             subject: session.subject.clone(),

@@ -12,7 +12,7 @@ use crate::{
     clock::{SharedClock, Timestamp},
     jose::{Claims, ProofKey, Typ, VerifyError, verify_first_proof, verify_proof},
     seal::Sealer,
-    session::{Device, Due, Once, SessionKey, Sessions, Stamp, StoreError, Stored, UpdateError},
+    session::{DeviceKey, Due, Once, SessionKey, Sessions, Stamp, StoreError, Stored, UpdateError},
 };
 
 /// A challenge, and the right to register, count this long. A proof that was made just before a newer challenge came still
@@ -47,7 +47,7 @@ pub struct Registered {
     /// What the store calls its session.
     pub key: SessionKey,
     /// The key.
-    pub device: Device,
+    pub device: DeviceKey,
 }
 
 /// Why a proof does not count.
@@ -93,7 +93,7 @@ impl Devices {
             challenge: write(Stamp::Challenge),
             authorization: format!(
                 "{}{SEPARATOR}{}",
-                Device::identifier(key),
+                DeviceKey::identifier(key),
                 write(Stamp::Registration)
             ),
         }
@@ -130,7 +130,7 @@ impl Devices {
         stored: Stored,
         proven: ProofKey,
         authorization: &str,
-    ) -> Result<Device, ProofError> {
+    ) -> Result<DeviceKey, ProofError> {
         if let Some(known) = stored.session.bound.device.as_deref() {
             return if known.key == proven {
                 Ok(known.clone())
@@ -144,7 +144,7 @@ impl Devices {
         if !once.first(&id, 2 * CHALLENGE_LIFETIME).await? {
             return Err(ProofError::Registered);
         }
-        let device = Device {
+        let device = DeviceKey {
             key: proven,
             since: self.clock.now(),
         };
@@ -175,7 +175,7 @@ impl Devices {
     /// # Errors
     ///
     /// [`ProofError`].
-    pub fn check(&self, key: &SessionKey, device: &Device, proof: &str) -> Result<(), ProofError> {
+    pub fn check(&self, key: &SessionKey, device: &DeviceKey, proof: &str) -> Result<(), ProofError> {
         let claims = verify_proof(proof, Typ::DeviceProof, &device.key)?;
         self.check_challenge(key, &claims)
     }
@@ -183,7 +183,7 @@ impl Devices {
     /// The session that has invited a browser to register a key.
     fn invited(&self, authorization: &str) -> Option<SessionKey> {
         let (identifier, stamp) = authorization.split_once(SEPARATOR)?;
-        let key = Device::named(identifier)?;
+        let key = DeviceKey::named(identifier)?;
         self.counts(Stamp::Registration, &key, stamp).then_some(key)
     }
 

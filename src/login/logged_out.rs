@@ -4,15 +4,26 @@
 //! It finds no session then. So it is noted here first, and then the sessions are looked for; a login stores its session
 //! first, and then looks here. Whatever the order, one of the two sees the other.
 
+mod others;
+
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
 use aws_lc_rs::digest;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
-use crate::{clock::Timestamp, oidc::LogoutToken, session::LOGIN_COOKIE_LIFETIME};
+use self::others::Others;
+use crate::{
+    clock::Timestamp,
+    oidc::LogoutToken,
+    seal::Sealer,
+    session::LOGIN_COOKIE_LIFETIME,
+    shared::{Passing, SharedError},
+};
 
 /// So long a logout is remembered: as long as an attempt lives, and a callback that came at its end may take.
 const KEEP: Duration = LOGIN_COOKIE_LIFETIME.saturating_add(Duration::from_mins(2));
@@ -25,6 +36,8 @@ const MOST: usize = 50_000;
 pub(super) struct LoggedOut {
     named: Mutex<Named>,
     most: usize,
+    /// What other processes have heard.
+    others: Option<Others>,
 }
 
 /// A login that has led to a session: whose, and when it was where.
@@ -51,7 +64,7 @@ struct Named {
 }
 
 /// What one token said.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Logout {
     arrived: Timestamp,
     issued: Timestamp,
@@ -73,22 +86,43 @@ impl LoggedOut {
         Self {
             named: Mutex::default(),
             most,
+            others: None,
+        }
+    }
+
+    /// The same for all processes that share `passing` and the secrets of `sealer`.
+    pub(super) fn shared(self, passing: Arc<dyn Passing>, sealer: Sealer) -> Self {
+        Self {
+            others: Some(Others::new(passing, sealer)),
+            ..self
         }
     }
 
     /// Notes whom `token`, which arrived at `now`, names. To be called before their sessions are looked for.
-    pub(super) fn note(&self, token: &LogoutToken, now: Timestamp) {
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError`]: other processes may not know.
+    pub(super) async fn note(&self, token: &LogoutToken, now: Timestamp) -> Result<(), SharedError> {
         let subject = token.subject.as_deref();
         let (whom, subject) = match (&token.sid, subject) {
             (Some(sid), subject) => (of_sid(sid), subject.map(of_subject)),
             (None, Some(subject)) => (of_subject(subject), None),
-            (None, None) => return,
+            (None, None) => return Ok(()),
         };
         let logout = Logout {
             arrived: now,
             issued: token.issued_at,
             subject,
         };
+        self.remember(whom, logout.clone(), now);
+        match &self.others {
+            Some(others) => others.tell(&whom, &logout).await,
+            None => Ok(()),
+        }
+    }
+
+    fn remember(&self, whom: Digest, logout: Logout, now: Timestamp) {
         let mut named = self.named.lock();
         named.forget_before(now.saturating_sub(KEEP));
         named.by_whom.entry(whom).or_default().push(logout);
@@ -98,22 +132,43 @@ impl LoggedOut {
         }
     }
 
-    /// Whether a logout is about this login. To be called when its session is stored.
-    pub(super) fn covers(&self, course: &Course) -> bool {
-        let subject = of_subject(&course.subject);
-        let named = self.named.lock();
-        let of_person = named.by_whom.get(&subject);
-        if of_person.is_some_and(|logouts| logouts.iter().any(|logout| logout.ends(course))) {
+    /// Whether a logout is about this login. To be called when its session is stored. Where other processes cannot be
+    /// asked, this one goes by what it knows.
+    pub(super) async fn covers(&self, course: &Course) -> bool {
+        let (subject, sid) = (of_subject(&course.subject), course.sid.as_deref().map(of_sid));
+        let (of_person, of_session) = {
+            let named = self.named.lock();
+            let of = |whom: &Digest| named.by_whom.get(whom).cloned().unwrap_or_default();
+            (of(&subject), sid.as_ref().map(of).unwrap_or_default())
+        };
+        if about(course, &subject, &of_person, &of_session) {
             return true;
         }
-        let Some(sid) = &course.sid else {
+        let Some(others) = &self.others else {
             return false;
         };
-        let of_session = named.by_whom.get(&of_sid(sid)).into_iter().flatten();
-        let mut of_session =
-            of_session.filter(|logout| logout.subject.is_none_or(|theirs| theirs == subject));
-        of_session.any(|logout| logout.ends(course) || logout.ends_session(course))
+        let asked = async {
+            let of_person = others.of(&subject).await?;
+            let of_session = match &sid {
+                Some(sid) => others.of(sid).await?,
+                None => Vec::new(),
+            };
+            Ok::<_, SharedError>(about(course, &subject, &of_person, &of_session))
+        };
+        asked.await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "whether another replica was told of a logout of this person is not known");
+            false
+        })
     }
+}
+
+/// Whether one of the logouts, those that name the person and those that name the session, is about the login.
+fn about(course: &Course, subject: &Digest, of_person: &[Logout], of_session: &[Logout]) -> bool {
+    let mut of_session = of_session
+        .iter()
+        .filter(|logout| logout.subject.is_none_or(|theirs| theirs == *subject));
+    of_person.iter().any(|logout| logout.ends(course))
+        || of_session.any(|logout| logout.ends(course) || logout.ends_session(course))
 }
 
 // === impl Logout ===

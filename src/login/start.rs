@@ -31,10 +31,25 @@ pub struct LoginQuery {
     pub acr_values: Option<String>,
     /// `max_age`, in seconds.
     pub max_age: Option<u64>,
+    /// `domain_hint` and `tenant` (OpenID Connect Enterprise Extensions).
+    pub domain_hint: Option<String>,
+    /// See above.
+    pub tenant: Option<String>,
+    /// Who has to log the person in, where another site has sent them (OpenID Connect Core 1.0 section 4).
+    pub initiated: Option<Initiated>,
     /// Whether the server begins this login by itself, in the place of one that failed.
     pub repeated: bool,
     /// The session that the browser has, which the new one takes the place of. The callback may not show it.
     pub previous: Option<SessionKey>,
+}
+
+/// What another site says that sends a person to log in.
+#[derive(Clone, Debug)]
+pub struct Initiated {
+    /// `iss`: the IdP.
+    pub issuer: String,
+    /// `client_id`: this application there, where it says so.
+    pub client_id: Option<String>,
 }
 
 /// A login that has been started.
@@ -57,6 +72,12 @@ pub enum StartError {
     /// A parameter is too long or holds control characters.
     #[error("the parameter {0} is too long or malformed")]
     Parameter(&'static str),
+    /// Another site wants another IdP to log the person in.
+    #[error("`iss` is not the identity provider of this application")]
+    OtherIssuer,
+    /// Another site takes this application for another one.
+    #[error("`client_id` is not the one of this application")]
+    OtherClient,
     /// The IdP cannot be worked with at the moment, or refused the pushed authorization request.
     #[error(transparent)]
     Idp(#[from] CallError),
@@ -90,6 +111,8 @@ impl Login {
             ("login_hint", &query.login_hint),
             ("ui_locales", &query.ui_locales),
             ("acr_values", &query.acr_values),
+            ("domain_hint", &query.domain_hint),
+            ("tenant", &query.tenant),
         ] {
             if value
                 .as_ref()
@@ -101,6 +124,9 @@ impl Login {
 
         if query.prompt.as_deref().is_some_and(|prompt| !is_prompt(prompt)) {
             return Err(StartError::Parameter("prompt"));
+        }
+        if let Some(initiated) = &query.initiated {
+            self.check_initiated(initiated)?;
         }
 
         let random = &*self.inner.random;
@@ -115,6 +141,7 @@ impl Login {
             host: host.authority(),
             return_to,
             max_age: query.max_age,
+            acr_values: query.acr_values.clone().filter(|_| query.previous.is_some()),
             silent: prompt.as_deref() == Some("none"),
             demanding,
             repeated: query.repeated,
@@ -131,6 +158,8 @@ impl Login {
             login_hint: query.login_hint,
             ui_locales: query.ui_locales,
             acr_values: query.acr_values,
+            domain_hint: query.domain_hint,
+            tenant: query.tenant,
             max_age: query.max_age,
         };
         Ok(Start {
@@ -142,6 +171,17 @@ impl Login {
 }
 
 impl Login {
+    fn check_initiated(&self, initiated: &Initiated) -> Result<(), StartError> {
+        let relying_party = &self.inner.relying_party;
+        if initiated.issuer != relying_party.issuer() {
+            return Err(StartError::OtherIssuer);
+        }
+        match (&initiated.client_id, relying_party.client().get()) {
+            (Some(id), Some(client)) if *id != client.id => Err(StartError::OtherClient),
+            _ => Ok(()),
+        }
+    }
+
     fn default_prompt(&self) -> Option<String> {
         match &self.inner.options.prompt {
             DefaultPrompt::Never => None,

@@ -54,6 +54,10 @@ pub struct AuthorizationRequest {
     pub ui_locales: Option<String>,
     /// `acr_values`
     pub acr_values: Option<String>,
+    /// `domain_hint` (OpenID Connect Enterprise Extensions)
+    pub domain_hint: Option<String>,
+    /// `tenant` (the same)
+    pub tenant: Option<String>,
     /// `max_age`, in seconds.
     pub max_age: Option<u64>,
 }
@@ -98,6 +102,8 @@ impl AuthorizationRequest {
             ("login_hint", optional(&self.login_hint)),
             ("ui_locales", optional(&self.ui_locales)),
             ("acr_values", optional(&self.acr_values)),
+            ("domain_hint", optional(&self.domain_hint)),
+            ("tenant", optional(&self.tenant)),
             ("max_age", max_age.into()),
         ];
         parameters.retain(|(_, value)| !value.is_empty());

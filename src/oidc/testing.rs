@@ -83,6 +83,8 @@ pub(super) fn authorization_request() -> AuthorizationRequest {
         login_hint: Some("alice & bob+c@example.org".to_owned()),
         ui_locales: None,
         acr_values: Some(String::new()),
+        domain_hint: None,
+        tenant: None,
         max_age: Some(0),
     }
 }

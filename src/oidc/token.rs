@@ -11,6 +11,7 @@ use super::{
     member::{optional, required, scopes, seconds, text},
 };
 use crate::{
+    clock::Timestamp,
     outbound::{Lane, Response},
     secret::Secret,
 };
@@ -27,6 +28,9 @@ const MAX_TOKEN: usize = crate::jose::MAX_TOKEN_LENGTH;
 /// Longer scopes are ignored, in bytes.
 const MAX_SCOPE: usize = 4 * 1024;
 
+/// What providers call the life of a refresh token, the clearer name first.
+const REFRESH_EXPIRES_IN: [&str; 2] = ["refresh_token_expires_in", "refresh_expires_in"];
+
 /// Why there are no tokens.
 pub type TokenError = CallError;
 
@@ -37,6 +41,9 @@ pub struct TokenResponse {
     pub access_token: Secret,
     /// How long the access token lives from now on.
     pub expires_in: Duration,
+    /// How long the refresh token lives from now on, where the provider says so. Neither of the two names is a standard:
+    /// `refresh_token_expires_in` and `refresh_expires_in` are what providers send.
+    pub refresh_expires_in: Option<Duration>,
     /// For the next tokens. Absent in the answer to a refresh: the old one stays good.
     pub refresh_token: Option<Secret>,
     /// Who logged in; after a refresh it is optional.
@@ -106,6 +113,13 @@ impl TokenResponse {
         Self::from_object(&members.0, ignored)
     }
 
+    /// When the refresh token of this answer, which came at `arrived`, expires. `None` where that is not known.
+    #[must_use]
+    pub fn refresh_ends(&self, arrived: Timestamp) -> Option<Timestamp> {
+        self.refresh_token.as_ref()?;
+        Some(arrived.saturating_add(self.refresh_expires_in?))
+    }
+
     pub(super) fn from_object(
         object: &Map<String, Value>,
         mut ignored: impl FnMut(MemberError),
@@ -132,14 +146,38 @@ impl TokenResponse {
                 expected: "a number of seconds from 1",
             });
         }
+        let refresh_expires_in = REFRESH_EXPIRES_IN
+            .into_iter()
+            .find_map(|name| refresh_lifetime(object, name, &mut ignored));
         Ok(Self {
             access_token: Secret::from(access_token),
+            refresh_expires_in,
             expires_in: lifetime.unwrap_or(DEFAULT_LIFETIME).min(MAX_LIFETIME),
             refresh_token: secret("refresh_token")?,
             id_token: secret("id_token")?,
             scope: optional(scopes(object, "scope", MAX_SCOPE), ignored),
         })
     }
+}
+
+/// How long a refresh token lives. Zero says that its end is not known, or that it has none.
+fn refresh_lifetime(
+    object: &Map<String, Value>,
+    name: &'static str,
+    ignored: &mut impl FnMut(MemberError),
+) -> Option<Duration> {
+    let value = object.get(name).filter(|value| !value.is_null())?;
+    if value.as_f64() == Some(0.0) || value.as_str().is_some_and(|text| text.trim() == "0") {
+        return None;
+    }
+    let lifetime = seconds(Some(value));
+    if lifetime.is_none() {
+        ignored(MemberError::Value {
+            name,
+            expected: "a number of seconds",
+        });
+    }
+    lifetime
 }
 
 // === impl Members ===

@@ -81,7 +81,7 @@ impl Attempt<'_> {
         }
         if fresh.is_none() && options.admin_token.is_none() {
             return Err(RegistrationError::NoToken {
-                path: self.path(),
+                place: self.place(),
                 spent,
             });
         }
@@ -118,7 +118,7 @@ impl Attempt<'_> {
             (Some(token), _) => Ok(token),
             (None, Some(admin)) => self.mint(admin).await,
             (None, None) => Err(RegistrationError::NoToken {
-                path: self.path(),
+                place: self.place(),
                 spent: false,
             }),
         }
@@ -150,7 +150,7 @@ impl Attempt<'_> {
         if !refusal.may_be_of_the_token() || std::mem::replace(&mut self.token_renewed, true) {
             return Ok(false);
         }
-        self.registration.file.prove_writable().await?;
+        self.registration.vault.prove_writable().await?;
         let [path, last] = RENEW_PATH;
         let mut url = self.admin_api(path)?;
         if let Ok(mut segments) = url.path_segments_mut() {

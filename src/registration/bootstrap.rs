@@ -13,6 +13,7 @@ use super::{
     event::{Event, Outcome, tell_left},
     metadata::{Digests, SCOPE, WantedMetadata, named_algorithm},
     refusal::{Asked, shown},
+    vault::Place,
 };
 use crate::{
     jose::Algorithm,
@@ -43,7 +44,7 @@ impl<'a> Attempt<'a> {
         registration: &'a Registration,
         metadata: &'a Metadata,
     ) -> Result<Self, RegistrationError> {
-        let record = match registration.file.load().await? {
+        let record = match registration.vault.load().await? {
             Some(record) => registration.ours(record, &metadata.issuer)?,
             None => Credentials::new(metadata.issuer.clone(), registration.options.client_id.clone()),
         };
@@ -110,7 +111,7 @@ impl<'a> Attempt<'a> {
     async fn create_first(&mut self) -> Result<Event, RegistrationError> {
         let fresh = self.usable_access()?;
         let endpoint = self.endpoint()?;
-        self.registration.file.prove_writable().await?;
+        self.registration.vault.prove_writable().await?;
         let access = self.configured_or_minted(fresh).await?;
         let answer = self.create(&endpoint, &access).await?;
         self.keep(answer, &access, None).await
@@ -220,7 +221,7 @@ impl<'a> Attempt<'a> {
         match &self.record.registered {
             Some(known) => self.registration.client(known, self.algorithm),
             None => Err(RegistrationError::NoToken {
-                path: self.path(),
+                place: self.place(),
                 spent: false,
             }),
         }
@@ -252,7 +253,7 @@ impl<'a> Attempt<'a> {
             cause: "its answer never arrived here".to_owned(),
             client: Wish(self.registration.options.client_id.clone()),
             again: Again::new(self.registration.options.open_registration),
-            path: self.path(),
+            place: self.place(),
         }
     }
 
@@ -263,22 +264,22 @@ impl<'a> Attempt<'a> {
             scope: scope.unwrap_or_default().to_owned(),
             redirect_uris: self.registration.options.redirect_uris.clone(),
             open: self.registration.options.open_registration,
-            path: self.path(),
+            place: self.place(),
         }
     }
 
-    pub(super) fn path(&self) -> std::path::PathBuf {
-        self.registration.file.path().to_owned()
+    pub(super) fn place(&self) -> Place {
+        self.registration.vault.place()
     }
 
     pub(super) async fn store(&self) -> Result<(), CredentialsError> {
-        self.registration.file.store(&self.record).await
+        self.registration.vault.store(&self.record).await
     }
 
     /// Stores the record, or removes the file where it says nothing: it would count as an identity otherwise.
     async fn store_or_remove(&self) -> Result<(), CredentialsError> {
         if self.record.is_empty() {
-            self.registration.file.remove().await
+            self.registration.vault.remove().await
         } else {
             self.store().await
         }

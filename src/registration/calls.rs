@@ -63,7 +63,7 @@ impl Calls {
             cause,
             client: Wish(asked.client_id.clone()),
             again: Again::new(asked.open),
-            path: asked.path.clone(),
+            place: asked.place.clone(),
         };
         let request = with_token(json(Method::POST, url, body), token);
         let response = match self.outbound.send(Lane::Registration, request).await {

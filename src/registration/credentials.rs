@@ -10,10 +10,10 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
-pub(super) use self::file::{Fingerprint, Lock};
 pub use self::{file::CredentialsFile, superseded::Superseded};
-use super::diff::Remembered;
+use super::{diff::Remembered, vault::Place};
 use crate::{clock::Timestamp, jose::Algorithm, private_file::Exposed, secret::Secret};
 
 /// The version of the format that we write; a greater one is refused, since its meaning is unknown.
@@ -150,31 +150,31 @@ pub enum CredentialsError {
     #[error("{}: {exposed} - hint: only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true", path.display())]
     Exposed { path: PathBuf, exposed: Exposed },
     #[error(
-        "{} is not a credentials file of this server: {reason} - hint: restore it from a backup; without one, move it \
-         away, have the client removed at the IdP, and start with a fresh DCR_IAT", path.display()
+        "{place} is not a credentials file of this server: {reason} - hint: restore it from a backup; without one, move it \
+         away, have the client removed at the IdP, and start with a fresh DCR_IAT"
     )]
-    Corrupt { path: PathBuf, reason: String },
+    Corrupt { place: Place, reason: String },
     #[error(
-        "{} was written by a newer version of this server (format {version}) - hint: start that version, or restore \
-         the file that belongs to this one", path.display()
+        "{place} was written by a newer version of this server (format {version}) - hint: start that version, or restore \
+         what belongs to this one"
     )]
-    Newer { path: PathBuf, version: u32 },
+    Newer { place: Place, version: u32 },
     #[error(
-        "{} belongs to the issuer {stored}, and this server is configured for {configured} - hint: correct OIDC_ISSUER \
-         (or IDP_BASE_URL), or let BFF_CLIENT_CRED_PATH point to another file", path.display()
+        "{place} belongs to the issuer {stored}, and this server is configured for {configured} - hint: correct OIDC_ISSUER \
+         (or IDP_BASE_URL), or {}", place.way_elsewhere()
     )]
     OtherIssuer {
-        path: PathBuf,
+        place: Place,
         stored: String,
         configured: String,
     },
     #[error(
-        "{} belongs to a client that was asked for as {stored}, and this server is configured for {configured} - hint: \
-         correct DCR_CLIENT_ID (or AUTH_CLIENT_ID), let BFF_CLIENT_CRED_PATH point to another file, or register anew \
-         with DCR_FORCE_REPLACE=true and a fresh DCR_IAT", path.display()
+        "{place} belongs to a client that was asked for as {stored}, and this server is configured for {configured} - hint: \
+         correct DCR_CLIENT_ID (or AUTH_CLIENT_ID), {}, or register anew with DCR_FORCE_REPLACE=true and a fresh DCR_IAT",
+        place.way_elsewhere()
     )]
     OtherClient {
-        path: PathBuf,
+        place: Place,
         stored: String,
         configured: String,
     },
@@ -188,6 +188,23 @@ pub enum CredentialsError {
          writable and lie on a file system with locks", path.display()
     )]
     Lock { path: PathBuf, cause: String },
+    #[error(
+        "another process has held the lock of {place} for {seconds} s - hint: it registers, or waits for the IdP; try again \
+         when it is done"
+    )]
+    Held { place: Place, seconds: u64 },
+    #[error("the client record cannot be read or written now: {cause}; it is tried again")]
+    Unavailable { cause: String },
+    #[error(
+        "the client record in Redis is sealed with a SESSION_SECRET that this process does not have - hint: give all replicas \
+         the same SESSION_SECRET; a former one stays behind the new one until no replica has it first"
+    )]
+    Foreign,
+    #[error(
+        "this process has lost the right to register, as after a pause of the whole process: another one goes on - hint: \
+         nothing; it is tried again"
+    )]
+    LockLost,
 }
 
 // === impl Credentials ===
@@ -244,6 +261,50 @@ impl Credentials {
         }
         let surplus = self.spent_initial_access_tokens.len().saturating_sub(MAX_SPENT);
         self.spent_initial_access_tokens.drain(..surplus);
+    }
+
+    /// Reads a record that was kept in `place`.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError`]: not a record, or one of a newer version.
+    pub fn parse(text: &[u8], place: &Place) -> Result<Self, CredentialsError> {
+        let corrupt = |reason: &str| CredentialsError::Corrupt {
+            place: place.clone(),
+            reason: reason.to_owned(),
+        };
+        // The parser's own messages can quote values, and values here are secrets: only the place is told.
+        let value: Value = serde_json::from_slice(text).map_err(|error| {
+            corrupt(&format!(
+                "no JSON at line {}, column {}",
+                error.line(),
+                error.column()
+            ))
+        })?;
+        let Value::Object(members) = value else {
+            return Err(corrupt("no JSON object"));
+        };
+        let Some(version) = members.get("version").and_then(Value::as_u64) else {
+            return Err(corrupt("no number `version`"));
+        };
+        if version > u64::from(VERSION) {
+            return Err(CredentialsError::Newer {
+                place: place.clone(),
+                version: u32::try_from(version).unwrap_or(u32::MAX),
+            });
+        }
+        Self::from_json(members).map_err(corrupt)
+    }
+
+    /// The record as text, which [`parse`](Self::parse) reads. It holds secrets.
+    ///
+    /// # Errors
+    ///
+    /// Those of the library.
+    pub fn to_text(&self) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+        let mut text = Zeroizing::new(serde_json::to_vec_pretty(&self.to_json()?)?);
+        text.push(b'\n');
+        Ok(text)
     }
 
     /// Reads a record from JSON. The reason of a refusal quotes no value, since values here are secrets.

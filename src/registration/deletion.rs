@@ -6,10 +6,11 @@ use super::{
     Registration,
     bootstrap::Attempt,
     calls::Reply,
-    credentials::{CredentialsError, Lock, Superseded},
+    credentials::{CredentialsError, Superseded},
     error::{ErrorKind, RegistrationError},
     event::tell_left,
     run::LOOK,
+    vault::Lock,
 };
 use crate::{clock::Timestamp, oidc::Metadata};
 
@@ -22,7 +23,7 @@ const STAYS: Duration = LOOK.saturating_mul(3);
 impl Registration {
     /// When the next replaced client in the file may be deleted, if there is one.
     pub(super) async fn next_deletion(&self) -> Option<Timestamp> {
-        let record = self.file.load().await.ok().flatten()?;
+        let record = self.vault.load().await.ok().flatten()?;
         record.superseded.iter().map(due_at).min()
     }
 

@@ -4,7 +4,7 @@ mod kind;
 mod target;
 mod text;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -13,7 +13,7 @@ pub use self::{
     kind::ErrorKind,
     target::{Again, Target, Wish},
 };
-use super::credentials::CredentialsError;
+use super::{credentials::CredentialsError, vault::Place};
 use crate::{
     oidc::{NegotiationError, OAuthError},
     outbound::TransportError,
@@ -66,31 +66,31 @@ pub enum RegistrationError {
     Algorithm(#[from] NegotiationError),
     /// Neither credentials nor a token to get some.
     #[error(
-        "there are no client credentials in {} and no {unused}initial access token - hint: mint one at the IdP (for one \
+        "there are no client credentials in {place} and no {unused}initial access token - hint: mint one at the IdP (for one \
          use) and set DCR_IAT or DCR_IAT_FILE, or set BOOTSTRAP_ADMIN_TOKEN; where the IdP registers without a token, set \
-         DCR_IAT=none; where this client is registered already, restore bff_client.json instead", path.display(), unused = if *spent { "unused " } else { "" }
+         DCR_IAT=none; where this client is registered already, restore bff_client.json instead", unused = if *spent { "unused " } else { "" }
     )]
     NoToken {
         /// Where credentials were looked for.
-        path: PathBuf,
+        place: Place,
         /// A token is set, but it has led to a registration before.
         spent: bool,
     },
     /// Registration is skipped, and nothing else says who we are.
     #[error(
-        "SKIP_DCR_BOOTSTRAP is set, but there are no client credentials in {} and the configuration names no complete \
+        "SKIP_DCR_BOOTSTRAP is set, but there are no client credentials in {place} and the configuration names no complete \
          client - hint: remove SKIP_DCR_BOOTSTRAP, restore bff_client.json, or set AUTH_CLIENT_ID (and AUTH_CLIENT_SECRET \
-         for a method with a secret)", path.display()
+         for a method with a secret)"
     )]
     NothingToSkipTo {
         /// Where credentials were looked for.
-        path: PathBuf,
+        place: Place,
     },
     /// A registration request was sent and nobody knows what became of it.
     #[error(
         "a registration was asked for at {url} with an initial access token, and whether it worked is not known: {cause}. \
          It is not repeated, since it could make a second client - hint: look at the IdP whether {client} exists; remove \
-         it if so, then {again} (what was sent is noted in {})", path.display()
+         it if so, then {again} (what was sent is noted in {place})"
     )]
     OutcomeUnknown {
         /// Where to.
@@ -102,7 +102,7 @@ pub enum RegistrationError {
         /// What lets it be asked for again.
         again: Again,
         /// Where it is noted.
-        path: PathBuf,
+        place: Place,
     },
     /// 401 or `invalid_token` at registration.
     #[error(
@@ -173,15 +173,14 @@ pub enum RegistrationError {
     },
     /// Another client has the id, or ours whose credentials are not here.
     #[error(
-        "the client id {client_id} is taken at the IdP{}, and {} has no valid credentials for it - hint: restore \
-         bff_client.json, have the client removed at the IdP, or ask for another id in DCR_CLIENT_ID", said(error.as_ref()),
-        path.display()
+        "the client id {client_id} is taken at the IdP{}, and {place} has no valid credentials for it - hint: restore \
+         bff_client.json, have the client removed at the IdP, or ask for another id in DCR_CLIENT_ID", said(error.as_ref())
     )]
     ClientIdTaken {
         /// The id.
         client_id: String,
         /// Where credentials were looked for.
-        path: PathBuf,
+        place: Place,
         /// What the IdP says.
         error: Option<OAuthError>,
     },

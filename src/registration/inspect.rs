@@ -12,12 +12,13 @@ use super::{
     Registration,
     bootstrap::Attempt,
     calls::with_token,
-    credentials::{CredentialsError, Lock},
+    credentials::CredentialsError,
     diff::Change,
     error::{RegistrationError, Target},
     metadata::WantedMetadata,
     options::AuthMethod,
     refusal::{blames_token, is_transient, oauth_error, shown, token_refused, unavailable},
+    vault::Lock,
 };
 use crate::{
     clock::{Timestamp, timeout},
@@ -124,7 +125,7 @@ impl Registration {
     ///
     /// [`RegistrationError`] where not even what is stored or wanted is known.
     pub async fn inspect(&self, metadata: &Metadata) -> Result<Inspection, RegistrationError> {
-        let stored = self.file.load().await?;
+        let stored = self.vault.load().await?;
         let known = stored.as_ref().is_some_and(|record| record.registered.is_some());
         if self.options.skip && !known {
             return Ok(Inspection::Configured(Box::new(self.configured(metadata))));
@@ -144,12 +145,12 @@ impl Registration {
     }
 
     async fn lock_soon(&self) -> Result<Lock, CredentialsError> {
-        timeout(&*self.clock, LOCK_WAIT, self.file.lock(&*self.clock))
+        timeout(&*self.clock, LOCK_WAIT, self.vault.lock(&*self.clock))
             .await
             .unwrap_or_else(|_| {
-                Err(CredentialsError::Lock {
-                    path: self.file.path().to_owned(),
-                    cause: "another process has held it for 10 s".to_owned(),
+                Err(CredentialsError::Held {
+                    place: self.vault.place(),
+                    seconds: LOCK_WAIT.as_secs(),
                 })
             })
     }

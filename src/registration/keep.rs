@@ -4,10 +4,11 @@
 use super::{
     Registration, Surroundings,
     bootstrap::Attempt,
-    credentials::{CredentialsError, Fingerprint, Lock},
+    credentials::CredentialsError,
     error::RegistrationError,
     event::Outcome,
     run::jittered,
+    vault::{Fingerprint, Lock},
 };
 use crate::{
     clock::Timestamp,
@@ -89,7 +90,7 @@ impl Registration {
     /// Goes on with what another process wrote into the file. Whether it was written to since the last look.
     async fn look(&self, metadata: &Metadata, around: &Surroundings, seen: &mut Option<Fingerprint>) -> bool {
         // Before the reading: what is written between the two is seen the next time.
-        let now = self.file.fingerprint().await;
+        let now = self.vault.fingerprint().await;
         if seen.replace(now) == Some(now) {
             return false;
         }
@@ -100,7 +101,7 @@ impl Registration {
             Ok(None) => tracing::error!(
                 "{} holds no client any more; this process goes on with the one that it knows - hint: restore the file \
                  before the next start, which would register another client or fail",
-                self.file.path().display()
+                self.vault.place()
             ),
             Err(error) => tracing::error!("{error} (the client of this process goes on serving)"),
         }

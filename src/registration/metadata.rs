@@ -46,9 +46,19 @@ const SETS: [&str; 5] = [
     "contacts",
 ];
 
-/// Fields that say people what the client is. Where we have sent one and no longer want it, it goes; one that we never sent
-/// is somebody else's.
-const DESCRIPTIVE: [&str; 5] = ["client_uri", "logo_uri", "policy_uri", "tos_uri", "contacts"];
+/// The field that carries where other sites may send people to log in.
+const INITIATE_LOGIN_URI: &str = "initiate_login_uri";
+
+/// Fields that say people, or other sites, what the client is. Where we have sent one and no longer want it, it goes; one
+/// that we never sent is somebody else's.
+const DESCRIPTIVE: [&str; 6] = [
+    "client_uri",
+    "logo_uri",
+    "policy_uri",
+    "tos_uri",
+    "contacts",
+    INITIATE_LOGIN_URI,
+];
 
 /// Fields that we take away where we do not want them: the one of `jwks` and `jwks_uri` that is not registered (never
 /// both, RFC 7591 section 2), and the algorithm of a method that does not sign.
@@ -94,6 +104,9 @@ impl WantedMetadata {
         put("application_type", json!("web"));
         put(SCOPE, json!(options.scopes.join(" ")));
         describe(&options.description, &mut put);
+        if let Some(uri) = &options.initiate_login_uri {
+            put(INITIATE_LOGIN_URI, json!(uri));
+        }
         put(AUTH_METHOD, json!(options.auth_method.name()));
         if let (AuthMethod::PrivateKeyJwt, Some(algorithm)) = (options.auth_method, algorithm) {
             put(SIGNING_ALG, json!(algorithm.name()));

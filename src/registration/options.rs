@@ -33,6 +33,8 @@ pub struct Options {
     pub backchannel_logout_uri: Option<String>,
     /// What a page of the IdP may show in a frame to tell us of logouts: at the origin of a redirect URI.
     pub frontchannel_logout_uri: Option<String>,
+    /// Where other sites may send people to log in (OpenID Connect Core 1.0 section 4), if that is https.
+    pub initiate_login_uri: Option<String>,
     /// Register anew, once for each fresh initial access token.
     pub force_replace: bool,
     /// The initial access token (RFC 7591 section 1.2).

@@ -1,6 +1,6 @@
 //! What an answer that is no success says, as far as we understand it.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use http::{
     StatusCode,
@@ -9,7 +9,10 @@ use http::{
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::error::{RegistrationError, Target};
+use super::{
+    error::{RegistrationError, Target},
+    vault::Place,
+};
 use crate::{oidc::OAuthError, outbound::Response};
 
 /// Longest wait that an IdP can ask for.
@@ -24,7 +27,7 @@ pub(super) struct Asked {
     pub(super) redirect_uris: Vec<String>,
     /// No initial access token is needed, as configured.
     pub(super) open: bool,
-    pub(super) path: PathBuf,
+    pub(super) place: Place,
 }
 
 /// What a status that means no means.
@@ -51,7 +54,7 @@ pub(super) fn failure(response: &Response, url: &Url, target: Target, asked: &As
     {
         return RegistrationError::ClientIdTaken {
             client_id: client_id.clone(),
-            path: asked.path.clone(),
+            place: asked.place.clone(),
             error,
         };
     }

@@ -60,7 +60,7 @@ impl Attempt<'_> {
             return Err(self.unknown_from_record());
         }
         let endpoint = self.endpoint()?;
-        self.registration.file.prove_writable().await?;
+        self.registration.vault.prove_writable().await?;
         let access = self.configured_or_minted(configured).await?;
         let answer = self.create(&endpoint, &access).await?;
         // Before it is stored, so that it is said even if the next step fails.

@@ -39,7 +39,7 @@ impl Attempt<'_> {
         let prepared = match self.endpoint() {
             Ok(endpoint) => self
                 .registration
-                .file
+                .vault
                 .prove_writable()
                 .await
                 .map(|()| endpoint)

@@ -23,7 +23,7 @@ impl Registration {
     pub(super) fn ours(&self, record: Credentials, issuer: &str) -> Result<Credentials, RegistrationError> {
         if record.issuer != issuer {
             return Err(CredentialsError::OtherIssuer {
-                path: self.file.path().to_owned(),
+                place: self.vault.place(),
                 stored: record.issuer,
                 configured: issuer.to_owned(),
             }
@@ -46,7 +46,7 @@ impl Registration {
         match stored {
             Some(stored) if stored != wish && assigned.is_some() && !replaces => {
                 Err(CredentialsError::OtherClient {
-                    path: self.file.path().to_owned(),
+                    place: self.vault.place(),
                     stored: stored.clone(),
                     configured: wish.clone(),
                 }
@@ -168,7 +168,7 @@ impl Registration {
                 "AUTH_CLIENT_SECRET is not used: the client {} was registered by this server, and its secret is the one in {} \
                  - hint: remove AUTH_CLIENT_SECRET; or, for a client that was registered by hand, set DCR_ENABLED=false",
                 client.id,
-                self.file.path().display()
+                self.vault.place()
             );
         }
     }
@@ -200,7 +200,7 @@ impl Registration {
     }
 
     pub(super) async fn stored(&self, metadata: &Metadata) -> Result<Option<Client>, RegistrationError> {
-        let Some(record) = self.file.load().await? else {
+        let Some(record) = self.vault.load().await? else {
             return Ok(None);
         };
         let Some(known) = self.ours(record, &metadata.issuer)?.registered else {
@@ -212,7 +212,7 @@ impl Registration {
 
     pub(super) fn configured(&self, metadata: &Metadata) -> Result<Client, RegistrationError> {
         let incomplete = || RegistrationError::NothingToSkipTo {
-            path: self.file.path().to_owned(),
+            place: self.vault.place(),
         };
         let id = self.options.client_id.clone().ok_or_else(incomplete)?;
         let secret = || self.options.client_secret.clone().ok_or_else(incomplete);

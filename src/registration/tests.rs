@@ -53,6 +53,7 @@ pub(super) fn options() -> Options {
         jwks: Jwks::Uri("https://a.example/.well-known/jwks.json".to_owned()),
         backchannel_logout_uri: Some("https://a.example/auth/backchannel-logout".to_owned()),
         frontchannel_logout_uri: Some("https://a.example/auth/frontchannel-logout".to_owned()),
+        initiate_login_uri: None,
         force_replace: false,
         initial_access_token: None,
         open_registration: false,

@@ -152,7 +152,7 @@ impl Attempt<'_> {
             return Ok(None);
         };
         // The answer to a reading or an update may bring another token, and the old one ends with it (RFC 7592 section 3).
-        self.registration.file.prove_writable().await?;
+        self.registration.vault.prove_writable().await?;
         let Reply::Answer(answer) = self.registration.calls.read(&at, &self.asked(None)).await? else {
             return Ok(Some((at, None)));
         };

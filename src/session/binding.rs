@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use self::traits::Traits;
 pub use self::{
-    device::Device,
+    device::DeviceKey,
     stamp::Stamp,
     traits::{Mismatch, Seen},
 };
@@ -45,7 +45,7 @@ pub struct Bound {
     traits: Option<Box<Traits>>,
     /// The key that its browser has registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<Box<Device>>,
+    pub device: Option<Box<DeviceKey>>,
 }
 
 // === impl Binding ===
@@ -100,7 +100,7 @@ impl Bound {
     /// How much memory it takes beside itself, in bytes.
     #[must_use]
     pub(super) fn weight(&self) -> usize {
-        self.traits.as_deref().map_or(0, Traits::weight) + self.device.as_deref().map_or(0, Device::weight)
+        self.traits.as_deref().map_or(0, Traits::weight) + self.device.as_deref().map_or(0, DeviceKey::weight)
     }
 }
 

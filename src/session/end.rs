@@ -12,6 +12,8 @@ pub enum EndReason {
     Logout,
     /// The person logged out everywhere.
     Everywhere,
+    /// The person ended it from another browser.
+    Elsewhere,
     /// It was not used for too long.
     Idle,
     /// It reached its longest life.
@@ -52,6 +54,16 @@ pub enum Revocation {
     WithForeign,
 }
 
+/// What the open pages of the browser are told of an end (`/auth/events`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageEvent {
+    /// `session-ended`, with the word for the reason. It says what a page can do something with, and nothing of what only
+    /// concerns the server and the IdP.
+    SessionEnded(&'static str),
+    /// `user-changed`: there is a new session, perhaps of somebody else.
+    UserChanged,
+}
+
 /// A session that has ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
@@ -73,17 +85,18 @@ pub trait Listener: std::fmt::Debug + Send + Sync + 'static {
 #[must_use]
 pub fn table() -> String {
     let mut table = String::from(
-        "| `reason` | the session ends because | its tokens |\n\
-         | --- | --- | --- |\n",
+        "| `reason` | the session ends because | its tokens | its open pages are told |\n\
+         | --- | --- | --- | --- |\n",
     );
     for reason in EndReason::ALL {
         // Writing to a string cannot fail.
         let _ = writeln!(
             table,
-            "| `{}` | {} | {} |",
+            "| `{}` | {} | {} | {} |",
             reason.as_str(),
             reason.told(),
-            reason.revocation().told()
+            reason.revocation().told(),
+            reason.page_event().told()
         );
     }
     table
@@ -93,9 +106,10 @@ pub fn table() -> String {
 
 impl EndReason {
     /// All reasons, in the order in which people look for them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Logout,
         Self::Everywhere,
+        Self::Elsewhere,
         Self::BackChannel,
         Self::FrontChannel,
         Self::Idle,
@@ -116,6 +130,7 @@ impl EndReason {
         match self {
             Self::Logout => "logout",
             Self::Everywhere => "everywhere",
+            Self::Elsewhere => "elsewhere",
             Self::BackChannel => "back_channel",
             Self::FrontChannel => "front_channel",
             Self::Idle => "idle",
@@ -138,7 +153,9 @@ impl EndReason {
             // Back-Channel Logout 1.0 section 2.7: refresh tokens without `offline_access` SHOULD be revoked. Those with it
             // SHOULD NOT; but a session that has ended uses neither, nobody else has them, and what the IdP keeps good
             // for nobody is only there to be stolen.
-            Self::Logout | Self::Everywhere | Self::BackChannel | Self::FrontChannel => Revocation::Now,
+            Self::Logout | Self::Everywhere | Self::Elsewhere | Self::BackChannel | Self::FrontChannel => {
+                Revocation::Now
+            }
             Self::Idle
             | Self::Lifetime
             | Self::Replaced
@@ -151,16 +168,37 @@ impl EndReason {
         }
     }
 
+    /// What the open pages of the browser are told.
+    #[must_use]
+    pub const fn page_event(self) -> PageEvent {
+        match self {
+            Self::Logout | Self::Everywhere => PageEvent::SessionEnded("logout"),
+            Self::Elsewhere => PageEvent::SessionEnded("elsewhere"),
+            Self::BackChannel | Self::FrontChannel => PageEvent::SessionEnded("provider_logout"),
+            Self::Idle => PageEvent::SessionEnded("idle"),
+            Self::Lifetime => PageEvent::SessionEnded("lifetime"),
+            Self::Replaced => PageEvent::UserChanged,
+            Self::Crowded => PageEvent::SessionEnded("too_many_sessions"),
+            Self::InvalidGrant
+            | Self::AnswerLost
+            | Self::PersonNeeded
+            | Self::Refused
+            | Self::Identity
+            | Self::IdToken => PageEvent::SessionEnded("login_required"),
+        }
+    }
+
     /// The reason in a sentence that begins with "the session ends because".
     const fn told(self) -> &'static str {
         match self {
             Self::Logout => "the person logged out",
             Self::Everywhere => "the person logged out everywhere",
+            Self::Elsewhere => "the person ended it from another browser (`DELETE /auth/sessions/…`)",
             Self::BackChannel => "the provider said that the person has logged out there",
             Self::FrontChannel => "a page of the provider said so in this browser",
             Self::Idle => "it was not used for `SESSION_IDLE_TIMEOUT`",
             Self::Lifetime => {
-                "it is as old as `SESSION_LIFETIME` or the provider (`session_expiry`) allows, or its access token has expired and there is no refresh token"
+                "it is as old as `SESSION_LIFETIME` or the provider (`session_expiry`, the life of the refresh token) allows, or its access token has expired and there is no refresh token"
             }
             Self::Replaced => "the same browser logged in again",
             Self::Crowded => {
@@ -185,6 +223,17 @@ impl Revocation {
             Self::Unshared => "are revoked, unless the person has another session",
             Self::Ended => "have ended at the provider",
             Self::WithForeign => "are revoked, and so are those that the provider sent",
+        }
+    }
+}
+
+// === impl PageEvent ===
+
+impl PageEvent {
+    fn told(self) -> String {
+        match self {
+            Self::SessionEnded(reason) => format!("`session-ended`, `{reason}`"),
+            Self::UserChanged => "`user-changed`".to_owned(),
         }
     }
 }

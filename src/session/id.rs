@@ -110,6 +110,14 @@ impl SessionRef {
         Self(URL_SAFE_NO_PAD.encode(&mac[..REFERENCE_LENGTH]))
     }
 
+    /// Whether `text` is the reference of the session with `key`, under any of the master secrets: a page may have read it
+    /// from a process that has changed to a newer one.
+    pub(super) fn names(sealer: &Sealer, key: &SessionKey, text: &str) -> bool {
+        sealer
+            .macs(Purpose::SessionReference, key.as_bytes())
+            .any(|mac| URL_SAFE_NO_PAD.encode(&mac[..REFERENCE_LENGTH]) == text)
+    }
+
     /// The text: 22 characters of base64url.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -192,6 +200,10 @@ mod tests {
         assert_ne!(reference, SessionRef::new(&sealer(2), &one));
         assert_eq!(reference.as_str().len(), 22);
         assert_eq!(reference.to_string(), reference.as_str());
+        let both = Sealer::new(&[[2; 32], [1; 32]], Arc::new(SystemRandom)).unwrap();
+        assert!(SessionRef::names(&both, &one, reference.as_str()));
+        assert!(!SessionRef::names(&both, &two, reference.as_str()));
+        assert!(!SessionRef::names(&sealer(2), &one, reference.as_str()));
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 /// How long a session lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifespan {
-    /// At most (`SESSION_LIFETIME`), beside its own [`expires_at`](Session::expires_at).
+    /// At most (`SESSION_LIFETIME`), beside its own [`ends_at`](Session::ends_at).
     pub lifetime: Duration,
     /// Without use (`SESSION_IDLE_TIMEOUT`).
     pub idle: Duration,
@@ -43,7 +43,7 @@ impl Lifespan {
     /// When `session`, last used at `last_seen`, ends: the first of its absolute limits and the idle limit.
     #[must_use]
     pub fn end_of(&self, session: &Session, last_seen: Timestamp) -> Timestamp {
-        self.end(session.created_at, session.expires_at, last_seen)
+        self.end(session.created_at, session.ends_at(), last_seen)
     }
 
     /// [`end_of`](Self::end_of) a session of which only this is known.
@@ -68,7 +68,7 @@ impl Lifespan {
     /// When `session` ends however it is used.
     #[must_use]
     pub fn absolute_end_of(&self, session: &Session) -> Timestamp {
-        self.absolute_end(session.created_at, session.expires_at)
+        self.absolute_end(session.created_at, session.ends_at())
     }
 
     fn absolute_end(&self, created_at: Timestamp, expires_at: Timestamp) -> Timestamp {

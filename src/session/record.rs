@@ -6,7 +6,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{AccessToken, Bound, Memo};
+use super::{AccessToken, Bound, Device, Memo};
 use crate::{clock::Timestamp, jose::Claims, secret::Secret};
 
 /// The first byte of an encoded record. Another layout takes another number, so that an older or newer server says so
@@ -46,16 +46,34 @@ pub struct Session {
     pub user: Claims,
     /// The tokens.
     pub tokens: Tokens,
+    /// From where it was logged in. Unknown of one that an earlier version has stored.
+    #[serde(default)]
+    pub device: Device,
     /// When the login was completed.
     pub created_at: Timestamp,
-    /// When the session ends, even if it is in use.
+    /// When the session ends by what was said of the session itself, even if it is in use. See
+    /// [`ends_at`](Session::ends_at).
     pub expires_at: Timestamp,
+    /// How strong the login was.
+    #[serde(default)]
+    pub assurance: Assurance,
     /// What the session is bound to (`SESSION_BINDING`).
     #[serde(default, skip_serializing_if = "Bound::is_empty")]
     pub bound: Bound,
     /// What a proxy is told of the session (`/auth/verify`), in header fields.
     #[serde(skip)]
     pub identity: Memo<HeaderMap>,
+}
+
+/// How strong the login of a session was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assurance {
+    /// `acr` of its ID token (OpenID Connect Core 1.0 section 2), where the IdP says so and it is short.
+    #[serde(default)]
+    pub acr: Option<String>,
+    /// Whether the login was asked to be stronger than the one before it (RFC 9470).
+    #[serde(default)]
+    pub stepped_up: bool,
 }
 
 /// The tokens of a session.
@@ -72,6 +90,9 @@ pub struct Tokens {
     /// A rotated refresh token whose answer has not been accepted yet. It is stored before anything else of that
     /// answer is looked at, since the IdP no longer takes the one before it.
     pub pending: Option<Secret>,
+    /// When the refresh token expires, where the IdP says so.
+    #[serde(default)]
+    pub refresh_expires_at: Option<Timestamp>,
     /// The newest ID token, for `id_token_hint` at logout.
     pub id_token: Secret,
     /// The scope granted (RFC 6749 section 5.1).
@@ -116,6 +137,7 @@ impl Session {
             &*self.issuer,
             &*self.subject,
             self.sid.as_deref().unwrap_or_default(),
+            self.assurance.acr.as_deref().unwrap_or_default(),
             self.tokens.access.expose(),
             // Once more, as it is sent.
             self.tokens.access.expose(),
@@ -129,6 +151,7 @@ impl Session {
             + IDENTITY
             + self.identity_weight()
             + texts.map(text_weight).iter().sum::<usize>()
+            + self.device.texts().map(text_weight).iter().sum::<usize>()
             + self.bound.weight()
             + claims_weight(&self.user)
     }
@@ -138,6 +161,14 @@ impl Session {
             ["email", "name"].map(|name| self.user.get(name).and_then(Value::as_str).unwrap_or_default());
         let values = claims.into_iter().chain([&*self.subject]);
         values.map(|value| (value.len() * 3).min(IDENTITY_VALUE)).sum()
+    }
+
+    /// When the session ends, even if it is in use: by what was said of it, or with its refresh token, beyond which nothing of
+    /// the person is known any more.
+    #[must_use]
+    pub fn ends_at(&self) -> Timestamp {
+        let with_tokens = self.tokens.refresh_expires_at;
+        with_tokens.map_or(self.expires_at, |ends| ends.min(self.expires_at))
     }
 
     /// The record as bytes, tokens included: only ever for something sealed.

@@ -5,6 +5,9 @@
 
 mod admission;
 mod ending;
+mod lately;
+mod listing;
+mod news;
 mod opening;
 mod watch;
 
@@ -13,8 +16,10 @@ use std::{error::Error, sync::Arc, time::Duration};
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
-use self::{admission::Admission, watch::Watchers};
+use self::{admission::Admission, lately::Lately, watch::Watchers};
 pub use self::{
+    listing::Found,
+    news::{News, NewsItem, Outlook},
     opening::{OpenError, Opened},
     watch::Watch,
 };
@@ -44,6 +49,7 @@ struct Inner {
     limits: Limits,
     admission: Admission,
     watchers: Watchers,
+    lately: Lately,
     listeners: RwLock<Vec<Arc<dyn Listener>>>,
     sealer: Sealer,
     clock: SharedClock,
@@ -78,6 +84,7 @@ impl Sessions {
             limits,
             admission: Admission::default(),
             watchers: Watchers::default(),
+            lately: Lately::default(),
             listeners: RwLock::default(),
             sealer,
             clock,
@@ -124,7 +131,9 @@ impl Sessions {
         if self.over(stored).is_some() {
             return Ok(());
         }
-        self.inner.store.touch(key, self.inner.clock.now()).await
+        self.inner.store.touch(key, self.inner.clock.now()).await?;
+        self.inner.watchers.changed(key);
+        Ok(())
     }
 
     /// Changes the session by `change`, which says when its tokens are due next; repeated on the newest version where
@@ -264,6 +273,12 @@ impl Sessions {
                 Err(error) => health.failing(Component::Store, error.to_string()),
             }
         }
+    }
+
+    /// Tells those who wait for it that the session has ended.
+    fn tell_end(&self, key: &SessionKey, why: EndReason) {
+        self.inner.lately.note(key, why, self.inner.clock.now());
+        self.inner.watchers.ended(key, why);
     }
 
     /// Which limit the session has reached.

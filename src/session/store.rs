@@ -59,6 +59,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// The session as it is stored, also beyond a limit. Does not count as use.
     fn get<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Stored>, StoreError>>;
 
+    /// [`get`](Self::get), with the last use that any process has written: a store that keeps sessions at hand shows the
+    /// uses of this process alone for as long as a session goes on by them.
+    fn get_newest<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
+        self.get(key)
+    }
+
     /// Stores `session` in place of version `expected`, with the time at which its tokens are due next, and returns
     /// the new version. Never refused for want of room where that can be helped: it may carry the only copy of a
     /// rotated refresh token.
@@ -369,7 +375,8 @@ impl Version {
 // === impl StoreError ===
 
 impl StoreError {
-    fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    /// Because of `cause`.
+    pub(crate) fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unavailable(cause.into())
     }
 }

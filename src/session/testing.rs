@@ -4,7 +4,7 @@ mod held;
 
 use std::time::Duration;
 
-use super::{Bound, Memo, Session, Tokens};
+use super::{Assurance, Bound, Device, Memo, Session, Tokens};
 use crate::{clock::Timestamp, jose::Claims, secret::Secret};
 
 pub(crate) use self::held::{Gate, HeldStore};
@@ -25,14 +25,17 @@ pub(crate) fn session(subject: &str, access: &str, now: Timestamp) -> Session {
             access_expires_at: now.saturating_add(Duration::from_mins(5)),
             refresh: Some(Secret::from("refresh")),
             pending: None,
+            refresh_expires_at: None,
             id_token: Secret::from("id"),
             scope: "openid".to_owned(),
             uncertain: false,
             strikes: None,
             later_auth_time: None,
         },
+        device: Device::default(),
         created_at: now,
         expires_at: now.saturating_add(Duration::from_hours(100)),
+        assurance: Assurance::default(),
         bound: Bound::default(),
         identity: Memo::default(),
     }

@@ -41,6 +41,10 @@ impl Inner {
                 session.tokens.uncertain = false;
                 if rotated.is_some() {
                     session.tokens.pending.clone_from(&rotated);
+                    session.tokens.refresh_expires_at = response.refresh_ends(arrived);
+                } else if let Some(life) = response.refresh_expires_in {
+                    // The same one, which lives longer now.
+                    session.tokens.refresh_expires_at = Some(arrived.saturating_add(life));
                 }
             })
             .await

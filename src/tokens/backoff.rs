@@ -46,6 +46,7 @@ mod tests {
             access_expires_at: now.saturating_add(Duration::from_secs(left)),
             refresh: Some("r".into()),
             pending: None,
+            refresh_expires_at: None,
             id_token: "i".into(),
             scope: String::new(),
             uncertain: false,

@@ -3,7 +3,9 @@
 //! Nothing is sent before the path has its one form, a route was found, the session is there and a state change has
 //! brought its proofs. So an unauthenticated request never sees a byte of an API.
 
+mod challenge;
 mod refused_token;
+mod step_up;
 
 use axum::{
     extract::Request,
@@ -12,6 +14,7 @@ use axum::{
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, StatusCode, Uri};
 
+use self::step_up::Demand;
 use super::{
     Web,
     arrival::Arrival,
@@ -145,14 +148,18 @@ async fn pass_on(
         session_end: caller.map(|caller| web.session_end(&caller.key)),
         keep_set_cookie: &keep_set_cookie,
     };
+    let asked = caller.map(|caller| (caller, step_up::Asked::of(web, arrival, &request)));
     let mut call = web.gateway.call(matched, request, outgoing)?;
-    let answer = call.send().await?;
-    match (caller, credential) {
-        (Some(caller), Some(refused)) if refused_token::is_refusal(&answer) => {
-            refused_token::again(web, caller, &refused, call, answer).await
-        }
-        _ => Ok(answer),
+    let mut answer = call.send().await?;
+    if let (Some(caller), Some(refused)) = (caller, credential)
+        && refused_token::is_refusal(&answer)
+    {
+        answer = refused_token::again(web, caller, &refused, call, answer).await?;
     }
+    Ok(match (asked, Demand::of(&answer)) {
+        (Some((caller, asked)), Some(demand)) => step_up::answer(web, caller, &asked, &demand),
+        _ => answer,
+    })
 }
 
 fn client_info(web: &Web, arrival: &Arrival, request: &Request) -> ClientInfo {

@@ -4,19 +4,23 @@ pub(super) mod backchannel_logout;
 pub(super) mod callback;
 pub(super) mod csrf;
 pub(super) mod dbsc;
+pub(super) mod events;
 pub(super) mod frontchannel_logout;
 pub(super) mod logged_out;
 pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod session;
+pub(super) mod sessions;
 pub(super) mod verify;
 
 use http::{StatusCode, request::Parts};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tracing::Level;
 use url::Url;
 
 use super::{Web, arrival::Arrival, page::Label, peer::Client, problem::Problem};
 use crate::{
+    clock::Timestamp,
     login::hosts::LoginHost,
     oidc::{CallError, Meaning},
     outbound::TransportError,
@@ -37,6 +41,13 @@ impl Web {
     fn client(&self, request: &Parts) -> Client {
         self.trusted_proxies
             .client(Arrival::peer_of(request), &request.uri, &request.headers)
+    }
+
+    /// A time as applications are told it: RFC 3339 in UTC, as the machine's clock will show it.
+    fn rfc3339(&self, time: Timestamp) -> String {
+        let seconds = i64::try_from(self.clock.shown(time).unix_seconds()).unwrap_or(i64::MAX);
+        let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        time.format(&Rfc3339).unwrap_or_default()
     }
 
     /// The login host that the browser is on.

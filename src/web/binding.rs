@@ -11,7 +11,7 @@ use http::{StatusCode, header::SET_COOKIE};
 
 pub(super) use self::told::Told;
 use super::{Web, caller::Absent, envelope::Envelope, problem::Problem};
-use crate::session::{Binding, Device, Mismatch, Session, SessionKey, Stamp};
+use crate::session::{Binding, DeviceKey, Mismatch, Session, SessionKey, Stamp};
 
 /// A browser whose login is younger may still be about to register its key. It does so with the first answer that
 /// follows the login; the longest part is a slow security chip, which takes seconds to make a key.
@@ -151,7 +151,7 @@ impl Web {
     ) -> Result<(), Why> {
         let now = self.clock.now();
         match session.bound.device.as_deref() {
-            Some(Device { since, .. }) => {
+            Some(DeviceKey { since, .. }) => {
                 let proven = || {
                     let stamp = self.cookies.bound(request.headers)?;
                     Stamp::Cookie.read(&self.sealer, key, stamp)

@@ -3,7 +3,7 @@
 //! A handler returns a [`Problem`]; the outermost layer renders it, since only that one knows the correlation id and
 //! what the client accepts. Bodies of 5xx answers are constant: the cause goes to the log.
 
-use std::{borrow::Cow, fmt::Display, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Display, time::Duration};
 
 use axum::{
     body::Body,
@@ -14,6 +14,7 @@ use http::{
     header::{ACCEPT, ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Serialize;
+use serde_json::Value;
 use tracing::Level;
 
 use super::{
@@ -38,6 +39,8 @@ struct Inner {
     way_on: Option<WayOn>,
     /// The error code that the identity provider answered with, for the text of a page.
     answer: Option<String>,
+    /// Further members of the document (RFC 9457 section 3.2).
+    members: Vec<(&'static str, Value)>,
     /// For the log alone.
     cause: Option<Cause>,
 }
@@ -84,6 +87,8 @@ struct Document<'a> {
     detail: &'a str,
     code: &'a str,
     correlation_id: &'a str,
+    #[serde(flatten)]
+    members: BTreeMap<&'static str, &'a Value>,
 }
 
 // === impl Problem ===
@@ -106,6 +111,7 @@ impl Problem {
             allow: None,
             way_on: None,
             answer: None,
+            members: Vec::new(),
             cause: None,
         }))
     }
@@ -140,6 +146,12 @@ impl Problem {
             message,
             error: error.to_string(),
         });
+        self
+    }
+
+    /// Tells a program more than the code does.
+    pub(crate) fn with_members(mut self, members: Vec<(&'static str, Value)>) -> Self {
+        self.0.members = members;
         self
     }
 
@@ -282,6 +294,12 @@ impl Problem {
             detail: &self.0.detail,
             code: self.0.code,
             correlation_id: correlation.as_str(),
+            members: self
+                .0
+                .members
+                .iter()
+                .map(|(name, value)| (*name, value))
+                .collect(),
         };
         // Strings and a number always serialise.
         let body = serde_json::to_vec(&document).unwrap_or_default();

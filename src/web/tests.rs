@@ -84,7 +84,10 @@ fn web(folder: &TempDir) -> Web {
         login,
         relying_party.clone(),
         sessions.clone(),
-        Arc::new(MemoryOnce::new(Arc::clone(&clock))),
+        login::Memories {
+            once: Arc::new(MemoryOnce::new(Arc::clone(&clock))),
+            passing: None,
+        },
         sealer.clone(),
         Arc::clone(&clock),
         Arc::clone(&random),

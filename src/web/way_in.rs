@@ -65,9 +65,14 @@ fn path_and_query(target: &[u8]) -> Option<&[u8]> {
 impl Web {
     /// The path of the login that leads back to `page`, for a browser that is on our own host.
     pub(crate) fn login_path(&self, client: &Client, page: &Page) -> String {
+        again(self.return_to_page(client, page).as_deref())
+    }
+
+    /// `page` as a target of a login, for a browser that is on our own host.
+    pub(crate) fn return_to_page(&self, client: &Client, page: &Page) -> Option<String> {
         let hosts = self.login.hosts();
         let host = hosts.find(&client.host).unwrap_or_else(|| hosts.fallback());
-        again(self.return_to(host, page).as_deref())
+        self.return_to(host, page)
     }
 
     /// The URL of the login that leads back to `page` on the host of `client`, from which a proxy asks. `None` where nobody

@@ -1,7 +1,7 @@
 //! One journey through the sample page, and the search for tokens in everything that the browser has seen.
 
 use super::{
-    chromium::{Remains, check_page, with_browser},
+    chromium::{Remains, check_page, until, with_browser},
     cookies,
     person::{allow, call, click, fill, give_password, go_to_the_idp, host, is_greeted, log_in, sees, text},
     stack::Running,
@@ -105,8 +105,12 @@ async fn two_tabs(running: &Running, driver: &Driver) {
     is_greeted(driver).await;
     assert_ne!(earlier, cookies::session(driver, &host(&page)).await);
 
-    // The first tab goes on, with the session of the second.
+    // The first tab learns of it, and goes on with the session of the second.
     driver.switch_to(&first).await;
+    until("the first tab knows the new session", || {
+        knows_the_session(driver)
+    })
+    .await;
     click(driver, "#hello").await;
     sees(driver, "#answer-title", "Hello, Ada Lovelace").await;
     check_page(driver, &running.tokens).await;
@@ -114,12 +118,24 @@ async fn two_tabs(running: &Running, driver: &Driver) {
     click(driver, "#logout").await;
     sees(driver, "h1", "You are logged out").await;
     driver.switch_to(&second).await;
-    sees(driver, "#notice", "Your session has ended.").await;
+    // It was told, with the reason; it does not ask again and again.
+    sees(driver, "#notice", "Your session has ended: you have logged out").await;
     sees(driver, "#headline", "Nobody is logged in.").await;
     assert!(!text(driver, "body").await.contains("Ada"));
     check_page(driver, &running.tokens).await;
     driver.close_tab().await;
     driver.switch_to(&first).await;
+}
+
+/// Whether the page has read the session that the browser has now.
+async fn knows_the_session(driver: &Driver) -> bool {
+    const COMPARE: &str = r"
+        const [done] = arguments;
+        fetch('/auth/session?touch=false')
+          .then((response) => response.json())
+          .then((now) => done(session?.csrf_token === now.csrf_token), () => done(false));
+    ";
+    driver.execute(COMPARE, &[]).await == true
 }
 
 /// Each host has a session of its own; the IdP asks for nothing the second time. They are one login at the IdP, which tells

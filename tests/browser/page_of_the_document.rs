@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     chromium::{until, with_browser},
-    person::{allow, at_the_idp, click, give_password, log_in, sees},
+    person::{allow, at_the_idp, click, give_password, is_greeted, log_in, sees},
     webdriver::Driver,
 };
 
@@ -64,6 +64,23 @@ async fn the_snippets_for_pages_work() {
         let write = "const answer = await call('/api/notes', { method: 'POST', body: { text: 'x' } }); return answer.ok;";
         // Without a session read before: it is read after the refusal.
         assert_eq!(run(&driver, example, write).await, json!(true));
+
+        // What becomes of the session.
+        let listen = block("function listen({ ended, changed, expiring }) {");
+        let told = "return new Promise((told) => {
+            listen({ ended: told, changed: () => {}, expiring: () => {} }).addEventListener('open', async () => {
+                const { csrf_token } = await (await fetch('/auth/session')).json();
+                await fetch('/auth/logout', {
+                    method: 'POST',
+                    headers: { Accept: 'application/json', 'X-CSRF-Token': csrf_token },
+                });
+            });
+        });";
+        assert_eq!(run(&driver, listen, told).await, json!("logout"));
+        driver.goto(format!("{origin}/")).await;
+        sees(&driver, "#headline", "Nobody is logged in").await;
+        click(&driver, "#login").await;
+        is_greeted(&driver).await;
 
         // Both ways out.
         let logout = block(r#"const response = await fetch("/auth/logout", {"#);

@@ -3,11 +3,13 @@
 mod access;
 mod claims;
 mod csrf;
+mod events;
 mod health;
 mod jwks;
 mod pages;
 mod problems;
 mod session;
+mod sessions;
 mod start_page;
 mod tokens_stay;
 mod verify;

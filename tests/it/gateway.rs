@@ -11,5 +11,6 @@ mod proxies;
 mod refused;
 mod rewrite;
 mod routing;
+mod step_up;
 mod streams;
 mod wire;

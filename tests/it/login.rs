@@ -8,6 +8,7 @@ mod exchange;
 mod flood;
 mod hosts;
 mod id_token;
+mod initiated;
 mod limits;
 mod logs;
 mod notices;

@@ -8,6 +8,7 @@
     reason = "a test that fails says so by panicking; nobody else sees this crate"
 )]
 
+mod apart_on_redis;
 mod binding;
 mod connections;
 mod doctor;

@@ -1,13 +1,13 @@
-//! Several replicas of the real binary that share their sessions in a real Redis.
+//! Several replicas of the real binary that share their sessions in a real Redis, and one folder.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bff::clock::{Clock as _, SystemClock};
 use devstack_idp::{Endpoint, Fault};
-use http::StatusCode;
+use http::{Method, StatusCode, header::HOST};
 use tokio::sync::Notify;
 
-use crate::support::{Browser, Port, Process, Redis, Stack, pause};
+use crate::support::{Browser, Events, Port, Process, Redis, Reply, Stack, pause};
 
 /// How many replicas there are.
 const COUNT: usize = 3;
@@ -35,6 +35,7 @@ impl Replicas {
             .set("SESSION_STORE", "redis")
             .set("REDIS_URL", redis.url())
             .set("SESSION_SECRET", "1a".repeat(32))
+            .set("BFF_STATE_STORE", "files")
             .start_without_waiting()
             .await;
         stack.idp.set_access_token_lifetime(TOKEN_LIFE);
@@ -133,6 +134,40 @@ async fn a_login_at_one_replica_is_one_at_all_and_so_is_a_logout() {
             .await;
         }
         here.forget_cookies();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn an_open_page_learns_of_a_logout_at_another_replica() {
+    let replicas = Replicas::start().await;
+    let ada = replicas.ada();
+    ada[0].log_in().await;
+    let mut open = Vec::new();
+    for there in &ada {
+        let mut events = Events::open(there).await;
+        events.more().await;
+        open.push(events);
+    }
+    let last_id = open[0].last_id.clone();
+    ada[1].post("/auth/logout").await;
+    for mut events in open {
+        let mut event = events.next().await;
+        // The tokens may be renewed meanwhile.
+        while matches!(&event, Some((name, _)) if name == "session-renewed") {
+            event = events.next().await;
+        }
+        let (name, data) = event.unwrap();
+        assert_eq!(
+            (name.as_str(), &data["reason"]),
+            ("session-ended", &"logout".into())
+        );
+        assert_eq!(events.next().await, None);
+    }
+    // Each of them knows why, also later.
+    for there in &ada {
+        let mut events = Events::after(there, &last_id).await;
+        assert_eq!(events.next().await.unwrap().0, "session-ended");
     }
 }
 
@@ -286,4 +321,98 @@ async fn a_redis_that_starts_later_is_waited_for_and_a_wrong_url_is_told() {
         .await;
     ended.says(64, &["does not take user and password of REDIS_URL"]);
     assert!(!ended.output.contains("hunter2"), "{}", ended.output);
+}
+
+/// Sends `callback`, which names the first replica, to another one, as a load balancer does.
+async fn at_another(replicas: &Replicas, browser: &Browser, callback: &str, index: usize) -> Reply {
+    let host = origin(&replicas.ports[0]).replace("http://", "");
+    let there = callback.replace(&origin(&replicas.ports[0]), &origin(&replicas.ports[index]));
+    let request = browser.request(Method::GET, &there).header(HOST, host);
+    browser.send(request).await
+}
+
+/// How many codes the IdP was sent.
+fn codes(replicas: &Replicas) -> usize {
+    let asked = replicas.stack.idp.requests(Endpoint::Token);
+    asked.iter().filter(|asked| asked.field("code").is_some()).count()
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn attack_46_the_same_callback_at_all_replicas_is_one_token_request_and_one_session() {
+    let replicas = Replicas::start().await;
+    let ada = &replicas.ada()[0];
+    let callback = ada.authorize("/auth/login?return_to=/deep").await;
+    let gate = Arc::new(Notify::new());
+    let held = Fault::HoldAnswerUntil(Arc::clone(&gate));
+    replicas.stack.idp.fail_next(Endpoint::Token, held);
+    // Each tab has the cookies of the attempt, and keeps those of its answer to itself.
+    let tabs: Vec<Browser> = (0..COUNT)
+        .map(|_| {
+            let tab = Browser::new("ada", &origin(&replicas.ports[0]));
+            for (name, value) in ada.cookies(&origin(&replicas.ports[0])) {
+                tab.set_cookie(&name, &value);
+            }
+            tab
+        })
+        .collect();
+    let calls = tabs
+        .iter()
+        .enumerate()
+        .map(|(index, tab)| at_another(&replicas, tab, &callback, index));
+    let released = async {
+        eventually("the code is sent", async || codes(&replicas) >= 1).await;
+        for _ in 0..100 {
+            pause().await;
+        }
+        assert_eq!(codes(&replicas), 1);
+        gate.notify_one();
+    };
+    let (replies, ()) = tokio::join!(futures_util::future::join_all(calls), released);
+    let first = tabs[0].session_cookie().unwrap();
+    for (tab, reply) in tabs.iter().zip(replies) {
+        let deep = format!("{}/deep", origin(&replicas.ports[0]));
+        assert_eq!(reply.leads_on(), deep);
+        assert_eq!(tab.session_cookie().as_ref(), Some(&first));
+        assert!(tab.is_logged_in().await);
+    }
+    // Whoever comes late, too.
+    let late = Browser::new("ada", &origin(&replicas.ports[0]));
+    for (name, value) in ada.cookies(&origin(&replicas.ports[0])) {
+        late.set_cookie(&name, &value);
+    }
+    at_another(&replicas, &late, &callback, 1).await.leads_on();
+    assert_eq!(late.session_cookie().as_ref(), Some(&first));
+    assert_eq!(codes(&replicas), 1);
+    // What was told is of no use to a reader of Redis.
+    let dump = replicas.redis.dump();
+    let leaks = |part: &str| dump.windows(part.len()).any(|bytes| bytes == part.as_bytes());
+    assert!(!leaks(&first) && !leaks("/deep"));
+    // One session: nothing else is left when it ends.
+    assert_eq!(tabs[0].post("/auth/logout").await.status, StatusCode::SEE_OTHER);
+    assert!(!tabs[0].is_logged_in().await);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn attack_32_a_logout_that_reaches_one_replica_ends_a_login_that_another_one_is_storing() {
+    let replicas = Replicas::start().await;
+    let ada = &replicas.ada()[1];
+    let callback = ada.authorize("/auth/login").await;
+    let gate = Arc::new(Notify::new());
+    let held = Fault::HoldAnswerUntil(Arc::clone(&gate));
+    replicas.stack.idp.fail_next(Endpoint::Token, held);
+    let logged_out = async {
+        eventually("the login is under way", async || codes(&replicas) == 1).await;
+        // The IdP knows the address of the first replica.
+        assert_eq!(replicas.stack.idp.log_out("u-ada").await, [Ok(200)]);
+        gate.notify_one();
+    };
+    let (reply, ()) = tokio::join!(ada.get(&callback), logged_out);
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{}", reply.body);
+    assert!(reply.body.contains("login_logged_out"), "{}", reply.body);
+    eventually("what was granted is revoked", async || {
+        replicas.stack.idp.issued_refresh_tokens_live("u-ada") == 0
+    })
+    .await;
 }

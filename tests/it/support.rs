@@ -2,6 +2,7 @@
 
 mod api;
 mod browser;
+mod events;
 mod idp;
 #[expect(
     dead_code,
@@ -22,6 +23,7 @@ pub(crate) use self::logs::Logs;
 pub use self::{
     api::{Api, Call},
     browser::{Browser, Reply, http_client},
+    events::Events,
     idp::Port,
     process::{Ended, Process},
     redis::Redis,

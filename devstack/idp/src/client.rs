@@ -58,6 +58,8 @@ pub(crate) struct Client {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) frontchannel_logout_session_required: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) initiate_login_uri: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) client_uri: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) logo_uri: Option<String>,

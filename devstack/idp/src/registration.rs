@@ -40,6 +40,7 @@ pub(crate) struct RequestedMetadata {
     backchannel_logout_session_required: Option<bool>,
     frontchannel_logout_uri: Option<String>,
     frontchannel_logout_session_required: Option<bool>,
+    initiate_login_uri: Option<String>,
     client_uri: Option<String>,
     logo_uri: Option<String>,
     policy_uri: Option<String>,
@@ -97,10 +98,19 @@ impl RequestedMetadata {
         let post_logout_redirect_uris = self.post_logout_redirect_uris.unwrap_or_default();
         uris::check_list("post_logout_redirect_uris", &post_logout_redirect_uris)
             .map_err(MetadataError::Metadata)?;
+        // OpenID Connect Dynamic Client Registration 1.0 section 2.
+        if self
+            .initiate_login_uri
+            .as_ref()
+            .is_some_and(|uri| !uri.starts_with("https://"))
+        {
+            return Err(MetadataError::metadata("initiate_login_uri must use https"));
+        }
         for (name, uri) in [
             ("jwks_uri", &self.jwks_uri),
             ("backchannel_logout_uri", &self.backchannel_logout_uri),
             ("frontchannel_logout_uri", &self.frontchannel_logout_uri),
+            ("initiate_login_uri", &self.initiate_login_uri),
             ("client_uri", &self.client_uri),
             ("logo_uri", &self.logo_uri),
             ("policy_uri", &self.policy_uri),
@@ -132,6 +142,7 @@ impl RequestedMetadata {
             backchannel_logout_session_required: self.backchannel_logout_session_required,
             frontchannel_logout_uri: self.frontchannel_logout_uri,
             frontchannel_logout_session_required: self.frontchannel_logout_session_required,
+            initiate_login_uri: self.initiate_login_uri,
             client_uri: self.client_uri,
             logo_uri: self.logo_uri,
             policy_uri: self.policy_uri,

@@ -3,7 +3,11 @@
 // All that the page does: ask the server who is logged in, show it, and make two calls to an API.
 // There is no token here, and no way to get one.
 
-const POLL_EVERY = 4000;
+/** How long the page waits before it tries once more what the server did not answer, in milliseconds. */
+const TRY_AGAIN_AFTER = 4000;
+
+/** The same where the server has refused the stream of events although somebody is logged in. */
+const LISTEN_AGAIN_AFTER = 30000;
 
 const $ = (id) => document.getElementById(id);
 
@@ -12,7 +16,9 @@ let session = null;
 /** How far the server's clock is ahead of the browser's, in milliseconds. */
 let skew = 0;
 let renewals = 0;
-let polling = null;
+let trying = null;
+/** The stream in which the server tells what becomes of the session; null while nobody is logged in. */
+let events = null;
 
 // --- the server -----------------------------------------------------------------------------------------------
 
@@ -195,22 +201,24 @@ function refused(error) {
   if (!(error instanceof Refusal)) throw error;
   const meta = [error.detail, error.correlation ? `Id for the log: ${error.correlation}` : ""].filter(Boolean).join(" ");
   answer(error.message, meta, error.body, true);
-  if (error.status === 401) poll();
+  if (error.status === 401) load();
 }
 
 // --- what happens ---------------------------------------------------------------------------------------------
 
-/** Asks who is logged in; only the first time counts as use of the session. */
-async function poll(first = false) {
-  clearTimeout(polling);
+/** Asks who is logged in; only the first time counts as use of the session. Listens from then on to what becomes of it. */
+async function load({ first = false, listens = true } = {}) {
+  clearTimeout(trying);
   try {
     const { body } = await request(first ? "/auth/session" : "/auth/session?touch=false");
     const before = session;
     session = body ?? { authenticated: false };
     if (before?.authenticated && session.authenticated && before.user?.sub === session.user?.sub) renewed(before, session);
-    if (before?.authenticated && !session.authenticated) notice("Your session has ended. Log in again to go on.", { keep: true });
+    if (before?.authenticated && !session.authenticated) notice(WHY_ENDED.unknown, { keep: true });
     else if (!first && !$("notice").classList.contains("keep")) notice("");
     show();
+    if (!session.authenticated) deafen();
+    else if (listens) listen();
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     notice(`${error.message}. The page tries again by itself.`, { warn: true });
@@ -218,8 +226,65 @@ async function poll(first = false) {
       $("headline").textContent = "The server is not ready.";
       $("subline").textContent = "Nothing is lost. This page goes on as soon as it is.";
     }
+    trying = setTimeout(load, TRY_AGAIN_AFTER);
   }
-  polling = setTimeout(poll, POLL_EVERY);
+}
+
+const WHY_ENDED = {
+  logout: "Your session has ended: you have logged out.",
+  provider_logout: "Your session has ended: you have logged out at the identity provider.",
+  elsewhere: "Your session has ended: you have ended it from another browser.",
+  idle: "Your session has ended, since you have not used it for a while. Log in again to go on.",
+  lifetime: "Your session has ended after its longest time. Log in again to go on.",
+  too_many_sessions: "Your session has ended, since you have logged in on many devices. Log in again to go on.",
+  unknown: "Your session has ended. Log in again to go on.",
+};
+
+/** Nothing of the session stays in the page. */
+function over(reason) {
+  deafen();
+  session = { authenticated: false };
+  notice(WHY_ENDED[reason] ?? WHY_ENDED.unknown, { keep: true });
+  show();
+}
+
+/** Has the server tell what becomes of the session. The browser connects anew by itself, and hears what it has missed. */
+function listen() {
+  if (events !== null) return;
+  const source = new EventSource("/auth/events");
+  events = source;
+  const on = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
+  on("session-ended", ({ reason }) => over(reason));
+  on("user-changed", () => load());
+  on("session-expiring", ({ expires_at, reason }) => {
+    const end = clockTime(time(expires_at));
+    notice(reason === "idle" ? `Your session ends at ${end} if you do nothing.` : `Your session ends at ${end}.`, { warn: true });
+  });
+  on("session-renewed", (told) => {
+    if (told.refreshed_at !== session?.refreshed_at) return load();
+    session.expires_at = told.expires_at;
+    if (!$("notice").classList.contains("keep")) notice("");
+    tick();
+  });
+  source.addEventListener("open", () => {
+    if (!$("notice").classList.contains("keep")) notice("");
+  });
+  source.addEventListener("error", async () => {
+    if (events !== source) return;
+    if (source.readyState !== EventSource.CLOSED) {
+      notice("The server does not answer. The page tries again by itself.", { warn: true });
+      return;
+    }
+    // Refused: mostly since there is no session any more.
+    deafen();
+    await load({ listens: false });
+    if (session?.authenticated) trying = setTimeout(load, LISTEN_AGAIN_AFTER);
+  });
+}
+
+function deafen() {
+  events?.close();
+  events = null;
 }
 
 /** Runs `work` with `button` switched off. */
@@ -260,6 +325,7 @@ $("logout").addEventListener("click", () =>
   busy($("logout"), async () => {
     const { body } = await change("/auth/logout");
     // Nothing of the session stays in a page that the back button brings back.
+    deafen();
     session = { authenticated: false };
     show();
     // The identity provider ends its own session and sends the browser back.
@@ -295,12 +361,15 @@ explainReturn();
 hosts().catch(() => {});
 setInterval(tick, 1000);
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) poll();
+  // Nobody tells a page without a session of a login in another tab.
+  if (!document.hidden && events === null) load();
 });
+// A page that listens is not kept for the back button.
+window.addEventListener("pagehide", deafen);
 // The browser may bring the page back as it was left; by now somebody else can be logged in, or nobody.
 window.addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
   wait();
-  poll(true);
+  load({ first: true });
 });
-poll(true);
+load({ first: true });

@@ -168,6 +168,8 @@ async fn push(patient: &Patient<'_>, relying_party: &RelyingParty, uri: &str) ->
         login_hint: None,
         ui_locales: None,
         acr_values: None,
+        domain_hint: None,
+        tenant: None,
         max_age: None,
     };
     sorted(relying_party.authorization_url(&request).await)

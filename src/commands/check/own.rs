@@ -6,7 +6,10 @@ use super::{
     text::clean,
 };
 use crate::{
-    app::{App, SessionSecretError, StartError, one_shot::look_at_keys},
+    app::{
+        App, SessionSecretError, StartError,
+        one_shot::{InCommon, look_at_keys},
+    },
     clock::Timestamp,
     config::{Config, ConfigError, Environment, Severity, StoreKind},
     jose::Algorithm,
@@ -129,9 +132,14 @@ fn mistakes(report: &mut Report, error: ConfigError) {
 }
 
 /// The keys as they are; none is made.
-pub(super) fn keys(config: &Config, now: Timestamp, report: &mut Report) -> Option<KeysFound> {
+pub(super) async fn keys(
+    config: &Config,
+    common: &InCommon,
+    now: Timestamp,
+    report: &mut Report,
+) -> Option<KeysFound> {
     let path = config.keys.options.signing_key.display();
-    match look_at_keys(config, now) {
+    match look_at_keys(config, common, now) {
         Ok(Some((keeper, keys, warnings))) => {
             for warning in warnings {
                 report.note(warning.to_string());
@@ -146,7 +154,7 @@ pub(super) fn keys(config: &Config, now: Timestamp, report: &mut Report) -> Opti
             );
             let what = format!("{file}, {}, kid {}", algorithms.join(" or "), signing.kid());
             report.ok(Check::Keys, clean(&what));
-            tell_next(&keeper, registered::algorithm(config), now, report);
+            tell_next(&keeper, registered::algorithm(config, common).await, now, report);
             Some(KeysFound::Found(keys, keeper.keyring().clone()))
         }
         Ok(None) => {
@@ -213,6 +221,10 @@ pub(super) fn unusable(report: &mut Report, check: Check, what: &str, error: &St
         }
         StartError::Keys(KeysError::SigningKey(_)) => {
             "let BFF_JWT_SIGNING_KEY name a PEM file with one private key that this user can read"
+        }
+        StartError::Store(_) => "correct REDIS_URL, or start Redis",
+        StartError::Keys(KeysError::Keyring(KeyringError::Foreign | KeyringError::Unavailable { .. })) => {
+            "do as the cause says"
         }
         StartError::Keys(KeysError::Keyring(_)) => "restore keyring.json (BFF_STATE_DIR) from a backup",
         StartError::Keys(KeysError::Lost { named: Some(_), .. }) => {

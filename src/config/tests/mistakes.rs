@@ -476,6 +476,27 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "redis://redis:6379",
     ),
     (
+        &[("BFF_STATE_STORE", "redis")],
+        "BFF_STATE_STORE",
+        "is `redis`, and sessions are not kept there",
+        "set REDIS_URL",
+    ),
+    (
+        &[("REDIS_URL", "redis://redis"), ("BFF_STATE_STORE", "folder")],
+        "BFF_STATE_STORE",
+        "`files`, `redis`",
+        "write one of",
+    ),
+    (
+        &[
+            ("REDIS_URL", "redis://redis"),
+            ("BFF_JWK_ROTATE_AFTER_DAYS", "90"),
+        ],
+        "BFF_JWK_ROTATE_AFTER_DAYS",
+        "no folder in common",
+        "BFF_STATE_STORE=files",
+    ),
+    (
         &[("REDIS_URL", "http://redis")],
         "REDIS_URL",
         "no scheme of Redis",

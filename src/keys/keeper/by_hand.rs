@@ -40,6 +40,13 @@ pub enum ByHandError {
         "the key {0} does not sign with what BFF_JWT_SIGNING_ALG names: remove that, or set BFF_KEY_TYPE to a type that does"
     )]
     Algorithm(String),
+    /// Other replicas would not have a key that is made here.
+    #[error(
+        "the replicas have no folder in common (BFF_STATE_STORE=redis), so that a key that is made here would be on this \
+         machine alone: make one with `bff keys generate --file PATH`, mount it on all replicas, and name it in \
+         BFF_JWT_SIGNING_KEY (docs/keys.md)"
+    )]
+    NoCommonFolder,
     /// No key was made.
     #[error(transparent)]
     Generate(#[from] GenerateError),
@@ -73,6 +80,9 @@ impl Keeper {
             Some((name, _)) => Some(name),
             None => None,
         };
+        if next.is_none() && !self.store.has_common_folder() {
+            return Err(ByHandError::NoCommonFolder);
+        }
         if dry_run {
             return Ok(Done(self.would_rotate(next.as_ref(), now, at_once)));
         }
@@ -132,7 +142,7 @@ impl Keeper {
     }
 
     fn read_anew(&mut self) -> Result<(), KeyringError> {
-        if let Some(ring) = self.file.read()? {
+        if let Some(ring) = self.store.read()? {
             self.ring = ring;
         }
         self.look_at_folder();

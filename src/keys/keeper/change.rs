@@ -6,11 +6,8 @@ use super::{Access, Keeper, notes};
 use crate::{
     clock::Timestamp,
     keys::{
-        GenerateError, KeyringError,
-        folder::Print,
-        generate,
-        keyring::{KeyName, Keyring, Step},
-        keyring_file::Lock,
+        GenerateError, KeyringError, KeyringLock, generate,
+        keyring::{Entry, KeyName, Keyring, Step},
         leftovers,
     },
     private_file,
@@ -21,25 +18,29 @@ const MAX_STEPS: usize = 200;
 /// What a trouble with a change is told under.
 const CHANGE: &str = "change of the keyring";
 
-/// Whether a step is done now. A key is made by a server that publishes it at once. And a running server takes nothing over:
-/// where the private key that signs is lost for this one, which has another one in memory, servers with another folder may
-/// have it, and would take it back.
-const fn allowed(step: &Step, access: Access) -> bool {
-    match step {
-        Step::Make => matches!(access, Access::Serve),
-        Step::TakeOver(_) => !matches!(access, Access::Serve),
-        _ => true,
-    }
-}
-
 // === impl Keeper ===
 
 impl Keeper {
+    /// Whether a step is done now. A key is made by a server that publishes it at once, in a folder that all have. And a
+    /// running server takes nothing over: where the private key that signs is lost for this one, which has another one in
+    /// memory, servers with another folder may have it, and would take it back. Neither does one that starts beside a server
+    /// that has it.
+    fn allowed(&self, step: &Step, access: Access) -> bool {
+        match step {
+            Step::Make => access == Access::Serve && self.store.has_common_folder(),
+            Step::TakeOver(_) => {
+                let active = self.ring.active().map(Entry::thumbprint);
+                access != Access::Serve && !active.is_some_and(|key| self.store.is_held_elsewhere(key))
+            }
+            _ => true,
+        }
+    }
+
     /// Does all that is due, but for what waits for the IdP.
     pub(super) fn settle(&mut self, now: Timestamp, access: Access) {
         let idle = |step: &Option<Step>| match step {
             None | Some(Step::Activate(_)) => true,
-            Some(step) => !allowed(step, access),
+            Some(step) => !self.allowed(step, access),
         };
         if idle(&self.step(now)) && self.kept {
             return;
@@ -51,6 +52,7 @@ impl Keeper {
             self.steps(now, Access::Start);
         } else if access == Access::Start
             && let Some(step @ Step::TakeOver(_)) = self.step(now)
+            && self.allowed(&step, access)
         {
             // Only what no server can start without.
             self.apply(&step, now);
@@ -62,7 +64,7 @@ impl Keeper {
         for _ in 0..MAX_STEPS {
             match self.step(now) {
                 None | Some(Step::Activate(_)) => break,
-                Some(step) if !allowed(&step, access) => break,
+                Some(step) if !self.allowed(&step, access) => break,
                 Some(Step::Make) => match self.make(now) {
                     Ok((name, path)) => {
                         self.told.resolved(&self.folder.options().dir);
@@ -150,8 +152,8 @@ impl Keeper {
         match self.store() {
             Ok(()) => {
                 self.kept = true;
-                self.print = Print::of(self.file.path());
-                self.told.resolved(self.file.path());
+                self.stamp = self.store.stamp();
+                self.told.resolved(self.store.place());
                 self.told.resolved(Path::new(CHANGE));
             }
             Err(error) => {
@@ -164,8 +166,17 @@ impl Keeper {
 
     /// Writes the keyring.
     pub(super) fn store(&mut self) -> Result<(), KeyringError> {
-        let anchored = self.folder.anchored(&self.ring);
-        self.file.write(&anchored)?;
+        let anchored = if self.store.has_common_folder() {
+            self.folder.anchored(&self.ring)
+        } else {
+            // Each server has the files in a folder of its own.
+            let keys_dir = None;
+            Keyring {
+                keys_dir,
+                ..self.ring.clone()
+            }
+        };
+        self.store.write(&anchored)?;
         self.ring = anchored;
         Ok(())
     }
@@ -179,7 +190,7 @@ impl Keeper {
     /// Removes keys that were made for a keyring that could not be written: nobody has seen them. One that the file names
     /// all the same stays: what failed may have come after it had got its name.
     pub(super) fn unmake(&self, made: impl IntoIterator<Item = PathBuf>) {
-        let Ok(stored) = self.file.read() else { return };
+        let Ok(stored) = self.store.read() else { return };
         let stored = stored.unwrap_or_default();
         for path in made {
             if !stored.keys.iter().any(|key| self.folder.path_of(key) == path) {
@@ -191,26 +202,25 @@ impl Keeper {
 
     /// Takes the lock; `None` where another process has it and is not waited for. What those who had it before have left is
     /// removed.
-    pub(super) fn lock(&self, waits: bool) -> Result<Option<Lock>, KeyringError> {
-        let lock = if waits {
-            Some(self.file.lock()?)
-        } else {
-            self.file.try_lock()?
-        };
-        if lock.is_some() {
-            leftovers::of_keyring(self.file.path(), &self.folder.options().dir);
+    pub(super) fn lock(&self, waits: bool) -> Result<Option<KeyringLock>, KeyringError> {
+        let lock = self.store.lock(waits)?;
+        if lock.is_some() && self.store.has_common_folder() {
+            leftovers::of_keyring(self.store.place(), &self.folder.options().dir);
         }
         Ok(lock)
     }
 
     /// Removes what processes that died have left. Who cannot do it leaves it to others.
     pub(super) fn tidy(&self) {
+        if !self.store.has_common_folder() {
+            return;
+        }
         leftovers::of_named(&self.folder.options().signing_key);
         drop(self.lock(false));
     }
 
     fn tell_unwritable(&mut self, error: &KeyringError) {
         let text = format!("keys do not rotate: {error}");
-        self.tell(self.file.path().to_owned(), text);
+        self.tell(self.store.place().to_owned(), text);
     }
 }

@@ -1,6 +1,9 @@
 //! Opening the keys folder: for a server, for a person, for a look.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Access, Keeper, Rotation,
@@ -9,14 +12,9 @@ use super::{
 use crate::{
     clock::Timestamp,
     keys::{
-        GenerateError, KeyProblem, Keys, KeysError, Options, UnusableKey, Warning,
-        folder::{Folder, Print},
-        keyring::Seen,
-        keyring_file::KeyringFile,
-        make_first,
-        pem::read_guarded,
-        set::Set,
-        warning,
+        GenerateError, KeyProblem, KeyringError, KeyringStore, Keys, KeysError, Options, UnusableKey,
+        Warning, folder::Folder, keyring::Seen, keyring_file::KeyringFile, make_first, pem::read_guarded,
+        set::Set, warning,
     },
 };
 
@@ -34,7 +32,22 @@ impl Keeper {
         rotation: Rotation,
         now: Timestamp,
     ) -> Result<(Self, Keys, Vec<Warning>), KeysError> {
-        let mut keeper = Self::read(options, rotation, Access::Start)?;
+        let store = file(&options, &rotation);
+        Self::open_in(store, options, rotation, now)
+    }
+
+    /// The same with the keyring in `store`.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysError`], as [`open`](Self::open).
+    pub fn open_in(
+        store: Box<dyn KeyringStore>,
+        options: Options,
+        rotation: Rotation,
+        now: Timestamp,
+    ) -> Result<(Self, Keys, Vec<Warning>), KeysError> {
+        let mut keeper = Self::read(store, options, rotation, Access::Start)?;
         keeper.settle(now, Access::Start);
         keeper.tidy();
         let (keys, warnings) = keeper.publish_first()?;
@@ -52,7 +65,22 @@ impl Keeper {
         rotation: Rotation,
         now: Timestamp,
     ) -> Result<(Self, Keys, Vec<Warning>), KeysError> {
-        let mut keeper = Self::read(options, rotation, Access::ByHand)?;
+        let store = file(&options, &rotation);
+        Self::open_by_hand_in(store, options, rotation, now)
+    }
+
+    /// The same with the keyring in `store`.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysError`], as [`open`](Self::open).
+    pub fn open_by_hand_in(
+        store: Box<dyn KeyringStore>,
+        options: Options,
+        rotation: Rotation,
+        now: Timestamp,
+    ) -> Result<(Self, Keys, Vec<Warning>), KeysError> {
+        let mut keeper = Self::read(store, options, rotation, Access::ByHand)?;
         if keeper.ring.keys.is_empty() {
             keeper.settle(now, Access::ByHand);
         }
@@ -71,7 +99,22 @@ impl Keeper {
         rotation: Rotation,
         now: Timestamp,
     ) -> Result<(Self, Keys, Vec<Warning>), KeysError> {
-        let mut keeper = Self::read(options, rotation, Access::Look)?;
+        let store = file(&options, &rotation);
+        Self::inspect_in(store, options, rotation, now)
+    }
+
+    /// The same with the keyring in `store`.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysError`], as [`open`](Self::open).
+    pub fn inspect_in(
+        store: Box<dyn KeyringStore>,
+        options: Options,
+        rotation: Rotation,
+        now: Timestamp,
+    ) -> Result<(Self, Keys, Vec<Warning>), KeysError> {
+        let mut keeper = Self::read(store, options, rotation, Access::Look)?;
         if keeper.ring.keys.is_empty() {
             keeper.steps(now, Access::Look);
         }
@@ -79,7 +122,12 @@ impl Keeper {
         Ok((keeper, keys, warnings))
     }
 
-    fn read(options: Options, rotation: Rotation, access: Access) -> Result<Self, KeysError> {
+    fn read(
+        store: Box<dyn KeyringStore>,
+        options: Options,
+        rotation: Rotation,
+        access: Access,
+    ) -> Result<Self, KeysError> {
         let guard = options.guard;
         for folder in [&rotation.state_dir, &options.dir] {
             let exposed = |exposed| KeysError::Exposed {
@@ -88,18 +136,31 @@ impl Keeper {
             };
             guard.folder(folder).map_err(exposed)?;
         }
-        let file = KeyringFile::new(&rotation.state_dir).guarded(guard);
-        let print = Print::of(file.path());
-        let stored = file.read()?;
+        let mut notes = Vec::new();
+        let stamp = store.stamp();
+        let (stored, broken) = match store.read() {
+            Ok(stored) => (stored, false),
+            // It may pass while this server runs, and is told by its readiness meanwhile.
+            Err(error @ (KeyringError::Foreign | KeyringError::Unavailable { .. }))
+                if access == Access::Start =>
+            {
+                notes.push(Note::Trouble(error.to_string()));
+                (None, true)
+            }
+            Err(error) => return Err(error.into()),
+        };
         let kept = stored.is_some();
-        // Where it was before BFF_STATE_DIR was set.
+        // Where it was before BFF_STATE_DIR was set, or before several replicas shared it.
+        let former = || {
+            let mut folders = [&rotation.state_dir, &options.dir].into_iter();
+            folders.find_map(|folder| KeyringFile::new(folder).guarded(guard).read().transpose())
+        };
         let stored = match stored {
-            None => KeyringFile::new(&options.dir).guarded(guard).read()?,
+            None if !broken => former().transpose()?,
             stored => stored,
         };
-        let mut notes = Vec::new();
-        if stored.is_none() {
-            notes.extend(lost_keyring(&options, &file));
+        if stored.is_none() && !broken {
+            notes.extend(lost_keyring(&options, store.place()));
             if access != Access::Look {
                 make_first(&options)?;
             }
@@ -108,12 +169,12 @@ impl Keeper {
             keys: None,
             rotation,
             folder: Folder::new(options),
-            file,
-            print,
+            store,
+            stamp,
             ring: stored.unwrap_or_default(),
             seen: Seen::default(),
             kept,
-            broken: false,
+            broken,
             told: Told::default(),
             notes,
         };
@@ -166,7 +227,7 @@ impl Keeper {
 
     pub(super) fn nothing_signs(&self) -> KeysError {
         let options = self.folder.options();
-        let keyring = self.file.path().to_owned();
+        let keyring = self.store.place().to_owned();
         let mut markers = options.identity_markers.iter();
         let marker = markers.find(|marker| marker.exists()).cloned();
         let Some(active) = self.ring.active() else {
@@ -195,14 +256,19 @@ impl Keeper {
     }
 }
 
+/// The keyring in the state folder.
+fn file(options: &Options, rotation: &Rotation) -> Box<dyn KeyringStore> {
+    Box::new(KeyringFile::new(&rotation.state_dir).guarded(options.guard))
+}
+
 /// What is to be said where this server was registered and has no keyring. Which key signed and which one was retired is
 /// known nowhere else.
-fn lost_keyring(options: &Options, file: &KeyringFile) -> Option<Note> {
+fn lost_keyring(options: &Options, keyring: &Path) -> Option<Note> {
     let marker = options.identity_markers.iter().find(|marker| marker.exists())?;
     Some(Note::Trouble(format!(
         "{} is not there, although {} is: the named key {} signs. Where another one signed before, restore the keyring from a \
          backup",
-        file.path().display(),
+        keyring.display(),
         marker.display(),
         options.signing_key.display()
     )))

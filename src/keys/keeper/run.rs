@@ -96,9 +96,12 @@ impl Telling {
         match &error {
             // The client comes by itself.
             AnnounceError::NotYet => return,
-            AnnounceError::Algorithm { .. } | AnnounceError::Registration(_) => {}
+            // Nobody but our own store was asked.
+            AnnounceError::Peers { .. } => {}
+            AnnounceError::Algorithm { .. } | AnnounceError::Registration(_) => {
+                self.not_before = now.saturating_add(PAUSE);
+            }
         }
-        self.not_before = now.saturating_add(PAUSE);
         if self.told.as_ref() != Some(&error) {
             tracing::error!(
                 "{}{error}",

@@ -456,7 +456,7 @@ fn while_another_process_has_the_lock_a_running_server_does_not_wait() {
     let mut process = place.start();
     let new = place.make("new.pem", KeyKind::P256);
     place.options.signing_key = place.path("new.pem");
-    let lock = process.keeper.file.lock().unwrap();
+    let lock = process.keeper.store.lock(true).unwrap();
     process.keeper.folder = Folder::new(place.options.clone());
     process.look(place.now);
     assert!(!process.published().contains(&new));

@@ -41,13 +41,16 @@ impl World {
         let sessions = Sessions::new(
             Arc::new(store.clone()),
             limits,
-            sealer,
+            sealer.clone(),
             Arc::clone(&shared),
             random,
         );
-        let once = Arc::new(MemoryOnce::new(Arc::clone(&shared)));
+        let memories = Memories {
+            once: Arc::new(MemoryOnce::new(Arc::clone(&shared))),
+            passing: None,
+        };
         Self {
-            logouts: Logouts::new(sessions, once, shared),
+            logouts: Logouts::new(sessions, memories, &sealer, shared),
             store,
             clock,
         }

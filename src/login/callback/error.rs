@@ -65,6 +65,9 @@ pub enum CallbackError {
     /// The ID token is refused.
     #[error(transparent)]
     IdToken(#[from] IdTokenError),
+    /// Somebody who is logged in was asked for a stronger login, and the IdP gave none of the kind.
+    #[error("the identity provider did not log the person in as strongly as was asked for")]
+    TooWeak,
     /// UserInfo is of somebody else.
     #[error(transparent)]
     UserInfo(#[from] UserInfoError),
@@ -74,6 +77,12 @@ pub enum CallbackError {
     /// The IdP has logged the person out while the login was under way.
     #[error("the identity provider has logged the person out meanwhile")]
     LoggedOut,
+    /// Another process has completed the login, and it came to nothing.
+    #[error("another replica completed the login: {cause}")]
+    Elsewhere {
+        /// What that one says.
+        cause: String,
+    },
     /// What completed the login died.
     #[error("the login was not completed")]
     Abandoned,

@@ -10,8 +10,25 @@ use crate::{
     login::{Login, attempt::Attempt, offline_access::Consent},
     oidc::{Expect, LoginFacts, TokenResponse},
     secret::Secret,
-    session::{Bound, EmailTrust, Memo, Session, Tokens, UserClaims, email_is_unstated},
+    session::{Assurance, Bound, Device, EmailTrust, Memo, Session, Tokens, UserClaims, email_is_unstated},
 };
+
+/// A longer `acr` is not kept, in bytes.
+const MAX_ACR: usize = 512;
+
+/// How strong a login was, if it is as strong as it had to be (RFC 9470 section 5).
+fn assurance(attempt: &Attempt, acr: Option<String>) -> Result<Assurance, CallbackError> {
+    let acr = acr.filter(|acr| acr.len() <= MAX_ACR);
+    if let Some(asked) = &attempt.acr_values
+        && !asked.split(' ').any(|value| Some(value) == acr.as_deref())
+    {
+        return Err(CallbackError::TooWeak);
+    }
+    Ok(Assurance {
+        acr,
+        stepped_up: attempt.steps_up(),
+    })
+}
 
 // === impl Login ===
 
@@ -22,6 +39,7 @@ impl Login {
         attempt: &Attempt,
         code: &Secret,
         response: &TokenResponse,
+        device: Device,
     ) -> Result<(Session, Timestamp), CallbackError> {
         // Now, not after the checks: the access token lives since it was issued.
         let now = self.inner.clock.now();
@@ -36,6 +54,7 @@ impl Login {
             Expect::login(facts, &response.access_token).max_age(attempt.max_age.map(Duration::from_secs));
         let verified = relying_party.verify_id_token(id_token, expected).await?;
         let identity = verified.identity;
+        let assurance = assurance(attempt, verified.acr)?;
         let user_info = relying_party
             .user_info_at_login(&response.access_token, &identity.subject)
             .await?;
@@ -47,6 +66,7 @@ impl Login {
             access_expires_at,
             refresh: response.refresh_token.clone(),
             pending: None,
+            refresh_expires_at: response.refresh_ends(now),
             id_token: id_token.clone(),
             scope: response
                 .scope
@@ -68,8 +88,10 @@ impl Login {
             nonce: identity.nonce,
             sid: verified.sid,
             auth_time: identity.auth_time,
+            device,
             created_at: now,
             expires_at: self.end_of(now, &tokens, verified.session_ends),
+            assurance,
             bound: Bound::default(),
             identity: Memo::default(),
             tokens,

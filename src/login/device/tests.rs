@@ -91,13 +91,13 @@ impl World {
         opened.unwrap().key
     }
 
-    async fn kept(&self, key: &SessionKey) -> Option<Device> {
+    async fn kept(&self, key: &SessionKey) -> Option<DeviceKey> {
         let stored = self.devices.sessions.get(key).await.unwrap().unwrap();
         stored.session.bound.device.as_deref().cloned()
     }
 
     /// A session that is bound to [`MINE`].
-    async fn bound(&self) -> (SessionKey, Device) {
+    async fn bound(&self) -> (SessionKey, DeviceKey) {
         let key = self.open().await;
         let proof = answer(&MINE, &self.devices.invite(&key));
         let registered = self.devices.register(&proof, None).await.unwrap();
@@ -178,7 +178,7 @@ async fn attack_53_without_the_invitation_of_the_login_no_key_is_registered() {
     } = world.devices.invite(&key);
     let foreign = world.devices.invite(&other);
     let stamp = foreign.authorization.split_once(SEPARATOR).unwrap().1;
-    let transplanted = format!("{}.{stamp}", Device::identifier(&key));
+    let transplanted = format!("{}.{stamp}", DeviceKey::identifier(&key));
     for authorization in [
         None,
         Some(""),

@@ -1,4 +1,9 @@
+use futures_util::FutureExt as _;
+
 use super::*;
+use crate::{
+    clock::ManualClock, random::SystemRandom, shared::testing::MemoryShared, telemetry::testing::Logs,
+};
 
 const BEGAN: u64 = 1_800_000_000;
 const EXCHANGED: u64 = BEGAN + 60;
@@ -30,11 +35,21 @@ fn token(subject: Option<&str>, sid: Option<&str>, issued: u64) -> LogoutToken {
     }
 }
 
+/// Of one process, which asks nobody.
+fn note(logged_out: &LoggedOut, token: &LogoutToken, arrived: u64) {
+    let noted = logged_out.note(token, at(arrived));
+    noted.now_or_never().unwrap().unwrap();
+}
+
+fn covers(logged_out: &LoggedOut, course: &Course) -> bool {
+    logged_out.covers(course).now_or_never().unwrap()
+}
+
 /// Whether a logout that was issued and arrived then ends the login.
 fn ends(course: &Course, token: &LogoutToken, arrived: u64) -> bool {
     let logged_out = LoggedOut::new();
-    logged_out.note(token, at(arrived));
-    logged_out.covers(course)
+    note(&logged_out, token, arrived);
+    covers(&logged_out, course)
 }
 
 #[test]
@@ -121,18 +136,83 @@ fn logouts_are_forgotten_when_no_login_can_be_under_way_any_more_and_when_there_
     let logged_out = LoggedOut::of(3);
     let keep = KEEP.as_secs();
     for offset in [0, 1] {
-        logged_out.note(&token(Some("alice"), None, ISSUED), at(ISSUED + offset));
+        note(&logged_out, &token(Some("alice"), None, ISSUED), ISSUED + offset);
     }
-    assert!(logged_out.covers(&course()));
-    logged_out.note(&token(Some("bob"), None, ISSUED), at(ISSUED + keep + 1));
+    assert!(covers(&logged_out, &course()));
+    note(&logged_out, &token(Some("bob"), None, ISSUED), ISSUED + keep + 1);
     // One of the two is left.
-    assert!(logged_out.covers(&course()));
+    assert!(covers(&logged_out, &course()));
     assert_eq!(logged_out.named.lock().in_order.len(), 2);
-    logged_out.note(&token(Some("bob"), None, ISSUED), at(ISSUED + keep + 2));
-    assert!(!logged_out.covers(&course()));
+    note(&logged_out, &token(Some("bob"), None, ISSUED), ISSUED + keep + 2);
+    assert!(!covers(&logged_out, &course()));
     for sid in ["a", "b", "c", "d"] {
-        logged_out.note(&token(None, Some(sid), ISSUED), at(ISSUED + keep + 3));
+        note(&logged_out, &token(None, Some(sid), ISSUED), ISSUED + keep + 3);
     }
     let named = logged_out.named.lock();
     assert_eq!((named.in_order.len(), named.by_whom.len()), (3, 3));
+}
+
+/// What two processes share, and they have these secrets.
+fn two(one: &[[u8; 32]], other: &[[u8; 32]]) -> (LoggedOut, LoggedOut, MemoryShared) {
+    let shared = MemoryShared::new(Arc::new(ManualClock::starting_at(at(ISSUED))));
+    let process = |secrets: &[[u8; 32]]| {
+        let sealer = Sealer::new(secrets, Arc::new(SystemRandom)).unwrap();
+        LoggedOut::new().shared(Arc::new(shared.clone()), sealer)
+    };
+    (process(one), process(other), shared)
+}
+
+#[test]
+fn what_one_process_has_heard_ends_a_login_at_another() {
+    let (old, new) = ([1; 32], [2; 32]);
+    for secrets in [[old, new], [new, old]] {
+        for named in [
+            token(Some("alice"), None, ISSUED),
+            token(None, Some("sid-1"), ISSUED),
+            token(Some("alice"), Some("sid-1"), ISSUED),
+        ] {
+            let (here, there, _) = two(&[old, new], &secrets);
+            assert!(!covers(&there, &course()));
+            note(&here, &named, EXCHANGED);
+            assert!(covers(&there, &course()), "{named:?}");
+            let later = Course {
+                exchanged: at(EXCHANGED + 60),
+                issued: at(ISSUED + 60),
+                authenticated: Some(at(ISSUED + 60)),
+                began: at(BEGAN + 120),
+                ..course()
+            };
+            assert!(!covers(&there, &later));
+        }
+    }
+    let (here, there, _) = two(&[old], &[old]);
+    note(&here, &token(Some("bob"), None, ISSUED), EXCHANGED);
+    note(&here, &token(Some("bob"), Some("sid-1"), ISSUED), EXCHANGED);
+    assert!(!covers(&there, &course()));
+}
+
+#[test]
+fn attack_a_dump_does_not_tell_who_was_logged_out() {
+    let (here, _, shared) = two(&[[1; 32]], &[[1; 32]]);
+    note(&here, &token(Some("alice"), Some("sid-1"), ISSUED), EXCHANGED);
+    note(&here, &token(Some("alice"), None, ISSUED), EXCHANGED);
+    let dump = String::from_utf8_lossy(&shared.dump_of_passing()).into_owned();
+    assert!(!dump.is_empty());
+    for part in ["alice", "sid-1", "arrived", &EXCHANGED.to_string()] {
+        assert!(!dump.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn where_others_cannot_be_asked_a_process_goes_by_what_it_knows_and_says_so() {
+    let logs = Logs::capture();
+    let (here, there, shared) = two(&[[1; 32]], &[[1; 32]]);
+    shared.set_down(true);
+    // The IdP sends it again, then.
+    let token = token(Some("alice"), None, ISSUED);
+    let noted = here.note(&token, at(EXCHANGED));
+    noted.now_or_never().unwrap().unwrap_err();
+    assert!(covers(&here, &course()));
+    assert!(!covers(&there, &course()));
+    logs.has_part("WARN", "is not known");
 }

@@ -70,6 +70,46 @@ async fn a_refresh_sends_the_refresh_token_and_keeps_what_is_not_answered_absent
     assert_eq!(seen.field("scope"), None);
 }
 
+#[test]
+fn the_life_of_a_refresh_token_is_read_under_both_names_and_zero_is_unknown() {
+    let now = Timestamp::from_unix_seconds(1_000);
+    let ends = |members: Value| {
+        let mut answer = with("refresh_token", json!("rt"));
+        for (name, value) in members.as_object().unwrap() {
+            answer[name] = value.clone();
+        }
+        let tokens = parsed(&answer).unwrap();
+        tokens.refresh_ends(now).map(Timestamp::unix_seconds)
+    };
+    for (members, expected) in [
+        (json!({}), None),
+        (json!({"refresh_token_expires_in": 60}), Some(1_060)),
+        (json!({"refresh_expires_in": 60}), Some(1_060)),
+        (json!({"refresh_expires_in": "60"}), Some(1_060)),
+        (
+            json!({"refresh_token_expires_in": 50, "refresh_expires_in": 60}),
+            Some(1_050),
+        ),
+        (
+            json!({"refresh_token_expires_in": 0, "refresh_expires_in": 60}),
+            Some(1_060),
+        ),
+        (json!({"refresh_expires_in": 0}), None),
+        (json!({"refresh_expires_in": "0"}), None),
+        (json!({"refresh_expires_in": null}), None),
+        // Nothing of which a login should fail.
+        (json!({"refresh_expires_in": -1}), None),
+        (json!({"refresh_expires_in": "soon"}), None),
+        (json!({"refresh_expires_in": [60]}), None),
+    ] {
+        assert_eq!(ends(members.clone()), expected, "{members}");
+    }
+    assert!(ends(json!({"refresh_expires_in": 1e300})) > Some(1_000_000));
+    // Without the token, its life says nothing.
+    let tokens = parsed(&with("refresh_expires_in", json!(60))).unwrap();
+    assert_eq!(tokens.refresh_ends(now), None);
+}
+
 #[tokio::test]
 async fn an_error_says_nothing_of_what_was_sent() {
     let provider = Provider::start().await;

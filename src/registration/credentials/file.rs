@@ -10,9 +10,10 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
-
-use super::{Credentials, CredentialsError, VERSION};
+use super::{
+    super::vault::{Fingerprint, Lock, Place},
+    Credentials, CredentialsError,
+};
 use crate::{
     clock::Clock,
     private_file::{self, Guard, Step},
@@ -30,28 +31,6 @@ const PROBE: &str = ".probe";
 pub struct CredentialsFile {
     path: Arc<Path>,
     guard: Guard,
-}
-
-/// What tells one version of the file from another without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fingerprint {
-    /// There is nothing that could be looked at.
-    Nothing,
-    /// There is a file.
-    File {
-        /// Which one has the name: another one after each atomic replacement.
-        inode: u64,
-        /// In bytes.
-        size: u64,
-        /// Seconds and nanoseconds.
-        modified: (i64, i64),
-    },
-}
-
-/// The right to register: held by one process at a time, given back when dropped.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
 }
 
 // === impl CredentialsFile ===
@@ -105,7 +84,7 @@ impl CredentialsFile {
         match file.try_lock() {
             Ok(()) => {
                 self.clean_up();
-                Ok(Some(Lock { _file: file }))
+                Ok(Some(Lock::new(file)))
             }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(cause)) => Err(failed(cause)),
@@ -170,34 +149,12 @@ impl CredentialsFile {
     }
 
     pub(super) fn parse(&self, text: &[u8]) -> Result<Credentials, CredentialsError> {
-        let corrupt = |reason: &str| CredentialsError::Corrupt {
-            path: self.path.to_path_buf(),
-            reason: reason.to_owned(),
-        };
+        let place = Place::File(self.path.to_path_buf());
         if u64::try_from(text.len()).is_ok_and(|length| length > MAX_SIZE) {
-            return Err(corrupt("it is too large"));
+            let reason = "it is too large".to_owned();
+            return Err(CredentialsError::Corrupt { place, reason });
         }
-        // The parser's own messages can quote values, and values here are secrets: only the place is told.
-        let value: Value = serde_json::from_slice(text).map_err(|error| {
-            corrupt(&format!(
-                "no JSON at line {}, column {}",
-                error.line(),
-                error.column()
-            ))
-        })?;
-        let Value::Object(members) = value else {
-            return Err(corrupt("no JSON object"));
-        };
-        let Some(version) = members.get("version").and_then(Value::as_u64) else {
-            return Err(corrupt("no number `version`"));
-        };
-        if version > u64::from(VERSION) {
-            return Err(CredentialsError::Newer {
-                path: self.path.to_path_buf(),
-                version: u32::try_from(version).unwrap_or(u32::MAX),
-            });
-        }
-        Credentials::from_json(members).map_err(corrupt)
+        Credentials::parse(text, &place)
     }
 
     /// What is there now.
@@ -227,11 +184,7 @@ impl CredentialsFile {
     }
 
     fn write(&self, record: &Credentials) -> Result<(), CredentialsError> {
-        let write = || -> io::Result<()> {
-            let mut text = serde_json::to_vec_pretty(&record.to_json()?)?;
-            text.push(b'\n');
-            private_file::replace(&self.path, &text)
-        };
+        let write = || -> io::Result<()> { private_file::replace(&self.path, &record.to_text()?) };
         write().map_err(|cause| self.not_writable(&cause))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::RegistrationError;
+use super::{CredentialsError, RegistrationError};
 
 /// What an error means for the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,14 @@ impl RegistrationError {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Credentials(_)
-            | Self::NotStored { .. }
+            Self::Credentials(error) => match error {
+                // What is wrong with what is shared is mended at another place, or passes.
+                CredentialsError::Unavailable { .. }
+                | CredentialsError::Foreign
+                | CredentialsError::LockLost => ErrorKind::Unreachable,
+                _ => ErrorKind::Configuration,
+            },
+            Self::NotStored { .. }
             | Self::UnusableToken { .. }
             | Self::NoEndpoint { .. }
             | Self::Algorithm(_)

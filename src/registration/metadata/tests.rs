@@ -194,3 +194,18 @@ fn an_algorithm_that_was_sent_stays_while_it_fits() {
     assert_eq!(sent_algorithm(&sent, &[Algorithm::ES256], None), None);
     assert_eq!(sent_algorithm(&Digests::new(), RSA, None), None);
 }
+
+#[test]
+fn where_other_sites_begin_a_login_goes_when_it_is_no_longer_https() {
+    let mut options = options();
+    options.initiate_login_uri = Some("https://a.example/auth/login".to_owned());
+    let before = WantedMetadata::new(&options, None, jwks);
+    assert_eq!(
+        before.fields()["initiate_login_uri"],
+        "https://a.example/auth/login"
+    );
+    options.initiate_login_uri = None;
+    let current = before.fields().clone();
+    let after = WantedMetadata::new(&options, None, jwks).after(&Remembered::new(&before, &current));
+    assert!(after.removes("initiate_login_uri"));
+}

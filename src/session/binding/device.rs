@@ -11,16 +11,16 @@ const PREFIX: &str = "s-";
 
 /// A registered key. It never changes: another one takes another login.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Device {
+pub struct DeviceKey {
     /// The public half.
     pub key: ProofKey,
     /// When it was registered.
     pub since: Timestamp,
 }
 
-// === impl Device ===
+// === impl DeviceKey ===
 
-impl Device {
+impl DeviceKey {
     /// What a browser calls the session with `key` that it has bound. The session is found by it where the browser sends no
     /// cookie along: a `SameSite` cookie is missing where another site has led to the request that needs a proof. It is the
     /// hash of what the cookie holds, so that it gives nobody a session.

@@ -197,8 +197,8 @@ fn a_stamp_survives_the_rotation_of_the_secret_and_ends_with_it() {
 #[test]
 fn a_browser_finds_its_session_by_what_it_was_told_to_call_it() {
     let key = key();
-    let identifier = Device::identifier(&key);
-    assert_eq!(Device::named(&identifier), Some(key));
+    let identifier = DeviceKey::identifier(&key);
+    assert_eq!(DeviceKey::named(&identifier), Some(key));
     // A token of RFC 9651, too: it begins with a letter.
     assert!(identifier.starts_with('s'));
     for wrong in [
@@ -209,7 +209,7 @@ fn a_browser_finds_its_session_by_what_it_was_told_to_call_it() {
         &format!("{identifier}A"),
         "s-AA",
     ] {
-        assert_eq!(Device::named(wrong), None, "{wrong}");
+        assert_eq!(DeviceKey::named(wrong), None, "{wrong}");
     }
 }
 
@@ -226,6 +226,6 @@ proptest! {
     #[test]
     fn no_text_panics(text in proptest::collection::vec(any::<u8>(), 0..80), name in ".{0,60}") {
         prop_assert_eq!(Stamp::Cookie.read(&sealer(&[[1; 32]]), &key(), &text), None);
-        let _ = Device::named(&name);
+        let _ = DeviceKey::named(&name);
     }
 }

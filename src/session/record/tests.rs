@@ -14,6 +14,7 @@ fn tokens(life: u64) -> Tokens {
         access_expires_at: seconds(1_000 + life),
         refresh: Some(Secret::from("refresh-secret")),
         pending: None,
+        refresh_expires_at: None,
         id_token: Secret::from("id-secret"),
         scope: "openid".to_owned(),
         uncertain: false,
@@ -33,8 +34,10 @@ fn session() -> Session {
         nonce: "nonce".into(),
         user: user.as_object().unwrap().clone(),
         tokens: tokens(300),
+        device: Device::default(),
         created_at: seconds(1_000),
         expires_at: seconds(9_000),
+        assurance: Assurance::default(),
         bound: Bound::default(),
         identity: Memo::default(),
     }
@@ -121,6 +124,29 @@ fn a_record_survives_being_stored() {
         serde_json::to_value(&read).unwrap(),
         serde_json::to_value(&session).unwrap()
     );
+}
+
+#[test]
+fn a_record_of_an_earlier_version_is_read() {
+    let mut earlier = serde_json::to_value(session()).unwrap();
+    let members = earlier.as_object_mut().unwrap();
+    assert!(members.remove("device").is_some());
+    let tokens = members["tokens"].as_object_mut().unwrap();
+    assert!(tokens.remove("refresh_expires_at").is_some());
+    let mut encoded = vec![FORMAT];
+    serde_json::to_writer(&mut encoded, &earlier).unwrap();
+    let read = Session::decode(&encoded).unwrap();
+    assert_eq!(read.device, Device::default());
+    assert_eq!(read.ends_at(), session().expires_at);
+}
+
+#[test]
+fn a_session_ends_with_its_refresh_token_if_that_ends_first() {
+    let mut session = session();
+    for (refresh_ends, ends) in [(None, 9_000), (Some(5_000), 5_000), (Some(10_000), 9_000)] {
+        session.tokens.refresh_expires_at = refresh_ends.map(seconds);
+        assert_eq!(session.ends_at(), seconds(ends));
+    }
 }
 
 #[test]

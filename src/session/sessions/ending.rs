@@ -40,7 +40,7 @@ impl Sessions {
             error = error.map(|error| error as &(dyn Error + 'static)),
             "the session has ended"
         );
-        self.inner.watchers.ended(key, Some(why));
+        self.tell_end(key, why);
         let ended = Ended {
             key: *key,
             session,

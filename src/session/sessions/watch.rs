@@ -80,8 +80,9 @@ impl Watchers {
     }
 
     /// The session has ended.
-    pub(super) fn ended(&self, key: &SessionKey, why: Option<EndReason>) {
+    pub(super) fn ended(&self, key: &SessionKey, why: EndReason) {
         if let Some(sender) = self.shard(key).lock().get(key) {
+            let why = Some(why);
             sender.send_replace(State { ended: true, why });
         }
     }
@@ -176,7 +177,7 @@ impl Sessions {
         while let Some(change) = changes.next().await {
             match change {
                 Change::Of(key) => self.inner.watchers.changed(&key),
-                Change::Ended(key, why) => self.inner.watchers.ended(&key, Some(why)),
+                Change::Ended(key, why) => self.tell_end(&key, why),
                 Change::Heard | Change::Lost => self.inner.watchers.all_changed(),
             }
         }

@@ -130,6 +130,10 @@ impl<S: SessionStore> SessionStore for Cached<S> {
         }
     }
 
+    fn get_newest<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
+        self.inner.fetch(key).boxed()
+    }
+
     fn replace<'a>(
         &'a self,
         key: &'a SessionKey,

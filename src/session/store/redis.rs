@@ -18,8 +18,10 @@ mod names;
 mod once;
 mod one;
 mod options;
+mod passing;
 mod scripts;
 mod servers;
+mod shared;
 mod start;
 mod unsure;
 

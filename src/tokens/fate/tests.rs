@@ -16,6 +16,7 @@ fn tokens(strikes: Option<Strikes>) -> Tokens {
         access_expires_at: after(60),
         refresh: Some("r".into()),
         pending: None,
+        refresh_expires_at: None,
         id_token: "i".into(),
         scope: String::new(),
         uncertain: false,

@@ -1,9 +1,12 @@
 //! An API that refuses a token which has not expired: revoked, or signed with a key that it no longer knows.
 
 use axum::{body::Body, response::Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::super::{Web, caller::Caller, problem::Problem};
+use super::{
+    super::{Web, caller::Caller, problem::Problem},
+    challenge::Challenge,
+};
 use crate::{gateway::Call, tokens::CredentialError};
 
 /// The answer to `call` when `answer` refuses its token: that of the same call with a renewed one, or `answer` itself
@@ -31,42 +34,16 @@ pub(super) fn is_refusal(answer: &Response<Body>) -> bool {
 }
 
 fn says_invalid_token(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(WWW_AUTHENTICATE).iter();
-    lines.filter_map(|line| line.to_str().ok()).any(refuses_bearer)
-}
-
-/// Whether a challenge for `Bearer` in a line of challenges (RFC 9110 section 11.6.1) has the error `invalid_token`. A
-/// quoted text is one value, also with commas in it, and there may be spaces around `=`.
-fn refuses_bearer(line: &str) -> bool {
-    let mut is_quoted = false;
-    let separates = move |character: char| {
-        is_quoted ^= character == '"';
-        !is_quoted && matches!(character, ',' | ' ' | '\t' | '=')
-    };
-    let mut words = line
-        .split_inclusive(separates)
-        .flat_map(|word| match word.strip_suffix('=') {
-            Some(name) => [name, "="],
-            None => [word.trim_end_matches([',', ' ', '\t']), ""],
-        })
-        .filter(|word| !word.is_empty())
-        .peekable();
-    let mut is_bearer = false;
-    while let Some(word) = words.next() {
-        if words.next_if_eq(&"=").is_none() {
-            is_bearer = word.eq_ignore_ascii_case("Bearer");
-            continue;
-        }
-        let value = words.next().unwrap_or_default().trim_matches('"');
-        if is_bearer && word.eq_ignore_ascii_case("error") && value == "invalid_token" {
-            return true;
-        }
-    }
-    false
+    let challenges = Challenge::all(headers);
+    challenges
+        .iter()
+        .any(|challenge| challenge.is("Bearer") && challenge.parameter("error") == Some("invalid_token"))
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::WWW_AUTHENTICATE;
+
     use super::*;
 
     fn says(challenges: &[&str]) -> bool {

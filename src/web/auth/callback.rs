@@ -4,7 +4,11 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, StatusCode, header::SET_COOKIE, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{SET_COOKIE, USER_AGENT},
+    request::Parts,
+};
 
 use tracing::Level;
 
@@ -21,7 +25,7 @@ use super::{
 use crate::{
     login::{CallbackError, CallbackQuery, Failed, LoggedIn, hosts::LoginHost},
     oidc::{Meaning, OAuthError, UserInfoError},
-    session::{CookieName, OpenError, SameSite, SessionKey},
+    session::{CookieName, Device, OpenError, SameSite, SessionKey},
 };
 
 /// The title of what a person can mend by logging in again.
@@ -46,8 +50,14 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
             .map(str::to_owned)
     };
     let previous = web.replaceable(Envelope::from(&request)).await;
+    let user_agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes);
     let seen = web.seen(&Envelope::from(&request));
-    let outcome = web.login.complete(host, query, cookie, previous, &seen).await;
+    let device = Device::new(user_agent.unwrap_or_default(), seen.address, &host.authority());
+
+    let outcome = web
+        .login
+        .complete(host, query, cookie, previous, device, &seen)
+        .await;
     let mut response = match outcome {
         Ok(logged_in) => {
             let mut response = welcome(&web, headers, &logged_in);
@@ -205,6 +215,15 @@ fn problem(failed: &Failed) -> Problem {
             };
             logged(problem, Level::ERROR, "an ID token was refused")
         }
+        CallbackError::TooWeak => {
+            let problem = Problem::forbidden(
+                "login_too_weak",
+                "The identity provider did not log you in as strongly as the application needs it here. The session that you \
+                 had goes on.",
+            );
+            let problem = logged(problem, Level::WARN, "a login was not as strong as was asked for");
+            return problem.for_person(Label::GoToStartPage, "/");
+        }
         CallbackError::UserInfo(cause) => {
             let problem = match cause {
                 UserInfoError::Transport(cause) => super::transport_problem(cause),
@@ -227,6 +246,7 @@ fn problem(failed: &Failed) -> Problem {
             let problem = not_logged_in("login_logged_out", detail);
             logged(problem, Level::INFO, "a login came to nothing")
         }
+        CallbackError::Elsewhere { .. } => logged(super::bad_gateway(), Level::WARN, "a login failed"),
         CallbackError::Abandoned => logged(Problem::internal(), Level::ERROR, "a login failed"),
     };
     let return_to = match error {
@@ -248,6 +268,7 @@ fn label(error: &CallbackError) -> Label {
         | CallbackError::IdToken(_)
         | CallbackError::UserInfo(_)
         | CallbackError::Open(_)
+        | CallbackError::Elsewhere { .. }
         | CallbackError::Abandoned => Label::TryAgain,
         _ => Label::LogInAgain,
     }

@@ -23,7 +23,7 @@ use self::instructions::{End, Instructions};
 use super::super::{Web, problem::Problem, structured};
 use crate::{
     login::{ProofError, Registered, hosts::LoginHost},
-    session::{Device, SessionKey, Stamp, StoreError},
+    session::{DeviceKey, SessionKey, Stamp, StoreError},
 };
 
 /// Where a browser registers its key.
@@ -62,7 +62,7 @@ pub(in super::super) async fn register(State(web): State<Web>, request: Parts) -
     let session = web.sessions.reference(&key);
     tracing::info!(%session, algorithm = %device.key.algorithm(), "a session is bound to a key of its device");
     let host = web.login_host_or_fallback(&request);
-    let instructions = Instructions::new(Device::identifier(&key), host.origin(), &web.cookies);
+    let instructions = Instructions::new(DeviceKey::identifier(&key), host.origin(), &web.cookies);
     let mut response = Json(instructions).into_response();
     web.proven(&key, response.headers_mut());
     Ok(framed_by_nobody(response))
@@ -142,8 +142,8 @@ impl Web {
 
     /// The session that the browser wants to renew, and its key. `None` where it has ended, or where another login has taken
     /// its place in this browser.
-    async fn bound(&self, headers: &HeaderMap) -> Result<Option<(SessionKey, Device)>, StoreError> {
-        let named = structured::session_id(headers).and_then(|id| Device::named(&id));
+    async fn bound(&self, headers: &HeaderMap) -> Result<Option<(SessionKey, DeviceKey)>, StoreError> {
+        let named = structured::session_id(headers).and_then(|id| DeviceKey::named(&id));
         let cookie = self.cookies.session_id(headers).map(|id| id.key());
         let key = named.filter(|named| cookie.is_none_or(|cookie| cookie == *named));
         let (Some(key), Some(_)) = (key, self.binding.device_cookie_lifetime()) else {
@@ -174,7 +174,7 @@ impl Web {
 
     fn add_challenge(&self, key: &SessionKey, answer: &mut HeaderMap) {
         let challenge = self.login.devices().challenge(key);
-        if let Some(value) = structured::challenge(&challenge, &Device::identifier(key)) {
+        if let Some(value) = structured::challenge(&challenge, &DeviceKey::identifier(key)) {
             answer.append(structured::CHALLENGE, value);
         }
     }

@@ -1,5 +1,7 @@
 //! `GET /auth/login`: sends the browser to the IdP.
 
+mod initiated;
+
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -12,6 +14,7 @@ use http::{
 use tracing::Level;
 use url::Url;
 
+pub(in super::super) use self::initiated::post;
 use super::{
     super::{
         Web,
@@ -30,15 +33,19 @@ use crate::{
 };
 
 /// The parameters that name where to go afterwards.
-const TARGETS: [&str; 2] = ["return_to", "returnUrl"];
+const TARGETS: [&str; 3] = ["return_to", "returnUrl", initiated::TARGET];
 
 /// All the others.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 11] = [
     "prompt",
     "login_hint",
     "ui_locales",
     "acr_values",
     "max_age",
+    "domain_hint",
+    "tenant",
+    "iss",
+    "client_id",
     FALLBACK_MARK,
     revisit::MARK,
 ];
@@ -74,11 +81,10 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
 }
 
 /// Whether a person who came from another site is logged in here, which the first visit could not show. A login of a
-/// certain kind that was asked for goes to the IdP all the same.
+/// certain kind that was asked for, and one that another site asks for, go to the IdP all the same.
 async fn session_of_a_revisit(web: &Web, request: &Parts, query: &LoginQuery) -> Result<bool, Problem> {
-    Ok(is_revisit(&request.uri)
-        && !query.is_demanding()
-        && web.caller(Envelope::from(request)).await?.is_ok())
+    let needs_the_idp = query.is_demanding() || query.initiated.is_some();
+    Ok(is_revisit(&request.uri) && !needs_the_idp && web.caller(Envelope::from(request)).await?.is_ok())
 }
 
 /// Sends a person who is logged in where the login would have led.
@@ -114,7 +120,11 @@ pub(super) fn begin(web: &Web, request: &HeaderMap, start: &Start, again: String
 
 fn read(request: &Parts) -> Result<LoginQuery, Problem> {
     let mut query = Parameters::parse_with_target(request.uri.query(), &TARGETS, &OTHERS)?;
-    let return_to = query.take("return_to")?;
+    let initiated = initiated::read(&mut query)?;
+    let return_to = match &initiated {
+        Some((_, target)) => target.clone(),
+        None => query.take("return_to")?,
+    };
     let max_age = match query.take("max_age")? {
         None => None,
         Some(seconds) => Some(seconds.parse().map_err(|_| {
@@ -131,6 +141,9 @@ fn read(request: &Parts) -> Result<LoginQuery, Problem> {
         ui_locales: query.take("ui_locales")?,
         acr_values: query.take("acr_values")?,
         max_age,
+        domain_hint: query.take("domain_hint")?,
+        tenant: query.take("tenant")?,
+        initiated: initiated.map(|(initiated, _)| initiated),
         ..LoginQuery::default()
     })
 }
@@ -174,7 +187,7 @@ fn problem(error: &StartError, again: String) -> Problem {
         StartError::ReturnTo(error) => {
             Problem::bad_request("invalid_return_to", error.to_string()).for_person(Label::GoToStartPage, "/")
         }
-        StartError::Parameter(_) => {
+        StartError::Parameter(_) | StartError::OtherIssuer | StartError::OtherClient => {
             Problem::bad_request("invalid_parameter", error.to_string()).for_person(Label::GoToStartPage, "/")
         }
         StartError::Idp(cause) => {

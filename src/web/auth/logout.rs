@@ -1,7 +1,5 @@
 //! `/auth/logout`: ends the session here and at the IdP.
 
-use std::time::Duration;
-
 use axum::{
     Json,
     body::Body,
@@ -10,17 +8,17 @@ use axum::{
 };
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{CONTENT_TYPE, LOCATION, SET_COOKIE},
+    header::{LOCATION, SET_COOKIE},
     request::Parts,
 };
-use http_body_util::{BodyExt as _, Limited};
 use serde_json::json;
 use url::Url;
 
 use super::super::{
     Web,
-    caller::Absent,
+    caller::{Absent, Caller},
     envelope::Envelope,
+    form,
     page::{Action, Label, Page},
     problem::{Problem, wants_json},
     proof::{self, X_CSRF_TOKEN},
@@ -28,8 +26,7 @@ use super::super::{
     revisit,
 };
 use crate::{
-    clock::{Clock, Elapsed, timeout},
-    gateway::GatewayError,
+    clock::Clock,
     login::{EndSession, return_to},
     seal::Purpose,
     session::{SessionKey, csrf_token, csrf_token_matches},
@@ -38,12 +35,9 @@ use crate::{
 /// A form longer than this is refused, in bytes.
 const MAX_FORM_LENGTH: usize = 16 * 1024;
 
-/// A form has this long to arrive.
-const FORM_TIMEOUT: Duration = Duration::from_secs(15);
-
 /// The parameter that names where to go afterwards, and those beside it.
 const TARGETS: [&str; 1] = ["return_to"];
-const OTHERS: [&str; 3] = ["everywhere", "csrf_token", revisit::MARK];
+const OTHERS: [&str; 4] = ["everywhere", "csrf_token", "csrf", revisit::MARK];
 
 /// What the form, or the query of a GET, says.
 #[derive(Default)]
@@ -90,7 +84,8 @@ async fn post(web: &Web, request: &Parts, body: Body) -> Result<Response, Proble
 }
 
 /// `GET`: ends the session only where the browser says that a page of ours led here; else a page with a button, so
-/// that no foreign page logs anybody out.
+/// that no foreign page logs anybody out. With the CSRF token in `csrf` it may end all sessions of the person
+/// (`everywhere=true`).
 pub(in super::super) async fn ask(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
     answer(&web, &request)
         .await
@@ -101,25 +96,18 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     if let Some(page) = web.revisit(&request.method, &request.uri, &request.headers) {
         return Ok(page);
     }
-    let return_to =
-        Parameters::parse_with_target(request.uri.query(), &TARGETS, &OTHERS)?.take("return_to")?;
-    let key = web
-        .caller(Envelope::from(request))
-        .await?
-        .ok()
-        .map(|caller| caller.key);
+    let mut query = Parameters::parse_with_target(request.uri.query(), &TARGETS, &OTHERS)?;
+    let return_to = query.take("return_to")?;
+    let caller = web.caller(Envelope::from(request)).await?.ok();
+    let key = caller.as_ref().map(|caller| caller.key);
     // The page that comes again is ours, and yet it is a foreign one that led here.
     if proof::is_own_navigation(&request.headers) && !revisit::is_revisit(&request.uri) {
-        return end(
-            web,
-            request,
-            key,
-            Wishes {
-                return_to,
-                ..Wishes::default()
-            },
-        )
-        .await;
+        let wishes = Wishes {
+            csrf_token: None,
+            everywhere: everywhere_with_proof(web, caller.as_ref(), &mut query)?,
+            return_to,
+        };
+        return end(web, request, key, wishes).await;
     }
     let token = key.map(|key| csrf_token(&web.sealer, &key)).unwrap_or_default();
     if wants_json(&request.headers) {
@@ -147,6 +135,27 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     let mut response = web.pages.respond(&request.headers, &page);
     *response.status_mut() = StatusCode::FORBIDDEN;
     Ok(response)
+}
+
+/// Whether a GET asks for the end of all sessions of the person, and proves that it may. Without a token it ends this session
+/// alone. A wrong one is refused, since the person would take all sessions for ended.
+fn everywhere_with_proof(
+    web: &Web,
+    caller: Option<&Caller>,
+    query: &mut Parameters<'_>,
+) -> Result<bool, Problem> {
+    let asks = query.take("everywhere")?.as_deref() == Some("true");
+    let token = query.take("csrf")?;
+    match (caller, token) {
+        (Some(caller), Some(token)) if asks => {
+            if csrf_token_matches(&web.sealer, &caller.key, token.as_bytes()) {
+                Ok(true)
+            } else {
+                Err(proof::ProofError::Token.into())
+            }
+        }
+        _ => Ok(false),
+    }
 }
 
 async fn end(
@@ -205,20 +214,10 @@ async fn end(
 
 impl Wishes {
     async fn of(headers: &HeaderMap, body: Body, clock: &dyn Clock) -> Result<Self, Problem> {
-        let is_form = headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-        if !is_form {
+        let Some(form) = form::read(headers, body, MAX_FORM_LENGTH, clock).await? else {
             return Ok(Self::default());
-        }
-        let refused = || Problem::bad_request("malformed_form", "The form is too long or not UTF-8.");
-        let late = || Problem::from(GatewayError::RequestTimeout);
-        let body = timeout(clock, FORM_TIMEOUT, Limited::new(body, MAX_FORM_LENGTH).collect())
-            .await
-            .map_err(|Elapsed| late())?
-            .map_err(|_| refused())?
-            .to_bytes();
-        let mut form = Parameters::parse(Some(std::str::from_utf8(&body).map_err(|_| refused())?))?;
+        };
+        let mut form = Parameters::parse(Some(&form))?;
         Ok(Self {
             csrf_token: form.take("csrf_token")?,
             everywhere: form.take("everywhere")?.as_deref() == Some("true"),

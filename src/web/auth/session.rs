@@ -8,10 +8,9 @@ use axum::{
 use http::request::Parts;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::super::{Web, envelope::Envelope, problem::Problem, query::Parameters};
-use crate::{clock::Timestamp, session::csrf_token};
+use crate::session::csrf_token;
 
 /// Times are RFC 3339 in UTC.
 #[derive(Serialize)]
@@ -30,6 +29,9 @@ struct Details<'a> {
     expires_at: String,
     token_expires_at: String,
     refreshed_at: String,
+    /// How strong the login was (`acr` of the ID token).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'a str>,
     csrf_token: String,
 }
 
@@ -56,12 +58,10 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     };
     let details = Details {
         user: &session.user,
-        expires_at: rfc3339(
-            web.clock
-                .shown(web.sessions.lifespan().end_of(session, last_seen)),
-        ),
-        token_expires_at: rfc3339(web.clock.shown(session.tokens.access_expires_at)),
-        refreshed_at: rfc3339(web.clock.shown(session.tokens.access_obtained_at)),
+        expires_at: web.rfc3339(web.sessions.lifespan().end_of(session, last_seen)),
+        token_expires_at: web.rfc3339(session.tokens.access_expires_at),
+        refreshed_at: web.rfc3339(session.tokens.access_obtained_at),
+        acr: session.assurance.acr.as_deref(),
         csrf_token: csrf_token(&web.sealer, &caller.key),
     };
     let mut response = Json(Answer {
@@ -74,10 +74,4 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
         renewal.apply(response.headers_mut());
     }
     Ok(response)
-}
-
-fn rfc3339(time: Timestamp) -> String {
-    let seconds = i64::try_from(time.unix_seconds()).unwrap_or(i64::MAX);
-    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    time.format(&Rfc3339).unwrap_or_default()
 }

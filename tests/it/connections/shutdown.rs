@@ -9,7 +9,7 @@ use http::StatusCode;
 use tokio::sync::Notify;
 
 use super::Scene;
-use crate::support::{Stack, service};
+use crate::support::{Events, Stack, service};
 
 /// A service that answers `/held` when it is allowed to, and sends events for ever.
 async fn slow_service(gate: &Arc<Notify>) -> String {
@@ -66,6 +66,21 @@ async fn it_says_that_it_stops_serves_on_and_lets_everything_finish() {
     assert_eq!(held.await.unwrap().body, "done");
     let ended = scene.bff.ended().await;
     ended.says(0, &["not ready any more, and still serving", "stopped"]);
+}
+
+#[tokio::test]
+async fn the_streams_of_open_pages_end_in_order_and_nobody_waits_for_them() {
+    let gate = Arc::new(Notify::new());
+    let scene = start(&gate, &[("SHUTDOWN_DELAY", "0"), ("SHUTDOWN_TIMEOUT", "20s")]).await;
+    let ada = scene.browser();
+    ada.log_in().await;
+    let mut events = Events::open(&ada).await;
+    events.more().await;
+    scene.bff.terminate();
+    assert_eq!(events.next().await, None);
+    // The tab comes again with what it has heard.
+    assert!(!events.last_id.is_empty());
+    scene.bff.ended().await.says(0, &["stopped"]);
 }
 
 #[tokio::test]

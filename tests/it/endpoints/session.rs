@@ -37,6 +37,7 @@ async fn the_application_learns_who_it_is_and_how_long_and_no_token() {
         assert_eq!(
             members,
             [
+                "acr",
                 "authenticated",
                 "csrf_token",
                 "expires_at",

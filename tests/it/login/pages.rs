@@ -90,6 +90,10 @@ async fn other_methods_begin_and_end_no_login() {
     let callback = ada.authorize("/auth/login").await;
     for method in [Method::POST, Method::PUT, Method::DELETE] {
         for target in ["/auth/login", callback.as_str()] {
+            // A form of another site may begin a login (OpenID Connect Core 1.0 section 4).
+            if (&method, target) == (&Method::POST, "/auth/login") {
+                continue;
+            }
             let reply = ada.send(ada.request(method.clone(), target)).await;
             assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED);
             assert_eq!(reply.code(), "method_not_allowed");

@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::{is_problem, query};
 use crate::support::Stack;
 
-fn form(request: &Recorded) -> BTreeMap<String, String> {
+pub fn form(request: &Recorded) -> BTreeMap<String, String> {
     match &request.body {
         RecordedBody::Form(pairs) => {
             let map: BTreeMap<String, String> = pairs.iter().cloned().collect();

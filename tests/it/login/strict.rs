@@ -72,6 +72,10 @@ async fn a_login_of_a_certain_kind_goes_to_the_idp_all_the_same_and_takes_the_pl
     ada.log_in().await;
     for wish in ["prompt=login", "max_age=60", "acr_values=silver"] {
         let old = ada.session_cookie().unwrap();
+        stack.idp.on_next_id_token(|draft| {
+            let acr = serde_json::json!("silver");
+            drop(draft.claims.insert("acr".to_owned(), acr));
+        });
         let idp = follow(&ada, &format!("/auth/login?{wish}")).await;
         assert!(idp.starts_with(&stack.issuer), "{idp}");
         let callback = ada.person().authorize(&idp).await.unwrap();

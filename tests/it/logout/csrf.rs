@@ -190,8 +190,42 @@ async fn a_link_on_a_page_of_ours_logs_out() {
     assert_eq!(reply.status, StatusCode::SEE_OTHER);
     assert!(reply.location().starts_with(&format!("{}/logout?", stack.issuer)));
     out(&stack, &ada, &cookie).await;
-    // `everywhere` is for POST alone.
+    // `everywhere` needs the token.
     assert!(other.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_link_with_the_token_ends_all_sessions_of_the_person() {
+    let stack = Stack::start().await;
+    let (ada, other) = (stack.browser(), stack.browser());
+    ada.log_in().await;
+    other.log_in().await;
+    let token = ada.csrf_token().await;
+    let follow = async |site: &str, query: &str| {
+        let request = ada
+            .request(Method::GET, &format!("/auth/logout?{query}"))
+            .header("sec-fetch-site", site)
+            .header("sec-fetch-mode", "navigate");
+        ada.send(request).await
+    };
+    // A wrong token is told, also that of another session of the person.
+    for wrong in ["x".to_owned(), other.csrf_token().await] {
+        let reply = follow("same-origin", &format!("csrf={wrong}&everywhere=true")).await;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN);
+        assert!(reply.body.contains("csrf_token"), "{}", reply.body);
+        assert!(ada.is_logged_in().await && other.is_logged_in().await);
+    }
+    // A foreign page that knows the token still needs the person.
+    let all = format!("csrf={token}&everywhere=true");
+    for site in ["cross-site", "same-site", "none"] {
+        follow(site, &all).await;
+        assert!(ada.is_logged_in().await && other.is_logged_in().await, "{site}");
+    }
+    let reply = follow("same-origin", &all).await;
+    assert_eq!(reply.status, StatusCode::SEE_OTHER);
+    assert!(reply.location().starts_with(&format!("{}/logout?", stack.issuer)));
+    assert!(!reply.location().contains(&token));
+    assert!(!ada.is_logged_in().await && !other.is_logged_in().await);
 }
 
 #[tokio::test]

@@ -82,6 +82,58 @@ async fn a_refreshed_id_token_moves_the_end_and_never_beyond_the_lifetime() {
     scene.has_ended().await;
 }
 
+/// Every token answer says from now on how long the refresh token lives.
+fn refresh_token_lives(stack: &Stack, name: &'static str, seconds: u64) {
+    stack.idp.on_token_response(move |answer| {
+        answer[name] = json!(seconds);
+    });
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_refresh_token_and_each_refresh_moves_that() {
+    let scene = Scene::of(
+        Stack::builder()
+            .set("SESSION_LIFETIME", "10m")
+            .set("SESSION_IDLE_TIMEOUT", "10m")
+            .prepare(|idp| {
+                idp.on_token_response(|answer| answer["refresh_expires_in"] = json!(300));
+            }),
+    )
+    .await;
+    assert_eq!(scene.ends().await, NOW + 300);
+    let seconds = |text: String| {
+        let time = OffsetDateTime::parse(&text, &Rfc3339).unwrap();
+        u64::try_from(time.unix_timestamp()).unwrap()
+    };
+    for (name, lives) in [("refresh_expires_in", 320), ("refresh_token_expires_in", 100)] {
+        scene.stack.idp.clear_hooks();
+        refresh_token_lives(&scene.stack, name, lives);
+        let before = scene.refreshed_at().await;
+        scene.is_renewed_within(40, &before).await;
+        let ends = scene.ends().await;
+        assert_eq!(ends, seconds(scene.refreshed_at().await) + lives);
+    }
+    // Unknown is no end of its own, and the lifetime stays one.
+    for lives in [0, 100_000] {
+        scene.stack.idp.clear_hooks();
+        refresh_token_lives(&scene.stack, "refresh_token_expires_in", lives);
+        let before = scene.refreshed_at().await;
+        scene.is_renewed_within(40, &before).await;
+        assert_eq!(scene.ends().await, NOW + 600);
+    }
+    // With nothing that renews it, the session ends with the token.
+    scene.stack.idp.clear_hooks();
+    refresh_token_lives(&scene.stack, "refresh_expires_in", 45);
+    let before = scene.refreshed_at().await;
+    scene.is_renewed_within(40, &before).await;
+    scene
+        .stack
+        .idp
+        .fail_always(devstack_idp::Endpoint::Token, devstack_idp::Fault::status(503));
+    scene.pass(46).await;
+    scene.has_ended().await;
+}
+
 #[tokio::test]
 async fn a_login_for_a_session_that_is_over_or_whose_end_cannot_be_read_is_refused() {
     let stack = Stack::start().await;

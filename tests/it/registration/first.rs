@@ -262,3 +262,19 @@ async fn while_registration_is_skipped_no_call_is_made() {
     assert!(calls(&stack).is_empty());
     stack.browser().log_in().await;
 }
+
+#[tokio::test]
+async fn over_https_other_sites_learn_where_a_login_begins() {
+    let stack = Stack::builder()
+        .set(
+            "DCR_REDIRECT_URIS",
+            "https://app.example/auth/callback,https://other.example/auth/callback",
+        )
+        .start()
+        .await;
+    // OpenID Connect Dynamic Client Registration 1.0 section 2.
+    assert_eq!(
+        registered(&stack)["initiate_login_uri"],
+        "https://app.example/auth/login"
+    );
+}

@@ -1,6 +1,7 @@
 //! A real Redis. Only ignored tests start one, by way of `scripts/test stores`.
 
 use std::{
+    fs,
     net::TcpStream,
     process::{Child, Command, Stdio},
 };
@@ -55,6 +56,29 @@ impl Redis {
         while TcpStream::connect(self.port.address()).is_err() {
             pause().await;
         }
+    }
+
+    /// Kills it, and starts it with nothing in it.
+    pub async fn lose_everything(&mut self) {
+        self.down();
+        for entry in fs::read_dir(self.folder.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                fs::remove_dir_all(path).unwrap();
+            } else {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        self.up().await;
+    }
+
+    /// All that it has written down.
+    pub fn dump(&self) -> Vec<u8> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(self.folder.path().join("appendonlydir")).unwrap() {
+            all.extend(fs::read(entry.unwrap().path()).unwrap());
+        }
+        all
     }
 
     /// Kills it.

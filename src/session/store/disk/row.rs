@@ -52,7 +52,7 @@ impl Row {
         Self {
             version: Version::FIRST,
             created_at: session.created_at,
-            expires_at: session.expires_at,
+            expires_at: session.ends_at(),
             last_seen,
             due: due.after(None),
             look_at: lifespan.end_of(session, last_seen),

@@ -307,6 +307,6 @@ fn time(score: f64) -> Timestamp {
     Timestamp::from_unix_millis(score as u64)
 }
 
-fn read<T: FromRedisValue>(answer: Value) -> Result<T, CallError> {
+pub(super) fn read<T: FromRedisValue>(answer: Value) -> Result<T, CallError> {
     from_redis_value(answer).map_err(|_| CallError::Meaningless)
 }

@@ -8,7 +8,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::entry::Filed;
-use crate::session::SessionKey;
+use crate::{session::SessionKey, shared::Record};
 
 /// How many parts the sessions are spread over.
 const SHARDS: u8 = 64;
@@ -76,6 +76,41 @@ impl Names {
     /// What has happened once.
     pub(super) fn once(&self, id: &[u8]) -> String {
         format!("{}:once:{}", self.prefix, URL_SAFE_NO_PAD.encode(id))
+    }
+
+    /// What processes agree on beside sessions.
+    pub(super) fn record(&self, record: Record) -> String {
+        format!("{}:{{{}}}", self.prefix, record.name())
+    }
+
+    /// Who may write a record.
+    pub(super) fn lock(&self, record: Record) -> String {
+        format!("{}:{{{}}}:lock", self.prefix, record.name())
+    }
+
+    /// What proves that there is room for a record.
+    pub(super) fn proof(&self, record: Record) -> String {
+        format!("{}:{{{}}}:proof", self.prefix, record.name())
+    }
+
+    /// The processes that have said that they live.
+    pub(super) fn board(&self) -> String {
+        format!("{}:{{replicas}}", self.prefix)
+    }
+
+    /// What a process says of itself.
+    pub(super) fn note(&self, replica: &str) -> String {
+        format!("{}:{{replicas}}:{replica}", self.prefix)
+    }
+
+    /// What is told for some minutes.
+    pub(super) fn passing(&self, name: &str) -> String {
+        format!("{}:passing:{name}", self.prefix)
+    }
+
+    /// The same, several at a time.
+    pub(super) fn notes(&self, name: &str) -> String {
+        format!("{}:passing:{name}:notes", self.prefix)
     }
 
     /// The channel on which processes tell each other what they change.

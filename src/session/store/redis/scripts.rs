@@ -50,6 +50,12 @@ scripts! {
     FILE = "file"
 }
 
+/// About records and locks, with no session among what they touch.
+pub(super) static SWAP: Script = Script::new(include_str!("scripts/swap.lua"));
+pub(super) static HOLD: Script = Script::new(include_str!("scripts/hold.lua"));
+pub(super) static PROLONG: Script = Script::new(include_str!("scripts/prolong.lua"));
+pub(super) static LET_GO: Script = Script::new(include_str!("scripts/let_go.lua"));
+
 // === impl Script ===
 
 impl Script {

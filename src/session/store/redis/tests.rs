@@ -9,6 +9,7 @@ mod model;
 mod once;
 mod proxy;
 mod several;
+mod shared;
 mod starting;
 
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use super::{
     harness::{Cluster, Server},
     *,
 };
-use crate::telemetry::testing::Logs;
+use crate::{shared::contract, telemetry::testing::Logs};
 
 const DOCUMENT: &str = include_str!("../../../../../docs/redis.md");
 
@@ -55,6 +55,10 @@ async fn live(url: &str) {
         }
     }
     assert_eq!(store.inner.bury().await.unwrap(), 0);
+    contract::records_are_swapped(&store, &other).await;
+    contract::locks_have_one_holder(&store, &other).await;
+    contract::notes_are_seen_by_all(&store, &other).await;
+    contract::values_pass(&store, &other).await;
     // What is beyond its end, and what cannot be read.
     let late = ManualClock::starting_at(store.inner.clock.now());
     let store = connect(url, Arc::new(late.clone())).await;

@@ -1,0 +1,107 @@
+//! What this replica has in common with others.
+
+use std::{fs, sync::Arc};
+
+use tokio::runtime::Handle;
+
+use super::{Ports, StartError, session_secret, settings, store::StoreOpenError};
+use crate::{
+    config::{Config, StateStore, StoreKind},
+    keys::{Keeper, Keys, KeysError, Warning},
+    registration::{CredentialsFile, Vault},
+    replicas::Replicas,
+    seal::Sealer,
+    session::RedisStore,
+    shared::Shared,
+};
+
+/// Where the system says what this machine, or its container, is called.
+const HOST_NAME: &str = "/proc/sys/kernel/hostname";
+
+/// This replica beside the others of `shared`; `None` where there can be no others. Blocks on small files.
+pub(super) async fn join(
+    config: &Config,
+    shared: Option<Arc<dyn Shared>>,
+    sealer: &Sealer,
+    ports: &Ports,
+) -> Option<Replicas> {
+    let clock = Arc::clone(&ports.clock);
+    let replicas = Replicas::new(shared?, &name(config), sealer, clock, &ports.random);
+    if config.keys.state_store == StateStore::Files {
+        return Some(replicas);
+    }
+    let replicas = replicas.with_records(sealer, &ports.random, &config.keys.state_dir);
+    replicas.renew_seals().await;
+    Some(replicas)
+}
+
+/// The same for a command, which is no replica and looks at what they share. `None` where that is in files, and where this
+/// machine has no secret yet to read it with.
+pub(super) async fn visit(config: &Config, ports: &Ports) -> Result<Option<Replicas>, StartError> {
+    let keys = &config.keys;
+    let StoreKind::Redis(options) = &config.session.store else {
+        return Ok(None);
+    };
+    if keys.state_store == StateStore::Files || !session_secret::is_there(&config.session, &keys.state_dir) {
+        return Ok(None);
+    }
+    let guard = keys.options.guard;
+    let secrets = session_secret::load(&config.session, &keys.state_dir, guard, &*ports.random)?;
+    let sealer = Sealer::new(&secrets, Arc::clone(&ports.random))?;
+    let (clock, random) = (Arc::clone(&ports.clock), Arc::clone(&ports.random));
+    let lifespan = settings::limits(config).lifespan;
+    let store = RedisStore::connect((**options).clone(), lifespan, sealer.clone(), clock, random);
+    let store = Box::pin(store).await.map_err(StoreOpenError::from)?;
+    let clock = Arc::clone(&ports.clock);
+    let replicas = Replicas::new(Arc::new(store), &name(config), &sealer, clock, &ports.random);
+    Ok(Some(replicas.with_records(
+        &sealer,
+        &ports.random,
+        &keys.state_dir,
+    )))
+}
+
+/// Where the client's credentials are, if not in the file that the configuration names.
+pub(super) fn vault(config: &Config, replicas: Option<&Replicas>) -> Option<Arc<dyn Vault>> {
+    let file = CredentialsFile::new(config.keys.credentials.clone()).guarded(config.keys.options.guard);
+    replicas?.vault(file)
+}
+
+/// Opens the keys for a server.
+pub(super) async fn open_keys(
+    config: &Config,
+    replicas: Option<&Replicas>,
+    ports: &Ports,
+) -> Result<(Keeper, Keys, Vec<Warning>), StartError> {
+    let (options, rotation) = (config.keys.options.clone(), config.rotation());
+    let now = ports.clock.wall();
+    let Some(store) = replicas.and_then(|replicas| replicas.keyring(Handle::current())) else {
+        return Ok(Keeper::open(options, rotation, now)?);
+    };
+    // It waits for Redis.
+    let opened = tokio::task::spawn_blocking(move || Keeper::open_in(store, options, rotation, now)).await;
+    match opened {
+        Ok(opened) => opened.map_err(|error| explained(config, error)),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Cancelled: the runtime is shutting down.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// A key that is not there is another mistake where each replica has to be given it.
+fn explained(config: &Config, error: KeysError) -> StartError {
+    if config.keys.options.signing_key.exists() {
+        return StartError::Keys(error);
+    }
+    StartError::KeyNotMounted(error)
+}
+
+/// What an operator calls this replica: host and port.
+fn name(config: &Config) -> String {
+    let host = fs::read_to_string(HOST_NAME).unwrap_or_default();
+    let host = host.trim();
+    let host = if host.is_empty() { "localhost" } else { host };
+    format!("{host}:{}", config.server.listen.port())
+}

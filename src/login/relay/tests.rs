@@ -1,0 +1,226 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::{
+    clock::{Clock as _, ManualClock},
+    random::{RandomExt as _, SystemRandom},
+    shared::testing::MemoryShared,
+    telemetry::testing::Logs,
+};
+
+struct World {
+    shared: MemoryShared,
+    clock: ManualClock,
+    /// How often a code was sent.
+    sent: AtomicUsize,
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
+        Self {
+            shared: MemoryShared::new(Arc::new(clock.clone())),
+            clock,
+            sent: AtomicUsize::new(0),
+        }
+    }
+
+    fn replica(&self) -> Relay {
+        Relay {
+            passing: Arc::new(self.shared.clone()),
+            clock: Arc::new(self.clock.clone()),
+            random: Arc::new(SystemRandom),
+        }
+    }
+
+    fn attempt(&self) -> Attempt {
+        Attempt {
+            nonce: SystemRandom.base64url::<32>().into(),
+            code_verifier: SystemRandom.base64url::<32>().into(),
+            started_at: self.clock.now(),
+            host: "app.example".to_owned(),
+            return_to: "/".to_owned(),
+            max_age: None,
+            acr_values: None,
+            silent: false,
+            demanding: false,
+            repeated: false,
+            consent: false,
+            previous: None,
+        }
+    }
+
+    fn logged_in(&self) -> LoggedIn {
+        LoggedIn {
+            id: SessionId::parse(SystemRandom.base64url::<32>().as_bytes()).unwrap(),
+            ends_at: self.clock.now(),
+            location: Url::parse("https://app.example/orders").unwrap(),
+        }
+    }
+
+    /// The callback at one replica, whose exchange takes so long.
+    async fn callback(&self, attempt: &Attempt, code: &str, takes: Duration) -> Told {
+        let complete = async {
+            self.sent.fetch_add(1, Ordering::SeqCst);
+            self.clock.sleep(takes).await;
+            Ok(self.logged_in())
+        };
+        let (outcome, _) = self
+            .replica()
+            .once(attempt, &code.to_owned().into(), complete, sent)
+            .await;
+        told(outcome)
+    }
+
+    async fn failing(&self, attempt: &Attempt, error: CallbackError, remember: Remember) -> Told {
+        let complete = async { Err(error) };
+        let remember = match remember {
+            Remember::Sent => sent,
+            Remember::Nothing => not_sent,
+        };
+        let (outcome, _) = self
+            .replica()
+            .once(attempt, &"code".to_owned().into(), complete, remember)
+            .await;
+        told(outcome)
+    }
+
+    /// Lets time pass until `work` is done.
+    async fn passing<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = tokio::task::yield_now() => self.clock.advance(LOOK),
+            }
+        }
+    }
+}
+
+/// The session, or what a person is told.
+type Told = Result<String, String>;
+
+fn told(outcome: Result<LoggedIn, CallbackError>) -> Told {
+    match outcome {
+        Ok(logged_in) => Ok(logged_in.id.expose()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn sent(_: &Result<LoggedIn, CallbackError>) -> Remember {
+    Remember::Sent
+}
+
+fn not_sent(_: &Result<LoggedIn, CallbackError>) -> Remember {
+    Remember::Nothing
+}
+
+#[tokio::test]
+async fn a_second_callback_at_another_replica_waits_for_the_answer_of_the_first() {
+    let world = World::new();
+    let attempt = world.attempt();
+    let takes = Duration::from_secs(3);
+    let both = async {
+        tokio::join!(
+            world.callback(&attempt, "code", takes),
+            world.callback(&attempt, "code", takes)
+        )
+    };
+    let (one, two) = world.passing(both).await;
+    assert_eq!(one.unwrap(), two.unwrap());
+    assert_eq!(world.sent.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_answer_is_given_for_a_minute_and_a_code_is_sent_once_for_as_long_as_the_attempt_is_good() {
+    let world = World::new();
+    let attempt = world.attempt();
+    let first = world.callback(&attempt, "code", Duration::ZERO).await.unwrap();
+    world.clock.advance(ANSWERS_FOR / 2);
+    let again = world.callback(&attempt, "code", Duration::ZERO).await.unwrap();
+    assert_eq!(again, first);
+    let another = world.callback(&attempt, "other", Duration::ZERO).await;
+    assert_eq!(another.unwrap_err(), CallbackError::UnknownAttempt.to_string());
+    world.clock.advance(ANSWERS_FOR);
+    let late = world.callback(&attempt, "code", Duration::ZERO).await;
+    assert_eq!(late.unwrap_err(), CallbackError::UnknownAttempt.to_string());
+    // Up to its end.
+    world
+        .clock
+        .advance(attempt.ends_at().duration_since(world.clock.now()));
+    world
+        .callback(&attempt, "code", Duration::ZERO)
+        .await
+        .unwrap_err();
+    assert_eq!(world.sent.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_came_to_nothing_is_told_as_such_and_what_was_not_sent_may_be_tried_again() {
+    let world = World::new();
+    let attempt = world.attempt();
+    world
+        .failing(&attempt, CallbackError::NoIdToken, Remember::Sent)
+        .await
+        .unwrap_err();
+    let joined = world.callback(&attempt, "code", Duration::ZERO).await;
+    assert!(joined.unwrap_err().contains("no ID token"));
+    let attempt = world.attempt();
+    world
+        .failing(&attempt, CallbackError::LoggedOut, Remember::Sent)
+        .await
+        .unwrap_err();
+    let joined = world.callback(&attempt, "code", Duration::ZERO).await;
+    assert_eq!(joined.unwrap_err(), CallbackError::LoggedOut.to_string());
+    let attempt = world.attempt();
+    world
+        .failing(&attempt, CallbackError::NotReady, Remember::Nothing)
+        .await
+        .unwrap_err();
+    world.callback(&attempt, "code", Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_replica_that_dies_is_waited_for_and_not_for_ever_and_its_code_is_not_sent_again() {
+    let world = World::new();
+    let attempt = world.attempt();
+    {
+        let dies = world.callback(&attempt, "code", PATIENCE * 2);
+        let mut dies = std::pin::pin!(dies);
+        assert!(futures_util::poll!(&mut dies).is_pending());
+    }
+    let began = world.clock.now();
+    let waits = world
+        .passing(world.callback(&attempt, "code", Duration::ZERO))
+        .await;
+    assert_eq!(waits.unwrap_err(), CallbackError::Abandoned.to_string());
+    assert!(world.clock.now().duration_since(began) >= PATIENCE);
+    assert_eq!(world.sent.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn where_the_shared_memory_is_down_each_replica_goes_by_itself_and_says_so() {
+    let logs = Logs::capture();
+    let world = World::new();
+    world.shared.set_down(true);
+    let attempt = world.attempt();
+    world.callback(&attempt, "code", Duration::ZERO).await.unwrap();
+    logs.has_part("WARN", "is not known");
+}
+
+#[tokio::test]
+async fn attack_a_dump_gives_no_session_and_another_cookie_no_answer() {
+    let world = World::new();
+    let attempt = world.attempt();
+    let id = world.callback(&attempt, "code", Duration::ZERO).await.unwrap();
+    let dump = String::from_utf8_lossy(&world.shared.dump_of_passing()).into_owned();
+    let secrets = [attempt.nonce.expose(), attempt.code_verifier.expose()];
+    for part in [&*id, "code", "orders", "LoggedIn", secrets[0], secrets[1]] {
+        assert!(!dump.contains(part), "{part}");
+    }
+    // The same code, another attempt: it has nothing to do with that one.
+    let other = world.callback(&world.attempt(), "code", Duration::ZERO).await;
+    assert_ne!(other.unwrap(), id);
+    assert_eq!(world.sent.load(Ordering::SeqCst), 2);
+}

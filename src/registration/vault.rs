@@ -1,0 +1,151 @@
+//! Where credentials are kept: a file, or what several processes share.
+
+use std::{fmt, path::PathBuf};
+
+use futures_util::future::BoxFuture;
+
+use super::credentials::{Credentials, CredentialsError, CredentialsFile};
+use crate::clock::Clock;
+
+/// Keeps credentials, and gives one process at a time the right to register.
+pub trait Vault: fmt::Debug + Send + Sync + 'static {
+    /// Where they are kept, for messages.
+    fn place(&self) -> Place;
+
+    /// Waits until this process alone may register. A process that dies gives the right back.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError`] where nobody can be given it.
+    fn lock<'a>(&'a self, clock: &'a dyn Clock) -> BoxFuture<'a, Result<Lock, CredentialsError>>;
+
+    /// Reads the record; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError`]: unreadable, not a record, or one of a newer version.
+    fn load(&self) -> BoxFuture<'_, Result<Option<Credentials>, CredentialsError>>;
+
+    /// Replaces the record completely or not at all. Only for the holder of the [`Lock`].
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError`]; unless it says otherwise, the old record is still there then.
+    fn store<'a>(&'a self, record: &'a Credentials) -> BoxFuture<'a, Result<(), CredentialsError>>;
+
+    /// Removes the record. Only for the holder of the [`Lock`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`store`](Self::store).
+    fn remove(&self) -> BoxFuture<'_, Result<(), CredentialsError>>;
+
+    /// Proves that a record could be written now, before something is spent that only it can remember.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError`]: it could not.
+    fn prove_writable(&self) -> BoxFuture<'_, Result<(), CredentialsError>>;
+
+    /// What tells the present record from others without understanding it.
+    fn fingerprint(&self) -> BoxFuture<'_, Fingerprint>;
+}
+
+/// Where credentials are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a file.
+    File(PathBuf),
+    /// In what several processes share.
+    Shared,
+}
+
+/// What tells one record from another without understanding it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fingerprint {
+    /// There is nothing that could be looked at.
+    Nothing,
+    /// There is a file.
+    File {
+        /// Which one has the name: another one after each atomic replacement.
+        inode: u64,
+        /// In bytes.
+        size: u64,
+        /// Seconds and nanoseconds.
+        modified: (i64, i64),
+    },
+    /// The record has been written so often.
+    Revision(u64),
+}
+
+/// The right to register: held by one process at a time, given back when dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _held: Box<dyn fmt::Debug + Send + Sync>,
+}
+
+// === impl Lock ===
+
+impl Lock {
+    /// The right that ends when `held` is dropped.
+    #[must_use]
+    pub fn new(held: impl fmt::Debug + Send + Sync + 'static) -> Self {
+        Self {
+            _held: Box::new(held),
+        }
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    /// How this process would come to keep them elsewhere, for a hint.
+    #[must_use]
+    pub const fn way_elsewhere(&self) -> &'static str {
+        match self {
+            Self::File(_) => "let BFF_CLIENT_CRED_PATH point to another file",
+            Self::Shared => "give this installation a prefix of its own in REDIS_URL (?prefix=NAME)",
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Shared => f.write_str("the client record in Redis"),
+        }
+    }
+}
+
+// === impl Vault ===
+
+impl Vault for CredentialsFile {
+    fn place(&self) -> Place {
+        Place::File(self.path().to_owned())
+    }
+
+    fn lock<'a>(&'a self, clock: &'a dyn Clock) -> BoxFuture<'a, Result<Lock, CredentialsError>> {
+        Box::pin(self.lock(clock))
+    }
+
+    fn load(&self) -> BoxFuture<'_, Result<Option<Credentials>, CredentialsError>> {
+        Box::pin(self.load())
+    }
+
+    fn store<'a>(&'a self, record: &'a Credentials) -> BoxFuture<'a, Result<(), CredentialsError>> {
+        Box::pin(self.store(record))
+    }
+
+    fn remove(&self) -> BoxFuture<'_, Result<(), CredentialsError>> {
+        Box::pin(self.remove())
+    }
+
+    fn prove_writable(&self) -> BoxFuture<'_, Result<(), CredentialsError>> {
+        Box::pin(self.prove_writable())
+    }
+
+    fn fingerprint(&self) -> BoxFuture<'_, Fingerprint> {
+        Box::pin(self.fingerprint())
+    }
+}

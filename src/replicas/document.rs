@@ -1,0 +1,393 @@
+//! A record that replicas share: sealed, with a number that grows, and with a copy in each replica.
+//!
+//! The copy is what Redis does not promise. Where the record is missing or older than the copy, as in a Redis that was
+//! emptied or restored, the replica that notices puts its copy back. So a record is lost only with all replicas and their
+//! folders.
+
+use std::{
+    fs::{DirBuilder, File},
+    io::{self, Read as _},
+    os::unix::fs::DirBuilderExt as _,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+use crate::{
+    clock::SharedClock,
+    private_file,
+    random::{RandomExt as _, SharedRandom},
+    seal::{Purpose, Sealer},
+    shared::{Record, Shared, SharedError},
+};
+
+/// So long a lock stays with a replica that has died.
+const LEASE: Duration = Duration::from_secs(15);
+
+/// A lock that is held is prolonged so often.
+const PROLONG: Duration = Duration::from_secs(5);
+
+/// A lock that another one has is tried again so often.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
+
+/// A record has a few kilobytes; more than this is something else, in bytes.
+const MAX_SIZE: u64 = 1024 * 1024;
+
+/// A record changes between a reading and a writing only while others write it; more often than this nobody does.
+const MAX_TRIES: u32 = 16;
+
+/// A record as this process sees it. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Document {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    record: Record,
+    shared: Arc<dyn Shared>,
+    sealer: Sealer,
+    clock: SharedClock,
+    random: SharedRandom,
+    /// Where the copy is kept; nowhere but in memory where that cannot be written.
+    path: PathBuf,
+    copy: Mutex<Option<Version>>,
+    /// Who has the lock in this process.
+    holder: Mutex<Option<String>>,
+}
+
+/// What the record held at a time.
+#[derive(Clone, PartialEq, Eq)]
+struct Version {
+    /// How often it had been written.
+    revision: u64,
+    /// `None` where it was removed.
+    body: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// What was read.
+#[derive(Default)]
+pub(super) struct Found {
+    /// How often it had been written; 0 where it never was.
+    pub(super) revision: u64,
+    pub(super) body: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// Why a record cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DocumentError {
+    #[error(transparent)]
+    Shared(#[from] SharedError),
+    #[error("it is sealed with a SESSION_SECRET that this process does not have")]
+    Foreign,
+    #[error("this process does not have the lock any more")]
+    LockLost,
+}
+
+/// The lock of a record, until it is dropped.
+pub(super) struct Held {
+    inner: Arc<Inner>,
+    holder: String,
+    prolongs: JoinHandle<()>,
+}
+
+// === impl Document ===
+
+impl Document {
+    /// Blocks on a small file.
+    pub(super) fn new(
+        record: Record,
+        shared: Arc<dyn Shared>,
+        sealer: Sealer,
+        clock: SharedClock,
+        random: SharedRandom,
+        path: PathBuf,
+    ) -> Self {
+        let inner = Inner {
+            record,
+            shared,
+            sealer,
+            clock,
+            random,
+            path,
+            copy: Mutex::default(),
+            holder: Mutex::default(),
+        };
+        let kept = inner.kept();
+        *inner.copy.lock() = kept;
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// What the record holds. A copy that is newer is put back before.
+    pub(super) async fn read(&self) -> Result<Found, DocumentError> {
+        Ok(self.fetch().await?.0.map_or_else(Found::default, Found::from))
+    }
+
+    /// The same, with the bytes that Redis holds.
+    async fn fetch(&self) -> Result<(Option<Version>, Option<Vec<u8>>), DocumentError> {
+        let inner = &*self.inner;
+        for _ in 0..MAX_TRIES {
+            let sealed = inner.shared.read(inner.record).await?;
+            let present = match &sealed {
+                Some(sealed) => Some(inner.open(sealed).ok_or(DocumentError::Foreign)?),
+                None => None,
+            };
+            let known = inner.copy.lock().clone();
+            let newer = known.filter(|copy| {
+                present
+                    .as_ref()
+                    .is_none_or(|present| present.revision < copy.revision)
+            });
+            let Some(copy) = newer else {
+                if let Some(present) = &present {
+                    inner.keep(present).await;
+                }
+                return Ok((present, sealed));
+            };
+            if inner.put(sealed.as_deref(), &copy, None).await? {
+                tracing::warn!(
+                    record = inner.record.name(),
+                    "a record was missing in Redis, or older than it has been, and was put back from the copy of this replica"
+                );
+            }
+        }
+        Err(changes_all_the_time())
+    }
+
+    /// Seals the record under the first secret, so that a former one can be taken away.
+    pub(super) async fn renew_seal(&self) -> Result<(), DocumentError> {
+        let (present, sealed) = self.fetch().await?;
+        if let (Some(present), Some(sealed)) = (present, sealed)
+            && !self.inner.sealer.is_current(&sealed)
+        {
+            // Where another one writes meanwhile, it is done.
+            self.inner.put(Some(&sealed), &present, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Replaces what the record holds; `None` removes it. Only while this process has the [lock](Self::lock).
+    pub(super) async fn write(&self, body: Option<&[u8]>) -> Result<(), DocumentError> {
+        self.replace(body).await
+    }
+
+    /// The same for what nobody could be asked for again. Where Redis does not answer, the copy of this replica holds it, and
+    /// is put into Redis as soon as that answers.
+    pub(super) async fn write_for_certain(&self, body: &[u8]) -> Result<(), DocumentError> {
+        let error = match self.replace(Some(body)).await {
+            Err(DocumentError::Shared(error)) => error,
+            outcome => return outcome,
+        };
+        let inner = &*self.inner;
+        tracing::warn!(
+            record = inner.record.name(),
+            "{error}: a record is kept by this replica alone until Redis answers"
+        );
+        let version = Version {
+            revision: self.known_revision().saturating_add(1),
+            body: Some(Zeroizing::new(body.to_vec())),
+        };
+        inner.keep(&version).await;
+        Ok(())
+    }
+
+    async fn replace(&self, body: Option<&[u8]>) -> Result<(), DocumentError> {
+        let inner = &*self.inner;
+        let holder = inner.holder.lock().clone().ok_or(DocumentError::LockLost)?;
+        for _ in 0..MAX_TRIES {
+            let (before, sealed) = self.fetch().await?;
+            let version = Version {
+                revision: before.map_or(0, |before| before.revision).saturating_add(1),
+                body: body.map(|body| Zeroizing::new(body.to_vec())),
+            };
+            if inner.put(sealed.as_deref(), &version, Some(&holder)).await? {
+                inner.keep(&version).await;
+                return Ok(());
+            }
+            // Without the lock only what was there before is put back.
+            if !inner.shared.prolong(inner.record, &holder, LEASE).await? {
+                return Err(DocumentError::LockLost);
+            }
+        }
+        Err(changes_all_the_time())
+    }
+
+    /// Proves that a record of `length` bytes could be written now.
+    pub(super) async fn prove_room(&self, length: usize) -> Result<(), DocumentError> {
+        Ok(self.inner.shared.prove_room(self.inner.record, length).await?)
+    }
+
+    /// Waits until this process alone may write.
+    pub(super) async fn lock(&self) -> Result<Held, DocumentError> {
+        loop {
+            if let Some(held) = self.try_lock().await? {
+                return Ok(held);
+            }
+            self.inner.clock.sleep(TRY_AGAIN).await;
+        }
+    }
+
+    /// The same without waiting: `None` where another one has it.
+    pub(super) async fn try_lock(&self) -> Result<Option<Held>, DocumentError> {
+        let inner = &self.inner;
+        let holder = inner.random.base64url::<16>();
+        if !inner.shared.hold(inner.record, &holder, LEASE).await? {
+            return Ok(None);
+        }
+        *inner.holder.lock() = Some(holder.clone());
+        Ok(Some(Held {
+            prolongs: tokio::spawn(prolong(Arc::clone(inner), holder.clone())),
+            inner: Arc::clone(inner),
+            holder,
+        }))
+    }
+
+    /// How often the record had been written when this process last heard of it.
+    pub(super) fn known_revision(&self) -> u64 {
+        self.inner.copy.lock().as_ref().map_or(0, |copy| copy.revision)
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    const fn purpose(&self) -> Purpose {
+        match self.record {
+            Record::Client => Purpose::ClientRecord,
+            Record::Keyring => Purpose::KeyringRecord,
+        }
+    }
+
+    fn seal(&self, version: &Version) -> Vec<u8> {
+        let mut plain = Zeroizing::new(version.revision.to_be_bytes().to_vec());
+        plain.push(u8::from(version.body.is_some()));
+        plain.extend_from_slice(version.body.as_ref().map_or(&[], |body| body.as_slice()));
+        self.sealer.seal(self.purpose(), b"", &plain)
+    }
+
+    fn open(&self, sealed: &[u8]) -> Option<Version> {
+        let plain = Zeroizing::new(self.sealer.open(self.purpose(), b"", sealed)?);
+        let (revision, rest) = plain.split_first_chunk::<8>()?;
+        let (is_there, body) = rest.split_first()?;
+        Some(Version {
+            revision: u64::from_be_bytes(*revision),
+            body: (*is_there == 1).then(|| Zeroizing::new(body.to_vec())),
+        })
+    }
+
+    async fn put(
+        &self,
+        expected: Option<&[u8]>,
+        version: &Version,
+        holder: Option<&str>,
+    ) -> Result<bool, SharedError> {
+        let sealed = self.seal(version);
+        self.shared.swap(self.record, expected, &sealed, holder).await
+    }
+
+    /// Remembers what was read or written, in memory and where possible in the file.
+    async fn keep(&self, version: &Version) {
+        {
+            let mut copy = self.copy.lock();
+            let is_known = copy
+                .as_ref()
+                .is_some_and(|copy| copy == version || copy.revision > version.revision);
+            if is_known {
+                return;
+            }
+            *copy = Some(version.clone());
+        }
+        let (path, sealed, name) = (self.path.clone(), self.seal(version), self.record.name());
+        let write = move || {
+            let mut folder = DirBuilder::new();
+            let folder = folder.recursive(true).mode(0o700);
+            folder.create(private_file::folder_of(&path))?;
+            private_file::replace(&path, &sealed)
+        };
+        let written = tokio::task::spawn_blocking(write).await;
+        if !matches!(written, Ok(Ok(()))) {
+            tracing::debug!(record = name, "the copy of the record is kept in memory alone");
+        }
+    }
+
+    /// The copy in the file. One that is of no use is none.
+    fn kept(&self) -> Option<Version> {
+        let read = || -> io::Result<Vec<u8>> {
+            let mut sealed = Vec::new();
+            File::open(&self.path)?.take(MAX_SIZE).read_to_end(&mut sealed)?;
+            Ok(sealed)
+        };
+        self.open(&read().ok()?)
+    }
+}
+
+// === impl Held ===
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.prolongs.abort();
+        self.inner.lose(&self.holder);
+        let (inner, holder) = (Arc::clone(&self.inner), std::mem::take(&mut self.holder));
+        // Where there is no runtime any more, or no Redis, the lease ends by itself.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { inner.shared.let_go(inner.record, &holder).await });
+        }
+    }
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Held")
+            .field("record", &self.inner.record)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// `holder` has the lock no more.
+    fn lose(&self, holder: &str) {
+        self.holder.lock().take_if(|present| present == holder);
+    }
+}
+
+fn changes_all_the_time() -> DocumentError {
+    SharedError("it changes all the time".to_owned()).into()
+}
+
+async fn prolong(inner: Arc<Inner>, holder: String) {
+    loop {
+        inner.clock.sleep(PROLONG).await;
+        // An answer that does not come leaves the lock for the rest of the lease.
+        if let Ok(false) = inner.shared.prolong(inner.record, &holder, LEASE).await {
+            return inner.lose(&holder);
+        }
+    }
+}
+
+impl std::fmt::Debug for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Document")
+            .field("record", &self.inner.record)
+            .field("revision", &self.known_revision())
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Found ===
+
+impl From<Version> for Found {
+    fn from(version: Version) -> Self {
+        Self {
+            revision: version.revision,
+            body: version.body,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+use super::*;
+use crate::{
+    clock::{ManualClock, Timestamp},
+    random::SystemRandom,
+    shared::testing::MemoryShared,
+};
+
+const OLD: [u8; 32] = [1; 32];
+const NEW: [u8; 32] = [2; 32];
+
+struct World {
+    shared: MemoryShared,
+    clock: ManualClock,
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
+        Self {
+            shared: MemoryShared::new(Arc::new(clock.clone())),
+            clock,
+        }
+    }
+
+    /// A replica with these secrets, the first of these keys signing.
+    fn replica(&self, name: &str, secrets: &[[u8; 32]], keys: &[&str]) -> (Peers, Peer) {
+        let random: SharedRandom = Arc::new(SystemRandom);
+        let sealer = Sealer::new(secrets, Arc::clone(&random)).unwrap();
+        let peers = Peers::new(Arc::new(self.shared.clone()), name, &sealer, &random);
+        let own = Peer {
+            name: name.to_owned(),
+            secrets: peers.secrets.to_vec(),
+            signing: keys[0].to_owned(),
+            keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+        };
+        (peers, own)
+    }
+}
+
+async fn look((peers, own): &(Peers, Peer)) -> Result<(), Discord> {
+    peers.post(own).await.unwrap();
+    own.agrees_with(&peers.living().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_replica_alone_agrees_with_itself() {
+    let world = World::new();
+    let one = world.replica("one", &[OLD], &["k1"]);
+    assert_eq!(look(&one).await, Ok(()));
+    assert_eq!(look(&one).await, Ok(()));
+}
+
+#[tokio::test]
+async fn secrets_roll_with_no_replica_that_is_not_understood() {
+    let lists: [&[[u8; 32]]; 4] = [&[OLD], &[OLD, NEW], &[NEW, OLD], &[NEW]];
+    for (before, after) in lists.iter().zip(&lists[1..]) {
+        let world = World::new();
+        let mut replicas: Vec<_> = (0..3)
+            .map(|number| world.replica(&format!("before {number}"), before, &["k1"]))
+            .collect();
+        for index in 0..replicas.len() {
+            replicas[index].0.withdraw().await.unwrap();
+            replicas[index] = world.replica(&format!("after {index}"), after, &["k1"]);
+            for replica in &replicas {
+                assert_eq!(look(replica).await, Ok(()), "{index}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_others_do_not_have_is_told_with_the_name_of_one() {
+    let world = World::new();
+    let peer = || "two".to_owned();
+    let two = world.replica("two", &[OLD], &["k1"]);
+    look(&two).await.unwrap();
+    let foreign = world.replica("one", &[NEW], &["k1"]);
+    assert_eq!(look(&foreign).await, Err(Discord::OwnSecret { peer: peer() }));
+    // Too early: the others cannot open what this one seals.
+    foreign.0.withdraw().await.unwrap();
+    let early = world.replica("one", &[NEW, OLD], &["k1"]);
+    assert_eq!(look(&early).await, Err(Discord::OwnSecret { peer: peer() }));
+    early.0.withdraw().await.unwrap();
+    // Too late: this one cannot open what the others seal.
+    two.0.withdraw().await.unwrap();
+    let two = world.replica("two", &[OLD, NEW], &["k1"]);
+    look(&two).await.unwrap();
+    let late = world.replica("one", &[NEW], &["k1"]);
+    assert_eq!(look(&late).await, Err(Discord::TheirSecret { peer: peer() }));
+    let text = look(&late).await.unwrap_err().to_string();
+    assert!(text.contains("two") && text.contains("SESSION_SECRET"), "{text}");
+}
+
+#[tokio::test]
+async fn a_key_that_signs_has_to_be_published_by_all() {
+    let world = World::new();
+    let two = world.replica("two", &[OLD], &["k1", "k2"]);
+    look(&two).await.unwrap();
+    let one = world.replica("one", &[OLD], &["k2", "k1"]);
+    assert_eq!(look(&one).await, Ok(()));
+    one.0.withdraw().await.unwrap();
+    let (peer, key) = ("two".to_owned(), "k3".to_owned());
+    let one = world.replica("one", &[OLD], &["k3", "k1"]);
+    assert_eq!(look(&one).await, Err(Discord::OwnKey { peer, key }));
+    one.0.withdraw().await.unwrap();
+    let (peer, key) = ("two".to_owned(), "k1".to_owned());
+    assert_eq!(
+        look(&world.replica("one", &[OLD], &["k2"])).await,
+        Err(Discord::TheirKey { peer, key })
+    );
+}
+
+#[tokio::test]
+async fn a_replica_that_died_is_forgotten_and_one_that_stopped_at_once() {
+    let world = World::new();
+    let two = world.replica("two", &[OLD], &["k1"]);
+    look(&two).await.unwrap();
+    let one = world.replica("one", &[NEW], &["k1"]);
+    look(&one).await.unwrap_err();
+    world.clock.advance(LIVES_FOR);
+    assert_eq!(look(&one).await, Ok(()));
+    look(&two).await.unwrap_err();
+    two.0.withdraw().await.unwrap();
+    assert_eq!(look(&one).await, Ok(()));
+}
+
+#[tokio::test]
+async fn attack_the_board_tells_nothing_of_secrets_and_forged_notes_stop_no_process() {
+    let world = World::new();
+    let one = world.replica("one", &[OLD], &["k1"]);
+    look(&one).await.unwrap();
+    let board = world.shared.board().await.unwrap();
+    let note = String::from_utf8(board[0].1.clone()).unwrap();
+    assert!(!note.contains(&URL_SAFE_NO_PAD.encode(OLD)));
+    // Another purpose than that of anything that is sealed or signed.
+    for (id, note) in [("x", &b"not json"[..]), ("y", b"{}"), ("z", b"[1]")] {
+        world.shared.post(id, note, LIVES_FOR).await.unwrap();
+    }
+    assert_eq!(look(&one).await, Ok(()));
+    let forged = r#"{"name":"a\nb","secrets":[],"signing":"","keys":[]}"#;
+    world
+        .shared
+        .post("w", forged.as_bytes(), LIVES_FOR)
+        .await
+        .unwrap();
+    let text = look(&one).await.unwrap_err().to_string();
+    assert!(!text.contains('\n') && text.contains("ab"), "{text}");
+}

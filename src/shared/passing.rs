@@ -1,0 +1,67 @@
+//! What several processes tell each other for some minutes.
+
+use std::{fmt, time::Duration};
+
+use futures_util::future::BoxFuture;
+
+use super::SharedError;
+
+/// Values that are forgotten by themselves. Who can read the memory can read them, so that they are sealed further up.
+pub trait Passing: fmt::Debug + Send + Sync + 'static {
+    /// Puts `value`, which is like no other, under `name` for `keep`, if there is nothing. `false` where there is something.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError`]: it may be there.
+    fn put_first<'a>(
+        &'a self,
+        name: &'a str,
+        value: &'a [u8],
+        keep: Duration,
+    ) -> BoxFuture<'a, Result<bool, SharedError>>;
+
+    /// Puts `value` under `name` for `keep`, whatever there was.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError`]: it may be there.
+    fn put<'a>(
+        &'a self,
+        name: &'a str,
+        value: &'a [u8],
+        keep: Duration,
+    ) -> BoxFuture<'a, Result<(), SharedError>>;
+
+    /// What is under `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError`] where nobody can tell.
+    fn fetch<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, SharedError>>;
+
+    /// Forgets what is under `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError`]: it may still be there.
+    fn forget<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), SharedError>>;
+
+    /// Puts `note` beside the others under `name`. All of them are kept for `keep` from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError`]: it may be there.
+    fn add<'a>(
+        &'a self,
+        name: &'a str,
+        note: &'a [u8],
+        keep: Duration,
+    ) -> BoxFuture<'a, Result<(), SharedError>>;
+
+    /// All notes under `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError`] where nobody can tell.
+    fn all<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, SharedError>>;
+}

@@ -1,0 +1,186 @@
+//! An API that asks for a stronger login (RFC 9470).
+
+use std::{sync::Arc, time::Duration};
+
+use axum::response::IntoResponse as _;
+use devstack_idp::Person;
+use http::{Method, StatusCode};
+use parking_lot::Mutex;
+use serde_json::json;
+
+use crate::support::{Browser, Reply, Stack};
+
+const CHALLENGE: &str = "DPoP algs=\"ES256\", Bearer error=\"insufficient_user_authentication\", \
+     error_description=\"of token 4711\", acr_values=\"gold platinum\", max_age=\"300\"";
+
+/// A person who is logged in, and an API that demands `CHALLENGE` while it is closed.
+struct Scene {
+    stack: Stack,
+    ada: Browser,
+    closed: Arc<Mutex<bool>>,
+}
+
+// === impl Scene ===
+
+impl Scene {
+    async fn start() -> Self {
+        let stack = Stack::start().await;
+        let ada = stack.browser();
+        ada.log_in().await;
+        let closed = Arc::new(Mutex::new(true));
+        let is_closed = Arc::clone(&closed);
+        stack.api.answer(move |_| {
+            if *is_closed.lock() {
+                return (
+                    StatusCode::UNAUTHORIZED,
+                    [("www-authenticate", CHALLENGE)],
+                    "more",
+                )
+                    .into_response();
+            }
+            "here".into_response()
+        });
+        Self { stack, ada, closed }
+    }
+
+    /// The IdP logs the next person in as strongly as this.
+    fn acr(&self, acr: &'static str) {
+        self.stack
+            .idp
+            .on_next_id_token(move |draft| drop(draft.claims.insert("acr".to_owned(), json!(acr))));
+    }
+
+    async fn lives(&self, cookie: &str) -> bool {
+        let browser = self.stack.browser();
+        browser.set_cookie("__Host-Http-bff_session", cookie);
+        browser.is_logged_in().await
+    }
+}
+
+/// The login that the answer leads to.
+#[track_caller]
+fn login_url(reply: &Reply) -> String {
+    assert_eq!(
+        reply.refusal(),
+        (401, "step_up_required".to_owned()),
+        "{}",
+        reply.body
+    );
+    reply.json()["login_url"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_browser_learns_which_login_the_api_demands_and_nothing_of_the_token() {
+    let scene = Scene::start().await;
+    let request = scene
+        .ada
+        .request(Method::GET, "/api/x")
+        .header("referer", format!("{}/orders?page=2", scene.ada.origin()));
+    let reply = scene.ada.send(request).await;
+    assert_eq!(
+        login_url(&reply),
+        "/auth/login?acr_values=gold+platinum&max_age=300&return_to=%2Forders%3Fpage%3D2"
+    );
+    assert_eq!(reply.json()["acr_values"], "gold platinum");
+    assert_eq!(reply.json()["max_age"], 300);
+    assert_eq!(
+        reply.header("www-authenticate"),
+        Some("Bearer error=\"insufficient_user_authentication\", acr_values=\"gold platinum\", max_age=300")
+    );
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
+    assert!(!reply.body.contains("4711"));
+    // The page is never one of another origin, nor one of ours.
+    for referer in ["https://evil.example/a", "{origin}/auth/logout", "garbage"] {
+        let referer = referer.replace("{origin}", scene.ada.origin());
+        let request = scene.ada.request(Method::GET, "/api/x");
+        let reply = scene.ada.send(request.header("referer", referer)).await;
+        assert_eq!(
+            login_url(&reply),
+            "/auth/login?acr_values=gold+platinum&max_age=300"
+        );
+    }
+    // A person sees a page that leads on.
+    let reply = scene.ada.go_on_to("/api/page?a=b").await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+    let link = "/auth/login?acr_values=gold+platinum&amp;max_age=300&amp;return_to=%2Fapi%2Fpage%3Fa%3Db";
+    assert!(reply.body.contains(link), "{}", reply.body);
+}
+
+#[tokio::test]
+async fn the_stronger_login_of_the_same_person_takes_the_place_of_the_session() {
+    let scene = Scene::start().await;
+    let old = scene.ada.session_cookie().unwrap();
+    let login = login_url(&scene.ada.get("/api/x").await);
+    scene.acr("platinum");
+    scene.ada.log_in_by(&login).await.leads_on();
+    *scene.closed.lock() = false;
+    assert_eq!(scene.ada.get("/api/x").await.body, "here");
+    let session = scene.ada.session().await;
+    assert_eq!(session["acr"], "platinum");
+    assert_ne!(scene.ada.session_cookie().unwrap(), old);
+    assert!(!scene.lives(&old).await);
+}
+
+#[tokio::test]
+async fn a_login_that_is_not_stronger_changes_nothing() {
+    let scene = Scene::start().await;
+    let old = scene.ada.session_cookie().unwrap();
+    for acr in ["silver", "gold platinum", "goldx"] {
+        let login = login_url(&scene.ada.get("/api/x").await);
+        scene.acr(acr);
+        let reply = scene.ada.log_in_by(&login).await;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{acr}");
+        assert!(reply.body.contains("login_too_weak"), "{}", reply.body);
+        assert_eq!(scene.ada.session_cookie().as_ref(), Some(&old));
+        assert!(scene.ada.is_logged_in().await);
+    }
+    *scene.closed.lock() = false;
+    // The tokens of the session are still good, also after a refresh.
+    scene.stack.advance(Duration::from_mins(4)).await;
+    assert_eq!(scene.ada.get("/api/x").await.body, "here");
+}
+
+#[tokio::test]
+async fn a_login_of_somebody_else_takes_nothing_over_and_ends_the_session() {
+    let scene = Scene::start().await;
+    let old = scene.ada.session_cookie().unwrap();
+    let login = login_url(&scene.ada.get("/api/x").await);
+    let started = scene.ada.get(&login).await;
+    scene.acr("gold");
+    let grace = Person::new("grace", "grace").unwrap();
+    let callback = grace.authorize(started.location()).await.unwrap();
+    scene.ada.get(&callback).await.leads_on();
+    assert_eq!(scene.ada.session().await["user"]["sub"], "u-grace");
+    assert!(!scene.lives(&old).await);
+}
+
+#[tokio::test]
+async fn an_api_that_is_never_content_makes_no_loop() {
+    let scene = Scene::start().await;
+    let login = login_url(&scene.ada.get("/api/x").await);
+    scene.acr("gold");
+    scene.ada.log_in_by(&login).await.leads_on();
+    let reply = scene.ada.get("/api/x").await;
+    assert_eq!(reply.refusal(), (403, "step_up_not_enough".to_owned()));
+    assert_eq!(reply.header("www-authenticate"), None);
+    scene.stack.advance(Duration::from_secs(61)).await;
+    login_url(&scene.ada.get("/api/x").await);
+}
+
+#[tokio::test]
+async fn without_a_session_the_demand_is_the_wish_that_openid_connect_makes_of_it() {
+    let stack = Stack::start().await;
+    let ada = stack.browser();
+    // OpenID Connect Core 1.0 section 3.1.2.1: a voluntary claim.
+    ada.log_in_by("/auth/login?acr_values=gold").await.leads_on();
+    assert!(ada.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_public_route_passes_the_demand_on() {
+    let scene = Scene::start().await;
+    let reply = scene.ada.get("/public/x").await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(reply.header("www-authenticate"), Some(CHALLENGE));
+    assert_eq!(reply.body, "more");
+}
