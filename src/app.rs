@@ -192,6 +192,7 @@ impl App {
             own_origins: settings::own_origins(&config),
             cors_origins: settings::cors_origins(&config),
             trusted_proxies: settings::trusted_proxies(&config),
+            binding: config.binding,
             pages: Pages::new(&settings::pages(&config))?,
             clock: Arc::clone(&ports.clock),
         });

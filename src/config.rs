@@ -7,6 +7,7 @@
 pub mod catalogue;
 
 mod address;
+mod binding;
 mod client;
 mod cookies;
 mod environment;
@@ -56,6 +57,7 @@ pub use self::{
     telemetry::TelemetrySettings,
     tokens::TokenSettings,
 };
+use crate::session::Binding;
 
 /// Everything that can be set, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +78,8 @@ pub struct Config {
     pub session: SessionSettings,
     /// The session cookie.
     pub cookies: CookieSettings,
+    /// What sessions are bound to.
+    pub binding: Binding,
     /// Token refresh.
     pub tokens: TokenSettings,
     /// Login and redirects.
@@ -111,14 +115,16 @@ impl Config {
             &registration.redirect_uris,
             callback.as_ref(),
         );
+        let cookies = cookies::read(&mut reader, &own_origins);
         let network = network::read(&mut reader);
         let session = session::read(&mut reader);
         keys.state_store = key_files::read_state_store(&mut reader, &session.store, &keys.policy);
         let config = Self {
+            binding: binding::read(&mut reader, &own_origins, &cookies, &server),
+            cookies,
             keys,
             network,
             session,
-            cookies: cookies::read(&mut reader, &own_origins),
             tokens: tokens::read(&mut reader),
             login: login::read(&mut reader, callback, own_origins),
             pages: pages::read(&mut reader),

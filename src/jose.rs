@@ -6,6 +6,7 @@
 
 mod algorithm;
 mod key_set;
+mod proof;
 mod sign;
 mod verify;
 
@@ -15,6 +16,7 @@ pub(crate) use self::verify::numeric_date;
 pub use self::{
     algorithm::{Algorithm, KeyType},
     key_set::{KeySet, KeySetError},
+    proof::{MAX_PROOF_LENGTH, ProofKey, Proven, verify_first_proof, verify_proof},
     sign::{KeyPair, SignError, SigningKey},
     verify::{Claims, MAX_TOKEN_LENGTH, Policy, Typ, Verified, VerifyError, verify},
 };

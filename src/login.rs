@@ -6,6 +6,7 @@
 pub mod attempt;
 mod back_channel;
 mod callback;
+mod device;
 mod end;
 mod front_channel;
 pub mod hosts;
@@ -27,6 +28,7 @@ use std::{
 pub use self::{
     back_channel::BackChannelError,
     callback::{CallbackError, CallbackQuery, Failed, LoggedIn},
+    device::{Devices, Invitation, ProofError, Registered},
     end::EndSession,
     front_channel::FrontChannelError,
     refused::Instead,
@@ -42,7 +44,7 @@ use crate::{
     oidc::RelyingParty,
     random::SharedRandom,
     seal::Sealer,
-    session::{self, EmailTrust, LeftOutNotice, Sessions},
+    session::{self, Binding, EmailTrust, LeftOutNotice, Sessions},
     shared::Passing,
 };
 
@@ -63,6 +65,8 @@ pub struct Options {
     pub refresh_threshold: Duration,
     /// Which e-mail addresses the application may know.
     pub email_trust: EmailTrust,
+    /// What sessions are bound to.
+    pub binding: Binding,
 }
 
 /// `prompt` of the authorization request where the login names none (OpenID Connect Core 1.0 section 3.1.2.1).
@@ -83,8 +87,8 @@ pub enum DefaultPrompt {
 /// What is remembered of logins and logouts, for all processes that share sessions.
 #[derive(Clone, Debug)]
 pub struct Memories {
-    /// Which logout tokens have come.
-    pub logout_tokens: Arc<dyn session::Once>,
+    /// What has come that may come once: logout tokens, keys of devices.
+    pub once: Arc<dyn session::Once>,
     /// What processes tell each other; `None` where there is but one.
     pub passing: Option<Arc<dyn Passing>>,
 }
@@ -112,6 +116,8 @@ struct Inner {
     /// What the IdP says of logouts.
     logouts: Logouts,
     measures: Measures,
+    /// What sessions are bound to.
+    devices: Devices,
     /// Claims that are too large.
     left_out: LeftOutNotice,
     /// Whether the operator has been told that the IdP gives no refresh token.
@@ -154,6 +160,12 @@ impl Login {
             left_out: LeftOutNotice::default(),
             options,
             relying_party,
+            devices: Devices::new(
+                sessions.clone(),
+                Arc::clone(&memories.once),
+                sealer.clone(),
+                Arc::clone(&clock),
+            ),
             logouts: Logouts::new(sessions.clone(), memories, &sealer, Arc::clone(&clock)),
             sessions,
             sealer,
@@ -172,6 +184,12 @@ impl Login {
     #[must_use]
     pub fn hosts(&self) -> &Hosts {
         &self.inner.options.hosts
+    }
+
+    /// The keys of devices to which sessions are bound.
+    #[must_use]
+    pub fn devices(&self) -> &Devices {
+        &self.inner.devices
     }
 
     /// Where `return_to` may point.

@@ -54,6 +54,12 @@ pub enum Purpose {
     LoggedOut,
     /// Up to where a page has heard of its session (`Last-Event-ID`).
     EventId,
+    /// What the proof of a device's key answers; context: the session's key in the store.
+    DeviceChallenge,
+    /// Who may register a device's key; context: as above.
+    DeviceRegistration,
+    /// The cookie that says that a device has proven its key; context: as above.
+    DeviceCookie,
 }
 
 /// Seals, opens and hashes. Cheap to clone.
@@ -87,7 +93,7 @@ struct Key256;
 // === impl Purpose ===
 
 impl Purpose {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 16] = [
         Self::LoginAttempt,
         Self::LogoutReturn,
         Self::LatestSession,
@@ -101,6 +107,9 @@ impl Purpose {
         Self::LoginAnswer,
         Self::LoggedOut,
         Self::EventId,
+        Self::DeviceChallenge,
+        Self::DeviceRegistration,
+        Self::DeviceCookie,
     ];
 
     const fn label(self) -> &'static [u8] {
@@ -118,6 +127,9 @@ impl Purpose {
             Self::LoginAnswer => b"login-answer",
             Self::LoggedOut => b"logged-out",
             Self::EventId => b"event-id",
+            Self::DeviceChallenge => b"device-challenge",
+            Self::DeviceRegistration => b"device-registration",
+            Self::DeviceCookie => b"device-cookie",
         }
     }
 }

@@ -9,6 +9,7 @@
 //! ([`Tokens`]) and the index of due times.
 
 mod access_token;
+mod binding;
 mod cookie;
 mod csrf;
 mod device;
@@ -27,6 +28,7 @@ mod user;
 
 pub use self::{
     access_token::AccessToken,
+    binding::{Binding, Bound, DeviceKey, Mismatch, Seen, Stamp},
     cookie::{
         CookieName, CookieOptions, CookieOptionsError, CookiePolicy, LOGIN_COOKIE_LIFETIME, LoginCookie,
         MAX_LOGIN_COOKIE_LENGTH, MAX_LOGIN_COOKIES, MAX_LOGIN_COOKIES_LENGTH, SameSite, SetCookieError,

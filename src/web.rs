@@ -4,9 +4,11 @@ mod access;
 mod api;
 mod arrival;
 mod auth;
+mod binding;
 mod caller;
 mod correlation;
 mod cors;
+mod envelope;
 mod form;
 mod frame;
 #[cfg(fuzzing)]
@@ -25,6 +27,7 @@ mod proof;
 mod query;
 mod revisit;
 mod start_page;
+mod structured;
 mod way_in;
 mod ways;
 
@@ -50,7 +53,7 @@ use crate::{
     keys::Keys,
     login::Login,
     seal::Sealer,
-    session::{CookiePolicy, Sessions},
+    session::{Binding, CookiePolicy, Sessions},
     tokens::Tokens,
 };
 
@@ -79,6 +82,8 @@ pub struct Parts {
     pub cors_origins: Vec<HeaderValue>,
     /// Proxies whose forwarded headers are believed.
     pub trusted_proxies: TrustedProxies,
+    /// What sessions are bound to.
+    pub binding: Binding,
     /// Pages for people.
     pub pages: Pages,
     /// Time.
@@ -93,6 +98,8 @@ pub struct Web(Arc<Inner>);
 struct Inner {
     parts: Parts,
     notices: Notices,
+    /// Of which sessions the operator has been told that a request did not belong to them.
+    unproven: binding::Told,
     streams: Streams,
 }
 
@@ -114,6 +121,7 @@ impl Web {
         Self(Arc::new(Inner {
             parts,
             notices: Notices::default(),
+            unproven: binding::Told::default(),
             streams: Streams::default(),
         }))
     }
@@ -142,11 +150,18 @@ impl Web {
             .route("/auth/events", get(auth::events::handle))
             .route("/auth/sessions", get(auth::sessions::list))
             .route("/auth/sessions/{reference}", delete(auth::sessions::end));
+        let of_the_browser = Router::new()
+            .route(auth::dbsc::REGISTER, post(auth::dbsc::register))
+            .route(auth::dbsc::REFRESH, post(auth::dbsc::refresh));
         let of_the_idp = Router::new().route(
             auth::backchannel_logout::PATH,
             post(auth::backchannel_logout::handle),
         );
-        let endpoints = acting.merge(telling).merge(of_the_idp).merge(Self::common());
+        let endpoints = acting
+            .merge(telling)
+            .merge(of_the_browser)
+            .merge(of_the_idp)
+            .merge(Self::common());
         self.framed(Listener::Public, endpoints)
     }
 

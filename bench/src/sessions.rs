@@ -171,6 +171,7 @@ fn session(number: usize) -> Session {
         created_at: now,
         expires_at: later,
         assurance: Assurance::default(),
+        bound: bff::session::Bound::default(),
         identity: Memo::default(),
     }
 }

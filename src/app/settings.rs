@@ -163,6 +163,7 @@ pub(super) fn login(config: &Config) -> Result<login::Options, HostsError> {
         session_lifetime: config.session.lifetime,
         refresh_threshold: config.tokens.refresh_threshold,
         email_trust: email_trust(config),
+        binding: config.binding,
     })
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn open(
     let alone = |sessions| Opened {
         sessions,
         memories: Memories {
-            logout_tokens: Arc::new(MemoryOnce::new(Arc::clone(&ports.clock))),
+            once: Arc::new(MemoryOnce::new(Arc::clone(&ports.clock))),
             passing: None,
         },
         shared: None,
@@ -61,7 +61,7 @@ pub(super) async fn open(
             let store = redis(options, limits, sealer, ports).await?;
             Ok(Opened {
                 memories: Memories {
-                    logout_tokens: Arc::new(store.clone()),
+                    once: Arc::new(store.clone()),
                     passing: Some(Arc::new(store.clone())),
                 },
                 shared: Some(Arc::new(store.clone())),

@@ -287,7 +287,8 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Session, "SESSION_MAX", K::Number, "`1000000`", "sessions at most; beyond it a new login gets 503"),
     public(G::Session, "SESSION_MAX_PER_USER", K::Number, "`50`", "sessions of one person at most; beyond it the oldest ends"),
     public(G::Session, "SESSION_MEMORY_LIMIT", K::Bytes, "`1GiB`", "memory for sessions at most: with `memory` a login beyond it gets 503, otherwise those that were used last are kept at hand within it"),
-    public(G::Session, "SESSION_BINDING", K::Choice(&["off", "ua", "ip", "ua+ip"]), "`off`", "what a session is bound to").not_built("off"),
+    public(G::Session, "SESSION_BINDING", K::Choice(&["off", "ua", "ip", "ua+ip", "device", "device-if-possible"]), "`off`", "what a session is bound to beside its cookie: the browser (`ua`, without version numbers), its network (`ip`: /24, of IPv6 /48), or a key that the device does not give away; see `docs/binding.md`"),
+    public(G::Session, "SESSION_BINDING_RENEWAL", K::Duration, "`10m`", "with `device`: how long a browser goes without proving its key, which is as long as a stolen cookie is worth something"),
     // Cookies
     public(G::Cookies, "SESSION_COOKIE_NAME", K::Text, "`__Host-Http-bff_session`; with a domain `__Http-bff_session`; without `Secure` `bff_session`", "name of the session cookie"),
     public(G::Cookies, "BFF_COOKIE_DOMAIN", K::Text, "none", "domain of the session cookie, where several hosts share it"),

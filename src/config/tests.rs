@@ -3,6 +3,7 @@ use std::{fs, path::Path, time::Duration};
 use base64::{Engine as _, engine::general_purpose};
 use proptest::prelude::*;
 
+mod binding;
 mod legacy;
 mod mistakes;
 mod network;

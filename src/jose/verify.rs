@@ -41,6 +41,15 @@ pub enum Typ {
     IdToken,
     /// A logout token: `logout+jwt`, absent or `JWT` (OpenID Connect Back-Channel Logout 1.0 section 2.4).
     LogoutToken,
+    /// The proof of a device's key: `dbsc+jwt` (Device Bound Session Credentials).
+    DeviceProof,
+}
+
+/// A part of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Header,
+    Payload,
 }
 
 /// A token whose signature and common claims are right.
@@ -99,8 +108,15 @@ pub enum VerifyError {
     /// `iat` is missing or in the future, or `nbf` is in the future.
     #[error("the token is not valid yet or does not say since when it is")]
     NotYetValid,
+    /// A proof that has to bring its key along does not, or brings one that is not accepted.
+    #[error("the proof brings no key along that is accepted")]
+    Key,
+    /// A proof whose key is known brings another one along.
+    #[error("the proof brings a key along although its key is known")]
+    SuperfluousKey,
 }
 
+/// What every header has. A reader of one kind of token adds what that kind may bring along.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -110,6 +126,18 @@ struct Header {
     #[serde(default, deserialize_with = "present")]
     crit: bool,
     // Keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`) are not read at all.
+}
+
+/// A token in its three parts, whose header is right so far. Nothing of it is proven yet.
+pub(super) struct Unverified<'a> {
+    /// Header and payload, as they are signed.
+    signed: &'a str,
+    header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+    kid: Option<String>,
+    /// The algorithm that it names, which is one of the allowed ones.
+    pub(super) algorithm: Algorithm,
 }
 
 /// Checks `token` completely, with `now` from our clock: length, algorithm, `crit`, `typ`, key, signature, `iss`,
@@ -124,43 +152,85 @@ pub fn verify(
     policy: &Policy<'_>,
     now: Timestamp,
 ) -> Result<Verified, VerifyError> {
-    if token.len() > MAX_TOKEN_LENGTH {
-        return Err(VerifyError::TooLong);
-    }
-    let parts: Vec<&str> = token.split('.').collect();
-    let [header, payload, signature] = match parts.len() {
-        5 => return Err(VerifyError::Encrypted),
-        3 => [parts[0], parts[1], parts[2]],
-        _ => return Err(VerifyError::Malformed),
-    };
-    let signed = &token[..header.len() + 1 + payload.len()];
-    let header: Header = json(header)?;
-    let algorithm = Algorithm::from_name(&header.alg)
-        .filter(|algorithm| policy.algorithms.contains(algorithm))
-        .ok_or(VerifyError::Algorithm)?;
-    if header.crit {
-        return Err(VerifyError::Critical);
-    }
-    if !policy.typ.allows(header.typ.as_deref()) {
-        return Err(VerifyError::Type);
-    }
-    let candidates = match keys.find(header.kid.as_deref(), algorithm) {
+    let token = Unverified::read(token, MAX_TOKEN_LENGTH, policy.algorithms, policy.typ)?;
+    let candidates = match keys.find(token.kid.as_deref(), token.algorithm) {
         Candidates::Some(keys) => keys,
         Candidates::None => return Err(VerifyError::UnknownKey),
         Candidates::Ambiguous => return Err(VerifyError::AmbiguousKey),
     };
-    let verifies = |key: &&DecodingKey| {
-        let algorithm = algorithm.for_library();
-        let valid = jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm);
-        matches!(valid, Ok(true))
-    };
-    if !candidates.iter().any(verifies) {
-        return Err(VerifyError::Signature);
-    }
-    let claims: Claims = json(payload)?;
+    let claims = token.verify(candidates)?;
     check_parties(&claims, policy)?;
     check_times(&claims, now)?;
-    Ok(Verified { algorithm, claims })
+    Ok(Verified {
+        algorithm: token.algorithm,
+        claims,
+    })
+}
+
+// === impl Unverified ===
+
+impl<'a> Unverified<'a> {
+    /// Takes `token` apart and checks its header: length, algorithm, `crit`, `typ`.
+    pub(super) fn read(
+        token: &'a str,
+        longest: usize,
+        algorithms: &[Algorithm],
+        typ: Typ,
+    ) -> Result<Self, VerifyError> {
+        if token.len() > longest {
+            return Err(VerifyError::TooLong);
+        }
+        let parts: Vec<&str> = token.split('.').collect();
+        let [header, payload, signature] = match parts.len() {
+            5 => return Err(VerifyError::Encrypted),
+            3 => [parts[0], parts[1], parts[2]],
+            _ => return Err(VerifyError::Malformed),
+        };
+        let read: Header = json(header)?;
+        let algorithm = Algorithm::from_name(&read.alg)
+            .filter(|algorithm| algorithms.contains(algorithm))
+            .ok_or(VerifyError::Algorithm)?;
+        if read.crit {
+            return Err(VerifyError::Critical);
+        }
+        if !typ.allows(read.typ.as_deref()) {
+            return Err(VerifyError::Type);
+        }
+        Ok(Self {
+            signed: &token[..header.len() + 1 + payload.len()],
+            header,
+            payload,
+            signature,
+            kid: read.kid,
+            algorithm,
+        })
+    }
+
+    /// A member of the header, or of the payload, that has to be looked at before the signature: the key that a proof
+    /// brings along.
+    pub(super) fn peek(&self, part: Part, name: &str) -> Result<Option<Value>, VerifyError> {
+        let part = match part {
+            Part::Header => self.header,
+            Part::Payload => self.payload,
+        };
+        Ok(json::<Claims>(part)?.remove(name))
+    }
+
+    /// The claims, if one of `keys` has signed them. The keys are of the kind that the algorithm takes.
+    pub(super) fn verify<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k DecodingKey>,
+    ) -> Result<Claims, VerifyError> {
+        let algorithm = self.algorithm.for_library();
+        let verifies = |key: &DecodingKey| {
+            let valid = jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), key, algorithm);
+            matches!(valid, Ok(true))
+        };
+        if !keys.into_iter().any(verifies) {
+            return Err(VerifyError::Signature);
+        }
+        json(self.payload)
+    }
 }
 
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
@@ -225,10 +295,12 @@ pub(crate) fn numeric_date(claims: &Claims, name: &str) -> Option<Timestamp> {
 
 impl Typ {
     fn allows(self, typ: Option<&str>) -> bool {
-        let is_plain = typ.is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"));
+        let is = |name: &str| typ.is_some_and(|typ| typ.eq_ignore_ascii_case(name));
+        let is_plain = typ.is_none() || is("JWT");
         match self {
             Self::IdToken => is_plain,
-            Self::LogoutToken => is_plain || typ.is_some_and(|typ| typ.eq_ignore_ascii_case("logout+jwt")),
+            Self::LogoutToken => is_plain || is("logout+jwt"),
+            Self::DeviceProof => is("dbsc+jwt"),
         }
     }
 }

@@ -69,7 +69,7 @@ impl Logouts {
         let logged_out = LoggedOut::new();
         Self {
             sessions,
-            once: memories.logout_tokens,
+            once: memories.once,
             logged_out: match memories.passing {
                 Some(passing) => logged_out.shared(passing, sealer.clone()),
                 None => logged_out,

@@ -18,8 +18,9 @@ use super::{
 use crate::{
     clock::Timestamp,
     oidc::OAuthError,
+    random::RandomExt as _,
     secret::Secret,
-    session::{Device, Due, SessionId, SessionKey},
+    session::{Bound, Device, Due, Seen, SessionId, SessionKey},
 };
 
 /// Longer values are refused, in bytes.
@@ -72,8 +73,8 @@ fn remember(outcome: &Result<LoggedIn, CallbackError>) -> Remember {
 
 impl Login {
     /// Completes the login that `query` answers, for a browser on `host`. `cookie` gives the value of the login cookie
-    /// for a `state`, `previous` is the session that the browser has now, where it shows it, and `device` is what the
-    /// person will recognise the new one by.
+    /// for a `state`, `previous` is the session that the browser has now, where it shows it, `device` is what the person will
+    /// recognise the new one by, and `seen` what it may be bound to.
     ///
     /// The checks, in this order: `state` (before anything else that came is looked at), age and host of the attempt,
     /// `iss`, `error`, `code`; then the exchange, the ID token, UserInfo; then the new session takes the place of the
@@ -90,6 +91,7 @@ impl Login {
         cookie: impl Fn(&str) -> Option<String>,
         previous: Option<SessionKey>,
         device: Device,
+        seen: &Seen<'_>,
     ) -> Result<LoggedIn, Failed> {
         let (state, attempt) = self.attempt(query.state.as_deref(), cookie)?;
         let return_to = attempt.return_to.clone();
@@ -97,11 +99,12 @@ impl Login {
         let outcome = match self.code_of(&query, &attempt, host) {
             Ok(code) => {
                 let ends_at = attempt.ends_at();
+                let bound = Bound::at_login(self.inner.options.binding, seen, self.inner.random.bytes());
                 let complete = || {
                     let (login, host, code) = (self.clone(), host.clone(), code.clone());
                     async move {
                         let code = code.into();
-                        let redeemed = login.redeem_once(&host, &attempt, &code, previous, device);
+                        let redeemed = login.redeem_once(&host, &attempt, &code, previous, device, bound);
                         let (outcome, remember) = redeemed.await;
                         (outcome.map_err(Arc::new), remember)
                     }
@@ -159,8 +162,9 @@ impl Login {
         code: &Secret,
         previous: Option<SessionKey>,
         device: Device,
+        bound: Bound,
     ) -> (Result<LoggedIn, CallbackError>, Remember) {
-        let redeem = self.redeem(host, attempt, code, previous, device);
+        let redeem = self.redeem(host, attempt, code, previous, device, bound);
         if let Some(relay) = &self.inner.relay {
             return relay.once(attempt, code, redeem, remember).await;
         }
@@ -177,6 +181,7 @@ impl Login {
         code: &Secret,
         previous: Option<SessionKey>,
         device: Device,
+        bound: Bound,
     ) -> Result<LoggedIn, CallbackError> {
         let relying_party = &self.inner.relying_party;
         let exchanged = self.inner.clock.now();
@@ -185,7 +190,7 @@ impl Login {
         let response = relying_party
             .exchange_code(code, host.redirect_uri(), &attempt.code_verifier)
             .await?;
-        let (session, issued) = match self.session_of(attempt, code, &response, device).await {
+        let (mut session, issued) = match self.session_of(attempt, code, &response, device).await {
             Ok(verified) => verified,
             // The session that goes on may be of one grant with these tokens, which ends as a whole (RFC 7009 section 2.1).
             Err(error @ CallbackError::TooWeak) => return Err(error),
@@ -194,6 +199,7 @@ impl Login {
                 return Err(error);
             }
         };
+        session.bound = bound;
         let location = self.target(attempt, host);
         let ends_at = session.ends_at();
         let due = Due::at(session.tokens.due_at(self.inner.options.refresh_threshold));

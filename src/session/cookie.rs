@@ -6,6 +6,7 @@
 //! | login | `__Host-Http-bff_login_` and a hash of `state` | one login attempt, sealed |
 //! | logout | `__Host-Http-bff_logout` | where to go after the IdP's logout page, sealed |
 //! | latest | `__Host-Http-bff_latest` | which session the last login gave, sealed; with `SameSite=Strict` alone |
+//! | bound | `__Host-bff_bound` | that the browser has proven its key, for some minutes (`SESSION_BINDING=device`) |
 //!
 //! `__Host-` keeps sibling subdomains and plain http from planting a cookie (RFC 6265bis section 4.1.3.2); it demands
 //! `Secure`, `Path=/` and no `Domain`. `__Host-Http-` keeps scripts from it too; a browser that does not know it sees
@@ -15,6 +16,7 @@
 //!
 //! The names of the release before ([`former`]) are still read, and replaced.
 
+mod bound;
 mod former;
 mod read;
 
@@ -105,7 +107,7 @@ pub enum CookieOptionsError {
     /// Not a token (RFC 6265 section 4.1.1), or too long.
     #[error("a cookie's name is up to {MAX_NAME_LENGTH} letters, digits or any of !#$%&'*+-.^_`|~")]
     Name,
-    /// The name of the login or logout cookie.
+    /// The name of the login, logout or bound cookie.
     #[error("the name of the session cookie belongs to another cookie of the BFF")]
     NameTaken,
     /// `__Host-` with a domain or without `Secure`, or one of the other prefixes without `Secure`.
@@ -343,7 +345,7 @@ fn checked_name(name: String, secure: bool, shared: bool) -> Result<String, Cook
     if refused {
         return Err(CookieOptionsError::Prefix);
     }
-    if read::is_private(base) {
+    if read::is_private(base) || bound::is_bound(base) {
         return Err(CookieOptionsError::NameTaken);
     }
     Ok(name)

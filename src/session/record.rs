@@ -6,7 +6,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{AccessToken, Device, Memo};
+use super::{AccessToken, Bound, Device, Memo};
 use crate::{clock::Timestamp, jose::Claims, secret::Secret};
 
 /// The first byte of an encoded record. Another layout takes another number, so that an older or newer server says so
@@ -57,6 +57,9 @@ pub struct Session {
     /// How strong the login was.
     #[serde(default)]
     pub assurance: Assurance,
+    /// What the session is bound to (`SESSION_BINDING`).
+    #[serde(default, skip_serializing_if = "Bound::is_empty")]
+    pub bound: Bound,
     /// What a proxy is told of the session (`/auth/verify`), in header fields.
     #[serde(skip)]
     pub identity: Memo<HeaderMap>,
@@ -149,6 +152,7 @@ impl Session {
             + self.identity_weight()
             + texts.map(text_weight).iter().sum::<usize>()
             + self.device.texts().map(text_weight).iter().sum::<usize>()
+            + self.bound.weight()
             + claims_weight(&self.user)
     }
 

@@ -4,7 +4,7 @@ mod held;
 
 use std::time::Duration;
 
-use super::{Assurance, Device, Memo, Session, Tokens};
+use super::{Assurance, Bound, Device, Memo, Session, Tokens};
 use crate::{clock::Timestamp, jose::Claims, secret::Secret};
 
 pub(crate) use self::held::{Gate, HeldStore};
@@ -36,6 +36,7 @@ pub(crate) fn session(subject: &str, access: &str, now: Timestamp) -> Session {
         created_at: now,
         expires_at: now.saturating_add(Duration::from_hours(100)),
         assurance: Assurance::default(),
+        bound: Bound::default(),
         identity: Memo::default(),
     }
 }

@@ -83,6 +83,8 @@ const OWN: &[&str] = &[
     "bff::web::api::step_up",
     "bff::web::auth::backchannel_logout",
     "bff::web::auth::callback",
+    "bff::web::auth::dbsc",
+    "bff::web::binding",
     "bff::web::notices",
     "bff::web::page",
     "bff::web::problem",

@@ -18,8 +18,10 @@ use self::step_up::Demand;
 use super::{
     Web,
     arrival::Arrival,
-    caller::{Caller, Renewal},
+    caller::{Absent, Caller, Renewal},
+    envelope::Envelope,
     navigation::Visit,
+    page::Label,
     problem::Problem,
     proof,
     start_page::instead_of_nothing,
@@ -40,14 +42,8 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
     let matched = match web.gateway.find(&path, request.method()) {
         Found::Match(matched) => matched,
         Found::NotFound => {
-            return instead_of_nothing(
-                web,
-                request.method(),
-                request.uri(),
-                path.as_str(),
-                request.headers(),
-            )
-            .await;
+            let envelope = Envelope::of(arrival, &request);
+            return instead_of_nothing(web, request.method(), path.as_str(), envelope).await;
         }
         Found::MethodNotAllowed { allow } => return Err(method_not_allowed(request.method(), allow.clone())),
         Found::Refused(error) => return Err(error.into()),
@@ -56,9 +52,12 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
     let changes_state = proof::changes_state(request.method());
     let caller = match matched.route.auth() {
         Auth::None => None,
-        Auth::Session => match web.caller(request.headers()).await? {
-            Some(caller) => Some(caller),
-            None => return without_session(web, arrival, matched.route, &request),
+        Auth::Session => match web.caller(Envelope::of(arrival, &request)).await? {
+            Ok(caller) => Some(caller),
+            Err(absent) => {
+                let answer = without_session(web, arrival, matched.route, &request, absent);
+                return web.ask_for_proof(absent, answer);
+            }
         },
     };
     if let Some(caller) = &caller {
@@ -73,7 +72,7 @@ pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Re
     let (credential, renewal) = match &caller {
         Some(caller) => match web.credential_and_renewal(caller).await? {
             Some(both) => both,
-            None => return without_session(web, arrival, matched.route, &request),
+            None => return without_session(web, arrival, matched.route, &request, Absent::Nobody),
         },
         None => (Ok(None), None),
     };
@@ -100,12 +99,13 @@ pub(super) async fn nothing_here(uri: Uri) -> Problem {
     }
 }
 
-/// 401; a person who opens a page goes to the login and comes back to it.
+/// 401; a person who opens a page goes to the login and comes back to it, if that helps.
 fn without_session(
     web: &Web,
     arrival: &Arrival,
     route: &Route,
     request: &Request,
+    absent: Absent,
 ) -> Result<Response, Problem> {
     let visit = Visit::of(request.method(), request.headers());
     let goes_to_the_login = match route.unauthenticated() {
@@ -113,8 +113,11 @@ fn without_session(
         Unauthenticated::Login => visit != Visit::Other,
         Unauthenticated::Refuse => false,
     };
+    if !absent.login_helps() {
+        return Err(Problem::from(absent).for_browser(Label::LogOut, "/auth/logout"));
+    }
     if !goes_to_the_login {
-        return Err(Problem::unauthenticated());
+        return Err(absent.into());
     }
     let client = web
         .trusted_proxies
@@ -125,7 +128,7 @@ fn without_session(
         .map_or("/", |target| target.as_str());
     Page::of(target.as_bytes())
         .and_then(|page| way_in::redirect(&web.login_path(&client, &page)))
-        .ok_or_else(Problem::unauthenticated)
+        .ok_or_else(|| absent.into())
 }
 
 async fn pass_on(

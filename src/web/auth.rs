@@ -3,6 +3,7 @@
 pub(super) mod backchannel_logout;
 pub(super) mod callback;
 pub(super) mod csrf;
+pub(super) mod dbsc;
 pub(super) mod events;
 pub(super) mod frontchannel_logout;
 pub(super) mod logged_out;

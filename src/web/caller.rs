@@ -9,7 +9,7 @@ use http::{
 
 use tracing::Level;
 
-use super::{Web, problem::Problem};
+use super::{Web, binding::Unproven, envelope::Envelope, problem::Problem};
 use crate::session::{SessionId, SessionKey, StoreError, Stored};
 
 /// The use of a session is noted, and its cookie renewed, at most this often.
@@ -27,6 +27,15 @@ pub(crate) struct Caller {
     former: Option<HeaderValue>,
 }
 
+/// Why a request has no session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Absent {
+    /// It brings no session cookie, several, or one that leads nowhere.
+    Nobody,
+    /// It brings the cookie of a session that it does not belong to.
+    Unproven(Unproven),
+}
+
 /// `Set-Cookie` fields that the answer has to carry.
 #[derive(Debug)]
 pub(crate) struct Renewal {
@@ -37,8 +46,17 @@ pub(crate) struct Renewal {
 // === impl Web ===
 
 impl Web {
-    /// The session of a request. `None` where it brings no session cookie, several, or one that leads nowhere.
-    pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, StoreError> {
+    /// The session of a request, if it proves that it belongs to it.
+    pub(crate) async fn caller(&self, request: Envelope<'_>) -> Result<Result<Caller, Absent>, StoreError> {
+        let Some(caller) = self.named(request.headers).await? else {
+            return Ok(Err(Absent::Nobody));
+        };
+        let bound = self.check_binding(&caller.key, &caller.stored.session, &request);
+        Ok(bound.map(|()| caller).map_err(Absent::Unproven))
+    }
+
+    /// The session that a request names by its cookie, whether it belongs to it or not.
+    async fn named(&self, headers: &HeaderMap) -> Result<Option<Caller>, StoreError> {
         let Some(id) = self.cookies.session_id(headers) else {
             self.notice_doubled_session(headers);
             return Ok(None);
@@ -67,6 +85,35 @@ impl Web {
             cookie,
             former: caller.former.clone(),
         }))
+    }
+}
+
+// === impl Absent ===
+
+impl Absent {
+    /// Whether a login in this browser would help.
+    pub(crate) const fn login_helps(self) -> bool {
+        match self {
+            Self::Nobody => true,
+            Self::Unproven(Unproven { why, .. }) => why.login_helps(),
+        }
+    }
+
+    /// The code of its problem, where there is a session.
+    pub(crate) const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Nobody => None,
+            Self::Unproven(Unproven { why, .. }) => Some(why.code()),
+        }
+    }
+}
+
+impl From<Absent> for Problem {
+    fn from(absent: Absent) -> Self {
+        match absent {
+            Absent::Nobody => Self::unauthenticated(),
+            Absent::Unproven(Unproven { why, .. }) => why.problem(),
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::request::Parts;
+use http::{HeaderMap, request::Parts};
 
-use super::{TrustedProxies, auth};
+use super::{TrustedProxies, auth, structured};
 
 /// Reads the query of a callback. Whether it is accepted.
 #[must_use]
@@ -17,4 +17,11 @@ pub fn callback(request: &Parts) -> bool {
 pub fn client(proxies: &TrustedProxies, peer: SocketAddr, request: &Parts) -> (IpAddr, String, Option<bool>) {
     let client = proxies.client(peer, &request.uri, &request.headers);
     (client.address, client.host, client.https)
+}
+
+/// Proof and identifier of a browser that binds its session. The reason for going on without a proof is read, too.
+#[must_use]
+pub fn device_fields(headers: &HeaderMap) -> [Option<String>; 2] {
+    let _reason = structured::skipped(headers);
+    [structured::proof(headers), structured::session_id(headers)]
 }

@@ -10,13 +10,14 @@ use http::{HeaderMap, HeaderValue, Method, Uri, header::CACHE_CONTROL};
 
 use super::{
     Web,
+    envelope::Envelope,
     navigation::Visit,
     page::{Action, Page},
     proof,
 };
 use crate::{
     seal::Purpose,
-    session::{SameSite, SessionKey},
+    session::{Binding, SameSite, SessionKey},
 };
 
 /// The parameter of the second visit. It comes first: what follows a target that is not encoded belongs to that target.
@@ -62,6 +63,18 @@ impl Web {
         }
         let value = self.sealer.seal_text(Purpose::LatestSession, &[], key.as_bytes());
         self.cookies.set_login(self.cookies.latest_name(), &value).ok()
+    }
+
+    /// The session that a login may take the place of: the one that the browser has, if the request shows what it is bound to.
+    /// A stolen cookie must not end the session of whom it was stolen from.
+    pub(crate) async fn replaceable(&self, request: Envelope<'_>) -> Option<SessionKey> {
+        let key = self.known_session(request.headers)?;
+        if self.binding == Binding::Off {
+            return Some(key);
+        }
+        let stored = self.sessions.get(&key).await.ok()??;
+        let bound = self.check_binding(&key, &stored.session, &request);
+        bound.is_ok().then_some(key)
     }
 
     /// The session that the browser has, as far as a request from another site shows it: for what takes its place, never as

@@ -2,12 +2,13 @@
 
 use axum::response::{IntoResponse as _, Response};
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode, Uri,
+    HeaderMap, HeaderValue, Method, StatusCode,
     header::{ACCEPT, CACHE_CONTROL},
 };
 
 use super::{
     Web,
+    envelope::Envelope,
     page::{Action, Label, Page},
     problem::Problem,
 };
@@ -17,17 +18,16 @@ use super::{
 pub(super) async fn instead_of_nothing(
     web: &Web,
     method: &Method,
-    uri: &Uri,
     path: &str,
-    headers: &HeaderMap,
+    request: Envelope<'_>,
 ) -> Result<Response, Problem> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Err(Problem::not_found());
     }
     match path {
-        "/" if takes_page(headers) => match web.revisit(method, uri, headers) {
+        "/" if takes_page(request.headers) => match web.revisit(method, request.uri, request.headers) {
             Some(page) => Ok(page),
-            None => show(web, headers).await,
+            None => show(web, request).await,
         },
         // Every browser asks for it, and nobody reads what a refusal says.
         "/favicon.ico" => Ok(StatusCode::NOT_FOUND.into_response()),
@@ -35,8 +35,8 @@ pub(super) async fn instead_of_nothing(
     }
 }
 
-async fn show(web: &Web, headers: &HeaderMap) -> Result<Response, Problem> {
-    let is_logged_in = web.caller(headers).await?.is_some();
+async fn show(web: &Web, request: Envelope<'_>) -> Result<Response, Problem> {
+    let is_logged_in = web.caller(request).await?.is_ok();
     let (key, fallback, label, href) = if is_logged_in {
         (
             "start_logged_in",
@@ -63,7 +63,7 @@ async fn show(web: &Web, headers: &HeaderMap) -> Result<Response, Problem> {
         start: None,
         footnote: None,
     };
-    let mut response = web.pages.respond(headers, &page);
+    let mut response = web.pages.respond(request.headers, &page);
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

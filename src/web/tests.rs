@@ -80,13 +80,14 @@ fn web(folder: &TempDir) -> Web {
         session_lifetime: limits.lifespan.lifetime,
         refresh_threshold: MINUTE,
         email_trust: EmailTrust::default(),
+        binding: Binding::Off,
     };
     let login = Login::new(
         login,
         relying_party.clone(),
         sessions.clone(),
         login::Memories {
-            logout_tokens: Arc::new(MemoryOnce::new(Arc::clone(&clock))),
+            once: Arc::new(MemoryOnce::new(Arc::clone(&clock))),
             passing: None,
         },
         sealer.clone(),
@@ -115,6 +116,7 @@ fn web(folder: &TempDir) -> Web {
         own_origins: OwnOrigins::new(&[]),
         cors_origins: vec![HeaderValue::from_static("https://app.example")],
         trusted_proxies: TrustedProxies::default(),
+        binding: Binding::Off,
         pages: Pages::new(&PageOptions::default()).unwrap(),
         clock,
     })

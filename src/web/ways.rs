@@ -21,7 +21,7 @@ use tower_http::cors::{Cors, CorsLayer};
 use super::{
     Listener, Web, api,
     arrival::Arrival,
-    auth::{backchannel_logout, verify},
+    auth::{backchannel_logout, dbsc, verify},
 };
 use crate::{
     gateway::{Found, NormalPath},
@@ -55,7 +55,7 @@ impl Ways {
 
     pub(super) async fn answer(&self, arrival: Arrival, mut request: Request) -> Response {
         match &self.cors {
-            Some(cors) if !is_for_the_idp(request.uri().path()) => {
+            Some(cors) if is_for_pages(request.uri().path()) => {
                 request.extensions_mut().insert(arrival);
                 never_fails(cors.clone().oneshot(request).await)
             }
@@ -64,9 +64,9 @@ impl Ways {
     }
 }
 
-/// No page calls these, so no page is told that it may.
-fn is_for_the_idp(path: &str) -> bool {
-    path == backchannel_logout::PATH
+/// No page calls what the IdP or the browser itself calls, so no page is told that it may.
+fn is_for_pages(path: &str) -> bool {
+    ![backchannel_logout::PATH, dbsc::REGISTER, dbsc::REFRESH].contains(&path)
 }
 
 // === impl Choice ===

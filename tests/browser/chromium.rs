@@ -97,11 +97,18 @@ pub async fn picture(driver: &Driver, name: &str) {
 // === impl Chromium ===
 
 impl Chromium {
-    async fn start() -> Self {
+    /// Starts it as it is.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts it with further arguments.
+    pub async fn start_with(further: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let process = DriverProcess::start();
         let path = |name: &str| folder.path().join(name).display().to_string();
-        let mut arguments: Vec<String> = ARGUMENTS.map(str::to_owned).into();
+        let all = ARGUMENTS.iter().chain(further);
+        let mut arguments: Vec<String> = all.map(|argument| (*argument).to_owned()).collect();
         arguments.push(format!("--user-data-dir={}", path("profile")));
         // Every byte of every socket.
         arguments.push(format!("--log-net-log={}", path("network.json")));
@@ -121,7 +128,8 @@ impl Chromium {
         }
     }
 
-    async fn quit(self) -> Remains {
+    /// Closes it, and keeps what it leaves behind.
+    pub async fn quit(self) -> Remains {
         let Self {
             driver,
             folder,

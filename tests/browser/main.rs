@@ -12,11 +12,13 @@
 
 mod chromium;
 mod cookies;
+mod device;
 mod journey;
 mod network_log;
 mod page_of_the_document;
 mod pages;
 mod person;
+mod secure;
 mod stack;
 mod tokens;
 mod webdriver;

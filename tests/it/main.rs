@@ -10,6 +10,7 @@
 
 mod admin;
 mod apart_on_redis;
+mod binding;
 mod connections;
 mod doctor;
 mod endpoints;

@@ -1001,16 +1001,66 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "write one of them",
     ),
     (
-        &[("SESSION_BINDING", "ip")],
-        "SESSION_BINDING",
-        "not built yet",
-        "set it to `off`",
-    ),
-    (
         &[("SESSION_BINDING", "mac")],
         "SESSION_BINDING",
-        "`off`, `ua`, `ip`, `ua+ip`",
+        "`off`, `ua`, `ip`, `ua+ip`, `device`, `device-if-possible`",
         "write one of",
+    ),
+    (
+        &[
+            ("SESSION_BINDING", "device"),
+            ("BFF_BASE_URL", "http://localhost:8000"),
+        ],
+        "SESSION_BINDING",
+        "needs https, and http://localhost:8000 is an origin of this BFF",
+        "`device-if-possible`",
+    ),
+    (
+        &[
+            ("SESSION_BINDING", "device"),
+            ("BFF_COOKIE_SECURE", "false"),
+            ("BFF_BASE_URL", "http://localhost:8000"),
+        ],
+        "SESSION_BINDING",
+        "BFF_COOKIE_SECURE is `false`",
+        "remove BFF_COOKIE_SECURE",
+    ),
+    (
+        &[
+            ("SESSION_BINDING", "device-if-possible"),
+            ("BFF_COOKIE_SECURE", "false"),
+            ("BFF_BASE_URL", "http://localhost:8000"),
+        ],
+        "SESSION_BINDING",
+        "BFF_COOKIE_SECURE is `false`",
+        "remove BFF_COOKIE_SECURE",
+    ),
+    (
+        &[
+            ("SESSION_BINDING", "device-if-possible"),
+            ("BFF_COOKIE_DOMAIN", "app.example"),
+        ],
+        "SESSION_BINDING",
+        "BFF_COOKIE_DOMAIN shares them",
+        "remove BFF_COOKIE_DOMAIN",
+    ),
+    (
+        &[("SESSION_BINDING", "device"), ("SESSION_BINDING_RENEWAL", "1s")],
+        "SESSION_BINDING_RENEWAL",
+        "not from 2 seconds to an hour",
+        "`5m`",
+    ),
+    (
+        &[("SESSION_BINDING", "device"), ("SESSION_BINDING_RENEWAL", "2h")],
+        "SESSION_BINDING_RENEWAL",
+        "not from 2 seconds to an hour",
+        "`5m`",
+    ),
+    (
+        &[("SESSION_BINDING", "device"), ("SESSION_BINDING_RENEWAL", "soon")],
+        "SESSION_BINDING_RENEWAL",
+        "not a duration",
+        "`8h`",
     ),
     (
         &[

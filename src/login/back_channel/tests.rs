@@ -48,7 +48,7 @@ impl World {
             &Tally::default(),
         );
         let memories = Memories {
-            logout_tokens: Arc::new(MemoryOnce::new(Arc::clone(&shared))),
+            once: Arc::new(MemoryOnce::new(Arc::clone(&shared))),
             passing: None,
         };
         Self {

@@ -10,7 +10,7 @@ use crate::{
     login::{Login, attempt::Attempt, offline_access::Consent},
     oidc::{Expect, LoginFacts, TokenResponse},
     secret::Secret,
-    session::{Assurance, Device, EmailTrust, Memo, Session, Tokens, UserClaims, email_is_unstated},
+    session::{Assurance, Bound, Device, EmailTrust, Memo, Session, Tokens, UserClaims, email_is_unstated},
 };
 
 /// A longer `acr` is not kept, in bytes.
@@ -92,6 +92,7 @@ impl Login {
             created_at: now,
             expires_at: self.end_of(now, &tokens, verified.session_ends),
             assurance,
+            bound: Bound::default(),
             identity: Memo::default(),
             tokens,
         };

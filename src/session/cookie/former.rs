@@ -46,5 +46,5 @@ impl CookiePolicy {
 }
 
 fn was_sent(headers: &HeaderMap, name: &CookieName) -> bool {
-    !matches!(sent(headers, name), Sent::Never)
+    !matches!(sent(headers, name.as_str()), Sent::Never)
 }

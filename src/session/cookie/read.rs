@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 use super::{
     CookieName, CookiePolicy, HOST_HTTP_PREFIX, HOST_PREFIX, HTTP_PREFIX, LATEST_NAME, LOGIN_NAME,
-    LOGOUT_NAME, MAX_LOGIN_COOKIE_LENGTH, MAX_NAME_LENGTH, SECURE_PREFIX, SESSION_NAME, is_base64url,
+    LOGOUT_NAME, MAX_LOGIN_COOKIE_LENGTH, MAX_NAME_LENGTH, SECURE_PREFIX, SESSION_NAME, bound, is_base64url,
 };
 use crate::session::SessionId;
 
@@ -64,8 +64,8 @@ impl CookiePolicy {
 
     /// The session cookie, under the name of the release before where there is none under its own.
     fn session_sent<'a>(&self, headers: &'a HeaderMap) -> Sent<'a> {
-        match (sent(headers, self.session_name()), &self.former_session) {
-            (Sent::Never, Some(former)) => sent(headers, former),
+        match (sent(headers, self.session_name().as_str()), &self.former_session) {
+            (Sent::Never, Some(former)) => sent(headers, former.as_str()),
             (sent, _) => sent,
         }
     }
@@ -85,8 +85,8 @@ impl CookiePolicy {
     /// The value of the login, logout or latest cookie called `name`, on the same terms.
     #[must_use]
     pub fn value<'a>(&self, headers: &'a HeaderMap, name: &CookieName) -> Option<&'a str> {
-        let value = match sent(headers, name) {
-            Sent::Never => sent(headers, &name.former()?),
+        let value = match sent(headers, name.as_str()) {
+            Sent::Never => sent(headers, name.former()?.as_str()),
             sent => sent,
         };
         match value {
@@ -125,6 +125,7 @@ impl CookiePolicy {
         let (_, base) = split_prefix(name);
         base.eq_ignore_ascii_case(SESSION_NAME.as_bytes())
             || is_private(base)
+            || bound::is_bound(base)
             || name.eq_ignore_ascii_case(self.session_name().as_str().as_bytes())
     }
 
@@ -204,8 +205,8 @@ fn sealed<'a>(name: &CookieName, value: &'a [u8]) -> Option<&'a str> {
 }
 
 /// The cookie called exactly `name`.
-pub(super) fn sent<'a>(headers: &'a HeaderMap, name: &CookieName) -> Sent<'a> {
-    let name = name.as_str().as_bytes();
+pub(super) fn sent<'a>(headers: &'a HeaderMap, name: &str) -> Sent<'a> {
+    let name = name.as_bytes();
     let mut values = parts(headers)
         .map(split)
         .filter(|(sent, _)| *sent == name)

@@ -127,6 +127,7 @@ fn names_that_browsers_or_we_cannot_take_are_refused() {
         "__Host-Http-bff_login_x",
         "BFF_Login_",
         "__secure-bff_logout",
+        "__Host-bff_bound",
     ] {
         assert_eq!(
             refused(named(name, secure())),

@@ -38,6 +38,7 @@ fn session() -> Session {
         created_at: seconds(1_000),
         expires_at: seconds(9_000),
         assurance: Assurance::default(),
+        bound: Bound::default(),
         identity: Memo::default(),
     }
 }

@@ -15,6 +15,7 @@ use tracing::Level;
 use super::{
     super::{
         Web,
+        envelope::Envelope,
         page::{Action, Label, Page},
         problem::{Problem, wants_json},
         query::Parameters,
@@ -48,15 +49,21 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
             .value(headers, &web.cookies.login_name(state))
             .map(str::to_owned)
     };
-    let previous = web.known_session(headers);
-
+    let previous = web.replaceable(Envelope::from(&request)).await;
     let user_agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes);
-    let address = web.client(&request).address;
-    let device = Device::new(user_agent.unwrap_or_default(), address, &host.authority());
+    let seen = web.seen(&Envelope::from(&request));
+    let device = Device::new(user_agent.unwrap_or_default(), seen.address, &host.authority());
 
-    let outcome = web.login.complete(host, query, cookie, previous, device).await;
+    let outcome = web
+        .login
+        .complete(host, query, cookie, previous, device, &seen)
+        .await;
     let mut response = match outcome {
-        Ok(logged_in) => welcome(&web, headers, &logged_in),
+        Ok(logged_in) => {
+            let mut response = welcome(&web, headers, &logged_in);
+            web.offer_binding(host, &logged_in.id.key(), response.headers_mut());
+            response
+        }
         Err(failed) => match instead(&web, headers, host, &failed).await {
             Some(response) => response,
             None => problem(&failed).into_response(),

@@ -21,7 +21,7 @@ use http::{HeaderName, HeaderValue, header::CONTENT_TYPE, request::Parts};
 
 pub(in super::super) use self::streams::Streams;
 use self::{last_heard::LastHeard, message::Message, streams::Place};
-use super::super::{Web, problem::Problem};
+use super::super::{Web, caller::Absent, envelope::Envelope, problem::Problem};
 use crate::session::{EndReason, News, NewsItem, PageEvent, SessionKey};
 
 /// A line without a meaning goes out this often, so that nothing between takes the connection for a dead one, and one that
@@ -51,8 +51,10 @@ struct Stream {
 /// Opens a stream.
 pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
     let last = LastHeard::of(&web.sealer, &request.headers);
-    let Some(caller) = web.caller(&request.headers).await? else {
-        return without_session(&web, last).await;
+    let caller = match web.caller(Envelope::from(&request)).await? {
+        Ok(caller) => caller,
+        Err(Absent::Nobody) => return without_session(&web, last).await,
+        Err(absent @ Absent::Unproven(_)) => return Err(absent.into()),
     };
     let place = web.streams().open(&caller.key)?;
     let mut greeting = Message::default().come_again(COME_AGAIN);

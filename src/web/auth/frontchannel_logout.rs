@@ -15,7 +15,7 @@ use http::{
     request::Parts,
 };
 
-use super::super::{Web, problem::Problem, query::Parameters};
+use super::super::{Web, envelope::Envelope, problem::Problem, query::Parameters};
 use crate::login::FrontChannelError;
 
 /// Nobody sees it.
@@ -30,7 +30,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     let (Some(issuer), Some(sid)) = (query.take("iss")?, query.take("sid")?) else {
         return Err(invalid("Both `iss` and `sid` are needed."));
     };
-    let caller = web.caller(&request.headers).await?;
+    let caller = web.caller(Envelope::from(&request)).await?.ok();
     match web.login.end_by_front_channel(&issuer, &sid).await {
         Ok(_) => {}
         Err(error @ FrontChannelError::Issuer) => return Err(invalid(error.to_string())),

@@ -7,6 +7,7 @@ use super::{
     super::{
         Web,
         caller::Caller,
+        envelope::Envelope,
         page::{Action, Label, Page},
         problem::Problem,
     },
@@ -44,12 +45,12 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
 /// Anybody can open this address, also with a session that goes on: the page must not say then that it has ended.
 async fn page(web: &Web, request: &Parts) -> Result<Response, Problem> {
     let caller = web
-        .caller(&request.headers)
+        .caller(Envelope::from(request))
         .await
         .map_err(|error| Problem::from(error).for_person(Label::GoToStartPage, "/"))?;
     Ok(match caller {
-        Some(caller) => not_done(web, request, &caller),
-        None => done(web, request),
+        Ok(caller) => not_done(web, request, &caller),
+        Err(_) => done(web, request),
     })
 }
 

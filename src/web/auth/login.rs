@@ -18,6 +18,7 @@ pub(in super::super) use self::initiated::post;
 use super::{
     super::{
         Web,
+        envelope::Envelope,
         page::Label,
         problem::Problem,
         query::Parameters,
@@ -71,7 +72,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
         Ok(true) => return go_on(&web, host, query.return_to.as_deref()),
         Err(problem) => return problem.for_person(Label::TryAgain, again).into_response(),
     }
-    query.previous = web.known_session(&request.headers);
+    query.previous = web.replaceable(Envelope::from(&request)).await;
     let start = match web.login.start(host, query).await {
         Ok(start) => start,
         Err(error) => return problem(&error, again).into_response(),
@@ -83,7 +84,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
 /// certain kind that was asked for, and one that another site asks for, go to the IdP all the same.
 async fn session_of_a_revisit(web: &Web, request: &Parts, query: &LoginQuery) -> Result<bool, Problem> {
     let needs_the_idp = query.is_demanding() || query.initiated.is_some();
-    Ok(is_revisit(&request.uri) && !needs_the_idp && web.caller(&request.headers).await?.is_some())
+    Ok(is_revisit(&request.uri) && !needs_the_idp && web.caller(Envelope::from(request)).await?.is_ok())
 }
 
 /// Sends a person who is logged in where the login would have led.

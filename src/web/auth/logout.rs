@@ -16,7 +16,8 @@ use url::Url;
 
 use super::super::{
     Web,
-    caller::Caller,
+    caller::{Absent, Caller},
+    envelope::Envelope,
     form,
     page::{Action, Label, Page},
     problem::{Problem, wants_json},
@@ -28,7 +29,7 @@ use crate::{
     clock::Clock,
     login::{EndSession, return_to},
     seal::Purpose,
-    session::{csrf_token, csrf_token_matches},
+    session::{SessionKey, csrf_token, csrf_token_matches},
 };
 
 /// A form longer than this is refused, in bytes.
@@ -66,15 +67,20 @@ async fn post(web: &Web, request: &Parts, body: Body) -> Result<Response, Proble
         wishes.return_to = query.take("return_to")?;
     }
     wishes.everywhere |= query.take("everywhere")?.as_deref() == Some("true");
-    let caller = web.caller(&request.headers).await?;
-    if let Some(caller) = &caller {
+    let key = match web.caller(Envelope::from(request)).await? {
+        Ok(caller) => Some(caller.key),
+        // With the token, which does not come with a stolen cookie, it is the person all the same.
+        Err(Absent::Unproven(unproven)) => Some(unproven.key),
+        Err(Absent::Nobody) => None,
+    };
+    if let Some(key) = &key {
         let token = request.headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);
         let token = token.or(wishes.csrf_token.as_ref().map(String::as_bytes));
-        if !token.is_some_and(|token| csrf_token_matches(&web.sealer, &caller.key, token)) {
+        if !token.is_some_and(|token| csrf_token_matches(&web.sealer, key, token)) {
             return Err(proof::ProofError::Token.into());
         }
     }
-    end(web, request, caller, wishes).await
+    end(web, request, key, wishes).await
 }
 
 /// `GET`: ends the session only where the browser says that a page of ours led here; else a page with a button, so
@@ -92,7 +98,8 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     }
     let mut query = Parameters::parse_with_target(request.uri.query(), &TARGETS, &OTHERS)?;
     let return_to = query.take("return_to")?;
-    let caller = web.caller(&request.headers).await?;
+    let caller = web.caller(Envelope::from(request)).await?.ok();
+    let key = caller.as_ref().map(|caller| caller.key);
     // The page that comes again is ours, and yet it is a foreign one that led here.
     if proof::is_own_navigation(&request.headers) && !revisit::is_revisit(&request.uri) {
         let wishes = Wishes {
@@ -100,11 +107,9 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
             everywhere: everywhere_with_proof(web, caller.as_ref(), &mut query)?,
             return_to,
         };
-        return end(web, request, caller, wishes).await;
+        return end(web, request, key, wishes).await;
     }
-    let token = caller
-        .map(|caller| csrf_token(&web.sealer, &caller.key))
-        .unwrap_or_default();
+    let token = key.map(|key| csrf_token(&web.sealer, &key)).unwrap_or_default();
     if wants_json(&request.headers) {
         return Err(Problem::forbidden(
             "logout_needs_post",
@@ -156,7 +161,7 @@ fn everywhere_with_proof(
 async fn end(
     web: &Web,
     request: &Parts,
-    caller: Option<Caller>,
+    key: Option<SessionKey>,
     wishes: Wishes,
 ) -> Result<Response, Problem> {
     let host = web.login_host_or_fallback(request);
@@ -166,7 +171,6 @@ async fn end(
             |error: return_to::ReturnToError| Problem::bad_request("invalid_return_to", error.to_string()),
         )?),
     };
-    let key = caller.map(|caller| caller.key);
     let location = web
         .login
         .end(
@@ -186,6 +190,7 @@ async fn end(
     };
     let answer = response.headers_mut();
     answer.append(SET_COOKIE, web.cookies.clear_session());
+    web.forget_device(answer);
     let former = web.cookies.clear_former_session(&request.headers);
     let latest = web
         .cookies

@@ -9,13 +9,16 @@ use http::request::Parts;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::super::{Web, problem::Problem, query::Parameters};
+use super::super::{Web, envelope::Envelope, problem::Problem, query::Parameters};
 use crate::session::csrf_token;
 
 /// Times are RFC 3339 in UTC.
 #[derive(Serialize)]
 struct Answer<'a> {
     authenticated: bool,
+    /// Why nobody is logged in although there is a session: the code of the problem that calls get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     #[serde(flatten)]
     session: Option<Details<'a>>,
 }
@@ -36,12 +39,16 @@ struct Details<'a> {
 pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
     let mut query = Parameters::parse(request.uri.query())?;
     let touch = query.take("touch")?.as_deref() != Some("false");
-    let Some(caller) = web.caller(&request.headers).await? else {
-        return Ok(Json(Answer {
-            authenticated: false,
-            session: None,
-        })
-        .into_response());
+    let caller = match web.caller(Envelope::from(&request)).await? {
+        Ok(caller) => caller,
+        Err(absent) => {
+            let answer = Answer {
+                authenticated: false,
+                reason: absent.reason(),
+                session: None,
+            };
+            return web.ask_for_proof(absent, Ok(Json(answer).into_response()));
+        }
     };
     let session = &caller.stored.session;
     let last_seen = if touch {
@@ -59,6 +66,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     };
     let mut response = Json(Answer {
         authenticated: true,
+        reason: None,
         session: Some(details),
     })
     .into_response();

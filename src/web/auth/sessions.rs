@@ -8,7 +8,7 @@ use axum::{
 use http::{StatusCode, header::SET_COOKIE, request::Parts};
 use serde::Serialize;
 
-use super::super::{Web, caller::Caller, problem::Problem, proof};
+use super::super::{Web, caller::Caller, envelope::Envelope, problem::Problem, proof};
 use crate::session::{Device, EndReason, Found, SessionRef, Whose};
 
 #[derive(Serialize)]
@@ -66,8 +66,7 @@ pub(in super::super) async fn end(
 }
 
 async fn caller(web: &Web, request: &Parts) -> Result<Caller, Problem> {
-    let caller = web.caller(&request.headers).await?;
-    caller.ok_or_else(Problem::unauthenticated)
+    Ok(web.caller(Envelope::from(request)).await??)
 }
 
 /// The same for one of somebody else and for one that has never been.

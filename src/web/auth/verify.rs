@@ -9,7 +9,15 @@ use http::{HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION, request::
 use self::asked::Asked;
 pub(in super::super) use self::asked::is_path;
 use super::super::{
-    Listener, Web, arrival::Arrival, caller::Caller, problem::Problem, proof, query::Parameters, way_in,
+    Listener, Web,
+    arrival::Arrival,
+    caller::{Absent, Caller},
+    envelope::Envelope,
+    page::Label,
+    problem::Problem,
+    proof,
+    query::Parameters,
+    way_in,
 };
 use crate::tokens::CredentialError;
 
@@ -49,9 +57,16 @@ pub(in super::super) async fn handle(
             "The parameter `service` is possible on the internal listener only (BFF_INTERNAL_ADDR).",
         ));
     }
-    let without_session = || without_session(web, arrival, request, &asked, wishes.unauthenticated);
-    let Some(caller) = web.caller(&request.headers).await? else {
-        return without_session();
+    let without_session =
+        |absent| without_session(web, arrival, request, &asked, wishes.unauthenticated, absent);
+    let envelope = Envelope {
+        peer: arrival.peer,
+        uri: &request.uri,
+        headers: &request.headers,
+    };
+    let caller = match web.caller(envelope).await? {
+        Ok(caller) => caller,
+        Err(absent) => return web.ask_for_proof(absent, without_session(absent)),
     };
     arrival.notes.session(web, &caller);
     // For every peer: an operator can forget to list the proxy.
@@ -68,7 +83,7 @@ pub(in super::super) async fn handle(
             ));
         }
         let credential = match web.tokens.credential(&caller.key, &caller.stored).await {
-            Err(CredentialError::Ended) => return without_session(),
+            Err(CredentialError::Ended) => return without_session(Absent::Nobody),
             other => other?,
         };
         response
@@ -96,13 +111,17 @@ fn without_session(
     request: &Parts,
     asked: &Asked<'_>,
     form: Option<Unauthenticated>,
+    absent: Absent,
 ) -> Result<Response, Problem> {
     let client = web
         .trusted_proxies
         .client(arrival.peer, &request.uri, &request.headers);
     // Of any other peer nobody knows where the browser is.
+    if !absent.login_helps() {
+        return Err(Problem::from(absent).for_browser(Label::LogOut, "/auth/logout"));
+    }
     if !client.by_proxy || !asked.opens_a_page() {
-        return Err(Problem::unauthenticated());
+        return Err(absent.into());
     }
     let Some(login) = web.login_url(&client, asked.page().as_ref()) else {
         return Err(Problem::new(
@@ -122,7 +141,7 @@ fn without_session(
         Unauthenticated::Redirect => way_in::redirect(login.as_str()).ok_or_else(Problem::internal),
         Unauthenticated::Status401 => {
             let login = HeaderValue::try_from(login.as_str()).map_err(|_| Problem::internal())?;
-            let mut refusal = Problem::unauthenticated().into_response();
+            let mut refusal = Problem::from(absent).into_response();
             refusal.headers_mut().insert(X_AUTH_LOGIN, login);
             Ok(refusal)
         }

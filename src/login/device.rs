@@ -1,0 +1,213 @@
+//! Binding a session to a key of the device (Device Bound Session Credentials, W3C draft): the browser registers a key once,
+//! and proves every few minutes that it still has it.
+//!
+//! Challenges are stamps that are stored nowhere, so that any replica answers a proof. The key is written into the session
+//! once; a proof that comes later asks the store for nothing but the session, and the IdP for nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::Value;
+
+use crate::{
+    clock::{SharedClock, Timestamp},
+    jose::{Claims, ProofKey, Typ, VerifyError, verify_first_proof, verify_proof},
+    seal::Sealer,
+    session::{DeviceKey, Due, Once, SessionKey, Sessions, Stamp, StoreError, Stored, UpdateError},
+};
+
+/// A challenge, and the right to register, count this long. A proof that was made just before a newer challenge came still
+/// counts, so that parallel renewals all succeed.
+const CHALLENGE_LIFETIME: Duration = Duration::from_mins(5);
+
+/// Between the session's identifier and the stamp of an authorization.
+const SEPARATOR: char = '.';
+
+/// The keys of devices, and how they are proven.
+#[derive(Debug)]
+pub struct Devices {
+    sessions: Sessions,
+    /// Which invitations have led to a key.
+    once: Arc<dyn Once>,
+    sealer: Sealer,
+    clock: SharedClock,
+}
+
+/// What lets a browser register a key for a session.
+#[derive(Debug)]
+pub struct Invitation {
+    /// What the first proof has to answer (`jti`).
+    pub challenge: String,
+    /// What it has to repeat (`authorization`): which session it is for, and that it is invited. Good for one key.
+    pub authorization: String,
+}
+
+/// A key that was registered.
+#[derive(Debug)]
+pub struct Registered {
+    /// What the store calls its session.
+    pub key: SessionKey,
+    /// The key.
+    pub device: DeviceKey,
+}
+
+/// Why a proof does not count.
+#[derive(Debug, thiserror::Error)]
+pub enum ProofError {
+    /// It is no proof, or by another key.
+    #[error(transparent)]
+    Proof(#[from] VerifyError),
+    /// It answers no challenge of ours, or an old one.
+    #[error("the proof answers no challenge that still counts")]
+    Challenge,
+    /// It does not repeat what allows it to register a key, or that is too old.
+    #[error("the proof does not show that it may register a key")]
+    Authorization,
+    /// What allowed it to register a key has done so already.
+    #[error("a key was registered by this login already")]
+    Registered,
+    /// The session has ended.
+    #[error("the session has ended")]
+    Gone,
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+// === impl Devices ===
+
+impl Devices {
+    pub(super) fn new(sessions: Sessions, once: Arc<dyn Once>, sealer: Sealer, clock: SharedClock) -> Self {
+        Self {
+            sessions,
+            once,
+            sealer,
+            clock,
+        }
+    }
+
+    /// Invites the browser of a new session to register a key.
+    #[must_use]
+    pub fn invite(&self, key: &SessionKey) -> Invitation {
+        let write = |stamp: Stamp| stamp.write(&self.sealer, key, self.clock.now());
+        Invitation {
+            challenge: write(Stamp::Challenge),
+            authorization: format!(
+                "{}{SEPARATOR}{}",
+                DeviceKey::identifier(key),
+                write(Stamp::Registration)
+            ),
+        }
+    }
+
+    /// What the next proof has to answer.
+    #[must_use]
+    pub fn challenge(&self, key: &SessionKey) -> String {
+        Stamp::Challenge.write(&self.sealer, key, self.clock.now())
+    }
+
+    /// Writes the key that a first proof brings into the session that has invited it. `cookie` is the session whose cookie
+    /// came along, if one did. The same key may come again, where its answer got lost; another one never takes its place.
+    ///
+    /// # Errors
+    ///
+    /// [`ProofError`]. The session is as it was.
+    pub async fn register(&self, proof: &str, cookie: Option<SessionKey>) -> Result<Registered, ProofError> {
+        let proven = verify_first_proof(proof, Typ::DeviceProof)?;
+        let authorization = text(&proven.claims, "authorization").unwrap_or_default();
+        let key = self
+            .invited(authorization)
+            .filter(|key| cookie.is_none_or(|cookie| cookie == *key))
+            .ok_or(ProofError::Authorization)?;
+        self.check_challenge(&key, &proven.claims)?;
+        let stored = self.sessions.get(&key).await?.ok_or(ProofError::Gone)?;
+        let device = self.write(&key, stored, proven.key, authorization).await?;
+        Ok(Registered { key, device })
+    }
+
+    async fn write(
+        &self,
+        key: &SessionKey,
+        stored: Stored,
+        proven: ProofKey,
+        authorization: &str,
+    ) -> Result<DeviceKey, ProofError> {
+        if let Some(known) = stored.session.bound.device.as_deref() {
+            return if known.key == proven {
+                Ok(known.clone())
+            } else {
+                Err(ProofError::Registered)
+            };
+        }
+        let once = &self.once;
+        let id = [b"device-registration\0", authorization.as_bytes()].concat();
+        // Longer than it counts, since replicas' clocks differ.
+        if !once.first(&id, 2 * CHALLENGE_LIFETIME).await? {
+            return Err(ProofError::Registered);
+        }
+        let device = DeviceKey {
+            key: proven,
+            since: self.clock.now(),
+        };
+        let written = self
+            .sessions
+            .update(key, stored, |session| {
+                session
+                    .bound
+                    .device
+                    .get_or_insert_with(|| Box::new(device.clone()));
+                Due::Unchanged
+            })
+            .await;
+        match written {
+            Ok(stored) if stored.session.bound.device.as_deref() == Some(&device) => Ok(device),
+            Ok(_) => Err(ProofError::Registered),
+            Err(UpdateError::Gone) => Err(ProofError::Gone),
+            Err(UpdateError::Store(error)) => {
+                // The browser may try again.
+                once.forget(&id).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Checks a proof by the key that the session is bound to.
+    ///
+    /// # Errors
+    ///
+    /// [`ProofError`].
+    pub fn check(&self, key: &SessionKey, device: &DeviceKey, proof: &str) -> Result<(), ProofError> {
+        let claims = verify_proof(proof, Typ::DeviceProof, &device.key)?;
+        self.check_challenge(key, &claims)
+    }
+
+    /// The session that has invited a browser to register a key.
+    fn invited(&self, authorization: &str) -> Option<SessionKey> {
+        let (identifier, stamp) = authorization.split_once(SEPARATOR)?;
+        let key = DeviceKey::named(identifier)?;
+        self.counts(Stamp::Registration, &key, stamp).then_some(key)
+    }
+
+    fn check_challenge(&self, key: &SessionKey, claims: &Claims) -> Result<(), ProofError> {
+        let answered = text(claims, "jti").is_some_and(|jti| self.counts(Stamp::Challenge, key, jti));
+        if answered {
+            Ok(())
+        } else {
+            Err(ProofError::Challenge)
+        }
+    }
+
+    /// Whether it is a stamp of ours that is young enough. A replica whose clock is ahead may have written it.
+    fn counts(&self, stamp: Stamp, key: &SessionKey, text: &str) -> bool {
+        let age = |written: Timestamp| self.clock.now().duration_since(written);
+        stamp
+            .read(&self.sealer, key, text.as_bytes())
+            .is_some_and(|written| age(written) < CHALLENGE_LIFETIME)
+    }
+}
+
+fn text<'a>(claims: &'a Claims, name: &str) -> Option<&'a str> {
+    claims.get(name).and_then(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! What a session is bound to beside its cookie (`SESSION_BINDING`), so that a copy of the cookie is worth less.
+
+mod device;
+mod stamp;
+mod traits;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use self::traits::Traits;
+pub use self::{
+    device::DeviceKey,
+    stamp::Stamp,
+    traits::{Mismatch, Seen},
+};
+
+/// What sessions are bound to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Binding {
+    /// To nothing but the cookie.
+    #[default]
+    Off,
+    /// To what the requests of the browser show.
+    Traits {
+        /// The `User-Agent` field, without version numbers.
+        user_agent: bool,
+        /// The network of the client's address: /24 for IPv4, /48 for IPv6.
+        network: bool,
+    },
+    /// To a key that the device does not give away (Device Bound Session Credentials).
+    Device {
+        /// Whether a browser that registers none is refused.
+        required: bool,
+        /// How long the cookie is good for that a proof brings.
+        cookie_lifetime: Duration,
+    },
+}
+
+/// What one session is bound to, as its record keeps it. Sessions of earlier releases are bound to nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    /// What its login's request showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    traits: Option<Box<Traits>>,
+    /// The key that its browser has registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Box<DeviceKey>>,
+}
+
+// === impl Binding ===
+
+impl Binding {
+    /// How long the bound cookie is good for, where sessions are bound to a device.
+    #[must_use]
+    pub const fn device_cookie_lifetime(&self) -> Option<Duration> {
+        match self {
+            Self::Device { cookie_lifetime, .. } => Some(*cookie_lifetime),
+            Self::Off | Self::Traits { .. } => None,
+        }
+    }
+}
+
+// === impl Bound ===
+
+impl Bound {
+    /// Binds a session to what its login's request shows, as far as `binding` asks for it. `salt` is random, and for this
+    /// session alone.
+    #[must_use]
+    pub fn at_login(binding: Binding, seen: &Seen<'_>, salt: [u8; 16]) -> Self {
+        let traits = match binding {
+            Binding::Traits { user_agent, network } => {
+                Some(Box::new(Traits::of(seen, user_agent, network, salt)))
+            }
+            Binding::Off | Binding::Device { .. } => None,
+        };
+        Self { traits, device: None }
+    }
+
+    /// Compares a request with that of the login, as far as `binding` asks for it and the login kept it.
+    ///
+    /// # Errors
+    ///
+    /// [`Mismatch`], the first one.
+    pub fn check(&self, binding: Binding, seen: &Seen<'_>) -> Result<(), Mismatch> {
+        match (binding, &self.traits) {
+            (Binding::Traits { user_agent, network }, Some(traits)) => {
+                traits.check(seen, user_agent, network)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it is bound to nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.traits.is_none() && self.device.is_none()
+    }
+
+    /// How much memory it takes beside itself, in bytes.
+    #[must_use]
+    pub(super) fn weight(&self) -> usize {
+        self.traits.as_deref().map_or(0, Traits::weight) + self.device.as_deref().map_or(0, DeviceKey::weight)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! `POST /auth/dbsc/register` and `POST /auth/dbsc/refresh`: a browser binds its session to a key of the device, and proves
+//! from time to time that it still has it (Device Bound Session Credentials, W3C draft).
+//!
+//! The browser itself calls, not a page, so that it knows no CSRF token. Where another site has led to the request that
+//! waits for it, as the IdP has after a login, it sends no `SameSite` cookie either. So the session is found by what the
+//! browser was told to call it, and the signature over a challenge of this session is the proof.
+
+mod instructions;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CONTENT_SECURITY_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS},
+    request::Parts,
+};
+use tracing::Level;
+
+use self::instructions::{End, Instructions};
+use super::super::{Web, problem::Problem, structured};
+use crate::{
+    login::{ProofError, Registered, hosts::LoginHost},
+    session::{DeviceKey, SessionKey, Stamp, StoreError},
+};
+
+/// Where a browser registers its key.
+pub(in super::super) const REGISTER: &str = "/auth/dbsc/register";
+
+/// Where it proves it.
+pub(in super::super) const REFRESH: &str = "/auth/dbsc/refresh";
+
+/// Registers the key that the proof brings. 403 for everything that is refused: the browser gives up then, and its session
+/// stays an ordinary one.
+pub(in super::super) async fn register(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
+    let headers = &request.headers;
+    let is_offered = web.binding.device_cookie_lifetime().is_some();
+    let Some(proof) = structured::proof(headers).filter(|_| is_offered) else {
+        return Err(refused());
+    };
+    let cookie = web.cookies.session_id(headers).map(|id| id.key());
+    let Registered { key, device } = web
+        .login
+        .devices()
+        .register(&proof, cookie)
+        .await
+        .map_err(|error| match error {
+            ProofError::Store(_) => unavailable(&error),
+            // What anybody can cause is for debug.
+            ProofError::Registered => {
+                let message = "a second key was offered for a session that is bound to one";
+                refused().because(Level::WARN, message, &error)
+            }
+            _ => refused().because(
+                Level::DEBUG,
+                "a browser could not bind its session to a key",
+                &error,
+            ),
+        })?;
+    let session = web.sessions.reference(&key);
+    tracing::info!(%session, algorithm = %device.key.algorithm(), "a session is bound to a key of its device");
+    let host = web.login_host_or_fallback(&request);
+    let instructions = Instructions::new(DeviceKey::identifier(&key), host.origin(), &web.cookies);
+    let mut response = Json(instructions).into_response();
+    web.proven(&key, response.headers_mut());
+    Ok(framed_by_nobody(response))
+}
+
+/// Gives the browser the next bound cookie for a proof. Nothing is written, and nobody else is asked.
+pub(in super::super) async fn refresh(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
+    let headers = &request.headers;
+    let Some((key, device)) = web.bound(headers).await? else {
+        return Ok(framed_by_nobody(Json(End::default()).into_response()));
+    };
+    let Some(proof) = structured::proof(headers) else {
+        return Ok(framed_by_nobody(web.challenged(&key)));
+    };
+    match web.login.devices().check(&key, &device, &proof) {
+        Ok(()) => {
+            let mut response = StatusCode::OK.into_response();
+            web.proven(&key, response.headers_mut());
+            Ok(framed_by_nobody(response))
+        }
+        Err(ProofError::Challenge) => Ok(framed_by_nobody(web.challenged(&key))),
+        // A browser that signs otherwise than it did does not mend that by trying again.
+        Err(error) => Err(
+            Problem::bad_request("device_proof_refused", "The proof does not count.").because(
+                Level::WARN,
+                "the proof of a device was refused",
+                &error,
+            ),
+        ),
+    }
+}
+
+fn refused() -> Problem {
+    Problem::forbidden("device_registration_refused", "No key was registered.")
+}
+
+fn unavailable(error: &ProofError) -> Problem {
+    Problem::unavailable("session_store_unavailable").because(
+        Level::ERROR,
+        "the session store does not answer",
+        error,
+    )
+}
+
+/// Its reader is the browser itself.
+fn framed_by_nobody(mut response: Response) -> Response {
+    let answer = response.headers_mut();
+    answer.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    );
+    answer.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+// === impl Web ===
+
+impl Web {
+    /// Invites the browser to register a key, with the answer that gives it its session.
+    pub(super) fn offer_binding(&self, host: &LoginHost, key: &SessionKey, answer: &mut HeaderMap) {
+        // Browsers bind nothing over plain http.
+        if self.binding.device_cookie_lifetime().is_none() || host.origin().scheme() != "https" {
+            return;
+        }
+        let invitation = self.login.devices().invite(key);
+        if let Some(value) = structured::registration(REGISTER, &invitation) {
+            answer.append(structured::REGISTRATION, value);
+        }
+    }
+
+    /// Takes the bound cookie away. The browser learns at its next proof that the session has ended.
+    pub(super) fn forget_device(&self, answer: &mut HeaderMap) {
+        if self.binding.device_cookie_lifetime().is_some() {
+            answer.append(SET_COOKIE, self.cookies.clear_bound());
+        }
+    }
+
+    /// The session that the browser wants to renew, and its key. `None` where it has ended, or where another login has taken
+    /// its place in this browser.
+    async fn bound(&self, headers: &HeaderMap) -> Result<Option<(SessionKey, DeviceKey)>, StoreError> {
+        let named = structured::session_id(headers).and_then(|id| DeviceKey::named(&id));
+        let cookie = self.cookies.session_id(headers).map(|id| id.key());
+        let key = named.filter(|named| cookie.is_none_or(|cookie| cookie == *named));
+        let (Some(key), Some(_)) = (key, self.binding.device_cookie_lifetime()) else {
+            return Ok(None);
+        };
+        let stored = self.sessions.get(&key).await?;
+        let device = stored.and_then(|stored| stored.session.bound.device.as_deref().cloned());
+        Ok(device.map(|device| (key, device)))
+    }
+
+    /// What follows a proof: the bound cookie, and what the next proof has to answer, which spares a round.
+    fn proven(&self, key: &SessionKey, answer: &mut HeaderMap) {
+        let Some(lifetime) = self.binding.device_cookie_lifetime() else {
+            return;
+        };
+        let until = self.clock.now().saturating_add(lifetime);
+        let stamp = Stamp::Cookie.write(&self.sealer, key, until);
+        answer.append(SET_COOKIE, self.cookies.set_bound(&stamp, lifetime));
+        self.add_challenge(key, answer);
+    }
+
+    /// 403, upon which the browser signs the challenge and comes again.
+    fn challenged(&self, key: &SessionKey) -> Response {
+        let mut response = StatusCode::FORBIDDEN.into_response();
+        self.add_challenge(key, response.headers_mut());
+        response
+    }
+
+    fn add_challenge(&self, key: &SessionKey, answer: &mut HeaderMap) {
+        let challenge = self.login.devices().challenge(key);
+        if let Some(value) = structured::challenge(&challenge, &DeviceKey::identifier(key)) {
+            answer.append(structured::CHALLENGE, value);
+        }
+    }
+}

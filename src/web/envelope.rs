@@ -1,0 +1,59 @@
+//! What a request shows of where it comes from, whatever it asks for.
+
+use std::net::SocketAddr;
+
+use axum::extract::Request;
+use http::{HeaderMap, Uri, request::Parts};
+
+use super::{Web, arrival::Arrival};
+use crate::session::Seen;
+
+/// What a request shows of where it comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Envelope<'a> {
+    /// The peer of its connection.
+    pub(crate) peer: SocketAddr,
+    /// Its target.
+    pub(crate) uri: &'a Uri,
+    /// Its header.
+    pub(crate) headers: &'a HeaderMap,
+}
+
+// === impl Envelope ===
+
+impl<'a> Envelope<'a> {
+    /// That of a request which came by `arrival`.
+    pub(crate) fn of(arrival: &Arrival, request: &'a Request) -> Self {
+        Self {
+            peer: arrival.peer,
+            uri: request.uri(),
+            headers: request.headers(),
+        }
+    }
+}
+
+impl<'a> From<&'a Parts> for Envelope<'a> {
+    /// That of a request which the router has passed on.
+    fn from(request: &'a Parts) -> Self {
+        Self {
+            peer: Arrival::peer_of(request),
+            uri: &request.uri,
+            headers: &request.headers,
+        }
+    }
+}
+
+// === impl Web ===
+
+impl Web {
+    /// What a session can be bound to.
+    pub(super) fn seen<'a>(&self, request: &Envelope<'a>) -> Seen<'a> {
+        let client = self
+            .trusted_proxies
+            .client(request.peer, request.uri, request.headers);
+        Seen {
+            headers: request.headers,
+            address: client.address,
+        }
+    }
+}
