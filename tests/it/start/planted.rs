@@ -13,7 +13,7 @@ use super::{folder, make_key};
 use crate::support::Process;
 
 /// Every command that reads the settings.
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 14] = [
     &[],
     &["serve"],
     &["check"],
@@ -27,6 +27,7 @@ const COMMANDS: [&[&str]; 13] = [
     &["keys", "generate"],
     &["keys", "rotate", "--now"],
     &["keys", "retire", "some-key"],
+    &["sessions", "stats"],
 ];
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// So many commands run at a time.
