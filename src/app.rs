@@ -194,6 +194,7 @@ impl App {
             trusted_proxies: settings::trusted_proxies(&config),
             binding: config.binding,
             pages: Pages::new(&settings::pages(&config))?,
+            instruments: Arc::clone(&ports.instruments),
             clock: Arc::clone(&ports.clock),
         });
         Ok(Self {

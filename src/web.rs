@@ -17,6 +17,7 @@ pub mod fuzzing;
 mod health;
 mod host;
 mod jwks;
+mod measures;
 mod navigation;
 mod notices;
 mod page;
@@ -39,7 +40,7 @@ use axum::{
 };
 use http::HeaderValue;
 
-use self::{auth::events::Streams, notices::Notices, ways::Ways};
+use self::{auth::events::Streams, measures::Measures, notices::Notices, ways::Ways};
 pub use self::{
     frame::Endpoints,
     page::{Brand, Color, PageOptions, Pages, PagesError},
@@ -50,6 +51,7 @@ use crate::{
     clock::SharedClock,
     gateway::Gateway,
     health::Health,
+    instruments::SharedInstruments,
     keys::Keys,
     login::Login,
     seal::Sealer,
@@ -86,6 +88,8 @@ pub struct Parts {
     pub binding: Binding,
     /// Pages for people.
     pub pages: Pages,
+    /// Where it counts what it does.
+    pub instruments: SharedInstruments,
     /// Time.
     pub clock: SharedClock,
 }
@@ -98,6 +102,7 @@ pub struct Web(Arc<Inner>);
 struct Inner {
     parts: Parts,
     notices: Notices,
+    measures: Measures,
     /// Of which sessions the operator has been told that a request did not belong to them.
     unproven: binding::Told,
     streams: Streams,
@@ -119,6 +124,7 @@ impl Web {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(Inner {
+            measures: Measures::new(&*parts.instruments),
             parts,
             notices: Notices::default(),
             unproven: binding::Told::default(),

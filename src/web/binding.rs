@@ -173,6 +173,7 @@ impl Web {
     /// Tells the operator, once a minute for each session. Nothing of what was compared, and nothing that a thief could
     /// fill the log with.
     fn tell_unproven(&self, key: &SessionKey, why: Why, request: &Envelope<'_>) {
+        self.0.measures.unproven(why);
         if !self.0.unproven.first(key, self.clock.now()) {
             return;
         }

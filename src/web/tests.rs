@@ -118,6 +118,7 @@ fn web(folder: &TempDir) -> Web {
         trusted_proxies: TrustedProxies::default(),
         binding: Binding::Off,
         pages: Pages::new(&PageOptions::default()).unwrap(),
+        instruments: Arc::new(Tally::default()),
         clock,
     })
 }

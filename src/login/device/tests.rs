@@ -77,7 +77,14 @@ impl World {
         };
         let sealer = Sealer::new(&[[7; 32]], Arc::clone(&random)).unwrap();
         let store = Arc::new(HeldStore::new(lifespan, Arc::clone(&shared)));
-        let sessions = Sessions::new(store, limits, sealer.clone(), Arc::clone(&shared), random, &crate::instruments::Tally::default());
+        let sessions = Sessions::new(
+            store,
+            limits,
+            sealer.clone(),
+            Arc::clone(&shared),
+            random,
+            &crate::instruments::Tally::default(),
+        );
         let once = Arc::new(MemoryOnce::new(Arc::clone(&shared)));
         Self {
             devices: Devices::new(sessions, once, sealer, shared),
