@@ -152,7 +152,6 @@ impl App {
             sealer.clone(),
             Arc::clone(&ports.clock),
             Arc::clone(&ports.random),
-            &*ports.instruments,
         );
         let tokens = Tokens::new(
             settings::tokens(&config),
@@ -174,12 +173,7 @@ impl App {
                 None => registration,
             }
         });
-        let (routes, missing) = settings::routes(&config)?;
-        if let Some(missing) = missing {
-            tracing::warn!("{missing}");
-        }
-        let gateway = Gateway::new(routes, settings::gateway(&config), Arc::clone(&ports.clock))?;
-        proxies::tell(&config, &gateway);
+        let gateway = gateway(&config, &ports)?;
         let web = Web::new(Parts {
             keys,
             health: health.clone(),
@@ -375,6 +369,17 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// The way to the APIs, with what the operator should know of it told.
+fn gateway(config: &Config, ports: &Ports) -> Result<Gateway, StartError> {
+    let (routes, missing) = settings::routes(config)?;
+    if let Some(missing) = missing {
+        tracing::warn!("{missing}");
+    }
+    let gateway = Gateway::new(routes, settings::gateway(config), Arc::clone(&ports.clock))?;
+    proxies::tell(config, &gateway);
+    Ok(gateway)
 }
 
 async fn bind(address: SocketAddr, variable: &'static str) -> Result<TcpListener, BindError> {

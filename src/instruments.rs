@@ -162,9 +162,9 @@ impl Instruments for Tally {
         let counters = self.counters.lock();
         let counters = counters.iter();
         let counts = counters.map(|(series, counter)| (*series, Reading::Count(counter.get())));
-        let timers = self.timers.lock();
-        let times = timers.iter().map(|(series, timer)| (*series, timer.get()));
-        let mut all: Vec<_> = counts.chain(times).collect();
+        let timed = self.timers.lock();
+        let timers = timed.iter().map(|(series, timer)| (*series, timer.get()));
+        let mut all: Vec<_> = counts.chain(timers).collect();
         all.sort_by_key(|(series, _)| *series);
         all
     }
@@ -202,12 +202,12 @@ mod tests {
         let _ = tally.counter(Series::of("c_total"));
         timer.took(Duration::from_millis(2));
         timer.took(Duration::from_micros(500));
-        let times = Reading::Times {
+        let taken = Reading::Times {
             count: 2,
             sum: Duration::from_micros(2_500),
             longest: Duration::from_millis(2),
         };
-        assert_eq!(tally.read()[0], (Series::of("b_seconds"), times));
+        assert_eq!(tally.read()[0], (Series::of("b_seconds"), taken));
         assert_eq!(tally.read()[1].1, Reading::Count(0));
     }
 }

@@ -11,7 +11,6 @@ mod end;
 mod front_channel;
 pub mod hosts;
 mod logged_out;
-mod measures;
 pub mod offline_access;
 mod once;
 mod refused;
@@ -35,12 +34,11 @@ pub use self::{
     start::{Initiated, LoginQuery, Start, StartError},
 };
 use self::{
-    back_channel::Logouts, hosts::Hosts, measures::Measures, offline_access::OfflineAccess, once::Once,
-    relay::Relay, return_to::AllowedTargets,
+    back_channel::Logouts, hosts::Hosts, offline_access::OfflineAccess, once::Once, relay::Relay,
+    return_to::AllowedTargets,
 };
 use crate::{
     clock::SharedClock,
-    instruments::Instruments,
     oidc::RelyingParty,
     random::SharedRandom,
     seal::Sealer,
@@ -115,7 +113,6 @@ struct Inner {
     relay: Option<Relay>,
     /// What the IdP says of logouts.
     logouts: Logouts,
-    measures: Measures,
     /// What sessions are bound to.
     devices: Devices,
     /// Claims that are too large.
@@ -139,7 +136,6 @@ impl Login {
         sealer: Sealer,
         clock: SharedClock,
         random: SharedRandom,
-        instruments: &dyn Instruments,
     ) -> Self {
         let said_no_refresh_token = AtomicBool::new(false);
         let offline_access = match &options.prompt {
@@ -154,7 +150,6 @@ impl Login {
             random: Arc::clone(&random),
         });
         let inner = Inner {
-            measures: Measures::new(instruments),
             relay,
             offline_access,
             left_out: LeftOutNotice::default(),

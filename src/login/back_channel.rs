@@ -51,12 +51,6 @@ impl Login {
     ///
     /// [`BackChannelError`].
     pub async fn end_by_logout_token(&self, token: &Secret) -> Result<usize, BackChannelError> {
-        let outcome = self.end_named_by(token).await;
-        self.inner.measures.logout(&outcome);
-        outcome
-    }
-
-    async fn end_named_by(&self, token: &Secret) -> Result<usize, BackChannelError> {
         let token = self.inner.relying_party.verify_logout_token(token).await?;
         self.inner.logouts.end(&token).await
     }

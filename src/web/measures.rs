@@ -3,6 +3,7 @@
 use super::binding::Why;
 use crate::{
     instruments::{Counter, Instruments, Series},
+    login::BackChannelError,
     session::Mismatch,
 };
 
@@ -12,6 +13,17 @@ pub(super) struct Measures {
     ua: Counter,
     ip: Counter,
     device: Counter,
+    logouts: Logouts,
+}
+
+/// Logout tokens, by what came of them.
+#[derive(Debug)]
+struct Logouts {
+    ended: Counter,
+    none: Counter,
+    refused: Counter,
+    replayed: Counter,
+    failed: Counter,
 }
 
 // === impl Measures ===
@@ -29,7 +41,21 @@ impl Measures {
             ua: of("ua"),
             ip: of("ip"),
             device: of("device"),
+            logouts: Logouts::new(instruments),
         }
+    }
+
+    /// What came of a logout token: how many sessions have ended.
+    pub(super) fn logout(&self, outcome: &Result<usize, BackChannelError>) {
+        let counter = match outcome {
+            Ok(0) => &self.logouts.none,
+            Ok(_) => &self.logouts.ended,
+            Err(BackChannelError::Token(error)) if error.is_transient() => &self.logouts.failed,
+            Err(BackChannelError::Token(_)) => &self.logouts.refused,
+            Err(BackChannelError::Replayed) => &self.logouts.replayed,
+            Err(BackChannelError::Store(_)) => &self.logouts.failed,
+        };
+        counter.count();
     }
 
     /// A request did not prove that it belongs to its session.
@@ -40,5 +66,26 @@ impl Measures {
             Why::NoProof | Why::NoKey => &self.device,
         };
         counter.count();
+    }
+}
+
+// === impl Logouts ===
+
+impl Logouts {
+    fn new(instruments: &dyn Instruments) -> Self {
+        let of = |status| {
+            instruments.counter(Series::labelled(
+                "bff_backchannel_logouts_total",
+                "status",
+                status,
+            ))
+        };
+        Self {
+            ended: of("ended"),
+            none: of("none"),
+            refused: of("refused"),
+            replayed: of("replayed"),
+            failed: of("failed"),
+        }
     }
 }

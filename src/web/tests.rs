@@ -93,7 +93,6 @@ fn web(folder: &TempDir) -> Web {
         sealer.clone(),
         Arc::clone(&clock),
         Arc::clone(&random),
-        &Tally::default(),
     );
     let tokens = Tokens::new(
         tokens::Options::default(),

@@ -50,7 +50,9 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Request) -
             "the body has to be a form (application/x-www-form-urlencoded) with one logout_token",
         );
     };
-    match web.login.end_by_logout_token(&token).await {
+    let outcome = web.login.end_by_logout_token(&token).await;
+    web.0.measures.logout(&outcome);
+    match outcome {
         Ok(ended) => {
             tracing::info!(sessions = ended, "the identity provider has logged somebody out");
             StatusCode::OK.into_response()
