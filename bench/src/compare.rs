@@ -7,7 +7,7 @@ use devstack_idp::Person;
 use super::{
     Result, idp, logins, nginx,
     process::{MEASURED_CORE, Server, free_port},
-    say,
+    redis, say,
     start::{Bff, Setup},
     table::{Gate, Samples, print_cases, print_gates},
     wrk,
@@ -19,10 +19,13 @@ const SETUP: Setup = Setup {
     algorithm: "ES256",
     par: "false",
     log_level: "warn",
+    redis: None,
 };
 
 const BARE: &str = "bare axum handler";
 const VERIFY: &str = "bff verify";
+const VERIFY_ON_REDIS: &str = "bff verify, sessions in Redis";
+const PROXIED_ON_REDIS: &str = "bff proxied GET, sessions in Redis";
 const NGINX_PROXY: &str = "nginx proxy";
 const BARE_PROXY: &str = "bare axum + hyper proxy";
 const PROXIED: &str = "bff proxied GET";
@@ -71,6 +74,16 @@ pub(super) async fn run(effort: Effort) -> Result<()> {
     let gates = [
         Gate::new("verify / bare handler", cost(VERIFY) / cost(BARE), 1.25),
         Gate::new(
+            "verify with sessions in Redis / bare handler",
+            cost(VERIFY_ON_REDIS) / cost(BARE),
+            1.3,
+        ),
+        Gate::new(
+            "proxied GET with sessions in Redis / on disk",
+            cost(PROXIED_ON_REDIS) / cost(PROXIED),
+            1.05,
+        ),
+        Gate::new(
             "proxied GET / bare axum + hyper proxy",
             cost(PROXIED) / cost(BARE_PROXY),
             1.25,
@@ -110,8 +123,15 @@ async fn requests(
         ..SETUP
     };
     let info = Bff::start(info_setup, &folder.join("info"), provider, upstream).await?;
+    let redis = redis::start(folder).await?;
+    let redis_setup = Setup {
+        redis: Some(redis.port()),
+        ..SETUP
+    };
+    let shared = Bff::start(redis_setup, &folder.join("shared"), provider, upstream).await?;
     let ada = Person::new("ada", "ada")?;
     let (cookie, info_cookie) = (warn.log_in(&ada).await?, info.log_in(&ada).await?);
+    let shared_cookie = shared.log_in(&ada).await?;
 
     let at = |server: &Server, path: &str| format!("http://127.0.0.1:{}{path}", server.port());
     let case = |name, server, url, cookie| Case {
@@ -134,6 +154,18 @@ async fn requests(
             &info.server,
             info.url("/auth/verify"),
             Some(info_cookie.as_str()),
+        ),
+        case(
+            VERIFY_ON_REDIS,
+            &shared.server,
+            shared.url("/auth/verify"),
+            Some(shared_cookie.as_str()),
+        ),
+        case(
+            PROXIED_ON_REDIS,
+            &shared.server,
+            shared.url("/api/x"),
+            Some(shared_cookie.as_str()),
         ),
         case(NGINX_PROXY, &nginx_proxy, at(&nginx_proxy, "/api/x"), None),
         case(BARE_PROXY, &bare_proxy, at(&bare_proxy, "/api/x"), None),

@@ -1,14 +1,16 @@
 //! What a request costs, in CPU time, beside servers that do less.
 //!
 //! `bench` runs the comparison and prints the table; `bench bare` and `bench proxy` are the servers that it starts for it.
-//! `bench sessions` measures what many sessions on disk cost. Run it through `scripts/bench`, which builds everything in release mode and installs `wrk` and
-//! nginx.
+//! `bench sessions` measures what many sessions on disk cost, and `bench replicas` how soon replicas agree. Run it through
+//! `scripts/bench`, which builds everything in release mode and installs `wrk`, nginx and Redis.
 
 mod compare;
 mod idp;
 mod logins;
 mod nginx;
 mod process;
+mod redis;
+mod replicas;
 mod servers;
 mod sessions;
 mod start;
@@ -52,6 +54,12 @@ enum Command {
         #[arg(long, default_value_t = 1_000_000)]
         count: usize,
     },
+    /// How soon a logout at one replica is one at another.
+    Replicas {
+        /// How many logouts.
+        #[arg(long, default_value_t = 2_000)]
+        count: usize,
+    },
     /// A bare axum server that passes everything on with a pooled hyper client.
     Proxy {
         /// Where to listen.
@@ -68,6 +76,7 @@ fn main() -> ExitCode {
         Some(Command::Bare { port }) => servers::run(servers::bare(port)),
         Some(Command::Proxy { port, upstream }) => servers::run(servers::proxy(port, upstream)),
         Some(Command::Sessions { count }) => servers::run(sessions::run(count)),
+        Some(Command::Replicas { count }) => servers::run(replicas::run(count)),
         None => {
             let effort = compare::Effort {
                 rounds: cli.rounds,

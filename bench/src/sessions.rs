@@ -28,6 +28,7 @@ const SETUP: Setup = Setup {
     algorithm: "ES256",
     par: "false",
     log_level: "warn",
+    redis: None,
 };
 
 /// Stores `count` sessions and starts the server on them; an error where a gate does not hold.
@@ -138,7 +139,7 @@ async fn fill(sessions: &Sessions, count: usize) -> Result<()> {
 }
 
 /// A session of the usual size, whose tokens are not due while it is measured.
-fn session(number: usize) -> Session {
+pub(super) fn session(number: usize) -> Session {
     let now = SystemClock.now();
     let user = serde_json::json!({
         "sub": format!("person-{number}"),

@@ -29,6 +29,8 @@ pub(super) struct Setup {
     pub(super) par: &'static str,
     /// `LOG_LEVEL`.
     pub(super) log_level: &'static str,
+    /// The port of the Redis that keeps sessions; a file keeps them without one.
+    pub(super) redis: Option<u16>,
 }
 
 /// A server that is registered and ready.
@@ -109,7 +111,7 @@ impl Bff {
             .header(header::COOKIE, cookies)
             .send()
             .await?;
-        if answer.status() != StatusCode::FOUND {
+        if !matches!(answer.status(), StatusCode::OK | StatusCode::FOUND) {
             return Err(format!("the login failed: {}", answer.status()).into());
         }
         let cookies = cookies_of(&answer);
@@ -151,6 +153,11 @@ fn command(setup: Setup, folder: &Path, provider: &Provider, port: u16) -> Resul
         .env("SESSION_MAX_PER_USER", "100000")
         .env("DCR_REDIRECT_URIS", format!("{base}/auth/callback"))
         .env("DCR_IAT", provider.control.mint_iat(MintIat::default()));
+    if let Some(port) = setup.redis {
+        command
+            .env("REDIS_URL", format!("redis://127.0.0.1:{port}"))
+            .env("SESSION_SECRET", "7a".repeat(32));
+    }
     Ok(command)
 }
 

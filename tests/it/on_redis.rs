@@ -274,6 +274,58 @@ async fn a_replica_that_is_killed_while_it_renews_tokens_is_succeeded_by_another
     hold.notify_one();
 }
 
+/// Takes more than a minute: as long as a lease.
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn a_replica_that_stands_still_beyond_its_lease_disturbs_nobody_when_it_goes_on() {
+    let replicas = Replicas::start().await;
+    let life = Duration::from_mins(1);
+    replicas.stack.idp.set_access_token_lifetime(life);
+    let ada = replicas.ada();
+    ada[1].log_in().await;
+    // The others neither claim the session nor see that its token is due before the first has begun.
+    for stays in [0, 2] {
+        replicas.running[stays].signal("STOP");
+    }
+    let never = Arc::new(Notify::new());
+    let held = Fault::HoldUntil(Arc::clone(&never));
+    replicas.stack.idp.fail_next(Endpoint::Token, held);
+    let refreshes = || {
+        let asked = replicas.stack.idp.requests(Endpoint::Token);
+        let refreshes = asked
+            .iter()
+            .filter(|asked| asked.field("refresh_token").is_some());
+        refreshes.count()
+    };
+    while refreshes() == 0 {
+        assert_eq!(ada[1].get("/api/hello").await.status, StatusCode::OK);
+        SystemClock.sleep(Duration::from_millis(200)).await;
+    }
+    replicas.running[1].signal("STOP");
+    for stays in [0, 2] {
+        replicas.running[stays].signal("CONT");
+    }
+    while refreshes() == 1 {
+        for stays in [0, 2] {
+            let reply = ada[stays].get("/api/hello").await;
+            assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+        }
+        SystemClock.sleep(Duration::from_millis(200)).await;
+    }
+    // It finds its lease taken over and its request unanswered.
+    replicas.running[1].signal("CONT");
+    let goes_on = SystemClock.now();
+    while SystemClock.now() < goes_on.saturating_add(life / 4) {
+        for there in &ada {
+            let reply = there.get("/api/hello").await;
+            assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+        }
+        SystemClock.sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(refreshes(), 2);
+    assert_eq!(replicas.stack.idp.issued_refresh_tokens_live("u-ada"), 1);
+}
+
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
 async fn a_redis_that_is_killed_and_comes_back_costs_nobody_a_session() {

@@ -1,0 +1,128 @@
+//! How soon a logout at one replica is one at another, and what a look at a session costs.
+
+use std::{sync::Arc, time::Duration};
+
+use bff::{
+    clock::SystemClock,
+    health::Health,
+    instruments::Tally,
+    random::SystemRandom,
+    seal::Sealer,
+    session::{Cached, Due, EndReason, Limits, RedisOptions, RedisStore, SessionKey, Sessions},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Result, redis, say,
+    sessions::session,
+    table::{Gate, print_gates},
+};
+
+/// So often a session is looked at for one number.
+const LOOKS: u32 = 20_000;
+
+/// Ends `count` sessions at one of two replicas on a Redis; an error where a gate does not hold.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a measurement in real time, finer than the clock of the server"
+)]
+pub(super) async fn run(count: usize) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = redis::start(folder.path()).await?;
+    let limits = Limits::default();
+    let (here, there) = (
+        replica(server.port(), limits.memory).await?,
+        replica(server.port(), limits.memory).await?,
+    );
+    let mut seen_after = Vec::new();
+    for number in 0..count {
+        let opened = here.open(session(number), Due::Never, None).await?;
+        if there.get(&opened.key).await?.is_none() {
+            return Err("a login at one replica is none at the other".into());
+        }
+        let begun = std::time::Instant::now();
+        here.end(&opened.key, EndReason::Logout).await?;
+        while there.get(&opened.key).await?.is_some() {
+            tokio::task::yield_now().await;
+        }
+        seen_after.push(begun.elapsed());
+    }
+    seen_after.sort();
+    let of = |percent: usize| seen_after[(seen_after.len() * percent / 100).min(seen_after.len() - 1)];
+
+    let key = here.open(session(count), Due::Never, None).await?.key;
+    let cached = look(&there, &key).await?;
+    let fetched = look(&replica(server.port(), 0).await?, &key).await?;
+    say(&format!(
+        "\n| two replicas on Redis, {count} logouts | |\n| --- | ---: |"
+    ));
+    say(&format!(
+        "| a logout is seen after, median, ms | {:.2} |",
+        millis(of(50))
+    ));
+    say(&format!(
+        "| the same, 99th percentile, ms | {:.2} |",
+        millis(of(99))
+    ));
+    say(&format!(
+        "| a session at hand, µs | {:.2} |",
+        cached.as_secs_f64() * 1e6
+    ));
+    say(&format!(
+        "| a session that is fetched, µs | {:.1} |",
+        fetched.as_secs_f64() * 1e6
+    ));
+    let gates = [Gate::new(
+        "a logout is seen everywhere, 99th percentile, ms",
+        millis(of(99)),
+        100.0,
+    )];
+    if print_gates(&gates) {
+        Ok(())
+    } else {
+        Err("a gate does not hold".into())
+    }
+}
+
+/// The sessions as one replica sees them, of which it keeps `memory` bytes at hand.
+async fn replica(port: u16, memory: usize) -> Result<Sessions> {
+    let random = Arc::new(SystemRandom);
+    let sealer = Sealer::new(&[[7; 32]], random.clone())?;
+    let (limits, clock, tally) = (Limits::default(), Arc::new(SystemClock), Tally::default());
+    let options = RedisOptions::parse(&format!("redis://127.0.0.1:{port}"))?;
+    let store = RedisStore::connect(
+        options,
+        limits.lifespan,
+        sealer.clone(),
+        clock.clone(),
+        random.clone(),
+        &tally,
+    );
+    let store = Cached::new(store.await?, memory, limits.lifespan, clock.clone(), &tally);
+    let sessions = Sessions::new(Arc::new(store), limits, sealer, clock, random, &tally);
+    let follows = sessions.clone();
+    tokio::spawn(async move { follows.run(&Health::new(), CancellationToken::new()).await });
+    Ok(sessions)
+}
+
+/// What one look at a session takes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a measurement in real time, finer than the clock of the server"
+)]
+async fn look(sessions: &Sessions, key: &SessionKey) -> Result<Duration> {
+    // The first look fetches it, once changes of others are heard.
+    for _ in 0..100 {
+        sessions.get(key).await?;
+        tokio::task::yield_now().await;
+    }
+    let begun = std::time::Instant::now();
+    for _ in 0..LOOKS {
+        sessions.get(key).await?;
+    }
+    Ok(begun.elapsed() / LOOKS)
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
