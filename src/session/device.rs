@@ -56,6 +56,11 @@ pub struct Device {
 // === impl Device ===
 
 impl Device {
+    /// Whether nothing is known of it.
+    pub(super) fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The device behind a request with this `User-Agent`, from this address, on this host.
     #[must_use]
     pub fn new(user_agent: &[u8], address: IpAddr, host: &str) -> Self {

@@ -30,35 +30,67 @@ const NODE: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 13 * size_
 const ALLOCATION: usize = 16;
 
 /// A person's session. It is changed by storing a new one; the stored one is shared by all readers.
+///
+/// Its fields have short names in a store, since there are many sessions. What an earlier version has stored under the long
+/// ones is read, too.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Session {
     /// `iss` of the ID token.
+    #[serde(rename = "i", alias = "issuer")]
     pub issuer: String,
     /// `sub` of the ID token: the person, at this issuer.
+    #[serde(rename = "s", alias = "subject")]
     pub subject: String,
     /// `sid` of the ID token (OpenID Connect Back-Channel Logout 1.0 section 2.1), where the IdP gives one.
+    #[serde(rename = "d", alias = "sid", default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
     /// When the person proved who they are (`auth_time`), where the IdP says so.
+    #[serde(
+        rename = "a",
+        alias = "auth_time",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub auth_time: Option<Timestamp>,
     /// `nonce` of the login: a refreshed ID token that has one has this one (OpenID Connect Core 1.0 section 12.2).
+    #[serde(rename = "n", alias = "nonce")]
     pub nonce: Secret,
     /// What the application may know of the person, from the ID token and UserInfo; bounded where it is picked.
+    #[serde(rename = "u", alias = "user")]
     pub user: Claims,
     /// The tokens.
+    #[serde(rename = "t", alias = "tokens")]
     pub tokens: Tokens,
     /// From where it was logged in. Unknown of one that an earlier version has stored.
-    #[serde(default)]
+    #[serde(
+        rename = "v",
+        alias = "device",
+        default,
+        skip_serializing_if = "Device::is_unknown"
+    )]
     pub device: Device,
     /// When the login was completed.
+    #[serde(rename = "c", alias = "created_at")]
     pub created_at: Timestamp,
     /// When the session ends by what was said of the session itself, even if it is in use. See
     /// [`ends_at`](Session::ends_at).
+    #[serde(rename = "e", alias = "expires_at")]
     pub expires_at: Timestamp,
     /// How strong the login was.
-    #[serde(default)]
+    #[serde(
+        rename = "r",
+        alias = "assurance",
+        default,
+        skip_serializing_if = "Assurance::is_unstated"
+    )]
     pub assurance: Assurance,
     /// What the session is bound to (`SESSION_BINDING`).
-    #[serde(default, skip_serializing_if = "Bound::is_empty")]
+    #[serde(
+        rename = "b",
+        alias = "bound",
+        default,
+        skip_serializing_if = "Bound::is_empty"
+    )]
     pub bound: Bound,
     /// What a proxy is told of the session (`/auth/verify`), in header fields.
     #[serde(skip)]
@@ -69,10 +101,10 @@ pub struct Session {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assurance {
     /// `acr` of its ID token (OpenID Connect Core 1.0 section 2), where the IdP says so and it is short.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
     /// Whether the login was asked to be stronger than the one before it (RFC 9470).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stepped_up: bool,
 }
 
@@ -80,30 +112,68 @@ pub struct Assurance {
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Tokens {
     /// The access token that is in use.
+    #[serde(rename = "a", alias = "access")]
     pub access: AccessToken,
     /// When it was obtained.
+    #[serde(rename = "o", alias = "access_obtained_at")]
     pub access_obtained_at: Timestamp,
     /// When it expires.
+    #[serde(rename = "e", alias = "access_expires_at")]
     pub access_expires_at: Timestamp,
     /// The refresh token that belongs to it.
+    #[serde(
+        rename = "r",
+        alias = "refresh",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub refresh: Option<Secret>,
     /// A rotated refresh token whose answer has not been accepted yet. It is stored before anything else of that
     /// answer is looked at, since the IdP no longer takes the one before it.
+    #[serde(
+        rename = "p",
+        alias = "pending",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub pending: Option<Secret>,
     /// When the refresh token expires, where the IdP says so.
-    #[serde(default)]
+    #[serde(
+        rename = "x",
+        alias = "refresh_expires_at",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub refresh_expires_at: Option<Timestamp>,
     /// The newest ID token, for `id_token_hint` at logout.
+    #[serde(rename = "i", alias = "id_token")]
     pub id_token: Secret,
     /// The scope granted (RFC 6749 section 5.1).
+    #[serde(rename = "s", alias = "scope")]
     pub scope: String,
     /// A refresh was sent and its answer has not been stored: the refresh token may have been used up by it.
+    #[serde(
+        rename = "u",
+        alias = "uncertain",
+        default,
+        skip_serializing_if = "std::ops::Not::not"
+    )]
     pub uncertain: bool,
     /// What has gone wrong with every refresh since the last one that succeeded, where that must not go on for ever.
-    #[serde(default)]
+    #[serde(
+        rename = "k",
+        alias = "strikes",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub strikes: Option<Strikes>,
     /// `auth_time` of the newest ID token, where the person has logged in again since this session's own login.
-    #[serde(default)]
+    #[serde(
+        rename = "l",
+        alias = "later_auth_time",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub later_auth_time: Option<Timestamp>,
 }
 
@@ -125,6 +195,15 @@ pub enum RecordError {
     /// Not a record.
     #[error("the session record is malformed")]
     Malformed,
+}
+
+// === impl Assurance ===
+
+impl Assurance {
+    /// Whether nothing is known of it.
+    fn is_unstated(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 // === impl Session ===
