@@ -12,6 +12,7 @@ use std::{
 
 use axum::Router;
 use bff::{
+    admin::Socket,
     app::{App, Listeners, Ports, RunError},
     clock::SystemClock,
     config::{Config, Environment},
@@ -33,6 +34,9 @@ const HOSTS: [&str; 2] = ["automate.localhost", "authn.localhost"];
 
 /// The ports of IdP and bff that a person finds them at.
 pub const USUAL_PORTS: (u16, u16) = (9000, 8000);
+
+/// Linux takes 107 bytes for the path of a socket; one is made beside it first, under a longer name.
+const MAX_SOCKET_PATH: usize = 90;
 
 const AUDIENCE: &str = "sample-api";
 
@@ -75,6 +79,7 @@ pub struct Stack {
     registered: bool,
     app: App,
     listener: TcpListener,
+    admin: Option<Socket>,
     /// The IdP ends with the stack.
     _idp_stops: DropGuard,
 }
@@ -185,6 +190,10 @@ impl Stack {
             let token = mint::initial_access_token(&issuer, &admin_token).await?;
             variables.insert("DCR_IAT", token);
         }
+        // For `bff sessions`, where the path is short enough for a socket.
+        let admin_socket =
+            Some(state.join("admin.sock")).filter(|path| path.as_os_str().len() < MAX_SOCKET_PATH);
+        let admin = admin_socket.as_deref().map(Socket::bind).transpose()?;
         options.state = state;
 
         let environment: Environment = variables.into_iter().collect();
@@ -203,6 +212,7 @@ impl Stack {
             taken: moved.into_iter().flatten().collect(),
             registered,
             app: App::new(config, Ports::default()).await?,
+            admin,
             listener,
             _idp_stops: stop.drop_guard(),
         })
@@ -223,7 +233,7 @@ impl Stack {
         let listeners = Listeners {
             public: self.listener,
             internal: None,
-            admin: None,
+            admin: self.admin,
         };
         self.app.run(listeners, shutdown).await
     }
@@ -269,6 +279,7 @@ impl Stack {
   bff               {bff}
   registration      {registration}
   state             {state}   (remove it to begin anew)
+  sessions          {sessions}
 ",
             issuer = self.issuer,
             api = self.api,
@@ -276,6 +287,13 @@ impl Stack {
             bff = reached.join("   "),
             clients = state.join("ServiceConfigs/IdP/config/clients.yaml").display(),
             state = state.display(),
+            sessions = match &self.admin {
+                Some(_) => format!(
+                    "BFF_ADMIN_SOCKET={} cargo run -- sessions list",
+                    state.join("admin.sock").display()
+                ),
+                None => "no socket for `bff sessions`: the path of the state is too long".to_owned(),
+            },
         )
     }
 }

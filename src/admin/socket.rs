@@ -26,7 +26,7 @@ pub enum SocketError {
     InUse(PathBuf),
     /// Something else is there, which is not removed.
     #[error(
-        "{}: there is a file that is no socket (BFF_ADMIN_SOCKET): remove it, or set another path",
+        "{}: there is a file or a folder that is no socket (BFF_ADMIN_SOCKET): remove it, or set another path",
         .0.display()
     )]
     NotASocket(PathBuf),

@@ -108,6 +108,7 @@ pub(super) fn run(command: SessionsCommand) -> Exit {
         return Exit::Configuration;
     };
     let server = Server(socket);
+    let mut found = true;
     let outcome = match command {
         SessionsCommand::List { user, sid, json } => {
             let all = user.is_none() && sid.is_none();
@@ -135,7 +136,10 @@ pub(super) fn run(command: SessionsCommand) -> Exit {
                 "DELETE",
                 &format!("/sessions?{query}"),
                 json,
-                |ended: &EndedSessions| text::ended(ended.ended),
+                |ended: &EndedSessions| {
+                    found = all || ended.ended > 0;
+                    text::ended(ended.ended)
+                },
             )
         }
         SessionsCommand::Stats { json } => server.asked("GET", "/stats", json, text::statistics),
@@ -143,7 +147,12 @@ pub(super) fn run(command: SessionsCommand) -> Exit {
     match outcome {
         Ok(text) => {
             say(text.trim_end());
-            Exit::Success
+            if found {
+                Exit::Success
+            } else {
+                complain("no such session: a person is named by `sub`, as `bff sessions list` shows it");
+                Exit::Unhealthy
+            }
         }
         Err(error) => {
             complain(&error.to_string());

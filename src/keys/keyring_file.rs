@@ -97,7 +97,7 @@ pub enum KeyringError {
     /// What replicas share is sealed with another secret.
     #[error(
         "the keyring in Redis is sealed with a SESSION_SECRET that this process does not have: give all replicas the same \
-         SESSION_SECRET; a former one stays behind the new one until no replica has it first"
+         SESSION_SECRET; in it the new secret comes first, and the old one after it until every replica has the new one first"
     )]
     Foreign,
     /// Another process does not give the lock back.

@@ -3,6 +3,8 @@
 //! A handler returns a [`Problem`]; the outermost layer renders it, since only that one knows the correlation id and
 //! what the client accepts. Bodies of 5xx answers are constant: the cause goes to the log.
 
+mod preferences;
+
 use std::{borrow::Cow, collections::BTreeMap, fmt::Display, time::Duration};
 
 use axum::{
@@ -10,13 +12,16 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
-    header::{ACCEPT, ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    HeaderValue, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Serialize;
 use serde_json::Value;
 use tracing::Level;
 
+pub(super) use self::preferences::Preferences;
+pub(crate) use self::preferences::wants_json;
+use self::preferences::{accepts, accepts_json};
 use super::{
     correlation::CorrelationId,
     page::{Action, Label, Page, Pages},
@@ -70,13 +75,6 @@ struct WayOn {
     label: Label,
     /// A path of this server or an allowed URL.
     href: String,
-}
-
-/// What the client takes, as its request says.
-#[derive(Clone, Debug)]
-pub(super) struct Preferences {
-    accept: Option<HeaderValue>,
-    accept_language: Option<HeaderValue>,
 }
 
 #[derive(Serialize)]
@@ -364,42 +362,6 @@ fn sentence(detail: Cow<'static, str>) -> Cow<'static, str> {
         sentence.push('.');
     }
     sentence.into()
-}
-
-// === impl Preferences ===
-
-impl Preferences {
-    /// Those of a request.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        Self {
-            accept: headers.get(ACCEPT).cloned(),
-            accept_language: headers.get(ACCEPT_LANGUAGE).cloned(),
-        }
-    }
-}
-
-/// Whether the request asks for JSON rather than for a page.
-pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
-    accepts_json(headers.get(ACCEPT))
-}
-
-/// The same, given the value of `Accept`.
-fn accepts_json(accept: Option<&HeaderValue>) -> bool {
-    !accepts(accept, "text/html")
-        && (accepts(accept, "application/json") || accepts(accept, "application/problem+json"))
-}
-
-/// Whether `Accept` lists a media type by its name.
-fn accepts(accept: Option<&HeaderValue>, wanted: &str) -> bool {
-    let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    accept.split(',').any(|range| {
-        range
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .eq_ignore_ascii_case(wanted)
-    })
 }
 
 #[cfg(test)]

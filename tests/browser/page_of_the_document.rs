@@ -66,9 +66,9 @@ async fn the_snippets_for_pages_work() {
         assert_eq!(run(&driver, example, write).await, json!(true));
 
         // What becomes of the session.
-        let listen = block("function listen({ ended, changed, expiring }) {");
+        let listen = block("function listen({ ended, changed, renewed, expiring }) {");
         let told = "return new Promise((told) => {
-            listen({ ended: told, changed: () => {}, expiring: () => {} }).addEventListener('open', async () => {
+            listen({ ended: told, changed: () => {}, renewed: () => {}, expiring: () => {} }).addEventListener('open', async () => {
                 const { csrf_token } = await (await fetch('/auth/session')).json();
                 await fetch('/auth/logout', {
                     method: 'POST',

@@ -89,7 +89,7 @@ pub(super) fn ended(count: usize) -> String {
 
 pub(super) fn statistics(statistics: &Statistics) -> String {
     let mut text = format!(
-        "sessions  {}\nmemory    {} bytes of the server's\n\nsince the start of this server:",
+        "sessions  {}\nmemory    {} bytes for sessions\n\nsince the start of this server:",
         statistics.sessions, statistics.memory
     );
     for (series, counted) in &statistics.counted {

@@ -30,7 +30,10 @@ pub(in crate::config) const KEYS: &[Legacy] = &[
     key("log.json_format", JSON_FORMAT),
     key("log.enable_tracing", Ignored("log.level says what is logged")),
     key("cache.redis_url", Means("REDIS_URL")),
-    key("cache.redis_db", NotBuilt("Redis for sessions")),
+    key(
+        "cache.redis_db",
+        Refused("write the number of the database at the end of REDIS_URL, as in `redis://host:6379/3`"),
+    ),
     key("cache.*", CACHE),
     key("kafka.*", Ignored("events are log lines here")),
     key("pdp.*", NotBuilt("asking a policy decision point")),

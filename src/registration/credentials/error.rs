@@ -63,7 +63,7 @@ pub enum CredentialsError {
     Unavailable { cause: String },
     #[error(
         "the client record in Redis is sealed with a SESSION_SECRET that this process does not have - hint: give all replicas \
-         the same SESSION_SECRET; a former one stays behind the new one until no replica has it first. If that secret is lost for \
+         the same SESSION_SECRET; in it the new secret comes first, and the old one after it until every replica has the new one first. If that secret is lost for \
          good, delete the record (docs/redis.md)"
     )]
     Foreign,

@@ -147,7 +147,7 @@ pub(super) fn answer(web: &Web, caller: &Caller, asked: &Asked, demand: &Demand)
         );
         return Problem::forbidden(
             "step_up_not_enough",
-            "The service asks for a stronger login, although one has just been made. Its answer does not change by another.",
+            "The service asks for a stronger login, although one has just been made. Another login would not change its answer.",
         )
         .for_browser(Label::GoToStartPage, "/")
         .into_response();

@@ -27,8 +27,8 @@ const HINTS: Hints = Hints {
 pub enum RedisStartError {
     /// Nothing answers.
     #[error(
-        "Redis at {hosts} cannot be reached: {cause} (correct host and port in REDIS_URL, or start Redis there; where it takes \
-         TLS alone, write rediss://)"
+        "Redis at {hosts} cannot be reached: {cause} (correct host and port in REDIS_URL, or start Redis there; write rediss:// \
+         where it takes TLS alone, and redis:// where it takes none)"
     )]
     Unreachable {
         /// Host and port.
@@ -151,7 +151,8 @@ pub enum RedisStartError {
     },
     /// The database does not exist or is not permitted.
     #[error(
-        "Redis at {hosts} does not let this server use the database of REDIS_URL: leave it out, or raise `databases`"
+        "Redis at {hosts} does not let this server use the database of REDIS_URL: leave it out, raise `databases`, or add `+select` to the rule of \
+         its ACL user"
     )]
     Database {
         /// Host and port.
