@@ -222,12 +222,11 @@ pub(super) fn unusable(report: &mut Report, check: Check, what: &str, error: &St
         StartError::Keys(KeysError::SigningKey(_)) => {
             "let BFF_JWT_SIGNING_KEY name a PEM file with one private key that this user can read"
         }
-        StartError::Store(_) => "correct REDIS_URL, or start Redis",
+        StartError::Store(_) | StartError::Keys(KeysError::Keyring(KeyringError::Unavailable { .. })) => {
+            "correct REDIS_URL, or start Redis"
+        }
         StartError::Keys(KeysError::Keyring(KeyringError::Foreign)) => {
             "give this replica the SESSION_SECRET of the others"
-        }
-        StartError::Keys(KeysError::Keyring(KeyringError::Unavailable { .. })) => {
-            "correct REDIS_URL, or start Redis"
         }
         StartError::Keys(KeysError::Keyring(_)) => "restore keyring.json (BFF_STATE_DIR) from a backup",
         StartError::Keys(KeysError::Lost { named: Some(_), .. }) => {
