@@ -15,7 +15,7 @@ pub use self::{
     sessions::{Counted, EndedSessions, Entry, Page, Refusal, Statistics},
     socket::{Socket, SocketError},
 };
-use crate::{clock::SharedClock, instruments::SharedInstruments, session::Sessions};
+use crate::{clock::SharedClock, instruments::SharedInstruments, login::Login, session::Sessions};
 
 /// Requests that are under way at the stop have this long.
 const FINISH: Duration = Duration::from_secs(5);
@@ -24,6 +24,7 @@ const FINISH: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Admin {
     sessions: Sessions,
+    login: Login,
     /// Whose people `user` and `sid` name.
     issuer: Arc<str>,
     instruments: SharedInstruments,
@@ -33,11 +34,18 @@ pub struct Admin {
 // === impl Admin ===
 
 impl Admin {
-    /// Tells of `sessions` of people of `issuer`, and of what `instruments` have counted.
+    /// Tells of `sessions` of people of `issuer`, ends them through `login`, and of what `instruments` have counted.
     #[must_use]
-    pub fn new(sessions: Sessions, issuer: &str, instruments: SharedInstruments, clock: SharedClock) -> Self {
+    pub fn new(
+        sessions: Sessions,
+        login: Login,
+        issuer: &str,
+        instruments: SharedInstruments,
+        clock: SharedClock,
+    ) -> Self {
         Self {
             sessions,
+            login,
             issuer: issuer.into(),
             instruments,
             clock,

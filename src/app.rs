@@ -272,7 +272,8 @@ impl App {
             let sessions = self.web.sessions.clone();
             let clock = Arc::clone(&self.ports.clock);
             let instruments = Arc::clone(&self.ports.instruments);
-            let admin = Admin::new(sessions, self.relying_party.issuer(), instruments, clock);
+            let login = self.web.login.clone();
+            let admin = Admin::new(sessions, login, self.relying_party.issuer(), instruments, clock);
             work.spawn(admin.serve(socket, stop.clone()));
         }
         // Its first use gathers entropy for some 30 milliseconds, for which no request should wait.

@@ -181,7 +181,7 @@ pub(super) async fn end(
             let ended = sessions.end(&key, EndReason::Admin).await?;
             ended.map(|_| 1).ok_or(AdminError::Unknown)?
         }
-        Asked::Of(whose) => sessions.end_all(whose, EndReason::Admin).await?,
+        Asked::Of(whose) => admin.login.end_all(whose, EndReason::Admin).await?,
         Asked::All => {
             let mut ended = 0;
             for part in Part::all() {

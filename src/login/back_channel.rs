@@ -91,6 +91,13 @@ impl Logouts {
         Ok(Some(opened))
     }
 
+    /// Ends all sessions of a person or of a login at the IdP, and with them a login that is just being completed.
+    pub(super) async fn end_all(&self, whose: Whose<'_>, why: EndReason) -> Result<usize, StoreError> {
+        let noted = self.logged_out.note_end(whose, self.clock.now()).await;
+        noted.map_err(StoreError::unavailable)?;
+        self.sessions.end_all(whose, why).await
+    }
+
     async fn end(&self, token: &LogoutToken) -> Result<usize, BackChannelError> {
         let id = once_id(token);
         let keep = token.refused_from.duration_since(self.clock.wall());

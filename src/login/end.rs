@@ -17,6 +17,16 @@ pub struct EndSession {
 // === impl Login ===
 
 impl Login {
+    /// Ends all sessions of a person or of a login at the IdP, and returns how many those were. A login that is just being
+    /// completed, here or in another process, ends too.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the store does not answer. Some of the sessions may still be there then.
+    pub async fn end_all(&self, whose: Whose<'_>, why: EndReason) -> Result<usize, StoreError> {
+        self.inner.logouts.end_all(whose, why).await
+    }
+
     /// Ends the session and says where the browser goes from there: to the IdP's end-session endpoint (OpenID Connect
     /// RP-Initiated Logout 1.0 section 2), or without one to our own page.
     ///
@@ -37,7 +47,7 @@ impl Login {
         if let Some(session) = &ended
             && request.everywhere
         {
-            sessions.end_all(Whose::person(session), why).await?;
+            self.end_all(Whose::person(session), why).await?;
         }
         let logged_out = logged_out_url(host);
         let hint = ended.as_ref().map(|session| &session.tokens.id_token);

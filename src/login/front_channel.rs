@@ -23,7 +23,7 @@ pub enum FrontChannelError {
 impl Login {
     /// Ends the sessions that `issuer` and `sid` name (section 3), and returns how many those were. Browsers send our cookie
     /// into no frame of another site, so the `sid` alone finds them. A page of somebody else does not know it: it stands in
-    /// ID tokens, which no browser gets.
+    /// ID tokens, which go to browsers for the IdP alone (`id_token_hint`).
     ///
     /// # Errors
     ///
@@ -34,7 +34,7 @@ impl Login {
             return Err(FrontChannelError::Issuer);
         }
         let whose = Whose::Sid { issuer, sid };
-        Ok(inner.sessions.end_all(whose, EndReason::FrontChannel).await?)
+        Ok(self.end_all(whose, EndReason::FrontChannel).await?)
     }
 
     /// The origins of the IdP's pages, which alone may frame the answer: the one of its issuer, and the one at which

@@ -21,7 +21,7 @@ use crate::{
     clock::Timestamp,
     oidc::LogoutToken,
     seal::Sealer,
-    session::LOGIN_COOKIE_LIFETIME,
+    session::{LOGIN_COOKIE_LIFETIME, Whose},
     shared::{Passing, SharedError},
 };
 
@@ -110,12 +110,38 @@ impl LoggedOut {
             (None, Some(subject)) => (of_subject(subject), None),
             (None, None) => return Ok(()),
         };
+        self.note_logout(whom, token.issued_at, subject, now).await
+    }
+
+    /// Notes that sessions were ended at `now` by somebody else than the IdP: it is about logins alone whose code was sent
+    /// before. To be called before the sessions are looked for.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError`]: other processes may not know.
+    pub(super) async fn note_end(&self, whose: Whose<'_>, now: Timestamp) -> Result<(), SharedError> {
+        let whom = match whose {
+            Whose::Subject { subject, .. } => of_subject(subject),
+            Whose::Sid { sid, .. } => of_sid(sid),
+        };
+        // Of the same millisecond the login counts as the later one: the person may be logging in again.
+        let arrived = now.saturating_sub(Duration::from_millis(1));
+        self.note_logout(whom, Timestamp::EPOCH, None, arrived).await
+    }
+
+    async fn note_logout(
+        &self,
+        whom: Digest,
+        issued: Timestamp,
+        subject: Option<Digest>,
+        arrived: Timestamp,
+    ) -> Result<(), SharedError> {
         let logout = Logout {
-            arrived: now,
-            issued: token.issued_at,
+            arrived,
+            issued,
             subject,
         };
-        self.remember(whom, logout.clone(), now);
+        self.remember(whom, logout.clone(), arrived);
         match &self.others {
             Some(others) => others.tell(&whom, &logout).await,
             None => Ok(()),

@@ -104,7 +104,7 @@ async fn an_operator_sees_sessions_and_ends_them() {
         scene.command(again).await.says(1, &["no such session"]);
     }
     let none = scene.command(&["end", "--user", "u-ada"]).await;
-    none.says(0, &["0 sessions have ended"]);
+    none.says(1, &["0 sessions have ended", "named by `sub`"]);
 
     // All of them only where that is meant.
     scene.command(&["end", "--all"]).await.says(64, &["--yes"]);

@@ -313,6 +313,21 @@ async fn what_other_processes_change_reaches_those_who_wait() {
 }
 
 #[test]
+fn watches_that_go_at_the_same_moment_leave_nothing_behind() {
+    let (sessions, _, _) = setup(Limits::default());
+    for round in 0..2_000 {
+        let key = open(&sessions, "alice", &round.to_string()).unwrap();
+        let watches: Vec<_> = (0..4).map(|_| sessions.watch(&key)).collect();
+        std::thread::scope(|threads| {
+            for watch in watches {
+                threads.spawn(move || drop(watch));
+            }
+        });
+        assert_eq!(sessions.inner.watchers.len(), 0, "{round}");
+    }
+}
+
+#[test]
 fn a_session_that_nobody_watches_takes_no_room_in_the_map_of_watchers() {
     let (sessions, _, _) = setup(Limits::default());
     let key = open(&sessions, "alice", "0").unwrap();

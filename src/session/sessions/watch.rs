@@ -39,7 +39,8 @@ struct State {
 #[derive(Debug)]
 pub struct Watch {
     key: SessionKey,
-    changes: watch::Receiver<State>,
+    /// Let go of under the lock of the map, so that the last one is known for the last.
+    changes: Option<watch::Receiver<State>>,
     watchers: Watchers,
 }
 
@@ -67,7 +68,7 @@ impl Watchers {
             .subscribe();
         Watch {
             key: *key,
-            changes,
+            changes: Some(changes),
             watchers: self.clone(),
         }
     }
@@ -109,14 +110,16 @@ impl Watchers {
 impl Watch {
     /// Resolves when the session has changed or ended since this was made, or since the last call.
     pub async fn changed(&mut self) {
-        // The sender lives as long as somebody watches.
-        let _ = self.changes.changed().await;
+        // Both are there as long as somebody watches.
+        if let Some(changes) = &mut self.changes {
+            let _ = changes.changed().await;
+        }
     }
 
     /// Whether the session has ended since this was made, and why if that is known.
     #[must_use]
     pub fn ended(&self) -> Option<Option<EndReason>> {
-        let state = *self.changes.borrow();
+        let state = *self.changes.as_ref()?.borrow();
         state.ended.then_some(state.why)
     }
 }
@@ -124,10 +127,11 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut shard = self.watchers.shard(&self.key).lock();
-        // This one still counts.
+        // Under the lock, or two that go at the same moment would each count the other.
+        self.changes = None;
         if shard
             .get(&self.key)
-            .is_some_and(|sender| sender.receiver_count() <= 1)
+            .is_some_and(|sender| sender.receiver_count() == 0)
         {
             shard.remove(&self.key);
         }

@@ -184,6 +184,13 @@ fn problem(failed: &Failed) -> Problem {
             let problem = not_logged_in("login_wrong_issuer", detail);
             logged(problem, Level::WARN, "a callback was refused")
         }
+        // OpenID Connect Core Error Code unmet_authentication_requirements 1.0.
+        CallbackError::Refused { error: answer, .. }
+            if answer.error == "unmet_authentication_requirements" && failed.previous.is_some() =>
+        {
+            let message = "a login was refused by the identity provider";
+            return logged(too_weak(), Level::INFO, message).for_person(Label::GoToStartPage, "/");
+        }
         CallbackError::Refused { error: answer, .. } => {
             let message = "a login was refused by the identity provider";
             logged(refused(answer), Level::INFO, message)
@@ -216,12 +223,11 @@ fn problem(failed: &Failed) -> Problem {
             logged(problem, Level::ERROR, "an ID token was refused")
         }
         CallbackError::TooWeak => {
-            let problem = Problem::forbidden(
-                "login_too_weak",
-                "The identity provider did not log you in as strongly as the application needs it here. The session that you \
-                 had goes on.",
+            let problem = logged(
+                too_weak(),
+                Level::WARN,
+                "a login was not as strong as was asked for",
             );
-            let problem = logged(problem, Level::WARN, "a login was not as strong as was asked for");
             return problem.for_person(Label::GoToStartPage, "/");
         }
         CallbackError::UserInfo(cause) => {
@@ -277,6 +283,15 @@ fn label(error: &CallbackError) -> Label {
 /// A login that came to nothing, and that a person can simply begin again.
 fn not_logged_in(code: &'static str, detail: &'static str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, code, NOT_LOGGED_IN, detail)
+}
+
+/// A stronger login was asked for, and there is none.
+fn too_weak() -> Problem {
+    Problem::forbidden(
+        "login_too_weak",
+        "The identity provider did not log you in as strongly as the application needs it here. The session that you had goes \
+         on.",
+    )
 }
 
 /// What the IdP said, as far as it helps a person. The code is bounded printable ASCII; pages escape it.

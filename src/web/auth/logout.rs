@@ -16,7 +16,7 @@ use url::Url;
 
 use super::super::{
     Web,
-    caller::{Absent, Caller},
+    caller::Absent,
     envelope::Envelope,
     form,
     page::{Action, Label, Page},
@@ -71,6 +71,7 @@ async fn post(web: &Web, request: &Parts, body: Body) -> Result<Response, Proble
         Ok(caller) => Some(caller.key),
         // With the token, which does not come with a stolen cookie, it is the person all the same.
         Err(Absent::Unproven(unproven)) => Some(unproven.key),
+        Err(Absent::Nobody) if wishes.everywhere => return Err(Problem::unauthenticated()),
         Err(Absent::Nobody) => None,
     };
     if let Some(key) = &key {
@@ -98,17 +99,27 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     }
     let mut query = Parameters::parse_with_target(request.uri.query(), &TARGETS, &OTHERS)?;
     let return_to = query.take("return_to")?;
-    let caller = web.caller(Envelope::from(request)).await?.ok();
-    let key = caller.as_ref().map(|caller| caller.key);
+    let everywhere = query.take("everywhere")?.as_deref() == Some("true");
+    let csrf = query.take("csrf")?;
+    let caller = web.caller(Envelope::from(request)).await?;
     // The page that comes again is ours, and yet it is a foreign one that led here.
     if proof::is_own_navigation(&request.headers) && !revisit::is_revisit(&request.uri) {
+        let (key, is_proven) = proven(web, caller.as_ref().map(|caller| caller.key), csrf.as_deref())?;
+        if everywhere && key.is_none() {
+            return Err(Problem::unauthenticated());
+        }
         let wishes = Wishes {
             csrf_token: None,
-            everywhere: everywhere_with_proof(web, caller.as_ref(), &mut query)?,
+            everywhere: everywhere && is_proven,
             return_to,
         };
         return end(web, request, key, wishes).await;
     }
+    let key = match caller {
+        Ok(caller) => Some(caller.key),
+        Err(Absent::Nobody) => None,
+        Err(absent) => return Err(absent.into()),
+    };
     let token = key.map(|key| csrf_token(&web.sealer, &key)).unwrap_or_default();
     if wants_json(&request.headers) {
         return Err(Problem::forbidden(
@@ -137,24 +148,25 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// Whether a GET asks for the end of all sessions of the person, and proves that it may. Without a token it ends this session
-/// alone. A wrong one is refused, since the person would take all sessions for ended.
-fn everywhere_with_proof(
+/// Which session a GET of our own page may end, and whether it brings the CSRF token, with which it may end all sessions of
+/// the person. A wrong token is refused: the person would take for ended what is not.
+fn proven(
     web: &Web,
-    caller: Option<&Caller>,
-    query: &mut Parameters<'_>,
-) -> Result<bool, Problem> {
-    let asks = query.take("everywhere")?.as_deref() == Some("true");
-    let token = query.take("csrf")?;
-    match (caller, token) {
-        (Some(caller), Some(token)) if asks => {
-            if csrf_token_matches(&web.sealer, &caller.key, token.as_bytes()) {
-                Ok(true)
-            } else {
-                Err(proof::ProofError::Token.into())
-            }
-        }
-        _ => Ok(false),
+    caller: Result<SessionKey, &Absent>,
+    csrf: Option<&str>,
+) -> Result<(Option<SessionKey>, bool), Problem> {
+    let key = match caller {
+        Ok(key) => key,
+        Err(Absent::Unproven(unproven)) => unproven.key,
+        Err(Absent::Nobody) => return Ok((None, false)),
+    };
+    match (caller, csrf) {
+        // It does not come with a stolen cookie.
+        (_, Some(token)) if csrf_token_matches(&web.sealer, &key, token.as_bytes()) => Ok((Some(key), true)),
+        (_, Some(_)) => Err(proof::ProofError::Token.into()),
+        (Err(absent), None) if absent.login_helps() => Err((*absent).into()),
+        // A browser that cannot prove anything may still leave.
+        (_, None) => Ok((Some(key), false)),
     }
 }
 

@@ -127,7 +127,15 @@ async fn attack_53_a_stolen_cookie_logs_nobody_out() {
     let reply = ask(&thief, Method::POST, "/auth/logout", there, &[]).await;
     assert_eq!(reply.refusal(), (403, "csrf_token".to_owned()));
     let own = [("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate")];
-    ask(&thief, Method::GET, "/auth/logout", there, &own).await;
+    let reply = ask(&thief, Method::GET, "/auth/logout", there, &own).await;
+    assert_eq!(
+        reply.status,
+        StatusCode::UNAUTHORIZED,
+        "it does not say that anything has ended"
+    );
+    assert!(reply.set_cookies().is_empty());
+    let reply = ask(&thief, Method::GET, "/auth/logout?csrf=wrong", there, &own).await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
     assert!(is_logged_in(&person, (CHROME, HOME)).await);
 
     // Neither a login that would take the place of the session.
@@ -150,6 +158,21 @@ async fn a_person_who_has_changed_networks_can_still_log_out() {
     let more = [("x-csrf-token", &*token), ("accept", "application/json")];
     let reply = ask(&browser, Method::POST, "/auth/logout", (CHROME, ELSEWHERE), &more).await;
     assert_eq!(reply.status, StatusCode::OK);
+    browser.set_cookie("__Host-Http-bff_session", &session);
+    assert!(!is_logged_in(&browser, (CHROME, HOME)).await, "it has ended");
+
+    // The same by a link with the token.
+    let browser = stack.browser();
+    log_in(&browser, (CHROME, HOME)).await;
+    let token = get(&browser, "/auth/csrf", (CHROME, HOME)).await.json()["csrf_token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let session = browser.session_cookie().unwrap();
+    let own = [("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate")];
+    let link = format!("/auth/logout?csrf={token}");
+    let reply = ask(&browser, Method::GET, &link, (CHROME, ELSEWHERE), &own).await;
+    assert_eq!(reply.status, StatusCode::SEE_OTHER);
     browser.set_cookie("__Host-Http-bff_session", &session);
     assert!(!is_logged_in(&browser, (CHROME, HOME)).await, "it has ended");
 }

@@ -184,3 +184,26 @@ async fn a_public_route_passes_the_demand_on() {
     assert_eq!(reply.header("www-authenticate"), Some(CHALLENGE));
     assert_eq!(reply.body, "more");
 }
+
+#[tokio::test]
+async fn an_idp_that_says_itself_that_it_cannot_is_told_as_such() {
+    let scene = Scene::start().await;
+    let login = login_url(&scene.ada.get("/api/x").await);
+    let callback = scene.ada.authorize(&login).await;
+    // OpenID Connect Core Error Code unmet_authentication_requirements 1.0.
+    let mut callback = url::Url::parse(&callback).unwrap();
+    let kept: Vec<(String, String)> = callback
+        .query_pairs()
+        .filter(|(name, _)| name != "code")
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    callback
+        .query_pairs_mut()
+        .clear()
+        .extend_pairs(kept)
+        .append_pair("error", "unmet_authentication_requirements");
+    let reply = scene.ada.get(callback.as_str()).await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    assert!(reply.body.contains("login_too_weak"), "{}", reply.body);
+    assert!(scene.ada.is_logged_in().await);
+}

@@ -271,3 +271,26 @@ async fn other_methods_end_nothing() {
         still_in(&stack, &ada, &reply).await;
     }
 }
+
+#[tokio::test]
+async fn everywhere_without_a_session_is_refused_and_ends_nothing() {
+    let stack = Stack::start().await;
+    let (desk, phone) = (stack.browser(), stack.browser());
+    desk.log_in().await;
+    phone.log_in().await;
+    let token = desk.csrf_token().await;
+    assert_eq!(desk.post("/auth/logout").await.status, StatusCode::SEE_OTHER);
+    // A page that is still open does not know it yet.
+    let request = desk
+        .request(Method::POST, "/auth/logout?everywhere=true")
+        .header("x-csrf-token", &token);
+    let reply = desk.send(request).await;
+    assert_eq!(reply.refusal(), (401, "unauthenticated".to_owned()));
+    let reply = desk
+        .go_on_to(&format!("/auth/logout?everywhere=true&csrf={token}"))
+        .await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+    assert!(phone.is_logged_in().await);
+    // Without a wish that cannot be met it stays what it was: done.
+    assert_eq!(desk.post("/auth/logout").await.status, StatusCode::SEE_OTHER);
+}

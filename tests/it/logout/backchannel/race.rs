@@ -157,3 +157,19 @@ async fn attack_32_a_login_and_a_logout_at_the_same_moment_leave_no_session() {
         assert!(!ada.is_logged_in().await, "{round}");
     }
 }
+
+#[tokio::test]
+async fn attack_32_a_login_under_way_ends_too_when_the_person_logs_out_everywhere() {
+    let login = Held::at(Endpoint::Token).await;
+    let phone = login.stack.browser();
+    phone.log_in().await;
+    login.stack.clock.advance(Duration::from_millis(1));
+    let reply = phone.post("/auth/logout?everywhere=true").await;
+    assert_eq!(reply.status, StatusCode::SEE_OTHER);
+    login.gate.notify_one();
+    let reply = login.callback.await.unwrap();
+    assert!(reply.body.contains("login_logged_out"), "{}", reply.body);
+    assert!(login.ada.session_cookie().is_none());
+    // One that begins afterwards is a new one.
+    login.ada.log_in().await;
+}
