@@ -187,6 +187,7 @@ impl App {
             cors_origins: settings::cors_origins(&config),
             trusted_proxies: settings::trusted_proxies(&config),
             binding: config.binding,
+            connections: settings::budget(&config).public,
             pages: Pages::new(&settings::pages(&config))?,
             instruments: Arc::clone(&ports.instruments),
             clock: Arc::clone(&ports.clock),

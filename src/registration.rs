@@ -29,7 +29,7 @@ mod stored;
 mod update;
 mod vault;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub use self::{
     announce::RegisteredKeys,
@@ -44,7 +44,18 @@ pub use self::{
     vault::{Fingerprint, Lock, Place, Vault},
 };
 use self::{bootstrap::Attempt, calls::Calls};
-use crate::{clock::SharedClock, keys::Keys, oidc::Metadata, outbound::Outbound};
+use crate::{
+    clock::{SharedClock, timeout},
+    keys::Keys,
+    oidc::Metadata,
+    outbound::Outbound,
+};
+
+/// The right to register may take so long to come before that is told.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// It is told again so often.
+const TELL_AGAIN: Duration = Duration::from_mins(1);
 
 /// Registers this server and keeps its registration as wanted.
 #[derive(Clone, Debug)]
@@ -100,10 +111,33 @@ impl Registration {
 
     /// Waits for the right to register. `None` where no call will be made, which needs none.
     async fn lock(&self) -> Result<Option<Lock>, CredentialsError> {
+        self.lock_telling(|_| {}).await
+    }
+
+    /// The same, and `tell` hears of it where that takes long, as the log does.
+    async fn lock_telling(
+        &self,
+        tell: impl Fn(&CredentialsError) + Send,
+    ) -> Result<Option<Lock>, CredentialsError> {
         if self.options.skip {
             return Ok(None);
         }
-        self.vault.lock(&*self.clock).await.map(Some)
+        let mut lock = self.vault.lock(&*self.clock);
+        let mut waited = PATIENCE;
+        let mut pause = PATIENCE;
+        loop {
+            if let Ok(lock) = timeout(&*self.clock, pause, lock.as_mut()).await {
+                return lock.map(Some);
+            }
+            let held = CredentialsError::Held {
+                place: self.vault.place(),
+                seconds: waited.as_secs(),
+            };
+            tracing::warn!("{held}");
+            tell(&held);
+            pause = TELL_AGAIN;
+            waited += pause;
+        }
     }
 
     async fn attempt(

@@ -86,6 +86,8 @@ pub struct Parts {
     pub trusted_proxies: TrustedProxies,
     /// What sessions are bound to.
     pub binding: Binding,
+    /// So many connections the public listener has at most.
+    pub connections: usize,
     /// Pages for people.
     pub pages: Pages,
     /// Where it counts what it does.
@@ -105,6 +107,10 @@ struct Inner {
     measures: Measures,
     /// Of which sessions the operator has been told that a request did not belong to them.
     unproven: binding::Told,
+    /// Of which that an API asks for a stronger login right after one.
+    unsatisfied: binding::Told,
+    /// Of which that the proof of their device was refused.
+    refused_devices: binding::Told,
     streams: Streams,
 }
 
@@ -125,10 +131,12 @@ impl Web {
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(Inner {
             measures: Measures::new(&*parts.instruments),
+            streams: Streams::beside(parts.connections),
             parts,
             notices: Notices::default(),
             unproven: binding::Told::default(),
-            streams: Streams::default(),
+            unsatisfied: binding::Told::default(),
+            refused_devices: binding::Told::default(),
         }))
     }
 

@@ -8,6 +8,12 @@ use std::{
 
 use tokio::net::{UnixListener, UnixStream, unix::SocketAddr};
 
+/// So long the name of a socket may be, in bytes: less than its field in `sockaddr_un`, which ends with a zero.
+const LONGEST_NAME: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+/// The name that a socket has at first is longer than its path by a point and a process id.
+const LONGEST_PATH: usize = LONGEST_NAME - ".4194304".len();
+
 /// A socket that listens. Its file is removed when it is dropped.
 #[derive(Debug)]
 pub struct Socket {
@@ -37,6 +43,14 @@ pub enum SocketError {
         .0.display()
     )]
     NoFolder(PathBuf),
+    /// The system takes no such path.
+    #[error(
+        "{}: the path has {} bytes, and the system takes {LONGEST_PATH} at most, with room for a temporary name beside it \
+         (BFF_ADMIN_SOCKET): set a shorter one",
+        .0.display(),
+        .0.as_os_str().len()
+    )]
+    TooLong(PathBuf),
     /// The system refused.
     #[error("{}: {cause} (BFF_ADMIN_SOCKET)", .path.display())]
     System {
@@ -57,7 +71,7 @@ impl Socket {
     ///
     /// [`SocketError`], with what to mend.
     pub fn bind(path: &Path) -> Result<Self, SocketError> {
-        make_way(path)?;
+        Self::look_at(path)?;
         let failed = |cause| SocketError::System {
             path: path.to_owned(),
             cause,
@@ -78,6 +92,40 @@ impl Socket {
             listener,
             path: path.to_owned(),
         })
+    }
+
+    /// Whether a socket can be made at `path`: what stands there and is nobody's would be replaced. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError`], with what to mend; [`SocketError::InUse`] where a server listens there already.
+    pub fn look_at(path: &Path) -> Result<(), SocketError> {
+        if path.as_os_str().len() > LONGEST_PATH {
+            return Err(SocketError::TooLong(path.to_owned()));
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder
+            && !folder.is_dir()
+        {
+            return Err(SocketError::NoFolder(folder.to_owned()));
+        }
+        let failed = |cause| SocketError::System {
+            path: path.to_owned(),
+            cause,
+        };
+        match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error)),
+            Ok(found) if !found.file_type().is_socket() => {
+                return Err(SocketError::NotASocket(path.to_owned()));
+            }
+            Ok(_) => {}
+        }
+        match Knock::connect(path) {
+            Ok(_) => Err(SocketError::InUse(path.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
     }
 }
 
@@ -126,31 +174,6 @@ fn is_operator(user: u32) -> bool {
     user == 0 || user == rustix::process::geteuid().as_raw()
 }
 
-/// Whether a socket can be made at `path`. What stands there and is nobody's is replaced by it.
-fn make_way(path: &Path) -> Result<(), SocketError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder
-        && !folder.is_dir()
-    {
-        return Err(SocketError::NoFolder(folder.to_owned()));
-    }
-    let failed = |cause| SocketError::System {
-        path: path.to_owned(),
-        cause,
-    };
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
-        Ok(found) if !found.file_type().is_socket() => return Err(SocketError::NotASocket(path.to_owned())),
-        Ok(_) => {}
-    }
-    match Knock::connect(path) {
-        Ok(_) => Err(SocketError::InUse(path.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-        Err(error) => Err(failed(error)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +206,23 @@ mod tests {
         let error = Socket::bind(&nowhere).unwrap_err();
         assert!(matches!(error, SocketError::NoFolder(_)));
         assert!(error.to_string().contains("BFF_ADMIN_SOCKET"), "{error}");
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_told_with_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let length = LONGEST_PATH - folder.path().as_os_str().len() - 1;
+        Socket::look_at(&folder.path().join("x".repeat(length))).unwrap();
+        let error = Socket::look_at(&folder.path().join("x".repeat(length + 1))).unwrap_err();
+        assert!(matches!(error, SocketError::TooLong(_)));
+        let text = error.to_string();
+        for part in [
+            "BFF_ADMIN_SOCKET",
+            &format!("{LONGEST_PATH} at most"),
+            "temporary name",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 
     #[test]

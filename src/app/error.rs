@@ -84,7 +84,7 @@ const fn cookie_fix(error: CookieOptionsError) -> &'static str {
     match error {
         CookieOptionsError::Name => "correct SESSION_COOKIE_NAME, or remove it",
         CookieOptionsError::NameTaken => {
-            "let SESSION_COOKIE_NAME name another one, without `bff_login` or `bff_logout`, or remove it"
+            "let SESSION_COOKIE_NAME name another one, other than `bff_login`, `bff_logout`, `bff_latest` and `bff_bound`, or remove it"
         }
         CookieOptionsError::Prefix => {
             "remove the prefix from SESSION_COOKIE_NAME, or change BFF_COOKIE_SECURE and BFF_COOKIE_DOMAIN"

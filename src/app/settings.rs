@@ -54,17 +54,22 @@ pub(super) fn gateway(config: &Config) -> gateway::Options {
     }
 }
 
+/// Who may have how many connections.
+pub(super) fn budget(config: &Config) -> Budget {
+    Budget::new(
+        server::open_files(),
+        Wishes {
+            connections: config.server.max_connections,
+            per_address: config.server.max_connections_per_address,
+            outbound: outbound(config).lanes.total(),
+        },
+    )
+}
+
 /// The bounds of the public listener, and of the internal one.
 pub(super) fn servers(config: &Config) -> (server::Options, server::Options) {
     let settings = &config.server;
-    let budget = Budget::new(
-        server::open_files(),
-        Wishes {
-            connections: settings.max_connections,
-            per_address: settings.max_connections_per_address,
-            outbound: outbound(config).lanes.total(),
-        },
-    );
+    let budget = budget(config);
     if budget.is_short {
         tracing::warn!(
             connections = budget.public,

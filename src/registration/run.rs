@@ -88,7 +88,9 @@ impl Registration {
                 () = around.shutdown.cancelled() => return Ok(()),
             };
             let lock = tokio::select! {
-                lock = self.lock() => lock,
+                lock = self.lock_telling(|held| {
+                    around.health.failing(Component::Credentials, held.to_string());
+                }) => lock,
                 () = around.shutdown.cancelled() => return Ok(()),
             };
             let next = match self.attempt(&metadata, lock).await {

@@ -107,6 +107,19 @@ impl Place {
             Self::Shared => "give this installation a prefix of its own in REDIS_URL (?prefix=NAME)",
         }
     }
+
+    /// How the lock of it becomes free, for a hint.
+    pub(super) const fn way_to_the_lock(&self) -> &'static str {
+        match self {
+            Self::File(_) => {
+                "it registers, waits for the IdP, or hangs: this one goes on when it is done; end it where it hangs"
+            }
+            Self::Shared => {
+                "another replica registers, waits for the IdP, or hangs: this one goes on when it is done. Where no replica does \
+                 any of that, the lock has been left behind: delete the key `bff:{client}:lock` (with the prefix of REDIS_URL in place of `bff`)"
+            }
+        }
+    }
 }
 
 impl fmt::Display for Place {

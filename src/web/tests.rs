@@ -116,6 +116,7 @@ fn web(folder: &TempDir) -> Web {
         cors_origins: vec![HeaderValue::from_static("https://app.example")],
         trusted_proxies: TrustedProxies::default(),
         binding: Binding::Off,
+        connections: 100,
         pages: Pages::new(&PageOptions::default()).unwrap(),
         instruments: Arc::new(Tally::default()),
         clock,

@@ -6,6 +6,7 @@ use super::{
     text::clean,
 };
 use crate::{
+    admin::{Socket, SocketError},
     app::{
         App, SessionSecretError, StartError,
         one_shot::{InCommon, look_at_keys},
@@ -62,12 +63,12 @@ impl KeysFound {
 
 /// Settings, routes, hosts and cookies, as the start checks them.
 pub(super) fn configuration(report: &mut Report) -> Option<Config> {
-    let mut prevented = false;
+    let mut failed = false;
     let config = match Config::load(&Environment::of_process()) {
         Ok((config, warnings)) => {
             for warning in warnings {
                 if warning.severity == Severity::PreventsLogin {
-                    prevented = true;
+                    failed = true;
                     report.fail(
                         Kind::Wrong,
                         Check::Configuration,
@@ -88,11 +89,12 @@ pub(super) fn configuration(report: &mut Report) -> Option<Config> {
     };
     match App::check(&config) {
         Ok(missing) => {
+            failed |= !admin_socket(&config, report);
             let what = match &missing {
                 None => "settings and routes.yaml are consistent",
                 Some(_) => "the settings are consistent; there is no routes.yaml",
             };
-            if !prevented {
+            if !failed {
                 report.ok(Check::Configuration, what);
             }
             if let Some(missing) = missing {
@@ -110,6 +112,23 @@ pub(super) fn configuration(report: &mut Report) -> Option<Config> {
         }
     }
     Some(config)
+}
+
+/// Whether the operator's socket can be made. That a server listens there already is as it should be.
+fn admin_socket(config: &Config, report: &mut Report) -> bool {
+    match config.server.admin_socket.as_deref().map(Socket::look_at) {
+        None | Some(Ok(()) | Err(SocketError::InUse(_))) => true,
+        Some(Err(error)) => {
+            report.fail(
+                Kind::Configuration,
+                Check::Configuration,
+                "BFF_ADMIN_SOCKET",
+                clean(&error.to_string()),
+                "do what the cause says; the server does not start before",
+            );
+            false
+        }
+    }
 }
 
 fn mistakes(report: &mut Report, error: ConfigError) {

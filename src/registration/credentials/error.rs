@@ -55,8 +55,8 @@ pub enum CredentialsError {
     )]
     Lock { path: PathBuf, cause: String },
     #[error(
-        "another process has held the lock of {place} for {seconds} s - hint: it registers, or waits for the IdP; try again \
-         when it is done"
+        "another process has held the lock of {place} for {seconds} s - hint: {}",
+        place.way_to_the_lock()
     )]
     Held { place: Place, seconds: u64 },
     #[error("the client record cannot be read or written now: {cause}; it is tried again")]

@@ -6,7 +6,10 @@ use super::{
     fake::{Odd, oauth_error},
     *,
 };
-use crate::health::{Component, Health, Status};
+use crate::{
+    health::{Component, Health, Status},
+    telemetry::testing::Logs,
+};
 
 /// A driver under way, with a clock that can be moved.
 struct Driver {
@@ -107,6 +110,41 @@ async fn an_idp_that_is_down_never_stops_the_server_and_it_becomes_ready_by_itse
             .report()
             .components
             .contains(&(Component::Credentials, Status::Ok))
+    );
+}
+
+#[tokio::test]
+async fn a_lock_that_another_process_keeps_is_told_of_once_a_minute_and_waited_for() {
+    let logs = Logs::capture();
+    let world = World::new(Habits::default()).await;
+    let other = CredentialsFile::new(world.path());
+    let lock = other.lock(&world.clock).await.unwrap();
+    world.party.discover().await.unwrap();
+    let driver = Driver::start(&world, with_iat);
+    // So that it waits already.
+    driver.sleeps_through(Duration::ZERO, &world).await;
+    driver.sleeps_through(Duration::from_secs(29), &world).await;
+    assert_eq!(logs.count("has held the lock"), 0, "{}", logs.text());
+    for (wait, told) in [(1, 1), (59, 1), (1, 2)] {
+        driver.sleeps_through(Duration::from_secs(wait), &world).await;
+        assert_eq!(logs.count("has held the lock"), told, "{}", logs.text());
+    }
+    driver.fails_with("bff_client.json for 90 s").await;
+    drop(lock);
+    driver.finished().await.unwrap();
+    assert_eq!(world.idp.calls().len(), 1);
+}
+
+#[test]
+fn a_lock_in_redis_is_told_of_with_its_key() {
+    let held = CredentialsError::Held {
+        place: Place::Shared,
+        seconds: 30,
+    };
+    let text = held.to_string();
+    assert!(
+        text.contains("the client record in Redis for 30 s") && text.contains("`bff:{client}:lock`"),
+        "{text}"
     );
 }
 

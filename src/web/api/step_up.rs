@@ -139,12 +139,7 @@ pub(super) fn answer(web: &Web, caller: &Caller, asked: &Asked, demand: &Demand)
     let session = &caller.stored.session;
     let age = web.clock.now().duration_since(session.created_at);
     if session.assurance.stepped_up && age < AGAIN_AFTER {
-        tracing::warn!(
-            session = %web.sessions.reference(&caller.key),
-            acr = session.assurance.acr.as_deref(),
-            acr_values = demand.acr_values.as_deref(),
-            "an API asks for a stronger login right after one, so the person is not sent to the identity provider again"
-        );
+        web.tell_unsatisfied(caller, demand);
         return Problem::forbidden(
             "step_up_not_enough",
             "The service asks for a stronger login, although one has just been made. Another login would not change its answer.",
@@ -177,6 +172,23 @@ pub(super) fn answer(web: &Web, caller: &Caller, asked: &Asked, demand: &Demand)
         .headers_mut()
         .extend(demand.challenge().map(|challenge| (WWW_AUTHENTICATE, challenge)));
     response
+}
+
+// === impl Web ===
+
+impl Web {
+    /// Tells the operator, once a minute for each session: a page can cause it as often as it likes.
+    fn tell_unsatisfied(&self, caller: &Caller, demand: &Demand) {
+        if !self.0.unsatisfied.first(&caller.key, self.clock.now()) {
+            return;
+        }
+        tracing::warn!(
+            session = %self.sessions.reference(&caller.key),
+            acr = caller.stored.session.assurance.acr.as_deref(),
+            acr_values = demand.acr_values.as_deref(),
+            "an API asks for a stronger login right after one, so the person is not sent to the identity provider again"
+        );
+    }
 }
 
 #[cfg(test)]

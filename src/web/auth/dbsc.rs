@@ -85,13 +85,12 @@ pub(in super::super) async fn refresh(State(web): State<Web>, request: Parts) ->
         }
         Err(ProofError::Challenge) => Ok(framed_by_nobody(web.challenged(&key))),
         // A browser that signs otherwise than it did does not mend that by trying again.
-        Err(error) => Err(
-            Problem::bad_request("device_proof_refused", "The proof does not count.").because(
-                Level::WARN,
-                "the proof of a device was refused",
-                &error,
-            ),
-        ),
+        Err(error) => {
+            let is_first = web.0.refused_devices.first(&key, web.clock.now());
+            let level = if is_first { Level::WARN } else { Level::DEBUG };
+            let problem = Problem::bad_request("device_proof_refused", "The proof does not count.");
+            Err(problem.because(level, "the proof of a device was refused", &error))
+        }
     }
 }
 

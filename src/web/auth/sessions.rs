@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header::SET_COOKIE, request::Parts};
@@ -40,12 +40,14 @@ pub(in super::super) async fn list(State(web): State<Web>, request: Parts) -> Re
 /// `DELETE /auth/sessions/{ref}`: ends one of them, given both proofs.
 pub(in super::super) async fn end(
     State(web): State<Web>,
-    Path(reference): Path<String>,
+    reference: Result<Path<String>, PathRejection>,
     request: Parts,
 ) -> Result<Response, Problem> {
     web.own_origins.check(&request.headers)?;
     let caller = caller(&web, &request).await?;
     proof::check_token(&request.headers, &web.sealer, &caller.key)?;
+    // What is no text names none.
+    let Path(reference) = reference.map_err(|_| not_theirs())?;
     let person = Whose::person(&caller.stored.session);
     let key = web.sessions.named(person, &reference).await?;
     let key = key.ok_or_else(not_theirs)?;

@@ -20,7 +20,7 @@ pub(in super::super) struct Told(Mutex<HashMap<SessionKey, Timestamp>>);
 
 impl Told {
     /// Whether the session has not been told of lately. It counts as told of from now on.
-    pub(super) fn first(&self, key: &SessionKey, now: Timestamp) -> bool {
+    pub(in super::super) fn first(&self, key: &SessionKey, now: Timestamp) -> bool {
         let mut told = self.0.lock();
         let is_lately = |at: &Timestamp| now.duration_since(*at) < EVERY;
         if told.get(key).is_some_and(is_lately) {

@@ -11,7 +11,7 @@ use super::{
         self, BOUND, Device, MINUTE, challenge, invitation, is_logged_in, log_in, register, session, start,
     },
 };
-use crate::support::Stack;
+use crate::support::{Logs, Stack};
 
 const DEVICE: (&str, &str) = ("SESSION_BINDING", "device");
 const IF_POSSIBLE: (&str, &str) = ("SESSION_BINDING", "device-if-possible");
@@ -172,11 +172,19 @@ async fn attack_53_without_the_key_there_is_no_cookie() {
     let device = Device::logged_in(&stack).await;
     let other = DeviceKey::make();
     let with_key = other.first_proof(&device.challenge, "x");
+    let logs = Logs::capture();
     for proof in [other.proof(&device.challenge), with_key, "a.b.c".to_owned()] {
         let reply = device.try_to_renew(&proof).await;
         assert_eq!(reply.refusal(), (400, "device_proof_refused".to_owned()));
         assert!(reply.set_cookies().is_empty());
     }
+    // Whoever sends them does not fill the log.
+    let text = logs.text();
+    let mut told = text
+        .lines()
+        .filter(|line| line.contains("the proof of a device was refused"));
+    assert!(told.next().is_some_and(|line| line.contains("WARN")), "{text}");
+    assert!(told.all(|line| line.contains("DEBUG")), "{text}");
     for jti in ["", "x", &device.id] {
         let reply = device.try_to_renew(&device.key.proof(jti)).await;
         assert_eq!(reply.status, StatusCode::FORBIDDEN);

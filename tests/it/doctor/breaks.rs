@@ -59,6 +59,30 @@ async fn nothing_is_broken() {
 }
 
 #[tokio::test]
+async fn admin_socket() {
+    let world = World::start().await;
+    let folder = world.stack.folder();
+    let path = folder.join("admin.sock");
+    let set = |path: &std::path::Path| path.display().to_string();
+    std::fs::write(&path, "mine").unwrap();
+    let long = folder.join("x".repeat(100));
+    for (path, says) in [
+        (path.clone(), "is no socket"),
+        (folder.join("none/admin.sock"), "the folder does not exist"),
+        (long, "temporary name"),
+    ] {
+        let found = world.check(&[("BFF_ADMIN_SOCKET", &set(&path))]).await;
+        assert_eq!(found.code, 64, "{:#}", found.report);
+        found.blames("configuration", &["BFF_ADMIN_SOCKET", says]);
+    }
+    // A server that runs has it.
+    std::fs::remove_file(&path).unwrap();
+    let _server = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let found = world.check(&[("BFF_ADMIN_SOCKET", &set(&path))]).await;
+    assert_eq!(found.code, 0, "{:#}", found.report);
+}
+
+#[tokio::test]
 async fn method() {
     let world = World::start().await;
     let found = world

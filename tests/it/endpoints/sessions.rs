@@ -142,6 +142,11 @@ async fn nobody_ends_a_session_of_somebody_else_or_without_both_proofs() {
             reply.body
         );
     }
+    // Not even text.
+    assert_eq!(
+        end(&grace, "%ff").await.refusal(),
+        (404, "session_not_found".to_owned())
+    );
     assert_eq!(
         end(&grace, reference(&theirs[0])).await.refusal(),
         (404, "session_not_found".to_owned())

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::support::{Browser, Reply, Stack};
+use crate::support::{Browser, Logs, Reply, Stack};
 
 const CHALLENGE: &str = "DPoP algs=\"ES256\", Bearer error=\"insufficient_user_authentication\", \
      error_description=\"of token 4711\", acr_values=\"gold platinum\", max_age=\"300\"";
@@ -160,9 +160,17 @@ async fn an_api_that_is_never_content_makes_no_loop() {
     let login = login_url(&scene.ada.get("/api/x").await);
     scene.acr("gold");
     scene.ada.log_in_by(&login).await.leads_on();
-    let reply = scene.ada.get("/api/x").await;
-    assert_eq!(reply.refusal(), (403, "step_up_not_enough".to_owned()));
-    assert_eq!(reply.header("www-authenticate"), None);
+    let logs = Logs::capture();
+    for _ in 0..3 {
+        let reply = scene.ada.get("/api/x").await;
+        assert_eq!(reply.refusal(), (403, "step_up_not_enough".to_owned()));
+        assert_eq!(reply.header("www-authenticate"), None);
+    }
+    let told = logs
+        .text()
+        .matches("an API asks for a stronger login right after one")
+        .count();
+    assert_eq!(told, 1, "{}", logs.text());
     scene.stack.advance(Duration::from_secs(61)).await;
     login_url(&scene.ada.get("/api/x").await);
 }

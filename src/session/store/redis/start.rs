@@ -132,6 +132,15 @@ pub enum RedisStartError {
         /// The scheme that fits.
         scheme: &'static str,
     },
+    /// It is something else, or a Redis that speaks TLS alone.
+    #[error(
+        "what answers at {hosts} does not speak Redis: correct host and port in REDIS_URL; write rediss:// where it takes TLS \
+         alone"
+    )]
+    NotRedis {
+        /// Host and port.
+        hosts: String,
+    },
     /// It has only just started.
     #[error(
         "Redis at {hosts} is still loading its data: start this server when it is done (`redis-cli PING` says PONG then)"
@@ -338,6 +347,7 @@ fn failure(options: &RedisOptions, what: &str, error: &RedisError) -> RedisStart
             // Nothing that was sent is in it.
             cause: error.to_string(),
         },
+        ErrorKind::Parse => RedisStartError::NotRedis { hosts },
         _ if says(error, "MOVED") => RedisStartError::Kind {
             hosts,
             kind: "a node of a cluster",
@@ -441,6 +451,24 @@ mod tests {
         assert!(
             matches!(told("CLUSTERDOWN The cluster is down"), E::Refused { code, .. } if code == "CLUSTERDOWN")
         );
+    }
+
+    #[test]
+    fn what_is_no_redis_is_told_from_one_that_refuses() {
+        let options = RedisOptions::parse("redis://:hunter2@cache").unwrap();
+        for answer in [
+            &b"HTTP/1.1 400 Bad Request\r\n"[..],
+            b"\x15\x03\x01\x00\x02\x02\x0a\r\n",
+        ] {
+            let error = failure(&options, "INFO", &redis::parse_redis_value(answer).unwrap_err());
+            assert!(matches!(error, RedisStartError::NotRedis { .. }), "{error:?}");
+            assert!(!error.may_pass());
+            let text = error.to_string();
+            assert!(
+                text.contains("cache:6379 does not speak Redis") && text.contains("rediss://"),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -11,15 +11,22 @@ use crate::session::SessionKey;
 /// So many streams of one session at a time: more tabs than people have open.
 const MAX_OF_SESSION: usize = 20;
 
-/// So many streams at a time, some 100 MiB.
+/// So many streams at a time at most, some 100 MiB.
 const MAX: usize = 50_000;
 
 /// When somebody who has too many may try again.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 
 /// The streams that are open, counted.
-#[derive(Clone, Debug, Default)]
-pub(in super::super::super) struct Streams(Arc<Mutex<Open>>);
+#[derive(Clone, Debug)]
+pub(in super::super::super) struct Streams(Arc<Counted>);
+
+#[derive(Debug)]
+struct Counted {
+    /// So many may be open.
+    max: usize,
+    open: Mutex<Open>,
+}
 
 #[derive(Debug, Default)]
 struct Open {
@@ -41,18 +48,29 @@ pub(super) enum TooMany {
     #[error("this session has {MAX_OF_SESSION} open streams of events; close one, or share one between tabs")]
     OfSession,
     /// The server has.
-    #[error("the server has {MAX} open streams of events")]
-    OfAll,
+    #[error(
+        "the server has {0} open streams of events, half of the connections that it may have (MAX_CONNECTIONS) or {MAX}"
+    )]
+    OfAll(usize),
 }
 
 // === impl Streams ===
 
 impl Streams {
+    /// At most half of the `connections` of the server: streams live long, and leave room for everything else.
+    pub(in super::super::super) fn beside(connections: usize) -> Self {
+        Self(Arc::new(Counted {
+            max: MAX.min(connections / 2),
+            open: Mutex::default(),
+        }))
+    }
+
     /// A place for one more stream of the session.
     pub(super) fn open(&self, key: &SessionKey) -> Result<Place, TooMany> {
-        let mut open = self.0.lock();
-        if open.all >= MAX {
-            return Err(TooMany::OfAll);
+        let max = self.0.max;
+        let mut open = self.0.open.lock();
+        if open.all >= max {
+            return Err(TooMany::OfAll(max));
         }
         let of_session = open.of_session.entry(*key).or_default();
         if *of_session >= MAX_OF_SESSION {
@@ -69,7 +87,7 @@ impl Streams {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.streams.0.lock();
+        let mut open = self.streams.0.open.lock();
         open.all = open.all.saturating_sub(1);
         if let Some(of_session) = open.of_session.get_mut(&self.key) {
             *of_session = of_session.saturating_sub(1);
@@ -90,7 +108,7 @@ impl From<TooMany> for Problem {
                 error.to_string(),
             )
             .retry_after(TRY_AGAIN),
-            TooMany::OfAll => Self::unavailable("busy").because(
+            TooMany::OfAll(_) => Self::unavailable("busy").because(
                 tracing::Level::WARN,
                 "a stream of events was refused",
                 &error,
@@ -111,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_session_has_so_many_and_a_place_is_free_again_when_its_stream_is_gone() {
-        let streams = Streams::default();
+        let streams = Streams::beside(10_000);
         let mut places: Vec<_> = (0..MAX_OF_SESSION)
             .map(|_| streams.open(&key(1)).unwrap())
             .collect();
@@ -120,22 +138,23 @@ mod tests {
         places.pop();
         places.push(streams.open(&key(1)).unwrap());
         drop((places, other));
-        let open = streams.0.lock();
+        let open = streams.0.open.lock();
         assert_eq!((open.all, open.of_session.len()), (0, 0));
     }
 
     #[test]
-    fn the_server_has_so_many() {
-        let streams = Streams::default();
-        let places: Vec<_> = (0..u32::try_from(MAX).unwrap())
+    fn the_server_has_so_many_and_never_more_than_half_of_its_connections() {
+        let streams = Streams::beside(200);
+        let places: Vec<_> = (0..100)
             .map(|number| streams.open(&key(number)).unwrap())
             .collect();
         let refused = streams.open(&key(u32::MAX)).unwrap_err();
-        assert_eq!(refused, TooMany::OfAll);
+        assert_eq!(refused, TooMany::OfAll(100));
         assert_eq!(Problem::from(refused).code(), "busy");
         // What was refused leaves nothing behind.
-        assert_eq!(streams.0.lock().of_session.len(), MAX);
+        assert_eq!(streams.0.open.lock().of_session.len(), 100);
         drop(places);
         streams.open(&key(0)).unwrap();
+        assert_eq!(Streams::beside(usize::MAX).0.max, MAX);
     }
 }
