@@ -90,6 +90,9 @@ fuzz_target!(|data: &[u8]| {
         assert!(header.get("jwk").is_none());
     }
     if let Ok(first) = first {
-        assert_eq!(first.key, device.key, "another key counts than the one that has signed");
+        assert_eq!(
+            first.key, device.key,
+            "another key counts than the one that has signed"
+        );
     }
 });
