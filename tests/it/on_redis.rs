@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use bff::clock::{Clock as _, SystemClock};
+use bff::clock::{Clock as _, SystemClock, Timestamp};
 use devstack_idp::{Endpoint, Fault};
 use http::{Method, StatusCode, header::HOST};
 use tokio::sync::Notify;
@@ -227,103 +227,108 @@ async fn a_replica_that_is_killed_and_one_that_is_new_cost_nobody_a_session() {
     }
 }
 
-/// Takes more than a minute: as long as a lease.
-#[tokio::test]
-#[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn a_replica_that_is_killed_while_it_renews_tokens_is_succeeded_by_another() {
-    let replicas = Replicas::start().await;
-    let life = Duration::from_mins(1);
-    replicas.stack.idp.set_access_token_lifetime(life);
-    // The IdP fetches keys from the first one, which stays.
-    let ada = replicas.ada();
-    ada[1].log_in().await;
-    for stays in [0, 2] {
-        replicas.running[stays].signal("STOP");
+/// Replicas of which the one in the middle has got a signal while it renews tokens. The IdP has not got its request.
+struct Interrupted {
+    replicas: Replicas,
+    ada: Vec<Browser>,
+    /// When the login was.
+    begun: Timestamp,
+    /// Where the request waits that the IdP does not get.
+    _held: Arc<Notify>,
+}
+
+// === impl Interrupted ===
+
+impl Interrupted {
+    /// How long access tokens live here.
+    const LIFE: Duration = Duration::from_mins(1);
+    /// The replicas that go on. The IdP fetches keys from the first one.
+    const OTHERS: [usize; 2] = [0, 2];
+
+    async fn by(signal: &str) -> Self {
+        let replicas = Replicas::start().await;
+        replicas.stack.idp.set_access_token_lifetime(Self::LIFE);
+        let ada = replicas.ada();
+        ada[1].log_in().await;
+        // The others do not claim the session before the first has begun.
+        for other in Self::OTHERS {
+            replicas.running[other].signal("STOP");
+        }
+        let held = Arc::new(Notify::new());
+        let fault = Fault::HoldUntil(Arc::clone(&held));
+        replicas.stack.idp.fail_next(Endpoint::Token, fault);
+        let scene = Self {
+            replicas,
+            ada,
+            begun: SystemClock.now(),
+            _held: held,
+        };
+        while scene.refreshes() == 0 {
+            scene.are_served(&[1]).await;
+        }
+        scene.replicas.running[1].signal(signal);
+        for other in Self::OTHERS {
+            scene.replicas.running[other].signal("CONT");
+        }
+        scene
     }
-    let hold = Arc::new(Notify::new());
-    replicas
-        .stack
-        .idp
-        .fail_next(Endpoint::Token, Fault::HoldUntil(Arc::clone(&hold)));
-    let refreshes = || {
-        let asked = replicas.stack.idp.requests(Endpoint::Token);
+
+    /// How many refreshes the IdP was asked for.
+    fn refreshes(&self) -> usize {
+        let asked = self.replicas.stack.idp.requests(Endpoint::Token);
         let refreshes = asked
             .iter()
             .filter(|asked| asked.field("refresh_token").is_some());
         refreshes.count()
-    };
-    let begun = SystemClock.now();
-    while refreshes() == 0 {
-        assert_eq!(ada[1].get("/api/hello").await.status, StatusCode::OK);
-        SystemClock.sleep(Duration::from_millis(200)).await;
     }
-    replicas.running[1].signal("KILL");
-    for stays in [0, 2] {
-        replicas.running[stays].signal("CONT");
-    }
-    // Nobody notices anything, until well after the first access token has expired.
-    while SystemClock.now() < begun.saturating_add(life + life / 4) {
-        for stays in [0, 2] {
-            let reply = ada[stays].get("/api/hello").await;
+
+    /// A call at each of these replicas succeeds.
+    async fn are_served(&self, at: &[usize]) {
+        for index in at {
+            let reply = self.ada[*index].get("/api/hello").await;
             assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
         }
         SystemClock.sleep(Duration::from_millis(200)).await;
     }
-    assert_eq!(refreshes(), 2);
-    assert_eq!(replicas.stack.idp.issued_refresh_tokens_live("u-ada"), 1);
-    hold.notify_one();
+
+    /// The same until `end`.
+    async fn are_served_until(&self, end: Timestamp, at: &[usize]) {
+        while SystemClock.now() < end {
+            self.are_served(at).await;
+        }
+    }
+
+    /// One refresh was asked for in vain and one answered, and nothing was used twice.
+    fn ends_well(&self) {
+        assert_eq!(self.refreshes(), 2);
+        assert_eq!(self.replicas.stack.idp.issued_refresh_tokens_live("u-ada"), 1);
+    }
+}
+
+/// Takes more than a minute: as long as a lease.
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn a_replica_that_is_killed_while_it_renews_tokens_is_succeeded_by_another() {
+    let scene = Interrupted::by("KILL").await;
+    // Nobody notices anything, until well after the first access token has expired.
+    let end = scene.begun.saturating_add(Interrupted::LIFE * 5 / 4);
+    scene.are_served_until(end, &Interrupted::OTHERS).await;
+    scene.ends_well();
 }
 
 /// Takes more than a minute: as long as a lease.
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
 async fn a_replica_that_stands_still_beyond_its_lease_disturbs_nobody_when_it_goes_on() {
-    let replicas = Replicas::start().await;
-    let life = Duration::from_mins(1);
-    replicas.stack.idp.set_access_token_lifetime(life);
-    let ada = replicas.ada();
-    ada[1].log_in().await;
-    // The others neither claim the session nor see that its token is due before the first has begun.
-    for stays in [0, 2] {
-        replicas.running[stays].signal("STOP");
-    }
-    let never = Arc::new(Notify::new());
-    let held = Fault::HoldUntil(Arc::clone(&never));
-    replicas.stack.idp.fail_next(Endpoint::Token, held);
-    let refreshes = || {
-        let asked = replicas.stack.idp.requests(Endpoint::Token);
-        let refreshes = asked
-            .iter()
-            .filter(|asked| asked.field("refresh_token").is_some());
-        refreshes.count()
-    };
-    while refreshes() == 0 {
-        assert_eq!(ada[1].get("/api/hello").await.status, StatusCode::OK);
-        SystemClock.sleep(Duration::from_millis(200)).await;
-    }
-    replicas.running[1].signal("STOP");
-    for stays in [0, 2] {
-        replicas.running[stays].signal("CONT");
-    }
-    while refreshes() == 1 {
-        for stays in [0, 2] {
-            let reply = ada[stays].get("/api/hello").await;
-            assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
-        }
-        SystemClock.sleep(Duration::from_millis(200)).await;
-    }
+    let scene = Interrupted::by("STOP").await;
+    let end = scene.begun.saturating_add(Interrupted::LIFE * 5 / 4);
+    scene.are_served_until(end, &Interrupted::OTHERS).await;
+    assert_eq!(scene.refreshes(), 2);
     // It finds its lease taken over and its request unanswered.
-    replicas.running[1].signal("CONT");
-    let goes_on = SystemClock.now();
-    while SystemClock.now() < goes_on.saturating_add(life / 4) {
-        for there in &ada {
-            let reply = there.get("/api/hello").await;
-            assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
-        }
-        SystemClock.sleep(Duration::from_millis(200)).await;
-    }
-    assert_eq!(refreshes(), 2);
-    assert_eq!(replicas.stack.idp.issued_refresh_tokens_live("u-ada"), 1);
+    scene.replicas.running[1].signal("CONT");
+    let end = SystemClock.now().saturating_add(Interrupted::LIFE / 4);
+    scene.are_served_until(end, &[0, 1, 2]).await;
+    scene.ends_well();
 }
 
 #[tokio::test]
@@ -428,7 +433,7 @@ async fn attack_46_the_same_callback_at_all_replicas_is_one_token_request_and_on
         assert_eq!(tab.session_cookie().as_ref(), Some(&first));
         assert!(tab.is_logged_in().await);
     }
-    // Whoever comes late, too.
+    // A late one gets it, too.
     let late = Browser::new("ada", &origin(&replicas.ports[0]));
     for (name, value) in ada.cookies(&origin(&replicas.ports[0])) {
         late.set_cookie(&name, &value);
