@@ -27,7 +27,7 @@ pub struct Series {
 
 /// Where the numbers go.
 pub trait Instruments: Debug + Send + Sync + 'static {
-    /// The counter of a series. The same series has the same counter, whoever asks.
+    /// The counter of a series. All callers get the same counter for a series.
     fn counter(&self, series: Series) -> Counter;
 
     /// The timer of a series, on the same terms.

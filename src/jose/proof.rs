@@ -147,7 +147,7 @@ impl ProofKey {
         }
     }
 
-    /// The SHA-256 thumbprint (RFC 7638) in base64url: the same for one key, whoever computes it.
+    /// The SHA-256 thumbprint (RFC 7638) in base64url: one key has one thumbprint.
     #[must_use]
     pub fn thumbprint(&self) -> String {
         // The necessary members in the order of their names, without white space. Base64url needs no escapes.

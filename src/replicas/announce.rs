@@ -10,7 +10,7 @@ use crate::{
     keys::{Announce, AnnounceError},
 };
 
-/// Asks the peers, and then whoever else has to be told.
+/// Asks the peers, and then the [`Announce`] behind it.
 #[derive(Debug)]
 pub(super) struct KnownByPeers {
     pub(super) peers: Peers,

@@ -1,4 +1,4 @@
-//! What everything that is shared promises, whoever keeps it.
+//! The promises of [`Shared`] and [`Passing`], to which every implementation is held.
 
 use super::*;
 

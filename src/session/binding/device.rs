@@ -29,7 +29,7 @@ impl DeviceKey {
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(key.as_bytes()))
     }
 
-    /// The session that a browser calls `identifier`. `None` for what cannot be one.
+    /// The session that a browser calls `identifier`. `None` where the text is no identifier.
     #[must_use]
     pub fn named(identifier: &str) -> Option<SessionKey> {
         let bytes = URL_SAFE_NO_PAD.decode(identifier.strip_prefix(PREFIX)?).ok()?;

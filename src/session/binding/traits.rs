@@ -36,7 +36,7 @@ pub enum Mismatch {
 }
 
 /// What the request of a login showed, as keyed hashes. The key is random and stands beside them: a hash under
-/// `SESSION_SECRET` would be worth nothing when that secret has been rotated, and whoever opens a record finds tokens.
+/// `SESSION_SECRET` would be worth nothing when that secret has been rotated, and a reader who can open a record finds tokens in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Traits {
     salt: String,

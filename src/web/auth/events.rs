@@ -106,7 +106,7 @@ fn answer(body: Body) -> Response {
     (head, body).into_response()
 }
 
-/// The last message of a stream. Its id is empty: whoever comes again begins anew.
+/// The last message of a stream. Its id is empty, so that a browser that comes again begins anew.
 fn end_of(why: Option<EndReason>) -> Message {
     let message = Message::default().come_again(COME_AGAIN).id("");
     match why.map(EndReason::page_event) {

@@ -178,7 +178,7 @@ async fn attack_53_without_the_key_there_is_no_cookie() {
         assert_eq!(reply.refusal(), (400, "device_proof_refused".to_owned()));
         assert!(reply.set_cookies().is_empty());
     }
-    // Whoever sends them does not fill the log.
+    // A client that sends them does not fill the log.
     let text = logs.text();
     let mut told = text
         .lines()
