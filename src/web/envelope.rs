@@ -9,7 +9,7 @@ use super::{Web, arrival::Arrival};
 use crate::session::Seen;
 
 /// What a request shows of where it comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Envelope<'a> {
     /// The peer of its connection.
     pub(crate) peer: SocketAddr,

@@ -229,3 +229,17 @@ proptest! {
         let _ = DeviceKey::named(&name);
     }
 }
+
+#[test]
+fn attack_23_what_a_request_shows_is_printed_without_its_cookies() {
+    let headers = HeaderMap::from_iter([(
+        http::header::COOKIE,
+        http::HeaderValue::from_static("__Host-Http-bff_session=secret"),
+    )]);
+    let seen = Seen {
+        headers: &headers,
+        address: [192, 0, 2, 7].into(),
+    };
+    let text = format!("{seen:?}");
+    assert!(text.contains("192.0.2.7") && !text.contains("secret"), "{text}");
+}

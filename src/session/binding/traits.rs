@@ -1,6 +1,9 @@
 //! What a request shows of the browser behind it: nothing that a thief could not imitate, but has to know first.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -18,7 +21,7 @@ const IPV6_PREFIX: u32 = 48;
 const TAG_LENGTH: usize = 16;
 
 /// What a request shows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Seen<'a> {
     /// Its header.
     pub headers: &'a HeaderMap,
@@ -44,6 +47,17 @@ pub(super) struct Traits {
     user_agent: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     network: Option<String>,
+}
+
+// === impl Seen ===
+
+impl fmt::Debug for Seen<'_> {
+    /// Not the header, in which the cookies are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seen")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
 }
 
 // === impl Traits ===
