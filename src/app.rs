@@ -313,6 +313,9 @@ impl App {
         // Last: a request that was still served may have started one.
         self.tokens.drain().await;
         self.web.sessions.flush().await;
+        if let Some(replicas) = &self.replicas {
+            replicas.leave().await;
+        }
         outcome?;
         let mut cut_off = public.await.unwrap_or_default();
         if let Some(internal) = internal {

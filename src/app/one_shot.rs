@@ -104,13 +104,23 @@ impl OneShot {
 }
 
 impl InCommon {
-    /// What this machine has in common with replicas that run. Sends nothing where all of that is in files.
+    /// Does `work` with what this machine has in common with replicas that run, and gives back the locks that it took. Sends
+    /// nothing where all of that is in files.
     ///
     /// # Errors
     ///
     /// [`StartError`]: Redis cannot be asked.
-    pub async fn find(config: &Config, ports: &Ports) -> Result<Self, StartError> {
-        replicas::visit(config, ports).await.map(Self)
+    pub async fn with<T>(
+        config: &Config,
+        ports: &Ports,
+        work: impl AsyncFnOnce(&Self) -> T,
+    ) -> Result<T, StartError> {
+        let common = Self(replicas::visit(config, ports).await?);
+        let done = work(&common).await;
+        if let Some(replicas) = &common.0 {
+            replicas.leave().await;
+        }
+        Ok(done)
     }
 
     /// What is stored of the registration, if it can be read.

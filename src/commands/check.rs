@@ -87,7 +87,11 @@ pub(super) fn run(as_json: bool) -> Exit {
 async fn examined() -> Report {
     let mut report = Report::default();
     if let Some(config) = own::configuration(&mut report) {
-        examine(&config, &mut report).await;
+        let outside = Ports::default();
+        let work = async |common: &InCommon| examine(&config, common, &outside, &mut report).await;
+        if let Err(error) = InCommon::with(&config, &outside, work).await {
+            own::unusable(&mut report, Check::Configuration, "what replicas share", &error);
+        }
     }
     let why = match report.failed(&Check::ALL) {
         Some(_) => "not looked at; mend what is marked above first",
@@ -98,17 +102,12 @@ async fn examined() -> Report {
 }
 
 /// What follows needs what precedes: after a failure the rest is left out.
-async fn examine(config: &Config, report: &mut Report) {
-    let outside = Ports::default();
-    let common = match InCommon::find(config, &outside).await {
-        Ok(common) => common,
-        Err(error) => return own::unusable(report, Check::Configuration, "what replicas share", &error),
-    };
-    let Some(keys) = own::keys(config, &common, outside.clock.now(), report).await else {
+async fn examine(config: &Config, common: &InCommon, outside: &Ports, report: &mut Report) {
+    let Some(keys) = own::keys(config, common, outside.clock.now(), report).await else {
         return;
     };
     let (clock, random) = (Arc::clone(&outside.clock), Arc::clone(&outside.random));
-    let parts = match OneShot::new(config, keys.any().clone(), &common, outside) {
+    let parts = match OneShot::new(config, keys.any().clone(), common, outside.clone()) {
         Ok(parts) => parts,
         Err(error) => return own::unusable(report, Check::Configuration, "the settings", &error),
     };

@@ -55,21 +55,21 @@ pub(super) fn run(command: KeysCommand) -> Exit {
         Ok((config, _)) => config,
         Err(exit) => return exit,
     };
-    process::block_on(async { change(command, &config).await })
+    process::block_on(async {
+        let work = async |common: &InCommon| change(command, &config, common).await;
+        let done = InCommon::with(&config, &Ports::default(), work).await;
+        done.unwrap_or_else(|error| {
+            complain(&error.to_string());
+            Exit::Configuration
+        })
+    })
 }
 
-async fn change(command: KeysCommand, config: &Config) -> Exit {
-    let common = match InCommon::find(config, &Ports::default()).await {
-        Ok(common) => common,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::Configuration;
-        }
-    };
-    let registered = registered::algorithm(config, &common).await;
+async fn change(command: KeysCommand, config: &Config, common: &InCommon) -> Exit {
+    let registered = registered::algorithm(config, common).await;
     let now = SystemClock.wall();
     let with_keeper = |looks_only, work: &dyn Fn(&mut Keeper) -> Result<Done, ByHandError>| {
-        with_keeper(config, &common, now, looks_only, work)
+        with_keeper(config, common, now, looks_only, work)
     };
     match command {
         KeysCommand::Generate { file, dry_run } => generate(config, file, dry_run),

@@ -36,7 +36,16 @@ pub(super) fn run(dry_run: bool) -> Exit {
 }
 
 async fn register(config: &Config, dry_run: bool) -> Exit {
-    let parts = match parts(config, dry_run).await {
+    let ports = Ports::default();
+    let work = async |common: &InCommon| register_with(config, common, &ports, dry_run).await;
+    InCommon::with(config, &ports, work).await.unwrap_or_else(|error| {
+        complain(&error.to_string());
+        Exit::Configuration
+    })
+}
+
+async fn register_with(config: &Config, common: &InCommon, ports: &Ports, dry_run: bool) -> Exit {
+    let parts = match parts(config, common, ports, dry_run) {
         Ok(parts) => parts,
         Err(message) => {
             complain(&message);
@@ -65,26 +74,22 @@ async fn register(config: &Config, dry_run: bool) -> Exit {
 }
 
 /// In a dry run no key is made: where there is none yet, one that is kept nowhere stands in.
-async fn parts(config: &Config, dry_run: bool) -> Result<OneShot, String> {
+fn parts(config: &Config, common: &InCommon, ports: &Ports, dry_run: bool) -> Result<OneShot, String> {
     let text = |error: &dyn std::error::Error| error.to_string();
-    let ports = Ports::default();
     let now = ports.clock.now();
-    let common = InCommon::find(config, &ports)
-        .await
-        .map_err(|error| text(&error))?;
     let keys = if dry_run {
-        match look_at_keys(config, &common, now).map_err(|error| text(&error))? {
+        match look_at_keys(config, common, now).map_err(|error| text(&error))? {
             Some((_, keys, _)) => keys,
             None => Keys::throwaway(config.keys.options.generate).map_err(|error: KeysError| text(&error))?,
         }
     } else {
-        let (keys, warnings) = load_keys(config, &common, now).map_err(|error| text(&error))?;
+        let (keys, warnings) = load_keys(config, common, now).map_err(|error| text(&error))?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
         keys
     };
-    OneShot::new(config, keys, &common, ports).map_err(|error| text(&error))
+    OneShot::new(config, keys, common, ports.clone()).map_err(|error| text(&error))
 }
 
 fn undiscovered(error: &DiscoveryError) -> Exit {

@@ -16,6 +16,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -54,6 +55,8 @@ struct Inner {
     holder: Mutex<Option<String>>,
     /// What the record was when this process had the lock last: as it was found, or as it has been written since.
     seen_under_lock: Mutex<Option<u64>>,
+    /// Locks that are being given back.
+    releases: TaskTracker,
 }
 
 /// What the record held at a time.
@@ -106,6 +109,7 @@ impl Document {
             copy: Mutex::default(),
             holder: Mutex::default(),
             seen_under_lock: Mutex::default(),
+            releases: TaskTracker::new(),
         };
         let kept = inner.kept();
         *inner.copy.lock() = kept;

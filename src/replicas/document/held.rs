@@ -5,10 +5,13 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 
 use super::{Document, DocumentError, Inner, LEASE};
-use crate::random::RandomExt as _;
+use crate::{clock::timeout, random::RandomExt as _};
 
 /// A lock that is held is prolonged so often.
 pub(super) const PROLONG: Duration = Duration::from_secs(5);
+
+/// So long a process that ends waits until it has given its locks back.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A lock that another one has is tried again so often.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
@@ -51,6 +54,14 @@ impl Document {
         *inner.seen_under_lock.lock() = seen;
         Ok(Some(held))
     }
+
+    /// Waits until the locks that were dropped are given back, for a process that ends: its runtime would drop what it has
+    /// still to send. Where Redis does not answer within seconds, they end with their lease.
+    pub(in crate::replicas) async fn given_back(&self) {
+        let releases = &self.inner.releases;
+        releases.close();
+        let _ = timeout(&*self.inner.clock, FAREWELL, releases.wait()).await;
+    }
 }
 
 // === impl Held ===
@@ -62,7 +73,8 @@ impl Drop for Held {
         let (inner, holder) = (Arc::clone(&self.inner), std::mem::take(&mut self.holder));
         // Where there is no runtime any more, or no Redis, the lease ends by itself.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { inner.shared.let_go(inner.record, &holder).await });
+            let releases = inner.releases.clone();
+            releases.spawn_on(async move { inner.shared.let_go(inner.record, &holder).await }, &runtime);
         }
     }
 }

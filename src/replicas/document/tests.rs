@@ -243,3 +243,20 @@ async fn a_former_secret_can_be_taken_away_once_the_seal_is_renewed() {
     assert_eq!(text(&world.replica("3", &[NEW])).await.unwrap(), "text");
     assert_eq!(world.replica("3", &[NEW]).read().await.unwrap().revision, 1);
 }
+
+/// A command that ends at once after its work would leave the lock for a whole lease: found by a check that followed a
+/// registration.
+#[test]
+fn a_process_that_ends_gives_its_locks_back_before() {
+    let world = World::new();
+    for _ in 0..2 {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let document = world.replica("1", &[OLD]);
+        runtime.block_on(async {
+            let held = document.try_lock().await.unwrap();
+            assert!(held.is_some());
+            drop(held);
+            document.given_back().await;
+        });
+    }
+}
