@@ -38,10 +38,12 @@ pub(super) fn run(dry_run: bool) -> Exit {
 async fn register(config: &Config, dry_run: bool) -> Exit {
     let ports = Ports::default();
     let work = async |common: &InCommon| register_with(config, common, &ports, dry_run).await;
-    InCommon::with(config, &ports, work).await.unwrap_or_else(|error| {
-        complain(&error.to_string());
-        Exit::Configuration
-    })
+    InCommon::with(config, &ports, work)
+        .await
+        .unwrap_or_else(|error| {
+            complain(&error.to_string());
+            Exit::Configuration
+        })
 }
 
 async fn register_with(config: &Config, common: &InCommon, ports: &Ports, dry_run: bool) -> Exit {

@@ -74,7 +74,10 @@ impl Drop for Held {
         // Where there is no runtime any more, or no Redis, the lease ends by itself.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let releases = inner.releases.clone();
-            releases.spawn_on(async move { inner.shared.let_go(inner.record, &holder).await }, &runtime);
+            releases.spawn_on(
+                async move { inner.shared.let_go(inner.record, &holder).await },
+                &runtime,
+            );
         }
     }
 }
