@@ -44,7 +44,7 @@ use crate::{
     server::Server,
     session::{CookiePolicy, Sessions},
     tokens::Tokens,
-    web::{Pages, Parts, Web},
+    web::{Pages, Services, Web},
 };
 
 /// What the server takes from outside beside its configuration.
@@ -174,7 +174,7 @@ impl App {
             }
         });
         let gateway = gateway(&config, &ports)?;
-        let web = Web::new(Parts {
+        let web = Web::new(Services {
             keys,
             health: health.clone(),
             login,

@@ -2,15 +2,15 @@
 
 mod access;
 mod api;
-mod arrival;
 mod auth;
 mod binding;
 mod caller;
 mod correlation;
 mod cors;
+mod csrf;
+mod dispatch;
 mod envelope;
 mod form;
-mod frame;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -18,34 +18,35 @@ mod health;
 mod host;
 mod jwks;
 mod measures;
+mod middleware;
 mod navigation;
 mod notices;
 mod page;
 mod peer;
 mod prefetch;
 mod problem;
-mod proof;
 mod query;
+mod request_context;
 mod revisit;
 mod start_page;
 mod structured;
 mod way_in;
-mod ways;
 
 use std::{ops::Deref, sync::Arc};
 
 use axum::{
-    Router, middleware,
+    Router,
+    middleware::from_fn,
     routing::{delete, get, post},
 };
 use http::HeaderValue;
 
-use self::{auth::events::Streams, measures::Measures, notices::Notices, ways::Ways};
+use self::{auth::events::Streams, dispatch::Dispatch, measures::Measures, notices::Notices};
 pub use self::{
-    frame::Endpoints,
+    csrf::OwnOrigins,
+    middleware::Endpoints,
     page::{Brand, Color, PageOptions, Pages, PagesError},
     peer::{ForwardedFamily, TrustedProxies},
-    proof::OwnOrigins,
 };
 use crate::{
     clock::SharedClock,
@@ -59,9 +60,9 @@ use crate::{
     tokens::Tokens,
 };
 
-/// What the endpoints work with.
+/// The services that the endpoints use.
 #[derive(Debug)]
-pub struct Parts {
+pub struct Services {
     /// Published keys.
     pub keys: Keys,
     /// The server's own state.
@@ -96,13 +97,13 @@ pub struct Parts {
     pub clock: SharedClock,
 }
 
-/// The parts as every handler holds them.
+/// The services as every handler holds them.
 #[derive(Clone, Debug)]
 pub struct Web(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    parts: Parts,
+    services: Services,
     notices: Notices,
     measures: Measures,
     /// Of which sessions the operator has been told that a request did not belong to them.
@@ -126,13 +127,13 @@ pub(crate) enum Listener {
 // === impl Web ===
 
 impl Web {
-    /// Puts the parts together.
+    /// Puts the services together.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(services: Services) -> Self {
         Self(Arc::new(Inner {
-            measures: Measures::new(&*parts.instruments),
-            streams: Streams::beside(parts.connections),
-            parts,
+            measures: Measures::new(&*services.instruments),
+            streams: Streams::beside(services.connections),
+            services,
             notices: Notices::default(),
             unproven: binding::Told::default(),
             unsatisfied: binding::Told::default(),
@@ -156,7 +157,7 @@ impl Web {
                 "/auth/frontchannel-logout",
                 get(auth::frontchannel_logout::handle),
             )
-            .route_layer(middleware::from_fn(prefetch::keep_from_acting));
+            .route_layer(from_fn(prefetch::keep_from_acting));
         let telling = Router::new()
             .route("/auth/session", get(auth::session::handle))
             .route("/api/auth/session", get(auth::session::handle))
@@ -176,13 +177,13 @@ impl Web {
             .merge(of_the_browser)
             .merge(of_the_idp)
             .merge(Self::common());
-        self.framed(Listener::Public, endpoints)
+        self.assemble(Listener::Public, endpoints)
     }
 
     /// The service for the listener that is never published.
     #[must_use]
     pub fn internal(&self) -> Endpoints {
-        self.framed(Listener::Internal, Self::common())
+        self.assemble(Listener::Internal, Self::common())
     }
 
     fn common() -> Router<Self> {
@@ -199,22 +200,22 @@ impl Web {
             .route("/api/v1/health/redis", get(health::store))
     }
 
-    fn framed(&self, listener: Listener, endpoints: Router<Self>) -> Endpoints {
+    fn assemble(&self, listener: Listener, endpoints: Router<Self>) -> Endpoints {
         let router = endpoints
             .fallback(api::nothing_here)
-            .method_not_allowed_fallback(frame::method_not_allowed)
+            .method_not_allowed_fallback(middleware::method_not_allowed)
             .with_state(self.clone());
-        // Inside the frame, so that an answer to a preflight has a correlation id and a log line.
-        let ways = Ways::new(self.clone(), router, cors::layer(&self.cors_origins));
-        Endpoints::new(self.clone(), listener, ways)
+        // Inside the middleware, so that an answer to a preflight has a correlation id and a log line.
+        let dispatch = Dispatch::new(self.clone(), router, cors::layer(&self.cors_origins));
+        Endpoints::new(self.clone(), listener, dispatch)
     }
 }
 
 impl Deref for Web {
-    type Target = Parts;
+    type Target = Services;
 
-    fn deref(&self) -> &Parts {
-        &self.0.parts
+    fn deref(&self) -> &Services {
+        &self.0.services
     }
 }
 

@@ -9,7 +9,7 @@ use axum::{extract::Request, response::Response};
 use http::{Method, uri::PathAndQuery};
 use tracing::Level;
 
-use super::{Web, arrival::Arrival, caller::Caller, frame::is_probe};
+use super::{Web, caller::Caller, middleware::is_probe, request_context::RequestContext};
 use crate::{clock::Timestamp, gateway::Route, session::SessionRef};
 
 /// Longer host names are cut, in bytes.
@@ -40,7 +40,7 @@ struct Noted {
 
 impl Access {
     /// The line for a request that arrives, if one is written: health checks are only of use while looking for something.
-    pub(super) fn begin(web: &Web, arrival: &mut Arrival, request: &Request) -> Option<Self> {
+    pub(super) fn begin(web: &Web, context: &mut RequestContext, request: &Request) -> Option<Self> {
         let probe = is_probe(request.uri().path());
         let (level, enabled) = if probe {
             (
@@ -55,10 +55,10 @@ impl Access {
         }
         let client = web
             .trusted_proxies
-            .client(arrival.peer, request.uri(), request.headers());
+            .client(context.peer, request.uri(), request.headers());
         let mut host = client.host;
         host.truncate(host.floor_char_boundary(MAX_HOST));
-        arrival.notes = Notes(Some(Arc::default()));
+        context.notes = Notes(Some(Arc::default()));
         Some(Self {
             started: web.clock.now(),
             level,
@@ -67,7 +67,7 @@ impl Access {
             target: request.uri().path_and_query().cloned(),
             client: client.address,
             host,
-            notes: arrival.notes.clone(),
+            notes: context.notes.clone(),
         })
     }
 

@@ -17,13 +17,13 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use self::step_up::Demand;
 use super::{
     Web,
-    arrival::Arrival,
     caller::{Absent, Caller, Renewal},
+    csrf,
     envelope::Envelope,
     navigation::Visit,
     page::Label,
     problem::Problem,
-    proof,
+    request_context::RequestContext,
     start_page::instead_of_nothing,
     way_in::{self, Page},
 };
@@ -37,47 +37,51 @@ use crate::{
 };
 
 /// Passes a call on.
-pub(super) async fn handle(web: &Web, arrival: &Arrival, request: Request) -> Result<Response, Problem> {
+pub(super) async fn handle(
+    web: &Web,
+    context: &RequestContext,
+    request: Request,
+) -> Result<Response, Problem> {
     let path = NormalPath::parse_encoded(request.uri().path())?;
     let matched = match web.gateway.find(&path, request.method()) {
         Found::Match(matched) => matched,
         Found::NotFound => {
-            let envelope = Envelope::of(arrival, &request);
+            let envelope = Envelope::of(context, &request);
             return instead_of_nothing(web, request.method(), path.as_str(), envelope).await;
         }
         Found::MethodNotAllowed { allow } => return Err(method_not_allowed(request.method(), allow.clone())),
         Found::Refused(error) => return Err(error.into()),
     };
-    arrival.notes.route(matched.route);
-    let changes_state = proof::changes_state(request.method());
+    context.notes.route(matched.route);
+    let changes_state = csrf::changes_state(request.method());
     let caller = match matched.route.auth() {
         Auth::None => None,
-        Auth::Session => match web.caller(Envelope::of(arrival, &request)).await? {
+        Auth::Session => match web.caller(Envelope::of(context, &request)).await? {
             Ok(caller) => Some(caller),
             Err(absent) => {
-                let answer = without_session(web, arrival, matched.route, &request, absent);
+                let answer = without_session(web, context, matched.route, &request, absent);
                 return web.ask_for_proof(absent, answer);
             }
         },
     };
     if let Some(caller) = &caller {
-        arrival.notes.session(web, caller);
+        context.notes.session(web, caller);
     }
     if changes_state {
         web.own_origins.check(request.headers())?;
         if let Some(caller) = &caller {
-            proof::check_token(request.headers(), &web.sealer, &caller.key)?;
+            csrf::check_token(request.headers(), &web.sealer, &caller.key)?;
         }
     }
     let (credential, renewal) = match &caller {
         Some(caller) => match web.credential_and_renewal(caller).await? {
             Some(both) => both,
-            None => return without_session(web, arrival, matched.route, &request, Absent::Nobody),
+            None => return without_session(web, context, matched.route, &request, Absent::Nobody),
         },
         None => (Ok(None), None),
     };
     let answer = match credential {
-        Ok(credential) => pass_on(web, arrival, matched, request, caller.as_ref(), credential).await,
+        Ok(credential) => pass_on(web, context, matched, request, caller.as_ref(), credential).await,
         Err(problem) => Err(problem),
     };
     // A call that failed is a use of the session all the same.
@@ -102,7 +106,7 @@ pub(super) async fn nothing_here(uri: Uri) -> Problem {
 /// 401; a person who opens a page goes to the login and comes back to it, if that helps.
 fn without_session(
     web: &Web,
-    arrival: &Arrival,
+    context: &RequestContext,
     route: &Route,
     request: &Request,
     absent: Absent,
@@ -121,7 +125,7 @@ fn without_session(
     }
     let client = web
         .trusted_proxies
-        .client(arrival.peer, request.uri(), request.headers());
+        .client(context.peer, request.uri(), request.headers());
     let target = request
         .uri()
         .path_and_query()
@@ -133,7 +137,7 @@ fn without_session(
 
 async fn pass_on(
     web: &Web,
-    arrival: &Arrival,
+    context: &RequestContext,
     matched: Match<'_>,
     request: Request,
     caller: Option<&Caller>,
@@ -143,12 +147,12 @@ async fn pass_on(
     let outgoing = Outgoing {
         credential: credential.clone(),
         cookies: web.cookies.strip_ours(request.headers()),
-        client: client_info(web, arrival, &request),
-        correlation_id: arrival.correlation.header().clone(),
+        client: client_info(web, context, &request),
+        correlation_id: context.correlation.header().clone(),
         session_end: caller.map(|caller| web.session_end(&caller.key)),
         keep_set_cookie: &keep_set_cookie,
     };
-    let asked = caller.map(|caller| (caller, step_up::Asked::of(web, arrival, &request)));
+    let asked = caller.map(|caller| (caller, step_up::Asked::of(web, context, &request)));
     let mut call = web.gateway.call(matched, request, outgoing)?;
     let mut answer = call.send().await?;
     if let (Some(caller), Some(refused)) = (caller, credential)
@@ -162,10 +166,10 @@ async fn pass_on(
     })
 }
 
-fn client_info(web: &Web, arrival: &Arrival, request: &Request) -> ClientInfo {
+fn client_info(web: &Web, context: &RequestContext, request: &Request) -> ClientInfo {
     let client = web
         .trusted_proxies
-        .client(arrival.peer, request.uri(), request.headers());
+        .client(context.peer, request.uri(), request.headers());
     let known = web.login.hosts().own(&client.host);
     let https = client
         .https

@@ -17,7 +17,7 @@ use http::{StatusCode, request::Parts};
 use tracing::Level;
 use url::Url;
 
-use super::{Web, arrival::Arrival, page::Label, peer::Client, problem::Problem};
+use super::{Web, page::Label, peer::Client, problem::Problem, request_context::RequestContext};
 use crate::{
     clock::Timestamp,
     login::hosts::LoginHost,
@@ -39,7 +39,7 @@ impl Web {
     /// The browser behind a request.
     fn client(&self, request: &Parts) -> Client {
         self.trusted_proxies
-            .client(Arrival::peer_of(request), &request.uri, &request.headers)
+            .client(RequestContext::peer_of(request), &request.uri, &request.headers)
     }
 
     /// A time as applications are told it: RFC 3339 in UTC, as the machine's clock will show it.

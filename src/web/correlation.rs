@@ -26,7 +26,7 @@ pub(crate) struct CorrelationId(HeaderValue);
 /// Gives every request its id.
 ///
 /// A new id is no secret, only distinct: a counter under a keyed hash whose keys are random. The generator for secrets
-/// would cost more than the rest of the frame, and its first use, where it gathers entropy, some 30 milliseconds.
+/// would cost more than the rest of the middleware, and its first use, where it gathers entropy, some 30 milliseconds.
 #[derive(Debug, Default)]
 pub(crate) struct CorrelationIds {
     keys: [RandomState; 2],

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use axum::extract::Request;
 use http::{HeaderMap, Uri, request::Parts};
 
-use super::{Web, arrival::Arrival};
+use super::{Web, request_context::RequestContext};
 use crate::session::Seen;
 
 /// What a request shows of where it comes from.
@@ -22,10 +22,10 @@ pub(crate) struct Envelope<'a> {
 // === impl Envelope ===
 
 impl<'a> Envelope<'a> {
-    /// That of a request which came by `arrival`.
-    pub(crate) fn of(arrival: &Arrival, request: &'a Request) -> Self {
+    /// That of a request which came by `context`.
+    pub(crate) fn of(context: &RequestContext, request: &'a Request) -> Self {
         Self {
-            peer: arrival.peer,
+            peer: context.peer,
             uri: request.uri(),
             headers: request.headers(),
         }
@@ -36,7 +36,7 @@ impl<'a> From<&'a Parts> for Envelope<'a> {
     /// That of a request which the router has passed on.
     fn from(request: &'a Parts) -> Self {
         Self {
-            peer: Arrival::peer_of(request),
+            peer: RequestContext::peer_of(request),
             uri: &request.uri,
             headers: &request.headers,
         }

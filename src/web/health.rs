@@ -8,7 +8,7 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header::CACHE_CONTROL};
 use serde_json::json;
 
-use super::{Listener, Web, arrival::Arrival, peer::is_forwarded};
+use super::{Listener, Web, peer::is_forwarded, request_context::RequestContext};
 use crate::health::{Component, Status};
 
 /// 200 as long as the process answers; container health checks use it.
@@ -19,7 +19,7 @@ pub(super) async fn live() -> Response {
 /// 200 once everything that is needed has been there; 503 before, and when the server stops. Details only for who may know them.
 pub(super) async fn ready(
     State(web): State<Web>,
-    Extension(arrival): Extension<Arrival>,
+    Extension(context): Extension<RequestContext>,
     headers: HeaderMap,
 ) -> Response {
     let report = web.health.report();
@@ -29,13 +29,13 @@ pub(super) async fn ready(
         (true, true) => (StatusCode::OK, "degraded"),
         (true, false) => (StatusCode::OK, "ready"),
     };
-    told(status, word, &report.components, may_know(&arrival, &headers))
+    told(status, word, &report.components, may_know(&context, &headers))
 }
 
 /// The same of the session store alone.
 pub(super) async fn store(
     State(web): State<Web>,
-    Extension(arrival): Extension<Arrival>,
+    Extension(context): Extension<RequestContext>,
     headers: HeaderMap,
 ) -> Response {
     let mut components = web.health.report().components;
@@ -46,14 +46,14 @@ pub(super) async fn store(
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
     };
-    told(status, word, &components, may_know(&arrival, &headers))
+    told(status, word, &components, may_know(&context, &headers))
 }
 
 /// Whether a request is of somebody who may know details. A proxy on the same machine is a loopback peer too, but no
 /// direct one: it says for whom it asks.
-fn may_know(arrival: &Arrival, headers: &HeaderMap) -> bool {
-    let direct = arrival.peer.ip().to_canonical().is_loopback() && !is_forwarded(headers);
-    arrival.listener == Listener::Internal || direct
+fn may_know(context: &RequestContext, headers: &HeaderMap) -> bool {
+    let direct = context.peer.ip().to_canonical().is_loopback() && !is_forwarded(headers);
+    context.listener == Listener::Internal || direct
 }
 
 fn told(status: StatusCode, word: &str, components: &[(Component, Status)], in_detail: bool) -> Response {

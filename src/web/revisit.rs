@@ -9,11 +9,10 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, Uri, header::CACHE_CONTROL};
 
 use super::{
-    Web,
+    Web, csrf,
     envelope::Envelope,
     navigation::Visit,
     page::{Action, Page},
-    proof,
 };
 use crate::{
     seal::Purpose,
@@ -31,7 +30,7 @@ impl Web {
     pub(crate) fn revisit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
         let is_held_back = self.cookies.same_site() == SameSite::Strict
             && Visit::of(method, headers) == Visit::Page
-            && proof::is_from_another_site(headers)
+            && csrf::is_from_another_site(headers)
             && !self.cookies.sends_session(headers);
         if !is_held_back || is_revisit(uri) {
             return None;

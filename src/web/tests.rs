@@ -1,4 +1,4 @@
-//! The frame around all endpoints, without sockets.
+//! The middleware around all endpoints, without sockets.
 
 use axum::{body::Body, extract::Request, response::Response};
 use http::{Method, StatusCode};
@@ -23,7 +23,7 @@ use crate::{
 
 const MINUTE: std::time::Duration = std::time::Duration::from_mins(1);
 
-/// All parts, with an IdP that is never asked.
+/// All services, with an IdP that receives no request.
 fn web(folder: &TempDir) -> Web {
     let clock: SharedClock = Arc::new(ManualClock::starting_at(Timestamp::from_unix_seconds(
         1_800_000_000,
@@ -103,7 +103,7 @@ fn web(folder: &TempDir) -> Web {
         &Tally::default(),
     );
     let gateway = Gateway::new(Routes::default(), gateway::Options::default(), Arc::clone(&clock)).unwrap();
-    Web::new(Parts {
+    Web::new(Services {
         keys,
         health: Health::new(),
         login,
@@ -145,7 +145,7 @@ async fn attack_23_a_panic_is_a_500_that_tells_nothing() {
     let endpoints = Router::new()
         .route("/health/panic", get(async || -> () { panic!("hunter2") }))
         .route("/auth/panic", get(async || -> () { std::panic::panic_any(7) }));
-    let router = web.framed(Listener::Public, endpoints);
+    let router = web.assemble(Listener::Public, endpoints);
     for path in ["/health/panic", "/auth/panic"] {
         let (response, problem) = ask(router.clone(), Method::GET, path).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
@@ -175,7 +175,7 @@ async fn a_problem_keeps_what_handlers_and_layers_have_added_and_has_its_own_siz
         headers.insert("cache-control", HeaderValue::from_static("public"));
         response
     };
-    let router = web(&folder).framed(Listener::Public, Router::new().route("/health/x", get(handler)));
+    let router = web(&folder).assemble(Listener::Public, Router::new().route("/health/x", get(handler)));
     let (response, problem) = ask(router.clone(), Method::GET, "/health/x").await;
     assert_eq!(problem["code"], "busy");
     let headers = response.headers();

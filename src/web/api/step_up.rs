@@ -16,8 +16,8 @@ use url::Url;
 
 use super::{
     super::{
-        Web, arrival::Arrival, caller::Caller, navigation::Visit, page::Label, peer::Client,
-        problem::Problem, way_in::Page,
+        Web, caller::Caller, navigation::Visit, page::Label, peer::Client, problem::Problem,
+        request_context::RequestContext, way_in::Page,
     },
     challenge::Challenge,
 };
@@ -111,13 +111,13 @@ impl Demand {
 // === impl Asked ===
 
 impl Asked {
-    pub(super) fn of(web: &Web, arrival: &Arrival, request: &Request) -> Self {
+    pub(super) fn of(web: &Web, context: &RequestContext, request: &Request) -> Self {
         let headers = request.headers();
         Self {
             visit: Visit::of(request.method(), headers),
             target: request.uri().clone(),
             referer: headers.get(REFERER).cloned(),
-            client: web.trusted_proxies.client(arrival.peer, request.uri(), headers),
+            client: web.trusted_proxies.client(context.peer, request.uri(), headers),
         }
     }
 

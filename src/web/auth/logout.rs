@@ -17,11 +17,11 @@ use url::Url;
 use super::super::{
     Web,
     caller::Absent,
+    csrf::{self, X_CSRF_TOKEN},
     envelope::Envelope,
     form,
     page::{Action, Label, Page},
     problem::{Problem, wants_json},
-    proof::{self, X_CSRF_TOKEN},
     query::Parameters,
     revisit,
 };
@@ -78,7 +78,7 @@ async fn post(web: &Web, request: &Parts, body: Body) -> Result<Response, Proble
         let token = request.headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);
         let token = token.or(wishes.csrf_token.as_ref().map(String::as_bytes));
         if !token.is_some_and(|token| csrf_token_matches(&web.sealer, key, token)) {
-            return Err(proof::ProofError::Token.into());
+            return Err(csrf::CsrfError::Token.into());
         }
     }
     end(web, request, key, wishes).await
@@ -103,7 +103,7 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     let csrf = query.take("csrf")?;
     let caller = web.caller(Envelope::from(request)).await?;
     // The page that comes again is ours, and yet it is a foreign one that led here.
-    if proof::is_own_navigation(&request.headers) && !revisit::is_revisit(&request.uri) {
+    if csrf::is_own_navigation(&request.headers) && !revisit::is_revisit(&request.uri) {
         let (key, is_proven) = proven(web, caller.as_ref().map(|caller| caller.key), csrf.as_deref())?;
         if everywhere && key.is_none() {
             return Err(Problem::unauthenticated());
@@ -163,7 +163,7 @@ fn proven(
     match (caller, csrf) {
         // It does not come with a stolen cookie.
         (_, Some(token)) if csrf_token_matches(&web.sealer, &key, token.as_bytes()) => Ok((Some(key), true)),
-        (_, Some(_)) => Err(proof::ProofError::Token.into()),
+        (_, Some(_)) => Err(csrf::CsrfError::Token.into()),
         (Err(absent), None) if absent.login_helps() => Err((*absent).into()),
         // A browser that cannot prove anything may still leave.
         (_, None) => Ok((Some(key), false)),

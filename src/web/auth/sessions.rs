@@ -8,7 +8,7 @@ use axum::{
 use http::{StatusCode, header::SET_COOKIE, request::Parts};
 use serde::Serialize;
 
-use super::super::{Web, caller::Caller, envelope::Envelope, problem::Problem, proof};
+use super::super::{Web, caller::Caller, csrf, envelope::Envelope, problem::Problem};
 use crate::session::{Device, EndReason, Found, SessionRef, Whose};
 
 #[derive(Serialize)]
@@ -45,7 +45,7 @@ pub(in super::super) async fn end(
 ) -> Result<Response, Problem> {
     web.own_origins.check(&request.headers)?;
     let caller = caller(&web, &request).await?;
-    proof::check_token(&request.headers, &web.sealer, &caller.key)?;
+    csrf::check_token(&request.headers, &web.sealer, &caller.key)?;
     // What is no text names none.
     let Path(reference) = reference.map_err(|_| not_theirs())?;
     let person = Whose::person(&caller.stored.session);

@@ -10,13 +10,13 @@ use self::asked::Asked;
 pub(in super::super) use self::asked::is_path;
 use super::super::{
     Listener, Web,
-    arrival::Arrival,
     caller::{Absent, Caller},
+    csrf,
     envelope::Envelope,
     page::Label,
     problem::Problem,
-    proof,
     query::Parameters,
+    request_context::RequestContext,
     way_in,
 };
 use crate::tokens::CredentialError;
@@ -46,21 +46,21 @@ enum Unauthenticated {
 /// a browser can send this request too.
 pub(in super::super) async fn handle(
     web: &Web,
-    arrival: &Arrival,
+    context: &RequestContext,
     request: &Parts,
 ) -> Result<Response, Problem> {
     let asked = Asked::of(request);
     let wishes = Wishes::of(request, &asked)?;
-    if wishes.service.is_some() && arrival.listener == Listener::Public {
+    if wishes.service.is_some() && context.listener == Listener::Public {
         return Err(Problem::bad_request(
             "internal_only",
             "The parameter `service` is possible on the internal listener only (BFF_INTERNAL_ADDR).",
         ));
     }
     let without_session =
-        |absent| without_session(web, arrival, request, &asked, wishes.unauthenticated, absent);
+        |absent| without_session(web, context, request, &asked, wishes.unauthenticated, absent);
     let envelope = Envelope {
-        peer: arrival.peer,
+        peer: context.peer,
         uri: &request.uri,
         headers: &request.headers,
     };
@@ -68,7 +68,7 @@ pub(in super::super) async fn handle(
         Ok(caller) => caller,
         Err(absent) => return web.ask_for_proof(absent, without_session(absent)),
     };
-    arrival.notes.session(web, &caller);
+    context.notes.session(web, &caller);
     // For every peer: an operator can forget to list the proxy.
     if asked.changes_state() {
         web.own_origins.check(&request.headers)?;
@@ -107,7 +107,7 @@ async fn answer(web: &Web, caller: &Caller) -> Result<Response, Problem> {
 /// 401; for a page that a listed proxy asks about, the way to the login and back.
 fn without_session(
     web: &Web,
-    arrival: &Arrival,
+    context: &RequestContext,
     request: &Parts,
     asked: &Asked<'_>,
     form: Option<Unauthenticated>,
@@ -115,7 +115,7 @@ fn without_session(
 ) -> Result<Response, Problem> {
     let client = web
         .trusted_proxies
-        .client(arrival.peer, &request.uri, &request.headers);
+        .client(context.peer, &request.uri, &request.headers);
     // Of any other peer nobody knows where the browser is.
     if !absent.login_helps() {
         return Err(Problem::from(absent).for_browser(Label::LogOut, "/auth/logout"));
@@ -183,11 +183,11 @@ impl From<CredentialError> for Problem {
     }
 }
 
-impl From<proof::ProofError> for Problem {
-    fn from(error: proof::ProofError) -> Self {
+impl From<csrf::CsrfError> for Problem {
+    fn from(error: csrf::CsrfError) -> Self {
         let code = match error {
-            proof::ProofError::Origin => "csrf_origin",
-            proof::ProofError::Token => "csrf_token",
+            csrf::CsrfError::Origin => "csrf_origin",
+            csrf::CsrfError::Token => "csrf_token",
         };
         Self::forbidden(code, error.to_string())
     }

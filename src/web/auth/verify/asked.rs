@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, Method, request::Parts};
 
-use super::super::super::{navigation::Visit, proof, way_in::Page};
+use super::super::super::{csrf, navigation::Visit, way_in::Page};
 
 /// Where a method can stand: as Traefik and Caddy send it, as ingress-nginx does, and where an API may take one from
 /// the browser.
@@ -75,18 +75,18 @@ impl<'a> Asked<'a> {
     /// counts from any peer: it can only ask for one proof more. Of several lines none is preferred, as nobody knows on
     /// which of them the proxy acts.
     pub(super) fn changes_state(&self) -> bool {
-        proof::changes_state(&self.request.method)
+        csrf::changes_state(&self.request.method)
             || self
                 .named_methods()
-                .any(|method| method.is_none_or(|method| proof::changes_state(&method)))
-            || proof::opens_tunnel(self.request)
+                .any(|method| method.is_none_or(|method| csrf::changes_state(&method)))
+            || csrf::opens_tunnel(self.request)
     }
 
     /// Whether a person opens a page with the call.
     pub(super) fn opens_a_page(&self) -> bool {
         Visit::of(&self.request.method, &self.request.headers) == Visit::Page
             && self.named_methods().all(|method| method == Some(Method::GET))
-            && !proof::opens_tunnel(self.request)
+            && !csrf::opens_tunnel(self.request)
     }
 
     /// Whether nginx asks, which makes a 500 of a redirect.

@@ -1,7 +1,7 @@
-//! Where a request goes: what is asked all the time straight to its handler, everything else through the router.
+//! Dispatch: the hot endpoints go straight to their handlers, every other request goes through the router.
 //!
-//! A router boxes, clones and looks up for every request, which costs about as much as `/auth/verify` itself. So forward
-//! authentication and the calls that are passed on stand before it.
+//! The router boxes, clones and looks up for every request, which costs about as much as `/auth/verify` itself.
+//! Therefore forward authentication and the calls to APIs bypass it.
 
 use std::{
     convert::Infallible,
@@ -20,17 +20,17 @@ use tower_http::cors::{Cors, CorsLayer};
 
 use super::{
     Listener, Web, api,
-    arrival::Arrival,
     auth::{backchannel_logout, dbsc, verify},
+    request_context::RequestContext,
 };
 use crate::{
     gateway::{Found, NormalPath},
     own_paths,
 };
 
-/// The ways of one listener.
+/// Sends the requests of one listener to their handlers.
 #[derive(Clone, Debug)]
-pub(super) struct Ways {
+pub(super) struct Dispatch {
     choice: Choice,
     /// Around the choice, where other origins are listed.
     cors: Option<Cors<Choice>>,
@@ -42,9 +42,9 @@ struct Choice {
     router: Router,
 }
 
-// === impl Ways ===
+// === impl Dispatch ===
 
-impl Ways {
+impl Dispatch {
     pub(super) fn new(web: Web, router: Router, cors: Option<CorsLayer>) -> Self {
         let choice = Choice { web, router };
         Self {
@@ -53,13 +53,13 @@ impl Ways {
         }
     }
 
-    pub(super) async fn answer(&self, arrival: Arrival, mut request: Request) -> Response {
+    pub(super) async fn answer(&self, context: RequestContext, mut request: Request) -> Response {
         match &self.cors {
             Some(cors) if is_for_pages(request.uri().path()) => {
-                request.extensions_mut().insert(arrival);
+                request.extensions_mut().insert(context);
                 never_fails(cors.clone().oneshot(request).await)
             }
-            Some(_) | None => self.choice.answer(arrival, request).await,
+            Some(_) | None => self.choice.answer(context, request).await,
         }
     }
 }
@@ -72,22 +72,22 @@ fn is_for_pages(path: &str) -> bool {
 // === impl Choice ===
 
 impl Choice {
-    async fn answer(&self, arrival: Arrival, mut request: Request) -> Response {
+    async fn answer(&self, context: RequestContext, mut request: Request) -> Response {
         match request.uri().path() {
             path if verify::is_path(path) => {
                 let (request, _) = request.into_parts();
-                verify::handle(&self.web, &arrival, &request)
+                verify::handle(&self.web, &context, &request)
                     .await
                     .into_response()
             }
-            path if arrival.listener == Listener::Public
+            path if context.listener == Listener::Public
                 && !own_paths::is_own(path)
                 && (!own_paths::yields_to_routes(path) || self.has_route(path, request.method())) =>
             {
-                api::handle(&self.web, &arrival, request).await.into_response()
+                api::handle(&self.web, &context, request).await.into_response()
             }
             _ => {
-                request.extensions_mut().insert(arrival);
+                request.extensions_mut().insert(context);
                 never_fails(self.router.clone().oneshot(request).await)
             }
         }
@@ -111,11 +111,11 @@ impl Service<Request> for Choice {
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let arrival = request.extensions_mut().remove::<Arrival>();
+        let context = request.extensions_mut().remove::<RequestContext>();
         let choice = self.clone();
         Box::pin(async move {
-            Ok(match arrival {
-                Some(arrival) => choice.answer(arrival, request).await,
+            Ok(match context {
+                Some(context) => choice.answer(context, request).await,
                 None => super::problem::Problem::internal().into_response(),
             })
         })

@@ -1,31 +1,31 @@
-//! What is known of a request before its handler sees it.
+//! Facts about a request that the middleware collects for the handler.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{Listener, access::Notes, correlation::CorrelationId};
 
-/// What is known of a request before its handler sees it.
+/// Facts about a request that the middleware collects for the handler.
 #[derive(Clone, Debug)]
-pub(crate) struct Arrival {
+pub(crate) struct RequestContext {
     /// The peer of the connection.
     pub(crate) peer: SocketAddr,
-    /// On which listener it came.
+    /// The listener that received it.
     pub(crate) listener: Listener,
     /// Its correlation id.
     pub(crate) correlation: CorrelationId,
-    /// What the access line is to say.
+    /// Notes for the access log line.
     pub(crate) notes: Notes,
 }
 
-// === impl Arrival ===
+// === impl RequestContext ===
 
-impl Arrival {
+impl RequestContext {
     /// The peer of a request that the router has passed on.
     pub(crate) fn peer_of(request: &http::request::Parts) -> SocketAddr {
         request
             .extensions
             .get::<Self>()
-            .map_or_else(nobody, |arrival| arrival.peer)
+            .map_or_else(nobody, |context| context.peer)
     }
 }
 

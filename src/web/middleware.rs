@@ -1,6 +1,7 @@
-//! What every request passes through: the correlation id, the rendering of problems, headers of the auth routes, the
-//! access log. It stands around the endpoints rather than among the layers of their router, which boxes and clones each
-//! layer for each request.
+//! The middleware around all endpoints: correlation id, rendering of problems, headers of the auth routes, access log.
+//!
+//! It is a plain function instead of a stack of router layers, because the router boxes and clones each layer for each
+//! request.
 
 use std::{any::Any, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
 
@@ -18,12 +19,12 @@ use tracing::Level;
 use super::{
     Listener, Web,
     access::{Access, Notes},
-    arrival::{Arrival, nobody},
     correlation::{self, CorrelationId, CorrelationIds},
+    dispatch::Dispatch,
     host,
     page::Pages,
     problem::{Preferences, Problem},
-    ways::Ways,
+    request_context::{RequestContext, nobody},
 };
 use crate::{
     head,
@@ -35,34 +36,34 @@ use crate::{
 pub struct Endpoints {
     web: Web,
     listener: Listener,
-    ways: Ways,
+    dispatch: Dispatch,
     correlation: Arc<CorrelationIds>,
-    /// The peer of the connection that this clone serves. Without one nobody is a listed proxy and nobody is local.
+    /// The peer of the connection that this clone serves. An unknown peer is neither a trusted proxy nor local.
     peer: SocketAddr,
 }
 
 // === impl Endpoints ===
 
 impl Endpoints {
-    pub(super) fn new(web: Web, listener: Listener, ways: Ways) -> Self {
+    pub(super) fn new(web: Web, listener: Listener, dispatch: Dispatch) -> Self {
         Self {
             web,
             listener,
-            ways,
+            dispatch,
             correlation: Arc::default(),
             peer: nobody(),
         }
     }
 
-    async fn framed(&self, request: Request, load: Load) -> Response {
-        let mut arrival = Arrival {
+    async fn handle(&self, request: Request, load: Load) -> Response {
+        let mut context = RequestContext {
             peer: self.peer,
             listener: self.listener,
             correlation: self.correlation.of(request.headers()),
             notes: Notes::default(),
         };
-        let access = Access::begin(&self.web, &mut arrival, &request);
-        let correlation = arrival.correlation.clone();
+        let access = Access::begin(&self.web, &mut context, &request);
+        let correlation = context.correlation.clone();
         // Both only refer to what was received.
         let target = request.uri().path_and_query().cloned();
         let preferences = Preferences::of(request.headers());
@@ -77,7 +78,7 @@ impl Endpoints {
             if load == Load::Crowded && !is_probe(request.uri().path()) {
                 return Problem::unavailable("overloaded").into_response();
             }
-            self.ways.answer(arrival, request).await
+            self.dispatch.answer(context, request).await
         };
         let answer = AssertUnwindSafe(answer).catch_unwind();
         let mut response = answer.await.unwrap_or_else(|panic| panicked(&*panic));
@@ -105,7 +106,7 @@ impl Answer for Endpoints {
     }
 
     async fn answer(&self, request: Request, load: Load) -> Response {
-        self.framed(request, load).await
+        self.handle(request, load).await
     }
 }
 

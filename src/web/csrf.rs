@@ -1,5 +1,5 @@
-//! The two proofs that a call which changes state needs: that it comes from one of our own origins, and that it knows
-//! the CSRF token of its session.
+//! The two CSRF checks of a call that changes state: it comes from one of our own origins, and it carries the CSRF token
+//! of its session.
 
 use http::{
     HeaderMap, HeaderName, Method,
@@ -28,13 +28,13 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 #[derive(Clone, Debug)]
 pub struct OwnOrigins(Vec<String>);
 
-/// Which proof is missing.
+/// The CSRF check that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ProofError {
-    /// The call comes from a foreign origin, or does not say where from.
+pub(crate) enum CsrfError {
+    /// The call comes from a foreign origin or does not name its origin.
     #[error("the request does not come from an origin of this application")]
     Origin,
-    /// No CSRF token, or not that of the session.
+    /// The CSRF token is absent or belongs to another session.
     #[error("the CSRF token is missing or not that of the session; read it from /auth/session")]
     Token,
 }
@@ -83,13 +83,13 @@ pub(crate) fn is_from_another_site(headers: &HeaderMap) -> bool {
     is(headers, &SEC_FETCH_SITE, "cross-site")
 }
 
-/// The second proof: the token in its header is the session's.
-pub(crate) fn check_token(headers: &HeaderMap, sealer: &Sealer, key: &SessionKey) -> Result<(), ProofError> {
-    let token = single(headers, &X_CSRF_TOKEN).ok_or(ProofError::Token)?;
+/// The second check: the header carries the CSRF token of the session.
+pub(crate) fn check_token(headers: &HeaderMap, sealer: &Sealer, key: &SessionKey) -> Result<(), CsrfError> {
+    let token = single(headers, &X_CSRF_TOKEN).ok_or(CsrfError::Token)?;
     if csrf_token_matches(sealer, key, token.as_bytes()) {
         Ok(())
     } else {
-        Err(ProofError::Token)
+        Err(CsrfError::Token)
     }
 }
 
@@ -115,15 +115,15 @@ impl OwnOrigins {
         Self(named.map(Origin::ascii_serialization).collect())
     }
 
-    /// The first proof: `Origin` is one of ours, byte for byte; where there is none, `Sec-Fetch-Site` says
-    /// `same-origin`. Nothing is parsed: what no browser sends proves nothing about a browser.
-    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), ProofError> {
+    /// The first check: `Origin` equals one of ours byte for byte. Without `Origin`, `Sec-Fetch-Site` has to be
+    /// `same-origin`. The check does not parse the value, because browsers send exactly the serialised form.
+    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), CsrfError> {
         let proven = if headers.contains_key(ORIGIN) {
             single(headers, &ORIGIN).is_some_and(|origin| self.0.iter().any(|own| own == origin))
         } else {
             is(headers, &SEC_FETCH_SITE, "same-origin")
         };
-        if proven { Ok(()) } else { Err(ProofError::Origin) }
+        if proven { Ok(()) } else { Err(CsrfError::Origin) }
     }
 }
 
