@@ -17,7 +17,7 @@ mod keyring_file;
 mod keyring_store;
 mod leftovers;
 mod pem;
-mod set;
+mod snapshot;
 mod warning;
 
 use std::{collections::BTreeSet, fmt, path::PathBuf, sync::Arc};
@@ -26,7 +26,7 @@ use parking_lot::RwLock;
 use serde::Serialize;
 use serde_json::Value;
 
-use self::set::Set;
+use self::snapshot::KeySnapshot;
 pub use self::{
     announce::{Announce, AnnounceError, may_sign},
     document::JwksDocument,
@@ -80,7 +80,7 @@ pub enum KeyKind {
 
 /// The signing key and what is published, as they are now. Cheap to clone; clones share what changes.
 #[derive(Clone)]
-pub struct Keys(Arc<RwLock<Arc<Set>>>);
+pub struct Keys(Arc<RwLock<Arc<KeySnapshot>>>);
 
 /// Why there are no usable keys.
 #[derive(Debug, thiserror::Error)]
@@ -186,19 +186,19 @@ impl Keys {
         let text = generate::make(kind).map_err(failed)?;
         let pair = pem::parse(text.as_bytes()).map_err(|_| KeysError::Publish)?;
         let signing = Arc::new(SigningKey::new(pair, None).map_err(|_| KeysError::Publish)?);
-        Ok(Self::new(Set::new(signing, None, Vec::new(), None)?))
+        Ok(Self::new(KeySnapshot::new(signing, None, Vec::new(), None)?))
     }
 
-    fn new(set: Set) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(set))))
+    fn new(snapshot: KeySnapshot) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(snapshot))))
     }
 
-    fn current(&self) -> Arc<Set> {
+    fn current(&self) -> Arc<KeySnapshot> {
         Arc::clone(&self.0.read())
     }
 
-    fn put(&self, set: Set) {
-        *self.0.write() = Arc::new(set);
+    fn put(&self, snapshot: KeySnapshot) {
+        *self.0.write() = Arc::new(snapshot);
     }
 
     /// The key that signs now.

@@ -37,7 +37,8 @@ pub use self::{
     call::{CallError, InvalidClient, Meaning, NotReady, PERSON_NEEDED, REFUSALS, RetryOptions},
     client::{Client, ClientAuthentication, ClientSlot},
     client_auth::{
-        AssertionAudience, AssertionFacts, AssertionTyp, NegotiationError, Proof, negotiate, negotiate_for,
+        AssertionAudience, AssertionFacts, AssertionTyp, AuthenticationSummary, NegotiationError, negotiate,
+        negotiate_for,
     },
     discovery::DiscoveryError,
     error::OAuthError,

@@ -26,11 +26,11 @@ async fn main() -> ExitCode {
                 access_token_lifetime: Duration::from_secs(cli.access_token_lifetime),
                 ports: stack::USUAL_PORTS,
             };
-            let surroundings = stack::Surroundings {
+            let overrides = stack::Overrides {
                 page: cli.page,
                 cors_origins: cli.cors_allow_origins,
             };
-            Box::pin(stack::run(options, surroundings)).await
+            Box::pin(stack::run(options, overrides)).await
         }
         Some(Command::Idp {
             config_dir,

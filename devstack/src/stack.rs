@@ -53,7 +53,7 @@ pub struct Options {
 
 /// What is brought to a stack in place of its own parts.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct Overrides {
     /// The origin of a dev server, whose page takes the place of the sample page. Its page may also stand in front of the
     /// bff, or call it from its own origin.
     pub page: Option<Url>,
@@ -89,8 +89,8 @@ pub struct Stack {
 /// # Errors
 ///
 /// Where a part cannot start; the text says which.
-pub async fn run(options: Options, surroundings: Surroundings) -> Result<(), Box<dyn Error>> {
-    let stack = Stack::prepare_with(options, surroundings).await?;
+pub async fn run(options: Options, overrides: Overrides) -> Result<(), Box<dyn Error>> {
+    let stack = Stack::prepare_with(options, overrides).await?;
     stack.announce();
     let shutdown = CancellationToken::new();
     tokio::spawn(say_when_ready(
@@ -117,7 +117,7 @@ impl Stack {
     ///
     /// Where a part cannot start; the text says which.
     pub async fn prepare(options: Options) -> Result<Self, Box<dyn Error>> {
-        Self::prepare_with(options, Surroundings::default()).await
+        Self::prepare_with(options, Overrides::default()).await
     }
 
     /// The same with what is brought to it.
@@ -125,10 +125,7 @@ impl Stack {
     /// # Errors
     ///
     /// Where a part cannot start; the text says which.
-    pub async fn prepare_with(
-        mut options: Options,
-        surroundings: Surroundings,
-    ) -> Result<Self, Box<dyn Error>> {
+    pub async fn prepare_with(mut options: Options, overrides: Overrides) -> Result<Self, Box<dyn Error>> {
         let usual = options.ports;
         let idp_listener = ports::listen(usual.0).await?;
         let listener = ports::listen(usual.1).await?;
@@ -172,7 +169,7 @@ impl Stack {
             clock: Arc::new(SystemClock),
         })?)
         .await?;
-        let page = if let Some(page) = &surroundings.page {
+        let page = if let Some(page) = &overrides.page {
             page.origin().ascii_serialization()
         } else {
             let router = page::router(page::Config {
@@ -184,7 +181,7 @@ impl Stack {
         fs::create_dir_all(&config_dir)?;
         fs::write(config_dir.join("routes.yaml"), routes(api, &page))?;
 
-        let mut variables = variables(&state, &issuer, bff_port, &origins, &surroundings);
+        let mut variables = variables(&state, &issuer, bff_port, &origins, &overrides);
         let registered = state.join("bff-keys/bff_client.json").exists();
         if !registered {
             let token = mint::initial_access_token(&issuer, &admin_token).await?;
@@ -208,7 +205,7 @@ impl Stack {
             options,
             api,
             page,
-            dev_server: surroundings.page.is_some(),
+            dev_server: overrides.page.is_some(),
             taken: moved.into_iter().flatten().collect(),
             registered,
             app: App::new(config, Ports::default()).await?,
@@ -310,12 +307,12 @@ fn variables(
     issuer: &str,
     port: u16,
     origins: &[String],
-    surroundings: &Surroundings,
+    overrides: &Overrides,
 ) -> BTreeMap<&'static str, String> {
     let path = |name: &str| state.join(name).display().to_string();
     // The first is what people reach who come by another name.
     let base = format!("http://localhost:{port}");
-    let page = surroundings
+    let page = overrides
         .page
         .as_ref()
         .map(|page| page.origin().ascii_serialization());
@@ -324,7 +321,7 @@ fn variables(
         .chain(&page)
         .map(|origin| format!("{origin}/auth/callback"))
         .collect();
-    let cors_origins = surroundings.cors_origins.clone().or_else(|| page.clone());
+    let cors_origins = overrides.cors_origins.clone().or_else(|| page.clone());
     let mut variables = BTreeMap::from([
         ("OIDC_ISSUER", issuer.to_owned()),
         ("BFF_BASE_URL", base),

@@ -26,7 +26,7 @@ use super::{
     keyring::{Keyring, Policy, Seen, State, Step},
     keyring_store::{KeyringStore, Stamp},
     may_sign,
-    set::Set,
+    snapshot::KeySnapshot,
 };
 use crate::{
     clock::Timestamp,
@@ -199,24 +199,24 @@ impl Keeper {
     /// Lets everybody see the keys as they are now. What cannot be used leaves everything as it was.
     fn publish(&mut self) {
         let Some(keys) = self.keys.clone() else { return };
-        match self.set() {
-            Ok(set) => {
+        match self.snapshot() {
+            Ok(snapshot) => {
                 self.told.resolved(Path::new(DOCUMENT));
                 let before = keys.current();
                 let kid = |key: &Option<Arc<SigningKey>>| key.as_ref().map(|key| key.kid().to_owned());
-                self.notes.extend(notes::of_change(&before, &set));
-                if before.document != set.document
-                    || before.signing.kid() != set.signing.kid()
-                    || kid(&before.coming) != kid(&set.coming)
+                self.notes.extend(notes::of_change(&before, &snapshot));
+                if before.document != snapshot.document
+                    || before.signing.kid() != snapshot.signing.kid()
+                    || kid(&before.coming) != kid(&snapshot.coming)
                 {
-                    keys.put(set);
+                    keys.put(snapshot);
                 }
             }
             Err(error) => self.tell(PathBuf::from(DOCUMENT), error.to_string()),
         }
     }
 
-    fn set(&self) -> Result<Set, KeysError> {
+    fn snapshot(&self) -> Result<KeySnapshot, KeysError> {
         let algorithm = self.rotation.algorithm;
         let signing = self.signing().ok_or_else(|| self.nothing_signs())?;
         let kids = self.ring.published().map(|key| key.kid.as_str());
@@ -229,7 +229,7 @@ impl Keeper {
         others.extend(self.folder.extras(algorithm));
         let coming = self.ring.coming(&self.seen);
         let coming = coming.and_then(|kid| self.folder.key(kid).or_else(|| self.folder.named(kid)));
-        Set::new(signing, coming.cloned(), others, algorithm)
+        KeySnapshot::new(signing, coming.cloned(), others, algorithm)
     }
 
     /// The active key; where this process cannot read it, what signed until now, the next one, or the one that signed

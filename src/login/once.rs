@@ -77,7 +77,7 @@ struct Over {
 type Digest = [u8; digest::SHA256_OUTPUT_LEN];
 
 /// Notes the end however the task ends, also by a panic.
-struct Landing<T> {
+struct Cleanup<T> {
     shared: Arc<Shared<T>>,
     state: Digest,
     attempt_ends_at: Timestamp,
@@ -151,7 +151,7 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
         attempts.map.insert(state, entry);
         drop(attempts);
 
-        let mut landing = Landing {
+        let mut cleanup = Cleanup {
             shared: Arc::clone(&self.shared),
             state,
             attempt_ends_at,
@@ -161,15 +161,15 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
         let complete = complete();
         tokio::spawn(async move {
             let (answer, remember) = complete.await;
-            landing.remember = remember;
+            cleanup.remember = remember;
             sender.send_replace(Some(answer));
-            drop(landing);
+            drop(cleanup);
         });
         Ok(answer)
     }
 }
 
-impl<T> Drop for Landing<T> {
+impl<T> Drop for Cleanup<T> {
     fn drop(&mut self) {
         let now = self.shared.clock.now();
         let answers_until = now.saturating_add(ANSWERS_FOR);

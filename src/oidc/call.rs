@@ -11,8 +11,8 @@ use url::Url;
 pub use self::meaning::{Meaning, PERSON_NEEDED, REFUSALS};
 pub(super) use self::retry_after::http_date;
 use super::{
-    ASSERTION_LIFETIME, Client, MemberError, Metadata, OAuthError, Proof, ProviderTime, RelyingParty,
-    time::provider_date,
+    ASSERTION_LIFETIME, AuthenticationSummary, Client, MemberError, Metadata, OAuthError, ProviderTime,
+    RelyingParty, time::provider_date,
 };
 use crate::{
     clock::Timestamp,
@@ -103,7 +103,7 @@ pub struct InvalidClient {
     /// What the provider said.
     pub error: OAuthError,
     /// What we sent.
-    pub proof: Proof,
+    pub proof: AuthenticationSummary,
     /// Whether the provider's registration of us has the key, where that is known.
     pub registered: Option<bool>,
     /// What time it was there and here, where the answer has a `Date`.
@@ -159,14 +159,14 @@ impl RelyingParty {
                     outcome_unknown: false,
                     source,
                 })?;
-            let (request, proof) = self.authenticated(metadata, client, url, fields).await?;
+            let (request, summary) = self.authenticated(metadata, client, url, fields).await?;
             let outcome = turn.send(request).await;
             failed += 1;
             let now = shared.clock.wall();
             let retry_after = match &outcome {
                 Ok(response) if is_repeatable(response.status) => retry_after(response, now),
                 Err(error) if error.certainly_not_sent() => None,
-                Ok(_) | Err(_) => return sorted(outcome, proof, now),
+                Ok(_) | Err(_) => return classify(outcome, summary, now),
             };
             match shared
                 .options
@@ -174,7 +174,7 @@ impl RelyingParty {
                 .pause_after(failed, retry_after, shared.random.fraction())
             {
                 Some(pause) => shared.clock.sleep(pause).await,
-                None => return sorted(outcome, proof, now),
+                None => return classify(outcome, summary, now),
             }
         }
     }
@@ -192,9 +192,9 @@ fn retry_after(response: &Response, now: Timestamp) -> Option<Duration> {
     retry_after::parse(value, now)
 }
 
-fn sorted(
+fn classify(
     outcome: Result<Response, TransportError>,
-    proof: Proof,
+    summary: AuthenticationSummary,
     now: Timestamp,
 ) -> Result<Response, CallError> {
     let response = outcome.map_err(|source| CallError::Transport {
@@ -220,7 +220,7 @@ fn sorted(
     Err(match error {
         Some(error) if error.is("invalid_client") => CallError::InvalidClient(Box::new(InvalidClient {
             error,
-            proof,
+            proof: summary,
             registered: None,
             clock: provider_date(&response.headers).map(|theirs| ProviderTime { theirs, ours: now }),
         })),

@@ -62,7 +62,7 @@ pub enum AssertionTyp {
 
 /// How a request was authenticated: what an operator compares with the registration when the provider refuses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proof {
+pub struct AuthenticationSummary {
     /// The client id.
     pub client_id: String,
     /// The method's registered name.
@@ -205,8 +205,8 @@ impl RelyingParty {
         client: &Client,
         url: &Url,
         fields: &[(&str, &str)],
-    ) -> Result<(Request, Proof), SignError> {
-        let mut proof = Proof {
+    ) -> Result<(Request, AuthenticationSummary), SignError> {
+        let mut summary = AuthenticationSummary {
             client_id: client.id.clone(),
             method: client.auth.method(),
             assertion: None,
@@ -218,7 +218,7 @@ impl RelyingParty {
         let request = match &client.auth {
             ClientAuthentication::PrivateKeyJwt { algorithm } => {
                 let (assertion, facts) = self.assertion(metadata, client, *algorithm).await?;
-                proof.assertion = Some(facts);
+                summary.assertion = Some(facts);
                 add_client_id(&mut fields, &client.id);
                 fields.push(("client_assertion_type", ASSERTION_TYPE));
                 fields.push(("client_assertion", assertion.expose()));
@@ -226,7 +226,7 @@ impl RelyingParty {
             }
             ClientAuthentication::ClientSecretBasic(secret) => {
                 let (user, password) = (encoded(&client.id), encoded(secret.expose()));
-                proof.encoding_matters = user != client.id || password != secret.expose();
+                summary.encoding_matters = user != client.id || password != secret.expose();
                 Request::form(url.clone(), fields)
                     .basic(&user, &password.into())
                     .withholding([secret.expose()])
@@ -240,7 +240,7 @@ impl RelyingParty {
                     .withholding([basic(client, secret).expose()])
             }
         };
-        Ok((request.withholding(secrets), proof))
+        Ok((request.withholding(secrets), summary))
     }
 
     /// A client assertion (RFC 7523 section 3) that nobody has seen before.
@@ -313,9 +313,9 @@ impl AssertionTyp {
     }
 }
 
-// === impl Proof ===
+// === impl AuthenticationSummary ===
 
-impl fmt::Display for Proof {
+impl fmt::Display for AuthenticationSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "client `{}`, method {}", self.client_id, self.method)?;
         match &self.assertion {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What replicas share, and a folder of its own for each.
-struct World {
+struct Harness {
     shared: MemoryShared,
     dir: tempfile::TempDir,
 }
@@ -30,7 +30,7 @@ struct Running {
     warnings: Vec<Warning>,
 }
 
-impl World {
+impl Harness {
     fn new() -> Self {
         Self {
             shared: MemoryShared::new(Arc::new(SystemClock)),
@@ -133,27 +133,27 @@ fn is(file: &str, state: State) -> (String, State) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_that_mount_the_same_key_agree_that_it_signs() {
-    let world = World::new();
-    world.mount("k1", &["1", "2"]);
-    let one = world.open("1", "k1");
-    let two = world.open("2", "k1");
+    let harness = Harness::new();
+    harness.mount("k1", &["1", "2"]);
+    let one = harness.open("1", "k1");
+    let two = harness.open("2", "k1");
     assert_eq!(one.states(), [is("k1", State::Active)]);
     assert_eq!(one.states(), two.states());
     assert_eq!(one.keys.signing_thumbprint(), two.keys.signing_thumbprint());
     assert_eq!(one.keys.document(), two.keys.document());
-    let dump = world.shared.dump(Record::Keyring).unwrap();
+    let dump = harness.shared.dump(Record::Keyring).unwrap();
     assert!(!dump.windows(6).any(|part| part == b"active"));
-    assert!(!world.path("1/keyring.json").exists());
+    assert!(!harness.path("1/keyring.json").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_next_key_signs_only_when_every_replica_has_it() {
-    let world = World::new();
-    world.mount("k1", &["1", "2"]);
-    let two = world.open("2", "k1");
+    let harness = Harness::new();
+    harness.mount("k1", &["1", "2"]);
+    let two = harness.open("2", "k1");
     two.post().await;
-    world.mount("k2", &["1"]);
-    let one = world.open("1", "k2");
+    harness.mount("k2", &["1"]);
+    let one = harness.open("1", "k2");
     let expected = [is("k1", State::Active), is("k2", State::Next)];
     assert_eq!(one.states(), expected);
     let next = one.keys.coming().unwrap();
@@ -165,12 +165,12 @@ async fn a_next_key_signs_only_when_every_replica_has_it() {
     // Without the other one, or where nobody can be asked.
     two.replicas.peers.withdraw().await.unwrap();
     asked.announce(Some(&next)).await.unwrap();
-    world.shared.set_down(true);
+    harness.shared.set_down(true);
     asked.announce(Some(&next)).await.unwrap_err();
-    world.shared.set_down(false);
+    harness.shared.set_down(false);
     // It has the key, too.
-    fs::copy(world.path("k2"), world.path("2").join("k2")).unwrap();
-    let two = world.open("2", "k1");
+    fs::copy(harness.path("k2"), harness.path("2").join("k2")).unwrap();
+    let two = harness.open("2", "k1");
     assert_eq!(two.states(), expected);
     two.post().await;
     asked.announce(Some(&next)).await.unwrap();
@@ -178,12 +178,12 @@ async fn a_next_key_signs_only_when_every_replica_has_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_without_the_key_that_signs_takes_nothing_over_from_one_that_has_it() {
-    let world = World::new();
-    world.mount("k1", &["1"]);
-    world.mount("k2", &["2"]);
-    let one = world.open("1", "k1");
+    let harness = Harness::new();
+    harness.mount("k1", &["1"]);
+    harness.mount("k2", &["2"]);
+    let one = harness.open("1", "k1");
     one.post().await;
-    let two = world.open("2", "k2");
+    let two = harness.open("2", "k2");
     assert_eq!(two.states(), [is("k1", State::Active)]);
     let health = Health::new();
     let mut standing = Standing::default();
@@ -208,7 +208,7 @@ async fn a_replica_without_the_key_that_signs_takes_nothing_over_from_one_that_h
         ..
     } = two;
     keeper.run(Arc::new(SystemClock), stop, Arc::new(Content)).await;
-    let again = world.open("2", "k2");
+    let again = harness.open("2", "k2");
     let expected = [is("k1", State::Previous), is("k2", State::Active)];
     assert_eq!(again.states(), expected);
     let two = Running {
@@ -223,12 +223,12 @@ async fn a_replica_without_the_key_that_signs_takes_nothing_over_from_one_that_h
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_with_a_foreign_secret_starts_and_changes_nothing() {
-    let world = World::new();
-    world.mount("k1", &["1", "2"]);
-    let one = world.open("1", "k1");
+    let harness = Harness::new();
+    harness.mount("k1", &["1", "2"]);
+    let one = harness.open("1", "k1");
     one.post().await;
-    let dump = world.shared.dump(Record::Keyring);
-    let foreign = world.try_open("2", "k1", 2).unwrap();
+    let dump = harness.shared.dump(Record::Keyring);
+    let foreign = harness.try_open("2", "k1", 2).unwrap();
     let warned = foreign
         .warnings
         .iter()
@@ -239,21 +239,21 @@ async fn a_replica_with_a_foreign_secret_starts_and_changes_nothing() {
         discord.contains("SESSION_SECRET") && discord.contains("replica 1"),
         "{discord}"
     );
-    assert_eq!(world.shared.dump(Record::Keyring), dump);
+    assert_eq!(harness.shared.dump(Record::Keyring), dump);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_redis_brings_no_former_key_back() {
-    let world = World::new();
-    world.mount("k1", &["1", "2"]);
-    let one = world.open("1", "k1");
-    world.mount("k2", &["1", "2"]);
+    let harness = Harness::new();
+    harness.mount("k1", &["1", "2"]);
+    let one = harness.open("1", "k1");
+    harness.mount("k2", &["1", "2"]);
     drop(one);
     // By hand, on the spot.
-    let one = world.open("1", "k2");
+    let one = harness.open("1", "k2");
     let replicas = one.replicas.clone();
     let store = replicas.keyring(Handle::current()).unwrap();
-    let (options, rotation) = (world.options("1", "k2"), world.rotation("1"));
+    let (options, rotation) = (harness.options("1", "k2"), harness.rotation("1"));
     tokio::task::block_in_place(|| {
         let now = SystemClock.wall();
         let (mut keeper, ..) = Keeper::open_by_hand_in(store, options, rotation, now).unwrap();
@@ -262,11 +262,11 @@ async fn an_emptied_redis_brings_no_former_key_back() {
         let error = keeper.rotate(now, false, false).unwrap_err();
         assert!(matches!(error, ByHandError::NoCommonFolder), "{error}");
     });
-    world.shared.empty();
-    let one = world.open("1", "k1");
+    harness.shared.empty();
+    let one = harness.open("1", "k1");
     let expected = [is("k1", State::Previous), is("k2", State::Active)];
     assert_eq!(one.states(), expected);
-    assert_eq!(world.open("2", "k1").states(), expected);
+    assert_eq!(harness.open("2", "k1").states(), expected);
 }
 
 #[test]

@@ -63,11 +63,11 @@ pub(super) enum Flight {
     /// Under way.
     Under(watch::Receiver<Option<Outcome>>),
     /// The last one failed a moment ago; it is not repeated yet.
-    Resting(Duration),
+    BackingOff(Duration),
 }
 
 /// Takes the entry out however the task ends, also by a panic.
-struct Landing {
+struct Cleanup {
     shared: Arc<Shared>,
     key: SessionKey,
     cooling: Option<Timestamp>,
@@ -116,7 +116,9 @@ impl Flights {
                 self.shared.joined.count();
                 return Flight::Under(outcome.clone());
             }
-            Some(Entry::Cooling(until)) if now < *until => return Flight::Resting(until.duration_since(now)),
+            Some(Entry::Cooling(until)) if now < *until => {
+                return Flight::BackingOff(until.duration_since(now));
+            }
             _ => {}
         }
         entries.prune(now);
@@ -124,7 +126,7 @@ impl Flights {
         entries.map.insert(key, Entry::Flying(receiver.clone()));
         drop(entries);
 
-        let mut landing = Landing {
+        let mut cleanup = Cleanup {
             shared: Arc::clone(&self.shared),
             key,
             cooling: None,
@@ -133,10 +135,10 @@ impl Flights {
         self.shared.tasks.spawn(async move {
             let outcome = refresh.await;
             if let Outcome::Kept(pause) = outcome {
-                landing.cooling = Some(landing.shared.clock.now().saturating_add(pause));
+                cleanup.cooling = Some(cleanup.shared.clock.now().saturating_add(pause));
             }
             // The entry goes first: a caller that comes after it finds the new token in the store.
-            drop(landing);
+            drop(cleanup);
             sender.send_replace(Some(outcome));
         });
         Flight::Under(receiver)
@@ -149,7 +151,7 @@ impl Flights {
     }
 }
 
-impl Drop for Landing {
+impl Drop for Cleanup {
     fn drop(&mut self) {
         let entries = &mut self.shared.entries.lock().map;
         match self.cooling {
@@ -178,7 +180,7 @@ impl Flight {
     /// Waits for the outcome.
     pub(super) async fn outcome(self) -> Outcome {
         match self {
-            Self::Resting(pause) => Outcome::Kept(pause),
+            Self::BackingOff(pause) => Outcome::Kept(pause),
             Self::Under(mut outcome) => match outcome.wait_for(Option::is_some).await {
                 Ok(outcome) => outcome.unwrap_or(Outcome::Kept(AFTER_A_CRASH)),
                 Err(_) => Outcome::Kept(AFTER_A_CRASH),
@@ -256,8 +258,8 @@ mod tests {
         let pause = Duration::from_secs(7);
         let failed = flights.join(key, || async move { Outcome::Kept(pause) });
         assert_eq!(failed.outcome().await, Outcome::Kept(pause));
-        let resting = flights.join(key, || async { unreachable!("still resting") });
-        assert_eq!(resting.outcome().await, Outcome::Kept(pause));
+        let backing_off = flights.join(key, || async { unreachable!("still backing off") });
+        assert_eq!(backing_off.outcome().await, Outcome::Kept(pause));
         clock.advance(pause);
         let again = flights.join(key, || async { Outcome::Refreshed });
         assert_eq!(again.outcome().await, Outcome::Refreshed);

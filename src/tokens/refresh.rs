@@ -77,7 +77,7 @@ impl Tokens {
         // Due a little later, so that the loop does not claim the same session over and over.
         let pause = match flight {
             Flight::Under(_) => LOOK_AGAIN,
-            Flight::Resting(pause) => pause,
+            Flight::BackingOff(pause) => pause,
         };
         let again = self.inner.clock.now().saturating_add(pause);
         self.inner.release(lease, Due::At(again)).await;

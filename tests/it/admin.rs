@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use crate::support::{Browser, Ended, Events, Port, Process, Stack, pause};
 
 /// A server with an admin socket, and its IdP.
-struct Scene {
+struct Harness {
     stack: Stack,
     bff: Process,
 }
 
-impl Scene {
+impl Harness {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap().keep();
         let socket = folder.join("admin.sock").display().to_string();
@@ -58,26 +58,26 @@ impl Scene {
 
 #[tokio::test]
 async fn an_operator_sees_sessions_and_ends_them() {
-    let mut scene = Scene::start().await;
-    let (desk, phone) = (scene.stack.browser(), scene.stack.browser());
+    let mut harness = Harness::start().await;
+    let (desk, phone) = (harness.stack.browser(), harness.stack.browser());
     let grace = Browser::new("grace", desk.origin());
     for browser in [&desk, &phone, &grace] {
         browser.log_in().await;
     }
-    let sessions = scene.list(&["--user", "u-ada"]).await;
+    let sessions = harness.list(&["--user", "u-ada"]).await;
     assert_eq!(sessions.len(), 2);
-    assert_eq!(scene.list(&[]).await.len(), 3);
+    assert_eq!(harness.list(&[]).await.len(), 3);
     let sid = sessions[0]["sid"].as_str().unwrap();
-    assert_eq!(scene.list(&["--sid", sid]).await.len(), 1);
-    assert_eq!(scene.list(&["--user", "nobody"]).await.len(), 0);
-    let listed = scene.command(&["list"]).await;
+    assert_eq!(harness.list(&["--sid", sid]).await.len(), 1);
+    assert_eq!(harness.list(&["--user", "nobody"]).await.len(), 0);
+    let listed = harness.command(&["list"]).await;
     listed.says(0, &["REF", "u-ada", "u-grace", "127.0.0.0/24"]);
-    scene
+    harness
         .command(&["stats"])
         .await
         .says(0, &["sessions  3", "bff_sessions_created_total  3"]);
     let reference = sessions[0]["ref"].as_str().unwrap();
-    let shown = scene.command(&["show", reference]).await;
+    let shown = harness.command(&["show", reference]).await;
     shown.says(0, &[reference, "u-ada", "refreshable    yes"]);
     // Nothing that lets anybody in.
     for browser in [&desk, &phone, &grace] {
@@ -91,46 +91,46 @@ async fn an_operator_sees_sessions_and_ends_them() {
 
     let mut tab = Events::open(&grace).await;
     tab.more().await;
-    let ended = scene.command(&["end", "--ref", reference]).await;
+    let ended = harness.command(&["end", "--ref", reference]).await;
     ended.says(0, &["1 session has ended"]);
-    assert_eq!(scene.list(&["--user", "u-ada"]).await.len(), 1);
-    scene
+    assert_eq!(harness.list(&["--user", "u-ada"]).await.len(), 1);
+    harness
         .command(&["end", "--user", "u-ada", "--json"])
         .await
         .says(0, &["{\"ended\":1}"]);
     assert!(!desk.is_logged_in().await && !phone.is_logged_in().await);
     assert!(grace.is_logged_in().await);
     for again in [&["show", reference][..], &["end", "--ref", reference]] {
-        scene.command(again).await.says(1, &["no such session"]);
+        harness.command(again).await.says(1, &["no such session"]);
     }
-    let none = scene.command(&["end", "--user", "u-ada"]).await;
+    let none = harness.command(&["end", "--user", "u-ada"]).await;
     none.says(1, &["0 sessions have ended", "named by `sub`"]);
 
     // All of them only where that is meant.
-    scene.command(&["end", "--all"]).await.says(64, &["--yes"]);
+    harness.command(&["end", "--all"]).await.says(64, &["--yes"]);
     assert!(grace.is_logged_in().await);
-    let all = scene.command(&["end", "--all", "--yes"]).await;
+    let all = harness.command(&["end", "--all", "--yes"]).await;
     all.says(0, &["1 session has ended"]);
     assert_eq!(
         tab.next().await,
         Some(("session-ended".to_owned(), json!({ "reason": "admin" })))
     );
     assert!(!grace.is_logged_in().await);
-    scene.bff.says("an operator has ended sessions").await;
-    assert!(scene.bff.output().contains("admin"));
+    harness.bff.says("an operator has ended sessions").await;
+    assert!(harness.bff.output().contains("admin"));
 }
 
 #[tokio::test]
 async fn what_cannot_be_done_is_told() {
-    let scene = Scene::start().await;
+    let harness = Harness::start().await;
     for (arguments, says) in [
         (&["end"][..], "required"),
         (&["end", "--user", "a", "--all"], "cannot be used"),
         (&["list", "--user", "a", "--sid", "b"], "cannot be used"),
     ] {
-        scene.command(arguments).await.says(64, &[says]);
+        harness.command(arguments).await.says(64, &[says]);
     }
-    scene
+    harness
         .command(&["--help"])
         .await
         .says(0, &["Examples:", "bff sessions end --user"]);
@@ -138,30 +138,30 @@ async fn what_cannot_be_done_is_told() {
     // Another server cannot take the socket, and finds the folder missing where it is.
     let port = Port::reserve();
     let number = port.address().port().to_string();
-    let other = scene.with(&[("PORT", &number)]);
-    let second = Process::start(&scene.stack.folder(), &[], &other);
+    let other = harness.with(&[("PORT", &number)]);
+    let second = Process::start(&harness.stack.folder(), &[], &other);
     let says = ["another process listens there", "BFF_ADMIN_SOCKET"];
     second.ended().await.says(64, &says);
-    let other = scene.with(&[("PORT", &number), ("BFF_ADMIN_SOCKET", "/nowhere/admin.sock")]);
-    let second = Process::start(&scene.stack.folder(), &[], &other);
+    let other = harness.with(&[("PORT", &number), ("BFF_ADMIN_SOCKET", "/nowhere/admin.sock")]);
+    let second = Process::start(&harness.stack.folder(), &[], &other);
     second
         .ended()
         .await
         .says(64, &["/nowhere: the folder does not exist"]);
 
     // No server, and no socket.
-    let socket = scene.stack.folder().join("none.sock").display().to_string();
+    let socket = harness.stack.folder().join("none.sock").display().to_string();
     for (socket, code, says) in [
         (socket.as_str(), 69, "no server listens there"),
         ("", 64, "BFF_ADMIN_SOCKET is not set"),
     ] {
-        let variables = scene.with(&[("BFF_ADMIN_SOCKET", socket)]);
-        let command = Process::start(&scene.stack.folder(), &["sessions", "stats"], &variables);
+        let variables = harness.with(&[("BFF_ADMIN_SOCKET", socket)]);
+        let command = Process::start(&harness.stack.folder(), &["sessions", "stats"], &variables);
         command.ended().await.says(code, &[says]);
     }
 
     // Its user alone reaches it, and it leaves nothing behind.
-    let variable = scene
+    let variable = harness
         .stack
         .variables
         .iter()
@@ -169,7 +169,7 @@ async fn what_cannot_be_done_is_told() {
     let socket = std::path::PathBuf::from(&variable.unwrap().1);
     let mode = std::fs::metadata(&socket).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    scene.bff.terminate();
-    scene.bff.ended().await;
+    harness.bff.terminate();
+    harness.bff.ended().await;
     assert!(!socket.exists());
 }

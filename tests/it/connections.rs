@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use crate::support::{Browser, Builder, Port, Process, Stack, pause};
 
 /// The binary beside its IdP and API, with an internal listener.
-struct Scene {
+struct Harness {
     stack: Stack,
     bff: Process,
     internal: SocketAddr,
@@ -16,9 +16,9 @@ struct Scene {
     _port: Port,
 }
 
-// === impl Scene ===
+// === impl Harness ===
 
-impl Scene {
+impl Harness {
     /// Starts the binary in a shell that has run `limits`, and waits until it is ready.
     async fn start(limits: &str, settings: &[(&str, &str)]) -> Self {
         Self::of(Stack::builder(), limits, settings).await
@@ -37,14 +37,14 @@ impl Scene {
         );
         let mut bff = Process::start_within(&stack.folder(), limits, &variables);
         bff.says("listening").await;
-        let scene = Self {
+        let harness = Self {
             stack,
             bff,
             internal,
             _port: port,
         };
-        scene.becomes("200").await;
-        scene
+        harness.becomes("200").await;
+        harness
     }
 
     fn browser(&self) -> Browser {

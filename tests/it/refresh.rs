@@ -23,7 +23,7 @@ use crate::support::{Browser, Builder, Reply, Stack, pause};
 
 /// A stack whose clock stands at the moment at which Ada has logged in. Her access token lives 60 s: it is due after
 /// 30 s, requests wait for a newer one when 6 s remain.
-struct Scene {
+struct Harness {
     stack: Stack,
     ada: Browser,
 }
@@ -32,7 +32,7 @@ struct Scene {
 #[derive(Clone, Default)]
 struct Answers(Arc<Mutex<Vec<Value>>>);
 
-impl Scene {
+impl Harness {
     async fn start() -> Self {
         Self::of(Stack::builder()).await
     }

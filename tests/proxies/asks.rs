@@ -6,7 +6,7 @@ use axum::response::IntoResponse as _;
 use http::{Method, StatusCode};
 use url::Url;
 
-use crate::world::{Kind, PAGE, World, send};
+use crate::harness::{Harness, Kind, PAGE, send};
 
 /// The addresses of pages that are easily damaged on the way.
 const ADDRESSES: [&str; 4] = [
@@ -37,44 +37,47 @@ async fn what_traefik_documents_as_the_recipe_says() {
 }
 
 async fn as_the_recipe_says(kind: Kind) {
-    let world = World::asks(kind).await;
-    the_keys_of_the_client_can_be_read(&world).await;
-    a_page_leads_to_the_login_and_back(&world).await;
-    a_call_without_a_session_gets_401(&world).await;
-    attack_42_a_state_change_needs_the_proof_of_its_origin(&world).await;
-    attack_4_and_43_the_api_is_told_what_the_provider_said_and_nothing_else(&world).await;
-    a_session_that_is_used_lives_on(&world).await;
-    attack_56_a_websocket_of_a_foreign_page_is_refused(&world, kind).await;
+    let harness = Harness::asks(kind).await;
+    the_keys_of_the_client_can_be_read(&harness).await;
+    a_page_leads_to_the_login_and_back(&harness).await;
+    a_call_without_a_session_gets_401(&harness).await;
+    attack_42_a_state_change_needs_the_proof_of_its_origin(&harness).await;
+    attack_4_and_43_the_api_is_told_what_the_provider_said_and_nothing_else(&harness).await;
+    a_session_that_is_used_lives_on(&harness).await;
+    attack_56_a_websocket_of_a_foreign_page_is_refused(&harness, kind).await;
 }
 
-async fn the_keys_of_the_client_can_be_read(world: &World) {
-    let reply = world.browser().get("/.well-known/jwks.json").await;
+async fn the_keys_of_the_client_can_be_read(harness: &Harness) {
+    let reply = harness.browser().get("/.well-known/jwks.json").await;
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
     assert!(!reply.json()["keys"].as_array().unwrap().is_empty());
 }
 
-async fn a_page_leads_to_the_login_and_back(world: &World) {
+async fn a_page_leads_to_the_login_and_back(harness: &Harness) {
     for address in ADDRESSES {
-        let ada = world.browser();
+        let ada = harness.browser();
         let reply = send(&ada, Method::GET, address, &PAGE).await;
         assert_eq!(reply.status, StatusCode::FOUND, "{address}: {}", reply.body);
-        let login = Url::parse(&world.origin).unwrap().join(reply.location()).unwrap();
-        assert_eq!(login.origin().ascii_serialization(), world.origin);
+        let login = Url::parse(&harness.origin)
+            .unwrap()
+            .join(reply.location())
+            .unwrap();
+        assert_eq!(login.origin().ascii_serialization(), harness.origin);
         assert_eq!(login.path(), "/auth/login");
         let callback = ada.log_in_by(login.as_str()).await;
         let end = callback.leads_on();
-        assert_eq!(end, format!("{}{address}", world.origin));
+        assert_eq!(end, format!("{}{address}", harness.origin));
         let reply = send(&ada, Method::GET, &end, &PAGE).await;
         assert_eq!(reply.status, StatusCode::OK, "{address}: {}", reply.body);
-        let seen = world.stack.api.last().target;
+        let seen = harness.stack.api.last().target;
         let (_, rest) = address.split_once("/crud").unwrap();
         assert!(seen.ends_with(rest), "{seen}");
     }
 }
 
-async fn a_call_without_a_session_gets_401(world: &World) {
-    let nobody = world.browser();
-    let before = world.stack.api.calls().len();
+async fn a_call_without_a_session_gets_401(harness: &Harness) {
+    let nobody = harness.browser();
+    let before = harness.stack.api.calls().len();
     for fields in [
         &[][..],
         &[("accept", "application/json")],
@@ -84,16 +87,16 @@ async fn a_call_without_a_session_gets_401(world: &World) {
         let reply = send(&nobody, Method::GET, "/api/crud/x", fields).await;
         assert_eq!(reply.refusal(), (401, "unauthenticated".to_owned()), "{fields:?}");
     }
-    let form = [PAGE[0], PAGE[1], ("origin", world.origin.as_str())];
+    let form = [PAGE[0], PAGE[1], ("origin", harness.origin.as_str())];
     let reply = send(&nobody, Method::POST, "/api/crud/x", &form).await;
     assert_eq!(reply.refusal().0, 401);
-    assert_eq!(world.stack.api.calls().len(), before);
+    assert_eq!(harness.stack.api.calls().len(), before);
 }
 
-async fn attack_42_a_state_change_needs_the_proof_of_its_origin(world: &World) {
-    let ada = world.browser();
+async fn attack_42_a_state_change_needs_the_proof_of_its_origin(harness: &Harness) {
+    let ada = harness.browser();
     ada.log_in().await;
-    let before = world.stack.api.calls().len();
+    let before = harness.stack.api.calls().len();
     for method in [Method::POST, Method::PUT, Method::DELETE] {
         for foreign in [
             &[][..],
@@ -104,14 +107,14 @@ async fn attack_42_a_state_change_needs_the_proof_of_its_origin(world: &World) {
             assert_eq!(reply.status, StatusCode::FORBIDDEN, "{method} {foreign:?}");
         }
     }
-    assert_eq!(world.stack.api.calls().len(), before);
+    assert_eq!(harness.stack.api.calls().len(), before);
     let request = ada.request(Method::POST, "/api/crud/x").body("hello");
     let reply = ada.send(request).await;
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
-    assert_eq!(world.stack.api.last().body, "hello");
+    assert_eq!(harness.stack.api.last().body, "hello");
 }
 
-async fn attack_4_and_43_the_api_is_told_what_the_provider_said_and_nothing_else(world: &World) {
+async fn attack_4_and_43_the_api_is_told_what_the_provider_said_and_nothing_else(harness: &Harness) {
     const SPOOFED: [(&str, &str); 7] = [
         ("x-user-id", "root"),
         ("x-user-email", "root@example.org"),
@@ -122,12 +125,12 @@ async fn attack_4_and_43_the_api_is_told_what_the_provider_said_and_nothing_else
         ("x-renewed-cookie", "a=b"),
         ("authorization", "Bearer root"),
     ];
-    let ada = world.browser();
+    let ada = harness.browser();
     ada.log_in().await;
     let reply = send(&ada, Method::GET, "/api/crud/x", &SPOOFED).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert!(reply.set_cookies().is_empty(), "{:?}", reply.set_cookies());
-    let call = world.stack.api.last();
+    let call = harness.stack.api.last();
     assert_eq!(call.header("x-user-id"), Some("u-ada"));
     assert_eq!(call.header("x-user-name"), Some("Ada Lovelace"));
     assert_eq!(call.header("x-auth-time"), Some("1800000000"));
@@ -137,20 +140,20 @@ async fn attack_4_and_43_the_api_is_told_what_the_provider_said_and_nothing_else
     }
 
     // What the provider does not say is told by nobody, also not by the browser.
-    world.stack.idp.on_userinfo(|answer| {
+    harness.stack.idp.on_userinfo(|answer| {
         let claims = answer.as_object_mut().unwrap();
         claims.retain(|name, _| name == "sub");
     });
-    world.stack.idp.on_id_token(|draft| {
+    harness.stack.idp.on_id_token(|draft| {
         draft
             .claims
             .retain(|name, _| !matches!(name.as_str(), "email" | "email_verified" | "name" | "auth_time"));
     });
-    let ada = world.browser();
+    let ada = harness.browser();
     ada.log_in().await;
     let reply = send(&ada, Method::GET, "/api/crud/x", &SPOOFED).await;
     assert_eq!(reply.status, StatusCode::OK);
-    let call = world.stack.api.last();
+    let call = harness.stack.api.last();
     assert_eq!(call.header("x-user-id"), Some("u-ada"));
     for absent in ["x-user-email", "x-user-name", "x-auth-time"] {
         assert_eq!(call.header(absent).unwrap_or_default(), "", "{absent}");
@@ -158,12 +161,12 @@ async fn attack_4_and_43_the_api_is_told_what_the_provider_said_and_nothing_else
     assert!(reply.set_cookies().is_empty(), "{:?}", reply.set_cookies());
 }
 
-async fn a_session_that_is_used_lives_on(world: &World) {
-    let ada = world.browser();
+async fn a_session_that_is_used_lives_on(harness: &Harness) {
+    let ada = harness.browser();
     ada.log_in().await;
     // Beyond the idle limit of an hour, with a call in between.
     for _ in 0..2 {
-        world.stack.advance(Duration::from_mins(40)).await;
+        harness.stack.advance(Duration::from_mins(40)).await;
         let reply = send(&ada, Method::GET, "/api/crud/x", &[]).await;
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
         let renewed = reply.set_cookies();
@@ -176,8 +179,8 @@ async fn a_session_that_is_used_lives_on(world: &World) {
     }
 }
 
-async fn attack_56_a_websocket_of_a_foreign_page_is_refused(world: &World, kind: Kind) {
-    world.stack.api.answer(|call| {
+async fn attack_56_a_websocket_of_a_foreign_page_is_refused(harness: &Harness, kind: Kind) {
+    harness.stack.api.answer(|call| {
         if call.header("upgrade").is_some() {
             let fields = [("connection", "upgrade"), ("upgrade", "websocket")];
             (StatusCode::SWITCHING_PROTOCOLS, fields).into_response()
@@ -185,15 +188,18 @@ async fn attack_56_a_websocket_of_a_foreign_page_is_refused(world: &World, kind:
             StatusCode::OK.into_response()
         }
     });
-    let ada = world.browser();
+    let ada = harness.browser();
     ada.log_in().await;
-    let before = world.stack.api.calls().len();
+    let before = harness.stack.api.calls().len();
     for foreign in ["https://evil.example", "null"] {
-        assert_eq!(world.handshake(&ada, "/api/crud/ws", foreign).await, 403);
+        assert_eq!(harness.handshake(&ada, "/api/crud/ws", foreign).await, 403);
     }
-    assert_eq!(world.stack.api.calls().len(), before);
+    assert_eq!(harness.stack.api.calls().len(), before);
     // The stand-in opens no tunnel.
     let open = if kind == Kind::Traefik { 200 } else { 101 };
-    assert_eq!(world.handshake(&ada, "/api/crud/ws", &world.origin).await, open);
-    assert_eq!(world.stack.api.calls().len(), before + 1);
+    assert_eq!(
+        harness.handshake(&ada, "/api/crud/ws", &harness.origin).await,
+        open
+    );
+    assert_eq!(harness.stack.api.calls().len(), before + 1);
 }

@@ -19,10 +19,10 @@ mod asks;
 mod it {
     pub mod support;
 }
+mod harness;
 mod passes;
 mod proxy;
 mod recipe;
 mod traefik;
-mod world;
 
 use it::support;

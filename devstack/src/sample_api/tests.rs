@@ -68,7 +68,7 @@ impl Signer {
 }
 
 /// The API, its issuer's key endpoint, and how often that was asked.
-struct World {
+struct Harness {
     api: Router,
     signer: Signer,
     clock: ManualClock,
@@ -76,7 +76,7 @@ struct World {
     fetched: Arc<AtomicUsize>,
 }
 
-impl World {
+impl Harness {
     async fn start() -> Self {
         let signer = Signer::new("k1");
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(NOW));
@@ -159,9 +159,9 @@ impl World {
 
 #[tokio::test]
 async fn a_good_token_is_greeted_and_never_shown() {
-    let world = World::start().await;
-    let token = world.signer.token(|_, _| ());
-    let (status, header, body) = world.hello(&format!("bearer {token}")).await;
+    let harness = Harness::start().await;
+    let token = harness.signer.token(|_, _| ());
+    let (status, header, body) = harness.hello(&format!("bearer {token}")).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(header["cache-control"], "no-store");
     assert_eq!(body["name"], "Ada");
@@ -174,26 +174,26 @@ async fn a_good_token_is_greeted_and_never_shown() {
 
 #[tokio::test]
 async fn the_name_is_the_best_that_the_token_has() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     for (field, value, expected) in [
         ("preferred_username", "ada", "ada"),
         ("email", "ada@example", "ada@example"),
         ("nickname", "x", "u-1"),
     ] {
-        let token = world.signer.token(|_, claims| {
+        let token = harness.signer.token(|_, claims| {
             claims["name"] = json!("");
             claims[field] = json!(value);
         });
-        let (_, body) = world.hello_with(&token).await;
+        let (_, body) = harness.hello_with(&token).await;
         assert_eq!(body["name"], expected);
     }
 }
 
 #[tokio::test]
 async fn without_a_bearer_token_it_is_401_with_a_challenge() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     for authorization in ["", "Bearer", "Basic dTpw", "DPoP x.y.z"] {
-        let (status, header, body) = world.hello(authorization).await;
+        let (status, header, body) = harness.hello(authorization).await;
         assert_eq!(
             (status, &body["code"]),
             (StatusCode::UNAUTHORIZED, &json!("no_token")),
@@ -202,14 +202,14 @@ async fn without_a_bearer_token_it_is_401_with_a_challenge() {
         assert_eq!(header["www-authenticate"], "Bearer");
         assert_eq!(header["content-type"], "application/problem+json");
     }
-    let token = world.signer.token(|_, _| ());
+    let token = harness.signer.token(|_, _| ());
     let twice = Request::get("/hello")
         .header("authorization", format!("Bearer {token}"))
         .header("authorization", format!("Bearer {token}"))
         .body(Body::empty())
         .unwrap();
-    assert_eq!(world.send(twice).await.0, StatusCode::UNAUTHORIZED);
-    assert_eq!(world.fetched.load(Ordering::SeqCst), 0);
+    assert_eq!(harness.send(twice).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(harness.fetched.load(Ordering::SeqCst), 0);
 }
 
 /// What is done to a good token, and why it is refused then.
@@ -217,7 +217,7 @@ type Spoiled = (fn(&mut Value, &mut Value), TokenError);
 
 #[tokio::test]
 async fn each_thing_that_is_wrong_with_a_token_is_refused() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     let rows: [Spoiled; 22] = [
         (|header, _| header["typ"] = json!("JWT"), TokenError::Type),
         (|header, _| header["typ"] = Value::Null, TokenError::Type),
@@ -253,8 +253,8 @@ async fn each_thing_that_is_wrong_with_a_token_is_refused() {
         ),
     ];
     for (at, (change, expected)) in rows.into_iter().enumerate() {
-        let token = world.signer.token(change);
-        let (status, header, body) = world.hello(&format!("Bearer {token}")).await;
+        let token = harness.signer.token(change);
+        let (status, header, body) = harness.hello(&format!("Bearer {token}")).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "row {at}: {body}");
         assert_eq!(body["detail"], expected.to_string(), "row {at}");
         assert_eq!(header["www-authenticate"], "Bearer error=\"invalid_token\"");
@@ -263,14 +263,14 @@ async fn each_thing_that_is_wrong_with_a_token_is_refused() {
 
 #[tokio::test]
 async fn a_signature_of_somebody_else_is_refused() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     let forged = Signer::new("k1").token(|_, _| ());
-    let (status, body) = world.hello_with(&forged).await;
+    let (status, body) = harness.hello_with(&forged).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert_eq!(body["detail"], TokenError::Wrong.to_string());
-    let honest = world.signer.token(|_, _| ());
+    let honest = harness.signer.token(|_, _| ());
     let (head, signature) = honest.rsplit_once('.').unwrap();
-    let other = world.signer.token(|_, claims| claims["sub"] = json!("admin"));
+    let other = harness.signer.token(|_, claims| claims["sub"] = json!("admin"));
     let swapped = format!("{}.{signature}", other.rsplit_once('.').unwrap().0);
     for bad in [
         swapped,
@@ -281,45 +281,49 @@ async fn a_signature_of_somebody_else_is_refused() {
         "..".to_owned(),
         "a".repeat(20_000),
     ] {
-        assert_eq!(world.hello_with(&bad).await.0, StatusCode::UNAUTHORIZED, "{bad}");
+        assert_eq!(
+            harness.hello_with(&bad).await.0,
+            StatusCode::UNAUTHORIZED,
+            "{bad}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_token_ends_when_its_time_is_up() {
-    let world = World::start().await;
-    let token = world.signer.token(|_, _| ());
-    world.clock.advance(Duration::from_secs(59));
-    assert_eq!(world.hello_with(&token).await.0, StatusCode::OK);
-    world.clock.advance(Duration::from_secs(1));
-    assert_eq!(world.hello_with(&token).await.0, StatusCode::UNAUTHORIZED);
+    let harness = Harness::start().await;
+    let token = harness.signer.token(|_, _| ());
+    harness.clock.advance(Duration::from_secs(59));
+    assert_eq!(harness.hello_with(&token).await.0, StatusCode::OK);
+    harness.clock.advance(Duration::from_secs(1));
+    assert_eq!(harness.hello_with(&token).await.0, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
 async fn attack_16_keys_rotate_without_a_restart_and_a_flood_of_kids_fetches_once() {
-    let world = World::start().await;
-    let unknown = world.signer.token(|header, _| header["kid"] = json!("random"));
+    let harness = Harness::start().await;
+    let unknown = harness.signer.token(|header, _| header["kid"] = json!("random"));
     for _ in 0..20 {
-        assert_eq!(world.hello_with(&unknown).await.0, StatusCode::UNAUTHORIZED);
+        assert_eq!(harness.hello_with(&unknown).await.0, StatusCode::UNAUTHORIZED);
     }
-    assert_eq!(world.fetched.load(Ordering::SeqCst), 1);
+    assert_eq!(harness.fetched.load(Ordering::SeqCst), 1);
 
     let next = Signer::new("k2");
     // A key that nobody can use does not spoil the others.
-    *world.published.lock() = vec![
+    *harness.published.lock() = vec![
         json!({ "kty": "EC", "crv": "P-256", "kid": "bad", "x": "!", "y": "!" }),
         json!({ "kty": "unheard-of", "kid": "bad" }),
         json!("no key at all"),
-        world.signer.jwk(),
+        harness.signer.jwk(),
         next.jwk(),
     ];
-    world.clock.advance(Duration::from_secs(10));
-    assert_eq!(world.hello_with(&next.token(|_, _| ())).await.0, StatusCode::OK);
+    harness.clock.advance(Duration::from_secs(10));
+    assert_eq!(harness.hello_with(&next.token(|_, _| ())).await.0, StatusCode::OK);
     assert_eq!(
-        world.hello_with(&world.signer.token(|_, _| ())).await.0,
+        harness.hello_with(&harness.signer.token(|_, _| ())).await.0,
         StatusCode::OK
     );
-    assert_eq!(world.fetched.load(Ordering::SeqCst), 2);
+    assert_eq!(harness.fetched.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
@@ -327,17 +331,17 @@ async fn an_issuer_that_is_down_is_503_and_not_the_callers_fault() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let jwks_uri = format!("http://{}/jwks", listener.local_addr().unwrap());
     drop(listener);
-    let mut world = World::start().await;
-    world.api = router(Options {
+    let mut harness = Harness::start().await;
+    harness.api = router(Options {
         issuer: ISSUER.to_owned(),
         jwks_uri,
         audience: AUDIENCE.to_owned(),
-        clock: Arc::new(world.clock.clone()),
+        clock: Arc::new(harness.clock.clone()),
     })
     .unwrap();
-    let token = world.signer.token(|_, _| ());
+    let token = harness.signer.token(|_, _| ());
     for _ in 0..2 {
-        let (status, body) = world.hello_with(&token).await;
+        let (status, body) = harness.hello_with(&token).await;
         assert_eq!(
             (status, &body["code"]),
             (StatusCode::SERVICE_UNAVAILABLE, &json!("keys_unavailable"))
@@ -347,17 +351,17 @@ async fn an_issuer_that_is_down_is_503_and_not_the_callers_fault() {
 
 #[tokio::test]
 async fn notes_belong_to_a_person_and_are_bounded() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     for number in 0..25 {
-        let status = world
+        let status = harness
             .write("u-1", &format!(r#"{{"text":" note {number} "}}"#))
             .await;
         assert_eq!(status, StatusCode::CREATED);
     }
-    let notes = world.notes("u-1").await;
+    let notes = harness.notes("u-1").await;
     assert_eq!(notes.len(), MAX_NOTES);
     assert_eq!((notes[0].as_str(), notes[19].as_str()), ("note 5", "note 24"));
-    assert_eq!(world.notes("u-2").await.len(), 0);
+    assert_eq!(harness.notes("u-2").await.len(), 0);
     for bad in [
         "",
         "{}",
@@ -370,10 +374,10 @@ async fn notes_belong_to_a_person_and_are_bounded() {
         &format!(r#"{{"text":"{}"}}"#, "x".repeat(MAX_NOTE_LENGTH + 1)),
         &format!(r#"{{"text":"{}"}}"#, "x".repeat(MAX_BODY)),
     ] {
-        assert_eq!(world.write("u-2", bad).await, StatusCode::BAD_REQUEST, "{bad}");
+        assert_eq!(harness.write("u-2", bad).await, StatusCode::BAD_REQUEST, "{bad}");
     }
     let nobody = Request::post("/notes")
         .body(Body::from(r#"{"text":"x"}"#))
         .unwrap();
-    assert_eq!(world.send(nobody).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(harness.send(nobody).await.0, StatusCode::UNAUTHORIZED);
 }

@@ -142,10 +142,10 @@ impl Keeper {
         }
         if self.keys.is_none() {
             // The start fails; what it fails with is not to be found in the keyring by the next one.
-            if self.first_set().is_err() {
+            if self.first_snapshot().is_err() {
                 return;
             }
-        } else if let Err(error) = self.set() {
+        } else if let Err(error) = self.snapshot() {
             self.unmake(made);
             self.back_to(ring, notes);
             return self.tell(PathBuf::from(CHANGE), error.to_string());

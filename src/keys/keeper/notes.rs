@@ -10,7 +10,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::super::{
     folder::Troubles,
     keyring::{Keyring, Policy, Step, Upcoming, Why},
-    set::Set,
+    snapshot::KeySnapshot,
 };
 use crate::clock::Timestamp;
 
@@ -112,7 +112,7 @@ pub(super) fn of_next(ring: &Keyring, policy: &Policy, how: &str) -> Note {
 }
 
 /// The notes about a change of the keys, by this process or by another one.
-pub(super) fn of_change(before: &Set, after: &Set) -> Vec<Note> {
+pub(super) fn of_change(before: &KeySnapshot, after: &KeySnapshot) -> Vec<Note> {
     let mut notes = Vec::new();
     let (old, new) = (before.signing.kid(), after.signing.kid());
     if old != new {

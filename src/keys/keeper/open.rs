@@ -14,7 +14,7 @@ use crate::{
     keys::{
         GenerateError, KeyProblem, KeyringError, KeyringStore, Keys, KeysError, Options, UnusableKey,
         Warning, folder::Folder, keyring::Seen, keyring_file::KeyringFile, make_first, pem::read_guarded,
-        set::Set, warning,
+        snapshot::KeySnapshot, warning,
     },
 };
 
@@ -184,7 +184,7 @@ impl Keeper {
 
     /// What there is to sign and to publish with, and everything that should be said about it.
     fn publish_first(&mut self) -> Result<(Keys, Vec<Warning>), KeysError> {
-        let keys = Keys::new(self.first_set()?);
+        let keys = Keys::new(self.first_snapshot()?);
         let mut warnings: Vec<Warning> = Vec::new();
         let published: Vec<PathBuf> = self
             .ring
@@ -212,17 +212,17 @@ impl Keeper {
     }
 
     /// What a process can start with.
-    pub(super) fn first_set(&self) -> Result<Set, KeysError> {
-        let set = self.set()?;
+    pub(super) fn first_snapshot(&self) -> Result<KeySnapshot, KeysError> {
+        let snapshot = self.snapshot()?;
         if let Some(algorithm) = self.rotation.algorithm
-            && set.signing_with(algorithm).is_none()
+            && snapshot.signing_with(algorithm).is_none()
         {
             return Err(KeysError::Algorithm {
-                key_type: set.signing.key_type(),
+                key_type: snapshot.signing.key_type(),
                 algorithm,
             });
         }
-        Ok(set)
+        Ok(snapshot)
     }
 
     pub(super) fn nothing_signs(&self) -> KeysError {

@@ -24,7 +24,7 @@ use crate::{
 const HOUR: Duration = Duration::from_hours(1);
 
 /// A keys folder.
-struct Place {
+struct KeysFolder {
     dir: tempfile::TempDir,
     options: Options,
     rotation: Rotation,
@@ -38,9 +38,9 @@ struct Process {
     warnings: Vec<String>,
 }
 
-// === impl Place ===
+// === impl KeysFolder ===
 
-impl Place {
+impl KeysFolder {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().to_owned();
@@ -195,56 +195,62 @@ fn pairs(keys: &[(&String, &str)]) -> Vec<(String, String)> {
 
 #[test]
 fn the_first_start_makes_a_key_and_the_keyring() {
-    let place = Place::new();
-    let process = place.start();
+    let keys_folder = KeysFolder::new();
+    let process = keys_folder.start();
     assert_eq!(process.warnings, Vec::<String>::new());
-    assert_eq!(place.states(), pairs(&[(&process.signs(), "active")]));
-    assert_eq!(place.ring()["keys"][0]["file"], "bff-signing.pem");
+    assert_eq!(keys_folder.states(), pairs(&[(&process.signs(), "active")]));
+    assert_eq!(keys_folder.ring()["keys"][0]["file"], "bff-signing.pem");
     assert_eq!(process.published(), [process.signs()]);
     // The next start changes nothing.
-    let before = place.ring();
-    assert_eq!(place.start().signs(), process.signs());
-    assert_eq!(place.ring(), before);
+    let before = keys_folder.ring();
+    assert_eq!(keys_folder.start().signs(), process.signs());
+    assert_eq!(keys_folder.ring(), before);
     assert_eq!(
-        place.file_names(),
+        keys_folder.file_names(),
         ["bff-signing.pem", "keyring.json", "keyring.json.lock"]
     );
 }
 
 #[test]
 fn an_installation_without_a_keyring_begins_one_with_the_named_key() {
-    let place = Place::new();
-    let kid = place.make("bff-signing.pem", KeyKind::P256);
-    fs::write(place.path("bff_client.json"), "{}").unwrap();
-    assert_eq!(place.start().signs(), kid);
-    assert_eq!(place.states(), pairs(&[(&kid, "active")]));
+    let keys_folder = KeysFolder::new();
+    let kid = keys_folder.make("bff-signing.pem", KeyKind::P256);
+    fs::write(keys_folder.path("bff_client.json"), "{}").unwrap();
+    assert_eq!(keys_folder.start().signs(), kid);
+    assert_eq!(keys_folder.states(), pairs(&[(&kid, "active")]));
 }
 
 #[test]
 fn a_new_named_key_is_published_first_and_signs_later() {
-    let mut place = Place::new();
-    let old = place.start().signs();
-    let new = place.make("new.pem", KeyKind::P256);
-    place.options.signing_key = place.path("new.pem");
-    let mut process = place.start();
+    let mut keys_folder = KeysFolder::new();
+    let old = keys_folder.start().signs();
+    let new = keys_folder.make("new.pem", KeyKind::P256);
+    keys_folder.options.signing_key = keys_folder.path("new.pem");
+    let mut process = keys_folder.start();
     assert_eq!(process.signs(), old);
     assert_eq!(process.published(), [old.clone(), new.clone()]);
-    place.serve(&mut [&mut process], 23 * HOUR);
+    keys_folder.serve(&mut [&mut process], 23 * HOUR);
     assert_eq!(process.signs(), old);
-    place.serve(&mut [&mut process], HOUR);
+    keys_folder.serve(&mut [&mut process], HOUR);
     assert_eq!(process.signs(), new);
     assert_eq!(
         process.published(),
         [new.clone(), old.clone()],
         "it stays published"
     );
-    assert_eq!(place.states(), pairs(&[(&old, "previous"), (&new, "active")]));
-    // The file of the key that is named no longer makes no difference, and sixty days later it is retired.
-    place.serve(&mut [&mut process], 60 * 24 * HOUR);
-    assert_eq!(process.published(), std::slice::from_ref(&new));
-    assert_eq!(place.states(), pairs(&[(&old, "retired"), (&new, "active")]));
     assert_eq!(
-        place.start().warnings,
+        keys_folder.states(),
+        pairs(&[(&old, "previous"), (&new, "active")])
+    );
+    // The file of the key that is named no longer makes no difference, and sixty days later it is retired.
+    keys_folder.serve(&mut [&mut process], 60 * 24 * HOUR);
+    assert_eq!(process.published(), std::slice::from_ref(&new));
+    assert_eq!(
+        keys_folder.states(),
+        pairs(&[(&old, "retired"), (&new, "active")])
+    );
+    assert_eq!(
+        keys_folder.start().warnings,
         Vec::<String>::new(),
         "its file is no stranger"
     );
@@ -252,12 +258,12 @@ fn a_new_named_key_is_published_first_and_signs_later() {
 
 #[test]
 fn where_the_old_private_key_is_gone_the_new_named_one_signs_at_once_with_a_warning() {
-    let mut place = Place::new();
-    let old = place.start().signs();
-    fs::remove_file(place.path("bff-signing.pem")).unwrap();
-    let new = place.make("new.pem", KeyKind::P256);
-    place.options.signing_key = place.path("new.pem");
-    let process = place.start();
+    let mut keys_folder = KeysFolder::new();
+    let old = keys_folder.start().signs();
+    fs::remove_file(keys_folder.path("bff-signing.pem")).unwrap();
+    let new = keys_folder.make("new.pem", KeyKind::P256);
+    keys_folder.options.signing_key = keys_folder.path("new.pem");
+    let process = keys_folder.start();
     assert_eq!(
         (process.signs(), process.published()),
         (new.clone(), vec![new.clone()])
@@ -267,9 +273,12 @@ fn where_the_old_private_key_is_gone_the_new_named_one_signs_at_once_with_a_warn
         "{:?}",
         process.warnings
     );
-    assert_eq!(place.states(), pairs(&[(&old, "previous"), (&new, "active")]));
     assert_eq!(
-        place
+        keys_folder.states(),
+        pairs(&[(&old, "previous"), (&new, "active")])
+    );
+    assert_eq!(
+        keys_folder
             .start()
             .warnings
             .iter()
@@ -282,10 +291,10 @@ fn where_the_old_private_key_is_gone_the_new_named_one_signs_at_once_with_a_warn
 
 #[test]
 fn attack_33_a_missing_signing_key_is_an_error_although_the_keyring_knows_its_name() {
-    let place = Place::new();
-    place.start();
-    fs::remove_file(place.path("bff-signing.pem")).unwrap();
-    let error = place.try_start().unwrap_err_or_panic();
+    let keys_folder = KeysFolder::new();
+    keys_folder.start();
+    fs::remove_file(keys_folder.path("bff-signing.pem")).unwrap();
+    let error = keys_folder.try_start().unwrap_err_or_panic();
     assert!(
         matches!(
             error,
@@ -293,18 +302,18 @@ fn attack_33_a_missing_signing_key_is_an_error_although_the_keyring_knows_its_na
         ),
         "{error}"
     );
-    assert!(!place.path("bff-signing.pem").exists());
+    assert!(!keys_folder.path("bff-signing.pem").exists());
 }
 
 #[test]
 fn attack_33_a_foreign_pem_is_neither_published_nor_taken_up_at_any_time() {
-    let mut place = Place::new();
-    let mut process = place.start();
+    let mut keys_folder = KeysFolder::new();
+    let mut process = keys_folder.start();
     let kid = process.signs();
-    place.make("theirs.pem", KeyKind::P256);
-    place.serve(&mut [&mut process], 48 * HOUR);
+    keys_folder.make("theirs.pem", KeyKind::P256);
+    keys_folder.serve(&mut [&mut process], 48 * HOUR);
     assert_eq!(process.published(), std::slice::from_ref(&kid));
-    let again = place.start();
+    let again = keys_folder.start();
     assert_eq!(again.published(), [kid]);
     assert!(
         again.warnings[0].contains("\"theirs.pem\""),
@@ -316,44 +325,44 @@ fn attack_33_a_foreign_pem_is_neither_published_nor_taken_up_at_any_time() {
 /// Kubernetes mounts a secret as links to a folder of data, which it swaps in one step.
 #[test]
 fn a_swapped_link_is_seen_without_a_restart_and_the_key_in_memory_goes_on() {
-    let mut place = Place::new();
-    let mount = place.path("mount");
+    let mut keys_folder = KeysFolder::new();
+    let mount = keys_folder.path("mount");
     for (data, kind) in [("..1", KeyKind::P256), ("..2", KeyKind::P256)] {
         fs::create_dir_all(mount.join(data)).unwrap();
-        place.make(&format!("mount/{data}/key.pem"), kind);
+        keys_folder.make(&format!("mount/{data}/key.pem"), kind);
     }
     symlink("..1", mount.join("..data")).unwrap();
     symlink("..data/key.pem", mount.join("key.pem")).unwrap();
-    place.options.signing_key = mount.join("key.pem");
-    let mut process = place.start();
+    keys_folder.options.signing_key = mount.join("key.pem");
+    let mut process = keys_folder.start();
     let old = process.signs();
-    assert_eq!(process.look(place.now), []);
+    assert_eq!(process.look(keys_folder.now), []);
 
     symlink("..2", mount.join("..swap")).unwrap();
     fs::rename(mount.join("..swap"), mount.join("..data")).unwrap();
     fs::remove_dir_all(mount.join("..1")).unwrap();
-    let notes = process.look(place.now);
+    let notes = process.look(keys_folder.now);
     assert_eq!(troubles(&notes), Vec::<&str>::new());
     assert_eq!((process.signs(), process.published().len()), (old.clone(), 2));
-    place.serve(&mut [&mut process], 24 * HOUR);
+    keys_folder.serve(&mut [&mut process], 24 * HOUR);
     let new = process.signs();
     assert_ne!(new, old);
     assert_eq!(process.published(), [new.clone(), old]);
     // Another process starts now; the old private key is nowhere to be found.
-    assert_eq!(place.start().signs(), new);
+    assert_eq!(keys_folder.start().signs(), new);
 }
 
 #[test]
 fn a_broken_file_takes_no_key_away_and_is_told_once() {
-    let mut place = Place::new();
-    let extra = place.make("extra.pem", KeyKind::Ed25519);
-    place.options.extra = vec![place.path("extra.pem")];
-    let mut process = place.start();
+    let mut keys_folder = KeysFolder::new();
+    let extra = keys_folder.make("extra.pem", KeyKind::Ed25519);
+    keys_folder.options.extra = vec![keys_folder.path("extra.pem")];
+    let mut process = keys_folder.start();
     let before = process.published();
     assert!(before.contains(&extra));
     for name in ["bff-signing.pem", "extra.pem"] {
-        fs::write(place.path(name), "-----BEGIN PRIVATE KEY-----\nxx").unwrap();
-        let notes = process.look(place.now);
+        fs::write(keys_folder.path(name), "-----BEGIN PRIVATE KEY-----\nxx").unwrap();
+        let notes = process.look(keys_folder.now);
         let [text] = troubles(&notes)[..] else {
             panic!("{notes:?}")
         };
@@ -361,117 +370,126 @@ fn a_broken_file_takes_no_key_away_and_is_told_once() {
             text.contains(name) && text.contains("what it held before"),
             "{text}"
         );
-        assert_eq!(process.look(place.now), []);
+        assert_eq!(process.look(keys_folder.now), []);
         assert_eq!(process.published(), before);
     }
     // Another mistake is another word.
-    fs::remove_file(place.path("extra.pem")).unwrap();
-    assert_eq!(troubles(&process.look(place.now)).len(), 1);
-    place.serve(&mut [&mut process], 48 * HOUR);
+    fs::remove_file(keys_folder.path("extra.pem")).unwrap();
+    assert_eq!(troubles(&process.look(keys_folder.now)).len(), 1);
+    keys_folder.serve(&mut [&mut process], 48 * HOUR);
     assert_eq!(process.published(), before);
 }
 
 #[test]
 fn a_broken_keyring_stops_the_start_and_never_a_running_server() {
-    let place = Place::new();
-    let mut process = place.start();
-    let (kid, whole) = (process.signs(), fs::read(place.path("keyring.json")).unwrap());
+    let keys_folder = KeysFolder::new();
+    let mut process = keys_folder.start();
+    let (kid, whole) = (
+        process.signs(),
+        fs::read(keys_folder.path("keyring.json")).unwrap(),
+    );
     for (text, part) in [("{", "is not a keyring"), (r#"{"version": 9}"#, "newer version")] {
-        fs::write(place.path("keyring.json"), text).unwrap();
-        let error = place.try_start().unwrap_err_or_panic().to_string();
+        fs::write(keys_folder.path("keyring.json"), text).unwrap();
+        let error = keys_folder.try_start().unwrap_err_or_panic().to_string();
         assert!(error.contains(part) && error.contains("keyring.json"), "{error}");
-        let notes = process.look(place.now);
+        let notes = process.look(keys_folder.now);
         assert_eq!(troubles(&notes).len(), 1, "{notes:?}");
-        assert_eq!(process.look(place.now), []);
+        assert_eq!(process.look(keys_folder.now), []);
         assert_eq!(process.signs(), kid);
         assert_eq!(
-            fs::read_to_string(place.path("keyring.json")).unwrap(),
+            fs::read_to_string(keys_folder.path("keyring.json")).unwrap(),
             text,
             "left alone"
         );
     }
-    fs::write(place.path("keyring.json"), whole).unwrap();
-    assert_eq!(process.look(place.now), []);
+    fs::write(keys_folder.path("keyring.json"), whole).unwrap();
+    assert_eq!(process.look(keys_folder.now), []);
     // One that somebody removed is written again.
-    fs::remove_file(place.path("keyring.json")).unwrap();
-    process.look(place.now);
-    assert_eq!(place.states(), pairs(&[(&kid, "active")]));
+    fs::remove_file(keys_folder.path("keyring.json")).unwrap();
+    process.look(keys_folder.now);
+    assert_eq!(keys_folder.states(), pairs(&[(&kid, "active")]));
 }
 
 #[test]
 fn by_age_keys_replace_each_other_and_never_are_too_many() {
-    let mut place = Place::new();
-    place.rotation.policy.rotate_after = Some(30 * 24 * HOUR);
-    let mut process = place.start();
+    let mut keys_folder = KeysFolder::new();
+    keys_folder.rotation.policy.rotate_after = Some(30 * 24 * HOUR);
+    let mut process = keys_folder.start();
     let first = process.signs();
-    place.serve(&mut [&mut process], 29 * 24 * HOUR);
+    keys_folder.serve(&mut [&mut process], 29 * 24 * HOUR);
     assert_eq!((process.signs(), process.published().len()), (first.clone(), 2));
-    place.serve(&mut [&mut process], 24 * HOUR);
+    keys_folder.serve(&mut [&mut process], 24 * HOUR);
     let second = process.signs();
     assert_ne!(second, first);
     let mut seen = vec![first, second];
     for _ in 0..4 {
-        place.serve(&mut [&mut process], 31 * 24 * HOUR);
+        keys_folder.serve(&mut [&mut process], 31 * 24 * HOUR);
         assert!(process.published().len() <= 3);
         assert!(!seen.contains(&process.signs()));
         seen.push(process.signs());
     }
-    for name in place.file_names().iter().filter(|name| name.starts_with("bff-2")) {
-        let mode = place.path(name).metadata().unwrap().permissions().mode();
+    for name in keys_folder
+        .file_names()
+        .iter()
+        .filter(|name| name.starts_with("bff-2"))
+    {
+        let mode = keys_folder.path(name).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
-    assert_eq!(place.start().warnings, Vec::<String>::new());
+    assert_eq!(keys_folder.start().warnings, Vec::<String>::new());
 }
 
 #[test]
 fn replicas_on_one_folder_agree() {
-    let mut place = Place::new();
-    place.rotation.policy.rotate_after = Some(30 * 24 * HOUR);
-    let (mut one, mut other) = (place.start(), place.start());
+    let mut keys_folder = KeysFolder::new();
+    keys_folder.rotation.policy.rotate_after = Some(30 * 24 * HOUR);
+    let (mut one, mut other) = (keys_folder.start(), keys_folder.start());
     assert_eq!(one.signs(), other.signs());
     for _ in 0..5 {
-        place.serve(&mut [&mut one, &mut other], 17 * 24 * HOUR);
+        keys_folder.serve(&mut [&mut one, &mut other], 17 * 24 * HOUR);
         assert_eq!(one.signs(), other.signs());
         assert_eq!(one.keys.document(), other.keys.document());
         (one, other) = (other, one);
     }
-    let made = place.key_files().len();
-    assert_eq!(made, place.states().len(), "each key was made once");
+    let made = keys_folder.key_files().len();
+    assert_eq!(made, keys_folder.states().len(), "each key was made once");
 }
 
 #[test]
 fn replicas_that_start_at_once_make_one_key_and_one_keyring() {
-    let place = Place::new();
+    let keys_folder = KeysFolder::new();
     let kids: Vec<String> = std::thread::scope(|scope| {
-        let starts: Vec<_> = (0..10).map(|_| scope.spawn(|| place.start().signs())).collect();
+        let starts: Vec<_> = (0..10)
+            .map(|_| scope.spawn(|| keys_folder.start().signs()))
+            .collect();
         starts.into_iter().map(|start| start.join().unwrap()).collect()
     });
     assert!(kids.iter().all(|kid| *kid == kids[0]), "{kids:?}");
-    assert_eq!(place.states(), pairs(&[(&kids[0], "active")]));
+    assert_eq!(keys_folder.states(), pairs(&[(&kids[0], "active")]));
 }
 
 #[test]
 fn while_another_process_has_the_lock_a_running_server_does_not_wait() {
-    let mut place = Place::new();
-    let mut process = place.start();
-    let new = place.make("new.pem", KeyKind::P256);
-    place.options.signing_key = place.path("new.pem");
+    let mut keys_folder = KeysFolder::new();
+    let mut process = keys_folder.start();
+    let new = keys_folder.make("new.pem", KeyKind::P256);
+    keys_folder.options.signing_key = keys_folder.path("new.pem");
     let lock = process.keeper.store.lock(true).unwrap();
-    process.keeper.folder = Folder::new(place.options.clone());
-    process.look(place.now);
+    process.keeper.folder = Folder::new(keys_folder.options.clone());
+    process.look(keys_folder.now);
     assert!(!process.published().contains(&new));
     drop(lock);
-    process.look(place.now);
+    process.look(keys_folder.now);
     assert!(process.published().contains(&new));
 }
 
 #[test]
 fn a_state_folder_that_cannot_be_written_turns_rotation_off_with_one_warning() {
-    let mut place = Place::new();
-    place.rotation.policy.rotate_after = Some(30 * 24 * HOUR);
-    fs::write(place.path("file"), "").unwrap();
-    place.rotation.state_dir = place.path("file/state");
-    let mut process = match place.try_start() {
+    let mut keys_folder = KeysFolder::new();
+    keys_folder.rotation.policy.rotate_after = Some(30 * 24 * HOUR);
+    fs::write(keys_folder.path("file"), "").unwrap();
+    keys_folder.rotation.state_dir = keys_folder.path("file/state");
+    let mut process = match keys_folder.try_start() {
         Err(KeysError::Keyring(KeyringError::Unreadable { .. })) => return,
         started => started.unwrap_or_else(|error| panic!("{error}")),
     };
@@ -482,113 +500,128 @@ fn a_state_folder_that_cannot_be_written_turns_rotation_off_with_one_warning() {
         process.warnings
     );
     let kid = process.signs();
-    place.serve(&mut [&mut process], 90 * 24 * HOUR);
+    keys_folder.serve(&mut [&mut process], 90 * 24 * HOUR);
     assert_eq!(process.published(), [kid]);
-    assert_eq!(process.look(place.now), []);
+    assert_eq!(process.look(keys_folder.now), []);
 }
 
 #[test]
 fn a_key_that_the_keyring_cannot_remember_is_not_kept() {
-    let mut place = Place::new();
-    place.rotation.policy.rotate_after = Some(30 * 24 * HOUR);
-    let mut process = place.start();
-    place.wait(40 * 24 * HOUR);
+    let mut keys_folder = KeysFolder::new();
+    keys_folder.rotation.policy.rotate_after = Some(30 * 24 * HOUR);
+    let mut process = keys_folder.start();
+    keys_folder.wait(40 * 24 * HOUR);
     // Every name for its temporary file is taken: writing fails, locking does not.
     for attempt in 0..=64 {
         let name = format!(".keyring.json.{}.{attempt}.tmp", std::process::id());
-        fs::create_dir(place.path(&name)).unwrap();
+        fs::create_dir(keys_folder.path(&name)).unwrap();
     }
-    let before = place.file_names();
-    let notes = process.look(place.now);
+    let before = keys_folder.file_names();
+    let notes = process.look(keys_folder.now);
     assert!(troubles(&notes)[0].contains("keys do not rotate"), "{notes:?}");
-    assert_eq!(place.file_names(), before);
+    assert_eq!(keys_folder.file_names(), before);
     assert_eq!(process.published().len(), 1);
-    assert_eq!(process.look(place.now), [], "told once");
+    assert_eq!(process.look(keys_folder.now), [], "told once");
     // By itself once there is room.
     for attempt in 0..=64 {
         let name = format!(".keyring.json.{}.{attempt}.tmp", std::process::id());
-        fs::remove_dir(place.path(&name)).unwrap();
+        fs::remove_dir(keys_folder.path(&name)).unwrap();
     }
-    process.look(place.now);
+    process.look(keys_folder.now);
     assert_eq!(process.published().len(), 2);
 }
 
 #[test]
 fn a_key_id_of_its_own_stays_with_its_key() {
-    let mut place = Place::new();
-    place.options.kid = Some("ours".to_owned());
-    let process = place.start();
+    let mut keys_folder = KeysFolder::new();
+    keys_folder.options.kid = Some("ours".to_owned());
+    let process = keys_folder.start();
     assert_eq!(process.signs(), "ours");
     // The next named key cannot have the same name.
-    let new = place.make("new.pem", KeyKind::P256);
-    place.options.signing_key = place.path("new.pem");
-    let process = place.start();
+    let new = keys_folder.make("new.pem", KeyKind::P256);
+    keys_folder.options.signing_key = keys_folder.path("new.pem");
+    let process = keys_folder.start();
     assert_eq!(process.published(), ["ours".to_owned(), new]);
 }
 
 #[test]
 fn the_keyring_of_before_a_state_folder_was_set_is_taken_along() {
-    let mut place = Place::new();
-    let old = place.start().signs();
-    let mut keeper = place.by_hand();
-    keeper.rotate(place.now, true, false).unwrap();
-    let new = place.start().signs();
+    let mut keys_folder = KeysFolder::new();
+    let old = keys_folder.start().signs();
+    let mut keeper = keys_folder.by_hand();
+    keeper.rotate(keys_folder.now, true, false).unwrap();
+    let new = keys_folder.start().signs();
     assert_ne!(old, new);
-    place.rotation.state_dir = place.path("state");
-    assert_eq!(place.start().signs(), new);
-    assert!(place.path("state/keyring.json").exists());
+    keys_folder.rotation.state_dir = keys_folder.path("state");
+    assert_eq!(keys_folder.start().signs(), new);
+    assert!(keys_folder.path("state/keyring.json").exists());
 }
 
 #[test]
 fn by_hand_a_key_is_made_next_and_can_sign_at_once() {
-    let mut place = Place::new();
-    let mut process = place.start();
+    let mut keys_folder = KeysFolder::new();
+    let mut process = keys_folder.start();
     let old = process.signs();
-    let files = place.file_names();
-    let Done(text) = place.inspect().rotate(place.now, false, true).unwrap();
+    let files = keys_folder.file_names();
+    let Done(text) = keys_folder
+        .inspect()
+        .rotate(keys_folder.now, false, true)
+        .unwrap();
     assert!(text.contains("would be made"), "{text}");
-    assert_eq!(place.file_names(), files);
+    assert_eq!(keys_folder.file_names(), files);
 
-    let Done(text) = place.by_hand().rotate(place.now, false, false).unwrap();
+    let Done(text) = keys_folder
+        .by_hand()
+        .rotate(keys_folder.now, false, false)
+        .unwrap();
     assert!(text.contains("signs from 2027-01-16T08:00:00Z"), "{text}");
-    process.look(place.now);
+    process.look(keys_folder.now);
     assert_eq!((process.signs(), process.published().len()), (old.clone(), 2));
-    let error = place.by_hand().rotate(place.now, false, false).unwrap_err();
+    let error = keys_folder
+        .by_hand()
+        .rotate(keys_folder.now, false, false)
+        .unwrap_err();
     assert!(matches!(error, ByHandError::NextExists { .. }), "{error}");
 
-    place.wait(Duration::from_mins(1));
-    place.by_hand().rotate(place.now, true, false).unwrap();
-    process.look(place.now);
+    keys_folder.wait(Duration::from_mins(1));
+    keys_folder
+        .by_hand()
+        .rotate(keys_folder.now, true, false)
+        .unwrap();
+    process.look(keys_folder.now);
     assert_ne!(process.signs(), old);
     assert_eq!(process.published().len(), 2);
-    assert_eq!(place.states().len(), 2, "the one that was next signs");
+    assert_eq!(keys_folder.states().len(), 2, "the one that was next signs");
 }
 
 #[test]
 fn by_hand_a_key_that_does_not_sign_is_retired() {
-    let place = Place::new();
-    let mut process = place.start();
+    let keys_folder = KeysFolder::new();
+    let mut process = keys_folder.start();
     let old = process.signs();
-    place.by_hand().rotate(place.now, true, false).unwrap();
-    process.look(place.now);
+    keys_folder
+        .by_hand()
+        .rotate(keys_folder.now, true, false)
+        .unwrap();
+    process.look(keys_folder.now);
     let new = process.signs();
-    let mut keeper = place.by_hand();
+    let mut keeper = keys_folder.by_hand();
     assert!(matches!(
-        keeper.retire(place.now, &new, false),
+        keeper.retire(keys_folder.now, &new, false),
         Err(ByHandError::Active(_))
     ));
     assert!(matches!(
-        keeper.retire(place.now, "who", false),
+        keeper.retire(keys_folder.now, "who", false),
         Err(ByHandError::Unknown(_))
     ));
-    let Done(text) = keeper.retire(place.now, &old, true).unwrap();
+    let Done(text) = keeper.retire(keys_folder.now, &old, true).unwrap();
     assert!(text.contains("would be retired"), "{text}");
-    assert_eq!(place.states()[0].1, "previous");
-    keeper.retire(place.now, &old, false).unwrap();
-    process.look(place.now);
+    assert_eq!(keys_folder.states()[0].1, "previous");
+    keeper.retire(keys_folder.now, &old, false).unwrap();
+    process.look(keys_folder.now);
     assert_eq!(process.published(), [new]);
     assert!(
-        place.path("bff-signing.pem").exists(),
+        keys_folder.path("bff-signing.pem").exists(),
         "a private key is never removed"
     );
 }
@@ -596,46 +629,49 @@ fn by_hand_a_key_that_does_not_sign_is_retired() {
 /// A server that has the old key in memory still decides when the new one signs.
 #[test]
 fn a_look_or_a_command_takes_nothing_over() {
-    let place = Place::new();
-    let mut process = place.start();
+    let keys_folder = KeysFolder::new();
+    let mut process = keys_folder.start();
     let old = process.signs();
-    place.make("bff-signing.pem", KeyKind::P256);
-    process.look(place.now);
-    let refused = place.by_hand().retire(place.now, &old, true);
+    keys_folder.make("bff-signing.pem", KeyKind::P256);
+    process.look(keys_folder.now);
+    let refused = keys_folder.by_hand().retire(keys_folder.now, &old, true);
     assert!(matches!(refused, Err(ByHandError::Active(_))), "{refused:?}");
-    assert_eq!(place.inspect().keyring().active().unwrap().kid, old);
-    process.look(place.now);
+    assert_eq!(keys_folder.inspect().keyring().active().unwrap().kid, old);
+    process.look(keys_folder.now);
     assert_eq!((process.signs(), process.published().len()), (old, 2));
 }
 
 #[test]
 fn a_folder_that_is_missing_at_a_start_leaves_the_keyring_as_it_was() {
-    let mut place = Place::new();
-    place.rotation.state_dir = place.path("state");
-    place.start();
-    place.by_hand().rotate(place.now, false, false).unwrap();
-    let ring = fs::read(place.path("state/keyring.json")).unwrap();
+    let mut keys_folder = KeysFolder::new();
+    keys_folder.rotation.state_dir = keys_folder.path("state");
+    keys_folder.start();
+    keys_folder
+        .by_hand()
+        .rotate(keys_folder.now, false, false)
+        .unwrap();
+    let ring = fs::read(keys_folder.path("state/keyring.json")).unwrap();
     let hidden = tempfile::tempdir().unwrap();
-    for name in &place.key_files() {
-        fs::rename(place.path(name), hidden.path().join(name)).unwrap();
+    for name in &keys_folder.key_files() {
+        fs::rename(keys_folder.path(name), hidden.path().join(name)).unwrap();
     }
-    place.wait(100 * 24 * HOUR);
-    assert!(place.try_start().is_err());
-    assert_eq!(fs::read(place.path("state/keyring.json")).unwrap(), ring);
+    keys_folder.wait(100 * 24 * HOUR);
+    assert!(keys_folder.try_start().is_err());
+    assert_eq!(fs::read(keys_folder.path("state/keyring.json")).unwrap(), ring);
 }
 
 /// Between the two files that a rotation writes, and in the middle of each.
 #[test]
 fn a_crash_between_two_files_leaves_what_was_there_and_the_next_look_begins_again() {
-    let mut place = Place::new();
-    place.rotation.policy.rotate_after = Some(30 * 24 * HOUR);
-    let old = place.start().signs();
-    place.wait(30 * 24 * HOUR);
+    let mut keys_folder = KeysFolder::new();
+    keys_folder.rotation.policy.rotate_after = Some(30 * 24 * HOUR);
+    let old = keys_folder.start().signs();
+    keys_folder.wait(30 * 24 * HOUR);
     // The key was made, the keyring was not written; temporary files of both are left.
-    let (orphan, _) = generate::generate_new(place.dir.path(), KeyKind::P256, place.now).unwrap();
-    fs::write(place.path(".keyring.json.1.0.tmp"), "{\"vers").unwrap();
-    fs::write(place.path(".bff-20270214-x.pem.1.0.tmp"), "-----BEGIN").unwrap();
-    let mut process = place.start();
+    let (orphan, _) = generate::generate_new(keys_folder.dir.path(), KeyKind::P256, keys_folder.now).unwrap();
+    fs::write(keys_folder.path(".keyring.json.1.0.tmp"), "{\"vers").unwrap();
+    fs::write(keys_folder.path(".bff-20270214-x.pem.1.0.tmp"), "-----BEGIN").unwrap();
+    let mut process = keys_folder.start();
     assert_eq!(process.signs(), old);
     let name = orphan.file_name().unwrap().to_str().unwrap();
     assert!(
@@ -643,26 +679,33 @@ fn a_crash_between_two_files_leaves_what_was_there_and_the_next_look_begins_agai
         "{:?}",
         process.warnings
     );
-    process.look(place.now);
+    process.look(keys_folder.now);
     assert_eq!(process.published().len(), 2, "another one was made");
-    let stored = place.ring().to_string();
+    let stored = keys_folder.ring().to_string();
     assert!(!stored.contains(name), "{stored}");
     // The keyring was written, and the process died before anybody was told.
-    let next = place.states()[1].0.clone();
-    let mut again = place.start();
+    let next = keys_folder.states()[1].0.clone();
+    let mut again = keys_folder.start();
     assert!(again.published().contains(&next));
-    place.serve(&mut [&mut again], 24 * HOUR);
+    keys_folder.serve(&mut [&mut again], 24 * HOUR);
     assert_eq!(again.signs(), next);
 }
 
 #[test]
 fn looking_makes_and_writes_nothing() {
-    let place = Place::new();
-    assert!(Keeper::inspect(place.options.clone(), place.rotation.clone(), place.now).is_err());
-    assert_eq!(place.file_names(), Vec::<String>::new());
-    let kid = place.make("bff-signing.pem", KeyKind::P256);
-    assert_eq!(place.inspect().keyring().active().unwrap().kid, kid);
-    assert_eq!(place.file_names(), ["bff-signing.pem"]);
+    let keys_folder = KeysFolder::new();
+    assert!(
+        Keeper::inspect(
+            keys_folder.options.clone(),
+            keys_folder.rotation.clone(),
+            keys_folder.now
+        )
+        .is_err()
+    );
+    assert_eq!(keys_folder.file_names(), Vec::<String>::new());
+    let kid = keys_folder.make("bff-signing.pem", KeyKind::P256);
+    assert_eq!(keys_folder.inspect().keyring().active().unwrap().kid, kid);
+    assert_eq!(keys_folder.file_names(), ["bff-signing.pem"]);
 }
 
 /// An IdP that takes its time, or does not take some keys.
@@ -716,10 +759,10 @@ struct Running {
 }
 
 impl Running {
-    fn start(place: &Place, idp: Idp) -> Self {
-        let process = place.start();
+    fn start(keys_folder: &KeysFolder, idp: Idp) -> Self {
+        let process = keys_folder.start();
         let clock = Counting {
-            clock: ManualClock::starting_at(place.now),
+            clock: ManualClock::starting_at(keys_folder.now),
             sleeps: Arc::default(),
         };
         let stop = CancellationToken::new();
@@ -764,15 +807,18 @@ impl Running {
 
 #[tokio::test]
 async fn a_key_signs_only_after_the_idp_knows_it() {
-    let mut place = Place::new();
-    place.rotation.policy.publish_ahead = Duration::from_mins(10);
-    let old = place.start().signs();
-    place.by_hand().rotate(place.now, false, false).unwrap();
+    let mut keys_folder = KeysFolder::new();
+    keys_folder.rotation.policy.publish_ahead = Duration::from_mins(10);
+    let old = keys_folder.start().signs();
+    keys_folder
+        .by_hand()
+        .rotate(keys_folder.now, false, false)
+        .unwrap();
     let idp = Idp {
         refuses: Mutex::new(true),
         ..Idp::default()
     };
-    let running = Running::start(&place, idp);
+    let running = Running::start(&keys_folder, idp);
     assert!(
         !running
             .passes(Duration::from_mins(20), |it| it.keys.signing().kid() != old)
@@ -797,16 +843,16 @@ async fn a_key_signs_only_after_the_idp_knows_it() {
 
 #[tokio::test]
 async fn a_key_that_cannot_do_the_registered_algorithm_does_not_sign() {
-    let mut place = Place::new();
-    place.rotation.policy.publish_ahead = Duration::from_mins(10);
-    let old = place.start().signs();
-    place.make("ed.pem", KeyKind::Ed25519);
-    place.options.signing_key = place.path("ed.pem");
+    let mut keys_folder = KeysFolder::new();
+    keys_folder.rotation.policy.publish_ahead = Duration::from_mins(10);
+    let old = keys_folder.start().signs();
+    keys_folder.make("ed.pem", KeyKind::Ed25519);
+    keys_folder.options.signing_key = keys_folder.path("ed.pem");
     let idp = Idp {
         algorithm: Some(Algorithm::ES256),
         ..Idp::default()
     };
-    let running = Running::start(&place, idp);
+    let running = Running::start(&keys_folder, idp);
     assert!(
         !running
             .passes(Duration::from_mins(20), |it| it.keys.signing().kid() != old)
@@ -814,7 +860,7 @@ async fn a_key_that_cannot_do_the_registered_algorithm_does_not_sign() {
     );
     // On purpose and by hand it does, and the registration is told.
     let told = running.idp.told.lock().len();
-    place
+    keys_folder
         .start()
         .keeper
         .rotate(running.clock.now(), true, false)
@@ -831,17 +877,17 @@ async fn a_key_that_cannot_do_the_registered_algorithm_does_not_sign() {
 
 #[tokio::test]
 async fn news_that_need_no_waiting_are_told_too() {
-    let mut place = Place::new();
-    let extra = place.make("extra.pem", KeyKind::P256);
-    place.options.extra = vec![place.path("extra.pem")];
-    fs::rename(place.path("extra.pem"), place.path("later.pem")).unwrap();
-    let running = Running::start(&place, Idp::default());
+    let mut keys_folder = KeysFolder::new();
+    let extra = keys_folder.make("extra.pem", KeyKind::P256);
+    keys_folder.options.extra = vec![keys_folder.path("extra.pem")];
+    fs::rename(keys_folder.path("extra.pem"), keys_folder.path("later.pem")).unwrap();
+    let running = Running::start(&keys_folder, Idp::default());
     assert!(
         !running
             .passes(Duration::from_mins(1), |it| !it.idp.told.lock().is_empty())
             .await
     );
-    fs::rename(place.path("later.pem"), place.path("extra.pem")).unwrap();
+    fs::rename(keys_folder.path("later.pem"), keys_folder.path("extra.pem")).unwrap();
     assert!(
         running
             .passes(Duration::from_mins(1), |it| it.keys.is_published(&extra))
@@ -871,70 +917,71 @@ impl<E> UnwrapErr<E> for Result<Process, E> {
 /// Files that are there only for the lock are not state.
 #[test]
 fn the_lock_file_is_empty() {
-    let place = Place::new();
-    place.start();
-    let lock: &Path = &place.path("keyring.json.lock");
+    let keys_folder = KeysFolder::new();
+    keys_folder.start();
+    let lock: &Path = &keys_folder.path("keyring.json.lock");
     assert_eq!(lock.metadata().unwrap().len(), 0);
 }
 
 /// What a start refuses must not be what the next one goes on with.
 #[test]
 fn a_first_start_that_is_refused_leaves_no_keyring() {
-    let mut place = Place::new();
-    let extra = place.make("extra.pem", KeyKind::P256);
-    let kid = place.make("bff-signing.pem", KeyKind::P256);
-    place.options.extra = vec![place.path("extra.pem")];
-    place.options.kid = Some(extra);
-    let error = place.try_start().unwrap_err_or_panic();
+    let mut keys_folder = KeysFolder::new();
+    let extra = keys_folder.make("extra.pem", KeyKind::P256);
+    let kid = keys_folder.make("bff-signing.pem", KeyKind::P256);
+    keys_folder.options.extra = vec![keys_folder.path("extra.pem")];
+    keys_folder.options.kid = Some(extra);
+    let error = keys_folder.try_start().unwrap_err_or_panic();
     assert!(matches!(error, KeysError::DuplicateKid(_)), "{error}");
-    assert!(!place.path("keyring.json").exists());
+    assert!(!keys_folder.path("keyring.json").exists());
     // What the message says helps.
-    place.options.kid = None;
-    place.rotation.algorithm = Some(Algorithm::EdDSA);
-    let error = place.try_start().unwrap_err_or_panic();
+    keys_folder.options.kid = None;
+    keys_folder.rotation.algorithm = Some(Algorithm::EdDSA);
+    let error = keys_folder.try_start().unwrap_err_or_panic();
     assert!(matches!(error, KeysError::Algorithm { .. }), "{error}");
-    assert!(!place.path("keyring.json").exists());
-    place.rotation.algorithm = None;
-    assert_eq!(place.start().signs(), kid);
+    assert!(!keys_folder.path("keyring.json").exists());
+    keys_folder.rotation.algorithm = None;
+    assert_eq!(keys_folder.start().signs(), kid);
 }
 
 /// The same while a server runs: what it cannot publish, it does not write down.
 #[test]
 fn a_named_key_that_would_share_a_kid_changes_nothing() {
-    let mut place = Place::new();
-    let extra = place.make("extra.pem", KeyKind::P256);
-    place.options.extra = vec![place.path("extra.pem")];
-    let kid = place.start().signs();
-    let before = place.ring();
-    place.options.kid = Some(extra);
-    let error = place.try_start().unwrap_err_or_panic();
+    let mut keys_folder = KeysFolder::new();
+    let extra = keys_folder.make("extra.pem", KeyKind::P256);
+    keys_folder.options.extra = vec![keys_folder.path("extra.pem")];
+    let kid = keys_folder.start().signs();
+    let before = keys_folder.ring();
+    keys_folder.options.kid = Some(extra);
+    let error = keys_folder.try_start().unwrap_err_or_panic();
     assert!(matches!(error, KeysError::DuplicateKid(_)), "{error}");
-    assert_eq!(place.ring(), before);
-    place.options.kid = None;
-    assert_eq!(place.start().signs(), kid);
+    assert_eq!(keys_folder.ring(), before);
+    keys_folder.options.kid = None;
+    assert_eq!(keys_folder.start().signs(), kid);
 
-    let mut process = place.start();
+    let mut process = keys_folder.start();
     let published = process.published();
     process.keeper.folder = Folder::new(Options {
         kid: Some(published.iter().find(|it| **it != kid).unwrap().clone()),
-        ..place.options.clone()
+        ..keys_folder.options.clone()
     });
-    let notes = process.look(place.now);
+    let notes = process.look(keys_folder.now);
     assert!(troubles(&notes)[0].contains("BFF_KID"), "{notes:?}");
-    assert_eq!(process.look(place.now), [], "told once");
+    assert_eq!(process.look(keys_folder.now), [], "told once");
     assert_eq!(process.published(), published);
-    assert_eq!(place.ring(), before);
+    assert_eq!(keys_folder.ring(), before);
 }
 
 #[test]
 fn a_key_that_was_made_is_removed_only_where_no_keyring_names_it() {
-    let place = Place::new();
-    let mut keeper = place.start().keeper;
-    keeper.rotate(place.now, false, false).unwrap();
-    let known = place.key_files().remove(0);
-    let (unknown, _) = generate::generate_new(place.dir.path(), KeyKind::P256, place.now).unwrap();
-    // The keyring was in its place, and only then something failed.
-    keeper.unmake([place.path(&known), unknown.clone()]);
-    assert!(place.path(&known).exists());
+    let keys_folder = KeysFolder::new();
+    let mut keeper = keys_folder.start().keeper;
+    keeper.rotate(keys_folder.now, false, false).unwrap();
+    let known = keys_folder.key_files().remove(0);
+    let (unknown, _) =
+        generate::generate_new(keys_folder.dir.path(), KeyKind::P256, keys_folder.now).unwrap();
+    // The keyring was in its folder, and only then something failed.
+    keeper.unmake([keys_folder.path(&known), unknown.clone()]);
+    assert!(keys_folder.path(&known).exists());
     assert!(!unknown.exists());
 }

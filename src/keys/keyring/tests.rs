@@ -405,7 +405,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// A server beside its keyring: what it published and for how long.
-struct World {
+struct Server {
     ring: Keyring,
     policy: Policy,
     now: Timestamp,
@@ -417,9 +417,9 @@ struct World {
     signed: BTreeMap<String, Timestamp>,
 }
 
-impl World {
+impl Server {
     fn new(policy: Policy) -> Self {
-        let mut world = Self {
+        let mut server = Self {
             ring: Keyring::default(),
             policy,
             now: at(1_000_000_000),
@@ -428,8 +428,8 @@ impl World {
             published: BTreeMap::new(),
             signed: BTreeMap::new(),
         };
-        world.look();
-        world
+        server.look();
+        server
     }
 
     fn new_key(&mut self, kind: &str) -> KeyName {
@@ -565,14 +565,14 @@ proptest! {
         max_keys in 2_usize..6,
         ahead_hours in 1_u64..47,
     ) {
-        let mut world = World::new(Policy {
+        let mut server = Server::new(Policy {
             rotate_after: rotate_days.map(|days| Duration::from_hours(24 * days)),
             retire_after: Duration::from_hours(24 * retire_days),
             max_keys,
             publish_ahead: Duration::from_hours(ahead_hours),
         });
         for event in events {
-            world.happens(&event);
+            server.happens(&event);
         }
     }
 }

@@ -14,15 +14,15 @@ use crate::{
 
 const ISSUER: &str = "https://idp.test";
 
-struct World {
+struct Harness {
     logouts: Logouts,
     store: HeldStore,
     clock: ManualClock,
 }
 
-// === impl World ===
+// === impl Harness ===
 
-impl World {
+impl Harness {
     fn new() -> Self {
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
         let shared: SharedClock = Arc::new(clock.clone());
@@ -114,45 +114,45 @@ impl World {
 
 #[tokio::test]
 async fn a_token_ends_what_it_names_and_nothing_else() {
-    let world = World::new();
-    let one = world.open("alice", Some("sid-1")).await;
-    let two = world.open("alice", Some("sid-2")).await;
-    let without = world.open("alice", None).await;
+    let harness = Harness::new();
+    let one = harness.open("alice", Some("sid-1")).await;
+    let two = harness.open("alice", Some("sid-2")).await;
+    let without = harness.open("alice", None).await;
     // Another issuer's account could not be here; another person of the same session can.
-    let bob = world.open("bob", Some("sid-1")).await;
-    let end = async |id: &str, subject, sid| world.logouts.end(&world.token(id, subject, sid)).await;
+    let bob = harness.open("bob", Some("sid-1")).await;
+    let end = async |id: &str, subject, sid| harness.logouts.end(&harness.token(id, subject, sid)).await;
 
     assert_eq!(end("a", Some("alice"), Some("sid-1")).await.unwrap(), 1);
-    assert!(!world.lives(&one).await && world.lives(&bob).await);
+    assert!(!harness.lives(&one).await && harness.lives(&bob).await);
     assert_eq!(end("b", None, Some("sid-1")).await.unwrap(), 1);
-    assert!(!world.lives(&bob).await && world.lives(&two).await);
+    assert!(!harness.lives(&bob).await && harness.lives(&two).await);
     assert_eq!(end("c", Some("bob"), Some("sid-2")).await.unwrap(), 0);
     assert_eq!(end("d", Some("alice"), None).await.unwrap(), 2);
-    assert!(!world.lives(&two).await && !world.lives(&without).await);
+    assert!(!harness.lives(&two).await && !harness.lives(&without).await);
     let again = end("d", Some("alice"), None).await;
     assert!(matches!(again, Err(BackChannelError::Replayed)));
 }
 
 #[tokio::test]
 async fn a_token_whose_sessions_could_not_be_ended_counts_when_it_comes_again() {
-    let world = World::new();
-    let key = world.open("alice", Some("sid-1")).await;
+    let harness = Harness::new();
+    let key = harness.open("alice", Some("sid-1")).await;
     for (subject, sid) in [
         (Some("alice"), None),
         (None, Some("sid-1")),
         (Some("alice"), Some("sid-1")),
     ] {
-        let token = world.token("a", subject, sid);
-        world.store.removes_fail.store(true, Ordering::Relaxed);
-        let failed = world.logouts.end(&token).await;
+        let token = harness.token("a", subject, sid);
+        harness.store.removes_fail.store(true, Ordering::Relaxed);
+        let failed = harness.logouts.end(&token).await;
         assert!(matches!(failed, Err(BackChannelError::Store(_))));
-        assert!(world.lives(&key).await);
+        assert!(harness.lives(&key).await);
     }
-    world.store.removes_fail.store(false, Ordering::Relaxed);
-    let token = world.token("a", Some("alice"), None);
-    assert_eq!(world.logouts.end(&token).await.unwrap(), 1);
-    assert!(!world.lives(&key).await);
-    let again = world.logouts.end(&token).await;
+    harness.store.removes_fail.store(false, Ordering::Relaxed);
+    let token = harness.token("a", Some("alice"), None);
+    assert_eq!(harness.logouts.end(&token).await.unwrap(), 1);
+    assert!(!harness.lives(&key).await);
+    let again = harness.logouts.end(&token).await;
     assert!(matches!(again, Err(BackChannelError::Replayed)));
 }
 
@@ -165,14 +165,14 @@ async fn attack_32_whether_a_logout_comes_before_or_after_the_session_is_stored_
         (Some("bob"), None, true),
     ] {
         for before in [true, false] {
-            let world = World::new();
-            let store = &world.store;
+            let harness = Harness::new();
+            let store = &harness.store;
             let held = if before {
                 &store.before_insert
             } else {
                 &store.after_insert
             };
-            let opened = world.log_in(held, &world.token("a", subject, sid)).await;
+            let opened = harness.log_in(held, &harness.token("a", subject, sid)).await;
             assert_eq!(opened, lives, "{subject:?} {sid:?} {before}");
             let stored = store.usage().await.unwrap().sessions;
             assert_eq!(stored, usize::from(lives), "{subject:?} {sid:?} {before}");

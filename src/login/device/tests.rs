@@ -21,7 +21,7 @@ use crate::{
 static MINE: LazyLock<EcdsaKeyPair> = LazyLock::new(pair);
 static OTHER: LazyLock<EcdsaKeyPair> = LazyLock::new(pair);
 
-struct World {
+struct Harness {
     devices: Devices,
     clock: ManualClock,
 }
@@ -57,9 +57,9 @@ fn answer(pair: &EcdsaKeyPair, invitation: &Invitation) -> String {
     signed(pair, true, &claims)
 }
 
-// === impl World ===
+// === impl Harness ===
 
-impl World {
+impl Harness {
     fn new() -> Self {
         install_crypto();
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
@@ -115,75 +115,75 @@ impl World {
 
 #[tokio::test]
 async fn an_invited_browser_registers_its_key_once_and_proves_it() {
-    let world = World::new();
-    let key = world.open().await;
-    let invitation = world.devices.invite(&key);
+    let harness = Harness::new();
+    let key = harness.open().await;
+    let invitation = harness.devices.invite(&key);
     let proof = answer(&MINE, &invitation);
-    let registered = world.devices.register(&proof, Some(key)).await.unwrap();
-    assert_eq!(world.kept(&key).await, Some(registered.device.clone()));
-    assert_eq!(registered.device.since, world.clock.now());
+    let registered = harness.devices.register(&proof, Some(key)).await.unwrap();
+    assert_eq!(harness.kept(&key).await, Some(registered.device.clone()));
+    assert_eq!(registered.device.since, harness.clock.now());
 
     // Its answer may have got lost.
-    let again = world.devices.register(&proof, None).await.unwrap();
+    let again = harness.devices.register(&proof, None).await.unwrap();
     assert_eq!(again.device, registered.device);
 
-    let later = signed(&MINE, false, &json!({ "jti": world.devices.challenge(&key) }));
-    assert!(world.devices.check(&key, &registered.device, &later).is_ok());
+    let later = signed(&MINE, false, &json!({ "jti": harness.devices.challenge(&key) }));
+    assert!(harness.devices.check(&key, &registered.device, &later).is_ok());
     // Several at once, and none writes anything.
-    assert!(world.devices.check(&key, &registered.device, &later).is_ok());
+    assert!(harness.devices.check(&key, &registered.device, &later).is_ok());
 }
 
 #[tokio::test]
 async fn attack_53_a_second_key_never_takes_the_place_of_the_first() {
-    let world = World::new();
-    let key = world.open().await;
-    let invitation = world.devices.invite(&key);
-    let first = world
+    let harness = Harness::new();
+    let key = harness.open().await;
+    let invitation = harness.devices.invite(&key);
+    let first = harness
         .devices
         .register(&answer(&MINE, &invitation), None)
         .await
         .unwrap();
-    for invitation in [invitation, world.devices.invite(&key)] {
-        let refused = world.devices.register(&answer(&OTHER, &invitation), None).await;
+    for invitation in [invitation, harness.devices.invite(&key)] {
+        let refused = harness.devices.register(&answer(&OTHER, &invitation), None).await;
         assert!(matches!(refused, Err(ProofError::Registered)), "{refused:?}");
     }
-    assert_eq!(world.kept(&key).await, Some(first.device));
+    assert_eq!(harness.kept(&key).await, Some(first.device));
 }
 
 #[tokio::test]
 async fn attack_53_an_invitation_is_good_for_one_key_also_where_both_come_at_once() {
-    let world = World::new();
-    let key = world.open().await;
-    let invitation = world.devices.invite(&key);
+    let harness = Harness::new();
+    let key = harness.open().await;
+    let invitation = harness.devices.invite(&key);
     let (mine, other) = (answer(&MINE, &invitation), answer(&OTHER, &invitation));
     let (mine, other) = tokio::join!(
-        world.devices.register(&mine, None),
-        world.devices.register(&other, None)
+        harness.devices.register(&mine, None),
+        harness.devices.register(&other, None)
     );
     assert_eq!(u8::from(mine.is_ok()) + u8::from(other.is_ok()), 1);
     // And of two invitations of one session.
-    let key = world.open().await;
-    let [one, two] = [world.devices.invite(&key), {
-        world.clock.advance(Duration::from_millis(1));
-        world.devices.invite(&key)
+    let key = harness.open().await;
+    let [one, two] = [harness.devices.invite(&key), {
+        harness.clock.advance(Duration::from_millis(1));
+        harness.devices.invite(&key)
     }];
     let (mine, other) = (answer(&MINE, &one), answer(&OTHER, &two));
     let (mine, other) = tokio::join!(
-        world.devices.register(&mine, None),
-        world.devices.register(&other, None)
+        harness.devices.register(&mine, None),
+        harness.devices.register(&other, None)
     );
     assert_eq!(u8::from(mine.is_ok()) + u8::from(other.is_ok()), 1);
 }
 
 #[tokio::test]
 async fn attack_53_without_the_invitation_of_the_login_no_key_is_registered() {
-    let world = World::new();
-    let (key, other) = (world.open().await, world.open().await);
+    let harness = Harness::new();
+    let (key, other) = (harness.open().await, harness.open().await);
     let Invitation {
         challenge,
         authorization,
-    } = world.devices.invite(&key);
-    let foreign = world.devices.invite(&other);
+    } = harness.devices.invite(&key);
+    let foreign = harness.devices.invite(&other);
     let stamp = foreign.authorization.split_once(SEPARATOR).unwrap().1;
     let transplanted = format!("{}.{stamp}", DeviceKey::identifier(&key));
     for authorization in [
@@ -198,7 +198,10 @@ async fn attack_53_without_the_invitation_of_the_login_no_key_is_registered() {
         if let Some(authorization) = authorization {
             claims["authorization"] = authorization.into();
         }
-        let refused = world.devices.register(&signed(&MINE, true, &claims), None).await;
+        let refused = harness
+            .devices
+            .register(&signed(&MINE, true, &claims), None)
+            .await;
         assert!(
             matches!(refused, Err(ProofError::Authorization)),
             "{authorization:?} {refused:?}"
@@ -211,44 +214,47 @@ async fn attack_53_without_the_invitation_of_the_login_no_key_is_registered() {
         json!(foreign.challenge),
     ] {
         let claims = json!({ "jti": jti, "authorization": authorization });
-        let refused = world.devices.register(&signed(&MINE, true, &claims), None).await;
+        let refused = harness
+            .devices
+            .register(&signed(&MINE, true, &claims), None)
+            .await;
         assert!(matches!(refused, Err(ProofError::Challenge)), "{jti} {refused:?}");
     }
     // The cookie of another session came along.
-    let proof = answer(&MINE, &world.devices.invite(&key));
-    let refused = world.devices.register(&proof, Some(other)).await;
+    let proof = answer(&MINE, &harness.devices.invite(&key));
+    let refused = harness.devices.register(&proof, Some(other)).await;
     assert!(matches!(refused, Err(ProofError::Authorization)));
-    assert_eq!(world.kept(&key).await, None);
+    assert_eq!(harness.kept(&key).await, None);
 }
 
 #[tokio::test]
 async fn invitations_and_challenges_count_for_five_minutes() {
-    let world = World::new();
-    let (key, device) = world.bound().await;
-    let unbound = world.open().await;
-    let invitation = world.devices.invite(&unbound);
-    let proof = signed(&MINE, false, &json!({ "jti": world.devices.challenge(&key) }));
+    let harness = Harness::new();
+    let (key, device) = harness.bound().await;
+    let unbound = harness.open().await;
+    let invitation = harness.devices.invite(&unbound);
+    let proof = signed(&MINE, false, &json!({ "jti": harness.devices.challenge(&key) }));
     let moment = Duration::from_millis(1);
-    world.clock.advance(CHALLENGE_LIFETIME.saturating_sub(moment));
+    harness.clock.advance(CHALLENGE_LIFETIME.saturating_sub(moment));
     // Also after a newer one was given.
-    let _newer = world.devices.challenge(&key);
-    assert!(world.devices.check(&key, &device, &proof).is_ok());
-    world.clock.advance(moment);
+    let _newer = harness.devices.challenge(&key);
+    assert!(harness.devices.check(&key, &device, &proof).is_ok());
+    harness.clock.advance(moment);
     assert!(matches!(
-        world.devices.check(&key, &device, &proof),
+        harness.devices.check(&key, &device, &proof),
         Err(ProofError::Challenge)
     ));
-    let refused = world.devices.register(&answer(&MINE, &invitation), None).await;
+    let refused = harness.devices.register(&answer(&MINE, &invitation), None).await;
     assert!(matches!(refused, Err(ProofError::Authorization)));
 }
 
 #[tokio::test]
 async fn attack_53_a_proof_counts_for_its_session_and_by_its_key_alone() {
-    let world = World::new();
-    let (key, device) = world.bound().await;
-    let (other, _) = world.bound().await;
-    let challenge = |key| json!({ "jti": world.devices.challenge(key) });
-    let check = |proof: &str| world.devices.check(&key, &device, proof);
+    let harness = Harness::new();
+    let (key, device) = harness.bound().await;
+    let (other, _) = harness.bound().await;
+    let challenge = |key| json!({ "jti": harness.devices.challenge(key) });
+    let check = |proof: &str| harness.devices.check(&key, &device, proof);
     assert!(matches!(
         check(&signed(&MINE, false, &challenge(&other))),
         Err(ProofError::Challenge)
@@ -265,10 +271,15 @@ async fn attack_53_a_proof_counts_for_its_session_and_by_its_key_alone() {
 
 #[tokio::test]
 async fn a_session_that_has_ended_takes_no_key() {
-    let world = World::new();
-    let key = world.open().await;
-    let proof = answer(&MINE, &world.devices.invite(&key));
-    world.devices.sessions.end(&key, EndReason::Logout).await.unwrap();
-    let refused = world.devices.register(&proof, None).await;
+    let harness = Harness::new();
+    let key = harness.open().await;
+    let proof = answer(&MINE, &harness.devices.invite(&key));
+    harness
+        .devices
+        .sessions
+        .end(&key, EndReason::Logout)
+        .await
+        .unwrap();
+    let refused = harness.devices.register(&proof, None).await;
     assert!(matches!(refused, Err(ProofError::Gone)), "{refused:?}");
 }

@@ -5,13 +5,13 @@ use tokio::sync::Notify;
 use super::*;
 use crate::clock::ManualClock;
 
-struct Scene {
+struct Harness {
     once: Arc<Once<u32>>,
     clock: ManualClock,
     completed: Arc<AtomicU32>,
 }
 
-impl Scene {
+impl Harness {
     fn new() -> Self {
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_000));
         Self {
@@ -35,12 +35,12 @@ impl Scene {
 
 #[tokio::test]
 async fn attack_46_a_callback_that_comes_while_it_is_under_way_gets_the_same_answer() {
-    let scene = Scene::new();
+    let harness = Harness::new();
     let gate = Arc::new(Notify::new());
     let waiting: Vec<_> = (0..20)
         .map(|_| {
-            let (once, gate) = (Arc::clone(&scene.once), Arc::clone(&gate));
-            let completed = Arc::clone(&scene.completed);
+            let (once, gate) = (Arc::clone(&harness.once), Arc::clone(&gate));
+            let completed = Arc::clone(&harness.completed);
             tokio::spawn(async move {
                 let ends_at = Timestamp::from_unix_seconds(1_600);
                 let complete = || async move {
@@ -54,7 +54,7 @@ async fn attack_46_a_callback_that_comes_while_it_is_under_way_gets_the_same_ans
     tokio::task::yield_now().await;
     // Another code does not join.
     assert_eq!(
-        scene.complete("state", "other", Remember::Sent).await,
+        harness.complete("state", "other", Remember::Sent).await,
         Err(Spent::Used)
     );
     gate.notify_one();
@@ -65,9 +65,9 @@ async fn attack_46_a_callback_that_comes_while_it_is_under_way_gets_the_same_ans
 
 #[tokio::test]
 async fn attack_46_a_browser_that_hangs_up_stops_nothing() {
-    let scene = Scene::new();
+    let harness = Harness::new();
     let gate = Arc::new(Notify::new());
-    let (once, inside) = (Arc::clone(&scene.once), Arc::clone(&gate));
+    let (once, inside) = (Arc::clone(&harness.once), Arc::clone(&gate));
     let first = tokio::spawn(async move {
         let complete = || async move {
             inside.notified().await;
@@ -80,75 +80,75 @@ async fn attack_46_a_browser_that_hangs_up_stops_nothing() {
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     gate.notify_one();
-    assert_eq!(scene.complete("state", "code", Remember::Sent).await, Ok(7));
+    assert_eq!(harness.complete("state", "code", Remember::Sent).await, Ok(7));
 }
 
 #[tokio::test]
 async fn a_success_is_the_only_one_for_as_long_as_the_attempt_is_good() {
-    let scene = Scene::new();
-    assert_eq!(scene.complete("state", "code", Remember::Sent).await, Ok(1));
-    scene.clock.advance(Duration::from_secs(59));
-    assert_eq!(scene.complete("state", "code", Remember::Sent).await, Ok(1));
+    let harness = Harness::new();
+    assert_eq!(harness.complete("state", "code", Remember::Sent).await, Ok(1));
+    harness.clock.advance(Duration::from_secs(59));
+    assert_eq!(harness.complete("state", "code", Remember::Sent).await, Ok(1));
     assert_eq!(
-        scene.complete("state", "other", Remember::Sent).await,
+        harness.complete("state", "other", Remember::Sent).await,
         Err(Spent::Used)
     );
-    scene.clock.advance(Duration::from_secs(1));
+    harness.clock.advance(Duration::from_secs(1));
     assert_eq!(
-        scene.complete("state", "code", Remember::Sent).await,
+        harness.complete("state", "code", Remember::Sent).await,
         Err(Spent::Used)
     );
-    assert_eq!(scene.complete("another", "code", Remember::Sent).await, Ok(2));
+    assert_eq!(harness.complete("another", "code", Remember::Sent).await, Ok(2));
 }
 
 #[tokio::test]
 async fn attack_46_a_code_that_was_sent_stays_spent_for_as_long_as_its_attempt_is_good() {
-    let scene = Scene::new();
-    assert_eq!(scene.complete("state", "code", Remember::Sent).await, Ok(1));
-    scene.clock.advance(ANSWERS_FOR + Duration::from_secs(1));
+    let harness = Harness::new();
+    assert_eq!(harness.complete("state", "code", Remember::Sent).await, Ok(1));
+    harness.clock.advance(ANSWERS_FOR + Duration::from_secs(1));
     // However many others come, which have what is over forgotten.
     for number in 0..PRUNE_AT * 3 {
         let state = format!("state {number}");
-        scene.complete(&state, "code", Remember::Sent).await.unwrap();
+        harness.complete(&state, "code", Remember::Sent).await.unwrap();
     }
-    let again = scene.complete("state", "code", Remember::Sent).await;
+    let again = harness.complete("state", "code", Remember::Sent).await;
     assert_eq!(again, Err(Spent::Used));
 }
 
 #[tokio::test]
 async fn what_was_not_sent_may_be_tried_again() {
-    let scene = Scene::new();
-    assert_eq!(scene.complete("state", "code", Remember::Nothing).await, Ok(1));
-    assert_eq!(scene.complete("state", "code", Remember::Sent).await, Ok(2));
-    assert_eq!(scene.complete("state", "code", Remember::Sent).await, Ok(2));
+    let harness = Harness::new();
+    assert_eq!(harness.complete("state", "code", Remember::Nothing).await, Ok(1));
+    assert_eq!(harness.complete("state", "code", Remember::Sent).await, Ok(2));
+    assert_eq!(harness.complete("state", "code", Remember::Sent).await, Ok(2));
 }
 
 #[tokio::test]
 async fn a_task_that_dies_leaves_nobody_waiting_and_the_attempt_spent() {
-    let scene = Scene::new();
+    let harness = Harness::new();
     let ends_at = Timestamp::from_unix_seconds(1_600);
-    let died = scene
+    let died = harness
         .once
         .complete("state", "code", ends_at, || async { panic!("as a test") })
         .await;
     assert_eq!(died, Err(Spent::Abandoned));
-    let again = scene.complete("state", "code", Remember::Sent).await;
+    let again = harness.complete("state", "code", Remember::Sent).await;
     assert_eq!(again, Err(Spent::Abandoned));
 }
 
 #[tokio::test]
 async fn attempts_that_are_over_are_forgotten() {
-    let scene = Scene::new();
+    let harness = Harness::new();
     for number in 0..PRUNE_AT * 2 {
         let state = format!("state {number}");
-        scene.complete(&state, "code", Remember::Sent).await.unwrap();
+        harness.complete(&state, "code", Remember::Sent).await.unwrap();
     }
     // Past the end of the attempts.
-    scene.clock.advance(Duration::from_mins(10));
+    harness.clock.advance(Duration::from_mins(10));
     for number in 0..PRUNE_AT * 2 {
         let state = format!("later {number}");
-        scene.complete(&state, "code", Remember::Sent).await.unwrap();
+        harness.complete(&state, "code", Remember::Sent).await.unwrap();
     }
-    let map_len = scene.once.shared.attempts.lock().map.len();
+    let map_len = harness.once.shared.attempts.lock().map.len();
     assert!(map_len < PRUNE_AT * 4, "{map_len}");
 }

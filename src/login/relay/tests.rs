@@ -8,14 +8,14 @@ use crate::{
     telemetry::testing::Logs,
 };
 
-struct World {
+struct Harness {
     shared: MemoryShared,
     clock: ManualClock,
     /// How often a code was sent.
     sent: AtomicUsize,
 }
 
-impl World {
+impl Harness {
     fn new() -> Self {
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
         Self {
@@ -113,109 +113,109 @@ fn not_sent(_: &Result<LoggedIn, CallbackError>) -> Remember {
 
 #[tokio::test]
 async fn a_second_callback_at_another_replica_waits_for_the_answer_of_the_first() {
-    let world = World::new();
-    let attempt = world.attempt();
+    let harness = Harness::new();
+    let attempt = harness.attempt();
     let takes = Duration::from_secs(3);
     let both = async {
         tokio::join!(
-            world.callback(&attempt, "code", takes),
-            world.callback(&attempt, "code", takes)
+            harness.callback(&attempt, "code", takes),
+            harness.callback(&attempt, "code", takes)
         )
     };
-    let (one, two) = world.passing(both).await;
+    let (one, two) = harness.passing(both).await;
     assert_eq!(one.unwrap(), two.unwrap());
-    assert_eq!(world.sent.load(Ordering::SeqCst), 1);
+    assert_eq!(harness.sent.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
 async fn an_answer_is_given_for_a_minute_and_a_code_is_sent_once_for_as_long_as_the_attempt_is_good() {
-    let world = World::new();
-    let attempt = world.attempt();
-    let first = world.callback(&attempt, "code", Duration::ZERO).await.unwrap();
-    world.clock.advance(ANSWERS_FOR / 2);
-    let again = world.callback(&attempt, "code", Duration::ZERO).await.unwrap();
+    let harness = Harness::new();
+    let attempt = harness.attempt();
+    let first = harness.callback(&attempt, "code", Duration::ZERO).await.unwrap();
+    harness.clock.advance(ANSWERS_FOR / 2);
+    let again = harness.callback(&attempt, "code", Duration::ZERO).await.unwrap();
     assert_eq!(again, first);
-    let another = world.callback(&attempt, "other", Duration::ZERO).await;
+    let another = harness.callback(&attempt, "other", Duration::ZERO).await;
     assert_eq!(another.unwrap_err(), CallbackError::UnknownAttempt.to_string());
-    world.clock.advance(ANSWERS_FOR);
-    let late = world.callback(&attempt, "code", Duration::ZERO).await;
+    harness.clock.advance(ANSWERS_FOR);
+    let late = harness.callback(&attempt, "code", Duration::ZERO).await;
     assert_eq!(late.unwrap_err(), CallbackError::UnknownAttempt.to_string());
     // Up to its end.
-    world
+    harness
         .clock
-        .advance(attempt.ends_at().duration_since(world.clock.now()));
-    world
+        .advance(attempt.ends_at().duration_since(harness.clock.now()));
+    harness
         .callback(&attempt, "code", Duration::ZERO)
         .await
         .unwrap_err();
-    assert_eq!(world.sent.load(Ordering::SeqCst), 1);
+    assert_eq!(harness.sent.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
 async fn what_came_to_nothing_is_told_as_such_and_what_was_not_sent_may_be_tried_again() {
-    let world = World::new();
-    let attempt = world.attempt();
-    world
+    let harness = Harness::new();
+    let attempt = harness.attempt();
+    harness
         .failing(&attempt, CallbackError::NoIdToken, Remember::Sent)
         .await
         .unwrap_err();
-    let joined = world.callback(&attempt, "code", Duration::ZERO).await;
+    let joined = harness.callback(&attempt, "code", Duration::ZERO).await;
     assert!(joined.unwrap_err().contains("no ID token"));
-    let attempt = world.attempt();
-    world
+    let attempt = harness.attempt();
+    harness
         .failing(&attempt, CallbackError::LoggedOut, Remember::Sent)
         .await
         .unwrap_err();
-    let joined = world.callback(&attempt, "code", Duration::ZERO).await;
+    let joined = harness.callback(&attempt, "code", Duration::ZERO).await;
     assert_eq!(joined.unwrap_err(), CallbackError::LoggedOut.to_string());
-    let attempt = world.attempt();
-    world
+    let attempt = harness.attempt();
+    harness
         .failing(&attempt, CallbackError::NotReady, Remember::Nothing)
         .await
         .unwrap_err();
-    world.callback(&attempt, "code", Duration::ZERO).await.unwrap();
+    harness.callback(&attempt, "code", Duration::ZERO).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_replica_that_dies_is_waited_for_and_not_for_ever_and_its_code_is_not_sent_again() {
-    let world = World::new();
-    let attempt = world.attempt();
+    let harness = Harness::new();
+    let attempt = harness.attempt();
     {
-        let dies = world.callback(&attempt, "code", PATIENCE * 2);
+        let dies = harness.callback(&attempt, "code", PATIENCE * 2);
         let mut dies = std::pin::pin!(dies);
         assert!(futures_util::poll!(&mut dies).is_pending());
     }
-    let began = world.clock.now();
-    let waits = world
-        .passing(world.callback(&attempt, "code", Duration::ZERO))
+    let began = harness.clock.now();
+    let waits = harness
+        .passing(harness.callback(&attempt, "code", Duration::ZERO))
         .await;
     assert_eq!(waits.unwrap_err(), CallbackError::Abandoned.to_string());
-    assert!(world.clock.now().duration_since(began) >= PATIENCE);
-    assert_eq!(world.sent.load(Ordering::SeqCst), 1);
+    assert!(harness.clock.now().duration_since(began) >= PATIENCE);
+    assert_eq!(harness.sent.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
 async fn where_the_shared_memory_is_down_each_replica_goes_by_itself_and_says_so() {
     let logs = Logs::capture();
-    let world = World::new();
-    world.shared.set_down(true);
-    let attempt = world.attempt();
-    world.callback(&attempt, "code", Duration::ZERO).await.unwrap();
+    let harness = Harness::new();
+    harness.shared.set_down(true);
+    let attempt = harness.attempt();
+    harness.callback(&attempt, "code", Duration::ZERO).await.unwrap();
     logs.has_part("WARN", "is not known");
 }
 
 #[tokio::test]
 async fn attack_46_a_dump_gives_no_session_and_another_cookie_no_answer() {
-    let world = World::new();
-    let attempt = world.attempt();
-    let id = world.callback(&attempt, "code", Duration::ZERO).await.unwrap();
-    let dump = String::from_utf8_lossy(&world.shared.dump_of_passing()).into_owned();
+    let harness = Harness::new();
+    let attempt = harness.attempt();
+    let id = harness.callback(&attempt, "code", Duration::ZERO).await.unwrap();
+    let dump = String::from_utf8_lossy(&harness.shared.dump_of_passing()).into_owned();
     let secrets = [attempt.nonce.expose(), attempt.code_verifier.expose()];
     for part in [&*id, "code", "orders", "LoggedIn", secrets[0], secrets[1]] {
         assert!(!dump.contains(part), "{part}");
     }
     // The same code, another attempt: it has nothing to do with that one.
-    let other = world.callback(&world.attempt(), "code", Duration::ZERO).await;
+    let other = harness.callback(&harness.attempt(), "code", Duration::ZERO).await;
     assert_ne!(other.unwrap(), id);
-    assert_eq!(world.sent.load(Ordering::SeqCst), 2);
+    assert_eq!(harness.sent.load(Ordering::SeqCst), 2);
 }

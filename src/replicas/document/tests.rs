@@ -13,13 +13,13 @@ const OLD: [u8; 32] = [1; 32];
 const NEW: [u8; 32] = [2; 32];
 
 /// What some replicas share, and their folders.
-struct World {
+struct Harness {
     shared: MemoryShared,
     clock: ManualClock,
     dir: tempfile::TempDir,
 }
 
-impl World {
+impl Harness {
     fn new() -> Self {
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
         Self {
@@ -68,8 +68,8 @@ async fn text(document: &Document) -> Option<String> {
 
 #[tokio::test]
 async fn what_one_writes_the_others_read_and_nobody_else() {
-    let world = World::new();
-    let (one, two) = (world.replica("1", &[OLD]), world.replica("2", &[OLD]));
+    let harness = Harness::new();
+    let (one, two) = (harness.replica("1", &[OLD]), harness.replica("2", &[OLD]));
     assert_eq!(text(&one).await, None);
     write(&one, "rat-1").await;
     assert_eq!(text(&two).await.unwrap(), "rat-1");
@@ -85,13 +85,13 @@ async fn what_one_writes_the_others_read_and_nobody_else() {
 
 #[tokio::test]
 async fn a_dump_shows_nothing_and_a_foreign_secret_opens_and_changes_nothing() {
-    let world = World::new();
-    write(&world.replica("1", &[OLD]), "registration-access-token").await;
-    let dump = world.dump();
+    let harness = Harness::new();
+    write(&harness.replica("1", &[OLD]), "registration-access-token").await;
+    let dump = harness.dump();
     assert!(!dump.windows(5).any(|part| part == b"token"));
-    let file = std::fs::read(world.dir.path().join("1/client.sealed")).unwrap();
+    let file = std::fs::read(harness.dir.path().join("1/client.sealed")).unwrap();
     assert!(!file.windows(5).any(|part| part == b"token"));
-    let foreign = world.replica("2", &[NEW]);
+    let foreign = harness.replica("2", &[NEW]);
     assert!(matches!(foreign.read().await, Err(DocumentError::Foreign)));
     let held = foreign.lock().await.unwrap();
     assert!(matches!(
@@ -99,19 +99,19 @@ async fn a_dump_shows_nothing_and_a_foreign_secret_opens_and_changes_nothing() {
         Err(DocumentError::Foreign)
     ));
     give_back(held).await;
-    assert_eq!(world.dump(), dump);
+    assert_eq!(harness.dump(), dump);
     // One record is no other, and neither is one with a changed byte.
     let mut changed = dump.clone();
     *changed.last_mut().unwrap() ^= 1;
-    world.shared.put(Record::Client, changed);
-    let fresh = world.replica("3", &[OLD]);
+    harness.shared.put(Record::Client, changed);
+    let fresh = harness.replica("3", &[OLD]);
     assert!(matches!(fresh.read().await, Err(DocumentError::Foreign)));
 }
 
 #[tokio::test]
 async fn only_the_holder_of_the_lock_writes() {
-    let world = World::new();
-    let (one, two) = (world.replica("1", &[OLD]), world.replica("2", &[OLD]));
+    let harness = Harness::new();
+    let (one, two) = (harness.replica("1", &[OLD]), harness.replica("2", &[OLD]));
     assert!(matches!(
         one.write(Some(b"x")).await,
         Err(DocumentError::LockLost)
@@ -125,7 +125,7 @@ async fn only_the_holder_of_the_lock_writes() {
     ));
     // It is prolonged for as long as it is held.
     for _ in 0..10 {
-        world.clock.advance(PROLONG);
+        harness.clock.advance(PROLONG);
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
@@ -138,12 +138,12 @@ async fn only_the_holder_of_the_lock_writes() {
 
 #[tokio::test]
 async fn a_replica_that_was_held_up_does_not_write_over_what_others_have_written_since() {
-    let world = World::new();
-    let (one, two) = (world.replica("1", &[OLD]), world.replica("2", &[OLD]));
+    let harness = Harness::new();
+    let (one, two) = (harness.replica("1", &[OLD]), harness.replica("2", &[OLD]));
     let held = one.lock().await.unwrap();
     // Its lease is over, without its knowing.
     let holder = one.inner.holder.lock().clone().unwrap();
-    world.shared.let_go(Record::Client, &holder).await.unwrap();
+    harness.shared.let_go(Record::Client, &holder).await.unwrap();
     write(&two, "theirs").await;
     assert!(matches!(
         one.write(Some(b"x")).await,
@@ -156,45 +156,45 @@ async fn a_replica_that_was_held_up_does_not_write_over_what_others_have_written
 #[tokio::test]
 async fn what_redis_has_lost_comes_back_from_a_replica() {
     let logs = Logs::capture();
-    let world = World::new();
-    let (one, two) = (world.replica("1", &[OLD]), world.replica("2", &[OLD]));
+    let harness = Harness::new();
+    let (one, two) = (harness.replica("1", &[OLD]), harness.replica("2", &[OLD]));
     write(&one, "first").await;
-    let snapshot = world.dump();
+    let snapshot = harness.dump();
     write(&one, "second").await;
     // Emptied.
-    world.shared.empty();
+    harness.shared.empty();
     assert_eq!(text(&two).await, None, "this one has never seen it");
     assert_eq!(text(&one).await.unwrap(), "second");
     assert_eq!(text(&two).await.unwrap(), "second");
     // Restored from an older copy.
-    world.shared.put(Record::Client, snapshot);
+    harness.shared.put(Record::Client, snapshot);
     assert_eq!(text(&two).await.unwrap(), "second");
     assert_eq!(logs.count("put back"), 2);
     // Emptied while no replica ran.
     drop((one, two));
-    world.shared.empty();
-    let again = world.replica("1", &[OLD]);
+    harness.shared.empty();
+    let again = harness.replica("1", &[OLD]);
     assert_eq!(text(&again).await.unwrap(), "second");
 }
 
 #[tokio::test]
 async fn where_no_file_can_be_written_the_copy_is_in_memory() {
-    let world = World::new();
-    std::fs::write(world.dir.path().join("1"), "in the way").unwrap();
-    let one = world.replica("1", &[OLD]);
+    let harness = Harness::new();
+    std::fs::write(harness.dir.path().join("1"), "in the way").unwrap();
+    let one = harness.replica("1", &[OLD]);
     write(&one, "first").await;
-    world.shared.empty();
+    harness.shared.empty();
     assert_eq!(text(&one).await.unwrap(), "first");
 }
 
 #[tokio::test]
 async fn what_cannot_be_asked_for_again_outlives_a_redis_that_is_down() {
     let logs = Logs::capture();
-    let world = World::new();
-    let (one, two) = (world.replica("1", &[OLD]), world.replica("2", &[OLD]));
+    let harness = Harness::new();
+    let (one, two) = (harness.replica("1", &[OLD]), harness.replica("2", &[OLD]));
     write(&one, "first").await;
     let held = one.lock().await.unwrap();
-    world.shared.set_down(true);
+    harness.shared.set_down(true);
     assert!(matches!(
         one.write(Some(b"second")).await,
         Err(DocumentError::Shared(_))
@@ -202,7 +202,7 @@ async fn what_cannot_be_asked_for_again_outlives_a_redis_that_is_down() {
     one.write_for_certain(b"second").await.unwrap();
     logs.has_part("WARN", "alone");
     assert!(matches!(two.read().await, Err(DocumentError::Shared(_))));
-    world.shared.set_down(false);
+    harness.shared.set_down(false);
     give_back(held).await;
     assert_eq!(text(&two).await.unwrap(), "first");
     assert_eq!(text(&one).await.unwrap(), "second");
@@ -211,11 +211,11 @@ async fn what_cannot_be_asked_for_again_outlives_a_redis_that_is_down() {
 
 #[tokio::test]
 async fn what_cannot_be_asked_for_again_outlives_a_lost_lock_unless_another_one_has_written() {
-    let world = World::new();
-    let (one, two) = (world.replica("1", &[OLD]), world.replica("2", &[OLD]));
+    let harness = Harness::new();
+    let (one, two) = (harness.replica("1", &[OLD]), harness.replica("2", &[OLD]));
     let held = one.lock().await.unwrap();
     one.write(Some(b"a request is under way")).await.unwrap();
-    world.shared.empty();
+    harness.shared.empty();
     one.write_for_certain(b"the client").await.unwrap();
     give_back(held).await;
     assert_eq!(text(&two).await.unwrap(), "the client");
@@ -223,7 +223,7 @@ async fn what_cannot_be_asked_for_again_outlives_a_lost_lock_unless_another_one_
     let held = one.lock().await.unwrap();
     one.write(Some(b"a request is under way")).await.unwrap();
     let holder = one.inner.holder.lock().clone().unwrap();
-    world.shared.let_go(Record::Client, &holder).await.unwrap();
+    harness.shared.let_go(Record::Client, &holder).await.unwrap();
     write(&two, "theirs").await;
     assert!(matches!(
         one.write_for_certain(b"another client").await,
@@ -235,23 +235,23 @@ async fn what_cannot_be_asked_for_again_outlives_a_lost_lock_unless_another_one_
 
 #[tokio::test]
 async fn a_former_secret_can_be_taken_away_once_the_seal_is_renewed() {
-    let world = World::new();
-    write(&world.replica("1", &[OLD]), "text").await;
-    world.replica("1", &[OLD, NEW]).renew_seal().await.unwrap();
-    assert_eq!(text(&world.replica("2", &[OLD])).await.unwrap(), "text");
-    world.replica("1", &[NEW, OLD]).renew_seal().await.unwrap();
-    assert_eq!(text(&world.replica("3", &[NEW])).await.unwrap(), "text");
-    assert_eq!(world.replica("3", &[NEW]).read().await.unwrap().revision, 1);
+    let harness = Harness::new();
+    write(&harness.replica("1", &[OLD]), "text").await;
+    harness.replica("1", &[OLD, NEW]).renew_seal().await.unwrap();
+    assert_eq!(text(&harness.replica("2", &[OLD])).await.unwrap(), "text");
+    harness.replica("1", &[NEW, OLD]).renew_seal().await.unwrap();
+    assert_eq!(text(&harness.replica("3", &[NEW])).await.unwrap(), "text");
+    assert_eq!(harness.replica("3", &[NEW]).read().await.unwrap().revision, 1);
 }
 
 /// A command that ends at once after its work would leave the lock for a whole lease: found by a check that followed a
 /// registration.
 #[test]
 fn a_process_that_ends_gives_its_locks_back_before() {
-    let world = World::new();
+    let harness = Harness::new();
     for _ in 0..2 {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let document = world.replica("1", &[OLD]);
+        let document = harness.replica("1", &[OLD]);
         runtime.block_on(async {
             let held = document.try_lock().await.unwrap();
             assert!(held.is_some());

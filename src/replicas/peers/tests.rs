@@ -8,12 +8,12 @@ use crate::{
 const OLD: [u8; 32] = [1; 32];
 const NEW: [u8; 32] = [2; 32];
 
-struct World {
+struct Harness {
     shared: MemoryShared,
     clock: ManualClock,
 }
 
-impl World {
+impl Harness {
     fn new() -> Self {
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
         Self {
@@ -44,8 +44,8 @@ async fn look((peers, own): &(Peers, Peer)) -> Result<(), Discord> {
 
 #[tokio::test]
 async fn a_replica_alone_agrees_with_itself() {
-    let world = World::new();
-    let one = world.replica("one", &[OLD], &["k1"]);
+    let harness = Harness::new();
+    let one = harness.replica("one", &[OLD], &["k1"]);
     assert_eq!(look(&one).await, Ok(()));
     assert_eq!(look(&one).await, Ok(()));
 }
@@ -54,13 +54,13 @@ async fn a_replica_alone_agrees_with_itself() {
 async fn secrets_roll_with_no_replica_that_is_not_understood() {
     let lists: [&[[u8; 32]]; 4] = [&[OLD], &[OLD, NEW], &[NEW, OLD], &[NEW]];
     for (before, after) in lists.iter().zip(&lists[1..]) {
-        let world = World::new();
+        let harness = Harness::new();
         let mut replicas: Vec<_> = (0..3)
-            .map(|number| world.replica(&format!("before {number}"), before, &["k1"]))
+            .map(|number| harness.replica(&format!("before {number}"), before, &["k1"]))
             .collect();
         for index in 0..replicas.len() {
             replicas[index].0.withdraw().await.unwrap();
-            replicas[index] = world.replica(&format!("after {index}"), after, &["k1"]);
+            replicas[index] = harness.replica(&format!("after {index}"), after, &["k1"]);
             for replica in &replicas {
                 assert_eq!(look(replica).await, Ok(()), "{index}");
             }
@@ -70,22 +70,22 @@ async fn secrets_roll_with_no_replica_that_is_not_understood() {
 
 #[tokio::test]
 async fn a_secret_that_others_do_not_have_is_told_with_the_name_of_one() {
-    let world = World::new();
+    let harness = Harness::new();
     let peer = || "two".to_owned();
-    let two = world.replica("two", &[OLD], &["k1"]);
+    let two = harness.replica("two", &[OLD], &["k1"]);
     look(&two).await.unwrap();
-    let foreign = world.replica("one", &[NEW], &["k1"]);
+    let foreign = harness.replica("one", &[NEW], &["k1"]);
     assert_eq!(look(&foreign).await, Err(Discord::OwnSecret { peer: peer() }));
     // Too early: the others cannot open what this one seals.
     foreign.0.withdraw().await.unwrap();
-    let early = world.replica("one", &[NEW, OLD], &["k1"]);
+    let early = harness.replica("one", &[NEW, OLD], &["k1"]);
     assert_eq!(look(&early).await, Err(Discord::OwnSecret { peer: peer() }));
     early.0.withdraw().await.unwrap();
     // Too late: this one cannot open what the others seal.
     two.0.withdraw().await.unwrap();
-    let two = world.replica("two", &[OLD, NEW], &["k1"]);
+    let two = harness.replica("two", &[OLD, NEW], &["k1"]);
     look(&two).await.unwrap();
-    let late = world.replica("one", &[NEW], &["k1"]);
+    let late = harness.replica("one", &[NEW], &["k1"]);
     assert_eq!(look(&late).await, Err(Discord::TheirSecret { peer: peer() }));
     let text = look(&late).await.unwrap_err().to_string();
     assert!(text.contains("two") && text.contains("SESSION_SECRET"), "{text}");
@@ -93,31 +93,31 @@ async fn a_secret_that_others_do_not_have_is_told_with_the_name_of_one() {
 
 #[tokio::test]
 async fn a_key_that_signs_has_to_be_published_by_all() {
-    let world = World::new();
-    let two = world.replica("two", &[OLD], &["k1", "k2"]);
+    let harness = Harness::new();
+    let two = harness.replica("two", &[OLD], &["k1", "k2"]);
     look(&two).await.unwrap();
-    let one = world.replica("one", &[OLD], &["k2", "k1"]);
+    let one = harness.replica("one", &[OLD], &["k2", "k1"]);
     assert_eq!(look(&one).await, Ok(()));
     one.0.withdraw().await.unwrap();
     let (peer, key) = ("two".to_owned(), "k3".to_owned());
-    let one = world.replica("one", &[OLD], &["k3", "k1"]);
+    let one = harness.replica("one", &[OLD], &["k3", "k1"]);
     assert_eq!(look(&one).await, Err(Discord::OwnKey { peer, key }));
     one.0.withdraw().await.unwrap();
     let (peer, key) = ("two".to_owned(), "k1".to_owned());
     assert_eq!(
-        look(&world.replica("one", &[OLD], &["k2"])).await,
+        look(&harness.replica("one", &[OLD], &["k2"])).await,
         Err(Discord::TheirKey { peer, key })
     );
 }
 
 #[tokio::test]
 async fn a_replica_that_died_is_forgotten_and_one_that_stopped_at_once() {
-    let world = World::new();
-    let two = world.replica("two", &[OLD], &["k1"]);
+    let harness = Harness::new();
+    let two = harness.replica("two", &[OLD], &["k1"]);
     look(&two).await.unwrap();
-    let one = world.replica("one", &[NEW], &["k1"]);
+    let one = harness.replica("one", &[NEW], &["k1"]);
     look(&one).await.unwrap_err();
-    world.clock.advance(LIVES_FOR);
+    harness.clock.advance(LIVES_FOR);
     assert_eq!(look(&one).await, Ok(()));
     look(&two).await.unwrap_err();
     two.0.withdraw().await.unwrap();
@@ -126,19 +126,19 @@ async fn a_replica_that_died_is_forgotten_and_one_that_stopped_at_once() {
 
 #[tokio::test]
 async fn the_board_tells_nothing_of_secrets_and_forged_notes_stop_no_process() {
-    let world = World::new();
-    let one = world.replica("one", &[OLD], &["k1"]);
+    let harness = Harness::new();
+    let one = harness.replica("one", &[OLD], &["k1"]);
     look(&one).await.unwrap();
-    let board = world.shared.board().await.unwrap();
+    let board = harness.shared.board().await.unwrap();
     let note = String::from_utf8(board[0].1.clone()).unwrap();
     assert!(!note.contains(&URL_SAFE_NO_PAD.encode(OLD)));
     // Another purpose than that of anything that is sealed or signed.
     for (id, note) in [("x", &b"not json"[..]), ("y", b"{}"), ("z", b"[1]")] {
-        world.shared.post(id, note, LIVES_FOR).await.unwrap();
+        harness.shared.post(id, note, LIVES_FOR).await.unwrap();
     }
     assert_eq!(look(&one).await, Ok(()));
     let forged = r#"{"name":"a\nb","secrets":[],"signing":"","keys":[]}"#;
-    world
+    harness
         .shared
         .post("w", forged.as_bytes(), LIVES_FOR)
         .await

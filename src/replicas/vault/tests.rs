@@ -11,13 +11,13 @@ use crate::{
 
 const ISSUER: &str = "https://idp.test";
 
-struct World {
+struct Harness {
     shared: MemoryShared,
     clock: ManualClock,
     dir: tempfile::TempDir,
 }
 
-impl World {
+impl Harness {
     fn new() -> Self {
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
         Self {
@@ -78,10 +78,10 @@ fn id(record: Option<Credentials>) -> Option<String> {
 }
 
 /// What each vault promises, as two processes see it.
-async fn promises(one: &dyn Vault, two: &dyn Vault, world: &World) {
-    let clock = &world.clock;
+async fn promises(one: &dyn Vault, two: &dyn Vault, harness: &Harness) {
+    let clock = &harness.clock;
     assert_eq!(id(one.load().await.unwrap()), None);
-    let (lock, _) = world.passing(one.lock(clock)).await;
+    let (lock, _) = harness.passing(one.lock(clock)).await;
     let lock = lock.unwrap();
     // One at a time.
     let mut waiting = std::pin::pin!(two.lock(clock));
@@ -98,7 +98,7 @@ async fn promises(one: &dyn Vault, two: &dyn Vault, world: &World) {
     assert_ne!(two.fingerprint().await, before);
     assert_eq!(two.fingerprint().await, two.fingerprint().await);
     drop(lock);
-    let (lock, _) = world.passing(waiting).await;
+    let (lock, _) = harness.passing(waiting).await;
     let _lock = lock.unwrap();
     two.store(&record("second")).await.unwrap();
     assert_eq!(id(one.load().await.unwrap()).unwrap(), "second");
@@ -111,34 +111,34 @@ async fn promises(one: &dyn Vault, two: &dyn Vault, world: &World) {
 
 #[tokio::test]
 async fn a_file_keeps_the_promises() {
-    let world = World::new();
-    std::fs::create_dir(world.dir.path().join("folder")).unwrap();
-    promises(&world.file("folder"), &world.file("folder"), &world).await;
+    let harness = Harness::new();
+    std::fs::create_dir(harness.dir.path().join("folder")).unwrap();
+    promises(&harness.file("folder"), &harness.file("folder"), &harness).await;
 }
 
 #[tokio::test]
 async fn what_replicas_share_keeps_the_promises() {
-    let world = World::new();
-    promises(&world.vault("1"), &world.vault("2"), &world).await;
+    let harness = Harness::new();
+    promises(&harness.vault("1"), &harness.vault("2"), &harness).await;
 }
 
 #[tokio::test]
 async fn the_first_registration_waits_for_those_who_know_of_an_earlier_one() {
-    let world = World::new();
-    let one = world.vault("1");
-    let (lock, waited) = world.passing(one.lock(&world.clock)).await;
+    let harness = Harness::new();
+    let one = harness.vault("1");
+    let (lock, waited) = harness.passing(one.lock(&harness.clock)).await;
     assert!(waited >= GRACE, "{waited:?}");
     one.store(&record("first")).await.unwrap();
     drop(lock);
     // Redis loses its data. A new replica comes before the one that knows looks again.
-    world.shared.empty();
-    let two = world.vault("2");
+    harness.shared.empty();
+    let two = harness.vault("2");
     let later = async {
-        world.clock.sleep(GRACE / 2).await;
+        harness.clock.sleep(GRACE / 2).await;
         one.load().await.unwrap()
     };
-    let ((lock, _), _) = world
-        .passing(async { tokio::join!(two.lock(&world.clock), later) })
+    let ((lock, _), _) = harness
+        .passing(async { tokio::join!(two.lock(&harness.clock), later) })
         .await;
     let lock = lock.unwrap();
     assert_eq!(id(two.load().await.unwrap()).unwrap(), "first");
@@ -147,29 +147,29 @@ async fn the_first_registration_waits_for_those_who_know_of_an_earlier_one() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
-    world.vault("3").lock(&world.clock).await.unwrap();
+    harness.vault("3").lock(&harness.clock).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_file_of_a_single_server_is_taken_up() {
-    let world = World::new();
-    std::fs::create_dir(world.dir.path().join("1")).unwrap();
-    world.file("1").store(&record("before")).await.unwrap();
+    let harness = Harness::new();
+    std::fs::create_dir(harness.dir.path().join("1")).unwrap();
+    harness.file("1").store(&record("before")).await.unwrap();
     // Nobody waits: the clock stands still.
-    world.vault("1").lock(&world.clock).await.unwrap();
-    assert_eq!(id(world.vault("2").load().await.unwrap()).unwrap(), "before");
+    harness.vault("1").lock(&harness.clock).await.unwrap();
+    assert_eq!(id(harness.vault("2").load().await.unwrap()).unwrap(), "before");
 }
 
 #[tokio::test]
 async fn what_is_wrong_says_what_to_mend_and_passes() {
-    let world = World::new();
-    let one = world.vault("1");
+    let harness = Harness::new();
+    let one = harness.vault("1");
     let not_held = one.store(&record("x")).await.unwrap_err();
     assert!(matches!(not_held, CredentialsError::LockLost));
-    world.shared.put(Record::Client, b"of somebody else".to_vec());
+    harness.shared.put(Record::Client, b"of somebody else".to_vec());
     let foreign = one.load().await.unwrap_err();
     assert!(foreign.to_string().contains("SESSION_SECRET"), "{foreign}");
-    world.shared.set_down(true);
+    harness.shared.set_down(true);
     let down = one.load().await.unwrap_err();
     assert!(matches!(down, CredentialsError::Unavailable { .. }));
     for error in [not_held, foreign, down] {

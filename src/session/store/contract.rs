@@ -90,7 +90,7 @@ pub(super) use contract_tests;
 
 /// Runs `$body` with an empty store under `$limits`.
 macro_rules! contracts {
-    ($($(#[$doc:meta])* async fn $name:ident($bench:ident: Bench = $limits:expr) $body:block)+) => {
+    ($($(#[$doc:meta])* async fn $name:ident($harness:ident: Harness = $limits:expr) $body:block)+) => {
         $(
             $(#[$doc])*
             pub(super) async fn $name<F: Future<Output = Arc<dyn SessionStore>>>(
@@ -98,7 +98,7 @@ macro_rules! contracts {
             ) {
                 let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_000_000));
                 let limits = $limits;
-                let $bench = Bench::new(make(limits.lifespan, clock.clone()).await, limits, clock);
+                let $harness = Harness::new(make(limits.lifespan, clock.clone()).await, limits, clock);
                 $body
             }
         )+
@@ -106,7 +106,7 @@ macro_rules! contracts {
 }
 
 /// A store and its clock.
-struct Bench {
+struct Harness {
     store: Arc<dyn SessionStore>,
     sessions: Sessions,
     clock: ManualClock,
@@ -135,9 +135,9 @@ impl Listener for Record {
     }
 }
 
-// === impl Bench ===
+// === impl Harness ===
 
-impl Bench {
+impl Harness {
     fn new(store: Arc<dyn SessionStore>, limits: Limits, clock: ManualClock) -> Self {
         let random = Arc::new(SystemRandom);
         let sealer = Sealer::new(&[[7; 32]], random.clone()).unwrap();
@@ -281,144 +281,144 @@ fn at_most(max: usize, max_per_user: usize) -> Limits {
 }
 
 contracts! {
-    async fn a_created_session_is_found_by_its_key_alone(bench: Bench = limits()) {
-        let created = bench.login("alice", HOUR).await;
-        assert!(bench.ended().is_empty());
+    async fn a_created_session_is_found_by_its_key_alone(harness: Harness = limits()) {
+        let created = harness.login("alice", HOUR).await;
+        assert!(harness.ended().is_empty());
         assert_eq!(created.key, created.id.key());
-        let stored = bench.stored(&created.key).await;
+        let stored = harness.stored(&created.key).await;
         assert_eq!(stored.session.subject, "alice");
-        assert_eq!(stored.last_seen, bench.now());
-        let (other, _) = NewSession::draw(&SystemRandom, stored.session, Due::Never, bench.now());
-        assert!(!bench.lives(&other.key()).await);
-        assert_eq!(bench.len().await, 1);
+        assert_eq!(stored.last_seen, harness.now());
+        let (other, _) = NewSession::draw(&SystemRandom, stored.session, Due::Never, harness.now());
+        assert!(!harness.lives(&other.key()).await);
+        assert_eq!(harness.len().await, 1);
     }
 
-    async fn every_session_has_an_id_of_its_own(bench: Bench = limits()) {
-        let (one, two) = (bench.alice().await, bench.alice().await);
+    async fn every_session_has_an_id_of_its_own(harness: Harness = limits()) {
+        let (one, two) = (harness.alice().await, harness.alice().await);
         assert_ne!(one, two);
-        assert_eq!(bench.len().await, 2);
+        assert_eq!(harness.len().await, 2);
     }
 
-    async fn a_drawn_id_that_is_in_use_is_refused(bench: Bench = limits()) {
+    async fn a_drawn_id_that_is_in_use_is_refused(harness: Harness = limits()) {
         let new = || {
-            let session = Arc::new(bench.session("alice", "first"));
-            NewSession::draw(&Stuck, session, Due::Never, bench.now())
+            let session = Arc::new(harness.session("alice", "first"));
+            NewSession::draw(&Stuck, session, Due::Never, harness.now())
         };
         let (id, first) = new();
-        let version = bench.store.insert(first).await.unwrap();
-        let refused = bench.store.insert(new().1).await.unwrap_err();
+        let version = harness.store.insert(first).await.unwrap();
+        let refused = harness.store.insert(new().1).await.unwrap_err();
         assert!(matches!(refused, InsertError::Taken));
-        assert_eq!(bench.version(&id.key()).await, version);
-        assert_eq!(bench.len().await, 1);
+        assert_eq!(harness.version(&id.key()).await, version);
+        assert_eq!(harness.len().await, 1);
     }
 
-    async fn a_replacement_needs_the_version_it_was_made_from(bench: Bench = limits()) {
-        let key = bench.alice().await;
-        let first = bench.version(&key).await;
-        let second = bench.replace(&key, first, "second").await.unwrap();
+    async fn a_replacement_needs_the_version_it_was_made_from(harness: Harness = limits()) {
+        let key = harness.alice().await;
+        let first = harness.version(&key).await;
+        let second = harness.replace(&key, first, "second").await.unwrap();
         assert_ne!(first, second);
-        assert_eq!(bench.access(&key).await.unwrap(), "second");
-        assert_eq!(bench.version(&key).await, second);
-        let stale = bench.replace(&key, first, "stale").await.unwrap_err();
+        assert_eq!(harness.access(&key).await.unwrap(), "second");
+        assert_eq!(harness.version(&key).await, second);
+        let stale = harness.replace(&key, first, "stale").await.unwrap_err();
         assert!(matches!(stale, ReplaceError::Conflict));
-        assert_eq!(bench.access(&key).await.unwrap(), "second");
-        assert_eq!(bench.len().await, 1);
+        assert_eq!(harness.access(&key).await.unwrap(), "second");
+        assert_eq!(harness.len().await, 1);
     }
 
-    async fn of_several_writers_with_one_version_one_wins(bench: Bench = limits()) {
-        let key = bench.alice().await;
-        let version = bench.version(&key).await;
+    async fn of_several_writers_with_one_version_one_wins(harness: Harness = limits()) {
+        let key = harness.alice().await;
+        let version = harness.version(&key).await;
         let writes = (0..10).map(|writer| {
-            let session = Arc::new(bench.session("alice", &writer.to_string()));
-            bench.store.replace(&key, version, session, Due::Never)
+            let session = Arc::new(harness.session("alice", &writer.to_string()));
+            harness.store.replace(&key, version, session, Due::Never)
         });
         let outcomes = futures_util::future::join_all(writes).await;
         let mut winners = outcomes.iter().zip(0..).filter(|(outcome, _)| outcome.is_ok());
         let (_, winner) = winners.next().unwrap();
         assert!(winners.next().is_none());
-        assert_eq!(bench.access(&key).await.unwrap(), winner.to_string());
+        assert_eq!(harness.access(&key).await.unwrap(), winner.to_string());
     }
 
-    async fn a_touch_never_disturbs_a_write(bench: Bench = limits()) {
-        let key = bench.alice().await;
-        let version = bench.version(&key).await;
-        bench.clock.advance(MINUTE);
-        bench.touch(&key).await;
-        assert_eq!(bench.version(&key).await, version);
-        bench.replace(&key, version, "second").await.unwrap();
-        let stored = bench.stored(&key).await;
-        assert_eq!(stored.last_seen, bench.now());
+    async fn a_touch_never_disturbs_a_write(harness: Harness = limits()) {
+        let key = harness.alice().await;
+        let version = harness.version(&key).await;
+        harness.clock.advance(MINUTE);
+        harness.touch(&key).await;
+        assert_eq!(harness.version(&key).await, version);
+        harness.replace(&key, version, "second").await.unwrap();
+        let stored = harness.stored(&key).await;
+        assert_eq!(stored.last_seen, harness.now());
     }
 
-    async fn a_touch_extends_the_idle_limit(bench: Bench = limits()) {
-        let key = bench.alice().await;
+    async fn a_touch_extends_the_idle_limit(harness: Harness = limits()) {
+        let key = harness.alice().await;
         for _ in 0..4 {
-            bench.clock.advance(just_before(HOUR));
-            bench.touch(&key).await;
+            harness.clock.advance(just_before(HOUR));
+            harness.touch(&key).await;
         }
-        assert!(bench.lives(&key).await);
-        bench.clock.advance(HOUR);
-        assert!(!bench.lives(&key).await);
+        assert!(harness.lives(&key).await);
+        harness.clock.advance(HOUR);
+        assert!(!harness.lives(&key).await);
     }
 
-    async fn a_write_is_no_use_of_the_session(bench: Bench = limits()) {
-        let key = bench.alice().await;
-        let version = bench.version(&key).await;
-        bench.clock.advance(just_before(HOUR));
-        bench.replace(&key, version, "second").await.unwrap();
-        bench.clock.advance(MILLISECOND);
-        assert!(!bench.lives(&key).await);
+    async fn a_write_is_no_use_of_the_session(harness: Harness = limits()) {
+        let key = harness.alice().await;
+        let version = harness.version(&key).await;
+        harness.clock.advance(just_before(HOUR));
+        harness.replace(&key, version, "second").await.unwrap();
+        harness.clock.advance(MILLISECOND);
+        assert!(!harness.lives(&key).await);
     }
 
-    async fn reading_is_no_use_of_the_session(bench: Bench = limits()) {
-        let key = bench.alice().await;
-        bench.clock.advance(just_before(HOUR));
-        assert!(bench.lives(&key).await);
-        bench.clock.advance(MILLISECOND);
-        assert!(!bench.lives(&key).await);
+    async fn reading_is_no_use_of_the_session(harness: Harness = limits()) {
+        let key = harness.alice().await;
+        harness.clock.advance(just_before(HOUR));
+        assert!(harness.lives(&key).await);
+        harness.clock.advance(MILLISECOND);
+        assert!(!harness.lives(&key).await);
     }
 
-    async fn a_session_ends_at_its_idle_limit(bench: Bench = limits()) {
-        let key = bench.alice().await;
-        bench.clock.advance(just_before(HOUR));
-        assert!(bench.lives(&key).await);
-        bench.clock.advance(MILLISECOND);
-        assert!(!bench.lives(&key).await);
+    async fn a_session_ends_at_its_idle_limit(harness: Harness = limits()) {
+        let key = harness.alice().await;
+        harness.clock.advance(just_before(HOUR));
+        assert!(harness.lives(&key).await);
+        harness.clock.advance(MILLISECOND);
+        assert!(!harness.lives(&key).await);
     }
 
-    async fn a_session_ends_at_its_own_end_however_it_is_used(bench: Bench = limits()) {
-        let mut session = bench.session("alice", "first");
-        session.expires_at = bench.after(MINUTE);
-        let key = bench.open(session, Due::Never).await.unwrap().key;
-        bench.clock.advance(just_before(MINUTE));
-        bench.touch(&key).await;
-        assert!(bench.lives(&key).await);
-        bench.clock.advance(MILLISECOND);
-        bench.touch(&key).await;
-        assert!(!bench.lives(&key).await);
+    async fn a_session_ends_at_its_own_end_however_it_is_used(harness: Harness = limits()) {
+        let mut session = harness.session("alice", "first");
+        session.expires_at = harness.after(MINUTE);
+        let key = harness.open(session, Due::Never).await.unwrap().key;
+        harness.clock.advance(just_before(MINUTE));
+        harness.touch(&key).await;
+        assert!(harness.lives(&key).await);
+        harness.clock.advance(MILLISECOND);
+        harness.touch(&key).await;
+        assert!(!harness.lives(&key).await);
     }
 
-    async fn a_session_ends_at_the_lifetime_however_it_is_used(bench: Bench = limits()) {
-        let key = bench.alice().await;
+    async fn a_session_ends_at_the_lifetime_however_it_is_used(harness: Harness = limits()) {
+        let key = harness.alice().await;
         for _ in 0..15 {
-            bench.clock.advance(HOUR / 2);
-            bench.touch(&key).await;
-            assert!(bench.lives(&key).await);
+            harness.clock.advance(HOUR / 2);
+            harness.touch(&key).await;
+            assert!(harness.lives(&key).await);
         }
-        bench.clock.advance(HOUR / 2);
-        assert!(!bench.lives(&key).await);
+        harness.clock.advance(HOUR / 2);
+        assert!(!harness.lives(&key).await);
     }
 
-    async fn every_session_is_found_in_one_part(bench: Bench = limits()) {
+    async fn every_session_is_found_in_one_part(harness: Harness = limits()) {
         let mut keys = Vec::new();
         for number in 0..100 {
-            keys.push(bench.login(&format!("person-{number}"), HOUR).await.key);
+            keys.push(harness.login(&format!("person-{number}"), HOUR).await.key);
         }
         let gone = keys.pop().unwrap();
-        assert!(bench.end(&gone).await);
+        assert!(harness.end(&gone).await);
         let mut found = Vec::new();
         for part in Part::all() {
-            let of_part = bench.store.part(part).await.unwrap();
+            let of_part = harness.store.part(part).await.unwrap();
             assert!(of_part.iter().all(|key| Part::of(key) == part));
             found.extend(of_part);
         }
@@ -429,405 +429,405 @@ contracts! {
         assert_eq!(found, keys);
     }
 
-    async fn a_removed_session_stays_ended(bench: Bench = limits()) {
-        let key = bench.login("alice", Duration::ZERO).await.key;
-        let version = bench.version(&key).await;
-        let lease = bench.claim(&key, MINUTE).await.unwrap().lease;
-        assert!(bench.end(&key).await);
+    async fn a_removed_session_stays_ended(harness: Harness = limits()) {
+        let key = harness.login("alice", Duration::ZERO).await.key;
+        let version = harness.version(&key).await;
+        let lease = harness.claim(&key, MINUTE).await.unwrap().lease;
+        assert!(harness.end(&key).await);
 
-        bench.touch(&key).await;
-        let write = bench.replace(&key, version, "second").await.unwrap_err();
+        harness.touch(&key).await;
+        let write = harness.replace(&key, version, "second").await.unwrap_err();
         assert!(matches!(write, ReplaceError::Gone));
-        assert!(!bench.sessions.extend(&lease, MINUTE).await.unwrap());
-        bench.sessions.release(lease, Due::At(bench.now())).await.unwrap();
-        assert!(bench.claim(&key, MINUTE).await.is_none());
-        assert!(bench.claimed(10).await.is_empty());
-        assert!(!bench.lives(&key).await);
-        assert_eq!(bench.len().await, 0);
+        assert!(!harness.sessions.extend(&lease, MINUTE).await.unwrap());
+        harness.sessions.release(lease, Due::At(harness.now())).await.unwrap();
+        assert!(harness.claim(&key, MINUTE).await.is_none());
+        assert!(harness.claimed(10).await.is_empty());
+        assert!(!harness.lives(&key).await);
+        assert_eq!(harness.len().await, 0);
     }
 
-    async fn a_session_beyond_a_limit_stays_ended(bench: Bench = limits()) {
-        let key = bench.login("alice", Duration::ZERO).await.key;
-        let stored = bench.stored(&key).await;
-        let lease = bench.claim(&key, 2 * HOUR).await.unwrap().lease;
-        bench.clock.advance(HOUR);
+    async fn a_session_beyond_a_limit_stays_ended(harness: Harness = limits()) {
+        let key = harness.login("alice", Duration::ZERO).await.key;
+        let stored = harness.stored(&key).await;
+        let lease = harness.claim(&key, 2 * HOUR).await.unwrap().lease;
+        harness.clock.advance(HOUR);
 
-        bench.touch(&key).await;
-        let write = bench.sessions.update(&key, stored, |_| Due::Never).await.unwrap_err();
+        harness.touch(&key).await;
+        let write = harness.sessions.update(&key, stored, |_| Due::Never).await.unwrap_err();
         assert!(matches!(write, UpdateError::Gone));
-        assert!(!bench.lives(&key).await);
-        assert!(bench.len().await == 1);
-        bench.sessions.release(lease, Due::At(bench.now())).await.unwrap();
-        assert!(bench.claimed(10).await.is_empty());
-        assert!(bench.claim(&key, MINUTE).await.is_none());
-        assert_eq!(bench.ended(), [(key, EndReason::Idle)]);
-        assert!(bench.swept(10).await.is_empty());
+        assert!(!harness.lives(&key).await);
+        assert!(harness.len().await == 1);
+        harness.sessions.release(lease, Due::At(harness.now())).await.unwrap();
+        assert!(harness.claimed(10).await.is_empty());
+        assert!(harness.claim(&key, MINUTE).await.is_none());
+        assert_eq!(harness.ended(), [(key, EndReason::Idle)]);
+        assert!(harness.swept(10).await.is_empty());
     }
 
-    async fn removal_returns_the_last_state_once(bench: Bench = limits()) {
-        let key = bench.alice().await;
-        let version = bench.version(&key).await;
-        bench.replace(&key, version, "second").await.unwrap();
-        let removals = (0..5).map(|_| bench.store.remove(&key, EndReason::Logout));
+    async fn removal_returns_the_last_state_once(harness: Harness = limits()) {
+        let key = harness.alice().await;
+        let version = harness.version(&key).await;
+        harness.replace(&key, version, "second").await.unwrap();
+        let removals = (0..5).map(|_| harness.store.remove(&key, EndReason::Logout));
         let removed = futures_util::future::join_all(removals).await;
         let mut removed = removed.into_iter().filter_map(Result::unwrap);
         assert_eq!(removed.next().unwrap().tokens.access.expose(), "second");
         assert!(removed.next().is_none());
     }
 
-    async fn an_expired_session_is_still_handed_out_by_removal(bench: Bench = limits()) {
-        let key = bench.alice().await;
-        bench.clock.advance(2 * HOUR);
-        assert!(bench.end(&key).await);
-        assert!(bench.swept(10).await.is_empty());
+    async fn an_expired_session_is_still_handed_out_by_removal(harness: Harness = limits()) {
+        let key = harness.alice().await;
+        harness.clock.advance(2 * HOUR);
+        assert!(harness.end(&key).await);
+        assert!(harness.swept(10).await.is_empty());
     }
 
-    async fn a_person_loses_all_their_sessions_and_nobody_else_does(bench: Bench = limits()) {
-        let (one, two) = (bench.alice().await, bench.alice().await);
-        let bob = bench.login("bob", HOUR).await.key;
-        assert_eq!(bench.end_all_of("https://idp.test", "alice").await, 2);
-        let mut ended: Vec<_> = bench.ended().into_iter().map(|(key, _)| key).collect();
+    async fn a_person_loses_all_their_sessions_and_nobody_else_does(harness: Harness = limits()) {
+        let (one, two) = (harness.alice().await, harness.alice().await);
+        let bob = harness.login("bob", HOUR).await.key;
+        assert_eq!(harness.end_all_of("https://idp.test", "alice").await, 2);
+        let mut ended: Vec<_> = harness.ended().into_iter().map(|(key, _)| key).collect();
         ended.sort_unstable();
         let mut expected = vec![one, two];
         expected.sort_unstable();
         assert_eq!(ended, expected);
-        assert!(!bench.lives(&one).await && !bench.lives(&two).await);
-        assert!(bench.lives(&bob).await);
-        assert_eq!(bench.end_all_of("https://idp.test", "alice").await, 0);
+        assert!(!harness.lives(&one).await && !harness.lives(&two).await);
+        assert!(harness.lives(&bob).await);
+        assert_eq!(harness.end_all_of("https://idp.test", "alice").await, 0);
     }
 
-    async fn the_end_of_a_session_is_told_to_all_who_wait_whatever_ends_it(bench: Bench = at_most(100, 1)) {
-        let wait = |key: &SessionKey| tokio::spawn(bench.sessions.until_end(key));
-        let removed = bench.alice().await;
+    async fn the_end_of_a_session_is_told_to_all_who_wait_whatever_ends_it(harness: Harness = at_most(100, 1)) {
+        let wait = |key: &SessionKey| tokio::spawn(harness.sessions.until_end(key));
+        let removed = harness.alice().await;
         let (one, two) = (wait(&removed), wait(&removed));
         tokio::task::yield_now().await;
         assert!(!one.is_finished());
-        bench.end(&removed).await;
+        harness.end(&removed).await;
         assert_eq!(one.await.unwrap(), Some(EndReason::Logout));
         assert_eq!(two.await.unwrap(), Some(EndReason::Logout));
         // At once where it has ended already.
         assert_eq!(wait(&removed).await.unwrap(), None);
 
-        let bob = wait(&bench.login("bob", HOUR).await.key);
+        let bob = wait(&harness.login("bob", HOUR).await.key);
         tokio::task::yield_now().await;
-        bench.end_all_of("https://idp.test", "bob").await;
+        harness.end_all_of("https://idp.test", "bob").await;
         bob.await.unwrap();
 
-        let crowded_out = wait(&bench.login("carol", HOUR).await.key);
+        let crowded_out = wait(&harness.login("carol", HOUR).await.key);
         tokio::task::yield_now().await;
-        bench.clock.advance(MILLISECOND);
-        bench.login("carol", HOUR).await;
+        harness.clock.advance(MILLISECOND);
+        harness.login("carol", HOUR).await;
         assert_eq!(crowded_out.await.unwrap(), Some(EndReason::Crowded));
 
-        let idle = wait(&bench.login("dave", HOUR).await.key);
+        let idle = wait(&harness.login("dave", HOUR).await.key);
         tokio::task::yield_now().await;
-        bench.clock.advance(HOUR);
+        harness.clock.advance(HOUR);
         assert_eq!(idle.await.unwrap(), Some(EndReason::Idle));
     }
 
-    async fn a_use_and_a_write_are_no_end(bench: Bench = limits()) {
-        let key = bench.alice().await;
-        let waiting = tokio::spawn(bench.sessions.until_end(&key));
+    async fn a_use_and_a_write_are_no_end(harness: Harness = limits()) {
+        let key = harness.alice().await;
+        let waiting = tokio::spawn(harness.sessions.until_end(&key));
         tokio::task::yield_now().await;
-        bench.clock.advance(HOUR / 2);
-        bench.touch(&key).await;
-        let version = bench.version(&key).await;
-        bench.replace(&key, version, "second").await.unwrap();
-        bench.clock.advance(HOUR / 2);
+        harness.clock.advance(HOUR / 2);
+        harness.touch(&key).await;
+        let version = harness.version(&key).await;
+        harness.replace(&key, version, "second").await.unwrap();
+        harness.clock.advance(HOUR / 2);
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
         assert!(!waiting.is_finished());
-        bench.clock.advance(HOUR / 2);
+        harness.clock.advance(HOUR / 2);
         waiting.await.unwrap();
     }
 
-    async fn subjects_of_other_issuers_are_other_people(bench: Bench = limits()) {
-        let key = bench.alice().await;
-        assert_eq!(bench.end_all_of("https://other.test", "alice").await, 0);
-        assert!(bench.lives(&key).await);
+    async fn subjects_of_other_issuers_are_other_people(harness: Harness = limits()) {
+        let key = harness.alice().await;
+        assert_eq!(harness.end_all_of("https://other.test", "alice").await, 0);
+        assert!(harness.lives(&key).await);
     }
 
-    async fn a_person_has_a_session_until_their_last_one_ends(bench: Bench = limits()) {
+    async fn a_person_has_a_session_until_their_last_one_ends(harness: Harness = limits()) {
         let has = async |issuer, subject| {
-            bench.sessions.has_any(Whose::Subject { issuer, subject }).await.unwrap()
+            harness.sessions.has_any(Whose::Subject { issuer, subject }).await.unwrap()
         };
         assert!(!has("https://idp.test", "alice").await);
-        let first = bench.alice().await;
-        let _second = bench.alice().await;
+        let first = harness.alice().await;
+        let _second = harness.alice().await;
         assert!(!has("https://other.test", "alice").await);
         assert!(!has("https://idp.test", "bob").await);
-        bench.end(&first).await;
+        harness.end(&first).await;
         assert!(has("https://idp.test", "alice").await);
         // Whether it was swept or not.
-        bench.clock.advance(HOUR);
+        harness.clock.advance(HOUR);
         assert!(!has("https://idp.test", "alice").await);
     }
 
-    async fn too_many_sessions_are_refused_and_nothing_is_evicted(bench: Bench = at_most(3, 50)) {
+    async fn too_many_sessions_are_refused_and_nothing_is_evicted(harness: Harness = at_most(3, 50)) {
         let mut keys = Vec::new();
         for subject in ["a", "b", "c"] {
-            keys.push(bench.login(subject, HOUR).await.key);
+            keys.push(harness.login(subject, HOUR).await.key);
         }
-        let refused = bench.open(bench.session("d", "first"), Due::Never).await.unwrap_err();
+        let refused = harness.open(harness.session("d", "first"), Due::Never).await.unwrap_err();
         assert!(matches!(refused, OpenError::TooMany));
         for key in &keys {
-            assert!(bench.lives(key).await);
+            assert!(harness.lives(key).await);
         }
-        bench.end(&keys[0]).await;
-        bench.login("d", HOUR).await;
+        harness.end(&keys[0]).await;
+        harness.login("d", HOUR).await;
     }
 
-    async fn one_session_too_many_of_a_person_ends_the_oldest(bench: Bench = at_most(100, 3)) {
+    async fn one_session_too_many_of_a_person_ends_the_oldest(harness: Harness = at_most(100, 3)) {
         let mut keys = Vec::new();
         for _ in 0..3 {
-            keys.push(bench.alice().await);
-            bench.clock.advance(MINUTE);
+            keys.push(harness.alice().await);
+            harness.clock.advance(MINUTE);
         }
-        let bob = bench.login("bob", HOUR).await.key;
+        let bob = harness.login("bob", HOUR).await.key;
         // The oldest by login, even if it was used last.
-        bench.touch(&keys[0]).await;
-        let created = bench.login("alice", HOUR).await;
-        assert_eq!(bench.ended(), [(keys[0], EndReason::Crowded)]);
-        assert!(!bench.lives(&keys[0]).await);
+        harness.touch(&keys[0]).await;
+        let created = harness.login("alice", HOUR).await;
+        assert_eq!(harness.ended(), [(keys[0], EndReason::Crowded)]);
+        assert!(!harness.lives(&keys[0]).await);
         for key in [&keys[1], &keys[2], &created.key, &bob] {
-            assert!(bench.lives(key).await);
+            assert!(harness.lives(key).await);
         }
     }
 
-    async fn an_expired_session_of_a_person_goes_before_one_that_is_in_use(bench: Bench = at_most(100, 2)) {
-        let old = bench.alice().await;
-        bench.clock.advance(MINUTE);
-        let idle = bench.alice().await;
-        bench.clock.advance(58 * MINUTE);
-        bench.touch(&old).await;
-        bench.clock.advance(3 * MINUTE);
-        bench.login("alice", HOUR).await;
-        assert_eq!(bench.ended(), [(idle, EndReason::Idle)]);
-        assert!(bench.lives(&old).await);
+    async fn an_expired_session_of_a_person_goes_before_one_that_is_in_use(harness: Harness = at_most(100, 2)) {
+        let old = harness.alice().await;
+        harness.clock.advance(MINUTE);
+        let idle = harness.alice().await;
+        harness.clock.advance(58 * MINUTE);
+        harness.touch(&old).await;
+        harness.clock.advance(3 * MINUTE);
+        harness.login("alice", HOUR).await;
+        assert_eq!(harness.ended(), [(idle, EndReason::Idle)]);
+        assert!(harness.lives(&old).await);
     }
 
-    async fn a_person_who_replaces_their_own_session_fits_into_a_full_store(bench: Bench = at_most(1, 1)) {
-        let first = bench.alice().await;
-        bench.clock.advance(MILLISECOND);
-        let created = bench.login("alice", HOUR).await;
-        assert_eq!(bench.ended(), [(first, EndReason::Crowded)]);
-        assert!(!bench.lives(&first).await);
-        assert!(bench.lives(&created.key).await);
+    async fn a_person_who_replaces_their_own_session_fits_into_a_full_store(harness: Harness = at_most(1, 1)) {
+        let first = harness.alice().await;
+        harness.clock.advance(MILLISECOND);
+        let created = harness.login("alice", HOUR).await;
+        assert_eq!(harness.ended(), [(first, EndReason::Crowded)]);
+        assert!(!harness.lives(&first).await);
+        assert!(harness.lives(&created.key).await);
     }
 
-    async fn the_sweep_hands_out_what_has_expired_once(bench: Bench = limits()) {
-        let key = bench.alice().await;
-        bench.clock.advance(just_before(HOUR));
-        assert!(bench.swept(10).await.is_empty());
-        bench.clock.advance(MILLISECOND);
-        assert_eq!(bench.swept(10).await, [key]);
-        assert!(bench.swept(10).await.is_empty());
-        assert!(!bench.end(&key).await);
-        assert_eq!(bench.len().await, 0);
+    async fn the_sweep_hands_out_what_has_expired_once(harness: Harness = limits()) {
+        let key = harness.alice().await;
+        harness.clock.advance(just_before(HOUR));
+        assert!(harness.swept(10).await.is_empty());
+        harness.clock.advance(MILLISECOND);
+        assert_eq!(harness.swept(10).await, [key]);
+        assert!(harness.swept(10).await.is_empty());
+        assert!(!harness.end(&key).await);
+        assert_eq!(harness.len().await, 0);
     }
 
-    async fn the_sweep_is_bounded_and_says_when_it_is_done(bench: Bench = limits()) {
+    async fn the_sweep_is_bounded_and_says_when_it_is_done(harness: Harness = limits()) {
         for _ in 0..10 {
-            bench.alice().await;
+            harness.alice().await;
         }
-        bench.clock.advance(HOUR);
-        assert_eq!(bench.swept(4).await.len(), 4);
-        assert_eq!(bench.swept(4).await.len(), 4);
-        assert_eq!(bench.swept(4).await.len(), 2);
-        assert_eq!(bench.swept(4).await.len(), 0);
+        harness.clock.advance(HOUR);
+        assert_eq!(harness.swept(4).await.len(), 4);
+        assert_eq!(harness.swept(4).await.len(), 4);
+        assert_eq!(harness.swept(4).await.len(), 2);
+        assert_eq!(harness.swept(4).await.len(), 0);
     }
 
-    async fn the_sweep_spares_what_was_used(bench: Bench = limits()) {
-        let (used, unused) = (bench.alice().await, bench.alice().await);
-        bench.clock.advance(HOUR / 2);
-        bench.touch(&used).await;
-        bench.clock.advance(HOUR / 2);
-        assert_eq!(bench.swept(10).await, [unused]);
-        assert!(bench.lives(&used).await);
-        bench.clock.advance(HOUR / 2);
-        assert_eq!(bench.swept(10).await, [used]);
+    async fn the_sweep_spares_what_was_used(harness: Harness = limits()) {
+        let (used, unused) = (harness.alice().await, harness.alice().await);
+        harness.clock.advance(HOUR / 2);
+        harness.touch(&used).await;
+        harness.clock.advance(HOUR / 2);
+        assert_eq!(harness.swept(10).await, [unused]);
+        assert!(harness.lives(&used).await);
+        harness.clock.advance(HOUR / 2);
+        assert_eq!(harness.swept(10).await, [used]);
     }
 
-    async fn due_sessions_are_claimed_in_order_and_once(bench: Bench = limits()) {
-        let third = bench.login("c", 3 * MINUTE).await.key;
-        let first = bench.login("a", MINUTE).await.key;
-        let second = bench.login("b", 2 * MINUTE).await.key;
-        bench.login("d", 5 * MINUTE).await;
-        bench.open(bench.session("e", "first"), Due::Never).await.unwrap();
-        bench.clock.advance(just_before(MINUTE));
-        assert!(bench.claimed(10).await.is_empty());
-        bench.clock.advance(2 * MINUTE + MILLISECOND);
-        assert_eq!(bench.claimed(2).await, [first, second]);
-        assert_eq!(bench.claimed(2).await, [third]);
-        assert!(bench.claimed(2).await.is_empty());
+    async fn due_sessions_are_claimed_in_order_and_once(harness: Harness = limits()) {
+        let third = harness.login("c", 3 * MINUTE).await.key;
+        let first = harness.login("a", MINUTE).await.key;
+        let second = harness.login("b", 2 * MINUTE).await.key;
+        harness.login("d", 5 * MINUTE).await;
+        harness.open(harness.session("e", "first"), Due::Never).await.unwrap();
+        harness.clock.advance(just_before(MINUTE));
+        assert!(harness.claimed(10).await.is_empty());
+        harness.clock.advance(2 * MINUTE + MILLISECOND);
+        assert_eq!(harness.claimed(2).await, [first, second]);
+        assert_eq!(harness.claimed(2).await, [third]);
+        assert!(harness.claimed(2).await.is_empty());
     }
 
-    async fn a_lease_that_is_over_frees_the_session(bench: Bench = limits()) {
-        let key = bench.login("alice", Duration::ZERO).await.key;
-        assert_eq!(bench.claimed(10).await, [key]);
-        bench.clock.advance(just_before(MINUTE));
-        assert!(bench.claimed(10).await.is_empty());
-        bench.clock.advance(MILLISECOND);
-        assert_eq!(bench.claimed(10).await, [key]);
+    async fn a_lease_that_is_over_frees_the_session(harness: Harness = limits()) {
+        let key = harness.login("alice", Duration::ZERO).await.key;
+        assert_eq!(harness.claimed(10).await, [key]);
+        harness.clock.advance(just_before(MINUTE));
+        assert!(harness.claimed(10).await.is_empty());
+        harness.clock.advance(MILLISECOND);
+        assert_eq!(harness.claimed(10).await, [key]);
     }
 
-    async fn an_extended_lease_keeps_the_session(bench: Bench = limits()) {
-        let key = bench.login("alice", Duration::ZERO).await.key;
-        let lease = bench.sessions.claim_due(1, MINUTE).await.unwrap().pop().unwrap().lease;
+    async fn an_extended_lease_keeps_the_session(harness: Harness = limits()) {
+        let key = harness.login("alice", Duration::ZERO).await.key;
+        let lease = harness.sessions.claim_due(1, MINUTE).await.unwrap().pop().unwrap().lease;
         for _ in 0..3 {
-            bench.clock.advance(just_before(MINUTE));
-            assert!(bench.sessions.extend(&lease, MINUTE).await.unwrap());
+            harness.clock.advance(just_before(MINUTE));
+            assert!(harness.sessions.extend(&lease, MINUTE).await.unwrap());
         }
-        assert!(bench.claimed(10).await.is_empty());
+        assert!(harness.claimed(10).await.is_empty());
         // Nobody took it meanwhile, so even a late extension counts.
-        bench.clock.advance(2 * MINUTE);
-        assert!(bench.sessions.extend(&lease, MINUTE).await.unwrap());
-        assert!(bench.claimed(10).await.is_empty());
-        bench.sessions.release(lease, Due::Unchanged).await.unwrap();
-        assert_eq!(bench.claimed(10).await, [key]);
+        harness.clock.advance(2 * MINUTE);
+        assert!(harness.sessions.extend(&lease, MINUTE).await.unwrap());
+        assert!(harness.claimed(10).await.is_empty());
+        harness.sessions.release(lease, Due::Unchanged).await.unwrap();
+        assert_eq!(harness.claimed(10).await, [key]);
     }
 
-    async fn a_released_session_is_due_when_its_holder_says(bench: Bench = limits()) {
-        let key = bench.login("alice", Duration::ZERO).await.key;
-        let lease = bench.sessions.claim_due(1, MINUTE).await.unwrap().pop().unwrap().lease;
-        bench.sessions.release(lease, Due::Unchanged).await.unwrap();
-        let lease = bench.sessions.claim_due(1, MINUTE).await.unwrap().pop().unwrap().lease;
-        bench.sessions.release(lease, Due::At(bench.after(2 * MINUTE))).await.unwrap();
-        bench.clock.advance(just_before(2 * MINUTE));
-        assert!(bench.claimed(10).await.is_empty());
-        bench.clock.advance(MILLISECOND);
-        assert_eq!(bench.claimed(10).await, [key]);
+    async fn a_released_session_is_due_when_its_holder_says(harness: Harness = limits()) {
+        let key = harness.login("alice", Duration::ZERO).await.key;
+        let lease = harness.sessions.claim_due(1, MINUTE).await.unwrap().pop().unwrap().lease;
+        harness.sessions.release(lease, Due::Unchanged).await.unwrap();
+        let lease = harness.sessions.claim_due(1, MINUTE).await.unwrap().pop().unwrap().lease;
+        harness.sessions.release(lease, Due::At(harness.after(2 * MINUTE))).await.unwrap();
+        harness.clock.advance(just_before(2 * MINUTE));
+        assert!(harness.claimed(10).await.is_empty());
+        harness.clock.advance(MILLISECOND);
+        assert_eq!(harness.claimed(10).await, [key]);
     }
 
-    async fn a_late_holder_changes_nothing(bench: Bench = limits()) {
-        let key = bench.login("alice", Duration::ZERO).await.key;
-        let late = bench.claim(&key, MINUTE).await.unwrap().lease;
-        bench.clock.advance(MINUTE);
-        let current = bench.claim(&key, MINUTE).await.unwrap().lease;
-        assert!(!bench.sessions.extend(&late, HOUR).await.unwrap());
-        bench.sessions.release(late, Due::Never).await.unwrap();
-        assert!(bench.claim(&key, MINUTE).await.is_none());
-        assert!(bench.sessions.extend(&current, MINUTE).await.unwrap());
+    async fn a_late_holder_changes_nothing(harness: Harness = limits()) {
+        let key = harness.login("alice", Duration::ZERO).await.key;
+        let late = harness.claim(&key, MINUTE).await.unwrap().lease;
+        harness.clock.advance(MINUTE);
+        let current = harness.claim(&key, MINUTE).await.unwrap().lease;
+        assert!(!harness.sessions.extend(&late, HOUR).await.unwrap());
+        harness.sessions.release(late, Due::Never).await.unwrap();
+        assert!(harness.claim(&key, MINUTE).await.is_none());
+        assert!(harness.sessions.extend(&current, MINUTE).await.unwrap());
     }
 
-    async fn a_named_session_is_claimed_whether_due_or_not(bench: Bench = limits()) {
-        let key = bench.open(bench.session("alice", "first"), Due::Never).await.unwrap().key;
-        assert!(bench.claimed(10).await.is_empty());
-        let claimed = bench.claim(&key, MINUTE).await.unwrap();
+    async fn a_named_session_is_claimed_whether_due_or_not(harness: Harness = limits()) {
+        let key = harness.open(harness.session("alice", "first"), Due::Never).await.unwrap().key;
+        assert!(harness.claimed(10).await.is_empty());
+        let claimed = harness.claim(&key, MINUTE).await.unwrap();
         assert_eq!(*claimed.lease.key(), key);
-        assert_eq!(claimed.stored.version, bench.version(&key).await);
-        bench.clock.advance(MINUTE / 3);
-        match bench.sessions.claim(&key, MINUTE).await.unwrap() {
+        assert_eq!(claimed.stored.version, harness.version(&key).await);
+        harness.clock.advance(MINUTE / 3);
+        match harness.sessions.claim(&key, MINUTE).await.unwrap() {
             Claim::Held(stored, held_for) => {
                 assert_eq!(stored.session.subject, "alice");
                 assert_eq!(held_for, 2 * MINUTE / 3);
             }
             other => panic!("{other:?}"),
         }
-        bench.sessions.release(claimed.lease, Due::At(bench.now())).await.unwrap();
-        assert_eq!(bench.claimed(10).await, [key]);
+        harness.sessions.release(claimed.lease, Due::At(harness.now())).await.unwrap();
+        assert_eq!(harness.claimed(10).await, [key]);
     }
 
-    async fn a_write_sets_the_next_due_time_and_keeps_the_lease(bench: Bench = limits()) {
-        let key = bench.login("alice", Duration::ZERO).await.key;
-        let lease = bench.sessions.claim_due(1, 10 * MINUTE).await.unwrap().pop().unwrap().lease;
-        let version = bench.version(&key).await;
-        let session = Arc::new(bench.session("alice", "second"));
-        let due = Due::At(bench.after(MINUTE));
-        bench.store.replace(&key, version, session, due).await.unwrap();
-        bench.clock.advance(MINUTE);
-        assert!(bench.claimed(10).await.is_empty());
-        assert!(bench.claim(&key, MINUTE).await.is_none());
-        bench.sessions.release(lease, Due::Unchanged).await.unwrap();
-        assert_eq!(bench.claimed(10).await, [key]);
+    async fn a_write_sets_the_next_due_time_and_keeps_the_lease(harness: Harness = limits()) {
+        let key = harness.login("alice", Duration::ZERO).await.key;
+        let lease = harness.sessions.claim_due(1, 10 * MINUTE).await.unwrap().pop().unwrap().lease;
+        let version = harness.version(&key).await;
+        let session = Arc::new(harness.session("alice", "second"));
+        let due = Due::At(harness.after(MINUTE));
+        harness.store.replace(&key, version, session, due).await.unwrap();
+        harness.clock.advance(MINUTE);
+        assert!(harness.claimed(10).await.is_empty());
+        assert!(harness.claim(&key, MINUTE).await.is_none());
+        harness.sessions.release(lease, Due::Unchanged).await.unwrap();
+        assert_eq!(harness.claimed(10).await, [key]);
     }
 
-    async fn a_release_makes_no_new_version(bench: Bench = limits()) {
-        let key = bench.login("alice", Duration::ZERO).await.key;
-        let version = bench.version(&key).await;
-        let lease = bench.claim(&key, MINUTE).await.unwrap().lease;
-        bench.sessions.release(lease, Due::Never).await.unwrap();
-        assert!(bench.claimed(10).await.is_empty());
-        assert_eq!(bench.version(&key).await, version);
-        bench.replace(&key, version, "second").await.unwrap();
+    async fn a_release_makes_no_new_version(harness: Harness = limits()) {
+        let key = harness.login("alice", Duration::ZERO).await.key;
+        let version = harness.version(&key).await;
+        let lease = harness.claim(&key, MINUTE).await.unwrap().lease;
+        harness.sessions.release(lease, Due::Never).await.unwrap();
+        assert!(harness.claimed(10).await.is_empty());
+        assert_eq!(harness.version(&key).await, version);
+        harness.replace(&key, version, "second").await.unwrap();
     }
 
-    async fn an_idle_session_is_not_kept_alive(bench: Bench = limits()) {
-        let idle = bench.login("alice", HOUR).await.key;
-        let used = bench.login("bob", HOUR).await.key;
-        bench.clock.advance(HOUR / 2);
-        bench.touch(&used).await;
-        bench.clock.advance(HOUR / 2);
-        assert_eq!(bench.claimed(10).await, [used]);
-        assert_eq!(bench.ended(), [(idle, EndReason::Idle)]);
+    async fn an_idle_session_is_not_kept_alive(harness: Harness = limits()) {
+        let idle = harness.login("alice", HOUR).await.key;
+        let used = harness.login("bob", HOUR).await.key;
+        harness.clock.advance(HOUR / 2);
+        harness.touch(&used).await;
+        harness.clock.advance(HOUR / 2);
+        assert_eq!(harness.claimed(10).await, [used]);
+        assert_eq!(harness.ended(), [(idle, EndReason::Idle)]);
     }
 
-    async fn a_session_that_ended_is_not_claimed(bench: Bench = limits()) {
-        let gone = bench.login("alice", Duration::ZERO).await.key;
-        let alive = bench.login("bob", Duration::ZERO).await.key;
-        bench.end(&gone).await;
-        assert_eq!(bench.claimed(10).await, [alive]);
+    async fn a_session_that_ended_is_not_claimed(harness: Harness = limits()) {
+        let gone = harness.login("alice", Duration::ZERO).await.key;
+        let alive = harness.login("bob", Duration::ZERO).await.key;
+        harness.end(&gone).await;
+        assert_eq!(harness.claimed(10).await, [alive]);
     }
 
-    async fn a_lease_without_length_is_handed_out_once(bench: Bench = limits()) {
-        let key = bench.login("alice", Duration::ZERO).await.key;
-        let claimed = bench.sessions.claim_due(5, Duration::ZERO).await.unwrap();
+    async fn a_lease_without_length_is_handed_out_once(harness: Harness = limits()) {
+        let key = harness.login("alice", Duration::ZERO).await.key;
+        let claimed = harness.sessions.claim_due(5, Duration::ZERO).await.unwrap();
         assert_eq!(claimed.len(), 1);
-        bench.clock.advance(MILLISECOND);
-        assert_eq!(bench.claimed(5).await, [key]);
+        harness.clock.advance(MILLISECOND);
+        assert_eq!(harness.claimed(5).await, [key]);
     }
 
-    async fn the_sessions_of_one_login_at_the_idp_are_found(bench: Bench = limits()) {
+    async fn the_sessions_of_one_login_at_the_idp_are_found(harness: Harness = limits()) {
         let with_sid = |sid: &str| Session {
             sid: Some(sid.to_owned()),
-            ..bench.session("alice", "first")
+            ..harness.session("alice", "first")
         };
-        let one = bench.open(with_sid("one"), Due::Never).await.unwrap().key;
-        let two = bench.open(with_sid("two"), Due::Never).await.unwrap().key;
-        let none = bench.alice().await;
+        let one = harness.open(with_sid("one"), Due::Never).await.unwrap().key;
+        let two = harness.open(with_sid("two"), Due::Never).await.unwrap().key;
+        let none = harness.alice().await;
         let sid = |issuer, sid| Whose::Sid { issuer, sid };
-        let end = async |whose| bench.sessions.end_all(whose, EndReason::Logout).await.unwrap();
+        let end = async |whose| harness.sessions.end_all(whose, EndReason::Logout).await.unwrap();
         assert_eq!(end(sid("https://other.test", "one")).await, 0);
         // A name of one kind is none of the other.
         assert_eq!(end(sid("https://idp.test", "alice")).await, 0);
-        assert_eq!(bench.end_all_of("https://idp.test", "one").await, 0);
+        assert_eq!(harness.end_all_of("https://idp.test", "one").await, 0);
         assert_eq!(end(sid("https://idp.test", "one")).await, 1);
-        assert_eq!(bench.ended(), [(one, EndReason::Logout)]);
-        assert!(bench.lives(&two).await && bench.lives(&none).await);
+        assert_eq!(harness.ended(), [(one, EndReason::Logout)]);
+        assert!(harness.lives(&two).await && harness.lives(&none).await);
     }
 
-    async fn a_session_that_is_replaced_ends_after_the_new_one_is_there(bench: Bench = at_most(1, 50)) {
-        let old = bench.alice().await;
-        let new = bench.session("bob", "first");
-        let new = bench.sessions.open(new, Due::Never, Some(old)).await.unwrap().key;
-        assert_eq!(bench.ended(), [(old, EndReason::Replaced)]);
-        assert!(bench.lives(&new).await);
+    async fn a_session_that_is_replaced_ends_after_the_new_one_is_there(harness: Harness = at_most(1, 50)) {
+        let old = harness.alice().await;
+        let new = harness.session("bob", "first");
+        let new = harness.sessions.open(new, Due::Never, Some(old)).await.unwrap().key;
+        assert_eq!(harness.ended(), [(old, EndReason::Replaced)]);
+        assert!(harness.lives(&new).await);
     }
 
-    async fn the_cookie_of_a_session_that_has_ended_frees_no_place(bench: Bench = at_most(2, 50)) {
-        let (old, other) = (bench.alice().await, bench.login("bob", HOUR).await.key);
-        bench.end(&old).await;
-        let carol = bench.login("carol", HOUR).await.key;
-        bench.ended();
-        let new = bench.session("dave", "first");
-        let refused = bench.sessions.open(new, Due::Never, Some(old)).await.unwrap_err();
+    async fn the_cookie_of_a_session_that_has_ended_frees_no_place(harness: Harness = at_most(2, 50)) {
+        let (old, other) = (harness.alice().await, harness.login("bob", HOUR).await.key);
+        harness.end(&old).await;
+        let carol = harness.login("carol", HOUR).await.key;
+        harness.ended();
+        let new = harness.session("dave", "first");
+        let refused = harness.sessions.open(new, Due::Never, Some(old)).await.unwrap_err();
         assert!(matches!(refused, OpenError::TooMany));
-        assert!(bench.ended().is_empty());
-        assert!(bench.lives(&other).await && bench.lives(&carol).await);
+        assert!(harness.ended().is_empty());
+        assert!(harness.lives(&other).await && harness.lives(&carol).await);
     }
 
-    async fn a_watch_is_woken_by_changes_and_the_end(bench: Bench = limits()) {
-        let key = bench.login("alice", Duration::ZERO).await.key;
-        let mut watch = bench.sessions.watch(&key);
-        let stored = bench.stored(&key).await;
-        bench.sessions.update(&key, stored, |_| Due::Unchanged).await.unwrap();
+    async fn a_watch_is_woken_by_changes_and_the_end(harness: Harness = limits()) {
+        let key = harness.login("alice", Duration::ZERO).await.key;
+        let mut watch = harness.sessions.watch(&key);
+        let stored = harness.stored(&key).await;
+        harness.sessions.update(&key, stored, |_| Due::Unchanged).await.unwrap();
         watch.changed().await;
-        let lease = bench.claim(&key, MINUTE).await.unwrap().lease;
-        bench.sessions.release(lease, Due::Never).await.unwrap();
+        let lease = harness.claim(&key, MINUTE).await.unwrap().lease;
+        harness.sessions.release(lease, Due::Never).await.unwrap();
         watch.changed().await;
         assert_eq!(watch.ended(), None);
-        bench.end(&key).await;
+        harness.end(&key).await;
         watch.changed().await;
         assert_eq!(watch.ended(), Some(Some(EndReason::Logout)));
     }

@@ -6,10 +6,10 @@ use http::{Method, StatusCode, header};
 use serde_json::json;
 
 use super::{
-    key::DeviceKey,
-    world::{
+    fixture::{
         self, BOUND, Device, MINUTE, challenge, invitation, is_logged_in, log_in, register, session, start,
     },
+    key::DeviceKey,
 };
 use crate::support::{Logs, Stack};
 
@@ -28,7 +28,7 @@ async fn a_browser_is_told_what_to_do_and_gets_its_first_cookie() {
         json!({
             "session_identifier": id,
             "refresh_url": "/auth/dbsc/refresh",
-            "scope": { "origin": world::origin(&browser), "include_site": false },
+            "scope": { "origin": fixture::origin(&browser), "include_site": false },
             "allowed_refresh_initiators": ["*"],
             "credentials": [{
                 "type": "cookie",
@@ -104,7 +104,7 @@ async fn attack_53_a_stolen_session_cookie_is_worthless_without_the_bound_one() 
 
         // Neither another login nor a logout by the thief costs the person the session.
         log_in(&device.stolen()).await;
-        let reply = world::post(&device.stolen(), "/auth/logout", &[]).await;
+        let reply = fixture::post(&device.stolen(), "/auth/logout", &[]).await;
         assert_eq!(reply.code(), "csrf_token");
         let mut device = device;
         let reply = device.renew().await;
@@ -192,7 +192,7 @@ async fn attack_53_without_the_key_there_is_no_cookie() {
         assert_eq!(challenge(&reply).1, device.id);
     }
     // Without a proof: the challenge.
-    let reply = world::post(
+    let reply = fixture::post(
         &device.browser,
         "/auth/dbsc/refresh",
         &[("sec-secure-session-id", &*device.id)],
@@ -241,7 +241,7 @@ async fn attack_53_a_key_is_registered_by_the_login_alone_and_once() {
         (&*invited.authorization, &*invited.challenge),
     ] {
         let proof = key.first_proof(challenge, authorization);
-        let reply = world::post(
+        let reply = fixture::post(
             &browser,
             "/auth/dbsc/register",
             &[("secure-session-response", &proof)],
@@ -249,7 +249,7 @@ async fn attack_53_a_key_is_registered_by_the_login_alone_and_once() {
         .await;
         assert_eq!(reply.refusal(), (403, "device_registration_refused".to_owned()));
     }
-    let unsigned = world::post(&browser, "/auth/dbsc/register", &[]).await;
+    let unsigned = fixture::post(&browser, "/auth/dbsc/register", &[]).await;
     assert_eq!(
         unsigned.refusal(),
         (403, "device_registration_refused".to_owned())
@@ -278,7 +278,7 @@ async fn a_logout_ends_the_binding_in_the_browser() {
         .as_str()
         .unwrap()
         .to_owned();
-    let reply = world::post(&device.browser, "/auth/logout", &[("x-csrf-token", &token)]).await;
+    let reply = fixture::post(&device.browser, "/auth/logout", &[("x-csrf-token", &token)]).await;
     assert_eq!(reply.status, StatusCode::SEE_OTHER);
     assert_eq!(device.cookie(), None);
     // Nothing of other applications on this host is touched.

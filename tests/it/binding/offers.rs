@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 
-use super::world::{self, MINUTE, invitation, is_logged_in, log_in, session, start};
+use super::fixture::{self, MINUTE, invitation, is_logged_in, log_in, session, start};
 use crate::support::Stack;
 
 #[tokio::test]
@@ -24,9 +24,9 @@ async fn nobody_is_invited_where_nothing_would_come_of_it() {
     for word in ["off", "ua"] {
         let stack = start(&[("SESSION_BINDING", word)]).await;
         assert!(invitation(&log_in(&stack.browser()).await).is_none(), "{word}");
-        let reply = world::post(&stack.browser(), "/auth/dbsc/register", &[]).await;
+        let reply = fixture::post(&stack.browser(), "/auth/dbsc/register", &[]).await;
         assert_eq!(reply.refusal(), (403, "device_registration_refused".to_owned()));
-        let reply = world::post(&stack.browser(), "/auth/dbsc/refresh", &[]).await;
+        let reply = fixture::post(&stack.browser(), "/auth/dbsc/refresh", &[]).await;
         assert_eq!(reply.json(), serde_json::json!({ "continue": false }));
     }
     // No https.

@@ -7,8 +7,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    fixture::{MINUTE, challenge, invitation, log_in, start},
     key::DeviceKey,
-    world::{MINUTE, challenge, invitation, log_in, start},
 };
 use crate::support::{Browser, Redis, Reply};
 

@@ -14,7 +14,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use super::{Scene, status_line};
+use super::{Harness, status_line};
 use crate::support::{Browser, pause};
 
 /// As many as the audit took.
@@ -71,10 +71,10 @@ impl Kind {
 // === impl Others ===
 
 impl Others {
-    async fn begin(scene: &Scene) -> Self {
-        let ada = scene.browser();
+    async fn begin(harness: &Harness) -> Self {
+        let ada = harness.browser();
         ada.log_in().await;
-        let (public, internal) = (scene.stack.address, scene.internal);
+        let (public, internal) = (harness.stack.address, harness.internal);
         let stop = Arc::new(AtomicBool::new(false));
         let rounds = Arc::new(AtomicUsize::new(0));
         let (stopped, count) = (Arc::clone(&stop), Arc::clone(&rounds));
@@ -106,12 +106,12 @@ async fn round(ada: &Browser, public: SocketAddr, internal: SocketAddr) {
 }
 
 /// Opens the connections from this address, and has those that trickle go on until `rounds` have passed.
-async fn flood(kind: Kind, from: IpAddr, scene: &Scene, others: &Others) {
+async fn flood(kind: Kind, from: IpAddr, harness: &Harness, others: &Others) {
     let before = others.rounds.load(Ordering::Relaxed);
     let mut connections = Vec::new();
     for number in 0..MANY {
         // Where the server has ended one already, the flood goes on with the next.
-        if let Ok(stream) = kind.connect(from, scene.stack.address).await {
+        if let Ok(stream) = kind.connect(from, harness.stack.address).await {
             connections.push(stream);
         }
         if kind == Kind::Trickling && number % 250 == 0 {
@@ -125,10 +125,10 @@ async fn flood(kind: Kind, from: IpAddr, scene: &Scene, others: &Others) {
         if others.rounds.load(Ordering::Relaxed) > before + 5 {
             return;
         }
-        assert!(!others.task.is_finished(), "{kind:?}:\n{}", scene.bff.output());
+        assert!(!others.task.is_finished(), "{kind:?}:\n{}", harness.bff.output());
         pause().await;
     }
-    panic!("{kind:?}: nobody else is served:\n{}", scene.bff.output());
+    panic!("{kind:?}: nobody else is served:\n{}", harness.bff.output());
 }
 
 fn enough_files() {
@@ -144,16 +144,16 @@ fn enough_files() {
 async fn attack_37_thousands_of_connections_of_one_client_leave_everybody_else_served() {
     enough_files();
     // What a shell or a service manager often starts programs with.
-    let scene = Scene::start("ulimit -Sn 1024", &[]).await;
-    let others = Others::begin(&scene).await;
+    let harness = Harness::start("ulimit -Sn 1024", &[]).await;
+    let others = Others::begin(&harness).await;
     // What asks for nothing makes room even for its own neighbours.
-    flood(Kind::Idle, HERE, &scene, &others).await;
-    flood(Kind::HalfAHead, HERE, &scene, &others).await;
-    flood(Kind::NotReading, ELSEWHERE, &scene, &others).await;
-    flood(Kind::Trickling, ELSEWHERE, &scene, &others).await;
+    flood(Kind::Idle, HERE, &harness, &others).await;
+    flood(Kind::HalfAHead, HERE, &harness, &others).await;
+    flood(Kind::NotReading, ELSEWHERE, &harness, &others).await;
+    flood(Kind::Trickling, ELSEWHERE, &harness, &others).await;
     assert!(others.end().await > 20);
     let told = "connections were ended or turned away";
-    let output = scene.bff.output();
+    let output = harness.bff.output();
     let lines = output.lines().filter(|line| line.contains(told)).count();
     assert!((1..=5).contains(&lines), "{lines} lines:\n{output}");
     assert!(!output.contains("ERROR"), "{output}");
@@ -162,12 +162,12 @@ async fn attack_37_thousands_of_connections_of_one_client_leave_everybody_else_s
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attack_37_nor_does_it_help_where_files_are_few() {
     enough_files();
-    let scene = Scene::start("ulimit -n 1024", &[]).await;
-    let others = Others::begin(&scene).await;
-    flood(Kind::Idle, ELSEWHERE, &scene, &others).await;
-    flood(Kind::Trickling, ELSEWHERE, &scene, &others).await;
+    let harness = Harness::start("ulimit -n 1024", &[]).await;
+    let others = Others::begin(&harness).await;
+    flood(Kind::Idle, ELSEWHERE, &harness, &others).await;
+    flood(Kind::Trickling, ELSEWHERE, &harness, &others).await;
     others.end().await;
-    let output = scene.bff.output();
+    let output = harness.bff.output();
     assert!(!output.contains("could not be accepted"), "{output}");
     assert!(!output.contains("a call to a service failed"), "{output}");
 }

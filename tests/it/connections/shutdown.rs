@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use http::StatusCode;
 use tokio::sync::Notify;
 
-use super::Scene;
+use super::Harness;
 use crate::support::{Events, Stack, service};
 
 /// A service that answers `/held` when it is allowed to, and sends events for ever.
@@ -31,20 +31,20 @@ async fn slow_service(gate: &Arc<Notify>) -> String {
     service(router).await
 }
 
-async fn start(gate: &Arc<Notify>, settings: &[(&str, &str)]) -> Scene {
+async fn start(gate: &Arc<Notify>, settings: &[(&str, &str)]) -> Harness {
     let url = slow_service(gate).await;
     let routes = format!(
         "services:\n  slow: {{ base_url: \"{url}\" }}\nroutes:\n  - id: slow\n    path: /slow/*\n    \
          target_service: slow\n    upstream_path: /{{path}}\n    auth: none\n"
     );
-    Scene::of(Stack::builder().routes(&routes), ":", settings).await
+    Harness::of(Stack::builder().routes(&routes), ":", settings).await
 }
 
 #[tokio::test]
 async fn it_says_that_it_stops_serves_on_and_lets_everything_finish() {
     let gate = Arc::new(Notify::new());
-    let scene = start(&gate, &[("SHUTDOWN_DELAY", "1s"), ("SHUTDOWN_TIMEOUT", "20s")]).await;
-    let ada = scene.browser();
+    let harness = start(&gate, &[("SHUTDOWN_DELAY", "1s"), ("SHUTDOWN_TIMEOUT", "20s")]).await;
+    let ada = harness.browser();
     let held = tokio::spawn({
         let ada = ada.clone();
         async move { ada.get("/slow/held").await }
@@ -55,8 +55,8 @@ async fn it_says_that_it_stops_serves_on_and_lets_everything_finish() {
         .await
         .unwrap();
     assert_eq!(events.chunk().await.unwrap().unwrap(), "data: 1\n\n");
-    scene.bff.terminate();
-    scene.becomes("503").await;
+    harness.bff.terminate();
+    harness.becomes("503").await;
     // A load balancer that has not looked yet sends something new.
     let reply = ada.get("/.well-known/jwks.json").await;
     assert_eq!(reply.status, StatusCode::OK);
@@ -64,32 +64,32 @@ async fn it_says_that_it_stops_serves_on_and_lets_everything_finish() {
     assert_eq!(events.chunk().await.unwrap(), None);
     gate.notify_one();
     assert_eq!(held.await.unwrap().body, "done");
-    let ended = scene.bff.ended().await;
+    let ended = harness.bff.ended().await;
     ended.says(0, &["not ready any more, and still serving", "stopped"]);
 }
 
 #[tokio::test]
 async fn the_streams_of_open_pages_end_in_order_and_nobody_waits_for_them() {
     let gate = Arc::new(Notify::new());
-    let scene = start(&gate, &[("SHUTDOWN_DELAY", "0"), ("SHUTDOWN_TIMEOUT", "20s")]).await;
-    let ada = scene.browser();
+    let harness = start(&gate, &[("SHUTDOWN_DELAY", "0"), ("SHUTDOWN_TIMEOUT", "20s")]).await;
+    let ada = harness.browser();
     ada.log_in().await;
     let mut events = Events::open(&ada).await;
     events.more().await;
-    scene.bff.terminate();
+    harness.bff.terminate();
     assert_eq!(events.next().await, None);
     // The tab comes again with what it has heard.
     assert!(!events.last_id.is_empty());
-    scene.bff.ended().await.says(0, &["stopped"]);
+    harness.bff.ended().await.says(0, &["stopped"]);
 }
 
 #[tokio::test]
 async fn what_is_cut_off_is_counted_and_has_an_exit_code_of_its_own() {
     let gate = Arc::new(Notify::new());
-    let scene = start(&gate, &[("SHUTDOWN_DELAY", "0"), ("SHUTDOWN_TIMEOUT", "1s")]).await;
+    let harness = start(&gate, &[("SHUTDOWN_DELAY", "0"), ("SHUTDOWN_TIMEOUT", "1s")]).await;
     let calls: Vec<_> = (0..3)
         .map(|_| {
-            let ada = scene.browser();
+            let ada = harness.browser();
             tokio::spawn(async move { ada.request(http::Method::GET, "/slow/held").send().await })
         })
         .collect();
@@ -97,8 +97,8 @@ async fn what_is_cut_off_is_counted_and_has_an_exit_code_of_its_own() {
     for _ in 0..50 {
         crate::support::pause().await;
     }
-    scene.bff.terminate();
-    let ended = scene.bff.ended().await;
+    harness.bff.terminate();
+    let ended = harness.bff.ended().await;
     ended.says(75, &["requests that did not finish in time were cut off: 3"]);
     for call in calls {
         assert!(call.await.unwrap().is_err());
@@ -108,9 +108,9 @@ async fn what_is_cut_off_is_counted_and_has_an_exit_code_of_its_own() {
 #[tokio::test]
 async fn a_second_signal_waits_for_nothing() {
     let gate = Arc::new(Notify::new());
-    let mut scene = start(&gate, &[("SHUTDOWN_DELAY", "60s")]).await;
-    scene.bff.terminate();
-    scene.bff.says("still serving").await;
-    scene.bff.terminate();
-    assert_eq!(scene.bff.ended().await.code, 130);
+    let mut harness = start(&gate, &[("SHUTDOWN_DELAY", "60s")]).await;
+    harness.bff.terminate();
+    harness.bff.says("still serving").await;
+    harness.bff.terminate();
+    assert_eq!(harness.bff.ended().await.code, 130);
 }

@@ -10,14 +10,14 @@ use parking_lot::Mutex;
 use crate::support::{Browser, Reply, Stack};
 
 /// A stack with Ada logged in, a minute after the login, and an API that refuses the tokens in the list.
-struct Scene {
+struct Harness {
     stack: Stack,
     ada: Browser,
     refused: Arc<Mutex<Vec<String>>>,
     refreshes_before: usize,
 }
 
-impl Scene {
+impl Harness {
     async fn start() -> Self {
         let stack = Stack::start().await;
         stack.idp.set_access_token_lifetime(Duration::from_hours(1));
@@ -78,84 +78,87 @@ impl Scene {
 
 #[tokio::test]
 async fn a_call_whose_token_is_refused_is_sent_once_more_with_a_new_one() {
-    let scene = Scene::start().await;
-    let old = scene.refuse_this_token().await;
-    let before = scene.calls();
-    let reply = scene.post(b"order".to_vec()).await;
+    let harness = Harness::start().await;
+    let old = harness.refuse_this_token().await;
+    let before = harness.calls();
+    let reply = harness.post(b"order".to_vec()).await;
     assert_eq!((reply.status, reply.body.as_str()), (StatusCode::OK, "order"));
-    assert_eq!((scene.refreshes(), scene.calls() - before), (1, 2));
-    assert_ne!(scene.stack.api.last().header("authorization"), Some(old.as_str()));
+    assert_eq!((harness.refreshes(), harness.calls() - before), (1, 2));
+    assert_ne!(
+        harness.stack.api.last().header("authorization"),
+        Some(old.as_str())
+    );
     // The new token stays.
-    assert_eq!(scene.get().await.status, StatusCode::OK);
-    assert_eq!(scene.refreshes(), 1);
+    assert_eq!(harness.get().await.status, StatusCode::OK);
+    assert_eq!(harness.refreshes(), 1);
 }
 
 #[tokio::test]
 async fn many_calls_with_a_refused_token_make_one_refresh() {
-    let scene = Scene::start().await;
-    scene.refuse_this_token().await;
-    let calls = (0..20).map(|_| scene.get());
+    let harness = Harness::start().await;
+    harness.refuse_this_token().await;
+    let calls = (0..20).map(|_| harness.get());
     for reply in futures_util::future::join_all(calls).await {
         assert_eq!(reply.status, StatusCode::OK);
     }
-    assert_eq!(scene.refreshes(), 1);
+    assert_eq!(harness.refreshes(), 1);
 }
 
 #[tokio::test]
 async fn an_api_that_refuses_every_token_makes_one_refresh_a_minute() {
-    let scene = Scene::start().await;
-    scene.refused.lock().push("all".to_owned());
-    let before = scene.calls();
-    let reply = scene.get().await;
+    let harness = Harness::start().await;
+    harness.refused.lock().push("all".to_owned());
+    let before = harness.calls();
+    let reply = harness.get().await;
     assert_eq!(
         (reply.status, reply.body.as_str()),
         (StatusCode::UNAUTHORIZED, "refused")
     );
-    assert_eq!((scene.refreshes(), scene.calls() - before), (1, 2));
+    assert_eq!((harness.refreshes(), harness.calls() - before), (1, 2));
     // The new token is younger than 30 seconds, then the last refresh is younger than a minute.
     for _ in 0..5 {
-        scene.stack.advance(Duration::from_secs(11)).await;
-        assert_eq!(scene.get().await.status, StatusCode::UNAUTHORIZED);
+        harness.stack.advance(Duration::from_secs(11)).await;
+        assert_eq!(harness.get().await.status, StatusCode::UNAUTHORIZED);
     }
-    assert_eq!(scene.refreshes(), 1);
-    scene.stack.advance(Duration::from_secs(6)).await;
-    scene.get().await;
-    assert_eq!(scene.refreshes(), 2);
-    assert!(scene.ada.is_logged_in().await);
+    assert_eq!(harness.refreshes(), 1);
+    harness.stack.advance(Duration::from_secs(6)).await;
+    harness.get().await;
+    assert_eq!(harness.refreshes(), 2);
+    assert!(harness.ada.is_logged_in().await);
 }
 
 #[tokio::test]
 async fn a_body_that_is_not_held_is_not_sent_again_and_the_token_is_renewed_all_the_same() {
-    let scene = Scene::start().await;
-    scene.refuse_this_token().await;
-    let before = scene.calls();
-    let reply = scene.post(vec![7; 65 * 1024]).await;
+    let harness = Harness::start().await;
+    harness.refuse_this_token().await;
+    let before = harness.calls();
+    let reply = harness.post(vec![7; 65 * 1024]).await;
     assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
-    assert_eq!((scene.refreshes(), scene.calls() - before), (1, 1));
-    assert_eq!(scene.post(vec![7; 65 * 1024]).await.status, StatusCode::OK);
-    assert_eq!(scene.post(vec![7; 64 * 1024]).await.status, StatusCode::OK);
+    assert_eq!((harness.refreshes(), harness.calls() - before), (1, 1));
+    assert_eq!(harness.post(vec![7; 65 * 1024]).await.status, StatusCode::OK);
+    assert_eq!(harness.post(vec![7; 64 * 1024]).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn a_refresh_that_fails_leaves_the_answer_of_the_api_and_the_session() {
-    let scene = Scene::start().await;
-    scene.refuse_this_token().await;
-    scene.stack.idp.fail_always(Endpoint::Token, Fault::status(503));
-    let call = tokio::spawn(scene.ada.request(Method::GET, "/api/x").send());
+    let harness = Harness::start().await;
+    harness.refuse_this_token().await;
+    harness.stack.idp.fail_always(Endpoint::Token, Fault::status(503));
+    let call = tokio::spawn(harness.ada.request(Method::GET, "/api/x").send());
     // The refresh is tried again for a while.
-    let reply = scene.stack.advance_until_done(call).await.unwrap();
+    let reply = harness.stack.advance_until_done(call).await.unwrap();
     assert_eq!(reply.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(reply.text().await.unwrap(), "refused");
-    assert!(scene.ada.is_logged_in().await);
+    assert!(harness.ada.is_logged_in().await);
 }
 
 #[tokio::test]
 async fn a_refusal_that_is_none_of_the_token_passes_as_it_is() {
-    let scene = Scene::start().await;
-    scene.stack.api.answer(|_| {
+    let harness = Harness::start().await;
+    harness.stack.api.answer(|_| {
         let challenge = [("www-authenticate", "Bearer error=\"insufficient_scope\"")];
         (StatusCode::UNAUTHORIZED, challenge, "more").into_response()
     });
-    assert_eq!(scene.get().await.body, "more");
-    assert_eq!(scene.refreshes(), 0);
+    assert_eq!(harness.get().await.body, "more");
+    assert_eq!(harness.refreshes(), 0);
 }

@@ -14,15 +14,15 @@ const CHALLENGE: &str = "DPoP algs=\"ES256\", Bearer error=\"insufficient_user_a
      error_description=\"of token 4711\", acr_values=\"gold platinum\", max_age=\"300\"";
 
 /// A person who is logged in, and an API that demands `CHALLENGE` while it is closed.
-struct Scene {
+struct Harness {
     stack: Stack,
     ada: Browser,
     closed: Arc<Mutex<bool>>,
 }
 
-// === impl Scene ===
+// === impl Harness ===
 
-impl Scene {
+impl Harness {
     async fn start() -> Self {
         let stack = Stack::start().await;
         let ada = stack.browser();
@@ -71,12 +71,12 @@ fn login_url(reply: &Reply) -> String {
 
 #[tokio::test]
 async fn the_browser_learns_which_login_the_api_demands_and_nothing_of_the_token() {
-    let scene = Scene::start().await;
-    let request = scene
+    let harness = Harness::start().await;
+    let request = harness
         .ada
         .request(Method::GET, "/api/x")
-        .header("referer", format!("{}/orders?page=2", scene.ada.origin()));
-    let reply = scene.ada.send(request).await;
+        .header("referer", format!("{}/orders?page=2", harness.ada.origin()));
+    let reply = harness.ada.send(request).await;
     assert_eq!(
         login_url(&reply),
         "/auth/login?acr_values=gold+platinum&max_age=300&return_to=%2Forders%3Fpage%3D2"
@@ -91,16 +91,16 @@ async fn the_browser_learns_which_login_the_api_demands_and_nothing_of_the_token
     assert!(!reply.body.contains("4711"));
     // The page is never one of another origin, nor one of ours.
     for referer in ["https://evil.example/a", "{origin}/auth/logout", "garbage"] {
-        let referer = referer.replace("{origin}", scene.ada.origin());
-        let request = scene.ada.request(Method::GET, "/api/x");
-        let reply = scene.ada.send(request.header("referer", referer)).await;
+        let referer = referer.replace("{origin}", harness.ada.origin());
+        let request = harness.ada.request(Method::GET, "/api/x");
+        let reply = harness.ada.send(request.header("referer", referer)).await;
         assert_eq!(
             login_url(&reply),
             "/auth/login?acr_values=gold+platinum&max_age=300"
         );
     }
     // A person sees a page that leads on.
-    let reply = scene.ada.go_on_to("/api/page?a=b").await;
+    let reply = harness.ada.go_on_to("/api/page?a=b").await;
     assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
     let link = "/auth/login?acr_values=gold+platinum&amp;max_age=300&amp;return_to=%2Fapi%2Fpage%3Fa%3Db";
     assert!(reply.body.contains(link), "{}", reply.body);
@@ -108,61 +108,61 @@ async fn the_browser_learns_which_login_the_api_demands_and_nothing_of_the_token
 
 #[tokio::test]
 async fn the_stronger_login_of_the_same_person_takes_the_place_of_the_session() {
-    let scene = Scene::start().await;
-    let old = scene.ada.session_cookie().unwrap();
-    let login = login_url(&scene.ada.get("/api/x").await);
-    scene.acr("platinum");
-    scene.ada.log_in_by(&login).await.leads_on();
-    *scene.closed.lock() = false;
-    assert_eq!(scene.ada.get("/api/x").await.body, "here");
-    let session = scene.ada.session().await;
+    let harness = Harness::start().await;
+    let old = harness.ada.session_cookie().unwrap();
+    let login = login_url(&harness.ada.get("/api/x").await);
+    harness.acr("platinum");
+    harness.ada.log_in_by(&login).await.leads_on();
+    *harness.closed.lock() = false;
+    assert_eq!(harness.ada.get("/api/x").await.body, "here");
+    let session = harness.ada.session().await;
     assert_eq!(session["acr"], "platinum");
-    assert_ne!(scene.ada.session_cookie().unwrap(), old);
-    assert!(!scene.lives(&old).await);
+    assert_ne!(harness.ada.session_cookie().unwrap(), old);
+    assert!(!harness.lives(&old).await);
 }
 
 #[tokio::test]
 async fn a_login_that_is_not_stronger_changes_nothing() {
-    let scene = Scene::start().await;
-    let old = scene.ada.session_cookie().unwrap();
+    let harness = Harness::start().await;
+    let old = harness.ada.session_cookie().unwrap();
     for acr in ["silver", "gold platinum", "goldx"] {
-        let login = login_url(&scene.ada.get("/api/x").await);
-        scene.acr(acr);
-        let reply = scene.ada.log_in_by(&login).await;
+        let login = login_url(&harness.ada.get("/api/x").await);
+        harness.acr(acr);
+        let reply = harness.ada.log_in_by(&login).await;
         assert_eq!(reply.status, StatusCode::FORBIDDEN, "{acr}");
         assert!(reply.body.contains("login_too_weak"), "{}", reply.body);
-        assert_eq!(scene.ada.session_cookie().as_ref(), Some(&old));
-        assert!(scene.ada.is_logged_in().await);
+        assert_eq!(harness.ada.session_cookie().as_ref(), Some(&old));
+        assert!(harness.ada.is_logged_in().await);
     }
-    *scene.closed.lock() = false;
+    *harness.closed.lock() = false;
     // The tokens of the session are still good, also after a refresh.
-    scene.stack.advance(Duration::from_mins(4)).await;
-    assert_eq!(scene.ada.get("/api/x").await.body, "here");
+    harness.stack.advance(Duration::from_mins(4)).await;
+    assert_eq!(harness.ada.get("/api/x").await.body, "here");
 }
 
 #[tokio::test]
 async fn a_login_of_somebody_else_takes_nothing_over_and_ends_the_session() {
-    let scene = Scene::start().await;
-    let old = scene.ada.session_cookie().unwrap();
-    let login = login_url(&scene.ada.get("/api/x").await);
-    let started = scene.ada.get(&login).await;
-    scene.acr("gold");
+    let harness = Harness::start().await;
+    let old = harness.ada.session_cookie().unwrap();
+    let login = login_url(&harness.ada.get("/api/x").await);
+    let started = harness.ada.get(&login).await;
+    harness.acr("gold");
     let grace = Person::new("grace", "grace").unwrap();
     let callback = grace.authorize(started.location()).await.unwrap();
-    scene.ada.get(&callback).await.leads_on();
-    assert_eq!(scene.ada.session().await["user"]["sub"], "u-grace");
-    assert!(!scene.lives(&old).await);
+    harness.ada.get(&callback).await.leads_on();
+    assert_eq!(harness.ada.session().await["user"]["sub"], "u-grace");
+    assert!(!harness.lives(&old).await);
 }
 
 #[tokio::test]
 async fn an_api_that_is_never_content_makes_no_loop() {
-    let scene = Scene::start().await;
-    let login = login_url(&scene.ada.get("/api/x").await);
-    scene.acr("gold");
-    scene.ada.log_in_by(&login).await.leads_on();
+    let harness = Harness::start().await;
+    let login = login_url(&harness.ada.get("/api/x").await);
+    harness.acr("gold");
+    harness.ada.log_in_by(&login).await.leads_on();
     let logs = Logs::capture();
     for _ in 0..3 {
-        let reply = scene.ada.get("/api/x").await;
+        let reply = harness.ada.get("/api/x").await;
         assert_eq!(reply.refusal(), (403, "step_up_not_enough".to_owned()));
         assert_eq!(reply.header("www-authenticate"), None);
     }
@@ -171,8 +171,8 @@ async fn an_api_that_is_never_content_makes_no_loop() {
         .matches("an API asks for a stronger login right after one")
         .count();
     assert_eq!(told, 1, "{}", logs.text());
-    scene.stack.advance(Duration::from_secs(61)).await;
-    login_url(&scene.ada.get("/api/x").await);
+    harness.stack.advance(Duration::from_secs(61)).await;
+    login_url(&harness.ada.get("/api/x").await);
 }
 
 #[tokio::test]
@@ -186,8 +186,8 @@ async fn without_a_session_the_demand_is_the_wish_that_openid_connect_makes_of_i
 
 #[tokio::test]
 async fn a_public_route_passes_the_demand_on() {
-    let scene = Scene::start().await;
-    let reply = scene.ada.get("/public/x").await;
+    let harness = Harness::start().await;
+    let reply = harness.ada.get("/public/x").await;
     assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
     assert_eq!(reply.header("www-authenticate"), Some(CHALLENGE));
     assert_eq!(reply.body, "more");
@@ -195,9 +195,9 @@ async fn a_public_route_passes_the_demand_on() {
 
 #[tokio::test]
 async fn an_idp_that_says_itself_that_it_cannot_is_told_as_such() {
-    let scene = Scene::start().await;
-    let login = login_url(&scene.ada.get("/api/x").await);
-    let callback = scene.ada.authorize(&login).await;
+    let harness = Harness::start().await;
+    let login = login_url(&harness.ada.get("/api/x").await);
+    let callback = harness.ada.authorize(&login).await;
     // OpenID Connect Core Error Code unmet_authentication_requirements 1.0.
     let mut callback = url::Url::parse(&callback).unwrap();
     let kept: Vec<(String, String)> = callback
@@ -210,8 +210,8 @@ async fn an_idp_that_says_itself_that_it_cannot_is_told_as_such() {
         .clear()
         .extend_pairs(kept)
         .append_pair("error", "unmet_authentication_requirements");
-    let reply = scene.ada.get(callback.as_str()).await;
+    let reply = harness.ada.get(callback.as_str()).await;
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
     assert!(reply.body.contains("login_too_weak"), "{}", reply.body);
-    assert!(scene.ada.is_logged_in().await);
+    assert!(harness.ada.is_logged_in().await);
 }

@@ -3,7 +3,7 @@
 use devstack_idp::{Control, Endpoint, Fault};
 use serde_json::json;
 
-use super::{Scene, eventually, shown};
+use super::{Harness, eventually, shown};
 use crate::support::{Logs, Stack};
 
 fn without_user_info(control: &Control) {
@@ -14,46 +14,46 @@ fn without_user_info(control: &Control) {
 
 #[tokio::test]
 async fn attack_21_a_role_that_was_removed_is_gone_after_the_next_refresh_by_the_id_token() {
-    let scene = Scene::of(Stack::builder().prepare(without_user_info)).await;
+    let harness = Harness::of(Stack::builder().prepare(without_user_info)).await;
     assert_eq!(
-        scene.ada.session().await["user"]["roles"],
+        harness.ada.session().await["user"]["roles"],
         json!(["admin", "user"])
     );
-    assert!(scene.stack.idp.set_roles("u-ada", &["user"]));
-    let before = scene.refreshed_at().await;
-    scene.is_renewed_within(33, &before).await;
-    let session = scene.ada.session().await;
+    assert!(harness.stack.idp.set_roles("u-ada", &["user"]));
+    let before = harness.refreshed_at().await;
+    harness.is_renewed_within(33, &before).await;
+    let session = harness.ada.session().await;
     assert_eq!(session["user"]["roles"], json!(["user"]));
     assert_eq!(session["user"]["name"], "Ada Lovelace");
-    assert_eq!(scene.stack.idp.count(Endpoint::UserInfo), 0);
+    assert_eq!(harness.stack.idp.count(Endpoint::UserInfo), 0);
 }
 
 #[tokio::test]
 async fn attack_21_a_role_that_was_removed_is_gone_after_the_next_refresh_by_user_info() {
-    let scene = Scene::start().await;
-    scene.stack.idp.id_token_on_refresh(false);
-    assert!(scene.stack.idp.set_roles("u-ada", &[]));
-    let before = scene.refreshed_at().await;
-    scene.is_renewed_within(33, &before).await;
-    let session = scene.ada.session().await;
+    let harness = Harness::start().await;
+    harness.stack.idp.id_token_on_refresh(false);
+    assert!(harness.stack.idp.set_roles("u-ada", &[]));
+    let before = harness.refreshed_at().await;
+    harness.is_renewed_within(33, &before).await;
+    let session = harness.ada.session().await;
     assert_eq!(session["user"]["roles"], json!([]));
     assert_eq!(session["user"]["name"], "Ada Lovelace");
 }
 
 #[tokio::test]
 async fn attack_21_a_claim_that_disappears_altogether_disappears_here() {
-    let scene = Scene::start().await;
-    scene
+    let harness = Harness::start().await;
+    harness
         .stack
         .idp
         .on_id_token(|draft| drop(draft.claims.remove("roles")));
-    scene
+    harness
         .stack
         .idp
         .on_userinfo(|answer| drop(answer.as_object_mut().unwrap().remove("roles")));
-    let before = scene.refreshed_at().await;
-    scene.is_renewed_within(33, &before).await;
-    assert!(scene.ada.session().await["user"].get("roles").is_none());
+    let before = harness.refreshed_at().await;
+    harness.is_renewed_within(33, &before).await;
+    assert!(harness.ada.session().await["user"].get("roles").is_none());
 }
 
 #[tokio::test]
@@ -64,13 +64,13 @@ async fn a_user_info_that_fails_keeps_no_token_from_anybody() {
         Fault::json(200, &json!({})),
         Fault::status(401),
     ] {
-        let scene = Scene::start().await;
-        let first = scene.token().await;
-        scene.stack.idp.fail_always(Endpoint::UserInfo, fault);
-        let before = scene.refreshed_at().await;
-        scene.is_renewed_within(33, &before).await;
-        assert!(scene.token().await != first);
-        let session = scene.ada.session().await;
+        let harness = Harness::start().await;
+        let first = harness.token().await;
+        harness.stack.idp.fail_always(Endpoint::UserInfo, fault);
+        let before = harness.refreshed_at().await;
+        harness.is_renewed_within(33, &before).await;
+        assert!(harness.token().await != first);
+        let session = harness.ada.session().await;
         assert_eq!(session["user"]["sub"], "u-ada");
         assert_eq!(session["user"]["roles"], json!(["admin", "user"]));
     }
@@ -78,13 +78,13 @@ async fn a_user_info_that_fails_keeps_no_token_from_anybody() {
 
 #[tokio::test]
 async fn a_refresh_token_that_is_not_rotated_stays_in_use() {
-    let scene = Scene::start().await;
-    scene.stack.idp.rotate_refresh_tokens(false);
+    let harness = Harness::start().await;
+    harness.stack.idp.rotate_refresh_tokens(false);
     for _ in 0..3 {
-        let before = scene.refreshed_at().await;
-        scene.is_renewed_within(33, &before).await;
+        let before = harness.refreshed_at().await;
+        harness.is_renewed_within(33, &before).await;
     }
-    let refreshes = scene.refreshes();
+    let refreshes = harness.refreshes();
     assert_eq!(refreshes.len(), 3);
     let first = refreshes[0].field("refresh_token");
     assert!(
@@ -97,12 +97,12 @@ async fn a_refresh_token_that_is_not_rotated_stays_in_use() {
 
 #[tokio::test]
 async fn a_refresh_without_an_id_token_keeps_the_one_before() {
-    let scene = Scene::start().await;
-    scene.stack.idp.id_token_on_refresh(false);
-    let before = scene.refreshed_at().await;
-    scene.is_renewed_within(33, &before).await;
-    scene.token().await;
-    let reply = scene.ada.post("/auth/logout").await;
+    let harness = Harness::start().await;
+    harness.stack.idp.id_token_on_refresh(false);
+    let before = harness.refreshed_at().await;
+    harness.is_renewed_within(33, &before).await;
+    harness.token().await;
+    let reply = harness.ada.post("/auth/logout").await;
     let location = url::Url::parse(reply.location()).unwrap();
     assert!(
         location
@@ -114,45 +114,45 @@ async fn a_refresh_without_an_id_token_keeps_the_one_before() {
 #[tokio::test]
 async fn without_a_refresh_token_a_session_lives_as_long_as_its_token_and_that_is_said_once() {
     let logs = Logs::capture();
-    let scene = Scene::of(Stack::builder().prepare(|control| control.issue_refresh_tokens(false))).await;
-    scene.stack.browser().log_in().await;
+    let harness = Harness::of(Stack::builder().prepare(|control| control.issue_refresh_tokens(false))).await;
+    harness.stack.browser().log_in().await;
     let said = |text: &str| logs.text().matches(text).count();
     assert_eq!(said("the IdP gave no refresh token"), 1);
     assert_eq!(said("OIDC_PROMPT=consent"), 1);
 
-    let session = scene.ada.session().await;
-    assert_eq!(session["expires_at"], shown(scene.now() + 60));
+    let session = harness.ada.session().await;
+    assert_eq!(session["expires_at"], shown(harness.now() + 60));
     assert_eq!(session["token_expires_at"], session["expires_at"]);
-    scene.pass(58).await;
-    scene.token().await;
-    scene.pass(2).await;
-    scene.has_ended().await;
-    scene.pass(10).await;
-    assert_eq!(scene.refreshes().len(), 0);
+    harness.pass(58).await;
+    harness.token().await;
+    harness.pass(2).await;
+    harness.has_ended().await;
+    harness.pass(10).await;
+    assert_eq!(harness.refreshes().len(), 0);
     // Of what is left, the access token is revoked.
-    eventually("it is revoked", async || scene.revoked().len() == 2).await;
+    eventually("it is revoked", async || harness.revoked().len() == 2).await;
 }
 
 #[tokio::test]
 async fn without_offline_access_the_operator_reads_what_is_missing() {
     let logs = Logs::capture();
-    let scene = Scene::of(Stack::builder().set("OIDC_SCOPES", "openid profile")).await;
+    let harness = Harness::of(Stack::builder().set("OIDC_SCOPES", "openid profile")).await;
     let text = logs.text();
     assert_eq!(text.matches("add offline_access to OIDC_SCOPES").count(), 1);
     assert!(!text.contains("OIDC_PROMPT=consent"));
-    scene.pass(61).await;
-    scene.has_ended().await;
-    assert_eq!(scene.refreshes().len(), 0);
+    harness.pass(61).await;
+    harness.has_ended().await;
+    assert_eq!(harness.refreshes().len(), 0);
 }
 
 #[tokio::test]
 async fn the_granted_scope_is_what_the_last_answer_says() {
-    let scene = Scene::start().await;
-    scene
+    let harness = Harness::start().await;
+    harness
         .stack
         .idp
         .on_token_response(|answer| drop(answer.as_object_mut().unwrap().remove("scope")));
-    let before = scene.refreshed_at().await;
-    scene.is_renewed_within(33, &before).await;
-    scene.token().await;
+    let before = harness.refreshed_at().await;
+    harness.is_renewed_within(33, &before).await;
+    harness.token().await;
 }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::Scene;
+use super::Harness;
 use crate::support::{Logs, Stack};
 
 const NOW: u64 = 1_800_000_000;
@@ -18,7 +18,7 @@ fn ends_at(stack: &Stack, seconds: u64) {
     });
 }
 
-impl Scene {
+impl Harness {
     /// When the session ends, as the page is told.
     async fn ends(&self) -> u64 {
         let session = self.ada.session().await;
@@ -33,53 +33,53 @@ impl Scene {
 #[tokio::test]
 async fn a_session_ends_with_the_one_at_the_provider() {
     let logs = Logs::capture();
-    let scene = Scene::of(Stack::builder().prepare(|idp| {
+    let harness = Harness::of(Stack::builder().prepare(|idp| {
         idp.on_id_token(|draft| {
             draft.claims.insert("session_expiry".to_owned(), json!(NOW + 20));
         });
     }))
     .await;
-    assert_eq!(scene.ends().await, NOW + 20);
-    scene.pass(19).await;
-    assert!(scene.ada.is_logged_in().await);
-    scene.pass(2).await;
-    scene.has_ended().await;
-    scene.pass(60).await;
-    assert_eq!(scene.refreshes().len(), 0);
+    assert_eq!(harness.ends().await, NOW + 20);
+    harness.pass(19).await;
+    assert!(harness.ada.is_logged_in().await);
+    harness.pass(2).await;
+    harness.has_ended().await;
+    harness.pass(60).await;
+    assert_eq!(harness.refreshes().len(), 0);
     logs.has_part("INFO", "reason=\"lifetime\"");
 }
 
 #[tokio::test]
 async fn a_refreshed_id_token_moves_the_end_and_never_beyond_the_lifetime() {
     // Idle for longer than all of it.
-    let scene = Scene::of(
+    let harness = Harness::of(
         Stack::builder()
             .set("SESSION_LIFETIME", "10m")
             .set("SESSION_IDLE_TIMEOUT", "10m"),
     )
     .await;
-    assert_eq!(scene.ends().await, NOW + 600);
+    assert_eq!(harness.ends().await, NOW + 600);
     for (says, ends) in [
         (NOW + 300, NOW + 300),
         (NOW + 400, NOW + 400),
         (NOW + 100_000, NOW + 600),
     ] {
-        ends_at(&scene.stack, says);
-        let before = scene.refreshed_at().await;
-        scene.is_renewed_within(40, &before).await;
-        assert_eq!(scene.ends().await, ends);
+        ends_at(&harness.stack, says);
+        let before = harness.refreshed_at().await;
+        harness.is_renewed_within(40, &before).await;
+        assert_eq!(harness.ends().await, ends);
     }
     // One without the claim leaves it as it is, and one that is over ends the session.
-    ends_at(&scene.stack, NOW + 500);
-    let before = scene.refreshed_at().await;
-    scene.is_renewed_within(40, &before).await;
-    scene.stack.idp.clear_hooks();
-    let before = scene.refreshed_at().await;
-    scene.is_renewed_within(40, &before).await;
-    assert_eq!(scene.ends().await, NOW + 500);
-    ends_at(&scene.stack, NOW);
-    scene.pass(40).await;
-    scene.has_ended().await;
+    ends_at(&harness.stack, NOW + 500);
+    let before = harness.refreshed_at().await;
+    harness.is_renewed_within(40, &before).await;
+    harness.stack.idp.clear_hooks();
+    let before = harness.refreshed_at().await;
+    harness.is_renewed_within(40, &before).await;
+    assert_eq!(harness.ends().await, NOW + 500);
+    ends_at(&harness.stack, NOW);
+    harness.pass(40).await;
+    harness.has_ended().await;
 }
 
 /// Every token answer says from now on how long the refresh token lives.
@@ -91,7 +91,7 @@ fn refresh_token_lives(stack: &Stack, name: &'static str, seconds: u64) {
 
 #[tokio::test]
 async fn a_session_ends_with_its_refresh_token_and_each_refresh_moves_that() {
-    let scene = Scene::of(
+    let harness = Harness::of(
         Stack::builder()
             .set("SESSION_LIFETIME", "10m")
             .set("SESSION_IDLE_TIMEOUT", "10m")
@@ -100,38 +100,38 @@ async fn a_session_ends_with_its_refresh_token_and_each_refresh_moves_that() {
             }),
     )
     .await;
-    assert_eq!(scene.ends().await, NOW + 300);
+    assert_eq!(harness.ends().await, NOW + 300);
     let seconds = |text: String| {
         let time = OffsetDateTime::parse(&text, &Rfc3339).unwrap();
         u64::try_from(time.unix_timestamp()).unwrap()
     };
     for (name, lives) in [("refresh_expires_in", 320), ("refresh_token_expires_in", 100)] {
-        scene.stack.idp.clear_hooks();
-        refresh_token_lives(&scene.stack, name, lives);
-        let before = scene.refreshed_at().await;
-        scene.is_renewed_within(40, &before).await;
-        let ends = scene.ends().await;
-        assert_eq!(ends, seconds(scene.refreshed_at().await) + lives);
+        harness.stack.idp.clear_hooks();
+        refresh_token_lives(&harness.stack, name, lives);
+        let before = harness.refreshed_at().await;
+        harness.is_renewed_within(40, &before).await;
+        let ends = harness.ends().await;
+        assert_eq!(ends, seconds(harness.refreshed_at().await) + lives);
     }
     // Unknown is no end of its own, and the lifetime stays one.
     for lives in [0, 100_000] {
-        scene.stack.idp.clear_hooks();
-        refresh_token_lives(&scene.stack, "refresh_token_expires_in", lives);
-        let before = scene.refreshed_at().await;
-        scene.is_renewed_within(40, &before).await;
-        assert_eq!(scene.ends().await, NOW + 600);
+        harness.stack.idp.clear_hooks();
+        refresh_token_lives(&harness.stack, "refresh_token_expires_in", lives);
+        let before = harness.refreshed_at().await;
+        harness.is_renewed_within(40, &before).await;
+        assert_eq!(harness.ends().await, NOW + 600);
     }
     // With nothing that renews it, the session ends with the token.
-    scene.stack.idp.clear_hooks();
-    refresh_token_lives(&scene.stack, "refresh_expires_in", 45);
-    let before = scene.refreshed_at().await;
-    scene.is_renewed_within(40, &before).await;
-    scene
+    harness.stack.idp.clear_hooks();
+    refresh_token_lives(&harness.stack, "refresh_expires_in", 45);
+    let before = harness.refreshed_at().await;
+    harness.is_renewed_within(40, &before).await;
+    harness
         .stack
         .idp
         .fail_always(devstack_idp::Endpoint::Token, devstack_idp::Fault::status(503));
-    scene.pass(46).await;
-    scene.has_ended().await;
+    harness.pass(46).await;
+    harness.has_ended().await;
 }
 
 #[tokio::test]

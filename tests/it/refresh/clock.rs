@@ -4,48 +4,48 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::Scene;
+use super::Harness;
 use crate::support::Stack;
 
 const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test]
 async fn attack_44_a_clock_set_back_postpones_no_refresh() {
-    let scene = Scene::start().await;
-    scene.stack.clock.set_back(3 * HOUR);
-    let before = scene.refreshed_at().await;
-    scene.pass(31).await;
-    scene.refreshes_are(1).await;
-    scene.renewed_since(&before).await;
+    let harness = Harness::start().await;
+    harness.stack.clock.set_back(3 * HOUR);
+    let before = harness.refreshed_at().await;
+    harness.pass(31).await;
+    harness.refreshes_are(1).await;
+    harness.renewed_since(&before).await;
     // What is told is told by the clock on the wall.
-    let session = scene.ada.session().await;
+    let session = harness.ada.session().await;
     let refreshed = session["refreshed_at"].as_str().unwrap();
     assert!(refreshed.starts_with("2027-01-15T05:00:3"), "{refreshed}");
-    assert_eq!(scene.ada.get("/api/hello").await.status, StatusCode::OK);
+    assert_eq!(harness.ada.get("/api/hello").await.status, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn attack_44_a_clock_set_back_lengthens_no_session() {
-    let scene = Scene::of(Stack::builder().set("SESSION_IDLE_TIMEOUT", "10m")).await;
-    scene.stack.clock.set_back(3 * HOUR);
-    scene.stack.clock.advance(Duration::from_secs(599));
+    let harness = Harness::of(Stack::builder().set("SESSION_IDLE_TIMEOUT", "10m")).await;
+    harness.stack.clock.set_back(3 * HOUR);
+    harness.stack.clock.advance(Duration::from_secs(599));
     assert!(
-        scene
+        harness
             .ada
             .get("/auth/session?touch=false")
             .await
             .body
             .contains("true")
     );
-    scene.stack.clock.advance(Duration::from_secs(1));
-    assert!(!scene.ada.is_logged_in().await);
+    harness.stack.clock.advance(Duration::from_secs(1));
+    assert!(!harness.ada.is_logged_in().await);
 }
 
 #[tokio::test]
 async fn logins_go_by_the_clock_on_the_wall() {
-    let scene = Scene::start().await;
-    scene.stack.clock.set_back(3 * HOUR);
-    let other = scene.stack.browser();
+    let harness = Harness::start().await;
+    harness.stack.clock.set_back(3 * HOUR);
+    let other = harness.stack.browser();
     other.log_in().await;
     assert!(other.is_logged_in().await);
 }

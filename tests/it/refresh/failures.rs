@@ -5,47 +5,47 @@ use std::{collections::BTreeSet, time::Duration};
 use devstack_idp::{Endpoint, Fault};
 use serde_json::json;
 
-use super::{Scene, eventually};
+use super::{Harness, eventually};
 use crate::support::{Browser, Logs, Stack};
 
 /// The session outlives the fault: the old token serves while it is valid, then there is none, then it recovers.
-async fn survives(scene: &Scene, what: &str, fault: Fault) {
-    let (token, before) = (scene.token().await, scene.refreshed_at().await);
-    let seen = scene.refreshes().len();
-    scene.stack.idp.fail_always(Endpoint::Token, fault);
+async fn survives(harness: &Harness, what: &str, fault: Fault) {
+    let (token, before) = (harness.token().await, harness.refreshed_at().await);
+    let seen = harness.refreshes().len();
+    harness.stack.idp.fail_always(Endpoint::Token, fault);
     for _ in 0..33 {
-        if scene.refreshes().len() > seen {
+        if harness.refreshes().len() > seen {
             break;
         }
-        scene.pass(1).await;
+        harness.pass(1).await;
     }
-    assert!(scene.refreshes().len() > seen, "{what}: the IdP was not asked");
-    scene.pass(5).await;
-    assert_eq!(scene.token().await, token, "{what}: not the old token");
+    assert!(harness.refreshes().len() > seen, "{what}: the IdP was not asked");
+    harness.pass(5).await;
+    assert_eq!(harness.token().await, token, "{what}: not the old token");
 
-    scene.pass(30).await;
-    let seconds = scene.is_pending().await;
+    harness.pass(30).await;
+    let seconds = harness.is_pending().await;
     assert!((1..=75).contains(&seconds), "{what}: {seconds}");
-    assert_eq!(scene.refreshed_at().await, before, "{what}");
+    assert_eq!(harness.refreshed_at().await, before, "{what}");
 
-    scene.stack.idp.heal(Endpoint::Token);
-    scene.is_renewed_within(90, &before).await;
-    assert_ne!(scene.token().await, token, "{what}");
+    harness.stack.idp.heal(Endpoint::Token);
+    harness.is_renewed_within(90, &before).await;
+    assert_ne!(harness.token().await, token, "{what}");
 }
 
 #[tokio::test]
 async fn attack_11_an_idp_that_is_down_ends_no_session() {
-    let scene = Scene::start().await;
-    survives(&scene, "503", Fault::status(503)).await;
-    survives(&scene, "500", Fault::status(500)).await;
-    survives(&scene, "a page of a proxy", Fault::html(502)).await;
-    survives(&scene, "a reset", Fault::CloseWithoutAnswer).await;
-    survives(&scene, "silence", Fault::Hang).await;
+    let harness = Harness::start().await;
+    survives(&harness, "503", Fault::status(503)).await;
+    survives(&harness, "500", Fault::status(500)).await;
+    survives(&harness, "a page of a proxy", Fault::html(502)).await;
+    survives(&harness, "a reset", Fault::CloseWithoutAnswer).await;
+    survives(&harness, "silence", Fault::Hang).await;
 }
 
 #[tokio::test]
 async fn attack_11_an_idp_that_refuses_for_the_moment_ends_no_session() {
-    let scene = Scene::start().await;
+    let harness = Harness::start().await;
     let refusals = [
         (401, "invalid_client"),
         (400, "invalid_client"),
@@ -61,23 +61,23 @@ async fn attack_11_an_idp_that_refuses_for_the_moment_ends_no_session() {
         (500, "invalid_grant"),
     ];
     for (status, code) in refusals {
-        survives(&scene, code, Fault::oauth_error(status, code)).await;
+        survives(&harness, code, Fault::oauth_error(status, code)).await;
     }
 }
 
 /// A refusal that passes: a session that is refused until a few seconds after its token has expired goes on.
 #[tokio::test]
 async fn attack_11_a_refusal_that_passes_ends_no_session() {
-    let scene = Scene::start().await;
+    let harness = Harness::start().await;
     for code in REFUSALS {
-        survives(&scene, code, Fault::oauth_error(400, code)).await;
+        survives(&harness, code, Fault::oauth_error(400, code)).await;
     }
     let nothing = Fault::Respond {
         status: 400,
         headers: Vec::new(),
         body: Vec::new(),
     };
-    survives(&scene, "400 without a body", nothing).await;
+    survives(&harness, "400 without a body", nothing).await;
 }
 
 const REFUSALS: [&str; 6] = [
@@ -100,37 +100,37 @@ async fn attack_52_a_refusal_that_stays_ends_the_session_after_a_few_tries() {
     let faults = REFUSALS.map(|code| Fault::oauth_error(403, code));
     for fault in faults.into_iter().chain([nothing]) {
         let logs = Logs::capture();
-        let scene = Scene::start().await;
-        scene.stack.idp.fail_always(Endpoint::Token, fault);
-        scene.pass(62).await;
-        scene.is_pending().await;
-        scene.pass(40).await;
-        scene.has_ended().await;
-        let asked = scene.refreshes().len();
+        let harness = Harness::start().await;
+        harness.stack.idp.fail_always(Endpoint::Token, fault);
+        harness.pass(62).await;
+        harness.is_pending().await;
+        harness.pass(40).await;
+        harness.has_ended().await;
+        let asked = harness.refreshes().len();
         assert!((6..=16).contains(&asked), "{asked}");
         assert!(logs.text().contains("reason=\"refused\""));
         // What is left of it is revoked, and nothing is tried any more.
-        eventually("it is revoked", async || !scene.revoked().is_empty()).await;
-        scene.pass(60).await;
-        assert_eq!(scene.refreshes().len(), asked);
-        scene.stack.idp.heal_all();
-        scene.ada.log_in_by("/auth/login").await.leads_on();
+        eventually("it is revoked", async || !harness.revoked().is_empty()).await;
+        harness.pass(60).await;
+        assert_eq!(harness.refreshes().len(), asked);
+        harness.stack.idp.heal_all();
+        harness.ada.log_in_by("/auth/login").await.leads_on();
     }
 }
 
 #[tokio::test]
 async fn attack_52_an_outage_between_refusals_does_not_forgive_them() {
-    let scene = Scene::start().await;
+    let harness = Harness::start().await;
     let refused = || Fault::oauth_error(400, "unauthorized_client");
-    scene.stack.idp.fail_always(Endpoint::Token, refused());
-    scene.pass(62).await;
-    scene.is_pending().await;
-    scene.stack.idp.fail_always(Endpoint::Token, Fault::status(500));
-    scene.pass(60).await;
-    scene.is_pending().await;
-    scene.stack.idp.fail_always(Endpoint::Token, refused());
-    scene.pass(90).await;
-    scene.has_ended().await;
+    harness.stack.idp.fail_always(Endpoint::Token, refused());
+    harness.pass(62).await;
+    harness.is_pending().await;
+    harness.stack.idp.fail_always(Endpoint::Token, Fault::status(500));
+    harness.pass(60).await;
+    harness.is_pending().await;
+    harness.stack.idp.fail_always(Endpoint::Token, refused());
+    harness.pass(90).await;
+    harness.has_ended().await;
 }
 
 #[tokio::test]
@@ -143,13 +143,13 @@ async fn attack_52_where_the_person_is_needed_the_session_ends_at_once() {
     ] {
         for status in [400, 401, 403] {
             let logs = Logs::capture();
-            let scene = Scene::start().await;
+            let harness = Harness::start().await;
             let fault = Fault::oauth_error(status, code);
-            scene.stack.idp.fail_next(Endpoint::Token, fault);
-            scene.pass(31).await;
-            eventually("the session ends", async || !scene.ada.is_logged_in().await).await;
-            scene.has_ended().await;
-            assert_eq!(scene.refreshes().len(), 1);
+            harness.stack.idp.fail_next(Endpoint::Token, fault);
+            harness.pass(31).await;
+            eventually("the session ends", async || !harness.ada.is_logged_in().await).await;
+            harness.has_ended().await;
+            assert_eq!(harness.refreshes().len(), 1);
             let line = logs.lines_with("the session has ended").pop().unwrap();
             assert!(line.contains("reason=\"person_needed\""), "{line}");
             assert!(line.contains(code), "{line}");
@@ -161,22 +161,22 @@ async fn attack_52_where_the_person_is_needed_the_session_ends_at_once() {
 #[tokio::test]
 async fn attack_52_refusals_of_single_sessions_are_no_outage() {
     for code in ["invalid_grant", "interaction_required", "invalid_request"] {
-        let scene = Scene::of(Stack::builder().set("TOKEN_REFRESH_CONCURRENCY", "1")).await;
-        let others: Vec<Browser> = (0..10).map(|_| scene.stack.browser()).collect();
+        let harness = Harness::of(Stack::builder().set("TOKEN_REFRESH_CONCURRENCY", "1")).await;
+        let others: Vec<Browser> = (0..10).map(|_| harness.stack.browser()).collect();
         for other in &others {
             other.log_in().await;
         }
         let logs = Logs::capture();
-        let before = scene.refreshed_at().await;
+        let before = harness.refreshed_at().await;
         for _ in 0..10 {
             let fault = Fault::oauth_error(400, code);
-            scene.stack.idp.fail_next(Endpoint::Token, fault);
+            harness.stack.idp.fail_next(Endpoint::Token, fault);
         }
-        scene.pass(31).await;
-        scene.pass(15).await;
+        harness.pass(31).await;
+        harness.pass(15).await;
         assert!(!logs.text().contains("refreshes pause"), "{code}");
         let mut renewed = 0;
-        for browser in others.iter().chain([&scene.ada]) {
+        for browser in others.iter().chain([&harness.ada]) {
             let session = browser.session().await;
             let newer = session["refreshed_at"].as_str().is_some_and(|at| at != before);
             renewed += u32::from(newer);
@@ -187,15 +187,15 @@ async fn attack_52_refusals_of_single_sessions_are_no_outage() {
 
 #[tokio::test]
 async fn attack_11_answers_that_are_none_end_no_session() {
-    let scene = Scene::start().await;
+    let harness = Harness::start().await;
     let page = "<html>{\"error\":\"invalid_grant\"}</html>";
-    survives(&scene, "a page", Fault::text(400, "text/html", page)).await;
-    survives(&scene, "a page of success", Fault::html(200)).await;
+    survives(&harness, "a page", Fault::text(400, "text/html", page)).await;
+    survives(&harness, "a page of success", Fault::html(200)).await;
     let text = Fault::text(400, "text/html", r#"{"error":"invalid_grant"}"#);
-    survives(&scene, "JSON that is none", text).await;
-    survives(&scene, "no token", Fault::json(200, &json!({}))).await;
+    survives(&harness, "JSON that is none", text).await;
+    survives(&harness, "no token", Fault::json(200, &json!({}))).await;
     survives(
-        &scene,
+        &harness,
         "an error of another kind",
         Fault::json(400, &json!({"error": 1})),
     )
@@ -204,11 +204,11 @@ async fn attack_11_answers_that_are_none_end_no_session() {
 
 #[tokio::test]
 async fn attack_36_a_redirect_of_the_token_endpoint_is_not_followed_and_ends_no_session() {
-    let scene = Scene::start().await;
-    let elsewhere = format!("{}/stolen", scene.stack.api.url());
-    survives(&scene, "a redirect", Fault::redirect(307, &elsewhere)).await;
+    let harness = Harness::start().await;
+    let elsewhere = format!("{}/stolen", harness.stack.api.url());
+    survives(&harness, "a redirect", Fault::redirect(307, &elsewhere)).await;
     assert!(
-        scene
+        harness
             .stack
             .api
             .calls()
@@ -219,29 +219,29 @@ async fn attack_36_a_redirect_of_the_token_endpoint_is_not_followed_and_ends_no_
 
 #[tokio::test]
 async fn attack_11_an_answer_that_got_lost_ends_no_session_while_the_refresh_token_is_good() {
-    let scene = Scene::start().await;
-    scene.stack.idp.rotate_refresh_tokens(false);
-    survives(&scene, "a cut body", Fault::CutBody).await;
-    survives(&scene, "a lost answer", Fault::CloseAfterProcessing).await;
+    let harness = Harness::start().await;
+    harness.stack.idp.rotate_refresh_tokens(false);
+    survives(&harness, "a cut body", Fault::CutBody).await;
+    survives(&harness, "a lost answer", Fault::CloseAfterProcessing).await;
     let garbage = Fault::RespondAfterProcessing {
         status: 504,
         body: Vec::new(),
     };
-    survives(&scene, "a gateway that gave up", garbage).await;
+    survives(&harness, "a gateway that gave up", garbage).await;
 }
 
 #[tokio::test]
 async fn attack_11_invalid_grant_ends_the_session() {
     for status in [400, 401, 403, 404, 422] {
         let logs = Logs::capture();
-        let scene = Scene::start().await;
+        let harness = Harness::start().await;
         let fault = Fault::oauth_error(status, "invalid_grant");
-        scene.stack.idp.fail_next(Endpoint::Token, fault);
-        scene.pass(31).await;
-        eventually("the session ends", async || !scene.ada.is_logged_in().await).await;
-        scene.has_ended().await;
-        scene.pass(60).await;
-        assert_eq!(scene.refreshes().len(), 1);
+        harness.stack.idp.fail_next(Endpoint::Token, fault);
+        harness.pass(31).await;
+        eventually("the session ends", async || !harness.ada.is_logged_in().await).await;
+        harness.has_ended().await;
+        harness.pass(60).await;
+        assert_eq!(harness.refreshes().len(), 1);
         assert!(logs.text().contains("reason=\"invalid_grant\""));
         assert!(!logs.text().contains("answer_lost"));
     }
@@ -249,17 +249,17 @@ async fn attack_11_invalid_grant_ends_the_session() {
 
 #[tokio::test]
 async fn attack_11_invalid_grant_is_401_for_the_requests_that_wait() {
-    let scene = Scene::start().await;
+    let harness = Harness::start().await;
     let gate = std::sync::Arc::new(tokio::sync::Notify::new());
-    scene
+    harness
         .stack
         .idp
         .fail_next(Endpoint::Token, Fault::HoldUntil(std::sync::Arc::clone(&gate)));
-    scene.stack.idp.revoke_refresh_tokens("u-ada");
-    scene.stack.clock.advance(Duration::from_secs(56));
-    let (ada, clone) = (scene.ada.clone(), scene.ada.clone());
+    harness.stack.idp.revoke_refresh_tokens("u-ada");
+    harness.stack.clock.advance(Duration::from_secs(56));
+    let (ada, clone) = (harness.ada.clone(), harness.ada.clone());
     let calls = [ada, clone].map(|browser| tokio::spawn(async move { browser.get("/api/hello").await }));
-    scene.refreshes_are(1).await;
+    harness.refreshes_are(1).await;
     gate.notify_one();
     for call in calls {
         let reply = call.await.unwrap();
@@ -268,9 +268,9 @@ async fn attack_11_invalid_grant_is_401_for_the_requests_that_wait() {
             (401, "unauthenticated")
         );
     }
-    assert_eq!(scene.stack.api.calls().len(), 0);
-    scene.has_ended().await;
-    assert_eq!(scene.refreshes().len(), 1);
+    assert_eq!(harness.stack.api.calls().len(), 0);
+    harness.has_ended().await;
+    assert_eq!(harness.refreshes().len(), 1);
 }
 
 #[tokio::test]
@@ -278,15 +278,15 @@ async fn a_refresh_token_that_was_used_up_by_a_lost_answer_is_told_apart() {
     let cut = [Fault::CloseAfterProcessing, Fault::CutBody];
     for fault in cut {
         let logs = Logs::capture();
-        let scene = Scene::start().await;
-        scene.stack.idp.fail_next(Endpoint::Token, fault);
-        scene.pass(31).await;
-        scene.refreshes_are(1).await;
-        assert!(scene.ada.is_logged_in().await);
+        let harness = Harness::start().await;
+        harness.stack.idp.fail_next(Endpoint::Token, fault);
+        harness.pass(31).await;
+        harness.refreshes_are(1).await;
+        assert!(harness.ada.is_logged_in().await);
         // The next one brings the used token again, which the IdP takes for theft.
-        scene.pass(20).await;
-        eventually("the session ends", async || !scene.ada.is_logged_in().await).await;
-        assert_eq!(scene.refreshes().len(), 2);
+        harness.pass(20).await;
+        eventually("the session ends", async || !harness.ada.is_logged_in().await).await;
+        assert_eq!(harness.refreshes().len(), 2);
         assert!(logs.text().contains("reason=\"answer_lost\""));
         assert!(!logs.text().contains("reason=\"invalid_grant\""));
     }
@@ -295,35 +295,35 @@ async fn a_refresh_token_that_was_used_up_by_a_lost_answer_is_told_apart() {
 #[tokio::test]
 async fn a_refusal_that_is_known_leaves_no_doubt_behind() {
     let logs = Logs::capture();
-    let scene = Scene::start().await;
-    scene
+    let harness = Harness::start().await;
+    harness
         .stack
         .idp
         .fail_next(Endpoint::Token, Fault::oauth_error(401, "invalid_client"));
     let fault = Fault::oauth_error(400, "invalid_grant");
-    scene.stack.idp.fail_next(Endpoint::Token, fault);
-    scene.pass(50).await;
-    eventually("the session ends", async || !scene.ada.is_logged_in().await).await;
+    harness.stack.idp.fail_next(Endpoint::Token, fault);
+    harness.pass(50).await;
+    eventually("the session ends", async || !harness.ada.is_logged_in().await).await;
     assert!(logs.text().contains("reason=\"invalid_grant\""));
     assert!(!logs.text().contains("answer_lost"));
 }
 
 #[tokio::test]
 async fn attack_15_every_try_carries_an_assertion_of_its_own() {
-    let scene = Scene::start().await;
-    let before = scene.refreshed_at().await;
+    let harness = Harness::start().await;
+    let before = harness.refreshed_at().await;
     let busy = |status, after: &str| Fault::Respond {
         status,
         headers: vec![("retry-after".to_owned(), after.to_owned())],
         body: Vec::new(),
     };
     // Two that are repeated at once, one that is repeated later, one that the IdP takes.
-    scene.stack.idp.fail_next(Endpoint::Token, busy(429, "1"));
-    scene.stack.idp.fail_next(Endpoint::Token, Fault::status(503));
-    scene.stack.idp.fail_next(Endpoint::Token, Fault::status(500));
-    scene.pass(30).await;
-    scene.is_renewed_within(40, &before).await;
-    let refreshes = scene.refreshes();
+    harness.stack.idp.fail_next(Endpoint::Token, busy(429, "1"));
+    harness.stack.idp.fail_next(Endpoint::Token, Fault::status(503));
+    harness.stack.idp.fail_next(Endpoint::Token, Fault::status(500));
+    harness.pass(30).await;
+    harness.is_renewed_within(40, &before).await;
+    let refreshes = harness.refreshes();
     assert_eq!(refreshes.len(), 4);
     let tokens: BTreeSet<&str> = refreshes
         .iter()
@@ -334,7 +334,7 @@ async fn attack_15_every_try_carries_an_assertion_of_its_own() {
     for request in &refreshes {
         let (header, claims) = request.assertion().unwrap();
         assert_eq!(header["alg"], "ES256");
-        assert_eq!(claims["aud"], scene.stack.issuer.as_str());
+        assert_eq!(claims["aud"], harness.stack.issuer.as_str());
         assert_eq!(claims["iss"], "bff-server");
         assert!(ids.insert(claims["jti"].as_str().unwrap().to_owned()));
     }
@@ -342,52 +342,52 @@ async fn attack_15_every_try_carries_an_assertion_of_its_own() {
 
 #[tokio::test]
 async fn the_idp_says_when_to_come_again() {
-    let scene = Scene::start().await;
+    let harness = Harness::start().await;
     let fault = Fault::Respond {
         status: 429,
         headers: vec![("retry-after".to_owned(), "40".to_owned())],
         body: Vec::new(),
     };
-    let before = scene.refreshed_at().await;
-    scene.stack.idp.fail_next(Endpoint::Token, fault);
-    scene.pass(31).await;
-    scene.refreshes_are(1).await;
-    scene.pass(38).await;
+    let before = harness.refreshed_at().await;
+    harness.stack.idp.fail_next(Endpoint::Token, fault);
+    harness.pass(31).await;
+    harness.refreshes_are(1).await;
+    harness.pass(38).await;
     // Not even the people who wait make it ask earlier; they are told when to come.
-    let seconds = scene.is_pending().await;
+    let seconds = harness.is_pending().await;
     assert!((1..=13).contains(&seconds), "{seconds}");
-    assert_eq!(scene.refreshes().len(), 1);
-    scene.is_renewed_within(14, &before).await;
+    assert_eq!(harness.refreshes().len(), 1);
+    harness.is_renewed_within(14, &before).await;
 }
 
 #[tokio::test]
 async fn after_repeated_outages_refreshes_pause_and_resume_by_themselves() {
-    let scene = Scene::of(Stack::builder().set("TOKEN_REFRESH_CONCURRENCY", "1")).await;
-    let others: Vec<Browser> = (0..9).map(|_| scene.stack.browser()).collect();
+    let harness = Harness::of(Stack::builder().set("TOKEN_REFRESH_CONCURRENCY", "1")).await;
+    let others: Vec<Browser> = (0..9).map(|_| harness.stack.browser()).collect();
     for other in &others {
         other.log_in().await;
     }
-    let before = scene.refreshed_at().await;
-    scene.stack.idp.fail_always(Endpoint::Token, Fault::status(500));
-    scene.pass(29).await;
+    let before = harness.refreshed_at().await;
+    harness.stack.idp.fail_always(Endpoint::Token, Fault::status(500));
+    harness.pass(29).await;
     eventually("it is due", async || {
-        scene.pass(1).await;
-        scene.refreshes().len() == 5
+        harness.pass(1).await;
+        harness.refreshes().len() == 5
     })
     .await;
     // Ten are due, five have asked.
-    scene.pass(3).await;
-    assert_eq!(scene.refreshes().len(), 5);
+    harness.pass(3).await;
+    assert_eq!(harness.refreshes().len(), 5);
     // One at a time finds out whether it works again, ever more rarely.
-    scene.pass(60).await;
-    let asked = scene.refreshes().len();
+    harness.pass(60).await;
+    let asked = harness.refreshes().len();
     assert!((7..=10).contains(&asked), "{asked}");
 
-    scene.stack.idp.heal(Endpoint::Token);
+    harness.stack.idp.heal(Endpoint::Token);
     for _ in 0..150 {
-        scene.pass(1).await;
+        harness.pass(1).await;
     }
-    for browser in others.iter().chain([&scene.ada]) {
+    for browser in others.iter().chain([&harness.ada]) {
         let session = browser.session().await;
         assert_eq!(session["authenticated"], true);
         assert_ne!(session["refreshed_at"], before.as_str());

@@ -6,57 +6,57 @@ use devstack_idp::{Endpoint, Fault, Signer};
 use http::StatusCode;
 use tokio::sync::Notify;
 
-use super::{Answers, Scene, eventually};
+use super::{Answers, Harness, eventually};
 use crate::support::pause;
 
 /// The next request to the token endpoint is processed, and answered when the gate opens.
-fn hold_answer(scene: &Scene) -> Arc<Notify> {
+fn hold_answer(harness: &Harness) -> Arc<Notify> {
     let gate = Arc::new(Notify::new());
     let fault = Fault::HoldAnswerUntil(Arc::clone(&gate));
-    scene.stack.idp.fail_next(Endpoint::Token, fault);
+    harness.stack.idp.fail_next(Endpoint::Token, fault);
     gate
 }
 
 #[tokio::test]
 async fn attack_9_fifty_calls_with_a_stale_token_make_one_token_request() {
-    let scene = Scene::start().await;
-    let first = scene.token().await;
-    let gate = hold_answer(&scene);
+    let harness = Harness::start().await;
+    let first = harness.token().await;
+    let gate = hold_answer(&harness);
     // All find a token that has expired.
-    scene.stack.clock.advance(Duration::from_secs(61));
+    harness.stack.clock.advance(Duration::from_secs(61));
     let calls: Vec<_> = (0..50)
         .map(|_| {
-            let tab = scene.ada.clone();
+            let tab = harness.ada.clone();
             tokio::spawn(async move { tab.get("/api/hello").await })
         })
         .collect();
-    scene.refreshes_are(1).await;
+    harness.refreshes_are(1).await;
     for _ in 0..100 {
         pause().await;
     }
-    assert_eq!(scene.stack.api.calls().len(), 1);
+    assert_eq!(harness.stack.api.calls().len(), 1);
     gate.notify_one();
     for call in calls {
         let reply = call.await.unwrap();
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
     }
-    let renewed = scene.token().await;
+    let renewed = harness.token().await;
     assert_ne!(renewed, first);
-    for call in &scene.stack.api.calls()[1..] {
+    for call in &harness.stack.api.calls()[1..] {
         assert!(call.header("authorization") == Some(&*renewed), "another token");
     }
-    assert_eq!(scene.refreshes().len(), 1);
+    assert_eq!(harness.refreshes().len(), 1);
 }
 
 #[tokio::test]
 async fn attack_10_a_caller_that_hangs_up_loses_nothing() {
-    let scene = Scene::start().await;
-    let gate = hold_answer(&scene);
+    let harness = Harness::start().await;
+    let gate = hold_answer(&harness);
     // A single step, and a call before the background loop gets to run.
-    scene.stack.clock.advance(Duration::from_secs(61));
-    let tab = scene.ada.clone();
+    harness.stack.clock.advance(Duration::from_secs(61));
+    let tab = harness.ada.clone();
     let call = tokio::spawn(async move { tab.get("/api/hello").await });
-    scene.refreshes_are(1).await;
+    harness.refreshes_are(1).await;
     for _ in 0..20 {
         pause().await;
     }
@@ -66,96 +66,96 @@ async fn attack_10_a_caller_that_hangs_up_loses_nothing() {
         pause().await;
     }
     gate.notify_one();
-    scene.token().await;
-    assert_eq!(scene.refreshes().len(), 1);
+    harness.token().await;
+    assert_eq!(harness.refreshes().len(), 1);
     // The rotated token is there: the next refresh brings it.
-    let before = scene.refreshed_at().await;
-    scene.is_renewed_within(33, &before).await;
-    let refreshes = scene.refreshes();
+    let before = harness.refreshed_at().await;
+    harness.is_renewed_within(33, &before).await;
+    let refreshes = harness.refreshes();
     assert_eq!(refreshes.len(), 2);
     assert!(refreshes[0].field("refresh_token") != refreshes[1].field("refresh_token"));
 }
 
 #[tokio::test]
 async fn attack_10_a_rotated_token_is_stored_before_its_answer_is_looked_at() {
-    let scene = Scene::start().await;
-    let answers = Answers::of(&scene.stack);
-    let (first, before) = (scene.token().await, scene.refreshed_at().await);
-    scene
+    let harness = Harness::start().await;
+    let answers = Answers::of(&harness.stack);
+    let (first, before) = (harness.token().await, harness.refreshed_at().await);
+    harness
         .stack
         .idp
         .on_next_id_token(|draft| draft.signer = Signer::BrokenSignature);
-    scene.pass(31).await;
-    scene.refreshes_are(1).await;
+    harness.pass(31).await;
+    harness.refreshes_are(1).await;
     eventually("the answer is there", async || answers.0.lock().len() == 1).await;
     // It is not accepted: the old token serves on.
-    assert_eq!(scene.refreshed_at().await, before);
-    assert_eq!(scene.token().await, first);
+    assert_eq!(harness.refreshed_at().await, before);
+    assert_eq!(harness.token().await, first);
     // But its refresh token is used next, since the one before is used up.
-    scene.is_renewed_within(15, &before).await;
-    let refreshes = scene.refreshes();
+    harness.is_renewed_within(15, &before).await;
+    let refreshes = harness.refreshes();
     assert_eq!(refreshes.len(), 2);
     assert!(refreshes[1].field("refresh_token") == Some(&*answers.text(0, "refresh_token")));
-    assert!(scene.token().await == format!("Bearer {}", answers.text(1, "access_token")));
+    assert!(harness.token().await == format!("Bearer {}", answers.text(1, "access_token")));
 }
 
 #[tokio::test]
 async fn attack_32_a_session_that_is_logged_out_during_a_refresh_stays_gone() {
-    let scene = Scene::start().await;
-    let answers = Answers::of(&scene.stack);
-    let used = scene.ada.session_cookie().unwrap();
-    let gate = hold_answer(&scene);
-    scene.pass(31).await;
-    scene.refreshes_are(1).await;
-    let reply = scene.ada.post("/auth/logout").await;
+    let harness = Harness::start().await;
+    let answers = Answers::of(&harness.stack);
+    let used = harness.ada.session_cookie().unwrap();
+    let gate = hold_answer(&harness);
+    harness.pass(31).await;
+    harness.refreshes_are(1).await;
+    let reply = harness.ada.post("/auth/logout").await;
     assert_eq!(reply.status, StatusCode::SEE_OTHER);
-    eventually("the tokens are revoked", async || scene.revoked().len() == 2).await;
+    eventually("the tokens are revoked", async || harness.revoked().len() == 2).await;
     gate.notify_one();
-    eventually("what arrives is revoked", async || scene.revoked().len() == 4).await;
-    assert!(scene.revoked()[2] == answers.text(0, "refresh_token"));
-    assert!(scene.revoked()[3] == answers.text(0, "access_token"));
-    assert_eq!(scene.stack.idp.issued_refresh_tokens_live("u-ada"), 0);
-    scene.ada.set_cookie("__Host-Http-bff_session", &used);
-    scene.has_ended().await;
-    scene.pass(60).await;
-    assert_eq!(scene.refreshes().len(), 1);
+    eventually("what arrives is revoked", async || harness.revoked().len() == 4).await;
+    assert!(harness.revoked()[2] == answers.text(0, "refresh_token"));
+    assert!(harness.revoked()[3] == answers.text(0, "access_token"));
+    assert_eq!(harness.stack.idp.issued_refresh_tokens_live("u-ada"), 0);
+    harness.ada.set_cookie("__Host-Http-bff_session", &used);
+    harness.has_ended().await;
+    harness.pass(60).await;
+    assert_eq!(harness.refreshes().len(), 1);
 }
 
 #[tokio::test]
 async fn attack_32_a_session_that_the_idp_logs_out_during_a_refresh_stays_gone() {
-    let scene = Scene::start().await;
-    let answers = Answers::of(&scene.stack);
-    let gate = hold_answer(&scene);
-    scene.pass(31).await;
-    scene.refreshes_are(1).await;
-    assert_eq!(scene.stack.idp.log_out("u-ada").await, [Ok(200)]);
-    eventually("the tokens are revoked", async || scene.revoked().len() == 2).await;
+    let harness = Harness::start().await;
+    let answers = Answers::of(&harness.stack);
+    let gate = hold_answer(&harness);
+    harness.pass(31).await;
+    harness.refreshes_are(1).await;
+    assert_eq!(harness.stack.idp.log_out("u-ada").await, [Ok(200)]);
+    eventually("the tokens are revoked", async || harness.revoked().len() == 2).await;
     gate.notify_one();
-    eventually("what arrives is revoked", async || scene.revoked().len() == 4).await;
-    assert!(scene.revoked()[2] == answers.text(0, "refresh_token"));
-    assert!(scene.revoked()[3] == answers.text(0, "access_token"));
-    assert_eq!(scene.stack.idp.issued_refresh_tokens_live("u-ada"), 0);
-    scene.has_ended().await;
-    scene.pass(60).await;
-    assert_eq!(scene.refreshes().len(), 1);
+    eventually("what arrives is revoked", async || harness.revoked().len() == 4).await;
+    assert!(harness.revoked()[2] == answers.text(0, "refresh_token"));
+    assert!(harness.revoked()[3] == answers.text(0, "access_token"));
+    assert_eq!(harness.stack.idp.issued_refresh_tokens_live("u-ada"), 0);
+    harness.has_ended().await;
+    harness.pass(60).await;
+    assert_eq!(harness.refreshes().len(), 1);
 }
 
 #[tokio::test]
 async fn attack_32_a_call_that_waits_while_its_session_is_logged_out_is_not_passed_on() {
-    let scene = Scene::start().await;
+    let harness = Harness::start().await;
     let gate = Arc::new(Notify::new());
-    scene
+    harness
         .stack
         .idp
         .fail_next(Endpoint::Token, Fault::HoldUntil(Arc::clone(&gate)));
-    scene.stack.clock.advance(Duration::from_secs(56));
-    let tab = scene.ada.clone();
+    harness.stack.clock.advance(Duration::from_secs(56));
+    let tab = harness.ada.clone();
     let call = tokio::spawn(async move { tab.get("/api/hello").await });
-    scene.refreshes_are(1).await;
+    harness.refreshes_are(1).await;
     for _ in 0..20 {
         pause().await;
     }
-    scene.ada.post("/auth/logout").await;
+    harness.ada.post("/auth/logout").await;
     // The refresh comes to nothing, and the old token would still be valid for some seconds.
     gate.notify_one();
     let reply = call.await.unwrap();
@@ -163,55 +163,55 @@ async fn attack_32_a_call_that_waits_while_its_session_is_logged_out_is_not_pass
         (reply.status.as_u16(), reply.code().as_str()),
         (401, "unauthenticated")
     );
-    assert_eq!(scene.stack.api.calls().len(), 0);
+    assert_eq!(harness.stack.api.calls().len(), 0);
 }
 
 #[tokio::test]
 async fn attack_32_a_refusal_during_a_logout_brings_no_old_token_back() {
-    let scene = Scene::start().await;
-    scene.stack.idp.fail_next(Endpoint::Token, Fault::Hang);
-    scene.stack.clock.advance(Duration::from_secs(56));
-    let tab = scene.ada.clone();
+    let harness = Harness::start().await;
+    harness.stack.idp.fail_next(Endpoint::Token, Fault::Hang);
+    harness.stack.clock.advance(Duration::from_secs(56));
+    let tab = harness.ada.clone();
     let call = tokio::spawn(async move { tab.get("/api/hello").await });
-    scene.refreshes_are(1).await;
+    harness.refreshes_are(1).await;
     for _ in 0..20 {
         pause().await;
     }
-    scene.ada.post("/auth/logout").await;
+    harness.ada.post("/auth/logout").await;
     // Waits no longer for the IdP, and finds no session.
-    let reply = scene.while_time_passes(call).await.unwrap();
+    let reply = harness.while_time_passes(call).await.unwrap();
     assert_eq!(
         (reply.status.as_u16(), reply.code().as_str()),
         (401, "unauthenticated")
     );
-    assert_eq!(scene.stack.api.calls().len(), 0);
+    assert_eq!(harness.stack.api.calls().len(), 0);
 }
 
 #[tokio::test]
 async fn attack_32_at_whatever_moment_of_a_refresh_a_logout_comes_nothing_of_the_grant_is_left() {
     for moments in 0..12 {
-        let scene = Scene::start().await;
-        let session = scene.ada.session_cookie().unwrap();
-        let csrf = scene.ada.csrf_token().await;
-        scene.stack.clock.advance(Duration::from_secs(31));
+        let harness = Harness::start().await;
+        let session = harness.ada.session_cookie().unwrap();
+        let csrf = harness.ada.csrf_token().await;
+        harness.stack.clock.advance(Duration::from_secs(31));
         for _ in 0..moments {
             pause().await;
         }
-        let logout = scene
+        let logout = harness
             .ada
             .request(http::Method::POST, "/auth/logout")
             .header("x-csrf-token", csrf);
-        assert_eq!(scene.ada.send(logout).await.status, StatusCode::SEE_OTHER);
+        assert_eq!(harness.ada.send(logout).await.status, StatusCode::SEE_OTHER);
         eventually("nothing is left", async || {
-            scene.stack.idp.issued_refresh_tokens_live("u-ada") == 0
+            harness.stack.idp.issued_refresh_tokens_live("u-ada") == 0
         })
         .await;
-        scene.ada.set_cookie("__Host-Http-bff_session", &session);
-        scene.has_ended().await;
+        harness.ada.set_cookie("__Host-Http-bff_session", &session);
+        harness.has_ended().await;
         // Nor does anything arrive later.
-        scene.pass(5).await;
+        harness.pass(5).await;
         assert_eq!(
-            scene.stack.idp.issued_refresh_tokens_live("u-ada"),
+            harness.stack.idp.issued_refresh_tokens_live("u-ada"),
             0,
             "{moments}"
         );

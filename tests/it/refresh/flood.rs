@@ -3,49 +3,49 @@
 use devstack_idp::{Endpoint, Fault};
 use http::StatusCode;
 
-use super::{Scene, eventually};
+use super::{Harness, eventually};
 use crate::support::Browser;
 
 /// A callback that this browser may bring, with a code that the IdP never gave out.
-async fn false_callback(scene: &Scene, browser: &Browser) -> String {
+async fn false_callback(harness: &Harness, browser: &Browser) -> String {
     let started = browser.get("/auth/login").await;
     assert_eq!(started.status, StatusCode::FOUND, "{}", started.body);
-    let pushed = scene.stack.idp.requests(Endpoint::Par);
+    let pushed = harness.stack.idp.requests(Endpoint::Par);
     let state = pushed.last().unwrap().field("state").unwrap().to_owned();
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("code", "false")
         .append_pair("state", &state)
-        .append_pair("iss", &scene.stack.issuer)
+        .append_pair("iss", &harness.stack.issuer)
         .finish();
     format!("/auth/callback?{query}")
 }
 
 #[tokio::test]
 async fn attack_31_a_flood_of_logins_and_callbacks_starves_no_refresh_and_no_check() {
-    let scene = Scene::start().await;
-    let before = scene.refreshed_at().await;
-    scene.pass(28).await;
+    let harness = Harness::start().await;
+    let before = harness.refreshed_at().await;
+    harness.pass(28).await;
 
     let mut flood = Vec::new();
     for _ in 0..100 {
-        let browser = scene.stack.browser();
-        let callback = false_callback(&scene, &browser).await;
+        let browser = harness.stack.browser();
+        let callback = false_callback(&harness, &browser).await;
         flood.push((browser, callback));
     }
-    scene.stack.idp.clear_requests();
+    harness.stack.idp.clear_requests();
     // As many exchanges as may run hang, and as many pushed requests.
     for _ in 0..16 {
-        scene.stack.idp.fail_next(Endpoint::Token, Fault::Hang);
+        harness.stack.idp.fail_next(Endpoint::Token, Fault::Hang);
     }
-    scene.stack.idp.fail_always(Endpoint::Par, Fault::Hang);
+    harness.stack.idp.fail_always(Endpoint::Par, Fault::Hang);
     let mut answers = tokio::task::JoinSet::new();
     for (browser, callback) in flood {
         answers.spawn(async move { browser.get(&callback).await });
-        let browser = scene.stack.browser();
+        let browser = harness.stack.browser();
         answers.spawn(async move { browser.get("/auth/login").await });
     }
     eventually("the flood is there", async || {
-        let idp = &scene.stack.idp;
+        let idp = &harness.stack.idp;
         idp.count(Endpoint::Token) == 16 && idp.count(Endpoint::Par) == 16
     })
     .await;
@@ -55,9 +55,9 @@ async fn attack_31_a_flood_of_logins_and_callbacks_starves_no_refresh_and_no_che
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{}", reply.body);
     }
 
-    scene.token().await;
-    assert!(scene.ada.is_logged_in().await);
-    scene.is_renewed_within(4, &before).await;
-    assert_eq!(scene.refreshes().len(), 1);
-    scene.token().await;
+    harness.token().await;
+    assert!(harness.ada.is_logged_in().await);
+    harness.is_renewed_within(4, &before).await;
+    assert_eq!(harness.refreshes().len(), 1);
+    harness.token().await;
 }

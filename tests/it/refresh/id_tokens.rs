@@ -3,7 +3,7 @@
 use devstack_idp::{Endpoint, Fault, IdTokenDraft, Signer};
 use serde_json::{Value, json};
 
-use super::{Answers, Scene, eventually};
+use super::{Answers, Harness, eventually};
 use crate::support::Logs;
 
 type Forgery = fn(&mut IdTokenDraft);
@@ -13,8 +13,8 @@ fn claim(draft: &mut IdTokenDraft, name: &str, value: Value) {
 }
 
 /// Refreshed ID tokens are forged until it is healed; the one of the login is not.
-fn forge(scene: &Scene, forgery: impl Fn(&mut IdTokenDraft) + Send + Sync + 'static) {
-    scene.stack.idp.on_id_token(move |draft| {
+fn forge(harness: &Harness, forgery: impl Fn(&mut IdTokenDraft) + Send + Sync + 'static) {
+    harness.stack.idp.on_id_token(move |draft| {
         if draft.refreshed {
             forgery(draft);
         }
@@ -22,27 +22,27 @@ fn forge(scene: &Scene, forgery: impl Fn(&mut IdTokenDraft) + Send + Sync + 'sta
 }
 
 /// What belongs to somebody else ends the session, and is revoked with all that is left of it.
-async fn ends(what: &str, prepare: impl FnOnce(&Scene)) {
-    let scene = Scene::start().await;
-    let answers = Answers::of(&scene.stack);
-    prepare(&scene);
-    scene.pass(31).await;
-    eventually(what, async || !scene.ada.is_logged_in().await).await;
-    scene.has_ended().await;
+async fn ends(what: &str, prepare: impl FnOnce(&Harness)) {
+    let harness = Harness::start().await;
+    let answers = Answers::of(&harness.stack);
+    prepare(&harness);
+    harness.pass(31).await;
+    eventually(what, async || !harness.ada.is_logged_in().await).await;
+    harness.has_ended().await;
     let arrived = ["access_token", "refresh_token"].map(|member| answers.text(0, member));
-    eventually("what arrived is revoked", async || scene.revoked().len() >= 2).await;
+    eventually("what arrived is revoked", async || harness.revoked().len() >= 2).await;
     for token in &arrived {
-        assert!(scene.revoked().contains(token), "{what}");
+        assert!(harness.revoked().contains(token), "{what}");
     }
-    assert_eq!(scene.stack.idp.issued_refresh_tokens_live("u-ada"), 0, "{what}");
-    scene.pass(40).await;
-    assert_eq!(scene.refreshes().len(), 1, "{what}");
+    assert_eq!(harness.stack.idp.issued_refresh_tokens_live("u-ada"), 0, "{what}");
+    harness.pass(40).await;
+    assert_eq!(harness.refreshes().len(), 1, "{what}");
 }
 
 #[tokio::test]
 async fn attack_17_a_refreshed_id_token_of_another_person_ends_the_session() {
-    ends("sub", |scene| {
-        forge(scene, |draft| claim(draft, "sub", json!("u-grace")));
+    ends("sub", |harness| {
+        forge(harness, |draft| claim(draft, "sub", json!("u-grace")));
     })
     .await;
 }
@@ -59,15 +59,15 @@ async fn attack_17_a_refreshed_id_token_of_another_issuer_or_client_ends_the_ses
         ("azp", |draft| claim(draft, "azp", json!("other"))),
     ];
     for (what, forgery) in forgeries {
-        ends(what, |scene| forge(scene, forgery)).await;
+        ends(what, |harness| forge(harness, forgery)).await;
     }
 }
 
 #[tokio::test]
 async fn attack_17_an_access_token_of_another_person_ends_the_session() {
-    ends("UserInfo", |scene| {
-        scene.stack.idp.id_token_on_refresh(false);
-        scene
+    ends("UserInfo", |harness| {
+        harness.stack.idp.id_token_on_refresh(false);
+        harness
             .stack
             .idp
             .on_userinfo(|answer| answer["sub"] = json!("u-grace"));
@@ -77,55 +77,62 @@ async fn attack_17_an_access_token_of_another_person_ends_the_session() {
 
 #[tokio::test]
 async fn attack_17_without_rotation_the_own_refresh_token_is_revoked_too() {
-    let scene = Scene::start().await;
-    scene.stack.idp.rotate_refresh_tokens(false);
-    forge(&scene, |draft| claim(draft, "sub", json!("u-grace")));
-    scene.pass(31).await;
-    eventually("it ends", async || !scene.ada.is_logged_in().await).await;
-    let live = || scene.stack.idp.issued_refresh_tokens_live("u-ada");
+    let harness = Harness::start().await;
+    harness.stack.idp.rotate_refresh_tokens(false);
+    forge(&harness, |draft| claim(draft, "sub", json!("u-grace")));
+    harness.pass(31).await;
+    eventually("it ends", async || !harness.ada.is_logged_in().await).await;
+    let live = || harness.stack.idp.issued_refresh_tokens_live("u-ada");
     eventually("it is revoked", async || live() == 0).await;
 }
 
 #[tokio::test]
 async fn attack_17_logout_hints_with_the_newest_id_token() {
-    let scene = Scene::start().await;
-    let answers = Answers::of(&scene.stack);
-    let before = scene.refreshed_at().await;
-    scene.is_renewed_within(33, &before).await;
-    let reply = scene.ada.post("/auth/logout").await;
+    let harness = Harness::start().await;
+    let answers = Answers::of(&harness.stack);
+    let before = harness.refreshed_at().await;
+    harness.is_renewed_within(33, &before).await;
+    let reply = harness.ada.post("/auth/logout").await;
     let location = url::Url::parse(reply.location()).unwrap();
     let hint = location.query_pairs().find(|(name, _)| name == "id_token_hint");
     assert!(hint.unwrap().1 == answers.text(0, "id_token"), "an older hint");
 }
 
 /// A forged ID token is not accepted, nor the access token beside it; the session lives on and recovers.
-async fn is_refused(scene: &Scene, what: &str, forgery: impl Fn(&mut IdTokenDraft) + Send + Sync + 'static) {
-    let (token, before) = (scene.token().await, scene.refreshed_at().await);
-    let user = scene.ada.session().await["user"].clone();
-    let seen = scene.refreshes().len();
-    forge(scene, move |draft| {
+async fn is_refused(
+    harness: &Harness,
+    what: &str,
+    forgery: impl Fn(&mut IdTokenDraft) + Send + Sync + 'static,
+) {
+    let (token, before) = (harness.token().await, harness.refreshed_at().await);
+    let user = harness.ada.session().await["user"].clone();
+    let seen = harness.refreshes().len();
+    forge(harness, move |draft| {
         claim(draft, "name", json!("Mallory"));
         forgery(draft);
     });
     for _ in 0..35 {
-        if scene.refreshes().len() > seen {
+        if harness.refreshes().len() > seen {
             break;
         }
-        scene.pass(1).await;
+        harness.pass(1).await;
     }
-    scene.pass(3).await;
-    assert!(scene.refreshes().len() > seen, "{what}: the IdP was not asked");
-    assert!(scene.token().await == token, "{what}: the token beside it serves");
-    assert_eq!(scene.ada.session().await["user"], user, "{what}");
-    assert_eq!(scene.refreshed_at().await, before, "{what}");
-    scene.stack.idp.clear_hooks();
-    scene.is_renewed_within(90, &before).await;
-    assert_eq!(scene.ada.session().await["user"], user, "{what}");
+    harness.pass(3).await;
+    assert!(harness.refreshes().len() > seen, "{what}: the IdP was not asked");
+    assert!(
+        harness.token().await == token,
+        "{what}: the token beside it serves"
+    );
+    assert_eq!(harness.ada.session().await["user"], user, "{what}");
+    assert_eq!(harness.refreshed_at().await, before, "{what}");
+    harness.stack.idp.clear_hooks();
+    harness.is_renewed_within(90, &before).await;
+    assert_eq!(harness.ada.session().await["user"], user, "{what}");
 }
 
 #[tokio::test]
 async fn attack_26_a_refreshed_id_token_with_a_false_signature_is_refused() {
-    let scene = Scene::start().await;
+    let harness = Harness::start().await;
     let signers = [
         Signer::OtherKeySameKid,
         Signer::EmbeddedJwk,
@@ -137,13 +144,13 @@ async fn attack_26_a_refreshed_id_token_with_a_false_signature_is_refused() {
     ];
     for signer in signers {
         let what = format!("{signer:?}");
-        is_refused(&scene, &what, move |draft| draft.signer = signer.clone()).await;
+        is_refused(&harness, &what, move |draft| draft.signer = signer.clone()).await;
     }
 }
 
 #[tokio::test]
 async fn attack_26_a_refreshed_id_token_with_false_claims_is_refused() {
-    let scene = Scene::start().await;
+    let harness = Harness::start().await;
     let forgeries: [(&str, Forgery); 11] = [
         ("nonce", |draft| claim(draft, "nonce", json!("foreign"))),
         ("nonce of another kind", |draft| claim(draft, "nonce", json!(1))),
@@ -166,7 +173,7 @@ async fn attack_26_a_refreshed_id_token_with_false_claims_is_refused() {
         }),
     ];
     for (what, forgery) in forgeries {
-        is_refused(&scene, what, forgery).await;
+        is_refused(&harness, what, forgery).await;
     }
 }
 
@@ -184,24 +191,24 @@ async fn attack_52_an_id_token_with_a_fault_that_stays_ends_in_a_login() {
     ];
     for (what, forgery) in forgeries {
         let logs = Logs::capture();
-        let scene = Scene::start().await;
-        let token = scene.token().await;
-        forge(&scene, forgery);
+        let harness = Harness::start().await;
+        let token = harness.token().await;
+        forge(&harness, forgery);
         for _ in 0..60 {
-            if !scene.ada.is_logged_in().await {
+            if !harness.ada.is_logged_in().await {
                 break;
             }
             // As long as it is there, the token of before serves, not the one beside the faulty ID token.
-            assert!(scene.token().await == token, "{what}");
-            scene.pass(1).await;
+            assert!(harness.token().await == token, "{what}");
+            harness.pass(1).await;
         }
-        scene.has_ended().await;
-        assert_eq!(scene.refreshes().len(), 3, "{what}");
+        harness.has_ended().await;
+        assert_eq!(harness.refreshes().len(), 3, "{what}");
         let line = logs.lines_with("the session has ended").pop().unwrap();
         assert!(line.contains("reason=\"id_token\""), "{what}: {line}");
         // Of the grant nothing is left, the refresh token that arrived last included.
         eventually("it is revoked", async || {
-            scene.stack.idp.issued_refresh_tokens_live("u-ada") == 0
+            harness.stack.idp.issued_refresh_tokens_live("u-ada") == 0
         })
         .await;
     }
@@ -209,110 +216,110 @@ async fn attack_52_an_id_token_with_a_fault_that_stays_ends_in_a_login() {
 
 #[tokio::test]
 async fn attack_52_beyond_the_access_token_the_first_faulty_id_token_ends_in_a_login() {
-    let scene = Scene::start().await;
-    scene.stack.idp.fail_always(Endpoint::Token, Fault::status(500));
-    scene.pass(65).await;
-    scene.is_pending().await;
-    forge(&scene, |draft| claim(draft, "nonce", json!("foreign")));
-    scene.stack.idp.heal(Endpoint::Token);
+    let harness = Harness::start().await;
+    harness.stack.idp.fail_always(Endpoint::Token, Fault::status(500));
+    harness.pass(65).await;
+    harness.is_pending().await;
+    forge(&harness, |draft| claim(draft, "nonce", json!("foreign")));
+    harness.stack.idp.heal(Endpoint::Token);
     for _ in 0..90 {
-        scene.pass(1).await;
-        if !scene.ada.is_logged_in().await {
+        harness.pass(1).await;
+        if !harness.ada.is_logged_in().await {
             break;
         }
     }
-    scene.has_ended().await;
+    harness.has_ended().await;
 }
 
 #[tokio::test]
 async fn attack_52_a_key_that_the_idp_never_publishes_ends_in_a_login() {
     let logs = Logs::capture();
-    let scene = Scene::start().await;
-    forge(&scene, |draft| {
+    let harness = Harness::start().await;
+    forge(&harness, |draft| {
         draft.header.insert("kid".to_owned(), json!("never-published"));
     });
     // While the access token lives the IdP may still publish it.
-    scene.pass(58).await;
-    scene.token().await;
-    scene.pass(60).await;
-    scene.has_ended().await;
+    harness.pass(58).await;
+    harness.token().await;
+    harness.pass(60).await;
+    harness.has_ended().await;
     assert!(logs.text().contains("reason=\"id_token\""));
 }
 
 #[tokio::test]
 async fn a_later_login_for_another_client_is_accepted_with_one_warning() {
     let logs = Logs::capture();
-    let scene = Scene::start().await;
-    let (first, mut before) = (scene.token().await, scene.refreshed_at().await);
-    let later = scene.now() + 20;
-    forge(&scene, move |draft| claim(draft, "auth_time", json!(later)));
+    let harness = Harness::start().await;
+    let (first, mut before) = (harness.token().await, harness.refreshed_at().await);
+    let later = harness.now() + 20;
+    forge(&harness, move |draft| claim(draft, "auth_time", json!(later)));
     for _ in 0..3 {
-        scene.is_renewed_within(33, &before).await;
-        before = scene.refreshed_at().await;
+        harness.is_renewed_within(33, &before).await;
+        before = harness.refreshed_at().await;
     }
-    assert!(scene.token().await != first);
+    assert!(harness.token().await != first);
     assert_eq!(logs.lines_with("names a later login").len(), 1);
     // The session keeps the time of its own login.
-    let reply = scene.ada.get("/auth/verify").await;
+    let reply = harness.ada.get("/auth/verify").await;
     let shown = reply.header("x-auth-time").unwrap();
     assert_eq!(shown.parse::<u64>().unwrap() + 20, later, "{shown}");
 }
 
 #[tokio::test]
 async fn attack_16_keys_rotated_at_the_idp_are_found_without_a_restart() {
-    let scene = Scene::start().await;
-    let before = scene.refreshed_at().await;
+    let harness = Harness::start().await;
+    let before = harness.refreshed_at().await;
     // Of the keys that the server knows, none is published any more.
-    scene.stack.idp.rotate_keys().unwrap();
-    scene.stack.idp.drop_previous_keys();
-    scene.is_renewed_within(33, &before).await;
-    assert_eq!(scene.refreshes().len(), 1);
-    assert_eq!(scene.stack.idp.count(Endpoint::Jwks), 1);
+    harness.stack.idp.rotate_keys().unwrap();
+    harness.stack.idp.drop_previous_keys();
+    harness.is_renewed_within(33, &before).await;
+    assert_eq!(harness.refreshes().len(), 1);
+    assert_eq!(harness.stack.idp.count(Endpoint::Jwks), 1);
 
-    scene.pass(40).await;
-    let before = scene.refreshed_at().await;
-    scene.stack.idp.rotate_keys().unwrap();
-    scene.is_renewed_within(95, &before).await;
-    let grace = crate::support::Browser::new("grace", &scene.stack.origin(1));
+    harness.pass(40).await;
+    let before = harness.refreshed_at().await;
+    harness.stack.idp.rotate_keys().unwrap();
+    harness.is_renewed_within(95, &before).await;
+    let grace = crate::support::Browser::new("grace", &harness.stack.origin(1));
     grace.log_in().await;
 }
 
 #[tokio::test]
 async fn attack_16_keys_that_cannot_be_read_end_no_session() {
-    let scene = Scene::start().await;
-    let before = scene.refreshed_at().await;
-    let token = scene.token().await;
-    scene.stack.idp.rotate_keys().unwrap();
-    scene.stack.idp.drop_previous_keys();
-    scene.stack.idp.fail_always(Endpoint::Jwks, Fault::status(500));
-    scene.pass(35).await;
-    assert!(scene.token().await == token, "an unchecked token serves");
-    assert_eq!(scene.refreshed_at().await, before);
-    scene.stack.idp.heal_all();
-    scene.is_renewed_within(150, &before).await;
-    scene.token().await;
+    let harness = Harness::start().await;
+    let before = harness.refreshed_at().await;
+    let token = harness.token().await;
+    harness.stack.idp.rotate_keys().unwrap();
+    harness.stack.idp.drop_previous_keys();
+    harness.stack.idp.fail_always(Endpoint::Jwks, Fault::status(500));
+    harness.pass(35).await;
+    assert!(harness.token().await == token, "an unchecked token serves");
+    assert_eq!(harness.refreshed_at().await, before);
+    harness.stack.idp.heal_all();
+    harness.is_renewed_within(150, &before).await;
+    harness.token().await;
 }
 
 #[tokio::test]
 async fn attack_16_a_flood_of_random_kids_asks_for_the_keys_once() {
-    let scene = Scene::start().await;
+    let harness = Harness::start().await;
     for _ in 0..7 {
-        scene.stack.browser().log_in().await;
+        harness.stack.browser().log_in().await;
     }
-    scene.stack.idp.clear_requests();
-    let before = scene.refreshed_at().await;
+    harness.stack.idp.clear_requests();
+    let before = harness.refreshed_at().await;
     let number = std::sync::atomic::AtomicU64::new(0);
-    forge(&scene, move |draft| {
+    forge(&harness, move |draft| {
         let kid = number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         draft
             .header
             .insert("kid".to_owned(), json!(format!("invented-{kid}")));
     });
-    scene.pass(50).await;
-    assert!(scene.refreshes().len() >= 16);
-    assert_eq!(scene.stack.idp.count(Endpoint::Jwks), 1);
-    assert!(scene.ada.is_logged_in().await);
-    scene.stack.idp.clear_hooks();
-    scene.is_renewed_within(90, &before).await;
-    scene.token().await;
+    harness.pass(50).await;
+    assert!(harness.refreshes().len() >= 16);
+    assert_eq!(harness.stack.idp.count(Endpoint::Jwks), 1);
+    assert!(harness.ada.is_logged_in().await);
+    harness.stack.idp.clear_hooks();
+    harness.is_renewed_within(90, &before).await;
+    harness.token().await;
 }

@@ -5,19 +5,19 @@ use std::{sync::Arc, time::Duration};
 use devstack_idp::{Endpoint, Fault};
 use tokio::sync::Notify;
 
-use super::{Scene, eventually};
+use super::{Harness, eventually};
 use crate::support::{Stack, pause};
 
 #[tokio::test]
 async fn a_refresh_under_way_is_completed() {
-    let mut scene = Scene::start().await;
+    let mut harness = Harness::start().await;
     let gate = Arc::new(Notify::new());
     let fault = Fault::HoldAnswerUntil(Arc::clone(&gate));
-    scene.stack.idp.fail_next(Endpoint::Token, fault);
-    scene.pass(31).await;
-    scene.refreshes_are(1).await;
-    let idp = scene.stack.idp.clone();
-    let stopping = scene.stack.stop();
+    harness.stack.idp.fail_next(Endpoint::Token, fault);
+    harness.pass(31).await;
+    harness.refreshes_are(1).await;
+    let idp = harness.stack.idp.clone();
+    let stopping = harness.stack.stop();
     tokio::pin!(stopping);
     for _ in 0..50 {
         assert!(futures_util::poll!(&mut stopping).is_pending());
@@ -32,18 +32,18 @@ async fn a_refresh_under_way_is_completed() {
 
 #[tokio::test]
 async fn a_refresh_that_a_request_has_started_is_completed_though_the_request_is_gone() {
-    let mut scene = Scene::start().await;
+    let mut harness = Harness::start().await;
     let gate = Arc::new(Notify::new());
     let fault = Fault::HoldAnswerUntil(Arc::clone(&gate));
     // The background loop does not get to it before the request does.
-    scene.stack.idp.fail_next(Endpoint::Token, fault);
-    scene.stack.clock.advance(Duration::from_secs(56));
-    let tab = scene.ada.clone();
+    harness.stack.idp.fail_next(Endpoint::Token, fault);
+    harness.stack.clock.advance(Duration::from_secs(56));
+    let tab = harness.ada.clone();
     let call = tokio::spawn(async move { tab.get("/api/hello").await });
-    scene.refreshes_are(1).await;
+    harness.refreshes_are(1).await;
     call.abort();
-    let idp = scene.stack.idp.clone();
-    let stopping = scene.stack.stop();
+    let idp = harness.stack.idp.clone();
+    let stopping = harness.stack.stop();
     tokio::pin!(stopping);
     for _ in 0..50 {
         assert!(futures_util::poll!(&mut stopping).is_pending());
@@ -56,17 +56,17 @@ async fn a_refresh_that_a_request_has_started_is_completed_though_the_request_is
 
 #[tokio::test]
 async fn a_revocation_under_way_is_completed() {
-    let mut scene = Scene::start().await;
+    let mut harness = Harness::start().await;
     let gate = Arc::new(Notify::new());
     let fault = Fault::HoldUntil(Arc::clone(&gate));
-    scene.stack.idp.fail_next(Endpoint::Revoke, fault);
-    scene.ada.post("/auth/logout").await;
+    harness.stack.idp.fail_next(Endpoint::Revoke, fault);
+    harness.ada.post("/auth/logout").await;
     eventually("it is asked to", async || {
-        scene.stack.idp.count(Endpoint::Revoke) == 1
+        harness.stack.idp.count(Endpoint::Revoke) == 1
     })
     .await;
-    let idp = scene.stack.idp.clone();
-    let stopping = scene.stack.stop();
+    let idp = harness.stack.idp.clone();
+    let stopping = harness.stack.stop();
     tokio::pin!(stopping);
     for _ in 0..50 {
         assert!(futures_util::poll!(&mut stopping).is_pending());
@@ -80,27 +80,27 @@ async fn a_revocation_under_way_is_completed() {
 
 #[tokio::test]
 async fn refreshes_that_wait_for_their_turn_do_not_keep_the_server() {
-    let mut scene = Scene::of(Stack::builder().set("TOKEN_REFRESH_CONCURRENCY", "1")).await;
-    let others = [scene.stack.browser(), scene.stack.browser()];
+    let mut harness = Harness::of(Stack::builder().set("TOKEN_REFRESH_CONCURRENCY", "1")).await;
+    let others = [harness.stack.browser(), harness.stack.browser()];
     for other in &others {
         other.log_in().await;
     }
-    scene.stack.idp.clear_requests();
+    harness.stack.idp.clear_requests();
     let gate = Arc::new(Notify::new());
     let fault = Fault::HoldUntil(Arc::clone(&gate));
-    scene.stack.idp.fail_next(Endpoint::Token, fault);
-    scene.stack.idp.fail_always(Endpoint::Token, Fault::Hang);
-    scene.stack.clock.advance(Duration::from_secs(56));
+    harness.stack.idp.fail_next(Endpoint::Token, fault);
+    harness.stack.idp.fail_always(Endpoint::Token, Fault::Hang);
+    harness.stack.clock.advance(Duration::from_secs(56));
     let calls = others.map(|browser| tokio::spawn(async move { browser.get("/api/hello").await }));
-    scene.refreshes_are(1).await;
+    harness.refreshes_are(1).await;
     for _ in 0..20 {
         pause().await;
     }
     for call in &calls {
         call.abort();
     }
-    let idp = scene.stack.idp.clone();
-    let stopping = scene.stack.stop();
+    let idp = harness.stack.idp.clone();
+    let stopping = harness.stack.stop();
     tokio::pin!(stopping);
     for _ in 0..50 {
         assert!(futures_util::poll!(&mut stopping).is_pending());

@@ -9,7 +9,7 @@ use axum::{
     response::Response,
     routing::get,
 };
-use devstack::stack::{Options, Stack, Surroundings};
+use devstack::stack::{Options, Overrides, Stack};
 use http::{Method, StatusCode, header};
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -55,11 +55,11 @@ impl Running {
             access_token_lifetime: Duration::from_mins(10),
             ports: (0, 0),
         };
-        let surroundings = Surroundings {
+        let overrides = Overrides {
             page: Some(Url::parse(&page).unwrap()),
             cors_origins: None,
         };
-        let stack = Stack::prepare_with(options, surroundings).await.unwrap();
+        let stack = Stack::prepare_with(options, overrides).await.unwrap();
         let port = Url::parse(&stack.origins[0]).unwrap().port().unwrap();
         let bff = format!("http://localhost:{port}");
         *target.lock() = Some(bff.clone());

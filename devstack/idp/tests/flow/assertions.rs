@@ -4,19 +4,19 @@ use devstack_idp::{AssertionAudience, Endpoint};
 use reqwest::header;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, JwksServer, Key, TestClient, World, text, unique};
+use crate::support::{Answer, Harness, JwksServer, Key, TestClient, text, unique};
 
 const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Asks for something that is refused with 400 once the client is in, so that 401 means the assertion.
-async fn try_assertion(world: &World, assertion: &str) -> Answer {
+async fn try_assertion(harness: &Harness, assertion: &str) -> Answer {
     let pairs = [
         ("grant_type", "refresh_token"),
         ("refresh_token", "x"),
         ("client_assertion_type", TYPE),
         ("client_assertion", assertion),
     ];
-    world.post_form("/token", &pairs).await
+    harness.post_form("/token", &pairs).await
 }
 
 fn is_in(answer: &Answer) -> bool {
@@ -29,18 +29,18 @@ fn is_in(answer: &Answer) -> bool {
 
 #[tokio::test]
 async fn a_false_assertion_is_refused_whatever_is_false_about_it() {
-    let world = World::start().await;
-    let client = world.client().await;
-    assert!(is_in(&try_assertion(&world, &world.assertion(&client)).await));
-    let now = world.now();
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    assert!(is_in(&try_assertion(&harness, &harness.assertion(&client)).await));
+    let now = harness.now();
     for (claim, value) in [
         ("iss", json!("other")),
         ("sub", json!("other")),
         ("iss", json!(null)),
         ("aud", json!("http://other.example")),
-        ("aud", json!(format!("{}/", world.issuer))),
-        ("aud", json!([world.issuer])),
-        ("aud", json!([world.issuer, "http://other.example"])),
+        ("aud", json!(format!("{}/", harness.issuer))),
+        ("aud", json!([harness.issuer])),
+        ("aud", json!([harness.issuer, "http://other.example"])),
         ("aud", json!(null)),
         ("exp", json!(null)),
         ("exp", json!(now - 10)),
@@ -56,21 +56,21 @@ async fn a_false_assertion_is_refused_whatever_is_false_about_it() {
         ("jti", json!("")),
         ("jti", json!("x".repeat(300))),
     ] {
-        let mut claims = world.claims(&client.id);
+        let mut claims = harness.claims(&client.id);
         match value {
             Value::Null => drop(claims.as_object_mut().unwrap().remove(claim)),
             _ => claims[claim] = value.clone(),
         }
         assert!(
-            !is_in(&try_assertion(&world, &client.key.sign(&claims)).await),
+            !is_in(&try_assertion(&harness, &client.key.sign(&claims)).await),
             "{claim} {value}"
         );
     }
-    for accepted in [format!("{}/token", world.issuer), world.issuer.clone()] {
-        let mut claims = world.claims(&client.id);
+    for accepted in [format!("{}/token", harness.issuer), harness.issuer.clone()] {
+        let mut claims = harness.claims(&client.id);
         claims["aud"] = json!(accepted);
         assert!(
-            is_in(&try_assertion(&world, &client.key.sign(&claims)).await),
+            is_in(&try_assertion(&harness, &client.key.sign(&claims)).await),
             "{accepted}"
         );
     }
@@ -78,8 +78,8 @@ async fn a_false_assertion_is_refused_whatever_is_false_about_it() {
 
 #[tokio::test]
 async fn a_false_header_or_signature_is_refused() {
-    let world = World::start().await;
-    let client = world.client().await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
     let kid = client.key.kid.as_str();
     for header in [
         json!({"alg": "none", "kid": kid}),
@@ -91,57 +91,57 @@ async fn a_false_header_or_signature_is_refused() {
         json!({"alg": "ES256", "kid": kid, "typ": 1}),
         json!({"kid": kid}),
     ] {
-        let token = client.key.sign_under(&header, &world.claims(&client.id));
-        assert!(!is_in(&try_assertion(&world, &token).await), "{header}");
+        let token = client.key.sign_under(&header, &harness.claims(&client.id));
+        assert!(!is_in(&try_assertion(&harness, &token).await), "{header}");
     }
     for header in [
         json!({"alg": "ES256"}),
         json!({"alg": "ES256", "kid": kid, "typ": "jwt"}),
         json!({"alg": "ES256", "kid": kid, "typ": "client-authentication+jwt"}),
     ] {
-        let token = client.key.sign_under(&header, &world.claims(&client.id));
-        assert!(is_in(&try_assertion(&world, &token).await), "{header}");
+        let token = client.key.sign_under(&header, &harness.claims(&client.id));
+        assert!(is_in(&try_assertion(&harness, &token).await), "{header}");
     }
     let mut forger = Key::generate();
     forger.kid.clone_from(&client.key.kid);
     assert!(!is_in(
-        &try_assertion(&world, &forger.sign(&world.claims(&client.id))).await
+        &try_assertion(&harness, &forger.sign(&harness.claims(&client.id))).await
     ));
-    let unsigned = client.key.sign(&world.claims(&client.id));
+    let unsigned = client.key.sign(&harness.claims(&client.id));
     let unsigned = format!("{}.", unsigned.rsplit_once('.').unwrap().0);
     for junk in [unsigned.as_str(), "x", "a.b.c", "..", &"a".repeat(20_000)] {
-        assert!(!is_in(&try_assertion(&world, junk).await));
+        assert!(!is_in(&try_assertion(&harness, junk).await));
     }
 }
 
 #[tokio::test]
 async fn assertion_replay_a_jti_is_good_once() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let other = world.client_called("other").await;
-    let claims = world.claims(&client.id);
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let other = harness.client_called("other").await;
+    let claims = harness.claims(&client.id);
     let token = client.key.sign(&claims);
-    assert!(is_in(&try_assertion(&world, &token).await));
-    assert!(!is_in(&try_assertion(&world, &token).await));
+    assert!(is_in(&try_assertion(&harness, &token).await));
+    assert!(!is_in(&try_assertion(&harness, &token).await));
     assert!(
-        !is_in(&try_assertion(&world, &client.key.sign(&claims)).await),
+        !is_in(&try_assertion(&harness, &client.key.sign(&claims)).await),
         "signed again"
     );
-    let mut same = world.claims(&other.id);
+    let mut same = harness.claims(&other.id);
     same["jti"] = claims["jti"].clone();
     assert!(
-        is_in(&try_assertion(&world, &other.key.sign(&same)).await),
+        is_in(&try_assertion(&harness, &other.key.sign(&same)).await),
         "each client has its own"
     );
-    let mut early = world.claims(&client.id);
+    let mut early = harness.claims(&client.id);
     early["aud"] = json!("http://other.example");
-    assert!(!is_in(&try_assertion(&world, &client.key.sign(&early)).await));
-    early["aud"] = json!(world.issuer);
+    assert!(!is_in(&try_assertion(&harness, &client.key.sign(&early)).await));
+    early["aud"] = json!(harness.issuer);
     assert!(
-        is_in(&try_assertion(&world, &client.key.sign(&early)).await),
+        is_in(&try_assertion(&harness, &client.key.sign(&early)).await),
         "a refused one uses up no jti"
     );
-    let seen: Vec<Value> = world
+    let seen: Vec<Value> = harness
         .control
         .requests(Endpoint::Token)
         .iter()
@@ -152,92 +152,96 @@ async fn assertion_replay_a_jti_is_good_once() {
 
 #[tokio::test]
 async fn the_accepted_audience_can_be_narrowed() {
-    let world = World::start().await;
-    let client = world.client().await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
     let with = |audience: String| {
-        let mut claims = world.claims(&client.id);
+        let mut claims = harness.claims(&client.id);
         claims["aud"] = json!(audience);
         client.key.sign(&claims)
     };
-    let (issuer, endpoint) = (world.issuer.clone(), format!("{}/token", world.issuer));
-    world
+    let (issuer, endpoint) = (harness.issuer.clone(), format!("{}/token", harness.issuer));
+    harness
         .control
         .require_assertion_audience(AssertionAudience::TokenEndpoint);
-    assert!(!is_in(&try_assertion(&world, &with(issuer.clone())).await));
-    assert!(is_in(&try_assertion(&world, &with(endpoint.clone())).await));
-    world
+    assert!(!is_in(&try_assertion(&harness, &with(issuer.clone())).await));
+    assert!(is_in(&try_assertion(&harness, &with(endpoint.clone())).await));
+    harness
         .control
         .require_assertion_audience(AssertionAudience::Issuer);
-    assert!(!is_in(&try_assertion(&world, &with(endpoint)).await));
-    assert!(is_in(&try_assertion(&world, &with(issuer)).await));
+    assert!(!is_in(&try_assertion(&harness, &with(endpoint)).await));
+    assert!(is_in(&try_assertion(&harness, &with(issuer)).await));
 }
 
 #[tokio::test]
 async fn a_new_kid_at_the_jwks_uri_is_found_and_a_flood_is_not() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     let (old, new) = (Key::generate(), Key::generate());
     let jwks = JwksServer::start(json!({ "keys": [old.jwk] })).await;
-    let mut metadata = World::metadata("bff");
+    let mut metadata = Harness::metadata("bff");
     metadata["jwks_uri"] = json!(jwks.uri);
-    let answer = world.post_json("/register", Some(&world.iat()), &metadata).await;
+    let answer = harness
+        .post_json("/register", Some(&harness.iat()), &metadata)
+        .await;
     let client = TestClient {
         id: "bff".to_owned(),
         key: new,
         answer: answer.json(),
     };
     assert!(is_in(
-        &try_assertion(&world, &old.sign(&world.claims("bff"))).await
+        &try_assertion(&harness, &old.sign(&harness.claims("bff"))).await
     ));
     assert_eq!(jwks.hits(), 1);
     *jwks.jwks.lock() = json!({ "keys": [{"kty": "nonsense"}, old.jwk, client.key.jwk] });
     assert!(
-        !is_in(&try_assertion(&world, &world.assertion(&client)).await),
+        !is_in(&try_assertion(&harness, &harness.assertion(&client)).await),
         "within the cool-down"
     );
-    world.advance(1);
-    assert!(is_in(&try_assertion(&world, &world.assertion(&client)).await));
+    harness.advance(1);
+    assert!(is_in(&try_assertion(&harness, &harness.assertion(&client)).await));
     assert_eq!(jwks.hits(), 2);
     for _ in 0..5 {
         let stranger = Key::generate();
         assert!(!is_in(
-            &try_assertion(&world, &stranger.sign(&world.claims("bff"))).await
+            &try_assertion(&harness, &stranger.sign(&harness.claims("bff"))).await
         ));
     }
     assert_eq!(jwks.hits(), 2);
     *jwks.jwks.lock() = json!({ "keys": [client.key.jwk] });
-    world.advance(300);
+    harness.advance(300);
     assert!(
-        !is_in(&try_assertion(&world, &old.sign(&world.claims("bff"))).await),
+        !is_in(&try_assertion(&harness, &old.sign(&harness.claims("bff"))).await),
         "taken back"
     );
     *jwks.jwks.lock() = json!("x".repeat(70_000));
-    world.control.forget_client_keys();
-    assert!(!is_in(&try_assertion(&world, &world.assertion(&client)).await));
+    harness.control.forget_client_keys();
+    assert!(!is_in(
+        &try_assertion(&harness, &harness.assertion(&client)).await
+    ));
 }
 
 #[tokio::test]
 async fn secrets_go_the_registered_way_and_no_other() {
-    let world = World::start().await;
-    let mut wish = World::metadata("basic-client");
+    let harness = Harness::start().await;
+    let mut wish = Harness::metadata("basic-client");
     for name in ["client_profile", "token_endpoint_auth_signing_alg"] {
         wish[name] = json!(null);
     }
     wish["token_endpoint_auth_method"] = json!("client_secret_basic");
-    let basic = world
-        .post_json("/register", Some(&world.iat()), &wish)
+    let basic = harness
+        .post_json("/register", Some(&harness.iat()), &wish)
         .await
         .json();
     wish["client_id"] = json!("post-client");
     wish["token_endpoint_auth_method"] = json!("client_secret_post");
-    let post = world
-        .post_json("/register", Some(&world.iat()), &wish)
+    let post = harness
+        .post_json("/register", Some(&harness.iat()), &wish)
         .await
         .json();
     let grant = "grant_type=refresh_token&refresh_token=x";
     let send = async |authorization: Option<(&str, &str)>, body: String| {
-        let mut request = world
+        let mut request = harness
             .http
-            .post(format!("{}/token", world.issuer))
+            .post(format!("{}/token", harness.issuer))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(body);
         if let Some((user, password)) = authorization {
@@ -277,20 +281,20 @@ async fn secrets_go_the_registered_way_and_no_other() {
 
 #[tokio::test]
 async fn a_form_that_is_none_is_a_bad_request() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let url = format!("{}/token", world.issuer);
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let url = format!("{}/token", harness.issuer);
     let body = Some(("application/json", "{}".to_owned()));
-    let answer = world.send(reqwest::Method::POST, &url, None, body).await;
+    let answer = harness.send(reqwest::Method::POST, &url, None, body).await;
     answer.assert_error(400, "invalid_request");
     let only_type = [("client_assertion_type", TYPE)];
-    world
+    harness
         .post_form("/token", &only_type)
         .await
         .assert_error(400, "invalid_request");
-    let assertion = world.assertion(&client);
+    let assertion = harness.assertion(&client);
     let no_type = [("client_assertion", assertion.as_str())];
-    world
+    harness
         .post_form("/token", &no_type)
         .await
         .assert_error(400, "invalid_request");
@@ -298,7 +302,7 @@ async fn a_form_that_is_none_is_a_bad_request() {
         ("client_assertion", assertion.as_str()),
         ("client_assertion_type", "saml"),
     ];
-    world
+    harness
         .post_form("/token", &other_type)
         .await
         .assert_error(401, "invalid_client");
@@ -307,13 +311,13 @@ async fn a_form_that_is_none_is_a_bad_request() {
         ("client_assertion_type", TYPE),
         ("client_id", "other"),
     ];
-    world
+    harness
         .post_form("/token", &named)
         .await
         .assert_error(400, "invalid_request");
     let too_many: Vec<(String, String)> = (0..100).map(|_| (unique(), String::new())).collect();
     let too_many: Vec<(&str, &str)> = too_many.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    world
+    harness
         .post_form("/token", &too_many)
         .await
         .assert_error(400, "invalid_request");

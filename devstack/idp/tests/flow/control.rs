@@ -7,18 +7,18 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Value, json};
 use tokio::{sync::Notify, time::timeout};
 
-use crate::support::{TestClient, World, param, peek, text};
+use crate::support::{Harness, TestClient, param, peek, text};
 
 const SOON: Duration = Duration::from_millis(300);
 
 /// The ID token of a login, falsified.
 async fn id_token(
-    world: &World,
+    harness: &Harness,
     client: &TestClient,
     change: impl Fn(&mut IdTokenDraft) + Send + Sync + 'static,
 ) -> String {
-    world.control.on_next_id_token(change);
-    text(&world.tokens(client).await, "id_token").to_owned()
+    harness.control.on_next_id_token(change);
+    text(&harness.tokens(client).await, "id_token").to_owned()
 }
 
 fn verifies(token: &str, jwk: &Value) -> bool {
@@ -29,45 +29,45 @@ fn verifies(token: &str, jwk: &Value) -> bool {
 
 #[tokio::test]
 async fn faults_strike_once_or_until_healed() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     let path = "/.well-known/openid-configuration";
-    let control = &world.control;
+    let control = &harness.control;
     control.fail_next(Endpoint::Discovery, Fault::status(503));
     control.fail_next(Endpoint::Discovery, Fault::redirect(302, "http://evil.example/"));
-    assert_eq!(world.get(path).await.status, 503);
-    let redirected = world.get(path).await;
+    assert_eq!(harness.get(path).await.status, 503);
+    let redirected = harness.get(path).await;
     assert_eq!(
         (redirected.status.as_u16(), redirected.header("location")),
         (302, "http://evil.example/")
     );
-    assert_eq!(world.get(path).await.status, 200);
+    assert_eq!(harness.get(path).await.status, 200);
     control.fail_always(Endpoint::Discovery, Fault::html(502));
     for _ in 0..3 {
-        let page = world.get(path).await;
+        let page = harness.get(path).await;
         assert_eq!(
             (page.status.as_u16(), page.header("content-type")),
             (502, "text/html")
         );
     }
-    assert_eq!(world.get("/jwks").await.status, 200, "the others are well");
+    assert_eq!(harness.get("/jwks").await.status, 200, "the others are well");
     control.heal(Endpoint::Discovery);
-    assert_eq!(world.get(path).await.status, 200);
+    assert_eq!(harness.get(path).await.status, 200);
     control.fail_always(Endpoint::Jwks, Fault::oauth_error(400, "invalid_grant"));
-    world.get("/jwks").await.assert_error(400, "invalid_grant");
+    harness.get("/jwks").await.assert_error(400, "invalid_grant");
     control.heal_all();
-    assert_eq!(world.get("/jwks").await.status, 200);
+    assert_eq!(harness.get("/jwks").await.status, 200);
     assert_eq!(control.count(Endpoint::Discovery), 7);
 }
 
 #[tokio::test]
 async fn a_connection_can_close_with_and_without_processing() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let tokens = world.tokens(&client).await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let tokens = harness.tokens(&client).await;
     let refresh = text(&tokens, "refresh_token");
     let send = async || {
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
-        let assertion = world.assertion(&client);
+        let assertion = harness.assertion(&client);
         let body = crate::support::encode(&[
             form[0],
             form[1],
@@ -77,35 +77,35 @@ async fn a_connection_can_close_with_and_without_processing() {
             ),
             ("client_assertion", &assertion),
         ]);
-        let request = world.http.post(format!("{}/token", world.issuer));
+        let request = harness.http.post(format!("{}/token", harness.issuer));
         request
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body)
             .send()
             .await
     };
-    world
+    harness
         .control
         .fail_next(Endpoint::Token, Fault::CloseWithoutAnswer);
     assert!(send().await.is_err());
-    assert!(world.control.is_refresh_token_live(refresh), "not processed");
-    world
+    assert!(harness.control.is_refresh_token_live(refresh), "not processed");
+    harness
         .control
         .fail_next(Endpoint::Token, Fault::CloseAfterProcessing);
     assert!(send().await.is_err());
     assert!(
-        !world.control.is_refresh_token_live(refresh),
+        !harness.control.is_refresh_token_live(refresh),
         "processed, and the answer lost"
     );
 }
 
 #[tokio::test]
 async fn a_body_can_be_cut() {
-    let world = World::start().await;
-    world.control.fail_next(Endpoint::Jwks, Fault::CutBody);
-    let response = world
+    let harness = Harness::start().await;
+    harness.control.fail_next(Endpoint::Jwks, Fault::CutBody);
+    let response = harness
         .http
-        .get(format!("{}/jwks", world.issuer))
+        .get(format!("{}/jwks", harness.issuer))
         .send()
         .await
         .unwrap();
@@ -113,37 +113,37 @@ async fn a_body_can_be_cut() {
     let promised = response.content_length().unwrap();
     assert!(promised > 100);
     assert!(response.text().await.is_err());
-    assert_eq!(world.get("/jwks").await.status, 200);
+    assert_eq!(harness.get("/jwks").await.status, 200);
 }
 
 #[tokio::test]
 async fn a_request_can_hang_until_it_is_healed() {
-    let world = Arc::new(World::start().await);
-    world.control.fail_always(Endpoint::Jwks, Fault::Hang);
-    assert!(timeout(SOON, world.get("/jwks")).await.is_err());
+    let harness = Arc::new(Harness::start().await);
+    harness.control.fail_always(Endpoint::Jwks, Fault::Hang);
+    assert!(timeout(SOON, harness.get("/jwks")).await.is_err());
     let waiting = tokio::spawn({
-        let world = Arc::clone(&world);
-        async move { world.get("/jwks").await.status }
+        let harness = Arc::clone(&harness);
+        async move { harness.get("/jwks").await.status }
     });
-    while world.control.count(Endpoint::Jwks) < 2 {
+    while harness.control.count(Endpoint::Jwks) < 2 {
         tokio::task::yield_now().await;
     }
-    world.control.heal(Endpoint::Jwks);
+    harness.control.heal(Endpoint::Jwks);
     assert_eq!(waiting.await.unwrap(), 200);
 }
 
 #[tokio::test]
 async fn a_request_or_its_answer_can_be_held() {
-    let world = Arc::new(World::start().await);
+    let harness = Arc::new(Harness::start().await);
     let notify = Arc::new(Notify::new());
     for fault in [
         Fault::HoldUntil(Arc::clone(&notify)),
         Fault::HoldAnswerUntil(Arc::clone(&notify)),
     ] {
-        world.control.fail_next(Endpoint::Jwks, fault);
+        harness.control.fail_next(Endpoint::Jwks, fault);
         let waiting = tokio::spawn({
-            let world = Arc::clone(&world);
-            async move { world.get("/jwks").await.status }
+            let harness = Arc::clone(&harness);
+            async move { harness.get("/jwks").await.status }
         });
         tokio::time::sleep(SOON).await;
         assert!(!waiting.is_finished());
@@ -154,32 +154,32 @@ async fn a_request_or_its_answer_can_be_held() {
 
 #[tokio::test]
 async fn every_false_signature_can_be_had() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let ours = world.get("/jwks").await.json()["keys"][0].clone();
-    let other = world.control.other_jwk().unwrap();
-    let kid = world.control.signing_kid();
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let ours = harness.get("/jwks").await.json()["keys"][0].clone();
+    let other = harness.control.other_jwk().unwrap();
+    let kid = harness.control.signing_kid();
 
-    let good = text(&world.tokens(&client).await, "id_token").to_owned();
+    let good = text(&harness.tokens(&client).await, "id_token").to_owned();
     assert!(verifies(&good, &ours) && !verifies(&good, &other));
-    let broken = id_token(&world, &client, |draft| draft.signer = Signer::BrokenSignature).await;
+    let broken = id_token(&harness, &client, |draft| draft.signer = Signer::BrokenSignature).await;
     assert!(!verifies(&broken, &ours));
-    let foreign = id_token(&world, &client, |draft| draft.signer = Signer::OtherKeySameKid).await;
+    let foreign = id_token(&harness, &client, |draft| draft.signer = Signer::OtherKeySameKid).await;
     assert!(verifies(&foreign, &other) && !verifies(&foreign, &ours));
     assert_eq!(peek(&foreign).0["kid"], kid.as_str());
-    let embedded = id_token(&world, &client, |draft| draft.signer = Signer::EmbeddedJwk).await;
+    let embedded = id_token(&harness, &client, |draft| draft.signer = Signer::EmbeddedJwk).await;
     assert_eq!(peek(&embedded).0["jwk"], other);
-    let none = id_token(&world, &client, |draft| draft.signer = Signer::None).await;
+    let none = id_token(&harness, &client, |draft| draft.signer = Signer::None).await;
     assert!(none.ends_with('.') && peek(&none).0["alg"] == "none");
     for signer in [
         Signer::Hs256WithPublicKey,
         Signer::Hs256WithPublicJwk,
         Signer::Hs256WithSecret(b"bff-server".to_vec()),
     ] {
-        let token = id_token(&world, &client, move |draft| draft.signer = signer.clone()).await;
+        let token = id_token(&harness, &client, move |draft| draft.signer = signer.clone()).await;
         assert_eq!(peek(&token).0["alg"], "HS256");
     }
-    let crit = id_token(&world, &client, |draft| {
+    let crit = id_token(&harness, &client, |draft| {
         draft.header.insert("crit".to_owned(), json!(["x"]));
         draft.claims.insert("nonce".to_owned(), json!("foreign"));
         draft.claims.remove("at_hash");
@@ -196,58 +196,58 @@ async fn every_false_signature_can_be_had() {
 
 #[tokio::test]
 async fn hooks_see_every_answer_until_they_are_cleared() {
-    let world = World::start().await;
-    let client = world.client().await;
-    world.control.on_id_token(|draft| {
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    harness.control.on_id_token(|draft| {
         if draft.refreshed {
             draft.claims.insert("sub".to_owned(), json!("u-grace"));
         }
     });
-    world
+    harness
         .control
         .on_userinfo(|claims| claims["sub"] = json!("u-grace"));
-    world
+    harness
         .control
         .on_token_response(|answer| drop(answer.as_object_mut().unwrap().remove("expires_in")));
-    world
+    harness
         .control
         .on_discovery(|document| document["issuer"] = json!("http://other.example"));
-    world.control.on_jwks(|jwks| jwks["keys"] = json!([]));
-    world
+    harness.control.on_jwks(|jwks| jwks["keys"] = json!([]));
+    harness
         .control
         .on_authorize_response(|params| params.retain(|(name, _)| name != "iss"));
-    let tokens = world.tokens(&client).await;
+    let tokens = harness.tokens(&client).await;
     assert!(tokens.get("expires_in").is_none());
     assert_eq!(peek(text(&tokens, "id_token")).1["sub"], "u-ada");
-    let refreshed = world
+    let refreshed = harness
         .refresh(&client, text(&tokens, "refresh_token"))
         .await
         .json();
     assert_eq!(peek(text(&refreshed, "id_token")).1["sub"], "u-grace");
     assert_eq!(
-        world.userinfo(text(&tokens, "access_token")).await.json()["sub"],
+        harness.userinfo(text(&tokens, "access_token")).await.json()["sub"],
         "u-grace"
     );
-    let document = world.get("/.well-known/openid-configuration").await.json();
+    let document = harness.get("/.well-known/openid-configuration").await.json();
     assert_eq!(document["issuer"], "http://other.example");
-    assert_eq!(world.get("/jwks").await.json(), json!({ "keys": [] }));
+    assert_eq!(harness.get("/jwks").await.json(), json!({ "keys": [] }));
     let ada = Person::new("ada", "ada").unwrap();
-    let back = ada.authorize(&world.authorize_url(&client, &[])).await.unwrap();
+    let back = ada.authorize(&harness.authorize_url(&client, &[])).await.unwrap();
     assert!(param(&back, "iss").is_none() && param(&back, "code").is_some());
-    world.control.clear_hooks();
+    harness.control.clear_hooks();
     assert_eq!(
-        world.get("/.well-known/openid-configuration").await.json()["issuer"],
-        world.issuer
+        harness.get("/.well-known/openid-configuration").await.json()["issuer"],
+        harness.issuer
     );
 }
 
 #[tokio::test]
 async fn keys_rotate_with_an_overlap() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let before = world.tokens(&client).await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let before = harness.tokens(&client).await;
     let kids = async || -> Vec<String> {
-        let jwks = world.get("/jwks").await.json();
+        let jwks = harness.get("/jwks").await.json();
         jwks["keys"]
             .as_array()
             .unwrap()
@@ -256,40 +256,40 @@ async fn keys_rotate_with_an_overlap() {
             .collect()
     };
     let first = kids().await;
-    world.control.rotate_keys().unwrap();
+    harness.control.rotate_keys().unwrap();
     let overlap = kids().await;
     assert_eq!(overlap.len(), 4);
     assert!(first.iter().all(|kid| overlap.contains(kid)));
-    assert_eq!(world.userinfo(text(&before, "access_token")).await.status, 200);
-    let after = world.tokens(&client).await;
+    assert_eq!(harness.userinfo(text(&before, "access_token")).await.status, 200);
+    let after = harness.tokens(&client).await;
     assert_eq!(
         peek(text(&after, "id_token")).0["kid"],
-        world.control.signing_kid()
+        harness.control.signing_kid()
     );
-    world.control.drop_previous_keys();
+    harness.control.drop_previous_keys();
     let last = kids().await;
     assert!(last.len() == 2 && first.iter().all(|kid| !last.contains(kid)));
-    assert_eq!(world.userinfo(text(&before, "access_token")).await.status, 401);
+    assert_eq!(harness.userinfo(text(&before, "access_token")).await.status, 401);
 }
 
 #[tokio::test]
 async fn good_idps_differ() {
-    let world = World::start().await;
-    let client = world.client().await;
-    world.control.rotate_refresh_tokens(false);
-    world.control.id_token_on_refresh(false);
-    world.control.set_access_token_lifetime(Duration::from_secs(7));
-    let tokens = world.tokens(&client).await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    harness.control.rotate_refresh_tokens(false);
+    harness.control.id_token_on_refresh(false);
+    harness.control.set_access_token_lifetime(Duration::from_secs(7));
+    let tokens = harness.tokens(&client).await;
     assert_eq!(tokens["expires_in"], 7);
     for _ in 0..2 {
-        let again = world
+        let again = harness
             .refresh(&client, text(&tokens, "refresh_token"))
             .await
             .json();
         assert!(again.get("refresh_token").is_none() && again.get("id_token").is_none());
     }
-    world.control.issue_refresh_tokens(false);
-    let tokens = world.tokens(&client).await;
+    harness.control.issue_refresh_tokens(false);
+    let tokens = harness.tokens(&client).await;
     assert!(tokens.get("refresh_token").is_none());
     assert!(text(&tokens, "scope").contains("offline_access"));
 }

@@ -4,7 +4,7 @@ use devstack_idp::{Person, PersonError};
 use serde_json::json;
 use url::Url;
 
-use crate::support::{LOGGED_OUT_URI, REDIRECT_URI, TestClient, World, encode, param, text};
+use crate::support::{Harness, LOGGED_OUT_URI, REDIRECT_URI, TestClient, encode, param, text};
 
 fn ada() -> Person {
     Person::new("ada", "ada").unwrap()
@@ -15,65 +15,68 @@ fn pairs(url: &str) -> Vec<(String, String)> {
     Url::parse(url).unwrap().query_pairs().into_owned().collect()
 }
 
-async fn push(world: &World, client: &TestClient, change: &[(&str, &str)]) -> crate::support::Answer {
-    let pairs = pairs(&world.authorize_url(client, change));
+async fn push(harness: &Harness, client: &TestClient, change: &[(&str, &str)]) -> crate::support::Answer {
+    let pairs = pairs(&harness.authorize_url(client, change));
     let pairs: Vec<(&str, &str)> = pairs
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    world.post_as(client, "/par", &pairs).await
+    harness.post_as(client, "/par", &pairs).await
 }
 
-fn pushed_url(world: &World, client: &TestClient, request_uri: &str) -> String {
+fn pushed_url(harness: &Harness, client: &TestClient, request_uri: &str) -> String {
     let query = encode(&[("client_id", &client.id), ("request_uri", request_uri)]);
-    format!("{}/authorize?{query}", world.issuer)
+    format!("{}/authorize?{query}", harness.issuer)
 }
 
 #[tokio::test]
 async fn a_login_brings_code_state_and_issuer() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let back = ada().authorize(&world.authorize_url(&client, &[])).await.unwrap();
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let back = ada()
+        .authorize(&harness.authorize_url(&client, &[]))
+        .await
+        .unwrap();
     assert!(back.starts_with(&format!("{REDIRECT_URI}?code=")), "{back}");
     assert_eq!(param(&back, "state").as_deref(), Some("the-state"));
-    assert_eq!(param(&back, "iss"), Some(world.issuer.clone()));
+    assert_eq!(param(&back, "iss"), Some(harness.issuer.clone()));
 }
 
 #[tokio::test]
 async fn a_pushed_request_is_good_once_and_for_a_minute() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let other = world.client_called("other").await;
-    let pushed = push(&world, &client, &[]).await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let other = harness.client_called("other").await;
+    let pushed = push(&harness, &client, &[]).await;
     assert_eq!(pushed.status, 201, "{}", pushed.text);
     assert_eq!(pushed.json()["expires_in"], 60);
     let request_uri = text(&pushed.json(), "request_uri").to_owned();
     let back = ada()
-        .authorize(&pushed_url(&world, &client, &request_uri))
+        .authorize(&pushed_url(&harness, &client, &request_uri))
         .await
         .unwrap();
     assert!(param(&back, "code").is_some(), "{back}");
-    let again = world
+    let again = harness
         .http
-        .get(pushed_url(&world, &client, &request_uri))
+        .get(pushed_url(&harness, &client, &request_uri))
         .send()
         .await
         .unwrap();
     assert_eq!(again.status(), 400);
 
-    let late = text(&push(&world, &client, &[]).await.json(), "request_uri").to_owned();
-    world.advance(60);
-    let answer = world
+    let late = text(&push(&harness, &client, &[]).await.json(), "request_uri").to_owned();
+    harness.advance(60);
+    let answer = harness
         .http
-        .get(pushed_url(&world, &client, &late))
+        .get(pushed_url(&harness, &client, &late))
         .send()
         .await
         .unwrap();
     assert_eq!(answer.status(), 400);
-    let foreign = text(&push(&world, &client, &[]).await.json(), "request_uri").to_owned();
-    let answer = world
+    let foreign = text(&push(&harness, &client, &[]).await.json(), "request_uri").to_owned();
+    let answer = harness
         .http
-        .get(pushed_url(&world, &other, &foreign))
+        .get(pushed_url(&harness, &other, &foreign))
         .send()
         .await
         .unwrap();
@@ -82,8 +85,8 @@ async fn a_pushed_request_is_good_once_and_for_a_minute() {
 
 #[tokio::test]
 async fn a_pushed_request_is_checked_when_it_is_pushed() {
-    let world = World::start().await;
-    let client = world.client().await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
     for (change, code) in [
         (("redirect_uri", "https://evil.example/"), "invalid_request"),
         (("scope", "openid admin"), "invalid_scope"),
@@ -93,20 +96,20 @@ async fn a_pushed_request_is_checked_when_it_is_pushed() {
         (("request", "a.b.c"), "request_not_supported"),
         (("client_id", "somebody"), "invalid_request"),
     ] {
-        push(&world, &client, &[change]).await.assert_error(400, code);
+        push(&harness, &client, &[change]).await.assert_error(400, code);
     }
-    let pairs = pairs(&world.authorize_url(&client, &[]));
+    let pairs = pairs(&harness.authorize_url(&client, &[]));
     let pairs: Vec<(&str, &str)> = pairs
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    world
+    harness
         .post_form("/par", &pairs)
         .await
         .assert_error(401, "invalid_client");
     let mut twice = pairs.clone();
     twice.push(("state", "another"));
-    world
+    harness
         .post_as(&client, "/par", &twice)
         .await
         .assert_error(400, "invalid_request");
@@ -114,8 +117,8 @@ async fn a_pushed_request_is_checked_when_it_is_pushed() {
 
 #[tokio::test]
 async fn nobody_is_sent_to_an_address_that_is_not_registered() {
-    let world = World::start().await;
-    let client = world.client().await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
     for change in [
         ("client_id", "nobody"),
         ("client_id", ""),
@@ -124,9 +127,9 @@ async fn nobody_is_sent_to_an_address_that_is_not_registered() {
         ("redirect_uri", ""),
         ("request_uri", "urn:ietf:params:oauth:request_uri:x"),
     ] {
-        let answer = world
+        let answer = harness
             .http
-            .get(world.authorize_url(&client, &[change]))
+            .get(harness.authorize_url(&client, &[change]))
             .send()
             .await
             .unwrap();
@@ -135,15 +138,15 @@ async fn nobody_is_sent_to_an_address_that_is_not_registered() {
     }
     let twice = format!(
         "{}&redirect_uri=https%3A%2F%2Fevil.example%2F",
-        world.authorize_url(&client, &[])
+        harness.authorize_url(&client, &[])
     );
-    assert_eq!(world.http.get(twice).send().await.unwrap().status(), 400);
+    assert_eq!(harness.http.get(twice).send().await.unwrap().status(), 400);
 }
 
 #[tokio::test]
 async fn a_bad_request_goes_back_with_error_state_and_issuer() {
-    let world = World::start().await;
-    let client = world.client().await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
     for (change, code) in [
         (("scope", "openid admin"), "invalid_scope"),
         (("response_type", "id_token"), "unsupported_response_type"),
@@ -153,21 +156,21 @@ async fn a_bad_request_goes_back_with_error_state_and_issuer() {
         (("max_age", "soon"), "invalid_request"),
     ] {
         let back = ada()
-            .authorize(&world.authorize_url(&client, &[change]))
+            .authorize(&harness.authorize_url(&client, &[change]))
             .await
             .unwrap();
         assert_eq!(param(&back, "error").as_deref(), Some(code), "{back}");
         assert_eq!(param(&back, "state").as_deref(), Some("the-state"));
-        assert_eq!(param(&back, "iss"), Some(world.issuer.clone()));
+        assert_eq!(param(&back, "iss"), Some(harness.issuer.clone()));
     }
 }
 
 #[tokio::test]
 async fn a_wrong_password_shows_the_form_again_with_everything_escaped() {
-    let world = World::start().await;
-    let client = world.client().await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
     let name = "<script>alert(1)</script>\"";
-    world
+    harness
         .control
         .mutate_client(&client.id, |client| client["client_name"] = json!(name))
         .unwrap();
@@ -176,7 +179,7 @@ async fn a_wrong_password_shows_the_form_again_with_everything_escaped() {
         Person::new(name, "ada").unwrap(),
     ] {
         let Err(PersonError::Page { status, text }) = person
-            .authorize(&world.authorize_url(&client, &[("login_hint", name)]))
+            .authorize(&harness.authorize_url(&client, &[("login_hint", name)]))
             .await
         else {
             panic!("nobody may log in");
@@ -187,9 +190,9 @@ async fn a_wrong_password_shows_the_form_again_with_everything_escaped() {
             "{text}"
         );
     }
-    let page = world
+    let page = harness
         .http
-        .get(world.authorize_url(&client, &[]))
+        .get(harness.authorize_url(&client, &[]))
         .send()
         .await
         .unwrap();
@@ -204,11 +207,11 @@ async fn a_wrong_password_shows_the_form_again_with_everything_escaped() {
 
 #[tokio::test]
 async fn login_csrf_a_form_only_counts_from_the_browser_that_opened_it() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let page = world
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let page = harness
         .http
-        .get(world.authorize_url(&client, &[]))
+        .get(harness.authorize_url(&client, &[]))
         .send()
         .await
         .unwrap();
@@ -232,11 +235,11 @@ async fn login_csrf_a_form_only_counts_from_the_browser_that_opened_it() {
         .unwrap()
         .0;
     let form = [("interaction", id), ("username", "ada"), ("password", "ada")];
-    assert_eq!(world.post_form("/login", &form).await.status, 400);
+    assert_eq!(harness.post_form("/login", &form).await.status, 400);
     let send = |cookie: String, form: String| {
-        world
+        harness
             .http
-            .post(format!("{}/login", world.issuer))
+            .post(format!("{}/login", harness.issuer))
             .header("cookie", cookie)
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form)
@@ -251,7 +254,7 @@ async fn login_csrf_a_form_only_counts_from_the_browser_that_opened_it() {
     let consent = answered.headers()["location"].to_str().unwrap().to_owned();
     assert!(consent.starts_with("/consent?interaction="), "{consent}");
     let show = |cookie: Option<String>| {
-        let mut request = world.http.get(format!("{}{consent}", world.issuer));
+        let mut request = harness.http.get(format!("{}{consent}", harness.issuer));
         if let Some(cookie) = cookie {
             request = request.header("cookie", cookie);
         }
@@ -268,11 +271,11 @@ async fn login_csrf_a_form_only_counts_from_the_browser_that_opened_it() {
 
 #[tokio::test]
 async fn ten_wrong_passwords_end_the_page() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let page = world
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let page = harness
         .http
-        .get(world.authorize_url(&client, &[]))
+        .get(harness.authorize_url(&client, &[]))
         .send()
         .await
         .unwrap();
@@ -291,9 +294,9 @@ async fn ten_wrong_passwords_end_the_page() {
     assert!(html.contains("required autofocus>") && html.find("autofocus") < html.find("current-password"));
     for round in 0..11 {
         if round == 1 {
-            let form = world
+            let form = harness
                 .http
-                .get(format!("{}/login?interaction={id}", world.issuer))
+                .get(format!("{}/login?interaction={id}", harness.issuer))
                 .header("cookie", &cookie)
                 .send()
                 .await
@@ -303,9 +306,9 @@ async fn ten_wrong_passwords_end_the_page() {
             assert!(form.contains("name=\"username\" value=\"ada\""), "{form}");
             assert!(form.find("autofocus") > form.find("current-password"), "{form}");
         }
-        let request = world
+        let request = harness
             .http
-            .post(format!("{}/login", world.issuer))
+            .post(format!("{}/login", harness.issuer))
             .header("cookie", &cookie)
             .header("content-type", "application/x-www-form-urlencoded")
             .body(encode(&[
@@ -320,9 +323,9 @@ async fn ten_wrong_passwords_end_the_page() {
 
 #[tokio::test]
 async fn consent_can_be_denied_and_is_asked_once() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let plain = world.authorize_url(&client, &[("prompt", ""), ("scope", "openid profile")]);
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let plain = harness.authorize_url(&client, &[("prompt", ""), ("scope", "openid profile")]);
     let back = ada().denying().authorize(&plain).await.unwrap();
     assert_eq!(param(&back, "error").as_deref(), Some("access_denied"));
     let ada = ada();
@@ -332,37 +335,37 @@ async fn consent_can_be_denied_and_is_asked_once() {
         param(&ada.authorize(&plain).await.unwrap(), "code").is_some(),
         "nobody asked again"
     );
-    let more = world.authorize_url(&client, &[("prompt", ""), ("scope", "openid profile email")]);
+    let more = harness.authorize_url(&client, &[("prompt", ""), ("scope", "openid profile email")]);
     assert!(
         param(&ada.authorize(&more).await.unwrap(), "error").is_some(),
         "more scopes ask again"
     );
-    world.control.forget_consents();
+    harness.control.forget_consents();
     assert!(param(&ada.authorize(&plain).await.unwrap(), "error").is_some());
 }
 
 #[tokio::test]
 async fn prompt_none_needs_a_session_that_suits() {
-    let world = World::start().await;
-    let client = world.client().await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
     let ada = ada();
     let silent = |change: &[(&str, &str)]| {
         let mut all = vec![("prompt", "none"), ("scope", "openid")];
         all.extend_from_slice(change);
-        world.authorize_url(&client, &all)
+        harness.authorize_url(&client, &all)
     };
     let error = |back: &str| param(back, "error").unwrap_or_default();
     assert_eq!(
         error(&ada.authorize(&silent(&[])).await.unwrap()),
         "login_required"
     );
-    ada.authorize(&world.authorize_url(&client, &[("scope", "openid")]))
+    ada.authorize(&harness.authorize_url(&client, &[("scope", "openid")]))
         .await
         .unwrap();
     assert!(param(&ada.authorize(&silent(&[])).await.unwrap(), "code").is_some());
     let wider = silent(&[("scope", "openid email")]);
     assert_eq!(error(&ada.authorize(&wider).await.unwrap()), "consent_required");
-    world.advance(100);
+    harness.advance(100);
     assert_eq!(
         error(&ada.authorize(&silent(&[("max_age", "99")])).await.unwrap()),
         "login_required"
@@ -376,7 +379,7 @@ async fn prompt_none_needs_a_session_that_suits() {
     );
     let grace = silent(&[("login_hint", "grace")]);
     assert_eq!(error(&ada.authorize(&grace).await.unwrap()), "login_required");
-    world.control.revoke_session("u-ada");
+    harness.control.revoke_session("u-ada");
     assert_eq!(
         error(&ada.authorize(&silent(&[])).await.unwrap()),
         "login_required"
@@ -385,16 +388,19 @@ async fn prompt_none_needs_a_session_that_suits() {
 
 #[tokio::test]
 async fn prompt_login_asks_for_the_password_again() {
-    let world = World::start().await;
-    let client = world.client().await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
     let ada = ada();
-    ada.authorize(&world.authorize_url(&client, &[])).await.unwrap();
+    ada.authorize(&harness.authorize_url(&client, &[])).await.unwrap();
     for change in [
         ("prompt", "login"),
         ("prompt", "select_account"),
         ("max_age", "0"),
     ] {
-        let page = ada.visit(&world.authorize_url(&client, &[change])).await.unwrap();
+        let page = ada
+            .visit(&harness.authorize_url(&client, &[change]))
+            .await
+            .unwrap();
         assert!(
             page.text().await.unwrap().contains("name=\"password\""),
             "{change:?}"
@@ -404,14 +410,17 @@ async fn prompt_login_asks_for_the_password_again() {
 
 #[tokio::test]
 async fn logout_ends_the_session_and_leads_back_only_to_a_registered_address() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let other = world.client_called("other").await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let other = harness.client_called("other").await;
     let ada = ada();
-    let back = ada.authorize(&world.authorize_url(&client, &[])).await.unwrap();
-    let tokens = world.redeem(&client, &param(&back, "code").unwrap()).await.json();
+    let back = ada.authorize(&harness.authorize_url(&client, &[])).await.unwrap();
+    let tokens = harness
+        .redeem(&client, &param(&back, "code").unwrap())
+        .await
+        .json();
     let hint = text(&tokens, "id_token");
-    let url = |pairs: &[(&str, &str)]| format!("{}/logout?{}", world.issuer, encode(pairs));
+    let url = |pairs: &[(&str, &str)]| format!("{}/logout?{}", harness.issuer, encode(pairs));
     for bad in [
         vec![("post_logout_redirect_uri", LOGGED_OUT_URI)],
         vec![
@@ -429,16 +438,16 @@ async fn logout_ends_the_session_and_leads_back_only_to_a_registered_address() {
         let answer = ada.visit(&url(&bad)).await.unwrap();
         assert_eq!(answer.status(), 400, "{bad:?}");
     }
-    let silent = world.authorize_url(&client, &[("prompt", "none")]);
+    let silent = harness.authorize_url(&client, &[("prompt", "none")]);
     assert!(
         param(&ada.authorize(&silent).await.unwrap(), "code").is_some(),
         "still logged in"
     );
 
     // Long expired, and signed by a key that is not published any more: still a good hint.
-    world.advance(3600);
-    world.control.rotate_keys().unwrap();
-    world.control.drop_previous_keys();
+    harness.advance(3600);
+    harness.control.rotate_keys().unwrap();
+    harness.control.drop_previous_keys();
     let good = url(&[
         ("id_token_hint", hint),
         ("client_id", &client.id),
@@ -453,31 +462,31 @@ async fn logout_ends_the_session_and_leads_back_only_to_a_registered_address() {
     );
     let back = ada.authorize(&silent).await.unwrap();
     assert_eq!(param(&back, "error").as_deref(), Some("login_required"));
-    let page = world.post_form("/logout", &[]).await;
+    let page = harness.post_form("/logout", &[]).await;
     assert!(page.text.contains("Logged out"), "{}", page.text);
 }
 
 #[tokio::test]
 async fn a_profile_can_leave_pkce_out() {
-    let world = World::start().await;
-    world.control.change_dcr(|dcr| {
+    let harness = Harness::start().await;
+    harness.control.change_dcr(|dcr| {
         dcr.client_profiles
             .get_mut("code-flow-pkjwt")
             .unwrap()
             .require_pkce = false;
     });
-    let client = world.client().await;
+    let client = harness.client().await;
     let without = [("code_challenge", ""), ("code_challenge_method", "")];
-    let code = world.code(&client, &without).await;
-    world
+    let code = harness.code(&client, &without).await;
+    harness
         .redeem(&client, &code)
         .await
         .assert_error(400, "invalid_grant");
-    let code = world.code(&client, &without).await;
+    let code = harness.code(&client, &without).await;
     let grant = [
         ("grant_type", "authorization_code"),
         ("code", code.as_str()),
         ("redirect_uri", REDIRECT_URI),
     ];
-    assert_eq!(world.post_as(&client, "/token", &grant).await.status, 200);
+    assert_eq!(harness.post_as(&client, "/token", &grant).await.status, 200);
 }

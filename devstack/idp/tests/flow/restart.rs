@@ -5,7 +5,7 @@ use jsonwebtoken::Algorithm;
 use tempfile::TempDir;
 
 use crate::{
-    support::{World, param, text},
+    support::{Harness, param, text},
     tokens::verified,
 };
 
@@ -21,24 +21,24 @@ fn kept_in(folder: &TempDir) -> impl FnOnce(&mut Options) {
 #[tokio::test]
 async fn tokens_are_good_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::start_with(kept_in(&folder)).await;
-    let client = world.client().await;
-    let tokens = world.tokens(&client).await;
-    let world = world.restart();
-    verified(&world, text(&tokens, "id_token"), Algorithm::RS256, &client.id).await;
-    assert_eq!(world.userinfo(text(&tokens, "access_token")).await.status, 200);
+    let harness = Harness::start_with(kept_in(&folder)).await;
+    let client = harness.client().await;
+    let tokens = harness.tokens(&client).await;
+    let harness = harness.restart();
+    verified(&harness, text(&tokens, "id_token"), Algorithm::RS256, &client.id).await;
+    assert_eq!(harness.userinfo(text(&tokens, "access_token")).await.status, 200);
     let first = text(&tokens, "refresh_token");
-    let answer = world.refresh(&client, first).await;
+    let answer = harness.refresh(&client, first).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let second = answer.json();
-    let world = world.restart();
-    world
+    let harness = harness.restart();
+    harness
         .refresh(&client, first)
         .await
         .assert_error(400, "invalid_grant");
-    let world = world.restart();
+    let harness = harness.restart();
     let second = text(&second, "refresh_token");
-    world
+    harness
         .refresh(&client, second)
         .await
         .assert_error(400, "invalid_grant");
@@ -47,14 +47,14 @@ async fn tokens_are_good_after_a_restart() {
 #[tokio::test]
 async fn nobody_logs_in_or_consents_again_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::start_with(kept_in(&folder)).await;
-    let client = world.client().await;
+    let harness = Harness::start_with(kept_in(&folder)).await;
+    let client = harness.client().await;
     let ada = Person::new("ada", "ada").unwrap();
-    ada.authorize(&world.authorize_url(&client, &[])).await.unwrap();
-    let world = world.restart();
+    ada.authorize(&harness.authorize_url(&client, &[])).await.unwrap();
+    let harness = harness.restart();
     // By now Ada's browser has noticed that its connection is gone.
-    assert_eq!(world.get("/jwks").await.status, 200);
-    let silent = world.authorize_url(&client, &[("prompt", "none")]);
+    assert_eq!(harness.get("/jwks").await.status, 200);
+    let silent = harness.authorize_url(&client, &[("prompt", "none")]);
     let back = ada.authorize(&silent).await.unwrap();
     assert!(param(&back, "code").is_some(), "{back}");
 }
@@ -63,19 +63,19 @@ async fn nobody_logs_in_or_consents_again_after_a_restart() {
 async fn without_a_file_a_restart_ends_everything() {
     let folder = tempfile::tempdir().unwrap();
     let keep = kept_in(&folder);
-    let world = World::start_with(|options| {
+    let harness = Harness::start_with(|options| {
         keep(options);
         options.state_file = None;
     })
     .await;
-    let client = world.client().await;
-    let tokens = world.tokens(&client).await;
-    let kid = world.control.signing_kid();
-    let world = world.restart();
+    let client = harness.client().await;
+    let tokens = harness.tokens(&client).await;
+    let kid = harness.control.signing_kid();
+    let harness = harness.restart();
     let refresh = text(&tokens, "refresh_token");
-    world
+    harness
         .refresh(&client, refresh)
         .await
         .assert_error(400, "invalid_grant");
-    assert_ne!(world.control.signing_kid(), kid);
+    assert_ne!(harness.control.signing_kid(), kid);
 }

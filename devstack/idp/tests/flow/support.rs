@@ -25,7 +25,7 @@ pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A running IdP.
-pub(crate) struct World {
+pub(crate) struct Harness {
     pub(crate) issuer: String,
     pub(crate) control: Control,
     pub(crate) http: reqwest::Client,
@@ -65,9 +65,9 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
-// === impl World ===
+// === impl Harness ===
 
-impl World {
+impl Harness {
     pub(crate) async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
@@ -290,7 +290,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for Harness {
     fn drop(&mut self) {
         self.server.abort();
     }

@@ -8,16 +8,16 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{JwksServer, Key, REDIRECT_URI, TestClient, VERIFIER, World, peek, text};
+use crate::support::{Harness, JwksServer, Key, REDIRECT_URI, TestClient, VERIFIER, peek, text};
 
 /// Verifies a token with the published keys; the claims.
-pub(crate) async fn verified(world: &World, token: &str, alg: Algorithm, audience: &str) -> Value {
-    let set: JwkSet = serde_json::from_value(world.get("/jwks").await.json()).unwrap();
+pub(crate) async fn verified(harness: &Harness, token: &str, alg: Algorithm, audience: &str) -> Value {
+    let set: JwkSet = serde_json::from_value(harness.get("/jwks").await.json()).unwrap();
     let (header, _) = peek(token);
     let key = DecodingKey::from_jwk(set.find(text(&header, "kid")).unwrap()).unwrap();
     let mut validation = Validation::new(alg);
     validation.set_audience(&[audience]);
-    validation.set_issuer(&[&world.issuer]);
+    validation.set_issuer(&[&harness.issuer]);
     validation.validate_exp = false;
     jsonwebtoken::decode::<Value>(token, &key, &validation)
         .unwrap()
@@ -26,41 +26,49 @@ pub(crate) async fn verified(world: &World, token: &str, alg: Algorithm, audienc
 
 #[tokio::test]
 async fn a_whole_login_with_keys_at_a_jwks_uri() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     let key = Key::generate();
     let jwks = JwksServer::start(json!({ "keys": [key.jwk] })).await;
-    let mut metadata = World::metadata("bff-server");
+    let mut metadata = Harness::metadata("bff-server");
     metadata["jwks_uri"] = json!(jwks.uri);
-    let answer = world.post_json("/register", Some(&world.iat()), &metadata).await;
+    let answer = harness
+        .post_json("/register", Some(&harness.iat()), &metadata)
+        .await;
     let client = TestClient {
         id: "bff-server".to_owned(),
         key,
         answer: answer.json(),
     };
-    let tokens = world.tokens(&client).await;
+    let tokens = harness.tokens(&client).await;
     assert_eq!(tokens["token_type"], "Bearer");
     assert_eq!(tokens["expires_in"], 60);
     assert_eq!(tokens["scope"], "openid profile email offline_access");
 
     let access = text(&tokens, "access_token");
-    let claims = verified(&world, access, Algorithm::RS256, "sample-api").await;
+    let claims = verified(&harness, access, Algorithm::RS256, "sample-api").await;
     assert_eq!(peek(access).0["typ"], "at+jwt");
     assert_eq!(claims["sub"], "u-ada");
     assert_eq!(claims["client_id"], "bff-server");
-    assert_eq!(claims["exp"], world.now() + 60);
+    assert_eq!(claims["exp"], harness.now() + 60);
     assert_eq!(claims["roles"], json!(["admin", "user"]));
 
-    let id = verified(&world, text(&tokens, "id_token"), Algorithm::RS256, "bff-server").await;
+    let id = verified(
+        &harness,
+        text(&tokens, "id_token"),
+        Algorithm::RS256,
+        "bff-server",
+    )
+    .await;
     let hash = digest(&SHA256, access.as_bytes());
     assert_eq!(id["at_hash"], URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]));
     assert_eq!(id["aud"], "bff-server");
     assert_eq!(id["nonce"], "the-nonce");
-    assert_eq!(id["auth_time"], world.now());
+    assert_eq!(id["auth_time"], harness.now());
     assert_eq!(id["name"], "Ada Lovelace");
     assert_eq!(id["email"], "ada@example.test");
     assert!(id["sid"].is_string() && id["acr"].is_string());
 
-    let info = world.userinfo(access).await.json();
+    let info = harness.userinfo(access).await.json();
     assert_eq!(info["sub"], "u-ada");
     assert_eq!(info["email"], "ada@example.test");
     assert_eq!(jwks.hits(), 1, "the keys are kept for a while");
@@ -68,19 +76,25 @@ async fn a_whole_login_with_keys_at_a_jwks_uri() {
 
 #[tokio::test]
 async fn an_id_token_can_be_signed_with_es256() {
-    let world = World::start().await;
-    let client = world.client().await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
     let change = |client: &mut Value| client["id_token_signed_response_alg"] = json!("ES256");
-    world.control.mutate_client(&client.id, change).unwrap();
-    let tokens = world.tokens(&client).await;
-    verified(&world, text(&tokens, "id_token"), Algorithm::ES256, "bff-server").await;
+    harness.control.mutate_client(&client.id, change).unwrap();
+    let tokens = harness.tokens(&client).await;
+    verified(
+        &harness,
+        text(&tokens, "id_token"),
+        Algorithm::ES256,
+        "bff-server",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn code_injection_a_code_is_bound_to_client_verifier_and_redirect_uri() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let other = world.client_called("other").await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let other = harness.client_called("other").await;
     let good = [
         ("grant_type", "authorization_code"),
         ("redirect_uri", REDIRECT_URI),
@@ -99,33 +113,33 @@ async fn code_injection_a_code_is_bound_to_client_verifier_and_redirect_uri() {
         ("grant_type", "password", "unsupported_grant_type"),
         ("grant_type", "", "invalid_request"),
     ] {
-        let issued = world.code(&client, &[]).await;
+        let issued = harness.code(&client, &[]).await;
         let mut pairs = good.to_vec();
         pairs.retain(|(known, _)| *known != name);
         pairs.push((name, value));
         pairs.push(("code", &issued));
-        world
+        harness
             .post_as(&client, "/token", &pairs)
             .await
             .assert_error(400, code);
     }
-    let issued = world.code(&client, &[]).await;
-    world
+    let issued = harness.code(&client, &[]).await;
+    harness
         .redeem(&other, &issued)
         .await
         .assert_error(400, "invalid_grant");
     assert_eq!(
-        world.redeem(&client, &issued).await.status,
+        harness.redeem(&client, &issued).await.status,
         200,
         "the other one has not used it up"
     );
-    world
+    harness
         .redeem(&client, "invented")
         .await
         .assert_error(400, "invalid_grant");
-    let late = world.code(&client, &[]).await;
-    world.advance(60);
-    world
+    let late = harness.code(&client, &[]).await;
+    harness.advance(60);
+    harness
         .redeem(&client, &late)
         .await
         .assert_error(400, "invalid_grant");
@@ -133,17 +147,17 @@ async fn code_injection_a_code_is_bound_to_client_verifier_and_redirect_uri() {
 
 #[tokio::test]
 async fn code_replay_revokes_what_the_first_use_gave() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let code = world.code(&client, &[]).await;
-    let tokens = world.redeem(&client, &code).await.json();
-    assert_eq!(world.userinfo(text(&tokens, "access_token")).await.status, 200);
-    world
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let code = harness.code(&client, &[]).await;
+    let tokens = harness.redeem(&client, &code).await.json();
+    assert_eq!(harness.userinfo(text(&tokens, "access_token")).await.status, 200);
+    harness
         .redeem(&client, &code)
         .await
         .assert_error(400, "invalid_grant");
-    assert_eq!(world.userinfo(text(&tokens, "access_token")).await.status, 401);
-    world
+    assert_eq!(harness.userinfo(text(&tokens, "access_token")).await.status, 401);
+    harness
         .refresh(&client, text(&tokens, "refresh_token"))
         .await
         .assert_error(400, "invalid_grant");
@@ -151,9 +165,9 @@ async fn code_replay_revokes_what_the_first_use_gave() {
 
 #[tokio::test]
 async fn duplicate_parameters_are_refused() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let code = world.code(&client, &[]).await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let code = harness.code(&client, &[]).await;
     let pairs = [
         ("grant_type", "authorization_code"),
         ("code", code.as_str()),
@@ -161,21 +175,24 @@ async fn duplicate_parameters_are_refused() {
         ("redirect_uri", REDIRECT_URI),
         ("code_verifier", VERIFIER),
     ];
-    world
+    harness
         .post_as(&client, "/token", &pairs)
         .await
         .assert_error(400, "invalid_request");
-    assert_eq!(world.redeem(&client, &code).await.status, 200);
+    assert_eq!(harness.redeem(&client, &code).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_refresh_rotates_and_keeps_who_and_when() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let first = world.tokens(&client).await;
-    world.advance(50);
-    assert!(world.control.set_roles("u-ada", &["reader"]));
-    let second = world.refresh(&client, text(&first, "refresh_token")).await.json();
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let first = harness.tokens(&client).await;
+    harness.advance(50);
+    assert!(harness.control.set_roles("u-ada", &["reader"]));
+    let second = harness
+        .refresh(&client, text(&first, "refresh_token"))
+        .await
+        .json();
     assert_ne!(second["refresh_token"], first["refresh_token"]);
     assert_ne!(second["access_token"], first["access_token"]);
     let (before, after) = (
@@ -186,43 +203,51 @@ async fn a_refresh_rotates_and_keeps_who_and_when() {
         assert_eq!(before[same], after[same], "{same}");
     }
     assert!(after.get("nonce").is_none());
-    assert_eq!(after["iat"], world.now());
+    assert_eq!(after["iat"], harness.now());
     assert_eq!(after["roles"], json!(["reader"]));
     assert!(
-        world
+        harness
             .control
             .is_refresh_token_live(text(&second, "refresh_token"))
     );
-    assert!(!world.control.is_refresh_token_live(text(&first, "refresh_token")));
-    assert_eq!(world.control.issued_refresh_tokens_live("u-ada"), 1);
+    assert!(
+        !harness
+            .control
+            .is_refresh_token_live(text(&first, "refresh_token"))
+    );
+    assert_eq!(harness.control.issued_refresh_tokens_live("u-ada"), 1);
 }
 
 #[tokio::test]
 async fn refresh_token_reuse_ends_the_whole_family() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let first = world.tokens(&client).await;
-    let second = world.refresh(&client, text(&first, "refresh_token")).await.json();
-    world
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let first = harness.tokens(&client).await;
+    let second = harness
+        .refresh(&client, text(&first, "refresh_token"))
+        .await
+        .json();
+    harness
         .refresh(&client, text(&first, "refresh_token"))
         .await
         .assert_error(400, "invalid_grant");
-    world
+    harness
         .refresh(&client, text(&second, "refresh_token"))
         .await
         .assert_error(400, "invalid_grant");
-    assert_eq!(world.userinfo(text(&second, "access_token")).await.status, 401);
-    assert_eq!(world.control.issued_refresh_tokens_live("u-ada"), 0);
+    assert_eq!(harness.userinfo(text(&second, "access_token")).await.status, 401);
+    assert_eq!(harness.control.issued_refresh_tokens_live("u-ada"), 0);
 }
 
 #[tokio::test]
 async fn a_refresh_is_refused_to_others_for_more_and_too_late() {
-    let world = World::start_with(|options| options.refresh_token_lifetime = Duration::from_secs(100)).await;
-    let client = world.client().await;
-    let other = world.client_called("other").await;
-    let tokens = world.tokens(&client).await;
+    let harness =
+        Harness::start_with(|options| options.refresh_token_lifetime = Duration::from_secs(100)).await;
+    let client = harness.client().await;
+    let other = harness.client_called("other").await;
+    let tokens = harness.tokens(&client).await;
     let refresh = text(&tokens, "refresh_token");
-    world
+    harness
         .refresh(&other, refresh)
         .await
         .assert_error(400, "invalid_grant");
@@ -233,14 +258,14 @@ async fn a_refresh_is_refused_to_others_for_more_and_too_late() {
             ("scope", scope),
         ]
     };
-    world
+    harness
         .post_as(&client, "/token", &ask("openid admin"))
         .await
         .assert_error(400, "invalid_scope");
-    let narrow = world.post_as(&client, "/token", &ask("openid")).await.json();
+    let narrow = harness.post_as(&client, "/token", &ask("openid")).await.json();
     assert_eq!(narrow["scope"], "openid");
     assert!(peek(text(&narrow, "id_token")).1.get("email").is_none());
-    let full = world
+    let full = harness
         .refresh(&client, text(&narrow, "refresh_token"))
         .await
         .json();
@@ -248,8 +273,8 @@ async fn a_refresh_is_refused_to_others_for_more_and_too_late() {
         full["scope"], tokens["scope"],
         "the refresh token keeps what was granted"
     );
-    world.advance(100);
-    world
+    harness.advance(100);
+    harness
         .refresh(&client, text(&full, "refresh_token"))
         .await
         .assert_error(400, "invalid_grant");
@@ -257,53 +282,53 @@ async fn a_refresh_is_refused_to_others_for_more_and_too_late() {
 
 #[tokio::test]
 async fn a_refresh_token_needs_offline_access_and_the_grant_and_the_prompt_where_it_is_wanted() {
-    let world = World::start().await;
-    let client = world.client().await;
-    world.tokens(&client).await;
-    let code = world.code(&client, &[("prompt", "")]).await;
-    let answer = world.redeem(&client, &code).await.json();
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    harness.tokens(&client).await;
+    let code = harness.code(&client, &[("prompt", "")]).await;
+    let answer = harness.redeem(&client, &code).await.json();
     assert!(
         answer.get("refresh_token").is_some(),
         "consent that was given before is enough"
     );
-    world.control.offline_access_wants_prompt(true);
+    harness.control.offline_access_wants_prompt(true);
     for change in [("prompt", ""), ("scope", "openid")] {
-        let code = world.code(&client, &[change]).await;
-        let answer = world.redeem(&client, &code).await.json();
+        let code = harness.code(&client, &[change]).await;
+        let answer = harness.redeem(&client, &code).await.json();
         assert!(answer.get("refresh_token").is_none(), "{change:?}");
         assert!(!text(&answer, "scope").contains("offline"), "{change:?}");
     }
     let change = |client: &mut Value| client["grant_types"] = json!(["authorization_code"]);
-    let tokens = world.tokens(&client).await;
-    world.control.mutate_client(&client.id, change).unwrap();
-    assert!(world.tokens(&client).await.get("refresh_token").is_none());
-    let refused = world.refresh(&client, text(&tokens, "refresh_token")).await;
+    let tokens = harness.tokens(&client).await;
+    harness.control.mutate_client(&client.id, change).unwrap();
+    assert!(harness.tokens(&client).await.get("refresh_token").is_none());
+    let refused = harness.refresh(&client, text(&tokens, "refresh_token")).await;
     refused.assert_error(400, "unauthorized_client");
 }
 
 #[tokio::test]
 async fn without_openid_there_is_no_id_token() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let code = world.code(&client, &[("scope", "profile")]).await;
-    let tokens = world.redeem(&client, &code).await.json();
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let code = harness.code(&client, &[("scope", "profile")]).await;
+    let tokens = harness.redeem(&client, &code).await.json();
     assert!(tokens.get("id_token").is_none());
-    assert_eq!(world.userinfo(text(&tokens, "access_token")).await.status, 403);
+    assert_eq!(harness.userinfo(text(&tokens, "access_token")).await.status, 403);
 }
 
 #[tokio::test]
 async fn userinfo_wants_a_live_access_token() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let tokens = world.tokens(&client).await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let tokens = harness.tokens(&client).await;
     let access = text(&tokens, "access_token");
-    let bare = world.get("/userinfo").await;
+    let bare = harness.get("/userinfo").await;
     assert_eq!(
         (bare.status.as_u16(), bare.header("www-authenticate")),
         (401, "Bearer realm=\"idp\"")
     );
     for bad in [text(&tokens, "id_token"), text(&tokens, "refresh_token"), "a.b.c"] {
-        let answer = world.userinfo(bad).await;
+        let answer = harness.userinfo(bad).await;
         answer.assert_error(401, "invalid_token");
         assert!(
             answer
@@ -312,88 +337,92 @@ async fn userinfo_wants_a_live_access_token() {
         );
     }
     assert_eq!(
-        world
+        harness
             .post_form("/userinfo", &[("access_token", access)])
             .await
             .status,
         200
     );
-    let url = format!("{}/userinfo", world.issuer);
+    let url = format!("{}/userinfo", harness.issuer);
     let body = Some((
         "application/x-www-form-urlencoded",
         format!("access_token={access}"),
     ));
-    let twice = world.send(Method::POST, &url, Some(access), body).await;
+    let twice = harness.send(Method::POST, &url, Some(access), body).await;
     twice.assert_error(400, "invalid_request");
-    world.advance(60);
-    world.userinfo(access).await.assert_error(401, "invalid_token");
+    harness.advance(60);
+    harness.userinfo(access).await.assert_error(401, "invalid_token");
 }
 
 #[tokio::test]
 async fn revocation_ends_tokens_and_says_nothing_about_unknown_ones() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let other = world.client_called("other").await;
-    let tokens = world.tokens(&client).await;
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let other = harness.client_called("other").await;
+    let tokens = harness.tokens(&client).await;
     let (access, refresh) = (text(&tokens, "access_token"), text(&tokens, "refresh_token"));
     for token in [access, refresh] {
-        world
+        harness
             .post_as(&other, "/revoke", &[("token", token)])
             .await
             .assert_error(400, "unauthorized_client");
     }
-    world
+    harness
         .post_form("/revoke", &[("token", refresh)])
         .await
         .assert_error(401, "invalid_client");
-    world
+    harness
         .post_as(&client, "/revoke", &[])
         .await
         .assert_error(400, "invalid_request");
     assert_eq!(
-        world
+        harness
             .post_as(&client, "/revoke", &[("token", "unknown")])
             .await
             .status,
         200
     );
     assert_eq!(
-        world
+        harness
             .post_as(&client, "/revoke", &[("token", access)])
             .await
             .status,
         200
     );
-    assert_eq!(world.userinfo(access).await.status, 401);
-    assert!(world.control.is_refresh_token_live(refresh));
+    assert_eq!(harness.userinfo(access).await.status, 401);
+    assert!(harness.control.is_refresh_token_live(refresh));
 
-    let tokens = world.refresh(&client, refresh).await.json();
+    let tokens = harness.refresh(&client, refresh).await.json();
     let (access, refresh) = (text(&tokens, "access_token"), text(&tokens, "refresh_token"));
     let pairs = [("token", refresh), ("token_type_hint", "access_token")];
-    assert_eq!(world.post_as(&client, "/revoke", &pairs).await.status, 200);
-    assert!(!world.control.is_refresh_token_live(refresh));
-    assert_eq!(world.userinfo(access).await.status, 401, "the whole family ends");
+    assert_eq!(harness.post_as(&client, "/revoke", &pairs).await.status, 200);
+    assert!(!harness.control.is_refresh_token_live(refresh));
+    assert_eq!(
+        harness.userinfo(access).await.status,
+        401,
+        "the whole family ends"
+    );
 }
 
 #[tokio::test]
 async fn a_person_or_a_client_that_is_gone_gets_no_tokens() {
-    let world = World::start().await;
-    let client = world.client().await;
-    let tokens = world.tokens(&client).await;
-    world.control.revoke_refresh_tokens("u-ada");
-    world
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let tokens = harness.tokens(&client).await;
+    harness.control.revoke_refresh_tokens("u-ada");
+    harness
         .refresh(&client, text(&tokens, "refresh_token"))
         .await
         .assert_error(400, "invalid_grant");
-    let tokens = world.tokens(&client).await;
-    world.control.remove_user("u-ada");
-    world
+    let tokens = harness.tokens(&client).await;
+    harness.control.remove_user("u-ada");
+    harness
         .refresh(&client, text(&tokens, "refresh_token"))
         .await
         .assert_error(400, "invalid_grant");
-    assert_eq!(world.userinfo(text(&tokens, "access_token")).await.status, 401);
-    world.control.remove_client(&client.id).unwrap();
-    world
+    assert_eq!(harness.userinfo(text(&tokens, "access_token")).await.status, 401);
+    harness.control.remove_client(&client.id).unwrap();
+    harness
         .refresh(&client, text(&tokens, "refresh_token"))
         .await
         .assert_error(401, "invalid_client");

@@ -19,45 +19,48 @@ enum Signs {
 
 /// One way that keys can go.
 struct Way {
-    before: fn(&mut Place),
-    act: fn(&Place),
+    before: fn(&mut KeysFolder),
+    act: fn(&KeysFolder),
     signs: Signs,
     /// The steps that it has at least: fewer would mean that the test no longer sees them.
     steps: usize,
 }
 
-fn serves(place: &Place) {
-    let mut process = place.start();
-    process.look(place.now);
-    process.activate_what_is_due(place.now);
+fn serves(keys_folder: &KeysFolder) {
+    let mut process = keys_folder.start();
+    process.look(keys_folder.now);
+    process.activate_what_is_due(keys_folder.now);
 }
 
-fn rotates(place: &Place) {
-    let rotated = place.by_hand().rotate(place.now, false, false);
+fn rotates(keys_folder: &KeysFolder) {
+    let rotated = keys_folder.by_hand().rotate(keys_folder.now, false, false);
     assert!(
         matches!(rotated, Ok(_) | Err(ByHandError::NextExists { .. })),
         "{rotated:?}"
     );
 }
 
-fn rotates_at_once(place: &Place) {
-    place.by_hand().rotate(place.now, true, false).unwrap();
+fn rotates_at_once(keys_folder: &KeysFolder) {
+    keys_folder
+        .by_hand()
+        .rotate(keys_folder.now, true, false)
+        .unwrap();
 }
 
-fn by_age(place: &mut Place) {
-    place.rotation.policy.rotate_after = Some(30 * 24 * HOUR);
-    place.start();
+fn by_age(keys_folder: &mut KeysFolder) {
+    keys_folder.rotation.policy.rotate_after = Some(30 * 24 * HOUR);
+    keys_folder.start();
 }
 
-fn names_another(place: &mut Place) {
-    place.make("new.pem", KeyKind::P256);
-    place.options.signing_key = place.path("new.pem");
+fn names_another(keys_folder: &mut KeysFolder) {
+    keys_folder.make("new.pem", KeyKind::P256);
+    keys_folder.options.signing_key = keys_folder.path("new.pem");
 }
 
 /// A key signs no longer, and another one does.
-fn rotated(place: &mut Place) {
-    place.start();
-    rotates_at_once(place);
+fn rotated(keys_folder: &mut KeysFolder) {
+    keys_folder.start();
+    rotates_at_once(keys_folder);
 }
 
 #[test]
@@ -83,9 +86,9 @@ fn killed_at_any_step_of_a_first_command() {
 #[test]
 fn killed_at_any_step_of_a_start_with_another_named_key() {
     at_every_step(&Way {
-        before: |place| {
-            place.start();
-            names_another(place);
+        before: |keys_folder| {
+            keys_folder.start();
+            names_another(keys_folder);
         },
         act: serves,
         signs: Signs::TheSame,
@@ -96,9 +99,9 @@ fn killed_at_any_step_of_a_start_with_another_named_key() {
 #[test]
 fn killed_at_any_step_of_making_a_key_by_age() {
     at_every_step(&Way {
-        before: |place| {
-            by_age(place);
-            place.wait(29 * 24 * HOUR);
+        before: |keys_folder| {
+            by_age(keys_folder);
+            keys_folder.wait(29 * 24 * HOUR);
         },
         act: serves,
         signs: Signs::TheSame,
@@ -109,13 +112,13 @@ fn killed_at_any_step_of_making_a_key_by_age() {
 #[test]
 fn killed_at_any_step_of_letting_the_next_key_sign() {
     at_every_step(&Way {
-        before: |place| {
-            place.start();
-            rotates(place);
-            let mut process = place.start();
+        before: |keys_folder| {
+            keys_folder.start();
+            rotates(keys_folder);
+            let mut process = keys_folder.start();
             for _ in 0..24 {
-                place.wait(HOUR);
-                process.look(place.now);
+                keys_folder.wait(HOUR);
+                process.look(keys_folder.now);
             }
         },
         act: serves,
@@ -127,9 +130,9 @@ fn killed_at_any_step_of_letting_the_next_key_sign() {
 #[test]
 fn killed_at_any_step_of_retiring_a_key_by_age() {
     at_every_step(&Way {
-        before: |place| {
-            rotated(place);
-            place.wait(60 * 24 * HOUR);
+        before: |keys_folder| {
+            rotated(keys_folder);
+            keys_folder.wait(60 * 24 * HOUR);
         },
         act: serves,
         signs: Signs::TheSame,
@@ -140,12 +143,15 @@ fn killed_at_any_step_of_retiring_a_key_by_age() {
 #[test]
 fn killed_at_any_step_of_forgetting_a_key() {
     at_every_step(&Way {
-        before: |place| {
-            rotated(place);
-            let old = place.states()[0].0.clone();
-            place.by_hand().retire(place.now, &old, false).unwrap();
-            fs::remove_file(place.path("bff-signing.pem")).unwrap();
-            place.wait(90 * 24 * HOUR);
+        before: |keys_folder| {
+            rotated(keys_folder);
+            let old = keys_folder.states()[0].0.clone();
+            keys_folder
+                .by_hand()
+                .retire(keys_folder.now, &old, false)
+                .unwrap();
+            fs::remove_file(keys_folder.path("bff-signing.pem")).unwrap();
+            keys_folder.wait(90 * 24 * HOUR);
         },
         act: serves,
         signs: Signs::TheSame,
@@ -156,8 +162,8 @@ fn killed_at_any_step_of_forgetting_a_key() {
 #[test]
 fn killed_at_any_step_of_a_rotation_by_hand() {
     at_every_step(&Way {
-        before: |place| {
-            place.start();
+        before: |keys_folder| {
+            keys_folder.start();
         },
         act: rotates,
         signs: Signs::TheSame,
@@ -168,12 +174,12 @@ fn killed_at_any_step_of_a_rotation_by_hand() {
 #[test]
 fn killed_at_any_step_of_a_rotation_at_once() {
     for before in [
-        |place: &mut Place| {
-            place.start();
+        |keys_folder: &mut KeysFolder| {
+            keys_folder.start();
         },
-        |place: &mut Place| {
-            place.start();
-            rotates(place);
+        |keys_folder: &mut KeysFolder| {
+            keys_folder.start();
+            rotates(keys_folder);
         },
     ] {
         at_every_step(&Way {
@@ -189,9 +195,12 @@ fn killed_at_any_step_of_a_rotation_at_once() {
 fn killed_at_any_step_of_a_retirement_by_hand() {
     at_every_step(&Way {
         before: rotated,
-        act: |place| {
-            let old = place.states()[0].0.clone();
-            place.by_hand().retire(place.now, &old, false).unwrap();
+        act: |keys_folder| {
+            let old = keys_folder.states()[0].0.clone();
+            keys_folder
+                .by_hand()
+                .retire(keys_folder.now, &old, false)
+                .unwrap();
         },
         signs: Signs::TheSame,
         steps: 6,
@@ -202,23 +211,23 @@ fn killed_at_any_step_of_a_retirement_by_hand() {
 fn killed_at_any_step_of_taking_over_from_a_lost_key() {
     for before in [
         // The new named key,
-        |place: &mut Place| {
-            place.start();
-            names_another(place);
-            fs::remove_file(place.path("bff-signing.pem")).unwrap();
+        |keys_folder: &mut KeysFolder| {
+            keys_folder.start();
+            names_another(keys_folder);
+            fs::remove_file(keys_folder.path("bff-signing.pem")).unwrap();
         },
         // the next key,
-        |place: &mut Place| {
-            place.start();
-            rotates(place);
-            fs::remove_file(place.path("bff-signing.pem")).unwrap();
+        |keys_folder: &mut KeysFolder| {
+            keys_folder.start();
+            rotates(keys_folder);
+            fs::remove_file(keys_folder.path("bff-signing.pem")).unwrap();
         },
         // and the one before.
-        |place: &mut Place| {
-            rotated(place);
-            let made = place.key_files().remove(0);
+        |keys_folder: &mut KeysFolder| {
+            rotated(keys_folder);
+            let made = keys_folder.key_files().remove(0);
             assert!(made.starts_with("bff-2"), "{made}");
-            fs::remove_file(place.path(&made)).unwrap();
+            fs::remove_file(keys_folder.path(&made)).unwrap();
         },
     ] {
         at_every_step(&Way {
@@ -234,26 +243,26 @@ fn killed_at_any_step_of_taking_over_from_a_lost_key() {
 fn at_every_step(way: &Way) {
     let mut steps = 0;
     loop {
-        let mut place = Place::new();
-        (way.before)(&mut place);
-        let files = place.key_files();
-        let signed = (way.signs != Signs::First).then(|| active(&place));
-        doom(place.dir.path(), steps);
-        let end = catch_unwind(AssertUnwindSafe(|| (way.act)(&place)));
-        spare(place.dir.path());
+        let mut keys_folder = KeysFolder::new();
+        (way.before)(&mut keys_folder);
+        let files = keys_folder.key_files();
+        let signed = (way.signs != Signs::First).then(|| active(&keys_folder));
+        doom(keys_folder.dir.path(), steps);
+        let end = catch_unwind(AssertUnwindSafe(|| (way.act)(&keys_folder)));
+        spare(keys_folder.dir.path());
         match end {
             Ok(()) => break,
             Err(panic) if panic.is::<Killed>() => {}
             Err(panic) => std::panic::resume_unwind(panic),
         }
-        recovers(&mut place, way, steps, &files, signed.as_ref());
+        recovers(&mut keys_folder, way, steps, &files, signed.as_ref());
         steps += 1;
     }
     assert!(steps >= way.steps, "only {steps} steps");
 }
 
-fn active(place: &Place) -> String {
-    let active: Vec<String> = place
+fn active(keys_folder: &KeysFolder) -> String {
+    let active: Vec<String> = keys_folder
         .states()
         .into_iter()
         .filter_map(|(kid, state)| (state == "active").then_some(kid))
@@ -262,35 +271,41 @@ fn active(place: &Place) -> String {
     active[0].clone()
 }
 
-fn recovers(place: &mut Place, way: &Way, steps: usize, files: &[String], signed: Option<&String>) {
+fn recovers(
+    keys_folder: &mut KeysFolder,
+    way: &Way,
+    steps: usize,
+    files: &[String],
+    signed: Option<&String>,
+) {
     let told = format!("killed after {steps} steps");
-    let named_at_death = if place.path("keyring.json").exists() {
-        place.ring().to_string()
+    let named_at_death = if keys_folder.path("keyring.json").exists() {
+        keys_folder.ring().to_string()
     } else {
         String::new()
     };
-    let mut process = place.start();
-    let left: Vec<String> = place
+    let mut process = keys_folder.start();
+    let left: Vec<String> = keys_folder
         .file_names()
         .into_iter()
         .filter(|name| Path::new(name).extension().is_some_and(|it| it == "tmp"))
         .collect();
     assert_eq!(left, Vec::<String>::new(), "{told}");
     let signs = process.signs();
-    assert_eq!(active(place), signs, "{told}");
+    assert_eq!(active(keys_folder), signs, "{told}");
     if way.signs == Signs::TheSame {
         assert_eq!(Some(&signs), signed, "{told}");
     }
 
     // What was made is named, or was left by the death before anybody knew of it.
-    let made: Vec<String> = place
+    let made: Vec<String> = keys_folder
         .key_files()
         .into_iter()
         .filter(|name| !files.contains(name))
         .collect();
     let orphans = made
         .iter()
-        .filter(|name| !place.ring().to_string().contains(*name));
+        .filter(|name| !keys_folder.ring().to_string().contains(*name));
     assert!(orphans.count() <= 1, "{told}: {made:?}");
     let named = made.iter().filter(|name| !name.starts_with("bff-2")).count();
     assert!(
@@ -298,33 +313,33 @@ fn recovers(place: &mut Place, way: &Way, steps: usize, files: &[String], signed
         "{told}: {made:?}"
     );
     for name in files.iter().chain(&made) {
-        assert!(place.path(name).exists(), "{told}: {name}");
+        assert!(keys_folder.path(name).exists(), "{told}: {name}");
     }
-    for key in place.ring()["keys"].as_array().unwrap() {
+    for key in keys_folder.ring()["keys"].as_array().unwrap() {
         let file = key["file"].as_str().unwrap();
-        let was_lost = named_at_death.contains(file) && !place.path(file).exists();
+        let was_lost = named_at_death.contains(file) && !keys_folder.path(file).exists();
         let gone_before = !files.iter().any(|name| name == file) && !made.iter().any(|name| name == file);
         assert!(
-            place.path(file).exists() || (was_lost && gone_before && key["state"] != "active"),
+            keys_folder.path(file).exists() || (was_lost && gone_before && key["state"] != "active"),
             "{told}: {key}"
         );
     }
 
     // From here on it is as if nothing had happened: the operator does it again.
-    (way.act)(place);
-    process.look(place.now);
+    (way.act)(keys_folder);
+    process.look(keys_folder.now);
     let before = process.signs();
     if way.signs == Signs::TheSame {
         assert_eq!(Some(&before), signed, "{told}");
     }
-    place.serve(&mut [&mut process], 23 * HOUR);
+    keys_folder.serve(&mut [&mut process], 23 * HOUR);
     assert_eq!(process.signs(), before, "{told}: too early");
-    let waits = place.states().iter().any(|(_, state)| state == "next");
-    place.serve(&mut [&mut process], 2 * HOUR);
+    let waits = keys_folder.states().iter().any(|(_, state)| state == "next");
+    keys_folder.serve(&mut [&mut process], 2 * HOUR);
     assert_eq!(
         process.signs() != before,
         waits,
         "{told}: it signs once it was published long enough"
     );
-    assert_eq!(active(place), process.signs(), "{told}");
+    assert_eq!(active(keys_folder), process.signs(), "{told}");
 }

@@ -41,7 +41,7 @@ mod without_room {
     });
 }
 
-struct Bench {
+struct Harness {
     store: HeldStore,
     heard: Mutex<BoxStream<'static, Change>>,
     cached: Arc<Cached<HeldStore>>,
@@ -50,7 +50,7 @@ struct Bench {
     version: Version,
 }
 
-impl Bench {
+impl Harness {
     /// One session, in the store and not in the cache.
     async fn new() -> Self {
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_000_000));
@@ -67,7 +67,7 @@ impl Bench {
             &Tally::default(),
         );
         let cached = Arc::new(cached);
-        let bench = Self {
+        let harness = Self {
             heard: Mutex::new(cached.changes()),
             cached,
             store,
@@ -75,8 +75,8 @@ impl Bench {
             key: id.key(),
             version,
         };
-        bench.hear(Change::Heard);
-        bench
+        harness.hear(Change::Heard);
+        harness
     }
 
     /// The store tells a change, and the cache has heard it.
@@ -102,248 +102,270 @@ impl Bench {
 
 #[tokio::test]
 async fn a_session_in_use_is_read_once() {
-    let bench = Bench::new().await;
+    let harness = Harness::new().await;
     for _ in 0..3 {
-        assert_eq!(bench.access().await.unwrap(), "first");
+        assert_eq!(harness.access().await.unwrap(), "first");
     }
-    let second = bench.session("second");
-    let replaced = bench
+    let second = harness.session("second");
+    let replaced = harness
         .cached
-        .replace(&bench.key, bench.version, second, Due::Never);
+        .replace(&harness.key, harness.version, second, Due::Never);
     replaced.await.unwrap();
-    assert_eq!(bench.access().await.unwrap(), "second");
-    assert_eq!(bench.reads(), 1);
-    bench.cached.remove(&bench.key, EndReason::Logout).await.unwrap();
-    assert_eq!(bench.access().await, None);
+    assert_eq!(harness.access().await.unwrap(), "second");
+    assert_eq!(harness.reads(), 1);
+    harness
+        .cached
+        .remove(&harness.key, EndReason::Logout)
+        .await
+        .unwrap();
+    assert_eq!(harness.access().await, None);
 }
 
 #[tokio::test]
 async fn what_was_read_before_a_write_is_not_kept_after_it() {
-    let bench = Arc::new(Bench::new().await);
-    bench.store.after_get.close();
+    let harness = Arc::new(Harness::new().await);
+    harness.store.after_get.close();
     let reading = tokio::spawn({
-        let bench = Arc::clone(&bench);
-        async move { bench.access().await }
+        let harness = Arc::clone(&harness);
+        async move { harness.access().await }
     });
-    while bench.reads() == 0 {
+    while harness.reads() == 0 {
         tokio::task::yield_now().await;
     }
-    let second = bench.session("second");
-    let replaced = bench
+    let second = harness.session("second");
+    let replaced = harness
         .cached
-        .replace(&bench.key, bench.version, second, Due::Never);
+        .replace(&harness.key, harness.version, second, Due::Never);
     replaced.await.unwrap();
-    bench.store.after_get.open();
+    harness.store.after_get.open();
     // It asked before.
     assert_eq!(reading.await.unwrap().unwrap(), "first");
-    assert_eq!(bench.access().await.unwrap(), "second");
+    assert_eq!(harness.access().await.unwrap(), "second");
 }
 
 #[tokio::test]
 async fn what_was_read_before_the_end_is_not_kept_after_it() {
-    let bench = Arc::new(Bench::new().await);
-    bench.store.after_get.close();
+    let harness = Arc::new(Harness::new().await);
+    harness.store.after_get.close();
     let reading = tokio::spawn({
-        let bench = Arc::clone(&bench);
-        async move { bench.access().await }
+        let harness = Arc::clone(&harness);
+        async move { harness.access().await }
     });
-    while bench.reads() == 0 {
+    while harness.reads() == 0 {
         tokio::task::yield_now().await;
     }
-    bench.cached.remove(&bench.key, EndReason::Logout).await.unwrap();
-    bench.store.after_get.open();
+    harness
+        .cached
+        .remove(&harness.key, EndReason::Logout)
+        .await
+        .unwrap();
+    harness.store.after_get.open();
     reading.await.unwrap();
-    assert_eq!(bench.access().await, None);
+    assert_eq!(harness.access().await, None);
 }
 
 #[tokio::test]
 async fn a_write_whose_caller_has_gone_is_seen_when_it_is_done() {
-    let bench = Bench::new().await;
-    bench.access().await.unwrap();
-    bench.store.before_replace.close();
-    let second = bench.session("second");
-    let mut write = bench
+    let harness = Harness::new().await;
+    harness.access().await.unwrap();
+    harness.store.before_replace.close();
+    let second = harness.session("second");
+    let mut write = harness
         .cached
-        .replace(&bench.key, bench.version, second, Due::Never);
+        .replace(&harness.key, harness.version, second, Due::Never);
     assert!((&mut write).now_or_never().is_none());
     tokio::task::yield_now().await;
     drop(write);
-    assert_eq!(bench.access().await.unwrap(), "first");
-    bench.store.before_replace.open();
-    while bench.access().await.unwrap() != "second" {
+    assert_eq!(harness.access().await.unwrap(), "first");
+    harness.store.before_replace.open();
+    while harness.access().await.unwrap() != "second" {
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
 async fn a_write_that_takes_too_long_is_seen_when_it_is_done() {
-    let bench = Bench::new().await;
-    bench.access().await.unwrap();
-    bench.store.before_replace.close();
-    let second = bench.session("second");
-    let mut write = bench
+    let harness = Harness::new().await;
+    harness.access().await.unwrap();
+    harness.store.before_replace.close();
+    let second = harness.session("second");
+    let mut write = harness
         .cached
-        .replace(&bench.key, bench.version, second, Due::Never);
+        .replace(&harness.key, harness.version, second, Due::Never);
     assert!((&mut write).now_or_never().is_none());
-    bench.clock.advance(ANSWER_WITHIN);
+    harness.clock.advance(ANSWER_WITHIN);
     assert!(matches!(write.await, Err(ReplaceError::Store(_))));
-    assert_eq!(bench.access().await.unwrap(), "first");
-    bench.store.before_replace.open();
-    while bench.access().await.unwrap() != "second" {
+    assert_eq!(harness.access().await.unwrap(), "first");
+    harness.store.before_replace.open();
+    while harness.access().await.unwrap() != "second" {
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
 async fn a_write_that_did_not_come_about_is_read_again() {
-    let bench = Bench::new().await;
-    bench.access().await.unwrap();
+    let harness = Harness::new().await;
+    harness.access().await.unwrap();
     // Another process.
-    let second = bench.session("second");
-    let other = bench
+    let second = harness.session("second");
+    let other = harness
         .store
         .memory
-        .replace(&bench.key, bench.version, second, Due::Never);
+        .replace(&harness.key, harness.version, second, Due::Never);
     other.await.unwrap();
-    assert_eq!(bench.access().await.unwrap(), "first");
-    let third = bench.session("third");
-    let conflict = bench.cached.replace(&bench.key, bench.version, third, Due::Never);
+    assert_eq!(harness.access().await.unwrap(), "first");
+    let third = harness.session("third");
+    let conflict = harness
+        .cached
+        .replace(&harness.key, harness.version, third, Due::Never);
     assert!(matches!(conflict.await, Err(ReplaceError::Conflict)));
-    assert_eq!(bench.access().await.unwrap(), "second");
+    assert_eq!(harness.access().await.unwrap(), "second");
 }
 
 #[tokio::test]
 async fn a_change_by_another_process_is_read_when_it_is_heard() {
     for change in [Change::Of as fn(SessionKey) -> Change, |_| Change::Heard] {
-        let bench = Bench::new().await;
-        bench.access().await.unwrap();
-        let second = bench.session("second");
-        let other = bench
+        let harness = Harness::new().await;
+        harness.access().await.unwrap();
+        let second = harness.session("second");
+        let other = harness
             .store
             .memory
-            .replace(&bench.key, bench.version, second, Due::Never);
+            .replace(&harness.key, harness.version, second, Due::Never);
         other.await.unwrap();
-        bench.hear(change(bench.key));
-        assert_eq!(bench.access().await.unwrap(), "second");
+        harness.hear(change(harness.key));
+        assert_eq!(harness.access().await.unwrap(), "second");
     }
 }
 
 #[tokio::test]
 async fn nothing_is_kept_while_changes_are_not_heard() {
-    let bench = Bench::new().await;
-    bench.access().await.unwrap();
-    bench.hear(Change::Lost);
-    let reads = bench.reads();
+    let harness = Harness::new().await;
+    harness.access().await.unwrap();
+    harness.hear(Change::Lost);
+    let reads = harness.reads();
     for _ in 0..2 {
-        bench.access().await.unwrap();
+        harness.access().await.unwrap();
     }
-    assert_eq!(bench.reads(), reads + 2);
-    bench.hear(Change::Heard);
+    assert_eq!(harness.reads(), reads + 2);
+    harness.hear(Change::Heard);
     for _ in 0..2 {
-        bench.access().await.unwrap();
+        harness.access().await.unwrap();
     }
-    assert_eq!(bench.reads(), reads + 3);
+    assert_eq!(harness.reads(), reads + 3);
     // Nobody follows any more.
-    *bench.heard.lock() = stream::pending().boxed();
+    *harness.heard.lock() = stream::pending().boxed();
     for _ in 0..2 {
-        bench.access().await.unwrap();
+        harness.access().await.unwrap();
     }
-    assert_eq!(bench.reads(), reads + 5);
+    assert_eq!(harness.reads(), reads + 5);
 }
 
 #[tokio::test]
 async fn what_was_read_before_changes_were_lost_is_not_kept_after_they_are_heard_again() {
-    let bench = Arc::new(Bench::new().await);
-    bench.store.after_get.close();
+    let harness = Arc::new(Harness::new().await);
+    harness.store.after_get.close();
     let reading = tokio::spawn({
-        let bench = Arc::clone(&bench);
-        async move { bench.access().await }
+        let harness = Arc::clone(&harness);
+        async move { harness.access().await }
     });
-    while bench.reads() == 0 {
+    while harness.reads() == 0 {
         tokio::task::yield_now().await;
     }
-    bench.hear(Change::Lost);
-    let second = bench.session("second");
-    let other = bench
+    harness.hear(Change::Lost);
+    let second = harness.session("second");
+    let other = harness
         .store
         .memory
-        .replace(&bench.key, bench.version, second, Due::Never);
+        .replace(&harness.key, harness.version, second, Due::Never);
     other.await.unwrap();
-    bench.hear(Change::Heard);
-    bench.store.after_get.open();
+    harness.hear(Change::Heard);
+    harness.store.after_get.open();
     reading.await.unwrap();
-    assert_eq!(bench.access().await.unwrap(), "second");
+    assert_eq!(harness.access().await.unwrap(), "second");
 }
 
 #[tokio::test]
 async fn many_uses_are_one_write() {
-    let bench = Bench::new().await;
-    bench.access().await.unwrap();
+    let harness = Harness::new().await;
+    harness.access().await.unwrap();
     for _ in 0..100 {
-        bench.clock.advance(Duration::from_millis(10));
-        bench.cached.touch(&bench.key, bench.clock.now()).await.unwrap();
+        harness.clock.advance(Duration::from_millis(10));
+        harness
+            .cached
+            .touch(&harness.key, harness.clock.now())
+            .await
+            .unwrap();
     }
-    assert!(bench.store.touched.lock().is_empty());
-    let seen = bench.cached.get(&bench.key).await.unwrap().unwrap().last_seen;
-    assert_eq!(seen, bench.clock.now());
-    bench.cached.flush().await.unwrap();
-    bench.cached.flush().await.unwrap();
-    assert_eq!(*bench.store.touched.lock(), [bench.clock.now()]);
-    bench.cached.touch(&bench.key, bench.clock.now()).await.unwrap();
-    bench.cached.flush().await.unwrap();
-    assert_eq!(bench.store.touched.lock().len(), 2);
+    assert!(harness.store.touched.lock().is_empty());
+    let seen = harness.cached.get(&harness.key).await.unwrap().unwrap().last_seen;
+    assert_eq!(seen, harness.clock.now());
+    harness.cached.flush().await.unwrap();
+    harness.cached.flush().await.unwrap();
+    assert_eq!(*harness.store.touched.lock(), [harness.clock.now()]);
+    harness
+        .cached
+        .touch(&harness.key, harness.clock.now())
+        .await
+        .unwrap();
+    harness.cached.flush().await.unwrap();
+    assert_eq!(harness.store.touched.lock().len(), 2);
 }
 
 #[tokio::test]
 async fn a_use_is_known_though_the_session_has_left_the_cache() {
-    let bench = Bench::new().await;
-    bench.access().await.unwrap();
-    bench.clock.advance(Duration::from_secs(1));
-    bench.cached.touch(&bench.key, bench.clock.now()).await.unwrap();
-    bench.cached.inner.entries.invalidate_all();
-    let stored = bench.cached.get(&bench.key).await.unwrap().unwrap();
-    assert_eq!(stored.last_seen, bench.clock.now());
-    bench.cached.inner.entries.invalidate_all();
-    match bench
+    let harness = Harness::new().await;
+    harness.access().await.unwrap();
+    harness.clock.advance(Duration::from_secs(1));
+    harness
         .cached
-        .claim(&bench.key, Duration::from_secs(1))
+        .touch(&harness.key, harness.clock.now())
+        .await
+        .unwrap();
+    harness.cached.inner.entries.invalidate_all();
+    let stored = harness.cached.get(&harness.key).await.unwrap().unwrap();
+    assert_eq!(stored.last_seen, harness.clock.now());
+    harness.cached.inner.entries.invalidate_all();
+    match harness
+        .cached
+        .claim(&harness.key, Duration::from_secs(1))
         .await
         .unwrap()
     {
-        Claim::Claimed(claimed) => assert_eq!(claimed.stored.last_seen, bench.clock.now()),
+        Claim::Claimed(claimed) => assert_eq!(claimed.stored.last_seen, harness.clock.now()),
         other => panic!("{other:?}"),
     }
 }
 
 #[tokio::test]
 async fn a_session_that_is_used_at_another_process_is_not_taken_for_idle() {
-    let bench = Bench::new().await;
-    bench.access().await.unwrap();
+    let harness = Harness::new().await;
+    harness.access().await.unwrap();
     let idle = Lifespan::default().idle;
-    bench.clock.advance(idle / 2);
-    let used = bench.clock.now();
-    bench.store.memory.touch(&bench.key, used).await.unwrap();
-    bench.clock.advance(idle / 2);
-    let stored = bench.cached.get(&bench.key).await.unwrap().unwrap();
+    harness.clock.advance(idle / 2);
+    let used = harness.clock.now();
+    harness.store.memory.touch(&harness.key, used).await.unwrap();
+    harness.clock.advance(idle / 2);
+    let stored = harness.cached.get(&harness.key).await.unwrap().unwrap();
     assert_eq!(stored.last_seen, used);
     // From now on it is at hand again.
-    let reads = bench.reads();
-    bench.access().await.unwrap();
-    assert_eq!(bench.reads(), reads);
+    let reads = harness.reads();
+    harness.access().await.unwrap();
+    assert_eq!(harness.reads(), reads);
 }
 
 #[tokio::test]
 async fn the_memory_for_sessions_at_hand_is_bounded() {
-    let bench = Bench::new().await;
-    let weight = session("alice", "first", bench.clock.now()).weight() + OVERHEAD;
+    let harness = Harness::new().await;
+    let weight = session("alice", "first", harness.clock.now()).weight() + OVERHEAD;
     for _ in 0..1_000 {
-        let alice = bench.session("first");
-        let (id, new) = NewSession::draw(&SystemRandom, alice, Due::Never, bench.clock.now());
-        bench.cached.insert(new).await.unwrap();
-        bench.cached.get(&id.key()).await.unwrap().unwrap();
+        let alice = harness.session("first");
+        let (id, new) = NewSession::draw(&SystemRandom, alice, Due::Never, harness.clock.now());
+        harness.cached.insert(new).await.unwrap();
+        harness.cached.get(&id.key()).await.unwrap().unwrap();
     }
-    bench.cached.inner.entries.run_pending_tasks();
-    let kept = bench.cached.inner.entries.entry_count();
+    harness.cached.inner.entries.run_pending_tasks();
+    let kept = harness.cached.inner.entries.entry_count();
     assert!(
         kept > 0 && kept * u64::try_from(weight).unwrap() <= 1 << 20,
         "{kept}"

@@ -54,13 +54,13 @@ fn sealer(secrets: &[[u8; 32]]) -> Sealer {
 }
 
 /// A folder in which servers come and go.
-struct Bench {
+struct Harness {
     folder: tempfile::TempDir,
     clock: ManualClock,
     trouble: Trouble,
 }
 
-impl Bench {
+impl Harness {
     fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -137,29 +137,29 @@ async fn sessions(store: &DiskStore) -> usize {
 
 #[tokio::test]
 async fn a_restart_ends_no_session() {
-    let bench = Bench::new();
-    let store = bench.open().await;
-    let alice = bench.login(&store, "alice", Due::At(bench.after(HOUR))).await;
-    let bob = bench.login(&store, "bob", Due::Never).await;
-    bench
-        .write(&store, &alice, "second", Due::At(bench.after(MINUTE)))
+    let harness = Harness::new();
+    let store = harness.open().await;
+    let alice = harness.login(&store, "alice", Due::At(harness.after(HOUR))).await;
+    let bob = harness.login(&store, "bob", Due::Never).await;
+    harness
+        .write(&store, &alice, "second", Due::At(harness.after(MINUTE)))
         .await;
     let version = store.get(&alice).await.unwrap().unwrap().version;
-    let gone = bench.login(&store, "carol", Due::Never).await;
+    let gone = harness.login(&store, "carol", Due::Never).await;
     store.remove(&gone, EndReason::Logout).await.unwrap().unwrap();
-    bench.clock.advance(MINUTE);
-    store.touch(&bob, bench.clock.now()).await.unwrap();
+    harness.clock.advance(MINUTE);
+    store.touch(&bob, harness.clock.now()).await.unwrap();
     let lease = store.claim(&bob, HOUR).await.unwrap();
     drop(store);
 
-    let store = bench.open().await;
+    let store = harness.open().await;
     let stored = store.get(&alice).await.unwrap().unwrap();
     assert_eq!(stored.version, version);
     assert_eq!(access(&store, &alice).await.unwrap(), "second");
     assert!(store.get(&gone).await.unwrap().is_none());
     assert_eq!(
         store.get(&bob).await.unwrap().unwrap().last_seen,
-        bench.clock.now()
+        harness.clock.now()
     );
     let whose = Whose::person(&stored.session);
     assert_eq!(store.find(whose).await.unwrap()[0].key, alice);
@@ -176,36 +176,36 @@ async fn a_restart_ends_no_session() {
 
 #[tokio::test]
 async fn what_a_caller_relies_on_is_on_the_disk_when_the_call_returns() {
-    let bench = Bench::new();
-    let store = bench.open().await;
-    let alice = bench.login(&store, "alice", Due::Never).await;
-    bench.write(&store, &alice, "second", Due::Never).await;
-    let gone = bench.login(&store, "bob", Due::Never).await;
+    let harness = Harness::new();
+    let store = harness.open().await;
+    let alice = harness.login(&store, "alice", Due::Never).await;
+    harness.write(&store, &alice, "second", Due::Never).await;
+    let gone = harness.login(&store, "bob", Due::Never).await;
     store.remove(&gone, EndReason::Logout).await.unwrap().unwrap();
     let begun = store.get(&alice).await.unwrap().unwrap().last_seen;
-    bench.clock.advance(MINUTE);
-    store.touch(&alice, bench.clock.now()).await.unwrap();
+    harness.clock.advance(MINUTE);
+    store.touch(&alice, harness.clock.now()).await.unwrap();
 
-    let crashed = bench.after_a_crash().open().await;
+    let crashed = harness.after_a_crash().open().await;
     assert_eq!(access(&crashed, &alice).await.unwrap(), "second");
     assert!(crashed.get(&gone).await.unwrap().is_none());
     assert_eq!(crashed.get(&alice).await.unwrap().unwrap().last_seen, begun);
     store.flush().await.unwrap();
-    let crashed = bench.after_a_crash().open().await;
+    let crashed = harness.after_a_crash().open().await;
     assert_eq!(
         crashed.get(&alice).await.unwrap().unwrap().last_seen,
-        bench.clock.now()
+        harness.clock.now()
     );
 }
 
 #[tokio::test]
 async fn the_file_is_private_and_shows_nothing() {
-    let bench = Bench::new();
-    let store = bench.open().await;
-    bench.login(&store, "alice", Due::Never).await;
+    let harness = Harness::new();
+    let store = harness.open().await;
+    harness.login(&store, "alice", Due::Never).await;
     let mode = |path: PathBuf| path.metadata().unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(bench.file()), 0o600);
-    let content = fs::read(bench.file()).unwrap();
+    assert_eq!(mode(harness.file()), 0o600);
+    let content = fs::read(harness.file()).unwrap();
     for secret in ["alice", "first", "refresh", "idp.test", "openid"] {
         assert!(
             !content
@@ -215,24 +215,24 @@ async fn the_file_is_private_and_shows_nothing() {
         );
     }
     drop(store);
-    fs::set_permissions(bench.file(), fs::Permissions::from_mode(0o644)).unwrap();
-    drop(bench.open().await);
-    assert_eq!(mode(bench.file()), 0o600);
+    fs::set_permissions(harness.file(), fs::Permissions::from_mode(0o644)).unwrap();
+    drop(harness.open().await);
+    assert_eq!(mode(harness.file()), 0o600);
 }
 
 #[tokio::test]
 async fn one_process_has_the_file_and_another_waits_for_it() {
-    let bench = Bench::new();
-    let first = bench.open().await;
-    let mut second = bench.try_open(&[[7; 32]]).boxed();
+    let harness = Harness::new();
+    let first = harness.open().await;
+    let mut second = harness.try_open(&[[7; 32]]).boxed();
     assert!((&mut second).now_or_never().is_none());
     drop(first);
-    bench.clock.advance(MINUTE / 4);
+    harness.clock.advance(MINUTE / 4);
     let second = second.await.unwrap();
 
-    let mut third = bench.try_open(&[[7; 32]]).boxed();
+    let mut third = harness.try_open(&[[7; 32]]).boxed();
     assert!((&mut third).now_or_never().is_none());
-    bench.clock.advance(MINUTE / 2);
+    harness.clock.advance(MINUTE / 2);
     let told = third.await.unwrap_err().to_string();
     for part in [
         "sessions.redb",
@@ -247,17 +247,17 @@ async fn one_process_has_the_file_and_another_waits_for_it() {
 
 #[tokio::test]
 async fn a_rotated_secret_ends_no_session() {
-    let bench = Bench::new();
+    let harness = Harness::new();
     let (old, new) = ([1; 32], [2; 32]);
-    let store = bench.try_open(&[old]).await.unwrap();
-    let alice = bench.login(&store, "alice", Due::Never).await;
+    let store = harness.try_open(&[old]).await.unwrap();
+    let alice = harness.login(&store, "alice", Due::Never).await;
     drop(store);
-    let store = bench.try_open(&[new, old]).await.unwrap();
-    let person = bench.session("alice", "first");
+    let store = harness.try_open(&[new, old]).await.unwrap();
+    let person = harness.session("alice", "first");
     assert_eq!(store.find(Whose::person(&person)).await.unwrap().len(), 1);
-    bench.write(&store, &alice, "second", Due::Never).await;
+    harness.write(&store, &alice, "second", Due::Never).await;
     drop(store);
-    let store = bench.try_open(&[new]).await.unwrap();
+    let store = harness.try_open(&[new]).await.unwrap();
     assert_eq!(access(&store, &alice).await.unwrap(), "second");
     // What finds it was renewed with it.
     assert_eq!(store.find(Whose::person(&person)).await.unwrap().len(), 1);
@@ -265,20 +265,20 @@ async fn a_rotated_secret_ends_no_session() {
 
 #[tokio::test]
 async fn a_session_that_cannot_be_read_is_none_and_troubles_no_other() {
-    let bench = Bench::new();
-    let store = bench.open().await;
-    let now = Due::At(bench.clock.now());
-    let lost = bench.login(&store, "alice", now).await;
+    let harness = Harness::new();
+    let store = harness.open().await;
+    let now = Due::At(harness.clock.now());
+    let lost = harness.login(&store, "alice", now).await;
     drop(store);
-    let store = bench.try_open(&[[2; 32]]).await.unwrap();
-    let bob = bench.login(&store, "bob", now).await;
+    let store = harness.try_open(&[[2; 32]]).await.unwrap();
+    let bob = harness.login(&store, "bob", now).await;
     assert!(store.get(&lost).await.unwrap().is_none());
     assert!(matches!(store.claim(&lost, MINUTE).await.unwrap(), Claim::Gone));
     assert_eq!(due(&store).await, [bob]);
     assert_eq!(store.overdue(10).await.unwrap(), []);
     // It may be a wrong secret that somebody is about to correct.
     assert_eq!(sessions(&store).await, 2);
-    bench.clock.advance(2 * HOUR);
+    harness.clock.advance(2 * HOUR);
     assert_eq!(store.overdue(10).await.unwrap(), [bob]);
     assert_eq!(sessions(&store).await, 1);
     store.core.assert_consistent();
@@ -286,24 +286,27 @@ async fn a_session_that_cannot_be_read_is_none_and_troubles_no_other() {
 
 #[tokio::test]
 async fn a_look_goes_through_many_that_were_used() {
-    let bench = Bench::new();
-    let store = bench.open().await;
-    let logins = (0..2_500).map(|_| bench.login(&store, "alice", Due::Never));
+    let harness = Harness::new();
+    let store = harness.open().await;
+    let logins = (0..2_500).map(|_| harness.login(&store, "alice", Due::Never));
     let keys = future::join_all(logins).await;
-    bench.clock.advance(HOUR / 2);
-    let used = keys.iter().skip(1).map(|key| store.touch(key, bench.clock.now()));
+    harness.clock.advance(HOUR / 2);
+    let used = keys
+        .iter()
+        .skip(1)
+        .map(|key| store.touch(key, harness.clock.now()));
     future::try_join_all(used).await.unwrap();
-    bench.clock.advance(HOUR / 2);
+    harness.clock.advance(HOUR / 2);
     assert_eq!(store.overdue(10).await.unwrap(), [keys[0]]);
     store.core.assert_consistent();
 }
 
 #[tokio::test]
 async fn a_file_of_another_layout_is_refused() {
-    let bench = Bench::new();
-    drop(bench.open().await);
-    super::file::write_format_for_test(&bench.file(), 7);
-    let told = bench.try_open(&[[7; 32]]).await.unwrap_err().to_string();
+    let harness = Harness::new();
+    drop(harness.open().await);
+    super::file::write_format_for_test(&harness.file(), 7);
+    let told = harness.try_open(&[[7; 32]]).await.unwrap_err().to_string();
     assert!(
         told.contains("layout 7, this one knows 1") && told.contains("move the file away"),
         "{told}"
@@ -312,10 +315,10 @@ async fn a_file_of_another_layout_is_refused() {
 
 #[tokio::test]
 async fn a_folder_that_cannot_be_made_is_said() {
-    let bench = Bench::new();
-    let blocked = bench.folder.path().join("file");
+    let harness = Harness::new();
+    let blocked = harness.folder.path().join("file");
     fs::write(&blocked, "").unwrap();
-    let clock = Arc::new(bench.clock.clone());
+    let clock = Arc::new(harness.clock.clone());
     let folder = blocked.join("state");
     let opened = DiskStore::open(
         &folder,

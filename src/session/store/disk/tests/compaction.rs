@@ -4,12 +4,12 @@ use super::*;
 
 #[tokio::test]
 async fn a_file_that_is_mostly_empty_is_made_smaller_at_the_next_start() {
-    let bench = Bench::new();
-    let store = bench.open().await;
+    let harness = Harness::new();
+    let store = harness.open().await;
     let large = "x".repeat(64 << 10);
     let logins = (0..1_200).map(|_| async {
-        let session = bench.session("alice", &large);
-        let (id, new) = NewSession::draw(&SystemRandom, session, Due::Never, bench.clock.now());
+        let session = harness.session("alice", &large);
+        let (id, new) = NewSession::draw(&SystemRandom, session, Due::Never, harness.clock.now());
         store.insert(new).await.unwrap();
         id.key()
     });
@@ -18,9 +18,9 @@ async fn a_file_that_is_mostly_empty_is_made_smaller_at_the_next_start() {
     let ends = gone.iter().map(|key| store.remove(key, EndReason::Logout));
     future::try_join_all(ends).await.unwrap();
     drop(store);
-    let length = || bench.file().metadata().unwrap().len();
+    let length = || harness.file().metadata().unwrap().len();
     let before = length();
-    let store = bench.open().await;
+    let store = harness.open().await;
     assert!(
         before > 64 << 20 && length() < before / 8,
         "{before} {}",

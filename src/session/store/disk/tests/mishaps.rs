@@ -7,13 +7,13 @@ use crate::session::store::disk::file::Room;
 async fn a_file_whose_making_was_cut_off_at_any_step_is_made_by_the_next_start() {
     let mut steps = 0;
     loop {
-        let bench = Bench::new();
-        bench.trouble.fail_after(Some(steps));
-        let is_made = bench.try_open(&[[7; 32]]).await.map(drop).is_ok();
-        bench.trouble.fail_after(None);
-        let store = bench.try_open(&[[7; 32]]).await;
+        let harness = Harness::new();
+        harness.trouble.fail_after(Some(steps));
+        let is_made = harness.try_open(&[[7; 32]]).await.map(drop).is_ok();
+        harness.trouble.fail_after(None);
+        let store = harness.try_open(&[[7; 32]]).await;
         let store = store.unwrap_or_else(|error| panic!("after {steps} steps: {error}"));
-        bench.login(&store, "alice", Due::Never).await;
+        harness.login(&store, "alice", Due::Never).await;
         if is_made {
             break;
         }
@@ -24,11 +24,11 @@ async fn a_file_whose_making_was_cut_off_at_any_step_is_made_by_the_next_start()
 
 #[tokio::test]
 async fn a_disk_that_hangs_is_told_and_keeps_nobody_waiting_for_ever() {
-    let bench = Bench::new();
-    let store = Arc::new(bench.open().await);
-    bench.trouble.stall(true);
+    let harness = Harness::new();
+    let store = Arc::new(harness.open().await);
+    harness.trouble.stall(true);
     let mut login = tokio::spawn({
-        let (store, new) = (Arc::clone(&store), bench.draw("alice", Due::Never));
+        let (store, new) = (Arc::clone(&store), harness.draw("alice", Due::Never));
         async move { store.insert(new).await }
     });
     // By the clock of the store nothing lasts until it is moved.
@@ -36,21 +36,21 @@ async fn a_disk_that_hangs_is_told_and_keeps_nobody_waiting_for_ever() {
         tokio::task::yield_now().await;
     }
     assert!((&mut login).now_or_never().is_none());
-    bench.clock.advance(ANSWER_WITHIN);
+    harness.clock.advance(ANSWER_WITHIN);
     let told = login.await.unwrap().unwrap_err().to_string();
     assert!(told.contains("the disk does not answer"), "{told}");
-    bench.trouble.stall(false);
+    harness.trouble.stall(false);
     store.flush().await.unwrap();
-    bench.login(&store, "bob", Due::Never).await;
+    harness.login(&store, "bob", Due::Never).await;
 }
 
 /// A file of more than 64 MiB with a single session in it.
-async fn mostly_empty(bench: &Bench) -> (DiskStore, SessionKey) {
-    let store = bench.open().await;
+async fn mostly_empty(harness: &Harness) -> (DiskStore, SessionKey) {
+    let store = harness.open().await;
     let large = "x".repeat(64 << 10);
     let logins = (0..1_200).map(|_| async {
-        let session = bench.session("alice", &large);
-        let (id, new) = NewSession::draw(&SystemRandom, session, Due::Never, bench.clock.now());
+        let session = harness.session("alice", &large);
+        let (id, new) = NewSession::draw(&SystemRandom, session, Due::Never, harness.clock.now());
         store.insert(new).await.unwrap();
         id.key()
     });
@@ -63,21 +63,21 @@ async fn mostly_empty(bench: &Bench) -> (DiskStore, SessionKey) {
 
 #[tokio::test]
 async fn a_mostly_empty_file_that_cannot_be_made_smaller_is_used_as_it_is() {
-    let bench = Bench::new();
-    let (store, alice) = mostly_empty(&bench).await;
-    bench.trouble.fail_writes_of_data(true);
+    let harness = Harness::new();
+    let (store, alice) = mostly_empty(&harness).await;
+    harness.trouble.fail_writes_of_data(true);
     // After a failed write it is opened again.
-    let session = bench.session("alice", "second");
+    let session = harness.session("alice", "second");
     store
         .replace(&alice, Version::FIRST, session, Due::Never)
         .await
         .unwrap();
     assert_eq!(access(&store, &alice).await.unwrap(), "second");
-    bench.trouble.fail_writes_of_data(false);
+    harness.trouble.fail_writes_of_data(false);
     store.flush().await.unwrap();
     drop(store);
-    bench.trouble.fail_writes_of_data(true);
-    let told = bench.try_open(&[[7; 32]]).await.map(drop);
+    harness.trouble.fail_writes_of_data(true);
+    let told = harness.try_open(&[[7; 32]]).await.map(drop);
     if let Err(error) = told {
         assert!(matches!(error, DiskError::File { .. }), "{error}");
     }
@@ -85,61 +85,61 @@ async fn a_mostly_empty_file_that_cannot_be_made_smaller_is_used_as_it_is() {
 
 #[tokio::test]
 async fn with_little_room_left_nobody_logs_in_and_everything_else_is_written() {
-    let bench = Bench::new();
-    let store = bench.open().await;
+    let harness = Harness::new();
+    let store = harness.open().await;
     let (alice, bob) = (
-        bench.login(&store, "alice", Due::Never).await,
-        bench.login(&store, "bob", Due::Never).await,
+        harness.login(&store, "alice", Due::Never).await,
+        harness.login(&store, "bob", Due::Never).await,
     );
-    bench.trouble.leave(Some(Room::Little));
-    let refused = store.insert(bench.draw("carol", Due::Never)).await;
+    harness.trouble.leave(Some(Room::Little));
+    let refused = store.insert(harness.draw("carol", Due::Never)).await;
     assert!(matches!(refused, Err(InsertError::Store(_))));
-    bench.write(&store, &alice, "second", Due::Never).await;
+    harness.write(&store, &alice, "second", Due::Never).await;
     store.remove(&bob, EndReason::Logout).await.unwrap().unwrap();
     assert!(store.flush().await.is_err());
     // A restart loses nothing.
-    let crashed = bench.after_a_crash().open().await;
+    let crashed = harness.after_a_crash().open().await;
     assert_eq!(access(&crashed, &alice).await.unwrap(), "second");
     assert!(crashed.get(&bob).await.unwrap().is_none());
-    bench.trouble.leave(None);
-    bench.login(&store, "carol", Due::Never).await;
+    harness.trouble.leave(None);
+    harness.login(&store, "carol", Due::Never).await;
     store.flush().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_file_that_was_moved_away_is_told_and_no_other_is_begun() {
-    let bench = Bench::new();
-    let store = bench.open().await;
-    let alice = bench.login(&store, "alice", Due::Never).await;
-    let aside = bench.folder.path().join("aside");
-    fs::rename(bench.file(), &aside).unwrap();
+    let harness = Harness::new();
+    let store = harness.open().await;
+    let alice = harness.login(&store, "alice", Due::Never).await;
+    let aside = harness.folder.path().join("aside");
+    fs::rename(harness.file(), &aside).unwrap();
     let told = store.flush().await.unwrap_err().to_string();
     assert!(told.contains("moved or removed"), "{told}");
-    assert!(store.insert(bench.draw("bob", Due::Never)).await.is_err());
+    assert!(store.insert(harness.draw("bob", Due::Never)).await.is_err());
     assert!(access(&store, &alice).await.is_some());
     // Also where a write fails meanwhile, after which the file is opened again.
-    bench.trouble.fail_writes_of_data(true);
-    let session = bench.session("alice", "second");
+    harness.trouble.fail_writes_of_data(true);
+    let session = harness.session("alice", "second");
     let unwritten = store.replace(&alice, Version::FIRST, session, Due::Never).await;
     assert!(matches!(unwritten, Err(ReplaceError::Store(_))));
     assert!(store.flush().await.is_err());
-    assert!(!bench.file().exists());
-    bench.trouble.fail_writes_of_data(false);
-    fs::rename(&aside, bench.file()).unwrap();
+    assert!(!harness.file().exists());
+    harness.trouble.fail_writes_of_data(false);
+    fs::rename(&aside, harness.file()).unwrap();
     store.flush().await.unwrap();
     assert!(access(&store, &alice).await.is_some());
 }
 
 #[tokio::test]
 async fn a_session_that_nobody_can_read_is_looked_at_again_when_the_secret_may_be_right() {
-    let bench = Bench::new();
-    let store = bench.open().await;
-    let alice = bench.login(&store, "alice", Due::At(bench.clock.now())).await;
+    let harness = Harness::new();
+    let store = harness.open().await;
+    let alice = harness.login(&store, "alice", Due::At(harness.clock.now())).await;
     drop(store);
-    let wrong = bench.try_open(&[[2; 32]]).await.unwrap();
+    let wrong = harness.try_open(&[[2; 32]]).await.unwrap();
     assert_eq!(due(&wrong).await, []);
     drop(wrong);
-    let store = bench.open().await;
-    bench.clock.advance(UNREADABLE_AGAIN);
+    let store = harness.open().await;
+    harness.clock.advance(UNREADABLE_AGAIN);
     assert_eq!(due(&store).await, [alice]);
 }

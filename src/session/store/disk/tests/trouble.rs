@@ -4,27 +4,27 @@ use super::*;
 
 /// What holds while nothing can be written, and afterwards.
 async fn nothing_is_lost(begin: fn(&Trouble), end: fn(&Trouble)) {
-    let bench = Bench::new();
-    let store = bench.open().await;
-    let in_a_minute = Due::At(bench.after(MINUTE));
-    let alice = bench.login(&store, "alice", in_a_minute).await;
-    let bob = bench.login(&store, "bob", in_a_minute).await;
-    let carol = bench.login(&store, "carol", Due::Never).await;
-    let idle = bench.login(&store, "dave", Due::Never).await;
-    begin(&bench.trouble);
+    let harness = Harness::new();
+    let store = harness.open().await;
+    let in_a_minute = Due::At(harness.after(MINUTE));
+    let alice = harness.login(&store, "alice", in_a_minute).await;
+    let bob = harness.login(&store, "bob", in_a_minute).await;
+    let carol = harness.login(&store, "carol", Due::Never).await;
+    let idle = harness.login(&store, "dave", Due::Never).await;
+    begin(&harness.trouble);
 
     // A refresh token that was rotated is kept.
-    bench
-        .write(&store, &alice, "second", Due::At(bench.after(HOUR / 4)))
+    harness
+        .write(&store, &alice, "second", Due::At(harness.after(HOUR / 4)))
         .await;
-    bench
-        .write(&store, &alice, "third", Due::At(bench.after(HOUR / 4)))
+    harness
+        .write(&store, &alice, "third", Due::At(harness.after(HOUR / 4)))
         .await;
     assert_eq!(access(&store, &alice).await.unwrap(), "third");
     let stale = store.replace(
         &alice,
         Version::FIRST,
-        bench.session("alice", "stale"),
+        harness.session("alice", "stale"),
         Due::Never,
     );
     assert!(matches!(stale.await, Err(ReplaceError::Conflict)));
@@ -33,42 +33,42 @@ async fn nothing_is_lost(begin: fn(&Trouble), end: fn(&Trouble)) {
     assert_eq!(last.unwrap().subject, "bob");
     assert!(store.remove(&bob, EndReason::Logout).await.unwrap().is_none());
     assert!(store.get(&bob).await.unwrap().is_none());
-    let again = store.replace(&bob, Version::FIRST, bench.session("bob", "again"), Due::Never);
+    let again = store.replace(&bob, Version::FIRST, harness.session("bob", "again"), Due::Never);
     assert!(matches!(again.await, Err(ReplaceError::Gone)));
     // Nobody logs in.
-    let refused = store.insert(bench.draw("erin", Due::Never)).await;
+    let refused = store.insert(harness.draw("erin", Due::Never)).await;
     assert!(matches!(refused, Err(InsertError::Store(_))));
     assert_eq!(sessions(&store).await, 3);
     assert!(store.flush().await.is_err());
 
     // What is due and what is over goes by what is so now.
-    bench.clock.advance(MINUTE);
+    harness.clock.advance(MINUTE);
     for used in [&alice, &carol] {
-        store.touch(used, bench.clock.now()).await.unwrap();
+        store.touch(used, harness.clock.now()).await.unwrap();
     }
     assert_eq!(due(&store).await, []);
-    bench.clock.advance(HOUR / 4);
+    harness.clock.advance(HOUR / 4);
     assert_eq!(due(&store).await, [alice]);
-    bench.clock.advance(Duration::from_millis(1));
+    harness.clock.advance(Duration::from_millis(1));
     match store.claim(&alice, MINUTE).await.unwrap() {
         Claim::Claimed(claimed) => store
-            .release(claimed.lease, Due::At(bench.after(HOUR)))
+            .release(claimed.lease, Due::At(harness.after(HOUR)))
             .await
             .unwrap(),
         other => panic!("{other:?}"),
     }
     assert_eq!(due(&store).await, []);
-    bench.clock.advance(Duration::from_millis(44 * 60_000 - 1));
+    harness.clock.advance(Duration::from_millis(44 * 60_000 - 1));
     assert_eq!(store.overdue(10).await.unwrap(), [idle]);
     assert!(store.remove(&idle, EndReason::Idle).await.unwrap().is_some());
     assert_eq!(store.overdue(10).await.unwrap(), []);
 
-    end(&bench.trouble);
+    end(&harness.trouble);
     store.flush().await.unwrap();
-    bench.login(&store, "erin", Due::Never).await;
+    harness.login(&store, "erin", Due::Never).await;
     assert_eq!(access(&store, &alice).await.unwrap(), "third");
     store.core.assert_consistent();
-    let crashed = bench.after_a_crash().open().await;
+    let crashed = harness.after_a_crash().open().await;
     assert_eq!(access(&crashed, &alice).await.unwrap(), "third");
     assert!(crashed.get(&bob).await.unwrap().is_none());
     assert!(crashed.get(&carol).await.unwrap().is_some());
@@ -91,11 +91,11 @@ async fn a_disk_that_fails_loses_no_session() {
 
 #[tokio::test]
 async fn a_file_that_cannot_be_opened_again_is_tried_until_it_can() {
-    let bench = Bench::new();
-    let store = bench.open().await;
-    let alice = bench.login(&store, "alice", Due::Never).await;
-    bench.trouble.fail_everything(true);
-    let session = bench.session("alice", "second");
+    let harness = Harness::new();
+    let store = harness.open().await;
+    let alice = harness.login(&store, "alice", Due::Never).await;
+    harness.trouble.fail_everything(true);
+    let session = harness.session("alice", "second");
     assert!(
         store
             .replace(&alice, Version::FIRST, session, Due::Never)
@@ -104,7 +104,7 @@ async fn a_file_that_cannot_be_opened_again_is_tried_until_it_can() {
     );
     assert!(store.get(&alice).await.is_err());
     assert!(store.flush().await.is_err());
-    bench.trouble.fail_everything(false);
+    harness.trouble.fail_everything(false);
     store.flush().await.unwrap();
     assert_eq!(access(&store, &alice).await.unwrap(), "first");
 }

@@ -28,7 +28,7 @@ pub enum Kind {
 }
 
 /// A stack behind a proxy.
-pub struct World {
+pub struct Harness {
     /// The server, the IdP, the API.
     pub stack: Stack,
     /// The origin that browsers see.
@@ -51,9 +51,9 @@ pub const PAGE: [(&str, &str); 3] = [
     ("accept", "text/html,*/*;q=0.8"),
 ];
 
-// === impl World ===
+// === impl Harness ===
 
-impl World {
+impl Harness {
     /// The proxy passes calls to the API by itself and asks before each.
     pub async fn asks(kind: Kind) -> Self {
         Self::start(async move |stack: &Stack, port: &Port| {

@@ -9,7 +9,7 @@ use super::{
 use crate::jose::{Algorithm, SigningKey};
 
 /// What signs and what is published.
-pub(super) struct Set {
+pub(super) struct KeySnapshot {
     pub(super) signing: Arc<SigningKey>,
     /// The key that will sign, for what the present one cannot do.
     pub(super) coming: Option<Arc<SigningKey>>,
@@ -17,9 +17,9 @@ pub(super) struct Set {
     pub(super) document: Arc<JwksDocument>,
 }
 
-// === impl Set ===
+// === impl KeySnapshot ===
 
-impl Set {
+impl KeySnapshot {
     /// `signing` signs, and `coming` what that one cannot; `signing` and `others` are published. `algorithm` is what the configuration names.
     ///
     /// # Errors
