@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn attack_50_permissions_are_never_changed_through_a_symbolic_link() {
+    fn attack_50_permissions_never_change_through_a_link() {
         let folder = testing::on_disk();
         let (foreign, link) = (
             folder.path().join("foreign"),

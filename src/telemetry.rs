@@ -123,8 +123,9 @@ mod tests {
         assert!(matches!(&error, FilterError::Target { unknown, nearest: Some("bff") } if unknown == "bbf"));
     }
 
+    /// Otherwise a stranger could fill the log.
     #[test]
-    fn attack_37_no_stranger_writes_a_line_of_the_http_2_library_for_each_connection() {
+    fn attack_37_http_2_logs_no_line_per_connection() {
         for (filter, quieted) in [
             ("info", "info,h2=error"),
             ("warn,bff::oidc=info", "warn,bff::oidc=info,h2=error"),

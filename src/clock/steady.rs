@@ -62,13 +62,14 @@ mod tests {
     }
 
     #[test]
-    fn attack_44_a_clock_that_is_set_forward_and_back_takes_nothing_back() {
+    fn attack_44_resetting_the_clock_reverts_nothing() {
         let times = shown([(0, 1_000_000), (10, 1_600_010), (20, 1_000_020), (30, 1_000_030)]);
         assert_eq!(times, [1_000_000, 1_600_010, 1_600_020, 1_600_030]);
     }
 
+    /// The monotonic clock stands still then.
     #[test]
-    fn attack_44_a_suspension_passes_although_the_monotonic_clock_stands_still() {
+    fn attack_44_time_passes_during_a_suspension() {
         assert_eq!(
             shown([(0, 1_000_000), (10, 1_000_010), (11, 9_000_010)]),
             [1_000_000, 1_000_010, 9_000_010]

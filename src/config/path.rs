@@ -119,8 +119,9 @@ mod tests {
         }
     }
 
+    /// It is refused.
     #[test]
-    fn attack_47_content_where_a_path_belongs_is_refused_and_not_quoted() {
+    fn attack_47_content_instead_of_a_path_is_not_quoted() {
         let long = "x".repeat(65);
         for text in [
             "planted-secret",

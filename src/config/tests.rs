@@ -478,7 +478,7 @@ fn attack_50_a_secret_of_a_file_that_others_can_use_is_refused() {
 }
 
 #[test]
-fn a_secret_that_was_needed_once_may_be_taken_away_when_there_are_credentials() {
+fn a_secret_may_be_removed_once_credentials_exist() {
     let folder = tempfile::tempdir().unwrap();
     let gone = folder.path().join("run/secrets/iat");
     let credentials = folder.path().join("bff_client.json");
@@ -728,8 +728,9 @@ fn registration_is_on_where_any_other_dcr_variable_is_set() {
     assert_eq!(registered.registration.client_id, None);
 }
 
+/// Loopback and names without a dot.
 #[test]
-fn http_is_accepted_for_loopback_and_dotless_names_with_one_warning() {
+fn http_is_accepted_for_local_names_with_one_warning() {
     let more = [
         ("BFF_BASE_URL", "http://localhost:8000"),
         ("IDP_BASE_URL", "http://idp:8080"),
@@ -1002,8 +1003,9 @@ fn choices_and_switches_reach_their_settings() {
     assert_eq!(policy.publish_ahead, 2 * day);
 }
 
+/// Unless the configuration says otherwise.
 #[test]
-fn replicas_agree_where_their_sessions_are_unless_something_else_is_asked_for() {
+fn replicas_share_state_where_they_share_sessions() {
     let redis = ("REDIS_URL", "redis://redis");
     assert_eq!(config(&[]).keys.state_store, StateStore::Files);
     assert_eq!(config(&[redis]).keys.state_store, StateStore::Redis);

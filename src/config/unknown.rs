@@ -227,8 +227,9 @@ mod tests {
         }
     }
 
+    /// One or two strokes away, or with other separators.
     #[test]
-    fn every_name_is_covered_one_or_two_strokes_away_and_with_its_separators_wrong() {
+    fn every_misspelled_name_is_recognised() {
         for variable in VARIABLES {
             let name = variable.name;
             let dropped = &name[..name.len() - 1];

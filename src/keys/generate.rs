@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn attack_33_a_missing_named_key_never_replaces_a_registered_one() {
+    fn attack_33_a_missing_named_key_replaces_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lost/key.pem");
         let markers = [
@@ -213,8 +213,9 @@ mod tests {
         assert!(generate_if_new(&path, KeyKind::P256, &markers).unwrap());
     }
 
+    /// And the identity with it.
     #[test]
-    fn a_replica_that_starts_while_another_makes_key_and_identity_takes_both() {
+    fn a_replica_adopts_the_key_that_another_is_making() {
         // The other one writes the key first, then what marks its identity; whenever we look, nothing seems lost.
         for _ in 0..300 {
             let folder = tempfile::tempdir().unwrap();

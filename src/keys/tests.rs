@@ -89,8 +89,9 @@ fn only_public_members_are_published() {
     assert_eq!(KeySet::parse(&keys.document().body).unwrap().len(), 3);
 }
 
+/// Its `ETag` follows the content.
 #[test]
-fn the_document_is_deterministic_and_its_tag_follows_the_content() {
+fn the_document_is_deterministic() {
     let folder = Folder::new();
     folder.add("rsa2048-pkcs8.pem", "a.pem");
     let (b, c) = (
@@ -115,7 +116,7 @@ fn the_document_is_deterministic_and_its_tag_follows_the_content() {
 }
 
 #[test]
-fn attack_33_a_foreign_pem_in_the_keys_folder_is_never_published() {
+fn attack_33_a_foreign_pem_is_never_published() {
     let folder = Folder::new();
     folder.add("p256-pkcs8.pem", "bff-signing.pem");
     folder.add("rsa2048-pkcs8.pem", "theirs.pem");
@@ -159,7 +160,7 @@ fn many_foreign_files_make_one_short_warning() {
 }
 
 #[test]
-fn attack_50_a_key_that_others_can_use_is_refused_with_the_command() {
+fn attack_50_a_readable_key_is_refused_with_the_command() {
     let folder = Folder::on_disk();
     let path = folder.add("p256-pkcs8.pem", "a.pem");
     for (mode, command) in [
@@ -215,8 +216,9 @@ fn attack_50_a_keys_folder_that_others_can_write_is_refused() {
     }
 }
 
+/// An unusable signing key is an error.
 #[test]
-fn an_unusable_extra_key_is_one_warning_and_an_unusable_signing_key_an_error() {
+fn an_unusable_extra_key_is_a_warning() {
     let folder = Folder::new();
     folder.add("p256-pkcs8.pem", "a.pem");
     let mut options = folder.options("a.pem");

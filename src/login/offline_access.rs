@@ -166,8 +166,9 @@ mod tests {
         assert_eq!(next(None, false, true), None);
     }
 
+    /// Helpful consent is kept.
     #[test]
-    fn consent_that_helps_nobody_is_given_up_and_what_has_helped_is_kept() {
+    fn useless_consent_is_given_up() {
         assert_eq!(next(Some(Consent::Tried), true, false), Some(Consent::Useless));
         assert_eq!(next(Some(Consent::Useless), false, false), None);
         assert_eq!(next(Some(Consent::Useless), false, true), Some(Consent::Unneeded));
@@ -177,8 +178,9 @@ mod tests {
         }
     }
 
+    /// They belong to one client.
     #[tokio::test]
-    async fn what_was_learnt_outlives_the_process_and_belongs_to_one_client() {
+    async fn learnt_facts_outlive_the_process() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE_NAME);
         let access = OfflineAccess::open(path.clone());

@@ -80,8 +80,9 @@ mod tests {
         assert_eq!(query["state"], "s1");
     }
 
+    /// A provider without an end session endpoint gives no URL.
     #[tokio::test]
-    async fn a_long_id_token_is_no_hint_and_a_provider_may_have_no_such_page() {
+    async fn a_long_id_token_is_not_sent_as_a_hint() {
         let provider = Provider::start().await;
         let party = provider.party().await;
         let fits = Secret::new("x".repeat(MAX_HINT));

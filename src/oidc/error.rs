@@ -221,8 +221,9 @@ mod tests {
         }
     }
 
+    /// Control characters and characters that reverse text are removed.
     #[test]
-    fn descriptions_lose_what_could_forge_a_log_line_or_turn_text_around() {
+    fn descriptions_cannot_forge_a_log_line() {
         let error = OAuthError::new("invalid_grant\r\n", Some("one\ntwo\u{1b}[31m\u{202e}three\u{85}"));
         assert_eq!(error.to_string(), "invalid_grant (one two[31mthree )");
         assert!(error.is("invalid_grant"));

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_may_call_itself_by_its_public_name_where_that_is_known() {
+    fn a_provider_may_use_its_known_public_name() {
         let mut options = ProviderOptions {
             issuer: "http://idp-app:8002/api/oidc".to_owned(),
             base_url: None,

@@ -129,8 +129,9 @@ mod tests {
         assert_eq!(logs.count("WARN"), 1, "{}", logs.text());
     }
 
+    /// A provider without the endpoint refuses nothing.
     #[tokio::test]
-    async fn refusals_are_told_and_a_provider_without_the_endpoint_is_none() {
+    async fn a_refused_revocation_is_logged() {
         let provider = Provider::start().await;
         provider.answer(
             "/revoke",

@@ -176,8 +176,9 @@ async fn a_next_key_signs_only_when_every_replica_has_it() {
     asked.announce(Some(&next)).await.unwrap();
 }
 
+/// Another replica has the key.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_without_the_key_that_signs_takes_nothing_over_from_one_that_has_it() {
+async fn a_replica_without_the_signing_key_takes_nothing_over() {
     let harness = Harness::new();
     harness.mount("k1", &["1"]);
     harness.mount("k2", &["2"]);
@@ -270,7 +271,7 @@ async fn an_emptied_redis_brings_no_former_key_back() {
 }
 
 #[test]
-fn a_replica_that_was_understood_is_patient_and_one_that_begins_is_not() {
+fn a_known_replica_waits_and_a_new_one_does_not() {
     let health = Health::new();
     let status = || {
         let components = health.report().components;

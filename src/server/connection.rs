@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn attack_37_frames_of_http2_that_are_no_request_keep_no_connection() {
+    async fn attack_37_http2_frames_without_a_request_keep_nothing_open() {
         for (listed, limit, order) in [(false, 15, Order::Cut), (true, 125, Order::Finish)] {
             let connection = connection(listed);
             connection.received();

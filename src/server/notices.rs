@@ -69,8 +69,9 @@ impl Crowd {
 mod tests {
     use super::*;
 
+    /// The first line comes at once.
     #[test]
-    fn a_crowd_is_told_at_once_and_then_once_a_minute_with_its_count() {
+    fn overload_is_logged_once_a_minute_with_a_count() {
         let notices = Notices::default();
         let at = |seconds| Moment::START.after(Duration::from_secs(seconds));
         assert_eq!(notices.due(at(1)), None);

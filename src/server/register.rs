@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn attack_37_where_all_places_are_taken_the_oldest_that_is_idle_goes() {
+    async fn attack_37_a_full_server_closes_the_oldest_idle_connection() {
         let register = register(20, 10);
         let busy = register.admit(client(1));
         let request = busy.connection.begin();
@@ -381,8 +381,9 @@ mod tests {
         );
     }
 
+    /// They get an answer.
     #[tokio::test(start_paused = true)]
-    async fn attack_37_where_all_are_in_use_the_next_ones_come_in_for_a_no() {
+    async fn attack_37_a_busy_server_refuses_the_next_connections() {
         let register = register(8, 4);
         let mut places = Vec::new();
         for number in [1, 2] {

@@ -122,7 +122,7 @@ fn is_about(time: Duration, expected: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attack_37_an_unused_connection_is_kept_for_long_for_a_listed_proxy_alone() {
+async fn attack_37_only_a_listed_proxy_keeps_idle_connections() {
     for (listed, limit) in [(false, IDLE), (true, KEEP_ALIVE)] {
         let mut client = connect_to(2, listed);
         client.write_all(REQUEST).await.unwrap();

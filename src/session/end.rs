@@ -253,8 +253,9 @@ mod tests {
 
     use super::*;
 
+    /// The table stands in docs/operating.md.
     #[test]
-    fn every_reason_has_a_word_of_its_own_and_a_row_in_the_documentation() {
+    fn every_reason_has_its_own_word_and_row() {
         let words: HashSet<_> = EndReason::ALL.map(EndReason::as_str).into();
         assert_eq!(words.len(), EndReason::ALL.len());
         let table = table();

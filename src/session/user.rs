@@ -236,8 +236,9 @@ mod tests {
         assert_eq!(told(json!({}), json!({ "email_verified": true })), [None, None]);
     }
 
+    /// `email_verified` counts for the address of its own source.
     #[test]
-    fn attack_43_one_source_does_not_vouch_for_the_address_of_another() {
+    fn attack_43_sources_do_not_vouch_for_each_other() {
         let verified = json!({ "email": ADA, "email_verified": true });
         let bare = json!({ "email": ADA });
         let other = json!({ "email": "grace@example.org" });
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_idp_says_of_an_address_is_told_also_where_the_address_is_not() {
+    fn email_verified_is_kept_without_an_address() {
         let user_info = claims(json!({ "sub": "ada", "email": ADA, "email_verified": false }));
         let user = user_claims(None, Some(&user_info), EmailTrust::Verified);
         assert_eq!(
@@ -276,8 +277,9 @@ mod tests {
         assert!(json_length(&Value::Object(user.kept)) > 55 * 1024);
     }
 
+    /// The subject stays.
     #[test]
-    fn of_immoderate_claims_the_largest_are_left_out_and_the_subject_stays() {
+    fn the_largest_of_too_many_claims_are_omitted() {
         let mut many: Claims = (0..100)
             .map(|n| (format!("a{n}"), json!("x".repeat(1_000))))
             .collect();

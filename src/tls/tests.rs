@@ -6,7 +6,7 @@ fn count(roots: &SystemRoots) -> usize {
 }
 
 #[test]
-fn a_file_and_folders_stand_in_the_place_of_the_systems_authorities() {
+fn ssl_cert_file_and_dirs_replace_the_system_authorities() {
     let folder = tempfile::tempdir().unwrap();
     let (file, certs) = (folder.path().join("ca.pem"), folder.path().join("certs"));
     std::fs::write(&file, CA).unwrap();

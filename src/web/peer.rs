@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listed_proxy_is_believed_and_the_addresses_are_walked_from_the_right() {
+    fn addresses_of_a_listed_proxy_are_read_from_the_right() {
         let seen = client(&["10.0.0.0/8"], "10.0.0.7", &FORWARDED_HEADERS);
         assert_eq!(seen.address.to_string(), "198.51.100.1");
         assert_eq!(seen.host, "automate.example");

@@ -163,8 +163,9 @@ async fn attack_23_a_panic_is_a_500_that_tells_nothing() {
     }
 }
 
+/// Its `Content-Length` is that of its own body.
 #[tokio::test]
-async fn a_problem_keeps_what_handlers_and_layers_have_added_and_has_its_own_size() {
+async fn a_problem_keeps_the_headers_added_by_handlers() {
     let folder = tempfile::tempdir().unwrap();
     let handler = async || {
         let mut response = axum::response::IntoResponse::into_response(Problem::unavailable("busy"));

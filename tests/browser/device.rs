@@ -29,8 +29,9 @@ const ARGUMENTS: [&str; 2] = [
     "--ignore-certificate-errors-spki-list=k9GTRfnRICCTTn6qKEHn4dEyss5txlo4AJCTFGspDYw=",
 ];
 
+/// The session of the browser goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn attack_53_stolen_cookies_are_worthless_in_minutes_while_the_browser_goes_on() {
+async fn attack_53_stolen_cookies_are_worthless_in_minutes() {
     with_bound_browser("Strict", one_theft).await;
 }
 

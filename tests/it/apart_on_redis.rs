@@ -218,9 +218,10 @@ async fn a_redis_that_lost_its_data_leads_to_no_second_registration() {
     replicas.stop_all().await;
 }
 
+/// A roll of secrets keeps all ready.
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn a_replica_with_another_secret_is_not_ready_and_a_roll_of_secrets_keeps_all_ready() {
+async fn a_replica_with_another_secret_is_not_ready() {
     let mut replicas = Replicas::prepare(3).await;
     replicas.start(0);
     replicas.start(1);

@@ -138,8 +138,9 @@ fn set(stack: &mut Stack, name: &str, value: &str) {
     stack.variables.push((name.to_owned(), value.to_owned()));
 }
 
+/// All ten become ready.
 #[tokio::test]
-async fn ten_that_start_together_on_an_empty_folder_give_one_registration_and_ten_ready_servers() {
+async fn ten_servers_on_an_empty_folder_register_once() {
     // The IdP answers only when all of them want to register.
     let answer = Arc::new(Notify::new());
     let held = Fault::HoldAnswerUntil(Arc::clone(&answer));
@@ -210,7 +211,7 @@ async fn ten_that_start_together_on_an_empty_folder_give_one_registration_and_te
 }
 
 #[tokio::test]
-async fn where_the_one_that_registers_is_killed_no_other_spends_the_token_again() {
+async fn no_replica_spends_the_token_of_a_killed_one() {
     let never = Arc::new(Notify::new());
     let held = Fault::HoldAnswerUntil(Arc::clone(&never));
     let builder = Stack::builder().prepare(move |idp| idp.fail_next(Endpoint::Register, held));
@@ -262,7 +263,7 @@ async fn where_the_idp_refuses_each_stops_with_the_reason() {
 }
 
 #[tokio::test]
-async fn replicas_that_may_fail_serve_what_they_can_and_say_that_they_are_not_ready() {
+async fn replicas_with_allowed_failure_serve_but_are_not_ready() {
     let builder = Stack::builder()
         .without_iat()
         .set("ALLOW_BOOTSTRAP_FAILURE", "true");

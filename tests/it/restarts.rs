@@ -155,8 +155,9 @@ async fn killed_at_once_and_started_again_it_knows_everybody() {
     assert_eq!(ada.get("/api/hello").await.status, StatusCode::OK);
 }
 
+/// The error says what to do.
 #[tokio::test]
-async fn a_file_that_cannot_be_used_stops_the_start_and_says_what_to_do() {
+async fn an_unusable_session_file_stops_the_start() {
     let bff = Bff::prepare().await;
     let path = bff.stack.folder().join("keys/sessions.redb");
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -173,8 +174,9 @@ async fn a_file_that_cannot_be_used_stops_the_start_and_says_what_to_do() {
     ended.says(64, &["sessions.redb", "BFF_STATE_DIR", "SESSION_STORE=memory"]);
 }
 
+/// With a warning; `disk` stops the start.
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_means_memory_with_a_warning_unless_disk_is_asked_for() {
+async fn a_read_only_folder_means_sessions_in_memory() {
     let bff = Bff::prepare().await;
     let mut variables = bff.stack.variables.clone();
     let keys = bff.stack.folder().join("keys");

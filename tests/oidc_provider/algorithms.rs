@@ -36,7 +36,7 @@ async fn an_rsa_key_signs_with_rs256_where_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn an_rsa_key_signs_with_rs256_where_the_provider_knows_no_other() {
+async fn an_rsa_key_signs_with_rs256_if_only_that_is_known() {
     signs_with(
         "RS256",
         knows(&["RS256", "HS256"]),
@@ -46,7 +46,7 @@ async fn an_rsa_key_signs_with_rs256_where_the_provider_knows_no_other() {
 }
 
 #[tokio::test]
-async fn an_rsa_key_signs_with_ps256_where_the_provider_knows_no_other() {
+async fn an_rsa_key_signs_with_ps256_if_only_that_is_known() {
     signs_with("PS256", knows(&["PS256"]), &[("BFF_KEY_TYPE", "rsa-2048")]).await;
 }
 
@@ -61,7 +61,7 @@ async fn an_ed25519_key_signs_with_eddsa() {
 }
 
 #[tokio::test]
-async fn a_key_that_fits_none_of_the_provider_s_algorithms_is_told_before_a_token_is_spent() {
+async fn an_unsupported_key_is_logged_before_a_token_is_spent() {
     let mut stack = Stack::prepare(&knows(&["RS256", "PS256"])).await;
     let token = stack.provider.mint().await;
     let error = stack
@@ -84,7 +84,7 @@ async fn a_key_that_fits_none_of_the_provider_s_algorithms_is_told_before_a_toke
 }
 
 #[tokio::test]
-async fn a_provider_that_drops_an_algorithm_gets_another_with_an_update() {
+async fn a_dropped_algorithm_is_replaced_with_an_update() {
     // The same key does both; what was registered is kept while the provider lists it.
     let mut stack = Stack::start(&json!({}), &[("BFF_KEY_TYPE", "rsa-2048")]).await;
     stack.restart(&[("BFF_JWT_SIGNING_ALG", "RS256")]).await;

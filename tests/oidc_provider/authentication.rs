@@ -28,8 +28,9 @@ async fn the_token_endpoint_can_be_the_audience() {
     audience_works(json!({}), "token_endpoint", "/token").await;
 }
 
+/// Before, the log explains the refusal.
 #[tokio::test]
-async fn a_provider_that_insists_on_the_token_endpoint_gets_it_and_is_explained_before() {
+async fn a_required_token_endpoint_audience_is_sent() {
     let insists = json!({"audienceIsTokenEndpoint": true});
     let mut stack = Stack::start(&insists, &[]).await;
     let started = stack.ada().browser.get("/auth/login").await;
@@ -76,8 +77,9 @@ async fn pushed_requests_are_used_where_they_must_be() {
     stack.works().await;
 }
 
+/// PAR is not offered or is disabled.
 #[tokio::test]
-async fn requests_go_through_the_browser_where_nothing_can_be_pushed_or_shall_be() {
+async fn without_par_requests_go_through_the_browser() {
     for (settings, changes) in [
         (json!({"pushedRequests": false}), &[][..]),
         (json!({}), &[("MS_BFF_PAR_ENABLED", "false")][..]),
@@ -96,7 +98,7 @@ async fn requests_go_through_the_browser_where_nothing_can_be_pushed_or_shall_be
 }
 
 #[tokio::test]
-async fn a_provider_that_does_not_fetch_our_keys_is_explained_to_the_operator() {
+async fn a_provider_that_cannot_fetch_our_keys_is_explained() {
     let stack = Stack::start(&json!({"fetchesFromLoopback": false}), &[]).await;
     let started = stack.ada().browser.get("/auth/login").await;
     assert_eq!(started.status, 502, "{}", started.body);

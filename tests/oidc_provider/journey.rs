@@ -4,8 +4,9 @@ use serde_json::json;
 
 use crate::support::{HOSTS, Person, Stack, until};
 
+/// Login, fresh tokens, logout.
 #[tokio::test]
-async fn a_person_logs_in_on_several_hosts_keeps_fresh_tokens_and_logs_out() {
+async fn a_person_uses_several_hosts() {
     let stack = Stack::start(&json!({"honourClientId": true, "accessTokenLifetime": 8}), &[]).await;
     stack.logs.has_line("INFO", "201 Created");
     stack.logs.has_line("INFO", "Client registered: bff-server");
@@ -103,7 +104,7 @@ async fn a_person_can_stay_logged_in_at_the_provider() {
 }
 
 #[tokio::test]
-async fn a_person_who_is_logged_out_at_the_provider_already_still_logs_out_here() {
+async fn a_logout_works_after_one_at_the_provider() {
     let stack = Stack::start(&json!({}), &[]).await;
     let ada = stack.ada();
     ada.log_in().await;

@@ -70,7 +70,7 @@ async fn switches(methods: &[&str], rotates: bool) {
 }
 
 #[tokio::test]
-async fn from_the_key_to_a_secret_in_the_header_to_one_in_the_form_and_back() {
+async fn methods_switch_from_key_to_basic_to_post_and_back() {
     let way = [
         "private_key_jwt",
         "client_secret_basic",
@@ -81,7 +81,7 @@ async fn from_the_key_to_a_secret_in_the_header_to_one_in_the_form_and_back() {
 }
 
 #[tokio::test]
-async fn from_the_key_to_a_secret_in_the_form_to_one_in_the_header_and_back() {
+async fn methods_switch_from_key_to_post_to_basic_and_back() {
     let way = [
         "private_key_jwt",
         "client_secret_post",
@@ -97,7 +97,7 @@ async fn a_client_that_began_with_a_secret_goes_over_to_the_key() {
 }
 
 #[tokio::test]
-async fn a_method_that_the_provider_does_not_have_leaves_the_registered_one_at_work() {
+async fn an_unsupported_method_keeps_the_registered_one() {
     for (allowed, wanted) in [
         ("private_key_jwt", "client_secret_basic"),
         ("client_secret_post", "private_key_jwt"),

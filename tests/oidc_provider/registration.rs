@@ -111,7 +111,7 @@ async fn metadata_that_the_provider_keeps_is_compared_too() {
 }
 
 #[tokio::test]
-async fn metadata_that_the_provider_drops_is_sent_again_only_where_it_changes() {
+async fn dropped_metadata_is_sent_again_only_after_a_change() {
     let mut stack = Stack::start(&json!({}), &[]).await;
     assert_eq!(stack.client().await["client_profile"], Value::Null);
     stack.restart(&[("DCR_CLIENT_PROFILE", "another")]).await;

@@ -181,7 +181,7 @@ async fn endpoints(stack: &Stack, kid: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn a_key_made_by_hand_takes_over_at_a_provider_that_keeps_our_keys_for_their_max_age() {
+async fn a_key_made_by_hand_takes_over_with_a_caching_provider() {
     let stack = prepare().await.register(&CHANGES).await;
     stack.logs.clear();
     let mut load = Load::begin(&stack).await;
@@ -215,7 +215,7 @@ async fn a_key_made_by_hand_takes_over_at_a_provider_that_keeps_our_keys_for_the
 }
 
 #[tokio::test]
-async fn a_key_made_by_age_takes_over_where_the_registration_holds_the_keys() {
+async fn a_key_made_by_age_takes_over_with_inline_keys() {
     let stack = prepare().await.without("BFF_BASE_URL");
     let by_age = [&CHANGES[..], &[("BFF_JWK_ROTATE_AFTER_DAYS", "2")]].concat();
     let stack = stack.register(&by_age).await;
@@ -253,8 +253,9 @@ async fn a_key_made_by_age_takes_over_where_the_registration_holds_the_keys() {
 }
 
 /// What the rotation by hand would be without the time ahead; and why `--now` has a price.
+/// No session ends.
 #[tokio::test]
-async fn a_key_that_signs_at_once_is_refused_until_the_copy_is_old_and_no_session_ends() {
+async fn a_key_signing_at_once_is_refused_until_the_copy_is_old() {
     let stack = prepare().await.register(&CHANGES).await;
     let ada = stack.ada();
     ada.log_in().await;
@@ -335,8 +336,9 @@ async fn rotated_at_once(stack: &Stack) {
 }
 
 /// What docs/keys.md says to do after a leak, and why it takes a second rotation.
+/// After one more rotation.
 #[tokio::test]
-async fn a_leaked_key_lets_nobody_in_after_it_was_retired_and_the_keys_were_rotated_once_more() {
+async fn a_leaked_retired_key_lets_nobody_in() {
     let stack = prepare().await.register(&CHANGES).await;
     stack.ada().log_in().await;
     let pair = read_key(&stack.keys().join("bff-signing.pem")).unwrap();

@@ -92,7 +92,7 @@ async fn logging_in_again_keeps_the_new_session_alive() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_unused_leaves_the_others_of_the_person_alone() {
+async fn an_idle_end_leaves_other_sessions_of_the_person() {
     let stack = Stack::start(&json!({}), &[("SESSION_IDLE_TIMEOUT", "5s")]).await;
     let ada = stack.ada();
     let elsewhere = ada.at(&stack.origin(1));
@@ -112,7 +112,7 @@ async fn a_session_that_ends_unused_leaves_the_others_of_the_person_alone() {
 }
 
 #[tokio::test]
-async fn the_tokens_of_a_persons_last_session_are_revoked_when_it_ends_unused() {
+async fn an_idle_end_of_the_last_session_revokes_the_tokens() {
     let stack = Stack::start(&json!({}), &[("SESSION_IDLE_TIMEOUT", "1s")]).await;
     stack.ada().log_in().await;
     assert_ne!(stack.provider.refresh_tokens().await, []);
@@ -122,8 +122,9 @@ async fn the_tokens_of_a_persons_last_session_are_revoked_when_it_ends_unused() 
     .await;
 }
 
+/// In the same browser.
 #[tokio::test]
-async fn the_tokens_of_the_person_who_had_the_browser_before_are_revoked() {
+async fn the_tokens_of_the_previous_person_are_revoked() {
     let stack = Stack::start(&json!({}), &[]).await;
     let ada = stack.ada();
     ada.log_in().await;
@@ -169,8 +170,9 @@ async fn a_person_who_does_not_consent_is_told_what_happened() {
     ada.log_in().await;
 }
 
+/// `prompt=none`.
 #[tokio::test]
-async fn a_login_without_a_person_works_while_they_are_logged_in_at_the_provider() {
+async fn a_silent_login_works_during_a_provider_session() {
     let stack = Stack::start(&json!({}), &[]).await;
     let ada = stack.ada();
     let silent = "/auth/login?prompt=none&return_to=/start";
@@ -188,8 +190,9 @@ async fn a_login_without_a_person_works_while_they_are_logged_in_at_the_provider
     assert!(elsewhere.browser.is_logged_in().await);
 }
 
+/// The log says so.
 #[tokio::test]
-async fn without_consent_there_is_no_refresh_token_and_the_operator_is_told() {
+async fn without_consent_there_is_no_refresh_token() {
     let stack = Stack::start(&json!({}), &[("OIDC_PROMPT", "")]).await;
     let ada = stack.ada();
     ada.log_in().await;

@@ -42,7 +42,7 @@ async fn as_the_recipe_says(kind: Kind) {
     a_page_leads_to_the_login_and_back(&harness).await;
     a_call_without_a_session_gets_401(&harness).await;
     attack_42_a_state_change_needs_the_proof_of_its_origin(&harness).await;
-    attack_4_and_43_the_api_is_told_what_the_provider_said_and_nothing_else(&harness).await;
+    attack_4_and_43_the_api_gets_only_the_providers_claims(&harness).await;
     a_session_that_is_used_lives_on(&harness).await;
     attack_56_a_websocket_of_a_foreign_page_is_refused(&harness, kind).await;
 }
@@ -114,7 +114,7 @@ async fn attack_42_a_state_change_needs_the_proof_of_its_origin(harness: &Harnes
     assert_eq!(harness.stack.api.last().body, "hello");
 }
 
-async fn attack_4_and_43_the_api_is_told_what_the_provider_said_and_nothing_else(harness: &Harness) {
+async fn attack_4_and_43_the_api_gets_only_the_providers_claims(harness: &Harness) {
     const SPOOFED: [(&str, &str); 7] = [
         ("x-user-id", "root"),
         ("x-user-email", "root@example.org"),

@@ -12,8 +12,9 @@ fn proxy(config: &Config, url: &str) -> Option<String> {
     proxy.map(ToString::to_string)
 }
 
+/// Capitals win.
 #[test]
-fn proxies_are_taken_from_either_form_of_their_names_and_capitals_win() {
+fn proxy_variables_have_two_spellings() {
     let both = config(&[
         ("HTTPS_PROXY", "http://big.example:3128"),
         ("https_proxy", "http://small.example:3128"),

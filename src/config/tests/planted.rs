@@ -46,7 +46,7 @@ fn is_withheld(main: &str, variable: &str, value: &str, part: &str) {
 }
 
 #[test]
-fn attack_47_a_second_name_of_a_path_that_holds_something_else_is_not_quoted() {
+fn attack_47_content_in_an_alias_of_a_path_is_not_quoted() {
     let paths = catalogue::VARIABLES.iter().filter(|variable| variable.is_path());
     let mut tried = 0;
     for (variable, alias) in
@@ -65,7 +65,7 @@ fn attack_47_a_second_name_of_a_path_that_holds_something_else_is_not_quoted() {
 }
 
 #[test]
-fn attack_47_no_variable_that_names_a_path_prints_what_is_pasted_there() {
+fn attack_47_no_path_variable_prints_pasted_content() {
     for (value, part) in planted() {
         for variable in catalogue::VARIABLES {
             match variable.kind {
@@ -83,7 +83,7 @@ fn attack_47_no_variable_that_names_a_path_prints_what_is_pasted_there() {
 }
 
 #[test]
-fn attack_47_no_value_that_looks_like_a_secret_is_quoted_by_any_variable() {
+fn attack_47_no_variable_quotes_a_likely_secret() {
     for (value, part) in planted() {
         // A word may be a name that somebody chose.
         if value.starts_with("planted-opaque") {

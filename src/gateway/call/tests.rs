@@ -138,8 +138,9 @@ async fn the_body_of_a_get_arrives_whether_its_size_is_known_or_not() {
     }
 }
 
+/// The route requires a session.
 #[tokio::test]
-async fn attack_18_nothing_leaves_for_a_session_route_without_a_credential() {
+async fn attack_18_no_call_leaves_without_a_credential() {
     let api = Api::start().await;
     let gateway = gateway(api.address, system_clock());
     let mut request = request(Method::GET, "/api/secret", Body::empty());
@@ -170,7 +171,7 @@ async fn attack_34_our_token_never_goes_to_a_route_without_a_session() {
 }
 
 #[tokio::test]
-async fn attack_28_and_29_an_answer_loses_our_cookies_and_shared_caches() {
+async fn attack_28_and_29_our_cookies_and_shared_caches_are_removed() {
     let address = serve(|_| async {
         Response::builder()
             .header("set-cookie", "ours=1")
@@ -408,8 +409,9 @@ async fn a_browser_sees_that_an_answer_broke_off() {
     }
 }
 
+/// In both directions.
 #[tokio::test]
-async fn a_head_as_large_as_people_have_passes_both_ways_and_a_larger_one_is_refused() {
+async fn a_realistic_head_passes_and_a_larger_one_does_not() {
     let fields = |count: usize| -> Vec<(String, String)> {
         (0..count)
             .map(|at| (format!("x-{at:03}"), "x".repeat(300)))
@@ -613,8 +615,9 @@ async fn a_service_that_stops_sending_is_cut_off_but_may_be_slow() {
     assert!(frame.await.unwrap().is_err());
 }
 
+/// The route names https.
 #[tokio::test]
-async fn a_service_that_should_speak_tls_and_does_not_is_a_bad_gateway() {
+async fn a_service_without_tls_is_a_bad_gateway() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -713,7 +716,7 @@ fn raw_header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn the_path_that_is_authorised_is_the_path_that_the_api_receives() {
+fn the_authorised_path_is_the_forwarded_path() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -279,8 +279,9 @@ const PRODUCTS: &[&str] = &[
     "$WSRA",
 ];
 
+/// Those of the usual proxies and gateways.
 #[test]
-fn attack_40_no_product_of_the_field_is_told_by_a_client_who_it_is() {
+fn attack_40_no_known_identity_header_passes() {
     for name in PRODUCTS {
         for auth in [Auth::Session, Auth::None] {
             let ours = prepared(&[], auth).len();
@@ -371,8 +372,9 @@ fn attack_40_a_service_can_have_more_removed() {
     assert_eq!(values(&session, "authorization"), ["Bearer our-token"]);
 }
 
+/// They affect more than the answer.
 #[test]
-fn attack_49_what_reaches_beyond_the_answer_passes_only_where_the_service_allows_it() {
+fn attack_49_far_reaching_headers_need_the_services_consent() {
     let fields = [
         ("clear-site-data", "\"*\""),
         ("strict-transport-security", "max-age=31536000; includeSubDomains"),
@@ -457,8 +459,9 @@ fn attack_6_the_cookies_are_those_that_the_caller_lets_pass() {
     assert_eq!(values(&headers, "cookie"), [""; 0]);
 }
 
+/// Ours or that of the browser, never both.
 #[test]
-fn attack_34_authorization_of_the_browser_and_our_token_never_meet() {
+fn attack_34_only_one_authorization_leaves() {
     let fields = [
         ("authorization", "Bearer theirs"),
         ("authorization", "Basic more"),
@@ -473,7 +476,7 @@ fn attack_34_authorization_of_the_browser_and_our_token_never_meet() {
 }
 
 #[test]
-fn an_ipv4_client_on_a_socket_for_both_families_is_an_ipv4_client() {
+fn an_ipv4_client_on_a_dual_stack_socket_stays_ipv4() {
     let address = "::ffff:192.0.2.1".parse().unwrap();
     assert_eq!(address_value(address).unwrap(), "192.0.2.1");
     assert_eq!(
@@ -503,7 +506,7 @@ fn hop_by_hop_fields_of_an_answer_do_not_pass() {
 }
 
 #[test]
-fn attack_28_set_cookie_of_an_api_with_a_name_of_ours_never_passes() {
+fn attack_28_an_api_never_sets_our_cookies() {
     let keep = |cookie: &HeaderValue| !cookie.as_bytes().starts_with(b"__Host-Http-bff_session=");
     let answer = |cookies: &[&str]| {
         let fields: Vec<_> = cookies.iter().map(|cookie| ("set-cookie", *cookie)).collect();

@@ -107,7 +107,7 @@ fn the_most_specific_path_decides() {
 }
 
 #[test]
-fn attack_3_what_the_server_answers_itself_never_reaches_a_service() {
+fn attack_3_own_paths_never_reach_a_service() {
     let routes = parse("- { id: all, path: '/*', target_service: page, auth: none }").unwrap();
     for reserved in [
         "/auth",
@@ -131,8 +131,9 @@ fn attack_3_what_the_server_answers_itself_never_reaches_a_service() {
     }
 }
 
+/// If its policy differs.
 #[test]
-fn attack_41_another_spelling_of_a_narrower_route_with_another_policy_is_refused() {
+fn attack_41_another_spelling_of_a_narrower_route_is_refused() {
     let routes = parse(
         "
 - { id: public, path: /public/*, target_service: page, auth: none }
@@ -204,7 +205,7 @@ fn attack_41_another_spelling_of_a_narrower_route_with_another_policy_is_refused
 }
 
 #[test]
-fn attack_41_another_spelling_of_what_the_server_answers_itself_reaches_nobody() {
+fn attack_41_another_spelling_of_an_own_path_is_refused() {
     let routes = parse("- { id: all, path: '/*', target_service: page, auth: none }").unwrap();
     for spelling in [
         "/AUTH/login",
@@ -990,8 +991,9 @@ fn keys_of_the_original_system_are_told_apart() {
     );
 }
 
+/// Errors name the line.
 #[test]
-fn a_ca_file_is_read_with_the_routes_and_its_mistakes_have_a_line() {
+fn a_ca_file_is_read_with_the_routes() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ca.pem"), crate::tls::testing::CA).unwrap();
     std::fs::write(folder.path().join("not.pem"), "not a certificate").unwrap();

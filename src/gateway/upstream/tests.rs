@@ -116,7 +116,7 @@ async fn a_call_over_https_passes_the_proxy_in_a_tunnel() {
 }
 
 #[tokio::test]
-async fn a_call_over_plain_http_is_handed_to_the_proxy_with_its_whole_url() {
+async fn a_plain_http_call_gives_the_proxy_its_whole_url() {
     let api = Api::start().await;
     let proxy = TestProxy::start(Does::Forward(api.address)).await;
     let gateway = gateway(
@@ -138,8 +138,9 @@ async fn a_call_over_plain_http_is_handed_to_the_proxy_with_its_whole_url() {
     assert_eq!(api.only().headers["x-forwarded-for"], "192.0.2.7");
 }
 
+/// They do not receive its credentials.
 #[tokio::test]
-async fn loopback_and_what_no_proxy_names_pass_no_proxy_and_get_none_of_its_credentials() {
+async fn loopback_and_no_proxy_hosts_bypass_the_proxy() {
     let proxy = TestProxy::start(Does::Answer("")).await;
     let api = Api::start().await;
     let port = api.address.port();
@@ -268,7 +269,7 @@ routes:
 }
 
 #[tokio::test]
-async fn a_self_signed_certificate_that_is_its_own_authority_may_stand_in_a_ca_file() {
+async fn a_ca_file_may_hold_a_self_signed_certificate() {
     let folder = folder();
     let at = |port: u16, name: &str| format!("base_url: 'https://localhost:{port}', ca_file: {name}");
     std::fs::write(folder.path().join("own.pem"), crate::tls::testing::SELF_SIGNED).unwrap();
@@ -319,7 +320,7 @@ async fn what_the_library_says_of_tls_goes_to_debug() {
 }
 
 #[tokio::test]
-async fn the_authorities_of_ssl_cert_file_count_in_the_place_of_the_systems() {
+async fn ssl_cert_file_replaces_the_system_authorities() {
     let folder = folder();
     let trusting = |name: &str| Options {
         roots: SystemRoots::new(Some(folder.path().join(name)), Vec::new()),

@@ -100,7 +100,7 @@ fn a_first_proof_shows_the_key_that_has_signed_it() {
 }
 
 #[test]
-fn the_key_may_stand_in_the_payload_only_where_the_header_has_none() {
+fn the_payload_may_hold_the_key_if_the_header_does_not() {
     let payload = with(claims(), "jwk", ec_jwk(&P256));
     assert_eq!(
         check_first(&by_ec(&P256, &header("ES256"), &payload))

@@ -212,7 +212,7 @@ fn the_first_start_makes_a_key_and_the_keyring() {
 }
 
 #[test]
-fn an_installation_without_a_keyring_begins_one_with_the_named_key() {
+fn the_first_keyring_begins_with_the_named_key() {
     let keys_folder = KeysFolder::new();
     let kid = keys_folder.make("bff-signing.pem", KeyKind::P256);
     fs::write(keys_folder.path("bff_client.json"), "{}").unwrap();
@@ -256,8 +256,9 @@ fn a_new_named_key_is_published_first_and_signs_later() {
     );
 }
 
+/// With a warning.
 #[test]
-fn where_the_old_private_key_is_gone_the_new_named_one_signs_at_once_with_a_warning() {
+fn a_new_key_signs_at_once_if_the_old_one_is_gone() {
     let mut keys_folder = KeysFolder::new();
     let old = keys_folder.start().signs();
     fs::remove_file(keys_folder.path("bff-signing.pem")).unwrap();
@@ -289,8 +290,9 @@ fn where_the_old_private_key_is_gone_the_new_named_one_signs_at_once_with_a_warn
     );
 }
 
+/// Although the keyring knows its name.
 #[test]
-fn attack_33_a_missing_signing_key_is_an_error_although_the_keyring_knows_its_name() {
+fn attack_33_a_missing_signing_key_is_an_error() {
     let keys_folder = KeysFolder::new();
     keys_folder.start();
     fs::remove_file(keys_folder.path("bff-signing.pem")).unwrap();
@@ -305,8 +307,9 @@ fn attack_33_a_missing_signing_key_is_an_error_although_the_keyring_knows_its_na
     assert!(!keys_folder.path("bff-signing.pem").exists());
 }
 
+/// Nor published.
 #[test]
-fn attack_33_a_foreign_pem_is_neither_published_nor_taken_up_at_any_time() {
+fn attack_33_a_foreign_pem_is_never_used() {
     let mut keys_folder = KeysFolder::new();
     let mut process = keys_folder.start();
     let kid = process.signs();
@@ -323,8 +326,9 @@ fn attack_33_a_foreign_pem_is_neither_published_nor_taken_up_at_any_time() {
 }
 
 /// Kubernetes mounts a secret as links to a folder of data, which it swaps in one step.
+/// The key in memory keeps signing.
 #[test]
-fn a_swapped_link_is_seen_without_a_restart_and_the_key_in_memory_goes_on() {
+fn a_swapped_link_is_noticed_without_a_restart() {
     let mut keys_folder = KeysFolder::new();
     let mount = keys_folder.path("mount");
     for (data, kind) in [("..1", KeyKind::P256), ("..2", KeyKind::P256)] {
@@ -469,7 +473,7 @@ fn replicas_that_start_at_once_make_one_key_and_one_keyring() {
 }
 
 #[test]
-fn while_another_process_has_the_lock_a_running_server_does_not_wait() {
+fn a_running_server_does_not_wait_for_the_lock() {
     let mut keys_folder = KeysFolder::new();
     let mut process = keys_folder.start();
     let new = keys_folder.make("new.pem", KeyKind::P256);
@@ -483,8 +487,9 @@ fn while_another_process_has_the_lock_a_running_server_does_not_wait() {
     assert!(process.published().contains(&new));
 }
 
+/// With one warning.
 #[test]
-fn a_state_folder_that_cannot_be_written_turns_rotation_off_with_one_warning() {
+fn a_read_only_state_folder_disables_rotation() {
     let mut keys_folder = KeysFolder::new();
     keys_folder.rotation.policy.rotate_after = Some(30 * 24 * HOUR);
     fs::write(keys_folder.path("file"), "").unwrap();
@@ -642,7 +647,7 @@ fn a_look_or_a_command_takes_nothing_over() {
 }
 
 #[test]
-fn a_folder_that_is_missing_at_a_start_leaves_the_keyring_as_it_was() {
+fn a_missing_folder_leaves_the_keyring_unchanged() {
     let mut keys_folder = KeysFolder::new();
     keys_folder.rotation.state_dir = keys_folder.path("state");
     keys_folder.start();
@@ -661,8 +666,9 @@ fn a_folder_that_is_missing_at_a_start_leaves_the_keyring_as_it_was() {
 }
 
 /// Between the two files that a rotation writes, and in the middle of each.
+/// The next look begins again.
 #[test]
-fn a_crash_between_two_files_leaves_what_was_there_and_the_next_look_begins_again() {
+fn a_crash_between_two_files_is_recovered() {
     let mut keys_folder = KeysFolder::new();
     keys_folder.rotation.policy.rotate_after = Some(30 * 24 * HOUR);
     let old = keys_folder.start().signs();
@@ -972,8 +978,9 @@ fn a_named_key_that_would_share_a_kid_changes_nothing() {
     assert_eq!(keys_folder.ring(), before);
 }
 
+/// Only if no keyring names it.
 #[test]
-fn a_key_that_was_made_is_removed_only_where_no_keyring_names_it() {
+fn an_unused_new_key_is_removed() {
     let keys_folder = KeysFolder::new();
     let mut keeper = keys_folder.start().keeper;
     keeper.rotate(keys_folder.now, false, false).unwrap();

@@ -136,7 +136,7 @@ fn where_the_private_key_is_lost_the_named_one_signs_at_once() {
 }
 
 #[test]
-fn without_a_new_named_key_the_next_and_then_the_last_one_take_over() {
+fn without_a_new_key_the_next_and_then_the_last_take_over() {
     let mut ring = started("a");
     settle(&mut ring, at(0), &policy(), &seen(&["b", "a"]));
     let mut folder = seen(&["b"]);
@@ -260,8 +260,9 @@ fn a_previous_key_retires_by_age_and_is_forgotten_with_its_file() {
     assert!(ring.find("a").is_none());
 }
 
+/// After a grace period.
 #[test]
-fn too_many_keys_drop_the_oldest_previous_one_after_a_moment_of_grace() {
+fn too_many_keys_drop_the_oldest_previous_one() {
     let mut ring = started("a");
     let folder = seen(&["a", "b", "c", "d"]);
     for (second, kid) in [(1, "b"), (2, "c")] {
@@ -284,7 +285,7 @@ fn too_many_keys_drop_the_oldest_previous_one_after_a_moment_of_grace() {
 }
 
 #[test]
-fn the_newest_word_of_the_operator_replaces_a_key_that_was_to_be_next() {
+fn a_newly_named_key_replaces_the_next_key() {
     let mut ring = started("a");
     settle(&mut ring, at(1), &policy(), &seen(&["b", "a"]));
     settle(&mut ring, at(2), &policy(), &seen(&["c", "b", "a"]));

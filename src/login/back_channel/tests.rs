@@ -134,7 +134,7 @@ async fn a_token_ends_what_it_names_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_token_whose_sessions_could_not_be_ended_counts_when_it_comes_again() {
+async fn an_unfinished_logout_token_counts_again() {
     let harness = Harness::new();
     let key = harness.open("alice", Some("sid-1")).await;
     for (subject, sid) in [
@@ -156,8 +156,9 @@ async fn a_token_whose_sessions_could_not_be_ended_counts_when_it_comes_again() 
     assert!(matches!(again, Err(BackChannelError::Replayed)));
 }
 
+/// The logout comes before or after the session is stored.
 #[tokio::test]
-async fn attack_32_whether_a_logout_comes_before_or_after_the_session_is_stored_one_sees_the_other() {
+async fn attack_32_a_logout_and_a_login_always_see_each_other() {
     for (subject, sid, lives) in [
         (Some("alice"), None, false),
         (None, Some("sid-1"), false),

@@ -150,8 +150,9 @@ async fn attack_53_a_second_key_never_takes_the_place_of_the_first() {
     assert_eq!(harness.kept(&key).await, Some(first.device));
 }
 
+/// Also if two keys come at once.
 #[tokio::test]
-async fn attack_53_an_invitation_is_good_for_one_key_also_where_both_come_at_once() {
+async fn attack_53_an_invitation_is_valid_for_one_key() {
     let harness = Harness::new();
     let key = harness.open().await;
     let invitation = harness.devices.invite(&key);
@@ -176,7 +177,7 @@ async fn attack_53_an_invitation_is_good_for_one_key_also_where_both_come_at_onc
 }
 
 #[tokio::test]
-async fn attack_53_without_the_invitation_of_the_login_no_key_is_registered() {
+async fn attack_53_no_key_is_registered_without_an_invitation() {
     let harness = Harness::new();
     let (key, other) = (harness.open().await, harness.open().await);
     let Invitation {
@@ -249,7 +250,7 @@ async fn invitations_and_challenges_count_for_five_minutes() {
 }
 
 #[tokio::test]
-async fn attack_53_a_proof_counts_for_its_session_and_by_its_key_alone() {
+async fn attack_53_a_proof_is_bound_to_its_session_and_key() {
     let harness = Harness::new();
     let (key, device) = harness.bound().await;
     let (other, _) = harness.bound().await;

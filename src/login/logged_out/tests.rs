@@ -52,8 +52,9 @@ fn ends(course: &Course, token: &LogoutToken, arrived: u64) -> bool {
     covers(&logged_out, course)
 }
 
+/// By `sid` or by `sub`.
 #[test]
-fn a_logout_after_the_code_was_sent_ends_the_login_whatever_it_names_them_by() {
+fn a_logout_during_the_exchange_ends_the_login() {
     for token in [
         token(Some("alice"), None, ISSUED),
         token(None, Some("sid-1"), ISSUED),
@@ -131,8 +132,9 @@ fn a_session_at_the_idp_that_ended_meanwhile_gives_no_login() {
     assert!(!ends(&course(None), &token, BEGAN + 5));
 }
 
+/// Or when there are too many.
 #[test]
-fn logouts_are_forgotten_when_no_login_can_be_under_way_any_more_and_when_there_are_too_many() {
+fn logouts_are_forgotten_after_the_last_possible_login() {
     let logged_out = LoggedOut::of(3);
     let keep = KEEP.as_secs();
     for offset in [0, 1] {
@@ -203,8 +205,9 @@ fn a_dump_does_not_tell_who_was_logged_out() {
     }
 }
 
+/// It says so.
 #[test]
-fn where_others_cannot_be_asked_a_process_goes_by_what_it_knows_and_says_so() {
+fn an_isolated_process_uses_its_own_knowledge() {
     let logs = Logs::capture();
     let (here, there, shared) = two(&[[1; 32]], &[[1; 32]]);
     shared.set_down(true);

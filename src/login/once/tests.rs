@@ -34,7 +34,7 @@ impl Harness {
 }
 
 #[tokio::test]
-async fn attack_46_a_callback_that_comes_while_it_is_under_way_gets_the_same_answer() {
+async fn attack_46_a_concurrent_callback_gets_the_same_answer() {
     let harness = Harness::new();
     let gate = Arc::new(Notify::new());
     let waiting: Vec<_> = (0..20)
@@ -101,8 +101,9 @@ async fn a_success_is_the_only_one_for_as_long_as_the_attempt_is_good() {
     assert_eq!(harness.complete("another", "code", Remember::Sent).await, Ok(2));
 }
 
+/// For as long as its attempt is valid.
 #[tokio::test]
-async fn attack_46_a_code_that_was_sent_stays_spent_for_as_long_as_its_attempt_is_good() {
+async fn attack_46_a_sent_code_stays_spent() {
     let harness = Harness::new();
     assert_eq!(harness.complete("state", "code", Remember::Sent).await, Ok(1));
     harness.clock.advance(ANSWERS_FOR + Duration::from_secs(1));

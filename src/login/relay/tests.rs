@@ -111,8 +111,9 @@ fn not_sent(_: &Result<LoggedIn, CallbackError>) -> Remember {
     Remember::Nothing
 }
 
+/// The first is at another replica.
 #[tokio::test]
-async fn a_second_callback_at_another_replica_waits_for_the_answer_of_the_first() {
+async fn a_second_callback_waits_for_the_first() {
     let harness = Harness::new();
     let attempt = harness.attempt();
     let takes = Duration::from_secs(3);
@@ -127,8 +128,9 @@ async fn a_second_callback_at_another_replica_waits_for_the_answer_of_the_first(
     assert_eq!(harness.sent.load(Ordering::SeqCst), 1);
 }
 
+/// The code is sent once while the attempt is valid.
 #[tokio::test]
-async fn an_answer_is_given_for_a_minute_and_a_code_is_sent_once_for_as_long_as_the_attempt_is_good() {
+async fn an_answer_is_kept_for_a_minute() {
     let harness = Harness::new();
     let attempt = harness.attempt();
     let first = harness.callback(&attempt, "code", Duration::ZERO).await.unwrap();
@@ -151,8 +153,9 @@ async fn an_answer_is_given_for_a_minute_and_a_code_is_sent_once_for_as_long_as_
     assert_eq!(harness.sent.load(Ordering::SeqCst), 1);
 }
 
+/// An unsent code may be tried again.
 #[tokio::test]
-async fn what_came_to_nothing_is_told_as_such_and_what_was_not_sent_may_be_tried_again() {
+async fn a_failed_attempt_is_reported() {
     let harness = Harness::new();
     let attempt = harness.attempt();
     harness
@@ -176,8 +179,9 @@ async fn what_came_to_nothing_is_told_as_such_and_what_was_not_sent_may_be_tried
     harness.callback(&attempt, "code", Duration::ZERO).await.unwrap();
 }
 
+/// Its code is not sent again.
 #[tokio::test]
-async fn a_replica_that_dies_is_waited_for_and_not_for_ever_and_its_code_is_not_sent_again() {
+async fn a_dead_replica_is_waited_for_a_limited_time() {
     let harness = Harness::new();
     let attempt = harness.attempt();
     {
@@ -194,8 +198,9 @@ async fn a_replica_that_dies_is_waited_for_and_not_for_ever_and_its_code_is_not_
     assert_eq!(harness.sent.load(Ordering::SeqCst), 1);
 }
 
+/// It says so.
 #[tokio::test]
-async fn where_the_shared_memory_is_down_each_replica_goes_by_itself_and_says_so() {
+async fn without_shared_memory_each_replica_acts_alone() {
     let logs = Logs::capture();
     let harness = Harness::new();
     harness.shared.set_down(true);
@@ -204,8 +209,9 @@ async fn where_the_shared_memory_is_down_each_replica_goes_by_itself_and_says_so
     logs.has_part("WARN", "is not known");
 }
 
+/// Another cookie gets no answer.
 #[tokio::test]
-async fn attack_46_a_dump_gives_no_session_and_another_cookie_no_answer() {
+async fn attack_46_a_dump_gives_no_session() {
     let harness = Harness::new();
     let attempt = harness.attempt();
     let id = harness.callback(&attempt, "code", Duration::ZERO).await.unwrap();

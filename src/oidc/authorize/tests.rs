@@ -25,8 +25,9 @@ fn the_challenge_is_that_of_rfc_7636_appendix_b() {
     assert_eq!(pkce.challenge, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
 }
 
+/// RFC 7636 section 4.1.
 #[test]
-fn verifiers_are_random_and_of_the_length_that_the_rfc_recommends() {
+fn verifiers_are_random_and_have_the_recommended_length() {
     let (one, two) = (Pkce::generate(&SystemRandom), Pkce::generate(&SystemRandom));
     assert_ne!(one.verifier, two.verifier);
     assert_eq!(one.verifier.expose().len(), 43);

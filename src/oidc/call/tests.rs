@@ -35,8 +35,9 @@ fn retry_after_of(seconds: &'static str) -> Answer {
 }
 
 /// What remains of attacks 11 and 52 here: what an answer means.
+/// 408, 425 and 429 are about the moment.
 #[tokio::test]
-async fn attack_11_and_52_the_error_decides_on_every_4xx_that_does_not_speak_of_the_moment() {
+async fn attack_11_and_52_the_error_decides_on_every_lasting_4xx() {
     let provider = Provider::start().await;
     let meaning = |code| match code {
         "invalid_grant" => Meaning::GrantGone,
@@ -142,7 +143,7 @@ async fn attack_52_a_bare_400_is_a_refusal_without_a_reason() {
 }
 
 #[tokio::test]
-async fn attack_39_a_short_token_that_the_provider_quotes_is_not_shown() {
+async fn attack_39_a_quoted_short_token_is_not_shown() {
     let provider = Provider::start().await;
     for (error, description) in [
         ("invalid_grant", "refresh token rt-7x is used up"),

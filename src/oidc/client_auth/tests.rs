@@ -84,8 +84,9 @@ async fn asserted(typ: AssertionTyp, audience: AssertionAudience) -> ((String, P
     ((assertion, provider), header)
 }
 
+/// `BFF_ASSERTION_TYP=none` removes it.
 #[tokio::test]
-async fn an_assertion_for_the_issuer_says_what_it_is_unless_that_is_switched_off() {
+async fn an_assertion_for_the_issuer_has_a_typ() {
     use AssertionAudience::{Issuer, TokenEndpoint};
     for (typ, audience, expected) in [
         (AssertionTyp::Auto, Issuer, Some("client-authentication+jwt")),
@@ -135,8 +136,9 @@ async fn attack_15_every_retry_carries_an_assertion_with_a_fresh_jti() {
     assert_eq!(ids.len(), 3);
 }
 
+/// They appear only in their header.
 #[tokio::test]
-async fn basic_credentials_are_form_encoded_first_and_appear_nowhere_else() {
+async fn basic_credentials_are_form_encoded() {
     let provider = Provider::start().await;
     provider.answer(REFRESHED, StatusCode::OK, &tokens());
     let party = provider.party().await;
@@ -173,7 +175,7 @@ async fn posted_credentials_are_in_the_body_alone() {
 }
 
 #[tokio::test]
-async fn attack_39_credentials_are_not_shown_either_as_a_server_would_have_encoded_them() {
+async fn attack_39_encoded_credentials_are_not_shown_either() {
     let provider = Provider::start().await;
     let party = provider.party().await;
     for auth in [

@@ -115,8 +115,9 @@ async fn a_template_in_the_place_of_the_issuer_is_told_as_what_it_is() {
     assert!(!text.contains("OIDC_ISSUER="), "{text}");
 }
 
+/// Only `IDP_BASE_URL` is set.
 #[tokio::test]
-async fn where_only_the_base_url_is_set_another_issuer_is_answered_with_the_line_to_add() {
+async fn another_issuer_at_the_base_url_prints_the_line_to_add() {
     let provider = Provider::start().await;
     provider.change_metadata(|document| {
         document.insert("issuer".to_owned(), json!("https://idp.example/realms/x"));
@@ -136,7 +137,7 @@ async fn where_only_the_base_url_is_set_another_issuer_is_answered_with_the_line
 }
 
 #[tokio::test]
-async fn behind_a_base_url_the_document_is_read_there_with_the_issuers_path() {
+async fn the_base_url_gets_the_path_of_the_issuer() {
     let provider = Provider::start().await;
     let mut document = provider.document();
     document.insert("issuer".to_owned(), json!("https://idp.example/realms/x"));
@@ -220,8 +221,9 @@ async fn other_answers_are_sorted_by_whether_they_may_pass() {
     assert!(matches!(failure(&provider).await, DiscoveryError::NotJson { .. }));
 }
 
+/// The other endpoints work.
 #[tokio::test]
-async fn an_endpoint_that_is_left_out_is_told_once_while_the_rest_works() {
+async fn an_ignored_endpoint_is_logged_once() {
     let provider = Provider::start().await;
     provider.change_metadata(|document| {
         document.insert("userinfo_endpoint".to_owned(), json!(""));
@@ -239,7 +241,7 @@ async fn an_endpoint_that_is_left_out_is_told_once_while_the_rest_works() {
 }
 
 #[tokio::test]
-async fn attack_36_a_redirect_from_the_discovery_endpoint_is_not_followed() {
+async fn attack_36_a_redirect_of_discovery_is_not_followed() {
     let provider = Provider::start().await;
     provider.answer("/elsewhere", StatusCode::OK, &Value::Object(provider.document()));
     provider.answers(WELL_KNOWN, [Answer::redirect("/elsewhere")]);
@@ -261,7 +263,7 @@ async fn a_failure_does_not_forget_what_was_known() {
 }
 
 #[tokio::test]
-async fn a_provider_without_discovery_works_where_every_needed_endpoint_is_named() {
+async fn discovery_is_not_needed_if_all_endpoints_are_named() {
     let provider = Provider::start().await;
     provider.answers(WELL_KNOWN, [Answer::html(StatusCode::NOT_FOUND)]);
     let mut options = provider.options();
@@ -327,8 +329,9 @@ async fn an_issuer_that_is_no_identifier_or_not_secure_is_not_asked() {
     );
 }
 
+/// The issuer keeps the name that the provider uses for itself.
 #[tokio::test]
-async fn browsers_go_to_the_public_base_and_the_issuer_stays_what_the_provider_calls_itself() {
+async fn browsers_use_the_public_base() {
     let provider = Provider::start().await;
     let mut options = provider.options();
     options.provider.public_base = Some(Url::parse("https://idp.example").unwrap());

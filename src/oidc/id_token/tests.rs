@@ -171,7 +171,7 @@ const REFUSED: &[(&str, Change, &str)] = &[
 ];
 
 #[tokio::test]
-async fn attack_26_first_tokens_that_are_not_exactly_right_are_refused() {
+async fn attack_26_an_imperfect_first_id_token_is_refused() {
     let login = Login::start().await;
     for (name, change, expected) in REFUSED {
         let error = login.with(change).await.unwrap_err();
@@ -386,8 +386,9 @@ async fn a_trusted_audience_may_stand_beside_us_where_azp_names_us() {
     }
 }
 
+/// The log says so once.
 #[tokio::test]
-async fn an_optional_claim_that_is_unusable_is_left_out_and_that_is_told_once() {
+async fn an_unusable_optional_claim_is_ignored() {
     let logs = Logs::capture();
     let login = Login::start().await;
     for sid in [
@@ -447,7 +448,7 @@ async fn an_optional_claim_that_is_unusable_is_left_out_and_that_is_told_once() 
 }
 
 #[tokio::test]
-async fn attack_17_a_refreshed_token_of_another_person_ends_the_session() {
+async fn attack_17_another_person_in_a_refresh_ends_the_session() {
     let login = Login::start().await;
     let error = login
         .refreshed(|claims| set(claims, "sub", json!("mallory")))
@@ -472,7 +473,7 @@ async fn attack_17_a_refreshed_token_of_another_person_ends_the_session() {
 }
 
 #[tokio::test]
-async fn other_faults_of_a_refreshed_token_refuse_it_without_ending_the_session() {
+async fn other_faults_discard_the_token_and_keep_the_session() {
     let login = Login::start().await;
     let faults: [Change; 3] = [
         |c| set(c, "auth_time", json!(1_799_999_899)),
@@ -485,8 +486,9 @@ async fn other_faults_of_a_refreshed_token_refuse_it_without_ending_the_session(
     }
 }
 
+/// A login in the future is refused.
 #[tokio::test]
-async fn a_refreshed_token_may_name_a_later_login_but_none_that_is_still_to_come() {
+async fn a_refreshed_token_may_name_a_later_login() {
     let login = Login::start().await;
     let later = login
         .refreshed(|claims| set(claims, "auth_time", json!(1_799_999_999)))
@@ -503,8 +505,9 @@ async fn a_refreshed_token_may_name_a_later_login_but_none_that_is_still_to_come
     assert_eq!(error, IdTokenError::Claim("auth_time"));
 }
 
+/// It may repeat them too.
 #[tokio::test]
-async fn a_refreshed_token_may_repeat_nonce_and_auth_time_or_leave_them_out() {
+async fn a_refreshed_token_may_omit_nonce_and_auth_time() {
     let login = Login::start().await;
     let identity = login.refreshed(|_| ()).await.unwrap().identity;
     let again = login
@@ -585,7 +588,7 @@ async fn without_keys_the_token_is_neither_right_nor_wrong() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_published_is_told_from_keys_that_cannot_be_read() {
+async fn an_unknown_key_differs_from_an_unreadable_jwks() {
     let mut login = Login::start().await;
     let claims = login.provider.claims();
     login.provider.key = Arc::new(signing_key("idp-key-2"));

@@ -73,8 +73,9 @@ async fn attack_16_one_unusable_key_does_not_spoil_the_others() {
     assert!(accepts(&party, &provider, &provider.key).await);
 }
 
+/// The cool-down starts after a failure too.
 #[tokio::test]
-async fn attack_16_known_keys_stay_where_a_fetch_fails_and_a_failure_counts() {
+async fn attack_16_a_failed_fetch_keeps_the_known_keys() {
     let provider = Provider::start().await;
     let party = provider.party().await;
     assert!(accepts(&party, &provider, &provider.key).await);
@@ -164,7 +165,7 @@ async fn without_any_keys_the_next_try_comes_soon() {
 }
 
 #[tokio::test]
-async fn old_keys_are_read_again_and_a_withdrawn_one_is_no_longer_trusted() {
+async fn a_withdrawn_key_is_not_trusted_after_the_next_fetch() {
     let provider = Provider::start().await;
     let party = provider.party().await;
     assert!(accepts(&party, &provider, &provider.key).await);

@@ -142,7 +142,7 @@ const REFUSED: &[(&str, Change, &str)] = &[
 ];
 
 #[tokio::test]
-async fn attack_13_logout_tokens_that_are_not_exactly_right_are_refused() {
+async fn attack_13_an_imperfect_logout_token_is_refused() {
     let provider = Provider::start().await;
     let party = provider.party().await;
     for (name, change, expected) in REFUSED {

@@ -51,7 +51,7 @@ fn with(member: &str, value: Value) -> Map<String, Value> {
 }
 
 #[test]
-fn a_small_document_is_enough_and_gives_the_defaults_of_the_specifications() {
+fn a_minimal_document_gets_the_specified_defaults() {
     let metadata = read(&document(), &options()).unwrap();
     assert_eq!(metadata.token_endpoint_public, "https://idp.example/token");
     assert_eq!(metadata.id_token_algorithms, [Algorithm::RS256]);
@@ -101,7 +101,7 @@ fn either_name_of_eddsa_stands_for_both() {
 }
 
 #[test]
-fn attack_26_a_provider_that_lists_only_none_and_hmac_leaves_no_algorithm() {
+fn attack_26_only_none_and_hmac_leave_no_algorithm() {
     let document = with("id_token_signing_alg_values_supported", json!(["none", "HS256"]));
     assert!(
         read(&document, &options())
@@ -161,8 +161,9 @@ fn unusable(value: &Value, options: &ProviderOptions, is_right: impl Fn(&Endpoin
     }
 }
 
+/// An optional endpoint with another value is ignored.
 #[test]
-fn an_endpoint_that_is_no_plain_url_is_refused_and_an_optional_one_is_left_out() {
+fn an_endpoint_has_to_be_a_plain_url() {
     let bad = [
         json!(1),
         json!(""),
@@ -192,8 +193,9 @@ fn an_endpoint_that_is_no_plain_url_is_refused_and_an_optional_one_is_left_out()
     assert!(metadata.userinfo_endpoint.is_none() && metadata.revocation_endpoint.is_some());
 }
 
+/// An optional endpoint with plain http is ignored.
 #[test]
-fn plain_http_beyond_the_local_network_is_refused_and_an_optional_endpoint_left_out() {
+fn plain_http_is_refused_beyond_the_local_network() {
     unusable(&json!("http://idp.example/x"), &options(), |error| {
         matches!(error, EndpointError::Insecure { .. })
             && error.to_string().contains("BFF_DANGER_ALLOW_HTTP")
@@ -223,7 +225,7 @@ fn plain_http_beyond_the_local_network_is_refused_and_an_optional_endpoint_left_
 }
 
 #[test]
-fn attack_51_an_issuer_on_the_internet_names_no_endpoint_inside_a_private_network() {
+fn attack_51_a_public_issuer_names_no_private_endpoint() {
     for inside in [
         "https://127.0.0.1/x",
         "https://localhost./x",
@@ -252,8 +254,9 @@ fn attack_51_an_issuer_on_the_internet_names_no_endpoint_inside_a_private_networ
     }
 }
 
+/// The settings may name any endpoint.
 #[test]
-fn attack_51_an_issuer_inside_may_name_its_neighbours_and_the_settings_what_they_like() {
+fn attack_51_a_private_issuer_may_name_private_endpoints() {
     let neighbour = "https://10.0.0.7/token";
     for issuer in [
         "https://localhost:8443",
@@ -293,8 +296,9 @@ fn attack_51_an_issuer_inside_may_name_its_neighbours_and_the_settings_what_they
     assert!(read(&beside, &behind).unwrap().revocation_endpoint.is_none());
 }
 
+/// The document may name it all the same.
 #[test]
-fn an_optional_endpoint_that_is_switched_off_is_absent_whatever_the_document_says() {
+fn a_disabled_optional_endpoint_is_absent() {
     let off = || Some(OptionalEndpoint::Off);
     let mut options = options();
     options.overrides = EndpointOverrides {
@@ -401,7 +405,7 @@ fn behind_a_base_url_back_channel_and_browser_urls_part() {
 }
 
 #[test]
-fn the_public_token_endpoint_is_spelled_as_the_document_spells_it() {
+fn the_public_token_endpoint_keeps_the_documents_spelling() {
     let document = with("token_endpoint", json!("https://IDP.example:443/token"));
     let metadata = read(&document, &options()).unwrap();
     assert_eq!(metadata.token_endpoint_public, "https://IDP.example:443/token");

@@ -37,8 +37,9 @@ async fn the_whole_request_is_pushed_with_authentication() {
     assert_eq!(seen[0].field("ui_locales"), None);
 }
 
+/// They do not fit into a URL or make no sense.
 #[tokio::test]
-async fn answers_that_cannot_go_into_a_url_or_make_no_sense_are_refused() {
+async fn unusable_answers_are_refused() {
     let provider = Provider::start().await;
     for body in [
         json!({}),

@@ -57,8 +57,9 @@ async fn a_code_is_exchanged_with_verifier_and_redirect_uri() {
     assert_eq!(seen.field("code_verifier"), Some("verifier-1"));
 }
 
+/// Members that the answer lacks stay absent.
 #[tokio::test]
-async fn a_refresh_sends_the_refresh_token_and_keeps_what_is_not_answered_absent() {
+async fn a_refresh_sends_the_refresh_token() {
     let provider = Provider::start().await;
     provider.answer("/token", StatusCode::OK, &with("refresh_token", json!("")));
     let tokens = provider.party().await.refresh(&"rt-1".into()).await.unwrap();
@@ -70,8 +71,9 @@ async fn a_refresh_sends_the_refresh_token_and_keeps_what_is_not_answered_absent
     assert_eq!(seen.field("scope"), None);
 }
 
+/// Zero means unknown.
 #[test]
-fn the_life_of_a_refresh_token_is_read_under_both_names_and_zero_is_unknown() {
+fn the_refresh_token_lifetime_has_two_names() {
     let now = Timestamp::from_unix_seconds(1_000);
     let ends = |members: Value| {
         let mut answer = with("refresh_token", json!("rt"));

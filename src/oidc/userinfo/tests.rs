@@ -100,8 +100,9 @@ async fn a_subject_that_became_a_number_is_the_same() {
     }
 }
 
+/// The log names each cause once.
 #[tokio::test]
-async fn a_login_goes_on_without_userinfo_and_that_is_told_once_for_each_cause() {
+async fn a_login_continues_without_userinfo() {
     let logs = Logs::capture();
     let provider = Provider::start().await;
     let party = provider.party().await;

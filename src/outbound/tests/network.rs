@@ -156,7 +156,7 @@ async fn a_failure_of_tls_behind_the_proxy_is_the_providers() {
 }
 
 #[tokio::test]
-async fn the_authorities_of_ssl_cert_file_count_in_the_place_of_the_systems() {
+async fn ssl_cert_file_replaces_the_system_authorities() {
     let folder = tempfile::tempdir().unwrap();
     let (file, other) = (folder.path().join("ca.pem"), folder.path().join("other.pem"));
     std::fs::write(&file, CA).unwrap();

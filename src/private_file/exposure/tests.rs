@@ -51,8 +51,9 @@ fn attack_50_a_folder_that_others_can_write_is_refused() {
     assert_eq!(Guard::Strict.folder(&folder.path().join("missing")), Ok(None));
 }
 
+/// Also behind a link.
 #[test]
-fn attack_50_a_file_that_everybody_can_replace_is_refused_also_behind_a_link() {
+fn attack_50_a_replaceable_file_is_refused() {
     let folder = on_disk();
     let (open, closed) = (folder.path().join("open"), folder.path().join("closed"));
     for place in [&open, &closed] {
@@ -112,7 +113,7 @@ fn seen(mode: u32, owner: u32, mount: Mount) -> Seen {
 }
 
 #[test]
-fn attack_50_a_file_that_is_handed_out_may_be_readable_but_not_writable() {
+fn attack_50_a_shared_file_may_be_readable_not_writable() {
     for mount in [Mount::Memory, Mount::ReadOnly] {
         for owner in [0, US] {
             // The modes in which Docker, Kubernetes and systemd hand out secrets.
@@ -156,7 +157,7 @@ fn attack_50_what_belongs_to_another_user_counts_as_writable() {
 }
 
 #[test]
-fn attack_50_a_folder_is_open_to_a_group_only_where_it_was_handed_out() {
+fn attack_50_only_a_shared_folder_is_open_to_a_group() {
     let mode = 0o2775;
     let refused = Some((Exposed::Folder { mode }, false));
     let folder = seen(mode, 0, Mount::Usual);

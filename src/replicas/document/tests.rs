@@ -83,8 +83,9 @@ async fn what_one_writes_the_others_read_and_nobody_else() {
     assert_eq!(two.known_revision(), 3);
 }
 
+/// Neither changes anything.
 #[tokio::test]
-async fn a_dump_shows_nothing_and_a_foreign_secret_opens_and_changes_nothing() {
+async fn a_dump_and_a_foreign_secret_reveal_nothing() {
     let harness = Harness::new();
     write(&harness.replica("1", &[OLD]), "registration-access-token").await;
     let dump = harness.dump();
@@ -137,7 +138,7 @@ async fn only_the_holder_of_the_lock_writes() {
 }
 
 #[tokio::test]
-async fn a_replica_that_was_held_up_does_not_write_over_what_others_have_written_since() {
+async fn a_delayed_replica_does_not_overwrite_later_changes() {
     let harness = Harness::new();
     let (one, two) = (harness.replica("1", &[OLD]), harness.replica("2", &[OLD]));
     let held = one.lock().await.unwrap();
@@ -209,8 +210,9 @@ async fn what_cannot_be_asked_for_again_outlives_a_redis_that_is_down() {
     assert_eq!(text(&two).await.unwrap(), "second");
 }
 
+/// Unless another replica has written meanwhile.
 #[tokio::test]
-async fn what_cannot_be_asked_for_again_outlives_a_lost_lock_unless_another_one_has_written() {
+async fn an_irreplaceable_answer_outlives_a_lost_lock() {
     let harness = Harness::new();
     let (one, two) = (harness.replica("1", &[OLD]), harness.replica("2", &[OLD]));
     let held = one.lock().await.unwrap();

@@ -69,7 +69,7 @@ async fn secrets_roll_with_no_replica_that_is_not_understood() {
 }
 
 #[tokio::test]
-async fn a_secret_that_others_do_not_have_is_told_with_the_name_of_one() {
+async fn a_deviating_secret_is_logged_with_a_replica_name() {
     let harness = Harness::new();
     let peer = || "two".to_owned();
     let two = harness.replica("two", &[OLD], &["k1"]);
@@ -110,8 +110,9 @@ async fn a_key_that_signs_has_to_be_published_by_all() {
     );
 }
 
+/// One that stopped is forgotten at once.
 #[tokio::test]
-async fn a_replica_that_died_is_forgotten_and_one_that_stopped_at_once() {
+async fn a_dead_replica_is_forgotten() {
     let harness = Harness::new();
     let two = harness.replica("two", &[OLD], &["k1"]);
     look(&two).await.unwrap();
@@ -124,8 +125,9 @@ async fn a_replica_that_died_is_forgotten_and_one_that_stopped_at_once() {
     assert_eq!(look(&one).await, Ok(()));
 }
 
+/// Forged notes stop no process.
 #[tokio::test]
-async fn the_board_tells_nothing_of_secrets_and_forged_notes_stop_no_process() {
+async fn the_board_reveals_no_secrets() {
     let harness = Harness::new();
     let one = harness.replica("one", &[OLD], &["k1"]);
     look(&one).await.unwrap();

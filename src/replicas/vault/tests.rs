@@ -122,8 +122,9 @@ async fn what_replicas_share_keeps_the_promises() {
     promises(&harness.vault("1"), &harness.vault("2"), &harness).await;
 }
 
+/// They may know of an earlier one.
 #[tokio::test]
-async fn the_first_registration_waits_for_those_who_know_of_an_earlier_one() {
+async fn the_first_registration_waits_for_other_replicas() {
     let harness = Harness::new();
     let one = harness.vault("1");
     let (lock, waited) = harness.passing(one.lock(&harness.clock)).await;

@@ -105,8 +105,9 @@ fn a_network_is_24_bits_of_ipv4_and_48_of_ipv6() {
     );
 }
 
+/// Only those that the configuration binds now.
 #[test]
-fn a_session_is_held_to_what_was_kept_of_it_and_is_asked_for_now() {
+fn a_session_is_compared_with_its_stored_traits() {
     let headers = HeaderMap::new();
     let seen = |address: &str| Seen {
         headers: &headers,
@@ -231,7 +232,7 @@ proptest! {
 }
 
 #[test]
-fn attack_23_what_a_request_shows_is_printed_without_its_cookies() {
+fn attack_23_debug_output_of_a_request_has_no_cookies() {
     let headers = HeaderMap::from_iter([(
         http::header::COOKIE,
         http::HeaderValue::from_static("__Host-Http-bff_session=secret"),

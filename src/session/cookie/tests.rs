@@ -189,7 +189,7 @@ fn the_session_cookie_has_every_attribute() {
 }
 
 #[test]
-fn a_login_cookie_is_lax_and_of_this_host_whatever_the_session_cookie_is() {
+fn a_login_cookie_is_always_lax_and_host_only() {
     let options = CookieOptions {
         same_site: SameSite::Strict,
         ..shared()
@@ -246,8 +246,9 @@ fn what_was_set_is_read_back_among_others() {
     }
 }
 
+/// The request is anonymous or refused.
 #[test]
-fn attack_19_any_cookie_header_is_anonymous_or_refused_in_bounded_time() {
+fn attack_19_any_cookie_header_takes_bounded_time() {
     let policy = default_policy();
     let id = SessionId::generate(&SystemRandom).expose();
     let name = policy.login_name("state");
@@ -336,7 +337,7 @@ fn attack_27_a_sibling_subdomain_cannot_plant_a_login() {
 }
 
 #[test]
-fn login_cookies_that_are_not_as_we_set_them_are_listed_to_be_cleared() {
+fn altered_login_cookies_are_cleared() {
     let policy = default_policy();
     let long = "x".repeat(MAX_LOGIN_COOKIE_LENGTH);
     let line = format!(
@@ -370,7 +371,7 @@ fn debug_shows_no_value() {
 }
 
 #[test]
-fn attack_6_an_api_sees_the_applications_cookies_and_none_of_ours() {
+fn attack_6_an_api_sees_only_the_applications_cookies() {
     let login = default_policy().login_name("state");
     let line =
         format!("a=1; __Host-Http-bff_session=id; b=\"x y\"; {login}=s; __Host-Http-bff_logout=r; c==2=; d");
@@ -423,7 +424,7 @@ fn attack_6_no_spelling_slips_through() {
 }
 
 #[test]
-fn attack_28_an_apis_set_cookie_with_one_of_our_names_is_recognised() {
+fn attack_28_an_apis_set_cookie_with_our_name_is_recognised() {
     let policy = default_policy();
     let ours = |line: &str| policy.drops_ours(&HeaderValue::from_bytes(line.as_bytes()).unwrap());
     for line in [
@@ -537,8 +538,9 @@ proptest! {
     }
 }
 
+/// Until the new ones arrive.
 #[test]
-fn the_names_of_the_release_before_are_read_until_the_new_ones_come() {
+fn the_former_cookie_names_are_still_read() {
     let policy = default_policy();
     let (old, new) = (
         SessionId::generate(&SystemRandom),

@@ -44,7 +44,7 @@ fn session() -> Session {
 }
 
 #[test]
-fn a_token_is_due_before_it_expires_but_not_before_half_of_its_life() {
+fn a_token_is_due_in_the_second_half_of_its_life() {
     let threshold = Duration::from_mins(5);
     assert_eq!(tokens(3_600).due_at(threshold), Some(seconds(1_000 + 3_300)));
     assert_eq!(tokens(60).due_at(threshold), Some(seconds(1_000 + 30)));

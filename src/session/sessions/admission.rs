@@ -72,8 +72,9 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
 
+    /// The order of storing does not matter.
     #[test]
-    fn a_login_counts_those_that_came_before_it_whenever_they_are_stored() {
+    fn a_login_counts_the_earlier_logins() {
         let limits = Limits {
             max: 10,
             memory: 1_000,

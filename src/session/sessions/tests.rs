@@ -269,7 +269,7 @@ async fn a_login_that_another_one_has_crowded_out_ends_none_itself() {
 }
 
 #[test]
-fn a_login_that_took_long_counts_although_a_later_one_was_quicker() {
+fn a_slow_login_counts_in_spite_of_a_quicker_one() {
     let (sessions, clock, _) = setup(Limits {
         max_per_user: 1,
         ..Limits::default()
@@ -328,7 +328,7 @@ fn watches_that_go_at_the_same_moment_leave_nothing_behind() {
 }
 
 #[test]
-fn a_session_that_nobody_watches_takes_no_room_in_the_map_of_watchers() {
+fn an_unwatched_session_takes_no_memory() {
     let (sessions, _, _) = setup(Limits::default());
     let key = open(&sessions, "alice", "0").unwrap();
     let (one, two) = (sessions.watch(&key), sessions.watch(&key));

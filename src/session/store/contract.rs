@@ -56,14 +56,14 @@ macro_rules! contract_tests {
             removal_returns_the_last_state_once
             an_expired_session_is_still_handed_out_by_removal
             a_person_loses_all_their_sessions_and_nobody_else_does
-            the_end_of_a_session_is_told_to_all_who_wait_whatever_ends_it
+            every_end_of_a_session_is_announced
             a_use_and_a_write_are_no_end
             subjects_of_other_issuers_are_other_people
             a_person_has_a_session_until_their_last_one_ends
             too_many_sessions_are_refused_and_nothing_is_evicted
             one_session_too_many_of_a_person_ends_the_oldest
-            an_expired_session_of_a_person_goes_before_one_that_is_in_use
-            a_person_who_replaces_their_own_session_fits_into_a_full_store
+            an_expired_session_goes_before_a_used_one
+            a_full_store_accepts_a_replacement_session
             the_sweep_hands_out_what_has_expired_once
             the_sweep_is_bounded_and_says_when_it_is_done
             the_sweep_spares_what_was_used
@@ -496,7 +496,7 @@ contracts! {
         assert_eq!(harness.end_all_of("https://idp.test", "alice").await, 0);
     }
 
-    async fn the_end_of_a_session_is_told_to_all_who_wait_whatever_ends_it(harness: Harness = at_most(100, 1)) {
+    async fn every_end_of_a_session_is_announced(harness: Harness = at_most(100, 1)) {
         let wait = |key: &SessionKey| tokio::spawn(harness.sessions.until_end(key));
         let removed = harness.alice().await;
         let (one, two) = (wait(&removed), wait(&removed));
@@ -595,7 +595,8 @@ contracts! {
         }
     }
 
-    async fn an_expired_session_of_a_person_goes_before_one_that_is_in_use(harness: Harness = at_most(100, 2)) {
+    /// Both belong to one person.
+    async fn an_expired_session_goes_before_a_used_one(harness: Harness = at_most(100, 2)) {
         let old = harness.alice().await;
         harness.clock.advance(MINUTE);
         let idle = harness.alice().await;
@@ -607,7 +608,7 @@ contracts! {
         assert!(harness.lives(&old).await);
     }
 
-    async fn a_person_who_replaces_their_own_session_fits_into_a_full_store(harness: Harness = at_most(1, 1)) {
+    async fn a_full_store_accepts_a_replacement_session(harness: Harness = at_most(1, 1)) {
         let first = harness.alice().await;
         harness.clock.advance(MILLISECOND);
         let created = harness.login("alice", HOUR).await;

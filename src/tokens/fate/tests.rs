@@ -37,8 +37,9 @@ fn life(answer: Answer, faults: &[(&str, u64)]) -> (usize, Option<EndReason>) {
     (faults.len(), None)
 }
 
+/// After three tries beyond the life of the token.
 #[test]
-fn attack_52_a_refusal_that_stays_ends_the_session_after_three_tries_beyond_the_token() {
+fn attack_52_a_lasting_refusal_ends_the_session() {
     let refusals: Vec<(&str, u64)> = (30..90).step_by(5).map(|seconds| ("no", seconds)).collect();
     // At 60, 65 and 70.
     assert_eq!(life(Answer::Refused, &refusals), (8, Some(EndReason::Refused)));
@@ -56,7 +57,7 @@ fn attack_52_a_refusal_counts_however_it_is_worded() {
 }
 
 #[test]
-fn attack_52_the_same_fault_of_an_id_token_ends_the_session_with_the_third() {
+fn attack_52_the_third_same_id_token_fault_ends_the_session() {
     let same = [("nonce", 30), ("nonce", 31), ("nonce", 32)];
     assert_eq!(life(Answer::FaultyIdToken, &same), (2, Some(EndReason::IdToken)));
     let changing = [

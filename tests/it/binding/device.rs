@@ -71,8 +71,9 @@ async fn a_bound_session_goes_on_with_proofs() {
     }
 }
 
+/// It needs the bound cookie.
 #[tokio::test]
-async fn attack_53_a_stolen_session_cookie_is_worthless_without_the_bound_one() {
+async fn attack_53_a_session_cookie_alone_is_worthless() {
     for binding in [DEVICE, IF_POSSIBLE] {
         let stack = start(&[binding]).await;
         let device = Device::logged_in(&stack).await;
@@ -114,8 +115,9 @@ async fn attack_53_a_stolen_session_cookie_is_worthless_without_the_bound_one() 
     }
 }
 
+/// For a minute.
 #[tokio::test]
-async fn requests_that_were_under_way_at_the_registration_pass_for_a_minute() {
+async fn requests_under_way_at_the_registration_pass() {
     let stack = start(&[DEVICE]).await;
     let device = Device::logged_in(&stack).await;
     let bare = device.stolen();
@@ -204,7 +206,7 @@ async fn attack_53_without_the_key_there_is_no_cookie() {
 }
 
 #[tokio::test]
-async fn a_browser_that_sends_no_cookie_along_finds_its_session_by_name() {
+async fn a_browser_without_cookies_finds_its_session_by_name() {
     // As after a login at the IdP, or a link of another site: `SameSite` cookies are missing.
     let stack = start(&[DEVICE]).await;
     let browser = stack.browser();

@@ -41,8 +41,9 @@ async fn nobody_is_invited_where_nothing_would_come_of_it() {
     assert!(is_logged_in(&browser).await, "an ordinary session");
 }
 
+/// With a clear problem and page.
 #[tokio::test]
-async fn with_device_a_browser_that_registers_no_key_gets_a_clear_refusal_and_page() {
+async fn device_refuses_a_browser_without_a_key() {
     let stack = start(&[("SESSION_BINDING", "device")]).await;
     let browser = stack.browser();
     log_in(&browser).await;
@@ -73,8 +74,9 @@ async fn with_device_a_browser_that_registers_no_key_gets_a_clear_refusal_and_pa
     assert!(stack.api.calls().is_empty());
 }
 
+/// Its session is an ordinary one.
 #[tokio::test]
-async fn with_device_if_possible_a_browser_that_registers_no_key_keeps_an_ordinary_session() {
+async fn device_if_possible_serves_a_browser_without_a_key() {
     let stack = start(&[("SESSION_BINDING", "device-if-possible")]).await;
     let browser = stack.browser();
     log_in(&browser).await;

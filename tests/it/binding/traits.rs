@@ -69,8 +69,9 @@ async fn a_session_goes_on_from_its_own_browser_and_network() {
     }
 }
 
+/// The session stays.
 #[tokio::test]
-async fn attack_53_a_request_from_elsewhere_is_anonymous_and_the_session_stays() {
+async fn attack_53_a_request_from_elsewhere_is_anonymous() {
     for (binding, refused, taken) in [
         ("ua", (FIREFOX, HOME), (CHROME, ELSEWHERE)),
         ("ip", (CHROME, ELSEWHERE), (FIREFOX, HOME)),

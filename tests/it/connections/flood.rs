@@ -140,8 +140,9 @@ fn enough_files() {
     );
 }
 
+/// It opens thousands.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn attack_37_thousands_of_connections_of_one_client_leave_everybody_else_served() {
+async fn attack_37_connections_of_one_client_starve_nobody() {
     enough_files();
     // What a shell or a service manager often starts programs with.
     let harness = Harness::start("ulimit -Sn 1024", &[]).await;

@@ -68,8 +68,9 @@ async fn it_says_that_it_stops_serves_on_and_lets_everything_finish() {
     ended.says(0, &["not ready any more, and still serving", "stopped"]);
 }
 
+/// The shutdown does not wait for them.
 #[tokio::test]
-async fn the_streams_of_open_pages_end_in_order_and_nobody_waits_for_them() {
+async fn event_streams_end_in_order_at_a_shutdown() {
     let gate = Arc::new(Notify::new());
     let harness = start(&gate, &[("SHUTDOWN_DELAY", "0"), ("SHUTDOWN_TIMEOUT", "20s")]).await;
     let ada = harness.browser();

@@ -92,8 +92,9 @@ async fn looking_changes_nothing_here_or_there() {
     assert_eq!(world.stack.idp.count(Endpoint::Register), 0);
 }
 
+/// It is a registration access token.
 #[tokio::test]
-async fn a_registration_access_token_that_changes_with_reading_is_stored_before_anything_else() {
+async fn a_token_rotated_by_a_read_is_stored_first() {
     let world = World::start().await;
     world.stack.idp.on_registration_response(|answer| {
         answer.body["registration_access_token"] = "the-next-token".into();
@@ -128,8 +129,9 @@ async fn an_address_that_leads_elsewhere_is_told() {
     found.blames("jwks", &["although the server is running here", "BFF_BASE_URL"]);
 }
 
+/// The server has never seen it.
 #[tokio::test]
-async fn a_key_that_the_server_has_never_seen_is_looked_at_and_left_alone() {
+async fn the_doctor_leaves_an_unknown_key_unchanged() {
     let stack = Stack::builder().without_server().start_without_waiting().await;
     make_key(&stack.folder().join("keys/bff-signing.pem"), KeyKind::P256);
     let found = check(&stack, &[]).await;

@@ -67,8 +67,9 @@ async fn nothing_on_the_way_keeps_it_back_or_takes_it_for_dead() {
     assert_eq!(&events.all[greeting..], ":\n\n");
 }
 
+/// Their streams end.
 #[tokio::test]
-async fn attack_48_a_logout_in_one_tab_reaches_the_others_and_ends_their_streams() {
+async fn attack_48_a_logout_reaches_all_tabs() {
     let (_stack, ada) = start().await;
     let mut tabs = [Events::open(&ada).await, Events::open(&ada).await];
     let mut id = String::new();
@@ -145,7 +146,7 @@ async fn attack_25_renewed_tokens_are_told_without_a_token() {
 }
 
 #[tokio::test]
-async fn the_end_is_told_before_it_comes_and_a_stream_puts_it_off_no_more_than_nothing() {
+async fn the_end_is_announced_and_a_stream_does_not_delay_it() {
     let stack = Stack::builder()
         .set("SESSION_IDLE_TIMEOUT", "20m")
         .idp(|options| options.access_token_lifetime = Duration::from_hours(5))

@@ -51,8 +51,9 @@ async fn liveness_needs_nothing_and_readiness_everything() {
     );
 }
 
+/// An IdP that fails later only degrades it.
 #[tokio::test]
-async fn readiness_is_latched_an_idp_that_fails_later_only_degrades_it() {
+async fn readiness_is_latched() {
     let mut stack = Stack::start().await;
     stack.idp.fail_always(Endpoint::Discovery, Fault::status(503));
     let base = format!("http://{}", stack.address);

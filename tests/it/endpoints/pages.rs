@@ -78,8 +78,9 @@ async fn pages_speak_the_language_of_the_person() {
     }
 }
 
+/// None mentions logs.
 #[tokio::test]
-async fn every_page_leads_back_to_the_start_page_and_none_speaks_of_logs() {
+async fn every_page_links_to_the_start_page() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     for (path, status) in [
@@ -113,8 +114,9 @@ async fn every_page_leads_back_to_the_start_page_and_none_speaks_of_logs() {
     assert!(reply.body.contains("href=\"/\"") && !reply.body.contains("the server's log"));
 }
 
+/// A page for a person, JSON for a program.
 #[tokio::test]
-async fn a_form_that_is_refused_is_a_page_for_a_person_and_json_for_a_program() {
+async fn a_refused_form_is_a_page_or_json() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;

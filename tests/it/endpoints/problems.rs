@@ -116,7 +116,7 @@ async fn no_answer_of_an_auth_route_is_stored_or_referred_to() {
 }
 
 #[tokio::test]
-async fn a_method_that_an_endpoint_does_not_have_is_405_and_says_which_it_has() {
+async fn an_unsupported_method_is_405_with_allow() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;

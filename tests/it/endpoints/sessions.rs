@@ -123,7 +123,7 @@ async fn a_person_ends_a_session_of_theirs_from_another_browser() {
 }
 
 #[tokio::test]
-async fn nobody_ends_a_session_of_somebody_else_or_without_both_proofs() {
+async fn ending_a_session_needs_its_owner_and_both_csrf_checks() {
     let (stack, desk, phone) = start().await;
     let theirs = list(&desk).await;
     let grace = Browser::new("grace", desk.origin());

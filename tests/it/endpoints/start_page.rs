@@ -12,7 +12,7 @@ async fn page(browser: &Browser) -> Reply {
 }
 
 #[tokio::test]
-async fn a_person_at_the_start_sees_whether_they_are_logged_in_and_how_to_go_on() {
+async fn the_start_page_shows_the_session_and_the_next_step() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     let before = page(&ada).await;

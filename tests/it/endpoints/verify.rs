@@ -64,8 +64,9 @@ async fn nobody_is_a_401() {
     }
 }
 
+/// And only for a known service.
 #[tokio::test]
-async fn a_token_goes_out_on_the_internal_listener_alone_and_for_a_known_service() {
+async fn a_token_leaves_only_on_the_internal_listener() {
     let stack = Stack::builder().with_internal_listener().start().await;
     let ada = stack.browser();
     ada.log_in().await;
@@ -151,7 +152,7 @@ async fn needs_the_proof(ada: &Browser, url: &str, method: &str, call: &[(&str, 
 }
 
 #[tokio::test]
-async fn attack_42_whichever_method_changes_state_asks_for_the_proof_of_its_origin() {
+async fn attack_42_any_unsafe_method_needs_an_own_origin() {
     asked_by_anybody(async |ada, url| {
         for method in ["POST", "PUT", "PATCH", "DELETE", "PROPPATCH"] {
             // Envoy and Istio keep the method of the call, with or without saying it once more.
@@ -182,7 +183,7 @@ async fn attack_42_whichever_method_changes_state_asks_for_the_proof_of_its_orig
 }
 
 #[tokio::test]
-async fn attack_56_a_websocket_handshake_asks_for_the_proof_of_its_origin() {
+async fn attack_56_a_websocket_handshake_needs_an_own_origin() {
     asked_by_anybody(async |ada, url| {
         for sign in [
             ("upgrade", "websocket"),
@@ -197,7 +198,7 @@ async fn attack_56_a_websocket_handshake_asks_for_the_proof_of_its_origin() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_correlation_id_that_it_was_asked_with() {
+async fn every_answer_repeats_the_correlation_id() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     let url = format!("http://{}/auth/verify", stack.address);

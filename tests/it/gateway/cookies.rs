@@ -19,7 +19,7 @@ async fn with_cookies(ada: &Browser, path: &str, lines: &[&str]) -> Reply {
 }
 
 #[tokio::test]
-async fn attack_6_an_api_never_sees_our_cookies_and_the_applications_pass() {
+async fn attack_6_an_api_sees_only_the_applications_cookies() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;
@@ -108,7 +108,7 @@ async fn attack_19_any_cookie_header_is_anonymous_or_a_4xx() {
 }
 
 #[tokio::test]
-async fn attack_19_a_header_beyond_every_bound_is_refused_and_harms_nobody_else() {
+async fn attack_19_an_oversized_header_harms_only_its_sender() {
     let stack = Stack::start().await;
     for header in [
         format!("Cookie: {}\r\n", "x".repeat(512 * 1024)),
@@ -183,7 +183,7 @@ async fn events() -> (String, tokio::sync::mpsc::Sender<Bytes>) {
 }
 
 #[tokio::test]
-async fn attack_20_the_session_cookie_is_renewed_at_the_head_of_a_stream() {
+async fn attack_20_a_stream_begins_with_a_renewed_cookie() {
     let (url, events) = events().await;
     let routes = format!(
         "services:\n  api:\n    base_url: \"{url}\"\nroutes:\n  - id: api\n    path: /api/*\n    target_service: api\n    auth: session\n"

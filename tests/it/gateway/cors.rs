@@ -115,8 +115,9 @@ async fn a_listed_origin_still_needs_the_token_of_the_session() {
     assert!(stack.api.calls().is_empty());
 }
 
+/// Even if the API would allow it.
 #[tokio::test]
-async fn a_foreign_origin_gets_nothing_even_where_the_api_would_let_it() {
+async fn a_foreign_origin_gets_nothing() {
     let reflecting = |call: &crate::support::Call| {
         let headers = [
             (
@@ -157,7 +158,7 @@ async fn a_foreign_origin_gets_nothing_even_where_the_api_would_let_it() {
 }
 
 #[tokio::test]
-async fn without_listed_origins_nothing_is_said_and_an_open_api_speaks_for_itself() {
+async fn without_listed_origins_only_an_open_api_sends_cors() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;

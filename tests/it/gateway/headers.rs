@@ -71,8 +71,9 @@ async fn an_api_is_told_where_a_call_came_from() {
     assert_eq!(call.header("if-none-match"), Some("\"1\""));
 }
 
+/// On every listener.
 #[tokio::test]
-async fn a_request_that_names_no_host_or_two_is_refused_on_every_listener() {
+async fn a_request_has_exactly_one_host() {
     let stack = Stack::builder().with_internal_listener().start().await;
     let own = format!("{}:{}", HOSTS[0], stack.address.port());
     for listener in [stack.address, stack.internal.unwrap()] {
@@ -136,8 +137,9 @@ async fn the_host_that_an_api_is_told_is_one_of_ours_or_none() {
     }
 }
 
+/// It removes more headers or lets some pass.
 #[tokio::test]
-async fn attack_40_and_49_a_service_says_what_else_is_removed_and_what_passes() {
+async fn attack_40_and_49_a_service_extends_the_header_policy() {
     let routes = "services:
   api:
     base_url: \"{api}\"
@@ -177,8 +179,9 @@ routes:
     assert_eq!(call.header("x-kept"), Some("stays"));
 }
 
+/// Ours or that of the browser, never both.
 #[tokio::test]
-async fn attack_34_authorization_of_the_browser_and_our_token_never_meet() {
+async fn attack_34_only_one_authorization_leaves() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;
@@ -224,8 +227,9 @@ async fn attack_29_what_belongs_to_a_session_is_for_no_shared_cache() {
     assert_eq!(ada.get("/api/x").await.header("cache-control"), Some("private"));
 }
 
+/// Nor does the correlation id of the API.
 #[tokio::test]
-async fn hop_by_hop_fields_of_an_answer_and_its_correlation_id_are_not_the_browsers() {
+async fn hop_by_hop_fields_do_not_reach_the_browser() {
     let stack = Stack::start().await;
     stack.api.answer(|_| {
         let headers = [

@@ -78,7 +78,7 @@ async fn attack_3_what_an_api_could_read_as_another_path_is_refused() {
 }
 
 #[tokio::test]
-async fn attack_3_another_spelling_of_what_the_server_answers_itself_reaches_no_api() {
+async fn attack_3_another_spelling_of_an_own_path_reaches_no_api() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;
@@ -128,7 +128,7 @@ async fn attack_3_a_query_or_a_fragment_is_no_path() {
 }
 
 #[tokio::test]
-async fn attack_41_no_other_spelling_of_a_closed_path_passes_a_wider_open_route() {
+async fn attack_41_no_spelling_of_a_closed_path_finds_an_open_route() {
     let stack = Stack::builder()
         .routes(
             "services:
@@ -187,7 +187,7 @@ async fn targets_that_are_no_paths_are_refused() {
 /// For any path: a public route never yields anything but its own folder at the API, and without a session
 /// nothing else is called at all.
 #[tokio::test]
-async fn attack_3_the_path_that_is_authorised_is_the_path_the_api_receives() {
+async fn attack_3_the_authorised_path_is_the_forwarded_path() {
     let stack = Stack::start().await;
     let pattern =
         "/(public|api|%70ublic|auth)(/|%2[eEfF]|%5[cC]|%25|%[0-9a-f]{2}|\\.|\\.\\.|[a-z~;?#]){0,12}";

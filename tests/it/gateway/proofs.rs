@@ -24,7 +24,7 @@ fn methods() -> [Method; 4] {
 }
 
 #[tokio::test]
-async fn attack_5_without_the_proof_of_its_origin_no_state_change_is_passed_on() {
+async fn attack_5_a_state_change_needs_an_own_origin() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;
@@ -70,7 +70,7 @@ async fn attack_5_without_the_proof_of_its_origin_no_state_change_is_passed_on()
 }
 
 #[tokio::test]
-async fn attack_5_without_the_token_of_its_session_no_state_change_is_passed_on() {
+async fn attack_5_a_state_change_needs_the_csrf_token() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;
@@ -162,8 +162,9 @@ async fn attack_5_a_token_ends_with_its_session() {
     assert!(stack.api.calls().is_empty());
 }
 
+/// Or makes a read look like one.
 #[tokio::test]
-async fn attack_2_no_header_makes_a_state_change_look_harmless_or_a_read_dangerous() {
+async fn attack_2_no_header_hides_a_state_change() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;

@@ -40,7 +40,7 @@ fn borrowed<'a>(headers: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)
 }
 
 #[tokio::test]
-async fn attack_1_forwarded_headers_of_a_peer_that_is_not_listed_count_as_absent() {
+async fn attack_1_forwarded_headers_of_an_unlisted_peer_are_ignored() {
     // Nobody is listed by default; and a list is not the whole world.
     let other = Stack::builder().set("BFF_TRUSTED_PROXIES", "10.0.0.0/8, ::1");
     for stack in [Stack::start().await, other.start().await] {
@@ -90,8 +90,9 @@ async fn a_listed_proxy_is_believed() {
     }
 }
 
+/// The family that it sets.
 #[tokio::test]
-async fn attack_1_of_a_listed_proxy_only_the_family_that_it_sets_is_believed() {
+async fn attack_1_a_listed_proxy_is_believed_for_one_family_only() {
     for (standard, family) in [(true, "x-forwarded"), (false, "forwarded")] {
         let stack = Stack::builder()
             .set("BFF_TRUSTED_PROXIES", "127.0.0.1")
@@ -109,8 +110,9 @@ async fn attack_1_of_a_listed_proxy_only_the_family_that_it_sets_is_believed() {
     }
 }
 
+/// Nor a login host.
 #[tokio::test]
-async fn attack_1_nothing_that_is_forwarded_becomes_an_own_origin_or_a_login_host() {
+async fn attack_1_forwarded_hosts_become_no_own_origin() {
     let stack = Stack::builder()
         .set("BFF_TRUSTED_PROXIES", "127.0.0.1")
         .start()

@@ -76,8 +76,9 @@ impl Harness {
     }
 }
 
+/// With a new token.
 #[tokio::test]
-async fn a_call_whose_token_is_refused_is_sent_once_more_with_a_new_one() {
+async fn a_call_with_a_refused_token_is_repeated_once() {
     let harness = Harness::start().await;
     let old = harness.refuse_this_token().await;
     let before = harness.calls();
@@ -127,8 +128,9 @@ async fn an_api_that_refuses_every_token_makes_one_refresh_a_minute() {
     assert!(harness.ada.is_logged_in().await);
 }
 
+/// The token is renewed all the same.
 #[tokio::test]
-async fn a_body_that_is_not_held_is_not_sent_again_and_the_token_is_renewed_all_the_same() {
+async fn a_streamed_body_is_not_sent_again() {
     let harness = Harness::start().await;
     harness.refuse_this_token().await;
     let before = harness.calls();
@@ -139,8 +141,9 @@ async fn a_body_that_is_not_held_is_not_sent_again_and_the_token_is_renewed_all_
     assert_eq!(harness.post(vec![7; 64 * 1024]).await.status, StatusCode::OK);
 }
 
+/// And the session.
 #[tokio::test]
-async fn a_refresh_that_fails_leaves_the_answer_of_the_api_and_the_session() {
+async fn a_failed_refresh_keeps_the_answer_of_the_api() {
     let harness = Harness::start().await;
     harness.refuse_this_token().await;
     harness.stack.idp.fail_always(Endpoint::Token, Fault::status(503));

@@ -15,8 +15,9 @@ routes:
   - { id: files, path: /files/*, target_service: plain, encoded_path: pass, auth: none }
 ";
 
+/// Unless its service disables that.
 #[tokio::test]
-async fn a_redirect_and_a_cookie_of_an_api_are_mapped_unless_its_service_says_otherwise() {
+async fn redirects_and_cookies_of_an_api_are_mapped() {
     let stack = Stack::builder().routes(ROUTES).start().await;
     let url = stack.api.url();
     let location = format!("{url}/v1/orders/7?a=b");
@@ -49,7 +50,7 @@ async fn a_redirect_and_a_cookie_of_an_api_are_mapped_unless_its_service_says_ot
 }
 
 #[tokio::test]
-async fn an_encoded_slash_reaches_an_api_as_it_is_where_the_route_says_so() {
+async fn an_allowed_encoded_slash_is_forwarded_unchanged() {
     let stack = Stack::builder().routes(ROUTES).start().await;
     let ada = stack.browser();
     for (path, target) in [("/files/a%2fb%23c/d", "/a%2Fb%23c/d"), ("/files/a%2F", "/a%2F")] {

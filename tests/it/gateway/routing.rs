@@ -71,8 +71,9 @@ async fn a_call_goes_where_its_route_says() {
     }
 }
 
+/// It is refused.
 #[tokio::test]
-async fn a_method_that_the_route_does_not_list_is_refused_and_falls_through_to_no_other() {
+async fn an_unlisted_method_falls_through_to_no_other_route() {
     let stack = stack().await;
     let ada = stack.browser();
     ada.log_in().await;
@@ -138,8 +139,9 @@ async fn every_state_changing_method_arrives_as_it_was_sent() {
     }
 }
 
+/// However wide it is.
 #[tokio::test]
-async fn what_the_server_answers_itself_belongs_to_no_route_however_wide() {
+async fn own_paths_belong_to_no_route() {
     let stack = stack().await;
     let ada = stack.browser();
     ada.log_in().await;

@@ -69,8 +69,9 @@ fn login_url(reply: &Reply) -> String {
     reply.json()["login_url"].as_str().unwrap().to_owned()
 }
 
+/// Nothing of the token.
 #[tokio::test]
-async fn the_browser_learns_which_login_the_api_demands_and_nothing_of_the_token() {
+async fn the_browser_learns_only_the_demanded_login() {
     let harness = Harness::start().await;
     let request = harness
         .ada
@@ -106,8 +107,9 @@ async fn the_browser_learns_which_login_the_api_demands_and_nothing_of_the_token
     assert!(reply.body.contains(link), "{}", reply.body);
 }
 
+/// It is of the same person.
 #[tokio::test]
-async fn the_stronger_login_of_the_same_person_takes_the_place_of_the_session() {
+async fn a_stronger_login_replaces_the_session() {
     let harness = Harness::start().await;
     let old = harness.ada.session_cookie().unwrap();
     let login = login_url(&harness.ada.get("/api/x").await);
@@ -140,8 +142,9 @@ async fn a_login_that_is_not_stronger_changes_nothing() {
     assert_eq!(harness.ada.get("/api/x").await.body, "here");
 }
 
+/// It takes nothing over.
 #[tokio::test]
-async fn a_login_of_somebody_else_takes_nothing_over_and_ends_the_session() {
+async fn a_login_of_another_person_ends_the_session() {
     let harness = Harness::start().await;
     let old = harness.ada.session_cookie().unwrap();
     let login = login_url(&harness.ada.get("/api/x").await);
@@ -175,8 +178,9 @@ async fn an_api_that_is_never_content_makes_no_loop() {
     login_url(&harness.ada.get("/api/x").await);
 }
 
+/// As OpenID Connect defines it.
 #[tokio::test]
-async fn without_a_session_the_demand_is_the_wish_that_openid_connect_makes_of_it() {
+async fn without_a_session_the_demand_becomes_a_request_parameter() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     // OpenID Connect Core 1.0 section 3.1.2.1: a voluntary claim.

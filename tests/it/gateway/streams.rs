@@ -135,7 +135,7 @@ async fn attack_48_an_upload_ends_with_its_session() {
 }
 
 #[tokio::test]
-async fn attack_48_a_call_that_still_waits_for_its_answer_ends_with_its_session() {
+async fn attack_48_a_waiting_call_ends_with_its_session() {
     let gave_up = Arc::new(AtomicBool::new(false));
     let (_stack, ada) = stack_with(api(&gave_up)).await;
     let late = tokio::spawn(ada.request(Method::GET, "/api/late").send());

@@ -137,7 +137,7 @@ async fn what_is_no_http_is_refused_and_harms_nobody_else() {
 }
 
 #[tokio::test]
-async fn attack_19_a_head_that_is_too_large_is_told_once_with_the_name_of_its_field() {
+async fn attack_19_a_large_head_is_logged_once_with_its_field() {
     let stack = Stack::start().await;
     let logs = Logs::capture();
     let host = format!("automate.localhost:{}", stack.address.port());

@@ -60,8 +60,9 @@ async fn an_authentication_in_the_future_is_refused() {
     refused(&mut stack, 502, "idp_answer_refused").await;
 }
 
+/// `prompt=none`.
 #[tokio::test]
-async fn a_login_without_a_person_that_needs_one_goes_back_with_an_error() {
+async fn a_silent_login_that_needs_a_person_returns_an_error() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     let callback = ada
@@ -116,8 +117,9 @@ async fn every_way_to_need_a_person_is_told_as_login_required() {
     super::is_error_page(&reply, "idp_refused");
 }
 
+/// `prompt=none`.
 #[tokio::test]
-async fn a_login_without_a_person_works_for_somebody_whom_the_idp_knows() {
+async fn a_silent_login_works_for_a_person_known_to_the_idp() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;

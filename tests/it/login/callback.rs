@@ -62,8 +62,9 @@ async fn attack_22_iss_is_looked_at_before_code_and_error() {
     nothing_exchanged(&stack);
 }
 
+/// The IdP does not promise it (RFC 9207).
 #[tokio::test]
-async fn an_idp_that_does_not_promise_iss_may_leave_it_out_but_not_send_another() {
+async fn iss_may_be_absent_but_not_differ() {
     let stack = Stack::builder()
         .prepare(|idp| {
             idp.on_discovery(|document| {
@@ -87,8 +88,9 @@ async fn an_idp_that_does_not_promise_iss_may_leave_it_out_but_not_send_another(
     assert!(ada.is_logged_in().await);
 }
 
+/// Its description is not shown.
 #[tokio::test]
-async fn attack_22_an_error_of_the_idp_is_escaped_and_its_description_is_not_shown() {
+async fn attack_22_an_error_of_the_idp_is_escaped() {
     let stack = Stack::start().await;
     let evil = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>";
     for name in ["error", "error_description", "error_uri"] {
@@ -106,8 +108,9 @@ async fn attack_22_an_error_of_the_idp_is_escaped_and_its_description_is_not_sho
     nothing_exchanged(&stack);
 }
 
+/// The page says what happened.
 #[tokio::test]
-async fn a_person_who_says_no_sees_a_page_that_says_so_and_can_try_again() {
+async fn a_person_who_declines_can_try_again() {
     let stack = Stack::start().await;
     let person = Person::new("ada", "ada").unwrap().denying();
     let ada = Browser::of(person, &stack.origin(0));
@@ -177,8 +180,9 @@ async fn without_a_usable_code_nothing_is_exchanged() {
     nothing_exchanged(&stack);
 }
 
+/// The attempt stays.
 #[tokio::test]
-async fn doubled_parameters_and_immoderate_queries_are_refused_and_leave_the_attempt() {
+async fn doubled_parameters_and_huge_queries_are_refused() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     let callback = ada.authorize("/auth/login").await;
@@ -212,8 +216,9 @@ async fn bytes_that_are_no_text_are_answered() {
     }
 }
 
+/// A code works once.
 #[tokio::test]
-async fn a_code_works_once_and_a_second_callback_of_the_same_login_leads_home() {
+async fn a_second_callback_of_a_login_leads_home() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     let callback = ada.authorize("/auth/login?return_to=/deep").await;

@@ -119,8 +119,9 @@ async fn the_audience_of_assertions_can_be_the_token_endpoint() {
     assert_eq!(claims["aud"], format!("{}/token", stack.issuer));
 }
 
+/// Before, the log explains the refusal.
 #[tokio::test]
-async fn an_idp_that_insists_on_one_audience_gets_it_at_every_endpoint_and_is_explained_before() {
+async fn the_configured_audience_is_sent_to_every_endpoint() {
     for (insists, right, wrong) in [
         (AssertionAudience::TokenEndpoint, "token_endpoint", "issuer"),
         (AssertionAudience::Issuer, "issuer", "token_endpoint"),

@@ -71,8 +71,9 @@ async fn names_and_attributes_are_exactly_these() {
     );
 }
 
+/// The login cookie is always `SameSite=Lax`.
 #[tokio::test]
-async fn the_session_cookie_follows_the_settings_and_the_login_cookie_is_always_lax() {
+async fn the_session_cookie_follows_the_settings() {
     let stack = Stack::builder()
         .set("BFF_COOKIE_SAMESITE", "Strict")
         .set("SESSION_COOKIE_NAME", "__Host-mine")

@@ -9,8 +9,9 @@ use serde_json::json;
 use super::{is_error_page, is_problem, nobody, refused};
 use crate::support::{Logs, Stack};
 
+/// It logs nobody in.
 #[tokio::test]
-async fn every_kind_of_failure_has_its_status_and_code_and_logs_nobody_in() {
+async fn every_failure_has_its_status_and_code() {
     let mut stack = Stack::start().await;
     for (fault, status, code) in [
         (
@@ -61,8 +62,9 @@ async fn every_kind_of_failure_has_its_status_and_code_and_logs_nobody_in() {
     stack.browser().log_in().await;
 }
 
+/// The request is not repeated.
 #[tokio::test]
-async fn an_answer_that_gets_lost_logs_nobody_in_and_is_not_asked_for_again() {
+async fn a_lost_answer_logs_nobody_in() {
     let stack = Stack::start().await;
     for fault in [Fault::CloseAfterProcessing, Fault::CutBody] {
         stack.idp.fail_next(Endpoint::Token, fault);
@@ -149,8 +151,9 @@ async fn an_idp_that_does_not_answer_is_given_up_in_time() {
     }
 }
 
+/// The person sees none of them.
 #[tokio::test]
-async fn invalid_client_tells_the_operator_what_was_sent_and_the_person_nothing() {
+async fn invalid_client_shows_the_sent_facts_to_the_operator() {
     let stack = Stack::start().await;
     let logs = Logs::capture();
     stack
@@ -185,7 +188,7 @@ async fn invalid_client_tells_the_operator_what_was_sent_and_the_person_nothing(
 }
 
 #[tokio::test]
-async fn members_of_the_answer_that_are_not_what_they_should_be_are_refused() {
+async fn malformed_members_of_the_answer_are_refused() {
     let stack = Stack::start().await;
     let logs = Logs::capture();
     for (name, value) in [
@@ -236,8 +239,9 @@ async fn optional_members_of_another_type_cost_nobody_the_login() {
     }
 }
 
+/// At the callback.
 #[tokio::test]
-async fn a_browser_that_hangs_up_at_the_callback_leaves_nothing_behind() {
+async fn a_browser_that_hangs_up_leaves_nothing_behind() {
     let stack = Stack::start().await;
     let gate = Arc::new(tokio::sync::Notify::new());
     stack

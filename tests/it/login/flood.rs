@@ -48,8 +48,9 @@ async fn others_go_on(stack: &Stack, ada: &Browser) {
     assert_eq!(ada.get("/auth/verify").await.status, StatusCode::OK);
 }
 
+/// Neither refreshes nor checks.
 #[tokio::test]
-async fn attack_31_a_flood_of_logins_starves_neither_refreshes_nor_checks() {
+async fn attack_31_a_flood_of_logins_starves_nothing_else() {
     let logs = Logs::capture();
     let mut stack = Stack::start().await;
     let ada = almost_due(&stack).await;
@@ -88,8 +89,9 @@ async fn attack_31_a_flood_of_logins_starves_neither_refreshes_nor_checks() {
     stack.browser().log_in().await;
 }
 
+/// Neither refreshes nor checks.
 #[tokio::test]
-async fn attack_31_a_flood_of_callbacks_with_a_false_code_starves_neither_refreshes_nor_checks() {
+async fn attack_31_a_flood_of_false_callbacks_starves_nothing_else() {
     let mut stack = Stack::start().await;
     let ada = almost_due(&stack).await;
     let mut callbacks = Vec::new();

@@ -53,8 +53,9 @@ async fn a_login_ends_on_the_host_where_it_began() {
     assert!(!other.is_logged_in().await);
 }
 
+/// Before any cookie is set.
 #[tokio::test]
-async fn a_host_that_is_not_registered_leads_to_the_fallback_before_any_cookie() {
+async fn an_unregistered_host_leads_to_the_fallback() {
     let stack = Stack::start().await;
     let port = stack.address.port();
     let stranger = Browser::new("ada", &format!("http://stranger.localhost:{port}"));
@@ -81,8 +82,9 @@ async fn a_host_that_is_not_registered_leads_to_the_fallback_before_any_cookie()
     );
 }
 
+/// A message explains it.
 #[tokio::test]
-async fn a_proxy_that_rewrites_host_ends_in_a_message_and_not_in_a_loop() {
+async fn a_proxy_that_rewrites_host_causes_no_loop() {
     let stack = Stack::start().await;
     let rewritten = [("host", "internal.example")];
     let first = with_host(&stack, "/auth/login", &rewritten).await;
@@ -103,7 +105,7 @@ async fn a_proxy_that_rewrites_host_ends_in_a_message_and_not_in_a_loop() {
 }
 
 #[tokio::test]
-async fn attack_1_no_header_chooses_the_login_host_unless_a_listed_proxy_sent_it() {
+async fn attack_1_only_a_listed_proxy_chooses_the_login_host() {
     let stack = Stack::start().await;
     let port = stack.address.port();
     let own = format!("{}/auth/callback", stack.origin(0));
@@ -129,7 +131,7 @@ async fn attack_1_no_header_chooses_the_login_host_unless_a_listed_proxy_sent_it
 }
 
 #[tokio::test]
-async fn attack_1_a_listed_proxy_names_the_host_and_only_a_registered_one_counts() {
+async fn attack_1_a_proxy_chooses_among_registered_hosts() {
     let stack = Stack::builder()
         .set("BFF_TRUSTED_PROXIES", "127.0.0.0/8")
         .start()
@@ -189,7 +191,7 @@ async fn an_injected_host_enters_no_url() {
 }
 
 #[tokio::test]
-async fn without_the_dynamic_callback_everybody_logs_in_on_the_fallback() {
+async fn without_the_dynamic_callback_all_use_the_fallback() {
     let stack = Stack::builder()
         .set("BFF_DYNAMIC_CALLBACK", "false")
         .start()

@@ -75,7 +75,7 @@ async fn attack_26_headers_that_change_what_the_token_is_are_refused() {
 }
 
 #[tokio::test]
-async fn attack_16_a_key_that_the_idp_does_not_publish_is_looked_for_once() {
+async fn attack_16_an_unpublished_key_is_fetched_once() {
     let mut stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;

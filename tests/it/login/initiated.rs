@@ -77,7 +77,7 @@ async fn it_logs_nobody_in_and_ends_no_session_by_itself() {
 }
 
 #[tokio::test]
-async fn attack_8_what_another_site_says_is_held_against_what_is_known() {
+async fn attack_8_parameters_of_another_site_are_verified() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     let iss = ("iss", &*stack.issuer);

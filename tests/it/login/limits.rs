@@ -61,8 +61,9 @@ async fn at_the_limit_for_one_person_the_oldest_session_ends() {
     assert!(browsers[1].is_logged_in().await);
 }
 
+/// The log says so once.
 #[tokio::test]
-async fn without_a_refresh_token_the_session_lives_as_long_as_the_token_and_it_is_said_once() {
+async fn without_a_refresh_token_the_session_ends_with_the_token() {
     let stack = Stack::builder()
         .prepare(|idp| idp.issue_refresh_tokens(false))
         .start()

@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 
 use crate::support::{Logs, Stack};
 
+/// No query, token, code, assertion or cookie.
 #[tokio::test]
-async fn attack_23_no_line_holds_a_query_a_token_a_code_an_assertion_or_a_cookie() {
+async fn attack_23_no_log_line_holds_a_secret() {
     let logs = Logs::capture_everything();
     let stack = Stack::builder().set("MS_BFF_PAR_ENABLED", "false").start().await;
     let granted: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -144,8 +145,9 @@ async fn a_refused_login_has_the_level_that_the_documentation_says() {
     told("warn", "the authorization code was not exchanged");
 }
 
+/// It comes back in an error.
 #[tokio::test]
-async fn attack_39_what_was_just_sent_and_comes_back_in_an_error_is_not_logged() {
+async fn attack_39_an_echo_of_what_we_sent_is_not_logged() {
     let logs = Logs::capture_everything();
     let stack = Stack::builder().set("MS_BFF_PAR_ENABLED", "false").start().await;
     let quote = |error| Fault::Quote { status: 400, error };

@@ -35,8 +35,9 @@ async fn a_second_session_cookie_of_our_name_is_told_once() {
     assert!(!logs.text().contains(&cookie));
 }
 
+/// With what to do.
 #[tokio::test]
-async fn a_login_on_a_host_without_a_redirect_uri_is_told_once_with_what_to_do() {
+async fn a_host_without_a_redirect_uri_is_logged_once() {
     let logs = Logs::capture();
     let stack = Stack::start().await;
     let ada = stack.browser();

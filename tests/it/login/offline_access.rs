@@ -44,8 +44,9 @@ async fn where_refresh_tokens_come_nobody_is_asked_for_consent() {
     }
 }
 
+/// Also after a restart.
 #[tokio::test]
-async fn after_a_login_without_a_refresh_token_the_next_ones_ask_for_consent_also_after_a_restart() {
+async fn consent_is_requested_after_a_missing_refresh_token() {
     let logs = Logs::capture();
     let mut stack = Stack::builder()
         .prepare(|idp| idp.offline_access_wants_prompt(true))

@@ -38,8 +38,9 @@ async fn exchanges_are(stack: &mut Stack, count: usize) {
     assert_eq!(stack.idp.count(Endpoint::Token), count);
 }
 
+/// And one token request.
 #[tokio::test]
-async fn attack_46_the_same_callback_ten_times_at_once_is_one_token_request_and_one_session() {
+async fn attack_46_ten_equal_callbacks_are_one_session() {
     let mut stack = Stack::start().await;
     let ada = stack.browser();
     let callback = ada.authorize("/auth/login?return_to=/deep").await;
@@ -70,8 +71,9 @@ async fn attack_46_the_same_callback_ten_times_at_once_is_one_token_request_and_
     assert!(!tabs[1].is_logged_in().await);
 }
 
+/// It hung up before.
 #[tokio::test]
-async fn attack_46_a_browser_that_hangs_up_and_comes_again_gets_the_answer() {
+async fn attack_46_a_browser_that_returns_gets_the_answer() {
     let mut stack = Stack::start().await;
     let ada = stack.browser();
     let callback = ada.authorize("/auth/login").await;
@@ -146,7 +148,7 @@ async fn one_attempt_gives_at_most_one_session_whatever_code_comes() {
 }
 
 #[tokio::test]
-async fn a_callback_that_is_sent_again_by_a_proxy_gets_the_same_session() {
+async fn a_callback_repeated_by_a_proxy_gets_the_same_session() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     let callback = ada.authorize("/auth/login?return_to=/deep").await;
@@ -176,7 +178,7 @@ async fn a_failure_is_shared_and_its_code_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_code_that_was_refused_offers_a_login_to_where_the_person_wanted_to_go() {
+async fn a_refused_code_offers_a_login_to_the_same_target() {
     let stack = Stack::start().await;
     for status in [400, 401, 403] {
         let fault = Fault::oauth_error(status, "invalid_grant");

@@ -6,7 +6,7 @@ use super::{guarded, is_error_page};
 use crate::support::Stack;
 
 #[tokio::test]
-async fn every_answer_of_the_login_is_kept_by_no_cache_and_tells_no_referrer() {
+async fn login_answers_have_no_cache_and_no_referrer() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     let started = ada.get("/auth/login").await;
@@ -57,8 +57,9 @@ async fn accept_decides_between_a_page_and_json() {
     }
 }
 
+/// The page navigates on.
 #[tokio::test]
-async fn with_a_strict_cookie_the_callback_answers_with_a_page_that_goes_on() {
+async fn with_a_strict_cookie_the_callback_is_a_page() {
     let stack = Stack::builder()
         .set("BFF_COOKIE_SAMESITE", "Strict")
         .start()

@@ -53,7 +53,7 @@ async fn attack_27_the_callback_of_an_attacker_logs_nobody_in() {
 }
 
 #[tokio::test]
-async fn attack_27_a_code_of_another_login_is_not_taken_for_ones_own_state() {
+async fn attack_27_a_code_is_bound_to_its_own_state() {
     let stack = Stack::start().await;
     let attacker = Browser::new("grace", &stack.origin(0));
     let stolen = super::query(&attacker.authorize("/auth/login").await)["code"].clone();
@@ -146,7 +146,7 @@ async fn attack_27_a_session_cookie_that_is_there_twice_is_anonymous() {
 }
 
 #[tokio::test]
-async fn attack_7_a_session_id_planted_before_the_login_is_worthless_after_it() {
+async fn attack_7_a_planted_session_id_is_worthless() {
     let stack = Stack::start().await;
     let attacker = Browser::new("grace", &stack.origin(0));
     attacker.log_in().await;

@@ -59,8 +59,9 @@ async fn attack_45_no_prefetch_and_no_head_uses_up_a_callback() {
     assert!(ada.is_logged_in().await);
 }
 
+/// They keep the return target.
 #[tokio::test]
-async fn attack_45_no_prefetch_and_no_head_ends_a_session_or_loses_the_way_back() {
+async fn attack_45_prefetch_and_head_end_no_session() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;

@@ -44,7 +44,7 @@ async fn who_has_a_session_goes_on_with_it_whatever_the_error() {
 }
 
 #[tokio::test]
-async fn who_asked_for_a_login_of_a_certain_kind_hears_that_there_was_none() {
+async fn a_failed_step_up_is_reported_to_the_page() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;

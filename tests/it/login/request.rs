@@ -42,8 +42,9 @@ async fn pushed(stack: &Stack, login: &str) -> BTreeMap<String, String> {
     form(&stack.idp.requests(Endpoint::Par).pop().unwrap())
 }
 
+/// The browser carries only a reference.
 #[tokio::test]
-async fn where_it_is_offered_the_request_is_pushed_and_the_browser_carries_a_reference_only() {
+async fn an_offered_par_endpoint_is_used() {
     for setting in ["", "true", "auto"] {
         let stack = Stack::builder().set("MS_BFF_PAR_ENABLED", setting).start().await;
         let ada = stack.browser();
@@ -67,8 +68,9 @@ async fn where_it_is_offered_the_request_is_pushed_and_the_browser_carries_a_ref
     }
 }
 
+/// It is omitted if the IdP does not offer it.
 #[tokio::test]
-async fn pushing_can_be_turned_off_and_is_left_out_where_it_is_not_offered() {
+async fn par_can_be_disabled() {
     for (setting, offered) in [("false", true), ("auto", false)] {
         let stack = Stack::builder()
             .set("MS_BFF_PAR_ENABLED", setting)
@@ -113,8 +115,9 @@ async fn pushing_that_is_demanded_and_not_offered_starts_no_login() {
     assert!(reply.set_cookies().is_empty());
 }
 
+/// The verifier fits.
 #[tokio::test]
-async fn state_nonce_and_challenge_are_new_every_time_and_the_verifier_fits() {
+async fn state_nonce_and_challenge_are_fresh() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     for _ in 0..3 {

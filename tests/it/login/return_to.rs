@@ -189,7 +189,7 @@ async fn attack_38_no_login_leads_to_a_path_of_ours() {
 }
 
 #[tokio::test]
-async fn attack_38_an_attempt_whose_target_has_become_ours_leads_to_the_start_page() {
+async fn attack_38_a_target_that_became_ours_leads_to_the_start() {
     let mut stack = Stack::builder()
         .set("BFF_ALLOWED_REDIRECT_HOSTS", "http://late.localhost:8000")
         .start()
@@ -209,7 +209,7 @@ async fn attack_38_an_attempt_whose_target_has_become_ours_leads_to_the_start_pa
 }
 
 #[tokio::test]
-async fn attack_8_a_target_that_left_the_list_meanwhile_is_not_reached() {
+async fn attack_8_a_target_removed_from_the_list_is_not_reached() {
     let mut stack = Stack::builder()
         .set("BFF_ALLOWED_REDIRECT_HOSTS", "spa.example")
         .start()

@@ -66,7 +66,7 @@ async fn ten_links_from_outside_need_one_session() {
 }
 
 #[tokio::test]
-async fn a_login_of_a_certain_kind_goes_to_the_idp_all_the_same_and_takes_the_place_of_the_session() {
+async fn a_step_up_visits_the_idp_and_replaces_the_session() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;
@@ -146,8 +146,9 @@ async fn attack_27_what_says_which_session_was_the_last_opens_none() {
     assert!(thief.is_logged_in().await && ada.is_logged_in().await);
 }
 
+/// A link to the logout still logs nobody out.
 #[tokio::test]
-async fn attack_35_pages_that_tell_of_the_session_ask_again_and_a_link_to_the_logout_still_logs_nobody_out() {
+async fn attack_35_session_pages_ask_again() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;
@@ -167,7 +168,7 @@ async fn attack_35_pages_that_tell_of_the_session_ask_again_and_a_link_to_the_lo
 }
 
 #[tokio::test]
-async fn only_a_page_from_another_site_without_a_cookie_is_asked_again() {
+async fn only_a_cross_site_page_without_a_cookie_asks_again() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     // Nobody is logged in: one page, and then the IdP.

@@ -7,8 +7,9 @@ use http::StatusCode;
 use super::{is_error_page, is_problem};
 use crate::support::Stack;
 
+/// In any order; a tab starts again at most once.
 #[tokio::test]
-async fn attack_14_of_twenty_tabs_in_any_order_each_ends_logged_in_or_starts_again_once() {
+async fn attack_14_each_of_twenty_tabs_ends_logged_in() {
     let stack = Stack::start().await;
     for order in 0..3 {
         let ada = stack.browser();
@@ -49,7 +50,7 @@ async fn attack_14_of_twenty_tabs_in_any_order_each_ends_logged_in_or_starts_aga
 }
 
 #[tokio::test]
-async fn attack_14_the_oldest_attempts_make_room_and_the_newest_five_work() {
+async fn attack_14_the_newest_five_attempts_work() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     let mut callbacks = Vec::new();
@@ -70,7 +71,7 @@ async fn attack_14_the_oldest_attempts_make_room_and_the_newest_five_work() {
 }
 
 #[tokio::test]
-async fn attack_14_tabs_that_start_at_the_same_moment_stay_below_the_limits_of_headers() {
+async fn attack_14_simultaneous_tabs_respect_header_limits() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     let target = format!("/{}", "x".repeat(250));
@@ -99,8 +100,9 @@ const TOGETHER: usize = 6 * 1024;
 /// The head of an answer: nginx takes a page of memory by default (`proxy_buffer_size`).
 const HEAD: usize = 4 * 1024;
 
+/// In twenty tabs.
 #[tokio::test]
-async fn attack_14_twenty_tabs_with_the_longest_targets_stay_below_the_limits_of_proxies() {
+async fn attack_14_long_targets_respect_the_limits_of_proxies() {
     for par in ["true", "false"] {
         let stack = Stack::builder().set("MS_BFF_PAR_ENABLED", par).start().await;
         let ada = stack.browser();
@@ -160,8 +162,9 @@ async fn a_long_attempt_makes_room_by_dropping_the_oldest_alone() {
     }
 }
 
+/// It says that it is late.
 #[tokio::test]
-async fn attack_14_a_callback_that_comes_too_late_says_so_and_keeps_where_the_person_wanted_to_go() {
+async fn attack_14_a_late_callback_keeps_the_target() {
     // Not pushed, since the IdP keeps a pushed request for a minute only.
     let stack = Stack::builder().set("MS_BFF_PAR_ENABLED", "false").start().await;
     let ada = stack.browser();

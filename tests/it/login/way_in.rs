@@ -327,7 +327,7 @@ async fn a_proxy_that_asks_for_a_call_or_for_a_foreign_host_gets_401() {
 }
 
 #[tokio::test]
-async fn a_host_that_shares_the_cookie_uses_the_login_of_the_fallback_host() {
+async fn a_host_sharing_the_cookie_uses_the_fallback_login() {
     let stack = Stack::builder()
         .set("BFF_TRUSTED_PROXIES", "127.0.0.1")
         .set("BFF_COOKIE_DOMAIN", "shop.localhost")
@@ -378,8 +378,9 @@ async fn a_host_that_shares_the_cookie_uses_the_login_of_the_fallback_host() {
     }
 }
 
+/// It sets no other parameter.
 #[tokio::test]
-async fn a_target_that_a_proxy_pasted_is_taken_whole_and_sets_no_parameter() {
+async fn a_target_pasted_by_a_proxy_is_taken_whole() {
     let stack = Stack::start().await;
     for address in ["/api/x?a=b&c=%26&d", "/api/a%20b?c=d"] {
         let ada = stack.browser();

@@ -67,8 +67,9 @@ fn refused(reply: &Reply, error: &str) {
     assert_eq!(body.as_object().unwrap().len(), 2);
 }
 
+/// Its tokens are revoked.
 #[tokio::test]
-async fn a_logout_at_the_idp_ends_the_session_here_and_revokes_its_tokens() {
+async fn a_logout_at_the_idp_ends_the_session() {
     let logs = Logs::capture();
     let mut stack = Stack::start().await;
     let ada = stack.browser();
@@ -110,7 +111,7 @@ async fn a_logout_that_began_here_comes_back_and_finds_nothing() {
 }
 
 #[tokio::test]
-async fn a_sid_ends_the_sessions_of_one_login_and_a_sub_those_of_the_person() {
+async fn a_sid_ends_one_login_and_a_sub_all_of_the_person() {
     let stack = Stack::start().await;
     let [one, two, three] = [stack.browser(), stack.browser(), stack.browser()];
     let sid = log_in(&stack, &one, "u-ada").await;
@@ -207,7 +208,7 @@ async fn the_token_may_call_itself_a_jwt_or_nothing() {
 }
 
 #[tokio::test]
-async fn any_name_of_the_server_will_do_and_no_page_is_told_that_it_may_call() {
+async fn every_host_accepts_a_logout_token_without_cors() {
     let stack = Stack::builder()
         .set("CORS__ALLOW_ORIGINS", r#"["https://app.example"]"#)
         .start()

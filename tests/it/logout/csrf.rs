@@ -96,8 +96,9 @@ async fn attack_35_a_post_without_both_proofs_ends_nothing() {
     assert_eq!(ada.send(request).await.status, StatusCode::FORBIDDEN);
 }
 
+/// No session ends.
 #[tokio::test]
-async fn attack_35_a_get_from_elsewhere_ends_nothing_and_shows_a_button() {
+async fn attack_35_a_get_from_elsewhere_shows_a_button() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;

@@ -36,8 +36,9 @@ fn is_for_the_idp(stack: &Stack, reply: &Reply) {
     assert_eq!(reply.header("cache-control"), Some("no-store"));
 }
 
+/// Its tokens are revoked.
 #[tokio::test]
-async fn the_session_that_the_idp_names_ends_and_its_tokens_are_revoked() {
+async fn a_frontchannel_logout_ends_the_named_session() {
     let logs = Logs::capture();
     let mut stack = Stack::start().await;
     let ada = stack.browser();
@@ -98,8 +99,9 @@ async fn attack_35_a_frame_of_a_foreign_page_ends_nothing() {
     assert!(ada.is_logged_in().await);
 }
 
+/// No other session ends.
 #[tokio::test]
-async fn a_frame_that_brings_no_cookie_ends_the_session_that_its_sid_names_and_no_other() {
+async fn a_frame_without_a_cookie_ends_the_session_of_its_sid() {
     let stack = Stack::start().await;
     let (ada, grace) = (stack.browser(), Browser::new("grace", &stack.origin(0)));
     ada.log_in().await;

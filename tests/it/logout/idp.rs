@@ -13,8 +13,9 @@ use crate::{
     support::{Browser, Logs, Stack},
 };
 
+/// The session ends, and the browser comes back from the IdP.
 #[tokio::test]
-async fn a_logout_ends_the_session_revokes_the_tokens_and_leads_to_the_idp_and_back() {
+async fn a_logout_revokes_the_tokens_and_visits_the_idp() {
     let mut stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;
@@ -85,7 +86,7 @@ async fn the_alias_json_and_the_form_do_the_same() {
 }
 
 #[tokio::test]
-async fn everywhere_ends_all_sessions_of_the_person_and_of_nobody_else() {
+async fn everywhere_ends_exactly_the_sessions_of_the_person() {
     let mut stack = Stack::start().await;
     for by_query in [false, true] {
         let browsers = [stack.browser(), stack.browser(), stack.browser()];
@@ -208,8 +209,9 @@ async fn attack_17_the_newest_id_token_is_the_hint() {
     );
 }
 
+/// The client id stays.
 #[tokio::test]
-async fn a_hint_of_more_than_four_kib_is_left_out_and_the_client_id_stays() {
+async fn a_hint_beyond_four_kib_is_omitted() {
     let stack = Stack::start().await;
     stack.idp.on_id_token(|draft| {
         draft.claims.insert("groups".to_owned(), json!("g".repeat(5_000)));

@@ -186,7 +186,7 @@ async fn a_planted_logout_cookie_leads_nowhere() {
 
 /// Anybody can open the page, also without a logout before it.
 #[tokio::test]
-async fn the_logged_out_page_does_not_say_that_a_session_has_ended_that_goes_on() {
+async fn the_logged_out_page_never_claims_an_end_that_did_not_come() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     ada.log_in().await;

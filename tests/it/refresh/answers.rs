@@ -13,7 +13,7 @@ fn without_user_info(control: &Control) {
 }
 
 #[tokio::test]
-async fn attack_21_a_role_that_was_removed_is_gone_after_the_next_refresh_by_the_id_token() {
+async fn attack_21_the_id_token_of_a_refresh_removes_a_role() {
     let harness = Harness::of(Stack::builder().prepare(without_user_info)).await;
     assert_eq!(
         harness.ada.session().await["user"]["roles"],
@@ -29,7 +29,7 @@ async fn attack_21_a_role_that_was_removed_is_gone_after_the_next_refresh_by_the
 }
 
 #[tokio::test]
-async fn attack_21_a_role_that_was_removed_is_gone_after_the_next_refresh_by_user_info() {
+async fn attack_21_user_info_after_a_refresh_removes_a_role() {
     let harness = Harness::start().await;
     harness.stack.idp.id_token_on_refresh(false);
     assert!(harness.stack.idp.set_roles("u-ada", &[]));
@@ -111,8 +111,9 @@ async fn a_refresh_without_an_id_token_keeps_the_one_before() {
     );
 }
 
+/// The log says so once.
 #[tokio::test]
-async fn without_a_refresh_token_a_session_lives_as_long_as_its_token_and_that_is_said_once() {
+async fn without_a_refresh_token_a_session_ends_with_its_token() {
     let logs = Logs::capture();
     let harness = Harness::of(Stack::builder().prepare(|control| control.issue_refresh_tokens(false))).await;
     harness.stack.browser().log_in().await;

@@ -50,7 +50,7 @@ async fn a_session_ends_with_the_one_at_the_provider() {
 }
 
 #[tokio::test]
-async fn a_refreshed_id_token_moves_the_end_and_never_beyond_the_lifetime() {
+async fn a_refresh_moves_the_end_within_the_lifetime() {
     // Idle for longer than all of it.
     let harness = Harness::of(
         Stack::builder()
@@ -89,8 +89,9 @@ fn refresh_token_lives(stack: &Stack, name: &'static str, seconds: u64) {
     });
 }
 
+/// Each refresh moves that end.
 #[tokio::test]
-async fn a_session_ends_with_its_refresh_token_and_each_refresh_moves_that() {
+async fn a_session_ends_with_its_refresh_token() {
     let harness = Harness::of(
         Stack::builder()
             .set("SESSION_LIFETIME", "10m")
@@ -135,7 +136,7 @@ async fn a_session_ends_with_its_refresh_token_and_each_refresh_moves_that() {
 }
 
 #[tokio::test]
-async fn a_login_for_a_session_that_is_over_or_whose_end_cannot_be_read_is_refused() {
+async fn a_login_needs_a_readable_end_in_the_future() {
     let stack = Stack::start().await;
     for value in [json!(NOW), json!(NOW - 100), json!("soon"), json!(1.5)] {
         let ada = stack.browser();

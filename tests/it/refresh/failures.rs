@@ -90,8 +90,9 @@ const REFUSALS: [&str; 6] = [
 ];
 
 /// One that does not pass: 503 for a while, then a login.
+/// After a few tries.
 #[tokio::test]
-async fn attack_52_a_refusal_that_stays_ends_the_session_after_a_few_tries() {
+async fn attack_52_a_lasting_refusal_ends_the_session_in_time() {
     let nothing = Fault::Respond {
         status: 400,
         headers: Vec::new(),
@@ -134,7 +135,7 @@ async fn attack_52_an_outage_between_refusals_does_not_forgive_them() {
 }
 
 #[tokio::test]
-async fn attack_52_where_the_person_is_needed_the_session_ends_at_once() {
+async fn attack_52_a_needed_person_ends_the_session_at_once() {
     for code in [
         "interaction_required",
         "login_required",
@@ -202,8 +203,9 @@ async fn attack_11_answers_that_are_none_end_no_session() {
     .await;
 }
 
+/// The redirect is not followed.
 #[tokio::test]
-async fn attack_36_a_redirect_of_the_token_endpoint_is_not_followed_and_ends_no_session() {
+async fn attack_36_a_redirected_refresh_ends_no_session() {
     let harness = Harness::start().await;
     let elsewhere = format!("{}/stolen", harness.stack.api.url());
     survives(&harness, "a redirect", Fault::redirect(307, &elsewhere)).await;
@@ -217,8 +219,9 @@ async fn attack_36_a_redirect_of_the_token_endpoint_is_not_followed_and_ends_no_
     );
 }
 
+/// While the refresh token is valid.
 #[tokio::test]
-async fn attack_11_an_answer_that_got_lost_ends_no_session_while_the_refresh_token_is_good() {
+async fn attack_11_a_lost_answer_ends_no_session() {
     let harness = Harness::start().await;
     harness.stack.idp.rotate_refresh_tokens(false);
     survives(&harness, "a cut body", Fault::CutBody).await;
@@ -274,7 +277,7 @@ async fn attack_11_invalid_grant_is_401_for_the_requests_that_wait() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_that_was_used_up_by_a_lost_answer_is_told_apart() {
+async fn a_token_spent_by_a_lost_answer_is_told_apart() {
     let cut = [Fault::CloseAfterProcessing, Fault::CutBody];
     for fault in cut {
         let logs = Logs::capture();
@@ -361,7 +364,7 @@ async fn the_idp_says_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn after_repeated_outages_refreshes_pause_and_resume_by_themselves() {
+async fn refreshes_pause_after_outages_and_resume() {
     let harness = Harness::of(Stack::builder().set("TOKEN_REFRESH_CONCURRENCY", "1")).await;
     let others: Vec<Browser> = (0..9).map(|_| harness.stack.browser()).collect();
     for other in &others {

@@ -17,8 +17,9 @@ fn hold_answer(harness: &Harness) -> Arc<Notify> {
     gate
 }
 
+/// Their access token is stale.
 #[tokio::test]
-async fn attack_9_fifty_calls_with_a_stale_token_make_one_token_request() {
+async fn attack_9_fifty_calls_make_one_token_request() {
     let harness = Harness::start().await;
     let first = harness.token().await;
     let gate = hold_answer(&harness);
@@ -76,8 +77,9 @@ async fn attack_10_a_caller_that_hangs_up_loses_nothing() {
     assert!(refreshes[0].field("refresh_token") != refreshes[1].field("refresh_token"));
 }
 
+/// Before the rest of the answer is read.
 #[tokio::test]
-async fn attack_10_a_rotated_token_is_stored_before_its_answer_is_looked_at() {
+async fn attack_10_a_rotated_token_is_stored_first() {
     let harness = Harness::start().await;
     let answers = Answers::of(&harness.stack);
     let (first, before) = (harness.token().await, harness.refreshed_at().await);
@@ -100,7 +102,7 @@ async fn attack_10_a_rotated_token_is_stored_before_its_answer_is_looked_at() {
 }
 
 #[tokio::test]
-async fn attack_32_a_session_that_is_logged_out_during_a_refresh_stays_gone() {
+async fn attack_32_a_logout_during_a_refresh_is_final() {
     let harness = Harness::start().await;
     let answers = Answers::of(&harness.stack);
     let used = harness.ada.session_cookie().unwrap();
@@ -122,7 +124,7 @@ async fn attack_32_a_session_that_is_logged_out_during_a_refresh_stays_gone() {
 }
 
 #[tokio::test]
-async fn attack_32_a_session_that_the_idp_logs_out_during_a_refresh_stays_gone() {
+async fn attack_32_an_idp_logout_during_a_refresh_is_final() {
     let harness = Harness::start().await;
     let answers = Answers::of(&harness.stack);
     let gate = hold_answer(&harness);
@@ -141,7 +143,7 @@ async fn attack_32_a_session_that_the_idp_logs_out_during_a_refresh_stays_gone()
 }
 
 #[tokio::test]
-async fn attack_32_a_call_that_waits_while_its_session_is_logged_out_is_not_passed_on() {
+async fn attack_32_a_waiting_call_is_not_forwarded_after_a_logout() {
     let harness = Harness::start().await;
     let gate = Arc::new(Notify::new());
     harness
@@ -187,8 +189,9 @@ async fn attack_32_a_refusal_during_a_logout_brings_no_old_token_back() {
     assert_eq!(harness.stack.api.calls().len(), 0);
 }
 
+/// A refresh is under way.
 #[tokio::test]
-async fn attack_32_at_whatever_moment_of_a_refresh_a_logout_comes_nothing_of_the_grant_is_left() {
+async fn attack_32_a_logout_at_any_moment_revokes_the_whole_grant() {
     for moments in 0..12 {
         let harness = Harness::start().await;
         let session = harness.ada.session_cookie().unwrap();

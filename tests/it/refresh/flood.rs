@@ -20,8 +20,9 @@ async fn false_callback(harness: &Harness, browser: &Browser) -> String {
     format!("/auth/callback?{query}")
 }
 
+/// Of logins and callbacks.
 #[tokio::test]
-async fn attack_31_a_flood_of_logins_and_callbacks_starves_no_refresh_and_no_check() {
+async fn attack_31_a_flood_starves_no_refresh_and_no_check() {
     let harness = Harness::start().await;
     let before = harness.refreshed_at().await;
     harness.pass(28).await;

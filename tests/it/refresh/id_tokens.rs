@@ -40,15 +40,16 @@ async fn ends(what: &str, prepare: impl FnOnce(&Harness)) {
 }
 
 #[tokio::test]
-async fn attack_17_a_refreshed_id_token_of_another_person_ends_the_session() {
+async fn attack_17_an_id_token_of_another_person_ends_the_session() {
     ends("sub", |harness| {
         forge(harness, |draft| claim(draft, "sub", json!("u-grace")));
     })
     .await;
 }
 
+/// In a refreshed ID token.
 #[tokio::test]
-async fn attack_17_a_refreshed_id_token_of_another_issuer_or_client_ends_the_session() {
+async fn attack_17_another_issuer_or_audience_ends_the_session() {
     let forgeries: [(&str, Forgery); 5] = [
         ("iss", |draft| claim(draft, "iss", json!("https://evil.example"))),
         ("aud", |draft| claim(draft, "aud", json!("other"))),
@@ -75,8 +76,9 @@ async fn attack_17_an_access_token_of_another_person_ends_the_session() {
     .await;
 }
 
+/// The provider does not rotate it.
 #[tokio::test]
-async fn attack_17_without_rotation_the_own_refresh_token_is_revoked_too() {
+async fn attack_17_the_own_refresh_token_is_revoked_too() {
     let harness = Harness::start().await;
     harness.stack.idp.rotate_refresh_tokens(false);
     forge(&harness, |draft| claim(draft, "sub", json!("u-grace")));
@@ -131,7 +133,7 @@ async fn is_refused(
 }
 
 #[tokio::test]
-async fn attack_26_a_refreshed_id_token_with_a_false_signature_is_refused() {
+async fn attack_26_a_refreshed_id_token_needs_a_true_signature() {
     let harness = Harness::start().await;
     let signers = [
         Signer::OtherKeySameKid,
@@ -178,7 +180,7 @@ async fn attack_26_a_refreshed_id_token_with_false_claims_is_refused() {
 }
 
 #[tokio::test]
-async fn attack_52_an_id_token_with_a_fault_that_stays_ends_in_a_login() {
+async fn attack_52_a_lasting_id_token_fault_requires_a_login() {
     let forgeries: [(&str, Forgery); 4] = [
         ("nonce", |draft| claim(draft, "nonce", json!("foreign"))),
         ("auth_time", |draft| {
@@ -214,8 +216,9 @@ async fn attack_52_an_id_token_with_a_fault_that_stays_ends_in_a_login() {
     }
 }
 
+/// The access token has expired.
 #[tokio::test]
-async fn attack_52_beyond_the_access_token_the_first_faulty_id_token_ends_in_a_login() {
+async fn attack_52_after_expiry_the_first_fault_requires_a_login() {
     let harness = Harness::start().await;
     harness.stack.idp.fail_always(Endpoint::Token, Fault::status(500));
     harness.pass(65).await;
@@ -246,8 +249,9 @@ async fn attack_52_a_key_that_the_idp_never_publishes_ends_in_a_login() {
     assert!(logs.text().contains("reason=\"id_token\""));
 }
 
+/// The person logged in for another client.
 #[tokio::test]
-async fn a_later_login_for_another_client_is_accepted_with_one_warning() {
+async fn a_later_auth_time_is_accepted_with_one_warning() {
     let logs = Logs::capture();
     let harness = Harness::start().await;
     let (first, mut before) = (harness.token().await, harness.refreshed_at().await);
@@ -266,7 +270,7 @@ async fn a_later_login_for_another_client_is_accepted_with_one_warning() {
 }
 
 #[tokio::test]
-async fn attack_16_keys_rotated_at_the_idp_are_found_without_a_restart() {
+async fn attack_16_rotated_idp_keys_need_no_restart() {
     let harness = Harness::start().await;
     let before = harness.refreshed_at().await;
     // Of the keys that the server knows, none is published any more.

@@ -122,8 +122,9 @@ async fn a_request_waits_ten_seconds_and_no_longer() {
     assert_eq!(harness.refreshes().len(), 1);
 }
 
+/// They live a second or two.
 #[tokio::test]
-async fn tokens_that_live_a_second_or_two_are_renewed_as_they_are_used() {
+async fn short_lived_tokens_are_renewed_on_use() {
     for life in [1, 2] {
         let short = move |control: &devstack_idp::Control| {
             control.set_access_token_lifetime(Duration::from_secs(life));

@@ -31,7 +31,7 @@ async fn a_refresh_under_way_is_completed() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_a_request_has_started_is_completed_though_the_request_is_gone() {
+async fn a_refresh_outlives_the_request_that_started_it() {
     let mut harness = Harness::start().await;
     let gate = Arc::new(Notify::new());
     let fault = Fault::HoldAnswerUntil(Arc::clone(&gate));

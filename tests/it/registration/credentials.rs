@@ -12,8 +12,9 @@ fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
 }
 
+/// Nobody else can read it.
 #[tokio::test]
-async fn it_holds_what_registration_returned_and_only_its_owner_can_read_it() {
+async fn the_file_holds_the_registration_for_its_owner() {
     let stack = Stack::start().await;
     let file = file(&stack);
     for (name, value) in [
@@ -116,8 +117,9 @@ async fn refused(stack: &mut Stack, content: &[u8], changes: &[(&str, &str)]) ->
     text
 }
 
+/// It is broken, or of another issuer or requested id.
 #[tokio::test]
-async fn a_file_of_another_issuer_or_requested_id_or_a_broken_one_stops_the_start() {
+async fn an_unfitting_credentials_file_stops_the_start() {
     let mut stack = Stack::start().await;
     let good = file(&stack);
     let changed = |change: &dyn Fn(&mut Value)| {
@@ -214,8 +216,9 @@ async fn no_token_is_spent_where_its_answer_could_not_be_kept() {
     assert_eq!(calls(&stack), ["POST /register"]);
 }
 
+/// A foreign PEM is not published; a missing key replaces no registration.
 #[tokio::test]
-async fn attack_33_a_foreign_pem_is_never_published_and_a_missing_key_replaces_no_registration() {
+async fn attack_33_foreign_and_missing_keys_change_nothing() {
     let mut stack = Stack::start().await;
     let keys = stack.folder().join("keys");
     let signing = keys.join("bff-signing.pem");

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use super::{calls, file, registered};
 use crate::support::{Logs, Stack};
 
+/// With the initial access token; the log says so.
 #[tokio::test]
-async fn what_is_wanted_is_sent_with_the_initial_access_token_and_told() {
+async fn the_first_registration_sends_the_wanted_metadata() {
     let logs = Logs::capture();
     let stack = Stack::start().await;
     let request = stack.idp.requests(Endpoint::Register).remove(0);
@@ -59,8 +60,9 @@ async fn the_idp_may_fetch_the_keys_while_it_registers_us() {
     stack.browser().log_in().await;
 }
 
+/// With one warning.
 #[tokio::test]
-async fn another_assigned_id_wins_with_one_warning_and_is_who_we_are_from_then_on() {
+async fn another_assigned_client_id_is_used_from_then_on() {
     let logs = Logs::capture();
     let mut stack = Stack::builder()
         .prepare(|idp| {
@@ -100,8 +102,9 @@ async fn another_assigned_id_wins_with_one_warning_and_is_who_we_are_from_then_o
     logs.has_line("INFO", "registration unchanged");
 }
 
+/// With a warning.
 #[tokio::test]
-async fn without_an_address_of_our_own_the_keys_are_registered_inline_with_a_warning() {
+async fn without_a_base_url_the_keys_are_registered_inline() {
     let logs = Logs::capture();
     let mut stack = Stack::builder().set("BFF_BASE_URL", "").start().await;
     let request = stack.idp.requests(Endpoint::Register).remove(0);
@@ -141,8 +144,9 @@ async fn an_explicit_jwks_uri_is_registered_as_it_stands() {
     );
 }
 
+/// It mints one initial access token.
 #[tokio::test]
-async fn an_admin_token_mints_one_initial_access_token_and_only_where_one_is_needed() {
+async fn an_admin_token_mints_only_a_needed_token() {
     let mut stack = Stack::builder()
         .without_iat()
         .set("BOOTSTRAP_ADMIN_TOKEN", "admin-token")

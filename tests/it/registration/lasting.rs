@@ -11,7 +11,7 @@ use super::{calls, file, fresh_iat, management, registered};
 use crate::support::{Logs, Port, Process, Stack};
 
 #[tokio::test]
-async fn hosts_are_merged_and_none_is_taken_away_where_rotation_has_to_be_safe() {
+async fn safe_rotation_merges_hosts_and_removes_none() {
     let mut stack = Stack::start().await;
     let all = stack.variable("DCR_REDIRECT_URIS");
     let before = registered(&stack);
@@ -78,7 +78,7 @@ async fn the_update_method_is_the_one_that_is_set() {
 }
 
 #[tokio::test]
-async fn what_somebody_changes_at_the_idp_is_repaired_while_the_server_runs() {
+async fn a_running_server_repairs_changes_at_the_idp() {
     let logs = Logs::capture();
     let stack = Stack::builder().set("DCR_CHECK_INTERVAL", "10m").start().await;
     let before = registered(&stack);
@@ -166,7 +166,7 @@ async fn a_server_goes_on_with_the_client_that_another_process_made() {
 }
 
 #[tokio::test]
-async fn a_lost_registration_access_token_is_made_up_for_at_the_next_start() {
+async fn the_next_start_replaces_a_lost_registration_token() {
     let logs = Logs::capture();
     let mut stack = Stack::builder().set("DCR_CLIENT_ID", "").start().await;
     let mut record = file(&stack);
@@ -193,7 +193,7 @@ async fn a_lost_registration_access_token_is_made_up_for_at_the_next_start() {
 
 /// The client stays, and with it the refresh tokens of everybody who is logged in.
 #[tokio::test]
-async fn a_lost_registration_access_token_is_renewed_by_an_admin_token() {
+async fn an_admin_token_renews_a_lost_registration_token() {
     let logs = Logs::capture();
     let mut stack = Stack::start().await;
     let mut record = file(&stack);

@@ -53,8 +53,9 @@ async fn what_passes_by_itself_is_tried_again_with_the_same_token() {
     }
 }
 
+/// And with the cause.
 #[tokio::test]
-async fn an_address_at_which_no_idp_answers_is_named_with_the_cause_and_what_points_there() {
+async fn an_unreachable_address_is_named_with_its_variable() {
     let nobody = Port::reserve();
     let refusing = format!("http://{}/register", nobody.address());
     let logs = Logs::capture();
@@ -150,7 +151,7 @@ async fn a_lost_answer_is_not_repeated_until_a_person_has_looked() {
 }
 
 #[tokio::test]
-async fn a_fresh_token_while_the_lost_client_is_there_says_that_the_id_is_taken() {
+async fn registering_beside_a_lost_client_reports_the_taken_id() {
     let (mut stack, _) = met(Fault::CloseAfterProcessing).await;
     let iat = fresh_iat(&stack);
     stack.restart_without_waiting(&[("DCR_IAT", &iat)]).await;
@@ -162,8 +163,9 @@ async fn a_fresh_token_while_the_lost_client_is_there_says_that_the_id_is_taken(
     );
 }
 
+/// The server lives meanwhile.
 #[tokio::test]
-async fn while_the_idp_does_not_answer_the_server_lives_and_the_answer_still_counts() {
+async fn a_late_answer_of_the_idp_still_counts() {
     let answered = Arc::new(Notify::new());
     let held = Fault::HoldAnswerUntil(Arc::clone(&answered));
     let mut stack = Stack::builder()
@@ -193,8 +195,9 @@ async fn a_registration_answered_by_200_is_taken_with_a_warning() {
     stack.browser().log_in().await;
 }
 
+/// Neither of discovery nor of registration.
 #[tokio::test]
-async fn attack_36_redirects_of_discovery_and_registration_are_not_followed() {
+async fn attack_36_redirects_of_the_idp_are_not_followed() {
     let thief = Api::start().await;
     for endpoint in [Endpoint::Discovery, Endpoint::Register, Endpoint::AdminIat] {
         for status in [301, 302, 307, 308] {

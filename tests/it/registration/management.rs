@@ -7,8 +7,9 @@ use devstack_idp::{Endpoint, Fault};
 use super::{calls, file, registered};
 use crate::support::{Api, Logs, Stack};
 
+/// The client serves.
 #[tokio::test]
-async fn an_update_that_the_idp_refuses_is_one_error_with_the_hint_and_the_client_serves() {
+async fn a_refused_update_is_one_error_with_a_hint() {
     let logs = Logs::capture();
     let mut stack = Stack::start().await;
     let before = registered(&stack);
@@ -50,8 +51,9 @@ async fn an_update_that_the_idp_refuses_is_one_error_with_the_hint_and_the_clien
     stack.browser().log_in().await;
 }
 
+/// The log shows the refusal.
 #[tokio::test]
-async fn what_the_client_s_endpoint_refuses_is_told_and_the_client_serves() {
+async fn a_refusing_management_endpoint_stops_no_client() {
     let logs = Logs::capture();
     let mut stack = Stack::start().await;
     for (fault, parts) in [
@@ -128,8 +130,9 @@ async fn what_passes_by_itself_is_made_up_for_while_the_client_serves() {
     }
 }
 
+/// Nothing of it is stored.
 #[tokio::test]
-async fn an_answer_about_another_client_is_refused_and_nothing_of_it_is_kept() {
+async fn an_answer_about_another_client_is_refused() {
     let logs = Logs::capture();
     let mut stack = Stack::start().await;
     let before = file(&stack);
@@ -194,7 +197,7 @@ async fn an_idp_that_updates_by_patch_alone_is_updated_by_patch() {
 }
 
 #[tokio::test]
-async fn an_idp_that_is_down_at_a_restart_does_not_keep_a_registered_server_from_its_work_later() {
+async fn a_registered_server_waits_for_an_idp_at_a_restart() {
     let mut stack = Stack::start().await;
     stack
         .idp

@@ -145,12 +145,12 @@ async fn goes(way: &[&str], prepare: impl FnOnce(&Control) + 'static) {
 }
 
 #[tokio::test]
-async fn from_the_key_to_a_secret_in_the_header_to_one_in_the_form_and_back() {
+async fn methods_switch_from_key_to_basic_to_post_and_back() {
     goes(&[KEY, HEADER, FORM, KEY], |_| {}).await;
 }
 
 #[tokio::test]
-async fn from_the_key_to_a_secret_in_the_form_to_one_in_the_header_and_back() {
+async fn methods_switch_from_key_to_post_to_basic_and_back() {
     goes(&[KEY, FORM, HEADER, KEY], |idp| idp.rotate_rat_on_update(true)).await;
 }
 
@@ -162,8 +162,9 @@ async fn from_a_secret_to_the_key_and_back_where_updates_are_patches() {
     .await;
 }
 
+/// The log says so.
 #[tokio::test]
-async fn a_method_that_the_idp_does_not_allow_is_told_and_the_registered_one_stays_at_work() {
+async fn an_unsupported_method_keeps_the_registered_one() {
     for (method, wanted) in [(KEY, HEADER), (HEADER, FORM), (FORM, KEY)] {
         let logs = Logs::capture();
         let mut stack = starting_with(method).start().await;
@@ -205,8 +206,9 @@ async fn a_method_that_the_idp_does_not_allow_is_told_and_the_registered_one_sta
     }
 }
 
+/// Sessions live on.
 #[tokio::test]
-async fn a_switch_that_meets_an_idp_in_trouble_is_made_up_for_and_sessions_live_on() {
+async fn an_interrupted_switch_of_methods_is_completed_later() {
     let mut stack = starting_with(KEY).start().await;
     stack
         .idp
@@ -232,8 +234,9 @@ async fn a_switch_that_meets_an_idp_in_trouble_is_made_up_for_and_sessions_live_
     assert_eq!(proofs, [KEY, HEADER]);
 }
 
+/// The log tells of the loss.
 #[tokio::test]
-async fn a_secret_that_was_lost_on_the_way_is_told_and_one_switch_back_gives_another() {
+async fn switching_back_replaces_a_lost_secret() {
     let mut stack = starting_with(KEY).start().await;
     // The IdP reads, updates, and its answer with the new secret never arrives.
     let at_once = Arc::new(Notify::new());
@@ -266,8 +269,9 @@ async fn a_secret_that_was_lost_on_the_way_is_told_and_one_switch_back_gives_ano
     works_with(&mut stack, HEADER).await;
 }
 
+/// Switching the method gives it up.
 #[tokio::test]
-async fn a_secret_that_is_another_one_at_the_idp_hinders_no_update_and_is_given_up_by_a_switch() {
+async fn a_deviating_secret_hinders_no_update() {
     let logs = Logs::capture();
     let mut stack = starting_with(HEADER).start().await;
     let mut stored = file(&stack);

@@ -108,8 +108,9 @@ async fn a_token_that_is_expired_used_up_or_wrong_is_told_as_such() {
     }
 }
 
+/// The message also names the variable.
 #[tokio::test]
-async fn no_credentials_and_no_token_says_what_to_mint_and_where_to_put_it() {
+async fn missing_credentials_say_what_to_mint() {
     let (stack, text) = refusal(Stack::builder().without_iat()).await;
     says(
         &text,
@@ -217,8 +218,9 @@ async fn an_admin_token_that_is_refused_is_told() {
     assert!(calls(&stack).is_empty());
 }
 
+/// It says why.
 #[tokio::test]
-async fn where_failure_is_allowed_the_server_lives_says_why_and_tries_again() {
+async fn with_allowed_failure_the_server_lives_and_retries() {
     let logs = Logs::capture();
     let mut stack = Stack::builder()
         .set("ALLOW_BOOTSTRAP_FAILURE", "true")
@@ -256,7 +258,7 @@ async fn where_failure_is_allowed_the_server_lives_says_why_and_tries_again() {
 }
 
 #[tokio::test]
-async fn where_failure_is_allowed_a_missing_token_does_not_stop_the_server_either() {
+async fn with_allowed_failure_a_missing_token_stops_nothing() {
     let mut stack = Stack::builder()
         .without_iat()
         .set("ALLOW_BOOTSTRAP_FAILURE", "true")

@@ -7,8 +7,9 @@ use devstack_idp::{Endpoint, MintIat};
 use super::{calls, file, fresh_iat, management, registered};
 use crate::support::{Logs, Stack, pause};
 
+/// With everything that is wanted.
 #[tokio::test]
-async fn where_the_id_is_taken_everything_wanted_is_put_over_the_client_once() {
+async fn a_taken_id_updates_the_client_once() {
     let logs = Logs::capture();
     let mut stack = Stack::start().await;
     stack.browser().log_in().await;
@@ -55,8 +56,9 @@ async fn where_the_id_is_taken_everything_wanted_is_put_over_the_client_once() {
     logs.has_line("INFO", "registration unchanged");
 }
 
+/// The new one is stored, the old one deleted.
 #[tokio::test]
-async fn where_the_idp_gives_another_id_the_new_client_is_stored_and_the_old_one_deleted() {
+async fn another_assigned_id_replaces_the_old_client() {
     let logs = Logs::capture();
     let mut stack = Stack::builder().set("DCR_CLIENT_ID", "").start().await;
     let old = file(&stack)["client_id"].as_str().unwrap().to_owned();

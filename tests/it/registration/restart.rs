@@ -39,7 +39,7 @@ async fn the_seeds_environment_left_in_place_does_not_break_a_restart() {
 }
 
 #[tokio::test]
-async fn changed_metadata_is_updated_with_the_registration_access_token() {
+async fn changed_metadata_needs_only_the_registration_token() {
     let logs = Logs::capture();
     let mut stack = Stack::start().await;
     let uris = stack.variable("DCR_REDIRECT_URIS");
@@ -160,8 +160,9 @@ async fn what_somebody_changed_at_the_idp_is_repaired() {
     stack.browser().log_in().await;
 }
 
+/// The log says so; it needs a fresh initial access token.
 #[tokio::test]
-async fn a_client_that_was_removed_at_the_idp_is_told_and_registered_anew_with_a_fresh_token() {
+async fn a_removed_client_is_registered_anew() {
     let logs = Logs::capture();
     let mut stack = Stack::start().await;
     assert!(stack.idp.remove_client("bff-server").unwrap());
@@ -190,8 +191,9 @@ async fn a_client_that_was_removed_at_the_idp_is_told_and_registered_anew_with_a
     stack.browser().log_in().await;
 }
 
+/// With its algorithm.
 #[tokio::test]
-async fn another_kind_of_signing_key_is_registered_with_its_algorithm_and_used() {
+async fn another_type_of_signing_key_is_registered_and_used() {
     let mut stack = Stack::start().await;
     let ended = crate::rotation::by_hand(&stack, &["rotate", "--now"], &[("BFF_KEY_TYPE", "ed25519")]).await;
     assert_eq!(ended.code, 0, "{}", ended.output);

@@ -71,8 +71,9 @@ async fn follow(stack: &Stack, block: &str, variable: &str) -> String {
     value.unwrap().to_owned()
 }
 
+/// The one before could not.
 #[tokio::test]
-async fn a_named_key_of_another_type_signs_where_the_one_before_could_not() {
+async fn a_named_key_of_another_type_signs_when_needed() {
     let mut stack = refused().await;
     let old = in_state(&stack, "active").unwrap();
     let block = recipe("docs/keys.md", "openssl genpkey -algorithm EC");
@@ -82,8 +83,9 @@ async fn a_named_key_of_another_type_signs_where_the_one_before_could_not() {
     works(&mut stack, &old).await;
 }
 
+/// The key before could not.
 #[tokio::test]
-async fn a_rotation_to_another_type_signs_where_the_one_before_could_not() {
+async fn a_rotation_to_another_type_signs_when_needed() {
     let mut stack = refused().await;
     let old = in_state(&stack, "active").unwrap();
     let block = recipe("docs/keys.md", "export BFF_KEY_TYPE=p-256");
@@ -94,7 +96,7 @@ async fn a_rotation_to_another_type_signs_where_the_one_before_could_not() {
 
 /// `bff register` and the start of a server agree.
 #[tokio::test]
-async fn the_command_registers_with_a_named_key_that_no_server_has_seen() {
+async fn the_command_registers_with_an_unseen_named_key() {
     let stack = refused().await;
     let path = stack.folder().join("keys/other.pem");
     crate::start::make_key(&path, KeyKind::P256);

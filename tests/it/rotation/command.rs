@@ -252,7 +252,7 @@ async fn a_lost_key_is_shown_as_lost() {
 }
 
 #[tokio::test]
-async fn a_next_key_that_the_registration_does_not_fit_is_told_at_once() {
+async fn a_next_key_unfit_for_the_registration_is_logged_at_once() {
     let stack = Stack::builder()
         .set("BFF_KEY_TYPE", "p-256")
         .without_server()

@@ -73,7 +73,7 @@ async fn a_file_that_breaks_takes_no_key_away() {
 }
 
 #[tokio::test]
-async fn where_the_old_key_is_gone_at_a_start_the_new_one_signs_at_once() {
+async fn without_the_old_key_the_new_one_signs_at_once() {
     let mut stack = builder().start().await;
     let old = in_state(&stack, "active").unwrap();
     let second = stack.folder().join("keys/second.pem");

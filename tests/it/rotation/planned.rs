@@ -29,8 +29,9 @@ async fn pass_under_load(stack: &Stack, duration: Duration) {
     }
 }
 
+/// It keeps our keys for their `max-age`.
 #[tokio::test]
-async fn a_rotation_loses_nothing_at_an_idp_that_keeps_our_keys_for_their_max_age() {
+async fn a_rotation_loses_nothing_with_a_caching_idp() {
     let logs = Logs::capture();
     let stack = builder().start().await;
     let old = in_state(&stack, "active").unwrap();
@@ -52,8 +53,9 @@ async fn a_rotation_loses_nothing_at_an_idp_that_keeps_our_keys_for_their_max_ag
 }
 
 /// What the rotation above would be without the time ahead; and why `--now` has a price.
+/// No session ends.
 #[tokio::test]
-async fn a_key_that_signs_at_once_is_refused_until_the_idp_fetches_again_and_no_session_ends() {
+async fn a_key_signing_at_once_is_refused_until_the_next_fetch() {
     let stack = builder().start().await;
     let ada = stack.browser();
     ada.log_in().await;
@@ -116,8 +118,9 @@ async fn by_age_a_key_is_made_in_time_and_takes_over() {
     stack.browser().log_in().await;
 }
 
+/// The error says what to do.
 #[tokio::test]
-async fn a_key_that_cannot_do_the_registered_algorithm_never_signs_and_the_error_says_what_to_do() {
+async fn a_key_without_the_registered_algorithm_never_signs() {
     let logs = Logs::capture();
     let stack = builder().start().await;
     let old = in_state(&stack, "active").unwrap();

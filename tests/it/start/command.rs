@@ -23,8 +23,9 @@ async fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> E
     ended
 }
 
+/// Before anything is bound or written.
 #[tokio::test]
-async fn every_mistake_is_listed_at_once_before_anything_is_bound_or_written() {
+async fn all_mistakes_are_listed_at_once() {
     let folder = folder();
     // Were the socket opened first, this would be what is complained of.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -149,8 +150,9 @@ async fn health_says_when_nobody_answers() {
         .says(64, &["OIDC_ISSUER"]);
 }
 
+/// It can be stopped.
 #[tokio::test]
-async fn while_the_idp_is_down_it_lives_is_not_ready_and_can_be_stopped() {
+async fn without_the_idp_the_server_lives_but_is_not_ready() {
     let folder = folder();
     let (own, idp) = (Port::reserve(), Port::reserve());
     let (port, issuer) = (
@@ -245,7 +247,7 @@ async fn a_signing_key_that_cannot_be_used_is_named_with_the_reason() {
 }
 
 #[tokio::test]
-async fn an_idp_that_refuses_ends_it_with_77_and_a_broken_credentials_file_with_64() {
+async fn a_refusal_exits_with_77_and_a_broken_file_with_64() {
     let stack = Stack::builder()
         .without_server()
         .without_iat()

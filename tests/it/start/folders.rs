@@ -16,7 +16,7 @@ const NOWHERE: &str = "/proc";
 const SESSION_SECRET: &str = "cGxhbnRlZC1zZWNyZXQtdGhhdC1ub2JvZHktbWF5LWV2ZXItcmVhZA==";
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_is_named_before_a_token_is_spent() {
+async fn a_read_only_folder_is_named_before_a_token_is_spent() {
     let stack = Stack::builder().without_server().start_without_waiting().await;
     let folder = stack.folder();
     make_key(&folder.join("keys/bff-signing.pem"), KeyKind::P256);
@@ -68,7 +68,7 @@ async fn a_folder_that_cannot_be_written_is_named_before_a_token_is_spent() {
 }
 
 #[tokio::test]
-async fn a_stored_registration_serves_from_a_folder_that_cannot_be_written_any_more() {
+async fn a_stored_registration_serves_from_a_read_only_folder() {
     let mut stack = Stack::start().await;
     // The lock is what is written first.
     let lock = stack.folder().join("keys/bff_client.json.lock");
@@ -80,8 +80,9 @@ async fn a_stored_registration_serves_from_a_folder_that_cannot_be_written_any_m
     stack.browser().log_in().await;
 }
 
+/// Another replica registered.
 #[tokio::test]
-async fn what_another_replica_registers_serves_where_failure_is_allowed() {
+async fn with_allowed_failure_another_registration_serves() {
     let mut stack = Stack::builder()
         .without_iat()
         .set("ALLOW_BOOTSTRAP_FAILURE", "true")

@@ -13,8 +13,9 @@ fn reached_inside(variables: &mut Vec<(String, String)>, issuer: &str) {
     variables.push(("IDP_BASE_URL".to_owned(), base));
 }
 
+/// It lives and serves its keys.
 #[tokio::test]
-async fn attack_24_the_server_starts_lives_and_serves_its_keys_while_the_idp_is_down() {
+async fn attack_24_the_server_starts_without_the_idp() {
     let logs = Logs::capture();
     let mut stack = Stack::builder().with_idp_down().start_without_waiting().await;
     stack
@@ -74,8 +75,9 @@ async fn an_idp_that_goes_away_later_leaves_the_server_ready() {
     assert_eq!(stack.is_live().await.json()["status"], "ready");
 }
 
+/// A repeated one only now and then.
 #[tokio::test]
-async fn a_new_reason_is_told_at_once_and_the_same_one_only_now_and_then() {
+async fn a_new_reason_is_logged_at_once() {
     let logs = Logs::capture();
     let mut stack = Stack::builder()
         .prepare(|idp| idp.fail_always(Endpoint::Discovery, Fault::status(503)))
@@ -111,7 +113,7 @@ async fn a_new_reason_is_told_at_once_and_the_same_one_only_now_and_then() {
 }
 
 #[tokio::test]
-async fn the_base_url_alone_prints_the_line_to_add_where_the_idp_is_another_issuer() {
+async fn another_issuer_at_the_base_url_prints_the_line_to_add() {
     let logs = Logs::capture();
     let mut stack = Stack::builder()
         .idp(|options| options.issuer = options.issuer.replace("127.0.0.1", "idp.localhost"))
@@ -135,8 +137,9 @@ async fn the_base_url_alone_prints_the_line_to_add_where_the_idp_is_another_issu
     stack.browser().log_in().await;
 }
 
+/// As in a container network.
 #[tokio::test]
-async fn in_a_container_network_the_back_channel_is_another_than_the_public_address() {
+async fn the_back_channel_may_differ_from_the_public_address() {
     let mut stack = Stack::builder()
         .idp(|options| options.issuer = options.issuer.replace("127.0.0.1", "idp.localhost"))
         .variables(reached_inside)

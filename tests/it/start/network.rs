@@ -37,8 +37,9 @@ async fn behind(proxy: &TestProxy) -> Stack {
         .await
 }
 
+/// The start names them.
 #[tokio::test]
-async fn calls_pass_the_proxies_of_the_environment_and_the_start_says_which() {
+async fn calls_use_the_proxies_of_the_environment() {
     let logs = Logs::capture_everything();
     let api = Api::start().await;
     let address = api.url().trim_start_matches("http://").parse().unwrap();
@@ -113,7 +114,7 @@ async fn a_ca_file_that_cannot_be_used_is_told_before_the_start() {
 }
 
 #[tokio::test]
-async fn a_variable_that_is_set_but_empty_leaves_the_systems_authorities() {
+async fn an_empty_variable_keeps_the_system_authorities() {
     let folder = folder();
     let text = "services: { a: { base_url: 'https://a.test' } }\n";
     fs::write(folder.path().join("config/routes.yaml"), text).unwrap();

@@ -105,8 +105,9 @@ async fn checked(folder: &Path, variables: &[(String, String)]) -> Ended {
     ended
 }
 
+/// Without the features that are not built yet.
 #[tokio::test]
-async fn the_original_configuration_starts_but_for_what_later_issues_build() {
+async fn the_original_configuration_starts() {
     let folder = folder();
     let mut variables = prepared(folder.path(), None);
     checked(folder.path(), &variables).await.says(
@@ -147,7 +148,7 @@ async fn the_original_configuration_starts_but_for_what_later_issues_build() {
 }
 
 #[tokio::test]
-async fn what_a_later_issue_builds_is_refused_with_a_message_that_says_so() {
+async fn an_unbuilt_feature_is_refused_with_a_message() {
     let folder = folder();
     for (line, issue) in LATER {
         let everything = [ENVIRONMENT, SETTINGS, ROUTES].concat();

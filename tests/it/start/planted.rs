@@ -87,8 +87,9 @@ fn secrets(folder: &Path) -> [(String, String); 4] {
     ]
 }
 
+/// At any log level.
 #[tokio::test]
-async fn attack_47_no_command_prints_what_is_pasted_where_a_path_belongs_at_any_level() {
+async fn attack_47_no_command_prints_content_instead_of_a_path() {
     let folder = folder();
     let (names, secrets) = (names(), secrets(folder.path()));
     let all: Vec<&str> = names.iter().map(String::as_str).collect();

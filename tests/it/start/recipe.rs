@@ -53,8 +53,9 @@ async fn ready(stack: &Stack) {
     panic!("it does not become ready");
 }
 
+/// A login works.
 #[tokio::test]
-async fn the_recipe_registers_logs_in_and_starts_again_without_the_token() {
+async fn the_recipe_registers_and_starts_again_without_a_token() {
     let stack = Stack::builder().without_server().start_without_waiting().await;
     let folder = stack.folder();
     fs::create_dir(folder.join("keys")).unwrap();
@@ -94,8 +95,9 @@ async fn the_recipe_registers_logs_in_and_starts_again_without_the_token() {
     assert_eq!(bff.ended().await.code, 0);
 }
 
+/// A secret comes from its file.
 #[tokio::test]
-async fn the_environment_wins_over_settings_yaml_and_a_secret_comes_from_its_file() {
+async fn the_environment_wins_over_settings_yaml() {
     let stack = Stack::builder().without_server().start_without_waiting().await;
     let folder = stack.folder();
     let token = format!("{}\n", stack.variable("DCR_IAT"));

@@ -24,8 +24,9 @@ async fn hears(socket: &UnixDatagram, text: &str) -> Vec<String> {
     panic!("no {text:?} in {messages:?}");
 }
 
+/// Listening, ready, stopping.
 #[tokio::test]
-async fn the_service_manager_hears_when_it_listens_when_it_is_ready_and_when_it_stops() {
+async fn the_service_manager_learns_of_each_state() {
     let stack = Stack::builder().without_server().start_without_waiting().await;
     let path = stack.folder().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -48,8 +49,9 @@ async fn the_service_manager_hears_when_it_listens_when_it_is_ready_and_when_it_
     bff.ended().await.says(0, &[]);
 }
 
+/// Not after the delay.
 #[tokio::test]
-async fn the_service_manager_hears_of_the_stop_when_it_is_asked_for_and_not_when_the_delay_is_over() {
+async fn the_service_manager_learns_of_the_stop_at_once() {
     let stack = Stack::builder().without_server().start_without_waiting().await;
     let path = stack.folder().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();

@@ -166,7 +166,7 @@ async fn a_bad_request_goes_back_with_error_state_and_issuer() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_shows_the_form_again_with_everything_escaped() {
+async fn a_wrong_password_shows_the_escaped_form_again() {
     let harness = Harness::start().await;
     let client = harness.client().await;
     let name = "<script>alert(1)</script>\"";
@@ -205,8 +205,9 @@ async fn a_wrong_password_shows_the_form_again_with_everything_escaped() {
     assert!(policy.starts_with("default-src 'none'"), "{policy}");
 }
 
+/// This prevents login CSRF.
 #[tokio::test]
-async fn login_csrf_a_form_only_counts_from_the_browser_that_opened_it() {
+async fn a_form_counts_only_from_the_browser_that_opened_it() {
     let harness = Harness::start().await;
     let client = harness.client().await;
     let page = harness
@@ -408,8 +409,9 @@ async fn prompt_login_asks_for_the_password_again() {
     }
 }
 
+/// It ends the session.
 #[tokio::test]
-async fn logout_ends_the_session_and_leads_back_only_to_a_registered_address() {
+async fn logout_leads_back_only_to_a_registered_address() {
     let harness = Harness::start().await;
     let client = harness.client().await;
     let other = harness.client_called("other").await;

@@ -90,8 +90,9 @@ async fn an_id_token_can_be_signed_with_es256() {
     .await;
 }
 
+/// This prevents code injection.
 #[tokio::test]
-async fn code_injection_a_code_is_bound_to_client_verifier_and_redirect_uri() {
+async fn a_code_is_bound_to_client_verifier_and_redirect_uri() {
     let harness = Harness::start().await;
     let client = harness.client().await;
     let other = harness.client_called("other").await;
@@ -280,8 +281,9 @@ async fn a_refresh_is_refused_to_others_for_more_and_too_late() {
         .assert_error(400, "invalid_grant");
 }
 
+/// And the prompt, if the provider demands it.
 #[tokio::test]
-async fn a_refresh_token_needs_offline_access_and_the_grant_and_the_prompt_where_it_is_wanted() {
+async fn a_refresh_token_needs_offline_access_and_the_grant() {
     let harness = Harness::start().await;
     let client = harness.client().await;
     harness.tokens(&client).await;

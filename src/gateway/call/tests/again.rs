@@ -87,7 +87,7 @@ async fn complete(gateway: &Gateway, method: Method, body: Body) -> Result<Statu
 }
 
 #[tokio::test]
-async fn an_idempotent_call_on_a_connection_that_closes_is_sent_once_more() {
+async fn an_idempotent_call_is_repeated_after_a_close() {
     for (method, body) in [
         (Method::GET, ""),
         (Method::HEAD, ""),
@@ -125,8 +125,9 @@ async fn a_call_that_could_act_twice_is_sent_once() {
     }
 }
 
+/// Not after a byte of an answer, nor on a fresh connection.
 #[tokio::test]
-async fn a_call_is_sent_no_third_time_and_none_after_a_byte_of_an_answer_or_on_a_fresh_connection() {
+async fn a_call_is_repeated_at_most_once() {
     const SCRIPTS: [(&[&[Act]], usize); 3] = [
         (&[&[Answer, Close], &[Close], &[Answer]], 3),
         (&[&[Answer, BreakOff], &[Answer]], 2),
@@ -251,8 +252,9 @@ routes:
     Gateway::new(routes, Options::default(), system_clock()).unwrap()
 }
 
+/// It is idempotent.
 #[tokio::test]
-async fn an_idempotent_call_over_http_2_is_sent_once_more_where_the_service_did_not_take_it() {
+async fn an_unprocessed_http_2_call_is_repeated() {
     use Reply::{Answer, Close, Fail, GoAway, Refuse};
     type Case = (&'static [&'static [Reply]], Method, Option<&'static [usize]>);
     let cases: [Case; 8] = [

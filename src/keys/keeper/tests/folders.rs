@@ -77,7 +77,7 @@ impl Pods {
 }
 
 #[test]
-fn servers_that_cannot_read_each_others_keys_do_not_take_over_from_each_other_for_ever() {
+fn servers_with_separate_keys_do_not_compete_for_ever() {
     let mut pods = Pods::new([&["a.pem"], &["b.pem"]]);
     let first = pods.start("1", "a.pem");
     // The private key that signs is nowhere to be found for the one that starts now.
@@ -89,8 +89,9 @@ fn servers_that_cannot_read_each_others_keys_do_not_take_over_from_each_other_fo
     assert_eq!(pods.keys_folder.states()[1], (second, "active".to_owned()));
 }
 
+/// This server does not have it.
 #[test]
-fn a_server_without_the_next_key_does_not_retire_it_while_another_publishes_it() {
+fn a_next_key_published_elsewhere_is_not_retired() {
     let mut pods = Pods::new([&["a.pem"], &["a.pem", "b.pem"]]);
     let first = pods.start("1", "a.pem");
     assert_eq!(pods.start("2", "b.pem"), first);
@@ -102,7 +103,7 @@ fn a_server_without_the_next_key_does_not_retire_it_while_another_publishes_it()
 
 /// The same in the moment in which the next key would sign: the IdP was told of it, and meanwhile somebody took over.
 #[test]
-fn a_server_that_lets_the_next_key_sign_takes_nothing_over_either() {
+fn a_server_signing_with_the_next_key_takes_nothing_over() {
     let mut pods = Pods::new([&["a.pem", "b.pem"], &["c.pem"]]);
     pods.start("1", "a.pem");
     pods.start("1", "b.pem");
@@ -127,8 +128,9 @@ fn a_server_that_lets_the_next_key_sign_takes_nothing_over_either() {
 }
 
 /// A retired key may be one that leaked.
+/// A server still names it.
 #[test]
-fn attack_33_a_retired_key_is_not_taken_up_again_by_a_server_that_still_names_it() {
+fn attack_33_a_retired_key_stays_retired() {
     let mut pods = Pods::new([&["a.pem"], &["b.pem"]]);
     let leaked = pods.start("1", "a.pem");
     pods.start("2", "b.pem");
@@ -231,8 +233,9 @@ fn a_lost_keyring_is_told_where_the_server_has_been_registered() {
 }
 
 /// What failed may pass without a trace at the file.
+/// Although the file has not changed.
 #[test]
-fn a_keyring_that_could_not_be_read_is_read_again_although_it_has_not_changed() {
+fn an_unreadable_keyring_is_read_again() {
     let keys_folder = KeysFolder::new();
     let mut process = keys_folder.start();
     process.keeper.broken = true;

@@ -113,8 +113,9 @@ async fn renewed_tokens_and_a_use_are_news_and_another_write_is_none() {
     assert_eq!(harness.news(), None);
 }
 
+/// Once more after the end has moved.
 #[tokio::test]
-async fn the_end_is_told_before_it_comes_and_once_more_where_it_has_moved() {
+async fn watchers_are_warned_of_the_end() {
     let mut harness = Harness::new().await;
     harness.clock.advance(17 * MINUTE);
     assert_eq!(harness.news(), None);

@@ -261,8 +261,9 @@ async fn nothing_is_kept_while_changes_are_not_heard() {
     assert_eq!(harness.reads(), reads + 5);
 }
 
+/// Not after the changes are heard again.
 #[tokio::test]
-async fn what_was_read_before_changes_were_lost_is_not_kept_after_they_are_heard_again() {
+async fn reads_before_lost_changes_are_not_kept() {
     let harness = Arc::new(Harness::new().await);
     harness.store.after_get.close();
     let reading = tokio::spawn({
@@ -338,7 +339,7 @@ async fn a_use_is_known_though_the_session_has_left_the_cache() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_used_at_another_process_is_not_taken_for_idle() {
+async fn use_in_another_process_counts_as_use() {
     let harness = Harness::new().await;
     harness.access().await.unwrap();
     let idle = Lifespan::default().idle;

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_remembered_for_as_long_as_the_session_could_have_lived() {
+    fn an_end_is_remembered_for_the_session_lifetime() {
         let ended = Ended::default();
         ended.note(key(1), end(10));
         ended.note(key(2), end(20));

@@ -127,8 +127,9 @@ mod tests {
         SessionKey::from_bytes(bytes)
     }
 
+    /// A closed stream makes room.
     #[test]
-    fn a_session_has_so_many_and_a_place_is_free_again_when_its_stream_is_gone() {
+    fn the_streams_of_a_session_are_limited() {
         let streams = Streams::beside(10_000);
         let mut places: Vec<_> = (0..MAX_OF_SESSION)
             .map(|_| streams.open(&key(1)).unwrap())
@@ -142,8 +143,9 @@ mod tests {
         assert_eq!((open.all, open.of_session.len()), (0, 0));
     }
 
+    /// They take at most half of its connections.
     #[test]
-    fn the_server_has_so_many_and_never_more_than_half_of_its_connections() {
+    fn the_streams_of_the_server_are_limited() {
         let streams = Streams::beside(200);
         let places: Vec<_> = (0..100)
             .map(|number| streams.open(&key(number)).unwrap())

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn attack_42_a_harmless_method_does_not_cover_one_that_changes_state() {
+    fn attack_42_a_safe_method_does_not_hide_an_unsafe_one() {
         let named =
             |forwarded, original| [("x-forwarded-method", forwarded), ("x-original-method", original)];
         assert!(changes_state("POST", &named("GET", "GET")));

@@ -74,8 +74,9 @@ impl Held {
     }
 }
 
+/// The logout comes from the IdP.
 #[tokio::test]
-async fn attack_32_a_login_that_the_idp_logs_out_meanwhile_gives_no_session() {
+async fn attack_32_a_logout_during_a_login_gives_no_session() {
     for endpoint in [Endpoint::Token, Endpoint::UserInfo] {
         let login = Held::at(endpoint).await;
         let sid = login.sid();
@@ -136,8 +137,9 @@ async fn a_login_after_a_logout_succeeds() {
     }
 }
 
+/// A logout comes at the same moment.
 #[tokio::test]
-async fn attack_32_a_login_and_a_logout_at_the_same_moment_leave_no_session() {
+async fn attack_32_a_simultaneous_login_leaves_no_session() {
     let stack = Stack::start().await;
     for round in 0..40 {
         let ada = stack.browser();
@@ -159,7 +161,7 @@ async fn attack_32_a_login_and_a_logout_at_the_same_moment_leave_no_session() {
 }
 
 #[tokio::test]
-async fn attack_32_a_login_under_way_ends_too_when_the_person_logs_out_everywhere() {
+async fn attack_32_logging_out_everywhere_ends_a_login_under_way() {
     let login = Held::at(Endpoint::Token).await;
     let phone = login.stack.browser();
     phone.log_in().await;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_file_that_is_mostly_empty_is_made_smaller_at_the_next_start() {
+async fn a_mostly_empty_file_shrinks_at_the_next_start() {
     let harness = Harness::new();
     let store = harness.open().await;
     let large = "x".repeat(64 << 10);

@@ -3,8 +3,9 @@
 use super::*;
 use crate::session::store::disk::file::Room;
 
+/// At every step.
 #[tokio::test]
-async fn a_file_whose_making_was_cut_off_at_any_step_is_made_by_the_next_start() {
+async fn an_interrupted_creation_is_completed_at_the_start() {
     let mut steps = 0;
     loop {
         let harness = Harness::new();
@@ -62,7 +63,7 @@ async fn mostly_empty(harness: &Harness) -> (DiskStore, SessionKey) {
 }
 
 #[tokio::test]
-async fn a_mostly_empty_file_that_cannot_be_made_smaller_is_used_as_it_is() {
+async fn a_file_that_cannot_shrink_is_used_unchanged() {
     let harness = Harness::new();
     let (store, alice) = mostly_empty(&harness).await;
     harness.trouble.fail_writes_of_data(true);
@@ -84,7 +85,7 @@ async fn a_mostly_empty_file_that_cannot_be_made_smaller_is_used_as_it_is() {
 }
 
 #[tokio::test]
-async fn with_little_room_left_nobody_logs_in_and_everything_else_is_written() {
+async fn a_nearly_full_disk_refuses_only_logins() {
     let harness = Harness::new();
     let store = harness.open().await;
     let (alice, bob) = (
@@ -130,8 +131,9 @@ async fn a_file_that_was_moved_away_is_told_and_no_other_is_begun() {
     assert!(access(&store, &alice).await.is_some());
 }
 
+/// The secret may be right then.
 #[tokio::test]
-async fn a_session_that_nobody_can_read_is_looked_at_again_when_the_secret_may_be_right() {
+async fn an_unreadable_session_is_tried_again_later() {
     let harness = Harness::new();
     let store = harness.open().await;
     let alice = harness.login(&store, "alice", Due::At(harness.clock.now())).await;

@@ -70,7 +70,7 @@ async fn live(url: &str) {
 
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn the_documented_user_can_do_all_that_is_needed_and_needs_all_that_he_can() {
+async fn the_documented_user_has_exactly_the_needed_rights() {
     let server = Server::start(&[]);
     let set = |rule: &[&str]| {
         assert_eq!(

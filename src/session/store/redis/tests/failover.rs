@@ -111,9 +111,10 @@ async fn a_primary_that_became_a_replica_is_left() {
     assert_eq!(watched.replica.cli(&["GETRANGE", &name, "0", "0"]), "S");
 }
 
+/// The error names those without an answer.
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn sentinels_are_asked_one_after_the_other_and_named_where_they_know_nothing() {
+async fn sentinels_are_asked_in_turn() {
     let watched = Watched::start(1, None).await;
     let port = watched.sentinels[0].port;
     let gone = harness::free_port();

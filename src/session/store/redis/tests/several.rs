@@ -39,7 +39,7 @@ async fn moved_until(clock: &ManualClock, changes: &mut BoxStream<'static, Chang
 
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn others_hear_at_once_what_one_changes_and_nobody_hears_himself() {
+async fn processes_hear_changes_of_others_and_not_their_own() {
     let url = shared().url_of_its_own();
     let (one, two) = (connect_now(&url).await, connect_now(&url).await);
     let (mut at_one, mut at_two) = (changes(&one).await, changes(&two).await);
@@ -240,7 +240,7 @@ async fn a_call_whose_answer_is_lost_is_done_once() {
 
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn what_this_process_changes_without_knowing_it_is_heard_and_nothing_else_of_it() {
+async fn a_process_hears_only_its_unnoticed_changes() {
     let (url, clock) = (shared().url_of_its_own(), clock());
     let store = connect(&url, Arc::new(clock.clone())).await;
     let (key, other) = (store.login("alice", HOUR).await, store.login("bob", HOUR).await);
@@ -294,9 +294,10 @@ async fn a_call_that_is_not_answered_ends_in_time() {
     assert!(store.lives(&key).await);
 }
 
+/// Redis was restored from it.
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn a_session_that_ended_stays_ended_in_a_redis_from_an_older_copy() {
+async fn an_ended_session_stays_ended_in_an_older_copy() {
     let logs = Logs::capture();
     let server = Server::start(&[]);
     let (one, two) = (connect_now(&server.url()).await, connect_now(&server.url()).await);
@@ -381,9 +382,10 @@ async fn a_redis_that_was_emptied_gets_its_tombstones_back() {
     assert!(!other.lives(&key).await);
 }
 
+/// Nor claimed or swept.
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn a_session_that_has_come_back_is_neither_claimed_nor_swept_nor_handed_out_again() {
+async fn a_restored_session_is_never_handed_out() {
     let (url, clock) = (shared().url_of_its_own(), clock());
     let store = connect(&url, Arc::new(clock.clone())).await;
     let (back, good) = (
@@ -475,7 +477,7 @@ async fn the_sweep_names_each_of_many_once_and_spares_those_in_use() {
 
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn a_name_of_a_session_that_has_ended_does_not_keep_others_from_being_claimed() {
+async fn an_ended_session_does_not_block_other_claims() {
     let (url, clock) = (shared().url_of_its_own(), clock());
     let store = connect(&url, Arc::new(clock.clone())).await;
     let ended = store.login("alice", HOUR).await;
