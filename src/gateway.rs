@@ -1,9 +1,9 @@
 //! Passing calls on to APIs.
 //!
-//! The order of one call: [`NormalPath::parse`] gives the path its one form, [`Gateway::find`] matches it, the caller
-//! asks for what the route's [`Auth`] demands, and [`Gateway::call`] prepares a [`Call`] of exactly the path that
-//! was matched, with the header policy of [`headers`] and bodies streamed both ways. The gateway knows no session: token, cookies
-//! and the client's address are given to it.
+//! The order of one call: [`NormalPath::parse`] normalises the path, [`Gateway::find`] matches it, and the caller
+//! checks what the [`Auth`] of the route demands. Then [`Gateway::call`] prepares a [`Call`] of exactly the matched
+//! path, with the header policy of [`headers`], and streams the bodies in both directions. The gateway knows no
+//! session: its caller passes the token, the cookies and the client's address.
 //!
 //! Upgrades (WebSocket) are not passed on yet: [`GatewayError::Upgrade`].
 
@@ -57,7 +57,8 @@ pub struct Gateway {
 /// Connects to services, over TLS where their `base_url` says so.
 type Connector = Observing<HttpsConnector<Way>>;
 
-/// How services are reached, and how long the gateway waits; what a service may take to begin its answer stands with the service.
+/// How the gateway reaches services, and how long it waits. The time for the beginning of an answer is a setting of
+/// each service.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// For a connection to a service.
@@ -76,8 +77,7 @@ pub struct Options {
 
 /// What goes along with a call.
 pub struct Outgoing<'a> {
-    /// The value of `Authorization`. A route that asks for a session sends nothing without it, any other route never
-    /// sends it.
+    /// The value of `Authorization`. A route with a session sends nothing without it; any other route never sends it.
     pub credential: Option<HeaderValue>,
     /// The cookies that the API may see: the caller has taken its own out.
     pub cookies: Option<HeaderValue>,
@@ -119,11 +119,11 @@ pub enum Proto {
 #[error("TLS towards services cannot be set up: {0}")]
 pub struct BuildError(#[from] rustls::Error);
 
-/// Why a call has no answer of the API. The cause is in the log; the text tells nothing of it.
+/// Why a call has no answer of the API. The cause is in the log; this text reveals nothing about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GatewayError {
-    /// The route asks for a session and no credential was given, so that nothing was sent; or the session has ended
-    /// before the service began its answer.
+    /// The route needs a session and the call has no credential, so nothing was sent; or the session has ended before
+    /// the service began its answer.
     #[error("not logged in")]
     Unauthenticated,
     /// The client's request cannot be passed on, or its body broke off.
@@ -132,10 +132,10 @@ pub enum GatewayError {
     /// The client stopped sending its body.
     #[error("the request's body did not arrive in time")]
     RequestTimeout,
-    /// The client asked for a WebSocket, which is not supported yet.
+    /// The client requested a WebSocket, which is not supported yet.
     #[error("protocol upgrades are not supported")]
     Upgrade,
-    /// The service cannot be reached, or what it answered is no HTTP.
+    /// The service cannot be reached, or its answer is not HTTP.
     #[error("the service gave no usable answer")]
     BadGateway,
     /// The server itself has no means left to call the service.
@@ -170,7 +170,8 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(5),
             upload_idle: Duration::from_mins(1),
             download_idle: Duration::from_mins(5),
-            // Less than what most servers keep, so that a call seldom meets a connection that is just being closed.
+            // Shorter than the keep-alive time of most servers, so that a call seldom meets a connection that is just
+            // being closed.
             keep_idle: Duration::from_secs(30),
             roots: SystemRoots::default(),
             proxies: Proxies::default(),

@@ -132,7 +132,7 @@ impl Outbound {
     ///
     /// # Errors
     ///
-    /// [`TransportError::Saturated`] where too many wait already, or where it takes too long.
+    /// [`TransportError::Saturated`] if too many wait already, or where it takes too long.
     pub async fn enter(&self, lane: Lane) -> Result<Turn<'_>, TransportError> {
         Ok(Turn {
             outbound: self,

@@ -100,7 +100,7 @@ impl Registration {
     ///
     /// # Errors
     ///
-    /// [`RegistrationError`] where there is no client that could serve. What went wrong while a stored client serves is
+    /// [`RegistrationError`] if there is no client that could serve. What went wrong while a stored client serves is
     /// an [`Event`].
     pub async fn ensure(&self, metadata: &Metadata) -> Result<Outcome, RegistrationError> {
         let lock = self.lock().await;

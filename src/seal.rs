@@ -141,7 +141,7 @@ impl Sealer {
     ///
     /// # Errors
     ///
-    /// [`SealerError`] where there is none or one is too short.
+    /// [`SealerError`] if there is none or one is too short.
     pub fn new<S: AsRef<[u8]>>(secrets: &[S], random: SharedRandom) -> Result<Self, SealerError> {
         if secrets.is_empty() {
             return Err(SealerError::Missing);

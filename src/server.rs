@@ -1,11 +1,11 @@
 //! Listeners and connections, with bounds that a hostile client cannot stretch.
 //!
 //! A [`Server`] accepts on one listener. It knows each connection (`register.rs`), what it waits for and since when
-//! (`connection.rs`, `underway.rs`), which the pieces around the socket and the bodies tell it (`stream.rs`, `body.rs`).
-//! Once a second it looks at all of them and ends what has had its time; where no room is left for a new one, it ends
-//! what is worth the least. Nothing here sets a timer for a request.
+//! (`connection.rs`, `underway.rs`). The wrappers around the socket and the bodies report this (`stream.rs`,
+//! `body.rs`). Once a second it checks all connections and ends those whose time is over. If there is no room for a
+//! new one, it ends the one that is worth the least. No code here sets a timer for a request.
 //!
-//! What a request is and what it gets is not known here: that is the [`Answer`].
+//! The server does not know requests and answers: that is the task of the [`Answer`].
 
 mod accept;
 mod body;
@@ -36,13 +36,13 @@ pub use self::{
 };
 use crate::clock::SharedClock;
 
-/// Whether there is room for what a request may need.
+/// Whether there is room for the resources that a request may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
     /// There is.
     Normal,
-    /// All places are taken, so that this request came in on one of the few that are kept back: only what shows that
-    /// the server lives is to be answered, everything else with 503.
+    /// All places are taken, and this request arrived on one of the few reserved ones. Only health checks are
+    /// answered, everything else gets 503.
     Crowded,
 }
 
@@ -69,7 +69,7 @@ pub struct Options {
     pub keep_alive: Duration,
     /// Whether a peer is a listed proxy.
     pub is_listed: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
-    /// Requests have this long to finish once the server is told to stop.
+    /// Requests have this long to finish after the server is told to stop.
     pub finish: Duration,
 }
 

@@ -1,9 +1,9 @@
 //! The session: who is logged in, with which tokens, and how a browser names it.
 //!
-//! A browser holds a random 256-bit [`SessionId`] in a cookie; the store knows only its SHA-256, the [`SessionKey`], so
-//! that a dump of the store is no bunch of cookies; everybody else sees a [`SessionRef`], which leads to neither.
-//! [`Sessions`] is the one door to them. The promises of a store stand at [`SessionStore`], and one contract test holds
-//! every store to them.
+//! A browser holds a random 256-bit [`SessionId`] in a cookie. The store knows only its SHA-256, the [`SessionKey`],
+//! so a dump of the store contains no usable cookies. All other parts see a [`SessionRef`], which reveals neither.
+//! [`Sessions`] is the only access to them. [`SessionStore`] documents the contract of a store, and one contract test
+//! holds every store to it.
 //!
 //! What a token is worth and when it is renewed is decided one floor up, in `tokens`; here is only the arithmetic
 //! ([`Tokens`]) and the index of due times.

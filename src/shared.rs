@@ -42,7 +42,7 @@ pub trait Shared: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`SharedError`] where nobody can tell.
+    /// [`SharedError`] if nobody can tell.
     fn read(&self, record: Record) -> BoxFuture<'_, Result<Option<Vec<u8>>, SharedError>>;
 
     /// Puts `new` in the place of `expected`, where `None` is a record that is empty. `false` where the record holds
@@ -122,7 +122,7 @@ pub trait Shared: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`SharedError`] where nobody can tell.
+    /// [`SharedError`] if nobody can tell.
     fn board(&self) -> BoxFuture<'_, Result<Notes, SharedError>>;
 }
 

@@ -65,7 +65,7 @@ pub fn check_filter(filter: &str) -> Result<(), FilterError> {
 ///
 /// # Errors
 ///
-/// [`FilterError::Syntax`] where the filter does not parse.
+/// [`FilterError::Syntax`] if the filter does not parse.
 pub fn init(options: &Options) -> Result<(), FilterError> {
     let filter = without_floods(&options.filter);
     let registry = tracing_subscriber::registry().with(EnvFilter::from_str(&filter)?);

@@ -61,7 +61,7 @@ pub enum BundleError {
 ///
 /// # Errors
 ///
-/// [`TlsError`] where the library refuses its settings.
+/// [`TlsError`] if the library refuses its settings.
 pub fn client_config(roots: &SystemRoots, own: Option<&Bundle>) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder =
@@ -190,7 +190,7 @@ impl Bundle {
     ///
     /// # Errors
     ///
-    /// [`BundleError`] where it holds none, or a broken one.
+    /// [`BundleError`] if it holds none, or a broken one.
     pub fn parse(pem: &[u8]) -> Result<Self, BundleError> {
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
         let certificates = certificates.map_err(|error| BundleError::Unusable(error.to_string()))?;

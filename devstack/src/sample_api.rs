@@ -100,7 +100,7 @@ enum Refusal {
 ///
 /// # Errors
 ///
-/// [`BuildError`] where no HTTP client can be made.
+/// [`BuildError`] if no HTTP client can be made.
 pub fn router(options: Options) -> Result<Router, BuildError> {
     let keys = Keys::new(options.jwks_uri.clone(), Arc::clone(&options.clock))?;
     let api = Api(Arc::new(Inner {

@@ -49,7 +49,7 @@ pub(super) fn parse(text: &str, leads: Leads) -> Result<PathBuf, Complaint> {
 ///
 /// # Errors
 ///
-/// [`Problem`] where it is no path by the rules for variables.
+/// [`Problem`] if it is no path by the rules for variables.
 pub fn check_argument(label: &str, path: &Path) -> Result<(), Problem> {
     parse(&path.to_string_lossy(), Leads::ToFile)
         .map(|_| ())

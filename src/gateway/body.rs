@@ -1,5 +1,5 @@
-//! Bodies that pass through: streamed, bounded in how long they may stand still, without trailers, and not longer than the
-//! session that they belong to.
+//! Bodies that pass through: streamed, with a limit on how long they may stall, without trailers, and not longer than
+//! their session.
 //!
 //! Trailers are dropped in both directions: some servers merge them into the header, past its policy.
 
@@ -41,27 +41,27 @@ pub(super) enum BodyError {
     SentAgain,
 }
 
-/// A body with a bound on how long it may stand still while somebody waits for it.
+/// A body with a limit on how long it may stall while the receiver waits for it.
 pub(super) struct Watched<B> {
     inner: B,
     clock: SharedClock,
     idle: Duration,
     waiting: Waiting,
-    /// Kept over pieces and only looked at when it rings, so that most pieces set no timer.
+    /// Kept over several pieces and checked only when it fires, so that most pieces set no timer.
     timer: Option<BoxFuture<'static, ()>>,
-    /// The end of the session that the body belongs to. Not looked at before the second time that the body is asked: most
-    /// have come to their own end then.
+    /// The end of the session that the body belongs to. It is not polled before the second poll of the body: most
+    /// bodies have ended by then.
     end: Option<SessionEnd>,
     begun: bool,
 }
 
-/// Whether somebody waits for the next piece.
+/// Whether the receiver waits for the next piece.
 #[derive(Clone, Copy, Debug)]
 enum Waiting {
     No,
-    /// It was asked for and was not there. The task that asked is woken at once to ask again: the other end of the body
-    /// is another task of this process, which only now learns that the piece is wanted and mostly has it ready, and a
-    /// timer for each request would cost more than the whole body.
+    /// The body was polled and was not ready. The task that polled is woken at once to poll again: the other end of
+    /// the body is another task of this process, which only now learns that the piece is wanted and usually has it
+    /// ready. A timer for each request would cost more than the whole body.
     Asked,
     /// It was still not there.
     Since(Timestamp),
@@ -93,8 +93,8 @@ impl HttpBody for Download {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = ready!(self.body.poll_data(cx));
-        // The head is out: all that is left is to break off towards the client too, so that it does not take the half for
-        // the whole.
+        // The head is already sent. The only option left is to break the connection to the client too, so that it
+        // does not take half of the body for the whole.
         match &polled {
             Some(Err(BodyError::SessionEnded)) => {
                 tracing::debug!(

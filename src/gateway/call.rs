@@ -35,7 +35,7 @@ pub struct Call<'a> {
 
 /// Why there is no answer.
 enum Failure {
-    /// It is decided what the client gets, and logged.
+    /// The answer to the client is decided, and the cause is logged.
     Decided(GatewayError),
     Upstream(hyper_util::client::legacy::Error),
 }
@@ -43,8 +43,8 @@ enum Failure {
 // === impl Gateway ===
 
 impl Gateway {
-    /// Prepares a call to the service of `matched`. The path sent is the one that was matched, the query passes byte for
-    /// byte. Nothing is sent yet.
+    /// Prepares a call to the service of `matched`. It sends the matched path and the unchanged query. Nothing is
+    /// sent yet.
     ///
     /// # Errors
     ///
@@ -56,7 +56,8 @@ impl Gateway {
         outgoing: Outgoing<'a>,
     ) -> Result<Call<'a>, GatewayError> {
         let route = matched.route;
-        // The caller has asked for a session already; that nothing leaves without one does not depend on it.
+        // The caller has already required a session. This check is independent of it: nothing leaves without a
+        // credential.
         if route.auth() == Auth::Session && outgoing.credential.is_none() {
             return Err(GatewayError::Unauthenticated);
         }
@@ -112,9 +113,9 @@ impl Gateway {
 // === impl Call ===
 
 impl Call<'_> {
-    /// Sends the call and gives its answer, as soon as its head is there; both bodies are streamed. Where a connection
-    /// that had been used before closes without a byte of an answer, an idempotent call is sent once more (RFC 9110
-    /// section 9.2.2); the connection pool itself repeats a call of which nothing was written.
+    /// Sends the call and returns its answer as soon as the head has arrived; both bodies are streamed. If a reused
+    /// connection closes without a byte of an answer, an idempotent call is sent once more (RFC 9110 section 9.2.2).
+    /// The connection pool itself repeats a call of which nothing was written.
     ///
     /// # Errors
     ///
@@ -126,7 +127,7 @@ impl Call<'_> {
             let mut request = Request::new(upload);
             request.method_mut().clone_from(&self.method);
             request.uri_mut().clone_from(&self.uri);
-            // What the browser speaks says nothing about what the service speaks; HTTP/2 is agreed on by ALPN.
+            // The protocol of the browser says nothing about the service; ALPN negotiates HTTP/2.
             *request.version_mut() = Version::HTTP_11;
             request.headers_mut().clone_from(&self.headers);
             let error = match self.head(request, progress.as_deref()).await {
@@ -152,7 +153,7 @@ impl Call<'_> {
         }
     }
 
-    /// Whether [`send_again`](Self::send_again) can send the whole body again: there is none, or it is short and held.
+    /// Whether [`send_again`](Self::send_again) can send the whole body again: the body is empty, or short and kept.
     #[must_use]
     pub fn can_be_repeated(&self) -> bool {
         self.uploads.can_be_repeated()
@@ -295,11 +296,11 @@ async fn service_is_late(clock: &dyn Clock, progress: &Progress, timeout: std::t
     }
 }
 
-/// Says of a body what the HTTP library would leave out.
+/// States the size of a body where the HTTP library would omit it.
 fn announce_body(headers: &mut HeaderMap, method: &Method, body: &Body) {
     let size = body.size_hint().exact();
-    // An exact size is that of the client's `Content-Length`. Without the field for an empty body some servers answer
-    // 411 to these methods (RFC 9110 section 8.6).
+    // An exact size is that of the client's `Content-Length`. Some servers answer 411 to these methods if an empty
+    // body has no such field (RFC 9110 section 8.6).
     if size == Some(0) && matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }

@@ -57,7 +57,7 @@ struct Inner {
 // === impl Story ===
 
 impl Story {
-    /// Notes that the connection that served a call has brought the head of its answer.
+    /// Notes that the connection of a call has delivered the head of its answer.
     pub(super) fn has_served<B>(answer: &Response<B>) {
         // The connection pool puts it there.
         if let Some(Self(story)) = answer.extensions().get() {
@@ -65,12 +65,12 @@ impl Story {
         }
     }
 
-    /// Whether the connection that served a call, which failed with `error`, had been used before, and has brought no byte
-    /// of an answer to the call: the service has most likely closed it before the call arrived (RFC 9110 section 9.2.2).
+    /// Whether the connection of a call that failed with `error` had been used before and has delivered no byte of an
+    /// answer to the call. The service has most likely closed it before the call arrived (RFC 9110 section 9.2.2).
     pub(super) fn closed_before_an_answer(error: &legacy::Error) -> bool {
         match error.connect_info().and_then(Self::of) {
             None => false,
-            // On a connection of HTTP/2 calls share what comes, so that the error has to say it.
+            // Calls on an HTTP/2 connection share the incoming bytes, so only the error can tell.
             Some((Self(story), true)) => story.has_served.load(Ordering::Acquire) && is_gone(error),
             Some((Self(story), false)) => {
                 story.has_answered.load(Ordering::Acquire) && story.is_silent.load(Ordering::Acquire)
@@ -95,8 +95,8 @@ impl Story {
     }
 }
 
-/// Whether a connection of HTTP/2 ended, or will end, without having taken a call (RFC 9113 section 8.7): it broke, or
-/// the service said `GOAWAY` or `REFUSED_STREAM`.
+/// Whether an HTTP/2 connection ended, or will end, without processing a call (RFC 9113 section 8.7): it broke, or
+/// the service sent `GOAWAY` or `REFUSED_STREAM`.
 fn is_gone(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -150,8 +150,8 @@ where
 
 impl<T: Connection> Connection for Observed<T> {
     fn connected(&self) -> Connected {
-        // Not on top of what the connection says itself: the pool copies all of it for every call, and nobody reads the
-        // addresses in it.
+        // This replaces the connection's own information: the pool copies all of it for every call, and nothing reads
+        // its addresses.
         let connected = Connected::new()
             // Plain http then goes out with its whole URL.
             .proxy(self.passes_proxy)

@@ -1,4 +1,4 @@
-//! What a failed call is for the client, and what the log says of it.
+//! The answer to the client after a failed call, and the log line about it.
 
 use std::{error::Error, io};
 
@@ -19,7 +19,7 @@ pub(super) fn text(correlation: &HeaderValue) -> &str {
     correlation.to_str().unwrap_or_default()
 }
 
-/// Logs why a call failed and decides what it is for the client.
+/// Logs why a call failed and decides the answer to the client.
 pub(super) fn report(
     service: &Service,
     proxy: Option<&Proxy>,
@@ -93,7 +93,7 @@ pub(super) fn report(
     decided
 }
 
-/// Logs that the head of an answer is larger than what is accepted.
+/// Logs that the head of an answer exceeds the limits.
 pub(super) fn refuse_head(service: &str, correlation_id: &str, error: &head::TooLarge) -> GatewayError {
     tracing::warn!(
         service,
@@ -109,7 +109,8 @@ pub(super) fn refuse_head(service: &str, correlation_id: &str, error: &head::Too
     GatewayError::BadGateway
 }
 
-/// Logs that a proxy wants other credentials, and decides what that is for the client: they are not its own.
+/// Logs that a proxy requires other credentials, and decides the answer to the client. The credentials are not the
+/// client's.
 pub(super) fn unauthorised(service: &Service, proxy: &Proxy, correlation_id: &str) -> GatewayError {
     tracing::warn!(
         service = service.id(),
@@ -121,7 +122,7 @@ pub(super) fn unauthorised(service: &Service, proxy: &Proxy, correlation_id: &st
     GatewayError::BadGateway
 }
 
-/// What is wrong with the proxy or with TLS, where it is one of them.
+/// The fault of the proxy or of TLS, if the cause is one of them.
 fn said(service: &Service, proxy: Option<&Proxy>, error: &(dyn Error + 'static)) -> Option<String> {
     let is_connect = error
         .downcast_ref::<legacy::Error>()

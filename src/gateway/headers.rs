@@ -1,10 +1,10 @@
 //! Which header fields pass, in both directions.
 //!
-//! Towards an API: nothing that is about one connection (RFC 9110 section 7.6.1), nothing by which a client could say
-//! who it is or where it came from ([`identity`]), and then what the gateway itself says. Towards the browser: nothing
-//! that is about one connection, no cookie that the caller claims for itself, nothing that reaches beyond the answer
-//! ([`withheld`]), and nothing that lets a shared cache keep what belongs to a session. Both work in place on the map
-//! that arrived. A service can have more removed, and withheld fields allowed ([`Rules`]).
+//! Towards an API, the policy removes fields of one connection (RFC 9110 section 7.6.1) and fields in which a client
+//! could claim an identity or an origin ([`identity`]). Then it adds the gateway's own fields. Towards the browser,
+//! it removes fields of one connection, cookies whose names the caller reserves, fields that affect more than the
+//! answer ([`withheld`]), and fields that let a shared cache keep the data of a session. Both work in place on the
+//! received map. A service can remove more fields, and allow withheld ones ([`Rules`]).
 
 mod identity;
 mod names;
@@ -40,7 +40,7 @@ const ADDED: usize = 7;
 
 /// What the gateway adds to a request.
 pub(super) struct Additions<'a> {
-    /// The value of `Authorization`; only for a route that asks for a session.
+    /// The value of `Authorization`; only for a route with a session.
     pub(super) credential: Option<HeaderValue>,
     /// The application's own cookies.
     pub(super) cookies: Option<HeaderValue>,
@@ -55,7 +55,7 @@ pub(super) struct Additions<'a> {
 enum Fate {
     Passes,
     Removed,
-    /// The client's own `Authorization`: passes where no session is asked for.
+    /// The client's own `Authorization`: passes on routes without a session.
     Credential,
 }
 
@@ -130,15 +130,15 @@ pub(super) fn prepare_response(
     }
     if auth == Auth::Session {
         keep_private(headers);
-        // Which pages may read what belongs to a session is decided where the session is, not by an API that reflects
-        // any origin.
+        // The server that holds the session decides which pages may read its data, not an API that reflects any
+        // origin.
         remove_where(headers, |name| name.as_str().starts_with("access-control-"));
     }
 }
 
-/// Leaves an answer to one person's session to that person's browser: caches before us see only a cookie, which they
-/// do not know to have decided it, where the API saw `Authorization` (RFC 9111 section 3.5). What else the API says
-/// about storing stands.
+/// Restricts an answer with a session to this person's browser. A cache in front of us sees only a cookie, which it
+/// does not know to be decisive. The API saw `Authorization` (RFC 9111 section 3.5). Other cache directives of the
+/// API stay.
 fn keep_private(headers: &mut HeaderMap) {
     // Caches of one kind listen to a field of their own before `Cache-Control` (RFC 9213).
     remove_where(headers, |name| {
@@ -174,7 +174,7 @@ fn keep_private(headers: &mut HeaderMap) {
     entry.insert(kept);
 }
 
-/// Removes what `Connection` names, and `Connection` itself.
+/// Removes the fields that `Connection` names, and `Connection` itself.
 fn remove_named_in_connection(headers: &mut HeaderMap) {
     let Entry::Occupied(entry) = headers.entry(header::CONNECTION) else {
         return;
@@ -200,7 +200,7 @@ fn remove_named_in_connection(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes every field that `removed` holds for, all its values.
+/// Removes every field for which `removed` is true, with all its values.
 fn remove_where(headers: &mut HeaderMap, removed: impl Fn(&HeaderName) -> bool) {
     // Most answers lose nothing, which allocates nothing.
     let names: Vec<HeaderName> = headers.keys().filter(|name| removed(name)).cloned().collect();
@@ -209,18 +209,18 @@ fn remove_where(headers: &mut HeaderMap, removed: impl Fn(&HeaderName) -> bool) 
     }
 }
 
-/// Names are in lower case, as `HeaderName` holds them.
+/// Names are in lower case, as in `HeaderName`.
 fn fate(name: &str) -> Fate {
-    // Many servers (CGI and its descendants) take `_` for `-`, and some every byte that is no letter and no digit, so
-    // `X_User.ID` would arrive as `X-User-ID`. No field that a browser sends by itself has one.
+    // Many servers (CGI and its descendants) read `_` as `-`, and some read every byte that is not a letter or a
+    // digit as `-`. There `X_User.ID` would arrive as `X-User-ID`. Browsers send no such field by themselves.
     if !is_plain(name) || is_hop_by_hop(name) || is_claim_of_identity(name) {
         return Fate::Removed;
     }
     match name {
         "authorization" => Fate::Credential,
-        // Set anew: the host of the service, the cookies without ours, our id, the size of what is sent.
+        // Set anew: the host of the service, the cookies without ours, our id, the size of the body.
         "host" | "cookie" | "x-correlation-id" | "content-length"
-        // Between the browser and the server: the proof of the origin, and the wish to be asked for the body.
+        // Between the browser and the server: the CSRF token, and `Expect`.
         | "x-csrf-token" | "expect"
         // The method that was checked is the method that counts.
         | "x-http-method-override" | "x-http-method" | "x-method-override" | "x-method" => Fate::Removed,
@@ -234,7 +234,7 @@ fn is_plain(name: &str) -> bool {
         .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
-/// RFC 9110 section 7.6.1, with those that older clients send.
+/// RFC 9110 section 7.6.1, and fields of older clients.
 fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,

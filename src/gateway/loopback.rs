@@ -1,5 +1,4 @@
-//! Real sockets for tests: services that answer as told, and a front that does what the server does around the
-//! gateway.
+//! Real sockets for tests: scripted services, and a front that does what the server does around the gateway.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -26,7 +25,7 @@ pub(super) struct Seen {
     pub(super) headers: HeaderMap,
 }
 
-/// A service that notes what it gets and answers with the target that it saw.
+/// A service that records its requests and answers with the received target.
 pub(super) struct Api {
     pub(super) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -75,8 +74,8 @@ where
     address
 }
 
-/// A service that reads the head of one request, writes `answer`, keeps the connection open for as long as the
-/// sender of the channel lives, and gives all that it has read.
+/// A service that reads the head of one request and writes `answer`. It keeps the connection open while the sender of
+/// the channel lives, and returns all bytes that it has read.
 pub(super) async fn raw_service(
     answer: &'static [u8],
 ) -> (
@@ -205,7 +204,7 @@ pub(super) async fn front(gateway: Arc<Gateway>) -> SocketAddr {
     .await
 }
 
-/// Sends `request` as it stands and gives the whole answer.
+/// Sends `request` unchanged and returns the whole answer.
 pub(super) async fn raw(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();

@@ -1,7 +1,7 @@
-//! The one form of a path: what routes are matched on is what the API receives.
+//! The one normal form of a path: routes match on it, and the API receives it.
 //!
-//! A path is normalised once (RFC 3986 section 6.2.2) and refused wherever two readers could see two different
-//! resources in it. A rule for `/public` therefore never applies to something that the API takes for `/admin`.
+//! A path is normalised once (RFC 3986 section 6.2.2). It is refused if two readers could see two different resources
+//! in it. Therefore a rule for `/public` never applies to a path that the API takes for `/admin`.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub const MAX_PATH_LENGTH: usize = 8 * 1024;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NormalPath {
     text: String,
-    /// Whether a segment holds an encoded `/` or `#`.
+    /// Whether a segment contains an encoded `/` or `#`.
     is_encoded: bool,
 }
 
@@ -32,7 +32,7 @@ pub enum PathError {
     /// `.` or `..`, encoded or not.
     #[error("the path has a dot segment")]
     DotSegment,
-    /// `\`, `/`, `#`, `?`, `;` where it would be read as a separator by some and as data by others, encoded or not.
+    /// `\`, `/`, `#`, `?` or `;`, encoded or not, at a place where some readers see a separator and others see data.
     #[error("the path holds a character that can be read in two ways")]
     Ambiguous,
     /// A percent sign that is encoded once more, as in `%252e`.
@@ -60,7 +60,7 @@ pub enum PathError {
 
 /// What a byte in the clear is in a path.
 enum Class {
-    /// Stands as it is (RFC 3986 section 3.3, `pchar` without `;`).
+    /// Unreserved in a segment (RFC 3986 section 3.3, `pchar` without `;`).
     Plain,
     /// Not allowed by RFC 3986, but sent by browsers (WHATWG URL): percent-encoded here, so that one form is left.
     Encode,
@@ -79,8 +79,8 @@ impl NormalPath {
         Self::read(path, false)
     }
 
-    /// The same, but a segment may hold an encoded `/` or `#`, which stays encoded. Decoded once, with the encoded slash
-    /// as a separator, the path is held to the same rules. Whether a route takes it is the routing table's to say.
+    /// The same, but a segment may contain an encoded `/` or `#`, which stays encoded. Decoded once, with the encoded
+    /// slash as a separator, the path obeys the same rules. The routing table decides whether a route accepts it.
     ///
     /// # Errors
     ///
@@ -147,7 +147,7 @@ impl NormalPath {
         &self.text
     }
 
-    /// Whether a segment holds an encoded `/` or `#`.
+    /// Whether a segment contains an encoded `/` or `#`.
     #[must_use]
     pub const fn is_encoded(&self) -> bool {
         self.is_encoded
@@ -206,7 +206,7 @@ fn push_encoded(path: &mut String, byte: u8) {
     path.push(DIGITS[usize::from(byte & 0xF)]);
 }
 
-/// Checks the characters that a run of percent-encoded bytes stands for, and forgets it.
+/// Checks the characters of a run of percent-encoded bytes, and resets it.
 fn end_run(run: &mut Vec<u8>) -> Result<(), PathError> {
     if run.is_empty() {
         return Ok(());
@@ -232,8 +232,8 @@ fn check_segments(path: &str) -> Result<(), PathError> {
     Ok(())
 }
 
-/// `%25` alone is an honest percent sign; followed by two digits it is a second encoding. Looked for in the normal
-/// form, since the digits can be encoded too.
+/// `%25` alone is a genuine percent sign. Followed by two digits it is a second encoding. The check runs on the
+/// normal form, because the digits can be encoded too.
 fn check_encoded_twice(path: &str) -> Result<(), PathError> {
     let twice = path.split("%25").skip(1).any(|after| {
         let mut digits = after.bytes();

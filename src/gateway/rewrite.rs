@@ -1,4 +1,4 @@
-//! What an answer says of the service's own URLs, said as the browser knows them.
+//! Maps the service's own URLs in an answer to the URLs that the browser knows.
 //!
 //! An API that redirects to `http://crud:8080/v1/orders/7`, or sets a cookie for `/v1`, means a URL that no browser can
 //! reach. [`Location`](http::header::LOCATION) and `Content-Location` are mapped back to the public path, and so are
@@ -44,7 +44,7 @@ fn location(reference: &str, routes: &Routes, matched: &Match<'_>) -> Option<Hea
     if url.origin() != base.origin() {
         return None;
     }
-    // An API that knows of `X-Forwarded-Prefix` says the public path by itself.
+    // An API that supports `X-Forwarded-Prefix` sends the public path itself.
     if is_path && service.base_path().is_empty() && matched.route.is_public_path(url.path()) {
         return None;
     }
@@ -84,8 +84,8 @@ fn set_cookie(cookie: &HeaderValue, matched: &Match<'_>) -> Option<HeaderValue> 
     changed.then(|| HeaderValue::try_from(mapped).ok()).flatten()
 }
 
-/// The public path below which the browser sends a cookie that is meant for `path` at the service and below. `None` where
-/// it is the same.
+/// The public path below which the browser sends a cookie for `path` at the service and below. `None` if it is the
+/// same.
 fn public_scope(matched: &Match<'_>, path: &str) -> Option<String> {
     let path = path.starts_with('/').then(|| path.trim_end_matches('/'))?;
     let public = matched.route.public_scope(path)?;

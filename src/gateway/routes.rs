@@ -1,9 +1,9 @@
 //! `routes.yaml`: which paths go to which service, and who may call them.
 //!
-//! Matching follows the segments of a [`NormalPath`]: an exact route before any other, then the longest prefix; the
-//! most specific path decides alone, so a method that it does not list is refused and never falls through to a wider
-//! route. `/api/crud/*` matches `/api/crud`, `/api/crud/` and all below, not `/api/crudx`. A path that another reader
-//! could take for one of a narrower route with another policy is refused ([`PathError::OtherSpelling`]).
+//! Matching follows the segments of a [`NormalPath`]: an exact route first, then the longest prefix. Only the most
+//! specific path decides, so a method that it does not list is refused and never falls through to a wider route.
+//! `/api/crud/*` matches `/api/crud`, `/api/crud/` and all paths below, but not `/api/crudx`. A path that another
+//! reader could take for one of a narrower route with another policy is refused ([`PathError::OtherSpelling`]).
 
 mod methods;
 mod read;
@@ -36,7 +36,7 @@ pub const MAX_FILE_SIZE: usize = 1024 * 1024;
 /// What a `routes.yaml` may refer to.
 #[derive(Clone, Copy)]
 pub struct Around<'a> {
-    /// What `${NAME}` stands for in values.
+    /// The values of `${NAME}`.
     pub variables: &'a dyn Fn(&str) -> Option<String>,
     /// Where relative paths begin. Without it no file is read, and naming one is a mistake.
     pub folder: Option<&'a Path>,
@@ -86,7 +86,7 @@ pub struct Route {
     methods: Methods,
     service: Arc<Service>,
     pattern: Pattern,
-    /// Whether a segment may hold an encoded `/` or `#` (`encoded_path: pass`).
+    /// Whether a segment may contain an encoded `/` or `#` (`encoded_path: pass`).
     takes_encoded: bool,
     target: Target,
     forwarded_prefix: Option<HeaderValue>,
@@ -109,13 +109,13 @@ pub enum Auth {
     None,
 }
 
-/// What a call without a session gets on a route that asks for one (`unauthenticated`).
+/// The answer to a call without a session on a route that needs one (`unauthenticated`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unauthenticated {
     /// A person who opens a page goes to the login, anything else gets 401.
     #[default]
     ByRequest,
-    /// Also a GET that does not say that it opens a page. A call that says what else it is gets 401.
+    /// A GET that does not say that it opens a page is redirected too. A call that names another purpose gets 401.
     Login,
     /// Everything gets 401.
     Refuse,
@@ -144,11 +144,11 @@ pub struct Match<'a> {
     pub route: &'a Route,
     /// The whole path.
     pub path: &'a NormalPath,
-    /// What a trailing `*` stands for, with its leading slash; empty where nothing follows the prefix.
+    /// The part that matches a trailing `*`, with its leading slash; empty if nothing follows the prefix.
     pub rest: &'a str,
 }
 
-/// Routes of one path, told apart by their methods.
+/// Routes of one path, distinguished by their methods.
 #[derive(Debug)]
 struct Group {
     routes: Vec<Route>,
@@ -162,7 +162,7 @@ impl Routes {
     ///
     /// # Errors
     ///
-    /// [`RoutesError`] with every mistake in it: its line, what is wrong, and the fix.
+    /// [`RoutesError`] with every mistake: its line, the problem, and the fix.
     pub fn parse(yaml: &str) -> Result<Self, RoutesError> {
         Self::parse_with(
             yaml,
@@ -173,7 +173,7 @@ impl Routes {
         )
     }
 
-    /// The same, with what stands around the file. What its variables hold is in no message.
+    /// The same, with the context of the file. No message contains the values of its variables.
     ///
     /// # Errors
     ///
@@ -192,8 +192,8 @@ impl Routes {
     #[must_use]
     pub fn find<'a>(&'a self, path: &'a NormalPath, method: &Method) -> Found<'a> {
         let text = path.as_str();
-        // A wide route such as `/*` must not shadow what the server answers itself, nor a path below it that it lacks.
-        // Nor another spelling of an alias: the router knows only the one.
+        // A wide route such as `/*` must not shadow the server's own endpoints, nor the missing paths below them. Nor
+        // another spelling of an alias: the router knows only one spelling.
         if own_paths::is_own(text) {
             return Found::NotFound;
         }
@@ -202,7 +202,7 @@ impl Routes {
             None => self.below.longest(text).map(|(at, rest)| (*at, rest)),
         };
         let group = place.and_then(|(at, rest)| Some((at, self.groups.get(at)?, rest)));
-        // No route takes an encoded separator without saying so, nor does what lies beside the routes.
+        // An encoded separator needs the consent of the route. Outside all routes it is refused.
         let refused =
             |group: &Group| path.is_encoded() && !group.routes.iter().any(|route| route.takes_encoded);
         let (at, group, rest) = match group {
@@ -223,13 +223,13 @@ impl Routes {
         Found::Match(Match { route, path, rest })
     }
 
-    /// Whether there is no route.
+    /// Whether there are no routes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }
 
-    /// All routes; those of one path stand together.
+    /// All routes; those of one path are adjacent.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.groups.iter().flat_map(|group| &group.routes)
     }
@@ -277,7 +277,7 @@ impl Service {
             .ok()
     }
 
-    /// The certificate authorities that count for it alone.
+    /// The certificate authorities for this service only.
     pub(super) const fn own_authorities(&self) -> Option<&Bundle> {
         self.own_authorities.as_ref()
     }
@@ -362,7 +362,7 @@ impl Match<'_> {
 // === impl Prefixes ===
 
 impl<T> Prefixes<T> {
-    /// The value of the longest prefix of `path` that ends where a segment ends, and what follows it.
+    /// The value of the longest prefix of `path` that ends at a segment boundary, and the rest of the path.
     fn longest<'a>(&self, path: &'a str) -> Option<(&T, &'a str)> {
         let mut end = path.len();
         loop {

@@ -43,7 +43,7 @@ pub(super) struct Upload {
     clock: SharedClock,
 }
 
-/// Where an upload stands, so that its time does not count as time that the service takes.
+/// The progress of an upload, so that its time does not count as time of the service.
 pub(super) struct Progress(AtomicU64);
 
 struct Source {
@@ -60,7 +60,7 @@ struct Source {
 // === impl Uploads ===
 
 impl Uploads {
-    /// What is sent of `body`; `hold` where it may have to be sent again.
+    /// The stream of `body`; `hold` if a repetition is possible.
     pub(super) fn new(
         body: Body,
         clock: &SharedClock,
@@ -91,7 +91,7 @@ impl Uploads {
             .is_none_or(|source| source.lock().held.is_some())
     }
 
-    /// The next sending, from the body's beginning; an earlier one breaks off. And where it stands.
+    /// The next sending, from the beginning of the body, and its progress. An earlier sending breaks off.
     pub(super) fn next(&mut self) -> (Upload, Option<Arc<Progress>>) {
         let turn = self.source.as_ref().map_or(0, |source| {
             let mut source = source.lock();

@@ -34,7 +34,7 @@ pub(super) struct Clients {
     own: HashMap<String, Client<Connector, Upload>>,
 }
 
-/// Makes connections, through a tunnel where a proxy opens one.
+/// Opens connections, through a tunnel if a proxy requires one.
 #[derive(Clone, Debug)]
 pub(super) struct Way {
     http: HttpConnector,

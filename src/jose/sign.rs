@@ -152,7 +152,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`SignError::Operation`] where the library cannot tell the public half.
+    /// [`SignError::Operation`] if the library cannot tell the public half.
     pub fn new(pair: KeyPair, kid: Option<String>) -> Result<Self, SignError> {
         // A key type with a single algorithm names it, Ed25519 by the name that everybody knows; an RSA key may sign PS256
         // or RS256, so it names none.
@@ -202,7 +202,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`SignError::Operation`] where the library cannot tell it.
+    /// [`SignError::Operation`] if the library cannot tell it.
     pub fn thumbprint(&self) -> Result<String, SignError> {
         self.public
             .thumbprint(ThumbprintHash::SHA256)

@@ -75,7 +75,7 @@ pub(super) fn set(keys: &[Published]) -> Value {
 ///
 /// # Errors
 ///
-/// [`KeysError::DuplicateKid`] where two different keys have one kid.
+/// [`KeysError::DuplicateKid`] if two different keys have one kid.
 pub(super) fn arrange(signing: Published, mut others: Vec<Published>) -> Result<Vec<Published>, KeysError> {
     others.sort_by(|one, other| one.kid.cmp(&other.kid));
     let mut keys = vec![signing];

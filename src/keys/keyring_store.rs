@@ -31,7 +31,7 @@ pub trait KeyringStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`KeyringError`] where nobody can be given it.
+    /// [`KeyringError`] if nobody can be given it.
     fn lock(&self, waits: bool) -> Result<Option<KeyringLock>, KeyringError>;
 
     /// What tells the present keyring from others; `None` where there is nothing that could be looked at.

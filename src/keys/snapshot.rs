@@ -24,7 +24,7 @@ impl KeySnapshot {
     ///
     /// # Errors
     ///
-    /// [`KeysError::DuplicateKid`] where two different keys have one kid.
+    /// [`KeysError::DuplicateKid`] if two different keys have one kid.
     pub(super) fn new(
         signing: Arc<SigningKey>,
         coming: Option<Arc<SigningKey>>,

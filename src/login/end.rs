@@ -22,7 +22,7 @@ impl Login {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer. Some of the sessions may still be there then.
+    /// [`StoreError`] if the store does not answer. Some of the sessions may still be there then.
     pub async fn end_all(&self, whose: Whose<'_>, why: EndReason) -> Result<usize, StoreError> {
         self.inner.logouts.end_all(whose, why).await
     }
@@ -32,7 +32,7 @@ impl Login {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer. The session may still be there then.
+    /// [`StoreError`] if the store does not answer. The session may still be there then.
     pub async fn end(&self, host: &LoginHost, request: &EndSession) -> Result<Url, StoreError> {
         let sessions = &self.inner.sessions;
         let why = if request.everywhere {

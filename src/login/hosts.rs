@@ -93,7 +93,7 @@ impl Hosts {
     ///
     /// # Errors
     ///
-    /// [`HostsError`] where a URI is none or there is none at all.
+    /// [`HostsError`] if a URI is none or there is none at all.
     pub fn new(redirect_uris: &[String], fallback: Option<&str>, dynamic: bool) -> Result<Self, HostsError> {
         let mut hosts = Vec::new();
         for uri in fallback

@@ -130,7 +130,7 @@ impl RelyingParty {
     ///
     /// # Errors
     ///
-    /// [`JwksError`] where none were ever read.
+    /// [`JwksError`] if none were ever read.
     pub async fn provider_keys(&self) -> Result<Arc<KeySet>, JwksError> {
         let next = {
             let now = self.shared.clock.now();

@@ -123,7 +123,7 @@ impl Registration {
     ///
     /// # Errors
     ///
-    /// [`RegistrationError`] where not even what is stored or wanted is known.
+    /// [`RegistrationError`] if not even what is stored or wanted is known.
     pub async fn inspect(&self, metadata: &Metadata) -> Result<Inspection, RegistrationError> {
         let stored = self.vault.load().await?;
         let known = stored.as_ref().is_some_and(|record| record.registered.is_some());

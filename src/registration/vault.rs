@@ -16,7 +16,7 @@ pub trait Vault: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`CredentialsError`] where nobody can be given it.
+    /// [`CredentialsError`] if nobody can be given it.
     fn lock<'a>(&'a self, clock: &'a dyn Clock) -> BoxFuture<'a, Result<Lock, CredentialsError>>;
 
     /// Reads the record; `None` where there is none.

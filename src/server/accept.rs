@@ -1,4 +1,4 @@
-//! The accept loop, and the one that looks after what it has accepted.
+//! The accept loop, and the loop that supervises accepted connections.
 
 use std::{
     convert::Infallible,
@@ -35,7 +35,7 @@ use crate::{
     head,
 };
 
-/// Whether a request whose header is larger than what is read was told.
+/// Whether a request with an oversized header was logged.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// So many requests of one HTTP/2 connection at a time.
@@ -47,7 +47,7 @@ const MAX_UNSENT: usize = 64 * 1024;
 /// After an error of the listener (out of file descriptors, for example) it rests this long.
 const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(200);
 
-/// How often connections are looked at.
+/// The interval between two checks of the connections.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// After everything was cut off, the tasks have this long to end.
@@ -117,7 +117,7 @@ async fn accept<A: Answer>(
     }
 }
 
-/// Ends what has had its time, for ever.
+/// Ends connections whose time is over, for ever.
 pub(super) async fn look_after(register: &Register) {
     loop {
         TokioTimer::new().sleep(LOOK).await;
@@ -130,7 +130,7 @@ pub(super) fn builder() -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        // The register knows better what it waits for.
+        // The register knows better what the connection waits for.
         .header_read_timeout(None)
         .max_headers(head::READ_FIELDS)
         .max_buf_size(head::READ_BYTES);

@@ -1,4 +1,4 @@
-//! The bodies of a request and of its answer, which tell how long the client lets others wait.
+//! The bodies of a request and of its answer. They report how long the client makes others wait.
 
 use std::{
     pin::Pin,
@@ -30,7 +30,7 @@ pub(super) struct Sent {
     body: Body,
     /// For a stream of events, which may end between two of them: when to end it.
     until: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    /// So many bytes were handed over last, which counts when the next piece is asked for.
+    /// The bytes of the last piece, which count when the next piece is polled.
     handed: usize,
     listed: Listed,
     _turn: Turn,
@@ -88,8 +88,8 @@ impl Drop for Received {
 // === impl Sent ===
 
 impl Sent {
-    /// The body of `answer`. A stream of events ends in order when the server stops, since its client comes again
-    /// by itself (WHATWG HTML, server-sent events).
+    /// The body of `answer`. An event stream ends in order when the server stops, because its client reconnects by
+    /// itself (WHATWG HTML, server-sent events).
     pub(super) fn of(answer: Response, listed: Listed, turn: Turn) -> Response<Self> {
         let until = is_event_stream(&answer).then(|| Box::pin(turn.finishing().cancelled_owned()));
         answer.map(|body| Self {

@@ -10,16 +10,16 @@ pub(super) const KEPT_BACK: usize = 32;
 /// The internal listener has at most this many.
 const MAX_INTERNAL: usize = 1_024;
 
-/// More connections are not served unless they are asked for.
+/// The server accepts more connections only if the configuration says so.
 const USUAL: usize = 10_000;
 
-/// Fewer than this are no server. A limit that leaves not even so many is worth a warning.
+/// Fewer connections than this do not make a usable server. If the limit leaves fewer, the server warns.
 const LEAST: usize = 16;
 
 /// Below this a warning says that the limit of open files is low.
 const COMFORTABLE: usize = 256;
 
-/// What the configuration asks for.
+/// The configured numbers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wishes {
     /// `MAX_CONNECTIONS`.
@@ -35,7 +35,7 @@ pub struct Wishes {
 pub struct Budget {
     /// On the public listener. As many again are left for calls to the APIs.
     pub public: usize,
-    /// On the public listener, of one address that is no listed proxy.
+    /// On the public listener, per address that is not a listed proxy.
     pub per_address: usize,
     /// On the internal listener.
     pub internal: usize,

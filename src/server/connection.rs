@@ -1,5 +1,5 @@
-//! What is known of one connection, and what follows from it: when it has had its time, and what it is worth where
-//! there is no room for all.
+//! The state of one connection, and its consequences: when its time is over, and what it is worth if there is no room
+//! for all.
 
 use std::{
     net::IpAddr,
@@ -30,7 +30,7 @@ const IDLE: Duration = Duration::from_secs(20);
 /// A connection that came beyond the cap has this long to ask.
 const BEYOND_THE_CAP: Duration = Duration::from_secs(5);
 
-/// An answer of which nobody has taken anything for this long is given up. As nginx does by default.
+/// The server gives up an answer that the client has not read for this long, as nginx does by default.
 const UNREAD: Duration = Duration::from_mins(1);
 
 /// A connection that was asked to end, and has nothing under way, has this long to do so.
@@ -78,7 +78,7 @@ pub(super) struct Tally {
     pub(super) requests: AtomicUsize,
 }
 
-/// What a connection is told.
+/// An instruction to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     /// Take no more requests.
@@ -87,16 +87,16 @@ pub(super) enum Order {
     Cut,
 }
 
-/// What a connection is worth where there is no room for all: the least ends first.
+/// The worth of a connection if there is no room for all. The one with the least ends first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Worth(Class, Moment);
 
 /// From the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
-    /// Has never asked for anything.
+    /// It has never sent a request.
     Unused,
-    /// Has asked, and asks nothing now.
+    /// It has sent requests, but has none now.
     Idle,
     /// Is served, and moves nothing.
     Slow,
@@ -131,7 +131,7 @@ impl Connection {
 
     /// Bytes have come.
     pub(super) fn received(&self) {
-        // HTTP/2 has frames that are no request.
+        // HTTP/2 has frames that are not requests.
         if self.idle.get().is_some() && !self.http2.load(Relaxed) {
             self.head.begin(|| self.now());
         }
@@ -189,7 +189,7 @@ impl Connection {
         self.wake.notify_one();
     }
 
-    /// What it has been told, when it is told something.
+    /// The instruction, once there is one.
     pub(super) async fn told(&self) -> Order {
         loop {
             self.wake.notified().await;
@@ -233,7 +233,7 @@ impl Connection {
         given_up.then_some(Order::Cut)
     }
 
-    /// What it is worth where there is no room; `None` where it is in use.
+    /// Its worth if there is no room; `None` while it is in use.
     pub(super) fn worth(&self, now: Moment) -> Option<Worth> {
         if let Some(idle) = self.idle.get() {
             return Some(match self.blocked.get() {
@@ -262,7 +262,7 @@ impl Connection {
         }
     }
 
-    /// HTTP/2 can say that a connection ends, which is of use to a client that has asked or will.
+    /// HTTP/2 can announce the end of a connection. This helps a client that has sent or will send a request.
     fn farewell(&self) -> Order {
         let counts_on_it = self.used.load(Relaxed) || self.terms.listed;
         if self.http2.load(Relaxed) && counts_on_it {

@@ -25,7 +25,7 @@ pub fn open_files() -> u64 {
 ///
 /// # Errors
 ///
-/// [`LimitError`] where the system refuses; the limit is as before then.
+/// [`LimitError`] if the system refuses. The limit is then unchanged.
 pub fn raise_open_files() -> Result<(), LimitError> {
     let limit = getrlimit(Resource::Nofile);
     let from = limit.current.unwrap_or(u64::MAX);

@@ -1,4 +1,4 @@
-//! What an operator is told of a crowd: one line a minute with counts, never a line for each connection.
+//! Notices of overload for the operator: one line a minute with counts, never a line per connection.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::moment::Moment;
 /// A line is written at most this often.
 const PAUSE: Duration = Duration::from_mins(1);
 
-/// Counts what happens until it is told.
+/// Counts events until the next line.
 #[derive(Debug, Default)]
 pub(super) struct Notices(Mutex<Counted>);
 

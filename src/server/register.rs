@@ -20,8 +20,7 @@ use super::{
     notices::Notices,
 };
 
-/// So many candidates are found in one look at all connections, so that a flood does not cost a look for each of its
-/// own.
+/// One pass over all connections finds this many candidates, so that a flood does not cost a pass per connection.
 const CANDIDATES: usize = 32;
 
 /// The connections of one listener.
@@ -117,7 +116,7 @@ impl Register {
         }
     }
 
-    /// A connection could not be accepted, for want of files: the one that is worth the least goes.
+    /// A connection could not be accepted because no file descriptor was left: end the one that is worth the least.
     pub(super) fn out_of_files(&self) {
         self.notices.count(|crowd| crowd.not_accepted += 1);
         let mut inner = self.inner.lock();
@@ -227,7 +226,7 @@ impl Inner {
         }
     }
 
-    /// Counts it no longer. It may have been taken out already.
+    /// Stops counting it. It may have been removed already.
     fn remove(&mut self, terms: &Terms) {
         if self.connections.remove(&terms.id).is_none() {
             return;

@@ -1,4 +1,4 @@
-//! The socket of a connection, which tells the register what comes and what goes.
+//! The socket of a connection. It reports reads and writes to the register.
 
 use std::{
     io::{self, IoSlice},

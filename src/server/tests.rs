@@ -12,7 +12,7 @@ use super::{
     *,
 };
 
-/// How long a client may say nothing, or go on saying its first words.
+/// How long a client may say nothing, or be slow with its first bytes.
 const FIRST_REQUEST: Duration = Duration::from_secs(15);
 
 /// How long an unused connection is kept, of a listed proxy and of others.
@@ -38,7 +38,7 @@ impl Answer for Bytes {
     }
 }
 
-/// A connection of somebody, or of a listed proxy, to a server that answers with so many bytes.
+/// A connection of a stranger, or of a listed proxy, to a server that answers with this many bytes.
 fn connect_to(bytes: usize, listed: bool) -> DuplexStream {
     let (client, server) = tokio::io::duplex(256 * 1024);
     let register = Register::new(Options {
@@ -181,7 +181,7 @@ async fn attack_37_an_answer_that_nobody_reads_is_given_up() {
         client.read_exact(&mut piece).await.unwrap();
     }
     assert!(TokioTimer::new().now() - begun > Duration::from_secs(249));
-    // The rest stands still until it is too late for all of it.
+    // The rest waits until it is too late for all of it.
     seconds(65).await;
     let (said, after) = all(&mut client).await;
     assert!(said.len() < 1 << 20, "{}", said.len());

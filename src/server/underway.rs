@@ -1,4 +1,4 @@
-//! One request that is under way, and how long it has stood still because of its client.
+//! One request under way, and how long its client has stalled it.
 
 use std::{
     sync::{
@@ -13,19 +13,19 @@ use super::{
     moment::{Moment, Since},
 };
 
-/// A client that has made others wait for less than this is not called slow yet.
+/// A client that has made others wait for less than this does not count as slow yet.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// A client that moves less than this a second is slow, in bytes.
+/// A client that moves fewer bytes per second than this is slow.
 const SLOW: u64 = 1_024;
 
 /// A request from its head to the end of its answer.
 #[derive(Debug)]
 pub(super) struct Underway {
     pub(super) began: Moment,
-    /// The request's body: wanted, and not there.
+    /// The request's body is wanted, but has not arrived.
     pub(super) upload: Patience,
-    /// The answer's body: handed over, and the next piece not asked for.
+    /// A piece of the answer's body was passed on, and the next one was not polled yet.
     pub(super) download: Patience,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Listed {
     underway: Arc<Underway>,
 }
 
-/// How long a client has been waited for, and what it has moved.
+/// How long the server has waited for the client, and how many bytes it has moved.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     since: Since,
@@ -55,12 +55,12 @@ impl Underway {
         }
     }
 
-    /// Whether it only goes on as slowly as its client lets it.
+    /// Whether the request is only as slow as its client.
     pub(super) fn is_slow(&self, now: Moment) -> bool {
         self.upload.is_slow(now) || self.download.is_slow(now)
     }
 
-    /// Whether nobody has taken anything of the answer for `limit`.
+    /// Whether the client has read nothing of the answer for `limit`.
     pub(super) fn is_unread(&self, limit: Duration, now: Moment) -> bool {
         self.download.since.has_lasted(limit, now)
     }
@@ -103,7 +103,7 @@ impl Patience {
         self.since.begin(now);
     }
 
-    /// It is no longer the client's turn: it has moved `bytes`.
+    /// The server no longer waits for the client, which has moved `bytes`.
     pub(super) fn end(&self, bytes: usize, now: impl FnOnce() -> Moment) {
         self.moved
             .fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Relaxed);

@@ -1,4 +1,4 @@
-//! An access token as it is kept, and as it is sent.
+//! An access token in its stored form and in its wire form.
 
 use std::{fmt, ops::Deref};
 

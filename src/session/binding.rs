@@ -1,4 +1,4 @@
-//! What a session is bound to beside its cookie (`SESSION_BINDING`), so that a copy of the cookie is worth less.
+//! Binds a session to more than its cookie (`SESSION_BINDING`), so that a stolen cookie is worth less.
 
 mod device;
 mod stamp;
@@ -21,7 +21,7 @@ pub enum Binding {
     /// To nothing but the cookie.
     #[default]
     Off,
-    /// To what the requests of the browser show.
+    /// To features of the browser's requests.
     Traits {
         /// The `User-Agent` field, without version numbers.
         user_agent: bool,
@@ -32,7 +32,7 @@ pub enum Binding {
     Device {
         /// Whether a browser that registers none is refused.
         required: bool,
-        /// How long the cookie is good for that a proof brings.
+        /// The lifetime of the cookie that a proof earns.
         cookie_lifetime: Duration,
     },
 }
@@ -51,7 +51,7 @@ pub struct Bound {
 // === impl Binding ===
 
 impl Binding {
-    /// How long the bound cookie is good for, where sessions are bound to a device.
+    /// The lifetime of the bound cookie, if sessions are bound to a device.
     #[must_use]
     pub const fn device_cookie_lifetime(&self) -> Option<Duration> {
         match self {
@@ -64,8 +64,8 @@ impl Binding {
 // === impl Bound ===
 
 impl Bound {
-    /// Binds a session to what its login's request shows, as far as `binding` asks for it. `salt` is random, and for this
-    /// session alone.
+    /// Binds a session to the features of its login request that `binding` names. `salt` is random and belongs to
+    /// this session only.
     #[must_use]
     pub fn at_login(binding: Binding, seen: &Seen<'_>, salt: [u8; 16]) -> Self {
         let traits = match binding {
@@ -77,7 +77,7 @@ impl Bound {
         Self { traits, device: None }
     }
 
-    /// Compares a request with that of the login, as far as `binding` asks for it and the login kept it.
+    /// Compares a request with the login, for the features that `binding` names and the login recorded.
     ///
     /// # Errors
     ///
@@ -97,7 +97,7 @@ impl Bound {
         self.traits.is_none() && self.device.is_none()
     }
 
-    /// How much memory it takes beside itself, in bytes.
+    /// The memory that it takes beside itself, in bytes.
     #[must_use]
     pub(super) fn weight(&self) -> usize {
         self.traits.as_deref().map_or(0, Traits::weight) + self.device.as_deref().map_or(0, DeviceKey::weight)

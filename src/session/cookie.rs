@@ -1,4 +1,4 @@
-//! Our cookies: their names, how they are set, and how they are told from the application's.
+//! Our cookies: their names, their attributes, and how to distinguish them from the application's.
 //!
 //! | cookie | name | for |
 //! | --- | --- | --- |
@@ -8,11 +8,12 @@
 //! | latest | `__Host-Http-bff_latest` | which session the last login gave, sealed; with `SameSite=Strict` alone |
 //! | bound | `__Host-bff_bound` | that the browser has proven its key, for some minutes (`SESSION_BINDING=device`) |
 //!
-//! `__Host-` keeps sibling subdomains and plain http from planting a cookie (RFC 6265bis section 4.1.3.2); it demands
-//! `Secure`, `Path=/` and no `Domain`. `__Host-Http-` keeps scripts from it too; a browser that does not know it sees
-//! `__Host-`. So the session cookie is `__Http-` where `BFF_COOKIE_DOMAIN` shares it with subdomains, and none has a
-//! prefix without `Secure`. The other cookies are never shared: an attempt ends on the host where it began. They keep
-//! `__Host-Http-` with a domain too, since a planted attempt is a login as somebody else (attack 27).
+//! `__Host-` keeps sibling subdomains and plain http from planting a cookie (RFC 6265bis section 4.1.3.2). It
+//! requires `Secure`, `Path=/` and no `Domain`. `__Host-Http-` keeps scripts from it too; a browser that does not
+//! know it sees `__Host-`. Therefore the session cookie is `__Http-` if `BFF_COOKIE_DOMAIN` shares it with
+//! subdomains, and no cookie has a prefix without `Secure`. The other cookies are never shared: an attempt ends on
+//! the host where it began. They keep `__Host-Http-` with a domain too, because a planted attempt logs a person in as
+//! another one (attack 27).
 //!
 //! The names of the release before ([`former`]) are still read, and replaced.
 
@@ -44,7 +45,7 @@ const LATEST_NAME: &str = "bff_latest";
 /// 128 bits of the hash of `state`: 22 characters in a login cookie's name.
 const LOGIN_HASH_LENGTH: usize = 16;
 
-/// A name longer than this is no name for a cookie, in bytes.
+/// The maximum length of a cookie name, in bytes.
 const MAX_NAME_LENGTH: usize = 64;
 
 /// How many login cookies a browser may hold; an answer that sets one more clears the oldest.
@@ -53,8 +54,8 @@ pub const MAX_LOGIN_COOKIES: usize = 5;
 /// Name and value of a login cookie together, in bytes; the limit of the logout cookie too. Browsers keep 4,096.
 pub const MAX_LOGIN_COOKIE_LENGTH: usize = 3_500;
 
-/// All login cookies of a browser together, in bytes as they are sent; an answer that sets one more clears the oldest.
-/// Proxies refuse a line of 8 KiB (nginx's default), and the application has cookies too.
+/// The maximum size of all login cookies of a browser together, in bytes on the wire. An answer that sets one more
+/// clears the oldest. Proxies refuse a line of 8 KiB (nginx's default), and the application has cookies too.
 pub const MAX_LOGIN_COOKIES_LENGTH: usize = 6 * 1024;
 
 /// How long a login attempt, and the way back from a logout, may take.
@@ -73,13 +74,13 @@ pub enum SameSite {
 /// What the configuration says about cookies.
 #[derive(Clone, Debug)]
 pub struct CookieOptions {
-    /// `BFF_COOKIE_SECURE`: sent over https alone.
+    /// `BFF_COOKIE_SECURE`: sent only over https.
     pub secure: bool,
     /// `BFF_COOKIE_DOMAIN`: the subdomains of this share the session cookie.
     pub domain: Option<String>,
     /// `BFF_COOKIE_SAMESITE`, for the session cookie.
     pub same_site: SameSite,
-    /// `SESSION_COOKIE_NAME`, where the default will not do.
+    /// `SESSION_COOKIE_NAME`, if it overrides the default.
     pub session_name: Option<String>,
 }
 
@@ -90,7 +91,7 @@ pub struct CookiePolicy {
     domain: Option<String>,
     same_site: SameSite,
     session: CookieName,
-    /// Under which name the release before set the session cookie, where it chose the name.
+    /// The name of the session cookie in the former release, if that chose the name.
     former_session: Option<CookieName>,
     logout: CookieName,
     latest: CookieName,
@@ -254,7 +255,7 @@ impl CookiePolicy {
     ///
     /// # Errors
     ///
-    /// [`SetCookieError`] where the value is too long or not base64url.
+    /// [`SetCookieError`] if the value is too long or not base64url.
     pub fn set_login(&self, name: &CookieName, value: &str) -> Result<HeaderValue, SetCookieError> {
         if name.0.len() + value.len() > MAX_LOGIN_COOKIE_LENGTH {
             return Err(SetCookieError::TooLong);
@@ -305,8 +306,8 @@ impl CookiePolicy {
 
 fn header(cookie: &Cookie<'_>) -> HeaderValue {
     let mut header = HeaderValue::try_from(cookie.to_string()).unwrap_or_else(|_| {
-        // Names, domains and values were checked when they came in. A browser ignores an empty `Set-Cookie`, and
-        // without its cookie nobody is logged in.
+        // Names, domains and values were checked on entry. A browser ignores an empty `Set-Cookie`, and without its
+        // cookie the browser is logged out.
         tracing::error!("a cookie did not become a header");
         HeaderValue::from_static("")
     });

@@ -1,10 +1,10 @@
 //! The CSRF token: the second proof that a state-changing request comes from the application.
 //!
-//! It is a keyed hash of the session's key, so nothing is stored, every replica knows it, and it ends with the session.
-//! It is not masked anew for each answer against BREACH: the answers that carry it (`/auth/session`, `/auth/csrf`)
-//! reflect nothing of the request, which that attack needs, are read with a `SameSite` cookie, and this server
-//! compresses nothing; in return all tabs hold the same token and none goes stale. It proves nothing alone either: the
-//! request's origin is checked beside it.
+//! It is a keyed hash of the session's key: nothing is stored, every replica can compute it, and it ends with the
+//! session. It is not masked for each answer against BREACH. That attack needs an answer that reflects the request
+//! and is compressed. The answers with the token (`/auth/session`, `/auth/csrf`) reflect nothing, are read with a
+//! `SameSite` cookie, and this server compresses nothing. In return all tabs hold the same token, and none becomes
+//! stale. The token is not the only proof either: the origin of the request is checked too.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 

@@ -1,11 +1,11 @@
-//! From where a session was logged in, as far as it helps a person to recognise it in a list. Nothing is decided by it.
+//! Where a session was logged in, so that a person can recognise it in a list. No decision depends on it.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-/// A longer `User-Agent` is not looked at beyond this, in bytes.
+/// The rest of a longer `User-Agent` is ignored, in bytes.
 const MAX_USER_AGENT: usize = 512;
 
 /// A longer name of a program is cut, in bytes.
@@ -14,7 +14,7 @@ const MAX_NAME: usize = 32;
 /// A longer host is cut, in bytes.
 const MAX_HOST: usize = 255;
 
-/// Browsers by the word that only they have in `User-Agent`, the ones that pretend to be another before that one.
+/// Browsers by the word that only they have in `User-Agent`. A browser that imitates another stands before that one.
 const BROWSERS: [(&str, &str); 11] = [
     ("Edg/", "Edge"),
     ("EdgA/", "Edge"),
@@ -41,11 +41,11 @@ const SYSTEMS: [(&str, &str); 8] = [
     ("Linux", "Linux"),
 ];
 
-/// From where a session was logged in.
+/// Where a session was logged in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Device {
-    /// What the browser calls itself, such as `Firefox on Linux`. Fixed words, or 32 letters and digits of its own.
+    /// The browser's name for itself, such as `Firefox on Linux`: fixed words, or 32 of its own letters and digits.
     pub browser: Option<String>,
     /// The network of its address: 24 bits of an IPv4 address, 48 of an IPv6 address.
     pub network: Option<String>,

@@ -20,9 +20,9 @@ pub enum EndReason {
     Idle,
     /// It reached its longest life.
     Lifetime,
-    /// The IdP said that the person has logged out there (OpenID Connect Back-Channel Logout 1.0).
+    /// The IdP reported that the person has logged out there (OpenID Connect Back-Channel Logout 1.0).
     BackChannel,
-    /// A page of the IdP said so in a frame (OpenID Connect Front-Channel Logout 1.0).
+    /// A page of the IdP reported it in a frame (OpenID Connect Front-Channel Logout 1.0).
     FrontChannel,
     /// The browser logged in again.
     Replaced,
@@ -32,11 +32,11 @@ pub enum EndReason {
     InvalidGrant,
     /// The refresh token was used up by a refresh whose answer was lost.
     AnswerLost,
-    /// The IdP wants to see the person.
+    /// The IdP requires an interaction with the person.
     PersonNeeded,
     /// The IdP keeps refusing.
     Refused,
-    /// The IdP sent what belongs to somebody else.
+    /// The IdP sent data of another person.
     Identity,
     /// The IdP keeps sending ID tokens that are not right.
     IdToken,
@@ -52,17 +52,18 @@ pub enum Revocation {
     Unshared,
     /// The IdP has ended them itself.
     Ended,
-    /// They are revoked with the tokens of somebody else that the IdP has sent, by the code that refused those.
+    /// They are revoked, together with the other person's tokens that the IdP has sent. The code that refused those
+    /// revokes them.
     WithForeign,
 }
 
-/// What the open pages of the browser are told of an end (`/auth/events`).
+/// What the open pages of the browser learn about an end (`/auth/events`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageEvent {
-    /// `session-ended`, with the word for the reason. It says what a page can do something with, and nothing of what only
-    /// concerns the server and the IdP.
+    /// `session-ended`, with a word for the reason. The word covers what a page can act on, and nothing that concerns
+    /// only the server and the IdP.
     SessionEnded(&'static str),
-    /// `user-changed`: there is a new session, perhaps of somebody else.
+    /// `user-changed`: there is a new session, possibly of another person.
     UserChanged,
 }
 
@@ -77,13 +78,13 @@ pub struct Ended {
     pub why: EndReason,
 }
 
-/// Is told of every session that this process ends, each once.
+/// Receives every session that this process ends, exactly once.
 pub trait Listener: std::fmt::Debug + Send + Sync + 'static {
-    /// Called when the session has left the store. Must not block; what takes time belongs into a task.
+    /// Called after the session has left the store. Must not block; start a task for anything slow.
     fn ended(&self, sessions: &Sessions, ended: &Ended);
 }
 
-/// How every reason is told, in the order of the table: all that an operator or an application learns of it.
+/// The description of every reason, in the order of the table: all that operators and applications learn about it.
 #[must_use]
 pub fn table() -> String {
     let mut table = String::from(
@@ -107,7 +108,7 @@ pub fn table() -> String {
 // === impl EndReason ===
 
 impl EndReason {
-    /// All reasons, in the order in which people look for them.
+    /// All reasons, in the order of the documentation.
     pub const ALL: [Self; 16] = [
         Self::Logout,
         Self::Everywhere,
@@ -127,7 +128,7 @@ impl EndReason {
         Self::IdToken,
     ];
 
-    /// The word for it: `reason` in the log and in what an application is told, and a label of metrics.
+    /// Its word: `reason` in the log and for the application, and a label of metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -154,9 +155,9 @@ impl EndReason {
     #[must_use]
     pub const fn revocation(self) -> Revocation {
         match self {
-            // Back-Channel Logout 1.0 section 2.7: refresh tokens without `offline_access` SHOULD be revoked. Those with it
-            // SHOULD NOT; but a session that has ended uses neither, nobody else has them, and what the IdP keeps good
-            // for nobody is only there to be stolen.
+            // Back-Channel Logout 1.0 section 2.7: refresh tokens without `offline_access` SHOULD be revoked. Those
+            // with it SHOULD NOT. But an ended session uses neither, and only we have these tokens. A token that the
+            // IdP keeps valid for no user could only be stolen.
             Self::Logout
             | Self::Everywhere
             | Self::Elsewhere
@@ -175,7 +176,7 @@ impl EndReason {
         }
     }
 
-    /// What the open pages of the browser are told.
+    /// What the open pages of the browser learn.
     #[must_use]
     pub const fn page_event(self) -> PageEvent {
         match self {

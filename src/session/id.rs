@@ -18,10 +18,10 @@ const ID_LENGTH: usize = 32;
 /// [`ID_LENGTH`] in base64url without padding.
 const ID_TEXT_LENGTH: usize = 43;
 
-/// 128 bits of the keyed hash tell sessions apart and reveal nothing.
+/// 128 bits of the keyed hash distinguish sessions and reveal nothing.
 const REFERENCE_LENGTH: usize = 16;
 
-/// What the browser's cookie holds. Anybody who has it is logged in.
+/// The content of the browser's cookie. Anybody who has it is logged in.
 #[derive(Clone)]
 pub struct SessionId(Zeroizing<[u8; ID_LENGTH]>);
 
@@ -29,8 +29,8 @@ pub struct SessionId(Zeroizing<[u8; ID_LENGTH]>);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey([u8; 32]);
 
-/// What everybody else calls the session: logs, APIs (`X-Session-ID`), lists of sessions. It changes with
-/// `SESSION_SECRET`, and leads neither to the key nor to the cookie.
+/// The public name of a session: in logs, at APIs (`X-Session-ID`), in lists of sessions. It changes with
+/// `SESSION_SECRET`, and reveals neither the key nor the cookie.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct SessionRef(String);
@@ -50,7 +50,7 @@ impl SessionId {
         if text.len() != ID_TEXT_LENGTH {
             return None;
         }
-        // The decoder asks for room for whole groups of four characters: one byte more than there will be.
+        // The decoder needs a buffer for whole groups of four characters: one byte more than the result.
         let mut decoded = Zeroizing::new([0; ID_LENGTH + 1]);
         let length = URL_SAFE_NO_PAD.decode_slice(text, &mut *decoded).ok()?;
         let id = decoded.get(..length)?.try_into().ok()?;
@@ -95,7 +95,7 @@ impl SessionKey {
 
 impl fmt::Debug for SessionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Logs name a session by its reference, under which nobody can look into a store.
+        // Logs name a session by its reference, which cannot be used to look into a store.
         f.debug_struct("SessionKey").finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 /// How long a session lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifespan {
-    /// At most (`SESSION_LIFETIME`), beside its own [`ends_at`](Session::ends_at).
+    /// The maximum (`SESSION_LIFETIME`), in addition to its own [`ends_at`](Session::ends_at).
     pub lifetime: Duration,
     /// Without use (`SESSION_IDLE_TIMEOUT`).
     pub idle: Duration,
@@ -46,14 +46,14 @@ impl Lifespan {
         self.end(session.created_at, session.ends_at(), last_seen)
     }
 
-    /// [`end_of`](Self::end_of) a session of which only this is known.
+    /// [`end_of`](Self::end_of) a session, from these facts alone.
     #[must_use]
     pub fn end(&self, created_at: Timestamp, expires_at: Timestamp, last_seen: Timestamp) -> Timestamp {
         let idle = last_seen.saturating_add(self.idle);
         self.absolute_end(created_at, expires_at).min(idle)
     }
 
-    /// Which limit `session`, last used at `last_seen`, has reached. `None` where it lives.
+    /// The limit that `session`, last used at `last_seen`, has reached. `None` while it lives.
     #[must_use]
     pub fn over(&self, session: &Session, last_seen: Timestamp, now: Timestamp) -> Option<EndReason> {
         if now < self.end_of(session, last_seen) {

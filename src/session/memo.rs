@@ -9,7 +9,7 @@ pub struct Memo<T>(OnceLock<T>);
 // === impl Memo ===
 
 impl<T> Memo<T> {
-    /// The value, made by `derive` where it is not there yet.
+    /// The value; `derive` computes it at the first call.
     pub fn get_or_init(&self, derive: impl FnOnce() -> T) -> &T {
         self.0.get_or_init(derive)
     }

@@ -1,6 +1,6 @@
-//! What may happen once: a memory of what has, for as long as it matters.
+//! Remembers one-time events as long as they matter.
 //!
-//! A port, since several processes have to share it: what one of them has seen, none of them takes again.
+//! A port, because several processes have to share it: an event that one of them has seen is not accepted by another.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use super::StoreError;
 use crate::clock::{SharedClock, Timestamp};
 
-/// More than this is not remembered at a time: some 15 MiB.
+/// At most this many are remembered at a time: some 15 MiB.
 const MOST: usize = 100_000;
 
 /// Tells the first time from every other one.
@@ -25,18 +25,18 @@ pub trait Once: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where nobody can tell. It may be remembered then.
+    /// [`StoreError`] if the answer is unknown. It may be remembered then.
     fn first<'a>(&'a self, id: &'a [u8], keep: Duration) -> BoxFuture<'a, Result<bool, StoreError>>;
 
-    /// Forgets `id`, since what was to happen once has not happened.
+    /// Forgets `id`, because the event did not complete.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where it may still be remembered.
+    /// [`StoreError`] if it may still be remembered.
     fn forget<'a>(&'a self, id: &'a [u8]) -> BoxFuture<'a, Result<(), StoreError>>;
 }
 
-/// A memory of this process alone. Where it is full, what would have been forgotten first is forgotten.
+/// A memory of this process only. When it is full, it drops the entry that would expire first.
 pub struct MemoryOnce {
     known: Mutex<Known>,
     most: usize,
@@ -49,7 +49,7 @@ struct Known {
     in_order: BTreeSet<(Timestamp, Digest)>,
 }
 
-/// Ids may be long, and may tell something.
+/// Ids may be long, and may reveal something.
 pub(super) type Digest = [u8; digest::SHA256_OUTPUT_LEN];
 
 // === impl MemoryOnce ===

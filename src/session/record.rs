@@ -23,16 +23,16 @@ const IDENTITY: usize = 1024;
 /// No header field of [`Session::identity`] is longer, in bytes; a claim may become three times as long in it.
 const IDENTITY_VALUE: usize = 1024;
 
-/// What a node of a map of claims takes, in bytes: eleven entries, and what links it to the others.
+/// The size of a node of a map of claims, in bytes: eleven entries and the links to other nodes.
 const NODE: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 13 * size_of::<usize>() + ALLOCATION;
 
-/// What an allocation costs beside what it holds, in bytes: header and rounding.
+/// The overhead of an allocation, in bytes: header and rounding.
 const ALLOCATION: usize = 16;
 
 /// A person's session. It is changed by storing a new one; the stored one is shared by all readers.
 ///
-/// Its fields have short names in a store, since there are many sessions. What an earlier version has stored under the long
-/// ones is read, too.
+/// The stored fields have short names, because there are many sessions. The long names of an earlier version are
+/// still read.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Session {
     /// `iss` of the ID token.
@@ -41,10 +41,10 @@ pub struct Session {
     /// `sub` of the ID token: the person, at this issuer.
     #[serde(rename = "s", alias = "subject")]
     pub subject: String,
-    /// `sid` of the ID token (OpenID Connect Back-Channel Logout 1.0 section 2.1), where the IdP gives one.
+    /// `sid` of the ID token (OpenID Connect Back-Channel Logout 1.0 section 2.1), if the IdP sends one.
     #[serde(rename = "d", alias = "sid", default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
-    /// When the person proved who they are (`auth_time`), where the IdP says so.
+    /// The time of the person's authentication (`auth_time`), if the IdP states it.
     #[serde(
         rename = "a",
         alias = "auth_time",
@@ -55,13 +55,14 @@ pub struct Session {
     /// `nonce` of the login: a refreshed ID token that has one has this one (OpenID Connect Core 1.0 section 12.2).
     #[serde(rename = "n", alias = "nonce")]
     pub nonce: Secret,
-    /// What the application may know of the person, from the ID token and UserInfo; bounded where it is picked.
+    /// The claims about the person that the application may know, from the ID token and UserInfo; bounded when they
+    /// are selected.
     #[serde(rename = "u", alias = "user")]
     pub user: Claims,
     /// The tokens.
     #[serde(rename = "t", alias = "tokens")]
     pub tokens: Tokens,
-    /// From where it was logged in. Unknown of one that an earlier version has stored.
+    /// Where it was logged in. Unknown for a session that an earlier version has stored.
     #[serde(
         rename = "v",
         alias = "device",
@@ -72,8 +73,7 @@ pub struct Session {
     /// When the login was completed.
     #[serde(rename = "c", alias = "created_at")]
     pub created_at: Timestamp,
-    /// When the session ends by what was said of the session itself, even if it is in use. See
-    /// [`ends_at`](Session::ends_at).
+    /// The end of the session by its own claims, even if it is in use. See [`ends_at`](Session::ends_at).
     #[serde(rename = "e", alias = "expires_at")]
     pub expires_at: Timestamp,
     /// How strong the login was.
@@ -92,7 +92,7 @@ pub struct Session {
         skip_serializing_if = "Bound::is_empty"
     )]
     pub bound: Bound,
-    /// What a proxy is told of the session (`/auth/verify`), in header fields.
+    /// The header fields about the session for a proxy (`/auth/verify`).
     #[serde(skip)]
     pub identity: Memo<HeaderMap>,
 }
@@ -100,10 +100,10 @@ pub struct Session {
 /// How strong the login of a session was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assurance {
-    /// `acr` of its ID token (OpenID Connect Core 1.0 section 2), where the IdP says so and it is short.
+    /// `acr` of its ID token (OpenID Connect Core 1.0 section 2), if the IdP states it and it is short.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
-    /// Whether the login was asked to be stronger than the one before it (RFC 9470).
+    /// Whether this login was requested to be stronger than the one before it (RFC 9470).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stepped_up: bool,
 }
@@ -129,7 +129,7 @@ pub struct Tokens {
     )]
     pub refresh: Option<Secret>,
     /// A rotated refresh token whose answer has not been accepted yet. It is stored before anything else of that
-    /// answer is looked at, since the IdP no longer takes the one before it.
+    /// answer is read, because the IdP no longer accepts the former one.
     #[serde(
         rename = "p",
         alias = "pending",
@@ -137,7 +137,7 @@ pub struct Tokens {
         skip_serializing_if = "Option::is_none"
     )]
     pub pending: Option<Secret>,
-    /// When the refresh token expires, where the IdP says so.
+    /// When the refresh token expires, if the IdP states it.
     #[serde(
         rename = "x",
         alias = "refresh_expires_at",
@@ -159,7 +159,7 @@ pub struct Tokens {
         skip_serializing_if = "std::ops::Not::not"
     )]
     pub uncertain: bool,
-    /// What has gone wrong with every refresh since the last one that succeeded, where that must not go on for ever.
+    /// The fault of every refresh since the last successful one, for faults whose number is limited.
     #[serde(
         rename = "k",
         alias = "strikes",
@@ -167,7 +167,7 @@ pub struct Tokens {
         skip_serializing_if = "Option::is_none"
     )]
     pub strikes: Option<Strikes>,
-    /// `auth_time` of the newest ID token, where the person has logged in again since this session's own login.
+    /// `auth_time` of the newest ID token, if the person has logged in again since this session's own login.
     #[serde(
         rename = "l",
         alias = "later_auth_time",
@@ -218,7 +218,7 @@ impl Session {
             self.sid.as_deref().unwrap_or_default(),
             self.assurance.acr.as_deref().unwrap_or_default(),
             self.tokens.access.expose(),
-            // Once more, as it is sent.
+            // A copy in the wire form.
             self.tokens.access.expose(),
             self.tokens.refresh.as_ref().map_or("", Secret::expose),
             self.tokens.pending.as_ref().map_or("", Secret::expose),
@@ -242,8 +242,8 @@ impl Session {
         values.map(|value| (value.len() * 3).min(IDENTITY_VALUE)).sum()
     }
 
-    /// When the session ends, even if it is in use: by what was said of it, or with its refresh token, beyond which nothing of
-    /// the person is known any more.
+    /// The end of the session, even if it is in use: by its own claims, or with its refresh token. After that,
+    /// nothing more can be learnt about the person.
     #[must_use]
     pub fn ends_at(&self) -> Timestamp {
         let with_tokens = self.tokens.refresh_expires_at;
@@ -254,7 +254,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`RecordError::Malformed`] where the claims do not serialise.
+    /// [`RecordError::Malformed`] if the claims do not serialise.
     pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
         let mut encoded = Vec::new();
         encoded.push(FORMAT);
@@ -262,7 +262,7 @@ impl Session {
         Ok(encoded)
     }
 
-    /// Reads what [`encode`](Self::encode) wrote.
+    /// Reads the output of [`encode`](Self::encode).
     ///
     /// # Errors
     ///
@@ -277,7 +277,7 @@ impl Session {
 }
 
 impl fmt::Debug for Session {
-    /// Neither tokens nor what is known of the person.
+    /// Prints neither tokens nor claims about the person.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("issuer", &self.issuer)
@@ -298,8 +298,8 @@ fn text_weight(text: &str) -> usize {
 }
 
 fn claims_weight(claims: &Claims) -> usize {
-    // A map holds its entries in nodes of eleven places, of which at least five are taken in all but the first. An object
-    // of a single member takes a whole node, which counts where there are thousands of them.
+    // A map keeps its entries in nodes of eleven places. All nodes except the first have at least five entries. An
+    // object with a single member takes a whole node, which adds up for thousands of them.
     let nodes = claims.len().div_ceil(5);
     let contents: usize = claims
         .iter()
@@ -308,7 +308,7 @@ fn claims_weight(claims: &Claims) -> usize {
     nodes * NODE + contents
 }
 
-/// What a value holds outside itself. As deep as the value is: its parser has bounded that.
+/// The memory that a value takes outside itself. The recursion is as deep as the value, which its parser has bounded.
 fn value_weight(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
@@ -351,7 +351,7 @@ impl Tokens {
         self.access_expires_at.duration_since(now) > FRESH_MARGIN.min(self.life() / 10)
     }
 
-    /// Whether the access token has not expired: what still serves while it cannot be renewed.
+    /// Whether the access token has not expired. It still serves then, even if it cannot be renewed.
     #[must_use]
     pub fn access_is_valid(&self, now: Timestamp) -> bool {
         now < self.access_expires_at

@@ -1,7 +1,7 @@
 //! The one door to sessions.
 //!
-//! Only [`Sessions`] holds the store. It decides what a store leaves open: whether a session beyond a limit still counts,
-//! whether there is room for another one, what else happens when one ends, and who is told.
+//! Only [`Sessions`] holds the store. It decides everything that a store does not: whether a session beyond a limit
+//! still counts, whether there is room for another one, the side effects of an end, and who learns of it.
 
 mod admission;
 mod ending;
@@ -35,7 +35,7 @@ use crate::{
     seal::Sealer,
 };
 
-/// How often the store writes what it puts off: so much of the time of last use is lost in a crash.
+/// The interval at which the store writes deferred data. A crash loses at most this much of the time of last use.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 
 /// All sessions. Cheap to clone.
@@ -72,8 +72,8 @@ pub enum UpdateError {
 // === impl Sessions ===
 
 impl Sessions {
-    /// The sessions of `store`, under `limits`. `sealer` makes the names under which logs speak of them. `instruments` count
-    /// what becomes of them.
+    /// The sessions of `store`, under `limits`. `sealer` makes their names for logs. `instruments` count their
+    /// events.
     #[must_use]
     pub fn new(
         store: Arc<dyn SessionStore>,
@@ -111,7 +111,7 @@ impl Sessions {
         &self.inner.limits.lifespan
     }
 
-    /// The name under which everybody but browser and store knows the session.
+    /// The public name of the session, for all parts except browser and store.
     #[must_use]
     pub fn reference(&self, key: &SessionKey) -> SessionRef {
         SessionRef::new(&self.inner.sealer, key)
@@ -121,7 +121,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer.
+    /// [`StoreError`] if the store does not answer.
     pub async fn get(&self, key: &SessionKey) -> Result<Option<Stored>, StoreError> {
         let stored = self.inner.store.get(key).await?;
         Ok(stored.filter(|stored| self.over(stored).is_none()))
@@ -131,7 +131,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer.
+    /// [`StoreError`] if the store does not answer.
     pub async fn touch(&self, key: &SessionKey, stored: &Stored) -> Result<(), StoreError> {
         if self.over(stored).is_some() {
             return Ok(());
@@ -183,12 +183,12 @@ impl Sessions {
     }
 
     /// Claims up to `limit` sessions whose tokens are due, the longest overdue first, each for `lease`. Fewer than
-    /// `limit` means that no more are due now. One that has reached its end is ended instead: what nobody uses is not
-    /// kept alive.
+    /// `limit` means that no more are due now. A session that has reached its end is ended instead: an unused session
+    /// is not kept alive.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer.
+    /// [`StoreError`] if the store does not answer.
     pub async fn claim_due(&self, limit: usize, lease: Duration) -> Result<Vec<Claimed>, StoreError> {
         let mut alive = Vec::new();
         loop {
@@ -216,7 +216,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer.
+    /// [`StoreError`] if the store does not answer.
     pub async fn claim(&self, key: &SessionKey, lease: Duration) -> Result<Claim, StoreError> {
         let claim = self.inner.store.claim(key, lease).await?;
         if matches!(&claim, Claim::Claimed(claimed) if claimed.taken_over) {
@@ -234,11 +234,11 @@ impl Sessions {
         }
     }
 
-    /// Extends a lease to `duration` from now. `false` where it is no longer held.
+    /// Extends a lease to `duration` from now. `false` if it is no longer held.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer.
+    /// [`StoreError`] if the store does not answer.
     pub async fn extend(&self, lease: &Lease, duration: Duration) -> Result<bool, StoreError> {
         self.inner.store.extend(lease, duration).await
     }
@@ -247,7 +247,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer. The lease ends by itself then.
+    /// [`StoreError`] if the store does not answer. The lease then expires by itself.
     pub async fn release(&self, lease: Lease, due: Due) -> Result<(), StoreError> {
         let key = *lease.key();
         self.inner.store.release(lease, due).await?;
@@ -255,8 +255,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Follows what other processes do, has the store write what it puts off, and tells `health` whether it can, until
-    /// `shutdown`.
+    /// Until `shutdown`: follows the changes of other processes, lets the store write deferred data, and reports to
+    /// `health` whether it can.
     pub async fn run(&self, health: &Health, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -265,7 +265,7 @@ impl Sessions {
         }
     }
 
-    /// Has the store write what it has put off. To be called when nobody uses the sessions any more.
+    /// Lets the store write its deferred data. Call it after the last use of the sessions.
     pub async fn flush(&self) {
         if let Err(error) = self.inner.store.flush().await {
             tracing::error!(
@@ -286,7 +286,7 @@ impl Sessions {
         }
     }
 
-    /// Tells those who wait for it that the session has ended.
+    /// Tells the watchers that the session has ended.
     fn tell_end(&self, key: &SessionKey, why: EndReason) {
         self.inner.lately.note(key, why, self.inner.clock.now());
         self.inner.watchers.ended(key, why);

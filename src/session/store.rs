@@ -1,7 +1,7 @@
 //! Where sessions are kept: the promises of every store.
 //!
-//! Only [`Sessions`](super::Sessions) holds a store. What a store does concerns one session, or reads an index that may
-//! name too many sessions and never too few; that is what a store of many machines can promise as well.
+//! Only [`Sessions`](super::Sessions) holds a store. A call concerns one session, or reads an index that may name too
+//! many sessions but never too few. A store over several machines can promise this as well.
 
 mod cached;
 #[cfg(test)]
@@ -30,48 +30,47 @@ pub use self::{
     redis::{RedisCertificateError, RedisOptions, RedisStartError, RedisStore, RedisUrlError},
 };
 
-/// A store that takes longer counts as one that does not answer.
+/// A call that takes longer counts as unanswered.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// A session that is due and that nobody can read is looked at again after this long: the secret may be a mistake that
-/// somebody is about to mend, or one that another process has.
+/// A due session that is unreadable is tried again after this long: the secret may be a mistake that is corrected
+/// soon, or another process may have it.
 const UNREADABLE_AGAIN: Duration = Duration::from_mins(5);
 
 /// Keeps sessions, and knows when their tokens are due.
 ///
 /// What every store promises, and the contract test checks:
 ///
-/// - **A session that has been removed stays removed.** No call brings it back: [`get`](Self::get) finds nothing,
+/// - **A removed session stays removed.** No call brings it back: [`get`](Self::get) finds nothing,
 ///   [`replace`](Self::replace) is [`ReplaceError::Gone`], touching and claiming do nothing. Its key is never used
-///   again, since only [`NewSession`] makes keys, each from a new id.
+///   again, because only [`NewSession`] makes keys, each from a new id.
 /// - **Writes are compare-and-set.** [`replace`](Self::replace) takes the version that the change was made from, and of
 ///   several writers with the same version exactly one succeeds.
-/// - **A touch is no write.** [`touch`](Self::touch) moves the time of last use alone; it never changes the version, so
-///   it never makes a token write fail. A token write in turn never counts as use.
-/// - **Nothing leaves by itself.** A store drops no session for want of room and none that is beyond a limit.
-///   [`overdue`](Self::overdue) names those, and [`remove`](Self::remove) hands each to exactly one caller.
-/// - **One claimer at a time.** A session that [`claim_due`](Self::claim_due) or [`claim`](Self::claim) handed out is
-///   handed to nobody else until the [`Lease`] is released or over. A lease does not stop
-///   [`replace`](Self::replace): that is what versions are for.
+/// - **A touch is not a write.** [`touch`](Self::touch) moves only the time of last use. It never changes the
+///   version, so it never makes a token write fail. A token write in turn never counts as use.
+/// - **Nothing leaves by itself.** A store drops no session because it is full, and none because it is beyond a
+///   limit. [`overdue`](Self::overdue) names those, and [`remove`](Self::remove) returns each to exactly one caller.
+/// - **One claimer at a time.** A session that [`claim_due`](Self::claim_due) or [`claim`](Self::claim) has returned
+///   is not returned again until the [`Lease`] is released or expired. A lease does not stop
+///   [`replace`](Self::replace): versions are for that.
 /// - **Time is our clock's.** A store measures leases, due times and ends by the clock that it was made with.
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a new session.
     fn insert(&self, new: NewSession) -> BoxFuture<'_, Result<Version, InsertError>>;
 
-    /// The session as it is stored, also beyond a limit. Does not count as use.
+    /// The stored session, also beyond a limit. Does not count as use.
     fn get<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Stored>, StoreError>>;
 
-    /// [`get`](Self::get), with the last use that any process has written: a store that keeps sessions at hand shows the
-    /// uses of this process alone for as long as a session goes on by them.
+    /// [`get`](Self::get), with the last use that any process has written. A store with a cache shows only the uses
+    /// of this process while these keep the session alive.
     fn get_newest<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
         self.get(key)
     }
 
-    /// Stores `session` in place of version `expected`, with the time at which its tokens are due next, and returns
-    /// the new version. Never refused for want of room where that can be helped: it may carry the only copy of a
-    /// rotated refresh token.
+    /// Stores `session` in place of version `expected`, with the next due time of its tokens, and returns the new
+    /// version. A full store accepts it if at all possible: it may be the only copy of a rotated refresh token.
     ///
-    /// Issuer, subject, `sid` and `created_at` are what sessions are found by; keep them as they are.
+    /// Issuer, subject, `sid` and `created_at` find a session; they must not change.
     fn replace<'a>(
         &'a self,
         key: &'a SessionKey,
@@ -80,11 +79,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         due: Due,
     ) -> BoxFuture<'a, Result<Version, ReplaceError>>;
 
-    /// Notes that the session was used at `at`. Nothing where it is gone, or was used later already.
+    /// Notes that the session was used at `at`. Does nothing if it is gone or was used later already.
     fn touch<'a>(&'a self, key: &'a SessionKey, at: Timestamp) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Removes the session and returns its last state, to exactly one of several callers. `None` where there is none.
-    /// Others who follow the [`changes`](Self::changes) are told `why`.
+    /// Removes the session and returns its last state, to exactly one of several callers. `None` if there is none.
+    /// Followers of the [`changes`](Self::changes) receive `why`.
     fn remove<'a>(
         &'a self,
         key: &'a SessionKey,
@@ -95,8 +94,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// that [`insert`](Self::insert) has acknowledged.
     fn find<'a>(&'a self, whose: Whose<'a>) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>>;
 
-    /// The sessions of one part of all, in any order. May name some that are gone, and misses none that
-    /// [`insert`](Self::insert) has acknowledged before the call. Costs what the part holds.
+    /// The sessions of one part of all, in any order. May name some that are gone, but misses none that
+    /// [`insert`](Self::insert) has acknowledged before the call. The cost depends on the size of the part.
     fn part(&self, part: Part) -> BoxFuture<'_, Result<Vec<SessionKey>, StoreError>>;
 
     /// Claims up to `limit` sessions whose tokens are due, the longest overdue first, each for `lease`. Fewer than
@@ -106,15 +105,15 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Claims this session for `lease`, due or not.
     fn claim<'a>(&'a self, key: &'a SessionKey, lease: Duration) -> BoxFuture<'a, Result<Claim, StoreError>>;
 
-    /// Extends a lease to `duration` from now. `false` where it is no longer held: it was over and somebody else claimed
-    /// the session, or the session is gone.
+    /// Extends a lease to `duration` from now. `false` if it is no longer held: it had expired and another process
+    /// claimed the session, or the session is gone.
     fn extend<'a>(&'a self, lease: &'a Lease, duration: Duration) -> BoxFuture<'a, Result<bool, StoreError>>;
 
-    /// Gives a lease back, and says when the session's tokens are due. Nothing where it is no longer held.
+    /// Releases a lease and sets the due time of the session's tokens. Does nothing if it is no longer held.
     fn release(&self, lease: Lease, due: Due) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Up to `limit` sessions that may be beyond a limit of their [`Lifespan`](super::Lifespan), the longest first.
-    /// Names all that are, if `limit` allows, and one that was used meanwhile only until it has been named.
+    /// Up to `limit` sessions that may be beyond a limit of their [`Lifespan`](super::Lifespan), the longest overdue
+    /// first. Names all of them if `limit` allows. Names one that was used meanwhile at most once.
     fn overdue(&self, limit: usize) -> BoxFuture<'_, Result<Vec<SessionKey>, StoreError>>;
 
     /// How much memory of this process a session takes, in bytes; [`Usage::memory`] adds these up.
@@ -123,16 +122,16 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// How much is stored.
     fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>>;
 
-    /// Writes what the store has put off, and fails where it cannot be worked with. Called every few seconds, and once more
-    /// at the end.
+    /// Writes the deferred data, and fails if the store is unusable. Called every few seconds, and once more at the
+    /// end.
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// What other processes change. A store that only this process writes to hears everything, and has nothing to tell.
+    /// The changes of other processes. A store with a single writing process has none to report.
     fn changes(&self) -> BoxStream<'static, Change>;
 }
 
-/// A session to be stored, under a key that was drawn for it alone. Cannot be cloned, which is what makes it impossible
-/// to store the same key twice; an id that a browser brings along (attack 7) never becomes one either.
+/// A session to be stored, under a key that was drawn for it. It cannot be cloned, so the same key cannot be stored
+/// twice. An id that a browser sends (attack 7) never becomes one either.
 pub struct NewSession {
     pub(super) key: SessionKey,
     pub(super) session: Arc<Session>,
@@ -151,7 +150,7 @@ pub struct Stored {
     pub last_seen: Timestamp,
 }
 
-/// Whose sessions are looked for.
+/// The owner whose sessions are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose<'a> {
     /// A person's (`iss` and `sub` of the ID token).
@@ -197,7 +196,7 @@ pub struct Claimed {
     pub lease: Lease,
     /// The session.
     pub stored: Stored,
-    /// Whether somebody held it before and did not give it back in time: a process that has died, or stands still.
+    /// Whether another process held it before and did not release it in time: that process has died, or stalls.
     pub taken_over: bool,
 }
 
@@ -206,9 +205,9 @@ pub struct Claimed {
 pub enum Claim {
     /// It is the caller's.
     Claimed(Claimed),
-    /// Somebody else holds it, for so long at least.
+    /// Another process holds it, for at least this long.
     Held(Stored, Duration),
-    /// There is no such session.
+    /// The session does not exist.
     Gone,
 }
 
@@ -228,7 +227,7 @@ pub struct Lease {
 /// How much a store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// How many sessions, those that are beyond a limit included.
+    /// The number of sessions, including those beyond a limit.
     pub sessions: usize,
     /// How much memory of this process they take, in bytes.
     pub memory: usize,
@@ -253,7 +252,7 @@ pub enum InsertError {
     /// The key is in use: the generator of ids is broken.
     #[error("the session id that was drawn exists already")]
     Taken,
-    /// The store failed. Whether the session was stored is unknown, and nobody knows its id.
+    /// The store failed. It is unknown whether the session was stored. Its id is known to nobody.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -264,7 +263,7 @@ pub enum ReplaceError {
     /// It is gone.
     #[error("the session has ended")]
     Gone,
-    /// Another write came first: read it again and decide anew.
+    /// Another write came first: read the session again and decide anew.
     #[error("the session was changed meanwhile")]
     Conflict,
     /// The store failed. Whether the write happened is unknown.
@@ -283,7 +282,7 @@ pub enum StoreError {
 // === impl NewSession ===
 
 impl NewSession {
-    /// `session` under a new id, used now. The id is for the browser's cookie, and nobody else has it.
+    /// `session` under a new id, used now. The id goes only into the browser's cookie.
     pub(super) fn draw(
         random: &dyn Random,
         session: Arc<Session>,
@@ -322,7 +321,7 @@ impl<'a> Whose<'a> {
         }
     }
 
-    /// The login at the IdP that a session comes from, where the IdP names it.
+    /// The login at the IdP that created a session, if the IdP names it.
     #[must_use]
     pub fn login(session: &'a Session) -> Option<Self> {
         let sid = session.sid.as_deref()?;
@@ -340,7 +339,7 @@ impl<'a> Whose<'a> {
         };
         let mut hash = digest::Context::new(&digest::SHA256);
         hash.update(kind);
-        // Issuers are URLs and hold no NUL, so the two cannot run into each other.
+        // Issuers are URLs and contain no NUL, so the two parts cannot be confused.
         hash.update(issuer.as_bytes());
         hash.update(&[0]);
         hash.update(name.as_bytes());
@@ -359,7 +358,7 @@ impl Due {
         time.map_or(Self::Never, Self::At)
     }
 
-    /// The time, where it was `before`.
+    /// The time, if it was `before`.
     fn after(self, before: Option<Timestamp>) -> Option<Timestamp> {
         match self {
             Self::At(time) => Some(time),

@@ -9,8 +9,8 @@ use crate::{clock::Timestamp, jose::Claims, secret::Secret};
 
 pub(crate) use self::held::{Gate, HeldStore};
 
-/// A session of `subject` that was logged in at `now`, with the access token `access` for five minutes. It has no end
-/// of its own for a hundred hours.
+/// A session of `subject`, logged in at `now`, with the access token `access` for five minutes. Its own end is a
+/// hundred hours away.
 pub(crate) fn session(subject: &str, access: &str, now: Timestamp) -> Session {
     Session {
         issuer: "https://idp.test".to_owned(),

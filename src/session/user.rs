@@ -34,7 +34,7 @@ const EMAIL_VERIFIED: &str = "email_verified";
 /// Claims beyond this together, as JSON, are left out, in bytes.
 const MAX_CLAIMS: usize = 64 * 1024;
 
-/// Of so many claims at most it is said that they are left out.
+/// The maximum number of omitted claims that the log names.
 const MAX_SAID: usize = 64;
 
 /// What an application may know of a person.
@@ -49,7 +49,7 @@ pub struct UserClaims {
 /// A claim that did not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Its name, cut where it is long.
+    /// Its name, shortened if it is long.
     pub claim: String,
     /// Its size as JSON, the name included, in bytes.
     pub size: usize,
@@ -64,10 +64,10 @@ pub struct LeftOutNotice {
 /// Which e-mail addresses an application may know (`OIDC_EMAIL_TRUSTED`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EmailTrust {
-    /// Those of which the IdP says that they are verified: `email_verified` is `true`.
+    /// Addresses that the IdP calls verified: `email_verified` is `true`.
     #[default]
     Verified,
-    /// Also those of which it says nothing. Where it says that one is not verified, that counts.
+    /// Also addresses about which it says nothing. If it says that one is not verified, that counts.
     Unstated,
 }
 
@@ -77,9 +77,9 @@ type Claim<'a> = (&'a String, &'a Value);
 // === impl UserClaims ===
 
 impl UserClaims {
-    /// The claims about the person from the newest ID token and UserInfo, the latter winning (it is read later). What
-    /// does not fit into 64 KiB is left out, the largest ones first, so that one list of a thousand groups costs nobody
-    /// the name.
+    /// The claims about the person from the newest ID token and UserInfo. UserInfo wins, because it is read later.
+    /// Claims beyond 64 KiB are omitted, the largest first, so that one list of a thousand groups does not cost the
+    /// name.
     ///
     /// `email` is among them only where `email_trust` allows it: at many IdPs people enter any address they like, and
     /// applications take an address for the person (OpenID Connect Core 1.0 section 5.7).
@@ -123,7 +123,7 @@ pub fn user_claims(id_token: Option<&Claims>, user_info: Option<&Claims>, email_
 // === impl LeftOutNotice ===
 
 impl LeftOutNotice {
-    /// Warns of what was left out, where that has not been said yet.
+    /// Warns of omitted claims, once each.
     pub fn warn(&self, left_out: &[LeftOut]) {
         for LeftOut { claim, size } in left_out {
             let mut said = self.said.lock();
@@ -139,10 +139,10 @@ impl LeftOutNotice {
     }
 }
 
-/// `email` and `email_verified`, each where it may be known.
+/// `email` and `email_verified`, if they may be known.
 ///
-/// Both belong together: UserInfo can name another address than the one that the ID token calls verified. So only what is
-/// said of this very address counts, and everything that is said of it.
+/// Both belong together: UserInfo can name another address than the one that the ID token calls verified. Therefore
+/// only statements about this very address count, and all of them do.
 fn email(sources: [Option<&Claims>; 2], trust: EmailTrust) -> [Option<Claim<'_>>; 2] {
     let sources = || sources.into_iter().flatten();
     let Some(address) = sources().find_map(|claims| claims.get_key_value(EMAIL)) else {
@@ -157,7 +157,7 @@ fn email(sources: [Option<&Claims>; 2], trust: EmailTrust) -> [Option<Claim<'_>>
         match statement {
             Value::Bool(true) => affirmed = true,
             Value::Null => {}
-            // Some IdPs quote it. That is no statement, but no denial either.
+            // Some IdPs quote it. That is neither a statement nor a denial.
             Value::String(text) if text == "true" => {}
             _ => denied = true,
         }
@@ -166,7 +166,7 @@ fn email(sources: [Option<&Claims>; 2], trust: EmailTrust) -> [Option<Claim<'_>>
     [told, statements.first().copied()]
 }
 
-/// Whether the IdP gave an address and said nothing of it, so that it was left out.
+/// Whether the IdP gave an address without a statement about it, so that it was omitted.
 #[must_use]
 pub fn email_is_unstated(id_token: &Claims, user_info: Option<&Claims>) -> bool {
     let sources = [user_info, Some(id_token)];
@@ -205,7 +205,7 @@ mod tests {
 
     const ADA: &str = "ada@example.org";
 
-    /// The address that the application is told, without and with `OIDC_EMAIL_TRUSTED`.
+    /// The address for the application, without and with `OIDC_EMAIL_TRUSTED`.
     fn told(id_token: Value, user_info: Value) -> [Option<String>; 2] {
         let (id_token, user_info) = (claims(id_token), claims(user_info));
         [EmailTrust::Verified, EmailTrust::Unstated].map(|trust| {

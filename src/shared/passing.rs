@@ -36,7 +36,7 @@ pub trait Passing: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`SharedError`] where nobody can tell.
+    /// [`SharedError`] if nobody can tell.
     fn fetch<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, SharedError>>;
 
     /// Forgets what is under `name`.
@@ -62,6 +62,6 @@ pub trait Passing: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`SharedError`] where nobody can tell.
+    /// [`SharedError`] if nobody can tell.
     fn all<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, SharedError>>;
 }

@@ -58,7 +58,7 @@ fn channel() -> (mpsc::Sender<Result<Bytes, io::Error>>, Body) {
     (sender, Body::from_stream(pieces))
 }
 
-/// A body that is waited for: asked twice, since the first answer is only that it was not asked for before.
+/// A body that the receiver waits for: polled twice, because the first poll only says that it was not polled before.
 async fn assert_waits<F: Future + Unpin>(mut frame: F) {
     for _ in 0..2 {
         assert!(futures_util::poll!(&mut frame).is_pending());
@@ -219,7 +219,7 @@ async fn attack_4_trailers_smuggle_no_identity() {
     assert!(!read.contains("x-user-id") && !read.contains("trailer"), "{read}");
 }
 
-/// HTTP/2 has trailers without a field that announces them, which HTTP/1.1 of this library would drop by itself.
+/// HTTP/2 has trailers without a field that announces them. The HTTP/1.1 of this library would drop them by itself.
 #[tokio::test]
 async fn attack_4_no_trailer_passes_over_http_2_in_either_direction() {
     let (told, mut trailers_seen) = mpsc::channel(2);
@@ -292,7 +292,7 @@ async fn bodies_are_streamed_both_ways_at_once() {
         .await
         .unwrap();
     let mut answer = response.into_body();
-    // The answer begins while the upload goes on.
+    // The answer begins during the upload.
     let frame = answer.frame().await.unwrap().unwrap();
     assert_eq!(frame.into_data().unwrap(), "first");
     sender.send(Ok(Bytes::from_static(b"second"))).await.unwrap();
@@ -306,7 +306,7 @@ async fn bodies_are_streamed_both_ways_at_once() {
 async fn a_large_body_passes_in_bounded_memory() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     const PIECES: usize = 1024;
-    // Far less than the body, far more than what sockets of the system hold.
+    // Far less than the body, and far more than the socket buffers of the system.
     const BOUND: usize = PIECES * PIECE / 2;
     let gateway = gateway(echo().await, system_clock());
     let produced = Arc::new(AtomicUsize::new(0));
@@ -360,7 +360,7 @@ async fn a_service_that_does_not_read_slows_the_upload_down() {
         _ = &mut answer => panic!("answered"),
         _ = arrivals.recv() => {}
     }
-    // An endless body: this ends only because the upload stands still, so that the service's time runs.
+    // An endless body. The call ends only because the upload stalls, so that the service's time runs.
     let ticks = async {
         loop {
             clock.advance(secs(1));
@@ -725,7 +725,7 @@ fn the_authorised_path_is_the_forwarded_path() {
         let api = Api::start().await;
         front(Arc::new(gateway(api.address, system_clock()))).await
     });
-    // Half of the paths are odd but clear, half hold what is refused.
+    // Half of the paths are unusual but unambiguous; half contain something forbidden.
     let clear = "/(public|api|%61pi|publi%63)(/([a-z0-9]|%2[eE][a-z]|%20|%c3%A9|[!$&'()*+,:@|^\\[\\]{}\"<>`_-]){1,4}){0,4}/?(\\?[!-~]{0,12})?";
     let hostile = "/(public|api|%61pi|publi%63)(/|//|[a-z0-9]|%2[eEfF]|%5[cC]|%2[35]|%3[bBfF]|%[0-9a-fA-F]{2}|\\.\\.?|[~;#\\\\]){0,10}(\\?[!-~]{0,12})?";
     let targets = prop_oneof![clear, hostile];
@@ -737,7 +737,7 @@ fn the_authorised_path_is_the_forwarded_path() {
             );
             let answer = runtime.block_on(raw(front, request.as_bytes()));
             if !answer.starts_with("HTTP/1.1 200 ") {
-                // Refused, and not by an accident of ours.
+                // Refused for the intended reason.
                 prop_assert!(!answer.starts_with("HTTP/1.1 5"), "{answer}");
                 return Ok(());
             }

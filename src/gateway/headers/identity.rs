@@ -1,13 +1,14 @@
-//! Field names by which proxies, gateways and identity-aware products tell an API who calls, from where, for which URL
-//! or under whose authority. From a browser they are lies, whichever product stands in front of the API.
+//! Field names in which proxies, gateways and identity-aware products tell an API the caller, its address, the URL or
+//! the authority. A browser must not set them, whichever product stands in front of the API.
 
 use std::sync::LazyLock;
 
 use super::names::Names;
 
-/// By product or kind. A pattern stands where a product has many names, or lets its operator make some.
+/// By product or kind. A pattern is used if a product has many names, or lets its operator invent some.
 const CLAIMS: &[&[&str]] = &[
-    // What the server itself tells a proxy (`/auth/verify`), and what hand-made set-ups call it.
+    // The names that the server itself sends to a proxy (`/auth/verify`), and the names that custom set-ups use for
+    // them.
     &[
         "x-user*",
         "x-session*",
@@ -117,7 +118,7 @@ const CLAIMS: &[&[&str]] = &[
         "x-azure-*",
         "x-bluecoat-via",
     ],
-    // For which URL, scheme or host; a framework that believes them routes past what was authorised.
+    // The URL, scheme or host. A framework that trusts them routes around the authorisation.
     &[
         "base-url",
         "http-url",

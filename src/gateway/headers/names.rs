@@ -5,7 +5,7 @@
 pub(crate) struct Names {
     /// Sorted.
     whole: Vec<Box<str>>,
-    /// Sorted, and none is the beginning of another, so that a look at one of them decides.
+    /// Sorted, and no name is a prefix of another, so that one look-up decides.
     beginnings: Vec<Box<str>>,
 }
 
@@ -23,7 +23,7 @@ impl Names {
         }
         names.whole.sort_unstable();
         names.beginnings.sort_unstable();
-        // In this order, what begins with the beginning before it is covered by that one.
+        // In this order, a name that begins with the preceding prefix is covered by it.
         names
             .beginnings
             .dedup_by(|later, earlier| later.starts_with(&**earlier));

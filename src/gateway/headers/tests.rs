@@ -14,12 +14,12 @@ fn headers(fields: &[(&str, &str)]) -> HeaderMap {
     headers
 }
 
-/// The header that an API gets for what a browser sent.
+/// The header that an API receives for the request of a browser.
 fn prepared(fields: &[(&str, &str)], auth: Auth) -> HeaderMap {
     prepared_for(&Rules::default(), fields, auth)
 }
 
-/// The same, for a service with rules of its own.
+/// The same, for a service with its own rules.
 fn prepared_for(rules: &Rules, fields: &[(&str, &str)], auth: Auth) -> HeaderMap {
     let mut headers = headers(fields);
     prepare(&mut headers, auth, rules);
@@ -367,7 +367,7 @@ fn attack_40_a_service_can_have_more_removed() {
         assert!(!none.contains_key(name), "{name}");
     }
     assert_eq!(values(&none, "x-tenants"), ["stays"]);
-    // Our token is no field of the client.
+    // Our token does not come from the client.
     let session = prepared_for(&rules, &fields, Auth::Session);
     assert_eq!(values(&session, "authorization"), ["Bearer our-token"]);
 }
@@ -427,7 +427,7 @@ fn attack_49_far_reaching_headers_need_the_services_consent() {
             "x-accel-expires"
         ]
     );
-    // No permission lets a shared cache keep what belongs to a session.
+    // No permission lets a shared cache keep the data of a session.
     let names = passed(&rules, &fields[..6], Auth::Session);
     assert_eq!(
         names,
@@ -559,7 +559,7 @@ fn attack_29_no_shared_cache_stores_what_belongs_to_a_session() {
 }
 
 prop_compose! {
-    /// Fields as a hostile client would choose them: real names, with `_` for `-`, doubled, named in `Connection`.
+    /// Fields that a hostile client would choose: real names, with `_` for `-`, doubled, named in `Connection`.
     fn hostile_header()(fields in proptest::collection::vec(
         (
             prop_oneof![

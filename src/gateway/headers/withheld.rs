@@ -7,7 +7,7 @@ use super::names::Names;
 use crate::quote::nearest;
 
 const WITHHELD: &[&[&str]] = &[
-    // What the browser forgets of the origin: the session cookie and the pages of everybody.
+    // Fields that make the browser forget data of the origin: the session cookie and all its pages.
     &["clear-site-data"],
     // How the browser reaches the origin from now on, for up to years.
     &[
@@ -18,10 +18,10 @@ const WITHHELD: &[&[&str]] = &[
         "alt-svc",
         "alternate-protocol",
     ],
-    // What it reports of the origin, and to whom.
+    // Fields that make it report about the origin, and to whom.
     &["nel", "report-to"],
-    // What it does for the whole origin: a service worker over other paths, a login status, session keys, dictionaries
-    // for other answers, hints in every request, a process of its own.
+    // Fields that configure the whole origin: a service worker over other paths, a login status, session keys,
+    // dictionaries for other answers, hints in every request, a separate process.
     &[
         "service-worker-allowed",
         "set-login",
@@ -47,7 +47,7 @@ const WITHHELD: &[&[&str]] = &[
 static NAMES: LazyLock<Names> =
     LazyLock::new(|| Names::new(WITHHELD.iter().flat_map(|fields| fields.iter().copied())));
 
-/// The name that was probably meant by `name`, in lower case, which is none of these.
+/// The withheld name that `name` probably misspells, in lower case.
 pub(crate) fn nearest_withheld(name: &str) -> Option<&'static str> {
     let names = WITHHELD.iter().flat_map(|fields| fields.iter().copied());
     nearest(name, names.filter(|name| !name.ends_with('*')))

@@ -16,7 +16,7 @@ fn one_form_is_left() {
         ("/caf%c3%a9", "/caf%C3%A9"),
         ("/a%20b", "/a%20b"),
         ("/a!$&'()*+,=:@b", "/a!$&'()*+,=:@b"),
-        // Not equivalent to the character in the clear (RFC 3986 section 2.2), so left as it is.
+        // Not equivalent to the literal character (RFC 3986 section 2.2), so it stays unchanged.
         ("/a%2cb", "/a%2Cb"),
         ("/[x]|{y}^\"<>`", "/%5Bx%5D%7C%7By%7D%5E%22%3C%3E%60"),
         ("/100%25", "/100%25"),
@@ -58,7 +58,7 @@ fn attack_3_an_ambiguous_path_is_refused() {
         ("/public%c0%afadmin", PathError::NotUtf8),
         ("/%c0%ae%c0%ae/admin", PathError::NotUtf8),
         ("/%ff", PathError::NotUtf8),
-        // A character split over two runs is none.
+        // A character split over two runs is invalid.
         ("/%c3x%a9", PathError::NotUtf8),
         ("/a%00", PathError::Control),
         ("/a%0d%0aHost:%20evil", PathError::Control),

@@ -123,7 +123,7 @@ fn any_other_cookie_stays_as_it_is() {
         ("/api/crud/x", "a=b; Domain=app.example; Secure"),
         ("/api/crud/x", "a=b; Path=/elsewhere"),
         ("/api/crud/x", "a=b; Path=relative"),
-        // Wider than what the service is known for: the application's own, for its pages too.
+        // Wider than the service's own path: the cookie belongs to the whole application.
         ("/api/crud/x", "a=b; Path=/"),
         ("/status", "a=b; Path=/v1"),
         ("/api/crud/x", "a=b; Path="),

@@ -1,4 +1,4 @@
-//! Sets of methods, as the routes of one path are told apart by them.
+//! Sets of methods, which distinguish the routes of one path.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub(super) struct Methods(u8);
 // === impl Methods ===
 
 impl Methods {
-    /// The methods that a route may name. `TRACE` would send the token back in the answer, and `CONNECT` is no call.
+    /// The methods that a route may name. `TRACE` would return the token in the answer, and `CONNECT` is not a call.
     const NAMES: [&'static str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     pub(super) const EMPTY: Self = Self(0);
     const GET: Self = Self(1);
@@ -27,12 +27,12 @@ impl Methods {
         Some(Self(1 << at))
     }
 
-    /// The method that was probably meant by `name`, which is none.
+    /// The method that `name` probably misspells.
     pub(super) fn nearest(name: &str) -> Option<&'static str> {
         nearest(&name.to_ascii_uppercase(), Self::NAMES.into_iter())
     }
 
-    /// The set of `method` alone; empty for one that no route can name.
+    /// The set with only `method`; empty for a method that no route can name.
     pub(super) fn of(method: &Method) -> Self {
         Self::named(method.as_str()).unwrap_or(Self::EMPTY)
     }

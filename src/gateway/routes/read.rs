@@ -23,7 +23,7 @@ use super::{
 
 pub use self::mistakes::{Mistake, RoutesError};
 
-/// A route that was understood, with where it stands.
+/// A valid route with its position.
 struct Placed {
     line: u64,
     route: Route,
@@ -37,7 +37,8 @@ pub(super) fn read(yaml: &str, around: &Around<'_>) -> Result<Routes, RoutesErro
             "keep only services and routes in it",
         ));
     }
-    // An error of the YAML reader would print the lines around it: off, the file may hold what its author thinks private.
+    // An error of the YAML reader would print the surrounding lines. This is off, because the file may contain
+    // private data.
     let options = serde_saphyr::options! { with_snippet: false };
     let mut root: Node = match serde_saphyr::from_str_with_options(yaml, options) {
         Ok(root) => root,

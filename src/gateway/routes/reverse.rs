@@ -12,8 +12,8 @@ impl Routes {
                 .filter(|other| other.service.id == route.service.id)
                 .find_map(|other| other.public_path(path))
         };
-        // A reference that begins with two slashes names another host (RFC 3986 section 4.2), and no call of ours has an
-        // empty segment.
+        // A reference that begins with two slashes names another host (RFC 3986 section 4.2), and none of our calls
+        // has an empty segment.
         route
             .public_path(path)
             .or_else(others)
@@ -24,7 +24,8 @@ impl Routes {
 // === impl Route ===
 
 impl Route {
-    /// The prefix of the public path that the service does not see, for `X-Forwarded-Prefix`. Empty where there is none.
+    /// The prefix of the public path that the service does not see, for `X-Forwarded-Prefix`. Empty if the service
+    /// sees the whole path.
     pub(super) fn stripped_prefix<'a>(pattern: &'a Pattern, target: &Target) -> &'a str {
         match (pattern, target) {
             (Pattern::Below(prefix), Target::Rest | Target::Around { .. }) => prefix,
@@ -32,7 +33,7 @@ impl Route {
         }
     }
 
-    /// Whether the route has this public path, unless a narrower one has it.
+    /// Whether the route matches this public path and no narrower one does.
     pub(in super::super) fn is_public_path(&self, path: &str) -> bool {
         match &self.pattern {
             Pattern::Exact(exact) => path == exact,
@@ -57,8 +58,8 @@ impl Route {
         Some(if public.is_empty() { "/".to_owned() } else { public })
     }
 
-    /// The public path below which lies what is at `path` and below at the service; without a slash at the end, as `path`
-    /// is. `None` where the route does not reach all of it.
+    /// The public path of `path` at the service and of everything below it; without a slash at the end, like `path`.
+    /// `None` if the route does not reach all of it.
     pub(in super::super) fn public_scope(&self, path: &str) -> Option<String> {
         let base = self.service.base_path.as_str();
         let (reached, public) = match (&self.target, &self.pattern) {
@@ -75,7 +76,7 @@ impl Route {
     }
 }
 
-/// What follows `prefix` in `path`, if it ends where a segment ends.
+/// The rest of `path` after `prefix`, if `prefix` ends at a segment boundary.
 fn after<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     path.strip_prefix(prefix)
         .filter(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -1,9 +1,8 @@
-//! Other spellings of a path: what an API that is less exact than the routing table would take it for.
+//! Other spellings of a path: paths that a less exact API would take it for.
 //!
-//! Many APIs do not tell upper case from lower case, or drop dots and spaces at the end of a name as Windows does, or
-//! normalise Unicode. With `/public/*` open to anybody and `/public/private/*` for people with a session, the path
-//! `/public/Private/x` matches the first and could mean the second. Such a path is refused, since nobody can know what
-//! the API makes of it.
+//! Many APIs ignore case, drop dots and spaces at the end of a name as Windows does, or normalise Unicode. With
+//! `/public/*` open to all and `/public/private/*` for people with a session, the path `/public/Private/x` matches
+//! the first and could mean the second. Such a path is refused, because the interpretation of the API is unknown.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -65,9 +64,9 @@ impl Spellings {
         spellings
     }
 
-    /// Whether `path`, which has matched the group `matched` and has a route there for `method`, is a spelling of a path
-    /// for which something else holds: it needs a session where this one needs none, or the other way round, its
-    /// method is refused, no route has it, it belongs to the server itself, or it cannot be said what it means.
+    /// Whether `path`, which has matched the group `matched` with a route for `method`, is a spelling of a path with
+    /// another policy. That path needs a session and this one does not, or the other way round; or its method is
+    /// refused; or it has no route; or it belongs to the server itself; or its meaning is undecidable.
     pub(super) fn mean_another_policy(
         &self,
         groups: &[Group],
@@ -94,8 +93,8 @@ impl Spellings {
             }
             let mut others = exact.iter().filter(|exact| {
                 let policy = policy(exact.group);
-                // A slash at the end is an honest difference to many an API, as in `/app` and `/app/*`. It counts only
-                // where it would open what is closed.
+                // A slash at the end is a genuine difference for many APIs, as in `/app` and `/app/*`. It counts only
+                // if it would open something closed.
                 exact.slash == slash || policy != Some(Auth::None)
             });
             if let Some(first) = others.next() {
@@ -106,7 +105,7 @@ impl Spellings {
             Some((groups, _)) => {
                 !groups.contains(&matched) && groups.iter().any(|group| policy(*group) != own)
             }
-            // Nothing is known of a form that lies beside every route.
+            // Nothing is known about a form outside every route.
             None => true,
         }
     }

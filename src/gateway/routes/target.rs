@@ -5,13 +5,13 @@ use bytes::{Bytes, BytesMut};
 /// What follows the path of the service's `base_url`.
 #[derive(Debug)]
 pub(super) enum Target {
-    /// What the `*` stood for.
+    /// The part that matched `*`.
     Rest,
     /// The whole path of the call (`preserve_path`).
     Whole,
     /// A fixed path (`upstream_path` of a route without `*`).
     Fixed(String),
-    /// `upstream_path` with `{path}`: what stands before it and after it, without the slashes next to it.
+    /// `upstream_path` with `{path}`: the text before it and after it, without the adjacent slashes.
     Around {
         /// Empty or beginning with a slash.
         before: String,

@@ -97,7 +97,7 @@ fn the_most_specific_path_decides() {
         ("GET", "/api/crud/ping", "ping http://crud:8080/"),
         ("POST", "/api/crud/ping", "405 GET, HEAD"),
         ("GET", "/api/crud/ping/", "crud http://crud:8080/ping/"),
-        // Case matters to paths, and where it would matter to who may call, no other case is taken.
+        // Paths are case-sensitive. If another case would change who may call, it is refused.
         ("GET", "/api/CRUD/x", "api http://crud:8080/CRUD/x"),
         ("DELETE", "/api/CRUD/x", "400"),
         ("GET", "/API/crud", "400"),
@@ -166,14 +166,14 @@ fn attack_41_another_spelling_of_a_narrower_route_is_refused() {
         "/public/report.",
         "/public/report/",
         "/APP/x",
-        // Out of every route, and to what is the server's own.
+        // Outside every route, and to the server's own paths.
         "/public/%EF%BC%8E%EF%BC%8E/elsewhere",
         "/public/%EF%BC%8E%EF%BC%8E/auth/login",
         // A reader that stops at the question mark is at the closed route.
         "/public/private%EF%BC%9F/%E2%80%A5/x",
     ] {
         let expected = match spelling {
-            // No route has it in the first place.
+            // No route matches it in the first place.
             "/PUBLIC/private/x" | "/APP/x" => "404",
             _ => "400",
         };
@@ -187,7 +187,7 @@ fn attack_41_another_spelling_of_a_narrower_route_is_refused() {
         ("/public/privatE-not/x", "public"),
         ("/public/private.json", "public"),
         ("/public/private/x", "private"),
-        // The route that is written is the one that counts, and so is what stands below it.
+        // The written route counts, and so do the paths below it.
         ("/public/private/X", "private"),
         ("/public/read/x", "public"),
         ("/public/Read/x", "read"),
@@ -195,7 +195,7 @@ fn attack_41_another_spelling_of_a_narrower_route_is_refused() {
         ("/public/OPEN/x", "upper"),
         ("/public/open/x", "lower"),
         ("/app", "app"),
-        // Closed, where the shorter spelling is open: an honest difference.
+        // Closed, while the shorter spelling is open: a genuine difference.
         ("/app/", "below"),
     ] {
         let found = target(&routes, "GET", path);
@@ -308,7 +308,7 @@ fn paths_are_mapped_as_the_file_says() {
     }
 }
 
-/// One mistake a row: what the route says, and what the message must contain.
+/// One mistake per row: the text of the route, and a part of the message.
 #[test]
 fn each_mistake_in_a_route_is_named_with_its_fix() {
     const LONG_FIX: &str = "list some of GET";
@@ -867,7 +867,7 @@ fn attack_47_no_mistake_quotes_what_looks_like_a_secret() {
         format!("routes: [{{ id: a, path: /a, target_service: b, auth: {TOKEN} }}]"),
         format!("routes: [{{ id: a, path: /a, target_service: b, methods: [{TOKEN}] }}]"),
         format!("routes: [{{ id: a, path: /a, target_service: b, upstream_path: {TOKEN} }}]"),
-        // What the YAML reader refuses by itself.
+        // Errors of the YAML reader itself.
         format!("a: *{TOKEN}"),
         format!("a: !{TOKEN} x"),
         format!("a: {TOKEN}: x"),

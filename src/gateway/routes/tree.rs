@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_saphyr::Spanned;
 
-/// A value and the line that it stands on.
+/// A value and its line.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) line: u64,
@@ -23,7 +23,7 @@ pub(super) enum Value {
     /// Text, or a number as text.
     Text(String),
     List(Vec<Node>),
-    /// In the order of the file; the YAML reader refuses a key that stands there twice.
+    /// In the order of the file; the YAML reader refuses duplicate keys.
     Map(Vec<(Key, Node)>),
 }
 

@@ -61,7 +61,7 @@ impl CredentialsFile {
     ///
     /// # Errors
     ///
-    /// [`CredentialsError::Lock`] where the lock file cannot be made or locked.
+    /// [`CredentialsError::Lock`] if the lock file cannot be made or locked.
     pub async fn lock(&self, clock: &dyn Clock) -> Result<Lock, CredentialsError> {
         loop {
             let this = self.clone();

@@ -21,15 +21,15 @@ pub struct DeviceKey {
 // === impl DeviceKey ===
 
 impl DeviceKey {
-    /// What a browser calls the session with `key` that it has bound. The session is found by it where the browser sends no
-    /// cookie along: a `SameSite` cookie is missing where another site has led to the request that needs a proof. It is the
-    /// hash of what the cookie holds, so that it gives nobody a session.
+    /// The browser's identifier for its bound session with `key`. It finds the session if the browser sends no
+    /// cookie: a `SameSite` cookie is missing if another site has led to the request that needs a proof. It is the
+    /// hash of the cookie's content, so it gives access to no session.
     #[must_use]
     pub fn identifier(key: &SessionKey) -> String {
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(key.as_bytes()))
     }
 
-    /// The session that a browser calls `identifier`. `None` where the text is no identifier.
+    /// The session of a browser's `identifier`. `None` if the text is not an identifier.
     #[must_use]
     pub fn named(identifier: &str) -> Option<SessionKey> {
         let bytes = URL_SAFE_NO_PAD.decode(identifier.strip_prefix(PREFIX)?).ok()?;

@@ -18,7 +18,7 @@ const TAG_LENGTH: usize = 32;
 /// Both in base64url without padding.
 const TEXT_LENGTH: usize = 54;
 
-/// What a stamp is for. One for one purpose, or for one session, is none for another.
+/// The purpose of a stamp. A stamp is valid only for its own purpose and session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stamp {
     /// What a proof has to answer; its time is when it was made.
@@ -46,7 +46,7 @@ impl Stamp {
         if text.len() != TEXT_LENGTH {
             return None;
         }
-        // The decoder asks for room for whole groups of four characters.
+        // The decoder needs a buffer for whole groups of four characters.
         let mut decoded = [0; TIME_LENGTH + TAG_LENGTH + 2];
         let length = URL_SAFE_NO_PAD.decode_slice(text, &mut decoded).ok()?;
         let (time, tag) = decoded.get(..length)?.split_first_chunk::<TIME_LENGTH>()?;

@@ -70,7 +70,7 @@ fn another_browser_is_told_from_a_newer_one() {
     }
     assert_eq!(compare(UA, at(""), at("")), Ok(()));
     assert_eq!(compare(UA, at(""), at(CHROME)), Err(Mismatch::UserAgent));
-    // Where that is not asked for, it does not matter.
+    // An unbound feature does not matter.
     assert_eq!(compare(IP, at(CHROME), at(FIREFOX)), Ok(()));
     assert_eq!(
         compare(UA, (CHROME, "192.0.2.1"), (CHROME, "198.51.100.1")),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// What follows in a longer `User-Agent` is not compared, in bytes. Those of browsers are some 150 long.
 const MAX_USER_AGENT: usize = 512;
 
-/// The bits of a network that are compared: what a household or an office keeps while its addresses change.
+/// The compared bits of a network: a household or an office keeps them while its addresses change.
 const IPV4_PREFIX: u32 = 24;
 const IPV6_PREFIX: u32 = 48;
 
@@ -38,8 +38,9 @@ pub enum Mismatch {
     Network,
 }
 
-/// What the request of a login showed, as keyed hashes. The key is random and stands beside them: a hash under
-/// `SESSION_SECRET` would be worth nothing when that secret has been rotated, and a reader who can open a record finds tokens in it.
+/// The features of a login request, as keyed hashes. The key is random and stored beside them. A hash under
+/// `SESSION_SECRET` would become useless when that secret rotates, and a reader who can open a record finds tokens in
+/// it anyway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Traits {
     salt: String,
@@ -92,7 +93,7 @@ impl Traits {
     }
 }
 
-/// Compared as it stands: it proves nothing to somebody who could measure how long that takes.
+/// Not in constant time: a comparison whose duration is measured reveals nothing of value.
 fn tag(salt: &str, shown: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, salt.as_bytes());
     let tag = hmac::sign(&key, shown);
@@ -113,7 +114,7 @@ fn browser(headers: &HeaderMap) -> Vec<u8> {
     shown
 }
 
-/// The network of an address. An IPv4 address in an IPv6 one counts as what it is.
+/// The network of an address. An IPv4 address embedded in IPv6 counts as IPv4.
 fn network_of(address: IpAddr) -> Vec<u8> {
     let network = match address.to_canonical() {
         IpAddr::V4(address) => {

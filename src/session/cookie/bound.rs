@@ -10,15 +10,15 @@ use super::{
     read::{Sent, sent},
 };
 
-/// Its name: set by this host alone. Chromium 156 binds no cookie whose name begins with `__Host-Http-`. Without `Secure` there
-/// is no such cookie, since browsers bind nothing over plain http.
+/// Its name: only this host can set it. Chromium 156 binds no cookie whose name begins with `__Host-Http-`. Without
+/// `Secure` there is no such cookie, because browsers bind nothing over plain http.
 const NAME: &str = "__Host-bff_bound";
 
-/// It comes along where another site leads here, with the session cookie if that is not strict; and with the callback, where it
-/// proves which session the new one may take the place of. It opens nothing by itself.
+/// The browser sends it when another site leads here, together with a session cookie that is not strict. It also
+/// sends it with the callback, where it proves which session the new one may replace. It opens nothing by itself.
 const SAME_SITE: SameSite = SameSite::Lax;
 
-/// Whether a name without the prefix `__Host-` or `__Secure-` is that of the bound cookie, in some spelling.
+/// Whether a name without the prefix `__Host-` or `__Secure-` is that of the bound cookie, in any spelling.
 pub(super) fn is_bound(base: &[u8]) -> bool {
     let own = NAME.as_bytes().get(HOST_PREFIX.len()..).unwrap_or_default();
     base.eq_ignore_ascii_case(own)
@@ -47,13 +47,13 @@ impl CookiePolicy {
         self.set_bound("", Duration::ZERO)
     }
 
-    /// Its attributes as a browser is told them beforehand: those of [`set_bound`](Self::set_bound).
+    /// Its attributes as announced to the browser: those of [`set_bound`](Self::set_bound).
     #[must_use]
     pub const fn bound_attributes(&self) -> &'static str {
         "Path=/; Secure; HttpOnly; SameSite=Lax"
     }
 
-    /// The value that the browser sent. `None` where it sent none, several, or one that is not base64url.
+    /// The value that the browser sent. `None` if it sent none, several, or one that is not base64url.
     #[must_use]
     pub fn bound<'a>(&self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
         match sent(headers, NAME) {

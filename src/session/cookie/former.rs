@@ -1,6 +1,6 @@
 //! The names that the release before gave our cookies: read for one release, and replaced at the next answer.
 //!
-//! An upgrade logs nobody out, and no login that is under way is lost. Where a browser sends both, the new name counts.
+//! An upgrade logs nobody out and loses no login under way. If a browser sends both, the new name counts.
 
 use http::{HeaderMap, HeaderValue};
 
@@ -12,7 +12,7 @@ use super::{
 // === impl CookieName ===
 
 impl CookieName {
-    /// Its name in the release before. `None` where that was the same.
+    /// Its name in the former release. `None` if the name has not changed.
     pub(super) fn former(&self) -> Option<Self> {
         let renamed = |prefix: &str, former: &str| {
             let base = self.0.strip_prefix(prefix)?;
@@ -25,7 +25,7 @@ impl CookieName {
 // === impl CookiePolicy ===
 
 impl CookiePolicy {
-    /// `Set-Cookie` that takes away the session cookie of the release before, where the browser sent one.
+    /// `Set-Cookie` that removes the session cookie of the former release, if the browser sent one.
     #[must_use]
     pub fn clear_former_session(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let former = self.former_session.as_ref()?;

@@ -1,7 +1,7 @@
-//! Cookies as a browser, or somebody hostile, sends them.
+//! Reads cookies as a browser, or an attacker, sends them.
 //!
-//! Everything here is one pass over the bytes. A part is what stands between semicolons, trimmed. Either
-//! it has another name, or it is one of ours; one of ours that is not as we set it counts as absent.
+//! All functions here make one pass over the bytes. A part is the trimmed text between semicolons. Its name is either
+//! foreign or ours. One of our names with a malformed value counts as absent.
 
 use std::{fmt, iter};
 
@@ -13,25 +13,25 @@ use super::{
 };
 use crate::session::SessionId;
 
-/// More bytes of cookies than this in one request and none of them is read: no browser sends that.
+/// If the cookies of a request take more bytes than this, none is read. No browser sends so many.
 const MAX_COOKIE_BYTES: usize = 64 * 1024;
 
-/// More login cookies than this in one request are not listed; an honest browser holds no more than
-/// [`MAX_LOGIN_COOKIES`](super::MAX_LOGIN_COOKIES) and those of attempts that began at the same moment.
+/// At most this many login cookies of a request are listed. An honest browser has no more than
+/// [`MAX_LOGIN_COOKIES`](super::MAX_LOGIN_COOKIES), plus those of attempts that began at the same moment.
 const MAX_LISTED: usize = 32;
 
-/// A login cookie as it was sent. It opens, or it is garbage that wants to be cleared.
+/// A login cookie as received. It opens, or it is garbage to be cleared.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LoginCookie<'a> {
     /// Its name, for [`CookiePolicy::clear`].
     pub name: CookieName,
-    /// Its value; empty where it was sent twice or is not as we set it.
+    /// Its value; empty if it was sent twice or is malformed.
     pub value: &'a str,
     /// How much of the `Cookie` field it takes, in bytes, with `=` and the separator.
     pub length: usize,
 }
 
-/// How often a request brings a cookie of one name.
+/// How often a request carries a cookie with one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent<'a> {
     Never,
@@ -52,8 +52,8 @@ impl fmt::Debug for LoginCookie<'_> {
 // === impl CookiePolicy ===
 
 impl CookiePolicy {
-    /// The session id that the browser sent. `None` where it sent none, one that cannot be ours, or several under the
-    /// one name, of which some may have been planted from a sibling subdomain (attack 27). Allocates nothing.
+    /// The session id that the browser sent. `None` if it sent none, a malformed one, or several under one name,
+    /// because a sibling subdomain may have planted some of them (attack 27). Allocates nothing.
     #[must_use]
     pub fn session_id(&self, headers: &HeaderMap) -> Option<SessionId> {
         match self.session_sent(headers) {
@@ -62,7 +62,7 @@ impl CookiePolicy {
         }
     }
 
-    /// The session cookie, under the name of the release before where there is none under its own.
+    /// The session cookie; under the name of the former release if its own name is absent.
     fn session_sent<'a>(&self, headers: &'a HeaderMap) -> Sent<'a> {
         match (sent(headers, self.session_name().as_str()), &self.former_session) {
             (Sent::Never, Some(former)) => sent(headers, former.as_str()),
@@ -76,7 +76,7 @@ impl CookiePolicy {
         self.session_sent(headers) != Sent::Never
     }
 
-    /// Whether the browser sent several cookies under the session cookie's name, none of which counts then.
+    /// Whether the browser sent several cookies under the session cookie's name. None of them counts then.
     #[must_use]
     pub fn session_is_doubled(&self, headers: &HeaderMap) -> bool {
         self.session_sent(headers) == Sent::Often
@@ -117,8 +117,8 @@ impl CookiePolicy {
         found
     }
 
-    /// Whether a cookie of this name is one of ours, in any spelling that some parser may take for it: without regard
-    /// to case, and with any of the prefixes, since those of an earlier configuration may still be alive.
+    /// Whether a cookie with this name is ours, in any spelling that some parser may accept: without regard to case,
+    /// and with any of the prefixes, because cookies of an earlier configuration may still exist.
     #[must_use]
     pub fn is_ours(&self, name: &[u8]) -> bool {
         let name = name.trim_ascii();
@@ -163,8 +163,8 @@ impl CookiePolicy {
         self.mentions_ours(set_cookie.as_bytes())
     }
 
-    /// Whether anything that some parser could take for a cookie here has one of our names. Old parsers also split at
-    /// commas; no honest value holds one of our names after a comma.
+    /// Whether some parser could read a cookie with one of our names here. Old parsers also split at commas; no
+    /// honest value contains one of our names after a comma.
     fn mentions_ours(&self, cookies: &[u8]) -> bool {
         cookies
             .split(|byte| matches!(byte, b';' | b','))
@@ -195,7 +195,7 @@ fn sensitive(mut value: HeaderValue) -> HeaderValue {
     value
 }
 
-/// A sealed value as [`CookiePolicy::set_login`] would have set it.
+/// A sealed value, in the form that [`CookiePolicy::set_login`] writes.
 fn sealed<'a>(name: &CookieName, value: &'a [u8]) -> Option<&'a str> {
     let fits = name.as_str().len() + value.len() <= MAX_LOGIN_COOKIE_LENGTH;
     if !fits || value.is_empty() || !value.iter().copied().all(is_base64url) {
@@ -218,8 +218,8 @@ pub(super) fn sent<'a>(headers: &'a HeaderMap, name: &str) -> Sent<'a> {
     }
 }
 
-/// All parts of all `Cookie` lines, of which HTTP/2 may send several (RFC 9113 section 8.2.3); nothing where they are
-/// too long together.
+/// All parts of all `Cookie` lines, of which HTTP/2 may send several (RFC 9113 section 8.2.3); none if they are too
+/// long together.
 fn parts(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let length: usize = lines_of(headers).map(<[u8]>::len).sum();
     let bounded = length <= MAX_COOKIE_BYTES;
@@ -237,8 +237,8 @@ fn parts_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|byte| *byte == b';').map(<[u8]>::trim_ascii)
 }
 
-/// Name and value. Without `=` the whole part is the name: that is how a cookie without a value, or without a name,
-/// may be sent, and it must count where it bears one of our names.
+/// Name and value. Without `=` the whole part is the name: a cookie without a value, or without a name, may be sent
+/// like that, and it must count if it has one of our names.
 fn split(part: &[u8]) -> (&[u8], &[u8]) {
     let end = part.iter().position(|byte| *byte == b'=');
     let (name, value) = part.split_at(end.unwrap_or(part.len()));

@@ -326,7 +326,7 @@ fn attack_27_a_cookie_sent_twice_under_one_name_is_anonymous() {
 
 #[test]
 fn attack_27_a_sibling_subdomain_cannot_plant_a_login() {
-    // Browsers take `__Host-` from this host alone, so the name must have it also where the session is shared.
+    // Browsers accept `__Host-` only from this host, so the name must have it also if the session is shared.
     assert!(
         policy(shared())
             .login_name("state")
@@ -500,7 +500,7 @@ proptest! {
         let expected: Vec<_> = trimmed(&lines).into_iter().filter(|part| !ours(part)).collect();
         prop_assert_eq!(&kept, &expected);
 
-        // An independent look: neither the readers nor a plain search for names finds anything of ours.
+        // An independent check: neither the readers nor a plain search for names finds one of ours.
         let headers = cookies(&[&kept.join("; ")]);
         prop_assert!(policy.session_id(&headers).is_none());
         prop_assert!(policy.login_cookies(&headers).is_empty());
@@ -556,7 +556,7 @@ fn the_former_cookie_names_are_still_read() {
         )
     };
     assert_eq!(read(&[&former]), (Some(old.key()), true));
-    // The new one counts, in either order, and also where it is no good.
+    // The new one counts, in any order, even if it is invalid.
     for lines in [[&*former, &*current], [&*current, &*former]] {
         assert_eq!(read(&lines), (Some(new.key()), true));
     }
@@ -574,7 +574,7 @@ fn the_former_cookie_names_are_still_read() {
     assert_eq!(policy.login_cookies(&sent)[0].name.as_str(), before);
     let both = cookies(&[&format!("{before}=before; {login}=now")]);
     assert_eq!(policy.value(&both, &login), Some("now"));
-    // Names that an operator has chosen are what they are.
+    // Names chosen by an operator do not change.
     let chosen = self::policy(named("__Host-Http-mine", CookieOptions::default()));
     let sent = cookies(&[&format!("__Host-mine={}; {former}", old.expose())]);
     assert!(chosen.session_id(&sent).is_none());

@@ -159,7 +159,7 @@ fn weight_counts_what_can_grow() {
     assert!(small.weight() >= small.encode().unwrap().len() / 2);
 }
 
-/// 64 KiB of JSON may be megabytes in memory: what counts is the latter.
+/// 64 KiB of JSON may be megabytes in memory: the latter counts.
 #[test]
 fn weight_counts_what_small_values_cost_in_memory() {
     let small = session().weight();

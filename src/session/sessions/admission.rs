@@ -12,7 +12,7 @@ pub(super) struct Admission {
     pub(super) crowding: tokio::sync::Mutex<()>,
 }
 
-/// The place of a login among those that are being stored, until it is dropped.
+/// The place of a login among those being stored, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
     admission: &'a Admission,
@@ -24,8 +24,8 @@ pub(super) struct Place<'a> {
 // === impl Admission ===
 
 impl Admission {
-    /// Takes a place for a session of `weight` bytes. It has to be taken before it is read how much is stored: a login
-    /// that came before is then counted among those that are coming, or among those that are stored, or twice.
+    /// Reserves a place for a session of `weight` bytes. Reserve it before reading the number of stored sessions: an
+    /// earlier login is then counted among the reserved ones, among the stored ones, or in both.
     pub(super) fn enter(&self, weight: usize) -> Place<'_> {
         let mut coming = self.coming.lock();
         let before = *coming;
@@ -42,11 +42,11 @@ impl Admission {
 // === impl Place ===
 
 impl Place<'_> {
-    /// Whether there is room beside what is `used`, of which `freed` goes.
+    /// Whether there is room beside the `used` sessions, of which `freed` will end.
     ///
     /// # Errors
     ///
-    /// [`OpenError`]: there is none.
+    /// [`OpenError`]: there is no room.
     pub(super) fn check(&self, limits: &Limits, used: Usage, freed: Usage) -> Result<(), OpenError> {
         let sessions = (used.sessions + self.before.sessions).saturating_sub(freed.sessions);
         let memory = (used.memory + self.before.memory).saturating_sub(freed.memory);

@@ -10,12 +10,12 @@ use super::{
 // === impl Sessions ===
 
 impl Sessions {
-    /// Ends the session and returns its last state; `None` where it had ended before. Its end is logged, its watchers
-    /// and all listeners are told, and so its tokens are revoked as [`EndReason::revocation`] says.
+    /// Ends the session and returns its last state; `None` if it had ended before. Logs the end and notifies its
+    /// watchers and all listeners. One listener revokes the tokens as [`EndReason::revocation`] says.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer. The session may still be there then.
+    /// [`StoreError`] if the store does not answer. The session may still exist then.
     pub async fn end(&self, key: &SessionKey, why: EndReason) -> Result<Option<Arc<Session>>, StoreError> {
         self.end_because(key, why, None).await
     }
@@ -47,7 +47,7 @@ impl Sessions {
             session,
             why,
         };
-        // A listener may do what it likes with the sessions, so none is called under the lock.
+        // A listener may call the sessions, so none is called under the lock.
         let listeners = self.inner.listeners.read().clone();
         for listener in listeners {
             listener.ended(self, &ended);
@@ -59,7 +59,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer. Some of the sessions may still be there then.
+    /// [`StoreError`] if the store does not answer. Some of the sessions may still exist then.
     pub async fn end_all(&self, whose: Whose<'_>, why: EndReason) -> Result<usize, StoreError> {
         let mut ended = 0;
         for listed in self.inner.store.find(whose).await? {
@@ -68,12 +68,12 @@ impl Sessions {
         Ok(ended)
     }
 
-    /// Ends those sessions of a person or of a login at the IdP for which `which` says so, and returns how many those
-    /// were. What it looks at must never change while a session lives.
+    /// Ends those sessions of a person or of a login at the IdP for which `which` is true, and returns their number.
+    /// `which` may only read fields that never change during the life of a session.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer. Some of the sessions may still be there then.
+    /// [`StoreError`] if the store does not answer. Some of the sessions may still exist then.
     pub async fn end_those(
         &self,
         whose: Whose<'_>,
@@ -94,7 +94,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer.
+    /// [`StoreError`] if the store does not answer.
     pub async fn has_any(&self, whose: Whose<'_>) -> Result<bool, StoreError> {
         for listed in self.inner.store.find(whose).await? {
             if self.get(&listed.key).await?.is_some() {
@@ -108,7 +108,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer.
+    /// [`StoreError`] if the store does not answer.
     pub async fn sweep(&self, limit: usize) -> Result<bool, StoreError> {
         let overdue = self.inner.store.overdue(limit).await?;
         for key in &overdue {

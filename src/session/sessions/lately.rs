@@ -1,4 +1,4 @@
-//! Why sessions have ended lately: for a browser that was not connected when its session ended, and asks then.
+//! Remembers why sessions have ended recently, for a browser that was not connected at that moment and asks later.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,13 +10,13 @@ use parking_lot::Mutex;
 use super::super::{EndReason, SessionKey};
 use crate::clock::Timestamp;
 
-/// So long an end is remembered: longer than a browser that has lost its connection waits before it comes again.
+/// An end is remembered for this long: longer than a browser waits before it reconnects.
 const KEEP: Duration = Duration::from_mins(10);
 
 /// So many are remembered, the newest: about a megabyte.
 const MOST: usize = 10_000;
 
-/// The ends that this process has brought about or heard of.
+/// The ends that this process has caused or heard of.
 #[derive(Debug, Default)]
 pub(super) struct Lately(Mutex<Known>);
 

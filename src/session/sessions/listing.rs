@@ -17,11 +17,11 @@ pub struct Found {
 // === impl Sessions ===
 
 impl Sessions {
-    /// The sessions of a person or of a login at the IdP that have not ended, the one that was used last first.
+    /// The living sessions of a person or of a login at the IdP, the most recently used one first.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer.
+    /// [`StoreError`] if the store does not answer.
     pub async fn all_of(&self, whose: Whose<'_>) -> Result<Vec<Found>, StoreError> {
         let mut all = Vec::new();
         for listed in self.inner.store.find(whose).await? {
@@ -38,7 +38,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer.
+    /// [`StoreError`] if the store does not answer.
     pub async fn all_in(&self, part: Part) -> Result<Vec<Found>, StoreError> {
         let mut all = Vec::new();
         for key in self.inner.store.part(part).await? {
@@ -53,7 +53,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer.
+    /// [`StoreError`] if the store does not answer.
     pub async fn by_reference(&self, reference: &str) -> Result<Option<SessionKey>, StoreError> {
         for part in Part::all() {
             let keys = self.inner.store.part(part).await?;
@@ -72,7 +72,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer.
+    /// [`StoreError`] if the store does not answer.
     pub async fn usage(&self) -> Result<Usage, StoreError> {
         self.inner.store.usage().await
     }
@@ -81,7 +81,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer.
+    /// [`StoreError`] if the store does not answer.
     pub async fn named(&self, whose: Whose<'_>, reference: &str) -> Result<Option<SessionKey>, StoreError> {
         for listed in self.inner.store.find(whose).await? {
             if SessionRef::names(&self.inner.sealer, &listed.key, reference)

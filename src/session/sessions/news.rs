@@ -1,4 +1,4 @@
-//! What becomes of a session, for those who look on without using it: the open pages of its browser.
+//! The news about a session for observers that do not use it: the open pages of its browser.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use super::{
 };
 use crate::clock::Timestamp;
 
-/// So long before a session ends this is said, or a quarter of the idle limit before, if that is less.
+/// The time before the end of a session at which observers are warned; a quarter of the idle limit if that is less.
 const SAY_BEFORE: Duration = Duration::from_mins(2);
 
-/// Once it was said that a session is about to end, the store is asked this often whether another process has seen it
-/// used: processes tell each other of writes, and a use is none.
+/// After the warning, the store is asked at this interval whether another process has used the session. Processes
+/// tell each other of writes, and a use is not a write.
 const ASK_WHETHER_USED: Duration = Duration::from_secs(30);
 
-/// The store is asked again after this long where it did not answer.
+/// The pause after which the store is asked again if it did not answer.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
-/// An end of which nothing but the absence of the session is known is told after this long: the reason may be on its way.
+/// The delay after which an absent session counts as ended without a known reason: the reason may be on its way.
 const WAIT_FOR_THE_REASON: Duration = Duration::from_secs(1);
 
 /// Something that has become of a session.
@@ -26,13 +26,13 @@ const WAIT_FOR_THE_REASON: Duration = Duration::from_secs(1);
 pub enum NewsItem {
     /// Its tokens were renewed, or its end has moved.
     Renewed(Outlook),
-    /// It is about to end, unless somebody uses it or the IdP allows it more.
+    /// It will end soon, unless it is used or the IdP extends it.
     Expiring(Outlook),
     /// It has ended. With the reason, where this process knows it. The last item.
     Ended(Option<EndReason>),
 }
 
-/// How long a session and its access token go on if nothing happens.
+/// The remaining life of a session and of its access token if nothing happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outlook {
     /// When the session ends.
@@ -51,18 +51,18 @@ pub struct News {
     sessions: Sessions,
     key: SessionKey,
     watch: Watch,
-    /// When the session ends and when its tokens were obtained, as was told last.
+    /// The end of the session and the time of its tokens, in the last news.
     known: (Timestamp, Timestamp),
-    /// Whether it was told that the session is about to end.
+    /// Whether the observer was warned of the end.
     warned: bool,
-    /// Since when there is no session, and no reason.
+    /// Since when the session is absent without a known reason.
     gone_since: Option<Timestamp>,
 }
 
 // === impl Sessions ===
 
 impl Sessions {
-    /// How long the session goes on if nothing happens.
+    /// The remaining life of the session if nothing happens.
     #[must_use]
     pub fn outlook(&self, stored: &Stored) -> Outlook {
         Outlook::of(self.lifespan(), stored)
@@ -81,11 +81,11 @@ impl Sessions {
         }
     }
 
-    /// Why there is no such session any more, as far as this process knows. `None` also where there is one.
+    /// Why the session no longer exists, as far as this process knows. Also `None` if it exists.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where the store does not answer.
+    /// [`StoreError`] if the store does not answer.
     pub async fn why_ended(&self, key: &SessionKey) -> Result<Option<EndReason>, StoreError> {
         let lately = self.inner.lately.get(key, self.inner.clock.now());
         if lately.is_some() {
@@ -116,7 +116,7 @@ impl Outlook {
         }
     }
 
-    /// What tells one state from another.
+    /// The part that distinguishes one state from another.
     #[must_use]
     pub const fn mark(&self) -> (Timestamp, Timestamp) {
         (self.ends_at, self.access_obtained_at)
@@ -126,7 +126,7 @@ impl Outlook {
 // === impl News ===
 
 impl News {
-    /// The next item. Nothing is lost where a caller stops waiting.
+    /// The next item. Nothing is lost if a caller stops waiting.
     pub async fn next(&mut self) -> NewsItem {
         loop {
             let (item, look_again) = self.look().await;
@@ -182,7 +182,7 @@ impl News {
         (None, now.saturating_add(ASK_WHETHER_USED).min(outlook.ends_at))
     }
 
-    /// The session; with its uses in other processes, where it is about to end without them.
+    /// The session; including its uses in other processes if it would end soon without them.
     async fn find(&self, now: Timestamp) -> Result<Option<Stored>, StoreError> {
         let store = &self.sessions.inner.store;
         let stored = store.get(&self.key).await?;

@@ -1,4 +1,4 @@
-//! The beginning of a session: room for it, its place in the store, and what ends for it.
+//! The beginning of a session: room for it, its place in the store, and the sessions that end for it.
 //!
 //! The new session is stored first. Whatever goes wrong up to there costs the person nothing that they had.
 
@@ -40,9 +40,9 @@ pub enum OpenError {
 // === impl Sessions ===
 
 impl Sessions {
-    /// Stores a new session, with the time at which its tokens are due first. It takes the place of the browser's old
-    /// one, `replaces`; where the person has more than [`Limits::max_per_user`](super::super::Limits::max_per_user)
-    /// then, the oldest end, those before that have reached a limit.
+    /// Stores a new session, with the first due time of its tokens. It replaces the browser's old one, `replaces`. If
+    /// the person then has more than [`Limits::max_per_user`](super::super::Limits::max_per_user), the oldest ones
+    /// end, and before them those that have reached a limit.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl Sessions {
         inner.store.insert(new).await?;
         inner.measures.created.count();
         drop(place);
-        // From here on the person is logged in; what cannot be tidied up now ends at its limits.
+        // From here on the person is logged in. Sessions that cannot be ended now end at their limits.
         if let Err(error) = self.make_place(&key, &session, replaces).await {
             tracing::error!(
                 session = %self.reference(&key),
@@ -78,7 +78,7 @@ impl Sessions {
         Ok(Opened { id, key })
     }
 
-    /// What will end for the new session: what it replaces, and what it crowds out.
+    /// The sessions that will end for the new one: the replaced one and the surplus ones.
     async fn freed_by(&self, session: &Session, replaces: Option<&SessionKey>) -> Result<Usage, StoreError> {
         let store = &self.inner.store;
         let mut theirs = store.find(Whose::person(session)).await?;
@@ -96,7 +96,7 @@ impl Sessions {
         Ok(freed)
     }
 
-    /// Ends what the new session replaces and crowds out.
+    /// Ends the sessions that the new one replaces or displaces.
     pub(super) async fn make_place(
         &self,
         new: &SessionKey,
@@ -114,7 +114,7 @@ impl Sessions {
         }
         let _alone = inner.admission.crowding.lock().await;
         if inner.store.get(new).await?.is_none() {
-            // A login beside this one has crowded it out, and needs no more room.
+            // A simultaneous login has displaced this one, which needs no further room.
             return Ok(());
         }
         let mut others = Vec::new();

@@ -94,7 +94,7 @@ fn every_session_ends_once_though_many_end_it() {
                         opened.fetch_add(1, Ordering::Relaxed);
                         mine.push(key);
                     }
-                    // Until what it replaces has ended, a login may be one too many.
+                    // Until the replaced session has ended, a login may be one too many.
                     assert!(stored(sessions) <= limits.max + 4);
                     if let Some(key) = mine.get(usize::try_from(round / 3).unwrap()) {
                         if let Some(stored) = done(sessions.get(key)).unwrap() {
@@ -302,7 +302,7 @@ async fn what_other_processes_change_reaches_those_who_wait() {
     // The process that ended it revokes its tokens.
     assert_eq!(ended.0.load(Ordering::Relaxed), 0);
 
-    // An end that nobody could tell of is found by looking.
+    // An unannounced end is found by polling.
     let opened = sessions.open(session("alice", "0", now), Due::At(now), None);
     let key = opened.await.unwrap().key;
     let waiting = tokio::spawn(sessions.until_end(&key));

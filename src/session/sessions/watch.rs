@@ -1,6 +1,6 @@
-//! Telling those who wait for a session that it has changed or ended.
+//! Notifies watchers that a session has changed or ended.
 //!
-//! A watch is made before the session is looked at, so that nothing between the two is missed.
+//! A watch begins before the session is read, so that no change between the two is missed.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -16,10 +16,10 @@ use super::{
 /// So many parts of the map have a lock of their own.
 const SHARDS: usize = 16;
 
-/// A stream looks again after this long where the store did not answer.
+/// The pause after which a stream polls again if the store did not answer.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// Who watches which session. Holds nothing for a session that nobody watches.
+/// The watchers by session. Uses no memory for a session without watchers.
 #[derive(Clone, Debug)]
 pub(super) struct Watchers {
     shards: Arc<[Shard; SHARDS]>,
@@ -27,7 +27,7 @@ pub(super) struct Watchers {
 
 type Shard = Mutex<HashMap<SessionKey, watch::Sender<State>>>;
 
-/// What has happened since somebody began to watch.
+/// The events since the watch began.
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     ended: bool,
@@ -110,7 +110,7 @@ impl Watchers {
 impl Watch {
     /// Resolves when the session has changed or ended since this was made, or since the last call.
     pub async fn changed(&mut self) {
-        // Both are there as long as somebody watches.
+        // Both exist while there is a watcher.
         if let Some(changes) = &mut self.changes {
             let _ = changes.changed().await;
         }
@@ -147,7 +147,7 @@ impl Sessions {
         self.inner.watchers.watch(key)
     }
 
-    /// Resolves when the session has ended, for any reason: at once where there is none. With the reason, where this
+    /// Resolves when the session has ended, for any reason; at once if there is none. Returns the reason if this
     /// process knows it. While the store does not answer, the session counts as alive.
     #[must_use]
     pub fn until_end(&self, key: &SessionKey) -> BoxFuture<'static, Option<EndReason>> {
@@ -176,7 +176,7 @@ impl Sessions {
         })
     }
 
-    /// Passes on what other processes change.
+    /// Forwards the changes of other processes.
     pub(super) async fn follow(&self, mut changes: BoxStream<'static, Change>) {
         while let Some(change) = changes.next().await {
             match change {

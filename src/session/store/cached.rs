@@ -1,13 +1,14 @@
-//! A store with the sessions in front of it that are in use: a look at one of these costs what it costs in memory.
+//! A cache in front of a store, for the sessions in use: reading one of these costs as much as reading memory.
 //!
-//! The cache keeps sessions only while the changes of other processes are heard, that is while somebody follows
-//! [`changes`](SessionStore::changes). It never shows what is older than the last write of this process that has been acknowledged, nor than what has been heard. A look that misses notes the epoch
-//! of the session's shard, reads the store, and keeps what it has read only where the epoch is still the same; everything
-//! that may have changed a session moves the epoch on. Writes run in a task of their own, so that a caller who does not
-//! wait leaves the cache in step all the same.
+//! The cache keeps sessions only while it hears the changes of other processes, that is, while the stream of
+//! [`changes`](SessionStore::changes) is followed. It never shows a state older than the last acknowledged write of
+//! this process, nor older than a change that it has heard. A read that misses notes the epoch of the session's
+//! shard, reads the store, and keeps the result only if the epoch has not changed. Everything that may have changed a
+//! session advances the epoch. Writes run in their own task, so that the cache stays correct even if a caller stops
+//! waiting.
 //!
-//! When a session was last used is kept here and written every few seconds, once for all uses meanwhile. Other processes do
-//! the same and tell nobody, so a session that seems to be over is read before that is believed.
+//! The time of last use is kept here and written every few seconds, once for all uses meanwhile. Other processes do
+//! the same and announce nothing. Therefore a session that seems to be over is read again first.
 
 mod epochs;
 mod uses;
@@ -42,7 +43,7 @@ use crate::{
     session::{Lifespan, Session, SessionKey, measures::CacheMeasures},
 };
 
-/// What an entry costs beside the session's own weight, in bytes.
+/// The size of an entry beside the session's own weight, in bytes.
 const OVERHEAD: usize = 512;
 
 /// So many times of last use are on their way to the store at once.
@@ -107,8 +108,8 @@ impl<S: SessionStore> Cached<S> {
         }
     }
 
-    /// Runs a write to its end, whether its caller waits or not. Waits no longer than it may take: what becomes of it is
-    /// unknown then, and the cache hears of it all the same.
+    /// Runs a write to its end, whether its caller waits or not. The caller waits no longer than the limit. Then the
+    /// outcome is unknown to it, but the cache still learns of it.
     async fn run<T: Send + 'static, E: From<StoreError> + Send + 'static>(
         &self,
         write: impl Future<Output = Result<T, E>> + Send + 'static,
@@ -225,14 +226,14 @@ impl<S: SessionStore> SessionStore for Cached<S> {
 
     fn overdue(&self, limit: usize) -> BoxFuture<'_, Result<Vec<SessionKey>, StoreError>> {
         async move {
-            // Otherwise the store would name what was used since.
+            // Otherwise the store would name sessions that were used since.
             self.inner.write_uses().await?;
             self.inner.store.overdue(limit).await
         }
         .boxed()
     }
 
-    /// What is at hand is bounded by itself.
+    /// The size of the cache is bounded by itself.
     fn cost(&self, session: &Session) -> usize {
         self.inner.store.cost(session)
     }
@@ -251,7 +252,7 @@ impl<S: SessionStore> SessionStore for Cached<S> {
 
     fn changes(&self) -> BoxStream<'static, Change> {
         let ear = Ear(Arc::clone(&self.inner));
-        // First the cache, then those who wait: they look at once.
+        // First the cache, then the watchers: they read at once.
         let changes = self.inner.store.changes().inspect(move |change| match change {
             Change::Of(key) | Change::Ended(key, _) => ear.0.invalidate(key),
             Change::Heard => ear.0.hears(true),
@@ -298,7 +299,7 @@ impl<S: SessionStore> Inner<S> {
         });
         self.epochs.go_on(key, |before| match next {
             Some(entry) if before == epoch => self.keep(key, entry),
-            // Another write came between, or what happened is not known.
+            // Another write came between, or the outcome is unknown.
             _ => self.entries.invalidate(key),
         });
         written

@@ -1,4 +1,4 @@
-//! What every store promises, and what [`Sessions`] make of it, as tests: `contract_tests!` runs each function here
+//! The contract of every store, and its effects in [`Sessions`], as tests: `contract_tests!` runs each function here
 //! against one store.
 //!
 //! A store's tests give it a way to make an empty store under a given lifespan and clock.
@@ -25,7 +25,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Makes one test of each contract, with further attributes where they are given behind a comma.
+/// Makes a test of each contract, with the further attributes after a comma.
 macro_rules! contract_tests {
     (@each $attributes:tt $make:expr; $($name:ident)+) => {
         $(contract_tests! { @one $attributes $make; $name })+
@@ -505,7 +505,7 @@ contracts! {
         harness.end(&removed).await;
         assert_eq!(one.await.unwrap(), Some(EndReason::Logout));
         assert_eq!(two.await.unwrap(), Some(EndReason::Logout));
-        // At once where it has ended already.
+        // At once if it has ended already.
         assert_eq!(wait(&removed).await.unwrap(), None);
 
         let bob = wait(&harness.login("bob", HOUR).await.key);
@@ -790,7 +790,7 @@ contracts! {
         let sid = |issuer, sid| Whose::Sid { issuer, sid };
         let end = async |whose| harness.sessions.end_all(whose, EndReason::Logout).await.unwrap();
         assert_eq!(end(sid("https://other.test", "one")).await, 0);
-        // A name of one kind is none of the other.
+        // A name of one kind never equals one of another kind.
         assert_eq!(end(sid("https://idp.test", "alice")).await, 0);
         assert_eq!(harness.end_all_of("https://idp.test", "one").await, 0);
         assert_eq!(end(sid("https://idp.test", "one")).await, 1);

@@ -1,8 +1,8 @@
 //! Sessions in one file of this machine: one process, and no restart ends them.
 //!
-//! Everything that stands in the file is sealed or a keyed hash, but for times. What a caller relies on is on the disk
-//! before the call returns; when a session was last used and when its tokens are due follow within seconds, since a crash
-//! that undoes those costs nobody anything. Leases are kept in memory: they end with the process that held them.
+//! Everything in the file is sealed or a keyed hash, except times. Data that a caller relies on is on the disk before
+//! the call returns. The time of last use and the due time of tokens follow within seconds: losing them in a crash
+//! does no harm. Leases are kept in memory, because they end with the process that held them.
 
 mod change;
 mod file;
@@ -54,7 +54,7 @@ pub struct DiskStore {
     clock: SharedClock,
 }
 
-/// The file, and what is in front of it. Where both locks are taken, that of the overlay comes first.
+/// The file and the overlay in front of it. If both locks are taken, that of the overlay comes first.
 #[derive(Debug)]
 struct Core {
     place: Place,
@@ -92,12 +92,12 @@ pub enum Fault {
 // === impl DiskStore ===
 
 impl DiskStore {
-    /// The store in the file `sessions.redb` of `folder`, which is made where it is missing. Another process that has it
-    /// open is waited for, up to 30 seconds.
+    /// The store in the file `sessions.redb` of `folder`; makes the file if it is missing. If another process has it
+    /// open, waits for up to 30 seconds.
     ///
     /// # Errors
     ///
-    /// [`DiskError`], with what to mend.
+    /// [`DiskError`], with what to do.
     pub async fn open(
         folder: &Path,
         guard: Guard,
@@ -147,7 +147,7 @@ impl DiskStore {
         self.in_time(read).await
     }
 
-    /// What comes of a call, unless the disk hangs. Whether it happens then is unknown.
+    /// The outcome of a call, unless the disk hangs. Then the outcome is unknown.
     async fn in_time<T>(&self, call: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
         let outcome = timeout(&*self.clock, ANSWER_WITHIN, call).await;
         outcome
@@ -159,8 +159,8 @@ impl DiskStore {
         self.in_time(self.make(key, what)).await
     }
 
-    /// Makes a change of what the cache in front may show, however long it takes: the cache has to hear what came of it,
-    /// and limits how long its own callers wait.
+    /// Makes a change that the cache in front may show, however long it takes: the cache has to learn the outcome,
+    /// and limits the waiting of its own callers.
     async fn change_for_certain(&self, key: &SessionKey, what: What) -> Result<Outcome, StoreError> {
         self.make(key, what).await.map_err(StoreError::unavailable)
     }
@@ -204,7 +204,7 @@ impl DiskStore {
             leases.lock().claim_due(seen, seal, clock.now(), limit, duration)
         };
         let (claimed, unreadable) = self.read(look).await?;
-        // Otherwise they would be come across again each time. The secret may be a mistake that is mended soon.
+        // Otherwise every pass would find them again. The secret may be a mistake that is corrected soon.
         let later = Due::At(self.clock.now().saturating_add(UNREADABLE_AGAIN));
         self.change_all(unreadable, || What::Due(later)).await?;
         Ok(claimed)
@@ -305,7 +305,8 @@ impl SessionStore for DiskStore {
 
     fn claim<'a>(&'a self, key: &'a SessionKey, lease: Duration) -> BoxFuture<'a, Result<Claim, StoreError>> {
         let (leases, clock, key) = (Arc::clone(&self.leases), Arc::clone(&self.clock), *key);
-        // The leases are locked while the session is looked up: one that is removed meanwhile loses its lease after that.
+        // The leases are locked while the session is looked up, so that a session removed meanwhile loses its lease
+        // afterwards.
         self.read(move |seen, seal| leases.lock().claim(seen, seal, &key, clock.now(), lease))
             .boxed()
     }
@@ -375,7 +376,7 @@ impl Core {
 // === impl Fault ===
 
 impl Fault {
-    /// The error of the system, where that is the cause and not what is in the file.
+    /// The error of the system, if that is the cause and not the content of the file.
     fn io(&self) -> Option<io::Error> {
         let Self::File(error) = self else {
             return None;

@@ -1,9 +1,9 @@
 //! Sessions in this process: one replica, gone with a restart.
 //!
-//! Reading is the hot path (every proxied call, every `/auth/verify`) and takes no lock of ours: a concurrent map holds
-//! what a reader needs, and the time of last use is an atomic beside it. Everything that writes goes through one
-//! [`Index`] under a lock, which decides, and then shows its decision in the map; there are some hundred writes a
-//! second even with a million sessions.
+//! Reading is the hot path (every proxied call, every `/auth/verify`) and takes none of our locks: a concurrent map
+//! holds the data for readers, and the time of last use is an atomic beside it. Every write goes through one
+//! [`Index`] under a lock, which decides and then updates the map. Even with a million sessions there are only some
+//! hundred writes a second.
 
 mod index;
 
@@ -27,7 +27,7 @@ use crate::{
     session::{Lifespan, Session, SessionKey},
 };
 
-/// How many sessions a look for those beyond a limit goes through before it lets others at the index.
+/// The number of sessions that one pass checks before it releases the index to others.
 const OVERDUE_STRIDE: usize = 256;
 
 /// Keeps sessions in memory.

@@ -2,7 +2,7 @@
 
 use crate::session::SessionKey;
 
-/// One of 64 parts of all sessions, as their keys fall: so that a look at all of them is many small ones.
+/// One of 64 parts of all sessions, by their keys, so that a pass over all of them is many small ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Part(u8);
 

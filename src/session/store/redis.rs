@@ -1,8 +1,9 @@
 //! Sessions in a Redis that several processes share.
 //!
-//! What must happen together happens in one script, which Redis runs alone: it reads the session, decides, writes, and tells
-//! the other processes. So no two processes write over each other, and no answer that is lost leaves half of something: a
-//! script that is sent twice recognises its second arrival, and answers as it did the first time.
+//! Operations that must be atomic run in one script, which Redis runs without interruption: it reads the session,
+//! decides, writes, and notifies the other processes. Therefore no two processes overwrite each other, and a lost
+//! answer leaves no partial change: a script that is sent twice recognises its second arrival, and repeats its first
+//! answer.
 //!
 //! `docs/redis.md` is for operators, `docs/adr/0029-redis.md` says why it is built like this.
 
@@ -60,7 +61,7 @@ struct Inner {
     lifespan: Lifespan,
     clock: SharedClock,
     random: SharedRandom,
-    /// Tells what this process publishes from what others do.
+    /// Distinguishes the messages of this process from those of others.
     process: String,
     ended: Ended,
     unsure: Unsure,
@@ -74,7 +75,7 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`RedisStartError`] says what is missing and how to mend it.
+    /// [`RedisStartError`] names the problem and the fix.
     pub async fn connect(
         options: RedisOptions,
         lifespan: Lifespan,
@@ -181,7 +182,7 @@ impl SessionStore for RedisStore {
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        // Nothing is put off. Whether Redis is there, and takes what is written, is told all the same.
+        // Nothing is deferred. It still reports whether Redis answers and accepts writes.
         Box::pin(async move {
             let mut trial = redis::cmd("SET");
             trial

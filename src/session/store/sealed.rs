@@ -1,4 +1,4 @@
-//! How a session looks outside this process: sealed for its key, under names that tell nothing.
+//! The form of a session outside this process: sealed for its key, under names that reveal nothing.
 //!
 //! A record opens only under the key that it was sealed for. A writer of the store cannot put one person's session in the
 //! place of another's. Sessions are found by a keyed hash. A reader of the store does not learn who is logged in.
@@ -24,7 +24,7 @@ pub(super) struct Seal {
     told: Mutex<HashSet<SessionKey>>,
 }
 
-/// The name in an index for whom a session belongs to.
+/// The name of an owner in an index.
 pub(super) type Owner = [u8; 32];
 
 /// Why a stored session cannot be read.
@@ -53,7 +53,7 @@ impl Seal {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] where what is known of the person does not serialise.
+    /// [`StoreError`] if the claims about the person do not serialise.
     pub(super) fn seal(&self, key: &SessionKey, session: &Session) -> Result<Vec<u8>, StoreError> {
         let record = zeroize::Zeroizing::new(session.encode().map_err(StoreError::unavailable)?);
         Ok(self.sealer.seal(Purpose::Session, key.as_bytes(), &record))

@@ -2,8 +2,8 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Takes the first eight bytes of a [`SessionKey`](crate::session::SessionKey) as they are. Nobody chooses what is in
-/// the map: every key there is the SHA-256 of an id that was drawn at random here.
+/// Uses the first eight bytes of a [`SessionKey`](crate::session::SessionKey) unchanged. An attacker cannot choose
+/// them: every key in the map is the SHA-256 of an id that was drawn at random here.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct KeySpread(u64);
 

@@ -1,4 +1,4 @@
-//! A store for tests of what stands in front of one.
+//! A store for tests of the layers in front of a store.
 
 use std::{
     sync::{
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// So many calls pass a gate that nobody has closed.
+/// This many calls pass an open gate.
 const OPEN: usize = 1_000_000;
 
 /// A memory store whose answers a test holds back, lets fail and counts. Clones are one store.
@@ -37,16 +37,16 @@ pub(crate) struct Held {
     pub(crate) memory: MemoryStore,
     pub(crate) before_insert: Gate,
     pub(crate) after_insert: Gate,
-    /// Between what was read and the answer.
+    /// Between the read and the answer.
     pub(crate) after_get: Gate,
     pub(crate) before_replace: Gate,
     /// Removals fail.
     pub(crate) removes_fail: AtomicBool,
     /// How often a session was read.
     pub(crate) read: AtomicUsize,
-    /// The uses that it was told of.
+    /// The uses that were reported to it.
     pub(crate) touched: Mutex<Vec<Timestamp>>,
-    /// What others are said to change.
+    /// The simulated changes of others.
     pub(crate) tell: mpsc::UnboundedSender<Change>,
     told: Mutex<Option<mpsc::UnboundedReceiver<Change>>>,
 }

@@ -1,4 +1,4 @@
-//! Calls that are sent once more, since the connection that they went on was closing.
+//! Repeated calls: the connection of the first attempt was closing.
 
 use super::*;
 use crate::{gateway::Around, tls::testing};
@@ -24,7 +24,7 @@ use Act::{Answer, BreakOff, Close};
 /// A request that arrived: on which connection, its method, its body.
 type Seen = (usize, String, Vec<u8>);
 
-/// A service that does with the requests of each connection what `script` says, one connection after the other.
+/// A service that handles the requests of each connection as `script` says, one connection after the other.
 async fn scripted(script: &'static [&'static [Act]]) -> (SocketAddr, Arc<Mutex<Vec<Seen>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -225,7 +225,7 @@ async fn scripted_over_http2(script: &'static [&'static [Reply]]) -> (SocketAddr
             if matches!(frames.last(), Some(Reply::Close)) {
                 drop(connection);
             } else {
-                // What was said has to leave.
+                // The written bytes have to leave first.
                 tokio::spawn(async move { while connection.accept().await.is_some() {} });
             }
         }

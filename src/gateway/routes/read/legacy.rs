@@ -8,9 +8,9 @@ use super::{
 /// What becomes of a key.
 #[derive(Clone, Copy)]
 enum Verdict {
-    /// Not built yet; these values say what the server does anyway.
+    /// Not built yet; these values match what the server does anyway.
     NotBuilt(&'static [&'static str]),
-    /// Refused, and this is to be done instead; these values say what the server does anyway.
+    /// Refused, with an alternative; these values match what the server does anyway.
     Refused(&'static [&'static str], &'static str),
 }
 
@@ -67,7 +67,7 @@ pub(super) enum Place {
 // === impl Reader ===
 
 impl Reader<'_> {
-    /// Whether `key` is one of the original system; then what is wrong with it has been noted.
+    /// Whether `key` belongs to the original system. If so, its problem has been noted.
     pub(super) fn is_legacy(&mut self, place: Place, key: &Key, node: &Node, what: &str) -> bool {
         let table = match place {
             Place::Service => SERVICE,

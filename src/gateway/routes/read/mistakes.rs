@@ -1,4 +1,4 @@
-//! What is wrong with a file, and the helpers that find it out: every one notes a mistake and lets the reader go on.
+//! The mistakes of a file, and the helpers that find them. Every helper notes a mistake and lets the reader continue.
 
 use std::{collections::HashMap, fmt, path::Path};
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 const MAX_ID_LENGTH: usize = 64;
-/// A shorter value of a variable is a word that stands in messages by chance, in bytes.
+/// A shorter value of a variable, in bytes, is a word that can appear in messages by chance.
 const LEAST_HIDDEN: usize = 8;
 /// A longer value is cut off in messages, in characters.
 const MAX_SHOWN: usize = 80;
@@ -27,7 +27,7 @@ pub struct RoutesError {
     mistakes: Vec<Mistake>,
 }
 
-/// One mistake, or what could be written better, for a person.
+/// One mistake or suggestion, for a person.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// The line, from 1.
@@ -45,7 +45,7 @@ pub(super) struct Reader<'a> {
     notes: Vec<Mistake>,
     /// Where relative paths begin.
     pub(super) folder: Option<&'a Path>,
-    /// What stands in the place of `${NAME}`, and what stood there.
+    /// A replaced `${NAME}` and its replacement.
     expanded: Vec<(String, String)>,
 }
 
@@ -70,8 +70,8 @@ impl RoutesError {
         }
     }
 
-    /// What the YAML reader refused. Its own texts may quote the file, which may hold what its author thinks private:
-    /// the place is told, and what was expected there.
+    /// An error of the YAML reader. Its own text may quote the file, which may contain private data. Therefore the
+    /// message names the position and the expected syntax.
     pub(super) fn of_yaml(error: &serde_saphyr::Error) -> Self {
         let (line, column) = error
             .location()
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// `routes` with what could be written better, or every mistake that was noted, in the order of the file.
+    /// `routes` with suggestions, or every noted mistake in the order of the file.
     pub(super) fn finish(mut self, mut routes: Routes) -> Result<Routes, RoutesError> {
         for mistake in self.mistakes.iter_mut().chain(&mut self.notes) {
             for (value, written) in &self.expanded {
@@ -156,7 +156,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Puts in what `${NAME}` stands for, in every single value.
+    /// Replaces `${NAME}` in every single value.
     pub(super) fn expand(&mut self, node: &mut Node, variables: &dyn Fn(&str) -> Option<String>) {
         match &mut node.value {
             Value::Text(text) => match expand(text, variables) {
@@ -188,7 +188,7 @@ impl Reader<'_> {
         });
     }
 
-    /// Notes what is accepted and could be written better.
+    /// Notes a suggestion about an accepted value.
     pub(super) fn note(&mut self, line: u64, problem: impl Into<String>, fix: impl Into<String>) {
         self.notes.push(Mistake {
             line,
@@ -202,7 +202,7 @@ impl Reader<'_> {
         self.fields_of(None, node, what, known)
     }
 
-    /// The same for a map of which the original system knew further keys.
+    /// The same for a map in which the original system had further keys.
     pub(super) fn fields_of<'a>(
         &mut self,
         place: Option<Place>,
@@ -319,7 +319,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    /// Ids stand in log lines and in `/auth/verify?service=`.
+    /// Ids appear in log lines and in `/auth/verify?service=`.
     pub(super) fn id(&mut self, id: &str, line: u64, what: &str) {
         let plain = id.bytes().all(is_unreserved);
         if id.is_empty() || id.len() > MAX_ID_LENGTH || !plain {

@@ -55,7 +55,7 @@ impl Reader<'_> {
                 "write it as in /api/crud/*",
             );
         }
-        // In another spelling, too: each call of it would be refused.
+        // Also in another spelling: every call of it would be refused.
         let folded = spelling::fold(path).unwrap_or_default();
         let exact = !wild && !path.ends_with('/');
         let is_own = |path: &str| own_paths::is_reserved(path) || (exact && own_paths::is_alias(path));

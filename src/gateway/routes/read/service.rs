@@ -83,7 +83,7 @@ impl Reader<'_> {
             self.mistake(node.line, format!("base_url of {what} {problem}"), FIX);
             None
         };
-        // Nothing of the text is shown: it may hold a password.
+        // The message quotes nothing: the text may contain a password.
         let Ok(url) = url::Url::parse(text) else {
             return wrong("is not an absolute URL".to_owned());
         };
@@ -111,7 +111,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads the certificates that a service may show beside those of the system's authorities.
+    /// Reads the certificates that a service may use in addition to those of the system's authorities.
     fn ca_file(&mut self, node: &Node, what: &str) -> Option<Bundle> {
         const FIX: &str = "name a PEM file with certificates of authorities, or with the service's own self-signed one; a relative \
                            path begins in the folder of routes.yaml";

@@ -243,7 +243,7 @@ async fn a_use_that_another_process_has_seen_moves_the_end_too() {
     assert_eq!(moved.ends_at, outlook.ends_at.saturating_add(17 * MINUTE));
     assert_eq!(news, Some(NewsItem::Renewed(moved)));
 
-    // Also once it was said that the end is near.
+    // Also after the warning of the end.
     harness.clock.advance(17 * MINUTE);
     assert_eq!(harness.news(), Some(NewsItem::Expiring(moved)));
     let mut next = std::pin::pin!(harness.news.next());

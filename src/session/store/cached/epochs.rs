@@ -1,10 +1,10 @@
-//! Whether a session may have changed since somebody began to read it.
+//! Epochs tell whether a session may have changed since a read began.
 
 use parking_lot::Mutex;
 
 use crate::session::SessionKey;
 
-/// So many sessions share an epoch by chance where there are as many. More costs memory, less costs reading again.
+/// The number of epochs. Sessions share an epoch by chance. More epochs cost memory, fewer cost repeated reads.
 const SHARDS: usize = 256;
 
 /// An epoch for each part of the sessions.
@@ -41,7 +41,7 @@ impl Epochs {
         }
     }
 
-    /// Moves the epoch on; `change` is told the one of before.
+    /// Advances the epoch; `change` receives the former one.
     pub(super) fn go_on(&self, key: &SessionKey, change: impl FnOnce(Epoch)) {
         let mut now = self.of(key).lock();
         change(*now);

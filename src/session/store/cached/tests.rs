@@ -22,7 +22,7 @@ contract_tests!(|lifespan, clock: ManualClock| async move {
     Arc::new(store) as Arc<dyn SessionStore>
 });
 
-/// Has somebody follow the changes.
+/// Follows the changes.
 async fn heard<S: SessionStore>(store: &Cached<S>) {
     let mut changes = store.changes();
     assert_eq!(changes.next().await, Some(Change::Heard));
@@ -79,7 +79,7 @@ impl Harness {
         harness
     }
 
-    /// The store tells a change, and the cache has heard it.
+    /// The store announces a change, and the cache has heard it.
     fn hear(&self, change: Change) {
         self.store.tell.send(change).unwrap();
         let heard = self.heard.lock().next().now_or_never().flatten();

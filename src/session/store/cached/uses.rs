@@ -23,7 +23,7 @@ pub(super) struct Uses(Mutex<HashMap<SessionKey, Arc<Use>>>);
 #[derive(Debug, Default)]
 pub(super) struct Use {
     life: Life,
-    /// Whether it stands among the [`Uses`], newer than what is being written.
+    /// Whether it is listed in [`Uses`], newer than the value being written.
     waits: AtomicBool,
 }
 
@@ -56,7 +56,7 @@ impl Uses {
             .collect()
     }
 
-    /// The store knows the use that it was told of.
+    /// The store knows this use.
     pub(super) fn is_written(&self, key: &SessionKey, last_use: &Arc<Use>) {
         let mut waiting = self.0.lock();
         let same = waiting.get(key).is_some_and(|waits| Arc::ptr_eq(waits, last_use));
@@ -82,7 +82,7 @@ impl Use {
         self.life.touch(at);
     }
 
-    /// The store is about to be told of it. A use from now on waits again.
+    /// The store is about to learn of it. A later use waits again.
     pub(super) fn is_being_written(&self) {
         self.waits.store(false, Ordering::SeqCst);
     }

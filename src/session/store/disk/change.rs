@@ -1,4 +1,4 @@
-//! What can happen to a stored session, and what comes of it: the rules of the disk store, apart from where it writes.
+//! The possible changes of a stored session and their outcomes: the rules of the disk store, independent of the file.
 
 use super::{Fault, row::Row};
 use crate::{
@@ -21,7 +21,7 @@ pub(super) struct Change {
 pub(super) enum What {
     /// It begins.
     Insert { row: Row, record: Vec<u8> },
-    /// Its record is replaced, if it has this version; `row` is what a new session would get.
+    /// Replaces its record if it has this version; `row` is the row of a new session.
     Replace {
         expected: Version,
         row: Row,
@@ -32,7 +32,7 @@ pub(super) enum What {
     Touch(Timestamp),
     /// Its tokens are due at another time.
     Due(Due),
-    /// It was looked at, and has not ended: look at its end.
+    /// A check found that it has not ended: check its end again later.
     LookAgain,
     /// It ends.
     Remove,
@@ -47,7 +47,7 @@ pub(super) enum Outcome {
     Done,
     /// There is a session of this key.
     Taken,
-    /// There is no such session.
+    /// The session does not exist.
     Gone,
     /// The session has another version.
     Conflict,
@@ -64,7 +64,7 @@ pub(super) trait View {
 
 /// Where sessions are looked up and put.
 pub(super) trait State: View {
-    /// Puts `row` in the place of `old`, and `record`, where there is one, in the place of the old record.
+    /// Replaces `old` with `row`, and the old record with `record` if there is one.
     fn put(
         &mut self,
         key: &SessionKey,
@@ -78,8 +78,8 @@ pub(super) trait State: View {
 // === impl Change ===
 
 impl Change {
-    /// Whether its caller relies on it, so that it has to be on the disk before it is told that it is done. The others cost
-    /// nothing but work where they are lost.
+    /// Whether its caller relies on it. Then it has to be on the disk before it is acknowledged. Losing another
+    /// change only repeats work.
     pub(super) const fn must_last(&self) -> bool {
         match self.what {
             What::Insert { .. } | What::Replace { .. } | What::Remove => true,

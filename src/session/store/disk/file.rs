@@ -1,4 +1,4 @@
-//! The file of the disk store: opening it, alone, and knowing whether there is room to write to it.
+//! The file of the disk store: exclusive access, and the free space for writes.
 
 use std::{
     fmt,
@@ -41,10 +41,10 @@ const PAGE_CACHE: usize = 64 << 20;
 /// left is for the sessions that are there.
 const MARGIN: u64 = 16 << 20;
 
-/// So much has to be free for any write: one that finds no room leaves the file unusable until it is opened again.
+/// The free space that any write needs: a write without space makes the file unusable until it is opened again.
 const LEAST: u64 = 1 << 20;
 
-/// A file that holds less than one session in so many bytes, and is larger than [`COMPACT_FROM`], is mostly empty.
+/// A file larger than [`COMPACT_FROM`] with less than one session per this many bytes is mostly empty.
 const COMPACT_BELOW: u64 = 32 << 10;
 
 /// A smaller file is not worth being compacted, in bytes.
@@ -60,7 +60,7 @@ pub(super) enum Room {
     None,
     /// For the sessions that are there.
     Little,
-    /// For new ones, too.
+    /// For new sessions too.
     Enough,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct Place {
     pub(super) trouble: super::testing::Trouble,
 }
 
-/// Why there is no disk store.
+/// Why the disk store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// Another process has it open, and did not stop within 30 seconds.
@@ -143,12 +143,12 @@ impl Place {
         &self.path
     }
 
-    /// Opens the file, and makes it where it is missing. Another process that has it open may be about to stop, and is
-    /// waited for.
+    /// Opens the file, and makes it if it is missing. Waits for another process that has it open, because it may be
+    /// about to stop.
     ///
     /// # Errors
     ///
-    /// [`DiskError`], with what to mend.
+    /// [`DiskError`], with what to do.
     pub(super) async fn open_when_free(&self, clock: &dyn Clock) -> Result<Database, DiskError> {
         let deadline = clock.now().saturating_add(PATIENCE);
         let mut told = false;
@@ -309,7 +309,7 @@ fn write_format(database: &Database, format: u32) -> Result<(), Fault> {
     Ok(transaction.commit()?)
 }
 
-/// A process that ended while it made the file has left zeros where the library writes last, and nothing else.
+/// A process that ended while it made the file has left zeros at the place where the library writes last.
 fn begin_anew_if_never_begun(file: &File) -> io::Result<()> {
     let mut begin = [0; 8];
     match file.read_exact_at(&mut begin, 0) {

@@ -14,7 +14,7 @@ use crate::{
 /// A lease that is over at once would be handed out again by the same call.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// So many sessions that nobody can read are passed over in one go, since the leases are locked meanwhile.
+/// At most this many unreadable sessions are skipped in one pass, because the leases are locked meanwhile.
 const MOST_UNREADABLE: usize = 256;
 
 /// The leases that are held.
@@ -33,7 +33,7 @@ struct Held {
 // === impl Leases ===
 
 impl Leases {
-    /// Claims up to `limit` sessions that are due; and those that are due and that nobody can read.
+    /// Claims up to `limit` due sessions; also returns due ones that are unreadable.
     pub(super) fn claim_due(
         &mut self,
         seen: &Seen<'_>,
@@ -103,7 +103,7 @@ impl Leases {
         Lease { key, number }
     }
 
-    /// Extends a lease that nobody else has taken. Whether it is held.
+    /// Extends a lease that no other process has taken. Returns whether it is held.
     pub(super) fn extend(&mut self, lease: &Lease, until: Timestamp) -> bool {
         let held = self.is_held(lease);
         if held {

@@ -6,18 +6,18 @@ use crate::{
     session::{Lifespan, SessionKey, store::sealed::Seal},
 };
 
-/// How many sessions a look goes through before what it found out is written.
+/// The number of sessions that one pass checks before it writes its result.
 const STRIDE: usize = 1_024;
 
-/// What one stride of a look for sessions beyond a limit found.
+/// The result of one stride of a search for sessions beyond a limit.
 #[derive(Default)]
 pub(super) struct Look {
     pub(super) overdue: Vec<SessionKey>,
-    /// They were used since they were looked at.
+    /// They were used since the last check.
     pub(super) used: Vec<SessionKey>,
-    /// They are beyond a limit, and nobody can read them.
+    /// They are beyond a limit, and unreadable.
     pub(super) unreadable: Vec<SessionKey>,
-    /// There is more to look at, once this is written.
+    /// More sessions remain, after this is written.
     pub(super) more: bool,
 }
 

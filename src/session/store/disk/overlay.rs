@@ -31,7 +31,7 @@ enum Parked {
     Ended,
 }
 
-/// The sessions as they are: in the overlay, or else in the file.
+/// The present state of sessions: from the overlay, or otherwise from the file.
 pub(super) struct Seen<'a> {
     pub(super) overlay: &'a Overlay,
     pub(super) file: &'a Snapshot,

@@ -1,4 +1,4 @@
-//! What the disk store knows of a session beside its sealed record: what it decides by, and what its indexes are made of.
+//! The unsealed data of a session in the disk store: the data for decisions and for the indexes.
 
 use crate::{
     clock::Timestamp,
@@ -31,8 +31,8 @@ pub(super) struct Row {
     pub(super) expires_at: Timestamp,
     pub(super) last_seen: Timestamp,
     pub(super) due: Option<Timestamp>,
-    /// When to look whether the session has ended. Never later than its end, and often earlier: using a session moves
-    /// its end, which is found out when it is looked at.
+    /// When to check whether the session has ended. Never later than its end, and often earlier: using a session
+    /// moves its end, and the check finds that out.
     pub(super) look_at: Timestamp,
     pub(super) person: Owner,
     pub(super) login: Option<Owner>,

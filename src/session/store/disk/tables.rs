@@ -1,7 +1,7 @@
 //! The tables of the file.
 //!
-//! A session is a row and a sealed record; three indexes are made from the row: whose it is, when to look at its end, and
-//! when its tokens are due. All of them change in one transaction.
+//! A session is a row and a sealed record. Three indexes are derived from the row: by owner, by the time of the next
+//! check, and by the due time of tokens. All of them change in one transaction.
 
 use std::ops::Bound;
 
@@ -57,7 +57,7 @@ pub(super) enum Timeline {
 // === impl Tables ===
 
 impl<'txn> Tables<'txn> {
-    /// Opens all tables, and makes those that are missing.
+    /// Opens all tables, and makes missing ones.
     pub(super) fn open(transaction: &'txn WriteTransaction) -> Result<Self, Fault> {
         Ok(Self {
             rows: transaction.open_table(ROWS)?,
@@ -90,7 +90,7 @@ impl<'txn> Tables<'txn> {
         Ok(())
     }
 
-    /// Moves what differs.
+    /// Moves the differing entries.
     fn relink(&mut self, key: &SessionKey, old: &Row, row: &Row) -> Result<(), Fault> {
         let owners = |row: &Row| (row.person, row.login, row.created_at);
         if owners(old) != owners(row) {
@@ -156,7 +156,7 @@ impl State for Tables<'_> {
 // === impl Timeline ===
 
 impl Timeline {
-    /// Where a session stands in it.
+    /// The position of a session in it.
     pub(super) const fn time(self, row: &Row) -> Option<Timestamp> {
         match self {
             Self::Ends => Some(row.look_at),
@@ -208,7 +208,7 @@ impl Snapshot {
         Ok(keys)
     }
 
-    /// Goes through what comes up to `now`, the earliest first, while `each` says so.
+    /// Walks the entries up to `now`, the earliest first, while `each` returns true.
     pub(super) fn up_to(
         &self,
         timeline: Timeline,
@@ -244,7 +244,7 @@ impl View for Snapshot {
 
 #[cfg(test)]
 impl Snapshot {
-    /// Rows, records and indexes tell the same story.
+    /// Rows, records and indexes are consistent.
     pub(super) fn assert_consistent(&self) {
         let open = |table| self.0.open_table(table).unwrap();
         let (rows, records) = (

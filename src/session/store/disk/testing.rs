@@ -26,7 +26,7 @@ pub(super) struct Trouble {
     stalled: Arc<AtomicBool>,
 }
 
-/// A file that fails where there is trouble.
+/// A file that fails on demand.
 #[derive(Debug)]
 pub(super) struct Failing {
     file: FileBackend,
@@ -41,7 +41,7 @@ impl Trouble {
         }
     }
 
-    /// Keeps the folder as long as somebody has this.
+    /// Keeps the folder while this exists.
     pub(super) fn keep(&mut self, folder: TempDir) {
         self.folder = Some(Arc::new(folder));
     }
@@ -70,7 +70,7 @@ impl Trouble {
         self.failing.store(failing, Ordering::SeqCst);
     }
 
-    /// Everything takes until this is no longer so.
+    /// Everything waits until this changes.
     pub(super) fn stall(&self, stalled: bool) {
         self.stalled.store(stalled, Ordering::SeqCst);
     }

@@ -34,7 +34,7 @@ async fn in_a_folder_of_its_own(lifespan: Lifespan, clock: ManualClock) -> DiskS
     store.await.unwrap()
 }
 
-/// The contract with the cache in front, as the server has it.
+/// The contract with the cache in front, as in the server.
 mod cached {
     use super::*;
 
@@ -164,7 +164,7 @@ async fn a_restart_ends_no_session() {
     let whose = Whose::person(&stored.session);
     assert_eq!(store.find(whose).await.unwrap()[0].key, alice);
     assert_eq!(due(&store).await, [alice]);
-    // The one who held it is no more.
+    // Its holder no longer exists.
     assert!(matches!(lease, Claim::Claimed(_)));
     assert!(matches!(
         store.claim(&bob, HOUR).await.unwrap(),
@@ -276,7 +276,7 @@ async fn a_session_that_cannot_be_read_is_none_and_troubles_no_other() {
     assert!(matches!(store.claim(&lost, MINUTE).await.unwrap(), Claim::Gone));
     assert_eq!(due(&store).await, [bob]);
     assert_eq!(store.overdue(10).await.unwrap(), []);
-    // It may be a wrong secret that somebody is about to correct.
+    // It may be a wrong secret that is corrected soon.
     assert_eq!(sessions(&store).await, 2);
     harness.clock.advance(2 * HOUR);
     assert_eq!(store.overdue(10).await.unwrap(), [bob]);

@@ -1,8 +1,8 @@
 //! The one thread that writes to the file.
 //!
-//! It takes all changes that have come while it wrote the ones before, and writes them in one transaction: bringing
-//! something to the disk takes as long for one change as for a thousand. A change counts as made, and its caller goes on,
-//! when it is on the disk, if the caller relies on it.
+//! It takes all changes that arrived during the last write, and writes them in one transaction: bringing data to the
+//! disk takes as long for one change as for a thousand. If the caller relies on a change, the change is acknowledged
+//! once it is on the disk.
 
 use std::{
     io,
@@ -30,7 +30,7 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 /// So many changes at most make one transaction.
 const MAX_GROUP: usize = 1_024;
 
-/// The way to the thread. When it is dropped, what has come is written, and the thread has ended.
+/// The channel to the thread. When it is dropped, the thread writes the received changes and ends.
 #[derive(Debug)]
 pub(super) struct Writer {
     jobs: Option<mpsc::Sender<Job>>,
@@ -40,7 +40,7 @@ pub(super) struct Writer {
 
 #[derive(Debug)]
 struct Job {
-    /// Without one, what is not on the disk yet is to be brought there.
+    /// Without a change: bring the deferred data to the disk.
     change: Option<Change>,
     done: oneshot::Sender<Result<Outcome, Fault>>,
 }
@@ -52,7 +52,7 @@ struct Thread {
     loose: bool,
     /// Why the last write failed, which was logged.
     failing: Option<Fault>,
-    /// What was logged last of what troubles nobody but those who want to log in.
+    /// The last log line about a condition that affects only new logins.
     warned: Option<&'static str>,
 }
 
@@ -72,7 +72,7 @@ impl Writer {
             .name("bff-sessions".to_owned())
             .spawn(move || {
                 thread.run(&inbox);
-                // The file is closed before it is told that this has ended.
+                // The file is closed before the end is announced.
                 drop(thread);
                 drop::<mpsc::Sender<()>>(ends);
             })?;
@@ -87,7 +87,7 @@ impl Writer {
         self.send(Some(change)).await
     }
 
-    /// Brings to the disk what is not there yet, and tries again what could not be written.
+    /// Brings deferred data to the disk, and retries failed writes.
     pub(super) async fn flush(&self) -> Result<(), Fault> {
         self.send(None).await.map(drop)
     }
@@ -144,7 +144,7 @@ impl Thread {
         }
     }
 
-    /// Writes the changes of `group`, and what has waited for room, in one transaction.
+    /// Writes the changes of `group`, and those that waited for space, in one transaction.
     fn write(&mut self, group: &[Job]) -> Result<Vec<Result<Outcome, Fault>>, Fault> {
         let last = group.is_empty();
         let must_last = last || group.iter().any(Job::must_last) || !self.core.overlay.read().is_empty();
@@ -169,13 +169,13 @@ impl Thread {
                 self.core.overlay.write().clear();
                 self.loose = !must_last;
             }
-            // After a failed write nothing can be read or written until the file is opened anew.
+            // After a failed write, the file is unusable until it is opened again.
             Err(_) => self.core.reopen(),
         }
         written
     }
 
-    /// Whether the file is at its place, and whether there is room for new sessions. Logged where it changes.
+    /// Checks whether the file is at its place, and whether there is room for new sessions. Logs changes.
     fn state(&mut self) -> Result<(), Fault> {
         let place = &self.core.place;
         let (state, message) = if place.identity() != self.core.identity {
@@ -218,7 +218,7 @@ impl Thread {
         };
         let park = |job: &Job| match &job.change {
             Some(change) if !change.is_new() => change.make(&mut sessions, &self.core.lifespan),
-            // A new session is refused: nobody has anything yet that could be lost.
+            // A new session is refused: it has no data yet that could be lost.
             _ => Err(fault.clone()),
         };
         group.iter().map(park).collect()
@@ -258,7 +258,7 @@ impl Job {
 // === impl Core ===
 
 impl Core {
-    /// New sessions, and what asks how things are, get `state`.
+    /// New sessions and status requests get `state`.
     fn commit(
         &self,
         group: &[Job],

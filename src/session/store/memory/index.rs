@@ -17,11 +17,11 @@ use crate::{
     },
 };
 
-/// What a session costs in the map and in the indexes beside its own weight, in bytes: 1,435 measured with 300,000
-/// sessions, and something for tables that are about to grow.
+/// The size of a session in the map and in the indexes beside its own weight, in bytes: 1,435 measured with 300,000
+/// sessions, and a reserve for growing tables.
 const OVERHEAD: usize = 1_536;
 
-/// Orders sessions by a time; the key tells equal times apart.
+/// Orders sessions by time; the key distinguishes equal times.
 type Timeline = BTreeSet<(Timestamp, SessionKey)>;
 
 /// All sessions. Knows nothing of locks.
@@ -30,8 +30,8 @@ pub(super) struct Index {
     slots: HashMap<SessionKey, Slot>,
     /// By person and by login at the IdP: no allocation for a look-up, also with long names.
     owners: HashMap<Owner, BTreeSet<Listed>>,
-    /// When to look whether a session has ended. Never later than its end, and often earlier: using a session moves
-    /// its end without a lock, which is found out when it is looked at.
+    /// When to check whether a session has ended. Never later than its end, and often earlier: using a session moves
+    /// its end without a lock, and the check finds that out.
     ends: Timeline,
     /// When a session can be claimed: when it is due, or when the lease on it is over.
     due: Timeline,
@@ -127,8 +127,8 @@ impl Index {
         theirs.into_iter().flatten().copied().collect()
     }
 
-    /// Looks at up to `stride` sessions that may have ended by `now`, and names those that have in `overdue` until that
-    /// holds `limit`. Whether there is more to do.
+    /// Checks up to `stride` sessions that may have ended by `now`, and adds the ended ones to `overdue` until that
+    /// has `limit`. Returns whether more remain.
     pub(super) fn overdue(
         &mut self,
         now: Timestamp,
@@ -175,7 +175,7 @@ impl Index {
             };
             match self.claim(&key, now, lease) {
                 Claim::Claimed(session) => claimed.push(session),
-                // Not reached: only what can be claimed is in the timeline.
+                // Not reached: the timeline has only claimable sessions.
                 Claim::Held(..) | Claim::Gone => {
                     self.due.remove(&(at, key));
                 }
@@ -207,7 +207,7 @@ impl Index {
     }
 
     pub(super) fn extend(&mut self, lease: &Lease, now: Timestamp, duration: Duration) -> bool {
-        // A lease that is over but was not taken by anybody else can still be extended.
+        // An expired lease that no other process has taken can still be extended.
         let held = self.is_held(lease);
         if held {
             let until = now.saturating_add(duration);
@@ -316,7 +316,7 @@ impl Owner {
 
 #[cfg(test)]
 impl Index {
-    /// Every index tells the same story.
+    /// All indexes are consistent.
     pub(super) fn assert_consistent(&self) {
         let mut weight = 0;
         for (key, slot) in &self.slots {

@@ -46,7 +46,7 @@ fn count_of(session: &Session) -> usize {
     session.tokens.access.expose().parse().unwrap()
 }
 
-/// The map shows what the index decided, no more and no less.
+/// The map shows exactly the decisions of the index.
 fn assert_consistent(store: &MemoryStore) {
     let index = store.index.lock();
     index.assert_consistent();
@@ -109,7 +109,7 @@ fn a_removal_wins_over_everything_that_runs_beside_it() {
         let gone = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
-                // Writes and touches until it is told that the session has ended.
+                // Writes and touches until it learns that the session has ended.
                 loop {
                     let ended = gone.load(Ordering::Acquire);
                     let stored = done(store.get(&key)).unwrap();

@@ -1,4 +1,4 @@
-//! What other processes change, as Redis tells it on a connection of its own.
+//! The changes of other processes, which Redis sends on a separate connection.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,13 +28,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Follows the changes for as long as it is asked.
+/// Follows the changes as long as the stream is polled.
 struct Follower {
     inner: Arc<Inner>,
     feed: Option<Feed>,
     /// Until the next attempt to connect.
     pause: Duration,
-    /// Whether the operator knows that there is no connection.
+    /// Whether the lost connection was logged.
     is_told: bool,
 }
 
@@ -42,9 +42,9 @@ struct Follower {
 struct Feed {
     messages: PubSubStream,
     sink: PubSubSink,
-    /// Resolves when it is time to look after the connection: whether it is alive.
+    /// Resolves when it is time to check whether the connection is alive.
     check: BoxFuture<'static, bool>,
-    /// Goes on beside it: ends again what has come back. Whether all of it is sure to have ended.
+    /// Runs beside it: ends restored sessions again. Returns whether all of them are certain to have ended.
     burial: Option<BoxFuture<'static, bool>>,
     is_buried: bool,
     /// What the link had lost when it was last looked after.
@@ -179,7 +179,7 @@ impl Feed {
             self.is_buried = false;
             self.burial = Some(bury(Arc::clone(inner)));
         }
-        // A node has been lost, and is there again or was replaced: by one that may not know the last of what it was told.
+        // A node was lost, and is back or was replaced. The new one may not know the last changes.
         (!was_calm).then_some(Change::Heard)
     }
 
@@ -216,7 +216,7 @@ fn heard(inner: &Inner, message: &[u8]) -> Option<Change> {
     Some(told.into())
 }
 
-/// Ends again what has come back.
+/// Ends restored sessions again.
 fn bury(inner: Arc<Inner>) -> BoxFuture<'static, bool> {
     async move {
         let back = inner.bury().await;

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use crate::clock::Timestamp;
 
-/// What was counted is good for so long; what this process does meanwhile is added.
+/// A count is valid for this long; the changes of this process meanwhile are added.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The last count. Where something happens while Redis counts, the session is rather counted twice than not at all.
@@ -30,7 +30,7 @@ struct Last {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment(Last);
 
-/// A count that goes on.
+/// A count in progress.
 #[derive(Debug)]
 pub(super) struct Counting<'a> {
     count: &'a Count,
@@ -44,7 +44,7 @@ impl Count {
         Moment(*self.last.lock())
     }
 
-    /// The sessions, where they were counted not long before `now`.
+    /// The number of sessions, if they were counted shortly before `now`.
     pub(super) fn recent(&self, now: Timestamp) -> Option<usize> {
         let (at, sessions) = self.last.lock().counted?;
         (now.duration_since(at) < FRESH).then_some(sessions)
@@ -67,10 +67,10 @@ impl Count {
         }
     }
 
-    /// A session was removed by what began at `moment`.
+    /// A call that began at `moment` removed a session.
     pub(super) fn removed(&self, moment: Moment) {
         let mut last = self.last.lock();
-        // A count that went on then, or has begun since, may have seen the removal already.
+        // A count that was in progress then, or has begun since, may have seen the removal already.
         let is_counted = last.begun == moment.0.begun && moment.0.begun == moment.0.over;
         if let Some((_, sessions)) = last.counted.as_mut().filter(|_| is_counted) {
             *sessions = sessions.saturating_sub(1);

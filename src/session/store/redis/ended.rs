@@ -1,7 +1,7 @@
 //! The sessions that this process has seen end.
 //!
-//! A Redis that comes back from an older snapshot, or that lost its last writes when a replica took over, brings ended
-//! sessions back. Those that one living process knows of are ended again.
+//! A Redis that returns from an older snapshot, or that lost its last writes in a failover, restores ended sessions.
+//! Those that a living process remembers are ended again.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -25,19 +25,19 @@ use crate::clock::Timestamp;
 /// The length of the head.
 const HEAD: usize = 89;
 
-/// Scripts and the scores of sorted sets count with doubles, which hold every whole number up to here.
+/// Scripts and the scores of sorted sets use doubles, which represent every integer up to this one.
 const MAX_NUMBER: u64 = (1 << 53) - 1;
 
 /// What a number looks like in a head.
 pub(super) type Packed = [u8; 8];
 
-/// The name of an owner index: 128 bits of a keyed hash tell owners apart and reveal nothing.
+/// The name of an owner index: 128 bits of a keyed hash distinguish owners and reveal nothing.
 pub(super) type Filed = [u8; 16];
 
 /// What Redis has under the key of a session.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found<'a> {
-    /// None, or what is left of one that was removed.
+    /// None, or the remains of a removed session.
     Nothing,
     /// A session: its head and its sealed record.
     Session(Head, &'a [u8]),
@@ -70,12 +70,12 @@ pub(super) fn length(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).map_or(MAX_NUMBER, |millis| millis.min(MAX_NUMBER))
 }
 
-/// A time as it stands in a head.
+/// The form of a time in a head.
 pub(super) fn packed(time: Timestamp) -> Packed {
     millis(time).to_be_bytes()
 }
 
-/// When tokens are due, as it stands in a head.
+/// The form of a due time in a head.
 pub(super) fn packed_due(due: Option<Timestamp>) -> Packed {
     due_millis(due).to_be_bytes()
 }
@@ -85,7 +85,7 @@ pub(super) fn due_millis(due: Option<Timestamp>) -> u64 {
     due.map_or(0, |due| millis(due).max(1))
 }
 
-/// A version as it stands in a head.
+/// The form of a version in a head.
 pub(super) fn packed_version(version: Version) -> Packed {
     version.0.to_be_bytes()
 }
@@ -115,7 +115,7 @@ impl<'a> Found<'a> {
 // === impl Head ===
 
 impl Head {
-    /// The value of a session that nobody holds a lease on.
+    /// The value of a session without a lease.
     pub(super) fn join(&self, sealed: &[u8]) -> Vec<u8> {
         let mut value = Vec::with_capacity(HEAD + sealed.len());
         value.push(b'S');

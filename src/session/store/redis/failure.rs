@@ -1,4 +1,4 @@
-//! What can go wrong with a call, in words of ours: what Redis says may repeat what it was sent.
+//! The failures of a call, in our own words: an answer of Redis may repeat what we sent.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -7,13 +7,14 @@ use super::super::{InsertError, ReplaceError, StoreError};
 /// What an error means for the call and for the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// Redis has not carried it out, and may in a moment: slots move, another primary takes over, data is being loaded.
+    /// Redis has not executed it, and may do so in a moment: slots move, another primary takes over, data is being
+    /// loaded.
     NotNow,
     /// What answers has become a replica: the primary is elsewhere.
     NotHere,
-    /// This node has not carried it out; the node of this host and port will, asked in a certain way.
+    /// This node has not executed it. The node with this host and port will, if asked in a certain way.
     Ask(String, u16),
-    /// The connection is lost, and with it what became of the call.
+    /// The connection is lost, and with it the outcome of the call.
     Lost,
     /// Nothing has come back in time.
     Slow,
@@ -23,7 +24,7 @@ pub(super) enum Trouble {
     Refused,
 }
 
-/// Why Redis did not do what it was asked to. Holds nothing of a session.
+/// Why Redis did not execute a request. Contains nothing of a session.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CallError {
     #[error("Redis cannot be reached: {0}")]
@@ -88,7 +89,7 @@ impl From<RedisError> for CallError {
             ErrorKind::MasterNameNotFoundBySentinel => {
                 Self::Unreachable("no sentinel knows the primary".to_owned())
             }
-            // The causes are those of the system or of TLS, which know nothing of what was sent.
+            // The causes come from the system or from TLS, which do not know what was sent.
             ErrorKind::Io => Self::Unreachable(error.to_string()),
             _ => Self::Refused(error.code().unwrap_or(error.category()).to_owned()),
         }
@@ -113,7 +114,7 @@ impl From<CallError> for ReplaceError {
     }
 }
 
-/// Whether the server's answer is this error, be it that of a command in a script, which Redis before 7.0 wraps.
+/// Whether the server's answer is this error, also if a command in a script caused it, which Redis before 7.0 wraps.
 pub(super) fn says(error: &RedisError, code: &str) -> bool {
     error.code() == Some(code)
         || error

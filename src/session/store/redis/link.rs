@@ -1,4 +1,4 @@
-//! The one way to Redis: connects, connects again, and decides what may be sent twice.
+//! The only link to Redis: it connects, reconnects, and decides which requests may be sent twice.
 
 use std::{
     fmt,
@@ -64,13 +64,13 @@ impl Link {
         self.servers.options()
     }
 
-    /// Whether a connection may be lost while others go on.
+    /// Whether one connection may be lost while others continue.
     pub(super) fn is_to_several(&self) -> bool {
         self.servers.are_several()
     }
 
-    /// How often a connection has been lost, or has turned out to lead to the wrong server. Where it grows, Redis may have
-    /// been started anew, or another server may have taken over.
+    /// How often a connection was lost, or turned out to lead to the wrong server. After an increase, Redis may have
+    /// been restarted, or another server may have taken over.
     pub(super) fn losses(&self) -> u64 {
         self.losses.load(Ordering::SeqCst)
     }
@@ -95,12 +95,12 @@ impl Link {
         self.open().await?.wire.send_to_all(command).await
     }
 
-    /// Sends a command once, and says all that is known of what went wrong.
+    /// Sends a command once, and returns everything known about a failure.
     pub(super) async fn try_once(&self, command: &Cmd) -> RedisResult<Value> {
         self.open().await?.wire.send(command).await
     }
 
-    /// A connection of its own that hears a channel.
+    /// A separate connection that receives a channel.
     pub(super) async fn listen(&self, channel: &str) -> RedisResult<(PubSubSink, PubSubStream)> {
         self.servers.listen(channel).await
     }
@@ -111,15 +111,15 @@ impl Link {
         self.measures
             .latency
             .took(self.clock.stopwatch().saturating_sub(began));
-        // A script that Redis has to be told first is no failure.
+        // A script that Redis does not know yet is not a failure.
         if matches!(&answer, Err(error) if Trouble::of(error) != Trouble::NoScript) {
             self.measures.errors.count();
         }
         answer
     }
 
-    /// Sends what reads, or recognises itself when it arrives twice: where the connection is lost and with it the answer, it
-    /// is sent once more.
+    /// Sends a request that only reads, or that recognises its second arrival. If the connection and with it the
+    /// answer is lost, sends it once more.
     async fn deliver_unmeasured(&self, command: &Cmd) -> RedisResult<Value> {
         let mut tries = 0;
         let mut is_repeated = false;
@@ -164,7 +164,7 @@ impl Link {
     fn lose_node(&self, open: &Open) {
         match &open.wire {
             Wire::Node(_) => self.lose(open),
-            // It consists of several, and makes the one that was lost again by itself; the others stay of use.
+            // It consists of several connections and reopens the lost one by itself; the others stay usable.
             Wire::Cluster(_) => {
                 self.losses.fetch_add(1, Ordering::SeqCst);
             }
@@ -192,8 +192,8 @@ impl Link {
         if let Some(open) = self.current.lock().clone() {
             return Ok(open);
         }
-        // Those who have waited for an attempt share its failure: a server that does not answer costs each caller the time
-        // of one attempt, and not that of all before it.
+        // Callers that have waited for an attempt share its failure: a server that does not answer costs each caller
+        // the time of one attempt, not that of all earlier ones.
         let number = self.attempts.load(Ordering::SeqCst);
         if let Some(error) = failed.as_ref().filter(|_| number != seen) {
             return Err(error.clone());

@@ -1,6 +1,6 @@
 //! What concerns many sessions: the indexes.
 //!
-//! What has to be asked of every shard is asked of all at once: one round trip.
+//! Questions to every shard go to all shards at once, in one round trip.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -27,10 +27,10 @@ use crate::{
 /// A name in an owner index whose session is missing is left for so long: the session may be on its way.
 const ON_ITS_WAY: Duration = Duration::from_mins(10);
 
-/// No more sessions of a shard are looked at, or of all are ended again, before Redis may do something else.
+/// The maximum number of sessions of a shard to check, or of all to end again, before Redis may do other work.
 const STRIDE: usize = 256;
 
-/// No fewer are looked at, where there are as many.
+/// The minimum number to check, if there are as many.
 const MIN_STRIDE: usize = 16;
 
 /// A session in an index by time.
@@ -80,7 +80,7 @@ impl Inner {
         Ok(live.collect())
     }
 
-    /// The first byte of what there is of a session.
+    /// The first byte of the existing part of a session.
     async fn state(&self, key: &SessionKey) -> Result<Vec<u8>, CallError> {
         let mut question = cmd("GETRANGE");
         question.arg(self.names.session(key)).arg(0).arg(0);
@@ -119,7 +119,7 @@ impl Inner {
                     claimed.push(session);
                 }
             }
-            // Where nothing came of all that was named, the next look is early enough.
+            // If none of the named sessions had an outcome, the next pass is early enough.
             if due.len() < wanted || claimed.len() == before {
                 return Ok(claimed);
             }
@@ -141,7 +141,7 @@ impl Inner {
                 .earliest(|shard| self.names.ends(shard), skipped, stride)
                 .await?;
             let is_last = !is_any_full(&candidates, stride);
-            // In the order of the index, so that those that are taken come before all others of their shards.
+            // In the order of the index, so that the taken ones come before all others of their shards.
             candidates.sort_unstable();
             let mut over = self.look_at(&candidates).await?;
             let is_cut = over.len() > wanted;
@@ -251,7 +251,7 @@ impl Inner {
         read(self.link.run(&call).await?)
     }
 
-    /// Up to `most` sessions of each shard whose time in an index has come, beyond those that are `skipped` there.
+    /// Up to `most` sessions of each shard whose time in an index has come, after the first `skipped` ones there.
     async fn earliest(
         &self,
         index: impl Fn(Shard) -> String,
@@ -273,8 +273,8 @@ impl Inner {
         Ok(future::try_join_all(answers).await?.concat())
     }
 
-    /// The entries of an index that the question asks for. What is no name of a session leaves the index, where it would
-    /// stand before others for ever.
+    /// The entries of an index that the question concerns. An entry that is not the name of a session leaves the
+    /// index; otherwise it would block others for ever.
     async fn entries(&self, index: &str, question: &Cmd) -> Result<Vec<Entry>, CallError> {
         loop {
             let pairs: Vec<(Vec<u8>, f64)> = read(self.link.send(question).await?)?;
@@ -296,7 +296,7 @@ impl Inner {
     }
 }
 
-/// Whether a shard has as many entries as were asked for, so that it may have more.
+/// Whether a shard has as many entries as requested, so that it may have more.
 fn is_any_full(entries: &[Entry], most: usize) -> bool {
     let mut counts = HashMap::<Shard, usize>::new();
     for entry in entries {

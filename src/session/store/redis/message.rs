@@ -1,4 +1,4 @@
-//! What processes tell each other: the id of the process, what happened, to which session.
+//! The messages between processes: the id of the process, the event, the session.
 
 use crate::{
     clock::Timestamp,
@@ -7,7 +7,7 @@ use crate::{
 
 use super::{ended::End, names::named};
 
-/// What a process has told.
+/// A message of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     Changed(SessionKey),
@@ -17,8 +17,8 @@ pub(super) enum Told {
 // === impl Told ===
 
 impl Told {
-    /// Reads a message: which process has sent it, and what it says. `None` for what is not understood, which a newer
-    /// server may have sent.
+    /// Reads a message: its sender and its content. `None` for an unknown message, which a newer server may have
+    /// sent.
     pub(super) fn parse(message: &[u8]) -> Option<(&str, Self)> {
         let mut words = std::str::from_utf8(message).ok()?.split(' ');
         let process = words.next()?;
@@ -31,7 +31,7 @@ impl Told {
                     let latest = Timestamp::from_unix_millis(latest);
                     Self::Ended(key, End { why, latest })
                 }
-                // Those who wait for the session look at it then.
+                // The watchers of the session then read it.
                 _ => Self::Changed(key),
             },
             _ => return None,

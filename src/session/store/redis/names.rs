@@ -1,9 +1,10 @@
 //! The names of keys in Redis.
 //!
-//! All begin with one prefix, so that an ACL can name them. What a script changes together has one hash tag, so that a
-//! cluster keeps it together: a session and the two indexes of its shard. There are 64 shards: enough to spread over the
-//! nodes of a cluster, and few enough to ask all of them at once for what is due, which costs Redis a fifth of a
-//! millisecond and one round trip, in place of a third key that knows the shards and would have to be kept right beside them.
+//! All names begin with one prefix, so that an ACL can name them. Keys that a script changes together have one hash
+//! tag, so that a cluster keeps them together: a session and the two indexes of its shard. There are 64 shards:
+//! enough to spread over the nodes of a cluster, and few enough to ask all of them at once for due sessions. That
+//! costs Redis a fifth of a millisecond and one round trip. The alternative is a third key that knows the shards and
+//! would have to be kept consistent with them.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -66,8 +67,8 @@ impl Names {
         self.sharded(shard, "due")
     }
 
-    /// When to look whether sessions have ended, by name. Never later than their ends, and often earlier: a session that
-    /// is used ends later, which is found out when it is looked at.
+    /// When to check whether sessions have ended, by name. Never later than their ends, and often earlier: a used
+    /// session ends later, and the check finds that out.
     pub(super) fn ends(&self, shard: Shard) -> String {
         self.sharded(shard, "ends")
     }
@@ -82,7 +83,7 @@ impl Names {
         format!("{}:once:{}", self.prefix, URL_SAFE_NO_PAD.encode(id))
     }
 
-    /// What processes agree on beside sessions.
+    /// Data that processes agree on beside sessions.
     pub(super) fn record(&self, record: Record) -> String {
         format!("{}:{{{}}}", self.prefix, record.name())
     }
@@ -97,7 +98,7 @@ impl Names {
         format!("{}:{{{}}}:proof", self.prefix, record.name())
     }
 
-    /// The processes that have said that they live.
+    /// The processes that have announced that they live.
     pub(super) fn board(&self) -> String {
         format!("{}:{{replicas}}", self.prefix)
     }
@@ -107,7 +108,7 @@ impl Names {
         format!("{}:{{replicas}}:{replica}", self.prefix)
     }
 
-    /// What is told for some minutes.
+    /// Data that is announced for some minutes.
     pub(super) fn passing(&self, name: &str) -> String {
         format!("{}:passing:{name}", self.prefix)
     }
@@ -117,12 +118,12 @@ impl Names {
         format!("{}:passing:{name}:notes", self.prefix)
     }
 
-    /// The channel on which processes tell each other what they change.
+    /// The channel on which processes announce their changes.
     pub(super) fn channel(&self) -> String {
         format!("{}:changes", self.prefix)
     }
 
-    /// The key on which a start tries what it is permitted.
+    /// The key on which a start tests its permissions.
     pub(super) fn trial(&self, what: &str) -> String {
         self.sharded(Shard(Part::FIRST), what)
     }

@@ -1,6 +1,6 @@
 //! What happens once, for all processes that share a Redis.
 //!
-//! Redis forgets by its own clock. It is no session whose end has to be exact.
+//! Redis forgets by its own clock. An id, unlike a session, needs no exact end.
 
 use std::time::Duration;
 

@@ -25,11 +25,11 @@ use crate::{
     },
 };
 
-/// Redis keeps a session for so long beyond its end, of which it is not told in time where every server is down.
+/// Redis keeps a session this long beyond its end, for the case that all servers are down at its end.
 const KEPT_BEYOND_END: Duration = Duration::from_hours(24);
 
-/// Redis keeps the last state of a session for so long after its removal, so that an answer that is lost can be given again:
-/// it is the only copy of the tokens that have to be revoked. Longer than a call takes with all that it tries.
+/// Redis keeps the last state of a session this long after its removal, so that a lost answer can be repeated: it is
+/// the only copy of the tokens to revoke. Longer than a call with all its attempts.
 const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// Which sessions are claimed.
@@ -37,7 +37,7 @@ const REMEMBERED: Duration = Duration::from_secs(10);
 pub(super) enum Only {
     /// Those that are due.
     Due,
-    /// Whatever is asked for.
+    /// Any request.
     Named,
 }
 
@@ -63,7 +63,7 @@ impl Inner {
             login: Whose::login(&session).map(|login| entry::filed(&self.seal.owner(login))),
         };
         let sealed = self.seal.seal(&key, &session)?;
-        // First, so that nobody misses a session that is there.
+        // First, so that no look-up misses an existing session.
         future::try_join_all(head.owners().map(|owner| self.file(&key, &head, owner))).await?;
         let call = scripts::INSERT
             .about(&self.names, &key)
@@ -179,7 +179,7 @@ impl Inner {
         let Found::Session(head, sealed) = found else {
             return Ok(self.seal.open(key, b""));
         };
-        // Where this fails, the index names one that is gone, which a look-up finds out.
+        // If this fails, the index names a removed session, and a look-up finds that out.
         let unfiled = head.owners().map(|owner| self.unfile(owner, [*key]));
         let _ = future::join_all(unfiled).await;
         // One that came back with an older copy of Redis has been handed out before.
@@ -285,7 +285,7 @@ impl Inner {
         Ok(())
     }
 
-    /// The session of a value. `None`, and one line in the log, where it cannot be read.
+    /// The session of a value. `None`, with one log line, if it is unreadable.
     fn read(&self, key: &SessionKey, value: &[u8]) -> Option<(Head, Stored)> {
         let (head, sealed) = match Found::parse(value) {
             Found::Nothing => return None,
@@ -309,7 +309,7 @@ fn kept_for(ends: Timestamp, now: Timestamp) -> u64 {
     entry::length(ends.duration_since(now).saturating_add(KEPT_BEYOND_END))
 }
 
-/// What a script makes of a due time: nothing where it stays.
+/// The form of a due time for a script: nothing if it does not change.
 fn packed_due(due: Due) -> Vec<u8> {
     match due {
         Due::At(time) => entry::packed_due(Some(time)).to_vec(),

@@ -38,13 +38,13 @@ pub struct RedisOptions {
 pub(super) enum Place {
     /// This one.
     One(Node, u32),
-    /// The one that sentinels name.
+    /// The server that sentinels name.
     Sentinels {
         seeds: Vec<Node>,
         primary: String,
         database: u32,
     },
-    /// All of a cluster, of which these lead to the others.
+    /// All nodes of a cluster; these lead to the others.
     Cluster(Vec<Node>),
 }
 
@@ -55,8 +55,8 @@ pub(super) struct Node {
     pub(super) port: u16,
 }
 
-/// What is wrong with the URL of a Redis; [`fix`](Self::fix) says what to write. Shows no part of the URL, which may hold a
-/// password in an unexpected place.
+/// The mistake in the URL of a Redis; [`fix`](Self::fix) says what to write. Quotes no part of the URL, which may
+/// contain a password in an unexpected place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedisUrlError {
     /// The scheme.
@@ -71,7 +71,7 @@ pub enum RedisUrlError {
     /// The port.
     #[error("has a port that is no number from 1 to 65535")]
     Port,
-    /// Several hosts where there can be one.
+    /// Several hosts where only one is possible.
     #[error("names several hosts, which only sentinels and clusters have")]
     Hosts,
     /// The name of the primary.
@@ -100,7 +100,7 @@ pub enum RedisCertificateError {
     /// The key.
     #[error("holds no private key that can be used")]
     Key,
-    /// They are no pair.
+    /// Certificate and key do not match.
     #[error("is not the certificate of the key in REDIS_CLIENT_KEY_FILE")]
     Apart,
 }
@@ -173,7 +173,7 @@ impl RedisOptions {
         };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        // A password with a slash or a question mark in it would otherwise be taken for a host.
+        // Otherwise a password with a slash or a question mark would be taken for a host.
         if path.contains('@') || query.contains('@') || url.contains('#') {
             return Err(RedisUrlError::Credentials);
         }
@@ -210,7 +210,7 @@ impl RedisOptions {
     ///
     /// # Errors
     ///
-    /// [`BundleError`] where it holds none that can be used.
+    /// [`BundleError`] if it has no usable certificate.
     pub fn trust(mut self, bundle: Vec<u8>) -> Result<Self, BundleError> {
         crate::tls::Bundle::parse(&bundle)?;
         self.authorities = Some(bundle);
@@ -221,7 +221,7 @@ impl RedisOptions {
     ///
     /// # Errors
     ///
-    /// [`RedisCertificateError`] where the two cannot be used.
+    /// [`RedisCertificateError`] if the two are unusable.
     pub fn show(mut self, certificate: Vec<u8>, key: Secret) -> Result<Self, RedisCertificateError> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&certificate).collect();
         let chain = chain.ok().filter(|chain| !chain.is_empty());
@@ -351,7 +351,7 @@ fn node(text: &str, usual: u16) -> Result<Node, RedisUrlError> {
 }
 
 fn primary_name(name: &str) -> Result<String, RedisUrlError> {
-    // What a sentinel takes for a name.
+    // Names that a sentinel accepts.
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
     if name.is_empty() || !name.chars().all(is_name) {
         return Err(RedisUrlError::Primary);

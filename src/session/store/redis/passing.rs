@@ -1,4 +1,4 @@
-//! What processes tell each other for some minutes. Redis forgets it by its own clock.
+//! Data that processes share for some minutes. Redis forgets it by its own clock.
 
 use std::time::Duration;
 

@@ -8,14 +8,14 @@ use redis::{Cmd, cmd};
 use super::names::{Names, Shard, member};
 use crate::session::SessionKey;
 
-/// A script. Redis keeps those that it has seen under their SHA-1, which is no question of security here.
+/// A script. Redis stores known scripts under their SHA-1, which is not a security issue here.
 #[derive(Debug)]
 pub(super) struct Script {
     source: &'static str,
     id: OnceLock<String>,
 }
 
-/// A script with what it is given.
+/// A script with its arguments.
 #[derive(Debug)]
 pub(super) struct Call {
     script: &'static Script,
@@ -50,7 +50,7 @@ scripts! {
     FILE = "file"
 }
 
-/// About records and locks, with no session among what they touch.
+/// For records and locks, without a session among their keys.
 pub(super) static SWAP: Script = Script::new(include_str!("scripts/swap.lua"));
 pub(super) static HOLD: Script = Script::new(include_str!("scripts/hold.lua"));
 pub(super) static PROLONG: Script = Script::new(include_str!("scripts/prolong.lua"));
@@ -114,8 +114,8 @@ impl Call {
         self.command("EVALSHA", self.script.id())
     }
 
-    /// The command where it does not, on which it remembers it. Not `SCRIPT LOAD`, which a cluster's client sends to every
-    /// node, so that one that is ill would fail it.
+    /// The command for an unknown script, which makes Redis store it. Not `SCRIPT LOAD`: a cluster's client sends
+    /// that to every node, so one failing node would make it fail.
     pub(super) fn by_source(&self) -> Cmd {
         self.command("EVAL", self.script.source)
     }

@@ -48,12 +48,12 @@ impl Servers {
         &self.options
     }
 
-    /// Whether a connection may be lost while others go on.
+    /// Whether one connection may be lost while others continue.
     pub(super) fn are_several(&self) -> bool {
         matches!(self.options.place, Place::Cluster(_))
     }
 
-    /// A connection to what is to be written to.
+    /// A connection to the writable server.
     pub(super) async fn connect(&self) -> RedisResult<Wire> {
         match &self.options.place {
             Place::One(node, database) => Ok(Wire::Node(open(&self.client(node, *database)?).await?)),
@@ -72,7 +72,7 @@ impl Servers {
         }
     }
 
-    /// Why there is no connection to a cluster: its client makes one text of all causes.
+    /// Why there is no connection to a cluster: its client merges all causes into one text.
     async fn cause_of(&self, error: RedisError, seeds: &[Node]) -> RedisError {
         let mut cause = error.clone();
         for seed in seeds {
@@ -89,7 +89,7 @@ impl Servers {
         cmd("CLUSTER").arg("SLOTS").query_async(&mut open).await
     }
 
-    /// A connection of its own that hears a channel.
+    /// A separate connection that receives a channel.
     pub(super) async fn listen(&self, channel: &str) -> RedisResult<(PubSubSink, PubSubStream)> {
         match &self.options.place {
             Place::One(node, _) => self.hear(node, channel).await,
@@ -98,7 +98,7 @@ impl Servers {
                 self.hear(&primary, channel).await
             }
             Place::Cluster(seeds) => {
-                // Every node of a cluster passes on what is published at any of them.
+                // Every node of a cluster forwards messages that are published at any of them.
                 let mut failed = no_node();
                 for seed in seeds {
                     match self.hear(seed, channel).await {
@@ -169,7 +169,7 @@ impl Servers {
             })
             .collect::<RedisResult<_>>()?;
         let mut builder = ClusterClientBuilder::new(seeds)
-            // The link repeats, knows what it has repeated, and hears of each loss.
+            // The link repeats requests, knows which it has repeated, and notices each loss.
             .retries(0)
             .connection_timeout(CONNECT_TIMEOUT)
             .response_timeout(RESPONSE_TIMEOUT)
@@ -219,7 +219,7 @@ impl Servers {
     }
 }
 
-/// Small packets go out at once, and a connection over which nothing is said does not end unnoticed.
+/// Small packets leave at once, and the end of a silent connection is noticed.
 fn tcp() -> TcpSettings {
     TcpSettings::default()
         .set_nodelay(true)

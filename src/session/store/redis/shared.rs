@@ -1,4 +1,4 @@
-//! What processes share beside sessions: records, their locks and the board.
+//! State that processes share beside sessions: records, their locks and the board.
 //!
 //! A record and its lock have one hash tag, and so has the whole board. Redis ends locks and notes by its own clock.
 
@@ -10,7 +10,7 @@ use redis::{Cmd, cmd};
 use super::{Inner, RedisStore, entry, failure::CallError, many::read, scripts};
 use crate::shared::{Notes, Record, Shared, SharedError};
 
-/// A proof that there is room is taken away by the next one, or after so long.
+/// The next proof of room replaces the previous one, or it expires after this long.
 const PROOF_STAYS: Duration = Duration::from_secs(1);
 
 impl Shared for RedisStore {

@@ -1,4 +1,4 @@
-//! What a Redis has to be and to permit, looked at once at the start.
+//! The requirements and permissions of a Redis, checked once at the start.
 
 use std::{error::Error, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::tls::{Hints, explain};
 /// The first version that has all commands that are sent (`ZADD LT`, `ZRANGE BYSCORE`).
 const OLDEST: (u32, u32) = (6, 2);
 
-/// Where an operator mends what goes wrong with TLS.
+/// The variables to change after a TLS problem.
 const HINTS: Hints = Hints {
     address: "REDIS_URL",
     authorities: "REDIS_CA_FILE",
@@ -41,7 +41,7 @@ pub enum RedisStartError {
     Tls {
         /// Host and port.
         hosts: String,
-        /// What is wrong and what to do.
+        /// The problem and the fix.
         why: String,
     },
     /// No password was given.
@@ -132,7 +132,7 @@ pub enum RedisStartError {
         /// The scheme that fits.
         scheme: &'static str,
     },
-    /// It is something else, or a Redis that speaks TLS alone.
+    /// It is another server, or a Redis that only accepts TLS.
     #[error(
         "what answers at {hosts} does not speak Redis: correct host and port in REDIS_URL; write rediss:// where it takes TLS \
          alone"
@@ -149,7 +149,7 @@ pub enum RedisStartError {
         /// Host and port.
         hosts: String,
     },
-    /// It takes connections of its own machine alone.
+    /// It accepts only connections from its own machine.
     #[error(
         "Redis at {hosts} is in protected mode, in which only its own machine may use it: give it a password (`requirepass` or \
          `ACL SETUSER`) and write that into REDIS_URL"
@@ -172,7 +172,7 @@ pub enum RedisStartError {
     Refused {
         /// Host and port.
         hosts: String,
-        /// What was asked for.
+        /// The request.
         what: String,
         /// The code of its answer.
         code: String,
@@ -186,7 +186,7 @@ struct Info(String);
 // === impl RedisStartError ===
 
 impl RedisStartError {
-    /// Whether it may pass by itself: a server that starts, or a primary that is being replaced.
+    /// Whether it may pass by itself: a starting server, or a primary that is being replaced.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
         matches!(
@@ -196,7 +196,7 @@ impl RedisStartError {
     }
 }
 
-/// Looks at Redis, and tries all that will be asked of it.
+/// Checks Redis, and tries every operation that the server will use.
 pub(super) async fn check(link: &Link, names: &Names) -> Result<(), RedisStartError> {
     let options = link.options();
     let failed = |what: &str, error: &RedisError| failure(options, what, error);
@@ -209,7 +209,7 @@ pub(super) async fn check(link: &Link, names: &Names) -> Result<(), RedisStartEr
             Err(error) if !says(&error, "OOM") && !says(&error, "NOSCRIPT") => {
                 return Err(failed(what, &error));
             }
-            // One that is full keeps sessions that it has, and one that does not know a script would have run it.
+            // A full one keeps its sessions, and one that does not know a script would have run it.
             _ => {}
         }
     }
@@ -218,7 +218,7 @@ pub(super) async fn check(link: &Link, names: &Names) -> Result<(), RedisStartEr
     Ok(())
 }
 
-/// Every command that is sent or that a script uses, on keys of its own.
+/// Every command that the server sends or that a script uses, on separate keys.
 fn trials(names: &Names) -> Vec<(&'static str, Cmd)> {
     let (text, index) = (names.trial("try"), names.trial("tries"));
     let trial = |words: &[&str]| {
@@ -312,7 +312,7 @@ fn is_older(version: &str) -> bool {
     }
 }
 
-/// What has gone wrong when `what` was asked for.
+/// The problem after the request `what`.
 fn failure(options: &RedisOptions, what: &str, error: &RedisError) -> RedisStartError {
     let hosts = options.hosts();
     let detail = error.detail().unwrap_or_default();
@@ -371,7 +371,7 @@ fn not_permitted(options: &RedisOptions, command: &str, detail: &str) -> RedisSt
             prefix: options.prefix.clone(),
         }
     } else {
-        // It may be another one: what a client of a cluster asks for by itself.
+        // It may be another command: one that a cluster's client sends by itself.
         let command = detail.split('\'').nth(1).unwrap_or(command);
         RedisStartError::CommandNotPermitted {
             command: command.to_uppercase(),
@@ -412,14 +412,14 @@ mod tests {
     use super::*;
     use crate::telemetry::testing::Logs;
 
-    /// What is made of an answer to `GET`.
+    /// Judges an answer to `GET`.
     fn told(answer: &str) -> RedisStartError {
         let options = RedisOptions::parse("redis://:hunter2@cache").unwrap();
         let answer = redis::parse_redis_value(format!("-{answer}\r\n").as_bytes()).unwrap();
         failure(&options, "GET", &answer.extract_error().unwrap_err())
     }
 
-    /// Some of them only an older version gives, or one that cannot be had in a test.
+    /// Some of them occur only in an older version, or cannot be produced in a test.
     #[test]
     fn answers_of_all_versions_are_understood() {
         use RedisStartError as E;

@@ -104,7 +104,7 @@ impl RedisStore {
     }
 }
 
-/// A store on the server that all tests share, under a prefix of its own.
+/// A store on the server that all tests share, with its own prefix.
 async fn store(lifespan: Lifespan, clock: ManualClock) -> Arc<dyn SessionStore> {
     let options = RedisOptions::parse(&shared().url_of_its_own()).unwrap();
     Arc::new(connect_with(options, lifespan, Arc::new(clock)).await.unwrap())

@@ -1,6 +1,6 @@
 //! Sessions that this process may have changed without knowing it.
 //!
-//! A call that is not answered in time may be carried out later, and its own message is then the only one that tells.
+//! An unanswered call may be executed later, and then its own message is the only notice of that.
 
 use std::collections::HashSet;
 
@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 use crate::session::SessionKey;
 
-/// More than this are not remembered. An outage that leaves more takes the connection for changes along, after which
-/// nothing that was known before counts.
+/// The maximum number. An outage that leaves more also loses the connection for changes, and after that no earlier
+/// knowledge counts.
 const MOST: usize = 10_000;
 
 /// The sessions about which a call was left without an answer.

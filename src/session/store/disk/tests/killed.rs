@@ -1,7 +1,7 @@
-//! A process that is killed at any moment: what it had acknowledged is there.
+//! Kills a process at random moments: everything that it had acknowledged survives.
 //!
-//! A child of this test works on the file with many tasks at a time and says what was acknowledged. It is killed, and the
-//! next one goes on with the same file.
+//! A child of this test works on the file with many tasks at a time and prints what was acknowledged. It is killed,
+//! and the next one continues with the same file.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ const CHILD: &str = "session::store::disk::tests::killed::child";
 #[derive(Debug, Default)]
 struct Known {
     version: u64,
-    /// Its end was asked for.
+    /// Its end was requested.
     ending: bool,
     ended: bool,
 }
@@ -86,7 +86,7 @@ async fn child() {
     future::join_all((0..8).map(|_| work(&store, 1_000))).await;
 }
 
-/// Kills the child after it has said `lines` lines; what it had said.
+/// Kills the child after `lines` lines; returns its output.
 fn killed_after(folder: &std::path::Path, lines: usize) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", CHILD, "--ignored", "--nocapture", "--test-threads=1"])
@@ -99,14 +99,14 @@ fn killed_after(folder: &std::path::Path, lines: usize) -> Vec<String> {
     let mut heard: Vec<_> = said.by_ref().map(Result::unwrap).take(lines).collect();
     child.kill().unwrap();
     child.wait().unwrap();
-    // What it said before it died counts too. A line that it had begun does not.
+    // Output before the kill counts too. An incomplete line does not.
     heard.extend(said.map_while(Result::ok));
     heard
 }
 
 fn note(known: &mut HashMap<SessionKey, Known>, line: &str) {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-    // The test runner's own output stands before the first line.
+    // The test runner's own output precedes the first line.
     let line = line.rsplit("... ").next().unwrap();
     let parts: Vec<_> = line.split(' ').collect();
     let &[what, key, version] = &*parts else {

@@ -1,4 +1,4 @@
-//! Mishaps that somebody has tried: each left a server that did not start, or that had lost something.
+//! Mishaps from trials: each left a server that did not start, or that had lost something.
 
 use super::*;
 use crate::session::store::disk::file::Room;
@@ -118,7 +118,7 @@ async fn a_file_that_was_moved_away_is_told_and_no_other_is_begun() {
     assert!(told.contains("moved or removed"), "{told}");
     assert!(store.insert(harness.draw("bob", Due::Never)).await.is_err());
     assert!(access(&store, &alice).await.is_some());
-    // Also where a write fails meanwhile, after which the file is opened again.
+    // Also if a write fails meanwhile, after which the file is opened again.
     harness.trouble.fail_writes_of_data(true);
     let session = harness.session("alice", "second");
     let unwritten = store.replace(&alice, Version::FIRST, session, Due::Never).await;

@@ -1,8 +1,8 @@
-//! A disk that is full, and one that fails.
+//! A full disk, and a failing disk.
 
 use super::*;
 
-/// What holds while nothing can be written, and afterwards.
+/// The guarantees while writes fail, and afterwards.
 async fn nothing_is_lost(begin: fn(&Trouble), end: fn(&Trouble)) {
     let harness = Harness::new();
     let store = harness.open().await;
@@ -41,7 +41,7 @@ async fn nothing_is_lost(begin: fn(&Trouble), end: fn(&Trouble)) {
     assert_eq!(sessions(&store).await, 3);
     assert!(store.flush().await.is_err());
 
-    // What is due and what is over goes by what is so now.
+    // Due and overdue sessions follow the present state.
     harness.clock.advance(MINUTE);
     for used in [&alice, &carol] {
         store.touch(used, harness.clock.now()).await.unwrap();

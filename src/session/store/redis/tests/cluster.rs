@@ -63,7 +63,7 @@ async fn a_slot_that_moves_takes_its_sessions_along() {
     let slot = cluster.nodes[0].cli(&["CLUSTER", "KEYSLOT", &name]);
     let (from, to) = cluster.holder(&slot);
     cluster.begin_move(&store.inner.names, &key);
-    // What has moved is worked with where it has gone, although the slot has not.
+    // Moved sessions are used at their new place, although the slot has not moved.
     assert!(store.lives(&key).await);
     store.write(&key, "third").await.unwrap();
     for node in [to, from] {

@@ -1,4 +1,4 @@
-//! What stands in Redis, and what is made of what others have put there.
+//! The data in Redis, and the handling of data that others have put there.
 
 use redis::{Value, cmd};
 
@@ -86,13 +86,13 @@ async fn a_session_takes_little_more_than_its_tokens() {
     let server = Server::start(&[]);
     let store = connect(&server.url(), Arc::new(clock())).await;
     let (mut before, mut tokens) = (0, 0);
-    // The first ones pay for what a server that is used needs anyway: buffers, scripts, tables.
+    // The first sessions pay for the server's own needs: buffers, scripts, tables.
     for number in 0..2_000 {
         if number == 1_000 {
             (before, tokens) = (server.used_memory(), 0);
         }
         let now = store.inner.clock.now();
-        // Of all lengths: what Redis allocates comes in steps of a quarter.
+        // Of all lengths, because Redis allocates in steps of a quarter.
         let access = "a".repeat(700 + number % 1_000);
         let mut session = session(&format!("person-{number}"), &access, now);
         session.tokens.refresh = Some("r".repeat(800).into());
@@ -116,7 +116,7 @@ async fn a_session_takes_little_more_than_its_tokens() {
         (server.used_memory() - before - tokens) / 1_000,
     );
     println!("{each} bytes over the tokens by MEMORY USAGE, {whole} by used_memory");
-    // The tables and buffers of the server are no part of a session, and yet they must not run away.
+    // The tables and buffers of the server do not belong to a session, but they must not grow without bound.
     assert!(each <= 1_536 && whole <= 1_792, "{each}, {whole}");
     let sessions = keys.iter().filter(|key| key.len() == 9 + 43).count();
     assert_eq!(sessions, 2_000);
@@ -193,7 +193,7 @@ async fn calls_are_few_round_trips() {
     clock.advance(MINUTE);
     let trips = everything().await;
     println!("login, get, touch, refresh, claim_due, release, poll, usage, usage again, end: {trips:?}");
-    // What is asked at once is mostly read at once.
+    // Requests that are sent at once are usually read at once.
     for (trips, most) in trips.into_iter().zip([3, 1, 1, 5, 8, 1, 6, 6, 0, 3]) {
         assert!(trips <= most, "{trips} of at most {most}");
     }
@@ -210,7 +210,7 @@ async fn what_arrives_twice_is_done_once() {
         ..new
     };
     store.insert(again).await.unwrap();
-    // The same bytes once more: what a repeated command is.
+    // The same bytes once more, like a repeated command.
     let mut value: Vec<u8> = store.ask_for(&["GET", &store.name(&key)]).await;
     let insert = |value: &[u8]| {
         scripts::INSERT
@@ -275,7 +275,7 @@ async fn what_cannot_be_read_is_no_session_and_harms_no_other() {
         let key = store.login("bob", Duration::ZERO).await;
         let name = store.name(&key);
         match spoil {
-            // Another type, a shorter value, one of somebody else, a changed seal, one of another session.
+            // Another type, a shorter value, a foreign value, a changed seal, the value of another session.
             0 => {
                 store.ask(&["DEL", &name]).await;
                 store.ask(&["HSET", &name, "a", "b"]).await;
@@ -362,14 +362,14 @@ async fn what_is_gone_leaves_the_index_of_its_owner() {
     assert_eq!(count().await, 3);
     store.ask(&["DEL", &store.name(&lost)]).await;
     store.ask(&["SET", &store.name(&ended), "T"]).await;
-    // The first may be on its way for all that anybody knows.
+    // For all that is known, the first may be on its way.
     assert_eq!(count().await, 2);
     clock.advance(11 * MINUTE);
     assert_eq!(count().await, 1);
     assert!(store.end(&kept).await);
     assert_eq!(count().await, 0);
     let left = store.keys().await;
-    // The index of the login still names the one that may be on its way.
+    // The index of the login still names the session that may be on its way.
     assert_eq!(
         left.iter().filter(|name| name.contains(":owner:")).count(),
         1,

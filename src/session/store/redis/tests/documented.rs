@@ -59,7 +59,7 @@ async fn live(url: &str) {
     contract::locks_have_one_holder(&store, &other).await;
     contract::notes_are_seen_by_all(&store, &other).await;
     contract::values_pass(&store, &other).await;
-    // What is beyond its end, and what cannot be read.
+    // A session beyond its end, and an unreadable one.
     let late = ManualClock::starting_at(store.inner.clock.now());
     let store = connect(url, Arc::new(late.clone())).await;
     let key = store.login("carol", HOUR).await;

@@ -4,7 +4,7 @@ use futures_util::StreamExt as _;
 
 use super::{harness::Watched, *};
 
-/// The primary ends, and its replica goes on with the sessions.
+/// The primary ends, and its replica continues with the sessions.
 async fn survives(mut watched: Watched, login: &str) {
     let url = watched.url(login);
     let (store, other) = (connect_now(&url).await, connect_now(&url).await);

@@ -40,12 +40,12 @@ const WATCH: &str = r#"
 pub(super) struct Server {
     watch: Child,
     pub(super) port: u16,
-    /// 0 where there is none.
+    /// 0 if there is none.
     pub(super) tls_port: u16,
     dir: PathBuf,
 }
 
-/// Waits until something is so that other processes bring about, for at most a minute.
+/// Waits for at most a minute until other processes have made the condition true.
 pub(super) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let end = SystemClock.now().saturating_add(Duration::from_mins(1));
     while !is_so().await {
@@ -162,7 +162,7 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// With a prefix that nobody else has.
+    /// With a unique prefix.
     pub(super) fn url_of_its_own(&self) -> String {
         format!("{}?prefix={}", self.url(), own_prefix())
     }
@@ -232,7 +232,7 @@ pub(super) fn own_prefix() -> String {
     format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A free port, and ten thousand beyond it another one: where the nodes of a cluster talk to each other.
+/// A free port whose number plus ten thousand is free too: the nodes of a cluster talk to each other there.
 pub(super) fn free_port() -> u16 {
     let bind = |port| TcpListener::bind(("127.0.0.1", port));
     loop {
@@ -250,7 +250,7 @@ fn new_dir() -> PathBuf {
     tempfile::tempdir().unwrap().keep()
 }
 
-/// The watch of a server that accepts connections; `None` where it has ended, for want of its port.
+/// The watch of a server that accepts connections; `None` if it has ended because its port is taken.
 fn watched(words: &[&str], dir: &Path) -> Option<Child> {
     let mut watch = Command::new("sh")
         .args(["-c", WATCH, "watch"])
@@ -263,7 +263,7 @@ fn watched(words: &[&str], dir: &Path) -> Option<Child> {
         .unwrap();
     let output = BufReader::new(watch.stdout.take().unwrap());
     let (ready, is_ready) = mpsc::channel();
-    // Reads on, or the server would stand still when the pipe is full.
+    // Keeps reading; otherwise the server would stall when the pipe is full.
     thread::spawn(move || {
         for line in output.lines().map_while(Result::ok) {
             if line.contains("Ready to accept connections") || line.contains("+monitor") {

@@ -1,4 +1,4 @@
-//! Does what the memory store does, whatever is asked in whatever order.
+//! The store behaves like the memory store, for any calls in any order.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::session::store::MemoryStore;
 /// So many steps are taken in each round.
 const STEPS: usize = 300;
 
-/// Both stores, by one clock, and what the test holds of each.
+/// Both stores, with one clock, and the test's own view of each.
 struct Pair {
     redis: Arc<dyn SessionStore>,
     memory: Arc<dyn SessionStore>,
@@ -118,7 +118,7 @@ impl Pair {
     }
 
     async fn claim_due(&mut self, dice: &mut Dice) {
-        // All of them: those that are due at the same time have no order in common.
+        // All of them: sessions that are due at the same time have no defined order.
         let _ = dice;
         let one = self.redis.claim_due(1_000, 5 * MINUTE).await.unwrap();
         let two = self.memory.claim_due(1_000, 5 * MINUTE).await.unwrap();

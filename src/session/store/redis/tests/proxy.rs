@@ -1,4 +1,4 @@
-//! A network that can be cut and can stand still.
+//! A network that can be cut and can stall.
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -13,7 +13,7 @@ use tokio::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Network {
     Works,
-    /// Nothing gets through, and nobody is told.
+    /// Nothing passes, without any notice.
     StandsStill,
     /// Connections end, and there are no new ones.
     IsCut,

@@ -1,4 +1,4 @@
-//! Several processes that share a Redis, and what becomes of them when it is gone for a while.
+//! Several processes that share a Redis, and their behaviour during an outage.
 
 use futures_util::{FutureExt as _, StreamExt as _};
 
@@ -29,7 +29,7 @@ async fn moved_until(clock: &ManualClock, changes: &mut BoxStream<'static, Chang
             if let Some(change) = coming.as_mut().now_or_never() {
                 return (change.unwrap(), clock.now().duration_since(start));
             }
-            // For what is on its way through the sockets of this machine.
+            // For data on its way through the sockets of this machine.
             SystemClock.sleep(Duration::from_millis(1)).await;
         }
         clock.advance(step);
@@ -250,7 +250,7 @@ async fn a_process_hears_only_its_unnoticed_changes() {
     store.write(&key, "second").await.unwrap();
     assert_eq!(changes.next().await, Some(Change::Of(key)));
     store.write(&key, "third").await.unwrap();
-    // Of what came before this, nothing is heard.
+    // Nothing before this is heard.
     let two = connect(&url, Arc::new(clock)).await;
     two.write(&other, "second").await.unwrap();
     assert_eq!(changes.next().await, Some(Change::Of(other)));
@@ -315,7 +315,7 @@ async fn an_ended_session_stays_ended_in_an_older_copy() {
     let server = server.into_copy();
 
     assert_eq!(at_two.next().await, Some(Change::Lost));
-    // Before anything is mended there, those who know do not believe it.
+    // Before anything is restored there, the processes that know the end do not believe Redis.
     assert!(!two.lives(&ended).await);
     assert_eq!(at_two.next().await, Some(Change::Heard));
     let three = connect_now(&server.url()).await;

@@ -1,4 +1,4 @@
-//! What is wrong with a Redis is said at the start.
+//! The start names every problem of a Redis.
 
 use futures_util::StreamExt as _;
 

@@ -83,7 +83,7 @@ impl Cluster {
         Self::of(|usual| Server::start(&[usual, settings].concat()))
     }
 
-    /// With a certificate for `localhost`, which is also what they call each other.
+    /// With a certificate for `localhost`, which is also their name for each other.
     pub(in super::super) fn start_tls() -> Self {
         let names = [
             ["--cluster-announce-hostname", "localhost"],
@@ -154,7 +154,7 @@ impl Cluster {
         replica
     }
 
-    /// Moves all that belongs to the shard of a session to another node, but for the slot itself.
+    /// Moves all data of a session's shard to another node, except the slot itself.
     pub(in super::super) fn begin_move(&self, names: &Names, key: &SessionKey) {
         let shard = Shard::of(key);
         let names = [names.session(key), names.due(shard), names.ends(shard)];
@@ -180,7 +180,7 @@ impl Cluster {
         format!("redis+cluster://127.0.0.1:{}", self.nodes[0].port)
     }
 
-    /// Of the nodes, the one that has a slot, and another one.
+    /// Two of the nodes: the one that has a slot, and another one.
     pub(in super::super) fn holder(&self, slot: &str) -> (&Server, &Server) {
         let slot: u16 = slot.parse().unwrap();
         let has_it = |node: &&Server| {
