@@ -1,8 +1,8 @@
-//! JSON Web Signatures: signing with our keys, and the one [`verify()`] for what others signed.
+//! JSON Web Signatures: signing with our keys, and the one [`verify()`] for foreign signatures.
 //!
-//! No other module decodes a JWT. Signing holds a key that was parsed once (aws-lc-rs); verifying hands the signature
-//! to `jsonwebtoken` and does every other check itself, since that library's own `decode` accepts an unknown `crit`,
-//! a missing `aud` and a future `nbf`.
+//! No other module decodes a JWT. Signing holds a key that was parsed once (aws-lc-rs). Verifying passes only the
+//! signature to `jsonwebtoken` and makes every other check itself, because that library's own `decode` accepts an
+//! unknown `crit`, a missing `aud` and a future `nbf`.
 
 mod algorithm;
 mod key_set;
@@ -24,7 +24,7 @@ pub use self::{
 /// Installs aws-lc-rs as the process's one provider for TLS and for JWT signatures. May be called repeatedly; the
 /// first line of `main` and of every test that touches TLS.
 pub fn install_crypto() {
-    // Both fail only where a provider is installed already, which is what was wanted.
+    // Both fail only if a provider is already installed, and then nothing is left to do.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
 }

@@ -1,11 +1,10 @@
 //! The `bff-keys` folder: the signing key and the JWK Set that is published.
 //!
-//! `keyring.json` says which key signs and which ones are published before and after that ([`Keyring`]); beside them the
-//! files that were named as extra keys are published. A file that merely lies in the folder is not. The named key is made
-//! on a first start and never again: where anything shows that this BFF already has an identity, a missing key is an
-//! error.
+//! `keyring.json` says which key signs and which ones are published before and after that ([`Keyring`]). The files
+//! named as extra keys are published beside them. Any other file in the folder is not. The server makes the named key
+//! only on a first start: if anything shows that this BFF already has an identity, a missing key is an error.
 //!
-//! [`Keys`] is a handle on the keys as they are now; the [`Keeper`] changes them, in a server all the time.
+//! [`Keys`] is a handle on the present keys; the [`Keeper`] changes them, in a server continuously.
 
 mod announce;
 mod document;
@@ -55,9 +54,9 @@ pub struct Options {
     pub generate: KeyKind,
     /// Further PEM files whose public halves are published.
     pub extra: Vec<PathBuf>,
-    /// The keys folder, in which foreign PEM files are looked for.
+    /// The keys folder, which is searched for foreign PEM files.
     pub dir: PathBuf,
-    /// Files that show that this BFF has an identity (`keyring.json`, `bff_client.json`): where one exists, no key is
+    /// Files that show that this BFF has an identity (`keyring.json`, `bff_client.json`): if one exists, no key is
     /// made.
     pub identity_markers: Vec<PathBuf>,
     /// What is done about files and folders that others can use.
@@ -78,7 +77,7 @@ pub enum KeyKind {
     Ed25519,
 }
 
-/// The signing key and what is published, as they are now. Cheap to clone; clones share what changes.
+/// The present signing key and published keys. Cheap to clone; clones share changes.
 #[derive(Clone)]
 pub struct Keys(Arc<RwLock<Arc<KeySnapshot>>>);
 
@@ -113,7 +112,7 @@ pub enum KeysError {
     Algorithm {
         /// What the key is.
         key_type: KeyType,
-        /// What was asked for.
+        /// The requested algorithm.
         algorithm: Algorithm,
     },
     /// The keyring cannot be used.
@@ -132,10 +131,10 @@ pub enum KeysError {
         path: PathBuf,
         /// The keyring.
         keyring: PathBuf,
-        /// The key in the named file, which nobody lets sign who only looks.
+        /// Key id in `BFF_JWT_SIGNING_KEY`. Read-only commands report it but never activate it.
         named: Option<String>,
     },
-    /// The library cannot tell the public half of a key.
+    /// The library cannot compute the public half of a key.
     #[error("the public half of a key cannot be told")]
     Publish,
 }
@@ -176,7 +175,7 @@ impl fmt::Display for KeyKind {
 // === impl Keys ===
 
 impl Keys {
-    /// Keys such as a first start would make, kept nowhere: for a command that only looks before there is one.
+    /// Keys like those of a first start, kept only in memory: for a read-only command before the first start.
     ///
     /// # Errors
     ///
@@ -207,21 +206,21 @@ impl Keys {
         Arc::clone(&self.0.read().signing)
     }
 
-    /// The key that will sign, if there is one: the next one of the keyring, or the named one where the keyring does not know
-    /// it yet.
+    /// The key that will sign, if there is one: the next one of the keyring, or the named one if the keyring does not
+    /// know it yet.
     #[must_use]
     pub fn coming(&self) -> Option<Arc<SigningKey>> {
         self.0.read().coming.clone()
     }
 
-    /// The key that signs with `algorithm`: the one that [signs now](Self::signing), or where that cannot, the one that
-    /// [will](Self::coming). `None` where neither can.
+    /// The key that signs with `algorithm`: the one that [signs now](Self::signing), or otherwise the one that
+    /// [will](Self::coming). `None` if neither can.
     #[must_use]
     pub fn signing_with(&self, algorithm: Algorithm) -> Option<Arc<SigningKey>> {
         self.0.read().signing_with(algorithm).map(Arc::clone)
     }
 
-    /// The JWK Set as it is served now.
+    /// The served JWK Set.
     #[must_use]
     pub fn document(&self) -> Arc<JwksDocument> {
         Arc::clone(&self.0.read().document)
@@ -252,8 +251,8 @@ impl Keys {
         set.published.iter().map(|key| key.thumbprint.clone()).collect()
     }
 
-    /// A JWT with `claims`, signed with the [key](Self::signing_with) for `algorithm`. An RSA signature takes a millisecond of CPU and would hold up
-    /// the requests of an async worker, so it runs on a blocking thread.
+    /// A JWT with `claims`, signed with the [key](Self::signing_with) for `algorithm`. An RSA signature takes a
+    /// millisecond of CPU and would delay the requests of an async worker, so it runs on a blocking thread.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
 //! Logging a person in and out: the attempt, the order of checks at the callback, the end of a session.
 //!
-//! The state of a login lives sealed in a cookie of the browser, one per attempt ([`attempt`]), so nobody can fill a
-//! store without logging in, any replica can answer the callback, and a state of another browser opens nothing.
+//! A cookie of the browser holds the sealed state of a login, one per attempt ([`attempt`]). Therefore nobody can
+//! fill a store without logging in, any replica can answer the callback, and the state of another browser opens
+//! nothing.
 
 pub mod attempt;
 mod back_channel;
@@ -55,7 +56,7 @@ pub struct Options {
     pub targets: AllowedTargets,
     /// `scope` of the authorization request.
     pub scopes: Vec<String>,
-    /// `prompt` where the login names none (`OIDC_PROMPT`).
+    /// `prompt` of logins without their own (`OIDC_PROMPT`).
     pub prompt: DefaultPrompt,
     /// How long a session lives at most.
     pub session_lifetime: Duration,
@@ -67,7 +68,7 @@ pub struct Options {
     pub binding: Binding,
 }
 
-/// `prompt` of the authorization request where the login names none (OpenID Connect Core 1.0 section 3.1.2.1).
+/// `prompt` of the authorization request, for logins without their own (OpenID Connect Core 1.0 section 3.1.2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DefaultPrompt {
     /// None.
@@ -87,7 +88,7 @@ pub enum DefaultPrompt {
 pub struct Memories {
     /// What has come that may come once: logout tokens, keys of devices.
     pub once: Arc<dyn session::Once>,
-    /// What processes tell each other; `None` where there is but one.
+    /// The state that processes share; `None` if there is only one process.
     pub passing: Option<Arc<dyn Passing>>,
 }
 
@@ -117,9 +118,9 @@ struct Inner {
     devices: Devices,
     /// Claims that are too large.
     left_out: LeftOutNotice,
-    /// Whether the operator has been told that the IdP gives no refresh token.
+    /// Whether the log has said that the IdP gives no refresh token.
     said_no_refresh_token: AtomicBool,
-    /// Whether the operator has been told that the IdP does not say which e-mail addresses are verified.
+    /// Whether the log has said that the IdP does not say which e-mail addresses are verified.
     said_unstated_email: AtomicBool,
 }
 

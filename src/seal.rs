@@ -1,9 +1,9 @@
 //! Authenticated encryption and keyed hashes under one master secret.
 //!
-//! Every use has a [`Purpose`] of its own, and every record a key of its own: HKDF-SHA-256 over the master secret with
-//! purpose and context, so that no key ever seals many records and nothing sealed for one purpose opens for another.
-//! The encryption is AES-256-GCM with a random nonce. Several master secrets may be given: the first one seals, all
-//! of them open, which is how `SESSION_SECRET` is rotated.
+//! Every use has its own [`Purpose`], and every record its own key: HKDF-SHA-256 over the master secret with purpose
+//! and context. Therefore no key seals many records, and data sealed for one purpose does not open for another. The
+//! encryption is AES-256-GCM with a random nonce. Several master secrets may be given: the first one seals and all of
+//! them open, so that `SESSION_SECRET` can be rotated.
 //!
 //! Layout of a sealed value: version (1 byte), key id (4), nonce (12), ciphertext, tag (16).
 
@@ -22,7 +22,7 @@ const KEY_ID_LENGTH: usize = 4;
 const HEADER_LENGTH: usize = 1 + KEY_ID_LENGTH;
 const TAG_LENGTH: usize = 16;
 
-/// A master secret shorter than this is refused, in bytes.
+/// A shorter master secret is refused, in bytes.
 pub const MIN_SECRET_LENGTH: usize = 32;
 
 /// What a value is sealed or hashed for. Purposes never share a key.
@@ -40,19 +40,19 @@ pub enum Purpose {
     SessionReference,
     /// A session in a store; context: its key there.
     Session,
-    /// The name in a store for whom a session belongs to.
+    /// The name of an owner in a store.
     SessionOwner,
     /// What registration returned, where processes share it.
     ClientRecord,
     /// Which key signs, where processes share that.
     KeyringRecord,
-    /// By what processes tell whether they have the same secrets.
+    /// Lets processes check that they have the same secrets.
     Fingerprint,
-    /// What has come of a login, for another process; under the secret of the attempt.
+    /// The outcome of a login, for another process; under the secret of the attempt.
     LoginAnswer,
     /// Whom a logout token has named, for other processes; context: under which name.
     LoggedOut,
-    /// Up to where a page has heard of its session (`Last-Event-ID`).
+    /// The last known state of a page (`Last-Event-ID`).
     EventId,
     /// What the proof of a device's key answers; context: the session's key in the store.
     DeviceChallenge,
@@ -137,7 +137,7 @@ impl Purpose {
 // === impl Sealer ===
 
 impl Sealer {
-    /// A sealer under `secrets`, of which the first one seals and all open.
+    /// A sealer under `secrets`: the first one seals and all open.
     ///
     /// # Errors
     ///
@@ -182,8 +182,8 @@ impl Sealer {
         sealed
     }
 
-    /// Opens what [`seal`](Self::seal) made for the same `purpose` and `context`. `None` for anything else: another
-    /// key, purpose or context, a changed byte, garbage.
+    /// Opens the output of [`seal`](Self::seal) for the same `purpose` and `context`. `None` for anything else:
+    /// another key, purpose or context, a changed byte, garbage.
     #[must_use]
     pub fn open(&self, purpose: Purpose, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         let (head, body) = sealed.split_at_checked(HEADER_LENGTH)?;
@@ -200,7 +200,7 @@ impl Sealer {
         Some(body)
     }
 
-    /// Whether `sealed` was sealed under the first secret, and so goes on to open when the others are taken away.
+    /// Whether `sealed` was sealed under the first secret, and so still opens after the others are removed.
     #[must_use]
     pub fn is_current(&self, sealed: &[u8]) -> bool {
         sealed.starts_with(&header(&self.secrets[0]))
@@ -291,8 +291,8 @@ fn derive(prk: &hkdf::Prk, info: &[&[u8]]) -> [u8; 32] {
     key
 }
 
-/// HKDF and AES-GCM fail only for lengths that no caller can reach (255 blocks, 64 GiB); to go on without would mean
-/// to send something in the clear.
+/// HKDF and AES-GCM fail only for lengths that no caller can reach (255 blocks, 64 GiB). Continuing would send data
+/// in clear text.
 fn unsealable<T>() -> T {
     tracing::error!("authenticated encryption failed; ending the process");
     std::process::abort()

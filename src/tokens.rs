@@ -1,6 +1,6 @@
-//! The life of a session's tokens: due times, one refresh at a time, what ends a session and what does not.
+//! The life of a session's tokens: due times, one refresh at a time, and the failures that end a session.
 //!
-//! A background loop ([`Tokens::run`]) renews what is due. A request whose access token is about to expire joins the
+//! A background loop ([`Tokens::run`]) renews due tokens. A request whose access token is about to expire joins the
 //! same refresh ([`Tokens::credential`]) and never starts a second one.
 
 mod accept;
@@ -44,7 +44,7 @@ pub struct Options {
     pub concurrency: usize,
     /// A request waits this long for a refresh.
     pub wait: Duration,
-    /// How often the background loop looks for what is due.
+    /// The interval at which the background loop looks for due tokens.
     pub poll: Duration,
     /// How long a claim on a session lasts; extended while its refresh is under way.
     pub lease: Duration,
@@ -70,7 +70,7 @@ struct Inner {
     random: SharedRandom,
     flights: Flights,
     forced: Forced,
-    /// Closed when the server stops: what has not begun yet does not begin any more.
+    /// Closed when the server stops: no new task begins then.
     permits: Semaphore,
     breaker: Breaker,
     revocations: Revocations,
@@ -146,8 +146,8 @@ impl Tokens {
         }
     }
 
-    /// What to call an API with for this session: at once where the access token is fresh, after a refresh that is
-    /// joined or started where it is not. While an IdP fails, the old token serves as long as it is valid.
+    /// The credential for a call of this session. Returns at once if the access token is fresh. Otherwise joins or
+    /// starts a refresh. While an IdP fails, the old token serves as long as it is valid.
     ///
     /// # Errors
     ///
@@ -199,7 +199,7 @@ impl Tokens {
 
 impl Credential {
     fn bearer(token: &AccessToken) -> Result<Self, CredentialError> {
-        // What is no header value was refused when the token came; a token that is none helps nobody.
+        // A token that is not a header value was refused on arrival, so this does not happen.
         let authorization = token.authorization().ok_or(CredentialError::Ended)?.clone();
         Ok(Self { authorization })
     }

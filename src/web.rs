@@ -1,4 +1,4 @@
-//! The router: one file per endpoint, the layers in their order, problem responses. No rules of its own.
+//! The router: one file per endpoint, the middleware in order, problem responses. It has no rules of its own.
 
 mod access;
 mod api;
@@ -91,7 +91,7 @@ pub struct Services {
     pub connections: usize,
     /// Pages for people.
     pub pages: Pages,
-    /// Where it counts what it does.
+    /// The instruments for its counters.
     pub instruments: SharedInstruments,
     /// Time.
     pub clock: SharedClock,
@@ -106,9 +106,9 @@ struct Inner {
     services: Services,
     notices: Notices,
     measures: Measures,
-    /// Of which sessions the operator has been told that a request did not belong to them.
+    /// The sessions for which the log has said that a request did not fit their binding.
     unproven: binding::Told,
-    /// Of which that an API asks for a stronger login right after one.
+    /// The sessions for which the log has said that an API demands a stronger login right after one.
     unsatisfied: binding::Told,
     /// Of which that the proof of their device was refused.
     refused_devices: binding::Told,
@@ -118,9 +118,9 @@ struct Inner {
 /// On which listener a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listener {
-    /// The one that browsers reach.
+    /// The listener for browsers.
     Public,
-    /// The one that is never published (`BFF_INTERNAL_ADDR`).
+    /// The listener that is never published (`BFF_INTERNAL_ADDR`).
     Internal,
 }
 

@@ -65,7 +65,7 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm called `name`, if it is one of ours.
+    /// The supported algorithm with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
@@ -114,7 +114,7 @@ impl fmt::Display for Algorithm {
 // === impl KeyType ===
 
 impl KeyType {
-    /// The key type of a JWK, if it is one that we verify with.
+    /// The key type of a JWK, if we can verify with it.
     pub(super) fn of(parameters: &AlgorithmParameters) -> Option<Self> {
         match parameters {
             AlgorithmParameters::RSA(_) => Some(Self::Rsa),

@@ -11,13 +11,13 @@ use serde_json::Value;
 
 use super::{Algorithm, KeyType};
 
-/// More keys than this in one set are not looked at.
+/// The maximum number of keys that are read from one set.
 const MAX_KEYS: usize = 100;
 
 /// Of the keys with one kid, this many are tried: each costs a verification.
 const MAX_OF_ONE_KID: usize = 4;
 
-/// A JWK Set (RFC 7517 section 5) of which the usable keys are kept.
+/// The usable keys of a JWK Set (RFC 7517 section 5).
 ///
 /// A key that cannot be used (unknown type, encryption only, malformed) is left out and does not spoil the others.
 #[derive(Default)]
@@ -61,7 +61,7 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// [`KeySetError::NotAJwkSet`]; single keys that are of no use are no error.
+    /// [`KeySetError::NotAJwkSet`]; single unusable keys are not an error.
     pub fn parse(document: &[u8]) -> Result<Self, KeySetError> {
         let document: Document = serde_json::from_slice(document).map_err(|_| KeySetError::NotAJwkSet)?;
         let beyond = document.keys.len().saturating_sub(MAX_KEYS);
@@ -80,7 +80,7 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// How many keys were not looked at, since a set has 100 at most.
+    /// The number of ignored keys, because a set has at most 100.
     #[must_use]
     pub const fn beyond(&self) -> usize {
         self.beyond
@@ -98,9 +98,9 @@ impl KeySet {
         self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
     }
 
-    /// The keys for a token that names `kid` and `algorithm`. Several keys of one kid should not be, but are allowed (RFC
-    /// 7517 section 4.5): each may be the one. A token without a kid is only matched where a single key fits (OpenID
-    /// Connect Core 1.0 section 10.1).
+    /// The keys for a token that names `kid` and `algorithm`. Several keys with one kid are unusual but allowed (RFC
+    /// 7517 section 4.5): each may be the right one. A token without a kid matches only if exactly one key fits
+    /// (OpenID Connect Core 1.0 section 10.1).
     pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Candidates<'_> {
         let mut fitting = self.keys.iter().filter(|key| {
             (kid.is_none() || key.kid.as_deref() == kid)

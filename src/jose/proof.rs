@@ -1,8 +1,7 @@
 //! Proofs of possession: a JWT that is signed with a key which no issuer publishes, since the signer has made it for us.
 //!
-//! The first proof brings the key along, and shows no more than that the signer has it. Each later one is checked with
-//! the key that was kept then, and must bring none. Who may show a first proof, and which challenge a proof answers, is
-//! for the caller to decide.
+//! The first proof contains the key, and shows only that the signer has it. Each later one is checked with the stored
+//! key, and must not contain one. The caller decides who may send a first proof, and which challenge a proof answers.
 
 use std::fmt;
 
@@ -35,7 +34,7 @@ const MAX_EXPONENT: usize = 4;
 /// Members that only a private key has (RFC 7518 section 6).
 const PRIVATE: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
 
-/// A public key as a JWK (RFC 7517) with its necessary members alone: on P-256, or RSA of 2,048 to 4,096 bits.
+/// A public key as a JWK (RFC 7517) with only its required members: on P-256, or RSA of 2,048 to 4,096 bits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kty")]
 pub enum ProofKey {
@@ -70,12 +69,12 @@ pub enum Curve {
 pub struct Proven {
     /// The key.
     pub key: ProofKey,
-    /// All claims, of which none is checked.
+    /// All claims, unchecked.
     pub claims: Claims,
 }
 
-/// Checks a proof that brings its key along: length, algorithm, `crit`, `typ`, key, signature. The key stands in the
-/// header; in the payload only where the header has none, as in an older form of Device Bound Session Credentials.
+/// Checks a proof that contains its key: length, algorithm, `crit`, `typ`, key, signature. The key is in the header;
+/// in the payload only if the header has none, as in an older form of Device Bound Session Credentials.
 ///
 /// # Errors
 ///
@@ -91,8 +90,7 @@ pub fn verify_first_proof(token: &str, typ: Typ) -> Result<Proven, VerifyError> 
     Ok(Proven { key, claims })
 }
 
-/// Checks a proof by `key`, which is known: length, algorithm, `crit`, `typ`, signature. Returns all claims, of which none
-/// is checked.
+/// Checks a proof with the known `key`: length, algorithm, `crit`, `typ`, signature. Returns all claims, unchecked.
 ///
 /// # Errors
 ///
@@ -115,7 +113,7 @@ fn claims_by(token: &Unverified<'_>, key: &ProofKey) -> Result<Claims, VerifyErr
 // === impl ProofKey ===
 
 impl ProofKey {
-    /// The key of a JWK, if it is one that is accepted. Its private part has no place in a proof.
+    /// The key of a JWK, if it is accepted. A private part is not allowed in a proof.
     fn accepted(jwk: Value) -> Option<Self> {
         if PRIVATE.iter().any(|member| jwk.get(member).is_some()) {
             return None;

@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::{Algorithm, KeyType};
 use crate::secret::Secret;
 
-/// A private key in the form that signs. Private-key operations happen in aws-lc-rs alone (RUSTSEC-2023-0071).
+/// A private key that is ready to sign. Only aws-lc-rs performs private-key operations (RUSTSEC-2023-0071).
 pub enum KeyPair {
     /// RSA, 2048 bits or more.
     Rsa(RsaKeyPair),
@@ -152,10 +152,10 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`SignError::Operation`] if the library cannot tell the public half.
+    /// [`SignError::Operation`] if the library cannot compute the public half.
     pub fn new(pair: KeyPair, kid: Option<String>) -> Result<Self, SignError> {
-        // A key type with a single algorithm names it, Ed25519 by the name that everybody knows; an RSA key may sign PS256
-        // or RS256, so it names none.
+        // A key type with a single algorithm names it, and Ed25519 uses its common name. An RSA key may sign PS256 or
+        // RS256, so it names none.
         let key_algorithm = match pair.key_type() {
             KeyType::P256 => Some(KeyAlgorithm::ES256),
             KeyType::Ed25519 => Some(KeyAlgorithm::EdDSA),
@@ -202,14 +202,14 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`SignError::Operation`] if the library cannot tell it.
+    /// [`SignError::Operation`] if the library cannot compute it.
     pub fn thumbprint(&self) -> Result<String, SignError> {
         self.public
             .thumbprint(ThumbprintHash::SHA256)
             .map_err(|_| SignError::Operation)
     }
 
-    /// The public half as a JWK (RFC 7517), with `use` and `kid`, and with `alg` where the key type has only one.
+    /// The public half as a JWK (RFC 7517), with `use` and `kid`, and with `alg` if the key type has only one.
     #[must_use]
     pub const fn public(&self) -> &Jwk {
         &self.public

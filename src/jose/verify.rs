@@ -1,4 +1,4 @@
-//! The one place where a JWT of someone else is read.
+//! The only module that reads a foreign JWT.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub struct Policy<'a> {
     pub typ: Typ,
     /// `iss` must be exactly this.
     pub issuer: &'a str,
-    /// `aud` must be this, alone or beside [`trusted`](Self::trusted) ones; `azp`, where present, too.
+    /// `aud` has to be this, alone or beside [`trusted`](Self::trusted) ones; so has `azp`, if present.
     pub audience: &'a str,
     /// Others that `aud` may list; `azp` is required then.
     pub trusted: &'a [String],
@@ -70,7 +70,7 @@ pub enum VerifyError {
     /// Five parts: a JWE.
     #[error("the token is encrypted, which is not supported")]
     Encrypted,
-    /// Not three base64url parts that hold JSON objects.
+    /// It is not three base64url parts with JSON objects.
     #[error("the token is malformed")]
     Malformed,
     /// `alg` is unknown or not allowed; `none` and `HS*` among them.
@@ -94,12 +94,12 @@ pub enum VerifyError {
     /// `iss` is missing or another one.
     #[error("the token's issuer is wrong")]
     Issuer,
-    /// `aud` is missing, foreign, or names others beside us that are not trusted.
+    /// `aud` is missing, foreign, or names untrusted others beside us.
     #[error(
         "the token's audience is wrong: it lacks this client, or lists one that OIDC_TRUSTED_AUDIENCES does not"
     )]
     Audience,
-    /// `azp` is not us, or missing beside other audiences.
+    /// `azp` does not name us, or is missing beside other audiences.
     #[error("the token's authorized party is wrong")]
     AuthorizedParty,
     /// `exp` is missing or over.
@@ -108,29 +108,29 @@ pub enum VerifyError {
     /// `iat` is missing or in the future, or `nbf` is in the future.
     #[error("the token is not valid yet or does not say since when it is")]
     NotYetValid,
-    /// A proof that has to bring its key along does not, or brings one that is not accepted.
+    /// A proof that has to contain its key does not, or contains an unacceptable one.
     #[error("the proof brings no key along that is accepted")]
     Key,
-    /// A proof whose key is known brings another one along.
+    /// A proof whose key is known contains another one.
     #[error("the proof brings a key along although its key is known")]
     SuperfluousKey,
 }
 
-/// What every header has. A reader of one kind of token adds what that kind may bring along.
+/// The members of every header. A reader of one kind of token adds the members of that kind.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
     kid: Option<String>,
     typ: Option<String>,
-    // Present is enough, also as `null`, which `Option` alone would take for absent.
+    // Presence is enough, also as `null`, which `Option` alone would take for absent.
     #[serde(default, deserialize_with = "present")]
     crit: bool,
-    // Keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`) are not read at all.
+    // Keys inside a token (`jwk`, `jku`, `x5u`, `x5c`) are not read at all.
 }
 
 /// A token in its three parts, whose header is right so far. Nothing of it is proven yet.
 pub(super) struct Unverified<'a> {
-    /// Header and payload, as they are signed.
+    /// The signed bytes of header and payload.
     signed: &'a str,
     header: &'a str,
     payload: &'a str,
@@ -206,8 +206,7 @@ impl<'a> Unverified<'a> {
         })
     }
 
-    /// A member of the header, or of the payload, that has to be looked at before the signature: the key that a proof
-    /// brings along.
+    /// A member of the header, or of the payload, that is needed before the signature check: the key inside a proof.
     pub(super) fn peek(&self, part: Part, name: &str) -> Result<Option<Value>, VerifyError> {
         let part = match part {
             Part::Header => self.header,

@@ -1,4 +1,4 @@
-//! What has to be told to the IdP before a key may sign.
+//! Announces a key to the IdP before it may sign.
 
 use std::fmt::Debug;
 
@@ -6,15 +6,15 @@ use futures_util::future::BoxFuture;
 
 use crate::jose::{Algorithm, SigningKey};
 
-/// Makes the published keys known at the IdP where publishing them is not enough (inline `jwks`), and knows what the
-/// client is registered to sign with.
+/// Announces the published keys to the IdP if publishing them is not enough (inline `jwks`), and knows the registered
+/// algorithm of the client.
 pub trait Announce: Debug + Send + Sync {
-    /// Returns `Ok` once the IdP knows all the keys that are published now, or will fetch them by itself; with a
-    /// `candidate`, only if that key may sign next.
+    /// Returns `Ok` once the IdP knows all published keys, or will fetch them by itself; with a `candidate`, only if
+    /// that key may sign next.
     ///
     /// # Errors
     ///
-    /// [`AnnounceError`]: the candidate must not sign yet. It is asked again later.
+    /// [`AnnounceError`]: the candidate must not sign yet. The keeper asks again later.
     fn announce<'a>(&'a self, candidate: Option<&'a SigningKey>) -> BoxFuture<'a, Result<(), AnnounceError>>;
 }
 
@@ -37,7 +37,7 @@ pub enum AnnounceError {
         /// What is registered.
         registered: Algorithm,
     },
-    /// Another replica does not have the key, or cannot be asked.
+    /// Another replica does not have the key, or does not answer.
     #[error(
         "not every replica is known to publish the key {kid}: {cause}; mount its PEM on all of them, in BFF_KEYS_DIR"
     )]

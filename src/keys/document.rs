@@ -17,7 +17,7 @@ pub struct JwksDocument {
     pub etag: String,
 }
 
-/// One key as it is published.
+/// One published key.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Published {
     pub(super) kid: String,
@@ -29,8 +29,8 @@ pub(super) struct Published {
 // === impl Published ===
 
 impl Published {
-    /// The public half of `key`, with `alg` where the key type leaves no choice, or where `algorithm` is
-    /// configured and the key does it.
+    /// The public half of `key`, with `alg` if the key type leaves no choice, or if `algorithm` is configured and the
+    /// key supports it.
     pub(super) fn new(key: &SigningKey, algorithm: Option<Algorithm>) -> Result<Self, KeysError> {
         let mut jwk = serde_json::to_value(key.public()).map_err(|_| KeysError::Publish)?;
         let algorithm = algorithm.filter(|algorithm| key.algorithms().contains(algorithm));

@@ -22,7 +22,7 @@ use crate::{
     private_file::{Exposed, Guard},
 };
 
-/// What a name leads to, as far as can be told without reading it.
+/// The target of a path, as far as it is known without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Print {
     device: u64,
@@ -52,13 +52,13 @@ struct Known {
     outcome: Result<Arc<SigningKey>, UnusableKey>,
 }
 
-/// Files that cannot be used although they should, and what to say of each.
+/// Needed files that are unusable, with the message about each.
 pub(super) type Troubles = BTreeMap<PathBuf, String>;
 
 // === impl Print ===
 
 impl Print {
-    /// Of what `path` leads to; `None` where there is nothing.
+    /// The facts about the target of `path`; `None` if it does not exist.
     pub(super) fn of(path: &Path) -> Option<Self> {
         path.metadata().ok().map(|metadata| Self::from(&metadata))
     }
@@ -120,19 +120,19 @@ impl Folder {
             }
         }
         let dir = &self.options.dir;
-        // JSON cannot hold every path; the files are relative to an unknown folder then.
+        // JSON cannot represent every path. The files are then relative to an unknown folder.
         ring.keys_dir = dir.to_str().map(|_| dir.clone());
         ring
     }
 
-    /// The keys folder of the process that wrote the keyring, where that is another one.
+    /// The keys folder of the process that wrote the keyring, if that is another one.
     fn former(&self, ring: &Keyring) -> Option<PathBuf> {
         ring.keys_dir
             .clone()
             .filter(|dir| dir.is_absolute() && *dir != self.options.dir)
     }
 
-    /// How the keyring writes `path`: relative to the keys folder where it lies in there.
+    /// The keyring's notation of `path`: relative to the keys folder if it lies in there.
     pub(super) fn name_of(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.options.dir).unwrap_or(path).to_owned()
     }
@@ -154,7 +154,7 @@ impl Folder {
             .collect()
     }
 
-    /// Looks at every file that matters; reads those that have changed.
+    /// Checks every relevant file and reads the changed ones.
     pub(super) fn look(&mut self, ring: &Keyring) -> (Seen, Troubles) {
         let mut seen = Seen::default();
         let mut troubles = Troubles::new();
@@ -213,7 +213,7 @@ impl Folder {
         (seen, troubles)
     }
 
-    /// Looks for the key of `entry` in the keys folder of before, where it is not in this one. Returns what was read.
+    /// Searches the former keys folder for the key of `entry`, if it is not in this one. Returns the key.
     fn find(&mut self, entry: &Entry, former: &Path) -> Option<PathBuf> {
         let here = self.options.dir.join(&entry.file);
         let there = former.join(&entry.file);
@@ -236,7 +236,7 @@ impl Folder {
                     .or_insert_with(|| Arc::new(key.called(kid)));
                 (false, None)
             }
-            // Another key in its place, or nothing: what was there does not come back by itself.
+            // The file has another key or is gone: the former key does not come back by itself.
             Ok(_) => (true, None),
             Err(message) => (Print::of(path).is_none(), Some(message)),
         };
@@ -249,7 +249,7 @@ impl Folder {
             Some(message) if self.at_hand.contains_key(kid) => {
                 format!("{message} (what it held before goes on working)")
             }
-            // What follows from a key that is lost is said by the keeper; there is nothing to mend at the file.
+            // The keeper reports the consequences of a lost key; the file itself cannot be repaired.
             Some(message) if !gone => format!("not published: {message}"),
             _ => return,
         };
@@ -258,7 +258,7 @@ impl Folder {
 
     /// The key in the file `path`, called by its thumbprint.
     fn read(&mut self, path: &Path) -> Result<Arc<SigningKey>, String> {
-        // Before the file is read: what changes meanwhile is read once more at the next look.
+        // Before reading the file: a change during the read is read at the next look.
         let print = Print::of(path);
         let guard = self.options.guard;
         let known = self.files.entry(path.to_owned()).or_insert_with(|| Known {
@@ -275,7 +275,7 @@ impl Folder {
         }
     }
 
-    /// What the trouble with the named file means while the keyring knows what to do.
+    /// The trouble with the named file, while the keyring knows what to do.
     fn explained(&self, ring: &Keyring, named: &Path, message: String) -> String {
         match ring.active() {
             Some(active) if self.path_of(active) != named => {

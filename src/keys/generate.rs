@@ -57,12 +57,12 @@ pub enum GenerateError {
     Library(KeyKind),
 }
 
-/// Makes a key of `kind` in the file `path`, mode 0600, unless the file exists. A file that appears meanwhile (another
-/// replica on the same folder) is left as it is. Returns whether this call made it.
+/// Makes a key of `kind` in the file `path`, mode 0600, unless the file exists. A file that appears meanwhile (from
+/// another replica on the same folder) stays unchanged. Returns whether this call made it.
 ///
 /// # Errors
 ///
-/// [`GenerateError`]: where one of `identity_markers` exists, nothing is made.
+/// [`GenerateError`]: if one of `identity_markers` exists, nothing is made.
 pub fn generate_if_new(
     path: &Path,
     kind: KeyKind,
@@ -81,7 +81,7 @@ pub fn generate_if_new(
             break;
         }
     }
-    // A name that cannot be looked up is not a name that does not exist; a dangling link is a lost volume, too.
+    // A failed look-up does not mean that a name is absent; a dangling link is a lost volume too.
     if exists(path).map_err(write_error)? {
         return Ok(false);
     }
@@ -185,7 +185,7 @@ mod tests {
         let path = folder.path().join("key.pem");
         fs::write(&path, "precious").unwrap();
         assert!(!generate_if_new(&path, KeyKind::P256, &[]).unwrap());
-        // Also where it appears between the look and the write.
+        // Also if it appears between the check and the write.
         assert!(!private_file::create_new(&path, b"other").unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -216,7 +216,7 @@ mod tests {
     /// And the identity with it.
     #[test]
     fn a_replica_adopts_the_key_that_another_is_making() {
-        // The other one writes the key first, then what marks its identity; whenever we look, nothing seems lost.
+        // The other one writes the key first, then its identity marker. At no moment does anything seem lost.
         for _ in 0..300 {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("key.pem");

@@ -1,7 +1,7 @@
-//! Keeps the keys: opens the keyring, looks at the folder, does what is due, and publishes what came of it.
+//! Keeps the keys: opens the keyring, checks the folder, performs due steps, and publishes the result.
 //!
-//! Every change of the keyring happens under a lock on what was read under it, so that replicas agree: one changes it, the
-//! others follow. Where it cannot be written, nothing rotates and the keys serve as they are.
+//! Every change of the keyring happens under a lock, on its content under that lock, so that replicas agree: one
+//! changes it, the others follow. If it is not writable, nothing rotates and the present keys serve.
 
 mod by_hand;
 mod change;
@@ -33,10 +33,10 @@ use crate::{
     jose::{Algorithm, SigningKey},
 };
 
-/// What a trouble with all keys together is told under.
+/// The subject of a trouble with all keys together.
 const DOCUMENT: &str = "JWK Set";
 
-/// How keys are rotated, and where that is remembered.
+/// How keys are rotated, and where the state is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotation {
     /// The folder of `keyring.json`.
@@ -58,9 +58,9 @@ pub struct Keeper {
     stamp: Option<Stamp>,
     ring: Keyring,
     seen: Seen,
-    /// Whether the keyring is in the store, and not in memory alone.
+    /// Whether the keyring is in the store, and not only in memory.
     kept: bool,
-    /// Whether what is in the store now cannot be read.
+    /// Whether the present content of the store is unreadable.
     broken: bool,
     told: Told,
     notes: Vec<Note>,
@@ -69,12 +69,12 @@ pub struct Keeper {
 /// What may be done to the files.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
-    /// Before anything is served: what has to be done so that a key can sign.
+    /// Before anything is served: the steps without which no key can sign.
     Start,
     /// All of it.
     Serve,
-    /// For a person who changes the keyring: it is begun where there is none. What is due is left to the servers, which
-    /// may still have in memory what is gone from the folder.
+    /// For a command that changes the keyring: it begins a missing one. Due steps are left to the servers, which may
+    /// still have lost files in memory.
     ByHand,
     /// Nothing.
     Look,
@@ -83,7 +83,7 @@ enum Access {
 // === impl Keeper ===
 
 impl Keeper {
-    /// The keyring as it is now.
+    /// The present keyring.
     #[must_use]
     pub const fn keyring(&self) -> &Keyring {
         &self.ring
@@ -95,7 +95,7 @@ impl Keeper {
         &self.rotation.policy
     }
 
-    /// Whether the private key of an entry is lost: its file is not there, or holds another key.
+    /// Whether the private key of an entry is lost: its file is missing or has another key.
     #[must_use]
     pub fn is_lost(&self, kid: &str) -> bool {
         self.seen.gone.contains(kid)
@@ -122,7 +122,7 @@ impl Keeper {
         self.ring.next_step(now, &self.rotation.policy, &self.seen)
     }
 
-    /// One look of a running server: follows the file, does what is due, publishes what came of it.
+    /// One look of a running server: follows the file, performs due steps, publishes the result.
     fn look(&mut self, now: Timestamp) {
         let readable = self.follow();
         self.look_at_folder();
@@ -153,7 +153,7 @@ impl Keeper {
         self.publish();
     }
 
-    /// Takes over the keyring that another process has written. `false` where it cannot be read.
+    /// Adopts the keyring that another process has written. `false` if it is unreadable.
     fn follow(&mut self) -> bool {
         let stamp = self.store.stamp();
         if stamp == self.stamp && !self.broken {
@@ -169,7 +169,7 @@ impl Keeper {
                 self.look_at_folder();
                 true
             }
-            // Somebody removed it: what is in memory is written again.
+            // Somebody removed it: the content of the memory is written again.
             Ok(None) => {
                 self.stamp = None;
                 self.kept = false;
@@ -196,7 +196,7 @@ impl Keeper {
         self.told.trouble(about, text, &mut self.notes);
     }
 
-    /// Lets everybody see the keys as they are now. What cannot be used leaves everything as it was.
+    /// Publishes the present keys to all holders. An unusable set changes nothing.
     fn publish(&mut self) {
         let Some(keys) = self.keys.clone() else { return };
         match self.snapshot() {
@@ -232,8 +232,8 @@ impl Keeper {
         KeySnapshot::new(signing, coming.cloned(), others, algorithm)
     }
 
-    /// The active key; where this process cannot read it, what signed until now, the next one, or the one that signed
-    /// last: they are published too.
+    /// The active key. If this process cannot read it: the present signing key, the next one, or the last signing
+    /// one, because they are published too.
     fn signing(&self) -> Option<Arc<SigningKey>> {
         let at_hand = |kid: &str| self.folder.key(kid).cloned();
         let active = self.ring.active().and_then(|key| at_hand(&key.kid));
@@ -247,7 +247,8 @@ impl Keeper {
             others.sort_by_key(|key| (key.state == State::Next, key.since));
             others.into_iter().rev().find_map(|key| at_hand(&key.kid))
         };
-        // Beside servers that have what this one lacks, its own key signs nothing: it is not ready. But it serves.
+        // Beside servers that have a key that this one lacks, its own key signs nothing: it is not ready. But it
+        // serves.
         let named = || {
             let named = self
                 .seen

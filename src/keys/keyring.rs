@@ -1,8 +1,9 @@
-//! Which key signs, which one comes next and which stay published: the rules alone, without files and without a clock.
+//! The rules of key rotation: which key signs, which one is next and which stay published. Without files and without
+//! a clock.
 //!
-//! A key is `next` (published, not yet signing), `active` (signs), `previous` (published, no longer signing) or `retired`
-//! (neither). [`Keyring::next_step`] says what is to be done now, [`Keyring::apply`] does it to the record; the effects
-//! in the world belong to the keeper.
+//! A key is `next` (published, not yet signing), `active` (signs), `previous` (published, no longer signing) or
+//! `retired` (neither). [`Keyring::next_step`] returns the due step, [`Keyring::apply`] applies it to the record. The
+//! keeper performs the effects outside.
 
 mod entry;
 mod policy;
@@ -21,7 +22,7 @@ use crate::clock::Timestamp;
 /// A key that has just stopped signing stays published at least this long, even beyond the most keys: assertions that
 /// it signed are under way, and other replicas may sign with it for some seconds more.
 const GRACE: Duration = Duration::from_mins(5);
-/// A time that lies further ahead than this was written with a clock that was wrong.
+/// A time that lies further ahead than this was written with a wrong clock.
 const SKEW: Duration = Duration::from_mins(5);
 /// So many retired keys are remembered at most.
 const MAX_RETIRED: usize = 48;
@@ -34,10 +35,10 @@ pub struct Keyring {
     /// When a server was last seen to publish the next key; time in which none did does not count as published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served_at: Option<Timestamp>,
-    /// The keys folder of the process that wrote it last: where a process with another folder finds the keys.
+    /// The keys folder of the last writer: a process with another folder finds the keys there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_dir: Option<PathBuf>,
-    /// What we do not know, kept as it is.
+    /// Unknown members, preserved.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
 }
@@ -49,7 +50,7 @@ pub struct Seen {
     pub named: Option<KeyName>,
     /// Key ids of entries whose private key is at hand, in a file or still in memory.
     pub usable: BTreeSet<String>,
-    /// Key ids of entries whose private key is lost: their file does not exist, or holds another key.
+    /// Key ids of entries whose private key is lost: their file is missing or has another key.
     pub gone: BTreeSet<String>,
 }
 
@@ -66,7 +67,7 @@ pub enum Step {
     Correct(String),
     /// The next key has been published until now.
     Served,
-    /// A key that is no longer to be published.
+    /// Stop publishing a key.
     Retire(String, Why),
     /// A retired key that need not be remembered.
     Forget(String),
@@ -87,7 +88,7 @@ pub enum Why {
     Lost,
 }
 
-/// What happens to a key by itself, and when.
+/// An automatic change of a key, and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Upcoming {
     /// It signs.
@@ -113,7 +114,7 @@ impl Keyring {
         self.keys.iter().find(|key| key.state == State::Next)
     }
 
-    /// Key id of the key that will sign: the next one, or the one in the named file that is still to be taken up.
+    /// Key id of the key that will sign: the next one, or the new one in the named file.
     #[must_use]
     pub fn coming<'k>(&'k self, seen: &'k Seen) -> Option<&'k str> {
         let named = seen.named.as_ref().filter(|named| self.is_news(named));
@@ -132,8 +133,7 @@ impl Keyring {
         self.keys.iter().filter(|key| key.state != State::Retired)
     }
 
-    /// The key id of the key in the named file. It is `wanted`, unless another key is known by that name, which it could
-    /// then not be told apart from; then it is the thumbprint.
+    /// The key id of the key in the named file: `wanted`, or its thumbprint if another key already has that name.
     #[must_use]
     pub fn kid_for(&self, wanted: Option<&str>, thumbprint: &str) -> String {
         let free = |kid: &&str| {
@@ -230,7 +230,7 @@ impl Keyring {
         }
     }
 
-    /// What will happen to `key` by itself.
+    /// The next automatic change of `key`.
     #[must_use]
     pub fn upcoming(&self, key: &Entry, policy: &Policy) -> Option<Upcoming> {
         match key.state {
@@ -262,7 +262,7 @@ impl Keyring {
         }
     }
 
-    /// Whether the keyring does not know the key in the named file: nobody has seen it, or it signs under another name.
+    /// Whether the keyring does not know the key in the named file: it is new, or it signs under another name.
     fn is_news(&self, named: &KeyName) -> bool {
         if self.find(&named.kid).is_some() {
             return false;
@@ -275,7 +275,7 @@ impl Keyring {
         signs_under_another_name || same.next().is_none()
     }
 
-    /// Who signs where the active key is lost: what the operator names now, the next one, the one that signed last.
+    /// The signing key if the active one is lost: the newly named one, the next one, or the last signing one.
     fn heir(&self, unknown: Option<&KeyName>, seen: &Seen) -> Option<KeyName> {
         let usable = |key: &&Entry| seen.usable.contains(&key.kid);
         let previous = || {
@@ -325,7 +325,7 @@ impl Keyring {
     }
 
     fn served(&mut self, now: Timestamp, policy: &Policy) {
-        // Without a record, nobody is known to have served.
+        // Without a record, no server is known to have served.
         let gap = self.served_at.map_or(Duration::MAX, |at| now.duration_since(at));
         if gap > policy.pause() {
             for key in self.keys.iter_mut().filter(|key| key.state == State::Next) {

@@ -21,7 +21,7 @@ use crate::private_file::{self, Exposed, Guard, Step};
 pub(super) const FILE_NAME: &str = "keyring.json";
 /// The version of the format that we write; a greater one is refused, since its meaning is unknown.
 const VERSION: u64 = 1;
-/// A keyring has a few kilobytes; more than this is something else, in bytes.
+/// The maximum size of a keyring, in bytes; it usually has a few kilobytes.
 const MAX_SIZE: u64 = 256 * 1024;
 /// Longest reason in a message, in characters.
 const MAX_REASON: usize = 200;
@@ -55,7 +55,7 @@ pub enum KeyringError {
         /// What others can do.
         exposed: Exposed,
     },
-    /// It holds something else.
+    /// It has other content.
     #[error(
         "{path:?} is not a keyring of this server: {reason}. Restore it from a backup; without one, name the key that \
          signs now in BFF_JWT_SIGNING_KEY and the others that are in use in BFF_JWKS_EXTRA_KEYS, then move the file away"
@@ -122,7 +122,7 @@ impl Keyring {
     ///
     /// [`KeyringError`]: not a keyring, or one of a newer version.
     pub fn parse(text: &[u8], path: &Path) -> Result<Self, KeyringError> {
-        // The parser quotes what it does not know.
+        // The parser quotes unknown text.
         let printable = |character: char| if character.is_control() { ' ' } else { character };
         let corrupt = |reason: String| KeyringError::Corrupt {
             path: path.to_owned(),
@@ -186,7 +186,7 @@ impl KeyringFile {
         &self.path
     }
 
-    /// Reads the keyring; `None` where there is no file.
+    /// Reads the keyring; `None` if there is no file.
     pub(super) fn read(&self) -> Result<Option<Keyring>, KeyringError> {
         let unreadable = |cause| KeyringError::Unreadable {
             path: self.path.clone(),
@@ -205,7 +205,7 @@ impl KeyringFile {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(unreadable(cause)),
         };
-        // It says which key signs, and holds no secret.
+        // It says which key signs, and contains no secret.
         if let Err(exposed @ (Exposed::Writable { .. } | Exposed::Foreign { .. })) = self.guard.file(&file) {
             return Err(KeyringError::Exposed {
                 path: self.path.clone(),
@@ -229,7 +229,7 @@ impl KeyringFile {
         write().map_err(|cause| self.not_writable(cause))
     }
 
-    /// Waits until this process alone may change the keyring, though not for ever.
+    /// Waits for a limited time until this process has exclusive access to the keyring.
     pub(super) fn lock(&self) -> Result<KeyringLock, KeyringError> {
         if let Some(lock) = self.try_lock()? {
             return Ok(lock);

@@ -1,4 +1,4 @@
-//! Where the keyring is kept: a file in a folder, or what several replicas share that have no folder in common.
+//! The store of the keyring: a file in a folder, or the shared state of replicas without a common folder.
 
 use std::{fmt, path::Path};
 
@@ -8,12 +8,13 @@ use super::{
     keyring_file::{KeyringError, KeyringFile},
 };
 
-/// Keeps the keyring, and gives one process at a time the right to change it. Blocks, and is asked on blocking threads.
+/// Stores the keyring, and gives one process at a time the right to change it. Blocks, and is called on blocking
+/// threads.
 pub trait KeyringStore: fmt::Debug + Send + Sync {
     /// Where it is, for messages.
     fn place(&self) -> &Path;
 
-    /// Reads the keyring; `None` where there is none.
+    /// Reads the keyring; `None` if there is none.
     ///
     /// # Errors
     ///
@@ -27,21 +28,20 @@ pub trait KeyringStore: fmt::Debug + Send + Sync {
     /// [`KeyringError`]: the one of before is still there.
     fn write(&self, keyring: &Keyring) -> Result<(), KeyringError>;
 
-    /// Takes the right to change it; `None` where another process has it and is not waited for.
+    /// Takes the right to change it; `None` if another process has it and `wait` is off.
     ///
     /// # Errors
     ///
-    /// [`KeyringError`] if nobody can be given it.
+    /// [`KeyringError`] if the right cannot be given.
     fn lock(&self, waits: bool) -> Result<Option<KeyringLock>, KeyringError>;
 
-    /// What tells the present keyring from others; `None` where there is nothing that could be looked at.
+    /// Distinguishes the present keyring from others; `None` if none exists.
     fn stamp(&self) -> Option<Stamp>;
 
-    /// Whether all servers that follow this keyring have the keys in one folder: what one of them makes there, the others
-    /// have as well.
+    /// Whether all servers of this keyring have their keys in one folder, so that all of them have a new key.
     fn has_common_folder(&self) -> bool;
 
-    /// Whether another server that lives has the private key with this thumbprint, or may have it.
+    /// Whether another living server has the private key with this thumbprint, or may have it.
     fn is_held_elsewhere(&self, thumbprint: &str) -> bool;
 }
 
@@ -51,7 +51,7 @@ pub struct KeyringLock {
     _held: Box<dyn fmt::Debug + Send>,
 }
 
-/// What tells one keyring from another without reading it.
+/// Distinguishes one keyring from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp(Kind);
 

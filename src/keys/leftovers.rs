@@ -1,4 +1,4 @@
-//! What processes that died have left of files that they were making: it may hold private keys.
+//! Removes unfinished files of dead processes: they may contain private keys.
 
 use std::{
     collections::BTreeSet,
@@ -9,16 +9,16 @@ use std::{
 use super::generate::PREFIX;
 use crate::private_file;
 
-/// Removes what is left of `key` beside it, once there is such a key. A process that is still making one finds that it
-/// exists, whether its temporary file is there or not.
+/// Removes the unfinished files beside `key`, once that exists. A process that is still making one finds that the key
+/// exists, with or without its temporary file.
 pub(super) fn of_named(key: &Path) {
     if private_file::exists(key).is_ok_and(|exists| exists) {
         remove(key);
     }
 }
 
-/// Removes what is left of a keyring and of keys that were to come into it. Only for a process that has the lock,
-/// without which nobody makes them.
+/// Removes the unfinished files of a keyring and of its future keys. Only for the holder of the lock: no other
+/// process makes them.
 pub(super) fn of_keyring(keyring: &Path, dir: &Path) {
     remove(keyring);
     let Ok(entries) = fs::read_dir(dir) else { return };
@@ -31,7 +31,7 @@ pub(super) fn of_keyring(keyring: &Path, dir: &Path) {
     }
 }
 
-/// The key of ours that a temporary file was to become.
+/// The key that a temporary file was to become.
 fn key_of(temporary: &str) -> Option<&str> {
     let name = temporary.strip_prefix('.')?.strip_suffix(".tmp")?;
     let end = name.rfind(".pem.")? + ".pem".len();
@@ -76,7 +76,7 @@ mod tests {
         for name in ours {
             assert!(!path(name).exists(), "{name}");
         }
-        // Of a named key once it is there: until then somebody may be making it.
+        // Of a named key once it exists: until then a process may be making it.
         of_named(&path("theirs.pem"));
         assert!(path(".theirs.pem.1.0.tmp").exists());
         fs::write(path("theirs.pem"), "x").unwrap();

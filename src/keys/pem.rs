@@ -24,7 +24,7 @@ use crate::{
     private_file::{Exposed, Guard, folder_of},
 };
 
-/// A larger file is no PEM file with one key, in bytes.
+/// A larger file is not a PEM file with one key, in bytes.
 const MAX_FILE_LENGTH: u64 = 64 * 1024;
 
 const MIN_RSA_BITS: usize = 2048;
@@ -56,8 +56,8 @@ const KNOWN: [(ObjectIdentifier, &str); 9] = [
     ),
 ];
 
-/// A file that cannot serve as a key. The message says what was found there and how to mend it; it never holds a byte
-/// of the file.
+/// A file that is unusable as a key. The message names its actual content and the fix; it never contains a byte of
+/// the file.
 #[derive(Debug, thiserror::Error)]
 #[error("{path:?} cannot be used as a key: {problem}")]
 pub struct UnusableKey {
@@ -158,7 +158,7 @@ pub enum KeyProblem {
 ///
 /// # Errors
 ///
-/// [`UnusableKey`] with what was found instead.
+/// [`UnusableKey`] with the actual content.
 pub fn read_key(path: &Path) -> Result<KeyPair, UnusableKey> {
     read_guarded(path, Guard::Off)
 }
@@ -168,7 +168,7 @@ pub(super) fn read_guarded(path: &Path, guard: Guard) -> Result<KeyPair, Unusabl
     read_bounded(path)
         .and_then(|(file, text)| {
             let key = parse(&text)?;
-            // What is no key has other troubles.
+            // A file without a key has other problems.
             guard.file(&file).map_err(KeyProblem::Exposed)?;
             guard.folder(folder_of(path)).map_err(KeyProblem::Exposed)?;
             guard.place_of(path).map_err(KeyProblem::Exposed)?;
@@ -268,7 +268,7 @@ fn parse_pkcs8(der: &[u8]) -> Result<KeyPair, KeyProblem> {
     }
 }
 
-/// PKCS#1 (RFC 8017 appendix A.1.2), which is also what PKCS#8 holds for RSA.
+/// PKCS#1 (RFC 8017 appendix A.1.2), which PKCS#8 also contains for RSA.
 fn parse_rsa(der: &[u8]) -> Result<KeyPair, KeyProblem> {
     let damaged = || KeyProblem::Damaged("RSA key");
     // The size comes first: nothing is computed with numbers of unreasonable length.
@@ -295,7 +295,7 @@ fn parse_sec1(der: &[u8]) -> Result<KeyPair, KeyProblem> {
     EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der)
         .map(KeyPair::P256)
         .map_err(|_| {
-            // Only for the message: which curve the structure names, if it names one that we know.
+            // Only for the message: the curve that the structure names, if we know it.
             let named = |oid: &ObjectIdentifier| {
                 let oid = oid.as_bytes();
                 der.windows(oid.len()).any(|window| window == oid)

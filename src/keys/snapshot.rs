@@ -1,4 +1,4 @@
-//! The keys as they are at one moment.
+//! A snapshot of the keys.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use super::{
 };
 use crate::jose::{Algorithm, SigningKey};
 
-/// What signs and what is published.
+/// The signing key and the published keys.
 pub(super) struct KeySnapshot {
     pub(super) signing: Arc<SigningKey>,
-    /// The key that will sign, for what the present one cannot do.
+    /// The key that will sign; it already does for algorithms that the present one lacks.
     pub(super) coming: Option<Arc<SigningKey>>,
     pub(super) published: Vec<Published>,
     pub(super) document: Arc<JwksDocument>,
@@ -20,7 +20,8 @@ pub(super) struct KeySnapshot {
 // === impl KeySnapshot ===
 
 impl KeySnapshot {
-    /// `signing` signs, and `coming` what that one cannot; `signing` and `others` are published. `algorithm` is what the configuration names.
+    /// `signing` signs, and `coming` signs with algorithms that `signing` lacks; `signing` and `others` are
+    /// published. `algorithm` is the configured one.
     ///
     /// # Errors
     ///
@@ -41,8 +42,8 @@ impl KeySnapshot {
         })
     }
 
-    /// The key that signs with `algorithm`: the one that signs now, or where that cannot, the one that will. A client whose
-    /// IdP takes nothing of the former has nothing to lose by a key that was not published long enough.
+    /// The key that signs with `algorithm`: the present one, or otherwise the coming one. If the IdP accepts no
+    /// signature of the present key, the client loses nothing by a key that was published too briefly.
     pub(super) fn signing_with(&self, algorithm: Algorithm) -> Option<&Arc<SigningKey>> {
         let can = |key: &&Arc<SigningKey>| key.algorithms().contains(&algorithm);
         std::iter::once(&self.signing).chain(&self.coming).find(can)

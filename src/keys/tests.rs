@@ -110,7 +110,7 @@ fn the_document_is_deterministic() {
 
     let keys = load_with(&[&b, &c]);
     assert_eq!(kids(&keys)[0], keys.signing().kid());
-    // The container is no part of the key.
+    // The container format does not belong to the key.
     folder.add("rsa2048-pkcs1.pem", "a.pem");
     assert_eq!(one, load_with(&[&b, &c]).document());
 }
@@ -264,7 +264,7 @@ fn one_key_named_twice_is_published_once() {
     options.extra = vec![signing.clone(), signing];
     let (keys, _) = load(&options).unwrap();
     assert_eq!(kids(&keys).len(), 1);
-    // Under a kid of its own it has two names, which is how a kid is changed.
+    // Under its own kid it has two names: this is how a kid is changed.
     options.kid = Some("named".to_owned());
     let (keys, _) = load(&options).unwrap();
     assert_eq!(kids(&keys).len(), 2);

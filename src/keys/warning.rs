@@ -8,7 +8,7 @@ use std::{
 use super::Options;
 use crate::private_file::{Exposed, Guard, folder_of};
 
-/// More foreign files than this are not named one by one.
+/// At most this many foreign files are named.
 const MAX_NAMED_FILES: usize = 10;
 
 /// Something an operator should know, although the keys work.

@@ -31,27 +31,27 @@ pub struct Attempt {
     /// The redirect URI that was sent, by the authority of its host.
     #[serde(rename = "h")]
     pub host: String,
-    /// Where the person goes afterwards, as it was asked for; checked when it came and again before it is used.
+    /// The target after the login, as requested; checked on arrival and again before use.
     #[serde(rename = "u")]
     pub return_to: String,
-    /// `max_age` that was asked for, in seconds; the ID token's `auth_time` is held to it.
+    /// The requested `max_age`, in seconds; compared with the ID token's `auth_time`.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u64>,
-    /// The `acr_values` that were asked for, of which the login has to bring one: somebody who is logged in was asked for a
-    /// stronger login (RFC 9470).
+    /// The requested `acr_values`, of which the login has to return one: a logged-in person was asked for a stronger
+    /// login (RFC 9470).
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub acr_values: Option<String>,
     /// Whether the login had to succeed without a person (`prompt=none`).
     #[serde(rename = "s", default, skip_serializing_if = "std::ops::Not::not")]
     pub silent: bool,
-    /// Whether the login asked for one of a certain kind (`prompt`, `max_age`, `acr_values`), which a session that there
-    /// is anyway is not.
+    /// Whether the login has requirements (`prompt`, `max_age`, `acr_values`), which an existing session does not
+    /// satisfy.
     #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
     pub demanding: bool,
     /// Whether it was begun in the place of an attempt that the IdP sent back with an error.
     #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
-    /// Whether the person was to be asked for consent.
+    /// Whether consent was requested.
     #[serde(rename = "c", default, skip_serializing_if = "std::ops::Not::not")]
     pub consent: bool,
     /// The session that the browser had when the login was started.
@@ -75,15 +75,15 @@ impl Attempt {
         sealer.seal_text(Purpose::LoginAttempt, state.as_bytes(), &plaintext)
     }
 
-    /// Opens the value of a cookie with the `state` that came back. `None` where it was made for another state, by
-    /// someone else, or has been changed.
+    /// Opens the value of a cookie with the `state` of the callback. `None` if it was made for another state, by
+    /// another party, or has been changed.
     #[must_use]
     pub fn open(sealer: &Sealer, state: &str, value: &str) -> Option<Self> {
         let plaintext = sealer.open_text(Purpose::LoginAttempt, state.as_bytes(), value)?;
         serde_json::from_slice(&plaintext).ok()
     }
 
-    /// Whether somebody who was logged in was asked for a stronger or newer login (RFC 9470).
+    /// Whether a logged-in person was asked for a stronger or newer login (RFC 9470).
     #[must_use]
     pub const fn steps_up(&self) -> bool {
         self.previous.is_some() && (self.acr_values.is_some() || self.max_age.is_some())

@@ -1,4 +1,4 @@
-//! The end of sessions that the IdP asks for (OpenID Connect Back-Channel Logout 1.0).
+//! Ends sessions at the request of the IdP (OpenID Connect Back-Channel Logout 1.0).
 
 use std::sync::Arc;
 
@@ -20,16 +20,16 @@ pub enum BackChannelError {
     /// It is not one of our IdP, for us, of now.
     #[error(transparent)]
     Token(#[from] LogoutTokenError),
-    /// It came before. The specification leaves this check to us (section 2.6, step 8), and has a token that fails any
-    /// check answered like every other one that is refused.
+    /// It is a repetition. The specification leaves this check to us (section 2.6, step 8), and treats a token that
+    /// fails any check like every other refused one.
     #[error("logout token refused: it came before")]
     Replayed,
-    /// The store does not answer. Some of the sessions may still be there; the same token may come again.
+    /// The store does not answer. Some of the sessions may still exist; the IdP may send the same token again.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The logout tokens that have come, and what they do.
+/// The received logout tokens and their effect.
 #[derive(Debug)]
 pub(super) struct Logouts {
     sessions: Sessions,
@@ -43,9 +43,9 @@ pub(super) struct Logouts {
 // === impl Login ===
 
 impl Login {
-    /// Ends the sessions that a logout token names, and returns how many those were. Where it has a `sid`, they are
-    /// those of that session at the IdP, and where it has a `sub` too, only those of that person; with a `sub` alone, all of
-    /// the person (section 2.4). To name no session of ours is no mistake. A login that is under way comes to nothing.
+    /// Ends the sessions that a logout token names, and returns their number. A token with a `sid` names the sessions
+    /// of that session at the IdP; with a `sub` too, only those of that person; with only a `sub`, all sessions of
+    /// the person (section 2.4). A token that names no session of ours is valid. A login under way fails.
     ///
     /// # Errors
     ///
@@ -72,10 +72,10 @@ impl Logouts {
         }
     }
 
-    /// Opens the session of a login. `None` where the IdP has logged the person out meanwhile: the session has ended then,
-    /// and its tokens are revoked.
+    /// Opens the session of a login. `None` if the IdP has logged the person out meanwhile: the session has then
+    /// ended, and its tokens are revoked.
     ///
-    /// It is stored first, and then the notes are looked at: a logout that comes from here on finds the session.
+    /// First the session is stored, then the notes are read: a logout from here on finds the session.
     pub(super) async fn open(
         &self,
         session: Session,
@@ -114,7 +114,7 @@ impl Logouts {
         }
     }
 
-    /// First it is noted and then the sessions are looked for; a login does it the other way round.
+    /// First the logout is noted, then the sessions are looked up; a login does it the other way round.
     async fn note_and_end(&self, token: &LogoutToken) -> Result<usize, StoreError> {
         let noted = self.logged_out.note(token, self.clock.now()).await;
         noted.map_err(StoreError::unavailable)?;
@@ -139,9 +139,9 @@ impl Logouts {
     }
 }
 
-/// What a token is remembered by: `jti` is unique for its issuer alone (RFC 7519 section 4.1.7).
+/// The key that identifies a token: `jti` is unique only per issuer (RFC 7519 section 4.1.7).
 fn once_id(token: &LogoutToken) -> Vec<u8> {
-    // An issuer is a URL and holds no NUL.
+    // An issuer is a URL and contains no NUL.
     ["logout-token", &token.issuer, &token.id].join("\0").into_bytes()
 }
 

@@ -1,4 +1,4 @@
-//! The end of a login: from what the IdP sent back to a session. The order of the checks is the point of this file.
+//! The end of a login: from the answer of the IdP to a session. The order of the checks is the point of this file.
 
 mod error;
 mod session;
@@ -72,14 +72,14 @@ fn remember(outcome: &Result<LoggedIn, CallbackError>) -> Remember {
 // === impl Login ===
 
 impl Login {
-    /// Completes the login that `query` answers, for a browser on `host`. `cookie` gives the value of the login cookie
-    /// for a `state`, `previous` is the session that the browser has now, where it shows it, `device` is what the person will
-    /// recognise the new one by, and `seen` what it may be bound to.
+    /// Completes the login that `query` answers, for a browser on `host`. `cookie` returns the value of the login
+    /// cookie for a `state`. `previous` is the present session of the browser, if it shows one. `device` helps the
+    /// person to recognise the new session, and `seen` has the features it may be bound to.
     ///
-    /// The checks, in this order: `state` (before anything else that came is looked at), age and host of the attempt,
-    /// `iss`, `error`, `code`; then the exchange, the ID token, UserInfo; then the new session takes the place of the
-    /// old one; then whether the IdP has logged the person out meanwhile. From the exchange on all of it happens once for an attempt: a second request with the same code joins the
-    /// first and gets its answer.
+    /// The checks, in this order: `state` (before any other parameter is read), age and host of the attempt, `iss`,
+    /// `error`, `code`; then the exchange, the ID token, UserInfo. Then the new session replaces the old one. Then a
+    /// check that the IdP has not logged the person out meanwhile. From the exchange on, everything happens once per
+    /// attempt: a second request with the same code joins the first and gets its answer.
     ///
     /// # Errors
     ///
@@ -192,7 +192,8 @@ impl Login {
             .await?;
         let (mut session, issued) = match self.session_of(attempt, code, &response, device).await {
             Ok(verified) => verified,
-            // The session that goes on may be of one grant with these tokens, which ends as a whole (RFC 7009 section 2.1).
+            // The continuing session may share one grant with these tokens, and a grant ends as a whole (RFC 7009
+            // section 2.1).
             Err(error @ CallbackError::TooWeak) => return Err(error),
             Err(error) => {
                 self.give_back(response.refresh_token, response.access_token);
@@ -225,7 +226,7 @@ impl Login {
         }
     }
 
-    /// Revokes what was granted and belongs to nobody now. In a task of its own: the person does not wait for it.
+    /// Revokes tokens that no session uses. It runs in its own task: the person does not wait for it.
     fn give_back(&self, refresh: Option<Secret>, access: Secret) {
         let relying_party = self.inner.relying_party.clone();
         tokio::spawn(async move { relying_party.revoke_grant(refresh.as_ref(), &access).await });
@@ -246,7 +247,7 @@ impl Login {
         Ok((state.to_owned(), attempt))
     }
 
-    /// RFC 9207 section 2.4: compared exactly; required where the IdP says that it sends it.
+    /// RFC 9207 section 2.4: compared exactly; required if the IdP announces that it sends it.
     fn check_issuer(&self, iss: Option<&str>) -> Result<(), CallbackError> {
         let metadata = self
             .inner

@@ -1,8 +1,8 @@
-//! Binding a session to a key of the device (Device Bound Session Credentials, W3C draft): the browser registers a key once,
-//! and proves every few minutes that it still has it.
+//! Binds a session to a key of the device (Device Bound Session Credentials, W3C draft): the browser registers a key
+//! once, and proves every few minutes that it still has it.
 //!
-//! Challenges are stamps that are stored nowhere, so that any replica answers a proof. The key is written into the session
-//! once; a proof that comes later asks the store for nothing but the session, and the IdP for nothing.
+//! Challenges are stamps that are not stored, so that any replica can check a proof. The key is written into the
+//! session once. A later proof reads only the session from the store, and needs nothing from the IdP.
 
 use std::{sync::Arc, time::Duration};
 
@@ -53,13 +53,13 @@ pub struct Registered {
 /// Why a proof does not count.
 #[derive(Debug, thiserror::Error)]
 pub enum ProofError {
-    /// It is no proof, or by another key.
+    /// It is not a valid proof, or has another key.
     #[error(transparent)]
     Proof(#[from] VerifyError),
     /// It answers no challenge of ours, or an old one.
     #[error("the proof answers no challenge that still counts")]
     Challenge,
-    /// It does not repeat what allows it to register a key, or that is too old.
+    /// It does not repeat the permission to register a key, or the permission is too old.
     #[error("the proof does not show that it may register a key")]
     Authorization,
     /// What allowed it to register a key has done so already.
@@ -105,8 +105,8 @@ impl Devices {
         Stamp::Challenge.write(&self.sealer, key, self.clock.now())
     }
 
-    /// Writes the key that a first proof brings into the session that has invited it. `cookie` is the session whose cookie
-    /// came along, if one did. The same key may come again, where its answer got lost; another one never takes its place.
+    /// Writes the key of a first proof into the inviting session. `cookie` is the session of the request's cookie, if
+    /// it has one. The same key may come again, because its answer may have been lost; another key never replaces it.
     ///
     /// # Errors
     ///
@@ -196,7 +196,7 @@ impl Devices {
         }
     }
 
-    /// Whether it is a stamp of ours that is young enough. A replica whose clock is ahead may have written it.
+    /// Whether it is one of our stamps and young enough. A replica whose clock is ahead may have written it.
     fn counts(&self, stamp: Stamp, key: &SessionKey, text: &str) -> bool {
         let age = |written: Timestamp| self.clock.now().duration_since(written);
         stamp

@@ -1,11 +1,11 @@
-//! The end of a session that a person asks for.
+//! Ends a session at the request of the person.
 
 use url::Url;
 
 use super::{Login, hosts::LoginHost};
 use crate::session::{EndReason, SessionKey, StoreError, Whose};
 
-/// What a person asks for.
+/// The request of the person.
 #[derive(Clone, Debug)]
 pub struct EndSession {
     /// The session of this browser, if it has one.
@@ -27,8 +27,8 @@ impl Login {
         self.inner.logouts.end_all(whose, why).await
     }
 
-    /// Ends the session and says where the browser goes from there: to the IdP's end-session endpoint (OpenID Connect
-    /// RP-Initiated Logout 1.0 section 2), or without one to our own page.
+    /// Ends the session and returns the next URL for the browser: the IdP's end-session endpoint (OpenID Connect
+    /// RP-Initiated Logout 1.0 section 2), or our own page if there is none.
     ///
     /// # Errors
     ///

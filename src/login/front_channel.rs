@@ -1,4 +1,4 @@
-//! The end of a session that the IdP asks for in a frame (OpenID Connect Front-Channel Logout 1.0).
+//! Ends a session at the request of the IdP in a frame (OpenID Connect Front-Channel Logout 1.0).
 
 use std::collections::BTreeSet;
 
@@ -21,9 +21,9 @@ pub enum FrontChannelError {
 // === impl Login ===
 
 impl Login {
-    /// Ends the sessions that `issuer` and `sid` name (section 3), and returns how many those were. Browsers send our cookie
-    /// into no frame of another site, so the `sid` alone finds them. A page of somebody else does not know it: it stands in
-    /// ID tokens, which go to browsers for the IdP alone (`id_token_hint`).
+    /// Ends the sessions that `issuer` and `sid` name (section 3), and returns their number. Browsers do not send our
+    /// cookie into a frame of another site, so only the `sid` finds them. A foreign page does not know it: it appears
+    /// in ID tokens, which a browser sees only on the way to the IdP (`id_token_hint`).
     ///
     /// # Errors
     ///
@@ -37,8 +37,8 @@ impl Login {
         Ok(self.end_all(whose, EndReason::FrontChannel).await?)
     }
 
-    /// The origins of the IdP's pages, which alone may frame the answer: the one of its issuer, and the one at which
-    /// browsers reach it.
+    /// The origins of the IdP's pages, which alone may frame the answer: that of its issuer, and the one that
+    /// browsers use.
     #[must_use]
     pub fn idp_origins(&self) -> BTreeSet<String> {
         let party = &self.inner.relying_party;

@@ -2,7 +2,7 @@
 
 use url::{Host, Origin, Url};
 
-/// A redirect URI as it was registered, with what is derived from it.
+/// A registered redirect URI and its derived values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginHost {
     redirect_uri: String,
@@ -20,7 +20,7 @@ pub struct Hosts {
     dynamic: bool,
 }
 
-/// Why there are no hosts to log in on.
+/// Why there are no hosts for logins.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostsError {
     /// Neither redirect URIs nor a fallback.
@@ -88,12 +88,12 @@ impl LoginHost {
 // === impl Hosts ===
 
 impl Hosts {
-    /// The hosts of `redirect_uris`, and `fallback` for browsers on any other. With `dynamic` off, `fallback` alone
-    /// is used.
+    /// The hosts of `redirect_uris`, and `fallback` for browsers on any other host. With `dynamic` off, only
+    /// `fallback` is used.
     ///
     /// # Errors
     ///
-    /// [`HostsError`] if a URI is none or there is none at all.
+    /// [`HostsError`] if a URI is invalid or there are none.
     pub fn new(redirect_uris: &[String], fallback: Option<&str>, dynamic: bool) -> Result<Self, HostsError> {
         let mut hosts = Vec::new();
         for uri in fallback
@@ -158,8 +158,8 @@ impl Hosts {
 // === impl Authority ===
 
 impl Authority {
-    /// Whether a `Host` header means this authority. Compared as a parsed host, so that case or a written default port
-    /// make no difference where they mean the same.
+    /// Whether a `Host` header means this authority. Compared as a parsed host, so that case or an explicit default
+    /// port make no difference.
     fn is(&self, header: &str) -> bool {
         let Some((name, port)) = split_port(header, self.default_port) else {
             return false;
@@ -169,16 +169,16 @@ impl Authority {
     }
 }
 
-/// The one that `host` names.
+/// The host that `host` names.
 fn among<'a>(hosts: &'a [LoginHost], host: &str) -> Option<&'a LoginHost> {
     // As nearly every browser sends it; other spellings are for the parser.
     let verbatim = hosts.iter().find(|known| known.origin.authority() == host);
     verbatim.or_else(|| hosts.iter().find(|known| known.authority.is(host)))
 }
 
-/// Splits `host[:port]`; `None` where the port is no number.
+/// Splits `host[:port]`; `None` if the port is not a number.
 fn split_port(header: &str, default_port: u16) -> Option<(&str, u16)> {
-    // The colons of an IPv6 address stand in brackets.
+    // The colons of an IPv6 address are in brackets.
     let after_bracket = header.rfind(']').map_or(0, |at| at + 1);
     match header[after_bracket..].find(':') {
         None => Some((header, default_port)),

@@ -1,8 +1,8 @@
 //! Whom logout tokens have named, for as long as a login that they are about may still be under way.
 //!
-//! A logout can come between the moment at which the IdP answers a login and the moment at which its session is stored.
-//! It finds no session then. So it is noted here first, and then the sessions are looked for; a login stores its session
-//! first, and then looks here. Whatever the order, one of the two sees the other.
+//! A logout can come after the IdP has answered a login and before its session is stored. It then finds no session.
+//! Therefore the logout is noted here first, and then the sessions are looked up. A login stores its session first,
+//! and then reads these notes. In any order, one of the two sees the other.
 
 mod others;
 
@@ -28,7 +28,7 @@ use crate::{
 /// So long a logout is remembered: as long as an attempt lives, and a callback that came at its end may take.
 const KEEP: Duration = LOGIN_COOKIE_LIFETIME.saturating_add(Duration::from_mins(2));
 
-/// More than this are not remembered at a time, some 10 MiB; the oldest go.
+/// At most this many are remembered at a time, some 10 MiB; the oldest are dropped.
 const MOST: usize = 50_000;
 
 /// Who has been logged out lately.
@@ -47,7 +47,7 @@ pub(super) struct Course {
     pub(super) subject: String,
     /// `sid` of the ID token.
     pub(super) sid: Option<String>,
-    /// `auth_time` of the ID token, where it has one.
+    /// `auth_time` of the ID token, if it has one.
     pub(super) authenticated: Option<Timestamp>,
     /// When the browser was sent to the IdP.
     pub(super) began: Timestamp,
@@ -63,7 +63,7 @@ struct Named {
     in_order: VecDeque<(Timestamp, Digest)>,
 }
 
-/// What one token said.
+/// The statement of one token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Logout {
     arrived: Timestamp,
@@ -98,7 +98,7 @@ impl LoggedOut {
         }
     }
 
-    /// Notes whom `token`, which arrived at `now`, names. To be called before their sessions are looked for.
+    /// Notes the person or session of `token`, which arrived at `now`. Call it before looking up the sessions.
     ///
     /// # Errors
     ///
@@ -113,8 +113,8 @@ impl LoggedOut {
         self.note_logout(whom, token.issued_at, subject, now).await
     }
 
-    /// Notes that sessions were ended at `now` by somebody else than the IdP: it is about logins alone whose code was sent
-    /// before. To be called before the sessions are looked for.
+    /// Notes that another party than the IdP ended sessions at `now`. It concerns only logins whose code was sent
+    /// before. Call it before looking up the sessions.
     ///
     /// # Errors
     ///
@@ -158,8 +158,8 @@ impl LoggedOut {
         }
     }
 
-    /// Whether a logout is about this login. To be called when its session is stored. Where other processes cannot be
-    /// asked, this one goes by what it knows.
+    /// Whether a logout concerns this login. Call it after storing its session. If the other processes do not answer,
+    /// this one uses its own knowledge.
     pub(super) async fn covers(&self, course: &Course) -> bool {
         let (subject, sid) = (of_subject(&course.subject), course.sid.as_deref().map(of_sid));
         let (of_person, of_session) = {
@@ -188,7 +188,7 @@ impl LoggedOut {
     }
 }
 
-/// Whether one of the logouts, those that name the person and those that name the session, is about the login.
+/// Whether one of the logouts, by person or by session, concerns the login.
 fn about(course: &Course, subject: &Digest, of_person: &[Logout], of_session: &[Logout]) -> bool {
     let mut of_session = of_session
         .iter()
@@ -206,8 +206,8 @@ impl Logout {
         self.arrived >= course.exchanged || self.issued >= course.issued
     }
 
-    /// The session at the IdP ended while the browser was there, and the IdP gave a token for it all the same. Not where
-    /// the person has proved who they are since.
+    /// The session at the IdP ended while the browser was there, and the IdP gave a token all the same. Not if the
+    /// person has authenticated since.
     fn ends_session(&self, course: &Course) -> bool {
         self.arrived >= course.began && self.issued >= course.authenticated.unwrap_or(course.issued)
     }

@@ -1,6 +1,6 @@
-//! Whether the IdP gives refresh tokens only to people who were asked for consent, as OpenID Connect Core 1.0 section 11
-//! has it (`OIDC_PROMPT=auto`). It is learnt from logins and kept in the state folder, since asking everybody at each
-//! login, where that is not needed, is a nuisance.
+//! Whether the IdP gives refresh tokens only after consent, as OpenID Connect Core 1.0 section 11 allows
+//! (`OIDC_PROMPT=auto`). The server learns this from logins and stores it in the state folder, because an unnecessary
+//! consent prompt at each login is a nuisance.
 
 use std::{
     fs::File,
@@ -17,7 +17,7 @@ use crate::private_file;
 /// The file's name in the state folder.
 pub const FILE_NAME: &str = "offline_access.json";
 
-/// A longer file is none of ours, in bytes.
+/// A longer file is not ours, in bytes.
 const MAX_SIZE: u64 = 16 * 1024;
 
 /// What the logins have taught about one client of one IdP.
@@ -48,7 +48,7 @@ pub enum Consent {
     Unneeded,
     /// They do not come without it. Whether they come with it has not been seen yet.
     Tried,
-    /// They come with it alone.
+    /// They come only with consent.
     Needed,
     /// They do not come at all.
     Useless,
@@ -57,7 +57,7 @@ pub enum Consent {
 // === impl OfflineAccess ===
 
 impl OfflineAccess {
-    /// Reads what is kept at `path`. A file that cannot be used counts as none: it is learnt anew.
+    /// Reads the file at `path`. An unusable file counts as absent: the fact is learnt anew.
     pub(super) fn open(path: PathBuf) -> Self {
         let lesson = read(&path).unwrap_or_else(|error| {
             tracing::warn!(?path, %error, "what was learnt of refresh tokens cannot be read, and is learnt anew");
@@ -80,8 +80,7 @@ impl OfflineAccess {
         )
     }
 
-    /// Takes in what a login that asked for `offline_access` has brought. Returns what has changed, if anything; then it
-    /// is kept, too.
+    /// Learns from a login that requested `offline_access`. Returns the change, if any, and stores it.
     pub(super) fn learn(&self, issuer: &str, client_id: &str, asked: bool, came: bool) -> Option<Consent> {
         let before = self.shared.known(issuer, client_id);
         let consent = next(before, asked, came).filter(|consent| Some(*consent) != before)?;
@@ -96,7 +95,7 @@ impl OfflineAccess {
     }
 }
 
-/// What is known after a login that `asked` for consent, and whether a refresh token `came`. `None` where that says
+/// The knowledge after a login: whether it `asked` for consent, and whether a refresh token `came`. `None` if that is
 /// nothing new.
 const fn next(before: Option<Consent>, asked: bool, came: bool) -> Option<Consent> {
     match (before, asked, came) {
@@ -104,7 +103,7 @@ const fn next(before: Option<Consent>, asked: bool, came: bool) -> Option<Consen
         (None | Some(Consent::Unneeded | Consent::Tried), true, false) => Some(Consent::Useless),
         (Some(Consent::Tried | Consent::Useless), true, true) => Some(Consent::Needed),
         (Some(Consent::Useless), false, true) => Some(Consent::Unneeded),
-        // A person whom the IdP has asked before may get one without being asked again; others still do not.
+        // A person whom the IdP has asked before may get one without a new question; others still do not.
         _ => None,
     }
 }
@@ -142,7 +141,7 @@ impl Shared {
             .map(|lesson| lesson.consent)
     }
 
-    /// Writes what is known now. Where that fails it is learnt again after the next start.
+    /// Writes the present knowledge. After a failure, it is learnt again after the next start.
     fn keep(&self) {
         let lesson = self.lesson.lock().clone();
         let kept = serde_json::to_vec_pretty(&lesson)

@@ -16,10 +16,10 @@ use crate::clock::{SharedClock, Timestamp};
 /// So long the answer of an attempt is given to callers who come late.
 const ANSWERS_FOR: Duration = Duration::from_mins(1);
 
-/// With fewer attempts than this nobody looks for those that are over.
+/// With fewer attempts than this, expired ones are not removed.
 const PRUNE_AT: usize = 1_024;
 
-/// The attempts that have come back, and what came of them.
+/// The completed attempts and their outcomes.
 #[derive(Debug)]
 pub(super) struct Once<T> {
     shared: Arc<Shared<T>>,
@@ -28,7 +28,7 @@ pub(super) struct Once<T> {
 /// What an attempt is remembered for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remember {
-    /// The code was sent, whatever came of it: it is sent no second time for as long as the attempt itself is good.
+    /// The code was sent, with any outcome. It is not sent again while the attempt is valid.
     Sent,
     /// The code was not sent.
     Nothing,
@@ -100,13 +100,13 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
         }
     }
 
-    /// Completes the attempt of `state`, which is good until `attempt_ends_at`, with `code`: by `complete`, in a task of
-    /// its own, so that a browser which hangs up after a double click loses nothing; or by what that has come to
-    /// before.
+    /// Completes the attempt of `state`, which is valid until `attempt_ends_at`, with `code`. Runs `complete` in its
+    /// own task, so that a browser which hangs up after a double click loses nothing. Returns the earlier outcome if
+    /// there is one.
     ///
     /// # Errors
     ///
-    /// [`Spent`]: the attempt is not good for this code any more.
+    /// [`Spent`]: the attempt is no longer valid for this code.
     pub(super) async fn complete<F>(
         &self,
         state: &str,
@@ -155,7 +155,7 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
             shared: Arc::clone(&self.shared),
             state,
             attempt_ends_at,
-            // Of a task that died nobody knows how far it got.
+            // It is unknown how far a task got that died.
             remember: Remember::Sent,
         };
         let complete = complete();

@@ -6,13 +6,13 @@ use url::Url;
 use super::{CallbackError, Login, LoginQuery, attempt::Attempt, hosts::LoginHost};
 use crate::oidc::OAuthError;
 
-/// What can be done instead of telling the person: an error of one tab is no news to somebody who is logged in by another
-/// one, and some errors pass by themselves.
+/// The alternative to an error page: an error of one tab does not concern a person who is logged in by another one,
+/// and some errors pass by themselves.
 #[derive(Clone, Debug)]
 pub struct Instead {
-    /// Where a person who has a session goes on: a URL on the allow-list.
+    /// The target of a person with a session: a URL on the allow-list.
     pub go_on: Url,
-    /// How to begin again for one who has none, where that helps and has not been done for this attempt.
+    /// The way to start again without a session, if that helps and has not been done for this attempt.
     pub begin_again: Option<LoginQuery>,
 }
 
@@ -29,7 +29,7 @@ impl Login {
             location.query_pairs_mut().append_pair("error", "login_required");
             return CallbackError::LoginRequired { location };
         }
-        // A page that asked for a login of a certain kind has to learn that there was none.
+        // A page that requested a login with requirements has to learn that it failed.
         let instead = (!attempt.demanding).then(|| {
             let begins_again = passes_by_itself(&error) && !attempt.repeated;
             Box::new(Instead {

@@ -1,9 +1,9 @@
 //! An attempt comes back once for all processes: which of them completes it, and how the others get its answer.
 //!
-//! The first process to hear of it leaves a mark for as long as the attempt is good, so that no other sends the code. What
-//! has come of it follows for a minute. Both are sealed under a key that is made of what is in the attempt's cookie alone:
-//! without that cookie neither a dump nor `SESSION_SECRET` opens them, or tells which attempt they are of. Where the shared
-//! memory does not answer, each process goes by what it knows itself.
+//! The first process that receives an attempt leaves a mark while the attempt is valid, so that no other sends the
+//! code. The outcome follows for a minute. Both are sealed under a key that is derived only from the attempt's
+//! cookie. Without that cookie, neither a dump nor `SESSION_SECRET` opens them or reveals their attempt. If the
+//! shared memory does not answer, each process uses its own knowledge.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::{
     shared::{Passing, SharedError},
 };
 
-/// So long an answer is kept for those who come late.
+/// An answer is kept this long for late callers.
 const ANSWERS_FOR: Duration = Duration::from_mins(1);
 
 /// So often a process that waits for another one looks.
@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A process that completes an attempt takes no longer, or has died: its calls to the IdP have an end.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Where processes tell each other of attempts that have come back.
+/// The shared memory of completed attempts.
 #[derive(Debug)]
 pub(super) struct Relay {
     pub(super) passing: Arc<dyn Passing>,
@@ -59,7 +59,7 @@ struct Mark {
     over: bool,
 }
 
-/// What has come of an attempt.
+/// The outcome of an attempt.
 #[derive(Serialize, Deserialize)]
 enum Answer {
     LoggedIn {
@@ -80,8 +80,8 @@ enum Turn {
 // === impl Relay ===
 
 impl Relay {
-    /// The outcome of `attempt` with `code`: by `complete`, or as another process has it. `remember` says of an outcome of
-    /// `complete` whether the attempt is spent.
+    /// The outcome of `attempt` with `code`, from `complete` or from another process. `remember` says whether an
+    /// outcome of `complete` has spent the attempt.
     pub(super) async fn once(
         &self,
         attempt: &Attempt,
@@ -143,9 +143,9 @@ impl Slip<'_> {
                 return Ok(Turn::Ours);
             }
             let theirs = passing.fetch(&self.mark).await?;
-            // Before the answer is looked for, which is there before the mark says so.
+            // Before reading the answer, which exists before the mark says so.
             let Some(theirs) = theirs.and_then(|mark| self.opened::<Mark>(&mark)) else {
-                // It was taken back at this moment, or is none.
+                // It was removed at this moment, or is invalid.
                 if self.relay.clock.now() >= until {
                     return Ok(Turn::Theirs(Err(CallbackError::UnknownAttempt)));
                 }
@@ -169,7 +169,7 @@ impl Slip<'_> {
         }
     }
 
-    /// Tells the others what has come of it.
+    /// Announces the outcome of the attempt.
     async fn tell(
         &self,
         outcome: &Result<LoggedIn, CallbackError>,

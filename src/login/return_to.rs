@@ -4,7 +4,7 @@ use url::{Host, Origin, Url};
 
 use crate::own_paths;
 
-/// A target longer than this is refused, in bytes: it travels in the login cookie
+/// A longer target is refused, in bytes: it travels in the login cookie
 /// ([`MAX_LOGIN_COOKIE_LENGTH`](crate::session::MAX_LOGIN_COOKIE_LENGTH)).
 pub const MAX_LENGTH: usize = 2 * 1024;
 
@@ -12,7 +12,7 @@ pub const MAX_LENGTH: usize = 2 * 1024;
 #[derive(Clone, Debug)]
 pub struct AllowedTargets {
     origins: Vec<Origin>,
-    /// A request for one of these hosts may come to this server, by any scheme and port.
+    /// A request for one of these hosts may reach this server, with any scheme and port.
     own_hosts: Vec<Host>,
 }
 
@@ -28,7 +28,7 @@ pub enum ReturnToError {
     /// A URL of an origin that is not on the list.
     #[error("the parameter return_to points to an origin that is not allowed")]
     NotAllowed,
-    /// A path of this server, on one of its own hosts: the browser would act there as if the person had wanted it
+    /// A path of this server, on one of its own hosts: the browser would act there as if the person had intended it
     /// (attack 38).
     #[error(
         "the parameter return_to must not name a path that this server answers itself, such as those below /auth"
@@ -39,7 +39,7 @@ pub enum ReturnToError {
 // === impl AllowedTargets ===
 
 impl AllowedTargets {
-    /// Targets on these origins are allowed, but for the paths of this server on `own_hosts`.
+    /// Targets on these origins are allowed, except the paths of this server on `own_hosts`.
     #[must_use]
     pub const fn new(origins: Vec<Origin>, own_hosts: Vec<Host>) -> Self {
         Self { origins, own_hosts }
@@ -47,7 +47,7 @@ impl AllowedTargets {
 
     /// The absolute URL that `target` means for a browser on `own` (an origin with the path `/`), if it may go there.
     ///
-    /// Stricter than the URL standard on purpose: what a browser and this parser could read differently
+    /// Stricter than the URL standard on purpose: text that a browser and this parser could read differently
     /// (backslashes, control characters, white space, non-ASCII, userinfo) is refused rather than repaired.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl AllowedTargets {
     }
 }
 
-/// What stands between `//` and the next `/`, `?` or `#` of an absolute URL.
+/// The authority of an absolute URL: the text between `//` and the next `/`, `?` or `#`.
 fn authority_of(target: &str) -> &str {
     let rest = target.split_once("//").map_or("", |(_, rest)| rest);
     if target.starts_with('/') {
@@ -220,7 +220,7 @@ mod tests {
                 assert_eq!(resolve(path), Err(ReturnToError::OwnPath), "{path}");
             }
         }
-        // Nor where the browser is on a host that is nowhere on the list.
+        // Nor if the browser is on an unlisted host.
         let elsewhere = Url::parse("https://bff.example/").unwrap();
         assert_eq!(
             targets().resolve("/auth/logout", &elsewhere),

@@ -37,7 +37,7 @@ pub struct LoginQuery {
     pub tenant: Option<String>,
     /// Who has to log the person in, where another site has sent them (OpenID Connect Core 1.0 section 4).
     pub initiated: Option<Initiated>,
-    /// Whether the server begins this login by itself, in the place of one that failed.
+    /// Whether the server starts this login by itself after a failed one.
     pub repeated: bool,
     /// The session that the browser has, which the new one takes the place of. The callback may not show it.
     pub previous: Option<SessionKey>,
@@ -48,7 +48,7 @@ pub struct LoginQuery {
 pub struct Initiated {
     /// `iss`: the IdP.
     pub issuer: String,
-    /// `client_id`: this application there, where it says so.
+    /// `client_id`: this application's name there, if given.
     pub client_id: Option<String>,
 }
 
@@ -69,7 +69,7 @@ pub enum StartError {
     /// `return_to` is refused.
     #[error(transparent)]
     ReturnTo(#[from] ReturnToError),
-    /// A parameter is too long or holds control characters.
+    /// A parameter is too long or contains control characters.
     #[error("the parameter {0} is too long or malformed")]
     Parameter(&'static str),
     /// Another site wants another IdP to log the person in.
@@ -86,7 +86,7 @@ pub enum StartError {
 // === impl LoginQuery ===
 
 impl LoginQuery {
-    /// Whether it asks for a login of a certain kind, which a session that there is anyway is not.
+    /// Whether it has requirements that an existing session does not satisfy.
     #[must_use]
     pub const fn is_demanding(&self) -> bool {
         self.prompt.is_some() || self.max_age.is_some() || self.acr_values.is_some()

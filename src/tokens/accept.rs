@@ -25,8 +25,8 @@ struct Person {
 // === impl Inner ===
 
 impl Inner {
-    /// Takes a token response that arrived at `arrived`: the rotated refresh token is stored before anything else is
-    /// looked at, the access token serves only after a refreshed ID token, if there is one, has passed (OpenID Connect
+    /// Accepts a token response that arrived at `arrived`. The rotated refresh token is stored before anything else
+    /// is read. The access token serves only after a refreshed ID token, if there is one, has passed (OpenID Connect
     /// Core 1.0 section 12.2).
     pub(super) async fn accept(
         &self,
@@ -145,7 +145,7 @@ impl Inner {
         Outcome::Ended
     }
 
-    /// Everything that is left of a session for which somebody else's tokens arrived: theirs, and its own.
+    /// All tokens of a session that received another person's tokens: the other person's, and its own.
     fn revoke_foreign(&self, session: &Session, response: &TokenResponse) {
         self.revocations.start(Grant::from(response));
         // Where the refresh token was rotated, the arrived one is the session's own already.
@@ -176,10 +176,10 @@ fn renew(
     if let Some(token) = &response.id_token {
         tokens.id_token = token.clone();
     }
-    // A role that was taken away at the IdP must not live on here.
+    // A role that was removed at the IdP must not survive here.
     if person.id_token.is_some() || person.user_info.is_some() {
         let id_token = person.id_token.as_ref().map(|verified| &verified.all);
-        // What is left out was said at the login.
+        // The login has already logged the omitted claims.
         session.user = user_claims(id_token, person.user_info.as_ref(), email_trust);
     }
     if let Some(verified) = &person.id_token {
@@ -187,7 +187,7 @@ fn renew(
     }
 }
 
-/// `auth_time` of a refreshed ID token, where it is later than that of the session's own login, which the session keeps.
+/// `auth_time` of a refreshed ID token, if it is later than that of the session's own login, which the session keeps.
 fn later_auth_time(session: &Session, verified: &IdTokenClaims) -> Option<Timestamp> {
     let own = session.auth_time?;
     verified.auth_time.filter(|later| *later > own)

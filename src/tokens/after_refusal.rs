@@ -1,4 +1,4 @@
-//! A new token for a session whose API refused the one that it was given, although it had not expired.
+//! A new token for a session whose API refused an unexpired token.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -11,13 +11,13 @@ use crate::{
     session::SessionKey,
 };
 
-/// A token that is younger is not renewed: what the API dislikes about it, it would dislike about the next one.
+/// A younger token is not renewed: the API would refuse the next one for the same reason.
 const MIN_AGE: Duration = Duration::from_secs(30);
 
 /// One session is renewed for this reason at most this often.
 const EVERY: Duration = Duration::from_mins(1);
 
-/// With fewer entries than this nobody looks for those that are over.
+/// With fewer entries than this, expired ones are not removed.
 const PRUNE_AT: usize = 1_024;
 
 /// When sessions were last renewed because an API refused their token.
@@ -27,9 +27,10 @@ pub(super) struct Forced(Mutex<HashMap<SessionKey, Timestamp>>);
 // === impl Tokens ===
 
 impl Tokens {
-    /// What to call an API with that answered `invalid_token` (RFC 6750 section 3.1) to the credential `refused`: the
-    /// token that somebody else has got meanwhile, or one from a refresh. `None` where there is no other: the token is
-    /// younger than 30 seconds, or the last refresh for this reason less than a minute ago, or the refresh failed.
+    /// The credential for another call after an API answered `invalid_token` (RFC 6750 section 3.1) to the credential
+    /// `refused`: a token that another call has obtained meanwhile, or one from a refresh. `None` if there is no
+    /// other: the token is younger than 30 seconds, or the last refresh for this reason was less than a minute ago,
+    /// or the refresh failed.
     ///
     /// # Errors
     ///
@@ -47,7 +48,7 @@ impl Tokens {
             return self.if_valid(&current.session);
         }
         let is_young = now.duration_since(tokens.access_obtained_at) < MIN_AGE;
-        // Other calls with the same token join what the first one has started.
+        // Other calls with the same token join the refresh that the first one has started.
         let flight = match inner.flights.under_way(key) {
             Some(flight) => flight,
             None if is_young || tokens.refresh_token().is_none() => return Ok(None),
@@ -64,7 +65,7 @@ impl Tokens {
         }
     }
 
-    /// The token of now, where it is another than `refused`: a refresh may have ended since the session was read.
+    /// The present token, if it differs from `refused`: a refresh may have ended since the session was read.
     async fn other_than(
         &self,
         key: &SessionKey,

@@ -10,13 +10,13 @@ use crate::{
 
 /// The shortest pause.
 const SHORTEST: Duration = Duration::from_secs(2);
-/// The longest pause, also for what an IdP asks for in `Retry-After`.
+/// The longest pause, also for the value of an IdP's `Retry-After`.
 const LONGEST: Duration = Duration::from_mins(1);
 /// The pause once the access token has expired and people wait.
 const EXPIRED: Duration = Duration::from_secs(10);
 
-/// The pause before the next attempt: a quarter of the time that the access token still has, so that there are many
-/// attempts before it expires and none of them hurries; at least what the IdP asks for; spread by up to a quarter.
+/// The pause before the next attempt: a quarter of the remaining life of the access token, so that many unhurried
+/// attempts fit before its expiry; at least the time that the IdP requests; spread by up to a quarter.
 pub(super) fn pause(
     tokens: &Tokens,
     now: Timestamp,

@@ -27,7 +27,7 @@ enum State {
     Closed { failures: u32 },
     /// No attempt before `until`.
     Open { until: Timestamp, pause: Duration },
-    /// One attempt is under way, the others wait for what it tells.
+    /// One attempt is under way, and the others wait for its outcome.
     Trial { until: Timestamp, pause: Duration },
 }
 
@@ -67,7 +67,7 @@ impl Breaker {
                 return false;
             }
             State::Closed { .. } => FIRST_PAUSE,
-            // Those that were under way when it opened bring no news.
+            // Attempts that were under way when it opened bring no new information.
             State::Open { .. } => return false,
             State::Trial { pause, .. } => pause.saturating_mul(2).min(LONGEST_PAUSE),
         };

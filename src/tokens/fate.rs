@@ -12,14 +12,14 @@ use crate::{
     session::{EndReason, Strikes, Tokens},
 };
 
-/// What the IdP has answered to a refresh, where that is not simply new tokens.
+/// The IdP's answer to a refresh, if it is not simply new tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// `invalid_grant`.
     GrantGone,
     /// `invalid_grant` to a refresh token that an earlier refresh, whose answer never came, may have used up.
     GrantUsedUp,
-    /// The IdP wants to see the person.
+    /// The IdP requires an interaction with the person.
     PersonNeeded,
     /// Another definite no to this refresh token.
     Refused,
@@ -27,7 +27,7 @@ pub(super) enum Answer {
     UnknownClient,
     /// No answer, or none of an IdP that works.
     Outage,
-    /// Nothing was asked, since something of ours is not ready.
+    /// No request was sent, because one of our own parts is not ready.
     NotSent,
     /// Tokens of another person, issuer or client.
     Foreign,
@@ -89,7 +89,7 @@ impl Answer {
         Self::UncheckedIdToken,
     ];
 
-    /// The word for it in what is counted.
+    /// Its word for counters.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::GrantGone => "invalid_grant",
@@ -119,7 +119,7 @@ impl Answer {
         }
     }
 
-    /// What tokens beside a refreshed ID token like this are.
+    /// Classifies tokens beside a refreshed ID token with this fault.
     pub(super) fn of_id_token(error: &IdTokenError) -> Self {
         if error.ends_session() {
             Self::Foreign
@@ -162,7 +162,7 @@ impl Answer {
         }
     }
 
-    /// What follows for a session with these `tokens`. `fault` is what was wrong, without a token in it.
+    /// The consequence for a session with these `tokens`. `fault` describes the problem, without a token in it.
     pub(super) fn verdict(self, fault: &dyn fmt::Display, tokens: &Tokens, now: Timestamp) -> Verdict {
         let (reason, patience) = match self.fate() {
             Fate::Stays => return Verdict::Stays(tokens.strikes.clone()),

@@ -1,4 +1,4 @@
-//! One refresh per session at a time, which everybody who needs it joins.
+//! One refresh per session at a time, which all callers join.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
 /// What a refresh came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The store holds a newer access token.
+    /// The store has a newer access token.
     Refreshed,
     /// The session is over.
     Ended,
@@ -27,7 +27,7 @@ pub(super) enum Outcome {
 
 /// The refreshes that are under way, and the sessions for which the next one has to wait.
 ///
-/// A refresh runs in a task of its own: a browser that hangs up must not lose a rotated refresh token.
+/// A refresh runs in its own task: a browser that hangs up must not lose a rotated refresh token.
 #[derive(Clone, Debug)]
 pub(super) struct Flights {
     shared: Arc<Shared>,
@@ -45,8 +45,8 @@ struct Shared {
 #[derive(Debug)]
 struct Entries {
     map: HashMap<SessionKey, Entry>,
-    /// Entries that are over are looked for when there are this many: always twice as many as were left the last time,
-    /// so that looking costs little however many sessions wait for an IdP that is down.
+    /// At this number of entries, expired ones are removed. It is twice the number that was left the last time, so
+    /// that pruning stays cheap even if many sessions wait for an IdP that is down.
     prune_at: usize,
 }
 
@@ -57,7 +57,7 @@ enum Entry {
     Cooling(Timestamp),
 }
 
-/// A refresh that somebody waits for.
+/// A refresh that a caller waits for.
 #[derive(Debug)]
 pub(super) enum Flight {
     /// Under way.
@@ -73,7 +73,7 @@ struct Cleanup {
     cooling: Option<Timestamp>,
 }
 
-/// With fewer entries than this nobody looks for those that are over.
+/// With fewer entries than this, expired ones are not removed.
 const PRUNE_AT: usize = 1_024;
 
 /// What is assumed of a refresh whose task died.
@@ -104,7 +104,7 @@ impl Flights {
         }
     }
 
-    /// Joins the refresh of `key` that is under way, or starts `refresh` in a task of its own.
+    /// Joins the refresh of `key` that is under way, or starts `refresh` in its own task.
     pub(super) fn join<F>(&self, key: SessionKey, refresh: impl FnOnce() -> F) -> Flight
     where
         F: Future<Output = Outcome> + Send + 'static,

@@ -8,7 +8,7 @@ use crate::instruments::{Counter, Instruments, Series};
 pub(super) struct Measures {
     /// Sessions that got new tokens.
     pub(super) refreshed: Counter,
-    /// Requests that waited for a refresh which somebody else had begun.
+    /// Requests that waited for a refresh that another caller had started.
     pub(super) joined: Counter,
     failed: [Counter; Answer::ALL.len()],
     /// The store failed meanwhile.

@@ -18,19 +18,19 @@ type Generation = Timestamp;
 /// The pause before a refresh that was not possible at the moment, through no fault of the IdP.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Where another process holds the session, this one is told when it has done with it, and looks by itself this often.
+/// If another process holds the session, this one is notified when that has finished. It also polls at this interval.
 const LOOK_BY_ITSELF: Duration = Duration::from_secs(1);
 
-/// The pause where the store failed.
+/// The pause after a failure of the store.
 const AFTER_STORE_ERROR: Duration = Duration::from_secs(5);
 
-/// A refresh that brought no tokens to use.
+/// A refresh that brought no usable tokens.
 pub(super) struct Failure<'a> {
     pub(super) answer: Answer,
     pub(super) error: &'a (dyn Error + Send + Sync + 'static),
     /// Whether the refresh token may have been used up.
     pub(super) uncertain: bool,
-    /// When the IdP wants to be asked again.
+    /// The pause that the IdP requests.
     pub(super) asked: Option<Duration>,
 }
 
@@ -85,7 +85,7 @@ impl Tokens {
 }
 
 impl Inner {
-    /// Waits until the session can be claimed, or somebody else has refreshed it.
+    /// Waits until the session can be claimed, or another process has refreshed it.
     async fn turn(&self, key: &SessionKey, generation: Generation) -> Result<Turn, StoreError> {
         let mut watch = self.sessions.watch(key);
         loop {
@@ -113,7 +113,7 @@ impl Inner {
         }
     }
 
-    /// Refreshes a session that was found due, unless somebody else has done so between the finding and the claim.
+    /// Refreshes a due session, unless another process has done so between the search and the claim.
     async fn claimed(&self, claimed: Claimed) -> Outcome {
         let due = claimed.stored.session.tokens.due_at(self.options.threshold);
         if due.is_some_and(|due| due <= self.clock.now()) {
@@ -211,7 +211,7 @@ impl Inner {
         }
     }
 
-    /// Tells the breaker what an answer says of the IdP as a whole.
+    /// Reports to the breaker what an answer says about the IdP as a whole.
     fn note(&self, answer: Answer) {
         let opened = match answer.idp_works() {
             Some(true) => {
@@ -226,7 +226,7 @@ impl Inner {
         }
     }
 
-    /// A refresh that brought no tokens to use: the session ends or stays as the table says ([`Answer`]).
+    /// A refresh that brought no usable tokens: the session ends or stays as the table says ([`Answer`]).
     pub(super) async fn failed(
         &self,
         key: &SessionKey,
@@ -260,7 +260,7 @@ impl Inner {
     fn tell_of(&self, key: &SessionKey, answer: Answer, error: &(dyn Error + 'static)) {
         let session = self.sessions.reference(key);
         match answer {
-            // What an operator has to mend, here or at the IdP.
+            // The part that an operator has to fix, here or at the IdP.
             Answer::FaultyIdToken => tracing::error!(
                 %session,
                 error,
@@ -273,7 +273,7 @@ impl Inner {
         }
     }
 
-    /// Leaves the session as it is and says when to try again.
+    /// Keeps the session unchanged and returns the pause before the next attempt.
     fn keep(&self, session: &Session, asked: Option<Duration>) -> Outcome {
         let now = self.clock.now();
         Outcome::Kept(backoff::pause(&session.tokens, now, asked, &*self.random))

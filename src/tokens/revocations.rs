@@ -1,5 +1,4 @@
-//! Revoking what is left of sessions that have ended. Nobody waits for it, and an IdP that does not answer changes
-//! nothing.
+//! Revokes the tokens of ended sessions. No caller waits for it, and an IdP that does not answer changes nothing.
 
 use std::sync::{
     Arc,
@@ -44,7 +43,7 @@ pub(super) struct Revocations {
     tasks: TaskTracker,
     turns: Arc<Semaphore>,
     room: Arc<Semaphore>,
-    /// Whether the operator has been told that too many wait.
+    /// Whether the log has said that too many wait.
     said_full: Arc<AtomicBool>,
 }
 
@@ -61,7 +60,7 @@ impl Revocations {
         }
     }
 
-    /// Revokes in a task of its own.
+    /// Revokes in its own task.
     pub(super) fn start(&self, grant: Grant) {
         let this = self.clone();
         self.tasks.spawn(async move { this.revoke(&grant).await });
@@ -79,7 +78,7 @@ impl Revocations {
             }
             return;
         };
-        // Said anew only after it has got better for a while.
+        // Logged again only after a while without the problem.
         if self.room.available_permits() > WAITING / 2 {
             self.said_full.store(false, Ordering::Relaxed);
         }

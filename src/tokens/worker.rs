@@ -1,4 +1,4 @@
-//! The background loops: renewing what is due, dropping what is over.
+//! The background loops: renewing due tokens, and removing expired sessions.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use tokio_util::sync::CancellationToken;
 use super::Tokens;
 use crate::session::Claimed;
 
-/// How often sessions beyond their limits are looked for.
+/// The interval at which sessions beyond their limits are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// How many sessions one sweep takes at a time.
 const SWEEP_BATCH: usize = 256;
 
 impl Tokens {
-    /// Renews and sweeps until `shutdown`. To wait for what is under way then is [`drain`](Self::drain)'s.
+    /// Renews and sweeps until `shutdown`. [`drain`](Self::drain) then waits for the tasks under way.
     pub async fn run(&self, shutdown: CancellationToken) {
         tokio::join!(
             self.renew_what_is_due(&shutdown),
@@ -36,12 +36,12 @@ impl Tokens {
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                // All hands are busy: go on as soon as one is free.
+                // All workers are busy: continue as soon as one is free.
                 _ = under_way.join_next(), if more_may_be_due || free == 0 => {}
                 () = self.inner.clock.sleep(self.inner.options.poll), if !more_may_be_due && free > 0 => {}
             }
         }
-        // They go on; the code that stops the server waits for them.
+        // They continue; the code that stops the server waits for them.
         under_way.detach_all();
     }
 

@@ -15,7 +15,7 @@ use crate::{clock::Timestamp, gateway::Route, session::SessionRef};
 /// Longer host names are cut, in bytes.
 const MAX_HOST: usize = 255;
 
-/// What the line says, as far as it is known when the request comes.
+/// The content of the line, as far as it is known when the request arrives.
 pub(super) struct Access {
     started: Timestamp,
     level: Level,
@@ -63,7 +63,7 @@ impl Access {
             started: web.clock.now(),
             level,
             method: request.method().clone(),
-            // Only refers to what was received.
+            // Only references to the received request.
             target: request.uri().path_and_query().cloned(),
             client: client.address,
             host,
@@ -71,7 +71,7 @@ impl Access {
         })
     }
 
-    /// Writes the line. Never the query: on the routes of a login it holds a code and a state.
+    /// Writes the line. Never the query: on the routes of a login it contains a code and a state.
     pub(super) fn end(&self, web: &Web, response: &Response, correlation_id: &str) {
         let noted = self.notes.0.as_deref();
         let route = noted.and_then(|noted| noted.route.get());

@@ -1,7 +1,7 @@
 //! Everything that is not ours: calls passed on to the APIs by `routes.yaml`.
 //!
-//! Nothing is sent before the path has its one form, a route was found, the session is there and a state change has
-//! brought its proofs. So an unauthenticated request never sees a byte of an API.
+//! Nothing is sent before the path is normalised, a route is found, the session exists and a state change has passed
+//! its checks. Therefore an unauthenticated request never sees a byte of an API.
 
 mod challenge;
 mod refused_token;
@@ -178,7 +178,7 @@ fn client_info(web: &Web, context: &RequestContext, request: &Request) -> Client
     ClientInfo {
         address: Some(client.address),
         proto: if https { Proto::Https } else { Proto::Http },
-        // From the configuration: an API that makes links of it must not make them of what a client made up.
+        // From the configuration: an API may build links from it, so a client must not choose it.
         host: known.and_then(|host| HeaderValue::try_from(host.authority()).ok()),
     }
 }
@@ -196,13 +196,13 @@ fn method_not_allowed(method: &Method, allow: HeaderValue) -> Problem {
 // === impl Web ===
 
 impl Web {
-    /// Resolves when the session ends, for what is under way in its name.
+    /// Resolves when the session ends, for requests under way in its name.
     fn session_end(&self, key: &SessionKey) -> SessionEnd {
         let end = self.sessions.until_end(key);
         end.map(|_why| ()).boxed().shared()
     }
 
-    /// A session is in use as long as it has not ended, also while there is no token for the call. `None` where it has.
+    /// A session is in use until it ends, also while there is no token for the call. `None` after its end.
     async fn credential_and_renewal(
         &self,
         caller: &Caller,

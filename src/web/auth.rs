@@ -42,7 +42,7 @@ impl Web {
             .client(RequestContext::peer_of(request), &request.uri, &request.headers)
     }
 
-    /// A time as applications are told it: RFC 3339 in UTC, as the machine's clock will show it.
+    /// A time in the form for applications: RFC 3339 in UTC, as the machine's clock will show it.
     fn rfc3339(&self, time: Timestamp) -> String {
         self.clock.shown(time).rfc3339()
     }
@@ -52,7 +52,7 @@ impl Web {
         self.login.hosts().find(&self.client(request).host)
     }
 
-    /// The login host that the browser is on, or the fallback, for what does not begin a login.
+    /// The login host of the browser, or the fallback, for requests that do not start a login.
     fn login_host_or_fallback(&self, request: &Parts) -> &LoginHost {
         self.login_host(request)
             .unwrap_or_else(|| self.login.hosts().fallback())
@@ -71,14 +71,14 @@ impl Web {
         }
         let mut url = self.login.hosts().fallback().origin().clone();
         url.set_path("/auth/login");
-        // In front: what follows a target that is not encoded belongs to it.
+        // In front, because everything after an unencoded target belongs to the target.
         let separator = if query.is_empty() { "" } else { "&" };
         url.set_query(Some(&format!("{FALLBACK_MARK}=1{separator}{query}")));
         Elsewhere::Redirect(url)
     }
 }
 
-/// The problem for a call to the IdP that failed. Bodies are constant: what the IdP said is in the log.
+/// The problem for a failed call to the IdP. Bodies are constant: the IdP's answer is in the log.
 fn idp_problem(error: &CallError) -> Problem {
     let refused = || {
         Problem::new(
@@ -108,7 +108,7 @@ fn idp_problem(error: &CallError) -> Problem {
     }
 }
 
-/// How loud the failure of a call is. A flood is told once a minute by its lane, not by each call.
+/// The log level of a failed call. The lane logs a flood once a minute, not each call.
 fn level_of(error: &CallError, usual: Level) -> Level {
     if error.is_saturation() {
         Level::DEBUG

@@ -1,6 +1,6 @@
-//! Whether a request that brings a session cookie comes from where the session is bound to (`SESSION_BINDING`).
+//! Whether a request with a session cookie fits the binding of the session (`SESSION_BINDING`).
 //!
-//! One that does not is anonymous, and the session stays: a stolen cookie must not log anybody out.
+//! Otherwise the request is anonymous, and the session stays: a stolen cookie must not log anybody out.
 
 mod told;
 
@@ -17,13 +17,13 @@ use crate::session::{Binding, DeviceKey, Mismatch, Session, SessionKey, Stamp};
 /// follows the login; the longest part is a slow security chip, which takes seconds to make a key.
 const REGISTRATION_TIME: Duration = Duration::from_mins(1);
 
-/// Requests that were under way, or queued, when the key was registered do not bring the first bound cookie yet.
+/// Requests that were under way, or queued, when the key was registered do not have the first bound cookie yet.
 const GRACE: Duration = Duration::from_mins(1);
 
-/// A browser drops the cookie by its own clock; one that is older by no more than this was sent in time.
+/// A browser drops the cookie by its own clock. A cookie that is older by no more than this was sent in time.
 const LEEWAY: Duration = Duration::from_secs(30);
 
-/// A request that brings the cookie of a session without belonging to it.
+/// A request with the cookie of a session that does not fit its binding.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unproven {
     /// What the store calls the session.
@@ -122,8 +122,8 @@ impl Web {
         })
     }
 
-    /// Adds to the answer for a request without session what makes the browser prove its key before the next one: a bound
-    /// cookie that does not count any more, since the secret was rotated or another login has come, is in the way of that.
+    /// Adds to the answer for a request without session the fields that make the browser prove its key before the
+    /// next one. An invalid bound cookie, after a rotation of the secret or another login, would prevent that.
     pub(super) fn ask_for_proof(
         &self,
         absent: Absent,
@@ -170,8 +170,8 @@ impl Web {
         }
     }
 
-    /// Tells the operator, once a minute for each session. Nothing of what was compared, and nothing that a thief could
-    /// fill the log with.
+    /// Logs it once a minute for each session, without the compared values, and without text with which a thief could
+    /// fill the log.
     fn tell_unproven(&self, key: &SessionKey, why: Why, request: &Envelope<'_>) {
         self.0.measures.unproven(why);
         if !self.0.unproven.first(key, self.clock.now()) {

@@ -23,16 +23,16 @@ pub(crate) struct Caller {
     /// The session.
     pub(crate) stored: Stored,
     id: SessionId,
-    /// Takes the cookie of the release before away, where the browser sent that.
+    /// Removes the cookie of the former release if the browser sent it.
     former: Option<HeaderValue>,
 }
 
 /// Why a request has no session.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Absent {
-    /// It brings no session cookie, several, or one that leads nowhere.
+    /// It has no session cookie, several, or one without a session.
     Nobody,
-    /// It brings the cookie of a session that it does not belong to.
+    /// It has the cookie of a session but does not fit its binding.
     Unproven(Unproven),
 }
 
@@ -99,7 +99,7 @@ impl Absent {
         }
     }
 
-    /// The code of its problem, where there is a session.
+    /// The code of its problem, if there is a session.
     pub(crate) const fn reason(self) -> Option<&'static str> {
         match self {
             Self::Nobody => None,

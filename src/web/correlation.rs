@@ -15,8 +15,8 @@ const MAX_LENGTH: usize = 128;
 /// A new id is this many characters of [`ALPHABET`], so 80 bits.
 const NEW_LENGTH: usize = 16;
 
-/// Letters and digits that are not taken for each other when somebody reads an id out. Nothing that begins an option of
-/// a command, ends a word for a double click, or breaks a line.
+/// Letters and digits that are not confused when a person reads an id aloud. No character that begins a command
+/// option, ends a word for a double click, or breaks a line.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// An id of `[A-Za-z0-9._-]{1,128}` that does not begin with `-`.
@@ -25,8 +25,8 @@ pub(crate) struct CorrelationId(HeaderValue);
 
 /// Gives every request its id.
 ///
-/// A new id is no secret, only distinct: a counter under a keyed hash whose keys are random. The generator for secrets
-/// would cost more than the rest of the middleware, and its first use, where it gathers entropy, some 30 milliseconds.
+/// A new id is not secret, only distinct: a counter under a keyed hash with random keys. The generator for secrets
+/// would cost more than the rest of the middleware, and its first use, which gathers entropy, some 30 milliseconds.
 #[derive(Debug, Default)]
 pub(crate) struct CorrelationIds {
     keys: [RandomState; 2],
@@ -36,7 +36,7 @@ pub(crate) struct CorrelationIds {
 // === impl CorrelationIds ===
 
 impl CorrelationIds {
-    /// The id that the request brings, or a new one where it brings none, several, or one that is not well-formed.
+    /// The id of the request, or a new one if it has none, several, or a malformed one.
     pub(crate) fn of(&self, headers: &HeaderMap) -> CorrelationId {
         let mut given = headers.get_all(HEADER).iter();
         match (given.next(), given.next()) {

@@ -10,10 +10,10 @@ use super::correlation;
 /// How long a browser may remember the answer to a preflight.
 const MAX_AGE: Duration = Duration::from_mins(10);
 
-/// Answers preflights and marks answers for the listed origins, exactly compared. Nothing where there are none: the
-/// layer answers every `OPTIONS`, which belongs to the APIs then.
+/// Answers preflights and marks answers for the listed origins, exactly compared. `None` without listed origins,
+/// because the layer would answer every `OPTIONS`, which then belongs to the APIs.
 ///
-/// What a page may read is decided here; what it may change is decided by the two CSRF proofs, as for every call.
+/// CORS decides what a page may read. The two CSRF checks decide what it may change, as for every call.
 pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;

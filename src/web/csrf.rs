@@ -39,16 +39,16 @@ pub(crate) enum CsrfError {
     Token,
 }
 
-/// Whether `method` may change state: all but those that RFC 9110 section 9.2.1 calls safe.
+/// Whether `method` may change state: all except those that RFC 9110 section 9.2.1 calls safe.
 pub(crate) fn changes_state(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// Whether the request opens a connection on which anything can be said afterwards, such as a WebSocket. Browsers send
-/// it from a page of any origin, with cookies and without a preflight (RFC 6455 section 10.2).
+/// Whether the request opens a connection with unrestricted content, such as a WebSocket. Browsers send it from a
+/// page of any origin, with cookies and without a preflight (RFC 6455 section 10.2).
 ///
-/// Each sign counts alone, since proxies that ask for a decision leave some of them out: nginx and Traefik drop
-/// `Upgrade`, browsers send `Sec-Fetch-*` over TLS only, and Traefik calls the scheme `ws` or `wss`.
+/// Each sign counts alone, because proxies that ask for a decision omit some of them: nginx and Traefik drop
+/// `Upgrade`, browsers send `Sec-Fetch-*` only over TLS, and Traefik calls the scheme `ws` or `wss`.
 pub(crate) fn opens_tunnel(request: &Parts) -> bool {
     let headers = &request.headers;
     let any = |name: &HeaderName, sign: fn(&[u8]) -> bool| {
@@ -60,7 +60,7 @@ pub(crate) fn opens_tunnel(request: &Parts) -> bool {
     };
     // RFC 8441 section 4: HTTP/2 has `:protocol` instead of `Upgrade`.
     request.extensions.get::<Protocol>().is_some()
-        // An offer to go on in HTTP/2 (RFC 9110 section 7.8) stays a request.
+        // An offer to continue in HTTP/2 (RFC 9110 section 7.8) stays a request.
         || any(&UPGRADE, |protocol| !protocol.is_empty() && !protocol.eq_ignore_ascii_case(b"h2c"))
         || headers.keys().any(|name| name.as_str().starts_with("sec-websocket-"))
         || [SEC_FETCH_MODE, SEC_FETCH_DEST].iter().any(|name| {
@@ -108,7 +108,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 // === impl OwnOrigins ===
 
 impl OwnOrigins {
-    /// These origins are ours. An opaque one is nobody's: it serialises to `null`, which any sandboxed page sends.
+    /// These origins are ours. An opaque origin is ignored: it serialises to `null`, which any sandboxed page sends.
     #[must_use]
     pub fn new(origins: &[Origin]) -> Self {
         let named = origins.iter().filter(|origin| origin.is_tuple());

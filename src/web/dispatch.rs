@@ -64,7 +64,7 @@ impl Dispatch {
     }
 }
 
-/// No page calls what the IdP or the browser itself calls, so no page is told that it may.
+/// Pages do not call the endpoints of the IdP or of the browser itself, so CORS does not apply to them.
 fn is_for_pages(path: &str) -> bool {
     ![backchannel_logout::PATH, dbsc::REGISTER, dbsc::REFRESH].contains(&path)
 }

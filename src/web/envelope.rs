@@ -1,4 +1,4 @@
-//! What a request shows of where it comes from, whatever it asks for.
+//! The facts about the sender of a request, independent of its purpose.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use http::{HeaderMap, Uri, request::Parts};
 use super::{Web, request_context::RequestContext};
 use crate::session::Seen;
 
-/// What a request shows of where it comes from.
+/// The facts about the sender of a request.
 #[derive(Clone, Copy)]
 pub(crate) struct Envelope<'a> {
     /// The peer of its connection.

@@ -15,8 +15,8 @@ use crate::{
 /// A form has this long to arrive.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The text of a form of at most `most` bytes (`application/x-www-form-urlencoded`). `None` where the body is something
-/// else, which is not read.
+/// The text of a form of at most `most` bytes (`application/x-www-form-urlencoded`). `None` for another body, which
+/// is not read.
 pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,

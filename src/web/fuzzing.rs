@@ -19,7 +19,7 @@ pub fn client(proxies: &TrustedProxies, peer: SocketAddr, request: &Parts) -> (I
     (client.address, client.host, client.https)
 }
 
-/// Proof and identifier of a browser that binds its session. The reason for going on without a proof is read, too.
+/// Proof and identifier of a browser that binds its session. Also reads the reason for continuing without a proof.
 #[must_use]
 pub fn device_fields(headers: &HeaderMap) -> [Option<String>; 2] {
     let _reason = structured::skipped(headers);

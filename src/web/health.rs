@@ -32,7 +32,7 @@ pub(super) async fn ready(
     told(status, word, &report.components, may_know(&context, &headers))
 }
 
-/// The same of the session store alone.
+/// The same, only for the session store.
 pub(super) async fn store(
     State(web): State<Web>,
     Extension(context): Extension<RequestContext>,
@@ -49,8 +49,8 @@ pub(super) async fn store(
     told(status, word, &components, may_know(&context, &headers))
 }
 
-/// Whether a request is of somebody who may know details. A proxy on the same machine is a loopback peer too, but no
-/// direct one: it says for whom it asks.
+/// Whether the sender of a request may see details. A proxy on the same machine is a loopback peer too, but not a
+/// direct one: it names its client.
 fn may_know(context: &RequestContext, headers: &HeaderMap) -> bool {
     let direct = context.peer.ip().to_canonical().is_loopback() && !is_forwarded(headers);
     context.listener == Listener::Internal || direct

@@ -1,7 +1,7 @@
 //! The host that a request names: exactly one, or the request is refused.
 //!
 //! Two readers of a request with two hosts could take it for two different sites (RFC 9112 section 11.2, RFC 9113
-//! section 8.3.1). The check holds on every listener, before anything is decided.
+//! section 8.3.1). The check holds on every listener, before any decision.
 
 use axum::extract::Request;
 use http::{
@@ -12,8 +12,8 @@ use http::{
 
 use super::problem::Problem;
 
-/// Refuses a request that names no host, several, or what is none: RFC 9112 section 3.2. The host in the request line,
-/// which is `:authority` in HTTP/2, and `Host` may both be there if they name the same one.
+/// Refuses a request with no host, several, or an invalid one: RFC 9112 section 3.2. The host in the request line,
+/// which is `:authority` in HTTP/2, and `Host` may both be present if they name the same one.
 pub(super) fn check(request: &Request) -> Result<(), Problem> {
     let mut lines = request.headers().get_all(HOST).iter();
     let (line, second) = (lines.next(), lines.next());

@@ -29,12 +29,13 @@ pub(super) async fn handle(State(web): State<Web>, headers: HeaderMap) -> Respon
     if known {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
-    // Not `application/jwk-set+json` (RFC 7517 section 8.5.2): OpenID Connect asks for neither, and some IdPs refuse it.
+    // Not `application/jwk-set+json` (RFC 7517 section 8.5.2): OpenID Connect requires neither, and some IdPs refuse
+    // it.
     let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     (caching, content_type, Body::from(document.body.clone())).into_response()
 }
 
-/// RFC 9110 section 13.1.2, with the weak comparison that it asks for.
+/// RFC 9110 section 13.1.2, with the weak comparison that it requires.
 fn matches(known: &HeaderValue, etag: &HeaderValue) -> bool {
     let (Ok(known), Ok(etag)) = (known.to_str(), etag.to_str()) else {
         return false;

@@ -16,7 +16,7 @@ pub(super) struct Measures {
     logouts: Logouts,
 }
 
-/// Logout tokens, by what came of them.
+/// Logout tokens, by outcome.
 #[derive(Debug)]
 struct Logouts {
     ended: Counter,

@@ -64,7 +64,7 @@ impl Endpoints {
         };
         let access = Access::begin(&self.web, &mut context, &request);
         let correlation = context.correlation.clone();
-        // Both only refer to what was received.
+        // Only references to the received request.
         let target = request.uri().path_and_query().cloned();
         let preferences = Preferences::of(request.headers());
         let answer = async {
@@ -116,15 +116,15 @@ fn render(response: &mut Response, preferences: &Preferences, pages: &Pages, cor
         return;
     };
     let (head, body) = problem.render(preferences, pages, correlation).into_parts();
-    // What handler and layers have added stays (cookies, `Allow`, what CORS says: a page of a listed origin may read
-    // errors too); the problem's own fields win, and the size is that of its body.
+    // Headers of handler and layers stay (cookies, `Allow`, CORS: a page of a listed origin may read errors too). The
+    // problem's own fields win, and the size is that of its body.
     response.headers_mut().remove(CONTENT_LENGTH);
     response.headers_mut().extend(head.headers);
     *response.body_mut() = body;
     problem.log(correlation);
 }
 
-/// What a health check asks.
+/// The path of a health check.
 pub(super) fn is_probe(path: &str) -> bool {
     path == "/health" || path.starts_with("/health/")
 }
@@ -143,8 +143,8 @@ pub(super) async fn method_not_allowed(method: Method) -> Problem {
     )
 }
 
-/// The answer where a handler panicked: that is a bug of ours, told to the log and not to the client. What the panic
-/// says may hold anything, also a secret.
+/// The answer after a panic of a handler: that is our bug, for the log and not for the client. The panic message may
+/// contain anything, also a secret.
 fn panicked(_panic: &(dyn Any + Send)) -> Response {
     let place = "its place is in the line before and on standard error";
     Problem::internal()

@@ -15,7 +15,7 @@ const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 pub(crate) enum Visit {
     /// A person opens a page: the browser's window shows the answer.
     Page,
-    /// A GET that does not say what it is for.
+    /// A GET of unknown purpose.
     Unsaid,
     /// A call of a script, a part of a page, a frame, a form, or something fetched ahead of time.
     Other,
@@ -41,7 +41,7 @@ impl Visit {
     }
 }
 
-/// The value of a field; something that no browser sends where there are several.
+/// The value of a field; an impossible value if there are several lines.
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     let mut lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     let first = lines.next()?;

@@ -1,4 +1,4 @@
-//! What operators are told once: signs of a mistake in the set-up that any browser can show as often as it likes.
+//! One-time notices to operators: signs of a mistake in the set-up that any browser can repeat at will.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,13 +8,13 @@ use url::Host;
 use super::Web;
 use crate::{head, told::Told};
 
-/// No more hosts than this are told of: beyond them, it is a scanner that makes them up.
+/// At most this many hosts are named: beyond them, a scanner invents them.
 const MAX_HOSTS: usize = 8;
 
-/// No more header fields than this are told of, for the same reason.
+/// At most this many header fields are named, for the same reason.
 const MAX_FIELDS: usize = 8;
 
-/// What has been told.
+/// The notices given so far.
 #[derive(Debug)]
 pub(super) struct Notices {
     doubled_session: AtomicBool,
@@ -54,7 +54,7 @@ impl Web {
         }
     }
 
-    /// Tells of a request whose header is larger than what is accepted; once for each name of a field.
+    /// Logs a request with an oversized header; once for each name of a field.
     pub(super) fn notice_large_head(&self, error: &head::TooLarge) {
         if self.0.notices.large_heads.first(&error.name) {
             tracing::warn!(
@@ -69,7 +69,7 @@ impl Web {
         }
     }
 
-    /// Tells of a login on a host that has no redirect URI, and so goes on elsewhere.
+    /// Logs a login on a host without a redirect URI, which therefore continues elsewhere.
     pub(super) fn notice_unknown_host(&self, host: &str) {
         let hosts = self.login.hosts();
         // Without the dynamic callback that is how it is meant.

@@ -50,15 +50,15 @@ pub struct Pages {
 pub(crate) struct Page<'a> {
     /// Which page: the key of its title and text in the message files.
     pub(crate) key: &'a str,
-    /// Title and text where no message file has the key: English.
+    /// Title and text if no message file has the key: English.
     pub(crate) fallback: (&'a str, &'a str),
-    /// What `{answer}` in the text stands for: the error code of the identity provider.
+    /// The value of `{answer}` in the text: the error code of the identity provider.
     pub(crate) answer: Option<&'a str>,
     /// What the person can do here.
     pub(crate) action: Option<Action<'a>>,
     /// A second, quieter way: to the start page.
     pub(crate) start: Option<(Label, &'a str)>,
-    /// Code and correlation id, for the people who are asked for help.
+    /// Code and correlation id, for people who help.
     pub(crate) footnote: Option<(&'a str, &'a str)>,
 }
 
@@ -81,7 +81,7 @@ pub(crate) enum Action<'a> {
         /// Hidden fields.
         fields: &'a [(&'a str, &'a str)],
     },
-    /// The page goes on by itself after it was shown; the link is for browsers that do not.
+    /// The page navigates by itself after it was shown; the link is for browsers that do not.
     Continue {
         /// Where it goes.
         href: &'a str,
@@ -164,7 +164,7 @@ struct Policies {
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
-/// A reference to a field in what `docs/pages.md` promises: the pages that a template is tried with at the start.
+/// A reference to a field that `docs/pages.md` promises: the pages with which the start tests a template.
 const SAMPLE_TARGET: &str = "/sample-target";
 
 // === impl Pages ===
@@ -203,7 +203,7 @@ impl Pages {
     /// The same, given the value of `Accept-Language`.
     pub(crate) fn respond_in(&self, accept_language: Option<&HeaderValue>, page: &Page<'_>) -> Response {
         let texts = self.languages.choose(accept_language);
-        // Browsers hold every redirect that answers a form to `form-action` (CSP3 section 6.4.2), and a logout leads to
+        // Browsers apply `form-action` to every redirect that answers a form (CSP3 section 6.4.2). A logout leads to
         // the IdP, and from there to the providers that the IdP federates with.
         let policy = match page.action {
             Some(Action::Post { .. }) => &self.policies.form,

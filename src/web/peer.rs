@@ -1,4 +1,4 @@
-//! Who is on the other end: the peer of the connection, and what a listed proxy says of the browser behind it.
+//! The other end: the peer of the connection, and the facts about the browser behind a listed proxy.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,7 +12,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Headers are looked at up to this many list members from the right; nobody chains more proxies.
+/// At most this many list members are read from the right; nobody chains more proxies.
 const MAX_HOPS: usize = 32;
 
 /// The proxies whose forwarded headers are believed. Nobody by default.
@@ -22,8 +22,8 @@ pub struct TrustedProxies {
     family: ForwardedFamily,
 }
 
-/// Which header fields a listed proxy sets. The other family is never read, not even where the first is absent: a proxy
-/// that sets one of them passes the other on as its client wrote it.
+/// The header fields that a listed proxy sets. The other family is never read, not even if the first is absent: a
+/// proxy that sets one of them forwards the other as its client wrote it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedFamily {
     /// `X-Forwarded-For`, `X-Forwarded-Host`, `X-Forwarded-Proto`.
@@ -38,18 +38,18 @@ pub enum ForwardedFamily {
 pub(crate) struct Client {
     /// Its address.
     pub(crate) address: IpAddr,
-    /// The host that it asked for, with the port if it named one.
+    /// The host of its request, with the port if it named one.
     pub(crate) host: String,
-    /// Whether it used TLS; `None` where no listed proxy says so.
+    /// Whether it used TLS; `None` if no listed proxy says so.
     pub(crate) https: Option<bool>,
-    /// Whether a listed proxy stands between.
+    /// Whether there is a listed proxy in between.
     pub(crate) by_proxy: bool,
 }
 
 // === impl TrustedProxies ===
 
 impl TrustedProxies {
-    /// Believes what peers of these networks say in header fields of `family`.
+    /// Trusts the header fields of `family` from peers in these networks.
     #[must_use]
     pub const fn new(networks: Vec<IpNet>, family: ForwardedFamily) -> Self {
         Self { networks, family }
@@ -90,7 +90,7 @@ impl TrustedProxies {
         }
     }
 
-    /// Walks the addresses from the nearest to the farthest and stops at the first that is no listed proxy.
+    /// Walks the addresses from the nearest to the farthest and stops at the first that is not a listed proxy.
     fn farthest_trusted(&self, peer: IpAddr, addresses: &[IpAddr]) -> IpAddr {
         let mut client = peer;
         for address in addresses.iter().rev() {
@@ -103,7 +103,7 @@ impl TrustedProxies {
     }
 }
 
-/// Whether a proxy says that it passes the request on for somebody.
+/// Whether a proxy says that it forwards the request for another client.
 pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
     [
         X_FORWARDED_FOR,
@@ -116,8 +116,8 @@ pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
     .any(|name| headers.contains_key(name))
 }
 
-/// What forwarded headers say, the farthest address first. Of host and scheme the last value counts: the one that the
-/// listed proxy itself has written.
+/// The content of forwarded headers, the farthest address first. For host and scheme, the last value counts, which
+/// the listed proxy itself has written.
 #[derive(Default)]
 struct Forwarded {
     addresses: Vec<IpAddr>,
@@ -162,7 +162,7 @@ struct Element<'a> {
 // === impl Element ===
 
 impl<'a> Element<'a> {
-    /// `None` for what is not well-formed: it may be a half of something that was quoted.
+    /// `None` if it is malformed: it may be a half of a quoted value.
     fn parse(text: &'a str) -> Option<Self> {
         let mut element = Self::default();
         for pair in text.split(';').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -183,8 +183,8 @@ impl<'a> Element<'a> {
     }
 }
 
-/// A value, quoted or not. Escapes have no place in an address, a host or a scheme. An unquoted colon or bracket is taken,
-/// although only a token may stand without quotes: proxies write `host=a.example:8443`.
+/// A value, quoted or not. Escapes are impossible in an address, a host or a scheme. An unquoted colon or bracket is
+/// accepted, although only a token may be unquoted: proxies write `host=a.example:8443`.
 fn unquoted(value: &str) -> Option<&str> {
     let inner = match value.strip_prefix('"') {
         Some(rest) => rest.strip_suffix('"')?,
@@ -220,8 +220,8 @@ fn address(text: &str) -> Option<IpAddr> {
     bare().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
-/// The members of a list header over all its lines, the last one first. A line that is not readable ends them: what stands
-/// before it was there when a nearer proxy wrote it, and cannot be told from what a client wrote.
+/// The members of a list header over all its lines, the last one first. An unreadable line ends them: the lines
+/// before it existed when a nearer proxy wrote it, and cannot be distinguished from lines of a client.
 fn last_members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)

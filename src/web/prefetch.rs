@@ -23,8 +23,8 @@ const FIELDS: [HeaderName; 4] = [
 
 /// The layer around the endpoints that act on GET.
 ///
-/// HEAD gets an empty answer: a client that only looks whether a link leads somewhere learns that it does. A prefetch
-/// is refused, so that the browser drops it and asks again when the person really goes there.
+/// HEAD gets an empty answer: a client that only checks a link learns that it works. A prefetch is refused, so that
+/// the browser drops it and asks again when the person really goes there.
 pub(super) async fn keep_from_acting(request: Request, next: Next) -> Response {
     if request.method() == Method::HEAD {
         return StatusCode::NO_CONTENT.into_response();
@@ -38,7 +38,7 @@ pub(super) async fn keep_from_acting(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Whether the browser says that it asks ahead of a person.
+/// Whether the browser says that this is a prefetch.
 pub(super) fn is_ahead(headers: &HeaderMap) -> bool {
     FIELDS
         .iter()

@@ -7,7 +7,7 @@ use super::problem::Problem;
 /// Longer query strings are refused, in bytes.
 const MAX_LENGTH: usize = 8 * 1024;
 
-/// The parameters of a query string or form that nobody has taken yet.
+/// The parameters of a query string or form that were not read yet.
 #[derive(Debug)]
 pub(crate) struct Parameters<'a> {
     pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
@@ -32,10 +32,10 @@ impl<'a> Parameters<'a> {
 
     /// Reads a query string in which one of `targets` names where to go afterwards.
     ///
-    /// A proxy can paste a request target there as it stands: `?return_to=/a?b=c&d=e`. A `?` that is not encoded shows it,
-    /// since an encoder of values encodes that too. The target is then all that follows, so that nothing of it is
-    /// lost. Where one of `others` follows, it could be a parameter of either, which is refused: what somebody appends to
-    /// the address of a page must not say how a login is done.
+    /// A proxy can paste an unencoded request target there: `?return_to=/a?b=c&d=e`. An unencoded `?` reveals this,
+    /// because an encoder of values encodes it too. The target is then all that follows, so that nothing of it is
+    /// lost. If one of `others` follows, it could be a parameter of either, and the request is refused: text that
+    /// somebody appends to the address of a page must not control a login.
     pub(crate) fn parse_with_target(
         query: Option<&'a str>,
         targets: &[&str],
@@ -133,7 +133,7 @@ mod tests {
             // Encoded, as it should be.
             ("return_to=%2Fa%3Fb%3Dc%26d%3De", "/a?b=c&d=e"),
             ("return_to=/a&prompt=login", "/a"),
-            // Pasted: what is encoded in it stays so.
+            // Pasted: encoded characters stay encoded.
             ("return_to=/a?b=c", "/a?b=c"),
             ("return_to=/a?b=c&d=e&&f", "/a?b=c&d=e&&f"),
             ("prompt=login&return_to=/a?b=%26&c=d+%20e", "/a?b=%26&c=d+%20e"),

@@ -1,9 +1,10 @@
-//! What a browser holds back that comes from another site, and how it is asked again.
+//! Repeats a visit from another site, for which a browser withholds cookies.
 //!
-//! A cookie with `SameSite=Strict` does not come along when a page of another site leads here (RFC 6265bis section 8.8.2):
-//! a link in a mail, the way back from the IdP. So a visit without it may still be one of somebody who is logged in. Where
-//! that matters, a page of ours goes to the same address once more, which is a visit from our own site then. At the callback
-//! there is no second time, since a code is good once: a cookie that does come along says which session the last login gave.
+//! A browser does not send a `SameSite=Strict` cookie when a page of another site leads here (RFC 6265bis section
+//! 8.8.2): a link in a mail, the way back from the IdP. Therefore a visit without it may come from a logged-in
+//! person. Where that matters, one of our pages navigates to the same address again, and that is a visit from our own
+//! site. At the callback this is impossible, because a code is valid once. There, another cookie says which session
+//! the last login gave.
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, Uri, header::CACHE_CONTROL};
@@ -19,14 +20,15 @@ use crate::{
     session::{Binding, SameSite, SessionKey},
 };
 
-/// The parameter of the second visit. It comes first: what follows a target that is not encoded belongs to that target.
+/// The parameter of the second visit. It comes first, because everything after an unencoded target belongs to that
+/// target.
 pub(crate) const MARK: &str = "bff_again";
 
 // === impl Web ===
 
 impl Web {
-    /// A page that goes to the address of the request again, where a person comes from another site and the browser may hold
-    /// the session cookie back. `None` where what came is all that there is.
+    /// A page that navigates to the address of the request again, if a person comes from another site and the browser
+    /// may withhold the session cookie. `None` if the request is complete.
     pub(crate) fn revisit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
         let is_held_back = self.cookies.same_site() == SameSite::Strict
             && Visit::of(method, headers) == Visit::Page
@@ -54,8 +56,8 @@ impl Web {
         Some(response)
     }
 
-    /// `Set-Cookie` that says which session a login has given, where the session cookie itself does not come along with the
-    /// next callback.
+    /// `Set-Cookie` that names the session of a login, for a callback to which the browser does not send the session
+    /// cookie itself.
     pub(crate) fn remember_latest(&self, key: &SessionKey) -> Option<HeaderValue> {
         if self.cookies.same_site() != SameSite::Strict {
             return None;
@@ -64,8 +66,8 @@ impl Web {
         self.cookies.set_login(self.cookies.latest_name(), &value).ok()
     }
 
-    /// The session that a login may take the place of: the one that the browser has, if the request shows what it is bound to.
-    /// A stolen cookie must not end the session of whom it was stolen from.
+    /// The session that a login may replace: that of the browser, if the request fits its binding. A stolen cookie
+    /// must not end the session of its victim.
     pub(crate) async fn replaceable(&self, request: Envelope<'_>) -> Option<SessionKey> {
         let key = self.known_session(request.headers)?;
         if self.binding == Binding::Off {
@@ -76,8 +78,8 @@ impl Web {
         bound.is_ok().then_some(key)
     }
 
-    /// The session that the browser has, as far as a request from another site shows it: for what takes its place, never as
-    /// a proof of who asks.
+    /// The session of the browser, as far as a request from another site shows it: only to replace it, never as an
+    /// authentication.
     pub(crate) fn known_session(&self, headers: &HeaderMap) -> Option<SessionKey> {
         let sent = self.cookies.session_id(headers).map(|id| id.key());
         sent.or_else(|| {

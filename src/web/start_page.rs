@@ -1,4 +1,4 @@
-//! What a person gets on paths that browsers ask for by themselves, where no route serves them.
+//! The answers on paths that browsers request by themselves, if no route serves them.
 
 use axum::response::{IntoResponse as _, Response};
 use http::{
@@ -29,7 +29,7 @@ pub(super) async fn instead_of_nothing(
             Some(page) => Ok(page),
             None => show(web, request).await,
         },
-        // Every browser asks for it, and nobody reads what a refusal says.
+        // Every browser requests it, and nobody reads a refusal.
         "/favicon.ico" => Ok(StatusCode::NOT_FOUND.into_response()),
         _ => Err(Problem::not_found()),
     }

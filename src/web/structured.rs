@@ -1,5 +1,4 @@
-//! The structured fields (RFC 9651) of Device Bound Session Credentials: what the server says in them, and what a browser
-//! says.
+//! The structured fields (RFC 9651) of Device Bound Session Credentials, from the server and from the browser.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sfv::{
@@ -15,10 +14,10 @@ const RESPONSE: HeaderName = HeaderName::from_static("secure-session-response");
 const SESSION_ID: HeaderName = HeaderName::from_static("sec-secure-session-id");
 const SKIPPED: HeaderName = HeaderName::from_static("secure-session-skipped");
 
-/// What may sign, the one that costs less in front.
+/// The signature algorithms, the cheaper one first.
 const ALGORITHMS: [&TokenRef; 2] = [token_ref("ES256"), token_ref("RS256")];
 
-/// Why a browser may say that it went on without a proof.
+/// The possible reasons of a browser for continuing without a proof.
 const REASONS: [&str; 3] = ["unreachable", "server_error", "quota_exceeded"];
 
 /// A longer field is not read, in bytes.
@@ -45,7 +44,7 @@ pub(super) fn registration(path: &str, invitation: &Invitation) -> Option<Header
     value(write().ok()??)
 }
 
-/// `Secure-Session-Challenge`: what the next proof of the session called `id` has to answer.
+/// `Secure-Session-Challenge`: the challenge for the next proof of the session `id`.
 pub(super) fn challenge(challenge: &str, id: &str) -> Option<HeaderValue> {
     const ID: &KeyRef = key_ref("id");
     let write = || -> Result<String, Error> {
@@ -62,12 +61,12 @@ pub(super) fn proof(headers: &HeaderMap) -> Option<String> {
     text(headers, &RESPONSE)
 }
 
-/// `Sec-Secure-Session-Id`: what the browser calls the session that it renews.
+/// `Sec-Secure-Session-Id`: the browser's name for the session that it renews.
 pub(super) fn session_id(headers: &HeaderMap) -> Option<String> {
     text(headers, &SESSION_ID)
 }
 
-/// `Secure-Session-Skipped`: why a browser says that it went on without a proof. Anybody can say so.
+/// `Secure-Session-Skipped`: why a browser continued without a proof. Anybody can send it.
 pub(super) fn skipped(headers: &HeaderMap) -> Option<&'static str> {
     let list: List = Parser::new(single(headers, &SKIPPED)?).parse().ok()?;
     list.iter().find_map(|entry| match entry {

@@ -15,17 +15,18 @@ use url::Url;
 use super::{Web, auth::login::again, peer::Client};
 use crate::login::{hosts::LoginHost, return_to::ReturnToError};
 
-/// A page on a host of ours: path and query as they were asked for, in the characters that a URL may have.
+/// A page on one of our hosts: the requested path and query, in the characters of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Page(String);
 
 // === impl Page ===
 
 impl Page {
-    /// The page of a request target in origin form (RFC 9112 section 3.2.1), or of an absolute URL, of which only path and
-    /// query are taken.
+    /// The page of a request target in origin form (RFC 9112 section 3.2.1), or of an absolute URL, of which only
+    /// path and query are used.
     ///
-    /// What a browser would have encoded is encoded, and nothing is decoded: what stands there comes back as it is.
+    /// Characters that a browser would have encoded are encoded, and nothing is decoded: the text comes back
+    /// unchanged.
     pub(crate) fn of(target: &[u8]) -> Option<Self> {
         let target = path_and_query(target)?;
         let mut page = String::with_capacity(target.len());
@@ -75,8 +76,9 @@ impl Web {
         self.return_to(host, page)
     }
 
-    /// The URL of the login that leads back to `page` on the host of `client`, from which a proxy asks. `None` where nobody
-    /// can log in for that host: it has no redirect URI, and a session of the fallback host does not reach it.
+    /// The URL of the login that leads back to `page` on the host of `client`, from which a proxy asks. `None` if a
+    /// login for that host is impossible: it has no redirect URI, and it does not share the session of the fallback
+    /// host.
     pub(crate) fn login_url(&self, client: &Client, page: Option<&Page>) -> Option<Url> {
         let hosts = self.login.hosts();
         let (host, return_to) = match hosts.find(&client.host) {
@@ -97,7 +99,7 @@ impl Web {
         self.allowed(target, host)
     }
 
-    /// `page` on a host on which nobody logs in, but which shares the session cookie and to which people may be sent.
+    /// `page` on a host without logins that shares the session cookie and is an allowed target.
     fn return_elsewhere(&self, client: &Client, page: Option<&Page>) -> Option<String> {
         let scheme = if client.https == Some(false) {
             "http"
@@ -113,7 +115,7 @@ impl Web {
             .or_else(|| self.allowed(origin.to_string(), host))
     }
 
-    /// A page that is too far to come back to is left out: the login then ends on the start page. That is said once.
+    /// A page whose address is too long is omitted: the login then ends on the start page. The log says so once.
     fn allowed(&self, target: String, host: &LoginHost) -> Option<String> {
         static SAID: AtomicBool = AtomicBool::new(false);
         match self.login.targets().resolve(&target, host.origin()) {
@@ -136,7 +138,7 @@ pub(crate) fn redirect(location: &str) -> Option<Response> {
     let location = HeaderValue::try_from(location).ok()?;
     let headers = [
         (LOCATION, location),
-        // No cache may send somebody to the login who has a session by now.
+        // No cache may send a person to the login who has a session by now.
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     Some((StatusCode::FOUND, headers).into_response())

@@ -108,7 +108,7 @@ fn the_payload_may_hold_the_key_if_the_header_does_not() {
             .key,
         key()
     );
-    // A key in the header is the one that counts.
+    // A key in the header has precedence.
     let other = first(ec_jwk(&pair()));
     assert_eq!(
         check_first(&by_ec(&P256, &other, &payload)).unwrap_err(),
@@ -131,7 +131,7 @@ fn attack_53_a_later_proof_counts_by_the_known_key_alone() {
         check(&by_ec(&thief, &header("ES256"), &claims())).unwrap_err(),
         VerifyError::Signature
     );
-    // Neither one that it brings along.
+    // Nor an own key in the token.
     assert_eq!(
         check(&by_ec(&thief, &first(ec_jwk(&thief)), &claims())).unwrap_err(),
         VerifyError::SuperfluousKey
@@ -205,7 +205,7 @@ fn keys_that_are_private_small_or_odd_are_refused() {
     let refused = |jwk: Value| ProofKey::accepted(jwk).is_none();
     let (ec, rsa) = (ec_jwk(&P256), rsa_jwk());
     assert!(!refused(ec.clone()) && !refused(rsa.clone()));
-    // Members that are not needed are let go.
+    // Unneeded members are dropped.
     let more = with(with(ec.clone(), "kid", "x"), "alg", "none");
     assert_eq!(ProofKey::accepted(more), ProofKey::accepted(ec.clone()));
     for member in PRIVATE {

@@ -122,12 +122,12 @@ fn check(token: &str, keys: &KeySet) -> Result<Verified, VerifyError> {
     check_with(token, keys, &Algorithm::ALL)
 }
 
-/// The error for a token that is right but for its claims.
+/// The error for a token that is valid except for its claims.
 fn claims_error(claims: &Value) -> VerifyError {
     check(&rs256(&header(), claims), &both()).unwrap_err()
 }
 
-/// The error for a token that is right but for its header.
+/// The error for a token that is valid except for its header.
 fn header_error(header: &Value) -> VerifyError {
     check(&rs256(header, &claims()), &both()).unwrap_err()
 }
@@ -197,7 +197,7 @@ fn attack_26_hs_keyed_by_the_public_key_is_refused() {
         let token = format!("{input}.{}", b64(tag));
         assert_eq!(check(&token, &both()).unwrap_err(), VerifyError::Algorithm);
     }
-    // Not even where the issuer publishes a symmetric key.
+    // Not even if the issuer publishes a symmetric key.
     let oct = json!({"kty": "oct", "kid": "rsa", "k": b64("0123456789abcdef0123456789abcdef")});
     assert!(set(&[oct]).is_empty());
 }
@@ -215,7 +215,7 @@ fn attack_26_a_key_that_the_token_brings_along_is_not_looked_at() {
         let error = check(&es256(&header, &claims()), &set(&[rsa_jwk("rsa")])).unwrap_err();
         assert_eq!(error, VerifyError::UnknownKey, "{header}");
     }
-    // And where the issuer has a key of that id, it is the one that counts.
+    // And if the issuer has a key with that id, it is the one that counts.
     let other = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     let input = signing_input(&json!({"alg": "ES256", "kid": "p256", "jwk": own}), &claims());
     let token = format!("{input}.{}", b64(other.sign(&rng(), input.as_bytes()).unwrap()));
@@ -625,7 +625,7 @@ fn rfc_7515_a_3_es256() {
     assert_eq!(check(&changed, &keys).unwrap_err(), VerifyError::Signature);
 }
 
-/// RFC 8037 appendix A: key, thumbprint, and a signature over a payload that is no claims.
+/// RFC 8037 appendix A: key, thumbprint, and a signature over a payload that is not a set of claims.
 #[test]
 fn rfc_8037_appendix_a() {
     const TOKEN: &str = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.\

@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// What was done, as a line for a person; or what would be.
+/// The performed or possible step, as a line for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done(pub String);
 
@@ -58,7 +58,7 @@ pub enum ByHandError {
 // === impl Keeper ===
 
 impl Keeper {
-    /// Makes a next key; with `at_once` lets it, or the one that is next already, sign now.
+    /// Makes a next key; with `at_once` lets it, or the existing next one, sign now.
     ///
     /// # Errors
     ///

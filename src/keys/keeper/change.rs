@@ -1,4 +1,4 @@
-//! Changing the keyring: what is due, under the lock, written at once or not at all.
+//! Changes the keyring: performs due steps, under the lock, with one write.
 
 use std::path::{Path, PathBuf};
 
@@ -13,18 +13,18 @@ use crate::{
     private_file,
 };
 
-/// More steps at once than this are a fault of ours.
+/// More steps at once than this are a bug.
 const MAX_STEPS: usize = 200;
-/// What a trouble with a change is told under.
+/// The subject of a trouble with a change.
 const CHANGE: &str = "change of the keyring";
 
 // === impl Keeper ===
 
 impl Keeper {
-    /// Whether a step is done now. A key is made by a server that publishes it at once, in a folder that all have. And a
-    /// running server takes nothing over: where the private key that signs is lost for this one, which has another one in
-    /// memory, servers with another folder may have it, and would take it back. Where each has a folder of its own, it is
-    /// known whether another one has it.
+    /// Whether a step is performed now. A key is made by a server that publishes it at once, in a common folder. A
+    /// running server never takes over: if this one has lost the signing private key and has another one in memory,
+    /// servers with another folder may have the key and would take over again. If each server has its own folder, it
+    /// is known whether another one has the key.
     fn allowed(&self, step: &Step, access: Access) -> bool {
         match step {
             Step::Make => access == Access::Serve && self.store.has_common_folder(),
@@ -37,7 +37,7 @@ impl Keeper {
         }
     }
 
-    /// Does all that is due, but for what waits for the IdP.
+    /// Performs all due steps, except those that wait for the IdP.
     pub(super) fn settle(&mut self, now: Timestamp, access: Access) {
         let idle = |step: &Option<Step>| match step {
             None | Some(Step::Activate(_)) => true,
@@ -55,7 +55,7 @@ impl Keeper {
             && let Some(step @ Step::TakeOver(_)) = self.step(now)
             && self.allowed(&step, access)
         {
-            // Only what no server can start without.
+            // Only steps without which no server can start.
             self.apply(&step, now);
         }
     }
@@ -121,8 +121,8 @@ impl Keeper {
         }
     }
 
-    /// Runs `change` under the lock on what the file holds now, and writes what came of it. Where that fails, nothing has
-    /// changed, and the files that `change` says it has made are gone.
+    /// Runs `change` under the lock on the present content of the file, and writes the result. If that fails, nothing
+    /// has changed, and the new files that `change` has reported are removed.
     pub(super) fn locked(&mut self, waits: bool, change: impl FnOnce(&mut Self) -> Vec<PathBuf>) {
         let _lock = match self.lock(waits) {
             Ok(Some(lock)) => lock,
@@ -141,7 +141,7 @@ impl Keeper {
             return;
         }
         if self.keys.is_none() {
-            // The start fails; what it fails with is not to be found in the keyring by the next one.
+            // The start fails. The keyring must not contain the cause for the next start.
             if self.first_snapshot().is_err() {
                 return;
             }
@@ -170,7 +170,7 @@ impl Keeper {
         let anchored = if self.store.has_common_folder() {
             self.folder.anchored(&self.ring)
         } else {
-            // Each server has the files in a folder of its own.
+            // Each server has the files in its own folder.
             let keys_dir = None;
             Keyring {
                 keys_dir,
@@ -188,8 +188,8 @@ impl Keeper {
         self.look_at_folder();
     }
 
-    /// Removes keys that were made for a keyring that could not be written: nobody has seen them. One that the file names
-    /// all the same stays: what failed may have come after it had got its name.
+    /// Removes keys that were made for a keyring that could not be written: no process has seen them. A key that the
+    /// file names stays, because the failure may have come after the rename.
     pub(super) fn unmake(&self, made: impl IntoIterator<Item = PathBuf>) {
         let Ok(stored) = self.store.read() else { return };
         let stored = stored.unwrap_or_default();
@@ -201,8 +201,7 @@ impl Keeper {
         }
     }
 
-    /// Takes the lock; `None` where another process has it and is not waited for. What those who had it before have left is
-    /// removed.
+    /// Takes the lock; `None` if another process has it and `wait` is off. Removes leftovers of earlier holders.
     pub(super) fn lock(&self, waits: bool) -> Result<Option<KeyringLock>, KeyringError> {
         let lock = self.store.lock(waits)?;
         if lock.is_some() && self.store.has_common_folder() {
@@ -211,7 +210,7 @@ impl Keeper {
         Ok(lock)
     }
 
-    /// Removes what processes that died have left. Who cannot do it leaves it to others.
+    /// Removes leftovers of dead processes. A process without the rights leaves it to others.
     pub(super) fn tidy(&self) {
         if !self.store.has_common_folder() {
             return;

@@ -1,4 +1,4 @@
-//! What is said of the keys: each change, and each trouble once until it changes.
+//! The notes about keys: each change, and each trouble once until it changes.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ pub(super) enum Note {
     Trouble(String),
 }
 
-/// What was said already, by what it was about.
+/// The last note by subject.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     files: Troubles,
@@ -66,7 +66,7 @@ impl Told {
     }
 }
 
-/// What is said of a step before it is done.
+/// The note about a step before it is performed.
 pub(super) fn of_step(step: &Step, ring: &Keyring, policy: &Policy, now: Timestamp) -> Option<Note> {
     let active = ring.active().map(|key| key.kid.clone()).unwrap_or_default();
     Some(match step {
@@ -97,7 +97,7 @@ pub(super) fn of_step(step: &Step, ring: &Keyring, policy: &Policy, now: Timesta
     })
 }
 
-/// What is said of the key that is next now.
+/// The note about the present next key.
 pub(super) fn of_next(ring: &Keyring, policy: &Policy, how: &str) -> Note {
     let next = ring
         .next()

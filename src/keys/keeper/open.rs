@@ -21,7 +21,7 @@ use crate::{
 // === impl Keeper ===
 
 impl Keeper {
-    /// Opens the keys folder for a server: makes the first key, reads the keyring or begins one, and takes up a new named
+    /// Opens the keys folder for a server: makes the first key, reads or begins the keyring, and adopts a new named
     /// key. Blocks on small files and on replicas that do the same.
     ///
     /// # Errors
@@ -54,8 +54,8 @@ impl Keeper {
         Ok((keeper, keys, warnings))
     }
 
-    /// Opens the keys folder for a person: makes the first key and begins the keyring where there is none; everything else
-    /// is left to [`rotate`](Self::rotate), [`retire`](Self::retire) and the servers.
+    /// Opens the keys folder for a command: makes the first key and begins a missing keyring. Everything else is left
+    /// to [`rotate`](Self::rotate), [`retire`](Self::retire) and the servers.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl Keeper {
         let stamp = store.stamp();
         let (stored, broken) = match store.read() {
             Ok(stored) => (stored, false),
-            // It may pass while this server runs, and is told by its readiness meanwhile.
+            // It may pass while this server runs; readiness reports it meanwhile.
             Err(error @ (KeyringError::Foreign | KeyringError::Unavailable { .. }))
                 if access == Access::Start =>
             {
@@ -182,7 +182,7 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// What there is to sign and to publish with, and everything that should be said about it.
+    /// The keys for signing and publishing, with all notes about them.
     fn publish_first(&mut self) -> Result<(Keys, Vec<Warning>), KeysError> {
         let keys = Keys::new(self.first_snapshot()?);
         let mut warnings: Vec<Warning> = Vec::new();
@@ -261,8 +261,8 @@ fn file(options: &Options, rotation: &Rotation) -> Box<dyn KeyringStore> {
     Box::new(KeyringFile::new(&rotation.state_dir).guarded(options.guard))
 }
 
-/// What is to be said where this server was registered and has no keyring. Which key signed and which one was retired is
-/// known nowhere else.
+/// The note if this server is registered and has no keyring. The information which key signed and which one was
+/// retired is then lost.
 fn lost_keyring(options: &Options, keyring: &Path) -> Option<Note> {
     let marker = options.identity_markers.iter().find(|marker| marker.exists())?;
     Some(Note::Trouble(format!(

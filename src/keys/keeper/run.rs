@@ -10,22 +10,22 @@ use crate::{
     keys::{Announce, AnnounceError},
 };
 
-/// How often the folder is looked at.
+/// The interval of looks at the folder.
 const LOOK: Duration = Duration::from_secs(5);
-/// After the IdP could not be told, it is asked again no sooner.
+/// After a failed announcement to the IdP, the pause before the next one.
 const PAUSE: Duration = Duration::from_mins(1);
 
-/// How it stands with the IdP.
+/// The state of the announcements to the IdP.
 struct Telling {
     /// Tag of the document that it knows.
     known: String,
-    /// The key that signed when it was told.
+    /// The signing key at the last announcement.
     signing: String,
-    /// The key that signed when it was told last, or was to be.
+    /// The signing key of the last announcement or of the last attempt.
     tried: String,
     /// Not again before, while that one signs.
     not_before: Timestamp,
-    /// What went wrong, as it was said.
+    /// The failure, as reported.
     told: Option<AnnounceError>,
 }
 
@@ -94,9 +94,9 @@ impl Telling {
 
     fn failed(&mut self, error: AnnounceError, due: bool, now: Timestamp) {
         match &error {
-            // The client comes by itself.
+            // The client appears by itself.
             AnnounceError::NotYet => return,
-            // Nobody but our own store was asked.
+            // Only our own store was asked.
             AnnounceError::Peers { .. } => {}
             AnnounceError::Algorithm { .. } | AnnounceError::Registration(_) => {
                 self.not_before = now.saturating_add(PAUSE);

@@ -104,7 +104,7 @@ impl KeysFolder {
         self.now = self.now.saturating_add(duration);
     }
 
-    /// Lets time pass while these processes look, and activate what is due.
+    /// Lets time pass while these processes look, and activates due keys.
     fn serve(&mut self, processes: &mut [&mut Process], duration: Duration) {
         let end = self.now.saturating_add(duration);
         while self.now < end {
@@ -153,7 +153,7 @@ impl KeysFolder {
 // === impl Process ===
 
 impl Process {
-    /// One look; what was said of it.
+    /// One look; returns its notes.
     fn look(&mut self, now: Timestamp) -> Vec<Note> {
         self.keeper.look(now);
         std::mem::take(&mut self.keeper.notes)
@@ -408,7 +408,7 @@ fn a_broken_keyring_stops_the_start_and_never_a_running_server() {
     }
     fs::write(keys_folder.path("keyring.json"), whole).unwrap();
     assert_eq!(process.look(keys_folder.now), []);
-    // One that somebody removed is written again.
+    // A removed one is written again.
     fs::remove_file(keys_folder.path("keyring.json")).unwrap();
     process.look(keys_folder.now);
     assert_eq!(keys_folder.states(), pairs(&[(&kid, "active")]));
@@ -689,7 +689,7 @@ fn a_crash_between_two_files_is_recovered() {
     assert_eq!(process.published().len(), 2, "another one was made");
     let stored = keys_folder.ring().to_string();
     assert!(!stored.contains(name), "{stored}");
-    // The keyring was written, and the process died before anybody was told.
+    // The keyring was written, and the process died before it could publish it.
     let next = keys_folder.states()[1].0.clone();
     let mut again = keys_folder.start();
     assert!(again.published().contains(&next));
@@ -738,7 +738,7 @@ impl Announce for Idp {
     }
 }
 
-/// A clock that counts how often somebody lay down to sleep.
+/// A clock that counts its sleepers.
 #[derive(Clone, Debug)]
 struct Counting {
     clock: ManualClock,
@@ -794,7 +794,7 @@ impl Running {
         }
     }
 
-    /// Lets time pass until `condition` holds; `false` where it does not within `limit`.
+    /// Lets time pass until `condition` holds; `false` if it does not within `limit`.
     async fn passes(&self, limit: Duration, condition: impl Fn(&Self) -> bool) -> bool {
         self.until_asleep(0).await;
         let end = self.clock.now().saturating_add(limit);
@@ -864,7 +864,7 @@ async fn a_key_that_cannot_do_the_registered_algorithm_does_not_sign() {
             .passes(Duration::from_mins(20), |it| it.keys.signing().kid() != old)
             .await
     );
-    // On purpose and by hand it does, and the registration is told.
+    // By hand it does, and the registration learns of it.
     let told = running.idp.told.lock().len();
     keys_folder
         .start()
@@ -929,7 +929,7 @@ fn the_lock_file_is_empty() {
     assert_eq!(lock.metadata().unwrap().len(), 0);
 }
 
-/// What a start refuses must not be what the next one goes on with.
+/// The next start must not continue with a state that a start has refused.
 #[test]
 fn a_first_start_that_is_refused_leaves_no_keyring() {
     let mut keys_folder = KeysFolder::new();
@@ -950,7 +950,7 @@ fn a_first_start_that_is_refused_leaves_no_keyring() {
     assert_eq!(keys_folder.start().signs(), kid);
 }
 
-/// The same while a server runs: what it cannot publish, it does not write down.
+/// The same in a running server: it does not write what it cannot publish.
 #[test]
 fn a_named_key_that_would_share_a_kid_changes_nothing() {
     let mut keys_folder = KeysFolder::new();

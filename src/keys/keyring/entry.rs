@@ -17,14 +17,14 @@ pub struct Entry {
     pub file: PathBuf,
     /// Its key id.
     pub kid: String,
-    /// Its RFC 7638 thumbprint, where that is not its key id.
+    /// Its RFC 7638 thumbprint, if that is not its key id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumbprint: Option<String>,
     /// What it is used for.
     pub state: State,
     /// Since when; for `next`, since when it is published.
     pub since: Timestamp,
-    /// What we do not know, kept as it is.
+    /// Unknown members, preserved.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
 }
@@ -43,7 +43,7 @@ pub enum State {
     Retired,
 }
 
-/// Which key is meant, and where it is.
+/// The identity of a key and its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyName {
     /// Its PEM file; relative to the keys folder.

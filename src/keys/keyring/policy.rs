@@ -1,11 +1,11 @@
-//! How keys are rotated, and what follows from that for one of them.
+//! The rotation policy, and its consequences for one key.
 
 use std::time::Duration;
 
 use super::Entry;
 use crate::clock::Timestamp;
 
-/// A server that is away no longer than this has published all the time.
+/// A server that was away for no longer than this counts as publishing all the time.
 pub(super) const RESTART: Duration = Duration::from_secs(30);
 
 /// How keys are rotated.

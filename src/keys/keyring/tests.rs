@@ -39,7 +39,7 @@ fn policy() -> Policy {
     }
 }
 
-/// All steps up to one that needs the world, which is returned.
+/// All steps up to one that needs an effect outside, which is returned.
 fn settle(ring: &mut Keyring, now: Timestamp, policy: &Policy, seen: &Seen) -> Option<Step> {
     for _ in 0..100 {
         match ring.next_step(now, policy, seen) {
@@ -116,7 +116,7 @@ fn time_in_which_nobody_served_does_not_count_as_published() {
     let back = at(0).saturating_add(2 * DAY);
     assert_eq!(settle(&mut ring, back, &policy(), &folder), None);
     assert_eq!(ring.next().unwrap().since, back);
-    // A restart is no pause.
+    // A restart is not a pause.
     let soon = back.saturating_add(Duration::from_mins(90));
     settle(&mut ring, soon, &policy(), &folder);
     assert_eq!(ring.next().unwrap().since, back);
@@ -151,7 +151,7 @@ fn without_a_new_key_the_next_and_then_the_last_take_over() {
     folder.gone.insert("b".to_owned());
     settle(&mut ring, at(2), &policy(), &folder);
     assert_eq!(ring.active().unwrap().kid, "a");
-    // No key is left: it stays as it is, until an operator restores the key.
+    // No key is left: the keyring stays unchanged until an operator restores the key.
     folder.usable.clear();
     folder.named = None;
     folder.gone.insert("a".to_owned());
@@ -247,7 +247,7 @@ fn a_previous_key_retires_by_age_and_is_forgotten_with_its_file() {
     settle(&mut ring, end, &policy, &folder);
     assert!(ring.find("a").is_some());
     folder.named = None;
-    // Another server may still name it, in a folder of its own.
+    // Another server, with its own folder, may still name it.
     let later = end.saturating_add(60 * DAY);
     settle(
         &mut ring,
@@ -363,7 +363,7 @@ fn times_of_a_wrong_clock_count_from_now() {
     settle(&mut ring, at(500), &policy(), &seen(&["a", "b"]));
     assert_eq!(ring.next().unwrap().since, at(500));
     assert_eq!(ring.served_at, Some(at(500)));
-    // Two replicas whose clocks differ a little leave each other's times alone.
+    // Two replicas with slightly different clocks keep each other's times.
     ring.add_next(&name("c"), at(560));
     settle(&mut ring, at(500), &policy(), &seen(&["a", "b", "c"]));
     assert_eq!(ring.next().unwrap().since, at(560));
@@ -405,7 +405,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A server beside its keyring: what it published and for how long.
+/// A server beside its keyring: the published keys and the duration of their publication.
 struct Server {
     ring: Keyring,
     policy: Policy,

@@ -71,8 +71,8 @@ impl Harness {
         opened.unwrap().key
     }
 
-    /// Whether a login of alice leads to a session, where a logout comes while `held` is: before the store has
-    /// the session, or after that and before the login hears of it.
+    /// Whether a login of alice leads to a session if a logout comes while `held` is held back: before the store has
+    /// the session, or after that and before the login learns of it.
     async fn log_in(&self, held: &Gate, token: &LogoutToken) -> bool {
         let now = self.clock.now();
         let course = Course {

@@ -15,25 +15,25 @@ use crate::{
 pub struct Failed {
     /// Why. Shared by all requests that came for the same attempt.
     pub error: Arc<CallbackError>,
-    /// Where the person wanted to go, where the attempt is known.
+    /// The target of the person, if the attempt is known.
     pub return_to: Option<String>,
-    /// The session that the browser has, as far as it is known. It may have ended.
+    /// The session of the browser, as far as it is known. It may have ended.
     pub previous: Option<SessionKey>,
 }
 
 /// Why a callback did not lead to a session.
 #[derive(Debug, thiserror::Error)]
 pub enum CallbackError {
-    /// No `state`, or one that no login cookie of this browser was made for: too late, another browser, or forged.
+    /// No `state`, or one without a login cookie in this browser: too late, another browser, or forged.
     #[error("this login was not started in this browser, or too long ago")]
     UnknownAttempt,
     /// The person took too long.
     #[error("the login took too long")]
     Expired,
-    /// The answer came to another host than the one that the login was started on.
+    /// The answer came to another host than the one of the login.
     #[error("the login was started on another host")]
     OtherHost,
-    /// `iss` is missing where the IdP promised it, or another one (RFC 9207 section 2.4).
+    /// `iss` is missing although the IdP promised it, or names another issuer (RFC 9207 section 2.4).
     #[error("the answer names another identity provider than the one that was asked, or none")]
     Issuer,
     /// The IdP says no (RFC 6749 section 4.1.2.1).
@@ -41,13 +41,13 @@ pub enum CallbackError {
     Refused {
         /// What it says.
         error: OAuthError,
-        /// What can be done instead of telling the person, where there is something.
+        /// The alternative to an error page, if there is one.
         instead: Option<Box<Instead>>,
     },
     /// A login without a person (`prompt=none`) needs one.
     #[error("a login without a person was not possible")]
     LoginRequired {
-        /// Where the application wants to hear of it: an allowed URL, `error=login_required` added.
+        /// The URL at which the application learns of it: an allowed URL with `error=login_required`.
         location: Url,
     },
     /// Neither a code nor an error, or a code that is not valid.
@@ -59,16 +59,16 @@ pub enum CallbackError {
     /// The code was not exchanged.
     #[error(transparent)]
     Exchange(#[from] TokenError),
-    /// The token response has no ID token although `openid` was asked for.
+    /// The token response has no ID token although `openid` was requested.
     #[error("the identity provider sent no ID token; is `openid` among the scopes it allows?")]
     NoIdToken,
     /// The ID token is refused.
     #[error(transparent)]
     IdToken(#[from] IdTokenError),
-    /// Somebody who is logged in was asked for a stronger login, and the IdP gave none of the kind.
+    /// A logged-in person was asked for a stronger login, and the IdP returned none.
     #[error("the identity provider did not log the person in as strongly as was asked for")]
     TooWeak,
-    /// UserInfo is of somebody else.
+    /// UserInfo describes another person.
     #[error(transparent)]
     UserInfo(#[from] UserInfoError),
     /// No room for another session, or the store does not answer.

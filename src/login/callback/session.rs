@@ -1,5 +1,4 @@
-//! The session of a person who has logged in: what the provider says about them, checked, and what operators are told
-//! of what is missing.
+//! The session of a new login: checks the provider's statements, and reports missing ones to operators.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -33,7 +32,7 @@ fn assurance(attempt: &Attempt, acr: Option<String>) -> Result<Assurance, Callba
 // === impl Login ===
 
 impl Login {
-    /// Checks the ID token, asks UserInfo, and makes a session of what both say; with `iat` of the ID token.
+    /// Checks the ID token, asks UserInfo, and makes a session of both; also returns `iat` of the ID token.
     pub(super) async fn session_of(
         &self,
         attempt: &Attempt,
@@ -99,7 +98,7 @@ impl Login {
         Ok((session, verified.issued_at))
     }
 
-    /// An address that is missing is looked for in vain at the IdP. That is said once.
+    /// An operator would search at the IdP for a missing address. The log explains it once.
     fn tell_of_unstated_email(&self, id_token: &Claims, user_info: Option<&Claims>) {
         if self.inner.options.email_trust == EmailTrust::Verified
             && email_is_unstated(id_token, user_info)
@@ -123,8 +122,8 @@ impl Login {
         }
     }
 
-    /// Whether a refresh token came is said where an operator can do something about it, and learnt from
-    /// (`OIDC_PROMPT=auto`).
+    /// The log says whether a refresh token came if an operator can change that. The rule for `OIDC_PROMPT=auto`
+    /// learns from it.
     fn notice_refresh_token(&self, attempt: &Attempt, came: bool) {
         let inner = &self.inner;
         if !self.asks_for_offline_access() {

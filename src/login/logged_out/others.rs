@@ -11,7 +11,7 @@ use crate::{
     shared::{Passing, SharedError},
 };
 
-/// The notes of all processes. Their names are keyed hashes, and what they say is sealed.
+/// The notes of all processes. Their names are keyed hashes, and their content is sealed.
 #[derive(Debug)]
 pub(super) struct Others {
     passing: Arc<dyn Passing>,
@@ -25,7 +25,7 @@ impl Others {
         Self { passing, sealer }
     }
 
-    /// Tells them of a logout of `whom`.
+    /// Announces a logout of `whom`.
     pub(super) async fn tell(&self, whom: &Digest, logout: &Logout) -> Result<(), SharedError> {
         let name = named(&self.sealer.mac(Purpose::LoggedOut, whom));
         let text = serde_json::to_vec(logout).map_err(|error| SharedError(error.to_string()))?;
@@ -33,7 +33,7 @@ impl Others {
         self.passing.add(&name, &sealed, KEEP).await
     }
 
-    /// The logouts of `whom`, whichever secret they are named under.
+    /// The logouts of `whom`, under any of the secrets.
     pub(super) async fn of(&self, whom: &Digest) -> Result<Vec<Logout>, SharedError> {
         let names: Vec<String> = self
             .sealer

@@ -35,7 +35,7 @@ fn token(subject: Option<&str>, sid: Option<&str>, issued: u64) -> LogoutToken {
     }
 }
 
-/// Of one process, which asks nobody.
+/// In a single process, without others.
 fn note(logged_out: &LoggedOut, token: &LogoutToken, arrived: u64) {
     let noted = logged_out.note(token, at(arrived));
     noted.now_or_never().unwrap().unwrap();
@@ -61,7 +61,7 @@ fn a_logout_during_the_exchange_ends_the_login() {
         token(Some("alice"), Some("sid-1"), ISSUED),
     ] {
         assert!(ends(&course(), &token, EXCHANGED), "{token:?}");
-        // The same second counts, and so does a provider whose clock runs ahead of ours.
+        // The same second counts. So does a provider whose clock is ahead of ours.
         assert!(ends(&course(), &token, EXCHANGED - 1), "{token:?}");
     }
     // One that was sent before and took its time.
@@ -79,7 +79,7 @@ fn a_logout_of_somebody_else_ends_nothing() {
         token(None, Some("sid-2"), ISSUED),
         token(Some("bob"), Some("sid-1"), ISSUED),
         token(Some("alice"), Some("sid-2"), ISSUED),
-        // A name of one kind is none of the other.
+        // A name of one kind never equals one of another kind.
         token(Some("sid-1"), None, ISSUED),
         token(None, Some("alice"), ISSUED),
     ] {

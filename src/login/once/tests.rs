@@ -107,7 +107,7 @@ async fn attack_46_a_sent_code_stays_spent() {
     let harness = Harness::new();
     assert_eq!(harness.complete("state", "code", Remember::Sent).await, Ok(1));
     harness.clock.advance(ANSWERS_FOR + Duration::from_secs(1));
-    // However many others come, which have what is over forgotten.
+    // Many others come, and expired ones are removed.
     for number in 0..PRUNE_AT * 3 {
         let state = format!("state {number}");
         harness.complete(&state, "code", Remember::Sent).await.unwrap();

@@ -34,7 +34,7 @@ impl Harness {
     }
 
     fn attempt(&self) -> Attempt {
-        // As it stands in a cookie; what is not there has been asked for by nobody.
+        // As in a cookie; absent values were not requested.
         let attempt = serde_json::json!({
             "n": SystemRandom.base64url::<32>(),
             "v": SystemRandom.base64url::<32>(),
@@ -93,7 +93,7 @@ impl Harness {
     }
 }
 
-/// The session, or what a person is told.
+/// The session, or the text for the person.
 type Told = Result<String, String>;
 
 fn told(outcome: Result<LoggedIn, CallbackError>) -> Told {

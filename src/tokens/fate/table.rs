@@ -20,8 +20,8 @@ const ROWS: [Answer; 11] = [
     Answer::UncheckedIdToken,
 ];
 
-/// What becomes of a session after each answer to a refresh, as a table of Markdown. `docs/operating.md` holds it; a
-/// test compares the two.
+/// The consequence of each answer to a refresh, as a Markdown table. `docs/operating.md` contains it; a test compares
+/// the two.
 #[must_use]
 pub fn table() -> String {
     let mut table = String::from(

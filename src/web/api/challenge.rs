@@ -1,4 +1,4 @@
-//! What an API asks for in `WWW-Authenticate` (RFC 9110 section 11.6.1).
+//! Challenges of an API in `WWW-Authenticate` (RFC 9110 section 11.6.1).
 
 use http::{HeaderMap, HeaderValue, header::WWW_AUTHENTICATE};
 
@@ -15,7 +15,7 @@ pub(super) struct Challenge {
 // === impl Challenge ===
 
 impl Challenge {
-    /// The challenges of an answer. What is no challenge is left out: an API's mistake is not ours to tell.
+    /// The challenges of an answer. Malformed ones are ignored: reporting an API's mistake is not our task.
     pub(super) fn all(headers: &HeaderMap) -> Vec<Self> {
         let lines = headers.get_all(WWW_AUTHENTICATE).iter();
         let mut all = Vec::new();
@@ -71,7 +71,7 @@ fn read(line: &str, all: &mut Vec<Challenge>) {
     }
 }
 
-/// A token or a quoted string (RFC 9110 section 5.6.4), and what follows.
+/// A token or a quoted string (RFC 9110 section 5.6.4), and the rest.
 fn value_of(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([' ', '\t', ',']).unwrap_or(text.len());

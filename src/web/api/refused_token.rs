@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{gateway::Call, tokens::CredentialError};
 
-/// The answer to `call` when `answer` refuses its token: that of the same call with a renewed one, or `answer` itself
-/// where there is none, or where the body cannot be sent again. Never asked a second time for one call.
+/// The answer to `call` after `answer` has refused its token: that of the same call with a renewed token, or `answer`
+/// itself if there is no new token or the body cannot be sent again. A call is repeated at most once.
 pub(super) async fn again(
     web: &Web,
     caller: &Caller,

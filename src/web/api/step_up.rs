@@ -1,4 +1,4 @@
-//! An API that asks for a stronger or fresher login (RFC 9470): the browser gets the login that gives it.
+//! An API that demands a stronger or fresher login (RFC 9470): the browser gets the matching login.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -26,7 +26,7 @@ use crate::own_paths;
 /// Longer values are left out, in bytes: they become part of a URL.
 const MAX_ACR_VALUES: usize = 512;
 
-/// An API that asks again so soon after a login that it asked for would ask for ever.
+/// An API that demands another login this soon after a demanded one would do so for ever.
 const AGAIN_AFTER: Duration = Duration::from_mins(1);
 
 /// What an API demands of a login (RFC 9470 section 3).
@@ -81,7 +81,7 @@ impl Demand {
             (Some(seconds), _) => {
                 query.append_pair("max_age", &seconds.to_string());
             }
-            // An API that does not say what would do gets a login of now.
+            // An API that does not state its demand gets a new login.
             (None, None) => {
                 query.append_pair("max_age", "0");
             }
@@ -93,7 +93,7 @@ impl Demand {
         format!("/auth/login?{}", query.finish())
     }
 
-    /// The challenge for the browser: what is demanded, and nothing of the token.
+    /// The challenge for the browser: the demand, without the statements about the token.
     fn challenge(&self) -> Option<HeaderValue> {
         let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
         let values = self.acr_values.as_deref().map(quoted);
@@ -121,7 +121,7 @@ impl Asked {
         }
     }
 
-    /// The page to come back to: the one that was asked for, or the one whose script has called.
+    /// The page to come back to: the requested one, or the one whose script has called.
     fn page(&self, web: &Web) -> Option<Page> {
         if self.visit == Visit::Page {
             let target = self.target.path_and_query()?;

@@ -1,8 +1,8 @@
 //! `POST /auth/backchannel-logout`: the IdP says that a person has logged out there (OpenID Connect Back-Channel Logout
 //! 1.0).
 //!
-//! The IdP calls, not a browser: there is no cookie, and the signature of the token takes the place of both CSRF proofs.
-//! The host that the request names does not matter, since an IdP may reach this server by another name than browsers do.
+//! The IdP calls, not a browser. There is no cookie, and the signature of the token replaces both CSRF checks. The
+//! host of the request does not matter, because an IdP may reach this server by another name than browsers do.
 
 use std::{error::Error, time::Duration};
 
@@ -27,7 +27,7 @@ use crate::{
 /// The path of the endpoint.
 pub(in super::super) const PATH: &str = "/auth/backchannel-logout";
 
-/// A longer form is refused, in bytes: a token, and room for what else it may hold (section 2.5).
+/// A longer form is refused, in bytes: a token, and room for further parameters (section 2.5).
 const MAX_FORM_LENGTH: usize = MAX_TOKEN_LENGTH + 4 * 1024;
 
 /// A form has this long to arrive.
@@ -40,8 +40,8 @@ struct Refusal {
     error_description: String,
 }
 
-/// Ends the sessions that the token names. Section 2.8 knows two answers: 200, once they have ended, also where there
-/// were none; and 400 for a request that is wrong and for a logout that failed. The code tells them apart.
+/// Ends the sessions that the token names. Section 2.8 knows two answers: 200 once they have ended or if there were
+/// none, and 400 for a wrong request or a failed logout. The code distinguishes them.
 pub(in super::super) async fn handle(State(web): State<Web>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let Some(token) = token_of(&head.headers, body, &*web.clock).await else {
@@ -61,7 +61,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Request) -
     }
 }
 
-/// What anybody can cause is for debug; what the IdP has signed, or would have done, is for the operator.
+/// Events that anybody can cause are at debug. Events with the IdP's signature are for the operator.
 fn failed(error: &BackChannelError) -> Response {
     match error {
         BackChannelError::Token(cause) if cause.is_transient() => {

@@ -1,4 +1,4 @@
-//! `GET /auth/callback`: where the IdP sends the browser back.
+//! `GET /auth/callback`: the IdP sends the browser back to it.
 
 use axum::{
     extract::State,
@@ -28,7 +28,7 @@ use crate::{
     session::{CookieName, Device, OpenError, SameSite, SessionKey},
 };
 
-/// The title of what a person can mend by logging in again.
+/// The title of problems that a new login solves.
 const NOT_LOGGED_IN: &str = "You are not logged in yet";
 
 /// Completes a login.
@@ -75,7 +75,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     response
 }
 
-/// What a browser gets instead of an error that is none to the person.
+/// The alternative to an error page that does not concern the person.
 async fn instead(web: &Web, headers: &HeaderMap, host: &LoginHost, failed: &Failed) -> Option<Response> {
     match &*failed.error {
         // A second tab, a reload, the back button: the login that this belongs to is done.
@@ -119,7 +119,8 @@ pub(in super::super) fn read(request: &Parts) -> Result<CallbackQuery, Problem> 
 fn welcome(web: &Web, headers: &HeaderMap, logged_in: &LoggedIn) -> Response {
     let mut response = match web.cookies.same_site() {
         SameSite::Lax => redirect(&logged_in.location),
-        // A browser does not send a Strict cookie along a redirect that began at the IdP; from a page of ours it does.
+        // A browser does not send a Strict cookie along a redirect that began at the IdP. It does from one of our
+        // pages.
         SameSite::Strict => {
             let page = Page {
                 key: "logged_in",
@@ -146,7 +147,7 @@ fn welcome(web: &Web, headers: &HeaderMap, logged_in: &LoggedIn) -> Response {
     response
 }
 
-/// Whether the browser has a session. What it is told then gives it nothing that it could not reach anyway.
+/// Whether the browser has a session. The answer gives it nothing that it could not reach anyway.
 async fn is_alive(web: &Web, known: Option<SessionKey>) -> bool {
     match known {
         Some(key) => matches!(web.sessions.get(&key).await, Ok(Some(_))),
@@ -285,7 +286,7 @@ fn not_logged_in(code: &'static str, detail: &'static str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, code, NOT_LOGGED_IN, detail)
 }
 
-/// A stronger login was asked for, and there is none.
+/// A stronger login was requested, and the IdP returned none.
 fn too_weak() -> Problem {
     Problem::forbidden(
         "login_too_weak",
@@ -294,7 +295,7 @@ fn too_weak() -> Problem {
     )
 }
 
-/// What the IdP said, as far as it helps a person. The code is bounded printable ASCII; pages escape it.
+/// The IdP's words, as far as they help a person. The code is bounded printable ASCII; pages escape it.
 fn refused(answer: &OAuthError) -> Problem {
     match answer.error.as_str() {
         "access_denied" => Problem::new(

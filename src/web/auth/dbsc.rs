@@ -1,9 +1,9 @@
-//! `POST /auth/dbsc/register` and `POST /auth/dbsc/refresh`: a browser binds its session to a key of the device, and proves
-//! from time to time that it still has it (Device Bound Session Credentials, W3C draft).
+//! `POST /auth/dbsc/register` and `POST /auth/dbsc/refresh`: a browser binds its session to a key of the device, and
+//! proves from time to time that it still has it (Device Bound Session Credentials, W3C draft).
 //!
-//! The browser itself calls, not a page, so that it knows no CSRF token. Where another site has led to the request that
-//! waits for it, as the IdP has after a login, it sends no `SameSite` cookie either. So the session is found by what the
-//! browser was told to call it, and the signature over a challenge of this session is the proof.
+//! The browser itself calls, not a page, so it knows no CSRF token. If another site has led to the waiting request,
+//! as the IdP has after a login, it sends no `SameSite` cookie either. Therefore the identifier that the browser was
+//! given finds the session, and the signature over a challenge of this session is the proof.
 
 mod instructions;
 
@@ -32,8 +32,8 @@ pub(in super::super) const REGISTER: &str = "/auth/dbsc/register";
 /// Where it proves it.
 pub(in super::super) const REFRESH: &str = "/auth/dbsc/refresh";
 
-/// Registers the key that the proof brings. 403 for everything that is refused: the browser gives up then, and its session
-/// stays an ordinary one.
+/// Registers the key of the proof. Every refusal is 403: the browser then gives up, and its session stays an ordinary
+/// one.
 pub(in super::super) async fn register(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
     let headers = &request.headers;
     let is_offered = web.binding.device_cookie_lifetime().is_some();
@@ -48,7 +48,7 @@ pub(in super::super) async fn register(State(web): State<Web>, request: Parts) -
         .await
         .map_err(|error| match error {
             ProofError::Store(_) => unavailable(&error),
-            // What anybody can cause is for debug.
+            // Events that anybody can cause are at debug.
             ProofError::Registered => {
                 let message = "a second key was offered for a session that is bound to one";
                 refused().because(Level::WARN, message, &error)
@@ -68,7 +68,7 @@ pub(in super::super) async fn register(State(web): State<Web>, request: Parts) -
     Ok(framed_by_nobody(response))
 }
 
-/// Gives the browser the next bound cookie for a proof. Nothing is written, and nobody else is asked.
+/// Gives the browser the next bound cookie for a proof. Writes nothing, and asks no other party.
 pub(in super::super) async fn refresh(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
     let headers = &request.headers;
     let Some((key, device)) = web.bound(headers).await? else {
@@ -84,7 +84,7 @@ pub(in super::super) async fn refresh(State(web): State<Web>, request: Parts) ->
             Ok(framed_by_nobody(response))
         }
         Err(ProofError::Challenge) => Ok(framed_by_nobody(web.challenged(&key))),
-        // A browser that signs otherwise than it did does not mend that by trying again.
+        // A browser that signs with another key than before cannot correct that by another try.
         Err(error) => {
             let is_first = web.0.refused_devices.first(&key, web.clock.now());
             let level = if is_first { Level::WARN } else { Level::DEBUG };
@@ -139,8 +139,8 @@ impl Web {
         }
     }
 
-    /// The session that the browser wants to renew, and its key. `None` where it has ended, or where another login has taken
-    /// its place in this browser.
+    /// The session that the browser wants to renew, and its key. `None` if it has ended, or if another login has
+    /// replaced it in this browser.
     async fn bound(&self, headers: &HeaderMap) -> Result<Option<(SessionKey, DeviceKey)>, StoreError> {
         let named = structured::session_id(headers).and_then(|id| DeviceKey::named(&id));
         let cookie = self.cookies.session_id(headers).map(|id| id.key());
@@ -153,7 +153,7 @@ impl Web {
         Ok(device.map(|device| (key, device)))
     }
 
-    /// What follows a proof: the bound cookie, and what the next proof has to answer, which spares a round.
+    /// The answer to a proof: the bound cookie, and the challenge for the next proof, which saves a round trip.
     fn proven(&self, key: &SessionKey, answer: &mut HeaderMap) {
         let Some(lifetime) = self.binding.device_cookie_lifetime() else {
             return;
@@ -164,7 +164,7 @@ impl Web {
         self.add_challenge(key, answer);
     }
 
-    /// 403, upon which the browser signs the challenge and comes again.
+    /// 403, after which the browser signs the challenge and retries.
     fn challenged(&self, key: &SessionKey) -> Response {
         let mut response = StatusCode::FORBIDDEN.into_response();
         self.add_challenge(key, response.headers_mut());

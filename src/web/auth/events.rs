@@ -1,8 +1,9 @@
-//! `GET /auth/events`: what becomes of the session, as server-sent events (WHATWG HTML section 9.2) for the open pages of
-//! its browser, so that none of them has to ask again and again.
+//! `GET /auth/events`: news about the session as server-sent events (WHATWG HTML section 9.2) for the open pages of
+//! its browser, so that they need not poll.
 //!
-//! A stream belongs to the session of the request that opened it and ends with it. It is no use of the session. A browser that
-//! lost the connection comes again by itself with the id of what it heard last, and is told what it has missed.
+//! A stream belongs to the session of its request and ends with it. It does not count as use of the session. A
+//! browser that lost the connection reconnects by itself with the id of the last event, and receives the missed
+//! events.
 
 mod last_heard;
 mod message;
@@ -24,15 +25,14 @@ use self::{last_heard::LastHeard, message::Message, streams::Place};
 use super::super::{Web, caller::Absent, envelope::Envelope, problem::Problem};
 use crate::session::{EndReason, News, NewsItem, PageEvent, SessionKey};
 
-/// A line without a meaning goes out this often, so that nothing between takes the connection for a dead one, and one that
-/// is dead is noticed.
+/// The interval of a comment line, so that no intermediary takes the connection for dead, and a dead one is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(25);
 
-/// A browser that lost the connection comes again after this long.
+/// A browser that lost the connection reconnects after this long.
 const COME_AGAIN: Duration = Duration::from_secs(3);
 
-/// The end of a session that a new one has replaced is told after this long: by then the browser has the new cookie, which
-/// is on its way in another answer.
+/// The end of a replaced session is announced after this long: by then the browser has received the new cookie in
+/// another answer.
 const NEW_COOKIE_ARRIVES: Duration = Duration::from_secs(1);
 
 /// nginx keeps answers back to send them in larger pieces, unless this says no.
@@ -87,7 +87,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     ))))
 }
 
-/// A browser that comes again after its session has ended is told of that, where it is known. It does not come once more
+/// A browser that reconnects after the end of its session learns of the end, if it is known. It does not come again
 /// with the same id.
 async fn without_session(web: &Web, last: Option<LastHeard>) -> Result<Response, Problem> {
     let why = match &last {
@@ -106,7 +106,7 @@ fn answer(body: Body) -> Response {
     (head, body).into_response()
 }
 
-/// The last message of a stream. Its id is empty, so that a browser that comes again begins anew.
+/// The last message of a stream. Its id is empty, so that a reconnecting browser starts anew.
 fn end_of(why: Option<EndReason>) -> Message {
     let message = Message::default().come_again(COME_AGAIN).id("");
     match why.map(EndReason::page_event) {
@@ -119,7 +119,7 @@ fn end_of(why: Option<EndReason>) -> Message {
 // === impl Stream ===
 
 impl Stream {
-    /// What goes out next, and the stream that goes on after it.
+    /// The next output, and the rest of the stream.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         if self.has_ended {
             return None;

@@ -1,9 +1,9 @@
 //! `GET /auth/frontchannel-logout`: a page of the IdP shows this in a frame when a person logs out there (OpenID Connect
 //! Front-Channel Logout 1.0).
 //!
-//! A browser sends the session cookie into a frame of another site only where the IdP is of the same site, so that this
-//! mostly finds no session. Where the IdP can tell us itself ([`backchannel_logout`](super::backchannel_logout)), this is
-//! not registered.
+//! A browser sends the session cookie into a frame of another site only if the IdP belongs to the same site, so this
+//! usually finds no session. It is not registered if the IdP can notify us itself
+//! ([`backchannel_logout`](super::backchannel_logout)).
 
 use axum::{
     extract::State,
@@ -22,8 +22,8 @@ use crate::login::FrontChannelError;
 const PAGE: &str =
     "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Logged out</title>\n";
 
-/// Ends the session of the browser if the IdP means this one. The page is the same where it does not, so that nobody
-/// learns which session a browser has.
+/// Ends the session of the browser if the IdP means this one. The page is the same otherwise, so that nobody learns
+/// which session a browser has.
 pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
     let mut query = Parameters::parse(request.uri.query())?;
     // Section 3 has both or none; we register that we need them.
@@ -50,7 +50,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     Ok(response)
 }
 
-/// No `X-Frame-Options`: it knows no other origin, and would forbid what this allows.
+/// Without `X-Frame-Options`: it cannot name another origin, and would forbid the frame.
 fn framed_by_the_idp(web: &Web) -> Result<HeaderValue, Problem> {
     let origins = Vec::from_iter(web.login.idp_origins()).join(" ");
     let policy =

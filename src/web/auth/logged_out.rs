@@ -1,4 +1,4 @@
-//! `GET /auth/logged-out`: where the IdP sends people back after a logout.
+//! `GET /auth/logged-out`: the IdP sends people back to it after a logout.
 
 use axum::{extract::State, response::Response};
 use http::{header::SET_COOKIE, request::Parts};
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{seal::Purpose, session::csrf_token};
 
-/// Goes on to where the person wanted to be, or says that it is done.
+/// Redirects to the person's target, or shows that the logout is done.
 pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
     let name = web.cookies.logout_name();
     let host = web.login_host_or_fallback(&request);
@@ -42,7 +42,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     Ok(response)
 }
 
-/// Anybody can open this address, also with a session that goes on: the page must not say then that it has ended.
+/// Anybody can open this address, also with a living session: the page must not claim then that it has ended.
 async fn page(web: &Web, request: &Parts) -> Result<Response, Problem> {
     let caller = web
         .caller(Envelope::from(request))

@@ -80,14 +80,14 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     begin(&web, &request.headers, &start, again)
 }
 
-/// Whether a person who came from another site is logged in here, which the first visit could not show. A login of a
-/// certain kind that was asked for, and one that another site asks for, go to the IdP all the same.
+/// Whether a person from another site is logged in here, which the first visit could not show. A login with
+/// requirements, or one that another site requests, goes to the IdP all the same.
 async fn session_of_a_revisit(web: &Web, request: &Parts, query: &LoginQuery) -> Result<bool, Problem> {
     let needs_the_idp = query.is_demanding() || query.initiated.is_some();
     Ok(is_revisit(&request.uri) && !needs_the_idp && web.caller(Envelope::from(request)).await?.is_ok())
 }
 
-/// Sends a person who is logged in where the login would have led.
+/// Sends a logged-in person to the target of the login.
 fn go_on(web: &Web, host: &LoginHost, return_to: Option<&str>) -> Response {
     let target = return_to.unwrap_or("/");
     match web.login.targets().resolve(target, host.origin()) {
@@ -96,7 +96,7 @@ fn go_on(web: &Web, host: &LoginHost, return_to: Option<&str>) -> Response {
     }
 }
 
-/// Sends the browser to the IdP with a cookie for the login that has been started; `again` is where it begins anew.
+/// Sends the browser to the IdP with a cookie for the started login; `again` is the URL to start it again.
 pub(super) fn begin(web: &Web, request: &HeaderMap, start: &Start, again: String) -> Response {
     let name = web.cookies.login_name(start.state.expose());
     let cookie = match web.cookies.set_login(&name, &start.cookie_value) {

@@ -32,10 +32,10 @@ use crate::{
     session::{SessionKey, csrf_token, csrf_token_matches},
 };
 
-/// A form longer than this is refused, in bytes.
+/// A longer form is refused, in bytes.
 const MAX_FORM_LENGTH: usize = 16 * 1024;
 
-/// The parameter that names where to go afterwards, and those beside it.
+/// The parameter for the target, and those beside it.
 const TARGETS: [&str; 1] = ["return_to"];
 const OTHERS: [&str; 4] = ["everywhere", "csrf_token", "csrf", revisit::MARK];
 
@@ -84,9 +84,9 @@ async fn post(web: &Web, request: &Parts, body: Body) -> Result<Response, Proble
     end(web, request, key, wishes).await
 }
 
-/// `GET`: ends the session only where the browser says that a page of ours led here; else a page with a button, so
-/// that no foreign page logs anybody out. With the CSRF token in `csrf` it may end all sessions of the person
-/// (`everywhere=true`).
+/// `GET`: ends the session only if the browser says that one of our pages led here. Otherwise it shows a page with a
+/// button, so that no foreign page logs anybody out. With the CSRF token in `csrf` it may end all sessions of the
+/// person (`everywhere=true`).
 pub(in super::super) async fn ask(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
     answer(&web, &request)
         .await
@@ -102,7 +102,7 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     let everywhere = query.take("everywhere")?.as_deref() == Some("true");
     let csrf = query.take("csrf")?;
     let caller = web.caller(Envelope::from(request)).await?;
-    // The page that comes again is ours, and yet it is a foreign one that led here.
+    // The intermediate page is ours, but a foreign page led to it.
     if csrf::is_own_navigation(&request.headers) && !revisit::is_revisit(&request.uri) {
         let (key, is_proven) = proven(web, caller.as_ref().map(|caller| caller.key), csrf.as_deref())?;
         if everywhere && key.is_none() {
@@ -148,8 +148,9 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// Which session a GET of our own page may end, and whether it brings the CSRF token, with which it may end all sessions of
-/// the person. A wrong token is refused: the person would take for ended what is not.
+/// The session that a GET of our own page may end, and whether the request has the CSRF token, with which it may end
+/// all sessions of the person. A wrong token is refused: otherwise the person would believe in an end that did not
+/// happen.
 fn proven(
     web: &Web,
     caller: Result<SessionKey, &Absent>,

@@ -16,7 +16,7 @@ use crate::session::csrf_token;
 #[derive(Serialize)]
 struct Answer<'a> {
     authenticated: bool,
-    /// Why nobody is logged in although there is a session: the code of the problem that calls get.
+    /// Why the request is not logged in although there is a session: the code of the problem that calls get.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(flatten)]

@@ -20,7 +20,7 @@ struct Answer {
 #[derive(Serialize)]
 struct Entry {
     r#ref: SessionRef,
-    /// Whether it is the one that asks.
+    /// Whether it is the session of this request.
     current: bool,
     #[serde(flatten)]
     device: Device,
@@ -46,7 +46,7 @@ pub(in super::super) async fn end(
     web.own_origins.check(&request.headers)?;
     let caller = caller(&web, &request).await?;
     csrf::check_token(&request.headers, &web.sealer, &caller.key)?;
-    // What is no text names none.
+    // Bytes that are not text name no session.
     let Path(reference) = reference.map_err(|_| not_theirs())?;
     let person = Whose::person(&caller.stored.session);
     let key = web.sessions.named(person, &reference).await?;
@@ -71,7 +71,7 @@ async fn caller(web: &Web, request: &Parts) -> Result<Caller, Problem> {
     Ok(web.caller(Envelope::from(request)).await??)
 }
 
-/// The same for one of somebody else and for one that has never been.
+/// The same answer for a foreign session and for one that never existed.
 fn not_theirs() -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,

@@ -29,7 +29,7 @@ const X_AUTH_LOGIN: HeaderName = HeaderName::from_static("x-auth-login");
 struct Wishes {
     /// The service whose token it wants.
     service: Option<String>,
-    /// What becomes of a page without a session, where the proxy says it.
+    /// The answer to a page without a session, if the proxy chooses it.
     unauthenticated: Option<Unauthenticated>,
 }
 
@@ -116,7 +116,7 @@ fn without_session(
     let client = web
         .trusted_proxies
         .client(context.peer, &request.uri, &request.headers);
-    // Of any other peer nobody knows where the browser is.
+    // For any other peer, the location of the browser is unknown.
     if !absent.login_helps() {
         return Err(Problem::from(absent).for_browser(Label::LogOut, "/auth/logout"));
     }

@@ -1,4 +1,4 @@
-//! Of which sessions the operator has been told lately.
+//! Remembers the sessions about which the log has recently said something.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -6,20 +6,20 @@ use parking_lot::Mutex;
 
 use crate::{clock::Timestamp, session::SessionKey};
 
-/// A session is told of once in this time.
+/// The log names a session once in this time.
 const EVERY: Duration = Duration::from_mins(1);
 
-/// No more sessions than this are told of in that time.
+/// At most this many sessions are named in that time.
 const MOST: usize = 1_000;
 
-/// Sessions, and when they were told of.
+/// Sessions, and when they were named.
 #[derive(Debug, Default)]
 pub(in super::super) struct Told(Mutex<HashMap<SessionKey, Timestamp>>);
 
 // === impl Told ===
 
 impl Told {
-    /// Whether the session has not been told of lately. It counts as told of from now on.
+    /// Whether the session was not named recently. It counts as named from now on.
     pub(in super::super) fn first(&self, key: &SessionKey, now: Timestamp) -> bool {
         let mut told = self.0.lock();
         let is_lately = |at: &Timestamp| now.duration_since(*at) < EVERY;

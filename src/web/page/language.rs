@@ -2,10 +2,10 @@
 
 use http::HeaderValue;
 
-/// More ranges than this are not looked at; browsers send as many as a person speaks languages.
+/// The maximum number of ranges; browsers send as many as a person speaks languages.
 const MAX_RANGES: usize = 32;
 
-/// The index of the one of `available` that `accept` asks for first: exactly, or in another region (`de-AT` for `de`).
+/// The index of the first of `available` that `accept` prefers: exactly, or in another region (`de-AT` for `de`).
 pub(super) fn choose(accept: Option<&HeaderValue>, available: &[&str]) -> Option<usize> {
     let accept = accept?.to_str().ok()?;
     let mut ranges: Vec<(&str, u16)> = accept
@@ -14,7 +14,7 @@ pub(super) fn choose(accept: Option<&HeaderValue>, available: &[&str]) -> Option
         .filter_map(range)
         .filter(|(_, weight)| *weight > 0)
         .collect();
-    // Stable, so that of two with one weight the first counts.
+    // Stable, so that the first of two with equal weight counts.
     ranges.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
     ranges.into_iter().find_map(|(range, _)| {
         let exact = available.iter().position(|tag| tag.eq_ignore_ascii_case(range));
@@ -26,7 +26,7 @@ pub(super) fn choose(accept: Option<&HeaderValue>, available: &[&str]) -> Option
     })
 }
 
-/// A range and its weight in thousandths. `None` where it is malformed.
+/// A range and its weight in thousandths. `None` if it is malformed.
 fn range(text: &str) -> Option<(&str, u16)> {
     let (range, parameters) = text.split_once(';').unwrap_or((text, ""));
     let weight = match parameters.trim() {

@@ -11,7 +11,7 @@ use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
 use super::{Label, language};
 
-/// Our message files, English first: it decides which keys there are, and speaks where no other language fits.
+/// Our message files, English first: it defines the keys, and is used if no other language fits.
 pub(super) const BUILT_IN: [(&str, &str); 4] = [
     ("en", include_str!("messages/en.yaml")),
     ("de", include_str!("messages/de.yaml")),
@@ -58,7 +58,7 @@ impl Languages {
         Ok(languages)
     }
 
-    /// Takes in a message file. Of a new language, what the file leaves out is said in English.
+    /// Adds a message file. Keys that a new language lacks are English.
     pub(super) fn override_with(&mut self, language: &str, file: &str) -> Result<(), Mistake> {
         let entries = Entries::parse(file)?;
         let known = self.0.first().map(|english| english.texts.clone());
@@ -94,7 +94,7 @@ impl Languages {
         Ok(())
     }
 
-    /// The language that a person asks for, else English.
+    /// The preferred language of the person, otherwise English.
     pub(super) fn choose(&self, accept: Option<&HeaderValue>) -> &Texts {
         let available: Vec<&str> = self.0.iter().map(Texts::language).collect();
         let index = language::choose(accept, &available).unwrap_or(0);
@@ -126,7 +126,7 @@ impl Texts {
         self.text(label.key())
     }
 
-    /// What stands before code and correlation id.
+    /// The text before code and correlation id.
     pub(super) fn help(&self) -> &str {
         self.text("help")
     }

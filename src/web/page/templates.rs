@@ -1,7 +1,7 @@
 //! The templates, ours and the operator's, and the folder that overrides ours.
 //!
-//! A folder may hold `page.html`, `style.css`, and a message file for each language (`de.yaml`). What it does not hold is
-//! ours. Each placeholder of each template is escaped: the formatter knows no other way.
+//! A folder may contain `page.html`, `style.css`, and a message file for each language (`de.yaml`). Ours replace
+//! missing files. Each placeholder of each template is escaped: the formatter knows no other way.
 
 use std::{
     collections::BTreeMap,
@@ -78,8 +78,8 @@ pub(super) fn read(folder: Option<&Path>) -> Result<(Templates, Languages), Page
     Ok((templates, languages))
 }
 
-/// The files of `folder` in the order of their names. What is hidden, and what cannot be meant as a template, is left
-/// out: a README, an image, what Kubernetes puts into a mounted folder.
+/// The files of `folder` in the order of their names. Hidden files and files that cannot be templates are ignored: a
+/// README, an image, the files that Kubernetes adds to a mounted folder.
 fn names(folder: &Path) -> Result<Vec<String>, PagesError> {
     let unreadable = |error: &io::Error| {
         let message = format!("cannot be read as a folder of templates: {error}");
@@ -170,7 +170,7 @@ impl Templates {
             .map_err(|error| self.mistake(&error))
     }
 
-    /// Whether a page that was rendered as a sample lets a person do what it is for.
+    /// Whether a page that was rendered as a sample serves its purpose.
     pub(super) fn check_sample(
         &self,
         html: &str,
@@ -207,7 +207,7 @@ impl Templates {
     }
 
     fn mistake(&self, error: &minijinja::Error) -> PagesError {
-        // What went wrong in a file that is included is the source of what went wrong with the include.
+        // The error in an included file is the source of the error of the include.
         let mut deepest = error;
         while let Some(source) = deepest.source().and_then(|source| source.downcast_ref()) {
             deepest = source;
@@ -251,7 +251,7 @@ mod tests {
     use super::super::{Brand, PageOptions, Pages};
     use super::*;
 
-    /// What is wrong with a folder that holds these files.
+    /// The errors of a folder with these files.
     fn mistake(files: &[(&str, &str)]) -> String {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
@@ -269,7 +269,7 @@ mod tests {
         message.strip_prefix(&prefix).unwrap_or(&message).to_owned()
     }
 
-    /// A page that does what it must, with `body` in it.
+    /// A valid page with `body` in it.
     fn page(body: &str) -> String {
         format!(
             "<!doctype html>\n<head>{{% include \"head.html\" %}}</head>\n\

@@ -21,7 +21,7 @@ fn what_the_server_says_is_written_as_the_draft_has_it() {
         r#"(ES256 RS256);path="/auth/dbsc/register";challenge="c1";authorization="s-a.r1""#
     );
     assert_eq!(challenge("c2", "s-42").unwrap(), r#""c2";id="s-42""#);
-    // What could end the field is no string.
+    // Characters that could end the field are not a string.
     assert_eq!(challenge("c\n2", "s-42"), None);
     assert_eq!(challenge("a\"b\\c", "s").unwrap(), r#""a\"b\\c";id="s""#);
 }

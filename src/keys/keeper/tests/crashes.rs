@@ -11,7 +11,7 @@ use crate::private_file::testing::{Killed, doom, spare};
 enum Signs {
     /// What signed before, for as long as a new key has to be published.
     TheSame,
-    /// What signed before or, where it was done already, another one.
+    /// The former signing key or, if the step was complete, another one.
     Another,
     /// There was none before.
     First,
@@ -239,7 +239,7 @@ fn killed_at_any_step_of_taking_over_from_a_lost_key() {
     }
 }
 
-/// Dies before each step in turn, until there is none left.
+/// Dies before each step in turn, until none is left.
 fn at_every_step(way: &Way) {
     let mut steps = 0;
     loop {
@@ -297,7 +297,7 @@ fn recovers(
         assert_eq!(Some(&signs), signed, "{told}");
     }
 
-    // What was made is named, or was left by the death before anybody knew of it.
+    // New files are named in the keyring, or were left by a death before that.
     let made: Vec<String> = keys_folder
         .key_files()
         .into_iter()

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Pods whose secrets were mounted at different times, at the same path: each sees what was in them then.
+/// Pods whose secrets were mounted at different times, at the same path: each sees the content of that time.
 struct Pods {
     keys_folder: KeysFolder,
     processes: Vec<(&'static str, Process)>,
@@ -80,11 +80,11 @@ impl Pods {
 fn servers_with_separate_keys_do_not_compete_for_ever() {
     let mut pods = Pods::new([&["a.pem"], &["b.pem"]]);
     let first = pods.start("1", "a.pem");
-    // The private key that signs is nowhere to be found for the one that starts now.
+    // The starting pod does not find the signing private key.
     let second = pods.start("2", "b.pem");
     assert_ne!(first, second);
     assert_eq!(pods.look(30, Duration::from_secs(5)), 0);
-    // Each signs with what it has.
+    // Each signs with its own key.
     assert_eq!(pods.signs(), [first, second.clone()]);
     assert_eq!(pods.keys_folder.states()[1], (second, "active".to_owned()));
 }
@@ -101,7 +101,7 @@ fn a_next_key_published_elsewhere_is_not_retired() {
     assert_eq!(pods.keys_folder.states()[1], (next, "active".to_owned()));
 }
 
-/// The same in the moment in which the next key would sign: the IdP was told of it, and meanwhile somebody took over.
+/// The same at the moment when the next key would sign: the IdP knows it, and meanwhile another server took over.
 #[test]
 fn a_server_signing_with_the_next_key_takes_nothing_over() {
     let mut pods = Pods::new([&["a.pem", "b.pem"], &["c.pem"]]);
@@ -147,7 +147,7 @@ fn attack_33_a_retired_key_stays_retired() {
     }
 }
 
-/// `BFF_KEYS_DIR` is the folder of the named key where nothing else is said, so that it moves with that one.
+/// `BFF_KEYS_DIR` is by default the folder of the named key, so it moves with that key.
 #[test]
 fn a_key_that_is_named_in_another_folder_waits_like_any_other() {
     let mut keys_folder = KeysFolder::new();
@@ -160,7 +160,7 @@ fn a_key_that_is_named_in_another_folder_waits_like_any_other() {
         .unwrap();
     let signed = keys_folder.start().signs();
 
-    // It even has the name of one that is known.
+    // It even has the name of a known one.
     fs::create_dir_all(keys_folder.path("new")).unwrap();
     let new = keys_folder.make("new/key.pem", KeyKind::P256);
     keys_folder.options.dir = keys_folder.path("new");
@@ -171,7 +171,7 @@ fn a_key_that_is_named_in_another_folder_waits_like_any_other() {
     assert_eq!(process.published().len(), 3);
     keys_folder.serve(&mut [&mut process], 23 * HOUR);
     assert_eq!(process.signs(), signed);
-    // The folder is written down anew, and the keys of the former one are found by the next start, too.
+    // The new folder is recorded, and the next start also finds the keys of the former one.
     assert_eq!(keys_folder.start().published().len(), 3);
     keys_folder.serve(&mut [&mut process], 2 * HOUR);
     assert_eq!(process.signs(), new);
@@ -180,7 +180,7 @@ fn a_key_that_is_named_in_another_folder_waits_like_any_other() {
     assert_eq!(again.look(keys_folder.now), []);
 }
 
-/// A volume that is mounted elsewhere, with all that was in it.
+/// A volume that is mounted at another path, with its whole content.
 #[test]
 fn a_folder_that_moved_as_a_whole_is_the_same() {
     let mut keys_folder = KeysFolder::new();

@@ -1,4 +1,4 @@
-//! What a browser is told to do for a session that it has bound (Device Bound Session Credentials).
+//! The instructions to a browser for its bound session (Device Bound Session Credentials).
 
 use serde::Serialize;
 use url::Url;
@@ -22,7 +22,7 @@ pub(super) struct End {
     r#continue: bool,
 }
 
-/// Which requests wait for the cookie: all to this origin, but those that renew it.
+/// The requests that wait for the cookie: all to this origin, except those that renew it.
 #[derive(Debug, Serialize)]
 struct Scope {
     origin: String,
@@ -50,7 +50,7 @@ impl Instructions {
                 // No other host gets the session's cookie.
                 include_site: false,
             },
-            // A link of another site leads here with the session cookie, and has to bring the bound one, too.
+            // A link of another site leads here with the session cookie, so it has to bring the bound one too.
             allowed_refresh_initiators: ["*"],
             credentials: [Credential {
                 r#type: "cookie",

@@ -1,5 +1,5 @@
-//! Up to where a page has heard of its session: the id of an event, which its browser sends back after it has lost the
-//! connection (`Last-Event-ID`).
+//! The last known state of a page: the id of an event, which its browser sends after a lost connection
+//! (`Last-Event-ID`).
 
 use http::{HeaderMap, HeaderName};
 
@@ -14,10 +14,11 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The key and two times of 8 bytes.
 const LENGTH: usize = 32 + 8 + 8;
 
-/// A longer one is none of ours, in characters.
+/// A longer id is not ours, in characters.
 const MAX_TEXT_LENGTH: usize = 160;
 
-/// A state of a session. Sealed: it tells a page nothing, and nobody can make one up to ask about a foreign session.
+/// A state of a session. It is sealed: it reveals nothing to a page, and nobody can forge one to ask about a foreign
+/// session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LastHeard {
     /// Of which session.

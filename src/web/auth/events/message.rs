@@ -32,7 +32,7 @@ pub(super) struct Ended {
     pub(super) reason: &'static str,
 }
 
-/// An event that is all that there is to say. An event without data would reach no page.
+/// A complete event. An event without data would reach no page.
 #[derive(Serialize)]
 pub(super) struct Nothing {}
 
@@ -44,14 +44,14 @@ impl Message {
         Self(":\n".to_owned())
     }
 
-    /// When a browser that has lost the connection comes again.
+    /// The delay before a browser reconnects.
     pub(super) fn come_again(mut self, after: Duration) -> Self {
         // Writing to a string cannot fail.
         let _ = writeln!(self.0, "retry: {}", after.as_millis());
         self
     }
 
-    /// The id that it comes with then. Also without an event beside it.
+    /// The id that it sends then. Also without an event beside it.
     pub(super) fn id(mut self, id: &str) -> Self {
         let _ = writeln!(self.0, "id: {id}");
         self

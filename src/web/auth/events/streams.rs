@@ -14,7 +14,7 @@ const MAX_OF_SESSION: usize = 20;
 /// So many streams at a time at most, some 100 MiB.
 const MAX: usize = 50_000;
 
-/// When somebody who has too many may try again.
+/// The delay before a client with too many streams may retry.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 
 /// The streams that are open, counted.

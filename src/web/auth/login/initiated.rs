@@ -14,13 +14,13 @@ use crate::login::Initiated;
 /// Where the person goes afterwards.
 pub(super) const TARGET: &str = "target_link_uri";
 
-/// A form longer than this is refused, in bytes: it becomes a query string.
+/// A longer form is refused, in bytes: it becomes a query string.
 const MAX_FORM_LENGTH: usize = 4 * 1024;
 
 /// What such a login may say: of section 4, and of OpenID Connect Enterprise Extensions.
 const PARAMETERS: [&str; 6] = ["iss", "login_hint", TARGET, "client_id", "domain_hint", "tenant"];
 
-/// Takes what says that another site begins this login, and where it leads. Without `iss` it is a login of our own.
+/// Reads the parameters of a login that another site starts, and its target. Without `iss` it is an ordinary login.
 pub(super) fn read(query: &mut Parameters<'_>) -> Result<Option<(Initiated, Option<String>)>, Problem> {
     let target = query.take(TARGET)?;
     let client_id = query.take("client_id")?;
@@ -33,7 +33,7 @@ pub(super) fn read(query: &mut Parameters<'_>) -> Result<Option<(Initiated, Opti
     Ok(Some((Initiated { issuer, client_id }, target)))
 }
 
-/// `POST`: goes on as a GET, to which the browser adds the cookies that it holds back from a form of another site.
+/// `POST`: redirects to a GET, to which the browser adds the cookies that it withholds from a form of another site.
 pub(in super::super::super) async fn post(State(web): State<Web>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let form = form::read(&head.headers, body, MAX_FORM_LENGTH, &*web.clock).await;

@@ -1,11 +1,11 @@
-//! The call that a proxy asks about, as far as it can be told from the request that asks.
+//! The call that a proxy asks about, as far as the proxy's request shows it.
 
 use http::{HeaderMap, HeaderName, Method, request::Parts};
 
 use super::super::super::{csrf, navigation::Visit, way_in::Page};
 
-/// Where a method can stand: as Traefik and Caddy send it, as ingress-nginx does, and where an API may take one from
-/// the browser.
+/// Fields with a method: of Traefik and Caddy, of ingress-nginx, and fields from which an API may take one of the
+/// browser.
 const METHODS: [HeaderName; 5] = [
     HeaderName::from_static("x-forwarded-method"),
     HeaderName::from_static("x-original-method"),
@@ -14,7 +14,7 @@ const METHODS: [HeaderName; 5] = [
     HeaderName::from_static("x-method-override"),
 ];
 
-/// Where configurations of nginx name what was asked for: path and query, or the whole URL (ingress-nginx).
+/// Fields in which configurations of nginx name the target: path and query, or the whole URL (ingress-nginx).
 const BY_NGINX: [HeaderName; 2] = [
     HeaderName::from_static("x-original-uri"),
     HeaderName::from_static("x-original-url"),
@@ -29,7 +29,7 @@ const PATHS: [&str; 2] = ["/auth/verify", "/auth/forward"];
 /// The call that a proxy asks about.
 pub(super) struct Asked<'a> {
     request: &'a Parts,
-    /// Path and query of the call, where they follow our own path.
+    /// Path and query of the call, if they follow our own path.
     in_path: Option<&'a str>,
 }
 
@@ -57,8 +57,9 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Whether the query of the request is the call's, so that nothing in it is a wish of the proxy: the call stands in
-    /// the path, or the proxy has put the call's query behind our path, as Caddy does where it is given none.
+    /// Whether the query of the request belongs to the call, so that it contains no wish of the proxy: the path
+    /// contains the call, or the proxy has appended the call's query to our path, as Caddy does without a query of
+    /// its own.
     pub(super) fn has_the_calls_query(&self) -> bool {
         let query_of = |target: &'a [u8]| {
             let at = target.iter().position(|byte| *byte == b'?')?;
@@ -71,9 +72,9 @@ impl<'a> Asked<'a> {
 
     /// Whether the call may change state: one of the methods that are named does, or it opens a WebSocket.
     ///
-    /// The request's own method counts, since some proxies (Envoy, Istio) keep the call's. What the header fields say
-    /// counts from any peer: it can only ask for one proof more. Of several lines none is preferred, as nobody knows on
-    /// which of them the proxy acts.
+    /// The request's own method counts, because some proxies (Envoy, Istio) keep the call's. The header fields count
+    /// from any peer: they can only demand one check more. All lines count, because it is unknown which of them the
+    /// proxy follows.
     pub(super) fn changes_state(&self) -> bool {
         csrf::changes_state(&self.request.method)
             || self
@@ -89,7 +90,7 @@ impl<'a> Asked<'a> {
             && !csrf::opens_tunnel(self.request)
     }
 
-    /// Whether nginx asks, which makes a 500 of a redirect.
+    /// Whether nginx asks, which turns a redirect into a 500.
     pub(super) fn is_by_nginx(&self) -> bool {
         BY_NGINX
             .iter()
@@ -105,7 +106,7 @@ impl<'a> Asked<'a> {
         Page::of(names.find_map(|name| single(&self.request.headers, &name))?)
     }
 
-    /// The methods in header fields; `None` for what is no method.
+    /// The methods in header fields; `None` for an invalid one.
     fn named_methods(&self) -> impl Iterator<Item = Option<Method>> {
         METHODS
             .into_iter()

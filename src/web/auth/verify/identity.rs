@@ -17,8 +17,8 @@ const X_AUTH_TIME: HeaderName = HeaderName::from_static("x-auth-time");
 /// Longer values are left out, in bytes after encoding.
 const MAX_VALUE_LENGTH: usize = 1024;
 
-/// What a proxy is told of the caller. Nothing that the IdP did not say: neither an address that it does not call verified
-/// (see [`user_claims`](crate::session::user_claims)) nor a time of login that it did not state.
+/// The facts about the caller for a proxy. Only facts that the IdP states: no address that it does not call verified
+/// (see [`user_claims`](crate::session::user_claims)) and no login time that it did not state.
 pub(super) fn of(web: &Web, caller: &Caller) -> HeaderMap {
     let session = &caller.stored.session;
     let mut headers = HeaderMap::new();
