@@ -1,6 +1,6 @@
 //! The operator's socket: for commands on the same machine that need the running server (`bff sessions`).
 //!
-//! HTTP over a Unix socket that the user of the server alone reaches. It tells of sessions and ends them; no token and no
+//! HTTP over a Unix socket that only the user of the server can reach. It shows and ends sessions; no token and no
 //! cookie ever leaves it.
 
 mod sessions;
@@ -34,7 +34,7 @@ pub struct Admin {
 // === impl Admin ===
 
 impl Admin {
-    /// Tells of `sessions` of people of `issuer`, ends them through `login`, and of what `instruments` have counted.
+    /// Shows `sessions` of people of `issuer`, ends them through `login`, and shows the counters of `instruments`.
     #[must_use]
     pub fn new(
         sessions: Sessions,
@@ -61,7 +61,7 @@ impl Admin {
             .with_state(self);
         let serve = axum::serve(socket, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         tokio::select! {
-            // It ends with `stop` alone: what fails is one connection.
+            // Only `stop` ends it: a failure concerns a single connection.
             _ = serve => {}
             () = async { stop.cancelled().await; clock.sleep(FINISH).await } => {}
         }

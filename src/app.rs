@@ -1,6 +1,6 @@
 //! Puts the server together and runs it: the order of the start, the background work, the shutdown.
 //!
-//! Tests and the development stack start the very same server: they bring a listener, a clock and a generator.
+//! Tests and the development stack start the same server: they provide a listener, a clock and a generator.
 //!
 //! The order: keys, store and routes ([`App::new`], nothing is bound yet) → the listener answers liveness and serves the
 //! JWK Set → discovery → registration → ready. An IdP may fetch our keys while it registers us, and may be down when we
@@ -47,23 +47,23 @@ use crate::{
     web::{Pages, Services, Web},
 };
 
-/// What the server takes from outside beside its configuration.
+/// The server's dependencies from outside, beside its configuration.
 #[derive(Clone, Debug)]
 pub struct Ports {
     /// Time.
     pub clock: SharedClock,
     /// Randomness.
     pub random: SharedRandom,
-    /// Where it counts what it does.
+    /// The instruments for its counters.
     pub instruments: SharedInstruments,
 }
 
 /// The sockets that the server listens on.
 #[derive(Debug)]
 pub struct Listeners {
-    /// The one that browsers reach.
+    /// The listener for browsers.
     pub public: TcpListener,
-    /// The one that is never published.
+    /// The listener that is never published.
     pub internal: Option<TcpListener>,
     /// The operator's.
     pub admin: Option<admin::Socket>,
@@ -103,7 +103,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// [`StartError`], with what to mend.
+    /// [`StartError`], with the fix.
     pub async fn new(config: Config, ports: Ports) -> Result<Self, StartError> {
         let health = Health::new();
         let in_files = replicas::open_keys_in_files(&config, &ports)?;
@@ -115,7 +115,7 @@ impl App {
         )?;
         let sealer = Sealer::new(&secrets, Arc::clone(&ports.random))?;
         let limits = settings::limits(&config);
-        // Boxed: it may hold a connection in the making.
+        // Boxed: it may contain a connection being opened.
         let store = Box::pin(store::open(&config, &limits, &sealer, &ports)).await?;
         let replicas = replicas::join(&config, store.shared, &sealer, &ports).await;
         if replicas.is_none() {
@@ -205,12 +205,12 @@ impl App {
         })
     }
 
-    /// Checks what only the modules themselves can check, without touching keys or the network: hosts, cookies, routes,
-    /// pages. Returns what the start would warn of.
+    /// Checks everything that only the modules themselves can check, without keys or the network: hosts, cookies,
+    /// routes, pages. Returns the warnings of the start.
     ///
     /// # Errors
     ///
-    /// [`StartError`], with what to mend.
+    /// [`StartError`], with the fix.
     pub fn check(config: &Config) -> Result<Option<NoRoutes>, StartError> {
         settings::login(config)?;
         CookiePolicy::new(settings::cookies(config))?;
@@ -232,7 +232,7 @@ impl App {
         };
         let public = bind(server.listen, "HOST, PORT").await?;
         let admin = match server.admin_socket.as_deref().map(admin::Socket::bind) {
-            // The image names a path, and many run it with a root that nobody can write to: they miss nothing but the command.
+            // The image names a path, and many run it with a read-only root file system: they lack only the command.
             Some(Err(error)) if error.is_read_only() => {
                 tracing::warn!("`bff sessions` cannot be used: {error}; mount a tmpfs of this user there");
                 None
@@ -246,7 +246,7 @@ impl App {
         })
     }
 
-    /// What the server knows of its own state.
+    /// The server's knowledge of its own state.
     #[must_use]
     pub const fn health(&self) -> &Health {
         &self.health
@@ -256,7 +256,7 @@ impl App {
     ///
     /// # Errors
     ///
-    /// [`RunError`]: the server must not go on, or it could not finish everything. It has stopped serving then.
+    /// [`RunError`]: the server must not continue, or it could not finish everything. It has stopped serving then.
     pub async fn run(mut self, listeners: Listeners, shutdown: CancellationToken) -> Result<(), RunError> {
         let work = TaskTracker::new();
         // Ends with `shutdown`, and with a reason of our own too.
@@ -302,7 +302,7 @@ impl App {
             stop.clone(),
         ));
 
-        // In a place of its own: with it in line the future would be too large for a stack.
+        // In its own function: inline, the future would be too large for a stack.
         let outcome = Box::pin(self.become_a_client(&stop)).await;
         if outcome.is_ok() {
             stop.cancelled().await;
@@ -327,7 +327,7 @@ impl App {
         }
     }
 
-    /// Who tells the IdP of new keys.
+    /// The announcer of new keys to the IdP.
     fn announce(&self, stop: &CancellationToken) -> Arc<dyn Announce> {
         let idp: Arc<dyn Announce> = match &self.registration {
             Some(registration) => Arc::new(RegisteredKeys::new(
@@ -376,7 +376,7 @@ impl App {
     }
 }
 
-/// The way to the APIs, with what the operator should know of it told.
+/// The gateway to the APIs; logs notes for the operator.
 fn gateway(config: &Config, ports: &Ports) -> Result<Gateway, StartError> {
     let (routes, missing) = settings::routes(config)?;
     if let Some(missing) = missing {

@@ -1,8 +1,8 @@
 //! Time as a parameter.
 //!
 //! Every module that needs the time or a timer takes a [`Clock`]; nothing reads the machine's clock directly (a lint
-//! forbids it). The server runs on [`SystemClock`], tests on [`ManualClock`], which moves only when it is told to,
-//! under real sockets.
+//! forbids it). The server runs on [`SystemClock`]. Tests use [`ManualClock`], which moves only on demand, under real
+//! sockets.
 
 mod manual;
 mod steady;
@@ -29,13 +29,13 @@ pub struct Timestamp(u64);
 
 /// Where time comes from.
 ///
-/// There are two answers to what time it is, which differ only after the machine's clock has been set back. What is
-/// measured here, from sessions to pauses, goes by [`now`](Self::now). What is compared with somebody else's clock, or
-/// told to somebody, goes by [`wall`](Self::wall).
+/// A clock has two times, which differ only after the machine's clock was set back. Everything measured here, from
+/// sessions to pauses, uses [`now`](Self::now). Times that are compared with a foreign clock, or shown outside, use
+/// [`wall`](Self::wall).
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The current time, which never goes back: between two readings it moves by what the machine's clock has moved or
-    /// by what has really passed, whichever is more. So a clock that is set back lengthens nothing, and neither does a
-    /// suspended machine.
+    /// The current time, which never goes back: between two readings it moves by the machine's clock or by the real
+    /// duration, whichever is more. Therefore neither a clock that is set back nor a suspended machine lengthens
+    /// anything.
     fn now(&self) -> Timestamp;
 
     /// The time that the machine's clock shows, and that the clocks of others should show.
@@ -193,7 +193,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// When the process first asked for the time, and what it remembers of the machine's clock, of which there is one.
+/// When the process first asked for the time, and the shared memory of the machine's clock.
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 fn started() -> &'static (Instant, Steady) {
     static STARTED: OnceLock<(Instant, Steady)> = OnceLock::new();

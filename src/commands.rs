@@ -28,7 +28,7 @@ enum Exit {
     Configuration = 64,
     /// The IdP, Redis or the running server cannot be reached.
     Unreachable = 69,
-    /// An error of ours.
+    /// A bug of ours.
     Internal = 70,
     /// Stopped, and requests were cut off (`EX_TEMPFAIL`).
     CutOff = 75,

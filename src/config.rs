@@ -88,15 +88,15 @@ pub struct Config {
     pub pages: PageSettings,
     /// Logs.
     pub telemetry: TelemetrySettings,
-    /// What `${NAME}` stands for in `routes.yaml`.
+    /// The values of `${NAME}` in `routes.yaml`.
     pub environment: Environment,
 }
 
 // === impl Config ===
 
 impl Config {
-    /// Reads `environment`, the `settings.yaml` that it points to, and the files of secrets and certificates. Private
-    /// keys are left to the keys module, but for the comparison of two that must be one.
+    /// Reads `environment`, its `settings.yaml`, and the files of secrets and certificates. The keys module reads
+    /// private keys, except for the comparison of two that must be equal.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! `${NAME}` and `${NAME:-default}` in the values of configuration files.
 //!
-//! Only single values are expanded, after the file was parsed: what a variable holds is never read as YAML.
+//! Only single values are expanded, after the file was parsed: the value of a variable is never parsed as YAML.
 
 /// Why a value cannot be expanded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -8,12 +8,12 @@ pub enum ExpandError {
     /// The variable has no value, and there is no default.
     #[error("names the variable {0}, which is not set")]
     Unset(String),
-    /// What follows `${` is no name with a `}` behind it.
+    /// `${` is not followed by a name and a `}`.
     #[error("holds a `${{` that does not begin `${{NAME}}` or `${{NAME:-default}}`")]
     Malformed,
 }
 
-/// `text` with the values of `lookup`; `None` where nothing stands there to be expanded. An empty variable counts as unset,
+/// `text` with the values of `lookup`; `None` if it contains nothing to expand. An empty variable counts as unset,
 /// and `$${` stands for `${`.
 ///
 /// # Errors
@@ -84,7 +84,7 @@ mod tests {
             ("${HOST:-other}", "crud"),
             ("${NOTHING:-}", ""),
             ("$${HOST} ${HOST}", "${HOST} crud"),
-            // Once alone.
+            // Only once.
             ("${HOSTILE}", "${HOST}"),
         ] {
             assert_eq!(expanded(text), Ok(Some(value.to_owned())), "{text}");

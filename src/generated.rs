@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 /// What follows a part that the code makes.
 const END: &str = "<!-- to here -->";
 
-/// Checks that `document` holds `text` where it says that it is made by the code at `source`; `assert_made("docs/x.md",
-/// "src/y", text)`. Where it does not, writes what it should be to a temporary file and says so.
+/// Checks that the part of `document` that is made by the code at `source` equals `text`; `assert_made("docs/x.md",
+/// "src/y", text)`. Otherwise writes the correct document to a temporary file and says so.
 pub(crate) fn assert_made(document: &str, source: &str, text: &str) {
     let begin = format!("<!-- made by the code from here: {source} -->\n");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);

@@ -1,14 +1,14 @@
 //! How large the head of a message may be, in both directions.
 //!
-//! The HTTP libraries read a little more than is accepted, so that the log names the field that is to blame. Beyond what
-//! they read, only the bound is known.
+//! The HTTP libraries read slightly more than the server accepts, so that the log can name the largest field. Beyond
+//! that, only the bound is known.
 
 use http::HeaderMap;
 
 /// So many header fields are accepted. Above the 200 that people have.
 pub const MAX_FIELDS: usize = 256;
 
-/// So many bytes of header fields are accepted. Enough for a `Cookie` of 64 KiB beside everything else.
+/// The maximum size of the header fields, in bytes. Enough for a `Cookie` of 64 KiB beside everything else.
 pub const MAX_BYTES: usize = 96 * 1024;
 
 /// So many header fields are read; with more, the library gives up.
@@ -20,7 +20,7 @@ pub const READ_BYTES: usize = 128 * 1024;
 /// Longer names of fields are cut, in bytes.
 const MAX_NAME: usize = 64;
 
-/// What stands around name and value on the wire of HTTP/1.1: `: ` and the line break.
+/// The overhead of a field on the wire of HTTP/1.1: `: ` and the line break.
 const AROUND: usize = 4;
 
 /// A head that is not accepted.

@@ -1,8 +1,8 @@
-//! What the server knows of its own state, for readiness.
+//! The server's knowledge of its own state, for readiness.
 //!
-//! Readiness is latched: once every [`Component`] has been [`Status::Ok`], the server is ready for good, and a later
-//! problem shows as `degraded`. An IdP that is down for a minute must not take the server out of rotation, since
-//! sessions go on working. Only the stop ends it, so that a load balancer turns away in time.
+//! Readiness is latched: once every [`Component`] has been [`Status::Ok`], the server stays ready, and a later
+//! problem shows as `degraded`. An IdP that is down for a minute must not take the server out of rotation, because
+//! sessions still work. Only the stop ends readiness, so that a load balancer turns away in time.
 
 use std::sync::{
     Arc,
@@ -53,7 +53,7 @@ pub struct Report {
     pub ready: bool,
     /// Ready, but something does not work at the moment.
     pub degraded: bool,
-    /// The server has been told to stop: new requests should go elsewhere.
+    /// The server was told to stop: new requests should go elsewhere.
     pub stopping: bool,
     /// Each component with its state.
     pub components: Vec<(Component, Status)>,
@@ -115,7 +115,7 @@ impl Health {
         };
     }
 
-    /// The server has been told to stop. It is not ready from now on, for good.
+    /// The server was told to stop. It is never ready again.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
@@ -125,7 +125,7 @@ impl Health {
     pub fn report(&self) -> Report {
         let components = self.components.read();
         let stopping = self.stopping.load(Ordering::Relaxed);
-        // No component returns to pending, which is what latches readiness.
+        // No component returns to pending: this latches readiness.
         let pending = components
             .iter()
             .any(|status| matches!(status, Status::Pending { .. }));

@@ -15,8 +15,8 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// One series of numbers: the name of what is measured, and a label where there are several of a kind. Names and labels
-/// are constants, so that nothing of a request or a person becomes one.
+/// One series of numbers: the name of the measure, and a label if there are several of a kind. Names and labels are
+/// constants, so that no data of a request or a person becomes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Series {
     /// Its name, as Prometheus writes names.
@@ -127,7 +127,7 @@ impl Counter {
 // === impl Timer ===
 
 impl Timer {
-    /// Counts one that took so long.
+    /// Counts one with this duration.
     pub fn took(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.0.count.fetch_add(1, Ordering::Relaxed);

@@ -1,7 +1,7 @@
-//! What is said to the identity provider, one file per exchange.
+//! The exchanges with the identity provider, one file each.
 //!
-//! [`RelyingParty`] holds what all exchanges share; each file adds its own `impl` block to it, its result and its
-//! errors. Nothing here decides what becomes of a login or a session: that is for the modules above.
+//! [`RelyingParty`] holds the state that all exchanges share; each file adds its own `impl` block to it, its result
+//! and its errors. This module decides nothing about a login or a session: that is for the modules above.
 
 mod authorize;
 mod call;
@@ -71,11 +71,11 @@ pub struct Options {
     pub jwks: JwksOptions,
     /// Whether authorization requests are pushed.
     pub par: ParMode,
-    /// Audiences that an ID token may list beside us (`OIDC_TRUSTED_AUDIENCES`); `azp` has to name us then.
+    /// Audiences that an ID token may list beside us (`OIDC_TRUSTED_AUDIENCES`); then `azp` has to name us.
     pub trusted_audiences: Vec<String>,
 }
 
-/// More different oddities of the provider than this are not told.
+/// The maximum number of different warnings about the provider.
 const MAX_WARNINGS: usize = 100;
 
 /// The client of the identity provider. Cheap to clone; clones share everything.

@@ -1,9 +1,9 @@
 //! Calls to the identity provider: the one place that builds HTTP clients for it.
 //!
 //! Every call is bounded in time, in size and in number: a connect and a total timeout, a cap on the body, and a
-//! [`Lane`] per kind of call, so that a flood of one kind cannot starve another. No redirect is followed (an answer
-//! with one is handed over as it is), nothing is decompressed (a compressed
-//! answer is refused), and nothing is repeated here: whether a call may be repeated depends on what it says.
+//! [`Lane`] per kind of call, so that a flood of one kind cannot starve another. Redirects are not followed (such an
+//! answer is returned unchanged), nothing is decompressed (a compressed answer is refused), and this module repeats
+//! nothing: whether a call may be repeated depends on its content.
 
 mod client;
 mod error;
@@ -38,7 +38,7 @@ const MAX_BODY: usize = 1024 * 1024;
 /// So much room is made for an answer that does not say how large it is, in bytes.
 const FIRST_PIECE: usize = 8 * 1024;
 
-/// Of a `Content-Encoding` that was not asked for, this much is shown, in characters.
+/// The shown length of an unrequested `Content-Encoding`, in characters.
 const MAX_ENCODING: usize = 40;
 
 /// How long an idle connection is kept. Shorter than the five seconds after which common servers close theirs, since
@@ -53,7 +53,7 @@ const USER_AGENT: &str = concat!("bff/", env!("CARGO_PKG_VERSION"));
 /// How calls are made.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// PEM bundle of certificate authorities that are trusted beside the system's (`IDP_CA_FILE`).
+    /// PEM bundle of certificate authorities that are trusted in addition to the system's (`IDP_CA_FILE`).
     pub ca_bundle: Option<Vec<u8>>,
     /// The certificate authorities of the system.
     pub roots: SystemRoots,
@@ -86,7 +86,7 @@ pub struct Turn<'a> {
 /// Why no client can be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// `IDP_CA_FILE` holds no certificate or a broken one.
+    /// `IDP_CA_FILE` has no certificate or a broken one.
     #[error("IDP_CA_FILE {0}")]
     CaBundle(#[from] BundleError),
     /// The TLS library refused.
@@ -112,11 +112,11 @@ impl Default for Options {
 // === impl Outbound ===
 
 impl Outbound {
-    /// A client. Checks the options; what takes time happens at the first call.
+    /// A client. Checks the options; slow steps happen at the first call.
     ///
     /// # Errors
     ///
-    /// [`BuildError`], which is a configuration error where it names the CA bundle.
+    /// [`BuildError`], which is a configuration error if it names the CA bundle.
     pub fn new(options: &Options, clock: SharedClock) -> Result<Self, BuildError> {
         Ok(Self {
             client: LazyClient::new(options.clone())?,
@@ -127,12 +127,12 @@ impl Outbound {
         })
     }
 
-    /// Waits for the right to make one call. To be asked for before a request is made that costs something: a flood of
-    /// calls that cannot be sent must not sign.
+    /// Waits for the right to make one call. Ask for it before building a costly request: a flood of calls that
+    /// cannot be sent must not sign.
     ///
     /// # Errors
     ///
-    /// [`TransportError::Saturated`] if too many wait already, or where it takes too long.
+    /// [`TransportError::Saturated`] if too many wait already, or if it takes too long.
     pub async fn enter(&self, lane: Lane) -> Result<Turn<'_>, TransportError> {
         Ok(Turn {
             outbound: self,
@@ -157,8 +157,8 @@ impl Turn<'_> {
     ///
     /// # Errors
     ///
-    /// [`TransportError`]; its [`certainly_not_sent`](TransportError::certainly_not_sent) tells whether the server
-    /// can have seen anything.
+    /// [`TransportError`]; its [`certainly_not_sent`](TransportError::certainly_not_sent) says whether the server can
+    /// have seen anything.
     pub async fn send(self, request: Request) -> Result<Response, TransportError> {
         let outbound = self.outbound;
         // Before the time counts: the first call builds the client.
@@ -230,7 +230,7 @@ async fn exchange(
     })
 }
 
-/// None was asked for, so that one that came cannot be read.
+/// None was requested, so an encoded answer is unreadable.
 fn check_encoding(headers: &HeaderMap) -> Result<(), TransportError> {
     let encodings = headers.get_all(CONTENT_ENCODING).iter();
     let mut encodings = encodings.map(|encoding| encoding.to_str().unwrap_or("unreadable").trim());

@@ -8,7 +8,7 @@ const RESERVED: [&str; 4] = ["/auth", "/health", "/metrics", "/.well-known/jwks.
 /// The server answers exactly these; everything below them is free for routes.
 const ALIASES: [&str; 2] = ["/api/auth/session", "/api/auth/logout"];
 
-/// The server answers exactly these where no route does: what the original system called its health.
+/// The server answers exactly these if no route does: the health paths of the original system.
 const YIELDING: [&str; 4] = [
     "/api/v1/health",
     "/api/v1/health/live",
@@ -16,13 +16,13 @@ const YIELDING: [&str; 4] = [
     "/api/v1/health/redis",
 ];
 
-/// Whether the server answers `path` itself, or nobody does: no route ever gets it.
+/// Whether `path` belongs to the server itself: no route ever gets it.
 #[must_use]
 pub fn is_own(path: &str) -> bool {
     is_reserved(path) || is_alias(path)
 }
 
-/// Whether `path` is one that the server answers itself, or lies below it.
+/// Whether `path` is one of the server's own, or lies below it.
 #[must_use]
 pub fn is_reserved(path: &str) -> bool {
     RESERVED.into_iter().any(|reserved| is_below(path, reserved))
@@ -34,15 +34,16 @@ pub fn is_alias(path: &str) -> bool {
     ALIASES.contains(&path)
 }
 
-/// Whether the server answers exactly `path` where no route has it.
+/// Whether the server answers exactly `path` if no route has it.
 #[must_use]
 pub fn yields_to_routes(path: &str) -> bool {
     YIELDING.contains(&path)
 }
 
-/// Whether some server, proxy or browser may read `path` as a path of ours: in any spelling that [`spelling`] knows.
+/// Whether some server, proxy or browser may read `path` as one of our own paths: in any spelling that [`spelling`]
+/// knows.
 ///
-/// Stricter than what this server itself would match, since a proxy in front of it may repair a path.
+/// Stricter than this server's own matching, because a proxy in front of it may repair a path.
 #[must_use]
 pub fn may_be_read_as_own(path: &str) -> bool {
     // What is below an own path and leaves it again through `..` counts too.

@@ -1,4 +1,4 @@
-//! Files that hold secrets: readable by their owner alone, written completely or not at all, there after a crash.
+//! Files with secrets: readable only by their owner, written completely or not at all, durable after a crash.
 
 mod exposure;
 
@@ -13,18 +13,18 @@ use std::{
 
 pub use self::exposure::{Exposed, Guard, open_or_create};
 
-/// What is about to be done for a file. A process that dies between two of them leaves what the earlier ones did.
+/// The next operation on a file. A process that dies between two of them leaves the effects of the earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// The file that stands in for it until it is complete is made.
+    /// The temporary file is created.
     Create,
     /// That one is written.
     Write,
-    /// That one is brought to the disk.
+    /// The temporary file is synchronised to the disk.
     Sync,
     /// That one gets the name.
     Publish,
-    /// The folder is brought to the disk.
+    /// The folder is synchronised to the disk.
     SyncFolder,
     /// It is removed.
     Remove,
@@ -32,10 +32,10 @@ pub enum Step {
     Lock,
 }
 
-/// Is told each step with the file that it is for.
+/// Receives each step with its file.
 type Observer = Box<dyn Fn(Step, &Path) + Send + Sync>;
 
-/// A door for tests of crashes; nobody else opens it.
+/// Only tests of crashes set it.
 static OBSERVER: OnceLock<Observer> = OnceLock::new();
 
 /// Nobody but the owner may read or write.
@@ -57,21 +57,21 @@ pub fn exists(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Has `observer` called before every step that is done for a private file of this process, for tests of crashes: it ends
-/// the process, or unwinds, where that is to be tried. `false` where there is an observer already.
+/// Sets the `observer` that is called before every operation on a private file of this process. For tests of crashes:
+/// it may end the process, or unwind. `false` if an observer is already set.
 pub fn observe(observer: impl Fn(Step, &Path) + Send + Sync + 'static) -> bool {
     OBSERVER.set(Box::new(observer)).is_ok()
 }
 
-/// Tells the observer, if there is one. For those who do a step themselves.
+/// Calls the observer, if there is one. For callers that perform a step themselves.
 pub fn about_to(step: Step, path: &Path) {
     if let Some(observer) = OBSERVER.get() {
         observer(step, path);
     }
 }
 
-/// Removes what crashes have left behind of files that were to become `path`, or one whose name goes on from there. Only
-/// for a caller that knows that nobody is writing them now.
+/// Removes unfinished files of crashes that were to become `path`, or a file whose name begins with it. Only for a
+/// caller that knows that no process is writing them.
 ///
 /// # Errors
 ///
@@ -93,8 +93,8 @@ pub fn remove_leftovers(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a new file completely or not at all, never over another one. The folder is made where it is missing. `false`
-/// where the file exists already, or appeared meanwhile (another replica on the same folder).
+/// Writes a new file completely or not at all, never over another one. Creates a missing folder. `false` if the file
+/// exists already, or appeared meanwhile (from another replica on the same folder).
 ///
 /// # Errors
 ///
@@ -138,9 +138,9 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
-/// Makes sure that an open file of ours, which secrets are written to, is its owner's alone. Where others can read it, it
-/// gets the mode that it should have had, with a warning: what they have seen, they have seen. The mode is never changed
-/// through a symbolic link, which may lead to a file of somebody else.
+/// Makes sure that only its owner can read an open file of ours with secrets. If others can, it gets the correct
+/// mode, with a warning: they may have read it already. The mode is never changed through a symbolic link, which may
+/// lead to a foreign file.
 ///
 /// # Errors
 ///
@@ -215,8 +215,8 @@ fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
     }
 }
 
-/// Gives the finished file its name. A hard link fails where the name is taken, which a rename would not; file systems
-/// without hard links get the rename.
+/// Gives the finished file its name. A hard link fails if the name is taken, and a rename would not; file systems
+/// without hard links use the rename.
 fn publish(temporary: &Path, path: &Path) -> io::Result<bool> {
     about_to(Step::Publish, path);
     match fs::hard_link(temporary, path) {

@@ -1,9 +1,9 @@
 //! Proxies on the way out (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`): which calls to the identity provider and to services
 //! pass which of them.
 //!
-//! Calls over `https` pass a proxy in a tunnel (CONNECT, RFC 9110 section 9.3.6). Those over plain `http` are handed to it
-//! with their whole URL (absolute form, RFC 9112 section 3.2.2): many proxies open tunnels to port 443 alone. Calls to this
-//! machine pass none.
+//! Calls over `https` pass a proxy in a tunnel (CONNECT, RFC 9110 section 9.3.6). For calls over plain `http`, the
+//! proxy receives the whole URL (absolute form, RFC 9112 section 3.2.2): many proxies open tunnels only to port 443.
+//! Calls to this machine use no proxy.
 
 mod direct;
 mod failure;
@@ -21,7 +21,7 @@ use url::Url;
 pub use self::direct::Direct;
 use crate::secret::Secret;
 
-/// The proxies, and what passes none of them. Cheap to clone.
+/// The proxies and the exceptions. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies(Arc<Inner>);
 
@@ -41,7 +41,7 @@ pub struct Proxy {
     authorization: Option<HeaderValue>,
 }
 
-/// What is wrong with a value, and what to write instead. Neither text holds any of it.
+/// The mistake in a value, and the fix. Neither text quotes the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// What is wrong.
@@ -53,7 +53,7 @@ pub struct Mistake {
 // === impl Proxies ===
 
 impl Proxies {
-    /// `https` for calls over `https`, `http` for those over plain `http`, neither for what `direct` names.
+    /// `https` for calls over `https`, `http` for calls over plain `http`, neither for hosts in `direct`.
     #[must_use]
     pub fn new(https: Option<Proxy>, http: Option<Proxy>, direct: Vec<Direct>) -> Self {
         Self(Arc::new(Inner { https, http, direct }))
@@ -173,7 +173,7 @@ impl Proxy {
         &self.uri
     }
 
-    /// What it wants in `Proxy-Authorization`; for nobody else.
+    /// Its `Proxy-Authorization`; no other party receives it.
     #[must_use]
     pub const fn authorization(&self) -> Option<&HeaderValue> {
         self.authorization.as_ref()

@@ -1,19 +1,19 @@
-//! Values of others in messages: on one line, bounded, and never what looks like a key or a token; and the known word that
-//! was probably meant.
+//! Foreign values in messages: on one line, bounded, and never text that looks like a key or a token; and suggestions
+//! for misspelled words.
 //!
-//! Where a value may be quoted at all is decided by the caller. This module catches what is in the wrong place: a token
-//! where a name belongs, a key where a path belongs.
+//! The caller decides whether a value may be quoted at all. This module catches misplaced values: a token instead of
+//! a name, a key instead of a path.
 
 use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-/// A shorter word is no token and no key, in bytes.
+/// A shorter word is not a token or a key, in bytes.
 const LEAST_SECRET: usize = 12;
 /// Longer texts are not compared, in bytes.
 const MAX_COMPARED: usize = 64;
-/// What stands in a message instead of a value that looks like a secret.
+/// The replacement for a value that looks like a secret.
 const WITHHELD: &str = "(not shown: it looks like a key or a token)";
 
 /// `text` between `mark`s: escaped, of at most `most` characters, without the credentials and the query that a URL may
@@ -49,7 +49,7 @@ pub fn nearest<'a>(text: &str, words: impl Iterator<Item = &'a str>) -> Option<&
     }
 }
 
-/// Whether `text` holds a PEM block, a JWT, a private JWK or base64 of one of them or of a DER structure.
+/// Whether `text` contains a PEM block, a JWT, a private JWK or base64 of one of them or of a DER structure.
 #[must_use]
 pub fn looks_like_a_secret(text: &str) -> bool {
     if text.contains("-----BEGIN") || text.contains("\"kty\"") {
@@ -85,7 +85,8 @@ fn is_der(text: &str) -> bool {
         })
 }
 
-/// Everything before an `@` may be a password, wherever a sloppy parser would end the host; a query may hold a token.
+/// Everything before an `@` may be a password, wherever a sloppy parser would end the host; a query may contain a
+/// token.
 fn without_url_secrets(text: &str) -> String {
     let mut shown = String::new();
     for (index, part) in text.split("://").enumerate() {
@@ -108,7 +109,7 @@ fn without_url_secrets(text: &str) -> String {
         let (before, query) = part.split_at(query);
         shown.push_str(before);
         let end = query.find([',', ' ']).unwrap_or(query.len());
-        // The mark alone holds nothing.
+        // The mark alone contains nothing.
         shown.push_str(&query[..query.len().min(1)]);
         if end > 1 {
             shown.push('…');

@@ -48,7 +48,8 @@ impl Random for SystemRandom {
     )]
     fn fill(&self, bytes: &mut [u8]) {
         if aws_lc_rs::rand::fill(bytes).is_err() {
-            // A server that cannot draw secrets must not go on with predictable ones, and no caller could do better.
+            // A server that cannot draw secrets must not continue with predictable ones, and no caller could do
+            // better.
             tracing::error!("the system's random generator failed; ending the process");
             std::process::abort();
         }

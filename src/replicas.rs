@@ -1,8 +1,8 @@
 //! What several replicas agree on through Redis: who is registered, which key signs, and whether they understand each other.
 //!
-//! Replicas that have no folder in common mount the same PEMs and have the same `SESSION_SECRET`. What they write, they write
-//! into sealed [records](document::Document), of which each keeps a copy. The [board](peers::Peers) is for all replicas, with
-//! and without a common folder.
+//! Replicas without a common folder mount the same PEMs and have the same `SESSION_SECRET`. They write shared data
+//! into sealed [records](document::Document), and each keeps a copy. The [board](peers::Peers) is for all replicas,
+//! with and without a common folder.
 
 mod announce;
 mod document;
@@ -32,8 +32,7 @@ use crate::{
     shared::{Record, Shared, SharedError},
 };
 
-/// A replica that was understood is not told to be another one before so many looks: what replicas have changes at each of
-/// them a little later.
+/// The number of looks before a known replica counts as changed: each replica notices changes a little later.
 const LOOKS_BEFORE_TOLD: u32 = 5;
 
 /// What this replica and its peers agree on. Cheap to clone.
@@ -51,7 +50,7 @@ struct Records {
     keyring: Document,
 }
 
-/// How it stood at the last look.
+/// The state at the last look.
 #[derive(Debug, Default)]
 struct Standing {
     was_ok: bool,
@@ -62,7 +61,7 @@ struct Standing {
 // === impl Replicas ===
 
 impl Replicas {
-    /// This replica, which an operator calls `name`, beside those that `shared` shows.
+    /// This replica, which an operator calls `name`, beside the others on the board of `shared`.
     #[must_use]
     pub fn new(
         shared: Arc<dyn Shared>,
@@ -78,7 +77,7 @@ impl Replicas {
         }
     }
 
-    /// The same without a folder in common: what they write is shared. Copies go into `state_dir`. Blocks on small files.
+    /// The same without a common folder: written data is shared. Copies go into `state_dir`. Blocks on small files.
     #[must_use]
     pub fn with_records(self, sealer: &Sealer, random: &SharedRandom, state_dir: &Path) -> Self {
         let document = |record: Record| {
@@ -100,7 +99,8 @@ impl Replicas {
         }
     }
 
-    /// Seals the records under the first secret, where that has changed. What fails here is told where it is needed.
+    /// Seals the records under the first secret, if that has changed. A failure here is reported later, at its
+    /// effect.
     pub async fn renew_seals(&self) {
         for document in self.records.iter().flat_map(Records::all) {
             if let Err(error) = document.renew_seal().await {
@@ -116,7 +116,7 @@ impl Replicas {
         Some(Arc::new(SharedVault::new(records.client.clone(), file)))
     }
 
-    /// Where the keyring is kept; `None` where it is in a folder that all have. It blocks on the runtime `runtime`.
+    /// The store of the keyring; `None` if it is in a common folder. It blocks on the runtime `runtime`.
     #[must_use]
     pub fn keyring(&self, runtime: Handle) -> Option<Box<dyn KeyringStore>> {
         let document = self.records.as_ref()?.keyring.clone();
@@ -155,14 +155,14 @@ impl Replicas {
         }
     }
 
-    /// Gives back what this process holds, when it ends: another one would wait for the end of a lease.
+    /// Releases the locks of this process at its end: otherwise another one would wait for the end of a lease.
     pub async fn leave(&self) {
         for document in self.records.iter().flat_map(Records::all) {
             document.given_back().await;
         }
     }
 
-    /// What stands between this replica and its peers.
+    /// The obstacle between this replica and its peers.
     async fn look(&self, keys: &Keys) -> Result<(), String> {
         let own = self.peers.own(keys);
         // First: of two that begin at the same time, one sees the other.

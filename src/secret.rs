@@ -16,8 +16,8 @@ pub use self::withheld::Withheld;
 
 /// A token, code, password or the like. Does not print, is wiped when dropped, compares in constant time.
 ///
-/// It serialises to its value, since sealed records and the credentials file hold it: serialise a type that contains
-/// one only towards something sealed or with mode 0600.
+/// It serialises to its value, because sealed records and the credentials file contain it. Serialise a type with a
+/// secret only into sealed data or a file with mode 0600.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 

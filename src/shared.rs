@@ -1,8 +1,8 @@
-//! What several processes share beside sessions: small records that they agree on, and a board on which each says that it
-//! lives.
+//! The shared state of processes beside sessions: small records that they agree on, and a board on which each
+//! announces that it lives.
 //!
-//! A port. Records are bytes here; who seals them, and what they mean, is known further up. Nothing is kept that a process
-//! could not do without for a while: each has a copy of what it needs.
+//! A port. Records are bytes here; the modules above seal them and know their meaning. A process can do without this
+//! state for a while, because each has its own copy.
 
 mod passing;
 
@@ -42,11 +42,11 @@ pub trait Shared: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`SharedError`] if nobody can tell.
+    /// [`SharedError`] if the answer is unknown.
     fn read(&self, record: Record) -> BoxFuture<'_, Result<Option<Vec<u8>>, SharedError>>;
 
-    /// Puts `new` in the place of `expected`, where `None` is a record that is empty. `false` where the record holds
-    /// something else, or where `holder` is given and does not have the lock (any more).
+    /// Replaces `expected` with `new`, where `None` is an empty record. `false` if the record has other content, or
+    /// if `holder` is given and does not hold the lock (any more).
     ///
     /// # Errors
     ///
@@ -59,12 +59,12 @@ pub trait Shared: fmt::Debug + Send + Sync + 'static {
         holder: Option<&'a str>,
     ) -> BoxFuture<'a, Result<bool, SharedError>>;
 
-    /// Gives the lock of the record to `holder`, a name that nobody has had before, for `lease` from now on. `false` where
-    /// another one has it.
+    /// Gives the lock of the record to `holder`, a unique new name, for `lease` from now on. `false` if another one
+    /// holds it.
     ///
     /// # Errors
     ///
-    /// [`SharedError`]: `holder` may have it.
+    /// [`SharedError`]: `holder` may hold it.
     fn hold<'a>(
         &'a self,
         record: Record,
@@ -72,12 +72,12 @@ pub trait Shared: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> BoxFuture<'a, Result<bool, SharedError>>;
 
-    /// Lets `holder` keep the lock for `lease` from now on. `false` where it does not have it any more: then others may have
-    /// had it since.
+    /// Extends the lock of `holder` to `lease` from now on. `false` if it no longer holds it: others may have held it
+    /// since.
     ///
     /// # Errors
     ///
-    /// [`SharedError`]: `holder` may have it.
+    /// [`SharedError`]: `holder` may hold it.
     fn prolong<'a>(
         &'a self,
         record: Record,
@@ -85,7 +85,7 @@ pub trait Shared: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> BoxFuture<'a, Result<bool, SharedError>>;
 
-    /// Takes the lock of the record from `holder`, who may have it no more.
+    /// Releases the lock of the record, if `holder` still holds it.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ pub trait Shared: fmt::Debug + Send + Sync + 'static {
     /// [`SharedError`]: it could not.
     fn prove_room(&self, record: Record, length: usize) -> BoxFuture<'_, Result<(), SharedError>>;
 
-    /// Puts `note` on the board as what `replica` says, for `keep`.
+    /// Puts the `note` of `replica` on the board, for `keep`.
     ///
     /// # Errors
     ///
@@ -122,7 +122,7 @@ pub trait Shared: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`SharedError`] if nobody can tell.
+    /// [`SharedError`] if the answer is unknown.
     fn board(&self) -> BoxFuture<'_, Result<Notes, SharedError>>;
 }
 

@@ -1,16 +1,16 @@
-//! Spellings of a path: the one form in which they meet, for those who ask what another reader could take a path for.
+//! Spellings of a path: one folded form for all of them, which shows what path another reader could see.
 //!
-//! A reader may decode a path once more than we do, not tell upper case from lower case, normalise Unicode (NFKC), drop
-//! characters that are not shown, take `\` for `/`, or drop path parameters, dots and spaces from a segment as Windows
-//! and Java do. A path is folded by all of these at once. The form is only compared; what is forwarded is never folded.
-//! Why so much is folded is in `docs/adr/0025-one-folding-of-spellings.md`.
+//! A reader may decode a path once more than we do, ignore case, normalise Unicode (NFKC), drop invisible characters,
+//! take `\` for `/`, or drop path parameters, dots and spaces from a segment as Windows and Java do. A path is folded
+//! by all of these at once. The form is only compared; a folded path is never forwarded.
+//! `docs/adr/0025-one-folding-of-spellings.md` gives the reasons.
 
 use std::borrow::Cow;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::{CodePointSetData, CodePointSetDataBorrowed, props::DefaultIgnorableCodePoint};
 
-/// A path whose form still changes after so many rounds has none. One round can bring about what the next one reads: a
+/// A path whose form still changes after this many rounds has none. One round can create input for the next: a
 /// full-width `%` begins an escape. Nobody writes that in good faith.
 const MAX_ROUNDS: usize = 4;
 
@@ -20,18 +20,18 @@ const IGNORABLE: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<Def
 /// Where a segment of a folded path leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step<'a> {
-    /// To what has this name, which is not empty.
+    /// A non-empty name.
     Down(&'a str),
     /// `..`: back.
     Up,
 }
 
-/// The folded form of `path`, which is a normal path: without a slash at its end and without empty segments. It is empty
-/// for `/`. `None` where there is none:
+/// The folded form of `path`, which is a normal path: without a slash at its end and without empty segments. It is
+/// empty for `/`. `None` if there is none:
 ///
 /// - the path is percent-encoded too many times;
 /// - bytes appear that no UTF-8 has, overlong spellings of ASCII;
-/// - a `..` appears that only the folded form has. Readers disagree on what it leaves.
+/// - a `..` appears only in the folded form. Readers disagree on its effect.
 #[must_use]
 pub fn fold(path: &str) -> Option<Cow<'_, str>> {
     let path = path.strip_suffix('/').unwrap_or(path);
@@ -48,9 +48,8 @@ pub fn fold(path: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(join(&segments?)))
 }
 
-/// The folded form of `path`, which may be any path, and of each beginning of it, since some readers stop at a `?` or `;`
-/// before a `..` that leads elsewhere. `None` where the path is percent-encoded too many times, or holds overlong
-/// spellings of ASCII.
+/// The folded form of any `path`, and of each prefix of it, because some readers stop at a `?` or `;` before a `..`
+/// that leads elsewhere. `None` if the path is percent-encoded too many times, or has overlong spellings of ASCII.
 #[must_use]
 pub fn fold_beginnings(path: &str) -> Option<Vec<String>> {
     let characters = fold_characters(path)?;
@@ -67,8 +66,8 @@ pub fn fold_beginnings(path: &str) -> Option<Vec<String>> {
     Some(beginnings.collect())
 }
 
-/// Whether a normal path without a slash at its end is its own folded form. That is the usual case, and costs one look at
-/// each byte.
+/// Whether a normal path without a slash at its end is its own folded form. That is the usual case, and costs one
+/// look at each byte.
 fn is_folded(path: &str) -> bool {
     let bytes = path.as_bytes();
     bytes.iter().enumerate().all(|(at, byte)| match byte {
@@ -96,7 +95,7 @@ fn fold_characters(path: &str) -> Option<String> {
     None
 }
 
-/// The characters behind every escape. What is no escape stands for itself.
+/// The characters of all escapes. Other characters stay.
 fn decode(text: &str) -> Option<String> {
     let bytes: Vec<u8> = percent_encoding::percent_decode_str(text).collect();
     let overlong = bytes.iter().any(|byte| matches!(byte, 0xC0 | 0xC1));
@@ -114,7 +113,7 @@ fn fold_case(text: &str) -> String {
         .flat_map(char::to_uppercase)
         .flat_map(char::to_lowercase)
         .collect();
-    // The lower case of `İ`, which is a plain `i` where one character becomes one character.
+    // The lower case of `İ`, which is a plain `i` if one character becomes one character.
     NFKC.normalize(&folded).replace("i\u{307}", "i")
 }
 

@@ -1,7 +1,7 @@
 //! Log output.
 //!
-//! Events go to standard output, one line each. What never goes there: tokens, codes, secrets, assertions, cookies, and
-//! the query string of any request, since on the routes of a login it holds a code and a state.
+//! Events go to standard output, one line each. Never logged: tokens, codes, secrets, assertions, cookies, and the
+//! query string of any request, because on the routes of a login it contains a code and a state.
 
 pub mod panics;
 mod targets;
@@ -35,7 +35,7 @@ pub enum FilterError {
     /// It does not parse.
     #[error("not a log filter: {0}")]
     Syntax(#[from] tracing_subscriber::filter::ParseError),
-    /// It names what never logs.
+    /// It names a module that never logs.
     #[error("nothing is ever logged from {unknown:?}")]
     Target {
         /// What it names.
@@ -89,8 +89,8 @@ pub fn init(options: &Options) -> Result<(), FilterError> {
     Ok(())
 }
 
-/// `filter`, without warnings that a stranger can write as often as they like: the library for HTTP/2 has one for each
-/// connection that resets too many requests. They are there where the filter names the library, or asks for debug.
+/// `filter`, without warnings that a stranger can cause at will: the library for HTTP/2 has one for each connection
+/// that resets too many requests. They are enabled if the filter names the library, or asks for debug.
 fn without_floods(filter: &str) -> Cow<'_, str> {
     let asks = |directive: &str| {
         let level = directive.rsplit('=').next().unwrap_or_default().trim();

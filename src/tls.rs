@@ -1,5 +1,5 @@
-//! TLS towards other servers, the same for the identity provider and for services: which certificate authorities count,
-//! and what a failure means.
+//! TLS towards other servers, the same for the identity provider and for services: the trusted certificate
+//! authorities, and the meaning of a failure.
 
 mod failure;
 mod own;
@@ -26,8 +26,8 @@ pub use self::failure::{Hints, explain};
 /// A larger bundle is refused, in bytes.
 const MAX_BUNDLE: u64 = 1024 * 1024;
 
-/// The certificate authorities that count for every server: the system's, or those of a file and of folders that stand in
-/// their place. They are read at the first use. Cheap to clone; clones share what was read.
+/// The certificate authorities for every server: the system's, or those of a file and of folders that replace them.
+/// They are read at the first use. Cheap to clone; clones share them.
 #[derive(Clone, Default)]
 pub struct SystemRoots(Arc<Inner>);
 
@@ -38,7 +38,7 @@ struct Inner {
     store: OnceLock<Arc<RootCertStore>>,
 }
 
-/// Certificates of a PEM bundle, which count beside those of the system.
+/// Certificates of a PEM bundle, trusted in addition to those of the system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle(Vec<CertificateDer<'static>>);
 
@@ -75,7 +75,7 @@ pub fn client_config(roots: &SystemRoots, own: Option<&Bundle>) -> Result<Client
     Ok(builder.with_no_client_auth())
 }
 
-/// The bytes of a file that holds certificates, bounded.
+/// The bytes of a certificate file, bounded.
 ///
 /// # Errors
 ///
@@ -145,7 +145,7 @@ impl Inner {
     fn load(&self) -> RootCertStore {
         let found = self.find();
         let mut roots = RootCertStore::empty();
-        // The system's may hold some that the library cannot use, which is nobody's fault here.
+        // The system's may contain some that the library cannot use. That is not a mistake of the operator.
         roots.add_parsable_certificates(found.certs);
         let cause = found.errors.first().map(ToString::to_string);
         if roots.is_empty() {
@@ -190,7 +190,7 @@ impl Bundle {
     ///
     /// # Errors
     ///
-    /// [`BundleError`] if it holds none, or a broken one.
+    /// [`BundleError`] if it has none, or a broken one.
     pub fn parse(pem: &[u8]) -> Result<Self, BundleError> {
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
         let certificates = certificates.map_err(|error| BundleError::Unusable(error.to_string()))?;

@@ -1,10 +1,10 @@
-//! Warnings that are given once, although what they are about is met again and again.
+//! Warnings that are given once, although their cause occurs repeatedly.
 
 use std::{collections::HashSet, fmt::Display};
 
 use parking_lot::Mutex;
 
-/// What has been said already.
+/// The warnings given so far.
 #[derive(Debug)]
 pub struct Told {
     known: Mutex<HashSet<String>>,
@@ -14,8 +14,8 @@ pub struct Told {
 // === impl Told ===
 
 impl Told {
-    /// Nothing has been said. More different warnings than `max` are not remembered, and not given: somebody makes them
-    /// up.
+    /// No warning given yet. More different warnings than `max` are not remembered, and not given: an attacker
+    /// invents them.
     #[must_use]
     pub fn at_most(max: usize) -> Self {
         Self {
@@ -24,7 +24,7 @@ impl Told {
         }
     }
 
-    /// Whether `what` has not been said yet. It counts as said from now on.
+    /// Whether the warning `what` is new. It counts as given from now on.
     pub fn first(&self, what: impl Display) -> bool {
         let what = what.to_string();
         let mut known = self.known.lock();

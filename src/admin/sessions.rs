@@ -1,4 +1,4 @@
-//! What the socket tells of sessions, and how it ends them.
+//! The socket's view of sessions, and how it ends them.
 
 use std::collections::BTreeMap;
 
@@ -39,14 +39,14 @@ pub struct Entry {
     pub user: String,
     /// `sid` of the login at the IdP.
     pub sid: Option<String>,
-    /// From where it was logged in.
+    /// Where it was logged in.
     #[serde(flatten)]
     pub device: Device,
     /// When it was logged in.
     pub since: String,
     /// When it was last used.
     pub last_seen: String,
-    /// When it ends if nobody uses it.
+    /// Its end if it is not used any more.
     pub expires_at: String,
     /// When its tokens were obtained.
     pub refreshed_at: String,
@@ -77,7 +77,7 @@ pub struct EndedSessions {
 /// How much is stored.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Statistics {
-    /// How many sessions, those that are over and not tidied up yet included.
+    /// The number of sessions, including ended ones that are not removed yet.
     pub sessions: usize,
     /// How much memory of this process they take, in bytes.
     pub memory: usize,

@@ -1,4 +1,4 @@
-//! The Unix socket itself: made so that no other user reaches it, and none of another living process is taken away.
+//! The Unix socket: no other user can reach it, and a socket of another living process is never replaced.
 
 use std::{
     fs, io,
@@ -36,7 +36,7 @@ pub enum SocketError {
         .0.display()
     )]
     NotASocket(PathBuf),
-    /// There is no such folder.
+    /// The folder does not exist.
     #[error(
         "{}: the folder does not exist (BFF_ADMIN_SOCKET): make it, with mode 0700 for the user that runs bff, or set a \
          path in another one",
@@ -65,18 +65,18 @@ pub enum SocketError {
 // === impl Socket ===
 
 impl Socket {
-    /// Listens at `path`, with mode 0600. A socket on which nobody listens any more is replaced.
+    /// Listens at `path`, with mode 0600. Replaces a socket without a listener.
     ///
     /// # Errors
     ///
-    /// [`SocketError`], with what to mend.
+    /// [`SocketError`], with the fix.
     pub fn bind(path: &Path) -> Result<Self, SocketError> {
         Self::look_at(path)?;
         let failed = |cause| SocketError::System {
             path: path.to_owned(),
             cause,
         };
-        // Under another name until nobody else may connect.
+        // Under another name until no other user may connect.
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}", std::process::id()));
         let beside = PathBuf::from(beside);
@@ -94,11 +94,11 @@ impl Socket {
         })
     }
 
-    /// Whether a socket can be made at `path`: what stands there and is nobody's would be replaced. Changes nothing.
+    /// Whether a socket can be made at `path`, possibly replacing an abandoned one. Changes nothing.
     ///
     /// # Errors
     ///
-    /// [`SocketError`], with what to mend; [`SocketError::InUse`] where a server listens there already.
+    /// [`SocketError`], with the fix; [`SocketError::InUse`] if a server listens there already.
     pub fn look_at(path: &Path) -> Result<(), SocketError> {
         if path.as_os_str().len() > LONGEST_PATH {
             return Err(SocketError::TooLong(path.to_owned()));
@@ -146,7 +146,7 @@ impl axum::serve::Listener for Socket {
     async fn accept(&mut self) -> (UnixStream, SocketAddr) {
         loop {
             let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
-            // The mode of the file says it already, on every system that looks at it.
+            // The mode of the file already ensures this, on every system that respects it.
             match stream.peer_cred() {
                 Ok(peer) if is_operator(peer.uid()) => return (stream, address),
                 Ok(peer) => tracing::warn!(

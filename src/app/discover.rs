@@ -44,7 +44,7 @@ pub(super) async fn keep_discovered(
             }
             Err(error) => {
                 let message = error.to_string();
-                // The same reason once in a while; another one at once, since somebody may be mending it right now.
+                // The same reason is logged rarely; another one at once, because an operator may be working on it.
                 if message != told || failures.is_multiple_of(20) {
                     tracing::warn!("{message}");
                     told.clone_from(&message);

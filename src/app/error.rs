@@ -137,7 +137,7 @@ pub enum RunError {
     /// The signing key and the IdP have no algorithm in common.
     #[error(transparent)]
     StaticClient(#[from] StaticClientError),
-    /// It was asked to stop, and not everything finished in time.
+    /// It was told to stop, and not everything finished in time.
     #[error("stopped; requests that did not finish in time were cut off: {requests}")]
     CutOff {
         /// How many.

@@ -1,4 +1,4 @@
-//! The parts of the server that a command needs which asks the IdP once and serves nobody.
+//! The parts of the server for a command that asks the IdP once and does not serve.
 
 use std::sync::Arc;
 
@@ -17,16 +17,16 @@ use crate::{
     replicas::Replicas,
 };
 
-/// Keys, the client for the IdP and the registration, as the server would put them together.
+/// Keys, the client for the IdP and the registration, wired as in the server.
 #[derive(Debug)]
 pub struct OneShot {
     /// The keys.
     pub keys: Keys,
     /// Calls to the IdP.
     pub outbound: Outbound,
-    /// What is said to the IdP.
+    /// The exchanges with the IdP.
     pub relying_party: RelyingParty,
-    /// Registration, where it is on.
+    /// Registration, if enabled.
     pub registration: Option<Registration>,
     config: Config,
     ports: Ports,
@@ -36,7 +36,7 @@ pub struct OneShot {
 #[derive(Clone, Debug, Default)]
 pub struct InCommon(Option<Replicas>);
 
-/// Keys that have been opened, and what should be said about them.
+/// Opened keys with the notes about them.
 pub type Opened = (Keeper, Keys, Vec<Warning>);
 
 // === impl OneShot ===
@@ -46,7 +46,7 @@ impl OneShot {
     ///
     /// # Errors
     ///
-    /// [`StartError`], with what to mend.
+    /// [`StartError`], with the fix.
     pub fn new(config: &Config, keys: Keys, common: &InCommon, ports: Ports) -> Result<Self, StartError> {
         let outbound = Outbound::new(&settings::outbound(config), Arc::clone(&ports.clock))?;
         let registration = config.registration.enabled.then(|| {
@@ -97,19 +97,19 @@ impl OneShot {
     ///
     /// # Errors
     ///
-    /// [`StaticClientError`], with what to mend.
+    /// [`StaticClientError`], with the fix.
     pub async fn configured_client(&self) -> Result<Client, StaticClientError> {
         static_client::client(&self.config, self.keys.clone(), &self.relying_party).await
     }
 }
 
 impl InCommon {
-    /// Does `work` with what this machine has in common with replicas that run, and gives back the locks that it took. Sends
-    /// nothing where all of that is in files.
+    /// Runs `work` with the state that this machine shares with running replicas, and releases the locks that it
+    /// took. Sends nothing if all of that is in files.
     ///
     /// # Errors
     ///
-    /// [`StartError`]: Redis cannot be asked.
+    /// [`StartError`]: Redis does not answer.
     pub async fn with<T>(
         config: &Config,
         ports: &Ports,
@@ -136,7 +136,7 @@ impl InCommon {
     ///
     /// # Errors
     ///
-    /// [`KeysError`], with what to mend.
+    /// [`KeysError`], with the fix.
     pub fn open_by_hand(&self, config: &Config, now: Timestamp) -> Result<Opened, KeysError> {
         let (options, rotation) = (config.keys.options.clone(), config.rotation());
         match self.keyring() {
@@ -151,7 +151,7 @@ impl InCommon {
     ///
     /// # Errors
     ///
-    /// [`KeysError`], with what to mend.
+    /// [`KeysError`], with the fix.
     pub fn inspect(&self, config: &Config, now: Timestamp) -> Result<Opened, KeysError> {
         let (options, rotation) = (config.keys.options.clone(), config.rotation());
         match self.keyring() {
@@ -165,12 +165,12 @@ impl InCommon {
     }
 }
 
-/// The keys as they are, for a process that changes none: a server that runs may have another one in memory. Before the
+/// The present keys, for a process that changes none: a running server may have another one in memory. Before the
 /// first start one is made.
 ///
 /// # Errors
 ///
-/// [`KeysError`], with what to mend.
+/// [`KeysError`], with the fix.
 pub fn load_keys(
     config: &Config,
     common: &InCommon,
@@ -180,11 +180,11 @@ pub fn load_keys(
     Ok((keys, warnings))
 }
 
-/// The keys that are there; `None` where a first start would make one. Writes nothing.
+/// The existing keys; `None` if a first start would make one. Writes nothing.
 ///
 /// # Errors
 ///
-/// [`KeysError`], with what to mend.
+/// [`KeysError`], with the fix.
 pub fn look_at_keys(config: &Config, common: &InCommon, now: Timestamp) -> Result<Option<Opened>, KeysError> {
     let options = &config.keys.options;
     let is_there = |path| private_file::exists(path).unwrap_or(true);

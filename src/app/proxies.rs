@@ -4,7 +4,7 @@ use url::Url;
 
 use crate::{config::Config, gateway::Gateway, proxy::Proxy};
 
-/// Says which calls pass which proxy, where there is one.
+/// Logs which calls use which proxy, if there is one.
 pub(super) fn tell(config: &Config, gateway: &Gateway) {
     let proxies = &config.network.proxies;
     if proxies.is_empty() {

@@ -15,10 +15,10 @@ use crate::{
     shared::Shared,
 };
 
-/// Where the system says what this machine, or its container, is called.
+/// The files with the name of this machine or its container.
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
-/// This replica beside the others of `shared`; `None` where there can be no others. Blocks on small files.
+/// This replica beside the others of `shared`; `None` if there can be no others. Blocks on small files.
 pub(super) async fn join(
     config: &Config,
     shared: Option<Arc<dyn Shared>>,
@@ -35,8 +35,8 @@ pub(super) async fn join(
     Some(replicas)
 }
 
-/// The same for a command, which is no replica and looks at what they share. `None` where that is in files, and where this
-/// machine has no secret yet to read it with.
+/// The same for a command, which is not a replica and reads the shared state. `None` if the state is in files, or if
+/// this machine has no secret yet to read it with.
 pub(super) async fn visit(config: &Config, ports: &Ports) -> Result<Option<Replicas>, StartError> {
     let keys = &config.keys;
     let StoreKind::Redis(options) = &config.session.store else {
@@ -74,7 +74,7 @@ pub(super) fn vault(config: &Config, replicas: Option<&Replicas>) -> Option<Arc<
     replicas?.vault(file)
 }
 
-/// Opens the keys for a server whose keyring is in a file; `None` where it is not.
+/// Opens the keys for a server whose keyring is in a file; `None` for any other.
 pub(super) fn open_keys_in_files(
     config: &Config,
     ports: &Ports,

@@ -17,7 +17,7 @@ use crate::{
 
 /// The file's name in the state folder.
 const FILE_NAME: &str = "session_secret";
-/// A longer file is none of ours, in bytes.
+/// A longer file is not ours, in bytes.
 const MAX_SIZE: u64 = 4 * 1024;
 /// The length of a made secret, in bytes.
 const LENGTH: usize = 32;
@@ -36,7 +36,7 @@ pub enum SessionSecretError {
         /// The cause.
         error: io::Error,
     },
-    /// The file holds something else.
+    /// The file has other content.
     #[error(
         "{0:?} does not hold a secret of sessions (base64 of {LENGTH} bytes); remove it to have a new one made"
     )]
@@ -54,7 +54,7 @@ pub enum SessionSecretError {
     },
 }
 
-/// The secrets of the configuration; without any, the one that was made once and is kept in `state_dir`.
+/// The configured secrets; without any, the generated one that is stored in `state_dir`.
 pub(super) fn load(
     settings: &SessionSettings,
     state_dir: &Path,
@@ -83,7 +83,7 @@ fn kept(path: &Path, guard: Guard, random: &dyn Random) -> Result<Zeroizing<Vec<
     };
     if !private_file::exists(path).map_err(failed)? {
         let made = Zeroizing::new(STANDARD.encode(Zeroizing::new(random.bytes::<LENGTH>())) + "\n");
-        // Where another replica was quicker, its secret is the one that counts.
+        // If another replica was faster, its secret counts.
         if private_file::create_new(path, made.as_bytes()).map_err(failed)? {
             tracing::info!(?path, "made a new secret for sessions");
         }

@@ -25,7 +25,7 @@ use crate::{
     web::{Brand, Color, ForwardedFamily, OwnOrigins, PageOptions, TrustedProxies},
 };
 
-/// The path that a page of the IdP shows in a frame when somebody logs out there.
+/// The path that a page of the IdP shows in a frame when a person logs out there.
 const LOGIN_PATH: &str = "/auth/login";
 const FRONTCHANNEL_LOGOUT_PATH: &str = "/auth/frontchannel-logout";
 
@@ -284,7 +284,7 @@ pub(super) fn pages(config: &Config) -> PageOptions {
 #[error("{0} does not exist: no call is passed on to an API")]
 pub struct NoRoutes(String);
 
-/// The routing table of `routes.yaml`; without the file there are no routes, and the second part says so.
+/// The routing table of `routes.yaml`. Without the file there are no routes, and the second part says so.
 pub(super) fn routes(config: &Config) -> Result<(Routes, Option<NoRoutes>), StartError> {
     let path = config.server.config_dir.join(ROUTES_FILE);
     let shown = path.display().to_string();

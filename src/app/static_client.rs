@@ -22,7 +22,7 @@ pub enum StaticClientError {
     Missing(&'static str),
 }
 
-/// Keys of a client that somebody else has registered: its algorithm cannot be changed from here.
+/// Keys of a client that was registered elsewhere: its algorithm cannot be changed from here.
 #[derive(Debug)]
 pub(super) struct StaticKeys {
     pub(super) config: Config,

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Why sessions cannot be kept where they should be.
+/// Why the session store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreOpenError {
     /// In a file.
@@ -30,16 +30,15 @@ pub enum StoreOpenError {
     Redis(#[from] RedisStartError),
 }
 
-/// What keeps the sessions, and what is remembered of what may happen once.
+/// The session store, and the memory of one-time events.
 pub(super) struct Opened {
     pub(super) sessions: Arc<dyn SessionStore>,
     pub(super) memories: Memories,
-    /// Where several replicas agree; `None` where there can be but one.
+    /// The state shared by replicas; `None` if there can be only one.
     pub(super) shared: Option<Arc<dyn Shared>>,
 }
 
-/// The store that the configuration names. Without a choice, sessions are kept in a file where that is possible, so that
-/// a restart ends none.
+/// The configured store. Without a choice, sessions are kept in a file if possible, so that a restart ends none.
 pub(super) async fn open(
     config: &Config,
     limits: &Limits,

@@ -1,4 +1,4 @@
-//! A clock that moves only when it is told to.
+//! A clock that moves only on demand.
 
 use std::{
     sync::{
@@ -41,7 +41,7 @@ impl ManualClock {
 }
 
 impl ManualClock {
-    /// Sets the clock back by `duration`, as somebody sets the clock of a machine: [`now`](Clock::now) goes on.
+    /// Sets the clock back by `duration`, like the clock of a machine: [`now`](Clock::now) continues.
     pub fn set_back(&self, duration: Duration) {
         self.back.fetch_add(super::millis(duration), Ordering::SeqCst);
     }

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Puts two clocks together: the machine's, which may be set, and a monotonic one, which may stand still while the machine
-/// is suspended.
+/// Combines two clocks: the machine's, which may be set, and a monotonic one, which may stand still during a
+/// suspension.
 ///
-/// It shows the monotonic time, and as much more as the machine's clock has ever been ahead of it. Where that one jumps
-/// forward, or goes on during a suspension, the difference grows; where it jumps back, the difference stays.
+/// It shows the monotonic time plus the largest lead that the machine's clock has ever had. If the machine's clock
+/// jumps forward, or continues during a suspension, the lead grows; if it jumps back, the lead stays.
 #[derive(Debug)]
 pub(super) struct Steady {
     /// The most, in milliseconds, that the machine's clock has been ahead of the monotonic one.
@@ -22,7 +22,7 @@ impl Steady {
         }
     }
 
-    /// The time, given what both clocks show in milliseconds.
+    /// The time, from the values of both clocks in milliseconds.
     pub(super) fn reading(&self, monotonic: u64, wall: u64) -> u64 {
         let (monotonic, wall) = (signed(monotonic), signed(wall));
         let ahead = wall.saturating_sub(monotonic);

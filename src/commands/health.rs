@@ -48,7 +48,7 @@ pub(super) fn status(server: SocketAddr, path: &str) -> std::io::Result<u16> {
         stream,
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     )?;
-    // `HTTP/1.1 200` is all that is needed.
+    // `HTTP/1.1 200` is enough.
     let mut head = [0; 12];
     stream.read_exact(&mut head)?;
     let text = std::str::from_utf8(&head).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! `bff keys list|generate|rotate|retire`: works on the files, or on what replicas share, whether the server runs or not; it
-//! follows them.
+//! `bff keys list|generate|rotate|retire`: works on the files, or on the shared state of replicas, with and without a
+//! running server, which follows them.
 
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ pub(super) enum KeysCommand {
     /// Stop publishing a key that does not sign. Its file is left where it is.
     Retire {
         /// Its key id.
-        // One in 64 of ours begins with `-`.
+        // One in 64 of our ids begins with `-`.
         #[arg(allow_hyphen_values = true)]
         kid: String,
         /// Say what would be done.
@@ -92,7 +92,7 @@ async fn change(command: KeysCommand, config: &Config, common: &InCommon) -> Exi
     }
 }
 
-/// Opens the keys as a server would, or only looks at them, and does `work`.
+/// Opens the keys as a server would, or read-only, and runs `work`.
 fn with_keeper(
     config: &Config,
     common: &InCommon,
@@ -134,7 +134,7 @@ fn with_keeper(
     }
 }
 
-/// A next key that the client is not registered for would wait for ever: that is said before anybody waits for it.
+/// A next key that does not fit the registration would wait for ever: the command says so at once.
 fn warn_of_misfit(config: &Config, keeper: &Keeper, registered: Algorithm, dry_run: bool) {
     if dry_run {
         let kind = config.keys.options.generate;

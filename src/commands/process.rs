@@ -6,7 +6,7 @@ use crate::{
     telemetry,
 };
 
-/// The settings; what is wrong with them is said, all at once.
+/// The settings; prints all mistakes in them at once.
 pub(super) fn settings() -> Result<(Config, Vec<Warning>), Exit> {
     Config::load(&Environment::of_process()).map_err(|error| {
         complain(&error.to_string());

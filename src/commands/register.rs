@@ -75,7 +75,7 @@ async fn register_with(config: &Config, common: &InCommon, ports: &Ports, dry_ru
     ensure(registration, &metadata).await
 }
 
-/// In a dry run no key is made: where there is none yet, one that is kept nowhere stands in.
+/// A dry run makes no key: if there is none yet, a temporary one replaces it.
 fn parts(config: &Config, common: &InCommon, ports: &Ports, dry_run: bool) -> Result<OneShot, String> {
     let text = |error: &dyn std::error::Error| error.to_string();
     let now = ports.clock.now();
@@ -120,7 +120,7 @@ fn done(client_id: &str, event: Event) -> Exit {
             say(&table(changes.iter().map(Row::of_change)));
         }
         Event::Skipped => say("No call was made (SKIP_DCR_BOOTSTRAP)."),
-        // The event has said so in the log, unless nobody listens there; what is stored still serves.
+        // The event is already in the log, unless that is filtered; the stored registration still serves.
         Event::UpdateRefused(error) | Event::Postponed(error) => {
             return if tracing::enabled!(tracing::Level::WARN) {
                 exit_of(&error)

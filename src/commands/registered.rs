@@ -2,7 +2,7 @@
 
 use crate::{app::one_shot::InCommon, config::Config, jose::Algorithm, registration::AuthMethod};
 
-/// The algorithm of client assertions that the client is registered with, where the IdP's answer names it, as it is stored.
+/// The registered algorithm of client assertions, if the stored answer of the IdP names it.
 pub(super) async fn algorithm(config: &Config, common: &InCommon) -> Option<Algorithm> {
     if config.client.authentication != AuthMethod::PrivateKeyJwt {
         return None;

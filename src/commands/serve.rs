@@ -14,7 +14,7 @@ use crate::{
     server,
 };
 
-/// What asks the server to stop.
+/// The signals that stop the server.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -107,7 +107,7 @@ async fn serve(config: Config) -> Exit {
     }
 }
 
-/// Says why the process ends: in the log, or where the log filter silences that, on standard error.
+/// Says why the process ends: in the log, or on standard error if the log filter suppresses that.
 fn tell(error: &dyn std::error::Error) {
     if tracing::enabled!(tracing::Level::ERROR) {
         tracing::error!("{error}");
@@ -155,7 +155,7 @@ impl Stop {
         let is_used = self.health.report().ready;
         self.health.stop();
         self.asked.cancel();
-        // A person at a terminal has no load balancer to wait for, and one that was never ready sends nothing.
+        // A person at a terminal has no load balancer to wait for, and a server that was never ready gets no traffic.
         if is_used && !by_hand && !self.delay.is_zero() {
             tracing::info!(delay = ?self.delay, "stopping: not ready any more, and still serving");
             self.clock.sleep(self.delay).await;

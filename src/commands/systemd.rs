@@ -1,4 +1,4 @@
-//! What the service manager is told (`sd_notify(3)`): when the server listens, how it stands, when it stops.
+//! Notifications to the service manager (`sd_notify(3)`): when the server listens, its state, when it stops.
 //!
 //! systemd names a socket in `NOTIFY_SOCKET` for a unit of `Type=notify`. Without the variable nothing is sent.
 
@@ -23,7 +23,7 @@ use crate::{
     health::{Health, Status},
 };
 
-/// How often it is looked how the server stands.
+/// The interval at which the state is checked.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The service manager.
@@ -36,7 +36,7 @@ pub(super) struct ServiceManager {
 // === impl ServiceManager ===
 
 impl ServiceManager {
-    /// The one that `NOTIFY_SOCKET` names. `None` without one, and where it cannot be used, with a warning.
+    /// The socket that `NOTIFY_SOCKET` names. `None` without one; also, with a warning, if it is unusable.
     pub(super) fn of(environment: &Environment) -> Option<Self> {
         let name = environment.get("NOTIFY_SOCKET").filter(|name| !name.is_empty())?;
         match Self::at(name) {
@@ -57,7 +57,7 @@ impl ServiceManager {
             _ => SocketAddr::from_pathname(name)?,
         };
         let socket = UnixDatagram::unbound()?;
-        // A manager that does not read must not hold up the server.
+        // A manager that does not read must not block the server.
         socket.set_nonblocking(true)?;
         Ok(Self { socket, address })
     }
@@ -68,7 +68,7 @@ impl ServiceManager {
         self.say("READY=1\nSTATUS=listening");
     }
 
-    /// Says how the server stands until it is `asked` to stop, and then that it stops.
+    /// Reports the state until the server is `asked` to stop, and then that it stops.
     pub(super) async fn follow(self, health: Health, clock: SharedClock, asked: CancellationToken) {
         let mut said = String::new();
         loop {
@@ -94,7 +94,7 @@ impl ServiceManager {
     }
 }
 
-/// How the server stands, in one line.
+/// The state of the server, in one line.
 fn status(health: &Health) -> String {
     let report = health.report();
     let reasons: Vec<String> = report

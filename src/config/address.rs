@@ -1,4 +1,4 @@
-//! URLs and origins as they may stand in a configuration.
+//! URLs and origins in a configuration.
 
 use std::{fmt, net::IpAddr};
 
@@ -78,7 +78,7 @@ impl Origin {
         self.0.scheme() == "https"
     }
 
-    /// Host and port as a browser sends them in `Host`: without the port where it is the scheme's own.
+    /// Host and port as a browser sends them in `Host`: without the default port of the scheme.
     #[must_use]
     pub fn authority(&self) -> &str {
         self.0.authority()
@@ -153,13 +153,13 @@ fn write_like(example: &str) -> String {
     format!("write a URL like `{example}`")
 }
 
-/// An absolute `http` or `https` URL with a host and without credentials, in its normal form: what is compared with
-/// registered or signed text must not change when it is parsed.
+/// An absolute `http` or `https` URL with a host and without credentials, in its normal form: text that is compared
+/// with registered or signed text must not change when it is parsed.
 pub(super) fn web_url(text: &str) -> Result<Url, Complaint> {
     web_url_like(text, "https://host/path")
 }
 
-/// The same; a text that is no such URL is told to be like `example`.
+/// The same; the message about another text shows `example`.
 fn web_url_like(text: &str, example: &str) -> Result<Url, Complaint> {
     if text.len() > MAX_URL_LENGTH {
         return Err(Complaint::new(
@@ -197,7 +197,7 @@ fn web_url_like(text: &str, example: &str) -> Result<Url, Complaint> {
         } else {
             normal.trim_end_matches('/')
         };
-        // A query may hold what must not be printed, and half a URL helps nobody.
+        // A query may contain a secret, and half a URL is useless.
         let fix = if url.query().is_none() && normal.len() <= MAX_SUGGESTED {
             format!("write {}", quote(normal, '`', MAX_SUGGESTED))
         } else {
@@ -241,7 +241,7 @@ fn without_default_port(text: &str) -> Option<String> {
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let host = authority.strip_suffix(port)?;
-    // What is left has no port of its own: not `host:443:80`.
+    // The rest must not have its own port: not `host:443:80`.
     let is_host = host.ends_with(']') || !host.contains(':');
     is_host.then(|| format!("{scheme}://{host}{path}"))
 }

@@ -13,7 +13,8 @@ use crate::session::Binding;
 const BINDING: &str = "SESSION_BINDING";
 const RENEWAL: &str = "SESSION_BINDING_RENEWAL";
 
-/// A browser that has to prove its key more often does little else; one that has to less often protects little.
+/// With a shorter interval, a browser does little else than prove its key; with a longer one, the binding protects
+/// little.
 const SHORTEST_RENEWAL: Duration = Duration::from_secs(2);
 const LONGEST_RENEWAL: Duration = Duration::from_hours(1);
 
@@ -93,7 +94,7 @@ fn renewal(reader: &mut Reader) -> Duration {
     usual
 }
 
-/// Browsers bind a session over https alone, for one host.
+/// Browsers bind a session only over https, for one host.
 fn check_device(reader: &mut Reader, required: bool, own_origins: &[Origin], cookies: &CookieSettings) {
     if !cookies.secure {
         reader.complain(

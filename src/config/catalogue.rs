@@ -1,7 +1,7 @@
 //! Every variable there is, as one table.
 //!
-//! It decides which names are known, which of them are secrets or lists, what `docs/configuration.md` says, and which
-//! switches are not built yet.
+//! It defines the known names, the secrets and lists among them, the content of `docs/configuration.md`, and the
+//! switches that are not built yet.
 
 /// One variable.
 #[derive(Clone, Copy, Debug)]
@@ -12,13 +12,13 @@ pub struct Variable {
     pub aliases: &'static [&'static str],
     /// What it holds.
     pub kind: Kind,
-    /// What counts where it is not set, as text for a person.
+    /// The default, as text for a person.
     pub default: &'static str,
     /// What it is for, in one line.
     pub meaning: &'static str,
     /// Where it is listed.
     pub group: Group,
-    /// Whether a message may quote its value, bounded. Not marked: what may hold a credential.
+    /// Whether a message may quote its value, bounded. Off for values that may contain a credential.
     pub public: bool,
     /// Where this is not built yet: the only value that is accepted, empty for "must not be set".
     pub not_built: Option<&'static str>,
@@ -27,7 +27,7 @@ pub struct Variable {
 /// What a variable holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Text with rules of its own.
+    /// Text with its own rules.
     Text,
     /// A whole number.
     Number,
@@ -356,7 +356,7 @@ mod tests {
         assert!(!find("OTEL_EXPORTER_OTLP_ENDPOINT").unwrap().public);
     }
 
-    /// The contract's table names them all; what it names and we do not know would be refused as unknown.
+    /// The contract's table names all of them; a name there that we do not know would be refused as unknown.
     #[test]
     fn every_secret_is_marked() {
         let secrets: Vec<&str> = VARIABLES

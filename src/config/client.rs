@@ -17,7 +17,7 @@ pub struct ClientSettings {
     pub authentication: AuthMethod,
     /// The secret of the secret methods.
     pub secret: Option<Secret>,
-    /// The algorithm of client assertions, where it is not to be negotiated.
+    /// The algorithm of client assertions, if it is not negotiated.
     pub signing_algorithm: Option<Algorithm>,
     /// `aud` of client assertions.
     pub assertion_audience: AssertionAudience,

@@ -12,7 +12,7 @@ use crate::session::SameSite;
 pub struct CookieSettings {
     /// Its name.
     pub name: String,
-    /// Its domain; the host alone without one.
+    /// Its domain; without one, only the host.
     pub domain: Option<String>,
     /// `Secure`.
     pub secure: bool,

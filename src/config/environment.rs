@@ -13,7 +13,7 @@ pub struct Environment(BTreeMap<String, OsString>);
 // === impl Environment ===
 
 impl Environment {
-    /// The environment of this process. A name that is not UTF-8 is none of ours and is left out.
+    /// The environment of this process. A name that is not UTF-8 is not ours and is ignored.
     #[must_use]
     pub fn of_process() -> Self {
         let variables = std::env::vars_os();
@@ -30,7 +30,7 @@ impl Environment {
         self.0.get(name).map(OsString::as_os_str)
     }
 
-    /// The value of `name` where it is text.
+    /// The value of `name` if it is text.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
         self.get(name)?.to_str().map(str::to_owned)

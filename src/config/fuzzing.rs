@@ -6,7 +6,7 @@ use super::settings_file;
 ///
 /// # Errors
 ///
-/// The complaint, as it is printed.
+/// The message, as printed.
 pub fn settings(text: &str) -> Result<usize, String> {
     settings_file::parse(text)
         .map(|settings| settings.len())

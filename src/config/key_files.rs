@@ -11,8 +11,8 @@ use crate::{
     keys::{self, KeyKind, Policy, Rotation},
 };
 
-/// No IdP that goes by our `Cache-Control` knows a new key sooner: the document may be kept for five minutes, and the
-/// folder is looked at every few seconds.
+/// An IdP that respects our `Cache-Control` may learn of a new key only after this time: it may cache the document
+/// for five minutes, and the folder is read every few seconds.
 const SOONEST_KNOWN: Duration = Duration::from_mins(6);
 
 /// Keys and the folders of the BFF.
@@ -22,15 +22,15 @@ pub struct KeySettings {
     pub options: keys::Options,
     /// How keys are rotated.
     pub policy: Policy,
-    /// The folder of all that the BFF itself writes.
+    /// The folder for all files that the BFF itself writes.
     pub state_dir: PathBuf,
-    /// The file of what registration returned.
+    /// The file with the answer to the registration.
     pub credentials: PathBuf,
-    /// Where replicas find what one of them has registered, and which key signs.
+    /// Where replicas find the shared registration, and which key signs.
     pub state_store: StateStore,
 }
 
-/// Where what replicas agree on is kept, beside sessions.
+/// The store of the replicas' shared state, beside sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateStore {
     /// In files, in a folder that all replicas mount.
@@ -92,7 +92,7 @@ pub(super) fn read(reader: &mut Reader) -> KeySettings {
     }
 }
 
-/// Where replicas agree, which depends on where they keep their sessions.
+/// The store of the replicas' shared state, which depends on the store of sessions.
 pub(super) fn read_state_store(reader: &mut Reader, sessions: &StoreKind, policy: &Policy) -> StateStore {
     let has_redis = matches!(sessions, StoreKind::Redis(_));
     let chosen = reader.choice("BFF_STATE_STORE", &[StateStore::Files, StateStore::Redis]);
@@ -156,7 +156,7 @@ fn policy(reader: &mut Reader) -> Policy {
 // === impl Config ===
 
 impl Config {
-    /// How keys are rotated, and where that is remembered.
+    /// How keys are rotated, and where that is stored.
     #[must_use]
     pub fn rotation(&self) -> Rotation {
         Rotation {

@@ -1,7 +1,7 @@
-//! Names of the original system that are none of this server's: what becomes of each.
+//! Names of the original system that this server does not have, and the treatment of each.
 //!
-//! A name that means the same as one of ours is an alias in the catalogue. What is left stands in two tables, of variables
-//! and of keys of `settings.yaml`, from which a chapter of `docs/configuration.md` is generated.
+//! A name with the same meaning as one of ours is an alias in the catalogue. The others are in two tables, of
+//! variables and of keys of `settings.yaml`, from which a chapter of `docs/configuration.md` is generated.
 
 mod keys;
 mod variables;
@@ -12,7 +12,7 @@ use super::problem::{Complaint, Severity};
 
 pub(super) use self::{keys::KEYS, variables::VARIABLES};
 
-/// One name, or, with a `*` at its end, all that begin like it.
+/// One name, or, with a `*` at its end, all names with this prefix.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Legacy {
     pub(super) name: &'static str,
@@ -29,7 +29,7 @@ pub(super) enum Verdict {
         values: &'static [&'static str],
         reason: &'static str,
     },
-    /// The same with these values alone, in any case of letters; with others it is refused, and this is to be done.
+    /// The same, only for these values, in any case of letters. Others are refused, with this fix.
     Only {
         values: &'static [&'static str],
         reason: &'static str,
@@ -39,28 +39,28 @@ pub(super) enum Verdict {
     Refused(&'static str),
     /// Refused, since this is not built yet.
     NotBuilt(&'static str),
-    /// The same with these values alone accepted without an effect.
+    /// The same, but only these values are accepted without an effect.
     NotBuiltBut {
         values: &'static [&'static str],
         meaning: &'static str,
     },
     /// Another name of this variable of ours.
     Means(&'static str),
-    /// Another way to set this variable of ours: its values by those of the name.
+    /// Another way to set this variable of ours; maps its values.
     Sets(&'static str, &'static [(&'static str, &'static str)]),
     /// Its entries are added to those of these lists of ours.
     AddsTo(&'static [&'static str]),
 }
 
-/// What a value of a legacy name comes to.
+/// The effect of a value of a legacy name.
 pub(super) enum Effect {
-    /// Nothing, but for a line.
+    /// None, except for a line.
     Line(Severity, String),
     /// A mistake.
     Mistake(Complaint),
     /// The variable has this value.
     Value(&'static str, String),
-    /// These lists have these entries, too.
+    /// These lists get these entries too.
     Entries(&'static [&'static str]),
 }
 
@@ -74,7 +74,7 @@ pub(super) fn key(name: &str) -> Option<&'static Legacy> {
     find(KEYS, name).or_else(|| variable(&name.to_ascii_uppercase()))
 }
 
-/// Whether keys stand below `name`.
+/// Whether keys exist below `name`.
 pub(super) fn is_section(name: &str) -> bool {
     KEYS.iter().any(|known| {
         known
@@ -109,7 +109,7 @@ const JSON_FORMAT: Verdict = Verdict::Sets(
 // === impl Legacy ===
 
 impl Legacy {
-    /// What `text` comes to as the value of this name. Nothing of it is ever quoted.
+    /// The effect of `text` as the value of this name. It is never quoted.
     pub(super) fn effect(&self, text: &str) -> Effect {
         let is_one_of = |values: &[&str]| values.iter().any(|value| value.eq_ignore_ascii_case(text));
         match self.verdict {

@@ -62,8 +62,8 @@ pub(super) fn read(
     }
 }
 
-/// `BFF_CALLBACK_URL`; else `/auth/callback` on the origin of `BFF_DEFAULT_SCHEME` and `BFF_DEFAULT_HOST`; else on
-/// `BFF_BASE_URL`, if the redirect URIs have it; else the first redirect URI.
+/// `BFF_CALLBACK_URL`; otherwise `/auth/callback` on the origin of `BFF_DEFAULT_SCHEME` and `BFF_DEFAULT_HOST`;
+/// otherwise on `BFF_BASE_URL`, if the redirect URIs include it; otherwise the first redirect URI.
 pub(super) fn fallback_callback(
     reader: &mut Reader,
     base_url: Option<&Origin>,
@@ -212,7 +212,7 @@ fn cors_origin(entry: &str) -> Result<Origin, Complaint> {
     Origin::parse(entry)
 }
 
-/// Adds an origin that another name than that of the list `name` gives; its text is not quoted.
+/// Adds an origin that comes from another variable than the list `name`; its text is not quoted.
 fn add_origin(
     reader: &mut Reader,
     name: &str,

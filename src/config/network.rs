@@ -50,8 +50,8 @@ fn proxy(reader: &mut Reader, name: &'static str) -> Option<Proxy> {
     }
 }
 
-/// What may be printed of the value of a proxy. Whatever stands before an `@` may be a password, and so may what follows a
-/// colon where no host follows it.
+/// The printable part of a proxy's value. Everything before an `@` may be a password, and so may the text after a
+/// colon if no host follows it.
 fn without_credentials(text: &str) -> Option<String> {
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),

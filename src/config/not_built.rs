@@ -8,7 +8,7 @@ use super::{
     reader::Reader,
 };
 
-/// Complains of every such switch that asks for something.
+/// Reports every such switch that is set.
 pub(super) fn check(reader: &mut Reader) {
     for variable in VARIABLES {
         let Some(only) = variable.not_built else { continue };

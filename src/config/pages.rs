@@ -1,4 +1,4 @@
-//! Pages for people: whose they are, and what overrides them.
+//! Pages for people: the brand, and the overriding files.
 
 use std::path::PathBuf;
 
@@ -78,7 +78,7 @@ fn logo_uri(text: &str) -> Result<String, Complaint> {
     }
 }
 
-/// `#rgb` or `#rrggbb`, as CSS has it.
+/// `#rgb` or `#rrggbb`, as in CSS.
 fn color(text: &str) -> Result<[u8; 3], Complaint> {
     let complaint = || {
         Complaint::new(

@@ -1,14 +1,14 @@
-//! Parsers of single values. Each says what is wrong and what to write instead.
+//! Parsers of single values. Each names the mistake and the fix.
 
 use std::time::Duration;
 
 use super::problem::Complaint;
 use crate::quote::nearest;
 
-/// No time limit of ours is longer.
+/// The longest accepted duration.
 const MAX_DURATION: Duration = Duration::from_hours(24 * 3650);
 
-/// More entries than this are no list that a person wrote.
+/// The maximum number of entries of a list that a person writes.
 const MAX_ENTRIES: usize = 1_000;
 
 /// `true` or `false`, also as a digit, as compose files write it.
@@ -87,7 +87,7 @@ fn whole(text: &str) -> Option<u64> {
     text.parse().ok()
 }
 
-/// Entries separated by commas or white space, of which empty ones do not count; or a JSON array of strings.
+/// Entries separated by commas or white space, without empty ones; or a JSON array of strings.
 pub(super) fn list(text: &str) -> Result<Vec<String>, Complaint> {
     let entries: Vec<String> = if text.starts_with('[') {
         serde_json::from_str(text).map_err(|_| {

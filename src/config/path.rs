@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use super::problem::{Complaint, Problem};
 use crate::quote::{has_secret_start, looks_like_a_secret};
 
-/// A longer segment is no name that a person gave, in characters.
+/// A longer segment is not a name that a person chose, in characters.
 const MAX_SEGMENT: usize = 64;
-/// A longer ending is no extension, in characters.
+/// A longer ending is not an extension, in characters.
 const MAX_EXTENSION: usize = 8;
 
 /// What a path leads to.
@@ -28,7 +28,7 @@ pub(super) enum Leads {
 /// A complaint that keeps the value to itself.
 pub(super) fn parse(text: &str, leads: Leads) -> Result<PathBuf, Complaint> {
     let path = Path::new(text);
-    // A URL may hold a password.
+    // A URL may contain a password.
     if !is_content(text) && !text.contains("://") && (has_form_of_path(text) || path.exists()) {
         return Ok(path.to_owned());
     }
@@ -49,7 +49,7 @@ pub(super) fn parse(text: &str, leads: Leads) -> Result<PathBuf, Complaint> {
 ///
 /// # Errors
 ///
-/// [`Problem`] if it is no path by the rules for variables.
+/// [`Problem`] if it is not a path by the rules for variables.
 pub fn check_argument(label: &str, path: &Path) -> Result<(), Problem> {
     parse(&path.to_string_lossy(), Leads::ToFile)
         .map(|_| ())
@@ -61,7 +61,7 @@ pub fn check_argument(label: &str, path: &Path) -> Result<(), Problem> {
         })
 }
 
-/// Whether `text` is what belongs into a file.
+/// Whether `text` is content that belongs in a file.
 pub(super) fn is_content(text: &str) -> bool {
     text.contains(['\n', '\r', '\0']) || has_secret_start(text) || looks_like_a_secret(text)
 }
@@ -86,7 +86,7 @@ fn has_form_of_path(text: &str) -> bool {
         })
 }
 
-/// Random bytes in base64 often hold a `/`, and mostly a sign that no relative path of a person has.
+/// Random bytes in base64 often contain a `/`, and usually a character that no relative path of a person has.
 fn is_padded_base64(text: &str) -> bool {
     let base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
     text.len() >= 16 && text.contains(['+', '=']) && text.bytes().all(base64)

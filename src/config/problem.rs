@@ -1,4 +1,4 @@
-//! What is told to the operator: mistakes, all at once, and warnings.
+//! Reports for the operator: all mistakes at once, and warnings.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use crate::quote::{looks_like_a_secret, quote};
 
 /// A longer value is cut off in messages, in characters.
 const MAX_SHOWN: usize = 200;
-/// A longer name is none of ours, in bytes.
+/// A longer name is not ours, in bytes.
 const MAX_NAME: usize = 64;
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The variable, with the line where it stands in `settings.yaml`.
+    /// The variable, with its line in `settings.yaml`.
     pub variable: String,
-    /// Its value, where the catalogue marks the variable as public.
+    /// Its value, if the catalogue marks the variable as public.
     pub value: Option<String>,
     /// What is wrong.
     pub message: String,
@@ -27,7 +27,7 @@ pub struct Problem {
 pub struct ConfigError {
     /// The mistakes, at least one.
     pub problems: Vec<Problem>,
-    /// What was noticed beside them: a name that nobody knows often explains why another one is missing.
+    /// The warnings beside them: an unknown name often explains why another one is missing.
     pub warnings: Vec<Warning>,
 }
 
@@ -58,8 +58,7 @@ pub enum Severity {
 pub(super) struct Complaint {
     pub(super) message: String,
     pub(super) fix: String,
-    /// The value may be a secret that stands in the wrong place: it is not quoted, even where the catalogue marks the
-    /// variable as public.
+    /// The value may be a misplaced secret: it is not quoted, even if the catalogue marks the variable as public.
     pub(super) unquoted: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The identity provider: where it is and what is asked of it.
+//! The identity provider: its address and the requests to it.
 
 use std::path::{Path, PathBuf};
 
@@ -15,8 +15,8 @@ use crate::{
     tls::{self, BundleError},
 };
 
-/// What prompts there are (OpenID Connect Core 1.0 section 3.1.2.1, Initiating User Registration 1.0). `none` is left
-/// out: as a default it would let nobody in who is not logged in already.
+/// The possible prompts (OpenID Connect Core 1.0 section 3.1.2.1, Initiating User Registration 1.0). Without `none`:
+/// as a default it would let in only people who are already logged in.
 const PROMPTS: [&str; 4] = ["login", "consent", "select_account", "create"];
 
 /// The identity provider.
@@ -27,9 +27,9 @@ pub struct ProviderSettings {
     /// Whether `OIDC_ISSUER` was set; otherwise the issuer is a guess from `IDP_BASE_URL`, and where discovery names
     /// another one the error prints the line to add.
     pub issuer_is_explicit: bool,
-    /// How this process reaches the provider, where that is not at the issuer.
+    /// The address at which this process reaches the provider, if it differs from the issuer.
     pub base_url: Option<Url>,
-    /// Where browsers reach the provider, where the issuer is an address that only this process reaches.
+    /// The address at which browsers reach the provider, if only this process reaches the issuer's address.
     pub public_base: Option<Url>,
     /// Endpoints that win over discovery.
     pub endpoints: EndpointSettings,
@@ -43,7 +43,7 @@ pub struct ProviderSettings {
     pub scopes: Vec<String>,
     /// The `prompt` that is sent unless the login names one.
     pub prompt: PromptSetting,
-    /// An e-mail address counts as verified where the provider does not say (`OIDC_EMAIL_TRUSTED`).
+    /// An e-mail address counts as verified if the provider does not say (`OIDC_EMAIL_TRUSTED`).
     pub email_trusted: bool,
 }
 
@@ -75,7 +75,7 @@ pub struct EndpointSettings {
 }
 
 pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
-    // The issuer is kept as it was written: it is compared exactly, and a URL type would add a slash.
+    // The issuer is kept as written: it is compared exactly, and a URL type would add a slash.
     reader.url("OIDC_ISSUER", issuer_url);
     let base_url = reader.url("IDP_BASE_URL", issuer_url);
     let public_base = reader.url("IDP_PUBLIC_BASE", issuer_url);

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{private_file::Guard, quote::looks_like_a_secret, secret::Secret};
 
-/// Reads values and collects what is wrong with them.
+/// Reads values and collects the mistakes in them.
 pub(super) struct Reader {
     values: BTreeMap<&'static str, Raw>,
     config_dir: PathBuf,
@@ -76,7 +76,7 @@ impl Reader {
         }
     }
 
-    /// Adds a mistake of the variable `name`, with its value where the catalogue marks the variable as public.
+    /// Adds a mistake of the variable `name`, with its value if the catalogue marks the variable as public.
     pub(super) fn complain(
         &mut self,
         name: &'static str,
@@ -111,7 +111,7 @@ impl Reader {
         self.warnings.push(Warning::new(variable, message));
     }
 
-    /// Warns of something with which nobody can log in, although the server can start.
+    /// Warns of a setting that makes every login impossible, although the server can start.
     pub(super) fn warn_that_nobody_can_log_in(
         &mut self,
         variable: impl Into<String>,
@@ -128,7 +128,7 @@ impl Reader {
         self.values.contains_key(name)
     }
 
-    /// How `name` is called where it was found: by itself, by an alias, or with its line of `settings.yaml`.
+    /// The name under which `name` was found: its own, an alias, or its line of `settings.yaml`.
     pub(super) fn label(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(|raw| raw.label.as_str())
     }
@@ -152,7 +152,7 @@ impl Reader {
         }
     }
 
-    /// The value of `name` through `parser`; `None` where it is not set or, then with a problem, wrong.
+    /// The value of `name` through `parser`; `None` if it is not set or, then with a problem, wrong.
     pub(super) fn parsed<T>(
         &mut self,
         name: &'static str,
@@ -208,7 +208,7 @@ impl Reader {
         values.get(index).copied()
     }
 
-    /// The entries of the list `name`; `None` where it is not set.
+    /// The entries of the list `name`; `None` if it is not set.
     pub(super) fn list(&mut self, name: &'static str) -> Option<Vec<String>> {
         if let Content::List(entries) = &self.values.get(name)?.content {
             return Some(entries.clone());
@@ -225,7 +225,7 @@ impl Reader {
         })
     }
 
-    /// The entries of the list `name`, each through `parser`; those that are wrong are left out, with a problem each.
+    /// The entries of the list `name`, each through `parser`; each wrong one is omitted, with a problem.
     pub(super) fn entries<T>(
         &mut self,
         name: &'static str,
@@ -282,7 +282,7 @@ impl Reader {
         }
     }
 
-    /// The secret `name`, which was needed once: where its file has been taken away since, it counts as unset.
+    /// The secret `name`, which was needed once: if its file was removed since, it counts as unset.
     pub(super) fn secret_needed_unless(&mut self, name: &'static str, done: bool) -> Option<Secret> {
         if let Content::SecretFile(path) = &self.values.get(name)?.content
             && done
@@ -361,7 +361,7 @@ impl Reader {
     }
 }
 
-/// Whether messages may quote what the variable `name` holds.
+/// Whether messages may quote the value of the variable `name`.
 fn is_public(name: &str) -> bool {
     catalogue::find(name).is_some_and(|variable| variable.public)
 }

@@ -11,7 +11,7 @@ use crate::{
 /// What names certificates and the key of one.
 pub(super) const CERTIFICATES: [&str; 3] = ["REDIS_CA_FILE", "REDIS_CLIENT_CERT_FILE", "REDIS_CLIENT_KEY"];
 
-/// What was given beside the URL. It is looked at although there may be no URL, so that a path that is none is told.
+/// The settings beside the URL. They are checked even without a URL, so that an invalid path is reported.
 pub(super) struct Certificates {
     authorities: Option<PathBuf>,
     own: Option<PathBuf>,

@@ -17,14 +17,14 @@ use crate::{
 
 /// The path of every redirect URI.
 const CALLBACK_PATH: &str = "/auth/callback";
-/// The path at which the IdP tells of logouts.
+/// The path at which the IdP reports logouts.
 const BACKCHANNEL_LOGOUT_PATH: &str = "/auth/backchannel-logout";
-/// The registration is not compared more often than this: each time is a call to the IdP.
+/// The minimum interval of comparisons: each is a call to the IdP.
 const LEAST_CHECK_INTERVAL: Duration = Duration::from_mins(1);
 
 /// What `DCR_IAT` says where none is needed.
 const OPEN: &str = "none";
-/// What the client is called where nobody says how.
+/// The default name of the client.
 const DEFAULT_NAME: &str = "bff";
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 256;
@@ -44,7 +44,7 @@ pub struct RegistrationSettings {
     pub initial_access_token: Option<Secret>,
     /// The IdP registers without one.
     pub open_registration: bool,
-    /// The client id asked for.
+    /// The requested client id.
     pub client_id: Option<String>,
     /// Sent as `client_profile`.
     pub client_profile: Option<String>,
@@ -105,7 +105,7 @@ pub(super) fn read(
         );
     }
     let client_id = client_id.or_else(|| reader.text("AUTH_CLIENT_ID"));
-    // What was needed once and has been taken away since.
+    // Secrets that were needed once and were removed since.
     let is_registered = credentials.exists();
     let configured = reader.secret_needed_unless("DCR_IAT", is_registered);
     let open_registration = configured.as_ref().is_some_and(|token| token.expose() == OPEN);
@@ -182,7 +182,7 @@ fn redirect_update(reader: &mut Reader) -> RedirectUpdate {
     let mode = reader.choice(
         name,
         &[
-            // `auto` updates what is given and differs, and registration does not start without the URIs.
+            // `auto` updates the given and differing ones. Registration does not start without the URIs.
             RedirectUpdate::Replace,
             RedirectUpdate::Replace,
             RedirectUpdate::Merge,

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::{address::Origin, parse, problem::Complaint, reader::Reader};
 
-/// The listeners and what is in front of them.
+/// The listeners and the proxies in front of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
     /// `HOST` and `PORT`.
@@ -19,7 +19,7 @@ pub struct ServerSettings {
     pub internal: Option<SocketAddr>,
     /// The external origin.
     pub base_url: Option<Origin>,
-    /// Peers whose forwarded headers are believed; nobody by default.
+    /// Peers whose forwarded headers are trusted; none by default.
     pub trusted_proxies: Vec<IpNet>,
     /// Which of their header fields is read.
     pub forwarded: ForwardedHeaders,
@@ -41,7 +41,7 @@ pub struct ServerSettings {
     pub allow_http: bool,
 }
 
-/// The two families of header fields in which a proxy says for whom it asks (`BFF_FORWARDED_HEADERS`).
+/// The two families of header fields in which a proxy names its client (`BFF_FORWARDED_HEADERS`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedHeaders {
     /// `X-Forwarded-*`.

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{parse, problem::Complaint, reader::Reader, redis_url};
 use crate::{seal::MIN_SECRET_LENGTH, session::RedisOptions};
 
-/// More secrets than this are no rotation.
+/// More secrets than this are not a rotation.
 const MAX_SECRETS: usize = 10;
 
 /// Sessions.
@@ -29,7 +29,7 @@ pub struct SessionSettings {
     pub max_per_user: u64,
     /// Memory for sessions at most, in bytes.
     pub memory_limit: u64,
-    /// The master secrets, the first of which encrypts; none where one is to be made and kept.
+    /// The master secrets, the first of which encrypts; empty if one is to be generated and stored.
     pub secrets: Vec<MasterSecret>,
 }
 
@@ -40,7 +40,7 @@ pub enum StoreKind {
     Memory,
     /// In a file in the state folder.
     Disk,
-    /// In a file where the state folder can be written, else in this process.
+    /// In a file if the state folder is writable, otherwise in this process.
     DiskIfPossible,
     /// In Redis.
     Redis(Box<RedisOptions>),
@@ -87,7 +87,7 @@ pub(super) fn read(reader: &mut Reader) -> SessionSettings {
     SessionSettings {
         store,
         lifetime,
-        // A short lifetime with the default idle limit is no contradiction.
+        // A short lifetime with the default idle limit is not a contradiction.
         idle_timeout: idle_timeout.min(lifetime),
         max: reader.number("SESSION_MAX", 1_000_000, 1, 1_000_000_000),
         max_per_user: reader.number("SESSION_MAX_PER_USER", 50, 1, 1_000_000),

@@ -1,7 +1,7 @@
 //! `settings.yaml`: a map of lower-case names; below some of them the original system had others.
 //!
-//! The parser's error texts are not passed on: they may hold pieces of the file, and the file may hold a secret that
-//! does not belong there. What is said is the line, the column and what was expected.
+//! The parser's error texts are replaced: they may quote parts of the file, which may contain a misplaced secret. The
+//! message names the line, the column and the expected syntax.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use super::problem::{Complaint, plain_name};
 /// A larger file is refused, in bytes.
 const MAX_LENGTH: u64 = 1024 * 1024;
 
-/// What the file says, by key as it is written there.
+/// The content of the file, by key as written there.
 pub(super) type Settings = BTreeMap<String, Setting>;
 
 /// One entry.
@@ -97,7 +97,7 @@ pub(super) fn parse(text: &str) -> Result<Settings, Complaint> {
             max_anchors: 0,
             max_depth: 8,
             flow_nesting_limit: 8,
-            // The second one is refused with an error of its own.
+            // The second one gets its own error.
             max_documents: 2,
             max_nodes: 20_000,
             max_merge_keys: 0,

@@ -35,7 +35,7 @@ const MAY_BE_EMPTY: &str = "OIDC_PROMPT";
 /// What the value of a secret begins with that names its file.
 const FILE: &str = "file:";
 
-/// All values that are set, by the variable's name, and what is wrong with the way they are.
+/// All set values, by the variable's name, and the mistakes in the way they are set.
 #[derive(Default)]
 pub(super) struct Sources {
     pub(super) values: BTreeMap<&'static str, Raw>,
@@ -49,20 +49,20 @@ pub(super) struct Sources {
 
 /// A value as it was found. Not `Debug`: it may be a secret.
 pub(super) struct Raw {
-    /// How the variable is called where it was found.
+    /// The name under which the variable was found.
     pub(super) label: String,
     pub(super) content: Content,
-    /// Whether `${NAME}` stood in it: what is there now is never printed.
+    /// Whether it contained `${NAME}`: its present value is never printed.
     pub(super) expanded: bool,
     in_settings: bool,
 }
 
-/// What a value is made of.
+/// The source of a value.
 #[derive(PartialEq, Eq)]
 pub(super) enum Content {
     Text(String),
     List(Vec<String>),
-    /// The file that holds the secret.
+    /// The file with the secret.
     SecretFile(PathBuf),
     /// Set to something that has been complained of already.
     Refused,
@@ -70,9 +70,9 @@ pub(super) enum Content {
 
 /// What the file of a secret holds.
 pub(super) struct SecretFile {
-    /// Nothing where the file is empty.
+    /// Empty if the file is empty.
     pub(super) secret: Option<Secret>,
-    /// What others can do with it, where that was accepted.
+    /// The accepted exposure to others.
     pub(super) exposed: Option<Exposed>,
 }
 
@@ -136,7 +136,7 @@ impl Sources {
         }
     }
 
-    /// Takes `raw` for the variable `name`, unless the environment has it; two names for one variable must not differ.
+    /// Takes `raw` for the variable `name`, unless the environment has it; two names of one variable must not differ.
     fn take(&mut self, name: &'static str, raw: Raw) {
         match self.values.get(name) {
             None => {
@@ -229,7 +229,7 @@ impl Sources {
                         format!("is another name of {other}, and the two differ"),
                         format!("remove {name}"),
                     );
-                    // A path is quoted only where the parser of paths has taken it for one.
+                    // A path is quoted only if the parser of paths has accepted it.
                     let is_shown = variable.public && !variable.is_path();
                     self.problem((*name).to_owned(), is_shown.then(|| shown(&text)), complaint);
                 }
@@ -259,7 +259,7 @@ impl Sources {
         }
     }
 
-    /// `NAME_FILE` of a secret, which must not stand beside `NAME`.
+    /// `NAME_FILE` of a secret, which excludes `NAME`.
     fn secret_file(&mut self, environment: &Environment, variable: &Variable, is_set: bool) -> Option<Raw> {
         let label = format!("{}_FILE", variable.name);
         let text = self.text(environment, &label).filter(|path| !path.is_empty())?;

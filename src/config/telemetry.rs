@@ -29,7 +29,7 @@ pub(super) fn read(reader: &mut Reader) -> TelemetrySettings {
     }
 }
 
-/// A level, or a filter in which every word without `=` is a level: `wran` would be taken for the name of a module and
+/// A level, or a filter in which every word without `=` is a level: otherwise `wran` would be taken for a module and
 /// silence everything else.
 fn level(text: &str) -> Result<String, Complaint> {
     let levels = ["error", "warn", "info", "debug", "trace", "off"];

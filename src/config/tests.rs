@@ -181,7 +181,7 @@ fn the_seed_with_issuer_and_base_url_loads() {
     );
     assert_eq!(config.keys.options.dir, Path::new("/app/keys"));
     assert_eq!(config.keys.credentials, Path::new("/app/keys/bff_client.json"));
-    // BFF_BASE_URL is no redirect URI: the fallback is one that the IdP knows.
+    // BFF_BASE_URL is not a redirect URI: the fallback is one that the IdP knows.
     assert_eq!(
         config.login.fallback_origin.unwrap().to_string(),
         "https://automate.ocg.labs.empowernow.ai"
@@ -263,7 +263,7 @@ fn every_url_and_every_switch_is_checked() {
         }
         let problem = problem(&more);
         assert_eq!(problem.variable, variable.name, "{problem}");
-        // Of a proxy what follows its credentials is quoted.
+        // The part of a proxy after its credentials is quoted.
         let is_quoted = variable.public || variable.name.ends_with("_PROXY");
         let value = is_quoted.then(|| format!("{wrong:?}"));
         assert_eq!(problem.value, value, "{problem}");

@@ -1,4 +1,4 @@
-//! Names that look like ours but are not, with the nearest one that is.
+//! Misspelled names, with the nearest known one.
 
 use super::{
     catalogue::{self, VARIABLES},
@@ -25,7 +25,8 @@ const PREFIXES: [&str; 14] = [
     "TOKEN_",
 ];
 
-/// What desktops, shells and container managers set for themselves, under such a prefix or near to a name of ours.
+/// Names that desktops, shells and container managers set for themselves, with such a prefix or similar to one of
+/// ours.
 const FOREIGN: [&str; 26] = [
     "DISPLAY",
     "EDITOR",
@@ -57,11 +58,10 @@ const FOREIGN: [&str; 26] = [
 
 /// Longer names are not compared.
 const MAX_NAME: usize = 64;
-/// A known name of so many letters has probably been meant by one that is two strokes away; a shorter one by one that is
-/// one stroke away.
+/// The length from which a known name matches within two edits; a shorter one within one.
 const LONG_NAME: usize = 8;
 
-/// A warning for every variable that is none, and that has a prefix of ours or is nearly one of ours.
+/// A warning for every unknown variable with one of our prefixes or with a name similar to one of ours.
 pub(super) fn warnings(environment: &Environment) -> Vec<Warning> {
     environment
         .names()
@@ -101,7 +101,8 @@ fn misspelt(name: &str) -> Option<String> {
         .map(|(_, known)| known)
 }
 
-/// Whether Kubernetes or Docker tells of another container in this variable: `BFF_SERVICE_HOST`, `BFF_PORT_8000_TCP`.
+/// Whether Kubernetes or Docker describes another container in this variable: `BFF_SERVICE_HOST`,
+/// `BFF_PORT_8000_TCP`.
 fn is_service_link(name: &str) -> bool {
     let numbered = |mark: &str| {
         name.split_once(mark)
@@ -114,7 +115,7 @@ fn is_service_link(name: &str) -> bool {
         || (name.ends_with("_PORT") && !VARIABLES.iter().any(|variable| variable.name == name))
 }
 
-/// What is said of an unknown key of `settings.yaml`.
+/// The message about an unknown key of `settings.yaml`.
 pub(super) fn unknown_key(key: &str) -> Complaint {
     let name = key.to_ascii_uppercase();
     if catalogue::find(&name)

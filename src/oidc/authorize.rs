@@ -33,7 +33,7 @@ pub struct Pkce {
     pub challenge: String,
 }
 
-/// What is asked of the provider. Its `Debug` leaves `state` and `nonce` out.
+/// The parameters of an authorization request. Its `Debug` omits `state` and `nonce`.
 #[derive(Clone)]
 pub struct AuthorizationRequest {
     /// Scopes, separated by spaces.
@@ -157,11 +157,11 @@ pub(super) fn with_parameters(endpoint: &Url, parameters: &[(&'static str, Cow<'
 // === impl RelyingParty ===
 
 impl RelyingParty {
-    /// Where to send the browser for `request`, which is pushed first where that is possible and wanted.
+    /// The URL for the browser for `request`, which is pushed first if that is possible and wanted.
     ///
     /// # Errors
     ///
-    /// [`CallError`], of the push alone.
+    /// [`CallError`], only of the push.
     pub async fn authorization_url(&self, request: &AuthorizationRequest) -> Result<Url, CallError> {
         let (metadata, client) = self.ready()?;
         match (self.shared.options.par, &metadata.par_endpoint) {

@@ -1,4 +1,4 @@
-//! An authenticated POST: the one place that repeats one, and the one that sorts what comes back.
+//! An authenticated POST. Only this module repeats one and classifies the answers.
 
 mod meaning;
 mod retry_after;
@@ -21,7 +21,7 @@ use crate::{
     random::RandomExt as _,
 };
 
-/// Clocks that are closer together are no reason to refuse an assertion.
+/// A smaller difference between the clocks is no reason to refuse an assertion.
 const CLOCKS_AGREE: Duration = Duration::from_secs(30);
 
 /// When a POST is repeated, with a fresh assertion: only if certainly no byte of it was sent, or the answer was 429
@@ -30,13 +30,13 @@ const CLOCKS_AGREE: Duration = Duration::from_secs(30);
 pub struct RetryOptions {
     /// How often at most, after the first try.
     pub repeats: u32,
-    /// The first pause; each further one is twice as long. Jitter takes away up to half.
+    /// The first pause; each further one is twice as long. Jitter removes up to half.
     pub pause: Duration,
     /// The longest `Retry-After` that is waited for; a longer one is left to the caller.
     pub longest: Duration,
 }
 
-/// What is missing before anything can be said to the provider.
+/// The part that is missing before any request to the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotReady {
     /// Discovery has not succeeded yet.
@@ -74,7 +74,7 @@ pub enum CallError {
     Unavailable {
         /// The answer.
         status: StatusCode,
-        /// When to try again, if the provider said so.
+        /// The pause that the provider requests, if any.
         retry_after: Option<Duration>,
     },
     /// `invalid_client` (RFC 6749 section 5.2): a matter for the operator, never the end of a session.
@@ -100,13 +100,13 @@ pub enum CallError {
 /// What the operator needs to find out why the provider does not know us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidClient {
-    /// What the provider said.
+    /// The provider's error.
     pub error: OAuthError,
     /// What we sent.
     pub proof: AuthenticationSummary,
-    /// Whether the provider's registration of us has the key, where that is known.
+    /// Whether the provider's registration of us has the key, if that is known.
     pub registered: Option<bool>,
-    /// What time it was there and here, where the answer has a `Date`.
+    /// The time there and here, if the answer has a `Date`.
     pub clock: Option<ProviderTime>,
 }
 
@@ -123,7 +123,8 @@ impl Default for RetryOptions {
 }
 
 impl RetryOptions {
-    /// How long to wait before the try after `failed` ones; `None` where there is none. `fraction` is the jitter.
+    /// The pause before the attempt after `failed` ones; `None` if there is no further attempt. `fraction` is the
+    /// jitter.
     fn pause_after(&self, failed: u32, retry_after: Option<Duration>, fraction: f64) -> Option<Duration> {
         if failed > self.repeats || retry_after.is_some_and(|asked| asked > self.longest) {
             return None;
@@ -138,7 +139,7 @@ impl RetryOptions {
 // === impl RelyingParty ===
 
 impl RelyingParty {
-    /// Posts `fields` to `url` and hands over what is a success; everything else is sorted.
+    /// Posts `fields` to `url` and returns a success; every other answer is classified.
     pub(super) async fn post(
         &self,
         lane: Lane,
@@ -211,8 +212,8 @@ fn classify(
             retry_after: retry_after(&response, now),
         });
     }
-    // RFC 6749 section 5.2 has errors come with 400, or 401 where client authentication failed. Providers use other
-    // statuses too, so what counts is the error.
+    // RFC 6749 section 5.2 sends errors with 400, or 401 for failed client authentication. Providers use other
+    // statuses too, so only the error counts.
     let error = status
         .is_client_error()
         .then(|| OAuthError::of(&response))
@@ -244,12 +245,12 @@ fn is_passing(status: StatusCode) -> bool {
 // === impl CallError ===
 
 impl CallError {
-    /// Whether the provider may have acted although we do not hold the result: a refresh token may be used up.
+    /// Whether the provider may have acted although we do not have the result: a refresh token may be used up.
     #[must_use]
     pub fn outcome_unknown(&self) -> bool {
         match self {
             Self::Transport { outcome_unknown, .. } => *outcome_unknown,
-            // Between us and the provider something gave up; the provider may have gone on.
+            // An intermediary gave up; the provider may have continued.
             Self::Unavailable { status, .. } => !is_repeatable(*status) && *status != StatusCode::TOO_EARLY,
             Self::Malformed(_) => true,
             Self::NotReady(_)
@@ -283,7 +284,7 @@ impl CallError {
         }
     }
 
-    /// How long the provider asked us to wait.
+    /// The pause that the provider requested.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::{jose::Algorithm, secret::Secret};
 
-/// A registered client: what registration or the configuration yields.
+/// A registered client, from registration or the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     /// The client id (RFC 6749 section 2.2).
@@ -29,7 +29,7 @@ pub enum ClientAuthentication {
     ClientSecretPost(Secret),
 }
 
-/// Where registration puts the client and everybody else finds it. Clones share it.
+/// Registration puts the client here, and all others read it. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct ClientSlot {
     client: Arc<watch::Sender<Option<Arc<Client>>>>,
@@ -77,7 +77,7 @@ impl ClientSlot {
                 return client;
             }
             if client.changed().await.is_err() {
-                // Cannot be: we hold the sender. There will never be a client then.
+                // Impossible, because we hold the sender. There will never be a client then.
                 std::future::pending::<()>().await;
             }
         }

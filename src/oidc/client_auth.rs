@@ -50,31 +50,31 @@ pub enum AssertionAudience {
     TokenEndpoint,
 }
 
-/// Whether client assertions say what they are in `typ` (`BFF_ASSERTION_TYP`).
+/// Whether client assertions have a `typ` (`BFF_ASSERTION_TYP`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AssertionTyp {
-    /// Where their audience is the issuer, as the update of RFC 7523 has it; otherwise it is `JWT`.
+    /// A specific `typ` if their audience is the issuer, as in the update of RFC 7523; otherwise `JWT`.
     #[default]
     Auto,
     /// They have no `typ`.
     None,
 }
 
-/// How a request was authenticated: what an operator compares with the registration when the provider refuses it.
+/// How a request was authenticated: the facts that an operator compares with the registration after a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthenticationSummary {
     /// The client id.
     pub client_id: String,
     /// The method's registered name.
     pub method: &'static str,
-    /// The assertion's facts, where there was one.
+    /// The assertion's facts, if there was one.
     pub assertion: Option<AssertionFacts>,
     /// Whether the encoding of RFC 6749 section 2.3.1 has changed id or secret, so that a provider which does not decode
     /// them finds others.
     pub encoding_matters: bool,
 }
 
-/// What an assertion said in its header and as its audience.
+/// The header and audience of an assertion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AssertionFacts {
     /// The key.
@@ -98,7 +98,7 @@ pub enum NegotiationError {
         names(key)
     )]
     NotOfThisKey {
-        /// What was asked for.
+        /// The requested algorithm.
         configured: Algorithm,
         /// What the key does.
         key: Vec<Algorithm>,
@@ -131,11 +131,11 @@ struct AssertionClaims {
     exp: u64,
 }
 
-/// Chooses what signs client assertions: what is `configured`, if the key does that; else the first of `key` that
-/// the provider's list names (PS256 before RS256). Where the provider names none, RS256 for RSA keys, since every
-/// provider must know it (OpenID Connect Discovery 1.0 section 3), and what the key does for the others.
+/// Chooses the algorithm for client assertions: `configured`, if the key supports it; otherwise the first of `key`
+/// that the provider lists (PS256 before RS256). If the provider lists none: RS256 for RSA keys, because every
+/// provider has to support it (OpenID Connect Discovery 1.0 section 3), and the key's own algorithm for others.
 ///
-/// A configured algorithm wins over the provider's list, which may be incomplete: registration tells.
+/// A configured algorithm overrides the provider's list, which may be incomplete: registration will show.
 ///
 /// # Errors
 ///
@@ -169,8 +169,8 @@ pub fn negotiate(
     }
 }
 
-/// As [`negotiate`] for the key that signs now, and where that has nothing that the provider takes, for the one that will
-/// sign: an operator who names a key of another type has to wait for nothing, as the key before it was of no use.
+/// As [`negotiate`] for the present key. If that has no algorithm that the provider accepts, for the coming key: an
+/// operator who names a key of another type need not wait, because the former key was useless.
 ///
 /// # Errors
 ///
@@ -197,8 +197,8 @@ fn names(algorithms: &[Algorithm]) -> String {
 // === impl RelyingParty ===
 
 impl RelyingParty {
-    /// A POST of `fields` to `url` that proves who we are. To be made anew for every try: an assertion is good for one
-    /// request.
+    /// A POST of `fields` to `url` with client authentication. Build it anew for every attempt: an assertion is valid
+    /// for one request.
     pub(super) async fn authenticated(
         &self,
         metadata: &Metadata,
@@ -243,7 +243,7 @@ impl RelyingParty {
         Ok((request.withholding(secrets), summary))
     }
 
-    /// A client assertion (RFC 7523 section 3) that nobody has seen before.
+    /// A client assertion (RFC 7523 section 3) with a new `jti`.
     async fn assertion(
         &self,
         metadata: &Metadata,
@@ -289,7 +289,8 @@ fn add_client_id<'a>(fields: &mut Vec<(&'a str, &'a str)>, id: &'a str) {
     }
 }
 
-/// What some servers quote instead of what they got: id and secret as Basic credentials, without the form encoding.
+/// The text that some servers quote instead of the received one: id and secret as Basic credentials, without the form
+/// encoding.
 fn basic(client: &Client, secret: &Secret) -> Secret {
     let pair = Secret::new(format!("{}:{}", client.id, secret.expose()));
     Secret::new(STANDARD.encode(pair.expose()))

@@ -9,13 +9,13 @@ use url::Url;
 use super::{EndpointError, Metadata, RelyingParty, UrlMap, provider::ProviderOptions};
 use crate::outbound::{Lane, Request, TransportError};
 
-/// What stands in a document is shown up to this length, in characters.
+/// Values of a document are shown up to this length, in characters.
 const MAX_SHOWN: usize = 300;
 
-/// Why the provider's metadata is not known. Every text names what to change.
+/// Why the provider's metadata is unknown. Every text names the setting to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DiscoveryError {
-    /// The issuer, or how to reach it, is no usable URL.
+    /// The issuer, or the address for reaching it, is not a usable URL.
     #[error("the issuer `{issuer}` is not a URL without query and fragment; correct {variable}")]
     InvalidIssuer {
         /// As configured.
@@ -33,7 +33,7 @@ pub enum DiscoveryError {
         /// Why.
         source: TransportError,
     },
-    /// An answer other than 200; a redirect is not followed.
+    /// An answer other than 200; redirects are not followed.
     #[error(
         "the IdP answered {status} instead of its metadata at {url}{}; {variable} points there",
         if status.is_redirection() { " (redirects are not followed)" } else { "" }
@@ -63,10 +63,10 @@ pub enum DiscoveryError {
         expected: String,
         /// As the document says.
         found: Option<String>,
-        /// Whether nobody named an issuer, so that `IDP_BASE_URL` stands for it.
+        /// Whether no issuer is configured, so that `IDP_BASE_URL` stands for it.
         only_base_url: bool,
     },
-    /// The document is of no issuer of its own, but of all tenants of a provider.
+    /// The document has no single issuer, but all tenants of a provider.
     #[error(
         "the metadata at {url} name the issuer as a template, `{template}`: they are those of all tenants; let OIDC_ISSUER \
          name that of one tenant, with its id in the place of the braces"
@@ -77,7 +77,7 @@ pub enum DiscoveryError {
         /// As the document says.
         template: String,
     },
-    /// An endpoint that we cannot do without is missing or cannot be used, or one that the configuration names.
+    /// A required endpoint, or one that the configuration names, is missing or unusable.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
     /// The configuration names plain http beyond the local network.
@@ -96,7 +96,7 @@ pub enum DiscoveryError {
 // === impl DiscoveryError ===
 
 impl DiscoveryError {
-    /// Whether it may pass without anybody changing anything: no answer, an answer that says so, a proxy's page.
+    /// Whether it may pass without any change: no answer, an answer that says so, a proxy's page.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -163,20 +163,20 @@ impl RelyingParty {
                 return known;
             }
             if metadata.changed().await.is_err() {
-                // Cannot be: we hold the sender. Nothing will ever be known then.
+                // Impossible, because we hold the sender. The metadata will never be known then.
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Warns of what is odd about the document and can be lived with: each thing once, although it is read every hour.
+    /// Warns of tolerable oddities of the document: once each, although it is read every hour.
     fn tell(&self, metadata: &Metadata, options: &ProviderOptions) {
         for error in &metadata.left_out {
             if self.shared.told.first(error) {
                 tracing::warn!(%error, "the login works without an endpoint that the IdP's metadata name");
             }
         }
-        // Of what the settings name the configuration has warned.
+        // The configuration has already warned of endpoints in the settings.
         let plain = metadata.plain_http_elsewhere(options).join(" ");
         if !plain.is_empty() && self.shared.told.first(&plain) {
             tracing::warn!(
@@ -197,7 +197,7 @@ impl RelyingParty {
         });
         for url in locations(options, map) {
             outcome = self.fetch_document(options, url).await;
-            // Only where nothing lives at one place, the next one is looked at.
+            // The next place is tried only if nothing exists at this one.
             if !matches!(
                 outcome,
                 Err(DiscoveryError::Status {
@@ -269,7 +269,7 @@ impl RelyingParty {
     }
 }
 
-/// Braces stand in no URL, but in those of providers that serve one document for all tenants.
+/// URLs contain no braces, except in documents of providers that serve all tenants.
 fn is_template(issuer: &str) -> bool {
     issuer.split_once('{').is_some_and(|(_, rest)| rest.contains('}'))
 }
@@ -282,7 +282,7 @@ pub(super) fn displayable(text: &str) -> String {
         .collect()
 }
 
-/// The map between the issuer and how to reach it, if both are URLs of which the policy approves.
+/// The map between the issuer and the address for reaching it, if both are URLs that the policy allows.
 fn url_map(options: &ProviderOptions) -> Result<UrlMap, DiscoveryError> {
     let variable = if options.issuer_is_base_url() {
         "IDP_BASE_URL"

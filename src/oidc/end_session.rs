@@ -13,8 +13,8 @@ const MAX_HINT: usize = 4 * 1024;
 // === impl RelyingParty ===
 
 impl RelyingParty {
-    /// Where to send the browser to log out at the provider: with the newest ID token as hint if it is not too long,
-    /// and always with our client id. `None` where the provider has no such page, or is not known yet.
+    /// The URL at which the browser logs out at the provider: with the newest ID token as hint if it is not too long,
+    /// and always with our client id. `None` if the provider has no such page, or is not known yet.
     #[must_use]
     pub fn end_session_url(
         &self,

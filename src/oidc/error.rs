@@ -12,16 +12,16 @@ const MAX_ERROR: usize = 100;
 /// Longer descriptions are cut, in characters.
 const MAX_DESCRIPTION: usize = 500;
 
-/// Of a longer description only this much is looked at, in characters.
+/// Only this much of a longer description is read, in characters.
 const MAX_READ: usize = 16 * 1024;
 
-/// Words longer than this are left out, in bytes: what was sent is known and taken out, but a provider may also quote
-/// what somebody else has sent.
+/// Longer words are omitted, in bytes: the values that we sent are known and removed, but a provider may also quote
+/// foreign ones.
 const MAX_WORD: usize = 40;
 
 /// The registered codes (RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1, RFC 7009 section 2.2.1, RFC 7591
-/// section 3.2.2, RFC 8707 section 2, OpenID Connect Core 1.0 section 3.1.2.6). They are decided by, and tell nothing of
-/// what was sent, even where a secret is part of such a word.
+/// section 3.2.2, RFC 8707 section 2, OpenID Connect Core 1.0 section 3.1.2.6). Decisions depend on them, and they
+/// reveal nothing of what was sent, even if a secret is part of such a word.
 const CODES: [&str; 27] = [
     "access_denied",
     "account_selection_required",
@@ -52,11 +52,11 @@ const CODES: [&str; 27] = [
     "unsupported_response_type",
 ];
 
-/// An OAuth error (RFC 6749 sections 4.1.2.1 and 5.2), bounded and fit for a log line. Still text of somebody else:
+/// An OAuth error (RFC 6749 sections 4.1.2.1 and 5.2), bounded and fit for a log line. It is still foreign text:
 /// escape it in a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuthError {
-    /// The code: printable ASCII, but for the mark in the place of what was taken out.
+    /// The code: printable ASCII, except for the mark that replaces a removed value.
     pub error: String,
     /// What the provider adds for people: no control characters.
     pub description: Option<String>,
@@ -71,7 +71,7 @@ impl OAuthError {
         Self::read(error, description, &Withheld::default())
     }
 
-    /// From a JSON answer, if that has an `error` that is text; without what the request carried.
+    /// From a JSON answer with a textual `error`; without the values of the request.
     #[must_use]
     pub fn of(response: &Response) -> Option<Self> {
         let object = response.json_object()?;
@@ -118,7 +118,7 @@ impl OAuthError {
         }
     }
 
-    /// From a JSON object, if that has an `error` that is text; without what is to be withheld.
+    /// From a JSON object with a textual `error`; without the withheld values.
     #[must_use]
     pub fn from_object(object: &Map<String, Value>, withheld: &Withheld) -> Option<Self> {
         let error = object.get("error")?.as_str()?;
@@ -133,7 +133,7 @@ impl OAuthError {
     }
 }
 
-/// The text without words that may be secrets. Of a URL the part before its query stays, since that is what tells which
+/// The text without words that may be secrets. The part of a URL before its query stays, because it shows which
 /// redirect URI was wrong.
 fn without_long_words(text: &str) -> String {
     let words = text.split(' ').map(|word| {

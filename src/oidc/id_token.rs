@@ -1,7 +1,7 @@
 //! ID tokens (OpenID Connect Core 1.0 sections 2, 3.1.3.7 and 12.2).
 //!
-//! Signature, `iss`, `aud`, `azp` and times are [`jose::verify`](crate::jose::verify)'s; here is what only an ID
-//! token has. A refreshed one is checked as fully as the first.
+//! [`jose::verify`](crate::jose::verify) checks signature, `iss`, `aud`, `azp` and times. This module checks the
+//! claims that only an ID token has. A refreshed one is checked as fully as the first.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ pub struct Identity {
     pub subject: String,
     /// The nonce of the login.
     pub nonce: Secret,
-    /// `auth_time` of the first ID token, where it had one.
+    /// `auth_time` of the first ID token, if it had one.
     pub auth_time: Option<Timestamp>,
 }
 
@@ -80,7 +80,7 @@ pub struct IdTokenClaims {
     pub auth_time: Option<Timestamp>,
     /// How the person authenticated.
     pub acr: Option<String>,
-    /// When the session at the provider ends, where it says so (`session_expiry` of IPSIE's session lifetime profile).
+    /// The end of the session at the provider, if stated (`session_expiry` of IPSIE's session lifetime profile).
     pub session_ends: Option<Timestamp>,
     /// When the token was issued.
     pub issued_at: Timestamp,
@@ -96,7 +96,7 @@ pub enum IdTokenError {
     /// There is nothing to check it against.
     #[error(transparent)]
     NotReady(#[from] NotReady),
-    /// There are no keys to check it with.
+    /// There are no keys for the check.
     #[error(transparent)]
     Keys(#[from] JwksError),
     /// What every JWT must be, it is not.
@@ -118,13 +118,13 @@ pub enum IdTokenError {
          behind)"
     )]
     Stale,
-    /// `c_hash` is that of another code.
+    /// `c_hash` belongs to another code.
     #[error("ID token refused: it belongs to another authorization code")]
     CodeHash,
-    /// `at_hash` is that of another access token.
+    /// `at_hash` belongs to another access token.
     #[error("ID token refused: it belongs to another access token")]
     AccessTokenHash,
-    /// The person authenticated too long ago, or it is not said when.
+    /// The person authenticated too long ago, or at an unstated time.
     #[error("ID token refused: the authentication is older than was asked for, or of unknown age")]
     TooOld,
     /// The session at the provider is over.
@@ -151,7 +151,7 @@ impl<'a> Expect<'a> {
         }
     }
 
-    /// A refreshed ID token, beside the new `access_token`, of a session whose first one said `previous`.
+    /// A refreshed ID token, beside the new `access_token`, of a session whose first one had `previous`.
     #[must_use]
     pub const fn refreshed(previous: &'a Identity, access_token: &'a Secret) -> Self {
         Self {
@@ -161,7 +161,7 @@ impl<'a> Expect<'a> {
         }
     }
 
-    /// The login asked for an authentication not older than this.
+    /// The login requested an authentication not older than this.
     #[must_use]
     pub const fn max_age(mut self, max_age: Option<Duration>) -> Self {
         self.max_age = max_age;
@@ -182,7 +182,7 @@ impl IdTokenError {
         )
     }
 
-    /// Whether nothing is wrong with the token, but we cannot tell that it is right.
+    /// Whether the token has no fault, but its validity cannot be determined.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(
@@ -223,7 +223,7 @@ impl RelyingParty {
         Ok(claims)
     }
 
-    /// An optional claim that is of no use fails no login; that it was there is said once.
+    /// An unusable optional claim does not fail a login; the log mentions it once.
     fn tell_what_is_left_out(&self, claims: &IdTokenClaims) {
         for (claim, is_taken) in [
             ("sid", claims.sid.is_some()),
@@ -253,7 +253,7 @@ impl RelyingParty {
 impl IdTokenClaims {
     fn read(verified: Verified, expect: Expect<'_>, now: Timestamp) -> Result<Self, IdTokenError> {
         let Verified { algorithm, claims } = verified;
-        // A logout token without `typ` that answers a refresh would be one but for this.
+        // A logout token without `typ` in the answer to a refresh would pass without this check.
         if is_logout(&claims) {
             return Err(IdTokenError::Claim("events"));
         }
@@ -290,7 +290,7 @@ impl IdTokenClaims {
                 if session_ends.is_some_and(|ends| ends <= now) {
                     return Err(IdTokenError::SessionOver);
                 }
-                // Section 3.3.2.11 asks for it beside a code in the front channel; where it is there, it has to fit.
+                // Section 3.3.2.11 requires it beside a code in the front channel; if present, it has to match.
                 check_half_hash(&claims, "c_hash", algorithm, login.code)
                     .map_err(|()| IdTokenError::CodeHash)?;
                 Identity {
@@ -318,7 +318,7 @@ impl IdTokenClaims {
     }
 }
 
-/// OpenID Connect Core 1.0 section 12.2. `aud` and `azp` have been checked to be us alone.
+/// OpenID Connect Core 1.0 section 12.2. An earlier check requires `aud` and `azp` to be only us.
 fn check_unchanged(
     claims: &Claims,
     issuer: &str,
@@ -332,8 +332,8 @@ fn check_unchanged(
     if subject != previous.subject {
         return Err(IdTokenError::Changed("subject"));
     }
-    // It tells when the person authenticated. Section 12.2 wants it unchanged, but people log in again for another
-    // client of the same provider, so that it moves forward. It never moves back. Where the first token did not say, a
+    // The time of the person's authentication. Section 12.2 wants it unchanged, but people log in again for another
+    // client of the same provider, so it moves forward. It never moves back. If the first token did not state it, a
     // later one may.
     if let (Some(now), Some(before)) = (auth_time, previous.auth_time)
         && now < before
@@ -372,7 +372,8 @@ fn session_ends(claims: &Claims) -> Result<Option<Timestamp>, IdTokenError> {
     }
 }
 
-/// OpenID Connect Core 1.0 sections 3.1.3.6 and 3.3.2.11: the left half of the hash of `value`, where the claim is there.
+/// OpenID Connect Core 1.0 sections 3.1.3.6 and 3.3.2.11: the left half of the hash of `value`, if the claim is
+/// present.
 fn check_half_hash(claims: &Claims, name: &str, algorithm: Algorithm, value: &Secret) -> Result<(), ()> {
     match claims.get(name) {
         None => Ok(()),
@@ -415,8 +416,8 @@ fn text(claims: &Claims, name: &'static str) -> Result<Option<String>, IdTokenEr
     text_of(claims, name).map_err(|()| IdTokenError::Claim(name))
 }
 
-/// A time that is optional: as a number, or as text with one in it; otherwise it counts as absent, which no check takes
-/// for a good one.
+/// An optional time: as a number, or as text with a number; otherwise it counts as absent, which no check accepts as
+/// valid.
 fn lenient_time(claims: &Claims, name: &str) -> Option<Timestamp> {
     match claims.get(name)? {
         Value::String(text) => text.trim().parse().ok().map(Timestamp::from_unix_seconds),

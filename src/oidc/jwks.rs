@@ -1,7 +1,7 @@
 //! The provider's keys, cached.
 //!
-//! A token with an unknown key id makes the set be read again, at most once per cool-down, by one call for all who
-//! wait; where that fails, the keys that were known stay in use. No lock is held while the network is asked.
+//! A token with an unknown key id makes one call read the set again for all waiting callers, at most once per
+//! cool-down. If that fails, the known keys stay in use. No lock is held during the network call.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ pub struct JwksOptions {
     pub cooldown: Duration,
     /// The same while there are no keys at all, so that logins work soon after the provider does.
     pub first_cooldown: Duration,
-    /// Keys older than this are read again, so that a withdrawn one stops being trusted.
+    /// Older keys are read again, so that a withdrawn one stops being trusted.
     pub max_age: Duration,
 }
 
@@ -41,7 +41,7 @@ pub enum JwksError {
         /// Why.
         source: TransportError,
     },
-    /// An answer other than 200; a redirect is not followed.
+    /// An answer other than 200; redirects are not followed.
     #[error(
         "the IdP answered {status} instead of its keys at {url}; discovery or OIDC_JWKS_URL points there"
     )]
@@ -86,7 +86,7 @@ struct Cached {
     fetched_at: Timestamp,
 }
 
-/// What a look at the cache comes to.
+/// The result of a look at the cache.
 enum Next {
     Known(Outcome),
     Wait(watch::Receiver<Option<Outcome>>),
@@ -126,7 +126,7 @@ impl Default for JwksOptions {
 // === impl RelyingParty ===
 
 impl RelyingParty {
-    /// The provider's keys: cached ones, or read now where there are none or they are old.
+    /// The provider's keys: cached ones, or read now if there are none or they are old.
     ///
     /// # Errors
     ///
@@ -146,8 +146,8 @@ impl RelyingParty {
         self.outcome(next).await
     }
 
-    /// The provider's keys after `known` turned out not to hold the one that is needed: newer ones if there are any,
-    /// else `known` again.
+    /// The provider's keys after `known` turned out to lack the needed one: newer ones if there are any, otherwise
+    /// `known` again.
     pub async fn provider_keys_after(&self, known: &Arc<KeySet>) -> Arc<KeySet> {
         let next = {
             let now = self.shared.clock.now();
@@ -169,8 +169,8 @@ impl RelyingParty {
         self.outcome(next).await.unwrap_or_else(|_| Arc::clone(known))
     }
 
-    /// Whether the provider's keys were read a moment ago, without a failure since: what is not among them then is not
-    /// published.
+    /// Whether the provider's keys were read a moment ago, without a failure since: a key that is missing then is
+    /// unpublished.
     pub(super) fn provider_keys_are_current(&self) -> bool {
         let now = self.shared.clock.now();
         let state = self.shared.jwks.state.lock();
@@ -195,7 +195,7 @@ impl RelyingParty {
         }
         let (done, flight) = watch::channel(None);
         state.flight = Some(flight.clone());
-        // In a task of its own: a caller who goes away must not stop the others' fetch.
+        // In its own task: a caller that stops waiting must not stop the fetch of the others.
         let party = self.clone();
         tokio::spawn(async move {
             let fetched = party.fetch_keys().await;
@@ -215,7 +215,7 @@ impl RelyingParty {
             .unwrap_or(Err(JwksError::Abandoned))
     }
 
-    /// Puts away what a fetch came to; what is known stays known where it failed.
+    /// Stores the result of a fetch; after a failure the known keys stay.
     fn settle(&self, fetched: Result<KeySet, JwksError>) -> Outcome {
         let options = &self.shared.options.jwks;
         let now = self.shared.clock.now();

@@ -1,7 +1,7 @@
 //! Logout tokens (OpenID Connect Back-Channel Logout 1.0 sections 2.4 and 2.6).
 //!
-//! Signature, `iss`, `aud`, `azp` and times are [`jose::verify`](crate::jose::verify)'s, as for ID tokens (section 2.6,
-//! steps 2 to 4); here is what only a logout token has.
+//! [`jose::verify`](crate::jose::verify) checks signature, `iss`, `aud`, `azp` and times, as for ID tokens (section
+//! 2.6, steps 2 to 4). This module checks the claims that only a logout token has.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ pub enum LogoutTokenError {
     /// There is nothing to check it against.
     #[error(transparent)]
     NotReady(#[from] NotReady),
-    /// There are no keys to check it with.
+    /// There are no keys for the check.
     #[error(transparent)]
     Keys(#[from] JwksError),
     /// What every JWT must be, it is not.
@@ -72,7 +72,7 @@ pub enum LogoutTokenError {
     /// It has a `nonce`, as ID tokens have.
     #[error("logout token refused: it has a nonce")]
     Nonce,
-    /// It names nobody.
+    /// It names neither a person nor a session.
     #[error("logout token refused: it names neither a subject nor a session")]
     Nobody,
     /// A claim is missing or of the wrong kind.
@@ -83,13 +83,13 @@ pub enum LogoutTokenError {
 // === impl LogoutTokenError ===
 
 impl LogoutTokenError {
-    /// Whether nothing is wrong with the token, but we cannot tell that it is right.
+    /// Whether the token has no fault, but its validity cannot be determined.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::NotReady(_) | Self::Keys(_))
     }
 
-    /// Whether the provider has signed the token. Anybody can send one that it has not.
+    /// Whether the provider has signed the token. Anybody can send an unsigned one.
     #[must_use]
     pub const fn is_signed(&self) -> bool {
         match self {
@@ -121,7 +121,7 @@ impl From<SignedError> for LogoutTokenError {
 // === impl RelyingParty ===
 
 impl RelyingParty {
-    /// Checks a logout token completely, but for whether it comes for the first time.
+    /// Checks a logout token completely, except whether it is a repetition.
     ///
     /// # Errors
     ///
@@ -147,7 +147,7 @@ impl LogoutToken {
         if !is_logout(claims) {
             return Err(LogoutTokenError::Event);
         }
-        // Step 7, also where it is `null`: no ID token passes for a logout token.
+        // Step 7, also if it is `null`: no ID token passes for a logout token.
         if claims.contains_key("nonce") {
             return Err(LogoutTokenError::Nonce);
         }

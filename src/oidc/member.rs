@@ -1,4 +1,4 @@
-//! Members of an answer, read tolerantly where that is safe: a provider's slip in an optional member costs nobody the
+//! Reads members of an answer tolerantly if that is safe: a provider's mistake in an optional member does not fail a
 //! login.
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// Why an answer cannot be used. Holds names and sizes, never a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MemberError {
-    /// The whole is no JSON object.
+    /// The whole is not a JSON object.
     #[error("it is not a JSON object")]
     NotAnObject,
     /// A member that has to be there is not.
@@ -78,7 +78,7 @@ pub(super) fn required<'a>(
     text(object, name, longest)?.ok_or(MemberError::Missing(name))
 }
 
-/// A member that nobody needs: what is unusable counts as absent, and `ignored` hears of it.
+/// An optional member: an unusable value counts as absent, and `ignored` receives it.
 pub(super) fn optional<T>(
     read: Result<Option<T>, MemberError>,
     ignored: impl FnOnce(MemberError),
@@ -108,8 +108,8 @@ pub(super) fn scopes(
     Ok(text(&list, name, longest)?.map(str::to_owned))
 }
 
-/// Seconds, as a number or as text with one in it; what is left of a fraction is dropped. `None` where it is absent or
-/// makes no sense. Seconds that do not fit are a very long time.
+/// Seconds, as a number or as text with a number; fractions are dropped. `None` if it is absent or makes no sense.
+/// Seconds that do not fit are a very long time.
 pub(super) fn seconds(value: Option<&Value>) -> Option<Duration> {
     let seconds = match value? {
         Value::Number(number) => number.as_f64(),

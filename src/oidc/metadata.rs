@@ -10,7 +10,7 @@ use self::endpoint::Endpoints;
 use super::{ProviderOptions, UrlMap};
 use crate::jose::Algorithm;
 
-/// Of a list, this many entries of this length are looked at.
+/// Of a list, this many entries of this length are read.
 const MAX_ENTRIES: usize = 200;
 const MAX_ENTRY: usize = 200;
 
@@ -24,7 +24,7 @@ pub struct Metadata {
     pub authorization_endpoint: Url,
     /// The token endpoint as this process reaches it.
     pub token_endpoint: Url,
-    /// The token endpoint as the world sees it: what an assertion may name as its audience.
+    /// The public URL of the token endpoint, which an assertion may name as its audience.
     pub token_endpoint_public: String,
     /// The provider's keys.
     pub jwks_uri: Url,
@@ -46,7 +46,7 @@ pub struct Metadata {
     pub token_auth_methods: Option<Vec<String>>,
     /// What may sign a client assertion.
     pub token_auth_signing_algs: Option<Vec<String>>,
-    /// What may sign an ID token, as far as we verify it; RS256 where the provider lists nothing.
+    /// The ID token algorithms of the provider that we verify; RS256 if it lists none.
     pub id_token_algorithms: Vec<Algorithm>,
     /// PKCE methods that the provider lists (RFC 8414).
     pub code_challenge_methods: Option<Vec<String>>,
@@ -54,16 +54,17 @@ pub struct Metadata {
     pub iss_parameter_supported: bool,
     /// Authorization requests must be pushed (RFC 9126 section 5).
     pub require_par: bool,
-    /// Clients are told of logouts (OpenID Connect Back-Channel Logout 1.0 section 2.1).
+    /// The provider notifies clients of logouts (OpenID Connect Back-Channel Logout 1.0 section 2.1).
     pub backchannel_logout: LogoutSupport,
-    /// A page of the provider tells clients of logouts in frames (OpenID Connect Front-Channel Logout 1.0 section 3).
+    /// A page of the provider notifies clients of logouts in frames (OpenID Connect Front-Channel Logout 1.0 section
+    /// 3).
     pub frontchannel_logout: LogoutSupport,
     /// Optional endpoints that the document names and that cannot be used, which count as absent.
     pub left_out: Vec<EndpointError>,
     map: UrlMap,
 }
 
-/// What the provider tells clients of logouts.
+/// How the provider notifies clients of logouts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogoutSupport {
     /// Nothing.
@@ -75,7 +76,7 @@ pub enum LogoutSupport {
     WithSession,
 }
 
-/// Reads what is no endpoint.
+/// Reads the members that are not endpoints.
 struct Reader<'a> {
     document: &'a Map<String, Value>,
 }
@@ -123,7 +124,7 @@ impl Metadata {
         &self.map
     }
 
-    /// The URLs in use that are plain http, but for those at origins that the settings name themselves.
+    /// The plain http URLs in use, except at origins that the settings name themselves.
     pub(super) fn plain_http_elsewhere(&self, options: &ProviderOptions) -> Vec<&str> {
         let named = options.origins();
         let plain = self.plain_http().into_iter();

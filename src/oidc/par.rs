@@ -16,10 +16,9 @@ const MAX_REQUEST_URI: usize = 1024;
 /// What the provider calls a pushed request (RFC 9126 section 2.2).
 #[derive(Clone, PartialEq, Eq)]
 pub struct PushedRequest {
-    /// The reference, good for one authorization request.
+    /// The reference, valid for one authorization request.
     pub request_uri: String,
-    /// How long it is good, where the provider says that in a way that can be read. The browser is sent there at once,
-    /// so that nothing depends on it.
+    /// Its lifetime, if the provider states it readably. The browser goes there at once, so nothing depends on it.
     pub expires_in: Option<Duration>,
 }
 

@@ -11,7 +11,7 @@ use url::{Host, Origin, Url};
 pub struct ProviderOptions {
     /// The issuer identifier (`OIDC_ISSUER`, else `IDP_BASE_URL`), compared exactly.
     pub issuer: String,
-    /// How this process reaches the provider (`IDP_BASE_URL`), where that differs from the issuer.
+    /// The address at which this process reaches the provider (`IDP_BASE_URL`), if it differs from the issuer.
     pub base_url: Option<Url>,
     /// Where browsers reach the provider (`IDP_PUBLIC_BASE`), where `issuer` is an address that only this process reaches.
     /// A provider that calls itself by an issuer at this origin is believed.
@@ -22,7 +22,7 @@ pub struct ProviderOptions {
     pub allow_http: HttpPolicy,
 }
 
-/// Endpoints that the configuration names; used exactly as they are.
+/// Endpoints from the configuration; used unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct EndpointOverrides {
     /// `OIDC_AUTHORIZATION_URL`
@@ -48,7 +48,7 @@ pub struct EndpointOverrides {
 /// What the configuration says of an endpoint that a login can do without.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OptionalEndpoint {
-    /// It is there; discovery is not asked.
+    /// It exists; discovery does not matter.
     At(Url),
     /// It is not used, even if discovery names it (`none`).
     Off,
@@ -66,7 +66,7 @@ pub enum HttpPolicy {
 
 /// Moves URLs between the form that the world sees and the form in which this process reaches the provider.
 ///
-/// Where `IDP_BASE_URL` has a path, that path stands for the issuer's; without one only the origin is replaced.
+/// If `IDP_BASE_URL` has a path, that path replaces the issuer's; otherwise only the origin is replaced.
 #[derive(Clone, Debug)]
 pub struct UrlMap {
     issuer: Url,
@@ -78,7 +78,7 @@ pub struct UrlMap {
 // === impl ProviderOptions ===
 
 impl ProviderOptions {
-    /// Whether the issuer is just what `IDP_BASE_URL` says, because nobody named one.
+    /// Whether the issuer is merely the value of `IDP_BASE_URL`, because none is configured.
     pub(super) fn issuer_is_base_url(&self) -> bool {
         let trimmed = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
         let issuer = Url::parse(&self.issuer).ok();
@@ -86,8 +86,8 @@ impl ProviderOptions {
         base.is_some_and(|base| issuer.is_some_and(|issuer| trimmed(base) == trimmed(&issuer)))
     }
 
-    /// These options as they are for a provider that calls itself `found`: with `IDP_PUBLIC_BASE` it may call itself by its
-    /// public name, and then `OIDC_ISSUER` is how this process reaches it. `None` where it is another provider.
+    /// These options for a provider with the issuer `found`. With `IDP_PUBLIC_BASE` it may use its public name, and
+    /// then `OIDC_ISSUER` is the address at which this process reaches it. `None` if it is another provider.
     pub(super) fn for_issuer(&self, found: Option<&str>) -> Option<Cow<'_, Self>> {
         let found = found?;
         if found == self.issuer {
@@ -138,7 +138,7 @@ impl ProviderOptions {
             .collect()
     }
 
-    /// The variable that says where the provider is.
+    /// The variable with the provider's address.
     pub(super) const fn location_variable(&self) -> &'static str {
         if self.base_url.is_some() {
             "IDP_BASE_URL"

@@ -15,8 +15,8 @@ pub enum TokenKind {
 // === impl RelyingParty ===
 
 impl RelyingParty {
-    /// Revokes `token`; revoking a refresh token ends the whole grant (RFC 7009 section 2.1). `false` where the
-    /// provider has no revocation endpoint.
+    /// Revokes `token`; revoking a refresh token ends the whole grant (RFC 7009 section 2.1). `false` if the provider
+    /// has no revocation endpoint.
     ///
     /// # Errors
     ///
@@ -32,22 +32,22 @@ impl RelyingParty {
         Ok(true)
     }
 
-    /// Revokes what is left of a grant: the refresh token, if there is one, and the access token, since not every provider
-    /// ends it with the refresh token (RFC 7009 section 2.1). A failure is only logged: the end of a session
+    /// Revokes the rest of a grant: the refresh token, if there is one, and the access token, because not every
+    /// provider ends it with the refresh token (RFC 7009 section 2.1). A failure is only logged: the end of a session
     /// does not depend on the provider.
     pub async fn revoke_grant(&self, refresh: Option<&Secret>, access: &Secret) {
         if let Some(refresh) = refresh
             && let Err(error) = self.revoke(refresh, TokenKind::Refresh).await
         {
             tracing::warn!(%error, "tokens of a session that ended were not revoked");
-            // A provider that does not work, or not with us, is not asked twice.
+            // A provider that fails, or refuses us, is not asked twice.
             if !matches!(error, CallError::Rejected(_)) {
                 return;
             }
         }
         match self.revoke(access, TokenKind::Access).await {
             Ok(_) => {}
-            // Nothing that anybody could change: it lives as long as it lives (section 2.2.1).
+            // Nothing can be done: the token lives until its expiry (section 2.2.1).
             Err(CallError::Rejected(error)) if error.is("unsupported_token_type") => {
                 tracing::debug!(%error, "the IdP revokes no access tokens");
             }
@@ -110,7 +110,7 @@ mod tests {
         party.revoke_grant(None, &"at".into()).await;
         assert_eq!(revoked(2), [pair("at", "access_token")]);
 
-        // An IdP that revokes no access tokens makes no noise; one that is down is asked once.
+        // An IdP that does not revoke access tokens causes no log line; one that is down is asked once.
         let logs = Logs::capture();
         let refused = json!({"error": "unsupported_token_type"});
         provider.answers(

@@ -11,13 +11,13 @@ use crate::{
     secret::Secret,
 };
 
-/// Why a token is not one that the provider has signed for us.
+/// Why a token was not signed by the provider for us.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SignedError {
     /// There is nothing to check it against.
     #[error(transparent)]
     NotReady(#[from] NotReady),
-    /// There are no keys to check it with.
+    /// There are no keys for the check.
     #[error(transparent)]
     Keys(#[from] JwksError),
     /// What every JWT must be, it is not.
@@ -31,7 +31,7 @@ pub(super) enum SignedError {
 // === impl RelyingParty ===
 
 impl RelyingParty {
-    /// Checks what [`verify`] checks, with the provider's keys. They are read again for a key that is not known.
+    /// Makes the checks of [`verify`] with the provider's keys. For an unknown key, they are read again.
     pub(super) async fn verify_signed(
         &self,
         token: &Secret,

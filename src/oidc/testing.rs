@@ -1,4 +1,4 @@
-//! A provider for tests: a real server on loopback that answers what it is told to and remembers what it was asked.
+//! A provider for tests: a real server on loopback with scripted answers and recorded requests.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -53,7 +53,7 @@ pub(super) struct Answer {
 pub(super) struct Provider {
     pub(super) url: Url,
     pub(super) clock: ManualClock,
-    /// Signs ID tokens; its public half is what `/jwks` shows at first.
+    /// Signs ID tokens; `/jwks` shows its public half at first.
     pub(super) key: Arc<SigningKey>,
     /// Sign our assertions.
     pub(super) keys: Keys,
@@ -152,7 +152,7 @@ impl Answer {
 // === impl Provider ===
 
 impl Provider {
-    /// Serves metadata and keys; everything else answers 404 until it is told otherwise.
+    /// Serves metadata and keys; everything else answers 404 until a script exists.
     pub(super) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();

@@ -23,7 +23,7 @@ pub struct ProviderTime {
 // === impl ProviderTime ===
 
 impl ProviderTime {
-    /// How far our clock is ahead of the provider's, in seconds; negative where it is behind.
+    /// How far our clock is ahead of the provider's, in seconds; negative if it is behind.
     #[must_use]
     pub fn ahead(self) -> i64 {
         let signed = |time: Timestamp| i64::try_from(time.unix_seconds()).unwrap_or(i64::MAX);
@@ -34,11 +34,11 @@ impl ProviderTime {
 // === impl RelyingParty ===
 
 impl RelyingParty {
-    /// The provider's time, from the `Date` of an answer (RFC 9110 section 6.6.1). `None` where it sends none.
+    /// The provider's time, from the `Date` of an answer (RFC 9110 section 6.6.1). `None` if it sends none.
     ///
     /// # Errors
     ///
-    /// [`JwksError`]: the JWK Set is what is asked for, since every provider has one and it takes no credentials.
+    /// [`JwksError`]: this fetches the JWK Set, because every provider has one without credentials.
     pub async fn provider_time(&self) -> Result<Option<ProviderTime>, JwksError> {
         let metadata = self.metadata().ok_or(NotReady::Metadata)?;
         let url = metadata.jwks_uri.clone();

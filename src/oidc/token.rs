@@ -16,7 +16,7 @@ use crate::{
     secret::Secret,
 };
 
-/// A token answer without `expires_in`, or with one that makes no sense, counts as this.
+/// The assumed value for a token answer without a sensible `expires_in`.
 const DEFAULT_LIFETIME: Duration = Duration::from_mins(5);
 
 /// Longer lifetimes are cut.
@@ -41,18 +41,18 @@ pub struct TokenResponse {
     pub access_token: Secret,
     /// How long the access token lives from now on.
     pub expires_in: Duration,
-    /// How long the refresh token lives from now on, where the provider says so. Neither of the two names is a standard:
-    /// `refresh_token_expires_in` and `refresh_expires_in` are what providers send.
+    /// The remaining life of the refresh token, if the provider states it. Neither of the two names is a standard:
+    /// providers send `refresh_token_expires_in` and `refresh_expires_in`.
     pub refresh_expires_in: Option<Duration>,
     /// For the next tokens. Absent in the answer to a refresh: the old one stays good.
     pub refresh_token: Option<Secret>,
     /// Who logged in; after a refresh it is optional.
     pub id_token: Option<Secret>,
-    /// What was granted, where that differs from what was asked for.
+    /// The granted scope, if it differs from the requested one.
     pub scope: Option<String>,
 }
 
-/// What the provider answered. Leaves no token in memory beside those that are taken.
+/// The provider's answer. Leaves no copies of the tokens in memory.
 struct Members(Map<String, Value>);
 
 // === impl RelyingParty ===
@@ -82,8 +82,8 @@ impl RelyingParty {
     ///
     /// # Errors
     ///
-    /// [`CallError`]; [`meaning`](CallError::meaning) and [`outcome_unknown`](CallError::outcome_unknown) tell what it
-    /// means for the session.
+    /// [`CallError`]; [`meaning`](CallError::meaning) and [`outcome_unknown`](CallError::outcome_unknown) give its
+    /// meaning for the session.
     pub async fn refresh(&self, refresh_token: &Secret) -> Result<TokenResponse, TokenError> {
         let fields = [
             ("grant_type", "refresh_token"),
@@ -113,7 +113,7 @@ impl TokenResponse {
         Self::from_object(&members.0, ignored)
     }
 
-    /// When the refresh token of this answer, which came at `arrived`, expires. `None` where that is not known.
+    /// The expiry of the refresh token of this answer, which came at `arrived`. `None` if it is unknown.
     #[must_use]
     pub fn refresh_ends(&self, arrived: Timestamp) -> Option<Timestamp> {
         self.refresh_token.as_ref()?;
@@ -130,7 +130,7 @@ impl TokenResponse {
                 expected: "Bearer",
             });
         }
-        // RFC 6750 section 2.1: what goes into a header has no spaces.
+        // RFC 6750 section 2.1: a header value has no spaces.
         let access_token = required(object, "access_token", MAX_TOKEN)?;
         if !access_token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(MemberError::Characters("access_token"));

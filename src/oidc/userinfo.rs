@@ -16,7 +16,7 @@ use crate::{
 /// Longer documents are refused, in bytes.
 const MAX_DOCUMENT: usize = 256 * 1024;
 
-/// A login waits this long for what it can do without.
+/// A login waits this long for optional data.
 const LOGIN_WAITS: Duration = Duration::from_secs(5);
 
 /// Why there are no claims.
@@ -49,7 +49,7 @@ pub enum UserInfoError {
     /// `sub` is missing (section 5.3.2): whose claims they are is not known.
     #[error("UserInfo names no subject")]
     NoSubject,
-    /// `sub` is another one (section 5.3.2): the access token is of somebody else.
+    /// `sub` differs (section 5.3.2): the access token belongs to another person.
     #[error("UserInfo is of another subject than the ID token")]
     Subject,
 }
@@ -57,14 +57,14 @@ pub enum UserInfoError {
 // === impl UserInfoError ===
 
 impl UserInfoError {
-    /// Whether the answer is of somebody else, or does not say of whom, so that the access token may not be the right
-    /// one (section 5.3.2).
+    /// Whether the answer describes another person or none, so that the access token may be the wrong one (section
+    /// 5.3.2).
     #[must_use]
     pub const fn is_foreign(&self) -> bool {
         matches!(self, Self::Subject | Self::NoSubject)
     }
 
-    /// Whether a later try may succeed without anybody changing anything.
+    /// Whether a later attempt may succeed without any change.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -79,8 +79,8 @@ impl UserInfoError {
 // === impl RelyingParty ===
 
 impl RelyingParty {
-    /// The claims that the provider has for the holder of `access_token`, if they are of `subject`. `None` where the
-    /// provider has no such endpoint.
+    /// The provider's claims about the holder of `access_token`, if they are of `subject`. `None` if the provider has
+    /// no such endpoint.
     ///
     /// # Errors
     ///
@@ -93,8 +93,8 @@ impl RelyingParty {
         self.user_info_in(Lane::UserInfo, access_token, subject).await
     }
 
-    /// Like [`user_info`](Self::user_info), as a part of a login, which goes on with the claims of the ID token where
-    /// there is no usable answer within five seconds. That is warned of once, and again when the cause changes.
+    /// Like [`user_info`](Self::user_info), as a part of a login, which continues with the claims of the ID token if
+    /// there is no usable answer within five seconds. The log warns of that once, and again when the cause changes.
     ///
     /// # Errors
     ///
@@ -129,8 +129,8 @@ impl RelyingParty {
         self.or_without(outcome, |error| matches!(error, UserInfoError::Subject))
     }
 
-    /// Goes on without `UserInfo` where it failed, unless that is fatal. It is warned of once, and again when the cause
-    /// changes.
+    /// Continues without `UserInfo` after a failure, unless that is fatal. The log warns of it once, and again when
+    /// the cause changes.
     fn or_without(
         &self,
         outcome: Result<Option<Claims>, UserInfoError>,

@@ -1,8 +1,8 @@
 //! The HTTP client itself, built at its first use.
 //!
-//! Building one reads and parses all certificate authorities of the system, which takes tens of milliseconds: longer
-//! than all else that happens before the listener is bound. What the configuration may have wrong, `IDP_CA_FILE`, is
-//! checked at once and alone, without the system's.
+//! Building one reads and parses all certificate authorities of the system. This takes tens of milliseconds: longer
+//! than everything else before the listener is bound. The part that can be misconfigured, `IDP_CA_FILE`, is checked
+//! at once, without the system's.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::{
 /// Protocols that are offered, the better one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// A client that may not be there yet. Cheap to clone; clones share it.
+/// A client that may not exist yet. Cheap to clone; clones share it.
 #[derive(Clone)]
 pub(super) struct LazyClient {
     inner: Arc<Inner>,
@@ -84,11 +84,11 @@ fn builder(options: &Options) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
-        // What the library would take from the environment by itself.
+        // The settings that the library would read from the environment by itself.
         .no_proxy()
         .user_agent(USER_AGENT)
         .connect_timeout(options.connect_timeout)
-        // Beside the timer of our clock, which stands still in many a test.
+        // In addition to the timer of our clock, which stands still in many tests.
         .timeout(options.request_timeout)
         .pool_idle_timeout(POOL_IDLE);
     for proxy in options.proxies.all() {

@@ -1,4 +1,4 @@
-//! What can go wrong on the way, sorted by what the server can have seen.
+//! Transport failures, classified by what the server can have seen.
 
 use std::error::Error;
 
@@ -38,7 +38,7 @@ pub enum TransportError {
     /// The answer is larger than any honest one. The server has acted.
     #[error("the answer is larger than the {MAX_BODY} bytes that are read")]
     TooLarge,
-    /// The answer is compressed although that was not asked for. The server has acted.
+    /// The answer is compressed although we did not request that. The server has acted.
     #[error(
         "the answer is compressed (Content-Encoding: {encoding}) although that was not asked for; switch compression off at \
          the IdP or at the proxy before it"
@@ -61,7 +61,7 @@ impl TransportError {
         }
     }
 
-    /// Whether a later try may succeed without anybody changing anything.
+    /// Whether a later attempt may succeed without any change.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         !matches!(self, Self::TooLarge | Self::Encoded { .. })
@@ -101,14 +101,14 @@ impl TransportError {
     }
 }
 
-/// The causes of `error` in one line. The outermost text of reqwest holds the URL, so it is left out.
+/// The causes of `error` in one line. The outermost text of reqwest contains the URL, so it is omitted.
 pub(super) fn summary(error: &reqwest::Error) -> String {
     let mut line = String::new();
     let mut last = String::new();
     let mut source = error.source();
     while let Some(cause) = source {
         let text = cause.to_string();
-        // Wrappers often repeat what they wrap.
+        // Wrappers often repeat the text of the wrapped error.
         if text != last && !line.ends_with(&text) {
             if !line.is_empty() {
                 line.push_str(": ");

@@ -8,10 +8,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::TransportError;
 use crate::clock::{SharedClock, Timestamp, timeout};
 
-/// How many calls may wait for each one that may run. A longer queue would only make all of them late.
+/// How many calls may wait per running call. A longer queue would only make all of them late.
 const QUEUE_FACTOR: usize = 4;
 
-/// A flood is told this often, with a count.
+/// The interval of the log line about a flood, with a count.
 const TOLD_EVERY: Duration = Duration::from_mins(1);
 
 /// A kind of call. Each has its own bound, so that a flood of logins cannot starve refreshes.
@@ -21,7 +21,7 @@ pub enum Lane {
     Metadata,
     /// Dynamic registration and its management.
     Registration,
-    /// Pushed authorization requests: one for each login that somebody starts.
+    /// Pushed authorization requests: one per started login.
     Par,
     /// Exchange of codes: one for each callback.
     Code,
@@ -187,7 +187,7 @@ impl Gate {
 // === impl TurnedAway ===
 
 impl TurnedAway {
-    /// One more. How many there have been, where it is time to tell.
+    /// Counts one more. Returns the count if a log line is due.
     fn count(&mut self, now: Timestamp) -> Option<usize> {
         self.calls += 1;
         if self

@@ -1,4 +1,4 @@
-//! What is sent and what comes back.
+//! Requests and responses.
 
 use std::fmt;
 
@@ -24,9 +24,9 @@ pub struct Request {
     url: Url,
     headers: HeaderMap,
     body: Option<Bytes>,
-    /// A header value cannot be sent; told when it is tried, so that building stays a chain.
+    /// A header value cannot be sent; reported at the call, so that building stays a chain.
     unsendable: bool,
-    /// What the answer may quote and nobody must read.
+    /// Values that the answer may quote and that must not be shown.
     withheld: Withheld,
 }
 
@@ -49,8 +49,8 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body, bounded.
     pub body: Bytes,
-    /// The secrets of the request, to be taken out of what is shown of the answer. [`Request::bearer`] and
-    /// [`Request::basic`] see to theirs, [`Request::withholding`] names those of a body.
+    /// The secrets of the request, to be removed from the shown text of the answer. [`Request::bearer`] and
+    /// [`Request::basic`] add their own, [`Request::withholding`] adds those of a body.
     pub withheld: Withheld,
 }
 
@@ -102,7 +102,7 @@ impl Request {
         self
     }
 
-    /// With values in the body that must not be shown where the answer quotes them.
+    /// Adds values of the body that must not be shown if the answer quotes them.
     #[must_use]
     pub fn withholding<'a>(mut self, values: impl IntoIterator<Item = &'a str>) -> Self {
         self.withheld.extend(values);
@@ -150,7 +150,7 @@ impl Request {
         self
     }
 
-    /// What is to be taken out of texts of the answer.
+    /// The values to remove from texts of the answer.
     pub(super) fn take_withheld(&mut self) -> Withheld {
         std::mem::take(&mut self.withheld)
     }

@@ -240,7 +240,7 @@ async fn a_refused_connection_is_certainly_not_sent() {
 #[tokio::test]
 async fn a_failed_handshake_counts_as_not_sent() {
     let logs = Logs::capture();
-    // Its certificate comes from an authority that nobody trusts here.
+    // Its certificate comes from an authority that is not trusted here.
     let target = tls_server();
     let port = target.port().unwrap();
     let error = outbound(&Options::default())
@@ -305,7 +305,7 @@ async fn an_extra_authority_is_trusted_beside_the_system() {
     assert_eq!(response.body, "ok");
 }
 
-/// What becomes of a call to a server like this, where the bundle is `trusted`.
+/// The outcome of a call to such a server, if the bundle is `trusted`.
 async fn called(trusted: &[u8], target: Url) -> Result<Response, TransportError> {
     let options = Options {
         ca_bundle: Some(trusted.to_vec()),
@@ -322,12 +322,12 @@ async fn a_self_signed_certificate_in_the_bundle_is_trusted() {
     let key = SELF_SIGNED_KEY;
     let server = || tls_server_with(own, key);
     assert_eq!(called(own, server()).await.unwrap().body, "ok");
-    // Beside others, too.
+    // Also beside others.
     let both = [CA, own].concat();
     assert_eq!(called(&both, server()).await.unwrap().body, "ok");
     assert_eq!(called(&both, tls_server()).await.unwrap().body, "ok");
 
-    // Only what the file holds, to the byte: this one has the same name and key.
+    // Only the exact bytes of the file: this one has the same name and key.
     let expired = EXPIRED;
     let said = |outcome: Result<Response, TransportError>| outcome.unwrap_err().to_string();
     let text = said(called(expired, server()).await);
@@ -441,7 +441,7 @@ async fn attack_31_one_kind_of_call_cannot_starve_another() {
     assert_eq!(turned_away, TransportError::Saturated);
     assert!(turned_away.certainly_not_sent());
 
-    // Refreshes go on.
+    // Refreshes continue.
     let refresh = outbound
         .send(Lane::Refresh, Request::get(base.join("/fast").unwrap()))
         .await

@@ -1,9 +1,9 @@
-//! Bytes that do not stay in memory: bodies hold tokens, codes and secrets.
+//! Bytes that do not stay in memory: bodies contain tokens, codes and secrets.
 
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-/// A buffer whose bytes are wiped when it is dropped, and also where it grows.
+/// A buffer whose bytes are wiped when it is dropped, and also when it grows.
 #[derive(Default)]
 pub(super) struct Wiped(Zeroizing<Vec<u8>>);
 
@@ -21,7 +21,7 @@ impl Wiped {
     pub(super) fn push(&mut self, piece: &[u8]) {
         let needed = self.0.len() + piece.len();
         if needed > self.0.capacity() {
-            // A vector that grows by itself leaves its bytes where they were.
+            // A vector that grows by itself leaves copies of its bytes.
             let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(2 * self.0.capacity())));
             larger.extend_from_slice(&self.0);
             self.0 = larger;
@@ -29,7 +29,7 @@ impl Wiped {
         self.0.extend_from_slice(piece);
     }
 
-    /// The bytes, shared: wiped when the last of those who hold them lets go.
+    /// The bytes, shared: wiped when the last holder drops them.
     pub(super) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
     }

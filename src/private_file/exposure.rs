@@ -1,4 +1,4 @@
-//! Who beside their owner can use private files, and the folders that they are in.
+//! Which other users can use private files and their folders.
 
 use std::{
     fs::{File, Metadata},
@@ -36,7 +36,7 @@ pub enum Exposed {
         /// The permission bits.
         mode: u32,
     },
-    /// It is a user's who is neither root nor the one that runs the server, and who can give it any mode.
+    /// It belongs to a user who is neither root nor the one that runs the server. That user can give it any mode.
     #[error(
         "it belongs to user {owner}, who can write it: make sure that it holds what you put there, then give it with `chown` \
          to the user that runs bff"
@@ -62,7 +62,7 @@ pub enum Exposed {
         /// The permission bits of the folder.
         mode: u32,
     },
-    /// The folder is a user's who is neither root nor the one that runs the server.
+    /// The folder belongs to a user who is neither root nor the one that runs the server.
     #[error(
         "its folder belongs to user {owner}, who can write it: make sure that the folder holds what you put there, then give \
          it with `chown` to the user that runs bff"
@@ -78,7 +78,7 @@ pub enum Exposed {
 enum Mount {
     /// On a disk of this machine.
     Usual,
-    /// In memory (tmpfs, ramfs), where a manager of containers or services hands out secrets.
+    /// In memory (tmpfs, ramfs), where a manager of containers or services mounts secrets.
     Memory,
     /// On a read-only mount. Nobody on this side can write there.
     ReadOnly,
@@ -89,7 +89,7 @@ enum Mount {
 struct Seen {
     mode: u32,
     owner: u32,
-    /// Whether it is open to a group of ours alone, as far as it is open to groups.
+    /// Whether it is open only to one of our groups, as far as it is open to groups.
     ours: bool,
     mount: Mount,
     /// The user that runs the server.
@@ -108,7 +108,7 @@ impl Guard {
     ///
     /// [`Exposed`]: the file must not be used.
     pub fn file(self, file: &File) -> Result<Option<Exposed>, Exposed> {
-        // The one who reads a file that cannot be looked at gets an error, too, and tells it.
+        // A reader of an inaccessible file gets an error too, and reports it.
         match file.metadata() {
             Ok(metadata) if metadata.is_file() => self.judged(Seen::of(file, &metadata).file()),
             _ => Ok(None),
@@ -130,8 +130,8 @@ impl Guard {
         }
     }
 
-    /// Looks at the folder in which the file `path` really lies, behind all links, for one thing: whether everybody can put
-    /// another file in its place. What else there is in it is not ours to judge.
+    /// Checks one property of the real folder of the file `path`, behind all links: whether everybody can replace the
+    /// file. Its other properties are not ours to judge.
     ///
     /// # Errors
     ///
@@ -199,7 +199,7 @@ impl Seen {
         }
     }
 
-    /// In a folder with the sticky bit, such as `/tmp`, nobody can replace what another one has put there.
+    /// In a folder with the sticky bit, such as `/tmp`, a user cannot replace the files of another.
     fn place(self) -> Judgement {
         let Self { mode, .. } = self;
         (self.mount != Mount::ReadOnly && mode & 0o1002 == 0o002).then_some((Exposed::Folder { mode }, false))
@@ -209,7 +209,7 @@ impl Seen {
         self.owner != 0 && self.owner != self.us
     }
 
-    /// Whether a folder of root is open to a group of ours: Kubernetes hands out volumes in this way (`fsGroup`).
+    /// Whether a folder of root is open to one of our groups: Kubernetes mounts volumes in this way (`fsGroup`).
     const fn is_handed_out(self) -> bool {
         self.owner == 0 && self.us != 0 && self.ours
     }

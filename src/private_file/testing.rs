@@ -29,7 +29,7 @@ fn doomed() -> &'static Mutex<HashMap<PathBuf, usize>> {
                 *left = fewer;
             } else {
                 drop(doomed);
-                // Unwinds as a panic does, but tells nobody.
+                // Unwinds like a panic, but without output.
                 std::panic::resume_unwind(Box::new(Killed));
             }
         }));
@@ -47,7 +47,7 @@ pub(crate) fn spare(folder: &Path) {
     doomed().lock().remove(folder);
 }
 
-/// A folder on a disk, also where the system keeps temporary files in memory.
+/// A folder on a disk, even if the system keeps temporary files in memory.
 pub(crate) fn on_disk() -> tempfile::TempDir {
     let is_disk = |folder: &tempfile::TempDir| {
         let path = folder.path().join("probe");

@@ -11,7 +11,7 @@ use super::Mistake;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Direct {
     what: What,
-    /// With a port it counts for that port alone.
+    /// With a port it applies only to that port.
     port: Option<u16>,
 }
 
@@ -27,8 +27,8 @@ enum What {
 // === impl Direct ===
 
 impl Direct {
-    /// Reads a host name, which stands for all names below it as well (`.` or `*.` before it changes nothing), an IP
-    /// address, a CIDR, or `*` for everything; names and addresses also with `:port`.
+    /// Reads a host name, which includes all names below it (`.` or `*.` before it changes nothing), an IP address, a
+    /// CIDR, or `*` for everything; names and addresses also with `:port`.
     ///
     /// # Errors
     ///

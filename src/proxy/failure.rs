@@ -1,16 +1,17 @@
-//! What goes wrong at a proxy, in words of ours, with the variable that helps.
+//! Failures of a proxy, in our own words, with the variable to change.
 
 use std::{error::Error, io};
 
 use super::Proxy;
 
-/// What the HTTP library's errors of a tunnel begin with. Their type is not public; the tests hold the library to the texts.
+/// The beginnings of the HTTP library's error texts about a tunnel. Their type is not public; tests check the texts.
 const TUNNEL: &str = "tunnel error: ";
 
 // === impl Proxy ===
 
 impl Proxy {
-    /// What `error` of a call to `target` says of the proxy. `None` where it comes from behind the proxy.
+    /// The statement of `error`, from a call to `target`, about the proxy. `None` if the error comes from behind the
+    /// proxy.
     ///
     /// `connecting` is whether no connection was established: without a tunnel, that is one to the proxy.
     #[must_use]
@@ -56,7 +57,7 @@ impl Proxy {
     }
 }
 
-/// What a tunnel failed of, and what caused that.
+/// The reason and the cause of a failed tunnel.
 fn tunnel<'a>(error: &'a (dyn Error + 'static)) -> Option<(String, Option<&'a (dyn Error + 'static)>)> {
     let mut cause = Some(error);
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! A proxy for tests, which notes what it is asked. The integration tests use this very file.
+//! A proxy for tests that records its requests. The integration tests use this very file.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -8,7 +8,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What a proxy does with everything that it is asked.
+/// The behaviour of a proxy for all requests.
 #[derive(Clone, Copy)]
 pub(crate) enum Does {
     /// Passes it on to this address, whatever host it is for.

@@ -13,7 +13,7 @@ fn proxies(direct: &[&str]) -> Proxies {
     Proxies::new(Some(proxy("secure.test:1")), Some(proxy("plain.test:2")), direct)
 }
 
-/// Whether a call to `url` passes a proxy, asked in both ways.
+/// Whether a call to `url` uses a proxy, determined in both ways.
 fn passes(proxies: &Proxies, url: &str) -> bool {
     let by_url = proxies.of_url(&Url::parse(url).unwrap()).is_some();
     assert_eq!(by_url, proxies.of_uri(&url.parse().unwrap()).is_some(), "{url}");

@@ -1,4 +1,4 @@
-//! A next key signs only when every replica that lives has it.
+//! A next key signs only when every living replica has it.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! A record that replicas share: sealed, with a number that grows, and with a copy in each replica.
 //!
-//! The copy is what Redis does not promise. Where the record is missing or older than the copy, as in a Redis that was
-//! emptied or restored, the replica that notices puts its copy back. So a record is lost only with all replicas and their
-//! folders.
+//! The copy provides the durability that Redis does not promise. If the record is missing or older than the copy, as
+//! after Redis was emptied or restored, the replica that notices restores its copy. Therefore a record is lost only
+//! together with all replicas and their folders.
 
 mod held;
 
@@ -30,10 +30,10 @@ use crate::{
 /// So long a lock stays with a replica that has died.
 const LEASE: Duration = Duration::from_secs(15);
 
-/// A record has a few kilobytes; more than this is something else, in bytes.
+/// The maximum size of a record, in bytes; it usually has a few kilobytes.
 const MAX_SIZE: u64 = 1024 * 1024;
 
-/// A record changes between a reading and a writing only while others write it; more often than this nobody does.
+/// A record changes between a read and a write only while others write it. More conflicts than this do not happen.
 const MAX_TRIES: u32 = 16;
 
 /// A record as this process sees it. Cheap to clone.
@@ -48,7 +48,7 @@ struct Inner {
     sealer: Sealer,
     clock: SharedClock,
     random: SharedRandom,
-    /// Where the copy is kept; nowhere but in memory where that cannot be written.
+    /// The file of the copy; none if it is not writable, and then the copy is only in memory.
     path: PathBuf,
     copy: Mutex<Option<Version>>,
     /// Who has the lock in this process.
@@ -64,14 +64,14 @@ struct Inner {
 struct Version {
     /// How often it had been written.
     revision: u64,
-    /// `None` where it was removed.
+    /// `None` if it was removed.
     body: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// What was read.
 #[derive(Default)]
 pub(super) struct Found {
-    /// How often it had been written; 0 where it never was.
+    /// The number of writes so far; 0 if it was never written.
     pub(super) revision: u64,
     pub(super) body: Option<Zeroizing<Vec<u8>>>,
 }
@@ -154,7 +154,7 @@ impl Document {
         Err(changes_all_the_time())
     }
 
-    /// Seals the record under the first secret, so that a former one can be taken away.
+    /// Seals the record under the first secret, so that a former one can be removed.
     pub(super) async fn renew_seal(&self) -> Result<(), DocumentError> {
         let (present, sealed) = self.fetch().await?;
         if let (Some(present), Some(sealed)) = (present, sealed)
@@ -166,13 +166,13 @@ impl Document {
         Ok(())
     }
 
-    /// Replaces what the record holds; `None` removes it. Only while this process has the [lock](Self::lock).
+    /// Replaces the content of the record; `None` removes it. Only while this process holds the [lock](Self::lock).
     pub(super) async fn write(&self, body: Option<&[u8]>) -> Result<(), DocumentError> {
         self.replace(body).await
     }
 
-    /// The same for what nobody could be asked for again. Where Redis does not answer, the copy of this replica holds it, and
-    /// is put into Redis as soon as that answers.
+    /// The same for irreplaceable content. If Redis does not answer, the copy of this replica holds it, and it is
+    /// written to Redis as soon as that answers.
     pub(super) async fn write_for_certain(&self, body: &[u8]) -> Result<(), DocumentError> {
         let error = match self.replace(Some(body)).await {
             Err(DocumentError::LockLost) => return self.write_late(body).await,
@@ -192,7 +192,8 @@ impl Document {
         Ok(())
     }
 
-    /// The lock is lost, as in a Redis that has lost everything. What nobody has written to since may be written all the same.
+    /// The lock is lost, as after Redis has lost everything. If no other replica has written since, the write is
+    /// allowed all the same.
     async fn write_late(&self, body: &[u8]) -> Result<(), DocumentError> {
         let seen = *self.inner.seen_under_lock.lock();
         let _held = self.lock().await?;
@@ -216,7 +217,7 @@ impl Document {
                 *inner.seen_under_lock.lock() = Some(version.revision);
                 return Ok(());
             }
-            // Without the lock only what was there before is put back.
+            // Without the lock, only former content is restored.
             if !inner.shared.prolong(inner.record, &holder, LEASE).await? {
                 return Err(DocumentError::LockLost);
             }
@@ -272,7 +273,7 @@ impl Inner {
         self.shared.swap(self.record, expected, &sealed, holder).await
     }
 
-    /// Remembers what was read or written, in memory and where possible in the file.
+    /// Remembers content that was read or written, in memory and if possible in the file.
     async fn keep(&self, version: &Version) {
         {
             let mut copy = self.copy.lock();
@@ -297,7 +298,7 @@ impl Inner {
         }
     }
 
-    /// The copy in the file. One that is of no use is none.
+    /// The copy in the file. An unusable one counts as absent.
     fn kept(&self) -> Option<Version> {
         let read = || -> io::Result<Vec<u8>> {
             let mut sealed = Vec::new();

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What the record is called in messages.
 const PLACE: &str = "the keyring in Redis";
 
-/// Keeps the keyring in what replicas share. Blocks: its calls wait on the runtime that it was made on.
+/// Stores the keyring in the shared state of replicas. Blocks: its calls wait on the runtime that it was made on.
 #[derive(Debug)]
 pub(super) struct SharedKeyring {
     document: Document,

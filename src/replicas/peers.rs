@@ -1,8 +1,9 @@
 //! The replicas that live, and whether they understand each other.
 //!
-//! What one of them seals, each of the others has to open: the first secret of each must be among those of all. What one of
-//! them signs, an IdP may check against the keys that another one publishes: the key that signs here must be published there.
-//! So each says on a board what it has, as keyed hashes of a constant, which tell a reader of the board nothing.
+//! Each replica has to open the data that another one seals: the first secret of each must be among those of all. An
+//! IdP may check the signature of one replica with the keys that another one publishes: the signing key of each must
+//! be published by all. Therefore each writes its facts on a board, as keyed hashes of a constant, which reveal
+//! nothing to a reader of the board.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -19,10 +20,10 @@ use crate::{
 /// How often a replica says that it lives.
 pub(super) const BEAT: Duration = Duration::from_secs(2);
 
-/// A replica that has not said so for this long does not.
+/// A replica without a note for this long does not live.
 const LIVES_FOR: Duration = BEAT.saturating_mul(5);
 
-/// What is hashed to tell secrets apart.
+/// The constant whose hashes distinguish secrets.
 const SAME_FOR_ALL: &[u8] = b"replica";
 
 /// Longest name of a replica, in characters.
@@ -32,7 +33,7 @@ const MAX_NAME: usize = 80;
 #[derive(Clone, Debug)]
 pub(super) struct Peers {
     shared: Arc<dyn Shared>,
-    /// Nobody else has it.
+    /// No other replica has it.
     id: Arc<str>,
     /// What an operator calls this replica.
     name: Arc<str>,
@@ -43,7 +44,7 @@ pub(super) struct Peers {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Peer {
     name: String,
-    /// Fingerprints, that of the secret which seals first.
+    /// Fingerprints; the first is that of the sealing secret.
     secrets: Vec<String>,
     /// Thumbprint of the key that signs.
     signing: String,
@@ -114,7 +115,7 @@ impl Peers {
         self.shared.withdraw(&self.id).await
     }
 
-    /// The others that live. What cannot be read is none: it may be of a version that is yet to come.
+    /// The other living replicas. Unreadable notes are ignored: they may be of a future version.
     pub(super) async fn living(&self) -> Result<Vec<Peer>, SharedError> {
         let mut board = self.shared.board().await?;
         board.sort();
@@ -166,7 +167,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Its name and key go into messages, and anybody who can write to the board may have written them.
+    /// Its name and key appear in messages, and anybody who can write to the board may have written them.
     fn printable(mut self) -> Self {
         for text in [&mut self.name, &mut self.signing] {
             text.retain(|character| !character.is_control());

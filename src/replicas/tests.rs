@@ -16,7 +16,7 @@ use crate::{
     shared::testing::MemoryShared,
 };
 
-/// What replicas share, and a folder of its own for each.
+/// The shared state, and a separate folder for each replica.
 struct Harness {
     shared: MemoryShared,
     dir: tempfile::TempDir,
@@ -162,7 +162,7 @@ async fn a_next_key_signs_only_when_every_replica_has_it() {
     assert!(matches!(&error, AnnounceError::Peers { cause, .. } if cause.contains("replica 2")));
     assert!(error.to_string().contains("mount its PEM"), "{error}");
     asked.announce(None).await.unwrap();
-    // Without the other one, or where nobody can be asked.
+    // Without the other one, or if no other one answers.
     two.replicas.peers.withdraw().await.unwrap();
     asked.announce(Some(&next)).await.unwrap();
     harness.shared.set_down(true);
@@ -198,7 +198,7 @@ async fn a_replica_without_the_signing_key_takes_nothing_over() {
         reason.contains("the replica 1 does not publish the key"),
         "{reason}"
     );
-    // Nobody else has the key any more: it takes over while it runs.
+    // No other replica has the key any more: it takes over while it runs.
     one.replicas.peers.withdraw().await.unwrap();
     let stop = CancellationToken::new();
     stop.cancel();

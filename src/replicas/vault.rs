@@ -14,19 +14,19 @@ use crate::{
     registration::{Credentials, CredentialsError, CredentialsFile, Fingerprint, Lock, Place, Vault},
 };
 
-/// So long the first registration of all waits: two looks of a replica that has a copy of what Redis has lost.
+/// The very first registration waits this long: two looks of a replica that has a copy of data that Redis has lost.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// As large as a record gets, in bytes: a Redis that is full shows only where bytes are written.
 const PROOF: usize = 16 * 1024;
 
-/// Keeps credentials in what replicas share.
+/// Stores credentials in the shared state of replicas.
 #[derive(Debug)]
 pub(super) struct SharedVault {
     document: Document,
-    /// What a process without replicas has left; it is taken up where nothing is shared yet.
+    /// The credentials of a process without replicas; they are imported if nothing is shared yet.
     file: CredentialsFile,
-    /// Whether others have had the time to put back what they know.
+    /// Whether others have had time to restore their copies.
     has_waited: AtomicBool,
 }
 
@@ -41,7 +41,7 @@ impl SharedVault {
         }
     }
 
-    /// Under the lock: makes sure that there is no registration before one is made.
+    /// Under the lock: makes sure that no registration exists before one is made.
     async fn settle(&self, clock: &dyn Clock) -> Result<(), CredentialsError> {
         if self.has_waited.load(Ordering::Relaxed) || self.document.read().await?.revision > 0 {
             return Ok(());
@@ -98,7 +98,7 @@ impl Vault for SharedVault {
         Box::pin(async move { Ok(self.document.prove_room(PROOF).await?) })
     }
 
-    /// Goes by what the replica has heard, which it does all the time.
+    /// Uses the replica's own knowledge, which it updates continuously.
     fn fingerprint(&self) -> BoxFuture<'_, Fingerprint> {
         let revision = self.document.known_revision();
         Box::pin(std::future::ready(Fingerprint::Revision(revision)))

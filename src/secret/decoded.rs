@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-/// The longest escape that is looked for, in bytes: `&#1114111;`.
+/// The longest recognised escape, in bytes: `&#1114111;`.
 const MAX_ESCAPE: usize = 10;
 
-/// Bytes in lower case, each with the range of the original text that it stands for.
+/// Bytes in lower case, each with its range in the original text.
 pub(super) struct Decoded {
     bytes: Vec<u8>,
     origins: Vec<Range<usize>>,
@@ -14,7 +14,7 @@ pub(super) struct Decoded {
 // === impl Decoded ===
 
 impl Decoded {
-    /// `text` as it is.
+    /// `text` unchanged.
     pub(super) fn plain(text: &str) -> Self {
         Self {
             bytes: text.to_ascii_lowercase().into_bytes(),
@@ -26,7 +26,7 @@ impl Decoded {
         &self.bytes
     }
 
-    /// Marks what `range` of these bytes stands for in the original text.
+    /// Marks the range of these bytes in the original text.
     pub(super) fn strike(&self, range: Range<usize>, struck: &mut [bool]) {
         for origin in self.origins.get(range).unwrap_or_default() {
             if let Some(struck) = struck.get_mut(origin.clone()) {
@@ -35,11 +35,11 @@ impl Decoded {
         }
     }
 
-    /// Where `value`, in lower case, ends if it begins at `start`, each of its characters as it is or escaped. What stands
-    /// before `start` counts for nothing: a stray `%` there would take two digits of the value for its own.
+    /// The end of `value`, in lower case, if it begins at `start`, with each of its characters literal or escaped.
+    /// Text before `start` does not count: a stray `%` there would take two digits of the value for its own.
     pub(super) fn end_of(&self, start: usize, value: &[u8]) -> Option<usize> {
-        // For each number of bytes of the value, where the text can be then. A backslash may be itself or an escape, so
-        // that there can be several.
+        // For each number of matched bytes of the value, the possible positions in the text. A backslash may be
+        // literal or an escape, so there can be several.
         let mut reached = vec![Vec::new(); value.len() + 1];
         reached.first_mut()?.push(start);
         for taken in 0..value.len() {
@@ -66,7 +66,7 @@ impl Decoded {
         reached.last()?.iter().max().copied()
     }
 
-    /// One layer of escapes less; `None` where there is none.
+    /// The text with one layer of escapes removed; `None` if there is none.
     pub(super) fn decode(&self) -> Option<Self> {
         let mut decoded = Self {
             bytes: Vec::with_capacity(self.bytes.len()),
@@ -102,7 +102,7 @@ impl Decoded {
     }
 }
 
-/// What an escape stands for.
+/// The character of an escape.
 enum Unescaped {
     Byte(u8),
     Character(char),

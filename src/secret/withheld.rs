@@ -1,25 +1,26 @@
-//! Taking values out of a text that somebody else wrote.
+//! Removes values from a foreign text.
 //!
-//! A server that refuses a token often quotes it, as it came, escaped for JSON or a URL, or cut. Whether a word looks
-//! like a token does not tell: codes can be short. What was sent is known, so that is what is looked for.
+//! A server that refuses a token often quotes it unchanged, escaped for JSON or a URL, or shortened. The form of a
+//! word does not show whether it is a token: codes can be short. The sent values are known, so the search looks for
+//! exactly these.
 
 use std::{collections::HashSet, fmt};
 
 use super::{Secret, decoded::Decoded};
 
-/// A piece of a value that is at least this long is taken out, too, in bytes: quoted values are often cut.
+/// A part of a value of at least this length is removed too, in bytes: quoted values are often shortened.
 const PIECE: usize = 8;
 
-/// A longer value is found by its pieces alone, in bytes.
+/// A longer value is found only by its parts, in bytes.
 const LONG: usize = 4 * PIECE;
 
-/// A value shorter than this is taken out where it stands alone, in bytes: it is part of many a word.
+/// A shorter value is removed only as a separate word, in bytes: it is part of many words.
 const SHORT: usize = 4;
 
 /// How often a text may have been escaped.
 const LAYERS: usize = 4;
 
-/// What stands for what was taken out.
+/// The replacement for a removed value.
 const MARK: &str = "[…]";
 
 /// Values that a text must not show. Its `Debug` shows how many there are.
@@ -36,7 +37,7 @@ impl Withheld {
         if !value.is_empty() {
             self.values.push(Secret::from(value));
         }
-        // Form encoding turns spaces into what is no escape anywhere else.
+        // Form encoding turns spaces into a character that is an escape nowhere else.
         if value.contains(' ') {
             self.values.push(Secret::new(value.replace(' ', "+")));
         }
@@ -129,7 +130,7 @@ fn stands_alone(bytes: &[u8], start: usize, end: usize) -> bool {
     !is_word(before) && !is_word(bytes.get(end))
 }
 
-/// `text` with a mark for each run of characters of which a byte is struck.
+/// `text` with a mark for each run of characters with a matched byte.
 fn without(text: &str, struck: &[bool]) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut in_run = false;
@@ -199,7 +200,7 @@ mod tests {
             assert_eq!(strike(&[value], &format!("bad {text} here")), "bad […] here");
         }
         assert_eq!(strike(&["ab1"], "code %22ab1%22"), "code %22[…]%22");
-        // What stands before seems to be an escape together with the value.
+        // The text before it seems to form an escape with the value.
         for (value, text, left) in [
             ("AA!a", "100%AA%21a", "100%[…]"),
             ("AA!abcde", "%AA%21abcde.", "%[…]."),
@@ -246,7 +247,7 @@ mod tests {
                 value.clone()
             };
             let shown = strike(&[&value], &format!("{before}{quoted}{after}"));
-            // The mark itself is nobody's value.
+            // The mark itself is not a value.
             let shown = shown.replace(MARK, "\u{0}").to_ascii_lowercase();
             let value = value.to_ascii_lowercase();
             prop_assert!(!shown.contains(&value), "{shown}");

@@ -4,7 +4,8 @@ use super::*;
 
 const LEASE: Duration = Duration::from_mins(1);
 
-/// A record is written only by who knows what it holds, and where a holder is named, by the one who has the lock.
+/// A record is written only by a caller that knows its content, and if a holder is named, only while that holds the
+/// lock.
 pub(crate) async fn records_are_swapped(one: &dyn Shared, two: &dyn Shared) {
     let record = Record::Client;
     assert_eq!(one.read(record).await.unwrap(), None);
@@ -29,7 +30,7 @@ pub(crate) async fn records_are_swapped(one: &dyn Shared, two: &dyn Shared) {
             .unwrap()
     );
     assert_eq!(one.read(record).await.unwrap().unwrap(), b"second");
-    // Every record is one of its own.
+    // Every record is independent.
     assert_eq!(one.read(Record::Keyring).await.unwrap(), None);
     one.prove_room(record, 16 * 1024).await.unwrap();
     assert_eq!(one.read(record).await.unwrap().unwrap(), b"second");
@@ -76,7 +77,7 @@ pub(crate) async fn notes_are_seen_by_all(one: &dyn Shared, two: &dyn Shared) {
     assert_eq!(seen(one).await, []);
 }
 
-/// Of several that come first one is, and what is put can be had by all.
+/// One of several is the first, and all can read its value.
 pub(crate) async fn values_pass(one: &dyn Passing, two: &dyn Passing) {
     assert_eq!(one.fetch("a").await.unwrap(), None);
     assert!(one.put_first("a", b"one", LEASE).await.unwrap());

@@ -1,4 +1,4 @@
-//! What several processes tell each other for some minutes.
+//! Data that several processes share for some minutes.
 
 use std::{fmt, time::Duration};
 
@@ -8,7 +8,7 @@ use super::SharedError;
 
 /// Values that are forgotten by themselves. Who can read the memory can read them, so that they are sealed further up.
 pub trait Passing: fmt::Debug + Send + Sync + 'static {
-    /// Puts `value`, which is like no other, under `name` for `keep`, if there is nothing. `false` where there is something.
+    /// Puts the unique `value` under `name` for `keep`, if there is none. `false` if there is one.
     ///
     /// # Errors
     ///
@@ -36,10 +36,10 @@ pub trait Passing: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`SharedError`] if nobody can tell.
+    /// [`SharedError`] if the answer is unknown.
     fn fetch<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, SharedError>>;
 
-    /// Forgets what is under `name`.
+    /// Forgets the data under `name`.
     ///
     /// # Errors
     ///
@@ -62,6 +62,6 @@ pub trait Passing: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`SharedError`] if nobody can tell.
+    /// [`SharedError`] if the answer is unknown.
     fn all<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, SharedError>>;
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::clock::{SharedClock, Timestamp};
 
-/// Clones share what is in it.
+/// Clones share the content.
 #[derive(Clone)]
 pub(crate) struct MemoryShared {
     inner: Arc<Mutex<Inner>>,
@@ -37,7 +37,7 @@ impl MemoryShared {
         }
     }
 
-    /// Loses all that it holds.
+    /// Loses all content.
     pub(crate) fn empty(&self) {
         *self.inner.lock() = Inner::default();
     }
@@ -52,12 +52,12 @@ impl MemoryShared {
         self.inner.lock().records.get(&record).cloned()
     }
 
-    /// What somebody who can write to it puts there.
+    /// Data that an attacker with write access puts there.
     pub(crate) fn put(&self, record: Record, bytes: Vec<u8>) {
         self.inner.lock().records.insert(record, bytes);
     }
 
-    /// What a dump would show of all that is told for some minutes.
+    /// A dump of all short-lived data.
     pub(crate) fn dump_of_passing(&self) -> Vec<u8> {
         let inner = self.inner.lock();
         let values = inner

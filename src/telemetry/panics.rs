@@ -1,4 +1,4 @@
-//! What a panic says: where it happened, and nothing of what it was about.
+//! Reports the place of a panic, and nothing of its message.
 
 use std::{
     io::Write as _,
@@ -6,13 +6,13 @@ use std::{
     thread,
 };
 
-/// Reports panics by their place alone from now on, in the log and on standard error: what a panic says may quote
+/// From now on reports panics only by their place, in the log and on standard error: a panic message may quote
 /// anything, also a token.
 pub fn report_places_only() {
     panic::set_hook(Box::new(|panic| {
         let line = describe(panic.location(), thread::current().name());
         tracing::error!("{line}");
-        // Also where the log filter silences that, or nobody listens yet. Standard error may be gone.
+        // Also if the log filter suppresses it, or logging has not begun. Standard error may be closed.
         let _ = writeln!(std::io::stderr().lock(), "{line}");
     }));
 }

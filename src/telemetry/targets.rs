@@ -1,7 +1,7 @@
 //! What a log filter can name: the modules of this server that log, and the libraries that do.
 //!
-//! A directive for anything else, such as `bbf=debug`, would match nothing for ever, and the operator would wait
-//! for lines that never come.
+//! A directive for anything else, such as `bbf=debug`, would never match, and the operator would wait for lines that
+//! never come.
 
 use crate::quote::nearest;
 
@@ -123,7 +123,7 @@ pub(super) fn nearest_target(unknown: &str) -> Option<&'static str> {
     nearest(unknown, words.into_iter())
 }
 
-/// A filter compares beginnings: `hyper` also means `hyper_util`. `target` is empty where a directive is about spans alone.
+/// A filter compares prefixes: `hyper` also means `hyper_util`. `target` is empty if a directive concerns only spans.
 fn is_known(target: &str) -> bool {
     let is_below = |library: &&str| {
         target
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn every_library_that_logs_is_known() {
-        // Parts of logging itself, the workspace's own, and what only other systems need.
+        // Parts of logging itself, those of the workspace, and those that only other systems need.
         let others = [
             "bff",
             "devstack",

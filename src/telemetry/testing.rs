@@ -8,8 +8,8 @@ use std::{
 use parking_lot::Mutex;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-/// What is logged on this thread while it lives, which is everything of a stack that this test starts, but for what
-/// runs on blocking threads. To be made before the stack.
+/// Captures the log of this thread while it lives: everything of a stack that this test starts, except blocking
+/// threads. Create it before the stack.
 pub(crate) struct Logs {
     text: Captured,
     _guard: tracing::subscriber::DefaultGuard,
@@ -26,7 +26,7 @@ impl Logs {
         Self::with_filter("bff=trace")
     }
 
-    /// Captures what the libraries say too, all of it.
+    /// Also captures the log lines of libraries.
     pub(crate) fn capture_everything() -> Self {
         Self::with_filter("trace")
     }
@@ -55,7 +55,7 @@ impl Logs {
         String::from_utf8(self.text.0.lock().clone()).unwrap()
     }
 
-    /// Forgets what was logged so far.
+    /// Forgets the captured lines.
     pub(crate) fn clear(&self) {
         self.text.0.lock().clear();
     }

@@ -1,4 +1,4 @@
-//! TLS failures in words of ours, with what the operator can change. What the library says goes to debug.
+//! TLS failures in our own words, with the setting to change. The library's words go to debug.
 
 use std::{error::Error, io};
 
@@ -7,9 +7,9 @@ use rustls::{AlertDescription, CertificateError, Error as TlsError};
 /// What an operator can change about a server, as messages name it.
 #[derive(Clone, Copy, Debug)]
 pub struct Hints {
-    /// What holds the server's address.
+    /// The variable with the server's address.
     pub address: &'static str,
-    /// What holds further certificate authorities.
+    /// The variable with further certificate authorities.
     pub authorities: &'static str,
 }
 
@@ -19,7 +19,7 @@ pub fn explain(error: &(dyn Error + 'static), hints: &Hints) -> Option<String> {
     find(error).map(|error| said(error, hints))
 }
 
-/// The first error of TLS among the causes. An `io::Error` leaves what it wraps out of its own causes.
+/// The first TLS error among the causes. An `io::Error` omits the wrapped error from its own causes.
 fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
     let mut cause = Some(error);
     while let Some(error) = cause {

@@ -1,8 +1,8 @@
-//! Certificates that an operator names beside the system's (`IDP_CA_FILE`, `ca_file` of a service).
+//! Certificates that an operator names in addition to the system's (`IDP_CA_FILE`, `ca_file` of a service).
 //!
-//! A self-signed certificate is often made with the mark of an authority (`openssl req -x509` does so), and the library
-//! takes no authority's certificate for a server's. Here it counts where the server shows exactly the certificate that
-//! the file holds: the operator has named it, and no other.
+//! A self-signed certificate often has the mark of an authority (`openssl req -x509` sets it), and the library does
+//! not accept an authority's certificate for a server. Here it is accepted if the server shows exactly the
+//! certificate in the file: the operator has named it, and no other.
 
 use std::sync::Arc;
 
@@ -46,8 +46,8 @@ pub(super) fn verifier(
     }))
 }
 
-/// Whether nothing is wrong with the certificate but that it is an authority's. That is found out after its dates have
-/// been checked, which a test holds the library to.
+/// Whether the only fault of the certificate is that it is an authority's. The library finds that out after checking
+/// its dates; a test verifies this.
 fn is_authority(error: &TlsError) -> bool {
     let TlsError::InvalidCertificate(CertificateError::Other(OtherError(cause))) = error else {
         return false;

@@ -23,7 +23,7 @@ pub(crate) const SERVER: &[u8] = include_bytes!("testing/server.pem");
 /// Its key.
 pub(crate) const SERVER_KEY: &[u8] = include_bytes!("testing/server.key");
 
-/// The group X25519MLKEM768 as it stands in a `ClientHello`.
+/// The group X25519MLKEM768 in its form in a `ClientHello`.
 pub(crate) const X25519MLKEM768: u16 = 0x11ec;
 
 /// A server with a certificate for `localhost`, for one request.
@@ -31,7 +31,7 @@ pub(crate) fn server() -> SocketAddr {
     server_with(SERVER, SERVER_KEY)
 }
 
-/// What the server for `localhost` speaks TLS with, and offers HTTP/2 alone.
+/// The TLS configuration of the server for `localhost`, which offers only HTTP/2.
 pub(crate) fn http2_config() -> rustls::ServerConfig {
     let mut config = config(SERVER, SERVER_KEY);
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -48,7 +48,7 @@ pub(crate) fn server_with(certificate: &[u8], key: &[u8]) -> SocketAddr {
         let (stream, _) = listener.accept().unwrap();
         let connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
         let mut stream = rustls::StreamOwned::new(connection, stream);
-        // Fails where the client does not trust us, which is what some of the tests want.
+        // Fails if the client does not trust us, as some of the tests expect.
         if stream.read(&mut [0; 1024]).is_ok() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
             let _ = stream.flush();

@@ -1,4 +1,4 @@
-//! A difference as a table: what goes (`-`) and what comes (`+`), field by field.
+//! A difference as a table: removed (`-`) and added (`+`) values, field by field.
 
 use std::fmt::Write as _;
 

@@ -12,10 +12,10 @@ use crate::admin::Refusal;
 /// The end of a million sessions takes its time.
 const TIMEOUT: Duration = Duration::from_mins(10);
 
-/// A longer answer is none of the server, in bytes.
+/// A longer answer is not the server's, in bytes.
 const MAX_ANSWER: u64 = 64 << 20;
 
-/// Why there is no answer, or not the one that was wanted.
+/// Why there is no answer, or not the expected one.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
     /// Nobody answers.
@@ -24,7 +24,7 @@ pub(super) enum AskError {
     /// The session store does not answer the server.
     #[error("{0}")]
     NotNow(String),
-    /// There is no such session.
+    /// The session does not exist.
     #[error("{0}")]
     Unknown(String),
     /// The server does not take the request.
@@ -35,7 +35,7 @@ pub(super) enum AskError {
     Unreadable,
 }
 
-/// What to do where nobody answers.
+/// The fix if no server answers.
 fn way_out(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::PermissionDenied => "run this as the user of the server, or as root",

@@ -1,4 +1,4 @@
-//! Keys of the original `settings.yaml`, parts joined by dots. What stands flat there is a variable in lower case.
+//! Keys of the original `settings.yaml`, parts joined by dots. Its flat keys are variables in lower case.
 
 use super::{
     JSON_FORMAT, Legacy,

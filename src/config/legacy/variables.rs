@@ -18,14 +18,14 @@ const METADATA: Verdict = Ignored("it described the original process");
 const EVENTS: Verdict = Ignored("events are log lines here");
 const ROUTE: Verdict = Refused("remove it, and write a route in routes.yaml, whose service has a `timeout`");
 const POLICY: Verdict = NotBuilt("asking a policy decision point");
-/// Whether a policy decision point is asked.
+/// Whether a policy decision point is consulted.
 pub(super) const AUTHZ_SWITCH: Verdict = NotBuiltBut {
     values: NO,
     meaning: "asking a policy decision point",
 };
 const ENCRYPTED: Verdict = NotBuilt("encrypted request objects and responses");
 
-/// All of them but aliases, which stand in the catalogue.
+/// All of them except aliases, which are in the catalogue.
 pub(in crate::config) const VARIABLES: &[Legacy] = &[
     // Framework
     legacy(

@@ -39,7 +39,7 @@ impl Sources {
                 return;
             }
             (None, Some(legacy), value) => match legacy.verdict {
-                // As if it stood there under our name.
+                // As if it had our name.
                 Verdict::Means(name) => match catalogue::find(name) {
                     Some(variable) => {
                         setting.value = value;
@@ -66,7 +66,7 @@ impl Sources {
         }
     }
 
-    /// The same for a key of the original system that is no other name of a variable.
+    /// The same for a key of the original system that is not another name of a variable.
     fn take_legacy_node(&mut self, label: String, legacy: &Legacy, value: Node) {
         match (value, legacy.verdict) {
             (Node::Null, _) => {}
@@ -78,7 +78,7 @@ impl Sources {
     }
 }
 
-/// Puts in what `${NAME}` stands for; whether it stood there.
+/// Replaces `${NAME}`; returns whether it occurred.
 fn expand_node(node: &mut Node, environment: &Environment) -> Result<bool, ExpandError> {
     let texts = match node {
         Node::Scalar(text) => std::slice::from_mut(text),
@@ -102,14 +102,14 @@ fn known_key(key: &str) -> Option<(&'static Variable, bool)> {
     }
     let name = key.to_ascii_uppercase();
     if let Some(variable) = catalogue::find(&name) {
-        // The file is found through these, so they cannot stand in it.
+        // These locate the file, so it cannot contain them.
         return (!["BFF_CONFIG_DIR", "SETTINGS_FILE"].contains(&variable.name)).then_some((variable, false));
     }
     let secret = name.strip_suffix("_FILE").and_then(catalogue::find)?;
     secret.is_secret().then_some((secret, true))
 }
 
-/// What an entry of `settings.yaml` says for `variable`; `None` where it counts as unset.
+/// The value of an entry of `settings.yaml` for `variable`; `None` if it counts as unset.
 fn content(
     key: &str,
     variable: &Variable,

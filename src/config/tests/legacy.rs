@@ -5,7 +5,7 @@ use super::{
     *,
 };
 
-/// The lines that are told of `variable`.
+/// The lines about `variable`.
 fn told(variable: &str, value: &str) -> Vec<Warning> {
     match load(&[(variable, value)]) {
         Ok((_, warnings)) => warnings
@@ -285,7 +285,7 @@ fn variables_stand_in_settings() {
         error.problems[0].message.contains("MY_HOST, which is not set"),
         "{error}"
     );
-    // What was put in is not quoted, and is no YAML.
+    // An inserted value is not quoted, and is not YAML.
     let error = with_settings("port: ${X}\n", &[("X", "planted: 1")]).unwrap_err();
     assert!(error.to_string().contains("whole number") && !error.to_string().contains("planted"));
 }

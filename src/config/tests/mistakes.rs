@@ -1,6 +1,6 @@
 //! What an operator can get wrong, one by one.
 
-/// Variables, the one that is named, a part of the message, a part of the fix.
+/// Variables, the named one, a part of the message, a part of the fix.
 pub(super) type Mistake<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str, &'a str);
 
 pub(super) const MISTAKES: &[Mistake<'_>] = &[

@@ -72,7 +72,7 @@ fn a_mistake_quotes_a_proxy_without_its_credentials() {
         assert_eq!(error.problems[0].value, None, "{error}");
         assert!(!format!("{error:?}").contains(SECRET), "{error}");
     }
-    // What a variable of the environment stands for is quoted nowhere.
+    // The value of an environment variable is quoted nowhere.
     let text = "https_proxy: \"socks5://${PLANTED}:1080\"\n";
     let error = with_settings(text, &[("PLANTED", SECRET)]).unwrap_err();
     assert!(!format!("{error} {error:?}").contains(SECRET), "{error}");

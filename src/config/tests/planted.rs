@@ -1,4 +1,4 @@
-//! Secrets that stand where a path, a name or another value belongs.
+//! Secrets instead of a path, a name or another value.
 
 use super::{super::catalogue::Kind, *};
 
@@ -85,7 +85,7 @@ fn attack_47_no_path_variable_prints_pasted_content() {
 #[test]
 fn attack_47_no_variable_quotes_a_likely_secret() {
     for (value, part) in planted() {
-        // A word may be a name that somebody chose.
+        // A word may be a chosen name.
         if value.starts_with("planted-opaque") {
             continue;
         }

@@ -7,7 +7,7 @@ use super::CallError;
 pub enum Meaning {
     /// `invalid_grant`: the code or the refresh token is not good any more.
     GrantGone,
-    /// The provider wants to see the person ([`PERSON_NEEDED`]).
+    /// The provider requires an interaction with the person ([`PERSON_NEEDED`]).
     PersonNeeded,
     /// A definite no to this request ([`REFUSALS`], or a 400 without a body).
     Refused,
@@ -15,7 +15,7 @@ pub enum Meaning {
     UnknownClient,
     /// The provider does not work at the moment, or something else answers in its place.
     Outage,
-    /// Nothing was sent, since something of ours is not ready.
+    /// No request was sent, because one of our own parts is not ready.
     NotSent,
 }
 

@@ -34,8 +34,7 @@ fn retry_after_of(seconds: &'static str) -> Answer {
     Answer::html(StatusCode::SERVICE_UNAVAILABLE).with(RETRY_AFTER, seconds)
 }
 
-/// What remains of attacks 11 and 52 here: what an answer means.
-/// 408, 425 and 429 are about the moment.
+/// The part of attacks 11 and 52 in this module: the meaning of an answer. 408, 425 and 429 are about the moment.
 #[tokio::test]
 async fn attack_11_and_52_the_error_decides_on_every_lasting_4xx() {
     let provider = Provider::start().await;
@@ -333,7 +332,7 @@ async fn a_short_retry_after_is_waited_for_by_our_clock() {
     let token = "rt".into();
     let refresh = party.refresh(&token);
     tokio::pin!(refresh);
-    // The first answer has arrived when the call waits for the clock alone.
+    // The first answer has arrived when the call waits only for the clock.
     while provider.requests_to("/token").is_empty() {
         assert!(futures_util::poll!(&mut refresh).is_pending());
         tokio::task::yield_now().await;
@@ -344,7 +343,7 @@ async fn a_short_retry_after_is_waited_for_by_our_clock() {
         tokio::task::yield_now().await;
     }
     assert_eq!(provider.requests_to("/token").len(), 1);
-    // Until it is done: nothing tells when the call has read the clock.
+    // Repeated until it is done: nothing shows when the call has read the clock.
     while futures_util::poll!(&mut refresh).is_pending() {
         provider.clock.advance(Duration::from_millis(100));
         tokio::task::yield_now().await;
@@ -415,7 +414,7 @@ async fn what_may_have_been_seen_is_never_repeated() {
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
-/// Counts what is drawn: each assertion has an id of its own.
+/// Counts the draws: each assertion has its own id.
 #[derive(Debug, Default)]
 struct Counting(AtomicUsize);
 

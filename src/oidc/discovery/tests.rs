@@ -131,7 +131,7 @@ async fn another_issuer_at_the_base_url_prints_the_line_to_add() {
         "{text}"
     );
 
-    // An issuer that somebody has named is not to be replaced just like that.
+    // A configured issuer must not be replaced lightly.
     let text = failure(&provider).await.to_string();
     assert!(!text.contains("OIDC_ISSUER="), "{text}");
 }

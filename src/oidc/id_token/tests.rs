@@ -207,7 +207,7 @@ async fn attack_26_forged_signatures_are_refused() {
     }
 }
 
-/// Tokens that nobody with the provider's key has made.
+/// Tokens that were not made with the provider's key.
 fn forged(login: &Login) -> Vec<(String, IdTokenError)> {
     let claims = Value::Object(login.provider.claims());
     let real = login.provider.key.public();
@@ -464,7 +464,7 @@ async fn attack_17_another_person_in_a_refresh_ends_the_session() {
         assert!(login.refreshed(change).await.unwrap_err().ends_session());
     }
 
-    // The issuer of the session is not the one that is configured now.
+    // The issuer of the session differs from the configured one.
     let mut identity = login.with(|_| ()).await.unwrap().identity;
     identity.issuer = "https://old.example".to_owned();
     let token = login.provider.id_token(&login.provider.claims());
@@ -495,7 +495,7 @@ async fn a_refreshed_token_may_name_a_later_login() {
         .await
         .unwrap();
     assert_eq!(later.auth_time, Some(Timestamp::from_unix_seconds(1_799_999_999)));
-    // What it is compared with stays that of the login.
+    // The comparison keeps using the value of the login.
     let own = Timestamp::from_unix_seconds(1_799_999_900);
     assert_eq!(later.identity.auth_time, Some(own));
     let error = login
@@ -597,7 +597,7 @@ async fn an_unknown_key_differs_from_an_unreadable_jwks() {
     assert_eq!(error, IdTokenError::UnpublishedKey);
     assert!(error.is_transient() && !error.ends_session());
 
-    // From now on the keys cannot be read, so nobody knows whether it has been published.
+    // From now on the keys are unreadable, so it is unknown whether this one is published.
     login
         .provider
         .answer("/jwks", http::StatusCode::BAD_GATEWAY, &json!({}));

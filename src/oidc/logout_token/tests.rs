@@ -226,7 +226,8 @@ async fn attack_13_neither_kind_of_token_passes_for_the_other() {
         check(&party, &id_token).await.unwrap_err(),
         LogoutTokenError::Event
     );
-    // A logout token without a type of its own as the ID token of a login, and as a refreshed one, which needs no nonce.
+    // A logout token without its own `typ`, used as the ID token of a login and as a refreshed one, which needs no
+    // nonce.
     let logout = signed(&provider, "JWT", &claims(&provider)).as_str().into();
     let (nonce, code, access) = ("nonce-1".into(), "code-1".into(), "access-1".into());
     let facts = LoginFacts {

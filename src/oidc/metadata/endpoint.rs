@@ -1,4 +1,4 @@
-//! One endpoint of the provider: what it is called, and whether what the document says of it may be used.
+//! One endpoint of the provider: its name, and whether the document's value is usable.
 
 use serde_json::{Map, Value};
 use url::Url;
@@ -11,7 +11,7 @@ use super::super::{
 /// Longer URLs are refused, in bytes.
 const MAX_URL: usize = 2048;
 
-/// Why an endpoint cannot be used. Every text names what to change.
+/// Why an endpoint is unusable. Every text names the setting to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// The document does not name it.
@@ -22,12 +22,12 @@ pub enum EndpointError {
         /// What names it instead.
         variable: &'static str,
     },
-    /// It is no URL, or one with credentials or a fragment.
+    /// It is not a URL, or has credentials or a fragment.
     #[error("`{member}` is `{value}`, which is not a usable URL; correct it at the IdP, or set {variable}")]
     Invalid {
         /// Its name in the document.
         member: &'static str,
-        /// What stands there, shortened; nothing of it where it may hold credentials.
+        /// The value, shortened; nothing of it if it may contain credentials.
         value: String,
         /// What names it instead.
         variable: &'static str,
@@ -83,7 +83,7 @@ pub(super) struct Endpoint {
     for_browsers: bool,
 }
 
-/// An endpoint without which nobody can log in.
+/// An endpoint that every login needs.
 #[derive(Clone, Copy)]
 pub(super) struct Required {
     pub(super) endpoint: Endpoint,
@@ -134,7 +134,7 @@ pub(super) const REGISTRATION: Optional = Optional {
     configured: |overrides| overrides.registration.as_ref(),
 };
 
-/// Reads endpoints from a document, and remembers those that had to be left out.
+/// Reads endpoints from a document, and remembers the ignored ones.
 pub(super) struct Endpoints<'a> {
     document: &'a Map<String, Value>,
     options: &'a ProviderOptions,
@@ -226,8 +226,8 @@ impl<'a> Endpoints<'a> {
         }
     }
 
-    /// The endpoint, if there is one that can be used. One that the document names and that cannot be used is left out:
-    /// nobody's login depends on it. One that the configuration names has to be usable.
+    /// The endpoint, if there is a usable one. An unusable one from the document is ignored, because no login depends
+    /// on it. One from the configuration has to be usable.
     pub(super) fn optional(&mut self, optional: Optional) -> Result<Option<Url>, EndpointError> {
         match (optional.configured)(&self.options.overrides) {
             Some(OptionalEndpoint::At(url)) => self.configured(optional.endpoint, url).map(Some),
@@ -262,7 +262,7 @@ impl<'a> Endpoints<'a> {
         }
     }
 
-    /// What the operator names is used as it is, wherever it is.
+    /// The operator's value is used unchanged, wherever it points.
     fn configured(&self, endpoint: Endpoint, url: &Url) -> Result<Url, EndpointError> {
         self.permitted(endpoint, url)?;
         Ok(url.clone())
@@ -296,9 +296,9 @@ impl<'a> Endpoints<'a> {
         Ok(())
     }
 
-    /// Whether somebody on the internet makes us, or a browser, call a host that only we, or it, can reach
-    /// (server-side request forgery). An issuer that is inside itself may name its neighbours, and an origin that the
-    /// settings name is the operator's choice.
+    /// Whether an attacker on the internet makes us, or a browser, call a host that only we, or it, can reach
+    /// (server-side request forgery). An issuer inside the network may name its neighbours, and an origin in the
+    /// settings is the operator's choice.
     fn reaches_inside(&self, url: &Url) -> bool {
         !self.internal_issuer && is_internal(url) && !self.options.origins().contains(&url.origin())
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::oidc::{EndpointOverrides, HttpPolicy, OptionalEndpoint};
 
-/// Endpoints without which nobody can log in.
+/// Endpoints that every login needs.
 const REQUIRED: [&str; 3] = ["authorization_endpoint", "token_endpoint", "jwks_uri"];
 
 /// The others, with their variables.
@@ -183,7 +183,7 @@ fn an_endpoint_has_to_be_a_plain_url() {
             matches!(error, EndpointError::Invalid { .. })
         });
     }
-    // One of the others is no reason to leave it out.
+    // A bad value of another endpoint is no reason to ignore it.
     let mut document = with("userinfo_endpoint", json!(""));
     document.insert(
         "revocation_endpoint".to_owned(),
@@ -353,7 +353,7 @@ fn explicit_endpoints_win_and_are_held_to_the_same_policy() {
         "{error:?}"
     );
 
-    // An optional one, too: the operator has to hear of it.
+    // Also an optional one: the operator has to learn of it.
     configured.overrides.token = None;
     configured.overrides.user_info = Some(at("http://other.example/userinfo"));
     assert!(read(&document(), &configured).is_err());
@@ -397,7 +397,7 @@ fn behind_a_base_url_back_channel_and_browser_urls_part() {
         "http://idp:8080/register/7"
     );
 
-    // A provider that builds its URLs from the host it was asked at.
+    // A provider that builds its URLs from the requested host.
     document.insert("token_endpoint".to_owned(), json!("http://idp:8080/token"));
     let metadata = read(&document, &behind).unwrap();
     assert_eq!(metadata.token_endpoint.as_str(), "http://idp:8080/token");

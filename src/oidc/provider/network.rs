@@ -1,4 +1,4 @@
-//! Which hosts are not on the internet, told by their names and addresses alone: no name is resolved.
+//! Recognises hosts outside the internet by their names and addresses only: no name is resolved.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -20,7 +20,7 @@ const PRIVATE_SUFFIXES: [&str; 10] = [
 ];
 
 /// Whether `url` points at this machine, at a link-local or private address, or at a name that only a private network
-/// resolves. URL parsing has brought decimal, octal and hexadecimal forms of IPv4 addresses into their one form.
+/// resolves. URL parsing has normalised decimal, octal and hexadecimal forms of IPv4 addresses.
 pub(in crate::oidc) fn is_internal(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => is_internal_name(name),
@@ -69,7 +69,7 @@ fn is_internal_v6(address: Ipv6Addr) -> bool {
         || address.is_multicast()
         || address.is_unique_local()
         || address.is_unicast_link_local()
-        // Site-local, which is no longer given out (RFC 3879).
+        // Site-local, which is deprecated (RFC 3879).
         || first & 0xffc0 == 0xfec0
         // NAT64 of a network's own (RFC 8215), whose layout only that network knows.
         || address.segments()[..3] == [0x64, 0xff9b, 1]

@@ -99,7 +99,7 @@ fn the_refresh_token_lifetime_has_two_names() {
         (json!({"refresh_expires_in": 0}), None),
         (json!({"refresh_expires_in": "0"}), None),
         (json!({"refresh_expires_in": null}), None),
-        // Nothing of which a login should fail.
+        // None of these should fail a login.
         (json!({"refresh_expires_in": -1}), None),
         (json!({"refresh_expires_in": "soon"}), None),
         (json!({"refresh_expires_in": [60]}), None),

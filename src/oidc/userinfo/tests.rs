@@ -138,7 +138,7 @@ async fn a_login_continues_without_userinfo() {
     );
     assert_eq!(logs.count("WARN"), warnings + 1);
 
-    // A renewal says nothing that a login has said, and the other way round.
+    // A renewal does not repeat the log line of a login, and the other way round.
     let renewal = |status: StatusCode| {
         provider.answers("/userinfo", [Answer::html(status)]);
         async {

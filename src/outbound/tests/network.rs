@@ -12,7 +12,7 @@ use crate::{
 };
 
 const SECRET: &str = "planted-s3cret";
-/// `me:planted-s3cret` as it is sent.
+/// `me:planted-s3cret` as sent.
 const SENT: &str = "Basic bWU6cGxhbnRlZC1zM2NyZXQ=";
 
 /// Calls pass this proxy, with credentials; those to `direct` do not.
@@ -80,7 +80,7 @@ async fn loopback_and_what_no_proxy_names_pass_no_proxy() {
         .await
         .unwrap();
     assert_eq!(direct.body, "direct");
-    // This machine, in a form that is no loopback address.
+    // This machine, by an address that is not a loopback address.
     let unspecified = format!("http://0.0.0.0:{}/", idp.port().unwrap());
     let direct = get_with(&through(proxy.address(), &["0.0.0.0/8"]), &unspecified)
         .await

@@ -26,7 +26,7 @@ pub(in crate::replicas) struct Held {
 // === impl Document ===
 
 impl Document {
-    /// Waits until this process alone may write.
+    /// Waits until this process has the exclusive right to write.
     pub(in crate::replicas) async fn lock(&self) -> Result<Held, DocumentError> {
         loop {
             if let Some(held) = self.try_lock().await? {
@@ -36,7 +36,7 @@ impl Document {
         }
     }
 
-    /// The same without waiting: `None` where another one has it.
+    /// The same without waiting: `None` if another process holds it.
     pub(in crate::replicas) async fn try_lock(&self) -> Result<Option<Held>, DocumentError> {
         let inner = &self.inner;
         let holder = inner.random.base64url::<16>();
@@ -49,14 +49,14 @@ impl Document {
             inner: Arc::clone(inner),
             holder,
         };
-        // What cannot be read has not been seen; who reads it then is told why.
+        // Unreadable content counts as unseen; its reader gets the reason.
         let seen = self.read().await.ok().map(|found| found.revision);
         *inner.seen_under_lock.lock() = seen;
         Ok(Some(held))
     }
 
-    /// Waits until the locks that were dropped are given back, for a process that ends: its runtime would drop what it has
-    /// still to send. Where Redis does not answer within seconds, they end with their lease.
+    /// Waits until the dropped locks are released, for a process that ends: its runtime would drop unsent requests.
+    /// If Redis does not answer within seconds, they end with their lease.
     pub(in crate::replicas) async fn given_back(&self) {
         let releases = &self.inner.releases;
         releases.close();
@@ -71,7 +71,7 @@ impl Drop for Held {
         self.prolongs.abort();
         self.inner.lose(&self.holder);
         let (inner, holder) = (Arc::clone(&self.inner), std::mem::take(&mut self.holder));
-        // Where there is no runtime any more, or no Redis, the lease ends by itself.
+        // Without a runtime or Redis, the lease expires by itself.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let releases = inner.releases.clone();
             releases.spawn_on(

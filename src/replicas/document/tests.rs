@@ -101,7 +101,7 @@ async fn a_dump_and_a_foreign_secret_reveal_nothing() {
     ));
     give_back(held).await;
     assert_eq!(harness.dump(), dump);
-    // One record is no other, and neither is one with a changed byte.
+    // A record never opens as another one, nor with a changed byte.
     let mut changed = dump.clone();
     *changed.last_mut().unwrap() ^= 1;
     harness.shared.put(Record::Client, changed);
@@ -124,7 +124,7 @@ async fn only_the_holder_of_the_lock_writes() {
         two.write(Some(b"x")).await,
         Err(DocumentError::LockLost)
     ));
-    // It is prolonged for as long as it is held.
+    // It is extended as long as it is held.
     for _ in 0..10 {
         harness.clock.advance(PROLONG);
         for _ in 0..20 {
@@ -221,7 +221,7 @@ async fn an_irreplaceable_answer_outlives_a_lost_lock() {
     one.write_for_certain(b"the client").await.unwrap();
     give_back(held).await;
     assert_eq!(text(&two).await.unwrap(), "the client");
-    // Another one has gone on meanwhile.
+    // Another replica has written meanwhile.
     let held = one.lock().await.unwrap();
     one.write(Some(b"a request is under way")).await.unwrap();
     let holder = one.inner.holder.lock().clone().unwrap();

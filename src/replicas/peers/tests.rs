@@ -76,12 +76,12 @@ async fn a_deviating_secret_is_logged_with_a_replica_name() {
     look(&two).await.unwrap();
     let foreign = harness.replica("one", &[NEW], &["k1"]);
     assert_eq!(look(&foreign).await, Err(Discord::OwnSecret { peer: peer() }));
-    // Too early: the others cannot open what this one seals.
+    // Too early: the others cannot open the data that this one seals.
     foreign.0.withdraw().await.unwrap();
     let early = harness.replica("one", &[NEW, OLD], &["k1"]);
     assert_eq!(look(&early).await, Err(Discord::OwnSecret { peer: peer() }));
     early.0.withdraw().await.unwrap();
-    // Too late: this one cannot open what the others seal.
+    // Too late: this one cannot open the data that the others seal.
     two.0.withdraw().await.unwrap();
     let two = harness.replica("two", &[OLD, NEW], &["k1"]);
     look(&two).await.unwrap();
@@ -134,7 +134,7 @@ async fn the_board_reveals_no_secrets() {
     let board = harness.shared.board().await.unwrap();
     let note = String::from_utf8(board[0].1.clone()).unwrap();
     assert!(!note.contains(&URL_SAFE_NO_PAD.encode(OLD)));
-    // Another purpose than that of anything that is sealed or signed.
+    // Another purpose than that of any sealed or signed data.
     for (id, note) in [("x", &b"not json"[..]), ("y", b"{}"), ("z", b"[1]")] {
         harness.shared.post(id, note, LIVES_FOR).await.unwrap();
     }

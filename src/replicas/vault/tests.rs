@@ -131,7 +131,7 @@ async fn the_first_registration_waits_for_other_replicas() {
     assert!(waited >= GRACE, "{waited:?}");
     one.store(&record("first")).await.unwrap();
     drop(lock);
-    // Redis loses its data. A new replica comes before the one that knows looks again.
+    // Redis loses its data. A new replica comes before the one with the copy looks again.
     harness.shared.empty();
     let two = harness.vault("2");
     let later = async {
@@ -143,7 +143,7 @@ async fn the_first_registration_waits_for_other_replicas() {
         .await;
     let lock = lock.unwrap();
     assert_eq!(id(two.load().await.unwrap()).unwrap(), "first");
-    // Where there is a record nobody waits: the clock stands still.
+    // With a record nobody waits: the clock stands still.
     drop(lock);
     for _ in 0..20 {
         tokio::task::yield_now().await;
