@@ -26,6 +26,7 @@ use super::{
     Answer, Options,
     body::{Received, Sent},
     connection::Order,
+    moment::Stopwatch,
     register::{Place, Register},
     stream::Watched,
     underway::Listed,
@@ -49,6 +50,9 @@ const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(200);
 
 /// The interval between two checks of the connections.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// A look that comes so late says that the process stood still: it was stopped, or its machine was.
+const STOOD_STILL: Duration = Duration::from_secs(3);
 
 /// After everything was cut off, the tasks have this long to end.
 const AFTER_THE_CUT: Duration = Duration::from_secs(5);
@@ -119,9 +123,16 @@ async fn accept<A: Answer>(
 
 /// Ends connections whose time is over, for ever.
 pub(super) async fn look_after(register: &Register) {
+    let watch = Stopwatch::start();
+    let mut last = watch.now();
     loop {
         TokioTimer::new().sleep(LOOK).await;
-        register.look();
+        let now = watch.now();
+        // A process that stood still has not read yet what came meanwhile. It would cut off clients that are not late.
+        if now.since(last) < STOOD_STILL {
+            register.look();
+        }
+        last = now;
     }
 }
 

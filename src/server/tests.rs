@@ -146,6 +146,18 @@ async fn a_proxy_that_dials_ahead_finds_its_connection_open() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stopped_process_reads_before_it_closes_connections() {
+    let mut client = connect();
+    client.write_all(REQUEST).await.unwrap();
+    seconds(1).await;
+    tokio::time::advance(2 * IDLE).await;
+    client.write_all(REQUEST).await.unwrap();
+    let (said, after) = all(&mut client).await;
+    assert_eq!(said.matches("200 OK").count(), 2);
+    is_about(after, IDLE);
+}
+
+#[tokio::test(start_paused = true)]
 async fn attack_37_the_head_of_every_request_has_the_same_bound() {
     for listed in [false, true] {
         let mut client = connect_to(2, listed);
