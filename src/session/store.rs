@@ -128,6 +128,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
     /// The changes of other processes. A store with a single writing process has none to report.
     fn changes(&self) -> BoxStream<'static, Change>;
+
+    /// Whether all has been heard that other processes changed more than two seconds ago. A process that stood still has not,
+    /// and knows that by its clock before [`changes`](Self::changes) says so.
+    fn is_in_touch(&self) -> bool {
+        true
+    }
 }
 
 /// A session to be stored, under a key that was drawn for it. It cannot be cloned, so the same key cannot be stored

@@ -135,7 +135,7 @@ impl<S: SessionStore> SessionStore for Cached<S> {
 
     fn get<'a>(&'a self, key: &'a SessionKey) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
         match self.inner.entries.get(key).map(|entry| entry.stored()) {
-            Some(stored) if self.inner.lives(&stored) => {
+            Some(stored) if self.inner.lives(&stored) && self.inner.store.is_in_touch() => {
                 self.inner.measures.hits.count();
                 future::ready(Ok(Some(stored))).boxed()
             }

@@ -24,13 +24,18 @@ mod scripts;
 mod servers;
 mod shared;
 mod start;
+mod touch;
+mod trial;
 mod unsure;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::{future::BoxFuture, stream::BoxStream};
 
-use self::{count::Count, ended::Ended, link::Link, names::Names, one::Only, unsure::Unsure};
+use self::{
+    count::Count, ended::Ended, link::Link, names::Names, one::Only, touch::Touch, trial::Trial,
+    unsure::Unsure,
+};
 use super::{
     Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, Part, ReplaceError,
     SessionStore, StoreError, Stored, Usage, Version, Whose, sealed::Seal,
@@ -66,6 +71,8 @@ struct Inner {
     ended: Ended,
     unsure: Unsure,
     count: Count,
+    touch: Touch,
+    trial: Trial,
 }
 
 // === impl RedisStore ===
@@ -98,6 +105,8 @@ impl RedisStore {
             ended: Ended::default(),
             unsure: Unsure::default(),
             count: Count::default(),
+            touch: Touch::default(),
+            trial: Trial::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -182,21 +191,16 @@ impl SessionStore for RedisStore {
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        // Nothing is deferred. It still reports whether Redis answers and accepts writes.
-        Box::pin(async move {
-            let mut trial = redis::cmd("SET");
-            trial
-                .arg(self.inner.names.trial("try"))
-                .arg("try")
-                .arg("PX")
-                .arg(60_000);
-            self.inner.link.send(&trial).await?;
-            Ok(())
-        })
+        // Nothing is deferred. It still reports whether Redis answers, and keeps writes.
+        Box::pin(self.inner.try_it())
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
         changes::follow(Arc::clone(&self.inner))
+    }
+
+    fn is_in_touch(&self) -> bool {
+        self.inner.touch.lasts(self.inner.clock.now())
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct Held {
     pub(crate) before_replace: Gate,
     /// Removals fail.
     pub(crate) removes_fail: AtomicBool,
+    /// Changes may be missed unnoticed.
+    pub(crate) is_out_of_touch: AtomicBool,
     /// How often a session was read.
     pub(crate) read: AtomicUsize,
     /// The uses that were reported to it.
@@ -87,6 +89,7 @@ impl HeldStore {
             after_get: Gate::new(),
             before_replace: Gate::new(),
             removes_fail: AtomicBool::new(false),
+            is_out_of_touch: AtomicBool::new(false),
             read: AtomicUsize::new(0),
             touched: Mutex::default(),
             tell,
@@ -197,5 +200,9 @@ impl SessionStore for HeldStore {
     fn changes(&self) -> BoxStream<'static, Change> {
         let mut told = self.told.lock().take().unwrap();
         stream::poll_fn(move |context| told.poll_recv(context)).boxed()
+    }
+
+    fn is_in_touch(&self) -> bool {
+        !self.0.is_out_of_touch.load(Ordering::SeqCst)
     }
 }

@@ -101,6 +101,20 @@ impl Harness {
 }
 
 #[tokio::test]
+async fn a_cache_out_of_touch_is_not_used() {
+    let harness = Harness::new().await;
+    harness.access().await.unwrap();
+    harness.store.is_out_of_touch.store(true, Ordering::SeqCst);
+    harness
+        .store
+        .memory
+        .remove(&harness.key, EndReason::Logout)
+        .await
+        .unwrap();
+    assert_eq!(harness.access().await, None);
+}
+
+#[tokio::test]
 async fn a_session_in_use_is_read_once() {
     let harness = Harness::new().await;
     for _ in 0..3 {

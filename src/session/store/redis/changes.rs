@@ -24,6 +24,9 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// An answer that takes longer means that it does not. Changes are missed unnoticed for two seconds at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
+/// What was heard at a check is all that there is to hear until the next one should have been answered.
+const IN_TOUCH: Duration = CHECK_EVERY.saturating_add(ANSWER_WITHIN);
+
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -129,6 +132,7 @@ impl Follower {
         }
         self.is_told = false;
         self.pause = FIRST_PAUSE;
+        inner.touch.holds_for(IN_TOUCH, inner.clock.now());
         Ok(Feed {
             messages,
             check: check(Arc::clone(&inner.clock), sink.clone()),
@@ -166,6 +170,7 @@ impl Feed {
 
     /// What has to be done once a second.
     fn look_after(&mut self, inner: &Arc<Inner>) -> Option<Change> {
+        inner.touch.holds_for(IN_TOUCH, inner.clock.now());
         self.check = check(Arc::clone(&inner.clock), self.sink.clone());
         let losses = inner.link.losses();
         let was_calm = std::mem::replace(&mut self.is_calm, losses == self.losses);

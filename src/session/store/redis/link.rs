@@ -16,7 +16,7 @@ use super::{
     failure::{CallError, Trouble},
     options::RedisOptions,
     scripts::Call,
-    servers::{Servers, Wire},
+    servers::{RESPONSE_TIMEOUT, Servers, Wire},
 };
 use crate::{clock::SharedClock, session::measures::StoreMeasures};
 
@@ -25,6 +25,9 @@ use crate::{clock::SharedClock, session::measures::StoreMeasures};
 const TRIES: u32 = 7;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+/// A call that is given up this late was not: the process stood still meanwhile, and the answer may lie there.
+const STOOD_STILL: Duration = RESPONSE_TIMEOUT.saturating_add(Duration::from_millis(500));
 
 /// The way to Redis.
 pub(super) struct Link {
@@ -69,10 +72,15 @@ impl Link {
         self.servers.are_several()
     }
 
-    /// How often a connection was lost, or turned out to lead to the wrong server. After an increase, Redis may have
-    /// been restarted, or another server may have taken over.
+    /// How often a connection was lost, or turned out to lead to the wrong server, or data was lost. After an increase,
+    /// Redis may have been restarted, or another server may have taken over.
     pub(super) fn losses(&self) -> u64 {
         self.losses.load(Ordering::SeqCst)
+    }
+
+    /// Redis has lost data under a connection that goes on.
+    pub(super) fn has_lost_something(&self) {
+        self.losses.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Runs a script: by its id, which is short, and where Redis does not know that, by its text.
@@ -118,13 +126,14 @@ impl Link {
         answer
     }
 
-    /// Sends a request that only reads, or that recognises its second arrival. If the connection and with it the
-    /// answer is lost, sends it once more.
+    /// Sends a request that only reads, or that recognises its second arrival. Sends it once more if the connection and
+    /// with it the answer is lost, or if this process stood still meanwhile.
     async fn deliver_unmeasured(&self, command: &Cmd) -> RedisResult<Value> {
         let mut tries = 0;
         let mut is_repeated = false;
         loop {
             let mut open = self.open().await?;
+            let sent = self.clock.stopwatch();
             let mut answer = open.wire.send(command).await;
             if let Err(error) = &answer
                 && let Trouble::Ask(host, port) = Trouble::of(error)
@@ -148,7 +157,12 @@ impl Link {
                 }
                 Trouble::Slow => {
                     self.lose(&open);
-                    return Err(error);
+                    let took = self.clock.stopwatch().saturating_sub(sent);
+                    if is_repeated || took < STOOD_STILL {
+                        return Err(error);
+                    }
+                    is_repeated = true;
+                    continue;
                 }
                 Trouble::NoScript | Trouble::Refused => return Err(error),
             }
@@ -165,9 +179,7 @@ impl Link {
         match &open.wire {
             Wire::Node(_) => self.lose(open),
             // It consists of several connections and reopens the lost one by itself; the others stay usable.
-            Wire::Cluster(_) => {
-                self.losses.fetch_add(1, Ordering::SeqCst);
-            }
+            Wire::Cluster(_) => self.has_lost_something(),
         }
     }
 

@@ -28,9 +28,19 @@ async fn survives(mut watched: Watched, login: &str) {
     assert_eq!(changes.next().await, Some(Change::Lost));
     assert!(store.get(&key).await.is_err());
     eventually("the replica takes over", async || {
+        watched
+            .replica
+            .cli_as(password, &["INFO", "replication"])
+            .contains("role:master")
+    })
+    .await;
+    let taken_over = SystemClock.now();
+    eventually("it is written to", async || {
         store.write(&key, "second").await.is_ok()
     })
     .await;
+    // Sentinels tell it when they have agreed on it, a moment later.
+    assert!(SystemClock.now().duration_since(taken_over) <= Duration::from_secs(10));
     let stored = other.get(&key).await.unwrap().unwrap();
     assert_eq!(stored.session.tokens.access.expose(), "second");
     assert!(!other.lives(&ended).await);

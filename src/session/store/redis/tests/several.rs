@@ -7,7 +7,7 @@ use super::{
     proxy::{Network, Proxy},
     *,
 };
-use crate::telemetry::testing::Logs;
+use crate::{session::store::Cached, telemetry::testing::Logs};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -380,6 +380,64 @@ async fn a_redis_that_was_emptied_gets_its_tombstones_back() {
     let other = connect(&server.url(), Arc::new(clock.clone())).await;
     assert!(matches!(other.insert(again).await, Err(InsertError::Taken)));
     assert!(!other.lives(&key).await);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn a_redis_that_was_emptied_leaves_nothing_at_hand() {
+    let (server, clock) = (Server::start(&[]), clock());
+    let store = connect(&server.url(), Arc::new(clock.clone())).await;
+    let lifespan = Lifespan::default();
+    let at_hand = Cached::new(
+        store.clone(),
+        1 << 20,
+        lifespan,
+        Arc::new(clock.clone()),
+        &Tally::default(),
+    );
+    let mut changes = at_hand.changes();
+    assert_eq!(changes.next().await, Some(Change::Heard));
+    let key = store.login("alice", HOUR).await;
+    at_hand.flush().await.unwrap();
+    at_hand.flush().await.unwrap();
+    assert!(at_hand.get(&key).await.unwrap().is_some());
+    server.cli(&["FLUSHALL"]);
+    assert!(at_hand.get(&key).await.unwrap().is_some());
+    at_hand.flush().await.unwrap();
+    assert_eq!(moved_until(&clock, &mut changes).await.0, Change::Lost);
+    assert_eq!(moved_until(&clock, &mut changes).await.0, Change::Heard);
+    assert!(at_hand.get(&key).await.unwrap().is_none());
+    // A mark that has gone by itself says nothing.
+    server.cli(&["FLUSHALL"]);
+    clock.advance(MINUTE);
+    let losses = store.inner.link.losses();
+    at_hand.flush().await.unwrap();
+    assert_eq!(store.inner.link.losses(), losses);
+}
+
+/// Blocks this thread, as if the process stood still, and not Redis.
+fn stand_still(server: &Server) {
+    assert_eq!(server.cli(&["BLPOP", "nothing", "3"]), "");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn a_process_that_stood_still_asks_redis_again() {
+    let server = Server::start(&[]);
+    let store = connect_now(&server.url()).await;
+    let mut changes = changes(&store).await;
+    let key = store.login("alice", HOUR).await;
+    assert!(store.is_in_touch());
+    let asked = store.get(&key);
+    tokio::pin!(asked);
+    assert!(asked.as_mut().now_or_never().is_none());
+    stand_still(&server);
+    assert!(!store.is_in_touch());
+    assert!(asked.await.unwrap().is_some());
+    // The next check finds that it hears everything, or makes the connection again.
+    let listening = tokio::spawn(async move { while changes.next().await.is_some() {} });
+    eventually("it is in touch again", async || store.is_in_touch()).await;
+    listening.abort();
 }
 
 /// Nor claimed or swept.
