@@ -1,5 +1,7 @@
 //! What the IdP answered to a refresh, from the rotated refresh token to the claims of the person.
 
+use std::time::Duration;
+
 use super::{Inner, fate::Answer, flights::Outcome, refresh::Failure, revocations::Grant};
 use crate::{
     clock::Timestamp,
@@ -7,6 +9,10 @@ use crate::{
     oidc::{Expect, IdTokenClaims, IdTokenError, Identity, TokenResponse},
     session::{EmailTrust, EndReason, Session, SessionKey, Stored, UpdateError, user_claims},
 };
+
+/// A store that does not take renewed tokens is asked again so often, for so long.
+const STORE_AGAIN: Duration = Duration::from_millis(250);
+const STORE_PATIENCE: Duration = Duration::from_mins(10);
 
 /// Why the tokens of an answer must not be used.
 enum Refusal {
@@ -35,20 +41,7 @@ impl Inner {
         response: &TokenResponse,
         arrived: Timestamp,
     ) -> Result<Outcome, UpdateError> {
-        let rotated = response.refresh_token.clone();
-        let stored = match self
-            .update(key, stored, |session| {
-                session.tokens.uncertain = false;
-                if rotated.is_some() {
-                    session.tokens.pending.clone_from(&rotated);
-                    session.tokens.refresh_expires_at = response.refresh_ends(arrived);
-                } else if let Some(life) = response.refresh_expires_in {
-                    // The same one, which lives longer now.
-                    session.tokens.refresh_expires_at = Some(arrived.saturating_add(life));
-                }
-            })
-            .await
-        {
+        let stored = match self.store_rotated(key, stored, response, arrived).await {
             Err(UpdateError::Gone) => return Ok(self.arrived_too_late(response)),
             other => other?,
         };
@@ -92,6 +85,41 @@ impl Inner {
                 other?;
                 tracing::debug!(session = %self.sessions.reference(key), "access token renewed");
                 Ok(Outcome::Refreshed)
+            }
+        }
+    }
+
+    /// Stores the rotated refresh token, which nobody else has. A store that does not answer is waited for: without that
+    /// token the session is lost.
+    async fn store_rotated(
+        &self,
+        key: &SessionKey,
+        stored: Stored,
+        response: &TokenResponse,
+        arrived: Timestamp,
+    ) -> Result<Stored, UpdateError> {
+        let rotated = response.refresh_token.clone();
+        let patience = arrived.saturating_add(STORE_PATIENCE);
+        loop {
+            let change = |session: &mut Session| {
+                session.tokens.uncertain = false;
+                if rotated.is_some() {
+                    session.tokens.pending.clone_from(&rotated);
+                    session.tokens.refresh_expires_at = response.refresh_ends(arrived);
+                } else if let Some(life) = response.refresh_expires_in {
+                    // The same one, which lives longer now.
+                    session.tokens.refresh_expires_at = Some(arrived.saturating_add(life));
+                }
+            };
+            match self.update(key, stored.clone(), change).await {
+                Err(UpdateError::Store(error))
+                    if !self.permits.is_closed() && self.clock.now() < patience =>
+                {
+                    let session = self.sessions.reference(key);
+                    tracing::warn!(%session, %error, "renewed tokens are kept in memory until the session store takes them");
+                    self.clock.sleep(STORE_AGAIN).await;
+                }
+                done => return done,
             }
         }
     }

@@ -22,7 +22,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 const LOOK_BY_ITSELF: Duration = Duration::from_secs(1);
 
 /// The pause after a failure of the store.
-const AFTER_STORE_ERROR: Duration = Duration::from_secs(5);
+const AFTER_STORE_ERROR: Duration = Duration::from_secs(1);
 
 /// A refresh that brought no usable tokens.
 pub(super) struct Failure<'a> {
@@ -246,9 +246,13 @@ impl Inner {
                 let stored = if tokens.uncertain == failure.uncertain && tokens.strikes == strikes {
                     stored
                 } else {
+                    let generation = tokens.access_obtained_at;
                     self.update(key, stored, |session| {
-                        session.tokens.uncertain = failure.uncertain;
-                        session.tokens.strikes.clone_from(&strikes);
+                        // Another process may have renewed them meanwhile: nothing is known against the new ones.
+                        if session.tokens.access_obtained_at == generation {
+                            session.tokens.uncertain = failure.uncertain;
+                            session.tokens.strikes.clone_from(&strikes);
+                        }
                     })
                     .await?
                 };
