@@ -106,6 +106,7 @@ impl App {
     /// [`StartError`], with the fix.
     pub async fn new(config: Config, ports: Ports) -> Result<Self, StartError> {
         let health = Health::new();
+        let (ports, agreed) = replicas::one_clock(&config, ports);
         let in_files = replicas::open_keys_in_files(&config, &ports)?;
         let secrets = session_secret::load(
             &config.session,
@@ -117,7 +118,7 @@ impl App {
         let limits = settings::limits(&config);
         // Boxed: it may contain a connection being opened.
         let store = Box::pin(store::open(&config, &limits, &sealer, &ports)).await?;
-        let replicas = replicas::join(&config, store.shared, &sealer, &ports).await;
+        let replicas = replicas::join(&config, store.shared, &sealer, &ports, agreed).await;
         if replicas.is_none() {
             health.ok(Component::Replicas);
         }

@@ -4,6 +4,7 @@
 //! forbids it). The server runs on [`SystemClock`]. Tests use [`ManualClock`], which moves only on demand, under real
 //! sockets.
 
+mod agreed;
 mod manual;
 mod steady;
 
@@ -17,8 +18,8 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-pub use self::manual::ManualClock;
 use self::steady::Steady;
+pub use self::{agreed::AgreedClock, manual::ManualClock};
 
 /// A point in time: milliseconds since the Unix epoch, UTC.
 ///
@@ -45,7 +46,9 @@ pub trait Clock: Debug + Send + Sync + 'static {
 
     /// A time of [`now`](Self::now) as [`wall`](Self::wall) will show it.
     fn shown(&self, time: Timestamp) -> Timestamp {
-        time.saturating_sub(self.now().duration_since(self.wall()))
+        let (now, wall) = (self.now(), self.wall());
+        time.saturating_sub(now.duration_since(wall))
+            .saturating_add(wall.duration_since(now))
     }
 
     /// A time that [`wall`](Self::wall) will show, as a time of [`now`](Self::now): the other way of

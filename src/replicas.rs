@@ -8,6 +8,7 @@ mod announce;
 mod document;
 mod keyring;
 mod peers;
+mod time;
 mod vault;
 
 use std::{path::Path, sync::Arc};
@@ -20,10 +21,11 @@ use self::{
     document::Document,
     keyring::SharedKeyring,
     peers::{BEAT, Peer, Peers},
+    time::Time,
     vault::SharedVault,
 };
 use crate::{
-    clock::SharedClock,
+    clock::{AgreedClock, SharedClock},
     health::{Component, Health},
     keys::{Announce, KeyringStore, Keys},
     random::SharedRandom,
@@ -40,6 +42,7 @@ const LOOKS_BEFORE_TOLD: u32 = 5;
 pub struct Replicas {
     peers: Peers,
     records: Option<Records>,
+    time: Option<Arc<Time>>,
     clock: SharedClock,
 }
 
@@ -73,7 +76,18 @@ impl Replicas {
         Self {
             peers: Peers::new(shared, name, sealer, random),
             records: None,
+            time: None,
             clock,
+        }
+    }
+
+    /// The same, with `clock` going by the time of the shared storage from now on.
+    pub async fn on_one_clock(self, clock: Arc<AgreedClock>) -> Self {
+        let time = Time::new(clock);
+        time.agree(&*self.peers.shared()).await;
+        Self {
+            time: Some(Arc::new(time)),
+            ..self
         }
     }
 
@@ -139,6 +153,9 @@ impl Replicas {
     pub async fn run(&self, keys: Keys, health: &Health, stop: CancellationToken) {
         let mut standing = Standing::default();
         loop {
+            if let Some(time) = &self.time {
+                time.agree(&*self.peers.shared()).await;
+            }
             standing.tell(self.look(&keys).await, health);
             for document in self.records.iter().flat_map(Records::all) {
                 if let Err(error) = document.read().await {

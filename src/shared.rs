@@ -124,6 +124,13 @@ pub trait Shared: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`SharedError`] if the answer is unknown.
     fn board(&self) -> BoxFuture<'_, Result<Notes, SharedError>>;
+
+    /// What time it is, for all processes alike: since the Unix epoch.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError`] where nobody can tell.
+    fn time(&self) -> BoxFuture<'_, Result<Duration, SharedError>>;
 }
 
 // === impl Record ===

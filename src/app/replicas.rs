@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 
 use super::{Ports, StartError, session_secret, settings, store::StoreOpenError};
 use crate::{
+    clock::{AgreedClock, SharedClock},
     config::{Config, StateStore, StoreKind},
     keys::{Keeper, Keys, KeysError, Warning},
     registration::{CredentialsFile, Vault},
@@ -18,15 +19,29 @@ use crate::{
 /// The files with the name of this machine or its container.
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
+/// The same ports with a clock that replicas can agree on; `None` if there can be no others.
+pub(super) fn one_clock(config: &Config, ports: Ports) -> (Ports, Option<Arc<AgreedClock>>) {
+    if !matches!(config.session.store, StoreKind::Redis(_)) {
+        return (ports, None);
+    }
+    let agreed = Arc::new(AgreedClock::new(ports.clock));
+    let clock = Arc::clone(&agreed) as SharedClock;
+    (Ports { clock, ..ports }, Some(agreed))
+}
+
 /// This replica beside the others of `shared`; `None` if there can be no others. Blocks on small files.
 pub(super) async fn join(
     config: &Config,
     shared: Option<Arc<dyn Shared>>,
     sealer: &Sealer,
     ports: &Ports,
+    agreed: Option<Arc<AgreedClock>>,
 ) -> Option<Replicas> {
     let clock = Arc::clone(&ports.clock);
-    let replicas = Replicas::new(shared?, &name(config), sealer, clock, &ports.random);
+    let mut replicas = Replicas::new(shared?, &name(config), sealer, clock, &ports.random);
+    if let Some(agreed) = agreed {
+        replicas = replicas.on_one_clock(agreed).await;
+    }
     if config.keys.state_store == StateStore::Files {
         return Some(replicas);
     }

@@ -111,6 +111,7 @@ mod tests {
         records_are_swapped(&shared, &shared).await;
         locks_have_one_holder(&shared, &shared).await;
         notes_are_seen_by_all(&shared, &shared).await;
+        time_is_one_for_all(&shared, &shared).await;
         values_pass(&shared, &shared).await;
         assert!(shared.hold(Record::Client, "one", LEASE).await.unwrap());
         shared.post("one", b"a", LEASE).await.unwrap();
@@ -120,4 +121,11 @@ mod tests {
         assert_eq!(shared.fetch("a").await.unwrap(), None);
         assert!(shared.all("a").await.unwrap().is_empty());
     }
+}
+
+/// All are told one time, which goes on.
+pub(crate) async fn time_is_one_for_all(one: &dyn Shared, two: &dyn Shared) {
+    let first = one.time().await.unwrap();
+    let second = two.time().await.unwrap();
+    assert!(first <= second && second.abs_diff(first) < Duration::from_secs(10));
 }

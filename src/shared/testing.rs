@@ -192,6 +192,10 @@ impl Shared for MemoryShared {
                 .collect()
         })
     }
+
+    fn time(&self) -> BoxFuture<'_, Result<Duration, SharedError>> {
+        self.with(|_, now| now.duration_since(Timestamp::EPOCH))
+    }
 }
 
 impl Passing for MemoryShared {

@@ -131,6 +131,20 @@ impl Shared for RedisStore {
             Ok(board)
         })
     }
+
+    fn time(&self) -> BoxFuture<'_, Result<Duration, SharedError>> {
+        Box::pin(async move {
+            let asked = self.inner.link.send_to_all(&cmd("TIME")).await;
+            let mut times: Vec<(u64, u64)> = Vec::new();
+            for answer in asked.map_err(CallError::from)? {
+                times.push(read(answer)?);
+            }
+            // Of the nodes of a cluster one may be wrong.
+            times.sort_unstable();
+            let (seconds, micros) = *times.get(times.len() / 2).ok_or(CallError::Meaningless)?;
+            Ok(Duration::from_secs(seconds).saturating_add(Duration::from_micros(micros)))
+        })
+    }
 }
 
 // === impl Inner ===

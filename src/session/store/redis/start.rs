@@ -247,6 +247,7 @@ fn trials(names: &Names) -> Vec<(&'static str, Cmd)> {
         ),
         ("EVALSHA", trial(&["EVALSHA", no_script, "1", &text])),
         ("PING", cmd("PING")),
+        ("TIME", cmd("TIME")),
         ("PUBLISH", trial(&["PUBLISH", &names.channel(), "try"])),
     ]
     .into()

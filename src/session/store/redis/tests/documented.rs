@@ -58,6 +58,7 @@ async fn live(url: &str) {
     contract::records_are_swapped(&store, &other).await;
     contract::locks_have_one_holder(&store, &other).await;
     contract::notes_are_seen_by_all(&store, &other).await;
+    contract::time_is_one_for_all(&store, &other).await;
     contract::values_pass(&store, &other).await;
     // A session beyond its end, and an unreadable one.
     let late = ManualClock::starting_at(store.inner.clock.now());

@@ -14,6 +14,7 @@ async fn records_locks_and_the_board_are_as_promised() {
     contract::records_are_swapped(&one, &two).await;
     contract::locks_have_one_holder(&one, &two).await;
     contract::notes_are_seen_by_all(&one, &two).await;
+    contract::time_is_one_for_all(&one, &two).await;
     contract::values_pass(&one, &two).await;
 }
 
@@ -25,6 +26,7 @@ async fn records_locks_and_the_board_are_as_promised_in_a_cluster() {
     contract::records_are_swapped(&one, &two).await;
     contract::locks_have_one_holder(&one, &two).await;
     contract::notes_are_seen_by_all(&one, &two).await;
+    contract::time_is_one_for_all(&one, &two).await;
     contract::values_pass(&one, &two).await;
 }
 
