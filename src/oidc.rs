@@ -7,6 +7,7 @@ mod authorize;
 mod call;
 mod client;
 mod client_auth;
+mod dating;
 mod discovery;
 mod end_session;
 mod error;
@@ -69,6 +70,8 @@ pub struct Options {
     pub retry: RetryOptions,
     /// How the provider's keys are cached.
     pub jwks: JwksOptions,
+    /// Whether an assertion that is refused is dated by the provider's clock and sent again, where ours shows another time.
+    pub redate: bool,
     /// Whether authorization requests are pushed.
     pub par: ParMode,
     /// Audiences that an ID token may list beside us (`OIDC_TRUSTED_AUDIENCES`); then `azp` has to name us.
@@ -91,6 +94,7 @@ struct Shared {
     told: Told,
     user_info_failure: Mutex<Option<String>>,
     jwks: jwks::JwksCache,
+    dating: dating::Dating,
     client: ClientSlot,
     keys: Keys,
     clock: SharedClock,
@@ -109,6 +113,7 @@ impl Options {
             assertion_typ: AssertionTyp::default(),
             retry: RetryOptions::default(),
             jwks: JwksOptions::default(),
+            redate: true,
             par: ParMode::default(),
             trusted_audiences: Vec::new(),
         }
@@ -137,6 +142,7 @@ impl RelyingParty {
                 told: Told::at_most(MAX_WARNINGS),
                 user_info_failure: Mutex::default(),
                 jwks: jwks::JwksCache::default(),
+                dating: dating::Dating::default(),
                 client,
                 keys,
                 clock,

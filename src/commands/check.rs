@@ -74,7 +74,8 @@ pub(super) fn config_only() -> Exit {
 
 pub(super) fn run(as_json: bool) -> Exit {
     process::block_on(async {
-        let report = examined().await;
+        // In a place of its own: in line it would be too large for a stack.
+        let report = Box::pin(examined()).await;
         if as_json {
             say(&format!("{:#}", table::json(&report)));
         } else {

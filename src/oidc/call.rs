@@ -150,6 +150,7 @@ impl RelyingParty {
     ) -> Result<Response, CallError> {
         let shared = &self.shared;
         let mut failed = 0;
+        let mut is_redated = false;
         loop {
             // First: a call that finds no place is not worth a signature.
             let turn = shared
@@ -167,7 +168,15 @@ impl RelyingParty {
             let retry_after = match &outcome {
                 Ok(response) if is_repeatable(response.status) => retry_after(response, now),
                 Err(error) if error.certainly_not_sent() => None,
-                Ok(_) | Err(_) => return classify(outcome, summary, now),
+                Ok(_) | Err(_) => {
+                    let answer = classify(outcome, summary, now);
+                    // The client is looked at before anything else: nothing has been done.
+                    if self.redates(&answer, is_redated) {
+                        is_redated = true;
+                        continue;
+                    }
+                    return answer;
+                }
             };
             match shared
                 .options
@@ -178,6 +187,23 @@ impl RelyingParty {
                 None => return classify(outcome, summary, now),
             }
         }
+    }
+}
+
+impl RelyingParty {
+    /// Whether the call is worth another try with an assertion that is dated by the provider's clock.
+    fn redates(&self, answer: &Result<Response, CallError>, is_redated: bool) -> bool {
+        let Err(CallError::InvalidClient(refused)) = answer else {
+            return false;
+        };
+        let dating = &self.shared.dating;
+        if self.shared.options.redate && !is_redated && dating.learn(refused) {
+            let ahead = refused.clock.map_or(0, ProviderTime::ahead);
+            tracing::debug!(ahead, "client assertions are dated by the clock of the IdP");
+            return true;
+        }
+        dating.forget();
+        false
     }
 }
 

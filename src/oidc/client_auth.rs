@@ -255,7 +255,7 @@ impl RelyingParty {
             AssertionAudience::Issuer => metadata.issuer.clone(),
             AssertionAudience::TokenEndpoint => metadata.token_endpoint_public.clone(),
         };
-        let now = shared.clock.wall();
+        let now = shared.dating.date(shared.clock.wall());
         let claims = AssertionClaims {
             iss: client.id.clone(),
             sub: client.id.clone(),

@@ -7,11 +7,13 @@ use std::{
     },
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::HeaderValue;
 use serde_json::json;
 
 use super::*;
 use crate::{
+    clock::Clock as _,
     oidc::{
         ClientAuthentication, Options,
         testing::{Answer, CLIENT_ID, Provider},
@@ -224,6 +226,65 @@ async fn invalid_client_tells_the_operator_what_was_sent() {
     assert!(hint.to_string().contains("NOT have that kid"));
     hint.proof.assertion = None;
     assert!(hint.to_string().contains("AUTH_CLIENT_SECRET"));
+}
+
+/// The dates of the assertions that were sent, in seconds beside our clock.
+fn dates(provider: &Provider) -> Vec<i64> {
+    let now = provider.clock.wall().unix_seconds().cast_signed();
+    let sent = provider.requests_to("/token");
+    let dates = sent.iter().map(|request| {
+        let claims = request
+            .field("client_assertion")
+            .unwrap()
+            .split('.')
+            .nth(1)
+            .unwrap();
+        let claims: serde_json::Value =
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+        assert_eq!(
+            claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(),
+            60
+        );
+        claims["iat"].as_i64().unwrap() - now
+    });
+    dates.collect()
+}
+
+#[tokio::test]
+async fn refused_assertions_get_the_date_of_the_provider() {
+    let refused = |date| oauth(StatusCode::UNAUTHORIZED, "invalid_client").with(http::header::DATE, date);
+    let tried = |answers: Vec<Answer>| async move {
+        let provider = Provider::start().await;
+        provider.answers("/token", answers);
+        let party = provider.party().await;
+        let mut meanings = Vec::new();
+        for _ in 0..2 {
+            meanings.push(party.refresh(&"rt".into()).await.unwrap_err().meaning());
+        }
+        (meanings, dates(&provider))
+    };
+    let (let_in, not) = (Meaning::GrantGone, Meaning::UnknownClient);
+    // The clock of the tests shows 2027-01-15 08:00:00.
+    for (date, ahead) in [
+        ("Fri, 15 Jan 2027 07:59:45 GMT", 15),
+        ("Fri, 15 Jan 2027 08:00:30 GMT", -30),
+    ] {
+        let grant = oauth(StatusCode::BAD_REQUEST, "invalid_grant");
+        let found = tried(vec![refused(date), grant]).await;
+        assert_eq!(found, (vec![let_in, let_in], vec![0, -ahead, -ahead]));
+        // Refused all the same: it was not the clock.
+        let found = tried(vec![refused(date)]).await;
+        assert_eq!(found, (vec![not, not], vec![0, -ahead, 0, -ahead]));
+    }
+    // The same time, or one that an operator has to mend.
+    for date in [
+        "Fri, 15 Jan 2027 08:00:02 GMT",
+        "Fri, 15 Jan 2027 07:00:00 GMT",
+        "",
+    ] {
+        let found = tried(vec![refused(date)]).await;
+        assert_eq!(found, (vec![not, not], vec![0, 0]), "{date}");
+    }
 }
 
 #[tokio::test]
