@@ -175,23 +175,13 @@ pub(super) async fn end(
     which: Result<Query<Which>, QueryRejection>,
 ) -> Result<Json<EndedSessions>, AdminError> {
     let Query(which) = which?;
-    let sessions = &admin.sessions;
     let ended = match admin.asked(&which).await? {
         Asked::One(key) => {
-            let ended = sessions.end(&key, EndReason::Admin).await?;
+            let ended = admin.sessions.end(&key, EndReason::Admin).await?;
             ended.map(|_| 1).ok_or(AdminError::Unknown)?
         }
         Asked::Of(whose) => admin.login.end_all(whose, EndReason::Admin).await?,
-        Asked::All => {
-            let mut ended = 0;
-            for part in Part::all() {
-                for found in sessions.all_in(part).await? {
-                    let was_there = sessions.end(&found.key, EndReason::Admin).await?.is_some();
-                    ended += usize::from(was_there);
-                }
-            }
-            ended
-        }
+        Asked::All => admin.login.end_everything(EndReason::Admin).await?,
     };
     tracing::info!(sessions = ended, "an operator has ended sessions");
     Ok(Json(EndedSessions { ended }))

@@ -1,6 +1,6 @@
 //! Ends sessions at the request of the IdP (OpenID Connect Back-Channel Logout 1.0).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Login, Memories,
@@ -11,8 +11,13 @@ use crate::{
     oidc::{LogoutToken, LogoutTokenError},
     seal::Sealer,
     secret::Secret,
-    session::{Due, EndReason, Once, OpenError, Opened, Session, SessionKey, Sessions, StoreError, Whose},
+    session::{
+        Due, EndReason, Once, OpenError, Opened, Part, Session, SessionKey, Sessions, StoreError, Whose,
+    },
 };
+
+/// The clocks of replicas are no further apart.
+const CLOCKS_APART: Duration = Duration::from_mins(1);
 
 /// Why a logout token ended nothing.
 #[derive(Debug, thiserror::Error)]
@@ -98,9 +103,24 @@ impl Logouts {
         self.sessions.end_all(whose, why).await
     }
 
+    /// Ends all sessions there are, and with them all logins that are just being completed.
+    pub(super) async fn end_everything(&self, why: EndReason) -> Result<usize, StoreError> {
+        let noted = self.logged_out.note_end_of_all(self.clock.now()).await;
+        noted.map_err(StoreError::unavailable)?;
+        let mut ended = 0;
+        for part in Part::all() {
+            for found in self.sessions.all_in(part).await? {
+                ended += usize::from(self.sessions.end(&found.key, why).await?.is_some());
+            }
+        }
+        Ok(ended)
+    }
+
     async fn end(&self, token: &LogoutToken) -> Result<usize, BackChannelError> {
         let id = once_id(token);
+        // By the clock of another machine it may be good for longer.
         let keep = token.refused_from.duration_since(self.clock.wall());
+        let keep = keep.saturating_add(CLOCKS_APART);
         if !self.once.first(&id, keep).await? {
             return Err(BackChannelError::Replayed);
         }

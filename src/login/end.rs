@@ -27,6 +27,16 @@ impl Login {
         self.inner.logouts.end_all(whose, why).await
     }
 
+    /// Ends all sessions, and returns their number. A login that completes at the same moment, here or in another process, ends
+    /// too.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store does not answer. Some of the sessions may remain then.
+    pub async fn end_everything(&self, why: EndReason) -> Result<usize, StoreError> {
+        self.inner.logouts.end_everything(why).await
+    }
+
     /// Ends the session and returns the next URL for the browser: the IdP's end-session endpoint (OpenID Connect
     /// RP-Initiated Logout 1.0 section 2), or our own page if there is none.
     ///

@@ -13,6 +13,7 @@ use std::{
 };
 
 use aws_lc_rs::digest;
+use futures_util::future;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +130,17 @@ impl LoggedOut {
         self.note_logout(whom, Timestamp::EPOCH, None, arrived).await
     }
 
+    /// The same of all sessions there are.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError`]: other processes may not know.
+    pub(super) async fn note_end_of_all(&self, now: Timestamp) -> Result<(), SharedError> {
+        let arrived = now.saturating_sub(Duration::from_millis(1));
+        self.note_logout(everybody(), Timestamp::EPOCH, None, arrived)
+            .await
+    }
+
     async fn note_logout(
         &self,
         whom: Digest,
@@ -162,23 +174,32 @@ impl LoggedOut {
     /// this one uses its own knowledge.
     pub(super) async fn covers(&self, course: &Course) -> bool {
         let (subject, sid) = (of_subject(&course.subject), course.sid.as_deref().map(of_sid));
-        let (of_person, of_session) = {
+        let (of_all, of_person, of_session) = {
             let named = self.named.lock();
             let of = |whom: &Digest| named.by_whom.get(whom).cloned().unwrap_or_default();
-            (of(&subject), sid.as_ref().map(of).unwrap_or_default())
+            (
+                of(&everybody()),
+                of(&subject),
+                sid.as_ref().map(of).unwrap_or_default(),
+            )
         };
-        if about(course, &subject, &of_person, &of_session) {
+        if about(course, &subject, &[of_all, of_person].concat(), &of_session) {
             return true;
         }
         let Some(others) = &self.others else {
             return false;
         };
         let asked = async {
-            let of_person = others.of(&subject).await?;
-            let of_session = match &sid {
-                Some(sid) => others.of(sid).await?,
-                None => Vec::new(),
+            let of_session = async {
+                match &sid {
+                    Some(sid) => others.of(sid).await,
+                    None => Ok(Vec::new()),
+                }
             };
+            let everybody = everybody();
+            let (of_all, of_person, of_session) =
+                future::try_join3(others.of(&everybody), others.of(&subject), of_session).await?;
+            let of_person = [of_all, of_person].concat();
             Ok::<_, SharedError>(about(course, &subject, &of_person, &of_session))
         };
         asked.await.unwrap_or_else(|error| {
@@ -234,6 +255,11 @@ impl Named {
             }
         }
     }
+}
+
+/// All people.
+fn everybody() -> Digest {
+    digest_of(b"a", "")
 }
 
 fn of_subject(subject: &str) -> Digest {

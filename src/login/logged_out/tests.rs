@@ -219,3 +219,23 @@ fn an_isolated_process_uses_its_own_knowledge() {
     assert!(!covers(&there, &course()));
     logs.has_part("WARN", "is not known");
 }
+
+#[test]
+fn an_end_of_all_sessions_covers_logins_under_way() {
+    for (noted, ends) in [(EXCHANGED - 1, false), (EXCHANGED, false), (EXCHANGED + 1, true)] {
+        let world = MemoryShared::new(Arc::new(ManualClock::starting_at(at(noted))));
+        let process = || {
+            let sealer = Sealer::new(&[[1; 32]], Arc::new(SystemRandom)).unwrap();
+            LoggedOut::new().shared(Arc::new(world.clone()), sealer)
+        };
+        let (one, two) = (process(), process());
+        one.note_end_of_all(at(noted)).now_or_never().unwrap().unwrap();
+        assert_eq!(covers(&one, &course()), ends, "{noted}");
+        assert_eq!(covers(&two, &course()), ends, "{noted}");
+        let nameless = Course {
+            sid: None,
+            ..course()
+        };
+        assert_eq!(covers(&two, &nameless), ends, "{noted}");
+    }
+}
