@@ -27,7 +27,7 @@ use std::{
 
 pub use self::{
     back_channel::BackChannelError,
-    callback::{CallbackError, CallbackQuery, Failed, LoggedIn},
+    callback::{CallbackError, CallbackQuery, Failed, Failure, LoggedIn},
     device::{Devices, Invitation, ProofError, Registered},
     end::EndSession,
     front_channel::FrontChannelError,

@@ -1,13 +1,17 @@
 //! The end of a login: from the answer of the IdP to a session. The order of the checks is the point of this file.
 
 mod error;
+mod failure;
 mod session;
 
 use std::sync::Arc;
 
 use url::Url;
 
-pub use self::error::{CallbackError, Failed};
+pub use self::{
+    error::{CallbackError, Failed},
+    failure::Failure,
+};
 use super::{
     Login,
     attempt::Attempt,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{CallbackError, LoggedIn, attempt::Attempt, once::Remember};
+use super::{CallbackError, Failure, LoggedIn, attempt::Attempt, once::Remember};
 use crate::{
     clock::{SharedClock, Timestamp},
     random::SharedRandom,
@@ -68,7 +68,10 @@ enum Answer {
         location: String,
     },
     LoggedOut,
-    Failed(String),
+    Failed {
+        failure: Failure,
+        cause: String,
+    },
 }
 
 /// Who completes an attempt.
@@ -212,7 +215,10 @@ impl Answer {
                 location: logged_in.location.to_string(),
             },
             Err(CallbackError::LoggedOut) => Self::LoggedOut,
-            Err(error) => Self::Failed(error.to_string()),
+            Err(error) => Self::Failed {
+                failure: Failure::of(error),
+                cause: error.to_string(),
+            },
         }
     }
 }
@@ -230,7 +236,7 @@ impl From<Answer> for Result<LoggedIn, CallbackError> {
                 location: Url::parse(&location).map_err(|_| CallbackError::Abandoned)?,
             }),
             Answer::LoggedOut => Err(CallbackError::LoggedOut),
-            Answer::Failed(cause) => Err(CallbackError::Elsewhere { cause }),
+            Answer::Failed { failure, cause } => Err(CallbackError::Elsewhere { failure, cause }),
         }
     }
 }

@@ -20,9 +20,8 @@ use url::Url;
 use super::{Web, page::Label, peer::Client, problem::Problem, request_context::RequestContext};
 use crate::{
     clock::Timestamp,
-    login::hosts::LoginHost,
-    oidc::{CallError, Meaning},
-    outbound::TransportError,
+    login::{Failure, hosts::LoginHost},
+    oidc::CallError,
 };
 
 /// The parameter that a redirect to the fallback host carries, so that a proxy which rewrites `Host` ends in a message
@@ -80,32 +79,7 @@ impl Web {
 
 /// The problem for a failed call to the IdP. Bodies are constant: the IdP's answer is in the log.
 fn idp_problem(error: &CallError) -> Problem {
-    let refused = || {
-        Problem::new(
-            StatusCode::BAD_GATEWAY,
-            "idp_refused",
-            "The identity provider refused the login",
-            "The cause is in the server's log under the correlation id.",
-        )
-    };
-    match error {
-        CallError::NotReady(_) => Problem::unavailable("not_ready"),
-        CallError::Signing(_) => Problem::internal(),
-        CallError::Transport { source, .. } => transport_problem(source),
-        CallError::Unavailable { .. } => bad_gateway(),
-        CallError::InvalidClient(_)
-        | CallError::Rejected(_)
-        | CallError::NoReason
-        | CallError::Unexpected { .. }
-        | CallError::Malformed(_) => match error.meaning() {
-            Meaning::GrantGone => Problem::bad_request(
-                "login_code_refused",
-                "The identity provider did not accept its own code: it was used before, or too late. You can log in again.",
-            ),
-            Meaning::Outage if matches!(error, CallError::Rejected(_)) => bad_gateway(),
-            _ => refused(),
-        },
-    }
+    failure_problem(Failure::of_call(error))
 }
 
 /// The log level of a failed call. The lane logs a flood once a minute, not each call.
@@ -117,28 +91,46 @@ fn level_of(error: &CallError, usual: Level) -> Level {
     }
 }
 
-/// The problem for a call to the IdP that got no answer.
-fn transport_problem(error: &TransportError) -> Problem {
-    match error {
-        TransportError::Saturated => Problem::unavailable("busy"),
-        TransportError::TimedOut => Problem::new(
+/// What a person is told of a failure.
+fn failure_problem(failure: Failure) -> Problem {
+    match failure {
+        Failure::CodeGone => Problem::bad_request(
+            "login_code_refused",
+            "The identity provider did not accept its own code: it was used before, or too late. You can log in again.",
+        ),
+        Failure::Refused => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "idp_refused",
+            "The identity provider refused the login",
+            "The cause is in the server's log under the correlation id.",
+        ),
+        Failure::Unavailable => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "idp_unavailable",
+            "The identity provider cannot be reached",
+            "Try again in a moment. The cause is in the server's log under the correlation id.",
+        ),
+        Failure::TimedOut => Problem::new(
             StatusCode::GATEWAY_TIMEOUT,
             "idp_timeout",
             "The identity provider does not answer",
             "Try again in a moment. The cause is in the server's log under the correlation id.",
         ),
-        TransportError::NotSent { .. }
-        | TransportError::Interrupted { .. }
-        | TransportError::TooLarge
-        | TransportError::Encoded { .. } => bad_gateway(),
+        Failure::AnswerRefused => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "idp_answer_refused",
+            "The identity provider's answer was refused",
+            "It did not pass a security check, so you were not logged in. The cause is in the server's log.",
+        ),
+        Failure::TooWeak => Problem::forbidden(
+            "login_too_weak",
+            "The identity provider did not log you in as strongly as the application needs it here. The session that you had \
+             goes on.",
+        ),
+        Failure::NoRoom => Problem::unavailable("too_many_sessions"),
+        Failure::StoreUnavailable => Problem::unavailable("session_store_unavailable"),
+        Failure::Busy => Problem::unavailable("busy"),
+        Failure::NotReady => Problem::unavailable("not_ready"),
+        Failure::Internal => Problem::internal(),
     }
-}
-
-fn bad_gateway() -> Problem {
-    Problem::new(
-        StatusCode::BAD_GATEWAY,
-        "idp_unavailable",
-        "The identity provider cannot be reached",
-        "Try again in a moment. The cause is in the server's log under the correlation id.",
-    )
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::Failure;
 use crate::{
     login::Instead,
     oidc::{IdTokenError, OAuthError, TokenError, UserInfoError},
@@ -80,6 +81,8 @@ pub enum CallbackError {
     /// Another process has completed the login, and it came to nothing.
     #[error("another replica completed the login: {cause}")]
     Elsewhere {
+        /// What the person is told.
+        failure: Failure,
         /// What that one says.
         cause: String,
     },

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     clock::{Clock as _, ManualClock},
     random::{RandomExt as _, SystemRandom},
+    session::OpenError,
     shared::testing::MemoryShared,
     telemetry::testing::Logs,
 };
@@ -224,4 +225,20 @@ async fn attack_46_a_dump_gives_no_session() {
     let other = harness.callback(&harness.attempt(), "code", Duration::ZERO).await;
     assert_ne!(other.unwrap(), id);
     assert_eq!(harness.sent.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_failure_reads_the_same_at_every_replica() {
+    for (error, expected) in [
+        (CallbackError::NoIdToken, Failure::AnswerRefused),
+        (CallbackError::TooWeak, Failure::TooWeak),
+        (CallbackError::Open(OpenError::TooMany), Failure::NoRoom),
+        (CallbackError::Open(OpenError::Taken), Failure::StoreUnavailable),
+        (CallbackError::NotReady, Failure::NotReady),
+    ] {
+        let told = serde_json::to_vec(&Answer::of(&Err(error))).unwrap();
+        let answer: Answer = serde_json::from_slice(&told).unwrap();
+        let heard = Result::<LoggedIn, _>::from(answer).unwrap_err();
+        assert_eq!(Failure::of(&heard), expected, "{heard}");
+    }
 }

@@ -23,8 +23,8 @@ use super::{
     login::{again, begin, redirect},
 };
 use crate::{
-    login::{CallbackError, CallbackQuery, Failed, LoggedIn, hosts::LoginHost},
-    oidc::{Meaning, OAuthError, UserInfoError},
+    login::{CallbackError, CallbackQuery, Failed, Failure, LoggedIn, hosts::LoginHost},
+    oidc::OAuthError,
     session::{CookieName, Device, OpenError, SameSite, SessionKey},
 };
 
@@ -190,7 +190,8 @@ fn problem(failed: &Failed) -> Problem {
             if answer.error == "unmet_authentication_requirements" && failed.previous.is_some() =>
         {
             let message = "a login was refused by the identity provider";
-            return logged(too_weak(), Level::INFO, message).for_person(Label::GoToStartPage, "/");
+            let problem = logged(super::failure_problem(Failure::TooWeak), Level::INFO, message);
+            return problem.for_person(Label::GoToStartPage, "/");
         }
         CallbackError::Refused { error: answer, .. } => {
             let message = "a login was refused by the identity provider";
@@ -208,44 +209,30 @@ fn problem(failed: &Failed) -> Problem {
             "login_no_code",
             "The identity provider sent no usable answer. Log in again to go on.",
         ),
-        CallbackError::NotReady => Problem::unavailable("not_ready"),
         CallbackError::Exchange(cause) => {
             let message = "the authorization code was not exchanged";
             let level = super::level_of(cause, Level::WARN);
-            logged(super::idp_problem(cause), level, message)
+            logged(told(error), level, message)
         }
-        CallbackError::NoIdToken => logged(idp_answer_refused(), Level::ERROR, "a login failed"),
-        CallbackError::IdToken(cause) => {
-            let problem = if cause.is_transient() {
-                super::bad_gateway()
-            } else {
-                idp_answer_refused()
-            };
-            logged(problem, Level::ERROR, "an ID token was refused")
-        }
+        CallbackError::NotReady => told(error),
+        CallbackError::NoIdToken => logged(told(error), Level::ERROR, "a login failed"),
+        CallbackError::IdToken(_) => logged(told(error), Level::ERROR, "an ID token was refused"),
         CallbackError::TooWeak => {
-            let problem = logged(
-                too_weak(),
-                Level::WARN,
-                "a login was not as strong as was asked for",
-            );
+            let message = "a login was not as strong as was asked for";
+            let problem = logged(told(error), Level::WARN, message);
             return problem.for_person(Label::GoToStartPage, "/");
         }
-        CallbackError::UserInfo(cause) => {
-            let problem = match cause {
-                UserInfoError::Transport(cause) => super::transport_problem(cause),
-                cause if cause.is_transient() => super::bad_gateway(),
-                _ => idp_answer_refused(),
-            };
-            logged(problem, Level::ERROR, "UserInfo was refused")
-        }
+        CallbackError::UserInfo(_) => logged(told(error), Level::ERROR, "UserInfo was refused"),
         CallbackError::Open(OpenError::TooMany | OpenError::OutOfMemory) => {
-            let problem = Problem::unavailable("too_many_sessions");
-            logged(problem, Level::ERROR, "a login was refused")
+            logged(told(error), Level::ERROR, "a login was refused")
         }
-        CallbackError::Open(_) => {
-            let problem = Problem::unavailable("session_store_unavailable");
-            logged(problem, Level::ERROR, "a session could not be stored")
+        CallbackError::Open(_) => logged(told(error), Level::ERROR, "a session could not be stored"),
+        CallbackError::Elsewhere { failure, .. } => {
+            let problem = logged(told(error), Level::WARN, "a login failed");
+            if *failure == Failure::TooWeak {
+                return problem.for_person(Label::GoToStartPage, "/");
+            }
+            problem
         }
         CallbackError::LoggedOut => {
             let detail =
@@ -253,7 +240,6 @@ fn problem(failed: &Failed) -> Problem {
             let problem = not_logged_in("login_logged_out", detail);
             logged(problem, Level::INFO, "a login came to nothing")
         }
-        CallbackError::Elsewhere { .. } => logged(super::bad_gateway(), Level::WARN, "a login failed"),
         CallbackError::Abandoned => logged(Problem::internal(), Level::ERROR, "a login failed"),
     };
     let return_to = match error {
@@ -267,7 +253,7 @@ fn problem(failed: &Failed) -> Problem {
 /// What the way on from an error is called.
 fn label(error: &CallbackError) -> Label {
     match error {
-        CallbackError::Exchange(cause) if cause.meaning() == Meaning::GrantGone => Label::LogInAgain,
+        _ if Failure::of(error) == Failure::CodeGone => Label::LogInAgain,
         // The person did nothing wrong, and neither will the second try.
         CallbackError::NotReady
         | CallbackError::Exchange(_)
@@ -286,13 +272,9 @@ fn not_logged_in(code: &'static str, detail: &'static str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, code, NOT_LOGGED_IN, detail)
 }
 
-/// A stronger login was requested, and the IdP returned none.
-fn too_weak() -> Problem {
-    Problem::forbidden(
-        "login_too_weak",
-        "The identity provider did not log you in as strongly as the application needs it here. The session that you had goes \
-         on.",
-    )
+/// The problem of a login that failed after the callback had been accepted.
+fn told(error: &CallbackError) -> Problem {
+    super::failure_problem(Failure::of(error))
 }
 
 /// The IdP's words, as far as they help a person. The code is bounded printable ASCII; pages escape it.
@@ -318,13 +300,4 @@ fn refused(answer: &OAuthError) -> Problem {
         )
         .answered(code),
     }
-}
-
-fn idp_answer_refused() -> Problem {
-    Problem::new(
-        StatusCode::BAD_GATEWAY,
-        "idp_answer_refused",
-        "The identity provider's answer was refused",
-        "It did not pass a security check, so you were not logged in. The cause is in the server's log.",
-    )
 }
