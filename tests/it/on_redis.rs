@@ -1,8 +1,11 @@
 //! Several replicas of the real binary that share their sessions in a real Redis, and one folder.
 
+mod clocks;
+mod faults;
+mod interrupted;
+
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use bff::clock::{Clock as _, SystemClock, Timestamp};
 use devstack_idp::{Endpoint, Fault};
 use http::{Method, StatusCode, header::HOST};
 use tokio::sync::Notify;
@@ -83,6 +86,19 @@ impl Replicas {
                 pause().await;
             }
         }
+    }
+
+    /// How many refreshes there were. Each refresh token of Ada's was used once, and the last one is good: the IdP has seen
+    /// no second use, which would have ended all.
+    fn refreshes_once_each(&self) -> usize {
+        let mut tokens = BTreeSet::new();
+        for request in self.stack.idp.requests(Endpoint::Token) {
+            if let Some(token) = request.field("refresh_token") {
+                assert!(tokens.insert(token.to_owned()), "a refresh token was used twice");
+            }
+        }
+        assert_eq!(self.stack.idp.issued_refresh_tokens_live("u-ada"), 1);
+        tokens.len()
     }
 
     /// Ada's browser, at each of the replicas.
@@ -177,7 +193,6 @@ async fn every_refresh_token_is_used_once_whatever_replica_is_asked() {
     let replicas = Replicas::start().await;
     let ada = replicas.ada();
     ada[0].log_in().await;
-    let mut tokens = BTreeSet::new();
     let mut calls = tokio::task::JoinSet::new();
     for there in ada {
         calls.spawn(async move {
@@ -193,168 +208,7 @@ async fn every_refresh_token_is_used_once_whatever_replica_is_asked() {
     while let Some(called) = calls.join_next().await {
         called.unwrap();
     }
-    let asked = replicas.stack.idp.requests(Endpoint::Token);
-    let refreshes: Vec<_> = asked
-        .iter()
-        .filter_map(|request| request.field("refresh_token"))
-        .collect();
-    for token in &refreshes {
-        assert!(
-            tokens.insert((*token).to_owned()),
-            "a refresh token was used twice"
-        );
-    }
-    assert!(refreshes.len() >= 4, "{}", refreshes.len());
-    assert_eq!(replicas.stack.idp.issued_refresh_tokens_live("u-ada"), 1);
-}
-
-#[tokio::test]
-#[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn a_replica_that_is_killed_and_one_that_is_new_cost_nobody_a_session() {
-    let mut replicas = Replicas::start().await;
-    let ada = replicas.ada();
-    ada[0].log_in().await;
-    let last = COUNT - 1;
-    drop(replicas.running.remove(last));
-    for there in &ada[..last] {
-        assert_eq!(there.get("/api/hello").await.status, StatusCode::OK);
-    }
-    replicas.start_one(last);
-    replicas.all_are_ready().await;
-    for there in &ada {
-        assert!(there.is_logged_in().await);
-        assert_eq!(there.get("/api/hello").await.status, StatusCode::OK);
-    }
-}
-
-/// Replicas of which the one in the middle has got a signal while it renews tokens. The IdP has not got its request.
-struct Interrupted {
-    replicas: Replicas,
-    ada: Vec<Browser>,
-    /// When the login was.
-    begun: Timestamp,
-    /// Where the request waits that the IdP does not get.
-    _held: Arc<Notify>,
-}
-
-// === impl Interrupted ===
-
-impl Interrupted {
-    /// How long access tokens live here.
-    const LIFE: Duration = Duration::from_mins(1);
-    /// The replicas that go on. The IdP fetches keys from the first one.
-    const OTHERS: [usize; 2] = [0, 2];
-
-    async fn by(signal: &str) -> Self {
-        let replicas = Replicas::start().await;
-        replicas.stack.idp.set_access_token_lifetime(Self::LIFE);
-        let ada = replicas.ada();
-        ada[1].log_in().await;
-        // The others do not claim the session before the first has begun.
-        for other in Self::OTHERS {
-            replicas.running[other].signal("STOP");
-        }
-        let held = Arc::new(Notify::new());
-        let fault = Fault::HoldUntil(Arc::clone(&held));
-        replicas.stack.idp.fail_next(Endpoint::Token, fault);
-        let scene = Self {
-            replicas,
-            ada,
-            begun: SystemClock.now(),
-            _held: held,
-        };
-        while scene.refreshes() == 0 {
-            scene.are_served(&[1]).await;
-        }
-        scene.replicas.running[1].signal(signal);
-        for other in Self::OTHERS {
-            scene.replicas.running[other].signal("CONT");
-        }
-        scene
-    }
-
-    /// How many refreshes the IdP was asked for.
-    fn refreshes(&self) -> usize {
-        let asked = self.replicas.stack.idp.requests(Endpoint::Token);
-        let refreshes = asked
-            .iter()
-            .filter(|asked| asked.field("refresh_token").is_some());
-        refreshes.count()
-    }
-
-    /// A call at each of these replicas succeeds.
-    async fn are_served(&self, at: &[usize]) {
-        for index in at {
-            let reply = self.ada[*index].get("/api/hello").await;
-            assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
-        }
-        SystemClock.sleep(Duration::from_millis(200)).await;
-    }
-
-    /// The same until `end`.
-    async fn are_served_until(&self, end: Timestamp, at: &[usize]) {
-        while SystemClock.now() < end {
-            self.are_served(at).await;
-        }
-    }
-
-    /// One refresh was asked for in vain and one answered, and nothing was used twice.
-    fn ends_well(&self) {
-        assert_eq!(self.refreshes(), 2);
-        assert_eq!(self.replicas.stack.idp.issued_refresh_tokens_live("u-ada"), 1);
-    }
-}
-
-/// Takes more than a minute: as long as a lease.
-#[tokio::test]
-#[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn a_replica_that_is_killed_while_it_renews_tokens_is_succeeded_by_another() {
-    let scene = Interrupted::by("KILL").await;
-    // Nobody notices anything, until well after the first access token has expired.
-    let end = scene.begun.saturating_add(Interrupted::LIFE * 5 / 4);
-    scene.are_served_until(end, &Interrupted::OTHERS).await;
-    scene.ends_well();
-}
-
-/// Takes more than a minute: as long as a lease.
-#[tokio::test]
-#[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn a_replica_that_stands_still_beyond_its_lease_disturbs_nobody_when_it_goes_on() {
-    let scene = Interrupted::by("STOP").await;
-    let end = scene.begun.saturating_add(Interrupted::LIFE * 5 / 4);
-    scene.are_served_until(end, &Interrupted::OTHERS).await;
-    assert_eq!(scene.refreshes(), 2);
-    // It finds its lease taken over and its request unanswered.
-    scene.replicas.running[1].signal("CONT");
-    let end = SystemClock.now().saturating_add(Interrupted::LIFE / 4);
-    scene.are_served_until(end, &[0, 1, 2]).await;
-    scene.ends_well();
-}
-
-#[tokio::test]
-#[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn a_redis_that_is_killed_and_comes_back_costs_nobody_a_session() {
-    let mut replicas = Replicas::start().await;
-    let ada = replicas.ada();
-    ada[0].log_in().await;
-    replicas.redis.down();
-    eventually("it is said", async || {
-        let reply = ada[0].get_json("/api/hello").await;
-        reply.status == StatusCode::SERVICE_UNAVAILABLE && reply.code() == "session_store_unavailable"
-    })
-    .await;
-    // A browser that is turned away keeps its cookie.
-    assert!(ada[0].session_cookie().is_some());
-    let is_degraded = async || ada[1].get("/health").await.json()["status"] == "degraded";
-    eventually("health shows it", is_degraded).await;
-    replicas.redis.up().await;
-    for there in &ada {
-        eventually("it works again", async || {
-            there.get("/api/hello").await.status == StatusCode::OK
-        })
-        .await;
-    }
-    eventually("health shows that, too", async || !is_degraded().await).await;
+    assert!(replicas.refreshes_once_each() >= 4);
 }
 
 #[tokio::test]
@@ -380,10 +234,10 @@ async fn a_redis_that_starts_later_is_waited_for_and_a_wrong_url_is_told() {
     assert!(!ended.output.contains("hunter2"), "{}", ended.output);
 }
 
-/// Sends `callback`, which names the first replica, to another one, as a load balancer does.
+/// Sends `callback`, which names the replica where `browser` is, to another one, as a load balancer does.
 async fn at_another(replicas: &Replicas, browser: &Browser, callback: &str, index: usize) -> Reply {
-    let host = origin(&replicas.ports[0]).replace("http://", "");
-    let there = callback.replace(&origin(&replicas.ports[0]), &origin(&replicas.ports[index]));
+    let host = browser.origin().replace("http://", "");
+    let there = callback.replace(browser.origin(), &origin(&replicas.ports[index]));
     let request = browser.request(Method::GET, &there).header(HOST, host);
     browser.send(request).await
 }

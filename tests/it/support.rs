@@ -2,6 +2,7 @@
 
 mod api;
 mod browser;
+mod callers;
 mod events;
 mod idp;
 #[expect(
@@ -23,6 +24,7 @@ pub(crate) use self::logs::Logs;
 pub use self::{
     api::{Api, Call},
     browser::{Browser, Reply, http_client},
+    callers::Callers,
     events::Events,
     idp::Port,
     process::{Ended, Process},

@@ -81,6 +81,26 @@ impl Redis {
         all
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let id = self.process.as_ref().unwrap().id().to_string();
+        let sent = Command::new("sh")
+            .args(["-c", "kill -s \"$0\" \"$1\"", name, &id])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Has it carry out a command of an operator.
+    pub fn command(&self, words: &[&str]) -> String {
+        let port = self.port.address().port().to_string();
+        let output = Command::new("redis-cli")
+            .args(["-p", &port])
+            .args(words)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     /// Kills it.
     pub fn down(&mut self) {
         if let Some(mut process) = self.process.take() {
