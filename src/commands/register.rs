@@ -47,17 +47,17 @@ async fn register(config: &Config, dry_run: bool) -> Exit {
 }
 
 async fn register_with(config: &Config, common: &InCommon, ports: &Ports, dry_run: bool) -> Exit {
-    let parts = match parts(config, common, ports, dry_run) {
-        Ok(parts) => parts,
+    let one_shot = match parts(config, common, ports, dry_run) {
+        Ok(one_shot) => one_shot,
         Err(message) => {
             complain(&message);
             return Exit::Configuration;
         }
     };
-    let Some(registration) = &parts.registration else {
+    let Some(registration) = &one_shot.registration else {
         return Exit::Configuration;
     };
-    let metadata = match parts.relying_party.discover().await {
+    let metadata = match one_shot.relying_party.discover().await {
         Ok(metadata) => metadata,
         Err(error) => {
             complain(&error.to_string());
