@@ -30,7 +30,7 @@ const NGINX_PROXY: &str = "nginx proxy";
 const BARE_PROXY: &str = "bare axum + hyper proxy";
 const PROXIED: &str = "bff proxied GET";
 
-/// A case: what is asked of whom.
+/// A case: the request and the server.
 struct Case<'a> {
     name: &'static str,
     server: &'a Server,
@@ -55,7 +55,7 @@ struct Requests {
     samples: Vec<Samples>,
 }
 
-/// Measures everything and prints the tables; an error where a gate does not hold.
+/// Measures everything and prints the tables; an error if a gate fails.
 pub(super) async fn run(effort: Effort) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
@@ -223,7 +223,7 @@ async fn logins(effort: Effort, folder: &Path, provider: &idp::Provider, upstrea
     Ok(costs)
 }
 
-/// How soon a server with existing keys is live, and what it uses of memory then (MiB).
+/// The time until a server with existing keys is live, and its memory then (MiB).
 async fn start(folder: &Path, provider: &idp::Provider, upstream: u16) -> Result<(Duration, f64)> {
     let folder = folder.join("start");
     let bff = Bff::start(SETUP, &folder, provider, upstream).await?;

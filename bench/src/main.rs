@@ -1,4 +1,4 @@
-//! What a request costs, in CPU time, beside servers that do less.
+//! Measures the CPU time of a request, beside servers that do less.
 //!
 //! `bench` runs the comparison and prints the table; `bench bare` and `bench proxy` are the servers that it starts for it.
 //! `bench sessions` measures what many sessions on disk cost, and `bench replicas` how soon replicas agree. Run it through
@@ -24,7 +24,7 @@ use clap::{Parser, Subcommand};
 /// Everything that can go wrong here ends the program with a message.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// What a request costs, beside servers that do less. See scripts/bench.
+/// Measure the CPU time of a request, beside servers that do less. See scripts/bench.
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
 struct Cli {

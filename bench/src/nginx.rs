@@ -1,4 +1,4 @@
-//! nginx, as the measure that everybody knows: answering 204, proxying without authentication, and as the upstream.
+//! nginx as the well-known reference: answering 204, proxying without authentication, and as the upstream.
 
 use std::{fs, path::Path, process::Command};
 

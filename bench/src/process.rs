@@ -1,4 +1,4 @@
-//! Processes pinned to a core, and what they have used of it.
+//! Processes pinned to a core, and their CPU time.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ pub(super) const OTHER_CORE: usize = 1;
 /// The kernel counts CPU time in hundredths of a second (`USER_HZ`), on every architecture that Linux runs on here.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// A process of ours; stopped when dropped.
+/// A process that this one started; stopped when dropped.
 pub(super) struct Server {
     child: Child,
     port: u16,
@@ -88,7 +88,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // By pid, and only what was started here.
+        // By pid, and only processes that were started here.
         let _ = Command::new("kill")
             .arg("-TERM")
             .arg(self.child.id().to_string())
@@ -102,7 +102,7 @@ pub(super) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// The process and all that it has started.
+/// The process and all its descendants.
 fn family(root: u32) -> Vec<u32> {
     let mut members = vec![root];
     let mut next = 0;
@@ -120,7 +120,7 @@ fn family(root: u32) -> Vec<u32> {
 
 fn ticks_of(pid: u32) -> Result<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name in parentheses may hold anything; utime and stime are the 14th and 15th field.
+    // The name in parentheses may contain anything; utime and stime are the 14th and 15th field.
     let fields: Vec<&str> = stat
         .rsplit(')')
         .next()

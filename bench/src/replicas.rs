@@ -1,4 +1,4 @@
-//! How soon a logout at one replica is one at another, and what a look at a session costs.
+//! How soon a logout at one replica is effective at another, and the cost of reading a session.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,10 +18,10 @@ use super::{
     table::{Gate, print_gates},
 };
 
-/// So often a session is looked at for one number.
+/// The number of reads per measurement.
 const LOOKS: u32 = 20_000;
 
-/// Ends `count` sessions at one of two replicas on a Redis; an error where a gate does not hold.
+/// Ends `count` sessions at one of two replicas on a Redis; an error if a gate fails.
 #[expect(
     clippy::disallowed_methods,
     reason = "a measurement in real time, finer than the clock of the server"
@@ -84,7 +84,7 @@ pub(super) async fn run(count: usize) -> Result<()> {
     }
 }
 
-/// The sessions as one replica sees them, of which it keeps `memory` bytes at hand.
+/// The sessions of one replica, with a cache of `memory` bytes.
 async fn replica(port: u16, memory: usize) -> Result<Sessions> {
     let random = Arc::new(SystemRandom);
     let sealer = Sealer::new(&[[7; 32]], random.clone())?;
@@ -105,7 +105,7 @@ async fn replica(port: u16, memory: usize) -> Result<Sessions> {
     Ok(sessions)
 }
 
-/// What one look at a session takes.
+/// The time of one read of a session.
 #[expect(
     clippy::disallowed_methods,
     reason = "a measurement in real time, finer than the clock of the server"

@@ -1,4 +1,4 @@
-//! The servers that do less: what axum and hyper cost by themselves.
+//! The servers that do less: the cost of axum and hyper themselves.
 
 use axum::{
     Router,

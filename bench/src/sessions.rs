@@ -31,7 +31,7 @@ const SETUP: Setup = Setup {
     redis: None,
 };
 
-/// Stores `count` sessions and starts the server on them; an error where a gate does not hold.
+/// Stores `count` sessions and starts the server on them; an error if a gate fails.
 #[expect(
     clippy::disallowed_methods,
     reason = "a measurement in real time, finer than the clock of the server"

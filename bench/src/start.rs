@@ -37,7 +37,7 @@ pub(super) struct Setup {
 pub(super) struct Bff {
     /// Its process.
     pub(super) server: Server,
-    /// A client to whom the server's redirects are answers.
+    /// A client that treats the server's redirects as answers.
     http: reqwest::Client,
 }
 
@@ -99,7 +99,7 @@ impl Bff {
         format!("http://127.0.0.1:{}{path}", self.server.port())
     }
 
-    /// Logs a person in; the session cookie as a browser would send it.
+    /// Logs a person in; returns the session cookie as a browser would send it.
     pub(super) async fn log_in(&self, person: &Person) -> Result<String> {
         let started = self.http.get(self.url("/auth/login")).send().await?;
         let cookies = cookies(&started);

@@ -20,7 +20,7 @@ pub async fn run(
 ) -> Result<(), Box<dyn Error>> {
     put_samples(config_dir)?;
     let mut options = Options::from_config_dir(config_dir, issuer.clone(), admin_token)?;
-    // In the folder itself: in a container it is the only one that can be written and stays.
+    // In the folder itself: in a container it is the only writable and persistent one.
     options.state_file = Some(config_dir.join("state.json"));
     let idp = Idp::new(options)?;
     let listener = bind(listen).await?;
@@ -45,7 +45,7 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     })
 }
 
-/// Puts the sample files where there are none yet.
+/// Writes missing sample files.
 pub(crate) fn put_samples(config_dir: &Path) -> io::Result<()> {
     fs::create_dir_all(config_dir)?;
     let samples = [
@@ -61,7 +61,7 @@ pub(crate) fn put_samples(config_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Resolves when the process is asked to stop.
+/// Resolves when the process is told to stop.
 pub(crate) async fn stopped() {
     use tokio::signal::unix::{SignalKind, signal};
     let terminate = async {

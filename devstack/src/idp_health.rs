@@ -1,4 +1,5 @@
-//! `devstack idp-health`: asks an IdP on this machine, so that its container needs no other program for its health check.
+//! `devstack idp-health`: asks an IdP on this machine, so that its container needs no other program for its health
+//! check.
 
 use std::{
     io::{self, Read as _, Write as _},

@@ -11,7 +11,7 @@ mod ports;
 pub mod sample_api;
 pub mod stack;
 
-/// Writes to standard output what a person is meant to read.
+/// Writes text for a person to standard output.
 fn say(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout().lock(), "{text}");

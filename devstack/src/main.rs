@@ -1,4 +1,4 @@
-//! `devstack` starts everything that a person needs on a laptop; `devstack idp` starts the development IdP alone.
+//! `devstack` starts the whole stack on a laptop; `devstack idp` starts only the development IdP.
 
 use std::{process::ExitCode, time::Duration};
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// Asks the IdP at `issuer` for an initial access token that is good for one registration within ten minutes.
+/// Requests an initial access token from the IdP at `issuer`, valid for one registration within ten minutes.
 pub(crate) async fn initial_access_token(
     issuer: &str,
     admin_token: &str,

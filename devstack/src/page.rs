@@ -1,7 +1,7 @@
 //! The sample page: plain HTML, CSS and JavaScript, served as files of this binary.
 //!
-//! It stands for the application of a person who uses the server, so it knows nothing but the endpoints. Its policy
-//! allows no inline script, no inline style and no foreign origin.
+//! It represents the application of a user of the server, so it knows only the endpoints. Its policy allows no inline
+//! script, no inline style and no foreign origin.
 
 use axum::{
     Json, Router,
@@ -12,7 +12,7 @@ use axum::{
 use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
 
-/// What the page is told.
+/// The settings of the page.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Config {
     /// All origins that serve the page, for the links between them.

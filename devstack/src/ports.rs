@@ -4,11 +4,12 @@ use std::{io, net::SocketAddr};
 
 use tokio::net::TcpListener;
 
-/// So many ports after the usual one are tried, in their order: a second start beside the same other program finds the
-/// same one, and with it the state of the first.
+/// This many ports after the usual one are tried in order. A second start beside the same other program finds the
+/// same port, and with it the state of the first.
 const TRIES: u16 = 10;
 
-/// A listener on this machine: on `usual`, or where that is taken on one of the next ports, or on one that the system picks.
+/// A listener on this machine: on `usual`, or if that is taken on one of the next ports, or on one that the system
+/// picks.
 pub(crate) async fn listen(usual: u16) -> io::Result<TcpListener> {
     let on = |port| TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port)));
     if usual != 0 {

@@ -1,5 +1,5 @@
-//! An API as a team would write it: it knows its issuer and its audience, and believes nothing but a signed access
-//! token (RFC 9068).
+//! An API as a team would write it: it knows its issuer and its audience, and trusts only a signed access token (RFC
+//! 9068).
 //!
 //! It checks with `jsonwebtoken` directly and not with the server's own code, so that a fault there cannot vouch for
 //! itself.
@@ -45,9 +45,9 @@ pub struct Options {
     pub issuer: String,
     /// Where the issuer publishes its keys.
     pub jwks_uri: String,
-    /// `aud` must hold this.
+    /// The required `aud`.
     pub audience: String,
-    /// For expiry and for the pause between two looks at the keys.
+    /// For expiry and for the pause between two fetches of the keys.
     pub clock: SharedClock,
 }
 
@@ -115,7 +115,8 @@ pub fn router(options: Options) -> Result<Router, BuildError> {
         .with_state(api))
 }
 
-/// Greets the person by the name in the token, and says what the API got: names of header fields, never the token.
+/// Greets the person by the name in the token, and lists what the API received: names of header fields, never the
+/// token.
 async fn hello(Caller(claims): Caller, headers: HeaderMap) -> Response {
     let mut fields: Vec<&str> = headers.keys().map(header::HeaderName::as_str).collect();
     fields.sort_unstable();

@@ -35,7 +35,7 @@ const HOSTS: [&str; 2] = ["automate.localhost", "authn.localhost"];
 /// The ports of IdP and bff that a person finds them at.
 pub const USUAL_PORTS: (u16, u16) = (9000, 8000);
 
-/// Linux takes 107 bytes for the path of a socket; one is made beside it first, under a longer name.
+/// Linux allows 107 bytes for the path of a socket. The server creates it under a longer temporary name first.
 const MAX_SOCKET_PATH: usize = 90;
 
 const AUDIENCE: &str = "sample-api";
@@ -51,13 +51,13 @@ pub struct Options {
     pub ports: (u16, u16),
 }
 
-/// What is brought to a stack in place of its own parts.
+/// Replacements for parts of a stack.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// The origin of a dev server, whose page takes the place of the sample page. Its page may also stand in front of the
-    /// bff, or call it from its own origin.
+    /// The origin of a dev server, whose page replaces the sample page. Its page may also stand in front of the bff,
+    /// or call it from its own origin.
     pub page: Option<Url>,
-    /// Origins whose pages may call with credentials (`CORS__ALLOW_ORIGINS`); that of `page` where there is none.
+    /// Origins whose pages may call with credentials (`CORS__ALLOW_ORIGINS`); by default that of `page`.
     pub cors_origins: Option<String>,
 }
 
@@ -72,7 +72,7 @@ pub struct Stack {
     options: Options,
     api: SocketAddr,
     page: String,
-    /// Whether `page` is a dev server of somebody else.
+    /// Whether `page` is an external dev server.
     dev_server: bool,
     /// Which ports were taken, as lines for a person.
     taken: Vec<String>,
@@ -103,7 +103,7 @@ pub async fn run(options: Options, overrides: Overrides) -> Result<(), Box<dyn E
         stopped().await;
         stop.cancel();
     });
-    // Boxed: it holds the whole server.
+    // Boxed: it contains the whole server.
     Box::pin(stack.serve(shutdown)).await?;
     Ok(())
 }
@@ -120,7 +120,7 @@ impl Stack {
         Self::prepare_with(options, Overrides::default()).await
     }
 
-    /// The same with what is brought to it.
+    /// The same with replacements.
     ///
     /// # Errors
     ///
@@ -147,7 +147,7 @@ impl Stack {
             devstack_idp::Options::from_config_dir(&idp_config, issuer.clone(), admin_token.as_str())?;
         idp_options.access_token_lifetime = options.access_token_lifetime;
         AUDIENCE.clone_into(&mut idp_options.audience);
-        // The bff keeps its sessions: what they need at the IdP outlives a restart, too.
+        // The bff keeps its sessions, so their state at the IdP survives a restart too.
         idp_options.state_file = Some(idp_config.with_file_name("state.json"));
         let idp = Idp::new(idp_options)?;
         let control = idp.control().clone();
@@ -187,7 +187,7 @@ impl Stack {
             let token = mint::initial_access_token(&issuer, &admin_token).await?;
             variables.insert("DCR_IAT", token);
         }
-        // For `bff sessions`, where the path is short enough for a socket.
+        // For `bff sessions`, if the path is short enough for a socket.
         let admin_socket =
             Some(state.join("admin.sock")).filter(|path| path.as_os_str().len() < MAX_SOCKET_PATH);
         let admin = admin_socket.as_deref().map(Socket::bind).transpose()?;
@@ -225,7 +225,7 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// Where the bff stops by itself.
+    /// If the bff stops by itself.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<(), RunError> {
         let listeners = Listeners {
             public: self.listener,
@@ -310,7 +310,7 @@ fn variables(
     overrides: &Overrides,
 ) -> BTreeMap<&'static str, String> {
     let path = |name: &str| state.join(name).display().to_string();
-    // The first is what people reach who come by another name.
+    // The first is for people who come by another name.
     let base = format!("http://localhost:{port}");
     let page = overrides
         .page

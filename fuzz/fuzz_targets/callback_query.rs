@@ -1,4 +1,4 @@
-//! The query with which an IdP, or anybody, sends a browser to `/auth/callback`.
+//! The query with which an IdP, or an attacker, sends a browser to `/auth/callback`.
 
 #![no_main]
 #![expect(clippy::unwrap_used, reason = "a finding says so by panicking")]

@@ -1,4 +1,4 @@
-//! The `Cookie` header of a browser, and what of it reaches an API.
+//! The `Cookie` header of a browser, and the part of it that reaches an API.
 
 #![no_main]
 #![expect(clippy::unwrap_used, reason = "a finding says so by panicking")]
@@ -22,7 +22,7 @@ static POLICIES: LazyLock<[CookiePolicy; 2]> = LazyLock::new(|| {
 });
 
 fuzz_target!(|data: &[u8]| {
-    // A line feed stands for the end of one header line.
+    // A line feed separates header lines.
     let mut headers = HeaderMap::new();
     for line in data.split(|byte| *byte == b'\n') {
         let Ok(line) = HeaderValue::from_bytes(line) else {

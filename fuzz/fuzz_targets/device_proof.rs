@@ -66,7 +66,7 @@ fuzz_target!(|data: &[u8]| {
     let Some((header, claims)) = text.split_once('\n') else {
         return;
     };
-    // `JWK` stands for the key.
+    // `JWK` is the placeholder for the key.
     let header = header.replace("JWK", &device.jwk.to_string());
     let claims = claims.replace("JWK", &device.jwk.to_string());
     let signed = format!(

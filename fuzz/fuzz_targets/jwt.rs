@@ -1,4 +1,4 @@
-//! A JWT of somebody else: raw, and with a header and claims of the fuzzer's choice under a good signature.
+//! A foreign JWT: raw, and with a header and claims of the fuzzer's choice under a valid signature.
 
 #![no_main]
 #![expect(

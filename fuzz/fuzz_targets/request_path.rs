@@ -24,7 +24,7 @@ routes:
 });
 
 fuzz_target!(|data: &[u8]| {
-    // Only what a request line can hold.
+    // Only bytes that a request line can contain.
     let Ok(target) = Uri::try_from(data.to_vec()) else {
         return;
     };
@@ -55,7 +55,7 @@ fuzz_target!(|data: &[u8]| {
                 .is_some_and(|rest| rest.starts_with(&route))
         );
     }
-    // A URL library, and a reader that decodes first and looks for segments then, see the same resource.
+    // A URL library, and a reader that decodes before splitting into segments, see the same resource.
     let again = Url::parse(&uri.to_string()).unwrap();
     assert_eq!(again.path(), uri.path());
     let decoded = percent_decode(uri.path());

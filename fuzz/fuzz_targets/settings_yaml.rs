@@ -1,4 +1,4 @@
-//! `settings.yaml`: read or refused, and no complaint shows what the file holds beside it.
+//! `settings.yaml`: read or refused, and no message quotes other content of the file.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Headless Chromium with a fresh profile, through a chromedriver of its own.
+//! Headless Chromium with a fresh profile and its own chromedriver.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use super::{
     webdriver::Driver,
 };
 
-/// Quiet ones: nothing is asked of anybody but the stack.
+/// Quiet ones: requests go only to the stack.
 const ARGUMENTS: [&str; 12] = [
     "--headless=new",
     "--no-sandbox",
@@ -64,7 +64,7 @@ where
 {
     let running = Running::start().await;
     let chromium = Chromium::start().await;
-    // A task of its own, so that a panic still lets the browser be closed.
+    // Its own task, so that the browser is closed even after a panic.
     let outcome = tokio::spawn(work(running, chromium.driver.clone())).await;
     let remains = chromium.quit().await;
     match outcome {
@@ -73,7 +73,7 @@ where
     }
 }
 
-/// Waits until `condition` holds, which the browser or the server has to bring about.
+/// Waits until the browser or the server has made `condition` true.
 pub async fn until<F>(what: &str, mut condition: impl FnMut() -> F)
 where
     F: Future<Output = bool>,
@@ -97,7 +97,7 @@ pub async fn picture(driver: &Driver, name: &str) {
 // === impl Chromium ===
 
 impl Chromium {
-    /// Starts it as it is.
+    /// Starts it unchanged.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
@@ -128,7 +128,7 @@ impl Chromium {
         }
     }
 
-    /// Closes it, and keeps what it leaves behind.
+    /// Closes it, and keeps its profile.
     pub async fn quit(self) -> Remains {
         let Self {
             driver,
@@ -152,7 +152,7 @@ impl Chromium {
 // === impl Remains ===
 
 impl Remains {
-    /// Fails where a file of the profile holds an access or refresh token.
+    /// Fails if a file of the profile contains an access or refresh token.
     pub fn check_profile(&self, tokens: &Tokens) {
         let mut files = 0;
         let mut folders = vec![self.profile.clone()];
@@ -177,14 +177,14 @@ impl Remains {
 
 impl DriverProcess {
     fn start() -> Self {
-        // It gives up where the port that it got for one address family is taken in the other.
+        // It gives up if its port for one address family is taken in the other.
         (0..5)
             .find_map(|_| Self::start_once())
             .unwrap_or_else(|| panic!("chromedriver does not start; scripts/phases/browser installs it"))
     }
 
-    /// Starts it in a process group of its own, which ends with the standard input of the shell that leads it: so neither
-    /// chromedriver nor Chromium outlives this process, however that one ends.
+    /// Starts it in its own process group, which ends with the standard input of its leading shell. Therefore neither
+    /// chromedriver nor Chromium outlives this process, however that ends.
     fn start_once() -> Option<Self> {
         const GUARD: &str = "chromedriver --port=0 & exec >&-; read -r _; kill -KILL 0";
         let mut child = Command::new("sh")

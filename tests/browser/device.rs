@@ -1,5 +1,6 @@
-//! Device Bound Session Credentials in a real browser, over https on loopback: the browser makes a key (in software, since
-//! there is no security chip here), registers it after the login, and proves it whenever the bound cookie has run out.
+//! Device Bound Session Credentials in a real browser, over https on loopback: the browser makes a key (in software,
+//! because there is no security chip here), registers it after the login, and proves it whenever the bound cookie has
+//! expired.
 
 use std::{future::Future, time::Duration};
 
@@ -53,7 +54,7 @@ where
     ])
     .await;
     let chromium = Chromium::start_with(&ARGUMENTS).await;
-    // A task of its own, so that a panic still lets the browser be closed.
+    // Its own task, so that the browser is closed even after a panic.
     let outcome = tokio::spawn(work(secure, chromium.driver.clone())).await;
     chromium.quit().await;
     if let Err(error) = outcome {
@@ -115,8 +116,8 @@ async fn one_theft(secure: Secure, driver: Driver) {
     assert!(is_logged_in(secure, driver).await);
 }
 
-/// The bound cookie has run out. A navigation from another site brings the session cookie, and waits for the renewal, which
-/// brings no cookie at all.
+/// The bound cookie has expired. A navigation from another site sends the session cookie, and waits for the renewal,
+/// which sends no cookie at all.
 async fn one_link(secure: Secure, driver: Driver) {
     let (secure, driver) = (&secure, &driver);
     log_in(secure, driver).await;
@@ -142,7 +143,7 @@ async fn log_in(secure: &Secure, driver: &Driver) {
     until("the person is logged in", || async {
         let is_there = driver.url().await == format!("{}/", secure.origin);
         if !is_there {
-            // Not there where it is not asked.
+            // Absent if no consent is requested.
             let _ = driver.click("button[value=allow]").await;
         }
         is_there

@@ -31,7 +31,7 @@ async fn one_session(running: &Running, driver: &Driver) {
     assert!(driver.url().await.starts_with(&running.issuer));
     give_password(driver, "ada").await;
     sees(driver, "h1", "Allow access?").await;
-    // The attempt is in a cookie of its own, and there is no session yet.
+    // The attempt has its own cookie, and there is no session yet.
     let attempt = cookies::of(driver, &host(origin)).await;
     assert_eq!(attempt.len(), 1);
     assert!(
@@ -75,7 +75,7 @@ async fn one_session(running: &Running, driver: &Driver) {
     );
     assert!(cookies::of(driver, &host(origin)).await.is_empty());
     driver.back().await;
-    // At once, not only after the page has asked.
+    // At once, not only after a poll of the page.
     assert!(!text(driver, "body").await.contains("Ada"));
     sees(driver, "#headline", "Nobody is logged in.").await;
     assert!(!text(driver, "body").await.contains("Ada"));
@@ -105,7 +105,7 @@ async fn two_tabs(running: &Running, driver: &Driver) {
     is_greeted(driver).await;
     assert_ne!(earlier, cookies::session(driver, &host(&page)).await);
 
-    // The first tab learns of it, and goes on with the session of the second.
+    // The first tab learns of it, and continues with the session of the second.
     driver.switch_to(&first).await;
     until("the first tab knows the new session", || {
         knows_the_session(driver)
@@ -118,7 +118,7 @@ async fn two_tabs(running: &Running, driver: &Driver) {
     click(driver, "#logout").await;
     sees(driver, "h1", "You are logged out").await;
     driver.switch_to(&second).await;
-    // It was told, with the reason; it does not ask again and again.
+    // It received the reason, and does not poll.
     sees(driver, "#notice", "Your session has ended: you have logged out").await;
     sees(driver, "#headline", "Nobody is logged in.").await;
     assert!(!text(driver, "body").await.contains("Ada"));
@@ -138,7 +138,7 @@ async fn knows_the_session(driver: &Driver) -> bool {
     driver.execute(COMPARE, &[]).await == true
 }
 
-/// Each host has a session of its own; the IdP asks for nothing the second time. They are one login at the IdP, which tells
+/// Each host has its own session; the IdP asks nothing the second time. They are one login at the IdP, which notifies
 /// the bff of its end (OpenID Connect Back-Channel Logout 1.0).
 async fn a_second_host(running: &Running, driver: &Driver) {
     let [first, second] = [0, 1].map(|index| running.origins[index].clone());
@@ -165,7 +165,7 @@ async fn a_second_host(running: &Running, driver: &Driver) {
     driver.goto(format!("{first}/")).await;
     log_in(driver).await;
 
-    // A page that was left before the logout shows nothing either when the browser brings it back.
+    // A page from before the logout shows nothing either when the browser restores it.
     driver.goto(format!("{first}/auth/logout")).await;
     click(driver, "button.action").await;
     sees(driver, "h1", "You are logged out").await;
@@ -176,7 +176,7 @@ async fn a_second_host(running: &Running, driver: &Driver) {
     sees(driver, "#headline", "Nobody is logged in.").await;
 }
 
-/// The console shows the two refusals that were asked for, and nothing else: no policy was broken.
+/// The console shows exactly the two expected refusals: no policy was violated.
 async fn no_complaints(driver: &Driver) {
     const ASKED_FOR: [(&str, &str); 2] = [("/api/hello", "401"), ("/auth/logout", "403")];
     for (level, message) in driver.console().await {
@@ -217,7 +217,7 @@ fn no_token_has_passed(running: &Running, remains: &Remains) {
             );
         }
     }
-    // The search sees what there is.
+    // The search finds existing text.
     assert!(greetings >= 4, "{greetings} greetings are in the network log");
     assert_eq!(hints, 4, "every logout carries its hint once");
 }

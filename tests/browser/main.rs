@@ -1,7 +1,6 @@
 //! The development stack in a real browser: headless Chromium, driven through chromedriver.
 //!
-//! `scripts/phases/browser` installs both where they are missing. Screenshots go to `target/browser/`; people look at
-//! them.
+//! `scripts/phases/browser` installs both if they are missing. Screenshots for people go to `target/browser/`.
 
 #![expect(
     clippy::unwrap_used,

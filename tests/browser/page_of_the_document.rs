@@ -1,4 +1,4 @@
-//! What docs/spa.md gives to developers of pages, run as it stands there in the page of an application.
+//! Runs the code of docs/spa.md unchanged in the page of an application.
 
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ async fn the_snippets_for_pages_work() {
         driver.goto(format!("{origin}/")).await;
         sees(&driver, "#headline", "Nobody is logged in").await;
 
-        // A link, and a script that comes back to where it was.
+        // A link, and a script that returns to its page.
         put(&driver, block(r#"<a href="/auth/login?return_to=/orders">Log in</a>"#)).await;
         click(&driver, "#put a").await;
         at_the_idp(&driver).await;
@@ -94,7 +94,7 @@ async fn the_snippets_for_pages_work() {
         let form = block(r#"<form method="post" action="/auth/logout">"#);
         put(&driver, &form.replace("…from /auth/session…", token.as_str().unwrap())).await;
         click(&driver, "#put button").await;
-        // The sample page's policy lets no form lead to another origin, so that the browser stays where it is.
+        // The sample page's policy allows no form to another origin, so the browser stays.
         let ask = "return (await (await fetch('/auth/session')).json()).authenticated;";
         until("the session has ended", || async { run(&driver, ask, "").await == json!(false) }).await;
         driver.goto(format!("{origin}/")).await;

@@ -13,7 +13,7 @@ use super::{
 async fn pages_say_what_to_do() {
     with_browser(|running, driver| async move {
         let origin = &running.origins[0];
-        // A login that nobody has started here.
+        // A login that was not started here.
         driver
             .goto(format!("{origin}/auth/callback?code=c&state=s"))
             .await;
@@ -66,7 +66,7 @@ async fn a_link_to_the_logout_asks_first() {
         driver.goto(format!("{origin}/api/hello")).await;
         sees(&driver, "body", "Hello, Ada Lovelace").await;
         driver.back().await;
-        // The button does what it says: browsers must let the form through, and on to the IdP and back.
+        // The button works: browsers must allow the form, and the way to the IdP and back.
         click(&driver, "button.action").await;
         sees(&driver, "#headline", "Nobody is logged in").await;
         assert_eq!(driver.url().await, format!("{origin}/"));
@@ -88,7 +88,7 @@ async fn a_link_on_another_site_needs_no_second_login() {
         log_in(&driver).await;
         let session = cookies::session(&driver, &host(origin)).await;
         for _ in 0..3 {
-            // The identity provider is another site, to which the browser sends no strict cookie of ours.
+            // The identity provider is another site, to which the browser sends none of our strict cookies.
             driver.goto(&running.issuer).await;
             follow(&driver, &format!("{origin}/auth/login?return_to=%2F%3Fa%3Db")).await;
             is_greeted(&driver).await;

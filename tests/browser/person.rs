@@ -4,18 +4,18 @@ use url::Url;
 
 use super::{chromium::until, webdriver::Driver};
 
-/// The text of the first element that `css` finds; empty where there is none.
+/// The text of the first element that matches `css`; empty if there is none.
 pub async fn text(driver: &Driver, css: &str) -> String {
     driver.text(css).await.unwrap_or_default()
 }
 
-/// Waits until an element says something that contains `wanted`.
+/// Waits until the text of an element contains `wanted`.
 pub async fn sees(driver: &Driver, css: &str, wanted: &str) {
     let what = format!("{css} says {wanted:?}");
     until(&what, || async { text(driver, css).await.contains(wanted) }).await;
 }
 
-/// Clicks what `css` finds, as soon as it is there.
+/// Clicks the element that matches `css`, as soon as it exists.
 pub async fn click(driver: &Driver, css: &str) {
     let what = format!("{css} can be clicked");
     until(&what, || async { driver.click(css).await.is_ok() }).await;
@@ -50,7 +50,7 @@ pub async fn give_password(driver: &Driver, name: &str) {
     click(driver, "button[type=submit]").await;
 }
 
-/// Allows what the IdP asks for and waits for the application.
+/// Gives the requested consent and waits for the application.
 pub async fn allow(driver: &Driver) {
     click(driver, "button[value=allow]").await;
     is_greeted(driver).await;
@@ -61,14 +61,14 @@ pub async fn is_greeted(driver: &Driver) {
     sees(driver, "#headline", "Hello, Ada Lovelace.").await;
 }
 
-/// From the page of nobody to Ada's. The IdP asks only once what the application may do.
+/// From the anonymous page to Ada's. The IdP asks for consent only once.
 pub async fn log_in(driver: &Driver) {
     go_to_the_idp(driver).await;
     give_password(driver, "ada").await;
     until("the application knows Ada", || async {
         let is_there = text(driver, "#headline").await.contains("Hello, Ada Lovelace.");
         if !is_there {
-            // Not there where it is not asked.
+            // Absent if no consent is requested.
             let _ = driver.click("button[value=allow]").await;
         }
         is_there

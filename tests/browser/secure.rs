@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-/// For `localhost`; the browser is told not to look at it.
+/// For `localhost`; the browser is told to ignore it.
 const CERTIFICATE: &[u8] = include_bytes!("../../src/tls/testing/server.pem");
 const KEY: &[u8] = include_bytes!("../../src/tls/testing/server.key");
 
@@ -151,7 +151,7 @@ impl Drop for Secure {
     }
 }
 
-/// Takes TLS off, and passes everything on as it is.
+/// Terminates TLS, and forwards everything unchanged.
 async fn end_tls(listener: TcpListener, to: SocketAddr) {
     let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
     let key = PrivateKeyDer::from_pem_slice(KEY).unwrap();

@@ -22,7 +22,7 @@ const HINT: &[u8] = b"id_token_hint=";
 // === impl Tokens ===
 
 impl Tokens {
-    /// Collects all that the token endpoint answers.
+    /// Collects all answers of the token endpoint.
     pub fn of(idp: &Control) -> Self {
         let tokens = Self::default();
         let issued = tokens.clone();
@@ -81,7 +81,7 @@ impl Tokens {
         ] {
             for token in tokens {
                 assert!(find(bytes, token).is_empty(), "{kind} is in {what}");
-                // Nor in pieces: the signature of a JWT is long and random enough to be found alone.
+                // Nor in parts: the signature of a JWT is long and random enough to be recognised alone.
                 let tail = token.rsplit('.').next().unwrap_or(token);
                 assert!(find(bytes, tail).is_empty(), "a part of {kind} is in {what}");
             }
@@ -94,7 +94,7 @@ pub fn find(bytes: &[u8], needle: &str) -> Vec<usize> {
     let needle = needle.as_bytes();
     let mut found = Vec::new();
     let mut from = 0;
-    // The first byte alone is looked for fast; logs are some megabytes long.
+    // Searching for the first byte alone is fast; logs have some megabytes.
     while let Some(step) = bytes[from..].iter().position(|byte| *byte == needle[0]) {
         let at = from + step;
         if bytes[at..].starts_with(needle) {

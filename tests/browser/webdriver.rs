@@ -23,7 +23,7 @@ pub struct Driver {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tab(Value);
 
-/// What the driver answers where a command fails: its error code and words.
+/// The driver's answer to a failed command: its error code and text.
 #[derive(Debug, thiserror::Error)]
 #[error("{command}: {error}: {message}")]
 pub struct Failed {

@@ -79,7 +79,7 @@ async fn an_operator_sees_sessions_and_ends_them() {
     let reference = sessions[0]["ref"].as_str().unwrap();
     let shown = harness.command(&["show", reference]).await;
     shown.says(0, &[reference, "u-ada", "refreshable    yes"]);
-    // Nothing that lets anybody in.
+    // No secret that lets anybody in.
     for browser in [&desk, &phone, &grace] {
         let cookie = browser.session_cookie().unwrap();
         assert!(!listed.output.contains(&cookie) && !shown.output.contains(&cookie));
@@ -106,7 +106,7 @@ async fn an_operator_sees_sessions_and_ends_them() {
     let none = harness.command(&["end", "--user", "u-ada"]).await;
     none.says(1, &["0 sessions have ended", "named by `sub`"]);
 
-    // All of them only where that is meant.
+    // All of them only on explicit demand.
     harness.command(&["end", "--all"]).await.says(64, &["--yes"]);
     assert!(grace.is_logged_in().await);
     let all = harness.command(&["end", "--all", "--yes"]).await;
@@ -135,7 +135,7 @@ async fn what_cannot_be_done_is_told() {
         .await
         .says(0, &["Examples:", "bff sessions end --user"]);
 
-    // Another server cannot take the socket, and finds the folder missing where it is.
+    // Another server cannot take the socket. A missing folder is reported.
     let port = Port::reserve();
     let number = port.address().port().to_string();
     let other = harness.with(&[("PORT", &number)]);
@@ -160,7 +160,7 @@ async fn what_cannot_be_done_is_told() {
         command.ended().await.says(code, &[says]);
     }
 
-    // Its user alone reaches it, and it leaves nothing behind.
+    // Only its user can reach it, and it leaves no file behind.
     let variable = harness
         .stack
         .variables

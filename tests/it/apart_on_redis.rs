@@ -1,4 +1,4 @@
-//! Several replicas of the real binary that have no folder in common: what they agree on is in a real Redis.
+//! Several replicas of the real binary without a common folder: their shared state is in a real Redis.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::support::{Browser, Port, Process, Redis, Stack, pause};
 const OLD: &str = "1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a";
 const NEW: &str = "2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b";
 
-/// An IdP, an API, a Redis, and replicas, each with folders of its own.
+/// An IdP, an API, a Redis, and replicas, each with its own folders.
 struct Replicas {
     stack: Stack,
     redis: Redis,
@@ -22,7 +22,7 @@ struct Replicas {
 // === impl Replicas ===
 
 impl Replicas {
-    /// The Redis, and what each replica mounts; none of them runs yet.
+    /// The Redis, and the mounts of each replica; none of them runs yet.
     async fn prepare(count: usize) -> Self {
         let redis = Redis::start().await;
         let mut stack = Stack::builder()
@@ -208,7 +208,7 @@ async fn a_redis_that_lost_its_data_leads_to_no_second_registration() {
     replicas.start(2);
     replicas.is_ready(2).await;
     assert_eq!(replicas.registrations(), 1);
-    // None lives, and one that comes back has it in its folder.
+    // None lives, and a returning one has it in its folder.
     replicas.stop_all().await;
     replicas.redis.lose_everything().await;
     replicas.start(0);
@@ -275,7 +275,7 @@ async fn the_next_key_signs_when_it_is_mounted_everywhere() {
     let first = replicas.running[0].as_mut().unwrap();
     first.says("does not have it; mount its PEM").await;
     replicas.all_work().await;
-    // And at the other one, which runs: it looks at the file that the keyring names.
+    // And at the other, running one: it reads the file that the keyring names.
     let made = replicas.stack.folder().join("made/second.pem");
     fs::copy(made, replicas.stack.folder().join("keys-1/second.pem")).unwrap();
     for process in replicas.living() {

@@ -1,4 +1,4 @@
-//! What a session is bound to beside its cookie (`SESSION_BINDING`).
+//! The binding of a session to more than its cookie (`SESSION_BINDING`).
 
 mod device;
 mod fixture;

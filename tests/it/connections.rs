@@ -63,7 +63,7 @@ impl Harness {
     }
 }
 
-/// The status line of the answer to a health check on a connection of its own, empty where there is none.
+/// The status line of a health check on its own connection; empty without an answer.
 async fn readiness(server: SocketAddr) -> String {
     status_line(server, "/health/ready").await
 }

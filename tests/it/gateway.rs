@@ -1,4 +1,4 @@
-//! Calls passed on to an API: which, in what form, and what never.
+//! Forwarded calls: which ones, in which form, and which never.
 
 mod bodies;
 mod cookies;

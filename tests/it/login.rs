@@ -1,4 +1,4 @@
-//! Logging in: the order of checks, several hosts, what attackers try.
+//! Logging in: the order of checks, several hosts, attacks.
 
 mod age;
 mod callback;
@@ -42,7 +42,7 @@ pub fn query(url: &str) -> BTreeMap<String, String> {
     map
 }
 
-/// `url` with one parameter set, or taken away.
+/// `url` with one parameter set or removed.
 fn with_parameter(url: &str, name: &str, value: Option<&str>) -> String {
     let mut url = Url::parse(url).unwrap();
     let others: Vec<(String, String)> = url
@@ -57,8 +57,8 @@ fn with_parameter(url: &str, name: &str, value: Option<&str>) -> String {
     url.into()
 }
 
-/// Logs in with an IdP that misbehaves: the callback's answer is an error with this status and code, as JSON and as a
-/// page, and nobody is logged in. The tokens that were granted, if any, are revoked.
+/// Logs in with a misbehaving IdP. The callback answers an error with this status and code, as JSON and as a page,
+/// and nobody is logged in. Granted tokens, if any, are revoked.
 #[track_caller]
 fn refused<'a>(stack: &'a mut Stack, status: u16, code: &'a str) -> impl Future<Output = ()> + use<'a> {
     let place = std::panic::Location::caller();

@@ -23,7 +23,7 @@ async fn submit(browser: &Browser, fields: &[(&str, &str)]) -> Reply {
     browser.send(request).await
 }
 
-/// Nothing has happened: the session is there, and the IdP was asked nothing.
+/// Nothing has happened: the session exists, and the IdP received no request.
 async fn still_in(stack: &Stack, browser: &Browser, reply: &Reply) {
     assert!(reply.set_cookies().is_empty());
     assert!(reply.header("location").is_none());

@@ -1,5 +1,5 @@
-//! What the documents tell people to type, typed: each block is read out of its document, hosts, ports and paths are
-//! replaced, and the result is looked at. A block that nobody runs fails [`every_recipe_is_run`].
+//! Runs the commands of the documents: each block is read out of its document, hosts, ports and paths are replaced,
+//! and the result is checked. An unused block fails [`every_recipe_is_run`].
 
 mod commands;
 mod document;
@@ -13,7 +13,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 pub use self::document::recipe;
 use self::document::{Block, blocks, root};
 
-/// Languages of what people read and do not type.
+/// Languages of blocks that people only read.
 const READ: [&str; 3] = ["json", "mermaid", "text"];
 
 /// Blocks that another phase of `scripts/test` runs: document, languages, and the source that reads them out of it, which
@@ -109,7 +109,7 @@ fn the_tests_that_documents_name_are_there() {
         let text = fs::read_to_string(root().join(document)).unwrap();
         let rows = text.lines().filter(|line| line.starts_with('|'));
         let cells = rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
-        // Files and settings stand there, too.
+        // Files and settings are quoted too.
         let is_test = |name: &&str| name.matches('_').count() > 1 && name.chars().all(is_of_a_function);
         let quoted = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
         let named: Vec<_> = quoted.filter(is_test).collect();

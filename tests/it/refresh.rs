@@ -1,4 +1,4 @@
-//! Tokens stay fresh, and what ends a session and what does not.
+//! Tokens stay fresh; which failures end a session.
 
 mod answers;
 mod ceiling;
@@ -21,8 +21,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::support::{Browser, Builder, Reply, Stack, pause};
 
-/// A stack whose clock stands at the moment at which Ada has logged in. Her access token lives 60 s: it is due after
-/// 30 s, requests wait for a newer one when 6 s remain.
+/// A stack whose clock stands at the moment of Ada's login. Her access token lives 60 s: it is due after 30 s, and
+/// requests wait for a newer one when 6 s remain.
 struct Harness {
     stack: Stack,
     ada: Browser,
@@ -45,7 +45,7 @@ impl Harness {
         Self { stack, ada }
     }
 
-    /// Lets time pass a second at a time, each long enough for most of what it sets in motion.
+    /// Advances the time second by second, with enough real time for most effects of each.
     async fn pass(&self, seconds: u64) {
         for _ in 0..seconds {
             self.stack.clock.advance(Duration::from_secs(1));
@@ -141,7 +141,7 @@ impl Harness {
         assert_eq!(self.stack.api.calls().len(), calls);
     }
 
-    /// There is no valid token at the moment: 503, told when to come again, and the API sees nothing.
+    /// There is no valid token at the moment: 503 with `Retry-After`, and the API receives nothing.
     async fn is_pending(&self) -> u64 {
         let calls = self.stack.api.calls().len();
         let reply = self.call().await;
@@ -180,7 +180,7 @@ impl Answers {
     }
 }
 
-/// Waits until `condition` holds, which something that is running has to bring about; time stands still.
+/// Waits until a running task has made `condition` true; time stands still.
 async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
     for _ in 0..1_000 {
         if condition().await {

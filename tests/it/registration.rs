@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::support::Stack;
 
-/// What was asked of the registration endpoint and of the client's own, in the order of each.
+/// The requests to the registration endpoint and to the client's own, each in order.
 fn calls(stack: &Stack) -> Vec<String> {
     let of = |endpoint| stack.idp.requests(endpoint).into_iter();
     of(Endpoint::Register)

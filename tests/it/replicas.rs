@@ -11,7 +11,7 @@ use crate::support::{Browser, Builder, Port, Process, Stack, pause};
 /// How many processes there are.
 const COUNT: usize = 10;
 
-/// An IdP, an API, and processes on one folder, each with an address of its own.
+/// An IdP, an API, and processes on one folder, each with its own address.
 struct Replicas {
     stack: Stack,
     ports: Vec<Port>,
@@ -25,7 +25,7 @@ impl Replicas {
     async fn prepare(builder: Builder) -> Self {
         let mut stack = builder.without_server().start_without_waiting().await;
         let ports: Vec<Port> = (0..COUNT).map(|_| Port::reserve()).collect();
-        // One client: all processes know the addresses of all, as they would know those of all hosts.
+        // One client: all processes know the addresses of all, as they would know all hosts.
         let uris: Vec<String> = ports.iter().map(|port| origin(port) + "/auth/callback").collect();
         set(&mut stack, "DCR_REDIRECT_URIS", &uris.join(","));
         let base = format!("http://{}", ports[0].address());
@@ -89,7 +89,7 @@ impl Replicas {
         }
     }
 
-    /// Each is the one client, with the one key and the one secret: somebody logs in at each and calls the API.
+    /// Each is the one client, with the one key and the one secret: a person logs in at each and calls the API.
     async fn all_work(&self) {
         for port in &self.ports {
             let ada = Browser::new("ada", &origin(port));
@@ -178,7 +178,7 @@ async fn ten_servers_on_an_empty_folder_register_once() {
     );
     replicas.all_work().await;
 
-    // All again with the switch that registers anew and a fresh token: one of them does it, in place since the id is taken.
+    // All again with `DCR_FORCE_REPLACE` and a fresh token: one of them does it, in place because the id is taken.
     replicas.stop_all().await;
     replicas.stack.idp.clear_requests();
     let iat = replicas.stack.idp.mint_iat(MintIat::default());
@@ -225,7 +225,7 @@ async fn no_replica_spends_the_token_of_a_killed_one() {
         replicas.start(index);
     }
     replicas.all_say("the identity provider was found").await;
-    // Its lock ends with it, its note that it has asked does not.
+    // Its lock ends with it; its note about the request stays.
     drop(replicas.running.remove(0));
     replicas.all_say("whether it worked is not known").await;
     assert_eq!(replicas.stack.idp.count(Endpoint::Register), 1);

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::support::{Browser, Builder, Port, Process, Stack, pause};
 
-/// A stack whose server keeps sessions where it does by default.
+/// A stack whose server keeps sessions at the default place.
 fn by_default() -> Builder {
     Stack::builder().set("SESSION_STORE", "")
 }
@@ -27,7 +27,7 @@ async fn a_restart_logs_nobody_out() {
     stack.restart_with(&[]).await;
     assert!(grace.is_logged_in().await && !ada.is_logged_in().await);
     assert_eq!(grace.get("/api/hello").await.status, StatusCode::OK);
-    // A page that was open goes on.
+    // An open page keeps working.
     assert_eq!(grace.csrf_token().await, csrf_token);
     assert_eq!(grace.post("/api/notes").await.status, StatusCode::OK);
     let logout = grace.post("/auth/logout").await;
@@ -92,7 +92,7 @@ async fn a_restart_of_devstack_keeps_people_logged_in() {
             people.push(ada);
         } else {
             assert!(people[0].is_logged_in().await);
-            // The refresh token of before is good, too.
+            // The former refresh token is valid too.
             assert_eq!(idp.issued_refresh_tokens_live("u-ada"), 1);
         }
         stop.cancel();
@@ -105,7 +105,7 @@ async fn a_restart_of_devstack_keeps_people_logged_in() {
     }
 }
 
-/// The real binary, at an address of its own.
+/// The real binary, at its own address.
 struct Bff {
     stack: Stack,
     port: Port,

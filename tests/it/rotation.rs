@@ -69,7 +69,7 @@ fn signers(stack: &Stack) -> Vec<String> {
     kids
 }
 
-/// Waits until what a change of the keyring sets in motion in a server has come to rest.
+/// Waits until the effects of a keyring change in a server are complete.
 async fn settled() {
     for _ in 0..50 {
         crate::support::pause().await;

@@ -1,4 +1,4 @@
-//! What the tests stand on: a whole stack on free ports, with a clock that moves only when it is told to.
+//! The test support: a whole stack on free ports, with a clock that moves only on demand.
 
 mod api;
 mod browser;

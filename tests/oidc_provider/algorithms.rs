@@ -1,5 +1,5 @@
-//! The algorithm of client assertions: every kind of key end to end, and what becomes of a provider that knows some of
-//! them only (`token_endpoint_auth_signing_alg_values_supported`, OpenID Connect Discovery 1.0 section 3).
+//! The algorithm of client assertions: every kind of key end to end, and a provider that supports only some of them
+//! (`token_endpoint_auth_signing_alg_values_supported`, OpenID Connect Discovery 1.0 section 3).
 
 use serde_json::{Value, json};
 
@@ -85,7 +85,7 @@ async fn an_unsupported_key_is_logged_before_a_token_is_spent() {
 
 #[tokio::test]
 async fn a_dropped_algorithm_is_replaced_with_an_update() {
-    // The same key does both; what was registered is kept while the provider lists it.
+    // The same key supports both; the registered one is kept while the provider lists it.
     let mut stack = Stack::start(&json!({}), &[("BFF_KEY_TYPE", "rsa-2048")]).await;
     stack.restart(&[("BFF_JWT_SIGNING_ALG", "RS256")]).await;
     stack.logs.has_part(

@@ -1,10 +1,10 @@
-//! How the server proves who it is: to whom assertions are addressed, where the keys are, pushed requests or not.
+//! Client authentication: the audience of assertions, the place of the keys, pushed requests or not.
 
 use serde_json::{Value, json};
 
 use crate::support::Stack;
 
-/// Works with this audience at a provider with these settings; all that the provider accepted named `audience` below it.
+/// Works with this audience at a provider with these settings; all accepted assertions named `audience` below it.
 async fn audience_works(settings: Value, setting: &str, audience: &str) {
     let stack = Stack::start(&settings, &[("BFF_ASSERTION_AUDIENCE", setting)]).await;
     stack.works().await;
@@ -44,7 +44,7 @@ async fn a_required_token_endpoint_audience_is_sent() {
     ] {
         assert!(line.contains(&part), "{part} in {line}");
     }
-    // What the line says, done. It is no matter of the registration.
+    // Follows the advice of the line. It does not concern the registration.
     stack
         .restart(&[("BFF_ASSERTION_AUDIENCE", "token_endpoint")])
         .await;

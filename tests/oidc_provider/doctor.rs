@@ -1,4 +1,4 @@
-//! `bff check` and `bff register` beside a provider that none of us wrote.
+//! `bff check` and `bff register` beside an independent provider.
 
 use serde_json::{Value, json};
 

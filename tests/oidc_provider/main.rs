@@ -1,6 +1,6 @@
-//! The server against a certified provider that none of us wrote: the npm package `oidc-provider`, over real HTTP and
-//! on the machine's clock (`rotation` has days to go, and moves a clock of its own for both). Needs Node and the packages of `tests/oidc-provider`, which `scripts/phases/oidc-provider`
-//! sees to before it runs this.
+//! The server against an independent certified provider: the npm package `oidc-provider`, over real HTTP and with the
+//! machine's clock (`rotation` spans days, and moves its own clock for both). Needs Node and the packages of
+//! `tests/oidc-provider`, which `scripts/phases/oidc-provider` installs first.
 
 #![expect(
     clippy::unwrap_used,

@@ -12,7 +12,7 @@ async fn secret_works(method: &str) {
     assert!(stack.credentials()["client_secret"].is_string());
     stack.works().await;
 
-    // An update carries the secret (RFC 7592 section 2.2), and leaves it as it is.
+    // An update contains the secret (RFC 7592 section 2.2), and does not change it.
     let before = stack.credentials();
     stack.restart(&[("OIDC_SCOPES", "openid offline_access")]).await;
     stack.logs.has_part("INFO", "registration updated: scope:");

@@ -1,4 +1,4 @@
-//! How the server becomes a client and stays the one that is wanted (RFC 7591, RFC 7592).
+//! How the server registers and keeps the wanted client (RFC 7591, RFC 7592).
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn lives_on(rotates: bool) {
             rotates,
             "after {variable}"
         );
-        // What was stored is what the next start needs.
+        // The next start needs the stored file.
         stack.restart(&[]).await;
         stack.logs.has_line("INFO", "registration unchanged");
         assert_eq!(stack.client_id(), "bff-server");
@@ -141,7 +141,7 @@ async fn a_scope_that_the_provider_does_not_know_is_named() {
         assert!(message.contains(part), "{part} in {message}");
     }
     assert!(!stack.credentials_path().exists());
-    // Nothing was registered, so the token is good for the next start.
+    // Nothing was registered, so the token is valid for the next start.
     stack
         .restart(&[("DCR_IAT", &token), ("OIDC_SCOPES", "openid offline_access")])
         .await;

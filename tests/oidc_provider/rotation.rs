@@ -1,9 +1,8 @@
 //! Rotation of our signing keys, while people log in and tokens are renewed all the time: nothing is refused.
 //!
-//! The provider fetches our keys when it meets one that it does not know, but never before its copy is as old as the
-//! max-age that we state. One whose copy is older than that forgives a key that signs too early, so that it is made to
-//! fetch anew in each step, and meets what comes next with a copy that is younger. Days pass in a time that stands still
-//! between the steps.
+//! The provider fetches our keys when it meets an unknown one, but never before its copy is as old as our max-age. A
+//! provider with an older copy would forgive a key that signs too early. Therefore each step forces a new fetch, so
+//! that the next one meets a younger copy. Days pass in a time that stands still between the steps.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -21,15 +20,16 @@ const STEP: Duration = Duration::from_mins(2);
 const LOGIN_EVERY: u32 = 10;
 /// How long keys are published before they sign (the default), and after.
 const DAY: Duration = Duration::from_hours(24);
-/// What begins and ends such a day may be seen some steps later, since the server looks at its keys in the machine's time.
+/// The beginning and the end of such a day may appear some steps later, because the server reads its keys in the
+/// machine's time.
 const NEARLY_A_DAY: Duration = Duration::from_hours(23);
 const SOON: Duration = Duration::from_mins(10);
 
 /// All changes to the usual variables that both rotations need: one session lasts all the time, if it is used.
 const CHANGES: [(&str, &str); 2] = [("SESSION_LIFETIME", "7d"), ("BFF_JWK_RETIRE_AFTER_DAYS", "1")];
 
-/// A provider in stopped time. Access tokens are over after each step, so that no call to the API goes without a refresh
-/// which has just succeeded; what a person has granted lasts as long as a provider usually keeps it.
+/// A provider in stopped time. Access tokens expire after each step, so that every call to the API needs a fresh
+/// refresh; grants last as long as at a usual provider.
 async fn prepare() -> Stack {
     let settings = json!({
         "honourClientId": true,
@@ -74,7 +74,7 @@ impl<'s> Load<'s> {
         }
         signs_only_what_is_registered(self.stack).await;
         self.somebody_opens_the_login_page().await;
-        // It meets the next step with what is published now.
+        // It enters the next step with the present published keys.
         self.stack.provider.start_again().await;
         self.somebody_opens_the_login_page().await;
     }
@@ -85,7 +85,7 @@ impl<'s> Load<'s> {
         assert_eq!(started.status, 302, "{}", started.body);
     }
 
-    /// Each needs the client's authentication at every endpoint that asks for it.
+    /// Each needs the client's authentication at every endpoint that requires it.
     async fn somebody_comes_and_goes(&self) {
         let grace = Person::new("grace", &self.stack.provider, &self.stack.origin(1));
         grace.log_in().await;
@@ -102,7 +102,7 @@ impl<'s> Load<'s> {
         let mut took = Duration::ZERO;
         while !condition().await {
             if took >= at_most {
-                // The keys folder takes the machine's time, many steps of it where the disk is busy.
+                // The keys folder takes the machine's time: many steps if the disk is busy.
                 until(what, condition).await;
                 return took;
             }
@@ -112,7 +112,7 @@ impl<'s> Load<'s> {
         took
     }
 
-    /// Nothing was refused, and nobody was told of anything.
+    /// Nothing was refused, and nothing was reported.
     async fn went_well(&self) {
         assert_eq!(self.stack.provider.errors().await, [] as [Value; 0]);
         for level in ["WARN", "ERROR"] {
@@ -121,7 +121,7 @@ impl<'s> Load<'s> {
     }
 }
 
-/// Where the keys are part of the registration, the one that signs is always there already.
+/// If the keys are part of the registration, the signing one is always there already.
 async fn signs_only_what_is_registered(stack: &Stack) {
     let signs = in_state(stack, "active");
     if let Some(registered) = registered(stack).await {
@@ -222,7 +222,7 @@ async fn a_key_made_by_age_takes_over_with_inline_keys() {
     stack.logs.clear();
     let old = in_state(&stack, "active").unwrap();
     let only_old = BTreeSet::from([old.clone()]);
-    // A day before its time is over, a new key is made; nobody comes until an hour before.
+    // A new key is made a day before the end; no request comes until an hour before.
     stack.advance(NEARLY_A_DAY).await;
     let mut load = Load::begin(&stack).await;
     assert_eq!(registered(&stack).await.as_ref(), Some(&only_old));

@@ -1,11 +1,11 @@
-//! What the provider does to sessions, and what it does not.
+//! The provider's influence on sessions, and its limits.
 
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::{Person, Stack, until};
 
-/// Waits until a person is no longer logged in, without doing anything in their name.
+/// Waits until a person is no longer logged in, without acting for them.
 async fn ends(person: &Person) {
     until("the session has ended", async || {
         !person.browser.is_logged_in().await

@@ -1,4 +1,4 @@
-//! What the tests stand on: the provider as a process, the server in this one, an API, and people with browsers.
+//! The test support: the provider as a process, the server in this one, an API, and people with browsers.
 
 #[expect(dead_code, reason = "shared with the other tests, which use more of it")]
 #[path = "../it/support/api.rs"]

@@ -139,7 +139,7 @@ async fn attack_4_and_43_the_api_gets_only_the_providers_claims(harness: &Harnes
         assert_eq!(call.header(private).unwrap_or_default(), "", "{private}");
     }
 
-    // What the provider does not say is told by nobody, also not by the browser.
+    // Nobody states facts that the provider does not state, not even the browser.
     harness.stack.idp.on_userinfo(|answer| {
         let claims = answer.as_object_mut().unwrap();
         claims.retain(|name, _| name == "sub");

@@ -18,7 +18,7 @@ use crate::{
 /// The host that browsers ask for.
 const HOST: &str = "automate.localhost";
 
-/// What stands in front.
+/// The proxy in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Nginx,
@@ -54,7 +54,7 @@ pub const PAGE: [(&str, &str); 3] = [
 // === impl Harness ===
 
 impl Harness {
-    /// The proxy passes calls to the API by itself and asks before each.
+    /// The proxy forwards calls to the API by itself and asks before each.
     pub async fn asks(kind: Kind) -> Self {
         Self::start(async move |stack: &Stack, port: &Port| {
             let address = port.address();

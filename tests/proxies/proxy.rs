@@ -1,4 +1,4 @@
-//! A proxy as a process of its own.
+//! A proxy as a separate process.
 
 use std::{
     fs,
@@ -106,7 +106,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // nginx hands the signal on to its workers only where it can be caught.
+        // nginx forwards the signal to its workers only if it can be caught.
         let asked = Command::new("sh")
             .args(["-c", "kill -TERM \"$0\"", &self.child.id().to_string()])
             .status();

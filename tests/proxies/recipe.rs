@@ -1,4 +1,4 @@
-//! The recipes as they stand in the document.
+//! The recipes of the document, unchanged.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ pub fn recipe(name: &str, replacements: &[(&str, &str)]) -> String {
     let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/proxies.md")).unwrap();
     let mark = format!("<!-- recipe: {name} -->\n```");
     let (_, rest) = document.split_once(&mark).expect("no such recipe");
-    // Behind the fence stands the language.
+    // The language follows the fence.
     let (_, rest) = rest.split_once('\n').unwrap();
     let (block, _) = rest.split_once("\n```").unwrap();
     let mut recipe = block.to_owned();

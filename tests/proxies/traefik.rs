@@ -1,5 +1,5 @@
-//! A stand-in for Traefik: does what its documentation says of the middlewares `forwardAuth` and `headers`, with the
-//! settings of the recipe. It opens no tunnels.
+//! A stand-in for Traefik: implements the documented middlewares `forwardAuth` and `headers`, with the settings of
+//! the recipe. It opens no tunnels.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -113,7 +113,7 @@ async fn handle(State(site): State<Arc<Site>>, request: Request) -> Response {
         headers.remove(name);
     }
     let host = headers[header::HOST].clone();
-    // With `trustForwardHeader` off what the client says is replaced.
+    // With `trustForwardHeader` off, the client's values are replaced.
     headers.insert("x-forwarded-host", host);
     headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
     headers.insert("x-forwarded-for", HeaderValue::from_static("127.0.0.1"));
@@ -173,7 +173,7 @@ impl Site {
         response
     }
 
-    /// Passes a refusal on. A relative `Location` would be one of the server that was asked.
+    /// Forwards a refusal. A relative `Location` would belong to the asked server.
     fn refusal(&self, mut answer: Response) -> Response {
         if let Some(location) = answer.headers().get(header::LOCATION) {
             let asked = Url::parse(&self.auth.address).unwrap();

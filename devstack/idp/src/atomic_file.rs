@@ -31,8 +31,8 @@ pub(crate) fn beside(path: &Path, end: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// In a container the IdP may run as root on a folder of the host, whose owner wants to read the file. Nobody else can
-/// give files away, and need not.
+/// In a container the IdP may run as root on a folder of the host, whose owner wants to read the file. Only root can
+/// give files away, and only root needs to.
 #[cfg(unix)]
 fn give_to_owner_of_folder(file: &fs::File, path: &Path) {
     use std::os::unix::fs::{MetadataExt as _, fchown};

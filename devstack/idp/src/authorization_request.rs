@@ -29,7 +29,7 @@ pub(crate) enum Prompt {
     SelectAccount,
 }
 
-/// Why a request is refused. Before the redirect URI is known to be the client's, nobody is sent anywhere.
+/// Why a request is refused. Without a valid redirect URI of the client, there is no redirect.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
     #[error("{0}")]
@@ -62,7 +62,7 @@ impl Prompt {
 // === impl AuthorizationRequest ===
 
 impl AuthorizationRequest {
-    /// Checks the parameters for a client that is known. `pkce` says whether its profile asks for PKCE.
+    /// Checks the parameters for a known client. `pkce` says whether its profile requires PKCE.
     pub(crate) fn validate(params: &Params, client: &Client, pkce: bool) -> Result<Self, RequestError> {
         let redirect_uri = params
             .get("redirect_uri")
@@ -138,8 +138,8 @@ impl AuthorizationRequest {
         self.prompt.contains(&prompt)
     }
 
-    /// The scopes that will be granted. If `wants_prompt`, `offline_access` is one of them only where the request has
-    /// `prompt=consent` (OpenID Connect Core 1.0 section 11); otherwise the person's consent to it is enough.
+    /// The granted scopes. If `wants_prompt`, `offline_access` is among them only if the request has `prompt=consent`
+    /// (OpenID Connect Core 1.0 section 11); otherwise the person's consent to it is enough.
     pub(crate) fn granted_scope(&self, client: &Client, wants_prompt: bool) -> Vec<String> {
         let asked = self.has_prompt(Prompt::Consent) || !wants_prompt;
         let offline = asked && client.allows_grant("refresh_token");

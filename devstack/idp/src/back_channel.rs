@@ -1,4 +1,4 @@
-//! Telling clients that somebody has logged out (OpenID Connect Back-Channel Logout 1.0).
+//! Notifies clients of logouts (OpenID Connect Back-Channel Logout 1.0).
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -62,7 +62,7 @@ impl Sender {
 // === impl Provider ===
 
 impl Provider {
-    /// Tells every client that has got something for this session, where it wants to be told.
+    /// Notifies every client with tokens of this session, if it has registered for that.
     pub(crate) async fn tell_of_logout(&self, sub: &str, sid: &str) -> Vec<Told> {
         let told = self
             .clients_of(sid)

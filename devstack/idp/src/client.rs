@@ -75,7 +75,7 @@ pub(crate) struct Client {
     pub(crate) software_version: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) client_id_issued_at: Option<u64>,
-    /// Only the digest is kept: a copy of `clients.yaml` lets nobody in.
+    /// Only the digest is stored: a copy of `clients.yaml` lets nobody in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) client_secret_sha256: Option<Digest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -156,7 +156,7 @@ fn basic(headers: &HeaderMap) -> Result<Option<(String, String)>, ClientAuthErro
 }
 
 fn form_decode(text: &str) -> String {
-    // Within a form value `&` and `=` are always encoded; here they may stand bare, so only the decoding is borrowed.
+    // Form values always encode `&` and `=`. Here both may be literal, so only the decoding is shared.
     let text = text.replace('&', "%26").replace('=', "%3D");
     form_urlencoded::parse(text.as_bytes())
         .next()

@@ -21,7 +21,7 @@ pub(crate) struct Clients {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    /// `None` is what is left where somebody has taken the last client out by hand.
+    /// `None` is the rest after somebody has removed the last client by hand.
     #[serde(default)]
     clients: Option<Vec<Client>>,
 }
@@ -106,7 +106,7 @@ impl Clients {
         Ok(removed)
     }
 
-    /// The file is written first: what memory says is never ahead of the disk.
+    /// The file is written first: the memory is never ahead of the disk.
     fn replace(&mut self, next: BTreeMap<String, Client>) -> Result<(), StoreError> {
         if let Some(path) = &self.file {
             let file = File {

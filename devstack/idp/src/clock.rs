@@ -5,7 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Tells the time in seconds since the epoch. Tests bring their own.
+/// The time in seconds since the epoch. Tests bring their own.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// The clock of the machine.

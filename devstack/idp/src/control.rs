@@ -1,4 +1,4 @@
-//! Rehearse a bad day: see what was asked, break endpoints, falsify answers, change what the IdP knows.
+//! Rehearses faults: records requests, breaks endpoints, falsifies answers, changes the IdP's state.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,7 +35,7 @@ pub struct Control {
 pub struct MintIat {
     /// What it is for.
     pub label: String,
-    /// How long it is good.
+    /// Its lifetime.
     pub expires_in: Duration,
     /// How many registrations it allows.
     pub max_uses: u32,
@@ -67,7 +67,7 @@ impl Default for MintIat {
     }
 }
 
-/// What was asked.
+/// The recorded requests.
 impl Control {
     /// The requests that an endpoint has seen (the last 2,000), the faulty ones too.
     #[must_use]
@@ -110,7 +110,7 @@ impl Control {
     }
 }
 
-/// Hooks. Each replaces the one that was set before.
+/// Hooks. Each replaces the previous one.
 impl Control {
     /// Changes every ID token before it is signed.
     pub fn on_id_token(&self, hook: impl Fn(&mut IdTokenDraft) + Send + Sync + 'static) {
@@ -238,14 +238,14 @@ impl Control {
             .switch(|switches| switches.rotate_refresh_tokens = on);
     }
 
-    /// Whether refresh tokens are issued at all, though they are asked for as they should. On at first.
+    /// Whether refresh tokens are issued at all, even for correct requests. On at first.
     pub fn issue_refresh_tokens(&self, on: bool) {
         self.provider
             .switch(|switches| switches.issue_refresh_tokens = on);
     }
 
-    /// Whether `offline_access` is granted only where the request says `prompt=consent` (OpenID Connect Core 1.0 section
-    /// 11). Off at first: a consent that was given to it before is enough, which the section leaves to the IdP.
+    /// Whether `offline_access` is granted only if the request has `prompt=consent` (OpenID Connect Core 1.0 section
+    /// 11). Off at first: an earlier consent to it is enough, which the section allows.
     pub fn offline_access_wants_prompt(&self, on: bool) {
         self.provider
             .switch(|switches| switches.offline_access_wants_prompt = on);
@@ -305,7 +305,7 @@ impl Control {
 
 /// People.
 impl Control {
-    /// Ends the person's sessions at the IdP: the next login asks for the password again. Tokens live on.
+    /// Ends the person's sessions at the IdP: the next login requires the password again. Tokens stay valid.
     pub fn revoke_session(&self, sub: &str) {
         self.provider
             .state()
@@ -323,7 +323,7 @@ impl Control {
             .revoke_where(|grant| grant.sub == sub);
     }
 
-    /// The roles of the person from the next token on. `false` where nobody has this `sub`.
+    /// The roles of the person from the next token on. `false` if no person has this `sub`.
     #[must_use]
     pub fn set_roles(&self, sub: &str, roles: &[&str]) -> bool {
         let mut state = self.provider.state();
@@ -338,7 +338,7 @@ impl Control {
         self.provider.state().users.retain(|user| user.sub != sub);
     }
 
-    /// Forgets what people have consented to: the next login asks again.
+    /// Forgets the consents of all people: the next login asks again.
     pub fn forget_consents(&self) {
         self.provider.state().kept.consents.clear();
     }
@@ -405,11 +405,11 @@ impl Control {
         state.clients.remove(client_id)
     }
 
-    /// Changes a client by hand, as somebody with an editor does; the members are those of `clients.yaml`.
+    /// Changes a client by hand, as in an editor; the members are those of `clients.yaml`.
     ///
     /// # Errors
     ///
-    /// Where there is no such client, or nothing that is one is left.
+    /// If there is no such client, or the result is not a client.
     pub fn mutate_client(&self, client_id: &str, change: impl FnOnce(&mut Value)) -> Result<(), MutateError> {
         let mut state = self.provider.state();
         let client = state.clients.get(client_id).ok_or(MutateError::Unknown)?;

@@ -4,7 +4,7 @@ use std::{borrow::Borrow, collections::HashMap, hash::Hash};
 
 use serde::{Deserialize, Serialize};
 
-/// More entries than any test or laptop needs; beyond, the one that ends first makes room.
+/// More entries than any test or laptop needs. Beyond that, the one that expires first is dropped.
 const CAPACITY: usize = 200_000;
 
 #[derive(Serialize, Deserialize)]

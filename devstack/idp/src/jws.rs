@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 /// No token that this IdP makes or accepts is longer.
 pub(crate) const MAX_LENGTH: usize = 16 * 1024;
 
-/// A token whose signature has not been looked at yet.
+/// A token with an unchecked signature.
 pub(crate) struct Unverified<'a> {
     pub(crate) header: Map<String, Value>,
     pub(crate) claims: Map<String, Value>,
@@ -49,7 +49,7 @@ fn object(part: &str) -> Option<Map<String, Value>> {
     serde_json::from_slice(&bytes).ok()
 }
 
-/// The first two parts of a compact JWS, which is what gets signed.
+/// The signed part of a compact JWS: its first two parts.
 pub(crate) fn signing_input(header: &Map<String, Value>, claims: &Map<String, Value>) -> String {
     let part = |map: &Map<String, Value>| URL_SAFE_NO_PAD.encode(serde_json::to_vec(map).unwrap_or_default());
     format!("{}.{}", part(header), part(claims))

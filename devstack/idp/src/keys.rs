@@ -43,7 +43,7 @@ struct StoredKey {
     pkcs8: String,
 }
 
-/// The keys that sign, those that are still published, and those that once were.
+/// The signing keys, the published ones, and the former ones.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct KeyRing {
     rsa: Arc<SigningKey>,
@@ -138,7 +138,7 @@ impl SigningKey {
         header
     }
 
-    /// Signs without a look at the header, so that a test can also ask for a header that lies.
+    /// Signs without checking the header, so that a test can also request a false header.
     pub(crate) fn sign(
         &self,
         header: &Map<String, Value>,
@@ -208,7 +208,7 @@ impl KeyRing {
         })
     }
 
-    /// Takes over the keys of `fresh`; what signed until now stays published until the next rotation.
+    /// Adopts the keys of `fresh`; the former signing keys stay published until the next rotation.
     pub(crate) fn rotate(&mut self, fresh: Self) {
         self.drop_previous();
         self.previous = vec![
@@ -217,7 +217,7 @@ impl KeyRing {
         ];
     }
 
-    /// Publishes only what signs now.
+    /// Publishes only the signing keys.
     pub(crate) fn drop_previous(&mut self) {
         self.retired.append(&mut self.previous);
         let excess = self.retired.len().saturating_sub(REMEMBERED);
@@ -239,12 +239,12 @@ impl KeyRing {
         json!({ "keys": keys })
     }
 
-    /// Verifies a token of ours against the published keys.
+    /// Verifies one of our tokens with the published keys.
     pub(crate) fn verify(&self, token: &Unverified<'_>) -> bool {
         Self::any(self.published(), token)
     }
 
-    /// Verifies a token of ours, however old: an expired ID token is a good logout hint.
+    /// Verifies one of our tokens of any age: an expired ID token is a valid logout hint.
     pub(crate) fn verify_ever(&self, token: &Unverified<'_>) -> bool {
         Self::any(self.published().chain(&self.retired), token)
     }

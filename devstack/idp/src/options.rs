@@ -30,8 +30,9 @@ pub struct Options {
     pub users: Vec<User>,
     /// `clients.yaml`: read at start if it is there, replaced atomically at every change. `None` keeps clients in memory.
     pub clients_file: Option<PathBuf>,
-    /// Signing keys, logins, grants with their tokens, consents and initial access tokens: read at start if it is there,
-    /// replaced atomically at every change. It holds private keys in the clear. `None` keeps all of it in memory.
+    /// Signing keys, logins, grants with their tokens, consents and initial access tokens: read at start if it
+    /// exists, replaced atomically at every change. It contains unencrypted private keys. `None` keeps all of it in
+    /// memory.
     pub state_file: Option<PathBuf>,
     /// Bearer token of the admin API.
     pub admin_token: Secret,
@@ -119,7 +120,7 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// The file is not what it should be.
+    /// The file has invalid content.
     #[error("{name}: {reason}")]
     Invalid {
         /// Which file.
@@ -179,7 +180,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// Where a file cannot be read or is not what it should be.
+    /// If a file is unreadable or invalid.
     pub fn from_config_dir(
         dir: &Path,
         issuer: impl Into<String>,

@@ -22,7 +22,7 @@ pub struct Person {
     cookies: Mutex<BTreeMap<String, String>>,
 }
 
-/// The login did not come to an end.
+/// The login did not complete.
 #[derive(Debug, thiserror::Error)]
 pub enum PersonError {
     /// No answer.
@@ -94,7 +94,7 @@ impl Person {
         })
     }
 
-    /// The same person, who says no when asked for consent.
+    /// The same person, who refuses consent.
     #[must_use]
     pub fn denying(mut self) -> Self {
         self.consents = false;
@@ -164,7 +164,7 @@ impl Person {
     ///
     /// # Errors
     ///
-    /// Where there is no answer.
+    /// If there is no answer.
     pub async fn visit(&self, url: &str) -> Result<Response, PersonError> {
         self.open(&Url::parse(url).map_err(|_| PersonError::Location)?)
             .await

@@ -1,4 +1,4 @@
-//! The IdP itself: what all endpoints share.
+//! The IdP itself: the state that all endpoints share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ pub enum AssertionAudience {
     /// The issuer, the token endpoint, or the endpoint that was called.
     #[default]
     Any,
-    /// Only the issuer, as FAPI 2.0 asks.
+    /// Only the issuer, as in FAPI 2.0.
     Issuer,
     /// Only the URL of the token endpoint, as some older IdPs insist.
     TokenEndpoint,
@@ -39,7 +39,7 @@ pub enum StartError {
     /// `clients.yaml` cannot be used.
     #[error(transparent)]
     Clients(#[from] ConfigError),
-    /// There is no state to begin with.
+    /// There is no state to start with.
     #[error(transparent)]
     State(#[from] StateError),
     /// The HTTP client that calls clients could not be built.
@@ -53,7 +53,7 @@ pub enum UpdateMethod {
     /// RFC 7592, section 2.2; `PATCH` gets 405.
     #[default]
     Put,
-    /// A JSON merge patch, as some IdPs have it; `PUT` gets 405.
+    /// A JSON merge patch, as at some IdPs; `PUT` gets 405.
     Patch,
 }
 
@@ -198,7 +198,7 @@ impl Provider {
         ask(&self.state().kept.keys)
     }
 
-    /// A key that is not the IdP's, made when a test first asks for it.
+    /// A foreign key, made at the first request of a test.
     pub(crate) fn other_key(&self) -> Result<Arc<SigningKey>, KeyError> {
         let mut slot = self.other_key.lock();
         if let Some(key) = &*slot {
@@ -239,7 +239,7 @@ impl Provider {
         self.switches.lock().assertion_audience
     }
 
-    /// Whether a client's profile asks for PKCE; without a profile it is required.
+    /// Whether a client's profile requires PKCE; without a profile it is required.
     pub(crate) fn requires_pkce(&self, client: &Client) -> bool {
         let dcr = self.dcr.lock();
         let profile = client

@@ -17,7 +17,7 @@ pub(crate) const ID_TOKEN_ALGS: [&str; 2] = ["RS256", "ES256"];
 const GRANT_TYPES: [&str; 2] = ["authorization_code", "refresh_token"];
 const MAX_TEXT: usize = 1024;
 
-/// Client metadata as it was sent. Members that are not known are ignored, as RFC 7591 asks.
+/// Client metadata as received. Unknown members are ignored, as in RFC 7591.
 #[derive(Deserialize)]
 pub(crate) struct RequestedMetadata {
     pub(crate) client_id: Option<String>,
@@ -167,7 +167,7 @@ impl RequestedMetadata {
             })?),
         };
         let Some(name) = self.client_profile.as_deref() else {
-            // RFC 7591, section 2: the default where nothing is said.
+            // RFC 7591, section 2: the default value.
             return Ok(asked.unwrap_or(AuthMethod::ClientSecretBasic));
         };
         let profile = config

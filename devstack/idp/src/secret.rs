@@ -1,4 +1,4 @@
-//! Secrets that do not print, and digests of those that need not be kept.
+//! Secrets that do not print, and digests of those that need not be stored.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ impl Secret {
         &self.0
     }
 
-    /// Compares in constant time; also the length is not told apart, since digests are compared.
+    /// Compares in constant time. The length is hidden too, because digests are compared.
     pub(crate) fn matches(&self, other: &str) -> bool {
         Digest::of(&self.0).matches(other)
     }

@@ -1,4 +1,5 @@
-//! Serves an IdP: a small connection loop of its own, since a fault may have to close a connection without an answer.
+//! Serves an IdP with its own small connection loop, because a fault may have to close a connection without an
+//! answer.
 
 use std::{convert::Infallible, future::Future, io, pin::pin, time::Duration};
 
@@ -17,7 +18,7 @@ use crate::{Idp, web::pipeline::CloseConnection};
 
 /// A connection that sends nothing is closed; longer than the pools of usual clients keep theirs.
 const HEADER_TIMEOUT: Duration = Duration::from_mins(2);
-/// What is under way at shutdown may end; what hangs may not hold it up.
+/// Requests under way may end at the shutdown; hanging ones must not delay it.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The connection has to end without an answer.

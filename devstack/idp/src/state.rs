@@ -1,4 +1,4 @@
-//! What the IdP remembers while it runs. Clients outlive it, and so does what is [`Kept`].
+//! The IdP's memory while it runs. Clients outlive it, and so does everything in [`Kept`].
 
 use std::ops::{Deref, DerefMut};
 
@@ -32,7 +32,7 @@ pub(crate) struct State {
     pub(crate) interactions: Expiring<String, Interaction>,
 }
 
-/// The state under its lock. What has changed is in the file before the lock is free, and so before anybody hears of it.
+/// The locked state. A change is in the file before the lock is released, and so before anybody learns of it.
 pub(crate) struct Locked<'s>(MutexGuard<'s, State>);
 
 /// A browser that has logged in here.

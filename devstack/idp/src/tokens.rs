@@ -100,7 +100,7 @@ impl Issue<'_> {
     }
 }
 
-/// The claims that the scopes allow (OpenID Connect Core 5.4); also what UserInfo answers.
+/// The claims that the scopes allow (OpenID Connect Core 5.4); UserInfo returns the same.
 pub(crate) fn person_claims(user: &User, scope: &[String]) -> Map<String, Value> {
     let has = |name: &str| scope.iter().any(|scope| scope == name);
     let mut claims = Map::new();

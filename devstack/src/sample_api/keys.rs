@@ -1,4 +1,4 @@
-//! The issuer's keys: fetched when a token names one that is not known, and not too often.
+//! The issuer's keys: fetched when a token names an unknown one, with a cool-down.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

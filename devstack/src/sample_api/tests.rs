@@ -55,7 +55,7 @@ impl Signer {
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
     }
 
-    /// A token that passes, but for what `change` does to its header and claims.
+    /// A valid token, except for what `change` does to its header and claims.
     fn token(&self, change: impl FnOnce(&mut Value, &mut Value)) -> String {
         let mut header = json!({ "typ": "at+jwt", "alg": "ES256", "kid": self.kid });
         let mut claims = json!({
@@ -67,7 +67,7 @@ impl Signer {
     }
 }
 
-/// The API, its issuer's key endpoint, and how often that was asked.
+/// The API, its issuer's key endpoint, and the number of fetches.
 struct Harness {
     api: Router,
     signer: Signer,
@@ -310,7 +310,7 @@ async fn attack_16_a_flood_of_kids_fetches_the_keys_once() {
     assert_eq!(harness.fetched.load(Ordering::SeqCst), 1);
 
     let next = Signer::new("k2");
-    // A key that nobody can use does not spoil the others.
+    // An unusable key does not spoil the others.
     *harness.published.lock() = vec![
         json!({ "kty": "EC", "crv": "P-256", "kid": "bad", "x": "!", "y": "!" }),
         json!({ "kty": "unheard-of", "kid": "bad" }),

@@ -57,7 +57,7 @@ impl Claims {
     }
 }
 
-/// Reads the header alone, to find the key.
+/// Reads only the header, to find the key.
 #[expect(
     clippy::disallowed_methods,
     reason = "the API is no part of the server and shares no check with it"
@@ -69,7 +69,7 @@ pub(super) fn header(token: &str) -> Result<Header, TokenError> {
     let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
     let typ = header.typ.as_deref().unwrap_or_default();
     let typ = typ.strip_prefix("application/").unwrap_or(typ);
-    // An ID token of the same issuer is no access token (RFC 9068 section 5).
+    // An ID token of the same issuer is not an access token (RFC 9068 section 5).
     if !typ.eq_ignore_ascii_case("at+jwt") {
         return Err(TokenError::Type);
     }

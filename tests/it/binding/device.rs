@@ -141,7 +141,7 @@ async fn attack_53_only_the_own_cookie_of_a_session_counts() {
         "x".to_owned(),
     ] {
         both.set_cookie("__Host-bff_bound", &value);
-        // A cookie that does not count is taken away, so that the browser proves its key.
+        // An invalid cookie is removed, so that the browser proves its key.
         let reply = both.get("/auth/session").await;
         assert_eq!(reply.json()["reason"], "device_proof_required");
         assert!(reply.set_cookies()[0].starts_with("__Host-bff_bound=;"));
@@ -227,7 +227,7 @@ async fn a_browser_without_cookies_finds_its_session_by_name() {
     browser.set_cookie("__Host-bff_bound", &bare.cookie().unwrap());
     stack.clock.advance(MINUTE);
     assert!(is_logged_in(&browser).await);
-    // The name alone is no session.
+    // The name alone does not identify a session.
     assert!(!is_logged_in(&bare.browser).await);
 }
 
@@ -300,7 +300,7 @@ async fn another_login_in_the_browser_takes_the_place_of_the_binding() {
     let key = DeviceKey::make();
     let reply = register(&before.browser, &key, &invited).await;
     assert_eq!(reply.status, StatusCode::OK);
-    // The browser asks for both of them, and learns that one has ended.
+    // The browser renews both, and learns that one has ended.
     let old = before.try_to_renew(&before.key.proof(&before.challenge)).await;
     assert_eq!(old.json(), json!({ "continue": false }));
     stack.clock.advance(MINUTE);

@@ -1,4 +1,4 @@
-//! A server whose browsers reach it by https, as far as it can tell, and a browser that binds its session.
+//! A server whose browsers use https, as far as it can see, and a browser that binds its session.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{Browser, HOSTS, Reply, Stack};
 /// Requests need no bound cookie for so long after the registration, nor does a browser have to have registered before.
 pub const MINUTE: Duration = Duration::from_mins(1);
 
-/// How long a bound cookie is good for, with what is allowed for its way.
+/// The lifetime of a bound cookie, with the tolerance for its way.
 pub const BOUND: Duration = Duration::from_secs(600 + 30);
 
 /// The headers of an invitation.

@@ -1,4 +1,4 @@
-//! Whom the server invites to bind a session, and what becomes of those who do not.
+//! Which browsers the server invites to bind a session, and what happens to the others.
 
 use http::{Method, StatusCode};
 
@@ -59,7 +59,7 @@ async fn device_refuses_a_browser_without_a_key() {
         let reply = browser.get(path).await;
         assert_eq!(reply.refusal(), (403, "device_required".to_owned()), "{path}");
     }
-    // Another login in this browser would change nothing, so that nobody is sent there.
+    // Another login in this browser would change nothing, so there is no redirect.
     let page = browser
         .request(Method::GET, "/api/x")
         .header("accept", "text/html");

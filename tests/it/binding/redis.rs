@@ -1,4 +1,4 @@
-//! Bound sessions on several replicas: whatever one has said, the others understand.
+//! Bound sessions on several replicas: each understands the others.
 
 use bff::app::Listeners;
 use http::{HeaderValue, StatusCode, header};
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::support::{Browser, Redis, Reply};
 
-/// A request of the browser at another replica, as a proxy would pass it on.
+/// A request of the browser to another replica, as a proxy would forward it.
 async fn at(port: u16, browser: &Browser, path: &str, headers: &[(&str, &str)]) -> Reply {
     let method = if path.starts_with("/auth/dbsc/") {
         "POST"
@@ -77,7 +77,7 @@ async fn any_replica_takes_the_proof_for_what_another_has_said() {
         let answer = at(port, &browser, "/auth/session", &[]).await.json();
         assert_eq!(answer["authenticated"], true);
     }
-    // Without the bound cookie it passes nowhere, also where it was at hand before it was bound.
+    // Without the bound cookie it passes nowhere, even if it was cached before it was bound.
     let bare = Browser::new("grace", browser.origin());
     bare.set_cookie("__Host-Http-bff_session", &browser.session_cookie().unwrap());
     for port in [first, other] {

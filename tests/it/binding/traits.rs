@@ -200,7 +200,7 @@ async fn sessions_from_before_the_setting_go_on() {
     assert!(is_logged_in(&browser, (FIREFOX, ELSEWHERE)).await);
     log_in(&browser, (CHROME, HOME)).await;
     assert!(!is_logged_in(&browser, (CHROME, ELSEWHERE)).await);
-    // And what was bound outlives a restart.
+    // The binding survives a restart.
     stack.restart_with(&[]).await;
     assert!(!is_logged_in(&browser, (CHROME, ELSEWHERE)).await);
     assert!(is_logged_in(&browser, (NEWER_CHROME, SAME_NETWORK)).await);

@@ -23,10 +23,10 @@ const MANY: usize = 5_000;
 /// The limit of open files that the tests need themselves.
 const FILES: u64 = 8_192;
 
-/// The address of somebody else.
+/// The address of the attacker.
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
 
-/// The address that people and probes have, too.
+/// The address of people and probes.
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// What a connection does that is up to no good.
@@ -38,7 +38,7 @@ enum Kind {
     Trickling,
 }
 
-/// People and probes that go on working meanwhile.
+/// People and probes that continue meanwhile.
 struct Others {
     stop: Arc<AtomicBool>,
     rounds: Arc<AtomicUsize>,
@@ -105,12 +105,12 @@ async fn round(ada: &Browser, public: SocketAddr, internal: SocketAddr) {
     }
 }
 
-/// Opens the connections from this address, and has those that trickle go on until `rounds` have passed.
+/// Opens the connections from this address, and lets the trickling ones continue until `rounds` have passed.
 async fn flood(kind: Kind, from: IpAddr, harness: &Harness, others: &Others) {
     let before = others.rounds.load(Ordering::Relaxed);
     let mut connections = Vec::new();
     for number in 0..MANY {
-        // Where the server has ended one already, the flood goes on with the next.
+        // If the server has ended one already, the flood continues with the next.
         if let Ok(stream) = kind.connect(from, harness.stack.address).await {
             connections.push(stream);
         }
@@ -147,7 +147,7 @@ async fn attack_37_connections_of_one_client_starve_nobody() {
     // What a shell or a service manager often starts programs with.
     let harness = Harness::start("ulimit -Sn 1024", &[]).await;
     let others = Others::begin(&harness).await;
-    // What asks for nothing makes room even for its own neighbours.
+    // Idle connections make room even for their own neighbours.
     flood(Kind::Idle, HERE, &harness, &others).await;
     flood(Kind::HalfAHead, HERE, &harness, &others).await;
     flood(Kind::NotReading, ELSEWHERE, &harness, &others).await;

@@ -60,7 +60,7 @@ async fn it_says_that_it_stops_serves_on_and_lets_everything_finish() {
     // A load balancer that has not looked yet sends something new.
     let reply = ada.get("/.well-known/jwks.json").await;
     assert_eq!(reply.status, StatusCode::OK);
-    // The stream ends in order, which is no cut.
+    // The stream ends in order, which does not count as cut.
     assert_eq!(events.chunk().await.unwrap(), None);
     gate.notify_one();
     assert_eq!(held.await.unwrap().body, "done");
@@ -79,7 +79,7 @@ async fn event_streams_end_in_order_at_a_shutdown() {
     events.more().await;
     harness.bff.terminate();
     assert_eq!(events.next().await, None);
-    // The tab comes again with what it has heard.
+    // The tab reconnects with the id of its last event.
     assert!(!events.last_id.is_empty());
     harness.bff.ended().await.says(0, &["stopped"]);
 }

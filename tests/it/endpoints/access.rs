@@ -27,7 +27,7 @@ async fn it_says_whose_request_it_was_and_where_it_went() {
     }
     ada.get("/auth/verify").await;
     assert!(logs.has_part("INFO", "path=\"/auth/verify\"").contains(&session));
-    // What nobody asked for as a person, and where nothing matches, is left out.
+    // Fields without a value, such as the session of an anonymous request, are omitted.
     stack.browser().get("/nowhere").await;
     let line = logs.has_part("INFO", "path=\"/nowhere\"");
     assert!(!line.contains("route=") && !line.contains("session="), "{line}");

@@ -41,7 +41,7 @@ async fn attack_30_no_claim_makes_a_second_header_or_a_500() {
         assert_eq!(verified.status, StatusCode::OK);
         assert_eq!(verified.header("x-user-name"), header, "{claim:?}");
         assert_eq!(verified.header("x-user-email"), header, "{claim:?}");
-        // As it stands on the wire: one line of it, and it is Ada's.
+        // In its form on the wire: one line, and it is Ada's.
         let request = format!(
             "GET /auth/verify HTTP/1.1\r\nHost: a\r\nCookie: __Host-Http-bff_session={}\r\nConnection: close\r\n\r\n",
             ada.session_cookie().unwrap()
@@ -70,7 +70,7 @@ async fn attack_30_claims_of_any_type_and_size_are_bounded() {
         json!({ "authenticated": false, "csrf_token": "mine", "user": "root" }),
     ] {
         let (reply, ada) = log_in_with(&stack, &claims).await;
-        // An ID token beyond all measure may be refused; that is the IdP's fault and said so.
+        // A gigantic ID token may be refused; that is the IdP's fault, and the log says so.
         assert!(
             reply.target().is_some() || reply.status == StatusCode::BAD_GATEWAY,
             "{}: {}",
@@ -93,7 +93,7 @@ async fn attack_30_claims_of_any_type_and_size_are_bounded() {
     }
 }
 
-/// The address that the session and the proxy are told, with this in the ID token and in UserInfo.
+/// The address for the session and the proxy, with these claims in the ID token and in UserInfo.
 async fn told(stack: &Stack, id_token: Value, user_info: Value) -> [Option<String>; 2] {
     let without = |claims: &mut Value| {
         let claims = claims.as_object_mut().unwrap();

@@ -1,4 +1,4 @@
-//! `/auth/events`: the open pages of a browser learn what becomes of its session.
+//! `/auth/events`: the open pages of a browser learn of changes of its session.
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,12 +40,12 @@ async fn without_a_session_there_is_none() {
     let (stack, ada) = start().await;
     let nobody = stack.browser();
     assert_eq!(refused(&nobody, "").await, (401, "unauthenticated".to_owned()));
-    // Ids that were made up say nothing of anybody's session.
+    // Invented ids reveal nothing about a session.
     for id in ["1", &"A".repeat(108), &"x".repeat(4_000)] {
         assert_eq!(refused(&nobody, id).await, (401, "unauthenticated".to_owned()));
         Events::after(&ada, id).await;
     }
-    // A session that goes on elsewhere is no reason to let somebody in.
+    // A living session elsewhere does not let anybody in.
     let mut events = Events::open(&ada).await;
     events.more().await;
     let id = events.last_id.clone();
@@ -85,12 +85,12 @@ async fn attack_48_a_logout_reaches_all_tabs() {
     for tab in &mut tabs {
         assert_eq!(tab.next().await, Some(ended("logout")));
         assert_eq!(tab.next().await, None);
-        // It does not come again with what it has heard.
+        // It does not reconnect with the id of the last event.
         assert_eq!(tab.last_id, "");
     }
     assert_eq!(refused(&ada, "").await, (401, "unauthenticated".to_owned()));
 
-    // A tab that was not connected learns it when it comes again, and only once.
+    // An unconnected tab learns it when it reconnects, and only once.
     let mut late = Events::after(&ada, &id).await;
     assert_eq!(late.next().await, Some(ended("logout")));
     assert_eq!(late.next().await, None);
@@ -136,7 +136,7 @@ async fn attack_25_renewed_tokens_are_told_without_a_token() {
     }
     assert!(!events.all.contains(&ada.session_cookie().unwrap()));
 
-    // What a tab has missed meanwhile; nothing where it has missed nothing.
+    // The missed events of a tab; none if it has missed none.
     let mut late = Events::after(&ada, &id).await;
     assert_eq!(late.next().await, Some(renewed));
     assert_eq!(late.last_id.is_empty(), events.last_id.is_empty());
@@ -173,7 +173,7 @@ async fn the_end_is_announced_and_a_stream_does_not_delay_it() {
     let mut late = Events::after(&ada, &id).await;
     assert_eq!(late.next().await, Some(ended("idle")));
 
-    // What nobody remembers any more.
+    // Forgotten by all processes.
     stack.advance(Duration::from_mins(11)).await;
     assert_eq!(refused(&ada, &id).await, (401, "unauthenticated".to_owned()));
 }
@@ -196,7 +196,7 @@ async fn another_login_of_the_same_browser_is_a_change_of_the_user() {
         (Some(event("user-changed", json!({}))), None, String::new())
     );
 
-    // A tab that comes again has the new session, and learns that it is another one.
+    // A reconnecting tab has the new session, and learns that it is another one.
     let mut late = Events::after(&ada, &id).await;
     assert_eq!(late.next().await, Some(event("user-changed", json!({}))));
     let mut again = Events::after(&ada, &late.last_id).await;

@@ -1,4 +1,4 @@
-//! Pages for people: their language, whose they are, and what operators change about them.
+//! Pages for people: language, brand, and the changes of operators.
 
 use std::fs;
 

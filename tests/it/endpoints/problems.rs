@@ -1,4 +1,4 @@
-//! How a refusal looks, for programs and for people; what all `/auth/*` answers have in common.
+//! The form of a refusal, for programs and for people; properties of all `/auth/*` answers.
 
 use http::Method;
 use tokio::{
@@ -25,7 +25,7 @@ async fn a_problem_has_one_shape() {
         let request = nobody
             .at("http://evil.localhost")
             .request(method.clone(), &format!("{}{path}", stack.origin(0)));
-        // What a script accepts changes nothing for what only programs call.
+        // The `Accept` of a script changes nothing on endpoints for programs.
         let request = request
             .header("accept", "text/html,*/*;q=0.8")
             .header("sec-fetch-mode", "cors")

@@ -1,4 +1,4 @@
-//! `/auth/sessions`: a person sees their sessions, and ends one that is somewhere else.
+//! `/auth/sessions`: a person sees their sessions, and ends one in another browser.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn reference(entry: &Value) -> &str {
     entry["ref"].as_str().unwrap()
 }
 
-/// Ada in two browsers behind a listed proxy, the second of which came a minute later.
+/// Ada in two browsers behind a listed proxy, the second one a minute later.
 async fn start() -> (Stack, Browser, Browser) {
     let stack = Stack::builder()
         .set("BFF_TRUSTED_PROXIES", "127.0.0.1")
@@ -89,7 +89,7 @@ async fn a_person_sees_all_of_their_sessions_and_nobody_elses() {
     let reply = nobody.get_json("/auth/sessions").await;
     assert_eq!(reply.refusal(), (401, "unauthenticated".to_owned()));
 
-    // A look is no use, and what is over is not listed.
+    // Reading the list is not a use, and ended sessions are absent.
     stack.clock.advance(Duration::from_mins(59));
     assert_eq!(list(&phone).await.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! What a browser asks for by itself, where no route serves it.
+//! The answers to automatic requests of a browser, if no route serves them.
 
 use http::{Method, StatusCode};
 
@@ -23,7 +23,7 @@ async fn the_start_page_shows_the_session_and_the_next_step() {
     assert!(after.body.contains("You are logged in") && after.body.contains("href=\"/auth/logout\""));
     assert_eq!(after.header("cache-control"), Some("no-store"));
     assert!(after.header("content-security-policy").is_some());
-    // A program gets what it gets everywhere.
+    // A program gets the usual answer.
     assert_eq!(ada.get_json("/").await.refusal(), (404, "not_found".to_owned()));
     assert_eq!(ada.get("/").await.status, StatusCode::NOT_FOUND);
 }

@@ -34,7 +34,7 @@ fn assert_none(reply: &Reply, issued: &Issued, what: &str) {
         text.push('\n');
     }
     for token in issued.lock().iter() {
-        // Also its signature alone, or all but it, would be too much.
+        // Its signature alone, or all except the signature, would be too much too.
         let (rest, signature) = token.rsplit_once('.').unwrap_or((token, token));
         let gives_away = [token.as_str(), rest, signature]
             .iter()
@@ -82,7 +82,7 @@ async fn walk(ada: &Browser, issued: &Issued) {
         for method in [
             "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE",
         ] {
-            // The one ends the session; the other does not end, and `events` looks at all of it.
+            // The first ends the session. The second does not end, and `events` reads all of it.
             if path.ends_with("/logout") && method == "POST" || path == "/auth/events" && method == "GET" {
                 continue;
             }
@@ -128,7 +128,7 @@ async fn attack_25_no_request_of_a_browser_yields_a_token() {
     assert!(issued.lock().len() > 2);
     stack.idp.fail_always(Endpoint::Token, Fault::status(503));
     stack.advance(Duration::from_secs(62)).await;
-    // A call waits for the refresh, by a clock that somebody has to move.
+    // A call waits for the refresh, and the test has to move the clock.
     let (client, tokens) = (ada.clone(), Arc::clone(&issued));
     let call = tokio::spawn(async move {
         let reply = client.get("/api/x").await;

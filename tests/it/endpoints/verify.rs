@@ -6,7 +6,7 @@ use crate::support::{Browser, Reply, Stack, http_client};
 
 const PATHS: [&str; 2] = ["/auth/verify", "/auth/forward"];
 
-/// As a proxy asks: with the browser's cookie, on the listener of this URL.
+/// Like a proxy: with the browser's cookie, on the listener of this URL.
 async fn ask(ada: &Browser, url: String, method: &str, headers: &[(&str, &str)]) -> Reply {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let mut request = http_client().request(method, url);
@@ -118,7 +118,7 @@ const FOREIGN: [&[(&str, &str)]; 4] = [
     &[("sec-fetch-site", "cross-site")],
 ];
 
-/// Both listeners, of a proxy that is listed and of one that is not.
+/// Both listeners, a listed proxy and an unlisted one.
 async fn asked_by_anybody(check: impl AsyncFn(&Browser, String)) {
     for listed in ["127.0.0.1", "192.0.2.7"] {
         let stack = Stack::builder()
@@ -134,7 +134,7 @@ async fn asked_by_anybody(check: impl AsyncFn(&Browser, String)) {
     }
 }
 
-/// Only with the proof of its origin is the call with this method and these header fields let through.
+/// The call with this method and these header fields passes only with an own origin.
 async fn needs_the_proof(ada: &Browser, url: &str, method: &str, call: &[(&str, &str)]) {
     for foreign in FOREIGN {
         let reply = ask(ada, url.to_owned(), method, &[call, foreign].concat()).await;

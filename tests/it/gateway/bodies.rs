@@ -28,7 +28,7 @@ async fn stack_with(api: Router) -> (Stack, Browser) {
     (stack, ada)
 }
 
-/// A router that answers with what it gets, as it comes.
+/// A router that streams its input back.
 fn echo() -> Router {
     Router::new().fallback(any(async |request: Request| Body::new(request.into_body())))
 }

@@ -117,7 +117,7 @@ async fn attack_19_an_oversized_header_harms_only_its_sender() {
     ] {
         let request = format!("GET /api/x HTTP/1.1\r\nHost: a\r\n{header}Connection: close\r\n\r\n");
         let answer = raw(stack.address, &request).await;
-        // A client that goes on sending may not see the answer before the connection is gone.
+        // A client that keeps sending may not see the answer before the connection is gone.
         assert!(
             answer.is_empty() || answer.starts_with("HTTP/1.1 431 ") || answer.starts_with("HTTP/1.1 400 "),
             "{answer}"
@@ -159,7 +159,7 @@ async fn attack_28_an_api_sets_none_of_our_cookies() {
     assert!(ada.is_logged_in().await);
 }
 
-/// A service that begins to answer with one event and goes on when it is told to.
+/// A service that begins to answer with one event and continues on demand.
 async fn events() -> (String, tokio::sync::mpsc::Sender<Bytes>) {
     let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(4);
     let receiver = std::sync::Arc::new(tokio::sync::Mutex::new(Some(receiver)));

@@ -1,4 +1,4 @@
-//! A service that fails gives 502 or 504, never 500, and tells nothing of itself.
+//! A failing service gives 502 or 504, never 500, and the answer reveals nothing about it.
 
 use std::time::Duration;
 

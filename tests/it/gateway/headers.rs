@@ -1,4 +1,4 @@
-//! Which header fields an API gets, and what it cannot say to a browser.
+//! The header fields that an API receives, and those that it cannot send to a browser.
 
 use axum::response::IntoResponse as _;
 use http::{Method, StatusCode};

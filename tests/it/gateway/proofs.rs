@@ -1,4 +1,4 @@
-//! A call that changes state brings two proofs.
+//! The two CSRF checks of a call that changes state.
 
 use http::{Method, StatusCode};
 

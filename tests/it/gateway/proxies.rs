@@ -1,4 +1,4 @@
-//! What a proxy in front says counts where it is listed, and nowhere else.
+//! Forwarded headers count only from a listed proxy.
 
 use devstack_idp::Endpoint;
 use http::{Method, StatusCode};

@@ -1,4 +1,4 @@
-//! What an API says of its own URLs reaches the browser as public ones, and what it is told of them.
+//! The URLs of an API reach the browser as public ones; the prefix reaches the API.
 
 use axum::response::IntoResponse as _;
 use http::StatusCode;

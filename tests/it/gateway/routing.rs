@@ -1,4 +1,4 @@
-//! Which route takes a call, and where it goes.
+//! Which route matches a call, and where it goes.
 
 use http::{Method, StatusCode};
 
@@ -211,7 +211,7 @@ async fn attack_18_without_a_session_not_one_byte_of_the_api_is_seen() {
             assert!(reply.set_cookies().is_empty());
         }
     }
-    // Nor does a state change without any proof learn more than that nobody is logged in.
+    // A state change without any CSRF check learns only that it is not logged in.
     let foreign = nobody
         .request(Method::DELETE, "/api/hello")
         .header("sec-fetch-site", "cross-site");

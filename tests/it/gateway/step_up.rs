@@ -1,4 +1,4 @@
-//! An API that asks for a stronger login (RFC 9470).
+//! An API that demands a stronger login (RFC 9470).
 
 use std::{sync::Arc, time::Duration};
 

@@ -14,7 +14,7 @@ async fn max_age_is_held_against_auth_time() {
     let ada = stack.browser();
     ada.log_in().await;
     stack.advance(Duration::from_secs(200)).await;
-    // Young enough for the one who asks for 300 seconds.
+    // Young enough for a request with 300 seconds.
     ada.log_in_by("/auth/login?max_age=300").await.leads_on();
 
     // An IdP that does not ask again although it should.
@@ -32,7 +32,7 @@ async fn max_age_is_held_against_auth_time() {
         assert_eq!(ada.session_cookie(), before, "the session that was there stays");
         assert!(ada.is_logged_in().await);
     }
-    // Without `max_age` the same token is good.
+    // Without `max_age` the same token is valid.
     stack.idp.on_next_id_token(|draft| {
         draft.claims.remove("auth_time");
     });
@@ -124,7 +124,7 @@ async fn a_silent_login_works_for_a_person_known_to_the_idp() {
     let ada = stack.browser();
     ada.log_in().await;
     ada.forget_cookies();
-    // Consent to what a login without `prompt=consent` asks for.
+    // Consent to the scopes of a login without `prompt=consent`.
     ada.log_in_by("/auth/login?prompt=login").await.leads_on();
     ada.forget_cookies();
     let reply = ada.log_in_by("/auth/login?prompt=none").await;

@@ -1,4 +1,4 @@
-//! The callback: what is looked at in which order, and what becomes of each falsification of the redirect.
+//! The callback: the order of its checks, and the effect of each falsified redirect.
 
 use devstack_idp::{Endpoint, Person};
 use http::StatusCode;
@@ -30,7 +30,7 @@ async fn attack_22_state_is_looked_at_before_anything_else_that_came() {
         is_error_page(&ada.get(&other).await, "login_unknown");
     }
     nothing_exchanged(&stack);
-    // The real one is none the worse for it.
+    // The real one still works.
     assert_eq!(
         ada.get(&callback).await.leads_on(),
         format!("{}/mine", stack.origin(0))

@@ -61,7 +61,7 @@ async fn attack_31_a_flood_of_logins_starves_nothing_else() {
         let browser = stack.browser();
         flood.spawn(async move { browser.get_json("/auth/login").await });
     }
-    // 16 are at the IdP, 64 wait for their turn, the others are told at once.
+    // 16 are at the IdP, 64 wait for their turn, the others are refused at once.
     for _ in 0..70 {
         is_turned_away(&flood.join_next().await.unwrap().unwrap());
     }
@@ -74,7 +74,7 @@ async fn attack_31_a_flood_of_logins_starves_nothing_else() {
     let told = logs.lines_with("some were turned away");
     assert_eq!(told.len(), 1, "{told:?}");
     others_go_on(&stack, &ada).await;
-    // Those who waited in vain are told too; those whom the IdP lets hang run out of time.
+    // Those that waited in vain are refused too; those that hang at the IdP run out of time.
     for _ in 0..64 {
         is_turned_away(&flood.join_next().await.unwrap().unwrap());
     }

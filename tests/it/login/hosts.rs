@@ -71,7 +71,7 @@ async fn an_unregistered_host_leads_to_the_fallback() {
     assert_eq!(kept["return_to"], "/deep?a=b");
     assert_eq!(kept["prompt"], "login");
 
-    // There it simply goes on.
+    // There it simply continues.
     let reply = stranger.log_in_by(&fallback).await;
     assert_eq!(reply.leads_on(), format!("http://127.0.0.1:{port}/deep?a=b"));
     assert!(

@@ -1,4 +1,4 @@
-//! ID tokens and UserInfo that are not what they should be, through the whole callback.
+//! Invalid ID tokens and UserInfo answers, through the whole callback.
 
 use devstack_idp::{Endpoint, Fault, IdTokenDraft, Signer};
 use serde_json::{Value, json};

@@ -70,7 +70,7 @@ async fn it_logs_nobody_in_and_ends_no_session_by_itself() {
         query(&[("iss", &stack.issuer), ("login_hint", "grace")])
     );
     let again = ada.come_from_elsewhere(&link).await.leads_on();
-    // Somebody is logged in, and the IdP is asked all the same: it may be about somebody else.
+    // A person is logged in, and the IdP is asked all the same: the request may concern another person.
     assert!(ada.go_on_to(&again).await.location().starts_with(&stack.issuer));
     assert_eq!(ada.session_cookie(), cookie);
     assert!(ada.is_logged_in().await);

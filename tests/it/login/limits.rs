@@ -53,7 +53,7 @@ async fn at_the_limit_for_one_person_the_oldest_session_ends() {
     assert!(!browsers[0].is_logged_in().await);
     assert!(browsers[1].is_logged_in().await && browsers[2].is_logged_in().await);
     assert!(grace.is_logged_in().await);
-    // An IdP may keep all logins of a person in one grant, so what the one that ended held is not revoked.
+    // An IdP may keep all logins of a person in one grant, so the tokens of the ended one are not revoked.
     assert_eq!(stack.idp.count(Endpoint::Revoke), 0);
 
     // Logging in again in one browser costs another one nothing.
@@ -87,7 +87,7 @@ async fn without_a_refresh_token_the_session_ends_with_the_token() {
     stack.advance(Duration::from_secs(1)).await;
     assert_eq!(ada.get("/api/x").await.status, StatusCode::UNAUTHORIZED);
     assert!(!ada.is_logged_in().await);
-    // Nobody has tried to renew what cannot be renewed.
+    // Nothing has tried to renew an unrenewable token.
     assert_eq!(stack.idp.count(Endpoint::Token), 2);
 }
 

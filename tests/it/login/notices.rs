@@ -1,4 +1,4 @@
-//! What operators are told once.
+//! One-time notices to operators.
 
 use http::{Method, StatusCode, header};
 
@@ -35,7 +35,7 @@ async fn a_second_session_cookie_of_our_name_is_told_once() {
     assert!(!logs.text().contains(&cookie));
 }
 
-/// With what to do.
+/// With the fix.
 #[tokio::test]
 async fn a_host_without_a_redirect_uri_is_logged_once() {
     let logs = Logs::capture();

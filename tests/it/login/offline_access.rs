@@ -1,10 +1,10 @@
-//! `OIDC_PROMPT=auto`: people are asked for consent only where no refresh token comes without it.
+//! `OIDC_PROMPT=auto`: consent is requested only if no refresh token comes without it.
 
 use devstack_idp::Endpoint;
 
 use crate::support::{Logs, Stack};
 
-/// What the IdP was asked for by the last login.
+/// The requested prompt of the last login.
 fn prompt(stack: &Stack) -> Option<String> {
     let request = stack.idp.requests(Endpoint::Par).pop().unwrap();
     request.field("prompt").map(str::to_owned)
@@ -63,7 +63,7 @@ async fn consent_is_requested_after_a_missing_refresh_token() {
     stack.restart_with(&[]).await;
     assert_eq!(login(&stack).await, (Some(consent()), true));
     assert_eq!(logs.lines_with("refresh token").len(), 0);
-    // A login that names a prompt of its own gets that one.
+    // A login with its own prompt gets that one.
     let ada = stack.browser();
     ada.log_in_by("/auth/login?prompt=login").await;
     assert_eq!(prompt(&stack).as_deref(), Some("login"));
@@ -85,7 +85,7 @@ async fn consent_that_brings_no_refresh_token_is_given_up() {
     assert_eq!(logs.lines_with("prompt=consent did not bring").len(), 1);
     is_kept(&mut stack, "useless").await;
 
-    // Until the IdP is mended.
+    // Until the IdP is repaired.
     stack.idp.issue_refresh_tokens(true);
     assert_eq!(login(&stack).await, (None, true));
     stack.idp.offline_access_wants_prompt(true);

@@ -104,7 +104,7 @@ async fn attack_46_only_the_browser_of_the_attempt_joins() {
     let first = tokio::spawn(async move { tab.get(&target).await });
     exchanges_are(&mut stack, 1).await;
 
-    // The URL alone is worth nothing, nor with the login cookie of another attempt, while it is under way or later.
+    // The URL alone is worthless, also with the login cookie of another attempt, while it is under way or later.
     let thief = stack.browser();
     let reply = thief.get_json(&callback).await;
     is_problem(&reply, StatusCode::BAD_REQUEST, "login_unknown");

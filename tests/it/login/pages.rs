@@ -1,4 +1,4 @@
-//! Pages and answers: what they carry, for people and for programs.
+//! The content of pages and answers, for people and for programs.
 
 use http::{Method, StatusCode};
 

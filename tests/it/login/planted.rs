@@ -1,4 +1,4 @@
-//! Login CSRF and cookies that somebody else has set.
+//! Login CSRF and planted cookies.
 
 use devstack_idp::Endpoint;
 use http::{Method, StatusCode, header::COOKIE};
@@ -113,7 +113,7 @@ async fn attack_27_a_login_cookie_that_is_there_twice_is_nobodys() {
         let reply = with_cookies(&stack, &callback, &lines).await;
         is_problem(&reply, StatusCode::BAD_REQUEST, "login_unknown");
     }
-    // Without the prefix, which a sibling subdomain or plain http could set, it is not even looked at.
+    // Without the prefix, which a sibling subdomain or plain http could set, it is not read at all.
     let bare = pair.strip_prefix("__Host-Http-").unwrap().to_owned();
     let reply = with_cookies(&stack, &callback, &[bare]).await;
     is_problem(&reply, StatusCode::BAD_REQUEST, "login_unknown");

@@ -1,4 +1,4 @@
-//! The IdP sends the browser back with an error: who has a session goes on, some errors pass by themselves.
+//! The IdP returns an error: a person with a session continues, and some errors pass by themselves.
 
 use devstack_idp::Endpoint;
 use http::StatusCode;

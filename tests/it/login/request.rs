@@ -1,4 +1,4 @@
-//! What the IdP is asked: PKCE, state, nonce, pushed or not, prompt and hints.
+//! The request to the IdP: PKCE, state, nonce, pushed or not, prompt and hints.
 
 use std::collections::{BTreeMap, BTreeSet};
 

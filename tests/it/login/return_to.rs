@@ -7,7 +7,7 @@ use url::form_urlencoded::byte_serialize;
 use super::{is_error_page, is_problem};
 use crate::support::{HOSTS, Stack};
 
-/// Targets off the allow-list, where `https://spa.example` alone is on it.
+/// Targets off the allow-list, which contains only `https://spa.example`.
 pub const OFF_THE_LIST: &[&str] = &[
     "//evil.example",
     "///evil.example",
@@ -152,7 +152,7 @@ async fn a_target_of_two_kibibytes_is_reached() {
     reply.leads_on();
     let expected = target.replace('"', "%22");
     assert_eq!(reply.leads_on(), format!("{}{expected}", stack.origin(0)));
-    // What is short enough and still does not fit its cookie is refused like what is too long.
+    // A target that is short enough but does not fit its cookie is refused like a long one.
     let odd = format!("/{}", "\"".repeat(2047));
     let reply = ada.get_json(&login("return_to", &odd)).await;
     is_problem(&reply, StatusCode::BAD_REQUEST, "invalid_return_to");

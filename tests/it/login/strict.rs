@@ -24,7 +24,7 @@ async fn follow(browser: &Browser, link: &str) -> String {
         if !path.starts_with("/auth/") {
             return path;
         }
-        // A redirect goes on as what it was; a page of ours is a page of this site.
+        // A redirect keeps its origin; one of our pages is a page of this site.
         from_elsewhere &= reply.status == StatusCode::FOUND;
         reply = if from_elsewhere {
             browser.come_from_elsewhere(&path).await
@@ -79,7 +79,7 @@ async fn a_step_up_visits_the_idp_and_replaces_the_session() {
         let idp = follow(&ada, &format!("/auth/login?{wish}")).await;
         assert!(idp.starts_with(&stack.issuer), "{idp}");
         let callback = ada.person().authorize(&idp).await.unwrap();
-        // The session cookie does not come along with the callback, and yet the old session ends.
+        // The browser does not send the session cookie with the callback, and yet the old session ends.
         ada.come_from_elsewhere(&callback).await.leads_on();
         assert!(ada.is_logged_in().await, "{wish}");
         assert!(!lives(&stack, &old).await, "{wish}");
@@ -104,7 +104,7 @@ async fn of_tabs_that_log_in_side_by_side_one_session_is_left() {
     for old in &cookies[..2] {
         assert!(!lives(&stack, old).await);
     }
-    // A callback that comes again leads home, since there is a session, though its cookie stays behind.
+    // A repeated callback leads home, because there is a session, although its cookie is not sent.
     stack.advance(Duration::from_secs(61)).await;
     let late = ada.come_from_elsewhere(&callbacks[0]).await;
     assert_eq!(late.leads_on(), format!("{}/", ada.origin()));
@@ -173,7 +173,7 @@ async fn only_a_cross_site_page_without_a_cookie_asks_again() {
     let ada = stack.browser();
     // Nobody is logged in: one page, and then the IdP.
     assert!(follow(&ada, "/api/page").await.starts_with(&stack.issuer));
-    // By a bookmark, and from a page of ours.
+    // By a bookmark, and from one of our pages.
     assert!(
         ada.go_on_to("/auth/login")
             .await
@@ -189,7 +189,7 @@ async fn only_a_cross_site_page_without_a_cookie_asks_again() {
             .header("sec-fetch-dest", dest);
         assert!(ada.send(request).await.location().starts_with(&stack.issuer));
     }
-    // With Lax the cookie comes along.
+    // With Lax the browser sends the cookie.
     let stack = Stack::builder().set("BFF_COOKIE_SAMESITE", "Lax").start().await;
     let ada = stack.browser();
     let started = ada.come_from_elsewhere("/auth/login").await;

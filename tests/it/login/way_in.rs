@@ -151,7 +151,7 @@ async fn a_page_whose_address_is_too_long_leads_to_the_start_page() {
 /// Header fields that a proxy sets.
 type Fields = Vec<(&'static str, String)>;
 
-/// What each proxy says of the page that a person opens: its name, the path on which it asks, and header fields.
+/// How each proxy describes the page that a person opens: its name, the path of its request, and header fields.
 fn dialects(host: &str, address: &str) -> Vec<(&'static str, String, Fields)> {
     let host = || host.to_owned();
     let of = |name, value: String| (name, value);
@@ -189,7 +189,7 @@ fn dialects(host: &str, address: &str) -> Vec<(&'static str, String, Fields)> {
     ]
 }
 
-/// As a proxy asks for a person who opens a page.
+/// Like a proxy for a person who opens a page.
 async fn ask(
     stack: &Stack,
     path: &str,
@@ -206,7 +206,7 @@ async fn ask(
     Reply::read(request.send().await.unwrap()).await
 }
 
-/// The URL of the login in an answer to a proxy: nginx gets it beside a 401, since it makes a 500 of a redirect.
+/// The URL of the login in an answer to a proxy: nginx gets it beside a 401, because it turns a redirect into a 500.
 fn login_of(proxy: &str, reply: &Reply) -> String {
     if matches!(proxy, "nginx" | "ingress-nginx" | "by parameter") {
         assert_eq!(reply.refusal(), (401, "unauthenticated".to_owned()), "{proxy}");
@@ -396,7 +396,7 @@ async fn a_target_pasted_by_a_proxy_is_taken_whole() {
         let reply = ada.get_json(&format!("/auth/login?{query}")).await;
         assert_eq!(reply.refusal(), (400, "ambiguous_target".to_owned()), "{query}");
     }
-    // On a host that is not registered the target survives the way to the fallback, too.
+    // On an unregistered host, the target survives the redirect to the fallback too.
     let elsewhere = ada.at(&format!("http://localhost:{}", stack.address.port()));
     let reply = elsewhere.get("/auth/login?return_to=/api/x?a=b&c=d").await;
     let end = elsewhere.log_in_by(reply.location()).await.leads_on();

@@ -1,4 +1,4 @@
-//! Logouts that the IdP tells of (OpenID Connect Back-Channel Logout 1.0).
+//! Logouts that the IdP reports (OpenID Connect Back-Channel Logout 1.0).
 
 mod race;
 mod refused;

@@ -209,7 +209,7 @@ async fn a_link_with_the_token_ends_all_sessions_of_the_person() {
             .header("sec-fetch-mode", "navigate");
         ada.send(request).await
     };
-    // A wrong token is told, also that of another session of the person.
+    // A wrong token is reported, also that of another session of the person.
     for wrong in ["x".to_owned(), other.csrf_token().await] {
         let reply = follow("same-origin", &format!("csrf={wrong}&everywhere=true")).await;
         assert_eq!(reply.status, StatusCode::FORBIDDEN);
@@ -292,6 +292,6 @@ async fn everywhere_without_a_session_is_refused_and_ends_nothing() {
         .await;
     assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
     assert!(phone.is_logged_in().await);
-    // Without a wish that cannot be met it stays what it was: done.
+    // Without an impossible wish the page still says that it is done.
     assert_eq!(desk.post("/auth/logout").await.status, StatusCode::SEE_OTHER);
 }

@@ -1,4 +1,4 @@
-//! Logouts that a page of the IdP tells of in a frame (OpenID Connect Front-Channel Logout 1.0).
+//! Logouts that a page of the IdP reports in a frame (OpenID Connect Front-Channel Logout 1.0).
 
 use devstack_idp::{Control, Endpoint};
 use http::{Method, StatusCode};
@@ -107,7 +107,7 @@ async fn a_frame_without_a_cookie_ends_the_session_of_its_sid() {
     ada.log_in().await;
     grace.log_in().await;
     let cookie = ada.session_cookie().unwrap();
-    // Browsers hold the cookie back in a frame of another site.
+    // Browsers do not send the cookie in a frame of another site.
     let frame_of_ada = stack.browser();
     let reply = frame_of_ada
         .get(&frame(&stack.issuer, &sid(&stack, "u-ada")))

@@ -95,7 +95,7 @@ async fn everywhere_ends_exactly_the_sessions_of_the_person() {
         }
         let grace = Browser::new("grace", &stack.origin(0));
         grace.log_in().await;
-        // Anything but `true` is this browser alone.
+        // Any other value than `true` means only this browser.
         let token = browsers[0].csrf_token().await;
         submit(&browsers[0], &[("csrf_token", &token), ("everywhere", "1")]).await;
         assert!(browsers[1].is_logged_in().await && browsers[2].is_logged_in().await);
@@ -191,7 +191,7 @@ async fn attack_17_the_newest_id_token_is_the_hint() {
         stack.clock.advance(Duration::from_secs(1));
         crate::support::pause().await;
     }
-    // A refresh without an ID token leaves the one that is there.
+    // A refresh without an ID token keeps the present one.
     stack.idp.id_token_on_refresh(false);
     let second = ada.session().await["refreshed_at"].clone();
     stack.clock.advance(Duration::from_secs(31));

@@ -169,7 +169,7 @@ async fn a_planted_logout_cookie_leads_nowhere() {
         crate::login::guarded(&reply);
         assert!(!reply.body.contains("evil") && reply.header("location").is_none());
     }
-    // Twice is nobody's.
+    // A duplicate parameter is ignored.
     let twice = stack
         .browser()
         .request(Method::GET, "/auth/logged-out")

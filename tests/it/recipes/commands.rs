@@ -4,9 +4,9 @@
 use super::recipe;
 use crate::support::{Process, Stack};
 
-/// Runs each line of a block, and expects that it does what it is for.
+/// Runs each line of a block, and expects its purpose to be fulfilled.
 async fn each(stack: &Stack, block: &str) {
-    // A comment may go on in a line of its own.
+    // A comment may continue on its own line.
     for line in block.lines().filter(|line| !line.trim_start().starts_with('#')) {
         let ended = Process::shell(&stack.folder(), line, &stack.variables)
             .ended()
@@ -16,7 +16,7 @@ async fn each(stack: &Stack, block: &str) {
     }
 }
 
-/// A registered server and an IdP by the clock of the machine, as the commands have it.
+/// A registered server and an IdP with the clock of the machine, as the commands have it.
 async fn running() -> (Stack, Process) {
     let stack = Stack::builder().without_server().start_without_waiting().await;
     let mut bff = Process::start(&stack.folder(), &[], &stack.variables);
@@ -70,7 +70,7 @@ async fn the_variables_behind_a_proxy() {
         .says(0, &[]);
 }
 
-/// Traefik itself is not at hand: what it is told to ask is asked.
+/// Traefik itself is not available: this sends the requests that it would send.
 #[tokio::test]
 async fn what_traefik_is_told_to_ask_is_answered() {
     let stack = Stack::start().await;

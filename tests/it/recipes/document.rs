@@ -93,7 +93,7 @@ pub fn names(source: &str) -> impl Iterator<Item = String> {
     calls.filter_map(|rest| Some(literal(rest)?.0))
 }
 
-/// The string that `text` begins with, of whose escapes only line ends are known, and what comes after it.
+/// The string literal at the beginning of `text`, with only line ends as escapes, and the rest.
 fn literal(text: &str) -> Option<(String, &str)> {
     let (literal, rest) = text.trim_start().strip_prefix('"')?.split_once('"')?;
     Some((literal.replace("\\n", "\n"), rest))

@@ -92,7 +92,7 @@ async fn the_readme_registers_a_client_and_takes_the_token_away() {
     bff.ended().await.says(0, &[]);
 }
 
-/// docs/install.md sends people to this environment, which is that of a container.
+/// docs/install.md refers to this environment, which is that of a container.
 #[test]
 fn what_is_for_a_container_alone_is_left_out_without_one() {
     let document = std::fs::read_to_string(super::document::root().join("docs/install.md")).unwrap();

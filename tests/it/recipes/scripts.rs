@@ -1,4 +1,4 @@
-//! `scripts/test` and what it stands on.
+//! `scripts/test` and its parts.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -59,7 +59,7 @@ async fn each_phase_can_be_named_and_another_name_lists_them() {
             "{name}: {}",
             wrong.output
         );
-        // What is not a command of cargo is a script of its own.
+        // A phase that is not a cargo command is a separate script.
         let script = fs::read_to_string(root().join("scripts/test")).unwrap();
         let is_there = root().join("scripts/phases").join(&name).exists();
         assert!(is_there || script.contains(&format!("    {name}) ")), "{name}");

@@ -1,4 +1,4 @@
-//! What answers to a refresh may hold and may lack.
+//! The optional parts of answers to a refresh.
 
 use devstack_idp::{Control, Endpoint, Fault};
 use serde_json::json;
@@ -130,7 +130,7 @@ async fn without_a_refresh_token_a_session_ends_with_its_token() {
     harness.has_ended().await;
     harness.pass(10).await;
     assert_eq!(harness.refreshes().len(), 0);
-    // Of what is left, the access token is revoked.
+    // Of the rest, the access token is revoked.
     eventually("it is revoked", async || harness.revoked().len() == 2).await;
 }
 

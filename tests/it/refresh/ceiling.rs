@@ -19,7 +19,7 @@ fn ends_at(stack: &Stack, seconds: u64) {
 }
 
 impl Harness {
-    /// When the session ends, as the page is told.
+    /// The end of the session, as shown to the page.
     async fn ends(&self) -> u64 {
         let session = self.ada.session().await;
         let text = session["expires_at"]
@@ -69,7 +69,7 @@ async fn a_refresh_moves_the_end_within_the_lifetime() {
         harness.is_renewed_within(40, &before).await;
         assert_eq!(harness.ends().await, ends);
     }
-    // One without the claim leaves it as it is, and one that is over ends the session.
+    // One without the claim changes nothing, and one in the past ends the session.
     ends_at(&harness.stack, NOW + 500);
     let before = harness.refreshed_at().await;
     harness.is_renewed_within(40, &before).await;
@@ -114,7 +114,7 @@ async fn a_session_ends_with_its_refresh_token() {
         let ends = harness.ends().await;
         assert_eq!(ends, seconds(harness.refreshed_at().await) + lives);
     }
-    // Unknown is no end of its own, and the lifetime stays one.
+    // An unknown end adds no end, and the lifetime still applies.
     for lives in [0, 100_000] {
         harness.stack.idp.clear_hooks();
         refresh_token_lives(&harness.stack, "refresh_token_expires_in", lives);

@@ -17,7 +17,7 @@ async fn attack_44_a_clock_set_back_postpones_no_refresh() {
     harness.pass(31).await;
     harness.refreshes_are(1).await;
     harness.renewed_since(&before).await;
-    // What is told is told by the clock on the wall.
+    // Shown times use the wall clock.
     let session = harness.ada.session().await;
     let refreshed = session["refreshed_at"].as_str().unwrap();
     assert!(refreshed.starts_with("2027-01-15T05:00:3"), "{refreshed}");

@@ -1,4 +1,4 @@
-//! What goes wrong at a refresh: what ends the session and what does not.
+//! Failures of a refresh: which ones end the session.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Harness, eventually};
 use crate::support::{Browser, Logs, Stack};
 
-/// The session outlives the fault: the old token serves while it is valid, then there is none, then it recovers.
+/// The session survives the fault: the old token serves while it is valid, then there is none, then it recovers.
 async fn survives(harness: &Harness, what: &str, fault: Fault) {
     let (token, before) = (harness.token().await, harness.refreshed_at().await);
     let seen = harness.refreshes().len();
@@ -65,7 +65,7 @@ async fn attack_11_an_idp_that_refuses_for_the_moment_ends_no_session() {
     }
 }
 
-/// A refusal that passes: a session that is refused until a few seconds after its token has expired goes on.
+/// A passing refusal: a session survives that is refused until a few seconds after its token has expired.
 #[tokio::test]
 async fn attack_11_a_refusal_that_passes_ends_no_session() {
     let harness = Harness::start().await;
@@ -158,7 +158,7 @@ async fn attack_52_a_needed_person_ends_the_session_at_once() {
     }
 }
 
-/// Ten people whose grants are gone are no outage: the breaker does not keep the eleventh from a new token.
+/// Ten people with revoked grants are not an outage: the breaker gives the eleventh a new token.
 #[tokio::test]
 async fn attack_52_refusals_of_single_sessions_are_no_outage() {
     for code in ["invalid_grant", "interaction_required", "invalid_request"] {
@@ -286,7 +286,7 @@ async fn a_token_spent_by_a_lost_answer_is_told_apart() {
         harness.pass(31).await;
         harness.refreshes_are(1).await;
         assert!(harness.ada.is_logged_in().await);
-        // The next one brings the used token again, which the IdP takes for theft.
+        // The next one sends the used token again, which the IdP treats as theft.
         harness.pass(20).await;
         eventually("the session ends", async || !harness.ada.is_logged_in().await).await;
         assert_eq!(harness.refreshes().len(), 2);
@@ -320,7 +320,7 @@ async fn attack_15_every_try_carries_an_assertion_of_its_own() {
         headers: vec![("retry-after".to_owned(), after.to_owned())],
         body: Vec::new(),
     };
-    // Two that are repeated at once, one that is repeated later, one that the IdP takes.
+    // Two immediate repetitions, one later one, one that the IdP accepts.
     harness.stack.idp.fail_next(Endpoint::Token, busy(429, "1"));
     harness.stack.idp.fail_next(Endpoint::Token, Fault::status(503));
     harness.stack.idp.fail_next(Endpoint::Token, Fault::status(500));
@@ -356,7 +356,7 @@ async fn the_idp_says_when_to_come_again() {
     harness.pass(31).await;
     harness.refreshes_are(1).await;
     harness.pass(38).await;
-    // Not even the people who wait make it ask earlier; they are told when to come.
+    // Waiting people do not shorten the pause; they get `Retry-After`.
     let seconds = harness.is_pending().await;
     assert!((1..=13).contains(&seconds), "{seconds}");
     assert_eq!(harness.refreshes().len(), 1);

@@ -69,7 +69,7 @@ async fn attack_10_a_caller_that_hangs_up_loses_nothing() {
     gate.notify_one();
     harness.token().await;
     assert_eq!(harness.refreshes().len(), 1);
-    // The rotated token is there: the next refresh brings it.
+    // The rotated token is stored: the next refresh sends it.
     let before = harness.refreshed_at().await;
     harness.is_renewed_within(33, &before).await;
     let refreshes = harness.refreshes();
@@ -158,7 +158,7 @@ async fn attack_32_a_waiting_call_is_not_forwarded_after_a_logout() {
         pause().await;
     }
     harness.ada.post("/auth/logout").await;
-    // The refresh comes to nothing, and the old token would still be valid for some seconds.
+    // The refresh fails, and the old token would still be valid for some seconds.
     gate.notify_one();
     let reply = call.await.unwrap();
     assert_eq!(

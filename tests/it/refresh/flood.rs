@@ -6,7 +6,7 @@ use http::StatusCode;
 use super::{Harness, eventually};
 use crate::support::Browser;
 
-/// A callback that this browser may bring, with a code that the IdP never gave out.
+/// A callback that this browser may send, with a code that the IdP never issued.
 async fn false_callback(harness: &Harness, browser: &Browser) -> String {
     let started = browser.get("/auth/login").await;
     assert_eq!(started.status, StatusCode::FOUND, "{}", started.body);
@@ -50,7 +50,7 @@ async fn attack_31_a_flood_starves_no_refresh_and_no_check() {
         idp.count(Endpoint::Token) == 16 && idp.count(Endpoint::Par) == 16
     })
     .await;
-    // A caller that finds no place in the queue is told so: 100 come, 16 are served, 64 may wait.
+    // A call without a place in the queue is refused: 100 come, 16 are served, 64 may wait.
     for _ in 0..40 {
         let reply = answers.join_next().await.unwrap().unwrap();
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{}", reply.body);

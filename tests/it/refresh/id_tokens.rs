@@ -21,7 +21,7 @@ fn forge(harness: &Harness, forgery: impl Fn(&mut IdTokenDraft) + Send + Sync + 
     });
 }
 
-/// What belongs to somebody else ends the session, and is revoked with all that is left of it.
+/// Tokens of another person end the session, and are revoked with all its tokens.
 async fn ends(what: &str, prepare: impl FnOnce(&Harness)) {
     let harness = Harness::start().await;
     let answers = Answers::of(&harness.stack);
@@ -100,7 +100,7 @@ async fn attack_17_logout_hints_with_the_newest_id_token() {
     assert!(hint.unwrap().1 == answers.text(0, "id_token"), "an older hint");
 }
 
-/// A forged ID token is not accepted, nor the access token beside it; the session lives on and recovers.
+/// A forged ID token is not accepted, nor the access token beside it; the session survives and recovers.
 async fn is_refused(
     harness: &Harness,
     what: &str,
@@ -200,7 +200,7 @@ async fn attack_52_a_lasting_id_token_fault_requires_a_login() {
             if !harness.ada.is_logged_in().await {
                 break;
             }
-            // As long as it is there, the token of before serves, not the one beside the faulty ID token.
+            // While it is valid, the former token serves, not the one beside the faulty ID token.
             assert!(harness.token().await == token, "{what}");
             harness.pass(1).await;
         }

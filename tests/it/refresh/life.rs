@@ -1,4 +1,4 @@
-//! How long sessions live, and what counts as use.
+//! The lifetime of sessions, and what counts as use.
 
 use std::time::Duration;
 

@@ -75,7 +75,7 @@ async fn a_request_waits_only_for_a_token_that_is_about_to_expire() {
     let harness = Harness::start().await;
     let first = harness.token().await;
     harness.stack.idp.fail_always(Endpoint::Token, Fault::Hang);
-    // The refresh hangs. More than six seconds remain, so nobody waits for it: time stands still here.
+    // The refresh hangs. More than six seconds remain, so no call waits for it: time stands still here.
     harness.stack.clock.advance(Duration::from_millis(53_900));
     harness.refreshes_are(1).await;
     let reply = harness.ada.get("/api/hello").await;
@@ -133,7 +133,7 @@ async fn short_lived_tokens_are_renewed_on_use() {
         for _ in 0..8 {
             harness.pass(1).await;
             let reply = harness.call().await;
-            // A token that has expired on the way to us is none; the next try brings another.
+            // A token that has expired on its way is useless; the next attempt brings another.
             assert!(
                 reply.status == StatusCode::OK || reply.code() == "token_refresh_pending",
                 "{}",

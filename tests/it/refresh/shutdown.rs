@@ -26,7 +26,7 @@ async fn a_refresh_under_way_is_completed() {
     assert_eq!(idp.count(Endpoint::UserInfo), 0);
     gate.notify_one();
     stopping.await.unwrap();
-    // The answer was taken: UserInfo is asked after the tokens are stored.
+    // The answer was accepted: UserInfo is requested after the tokens are stored.
     assert_eq!(idp.count(Endpoint::UserInfo), 1);
 }
 

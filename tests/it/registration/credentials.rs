@@ -1,4 +1,4 @@
-//! `bff_client.json`: what it holds, who may read it, and when it is refused.
+//! `bff_client.json`: its content, its permissions, and when it is refused.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -47,7 +47,7 @@ async fn the_file_holds_the_registration_for_its_owner() {
         "the initial access token in the clear"
     );
 
-    // All that the server has written, and nothing half-written beside it.
+    // All complete files of the server, and no unfinished one beside them.
     let mut names = Vec::new();
     for entry in fs::read_dir(stack.folder().join("keys")).unwrap() {
         let path = entry.unwrap().path();
@@ -92,8 +92,8 @@ async fn it_lies_where_the_configuration_says() {
     assert_eq!(calls(&stack), ["GET /register/bff-server"]);
 }
 
-/// Restarts with `content` in the credentials file; what the server ends with. A fresh token is there, and even
-/// `ALLOW_BOOTSTRAP_FAILURE`: neither helps against a file that belongs to something else.
+/// Restarts with `content` in the credentials file; returns the end of the server. A fresh token is set, and even
+/// `ALLOW_BOOTSTRAP_FAILURE`: neither helps against a foreign file.
 async fn refused(stack: &mut Stack, content: &[u8], changes: &[(&str, &str)]) -> String {
     fs::write(stack.credentials(), content).unwrap();
     let iat = fresh_iat(stack);

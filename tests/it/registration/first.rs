@@ -1,4 +1,4 @@
-//! The first registration: what is sent, what is said, what becomes of it.
+//! The first registration: the request, the log lines, the outcome.
 
 use devstack_idp::Endpoint;
 use serde_json::{Value, json};
@@ -252,7 +252,7 @@ async fn while_registration_is_skipped_no_call_is_made() {
     let logs = Logs::capture();
     let mut stack = Stack::start().await;
     stack.idp.clear_requests();
-    // What is stored serves, also where the configuration asks the IdP for something else.
+    // The stored registration serves, even if the configuration requests another one.
     stack
         .restart_with(&[("SKIP_DCR_BOOTSTRAP", "true"), ("OIDC_SCOPES", "openid")])
         .await;

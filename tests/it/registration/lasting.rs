@@ -39,7 +39,7 @@ async fn safe_rotation_merges_hosts_and_removes_none() {
         before["post_logout_redirect_uris"].as_array().unwrap().len() + 1
     );
 
-    // What is not the configuration's is not looked at.
+    // Fields outside the configuration are not compared.
     stack.idp.clear_requests();
     stack
         .restart_with(&[
@@ -137,7 +137,7 @@ async fn a_server_goes_on_with_the_client_that_another_process_made() {
     let mut left = file(&stack);
     let new = left["client_id"].as_str().unwrap().to_owned();
     assert_ne!(new, old);
-    // The process lived in the machine's time; the server lives in one of its own.
+    // The process used the machine's time; the server uses its own.
     left["superseded"][0]["since"] = stack.clock.now().unix_millis().into();
     bff::private_file::replace(&stack.credentials(), left.to_string().as_bytes()).unwrap();
     stack
@@ -191,7 +191,7 @@ async fn the_next_start_replaces_a_lost_registration_token() {
     assert_eq!(calls(&stack), [format!("GET /register/{new}")]);
 }
 
-/// The client stays, and with it the refresh tokens of everybody who is logged in.
+/// The client stays, and with it the refresh tokens of all sessions.
 #[tokio::test]
 async fn an_admin_token_renews_a_lost_registration_token() {
     let logs = Logs::capture();
@@ -228,7 +228,7 @@ async fn an_admin_token_renews_a_lost_registration_token() {
     assert_eq!(calls(&stack), ["GET /register/bff-server"]);
 }
 
-/// A disk with room for small files alone, in which a process of its own is to register.
+/// A disk with room only for small files, on which a separate process is to register.
 #[tokio::test]
 async fn a_full_disk_is_told_before_an_initial_access_token_is_spent() {
     let stack = Stack::builder().without_server().start_without_waiting().await;

@@ -1,5 +1,5 @@
 //! The IdP cannot be reached, is broken, or its answer is lost: the server lives, serves its keys, is not ready, and
-//! goes on by itself where that is right.
+//! continues by itself if that is right.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::{calls, file, fresh_iat};
 use crate::support::{Api, Logs, Port, Stack};
 
-/// A server whose first registration met `fault`, and what it says about it.
+/// A server whose first registration met `fault`, and its log lines.
 async fn met(fault: Fault) -> (Stack, String) {
     let mut stack = Stack::builder()
         .prepare(move |idp| idp.fail_next(Endpoint::Register, fault))
@@ -252,7 +252,7 @@ async fn hostile_metadata_of_the_idp_keep_the_server_live_and_unready() {
             .await;
         stack
             .until("the document is judged", |stack| {
-                // An endpoint that a login does not need is missed by the registration alone.
+                // Only the registration needs this endpoint; logins do not.
                 let components = [Component::Discovery, Component::Credentials];
                 components
                     .iter()

@@ -63,7 +63,7 @@ async fn api_token(ada: &Browser, stack: &Stack) -> String {
     stack.api.last().header("authorization").unwrap().to_owned()
 }
 
-/// Waits until calls carry another access token than this one.
+/// Waits until calls carry another access token.
 async fn is_renewed(ada: &Browser, stack: &Stack, token: &str) {
     for _ in 0..1_000 {
         if api_token(ada, stack).await != token {
@@ -131,7 +131,7 @@ async fn goes(way: &[&str], prepare: impl FnOnce(&Control) + 'static) {
             assert!(!logs.text().contains(secret), "the secret was logged");
             let had_one = before["client_secret"].is_string();
             assert_eq!(had_one, before["client_secret"] == secret);
-            // A PATCH leaves it, where it means nothing (RFC 7591 section 2).
+            // A PATCH keeps it, because it has no meaning there (RFC 7591 section 2).
             if updated.starts_with("PUT") {
                 assert_eq!(registered(&stack).get("token_endpoint_auth_signing_alg"), None);
             }
@@ -188,7 +188,7 @@ async fn an_unsupported_method_keeps_the_registered_one() {
         );
         works_with(&mut stack, method).await;
 
-        // While the IdP cannot be asked, too, and with registration skipped.
+        // Also while the IdP is down, and with registration skipped.
         stack
             .idp
             .fail_next(Endpoint::RegistrationManagement, Fault::status(503));

@@ -1,5 +1,5 @@
-//! The IdP says no, or there is nothing to ask with: the process stops with what to do, or stays, as configured. Each
-//! row of the contract's table of errors that concerns registration.
+//! The IdP refuses, or there is no token: the process stops with the fix, or stays, as configured. Each row of the
+//! contract's table of errors about registration.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Starting again: nothing is sent that need not be, and what has to change does.
+//! A restart sends nothing unnecessary, and changes what has to change.
 
 use std::time::Duration;
 

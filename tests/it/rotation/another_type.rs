@@ -1,4 +1,4 @@
-//! The key does nothing that the IdP takes: what the error says helps at once.
+//! The IdP accepts no algorithm of the key: the advice of the error helps at once.
 
 use bff::keys::KeyKind;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::{
     support::{Process, Stack},
 };
 
-/// A stack with an RSA key at an IdP that takes ES256 alone. It has not started.
+/// A stack with an RSA key at an IdP that accepts only ES256. It has not started.
 async fn refused() -> Stack {
     let mut stack = Stack::builder()
         .set("BFF_KEY_TYPE", "rsa-2048")
@@ -57,7 +57,7 @@ async fn works(stack: &mut Stack, old: &str) {
     assert_eq!(signers(stack), [new]);
 }
 
-/// Runs a recipe of the document in the stack's folder, and says what it leaves in a variable.
+/// Runs a recipe of the document in the stack's folder, and returns the value of a variable.
 async fn follow(stack: &Stack, block: &str, variable: &str) -> String {
     let script = format!("{block}\necho \"{variable}=${variable}\"");
     let ended = Process::shell(&stack.folder(), &script, &stack.variables)

@@ -1,4 +1,4 @@
-//! `bff keys`: the real binary, on files alone.
+//! `bff keys`: the real binary, only on files.
 
 use std::{fs, path::Path};
 
@@ -226,7 +226,7 @@ async fn what_is_wrong_with_the_folder_is_said_with_what_to_mend() {
         assert_eq!(fs::read_to_string(&ring).unwrap(), parsed.to_string());
     }
 
-    // The file of the key that signs, too.
+    // Also the file of the signing key.
     parsed["keys"][0]["file"] = huge.to_str().unwrap().into();
     parsed["keys"][1]["state"] = "retired".into();
     fs::write(&ring, parsed.to_string()).unwrap();

@@ -64,7 +64,7 @@ async fn a_file_that_breaks_takes_no_key_away() {
     stack.advance(Duration::from_secs(30)).await;
     assert_eq!(published(&stack).await, before);
     stack.browser().log_in().await;
-    // The next start says what is broken.
+    // The next start names the broken file.
     let error = stack.app().await.unwrap_err().to_string();
     assert!(
         error.contains("keyring.json") && error.contains("Restore"),

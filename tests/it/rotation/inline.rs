@@ -1,4 +1,4 @@
-//! A client that is registered with inline `jwks`: the IdP is told of a key before it signs.
+//! A client with inline `jwks`: the IdP learns of a key before it signs.
 
 use std::time::Duration;
 

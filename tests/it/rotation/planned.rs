@@ -1,4 +1,4 @@
-//! A new key that is published ahead: logins and refreshes go on as if nothing happened.
+//! A new key that is published ahead: logins and refreshes continue without interruption.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use bff::keys::KeyKind;
 use super::{AHEAD, builder, by_hand, in_state, published, settled, signers, swap_named_key};
 use crate::support::{Logs, Stack};
 
-/// Lets `duration` pass under load: Ada uses her session all the time, and every minute somebody logs in. Every one of
+/// Lets `duration` pass under load: Ada uses her session continuously, and every minute a person logs in. Each of
 /// these has to succeed.
 async fn pass_under_load(stack: &Stack, duration: Duration) {
     let ada = stack.browser();

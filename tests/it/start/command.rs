@@ -27,7 +27,7 @@ async fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> E
 #[tokio::test]
 async fn all_mistakes_are_listed_at_once() {
     let folder = folder();
-    // Were the socket opened first, this would be what is complained of.
+    // If the socket was opened first, the complaint would be about it.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let mut variables = sound();
@@ -138,7 +138,7 @@ async fn the_reference_is_the_one_in_the_documentation() {
 async fn health_says_when_nobody_answers() {
     let folder = folder();
     let mut variables = sound();
-    // Reserved, and nobody listens.
+    // Reserved, without a listener.
     let port = Port::reserve();
     let number = port.address().port().to_string();
     variables.push(("PORT", &number));
@@ -231,7 +231,7 @@ async fn a_signing_key_that_cannot_be_used_is_named_with_the_reason() {
         assert!(!ended.output.contains(body), "the key is in the output");
         assert!(fs::read_to_string(&key).unwrap() == content);
     }
-    // The reason is told even where the log is silenced.
+    // The reason is printed even if the log is silenced.
     let mut silenced = sound();
     silenced.push(("RUST_LOG", "off"));
     run(folder.path(), &[], &silenced)

@@ -1,4 +1,4 @@
-//! A folder that cannot be written: told before anything is spent, with what to mend.
+//! A read-only folder: reported before anything is spent, with the fix.
 
 use std::{fs, time::Duration};
 
@@ -26,7 +26,7 @@ async fn a_read_only_folder_is_named_before_a_token_is_spent() {
             &[("BFF_JWT_SIGNING_KEY", "/proc/nowhere/bff-signing.pem")][..],
             &["/proc/nowhere/bff-signing.pem", "must be writable"][..],
         ),
-        // There is a key, and no place for what the server writes.
+        // There is a key, and no place for the files of the server.
         (
             &[("BFF_STATE_DIR", NOWHERE)],
             &["/proc/session_secret", "BFF_STATE_DIR", "SESSION_SECRET"],
@@ -35,7 +35,7 @@ async fn a_read_only_folder_is_named_before_a_token_is_spent() {
             &[("BFF_STATE_DIR", NOWHERE), ("SESSION_SECRET", SESSION_SECRET)],
             &["/proc/bff_client.json", "writable"],
         ),
-        // This is no failure of the IdP, which could pass.
+        // This is not a failure of the IdP, which could pass.
         (
             &[
                 ("BFF_STATE_DIR", NOWHERE),
@@ -70,7 +70,7 @@ async fn a_read_only_folder_is_named_before_a_token_is_spent() {
 #[tokio::test]
 async fn a_stored_registration_serves_from_a_read_only_folder() {
     let mut stack = Stack::start().await;
-    // The lock is what is written first.
+    // The lock is written first.
     let lock = stack.folder().join("keys/bff_client.json.lock");
     fs::remove_file(&lock).unwrap();
     fs::create_dir(&lock).unwrap();

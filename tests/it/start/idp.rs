@@ -99,7 +99,7 @@ async fn a_new_reason_is_logged_at_once() {
     };
     assert_eq!(told(&logs, "503"), 1);
 
-    // Somebody mends the address, wrongly: the operator must not wait for that to be told.
+    // An operator corrects the address, wrongly: the log has to say so without delay.
     stack.idp.heal_all();
     stack
         .idp
@@ -163,7 +163,7 @@ async fn the_back_channel_may_differ_from_the_public_address() {
         .restart_with(&[("DCR_IAT", ""), ("OIDC_SCOPES", "openid")])
         .await;
 
-    // Everything that the server itself asks goes to the address inside, also where the registration is managed.
+    // All requests of the server itself go to the inner address, also for managing the registration.
     let inside = stack.issuer.replace("http://idp.localhost", "127.0.0.1");
     for endpoint in [
         Endpoint::Discovery,

@@ -1,5 +1,5 @@
-//! The files of secrets as managers of containers hand them out: on mounts of their own. Only root can make those; where
-//! the tests run without such rights, nothing is tried.
+//! Secret files as container managers mount them: on separate mounts. Only root can make those; without such rights,
+//! the tests do nothing.
 
 use std::{fs, os::unix::fs::chown, path::Path, process::Command};
 
@@ -13,7 +13,7 @@ const VARIABLES: [(&str, &str); 4] = [
     ("DCR_IAT_FILE", "secrets/iat"),
 ];
 
-/// Checks the configuration after `mounts`, which nobody else sees.
+/// Checks the configuration after `mounts`, which no other process sees.
 async fn checked(folder: &Path, mounts: &str) -> Ended {
     let script = format!("exec unshare -m sh -euc '{mounts} exec bff check --config-only'");
     Process::shell(folder, &script, &VARIABLES).ended().await
@@ -31,7 +31,7 @@ async fn attack_50_the_mount_decides_what_a_mode_means() {
     let folder = folder.path();
     fs::create_dir(folder.join("secrets")).unwrap();
     fs::create_dir(folder.join("outside")).unwrap();
-    // As on the host of a compose file: somebody's own file.
+    // As on the host of a compose file: a file of another user.
     fs::write(folder.join("outside/iat"), "planted").unwrap();
     chown(folder.join("outside/iat"), Some(1_234), None).unwrap();
 

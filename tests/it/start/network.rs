@@ -12,7 +12,7 @@ use crate::{
 };
 
 const SECRET: &str = "planted-s3cret";
-/// `me:planted-s3cret` as it is sent.
+/// `me:planted-s3cret` as sent.
 const SENT: &str = "Basic bWU6cGxhbnRlZC1zM2NyZXQ=";
 
 const ROUTES: &str = "

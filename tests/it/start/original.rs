@@ -9,8 +9,8 @@ const ENVIRONMENT: &str = include_str!("original/environment");
 const SETTINGS: &str = include_str!("original/settings.yaml");
 const ROUTES: &str = include_str!("original/routes.yaml");
 
-/// The lines that do not start yet, each with the issue that builds what it asks for. An issue that builds something empties
-/// its part; after the last one the list is empty.
+/// The lines that do not start yet, each with the issue that builds its feature. An issue that builds something
+/// empties its part; after the last one the list is empty.
 const LATER: &[(&str, Issue)] = &[
     ("TELEMETRY_ENABLED=true", Issue::Diagnostics),
     ("OTLP_ENDPOINT=http://otel:4317", Issue::Diagnostics),
@@ -39,13 +39,13 @@ const LATER: &[(&str, Issue)] = &[
     ("authz: pdp", Issue::Decisions),
 ];
 
-/// The same of endpoints that the original server had, and that no setting asks for. Until then nobody answers there.
+/// The same for endpoints of the original server without a setting. Until then they are unanswered.
 const LATER_ENDPOINTS: &[(&str, Issue)] = &[
     ("GET /api/v1/metrics", Issue::Metrics),
     ("POST /api/v1/metrics", Issue::Metrics),
 ];
 
-/// The later issues by what they build.
+/// The later issues by feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Issue {
     Diagnostics = 11,

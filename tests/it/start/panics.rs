@@ -1,8 +1,8 @@
-//! A panic tells where, and not about what.
+//! A panic reports its place, and not its message.
 
 use std::process::Command;
 
-/// In a process of its own, as the hook is the whole process's.
+/// In a separate process, because the hook applies to the whole process.
 #[test]
 fn attack_23_a_panic_prints_its_place_and_none_of_its_words() {
     let output = Command::new(std::env::current_exe().unwrap())
@@ -23,7 +23,7 @@ fn inner() {
     panic!("planted-secret");
 }
 
-/// Arithmetic on times and sizes that come from outside wraps nowhere, in what is shipped neither.
+/// Arithmetic on foreign times and sizes never wraps, also not in the release build.
 #[test]
 fn overflow_is_checked_in_release_too() {
     let manifest = include_str!("../../../Cargo.toml");

@@ -1,5 +1,4 @@
-//! Keys and tokens that stand where their path belongs: no command prints them at any log level, and nothing is made
-//! under such a name.
+//! Keys and tokens instead of a path: no command prints them at any log level, and no file is made under such a name.
 
 use std::{fs, path::Path};
 
@@ -33,7 +32,7 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// So many commands run at a time.
 const AT_ONCE: usize = 8;
 
-/// The names of all variables that hold a path.
+/// The names of all path variables.
 fn names() -> Vec<String> {
     VARIABLES
         .iter()
@@ -98,8 +97,8 @@ async fn attack_47_no_command_prints_content_instead_of_a_path() {
     for arguments in COMMANDS {
         runs.extend(LEVELS.map(|level| (arguments, level, &all[..])));
     }
-    // Each variable alone, as a mistake in one can keep another from being read: with every command, at a level that
-    // moves on from one command to the next and from one variable to the next.
+    // Each variable alone, because a mistake in one can keep another from being read: with every command, and a level
+    // that changes from one command to the next and from one variable to the next.
     for (row, name) in all.iter().enumerate() {
         for (column, arguments) in COMMANDS.into_iter().enumerate() {
             let level = LEVELS[(row + column) % LEVELS.len()];
@@ -132,7 +131,7 @@ fn every_command_is_tried() {
         let (_, commands) = help.split_once("Commands:\n").unwrap();
         let mut count = 0;
         for line in commands.lines().take_while(|line| !line.is_empty()) {
-            // What goes on from the line before is further in.
+            // A continued line is indented.
             let Some(line) = line.strip_prefix("  ").filter(|line| !line.starts_with(' ')) else {
                 continue;
             };

@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use super::make_key;
 use crate::support::{Browser, HOSTS, Process, Stack, pause};
 
-/// The recipe's environment, with URLs and paths changed, and the two variables beside it.
+/// The recipe's environment, with changed URLs and paths, and the two variables beside it.
 fn environment(stack: &Stack, folder: &Path, iat: &str) -> Vec<(String, String)> {
     let port = stack.address.port();
     let key = folder.join("keys/fapi-adv-key-1.pem").display().to_string();
@@ -41,7 +41,7 @@ async fn health(folder: &Path, arguments: &[&str], variables: &[(String, String)
     ended.code
 }
 
-/// Waits until the process is ready, which it is a moment after it has said that it is registered.
+/// Waits until the process is ready, a moment after it has said that it is registered.
 async fn ready(stack: &Stack) {
     let probe = stack.browser();
     for _ in 0..2_000 {

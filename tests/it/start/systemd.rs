@@ -67,7 +67,7 @@ async fn the_service_manager_learns_of_the_stop_at_once() {
     bff.ended().await.says(130, &[]);
 }
 
-/// A code that a person has to mend is not answered by a restart.
+/// A code that needs a person causes no restart.
 #[test]
 fn the_unit_restarts_nothing_that_a_person_has_to_mend() {
     let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/bff.service");

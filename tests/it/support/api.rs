@@ -1,4 +1,4 @@
-//! An API behind the server: remembers what it was asked, and answers what it is told to.
+//! An API behind the server: records its requests, with scripted answers.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 pub struct Call {
     /// Its method.
     pub method: Method,
-    /// Path and query as they stood in the request line.
+    /// Path and query in the form of the request line.
     pub target: String,
     /// All header fields.
     pub headers: HeaderMap,
@@ -64,7 +64,7 @@ impl Api {
         format!("http://{}", self.address)
     }
 
-    /// Everything that it was asked so far.
+    /// All its requests so far.
     pub fn calls(&self) -> Vec<Call> {
         self.state.lock().calls.clone()
     }

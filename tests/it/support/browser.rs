@@ -1,4 +1,4 @@
-//! A browser, as far as the server can tell: cookies per host, no redirects followed unless asked.
+//! A browser, as far as the server can see: cookies per host, redirects followed only on demand.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
@@ -44,7 +44,7 @@ impl reqwest::dns::Resolve for Loopback {
     }
 }
 
-/// An HTTP client to whom every name is this machine.
+/// An HTTP client that resolves every name to this machine.
 #[expect(
     clippy::disallowed_methods,
     reason = "tests are on the other side of the wire"
@@ -97,7 +97,7 @@ impl Browser {
         &self.person
     }
 
-    /// The absolute URL of a path on the page's origin; a URL stays as it is.
+    /// The absolute URL of a path on the page's origin; a URL stays unchanged.
     fn url(&self, target: &str) -> String {
         if target.starts_with('/') {
             format!("{}{target}", self.origin)
@@ -125,7 +125,7 @@ impl Browser {
         self.execute(request.build().unwrap()).await
     }
 
-    /// Sends a request just as it is and keeps the cookies of the answer.
+    /// Sends a request unchanged and keeps the cookies of the answer.
     pub async fn execute(&self, request: reqwest::Request) -> Reply {
         let url = request.url().clone();
         let reply = Reply::read(self.http.execute(request).await.unwrap()).await;
@@ -138,7 +138,7 @@ impl Browser {
         self.send(self.request(Method::GET, target)).await
     }
 
-    /// Opens a page by a link on a page of another site: the browser holds the session cookie back, which is
+    /// Opens a page by a link on a page of another site: the browser does not send the session cookie, which is
     /// `SameSite=Strict`.
     pub async fn come_from_elsewhere(&self, target: &str) -> Reply {
         let url = self.url(target);
@@ -151,7 +151,7 @@ impl Browser {
         self.send(request.header(header::COOKIE, kept.join("; "))).await
     }
 
-    /// Opens a page by a link, or a page that goes on, of the same origin.
+    /// Opens a page by a link, or by an intermediate page, of the same origin.
     pub async fn go_on_to(&self, target: &str) -> Reply {
         let request = self.request(Method::GET, target);
         self.send(request.headers(navigation("same-origin"))).await
@@ -185,7 +185,7 @@ impl Browser {
         self.get("/auth/session?touch=false").await.json()
     }
 
-    /// Whether somebody is logged in.
+    /// Whether a person is logged in.
     pub async fn is_logged_in(&self) -> bool {
         self.session().await["authenticated"] == true
     }
@@ -324,14 +324,14 @@ impl Reply {
         self.header("location").expect("no redirect")
     }
 
-    /// Where the browser goes on to by itself, by a redirect or from a page, as after a login.
+    /// The automatic next URL of the browser, by a redirect or an intermediate page, as after a login.
     #[track_caller]
     pub fn leads_on(&self) -> String {
         self.target()
             .unwrap_or_else(|| panic!("the end: {} {}", self.status, self.body))
     }
 
-    /// The same, where it goes on.
+    /// The same, if there is one.
     pub fn target(&self) -> Option<String> {
         if self.status == StatusCode::FOUND {
             return Some(self.location().to_owned());
@@ -367,7 +367,7 @@ impl Reply {
         self.json()["code"].as_str().unwrap().to_owned()
     }
 
-    /// The cookies that it sets, as they stand.
+    /// The cookies that it sets, verbatim.
     pub fn set_cookies(&self) -> Vec<&str> {
         self.headers
             .get_all(header::SET_COOKIE)

@@ -57,7 +57,7 @@ impl Events {
             .map(|value| value.to_str().unwrap())
     }
 
-    /// The next event, its name and its data. `None` where the stream has ended in order.
+    /// The next event, its name and its data. `None` if the stream has ended in order.
     pub async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some(event) = self.read.pop_front() {

@@ -7,7 +7,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A port of this machine that nobody else is given, and at which connections are refused until somebody listens.
+/// A reserved port of this machine at which connections are refused until a process listens.
 pub struct Port(TcpSocket);
 
 /// The server of the IdP. It ends when it is dropped.
@@ -29,13 +29,13 @@ impl Port {
 
     fn at(address: std::net::SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
-        // Lets another process listen at the port while we hold it, and nobody get it by chance.
+        // Lets another process listen at the port while we reserve it.
         socket.set_reuseaddr(true).unwrap();
         socket.bind(address).unwrap();
         Self(socket)
     }
 
-    /// Another hold on the same port, which keeps it ours while nobody listens between two runs of a server.
+    /// Another reservation of the same port, which keeps it ours between two runs of a server.
     pub fn held(&self) -> Self {
         Self::at(self.address())
     }
@@ -65,7 +65,7 @@ impl IdpServer {
         }
     }
 
-    /// An IdP with these options, as it is after a start: it knows what its files say.
+    /// An IdP with these options after a start: it knows the content of its files.
     pub fn idp(&self) -> Idp {
         Idp::new(self.options.clone()).unwrap()
     }

@@ -1,4 +1,4 @@
-//! The real binary as a process of its own.
+//! The real binary as a separate process.
 
 use std::{
     io::{BufRead as _, BufReader, Read},
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::stack::pause;
 
-/// How often a process is looked at before a test gives up.
+/// How often a process is polled before a test gives up.
 const PATIENCE: usize = 15_000;
 
 /// A running `bff`. It is killed when it is dropped.
@@ -32,7 +32,7 @@ pub struct Ended {
 // === impl Ended ===
 
 impl Ended {
-    /// Expects this exit code, and all of `parts` in what was written.
+    /// Expects this exit code, and all of `parts` in the output.
     #[track_caller]
     pub fn says(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, code, "{}", self.output);
@@ -52,7 +52,7 @@ impl Process {
         Self::spawn(command, folder, variables)
     }
 
-    /// The same where no file can grow beyond so many blocks (of 512 or 1024 bytes), as on a full disk.
+    /// The same with files limited to this many blocks (of 512 or 1024 bytes), as on a full disk.
     pub fn start_on_a_full_disk<V: AsRef<str>>(
         folder: &Path,
         arguments: &[&str],
@@ -76,8 +76,8 @@ impl Process {
         Self::spawn(command, folder, variables)
     }
 
-    /// Starts `script` in a shell, in `folder`, that finds `bff` beside the programs of the system. What runs until it is
-    /// told to stop has to be `exec`uted.
+    /// Starts `script` in a shell, in `folder`, that finds `bff` beside the programs of the system. A long-running
+    /// command has to be `exec`uted.
     pub fn shell<V: AsRef<str>>(folder: &Path, script: &str, variables: &[(V, V)]) -> Self {
         let programs = Path::new(env!("CARGO_BIN_EXE_bff")).parent().unwrap();
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", programs.display());

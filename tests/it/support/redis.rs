@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{Port, pause};
 
-/// A `redis-server` that writes down what it does. It ends when it is dropped.
+/// A persistent `redis-server`. It ends when it is dropped.
 pub struct Redis {
     port: Port,
     folder: TempDir,
@@ -41,7 +41,7 @@ impl Redis {
         format!("redis://{}", self.port.address())
     }
 
-    /// Starts it, with what it has written down.
+    /// Starts it with its persisted data.
     pub async fn up(&mut self) {
         let port = self.port.address().port().to_string();
         let process = Command::new("redis-server")

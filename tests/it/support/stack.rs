@@ -45,7 +45,7 @@ routes:
 /// Changes the variables of the server, knowing the issuer.
 type ChangeVariables = Box<dyn FnOnce(&mut Vec<(String, String)>, &str)>;
 
-/// What a stack is made of; everything can be changed before it starts.
+/// The parts of a stack; everything can be changed before it starts.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent switches, each turned by a method of its own"
@@ -220,7 +220,7 @@ impl Builder {
             ("DCR_CLIENT_ID", "bff-server".to_owned()),
             ("DCR_CLIENT_PROFILE", "code-flow-pkjwt".to_owned()),
             ("DCR_REDIRECT_URIS", redirect_uris.join(",")),
-            // Their clock stands still until it is moved, and a disk takes real time; `restarts` has the default.
+            // Their clock stands still until it is moved, and a disk takes real time; `restarts` tests the default.
             ("SESSION_STORE", "memory".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
@@ -299,13 +299,13 @@ impl Stack {
 
     /// Waits until the server is ready.
     ///
-    /// The clock stands still meanwhile, so a server that waits for its next attempt never gets there.
+    /// The clock stands still meanwhile, so a server never reaches its next attempt.
     pub async fn ready(&mut self) {
         self.until("the server is ready", |stack| stack.health.report().ready)
             .await;
     }
 
-    /// Waits until `condition` holds, which something else that is running has to bring about.
+    /// Waits until another running part has made `condition` true.
     pub async fn until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
         for _ in 0..2_000 {
             if condition(self) {
@@ -335,7 +335,7 @@ impl Stack {
         pause().await;
     }
 
-    /// Moves the time until `task` ends, and gives its outcome: for what ends by the clock.
+    /// Moves the time until `task` ends, and returns its outcome: for tasks that end by the clock.
     pub async fn advance_until_done<T>(&self, task: JoinHandle<T>) -> T {
         for _ in 0..600 {
             if task.is_finished() {
@@ -427,8 +427,7 @@ impl Drop for Stack {
     }
 }
 
-/// Lets everything that waits for a socket get on. The one place where a test spends real time: sockets have no clock
-/// of ours.
+/// Lets everything that waits for a socket progress. Only here a test spends real time: sockets do not use our clock.
 #[expect(
     clippy::disallowed_methods,
     reason = "sockets take real time, which no clock of ours moves"

@@ -1,4 +1,4 @@
-//! Below what a browser does: requests as bytes, HTTP/2 at once, services of a test's own making.
+//! Below the level of a browser: requests as bytes, HTTP/2 directly, services made by a test.
 
 use std::net::SocketAddr;
 

@@ -7,7 +7,7 @@ use super::Stack;
 // === impl Stack ===
 
 impl Stack {
-    /// Runs the binary with `changes` to the variables; its exit code and what it printed.
+    /// Runs the binary with `changes` to the variables; returns its exit code and output.
     pub async fn run(&self, arguments: &[&str], changes: &[(&str, &str)]) -> (i32, String) {
         let mut variables = self.environment();
         for (name, value) in changes {

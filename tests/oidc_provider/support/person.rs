@@ -20,7 +20,7 @@ pub struct Person {
 // === impl Person ===
 
 impl Person {
-    /// Somebody whom the provider knows, with a fresh browser, on a host of ours.
+    /// A person whom the provider knows, with a fresh browser, on one of our hosts.
     pub fn new(name: &'static str, provider: &Provider, origin: &str) -> Self {
         let browser = Browser::new(name, origin);
         Self {
@@ -30,7 +30,7 @@ impl Person {
         }
     }
 
-    /// The same person in the same browser on another host of ours.
+    /// The same person in the same browser on another of our hosts.
     pub fn at(&self, origin: &str) -> Self {
         Self {
             name: self.name,
@@ -103,7 +103,7 @@ impl Person {
         self.next(&answered)
     }
 
-    /// Logs out here, and confirms at the provider, or says there that they stay; where the browser ends.
+    /// Logs out here, and confirms or declines at the provider; returns the final page.
     pub async fn log_out(&self, everywhere: bool) -> Reply {
         let reply = self.browser.post("/auth/logout").await;
         assert_eq!(reply.status, StatusCode::SEE_OTHER, "{}", reply.body);
@@ -149,7 +149,7 @@ pub fn with_form(request: reqwest::RequestBuilder, form: &[(&str, &str)]) -> req
         .body(body)
 }
 
-/// What stands between `start` and the next quotation mark.
+/// The text between `start` and the next quotation mark.
 fn attribute<'t>(html: &'t str, start: &str) -> Option<&'t str> {
     let (_, rest) = html.split_once(start)?;
     Some(rest.split_once('"')?.0)

@@ -1,4 +1,4 @@
-//! The provider as a process of its own, and what it can be asked.
+//! The provider as a separate process, and requests to it.
 
 use std::{
     fs::File,
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::browser::http_client;
 
-/// A running provider. It is stopped when it is dropped, and ends by itself when this process does.
+/// A running provider. It is stopped when dropped, and ends by itself when this process does.
 pub struct Provider {
     /// Its issuer identifier, which is its origin too.
     pub issuer: String,
@@ -80,7 +80,7 @@ impl Provider {
         self.ask(json!({"do": command})).await;
     }
 
-    /// Moves its time, where that stands still. What it was asked before is answered first.
+    /// Moves its time, if that stands still. Earlier requests are answered first.
     pub async fn set_time(&self, now: Timestamp) {
         self.ask(json!({"do": "time", "now": now.unix_millis()})).await;
     }
@@ -130,7 +130,7 @@ impl Provider {
         self.tell("endSessions").await;
     }
 
-    /// What people have granted is taken away, and all tokens with it.
+    /// Removes all grants, and all tokens with them.
     pub async fn revoke_grants(&self) {
         self.tell("revokeGrants").await;
     }
@@ -140,7 +140,7 @@ impl Provider {
         self.tell("rotateKeys").await;
     }
 
-    /// It starts again, and has to fetch the keys of clients anew.
+    /// Restarts it, so that it has to fetch the keys of clients again.
     pub async fn start_again(&self) {
         self.tell("startAgain").await;
     }
@@ -149,12 +149,12 @@ impl Provider {
         self.ask(json!({"do": "seen"})).await[what].take()
     }
 
-    /// Begins to look anew: what it has accepted and refused so far is forgotten.
+    /// Forgets its accepted and refused assertions so far.
     pub async fn forget_what_was_seen(&self) {
         self.tell("forgetSeen").await;
     }
 
-    /// The client assertions that it has accepted, but for its check that none comes twice.
+    /// The client assertions that it has accepted, except for its check against repetition.
     pub async fn assertions(&self) -> Vec<Value> {
         serde_json::from_value(self.seen("assertions").await).unwrap()
     }

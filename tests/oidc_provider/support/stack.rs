@@ -23,7 +23,7 @@ use super::{Person, Provider, api::Api, logs::Logs};
 /// The hosts on which people log in. All names below `localhost` are this machine.
 pub const HOSTS: [&str; 3] = ["automate.localhost", "authn.localhost", "authz.localhost"];
 
-/// How long something that is under way is waited for, in real time: the provider has a clock of its own.
+/// How long the tests wait for something under way, in real time: the provider has its own clock.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const ROUTES: &str = r#"
@@ -45,7 +45,7 @@ pub struct Stack {
     pub provider: Provider,
     /// The API behind the server.
     pub api: Api,
-    /// What the server has said.
+    /// The log of the server.
     pub logs: Logs,
     address: SocketAddr,
     _port_held: TcpSocket,
@@ -84,7 +84,7 @@ impl Stack {
         let path = |name: &str| folder.path().join(name).display().to_string();
         std::fs::create_dir(path("config")).unwrap();
         std::fs::write(path("config/routes.yaml"), ROUTES.replace("{api}", &api.url())).unwrap();
-        // Lets the server listen at the port while it is held, and nobody else get it by chance.
+        // Lets the server listen at the port while it is reserved.
         let port_held = TcpSocket::new_v4().unwrap();
         port_held.set_reuseaddr(true).unwrap();
         port_held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -119,7 +119,7 @@ impl Stack {
     }
 
     /// Like [`prepare`](Self::prepare), in a time that only [`advance`](Self::advance) moves, for server and provider
-    /// alike. It begins with the machine's, by which commands beside the server go.
+    /// alike. It begins with the machine's time, which commands beside the server use.
     pub async fn prepare_in_stopped_time(settings: &Value) -> Self {
         let clock = ManualClock::starting_at(SystemClock.now());
         let mut settings = settings.clone();
@@ -153,7 +153,7 @@ impl Stack {
         self.keys().join("bff_client.json")
     }
 
-    /// What stands in the credentials file.
+    /// The content of the credentials file.
     pub fn credentials(&self) -> Value {
         serde_json::from_slice(&std::fs::read(self.credentials_path()).unwrap()).unwrap()
     }
@@ -168,7 +168,7 @@ impl Stack {
         self.provider.client(&self.client_id()).await
     }
 
-    /// What a command beside the server is started with.
+    /// The variables of a command beside the server.
     pub fn environment(&self) -> BTreeMap<String, String> {
         let mut variables = self.variables.clone();
         variables.insert("PORT".to_owned(), self.address.port().to_string());
@@ -265,7 +265,7 @@ impl Stack {
         assert_eq!(self.provider.errors().await, [] as [Value; 0]);
     }
 
-    /// Asks the token endpoint as somebody who has this secret; status and `error`.
+    /// Asks the token endpoint with this secret; returns status and `error`.
     pub async fn refresh_with(&self, client_id: &str, secret: &str) -> (StatusCode, String) {
         let form = [
             ("grant_type", "refresh_token"),
@@ -278,7 +278,8 @@ impl Stack {
         (reply.status, error)
     }
 
-    /// Waits until the access token of a person's session was renewed after `before`, which [`Person::renewed_at`] told.
+    /// Waits until the access token of a person's session was renewed after `before`, which [`Person::renewed_at`]
+    /// returned.
     pub async fn renewed(&self, person: &Person, before: &str) {
         until("the access token is renewed", async || {
             person.renewed_at().await != before
@@ -314,14 +315,14 @@ impl Person {
     }
 }
 
-/// Waits until `condition` holds, which something else that is running has to bring about.
+/// Waits until another running part has made `condition` true.
 pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     let patiently = async {
         while !condition().await {
             SystemClock.sleep(Duration::from_millis(50)).await;
         }
     };
-    // A request of the condition that nobody answers counts too.
+    // An unanswered request of the condition counts too.
     let waited = timeout(&SystemClock, PATIENCE, patiently).await;
     assert!(waited.is_ok(), "waited in vain until {what}");
 }

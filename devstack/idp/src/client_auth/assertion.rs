@@ -9,7 +9,7 @@ use crate::{
     provider::{AssertionAudience, Provider},
 };
 
-/// An assertion must not be good for longer than this.
+/// The maximum lifetime of an assertion.
 const MAX_LIFE: u64 = 300;
 /// Tolerance between two clocks.
 const LEEWAY: u64 = 5;

@@ -44,7 +44,7 @@ const ALGORITHMS: [Algorithm; 4] = [
     Algorithm::EdDSA,
 ];
 
-/// The algorithm of an assertion, where it is one that discovery lists.
+/// The algorithm of an assertion, if discovery lists it.
 pub(crate) fn algorithm(name: &str) -> Option<Algorithm> {
     match name {
         "PS256" => Some(Algorithm::PS256),
@@ -56,7 +56,7 @@ pub(crate) fn algorithm(name: &str) -> Option<Algorithm> {
     }
 }
 
-/// The keys that fit: by `kid` where the assertion names one, by type, `use`, `key_ops` and `alg` in any case.
+/// The matching keys: by `kid` if the assertion names one, and always by type, `use`, `key_ops` and `alg`.
 pub(crate) fn candidates(jwks: &Value, alg: Algorithm, kid: Option<&str>) -> Vec<DecodingKey> {
     let keys = jwks.get("keys").and_then(Value::as_array);
     keys.into_iter()
@@ -72,7 +72,7 @@ fn is_ed25519(alg: Algorithm, named: &Value) -> bool {
     alg == Algorithm::EdDSA && named == "Ed25519"
 }
 
-/// One bad key must not spoil the others, so each is read by itself.
+/// One bad key must not spoil the others, so each is read separately.
 fn usable(key: &Value, alg: Algorithm) -> Option<DecodingKey> {
     let text = |name: &str| key.get(name).and_then(Value::as_str);
     let name = serde_json::to_value(alg).ok()?;

@@ -17,7 +17,7 @@ use crate::{client::Client, clock::Clock};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 const MAX_BODY: usize = 64 * 1024;
-/// A key that the client took back must not be good for ever.
+/// A key that the client has withdrawn must not stay valid for ever.
 const MAX_AGE: u64 = 300;
 /// An unknown `kid` fetches again, but a flood of them does not.
 const COOL_DOWN: u64 = 1;
@@ -66,7 +66,7 @@ impl KeySource {
         })
     }
 
-    /// The keys as they are known now.
+    /// The cached keys.
     pub(crate) async fn current(&self, client: &Client) -> Result<Arc<Value>, FetchError> {
         match (&client.jwks, &client.jwks_uri) {
             (Some(jwks), _) => Ok(Arc::new(jwks.clone())),
@@ -78,7 +78,7 @@ impl KeySource {
         }
     }
 
-    /// The keys once more, where what is known did not do and the cool-down allows it.
+    /// The keys once more, if the cached ones did not match and the cool-down allows it.
     pub(crate) async fn refreshed(&self, client: &Client) -> Option<Arc<Value>> {
         let uri = client.jwks_uri.as_ref()?;
         if self.keeps.load(Ordering::SeqCst) {
@@ -115,12 +115,12 @@ impl KeySource {
         Ok(jwks)
     }
 
-    /// Forgets what was fetched, so that the next assertion fetches again.
+    /// Drops the cache, so that the next assertion fetches again.
     pub(crate) fn forget(&self) {
         self.cache.lock().clear();
     }
 
-    /// Whether what was fetched is kept for its whole age, also if an assertion names another key.
+    /// Whether the cache is kept for its whole age, even if an assertion names another key.
     pub(crate) fn keep(&self, on: bool) {
         self.keeps.store(on, Ordering::SeqCst);
     }

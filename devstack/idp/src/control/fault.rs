@@ -1,4 +1,4 @@
-//! Faults: what an endpoint does wrong, once or until it is healed.
+//! Faults of an endpoint, once or until it is healed.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -56,7 +56,7 @@ pub enum Fault {
 struct Plan {
     next: VecDeque<Fault>,
     always: Option<Fault>,
-    /// How often the endpoint was healed: what hangs waits for this to grow.
+    /// How often the endpoint was healed: hanging requests wait for an increase.
     healed: u64,
 }
 
@@ -91,7 +91,7 @@ impl Fault {
         )
     }
 
-    /// A page of a proxy that stands in front of the IdP.
+    /// A page of a proxy in front of the IdP.
     #[must_use]
     pub fn html(status: u16) -> Self {
         Self::text(
@@ -111,7 +111,7 @@ impl Fault {
         }
     }
 
-    /// A redirect, which nobody must follow with credentials.
+    /// A redirect, which no client may follow with credentials.
     #[must_use]
     pub fn redirect(status: u16, location: &str) -> Self {
         let headers = vec![("location".to_owned(), location.to_owned())];
@@ -162,7 +162,7 @@ impl Faults {
         self.healing.send_replace(());
     }
 
-    /// The fault of this request, and what it would wait for if it hangs.
+    /// The fault of this request, and the count it would wait for if it hangs.
     pub(crate) fn take(&self, endpoint: Endpoint) -> Option<(Fault, Hanging)> {
         // Subscribed before the plan is read: a heal in between is not missed.
         let healing = self.healing.subscribe();

@@ -1,4 +1,4 @@
-//! Hooks: falsify what the IdP is about to send.
+//! Hooks: falsify the next answers of the IdP.
 
 use std::sync::Arc;
 
@@ -21,11 +21,11 @@ pub struct IdTokenDraft {
 /// What signs an ID token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signer {
-    /// The IdP's key, also where the header names another.
+    /// The IdP's key, even if the header names another.
     Normal,
     /// A key that is not the IdP's ([`Control::other_jwk`](crate::Control::other_jwk)), under the IdP's `kid`.
     OtherKeySameKid,
-    /// A key that is not the IdP's, whose public half stands in the `jwk` header.
+    /// A foreign key, whose public half is in the `jwk` header.
     EmbeddedJwk,
     /// Nothing: `alg` becomes `none` and the signature is empty.
     None,

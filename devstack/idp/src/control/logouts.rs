@@ -1,4 +1,4 @@
-//! Logouts: people leave, and tokens say so or lie.
+//! Logouts: people leave, and logout tokens say so, truthfully or not.
 
 use super::{Control, IdTokenDraft};
 use crate::{back_channel::Told, keys::KeyError};
@@ -17,7 +17,7 @@ pub enum LogoutTokenError {
 // === impl Control ===
 
 impl Control {
-    /// Ends the person's sessions here, as an administrator does, and tells the clients of each. Tokens live on.
+    /// Ends the person's sessions here, like an administrator, and notifies the clients of each. Tokens stay valid.
     pub async fn log_out(&self, sub: &str) -> Vec<Told> {
         let sids = self.sids(sub);
         self.revoke_session(sub);
@@ -41,11 +41,11 @@ impl Control {
         theirs.map(|session| session.sid.clone()).collect()
     }
 
-    /// A logout token for a client that nobody has sent, changed by `change` before it is signed: right, or forged.
+    /// An unsent logout token for a client, changed by `change` before it is signed: valid or forged.
     ///
     /// # Errors
     ///
-    /// Where there is no such client, or the key does not sign.
+    /// If there is no such client, or the key does not sign.
     pub fn logout_token(
         &self,
         client_id: &str,

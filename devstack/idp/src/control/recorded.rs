@@ -1,4 +1,4 @@
-//! What was asked of the IdP.
+//! The recorded requests to the IdP.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -84,7 +84,7 @@ impl Recorded {
         first(&self.query, name)
     }
 
-    /// A header, where it is text.
+    /// A header, if it is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())

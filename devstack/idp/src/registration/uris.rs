@@ -20,7 +20,7 @@ pub(super) fn check_list(name: &str, uris: &[String]) -> Result<(), String> {
         .try_for_each(|uri| check(uri).map_err(|reason| format!("{name}: {reason}")))
 }
 
-/// `https` anywhere; `http` only where it does not leave the machine or a container network.
+/// `https` anywhere; `http` only inside the machine or a container network.
 pub(super) fn check(uri: &str) -> Result<(), String> {
     if uri.len() > MAX_LENGTH {
         return Err("a URI is too long".to_owned());

@@ -98,7 +98,7 @@ impl Grants {
     pub(crate) fn issue_code(&mut self, mut code: Code, now: u64) -> String {
         let raw = random::token();
         code.issued_at = now;
-        // Kept for much longer than it is good, so that a second use is told from an invention.
+        // Kept much longer than its lifetime, so that a second use differs from an invented token.
         self.codes
             .insert(Digest::of(&raw), code, now + CODE_LIFE * 60, now);
         raw
@@ -185,7 +185,7 @@ impl Grants {
         }
     }
 
-    /// The next refresh token; `raw` is good no more.
+    /// The next refresh token; `raw` is no longer valid.
     pub(crate) fn rotate(&mut self, raw: &str, grant: &Grant, now: u64) -> String {
         if let Some(token) = self.refresh.get_mut(&Digest::of(raw), now) {
             token.rotated = true;
@@ -216,7 +216,7 @@ impl Grants {
         }
     }
 
-    /// Revokes the grant of a refresh token (RFC 7009, section 2.1). `None` where the token is not known.
+    /// Revokes the grant of a refresh token (RFC 7009, section 2.1). `None` if the token is unknown.
     pub(crate) fn revoke_refresh(
         &mut self,
         raw: &str,
@@ -259,7 +259,7 @@ impl Grants {
 
     /// The clients that have got a code or tokens for a session.
     pub(crate) fn clients_of(&self, sid: &str) -> BTreeSet<String> {
-        // Time 0: what has ended may have become a session over there.
+        // Time 0: an ended grant may have become a session at the client.
         let granted = self.by_id.values(0).filter(|grant| grant.sid == sid);
         let coded = self.codes.values(0).filter(|code| code.sid == sid);
         granted

@@ -37,7 +37,7 @@ pub(crate) enum IatError {
 // === impl InitialAccessTokens ===
 
 impl InitialAccessTokens {
-    /// Remembers a token; `false` where there are too many already.
+    /// Remembers a token; `false` if there are too many already.
     pub(crate) fn add(&mut self, token: &str, label: String, expires_at: u64, uses: u32, now: u64) -> bool {
         if self.tokens.len() >= MAX_TOKENS {
             self.tokens.retain(|_, token| token.expires_at > now);

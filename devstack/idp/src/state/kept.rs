@@ -1,8 +1,8 @@
 //! What outlives a restart, and the file that it is kept in.
 //!
-//! The file holds private signing keys in the clear: this IdP is for development only. Of tokens and cookies it has nothing
-//! but digests. Authorization codes, pushed requests, open login pages and used `jti` end with the process, since a browser
-//! or a client that is left without one begins again within a minute.
+//! The file contains unencrypted private signing keys: this IdP is only for development. Of tokens and cookies it
+//! stores only digests. Authorization codes, pushed requests, open login pages and used `jti` end with the process,
+//! because a browser or a client that loses one starts again within a minute.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +28,7 @@ pub(crate) struct Kept {
     changed: bool,
 }
 
-/// What is kept, as the file has it.
+/// The stored state, in the form of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Contents {
@@ -49,7 +49,7 @@ enum Format {
     One,
 }
 
-/// Why there is no state to begin with.
+/// Why there is no state to start with.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// No signing key could be made.
@@ -68,7 +68,7 @@ pub enum StateError {
 // === impl Kept ===
 
 impl Kept {
-    /// What the file holds; new signing keys and nothing else where there is none.
+    /// The content of the file; only new signing keys if there is none.
     pub(crate) fn load(file: Option<PathBuf>) -> Result<Self, StateError> {
         let found = match &file {
             None => None,
@@ -86,12 +86,12 @@ impl Kept {
             contents,
             changed: true,
         };
-        // At once: new keys must be those of the next start as well, and a folder that is no use is noticed here.
+        // At once: the next start must have the same new keys, and an unusable folder is noticed here.
         kept.write_changes();
         Ok(kept)
     }
 
-    /// Brings the file up to date. The IdP goes on where it cannot: only the next start is poorer then.
+    /// Updates the file. If it fails, the IdP continues, and only the next start loses data.
     pub(super) fn write_changes(&mut self) {
         let changed = std::mem::take(&mut self.changed);
         let Some(path) = self.file.as_ref().filter(|_| changed) else {
@@ -136,7 +136,7 @@ impl Contents {
     }
 }
 
-/// What the file holds; `None` where it is not there, or is not one of ours and was moved aside.
+/// The content of the file; `None` if it does not exist, or was not ours and was moved aside.
 fn read(path: &Path) -> io::Result<Option<Contents>> {
     let json = match fs::read(path) {
         Ok(json) => json,

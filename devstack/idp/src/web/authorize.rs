@@ -59,7 +59,7 @@ fn resolve(provider: &Provider, params: &Params) -> Result<(Client, Authorizatio
         let request = AuthorizationRequest::validate(params, &client, provider.requires_pkce(&client))?;
         return Ok((client, request));
     };
-    // RFC 9126, section 4: used up by the first request that brings it. Of what stands beside it nothing counts.
+    // RFC 9126, section 4: the first request uses it up. Other parameters beside it do not count.
     let pushed = provider.state().pushed.remove(request_uri, provider.now());
     let request =
         pushed.ok_or_else(|| untrusted("request_uri is not known, has expired or was used before"))?;

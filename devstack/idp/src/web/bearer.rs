@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, header};
 
-/// The bearer token of the `Authorization` header; `None` where there is none, or something else.
+/// The bearer token of the `Authorization` header; `None` if there is none, or another scheme.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next()?.to_str().ok()?;

@@ -11,7 +11,7 @@ const BROWSER: &str = "idp_browser";
 
 const SESSION_LIFE: u64 = 8 * 3600;
 
-/// The browser that sent a request, and the cookie to set where it has none yet.
+/// The browser of a request, and the cookie to set if it has none yet.
 pub(crate) struct Browser {
     pub(crate) digest: Digest,
     pub(crate) set_cookie: Option<HeaderValue>,
@@ -59,7 +59,7 @@ pub(crate) fn start_session(provider: &Provider, session: Session) -> Option<Hea
     set(provider, SESSION, &value, SESSION_LIFE)
 }
 
-/// Ends the browser's session; which one that was, and the cookie that removes its cookie.
+/// Ends the browser's session; returns that session, and the cookie that removes its cookie.
 pub(crate) fn end_session(
     provider: &Provider,
     headers: &HeaderMap,

@@ -34,7 +34,7 @@ impl OauthError {
         Self::new(StatusCode::BAD_REQUEST, code, description)
     }
 
-    /// Our own fault: nothing about it is said.
+    /// Our own fault: the answer says nothing about it.
     pub(crate) fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -24,7 +24,7 @@ use crate::{
 /// How long a page may stay open.
 const LIFE: u64 = 600;
 
-/// Decides what the browser has to do first.
+/// Decides the next step of the browser.
 pub(crate) fn begin(
     provider: &Provider,
     headers: &HeaderMap,
@@ -67,11 +67,11 @@ pub(crate) fn begin(
 pub(crate) enum Next {
     /// The browser goes back to the client.
     Answer(Response),
-    /// The person is asked first: the interaction that the consent page is for.
+    /// The person is asked first: the interaction of the consent page.
     Consent(String),
 }
 
-/// Asks for consent where it is needed, else answers.
+/// Asks for consent if needed, otherwise answers.
 pub(crate) fn after_login(
     provider: &Provider,
     client: &Client,
@@ -143,7 +143,7 @@ pub(crate) fn send_error(
     send_back(provider, redirect_uri, state, params)
 }
 
-/// The login page. `problem` is what went wrong with the attempt before.
+/// The login page. `problem` describes the failure of the previous attempt.
 pub(crate) fn login_page(
     provider: &Provider,
     client: &Client,
@@ -274,7 +274,7 @@ fn send_back(
 /// Whether a session is young enough and of the person who is meant.
 fn suits(provider: &Provider, session: &Session, request: &AuthorizationRequest) -> bool {
     let age = provider.now().saturating_sub(session.auth_time);
-    // `max_age=0` always asks again, as `prompt=login` does.
+    // `max_age=0` always asks again, like `prompt=login`.
     let young = request
         .max_age
         .is_none_or(|max_age| max_age > 0 && age <= max_age);

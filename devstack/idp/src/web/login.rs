@@ -1,7 +1,7 @@
 //! `/login`: the login form.
 //!
-//! What is posted is answered with a redirect, also if the login fails, so that the back button of a browser never asks
-//! whether to send a password again.
+//! A form post is answered with a redirect, also after a failed login, so that the back button of a browser never
+//! asks whether to send a password again.
 
 use axum::{
     body::Bytes,
@@ -128,7 +128,7 @@ pub(super) fn open(
     }
 }
 
-/// The `sub` of the person, where the password is right. An unknown name takes as long as a wrong password.
+/// The `sub` of the person, if the password is right. An unknown name takes as long as a wrong password.
 fn check(provider: &Provider, username: &str, password: &str) -> Option<String> {
     let state = provider.state();
     let user = state.users.iter().find(|user| user.username == username);
@@ -149,7 +149,7 @@ fn wrong_password(provider: &Provider, id: &str, username: &str) -> Result<Respo
         return Err(LoginError::Expired);
     }
     drop(state);
-    // The id is one of ours, since there is such an interaction.
+    // The id is one of ours, because this interaction exists.
     Ok(redirect(&format!(
         "{}/login?interaction={id}",
         provider.base_path()

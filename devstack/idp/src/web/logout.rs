@@ -1,5 +1,5 @@
-//! `GET` and `POST /logout` (OpenID Connect RP-Initiated Logout 1.0). All clients of the session are told before the person
-//! goes on.
+//! `GET` and `POST /logout` (OpenID Connect RP-Initiated Logout 1.0). All clients of the session are notified before
+//! the redirect.
 
 use axum::{
     body::Bytes,
@@ -125,7 +125,7 @@ fn hinted_client(provider: &Provider, hint: &str) -> Result<String, LogoutError>
     let token = Unverified::parse(hint).ok_or(LogoutError::Hint)?;
     let ours = provider.keys(|keys| keys.verify_ever(&token))
         && token.claim_str("iss") == Some(provider.issuer())
-        // An access token is signed by the same key, and is no hint.
+        // An access token is signed by the same key, but is not a hint.
         && token.header_str("typ") == Some("JWT");
     match token.claim_str("aud") {
         Some(client_id) if ours => Ok(client_id.to_owned()),

@@ -21,7 +21,7 @@ use crate::{
     secret::Digest,
 };
 
-/// RFC 7592, section 2.2: what an update must not carry.
+/// RFC 7592, section 2.2: the forbidden members of an update.
 const NOT_THE_CLIENTS: [&str; 4] = [
     "registration_access_token",
     "registration_client_uri",
@@ -163,7 +163,7 @@ fn check_secret(client: &Client, sent: Option<&str>) -> Result<(), MetadataError
     }
 }
 
-/// RFC 7396: what is `null` goes, what is there replaces, the rest stays.
+/// RFC 7396: `null` removes a member, a value replaces it, others stay.
 fn merged(before: &Client, sent: Map<String, Value>) -> Map<String, Value> {
     let mut map = before.wire();
     for (name, value) in sent {

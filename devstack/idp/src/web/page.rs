@@ -45,7 +45,7 @@ pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> Response {
     response
 }
 
-/// A page that says what went wrong.
+/// A page with the problem.
 pub(crate) fn failure(status: StatusCode, title: &str, reason: &str) -> Response {
     tracing::info!(status = status.as_u16(), reason, "refused with a page");
     let reason = escape(reason);

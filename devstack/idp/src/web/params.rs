@@ -5,7 +5,7 @@ use url::form_urlencoded;
 
 const MAX_PARAMS: usize = 64;
 
-/// Decoded parameters. One without a value counts as absent, as RFC 6749, section 3.1, asks.
+/// Decoded parameters. One without a value counts as absent, as in RFC 6749, section 3.1.
 #[derive(Default)]
 pub(crate) struct Params {
     pairs: Vec<(String, String)>,
@@ -26,7 +26,7 @@ pub(crate) enum ParamsError {
 // === impl Params ===
 
 impl Params {
-    /// Reads parameters; duplicates are noted, for endpoints that have to say so in their own way.
+    /// Reads parameters; notes duplicates, for endpoints with their own answer to them.
     pub(crate) fn parse(encoded: &[u8]) -> Result<Self, ParamsError> {
         let mut params = Self::default();
         for (name, value) in form_urlencoded::parse(encoded) {
@@ -61,7 +61,7 @@ impl Params {
         }
     }
 
-    /// Reads the body of a form in which nothing stands twice.
+    /// Reads the body of a form without duplicates.
     pub(crate) fn unique_form(headers: &HeaderMap, body: &[u8]) -> Result<Self, ParamsError> {
         let params = Self::form(headers, body)?;
         match params.duplicate {
@@ -77,7 +77,7 @@ impl Params {
             .filter(|value| !value.is_empty())
     }
 
-    /// The first parameter that stands there twice.
+    /// The first duplicate parameter.
     pub(crate) fn duplicate(&self) -> Option<String> {
         self.duplicate.as_deref().map(printable)
     }

@@ -134,7 +134,7 @@ async fn cut(response: Response) -> Response {
         if let Some(half) = half.filter(|half| !half.is_empty()) {
             return Some((Ok::<Bytes, std::io::Error>(half), None));
         }
-        // An error at once would keep hyper from sending what it has buffered.
+        // An immediate error would keep hyper from sending its buffer.
         sleep(Duration::from_millis(20)).await;
         Some((Err(std::io::Error::other("cut on request")), None))
     });

@@ -34,7 +34,7 @@ impl IntoResponse for UserInfoError {
     fn into_response(self) -> Response {
         let text = self.to_string();
         match self {
-            // RFC 6750, section 3.1: who brings no token learns nothing but the scheme.
+            // RFC 6750, section 3.1: a request without a token learns only the scheme.
             Self::NoToken => OauthError::new(StatusCode::UNAUTHORIZED, "invalid_token", text)
                 .with_challenge("Bearer realm=\"idp\""),
             Self::TwoTokens => OauthError::bad_request("invalid_request", text),
@@ -90,7 +90,7 @@ fn userinfo(provider: &Provider, token: Option<&str>) -> Result<Response, UserIn
     Ok(json_response(StatusCode::OK, &claims))
 }
 
-/// An access token of ours (RFC 9068, section 4) that has neither ended nor been revoked.
+/// One of our access tokens (RFC 9068, section 4) that is neither expired nor revoked.
 fn live_access_token<'t>(provider: &Provider, token: &'t str) -> Option<Unverified<'t>> {
     let token = Unverified::parse(token)?;
     let now = provider.now();

@@ -9,7 +9,7 @@ use crate::{
     tokens::verified,
 };
 
-/// Options as `cargo run -p devstack` has them: all that can be kept is kept in `folder`.
+/// Options as in `cargo run -p devstack`: all persistent state is in `folder`.
 fn kept_in(folder: &TempDir) -> impl FnOnce(&mut Options) {
     let folder = folder.path().to_owned();
     move |options| {

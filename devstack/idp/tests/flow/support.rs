@@ -1,4 +1,4 @@
-//! An IdP on a free port, a client that talks to it, and time that only moves when told to.
+//! An IdP on a free port, a client for it, and time that only moves on demand.
 
 use std::sync::{
     Arc,
@@ -31,7 +31,7 @@ pub(crate) struct Harness {
     pub(crate) http: reqwest::Client,
     now: Arc<AtomicU64>,
     options: Options,
-    /// The same socket as the server's, so that nobody else takes the port during a restart.
+    /// The same socket as the server's, so that no other process takes the port during a restart.
     socket: std::net::TcpListener,
     server: AbortHandle,
 }
@@ -89,7 +89,7 @@ impl Harness {
         Self::run(options, socket, now)
     }
 
-    /// The IdP is killed and starts again: of what it knew only the files are left.
+    /// Kills the IdP and starts it again: only its files are left.
     pub(crate) fn restart(self) -> Self {
         let socket = self.socket.try_clone().unwrap();
         Self::run(self.options.clone(), socket, Arc::clone(&self.now))

@@ -47,7 +47,7 @@ impl Held {
         self.stack.idp.sids("u-ada").remove(0)
     }
 
-    /// Lets the login go on, which leads to nothing.
+    /// Lets the login continue, which fails.
     async fn comes_to_nothing(mut self) {
         self.gate.notify_one();
         let reply = self.callback.await.unwrap();
@@ -65,7 +65,7 @@ impl Held {
         self.ada.log_in().await;
     }
 
-    /// Lets the login go on.
+    /// Lets the login continue.
     async fn succeeds(self) {
         self.gate.notify_one();
         let reply = self.callback.await.unwrap();

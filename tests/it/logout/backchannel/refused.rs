@@ -1,4 +1,4 @@
-//! What is no logout.
+//! Invalid logout tokens.
 
 use devstack_idp::{Endpoint, Fault, IdTokenDraft, Signer};
 use http::{StatusCode, header};
@@ -76,7 +76,7 @@ async fn attack_13_forged_logout_tokens_end_nothing() {
         refused(&reply, "invalid_request");
         assert!(ada.is_logged_in().await, "{name}");
     }
-    // Neither the tokens nor what they name are logged.
+    // The log contains neither the tokens nor their names.
     let text = logs.text();
     assert!(!text.contains(&sid) && !text.contains("eyJ"));
     assert_eq!(stack.idp.count(Endpoint::Revoke), 0);

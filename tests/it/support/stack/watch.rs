@@ -1,4 +1,4 @@
-//! The stack's IdP, and what the server says of itself.
+//! The stack's IdP, and the server's view of itself.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ impl Stack {
         self.idp_server.up(Idp::clone(&self.idp_of_the_start));
     }
 
-    /// Ends the IdP and starts it again; it knows what its files say, and the faults and hooks of before are gone.
+    /// Restarts the IdP; it knows the content of its files, and former faults and hooks are gone.
     pub async fn restart_idp(&mut self) {
         self.idp = self.idp_server.restart().await;
     }
@@ -35,7 +35,7 @@ impl Stack {
             .filter(|reason| reason != "starting")
     }
 
-    /// Whether the server says of anything what is wrong with it, in words with this part.
+    /// Whether the server reports a problem with this text.
     pub fn problem(&self, part: &str) -> bool {
         self.reasons().any(|(_, reason)| reason.contains(part))
     }

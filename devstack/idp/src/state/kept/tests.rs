@@ -31,7 +31,7 @@ impl Disk {
         self.folder.path().join("state.json")
     }
 
-    /// What a start finds. Nothing is told to the IdP before, so it might as well have been killed.
+    /// The state after a start. The IdP learns nothing before, as if it was killed.
     fn start(&self) -> Provider {
         self.try_start().unwrap()
     }
