@@ -20,12 +20,12 @@ use crate::{clock::SharedClock, instruments::SharedInstruments, login::Login, se
 /// Requests that are under way at the stop have this long.
 const FINISH: Duration = Duration::from_secs(5);
 
-/// What the socket works with. Cheap to clone.
+/// The services that the socket uses. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Admin {
     sessions: Sessions,
     login: Login,
-    /// Whose people `user` and `sid` name.
+    /// The issuer of the people that `user` and `sid` name.
     issuer: Arc<str>,
     instruments: SharedInstruments,
     clock: SharedClock,

@@ -28,7 +28,7 @@ pub use self::{agreed::AgreedClock, manual::ManualClock};
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
-/// Where time comes from.
+/// A source of time.
 ///
 /// A clock has two times, which differ only after the machine's clock was set back. Everything measured here, from
 /// sessions to pauses, uses [`now`](Self::now). Times that are compared with a foreign clock, or shown outside, use
@@ -79,7 +79,7 @@ pub type SharedClock = Arc<dyn Clock>;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
-/// What [`timeout`] returns when the time is up first.
+/// The error of [`timeout`] when the time is up first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("timed out")]
 pub struct Elapsed;

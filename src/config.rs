@@ -78,7 +78,7 @@ pub struct Config {
     pub session: SessionSettings,
     /// The session cookie.
     pub cookies: CookieSettings,
-    /// What sessions are bound to.
+    /// The binding of sessions.
     pub binding: Binding,
     /// Token refresh.
     pub tokens: TokenSettings,

@@ -1,7 +1,7 @@
 //! Passing calls on to APIs.
 //!
 //! The order of one call: [`NormalPath::parse`] normalises the path, [`Gateway::find`] matches it, and the caller
-//! checks what the [`Auth`] of the route demands. Then [`Gateway::call`] prepares a [`Call`] of exactly the matched
+//! checks the demands of the route's [`Auth`]. Then [`Gateway::call`] prepares a [`Call`] of exactly the matched
 //! path, with the header policy of [`headers`], and streams the bodies in both directions. The gateway knows no
 //! session: its caller passes the token, the cookies and the client's address.
 //!
@@ -65,7 +65,7 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// For the next piece of a client's body.
     pub upload_idle: Duration,
-    /// For the next piece of a service's body. Long, since events may be rare.
+    /// For the next piece of a service's body. Long, because events may be rare.
     pub download_idle: Duration,
     /// How long an unused connection is kept.
     pub keep_idle: Duration,
@@ -75,7 +75,7 @@ pub struct Options {
     pub proxies: Proxies,
 }
 
-/// What goes along with a call.
+/// The additions to a call.
 pub struct Outgoing<'a> {
     /// The value of `Authorization`. A route with a session sends nothing without it; any other route never sends it.
     pub credential: Option<HeaderValue>,

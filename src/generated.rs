@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-/// What follows a part that the code makes.
+/// The end of a part that the code makes.
 const END: &str = "<!-- to here -->";
 
 /// Checks that the part of `document` that is made by the code at `source` equals `text`; `assert_made("docs/x.md",

@@ -5,16 +5,16 @@
 
 use http::HeaderMap;
 
-/// So many header fields are accepted. Above the 200 that people have.
+/// The maximum number of header fields. Above the 200 that people have.
 pub const MAX_FIELDS: usize = 256;
 
 /// The maximum size of the header fields, in bytes. Enough for a `Cookie` of 64 KiB beside everything else.
 pub const MAX_BYTES: usize = 96 * 1024;
 
-/// So many header fields are read; with more, the library gives up.
+/// The number of header fields that are read; with more, the library gives up.
 pub const READ_FIELDS: usize = 400;
 
-/// So many bytes of a head are read; with more, the library gives up.
+/// The size of a head that is read, in bytes; with more, the library gives up.
 pub const READ_BYTES: usize = 128 * 1024;
 
 /// Longer names of fields are cut, in bytes.
@@ -32,11 +32,11 @@ const AROUND: usize = 4;
 pub struct TooLarge {
     /// How many fields there are.
     pub fields: usize,
-    /// What they take, in bytes.
+    /// Their size, in bytes.
     pub bytes: usize,
     /// The name whose fields take most.
     pub name: String,
-    /// What the fields of that name take, in bytes.
+    /// The size of the fields with that name, in bytes.
     pub size: usize,
 }
 

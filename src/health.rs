@@ -12,7 +12,7 @@ use std::sync::{
 use parking_lot::RwLock;
 use serde::Serialize;
 
-/// What readiness depends on.
+/// The conditions of readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Component {

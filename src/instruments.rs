@@ -1,4 +1,4 @@
-//! What the server counts and times, for the people who watch it.
+//! The counters and timers of the server, for its operators.
 //!
 //! A module names its series ([`Series`]), takes a handle for each when it is made, and counts with an atomic addition. Who
 //! shows the numbers is behind the port: [`Tally`] keeps them in memory.
@@ -25,7 +25,7 @@ pub struct Series {
     pub label: Option<(&'static str, &'static str)>,
 }
 
-/// Where the numbers go.
+/// The sink of the numbers.
 pub trait Instruments: Debug + Send + Sync + 'static {
     /// The counter of a series. All callers get the same counter for a series.
     fn counter(&self, series: Series) -> Counter;
@@ -33,7 +33,7 @@ pub trait Instruments: Debug + Send + Sync + 'static {
     /// The timer of a series, on the same terms.
     fn timer(&self, series: Series) -> Timer;
 
-    /// What all series say now, in the order of their names.
+    /// The present values of all series, in the order of their names.
     fn read(&self) -> Vec<(Series, Reading)>;
 }
 
@@ -56,12 +56,12 @@ struct Timed {
     longest: AtomicU64,
 }
 
-/// What a series says now.
+/// The present value of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// So often.
+    /// The count.
     Count(u64),
-    /// So often, with the time that all took together, and the longest.
+    /// The count, with the total and the longest duration.
     Times {
         /// How often.
         count: u64,
@@ -135,7 +135,7 @@ impl Timer {
         self.0.longest.fetch_max(micros, Ordering::Relaxed);
     }
 
-    /// What it has counted.
+    /// The counted value.
     #[must_use]
     pub fn get(&self) -> Reading {
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);

@@ -43,14 +43,14 @@ use crate::{
     secret::Secret,
 };
 
-/// What keys there are and where.
+/// The keys and their files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The PEM file of the signing key.
     pub signing_key: PathBuf,
     /// The key id of the signing key; its RFC 7638 thumbprint without one.
     pub kid: Option<String>,
-    /// What is made where `signing_key` does not exist.
+    /// The kind of the key that is made if `signing_key` does not exist.
     pub generate: KeyKind,
     /// Further PEM files whose public halves are published.
     pub extra: Vec<PathBuf>,
@@ -59,7 +59,7 @@ pub struct Options {
     /// Files that show that this BFF has an identity (`keyring.json`, `bff_client.json`): if one exists, no key is
     /// made.
     pub identity_markers: Vec<PathBuf>,
-    /// What is done about files and folders that others can use.
+    /// The policy for files and folders that others can use.
     pub guard: Guard,
 }
 
@@ -95,7 +95,7 @@ pub enum KeysError {
     Exposed {
         /// A file in the folder, or the folder.
         path: PathBuf,
-        /// What others can do.
+        /// The exposure to others.
         exposed: Exposed,
     },
     /// Two different keys have one key id.
@@ -110,7 +110,7 @@ pub enum KeysError {
          only when a key that fits signs (docs/keys.md, another type of key)"
     )]
     Algorithm {
-        /// What the key is.
+        /// The type of the key.
         key_type: KeyType,
         /// The requested algorithm.
         algorithm: Algorithm,
@@ -127,7 +127,7 @@ pub enum KeysError {
     Lost {
         /// The key that signed.
         kid: String,
-        /// Where it was.
+        /// The place of the search.
         path: PathBuf,
         /// The keyring.
         keyring: PathBuf,

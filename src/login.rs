@@ -52,7 +52,7 @@ use crate::{
 pub struct Options {
     /// The hosts on which people log in.
     pub hosts: Hosts,
-    /// Where `return_to` may point.
+    /// The allowed targets of `return_to`.
     pub targets: AllowedTargets,
     /// `scope` of the authorization request.
     pub scopes: Vec<String>,
@@ -64,7 +64,7 @@ pub struct Options {
     pub refresh_threshold: Duration,
     /// Which e-mail addresses the application may know.
     pub email_trust: EmailTrust,
-    /// What sessions are bound to.
+    /// The binding of sessions.
     pub binding: Binding,
 }
 
@@ -83,10 +83,10 @@ pub enum DefaultPrompt {
     },
 }
 
-/// What is remembered of logins and logouts, for all processes that share sessions.
+/// The memory of logins and logouts, for all processes that share sessions.
 #[derive(Clone, Debug)]
 pub struct Memories {
-    /// What has come that may come once: logout tokens, keys of devices.
+    /// One-time events: logout tokens, keys of devices.
     pub once: Arc<dyn session::Once>,
     /// The state that processes share; `None` if there is only one process.
     pub passing: Option<Arc<dyn Passing>>,
@@ -106,15 +106,15 @@ struct Inner {
     sealer: Sealer,
     clock: SharedClock,
     random: SharedRandom,
-    /// What logins have taught about refresh tokens, with `OIDC_PROMPT=auto`.
+    /// The knowledge about refresh tokens, with `OIDC_PROMPT=auto`.
     offline_access: Option<OfflineAccess>,
     /// The attempts that have come back.
     once: Once<Result<LoggedIn, Arc<CallbackError>>>,
     /// The same for all processes that share sessions.
     relay: Option<Relay>,
-    /// What the IdP says of logouts.
+    /// The logouts that the IdP reports.
     logouts: Logouts,
-    /// What sessions are bound to.
+    /// The binding of sessions.
     devices: Devices,
     /// Claims that are too large.
     left_out: LeftOutNotice,
@@ -188,7 +188,7 @@ impl Login {
         &self.inner.devices
     }
 
-    /// Where `return_to` may point.
+    /// The allowed targets of `return_to`.
     #[must_use]
     pub fn targets(&self) -> &AllowedTargets {
         &self.inner.options.targets

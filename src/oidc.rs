@@ -62,9 +62,9 @@ use crate::{clock::SharedClock, keys::Keys, outbound::Outbound, random::SharedRa
 pub struct Options {
     /// Who the identity provider is and how to reach it.
     pub provider: ProviderOptions,
-    /// What client assertions name as their audience (`BFF_ASSERTION_AUDIENCE`).
+    /// The audience of client assertions (`BFF_ASSERTION_AUDIENCE`).
     pub assertion_audience: AssertionAudience,
-    /// What client assertions say of themselves (`BFF_ASSERTION_TYP`).
+    /// The `typ` of client assertions (`BFF_ASSERTION_TYP`).
     pub assertion_typ: AssertionTyp,
     /// When a POST is repeated.
     pub retry: RetryOptions,
@@ -157,7 +157,7 @@ impl RelyingParty {
         &self.shared.options.provider.issuer
     }
 
-    /// Where registration puts the client.
+    /// The slot for the registered client.
     #[must_use]
     pub fn client(&self) -> &ClientSlot {
         &self.shared.client

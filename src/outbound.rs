@@ -35,17 +35,17 @@ use crate::{
 /// Larger answers are refused, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// So much room is made for an answer that does not say how large it is, in bytes.
+/// The initial buffer for an answer of unknown size, in bytes.
 const FIRST_PIECE: usize = 8 * 1024;
 
 /// The shown length of an unrequested `Content-Encoding`, in characters.
 const MAX_ENCODING: usize = 40;
 
-/// How long an idle connection is kept. Shorter than the five seconds after which common servers close theirs, since
-/// a POST that meets such a close has an unknown outcome.
+/// How long an idle connection is kept. Shorter than the five seconds of common servers, because a POST that meets
+/// such a close has an unknown outcome.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
-/// What some servers put before JSON, and a reader may skip (RFC 8259 section 8.1).
+/// A mark that some servers put before JSON, and that a reader may skip (RFC 8259 section 8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 const USER_AGENT: &str = concat!("bff/", env!("CARGO_PKG_VERSION"));

@@ -46,7 +46,7 @@ pub fn yields_to_routes(path: &str) -> bool {
 /// Stricter than this server's own matching, because a proxy in front of it may repair a path.
 #[must_use]
 pub fn may_be_read_as_own(path: &str) -> bool {
-    // What is below an own path and leaves it again through `..` counts too.
+    // A path below an own path that leaves it again through `..` counts too.
     spelling::fold_beginnings(path).is_none_or(|beginnings| {
         beginnings.iter().any(|beginning| {
             is_reserved(beginning) || ALIASES.into_iter().any(|alias| is_below(beginning, alias))

@@ -38,9 +38,9 @@ type Observer = Box<dyn Fn(Step, &Path) + Send + Sync>;
 /// Only tests of crashes set it.
 static OBSERVER: OnceLock<Observer> = OnceLock::new();
 
-/// Nobody but the owner may read or write.
+/// Only the owner may read or write.
 const MODE: u32 = 0o600;
-/// So many left-over temporary files of the same name are passed over.
+/// The maximum number of skipped temporary files with the same name.
 const MAX_ATTEMPTS: u32 = 64;
 
 /// Whether something has this name. A name that cannot be looked up is not a name that does not exist; a link that leads
@@ -48,7 +48,7 @@ const MAX_ATTEMPTS: u32 = 64;
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub fn exists(path: &Path) -> io::Result<bool> {
     match path.symlink_metadata() {
         Ok(_) => Ok(true),
@@ -75,7 +75,7 @@ pub fn about_to(step: Step, path: &Path) {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub fn remove_leftovers(path: &Path) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let mut start = OsString::from(".");
@@ -98,7 +98,7 @@ pub fn remove_leftovers(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// What the system says. Nothing is left behind then.
+/// The system's error. Nothing is left behind then.
 pub fn create_new(path: &Path, content: &[u8]) -> io::Result<bool> {
     let folder = folder_of(path);
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -121,7 +121,7 @@ pub fn create_new(path: &Path, content: &[u8]) -> io::Result<bool> {
 ///
 /// # Errors
 ///
-/// What the system says. The old file is still there then.
+/// The system's error. The old file still exists then.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let (temporary, mut file) = create_temporary(path)?;
     let written = write(&mut file, path, content).and_then(|()| {
@@ -129,7 +129,7 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         fs::rename(&temporary, path)
     });
     if written.is_err() {
-        // What was written may be a part of a secret; that it cannot be removed changes nothing about the cause.
+        // The written part may be a part of a secret. A failure to remove it does not change the cause.
         let _ = fs::remove_file(&temporary);
     }
     written?;
@@ -285,7 +285,7 @@ mod tests {
         // Under its own name it is ours.
         assert_eq!(keep_private(&file, &foreign, Guard::Strict), Ok(()));
         assert_eq!(mode(), 0o600);
-        // What others could write is not ours any more.
+        // A file that others could write is no longer trusted.
         fs::set_permissions(&foreign, Permissions::from_mode(0o666)).unwrap();
         let writable = Exposed::Writable { mode: 0o666 };
         assert_eq!(keep_private(&file, &foreign, Guard::Strict), Err(writable));

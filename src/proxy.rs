@@ -44,9 +44,9 @@ pub struct Proxy {
 /// The mistake in a value, and the fix. Neither text quotes the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// What is wrong.
+    /// The mistake.
     pub message: String,
-    /// What to write.
+    /// The fix.
     pub fix: &'static str,
 }
 
@@ -84,7 +84,7 @@ impl Proxies {
         self.find(scheme, uri.host()?, uri.port_u16().unwrap_or(usual))
     }
 
-    /// What `NO_PROXY` names.
+    /// The entries of `NO_PROXY`.
     #[must_use]
     pub fn direct(&self) -> &[Direct] {
         &self.0.direct
@@ -161,7 +161,7 @@ impl Proxy {
         })
     }
 
-    /// Where it is, without credentials.
+    /// Its address, without credentials.
     #[must_use]
     pub const fn url(&self) -> &Url {
         &self.url

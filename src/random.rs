@@ -4,7 +4,7 @@ use std::{fmt::Debug, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-/// Where random bytes come from: a cryptographically secure generator.
+/// The source of random bytes: a cryptographically secure generator.
 pub trait Random: Debug + Send + Sync + 'static {
     /// Fills `bytes` with random bytes.
     fn fill(&self, bytes: &mut [u8]);

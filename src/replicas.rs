@@ -1,4 +1,5 @@
-//! What several replicas agree on through Redis: who is registered, which key signs, and whether they understand each other.
+//! The state that several replicas share through Redis: the registration, the signing key, and whether they
+//! understand each other.
 //!
 //! Replicas without a common folder mount the same PEMs and have the same `SESSION_SECRET`. They write shared data
 //! into sealed [records](document::Document), and each keeps a copy. The [board](peers::Peers) is for all replicas,
@@ -37,7 +38,7 @@ use crate::{
 /// The number of looks before a known replica counts as changed: each replica notices changes a little later.
 const LOOKS_BEFORE_TOLD: u32 = 5;
 
-/// What this replica and its peers agree on. Cheap to clone.
+/// The shared state of this replica and its peers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Replicas {
     peers: Peers,
@@ -46,7 +47,7 @@ pub struct Replicas {
     clock: SharedClock,
 }
 
-/// What replicas share that have no folder in common.
+/// The shared state of replicas without a common folder.
 #[derive(Clone, Debug)]
 struct Records {
     client: Document,
@@ -57,7 +58,7 @@ struct Records {
 #[derive(Debug, Default)]
 struct Standing {
     was_ok: bool,
-    /// What is wrong, and for how many looks it has been.
+    /// The problem, and the number of looks since it began.
     trouble: Option<(String, u32)>,
 }
 
@@ -123,7 +124,7 @@ impl Replicas {
         }
     }
 
-    /// Where the credentials of the client are kept; `None` where `file` is in a folder that all have.
+    /// The store of the client's credentials; `None` if `file` is in a common folder.
     #[must_use]
     pub fn vault(&self, file: CredentialsFile) -> Option<Arc<dyn Vault>> {
         let records = self.records.as_ref()?;

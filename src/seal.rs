@@ -25,12 +25,12 @@ const TAG_LENGTH: usize = 16;
 /// A shorter master secret is refused, in bytes.
 pub const MIN_SECRET_LENGTH: usize = 32;
 
-/// What a value is sealed or hashed for. Purposes never share a key.
+/// The purpose of a sealed or hashed value. Purposes never share a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// A login attempt in its cookie; context: its `state`.
     LoginAttempt,
-    /// Where to go after the IdP's logout page, in its cookie.
+    /// The target after the IdP's logout page, in its cookie.
     LogoutReturn,
     /// Which session the last login of a browser gave, in its cookie.
     LatestSession,
@@ -42,7 +42,7 @@ pub enum Purpose {
     Session,
     /// The name of an owner in a store.
     SessionOwner,
-    /// What registration returned, where processes share it.
+    /// The answer to the registration, if processes share it.
     ClientRecord,
     /// Which key signs, where processes share that.
     KeyringRecord,
@@ -50,11 +50,11 @@ pub enum Purpose {
     Fingerprint,
     /// The outcome of a login, for another process; under the secret of the attempt.
     LoginAnswer,
-    /// Whom a logout token has named, for other processes; context: under which name.
+    /// The person or session that a logout token has named, for other processes; context: the name of the note.
     LoggedOut,
     /// The last known state of a page (`Last-Event-ID`).
     EventId,
-    /// What the proof of a device's key answers; context: the session's key in the store.
+    /// The challenge for the proof of a device's key; context: the session's key in the store.
     DeviceChallenge,
     /// Who may register a device's key; context: as above.
     DeviceRegistration,

@@ -1,6 +1,6 @@
 //! Listeners and connections, with bounds that a hostile client cannot stretch.
 //!
-//! A [`Server`] accepts on one listener. It knows each connection (`register.rs`), what it waits for and since when
+//! A [`Server`] accepts on one listener. It knows each connection (`register.rs`), its state and since when
 //! (`connection.rs`, `underway.rs`). The wrappers around the socket and the bodies report this (`stream.rs`,
 //! `body.rs`). Once a second it checks all connections and ends those whose time is over. If there is no room for a
 //! new one, it ends the one that is worth the least. No code here sets a timer for a request.
@@ -46,7 +46,7 @@ pub enum Load {
     Crowded,
 }
 
-/// What answers the requests of a listener.
+/// Answers the requests of a listener.
 pub trait Answer: Send + Sync + 'static {
     /// The same for the connection of one peer.
     #[must_use]
@@ -59,10 +59,10 @@ pub trait Answer: Send + Sync + 'static {
 /// The bounds of one listener.
 #[derive(Clone)]
 pub struct Options {
-    /// So many connections at a time.
+    /// The maximum number of connections at a time.
     pub connections: usize,
-    /// So many of one address (an IPv6 network of 64 bits counts as one), and as many requests of it at a time; not for
-    /// listed proxies.
+    /// The maximum per address (an IPv6 network of 64 bits counts as one), for connections and for concurrent
+    /// requests; not for listed proxies.
     pub per_address: usize,
     /// An unused connection of a listed proxy is kept this long. Longer than the proxies keep theirs, so that they close
     /// it and never send a request into a connection that is just being closed.

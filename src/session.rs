@@ -5,8 +5,8 @@
 //! [`Sessions`] is the only access to them. [`SessionStore`] documents the contract of a store, and one contract test
 //! holds every store to it.
 //!
-//! What a token is worth and when it is renewed is decided one floor up, in `tokens`; here is only the arithmetic
-//! ([`Tokens`]) and the index of due times.
+//! The module `tokens`, one floor up, decides the value of a token and when it is renewed. This module has only the
+//! arithmetic ([`Tokens`]) and the index of due times.
 
 mod access_token;
 mod binding;

@@ -20,13 +20,13 @@ use futures_util::future::BoxFuture;
 /// A record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
-    /// What registration returned.
+    /// The answer to the registration.
     Client,
     /// Which key signs.
     Keyring,
 }
 
-/// What replicas say, by replica.
+/// The statements of replicas, by replica.
 pub type Notes = Vec<(String, Vec<u8>)>;
 
 /// Why nothing was done, or why it is not known whether something was. Holds nothing of a record.
@@ -38,7 +38,7 @@ pub struct SharedError(pub String);
 ///
 /// A call whose answer is lost may be sent once more: it recognises its second arrival.
 pub trait Shared: fmt::Debug + Send + Sync + 'static {
-    /// What the record holds.
+    /// The content of the record.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ pub trait Shared: fmt::Debug + Send + Sync + 'static {
 // === impl Record ===
 
 impl Record {
-    /// What it is called in names.
+    /// Its part of names.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

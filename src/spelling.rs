@@ -17,7 +17,7 @@ const MAX_ROUNDS: usize = 4;
 const NFKC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfkc();
 const IGNORABLE: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<DefaultIgnorableCodePoint>();
 
-/// Where a segment of a folded path leads.
+/// The target of a segment of a folded path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step<'a> {
     /// A non-empty name.

@@ -20,7 +20,7 @@ pub enum Format {
     Json,
 }
 
-/// What is logged, and how.
+/// The options of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// A level or a filter in the syntax of `RUST_LOG`, such as `info` or `bff=debug,hyper=warn`.
@@ -38,9 +38,9 @@ pub enum FilterError {
     /// It names a module that never logs.
     #[error("nothing is ever logged from {unknown:?}")]
     Target {
-        /// What it names.
+        /// The name.
         unknown: String,
-        /// What was probably meant.
+        /// The suggestion.
         nearest: Option<&'static str>,
     },
 }

@@ -40,7 +40,7 @@ use crate::{
 pub struct Options {
     /// Renewed this long before the access token expires, at most half of its life (`TOKEN_REFRESH_THRESHOLD`).
     pub threshold: Duration,
-    /// So many refreshes at a time (`TOKEN_REFRESH_CONCURRENCY`).
+    /// The maximum number of concurrent refreshes (`TOKEN_REFRESH_CONCURRENCY`).
     pub concurrency: usize,
     /// A request waits this long for a refresh.
     pub wait: Duration,
@@ -76,7 +76,7 @@ struct Inner {
     revocations: Revocations,
 }
 
-/// What an API is called with: the header field that proves whose call it is.
+/// The credential for an API: the header field that names the caller.
 #[derive(Clone)]
 pub struct Credential {
     authorization: HeaderValue,

@@ -85,9 +85,9 @@ pub struct Services {
     pub cors_origins: Vec<HeaderValue>,
     /// Proxies whose forwarded headers are believed.
     pub trusted_proxies: TrustedProxies,
-    /// What sessions are bound to.
+    /// The binding of sessions.
     pub binding: Binding,
-    /// So many connections the public listener has at most.
+    /// The maximum number of connections of the public listener.
     pub connections: usize,
     /// Pages for people.
     pub pages: Pages,
@@ -110,7 +110,7 @@ struct Inner {
     unproven: binding::Told,
     /// The sessions for which the log has said that an API demands a stronger login right after one.
     unsatisfied: binding::Told,
-    /// Of which that the proof of their device was refused.
+    /// The sessions for which the log has said that the proof of their device was refused.
     refused_devices: binding::Told,
     streams: Streams,
 }

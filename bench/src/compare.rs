@@ -49,7 +49,7 @@ pub(super) struct Effort {
     pub(super) logins: usize,
 }
 
-/// What the requests cost, in the order of the table.
+/// The cost of the requests, in the order of the table.
 struct Requests {
     names: Vec<&'static str>,
     samples: Vec<Samples>,

@@ -1,4 +1,4 @@
-//! What a whole login costs the server.
+//! The cost of a whole login.
 
 use std::{path::Path, time::Duration};
 

@@ -61,7 +61,7 @@ impl Server {
         Err("a server does not listen".into())
     }
 
-    /// Where it listens.
+    /// The address of its listener.
     pub(super) const fn port(&self) -> u16 {
         self.port
     }

@@ -1,4 +1,4 @@
-//! What many sessions on disk cost: the start, the sweep, the file.
+//! The cost of many sessions on disk: the start, the sweep, the file.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use super::{
     table::{Gate, print_gates},
 };
 
-/// So many logins are stored at a time.
+/// The number of concurrent logins.
 const AT_ONCE: usize = 512;
 
 /// How long the idle server is watched.
@@ -47,7 +47,7 @@ pub(super) async fn run(count: usize) -> Result<()> {
     let sessions = open(&state).await?;
     fill(&sessions, count).await?;
     let rate = count_per_second(count, started.elapsed());
-    // What a server that is killed now leaves behind.
+    // The file that a server leaves behind if it is killed now.
     let crashed = folder.path().join("crashed");
     std::fs::create_dir_all(&crashed)?;
     std::fs::copy(&file, crashed.join("sessions.redb"))?;

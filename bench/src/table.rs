@@ -6,7 +6,7 @@ use super::say;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Samples(Vec<f64>);
 
-/// What must hold.
+/// A limit.
 pub(super) struct Gate {
     what: String,
     measured: f64,

@@ -11,7 +11,7 @@ use super::say;
 ///
 /// # Errors
 ///
-/// Where the IdP cannot start; the text says why.
+/// If the IdP cannot start; the text says why.
 pub async fn run(
     config_dir: &Path,
     listen: SocketAddr,

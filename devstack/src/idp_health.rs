@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 ///
-/// What kept it from answering.
+/// Why it did not answer.
 pub fn ask(listen: SocketAddr) -> io::Result<()> {
     let mut stream = TcpStream::connect_timeout(&reachable(listen), TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
@@ -29,7 +29,7 @@ pub fn ask(listen: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// Where a listener on all addresses is reached from the same machine.
+/// The address at which a listener on all addresses is reached from the same machine.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let address = match listen {
         SocketAddr::V4(listen) if listen.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -148,7 +148,7 @@ mod tests {
         ] {
             assert!(!script.contains(dangerous), "{dangerous}");
         }
-        // What the browser keeps is the cookie, which script cannot read.
+        // The browser keeps only the cookie, which script cannot read.
         assert!(
             !script.contains("localStorage")
                 && !script.contains("sessionStorage")

@@ -35,15 +35,15 @@ const MAX_NOTES: usize = 20;
 const MAX_PEOPLE: usize = 1_000;
 /// In characters.
 const MAX_NOTE_LENGTH: usize = 500;
-/// Of a request, in bytes.
+/// The maximum size of a request, in bytes.
 const MAX_BODY: usize = 8 * 1024;
 
-/// Whose tokens the API believes.
+/// The accepted tokens.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// `iss` must be exactly this.
     pub issuer: String,
-    /// Where the issuer publishes its keys.
+    /// The issuer's key endpoint.
     pub jwks_uri: String,
     /// The required `aud`.
     pub audience: String,

@@ -40,10 +40,10 @@ const MAX_SOCKET_PATH: usize = 90;
 
 const AUDIENCE: &str = "sample-api";
 
-/// What can be chosen.
+/// The options of a stack.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the state lives.
+    /// The folder of the state.
     pub state: PathBuf,
     /// How long access tokens live: short, so that one sees them being renewed.
     pub access_token_lifetime: Duration,
@@ -88,7 +88,7 @@ pub struct Stack {
 ///
 /// # Errors
 ///
-/// Where a part cannot start; the text says which.
+/// If a part cannot start; the text says which.
 pub async fn run(options: Options, overrides: Overrides) -> Result<(), Box<dyn Error>> {
     let stack = Stack::prepare_with(options, overrides).await?;
     stack.announce();
@@ -115,7 +115,7 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// Where a part cannot start; the text says which.
+    /// If a part cannot start; the text says which.
     pub async fn prepare(options: Options) -> Result<Self, Box<dyn Error>> {
         Self::prepare_with(options, Overrides::default()).await
     }
@@ -124,7 +124,7 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// Where a part cannot start; the text says which.
+    /// If a part cannot start; the text says which.
     pub async fn prepare_with(mut options: Options, overrides: Overrides) -> Result<Self, Box<dyn Error>> {
         let usual = options.ports;
         let idp_listener = ports::listen(usual.0).await?;
@@ -241,7 +241,7 @@ impl Stack {
         Ok(format!("http://localhost:{port}"))
     }
 
-    /// Where a person begins. With a dev server it is the address that `docs/dev-server.md` names.
+    /// The first page for a person. With a dev server it is the address that `docs/dev-server.md` names.
     fn open_here(&self) -> String {
         let first = self.origins.first().cloned().unwrap_or_default();
         if self.dev_server {
@@ -295,13 +295,13 @@ impl Stack {
     }
 }
 
-/// What to say of a part that could not have its usual port.
+/// The message about a part that could not have its usual port.
 fn replaced(name: &str, usual: u16, port: u16) -> Option<String> {
     (usual != 0 && usual != port)
         .then(|| format!("Port {usual} is taken by another program: the {name} listens on {port} instead."))
 }
 
-/// What an operator would set, and nothing else: the rest are defaults.
+/// The settings of an operator, and nothing else: the rest are defaults.
 fn variables(
     state: &Path,
     issuer: &str,

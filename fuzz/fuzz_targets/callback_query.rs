@@ -12,7 +12,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let (request, ()) = Request::get(uri).body(()).unwrap().into_parts();
     if bff::web::fuzzing::callback(&request) {
-        // What another reader sees: no parameter that counts comes twice.
+        // The view of another reader: no relevant parameter comes twice.
         let query = request.uri.query().unwrap_or_default();
         for name in ["code", "state", "iss", "error"] {
             let count = url::form_urlencoded::parse(query.as_bytes())

@@ -60,7 +60,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let device = &*DEVICE;
-    // Nobody has signed this.
+    // This is not signed.
     assert!(verify_proof(text, Typ::DeviceProof, &device.key).is_err());
 
     let Some((header, claims)) = text.split_once('\n') else {

@@ -65,7 +65,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    // Nobody has signed this.
+    // This is not signed.
     assert!(check(text).is_err(), "a forged token is accepted");
 
     let Some((header, claims)) = text.split_once('\n') else {

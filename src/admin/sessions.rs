@@ -33,13 +33,13 @@ pub(super) struct Which {
 /// One session. Times are RFC 3339 in UTC.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Entry {
-    /// What the log calls it.
+    /// Its name in the log.
     pub r#ref: String,
     /// `sub` of the person.
     pub user: String,
     /// `sid` of the login at the IdP.
     pub sid: Option<String>,
-    /// Where it was logged in.
+    /// The circumstances of its login.
     #[serde(flatten)]
     pub device: Device,
     /// When it was logged in.
@@ -67,7 +67,7 @@ pub struct Page {
     pub more: bool,
 }
 
-/// What was ended.
+/// The ended sessions.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct EndedSessions {
     /// How many.
@@ -81,17 +81,17 @@ pub struct Statistics {
     pub sessions: usize,
     /// How much memory of this process they take, in bytes.
     pub memory: usize,
-    /// What has happened since this server started, by series.
+    /// The counters since the start of this server, by series.
     pub counted: BTreeMap<String, Counted>,
 }
 
-/// What a series says.
+/// The value of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Counted {
-    /// So often.
+    /// The count.
     Count(u64),
-    /// So often, and how long it took.
+    /// The count, and the total duration.
     Times {
         /// How often.
         count: u64,

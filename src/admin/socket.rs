@@ -8,7 +8,7 @@ use std::{
 
 use tokio::net::{UnixListener, UnixStream, unix::SocketAddr};
 
-/// So long the name of a socket may be, in bytes: less than its field in `sockaddr_un`, which ends with a zero.
+/// The maximum length of a socket's name, in bytes: less than its field in `sockaddr_un`, which ends with a zero.
 const LONGEST_NAME: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// The name that a socket has at first is longer than its path by a point and a process id.

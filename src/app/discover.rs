@@ -18,7 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often the metadata are read again once they are known.
 const AGAIN: Duration = Duration::from_hours(1);
 
-/// Reads the IdP's metadata until it works, then from time to time again, since endpoints move. Until `stop`.
+/// Until `stop`: reads the IdP's metadata until it works, then from time to time again, because endpoints move.
 pub(super) async fn keep_discovered(
     relying_party: RelyingParty,
     health: Health,

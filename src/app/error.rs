@@ -52,7 +52,7 @@ pub enum StartError {
     Routes {
         /// The file.
         path: String,
-        /// What is wrong with it.
+        /// The mistake.
         error: gateway::RoutesError,
     },
     /// Templates or texts of the pages.
@@ -79,7 +79,7 @@ impl StartError {
     }
 }
 
-/// What to do about a name or domain of cookies.
+/// The fix for a name or domain of cookies.
 const fn cookie_fix(error: CookieOptionsError) -> &'static str {
     match error {
         CookieOptionsError::Name => "correct SESSION_COOKIE_NAME, or remove it",
@@ -111,7 +111,7 @@ pub enum BindError {
     Admin(#[from] admin::SocketError),
 }
 
-/// What to do about a socket that cannot be listened on.
+/// The fix for a socket that cannot be opened.
 fn way_out(cause: &io::Error, variable: &str) -> String {
     let variable = variable.rsplit(", ").next().unwrap_or(variable);
     match cause.kind() {

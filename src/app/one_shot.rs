@@ -32,7 +32,7 @@ pub struct OneShot {
     ports: Ports,
 }
 
-/// What replicas that run have in common with this machine, beyond files; nothing where all of it is in files.
+/// The state that running replicas share with this machine, beyond files; `None` if all of it is in files.
 #[derive(Clone, Debug, Default)]
 pub struct InCommon(Option<Replicas>);
 
@@ -123,7 +123,7 @@ impl InCommon {
         Ok(done)
     }
 
-    /// What is stored of the registration, if it can be read.
+    /// The stored registration, if it is readable.
     pub async fn registered(&self, config: &Config) -> Option<Credentials> {
         if let Some(vault) = replicas::vault(config, self.0.as_ref()) {
             return vault.load().await.ok()?;

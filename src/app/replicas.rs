@@ -1,4 +1,4 @@
-//! What this replica has in common with others.
+//! The state that this replica shares with others.
 
 use std::{fs, sync::Arc};
 
@@ -83,7 +83,7 @@ pub(super) async fn visit(config: &Config, ports: &Ports) -> Result<Option<Repli
     )))
 }
 
-/// Where the client's credentials are, if not in the file that the configuration names.
+/// The place of the client's credentials, if not in the file that the configuration names.
 pub(super) fn vault(config: &Config, replicas: Option<&Replicas>) -> Option<Arc<dyn Vault>> {
     let file = CredentialsFile::new(config.keys.credentials.clone()).guarded(config.keys.options.guard);
     replicas?.vault(file)
@@ -140,7 +140,7 @@ fn explained(config: &Config, error: KeysError) -> StartError {
     StartError::KeyNotMounted(error)
 }
 
-/// What an operator calls this replica: host and port.
+/// An operator's name for this replica: host and port.
 fn name(config: &Config) -> String {
     let host = fs::read_to_string(HOST_NAME).unwrap_or_default();
     let host = host.trim();

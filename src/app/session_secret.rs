@@ -49,7 +49,7 @@ pub enum SessionSecretError {
     Exposed {
         /// The file.
         path: PathBuf,
-        /// What others can do.
+        /// The exposure to others.
         exposed: Exposed,
     },
 }

@@ -37,7 +37,7 @@ pub(super) fn outbound(config: &Config) -> outbound::Options {
         ca_bundle: config.provider.ca_bundle.clone(),
         roots: config.network.roots.clone(),
         proxies: config.network.proxies.clone(),
-        // What `tokens` lets run must never have to wait here.
+        // Calls that `tokens` allows must never have to wait here.
         lanes: outbound::LaneLimits {
             refresh: config.tokens.refresh_concurrency,
             ..outbound::LaneLimits::default()

@@ -57,7 +57,7 @@ impl Announce for StaticKeys {
     }
 }
 
-/// Waits for the IdP's metadata, since they say which algorithms it takes.
+/// Waits for the IdP's metadata, because they list its algorithms.
 pub(super) async fn client(
     config: &Config,
     keys: Keys,

@@ -45,7 +45,7 @@ pub(super) async fn open(
     sealer: &Sealer,
     ports: &Ports,
 ) -> Result<Opened, StoreOpenError> {
-    // What one process does once needs no more memory than its own.
+    // One-time events of a single process need only its own memory.
     let alone = |sessions| Opened {
         sessions,
         memories: Memories {
@@ -87,7 +87,7 @@ fn memory(limits: &Limits, ports: &Ports) -> Arc<dyn SessionStore> {
     Arc::new(MemoryStore::new(limits.lifespan, Arc::clone(&ports.clock)))
 }
 
-/// The same with the sessions in use at hand.
+/// The same with the sessions in use cached in memory.
 fn cached(store: impl SessionStore, limits: &Limits, ports: &Ports) -> Arc<dyn SessionStore> {
     let clock = Arc::clone(&ports.clock);
     let instruments = &*ports.instruments;

@@ -39,7 +39,7 @@ fn signed(millis: u64) -> i64 {
 mod tests {
     use super::*;
 
-    /// What it shows for readings of the monotonic and the machine's clock.
+    /// The time that it shows for readings of the monotonic and the machine's clock.
     fn shown<const N: usize>(readings: [(u64, u64); N]) -> [u64; N] {
         let steady = Steady::new();
         readings.map(|(monotonic, wall)| steady.reading(monotonic, wall))

@@ -29,7 +29,7 @@ pub(super) fn run(ready: bool) -> Exit {
     }
 }
 
-/// Where a listener on all addresses is reached from the same machine.
+/// The address at which a listener on all addresses is reached from the same machine.
 pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let address = match listen.ip() {
         IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,4 +1,4 @@
-//! What commands begin with: the settings, the log that they ask for, a runtime.
+//! The beginning of every command: the settings, the configured log, a runtime.
 
 use super::{Exit, complain};
 use crate::{

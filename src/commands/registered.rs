@@ -1,4 +1,4 @@
-//! What is known of the registration without asking the IdP.
+//! The stored facts about the registration, without asking the IdP.
 
 use crate::{app::one_shot::InCommon, config::Config, jose::Algorithm, registration::AuthMethod};
 

@@ -9,7 +9,7 @@ use crate::quote::quote;
 
 /// A longer URL is refused, in bytes.
 const MAX_URL_LENGTH: usize = 2_048;
-/// What an origin looks like.
+/// An example of an origin.
 const ORIGIN: &str = "https://host";
 /// A longer URL is not suggested, in characters.
 const MAX_SUGGESTED: usize = 200;
@@ -18,7 +18,7 @@ const MAX_SUGGESTED: usize = 200;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Origin(Url);
 
-/// Where plain `http` may be spoken.
+/// Hosts for which plain `http` is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
     /// `https`.

@@ -1,4 +1,4 @@
-//! What sessions are bound to.
+//! The binding of sessions.
 
 use std::time::Duration;
 

@@ -10,21 +10,21 @@ pub struct Variable {
     pub name: &'static str,
     /// Other names for it.
     pub aliases: &'static [&'static str],
-    /// What it holds.
+    /// Its type.
     pub kind: Kind,
     /// The default, as text for a person.
     pub default: &'static str,
-    /// What it is for, in one line.
+    /// Its purpose, in one line.
     pub meaning: &'static str,
-    /// Where it is listed.
+    /// Its chapter.
     pub group: Group,
     /// Whether a message may quote its value, bounded. Off for values that may contain a credential.
     pub public: bool,
-    /// Where this is not built yet: the only value that is accepted, empty for "must not be set".
+    /// For a feature that is not built yet: the only accepted value, empty for "must not be set".
     pub not_built: Option<&'static str>,
 }
 
-/// What a variable holds.
+/// The type of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Text with its own rules.

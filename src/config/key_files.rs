@@ -1,4 +1,4 @@
-//! Where keys and state are.
+//! The files of keys and state.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,7 +18,7 @@ const SOONEST_KNOWN: Duration = Duration::from_mins(6);
 /// Keys and the folders of the BFF.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySettings {
-    /// What the keys module is started with.
+    /// The options of the keys module.
     pub options: keys::Options,
     /// How keys are rotated.
     pub policy: Policy,
@@ -66,7 +66,7 @@ pub(super) fn read(reader: &mut Reader) -> KeySettings {
         credentials.clone(),
         state_dir.join("keyring.json"),
         state_dir.join("bff_client.json"),
-        // Where they were before BFF_STATE_DIR was set.
+        // Their place before BFF_STATE_DIR was set.
         dir.join("keyring.json"),
         dir.join("bff_client.json"),
     ] {

@@ -19,7 +19,7 @@ pub(super) struct Legacy {
     pub(super) verdict: Verdict,
 }
 
-/// What becomes of a name.
+/// The treatment of a name.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Verdict {
     /// Accepted without an effect, for this reason.
@@ -37,7 +37,7 @@ pub(super) enum Verdict {
     },
     /// Refused, and this is to be done instead.
     Refused(&'static str),
-    /// Refused, since this is not built yet.
+    /// Refused, because this is not built yet.
     NotBuilt(&'static str),
     /// The same, but only these values are accepted without an effect.
     NotBuiltBut {

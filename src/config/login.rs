@@ -11,11 +11,11 @@ pub struct LoginSettings {
     pub dynamic_callback: bool,
     /// The redirect URI where none matches.
     pub fallback_callback: Option<Url>,
-    /// Where a browser whose host matches nothing is sent to log in.
+    /// The login for a browser whose host matches nothing.
     pub fallback_origin: Option<Origin>,
     /// The BFF's own origins: those of `BFF_BASE_URL` and of the redirect URIs, the fallback's among them.
     pub own_origins: Vec<Origin>,
-    /// Where `return_to` may point.
+    /// The allowed targets of `return_to`.
     pub return_origins: Vec<Origin>,
     /// Other origins that may call with credentials.
     pub cors_origins: Vec<Origin>,

@@ -15,7 +15,7 @@ use crate::{
 /// The way to other servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkSettings {
-    /// What calls pass.
+    /// The proxies of calls.
     pub proxies: Proxies,
     /// The certificate authorities that count for every server.
     pub roots: SystemRoots,

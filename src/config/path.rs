@@ -13,7 +13,7 @@ const MAX_SEGMENT: usize = 64;
 /// A longer ending is not an extension, in characters.
 const MAX_EXTENSION: usize = 8;
 
-/// What a path leads to.
+/// The expected kind of a path's target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leads {
     ToFile,

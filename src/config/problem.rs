@@ -16,9 +16,9 @@ pub struct Problem {
     pub variable: String,
     /// Its value, if the catalogue marks the variable as public.
     pub value: Option<String>,
-    /// What is wrong.
+    /// The mistake.
     pub message: String,
-    /// What to do.
+    /// The fix.
     pub fix: String,
 }
 
@@ -36,7 +36,7 @@ pub struct ConfigError {
 pub struct Warning {
     /// The variable or variables.
     pub variable: String,
-    /// What to know.
+    /// The text.
     pub message: String,
     /// How much it matters.
     pub severity: Severity,
@@ -49,11 +49,11 @@ pub enum Severity {
     Info,
     /// Worth a look.
     Warning,
-    /// Nobody can log in, on one host at least.
+    /// Logins are impossible, on one host at least.
     PreventsLogin,
 }
 
-/// What a parser of one value says: the message and the fix.
+/// The result of a parser of one value: the message and the fix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Complaint {
     pub(super) message: String,

@@ -33,7 +33,7 @@ pub struct ProviderSettings {
     pub public_base: Option<Url>,
     /// Endpoints that win over discovery.
     pub endpoints: EndpointSettings,
-    /// Where the further CA certificates come from.
+    /// The source of the further CA certificates.
     pub ca_file: Option<PathBuf>,
     /// Further CA certificates, PEM.
     pub ca_bundle: Option<Vec<u8>>,

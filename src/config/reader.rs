@@ -191,7 +191,7 @@ impl Reader {
 
     /// The paths of the list `name`.
     pub(super) fn paths(&mut self, name: &'static str) -> Option<Vec<PathBuf>> {
-        // What is pasted here is in one piece no longer once the list is split.
+        // Pasted text is no longer in one piece once the list is split.
         if self.text(name).is_some_and(|text| path::is_content(&text)) {
             self.parsed(name, |text| path::parse(text, Leads::ToFile));
             return None;
@@ -343,7 +343,7 @@ impl Reader {
         self.allow_http
     }
 
-    /// What is done about files that others can use.
+    /// The policy for files that others can use.
     pub(super) const fn guard(&self) -> Guard {
         self.guard
     }

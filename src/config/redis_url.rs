@@ -1,4 +1,4 @@
-//! Where Redis is, if sessions are kept there.
+//! The address of Redis, if it stores the sessions.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::{
     session::{RedisCertificateError, RedisOptions},
 };
 
-/// What names certificates and the key of one.
+/// The files of certificates and of the key of one.
 pub(super) const CERTIFICATES: [&str; 3] = ["REDIS_CA_FILE", "REDIS_CLIENT_CERT_FILE", "REDIS_CLIENT_KEY"];
 
 /// The settings beside the URL. They are checked even without a URL, so that an invalid path is reported.

@@ -22,7 +22,7 @@ const BACKCHANNEL_LOGOUT_PATH: &str = "/auth/backchannel-logout";
 /// The minimum interval of comparisons: each is a call to the IdP.
 const LEAST_CHECK_INTERVAL: Duration = Duration::from_mins(1);
 
-/// What `DCR_IAT` says where none is needed.
+/// The value of `DCR_IAT` if none is needed.
 const OPEN: &str = "none";
 /// The default name of the client.
 const DEFAULT_NAME: &str = "bff";
@@ -48,7 +48,7 @@ pub struct RegistrationSettings {
     pub client_id: Option<String>,
     /// Sent as `client_profile`.
     pub client_profile: Option<String>,
-    /// What the IdP shows people.
+    /// The fields that the IdP shows to people.
     pub description: Description,
     /// The exact redirect URIs, also without registration.
     pub redirect_uris: Vec<Url>,
@@ -62,7 +62,7 @@ pub struct RegistrationSettings {
     pub bootstrap_admin_token: Option<Secret>,
     /// A refused first registration does not stop the process.
     pub allow_bootstrap_failure: bool,
-    /// What becomes of redirect URIs that the IdP has and `redirect_uris` has not.
+    /// The treatment of redirect URIs that the IdP has and `redirect_uris` lacks.
     pub redirect_update: RedirectUpdate,
     /// How the registration is updated.
     pub update_method: UpdateMethod,
@@ -229,7 +229,7 @@ fn redirect_uris(reader: &mut Reader) -> Vec<Url> {
             Err(complaint) => Some(complaint),
             Ok(()) => uris
                 .iter()
-                // What a browser sends in `Host` decides which URI is used, so it must decide for one.
+                // The browser's `Host` decides which URI is used, so it must be unambiguous.
                 .find(|known| known.authority() == uri.authority())
                 .map(|known| {
                     Complaint::new(

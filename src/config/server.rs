@@ -1,4 +1,4 @@
-//! Where the server listens and how it is reached.
+//! The addresses of the server.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -29,7 +29,7 @@ pub struct ServerSettings {
     pub keep_alive: Duration,
     /// Connections of clients at a time, if it is set.
     pub max_connections: Option<usize>,
-    /// Of them those of one address, if it is set.
+    /// The part for one address, if it is set.
     pub max_connections_per_address: Option<usize>,
     /// After SIGTERM everything is still served for this long.
     pub shutdown_delay: Duration,

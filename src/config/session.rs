@@ -17,7 +17,7 @@ const MAX_SECRETS: usize = 10;
 /// Sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionSettings {
-    /// Where they are kept.
+    /// The store.
     pub store: StoreKind,
     /// The absolute limit.
     pub lifetime: Duration,

@@ -1,4 +1,4 @@
-//! Where values come from: environment over `settings.yaml`, and the files of secrets.
+//! The sources of values: environment over `settings.yaml`, and the files of secrets.
 
 mod settings;
 
@@ -32,7 +32,7 @@ const MAX_VALUE: usize = 1024 * 1024;
 /// The one variable where empty means something: it turns the prompt off.
 const MAY_BE_EMPTY: &str = "OIDC_PROMPT";
 
-/// What the value of a secret begins with that names its file.
+/// The prefix of a secret's value that names its file.
 const FILE: &str = "file:";
 
 /// All set values, by the variable's name, and the mistakes in the way they are set.
@@ -68,7 +68,7 @@ pub(super) enum Content {
     Refused,
 }
 
-/// What the file of a secret holds.
+/// The content of a secret's file.
 pub(super) struct SecretFile {
     /// Empty if the file is empty.
     pub(super) secret: Option<Secret>,

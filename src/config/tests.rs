@@ -383,7 +383,7 @@ fn secrets_never_appear_in_anything() {
                 );
             }
         }
-        // Where it does not belong.
+        // At a wrong place.
         let key = secret.name.to_ascii_lowercase();
         let error = with_settings(&format!("{key}: {PLANTED}\n"), &[]).unwrap_err();
         assert!(
@@ -458,7 +458,7 @@ fn attack_50_a_secret_of_a_file_that_others_can_use_is_refused() {
                 "{problem}"
             );
             assert!(!error.to_string().contains(&content));
-            // What is in it does for most of them.
+            // Its content is enough for most of them.
             let warnings = match Config::load(&environment(&danger)) {
                 Ok((_, warnings)) => warnings,
                 Err(error) => error.warnings,
@@ -494,7 +494,7 @@ fn a_secret_may_be_removed_once_credentials_exist() {
         let registration = config(&more).registration;
         assert_eq!(registration.initial_access_token, None);
         assert_eq!(registration.bootstrap_admin_token, None);
-        // What is there and cannot be used is a mistake all the same.
+        // An existing but unusable file is a mistake all the same.
         let folder = [(name, "/"), more[1], more[2]];
         assert!(problem(&folder).message.contains("is not a file"), "{name}");
     }

@@ -115,7 +115,7 @@ impl Gateway {
 impl Call<'_> {
     /// Sends the call and returns its answer as soon as the head has arrived; both bodies are streamed. If a reused
     /// connection closes without a byte of an answer, an idempotent call is sent once more (RFC 9110 section 9.2.2).
-    /// The connection pool itself repeats a call of which nothing was written.
+    /// The connection pool itself repeats a call if nothing of it was written.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What happened on a connection to a service, for deciding whether a call that failed may be sent once more.
+//! Records the events on a connection to a service, which decide whether a failed call may be sent once more.
 
 use std::{
     error::Error,
@@ -40,7 +40,7 @@ pub(super) struct Observed<T> {
     passes_proxy: bool,
 }
 
-/// What has come and gone.
+/// The events so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Story(Arc<Inner>);
 

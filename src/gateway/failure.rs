@@ -8,7 +8,7 @@ use hyper_util::client::legacy;
 use super::{GatewayError, Service, body::BodyError, causes::causes};
 use crate::{head, proxy::Proxy, tls};
 
-/// What an operator can change about a service.
+/// The settings of a service that an operator can change.
 const HINTS: tls::Hints = tls::Hints {
     address: "its base_url",
     authorities: "its ca_file",

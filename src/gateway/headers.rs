@@ -38,7 +38,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// At most so many fields are added.
 const ADDED: usize = 7;
 
-/// What the gateway adds to a request.
+/// The gateway's additions to a request.
 pub(super) struct Additions<'a> {
     /// The value of `Authorization`; only for a route with a session.
     pub(super) credential: Option<HeaderValue>,
@@ -50,7 +50,7 @@ pub(super) struct Additions<'a> {
     pub(super) correlation_id: HeaderValue,
 }
 
-/// What becomes of a header field of a request.
+/// The fate of a header field of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Passes,

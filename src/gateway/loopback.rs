@@ -17,7 +17,7 @@ use crate::{
     tls::{self, SystemRoots},
 };
 
-/// What a service got.
+/// A request as a service received it.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) method: String,
@@ -155,7 +155,7 @@ pub(super) fn credential() -> HeaderValue {
     HeaderValue::from_static("Bearer our-token")
 }
 
-/// What a logged-in person's call goes with.
+/// The additions to a logged-in person's call.
 pub(super) fn logged_in() -> Outgoing<'static> {
     Outgoing {
         credential: Some(credential()),

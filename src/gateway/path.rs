@@ -58,7 +58,7 @@ pub enum PathError {
     NotAscii,
 }
 
-/// What a byte in the clear is in a path.
+/// The role of a literal byte in a path.
 enum Class {
     /// Unreserved in a segment (RFC 3986 section 3.3, `pchar` without `;`).
     Plain,
@@ -131,7 +131,7 @@ impl NormalPath {
             check_segments(&normal.replace("%2F", "/"))?;
         }
         check_encoded_twice(&normal)?;
-        // What is encoded here grows, and an API has to take it.
+        // Encoding lengthens the path, and an API has to accept it.
         if normal.len() > MAX_PATH_LENGTH {
             return Err(PathError::TooLong);
         }

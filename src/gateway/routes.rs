@@ -33,12 +33,12 @@ pub use self::read::{Mistake, RoutesError};
 /// A larger file is refused, in bytes.
 pub const MAX_FILE_SIZE: usize = 1024 * 1024;
 
-/// What a `routes.yaml` may refer to.
+/// The surroundings that a `routes.yaml` may refer to.
 #[derive(Clone, Copy)]
 pub struct Around<'a> {
     /// The values of `${NAME}`.
     pub variables: &'a dyn Fn(&str) -> Option<String>,
-    /// Where relative paths begin. Without it no file is read, and naming one is a mistake.
+    /// The base of relative paths. Without it no file is read, and naming one is a mistake.
     pub folder: Option<&'a Path>,
 }
 
@@ -63,7 +63,7 @@ struct Prefixes<T> {
     longest: usize,
 }
 
-/// Where calls go.
+/// The target of calls.
 #[derive(Debug)]
 pub struct Service {
     id: String,
@@ -92,7 +92,7 @@ pub struct Route {
     forwarded_prefix: Option<HeaderValue>,
 }
 
-/// Where a route applies.
+/// The paths of a route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Pattern {
     Exact(String),
@@ -121,7 +121,7 @@ pub enum Unauthenticated {
     Refuse,
 }
 
-/// What [`Routes::find`] came to.
+/// The result of [`Routes::find`].
 #[derive(Debug)]
 pub enum Found<'a> {
     /// Goes to the route's service.
@@ -130,7 +130,7 @@ pub enum Found<'a> {
     NotFound,
     /// Routes have this path, but not for this method.
     MethodNotAllowed {
-        /// What `Allow` says (RFC 9110 section 10.2.1).
+        /// The value of `Allow` (RFC 9110 section 10.2.1).
         allow: &'a HeaderValue,
     },
     /// The path matches, but could be read in another way.
@@ -182,7 +182,7 @@ impl Routes {
         read::read(yaml, around)
     }
 
-    /// What is accepted in the file and could be written better.
+    /// Suggestions about accepted values of the file.
     #[must_use]
     pub fn notes(&self) -> &[Mistake] {
         &self.notes
@@ -302,7 +302,7 @@ impl Service {
         self.rewrite
     }
 
-    /// What it says of header fields.
+    /// Its rules for header fields.
     pub(super) const fn rules(&self) -> &Rules {
         &self.rules
     }
@@ -323,13 +323,13 @@ impl Route {
         self.auth
     }
 
-    /// What a call without a session gets.
+    /// The answer to a call without a session.
     #[must_use]
     pub const fn unauthenticated(&self) -> Unauthenticated {
         self.unauthenticated
     }
 
-    /// Where its calls go.
+    /// The target of its calls.
     #[must_use]
     pub const fn service(&self) -> &Arc<Service> {
         &self.service

@@ -21,10 +21,10 @@ use super::{
 };
 use crate::clock::{SharedClock, Timestamp};
 
-/// So much of a body is held, in bytes.
+/// The kept part of a body, in bytes.
 const MAX_HELD: usize = 64 * 1024;
 
-/// What is sent of one body: once, or again from its beginning.
+/// The sender of one body: once, or again from its beginning.
 pub(super) struct Uploads {
     /// Nothing for a request without a body.
     source: Option<Arc<Mutex<Source>>>,

@@ -21,7 +21,7 @@ pub enum Algorithm {
     Ed25519,
 }
 
-/// What kind of key an algorithm takes.
+/// The type of key that an algorithm needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of the registry")]
 pub enum KeyType {

@@ -14,7 +14,7 @@ use super::{Algorithm, KeyType};
 /// The maximum number of keys that are read from one set.
 const MAX_KEYS: usize = 100;
 
-/// Of the keys with one kid, this many are tried: each costs a verification.
+/// The number of keys with one kid that are tried: each costs a verification.
 const MAX_OF_ONE_KID: usize = 4;
 
 /// The usable keys of a JWK Set (RFC 7517 section 5).
@@ -34,7 +34,7 @@ pub enum KeySetError {
     NotAJwkSet,
 }
 
-/// What [`KeySet::find`] came to.
+/// The result of [`KeySet::find`].
 pub(super) enum Candidates<'a> {
     /// At least one.
     Some(Vec<&'a DecodingKey>),

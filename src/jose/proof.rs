@@ -1,4 +1,4 @@
-//! Proofs of possession: a JWT that is signed with a key which no issuer publishes, since the signer has made it for us.
+//! Proofs of possession: a JWT whose key no issuer publishes, because the signer has made it for us.
 //!
 //! The first proof contains the key, and shows only that the signer has it. Each later one is checked with the stored
 //! key, and must not contain one. The caller decides who may send a first proof, and which challenge a proof answers.
@@ -19,7 +19,7 @@ use super::{
 /// Longer proofs are refused before anything is parsed, in bytes: a key of 4,096 bits and a signature by it take 2 KiB.
 pub const MAX_PROOF_LENGTH: usize = 8 * 1024;
 
-/// What may sign a proof.
+/// The algorithms for a proof.
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::ES256, Algorithm::RS256];
 
 /// A coordinate on P-256, in bytes.

@@ -19,12 +19,12 @@ const LEEWAY: Duration = Duration::from_mins(1);
 /// The claims of a verified token.
 pub type Claims = serde_json::Map<String, Value>;
 
-/// What a token must be to be accepted.
+/// The requirements for an accepted token.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy<'a> {
     /// Algorithms that the configuration allows.
     pub algorithms: &'a [Algorithm],
-    /// What `typ` may say.
+    /// The allowed values of `typ`.
     pub typ: Typ,
     /// `iss` must be exactly this.
     pub issuer: &'a str,
@@ -34,7 +34,7 @@ pub struct Policy<'a> {
     pub trusted: &'a [String],
 }
 
-/// What `typ` in the header may say (RFC 8725 section 3.11).
+/// The allowed values of `typ` in the header (RFC 8725 section 3.11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Typ {
     /// An ID token: absent or `JWT`.

@@ -34,7 +34,7 @@ pub enum AnnounceError {
     Algorithm {
         /// The key.
         kid: String,
-        /// What is registered.
+        /// The registered algorithm.
         registered: Algorithm,
     },
     /// Another replica does not have the key, or does not answer.

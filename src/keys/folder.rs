@@ -1,7 +1,7 @@
-//! What lies in the keys folder: which files have changed, and the keys that have worked.
+//! The content of the keys folder: the changed files, and the keys that have worked.
 //!
-//! A file is read again only where its name leads to something else than before, also through links (the way in which
-//! Kubernetes swaps a mounted secret). A key that was read stays at hand, also if its file goes away.
+//! A file is read again only if its name leads to another file than before, also through links (Kubernetes swaps
+//! mounted secrets in this way). A key that was read stays in memory, even if its file goes away.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -98,7 +98,7 @@ impl Folder {
         &self.options
     }
 
-    /// Where the file of an entry is.
+    /// The path of an entry's file.
     pub(super) fn path_of(&self, entry: &Entry) -> PathBuf {
         let elsewhere = self.elsewhere.get(&entry.kid);
         elsewhere
@@ -111,7 +111,7 @@ impl Folder {
         let mut ring = ring.clone();
         if let Some(former) = self.former(&ring) {
             for key in &mut ring.keys {
-                // What is nowhere to be found was in the folder of before.
+                // A file that is missing everywhere was in the former folder.
                 if let Some(path) = self.elsewhere.get(&key.kid) {
                     key.file = self.name_of(path);
                 } else if Print::of(&self.options.dir.join(&key.file)).is_none() {
@@ -137,7 +137,7 @@ impl Folder {
         path.strip_prefix(&self.options.dir).unwrap_or(path).to_owned()
     }
 
-    /// The key of an entry, if it is at hand.
+    /// The key of an entry, if it is in memory.
     pub(super) fn key(&self, kid: &str) -> Option<&Arc<SigningKey>> {
         self.at_hand.get(kid)
     }

@@ -22,7 +22,7 @@ use crate::{
     private_file::{self, exists},
 };
 
-/// What the names of the files begin with that are made for the keyring.
+/// The prefix of the names of files that are made for the keyring.
 pub(super) const PREFIX: &str = "bff-";
 
 /// Why no key was made.
@@ -37,7 +37,7 @@ pub enum GenerateError {
     IdentityWithoutKey {
         /// The named key.
         path: PathBuf,
-        /// What shows that there has been a key.
+        /// The file that shows that a key has existed.
         marker: PathBuf,
     },
     /// The folder or the file cannot be written.

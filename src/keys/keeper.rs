@@ -54,7 +54,7 @@ pub struct Keeper {
     rotation: Rotation,
     folder: Folder,
     store: Box<dyn KeyringStore>,
-    /// What the keyring was when it was read or written last.
+    /// The keyring when it was last read or written.
     stamp: Option<Stamp>,
     ring: Keyring,
     seen: Seen,
@@ -66,7 +66,7 @@ pub struct Keeper {
     notes: Vec<Note>,
 }
 
-/// What may be done to the files.
+/// The permitted changes to the files.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
     /// Before anything is served: the steps without which no key can sign.
@@ -116,7 +116,7 @@ impl Keeper {
         may_sign(key, registered).err()
     }
 
-    /// What a server would do now.
+    /// The step that a server would perform now.
     #[must_use]
     pub fn step(&self, now: Timestamp) -> Option<Step> {
         self.ring.next_step(now, &self.rotation.policy, &self.seen)

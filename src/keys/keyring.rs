@@ -24,10 +24,10 @@ use crate::clock::Timestamp;
 const GRACE: Duration = Duration::from_mins(5);
 /// A time that lies further ahead than this was written with a wrong clock.
 const SKEW: Duration = Duration::from_mins(5);
-/// So many retired keys are remembered at most.
+/// The maximum number of remembered retired keys.
 const MAX_RETIRED: usize = 48;
 
-/// What is known of all keys: the content of `keyring.json`.
+/// The state of all keys: the content of `keyring.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keyring {
     /// The keys, in the order in which they came.
@@ -43,12 +43,12 @@ pub struct Keyring {
     pub unknown: Map<String, Value>,
 }
 
-/// What lies in the folder.
+/// The content of the folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The key in the named file, if it can be used.
     pub named: Option<KeyName>,
-    /// Key ids of entries whose private key is at hand, in a file or still in memory.
+    /// Key ids of entries whose private key is available, in a file or still in memory.
     pub usable: BTreeSet<String>,
     /// Key ids of entries whose private key is lost: their file is missing or has another key.
     pub gone: BTreeSet<String>,
@@ -69,7 +69,7 @@ pub enum Step {
     Served,
     /// Stop publishing a key.
     Retire(String, Why),
-    /// A retired key that need not be remembered.
+    /// A retired key that can be forgotten.
     Forget(String),
     /// The active key gets old: a new one is made, published, and signs later.
     Make,
@@ -143,8 +143,8 @@ impl Keyring {
         wanted.filter(free).unwrap_or(thumbprint).to_owned()
     }
 
-    /// What is to be done at `now`; `None` where nothing is. [`Step::Activate`] comes last of all: it may have to wait,
-    /// and nothing else waits for it.
+    /// The due step at `now`; `None` if nothing is due. [`Step::Activate`] comes last: it may have to wait, and
+    /// nothing else waits for it.
     #[must_use]
     pub fn next_step(&self, now: Timestamp, policy: &Policy, seen: &Seen) -> Option<Step> {
         let Some(active) = self.active() else {
@@ -241,7 +241,7 @@ impl Keyring {
         }
     }
 
-    /// What is wrong with a keyring that was read, if anything. The file is ours, but anyone may have edited it.
+    /// The fault of a keyring that was read, if any. The file is ours, but anyone may have edited it.
     ///
     /// # Errors
     ///

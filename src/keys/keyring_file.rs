@@ -19,7 +19,7 @@ use crate::private_file::{self, Exposed, Guard, Step};
 
 /// The file's name in the state folder.
 pub(super) const FILE_NAME: &str = "keyring.json";
-/// The version of the format that we write; a greater one is refused, since its meaning is unknown.
+/// The version of the format that we write; a greater one is refused, because its meaning is unknown.
 const VERSION: u64 = 1;
 /// The maximum size of a keyring, in bytes; it usually has a few kilobytes.
 const MAX_SIZE: u64 = 256 * 1024;
@@ -28,7 +28,7 @@ const MAX_REASON: usize = 200;
 /// The process that has the lock reads and writes a few small files and makes a key at most; after this time it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where the keyring is kept.
+/// The path of the keyring.
 #[derive(Clone, Debug)]
 pub(super) struct KeyringFile {
     path: PathBuf,
@@ -52,7 +52,7 @@ pub enum KeyringError {
     Exposed {
         /// The file.
         path: PathBuf,
-        /// What others can do.
+        /// The exposure to others.
         exposed: Exposed,
     },
     /// It has other content.
@@ -63,7 +63,7 @@ pub enum KeyringError {
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// A newer version wrote it.
@@ -88,13 +88,13 @@ pub enum KeyringError {
         /// The cause.
         cause: io::Error,
     },
-    /// What replicas share cannot be read or written.
+    /// The shared state of replicas cannot be read or written.
     #[error("the keyring in Redis cannot be read or written now: {cause}")]
     Unavailable {
         /// The cause.
         cause: String,
     },
-    /// What replicas share is sealed with another secret.
+    /// The shared state of replicas is sealed with another secret.
     #[error(
         "the keyring in Redis is sealed with a SESSION_SECRET that this process does not have: give all replicas the same \
          SESSION_SECRET; in it the new secret comes first, and the old one after it until every replica has the new one first"

@@ -11,7 +11,7 @@ use super::{
 /// Stores the keyring, and gives one process at a time the right to change it. Blocks, and is called on blocking
 /// threads.
 pub trait KeyringStore: fmt::Debug + Send + Sync {
-    /// Where it is, for messages.
+    /// Its place, for messages.
     fn place(&self) -> &Path;
 
     /// Reads the keyring; `None` if there is none.

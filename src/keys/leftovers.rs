@@ -38,7 +38,7 @@ fn key_of(temporary: &str) -> Option<&str> {
     name.get(..end).filter(|key| key.starts_with(PREFIX))
 }
 
-/// Where it cannot be removed it does no harm beyond that.
+/// A leftover that cannot be removed does no further harm.
 fn remove(path: &Path) {
     if private_file::remove_leftovers(path).is_err() {
         tracing::debug!("old temporary files beside {} cannot be removed", path.display());

@@ -63,12 +63,12 @@ const KNOWN: [(ObjectIdentifier, &str); 9] = [
 pub struct UnusableKey {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The fault.
     #[source]
     pub problem: KeyProblem,
 }
 
-/// What is wrong with a key file.
+/// The fault of a key file.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyProblem {
     /// No file of that name.

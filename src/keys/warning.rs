@@ -1,4 +1,4 @@
-//! What an operator should know although the keys work.
+//! Warnings for the operator about working keys.
 
 use std::{
     fs,
@@ -32,7 +32,7 @@ pub enum Warning {
     Exposed {
         /// The key file.
         path: PathBuf,
-        /// What others can do.
+        /// The exposure to others.
         exposed: Exposed,
     },
     /// A change of the keys, or a trouble with them.

@@ -9,7 +9,7 @@ use crate::{
     session::{LOGIN_COOKIE_LIFETIME, SessionKey},
 };
 
-/// What the callback needs to know of the login that was started.
+/// The facts about a started login that the callback needs.
 ///
 /// The `state` is not in it: it is the context that the attempt is sealed for, so an attempt opens only with the very
 /// state that it was made with.

@@ -40,7 +40,7 @@ pub(super) struct Logouts {
     sessions: Sessions,
     /// Which tokens have come.
     once: Arc<dyn Once>,
-    /// Whom they have named lately.
+    /// The persons and sessions that they have named recently.
     logged_out: LoggedOut,
     clock: SharedClock,
 }

@@ -51,7 +51,7 @@ pub struct LoggedIn {
     pub id: SessionId,
     /// When the session ends at the latest.
     pub ends_at: Timestamp,
-    /// Where the person goes: a URL on the allow-list.
+    /// The next URL of the person, on the allow-list.
     pub location: Url,
 }
 
@@ -65,7 +65,7 @@ impl std::fmt::Debug for CallbackQuery {
     }
 }
 
-/// What has to be remembered of the attempt: above all whether its code was sent.
+/// The facts to remember about the attempt: above all whether its code was sent.
 fn remember(outcome: &Result<LoggedIn, CallbackError>) -> Remember {
     match outcome {
         Err(CallbackError::Exchange(error)) if error.certainly_not_sent() => Remember::Nothing,
@@ -265,8 +265,8 @@ impl Login {
         }
     }
 
-    /// Where the person goes. Checked when the login was started; checked again, since the configuration may have
-    /// changed meanwhile.
+    /// The target of the person. Checked when the login was started, and again now, because the configuration may
+    /// have changed meanwhile.
     pub(super) fn target(&self, attempt: &Attempt, host: &LoginHost) -> Url {
         let options = &self.inner.options;
         options

@@ -32,19 +32,19 @@ pub struct Devices {
     clock: SharedClock,
 }
 
-/// What lets a browser register a key for a session.
+/// The permission for a browser to register a key for a session.
 #[derive(Debug)]
 pub struct Invitation {
-    /// What the first proof has to answer (`jti`).
+    /// The challenge for the first proof (`jti`).
     pub challenge: String,
-    /// What it has to repeat (`authorization`): which session it is for, and that it is invited. Good for one key.
+    /// The value to repeat (`authorization`): it names the session and the invitation. Valid for one key.
     pub authorization: String,
 }
 
 /// A key that was registered.
 #[derive(Debug)]
 pub struct Registered {
-    /// What the store calls its session.
+    /// The store's name for its session.
     pub key: SessionKey,
     /// The key.
     pub device: DeviceKey,
@@ -62,7 +62,7 @@ pub enum ProofError {
     /// It does not repeat the permission to register a key, or the permission is too old.
     #[error("the proof does not show that it may register a key")]
     Authorization,
-    /// What allowed it to register a key has done so already.
+    /// The permission to register a key is already used.
     #[error("a key was registered by this login already")]
     Registered,
     /// The session has ended.
@@ -99,7 +99,7 @@ impl Devices {
         }
     }
 
-    /// What the next proof has to answer.
+    /// The challenge for the next proof.
     #[must_use]
     pub fn challenge(&self, key: &SessionKey) -> String {
         Stamp::Challenge.write(&self.sealer, key, self.clock.now())
@@ -140,7 +140,7 @@ impl Devices {
         }
         let once = &self.once;
         let id = [b"device-registration\0", authorization.as_bytes()].concat();
-        // Longer than it counts, since replicas' clocks differ.
+        // Longer than its validity, because replicas' clocks differ.
         if !once.first(&id, 2 * CHALLENGE_LIFETIME).await? {
             return Err(ProofError::Registered);
         }

@@ -114,7 +114,7 @@ impl Hosts {
         Ok(Self { hosts, dynamic })
     }
 
-    /// Where people go who come on a host that has no redirect URI.
+    /// The target for people on a host without a redirect URI.
     #[must_use]
     pub fn fallback(&self) -> &LoginHost {
         &self.hosts[0]

@@ -1,4 +1,4 @@
-//! Whom logout tokens have named, for as long as a login that they are about may still be under way.
+//! The persons and sessions that logout tokens have named, for as long as a concerned login may be under way.
 //!
 //! A logout can come after the IdP has answered a login and before its session is stored. It then finds no session.
 //! Therefore the logout is noted here first, and then the sessions are looked up. A login stores its session first,
@@ -26,7 +26,7 @@ use crate::{
     shared::{Passing, SharedError},
 };
 
-/// So long a logout is remembered: as long as an attempt lives, and a callback that came at its end may take.
+/// How long a logout is remembered: the life of an attempt, plus the duration of a callback at its end.
 const KEEP: Duration = LOGIN_COOKIE_LIFETIME.saturating_add(Duration::from_mins(2));
 
 /// At most this many are remembered at a time, some 10 MiB; the oldest are dropped.
@@ -37,7 +37,7 @@ const MOST: usize = 50_000;
 pub(super) struct LoggedOut {
     named: Mutex<Named>,
     most: usize,
-    /// What other processes have heard.
+    /// The knowledge of other processes.
     others: Option<Others>,
 }
 
@@ -125,7 +125,7 @@ impl LoggedOut {
             Whose::Subject { subject, .. } => of_subject(subject),
             Whose::Sid { sid, .. } => of_sid(sid),
         };
-        // Of the same millisecond the login counts as the later one: the person may be logging in again.
+        // In the same millisecond, the login counts as the later one: the person may be logging in again.
         let arrived = now.saturating_sub(Duration::from_millis(1));
         self.note_logout(whom, Timestamp::EPOCH, None, arrived).await
     }

@@ -20,7 +20,7 @@ pub const FILE_NAME: &str = "offline_access.json";
 /// A longer file is not ours, in bytes.
 const MAX_SIZE: u64 = 16 * 1024;
 
-/// What the logins have taught about one client of one IdP.
+/// The knowledge from logins about one client of one IdP.
 #[derive(Clone, Debug)]
 pub(super) struct OfflineAccess {
     shared: Arc<Shared>,
@@ -32,7 +32,7 @@ struct Shared {
     lesson: Mutex<Option<Lesson>>,
 }
 
-/// What is kept.
+/// The stored form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Lesson {
     issuer: String,
@@ -40,7 +40,7 @@ struct Lesson {
     consent: Consent,
 }
 
-/// What asking for consent does for refresh tokens.
+/// The effect of consent on refresh tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Consent {
@@ -108,11 +108,11 @@ const fn next(before: Option<Consent>, asked: bool, came: bool) -> Option<Consen
     }
 }
 
-/// What a server with this state folder has learnt of the issuer. For the doctor.
+/// The knowledge of a server with this state folder about the issuer. For the doctor.
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub fn learnt(state_dir: &Path, issuer: &str) -> io::Result<Option<Consent>> {
     let lesson = read(&state_dir.join(FILE_NAME))?;
     Ok(lesson

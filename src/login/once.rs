@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::clock::{SharedClock, Timestamp};
 
-/// So long the answer of an attempt is given to callers who come late.
+/// How long late callers get the answer of an attempt.
 const ANSWERS_FOR: Duration = Duration::from_mins(1);
 
 /// With fewer attempts than this, expired ones are not removed.
@@ -25,7 +25,7 @@ pub(super) struct Once<T> {
     shared: Arc<Shared<T>>,
 }
 
-/// What an attempt is remembered for.
+/// The reason for remembering an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remember {
     /// The code was sent, with any outcome. It is not sent again while the attempt is valid.
@@ -39,7 +39,7 @@ pub(super) enum Remember {
 pub(super) enum Spent {
     /// It came back before, with another code or too long ago.
     Used,
-    /// What completed it died.
+    /// The task that completed it died.
     Abandoned,
 }
 
@@ -59,7 +59,7 @@ struct Attempts<T> {
 
 #[derive(Debug)]
 struct Entry<T> {
-    /// Of the code.
+    /// The digest of the code.
     code: Digest,
     /// Let go of when it is not given any more.
     answer: Option<watch::Receiver<Option<T>>>,

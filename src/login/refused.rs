@@ -1,5 +1,5 @@
-//! What becomes of a login that the IdP sent back with an error (RFC 6749 section 4.1.2.1, OpenID Connect Core 1.0
-//! section 3.1.2.6).
+//! Handles a login that the IdP has returned with an error (RFC 6749 section 4.1.2.1, OpenID Connect Core 1.0 section
+//! 3.1.2.6).
 
 use url::Url;
 

@@ -26,7 +26,7 @@ use crate::{
 /// An answer is kept this long for late callers.
 const ANSWERS_FOR: Duration = Duration::from_mins(1);
 
-/// So often a process that waits for another one looks.
+/// The polling interval of a process that waits for another one.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// A process that completes an attempt takes no longer, or has died: its calls to the IdP have an end.
@@ -40,7 +40,7 @@ pub(super) struct Relay {
     pub(super) random: SharedRandom,
 }
 
-/// What is known of one attempt with one code.
+/// The known facts about one attempt with one code.
 struct Slip<'a> {
     relay: &'a Relay,
     /// Under the secret in the cookie.
@@ -50,7 +50,7 @@ struct Slip<'a> {
     code: Vec<u8>,
 }
 
-/// What a process leaves before it completes an attempt, and after it.
+/// The note of a process before it completes an attempt, and after it.
 #[derive(Serialize, Deserialize)]
 struct Mark {
     /// The digest of the code.

@@ -1,4 +1,4 @@
-//! Where a browser may be sent after a login or a logout.
+//! The allowed targets after a login or a logout.
 
 use url::{Host, Origin, Url};
 

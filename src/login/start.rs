@@ -19,7 +19,7 @@ const CONSENT: &str = "consent";
 /// The parameters of `/auth/login`.
 #[derive(Clone, Debug, Default)]
 pub struct LoginQuery {
-    /// Where to go afterwards (`return_to`, `returnUrl`).
+    /// The target after the login (`return_to`, `returnUrl`).
     pub return_to: Option<String>,
     /// `prompt` (OpenID Connect Core 1.0 section 3.1.2.1), like the following.
     pub prompt: Option<String>,
@@ -43,7 +43,7 @@ pub struct LoginQuery {
     pub previous: Option<SessionKey>,
 }
 
-/// What another site says that sends a person to log in.
+/// The parameters of another site that sends a person to log in.
 #[derive(Clone, Debug)]
 pub struct Initiated {
     /// `iss`: the IdP.
@@ -55,7 +55,7 @@ pub struct Initiated {
 /// A login that has been started.
 #[derive(Debug)]
 pub struct Start {
-    /// Where the browser goes: the IdP's authorization endpoint.
+    /// The next URL of the browser: the IdP's authorization endpoint.
     pub location: Url,
     /// `state`, which names the login cookie.
     pub state: Secret,

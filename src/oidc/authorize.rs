@@ -15,7 +15,7 @@ use crate::{
 /// Whether authorization requests are pushed (`MS_BFF_PAR_ENABLED`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ParMode {
-    /// Where the provider offers it.
+    /// If the provider offers it.
     #[default]
     Auto,
     /// Always; a provider without it cannot be used.
@@ -110,7 +110,7 @@ impl AuthorizationRequest {
         parameters
     }
 
-    /// Where to send the browser, with everything in the query.
+    /// The URL for the browser, with everything in the query.
     #[must_use]
     pub fn url(&self, metadata: &Metadata, client: &Client) -> Url {
         with_parameters(&metadata.authorization_endpoint, &self.parameters(client))
@@ -126,7 +126,7 @@ impl fmt::Debug for AuthorizationRequest {
     }
 }
 
-/// Where to send the browser after the request has been pushed (RFC 9126 section 4).
+/// The URL for the browser after a pushed request (RFC 9126 section 4).
 #[must_use]
 pub fn pushed_url(metadata: &Metadata, client: &Client, request_uri: &str) -> Url {
     with_parameters(

@@ -97,12 +97,12 @@ pub enum CallError {
     Malformed(MemberError),
 }
 
-/// What the operator needs to find out why the provider does not know us.
+/// The facts that explain to the operator why the provider does not accept the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidClient {
     /// The provider's error.
     pub error: OAuthError,
-    /// What we sent.
+    /// The authentication of the request.
     pub proof: AuthenticationSummary,
     /// Whether the provider's registration of us has the key, if that is known.
     pub registered: Option<bool>,
@@ -323,7 +323,7 @@ impl CallError {
 // === impl InvalidClient ===
 
 impl InvalidClient {
-    /// What the clocks have to do with it, if they may have.
+    /// The difference of the clocks, if it may be the cause.
     fn about_the_clock(&self) -> Option<String> {
         let apart = self.clock.map_or(0, ProviderTime::ahead);
         if apart.unsigned_abs() > CLOCKS_AGREE.as_secs() {

@@ -20,7 +20,7 @@ pub struct Client {
 pub enum ClientAuthentication {
     /// A signed assertion (RFC 7523 section 2.2).
     PrivateKeyJwt {
-        /// What it is signed with, as registered.
+        /// The registered algorithm.
         algorithm: Algorithm,
     },
     /// The secret in the `Authorization` header (RFC 6749 section 2.3.1).

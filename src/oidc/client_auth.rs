@@ -40,7 +40,7 @@ const PUBLIC: [&str; 13] = [
 /// How long an assertion lives.
 pub(super) const ASSERTION_LIFETIME: Duration = Duration::from_mins(1);
 
-/// What client assertions name as their audience (`BFF_ASSERTION_AUDIENCE`).
+/// The audience of client assertions (`BFF_ASSERTION_AUDIENCE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AssertionAudience {
     /// The issuer identifier.
@@ -83,7 +83,7 @@ pub struct AssertionFacts {
     pub algorithm: Algorithm,
     /// The audience.
     pub audience: String,
-    /// What it says it is.
+    /// Its `typ`.
     pub typ: Option<&'static str>,
     /// Whether the key is in the JWK Set that we publish.
     pub published: bool,
@@ -100,7 +100,7 @@ pub enum NegotiationError {
     NotOfThisKey {
         /// The requested algorithm.
         configured: Algorithm,
-        /// What the key does.
+        /// The algorithms of the key.
         key: Vec<Algorithm>,
     },
     /// The key and the provider have nothing in common.
@@ -111,9 +111,9 @@ pub enum NegotiationError {
         names(key), supported.join(", ")
     )]
     NothingInCommon {
-        /// What the key does.
+        /// The algorithms of the key.
         key: Vec<Algorithm>,
-        /// What the provider lists.
+        /// The algorithms that the provider lists.
         supported: Vec<String>,
     },
     /// The key signs nothing.

@@ -149,7 +149,7 @@ impl RelyingParty {
         Ok(metadata)
     }
 
-    /// What the last successful discovery found.
+    /// The result of the last successful discovery.
     #[must_use]
     pub fn metadata(&self) -> Option<Arc<Metadata>> {
         self.shared.metadata.borrow().clone()

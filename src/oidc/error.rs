@@ -1,4 +1,4 @@
-//! What the provider says is wrong, as data.
+//! The provider's errors, as data.
 
 use std::fmt;
 
@@ -58,7 +58,7 @@ const CODES: [&str; 27] = [
 pub struct OAuthError {
     /// The code: printable ASCII, except for the mark that replaces a removed value.
     pub error: String,
-    /// What the provider adds for people: no control characters.
+    /// The provider's text for people: no control characters.
     pub description: Option<String>,
 }
 

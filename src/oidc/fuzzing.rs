@@ -8,7 +8,7 @@ use super::{EndpointError, MemberError, Metadata, ProviderOptions, TokenResponse
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// The fault.
 pub fn discovery(
     document: &Map<String, Value>,
     options: &ProviderOptions,
@@ -21,7 +21,7 @@ pub fn discovery(
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// The fault.
 pub fn token_response(document: &Map<String, Value>) -> Result<TokenResponse, MemberError> {
     TokenResponse::from_object(document, |_| ())
 }

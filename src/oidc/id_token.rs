@@ -31,7 +31,7 @@ pub(super) const MAX_SID: usize = 2048;
 /// How far the provider's clock may differ from ours.
 const LEEWAY: Duration = Duration::from_mins(1);
 
-/// What an ID token must be.
+/// The requirements for an ID token.
 #[derive(Clone, Copy, Debug)]
 pub struct Expect<'a> {
     occasion: Occasion<'a>,
@@ -39,7 +39,7 @@ pub struct Expect<'a> {
     max_age: Option<Duration>,
 }
 
-/// What a login knows of itself.
+/// The facts of a login itself.
 #[derive(Clone, Copy, Debug)]
 pub struct LoginFacts<'a> {
     /// The `nonce` that it sent.
@@ -56,7 +56,8 @@ enum Occasion<'a> {
     Refresh { previous: &'a Identity },
 }
 
-/// What must not change while a session lives: to be kept with it, and given back when a refreshed ID token arrives.
+/// The claims that must not change while a session lives: kept in the session, and compared with a refreshed ID
+/// token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// `iss`
@@ -72,7 +73,7 @@ pub struct Identity {
 /// An ID token that is right.
 #[derive(Clone, Debug)]
 pub struct IdTokenClaims {
-    /// What to compare the next one with.
+    /// The values for the comparison with the next one.
     pub identity: Identity,
     /// The session at the provider (`sid`, for its logout).
     pub sid: Option<String>,
@@ -99,7 +100,7 @@ pub enum IdTokenError {
     /// There are no keys for the check.
     #[error(transparent)]
     Keys(#[from] JwksError),
-    /// What every JWT must be, it is not.
+    /// Fails a check common to all JWTs (signature, `iss`, `aud`, times).
     #[error("ID token refused: {0}")]
     Token(#[from] VerifyError),
     /// It names a key that is not among the provider's, which were read a moment ago. The provider may be about to

@@ -153,7 +153,7 @@ impl RelyingParty {
             let now = self.shared.clock.now();
             let mut state = self.shared.jwks.state.lock();
             match &state.keys {
-                // Somebody else was faster.
+                // Another caller was faster.
                 Some(cached) if !Arc::ptr_eq(&cached.set, known) => Next::Known(Ok(Arc::clone(&cached.set))),
                 _ => {
                     let next = self.fetch_or_join(&mut state, now);

@@ -57,7 +57,7 @@ pub enum LogoutTokenError {
     /// There are no keys for the check.
     #[error(transparent)]
     Keys(#[from] JwksError),
-    /// What every JWT must be, it is not.
+    /// Fails a check common to all JWTs (signature, `iss`, `aud`, times).
     #[error("logout token refused: {0}")]
     Token(#[from] VerifyError),
     /// It names a key that is not among the provider's, which were read a moment ago.

@@ -35,7 +35,7 @@ pub enum MemberError {
     Value {
         /// Its name.
         name: &'static str,
-        /// What it should be.
+        /// The expected type.
         expected: &'static str,
     },
 }

@@ -10,17 +10,17 @@ use self::endpoint::Endpoints;
 use super::{ProviderOptions, UrlMap};
 use crate::jose::Algorithm;
 
-/// Of a list, this many entries of this length are read.
+/// The maximum number and length of the entries that are read from a list.
 const MAX_ENTRIES: usize = 200;
 const MAX_ENTRY: usize = 200;
 
-/// What the provider says of itself, with every URL in the form in which it is to be used: back-channel endpoints as
-/// this process reaches them, browser endpoints as the world sees them.
+/// The provider's metadata. Every URL has the form for its use: back-channel endpoints as this process reaches them,
+/// browser endpoints with their public address.
 #[derive(Clone, Debug)]
 pub struct Metadata {
     /// The issuer identifier, exactly as configured.
     pub issuer: String,
-    /// Where browsers are sent to log in.
+    /// The login endpoint for browsers.
     pub authorization_endpoint: Url,
     /// The token endpoint as this process reaches it.
     pub token_endpoint: Url,
@@ -44,7 +44,7 @@ pub struct Metadata {
     pub scopes_supported: Option<Vec<String>>,
     /// How clients may authenticate at the token endpoint.
     pub token_auth_methods: Option<Vec<String>>,
-    /// What may sign a client assertion.
+    /// The algorithms for client assertions.
     pub token_auth_signing_algs: Option<Vec<String>>,
     /// The ID token algorithms of the provider that we verify; RS256 if it lists none.
     pub id_token_algorithms: Vec<Algorithm>,

@@ -13,7 +13,7 @@ use crate::outbound::{Lane, Response};
 /// Longer references are refused, in bytes: they travel in a URL.
 const MAX_REQUEST_URI: usize = 1024;
 
-/// What the provider calls a pushed request (RFC 9126 section 2.2).
+/// The provider's name for a pushed request (RFC 9126 section 2.2).
 #[derive(Clone, PartialEq, Eq)]
 pub struct PushedRequest {
     /// The reference, valid for one authorization request.

@@ -13,12 +13,12 @@ pub struct ProviderOptions {
     pub issuer: String,
     /// The address at which this process reaches the provider (`IDP_BASE_URL`), if it differs from the issuer.
     pub base_url: Option<Url>,
-    /// Where browsers reach the provider (`IDP_PUBLIC_BASE`), where `issuer` is an address that only this process reaches.
-    /// A provider that calls itself by an issuer at this origin is believed.
+    /// The address at which browsers reach the provider (`IDP_PUBLIC_BASE`), if only this process reaches the address
+    /// in `issuer`. The provider may use an issuer at this origin.
     pub public_base: Option<Url>,
     /// Endpoints that win over discovery.
     pub overrides: EndpointOverrides,
-    /// Where plain http is accepted.
+    /// Hosts for which plain http is accepted.
     pub allow_http: HttpPolicy,
 }
 
@@ -45,7 +45,7 @@ pub struct EndpointOverrides {
     pub registration: Option<OptionalEndpoint>,
 }
 
-/// What the configuration says of an endpoint that a login can do without.
+/// The configuration of an optional endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OptionalEndpoint {
     /// It exists; discovery does not matter.
@@ -54,7 +54,7 @@ pub enum OptionalEndpoint {
     Off,
 }
 
-/// Where plain http is accepted (`BFF_DANGER_ALLOW_HTTP`).
+/// Hosts for which plain http is accepted (`BFF_DANGER_ALLOW_HTTP`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HttpPolicy {
     /// For loopback addresses, `localhost` and names below it, and names without a dot (container networks).
@@ -71,7 +71,7 @@ pub enum HttpPolicy {
 pub struct UrlMap {
     issuer: Url,
     base: Option<Url>,
-    /// What takes the issuer's place in URLs for browsers.
+    /// The replacement for the issuer in URLs for browsers.
     browsers: Option<Url>,
 }
 

@@ -3,7 +3,7 @@
 use super::{CallError, RelyingParty};
 use crate::{outbound::Lane, secret::Secret};
 
-/// What kind of token is revoked (RFC 7009 section 2.1, `token_type_hint`).
+/// The kind of a revoked token (RFC 7009 section 2.1, `token_type_hint`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
     /// An access token.

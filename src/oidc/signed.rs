@@ -1,4 +1,4 @@
-//! What all tokens that the provider signs have in common: its keys, who they are from and for, and their times.
+//! The checks common to all tokens that the provider signs: its keys, issuer and audience, and times.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) enum SignedError {
     /// There are no keys for the check.
     #[error(transparent)]
     Keys(#[from] JwksError),
-    /// What every JWT must be, it is not.
+    /// Fails a check common to all JWTs (signature, `iss`, `aud`, times).
     #[error(transparent)]
     Token(#[from] VerifyError),
     /// It names a key that is not among the provider's, which were read a moment ago.

@@ -32,7 +32,7 @@ use crate::{
 
 pub(super) const CLIENT_ID: &str = "bff-server";
 
-/// What one request looked like.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) method: Method,
@@ -41,7 +41,7 @@ pub(super) struct Seen {
     fields: Vec<(String, String)>,
 }
 
-/// What to answer.
+/// A scripted answer.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,

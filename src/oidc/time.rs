@@ -1,4 +1,4 @@
-//! What time it is at the provider: assertions and tokens are worth nothing between clocks that differ.
+//! The time at the provider: assertions and tokens fail if the clocks differ too much.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,

@@ -28,7 +28,7 @@ const MAX_TOKEN: usize = crate::jose::MAX_TOKEN_LENGTH;
 /// Longer scopes are ignored, in bytes.
 const MAX_SCOPE: usize = 4 * 1024;
 
-/// What providers call the life of a refresh token, the clearer name first.
+/// The providers' names for the life of a refresh token, the clearer name first.
 const REFRESH_EXPIRES_IN: [&str; 2] = ["refresh_token_expires_in", "refresh_expires_in"];
 
 /// Why there are no tokens.

@@ -97,7 +97,7 @@ fn builder(options: &Options) -> reqwest::ClientBuilder {
     builder
 }
 
-/// What sends to `proxy` the calls that pass it.
+/// The sender of calls through `proxy`.
 fn through(proxy: &Proxy, proxies: &Proxies) -> reqwest::Proxy {
     let (own, proxies) = (proxy.clone(), proxies.clone());
     let through = reqwest::Proxy::custom(move |url| {

@@ -8,7 +8,7 @@ use crate::tls;
 /// Longer causes are cut, in bytes.
 const MAX_CAUSE: usize = 300;
 
-/// What an operator can change about the identity provider.
+/// The settings of the identity provider that an operator can change.
 const HINTS: tls::Hints = tls::Hints {
     address: "OIDC_ISSUER or IDP_BASE_URL",
     authorities: "IDP_CA_FILE",
@@ -44,7 +44,7 @@ pub enum TransportError {
          the IdP or at the proxy before it"
     )]
     Encoded {
-        /// What the server says, shortened.
+        /// The server's text, shortened.
         encoding: String,
     },
 }

@@ -34,7 +34,7 @@ pub struct Request {
 pub(super) struct Way {
     /// Host and port.
     pub(super) origin: String,
-    /// What it passes.
+    /// Its lane.
     pub(super) proxy: Option<Proxy>,
     /// Whether the proxy only opens a tunnel.
     pub(super) is_tunnelled: bool,

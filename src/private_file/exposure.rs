@@ -14,18 +14,18 @@ const MEMORY: [i128; 2] = [0x0102_1994, 0x8584_58f6];
 const WRITE: u32 = 0o022;
 const READ: u32 = 0o044;
 
-/// What is done about private files and folders that others can use.
+/// The policy for private files and folders that others can use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Guard {
-    /// They are refused. Files that others can read on a read-only mount or in memory are not, since Docker and Kubernetes
-    /// hand out secrets in this way.
+    /// They are refused. Exception: files that others can read on a read-only mount or in memory, because Docker and
+    /// Kubernetes mount secrets in this way.
     #[default]
     Strict,
     /// They are accepted (`BFF_DANGER_ALLOW_OPEN_FILES`).
     Off,
 }
 
-/// What others can do with a private file, or with the folder that it is in.
+/// The exposure of a private file, or of its folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Exposed {
     /// They can put something else in its place.
@@ -73,7 +73,7 @@ pub enum Exposed {
     },
 }
 
-/// Where a file or a folder is, as far as it matters to who can use it.
+/// The place of a file or a folder, as far as it matters to who can use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mount {
     /// On a disk of this machine.
@@ -84,7 +84,7 @@ enum Mount {
     ReadOnly,
 }
 
-/// What is known of a file or of a folder.
+/// The attributes of a file or of a folder.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     mode: u32,
@@ -96,7 +96,7 @@ struct Seen {
     us: u32,
 }
 
-/// What is wrong, and whether it is accepted with a warning, since the manager that made the mount chose it.
+/// The exposure, and whether it is accepted with a warning, because the manager that made the mount chose it.
 type Judgement = Option<(Exposed, bool)>;
 
 // === impl Guard ===
@@ -233,7 +233,7 @@ impl Mount {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub fn open_or_create(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).map_err(io::Error::other)?;

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::{folder_of, observe};
 
-/// What a process ends with.
+/// The payload of a simulated death.
 pub(crate) struct Killed;
 
 /// How many steps the process that works on a folder still has.
@@ -42,7 +42,7 @@ pub(crate) fn doom(folder: &Path, steps: usize) {
     doomed().lock().insert(folder.to_owned(), steps);
 }
 
-/// Nobody dies there any more.
+/// No process dies there any more.
 pub(crate) fn spare(folder: &Path) {
     doomed().lock().remove(folder);
 }

@@ -1,4 +1,4 @@
-//! What passes no proxy: the entries of `NO_PROXY`.
+//! Direct calls: the entries of `NO_PROXY`.
 
 use std::{fmt, net::IpAddr};
 

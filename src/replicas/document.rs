@@ -27,7 +27,7 @@ use crate::{
     shared::{Record, Shared, SharedError},
 };
 
-/// So long a lock stays with a replica that has died.
+/// How long a dead replica keeps a lock.
 const LEASE: Duration = Duration::from_secs(15);
 
 /// The maximum size of a record, in bytes; it usually has a few kilobytes.
@@ -53,13 +53,13 @@ struct Inner {
     copy: Mutex<Option<Version>>,
     /// Who has the lock in this process.
     holder: Mutex<Option<String>>,
-    /// What the record was when this process had the lock last: as it was found, or as it has been written since.
+    /// The record when this process last held the lock: as found, or as written since.
     seen_under_lock: Mutex<Option<u64>>,
     /// Locks that are being given back.
     releases: TaskTracker,
 }
 
-/// What the record held at a time.
+/// The content of the record at one moment.
 #[derive(Clone, PartialEq, Eq)]
 struct Version {
     /// How often it had been written.
@@ -68,7 +68,7 @@ struct Version {
     body: Option<Zeroizing<Vec<u8>>>,
 }
 
-/// What was read.
+/// The content that was read.
 #[derive(Default)]
 pub(super) struct Found {
     /// The number of writes so far; 0 if it was never written.
@@ -118,7 +118,7 @@ impl Document {
         }
     }
 
-    /// What the record holds. A copy that is newer is put back before.
+    /// The content of the record. A newer copy is restored first.
     pub(super) async fn read(&self) -> Result<Found, DocumentError> {
         Ok(self.fetch().await?.0.map_or_else(Found::default, Found::from))
     }
@@ -160,7 +160,7 @@ impl Document {
         if let (Some(present), Some(sealed)) = (present, sealed)
             && !self.inner.sealer.is_current(&sealed)
         {
-            // Where another one writes meanwhile, it is done.
+            // If another process writes meanwhile, the work is done.
             self.inner.put(Some(&sealed), &present, None).await?;
         }
         Ok(())

@@ -19,7 +19,7 @@ use crate::{
 /// The replica that has the lock reads and writes a record; after this time it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the record is called in messages.
+/// The name of the record in messages.
 const PLACE: &str = "the keyring in Redis";
 
 /// Stores the keyring in the shared state of replicas. Blocks: its calls wait on the runtime that it was made on.

@@ -35,12 +35,12 @@ pub(super) struct Peers {
     shared: Arc<dyn Shared>,
     /// No other replica has it.
     id: Arc<str>,
-    /// What an operator calls this replica.
+    /// An operator's name for this replica.
     name: Arc<str>,
     secrets: Arc<[String]>,
 }
 
-/// What a replica says of itself.
+/// A replica's statement about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Peer {
     name: String,
@@ -89,12 +89,12 @@ impl Peers {
         }
     }
 
-    /// What the replicas share.
+    /// The shared state of the replicas.
     pub(super) fn shared(&self) -> Arc<dyn Shared> {
         Arc::clone(&self.shared)
     }
 
-    /// What this replica says of itself.
+    /// This replica's statement about itself.
     pub(super) fn own(&self, keys: &Keys) -> Peer {
         Peer {
             name: self.name.to_string(),

@@ -104,7 +104,7 @@ impl Harness {
 }
 
 impl Running {
-    /// What the keyring says of each key, by file.
+    /// The keyring's statement about each key, by file.
     fn states(&self) -> Vec<(String, State)> {
         let keys = self.keeper.keyring().keys.iter();
         keys.map(|key| (key.file.display().to_string(), key.state))
@@ -117,7 +117,7 @@ impl Running {
     }
 }
 
-/// Nobody has anything against a key.
+/// No peer objects to a key.
 #[derive(Debug)]
 struct Content;
 

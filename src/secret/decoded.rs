@@ -109,7 +109,7 @@ enum Unescaped {
 }
 
 impl Unescaped {
-    /// What is left of `value`, which begins with this.
+    /// The rest of `value` after this prefix.
     fn taken_from<'a>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
         let mut left = Some(value);
         self.push(|byte| {

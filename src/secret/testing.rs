@@ -1,8 +1,8 @@
-//! What is left of a secret in memory.
+//! Finds the remains of a secret in memory.
 
 use std::os::unix::fs::FileExt as _;
 
-/// What is in the memory of this process at an address.
+/// The memory of this process at an address.
 pub(crate) fn memory(address: usize, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     let file = std::fs::File::open("/proc/self/mem").unwrap();

@@ -205,7 +205,7 @@ mod tests {
             ("AA!a", "100%AA%21a", "100%[…]"),
             ("AA!abcde", "%AA%21abcde.", "%[…]."),
             ("0061/x", r"\u0061%2fx", r"\u[…]"),
-            // What could be an escape is the value itself.
+            // A possible escape is part of the value itself.
             (r"\\!A", r"is \\!A.", "is […]."),
         ] {
             assert_eq!(strike(&[value], text), left);

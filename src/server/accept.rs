@@ -39,10 +39,10 @@ use crate::{
 /// Whether a request with an oversized header was logged.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
-/// So many requests of one HTTP/2 connection at a time.
+/// The maximum number of concurrent requests on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 128;
 
-/// So much of an answer is kept for each stream of HTTP/2 whose client does not read, in bytes.
+/// The kept part of an answer for each HTTP/2 stream whose client does not read, in bytes.
 const MAX_UNSENT: usize = 64 * 1024;
 
 /// After an error of the listener (out of file descriptors, for example) it rests this long.
@@ -141,7 +141,7 @@ pub(super) fn builder() -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        // The register knows better what the connection waits for.
+        // The register knows better why the connection waits.
         .header_read_timeout(None)
         .max_headers(head::READ_FIELDS)
         .max_buf_size(head::READ_BYTES);

@@ -18,14 +18,14 @@ use super::{
     underway::{Listed, Underway},
 };
 
-/// What a client sends.
+/// The body of a client's request.
 pub(super) struct Received {
     body: Incoming,
     underway: Arc<Underway>,
     connection: Arc<Connection>,
 }
 
-/// What a client gets. The request is under way until this is dropped.
+/// The body of an answer. The request is under way until this is dropped.
 pub(super) struct Sent {
     body: Body,
     /// For a stream of events, which may end between two of them: when to end it.
@@ -80,7 +80,7 @@ impl HttpBody for Received {
 
 impl Drop for Received {
     fn drop(&mut self) {
-        // Nobody waits for it any more.
+        // No receiver waits for it any more.
         self.underway.upload.end(0, || self.connection.now());
     }
 }

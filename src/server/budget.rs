@@ -26,7 +26,7 @@ pub struct Wishes {
     pub connections: Option<usize>,
     /// `MAX_CONNECTIONS_PER_ADDRESS`.
     pub per_address: Option<usize>,
-    /// So many calls to the IdP at a time.
+    /// The maximum number of concurrent calls to the IdP.
     pub outbound: usize,
 }
 

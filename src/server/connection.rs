@@ -1,5 +1,5 @@
-//! The state of one connection, and its consequences: when its time is over, and what it is worth if there is no room
-//! for all.
+//! The state of one connection, and its consequences: when its time is over, and its worth if there is no room for
+//! all.
 
 use std::{
     net::IpAddr,
@@ -57,7 +57,7 @@ pub(super) struct Connection {
     wake: Notify,
 }
 
-/// What a connection may do, decided when it was accepted.
+/// The limits of a connection, decided when it was accepted.
 #[derive(Clone, Debug)]
 pub(super) struct Terms {
     pub(super) id: u64,
@@ -70,7 +70,7 @@ pub(super) struct Terms {
     pub(super) keep_alive: Duration,
 }
 
-/// What one address has.
+/// The connections and requests of one address.
 #[derive(Debug)]
 pub(super) struct Tally {
     pub(super) address: IpAddr,
@@ -207,7 +207,7 @@ impl Connection {
             return Some(Order::Cut);
         }
         if self.idle.get().is_some() {
-            // What has been written is still on its way.
+            // Written bytes are still on their way.
             if self.blocked.get().is_some() {
                 return None;
             }

@@ -53,7 +53,7 @@ mod tests {
         raise_open_files().unwrap();
         let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(ENOUGH);
         assert!(open_files() >= hard.min(ENOUGH));
-        // Once more changes nothing.
+        // A repetition changes nothing.
         raise_open_files().unwrap();
     }
 }

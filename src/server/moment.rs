@@ -12,7 +12,7 @@ use hyper_util::rt::TokioTimer;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment(u64);
 
-/// What moments are measured with.
+/// The clock of moments.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stopwatch(Instant);
 

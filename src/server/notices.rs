@@ -19,7 +19,7 @@ struct Counted {
     told: Option<Moment>,
 }
 
-/// What has happened since the last line.
+/// The events since the last line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Crowd {
     /// Connections that were ended to make room.
@@ -37,7 +37,7 @@ impl Notices {
         count(&mut self.0.lock().crowd);
     }
 
-    /// What the log has to say now, if anything.
+    /// The content of a log line that is due now, if any.
     pub(super) fn due(&self, now: Moment) -> Option<Crowd> {
         let mut counted = self.0.lock();
         let quiet = counted.crowd == Crowd::default();

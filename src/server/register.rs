@@ -298,7 +298,7 @@ impl Drop for Turn {
     }
 }
 
-/// What counts as one address: in IPv6 a client has a whole network of 64 bits.
+/// The unit that counts as one address: in IPv6 a client has a whole network of 64 bits.
 fn counted(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{connection::Connection, register::Place};
 
-/// What HTTP/2 begins with (RFC 9113 section 3.4).
+/// The preface of HTTP/2 (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A socket with its place in the register, which it leaves when it is closed: for a connection that has switched
@@ -24,7 +24,7 @@ pub(super) struct Watched<S> {
 /// Whether a connection begins with the preface of HTTP/2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Preface {
-    /// So many bytes of it have come.
+    /// The number of its bytes that have arrived.
     Partly(usize),
     Decided,
 }

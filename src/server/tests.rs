@@ -67,7 +67,7 @@ async fn seconds(seconds: u64) {
     TokioTimer::new().sleep(Duration::from_secs(seconds)).await;
 }
 
-/// What the server says until it closes the connection, and after which time it does.
+/// The server's output until it closes the connection, and the time of the close.
 async fn all(client: &mut DuplexStream) -> (String, Duration) {
     let timer = TokioTimer::new();
     let before = timer.now();
@@ -186,7 +186,7 @@ async fn attack_37_the_head_of_every_request_has_the_same_bound() {
 async fn attack_37_an_answer_that_nobody_reads_is_given_up() {
     let (mut client, begun) = (connect_to(4 << 20, true), TokioTimer::new().now());
     client.write_all(REQUEST).await.unwrap();
-    // What is read now and then is not given up.
+    // An answer that is read now and then is not given up.
     let mut piece = vec![0; 300 * 1024];
     for _ in 0..5 {
         seconds(50).await;

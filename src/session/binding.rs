@@ -15,7 +15,7 @@ pub use self::{
     traits::{Mismatch, Seen},
 };
 
-/// What sessions are bound to.
+/// The binding of sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Binding {
     /// To nothing but the cookie.
@@ -37,10 +37,10 @@ pub enum Binding {
     },
 }
 
-/// What one session is bound to, as its record keeps it. Sessions of earlier releases are bound to nothing.
+/// The binding of one session, in its record. Sessions of earlier releases are not bound.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
-    /// What its login's request showed.
+    /// The features of its login request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     traits: Option<Box<Traits>>,
     /// The key that its browser has registered.

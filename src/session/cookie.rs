@@ -71,7 +71,7 @@ pub enum SameSite {
     Strict,
 }
 
-/// What the configuration says about cookies.
+/// The configuration of cookies.
 #[derive(Clone, Debug)]
 pub struct CookieOptions {
     /// `BFF_COOKIE_SECURE`: sent only over https.
@@ -292,8 +292,8 @@ impl CookiePolicy {
         )
     }
 
-    /// What all of them have in common. The path is `/` for all: `__Host-` demands it, and a cookie that changed its
-    /// path with its prefix could not be cleared after a change of the configuration.
+    /// The common attributes. The path is `/` for all: `__Host-` requires it, and a cookie that changed its path with
+    /// its prefix could not be cleared after a change of the configuration.
     fn cookie<'a>(&self, name: &'a CookieName, value: &'a str, max_age: Duration) -> CookieBuilder<'a> {
         let max_age = max_age.try_into().unwrap_or(::cookie::time::Duration::MAX);
         Cookie::build((Cow::Borrowed(&*name.0), Cow::Borrowed(value)))

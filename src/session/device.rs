@@ -1,4 +1,4 @@
-//! Where a session was logged in, so that a person can recognise it in a list. No decision depends on it.
+//! The circumstances of a session's login, so that a person can recognise it in a list. No decision depends on them.
 
 use std::net::IpAddr;
 
@@ -41,7 +41,7 @@ const SYSTEMS: [(&str, &str); 8] = [
     ("Linux", "Linux"),
 ];
 
-/// Where a session was logged in.
+/// The circumstances of a session's login.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Device {
@@ -71,7 +71,7 @@ impl Device {
         }
     }
 
-    /// What it takes outside itself, in bytes.
+    /// The memory that it takes outside itself, in bytes.
     pub(super) fn texts(&self) -> [&str; 3] {
         [&self.browser, &self.network, &self.host].map(|text| text.as_deref().unwrap_or_default())
     }

@@ -42,7 +42,7 @@ pub enum EndReason {
     IdToken,
 }
 
-/// What becomes of the tokens of a session that has ended (RFC 7009).
+/// The fate of an ended session's tokens (RFC 7009).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revocation {
     /// They are revoked at once.
@@ -57,7 +57,7 @@ pub enum Revocation {
     WithForeign,
 }
 
-/// What the open pages of the browser learn about an end (`/auth/events`).
+/// The news about an end for the open pages of the browser (`/auth/events`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageEvent {
     /// `session-ended`, with a word for the reason. The word covers what a page can act on, and nothing that concerns
@@ -70,7 +70,7 @@ pub enum PageEvent {
 /// A session that has ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    /// What the store called it.
+    /// The store's name for it.
     pub key: SessionKey,
     /// Its last state.
     pub session: Arc<Session>,
@@ -151,7 +151,7 @@ impl EndReason {
         }
     }
 
-    /// What becomes of the tokens.
+    /// The fate of the tokens.
     #[must_use]
     pub const fn revocation(self) -> Revocation {
         match self {
@@ -176,7 +176,7 @@ impl EndReason {
         }
     }
 
-    /// What the open pages of the browser learn.
+    /// The news for the open pages of the browser.
     #[must_use]
     pub const fn page_event(self) -> PageEvent {
         match self {

@@ -25,7 +25,7 @@ const REFERENCE_LENGTH: usize = 16;
 #[derive(Clone)]
 pub struct SessionId(Zeroizing<[u8; ID_LENGTH]>);
 
-/// What a store calls the session: the SHA-256 of the [`SessionId`]. Not enough to log in with.
+/// The store's name for the session: the SHA-256 of the [`SessionId`]. Not enough to log in with.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey([u8; 32]);
 
@@ -63,7 +63,7 @@ impl SessionId {
         URL_SAFE_NO_PAD.encode(self.0.as_slice())
     }
 
-    /// What the store calls the session of this id.
+    /// The store's name for the session of this id.
     #[must_use]
     pub fn key(&self) -> SessionKey {
         let mut key = [0; 32];

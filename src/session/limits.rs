@@ -14,7 +14,7 @@ pub struct Lifespan {
     pub idle: Duration,
 }
 
-/// What bounds the sessions of a server.
+/// The limits of a server's sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How long one lives.

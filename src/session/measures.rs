@@ -1,4 +1,4 @@
-//! What is counted of sessions.
+//! The counters of sessions.
 
 use super::EndReason;
 use crate::instruments::{Counter, Instruments, Series, Timer};
@@ -16,7 +16,7 @@ pub(super) struct Measures {
 /// The counters of a cache.
 #[derive(Debug)]
 pub(super) struct CacheMeasures {
-    /// Sessions that were at hand.
+    /// Sessions found in the cache.
     pub(super) hits: Counter,
     /// Sessions that were fetched.
     pub(super) misses: Counter,

@@ -1,9 +1,9 @@
-//! What is worked out from a session once and kept with it.
+//! Values that are derived from a session once and kept with it.
 
 use std::{fmt, sync::OnceLock};
 
-/// A value derived from its owner at first use. A clone begins without it, since a session is cloned in order to change
-/// it.
+/// A value derived from its owner at first use. A clone begins without it, because a session is cloned in order to
+/// change it.
 pub struct Memo<T>(OnceLock<T>);
 
 // === impl Memo ===

@@ -1,4 +1,4 @@
-//! What is known of a session, as a store keeps it.
+//! The stored facts about a session.
 
 use std::{fmt, time::Duration};
 
@@ -16,8 +16,8 @@ const FORMAT: u8 = 1;
 /// A stored token is used while more than this remains of it, or more than a tenth of its life if that is less.
 const FRESH_MARGIN: Duration = Duration::from_secs(10);
 
-/// What the header fields of [`Session::identity`] take, in bytes: five of them, with their table. Claims that make them
-/// longer come on top.
+/// The size of the header fields of [`Session::identity`], in bytes: five of them, with their table. Longer claims
+/// come on top.
 const IDENTITY: usize = 1024;
 
 /// No header field of [`Session::identity`] is longer, in bytes; a claim may become three times as long in it.
@@ -84,7 +84,7 @@ pub struct Session {
         skip_serializing_if = "Assurance::is_unstated"
     )]
     pub assurance: Assurance,
-    /// What the session is bound to (`SESSION_BINDING`).
+    /// The binding of the session (`SESSION_BINDING`).
     #[serde(
         rename = "b",
         alias = "bound",
@@ -180,7 +180,7 @@ pub struct Tokens {
 /// A fault that came again with each refresh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Strikes {
-    /// What it was, as a log line says it. Holds no token.
+    /// The fault, in the words of a log line. Contains no token.
     pub fault: String,
     /// How often it counted.
     pub count: u32,
@@ -324,7 +324,7 @@ fn value_weight(value: &Value) -> usize {
 // === impl Tokens ===
 
 impl Tokens {
-    /// The refresh token to use next: the pending one, since the IdP has given up the one before.
+    /// The refresh token to use next: the pending one, because the IdP no longer accepts the former one.
     #[must_use]
     pub const fn refresh_token(&self) -> Option<&Secret> {
         match &self.pending {

@@ -1,4 +1,4 @@
-//! Where sessions are kept: the promises of every store.
+//! The contract of every session store.
 //!
 //! Only [`Sessions`](super::Sessions) holds a store. A call concerns one session, or reads an index that may name too
 //! many sessions but never too few. A store over several machines can promise this as well.
@@ -39,7 +39,7 @@ const UNREADABLE_AGAIN: Duration = Duration::from_mins(5);
 
 /// Keeps sessions, and knows when their tokens are due.
 ///
-/// What every store promises, and the contract test checks:
+/// The contract of every store, which the contract test checks:
 ///
 /// - **A removed session stays removed.** No call brings it back: [`get`](Self::get) finds nothing,
 ///   [`replace`](Self::replace) is [`ReplaceError::Gone`], touching and claiming do nothing. Its key is never used
@@ -150,7 +150,7 @@ pub struct NewSession {
 pub struct Stored {
     /// The session.
     pub session: Arc<Session>,
-    /// What [`SessionStore::replace`] must be given for a change made from it.
+    /// The version to pass to [`SessionStore::replace`] for a change made from it.
     pub version: Version,
     /// When it was last used.
     pub last_seen: Timestamp,
@@ -180,7 +180,7 @@ pub enum Whose<'a> {
 pub struct Listed {
     /// When its login was completed.
     pub created_at: Timestamp,
-    /// What the store calls it.
+    /// The store's name for it.
     pub key: SessionKey,
 }
 
@@ -206,7 +206,7 @@ pub struct Claimed {
     pub taken_over: bool,
 }
 
-/// What came of a claim.
+/// The outcome of a claim.
 #[derive(Debug)]
 pub enum Claim {
     /// It is the caller's.
@@ -239,7 +239,7 @@ pub struct Usage {
     pub memory: usize,
 }
 
-/// What another process has changed, and whether that is heard.
+/// A change by another process, or the fact that changes were missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// This session was written, or its lease was released.
@@ -258,7 +258,7 @@ pub enum InsertError {
     /// The key is in use: the generator of ids is broken.
     #[error("the session id that was drawn exists already")]
     Taken,
-    /// The store failed. It is unknown whether the session was stored. Its id is known to nobody.
+    /// The store failed. It is unknown whether the session was stored. No browser has its id.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -1,4 +1,4 @@
-//! What an application may know of the person.
+//! The facts about the person that an application may know.
 
 use std::collections::BTreeSet;
 
@@ -37,12 +37,12 @@ const MAX_CLAIMS: usize = 64 * 1024;
 /// The maximum number of omitted claims that the log names.
 const MAX_SAID: usize = 64;
 
-/// What an application may know of a person.
+/// The facts about a person that an application may know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserClaims {
     /// The claims; `sub` is always among them.
     pub kept: Claims,
-    /// What did not fit.
+    /// The omitted claims.
     pub left_out: Vec<LeftOut>,
 }
 

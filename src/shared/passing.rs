@@ -32,7 +32,7 @@ pub trait Passing: fmt::Debug + Send + Sync + 'static {
         keep: Duration,
     ) -> BoxFuture<'a, Result<(), SharedError>>;
 
-    /// What is under `name`.
+    /// The data under `name`.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What is shared, in the memory of a test.
+//! The shared state, in the memory of a test.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -47,7 +47,7 @@ impl MemoryShared {
         self.inner.lock().is_down = is_down;
     }
 
-    /// What a dump would show of a record.
+    /// A dump of a record.
     pub(crate) fn dump(&self, record: Record) -> Option<Vec<u8>> {
         self.inner.lock().records.get(&record).cloned()
     }

@@ -1,4 +1,4 @@
-//! What a log filter can name: the modules of this server that log, and the libraries that do.
+//! The names for a log filter: the modules of this server that log, and the libraries that do.
 //!
 //! A directive for anything else, such as `bbf=debug`, would never match, and the operator would wait for lines that
 //! never come.

@@ -1,4 +1,4 @@
-//! What a test logs. Shared by the tests of modules and those in `tests/`.
+//! Captures the log of a test. Shared by the tests of modules and those in `tests/`.
 
 use std::{
     io,

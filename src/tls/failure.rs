@@ -4,7 +4,7 @@ use std::{error::Error, io};
 
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 
-/// What an operator can change about a server, as messages name it.
+/// The settings of a server that an operator can change, as messages name them.
 #[derive(Clone, Copy, Debug)]
 pub struct Hints {
     /// The variable with the server's address.
@@ -13,7 +13,7 @@ pub struct Hints {
     pub authorities: &'static str,
 }
 
-/// What is wrong, if `error` comes from TLS.
+/// The fault, if `error` comes from TLS.
 #[must_use]
 pub fn explain(error: &(dyn Error + 'static), hints: &Hints) -> Option<String> {
     find(error).map(|error| said(error, hints))

@@ -1,4 +1,4 @@
-//! What the IdP answered to a refresh, from the rotated refresh token to the claims of the person.
+//! Handles the IdP's answer to a refresh, from the rotated refresh token to the claims of the person.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ enum Refusal {
     Unproven(IdTokenError),
 }
 
-/// What an answer says about the person.
+/// The statements of an answer about the person.
 struct Person {
     id_token: Option<IdTokenClaims>,
     user_info: Option<Claims>,
@@ -176,7 +176,7 @@ impl Inner {
     /// All tokens of a session that received another person's tokens: the other person's, and its own.
     fn revoke_foreign(&self, session: &Session, response: &TokenResponse) {
         self.revocations.start(Grant::from(response));
-        // Where the refresh token was rotated, the arrived one is the session's own already.
+        // If the refresh token was rotated, the new one is already the session's own.
         if response.refresh_token.is_none() {
             self.revocations.start(Grant::from(&session.tokens));
         }
@@ -221,7 +221,7 @@ fn later_auth_time(session: &Session, verified: &IdTokenClaims) -> Option<Timest
     verified.auth_time.filter(|later| *later > own)
 }
 
-/// What a refreshed ID token must not change.
+/// The claims that a refreshed ID token must not change.
 fn identity(session: &Session) -> Identity {
     Identity {
         issuer: session.issuer.clone(),

@@ -1,4 +1,4 @@
-//! What becomes of a session after each kind of answer to a refresh. This is the one table of it: the code decides by
+//! The fate of a session after each kind of answer to a refresh. This is the only table of it: the code decides by
 //! it, and [`table()`] makes the one in `docs/operating.md` from it.
 
 mod table;
@@ -35,11 +35,11 @@ pub(super) enum Answer {
     FaultyIdToken,
     /// Tokens with an ID token whose key the IdP does not publish.
     UnpublishedKey,
-    /// Tokens with an ID token that cannot be checked, since the IdP's keys cannot be read.
+    /// Tokens with an uncheckable ID token, because the IdP's keys cannot be read.
     UncheckedIdToken,
 }
 
-/// What becomes of the session.
+/// The fate of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// It stays, for as long as this lasts.
@@ -59,7 +59,7 @@ pub(super) enum Patience {
     SameFault,
 }
 
-/// What follows from one answer.
+/// The consequence of one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The session stays, with these strikes against it.
@@ -68,7 +68,7 @@ pub(super) enum Verdict {
     Ends(EndReason),
 }
 
-/// So many refreshes with a fault that stays end the session.
+/// The number of refreshes with the same fault that end the session.
 const TRIES: u32 = 3;
 
 // === impl Answer ===
@@ -106,7 +106,7 @@ impl Answer {
         }
     }
 
-    /// What a refresh that failed was answered. `was_uncertain` is whether the answer to an earlier one got lost.
+    /// Classifies the answer to a failed refresh. `was_uncertain` says whether the answer to an earlier one was lost.
     pub(super) fn of_call(error: &CallError, was_uncertain: bool) -> Self {
         match error.meaning() {
             Meaning::GrantGone if was_uncertain => Self::GrantUsedUp,
@@ -132,7 +132,7 @@ impl Answer {
         }
     }
 
-    /// What becomes of the session.
+    /// The fate of the session.
     pub(super) const fn fate(self) -> Fate {
         match self {
             Self::GrantGone => Fate::Ends(EndReason::InvalidGrant),
@@ -146,7 +146,8 @@ impl Answer {
         }
     }
 
-    /// What it says of the IdP as a whole, for the breaker: `Some(true)` that it works, if only to refuse this one.
+    /// Its statement about the IdP as a whole, for the breaker: `Some(true)` means that it works, even if it refuses
+    /// this one.
     pub(super) const fn idp_works(self) -> Option<bool> {
         match self {
             Self::UnknownClient | Self::Outage => Some(false),

@@ -12,7 +12,7 @@ use crate::{
     session::SessionKey,
 };
 
-/// What a refresh came to.
+/// The outcome of a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The store has a newer access token.
@@ -76,7 +76,7 @@ struct Cleanup {
 /// With fewer entries than this, expired ones are not removed.
 const PRUNE_AT: usize = 1_024;
 
-/// What is assumed of a refresh whose task died.
+/// The assumed outcome of a refresh whose task died.
 const AFTER_A_CRASH: Duration = Duration::from_secs(5);
 
 // === impl Flights ===

@@ -1,4 +1,4 @@
-//! What is counted of refreshes.
+//! The counters of refreshes.
 
 use super::{fate::Answer, flights::Outcome};
 use crate::instruments::{Counter, Instruments, Series};
@@ -42,7 +42,7 @@ impl Measures {
         }
     }
 
-    /// What became of a request that may have joined a refresh.
+    /// The outcome of a request that may have joined a refresh.
     pub(super) fn came_to(&self, outcome: Outcome) -> Outcome {
         if outcome == Outcome::Refreshed {
             self.refreshed.count();

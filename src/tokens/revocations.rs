@@ -14,22 +14,21 @@ use crate::{
     session::{self, Ended, Listener, Revocation, Sessions, Whose},
 };
 
-/// So many sessions that ended without their person asking for it are revoked at a time: fewer than the calls of that kind which may
-/// run, so that a logout always finds a place.
+/// The maximum number of concurrent revocations for sessions that ended without a request of their person: fewer than
+/// the allowed calls of that kind, so that a logout always finds a place.
 const AT_A_TIME: usize = 4;
 
-/// So many of those sessions wait for their turn at most. With an endpoint that does not answer, more would only take
-/// memory.
+/// The maximum number of such waiting sessions. With an endpoint that does not answer, more would only take memory.
 const WAITING: usize = 10_000;
 
-/// What is to be revoked: all of a grant that is known, or a single access token.
+/// The tokens to revoke: all known ones of a grant, or a single access token.
 #[derive(Clone, Debug)]
 pub(super) struct Grant {
     pub(super) refresh: Option<Secret>,
     pub(super) access: Secret,
 }
 
-/// What is kept of a session until its turn comes.
+/// The data kept of a session until its turn comes.
 struct Left {
     issuer: String,
     subject: String,
@@ -66,8 +65,8 @@ impl Revocations {
         self.tasks.spawn(async move { this.revoke(&grant).await });
     }
 
-    /// Revokes one after the other, as there is time, since thousands of sessions may reach their limit together; a
-    /// session whose person has another one is left out: its tokens are forgotten here, and expire there.
+    /// Revokes one after the other when there is time, because thousands of sessions may reach their limit together.
+    /// A session whose person has another one is skipped: its tokens are forgotten here, and expire there.
     fn start_unshared(&self, sessions: Sessions, left: Left) {
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
             if !self.said_full.swap(true, Ordering::Relaxed) {

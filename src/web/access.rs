@@ -26,7 +26,7 @@ pub(super) struct Access {
     notes: Notes,
 }
 
-/// What handlers find out for the line; nothing where none is written.
+/// The facts that handlers add to the line; `None` if no line is written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes(Option<Arc<Noted>>);
 

@@ -28,7 +28,7 @@ use crate::{
 /// and not in a loop.
 const FALLBACK_MARK: &str = "bff_fallback";
 
-/// What to do with a browser on a host that has no redirect URI.
+/// The alternatives for a browser on a host without a redirect URI.
 enum Elsewhere {
     Redirect(Url),
     Refuse(Problem),

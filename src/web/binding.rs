@@ -26,13 +26,13 @@ const LEEWAY: Duration = Duration::from_secs(30);
 /// A request with the cookie of a session that does not fit its binding.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unproven {
-    /// What the store calls the session.
+    /// The store's name for the session.
     pub(crate) key: SessionKey,
-    /// What is missing.
+    /// The missing proof.
     pub(crate) why: Why,
 }
 
-/// What a request does not prove.
+/// The part of the binding that a request does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     /// It comes from another browser, or another network, than the login.
@@ -54,7 +54,7 @@ impl Why {
         }
     }
 
-    /// What is compared, as logs say it.
+    /// The kind of the binding, in the words of the log.
     const fn name(self) -> &'static str {
         match self {
             Self::Mismatch(Mismatch::UserAgent) => "ua",

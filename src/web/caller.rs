@@ -1,4 +1,4 @@
-//! Whose request it is: from the session cookie to the session.
+//! Identifies the caller of a request: from the session cookie to the session.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const TOUCH_EVERY: Duration = Duration::from_mins(1);
 /// A request with a session.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    /// What the store calls the session.
+    /// The store's name for the session.
     pub(crate) key: SessionKey,
     /// The session.
     pub(crate) stored: Stored,

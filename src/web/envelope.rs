@@ -46,7 +46,7 @@ impl<'a> From<&'a Parts> for Envelope<'a> {
 // === impl Web ===
 
 impl Web {
-    /// What a session can be bound to.
+    /// The features to which a session can be bound.
     pub(super) fn seen<'a>(&self, request: &Envelope<'a>) -> Seen<'a> {
         let client = self
             .trusted_proxies

@@ -1,4 +1,4 @@
-//! What is counted of requests.
+//! The counters of requests.
 
 use super::binding::Why;
 use crate::{
@@ -45,7 +45,7 @@ impl Measures {
         }
     }
 
-    /// What came of a logout token: how many sessions have ended.
+    /// The outcome of a logout token: the number of ended sessions.
     pub(super) fn logout(&self, outcome: &Result<usize, BackChannelError>) {
         let counter = match outcome {
             Ok(0) => &self.logouts.none,

@@ -10,7 +10,7 @@ use super::prefetch;
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// What a request without a session is for, as far as it says so.
+/// The purpose of a request without a session, as far as it states one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Visit {
     /// A person opens a page: the browser's window shows the answer.
@@ -24,7 +24,7 @@ pub(crate) enum Visit {
 // === impl Visit ===
 
 impl Visit {
-    /// What a request with this method and these header fields is for.
+    /// The purpose of a request with this method and these header fields.
     ///
     /// Browsers say it in `Sec-Fetch-Mode` and `Sec-Fetch-Dest` (Fetch Metadata), but only over TLS and on loopback. Where
     /// both are absent, `Accept` decides: scripts do not ask for HTML.

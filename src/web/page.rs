@@ -27,7 +27,7 @@ pub use self::{
 };
 use self::{messages::Languages, templates::Templates};
 
-/// What the operator decides about the pages.
+/// The operator's settings for the pages.
 #[derive(Clone, Debug, Default)]
 pub struct PageOptions {
     /// Name, logo and colour of the application.
@@ -45,7 +45,7 @@ pub struct Pages {
     policies: Policies,
 }
 
-/// What a page shows.
+/// The content of a page.
 #[derive(Clone, Debug)]
 pub(crate) struct Page<'a> {
     /// Which page: the key of its title and text in the message files.
@@ -54,7 +54,7 @@ pub(crate) struct Page<'a> {
     pub(crate) fallback: (&'a str, &'a str),
     /// The value of `{answer}` in the text: the error code of the identity provider.
     pub(crate) answer: Option<&'a str>,
-    /// What the person can do here.
+    /// The actions of the person on this page.
     pub(crate) action: Option<Action<'a>>,
     /// A second, quieter way: to the start page.
     pub(crate) start: Option<(Label, &'a str)>,
@@ -67,28 +67,28 @@ pub(crate) struct Page<'a> {
 pub(crate) enum Action<'a> {
     /// A link.
     Link {
-        /// What it says.
+        /// Its label.
         label: Label,
-        /// Where it goes.
+        /// Its target.
         href: &'a str,
     },
     /// A button that posts hidden fields to `path`.
     Post {
-        /// What it says.
+        /// Its label.
         label: Label,
-        /// Where it goes.
+        /// Its target.
         path: &'a str,
         /// Hidden fields.
         fields: &'a [(&'a str, &'a str)],
     },
     /// The page navigates by itself after it was shown; the link is for browsers that do not.
     Continue {
-        /// Where it goes.
+        /// Its target.
         href: &'a str,
     },
 }
 
-/// What links and buttons say; the texts are in the message files.
+/// The labels of links and buttons; the texts are in the message files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Label {
     /// "Continue"
@@ -107,7 +107,7 @@ pub(crate) enum Label {
     TryAgain,
 }
 
-/// What a template is given (documented in `docs/pages.md`).
+/// The placeholders of a template (documented in `docs/pages.md`).
 #[derive(Serialize)]
 struct Context<'a> {
     language: &'a str,

@@ -269,7 +269,7 @@ mod tests {
         TrustedProxies::new(networks, family).client(peer, request.uri(), request.headers())
     }
 
-    /// What a listed proxy says in `Forwarded`.
+    /// The statements of a listed proxy in `Forwarded`.
     fn by_forwarded(value: &str) -> Client {
         let headers = [("host", "bff:8000"), ("forwarded", value)];
         client_by(ForwardedFamily::Forwarded, &["10.0.0.0/8"], "10.0.0.7", &headers)
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(seen.address.to_string(), "198.51.100.66");
         assert_eq!((seen.host.as_str(), seen.https), ("evil.example", Some(false)));
 
-        // Where the proxy's own is absent, the other one is the client's.
+        // If the proxy's own is absent, the other one comes from the client.
         let direct = |family, headers: &[(&str, &str)]| {
             let seen = client_by(family, &["10.0.0.0/8"], "10.0.0.7", headers);
             assert_eq!(seen.address.to_string(), "10.0.0.7", "{headers:?}");

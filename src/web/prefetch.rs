@@ -1,7 +1,7 @@
 //! Requests that no person has made: a prefetch, a prerender, a HEAD. They change nothing.
 //!
-//! `/auth/login` starts an attempt, `/auth/callback` uses up a code, and `/auth/logout` ends a session, each with a GET,
-//! since browsers get there by links and redirects. So a page that is fetched ahead, or a scanner that follows links
+//! `/auth/login` starts an attempt, `/auth/callback` uses up a code, and `/auth/logout` ends a session, each with a
+//! GET, because browsers get there by links and redirects. Therefore a prefetch, or a scanner that follows links
 //! before a person does, must not act there (attack 45).
 
 use axum::{

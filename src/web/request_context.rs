@@ -29,7 +29,7 @@ impl RequestContext {
     }
 }
 
-/// Where the peer is not known: no listed proxy and not local.
+/// For an unknown peer: neither a listed proxy nor local.
 pub(super) const fn nobody() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)
 }

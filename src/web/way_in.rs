@@ -47,7 +47,7 @@ impl Page {
     }
 }
 
-/// What follows scheme and host, if there are any.
+/// The rest after scheme and host, if there are any.
 fn path_and_query(target: &[u8]) -> Option<&[u8]> {
     let rest = [&b"https://"[..], b"http://"]
         .iter()

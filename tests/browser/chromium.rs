@@ -44,7 +44,7 @@ pub struct Chromium {
     process: DriverProcess,
 }
 
-/// What a browser leaves behind.
+/// The remains of a browser.
 pub struct Remains {
     pub log: NetworkLog,
     profile: PathBuf,

@@ -23,8 +23,8 @@ const RENEWAL: Duration = Duration::from_secs(4);
 /// Requests need no proof for so long after the registration.
 const GRACE: Duration = Duration::from_mins(1);
 
-/// What makes Chromium bind sessions on a machine without a security chip, and take our certificate, by the hash of its key.
-/// With `--ignore-certificate-errors` it binds nothing.
+/// The options that make Chromium bind sessions on a machine without a security chip, and accept our certificate, by
+/// the hash of its key. With `--ignore-certificate-errors` it binds nothing.
 const ARGUMENTS: [&str; 2] = [
     "--enable-features=DeviceBoundSessions,EnableBoundSessionCredentialsSoftwareKeysForManualTesting",
     "--ignore-certificate-errors-spki-list=k9GTRfnRICCTTn6qKEHn4dEyss5txlo4AJCTFGspDYw=",
@@ -99,7 +99,7 @@ async fn one_theft(secure: Secure, driver: Driver) {
         "the theft has cost the person nothing"
     );
 
-    // Once more, since the challenge of the first proof does for one.
+    // Once more, because each challenge is valid for one proof.
     secure.clock.advance(GRACE);
     SystemClock.sleep(RENEWAL).await;
     assert!(is_logged_in(secure, driver).await);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-/// What went through the sockets, each way in one piece.
+/// The bytes that went through the sockets, each direction in one piece.
 pub struct NetworkLog {
     /// The whole log as text: URLs, header fields, cookies.
     text: Vec<u8>,

@@ -65,7 +65,7 @@ async fn the_snippets_for_pages_work() {
         // Without a session read before: it is read after the refusal.
         assert_eq!(run(&driver, example, write).await, json!(true));
 
-        // What becomes of the session.
+        // The events of the session.
         let listen = block("function listen({ ended, changed, renewed, expiring }) {");
         let told = "return new Promise((told) => {
             listen({ ended: told, changed: () => {}, renewed: () => {}, expiring: () => {} }).addEventListener('open', async () => {

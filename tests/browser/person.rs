@@ -1,4 +1,4 @@
-//! What a person sees and does.
+//! The view and the actions of a person.
 
 use url::Url;
 

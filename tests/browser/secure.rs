@@ -28,7 +28,7 @@ pub struct Secure {
     pub issuer: String,
     /// Its time and the IdP's.
     pub clock: ManualClock,
-    /// Where it listens without TLS.
+    /// The address of its listener without TLS.
     address: SocketAddr,
     shutdown: CancellationToken,
     _state: TempDir,
@@ -125,7 +125,7 @@ impl Secure {
         panic!("the bff does not become ready: {:?}", health.report());
     }
 
-    /// What `/auth/session` says to another client that has stolen `cookies`.
+    /// The answer of `/auth/session` to another client with stolen `cookies`.
     #[expect(
         clippy::disallowed_methods,
         reason = "a test is not the server, whose rules these are"

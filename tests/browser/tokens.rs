@@ -5,7 +5,7 @@ use std::sync::Arc;
 use devstack_idp::Control;
 use parking_lot::Mutex;
 
-/// What no browser may see, and the one token that it carries from one place to another.
+/// The tokens that no browser may see, and the one that it carries from one place to another.
 #[derive(Clone, Default)]
 pub struct Tokens(Arc<Mutex<Issued>>);
 
@@ -16,7 +16,7 @@ struct Issued {
     id: Vec<String>,
 }
 
-/// Where an ID token is allowed: as this parameter of the URL that ends the session at the IdP.
+/// The allowed place of an ID token: this parameter of the URL that ends the session at the IdP.
 const HINT: &[u8] = b"id_token_hint=";
 
 // === impl Tokens ===
@@ -65,7 +65,7 @@ impl Tokens {
         self.no_secret_in(what, bytes);
     }
 
-    /// Where ID tokens begin.
+    /// The prefix of ID tokens.
     pub fn find_id_tokens(&self, bytes: &[u8]) -> Vec<usize> {
         let issued = self.0.lock();
         issued.id.iter().flat_map(|token| find(bytes, token)).collect()
@@ -89,7 +89,7 @@ impl Tokens {
     }
 }
 
-/// Where `needle` begins in `bytes`.
+/// The position of `needle` in `bytes`.
 pub fn find(bytes: &[u8], needle: &str) -> Vec<usize> {
     let needle = needle.as_bytes();
     let mut found = Vec::new();

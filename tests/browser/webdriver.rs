@@ -1,6 +1,6 @@
 //! As much of a `WebDriver` client as one journey takes (the W3C's standard, chromedriver's `goog` commands).
 //!
-//! By hand, since the client crates switch on features of shared dependencies (`serde_json/preserve_order`), and every
+//! By hand, because the client crates enable features of shared dependencies (`serde_json/preserve_order`), and every
 //! other test would then run with another `serde_json` than the server does.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
@@ -72,13 +72,13 @@ impl Driver {
         self.post("back", json!({})).await.unwrap();
     }
 
-    /// Where this tab is.
+    /// The URL of this tab.
     pub async fn url(&self) -> String {
         let url = self.get("url").await.unwrap();
         url.as_str().unwrap().to_owned()
     }
 
-    /// What the first element that `css` finds shows.
+    /// The text of the first element that matches `css`.
     pub async fn text(&self, css: &str) -> Result<String, Failed> {
         let element = self.find(css).await?;
         let text = self.get(&format!("element/{element}/text")).await?;
@@ -140,7 +140,7 @@ impl Driver {
         self.post("goog/cdp/execute", call).await.unwrap()
     }
 
-    /// What the console says since the last look: level and message.
+    /// The console messages since the last look: level and message.
     pub async fn console(&self) -> Vec<(String, String)> {
         let log = self.post("se/log", json!({ "type": "browser" })).await.unwrap();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -36,7 +36,7 @@ impl Replicas {
         let ports: Vec<Port> = (0..count).map(|_| Port::reserve()).collect();
         let uris: Vec<String> = ports.iter().map(|port| origin(port) + "/auth/callback").collect();
         set(&mut stack, "DCR_REDIRECT_URIS", &uris.join(","));
-        // Where the IdP fetches the keys of the client.
+        // The server from which the IdP fetches the keys of the client.
         let base = format!("http://{}", ports[0].address());
         set(&mut stack, "BFF_BASE_URL", &base);
         let replicas = Self {
@@ -128,7 +128,7 @@ impl Replicas {
             .count()
     }
 
-    /// Somebody logs in at each and calls the API.
+    /// A person logs in at each and calls the API.
     async fn all_work(&self) {
         for (port, process) in self.ports.iter().zip(&self.running) {
             if process.is_some() {
@@ -191,7 +191,7 @@ async fn ten_that_start_together_on_an_empty_redis_register_once() {
 #[ignore = "needs redis-server; scripts/test stores runs it"]
 async fn a_redis_that_lost_its_data_leads_to_no_second_registration() {
     let mut replicas = Replicas::prepare(3).await;
-    // Nobody could register a second client unnoticed.
+    // No second client could be registered unnoticed.
     let iat = replicas.stack.idp.mint_iat(MintIat {
         max_uses: 100,
         ..MintIat::default()
@@ -226,7 +226,7 @@ async fn a_replica_with_another_secret_is_not_ready() {
     replicas.start(0);
     replicas.start(1);
     replicas.all_are_ready().await;
-    // Somebody gives a third one another secret.
+    // An operator gives a third one another secret.
     set(&mut replicas.stack, "SESSION_SECRET", NEW);
     replicas.start(2);
     let foreign = replicas.running[2].as_mut().unwrap();
@@ -239,7 +239,7 @@ async fn a_replica_with_another_secret_is_not_ready() {
     );
     replicas.is_ready(0).await;
     replicas.stop(2).await;
-    // Somebody rolls it out as the message says.
+    // The operator rolls it out as the message says.
     set(&mut replicas.stack, "SESSION_SECRET", OLD);
     replicas.start(2);
     replicas.all_are_ready().await;

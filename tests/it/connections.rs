@@ -12,7 +12,7 @@ struct Harness {
     stack: Stack,
     bff: Process,
     internal: SocketAddr,
-    /// Nobody else gets its port.
+    /// No other process gets its port.
     _port: Port,
 }
 

@@ -1,4 +1,4 @@
-//! What the server answers itself.
+//! The server's own endpoints.
 
 mod access;
 mod claims;

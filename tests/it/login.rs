@@ -87,7 +87,7 @@ fn refused<'a>(stack: &'a mut Stack, status: u16, code: &'a str) -> impl Future<
     }
 }
 
-/// Nobody is logged in, the attempt is over, and the answer set no session cookie.
+/// The browser is not logged in, the attempt is over, and the answer set no session cookie.
 async fn nobody(browser: &Browser, reply: &Reply) {
     let sets = reply.set_cookies();
     assert!(!sets.iter().any(|set| set.starts_with("__Host-Http-bff_session=")));

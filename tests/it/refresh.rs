@@ -28,7 +28,7 @@ struct Harness {
     ada: Browser,
 }
 
-/// What the token endpoint has answered.
+/// The answers of the token endpoint.
 #[derive(Clone, Default)]
 struct Answers(Arc<Mutex<Vec<Value>>>);
 

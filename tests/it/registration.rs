@@ -44,7 +44,7 @@ fn fresh_iat(stack: &Stack) -> String {
     stack.idp.mint_iat(MintIat::default())
 }
 
-/// What is registered for `bff-server`.
+/// The registered metadata of `bff-server`.
 fn registered(stack: &Stack) -> Value {
     stack.idp.registered_client("bff-server").unwrap()
 }

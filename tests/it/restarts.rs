@@ -57,13 +57,13 @@ async fn a_new_secret_before_the_old_one_logs_nobody_out() {
         .restart_with(&[("SESSION_SECRET", &format!("{new},{old}"))])
         .await;
     assert!(ada.is_logged_in().await);
-    // Nobody has renewed the session, so it is still under the old one.
+    // The session was not renewed, so it is still under the old one.
     stack.restart_with(&[("SESSION_SECRET", &new)]).await;
     assert!(!ada.is_logged_in().await);
     ada.log_in().await;
 }
 
-/// What `cargo run -p devstack` starts, started twice.
+/// Two starts of `cargo run -p devstack`.
 #[tokio::test]
 async fn a_restart_of_devstack_keeps_people_logged_in() {
     let state = tempfile::tempdir().unwrap();
@@ -180,7 +180,7 @@ async fn a_read_only_folder_means_sessions_in_memory() {
     let bff = Bff::prepare().await;
     let mut variables = bff.stack.variables.clone();
     let keys = bff.stack.folder().join("keys");
-    // Nobody makes folders there, not even root.
+    // Folders cannot be made there, not even by root.
     variables.push(("BFF_STATE_DIR".to_owned(), "/sys/bff".to_owned()));
     variables.push(("SESSION_SECRET".to_owned(), "1a".repeat(32)));
     let credentials = keys.join("bff_client.json").display().to_string();

@@ -74,7 +74,7 @@ async fn an_unsupported_key_is_logged_before_a_token_is_spent() {
     }
     assert_eq!(stack.provider.unused_initial_access_tokens().await, 1);
 
-    // What it says, done: a key of another type, in an empty folder.
+    // Follows the advice: a key of another type, in an empty folder.
     std::fs::remove_dir_all(stack.keys()).unwrap();
     stack
         .restart(&[("DCR_IAT", &token), ("BFF_KEY_TYPE", "rsa-2048")])

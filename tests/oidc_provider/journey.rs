@@ -47,7 +47,7 @@ async fn a_person_uses_several_hosts() {
     let info = stack.provider.call("/me", &token).await;
     assert_eq!(info.json()["email"], "ada@example.com", "{}", info.body);
 
-    // Nobody does anything; the background does.
+    // No person acts; the background renews.
     stack.renewed(&ada, &renewed_at).await;
     let renewed = stack.call_api(&ada).await;
     assert_ne!(renewed, token);

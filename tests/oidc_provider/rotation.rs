@@ -16,7 +16,7 @@ use crate::support::{Person, Stack, until};
 
 /// The time moves by so much at once: less than the max-age of our keys.
 const STEP: Duration = Duration::from_mins(2);
-/// Somebody logs in, and out again, every so many steps.
+/// A person logs in, and out again, every few steps.
 const LOGIN_EVERY: u32 = 10;
 /// How long keys are published before they sign (the default), and after.
 const DAY: Duration = Duration::from_hours(24);
@@ -44,7 +44,7 @@ struct Load<'s> {
     stack: &'s Stack,
     /// Has one session from the beginning to the end.
     ada: Person,
-    /// What came of her last refresh.
+    /// The outcome of her last refresh.
     token: String,
     steps: u32,
 }
@@ -252,8 +252,7 @@ async fn a_key_made_by_age_takes_over_with_inline_keys() {
     assert_eq!(stack.provider.jwks_fetches().await, 0);
 }
 
-/// What the rotation by hand would be without the time ahead; and why `--now` has a price.
-/// No session ends.
+/// The rotation by hand without publishing ahead, which shows the price of `--now`. No session ends.
 #[tokio::test]
 async fn a_key_signing_at_once_is_refused_until_the_copy_is_old() {
     let stack = prepare().await.register(&CHANGES).await;
@@ -335,8 +334,7 @@ async fn rotated_at_once(stack: &Stack) {
     stack.ada().log_in().await;
 }
 
-/// What docs/keys.md says to do after a leak, and why it takes a second rotation.
-/// After one more rotation.
+/// The procedure of docs/keys.md after a leak, and why it takes a second rotation.
 #[tokio::test]
 async fn a_leaked_retired_key_lets_nobody_in() {
     let stack = prepare().await.register(&CHANGES).await;

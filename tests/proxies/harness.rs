@@ -44,7 +44,7 @@ enum Running {
     Here(Traefik),
 }
 
-/// What a browser says when a person opens a page.
+/// The header fields of a browser when a person opens a page.
 pub const PAGE: [(&str, &str); 3] = [
     ("sec-fetch-mode", "navigate"),
     ("sec-fetch-dest", "document"),

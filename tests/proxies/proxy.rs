@@ -97,7 +97,7 @@ impl Proxy {
         panic!("{command:?} does not listen:\n{}", proxy.log());
     }
 
-    /// What it has written.
+    /// Its output.
     fn log(&self) -> String {
         let read = |name| fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
         format!("{}{}", read("output"), read("log"))

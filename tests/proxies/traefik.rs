@@ -68,7 +68,7 @@ struct Headers {
     custom_request_headers: HashMap<String, String>,
 }
 
-/// What is about one connection.
+/// The fields of one connection.
 const HOP_BY_HOP: [HeaderName; 5] = [
     header::CONNECTION,
     header::UPGRADE,

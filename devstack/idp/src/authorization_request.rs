@@ -1,4 +1,4 @@
-//! What an authorization request must look like (RFC 6749, section 4.1.1; OpenID Connect Core 3.1.2.1; RFC 7636).
+//! The rules for an authorization request (RFC 6749, section 4.1.1; OpenID Connect Core 3.1.2.1; RFC 7636).
 
 use std::collections::BTreeSet;
 

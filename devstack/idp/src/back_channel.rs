@@ -15,14 +15,14 @@ use crate::{
     random, tokens,
 };
 
-/// What makes a JWT a logout token (section 2.4).
+/// The event that makes a JWT a logout token (section 2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// Section 2.4 recommends at most two minutes.
 const LIFE: u64 = 120;
 /// A person who logs out waits so long for a client that does not answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a client answered to a logout token, or why it did not.
+/// A client's answer to a logout token, or why there is none.
 pub type Told = Result<u16, String>;
 
 /// Sends logout tokens.

@@ -141,7 +141,7 @@ impl Client {
         self.scope.split(' ').any(|allowed| allowed == scope)
     }
 
-    /// What a person is shown.
+    /// The fields for people.
     pub(crate) fn display_name(&self) -> &str {
         self.client_name.as_deref().unwrap_or(&self.client_id)
     }

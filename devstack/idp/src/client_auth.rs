@@ -31,7 +31,7 @@ pub(crate) enum ClientAuthError {
     Failed { reason: String, basic: bool },
 }
 
-/// What the request offers as proof.
+/// The credentials of a request.
 enum Offered<'a> {
     Basic { client_id: String, secret: String },
     Post { client_id: &'a str, secret: &'a str },

@@ -33,7 +33,7 @@ pub struct Control {
 /// An initial access token to be minted.
 #[derive(Clone, Debug)]
 pub struct MintIat {
-    /// What it is for.
+    /// Its audience.
     pub label: String,
     /// Its lifetime.
     pub expires_in: Duration,
@@ -47,7 +47,7 @@ pub enum MutateError {
     /// No such client.
     #[error("no client has this id")]
     Unknown,
-    /// What the change left is not a client.
+    /// The result of the change is not a client.
     #[error("the change does not leave a client: {0}")]
     Invalid(#[from] serde_json::Error),
     /// `clients.yaml` could not be written.
@@ -174,7 +174,7 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// Where no key can be generated.
+    /// If no key can be generated.
     pub fn rotate_keys(&self) -> Result<(), KeyError> {
         let fresh = KeyRing::generate()?;
         self.provider.state().kept.keys.rotate(fresh);
@@ -196,7 +196,7 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// Where no key can be generated.
+    /// If no key can be generated.
     pub fn other_jwk(&self) -> Result<Value, KeyError> {
         self.provider.other_key().map(|key| key.public_jwk())
     }
@@ -211,7 +211,7 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// Where the key does not sign.
+    /// If the key does not sign.
     pub fn sign(&self, typ: &str, claims: &Map<String, Value>) -> Result<String, KeyError> {
         let key = self.provider.keys(KeyRing::rsa);
         key.sign(&key.header(typ), claims)
@@ -380,7 +380,7 @@ impl Control {
         token
     }
 
-    /// What is registered for a client, as a registration answer shows it.
+    /// The registered metadata of a client, in the form of a registration answer.
     #[must_use]
     pub fn registered_client(&self, client_id: &str) -> Option<Value> {
         self.provider
@@ -398,7 +398,7 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// Where `clients.yaml` cannot be written.
+    /// If `clients.yaml` cannot be written.
     pub fn remove_client(&self, client_id: &str) -> Result<bool, crate::clients_file::StoreError> {
         let mut state = self.provider.state();
         state.forget_client(client_id);

@@ -58,7 +58,7 @@ pub enum KeyError {
     /// The key could not be generated.
     #[error("cannot generate a signing key")]
     Generate,
-    /// What was stored is not a private key of its algorithm.
+    /// The stored value is not a private key of its algorithm.
     #[error("cannot read a stored signing key")]
     Stored,
     /// The key is not understood by the JOSE library.

@@ -70,7 +70,7 @@ impl Idp {
     ///
     /// # Errors
     ///
-    /// Where the options contradict themselves, or `clients.yaml` or the state file cannot be used.
+    /// If the options contradict each other, or `clients.yaml` or the state file is unusable.
     pub fn new(options: Options) -> Result<Self, StartError> {
         install_crypto();
         let provider = Arc::new(provider::Provider::new(options)?);

@@ -1,4 +1,4 @@
-//! What the IdP is started with, and the files that it is read from.
+//! The options of the IdP, and their files.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ const SAMPLE_USERS: &str = include_str!("../sample/users.yaml");
 pub struct Options {
     /// Issuer identifier without a trailing slash; all endpoints live below it.
     pub issuer: String,
-    /// What clients may register.
+    /// The rules for registrations.
     pub dcr: DcrConfig,
     /// Who can log in.
     pub users: Vec<User>,
@@ -90,7 +90,7 @@ pub struct ClientProfile {
 pub struct User {
     /// `sub` of all tokens.
     pub sub: String,
-    /// What is typed at login.
+    /// The password.
     pub username: String,
     /// The password, in the clear: this is for development only.
     pub password: Secret,
@@ -125,12 +125,12 @@ pub enum ConfigError {
     Invalid {
         /// Which file.
         name: String,
-        /// What is wrong with it, with line and column where known. Never the content.
+        /// The mistake, with line and column if known. Never the content.
         reason: String,
     },
 }
 
-/// What is wrong with [`Options`].
+/// A mistake in [`Options`].
 #[derive(Debug, thiserror::Error)]
 pub enum OptionsError {
     /// The issuer is not a URL that endpoints could live below.
@@ -262,7 +262,7 @@ impl DcrConfig {
     ///
     /// # Errors
     ///
-    /// Where it is not valid YAML, has an unknown key or a scope that is not valid.
+    /// If it is not valid YAML, has an unknown key or an invalid scope.
     pub fn parse(yaml: &str) -> Result<Self, ConfigError> {
         let config: Self = from_yaml("dcr_config.yaml", yaml)?;
         let bad = config
@@ -287,7 +287,7 @@ impl User {
     ///
     /// # Errors
     ///
-    /// Where it is not valid YAML or has an unknown key.
+    /// If it is not valid YAML or has an unknown key.
     pub fn parse_file(yaml: &str) -> Result<Vec<Self>, ConfigError> {
         from_yaml::<UsersFile>("users.yaml", yaml).map(|file| file.users)
     }
@@ -308,7 +308,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     })
 }
 
-/// Parses YAML with messages that never quote the file, since a neighbouring line may be a password.
+/// Parses YAML with messages that never quote the file, because a neighbouring line may be a password.
 pub(crate) fn from_yaml<T: DeserializeOwned>(name: &str, yaml: &str) -> Result<T, ConfigError> {
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(yaml, options).map_err(|error| ConfigError::Invalid {

@@ -13,7 +13,7 @@ use url::{Url, form_urlencoded};
 /// More pages than a login has.
 const MAX_STEPS: usize = 8;
 
-/// Somebody who logs in and consents. Keeps the cookies of the IdP, so a second login needs no password.
+/// A person who logs in and consents. Keeps the cookies of the IdP, so a second login needs no password.
 pub struct Person {
     username: String,
     password: String,
@@ -75,7 +75,7 @@ impl Person {
     ///
     /// # Errors
     ///
-    /// Where no HTTP client can be built.
+    /// If no HTTP client can be built.
     pub fn new(username: &str, password: &str) -> Result<Self, PersonError> {
         crate::install_crypto();
         let http = reqwest::Client::builder()
@@ -111,7 +111,7 @@ impl Person {
     ///
     /// # Errors
     ///
-    /// Where the IdP shows a page instead, for example because the password is wrong.
+    /// If the IdP shows a page instead, for example because the password is wrong.
     pub async fn authorize(&self, url: &str) -> Result<String, PersonError> {
         let mut base = Url::parse(url).map_err(|_| PersonError::Location)?;
         let mut response = self.open(&base).await?;

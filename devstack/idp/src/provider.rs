@@ -193,7 +193,7 @@ impl Provider {
         self.state().clients.get(client_id).cloned()
     }
 
-    /// What the signing keys answer.
+    /// The answer of the signing keys.
     pub(crate) fn keys<T>(&self, ask: impl FnOnce(&KeyRing) -> T) -> T {
         ask(&self.state().kept.keys)
     }
@@ -225,7 +225,7 @@ impl Provider {
         change(&mut self.switches.lock());
     }
 
-    /// What a request will be granted.
+    /// The scopes and claims that a request will be granted.
     pub(crate) fn granted_scope(&self, request: &AuthorizationRequest, client: &Client) -> Vec<String> {
         let wants_prompt = self.switches.lock().offline_access_wants_prompt;
         request.granted_scope(client, wants_prompt)

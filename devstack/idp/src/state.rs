@@ -22,7 +22,7 @@ use kept::Kept;
 pub(crate) struct State {
     pub(crate) users: Vec<User>,
     pub(crate) clients: Clients,
-    /// What outlives a restart.
+    /// The state that survives a restart.
     pub(crate) kept: Kept,
     /// Used `jti` of client assertions.
     pub(crate) jtis: Expiring<String, ()>,

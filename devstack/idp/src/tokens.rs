@@ -21,7 +21,7 @@ use crate::{
 /// How people log in here.
 pub(crate) const ACR: &str = "urn:devstack:password";
 
-/// What tokens are issued for.
+/// The subject of new tokens.
 pub(crate) struct Issue<'a> {
     pub(crate) client: &'a Client,
     pub(crate) user: &'a User,
@@ -117,7 +117,7 @@ pub(crate) fn person_claims(user: &User, scope: &[String]) -> Map<String, Value>
     claims
 }
 
-/// OpenID Connect Core 3.1.3.6: the left half of the SHA-256, since all our algorithms end in 256.
+/// OpenID Connect Core 3.1.3.6: the left half of the SHA-256, because all our algorithms end in 256.
 fn at_hash(access_token: &str) -> String {
     let hash = digest(&SHA256, access_token.as_bytes());
     let left = hash.as_ref().get(..16).unwrap_or_default();

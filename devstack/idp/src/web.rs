@@ -32,7 +32,7 @@ mod revoke;
 mod token;
 mod userinfo;
 
-/// What every handler gets.
+/// The state for every handler.
 type Shared = axum::extract::State<Arc<Provider>>;
 
 pub(crate) fn router(provider: &Arc<Provider>) -> Router {

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 /// Tokens that name unknown keys fetch them at most this often.
 const COOL_DOWN: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Of the document, in bytes.
+/// The maximum size of the document, in bytes.
 const MAX_DOCUMENT: usize = 256 * 1024;
 
 /// The keys of one issuer.

@@ -212,7 +212,7 @@ async fn without_a_bearer_token_it_is_401_with_a_challenge() {
     assert_eq!(harness.fetched.load(Ordering::SeqCst), 0);
 }
 
-/// What is done to a good token, and why it is refused then.
+/// A change of a valid token, and the reason of its refusal.
 type Spoiled = (fn(&mut Value, &mut Value), TokenError);
 
 #[tokio::test]

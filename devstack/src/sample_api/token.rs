@@ -9,7 +9,7 @@ use super::keys::Key;
 /// Longer tokens are refused unread, in bytes.
 const MAX_LENGTH: usize = 16 * 1024;
 
-/// What the API takes from a token.
+/// The claims that the API uses.
 #[derive(Debug, Deserialize)]
 pub(super) struct Claims {
     pub(super) iss: String,

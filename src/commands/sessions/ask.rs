@@ -18,7 +18,7 @@ const MAX_ANSWER: u64 = 64 << 20;
 /// Why there is no answer, or not the expected one.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
-    /// Nobody answers.
+    /// No server answers.
     #[error("{}: {cause}; {}", .path.display(), way_out(.cause))]
     NoServer { path: PathBuf, cause: io::Error },
     /// The session store does not answer the server.

@@ -94,7 +94,7 @@ pub(super) fn statistics(statistics: &Statistics) -> String {
     );
     for (series, counted) in &statistics.counted {
         let value = match counted {
-            // What has not happened is left out.
+            // Series without an event are omitted.
             Counted::Count(0) | Counted::Times { count: 0, .. } => continue,
             Counted::Count(count) => count.to_string(),
             Counted::Times {
@@ -113,7 +113,7 @@ fn known(text: Option<&String>) -> &str {
     text.map_or(UNKNOWN, String::as_str)
 }
 
-/// What comes from outside must not steer a terminal.
+/// Foreign text must not control a terminal.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|letter| if letter.is_control() { '\u{fffd}' } else { letter })

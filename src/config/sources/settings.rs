@@ -1,4 +1,4 @@
-//! What `settings.yaml` says, under the environment.
+//! The values of `settings.yaml`, under the environment.
 
 use super::{
     super::{

@@ -1,4 +1,4 @@
-//! What was written for the original system.
+//! Configurations of the original system.
 
 use super::{
     super::legacy::{KEYS, VARIABLES, Verdict},

@@ -1,4 +1,4 @@
-//! What an operator can get wrong, one by one.
+//! The possible mistakes of an operator, one by one.
 
 /// Variables, the named one, a part of the message, a part of the fix.
 pub(super) type Mistake<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str, &'a str);

@@ -5,7 +5,7 @@ use super::{super::catalogue::Kind, *};
 const PEM: &str = include_str!("../../keys/fixtures/p256-pkcs8.pem");
 const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.planted.c2ln";
 
-/// What people paste, and a part of it that must not be printed.
+/// Text that people paste, and a part of it that must not be printed.
 fn planted() -> Vec<(String, String)> {
     let body: String = PEM.lines().filter(|line| !line.starts_with('-')).collect();
     let part = body[..40].to_owned();

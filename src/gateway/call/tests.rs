@@ -665,7 +665,7 @@ async fn attack_3_the_wire_shows_each_spelling_refused_or_kept_apart() {
         ("/public/x", "200"),
         ("/public/%61", "200"),
         ("/public/x?y=/api/../", "200"),
-        // What follows the fragment's sign never gets further than the parser, for the match as for the API.
+        // The text after a fragment's sign never gets further than the parser, for the match as for the API.
         ("/public#/../api/secret", "200"),
         ("/api/secret#/public", "401"),
         ("/api/secret?x=/public", "401"),

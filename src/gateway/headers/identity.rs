@@ -83,7 +83,7 @@ const CLAIMS: &[&[&str]] = &[
         "authenticated-*",
         "logon-user",
     ],
-    // Where a request came from: RFC 7239, the X-Forwarded family and its misspellings, addresses by product.
+    // The origin of a request: RFC 7239, the X-Forwarded family and its misspellings, addresses by product.
     &[
         "forwarded*",
         "x-forward*",
@@ -269,7 +269,7 @@ const CLAIMS: &[&[&str]] = &[
         "persistent-id",
         "targeted-id",
     ],
-    // What products behind a proxy take a person or a tenant from.
+    // Fields from which products behind a proxy take a person or a tenant.
     &[
         "es-security-runas-user",
         "securitytenant",
@@ -286,7 +286,7 @@ const CLAIMS: &[&[&str]] = &[
     ],
     // A gRPC gateway passes `Grpc-Metadata-X-User-Id` on as `x-user-id`.
     &["grpc-metadata-*"],
-    // Where a server may take a file from: read by frameworks from the request.
+    // Fields from which a server may take a file path: frameworks read them from the request.
     &["x-accel-*", "x-sendfile*"],
 ];
 

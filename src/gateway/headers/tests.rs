@@ -55,7 +55,7 @@ fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// What the gateway sets itself, with the values of the tests.
+/// The gateway's own fields, with the values of the tests.
 const OURS: [(&str, &str); 6] = [
     ("authorization", "Bearer our-token"),
     ("cookie", "theme=dark"),

@@ -136,7 +136,7 @@ proptest! {
             prop_assert!(!text.contains("//") && !text.contains(['\\', '#', '?', ';']));
             prop_assert!(text.split('/').all(|segment| segment != "." && segment != ".."));
             prop_assert!(!text.to_ascii_lowercase().contains("%2f"));
-            // What a URL library makes of it is the same path.
+            // A URL library parses it to the same path.
             let url = url::Url::parse(&format!("http://api{text}")).unwrap();
             prop_assert_eq!(url.path(), text);
         }

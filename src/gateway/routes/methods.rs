@@ -19,7 +19,7 @@ impl Methods {
     const GET: Self = Self(1);
     const HEAD: Self = Self(1 << 1);
 
-    /// What a route without `methods` takes: all but `OPTIONS`, which the server answers.
+    /// The methods of a route without `methods`: all except `OPTIONS`, which the server answers.
     pub(super) const DEFAULT: Self = Self(0b11_1111);
 
     pub(super) fn named(name: &str) -> Option<Self> {

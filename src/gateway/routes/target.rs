@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-/// What follows the path of the service's `base_url`.
+/// The rest after the path of the service's `base_url`.
 #[derive(Debug)]
 pub(super) enum Target {
     /// The part that matched `*`.

@@ -260,7 +260,7 @@ fn an_encoded_separator_passes_where_a_route_says_so() {
         target("OPTIONS", "/files/a%2Fb"),
         PathError::Ambiguous.to_string()
     );
-    // What would be another route with another policy, if the service took the separator for one.
+    // Paths that would match another route with another policy, if the service took the separator for one.
     for path in ["/files/open%2Fx", "/files/Open%2Fx"] {
         assert_eq!(
             target("GET", path),
@@ -1035,7 +1035,7 @@ fn a_ca_file_is_read_with_the_routes() {
         assert_eq!(mistake.line, 2);
         assert!(mistake.problem.contains(part), "{error}");
     }
-    // Where nothing says where paths begin, no file is read.
+    // Without a base for paths, no file is read.
     let text = format!(
         "services:\n  a: {{ base_url: 'https://a.test', ca_file: '{}' }}\n",
         folder.path().join("ca.pem").display()

@@ -51,7 +51,7 @@ impl<'de> Deserialize<'de> for Node {
 // === impl Value ===
 
 impl Value {
-    /// What it is, for a message.
+    /// Its kind, for a message.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",

@@ -1,4 +1,4 @@
-//! What `verify` refuses, and that it refuses it for the right reason.
+//! The refusals of `verify`, each for its own reason.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! What a person does to the keyring: `bff keys rotate`, `bff keys retire`. A running server follows the file.
+//! Changes the keyring for the commands `bff keys rotate` and `bff keys retire`. A running server follows the file.
 
 use super::{Keeper, notes::moment};
 use crate::{

@@ -49,7 +49,7 @@ impl Keeper {
         let waits = access != Access::Serve;
         self.locked(waits, |keeper| keeper.steps(now, access));
         if !self.kept {
-            // Nobody else can do it for us.
+            // No other process can do it for us.
             self.steps(now, Access::Start);
         } else if access == Access::Start
             && let Some(step @ Step::TakeOver(_)) = self.step(now)

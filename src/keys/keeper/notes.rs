@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 pub(super) enum Note {
     /// Something has changed as it should.
     Change(String),
-    /// Somebody has to do something.
+    /// A person has to act.
     Trouble(String),
 }
 

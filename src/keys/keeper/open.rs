@@ -150,7 +150,7 @@ impl Keeper {
             Err(error) => return Err(error.into()),
         };
         let kept = stored.is_some();
-        // Where it was before BFF_STATE_DIR was set, or before several replicas shared it.
+        // The place before BFF_STATE_DIR was set, or before several replicas shared it.
         let former = || {
             let mut folders = [&rotation.state_dir, &options.dir].into_iter();
             folders.find_map(|folder| KeyringFile::new(folder).guarded(guard).read().transpose())
@@ -211,7 +211,7 @@ impl Keeper {
         Ok((keys, warnings))
     }
 
-    /// What a process can start with.
+    /// The keys with which a process can start.
     pub(super) fn first_snapshot(&self) -> Result<KeySnapshot, KeysError> {
         let snapshot = self.snapshot()?;
         if let Some(algorithm) = self.rotation.algorithm

@@ -36,7 +36,7 @@ impl Keeper {
     /// then is waited for.
     pub async fn run(mut self, clock: SharedClock, shutdown: CancellationToken, announce: Arc<dyn Announce>) {
         let Some(keys) = self.keys.clone() else { return };
-        // What is published at the start is known with the registration that comes after it.
+        // The registration that follows the start announces the keys that are published at the start.
         let mut telling = Telling {
             known: keys.document().etag.clone(),
             signing: keys.signing().kid().to_owned(),
@@ -52,7 +52,7 @@ impl Keeper {
             let document = keys.document().etag.clone();
             let signing = keys.signing().kid().to_owned();
             let news = document != telling.known || signing != telling.signing;
-            // Where another key signs, assertions may be refused until the IdP knows.
+            // If another key signs, assertions may be refused until the IdP knows it.
             let may_ask = now >= telling.not_before || signing != telling.tried;
             if (news || due.is_some()) && may_ask {
                 telling.tried.clone_from(&signing);

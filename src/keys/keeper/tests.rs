@@ -940,7 +940,7 @@ fn a_first_start_that_is_refused_leaves_no_keyring() {
     let error = keys_folder.try_start().unwrap_err_or_panic();
     assert!(matches!(error, KeysError::DuplicateKid(_)), "{error}");
     assert!(!keys_folder.path("keyring.json").exists());
-    // What the message says helps.
+    // The advice of the message helps.
     keys_folder.options.kid = None;
     keys_folder.rotation.algorithm = Some(Algorithm::EdDSA);
     let error = keys_folder.try_start().unwrap_err_or_panic();

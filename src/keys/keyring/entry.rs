@@ -20,7 +20,7 @@ pub struct Entry {
     /// Its RFC 7638 thumbprint, if that is not its key id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumbprint: Option<String>,
-    /// What it is used for.
+    /// Its state.
     pub state: State,
     /// Since when; for `next`, since when it is published.
     pub since: Timestamp,
@@ -29,7 +29,7 @@ pub struct Entry {
     pub unknown: Map<String, Value>,
 }
 
-/// What a key is used for.
+/// The state of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {

@@ -381,7 +381,7 @@ fn retired_keys_are_remembered_up_to_a_bound() {
     assert!(ring.find("r119").is_some() && ring.find("r0").is_none());
 }
 
-/// What happens to a folder in the course of years.
+/// The events of a folder in the course of years.
 #[derive(Clone, Debug)]
 enum Event {
     Wait(u32),

@@ -40,7 +40,7 @@ pub enum CallbackError {
     /// The IdP says no (RFC 6749 section 4.1.2.1).
     #[error("the identity provider answered {error}")]
     Refused {
-        /// What it says.
+        /// Its text.
         error: OAuthError,
         /// The alternative to an error page, if there is one.
         instead: Option<Box<Instead>>,
@@ -86,7 +86,7 @@ pub enum CallbackError {
         /// What that one says.
         cause: String,
     },
-    /// What completed the login died.
+    /// The task that completed the login died.
     #[error("the login was not completed")]
     Abandoned,
 }
@@ -94,7 +94,7 @@ pub enum CallbackError {
 // === impl Failed ===
 
 impl From<CallbackError> for Failed {
-    /// Of an attempt that is not known.
+    /// Of an unknown attempt.
     fn from(error: CallbackError) -> Self {
         Self {
             error: Arc::new(error),

@@ -1,4 +1,4 @@
-//! What other processes have heard of logouts.
+//! Other processes' knowledge of logouts.
 
 use std::sync::Arc;
 

@@ -154,7 +154,7 @@ fn logouts_are_forgotten_after_the_last_possible_login() {
     assert_eq!((named.in_order.len(), named.by_whom.len()), (3, 3));
 }
 
-/// What two processes share, and they have these secrets.
+/// The shared state of two processes with these secrets.
 fn two(one: &[[u8; 32]], other: &[[u8; 32]]) -> (LoggedOut, LoggedOut, MemoryShared) {
     let shared = MemoryShared::new(Arc::new(ManualClock::starting_at(at(ISSUED))));
     let process = |secrets: &[[u8; 32]]| {

@@ -1,8 +1,8 @@
-//! What it means that an authenticated call failed (RFC 6749 section 5.2). It is the same for every call.
+//! The meaning of a failed authenticated call (RFC 6749 section 5.2). It is the same for every call.
 
 use super::CallError;
 
-/// What a failure says about the request, the client and the provider.
+/// The meaning of a failure for the request, the client and the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     /// `invalid_grant`: the code or the refresh token is not good any more.
@@ -41,7 +41,7 @@ pub const REFUSALS: [&str; 6] = [
 // === impl CallError ===
 
 impl CallError {
-    /// What the failure means. A code that no standard gives this meaning counts as an outage: it may pass.
+    /// The meaning of the failure. A code without a standard meaning counts as an outage: it may pass.
     #[must_use]
     pub fn meaning(&self) -> Meaning {
         match self {

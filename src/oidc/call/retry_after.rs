@@ -21,7 +21,7 @@ pub(super) fn parse(value: &str, now: Timestamp) -> Option<Duration> {
     Some(date.duration_since(now).min(LONGEST))
 }
 
-/// The fixed form, `Sun, 06 Nov 1994 08:49:37 GMT`; nobody sends the obsolete ones.
+/// The fixed form, `Sun, 06 Nov 1994 08:49:37 GMT`; the obsolete ones are not in use.
 pub(in crate::oidc) fn http_date(value: &str) -> Option<Timestamp> {
     let (_, rest) = value.split_once(", ")?;
     let mut parts = rest.split(' ');

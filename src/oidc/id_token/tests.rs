@@ -88,7 +88,7 @@ fn encoded(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
-/// What neither the first nor a refreshed token may be; the expected error by its `Debug`.
+/// Faults of the first and of a refreshed token; the expected error by its `Debug`.
 const REFUSED: &[(&str, Change, &str)] = &[
     ("no issuer", |c| drop(c.remove("iss")), "Token(Issuer)"),
     (
@@ -436,7 +436,7 @@ async fn an_unusable_optional_claim_is_ignored() {
         );
     }
 
-    // What counts as absent is not fresh.
+    // A claim that counts as absent is not fresh.
     let mut claims = login.provider.claims();
     set(&mut claims, "auth_time", json!("yesterday"));
     let token = login.provider.id_token(&claims);

@@ -38,7 +38,7 @@ fn set(claims: &mut Map<String, Value>, name: &str, value: Value) {
     claims.insert(name.to_owned(), value);
 }
 
-/// What no logout token may be; the expected error by its `Debug`.
+/// Faults of a logout token; the expected error by its `Debug`.
 const REFUSED: &[(&str, Change, &str)] = &[
     ("no issuer", |c| drop(c.remove("iss")), "Token(Issuer)"),
     (

@@ -75,7 +75,7 @@ impl EndpointError {
     }
 }
 
-/// What an endpoint is called in the document and in our configuration, and who calls it.
+/// The names of an endpoint in the document and in our configuration, and its callers.
 #[derive(Clone, Copy)]
 pub(super) struct Endpoint {
     pub(super) member: &'static str,

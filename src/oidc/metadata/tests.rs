@@ -212,7 +212,7 @@ fn plain_http_is_refused_beyond_the_local_network() {
             metadata.plain_http_elsewhere(&dangerous),
             ["http://idp.example/x"]
         );
-        // What the settings name is warned of by the configuration, and once is enough.
+        // The configuration already warns of endpoints in the settings, and once is enough.
         let named = ProviderOptions {
             base_url: Some(Url::parse("http://idp.example").unwrap()),
             ..dangerous.clone()

@@ -85,7 +85,7 @@ fn attack_50_a_replaceable_file_is_refused() {
 
 #[test]
 fn secrets_in_memory_may_be_readable_but_not_writable() {
-    // Where this machine has such a file system.
+    // If this machine has such a file system.
     let Ok(folder) = tempfile::tempdir_in("/dev/shm") else {
         return;
     };

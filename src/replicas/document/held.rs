@@ -10,7 +10,7 @@ use crate::{clock::timeout, random::RandomExt as _};
 /// A lock that is held is prolonged so often.
 pub(super) const PROLONG: Duration = Duration::from_secs(5);
 
-/// So long a process that ends waits until it has given its locks back.
+/// How long an ending process waits until its locks are released.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A lock that another one has is tried again so often.

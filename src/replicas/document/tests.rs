@@ -12,7 +12,7 @@ use crate::{
 const OLD: [u8; 32] = [1; 32];
 const NEW: [u8; 32] = [2; 32];
 
-/// What some replicas share, and their folders.
+/// The shared state of some replicas, and their folders.
 struct Harness {
     shared: MemoryShared,
     clock: ManualClock,

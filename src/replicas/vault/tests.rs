@@ -77,7 +77,7 @@ fn id(record: Option<Credentials>) -> Option<String> {
     Some(record?.registered?.client_id)
 }
 
-/// What each vault promises, as two processes see it.
+/// The contract of each vault, as two processes see it.
 async fn promises(one: &dyn Vault, two: &dyn Vault, harness: &Harness) {
     let clock = &harness.clock;
     assert_eq!(id(one.load().await.unwrap()), None);
@@ -143,7 +143,7 @@ async fn the_first_registration_waits_for_other_replicas() {
         .await;
     let lock = lock.unwrap();
     assert_eq!(id(two.load().await.unwrap()).unwrap(), "first");
-    // With a record nobody waits: the clock stands still.
+    // With a record, the caller does not wait: the clock stands still.
     drop(lock);
     for _ in 0..20 {
         tokio::task::yield_now().await;
@@ -156,7 +156,7 @@ async fn the_file_of_a_single_server_is_taken_up() {
     let harness = Harness::new();
     std::fs::create_dir(harness.dir.path().join("1")).unwrap();
     harness.file("1").store(&record("before")).await.unwrap();
-    // Nobody waits: the clock stands still.
+    // The caller does not wait: the clock stands still.
     harness.vault("1").lock(&harness.clock).await.unwrap();
     assert_eq!(id(harness.vault("2").load().await.unwrap()).unwrap(), "before");
 }

@@ -21,7 +21,7 @@ const TEXT_LENGTH: usize = 54;
 /// The purpose of a stamp. A stamp is valid only for its own purpose and session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stamp {
-    /// What a proof has to answer; its time is when it was made.
+    /// The challenge for a proof; its time is its creation.
     Challenge,
     /// That the browser may register a key; its time is when it was made.
     Registration,

@@ -28,7 +28,7 @@ const BOTH: Binding = Binding::Traits {
     network: true,
 };
 
-/// What a login showed, and a later request.
+/// The features of a login, and of a later request.
 fn compare(binding: Binding, login: (&str, &str), later: (&str, &str)) -> Result<(), Mismatch> {
     let headers = |user_agent: &str| {
         let mut headers = HeaderMap::new();
@@ -118,7 +118,7 @@ fn a_session_is_compared_with_its_stored_traits() {
         cookie_lifetime: Duration::from_mins(1),
     };
     for before in [Binding::Off, device] {
-        // Of an earlier configuration, or of an earlier release.
+        // A cookie of an earlier configuration, or of an earlier release.
         let bound = Bound::at_login(before, &seen("192.0.2.1"), [1; 16]);
         assert!(bound.is_empty());
         assert_eq!(bound.check(BOTH, &seen("198.51.100.1")), Ok(()));

@@ -1,4 +1,4 @@
-//! What a request shows of the browser behind it: nothing that a thief could not imitate, but has to know first.
+//! The features of the browser behind a request. A thief can imitate all of them, but has to know them first.
 
 use std::{
     fmt,
@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header::USER_AGENT};
 use serde::{Deserialize, Serialize};
 
-/// What follows in a longer `User-Agent` is not compared, in bytes. Those of browsers are some 150 long.
+/// The rest of a longer `User-Agent` is not compared, in bytes. Those of browsers have some 150.
 const MAX_USER_AGENT: usize = 512;
 
 /// The compared bits of a network: a household or an office keeps them while its addresses change.
@@ -20,7 +20,7 @@ const IPV6_PREFIX: u32 = 48;
 /// 128 bits of the keyed hash.
 const TAG_LENGTH: usize = 16;
 
-/// What a request shows.
+/// The features of a request.
 #[derive(Clone, Copy)]
 pub struct Seen<'a> {
     /// Its header.
@@ -29,7 +29,7 @@ pub struct Seen<'a> {
     pub address: IpAddr,
 }
 
-/// What is different from the login.
+/// The feature that differs from the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
     /// The browser.

@@ -44,7 +44,7 @@ fn text(header: &HeaderValue) -> &str {
     header.to_str().unwrap()
 }
 
-/// What a browser sends back for a `Set-Cookie`.
+/// The cookie that a browser sends back for a `Set-Cookie`.
 fn sent_back(set_cookie: &HeaderValue) -> &str {
     text(set_cookie).split(';').next().unwrap()
 }

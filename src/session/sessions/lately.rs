@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 /// An end is remembered for this long: longer than a browser waits before it reconnects.
 const KEEP: Duration = Duration::from_mins(10);
 
-/// So many are remembered, the newest: about a megabyte.
+/// The number of remembered ends, the newest ones: about a megabyte.
 const MOST: usize = 10_000;
 
 /// The ends that this process has caused or heard of.

@@ -8,7 +8,7 @@ use super::{
 /// A session that has not ended.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// What the store calls it.
+    /// The store's name for it.
     pub key: SessionKey,
     /// The session.
     pub stored: Stored,

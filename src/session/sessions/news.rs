@@ -140,7 +140,7 @@ impl News {
         }
     }
 
-    /// What is new now, or when to look again at the latest.
+    /// The present news, or the latest time of the next look.
     async fn look(&mut self) -> (Option<NewsItem>, Timestamp) {
         let now = self.sessions.inner.clock.now();
         let news = |item| (Some(item), now);

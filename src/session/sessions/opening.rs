@@ -16,7 +16,7 @@ use super::{
 pub struct Opened {
     /// For the browser's cookie.
     pub id: SessionId,
-    /// What the store calls it.
+    /// The store's name for it.
     pub key: SessionKey,
 }
 

@@ -1,4 +1,4 @@
-//! What the door decides, over the memory store, with many callers at a time.
+//! The decisions of [`Sessions`], over the memory store, with many callers at a time.
 
 use std::{
     sync::{

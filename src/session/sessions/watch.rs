@@ -13,7 +13,7 @@ use super::{
     Sessions,
 };
 
-/// So many parts of the map have a lock of their own.
+/// The number of separately locked parts of the map.
 const SHARDS: usize = 16;
 
 /// The pause after which a stream polls again if the store did not answer.
@@ -31,7 +31,7 @@ type Shard = Mutex<HashMap<SessionKey, watch::Sender<State>>>;
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     ended: bool,
-    /// Where this process knows it.
+    /// If this process knows it.
     why: Option<EndReason>,
 }
 

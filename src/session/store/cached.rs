@@ -46,10 +46,10 @@ use crate::{
 /// The size of an entry beside the session's own weight, in bytes.
 const OVERHEAD: usize = 512;
 
-/// So many times of last use are on their way to the store at once.
+/// The number of concurrent writes of last uses.
 const FLUSH_AT_ONCE: usize = 1_000;
 
-/// Keeps the sessions of a store at hand, within a bound.
+/// A bounded cache of a store's sessions.
 pub struct Cached<S> {
     inner: Arc<Inner<S>>,
 }

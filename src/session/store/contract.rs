@@ -113,7 +113,7 @@ struct Harness {
     ended: Arc<Record>,
 }
 
-/// What has ended.
+/// The ended sessions.
 #[derive(Debug, Default)]
 struct Record(Mutex<Vec<Ended>>);
 
@@ -235,13 +235,13 @@ impl Harness {
         }
     }
 
-    /// What is claimed now, for a minute, in order.
+    /// Claims the due sessions for a minute; returns them in order.
     async fn claimed(&self, limit: usize) -> Vec<SessionKey> {
         let claimed = self.sessions.claim_due(limit, MINUTE).await.unwrap();
         claimed.iter().map(|claimed| *claimed.lease.key()).collect()
     }
 
-    /// What has ended since the last call, in order, and why.
+    /// The sessions that have ended since the last call, in order, with reasons.
     fn ended(&self) -> Vec<(SessionKey, EndReason)> {
         let ended = mem::take(&mut *self.ended.0.lock());
         ended.iter().map(|ended| (ended.key, ended.why)).collect()
@@ -681,7 +681,7 @@ contracts! {
             assert!(harness.sessions.extend(&lease, MINUTE).await.unwrap());
         }
         assert!(harness.claimed(10).await.is_empty());
-        // Nobody took it meanwhile, so even a late extension counts.
+        // No process took it meanwhile, so even a late extension counts.
         harness.clock.advance(2 * MINUTE);
         assert!(harness.sessions.extend(&lease, MINUTE).await.unwrap());
         assert!(harness.claimed(10).await.is_empty());

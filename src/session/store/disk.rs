@@ -66,7 +66,7 @@ struct Core {
     database: RwLock<Option<Database>>,
 }
 
-/// What is wrong with the file. Holds nothing of a session.
+/// The fault of the file. Contains nothing of a session.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Fault {
     /// Reading or writing it failed.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Timestamp;
 
-/// What all versions of a session share.
+/// The state that all versions of a session share.
 #[derive(Debug, Default)]
 pub(super) struct Life(AtomicU64);
 

@@ -32,7 +32,7 @@ const OVERDUE_STRIDE: usize = 256;
 
 /// Keeps sessions in memory.
 pub struct MemoryStore {
-    /// What readers see. A cache without a capacity: nothing leaves it but by our decision.
+    /// The data for readers. A cache without a capacity: nothing leaves it without our decision.
     live: Cache<SessionKey, Entry, BuildKeySpread>,
     index: Mutex<Index>,
     clock: SharedClock,

@@ -13,7 +13,7 @@ use crate::{
     session::{RecordError, Session, SessionKey, SessionRef},
 };
 
-/// So many sessions that cannot be read are logged, each once. A wrong secret makes all of them unreadable.
+/// The number of unreadable sessions that are logged, each once. A wrong secret makes all of them unreadable.
 const MAX_TOLD: usize = 1_000;
 
 /// Seals and opens the sessions of a store.

@@ -79,7 +79,7 @@ mod tests {
             "Bearer error_description=\"error=invalid_token\"",
             "Bearer error_description=\"an error=invalid_token here\"",
             "Bearer realm=\"error=\"",
-            // Of another scheme.
+            // A challenge of another scheme.
             "DPoP error=\"invalid_token\"",
             "Bearer realm=\"x\", Basic error=\"invalid_token\"",
             "Bearer realm=\"Bearer error=invalid_token\"",

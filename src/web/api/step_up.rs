@@ -29,7 +29,7 @@ const MAX_ACR_VALUES: usize = 512;
 /// An API that demands another login this soon after a demanded one would do so for ever.
 const AGAIN_AFTER: Duration = Duration::from_mins(1);
 
-/// What an API demands of a login (RFC 9470 section 3).
+/// An API's demand on a login (RFC 9470 section 3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Demand {
     /// `acr_values`: any of them will do, the preferred one first.
@@ -38,7 +38,7 @@ pub(super) struct Demand {
     max_age: Option<u64>,
 }
 
-/// What has to be known of a request once it is gone.
+/// The facts about a request that are needed after it is gone.
 pub(super) struct Asked {
     visit: Visit,
     target: Uri,
@@ -49,7 +49,7 @@ pub(super) struct Asked {
 // === impl Demand ===
 
 impl Demand {
-    /// What the answer of an API demands, if it is a demand.
+    /// The demand in the answer of an API, if there is one.
     pub(super) fn of(answer: &Response<Body>) -> Option<Self> {
         if answer.status() != StatusCode::UNAUTHORIZED {
             return None;

@@ -33,7 +33,7 @@ const MAX_FORM_LENGTH: usize = MAX_TOKEN_LENGTH + 4 * 1024;
 /// A form has this long to arrive.
 const FORM_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What the IdP gets where nothing was done: section 2.8, after RFC 6749 section 5.2.
+/// The answer to the IdP if nothing was done: section 2.8, after RFC 6749 section 5.2.
 #[derive(Serialize)]
 struct Refusal {
     error: &'static str,

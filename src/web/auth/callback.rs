@@ -250,7 +250,7 @@ fn problem(failed: &Failed) -> Problem {
     problem.for_person(label(error), again(return_to))
 }
 
-/// What the way on from an error is called.
+/// The label of the link on an error page.
 fn label(error: &CallbackError) -> Label {
     match error {
         _ if Failure::of(error) == Failure::CodeGone => Label::LogInAgain,

@@ -26,10 +26,10 @@ use crate::{
     session::{DeviceKey, SessionKey, Stamp, StoreError},
 };
 
-/// Where a browser registers its key.
+/// The path at which a browser registers its key.
 pub(in super::super) const REGISTER: &str = "/auth/dbsc/register";
 
-/// Where it proves it.
+/// The path at which it proves its key.
 pub(in super::super) const REFRESH: &str = "/auth/dbsc/refresh";
 
 /// Registers the key of the proof. Every refusal is 403: the browser then gives up, and its session stays an ordinary

@@ -18,7 +18,7 @@ use http::{
 use super::super::{Web, envelope::Envelope, problem::Problem, query::Parameters};
 use crate::login::FrontChannelError;
 
-/// Nobody sees it.
+/// The frame is invisible.
 const PAGE: &str =
     "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Logged out</title>\n";
 

@@ -30,7 +30,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     let mut response = match target {
         Some(target) => redirect(&target),
         None if has_logged_out => page(&web, &request).await?,
-        // Somebody has opened this address, and the cookie of a session may have stayed behind.
+        // A person has opened this address, and the cookie of a session may not have been sent.
         None => match web.revisit(&request.method, &request.uri, &request.headers) {
             Some(page) => page,
             None => page(&web, &request).await?,

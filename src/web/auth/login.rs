@@ -163,7 +163,7 @@ fn drop_oldest_attempts(web: &Web, request: &HeaderMap, length: usize, answer: &
     }
 }
 
-/// Where "Try again" leads.
+/// The target of "Try again".
 pub(in super::super) fn again(return_to: Option<&str>) -> String {
     let Some(return_to) = return_to else {
         return "/auth/login".to_owned();

@@ -39,7 +39,7 @@ const MAX_FORM_LENGTH: usize = 16 * 1024;
 const TARGETS: [&str; 1] = ["return_to"];
 const OTHERS: [&str; 4] = ["everywhere", "csrf_token", "csrf", revisit::MARK];
 
-/// What the form, or the query of a GET, says.
+/// The parameters of the form, or of the query of a GET.
 #[derive(Default)]
 struct Wishes {
     csrf_token: Option<String>,

@@ -24,7 +24,7 @@ use crate::tokens::CredentialError;
 /// The URL of the login, for a proxy that cannot pass a redirect on.
 const X_AUTH_LOGIN: HeaderName = HeaderName::from_static("x-auth-login");
 
-/// What the proxy wishes, in the query.
+/// The proxy's wishes, in the query.
 #[derive(Default)]
 struct Wishes {
     /// The service whose token it wants.
@@ -42,8 +42,8 @@ enum Unauthenticated {
     Status401,
 }
 
-/// Says who calls. On the internal listener, with `service`, the access token for it too; never on the public one, since
-/// a browser can send this request too.
+/// Names the caller. On the internal listener, with `service`, also returns the access token for it; never on the
+/// public one, because a browser can send this request too.
 pub(in super::super) async fn handle(
     web: &Web,
     context: &RequestContext,

@@ -22,7 +22,7 @@ pub struct Color(pub [u8; 3]);
 // === impl Brand ===
 
 impl Brand {
-    /// What `img-src` of the policy has to allow: the origin of the logo.
+    /// The value of `img-src` in the policy: the origin of the logo.
     pub(super) fn logo_source(&self) -> Option<String> {
         let logo = self.logo.as_deref()?;
         Some(match Url::parse(logo) {

@@ -121,7 +121,7 @@ impl Texts {
         Some((text("title")?, text("text")?))
     }
 
-    /// What a link or button says.
+    /// The text of a link or button.
     pub(super) fn label(&self, label: Label) -> &str {
         self.text(label.key())
     }

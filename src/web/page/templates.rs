@@ -23,7 +23,7 @@ use super::{Action, escape, messages::Languages};
 const PAGE: &str = "page.html";
 /// Its style, which [`PAGE`] includes.
 const STYLE: &str = "style.css";
-/// What every page needs in its head, with any template. It cannot be overridden.
+/// The required head of every page, with any template. It cannot be overridden.
 const HEAD: &str = "head.html";
 
 /// A larger file is refused, in bytes.

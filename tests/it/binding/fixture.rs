@@ -26,9 +26,9 @@ pub struct Invitation {
 pub struct Device {
     pub browser: Browser,
     pub key: DeviceKey,
-    /// What it calls its session.
+    /// Its name for its session.
     pub id: String,
-    /// What its next proof has to answer.
+    /// The challenge for its next proof.
     pub challenge: String,
 }
 
@@ -82,7 +82,7 @@ pub async fn log_in(browser: &Browser) -> Reply {
     reply
 }
 
-/// What `/auth/session` says.
+/// The answer of `/auth/session`.
 pub async fn session(browser: &Browser) -> Value {
     browser.session().await
 }

@@ -13,7 +13,7 @@ const HOME: &str = "192.0.2.17";
 const SAME_NETWORK: &str = "::ffff:192.0.2.200";
 const ELSEWHERE: &str = "198.51.100.1";
 
-/// Where a request comes from: browser and address.
+/// The origin of a request: browser and address.
 type From<'a> = (&'a str, &'a str);
 
 async fn stack(binding: &str) -> Stack {

@@ -29,7 +29,7 @@ const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
 /// The address of people and probes.
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// What a connection does that is up to no good.
+/// The behaviour of a hostile connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Idle,
@@ -144,7 +144,7 @@ fn enough_files() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attack_37_connections_of_one_client_starve_nobody() {
     enough_files();
-    // What a shell or a service manager often starts programs with.
+    // The limits with which a shell or a service manager often starts programs.
     let harness = Harness::start("ulimit -Sn 1024", &[]).await;
     let others = Others::begin(&harness).await;
     // Idle connections make room even for their own neighbours.

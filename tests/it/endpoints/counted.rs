@@ -1,4 +1,4 @@
-//! What the server counts, for the people who watch it.
+//! The counters of the server, for its operators.
 
 use std::time::Duration;
 

@@ -215,7 +215,7 @@ async fn a_session_has_so_many_streams() {
     let reply = Reply::read(Events::ask(&ada, "").await).await;
     assert_eq!(reply.refusal(), (429, "too_many_streams".to_owned()));
     assert_eq!(reply.header("retry-after"), Some("30"));
-    // Nobody else is short of them.
+    // Other sessions do not lack them.
     let grace = Browser::new("grace", &stack.origin(0));
     grace.log_in().await;
     Events::open(&grace).await;

@@ -79,7 +79,7 @@ async fn a_person_sees_all_of_their_sessions_and_nobody_elses() {
     );
     assert_eq!(list(&phone).await[0]["current"], true);
     assert_eq!(list(&grace).await.len(), 1);
-    // What names a session leads neither to its cookie nor to its record.
+    // The name of a session reveals neither its cookie nor its record.
     for entry in &sessions {
         let replay = stack.browser();
         replay.set_cookie("__Host-Http-bff_session", reference(entry));

@@ -110,7 +110,7 @@ async fn a_token_leaves_only_on_the_internal_listener() {
     }
 }
 
-/// What a foreign page sends with a request, if anything.
+/// The fields that a foreign page sends with a request, if any.
 const FOREIGN: [&[(&str, &str)]; 4] = [
     &[],
     &[("origin", "https://evil.example")],

@@ -43,7 +43,7 @@ async fn attack_4_identity_headers_of_the_client_never_reach_an_api() {
             assert!(!name.as_str().contains('_'), "{path}: {name}");
         }
         assert_eq!(call.header("x-application"), Some("stays"));
-        // What the gateway adds is not the client's to name in `Connection`.
+        // The client cannot name the gateway's additions in `Connection`.
         assert_eq!(call.header("x-forwarded-for"), Some("127.0.0.1"));
         assert!(call.header("x-correlation-id").is_some());
         assert_eq!(call.headers.contains_key("authorization"), path == "/api/x");

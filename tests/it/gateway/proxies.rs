@@ -41,7 +41,7 @@ fn borrowed<'a>(headers: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)
 
 #[tokio::test]
 async fn attack_1_forwarded_headers_of_an_unlisted_peer_are_ignored() {
-    // Nobody is listed by default; and a list is not the whole world.
+    // No proxy is listed by default; and a list is not the whole world.
     let other = Stack::builder().set("BFF_TRUSTED_PROXIES", "10.0.0.0/8, ::1");
     for stack in [Stack::start().await, other.start().await] {
         let nobody = stack.browser();

@@ -1,4 +1,4 @@
-//! What flows belongs to a session, and ends with it.
+//! Streams belong to a session, and end with it.
 
 use std::{
     sync::{
@@ -156,7 +156,7 @@ async fn attack_48_a_stream_ends_at_the_idle_limit_too() {
     for _ in 0..20 {
         pause().await;
     }
-    // Somebody else's session, which is used, lives on.
+    // The session of another person, which is used, lives on.
     let grace = Browser::new("grace", ada.origin());
     grace.log_in().await;
     let mut events = grace.request(Method::GET, "/api/events").send().await.unwrap();

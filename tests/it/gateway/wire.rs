@@ -124,7 +124,7 @@ async fn what_is_no_http_is_refused_and_harms_nobody_else() {
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nnonsense nonsense",
     ] {
         let address = stack.address;
-        // What is incomplete would be waited for.
+        // The server would wait for the rest of an incomplete request.
         let answer = tokio::spawn(async move { raw(address, &format!("{garbage}\r\n\r\n")).await });
         let answer = answer.await.unwrap();
         assert!(

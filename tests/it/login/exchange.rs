@@ -142,7 +142,7 @@ async fn an_idp_that_does_not_answer_is_given_up_in_time() {
         stack.clock.advance(Duration::from_secs(15));
         let reply = waiting.await.unwrap();
         if endpoint == Endpoint::UserInfo {
-            // Nobody's login depends on it.
+            // No login depends on it.
             reply.leads_on();
             continue;
         }

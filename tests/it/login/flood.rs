@@ -9,7 +9,7 @@ use tokio::{sync::Notify, task::JoinSet};
 use super::with_parameter;
 use crate::support::{Browser, Logs, Reply, Stack};
 
-/// Nobody got anything but a place in the queue or a clear no.
+/// Every call got either a place in the queue or a clear refusal.
 #[track_caller]
 fn is_turned_away(reply: &Reply) {
     assert_eq!(
@@ -25,7 +25,7 @@ fn is_turned_away(reply: &Reply) {
     );
 }
 
-/// Somebody whose access token is due for renewal in a moment.
+/// A person whose access token is due for renewal in a moment.
 async fn almost_due(stack: &Stack) -> Browser {
     let ada = stack.browser();
     ada.log_in().await;

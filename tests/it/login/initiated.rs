@@ -94,7 +94,7 @@ async fn attack_8_parameters_of_another_site_are_verified() {
         ),
         (vec![iss, ("domain_hint", "a\u{0}")], "invalid_parameter"),
         (vec![iss, iss], "duplicate_parameter"),
-        // Nobody says who is to log the person in.
+        // The request does not name the IdP.
         (vec![("target_link_uri", "/orders")], "invalid_parameter"),
     ] {
         let request = ada.request(Method::GET, &format!("/auth/login?{}", query(&pairs)));

@@ -1,4 +1,4 @@
-//! What is logged of a login, a refresh and a logout: nothing that opens anything.
+//! The log lines of a login, a refresh and a logout contain no secret.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ async fn attack_23_no_log_line_holds_a_secret() {
     let sent = super::query(started.location());
     secrets.extend(["state", "nonce", "code_challenge"].map(|name| sent[name].clone()));
     secrets.extend(ada.cookies(ada.origin()).into_values());
-    // Once refused, once right.
+    // First refused, then successful.
     let callback = ada.authorize("/auth/login").await;
     let wrong = super::with_parameter(&callback, "iss", Some("https://query.example"));
     assert_eq!(ada.get(&wrong).await.status, StatusCode::BAD_REQUEST);

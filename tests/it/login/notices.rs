@@ -53,7 +53,7 @@ async fn a_host_without_a_redirect_uri_is_logged_once() {
     for part in ["forgotten.example", "DCR_REDIRECT_URIS", "BFF_TRUSTED_PROXIES"] {
         assert!(line.contains(part), "{line}");
     }
-    // Somebody who makes hosts up cannot fill the log.
+    // An attacker who invents hosts cannot fill the log.
     for number in 0..50 {
         ada.send(on(&format!("h{number}.example"))).await;
     }

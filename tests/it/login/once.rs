@@ -126,7 +126,7 @@ async fn one_attempt_gives_at_most_one_session_whatever_code_comes() {
     let stack = Stack::start().await;
     let ada = stack.browser();
     let callback = ada.authorize("/auth/login").await;
-    // Somebody who keeps the attempt's cookie.
+    // An attacker who keeps the attempt's cookie.
     let keeper = copy_of(&stack, &ada);
     ada.get(&callback).await.leads_on();
 

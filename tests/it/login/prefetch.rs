@@ -1,4 +1,4 @@
-//! What browsers and scanners ask ahead of a person.
+//! Prefetches of browsers and scanners.
 
 use devstack_idp::Endpoint;
 use http::{Method, StatusCode};

@@ -19,7 +19,7 @@ pub fn form(request: &Recorded) -> BTreeMap<String, String> {
     }
 }
 
-/// What is the same in every authorization request, pushed or not.
+/// The common parameters of every authorization request, pushed or not.
 fn is_complete(request: &BTreeMap<String, String>, stack: &Stack) {
     assert_eq!(request["response_type"], "code");
     assert_eq!(request["client_id"], "bff-server");

@@ -1,4 +1,4 @@
-//! Where people go after a login.
+//! The target after a login.
 
 use devstack_idp::Endpoint;
 use http::StatusCode;
@@ -219,7 +219,7 @@ async fn attack_8_a_target_removed_from_the_list_is_not_reached() {
     stack
         .restart_with(&[("BFF_ALLOWED_REDIRECT_HOSTS", "other.example")])
         .await;
-    // The attempt survives a restart, since it lives in the browser; the permission does not.
+    // The attempt survives a restart, because it lives in the browser; the permission does not.
     assert_eq!(
         ada.get(&callback).await.leads_on(),
         format!("{}/", stack.origin(0))

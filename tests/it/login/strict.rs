@@ -171,7 +171,7 @@ async fn attack_35_session_pages_ask_again() {
 async fn only_a_cross_site_page_without_a_cookie_asks_again() {
     let stack = Stack::start().await;
     let ada = stack.browser();
-    // Nobody is logged in: one page, and then the IdP.
+    // The browser is not logged in: one page, and then the IdP.
     assert!(follow(&ada, "/api/page").await.starts_with(&stack.issuer));
     // By a bookmark, and from one of our pages.
     assert!(

@@ -165,7 +165,7 @@ async fn a_long_attempt_makes_room_by_dropping_the_oldest_alone() {
 /// It says that it is late.
 #[tokio::test]
 async fn attack_14_a_late_callback_keeps_the_target() {
-    // Not pushed, since the IdP keeps a pushed request for a minute only.
+    // Not pushed, because the IdP keeps a pushed request only for a minute.
     let stack = Stack::builder().set("MS_BFF_PAR_ENABLED", "false").start().await;
     let ada = stack.browser();
     let started = ada.get("/auth/login?return_to=/deep").await;

@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::support::{Browser, Reply, Stack, http_client};
 
-/// What a browser says when a person opens a page, over TLS and without.
+/// The header fields of a browser when a person opens a page, over TLS and without.
 const PAGE: [&[(&str, &str)]; 2] = [
     &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
     &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")],

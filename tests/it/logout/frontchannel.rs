@@ -9,7 +9,7 @@ use crate::support::{Browser, Logs, Reply, Stack};
 
 const PATH: &str = "/auth/frontchannel-logout";
 
-/// What the IdP would put into the frame.
+/// The URL that the IdP would load in the frame.
 fn frame(issuer: &str, sid: &str) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("iss", issuer)

@@ -1,4 +1,4 @@
-//! What a logout does at the IdP.
+//! The effect of a logout at the IdP.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Where people go after a logout.
+//! The target after a logout.
 
 use http::{Method, StatusCode, header};
 use url::form_urlencoded::byte_serialize;

@@ -10,11 +10,11 @@ use std::{
 pub struct Block {
     /// Its document, from the top folder.
     pub file: String,
-    /// Where it begins.
+    /// Its first line.
     pub line: usize,
-    /// What the line before the fence calls it (`<!-- recipe: NAME -->`).
+    /// Its name in the line before the fence (`<!-- recipe: NAME -->`).
     pub name: Option<String>,
-    /// What is written behind the fence.
+    /// The text after the fence.
     pub language: String,
     /// Without the indentation of the fence.
     pub text: String,

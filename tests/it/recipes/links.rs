@@ -72,7 +72,7 @@ fn links(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// What the headings are called in links, as GitHub makes it, and the ids that are set by hand.
+/// The anchors of the headings, as GitHub makes them, and the explicit ids.
 fn anchors(text: &str) -> Vec<String> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut anchors = Vec::new();

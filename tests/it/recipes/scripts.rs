@@ -138,7 +138,7 @@ fn every_phase_installs_by_the_one_function() {
     }
 }
 
-/// Commands for people who change the server exist. They are not run, since some take long.
+/// Commands for people who change the server exist. They are not run, because some take long.
 #[test]
 fn the_commands_for_contributors_are_there() {
     let names = names();

@@ -22,7 +22,7 @@ async fn registering_and_switching_the_method_on_one_machine() {
         .await;
     let folder = stack.folder();
     let port = [("PORT".to_owned(), stack.address.port().to_string())];
-    // What is exported in the second terminal counts for every command there.
+    // The exported variables of the second terminal apply to every command there.
     let environment = here(
         &stack,
         &recipe("docs/registration.md", "mkdir -p target/try/config"),

@@ -110,7 +110,7 @@ async fn attack_52_a_lasting_refusal_ends_the_session_in_time() {
         let asked = harness.refreshes().len();
         assert!((6..=16).contains(&asked), "{asked}");
         assert!(logs.text().contains("reason=\"refused\""));
-        // What is left of it is revoked, and nothing is tried any more.
+        // Its remaining tokens are revoked, and there are no further attempts.
         eventually("it is revoked", async || !harness.revoked().is_empty()).await;
         harness.pass(60).await;
         assert_eq!(harness.refreshes().len(), asked);

@@ -93,7 +93,7 @@ async fn attack_10_a_rotated_token_is_stored_first() {
     // It is not accepted: the old token serves on.
     assert_eq!(harness.refreshed_at().await, before);
     assert_eq!(harness.token().await, first);
-    // But its refresh token is used next, since the one before is used up.
+    // But its refresh token is used next, because the former one is used up.
     harness.is_renewed_within(15, &before).await;
     let refreshes = harness.refreshes();
     assert_eq!(refreshes.len(), 2);

@@ -208,7 +208,7 @@ async fn attack_52_a_lasting_id_token_fault_requires_a_login() {
         assert_eq!(harness.refreshes().len(), 3, "{what}");
         let line = logs.lines_with("the session has ended").pop().unwrap();
         assert!(line.contains("reason=\"id_token\""), "{what}: {line}");
-        // Of the grant nothing is left, the refresh token that arrived last included.
+        // Nothing of the grant is left, including the last refresh token.
         eventually("it is revoked", async || {
             harness.stack.idp.issued_refresh_tokens_live("u-ada") == 0
         })
@@ -273,7 +273,7 @@ async fn a_later_auth_time_is_accepted_with_one_warning() {
 async fn attack_16_rotated_idp_keys_need_no_restart() {
     let harness = Harness::start().await;
     let before = harness.refreshed_at().await;
-    // Of the keys that the server knows, none is published any more.
+    // None of the keys that the server knows is published any more.
     harness.stack.idp.rotate_keys().unwrap();
     harness.stack.idp.drop_previous_keys();
     harness.is_renewed_within(33, &before).await;

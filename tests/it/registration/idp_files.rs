@@ -1,4 +1,4 @@
-//! What the IdP keeps: `clients.yaml`, as the document that the project was created from shows it.
+//! The IdP's files: `clients.yaml`, as in the project's founding document.
 
 use crate::support::{Logs, Stack};
 

@@ -294,7 +294,7 @@ async fn a_deviating_secret_hinders_no_update() {
 #[tokio::test]
 async fn a_replacement_with_another_method_needs_no_switch() {
     let mut stack = starting_with(KEY).start().await;
-    // Nobody can manage the client any more, and it was removed.
+    // The client cannot be managed any more, and it was removed.
     assert!(stack.idp.remove_client("bff-server").unwrap());
     let iat = fresh_iat(&stack);
     stack

@@ -8,7 +8,7 @@ use devstack_idp::{Control, Endpoint, Fault, MintIat};
 use super::{calls, fresh_iat};
 use crate::support::{Builder, Logs, Stack};
 
-/// What a first start ends with that the IdP refuses.
+/// The output of a first start that the IdP refuses.
 async fn refusal(stack: Builder) -> (Stack, String) {
     let mut stack = stack.start_without_waiting().await;
     let error = stack.ended().await;

@@ -1,4 +1,4 @@
-//! What happens to the keys folder while the server runs.
+//! Events in the keys folder while the server runs.
 
 use std::{fs, os::unix::fs::symlink, time::Duration};
 

@@ -52,8 +52,7 @@ async fn a_rotation_loses_nothing_with_a_caching_idp() {
     assert_eq!(logs.lines("ERROR"), Vec::<String>::new());
 }
 
-/// What the rotation above would be without the time ahead; and why `--now` has a price.
-/// No session ends.
+/// The rotation above without publishing ahead, which shows the price of `--now`. No session ends.
 #[tokio::test]
 async fn a_key_signing_at_once_is_refused_until_the_next_fetch() {
     let stack = builder().start().await;

@@ -31,7 +31,7 @@ struct Running {
     _state: TempDir,
 }
 
-/// Where the dev server passes `/auth` and `/api` on to, once that is known.
+/// The target to which the dev server forwards `/auth` and `/api`, once it is known.
 type Target = Arc<Mutex<Option<String>>>;
 
 // === impl Running ===
@@ -87,7 +87,8 @@ impl Drop for Running {
     }
 }
 
-/// What `server.proxy` of Vite does with an entry that has only a `target`: it passes everything on as it came, `Host` too.
+/// The behaviour of `server.proxy` of Vite for an entry with only a `target`: it forwards everything unchanged,
+/// including `Host`.
 async fn pass_on(State(target): State<Target>, request: Request) -> Response {
     let target = target.lock().clone().unwrap();
     let (head, body) = request.into_parts();

@@ -93,7 +93,7 @@ async fn with_allowed_failure_another_registration_serves() {
         .await;
     assert_eq!(stack.is_live().await.status, 503);
 
-    // Somebody starts one more, on the same folder, with a token.
+    // An operator starts one more, on the same folder, with a token.
     let before = stack.variables.clone();
     let iat = stack.idp.mint_iat(devstack_idp::MintIat::default());
     stack.variables.push(("DCR_IAT".to_owned(), iat));

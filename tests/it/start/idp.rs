@@ -180,7 +180,7 @@ async fn the_back_channel_may_differ_from_the_public_address() {
             assert_eq!(request.header("host"), Some(inside.as_str()), "{endpoint:?}");
         }
     }
-    // What is signed names the public form.
+    // Signed values name the public form.
     let (_, claims) = stack.idp.requests(Endpoint::Token)[0].assertion().unwrap();
     assert_eq!(claims["aud"], stack.issuer);
 }

@@ -29,7 +29,7 @@ const COMMANDS: [&[&str]; 14] = [
     &["sessions", "stats"],
 ];
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-/// So many commands run at a time.
+/// The number of concurrent commands.
 const AT_ONCE: usize = 8;
 
 /// The names of all path variables.

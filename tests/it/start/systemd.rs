@@ -6,7 +6,7 @@ use bff::registration::ErrorKind;
 
 use crate::support::{Process, Stack, pause};
 
-/// What the service manager hears until it hears `text`.
+/// The notifications to the service manager until `text`.
 async fn hears(socket: &UnixDatagram, text: &str) -> Vec<String> {
     socket.set_nonblocking(true).unwrap();
     let (mut messages, mut buffer) = (Vec::new(), [0; 4096]);

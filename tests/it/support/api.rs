@@ -59,7 +59,7 @@ impl Api {
         Self { address, state }
     }
 
-    /// Where it listens.
+    /// The address of its listener.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -180,7 +180,7 @@ impl Browser {
             .to_owned()
     }
 
-    /// What `/auth/session` says.
+    /// The answer of `/auth/session`.
     pub async fn session(&self) -> Value {
         self.get("/auth/session?touch=false").await.json()
     }
@@ -270,7 +270,7 @@ impl Browser {
     }
 }
 
-/// What browsers say when a person opens a page, from a page of `site`.
+/// The header fields of browsers when a person opens a page, from a page of `site`.
 fn navigation(site: &str) -> HeaderMap {
     [
         ("sec-fetch-site", site),
@@ -318,7 +318,7 @@ impl Reply {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// Where it redirects to.
+    /// The target of its redirect.
     #[track_caller]
     pub fn location(&self) -> &str {
         self.header("location").expect("no redirect")

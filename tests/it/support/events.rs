@@ -12,7 +12,7 @@ pub struct Events {
     response: reqwest::Response,
     rest: String,
     read: VecDeque<(String, Value)>,
-    /// What the browser would send as `Last-Event-ID`.
+    /// The browser's `Last-Event-ID`.
     pub last_id: String,
     /// Every byte that came.
     pub all: String,

@@ -40,7 +40,7 @@ impl Port {
         Self::at(self.address())
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn address(&self) -> std::net::SocketAddr {
         self.0.local_addr().unwrap()
     }

@@ -25,7 +25,7 @@ pub struct Process {
 pub struct Ended {
     /// Its exit code.
     pub code: i32,
-    /// What it wrote, standard output and standard error.
+    /// Its output, standard output and standard error.
     pub output: String,
 }
 
@@ -111,7 +111,7 @@ impl Process {
         Self { child, output }
     }
 
-    /// What it has written so far.
+    /// Its output so far.
     pub fn output(&self) -> String {
         self.output.lock().clone()
     }

@@ -36,7 +36,7 @@ impl Redis {
         redis
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn url(&self) -> String {
         format!("redis://{}", self.port.address())
     }

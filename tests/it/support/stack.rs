@@ -73,9 +73,9 @@ pub struct Stack {
     pub api: Api,
     /// The time of all of them.
     pub clock: ManualClock,
-    /// What the server has counted.
+    /// The counters of the server.
     pub tally: Arc<Tally>,
-    /// Where the server listens.
+    /// The address of the server.
     pub address: SocketAddr,
     /// Its internal listener.
     pub internal: Option<SocketAddr>,

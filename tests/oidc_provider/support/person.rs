@@ -1,4 +1,4 @@
-//! Somebody with a browser, who goes through the provider's pages.
+//! A person with a browser, who goes through the provider's pages.
 
 use http::{Method, StatusCode, header::CONTENT_TYPE};
 use url::{Url, form_urlencoded};
@@ -8,7 +8,7 @@ use super::{Browser, Provider, Reply, Stack};
 /// More pages than a login or a logout has.
 const MAX_STEPS: usize = 16;
 
-/// Somebody with a browser on a page of the server.
+/// A person with a browser on a page of the server.
 pub struct Person {
     name: &'static str,
     /// Their browser, on one of our hosts.
@@ -39,7 +39,7 @@ impl Person {
         }
     }
 
-    /// Somebody else in front of the same browser.
+    /// Another person in front of the same browser.
     pub fn makes_room_for(&self, name: &'static str) -> Self {
         Self {
             name,
@@ -79,7 +79,7 @@ impl Person {
                 let prompt = attribute(&reply.body, "name=\"prompt\" value=\"");
                 let login = [("prompt", "login"), ("login", self.name), ("password", "any")];
                 let consent = [("prompt", "consent")];
-                // Somebody else was logged in there: a page that a script submits at once.
+                // Another person was logged in there: a page that a script submits at once.
                 let xsrf = attribute(&reply.body, "name=\"xsrf\" value=\"");
                 reply = match (prompt, xsrf) {
                     (Some("login"), _) => self.submit(&reply, &login).await,
@@ -122,7 +122,7 @@ impl Person {
         self.idp.send(with_form(request, form)).await
     }
 
-    /// Where an answer of the provider sends the browser.
+    /// The target to which an answer of the provider sends the browser.
     fn next(&self, reply: &Reply) -> String {
         assert!(reply.status.is_redirection(), "{} {}", reply.status, reply.body);
         let base = Url::parse(self.idp.origin()).unwrap();

@@ -28,7 +28,7 @@ pub struct Provider {
 pub struct RefreshToken {
     /// Its value.
     pub token: String,
-    /// Whose it is.
+    /// Its owner.
     pub person: String,
     /// Whether it was exchanged for another one.
     pub consumed: bool,

@@ -163,7 +163,7 @@ impl Stack {
         self.credentials()["client_id"].as_str().unwrap().to_owned()
     }
 
-    /// What the provider has registered.
+    /// The registered metadata at the provider.
     pub async fn client(&self) -> Value {
         self.provider.client(&self.client_id()).await
     }
@@ -252,8 +252,8 @@ impl Stack {
         }
     }
 
-    /// Somebody logs in, waits for a renewal, calls the API and logs out, which need the client's authentication at every
-    /// endpoint. The provider has refused nothing on the way.
+    /// A person logs in, waits for a renewal, calls the API and logs out, which need the client's authentication at
+    /// every endpoint. The provider has refused nothing on the way.
     pub async fn works(&self) {
         let ada = self.ada();
         ada.log_in().await;

@@ -1,4 +1,4 @@
-//! Where the keys of a client come from: its inline `jwks`, or its `jwks_uri`, fetched and kept for a while.
+//! The source of a client's keys: its inline `jwks`, or its `jwks_uri`, fetched and cached.
 
 use std::{
     collections::HashMap,

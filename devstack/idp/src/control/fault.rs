@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::endpoint::Endpoint;
 
-/// What goes wrong with a request.
+/// The fault of a request.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// Answers without looking at the request.

@@ -12,13 +12,13 @@ pub struct IdTokenDraft {
     pub header: Map<String, Value>,
     /// The claims.
     pub claims: Map<String, Value>,
-    /// What signs it.
+    /// Its signing key.
     pub signer: Signer,
     /// Whether it answers a refresh; otherwise it answers a code.
     pub refreshed: bool,
 }
 
-/// What signs an ID token.
+/// The signing key of an ID token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signer {
     /// The IdP's key, even if the header names another.

@@ -9,7 +9,7 @@ use crate::{authorization_request::AuthorizationRequest, expiring::Expiring, ran
 /// RFC 6749, section 4.1.2, recommends at most ten minutes; a browser needs a second.
 pub(crate) const CODE_LIFE: u64 = 60;
 
-/// What a person allowed a client at one login. All tokens of it end with it.
+/// A person's permission for a client, given at one login. All its tokens end with it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Grant {
     pub(crate) id: String,

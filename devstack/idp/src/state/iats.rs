@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::secret::Digest;
 
-/// Nobody needs more at once; the bound keeps an admin's runaway script from filling the memory.
+/// More are never needed at once; the bound keeps an admin's runaway script from filling the memory.
 const MAX_TOKENS: usize = 10_000;
 
 /// The tokens that have been minted, by digest.

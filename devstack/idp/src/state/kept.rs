@@ -1,4 +1,4 @@
-//! What outlives a restart, and the file that it is kept in.
+//! The state that survives a restart, and its file.
 //!
 //! The file contains unencrypted private signing keys: this IdP is only for development. Of tokens and cookies it
 //! stores only digests. Authorization codes, pushed requests, open login pages and used `jti` end with the process,
@@ -21,7 +21,7 @@ use crate::{
     secret::Digest,
 };
 
-/// What is kept, and whether the file lags behind. Code that changes it need not think of the file.
+/// The persistent state, and whether the file is outdated. Code that changes it need not care about the file.
 pub(crate) struct Kept {
     file: Option<PathBuf>,
     contents: Contents,

@@ -30,7 +30,7 @@ fn authorize(provider: &Provider, headers: &HeaderMap, params: Result<Params, St
         .and_then(|params| resolve(provider, &params));
     match resolved {
         Ok((client, request)) => interaction::begin(provider, headers, &client, request),
-        // Nobody is sent to an address that is not known to be the client's.
+        // Never redirect to an address that is not known to be the client's.
         Err(RequestError::Untrusted(reason)) => {
             page::failure(StatusCode::BAD_REQUEST, "This login cannot start", &reason)
         }

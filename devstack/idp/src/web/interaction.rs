@@ -63,7 +63,7 @@ pub(crate) fn begin(
     with_cookie(response, browser.set_cookie)
 }
 
-/// What follows a login.
+/// The step after a login.
 pub(crate) enum Next {
     /// The browser goes back to the client.
     Answer(Response),

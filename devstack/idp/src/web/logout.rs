@@ -87,7 +87,7 @@ async fn logout(provider: &Provider, headers: &HeaderMap, params: &Params) -> Re
     Ok(with_cookie(response, cookie))
 }
 
-/// Where to send the browser: only to a URI that is registered exactly so.
+/// The target for the browser: only a URI that is registered exactly so.
 fn target(provider: &Provider, params: &Params) -> Result<Option<String>, LogoutError> {
     if let Some(name) = params.duplicate() {
         return Err(LogoutError::Duplicate(name));

@@ -1,4 +1,5 @@
-//! What every request passes: its size is bounded, it is recorded, and it meets the faults that a test has planned.
+//! The pipeline of every request: its size is bounded, it is recorded, and it meets the faults that a test has
+//! planned.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,7 +28,7 @@ pub(crate) struct CloseConnection;
 
 pub(crate) async fn run(State(provider): State<Arc<Provider>>, request: Request, next: Next) -> Response {
     let mut response = answered(&provider, request, next).await;
-    // By the clock that everything else here goes by, which need not be the machine's.
+    // By the IdP's own clock, which may differ from the machine's.
     if let Some(date) = http_date(provider.now()) {
         response.headers_mut().entry(header::DATE).or_insert(date);
     }

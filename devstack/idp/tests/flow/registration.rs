@@ -16,7 +16,7 @@ fn metadata(id: &str) -> Value {
     metadata
 }
 
-/// What a good client sends at an update.
+/// The update of a correct client.
 fn update_of(client: &TestClient) -> Value {
     let mut metadata = Harness::metadata(&client.id);
     metadata["jwks"] = json!({ "keys": [client.key.jwk] });

@@ -1,4 +1,4 @@
-//! What people and clients notice of a restart: nothing.
+//! People and clients notice nothing of a restart.
 
 use devstack_idp::{Options, Person};
 use jsonwebtoken::Algorithm;

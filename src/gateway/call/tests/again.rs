@@ -9,7 +9,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What a service does with a request.
+/// The reaction of a service to a request.
 #[derive(Clone, Copy)]
 enum Act {
     Answer,
@@ -180,7 +180,7 @@ async fn a_call_can_be_sent_again_with_another_credential() {
     assert_eq!(seen[1].headers["content-length"], "4");
 }
 
-/// What a service that speaks HTTP/2 does with a request.
+/// The reaction of an HTTP/2 service to a request.
 #[derive(Clone, Copy, Debug)]
 enum Reply {
     Answer,

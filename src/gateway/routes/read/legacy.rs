@@ -5,7 +5,7 @@ use super::{
     mistakes::Reader,
 };
 
-/// What becomes of a key.
+/// The treatment of a key.
 #[derive(Clone, Copy)]
 enum Verdict {
     /// Not built yet; these values match what the server does anyway.
@@ -57,7 +57,7 @@ const ROUTE: &[(&str, Verdict)] = &[
     ("max_body", NotBuilt(&[])),
 ];
 
-/// What a map of the file describes.
+/// The meaning of a map of the file.
 #[derive(Clone, Copy)]
 pub(super) enum Place {
     Service,

@@ -32,18 +32,18 @@ pub struct RoutesError {
 pub struct Mistake {
     /// The line, from 1.
     pub line: u64,
-    /// What is wrong, without a password that a URL may hold.
+    /// The mistake, without a password that a URL may contain.
     pub problem: String,
-    /// What to write instead.
+    /// The fix.
     pub fix: String,
 }
 
 /// Collects mistakes while it reads.
 pub(super) struct Reader<'a> {
     pub(super) mistakes: Vec<Mistake>,
-    /// What is accepted and could be written better.
+    /// Suggestions about accepted values.
     notes: Vec<Mistake>,
-    /// Where relative paths begin.
+    /// The base of relative paths.
     pub(super) folder: Option<&'a Path>,
     /// A replaced `${NAME}` and its replacement.
     expanded: Vec<(String, String)>,
@@ -52,7 +52,7 @@ pub(super) struct Reader<'a> {
 /// The values of one map, by key.
 pub(super) struct Fields<'a> {
     pub(super) line: u64,
-    /// What the map is, for messages.
+    /// The map's name in messages.
     pub(super) what: String,
     values: HashMap<&'a str, &'a Node>,
 }

@@ -6,10 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::*;
 use crate::private_file::testing::{Killed, doom, spare};
 
-/// What signs afterwards.
+/// The expected signing key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Signs {
-    /// What signed before, for as long as a new key has to be published.
+    /// The former signing key, for as long as a new key has to be published.
     TheSame,
     /// The former signing key or, if the step was complete, another one.
     Another,

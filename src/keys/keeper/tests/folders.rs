@@ -232,8 +232,7 @@ fn a_lost_keyring_is_told_where_the_server_has_been_registered() {
     );
 }
 
-/// What failed may pass without a trace at the file.
-/// Although the file has not changed.
+/// The failure may pass without a trace at the file: the file has not changed.
 #[test]
 fn an_unreadable_keyring_is_read_again() {
     let keys_folder = KeysFolder::new();

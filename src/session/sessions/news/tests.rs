@@ -60,7 +60,7 @@ impl Harness {
         }
     }
 
-    /// What is new now.
+    /// The present news.
     fn news(&mut self) -> Option<NewsItem> {
         self.news.next().now_or_never()
     }

@@ -267,7 +267,7 @@ async fn nothing_is_kept_while_changes_are_not_heard() {
         harness.access().await.unwrap();
     }
     assert_eq!(harness.reads(), reads + 3);
-    // Nobody follows any more.
+    // The changes are no longer followed.
     *harness.heard.lock() = stream::pending().boxed();
     for _ in 0..2 {
         harness.access().await.unwrap();
@@ -363,7 +363,7 @@ async fn use_in_another_process_counts_as_use() {
     harness.clock.advance(idle / 2);
     let stored = harness.cached.get(&harness.key).await.unwrap().unwrap();
     assert_eq!(stored.last_seen, used);
-    // From now on it is at hand again.
+    // From now on it is cached again.
     let reads = harness.reads();
     harness.access().await.unwrap();
     assert_eq!(harness.reads(), reads);

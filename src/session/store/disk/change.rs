@@ -16,7 +16,7 @@ pub(super) struct Change {
     pub(super) what: What,
 }
 
-/// What is to happen to a session.
+/// A change of a session.
 #[derive(Debug)]
 pub(super) enum What {
     /// It begins.
@@ -38,7 +38,7 @@ pub(super) enum What {
     Remove,
 }
 
-/// What came of a change.
+/// The outcome of a change.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// It was written, as this version.
@@ -55,14 +55,14 @@ pub(super) enum Outcome {
     Removed(Vec<u8>),
 }
 
-/// Where sessions are looked up.
+/// A view for looking sessions up.
 pub(super) trait View {
     fn row(&self, key: &SessionKey) -> Result<Option<Row>, Fault>;
     /// The sealed record of a session that has a row.
     fn record(&self, key: &SessionKey) -> Result<Vec<u8>, Fault>;
 }
 
-/// Where sessions are looked up and put.
+/// A view for looking sessions up and storing them.
 pub(super) trait State: View {
     /// Replaces `old` with `row`, and the old record with `record` if there is one.
     fn put(

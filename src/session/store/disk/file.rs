@@ -24,8 +24,8 @@ use crate::{
 /// The file's name in the state folder.
 const NAME: &str = "sessions.redb";
 
-/// What the tables and their rows look like. Another layout takes another number, so that an older or newer server says so
-/// instead of misreading it.
+/// The version of the tables and rows. Another layout gets another number, so that an older or newer server refuses
+/// it instead of misreading it.
 pub(super) const FORMAT: u32 = 1;
 
 /// How long another process is waited for, which may be about to stop.
@@ -37,8 +37,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Memory for pages of the file, in bytes.
 const PAGE_CACHE: usize = 64 << 20;
 
-/// So much has to be free on the file system for a new session, in bytes; on a small file system an eighth of it. What is
-/// left is for the sessions that are there.
+/// The free space of the file system that a new session needs, in bytes; on a small file system an eighth of it. The
+/// rest is for existing sessions.
 const MARGIN: u64 = 16 << 20;
 
 /// The free space that any write needs: a write without space makes the file unusable until it is opened again.
@@ -64,7 +64,7 @@ pub(super) enum Room {
     Enough,
 }
 
-/// Where the file is, and how it is opened.
+/// The path of the file, and how it is opened.
 pub(super) struct Place {
     path: PathBuf,
     guard: Guard,
@@ -121,7 +121,7 @@ pub enum DiskError {
     Exposed {
         /// The file.
         path: PathBuf,
-        /// What others can do.
+        /// The exposure to others.
         exposed: Exposed,
     },
 }
@@ -242,7 +242,7 @@ impl Place {
         }
     }
 
-    /// What a fault while the file is opened means: that it cannot be read or written, or that it is damaged.
+    /// The meaning of a fault during opening: the file is inaccessible, or it is damaged.
     fn damaged(&self, fault: Fault) -> DiskError {
         let path = self.path.clone();
         match fault.io() {

@@ -1,4 +1,4 @@
-//! What could not be written: kept in memory, in front of the file, until there is room again.
+//! Changes that could not be written: kept in memory, in front of the file, until there is room again.
 //!
 //! A refresh token that the IdP has replaced exists nowhere else. So a full disk loses none; it refuses new sessions only.
 

@@ -176,7 +176,7 @@ impl Snapshot {
         Ok(self.0.open_table(ROWS)?.len()?)
     }
 
-    /// What belongs to `owner`.
+    /// The sessions of `owner`.
     pub(super) fn owned_by(&self, owner: &Owner) -> Result<Vec<Listed>, Fault> {
         let (mut first, mut last) = ([0; 72], [u8::MAX; 72]);
         first[..32].copy_from_slice(owner);

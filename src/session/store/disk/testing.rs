@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::file::Room;
 
-/// What is wrong with the disk. Clones share it.
+/// The simulated fault of the disk. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trouble {
     room: Arc<Mutex<Option<Room>>>,
@@ -60,7 +60,7 @@ impl Trouble {
         *self.room.lock()
     }
 
-    /// So many more steps work. `None` for all.
+    /// The number of further steps that work. `None` for all.
     pub(super) fn fail_after(&self, steps: Option<u32>) {
         *self.steps.lock() = steps;
     }

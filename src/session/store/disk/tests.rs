@@ -84,7 +84,7 @@ impl Harness {
         self.try_open(&[[7; 32]]).await.unwrap()
     }
 
-    /// What is on the disk at this moment, as the server that starts after a crash finds it.
+    /// The state on the disk at this moment, as a server finds it after a crash.
     fn after_a_crash(&self) -> Self {
         let copy = Self::new();
         fs::copy(self.file(), copy.file()).unwrap();
@@ -259,7 +259,7 @@ async fn a_rotated_secret_ends_no_session() {
     drop(store);
     let store = harness.try_open(&[new]).await.unwrap();
     assert_eq!(access(&store, &alice).await.unwrap(), "second");
-    // What finds it was renewed with it.
+    // The value under which it is found was renewed too.
     assert_eq!(store.find(Whose::person(&person)).await.unwrap().len(), 1);
 }
 

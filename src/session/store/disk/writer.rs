@@ -24,10 +24,10 @@ use super::{
     tables::{Snapshot, Tables},
 };
 
-/// So long the end of the thread is waited for. A disk that hangs must not keep the process from its end.
+/// How long the end of the thread is waited for. A disk that hangs must not keep the process from its end.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
-/// So many changes at most make one transaction.
+/// The maximum number of changes in one transaction.
 const MAX_GROUP: usize = 1_024;
 
 /// The channel to the thread. When it is dropped, the thread writes the received changes and ends.
@@ -45,7 +45,7 @@ struct Job {
     done: oneshot::Sender<Result<Outcome, Fault>>,
 }
 
-/// What the thread knows.
+/// The state of the thread.
 struct Thread {
     core: Arc<Core>,
     /// Something was written that a crash would undo.
@@ -103,7 +103,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.jobs = None;
-        // What it says is that it has ended.
+        // A closed channel means that it has ended.
         let _ = self.ended.lock().recv_timeout(LAST_WAIT);
     }
 }
@@ -118,7 +118,7 @@ impl Thread {
             self.work(group);
         }
         if self.loose || self.failing.is_some() {
-            // What fails here was logged when it failed first.
+            // A failure here was logged when it occurred first.
             let _ = self.write(&[]);
         }
     }

@@ -1,4 +1,4 @@
-//! What the memory store decides by: every session by key, by person and login, by end and by due time.
+//! The authoritative index of the memory store: every session by key, by person and login, by end and by due time.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -59,7 +59,7 @@ struct Held {
     until: Timestamp,
 }
 
-/// What a session takes with everything that belongs to it, in bytes.
+/// The size of a session with all its parts, in bytes.
 pub(super) fn cost(session: &Session) -> usize {
     session.weight() + OVERHEAD
 }

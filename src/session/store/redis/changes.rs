@@ -50,13 +50,13 @@ struct Feed {
     /// Runs beside it: ends restored sessions again. Returns whether all of them are certain to have ended.
     burial: Option<BoxFuture<'static, bool>>,
     is_buried: bool,
-    /// What the link had lost when it was last looked after.
+    /// The link's number of losses at the last check.
     losses: u64,
     /// Whether nothing has been lost between two looks.
     is_calm: bool,
 }
 
-/// What happens to a feed.
+/// An event of a feed.
 enum Event {
     Message(Option<Msg>),
     Checked(bool),
@@ -105,7 +105,7 @@ impl Follower {
             if let Some(change) = change {
                 return change;
             }
-            // Where calls have lost their connection, this one may hear a server that is the primary no more.
+            // If calls have lost their connection, this one may listen to a server that is no longer the primary.
             if self
                 .feed
                 .as_ref()
@@ -168,7 +168,7 @@ impl Feed {
         }
     }
 
-    /// What has to be done once a second.
+    /// The regular work of each second.
     fn look_after(&mut self, inner: &Arc<Inner>) -> Option<Change> {
         inner.touch.holds_for(IN_TOUCH, inner.clock.now());
         self.check = check(Arc::clone(&inner.clock), self.sink.clone());
@@ -209,7 +209,7 @@ fn check(clock: SharedClock, mut sink: PubSubSink) -> BoxFuture<'static, bool> {
     .boxed()
 }
 
-/// What a message says that this process does not know. Remembers a session that has ended.
+/// The unknown part of a message. Remembers an ended session.
 fn heard(inner: &Inner, message: &[u8]) -> Option<Change> {
     let (process, told) = Told::parse(message)?;
     if process == inner.process && !inner.unsure.take(told.key()) {

@@ -12,7 +12,7 @@ use crate::{
     session::{EndReason, SessionKey},
 };
 
-/// So many are remembered, the newest: about ten megabytes.
+/// The number of remembered ends, the newest ones: about ten megabytes.
 const MOST: usize = 100_000;
 
 /// Remembers ended sessions for as long as they could have lived.

@@ -28,13 +28,13 @@ const HEAD: usize = 89;
 /// Scripts and the scores of sorted sets use doubles, which represent every integer up to this one.
 const MAX_NUMBER: u64 = (1 << 53) - 1;
 
-/// What a number looks like in a head.
+/// The form of a number in a head.
 pub(super) type Packed = [u8; 8];
 
 /// The name of an owner index: 128 bits of a keyed hash distinguish owners and reveal nothing.
 pub(super) type Filed = [u8; 16];
 
-/// What Redis has under the key of a session.
+/// The value in Redis under the key of a session.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found<'a> {
     /// None, or the remains of a removed session.
@@ -45,7 +45,7 @@ pub(super) enum Found<'a> {
     Foreign,
 }
 
-/// What is known of a session without opening it.
+/// The facts about a session that are readable without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) version: Version,

@@ -4,13 +4,13 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use super::super::{InsertError, ReplaceError, StoreError};
 
-/// What an error means for the call and for the connection.
+/// The meaning of an error for the call and for the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
     /// Redis has not executed it, and may do so in a moment: slots move, another primary takes over, data is being
     /// loaded.
     NotNow,
-    /// What answers has become a replica: the primary is elsewhere.
+    /// The answering server has become a replica: the primary is elsewhere.
     NotHere,
     /// This node has not executed it. The node with this host and port will, if asked in a certain way.
     Ask(String, u16),

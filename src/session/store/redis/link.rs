@@ -98,7 +98,7 @@ impl Link {
         Ok(self.deliver(command).await?)
     }
 
-    /// What every server that can be written to answers.
+    /// The answer of every writable server.
     pub(super) async fn send_to_all(&self, command: &Cmd) -> RedisResult<Vec<Value>> {
         self.open().await?.wire.send_to_all(command).await
     }

@@ -1,4 +1,4 @@
-//! What concerns many sessions: the indexes.
+//! Operations on many sessions: the indexes.
 //!
 //! Questions to every shard go to all shards at once, in one round trip.
 

@@ -78,7 +78,7 @@ impl Names {
         format!("{}:owner:{}", self.prefix, URL_SAFE_NO_PAD.encode(owner))
     }
 
-    /// What has happened once.
+    /// One-time events.
     pub(super) fn once(&self, id: &[u8]) -> String {
         format!("{}:once:{}", self.prefix, URL_SAFE_NO_PAD.encode(id))
     }
@@ -93,7 +93,7 @@ impl Names {
         format!("{}:{{{}}}:lock", self.prefix, record.name())
     }
 
-    /// What proves that there is room for a record.
+    /// The proof of room for a record.
     pub(super) fn proof(&self, record: Record) -> String {
         format!("{}:{{{}}}:proof", self.prefix, record.name())
     }
@@ -103,7 +103,7 @@ impl Names {
         format!("{}:{{replicas}}", self.prefix)
     }
 
-    /// What a process says of itself.
+    /// A process's statement about itself.
     pub(super) fn note(&self, replica: &str) -> String {
         format!("{}:{{replicas}}:{replica}", self.prefix)
     }

@@ -1,4 +1,4 @@
-//! What happens once, for all processes that share a Redis.
+//! One-time events, for all processes that share a Redis.
 //!
 //! Redis forgets by its own clock. An id, unlike a session, needs no exact end.
 

@@ -1,4 +1,4 @@
-//! What concerns one session: one script and one round trip each, and before a new session the indexes of its owners.
+//! Operations on one session: one script and one round trip each, and before a new session the indexes of its owners.
 
 use std::{sync::Arc, time::Duration};
 
@@ -221,7 +221,7 @@ impl Inner {
     ) -> Result<Claim, StoreError> {
         let now = self.clock.now();
         if let Some(end) = self.ended.get(key) {
-            // Where it has come back, it would be named again and again.
+            // Otherwise a restored one would be named again and again.
             self.bury_one(key, end, now).await?;
             return Ok(Claim::Gone);
         }

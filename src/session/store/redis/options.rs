@@ -1,4 +1,4 @@
-//! Where Redis is, from one URL.
+//! The address of Redis, from one URL.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ const DEFAULT_PREFIX: &str = "bff";
 /// A longer prefix is refused: every key carries it.
 const MAX_PREFIX: usize = 32;
 
-/// Where Redis is and how this server shows who it is there.
+/// The address of Redis and the server's credentials there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisOptions {
     pub(super) place: Place,
@@ -108,7 +108,7 @@ pub enum RedisCertificateError {
 // === impl RedisUrlError ===
 
 impl RedisUrlError {
-    /// What to write.
+    /// The fix.
     #[must_use]
     pub const fn fix(self) -> &'static str {
         match self {
@@ -142,7 +142,7 @@ impl RedisUrlError {
 // === impl RedisCertificateError ===
 
 impl RedisCertificateError {
-    /// What to do about it.
+    /// The fix.
     #[must_use]
     pub const fn fix(self) -> &'static str {
         match self {

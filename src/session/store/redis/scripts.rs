@@ -1,4 +1,4 @@
-//! What Redis does in one step, and how it is called.
+//! The atomic operations of Redis, and how they are called.
 
 use std::sync::OnceLock;
 
@@ -23,7 +23,7 @@ pub(super) struct Call {
     args: Vec<Vec<u8>>,
 }
 
-/// What a script can be given.
+/// A possible argument of a script.
 pub(super) trait Argument {
     fn bytes(self) -> Vec<u8>;
 }

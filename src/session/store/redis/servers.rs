@@ -268,7 +268,7 @@ impl Wire {
         answer.extract_error()
     }
 
-    /// What every server that can be written to answers.
+    /// The answer of every writable server.
     pub(super) async fn send_to_all(&mut self, command: &Cmd) -> RedisResult<Vec<Value>> {
         match self {
             Self::Node(node) => Ok(vec![command.query_async(node).await?]),

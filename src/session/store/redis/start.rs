@@ -33,7 +33,7 @@ pub enum RedisStartError {
     Unreachable {
         /// Host and port.
         hosts: String,
-        /// What the system says.
+        /// The system's error.
         cause: String,
     },
     /// TLS does not come about.
@@ -70,7 +70,7 @@ pub enum RedisStartError {
         "the Redis user may not use the keys {prefix}:*: grant them with the ACL rule in docs/redis.md (~{prefix}:*)"
     )]
     KeysNotPermitted {
-        /// What they begin with.
+        /// Their prefix.
         prefix: String,
     },
     /// The channel is not permitted.
@@ -127,7 +127,7 @@ pub enum RedisStartError {
     Kind {
         /// Host and port.
         hosts: String,
-        /// What it is.
+        /// The kind of the server.
         kind: &'static str,
         /// The scheme that fits.
         scheme: &'static str,
@@ -179,7 +179,7 @@ pub enum RedisStartError {
     },
 }
 
-/// What a server says of itself.
+/// A server's statement about itself.
 #[derive(Debug)]
 struct Info(String);
 

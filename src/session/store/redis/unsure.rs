@@ -19,7 +19,7 @@ pub(super) struct Unsure(Mutex<HashSet<SessionKey>>);
 // === impl Unsure ===
 
 impl Unsure {
-    /// What became of a change of the session is unknown.
+    /// The outcome of a change of the session is unknown.
     pub(super) fn note(&self, key: &SessionKey) {
         let mut keys = self.0.lock();
         if keys.len() < MOST {

@@ -21,7 +21,7 @@ const MAX_TEXT_LENGTH: usize = 160;
 /// session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LastHeard {
-    /// Of which session.
+    /// The session.
     pub(super) key: SessionKey,
     /// [`Outlook::mark`](crate::session::Outlook::mark).
     pub(super) mark: (Timestamp, Timestamp),

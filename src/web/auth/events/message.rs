@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use bytes::Bytes;
 use serde::Serialize;
 
-/// What goes out at once. Its parts in any order; the last of each kind counts.
+/// Simultaneous output. Its parts may be in any order; the last of each kind counts.
 #[derive(Debug, Default)]
 pub(super) struct Message(String);
 

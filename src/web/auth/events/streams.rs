@@ -8,10 +8,10 @@ use parking_lot::Mutex;
 use super::super::super::problem::Problem;
 use crate::session::SessionKey;
 
-/// So many streams of one session at a time: more tabs than people have open.
+/// The maximum number of streams of one session: more tabs than people have open.
 const MAX_OF_SESSION: usize = 20;
 
-/// So many streams at a time at most, some 100 MiB.
+/// The maximum number of streams, some 100 MiB.
 const MAX: usize = 50_000;
 
 /// The delay before a client with too many streams may retry.
@@ -23,7 +23,7 @@ pub(in super::super::super) struct Streams(Arc<Counted>);
 
 #[derive(Debug)]
 struct Counted {
-    /// So many may be open.
+    /// The configured maximum.
     max: usize,
     open: Mutex<Open>,
 }
@@ -153,7 +153,7 @@ mod tests {
         let refused = streams.open(&key(u32::MAX)).unwrap_err();
         assert_eq!(refused, TooMany::OfAll(100));
         assert_eq!(Problem::from(refused).code(), "busy");
-        // What was refused leaves nothing behind.
+        // A refused stream leaves nothing behind.
         assert_eq!(streams.0.open.lock().of_session.len(), 100);
         drop(places);
         streams.open(&key(0)).unwrap();

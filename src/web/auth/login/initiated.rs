@@ -11,13 +11,13 @@ use http::{HeaderValue, StatusCode, header::LOCATION};
 use super::super::super::{Web, form, page::Label, problem::Problem, query::Parameters};
 use crate::login::Initiated;
 
-/// Where the person goes afterwards.
+/// The target of the person.
 pub(super) const TARGET: &str = "target_link_uri";
 
 /// A longer form is refused, in bytes: it becomes a query string.
 const MAX_FORM_LENGTH: usize = 4 * 1024;
 
-/// What such a login may say: of section 4, and of OpenID Connect Enterprise Extensions.
+/// The allowed parameters of such a login: of section 4, and of OpenID Connect Enterprise Extensions.
 const PARAMETERS: [&str; 6] = ["iss", "login_hint", TARGET, "client_id", "domain_hint", "tenant"];
 
 /// Reads the parameters of a login that another site starts, and its target. Without `iss` it is an ordinary login.

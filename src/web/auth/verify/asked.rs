@@ -20,7 +20,7 @@ const BY_NGINX: [HeaderName; 2] = [
     HeaderName::from_static("x-original-url"),
 ];
 
-/// Where Traefik and Caddy do.
+/// The field of Traefik and Caddy.
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
 /// The paths of forward authentication. Envoy and Istio append that of the call (`path_prefix`).
@@ -38,7 +38,7 @@ pub(in super::super::super) fn is_path(path: &str) -> bool {
     behind(path).is_some()
 }
 
-/// What follows a path of forward authentication: nothing, or the path of the call.
+/// The rest after a path of forward authentication: nothing, or the path of the call.
 fn behind(target: &str) -> Option<&str> {
     PATHS
         .iter()
@@ -237,7 +237,7 @@ mod tests {
                 expected,
                 "{name}"
             );
-            // Nobody knows which of them is the proxy's.
+            // It is unknown which of them is the proxy's.
             assert_eq!(
                 page("/auth/verify", &[(name, value), (name, value)]),
                 None,

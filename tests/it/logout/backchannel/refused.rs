@@ -165,7 +165,7 @@ async fn what_is_no_form_with_one_token_is_refused() {
 async fn a_token_that_cannot_be_checked_now_may_come_again() {
     let stack = Stack::builder().start().await;
     let ada = stack.browser();
-    // Nobody has logged in yet, so that the keys are not known.
+    // There was no login yet, so the keys are unknown.
     let token = token(&stack, Some("u-ada"), None, |_| {});
     stack.idp.fail_always(Endpoint::Jwks, Fault::status(500));
     refused(&tell(&stack, &token).await, "temporarily_unavailable");

@@ -23,12 +23,12 @@ impl Stack {
         self.health.report().ready
     }
 
-    /// What the server says is wrong with its credentials, once it has tried.
+    /// The server's problem with its credentials, once it has tried.
     pub fn credentials_problem(&self) -> Option<String> {
         self.problem_with(Component::Credentials)
     }
 
-    /// What the server says is wrong with a component, once it has tried.
+    /// The server's problem with a component, once it has tried.
     pub fn problem_with(&self, component: Component) -> Option<String> {
         self.reasons()
             .find_map(|(other, reason)| (other == component).then_some(reason))

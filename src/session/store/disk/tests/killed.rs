@@ -12,12 +12,12 @@ use std::{
 use super::*;
 use crate::random::RandomExt as _;
 
-/// So often it is killed.
+/// The number of kills.
 const TIMES: u32 = 200;
 const FOLDER: &str = "BFF_TEST_KILLED_FOLDER";
 const CHILD: &str = "session::store::disk::tests::killed::child";
 
-/// What is known of a session.
+/// The facts known about a session.
 #[derive(Debug, Default)]
 struct Known {
     version: u64,

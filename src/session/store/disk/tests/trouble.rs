@@ -35,7 +35,7 @@ async fn nothing_is_lost(begin: fn(&Trouble), end: fn(&Trouble)) {
     assert!(store.get(&bob).await.unwrap().is_none());
     let again = store.replace(&bob, Version::FIRST, harness.session("bob", "again"), Due::Never);
     assert!(matches!(again.await, Err(ReplaceError::Gone)));
-    // Nobody logs in.
+    // Logins are refused.
     let refused = store.insert(harness.draw("erin", Due::Never)).await;
     assert!(matches!(refused, Err(InsertError::Store(_))));
     assert_eq!(sessions(&store).await, 3);

@@ -127,7 +127,7 @@ async fn a_session_takes_little_more_than_its_tokens() {
 async fn calls_are_few_round_trips() {
     let (server, clock) = (Server::start(&[]), clock());
     let store = connect(&server.url(), Arc::new(clock.clone())).await;
-    // What Redis has read at once. The question is read as well.
+    // The number of bytes that Redis has read at once. Its question counts as well.
     let reads = async || {
         let stats: String = store.ask_for(&["INFO", "stats"]).await;
         let line = stats

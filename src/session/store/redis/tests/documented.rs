@@ -1,4 +1,4 @@
-//! What `docs/redis.md` promises.
+//! Tests the promises of `docs/redis.md`.
 
 use futures_util::StreamExt as _;
 

@@ -179,7 +179,7 @@ impl Server {
         }
     }
 
-    /// What `redis-cli` prints.
+    /// The output of `redis-cli`.
     pub(super) fn cli(&self, words: &[&str]) -> String {
         self.cli_as(None, words)
     }
@@ -196,7 +196,7 @@ impl Server {
 }
 
 impl Server {
-    /// What `redis-cli` needs to reach it over TLS.
+    /// The arguments of `redis-cli` for TLS.
     fn tls_words(&self) -> Vec<String> {
         let file = |name: &str| self.dir.join(name).display().to_string();
         let words = [

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::*;
 use crate::session::store::MemoryStore;
 
-/// So many steps are taken in each round.
+/// The number of steps in each round.
 const STEPS: usize = 300;
 
 /// Both stores, with one clock, and the test's own view of each.

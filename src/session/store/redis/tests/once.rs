@@ -1,4 +1,4 @@
-//! What happens once, for two processes.
+//! One-time events, for two processes.
 
 use super::*;
 use crate::session::Once as _;

@@ -9,7 +9,7 @@ use tokio::{
     sync::watch,
 };
 
-/// What the network does.
+/// The behaviour of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Network {
     Works,

@@ -66,7 +66,7 @@ async fn processes_hear_changes_of_others_and_not_their_own() {
     );
     assert!(two.inner.ended.contains(&key));
 
-    // What the other does is the first that the one hears.
+    // The first thing that one process hears is the change of the other.
     let other = two.login("bob", HOUR).await;
     two.end(&other).await;
     assert_eq!(at_one.next().await, Some(Change::Ended(other, EndReason::Logout)));
@@ -92,7 +92,7 @@ async fn a_lease_of_one_keeps_the_other_out_until_it_is_over() {
     assert!(!one.extend(&late.lease, MINUTE).await.unwrap());
     one.release(late.lease, Due::Never).await.unwrap();
     assert!(two.extend(&taken.lease, MINUTE).await.unwrap());
-    // What one writes, the other cannot write over.
+    // One process cannot overwrite the change of another.
     let stored = two.get(&key).await.unwrap().unwrap();
     one.write(&key, "second").await.unwrap();
     let stale = two
