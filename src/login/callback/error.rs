@@ -81,9 +81,9 @@ pub enum CallbackError {
     /// Another process has completed the login, and it came to nothing.
     #[error("another replica completed the login: {cause}")]
     Elsewhere {
-        /// What the person is told.
+        /// The kind of failure for the person.
         failure: Failure,
-        /// What that one says.
+        /// Its text.
         cause: String,
     },
     /// The task that completed the login died.
