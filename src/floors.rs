@@ -22,14 +22,14 @@ const OWNERS: [(&str, &[&str]); 10] = [
 ];
 
 /// A file of the crate, without its tests.
-struct Source {
-    path: PathBuf,
+pub(crate) struct Source {
+    pub(crate) path: PathBuf,
     /// The first part of its path: `session` for `session.rs` and `session/store.rs`.
-    module: String,
-    text: String,
+    pub(crate) module: String,
+    pub(crate) text: String,
 }
 
-fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut sources = Vec::new();
     let mut folders = vec![root.clone()];

@@ -25,7 +25,7 @@ mod upstream;
 use std::{net::IpAddr, time::Duration};
 
 use futures_util::future::{BoxFuture, Shared};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method};
 use hyper_rustls::HttpsConnector;
 
 use self::{
@@ -188,24 +188,6 @@ impl Proto {
         match self {
             Self::Http => "http",
             Self::Https => "https",
-        }
-    }
-}
-
-// === impl GatewayError ===
-
-impl GatewayError {
-    /// The status to answer with; never 500.
-    #[must_use]
-    pub const fn status(self) -> StatusCode {
-        match self {
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
-            Self::BadGateway => StatusCode::BAD_GATEWAY,
-            Self::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 }

@@ -11,7 +11,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{Auth, ClientInfo, Connector, Found, Gateway, NormalPath, Options, Outgoing, Proto, Routes};
+use super::{
+    Auth, ClientInfo, Connector, Found, Gateway, GatewayError, NormalPath, Options, Outgoing, Proto, Routes,
+};
 use crate::{
     clock::{SharedClock, SystemClock},
     tls::{self, SystemRoots},
@@ -198,10 +200,23 @@ pub(super) async fn front(gateway: Arc<Gateway>) -> SocketAddr {
                 headers.insert("x-route", matched.route.id().parse().unwrap());
                 response
             }
-            Err(error) => status(error.status()),
+            Err(error) => status(status_of(error)),
         }
     })
     .await
+}
+
+/// What stands for `error` here; `web` has the real answers.
+fn status_of(error: GatewayError) -> StatusCode {
+    match error {
+        GatewayError::Unauthenticated => StatusCode::UNAUTHORIZED,
+        GatewayError::BadRequest => StatusCode::BAD_REQUEST,
+        GatewayError::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        GatewayError::Upgrade => StatusCode::NOT_IMPLEMENTED,
+        GatewayError::BadGateway => StatusCode::BAD_GATEWAY,
+        GatewayError::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        GatewayError::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+    }
 }
 
 /// Sends `request` unchanged and returns the whole answer.

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, Method, Uri};
 
 use self::step_up::Demand;
 use super::{
@@ -22,7 +22,7 @@ use super::{
     envelope::Envelope,
     navigation::Visit,
     page::Label,
-    problem::Problem,
+    problem::{Code, Problem},
     request_context::RequestContext,
     start_page::instead_of_nothing,
     way_in::{self, Page},
@@ -185,9 +185,7 @@ fn client_info(web: &Web, context: &RequestContext, request: &Request) -> Client
 
 fn method_not_allowed(method: &Method, allow: HeaderValue) -> Problem {
     Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "This method is not possible here",
+        Code::MethodNotAllowed,
         format!("The route does not take {method}."),
     )
     .allow(allow)
@@ -219,21 +217,21 @@ impl Web {
 
 impl From<PathError> for Problem {
     fn from(error: PathError) -> Self {
-        Self::bad_request("ambiguous_path", error.to_string())
+        Self::new(Code::AmbiguousPath, error.to_string())
     }
 }
 
 impl From<GatewayError> for Problem {
     fn from(error: GatewayError) -> Self {
-        let (code, title) = match error {
+        let code = match error {
             GatewayError::Unauthenticated => return Self::unauthenticated(),
-            GatewayError::BadRequest => ("bad_request", "The request is malformed"),
-            GatewayError::RequestTimeout => ("request_timeout", "The request took too long"),
-            GatewayError::Upgrade => ("upgrade_not_supported", "Protocol upgrades are not supported"),
-            GatewayError::BadGateway => ("bad_gateway", "The service gave no usable answer"),
-            GatewayError::ServiceUnavailable => ("service_unavailable", "The service cannot be called"),
-            GatewayError::GatewayTimeout => ("gateway_timeout", "The service did not answer in time"),
+            GatewayError::BadRequest => Code::BadRequest,
+            GatewayError::RequestTimeout => Code::RequestTimeout,
+            GatewayError::Upgrade => Code::UpgradeNotSupported,
+            GatewayError::BadGateway => Code::BadGateway,
+            GatewayError::ServiceUnavailable => Code::ServiceUnavailable,
+            GatewayError::GatewayTimeout => Code::GatewayTimeout,
         };
-        Self::new(error.status(), code, title, error.to_string())
+        Self::new(code, error.to_string())
     }
 }

@@ -13,11 +13,11 @@ pub(super) mod session;
 pub(super) mod sessions;
 pub(super) mod verify;
 
-use http::{StatusCode, request::Parts};
+use http::request::Parts;
 use tracing::Level;
 use url::Url;
 
-use super::{Web, page::Label, peer::Client, problem::Problem, request_context::RequestContext};
+use super::{Web, page::Label, peer::Client, problem::{Code, Problem}, request_context::RequestContext};
 use crate::{
     clock::Timestamp,
     login::{Failure, hosts::LoginHost},
@@ -60,8 +60,8 @@ impl Web {
     fn elsewhere(&self, request: &Parts) -> Elsewhere {
         let query = request.uri.query().unwrap_or_default();
         if url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == FALLBACK_MARK) {
-            let problem = Problem::bad_request(
-                "unknown_host",
+            let problem = Problem::new(
+                Code::UnknownHost,
                 "This address is not one of those that were registered for logging in. If a proxy stands in front, it \
                  has to pass the Host header on, or be listed in BFF_TRUSTED_PROXIES and send X-Forwarded-Host.",
             );
@@ -94,43 +94,35 @@ fn level_of(error: &CallError, usual: Level) -> Level {
 /// What a person is told of a failure.
 fn failure_problem(failure: Failure) -> Problem {
     match failure {
-        Failure::CodeGone => Problem::bad_request(
-            "login_code_refused",
+        Failure::CodeGone => Problem::new(
+            Code::LoginCodeRefused,
             "The identity provider did not accept its own code: it was used before, or too late. You can log in again.",
         ),
         Failure::Refused => Problem::new(
-            StatusCode::BAD_GATEWAY,
-            "idp_refused",
-            "The identity provider refused the login",
+            Code::IdpRefused,
             "The cause is in the server's log under the correlation id.",
         ),
         Failure::Unavailable => Problem::new(
-            StatusCode::BAD_GATEWAY,
-            "idp_unavailable",
-            "The identity provider cannot be reached",
+            Code::IdpUnavailable,
             "Try again in a moment. The cause is in the server's log under the correlation id.",
         ),
         Failure::TimedOut => Problem::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            "idp_timeout",
-            "The identity provider does not answer",
+            Code::IdpTimeout,
             "Try again in a moment. The cause is in the server's log under the correlation id.",
         ),
         Failure::AnswerRefused => Problem::new(
-            StatusCode::BAD_GATEWAY,
-            "idp_answer_refused",
-            "The identity provider's answer was refused",
+            Code::IdpAnswerRefused,
             "It did not pass a security check, so you were not logged in. The cause is in the server's log.",
         ),
-        Failure::TooWeak => Problem::forbidden(
-            "login_too_weak",
+        Failure::TooWeak => Problem::new(
+            Code::LoginTooWeak,
             "The identity provider did not log you in as strongly as the application needs it here. The session that you had \
              goes on.",
         ),
-        Failure::NoRoom => Problem::unavailable("too_many_sessions"),
-        Failure::StoreUnavailable => Problem::unavailable("session_store_unavailable"),
-        Failure::Busy => Problem::unavailable("busy"),
-        Failure::NotReady => Problem::unavailable("not_ready"),
+        Failure::NoRoom => Problem::unavailable(Code::TooManySessions),
+        Failure::StoreUnavailable => Problem::unavailable(Code::SessionStoreUnavailable),
+        Failure::Busy => Problem::unavailable(Code::Busy),
+        Failure::NotReady => Problem::unavailable(Code::NotReady),
         Failure::Internal => Problem::internal(),
     }
 }

@@ -7,10 +7,15 @@ mod told;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header::SET_COOKIE};
+use http::header::SET_COOKIE;
 
 pub(super) use self::told::Told;
-use super::{Web, caller::Absent, envelope::Envelope, problem::Problem};
+use super::{
+    Web,
+    caller::Absent,
+    envelope::Envelope,
+    problem::{Code, Problem},
+};
 use crate::session::{Binding, DeviceKey, Mismatch, Session, SessionKey, Stamp};
 
 /// A browser whose login is younger may still be about to register its key. It does so with the first answer that
@@ -64,35 +69,27 @@ impl Why {
     }
 
     /// The stable code of its problem.
-    pub(crate) const fn code(self) -> &'static str {
+    pub(crate) const fn code(self) -> Code {
         match self {
-            Self::Mismatch(_) => "session_binding",
-            Self::NoProof => "device_proof_required",
-            Self::NoKey => "device_required",
+            Self::Mismatch(_) => Code::SessionBinding,
+            Self::NoProof => Code::DeviceProofRequired,
+            Self::NoKey => Code::DeviceRequired,
         }
     }
 
     /// The problem as a program gets it.
     pub(crate) fn problem(self) -> Problem {
-        let (status, title, detail) = match self {
-            Self::Mismatch(_) => (
-                StatusCode::UNAUTHORIZED,
-                "You are not logged in",
-                "The session belongs to another browser or network. Log in at /auth/login.",
-            ),
-            Self::NoProof => (
-                StatusCode::UNAUTHORIZED,
-                "You are not logged in",
+        let detail = match self {
+            Self::Mismatch(_) => "The session belongs to another browser or network. Log in at /auth/login.",
+            Self::NoProof => {
                 "The session belongs to a device, which has not proven itself with this request. Repeat it, or log in at \
-                 /auth/login.",
-            ),
-            Self::NoKey => (
-                StatusCode::FORBIDDEN,
-                "This browser cannot be used here",
-                "This application only works with browsers that bind a login to the device, and this one has not done so.",
-            ),
+                 /auth/login."
+            }
+            Self::NoKey => {
+                "This application only works with browsers that bind a login to the device, and this one has not done so."
+            }
         };
-        Problem::new(status, self.code(), title, detail)
+        Problem::new(self.code(), detail)
     }
 }
 

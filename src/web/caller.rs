@@ -9,7 +9,12 @@ use http::{
 
 use tracing::Level;
 
-use super::{Web, binding::Unproven, envelope::Envelope, problem::Problem};
+use super::{
+    Web,
+    binding::Unproven,
+    envelope::Envelope,
+    problem::{Code, Problem},
+};
 use crate::session::{SessionId, SessionKey, StoreError, Stored};
 
 /// The use of a session is noted, and its cookie renewed, at most this often.
@@ -100,7 +105,7 @@ impl Absent {
     }
 
     /// The code of its problem, if there is a session.
-    pub(crate) const fn reason(self) -> Option<&'static str> {
+    pub(crate) const fn reason(self) -> Option<Code> {
         match self {
             Self::Nobody => None,
             Self::Unproven(Unproven { why, .. }) => Some(why.code()),
@@ -132,7 +137,7 @@ impl Renewal {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        Self::unavailable("session_store_unavailable").because(
+        Self::unavailable(Code::SessionStoreUnavailable).because(
             Level::ERROR,
             "the session store does not answer",
             &error,

@@ -6,7 +6,7 @@ use axum::body::Body;
 use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, Limited};
 
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use crate::{
     clock::{Clock, Elapsed, timeout},
     gateway::GatewayError,
@@ -29,7 +29,7 @@ pub(super) async fn read(
     if !is_form {
         return Ok(None);
     }
-    let refused = || Problem::bad_request("malformed_form", "The form is too long or not UTF-8.");
+    let refused = || Problem::new(Code::MalformedForm, "The form is too long or not UTF-8.");
     let body = timeout(clock, TIMEOUT, Limited::new(body, most).collect())
         .await
         .map_err(|Elapsed| Problem::from(GatewayError::RequestTimeout))?

@@ -10,7 +10,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 
 /// Refuses a request with no host, several, or an invalid one: RFC 9112 section 3.2. The host in the request line,
 /// which is `:authority` in HTTP/2, and `Host` may both be present if they name the same one.
@@ -65,7 +65,7 @@ fn no_host() -> Problem {
 }
 
 fn refused(detail: &'static str) -> Problem {
-    Problem::bad_request("invalid_host", detail)
+    Problem::new(Code::InvalidHost, detail)
 }
 
 #[cfg(test)]

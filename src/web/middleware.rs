@@ -11,7 +11,7 @@ use axum::{
 };
 use futures_util::FutureExt as _;
 use http::{
-    HeaderValue, Method, StatusCode,
+    HeaderValue, Method,
     header::{CACHE_CONTROL, CONTENT_LENGTH, REFERRER_POLICY},
 };
 use tracing::Level;
@@ -23,7 +23,7 @@ use super::{
     dispatch::Dispatch,
     host,
     page::Pages,
-    problem::{Preferences, Problem},
+    problem::{Code, Preferences, Problem},
     request_context::{RequestContext, nobody},
 };
 use crate::{
@@ -76,7 +76,7 @@ impl Endpoints {
                 return problem.into_response();
             }
             if load == Load::Crowded && !is_probe(request.uri().path()) {
-                return Problem::unavailable("overloaded").into_response();
+                return Problem::unavailable(Code::Overloaded).into_response();
             }
             self.dispatch.answer(context, request).await
         };
@@ -136,9 +136,7 @@ fn is_auth(path: &str) -> bool {
 /// 405 for a route that exists.
 pub(super) async fn method_not_allowed(method: Method) -> Problem {
     Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "This method is not possible here",
+        Code::MethodNotAllowed,
         format!("The method {method} is not possible for this path."),
     )
 }

@@ -11,7 +11,10 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
-use super::{page::Label, problem::Problem};
+use super::{
+    page::Label,
+    problem::{Code, Problem},
+};
 
 /// The fields in which browsers announce it, old and new.
 const FIELDS: [HeaderName; 4] = [
@@ -32,7 +35,7 @@ pub(super) async fn keep_from_acting(request: Request, next: Next) -> Response {
     if is_ahead(request.headers()) {
         let detail =
             "The browser has asked for this page before you did, so nothing has happened. Go there again.";
-        let problem = Problem::forbidden("prefetch_refused", detail);
+        let problem = Problem::new(Code::PrefetchRefused, detail);
         return problem.for_person(Label::GoToStartPage, "/").into_response();
     }
     next.run(request).await

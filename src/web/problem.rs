@@ -3,6 +3,7 @@
 //! A handler returns a [`Problem`]; the outermost layer renders it, since only that one knows the correlation id and
 //! what the client accepts. Bodies of 5xx answers are constant: the cause goes to the log.
 
+mod code;
 mod preferences;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt::Display, time::Duration};
@@ -12,13 +13,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{
-    HeaderValue, StatusCode,
+    HeaderValue,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Serialize;
 use serde_json::Value;
 use tracing::Level;
 
+pub(crate) use self::code::Code;
 pub(super) use self::preferences::Preferences;
 pub(crate) use self::preferences::wants_json;
 use self::preferences::{accepts, accepts_json};
@@ -33,9 +35,7 @@ pub(crate) struct Problem(Box<Inner>);
 
 #[derive(Clone, Debug)]
 struct Inner {
-    status: StatusCode,
-    code: &'static str,
-    title: &'static str,
+    code: Code,
     detail: Cow<'static, str>,
     audience: Audience,
     retry_after: Option<Duration>,
@@ -92,17 +92,10 @@ struct Document<'a> {
 // === impl Problem ===
 
 impl Problem {
-    /// A problem for programs. `code` is stable, `title` and `detail` are for people who debug.
-    pub(crate) fn new(
-        status: StatusCode,
-        code: &'static str,
-        title: &'static str,
-        detail: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    /// A problem for programs. The detail is for people who debug.
+    pub(crate) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
-            status,
             code,
-            title,
             detail: sentence(detail.into()),
             audience: Audience::Program,
             retry_after: None,
@@ -165,42 +158,23 @@ impl Problem {
         self
     }
 
-    /// 400.
-    pub(crate) fn bad_request(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, "The request is malformed", detail)
-    }
-
     /// 401: nobody is logged in here.
     pub(crate) fn unauthenticated() -> Self {
         Self::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthenticated",
-            "You are not logged in",
+            Code::Unauthenticated,
             "There is no session, or it has ended. Log in at /auth/login.",
         )
     }
 
-    /// 403.
-    pub(crate) fn forbidden(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, code, "The request is not allowed", detail)
-    }
-
     /// 404.
     pub(crate) fn not_found() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "There is nothing here",
-            "No route matches this path.",
-        )
+        Self::new(Code::NotFound, "No route matches this path.")
     }
 
     /// 431 (RFC 6585 section 5).
     pub(crate) fn header_too_large() -> Self {
         Self::new(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "header_too_large",
-            "The request's header is too large",
+            Code::HeaderTooLarge,
             "Mostly that is the cookies of this site: remove those that are not needed.",
         )
     }
@@ -208,19 +182,15 @@ impl Problem {
     /// 500, constant.
     pub(crate) fn internal() -> Self {
         Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "Something went wrong here",
+            Code::Internal,
             "The cause is in the server's log under the correlation id.",
         )
     }
 
     /// 503, constant: busy, or something that is needed does not answer.
-    pub(crate) fn unavailable(code: &'static str) -> Self {
+    pub(crate) fn unavailable(code: Code) -> Self {
         Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
             code,
-            "Not available at the moment",
             "Try again in a moment. The cause is in the server's log under the correlation id.",
         )
         .retry_after(Duration::from_secs(5))
@@ -229,12 +199,12 @@ impl Problem {
     /// The stable code.
     #[cfg(test)]
     pub(crate) fn code(&self) -> &'static str {
-        self.0.code
+        self.0.code.name()
     }
 
     /// Writes the log line.
     pub(super) fn log(&self, correlation: &CorrelationId) {
-        let (code, correlation_id) = (self.0.code, correlation.as_str());
+        let (code, correlation_id) = (self.0.code.name(), correlation.as_str());
         let Some(Cause {
             level,
             message,
@@ -270,7 +240,7 @@ impl Problem {
         } else {
             self.json(correlation)
         };
-        *response.status_mut() = self.0.status;
+        *response.status_mut() = self.0.code.status();
         let answer = response.headers_mut();
         answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(after) = self.0.retry_after {
@@ -287,10 +257,10 @@ impl Problem {
     fn json(&self, correlation: &CorrelationId) -> Response {
         let document = Document {
             r#type: "about:blank",
-            title: self.0.title,
-            status: self.0.status.as_u16(),
+            title: self.0.code.title(),
+            status: self.0.code.status().as_u16(),
             detail: &self.0.detail,
-            code: self.0.code,
+            code: self.0.code.name(),
             correlation_id: correlation.as_str(),
             members: self
                 .0
@@ -308,12 +278,12 @@ impl Problem {
     fn page(&self, preferences: &Preferences, pages: &Pages, correlation: &CorrelationId) -> Response {
         let Inner {
             code,
-            title,
             detail,
             way_on,
             answer,
             ..
         } = &*self.0;
+        let (code, title) = (code.name(), code.title());
         let because = answer.is_some().then(|| format!("{code}_because"));
         let leads_to_start = way_on
             .as_ref()
@@ -336,7 +306,7 @@ impl IntoResponse for Problem {
     /// An empty answer that carries the problem to the layer that renders it.
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
-        *response.status_mut() = self.0.status;
+        *response.status_mut() = self.0.code.status();
         response.extensions_mut().insert(self);
         response
     }
@@ -381,7 +351,7 @@ mod tests {
         ] {
             assert_eq!(sentence(detail.into()), expected);
         }
-        let problem = Problem::bad_request("x", "the request's body did not arrive");
+        let problem = Problem::new(Code::BadRequest, "the request's body did not arrive");
         assert_eq!(problem.0.detail, "The request's body did not arrive.");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 
 /// Longer query strings are refused, in bytes.
 const MAX_LENGTH: usize = 8 * 1024;
@@ -20,10 +20,7 @@ impl<'a> Parameters<'a> {
     pub(crate) fn parse(query: Option<&'a str>) -> Result<Self, Problem> {
         let query = query.unwrap_or_default();
         if query.len() > MAX_LENGTH {
-            return Err(Problem::bad_request(
-                "query_too_long",
-                "The query string is too long.",
-            ));
+            return Err(Problem::new(Code::QueryTooLong, "The query string is too long."));
         }
         Ok(Self {
             pairs: url::form_urlencoded::parse(query.as_bytes()).collect(),
@@ -52,8 +49,8 @@ impl<'a> Parameters<'a> {
                 let is_known = |known: &str| targets.contains(&known) || others.contains(&known);
                 let mut after = url::form_urlencoded::parse(&text.as_bytes()[before + pair.len()..]);
                 if after.any(|(name, _)| is_known(&name)) {
-                    return Err(Problem::bad_request(
-                        "ambiguous_target",
+                    return Err(Problem::new(
+                        Code::AmbiguousTarget,
                         "The address to go to afterwards is not percent-encoded, so that its parameters cannot be told from \
                          those of this page. The page or proxy that made this link has to encode it.",
                     ));
@@ -77,8 +74,8 @@ impl<'a> Parameters<'a> {
         for (key, found) in &self.pairs {
             if key == name {
                 if value.is_some() {
-                    return Err(Problem::bad_request(
-                        "duplicate_parameter",
+                    return Err(Problem::new(
+                        Code::DuplicateParameter,
                         "A parameter comes more than once.",
                     ));
                 }

@@ -6,7 +6,10 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{problem::Problem, *};
+use super::{
+    problem::{Code, Problem},
+    *,
+};
 use crate::{
     clock::{ManualClock, Timestamp},
     gateway::{self, Routes},
@@ -168,7 +171,7 @@ async fn attack_23_a_panic_is_a_500_that_tells_nothing() {
 async fn a_problem_keeps_the_headers_added_by_handlers() {
     let folder = tempfile::tempdir().unwrap();
     let handler = async || {
-        let mut response = axum::response::IntoResponse::into_response(Problem::unavailable("busy"));
+        let mut response = axum::response::IntoResponse::into_response(Problem::unavailable(Code::Busy));
         let headers = response.headers_mut();
         headers.append("set-cookie", HeaderValue::from_static("a=b"));
         headers.append("set-cookie", HeaderValue::from_static("c=d"));

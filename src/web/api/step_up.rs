@@ -16,7 +16,7 @@ use url::Url;
 
 use super::{
     super::{
-        Web, caller::Caller, navigation::Visit, page::Label, peer::Client, problem::Problem,
+        Web, caller::Caller, navigation::Visit, page::Label, peer::Client, problem::{Code, Problem},
         request_context::RequestContext, way_in::Page,
     },
     challenge::Challenge,
@@ -140,8 +140,8 @@ pub(super) fn answer(web: &Web, caller: &Caller, asked: &Asked, demand: &Demand)
     let age = web.clock.now().duration_since(session.created_at);
     if session.assurance.stepped_up && age < AGAIN_AFTER {
         web.tell_unsatisfied(caller, demand);
-        return Problem::forbidden(
-            "step_up_not_enough",
+        return Problem::new(
+            Code::StepUpNotEnough,
             "The service asks for a stronger login, although one has just been made. Another login would not change its answer.",
         )
         .for_browser(Label::GoToStartPage, "/")
@@ -160,9 +160,7 @@ pub(super) fn answer(web: &Web, caller: &Caller, asked: &Asked, demand: &Demand)
     );
     members.extend(demand.max_age.map(|seconds| ("max_age", json!(seconds))));
     let problem = Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "step_up_required",
-        "A stronger login is required",
+        Code::StepUpRequired,
         Cow::Borrowed("The service asks for a stronger or a newer login. Go to `login_url`."),
     )
     .with_members(members)

@@ -5,11 +5,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
+    HeaderMap, HeaderValue,
     header::{SET_COOKIE, USER_AGENT},
     request::Parts,
 };
-
 use tracing::Level;
 
 use super::{
@@ -17,7 +16,7 @@ use super::{
         Web,
         envelope::Envelope,
         page::{Action, Label, Page},
-        problem::{Problem, wants_json},
+        problem::{Code, Problem, wants_json},
         query::Parameters,
     },
     login::{again, begin, redirect},
@@ -27,9 +26,6 @@ use crate::{
     oidc::OAuthError,
     session::{CookieName, Device, OpenError, SameSite, SessionKey},
 };
-
-/// The title of problems that a new login solves.
-const NOT_LOGGED_IN: &str = "You are not logged in yet";
 
 /// Completes a login.
 pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Response {
@@ -166,23 +162,23 @@ fn problem(failed: &Failed) -> Problem {
     let error = &*failed.error;
     let logged = |problem: Problem, level, message| problem.because(level, message, error);
     let problem = match error {
-        CallbackError::UnknownAttempt => not_logged_in(
-            "login_unknown",
+        CallbackError::UnknownAttempt => Problem::new(
+            Code::LoginUnknown,
             "This login was not started in this browser, or it was started too long ago. Nothing has happened. Log in \
              again to go on.",
         ),
-        CallbackError::Expired => not_logged_in(
-            "login_expired",
+        CallbackError::Expired => Problem::new(
+            Code::LoginExpired,
             "The login took longer than ten minutes, so it no longer counts. Log in again to go on.",
         ),
-        CallbackError::OtherHost => not_logged_in(
-            "login_other_host",
+        CallbackError::OtherHost => Problem::new(
+            Code::LoginOtherHost,
             "The login was started on another address of this application. Log in again to go on here.",
         ),
         CallbackError::Issuer => {
             let detail = "The answer did not come from the identity provider that was asked, so it was refused. Log in \
                  again to go on.";
-            let problem = not_logged_in("login_wrong_issuer", detail);
+            let problem = Problem::new(Code::LoginWrongIssuer, detail);
             logged(problem, Level::WARN, "a callback was refused")
         }
         // OpenID Connect Core Error Code unmet_authentication_requirements 1.0.
@@ -199,14 +195,12 @@ fn problem(failed: &Failed) -> Problem {
         }
         CallbackError::LoginRequired { .. } => {
             return Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "login_required",
-                "A login is required",
+                Code::LoginRequired,
                 "You are not logged in at the identity provider.",
             );
         }
-        CallbackError::NoCode => not_logged_in(
-            "login_no_code",
+        CallbackError::NoCode => Problem::new(
+            Code::LoginUnanswered,
             "The identity provider sent no usable answer. Log in again to go on.",
         ),
         CallbackError::Exchange(cause) => {
@@ -237,7 +231,7 @@ fn problem(failed: &Failed) -> Problem {
         CallbackError::LoggedOut => {
             let detail =
                 "The identity provider has logged you out while you were logging in. Log in again to go on.";
-            let problem = not_logged_in("login_logged_out", detail);
+            let problem = Problem::new(Code::LoginLoggedOut, detail);
             logged(problem, Level::INFO, "a login came to nothing")
         }
         CallbackError::Abandoned => logged(Problem::internal(), Level::ERROR, "a login failed"),
@@ -267,11 +261,6 @@ fn label(error: &CallbackError) -> Label {
     }
 }
 
-/// A login that came to nothing, and that a person can simply begin again.
-fn not_logged_in(code: &'static str, detail: &'static str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, code, NOT_LOGGED_IN, detail)
-}
-
 /// The problem of a login that failed after the callback had been accepted.
 fn told(error: &CallbackError) -> Problem {
     super::failure_problem(Failure::of(error))
@@ -281,23 +270,13 @@ fn told(error: &CallbackError) -> Problem {
 fn refused(answer: &OAuthError) -> Problem {
     match answer.error.as_str() {
         "access_denied" => Problem::new(
-            StatusCode::FORBIDDEN,
-            "access_denied",
-            NOT_LOGGED_IN,
+            Code::AccessDenied,
             "You, or the identity provider, did not allow the login. Log in again if that was a mistake.",
         ),
         "temporarily_unavailable" | "server_error" => Problem::new(
-            StatusCode::BAD_GATEWAY,
-            "idp_unavailable",
-            "The identity provider has a problem",
+            Code::IdpUnavailable,
             "It could not log you in at the moment. Try again in a while.",
         ),
-        code => Problem::new(
-            StatusCode::BAD_GATEWAY,
-            "idp_refused",
-            "The identity provider refused the login",
-            format!("It answered: {code}."),
-        )
-        .answered(code),
+        code => Problem::new(Code::IdpRefused, format!("It answered: {code}.")).answered(code),
     }
 }

@@ -20,7 +20,11 @@ use http::{
 use tracing::Level;
 
 use self::instructions::{End, Instructions};
-use super::super::{Web, problem::Problem, structured};
+use super::super::{
+    Web,
+    problem::{Code, Problem},
+    structured,
+};
 use crate::{
     login::{ProofError, Registered, hosts::LoginHost},
     session::{DeviceKey, SessionKey, Stamp, StoreError},
@@ -88,18 +92,18 @@ pub(in super::super) async fn refresh(State(web): State<Web>, request: Parts) ->
         Err(error) => {
             let is_first = web.0.refused_devices.first(&key, web.clock.now());
             let level = if is_first { Level::WARN } else { Level::DEBUG };
-            let problem = Problem::bad_request("device_proof_refused", "The proof does not count.");
+            let problem = Problem::new(Code::DeviceProofRefused, "The proof does not count.");
             Err(problem.because(level, "the proof of a device was refused", &error))
         }
     }
 }
 
 fn refused() -> Problem {
-    Problem::forbidden("device_registration_refused", "No key was registered.")
+    Problem::new(Code::DeviceRegistrationRefused, "No key was registered.")
 }
 
 fn unavailable(error: &ProofError) -> Problem {
-    Problem::unavailable("session_store_unavailable").because(
+    Problem::unavailable(Code::SessionStoreUnavailable).because(
         Level::ERROR,
         "the session store does not answer",
         error,

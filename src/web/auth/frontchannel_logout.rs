@@ -15,7 +15,12 @@ use http::{
     request::Parts,
 };
 
-use super::super::{Web, envelope::Envelope, problem::Problem, query::Parameters};
+use super::super::{
+    Web,
+    envelope::Envelope,
+    problem::{Code, Problem},
+    query::Parameters,
+};
 use crate::login::FrontChannelError;
 
 /// The frame is invisible.
@@ -59,5 +64,5 @@ fn framed_by_the_idp(web: &Web) -> Result<HeaderValue, Problem> {
 }
 
 fn invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
-    Problem::bad_request("invalid_request", detail)
+    Problem::new(Code::InvalidRequest, detail)
 }

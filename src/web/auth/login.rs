@@ -20,7 +20,7 @@ use super::{
         Web,
         envelope::Envelope,
         page::Label,
-        problem::Problem,
+        problem::{Code, Problem},
         query::Parameters,
         revisit::{self, is_revisit},
     },
@@ -127,9 +127,11 @@ fn read(request: &Parts) -> Result<LoginQuery, Problem> {
     };
     let max_age = match query.take("max_age")? {
         None => None,
-        Some(seconds) => Some(seconds.parse().map_err(|_| {
-            Problem::bad_request("invalid_parameter", "max_age must be a number of seconds.")
-        })?),
+        Some(seconds) => Some(
+            seconds
+                .parse()
+                .map_err(|_| Problem::new(Code::InvalidParameter, "max_age must be a number of seconds."))?,
+        ),
     };
     Ok(LoginQuery {
         return_to: match return_to {
@@ -185,10 +187,10 @@ pub(super) fn redirect(location: &Url) -> Response {
 fn problem(error: &StartError, again: String) -> Problem {
     match error {
         StartError::ReturnTo(error) => {
-            Problem::bad_request("invalid_return_to", error.to_string()).for_person(Label::GoToStartPage, "/")
+            Problem::new(Code::InvalidReturnTo, error.to_string()).for_person(Label::GoToStartPage, "/")
         }
         StartError::Parameter(_) | StartError::OtherIssuer | StartError::OtherClient => {
-            Problem::bad_request("invalid_parameter", error.to_string()).for_person(Label::GoToStartPage, "/")
+            Problem::new(Code::InvalidParameter, error.to_string()).for_person(Label::GoToStartPage, "/")
         }
         StartError::Idp(cause) => {
             // Before discovery, or with parameters of the browser's own that the IdP refuses, nothing is broken here.

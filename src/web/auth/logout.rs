@@ -21,7 +21,7 @@ use super::super::{
     envelope::Envelope,
     form,
     page::{Action, Label, Page},
-    problem::{Problem, wants_json},
+    problem::{Code, Problem, wants_json},
     query::Parameters,
     revisit,
 };
@@ -122,8 +122,8 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
     };
     let token = key.map(|key| csrf_token(&web.sealer, &key)).unwrap_or_default();
     if wants_json(&request.headers) {
-        return Err(Problem::forbidden(
-            "logout_needs_post",
+        return Err(Problem::new(
+            Code::LogoutNeedsPost,
             "Send a POST with both CSRF proofs.",
         ));
     }
@@ -181,7 +181,7 @@ async fn end(
     let target = match &wishes.return_to {
         None => None,
         Some(target) => Some(web.login.targets().resolve(target, host.origin()).map_err(
-            |error: return_to::ReturnToError| Problem::bad_request("invalid_return_to", error.to_string()),
+            |error: return_to::ReturnToError| Problem::new(Code::InvalidReturnTo, error.to_string()),
         )?),
     };
     let location = web

@@ -9,7 +9,12 @@ use http::request::Parts;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::super::{Web, envelope::Envelope, problem::Problem, query::Parameters};
+use super::super::{
+    Web,
+    envelope::Envelope,
+    problem::{Code, Problem},
+    query::Parameters,
+};
 use crate::session::csrf_token;
 
 /// Times are RFC 3339 in UTC.
@@ -44,7 +49,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
         Err(absent) => {
             let answer = Answer {
                 authenticated: false,
-                reason: absent.reason(),
+                reason: absent.reason().map(Code::name),
                 session: None,
             };
             return web.ask_for_proof(absent, Ok(Json(answer).into_response()));

@@ -8,7 +8,7 @@ use axum::{
 use http::{StatusCode, header::SET_COOKIE, request::Parts};
 use serde::Serialize;
 
-use super::super::{Web, caller::Caller, csrf, envelope::Envelope, problem::Problem};
+use super::super::{Web, caller::Caller, csrf, envelope::Envelope, problem::{Code, Problem}};
 use crate::session::{Device, EndReason, Found, SessionRef, Whose};
 
 #[derive(Serialize)]
@@ -74,9 +74,7 @@ async fn caller(web: &Web, request: &Parts) -> Result<Caller, Problem> {
 /// The same answer for a foreign session and for one that never existed.
 fn not_theirs() -> Problem {
     Problem::new(
-        StatusCode::NOT_FOUND,
-        "session_not_found",
-        "There is no such session",
+        Code::SessionNotFound,
         "None of your sessions has this reference. It may have ended: read /auth/sessions again.",
     )
 }

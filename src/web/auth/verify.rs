@@ -14,7 +14,7 @@ use super::super::{
     csrf,
     envelope::Envelope,
     page::Label,
-    problem::Problem,
+    problem::{Code, Problem},
     query::Parameters,
     request_context::RequestContext,
     way_in,
@@ -52,8 +52,8 @@ pub(in super::super) async fn handle(
     let asked = Asked::of(request);
     let wishes = Wishes::of(request, &asked)?;
     if wishes.service.is_some() && context.listener == Listener::Public {
-        return Err(Problem::bad_request(
-            "internal_only",
+        return Err(Problem::new(
+            Code::InternalOnly,
             "The parameter `service` is possible on the internal listener only (BFF_INTERNAL_ADDR).",
         ));
     }
@@ -77,8 +77,8 @@ pub(in super::super) async fn handle(
     if let Some(service) = &wishes.service {
         let services = web.gateway.routes().services();
         if !services.iter().any(|known| known.id() == service) {
-            return Err(Problem::bad_request(
-                "unknown_service",
+            return Err(Problem::new(
+                Code::UnknownService,
                 "No service of this id is in routes.yaml.",
             ));
         }
@@ -125,9 +125,7 @@ fn without_session(
     }
     let Some(login) = web.login_url(&client, asked.page().as_ref()) else {
         return Err(Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthenticated",
-            "You are not logged in",
+            Code::Unauthenticated,
             "There is no session, and nobody can log in for this host: it is neither among DCR_REDIRECT_URIS, nor in \
              BFF_ALLOWED_REDIRECT_HOSTS below BFF_COOKIE_DOMAIN.",
         ));
@@ -163,8 +161,8 @@ impl Wishes {
                 Some("login") => Some(Unauthenticated::Redirect),
                 Some("401") => Some(Unauthenticated::Status401),
                 Some(_) => {
-                    return Err(Problem::bad_request(
-                        "invalid_parameter",
+                    return Err(Problem::new(
+                        Code::InvalidParameter,
                         "The parameter `unauthenticated` must be `login` or `401`.",
                     ));
                 }
@@ -177,7 +175,9 @@ impl From<CredentialError> for Problem {
     fn from(error: CredentialError) -> Self {
         match error {
             CredentialError::Ended => Self::unauthenticated(),
-            CredentialError::Pending(after) => Self::unavailable("token_refresh_pending").retry_after(after),
+            CredentialError::Pending(after) => {
+                Self::unavailable(Code::TokenRefreshPending).retry_after(after)
+            }
             CredentialError::Store(error) => error.into(),
         }
     }
@@ -186,9 +186,9 @@ impl From<CredentialError> for Problem {
 impl From<csrf::CsrfError> for Problem {
     fn from(error: csrf::CsrfError) -> Self {
         let code = match error {
-            csrf::CsrfError::Origin => "csrf_origin",
-            csrf::CsrfError::Token => "csrf_token",
+            csrf::CsrfError::Origin => Code::CsrfOrigin,
+            csrf::CsrfError::Token => Code::CsrfToken,
         };
-        Self::forbidden(code, error.to_string())
+        Self::new(code, error.to_string())
     }
 }

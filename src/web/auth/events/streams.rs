@@ -2,10 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use http::StatusCode;
 use parking_lot::Mutex;
 
-use super::super::super::problem::Problem;
+use super::super::super::problem::{Code, Problem};
 use crate::session::SessionKey;
 
 /// The maximum number of streams of one session: more tabs than people have open.
@@ -101,14 +100,8 @@ impl Drop for Place {
 impl From<TooMany> for Problem {
     fn from(error: TooMany) -> Self {
         match error {
-            TooMany::OfSession => Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too_many_streams",
-                "Too many open streams",
-                error.to_string(),
-            )
-            .retry_after(TRY_AGAIN),
-            TooMany::OfAll(_) => Self::unavailable("busy").because(
+            TooMany::OfSession => Self::new(Code::TooManyStreams, error.to_string()).retry_after(TRY_AGAIN),
+            TooMany::OfAll(_) => Self::unavailable(Code::Busy).because(
                 tracing::Level::WARN,
                 "a stream of events was refused",
                 &error,

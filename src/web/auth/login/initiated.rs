@@ -8,7 +8,12 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header::LOCATION};
 
-use super::super::super::{Web, form, page::Label, problem::Problem, query::Parameters};
+use super::super::super::{
+    Web, form,
+    page::Label,
+    problem::{Code, Problem},
+    query::Parameters,
+};
 use crate::login::Initiated;
 
 /// The target of the person.
@@ -60,8 +65,8 @@ fn target(form: Option<&str>) -> Result<HeaderValue, Problem> {
 }
 
 fn needs_issuer() -> Problem {
-    Problem::bad_request(
-        "invalid_parameter",
+    Problem::new(
+        Code::InvalidParameter,
         "A login that another site begins must name the identity provider (`iss`).",
     )
 }
