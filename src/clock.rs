@@ -5,6 +5,7 @@
 //! sockets.
 
 mod agreed;
+mod http_date;
 mod manual;
 mod steady;
 
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use self::steady::Steady;
-pub use self::{agreed::AgreedClock, manual::ManualClock};
+pub use self::{agreed::AgreedClock, http_date::http_date, manual::ManualClock};
 
 /// A point in time: milliseconds since the Unix epoch, UTC.
 ///

@@ -12,14 +12,15 @@
 //! | 4 | [`login`], [`tokens`], [`registration`] |
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
-//! | 1 | [`jose`], [`seal`], [`own_paths`], [`proxy`], [`telemetry`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`instruments`] |
+//! | 1 | [`jose`], [`seal`], [`own_paths`], [`proxy`], [`retry`], [`telemetry`] |
+//! | 0 | [`clock`], [`duration`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`url_policy`], [`instruments`] |
 
 pub mod admin;
 pub mod app;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod duration;
 pub mod expand;
 #[cfg(test)]
 mod floors;
@@ -41,6 +42,7 @@ pub mod quote;
 pub mod random;
 pub mod registration;
 pub mod replicas;
+pub mod retry;
 pub mod seal;
 pub mod secret;
 pub mod server;
@@ -51,4 +53,5 @@ pub mod telemetry;
 pub mod tls;
 pub mod tokens;
 pub mod told;
+pub mod url_policy;
 pub mod web;

@@ -49,7 +49,7 @@ pub use self::{
     member::MemberError,
     metadata::{EndpointError, LogoutSupport, Metadata},
     par::PushedRequest,
-    provider::{EndpointOverrides, HttpPolicy, OptionalEndpoint, ProviderOptions, UrlMap},
+    provider::{EndpointOverrides, OptionalEndpoint, ProviderOptions, UrlMap},
     revocation::TokenKind,
     time::ProviderTime,
     token::{TokenError, TokenResponse},

@@ -1,20 +1,68 @@
-//! The paths that the server answers itself.
+//! The one list of the paths that the server answers itself.
 
 use crate::spelling;
 
+/// Begins a login.
+pub const LOGIN: &str = "/auth/login";
+/// Where the provider sends the browser back to.
+pub const CALLBACK: &str = "/auth/callback";
+/// Ends the session.
+pub const LOGOUT: &str = "/auth/logout";
+/// Where the browser comes to after a logout at the provider.
+pub const LOGGED_OUT: &str = "/auth/logged-out";
+/// Who is logged in.
+pub const SESSION: &str = "/auth/session";
+/// The sessions of a person.
+pub const SESSIONS: &str = "/auth/sessions";
+/// One of them, as the router has it.
+pub const ONE_SESSION: &str = "/auth/sessions/{reference}";
+/// The CSRF token.
+pub const CSRF: &str = "/auth/csrf";
+/// What becomes of a session, as a stream.
+pub const EVENTS: &str = "/auth/events";
+/// Forward authentication.
+pub const VERIFY: &str = "/auth/verify";
+/// The same, under its other name.
+pub const FORWARD: &str = "/auth/forward";
+/// Where the provider tells of logouts.
+pub const BACKCHANNEL_LOGOUT: &str = "/auth/backchannel-logout";
+/// The same, in a frame of its page.
+pub const FRONTCHANNEL_LOGOUT: &str = "/auth/frontchannel-logout";
+/// Where a browser registers the key of its device.
+pub const DBSC_REGISTER: &str = "/auth/dbsc/register";
+/// Where a browser proves that key.
+pub const DBSC_REFRESH: &str = "/auth/dbsc/refresh";
+/// Our public keys.
+pub const JWKS: &str = "/.well-known/jwks.json";
+/// Readiness.
+pub const HEALTH: &str = "/health";
+/// Liveness.
+pub const HEALTH_LIVE: &str = "/health/live";
+/// Readiness.
+pub const HEALTH_READY: &str = "/health/ready";
+/// Liveness, under a name of the original system.
+pub const AUTH_HEALTH: &str = "/auth/health";
+/// [`SESSION`], under a name of the original system.
+pub const SESSION_ALIAS: &str = "/api/auth/session";
+/// [`LOGOUT`], under a name of the original system.
+pub const LOGOUT_ALIAS: &str = "/api/auth/logout";
+/// Readiness, under a name of the original system.
+pub const OLD_HEALTH: &str = "/api/v1/health";
+/// Liveness, likewise.
+pub const OLD_HEALTH_LIVE: &str = "/api/v1/health/live";
+/// Readiness, likewise.
+pub const OLD_HEALTH_READY: &str = "/api/v1/health/ready";
+/// The session store alone, likewise.
+pub const OLD_HEALTH_STORE: &str = "/api/v1/health/redis";
+
 /// The server answers these, and nothing else is ever below them.
-const RESERVED: [&str; 4] = ["/auth", "/health", "/metrics", "/.well-known/jwks.json"];
+const RESERVED: [&str; 4] = ["/auth", HEALTH, "/metrics", JWKS];
 
 /// The server answers exactly these; everything below them is free for routes.
-const ALIASES: [&str; 2] = ["/api/auth/session", "/api/auth/logout"];
+const ALIASES: [&str; 2] = [SESSION_ALIAS, LOGOUT_ALIAS];
 
 /// The server answers exactly these if no route does: the health paths of the original system.
-const YIELDING: [&str; 4] = [
-    "/api/v1/health",
-    "/api/v1/health/live",
-    "/api/v1/health/ready",
-    "/api/v1/health/redis",
-];
+const YIELDING: [&str; 4] = [OLD_HEALTH, OLD_HEALTH_LIVE, OLD_HEALTH_READY, OLD_HEALTH_STORE];
 
 /// Whether `path` belongs to the server itself: no route ever gets it.
 #[must_use]
@@ -38,6 +86,18 @@ pub fn is_alias(path: &str) -> bool {
 #[must_use]
 pub fn yields_to_routes(path: &str) -> bool {
     YIELDING.contains(&path)
+}
+
+/// Whether `path` is about a login, a session or a logout: nothing that it answers is ever stored or referred to.
+#[must_use]
+pub fn is_auth(path: &str) -> bool {
+    path.starts_with("/auth/") || path.starts_with("/api/auth/")
+}
+
+/// Whether `path` is that of a health check.
+#[must_use]
+pub fn is_health(path: &str) -> bool {
+    is_below(path, HEALTH)
 }
 
 /// Whether some server, proxy or browser may read `path` as one of our own paths: in any spelling that [`spelling`]
@@ -123,6 +183,24 @@ mod tests {
         ] {
             assert!(may_be_read_as_own(path), "{path}");
         }
+    }
+
+    /// Nothing that begins like a path of ours stands in quotes anywhere else.
+    #[test]
+    fn no_other_place_writes_one_of_our_paths() {
+        let mut wrong = Vec::new();
+        for source in crate::floors::sources() {
+            if source.module == "own_paths" {
+                continue;
+            }
+            for own in RESERVED.into_iter().chain(["/api/auth/", "/api/v1/health"]) {
+                for (at, _) in source.text.match_indices(&format!("\"{own}")) {
+                    let line = source.text[..at].lines().count();
+                    wrong.push(format!("{} (code line {line}): {own}", source.path.display()));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
     #[test]

@@ -55,6 +55,7 @@ use crate::{
     instruments::SharedInstruments,
     keys::Keys,
     login::Login,
+    own_paths,
     seal::Sealer,
     session::{Binding, CookiePolicy, Sessions},
     tokens::Tokens,
@@ -145,31 +146,34 @@ impl Web {
     #[must_use]
     pub fn public(&self) -> Endpoints {
         let acting = Router::new()
-            .route("/auth/login", get(auth::login::handle).post(auth::login::post))
-            .route("/auth/callback", get(auth::callback::handle))
-            .route("/auth/logout", get(auth::logout::ask).post(auth::logout::handle))
+            .route(own_paths::LOGIN, get(auth::login::handle).post(auth::login::post))
+            .route(own_paths::CALLBACK, get(auth::callback::handle))
             .route(
-                "/api/auth/logout",
+                own_paths::LOGOUT,
                 get(auth::logout::ask).post(auth::logout::handle),
             )
-            .route("/auth/logged-out", get(auth::logged_out::handle))
             .route(
-                "/auth/frontchannel-logout",
+                own_paths::LOGOUT_ALIAS,
+                get(auth::logout::ask).post(auth::logout::handle),
+            )
+            .route(own_paths::LOGGED_OUT, get(auth::logged_out::handle))
+            .route(
+                own_paths::FRONTCHANNEL_LOGOUT,
                 get(auth::frontchannel_logout::handle),
             )
             .route_layer(from_fn(prefetch::keep_from_acting));
         let telling = Router::new()
-            .route("/auth/session", get(auth::session::handle))
-            .route("/api/auth/session", get(auth::session::handle))
-            .route("/auth/csrf", get(auth::csrf::handle))
-            .route("/auth/events", get(auth::events::handle))
-            .route("/auth/sessions", get(auth::sessions::list))
-            .route("/auth/sessions/{reference}", delete(auth::sessions::end));
+            .route(own_paths::SESSION, get(auth::session::handle))
+            .route(own_paths::SESSION_ALIAS, get(auth::session::handle))
+            .route(own_paths::CSRF, get(auth::csrf::handle))
+            .route(own_paths::EVENTS, get(auth::events::handle))
+            .route(own_paths::SESSIONS, get(auth::sessions::list))
+            .route(own_paths::ONE_SESSION, delete(auth::sessions::end));
         let of_the_browser = Router::new()
-            .route(auth::dbsc::REGISTER, post(auth::dbsc::register))
-            .route(auth::dbsc::REFRESH, post(auth::dbsc::refresh));
+            .route(own_paths::DBSC_REGISTER, post(auth::dbsc::register))
+            .route(own_paths::DBSC_REFRESH, post(auth::dbsc::refresh));
         let of_the_idp = Router::new().route(
-            auth::backchannel_logout::PATH,
+            own_paths::BACKCHANNEL_LOGOUT,
             post(auth::backchannel_logout::handle),
         );
         let endpoints = acting
@@ -188,16 +192,16 @@ impl Web {
 
     fn common() -> Router<Self> {
         Router::new()
-            .route("/.well-known/jwks.json", get(jwks::handle))
-            .route("/health", get(health::ready))
-            .route("/health/live", get(health::live))
-            .route("/health/ready", get(health::ready))
+            .route(own_paths::JWKS, get(jwks::handle))
+            .route(own_paths::HEALTH, get(health::ready))
+            .route(own_paths::HEALTH_LIVE, get(health::live))
+            .route(own_paths::HEALTH_READY, get(health::ready))
             // Names of the original system.
-            .route("/auth/health", get(health::live))
-            .route("/api/v1/health", get(health::ready))
-            .route("/api/v1/health/live", get(health::live))
-            .route("/api/v1/health/ready", get(health::ready))
-            .route("/api/v1/health/redis", get(health::store))
+            .route(own_paths::AUTH_HEALTH, get(health::live))
+            .route(own_paths::OLD_HEALTH, get(health::ready))
+            .route(own_paths::OLD_HEALTH_LIVE, get(health::live))
+            .route(own_paths::OLD_HEALTH_READY, get(health::ready))
+            .route(own_paths::OLD_HEALTH_STORE, get(health::store))
     }
 
     fn assemble(&self, listener: Listener, endpoints: Router<Self>) -> Endpoints {

@@ -3,7 +3,10 @@
 #![no_main]
 #![expect(clippy::unwrap_used, reason = "a finding says so by panicking")]
 
-use bff::oidc::{EndpointOverrides, HttpPolicy, ProviderOptions, UrlMap, fuzzing::discovery};
+use bff::{
+    oidc::{EndpointOverrides, ProviderOptions, UrlMap, fuzzing::discovery},
+    url_policy::HttpPolicy,
+};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 use url::Url;

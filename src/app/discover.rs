@@ -8,13 +8,14 @@ use super::Ports;
 use crate::{
     health::{Component, Health},
     oidc::RelyingParty,
-    random::RandomExt as _,
+    retry::Backoff,
 };
 
-/// The pause after the first failure; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause: how late the server notices that the IdP is there.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest pause is how late the server notices that the IdP is there.
+const PAUSES: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(30),
+};
 /// How often the metadata are read again once they are known.
 const AGAIN: Duration = Duration::from_hours(1);
 
@@ -52,11 +53,9 @@ pub(super) async fn keep_discovered(
                     tracing::debug!("{message}");
                 }
                 health.failing(Component::Discovery, message);
-                let pause = FIRST_PAUSE
-                    .saturating_mul(2_u32.saturating_pow(failures.min(16)))
-                    .min(LONGEST_PAUSE);
+                let pause = PAUSES.jittered(failures, &*ports.random);
                 failures = failures.saturating_add(1);
-                pause.mul_f64(0.5 + ports.random.fraction() / 2.0)
+                pause
             }
         };
         tokio::select! {

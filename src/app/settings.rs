@@ -18,16 +18,12 @@ use crate::{
         hosts::{Hosts, HostsError},
         return_to::AllowedTargets,
     },
-    oidc, outbound, registration,
+    oidc, outbound, own_paths, registration,
     server::{self, Budget, Wishes},
     session::{CookieOptions, EmailTrust, Lifespan, Limits},
     tokens,
     web::{Brand, Color, ForwardedFamily, OwnOrigins, PageOptions, TrustedProxies},
 };
-
-/// The path that a page of the IdP shows in a frame when a person logs out there.
-const LOGIN_PATH: &str = "/auth/login";
-const FRONTCHANNEL_LOGOUT_PATH: &str = "/auth/frontchannel-logout";
 
 /// The routing table's name in the configuration folder.
 const ROUTES_FILE: &str = "routes.yaml";
@@ -113,11 +109,7 @@ pub(super) fn relying_party(config: &Config) -> oidc::Options {
             introspection: endpoints.introspection,
             registration: endpoints.registration,
         },
-        allow_http: if config.server.allow_http {
-            oidc::HttpPolicy::Anywhere
-        } else {
-            oidc::HttpPolicy::LocalOnly
-        },
+        allow_http: config.server.allow_http,
     });
     options.assertion_audience = config.client.assertion_audience;
     options.assertion_typ = config.client.assertion_typ;
@@ -208,14 +200,14 @@ pub(super) fn registration(config: &Config) -> registration::Options {
         frontchannel_logout_uri: settings
             .redirect_uris
             .first()
-            .and_then(|uri| uri.join(FRONTCHANNEL_LOGOUT_PATH).ok())
+            .and_then(|uri| uri.join(own_paths::FRONTCHANNEL_LOGOUT).ok())
             .map(|uri| uri.to_string()),
         // OpenID Connect Dynamic Client Registration 1.0 section 2: https.
         initiate_login_uri: settings
             .redirect_uris
             .first()
             .filter(|uri| uri.scheme() == "https")
-            .and_then(|uri| uri.join(LOGIN_PATH).ok())
+            .and_then(|uri| uri.join(own_paths::LOGIN).ok())
             .map(|uri| uri.to_string()),
         force_replace: settings.force_replace,
         initial_access_token: settings.initial_access_token.clone(),

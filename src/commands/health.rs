@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{Exit, process, say};
+use crate::own_paths;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -15,7 +16,11 @@ pub(super) fn run(ready: bool) -> Exit {
         Ok((config, _)) => config.server.listen,
         Err(exit) => return exit,
     };
-    let path = if ready { "/health/ready" } else { "/health/live" };
+    let path = if ready {
+        own_paths::HEALTH_READY
+    } else {
+        own_paths::HEALTH_LIVE
+    };
     match status(reachable(listen), path) {
         Ok(200) => Exit::Success,
         Ok(status) => {

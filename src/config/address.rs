@@ -1,11 +1,11 @@
 //! URLs and origins in a configuration.
 
-use std::{fmt, net::IpAddr};
+use std::fmt;
 
-use url::{Host, Url};
+use url::Url;
 
 use super::problem::Complaint;
-use crate::quote::quote;
+use crate::{quote::quote, url_policy::Reach};
 
 /// A longer URL is refused, in bytes.
 const MAX_URL_LENGTH: usize = 2_048;
@@ -17,19 +17,6 @@ const MAX_SUGGESTED: usize = 200;
 /// `scheme://host[:port]`, `http` or `https` (RFC 6454).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Origin(Url);
-
-/// Hosts for which plain `http` is accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// `https`.
-    Secure,
-    /// `http` on this machine.
-    Loopback,
-    /// `http` to a name without a dot, as in container networks.
-    Dotless,
-    /// `http` to anywhere else.
-    Elsewhere,
-}
 
 // === impl Origin ===
 
@@ -90,6 +77,7 @@ impl Origin {
         self.0.host_str().unwrap_or_default()
     }
 
+    /// How it would be reached.
     pub(super) fn reach(&self) -> Reach {
         reach(&self.0)
     }
@@ -108,30 +96,9 @@ impl fmt::Debug for Origin {
     }
 }
 
-/// How `url` would be reached.
+/// How `url`, which is one of `http` or `https`, would be reached.
 pub(super) fn reach(url: &Url) -> Reach {
-    if url.scheme() == "https" {
-        return Reach::Secure;
-    }
-    match url.host() {
-        Some(Host::Domain(name)) => {
-            let name = name.strip_suffix('.').unwrap_or(name);
-            if name == "localhost" || name.ends_with(".localhost") {
-                Reach::Loopback
-            } else if name.contains('.') {
-                Reach::Elsewhere
-            } else {
-                Reach::Dotless
-            }
-        }
-        Some(Host::Ipv4(address)) if address.is_loopback() => Reach::Loopback,
-        Some(Host::Ipv6(address)) if is_loopback(IpAddr::V6(address)) => Reach::Loopback,
-        _ => Reach::Elsewhere,
-    }
-}
-
-fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
+    Reach::of(url).unwrap_or(Reach::Elsewhere)
 }
 
 /// Whether a host can have this name (RFC 1035 section 2.3.4). The parser of URLs lets a `*`, other characters and empty
@@ -340,32 +307,6 @@ mod tests {
             Origin::parse("https://a").unwrap().at("/auth/callback").as_str(),
             "https://a/auth/callback"
         );
-    }
-
-    #[test]
-    fn http_is_for_loopback_and_dotless_names() {
-        let reach = |text| reach(&Url::parse(text).unwrap());
-        for text in [
-            "http://localhost",
-            "http://app.localhost:1",
-            "http://127.0.0.1",
-            "http://127.9.9.9",
-            "http://[::1]",
-            "http://[::ffff:127.0.0.1]",
-        ] {
-            assert_eq!(reach(text), Reach::Loopback, "{text}");
-        }
-        assert_eq!(reach("http://idp:8080"), Reach::Dotless);
-        for text in [
-            "http://idp.example",
-            "http://10.0.0.1",
-            "http://[2001:db8::1]",
-            "http://localhost.example",
-            "http://0.0.0.0",
-        ] {
-            assert_eq!(reach(text), Reach::Elsewhere, "{text}");
-        }
-        assert_eq!(reach("https://idp.example"), Reach::Secure);
     }
 
     proptest! {

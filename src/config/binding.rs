@@ -2,13 +2,8 @@
 
 use std::time::Duration;
 
-use super::{
-    address::{Origin, Reach},
-    cookies::CookieSettings,
-    reader::Reader,
-    server::ServerSettings,
-};
-use crate::session::Binding;
+use super::{address::Origin, cookies::CookieSettings, reader::Reader, server::ServerSettings};
+use crate::{session::Binding, url_policy::Reach};
 
 const BINDING: &str = "SESSION_BINDING";
 const RENEWAL: &str = "SESSION_BINDING_RENEWAL";

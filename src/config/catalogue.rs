@@ -35,7 +35,7 @@ pub enum Kind {
     Switch,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// `90s`, `5m`, `8h`, `2d`, or plain seconds.
+    /// In the grammar of [`crate::duration`].
     Duration,
     /// `512MiB`, `1GiB`, or plain bytes.
     Bytes,

@@ -1,11 +1,10 @@
 //! The session cookie's name and attributes.
 
-use super::{
-    address::{Origin, Reach},
-    problem::Complaint,
-    reader::Reader,
+use super::{address::Origin, problem::Complaint, reader::Reader};
+use crate::{
+    session::SameSite,
+    url_policy::{HttpPolicy, Reach},
 };
-use crate::session::SameSite;
 
 /// The session cookie; login cookies follow it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +22,10 @@ pub struct CookieSettings {
 pub(super) fn read(reader: &mut Reader, own_origins: &[Origin]) -> CookieSettings {
     let secure = reader.switch("BFF_COOKIE_SECURE", true);
     let local = |origin: &Origin| origin.reach() == Reach::Loopback;
-    if !secure && !reader.allows_http() && (own_origins.is_empty() || !own_origins.iter().all(local)) {
+    if !secure
+        && reader.http() == HttpPolicy::LocalOnly
+        && (own_origins.is_empty() || !own_origins.iter().all(local))
+    {
         reader.complain(
             "BFF_COOKIE_SECURE",
             "would send session cookies over connections that others can read",

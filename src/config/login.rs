@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::{address::Origin, problem::Complaint, reader::Reader, registration};
+use crate::own_paths;
 
 /// Login and redirects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +90,7 @@ pub(super) fn fallback_callback(
         if let Err(complaint) = reader.check_reach("BFF_DEFAULT_HOST", origin.reach()) {
             reader.refuse("BFF_DEFAULT_HOST", complaint);
         }
-        let url = origin.at("/auth/callback");
+        let url = origin.at(own_paths::CALLBACK);
         if !known(&url) {
             reader.complain(
                 "BFF_DEFAULT_HOST",
@@ -100,7 +101,7 @@ pub(super) fn fallback_callback(
         return Some(url);
     }
     let base = base_url
-        .map(|base| base.at("/auth/callback"))
+        .map(|base| base.at(own_paths::CALLBACK))
         .filter(|url| known(url));
     let fallback = base.or_else(|| redirect_uris.first().cloned());
     if let (Some(scheme), Some(url)) = (scheme, &fallback)

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use url::Url;
 
 use super::{
-    address::{Origin, Reach, reach},
+    address::{Origin, reach},
     catalogue::{self, Kind},
     environment::Environment,
     parse,
@@ -14,7 +14,12 @@ use super::{
     sources::{Content, Raw, SecretFile, Sources, read_secret},
     unknown,
 };
-use crate::{private_file::Guard, quote::looks_like_a_secret, secret::Secret};
+use crate::{
+    private_file::Guard,
+    quote::looks_like_a_secret,
+    secret::Secret,
+    url_policy::{HttpPolicy, Reach},
+};
 
 /// Reads values and collects the mistakes in them.
 pub(super) struct Reader {
@@ -24,7 +29,7 @@ pub(super) struct Reader {
     added: BTreeMap<&'static str, Vec<(String, String)>>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Warning>,
-    allow_http: bool,
+    http: HttpPolicy,
     guard: Guard,
     /// Variables with a plain `http` URL that is accepted.
     plain_http: Vec<String>,
@@ -42,11 +47,13 @@ impl Reader {
             problems: sources.problems,
             warnings: [unknown::warnings(environment), sources.warnings].concat(),
             added: sources.added,
-            allow_http: false,
+            http: HttpPolicy::LocalOnly,
             guard: Guard::Strict,
             plain_http: Vec::new(),
         };
-        reader.allow_http = reader.switch("BFF_DANGER_ALLOW_HTTP", false);
+        if reader.switch("BFF_DANGER_ALLOW_HTTP", false) {
+            reader.http = HttpPolicy::Anywhere;
+        }
         if reader.switch("BFF_DANGER_ALLOW_OPEN_FILES", false) {
             reader.warn(
                 "BFF_DANGER_ALLOW_OPEN_FILES",
@@ -325,7 +332,7 @@ impl Reader {
     pub(super) fn check_reach(&mut self, name: &str, reach: Reach) -> Result<(), Complaint> {
         match reach {
             Reach::Secure => Ok(()),
-            Reach::Elsewhere if !self.allow_http => Err(Complaint::new(
+            reach if !self.http.accepts(reach) => Err(Complaint::new(
                 "is plain http to a host that is neither loopback nor a name without a dot",
                 "use https; only where nobody else can listen, set BFF_DANGER_ALLOW_HTTP=true",
             )),
@@ -338,9 +345,9 @@ impl Reader {
         }
     }
 
-    /// Whether `BFF_DANGER_ALLOW_HTTP` is on.
-    pub(super) const fn allows_http(&self) -> bool {
-        self.allow_http
+    /// Where plain `http` is accepted.
+    pub(super) const fn http(&self) -> HttpPolicy {
+        self.http
     }
 
     /// The policy for files that others can use.

@@ -18,7 +18,7 @@ pub fn reference() -> String {
          `NAME=file:/path` (in `settings.yaml`, where secrets stand in no other way, `name_file` or `file:`). Values in \
          `settings.yaml` and `routes.yaml` may hold `${NAME}` and `${NAME:-default}`, with variables of the environment; what \
          they stand for is never printed. Lists are separated by commas or spaces, or are JSON arrays, or lists in \
-         `settings.yaml`. `1` and `0` mean `true` and `false`. Durations are seconds unless they carry a unit (`90s`, `5m`, `8h`, `2d`). All mistakes \
+         `settings.yaml`. `1` and `0` mean `true` and `false`. Durations, here and in `routes.yaml`, are seconds unless they carry a unit (`500ms`, `90s`, `5m`, `8h`, `2d`). All mistakes \
          are reported at once, with exit code 64.\n",
     );
     for group in Group::ALL {

@@ -11,14 +11,12 @@ use super::{
     reader::Reader,
 };
 use crate::{
+    own_paths,
+    own_paths::{BACKCHANNEL_LOGOUT, CALLBACK},
     registration::{Description, RedirectUpdate, UpdateMethod},
     secret::Secret,
 };
 
-/// The path of every redirect URI.
-const CALLBACK_PATH: &str = "/auth/callback";
-/// The path at which the IdP reports logouts.
-const BACKCHANNEL_LOGOUT_PATH: &str = "/auth/backchannel-logout";
 /// The minimum interval of comparisons: each is a call to the IdP.
 const LEAST_CHECK_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -87,8 +85,8 @@ pub(super) fn read(
             format!(
                 "list the redirect URIs, one per host: `{}`",
                 base_url.map_or_else(
-                    || format!("https://app.example{CALLBACK_PATH}"),
-                    |base| base.at(CALLBACK_PATH).to_string()
+                    || format!("https://app.example{CALLBACK}"),
+                    |base| base.at(CALLBACK).to_string()
                 )
             ),
         );
@@ -125,8 +123,8 @@ pub(super) fn read(
     let backchannel_logout_uri = reader.url("DCR_BACKCHANNEL_LOGOUT_URI", endpoint_url);
     let of_a_host = |uri: &Url| {
         base_url
-            .map(|base| base.at(BACKCHANNEL_LOGOUT_PATH))
-            .or_else(|| uri.join(BACKCHANNEL_LOGOUT_PATH).ok())
+            .map(|base| base.at(BACKCHANNEL_LOGOUT))
+            .or_else(|| uri.join(BACKCHANNEL_LOGOUT).ok())
     };
     let backchannel_logout_uri = backchannel_logout_uri.or_else(|| redirect_uris.first().and_then(of_a_host));
     RegistrationSettings {
@@ -139,7 +137,7 @@ pub(super) fn read(
         description: description(reader),
         redirect_uris,
         force_replace: force_replace(reader, open_registration),
-        jwks_uri: jwks_uri.or_else(|| base_url.map(|base| base.at("/.well-known/jwks.json"))),
+        jwks_uri: jwks_uri.or_else(|| base_url.map(|base| base.at(own_paths::JWKS))),
         backchannel_logout_uri,
         bootstrap_admin_token,
         allow_bootstrap_failure: reader.switch("ALLOW_BOOTSTRAP_FAILURE", false),
@@ -249,11 +247,11 @@ fn redirect_uris(reader: &mut Reader) -> Vec<Url> {
 /// An exact redirect URI: the IdP compares it character by character.
 pub(super) fn redirect_uri(text: &str) -> Result<Url, Complaint> {
     let url = plain_url(text)?;
-    if url.path() != CALLBACK_PATH {
+    if url.path() != CALLBACK {
         let mut right = url.clone();
-        right.set_path(CALLBACK_PATH);
+        right.set_path(CALLBACK);
         return Err(Complaint::new(
-            format!("has another path than `{CALLBACK_PATH}`"),
+            format!("has another path than `{CALLBACK}`"),
             format!("write `{right}`"),
         ));
     }

@@ -9,6 +9,7 @@ use std::{
 use ipnet::IpNet;
 
 use super::{address::Origin, parse, problem::Complaint, reader::Reader};
+use crate::url_policy::HttpPolicy;
 
 /// The listeners and the proxies in front of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +38,8 @@ pub struct ServerSettings {
     pub shutdown_timeout: Duration,
     /// The Unix socket for commands that need the running server.
     pub admin_socket: Option<PathBuf>,
-    /// Plain `http` is accepted everywhere (`BFF_DANGER_ALLOW_HTTP`).
-    pub allow_http: bool,
+    /// Where plain `http` is accepted (`BFF_DANGER_ALLOW_HTTP`).
+    pub allow_http: HttpPolicy,
 }
 
 /// The two families of header fields in which a proxy names its client (`BFF_FORWARDED_HEADERS`).
@@ -97,7 +98,7 @@ pub(super) fn read(reader: &mut Reader) -> ServerSettings {
             .unwrap_or(Duration::from_secs(5)),
         shutdown_timeout: reader.duration("SHUTDOWN_TIMEOUT", Duration::from_secs(20)),
         admin_socket: reader.path("BFF_ADMIN_SOCKET"),
-        allow_http: reader.allows_http(),
+        allow_http: reader.http(),
     }
 }
 

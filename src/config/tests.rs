@@ -20,6 +20,7 @@ use crate::{
     secret::Secret,
     session::SameSite,
     telemetry::Format,
+    url_policy::HttpPolicy,
 };
 
 /// A folder without `settings.yaml`.
@@ -598,7 +599,7 @@ dcr_client_id:
     assert_eq!(config.provider.scopes, ["openid", "email"]);
     assert_eq!(config.provider.prompt, PromptSetting::Never);
     assert_eq!(config.session.lifetime, Duration::from_hours(2));
-    assert!(config.server.allow_http && config.registration.enabled);
+    assert!(config.server.allow_http == HttpPolicy::Anywhere && config.registration.enabled);
     assert_eq!(config.registration.redirect_uris.len(), 2);
     assert_eq!(config.login.cors_origins.len(), 1);
     // An empty variable counts as unset.
@@ -757,6 +758,7 @@ fn http_is_accepted_for_local_names_with_one_warning() {
         config(&[("BFF_COOKIE_SECURE", "false"), danger])
             .server
             .allow_http
+            == HttpPolicy::Anywhere
     );
     let (_, warned) = load(&[("BFF_BASE_URL", "http://bff")]).unwrap();
     assert!(warned[0].message.contains("Secure cookie"), "{warned:?}");

@@ -3,7 +3,10 @@
 use url::Url;
 
 use super::{Login, hosts::LoginHost};
-use crate::session::{EndReason, SessionKey, StoreError, Whose};
+use crate::{
+    own_paths,
+    session::{EndReason, SessionKey, StoreError, Whose},
+};
 
 /// The request of the person.
 #[derive(Clone, Debug)]
@@ -72,6 +75,6 @@ impl Login {
 /// The registered post-logout redirect URI of a host.
 fn logged_out_url(host: &LoginHost) -> Url {
     let mut url = host.origin().clone();
-    url.set_path("/auth/logged-out");
+    url.set_path(own_paths::LOGGED_OUT);
     url
 }

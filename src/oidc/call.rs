@@ -1,15 +1,13 @@
 //! An authenticated POST. Only this module repeats one and classifies the answers.
 
 mod meaning;
-mod retry_after;
 
 use std::{fmt, time::Duration};
 
-use http::{StatusCode, header::RETRY_AFTER};
+use http::StatusCode;
 use url::Url;
 
 pub use self::meaning::{Meaning, PERSON_NEEDED, REFUSALS};
-pub(super) use self::retry_after::http_date;
 use super::{
     ASSERTION_LIFETIME, AuthenticationSummary, Client, MemberError, Metadata, OAuthError, ProviderTime,
     RelyingParty, time::provider_date,
@@ -18,7 +16,8 @@ use crate::{
     clock::Timestamp,
     jose::SignError,
     outbound::{Lane, Response, TransportError},
-    random::RandomExt as _,
+    random::Random,
+    retry::{Backoff, retry_after},
 };
 
 /// A smaller difference between the clocks is no reason to refuse an assertion.
@@ -123,16 +122,22 @@ impl Default for RetryOptions {
 }
 
 impl RetryOptions {
-    /// The pause before the attempt after `failed` ones; `None` if there is no further attempt. `fraction` is the
-    /// jitter.
-    fn pause_after(&self, failed: u32, retry_after: Option<Duration>, fraction: f64) -> Option<Duration> {
+    /// The pause before the attempt after `failed` ones; `None` if there is no further attempt.
+    fn pause_after(
+        &self,
+        failed: u32,
+        retry_after: Option<Duration>,
+        random: &dyn Random,
+    ) -> Option<Duration> {
         if failed > self.repeats || retry_after.is_some_and(|asked| asked > self.longest) {
             return None;
         }
-        let exponent = failed.saturating_sub(1).min(16);
-        let pause = self.pause.saturating_mul(1 << exponent).min(self.longest);
-        let jittered = pause.mul_f64(1.0 - fraction.clamp(0.0, 1.0) / 2.0);
-        Some(retry_after.map_or(jittered, |asked| asked.saturating_add(jittered)))
+        let backoff = Backoff {
+            first: self.pause,
+            longest: self.longest,
+        };
+        let pause = backoff.jittered(failed.saturating_sub(1), random);
+        Some(retry_after.map_or(pause, |asked| asked.saturating_add(pause)))
     }
 }
 
@@ -166,7 +171,7 @@ impl RelyingParty {
             failed += 1;
             let now = shared.clock.wall();
             let retry_after = match &outcome {
-                Ok(response) if is_repeatable(response.status) => retry_after(response, now),
+                Ok(response) if is_repeatable(response.status) => retry_after(&response.headers),
                 Err(error) if error.certainly_not_sent() => None,
                 Ok(_) | Err(_) => {
                     let answer = classify(outcome, summary, now);
@@ -181,7 +186,7 @@ impl RelyingParty {
             match shared
                 .options
                 .retry
-                .pause_after(failed, retry_after, shared.random.fraction())
+                .pause_after(failed, retry_after, &*shared.random)
             {
                 Some(pause) => shared.clock.sleep(pause).await,
                 None => return classify(outcome, summary, now),
@@ -214,11 +219,6 @@ fn is_repeatable(status: StatusCode) -> bool {
     )
 }
 
-fn retry_after(response: &Response, now: Timestamp) -> Option<Duration> {
-    let value = response.headers.get(RETRY_AFTER)?.to_str().ok()?;
-    retry_after::parse(value, now)
-}
-
 fn classify(
     outcome: Result<Response, TransportError>,
     summary: AuthenticationSummary,
@@ -235,7 +235,7 @@ fn classify(
     if is_passing(status) {
         return Err(CallError::Unavailable {
             status,
-            retry_after: retry_after(&response, now),
+            retry_after: retry_after(&response.headers),
         });
     }
     // RFC 6749 section 5.2 sends errors with 400, or 401 for failed client authentication. Providers use other

@@ -4,7 +4,9 @@ pub(super) mod network;
 
 use std::borrow::Cow;
 
-use url::{Host, Origin, Url};
+use url::{Origin, Url};
+
+use crate::url_policy::HttpPolicy;
 
 /// Who the identity provider is and how to reach it.
 #[derive(Clone, Debug)]
@@ -52,16 +54,6 @@ pub enum OptionalEndpoint {
     At(Url),
     /// It is not used, even if discovery names it (`none`).
     Off,
-}
-
-/// Hosts for which plain http is accepted (`BFF_DANGER_ALLOW_HTTP`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HttpPolicy {
-    /// For loopback addresses, `localhost` and names below it, and names without a dot (container networks).
-    #[default]
-    LocalOnly,
-    /// For every host.
-    Anywhere,
 }
 
 /// Moves URLs between the form that the world sees and the form in which this process reaches the provider.
@@ -156,30 +148,6 @@ impl OptionalEndpoint {
             Self::At(url) => Some(url),
             Self::Off => None,
         }
-    }
-}
-
-// === impl HttpPolicy ===
-
-impl HttpPolicy {
-    /// Whether `url` may be used: https, or http where this policy accepts it.
-    #[must_use]
-    pub fn permits(self, url: &Url) -> bool {
-        match url.scheme() {
-            "https" => true,
-            "http" => self == Self::Anywhere || is_local(url),
-            _ => false,
-        }
-    }
-}
-
-fn is_local(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        // The parser has put the name in lower case.
-        Some(Host::Domain(name)) => !name.is_empty() && (!name.contains('.') || name.ends_with(".localhost")),
-        None => false,
     }
 }
 
@@ -369,36 +337,5 @@ mod tests {
         let somewhere = url("https://idp.example/token");
         assert_eq!(map.back_channel(somewhere.clone()), somewhere);
         assert_eq!(map.public(somewhere.clone()), somewhere);
-    }
-
-    #[test]
-    fn plain_http_is_for_local_names_alone() {
-        let local = [
-            "http://127.0.0.1:80",
-            "http://127.8.8.8",
-            "http://[::1]:9",
-            "http://localhost",
-            "http://LOCALHOST",
-            "http://a.localhost:1/x",
-            "http://idp:8080",
-        ];
-        for text in local {
-            assert!(HttpPolicy::LocalOnly.permits(&url(text)), "{text}");
-        }
-        let remote = [
-            "http://idp.example",
-            "http://10.0.0.1",
-            "http://[2001:db8::1]",
-            "http://idp.",
-            "http://localhost.example",
-        ];
-        for text in remote {
-            assert!(!HttpPolicy::LocalOnly.permits(&url(text)), "{text}");
-            assert!(HttpPolicy::Anywhere.permits(&url(text)), "{text}");
-        }
-        for text in ["ftp://localhost", "file:///etc/passwd", "data:x", "unix:/run/x"] {
-            assert!(!HttpPolicy::Anywhere.permits(&url(text)), "{text}");
-        }
-        assert!(HttpPolicy::LocalOnly.permits(&url("https://idp.example")));
     }
 }

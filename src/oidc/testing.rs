@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use url::{Url, form_urlencoded};
 
 use super::{
-    AuthorizationRequest, Client, ClientAuthentication, ClientSlot, EndpointOverrides, HttpPolicy, Options,
+    AuthorizationRequest, Client, ClientAuthentication, ClientSlot, EndpointOverrides, Options,
     ProviderOptions, RelyingParty,
 };
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
     keys::{self, KeyKind, Keys},
     outbound::{self, LaneLimits, Outbound},
     random::{SharedRandom, SystemRandom},
+    url_policy::HttpPolicy,
 };
 
 pub(super) const CLIENT_ID: &str = "bff-server";

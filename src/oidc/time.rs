@@ -5,9 +5,9 @@ use http::{
     header::{AGE, CACHE_CONTROL, DATE},
 };
 
-use super::{JwksError, NotReady, RelyingParty, call::http_date};
+use super::{JwksError, NotReady, RelyingParty};
 use crate::{
-    clock::Timestamp,
+    clock::{Timestamp, http_date},
     outbound::{Lane, Request},
 };
 

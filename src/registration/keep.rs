@@ -7,12 +7,12 @@ use super::{
     credentials::CredentialsError,
     error::RegistrationError,
     event::Outcome,
-    run::jittered,
     vault::{Fingerprint, Lock},
 };
 use crate::{
     clock::Timestamp,
     oidc::{Client, Metadata},
+    retry::{Backoff, jittered},
 };
 
 // === impl Registration ===
@@ -26,7 +26,7 @@ impl Registration {
         let clock = &around.clock;
         let interval = self.options.check_interval.filter(|_| !self.options.skip);
         let next_check =
-            || interval.map(|interval| clock.now().saturating_add(jittered(interval, &around.random)));
+            || interval.map(|interval| clock.now().saturating_add(jittered(interval, &*around.random)));
         let mut check_at = next_check();
         let mut look_at = clock.now().saturating_add(around.pace.look);
         let mut delete_at = None;
@@ -64,9 +64,14 @@ impl Registration {
                     tracing::warn!("{error} (a replaced client is deleted later)");
                 }
                 // Where the IdP could not be reached; where something was deleted, the file is another one.
-                let wait = around.pace.refused.saturating_mul(1 << deletions.min(4));
+                let first = around.pace.refused;
+                let backoff = Backoff {
+                    first,
+                    longest: first.saturating_mul(16),
+                };
+                let wait = backoff.jittered(deletions, &*around.random);
                 deletions = deletions.saturating_add(1);
-                delete_at = Some(clock.now().saturating_add(jittered(wait, &around.random)));
+                delete_at = Some(clock.now().saturating_add(wait));
             }
             if self.look(&metadata, around, &mut seen).await && !self.options.skip {
                 delete_at = self.next_deletion().await;

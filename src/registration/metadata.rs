@@ -17,7 +17,7 @@ use super::{
     diff::Remembered,
     options::{AuthMethod, Description, Jwks, Options, RedirectUpdate},
 };
-use crate::{jose::Algorithm, secret::Secret};
+use crate::{jose::Algorithm, own_paths::LOGGED_OUT, secret::Secret};
 
 /// The field that carries the scopes.
 pub(super) const SCOPE: &str = "scope";
@@ -36,9 +36,6 @@ pub(super) const CLIENT_ID: &str = "client_id";
 pub(super) const REDIRECT_URIS: &str = "redirect_uris";
 /// The fields that `DCR_REDIRECT_UPDATE_MODE` is about.
 pub(super) const REDIRECTS: [&str; 2] = [REDIRECT_URIS, "post_logout_redirect_uris"];
-
-/// Path of the page that the IdP sends people back to after a logout.
-const LOGGED_OUT_PATH: &str = "/auth/logged-out";
 
 /// The field that carries where other sites may send people to log in.
 const INITIATE_LOGIN_URI: &str = "initiate_login_uri";
@@ -306,7 +303,7 @@ fn logged_out_uris(redirect_uris: &[String]) -> Vec<String> {
     let mut uris = Vec::new();
     for uri in redirect_uris {
         let Ok(url) = Url::parse(uri) else { continue };
-        let uri = format!("{}{LOGGED_OUT_PATH}", url.origin().ascii_serialization());
+        let uri = format!("{}{LOGGED_OUT}", url.origin().ascii_serialization());
         if !uris.contains(&uri) {
             uris.push(uri);
         }

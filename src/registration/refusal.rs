@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use http::{
-    StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER},
-};
+use http::{StatusCode, header::CONTENT_TYPE};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -13,7 +10,7 @@ use super::{
     error::{RegistrationError, Target},
     vault::Place,
 };
-use crate::{oidc::OAuthError, outbound::Response};
+use crate::{oidc::OAuthError, outbound::Response, retry::retry_after};
 
 /// Longest wait that an IdP can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
@@ -98,7 +95,7 @@ pub(super) fn unavailable(response: &Response, url: &Url, target: Target) -> Reg
         url: shown(url),
         target,
         status: response.status,
-        retry_after: retry_after(response),
+        retry_after: retry_after(&response.headers).map(|wait| wait.min(MAX_RETRY_AFTER)),
     }
 }
 
@@ -108,19 +105,6 @@ pub(super) fn is_transient(status: StatusCode) -> bool {
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY
         )
-}
-
-/// Seconds alone: a date would need the IdP's clock to be right.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response
-        .headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 /// No standard says how a taken client id is refused, since no standard lets a client ask for one: by 409, or by an

@@ -13,7 +13,8 @@ use crate::{
     clock::SharedClock,
     health::{Component, Health},
     oidc::RelyingParty,
-    random::{RandomExt as _, SharedRandom},
+    random::SharedRandom,
+    retry::{Backoff, jittered},
 };
 
 /// How long between two looks at the credentials file. A replaced client is deleted only after several of them.
@@ -22,10 +23,8 @@ pub(super) const LOOK: Duration = Duration::from_secs(10);
 /// How long to wait between attempts.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// After the first attempt that failed on the way; doubles.
-    pub first: Duration,
-    /// The longest wait on the way.
-    pub longest: Duration,
+    /// After attempts that failed on the way.
+    pub unreachable: Backoff,
     /// After a refusal, which passes only when a person has done something.
     pub refused: Duration,
     /// Between two looks at the credentials file, which another process may have changed.
@@ -61,8 +60,10 @@ enum Next {
 impl Default for Pace {
     fn default() -> Self {
         Self {
-            first: Duration::from_secs(1),
-            longest: Duration::from_mins(1),
+            unreachable: Backoff {
+                first: Duration::from_secs(1),
+                longest: Duration::from_mins(1),
+            },
             refused: Duration::from_mins(5),
             look: LOOK,
         }
@@ -113,11 +114,11 @@ impl Registration {
             let wait = match next {
                 Next::Done => return Ok(()),
                 Next::Soon(asked) => {
-                    let wait = around.pace.after(failures);
+                    let wait = around.pace.unreachable.jittered(failures, &*around.random);
                     failures = failures.saturating_add(1);
-                    jittered(wait, &around.random).max(asked.unwrap_or_default())
+                    wait.max(asked.unwrap_or_default())
                 }
-                Next::Slowly => jittered(around.pace.refused, &around.random),
+                Next::Slowly => jittered(around.pace.refused, &*around.random),
             };
             tokio::select! {
                 () = around.clock.sleep(wait) => {}
@@ -142,39 +143,6 @@ impl Registration {
                 Ok(Next::Slowly)
             }
             ErrorKind::Refused | ErrorKind::Configuration => Err(error),
-        }
-    }
-}
-
-// === impl Pace ===
-
-impl Pace {
-    fn after(&self, failures: u32) -> Duration {
-        let doubled = 2_u32.saturating_pow(failures.min(16));
-        self.first.saturating_mul(doubled).min(self.longest)
-    }
-}
-
-/// Between half of `wait` and all of it, so that replicas which failed together do not come back together.
-pub(super) fn jittered(wait: Duration, random: &SharedRandom) -> Duration {
-    wait.mul_f64(0.5 + random.fraction() / 2.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::random::SystemRandom;
-
-    #[test]
-    fn attempts_keep_their_distance() {
-        let pace = Pace::default();
-        assert_eq!(pace.after(0), Duration::from_secs(1));
-        assert_eq!(pace.after(3), Duration::from_secs(8));
-        assert_eq!(pace.after(u32::MAX), Duration::from_mins(1));
-        let random: SharedRandom = std::sync::Arc::new(SystemRandom);
-        for _ in 0..100 {
-            let wait = jittered(Duration::from_secs(10), &random);
-            assert!((Duration::from_secs(5)..=Duration::from_secs(10)).contains(&wait));
         }
     }
 }

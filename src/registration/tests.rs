@@ -24,14 +24,13 @@ use super::*;
 use crate::{
     clock::{Clock as _, ManualClock, Timestamp},
     keys::{self, KeyKind},
-    oidc::{
-        self, ClientAuthentication, ClientSlot, EndpointOverrides, HttpPolicy, ProviderOptions, RelyingParty,
-    },
+    oidc::{self, ClientAuthentication, ClientSlot, EndpointOverrides, ProviderOptions, RelyingParty},
     outbound,
     private_file::Guard,
     random::SystemRandom,
     secret::Secret,
     telemetry::testing::Logs,
+    url_policy::HttpPolicy,
 };
 
 const IAT: &str = "initial-token";

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, retry::Backoff};
 
 /// This many failures in a row open the breaker.
 const FAILURES: u32 = 5;
-/// The first pause; it doubles with every trial that fails.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// The longest pause: how late sessions notice at most that the IdP is back.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// Between trials. The longest is how late sessions notice that the IdP is back. Not spread: one process asks for all of its
+/// sessions, and their refreshes are spread themselves.
+const PAUSES: Backoff = Backoff {
+    first: Duration::from_secs(5),
+    longest: Duration::from_mins(1),
+};
 /// A trial whose result never arrives does not block the next one for longer.
 const TRIAL: Duration = Duration::from_mins(1);
 
@@ -26,9 +28,9 @@ enum State {
     /// Attempts pass.
     Closed { failures: u32 },
     /// No attempt before `until`.
-    Open { until: Timestamp, pause: Duration },
+    Open { until: Timestamp, trials: u32 },
     /// One attempt is under way, and the others wait for its outcome.
-    Trial { until: Timestamp, pause: Duration },
+    Trial { until: Timestamp, trials: u32 },
 }
 
 // === impl Breaker ===
@@ -42,10 +44,10 @@ impl Breaker {
             State::Closed { .. } => Ok(()),
             State::Open { until, .. } if now < until => Err(until.duration_since(now)),
             // It is over in a moment, most likely.
-            State::Trial { until, .. } if now < until => Err(until.duration_since(now).min(FIRST_PAUSE)),
-            State::Open { pause, .. } | State::Trial { pause, .. } => {
+            State::Trial { until, .. } if now < until => Err(until.duration_since(now).min(PAUSES.first)),
+            State::Open { trials, .. } | State::Trial { trials, .. } => {
                 let until = now.saturating_add(TRIAL);
-                *state = State::Trial { until, pause };
+                *state = State::Trial { until, trials };
                 Ok(())
             }
         }
@@ -59,21 +61,21 @@ impl Breaker {
     /// The IdP did not answer, or not sensibly. Returns whether this opened the breaker.
     pub(super) fn failure(&self, now: Timestamp) -> bool {
         let mut state = self.state.lock();
-        let pause = match *state {
+        let trials = match *state {
             State::Closed { failures } if failures + 1 < FAILURES => {
                 *state = State::Closed {
                     failures: failures + 1,
                 };
                 return false;
             }
-            State::Closed { .. } => FIRST_PAUSE,
+            State::Closed { .. } => 0,
             // Attempts that were under way when it opened bring no new information.
             State::Open { .. } => return false,
-            State::Trial { pause, .. } => pause.saturating_mul(2).min(LONGEST_PAUSE),
+            State::Trial { trials, .. } => trials.saturating_add(1),
         };
         let opened = matches!(*state, State::Closed { .. });
-        let until = now.saturating_add(pause);
-        *state = State::Open { until, pause };
+        let until = now.saturating_add(PAUSES.pause(trials));
+        *state = State::Open { until, trials };
         opened
     }
 }
@@ -115,7 +117,7 @@ mod tests {
             breaker.success();
         }
         assert!(breaker.check(NOW).is_ok());
-        assert_eq!(open().check(NOW), Err(FIRST_PAUSE));
+        assert_eq!(open().check(NOW), Err(PAUSES.first));
     }
 
     #[test]
@@ -154,7 +156,7 @@ mod tests {
         for _ in 0..30 {
             assert!(!breaker.failure(NOW));
         }
-        assert_eq!(breaker.check(NOW), Err(FIRST_PAUSE));
+        assert_eq!(breaker.check(NOW), Err(PAUSES.first));
         assert!(breaker.check(after(5)).is_ok());
     }
 
@@ -162,6 +164,6 @@ mod tests {
     fn who_waits_for_a_trial_asks_again_soon() {
         let breaker = open();
         assert!(breaker.check(after(5)).is_ok());
-        assert_eq!(breaker.check(after(5)), Err(FIRST_PAUSE));
+        assert_eq!(breaker.check(after(5)), Err(PAUSES.first));
     }
 }

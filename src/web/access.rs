@@ -9,8 +9,8 @@ use axum::{extract::Request, response::Response};
 use http::{Method, uri::PathAndQuery};
 use tracing::Level;
 
-use super::{Web, caller::Caller, middleware::is_probe, request_context::RequestContext};
-use crate::{clock::Timestamp, gateway::Route, session::SessionRef};
+use super::{Web, caller::Caller, request_context::RequestContext};
+use crate::{clock::Timestamp, gateway::Route, own_paths, session::SessionRef};
 
 /// Longer host names are cut, in bytes.
 const MAX_HOST: usize = 255;
@@ -41,7 +41,7 @@ struct Noted {
 impl Access {
     /// The line for a request that arrives, if one is written: health checks are only of use while looking for something.
     pub(super) fn begin(web: &Web, context: &mut RequestContext, request: &Request) -> Option<Self> {
-        let probe = is_probe(request.uri().path());
+        let probe = own_paths::is_health(request.uri().path());
         let (level, enabled) = if probe {
             (
                 Level::DEBUG,

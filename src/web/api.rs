@@ -32,6 +32,7 @@ use crate::{
         Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, Route,
         SessionEnd, Unauthenticated,
     },
+    own_paths,
     session::SessionKey,
     tokens::CredentialError,
 };
@@ -118,7 +119,7 @@ fn without_session(
         Unauthenticated::Refuse => false,
     };
     if !absent.login_helps() {
-        return Err(Problem::from(absent).for_browser(Label::LogOut, "/auth/logout"));
+        return Err(Problem::from(absent).for_browser(Label::LogOut, own_paths::LOGOUT));
     }
     if !goes_to_the_login {
         return Err(absent.into());

@@ -22,6 +22,7 @@ use crate::{
     clock::Timestamp,
     login::{Failure, hosts::LoginHost},
     oidc::CallError,
+    own_paths,
 };
 
 /// The parameter that a redirect to the fallback host carries, so that a proxy which rewrites `Host` ends in a message
@@ -69,7 +70,7 @@ impl Web {
             return Elsewhere::Refuse(problem.for_person(Label::GoToStartPage, fallback));
         }
         let mut url = self.login.hosts().fallback().origin().clone();
-        url.set_path("/auth/login");
+        url.set_path(own_paths::LOGIN);
         // In front, because everything after an unencoded target belongs to the target.
         let separator = if query.is_empty() { "" } else { "&" };
         url.set_query(Some(&format!("{FALLBACK_MARK}=1{separator}{query}")));

@@ -20,7 +20,7 @@ use tower_http::cors::{Cors, CorsLayer};
 
 use super::{
     Listener, Web, api,
-    auth::{backchannel_logout, dbsc, verify},
+    auth::verify,
     request_context::RequestContext,
 };
 use crate::{
@@ -66,7 +66,12 @@ impl Dispatch {
 
 /// Pages do not call the endpoints of the IdP or of the browser itself, so CORS does not apply to them.
 fn is_for_pages(path: &str) -> bool {
-    ![backchannel_logout::PATH, dbsc::REGISTER, dbsc::REFRESH].contains(&path)
+    ![
+        own_paths::BACKCHANNEL_LOGOUT,
+        own_paths::DBSC_REGISTER,
+        own_paths::DBSC_REFRESH,
+    ]
+    .contains(&path)
 }
 
 // === impl Choice ===

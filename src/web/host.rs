@@ -11,6 +11,7 @@ use http::{
 };
 
 use super::problem::{Code, Problem};
+use crate::own_paths;
 
 /// Refuses a request with no host, several, or an invalid one: RFC 9112 section 3.2. The host in the request line,
 /// which is `:authority` in HTTP/2, and `Host` may both be present if they name the same one.
@@ -40,7 +41,7 @@ pub(super) fn check(request: &Request) -> Result<(), Problem> {
 /// Health checks of load balancers that speak HTTP/1.0, which knows no `Host`.
 fn may_be_nameless(request: &Request) -> bool {
     let path = request.uri().path();
-    request.version() == Version::HTTP_10 && (path == "/health" || path.starts_with("/health/"))
+    request.version() == Version::HTTP_10 && own_paths::is_health(path)
 }
 
 /// A host, perhaps with a port, and no user. A name of the DNS needs none of the other characters that a URI allows

@@ -27,7 +27,7 @@ use super::{
     request_context::{RequestContext, nobody},
 };
 use crate::{
-    head,
+    head, own_paths,
     server::{Answer, Load},
 };
 
@@ -75,7 +75,7 @@ impl Endpoints {
             if let Err(problem) = host::check(&request) {
                 return problem.into_response();
             }
-            if load == Load::Crowded && !is_probe(request.uri().path()) {
+            if load == Load::Crowded && !own_paths::is_health(request.uri().path()) {
                 return Problem::unavailable(Code::Overloaded).into_response();
             }
             self.dispatch.answer(context, request).await
@@ -85,7 +85,7 @@ impl Endpoints {
 
         render(&mut response, &preferences, &self.web.pages, &correlation);
         let path = target.as_ref().map_or("", |target| target.path());
-        if is_auth(path) {
+        if own_paths::is_auth(path) {
             let answer = response.headers_mut();
             answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             answer.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -122,15 +122,6 @@ fn render(response: &mut Response, preferences: &Preferences, pages: &Pages, cor
     response.headers_mut().extend(head.headers);
     *response.body_mut() = body;
     problem.log(correlation);
-}
-
-/// The path of a health check.
-pub(super) fn is_probe(path: &str) -> bool {
-    path == "/health" || path.starts_with("/health/")
-}
-
-fn is_auth(path: &str) -> bool {
-    path.starts_with("/auth/") || path.starts_with("/api/auth/")
 }
 
 /// 405 for a route that exists.

@@ -12,6 +12,7 @@ use super::{
     page::{Action, Label, Page},
     problem::Problem,
 };
+use crate::own_paths;
 
 /// An answer in place of 404, if there is one: on `/` a page that says whether the person is logged in, and for the icon of
 /// that page nothing at all.
@@ -42,7 +43,7 @@ async fn show(web: &Web, request: Envelope<'_>) -> Result<Response, Problem> {
             "start_logged_in",
             ("You are logged in", "There is no page at this address."),
             Label::LogOut,
-            "/auth/logout",
+            own_paths::LOGOUT,
         )
     } else {
         (
@@ -52,7 +53,7 @@ async fn show(web: &Web, request: Envelope<'_>) -> Result<Response, Problem> {
                 "There is no page at this address, but you can log in here.",
             ),
             Label::LogIn,
-            "/auth/login",
+            own_paths::LOGIN,
         )
     };
     let page = Page {

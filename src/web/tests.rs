@@ -16,12 +16,13 @@ use crate::{
     instruments::Tally,
     keys::{self, KeyKind},
     login::{self, hosts::Hosts, return_to::AllowedTargets},
-    oidc::{self, ClientSlot, HttpPolicy, ProviderOptions, RelyingParty},
+    oidc::{self, ClientSlot, ProviderOptions, RelyingParty},
     outbound::{self, Outbound},
     random::{SharedRandom, SystemRandom},
     server::{Answer as _, Load},
     session::{CookieOptions, EmailTrust, Lifespan, Limits, MemoryOnce, MemoryStore, Sessions},
     tokens,
+    url_policy::HttpPolicy,
 };
 
 const MINUTE: std::time::Duration = std::time::Duration::from_mins(1);

@@ -4,7 +4,7 @@ use super::{
     super::health,
     finding::{Check, Report},
 };
-use crate::config::Config;
+use crate::{config::Config, own_paths};
 
 /// How the server on this machine stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub(super) enum Local {
 pub(super) async fn check(config: &Config, report: &mut Report) -> Local {
     let address = health::reachable(config.server.listen);
     let ask = |path| tokio::task::spawn_blocking(move || health::status(address, path).ok());
-    let live = ask("/health/live").await.ok().flatten();
-    let ready = ask("/health/ready").await.ok().flatten();
+    let live = ask(own_paths::HEALTH_LIVE).await.ok().flatten();
+    let ready = ask(own_paths::HEALTH_READY).await.ok().flatten();
     match (live, ready) {
         (Some(200), Some(200)) => {
             report.ok(Check::Server, format!("live and ready at {address}"));

@@ -8,7 +8,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::HeaderValue;
+use http::header::RETRY_AFTER;
 use serde_json::json;
 
 use super::*;
@@ -534,34 +534,20 @@ fn pauses_double_are_bounded_and_end() {
         pause: Duration::from_secs(1),
         longest: Duration::from_secs(3),
     };
-    let pause = |failed, asked, fraction| options.pause_after(failed, asked, fraction);
-    assert_eq!(pause(1, None, 0.0), Some(Duration::from_secs(1)));
-    assert_eq!(pause(2, None, 0.0), Some(Duration::from_secs(2)));
-    assert_eq!(pause(3, None, 0.0), Some(Duration::from_secs(3)));
-    assert_eq!(pause(2, None, 1.0), Some(Duration::from_secs(1)));
-    assert_eq!(pause(4, None, 0.0), None);
+    /// Draws the least, so that a pause is half of what it can be at most.
+    #[derive(Debug)]
+    struct Least;
+    impl Random for Least {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(0);
+        }
+    }
+    let pause = |failed, asked| options.pause_after(failed, asked, &Least);
+    assert_eq!(pause(1, None), Some(Duration::from_millis(500)));
+    assert_eq!(pause(2, None), Some(Duration::from_secs(1)));
+    assert_eq!(pause(3, None), Some(Duration::from_millis(1_500)));
+    assert_eq!(pause(4, None), None);
     let asked = |seconds| Some(Duration::from_secs(seconds));
-    assert_eq!(pause(1, asked(3), 0.0), asked(4));
-    assert_eq!(pause(1, asked(4), 0.0), None);
-}
-
-#[test]
-fn an_unreadable_retry_after_counts_as_none() {
-    let response = |value: &'static [u8]| {
-        let mut response = Response {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            headers: http::HeaderMap::new(),
-            body: bytes::Bytes::new(),
-            withheld: crate::secret::Withheld::default(),
-        };
-        let value = HeaderValue::from_bytes(value).unwrap();
-        response.headers.insert(RETRY_AFTER, value);
-        response
-    };
-    assert_eq!(retry_after(&response(b"\xff"), Timestamp::EPOCH), None);
-    assert_eq!(retry_after(&response(b"later"), Timestamp::EPOCH), None);
-    assert_eq!(
-        retry_after(&response(b"2"), Timestamp::EPOCH),
-        Some(Duration::from_secs(2))
-    );
+    assert_eq!(pause(1, asked(3)), Some(Duration::from_millis(3_500)));
+    assert_eq!(pause(1, asked(4)), None);
 }

@@ -2,11 +2,9 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    oidc::{
-        HttpPolicy,
-        testing::{Answer, Provider},
-    },
+    oidc::testing::{Answer, Provider},
     telemetry::testing::Logs,
+    url_policy::HttpPolicy,
 };
 
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";

@@ -2,7 +2,10 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::oidc::{EndpointOverrides, HttpPolicy, OptionalEndpoint};
+use crate::{
+    oidc::{EndpointOverrides, OptionalEndpoint},
+    url_policy::HttpPolicy,
+};
 
 /// Endpoints that every login needs.
 const REQUIRED: [&str; 3] = ["authorization_endpoint", "token_endpoint", "jwks_uri"];

@@ -90,7 +90,7 @@ impl Demand {
         if let Some(target) = return_to {
             query.append_pair("return_to", target);
         }
-        format!("/auth/login?{}", query.finish())
+        format!("{}?{}", own_paths::LOGIN, query.finish())
     }
 
     /// The challenge for the browser: the demand, without the statements about the token.

@@ -24,9 +24,6 @@ use crate::{
     secret::Secret,
 };
 
-/// The path of the endpoint.
-pub(in super::super) const PATH: &str = "/auth/backchannel-logout";
-
 /// A longer form is refused, in bytes: a token, and room for further parameters (section 2.5).
 const MAX_FORM_LENGTH: usize = MAX_TOKEN_LENGTH + 4 * 1024;
 

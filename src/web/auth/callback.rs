@@ -24,6 +24,7 @@ use super::{
 use crate::{
     login::{CallbackError, CallbackQuery, Failed, Failure, LoggedIn, hosts::LoginHost},
     oidc::OAuthError,
+    own_paths,
     session::{CookieName, Device, OpenError, SameSite, SessionKey},
 };
 
@@ -33,7 +34,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
         Ok(query) => query,
         Err(problem) => {
             return problem
-                .for_person(Label::LogInAgain, "/auth/login")
+                .for_person(Label::LogInAgain, own_paths::LOGIN)
                 .into_response();
         }
     };

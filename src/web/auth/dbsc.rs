@@ -27,14 +27,9 @@ use super::super::{
 };
 use crate::{
     login::{ProofError, Registered, hosts::LoginHost},
+    own_paths,
     session::{DeviceKey, SessionKey, Stamp, StoreError},
 };
-
-/// The path at which a browser registers its key.
-pub(in super::super) const REGISTER: &str = "/auth/dbsc/register";
-
-/// The path at which it proves its key.
-pub(in super::super) const REFRESH: &str = "/auth/dbsc/refresh";
 
 /// Registers the key of the proof. Every refusal is 403: the browser then gives up, and its session stays an ordinary
 /// one.
@@ -131,7 +126,7 @@ impl Web {
             return;
         }
         let invitation = self.login.devices().invite(key);
-        if let Some(value) = structured::registration(REGISTER, &invitation) {
+        if let Some(value) = structured::registration(own_paths::DBSC_REGISTER, &invitation) {
             answer.append(structured::REGISTRATION, value);
         }
     }

@@ -13,7 +13,7 @@ use super::{
     },
     login::redirect,
 };
-use crate::{seal::Purpose, session::csrf_token};
+use crate::{own_paths, seal::Purpose, session::csrf_token};
 
 /// Redirects to the person's target, or shows that the logout is done.
 pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> Result<Response, Problem> {
@@ -80,7 +80,7 @@ fn not_done(web: &Web, request: &Parts, caller: &Caller) -> Response {
         answer: None,
         action: Some(Action::Post {
             label: Label::LogOut,
-            path: "/auth/logout",
+            path: own_paths::LOGOUT,
             fields: &[("csrf_token", token.as_str())],
         }),
         start: Some((Label::StayLoggedIn, "/")),

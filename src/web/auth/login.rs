@@ -29,6 +29,7 @@ use super::{
 use crate::{
     login::{LoginQuery, Start, StartError, hosts::LoginHost, return_to::ReturnToError},
     oidc::CallError,
+    own_paths,
     session::{MAX_LOGIN_COOKIES, MAX_LOGIN_COOKIES_LENGTH, SetCookieError},
 };
 
@@ -168,12 +169,12 @@ fn drop_oldest_attempts(web: &Web, request: &HeaderMap, length: usize, answer: &
 /// The target of "Try again".
 pub(in super::super) fn again(return_to: Option<&str>) -> String {
     let Some(return_to) = return_to else {
-        return "/auth/login".to_owned();
+        return own_paths::LOGIN.to_owned();
     };
     let query: String = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("return_to", return_to)
         .finish();
-    format!("/auth/login?{query}")
+    format!("{}?{query}", own_paths::LOGIN)
 }
 
 pub(super) fn redirect(location: &Url) -> Response {

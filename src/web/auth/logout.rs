@@ -28,6 +28,7 @@ use super::super::{
 use crate::{
     clock::Clock,
     login::{EndSession, return_to},
+    own_paths,
     seal::Purpose,
     session::{SessionKey, csrf_token, csrf_token_matches},
 };
@@ -137,7 +138,7 @@ async fn answer(web: &Web, request: &Parts) -> Result<Response, Problem> {
         answer: None,
         action: Some(Action::Post {
             label: Label::LogOut,
-            path: "/auth/logout",
+            path: own_paths::LOGOUT,
             fields: &fields,
         }),
         start: Some((Label::StayLoggedIn, "/")),

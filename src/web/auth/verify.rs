@@ -19,7 +19,7 @@ use super::super::{
     request_context::RequestContext,
     way_in,
 };
-use crate::tokens::CredentialError;
+use crate::{own_paths, tokens::CredentialError};
 
 /// The URL of the login, for a proxy that cannot pass a redirect on.
 const X_AUTH_LOGIN: HeaderName = HeaderName::from_static("x-auth-login");
@@ -118,7 +118,7 @@ fn without_session(
         .client(context.peer, &request.uri, &request.headers);
     // For any other peer, the location of the browser is unknown.
     if !absent.login_helps() {
-        return Err(Problem::from(absent).for_browser(Label::LogOut, "/auth/logout"));
+        return Err(Problem::from(absent).for_browser(Label::LogOut, own_paths::LOGOUT));
     }
     if !client.by_proxy || !asked.opens_a_page() {
         return Err(absent.into());

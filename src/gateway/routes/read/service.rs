@@ -13,6 +13,7 @@ use super::{
     mistakes::{Mistake, Reader, shown},
 };
 use crate::{
+    duration,
     gateway::{NormalPath, headers::Rules},
     tls::{Bundle, read_bundle},
 };
@@ -136,32 +137,16 @@ impl Reader<'_> {
 
     fn timeout(&mut self, node: &Node, what: &str) -> Option<Duration> {
         let text = self.text(node, &format!("timeout of {what}"))?;
-        let timeout = duration(text).filter(|timeout| !timeout.is_zero() && *timeout <= MAX_TIMEOUT);
+        let timeout = duration::parse(text)
+            .ok()
+            .filter(|timeout| !timeout.is_zero() && *timeout <= MAX_TIMEOUT);
         if timeout.is_none() {
             self.mistake(
                 node.line,
                 format!("timeout of {what} is {}", shown(text)),
-                "write 1ms to 1h, as in 30, 30s, 500ms or 2m",
+                "write 1ms to 1h, as in 30, 500ms, 30s or 2m",
             );
         }
         timeout
     }
-}
-
-/// A number of seconds, or a number with `ms`, `s`, `m` or `h`.
-fn duration(text: &str) -> Option<Duration> {
-    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
-    // `+5` is a number to the parser, not to us.
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number: u64 = digits.parse().ok()?;
-    let millis = match &text[digits.len()..] {
-        "ms" => 1,
-        "" | "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    Some(Duration::from_millis(number.checked_mul(millis)?))
 }

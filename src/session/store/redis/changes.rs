@@ -15,6 +15,7 @@ use redis::{
 use super::{Inner, failure::CallError, message::Told};
 use crate::{
     clock::{SharedClock, timeout},
+    retry::Backoff,
     session::Change,
 };
 
@@ -27,16 +28,18 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// What was heard at a check is all that there is to hear until the next one should have been answered.
 const IN_TOUCH: Duration = CHECK_EVERY.saturating_add(ANSWER_WITHIN);
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Between attempts to connect.
+const PAUSES: Backoff = Backoff {
+    first: Duration::from_millis(100),
+    longest: Duration::from_secs(5),
+};
 
 /// Follows the changes as long as the stream is polled.
 struct Follower {
     inner: Arc<Inner>,
     feed: Option<Feed>,
-    /// Until the next attempt to connect.
-    pause: Duration,
+    /// How many attempts to connect have failed in a row.
+    failures: u32,
     /// Whether the lost connection was logged.
     is_told: bool,
 }
@@ -68,7 +71,7 @@ pub(super) fn follow(inner: Arc<Inner>) -> BoxStream<'static, Change> {
     let follower = Follower {
         inner,
         feed: None,
-        pause: FIRST_PAUSE,
+        failures: 0,
         is_told: false,
     };
     stream::unfold(follower, async |mut follower| {
@@ -131,7 +134,7 @@ impl Follower {
             tracing::info!("Redis tells of changes again");
         }
         self.is_told = false;
-        self.pause = FIRST_PAUSE;
+        self.failures = 0;
         inner.touch.holds_for(IN_TOUCH, inner.clock.now());
         Ok(Feed {
             messages,
@@ -152,8 +155,9 @@ impl Follower {
                 "Redis does not tell of changes; sessions that end elsewhere are noticed when they are used"
             );
         }
-        self.inner.clock.sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        let pause = PAUSES.jittered(self.failures, &*self.inner.random);
+        self.failures = self.failures.saturating_add(1);
+        self.inner.clock.sleep(pause).await;
     }
 }
 

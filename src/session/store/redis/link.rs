@@ -18,13 +18,16 @@ use super::{
     scripts::Call,
     servers::{RESPONSE_TIMEOUT, Servers, Wire},
 };
-use crate::{clock::SharedClock, session::measures::StoreMeasures};
+use crate::{clock::SharedClock, retry::Backoff, session::measures::StoreMeasures};
 
-/// A call that Redis cannot carry out at the moment is sent so often, with pauses that double: for 1.3 seconds in all,
-/// in which a slot or a primary has mostly found its place.
+/// A call that Redis cannot carry out at the moment is sent so often, with [`PAUSES`] that double: for 1.3 to 2.5 seconds
+/// in all, in which a slot or a primary has mostly found its place.
 const TRIES: u32 = 7;
 
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const PAUSES: Backoff = Backoff {
+    first: Duration::from_millis(20),
+    longest: Duration::from_secs(2),
+};
 
 /// A call that is given up this late was not: the process stood still meanwhile, and the answer may lie there.
 const STOOD_STILL: Duration = RESPONSE_TIMEOUT.saturating_add(Duration::from_millis(500));
@@ -169,7 +172,7 @@ impl Link {
             if tries == TRIES {
                 return Err(error);
             }
-            self.clock.sleep(FIRST_PAUSE * 2_u32.pow(tries)).await;
+            self.clock.sleep(PAUSES.pause(tries)).await;
             tries += 1;
         }
     }

@@ -3,8 +3,7 @@
 use serde::Serialize;
 use url::Url;
 
-use super::REFRESH;
-use crate::session::CookiePolicy;
+use crate::{own_paths, session::CookiePolicy};
 
 /// Session instructions.
 #[derive(Debug, Serialize)]
@@ -44,7 +43,7 @@ impl Instructions {
     pub(super) fn new(identifier: String, origin: &Url, cookies: &CookiePolicy) -> Self {
         Self {
             session_identifier: identifier,
-            refresh_url: REFRESH,
+            refresh_url: own_paths::DBSC_REFRESH,
             scope: Scope {
                 origin: origin.origin().ascii_serialization(),
                 // No other host gets the session's cookie.

@@ -14,7 +14,7 @@ use super::super::super::{
     problem::{Code, Problem},
     query::Parameters,
 };
-use crate::login::Initiated;
+use crate::{login::Initiated, own_paths};
 
 /// The target of the person.
 pub(super) const TARGET: &str = "target_link_uri";
@@ -61,7 +61,7 @@ fn target(form: Option<&str>) -> Result<HeaderValue, Problem> {
     if !names_issuer {
         return Err(needs_issuer());
     }
-    HeaderValue::try_from(format!("/auth/login?{}", query.finish())).map_err(|_| Problem::internal())
+    HeaderValue::try_from(format!("{}?{}", own_paths::LOGIN, query.finish())).map_err(|_| Problem::internal())
 }
 
 fn needs_issuer() -> Problem {

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, Method, request::Parts};
 
 use super::super::super::{csrf, navigation::Visit, way_in::Page};
+use crate::own_paths;
 
 /// Fields with a method: of Traefik and Caddy, of ingress-nginx, and fields from which an API may take one of the
 /// browser.
@@ -24,7 +25,7 @@ const BY_NGINX: [HeaderName; 2] = [
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
 /// The paths of forward authentication. Envoy and Istio append that of the call (`path_prefix`).
-const PATHS: [&str; 2] = ["/auth/verify", "/auth/forward"];
+const PATHS: [&str; 2] = [own_paths::VERIFY, own_paths::FORWARD];
 
 /// The call that a proxy asks about.
 pub(super) struct Asked<'a> {
