@@ -1,6 +1,7 @@
 //! Files with secrets: readable only by their owner, written completely or not at all, durable after a crash.
 
 mod exposure;
+mod lock;
 
 use std::{
     ffi::OsString,
@@ -11,7 +12,10 @@ use std::{
     sync::OnceLock,
 };
 
-pub use self::exposure::{Exposed, Guard, open_or_create};
+pub use self::{
+    exposure::{Exposed, Guard, open_or_create},
+    lock::{FileLock, hold, lock_of},
+};
 
 /// The next operation on a file. A process that dies between two of them leaves the effects of the earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,13 +1,10 @@
 //! `keyring.json`: bounded reading, atomic replacement, one writer at a time.
 
 use std::{
-    ffi::OsString,
-    fs::{DirBuilder, File, TryLockError},
+    fs::{DirBuilder, File},
     io::{self, Read as _},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
-    sync::mpsc::{self, RecvTimeoutError},
-    thread,
     time::Duration,
 };
 
@@ -15,7 +12,7 @@ use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use super::{keyring::Keyring, keyring_store::KeyringLock};
-use crate::private_file::{self, Exposed, Guard, Step};
+use crate::private_file::{self, Exposed, FileLock, Guard};
 
 /// The file's name in the state folder.
 pub(super) const FILE_NAME: &str = "keyring.json";
@@ -231,21 +228,11 @@ impl KeyringFile {
 
     /// Waits for a limited time until this process has exclusive access to the keyring.
     pub(super) fn lock(&self) -> Result<KeyringLock, KeyringError> {
-        if let Some(lock) = self.try_lock()? {
-            return Ok(lock);
-        }
-        let file = self.lock_file()?;
-        let (sender, receiver) = mpsc::channel();
-        // The system waits without an end. A lock that comes after we have gone is given back at once.
-        thread::spawn(move || {
-            let locked = file.lock().map(|()| file);
-            drop(sender.send(locked));
-        });
-        match receiver.recv_timeout(self.patience) {
-            Ok(Ok(file)) => Ok(KeyringLock::new(file)),
-            Ok(Err(cause)) => Err(self.not_writable(cause)),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(KeyringError::Held {
-                path: self.lock_path(),
+        let path = self.lock_path()?;
+        match FileLock::within(&path, self.patience).map_err(|cause| self.not_writable(cause))? {
+            Some(lock) => Ok(KeyringLock::new(lock)),
+            None => Err(KeyringError::Held {
+                path,
                 seconds: self.patience.as_secs(),
             }),
         }
@@ -253,29 +240,18 @@ impl KeyringFile {
 
     /// The same without waiting: `None` where another process is at it.
     pub(super) fn try_lock(&self) -> Result<Option<KeyringLock>, KeyringError> {
-        let file = self.lock_file()?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(KeyringLock::new(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(cause)) => Err(self.not_writable(cause)),
-        }
+        let lock = FileLock::attempt(&self.lock_path()?).map_err(|cause| self.not_writable(cause))?;
+        Ok(lock.map(KeyringLock::new))
     }
 
-    fn lock_file(&self) -> Result<File, KeyringError> {
-        let path = self.lock_path();
-        private_file::about_to(Step::Lock, &path);
+    /// The file that stands for the right to change the keyring, in a folder that is there.
+    fn lock_path(&self) -> Result<PathBuf, KeyringError> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(private_file::folder_of(&self.path))
             .map_err(|cause| self.not_writable(cause))?;
-        private_file::open_or_create(&path).map_err(|cause| self.not_writable(cause))
-    }
-
-    fn lock_path(&self) -> PathBuf {
-        let mut name = OsString::from(self.path.as_os_str());
-        name.push(".lock");
-        PathBuf::from(name)
+        Ok(private_file::lock_of(&self.path))
     }
 
     fn not_writable(&self, cause: io::Error) -> KeyringError {

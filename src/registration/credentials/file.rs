@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    private_file::{self, Guard, Step},
+    private_file::{self, FileLock, Guard, Step},
 };
 
 /// A credentials file has a few kilobytes; more than this is something else.
@@ -74,21 +74,15 @@ impl CredentialsFile {
     }
 
     fn try_lock(&self) -> Result<Option<Lock>, CredentialsError> {
-        let path = self.beside(".lock");
-        let failed = |cause: io::Error| CredentialsError::Lock {
-            path: path.clone(),
+        let path = private_file::lock_of(&self.path);
+        let lock = FileLock::attempt(&path).map_err(|cause| CredentialsError::Lock {
+            path,
             cause: cause.to_string(),
-        };
-        private_file::about_to(Step::Lock, &path);
-        let file = private_file::open_or_create(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {
-                self.clean_up();
-                Ok(Some(Lock::new(file)))
-            }
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(cause)) => Err(failed(cause)),
-        }
+        })?;
+        Ok(lock.map(|lock| {
+            self.clean_up();
+            Lock::new(lock)
+        }))
     }
 
     /// Removes what a process that died at work has left: it may hold secrets. Only for the holder of the lock. Where it

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    fs::{DirBuilder, File, TryLockError},
+    fs::{DirBuilder, File},
     io,
     os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -201,10 +201,8 @@ impl Place {
             path: self.path.clone(),
             exposed,
         })?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(DiskError::InUse(self.path.clone())),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        if !private_file::hold(&file).map_err(failed)? {
+            return Err(DiskError::InUse(self.path.clone()));
         }
         begin_anew_if_never_begun(&file).map_err(failed)?;
         let database = self.database(file).map_err(|error| self.damaged(error.into()))?;
