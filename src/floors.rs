@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Who may name what beside the module that owns it.
-const OWNERS: [(&str, &[&str]); 10] = [
+const OWNERS: [(&str, &[&str]); 11] = [
     ("axum", &["web", "admin", "server", "gateway"]),
     ("hyper", &["web", "server", "gateway"]),
     ("hyper_util", &["web", "server", "gateway"]),
@@ -19,6 +19,7 @@ const OWNERS: [(&str, &[&str]); 10] = [
     ("DiskStore", &["session", "app"]),
     ("RedisStore", &["session", "app"]),
     ("redb", &["session"]),
+    ("serde_saphyr", &["yaml"]),
 ];
 
 /// A file of the crate, without its tests.

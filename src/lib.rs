@@ -12,7 +12,7 @@
 //! | 4 | [`login`], [`tokens`], [`registration`] |
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
-//! | 1 | [`jose`], [`seal`], [`own_paths`], [`proxy`], [`retry`], [`telemetry`] |
+//! | 1 | [`jose`], [`seal`], [`own_paths`], [`proxy`], [`retry`], [`telemetry`], [`yaml`] |
 //! | 0 | [`clock`], [`duration`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`url_policy`], [`instruments`] |
 
 pub mod admin;
@@ -55,3 +55,4 @@ pub mod tokens;
 pub mod told;
 pub mod url_policy;
 pub mod web;
+pub mod yaml;

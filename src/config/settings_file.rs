@@ -1,23 +1,16 @@
 //! `settings.yaml`: a map of lower-case names; below some of them the original system had others.
 //!
-//! The parser's error texts are replaced: they may quote parts of the file, which may contain a misplaced secret. The
-//! message names the line, the column and the expected syntax.
+//! A message names the line, the column and the expected syntax, and quotes nothing of the file.
 
 use std::{
     collections::BTreeMap,
-    fmt,
     fs::File,
     io::{self, Read as _},
     path::Path,
 };
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, SeqAccess, Visitor},
-};
-use serde_saphyr::{DuplicateKeyPolicy, Error as YamlError, MergeKeyPolicy, Spanned};
-
 use super::problem::{Complaint, plain_name};
+use crate::yaml::{self, Aliases, Fault, Key, Value, YamlError};
 
 /// A larger file is refused, in bytes.
 const MAX_LENGTH: u64 = 1024 * 1024;
@@ -82,48 +75,27 @@ fn unreadable(error: &io::Error) -> Complaint {
 
 /// Parses the text of the file.
 pub(super) fn parse(text: &str) -> Result<Settings, Complaint> {
-    // Comments, a document mark or nothing at all say nothing.
-    let meaningful = |line: &str| {
-        let line = line.trim();
-        !line.is_empty() && !line.starts_with('#') && line != "---"
-    };
-    if !text.lines().any(meaningful) {
-        return Ok(Settings::new());
-    }
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_events: 20_000,
-            max_aliases: 0,
-            max_anchors: 0,
-            max_depth: 8,
-            flow_nesting_limit: 8,
-            // The second one gets its own error.
-            max_documents: 2,
-            max_nodes: 20_000,
-            max_merge_keys: 0,
+    match yaml::read(text, Aliases::Refused).map_err(complaint)? {
+        None => Ok(Settings::new()),
+        Some(root) => match root.value {
+            Value::Null => Ok(Settings::new()),
+            Value::Map(entries) => Ok(settings(entries)),
+            _ => Err(complaint(YamlError {
+                line: root.line,
+                column: root.column,
+                kind: Fault::Syntax,
+            })),
         },
-        duplicate_keys: DuplicateKeyPolicy::Error,
-        merge_keys: MergeKeyPolicy::Error,
-        leading_zero_numbers_as_strings: true,
-        underscored_numbers_as_strings: true,
-        strict_booleans: true,
-        reject_unsupported_tags: true,
-        with_snippet: false,
-    };
-    serde_saphyr::from_str_with_options::<Document>(text, options)
-        .map(|document| document.0)
-        .map_err(|error| complaint(&error))
+    }
 }
 
-fn complaint(error: &YamlError) -> Complaint {
-    let place = error
-        .location()
-        .filter(|location| location.line() > 0)
-        .map_or_else(String::new, |location| {
-            format!("line {}, column {}: ", location.line(), location.column())
-        });
-    match error {
-        YamlError::DuplicateMappingKey { key, .. } => Complaint::new(
+fn complaint(error: YamlError) -> Complaint {
+    let place = match error.line {
+        0 => String::new(),
+        line => format!("line {line}, column {}: ", error.column),
+    };
+    match error.kind {
+        Fault::Duplicate(key) => Complaint::new(
             format!(
                 "{place}{} stands there twice",
                 key.as_deref()
@@ -132,118 +104,47 @@ fn complaint(error: &YamlError) -> Complaint {
             ),
             "leave one of them",
         ),
-        YamlError::MultipleDocuments { .. } => Complaint::new(
+        Fault::SecondDocument => Complaint::new(
             format!("{place}there is more than one document"),
             "leave one document, without a second `---`",
         ),
-        _ => Complaint::new(
+        Fault::Syntax => Complaint::new(
             format!("{place}this is not a map of `name: value`, or uses anchors, aliases or tags"),
             "write one `name: value` a line, lists as YAML lists, and quote values with special characters",
         ),
     }
 }
 
-struct Document(Settings);
-
-impl<'de> Deserialize<'de> for Document {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Flat;
-        impl<'de> Visitor<'de> for Flat {
-            type Value = Document;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a flat map of settings")
-            }
-
-            fn visit_unit<E>(self) -> Result<Document, E> {
-                Ok(Document(Settings::new()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Document, A::Error> {
-                entries(map).map(Document)
-            }
-        }
-        deserializer.deserialize_map(Flat)
-    }
-}
-
-/// The entries of a map, each with its line.
-fn entries<'de, A: MapAccess<'de>>(mut map: A) -> Result<Settings, A::Error> {
-    let mut settings = Settings::new();
-    while let Some(key) = map.next_key::<Spanned<String>>()? {
+/// The entries of a map, each with the line of its key.
+fn settings(entries: Vec<(Key, yaml::Node)>) -> Settings {
+    let entries = entries.into_iter().map(|(key, node)| {
         let setting = Setting {
-            line: key.referenced.line(),
-            value: map.next_value()?,
+            line: key.line,
+            value: Node::of(node.value),
         };
-        settings.insert(key.value, setting);
-    }
-    Ok(settings)
+        (key.name, setting)
+    });
+    entries.collect()
 }
 
 // === impl Node ===
 
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Node;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value or a list of values")
+impl Node {
+    fn of(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Scalar(value.to_string()),
+            Value::Text(text) => Self::Scalar(text),
+            Value::Unquoted => Self::Unquoted,
+            Value::List(entries) => {
+                let scalars = entries.into_iter().map(|entry| match Self::of(entry.value) {
+                    Self::Scalar(text) => Some(text),
+                    _ => None,
+                });
+                scalars.collect::<Option<_>>().map_or(Self::Nested, Self::List)
             }
-
-            fn visit_unit<E>(self) -> Result<Node, E> {
-                Ok(Node::Null)
-            }
-
-            fn visit_none<E>(self) -> Result<Node, E> {
-                Ok(Node::Null)
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-                Ok(Node::Scalar(value.to_string()))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-                Ok(Node::Scalar(value.to_string()))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-                Ok(Node::Scalar(value.to_string()))
-            }
-
-            fn visit_i128<E>(self, value: i128) -> Result<Node, E> {
-                Ok(Node::Scalar(value.to_string()))
-            }
-
-            fn visit_u128<E>(self, value: u128) -> Result<Node, E> {
-                Ok(Node::Scalar(value.to_string()))
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
-                Ok(Node::Unquoted)
-            }
-
-            fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-                Ok(Node::Scalar(value.to_owned()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
-                let mut list = Some(Vec::new());
-                while let Some(entry) = entries.next_element::<Node>()? {
-                    match (entry, &mut list) {
-                        (Node::Scalar(entry), Some(list)) => list.push(entry),
-                        _ => list = None,
-                    }
-                }
-                Ok(list.map_or(Node::Nested, Node::List))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Node, A::Error> {
-                entries(map).map(Node::Map)
-            }
+            Value::Map(entries) => Self::Map(settings(entries)),
         }
-        deserializer.deserialize_any(Any)
     }
 }
 

@@ -10,7 +10,6 @@ mod read;
 mod reverse;
 mod spelling;
 mod target;
-mod tree;
 
 use std::{
     collections::{HashMap, hash_map::Entry},

@@ -15,11 +15,8 @@ use std::{
 use http::HeaderValue;
 
 use self::mistakes::{Reader, shown};
-use super::{
-    Around, Group, MAX_FILE_SIZE, Methods, Pattern, Route, Routes, Service,
-    spelling::Spellings,
-    tree::{Node, Value},
-};
+use super::{Around, Group, MAX_FILE_SIZE, Methods, Pattern, Route, Routes, Service, spelling::Spellings};
+use crate::yaml::{self, Aliases, Node, Value};
 
 pub use self::mistakes::{Mistake, RoutesError};
 
@@ -37,14 +34,8 @@ pub(super) fn read(yaml: &str, around: &Around<'_>) -> Result<Routes, RoutesErro
             "keep only services and routes in it",
         ));
     }
-    // An error of the YAML reader would print the surrounding lines. This is off, because the file may contain
-    // private data.
-    let options = serde_saphyr::options! { with_snippet: false };
-    let mut root: Node = match serde_saphyr::from_str_with_options(yaml, options) {
-        Ok(root) => root,
-        // Nothing but comments.
-        Err(serde_saphyr::Error::Eof { .. }) => return Ok(Routes::default()),
-        Err(error) => return Err(RoutesError::of_yaml(&error)),
+    let Some(mut root) = yaml::read(yaml, Aliases::Followed).map_err(RoutesError::of_yaml)? else {
+        return Ok(Routes::default());
     };
     let mut reader = Reader::new(around.folder);
     reader.expand(&mut root, around.variables);

@@ -1,15 +1,11 @@
 //! The texts of the pages, one file a language: a flat map of keys.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use http::HeaderValue;
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
-use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
 use super::{Label, language};
+use crate::yaml::{self, Aliases, Value};
 
 /// Our message files, English first: it defines the keys, and is used if no other language fits.
 pub(super) const BUILT_IN: [(&str, &str); 4] = [
@@ -145,55 +141,25 @@ impl Texts {
 
 impl Entries {
     fn parse(file: &str) -> Result<Self, Mistake> {
-        let options = serde_saphyr::options! {
-            budget: serde_saphyr::budget! {
-                max_events: 10_000,
-                max_aliases: 0,
-                max_anchors: 0,
-                max_depth: 4,
-                max_documents: 2,
-                max_nodes: 10_000,
-                max_merge_keys: 0,
-            },
-            duplicate_keys: DuplicateKeyPolicy::Error,
-            reject_unsupported_tags: true,
-            with_snippet: false,
+        let mistake = |line| Mistake {
+            line,
+            message:
+                "this is not a flat map of `key: text`, or a key stands there twice; texts with a colon, a \
+                      brace or a quotation mark have to be quoted"
+                    .to_owned(),
         };
-        serde_saphyr::from_str_with_options::<Self>(file, options).map_err(|error| {
-            let line = error.location().map_or(0, |location| location.line());
-            let message = "this is not a flat map of `key: text`, or a key stands there twice; texts with a colon, a \
-                           brace or a quotation mark have to be quoted";
-            Mistake {
-                line,
-                message: message.to_owned(),
-            }
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Flat;
-        impl<'de> Visitor<'de> for Flat {
-            type Value = Entries;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a flat map of texts")
-            }
-
-            fn visit_unit<E>(self) -> Result<Entries, E> {
-                Ok(Entries(Vec::new()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
-                let mut entries = Vec::new();
-                while let Some((key, text)) = map.next_entry::<Spanned<String>, String>()? {
-                    entries.push((key.referenced.line(), key.value, text));
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(Flat)
+        let root = yaml::read(file, Aliases::Refused).map_err(|error| mistake(error.line))?;
+        let Some(root) = root else {
+            return Ok(Self(Vec::new()));
+        };
+        let Value::Map(entries) = root.value else {
+            return Err(mistake(root.line));
+        };
+        let entries = entries.into_iter().map(|(key, node)| match node.value {
+            Value::Text(text) => Ok((key.line, key.name, text)),
+            _ => Err(mistake(node.line)),
+        });
+        entries.collect::<Result<_, _>>().map(Self)
     }
 }
 

@@ -1,10 +1,10 @@
 //! `headers` of a service.
 
-use super::{
-    super::tree::Node,
-    mistakes::{Reader, shown},
+use super::mistakes::{Reader, shown};
+use crate::{
+    gateway::headers::{Names, Rules, is_withheld, nearest_withheld},
+    yaml::Node,
 };
-use crate::gateway::headers::{Names, Rules, is_withheld, nearest_withheld};
 
 const REMOVE_FIX: &str =
     "list names of request fields, with * for all that begin so, as in remove: [X-Tenant, X-Internal-*]";

@@ -1,9 +1,6 @@
 //! Keys of `routes.yaml` that the original system had: which have no effect, which are refused, which are not built yet.
 
-use super::{
-    super::tree::{Key, Node, Value},
-    mistakes::Reader,
-};
+use super::mistakes::Reader;
 
 /// The treatment of a key.
 #[derive(Clone, Copy)]
@@ -14,6 +11,7 @@ enum Verdict {
     Refused(&'static [&'static str], &'static str),
 }
 
+use crate::yaml::{Key, Node, Value};
 use Verdict::{NotBuilt, Refused};
 
 const OWN_CLIENT: Verdict = Refused(

@@ -2,17 +2,12 @@
 
 use std::{collections::HashMap, fmt, path::Path};
 
-use super::{
-    super::{
-        Routes,
-        tree::{Key, Node, Value},
-    },
-    legacy::Place,
-};
+use super::{super::Routes, legacy::Place};
 use crate::{
     expand::expand,
     gateway::path::is_unreserved,
     quote::{nearest, quote},
+    yaml::{Fault, Key, Node, Value, YamlError},
 };
 
 const MAX_ID_LENGTH: usize = 64;
@@ -70,22 +65,19 @@ impl RoutesError {
         }
     }
 
-    /// An error of the YAML reader. Its own text may quote the file, which may contain private data. Therefore the
-    /// message names the position and the expected syntax.
-    pub(super) fn of_yaml(error: &serde_saphyr::Error) -> Self {
-        let (line, column) = error
-            .location()
-            .map_or((1, 1), |location| (location.line(), location.column()));
-        let (problem, fix) = match error {
-            serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
+    /// An error of the YAML reader: the position and the expected syntax.
+    pub(super) fn of_yaml(error: YamlError) -> Self {
+        let (line, column) = (error.line.max(1), error.column.max(1));
+        let (problem, fix) = match error.kind {
+            Fault::Duplicate(key) => {
                 let key = key.as_deref().map_or_else(|| "a key".to_owned(), shown);
                 (format!("{key} stands there twice"), "leave one of them")
             }
-            serde_saphyr::Error::MultipleDocuments { .. } => (
+            Fault::SecondDocument => (
                 "a second document begins".to_owned(),
                 "leave one document, without a second `---`",
             ),
-            _ => (
+            Fault::Syntax => (
                 format!("not readable as YAML at column {column}"),
                 "correct the syntax: look at the indentation, at quotes and brackets that are not closed, and at values with \
                  special characters, which need quotes",
@@ -280,6 +272,14 @@ impl Reader<'_> {
     pub(super) fn text<'a>(&mut self, node: &'a Node, what: &str) -> Option<&'a str> {
         match &node.value {
             Value::Text(text) => Some(text),
+            Value::Unquoted => {
+                self.mistake(
+                    node.line,
+                    format!("{what} is a number with a fraction, whose spelling YAML does not keep"),
+                    "put it in quotes",
+                );
+                None
+            }
             other => {
                 self.mistake(
                     node.line,

@@ -1,12 +1,13 @@
 //! `path` of a route.
 
 use super::{
-    super::{Pattern, tree::Node},
+    super::Pattern,
     mistakes::{Reader, shown},
 };
 use crate::{
     gateway::{NormalPath, path::is_unreserved},
     own_paths, spelling,
+    yaml::Node,
 };
 
 // === impl Reader ===

@@ -8,16 +8,16 @@ use std::{
 use http::HeaderValue;
 
 use super::{
-    super::{
-        Auth, Methods, Pattern, Route, Service, Unauthenticated,
-        target::Target,
-        tree::{Node, Value},
-    },
+    super::{Auth, Methods, Pattern, Route, Service, Unauthenticated, target::Target},
     Placed,
     legacy::Place,
     mistakes::{Fields, Reader, shown},
 };
-use crate::{gateway::NormalPath, quote::nearest};
+use crate::{
+    gateway::NormalPath,
+    quote::nearest,
+    yaml::{Node, Value},
+};
 
 // === impl Reader ===
 

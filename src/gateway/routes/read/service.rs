@@ -5,10 +5,7 @@ use std::time::Duration;
 use http::uri::{Authority, Scheme};
 
 use super::{
-    super::{
-        Service,
-        tree::{Key, Node},
-    },
+    super::Service,
     legacy::Place,
     mistakes::{Mistake, Reader, shown},
 };
@@ -16,6 +13,7 @@ use crate::{
     duration,
     gateway::{NormalPath, headers::Rules},
     tls::{Bundle, read_bundle},
+    yaml::{Key, Node},
 };
 
 /// For services that name no `timeout`.
