@@ -12,7 +12,7 @@ mod systemd;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::telemetry;
 
@@ -39,7 +39,8 @@ enum Exit {
 /// The OAuth client for browser applications: registers itself at the identity provider, keeps the tokens, passes API
 /// calls on.
 ///
-/// Settings come from the environment and from `settings.yaml` in `BFF_CONFIG_DIR`; `bff config-reference` lists them.
+/// Settings come from the environment and from `settings.yaml` in `BFF_CONFIG_DIR`; `bff config-reference` lists them, and
+/// `bff schema` helps editors.
 #[derive(Debug, Parser)]
 #[command(name = "bff", version)]
 struct Cli {
@@ -85,6 +86,20 @@ enum Command {
     },
     /// Print every setting with its default and meaning, as Markdown.
     ConfigReference,
+    /// Print the JSON Schema of a configuration file, for editors.
+    Schema {
+        /// Which file.
+        file: SchemaOf,
+    },
+}
+
+/// A file that has a schema.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SchemaOf {
+    /// `settings.yaml`
+    Settings,
+    /// `routes.yaml`
+    Routes,
 }
 
 /// Runs the command that the process was started with.
@@ -117,6 +132,14 @@ pub fn main() -> ExitCode {
         Command::Sessions { command } => sessions::run(command),
         Command::ConfigReference => {
             say(crate::config::reference().trim_end());
+            Exit::Success
+        }
+        Command::Schema { file } => {
+            let schema = match file {
+                SchemaOf::Settings => crate::config::schema(),
+                SchemaOf::Routes => crate::gateway::routes_schema(),
+            };
+            say(&format!("{schema:#}"));
             Exit::Success
         }
     };
@@ -162,5 +185,24 @@ mod tests {
             let command = format!("{:?}", cli.command);
             assert!(command.contains("dry_run: true"), "{command}");
         }
+    }
+
+    /// The help of a command and of all below it.
+    fn help(command: &mut clap::Command, path: &str, all: &mut String) {
+        *all += &format!("=== {path} --help\n\n{}\n", command.render_long_help());
+        for below in command
+            .get_subcommands_mut()
+            .filter(|below| below.get_name() != "help")
+        {
+            let path = format!("{path} {}", below.get_name());
+            help(below, &path, all);
+        }
+    }
+
+    #[test]
+    fn the_help_of_every_command_is_as_reviewed() {
+        let mut all = String::new();
+        help(&mut Cli::command(), "bff", &mut all);
+        insta::assert_snapshot!("help", all);
     }
 }

@@ -29,6 +29,7 @@ mod redis_url;
 
 mod reference;
 mod registration;
+mod schema;
 mod server;
 mod session;
 mod settings_file;
@@ -52,6 +53,7 @@ pub use self::{
     provider::{EndpointSettings, PromptSetting, ProviderSettings},
     reference::reference,
     registration::RegistrationSettings,
+    schema::schema,
     server::{ForwardedHeaders, ServerSettings},
     session::{MasterSecret, SessionSettings, StoreKind},
     telemetry::TelemetrySettings,

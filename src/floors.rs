@@ -46,7 +46,14 @@ pub(crate) fn sources() -> Vec<Source> {
                 let part = part.to_str().unwrap().trim_end_matches(".rs");
                 matches!(
                     part,
-                    "tests" | "testing" | "contract" | "loopback" | "fuzzing" | "generated" | "floors"
+                    "tests"
+                        | "testing"
+                        | "contract"
+                        | "loopback"
+                        | "fuzzing"
+                        | "generated"
+                        | "floors"
+                        | "snapshots"
                 )
             });
             if is_test {

@@ -41,7 +41,7 @@ pub use self::{
     path::{MAX_PATH_LENGTH, NormalPath, PathError},
     routes::{
         Around, Auth, Found, MAX_FILE_SIZE, Match, Mistake, Route, Routes, RoutesError, Service,
-        Unauthenticated,
+        Unauthenticated, schema as routes_schema,
     },
 };
 

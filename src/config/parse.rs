@@ -22,7 +22,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Complaint> {
 pub(super) fn positive_duration(text: &str) -> Result<Duration, Complaint> {
     duration(text).and_then(|duration| {
         if duration.is_zero() {
-            Err(Complaint::new("is zero", "write a duration that is longer"))
+            Err(Complaint::new("is zero", "write a duration of at least `1s`"))
         } else {
             Ok(duration)
         }

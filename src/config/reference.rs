@@ -18,8 +18,13 @@ pub fn reference() -> String {
          `NAME=file:/path` (in `settings.yaml`, where secrets stand in no other way, `name_file` or `file:`). Values in \
          `settings.yaml` and `routes.yaml` may hold `${NAME}` and `${NAME:-default}`, with variables of the environment; what \
          they stand for is never printed. Lists are separated by commas or spaces, or are JSON arrays, or lists in \
-         `settings.yaml`. `1` and `0` mean `true` and `false`. Durations, here and in `routes.yaml`, are seconds unless they carry a unit (`500ms`, `90s`, `5m`, `8h`, `2d`). All mistakes \
-         are reported at once, with exit code 64.\n",
+         `settings.yaml`. `1` and `0` mean `true` and `false`. Durations, here and in `routes.yaml`, are seconds unless they \
+         carry a unit (`500ms`, `90s`, `5m`, `8h`, `2d`). All mistakes are reported at once, with exit code 64.\n\n\
+         Editors complete and check both files by their JSON Schemas \
+         ([settings](../config/settings.schema.json), [routes](../config/routes.schema.json)), which `bff schema settings` and \
+         `bff schema routes` print. The first line of a file names its schema, as in \
+         `# yaml-language-server: $schema=settings.schema.json`. A schema knows each key; `bff check --config-only` knows what \
+         the values mean together.\n",
     );
     for group in Group::ALL {
         // Writing to a string cannot fail.
@@ -92,15 +97,6 @@ mod tests {
 
     #[test]
     fn the_committed_reference_is_current() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
-        let committed = std::fs::read_to_string(&path).unwrap_or_default();
-        if committed != reference() {
-            let current = std::env::temp_dir().join("bff-configuration.md");
-            std::fs::write(&current, reference()).unwrap();
-            panic!(
-                "docs/configuration.md is out of date: copy {} over it",
-                current.display()
-            );
-        }
+        crate::generated::assert_whole("docs/configuration.md", &reference());
     }
 }

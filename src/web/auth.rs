@@ -17,7 +17,13 @@ use http::request::Parts;
 use tracing::Level;
 use url::Url;
 
-use super::{Web, page::Label, peer::Client, problem::{Code, Problem}, request_context::RequestContext};
+use super::{
+    Web,
+    page::Label,
+    peer::Client,
+    problem::{Code, Problem},
+    request_context::RequestContext,
+};
 use crate::{
     clock::Timestamp,
     login::{Failure, hosts::LoginHost},

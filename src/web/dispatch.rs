@@ -18,11 +18,7 @@ use http::Method;
 use tower::{Layer as _, Service, ServiceExt as _};
 use tower_http::cors::{Cors, CorsLayer};
 
-use super::{
-    Listener, Web, api,
-    auth::verify,
-    request_context::RequestContext,
-};
+use super::{Listener, Web, api, auth::verify, request_context::RequestContext};
 use crate::{
     gateway::{Found, NormalPath},
     own_paths,

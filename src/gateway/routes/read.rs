@@ -19,6 +19,11 @@ use super::{Around, Group, MAX_FILE_SIZE, Methods, Pattern, Route, Routes, Servi
 use crate::yaml::{self, Aliases, Node, Value};
 
 pub use self::mistakes::{Mistake, RoutesError};
+pub(super) use self::{
+    legacy::{Place, words_of_legacy},
+    route::KEYS as ROUTE_KEYS,
+    service::KEYS as SERVICE_KEYS,
+};
 
 /// A valid route with its position.
 struct Placed {

@@ -694,7 +694,10 @@ fn each_mistake_in_a_service_is_named_with_its_fix() {
         ),
         ("{ base_url: 'http://crud', timeout: 2h }", "is `2h`"),
         ("{ base_url: 'http://crud', timeout: -1 }", "is `-1`"),
-        ("{ base_url: 'http://crud', timeout: 1.5 }", "is `1.5`"),
+        (
+            "{ base_url: 'http://crud', timeout: 1.5 }",
+            "is a number with a fraction",
+        ),
         (
             "{ base_url: 'http://crud', timeout: 99999999999999999999h }",
             "is `9999",

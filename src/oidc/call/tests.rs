@@ -527,6 +527,16 @@ async fn nothing_is_sent_before_provider_and_client_are_known() {
     assert!(!error.outcome_unknown());
 }
 
+/// Draws the least, so that a pause is half of what it can be at most.
+#[derive(Debug)]
+struct Least;
+
+impl Random for Least {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+}
+
 #[test]
 fn pauses_double_are_bounded_and_end() {
     let options = RetryOptions {
@@ -534,14 +544,6 @@ fn pauses_double_are_bounded_and_end() {
         pause: Duration::from_secs(1),
         longest: Duration::from_secs(3),
     };
-    /// Draws the least, so that a pause is half of what it can be at most.
-    #[derive(Debug)]
-    struct Least;
-    impl Random for Least {
-        fn fill(&self, bytes: &mut [u8]) {
-            bytes.fill(0);
-        }
-    }
     let pause = |failed, asked| options.pause_after(failed, asked, &Least);
     assert_eq!(pause(1, None), Some(Duration::from_millis(500)));
     assert_eq!(pause(2, None), Some(Duration::from_secs(1)));

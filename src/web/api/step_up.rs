@@ -16,8 +16,14 @@ use url::Url;
 
 use super::{
     super::{
-        Web, caller::Caller, navigation::Visit, page::Label, peer::Client, problem::{Code, Problem},
-        request_context::RequestContext, way_in::Page,
+        Web,
+        caller::Caller,
+        navigation::Visit,
+        page::Label,
+        peer::Client,
+        problem::{Code, Problem},
+        request_context::RequestContext,
+        way_in::Page,
     },
     challenge::Challenge,
 };

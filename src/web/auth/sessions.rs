@@ -8,7 +8,13 @@ use axum::{
 use http::{StatusCode, header::SET_COOKIE, request::Parts};
 use serde::Serialize;
 
-use super::super::{Web, caller::Caller, csrf, envelope::Envelope, problem::{Code, Problem}};
+use super::super::{
+    Web,
+    caller::Caller,
+    csrf,
+    envelope::Envelope,
+    problem::{Code, Problem},
+};
 use crate::session::{Device, EndReason, Found, SessionRef, Whose};
 
 #[derive(Serialize)]

@@ -1,6 +1,7 @@
 //! Keys of `routes.yaml` that the original system had: which have no effect, which are refused, which are not built yet.
 
 use super::mistakes::Reader;
+use crate::yaml::{Key, Node, Value};
 
 /// The treatment of a key.
 #[derive(Clone, Copy)]
@@ -11,7 +12,6 @@ enum Verdict {
     Refused(&'static [&'static str], &'static str),
 }
 
-use crate::yaml::{Key, Node, Value};
 use Verdict::{NotBuilt, Refused};
 
 const OWN_CLIENT: Verdict = Refused(
@@ -57,9 +57,29 @@ const ROUTE: &[(&str, Verdict)] = &[
 
 /// The meaning of a map of the file.
 #[derive(Clone, Copy)]
-pub(super) enum Place {
+pub(in crate::gateway::routes) enum Place {
     Service,
     Route,
+}
+
+/// The keys of the original system in such a map, each with the values that are accepted.
+pub(in crate::gateway::routes) fn words_of_legacy(
+    place: Place,
+) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    place.table().iter().map(|(name, verdict)| match verdict {
+        NotBuilt(words) | Refused(words, _) => (*name, *words),
+    })
+}
+
+// === impl Place ===
+
+impl Place {
+    const fn table(self) -> &'static [(&'static str, Verdict)] {
+        match self {
+            Self::Service => SERVICE,
+            Self::Route => ROUTE,
+        }
+    }
 }
 
 // === impl Reader ===
@@ -67,17 +87,13 @@ pub(super) enum Place {
 impl Reader<'_> {
     /// Whether `key` belongs to the original system. If so, its problem has been noted.
     pub(super) fn is_legacy(&mut self, place: Place, key: &Key, node: &Node, what: &str) -> bool {
-        let table = match place {
-            Place::Service => SERVICE,
-            Place::Route => ROUTE,
-        };
-        let Some((name, verdict)) = table.iter().find(|(name, _)| *name == key.name) else {
+        let Some((name, verdict)) = place.table().iter().find(|(name, _)| *name == key.name) else {
             return false;
         };
         let says = |words: &[&str]| match &node.value {
             Value::Text(text) => words.contains(&text.as_str()),
             Value::Bool(value) => words.contains(&if *value { "true" } else { "false" }),
-            Value::Null | Value::List(_) | Value::Map(_) => false,
+            Value::Null | Value::Unquoted | Value::List(_) | Value::Map(_) => false,
         };
         let (problem, fix) = match verdict {
             NotBuilt(words) | Refused(words, _) if says(words) => return true,

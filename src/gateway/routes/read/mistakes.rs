@@ -168,7 +168,7 @@ impl Reader<'_> {
                     self.expand(node, variables);
                 }
             }
-            Value::Null | Value::Bool(_) => {}
+            Value::Null | Value::Bool(_) | Value::Unquoted => {}
         }
     }
 

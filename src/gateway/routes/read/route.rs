@@ -19,6 +19,20 @@ use crate::{
     yaml::{Node, Value},
 };
 
+/// What an entry may have.
+pub(in crate::gateway::routes) const KEYS: [&str; 10] = [
+    "id",
+    "description",
+    "path",
+    "target_service",
+    "upstream_path",
+    "methods",
+    "auth",
+    "unauthenticated",
+    "preserve_path",
+    "encoded_path",
+];
+
 // === impl Reader ===
 
 impl Reader<'_> {
@@ -28,18 +42,6 @@ impl Reader<'_> {
         services: &HashMap<&str, Option<Arc<Service>>>,
         ids: &mut HashSet<String>,
     ) -> Option<Placed> {
-        const KEYS: [&str; 10] = [
-            "id",
-            "description",
-            "path",
-            "target_service",
-            "upstream_path",
-            "methods",
-            "auth",
-            "unauthenticated",
-            "preserve_path",
-            "encoded_path",
-        ];
         let mut fields = self.fields_of(Some(Place::Route), node, "a route".to_owned(), &KEYS)?;
         let id = self
             .required(&fields, "id", "a name for logs, as in id: crud")

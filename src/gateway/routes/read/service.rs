@@ -16,6 +16,10 @@ use crate::{
     yaml::{Key, Node},
 };
 
+/// What an entry may have.
+pub(in crate::gateway::routes) const KEYS: [&str; 5] =
+    ["base_url", "ca_file", "timeout", "headers", "rewrite"];
+
 /// For services that name no `timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
@@ -28,7 +32,7 @@ impl Reader<'_> {
             Some(Place::Service),
             node,
             format!("service {}", shown(&key.name)),
-            &["base_url", "ca_file", "timeout", "headers", "rewrite"],
+            &KEYS,
         );
         self.id(&key.name, key.line, "a service");
         let fields = fields?;

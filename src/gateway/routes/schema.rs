@@ -1,0 +1,165 @@
+//! The JSON Schema of `routes.yaml`, for editors. The keys are those of the reader; what they mean together only the reader
+//! knows.
+
+use serde_json::{Map, Value, json};
+
+use super::read::{Place, ROUTE_KEYS, SERVICE_KEYS, words_of_legacy};
+
+/// Values that hold `${NAME}`: what stands for it is only known at the start.
+const EXPANDED: &str = "\\$\\{";
+
+/// The schema (JSON Schema draft 2020-12).
+#[must_use]
+pub fn schema() -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "routes.yaml of bff",
+        "description": "Which calls are passed on, and to which services (docs/routes.md).",
+        "type": ["object", "null"],
+        "properties": {
+            "services": {
+                "type": ["object", "null"],
+                "propertyNames": {"$ref": "#/$defs/id"},
+                "additionalProperties": {
+                    "type": "object",
+                    "properties": properties(&SERVICE_KEYS, service_key, words_of_legacy(Place::Service)),
+                    "required": ["base_url"],
+                    "additionalProperties": false,
+                },
+            },
+            "routes": {
+                "type": ["array", "null"],
+                "items": {
+                    "type": "object",
+                    "properties": properties(&ROUTE_KEYS, route_key, words_of_legacy(Place::Route)),
+                    "required": ["id", "path", "target_service"],
+                    "additionalProperties": false,
+                    "allOf": [
+                        {"not": {
+                            "properties": {"preserve_path": {"const": true}},
+                            "required": ["preserve_path", "upstream_path"],
+                        }},
+                        {"not": {
+                            "properties": {"auth": {"const": "none"}},
+                            "required": ["auth", "unauthenticated"],
+                        }},
+                    ],
+                },
+            },
+        },
+        "additionalProperties": false,
+        "$defs": definitions(),
+    })
+}
+
+/// The keys of a map, and those of the original system that say what the server does anyway.
+fn properties(
+    keys: &[&str],
+    of: fn(&str) -> Value,
+    legacy: impl Iterator<Item = (&'static str, &'static [&'static str])>,
+) -> Map<String, Value> {
+    let mut properties: Map<String, Value> = keys.iter().map(|key| ((*key).to_owned(), of(key))).collect();
+    for (key, words) in legacy.filter(|(_, words)| !words.is_empty()) {
+        let switches = words.iter().filter_map(|word| word.parse().ok()).map(Value::Bool);
+        let values: Vec<Value> = words.iter().map(|word| json!(word)).chain(switches).collect();
+        let property = json!({
+            "deprecated": true,
+            "description": "A key of the original file. This value is what the server does anyway.",
+            "enum": values,
+        });
+        properties.insert(key.to_owned(), property);
+    }
+    properties
+}
+
+fn service_key(key: &str) -> Value {
+    match key {
+        "base_url" => or_expanded(
+            "Scheme, host, perhaps port and path, as in http://crud:8080/v1.",
+            &json!({"type": "string", "pattern": "^https?://[^?#@]+$"}),
+        ),
+        "ca_file" => text("PEM file with certificates of authorities, relative to this file; for https."),
+        "timeout" => or_expanded(
+            "How long the service may take to begin its answer: 500ms, 30s, 2m; seconds without a unit; 30s without it.",
+            &json!({"type": ["integer", "string"], "minimum": 1, "maximum": 3600, "pattern": "^[0-9]+(ms|s|m|h|d)?$"}),
+        ),
+        "headers" => json!({
+            "description": "Fields that are removed from requests, and fields of answers that pass although they are withheld otherwise.",
+            "type": "object",
+            "properties": {
+                "remove": {"$ref": "#/$defs/fields"},
+                "allow": {"$ref": "#/$defs/fields"},
+            },
+            "additionalProperties": false,
+        }),
+        "rewrite" => {
+            switch("Whether URLs of the service in its answers become public ones; true without it.")
+        }
+        _ => json!(true),
+    }
+}
+
+fn route_key(key: &str) -> Value {
+    match key {
+        "id" => json!({"$ref": "#/$defs/id", "description": "A name for logs."}),
+        "description" => text("For people who read the file."),
+        "path" => or_expanded(
+            "An exact path, or one that ends with /* for all below it.",
+            &json!({"type": "string", "pattern": "^/[A-Za-z0-9._~/-]*\\*?$"}),
+        ),
+        "target_service" => text("One of the services."),
+        "upstream_path" => or_expanded(
+            "The path at the service; {path} is what the * stands for.",
+            &json!({"type": "string", "pattern": "^/"}),
+        ),
+        "methods" => json!({
+            "description": "The methods that the route takes; all but OPTIONS without it.",
+            "type": "array",
+            "minItems": 1,
+            "items": {"anyOf": [
+                {"enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]},
+                {"$ref": "#/$defs/expanded"},
+            ]},
+        }),
+        "auth" => or_expanded(
+            "session (without it, too): the caller is logged in, and the access token goes along. none: anybody.",
+            &json!({"enum": ["session", "none"]}),
+        ),
+        "unauthenticated" => or_expanded(
+            "What a caller without a session gets: the way to the login, or 401.",
+            &json!({"enum": ["login", "401", 401]}),
+        ),
+        "preserve_path" => switch("Whether the service gets the whole path as it came."),
+        "encoded_path" => or_expanded(
+            "Whether segments may hold %2F and %23; refuse without it.",
+            &json!({"enum": ["refuse", "pass"]}),
+        ),
+        _ => json!(true),
+    }
+}
+
+fn text(description: &str) -> Value {
+    json!({"description": description, "type": ["string", "integer"]})
+}
+
+fn switch(description: &str) -> Value {
+    or_expanded(
+        description,
+        &json!({"enum": [true, false, "true", "false", "1", "0", 1, 0]}),
+    )
+}
+
+fn or_expanded(description: &str, shape: &Value) -> Value {
+    json!({"description": description, "anyOf": [shape, {"$ref": "#/$defs/expanded"}]})
+}
+
+fn definitions() -> Value {
+    json!({
+        "expanded": {"type": "string", "pattern": EXPANDED},
+        "id": {"type": ["string", "integer"], "pattern": format!("^[A-Za-z0-9._~-]{{1,64}}$|{EXPANDED}")},
+        "fields": {"type": "array", "items": {"type": "string", "pattern": format!("^[A-Za-z0-9-]*\\*?$|{EXPANDED}")}},
+    })
+}
+
+#[cfg(test)]
+mod tests;
