@@ -244,3 +244,49 @@ fn table(keeper: &Keeper, registered: Option<Algorithm>) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        keys::{KeyKind, Options, Policy, Rotation},
+        private_file::Guard,
+    };
+
+    /// Two keys whose ids are always the same.
+    const OLD: &[u8] = include_bytes!("../keys/fixtures/p256-pkcs8.pem");
+    const NEW: &[u8] = include_bytes!("../keys/fixtures/rsa2048-pkcs8.pem");
+
+    #[test]
+    fn the_list_of_keys_is_as_reviewed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        let start = Timestamp::from_unix_seconds(1_800_000_000);
+        let open = |signing_key: &str, key: &[u8], at| {
+            crate::private_file::create_new(&path.join(signing_key), key).unwrap();
+            let options = Options {
+                signing_key: path.join(signing_key),
+                kid: None,
+                generate: KeyKind::P256,
+                extra: Vec::new(),
+                dir: path.clone(),
+                identity_markers: Vec::new(),
+                guard: Guard::Strict,
+            };
+            let rotation = Rotation {
+                state_dir: path.clone(),
+                policy: Policy::default(),
+                algorithm: None,
+            };
+            Keeper::open(options, rotation, at).unwrap().0
+        };
+        let keeper = open("old.pem", OLD, start);
+        insta::assert_snapshot!("keys_list", table(&keeper, None));
+        let later = start.saturating_add(Duration::from_hours(24));
+        let keeper = open("new.pem", NEW, later);
+        insta::assert_snapshot!("keys_list_next", table(&keeper, None));
+        insta::assert_snapshot!("keys_list_misfit", table(&keeper, Some(Algorithm::ES256)));
+    }
+}

@@ -93,12 +93,6 @@ mod tests {
             ),
             Row::new("client_profile", Some(&json!("x\u{1b}[2J")), None),
         ];
-        let expected = "  \
-            scope           - email\n                  \
-            + profile\n  \
-            redirect_uris   + https://b/auth/callback\n  \
-            jwks            + key one\n  \
-            client_profile  - x\\u{1b}[2J";
-        assert_eq!(table(rows.into_iter()), expected);
+        insta::assert_snapshot!("register_difference", table(rows.into_iter()));
     }
 }

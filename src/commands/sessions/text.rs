@@ -167,6 +167,44 @@ mod tests {
     }
 
     #[test]
+    fn tables_are_as_reviewed() {
+        let named = Entry {
+            user: "u-ada".to_owned(),
+            sid: Some("s-1".to_owned()),
+            device: Device {
+                browser: Some("Firefox on Linux".to_owned()),
+                network: Some("198.51.100.0/24".to_owned()),
+                ..Device::default()
+            },
+            ..entry()
+        };
+        let page = Page {
+            sessions: vec![named, entry()],
+            more: true,
+        };
+        insta::assert_snapshot!("sessions_list", list(&page));
+        insta::assert_snapshot!("sessions_show", one(&page));
+        let counted = [
+            ("sessions.opened", Counted::Count(3)),
+            ("sessions.ended{reason=idle}", Counted::Count(0)),
+            (
+                "store.get",
+                Counted::Times {
+                    count: 12,
+                    seconds: 0.25,
+                    longest: 0.125,
+                },
+            ),
+        ];
+        let stats = Statistics {
+            sessions: 2,
+            memory: 4_096,
+            counted: counted.map(|(name, value)| (name.to_owned(), value)).into(),
+        };
+        insta::assert_snapshot!("sessions_stats", statistics(&stats));
+    }
+
+    #[test]
     fn one_session_and_many_are_told_in_words() {
         assert_eq!(ended(0), "0 sessions have ended");
         assert_eq!(ended(1), "1 session has ended");

@@ -160,3 +160,54 @@ fn the_policy_holds_forms_to_this_origin_but_for_the_logout() {
     assert!(policy(&pages, &page("logged_out")).contains("form-action 'self'"));
     assert!(!policy(&pages, &form).contains("form-action"));
 }
+
+/// Every page as a person reads it: what `main` holds.
+#[test]
+fn every_page_in_every_language_is_as_reviewed() {
+    let pages = pages(Brand::default());
+    let fields = [("csrf_token", "sample-token")];
+    for texts in pages.languages.iter() {
+        let mut all = String::new();
+        for key in texts.pages() {
+            let action = match key {
+                "logged_in" | "one_moment" => Action::Continue { href: "/orders" },
+                "log_out" | "not_logged_out" => Action::Post {
+                    label: Label::LogOut,
+                    path: "/auth/logout",
+                    fields: &fields,
+                },
+                _ => Action::Link {
+                    label: Label::TryAgain,
+                    href: "/auth/login",
+                },
+            };
+            let html = pages.html(
+                texts,
+                &Page {
+                    answer: Some("sample_answer"),
+                    action: Some(action),
+                    start: Some((Label::GoToStartPage, "/")),
+                    footnote: Some((key, "sample-id")),
+                    ..page(key)
+                },
+            );
+            let html = html.unwrap();
+            let (_, main) = html.split_once("<main>").unwrap();
+            let (main, _) = main.split_once("</main>").unwrap();
+            all.push_str(main);
+        }
+        insta::assert_snapshot!(format!("pages_{}", texts.language()), all);
+    }
+}
+
+#[test]
+fn a_whole_page_is_as_reviewed() {
+    let whole = html(&Page {
+        action: Some(Action::Link {
+            label: Label::LogIn,
+            href: "/auth/login",
+        }),
+        ..page("start_logged_out")
+    });
+    insta::assert_snapshot!(whole);
+}
