@@ -166,6 +166,8 @@ impl From<Exit> for ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use clap::CommandFactory as _;
 
     use super::*;
@@ -189,7 +191,7 @@ mod tests {
 
     /// The help of a command and of all below it.
     fn help(command: &mut clap::Command, path: &str, all: &mut String) {
-        *all += &format!("=== {path} --help\n\n{}\n", command.render_long_help());
+        writeln!(all, "=== {path} --help\n\n{}", command.render_long_help()).unwrap();
         for below in command
             .get_subcommands_mut()
             .filter(|below| below.get_name() != "help")

@@ -120,7 +120,7 @@ async fn attack_47_no_command_prints_content_instead_of_a_path() {
 
 #[test]
 fn every_command_is_tried() {
-    let known = [COMMANDS.concat(), vec!["help", "config-reference"]].concat();
+    let known = [COMMANDS.concat(), vec!["help", "config-reference", "schema"]].concat();
     for command in [&[][..], &["keys"]] {
         let help = std::process::Command::new(env!("CARGO_BIN_EXE_bff"))
             .args(command)
