@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::support::{Browser, Builder, Reply, Stack, pause};
+use crate::support::{Browser, Builder, Reply, Stack, pause, times};
 
 /// A stack whose clock stands at the moment of Ada's login. Her access token lives 60 s: it is due after 30 s, and
 /// requests wait for a newer one when 6 s remain.
@@ -27,6 +27,12 @@ struct Harness {
     stack: Stack,
     ada: Browser,
 }
+
+/// After so many seconds the access token is due for renewal.
+const DUE: u64 = times::DUE.as_secs();
+
+/// The life of an access token, in seconds.
+const LIFE: u64 = 60;
 
 /// The answers of the token endpoint.
 #[derive(Clone, Default)]

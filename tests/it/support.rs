@@ -14,6 +14,7 @@ mod logs;
 mod process;
 mod redis;
 mod stack;
+pub mod times;
 mod wire;
 
 /// The proxy of the unit tests.

@@ -1,12 +1,10 @@
 //! The counters of the server, for its operators.
 
-use std::time::Duration;
-
 use bff::instruments::Series;
 use devstack_idp::{Endpoint, Fault};
 use http::StatusCode;
 
-use crate::support::Stack;
+use crate::support::{Stack, times};
 
 #[tokio::test]
 async fn sessions_and_refreshes_are_counted_by_what_became_of_them() {
@@ -17,8 +15,8 @@ async fn sessions_and_refreshes_are_counted_by_what_became_of_them() {
     assert_eq!(stack.counted(Series::of("bff_sessions_created_total")), 2);
 
     stack.idp.fail_next(Endpoint::Token, Fault::status(500));
-    stack.advance(Duration::from_secs(61)).await;
-    stack.advance(Duration::from_secs(61)).await;
+    stack.advance(times::EXPIRED).await;
+    stack.advance(times::EXPIRED).await;
     stack
         .until("both have new tokens", |stack| {
             stack.counted(Series::of("bff_token_refresh_success_total")) >= 2

@@ -1,13 +1,11 @@
 //! Our cookies stay ours; those of the application pass.
 
-use std::time::Duration;
-
 use axum::{Router, body::Body, response::IntoResponse as _, routing::any};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{Method, StatusCode};
 
-use crate::support::{Browser, Reply, Stack, http_client, raw, service};
+use crate::support::{Browser, Reply, Stack, http_client, raw, service, times};
 
 async fn with_cookies(ada: &Browser, path: &str, lines: &[&str]) -> Reply {
     let mut request = ada.request(Method::GET, path).build().unwrap();
@@ -192,7 +190,7 @@ async fn attack_20_a_stream_begins_with_a_renewed_cookie() {
     let ada = stack.browser();
     ada.log_in().await;
     // The cookie is renewed once a minute.
-    stack.advance(Duration::from_secs(61)).await;
+    stack.advance(times::OVER_A_MINUTE).await;
 
     let mut answer = ada.request(Method::GET, "/api/events").send().await.unwrap();
     // The head is here although nothing of the body is.
@@ -218,7 +216,7 @@ async fn attack_20_a_call_soon_after_another_renews_nothing() {
     let ada = stack.browser();
     ada.log_in().await;
     assert!(ada.get("/api/x").await.set_cookies().is_empty());
-    stack.advance(Duration::from_secs(61)).await;
+    stack.advance(times::OVER_A_MINUTE).await;
     assert_eq!(ada.get("/api/x").await.set_cookies().len(), 1);
     assert!(ada.get("/api/x").await.set_cookies().is_empty());
 }

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::support::{Browser, Logs, Reply, Stack};
+use crate::support::{Browser, Logs, Reply, Stack, times};
 
 const CHALLENGE: &str = "DPoP algs=\"ES256\", Bearer error=\"insufficient_user_authentication\", \
      error_description=\"of token 4711\", acr_values=\"gold platinum\", max_age=\"300\"";
@@ -174,7 +174,7 @@ async fn an_api_that_is_never_content_makes_no_loop() {
         .matches("an API asks for a stronger login right after one")
         .count();
     assert_eq!(told, 1, "{}", logs.text());
-    harness.stack.advance(Duration::from_secs(61)).await;
+    harness.stack.advance(times::OVER_A_MINUTE).await;
     login_url(&harness.ada.get("/api/x").await);
 }
 

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::{is_error_page, is_problem, nobody, refused};
-use crate::support::{Logs, Stack};
+use crate::support::{Logs, Stack, times};
 
 /// It logs nobody in.
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn an_idp_that_does_not_answer_is_given_up_in_time() {
             .until("the IdP is asked", |stack| stack.idp.count(endpoint) == 1)
             .await;
         assert!(!waiting.is_finished());
-        stack.clock.advance(Duration::from_secs(15));
+        stack.clock.advance(times::IDP_TIMEOUT);
         let reply = waiting.await.unwrap();
         if endpoint == Endpoint::UserInfo {
             // No login depends on it.

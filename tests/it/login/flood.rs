@@ -7,7 +7,7 @@ use http::StatusCode;
 use tokio::{sync::Notify, task::JoinSet};
 
 use super::with_parameter;
-use crate::support::{Browser, Logs, Reply, Stack};
+use crate::support::{Browser, Logs, Reply, Stack, times};
 
 /// Every call got either a place in the queue or a clear refusal.
 #[track_caller]
@@ -78,7 +78,7 @@ async fn attack_31_a_flood_of_logins_starves_nothing_else() {
     for _ in 0..64 {
         is_turned_away(&flood.join_next().await.unwrap().unwrap());
     }
-    stack.clock.advance(Duration::from_secs(15));
+    stack.clock.advance(times::IDP_TIMEOUT);
     while let Some(reply) = flood.join_next().await {
         let reply = reply.unwrap();
         super::is_problem(&reply, StatusCode::GATEWAY_TIMEOUT, "idp_timeout");

@@ -1,11 +1,9 @@
 //! A session cookie with `SameSite=Strict`, and people who come from other sites.
 
-use std::time::Duration;
-
 use devstack_idp::Endpoint;
 use http::StatusCode;
 
-use crate::support::{Browser, Stack};
+use crate::support::{Browser, Stack, times};
 
 /// A link on a page of another site, followed to its end: through the page that goes to the login again, and no further
 /// than to the IdP.
@@ -105,7 +103,7 @@ async fn of_tabs_that_log_in_side_by_side_one_session_is_left() {
         assert!(!lives(&stack, old).await);
     }
     // A repeated callback leads home, because there is a session, although its cookie is not sent.
-    stack.advance(Duration::from_secs(61)).await;
+    stack.advance(times::OVER_A_MINUTE).await;
     let late = ada.come_from_elsewhere(&callbacks[0]).await;
     assert_eq!(late.leads_on(), format!("{}/", ada.origin()));
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{out, submit};
 use crate::{
     login::query,
-    support::{Browser, Logs, Stack},
+    support::{Browser, Logs, Stack, times},
 };
 
 /// The session ends, and the browser comes back from the IdP.
@@ -140,7 +140,7 @@ async fn a_revocation_endpoint_that_is_dead_stops_no_logout() {
             .until("the IdP is asked", |stack| stack.idp.count(Endpoint::Revoke) == 1)
             .await;
         if hangs {
-            stack.clock.advance(Duration::from_secs(15));
+            stack.clock.advance(times::IDP_TIMEOUT);
         }
         stack
             .until("the operator is told", |_| {
@@ -185,7 +185,7 @@ async fn attack_17_the_newest_id_token_is_the_hint() {
     });
     let ada = stack.browser();
     ada.log_in().await;
-    stack.clock.advance(Duration::from_secs(31));
+    stack.clock.advance(times::DUE);
     let first = ada.session().await["refreshed_at"].clone();
     while ada.session().await["refreshed_at"] == first {
         stack.clock.advance(Duration::from_secs(1));
@@ -194,7 +194,7 @@ async fn attack_17_the_newest_id_token_is_the_hint() {
     // A refresh without an ID token keeps the present one.
     stack.idp.id_token_on_refresh(false);
     let second = ada.session().await["refreshed_at"].clone();
-    stack.clock.advance(Duration::from_secs(31));
+    stack.clock.advance(times::DUE);
     while ada.session().await["refreshed_at"] == second {
         stack.clock.advance(Duration::from_secs(1));
         crate::support::pause().await;

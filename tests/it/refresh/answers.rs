@@ -3,7 +3,7 @@
 use devstack_idp::{Control, Endpoint, Fault};
 use serde_json::json;
 
-use super::{Harness, eventually, shown};
+use super::{Harness, LIFE, eventually, shown};
 use crate::support::{Logs, Stack};
 
 fn without_user_info(control: &Control) {
@@ -124,7 +124,7 @@ async fn without_a_refresh_token_a_session_ends_with_its_token() {
     let session = harness.ada.session().await;
     assert_eq!(session["expires_at"], shown(harness.now() + 60));
     assert_eq!(session["token_expires_at"], session["expires_at"]);
-    harness.pass(58).await;
+    harness.pass(LIFE - 2).await;
     harness.token().await;
     harness.pass(2).await;
     harness.has_ended().await;
@@ -141,7 +141,7 @@ async fn without_offline_access_the_operator_reads_what_is_missing() {
     let text = logs.text();
     assert_eq!(text.matches("add offline_access to OIDC_SCOPES").count(), 1);
     assert!(!text.contains("OIDC_PROMPT=consent"));
-    harness.pass(61).await;
+    harness.pass(LIFE + 1).await;
     harness.has_ended().await;
     assert_eq!(harness.refreshes().len(), 0);
 }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::Harness;
+use super::{Harness, LIFE};
 use crate::support::{Logs, Stack};
 
 const NOW: u64 = 1_800_000_000;
@@ -44,7 +44,7 @@ async fn a_session_ends_with_the_one_at_the_provider() {
     assert!(harness.ada.is_logged_in().await);
     harness.pass(2).await;
     harness.has_ended().await;
-    harness.pass(60).await;
+    harness.pass(LIFE).await;
     assert_eq!(harness.refreshes().len(), 0);
     logs.has_part("INFO", "reason=\"lifetime\"");
 }

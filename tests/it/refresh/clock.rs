@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::Harness;
+use super::{DUE, Harness};
 use crate::support::Stack;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -14,7 +14,7 @@ async fn attack_44_a_clock_set_back_postpones_no_refresh() {
     let harness = Harness::start().await;
     harness.stack.clock.set_back(3 * HOUR);
     let before = harness.refreshed_at().await;
-    harness.pass(31).await;
+    harness.pass(DUE).await;
     harness.refreshes_are(1).await;
     harness.renewed_since(&before).await;
     // Shown times use the wall clock.

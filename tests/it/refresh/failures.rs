@@ -1,12 +1,12 @@
 //! Failures of a refresh: which ones end the session.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use devstack_idp::{Endpoint, Fault};
 use serde_json::json;
 
-use super::{Harness, eventually};
-use crate::support::{Browser, Logs, Stack};
+use super::{DUE, Harness, LIFE, eventually};
+use crate::support::{Browser, Logs, Stack, times};
 
 /// The session survives the fault: the old token serves while it is valid, then there is none, then it recovers.
 async fn survives(harness: &Harness, what: &str, fault: Fault) {
@@ -23,7 +23,7 @@ async fn survives(harness: &Harness, what: &str, fault: Fault) {
     harness.pass(5).await;
     assert_eq!(harness.token().await, token, "{what}: not the old token");
 
-    harness.pass(30).await;
+    harness.pass(DUE - 1).await;
     let seconds = harness.is_pending().await;
     assert!((1..=75).contains(&seconds), "{what}: {seconds}");
     assert_eq!(harness.refreshed_at().await, before, "{what}");
@@ -103,7 +103,7 @@ async fn attack_52_a_lasting_refusal_ends_the_session_in_time() {
         let logs = Logs::capture();
         let harness = Harness::start().await;
         harness.stack.idp.fail_always(Endpoint::Token, fault);
-        harness.pass(62).await;
+        harness.pass(LIFE + 2).await;
         harness.is_pending().await;
         harness.pass(40).await;
         harness.has_ended().await;
@@ -112,7 +112,7 @@ async fn attack_52_a_lasting_refusal_ends_the_session_in_time() {
         assert!(logs.text().contains("reason=\"refused\""));
         // Its remaining tokens are revoked, and there are no further attempts.
         eventually("it is revoked", async || !harness.revoked().is_empty()).await;
-        harness.pass(60).await;
+        harness.pass(LIFE).await;
         assert_eq!(harness.refreshes().len(), asked);
         harness.stack.idp.heal_all();
         harness.ada.log_in_by("/auth/login").await.leads_on();
@@ -124,10 +124,10 @@ async fn attack_52_an_outage_between_refusals_does_not_forgive_them() {
     let harness = Harness::start().await;
     let refused = || Fault::oauth_error(400, "unauthorized_client");
     harness.stack.idp.fail_always(Endpoint::Token, refused());
-    harness.pass(62).await;
+    harness.pass(LIFE + 2).await;
     harness.is_pending().await;
     harness.stack.idp.fail_always(Endpoint::Token, Fault::status(500));
-    harness.pass(60).await;
+    harness.pass(LIFE).await;
     harness.is_pending().await;
     harness.stack.idp.fail_always(Endpoint::Token, refused());
     harness.pass(90).await;
@@ -147,7 +147,7 @@ async fn attack_52_a_needed_person_ends_the_session_at_once() {
             let harness = Harness::start().await;
             let fault = Fault::oauth_error(status, code);
             harness.stack.idp.fail_next(Endpoint::Token, fault);
-            harness.pass(31).await;
+            harness.pass(DUE).await;
             eventually("the session ends", async || !harness.ada.is_logged_in().await).await;
             harness.has_ended().await;
             assert_eq!(harness.refreshes().len(), 1);
@@ -173,7 +173,7 @@ async fn attack_52_refusals_of_single_sessions_are_no_outage() {
             let fault = Fault::oauth_error(400, code);
             harness.stack.idp.fail_next(Endpoint::Token, fault);
         }
-        harness.pass(31).await;
+        harness.pass(DUE).await;
         harness.pass(15).await;
         assert!(!logs.text().contains("refreshes pause"), "{code}");
         let mut renewed = 0;
@@ -240,10 +240,10 @@ async fn attack_11_invalid_grant_ends_the_session() {
         let harness = Harness::start().await;
         let fault = Fault::oauth_error(status, "invalid_grant");
         harness.stack.idp.fail_next(Endpoint::Token, fault);
-        harness.pass(31).await;
+        harness.pass(DUE).await;
         eventually("the session ends", async || !harness.ada.is_logged_in().await).await;
         harness.has_ended().await;
-        harness.pass(60).await;
+        harness.pass(LIFE).await;
         assert_eq!(harness.refreshes().len(), 1);
         assert!(logs.text().contains("reason=\"invalid_grant\""));
         assert!(!logs.text().contains("answer_lost"));
@@ -259,7 +259,7 @@ async fn attack_11_invalid_grant_is_401_for_the_requests_that_wait() {
         .idp
         .fail_next(Endpoint::Token, Fault::HoldUntil(std::sync::Arc::clone(&gate)));
     harness.stack.idp.revoke_refresh_tokens("u-ada");
-    harness.stack.clock.advance(Duration::from_secs(56));
+    harness.stack.clock.advance(times::ABOUT_TO_EXPIRE);
     let (ada, clone) = (harness.ada.clone(), harness.ada.clone());
     let calls = [ada, clone].map(|browser| tokio::spawn(async move { browser.get("/api/hello").await }));
     harness.refreshes_are(1).await;
@@ -283,7 +283,7 @@ async fn a_token_spent_by_a_lost_answer_is_told_apart() {
         let logs = Logs::capture();
         let harness = Harness::start().await;
         harness.stack.idp.fail_next(Endpoint::Token, fault);
-        harness.pass(31).await;
+        harness.pass(DUE).await;
         harness.refreshes_are(1).await;
         assert!(harness.ada.is_logged_in().await);
         // The next one sends the used token again, which the IdP treats as theft.
@@ -324,7 +324,7 @@ async fn attack_15_every_try_carries_an_assertion_of_its_own() {
     harness.stack.idp.fail_next(Endpoint::Token, busy(429, "1"));
     harness.stack.idp.fail_next(Endpoint::Token, Fault::status(503));
     harness.stack.idp.fail_next(Endpoint::Token, Fault::status(500));
-    harness.pass(30).await;
+    harness.pass(DUE - 1).await;
     harness.is_renewed_within(40, &before).await;
     let refreshes = harness.refreshes();
     assert_eq!(refreshes.len(), 4);
@@ -353,7 +353,7 @@ async fn the_idp_says_when_to_come_again() {
     };
     let before = harness.refreshed_at().await;
     harness.stack.idp.fail_next(Endpoint::Token, fault);
-    harness.pass(31).await;
+    harness.pass(DUE).await;
     harness.refreshes_are(1).await;
     harness.pass(38).await;
     // Waiting people do not shorten the pause; they get `Retry-After`.
@@ -372,7 +372,7 @@ async fn refreshes_pause_after_outages_and_resume() {
     }
     let before = harness.refreshed_at().await;
     harness.stack.idp.fail_always(Endpoint::Token, Fault::status(500));
-    harness.pass(29).await;
+    harness.pass(DUE - 2).await;
     eventually("it is due", async || {
         harness.pass(1).await;
         harness.refreshes().len() == 5
@@ -382,7 +382,7 @@ async fn refreshes_pause_after_outages_and_resume() {
     harness.pass(3).await;
     assert_eq!(harness.refreshes().len(), 5);
     // One at a time finds out whether it works again, ever more rarely.
-    harness.pass(60).await;
+    harness.pass(LIFE).await;
     let asked = harness.refreshes().len();
     assert!((7..=10).contains(&asked), "{asked}");
 

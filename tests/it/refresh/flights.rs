@@ -1,13 +1,13 @@
 //! One refresh at a time, while callers come and go.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use devstack_idp::{Endpoint, Fault, Signer};
 use http::StatusCode;
 use tokio::sync::Notify;
 
-use super::{Answers, Harness, eventually};
-use crate::support::pause;
+use super::{Answers, DUE, Harness, LIFE, eventually};
+use crate::support::{pause, times};
 
 /// The next request to the token endpoint is processed, and answered when the gate opens.
 fn hold_answer(harness: &Harness) -> Arc<Notify> {
@@ -24,7 +24,7 @@ async fn attack_9_fifty_calls_make_one_token_request() {
     let first = harness.token().await;
     let gate = hold_answer(&harness);
     // All find a token that has expired.
-    harness.stack.clock.advance(Duration::from_secs(61));
+    harness.stack.clock.advance(times::EXPIRED);
     let calls: Vec<_> = (0..50)
         .map(|_| {
             let tab = harness.ada.clone();
@@ -54,7 +54,7 @@ async fn attack_10_a_caller_that_hangs_up_loses_nothing() {
     let harness = Harness::start().await;
     let gate = hold_answer(&harness);
     // A single step, and a call before the background loop gets to run.
-    harness.stack.clock.advance(Duration::from_secs(61));
+    harness.stack.clock.advance(times::EXPIRED);
     let tab = harness.ada.clone();
     let call = tokio::spawn(async move { tab.get("/api/hello").await });
     harness.refreshes_are(1).await;
@@ -87,7 +87,7 @@ async fn attack_10_a_rotated_token_is_stored_first() {
         .stack
         .idp
         .on_next_id_token(|draft| draft.signer = Signer::BrokenSignature);
-    harness.pass(31).await;
+    harness.pass(DUE).await;
     harness.refreshes_are(1).await;
     eventually("the answer is there", async || answers.0.lock().len() == 1).await;
     // It is not accepted: the old token serves on.
@@ -107,7 +107,7 @@ async fn attack_32_a_logout_during_a_refresh_is_final() {
     let answers = Answers::of(&harness.stack);
     let used = harness.ada.session_cookie().unwrap();
     let gate = hold_answer(&harness);
-    harness.pass(31).await;
+    harness.pass(DUE).await;
     harness.refreshes_are(1).await;
     let reply = harness.ada.post("/auth/logout").await;
     assert_eq!(reply.status, StatusCode::SEE_OTHER);
@@ -119,7 +119,7 @@ async fn attack_32_a_logout_during_a_refresh_is_final() {
     assert_eq!(harness.stack.idp.issued_refresh_tokens_live("u-ada"), 0);
     harness.ada.set_cookie("__Host-Http-bff_session", &used);
     harness.has_ended().await;
-    harness.pass(60).await;
+    harness.pass(LIFE).await;
     assert_eq!(harness.refreshes().len(), 1);
 }
 
@@ -128,7 +128,7 @@ async fn attack_32_an_idp_logout_during_a_refresh_is_final() {
     let harness = Harness::start().await;
     let answers = Answers::of(&harness.stack);
     let gate = hold_answer(&harness);
-    harness.pass(31).await;
+    harness.pass(DUE).await;
     harness.refreshes_are(1).await;
     assert_eq!(harness.stack.idp.log_out("u-ada").await, [Ok(200)]);
     eventually("the tokens are revoked", async || harness.revoked().len() == 2).await;
@@ -138,7 +138,7 @@ async fn attack_32_an_idp_logout_during_a_refresh_is_final() {
     assert!(harness.revoked()[3] == answers.text(0, "access_token"));
     assert_eq!(harness.stack.idp.issued_refresh_tokens_live("u-ada"), 0);
     harness.has_ended().await;
-    harness.pass(60).await;
+    harness.pass(LIFE).await;
     assert_eq!(harness.refreshes().len(), 1);
 }
 
@@ -150,7 +150,7 @@ async fn attack_32_a_waiting_call_is_not_forwarded_after_a_logout() {
         .stack
         .idp
         .fail_next(Endpoint::Token, Fault::HoldUntil(Arc::clone(&gate)));
-    harness.stack.clock.advance(Duration::from_secs(56));
+    harness.stack.clock.advance(times::ABOUT_TO_EXPIRE);
     let tab = harness.ada.clone();
     let call = tokio::spawn(async move { tab.get("/api/hello").await });
     harness.refreshes_are(1).await;
@@ -172,7 +172,7 @@ async fn attack_32_a_waiting_call_is_not_forwarded_after_a_logout() {
 async fn attack_32_a_refusal_during_a_logout_brings_no_old_token_back() {
     let harness = Harness::start().await;
     harness.stack.idp.fail_next(Endpoint::Token, Fault::Hang);
-    harness.stack.clock.advance(Duration::from_secs(56));
+    harness.stack.clock.advance(times::ABOUT_TO_EXPIRE);
     let tab = harness.ada.clone();
     let call = tokio::spawn(async move { tab.get("/api/hello").await });
     harness.refreshes_are(1).await;
@@ -196,7 +196,7 @@ async fn attack_32_a_logout_at_any_moment_revokes_the_whole_grant() {
         let harness = Harness::start().await;
         let session = harness.ada.session_cookie().unwrap();
         let csrf = harness.ada.csrf_token().await;
-        harness.stack.clock.advance(Duration::from_secs(31));
+        harness.stack.clock.advance(times::DUE);
         for _ in 0..moments {
             pause().await;
         }

@@ -3,7 +3,7 @@
 use devstack_idp::{Endpoint, Fault, IdTokenDraft, Signer};
 use serde_json::{Value, json};
 
-use super::{Answers, Harness, eventually};
+use super::{Answers, DUE, Harness, LIFE, eventually};
 use crate::support::Logs;
 
 type Forgery = fn(&mut IdTokenDraft);
@@ -26,7 +26,7 @@ async fn ends(what: &str, prepare: impl FnOnce(&Harness)) {
     let harness = Harness::start().await;
     let answers = Answers::of(&harness.stack);
     prepare(&harness);
-    harness.pass(31).await;
+    harness.pass(DUE).await;
     eventually(what, async || !harness.ada.is_logged_in().await).await;
     harness.has_ended().await;
     let arrived = ["access_token", "refresh_token"].map(|member| answers.text(0, member));
@@ -82,7 +82,7 @@ async fn attack_17_the_own_refresh_token_is_revoked_too() {
     let harness = Harness::start().await;
     harness.stack.idp.rotate_refresh_tokens(false);
     forge(&harness, |draft| claim(draft, "sub", json!("u-grace")));
-    harness.pass(31).await;
+    harness.pass(DUE).await;
     eventually("it ends", async || !harness.ada.is_logged_in().await).await;
     let live = || harness.stack.idp.issued_refresh_tokens_live("u-ada");
     eventually("it is revoked", async || live() == 0).await;
@@ -242,9 +242,9 @@ async fn attack_52_a_key_that_the_idp_never_publishes_ends_in_a_login() {
         draft.header.insert("kid".to_owned(), json!("never-published"));
     });
     // While the access token lives the IdP may still publish it.
-    harness.pass(58).await;
+    harness.pass(LIFE - 2).await;
     harness.token().await;
-    harness.pass(60).await;
+    harness.pass(LIFE).await;
     harness.has_ended().await;
     assert!(logs.text().contains("reason=\"id_token\""));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use devstack_idp::{Endpoint, Fault};
 use http::StatusCode;
 
-use super::{Harness, eventually};
+use super::{Harness, LIFE, eventually};
 use crate::support::Stack;
 
 fn idle_for_two_minutes() -> crate::support::Builder {
@@ -19,7 +19,7 @@ async fn a_session_that_nobody_uses_is_not_kept_alive() {
     let refreshes = harness.refreshes().len();
     assert!((3..=4).contains(&refreshes), "{refreshes}");
     assert_eq!(harness.stack.idp.issued_refresh_tokens_live("u-ada"), 1);
-    harness.pass(60).await;
+    harness.pass(LIFE).await;
     harness.has_ended().await;
     assert!(harness.refreshes().len() <= 4);
     // Its tokens are given back.

@@ -5,14 +5,14 @@ use std::time::Duration;
 use devstack_idp::{Endpoint, Fault};
 use http::StatusCode;
 
-use super::{Harness, eventually, shown};
-use crate::support::{Browser, Stack};
+use super::{DUE, Harness, eventually, shown};
+use crate::support::{Browser, Stack, times};
 
 #[tokio::test]
 async fn a_token_is_renewed_in_the_background_after_half_of_its_life() {
     let harness = Harness::start().await;
     let (first, before) = (harness.token().await, harness.refreshed_at().await);
-    harness.pass(28).await;
+    harness.pass(DUE - 3).await;
     assert_eq!(harness.refreshes().len(), 0);
     assert_eq!(harness.token().await, first);
 
@@ -32,7 +32,7 @@ async fn a_token_is_renewed_in_the_background_after_half_of_its_life() {
 async fn a_renewed_token_lives_from_its_arrival_on() {
     let harness = Harness::start().await;
     harness.stack.idp.fail_always(Endpoint::UserInfo, Fault::Hang);
-    harness.pass(29).await;
+    harness.pass(DUE - 2).await;
     eventually("it is due", async || {
         if harness.refreshes().is_empty() {
             harness.pass(1).await;
@@ -207,6 +207,6 @@ async fn a_higher_limit_holds_for_the_calls_as_well() {
     }
     harness.stack.idp.clear_requests();
     harness.stack.idp.fail_always(Endpoint::Token, Fault::Hang);
-    harness.stack.clock.advance(Duration::from_secs(31));
+    harness.stack.clock.advance(times::DUE);
     harness.refreshes_are(36).await;
 }

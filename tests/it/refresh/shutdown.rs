@@ -1,12 +1,12 @@
 //! A server that stops.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use devstack_idp::{Endpoint, Fault};
 use tokio::sync::Notify;
 
-use super::{Harness, eventually};
-use crate::support::{Stack, pause};
+use super::{DUE, Harness, eventually};
+use crate::support::{Stack, pause, times};
 
 #[tokio::test]
 async fn a_refresh_under_way_is_completed() {
@@ -14,7 +14,7 @@ async fn a_refresh_under_way_is_completed() {
     let gate = Arc::new(Notify::new());
     let fault = Fault::HoldAnswerUntil(Arc::clone(&gate));
     harness.stack.idp.fail_next(Endpoint::Token, fault);
-    harness.pass(31).await;
+    harness.pass(DUE).await;
     harness.refreshes_are(1).await;
     let idp = harness.stack.idp.clone();
     let stopping = harness.stack.stop();
@@ -37,7 +37,7 @@ async fn a_refresh_outlives_the_request_that_started_it() {
     let fault = Fault::HoldAnswerUntil(Arc::clone(&gate));
     // The background loop does not get to it before the request does.
     harness.stack.idp.fail_next(Endpoint::Token, fault);
-    harness.stack.clock.advance(Duration::from_secs(56));
+    harness.stack.clock.advance(times::ABOUT_TO_EXPIRE);
     let tab = harness.ada.clone();
     let call = tokio::spawn(async move { tab.get("/api/hello").await });
     harness.refreshes_are(1).await;
@@ -90,7 +90,7 @@ async fn refreshes_that_wait_for_their_turn_do_not_keep_the_server() {
     let fault = Fault::HoldUntil(Arc::clone(&gate));
     harness.stack.idp.fail_next(Endpoint::Token, fault);
     harness.stack.idp.fail_always(Endpoint::Token, Fault::Hang);
-    harness.stack.clock.advance(Duration::from_secs(56));
+    harness.stack.clock.advance(times::ABOUT_TO_EXPIRE);
     let calls = others.map(|browser| tokio::spawn(async move { browser.get("/api/hello").await }));
     harness.refreshes_are(1).await;
     for _ in 0..20 {
