@@ -223,6 +223,22 @@ fn every_mistake_is_named_with_message_and_fix() {
     }
 }
 
+/// What a start prints of each, beside the names of the variables that are set.
+#[test]
+fn the_words_of_every_mistake_are_as_reviewed() {
+    let mut all = String::new();
+    for (more, ..) in MISTAKES {
+        let names: Vec<&str> = more.iter().map(|(name, _)| *name).collect();
+        all += &names.join(" ");
+        for problem in problems(more) {
+            all.push('\n');
+            all += &problem.to_string().replace(env!("CARGO_MANIFEST_DIR"), "CLONE");
+        }
+        all += "\n\n";
+    }
+    insta::assert_snapshot!("mistakes", all);
+}
+
 #[test]
 fn every_variable_has_a_mistake_or_takes_anything() {
     // A text that has no wrong form.
