@@ -28,10 +28,8 @@ use self::{methods::Methods, spelling::Spellings, target::Target};
 use super::{NormalPath, PathError, headers::Rules};
 use crate::{own_paths, tls::Bundle};
 
-pub use self::{
-    read::{Mistake, RoutesError},
-    schema::schema,
-};
+pub use self::read::{Mistake, RoutesError};
+pub use self::schema::schema;
 
 /// A larger file is refused, in bytes.
 pub const MAX_FILE_SIZE: usize = 1024 * 1024;

@@ -20,10 +20,11 @@ use super::{
 };
 use crate::{clock::SharedClock, retry::Backoff, session::measures::StoreMeasures};
 
-/// A call that Redis cannot carry out at the moment is sent so often, with [`PAUSES`] that double: for 1.3 to 2.5 seconds
-/// in all, in which a slot or a primary has mostly found its place.
+/// A call that Redis cannot carry out at the moment is repeated so often, with [`PAUSES`] in between: for 2.5 seconds in
+/// all, in which a slot or a primary has mostly found its place.
 const TRIES: u32 = 7;
 
+/// Without jitter, so that the time in all is known.
 const PAUSES: Backoff = Backoff {
     first: Duration::from_millis(20),
     longest: Duration::from_secs(2),
