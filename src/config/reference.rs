@@ -13,18 +13,19 @@ pub fn reference() -> String {
     let mut text = String::from(
         "# Configuration\n\n\
          Generated from `src/config/catalogue.rs`, do not edit: a test compares the two and says how to renew this page.\n\n\
-         Every variable can stand in the environment or, in lower case, in `settings.yaml` in `BFF_CONFIG_DIR`; the \
-         environment wins. An empty variable counts as unset. A secret can also come from a file: `NAME_FILE` names it, or \
-         `NAME=file:/path` (in `settings.yaml`, where secrets stand in no other way, `name_file` or `file:`). Values in \
-         `settings.yaml` and `routes.yaml` may hold `${NAME}` and `${NAME:-default}`, with variables of the environment; what \
-         they stand for is never printed. Lists are separated by commas or spaces, or are JSON arrays, or lists in \
-         `settings.yaml`. `1` and `0` mean `true` and `false`. Durations, here and in `routes.yaml`, are seconds unless they \
-         carry a unit (`500ms`, `90s`, `5m`, `8h`, `2d`). All mistakes are reported at once, with exit code 64.\n\n\
+         Every variable comes from the environment or, in lower case, from `settings.yaml` in `BFF_CONFIG_DIR`; the \
+         environment wins. An empty variable counts as unset. A secret can also come from a file: `NAME_FILE` contains its \
+         path, or `NAME=file:/path`. In `settings.yaml`, a secret must come from a file (`name_file` or `file:`). Values in \
+         `settings.yaml` and `routes.yaml` can contain the placeholders `${NAME}` and `${NAME:-default}` for variables of the \
+         environment; the server never prints their values. A list is separated by commas or spaces, or it is a JSON array, \
+         or a list in `settings.yaml`. `1` and `0` mean `true` and `false`. A duration, here and in `routes.yaml`, is in \
+         seconds unless it has a unit (`500ms`, `90s`, `5m`, `8h`, `2d`). The server reports all mistakes at once and exits \
+         with code 64.\n\n\
          Editors complete and check both files by their JSON Schemas \
          ([settings](../config/settings.schema.json), [routes](../config/routes.schema.json)), which `bff schema settings` and \
          `bff schema routes` print. The first line of a file names its schema, as in \
-         `# yaml-language-server: $schema=settings.schema.json`. A schema knows each key; `bff check --config-only` knows what \
-         the values mean together.\n",
+         `# yaml-language-server: $schema=settings.schema.json`. A schema checks each key; `bff check --config-only` also checks \
+         how the values fit together.\n",
     );
     for group in Group::ALL {
         // Writing to a string cannot fail.
@@ -39,11 +40,11 @@ pub fn reference() -> String {
     }
     text.push_str(
         "\n## Names of the original system\n\n\
-         A configuration that was written for the original system starts, too. Names that mean the same are aliases above. \
-         Below are all others; what is not built yet is refused until it is. In `settings.yaml` the names with a \
-         dot may be nested (`auth.issuer` as `issuer` below `auth`), and only these: all others stand there in one, in lower \
-         case. A key and its nested form together are a mistake.\n\n\
-         | name | what becomes of it |\n| --- | --- |\n",
+         A configuration of the original system works here. Names with the same meaning are aliases above. The table \
+         lists all others. The server refuses a feature that is not built yet. In `settings.yaml`, only the names with a dot \
+         may be nested (`auth.issuer` as `issuer` below `auth`); all others are flat, in lower case. A key and its nested \
+         form together are a mistake.\n\n\
+         | name | treatment |\n| --- | --- |\n",
     );
     for legacy in legacy::VARIABLES.iter().chain(legacy::KEYS) {
         let _ = writeln!(text, "| `{}` | {} |", legacy.name, legacy.verdict);
@@ -59,7 +60,7 @@ fn row(variable: &Variable) -> String {
     let note = match variable.not_built {
         None => String::new(),
         Some("") => "; not built yet, must not be set".to_owned(),
-        Some(only) => format!("; not built yet, refuses anything but `{only}`"),
+        Some(only) => format!("; not built yet, accepts only `{only}`"),
     };
     format!(
         "| {name} | {} | {} | {}{note} |\n",

@@ -46,19 +46,24 @@ fn codes(codes: &[&str]) -> String {
 impl Answer {
     fn said(self) -> String {
         match self {
-            Self::GrantGone => "`invalid_grant`, with any 4xx but 408, 425 and 429".to_owned(),
+            Self::GrantGone => "`invalid_grant`, with any 4xx except 408, 425 and 429".to_owned(),
             Self::GrantUsedUp => "`invalid_grant`, after a refresh whose answer never arrived".to_owned(),
             Self::PersonNeeded => codes(&PERSON_NEEDED),
             Self::Refused => format!("{}, or 400 without a body", codes(&REFUSALS)),
             Self::UnknownClient => "`invalid_client`".to_owned(),
             Self::Outage => "nothing, a redirect, 408, 425, 429, 5xx, a body without an `error`, \
-                 `temporarily_unavailable`, `server_error`, `slow_down` or any other `error`, tokens that cannot be used"
+                 `temporarily_unavailable`, `server_error`, `slow_down` or any other `error`, unusable tokens"
                 .to_owned(),
-            Self::NotSent => "nothing, since it was not asked: discovery, registration or the key is not ready".to_owned(),
-            Self::Foreign => "tokens of another person, issuer or client, by the ID token or by UserInfo".to_owned(),
+            Self::NotSent => {
+                "nothing, because there was no request: discovery, registration or the key is not ready"
+                    .to_owned()
+            }
+            Self::Foreign => {
+                "tokens of another person, issuer or client, by the ID token or by UserInfo".to_owned()
+            }
             Self::FaultyIdToken => "tokens with an ID token that fails another check".to_owned(),
             Self::UnpublishedKey => "tokens with an ID token whose key it does not publish".to_owned(),
-            Self::UncheckedIdToken => "tokens with an ID token, while its keys cannot be read".to_owned(),
+            Self::UncheckedIdToken => "tokens with an ID token, while its keys are unreadable".to_owned(),
         }
     }
 }
@@ -87,14 +92,16 @@ impl Fate {
             Self::Stays => {
                 "nothing while the access token is valid; then 503 `token_refresh_pending` until the refresh works"
             }
-            Self::Ends(EndReason::Identity) => "401 `unauthenticated` and a login; what arrived is revoked",
+            Self::Ends(EndReason::Identity) => {
+                "401 `unauthenticated` and a login; the new tokens are revoked"
+            }
             Self::Ends(_) => "401 `unauthenticated` and a login",
             Self::EndsIfItStays(_, Patience::TriesBeyondTheToken) => {
                 "nothing while the access token is valid; then 503 `token_refresh_pending` for half a minute; then 401 \
                  `unauthenticated` and a login"
             }
             Self::EndsIfItStays(_, Patience::SameFault) => {
-                "nothing at first, since the access token beside it is not used; then 401 `unauthenticated` and a login"
+                "nothing at first, because the access token beside it is not used; then 401 `unauthenticated` and a login"
             }
         }
     }
