@@ -41,7 +41,7 @@ impl Time {
         }
     }
 
-    /// Looks what time it is. Where that is not to be had, what was found before goes on.
+    /// Reads the shared time. If that fails, the previous result stays valid.
     pub(super) async fn agree(&self, shared: &dyn Shared) {
         let before = self.clock.own();
         let answer = shared.time().await;

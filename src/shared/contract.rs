@@ -123,7 +123,7 @@ mod tests {
     }
 }
 
-/// All are told one time, which goes on.
+/// All replicas get the same time, which advances.
 pub(crate) async fn time_is_one_for_all(one: &dyn Shared, two: &dyn Shared) {
     let first = one.time().await.unwrap();
     let second = two.time().await.unwrap();

@@ -123,8 +123,7 @@ fn failure_problem(failure: Failure) -> Problem {
         ),
         Failure::TooWeak => Problem::new(
             Code::LoginTooWeak,
-            "The identity provider did not log you in as strongly as the application needs it here. The session that you had \
-             goes on.",
+            "The identity provider did not log you in as strongly as the application needs it here. Your session continues.",
         ),
         Failure::NoRoom => Problem::unavailable(Code::TooManySessions),
         Failure::StoreUnavailable => Problem::unavailable(Code::SessionStoreUnavailable),

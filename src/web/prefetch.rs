@@ -34,7 +34,7 @@ pub(super) async fn keep_from_acting(request: Request, next: Next) -> Response {
     }
     if is_ahead(request.headers()) {
         let detail =
-            "The browser has asked for this page before you did, so nothing has happened. Go there again.";
+            "The browser loaded this page before you opened it, so nothing has happened. Open it again.";
         let problem = Problem::new(Code::PrefetchRefused, detail);
         return problem.for_person(Label::GoToStartPage, "/").into_response();
     }

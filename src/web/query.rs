@@ -51,8 +51,8 @@ impl<'a> Parameters<'a> {
                 if after.any(|(name, _)| is_known(&name)) {
                     return Err(Problem::new(
                         Code::AmbiguousTarget,
-                        "The address to go to afterwards is not percent-encoded, so that its parameters cannot be told from \
-                         those of this page. The page or proxy that made this link has to encode it.",
+                        "The target address is not percent-encoded, so the server cannot tell its parameters from those of \
+                         this page. The page or proxy that made this link must encode it.",
                     ));
                 }
                 parameters.pairs = url::form_urlencoded::parse(&text.as_bytes()[..before]).collect();

@@ -165,20 +165,18 @@ fn problem(failed: &Failed) -> Problem {
     let problem = match error {
         CallbackError::UnknownAttempt => Problem::new(
             Code::LoginUnknown,
-            "This login was not started in this browser, or it was started too long ago. Nothing has happened. Log in \
-             again to go on.",
+            "This login was not started in this browser, or it was started too long ago. Nothing has happened. Log in again to continue.",
         ),
         CallbackError::Expired => Problem::new(
             Code::LoginExpired,
-            "The login took longer than ten minutes, so it no longer counts. Log in again to go on.",
+            "The login took longer than ten minutes, so it has expired. Log in again to continue.",
         ),
         CallbackError::OtherHost => Problem::new(
             Code::LoginOtherHost,
-            "The login was started on another address of this application. Log in again to go on here.",
+            "The login was started on another address of this application. Log in again to continue here.",
         ),
         CallbackError::Issuer => {
-            let detail = "The answer did not come from the identity provider that was asked, so it was refused. Log in \
-                 again to go on.";
+            let detail = "The answer did not come from the identity provider that was asked, so it was refused. Log in again to continue.";
             let problem = Problem::new(Code::LoginWrongIssuer, detail);
             logged(problem, Level::WARN, "a callback was refused")
         }
@@ -202,7 +200,7 @@ fn problem(failed: &Failed) -> Problem {
         }
         CallbackError::NoCode => Problem::new(
             Code::LoginUnanswered,
-            "The identity provider sent no usable answer. Log in again to go on.",
+            "The identity provider sent no usable answer. Log in again to continue.",
         ),
         CallbackError::Exchange(cause) => {
             let message = "the authorization code was not exchanged";
@@ -231,7 +229,7 @@ fn problem(failed: &Failed) -> Problem {
         }
         CallbackError::LoggedOut => {
             let detail =
-                "The identity provider has logged you out while you were logging in. Log in again to go on.";
+                "The identity provider logged you out while you were logging in. Log in again to continue.";
             let problem = Problem::new(Code::LoginLoggedOut, detail);
             logged(problem, Level::INFO, "a login came to nothing")
         }

@@ -31,13 +31,13 @@ macro_rules! codes {
                 match self { $(Self::$code => $title,)+ }
             }
 
-            /// What it means, for the document.
+            /// Its meaning, for the document.
             #[cfg(test)]
             const fn means(self) -> &'static str {
                 match self { $(Self::$code => $means,)+ }
             }
 
-            /// What a client does, for the document.
+            /// The advice to a client, for the document.
             #[cfg(test)]
             const fn client(self) -> &'static str {
                 match self { $(Self::$code => $client,)+ }
@@ -48,37 +48,37 @@ macro_rules! codes {
 
 codes! {
     AmbiguousPath, BAD_REQUEST, "ambiguous_path", "The request is malformed",
-        means "The path can be read in two ways: it has `//`, `..`, `;`, an encoded `/`, `\\` or `%`; or it is another spelling (upper case, dots or spaces at the end of a segment, full-width letters) of a path to which other rules apply.",
+        means "The path is ambiguous. It contains `//`, `..`, `;` or an encoded `/`, `\\` or `%`; or it is another spelling (upper case, dots or spaces at the end of a segment, full-width letters) of a path with other rules.",
         client "Build paths from encoded segments, in the spelling of the routes. Put free text into the query.";
     AmbiguousTarget, BAD_REQUEST, "ambiguous_target", "The request is malformed",
-        means "The address to go to afterwards is not percent-encoded, so its parameters cannot be told from those of the request.",
+        means "The target address is not percent-encoded, so the server cannot tell its parameters from those of the request.",
         client "Encode the address (`encodeURIComponent`).";
     BadRequest, BAD_REQUEST, "bad_request", "The request is malformed",
-        means "The request cannot be passed on to the API, or its body broke off.",
-        client "Correct the request; send a body that broke off again.";
+        means "The server cannot forward the request to the API, or the request's body ended early.",
+        client "Correct the request. If its body ended early, send it again.";
     DeviceProofRefused, BAD_REQUEST, "device_proof_refused", "The request is malformed",
-        means "The proof with which the browser wanted to renew the cookie of a device does not count.",
+        means "The browser tried to renew the cookie of a device with an invalid proof.",
         client "Nothing: browsers send this request by themselves. Log in again if calls get 401.";
     DuplicateParameter, BAD_REQUEST, "duplicate_parameter", "The request is malformed",
-        means "A parameter comes more than once.",
+        means "The request repeats a parameter.",
         client "Send it once.";
     InternalOnly, BAD_REQUEST, "internal_only", "The request is malformed",
-        means "`/auth/verify?service=` is possible on the internal listener only (`BFF_INTERNAL_ADDR`).",
+        means "Only the internal listener (`BFF_INTERNAL_ADDR`) answers `/auth/verify?service=`.",
         client "Ask the internal listener.";
     InvalidHost, BAD_REQUEST, "invalid_host", "The request is malformed",
-        means "The request names no host, or two.",
-        client "Correct the proxy, or the client that is no browser.";
+        means "The request has no host, or two.",
+        client "Correct the proxy, or the client if it is not a browser.";
     InvalidParameter, BAD_REQUEST, "invalid_parameter", "The request is malformed",
-        means "A parameter of the request has a value that is not possible.",
+        means "A parameter of the request has an invalid value.",
         client "Correct the parameter that `detail` names.";
     InvalidRequest, BAD_REQUEST, "invalid_request", "The request is malformed",
         means "A front-channel logout of the provider lacks `iss` or `sid`, or names another issuer.",
         client "Correct the provider's settings for this client.";
     InvalidReturnTo, BAD_REQUEST, "invalid_return_to", "The request is malformed",
-        means "`return_to` is no place that a login or a logout may lead to.",
+        means "`return_to` is not an allowed target of a login or logout.",
         client "Use a path of this application, or an address that `BFF_ALLOWED_REDIRECT_HOSTS` allows.";
     LoginCodeRefused, BAD_REQUEST, "login_code_refused", "You are not logged in yet",
-        means "The provider did not accept its own authorization code: it was used before, or it came too late.",
+        means "The provider rejected the authorization code: it was used before, or it has expired.",
         client "Log in again.";
     LoginExpired, BAD_REQUEST, "login_expired", "You are not logged in yet",
         means "The login took longer than ten minutes.",
@@ -96,62 +96,62 @@ codes! {
         means "The login was not started in this browser, or its cookie has expired.",
         client "Log in again.";
     LoginWrongIssuer, BAD_REQUEST, "login_wrong_issuer", "You are not logged in yet",
-        means "The answer to a login names another provider than the one that was asked (RFC 9207).",
+        means "The `iss` in the response to a login is not the provider's issuer (RFC 9207).",
         client "Log in again. If it happens twice, read the server's log.";
     MalformedForm, BAD_REQUEST, "malformed_form", "The request is malformed",
         means "A form is too long or not UTF-8.",
         client "Correct the form.";
     QueryTooLong, BAD_REQUEST, "query_too_long", "The request is malformed",
-        means "The query string of an endpoint of the server is too long.",
+        means "The query string of a request to the server's own endpoint is too long.",
         client "Shorten it.";
     UnknownHost, BAD_REQUEST, "unknown_host", "The request is malformed",
-        means "No login is possible on this host: it is not among the registered redirect URIs.",
-        client "Use a host of `DCR_REDIRECT_URIS`. Behind a proxy, pass `Host` on, or list the proxy in `BFF_TRUSTED_PROXIES`.";
+        means "No login is possible on this host: it is not in the registered redirect URIs.",
+        client "Use a host of `DCR_REDIRECT_URIS`. Behind a proxy, forward `Host`, or list the proxy in `BFF_TRUSTED_PROXIES`.";
     UnknownService, BAD_REQUEST, "unknown_service", "The request is malformed",
         means "`/auth/verify?service=` names a service that `routes.yaml` does not have.",
         client "Use an `id` of `routes.yaml`.";
     DeviceProofRequired, UNAUTHORIZED, "device_proof_required", "You are not logged in",
-        means "The session is bound to a device, and the browser has not proven lately that it is on it.",
-        client "Log in. A browser that can prove it does so by itself, before it sends the call.";
+        means "The session is bound to a device, and the browser's last proof of the device has expired.",
+        client "Log in. A browser with the device's key renews the proof by itself, before it sends the call.";
     LoginRequired, UNAUTHORIZED, "login_required", "A login is required",
-        means "A login without a question (`prompt=none`) was asked for, and the person is not logged in at the provider.",
+        means "The client requested a silent login (`prompt=none`), and the person is not logged in at the provider.",
         client "Log in without `prompt=none`.";
     SessionBinding, UNAUTHORIZED, "session_binding", "You are not logged in",
         means "The session belongs to another browser or network ([binding.md](binding.md)).",
         client "Log in.";
     StepUpRequired, UNAUTHORIZED, "step_up_required", "A stronger login is required",
-        means "The API asks for a stronger or newer login (RFC 9470); `acr_values` and `max_age` say which.",
-        client "Go to `login_url`, as a navigation. It leads back to the page if the call sent its `Referer`; add `return_to` yourself where a `Referrer-Policy` keeps it back.";
+        means "The API requires a stronger or newer login (RFC 9470); `acr_values` and `max_age` specify it.",
+        client "Navigate to `login_url`. It leads back to the page if the call sent its `Referer`; add `return_to` yourself where a `Referrer-Policy` suppresses it.";
     Unauthenticated, UNAUTHORIZED, "unauthenticated", "You are not logged in",
         means "There is no session, or it has ended.",
         client "Log in.";
     AccessDenied, FORBIDDEN, "access_denied", "You are not logged in yet",
-        means "The person, or the provider, did not allow the login.",
+        means "The person or the provider denied the login.",
         client "Log in again if that was a mistake.";
     CsrfOrigin, FORBIDDEN, "csrf_origin", "The request is not allowed",
         means "The call does not come from an origin of this application.",
-        client "Correct the set-up: `BFF_BASE_URL` and `DCR_REDIRECT_URIS` list the origins, `CORS__ALLOW_ORIGINS` others.";
+        client "Correct the configuration: `BFF_BASE_URL` and `DCR_REDIRECT_URIS` list the application's origins, `CORS__ALLOW_ORIGINS` lists others.";
     CsrfToken, FORBIDDEN, "csrf_token", "The request is not allowed",
-        means "The CSRF token is missing, or it is that of an earlier session.",
+        means "The CSRF token is missing, or it belongs to an earlier session.",
         client "Read `/auth/session`, and repeat once.";
     DeviceRegistrationRefused, FORBIDDEN, "device_registration_refused", "The request is not allowed",
-        means "The key with which the browser wanted to bind the session to the device was not registered.",
+        means "The browser tried to bind the session to the device, and the server refused its key.",
         client "Nothing: browsers send this request by themselves. The server's log has the cause.";
     DeviceRequired, FORBIDDEN, "device_required", "This browser cannot be used here",
-        means "The application only works with browsers that bind a session to the device (`SESSION_BINDING=device`).",
-        client "Say so. Another login in this browser does not help.";
+        means "The application requires a browser that binds the session to the device (`SESSION_BINDING=device`).",
+        client "Tell the person. Another login in this browser does not help.";
     LoginTooWeak, FORBIDDEN, "login_too_weak", "The login was not strong enough",
-        means "A stronger login was asked for, and the provider did not log the person in that strongly. The former session goes on.",
-        client "Log in in the way that the provider calls strong enough.";
+        means "The login was weaker than the request required. The former session continues.",
+        client "Log in with a method that the provider counts as strong enough.";
     LogoutNeedsPost, FORBIDDEN, "logout_needs_post", "The request is not allowed",
-        means "A script asked for a logout with GET.",
-        client "Send a POST with both proofs ([spa.md](spa.md#logging-out)).";
+        means "A script requested a logout with GET.",
+        client "Send a POST with the CSRF token ([spa.md](spa.md#logging-out)).";
     PrefetchRefused, FORBIDDEN, "prefetch_refused", "The request is not allowed",
-        means "The browser asked for a login or logout before the person did (a prefetch).",
-        client "Go there by a navigation. Exclude `/auth/` from prefetching.";
+        means "The browser requested a login or logout before the person did (a prefetch).",
+        client "Navigate to the address. Exclude `/auth/` from prefetching.";
     StepUpNotEnough, FORBIDDEN, "step_up_not_enough", "The login is not strong enough",
-        means "The API still asks for a stronger login, less than a minute after one was made.",
-        client "Say so. Another login would not help.";
+        means "The API still requires a stronger login, less than a minute after a login.",
+        client "Tell the person. Another login would not help.";
     NotFound, NOT_FOUND, "not_found", "There is nothing here",
         means "No route has this path.",
         client "Correct the path, or the routes.";
@@ -159,7 +159,7 @@ codes! {
         means "None of the person's sessions has this reference.",
         client "Read `/auth/sessions` again.";
     MethodNotAllowed, METHOD_NOT_ALLOWED, "method_not_allowed", "This method is not possible here",
-        means "The route, or the endpoint, has other methods; `Allow` lists them.",
+        means "The route or endpoint does not support the method; `Allow` lists the supported ones.",
         client "Use one of those.";
     RequestTimeout, REQUEST_TIMEOUT, "request_timeout", "The request took too long",
         means "The upload stalled.",
@@ -168,49 +168,49 @@ codes! {
         means "The session has 20 open streams of `/auth/events`.",
         client "Close those that are not needed. Wait for `Retry-After` seconds.";
     HeaderTooLarge, REQUEST_HEADER_FIELDS_TOO_LARGE, "header_too_large", "The request's header is too large",
-        means "The header of the request is larger than the server takes, mostly because of cookies.",
+        means "The header of the request exceeds the server's limit, mostly because of cookies.",
         client "Remove cookies of this site that are not needed.";
     Internal, INTERNAL_SERVER_ERROR, "internal", "Something went wrong here",
         means "A fault of the server. Its log has the cause under the correlation id.",
         client "Report the correlation id.";
     UpgradeNotSupported, NOT_IMPLEMENTED, "upgrade_not_supported", "Protocol upgrades are not supported",
-        means "Upgrades, such as those of a WebSocket, are not passed on yet.",
+        means "The server does not forward upgrades, such as those of a WebSocket, yet.",
         client "Use requests, or server-sent events.";
     BadGateway, BAD_GATEWAY, "bad_gateway", "The service gave no usable answer",
-        means "The API cannot be reached, or its answer is no HTTP.",
+        means "The API is unreachable, or its response is not HTTP.",
         client "As for any API that is down.";
     IdpAnswerRefused, BAD_GATEWAY, "idp_answer_refused", "The identity provider's answer was refused",
-        means "The provider's answer to a login did not pass a security check. The server's log has the cause.",
+        means "The provider's response to a login failed a security check. The server's log has the cause.",
         client "Try again once. If it happens again, report the correlation id.";
     IdpRefused, BAD_GATEWAY, "idp_refused", "The identity provider refused the login",
         means "The provider refused a login, or the server as its client. The server's log has the cause.",
         client "Try again once. If it happens again, report the correlation id.";
     IdpUnavailable, BAD_GATEWAY, "idp_unavailable", "The identity provider is not available",
-        means "The provider cannot be reached, or it says that it has a problem.",
+        means "The provider is unreachable, or it reports a problem.",
         client "Try again in a moment.";
     Busy, SERVICE_UNAVAILABLE, "busy", "Not available at the moment",
-        means "As many logins, or streams of events, are under way as the server takes at a time.",
+        means "The number of logins in progress, or of event streams, is at the server's limit.",
         client "Wait for `Retry-After` seconds, and repeat.";
     NotReady, SERVICE_UNAVAILABLE, "not_ready", "Not available at the moment",
-        means "The server has just started, and does not know the provider yet.",
+        means "The server has just started and has not read the provider's metadata yet.",
         client "Wait for `Retry-After` seconds, and repeat.";
     Overloaded, SERVICE_UNAVAILABLE, "overloaded", "Not available at the moment",
-        means "The server has as many connections as it takes.",
+        means "The number of connections is at the server's limit.",
         client "Wait for `Retry-After` seconds, and repeat.";
     ServiceUnavailable, SERVICE_UNAVAILABLE, "service_unavailable", "The service cannot be called",
-        means "The server has no means left to call the API, such as open files.",
+        means "The server lacks a resource to call the API, such as open files.",
         client "Repeat in a moment.";
     SessionStoreUnavailable, SERVICE_UNAVAILABLE, "session_store_unavailable", "Not available at the moment",
-        means "The session store does not answer. Sessions are still there.",
+        means "The session store does not respond. Sessions still exist.",
         client "Wait for `Retry-After` seconds, and repeat. Do **not** log out.";
     TokenRefreshPending, SERVICE_UNAVAILABLE, "token_refresh_pending", "Not available at the moment",
-        means "The access token has expired and could not be renewed yet. The session is still there.",
+        means "The access token has expired, and its refresh failed for now. The session still exists.",
         client "Wait for `Retry-After` seconds, and repeat. Do **not** log out.";
     TooManySessions, SERVICE_UNAVAILABLE, "too_many_sessions", "Not available at the moment",
-        means "There is no room for another session (`SESSION_MAX`, or memory).",
+        means "The number of sessions is at its limit (`SESSION_MAX`, or memory).",
         client "Wait, and log in again.";
     GatewayTimeout, GATEWAY_TIMEOUT, "gateway_timeout", "The service did not answer in time",
-        means "The API did not begin its answer in time.",
+        means "The API did not begin its response in time.",
         client "As for any API that is late.";
     IdpTimeout, GATEWAY_TIMEOUT, "idp_timeout", "The identity provider does not answer",
         means "The provider did not answer in time.",

@@ -82,7 +82,7 @@ impl Link {
         self.losses.load(Ordering::SeqCst)
     }
 
-    /// Redis has lost data under a connection that goes on.
+    /// Redis has lost data although the connection still exists.
     pub(super) fn has_lost_something(&self) {
         self.losses.fetch_add(1, Ordering::SeqCst);
     }
