@@ -10,6 +10,7 @@ mod address;
 mod binding;
 mod client;
 mod cookies;
+mod damage;
 mod environment;
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -9,6 +9,7 @@
 mod announce;
 mod document;
 mod folder;
+mod form;
 mod generate;
 mod keeper;
 mod keyring;
@@ -29,6 +30,7 @@ use self::snapshot::KeySnapshot;
 pub use self::{
     announce::{Announce, AnnounceError, may_sign},
     document::JwksDocument,
+    form::Form,
     generate::{GenerateError, generate_if_new},
     keeper::{ByHandError, Done, Keeper, Rotation, moment},
     keyring::{Entry, KeyName, Keyring, Policy, Seen, State, Step, Upcoming, Why},

@@ -89,7 +89,7 @@ async fn examined() -> Report {
     let mut report = Report::default();
     if let Some(config) = own::configuration(&mut report) {
         let outside = Ports::default();
-        let work = async |common: &InCommon| examine(&config, common, &outside, &mut report).await;
+        let work = async |common: &InCommon| Box::pin(examine(&config, common, &outside, &mut report)).await;
         if let Err(error) = InCommon::with(&config, &outside, work).await {
             own::unusable(&mut report, Check::Configuration, "what replicas share", &error);
         }

@@ -1,5 +1,8 @@
 //! Values by name from environment and `settings.yaml`, with every mistake collected on the way.
 
+mod damaged;
+mod secrets;
+
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use url::Url;
@@ -11,15 +14,10 @@ use super::{
     parse,
     path::{self, Leads},
     problem::{Complaint, Problem, Severity, Warning, shown},
-    sources::{Content, Raw, SecretFile, Sources, read_secret},
+    sources::{Content, Raw, Sources},
     unknown,
 };
-use crate::{
-    private_file::Guard,
-    quote::looks_like_a_secret,
-    secret::Secret,
-    url_policy::{HttpPolicy, Reach},
-};
+use crate::{private_file::Guard, quote::looks_like_a_secret};
 
 /// Reads values and collects the mistakes in them.
 pub(super) struct Reader {
@@ -51,9 +49,8 @@ impl Reader {
             guard: Guard::Strict,
             plain_http: Vec::new(),
         };
-        if reader.switch("BFF_DANGER_ALLOW_HTTP", false) {
-            reader.http = HttpPolicy::Anywhere;
-        }
+        reader.refuse_damaged();
+        reader.allow_http = reader.switch("BFF_DANGER_ALLOW_HTTP", false);
         if reader.switch("BFF_DANGER_ALLOW_OPEN_FILES", false) {
             reader.warn(
                 "BFF_DANGER_ALLOW_OPEN_FILES",
@@ -62,6 +59,13 @@ impl Reader {
             reader.guard = Guard::Off;
         }
         reader
+    }
+
+    /// Of the value of `name` nothing more is said.
+    fn mark_refused(&mut self, name: &str) {
+        if let Some(raw) = self.values.get_mut(name) {
+            raw.content = Content::Refused;
+        }
     }
 
     /// The folder of `settings.yaml`.
@@ -93,8 +97,11 @@ impl Reader {
         self.refuse(name, Complaint::new(message, fix));
     }
 
-    /// The same with a complaint of a parser.
+    /// The same with a complaint of a parser. Of a value that was complained of, nothing more is said.
     pub(super) fn refuse(&mut self, name: &'static str, complaint: Complaint) {
+        if self.is_refused(name) {
+            return;
+        }
         let quotable = is_public(name) && !complaint.unquoted;
         let (label, value) = match self.values.get(name) {
             None => (name.to_owned(), None),
@@ -261,43 +268,6 @@ impl Reader {
         let label = raw.map_or_else(|| name.to_owned(), |raw| raw.label.clone());
         let value = quotable.then(|| shown(entry));
         self.problem(label, value, complaint);
-    }
-
-    /// The secret `name`, from the variable or from the file that is named for it. An empty file counts as unset.
-    pub(super) fn secret(&mut self, name: &'static str) -> Option<Secret> {
-        let path = match &self.values.get(name)?.content {
-            Content::Text(text) => return Some(Secret::from(text.as_str())),
-            Content::List(_) | Content::Refused => return None,
-            Content::SecretFile(path) => path.clone(),
-        };
-        match read_secret(&path, self.guard) {
-            Ok(SecretFile { secret, exposed }) => {
-                if let (Some(exposed), Some(label)) = (exposed, self.label(name).map(ToOwned::to_owned)) {
-                    self.warn(label, format!("{}: {exposed}", shown(&path.to_string_lossy())));
-                }
-                secret
-            }
-            Err(complaint) => {
-                let mut label = name.to_owned();
-                if let Some(raw) = self.values.get_mut(name) {
-                    label.clone_from(&raw.label);
-                    raw.content = Content::Refused;
-                }
-                self.problem(label, Some(shown(&path.to_string_lossy())), complaint);
-                None
-            }
-        }
-    }
-
-    /// The secret `name`, which was needed once: if its file was removed since, it counts as unset.
-    pub(super) fn secret_needed_unless(&mut self, name: &'static str, done: bool) -> Option<Secret> {
-        if let Content::SecretFile(path) = &self.values.get(name)?.content
-            && done
-            && matches!(path.try_exists(), Ok(false))
-        {
-            return None;
-        }
-        self.secret(name)
     }
 
     /// The URL `name` through `parser`, reached by `https` or where `http` is accepted.

@@ -10,7 +10,8 @@ use std::{
 };
 
 use super::{
-    catalogue::{VARIABLES, Variable},
+    catalogue::{self, VARIABLES, Variable},
+    damage,
     environment::Environment,
     legacy::{self, Effect, Legacy},
     parse,
@@ -164,6 +165,9 @@ impl Sources {
         else {
             return usual;
         };
+        if is_damaged("SETTINGS_FILE", text) {
+            return usual;
+        }
         let (label, text) = (label.clone(), text.clone());
         match path::parse(&text, Leads::ToFile) {
             Err(complaint) => self.problem(label, None, complaint),
@@ -187,6 +191,9 @@ impl Sources {
         else {
             return;
         };
+        if is_damaged("BFF_CONFIG_DIR", text) {
+            return;
+        }
         let (label, text) = (label.clone(), text.clone());
         match path::parse(&text, Leads::ToFolder) {
             Err(complaint) => self.problem(label, None, complaint),
@@ -300,6 +307,15 @@ impl Sources {
     }
 }
 
+// === impl Raw ===
+
+impl Raw {
+    /// Whether `${NAME}` would have been expanded where the value was found.
+    pub(super) const fn expands_references(&self) -> bool {
+        self.in_settings
+    }
+}
+
 // === impl Content ===
 
 impl Content {
@@ -312,6 +328,11 @@ impl Content {
             Self::Refused => None,
         }
     }
+}
+
+/// Whether the value was damaged on its way, which is told later, as of every value.
+fn is_damaged(name: &str, text: &str) -> bool {
+    catalogue::find(name).is_some_and(|variable| damage::complaint(variable, text, false).is_some())
 }
 
 /// The secret in a file, without the line end that editors add. An empty file counts as unset.

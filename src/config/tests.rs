@@ -4,6 +4,7 @@ use base64::{Engine as _, engine::general_purpose};
 use proptest::prelude::*;
 
 mod binding;
+mod damaged;
 mod legacy;
 mod mistakes;
 mod network;
@@ -425,13 +426,23 @@ fn secret_files_are_read_trimmed_and_bounded() {
         ("token", Some("token")),
         ("token\n", Some("token")),
         ("token\r\n", Some("token")),
-        (" token \n", Some(" token ")),
         ("", None),
         ("\n", None),
     ] {
         private_file::replace(&path, content.as_bytes()).unwrap();
         let token = config(&more).registration.initial_access_token;
         assert_eq!(token, expected.map(Secret::from), "{content:?}");
+    }
+    for damaged in [
+        " token \n",
+        "\"token\"",
+        "${TOKEN}",
+        "Bearer token",
+        "to\u{200b}ken",
+    ] {
+        fs::write(&path, damaged).unwrap();
+        let problem = problem(&more);
+        assert_eq!(problem.variable, "DCR_IAT_FILE", "{damaged:?}");
     }
     fs::write(&path, "x".repeat(64 * 1024 + 1)).unwrap();
     assert!(problem(&more).message.contains("larger than 64 KiB"));

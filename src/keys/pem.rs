@@ -19,6 +19,7 @@ use rsa::{
 };
 use zeroize::Zeroizing;
 
+use super::form::Form;
 use crate::{
     jose::KeyPair,
     private_file::{Exposed, Guard, folder_of},
@@ -85,6 +86,12 @@ pub enum KeyProblem {
     /// A folder, a socket or the like.
     #[error("it is not a file but {0}; name the PEM file itself")]
     NotAFile(&'static str),
+    /// A folder, which container engines make in place of a file that is missing.
+    #[error(
+        "it is a folder; where a bind mount names it, the file was missing on the host and the container engine made the \
+         folder: remove it there, put the PEM file in its place, and make the container anew"
+    )]
+    Folder,
     /// More than 64 KiB.
     #[error(
         "it is larger than 64 KiB; a PEM file with one private key has a few KiB, so this is probably another file"
@@ -95,9 +102,12 @@ pub enum KeyProblem {
     Empty,
     /// No PEM block in it.
     #[error(
-        "it holds no PEM block (`-----BEGIN …`); convert DER with `openssl pkey -inform DER -in FILE -out key.pem`"
+        "it holds no PEM block (`-----BEGIN …`), and no other form of a key that is known; name the PEM file of the private key"
     )]
     NotPem,
+    /// A key in another form than PEM.
+    #[error("{0}")]
+    OtherForm(Form),
     /// A PEM block that is cut off, or whose content does not parse.
     #[error(
         "its {0} is damaged; copy the file again, and check it with `openssl pkey -in FILE -noout -check`"
@@ -184,7 +194,7 @@ fn read_bounded(path: &Path) -> Result<(File, Zeroizing<Vec<u8>>), KeyProblem> {
     // Looked at before it is opened: opening a FIFO would wait for a writer.
     let kind = path.metadata().map_err(KeyProblem::from_io)?.file_type();
     if kind.is_dir() {
-        return Err(KeyProblem::NotAFile("a folder"));
+        return Err(KeyProblem::Folder);
     }
     if !kind.is_file() {
         return Err(KeyProblem::NotAFile("a device, pipe or socket"));
@@ -207,11 +217,12 @@ pub(super) fn parse(text: &[u8]) -> Result<KeyPair, KeyProblem> {
         return Err(KeyProblem::Empty);
     }
     if !text.windows(11).any(|window| window == b"-----BEGIN ") {
-        return Err(KeyProblem::NotPem);
+        return Err(Form::of(text).map_or(KeyProblem::NotPem, KeyProblem::OtherForm));
     }
-    let blocks = pem::parse_many(text).map_err(|_| KeyProblem::Damaged("PEM block"))?;
+    let damaged = || Form::of(text).map_or(KeyProblem::Damaged("PEM block"), KeyProblem::OtherForm);
+    let blocks = pem::parse_many(text).map_err(|_| damaged())?;
     if blocks.is_empty() {
-        return Err(KeyProblem::Damaged("PEM block"));
+        return Err(damaged());
     }
     let (private, other): (Vec<Pem>, Vec<Pem>) = blocks
         .into_iter()
@@ -329,7 +340,7 @@ impl KeyProblem {
     fn from_io(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing,
-            io::ErrorKind::IsADirectory => Self::NotAFile("a folder"),
+            io::ErrorKind::IsADirectory => Self::Folder,
             _ => Self::Unreadable(error),
         }
     }

@@ -1,0 +1,407 @@
+//! What happens to a value on its way into the environment: quotation marks that no shell took away, characters that came
+//! with a copy, a reference that nothing expanded.
+//!
+//! Looked for before any parser sees the value. A parser would complain of what the damage makes of it ("is not a URL"), and
+//! a secret, which has no form that could be wrong, would be refused far from here, by the IdP.
+
+use super::{
+    catalogue::{Kind, Variable},
+    problem::Complaint,
+};
+
+/// Text that people read may hold what joins and directs characters.
+const FOR_PEOPLE: [&str; 2] = ["BRAND_NAME", "DCR_CLIENT_NAME"];
+
+/// Secrets that are a token of an `Authorization` header field (RFC 6750 section 2.1).
+const TOKENS: [&str; 2] = ["DCR_IAT", "BOOTSTRAP_ADMIN_TOKEN"];
+
+/// What metadata is found by (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3).
+const WELL_KNOWN: &str = "/.well-known/";
+
+/// What happened to a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Damage {
+    /// The same quotation mark at both ends.
+    Quoted,
+    /// A quotation mark at one end.
+    HalfQuoted(End),
+    ByteOrderMark,
+    Invisible(char),
+    /// A line end or another control character.
+    Control(char),
+    Blank,
+    Semicolons,
+    /// The name in `${NAME}`.
+    Reference(String),
+    /// `Bearer` before a token.
+    Scheme,
+    /// An issuer with the place of its metadata.
+    WellKnown(String),
+}
+
+/// Of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Begins,
+    Ends,
+}
+
+/// What has happened to `text`, the value of `variable`, and how to mend it. Quotes nothing of a secret. `may_refer` says
+/// whether `${NAME}` means nothing where the value was found.
+pub(super) fn complaint(variable: &Variable, text: &str, may_refer: bool) -> Option<Complaint> {
+    let damage = find(variable, text, may_refer)?;
+    Some(damage.complaint(variable))
+}
+
+fn find(variable: &Variable, text: &str, may_refer: bool) -> Option<Damage> {
+    if is_pem(text) {
+        return None;
+    }
+    marks(variable, text)
+        .or_else(|| quotation(text))
+        .or_else(|| {
+            (!may_refer)
+                .then(|| reference(variable, text))
+                .flatten()
+                .map(Damage::Reference)
+        })
+        .or_else(|| shape(variable, text))
+}
+
+/// A key in place of its file is told by the parser of paths, and is what the secret `REDIS_CLIENT_KEY` holds.
+fn is_pem(text: &str) -> bool {
+    text.contains("-----BEGIN")
+}
+
+/// Characters that cannot be seen.
+fn marks(variable: &Variable, text: &str) -> Option<Damage> {
+    if text.starts_with('\u{feff}') {
+        return Some(Damage::ByteOrderMark);
+    }
+    if FOR_PEOPLE.contains(&variable.name) {
+        return None;
+    }
+    text.chars().find_map(|character| match character {
+        '\u{ad}'
+        | '\u{a0}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202f}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' => Some(Damage::Invisible(character)),
+        // Entries of a list may stand on lines of their own.
+        character if character.is_control() && !(variable.is_list() && character.is_whitespace()) => {
+            Some(Damage::Control(character))
+        }
+        _ => None,
+    })
+}
+
+fn quotation(text: &str) -> Option<Damage> {
+    let is_mark = |character: &char| matches!(character, '"' | '\'' | '`' | '\u{201c}'..='\u{201e}' | '\u{2018}'..='\u{201a}');
+    let first = text.chars().next().filter(is_mark);
+    let last = text.chars().next_back().filter(is_mark);
+    // A mark inside that has its partner is meant.
+    let is_alone = |mark: char| text.chars().filter(|character| *character == mark).count() == 1;
+    match (first, last) {
+        (Some(_), Some(_)) if text.chars().nth(1).is_some() => Some(Damage::Quoted),
+        (Some(mark), _) if is_alone(mark) => Some(Damage::HalfQuoted(End::Begins)),
+        (_, Some(mark)) if is_alone(mark) => Some(Damage::HalfQuoted(End::Ends)),
+        _ => None,
+    }
+}
+
+/// The name of a variable that something should have put a value in place of: `${NAME}` anywhere, or all of it `$NAME`.
+/// A secret may contain anything; only one that is nothing else is a reference.
+fn reference(variable: &Variable, text: &str) -> Option<String> {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && !name.as_bytes()[0].is_ascii_digit()
+    };
+    let braced = |text: &str| -> Option<String> {
+        let (inside, _) = text.split_once("${")?.1.split_once('}')?;
+        // `${NAME:-default}` of shells and of compose files.
+        let name = inside.split([':', '-', '?', '+']).next().unwrap_or_default();
+        is_name(name).then(|| name.to_owned())
+    };
+    if variable.is_secret() {
+        let whole = text.strip_prefix('$')?;
+        return match whole.strip_prefix('{') {
+            Some(rest) if rest.ends_with('}') => braced(text),
+            Some(_) => None,
+            None => (is_name(whole) && whole.bytes().all(|byte| !byte.is_ascii_lowercase()))
+                .then(|| whole.to_owned()),
+        };
+    }
+    braced(text).or_else(|| {
+        text.strip_prefix('$')
+            .filter(|name| is_name(name))
+            .map(ToOwned::to_owned)
+    })
+}
+
+/// What a value of its kind never holds.
+fn shape(variable: &Variable, text: &str) -> Option<Damage> {
+    let has_blank = text.contains(char::is_whitespace);
+    match variable.kind {
+        Kind::Secret if TOKENS.contains(&variable.name) => {
+            let scheme = text
+                .get(..7)
+                .is_some_and(|start| start.eq_ignore_ascii_case("bearer "));
+            // `<paste the token>` of a template does no harm until it is needed; then the IdP refuses it.
+            let is_placeholder = text.starts_with('<') && text.ends_with('>');
+            match (scheme, has_blank) {
+                (true, _) => Some(Damage::Scheme),
+                (_, true) if !is_placeholder => Some(Damage::Blank),
+                _ => None,
+            }
+        }
+        Kind::Url | Kind::Origin if has_blank && variable.public => Some(Damage::Blank),
+        Kind::Url if variable.name == "OIDC_ISSUER" => {
+            let issuer = text.split_once(WELL_KNOWN)?.0;
+            Some(Damage::WellKnown(issuer.to_owned()))
+        }
+        // A scope may hold a semicolon (RFC 6749 appendix A.4), but then `openid` stands by itself.
+        Kind::List if text.contains(';') => {
+            let entries = |separators: &[char]| {
+                let separators = separators.to_vec();
+                let mut entries = text.split(move |character: char| {
+                    character.is_whitespace() || separators.contains(&character)
+                });
+                entries.any(|entry| entry == "openid")
+            };
+            (variable.name != "OIDC_SCOPES" || (!entries(&[',']) && entries(&[',', ';'])))
+                .then_some(Damage::Semicolons)
+        }
+        Kind::Files if text.contains(';') => Some(Damage::Semicolons),
+        _ => None,
+    }
+}
+
+// === impl Damage ===
+
+impl Damage {
+    fn complaint(self, variable: &Variable) -> Complaint {
+        let secret = variable.is_secret();
+        match self {
+            Self::Quoted => Complaint::new(
+                "is wrapped in quotation marks, which belong to the value here",
+                "remove them: env files and lists in compose files take none away",
+            ),
+            Self::HalfQuoted(end) => Complaint::new(
+                match end {
+                    End::Begins => "begins with a quotation mark",
+                    End::Ends => "ends with a quotation mark",
+                },
+                "remove it; the value may have been cut off at a blank or a line end",
+            ),
+            Self::ByteOrderMark => Complaint::new(
+                "begins with a byte order mark (U+FEFF)",
+                "save the file that it comes from as UTF-8 without a byte order mark",
+            ),
+            Self::Invisible(character) => Complaint::new(
+                format!("contains the invisible character U+{:04X}", u32::from(character)),
+                "type the value by hand: the character came with a copy from a page or a chat",
+            ),
+            Self::Control('\r') => Complaint::new(
+                "contains a carriage return",
+                "save the file that it comes from with Unix line ends (`dos2unix FILE`)",
+            ),
+            Self::Control('\n') => Complaint::new("contains a line break", "write it on one line"),
+            Self::Control(character) => Complaint::new(
+                format!("contains the control character U+{:04X}", u32::from(character)),
+                "type the value by hand",
+            ),
+            Self::Blank => Complaint::new("contains a blank", "remove it"),
+            Self::Semicolons => Complaint::new("separates entries with `;`", "separate them with commas"),
+            Self::Reference(_) if secret => Complaint::new(
+                "is the name of another variable, and not its value",
+                "write the value itself: nothing has expanded the reference",
+            ),
+            Self::Reference(name) => Complaint::new(
+                format!("still contains the reference to {name}, which nothing has expanded"),
+                format!(
+                    "write the value itself, or set {name} where a compose file expands it; of our own files only \
+                     settings.yaml and routes.yaml expand `${{NAME}}`"
+                ),
+            ),
+            Self::Scheme => Complaint::new(
+                "begins with `Bearer`, which is not part of the token",
+                "leave the token alone in it",
+            ),
+            Self::WellKnown(issuer) => Complaint::new(
+                "is the address of the metadata, and not the issuer",
+                format!("write `{issuer}`, as the member `issuer` of the metadata says it"),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::catalogue;
+
+    fn said(name: &str, text: &str) -> Option<String> {
+        let variable = catalogue::find(name).unwrap();
+        complaint(variable, text, false).map(|complaint| complaint.message)
+    }
+
+    /// Variable, value, and what is said of it.
+    const DAMAGED: &[(&str, &str, &str)] = &[
+        (
+            "OIDC_ISSUER",
+            "\"https://idp.example\"",
+            "is wrapped in quotation marks",
+        ),
+        ("PORT", "'8000'", "is wrapped in quotation marks"),
+        (
+            "AUTH_CLIENT_SECRET",
+            "\"secret\"",
+            "is wrapped in quotation marks",
+        ),
+        (
+            "AUTH_CLIENT_ID",
+            "\u{201c}bff\u{201d}",
+            "is wrapped in quotation marks",
+        ),
+        (
+            "OIDC_SCOPES",
+            "\"openid profile\"",
+            "is wrapped in quotation marks",
+        ),
+        ("OIDC_SCOPES", "\"openid", "begins with a quotation mark"),
+        ("LOG_LEVEL", "info\"", "ends with a quotation mark"),
+        (
+            "OIDC_ISSUER",
+            "\u{feff}https://idp.example",
+            "begins with a byte order mark",
+        ),
+        ("DCR_IAT", "\u{feff}token", "begins with a byte order mark"),
+        ("BRAND_NAME", "\u{feff}Name", "begins with a byte order mark"),
+        (
+            "OIDC_ISSUER",
+            "https://idp.example\u{200b}",
+            "contains the invisible character U+200B",
+        ),
+        (
+            "DCR_IAT",
+            "to\u{200d}ken",
+            "contains the invisible character U+200D",
+        ),
+        (
+            "AUTH_CLIENT_ID",
+            "bff\u{a0}server",
+            "contains the invisible character U+00A0",
+        ),
+        ("AUTH_CLIENT_ID", "bff\r\nserver", "contains a carriage return"),
+        ("DCR_IAT", "token\nnext", "contains a line break"),
+        (
+            "AUTH_CLIENT_SECRET",
+            "a\u{7}b",
+            "contains the control character U+0007",
+        ),
+        ("OIDC_ISSUER", "https://idp. example", "contains a blank"),
+        ("BFF_BASE_URL", "https:// bff.example", "contains a blank"),
+        ("DCR_IAT", "token next", "contains a blank"),
+        ("DCR_IAT", " token", "contains a blank"),
+        ("DCR_IAT", "Bearer token", "begins with `Bearer`"),
+        ("BOOTSTRAP_ADMIN_TOKEN", "bearer token", "begins with `Bearer`"),
+        (
+            "DCR_REDIRECT_URIS",
+            "https://a.example/x;https://b.example/x",
+            "separates entries with `;`",
+        ),
+        ("OIDC_SCOPES", "openid;profile", "separates entries with `;`"),
+        ("BFF_JWKS_EXTRA_KEYS", "a.pem;b.pem", "separates entries with `;`"),
+        (
+            "OIDC_ISSUER",
+            "${OIDC_ISSUER}",
+            "still contains the reference to OIDC_ISSUER",
+        ),
+        (
+            "OIDC_ISSUER",
+            "https://${HOST:-idp}/x",
+            "still contains the reference to HOST",
+        ),
+        (
+            "AUTH_CLIENT_ID",
+            "$CLIENT",
+            "still contains the reference to CLIENT",
+        ),
+        ("DCR_IAT", "${IAT}", "is the name of another variable"),
+        (
+            "AUTH_CLIENT_SECRET",
+            "$CLIENT_SECRET",
+            "is the name of another variable",
+        ),
+        (
+            "OIDC_ISSUER",
+            "https://idp.example/.well-known/openid-configuration",
+            "is the address of the metadata",
+        ),
+        (
+            "OIDC_ISSUER",
+            "https://idp.example/.well-known/oauth-authorization-server/x",
+            "is the address of the metadata",
+        ),
+    ];
+
+    #[test]
+    fn damage_is_told_for_what_it_is() {
+        for (name, text, message) in DAMAGED {
+            let said = said(name, text);
+            assert!(
+                said.as_ref().is_some_and(|said| said.contains(message)),
+                "{name}={text:?}: {said:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_meant_is_left_alone() {
+        for (name, text) in [
+            ("OIDC_ISSUER", "https://idp.example/realms/one"),
+            ("OIDC_SCOPES", "openid profile weird;scope"),
+            ("OIDC_SCOPES", "openid\n\tprofile"),
+            ("OIDC_PROMPT", ""),
+            ("DCR_IAT", "<paste iat>"),
+            ("AUTH_CLIENT_SECRET", "p\"a'ss ${word} $5;"),
+            ("AUTH_CLIENT_SECRET", "$ecret"),
+            (
+                "REDIS_CLIENT_KEY",
+                "-----BEGIN PRIVATE KEY-----\nMIG\n-----END PRIVATE KEY-----\n",
+            ),
+            ("BRAND_NAME", "Ada's shop"),
+            ("BRAND_NAME", "\u{1f469}\u{200d}\u{1f4bb}"),
+            ("RUST_LOG", "info,bff[{name=\"x\"}]=debug"),
+            ("CORS__ALLOW_ORIGINS", "[\"https://a.example\"]"),
+            ("BFF_KEYS_DIR", "/my keys"),
+        ] {
+            assert_eq!(said(name, text), None, "{name}={text:?}");
+        }
+    }
+
+    #[test]
+    fn settings_expand_references_themselves() {
+        let variable = catalogue::find("AUTH_CLIENT_ID").unwrap();
+        assert!(complaint(variable, "${NAME}", true).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn a_secret_is_never_quoted(text in "\\PC{0,40}") {
+            let variable = catalogue::find("AUTH_CLIENT_SECRET").unwrap();
+            let secret = format!("s3cr3t{text}");
+            for text in [format!("\"{secret}\""), format!("{secret}\r"), format!("{secret}\u{200b}"), format!("${{{secret}}}")] {
+                if let Some(complaint) = complaint(variable, &text, false) {
+                    prop_assert!(!complaint.message.contains("s3cr3t") && !complaint.fix.contains("s3cr3t"));
+                }
+            }
+        }
+    }
+}
