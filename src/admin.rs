@@ -1,12 +1,13 @@
-//! The operator's socket: for commands on the same machine that need the running server (`bff sessions`).
+//! The operator's socket: for commands on the same machine that need the running server (`bff sessions`, `bff check`).
 //!
-//! HTTP over a Unix socket that only the user of the server can reach. It shows and ends sessions; no token and no
-//! cookie ever leaves it.
+//! HTTP over a Unix socket that only the user of the server can reach. It tells of the server and its sessions, and ends
+//! sessions; no token and no cookie ever leaves it.
 
 mod sessions;
 mod socket;
+mod status;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
 use tokio_util::sync::CancellationToken;
@@ -14,41 +15,58 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     sessions::{Counted, EndedSessions, Entry, Page, Refusal, Statistics},
     socket::{Socket, SocketError},
+    status::{ServerStatus, Trouble, Warned},
 };
-use crate::{clock::SharedClock, instruments::SharedInstruments, login::Login, session::Sessions};
+use crate::{
+    clock::{SharedClock, Timestamp},
+    health::Health,
+    instruments::SharedInstruments,
+    login::Login,
+    replicas::Replicas,
+    session::Sessions,
+    telemetry::recent::Recent,
+};
 
 /// Requests that are under way at the stop have this long.
 const FINISH: Duration = Duration::from_secs(5);
 
-/// The services that the socket uses. Cheap to clone.
+/// What the socket works with.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// The sessions that it tells of.
+    pub sessions: Sessions,
+    /// Ends them, with logins that are under way.
+    pub login: Login,
+    /// Whose people `user` and `sid` name.
+    pub issuer: Arc<str>,
+    /// What has been counted.
+    pub instruments: SharedInstruments,
+    /// What the server knows of its own state.
+    pub health: Health,
+    /// The other replicas, where there can be some.
+    pub replicas: Option<Replicas>,
+    /// What was warned of.
+    pub recent: Recent,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+/// Answers requests on the socket. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    sessions: Sessions,
-    login: Login,
-    /// The issuer of the people that `user` and `sid` name.
-    issuer: Arc<str>,
-    instruments: SharedInstruments,
-    clock: SharedClock,
+    services: Arc<Services>,
+    since: Timestamp,
 }
 
 // === impl Admin ===
 
 impl Admin {
-    /// Shows `sessions` of people of `issuer`, ends them through `login`, and shows the counters of `instruments`.
+    /// Tells of `services`, which begin now.
     #[must_use]
-    pub fn new(
-        sessions: Sessions,
-        login: Login,
-        issuer: &str,
-        instruments: SharedInstruments,
-        clock: SharedClock,
-    ) -> Self {
+    pub fn new(services: Services) -> Self {
         Self {
-            sessions,
-            login,
-            issuer: issuer.into(),
-            instruments,
-            clock,
+            since: services.clock.now(),
+            services: Arc::new(services),
         }
     }
 
@@ -58,6 +76,7 @@ impl Admin {
         let router = Router::new()
             .route("/sessions", get(sessions::list).delete(sessions::end))
             .route("/stats", get(sessions::stats))
+            .route("/status", get(status::status))
             .with_state(self);
         let serve = axum::serve(socket, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         tokio::select! {
@@ -65,5 +84,13 @@ impl Admin {
             _ = serve => {}
             () = async { stop.cancelled().await; clock.sleep(FINISH).await } => {}
         }
+    }
+}
+
+impl Deref for Admin {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.services
     }
 }

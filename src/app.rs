@@ -43,6 +43,7 @@ use crate::{
     seal::Sealer,
     server::Server,
     session::{CookiePolicy, Sessions},
+    telemetry::recent::Recent,
     tokens::Tokens,
     web::{Pages, Services, Web},
 };
@@ -56,6 +57,8 @@ pub struct Ports {
     pub random: SharedRandom,
     /// The instruments for its counters.
     pub instruments: SharedInstruments,
+    /// What it has warned of.
+    pub recent: Recent,
 }
 
 /// The sockets that the server listens on.
@@ -91,6 +94,7 @@ impl Default for Ports {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             instruments: Arc::new(Tally::default()),
+            recent: Recent::default(),
         }
     }
 }
@@ -271,12 +275,7 @@ impl App {
             .internal
             .map(|listener| work.spawn(serve(internal, listener, self.web.internal())));
         if let Some(socket) = listeners.admin {
-            let sessions = self.web.sessions.clone();
-            let clock = Arc::clone(&self.ports.clock);
-            let instruments = Arc::clone(&self.ports.instruments);
-            let login = self.web.login.clone();
-            let admin = Admin::new(sessions, login, self.relying_party.issuer(), instruments, clock);
-            work.spawn(admin.serve(socket, stop.clone()));
+            work.spawn(self.admin().serve(socket, stop.clone()));
         }
         // Its first use gathers entropy for some 30 milliseconds, for which no request should wait.
         let random = Arc::clone(&self.ports.random);
@@ -326,6 +325,20 @@ impl App {
             None => Ok(()),
             Some(requests) => Err(RunError::CutOff { requests }),
         }
+    }
+
+    /// The service on the operator's socket.
+    fn admin(&self) -> Admin {
+        Admin::new(admin::Services {
+            sessions: self.web.sessions.clone(),
+            login: self.web.login.clone(),
+            issuer: self.relying_party.issuer().into(),
+            instruments: Arc::clone(&self.ports.instruments),
+            health: self.health.clone(),
+            replicas: self.replicas.clone(),
+            recent: self.ports.recent.clone(),
+            clock: Arc::clone(&self.ports.clock),
+        })
     }
 
     /// The announcer of new keys to the IdP.

@@ -77,6 +77,34 @@ impl Component {
         Self::Credentials,
         Self::Replicas,
     ];
+
+    /// What it is called.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Keys => "keys",
+            Self::Store => "store",
+            Self::Discovery => "discovery",
+            Self::Credentials => "credentials",
+            Self::Replicas => "replicas",
+        }
+    }
+}
+
+// === impl Report ===
+
+impl Report {
+    /// What does not work, with the reason.
+    pub fn troubles(&self) -> impl Iterator<Item = (Component, &str)> {
+        self.components
+            .iter()
+            .filter_map(|(component, status)| match status {
+                Status::Ok => None,
+                Status::Pending { reason } | Status::Degraded { reason } => {
+                    Some((*component, reason.as_str()))
+                }
+            })
+    }
 }
 
 // === impl Health ===

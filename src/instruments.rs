@@ -15,8 +15,16 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// One series of numbers: the name of the measure, and a label if there are several of a kind. Names and labels are
-/// constants, so that no data of a request or a person becomes one.
+use crate::clock::Timestamp;
+
+/// When tokens of a session were renewed last.
+pub const REFRESHED: Series = Series::of("bff_token_refresh_last_success_timestamp_seconds");
+
+/// When somebody fetched our JWK Set last.
+pub const JWKS_FETCHED: Series = Series::of("bff_jwks_last_fetch_timestamp_seconds");
+
+/// One series of numbers: the name of what is measured, and a label where there are several of a kind. Names and labels
+/// are constants, so that nothing of a request or a person becomes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Series {
     /// Its name, as Prometheus writes names.
@@ -33,7 +41,10 @@ pub trait Instruments: Debug + Send + Sync + 'static {
     /// The timer of a series, on the same terms.
     fn timer(&self, series: Series) -> Timer;
 
-    /// The present values of all series, in the order of their names.
+    /// The moment of a series, on the same terms.
+    fn moment(&self, series: Series) -> Moment;
+
+    /// What all series say now, in the order of their names.
     fn read(&self) -> Vec<(Series, Reading)>;
 }
 
@@ -47,6 +58,10 @@ pub struct Counter(Arc<AtomicU64>);
 /// Counts events that take time. Clones count together.
 #[derive(Clone, Debug, Default)]
 pub struct Timer(Arc<Timed>);
+
+/// Knows when something happened last. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Moment(Arc<AtomicU64>);
 
 #[derive(Debug, Default)]
 struct Timed {
@@ -70,6 +85,8 @@ pub enum Reading {
         /// The longest one.
         longest: Duration,
     },
+    /// It happened last then; `None` where it never has.
+    Last(Option<Timestamp>),
 }
 
 /// Keeps all numbers in memory.
@@ -77,6 +94,7 @@ pub enum Reading {
 pub struct Tally {
     counters: Mutex<BTreeMap<Series, Counter>>,
     timers: Mutex<BTreeMap<Series, Timer>>,
+    moments: Mutex<BTreeMap<Series, Moment>>,
 }
 
 // === impl Series ===
@@ -147,6 +165,24 @@ impl Timer {
     }
 }
 
+// === impl Moment ===
+
+impl Moment {
+    /// It happens now.
+    pub fn happened(&self, now: Timestamp) {
+        self.0.store(now.unix_millis(), Ordering::Relaxed);
+    }
+
+    /// When it happened last.
+    #[must_use]
+    pub fn get(&self) -> Option<Timestamp> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            millis => Some(Timestamp::from_unix_millis(millis)),
+        }
+    }
+}
+
 // === impl Tally ===
 
 impl Instruments for Tally {
@@ -158,13 +194,20 @@ impl Instruments for Tally {
         self.timers.lock().entry(series).or_default().clone()
     }
 
+    fn moment(&self, series: Series) -> Moment {
+        self.moments.lock().entry(series).or_default().clone()
+    }
+
     fn read(&self) -> Vec<(Series, Reading)> {
         let counters = self.counters.lock();
         let counters = counters.iter();
         let counts = counters.map(|(series, counter)| (*series, Reading::Count(counter.get())));
         let timed = self.timers.lock();
         let timers = timed.iter().map(|(series, timer)| (*series, timer.get()));
-        let mut all: Vec<_> = counts.chain(timers).collect();
+        let moments = self.moments.lock();
+        let moments = moments.iter();
+        let moments = moments.map(|(series, moment)| (*series, Reading::Last(moment.get())));
+        let mut all: Vec<_> = counts.chain(timers).chain(moments).collect();
         all.sort_by_key(|(series, _)| *series);
         all
     }
@@ -209,5 +252,17 @@ mod tests {
         };
         assert_eq!(tally.read()[0], (Series::of("b_seconds"), taken));
         assert_eq!(tally.read()[1].1, Reading::Count(0));
+    }
+
+    #[test]
+    fn a_moment_is_the_last_time() {
+        let tally = Tally::default();
+        let moment = tally.moment(REFRESHED);
+        assert_eq!(tally.read(), [(REFRESHED, Reading::Last(None))]);
+        for seconds in [5, 7] {
+            moment.happened(Timestamp::from_unix_seconds(seconds));
+        }
+        let last = Reading::Last(Some(Timestamp::from_unix_seconds(7)));
+        assert_eq!(tally.read(), [(REFRESHED, last)]);
     }
 }

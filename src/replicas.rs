@@ -173,7 +173,17 @@ impl Replicas {
         }
     }
 
-    /// Releases the locks of this process at its end: otherwise another one would wait for the end of a lease.
+    /// The other replicas that live.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError`] where nobody can tell.
+    pub async fn names(&self) -> Result<Vec<String>, SharedError> {
+        let peers = self.peers.living().await?;
+        Ok(peers.iter().map(|peer| peer.name().to_owned()).collect())
+    }
+
+    /// Gives back what this process holds, when it ends: another one would wait for the end of a lease.
     pub async fn leave(&self) {
         for document in self.records.iter().flat_map(Records::all) {
             document.given_back().await;

@@ -4,11 +4,14 @@
 //! query string of any request, because on the routes of a login it contains a code and a state.
 
 pub mod panics;
+pub mod recent;
 mod targets;
 
 use std::{borrow::Cow, io::IsTerminal as _, str::FromStr};
 
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use self::recent::Recent;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,14 +64,17 @@ pub fn check_filter(filter: &str) -> Result<(), FilterError> {
     }
 }
 
-/// Sends events to standard output from now on. A second call in one process changes nothing.
+/// Sends events to standard output from now on, and gives what remembers warnings. A second call in one process changes
+/// nothing.
 ///
 /// # Errors
 ///
-/// [`FilterError::Syntax`] if the filter does not parse.
-pub fn init(options: &Options) -> Result<(), FilterError> {
+/// [`FilterError::Syntax`] where the filter does not parse.
+pub fn init(options: &Options) -> Result<Recent, FilterError> {
     let filter = without_floods(&options.filter);
-    let registry = tracing_subscriber::registry().with(EnvFilter::from_str(&filter)?);
+    let filter = EnvFilter::from_str(&filter)?;
+    let recent = Recent::default();
+    let registry = tracing_subscriber::registry().with(recent.clone().with_filter(Recent::filter()));
     // Only a subscriber that is there already makes `try_init` fail, and that one is as good.
     let _ = match options.format {
         Format::Pretty => {
@@ -78,15 +84,21 @@ pub fn init(options: &Options) -> Result<(), FilterError> {
                 .with(
                     tracing_subscriber::fmt::layer()
                         .with_target(false)
-                        .with_ansi(colours),
+                        .with_ansi(colours)
+                        .with_filter(filter),
                 )
                 .try_init()
         }
         Format::Json => registry
-            .with(tracing_subscriber::fmt::layer().json().flatten_event(true))
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_filter(filter),
+            )
             .try_init(),
     };
-    Ok(())
+    Ok(recent)
 }
 
 /// `filter`, without warnings that a stranger can cause at will: the library for HTTP/2 has one for each connection

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use crate::{
+    clock::Timestamp,
     instruments::Reading,
     session::{Device, EndReason, Found, Part, SessionKey, StoreError, Whose},
 };
@@ -85,8 +86,8 @@ pub struct Statistics {
     pub counted: BTreeMap<String, Counted>,
 }
 
-/// The value of a series.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// What a series says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Counted {
     /// The count.
@@ -100,6 +101,8 @@ pub enum Counted {
         /// The longest, in seconds.
         longest: f64,
     },
+    /// When it happened last, if it has: RFC 3339 in UTC.
+    Last(Option<String>),
 }
 
 /// Why nothing was done.
@@ -211,6 +214,7 @@ impl From<Reading> for Counted {
                 seconds: sum.as_secs_f64(),
                 longest: longest.as_secs_f64(),
             },
+            Reading::Last(time) => Self::Last(time.map(Timestamp::rfc3339)),
         }
     }
 }

@@ -10,6 +10,7 @@ mod own;
 mod paper;
 mod provider;
 mod registration;
+mod running;
 mod server;
 mod shifted;
 mod table;
@@ -89,10 +90,16 @@ async fn examined() -> Report {
     let mut report = Report::default();
     if let Some(config) = own::configuration(&mut report) {
         let outside = Ports::default();
+        let asked = match &config.server.admin_socket {
+            Some(socket) => Some(running::status(socket).await),
+            None => None,
+        };
         let work = async |common: &InCommon| Box::pin(examine(&config, common, &outside, &mut report)).await;
         if let Err(error) = InCommon::with(&config, &outside, work).await {
             own::unusable(&mut report, Check::Configuration, "what replicas share", &error);
         }
+        // Where no server runs, the table says so already.
+        report.running = asked.filter(|asked| asked.is_ok() || report.is_ok(Check::Server));
     }
     let why = match report.failed(&Check::ALL) {
         Some(_) => "not looked at; mend what is marked above first",

@@ -3,7 +3,7 @@
 use super::{Exit, complain};
 use crate::{
     config::{Config, Environment, Severity, Warning},
-    telemetry,
+    telemetry::{self, recent::Recent},
 };
 
 /// The settings; prints all mistakes in them at once.
@@ -14,14 +14,14 @@ pub(super) fn settings() -> Result<(Config, Vec<Warning>), Exit> {
     })
 }
 
-/// The same for a command that logs as the server does: warnings go there.
-pub(super) fn settings_and_log() -> Result<Config, Exit> {
+/// The same for a command that logs as the server does: warnings go there, and into what remembers them.
+pub(super) fn settings_and_log() -> Result<(Config, Recent), Exit> {
     let (config, warnings) = settings()?;
     let options = telemetry::Options {
         filter: config.telemetry.log_filter.clone(),
         format: config.telemetry.log_format,
     };
-    telemetry::init(&options).map_err(|error| {
+    let recent = telemetry::init(&options).map_err(|error| {
         complain(&error.to_string());
         Exit::Configuration
     })?;
@@ -31,7 +31,7 @@ pub(super) fn settings_and_log() -> Result<Config, Exit> {
             Severity::Warning | Severity::PreventsLogin => tracing::warn!("{warning}"),
         }
     }
-    Ok(config)
+    Ok((config, recent))
 }
 
 /// Runs `work` to its end.

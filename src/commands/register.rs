@@ -22,7 +22,7 @@ use crate::{
 
 pub(super) fn run(dry_run: bool) -> Exit {
     let config = match process::settings_and_log() {
-        Ok(config) => config,
+        Ok((config, _)) => config,
         Err(exit) => return exit,
     };
     if !config.registration.enabled {

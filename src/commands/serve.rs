@@ -12,6 +12,7 @@ use crate::{
     config::{Config, Environment},
     health::Health,
     server,
+    telemetry::recent::Recent,
 };
 
 /// The signals that stop the server.
@@ -33,16 +34,19 @@ struct Stop {
 
 pub(super) fn run() -> Exit {
     match process::settings_and_log() {
-        Ok(config) => process::block_on(serve(config)),
+        Ok((config, recent)) => process::block_on(serve(config, recent)),
         Err(exit) => exit,
     }
 }
 
-async fn serve(config: Config) -> Exit {
+async fn serve(config: Config, recent: Recent) -> Exit {
     if let Err(error) = server::raise_open_files() {
         tracing::warn!("{error}");
     }
-    let ports = Ports::default();
+    let ports = Ports {
+        recent,
+        ..Ports::default()
+    };
     let (delay, clock) = (config.server.shutdown_delay, Arc::clone(&ports.clock));
     let mut signals = match Signals::receive() {
         Ok(signals) => signals,

@@ -1,16 +1,21 @@
 //! `bff sessions list|show|end|stats`: asks the running server through `BFF_ADMIN_SOCKET`.
 
-mod ask;
 mod text;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 
-use self::ask::AskError;
-use super::{Exit, complain, process, say};
+use super::{
+    Exit,
+    ask::{self, AskError},
+    complain, process, say,
+};
 use crate::admin::EndedSessions;
+
+/// The end of a million sessions takes its time.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -187,7 +192,7 @@ impl Server {
         json: bool,
         text: impl FnOnce(&T) -> String,
     ) -> Result<String, AskError> {
-        let body = ask::ask(&self.0, method, target)?;
+        let body = ask::ask(&self.0, method, target, PATIENCE)?;
         if json {
             return Ok(body);
         }

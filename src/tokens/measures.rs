@@ -1,14 +1,18 @@
 //! The counters of refreshes.
 
 use super::{fate::Answer, flights::Outcome};
-use crate::instruments::{Counter, Instruments, Series};
+use crate::{
+    clock::Timestamp,
+    instruments::{Counter, Instruments, Moment, REFRESHED, Series},
+};
 
 /// The counters of [`Tokens`](super::Tokens).
 #[derive(Debug)]
 pub(super) struct Measures {
     /// Sessions that got new tokens.
     pub(super) refreshed: Counter,
-    /// Requests that waited for a refresh that another caller had started.
+    refreshed_last: Moment,
+    /// Requests that waited for a refresh which somebody else had begun.
     pub(super) joined: Counter,
     failed: [Counter; Answer::ALL.len()],
     /// The store failed meanwhile.
@@ -28,6 +32,7 @@ impl Measures {
         };
         Self {
             refreshed: instruments.counter(Series::of("bff_token_refresh_success_total")),
+            refreshed_last: instruments.moment(REFRESHED),
             joined: instruments.counter(Series::of("bff_token_refresh_joined_total")),
             failed: Answer::ALL.map(|answer| failed(answer.as_str())),
             store_failed: failed("store"),
@@ -42,10 +47,11 @@ impl Measures {
         }
     }
 
-    /// The outcome of a request that may have joined a refresh.
-    pub(super) fn came_to(&self, outcome: Outcome) -> Outcome {
+    /// What became of a request that may have joined a refresh.
+    pub(super) fn came_to(&self, outcome: Outcome, now: Timestamp) -> Outcome {
         if outcome == Outcome::Refreshed {
             self.refreshed.count();
+            self.refreshed_last.happened(now);
         }
         outcome
     }

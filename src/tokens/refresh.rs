@@ -194,7 +194,7 @@ impl Inner {
                 let arrived = self.clock.now();
                 self.breaker.success();
                 let outcome = self.accept(key, stored, &response, arrived).await?;
-                Ok(self.measures.came_to(outcome))
+                Ok(self.measures.came_to(outcome, self.clock.now()))
             }
             Err(error) => {
                 let answer = Answer::of_call(&error, was_uncertain);

@@ -7,7 +7,7 @@ use axum::{
 };
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, USER_AGENT},
 };
 
 use super::Web;
@@ -17,6 +17,13 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// The JWK Set (RFC 7517 section 5).
 pub(super) async fn handle(State(web): State<Web>, headers: HeaderMap) -> Response {
+    // What a command of this server fetches says nothing about the IdP.
+    let is_ours = headers
+        .get(USER_AGENT)
+        .is_some_and(|agent| agent.as_bytes().starts_with(b"bff/"));
+    if !is_ours {
+        web.0.measures.jwks_fetched(web.clock.now());
+    }
     let document = web.keys.document();
     let Ok(etag) = HeaderValue::try_from(document.etag.as_str()) else {
         return super::problem::Problem::internal().into_response();

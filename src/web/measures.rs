@@ -2,7 +2,8 @@
 
 use super::binding::Why;
 use crate::{
-    instruments::{Counter, Instruments, Series},
+    clock::Timestamp,
+    instruments::{Counter, Instruments, JWKS_FETCHED, Moment, Series},
     login::BackChannelError,
     session::Mismatch,
 };
@@ -14,6 +15,8 @@ pub(super) struct Measures {
     ip: Counter,
     device: Counter,
     logouts: Logouts,
+    jwks: Counter,
+    jwks_last: Moment,
 }
 
 /// Logout tokens, by outcome.
@@ -42,6 +45,8 @@ impl Measures {
             ip: of("ip"),
             device: of("device"),
             logouts: Logouts::new(instruments),
+            jwks: instruments.counter(Series::of("bff_jwks_fetches_total")),
+            jwks_last: instruments.moment(JWKS_FETCHED),
         }
     }
 
@@ -56,6 +61,12 @@ impl Measures {
             Err(BackChannelError::Store(_)) => &self.logouts.failed,
         };
         counter.count();
+    }
+
+    /// Somebody fetched our JWK Set.
+    pub(super) fn jwks_fetched(&self, now: Timestamp) {
+        self.jwks.count();
+        self.jwks_last.happened(now);
     }
 
     /// A request did not prove that it belongs to its session.

@@ -173,3 +173,70 @@ async fn what_cannot_be_done_is_told() {
     harness.bff.ended().await;
     assert!(!socket.exists());
 }
+
+/// What only the running server knows stands in the report of the doctor.
+#[tokio::test]
+async fn the_doctor_asks_the_running_server() {
+    let harness = Harness::start().await;
+    harness.stack.browser().log_in().await;
+    let check = async |arguments: &[&str], variables: &[(String, String)]| {
+        let arguments = [&["check"], arguments].concat();
+        Process::start(&harness.stack.folder(), &arguments, variables)
+            .ended()
+            .await
+    };
+    let told = check(&[], &harness.stack.variables).await;
+    let says = [
+        "says of itself",
+        "running since",
+        "tokens renewed  not since the start",
+        "keys fetched    20",
+    ];
+    told.says(0, &says);
+    let told = check(&["--json"], &harness.stack.variables).await;
+    let report: Value = serde_json::from_str(&told.output).unwrap();
+    let server = &report["server"];
+    assert_eq!(server["ready"], true, "{server}");
+    assert!(
+        server["jwks_fetched_at"].is_string() && server["refreshed_at"].is_null(),
+        "{server}"
+    );
+    // The doctor's own look at the keys counts as nobody's.
+    let again = check(&["--json"], &harness.stack.variables).await;
+    let again: Value = serde_json::from_str(&again.output).unwrap();
+    assert_eq!(again["server"]["jwks_fetched_at"], server["jwks_fetched_at"]);
+
+    let socket = harness.stack.folder().join("none.sock").display().to_string();
+    let nowhere = harness.with(&[("BFF_ADMIN_SOCKET", &socket)]);
+    let told = check(&[], &nowhere).await;
+    told.says(
+        0,
+        &["the running server cannot be asked", "no server listens there"],
+    );
+}
+
+/// A warning of the log is in the report, with how often.
+#[tokio::test]
+async fn the_doctor_shows_what_the_server_warned_of() {
+    let harness = Harness::start().await;
+    let browser = harness.stack.browser();
+    for _ in 0..2 {
+        browser
+            .get("/auth/callback?error=server_error&state=unknown")
+            .await;
+    }
+    let told = Process::start(
+        &harness.stack.folder(),
+        &["check", "--json"],
+        &harness.stack.variables,
+    );
+    let report: Value = serde_json::from_str(&told.ended().await.output).unwrap();
+    let warnings = report["server"]["warnings"].as_array().unwrap();
+    assert!(!warnings.is_empty(), "{report}");
+    for warning in warnings {
+        assert!(
+            warning["count"].as_u64().unwrap() > 0 && warning["text"].is_string(),
+            "{warning}"
+        );
+    }
+}

@@ -1,6 +1,7 @@
 //! What the doctor finds: one row of the table each.
 
 use super::super::Exit;
+use crate::admin::ServerStatus;
 
 /// What is checked, in the order of the table. The names stand in `--json` and do not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +81,8 @@ pub(in crate::commands) enum Kind {
 pub(in crate::commands) struct Report {
     findings: Vec<Finding>,
     notes: Vec<String>,
+    /// What the running server says of itself, or why it says nothing; `None` where it has no socket.
+    pub(super) running: Option<Result<ServerStatus, String>>,
 }
 
 // === impl Check ===
@@ -235,6 +238,12 @@ impl Report {
     /// What stands beside the table.
     pub(super) fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Whether it is as it should be.
+    pub(super) fn is_ok(&self, check: Check) -> bool {
+        let mut rows = self.findings.iter().filter(|finding| finding.check == check);
+        rows.any(|finding| finding.verdict == Verdict::Ok)
     }
 
     /// Whether one of these has failed; of several the deepest cause.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     finding::{Check, Finding, Report, Verdict},
     paper::Paper,
+    running,
     text::wrapped,
 };
 
@@ -33,6 +34,22 @@ pub(super) fn table(report: &Report, paper: &Paper) -> String {
             name = format!("{name}, {}", next.check.name());
         }
         row(&mut out, paper, &name, finding);
+    }
+    match &report.running {
+        Some(Ok(status)) => {
+            out.push_str(&running::lines(status, paper.width));
+            out.push('\n');
+        }
+        Some(Err(error)) => {
+            out.push('\n');
+            out.push_str(&wrapped(
+                paper.width,
+                "  the running server cannot be asked: ",
+                error,
+            ));
+            out.push('\n');
+        }
+        None => {}
     }
     for note in report.notes() {
         out.push('\n');
@@ -120,6 +137,7 @@ pub(super) fn json(report: &Report) -> Value {
         "exit_code": exit as u8,
         "findings": findings.collect::<Vec<_>>(),
         "notes": report.notes(),
+        "server": report.running.as_ref().and_then(|running| running.as_ref().ok()),
     })
 }
 

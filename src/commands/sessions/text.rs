@@ -94,8 +94,9 @@ pub(super) fn statistics(statistics: &Statistics) -> String {
     );
     for (series, counted) in &statistics.counted {
         let value = match counted {
-            // Series without an event are omitted.
-            Counted::Count(0) | Counted::Times { count: 0, .. } => continue,
+            // What has not happened is left out.
+            Counted::Count(0) | Counted::Times { count: 0, .. } | Counted::Last(None) => continue,
+            Counted::Last(Some(time)) => time.clone(),
             Counted::Count(count) => count.to_string(),
             Counted::Times {
                 count,

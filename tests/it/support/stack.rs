@@ -397,7 +397,7 @@ impl Stack {
         let all = self.tally.read();
         match all.iter().find(|(known, _)| *known == series) {
             Some((_, Reading::Count(count) | Reading::Times { count, .. })) => *count,
-            None => panic!("nothing is counted as {series:?}"),
+            Some((_, Reading::Last(_))) | None => panic!("nothing is counted as {series:?}"),
         }
     }
 
@@ -409,6 +409,7 @@ impl Stack {
             clock: Arc::new(self.clock.clone()),
             random: Arc::new(SystemRandom),
             instruments: Arc::clone(&self.tally) as _,
+            ..Ports::default()
         };
         App::new(config, ports).await
     }

@@ -9,9 +9,6 @@ use std::{
 
 use crate::admin::Refusal;
 
-/// The end of a million sessions takes its time.
-const TIMEOUT: Duration = Duration::from_mins(10);
-
 /// A longer answer is not the server's, in bytes.
 const MAX_ANSWER: u64 = 64 << 20;
 
@@ -46,9 +43,9 @@ fn way_out(cause: &io::Error) -> &'static str {
     }
 }
 
-/// The body of the answer to a request.
-pub(super) fn ask(socket: &Path, method: &str, target: &str) -> Result<String, AskError> {
-    let answer = exchange(socket, method, target).map_err(|cause| AskError::NoServer {
+/// The body of the answer to a request, which may take `patience`.
+pub(super) fn ask(socket: &Path, method: &str, target: &str, patience: Duration) -> Result<String, AskError> {
+    let answer = exchange(socket, method, target, patience).map_err(|cause| AskError::NoServer {
         path: socket.to_owned(),
         cause,
     })?;
@@ -64,10 +61,10 @@ pub(super) fn ask(socket: &Path, method: &str, target: &str) -> Result<String, A
     })
 }
 
-fn exchange(socket: &Path, method: &str, target: &str) -> io::Result<String> {
+fn exchange(socket: &Path, method: &str, target: &str, patience: Duration) -> io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     write!(
         stream,
         "{method} {target} HTTP/1.1\r\nHost: bff\r\nConnection: close\r\n\r\n"
