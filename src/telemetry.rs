@@ -9,7 +9,7 @@ mod targets;
 
 use std::{borrow::Cow, io::IsTerminal as _, str::FromStr};
 
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use self::recent::Recent;
 
@@ -72,9 +72,10 @@ pub fn check_filter(filter: &str) -> Result<(), FilterError> {
 /// [`FilterError::Syntax`] where the filter does not parse.
 pub fn init(options: &Options) -> Result<Recent, FilterError> {
     let filter = without_floods(&options.filter);
-    let filter = EnvFilter::from_str(&filter)?;
     let recent = Recent::default();
-    let registry = tracing_subscriber::registry().with(recent.clone().with_filter(Recent::filter()));
+    let registry = tracing_subscriber::registry()
+        .with(EnvFilter::from_str(&filter)?)
+        .with(recent.clone());
     // Only a subscriber that is there already makes `try_init` fail, and that one is as good.
     let _ = match options.format {
         Format::Pretty => {
@@ -84,18 +85,12 @@ pub fn init(options: &Options) -> Result<Recent, FilterError> {
                 .with(
                     tracing_subscriber::fmt::layer()
                         .with_target(false)
-                        .with_ansi(colours)
-                        .with_filter(filter),
+                        .with_ansi(colours),
                 )
                 .try_init()
         }
         Format::Json => registry
-            .with(
-                tracing_subscriber::fmt::layer()
-                    .json()
-                    .flatten_event(true)
-                    .with_filter(filter),
-            )
+            .with(tracing_subscriber::fmt::layer().json().flatten_event(true))
             .try_init(),
     };
     Ok(recent)

@@ -8,11 +8,7 @@ use tracing::{
     callsite::Identifier,
     field::{Field, Visit},
 };
-use tracing_subscriber::{
-    Layer,
-    filter::{FilterFn, filter_fn},
-    layer::Context,
-};
+use tracing_subscriber::{Layer, layer::Context};
 
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 
@@ -61,11 +57,6 @@ impl Recent {
         all
     }
 
-    /// What it listens to: what this server warns of, whatever the log filter lets through.
-    pub(super) fn filter() -> FilterFn {
-        filter_fn(|metadata| *metadata.level() <= Level::WARN && metadata.target().starts_with("bff"))
-    }
-
     fn notice(&self, place: Identifier, is_error: bool, text: String, now: Timestamp) {
         let mut noticed = self.noticed.lock();
         match noticed.iter_mut().find(|(known, _)| *known == place) {
@@ -90,9 +81,12 @@ impl Recent {
 
 impl<S: Subscriber> Layer<S> for Recent {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        if *metadata.level() > Level::WARN || !metadata.target().starts_with("bff") {
+            return;
+        }
         let mut text = Text::default();
         event.record(&mut text);
-        let metadata = event.metadata();
         let is_error = *metadata.level() == Level::ERROR;
         self.notice(metadata.callsite(), is_error, text.whole(), SystemClock.now());
     }
@@ -135,7 +129,7 @@ mod tests {
 
     fn after(work: impl FnOnce()) -> Vec<Noticed> {
         let recent = Recent::default();
-        let subscriber = tracing_subscriber::registry().with(recent.clone().with_filter(Recent::filter()));
+        let subscriber = tracing_subscriber::registry().with(recent.clone());
         tracing::subscriber::with_default(subscriber, work);
         recent.read()
     }
