@@ -23,8 +23,8 @@ pub const REFRESHED: Series = Series::of("bff_token_refresh_last_success_timesta
 /// When somebody fetched our JWK Set last.
 pub const JWKS_FETCHED: Series = Series::of("bff_jwks_last_fetch_timestamp_seconds");
 
-/// One series of numbers: the name of what is measured, and a label where there are several of a kind. Names and labels
-/// are constants, so that nothing of a request or a person becomes one.
+/// One series of numbers: the name of the measure, and a label if there are several of a kind. Names and labels are
+/// constants, so that no data of a request or a person becomes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Series {
     /// Its name, as Prometheus writes names.

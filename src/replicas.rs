@@ -183,7 +183,7 @@ impl Replicas {
         Ok(peers.iter().map(|peer| peer.name().to_owned()).collect())
     }
 
-    /// Gives back what this process holds, when it ends: another one would wait for the end of a lease.
+    /// Releases the locks of this process at its end: otherwise another one would wait for the end of a lease.
     pub async fn leave(&self) {
         for document in self.records.iter().flat_map(Records::all) {
             document.given_back().await;

@@ -12,7 +12,7 @@ pub(super) struct Measures {
     /// Sessions that got new tokens.
     pub(super) refreshed: Counter,
     refreshed_last: Moment,
-    /// Requests that waited for a refresh which somebody else had begun.
+    /// Requests that waited for a refresh that another caller had started.
     pub(super) joined: Counter,
     failed: [Counter; Answer::ALL.len()],
     /// The store failed meanwhile.

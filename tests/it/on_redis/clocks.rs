@@ -80,6 +80,7 @@ impl Apart {
                 clock: Arc::new(Wrong { ahead }),
                 random: Arc::new(SystemRandom),
                 instruments: Arc::clone(&replicas.stack.tally) as _,
+                ..Ports::default()
             };
             let app = Box::pin(App::new(config, ports)).await.unwrap();
             let listeners = app.bind().await.unwrap();
