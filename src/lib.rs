@@ -12,8 +12,8 @@
 //! | 4 | [`login`], [`tokens`], [`registration`] |
 //! | 3 | [`oidc`] |
 //! | 2 | [`session`], [`keys`], [`outbound`] |
-//! | 1 | [`instruments`], [`jose`], [`seal`], [`own_paths`], [`proxy`], [`telemetry`] |
-//! | 0 | [`clock`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`] |
+//! | 1 | [`instruments`], [`jose`], [`seal`], [`own_paths`], [`proxy`], [`retry`], [`telemetry`], [`yaml`] |
+//! | 0 | [`clock`], [`duration`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`url_policy`] |
 
 pub mod admin;
 pub mod app;

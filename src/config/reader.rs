@@ -17,7 +17,11 @@ use super::{
     sources::{Content, Raw, Sources},
     unknown,
 };
-use crate::{private_file::Guard, quote::looks_like_a_secret};
+use crate::{
+    private_file::Guard,
+    quote::looks_like_a_secret,
+    url_policy::{HttpPolicy, Reach},
+};
 
 /// Reads values and collects the mistakes in them.
 pub(super) struct Reader {
@@ -50,7 +54,9 @@ impl Reader {
             plain_http: Vec::new(),
         };
         reader.refuse_damaged();
-        reader.allow_http = reader.switch("BFF_DANGER_ALLOW_HTTP", false);
+        if reader.switch("BFF_DANGER_ALLOW_HTTP", false) {
+            reader.http = HttpPolicy::Anywhere;
+        }
         if reader.switch("BFF_DANGER_ALLOW_OPEN_FILES", false) {
             reader.warn(
                 "BFF_DANGER_ALLOW_OPEN_FILES",
