@@ -30,6 +30,7 @@ use crate::{
     admin::{self, Admin},
     clock::{SharedClock, SystemClock},
     config::Config,
+    diagnostic::{Knob, fix, told},
     gateway::Gateway,
     health::{Component, Health},
     instruments::{SharedInstruments, Tally},
@@ -232,14 +233,15 @@ impl App {
     pub async fn bind(&self) -> Result<Listeners, BindError> {
         let server = &self.config.server;
         let internal = match server.internal {
-            Some(address) => Some(bind(address, "BFF_INTERNAL_ADDR").await?),
+            Some(address) => Some(bind(address, Knob::InternalAddress, Knob::InternalAddress).await?),
             None => None,
         };
-        let public = bind(server.listen, "HOST, PORT").await?;
+        let public = bind(server.listen, Knob::Port, Knob::Host).await?;
         let admin = match server.admin_socket.as_deref().map(admin::Socket::bind) {
             // The image names a path, and many run it with a read-only root file system: they lack only the command.
             Some(Err(error)) if error.is_read_only() => {
-                tracing::warn!("`bff sessions` cannot be used: {error}; mount a tmpfs of this user there");
+                let what = format_args!("`bff sessions` cannot be used: {error}");
+                tracing::warn!("{}", told(what, fix!("mount a tmpfs of this user there")));
                 None
             }
             bound => bound.transpose()?,
@@ -401,12 +403,13 @@ fn gateway(config: &Config, ports: &Ports) -> Result<Gateway, StartError> {
     Ok(gateway)
 }
 
-async fn bind(address: SocketAddr, variable: &'static str) -> Result<TcpListener, BindError> {
+async fn bind(address: SocketAddr, port: Knob, host: Knob) -> Result<TcpListener, BindError> {
     TcpListener::bind(address)
         .await
         .map_err(|cause| BindError::Address {
             address,
-            variable,
+            port,
+            host,
             cause,
         })
 }

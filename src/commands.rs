@@ -15,7 +15,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::telemetry;
+use crate::{
+    config::Config,
+    diagnostic::{Diagnostic, Explain},
+    telemetry,
+};
 
 /// Exit codes, from `sysexits.h` where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +161,11 @@ fn say(text: &str) {
 fn complain(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Writes what is wrong to standard error, in the words of the configuration.
+fn complain_of(error: &dyn Explain, config: &Config) {
+    complain(&Diagnostic::of(error, &config.names).to_string());
 }
 
 impl From<Exit> for ExitCode {

@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod key_files;
 mod legacy;
 mod login;
+mod names;
 mod network;
 mod not_built;
 mod pages;
@@ -47,6 +48,7 @@ pub use self::{
     environment::Environment,
     key_files::{KeySettings, StateStore},
     login::LoginSettings,
+    names::{Names, Source},
     network::NetworkSettings,
     pages::PageSettings,
     path::check_argument,
@@ -93,6 +95,8 @@ pub struct Config {
     pub telemetry: TelemetrySettings,
     /// The values of `${NAME}` in `routes.yaml`.
     pub environment: Environment,
+    /// What settings are called here, and where they were set.
+    pub names: Names,
 }
 
 // === impl Config ===
@@ -133,6 +137,7 @@ impl Config {
             pages: pages::read(&mut reader),
             telemetry: telemetry::read(&mut reader),
             environment: environment.clone(),
+            names: reader.names(),
             server,
             provider,
             client,

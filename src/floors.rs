@@ -1,10 +1,12 @@
 //! Tests: the arrows between modules go only downwards, and each library is named only where it belongs.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::{Path, PathBuf},
-};
+mod sources;
+mod words;
+
+use std::collections::BTreeSet;
+
+use self::sources::floors;
+pub(crate) use self::sources::sources;
 
 /// Who may name what beside the module that owns it.
 const OWNERS: [(&str, &[&str]); 11] = [
@@ -21,77 +23,6 @@ const OWNERS: [(&str, &[&str]); 11] = [
     ("redb", &["session"]),
     ("serde_saphyr", &["yaml"]),
 ];
-
-/// A file of the crate, without its tests.
-pub(crate) struct Source {
-    pub(crate) path: PathBuf,
-    /// The first part of its path: `session` for `session.rs` and `session/store.rs`.
-    pub(crate) module: String,
-    pub(crate) text: String,
-}
-
-pub(crate) fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut sources = Vec::new();
-    let mut folders = vec![root.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let inside = path.strip_prefix(&root).unwrap();
-            let is_test = inside.iter().any(|part| {
-                let part = part.to_str().unwrap().trim_end_matches(".rs");
-                matches!(
-                    part,
-                    "tests"
-                        | "testing"
-                        | "contract"
-                        | "loopback"
-                        | "fuzzing"
-                        | "generated"
-                        | "floors"
-                        | "snapshots"
-                )
-            });
-            if is_test {
-                continue;
-            }
-            let module = inside.iter().next().unwrap().to_str().unwrap();
-            let text = fs::read_to_string(&path).unwrap();
-            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-            let code = text
-                .lines()
-                .filter(|line| !line.trim_start().starts_with("//"))
-                .collect::<Vec<_>>()
-                .join("\n");
-            sources.push(Source {
-                module: module.trim_end_matches(".rs").to_owned(),
-                text: code,
-                path,
-            });
-        }
-    }
-    sources
-}
-
-/// Floor by module, from the table in `lib.rs`.
-fn floors() -> BTreeMap<String, u32> {
-    let mut floors = BTreeMap::new();
-    for line in include_str!("lib.rs").lines() {
-        let mut cells = line.trim_start_matches("//! ").split('|').skip(1);
-        let Some(floor) = cells.next().and_then(|cell| cell.trim().parse().ok()) else {
-            continue;
-        };
-        for name in cells.next().unwrap().split(',') {
-            let name = name.trim().trim_matches(['[', ']', '`']);
-            assert!(floors.insert(name.to_owned(), floor).is_none(), "{name}");
-        }
-    }
-    floors
-}
 
 /// The modules of this crate that a file names.
 fn named(text: &str) -> BTreeSet<String> {

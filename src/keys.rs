@@ -40,6 +40,7 @@ pub use self::{
     warning::Warning,
 };
 use crate::{
+    diagnostic::{Explain, Fix, Knob, fix},
     jose::{Algorithm, KeyType, SignError, SigningKey},
     private_file::{Exposed, Guard},
     secret::Secret,
@@ -93,7 +94,7 @@ pub enum KeysError {
     #[error(transparent)]
     Generate(#[from] GenerateError),
     /// Others can put files into the keys folder or the state folder.
-    #[error("{path:?}: {exposed}; only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true")]
+    #[error("{path:?}: {exposed}")]
     Exposed {
         /// A file in the folder, or the folder.
         path: PathBuf,
@@ -101,16 +102,10 @@ pub enum KeysError {
         exposed: Exposed,
     },
     /// Two different keys have one key id.
-    #[error(
-        "two different keys have the key id {0:?}: a verifier could not tell them apart. Give the signing key another \
-         BFF_KID, or none (its thumbprint is used then); or take the other one out of BFF_JWKS_EXTRA_KEYS"
-    )]
+    #[error("two different keys have the key id {0:?}: a verifier could not tell them apart")]
     DuplicateKid(String),
     /// The configured algorithm does not go with the signing key.
-    #[error(
-        "the signing key is of type {key_type:?}, which does not sign with {algorithm}: remove BFF_JWT_SIGNING_ALG; or set it \
-         only when a key that fits signs (docs/keys.md, another type of key)"
-    )]
+    #[error("the signing key is of type {key_type:?}, which does not sign with {algorithm}")]
     Algorithm {
         /// The type of the key.
         key_type: KeyType,
@@ -123,8 +118,7 @@ pub enum KeysError {
     /// No key of the keyring can sign.
     #[error(
         "the private key {kid} that signs is lost: {path:?} holds another key, and neither the next nor a previous key of \
-         {keyring:?} can be read. Restore {path:?} from a backup; or {}",
-        way_out(.named.as_deref())
+         {keyring:?} can be read"
     )]
     Lost {
         /// The key that signed.
@@ -133,7 +127,7 @@ pub enum KeysError {
         path: PathBuf,
         /// The keyring.
         keyring: PathBuf,
-        /// Key id in `BFF_JWT_SIGNING_KEY`. Read-only commands report it but never activate it.
+        /// Key id in the named file. Read-only commands report it but never activate it.
         named: Option<String>,
     },
     /// The library cannot compute the public half of a key.
@@ -141,12 +135,44 @@ pub enum KeysError {
     Publish,
 }
 
-fn way_out(named: Option<&str>) -> String {
-    match named {
-        Some(kid) => format!(
-            "start the server, which then lets {kid}, the key that BFF_JWT_SIGNING_KEY names, sign at once"
-        ),
-        None => "name another key in BFF_JWT_SIGNING_KEY, which then signs at once".to_owned(),
+// === impl KeysError ===
+
+impl Explain for KeysError {
+    fn fix(&self) -> Option<Fix> {
+        Some(match self {
+            Self::SigningKey(error) => return error.fix(),
+            Self::Generate(error) => return error.fix(),
+            Self::Keyring(error) => return error.fix(),
+            Self::Exposed { exposed, .. } => return exposed.fix(),
+            Self::DuplicateKid(_) => fix!(
+                "give the signing key another {}, or none (its thumbprint is used then); or take the other one out of {}",
+                Knob::KeyId,
+                Knob::ExtraKeys
+            ),
+            Self::Algorithm { .. } => fix!(
+                "remove {}, or let {} name a key that fits (docs/keys.md, another type of key)",
+                Knob::SigningAlgorithm,
+                Knob::SigningKey
+            ),
+            Self::Lost {
+                path,
+                named: Some(named),
+                ..
+            } => fix!(
+                "restore {} from a backup; or start the server, which then lets {}, the key that {} names, sign at once",
+                format!("{path:?}"),
+                named.clone(),
+                Knob::SigningKey
+            ),
+            Self::Lost {
+                path, named: None, ..
+            } => fix!(
+                "restore {} from a backup; or name another key in {}, which then signs at once",
+                format!("{path:?}"),
+                Knob::SigningKey
+            ),
+            Self::Publish => return None,
+        })
     }
 }
 

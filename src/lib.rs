@@ -4,22 +4,24 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
-//! | 9 | [`commands`] |
-//! | 8 | [`app`] |
-//! | 7 | [`config`] |
-//! | 6 | [`web`], [`admin`] |
-//! | 5 | [`gateway`], [`server`], [`replicas`] |
-//! | 4 | [`login`], [`tokens`], [`registration`] |
-//! | 3 | [`oidc`] |
-//! | 2 | [`session`], [`keys`], [`outbound`] |
-//! | 1 | [`instruments`], [`jose`], [`seal`], [`own_paths`], [`proxy`], [`retry`], [`telemetry`], [`yaml`] |
-//! | 0 | [`clock`], [`duration`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`url_policy`] |
+//! | 10 | [`commands`] |
+//! | 9 | [`app`] |
+//! | 8 | [`config`] |
+//! | 7 | [`web`], [`admin`] |
+//! | 6 | [`gateway`], [`server`], [`replicas`] |
+//! | 5 | [`login`], [`tokens`], [`registration`] |
+//! | 4 | [`oidc`] |
+//! | 3 | [`session`], [`keys`], [`outbound`] |
+//! | 2 | [`instruments`], [`jose`], [`seal`], [`own_paths`], [`proxy`], [`retry`], [`telemetry`], [`yaml`] |
+//! | 1 | [`clock`], [`duration`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`url_policy`] |
+//! | 0 | [`diagnostic`] |
 
 pub mod admin;
 pub mod app;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod diagnostic;
 pub mod duration;
 pub mod expand;
 #[cfg(test)]

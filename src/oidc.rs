@@ -35,14 +35,14 @@ use tokio::sync::watch;
 use self::client_auth::ASSERTION_LIFETIME;
 pub use self::{
     authorize::{AuthorizationRequest, ParMode, Pkce, pushed_url},
-    call::{CallError, InvalidClient, Meaning, NotReady, PERSON_NEEDED, REFUSALS, RetryOptions},
+    call::{CallError, InvalidClient, KeyThere, Meaning, NotReady, PERSON_NEEDED, REFUSALS, RetryOptions},
     client::{Client, ClientAuthentication, ClientSlot},
     client_auth::{
         AssertionAudience, AssertionFacts, AssertionTyp, AuthenticationSummary, NegotiationError, negotiate,
         negotiate_for,
     },
     discovery::DiscoveryError,
-    error::OAuthError,
+    error::{Blames, OAuthError},
     id_token::{Expect, IdTokenClaims, IdTokenError, Identity, LoginFacts},
     jwks::{JwksError, JwksOptions},
     logout_token::{LogoutToken, LogoutTokenError},

@@ -28,6 +28,7 @@ pub use self::{
 };
 use crate::{
     clock::{SharedClock, timeout},
+    diagnostic::{Explain, Fix, Knob, fix},
     proxy::Proxies,
     tls::{BundleError, SystemRoots},
 };
@@ -86,12 +87,23 @@ pub struct Turn<'a> {
 /// Why no client can be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// `IDP_CA_FILE` has no certificate or a broken one.
-    #[error("IDP_CA_FILE {0}")]
+    /// The file of certificate authorities for the IdP holds no certificate or a broken one.
+    #[error("the file of certificate authorities for the IdP {0}")]
     CaBundle(#[from] BundleError),
     /// The TLS library refused.
     #[error("cannot set up the HTTP client: {0}")]
     Client(String),
+}
+
+// === impl BuildError ===
+
+impl Explain for BuildError {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::CaBundle(_) => Some(fix!("name a PEM file with certificates in {}", Knob::ProviderCa)),
+            Self::Client(_) => None,
+        }
+    }
 }
 
 // === impl Options ===
@@ -196,7 +208,7 @@ async fn exchange(
     if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
         && let Some(proxy) = way.forwarding_proxy()
     {
-        return Err(TransportError::NotSent {
+        return Err(TransportError::Proxy {
             cause: proxy.wants_credentials(),
         });
     }

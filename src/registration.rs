@@ -41,11 +41,14 @@ pub use self::{
     metadata::{WantedMetadata, single},
     options::{AuthMethod, Description, Jwks, Options, RedirectUpdate, UpdateMethod},
     run::{Pace, Surroundings},
+    stored::secret_expired,
+    update::managed_elsewhere,
     vault::{Fingerprint, Lock, Place, Vault},
 };
 use self::{bootstrap::Attempt, calls::Calls};
 use crate::{
     clock::{SharedClock, timeout},
+    diagnostic::{Explain as _, Knob, fix, told},
     keys::Keys,
     oidc::Metadata,
     outbound::Outbound,
@@ -74,10 +77,13 @@ impl Registration {
     #[must_use]
     pub fn new(options: Options, outbound: Outbound, keys: Keys, clock: SharedClock) -> Self {
         if matches!(options.jwks, Jwks::Inline) && options.auth_method == AuthMethod::PrivateKeyJwt {
-            tracing::warn!(
-                "neither BFF_BASE_URL nor DCR_JWKS_URI is set: the keys are registered inline, so that they cannot rotate \
-                 without an update of the registration"
+            let what = "the keys are registered inline, so that they cannot rotate without an update of the registration";
+            let fix = fix!(
+                "let the IdP fetch them: set {} or {}",
+                Knob::BaseUrl,
+                Knob::JwksUri
             );
+            tracing::warn!("{}", told(what, fix));
         }
         Self {
             vault: Arc::new(CredentialsFile::new(options.credentials.clone()).guarded(options.guard)),
@@ -133,7 +139,7 @@ impl Registration {
                 place: self.vault.place(),
                 seconds: waited.as_secs(),
             };
-            tracing::warn!("{held}");
+            tracing::warn!("{}", held.told());
             tell(&held);
             pause = TELL_AGAIN;
             waited += pause;

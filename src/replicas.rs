@@ -27,6 +27,7 @@ use self::{
 };
 use crate::{
     clock::{AgreedClock, SharedClock},
+    diagnostic::{Explain as _, Explained},
     health::{Component, Health},
     keys::{Announce, KeyringStore, Keys},
     random::SharedRandom,
@@ -59,7 +60,7 @@ struct Records {
 struct Standing {
     was_ok: bool,
     /// The problem, and the number of looks since it began.
-    trouble: Option<(String, u32)>,
+    trouble: Option<(Explained, u32)>,
 }
 
 // === impl Replicas ===
@@ -191,12 +192,13 @@ impl Replicas {
     }
 
     /// The obstacle between this replica and its peers.
-    async fn look(&self, keys: &Keys) -> Result<(), String> {
+    async fn look(&self, keys: &Keys) -> Result<(), Explained> {
         let own = self.peers.own(keys);
         // First: of two that begin at the same time, one sees the other.
         let peers = self.exchange(&own).await;
-        let peers = peers.map_err(|error| format!("the other replicas cannot be found: {error}"))?;
-        own.agrees_with(&peers).map_err(|discord| discord.to_string())
+        let peers =
+            peers.map_err(|error| Explained::from(format!("the other replicas cannot be found: {error}")))?;
+        own.agrees_with(&peers).map_err(|discord| Explained::of(&discord))
     }
 
     async fn exchange(&self, own: &Peer) -> Result<Vec<Peer>, SharedError> {
@@ -216,7 +218,7 @@ impl Records {
 // === impl Standing ===
 
 impl Standing {
-    fn tell(&mut self, outcome: Result<(), String>, health: &Health) {
+    fn tell(&mut self, outcome: Result<(), Explained>, health: &Health) {
         let Err(trouble) = outcome else {
             if self.is_told() {
                 tracing::info!("this replica and its peers understand each other");
@@ -236,10 +238,11 @@ impl Standing {
         if !self.is_told() {
             return;
         }
-        health.failing(Component::Replicas, &*trouble);
+        let told = trouble.told();
         if is_news || looks == self.patience() {
-            tracing::error!("{trouble}");
+            tracing::error!("{told}");
         }
+        health.failing(Component::Replicas, told);
     }
 
     fn is_told(&self) -> bool {

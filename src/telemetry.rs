@@ -12,6 +12,7 @@ use std::{borrow::Cow, io::IsTerminal as _, str::FromStr};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use self::recent::Recent;
+use crate::diagnostic::LogWords;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,17 +65,18 @@ pub fn check_filter(filter: &str) -> Result<(), FilterError> {
     }
 }
 
-/// Sends events to standard output from now on, and gives what remembers warnings. A second call in one process changes
-/// nothing.
+/// Sends events to standard output from now on, in these words, and gives what remembers warnings. A second call in one
+/// process changes nothing.
 ///
 /// # Errors
 ///
-/// [`FilterError::Syntax`] where the filter does not parse.
-pub fn init(options: &Options) -> Result<Recent, FilterError> {
+/// [`FilterError::Syntax`] if the filter does not parse.
+pub fn init(options: &Options, words: LogWords) -> Result<Recent, FilterError> {
     let filter = without_floods(&options.filter);
     let recent = Recent::default();
     let registry = tracing_subscriber::registry()
         .with(EnvFilter::from_str(&filter)?)
+        .with(words)
         .with(recent.clone());
     // Only a subscriber that is there already makes `try_init` fail, and that one is as good.
     let _ = match options.format {
@@ -116,6 +118,12 @@ fn without_floods(filter: &str) -> Cow<'_, str> {
 #[cfg(test)]
 #[expect(dead_code, reason = "shared with the tests in tests/, which use more of it")]
 pub(crate) mod testing;
+
+/// What the tests of modules log stays without words: below the configuration nobody has any.
+#[cfg(test)]
+const fn in_words<S>(log: S) -> S {
+    log
+}
 
 #[cfg(test)]
 mod tests {

@@ -22,6 +22,7 @@ use rustls::{
 use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 
 pub use self::failure::{Hints, explain};
+use crate::diagnostic::{Knob, fix, told};
 
 /// A larger bundle is refused, in bytes.
 const MAX_BUNDLE: u64 = 1024 * 1024;
@@ -150,11 +151,14 @@ impl Inner {
         let cause = found.errors.first().map(ToString::to_string);
         if roots.is_empty() {
             // An image without certificates still reaches plain http servers in a container network.
-            tracing::warn!(
-                cause,
-                "the system's certificate authorities cannot be read (SSL_CERT_FILE, SSL_CERT_DIR): no https server is trusted \
-                 but those of IDP_CA_FILE and of ca_file in routes.yaml"
+            let fix = fix!(
+                "install them, or name them in {} or {}",
+                Knob::SystemCa,
+                Knob::SystemCaFolder
             );
+            let what = "the system's certificate authorities cannot be read: no https server is trusted but those whose \
+                        certificate authority is named for them alone";
+            tracing::warn!(cause, "{}", told(what, fix));
         } else if let Some(cause) = cause {
             tracing::warn!(
                 cause,

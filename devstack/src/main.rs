@@ -13,10 +13,12 @@ async fn main() -> ExitCode {
     bff::jose::install_crypto();
     let cli = Cli::parse();
     let filter = "info,bff::access=warn".to_owned();
-    if let Err(error) = bff::telemetry::init(&bff::telemetry::Options {
+    let options = bff::telemetry::Options {
         filter,
         format: bff::telemetry::Format::Pretty,
-    }) {
+    };
+    let words = bff::diagnostic::LogWords::new(bff::config::Names::default());
+    if let Err(error) = bff::telemetry::init(&options, words) {
         return fail(&error);
     }
     let outcome = match cli.command {

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::diagnostic::{Explain, Fix, Knob, fix};
 use tokio::net::{UnixListener, UnixStream, unix::SocketAddr};
 
 /// The maximum length of a socket's name, in bytes: less than its field in `sockaddr_un`, which ends with a zero.
@@ -25,34 +26,23 @@ pub struct Socket {
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// A process listens there.
-    #[error(
-        "{}: another process listens there (BFF_ADMIN_SOCKET): give each server on this machine a path of its own",
-        .0.display()
-    )]
+    #[error("{}: another process listens there", .0.display())]
     InUse(PathBuf),
     /// Something else is there, which is not removed.
-    #[error(
-        "{}: there is a file or a folder that is no socket (BFF_ADMIN_SOCKET): remove it, or set another path",
-        .0.display()
-    )]
+    #[error("{}: there is a file or a folder that is no socket", .0.display())]
     NotASocket(PathBuf),
     /// The folder does not exist.
-    #[error(
-        "{}: the folder does not exist (BFF_ADMIN_SOCKET): make it, with mode 0700 for the user that runs bff, or set a \
-         path in another one",
-        .0.display()
-    )]
+    #[error("{}: the folder does not exist", .0.display())]
     NoFolder(PathBuf),
     /// The system takes no such path.
     #[error(
-        "{}: the path has {} bytes, and the system takes {LONGEST_PATH} at most, with room for a temporary name beside it \
-         (BFF_ADMIN_SOCKET): set a shorter one",
+        "{}: the path has {} bytes, and the system takes {LONGEST_PATH} at most, with room for a temporary name beside it",
         .0.display(),
         .0.as_os_str().len()
     )]
     TooLong(PathBuf),
     /// The system refused.
-    #[error("{}: {cause} (BFF_ADMIN_SOCKET)", .path.display())]
+    #[error("{}: {cause}", .path.display())]
     System {
         /// The path.
         path: PathBuf,
@@ -60,6 +50,29 @@ pub enum SocketError {
         #[source]
         cause: io::Error,
     },
+}
+
+// === impl SocketError ===
+
+impl Explain for SocketError {
+    fn fix(&self) -> Option<Fix> {
+        Some(match self {
+            Self::InUse(_) => fix!(
+                "give each server on this machine a path of its own in {}",
+                Knob::AdminSocket
+            ),
+            Self::NotASocket(_) => fix!("remove it, or set another path in {}", Knob::AdminSocket),
+            Self::NoFolder(_) => fix!(
+                "make it, with mode 0700 for the user that runs bff, or set a path in another one in {}",
+                Knob::AdminSocket
+            ),
+            Self::TooLong(_) => fix!("set a shorter one in {}", Knob::AdminSocket),
+            Self::System { .. } => fix!(
+                "let {} be a path in a folder that the user that runs bff can write to",
+                Knob::AdminSocket
+            ),
+        })
+    }
 }
 
 // === impl Socket ===
@@ -205,7 +218,7 @@ mod tests {
         let nowhere = folder.path().join("none/admin.sock");
         let error = Socket::bind(&nowhere).unwrap_err();
         assert!(matches!(error, SocketError::NoFolder(_)));
-        assert!(error.to_string().contains("BFF_ADMIN_SOCKET"), "{error}");
+        assert!(error.told().contains("[AdminSocket]"), "{error}");
     }
 
     #[test]
@@ -215,9 +228,9 @@ mod tests {
         Socket::look_at(&folder.path().join("x".repeat(length))).unwrap();
         let error = Socket::look_at(&folder.path().join("x".repeat(length + 1))).unwrap_err();
         assert!(matches!(error, SocketError::TooLong(_)));
-        let text = error.to_string();
+        let text = error.told();
         for part in [
-            "BFF_ADMIN_SOCKET",
+            "[AdminSocket]",
             &format!("{LONGEST_PATH} at most"),
             "temporary name",
         ] {

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Ports;
 use crate::{
+    diagnostic::Explain as _,
     health::{Component, Health},
     oidc::RelyingParty,
     retry::Backoff,
@@ -44,7 +45,7 @@ pub(super) async fn keep_discovered(
                 AGAIN
             }
             Err(error) => {
-                let message = error.to_string();
+                let message = error.told();
                 // The same reason is logged rarely; another one at once, because an operator may be working on it.
                 if message != told || failures.is_multiple_of(20) {
                     tracing::warn!("{message}");

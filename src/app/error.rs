@@ -4,7 +4,9 @@ use std::{io, net::SocketAddr, num::NonZeroUsize};
 
 use super::{session_secret::SessionSecretError, static_client::StaticClientError, store::StoreOpenError};
 use crate::{
-    admin, gateway,
+    admin,
+    diagnostic::{Explain, Fix, Knob, fix},
+    gateway,
     keys::KeysError,
     login::hosts::HostsError,
     outbound,
@@ -21,16 +23,13 @@ pub enum StartError {
     #[error(transparent)]
     Keys(#[from] KeysError),
     /// The keys are not there, and each replica has to be given them.
-    #[error(
-        "{0}. Replicas that have no folder in common (BFF_STATE_STORE=redis) each mount the same PEM, which `bff keys generate \
-         --file PATH` makes; where all of them mount BFF_KEYS_DIR and BFF_STATE_DIR from one volume, set BFF_STATE_STORE=files"
-    )]
+    #[error("{0}")]
     KeyNotMounted(KeysError),
     /// The master secret of sessions.
     #[error(transparent)]
     SessionSecret(#[from] SessionSecretError),
     /// The master secret of sessions is too short.
-    #[error("SESSION_SECRET: {0}")]
+    #[error("the secret of sessions: {0}")]
     Sealer(#[from] SealerError),
     /// The store of sessions.
     #[error(transparent)]
@@ -42,10 +41,10 @@ pub enum StartError {
     #[error(transparent)]
     Gateway(#[from] gateway::BuildError),
     /// Cookie names and attributes.
-    #[error("{0}; {fix}", fix = cookie_fix(*.0))]
+    #[error(transparent)]
     Cookies(#[from] CookieOptionsError),
     /// No host to log in on.
-    #[error("{0}: set BFF_BASE_URL, or DCR_REDIRECT_URIS with one URI per host")]
+    #[error(transparent)]
     Hosts(#[from] HostsError),
     /// The routes.
     #[error("{path}: {error}")]
@@ -56,7 +55,7 @@ pub enum StartError {
         error: gateway::RoutesError,
     },
     /// Templates or texts of the pages.
-    #[error("BFF_TEMPLATES_DIR: {0}")]
+    #[error("the templates of pages: {0}")]
     Pages(#[from] PagesError),
     /// The routes cannot be read.
     #[error("{path} cannot be read: {error}")]
@@ -79,17 +78,50 @@ impl StartError {
     }
 }
 
-/// The fix for a name or domain of cookies.
-const fn cookie_fix(error: CookieOptionsError) -> &'static str {
+impl Explain for StartError {
+    fn fix(&self) -> Option<Fix> {
+        Some(match self {
+            Self::Keys(error) => return error.fix(),
+            Self::KeyNotMounted(_) => fix!(
+                "replicas that have no folder in common ({}) each mount the same PEM, which `bff keys generate --file PATH` makes; \
+                 where all of them mount {} and {} from one volume, set {}",
+                Knob::StateStore.to("redis"),
+                Knob::KeysFolder,
+                Knob::StateFolder,
+                Knob::StateStore.to("files")
+            ),
+            Self::SessionSecret(error) => return error.fix(),
+            Self::Sealer(_) => fix!("put a longer one into {}, or remove it", Knob::SessionSecret),
+            Self::Store(error) => return error.fix(),
+            Self::Outbound(error) => return error.fix(),
+            Self::Gateway(_) => return None,
+            Self::Cookies(error) => of_cookies(*error),
+            Self::Hosts(_) => fix!(
+                "set {}, or {} with one URI per host",
+                Knob::BaseUrl,
+                Knob::RedirectUris
+            ),
+            Self::Routes { .. } | Self::RoutesFile { .. } => fix!("correct {}", Knob::RoutesFile),
+            Self::Pages(_) => fix!("correct the file in {}", Knob::Templates),
+        })
+    }
+}
+
+/// What to do about a name or domain of cookies.
+fn of_cookies(error: CookieOptionsError) -> Fix {
     match error {
-        CookieOptionsError::Name => "correct SESSION_COOKIE_NAME, or remove it",
-        CookieOptionsError::NameTaken => {
-            "let SESSION_COOKIE_NAME name another one, other than `bff_login`, `bff_logout`, `bff_latest` and `bff_bound`, or remove it"
-        }
-        CookieOptionsError::Prefix => {
-            "remove the prefix from SESSION_COOKIE_NAME, or change BFF_COOKIE_SECURE and BFF_COOKIE_DOMAIN"
-        }
-        CookieOptionsError::Domain => "correct BFF_COOKIE_DOMAIN, or remove it",
+        CookieOptionsError::Name => fix!("correct {}, or remove it", Knob::CookieName),
+        CookieOptionsError::NameTaken => fix!(
+            "let {} name another one, other than `bff_login`, `bff_logout`, `bff_latest` and `bff_bound`, or remove it",
+            Knob::CookieName
+        ),
+        CookieOptionsError::Prefix => fix!(
+            "remove the prefix from {}, or change {} and {}",
+            Knob::CookieName,
+            Knob::CookieSecure,
+            Knob::CookieDomain
+        ),
+        CookieOptionsError::Domain => fix!("correct {}, or remove it", Knob::CookieDomain),
     }
 }
 
@@ -97,12 +129,14 @@ const fn cookie_fix(error: CookieOptionsError) -> &'static str {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// An address.
-    #[error("cannot listen on {address} ({variable}): {cause}; {}", way_out(.cause, .variable))]
+    #[error("cannot listen on {address}: {cause}")]
     Address {
         /// The address.
         address: SocketAddr,
-        /// The variables that name it.
-        variable: &'static str,
+        /// What names its port.
+        port: Knob,
+        /// What names its host.
+        host: Knob,
         /// Why.
         cause: io::Error,
     },
@@ -111,20 +145,31 @@ pub enum BindError {
     Admin(#[from] admin::SocketError),
 }
 
-/// The fix for a socket that cannot be opened.
-fn way_out(cause: &io::Error, variable: &str) -> String {
-    let variable = variable.rsplit(", ").next().unwrap_or(variable);
-    match cause.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "another process listens there (`ss -ltnp` shows it): end it, or set {variable} to a port that is free"
-        ),
-        io::ErrorKind::PermissionDenied => {
-            format!("ports below 1024 need a permission: set {variable} to a port from 1024")
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address: write one that it has, or `0.0.0.0` for all".to_owned()
-        }
-        _ => format!("correct {variable}"),
+// === impl BindError ===
+
+impl Explain for BindError {
+    fn fix(&self) -> Option<Fix> {
+        let (port, host, cause) = match self {
+            Self::Address {
+                port, host, cause, ..
+            } => (*port, *host, cause),
+            Self::Admin(error) => return error.fix(),
+        };
+        Some(match cause.kind() {
+            io::ErrorKind::AddrInUse => fix!(
+                "another process listens there (`ss -ltnp` shows it): end it, or set {} to a port that is free",
+                port
+            ),
+            io::ErrorKind::PermissionDenied => fix!(
+                "ports below 1024 need a permission: set {} to a port from 1024",
+                port
+            ),
+            io::ErrorKind::AddrNotAvailable => fix!(
+                "this machine has no such address: write one that it has into {}, or `0.0.0.0` for all",
+                host
+            ),
+            _ => fix!("correct {}", port),
+        })
     }
 }
 
@@ -146,6 +191,16 @@ pub enum RunError {
 }
 
 // === impl RunError ===
+
+impl Explain for RunError {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::Registration(error) => error.fix(),
+            Self::StaticClient(error) => error.fix(),
+            Self::CutOff { .. } => None,
+        }
+    }
+}
 
 impl RunError {
     /// Whether the cause is the configuration (exit code 64) rather than a refusal of the IdP (77).

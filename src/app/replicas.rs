@@ -8,6 +8,7 @@ use super::{Ports, StartError, session_secret, settings, store::StoreOpenError};
 use crate::{
     clock::{AgreedClock, SharedClock},
     config::{Config, StateStore, StoreKind},
+    diagnostic::Explain as _,
     keys::{Keeper, Keys, KeysError, Warning},
     registration::{CredentialsFile, Vault},
     replicas::Replicas,
@@ -127,7 +128,7 @@ pub(super) async fn open_shared_keys(
 
 fn told((keeper, keys, warnings): (Keeper, Keys, Vec<Warning>)) -> (Keeper, Keys) {
     for warning in warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!("{}", warning.told());
     }
     (keeper, keys)
 }

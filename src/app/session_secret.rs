@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     config::SessionSettings,
+    diagnostic::{Explain, Fix, Knob, fix},
     private_file::{self, Exposed, Guard},
     random::{Random, RandomExt as _},
 };
@@ -26,10 +27,7 @@ const LENGTH: usize = 32;
 #[derive(Debug, thiserror::Error)]
 pub enum SessionSecretError {
     /// The file cannot be read or made.
-    #[error(
-        "{path:?}: {error}; it keeps the secret of sessions. Make its folder (BFF_STATE_DIR) writable for the user that \
-         runs bff, or set SESSION_SECRET"
-    )]
+    #[error("{path:?}: {error}; it keeps the secret of sessions")]
     File {
         /// The file.
         path: PathBuf,
@@ -37,21 +35,32 @@ pub enum SessionSecretError {
         error: io::Error,
     },
     /// The file has other content.
-    #[error(
-        "{0:?} does not hold a secret of sessions (base64 of {LENGTH} bytes); remove it to have a new one made"
-    )]
+    #[error("{0:?} does not hold a secret of sessions (base64 of {LENGTH} bytes)")]
     Content(PathBuf),
     /// Others can use the file.
-    #[error(
-        "{path:?}: {exposed}; it keeps the secret of sessions. Only where that cannot be helped, set \
-         BFF_DANGER_ALLOW_OPEN_FILES=true"
-    )]
+    #[error("{path:?}: {exposed}; it keeps the secret of sessions")]
     Exposed {
         /// The file.
         path: PathBuf,
         /// The exposure to others.
         exposed: Exposed,
     },
+}
+
+// === impl SessionSecretError ===
+
+impl Explain for SessionSecretError {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::File { .. } => Some(fix!(
+                "make its folder ({}) writable for the user that runs bff, or set {}",
+                Knob::StateFolder,
+                Knob::SessionSecret
+            )),
+            Self::Content(_) => Some(fix!("remove it to have a new one made")),
+            Self::Exposed { exposed, .. } => exposed.fix(),
+        }
+    }
 }
 
 /// The configured secrets; without any, the generated one that is stored in `state_dir`.

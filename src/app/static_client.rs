@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 
 use crate::{
     config::Config,
+    diagnostic::{Explain, Fix, Knob, fix},
     jose::SigningKey,
     keys::{Announce, AnnounceError, Keys, may_sign},
     oidc::{Client, ClientAuthentication, NegotiationError, RelyingParty, negotiate_for},
@@ -18,8 +19,24 @@ pub enum StaticClientError {
     #[error(transparent)]
     Algorithm(#[from] NegotiationError),
     /// A setting that the configuration checks for is missing.
-    #[error("{0} is required while registration (DCR) is off")]
-    Missing(&'static str),
+    #[error("{what} is required while registration (DCR) is off")]
+    Missing {
+        /// What, in words.
+        what: &'static str,
+        /// What to set.
+        knob: Knob,
+    },
+}
+
+// === impl StaticClientError ===
+
+impl Explain for StaticClientError {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::Algorithm(error) => error.fix(),
+            Self::Missing { knob, .. } => Some(fix!("set {}", *knob)),
+        }
+    }
 }
 
 /// Keys of a client that was registered elsewhere: its algorithm cannot be changed from here.
@@ -45,7 +62,7 @@ impl StaticKeys {
         if self.keys.signing_with(algorithm).is_none() {
             // A key of another type was made to sign by hand: its algorithm is negotiated as at the start.
             let renewed = client(&self.config, self.keys.clone(), &self.relying_party).await;
-            slot.set(renewed.map_err(|error| AnnounceError::Registration(error.to_string()))?);
+            slot.set(renewed.map_err(|error| AnnounceError::by(&error))?);
         }
         Ok(())
     }
@@ -64,15 +81,15 @@ pub(super) async fn client(
     relying_party: &RelyingParty,
 ) -> Result<Client, StaticClientError> {
     let settings = &config.client;
-    let id = settings
-        .id
-        .clone()
-        .ok_or(StaticClientError::Missing("AUTH_CLIENT_ID"))?;
+    let id = settings.id.clone().ok_or(StaticClientError::Missing {
+        what: "a client id",
+        knob: Knob::ClientId,
+    })?;
     let secret = || -> Result<Secret, StaticClientError> {
-        settings
-            .secret
-            .clone()
-            .ok_or(StaticClientError::Missing("AUTH_CLIENT_SECRET"))
+        settings.secret.clone().ok_or(StaticClientError::Missing {
+            what: "a client secret",
+            knob: Knob::ClientSecret,
+        })
     };
     let auth = match settings.authentication {
         AuthMethod::PrivateKeyJwt => {

@@ -5,6 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 use super::Ports;
 use crate::{
     config::{Config, StoreKind},
+    diagnostic::{Explain, Fix, Knob, fix, told},
     login::Memories,
     seal::Sealer,
     session::{
@@ -28,6 +29,17 @@ pub enum StoreOpenError {
     /// In Redis.
     #[error(transparent)]
     Redis(#[from] RedisStartError),
+}
+
+// === impl StoreOpenError ===
+
+impl Explain for StoreOpenError {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::Disk(error) => error.fix(),
+            Self::Redis(error) => error.fix(),
+        }
+    }
 }
 
 /// The session store, and the memory of one-time events.
@@ -71,11 +83,16 @@ pub(super) async fn open(
         StoreKind::DiskIfPossible => match disk(config, limits, sealer, ports).await {
             // One that is there and cannot be used is a mistake.
             Err(DiskError::File { path, error }) if is_not_writable(&error) && !path.exists() => {
-                tracing::warn!(
-                    "sessions are kept in memory, and a restart ends them: {}: {error}; make BFF_STATE_DIR writable for the user \
-                     that runs bff, or set SESSION_STORE=memory",
+                let what = format_args!(
+                    "sessions are kept in memory, and a restart ends them: {}: {error}",
                     path.display()
                 );
+                let fix = fix!(
+                    "make {} writable for the user that runs bff, or set {}",
+                    Knob::StateFolder,
+                    Knob::StoreKind.to("memory")
+                );
+                tracing::warn!("{}", told(what, fix));
                 Ok(alone(memory(limits, ports)))
             }
             opened => Ok(alone(opened?)),
@@ -137,7 +154,7 @@ async fn redis(
         match store.await {
             Err(error) if error.may_pass() && ports.clock.now() < deadline => {
                 if !told {
-                    tracing::warn!("{error}; trying again for {} s", PATIENCE.as_secs());
+                    tracing::warn!("{}; trying again for {} s", error.told(), PATIENCE.as_secs());
                     told = true;
                 }
                 ports.clock.sleep(LOOK_AGAIN).await;

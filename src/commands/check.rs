@@ -4,6 +4,7 @@
 //! replaces when it is used for reading.
 
 mod authentication;
+mod checks;
 mod finding;
 mod jwks;
 mod own;
@@ -24,7 +25,7 @@ use self::{
     own::KeysFound,
     paper::Paper,
 };
-use super::{Exit, complain, process, say};
+use super::{Exit, complain_of, process, say};
 use crate::{
     app::{
         App, Ports,
@@ -58,7 +59,7 @@ pub(super) fn config_only() -> Exit {
         Ok(None) => {}
         Ok(Some(missing)) => say(&format!("warning: {missing}")),
         Err(error) => {
-            complain(&error.to_string());
+            complain_of(&error, &config);
             return Exit::Configuration;
         }
     }

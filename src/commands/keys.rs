@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{Exit, complain, process, registered, say};
+use super::{Exit, complain, complain_of, process, registered, say};
 use crate::{
     app::{Ports, one_shot::InCommon},
     clock::{Clock as _, SystemClock, Timestamp},
     config::{Config, check_argument},
+    diagnostic::{Diagnostic, Explained, Knob, fix},
     jose::{Algorithm, SigningKey},
     keys::{self, ByHandError, Done, GenerateError, Keeper, Keys, State, Upcoming, Warning, moment},
 };
@@ -59,7 +60,7 @@ pub(super) fn run(command: KeysCommand) -> Exit {
         let work = async |common: &InCommon| change(command, &config, common).await;
         let done = InCommon::with(&config, &Ports::default(), work).await;
         done.unwrap_or_else(|error| {
-            complain(&error.to_string());
+            complain_of(&error, &config);
             Exit::Configuration
         })
     })
@@ -108,7 +109,7 @@ fn with_keeper(
     let (mut keeper, _, warnings) = match opened {
         Ok(opened) => opened,
         Err(error) => {
-            complain(&error.to_string());
+            complain_of(&error, config);
             return Exit::Configuration;
         }
     };
@@ -117,7 +118,7 @@ fn with_keeper(
         if !looks_only && matches!(warning, Warning::ForeignFiles { .. }) {
             continue;
         }
-        complain(&format!("warning: {warning}"));
+        complain(&format!("warning: {}", Diagnostic::of(&warning, &config.names)));
     }
     match tokio::task::block_in_place(|| work(&mut keeper)) {
         Ok(Done(text)) => {
@@ -125,7 +126,7 @@ fn with_keeper(
             Exit::Success
         }
         Err(error) => {
-            complain(&error.to_string());
+            complain_of(&error, config);
             match error {
                 ByHandError::Generate(GenerateError::Library(_)) => Exit::Internal,
                 _ => Exit::Configuration,
@@ -141,17 +142,24 @@ fn warn_of_misfit(config: &Config, keeper: &Keeper, registered: Algorithm, dry_r
         if let Ok(keys) = Keys::throwaway(kind)
             && keeper.misfit_of(&keys.signing(), registered).is_some()
         {
-            complain(&format!(
-                "warning: a {kind} key would not sign then: the client is registered with {registered} at the IdP; set \
-                 BFF_KEY_TYPE to a type that can, or change the type of key on purpose with `bff keys rotate --now` \
-                 (docs/keys.md says what that costs)"
-            ));
+            let what = format_args!(
+                "warning: a {kind} key would not sign then: the client is registered with {registered} at the IdP"
+            );
+            let fix = fix!(
+                "set {} to a type that can, or change the type of key on purpose with `bff keys rotate --now` (docs/keys.md says \
+                 what that costs)",
+                Knob::KeyType
+            );
+            complain_of(&Explained::new(what, fix), config);
         }
         return;
     }
     let next = keeper.keyring().next();
     if let Some(error) = next.and_then(|next| keeper.misfit(&next.kid, registered)) {
-        complain(&format!("warning: the next key does not sign: {error}"));
+        complain(&format!(
+            "warning: the next key does not sign: {}",
+            Diagnostic::of(&error, &config.names)
+        ));
     }
 }
 
@@ -189,7 +197,7 @@ fn generate(config: &Config, file: Option<PathBuf>, dry_run: bool) -> Exit {
             Exit::Success
         }
         Err(error) => {
-            complain(&error.to_string());
+            complain_of(&error, config);
             match error {
                 GenerateError::Library(_) => Exit::Internal,
                 _ => Exit::Configuration,

@@ -3,6 +3,7 @@
 use super::{Exit, complain};
 use crate::{
     config::{Config, Environment, Severity, Warning},
+    diagnostic::LogWords,
     telemetry::{self, recent::Recent},
 };
 
@@ -21,7 +22,7 @@ pub(super) fn settings_and_log() -> Result<(Config, Recent), Exit> {
         filter: config.telemetry.log_filter.clone(),
         format: config.telemetry.log_format,
     };
-    let recent = telemetry::init(&options).map_err(|error| {
+    let recent = telemetry::init(&options, LogWords::new(config.names.clone())).map_err(|error| {
         complain(&error.to_string());
         Exit::Configuration
     })?;

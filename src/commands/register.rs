@@ -5,18 +5,19 @@ mod difference;
 use std::sync::Arc;
 
 use self::difference::{Row, table};
-use super::{Exit, complain, process, say};
+use super::{Exit, complain_of, process, say};
 use crate::{
     app::{
-        Ports,
+        Ports, StartError,
         one_shot::{InCommon, OneShot, load_keys, look_at_keys},
     },
     config::Config,
-    keys::{Keys, KeysError},
+    diagnostic::{Explain as _, Explained, Knob, fix},
+    keys::Keys,
     oidc::{DiscoveryError, Metadata},
     registration::{
         Event, Inspected, Inspection, Outcome, Prospect, Reading, Registration, RegistrationError,
-        Replacement, TokenSource, WantedMetadata,
+        Replacement, TokenSource, WantedMetadata, managed_elsewhere,
     },
 };
 
@@ -26,10 +27,13 @@ pub(super) fn run(dry_run: bool) -> Exit {
         Err(exit) => return exit,
     };
     if !config.registration.enabled {
-        complain(
-            "registration is off (DCR_ENABLED), so that there is nothing to register - hint: set DCR_REDIRECT_URIS and \
-             DCR_IAT, or look at the configured client with `bff check`",
+        let fix = fix!(
+            "set {} and {}, or look at the configured client with `bff check`",
+            Knob::RedirectUris,
+            Knob::InitialAccessToken
         );
+        let off = Explained::new("registration is off, so that there is nothing to register", fix);
+        complain_of(&off, &config);
         return Exit::Configuration;
     }
     process::block_on(register(&config, dry_run))
@@ -41,7 +45,7 @@ async fn register(config: &Config, dry_run: bool) -> Exit {
     InCommon::with(config, &ports, work)
         .await
         .unwrap_or_else(|error| {
-            complain(&error.to_string());
+            complain_of(&error, config);
             Exit::Configuration
         })
 }
@@ -49,8 +53,8 @@ async fn register(config: &Config, dry_run: bool) -> Exit {
 async fn register_with(config: &Config, common: &InCommon, ports: &Ports, dry_run: bool) -> Exit {
     let one_shot = match parts(config, common, ports, dry_run) {
         Ok(one_shot) => one_shot,
-        Err(message) => {
-            complain(&message);
+        Err(error) => {
+            complain_of(&error, config);
             return Exit::Configuration;
         }
     };
@@ -60,38 +64,37 @@ async fn register_with(config: &Config, common: &InCommon, ports: &Ports, dry_ru
     let metadata = match one_shot.relying_party.discover().await {
         Ok(metadata) => metadata,
         Err(error) => {
-            complain(&error.to_string());
+            complain_of(&error, config);
             return undiscovered(&error);
         }
     };
     if dry_run {
         return match registration.inspect(&metadata).await {
-            Ok(Inspection::Unregistered(prospect)) => would_register(&prospect, &metadata),
-            Ok(Inspection::Registered(client)) => would_change(&client),
+            Ok(Inspection::Unregistered(prospect)) => would_register(&prospect, &metadata, config),
+            Ok(Inspection::Registered(client)) => would_change(&client, config),
             Ok(Inspection::Configured(_)) => would_do_nothing(),
-            Err(error) => refused(&error),
+            Err(error) => refused(&error, config),
         };
     }
-    ensure(registration, &metadata).await
+    ensure(registration, &metadata, config).await
 }
 
 /// A dry run makes no key: if there is none yet, a temporary one replaces it.
-fn parts(config: &Config, common: &InCommon, ports: &Ports, dry_run: bool) -> Result<OneShot, String> {
-    let text = |error: &dyn std::error::Error| error.to_string();
+fn parts(config: &Config, common: &InCommon, ports: &Ports, dry_run: bool) -> Result<OneShot, StartError> {
     let now = ports.clock.now();
     let keys = if dry_run {
-        match look_at_keys(config, common, now).map_err(|error| text(&error))? {
+        match look_at_keys(config, common, now)? {
             Some((_, keys, _)) => keys,
-            None => Keys::throwaway(config.keys.options.generate).map_err(|error: KeysError| text(&error))?,
+            None => Keys::throwaway(config.keys.options.generate)?,
         }
     } else {
-        let (keys, warnings) = load_keys(config, common, now).map_err(|error| text(&error))?;
+        let (keys, warnings) = load_keys(config, common, now)?;
         for warning in warnings {
-            tracing::warn!("{warning}");
+            tracing::warn!("{}", warning.told());
         }
         keys
     };
-    OneShot::new(config, keys, common, ports.clone()).map_err(|error| text(&error))
+    OneShot::new(config, keys, common, ports.clone())
 }
 
 fn undiscovered(error: &DiscoveryError) -> Exit {
@@ -102,14 +105,14 @@ fn undiscovered(error: &DiscoveryError) -> Exit {
     }
 }
 
-async fn ensure(registration: &Registration, metadata: &Arc<Metadata>) -> Exit {
+async fn ensure(registration: &Registration, metadata: &Arc<Metadata>, config: &Config) -> Exit {
     match registration.ensure(metadata).await {
-        Ok(Outcome { client, event }) => done(&client.id, event),
-        Err(error) => refused(&error),
+        Ok(Outcome { client, event }) => done(&client.id, event, config),
+        Err(error) => refused(&error, config),
     }
 }
 
-fn done(client_id: &str, event: Event) -> Exit {
+fn done(client_id: &str, event: Event, config: &Config) -> Exit {
     match event {
         Event::Registered { assigned, .. } => say(&format!("{assigned} is registered.")),
         Event::Unchanged => say(&format!(
@@ -125,7 +128,7 @@ fn done(client_id: &str, event: Event) -> Exit {
             return if tracing::enabled!(tracing::Level::WARN) {
                 exit_of(&error)
             } else {
-                refused(&error)
+                refused(&error, config)
             };
         }
     }
@@ -133,8 +136,8 @@ fn done(client_id: &str, event: Event) -> Exit {
 }
 
 /// Says why, and the exit code for it.
-fn refused(error: &RegistrationError) -> Exit {
-    complain(&error.to_string());
+fn refused(error: &RegistrationError, config: &Config) -> Exit {
+    complain_of(error, config);
     exit_of(error)
 }
 
@@ -146,14 +149,14 @@ fn exit_of(error: &RegistrationError) -> Exit {
     }
 }
 
-fn would_register(prospect: &Prospect, metadata: &Metadata) -> Exit {
+fn would_register(prospect: &Prospect, metadata: &Metadata, config: &Config) -> Exit {
     let how = match &prospect.token {
         Ok(TokenSource::Configured) => "with DCR_IAT",
         Ok(TokenSource::Open) => "without an initial access token (DCR_IAT=none)",
         Ok(TokenSource::Minted) => {
             "with an initial access token that is minted for it (BOOTSTRAP_ADMIN_TOKEN)"
         }
-        Err(error) => return refused(error),
+        Err(error) => return refused(error, config),
     };
     let issuer = &metadata.issuer;
     would_create(
@@ -178,7 +181,7 @@ fn would_do_nothing() -> Exit {
     Exit::Success
 }
 
-fn would_change(client: &Inspected) -> Exit {
+fn would_change(client: &Inspected, config: &Config) -> Exit {
     let id = &client.client_id;
     if let Some(replacement) = client.replacement {
         let why = match replacement {
@@ -194,11 +197,10 @@ fn would_change(client: &Inspected) -> Exit {
         return Exit::Success;
     }
     match &client.reading {
-        Reading::Failed(error) => return refused(error),
+        Reading::Failed(error) => return refused(error, config),
         Reading::Elsewhere { origin } => {
-            complain(&format!(
-                "{id} is managed at {origin}, where its token is not sent - hint: correct IDP_BASE_URL or DCR_REGISTRATION_URL"
-            ));
+            let what = format_args!("{id} is managed at {origin}, where its token is not sent");
+            complain_of(&Explained::new(what, managed_elsewhere()), config);
             return Exit::Refused;
         }
         Reading::Skipped => return would_do_nothing(),

@@ -10,6 +10,7 @@ use crate::{
     app::{App, Ports, RunError},
     clock::SharedClock,
     config::{Config, Environment},
+    diagnostic::Explain,
     health::Health,
     server,
     telemetry::recent::Recent,
@@ -112,11 +113,12 @@ async fn serve(config: Config, recent: Recent) -> Exit {
 }
 
 /// Says why the process ends: in the log, or on standard error if the log filter suppresses that.
-fn tell(error: &dyn std::error::Error) {
+fn tell(error: &dyn Explain) {
+    let told = error.told();
     if tracing::enabled!(tracing::Level::ERROR) {
-        tracing::error!("{error}");
+        tracing::error!("{told}");
     } else {
-        complain(&error.to_string());
+        complain(&told);
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     address::{Origin, reach},
     catalogue::{self, Kind},
     environment::Environment,
+    names::{Names, Source},
     parse,
     path::{self, Leads},
     problem::{Complaint, Problem, Severity, Warning, shown},
@@ -113,7 +114,7 @@ impl Reader {
             None => (name.to_owned(), None),
             Some(raw) => {
                 let value = (quotable && !raw.expanded).then(|| raw.content.shown()).flatten();
-                (raw.label.clone(), value)
+                (raw.source.to_string(), value)
             }
         };
         self.problem(label, value, complaint);
@@ -123,7 +124,7 @@ impl Reader {
     pub(super) fn refuse_showing(&mut self, name: &'static str, complaint: Complaint, part: &str) {
         let raw = self.values.get(name);
         let value = raw.is_some_and(|raw| !raw.expanded).then(|| shown(part));
-        let label = raw.map_or_else(|| name.to_owned(), |raw| raw.label.clone());
+        let label = raw.map_or_else(|| name.to_owned(), |raw| raw.source.to_string());
         self.problem(label, value, complaint);
     }
 
@@ -148,9 +149,20 @@ impl Reader {
         self.values.contains_key(name)
     }
 
+    /// Where `name` was found, by itself or by an alias.
+    pub(super) fn source(&self, name: &str) -> Option<&Source> {
+        self.values.get(name).map(|raw| &raw.source)
+    }
+
     /// The name under which `name` was found: its own, an alias, or its line of `settings.yaml`.
-    pub(super) fn label(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(|raw| raw.label.as_str())
+    fn label(&self, name: &str) -> String {
+        self.source(name)
+            .map_or_else(|| name.to_owned(), ToString::to_string)
+    }
+
+    /// Where everything that is set was found.
+    pub(super) fn names(&self) -> Names {
+        Names::new(self.values.iter().map(|(name, raw)| (*name, raw.source.clone())))
     }
 
     /// Whether `name` is set to something that has been complained of.
@@ -271,7 +283,7 @@ impl Reader {
     pub(super) fn complain_of_entry(&mut self, name: &'static str, entry: &str, complaint: Complaint) {
         let raw = self.values.get(name);
         let quotable = is_public(name) && !complaint.unquoted && !raw.is_some_and(|raw| raw.expanded);
-        let label = raw.map_or_else(|| name.to_owned(), |raw| raw.label.clone());
+        let label = raw.map_or_else(|| name.to_owned(), |raw| raw.source.to_string());
         let value = quotable.then(|| shown(entry));
         self.problem(label, value, complaint);
     }

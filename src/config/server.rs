@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{address::Origin, parse, problem::Complaint, reader::Reader};
+use super::{address::Origin, names::Source, parse, problem::Complaint, reader::Reader};
 use crate::url_policy::HttpPolicy;
 
 /// The listeners and the proxies in front of them.
@@ -69,7 +69,7 @@ pub(super) fn read(reader: &mut Reader) -> ServerSettings {
             )
         })
     });
-    if internal.is_some() && reader.label("BFF_INTERNAL_ADDR").is_some_and(is_metrics_address) {
+    if internal.is_some() && reader.source("BFF_INTERNAL_ADDR").is_some_and(is_metrics_address) {
         reader.warn(
             "BFF_METRICS_ADDR",
             "metrics are not built yet, and nothing serves them at this address: it is taken for BFF_INTERNAL_ADDR, where \
@@ -102,10 +102,8 @@ pub(super) fn read(reader: &mut Reader) -> ServerSettings {
     }
 }
 
-fn is_metrics_address(label: &str) -> bool {
-    label
-        .get(.."BFF_METRICS_ADDR".len())
-        .is_some_and(|start| start.eq_ignore_ascii_case("BFF_METRICS_ADDR"))
+fn is_metrics_address(source: &Source) -> bool {
+    source.name().eq_ignore_ascii_case("BFF_METRICS_ADDR")
 }
 
 /// A number of connections. Fewer than a browser opens for one page would be no server.

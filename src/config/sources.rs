@@ -4,6 +4,7 @@ mod settings;
 
 use std::{
     collections::BTreeMap,
+    fmt,
     fs::File,
     io::Read as _,
     path::{Path, PathBuf},
@@ -14,6 +15,7 @@ use super::{
     damage,
     environment::Environment,
     legacy::{self, Effect, Legacy},
+    names::Source,
     parse,
     path::{self, Leads},
     problem::{Complaint, Problem, Warning, shown},
@@ -50,12 +52,11 @@ pub(super) struct Sources {
 
 /// A value as it was found. Not `Debug`: it may be a secret.
 pub(super) struct Raw {
-    /// The name under which the variable was found.
-    pub(super) label: String,
+    /// Where it was found.
+    pub(super) source: Source,
     pub(super) content: Content,
     /// Whether it contained `${NAME}`: its present value is never printed.
     pub(super) expanded: bool,
-    in_settings: bool,
 }
 
 /// The source of a value.
@@ -90,7 +91,7 @@ impl Sources {
             if let Some(legacy) = legacy::variable(name)
                 && let Some(text) = sources.text(environment, name).filter(|text| !text.is_empty())
             {
-                sources.take_legacy(name.to_owned(), legacy, &text, false);
+                sources.take_legacy(Source::Environment(name.to_owned()), legacy, &text);
             }
         }
         sources.find_config_dir();
@@ -101,39 +102,38 @@ impl Sources {
                     sources.take_from_settings(environment, &key, setting);
                 }
             }
-            Err(complaint) => sources.problem(file.display().to_string(), None, complaint),
+            Err(complaint) => sources.problem(&file.display(), None, complaint),
         }
         sources
     }
 
     /// Takes in `text` under a name of the original system.
-    fn take_legacy(&mut self, label: String, legacy: &Legacy, text: &str, in_settings: bool) {
+    fn take_legacy(&mut self, source: Source, legacy: &Legacy, text: &str) {
         match legacy.effect(text) {
-            Effect::Mistake(complaint) => self.problem(label, None, complaint),
+            Effect::Mistake(complaint) => self.problem(&source, None, complaint),
             Effect::Line(severity, message) => self.warnings.push(Warning {
                 severity,
-                ..Warning::new(label, message)
+                ..Warning::new(source.to_string(), message)
             }),
             Effect::Value(name, text) => {
                 let raw = Raw {
-                    label,
+                    source,
                     content: Content::Text(text),
                     expanded: true,
-                    in_settings,
                 };
                 self.take(name, raw);
             }
             Effect::Entries(lists) => match parse::list(text) {
-                Ok(entries) => self.add(&label, lists, &entries),
-                Err(complaint) => self.problem(label, None, complaint),
+                Ok(entries) => self.add(&source, lists, &entries),
+                Err(complaint) => self.problem(&source, None, complaint),
             },
         }
     }
 
-    fn add(&mut self, label: &str, lists: &[&'static str], entries: &[String]) {
+    fn add(&mut self, source: &Source, lists: &[&'static str], entries: &[String]) {
         for list in lists {
             let added = self.added.entry(list).or_default();
-            added.extend(entries.iter().map(|entry| (label.to_owned(), entry.clone())));
+            added.extend(entries.iter().map(|entry| (source.to_string(), entry.clone())));
         }
     }
 
@@ -144,12 +144,14 @@ impl Sources {
                 self.values.insert(name, raw);
             }
             // The environment wins.
-            Some(other) if raw.in_settings && !other.in_settings => {}
-            Some(other) if !raw.in_settings && other.content == raw.content => {}
+            Some(other) if raw.source.is_settings() && !other.source.is_settings() => {}
+            Some(other) if !raw.source.is_settings() && other.content == raw.content => {}
             Some(other) => {
-                let complaint =
-                    Complaint::new(format!("is another name of {}", other.label), "leave one of them");
-                self.problem(raw.label, None, complaint);
+                let complaint = Complaint::new(
+                    format!("is another name of {}", other.source),
+                    "leave one of them",
+                );
+                self.problem(&raw.source, None, complaint);
             }
         }
     }
@@ -158,7 +160,7 @@ impl Sources {
     fn settings_file(&mut self) -> PathBuf {
         let usual = self.config_dir.join("settings.yaml");
         let Some(Raw {
-            label,
+            source,
             content: Content::Text(text),
             ..
         }) = self.values.get("SETTINGS_FILE")
@@ -168,13 +170,13 @@ impl Sources {
         if is_damaged("SETTINGS_FILE", text) {
             return usual;
         }
-        let (label, text) = (label.clone(), text.clone());
+        let (source, text) = (source.clone(), text.clone());
         match path::parse(&text, Leads::ToFile) {
-            Err(complaint) => self.problem(label, None, complaint),
+            Err(complaint) => self.problem(&source, None, complaint),
             Ok(file) if file.is_file() => return file,
             Ok(_) => {
                 let complaint = Complaint::new("names no file", "correct the path, or mount the file");
-                self.problem(label, Some(shown(&text)), complaint);
+                self.problem(&source, Some(shown(&text)), complaint);
             }
         }
         usual
@@ -184,7 +186,7 @@ impl Sources {
     fn find_config_dir(&mut self) {
         self.config_dir = PathBuf::from("config");
         let Some(Raw {
-            label,
+            source,
             content: Content::Text(text),
             ..
         }) = self.values.get("BFF_CONFIG_DIR")
@@ -194,9 +196,9 @@ impl Sources {
         if is_damaged("BFF_CONFIG_DIR", text) {
             return;
         }
-        let (label, text) = (label.clone(), text.clone());
+        let (source, text) = (source.clone(), text.clone());
         match path::parse(&text, Leads::ToFolder) {
-            Err(complaint) => self.problem(label, None, complaint),
+            Err(complaint) => self.problem(&source, None, complaint),
             Ok(folder) if folder.is_dir() => self.config_dir = folder,
             Ok(folder) => {
                 let message = match folder.metadata() {
@@ -204,14 +206,14 @@ impl Sources {
                     Err(error) => format!("cannot be opened: {error}"),
                 };
                 let fix = "correct the path or mount the folder, which holds settings.yaml and routes.yaml";
-                self.problem(label, Some(shown(&text)), Complaint::new(message, fix));
+                self.problem(&source, Some(shown(&text)), Complaint::new(message, fix));
             }
         }
     }
 
-    fn problem(&mut self, label: String, value: Option<String>, complaint: Complaint) {
+    fn problem(&mut self, place: &impl fmt::Display, value: Option<String>, complaint: Complaint) {
         self.problems.push(Problem {
-            variable: label,
+            variable: place.to_string(),
             value,
             message: complaint.message,
             fix: complaint.fix,
@@ -238,7 +240,7 @@ impl Sources {
                     );
                     // A path is quoted only if the parser of paths has accepted it.
                     let is_shown = variable.public && !variable.is_path();
-                    self.problem((*name).to_owned(), is_shown.then(|| shown(&text)), complaint);
+                    self.problem(name, is_shown.then(|| shown(&text)), complaint);
                 }
                 Some(_) => {}
                 None => found = Some((name, text)),
@@ -250,10 +252,9 @@ impl Sources {
                 None => Content::Text(text),
             };
             Raw {
-                label: name.to_owned(),
+                source: Source::Environment(name.to_owned()),
                 content,
                 expanded: false,
-                in_settings: false,
             }
         });
         if variable.is_secret()
@@ -276,13 +277,12 @@ impl Sources {
                 format!("is set, and {} too", variable.name),
                 format!("remove one of {} and {label}", variable.name),
             );
-            self.problem(label.clone(), content.shown(), complaint);
+            self.problem(&label, content.shown(), complaint);
         }
         Some(Raw {
-            label,
+            source: Source::Environment(label),
             content,
             expanded: false,
-            in_settings: false,
         })
     }
 
@@ -290,7 +290,7 @@ impl Sources {
         match path::parse(path, Leads::ToFile) {
             Ok(path) => Content::SecretFile(path),
             Err(complaint) => {
-                self.problem(label.to_owned(), None, complaint);
+                self.problem(&label, None, complaint);
                 Content::Refused
             }
         }
@@ -302,7 +302,7 @@ impl Sources {
             Some(_) => Complaint::new("is longer than 1 MiB", "shorten it"),
             None => Complaint::new("is not UTF-8", "write it in UTF-8"),
         };
-        self.problem(name.to_owned(), None, complaint);
+        self.problem(&name, None, complaint);
         None
     }
 }
@@ -312,7 +312,7 @@ impl Sources {
 impl Raw {
     /// Whether `${NAME}` would have been expanded where the value was found.
     pub(super) const fn expands_references(&self) -> bool {
-        self.in_settings
+        self.source.is_settings()
     }
 }
 
@@ -355,9 +355,10 @@ pub(super) fn read_secret(path: &Path, guard: Guard) -> Result<SecretFile, Compl
         .file(&file)
         .and_then(|file| Ok((file, guard.place_of(path)?)));
     let (file_exposed, place_exposed) = looked.map_err(|exposed| {
+        let remedy = exposed.remedy();
         Complaint::new(
             exposed.to_string(),
-            "take the permissions away from others; only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true",
+            format!("{remedy}; only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true"),
         )
     })?;
     let exposed = file_exposed.or(place_exposed);

@@ -6,13 +6,20 @@ use http::HeaderValue;
 use hyper_util::client::legacy;
 
 use super::{GatewayError, Service, body::BodyError, causes::causes};
-use crate::{head, proxy::Proxy, tls};
+use crate::{
+    diagnostic::{Explain as _, Explained, Knob, fix},
+    head,
+    proxy::Proxy,
+    tls,
+};
 
 /// The settings of a service that an operator can change.
-const HINTS: tls::Hints = tls::Hints {
-    address: "its base_url",
-    authorities: "its ca_file",
-};
+fn hints() -> tls::Hints {
+    tls::Hints {
+        address: fix!("its base_url in {}", Knob::RoutesFile),
+        authorities: fix!("its ca_file in {}", Knob::RoutesFile),
+    }
+}
 
 /// A correlation id as text.
 pub(super) fn text(correlation: &HeaderValue) -> &str {
@@ -86,7 +93,7 @@ pub(super) fn report(
             correlation_id,
             origin = %service.origin_text(),
             proxy = proxy.map(tracing::field::display),
-            cause = cause.unwrap_or_else(|| causes(error)),
+            cause = cause.map_or_else(|| causes(error), |cause| cause.told()),
             "a call to a service failed"
         );
     }
@@ -116,14 +123,14 @@ pub(super) fn unauthorised(service: &Service, proxy: &Proxy, correlation_id: &st
         service = service.id(),
         correlation_id,
         origin = %service.origin_text(),
-        cause = proxy.wants_credentials(),
+        cause = proxy.wants_credentials().told(),
         "a call to a service failed"
     );
     GatewayError::BadGateway
 }
 
 /// The fault of the proxy or of TLS, if the cause is one of them.
-fn said(service: &Service, proxy: Option<&Proxy>, error: &(dyn Error + 'static)) -> Option<String> {
+fn said(service: &Service, proxy: Option<&Proxy>, error: &(dyn Error + 'static)) -> Option<Explained> {
     let is_connect = error
         .downcast_ref::<legacy::Error>()
         .is_some_and(legacy::Error::is_connect);
@@ -136,7 +143,7 @@ fn said(service: &Service, proxy: Option<&Proxy>, error: &(dyn Error + 'static))
                 is_connect,
             )
         })
-        .or_else(|| tls::explain(error, &HINTS))
+        .or_else(|| tls::explain(error, &hints()))
 }
 
 /// Whether we, not the service, have run out of something: descriptors, ports, memory.

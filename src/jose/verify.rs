@@ -95,9 +95,7 @@ pub enum VerifyError {
     #[error("the token's issuer is wrong")]
     Issuer,
     /// `aud` is missing, foreign, or names untrusted others beside us.
-    #[error(
-        "the token's audience is wrong: it lacks this client, or lists one that OIDC_TRUSTED_AUDIENCES does not"
-    )]
+    #[error("the token's audience is wrong: it lacks this client, or lists one that is not trusted")]
     Audience,
     /// `azp` does not name us, or is missing beside other audiences.
     #[error("the token's authorized party is wrong")]

@@ -4,7 +4,10 @@ use std::fmt::Debug;
 
 use futures_util::future::BoxFuture;
 
-use crate::jose::{Algorithm, SigningKey};
+use crate::{
+    diagnostic::{Explain, Explained, Fix, Knob, fix},
+    jose::{Algorithm, SigningKey},
+};
 
 /// Announces the published keys to the IdP if publishing them is not enough (inline `jwks`), and knows the registered
 /// algorithm of the client.
@@ -25,12 +28,7 @@ pub enum AnnounceError {
     #[error("there is no registered client yet")]
     NotYet,
     /// The client is registered with an algorithm that the key does not do.
-    #[error(
-        "the key {kid} cannot sign with {registered}, which the client is registered with at the IdP: set BFF_KEY_TYPE to a \
-         type that can, retire this key with `bff keys retire {kid}` and make another one; or change the type of key on \
-         purpose: `bff keys rotate --now` makes it sign at once, and the registration follows (docs/keys.md says what that \
-         costs)"
-    )]
+    #[error("the key {kid} cannot sign with {registered}, which the client is registered with at the IdP")]
     Algorithm {
         /// The key.
         kid: String,
@@ -38,9 +36,7 @@ pub enum AnnounceError {
         registered: Algorithm,
     },
     /// Another replica does not have the key, or does not answer.
-    #[error(
-        "not every replica is known to publish the key {kid}: {cause}; mount its PEM on all of them, in BFF_KEYS_DIR"
-    )]
+    #[error("not every replica is known to publish the key {kid}: {cause}")]
     Peers {
         /// The key.
         kid: String,
@@ -49,7 +45,33 @@ pub enum AnnounceError {
     },
     /// The IdP does not have the keys.
     #[error("the keys could not be made known at the IdP: {0}")]
-    Registration(String),
+    Registration(Explained),
+}
+
+// === impl AnnounceError ===
+
+impl AnnounceError {
+    /// The IdP does not have the keys because of `cause`.
+    pub fn by(cause: &impl Explain) -> Self {
+        Self::Registration(Explained::of(cause))
+    }
+}
+
+impl Explain for AnnounceError {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::NotYet => None,
+            Self::Algorithm { kid, .. } => Some(fix!(
+                "set {} to a type that can, retire this key with `bff keys retire {}` and make another one; or change the type of \
+                 key on purpose: `bff keys rotate --now` makes it sign at once, and the registration follows (docs/keys.md says \
+                 what that costs)",
+                Knob::KeyType,
+                kid.clone()
+            )),
+            Self::Peers { .. } => Some(fix!("mount its PEM on all of them, in {}", Knob::KeysFolder)),
+            Self::Registration(cause) => cause.fix(),
+        }
+    }
 }
 
 /// Whether `candidate` can sign as the client is registered.

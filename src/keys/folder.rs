@@ -18,6 +18,7 @@ use super::{
     pem::{KeyProblem, UnusableKey, read_guarded},
 };
 use crate::{
+    diagnostic::Explained,
     jose::{Algorithm, SigningKey},
     private_file::{Exposed, Guard},
 };
@@ -53,7 +54,7 @@ struct Known {
 }
 
 /// Needed files that are unusable, with the message about each.
-pub(super) type Troubles = BTreeMap<PathBuf, String>;
+pub(super) type Troubles = BTreeMap<PathBuf, Explained>;
 
 // === impl Print ===
 
@@ -170,9 +171,9 @@ impl Folder {
                     thumbprint: key.kid().to_owned(),
                 });
             }
-            Err(message) => {
-                let message = self.explained(ring, &named, message);
-                troubles.insert(named, message);
+            Err(trouble) => {
+                let trouble = self.explained(ring, &named, trouble);
+                troubles.insert(named, trouble);
             }
         }
         let former = self.former(ring);
@@ -196,13 +197,16 @@ impl Folder {
                 Ok(key) => {
                     self.extras.insert(path.clone(), key);
                 }
-                Err(message) => {
-                    let message = if self.extras.contains_key(&path) {
-                        format!("{message} (what it held before stays published)")
-                    } else {
-                        format!("not published: {message}")
-                    };
-                    troubles.insert(path.clone(), message);
+                Err(trouble) => {
+                    let stays = self.extras.contains_key(&path);
+                    let trouble = trouble.saying(|what| {
+                        if stays {
+                            format!("{what} (what it held before stays published)")
+                        } else {
+                            format!("not published: {what}")
+                        }
+                    });
+                    troubles.insert(path.clone(), trouble);
                 }
             }
             paths.insert(path);
@@ -238,26 +242,26 @@ impl Folder {
             }
             // The file has another key or is gone: the former key does not come back by itself.
             Ok(_) => (true, None),
-            Err(message) => (Print::of(path).is_none(), Some(message)),
+            Err(trouble) => (Print::of(path).is_none(), Some(trouble)),
         };
         if self.at_hand.contains_key(kid) {
             seen.usable.insert(kid.clone());
         } else if gone {
             seen.gone.insert(kid.clone());
         }
-        let message = match trouble {
-            Some(message) if self.at_hand.contains_key(kid) => {
-                format!("{message} (what it held before goes on working)")
+        let trouble = match trouble {
+            Some(trouble) if self.at_hand.contains_key(kid) => {
+                trouble.saying(|what| format!("{what} (what it held before goes on working)"))
             }
             // The keeper reports the consequences of a lost key; the file itself cannot be repaired.
-            Some(message) if !gone => format!("not published: {message}"),
+            Some(trouble) if !gone => trouble.saying(|what| format!("not published: {what}")),
             _ => return,
         };
-        troubles.insert(path.to_owned(), message);
+        troubles.insert(path.to_owned(), trouble);
     }
 
     /// The key in the file `path`, called by its thumbprint.
-    fn read(&mut self, path: &Path) -> Result<Arc<SigningKey>, String> {
+    fn read(&mut self, path: &Path) -> Result<Arc<SigningKey>, Explained> {
         // Before reading the file: a change during the read is read at the next look.
         let print = Print::of(path);
         let guard = self.options.guard;
@@ -271,17 +275,17 @@ impl Folder {
         }
         match &known.outcome {
             Ok(key) => Ok(Arc::clone(key)),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(Explained::of(error)),
         }
     }
 
     /// The trouble with the named file, while the keyring knows what to do.
-    fn explained(&self, ring: &Keyring, named: &Path, message: String) -> String {
+    fn explained(&self, ring: &Keyring, named: &Path, trouble: Explained) -> Explained {
         match ring.active() {
             Some(active) if self.path_of(active) != named => {
-                format!("{message} (the key {} of keyring.json signs)", active.kid)
+                trouble.saying(|what| format!("{what} (the key {} of keyring.json signs)", active.kid))
             }
-            _ => message,
+            _ => trouble,
         }
     }
 }

@@ -41,6 +41,24 @@ pub enum Form {
 // === impl Form ===
 
 impl Form {
+    /// What makes PEM of it.
+    pub(super) const fn remedy(self) -> &'static str {
+        match self {
+            Self::EscapedLineEnds => r#"make PEM of it with `printf '%b' "$(cat FILE)" > key.pem`"#,
+            Self::Base64OfPem => "decode it with `base64 -d FILE > key.pem`",
+            Self::Unframed => "make PEM of it with `base64 -d FILE | openssl pkey -inform DER -out key.pem`",
+            Self::Utf16 => "convert it with `iconv -f UTF-16 -t UTF-8 FILE > key.pem`",
+            Self::Der => "make PEM of it with `openssl pkey -inform DER -in FILE -out key.pem`",
+            Self::Pkcs12 => {
+                "take the private key out of it with `openssl pkcs12 -in FILE -nocerts -noenc -out key.pem`"
+            }
+            Self::DerCertificate | Self::DerPublicKey => {
+                "name the file with the private key that belongs to it"
+            }
+            Self::Jwk => "export the private key as PEM (PKCS#8) from where it was made",
+        }
+    }
+
     /// What `text` is, as far as that can be recognised.
     pub(super) fn of(text: &[u8]) -> Option<Self> {
         if holds(text, BEGIN) {
@@ -129,30 +147,17 @@ fn holds(text: &[u8], part: &[u8]) -> bool {
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::EscapedLineEnds => {
-                r#"it holds `\n` in place of line ends; make PEM of it with `printf '%b' "$(cat FILE)" > key.pem`"#
-            }
-            Self::Base64OfPem => "it is PEM in base64; decode it with `base64 -d FILE > key.pem`",
+            Self::EscapedLineEnds => r"it holds `\n` in place of line ends",
+            Self::Base64OfPem => "it is PEM in base64",
             Self::Unframed => {
-                "it is a private key in base64 without the lines `-----BEGIN …` and `-----END …`; make PEM of it with \
-                 `base64 -d FILE | openssl pkey -inform DER -out key.pem`"
+                "it is a private key in base64 without the lines `-----BEGIN …` and `-----END …`"
             }
-            Self::Utf16 => "it is UTF-16 text; convert it with `iconv -f UTF-16 -t UTF-8 FILE > key.pem`",
-            Self::Der => {
-                "it is a private key in DER form; make PEM of it with `openssl pkey -inform DER -in FILE -out key.pem`"
-            }
-            Self::Pkcs12 => {
-                "it is a PKCS#12 file; take the private key out of it with `openssl pkcs12 -in FILE -nocerts -noenc -out \
-                 key.pem`"
-            }
-            Self::DerCertificate => {
-                "it is a certificate in DER form, without a private key; name the file with the private key that belongs \
-                 to it"
-            }
-            Self::DerPublicKey => {
-                "it is a public key in DER form; name the file with the private key that belongs to it"
-            }
-            Self::Jwk => "it is a JSON Web Key; export the private key as PEM (PKCS#8) from where it was made",
+            Self::Utf16 => "it is UTF-16 text",
+            Self::Der => "it is a private key in DER form",
+            Self::Pkcs12 => "it is a PKCS#12 file",
+            Self::DerCertificate => "it is a certificate in DER form, without a private key",
+            Self::DerPublicKey => "it is a public key in DER form",
+            Self::Jwk => "it is a JSON Web Key",
         })
     }
 }

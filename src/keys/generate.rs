@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use super::KeyKind;
 use crate::{
     clock::Timestamp,
+    diagnostic::{Explain, Fix, fix},
     jose::SigningKey,
     private_file::{self, exists},
 };
@@ -31,8 +32,7 @@ pub enum GenerateError {
     /// The key is gone, but this BFF already has an identity.
     #[error(
         "the signing key {path:?} does not exist, but {marker:?} does: this BFF already has an identity, and a missing \
-         volume must not silently become a new one. Restore {path:?} from a backup or mount the volume that holds it; \
-         only to really start anew, remove {marker:?} too"
+         volume must not silently become a new one"
     )]
     IdentityWithoutKey {
         /// The named key.
@@ -41,10 +41,7 @@ pub enum GenerateError {
         marker: PathBuf,
     },
     /// The folder or the file cannot be written.
-    #[error(
-        "cannot make the signing key {path:?} ({error}); the folder must be writable for the user that runs bff, and \
-         have space left"
-    )]
+    #[error("cannot make the signing key {path:?} ({error})")]
     Write {
         /// The named key.
         path: PathBuf,
@@ -55,6 +52,24 @@ pub enum GenerateError {
     /// The library failed.
     #[error("the library could not make a {0} key")]
     Library(KeyKind),
+}
+
+// === impl GenerateError ===
+
+impl Explain for GenerateError {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::IdentityWithoutKey { path, marker } => Some(fix!(
+                "restore {} from a backup or mount the volume that holds it; only to really start anew, remove {} too",
+                format!("{path:?}"),
+                format!("{marker:?}")
+            )),
+            Self::Write { .. } => Some(fix!(
+                "the folder must be writable for the user that runs bff, and have space left"
+            )),
+            Self::Library(_) => None,
+        }
+    }
 }
 
 /// Makes a key of `kind` in the file `path`, mode 0600, unless the file exists. A file that appears meanwhile (from
@@ -203,9 +218,9 @@ mod tests {
             fs::write(marker, "{}").unwrap();
             let error = generate_if_new(&path, KeyKind::P256, &markers)
                 .unwrap_err()
-                .to_string();
+                .told();
             assert!(error.contains("must not silently become a new one"), "{error}");
-            assert!(error.contains("Restore"), "{error}");
+            assert!(error.contains("restore"), "{error}");
             assert!(error.contains(marker.to_str().unwrap()), "{error}");
             assert!(!path.exists());
             fs::remove_file(marker).unwrap();
@@ -264,6 +279,6 @@ mod tests {
         fs::write(&file, "").unwrap();
         let error = generate_if_new(&file.join("key.pem"), KeyKind::P256, &[]).unwrap_err();
         assert!(matches!(error, GenerateError::Write { .. }), "{error}");
-        assert!(error.to_string().contains("must be writable"));
+        assert!(error.told().contains("must be writable"));
     }
 }

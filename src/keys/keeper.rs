@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    diagnostic::Explained,
     jose::{Algorithm, SigningKey},
 };
 
@@ -179,8 +180,9 @@ impl Keeper {
             Err(error) => {
                 self.stamp = stamp;
                 self.broken = true;
-                let text = format!("{error} (until then the keys stay as they are)");
-                self.tell(self.store.place().to_owned(), text);
+                let trouble = Explained::of(&error)
+                    .saying(|what| format!("{what} (until then the keys stay as they are)"));
+                self.tell(self.store.place().to_owned(), trouble);
                 false
             }
         }
@@ -192,8 +194,8 @@ impl Keeper {
         self.told.files(troubles, &mut self.notes);
     }
 
-    fn tell(&mut self, about: PathBuf, text: String) {
-        self.told.trouble(about, text, &mut self.notes);
+    fn tell(&mut self, about: PathBuf, trouble: Explained) {
+        self.told.trouble(about, trouble, &mut self.notes);
     }
 
     /// Publishes the present keys to all holders. An unusable set changes nothing.
@@ -212,7 +214,7 @@ impl Keeper {
                     keys.put(snapshot);
                 }
             }
-            Err(error) => self.tell(PathBuf::from(DOCUMENT), error.to_string()),
+            Err(error) => self.tell(PathBuf::from(DOCUMENT), Explained::of(&error)),
         }
     }
 

@@ -12,7 +12,10 @@ use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use super::{keyring::Keyring, keyring_store::KeyringLock};
-use crate::private_file::{self, Exposed, FileLock, Guard};
+use crate::{
+    diagnostic::{Explain, Fix, Knob, fix},
+    private_file::{self, Exposed, FileLock, Guard},
+};
 
 /// The file's name in the state folder.
 pub(super) const FILE_NAME: &str = "keyring.json";
@@ -37,7 +40,7 @@ pub(super) struct KeyringFile {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// The operating system refuses to read it.
-    #[error("{path:?} cannot be read ({cause}): it must be a file that the user that runs bff can read")]
+    #[error("{path:?} cannot be read ({cause})")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -45,7 +48,7 @@ pub enum KeyringError {
         cause: io::Error,
     },
     /// Others can write it, and so let their own key sign.
-    #[error("{path:?}: {exposed}; only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true")]
+    #[error("{path:?}: {exposed}")]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -53,10 +56,7 @@ pub enum KeyringError {
         exposed: Exposed,
     },
     /// It has other content.
-    #[error(
-        "{path:?} is not a keyring of this server: {reason}. Restore it from a backup; without one, name the key that \
-         signs now in BFF_JWT_SIGNING_KEY and the others that are in use in BFF_JWKS_EXTRA_KEYS, then move the file away"
-    )]
+    #[error("{path:?} is not a keyring of this server: {reason}")]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -64,10 +64,7 @@ pub enum KeyringError {
         reason: String,
     },
     /// A newer version wrote it.
-    #[error(
-        "{path:?} was written by a newer version of this server (format {version}): start that version, or restore the \
-         file that belongs to this one"
-    )]
+    #[error("{path:?} was written by a newer version of this server (format {version})")]
     Newer {
         /// The file.
         path: PathBuf,
@@ -75,10 +72,7 @@ pub enum KeyringError {
         version: u64,
     },
     /// It cannot be written or locked.
-    #[error(
-        "{path:?} cannot be written ({cause}): its folder (BFF_STATE_DIR) must be writable for the user that runs bff, have \
-         space left, and lie on a file system with locks"
-    )]
+    #[error("{path:?} cannot be written ({cause})")]
     NotWritable {
         /// The file.
         path: PathBuf,
@@ -92,22 +86,45 @@ pub enum KeyringError {
         cause: String,
     },
     /// The shared state of replicas is sealed with another secret.
-    #[error(
-        "the keyring in Redis is sealed with a SESSION_SECRET that this process does not have: give all replicas the same \
-         SESSION_SECRET; in it the new secret comes first, and the old one after it until every replica has the new one first"
-    )]
+    #[error("the keyring in Redis is sealed with a secret that this process does not have")]
     Foreign,
     /// Another process does not give the lock back.
-    #[error(
-        "another process holds the lock {path:?} and has not given it back for {seconds} s: it hangs. End it (`fuser` shows \
-         it); do not remove the file"
-    )]
+    #[error("another process holds the lock {path:?} and has not given it back for {seconds} s: it hangs")]
     Held {
         /// The lock.
         path: PathBuf,
         /// How long it was waited for.
         seconds: u64,
     },
+}
+
+// === impl KeyringError ===
+
+impl Explain for KeyringError {
+    fn fix(&self) -> Option<Fix> {
+        Some(match self {
+            Self::Unreadable { .. } => fix!("it must be a file that the user that runs bff can read"),
+            Self::Exposed { exposed, .. } => return exposed.fix(),
+            Self::Corrupt { .. } => fix!(
+                "restore it from a backup; without one, name the key that signs now in {} and the others that are in use in {}, \
+                 then move the file away",
+                Knob::SigningKey,
+                Knob::ExtraKeys
+            ),
+            Self::Newer { .. } => fix!("start that version, or restore the file that belongs to this one"),
+            Self::NotWritable { .. } => fix!(
+                "its folder ({}) must be writable for the user that runs bff, have space left, and lie on a file system with locks",
+                Knob::StateFolder
+            ),
+            Self::Unavailable { .. } => fix!("start Redis, or correct {}", Knob::Redis),
+            Self::Foreign => fix!(
+                "give all replicas the same {}; in it the new secret comes first, and the old one after it until every replica has \
+                 the new one first",
+                Knob::SessionSecret
+            ),
+            Self::Held { .. } => fix!("end it (`fuser` shows it); do not remove the file"),
+        })
+    }
 }
 
 // === impl Keyring ===

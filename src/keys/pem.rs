@@ -3,6 +3,8 @@
 //! `pem` does the framing, `rsa` checks RSA keys; the key that signs is always the one of aws-lc-rs, so that no private
 //! operation happens in `rsa` (RUSTSEC-2023-0071).
 
+mod fix;
+
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -73,90 +75,67 @@ pub struct UnusableKey {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyProblem {
     /// No file of that name.
-    #[error("there is no such file; correct the path or mount the volume that holds it")]
+    #[error("there is no such file")]
     Missing,
     /// The operating system refuses.
-    #[error(
-        "it cannot be read ({0}); the user that runs bff needs read permission on the file and its folders"
-    )]
+    #[error("it cannot be read ({0})")]
     Unreadable(io::Error),
     /// Others can use it.
-    #[error("{0}; only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true")]
+    #[error("{0}")]
     Exposed(Exposed),
     /// A folder, a socket or the like.
-    #[error("it is not a file but {0}; name the PEM file itself")]
+    #[error("it is not a file but {0}")]
     NotAFile(&'static str),
     /// A folder, which container engines make in place of a file that is missing.
-    #[error(
-        "it is a folder; where a bind mount names it, the file was missing on the host and the container engine made the \
-         folder: remove it there, put the PEM file in its place, and make the container anew"
-    )]
+    #[error("it is a folder")]
     Folder,
     /// More than 64 KiB.
-    #[error(
-        "it is larger than 64 KiB; a PEM file with one private key has a few KiB, so this is probably another file"
-    )]
+    #[error("it is larger than 64 KiB; a PEM file with one private key has a few KiB")]
     TooLarge,
     /// Nothing in it.
-    #[error("it is empty; restore it from a backup, or remove it to have a new key made on a first start")]
+    #[error("it is empty")]
     Empty,
     /// No PEM block in it.
-    #[error(
-        "it holds no PEM block (`-----BEGIN …`), and no other form of a key that is known; name the PEM file of the private key"
-    )]
+    #[error("it holds no PEM block (`-----BEGIN …`), and no other form of a key that is known")]
     NotPem,
     /// A key in another form than PEM.
     #[error("{0}")]
     OtherForm(Form),
     /// A PEM block that is cut off, or whose content does not parse.
-    #[error(
-        "its {0} is damaged; copy the file again, and check it with `openssl pkey -in FILE -noout -check`"
-    )]
+    #[error("its {0} is damaged")]
     Damaged(&'static str),
     /// Needs a passphrase.
-    #[error(
-        "its private key is encrypted; store it decrypted with mode 0600: `openssl pkey -in FILE -out key.pem`"
-    )]
+    #[error("its private key is encrypted")]
     Encrypted,
     /// A public key.
-    #[error("it holds a public key only; name the file with the private key that belongs to it")]
+    #[error("it holds a public key only")]
     PublicOnly,
     /// A certificate or a request for one.
-    #[error(
-        "it holds a certificate (or a request for one) but no private key; name the file with the private key that belongs to it"
-    )]
+    #[error("it holds a certificate (or a request for one) but no private key")]
     Certificate,
     /// The container that `ssh-keygen` writes.
-    #[error("it is an OpenSSH key; convert a copy with `ssh-keygen -p -m PKCS8 -f FILE`")]
+    #[error("it is an OpenSSH key")]
     OpenSsh,
     /// A PEM block of another kind.
-    #[error(
-        "it holds PEM but no private key; expected is `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` (PKCS#1) or `EC PRIVATE KEY` (SEC1)"
-    )]
+    #[error("it holds PEM but no private key")]
     NoPrivateKey,
     /// More than one private key.
-    #[error("it holds {0} private keys; leave one in it, and name files for more in BFF_JWKS_EXTRA_KEYS")]
+    #[error("it holds {0} private keys")]
     SeveralKeys(usize),
     /// RSA below 2048 bits.
-    #[error(
-        "its RSA key has {0} bits, at least 2048 are needed; make a new one with `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem`"
-    )]
+    #[error("its RSA key has {0} bits, at least 2048 are needed")]
     RsaTooSmall(usize),
     /// RSA above 8192 bits.
-    #[error("its RSA key has {0} bits, at most 8192 are supported; 2048 or 3072 are usual")]
+    #[error("its RSA key has {0} bits, at most 8192 are supported")]
     RsaTooLarge(usize),
     /// An RSA key whose numbers do not fit together.
-    #[error(
-        "its RSA key is not valid (its numbers do not fit together); make a new one, or copy the file again"
-    )]
+    #[error("its RSA key is not valid (its numbers do not fit together)")]
     RsaInvalid,
     /// RSA whose container allows PSS only.
-    #[error(
-        "its key is restricted to RSA-PSS (`id-RSASSA-PSS`); use a plain RSA key, which signs PS256 as well"
-    )]
+    #[error("its key is restricted to RSA-PSS (`id-RSASSA-PSS`)")]
     RsaPss,
     /// DSA.
-    #[error("it is a DSA key, which no JWT algorithm takes; use RSA, P-256 or Ed25519")]
+    #[error("it is a DSA key, which no JWT algorithm takes")]
     Dsa,
     /// Another curve or algorithm.
     #[error("its key is of type {0}; supported are RSA (2048 bits or more), P-256 and Ed25519")]

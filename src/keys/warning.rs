@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::Options;
-use crate::private_file::{Exposed, Guard, folder_of};
+use crate::{
+    diagnostic::{Explain, Explained, Fix, Knob, fix},
+    private_file::{Exposed, Guard, folder_of},
+};
 
 /// At most this many foreign files are named.
 const MAX_NAMED_FILES: usize = 10;
@@ -15,11 +18,7 @@ const MAX_NAMED_FILES: usize = 10;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
     /// PEM files in the folder that are not published.
-    #[error(
-        "not published: {}, in the keys folder {dir:?} but not named; list them in BFF_JWKS_EXTRA_KEYS if they shall be, \
-         or remove them",
-        list(.files)
-    )]
+    #[error("not published: {}, in the keys folder {dir:?} but not named", list(.files))]
     ForeignFiles {
         /// The keys folder.
         dir: PathBuf,
@@ -37,7 +36,22 @@ pub enum Warning {
     },
     /// A change of the keys, or a trouble with them.
     #[error("{0}")]
-    Other(String),
+    Other(Explained),
+}
+
+// === impl Warning ===
+
+impl Explain for Warning {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::ForeignFiles { .. } => Some(fix!(
+                "list them in {} if they shall be, or remove them",
+                Knob::ExtraKeys
+            )),
+            Self::Exposed { exposed, .. } => Some(Fix::from(exposed.remedy())),
+            Self::Other(trouble) => trouble.fix(),
+        }
+    }
 }
 
 fn list(files: &[String]) -> String {

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     clock::SharedClock,
+    diagnostic::{Explain, Fix},
     oidc::{LogoutToken, LogoutTokenError},
     seal::Sealer,
     secret::Secret,
@@ -32,6 +33,17 @@ pub enum BackChannelError {
     /// The store does not answer. Some of the sessions may still exist; the IdP may send the same token again.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+// === impl BackChannelError ===
+
+impl Explain for BackChannelError {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::Token(error) => error.fix(),
+            Self::Replayed | Self::Store(_) => None,
+        }
+    }
 }
 
 /// The received logout tokens and their effect.

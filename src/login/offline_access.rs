@@ -12,7 +12,10 @@ use std::{
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::private_file;
+use crate::{
+    diagnostic::{Fix, Knob, fix},
+    private_file,
+};
 
 /// The file's name in the state folder.
 pub const FILE_NAME: &str = "offline_access.json";
@@ -151,6 +154,14 @@ impl Shared {
             tracing::warn!(path = ?self.path, %error, "what was learnt of refresh tokens cannot be kept");
         }
     }
+}
+
+/// What to do where the IdP gives no refresh token, also after the person was asked for consent.
+pub fn without_refresh_token() -> Fix {
+    fix!(
+        "allow the client offline_access and the refresh_token grant at the IdP, or remove offline_access from {}",
+        Knob::Scopes
+    )
 }
 
 #[cfg(test)]

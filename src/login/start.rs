@@ -4,6 +4,7 @@ use url::Url;
 
 use super::{DefaultPrompt, Login, attempt::Attempt, hosts::LoginHost, return_to::ReturnToError};
 use crate::{
+    diagnostic::{Explain, Fix},
     oidc::{AuthorizationRequest, CallError, Pkce},
     random::RandomExt as _,
     secret::Secret,
@@ -81,6 +82,17 @@ pub enum StartError {
     /// The IdP cannot be worked with at the moment, or refused the pushed authorization request.
     #[error(transparent)]
     Idp(#[from] CallError),
+}
+
+// === impl StartError ===
+
+impl Explain for StartError {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::Idp(error) => error.fix(),
+            Self::ReturnTo(_) | Self::Parameter(_) | Self::OtherIssuer | Self::OtherClient => None,
+        }
+    }
 }
 
 // === impl LoginQuery ===

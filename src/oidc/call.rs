@@ -1,16 +1,20 @@
 //! An authenticated POST. Only this module repeats one and classifies the answers.
 
+mod explain;
 mod meaning;
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use http::StatusCode;
 use url::Url;
 
-pub use self::meaning::{Meaning, PERSON_NEEDED, REFUSALS};
+pub use self::{
+    explain::{InvalidClient, KeyThere},
+    meaning::{Meaning, PERSON_NEEDED, REFUSALS},
+};
 use super::{
-    ASSERTION_LIFETIME, AuthenticationSummary, Client, MemberError, Metadata, OAuthError, ProviderTime,
-    RelyingParty, time::provider_date,
+    AuthenticationSummary, Client, MemberError, Metadata, OAuthError, ProviderTime, RelyingParty,
+    time::provider_date,
 };
 use crate::{
     clock::Timestamp,
@@ -19,9 +23,6 @@ use crate::{
     random::Random,
     retry::{Backoff, retry_after},
 };
-
-/// A smaller difference between the clocks is no reason to refuse an assertion.
-const CLOCKS_AGREE: Duration = Duration::from_secs(30);
 
 /// When a POST is repeated, with a fresh assertion: only if certainly no byte of it was sent, or the answer was 429
 /// or 503.
@@ -45,9 +46,7 @@ pub enum NotReady {
     #[error("this server is not registered yet")]
     Client,
     /// Requests must be pushed, but the provider does not say where to.
-    #[error(
-        "MS_BFF_PAR_ENABLED is true, but the IdP offers no pushed requests; set OIDC_PAR_URL or turn it off"
-    )]
+    #[error("requests are to be pushed, as configured, but the IdP offers no pushed requests")]
     ParEndpoint,
 }
 
@@ -86,7 +85,7 @@ pub enum CallError {
     #[error("the IdP answered 400 and gave no reason")]
     NoReason,
     /// A redirect, a page, an error that is not one of OAuth.
-    #[error("the IdP answered {status}, which is no answer of this endpoint")]
+    #[error("unexpected response: {status} without an OAuth error")]
     Unexpected {
         /// The answer.
         status: StatusCode,
@@ -94,19 +93,6 @@ pub enum CallError {
     /// Success that cannot be used. The provider has acted.
     #[error("the IdP's answer is not usable: {0}")]
     Malformed(MemberError),
-}
-
-/// The facts that explain to the operator why the provider does not accept the client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidClient {
-    /// The provider's error.
-    pub error: OAuthError,
-    /// The authentication of the request.
-    pub proof: AuthenticationSummary,
-    /// Whether the provider's registration of us has the key, if that is known.
-    pub registered: Option<bool>,
-    /// The time there and here, if the answer has a `Date`.
-    pub clock: Option<ProviderTime>,
 }
 
 // === impl RetryOptions ===
@@ -248,7 +234,7 @@ fn classify(
         Some(error) if error.is("invalid_client") => CallError::InvalidClient(Box::new(InvalidClient {
             error,
             proof: summary,
-            registered: None,
+            key: KeyThere::Unknown,
             clock: provider_date(&response.headers).map(|theirs| ProviderTime { theirs, ours: now }),
         })),
         Some(error) => CallError::Rejected(error),
@@ -317,80 +303,6 @@ impl CallError {
             Self::Unavailable { retry_after, .. } => *retry_after,
             _ => None,
         }
-    }
-}
-
-// === impl InvalidClient ===
-
-impl InvalidClient {
-    /// The difference of the clocks, if it may be the cause.
-    fn about_the_clock(&self) -> Option<String> {
-        let apart = self.clock.map_or(0, ProviderTime::ahead);
-        if apart.unsigned_abs() > CLOCKS_AGREE.as_secs() {
-            let direction = if apart < 0 { "behind" } else { "ahead of" };
-            return Some(format!(
-                "this machine's clock is {} s {direction} the IdP's, and an assertion lives {} s: set both by NTP",
-                apart.unsigned_abs(),
-                ASSERTION_LIFETIME.as_secs()
-            ));
-        }
-        let description = self.error.description.as_deref()?.to_ascii_lowercase();
-        let words = [
-            "expire",
-            "exp ",
-            "`exp`",
-            "iat",
-            "nbf",
-            "not yet valid",
-            "too old",
-            "lifetime",
-            "clock",
-        ];
-        words.iter().any(|word| description.contains(word)).then(|| {
-            format!(
-                "an assertion lives {} s: compare the clock of this machine with the IdP's",
-                ASSERTION_LIFETIME.as_secs()
-            )
-        })
-    }
-}
-
-impl fmt::Display for InvalidClient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the IdP does not accept our client authentication: {}; sent: {}",
-            self.error, self.proof
-        )?;
-        if self.proof.assertion.is_none() {
-            return write!(
-                f,
-                "; align MS_BFF_TOKEN_AUTH_METHOD and AUTH_CLIENT_SECRET with the client at the IdP{}",
-                if self.proof.encoding_matters {
-                    "; client_secret_basic sends id and secret form-encoded (RFC 6749 section 2.3.1), which changes yours, and \
-                     not every IdP decodes them: try MS_BFF_TOKEN_AUTH_METHOD=client_secret_post, or have a secret made of \
-                     letters and digits"
-                } else {
-                    ""
-                }
-            );
-        }
-        if let Some(hint) = self.about_the_clock() {
-            write!(f, "; {hint}")?;
-        }
-        match self.registered {
-            Some(true) => write!(f, "; the IdP has that kid registered")?,
-            Some(false) => write!(f, "; the IdP does NOT have that kid registered")?,
-            None => write!(
-                f,
-                "; see whether the IdP can fetch the client's jwks_uri, and whether that kid is in it or in the registered jwks"
-            )?,
-        }
-        write!(
-            f,
-            "; align MS_BFF_TOKEN_AUTH_METHOD and the PEM (BFF_JWT_SIGNING_KEY) with the client's JWKS; some IdPs insist on \
-             one BFF_ASSERTION_AUDIENCE (issuer or token_endpoint), or on BFF_ASSERTION_TYP=none"
-        )
     }
 }
 

@@ -9,6 +9,7 @@ use url::{Url, form_urlencoded};
 
 use super::{Client, ClientAuthentication, Metadata, RelyingParty};
 use crate::{
+    diagnostic::{Explain, Fix, Knob, fix},
     jose::{Algorithm, SignError},
     keys::Keys,
     outbound::Request,
@@ -94,7 +95,7 @@ pub struct AssertionFacts {
 pub enum NegotiationError {
     /// The configured algorithm needs another key.
     #[error(
-        "the signing key does not sign with {configured} (BFF_JWT_SIGNING_ALG), only with {}",
+        "the signing key does not sign with {configured}, as configured, only with {}",
         names(key)
     )]
     NotOfThisKey {
@@ -104,12 +105,7 @@ pub enum NegotiationError {
         key: Vec<Algorithm>,
     },
     /// The key and the provider have nothing in common.
-    #[error(
-        "the signing key signs with {}, but the IdP accepts only {}; use a key of another type (name one in \
-         BFF_JWT_SIGNING_KEY; or set BFF_KEY_TYPE and run `bff keys rotate`), or name the algorithm in BFF_JWT_SIGNING_ALG \
-         if the IdP's metadata is incomplete",
-        names(key), supported.join(", ")
-    )]
+    #[error("the signing key signs with {}, but the IdP accepts only {}", names(key), supported.join(", "))]
     NothingInCommon {
         /// The algorithms of the key.
         key: Vec<Algorithm>,
@@ -119,6 +115,28 @@ pub enum NegotiationError {
     /// The key signs nothing.
     #[error("the signing key does not sign with any algorithm")]
     Nothing,
+}
+
+// === impl NegotiationError ===
+
+impl Explain for NegotiationError {
+    fn fix(&self) -> Option<Fix> {
+        Some(match self {
+            Self::NotOfThisKey { .. } => fix!(
+                "remove {}, or name a key that signs with it in {}",
+                Knob::SigningAlgorithm,
+                Knob::SigningKey
+            ),
+            Self::NothingInCommon { .. } => fix!(
+                "use a key of another type (name one in {}; or set {} and run `bff keys rotate`), or name the algorithm in {} if the \
+                 IdP's metadata is incomplete",
+                Knob::SigningKey,
+                Knob::KeyType,
+                Knob::SigningAlgorithm
+            ),
+            Self::Nothing => fix!("name another key in {}", Knob::SigningKey),
+        })
+    }
 }
 
 #[derive(Serialize)]

@@ -7,52 +7,55 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{EndpointError, Metadata, RelyingParty, UrlMap, provider::ProviderOptions};
-use crate::outbound::{Lane, Request, TransportError};
+use crate::{
+    diagnostic::{Explain, Fix, Knob, fix},
+    outbound::{Lane, Request, TransportError},
+};
 
 /// Values of a document are shown up to this length, in characters.
 const MAX_SHOWN: usize = 300;
 
-/// Why the provider's metadata is unknown. Every text names the setting to change.
+/// Why the provider's metadata is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DiscoveryError {
     /// The issuer, or the address for reaching it, is not a usable URL.
-    #[error("the issuer `{issuer}` is not a URL without query and fragment; correct {variable}")]
+    #[error("the issuer `{issuer}` is not a URL without query and fragment")]
     InvalidIssuer {
         /// As configured.
         issuer: String,
         /// What names it.
-        variable: &'static str,
+        knob: Knob,
     },
     /// No answer.
-    #[error("cannot read the IdP's metadata at {url}: {source}; {variable} points there")]
+    #[error("cannot read the IdP's metadata at {url}: {source}")]
     Unreachable {
         /// Where.
         url: String,
         /// What points there.
-        variable: &'static str,
+        knob: Knob,
         /// Why.
         source: TransportError,
     },
     /// An answer other than 200; redirects are not followed.
     #[error(
-        "the IdP answered {status} instead of its metadata at {url}{}; {variable} points there",
+        "the IdP answered {status} instead of its metadata at {url}{}",
         if status.is_redirection() { " (redirects are not followed)" } else { "" }
     )]
     Status {
         /// Where.
         url: String,
         /// What points there.
-        variable: &'static str,
+        knob: Knob,
         /// The answer.
         status: StatusCode,
     },
     /// A page instead of a document.
-    #[error("what the IdP serves at {url} is not a JSON object; {variable} points there")]
+    #[error("what the IdP serves at {url} is not a JSON object")]
     NotJson {
         /// Where.
         url: String,
         /// What points there.
-        variable: &'static str,
+        knob: Knob,
     },
     /// The document is of another issuer, or of none.
     #[error("{}", mismatch(url, expected, found.as_deref(), *only_base_url))]
@@ -63,13 +66,12 @@ pub enum DiscoveryError {
         expected: String,
         /// As the document says.
         found: Option<String>,
-        /// Whether no issuer is configured, so that `IDP_BASE_URL` stands for it.
+        /// Whether nobody named an issuer, so that the address of the IdP stands for it.
         only_base_url: bool,
     },
     /// The document has no single issuer, but all tenants of a provider.
     #[error(
-        "the metadata at {url} name the issuer as a template, `{template}`: they are those of all tenants; let OIDC_ISSUER \
-         name that of one tenant, with its id in the place of the braces"
+        "the metadata at {url} name the issuer as a template, `{template}`: they are those of all tenants"
     )]
     IssuerTemplate {
         /// Where.
@@ -81,15 +83,12 @@ pub enum DiscoveryError {
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
     /// The configuration names plain http beyond the local network.
-    #[error(
-        "the issuer is to be reached at {url}, which is neither https nor a local name; correct {variable}, or accept the \
-         risk with BFF_DANGER_ALLOW_HTTP=true"
-    )]
+    #[error("the issuer is to be reached at {url}, which is neither https nor a local name")]
     Insecure {
         /// As configured.
         url: String,
         /// What names it.
-        variable: &'static str,
+        knob: Knob,
     },
 }
 
@@ -114,16 +113,50 @@ impl DiscoveryError {
     }
 }
 
+impl Explain for DiscoveryError {
+    fn fix(&self) -> Option<Fix> {
+        Some(match self {
+            Self::InvalidIssuer { knob, .. } => fix!("correct {}", *knob),
+            Self::Unreachable { knob, source, .. } => source.fix().unwrap_or_else(|| {
+                fix!(
+                    "start the IdP, or correct {}, which points there; {} for a private certificate authority",
+                    *knob,
+                    Knob::ProviderCa
+                )
+            }),
+            Self::Status { knob, .. } | Self::NotJson { knob, .. } => fix!(
+                "correct {}, which points there; it must be the IdP itself, not a page before it",
+                *knob
+            ),
+            Self::IssuerMismatch { found: Some(found), .. } => fix!(
+                "set {} if that is your IdP (to the letter, also a slash at the end)",
+                Knob::Issuer.to(found.clone())
+            ),
+            Self::IssuerMismatch { found: None, .. } => fix!("let {} name an OpenID provider", Knob::Issuer),
+            Self::IssuerTemplate { .. } => fix!(
+                "let {} name that of one tenant, with its id in the place of the braces",
+                Knob::Issuer
+            ),
+            Self::Endpoint(error) => return error.fix(),
+            Self::Insecure { knob, .. } => fix!(
+                "correct {}, or accept the risk with {}",
+                *knob,
+                Knob::AllowHttp.to("true")
+            ),
+        })
+    }
+}
+
 fn mismatch(url: &str, expected: &str, found: Option<&str>, only_base_url: bool) -> String {
     match found {
         None => format!("the metadata at {url} names no issuer, but `{expected}` was expected"),
         Some(found) if only_base_url => format!(
-            "the metadata at {url} is that of the issuer `{found}`, but IDP_BASE_URL alone is set and stands for the issuer \
-             `{expected}`; if that is your IdP, add the line OIDC_ISSUER={found}"
+            "the metadata at {url} is that of the issuer `{found}`, but no issuer is configured, and the address of the IdP \
+             stands for the issuer `{expected}`"
         ),
         Some(found) => format!(
-            "the metadata at {url} is that of the issuer `{found}`, but OIDC_ISSUER is `{expected}`; they must be equal \
-             to the letter"
+            "the metadata at {url} is that of the issuer `{found}`, but `{expected}` is configured; they must be equal to the \
+             letter"
         ),
     }
 }
@@ -173,7 +206,10 @@ impl RelyingParty {
     fn tell(&self, metadata: &Metadata, options: &ProviderOptions) {
         for error in &metadata.left_out {
             if self.shared.told.first(error) {
-                tracing::warn!(%error, "the login works without an endpoint that the IdP's metadata name");
+                tracing::warn!(
+                    error = error.told(),
+                    "the login works without an endpoint that the IdP's metadata name"
+                );
             }
         }
         // The configuration has already warned of endpoints in the settings.
@@ -193,7 +229,7 @@ impl RelyingParty {
     ) -> Result<Map<String, Value>, DiscoveryError> {
         let mut outcome = Err(DiscoveryError::InvalidIssuer {
             issuer: options.issuer.clone(),
-            variable: "OIDC_ISSUER",
+            knob: Knob::Issuer,
         });
         for url in locations(options, map) {
             outcome = self.fetch_document(options, url).await;
@@ -228,14 +264,14 @@ impl RelyingParty {
         options: &ProviderOptions,
         url: Url,
     ) -> Result<Map<String, Value>, DiscoveryError> {
-        let variable = options.location_variable();
+        let knob = options.location();
         let shown = url.to_string();
         let response = match self.shared.outbound.send(Lane::Metadata, Request::get(url)).await {
             Ok(response) => response,
             Err(source) => {
                 return Err(DiscoveryError::Unreachable {
                     url: shown,
-                    variable,
+                    knob,
                     source,
                 });
             }
@@ -243,12 +279,12 @@ impl RelyingParty {
         if response.status != StatusCode::OK {
             return Err(DiscoveryError::Status {
                 url: shown,
-                variable,
+                knob,
                 status: response.status,
             });
         }
         let Ok(document) = serde_json::from_slice::<Map<String, Value>>(&response.body) else {
-            return Err(DiscoveryError::NotJson { url: shown, variable });
+            return Err(DiscoveryError::NotJson { url: shown, knob });
         };
         let found = document.get("issuer").and_then(Value::as_str);
         if options.for_issuer(found).is_none() {
@@ -284,33 +320,33 @@ pub(super) fn displayable(text: &str) -> String {
 
 /// The map between the issuer and the address for reaching it, if both are URLs that the policy allows.
 fn url_map(options: &ProviderOptions) -> Result<UrlMap, DiscoveryError> {
-    let variable = if options.issuer_is_base_url() {
-        "IDP_BASE_URL"
+    let knob = if options.issuer_is_base_url() {
+        Knob::ProviderBase
     } else {
-        "OIDC_ISSUER"
+        Knob::Issuer
     };
     let issuer = Url::parse(&options.issuer)
         .ok()
         .filter(is_identifier)
         .ok_or_else(|| DiscoveryError::InvalidIssuer {
             issuer: options.issuer.clone(),
-            variable,
+            knob,
         })?;
     if let Some(base) = options.base_url.as_ref().filter(|base| !is_identifier(base)) {
         return Err(DiscoveryError::InvalidIssuer {
             issuer: base.to_string(),
-            variable: "IDP_BASE_URL",
+            knob: Knob::ProviderBase,
         });
     }
     let used = [
-        (Some(&issuer), variable),
-        (options.base_url.as_ref(), "IDP_BASE_URL"),
+        (Some(&issuer), knob),
+        (options.base_url.as_ref(), Knob::ProviderBase),
     ];
-    for (url, variable) in used {
+    for (url, knob) in used {
         if let Some(url) = url.filter(|url| !options.allow_http.permits(url)) {
             return Err(DiscoveryError::Insecure {
                 url: url.to_string(),
-                variable,
+                knob,
             });
         }
     }

@@ -62,6 +62,19 @@ pub struct OAuthError {
     pub description: Option<String>,
 }
 
+/// What a provider refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blames {
+    /// The scopes that are asked for.
+    Scope,
+    /// Where people are to come back.
+    RedirectUri,
+    /// A code or a token that is over.
+    Grant,
+    /// Something else.
+    Other,
+}
+
 // === impl OAuthError ===
 
 impl OAuthError {
@@ -124,6 +137,47 @@ impl OAuthError {
         let error = object.get("error")?.as_str()?;
         let description = object.get("error_description").and_then(Value::as_str);
         Some(Self::read(error, description, withheld))
+    }
+
+    /// What it refuses.
+    #[must_use]
+    pub fn blames(&self) -> Blames {
+        match &*self.error {
+            "invalid_scope" => Blames::Scope,
+            "invalid_grant" => Blames::Grant,
+            "invalid_redirect_uri" => Blames::RedirectUri,
+            // No code of RFC 9126 or RFC 6749 names the redirect URI.
+            _ if self.speaks_of(&["redirect"]) => Blames::RedirectUri,
+            _ => Blames::Other,
+        }
+    }
+
+    /// Whether the provider speaks of a time, as it does where it takes an assertion for expired or not yet valid.
+    #[must_use]
+    pub fn names_a_time(&self) -> bool {
+        self.description.is_some()
+            && self.speaks_of(&[
+                "expire",
+                "exp ",
+                "`exp`",
+                "iat",
+                "nbf",
+                "not yet valid",
+                "too old",
+                "lifetime",
+                "clock",
+            ])
+    }
+
+    fn speaks_of(&self, words: &[&str]) -> bool {
+        let description = self
+            .description
+            .as_deref()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        words
+            .iter()
+            .any(|word| self.error.contains(word) || description.contains(word))
     }
 
     /// Whether the code is `code`.

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    diagnostic::{Explain, Fix, Knob, fix},
     jose::{Algorithm, Claims, Typ, Verified, VerifyError, numeric_date},
     secret::Secret,
 };
@@ -171,6 +172,20 @@ impl<'a> Expect<'a> {
 }
 
 // === impl IdTokenError ===
+
+impl Explain for IdTokenError {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::NotReady(error) => error.fix(),
+            Self::Keys(error) => error.fix(),
+            Self::Token(VerifyError::Audience) => Some(fix!(
+                "where every ID token of the IdP lists other audiences too, name them in {}",
+                Knob::TrustedAudiences
+            )),
+            _ => None,
+        }
+    }
+}
 
 impl IdTokenError {
     /// Whether a refreshed ID token like this ends the session: it is of another person, issuer or client.

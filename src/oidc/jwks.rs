@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::{NotReady, RelyingParty};
 use crate::{
     clock::Timestamp,
+    diagnostic::{Explain, Fix, Knob, fix},
     jose::KeySet,
     outbound::{Lane, Request, TransportError},
 };
@@ -34,7 +35,7 @@ pub enum JwksError {
     #[error(transparent)]
     NotReady(#[from] NotReady),
     /// No answer.
-    #[error("cannot read the IdP's keys at {url}: {source}; discovery or OIDC_JWKS_URL points there")]
+    #[error("cannot read the IdP's keys at {url}: {source}")]
     Unreachable {
         /// Where.
         url: String,
@@ -42,9 +43,7 @@ pub enum JwksError {
         source: TransportError,
     },
     /// An answer other than 200; redirects are not followed.
-    #[error(
-        "the IdP answered {status} instead of its keys at {url}; discovery or OIDC_JWKS_URL points there"
-    )]
+    #[error("the IdP answered {status} instead of its keys at {url}")]
     Status {
         /// Where.
         url: String,
@@ -52,9 +51,7 @@ pub enum JwksError {
         status: StatusCode,
     },
     /// Not a JWK Set, or one without any key that verifies signatures.
-    #[error(
-        "what the IdP serves at {url} is no JWK Set with a key for signatures; discovery or OIDC_JWKS_URL points there"
-    )]
+    #[error("what the IdP serves at {url} is no JWK Set with a key for signatures")]
     NoKeys {
         /// Where.
         url: String,
@@ -62,6 +59,25 @@ pub enum JwksError {
     /// The server is stopping.
     #[error("the call for the IdP's keys was abandoned")]
     Abandoned,
+}
+
+// === impl JwksError ===
+
+impl Explain for JwksError {
+    fn fix(&self) -> Option<Fix> {
+        let pointer = || {
+            fix!(
+                "correct jwks_uri in the IdP's metadata or the keys there, or {} if it is set",
+                Knob::ProviderKeys
+            )
+        };
+        match self {
+            Self::NotReady(error) => error.fix(),
+            Self::Unreachable { source, .. } => Some(source.fix().unwrap_or_else(pointer)),
+            Self::Status { .. } | Self::NoKeys { .. } => Some(pointer()),
+            Self::Abandoned => None,
+        }
+    }
 }
 
 type Outcome = Result<Arc<KeySet>, JwksError>;
@@ -240,7 +256,11 @@ impl RelyingParty {
             }
             Err(error) => {
                 let known = state.known();
-                tracing::warn!(%error, kept = known.is_some(), "the IdP's keys could not be read");
+                tracing::warn!(
+                    error = error.told(),
+                    kept = known.is_some(),
+                    "the IdP's keys could not be read"
+                );
                 let cooldown = match known {
                     Some(_) => options.cooldown,
                     None => options.first_cooldown,

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    diagnostic::{Explain, Fix},
     jose::{Claims, Typ, VerifyError, numeric_date},
     secret::Secret,
 };
@@ -81,6 +82,16 @@ pub enum LogoutTokenError {
 }
 
 // === impl LogoutTokenError ===
+
+impl Explain for LogoutTokenError {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::NotReady(error) => error.fix(),
+            Self::Keys(error) => error.fix(),
+            _ => None,
+        }
+    }
+}
 
 impl LogoutTokenError {
     /// Whether the token has no fault, but its validity cannot be determined.

@@ -8,6 +8,8 @@ use url::{Origin, Url};
 
 use crate::url_policy::HttpPolicy;
 
+use crate::diagnostic::Knob;
+
 /// Who the identity provider is and how to reach it.
 #[derive(Clone, Debug)]
 pub struct ProviderOptions {
@@ -130,12 +132,12 @@ impl ProviderOptions {
             .collect()
     }
 
-    /// The variable with the provider's address.
-    pub(super) const fn location_variable(&self) -> &'static str {
+    /// What says where the provider is.
+    pub(super) const fn location(&self) -> Knob {
         if self.base_url.is_some() {
-            "IDP_BASE_URL"
+            Knob::ProviderBase
         } else {
-            "OIDC_ISSUER"
+            Knob::Issuer
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Revocation of tokens (RFC 7009).
 
 use super::{CallError, RelyingParty};
-use crate::{outbound::Lane, secret::Secret};
+use crate::{
+    diagnostic::Explain as _,
+    {outbound::Lane, secret::Secret},
+};
 
 /// The kind of a revoked token (RFC 7009 section 2.1, `token_type_hint`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +42,10 @@ impl RelyingParty {
         if let Some(refresh) = refresh
             && let Err(error) = self.revoke(refresh, TokenKind::Refresh).await
         {
-            tracing::warn!(%error, "tokens of a session that ended were not revoked");
+            tracing::warn!(
+                error = error.told(),
+                "tokens of a session that ended were not revoked"
+            );
             // A provider that fails, or refuses us, is not asked twice.
             if !matches!(error, CallError::Rejected(_)) {
                 return;
@@ -51,7 +57,12 @@ impl RelyingParty {
             Err(CallError::Rejected(error)) if error.is("unsupported_token_type") => {
                 tracing::debug!(%error, "the IdP revokes no access tokens");
             }
-            Err(error) => tracing::warn!(%error, "the access token of a session that ended was not revoked"),
+            Err(error) => {
+                tracing::warn!(
+                    error = error.told(),
+                    "the access token of a session that ended was not revoked"
+                );
+            }
         }
     }
 }

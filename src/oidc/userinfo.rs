@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{NotReady, RelyingParty};
 use crate::{
     clock::timeout,
+    diagnostic::{Explain, Fix, Knob, fix},
     jose::Claims,
     outbound::{Lane, Request, Response, TransportError},
     secret::Secret,
@@ -29,13 +30,10 @@ pub enum UserInfoError {
     #[error("cannot read UserInfo: {0}")]
     Transport(#[from] TransportError),
     /// An answer other than 200.
-    #[error("the IdP answered {0} at its UserInfo endpoint (OIDC_USERINFO_URL)")]
+    #[error("the IdP answered {0} at its UserInfo endpoint")]
     Status(StatusCode),
     /// A JWT, as a client may register for; we do not.
-    #[error(
-        "the IdP signs or encrypts UserInfo, which is not supported; remove `userinfo_signed_response_alg` and \
-         `userinfo_encrypted_response_alg` from the client at the IdP"
-    )]
+    #[error("the IdP signs or encrypts UserInfo, which is not supported")]
     Signed,
     /// Not a JSON object.
     #[error("UserInfo is not a JSON object")]
@@ -55,6 +53,31 @@ pub enum UserInfoError {
 }
 
 // === impl UserInfoError ===
+
+impl Explain for UserInfoError {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::NotReady(error) => error.fix(),
+            Self::Transport(error) => Some(error.fix().unwrap_or_else(pointer)),
+            Self::Signed => Some(fix!(
+                "remove `userinfo_signed_response_alg` and `userinfo_encrypted_response_alg` from {}, or set {}",
+                Knob::ProviderClient,
+                Knob::UserinfoEndpoint.to("none")
+            )),
+            Self::Status(_) | Self::Malformed | Self::TooLarge { .. } | Self::NoSubject | Self::Subject => {
+                Some(pointer())
+            }
+        }
+    }
+}
+
+fn pointer() -> Fix {
+    fix!(
+        "correct {}, or set {} if it is not to be used",
+        Knob::UserinfoEndpoint,
+        Knob::UserinfoEndpoint.to("none")
+    )
+}
 
 impl UserInfoError {
     /// Whether the answer describes another person or none, so that the access token may be the wrong one (section
@@ -143,15 +166,12 @@ impl RelyingParty {
                 return Ok(claims);
             }
             Err(error) if is_fatal(&error) => return Err(error),
-            Err(error) => error.to_string(),
+            Err(error) => error.told(),
         };
         if known.as_ref() == Some(&failure) {
             tracing::debug!(error = failure, "UserInfo gave nothing again");
         } else {
-            tracing::warn!(
-                error = failure,
-                "logins and renewals go on without UserInfo; OIDC_USERINFO_URL=none says that there is none"
-            );
+            tracing::warn!(error = failure, "logins and renewals go on without UserInfo");
             *known = Some(failure);
         }
         Ok(None)

@@ -51,7 +51,7 @@ impl LazyClient {
         let inner = Arc::clone(&self.inner);
         let build = async move || {
             let built = tokio::task::spawn_blocking(move || build(&inner.options)).await;
-            let not_sent = |cause: String| TransportError::NotSent { cause };
+            let not_sent = |cause: String| TransportError::NotSent { cause: cause.into() };
             built
                 // Not the error's own text, which would quote a panic.
                 .map_err(|_| not_sent("the HTTP client could not be built".to_owned()))?

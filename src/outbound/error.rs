@@ -3,16 +3,21 @@
 use std::error::Error;
 
 use super::{MAX_BODY, request::Way};
-use crate::tls;
+use crate::{
+    diagnostic::{Explain, Explained, Fix, Knob, fix},
+    tls,
+};
 
 /// Longer causes are cut, in bytes.
 const MAX_CAUSE: usize = 300;
 
 /// The settings of the identity provider that an operator can change.
-const HINTS: tls::Hints = tls::Hints {
-    address: "OIDC_ISSUER or IDP_BASE_URL",
-    authorities: "IDP_CA_FILE",
-};
+fn hints() -> tls::Hints {
+    tls::Hints {
+        address: fix!("{} or {}", Knob::Issuer, Knob::ProviderBase),
+        authorities: fix!("{}", Knob::ProviderCa),
+    }
+}
 
 /// Why there is no answer. Names hosts and reasons, never a path, a query, a header or a body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +29,13 @@ pub enum TransportError {
     #[error("{cause}")]
     NotSent {
         /// For the operator.
-        cause: String,
+        cause: Explained,
+    },
+    /// The same, because of the proxy that was to pass it on.
+    #[error("{cause}")]
+    Proxy {
+        /// For the operator.
+        cause: Explained,
     },
     /// No complete answer in time. The server may have acted.
     #[error("no answer in time")]
@@ -33,16 +44,13 @@ pub enum TransportError {
     #[error("{cause}")]
     Interrupted {
         /// For the operator.
-        cause: String,
+        cause: Explained,
     },
     /// The answer is larger than any honest one. The server has acted.
     #[error("the answer is larger than the {MAX_BODY} bytes that are read")]
     TooLarge,
     /// The answer is compressed although we did not request that. The server has acted.
-    #[error(
-        "the answer is compressed (Content-Encoding: {encoding}) although that was not asked for; switch compression off at \
-         the IdP or at the proxy before it"
-    )]
+    #[error("the answer is compressed (Content-Encoding: {encoding}) although that was not asked for")]
     Encoded {
         /// The server's text, shortened.
         encoding: String,
@@ -56,7 +64,7 @@ impl TransportError {
     #[must_use]
     pub const fn certainly_not_sent(&self) -> bool {
         match self {
-            Self::Saturated | Self::NotSent { .. } => true,
+            Self::Saturated | Self::NotSent { .. } | Self::Proxy { .. } => true,
             Self::TimedOut | Self::Interrupted { .. } | Self::TooLarge | Self::Encoded { .. } => false,
         }
     }
@@ -74,10 +82,10 @@ impl TransportError {
             && let Some(cause) = proxy.explain(error, origin, way.is_tunnelled, error.is_connect())
         {
             tracing::debug!(origin, %proxy, cause = summary(error), "a proxy failed");
-            return Self::NotSent { cause };
+            return Self::Proxy { cause };
         }
-        let cause = match tls::explain(error, &HINTS) {
-            None => summary(error),
+        let cause = match tls::explain(error, &hints()) {
+            None => Explained::from(summary(error)),
             Some(said) => {
                 tracing::debug!(origin, cause = summary(error), "TLS failed");
                 said
@@ -87,7 +95,7 @@ impl TransportError {
         if error.is_connect() {
             let through = proxy.map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
             Self::NotSent {
-                cause: format!("cannot connect to {origin}{through}: {cause}"),
+                cause: cause.saying(|cause| format!("cannot connect to {origin}{through}: {cause}")),
             }
         } else if error.is_builder() {
             Self::NotSent { cause }
@@ -95,8 +103,20 @@ impl TransportError {
             Self::TimedOut
         } else {
             Self::Interrupted {
-                cause: format!("the connection to {origin} broke: {cause}"),
+                cause: cause.saying(|cause| format!("the connection to {origin} broke: {cause}")),
             }
+        }
+    }
+}
+
+impl Explain for TransportError {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::NotSent { cause } | Self::Proxy { cause } | Self::Interrupted { cause } => cause.fix(),
+            Self::Encoded { .. } => Some(fix!(
+                "switch compression off at the IdP or at the proxy before it"
+            )),
+            Self::Saturated | Self::TimedOut | Self::TooLarge => None,
         }
     }
 }

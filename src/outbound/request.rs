@@ -176,7 +176,9 @@ impl Request {
     pub(super) fn into_reqwest(self, client: &reqwest::Client) -> Result<reqwest::Request, TransportError> {
         if self.unsendable {
             return Err(TransportError::NotSent {
-                cause: "the credentials hold characters that no HTTP header can carry".to_owned(),
+                cause: "the credentials hold characters that no HTTP header can carry"
+                    .to_owned()
+                    .into(),
             });
         }
         let way = Way {

@@ -155,7 +155,7 @@ async fn a_compressed_answer_is_refused() {
         }
         let error = outcome.unwrap_err();
         assert!(!error.certainly_not_sent() && !error.is_transient());
-        let text = error.to_string();
+        let text = error.told();
         assert!(text.contains(&format!("Content-Encoding: {encoding}")), "{text}");
     }
 }
@@ -169,7 +169,7 @@ async fn credentials_that_no_header_can_carry_are_not_sent() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, TransportError::NotSent { cause } if !cause.contains("evil")),
+        matches!(&error, TransportError::NotSent { cause } if !cause.told().contains("evil")),
         "{error:?}"
     );
 }
@@ -227,7 +227,7 @@ async fn a_refused_connection_is_certainly_not_sent() {
         .await
         .unwrap_err();
     assert!(error.certainly_not_sent());
-    let text = error.to_string();
+    let text = error.told();
     assert!(
         text.contains(&format!("127.0.0.1:{}", target.port().unwrap())),
         "{text}"
@@ -249,10 +249,10 @@ async fn a_failed_handshake_counts_as_not_sent() {
         .unwrap_err();
     assert!(error.certainly_not_sent(), "{error:?}");
     assert_eq!(
-        error.to_string(),
+        error.told(),
         format!(
-            "cannot connect to localhost:{port}: its certificate comes from an authority that is not trusted here (name \
-             that authority's certificate in IDP_CA_FILE)"
+            "cannot connect to localhost:{port}: its certificate comes from an authority that is not trusted here - fix: \
+             name that authority's certificate in [ProviderCa]"
         )
     );
     let library = logs
@@ -271,10 +271,7 @@ async fn a_server_without_tls_is_told_as_that() {
         .send(Lane::Refresh, Request::get(target))
         .await
         .unwrap_err();
-    assert!(
-        error.to_string().contains("it does not speak TLS there"),
-        "{error}"
-    );
+    assert!(error.told().contains("it does not speak TLS there"), "{error}");
 }
 
 #[tokio::test]
@@ -289,7 +286,7 @@ async fn a_certificate_for_another_name_is_told_as_that() {
         .send(Lane::Metadata, Request::get(target))
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("for other names"), "{error}");
+    assert!(error.told().contains("for other names"), "{error}");
 }
 
 #[tokio::test]
@@ -329,11 +326,11 @@ async fn a_self_signed_certificate_in_the_bundle_is_trusted() {
 
     // Only the exact bytes of the file: this one has the same name and key.
     let expired = EXPIRED;
-    let said = |outcome: Result<Response, TransportError>| outcome.unwrap_err().to_string();
+    let said = |outcome: Result<Response, TransportError>| outcome.unwrap_err().told();
     let text = said(called(expired, server()).await);
     assert!(text.contains("cannot be verified"), "{text}");
     let text = said(called(CA, server()).await);
-    assert!(text.contains("IDP_CA_FILE"), "{text}");
+    assert!(text.contains("[ProviderCa]"), "{text}");
     // Name, dates and the signature of the handshake count as for any other.
     let mut elsewhere = server();
     elsewhere.set_host(Some("127.0.0.1")).unwrap();
@@ -359,7 +356,7 @@ fn a_bundle_without_a_certificate_is_refused() {
         };
         let error = Outbound::new(&options, Arc::new(clock())).unwrap_err();
         assert!(matches!(&error, BuildError::CaBundle(_)), "{error:?}");
-        assert!(error.to_string().contains("IDP_CA_FILE"));
+        assert!(error.told().contains("[ProviderCa]"));
     }
 }
 

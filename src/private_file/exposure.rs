@@ -9,6 +9,8 @@ use std::{
 
 use rustix::fs::{StatVfsMountFlags, fstatfs, fstatvfs};
 
+use crate::diagnostic::{Explain, Fix, Knob, fix};
+
 /// `f_type` of tmpfs and ramfs (statfs(2)).
 const MEMORY: [i128; 2] = [0x0102_1994, 0x8584_58f6];
 const WRITE: u32 = 0o022;
@@ -29,48 +31,72 @@ pub enum Guard {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Exposed {
     /// They can put something else in its place.
-    #[error(
-        "others can write it (mode {mode:04o}): make sure that it holds what you put there, then run `chmod go-w` on it"
-    )]
+    #[error("others can write it (mode {mode:04o})")]
     Writable {
         /// The permission bits.
         mode: u32,
     },
     /// It belongs to a user who is neither root nor the one that runs the server. That user can give it any mode.
-    #[error(
-        "it belongs to user {owner}, who can write it: make sure that it holds what you put there, then give it with `chown` \
-         to the user that runs bff"
-    )]
+    #[error("it belongs to user {owner}, who can write it")]
     Foreign {
         /// The owner.
         owner: u32,
     },
     /// They can read it.
-    #[error(
-        "others can read it (mode {mode:04o}): run `chmod 600` on it, and replace what it holds if somebody may have read it"
-    )]
+    #[error("others can read it (mode {mode:04o})")]
     Readable {
         /// The permission bits.
         mode: u32,
     },
     /// They can put other files into the folder.
-    #[error(
-        "others can write its folder (mode {mode:04o}): make sure that the folder holds what you put there, then run \
-         `chmod go-w` on the folder"
-    )]
+    #[error("others can write its folder (mode {mode:04o})")]
     Folder {
         /// The permission bits of the folder.
         mode: u32,
     },
     /// The folder belongs to a user who is neither root nor the one that runs the server.
-    #[error(
-        "its folder belongs to user {owner}, who can write it: make sure that the folder holds what you put there, then give \
-         it with `chown` to the user that runs bff"
-    )]
+    #[error("its folder belongs to user {owner}, who can write it")]
     ForeignFolder {
         /// The owner of the folder.
         owner: u32,
     },
+}
+
+// === impl Exposed ===
+
+impl Exposed {
+    /// What takes the permissions away from others.
+    #[must_use]
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Writable { .. } => {
+                "make sure that it holds what you put there, then run `chmod go-w` on it"
+            }
+            Self::Foreign { .. } => {
+                "make sure that it holds what you put there, then give it with `chown` to the user that runs bff"
+            }
+            Self::Readable { .. } => {
+                "run `chmod 600` on it, and replace what it holds if somebody may have read it"
+            }
+            Self::Folder { .. } => {
+                "make sure that the folder holds what you put there, then run `chmod go-w` on the folder"
+            }
+            Self::ForeignFolder { .. } => {
+                "make sure that the folder holds what you put there, then give it with `chown` to the user that runs bff"
+            }
+        }
+    }
+}
+
+/// Where it is refused.
+impl Explain for Exposed {
+    fn fix(&self) -> Option<Fix> {
+        Some(fix!(
+            "{}; only where that cannot be helped, set {}",
+            self.remedy(),
+            Knob::AllowOpenFiles.to("true")
+        ))
+    }
 }
 
 /// The place of a file or a folder, as far as it matters to who can use it.

@@ -3,6 +3,7 @@
 use std::{error::Error, io};
 
 use super::Proxy;
+use crate::diagnostic::{Explained, Knob, fix};
 
 /// The beginnings of the HTTP library's error texts about a tunnel. Their type is not public; tests check the texts.
 const TUNNEL: &str = "tunnel error: ";
@@ -21,15 +22,16 @@ impl Proxy {
         target: &str,
         is_tunnelled: bool,
         connecting: bool,
-    ) -> Option<String> {
+    ) -> Option<Explained> {
         match tunnel(error) {
             Some((problem, cause)) => Some(match problem.as_str() {
                 "proxy authorization required" => self.wants_credentials(),
                 "failed to create underlying connection" | "io error establishing tunnel" => {
                     self.unreachable(cause.unwrap_or(error))
                 }
-                _ => format!(
-                    "the proxy {self} does not connect to {target} (allow it there, or list the host in NO_PROXY)"
+                _ => Explained::new(
+                    format_args!("the proxy {self} does not connect to {target}"),
+                    fix!("allow it there, or list the host in {}", Knob::NoProxy),
                 ),
             }),
             None if connecting && !is_tunnelled => Some(self.unreachable(error)),
@@ -39,21 +41,36 @@ impl Proxy {
 
     /// It has answered 407 itself.
     #[must_use]
-    pub fn wants_credentials(&self) -> String {
+    pub fn wants_credentials(&self) -> Explained {
         let variable = self.variable;
         if self.authorization.is_some() {
-            format!("the proxy {self} does not take the user name and password in {variable} (407)")
+            Explained::new(
+                format_args!(
+                    "the proxy {self} does not take the user name and password that it is given (407)"
+                ),
+                fix!("correct them in {}", variable),
+            )
         } else {
-            format!("the proxy {self} wants a user name and a password (407; add them to {variable})")
+            Explained::new(
+                format_args!("the proxy {self} wants a user name and a password (407)"),
+                fix!("add them to {}", variable),
+            )
         }
     }
 
-    fn unreachable(&self, error: &(dyn Error + 'static)) -> String {
+    fn unreachable(&self, error: &(dyn Error + 'static)) -> Explained {
         let mut last = error;
         while let Some(cause) = last.source() {
             last = cause;
         }
-        format!("the proxy {self} cannot be reached: {last}")
+        Explained::new(
+            format_args!("the proxy {self} cannot be reached: {last}"),
+            fix!(
+                "start the proxy or correct {}; or list the host in {}, if it can be reached without a proxy",
+                self.variable,
+                Knob::NoProxy
+            ),
+        )
     }
 }
 

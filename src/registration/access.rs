@@ -6,7 +6,10 @@ use url::Url;
 use super::{
     Registration, bootstrap::Attempt, credentials::is_token, error::RegistrationError, metadata::token_hash,
 };
-use crate::secret::Secret;
+use crate::{
+    diagnostic::{Explain as _, Knob},
+    secret::Secret,
+};
 
 /// Path of the API that mints initial access tokens, at the IdP's origin.
 const MINT_PATH: &str = "/api/admin/dcr/initial-access-tokens";
@@ -58,7 +61,10 @@ impl Registration {
             return Ok(None);
         };
         if !is_token(token.expose()) {
-            return Err(RegistrationError::UnusableToken { variable: "DCR_IAT" });
+            return Err(RegistrationError::UnusableToken {
+                what: "the initial access token",
+                knob: Knob::InitialAccessToken,
+            });
         }
         Ok(Some(InitialAccess::by_token(token)))
     }
@@ -160,15 +166,16 @@ impl Attempt<'_> {
             Ok(token) => token,
             Err(error @ RegistrationError::MintRefused { .. }) => {
                 tracing::info!(
-                    "the registration access token of {} was not renewed: {error}",
-                    known.client_id
+                    "the registration access token of {} was not renewed: {}",
+                    known.client_id,
+                    error.told()
                 );
                 return Ok(false);
             }
             Err(error) => return Err(error),
         };
         tracing::info!(
-            "the registration access token of {} was renewed with BOOTSTRAP_ADMIN_TOKEN",
+            "the registration access token of {} was renewed with the admin token of the IdP",
             known.client_id
         );
         if let Some(known) = &mut self.record.registered {
@@ -205,6 +212,7 @@ fn check_admin_token(token: &Secret) -> Result<(), RegistrationError> {
         return Ok(());
     }
     Err(RegistrationError::UnusableToken {
-        variable: "BOOTSTRAP_ADMIN_TOKEN",
+        what: "the admin token of the IdP",
+        knob: Knob::AdminToken,
     })
 }

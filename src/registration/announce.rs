@@ -9,6 +9,7 @@ use super::{
     options::{AuthMethod, Jwks},
 };
 use crate::{
+    diagnostic::{Explain, Fix, Knob, fix},
     jose::SigningKey,
     keys::{Announce, AnnounceError, may_sign},
     oidc::{ClientAuthentication, RelyingParty},
@@ -20,6 +21,32 @@ pub struct RegisteredKeys {
     registration: Registration,
     relying_party: RelyingParty,
     shutdown: CancellationToken,
+}
+
+/// Why a registration cannot be brought up to date, although nothing went wrong.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum NotUpdated {
+    #[error("registration is skipped, as configured")]
+    Skipped,
+    #[error("bff_client.json no longer holds a client")]
+    NoClient,
+}
+
+// === impl NotUpdated ===
+
+impl Explain for NotUpdated {
+    fn fix(&self) -> Option<Fix> {
+        Some(match self {
+            Self::Skipped => fix!(
+                "unset {}, so that the registration can be updated",
+                Knob::SkipRegistration
+            ),
+            Self::NoClient => fix!(
+                "restore {}, so that the registration can be updated",
+                Knob::CredentialsFile
+            ),
+        })
+    }
 }
 
 // === impl RegisteredKeys ===
@@ -64,20 +91,15 @@ impl RegisteredKeys {
             lock = self.registration.lock() => lock,
             () = self.shutdown.cancelled() => return Err(AnnounceError::NotYet),
         };
-        let failed = |error: &dyn std::fmt::Display| AnnounceError::Registration(error.to_string());
         if self.registration.options.skip {
-            return Err(failed(
-                &"SKIP_DCR_BOOTSTRAP is set; unset it, so that the registration can be updated",
-            ));
+            return Err(AnnounceError::by(&NotUpdated::Skipped));
         }
         let checked = self.registration.check(&metadata, lock).await;
-        let Some(outcome): Option<Outcome> = checked.map_err(|error| failed(&error))? else {
-            return Err(failed(
-                &"bff_client.json holds no client any more; restore it, so that the registration can be updated",
-            ));
+        let Some(outcome): Option<Outcome> = checked.map_err(|error| AnnounceError::by(&error))? else {
+            return Err(AnnounceError::by(&NotUpdated::NoClient));
         };
         if let Event::UpdateRefused(error) | Event::Postponed(error) = outcome.event {
-            return Err(failed(&error));
+            return Err(AnnounceError::by(&error));
         }
         self.relying_party.client().set(outcome.client);
         Ok(())

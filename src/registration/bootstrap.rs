@@ -16,6 +16,7 @@ use super::{
     vault::Place,
 };
 use crate::{
+    diagnostic::Explain as _,
     jose::Algorithm,
     oidc::{Client, Metadata},
 };
@@ -135,7 +136,7 @@ impl<'a> Attempt<'a> {
         {
             self.record.pending = before;
             if let Err(error) = self.store_or_remove().await {
-                tracing::warn!("{error}");
+                tracing::warn!("{}", error.told());
             }
         }
         created
@@ -233,7 +234,7 @@ impl<'a> Attempt<'a> {
             let mut left_out = self.metadata.left_out.iter();
             match left_out.find(|error| error.member() == REGISTRATION_ENDPOINT) {
                 Some(error) => RegistrationError::UnusableEndpoint {
-                    reason: error.to_string(),
+                    reason: error.clone(),
                 },
                 None => RegistrationError::NoEndpoint {
                     issuer: self.metadata.issuer.clone(),

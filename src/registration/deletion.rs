@@ -12,7 +12,10 @@ use super::{
     run::LOOK,
     vault::Lock,
 };
-use crate::{clock::Timestamp, oidc::Metadata};
+use crate::{
+    diagnostic::Explain as _,
+    {clock::Timestamp, oidc::Metadata},
+};
 
 /// How long a replaced client stays. Within one look every process on the file has seen the new one; one that missed it,
 /// or whose clock is some seconds off, has two more.
@@ -55,7 +58,7 @@ impl Attempt<'_> {
             return;
         }
         if let Err(error) = self.store().await {
-            tracing::warn!("{error}");
+            tracing::warn!("{}", error.told());
         }
     }
 
@@ -76,11 +79,14 @@ impl Attempt<'_> {
             ),
             Ok(_) => tracing::info!("the replaced client {id} was deleted"),
             Err(error) if error.kind() == ErrorKind::Unreachable => {
-                tracing::warn!("the replaced client {id} is deleted later: {error}");
+                tracing::warn!("the replaced client {id} is deleted later: {}", error.told());
                 return false;
             }
             Err(error) => {
-                tracing::warn!("the replaced client {id} cannot be deleted; remove it at the IdP: {error}");
+                tracing::warn!(
+                    "the replaced client {id} cannot be deleted; remove it at the IdP: {}",
+                    error.told()
+                );
             }
         }
         true

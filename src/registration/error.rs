@@ -1,5 +1,6 @@
-//! What can go wrong at registration, each with what to do about it.
+//! What can go wrong at registration. What to do about each stands in `error/fix.rs`.
 
+mod fix;
 mod kind;
 mod target;
 mod text;
@@ -8,29 +9,26 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use self::text::{left_after, refusal_hint, refused_scopes, said};
+use self::text::{left_after, refused_scopes, said};
 pub use self::{
     kind::ErrorKind,
     target::{Again, Target, Wish},
 };
-use super::{credentials::CredentialsError, vault::Place};
+use super::{credentials::CredentialsError, options::UpdateMethod, vault::Place};
 use crate::{
-    oidc::{NegotiationError, OAuthError},
+    diagnostic::Knob,
+    oidc::{EndpointError, NegotiationError, OAuthError},
     outbound::TransportError,
 };
 
-/// Why there is no registration, or why it could not be brought up to date. Each text says what happened and what to
-/// mend; none holds a token or a secret.
+/// Why there is no registration, or why it could not be brought up to date. No text holds a token or a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
     /// The credentials file cannot be used.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
     /// The client exists at the IdP, but what it needs to log in is lost.
-    #[error(
-        "the IdP has registered the client {client_id}, but its credentials could not be kept: {source}; then have the \
-         client removed at the IdP and start with a fresh DCR_IAT"
-    )]
+    #[error("the IdP has registered the client {client_id}, but its credentials could not be kept: {source}")]
     NotStored {
         /// The client that is of no use now.
         client_id: String,
@@ -38,37 +36,32 @@ pub enum RegistrationError {
         source: CredentialsError,
     },
     /// A token from the configuration that no HTTP header can carry.
-    #[error(
-        "the value of {variable} cannot be a token: it is empty or has spaces or control characters - hint: paste it \
-         again, without line breaks"
-    )]
+    #[error("{what} is not a token: it is empty or has spaces or control characters")]
     UnusableToken {
-        /// Which one.
-        variable: &'static str,
+        /// Which one, in words.
+        what: &'static str,
+        /// Where it is set.
+        knob: Knob,
     },
     /// The IdP offers no registration.
-    #[error(
-        "the metadata of the IdP {issuer} names no registration_endpoint - hint: switch dynamic registration on at the \
-         IdP, set DCR_REGISTRATION_URL, or register the client by hand and set DCR_ENABLED=false with AUTH_CLIENT_ID"
-    )]
+    #[error("the metadata of the IdP {issuer} names no registration_endpoint")]
     NoEndpoint {
         /// Whose metadata.
         issuer: String,
     },
     /// The metadata name an endpoint that must not be used. It may be mended at the IdP, so that it is tried again.
-    #[error("the IdP's metadata name no registration endpoint that can be used - hint: {reason}")]
+    #[error("the IdP's metadata name no registration endpoint that can be used: {reason}")]
     UnusableEndpoint {
-        /// What is wrong with it, and what to do.
-        reason: String,
+        /// What is wrong with it.
+        reason: EndpointError,
     },
     /// No algorithm for client assertions.
     #[error("{0}")]
     Algorithm(#[from] NegotiationError),
     /// Neither credentials nor a token to get some.
     #[error(
-        "there are no client credentials in {place} and no {unused}initial access token - hint: mint one at the IdP (for one \
-         use) and set DCR_IAT or DCR_IAT_FILE, or set BOOTSTRAP_ADMIN_TOKEN; where the IdP registers without a token, set \
-         DCR_IAT=none; where this client is registered already, restore bff_client.json instead", unused = if *spent { "unused " } else { "" }
+        "there are no client credentials in {place} and no {unused}initial access token",
+        unused = if *spent { "unused " } else { "" }
     )]
     NoToken {
         /// Where credentials were looked for.
@@ -78,9 +71,8 @@ pub enum RegistrationError {
     },
     /// Registration is skipped, and nothing else says who we are.
     #[error(
-        "SKIP_DCR_BOOTSTRAP is set, but there are no client credentials in {place} and the configuration names no complete \
-         client - hint: remove SKIP_DCR_BOOTSTRAP, restore bff_client.json, or set AUTH_CLIENT_ID (and AUTH_CLIENT_SECRET \
-         for a method with a secret)"
+        "registration is skipped, as configured, but there are no client credentials in {place} and the configuration names no \
+         complete client"
     )]
     NothingToSkipTo {
         /// Where credentials were looked for.
@@ -89,8 +81,7 @@ pub enum RegistrationError {
     /// A registration request was sent and nobody knows what became of it.
     #[error(
         "a registration was asked for at {url} with an initial access token, and whether it worked is not known: {cause}. \
-         It is not repeated, since it could make a second client - hint: look at the IdP whether {client} exists; remove \
-         it if so, then {again} (what was sent is noted in {place})"
+         It is not repeated, since it could make a second client (what was sent is noted in {place})"
     )]
     OutcomeUnknown {
         /// Where to.
@@ -105,10 +96,7 @@ pub enum RegistrationError {
         place: Place,
     },
     /// 401 or `invalid_token` at registration.
-    #[error(
-        "the IdP refused the initial access token at {url} with {status}{}: it is expired, used up or wrong - hint: mint a \
-         new one at the IdP and set DCR_IAT", said(error.as_ref())
-    )]
+    #[error("the IdP refused the initial access token at {url} with {status}{}: it is expired, used up or wrong", said(error.as_ref()))]
     InitialTokenRefused {
         /// Where.
         url: String,
@@ -119,8 +107,8 @@ pub enum RegistrationError {
     },
     /// The IdP wants an initial access token, although the configuration says that it needs none.
     #[error(
-        "the IdP refused a registration without an initial access token at {url} with {status}{}, but DCR_IAT=none says \
-         that it needs none - hint: mint one at the IdP (for one use) and set DCR_IAT", said(error.as_ref())
+        "the IdP refused a registration without an initial access token at {url} with {status}{}, but the configuration says \
+         that it needs none", said(error.as_ref())
     )]
     TokenRequired {
         /// Where.
@@ -131,11 +119,7 @@ pub enum RegistrationError {
         error: Option<OAuthError>,
     },
     /// No initial access token could be minted.
-    #[error(
-        "no initial access token could be minted at {url}: {reason}{} - hint: BOOTSTRAP_ADMIN_TOKEN must be a valid admin \
-         token of an IdP with this API, and IDP_BASE_URL (else OIDC_ISSUER) points there; or mint one by hand and set \
-         DCR_IAT", said(error.as_ref())
-    )]
+    #[error("no initial access token could be minted at {url}: {reason}{}", said(error.as_ref()))]
     MintRefused {
         /// Where.
         url: String,
@@ -146,8 +130,7 @@ pub enum RegistrationError {
     },
     /// `invalid_scope`.
     #[error(
-        "the IdP refused the scopes{}: asked for were {asked:?}{} - hint: add them to policy.allowed_scopes at the IdP \
-         (dcr_config.yaml), restart it and start again, or ask for fewer in OIDC_SCOPES",
+        "the IdP refused the scopes{}: asked for were {asked:?}{}",
         said(Some(error)),
         refused_scopes(refused)
     )]
@@ -160,11 +143,7 @@ pub enum RegistrationError {
         error: OAuthError,
     },
     /// `invalid_redirect_uri`.
-    #[error(
-        "the IdP refused the redirect URIs{}: sent were {} - hint: host, path and trailing slash must match exactly what \
-         the IdP allows; correct DCR_REDIRECT_URIS, then register again with DCR_FORCE_REPLACE=true and a fresh DCR_IAT",
-        said(Some(error)), uris.join(", ")
-    )]
+    #[error("the IdP refused the redirect URIs{}: sent were {}", said(Some(error)), uris.join(", "))]
     InvalidRedirectUri {
         /// What was sent.
         uris: Vec<String>,
@@ -172,10 +151,7 @@ pub enum RegistrationError {
         error: OAuthError,
     },
     /// Another client has the id, or ours whose credentials are not here.
-    #[error(
-        "the client id {client_id} is taken at the IdP{}, and {place} has no valid credentials for it - hint: restore \
-         bff_client.json, have the client removed at the IdP, or ask for another id in DCR_CLIENT_ID", said(error.as_ref())
-    )]
+    #[error("the client id {client_id} is taken at the IdP{}, and {place} has no valid credentials for it", said(error.as_ref()))]
     ClientIdTaken {
         /// The id.
         client_id: String,
@@ -185,7 +161,7 @@ pub enum RegistrationError {
         error: Option<OAuthError>,
     },
     /// Any other refusal.
-    #[error("the IdP refused with {status} at {url}{} - hint: {}", said(error.as_ref()), refusal_hint(*status, error.as_ref(), *target))]
+    #[error("the IdP refused with {status} at {url}{}", said(error.as_ref()))]
     Refused {
         /// Where.
         url: String,
@@ -198,9 +174,7 @@ pub enum RegistrationError {
     },
     /// The registration access token does not work.
     #[error(
-        "the IdP refused the registration access token of {client_id} at {url} with {status}{}: it is no longer valid - \
-         hint: mint an initial access token and start once with DCR_IAT and DCR_FORCE_REPLACE=true, which registers anew; \
-         where the IdP holds on to the id, have it issue a new registration access token or remove the client first",
+        "the IdP refused the registration access token of {client_id} at {url} with {status}{}: it is no longer valid",
         said(error.as_ref())
     )]
     RegistrationTokenRefused {
@@ -227,11 +201,7 @@ pub enum RegistrationError {
         cause: Box<Self>,
     },
     /// The registration is not there any more.
-    #[error(
-        "the IdP has no registration of {client_id} at {url} ({status}) - hint: if the client was removed, mint an initial \
-         access token and start once with DCR_IAT and DCR_FORCE_REPLACE=true; otherwise check the address, which the IdP \
-         gave as registration_client_uri and IDP_BASE_URL moves"
-    )]
+    #[error("the IdP has no registration of {client_id} at {url} ({status})")]
     ClientGone {
         /// Where.
         url: String,
@@ -242,8 +212,7 @@ pub enum RegistrationError {
     },
     /// The answer is about somebody else.
     #[error(
-        "the IdP answered at {url} for the client {found:?}, but ours is {expected:?}; the answer is not used - hint: check \
-         that bff_client.json belongs to this IdP, and restore it if not"
+        "the IdP answered at {url} for the client {found:?}, but ours is {expected:?}; the answer is not used"
     )]
     OtherClient {
         /// Where.
@@ -254,23 +223,19 @@ pub enum RegistrationError {
         found: String,
     },
     /// The IdP cannot update a registration.
-    #[error(
-        "the registration has to change ({changes}), but the IdP updates it {tried} at {url} - hint: \
-         change the client at the IdP by hand, or register anew with DCR_FORCE_REPLACE=true and a fresh DCR_IAT"
-    )]
+    #[error("the registration has to change ({changes}), but the IdP updates it {} at {url}", tried.in_vain())]
     CannotUpdate {
         /// Where.
         url: String,
-        /// By which methods, in words.
-        tried: &'static str,
+        /// By which methods.
+        tried: UpdateMethod,
         /// What differs.
         changes: String,
     },
     /// Redirect URIs are to be kept, and the IdP does not say which there are.
     #[error(
-        "the registration has to change ({changes}), but at {url} the IdP does not say which redirect URIs it has, and \
-         DCR_REDIRECT_UPDATE_MODE (or DCR_ROTATION_SAFE) wants to keep them - hint: change the client at the IdP by hand; or \
-         list every redirect URI in DCR_REDIRECT_URIS and set DCR_REDIRECT_UPDATE_MODE=replace and DCR_ROTATION_SAFE=false"
+        "the registration has to change ({changes}), but at {url} the IdP does not say which redirect URIs it has, and the \
+         configuration says to keep them"
     )]
     RedirectUrisUnknown {
         /// Where.
@@ -280,8 +245,7 @@ pub enum RegistrationError {
     },
     /// The IdP gave nothing to manage the registration with.
     #[error(
-        "the registration has to change ({changes}), but there is no usable registration_client_uri with its token - hint: \
-         mint an initial access token and start once with DCR_IAT and DCR_FORCE_REPLACE=true"
+        "the registration has to change ({changes}), but there is no usable registration_client_uri with its token"
     )]
     NeedsToken {
         /// What differs.
@@ -289,9 +253,7 @@ pub enum RegistrationError {
     },
     /// The IdP registered an authentication method that we do not use.
     #[error(
-        "the IdP registered {client_id} with another token_endpoint_auth_method than {asked}, which was asked for - hint: \
-         allow {asked} at the IdP (its client profile), or set MS_BFF_TOKEN_AUTH_METHOD to the method that the client has \
-         there"
+        "the IdP registered {client_id} with another token_endpoint_auth_method than {asked}, which was asked for"
     )]
     MethodReplaced {
         /// Which client.
@@ -301,9 +263,7 @@ pub enum RegistrationError {
     },
     /// The IdP registered an algorithm that the key does not do.
     #[error(
-        "the IdP registered {client_id} with token_endpoint_auth_signing_alg {found}, which the signing key does not do - \
-         hint: use a key that fits (name one in BFF_JWT_SIGNING_KEY; or set BFF_KEY_TYPE and run `bff keys rotate`), or allow \
-         {asked} at the IdP"
+        "the IdP registered {client_id} with token_endpoint_auth_signing_alg {found}, which the signing key does not do"
     )]
     AlgorithmReplaced {
         /// Which client.
@@ -314,11 +274,7 @@ pub enum RegistrationError {
         found: String,
     },
     /// A method with a secret, without a secret.
-    #[error(
-        "the client {client_id} is to authenticate with {method}, but the IdP gave it no secret - hint: set \
-         MS_BFF_TOKEN_AUTH_METHOD=private_key_jwt, or allow {method} at the IdP and register anew with \
-         DCR_FORCE_REPLACE=true and a fresh DCR_IAT"
-    )]
+    #[error("the client {client_id} is to authenticate with {method}, but the IdP gave it no secret")]
     NoSecret {
         /// Which client.
         client_id: String,
@@ -326,7 +282,7 @@ pub enum RegistrationError {
         method: &'static str,
     },
     /// No answer.
-    #[error("cannot reach the IdP at {url}: {cause} - hint: {}", target.pointer())]
+    #[error("cannot reach the IdP at {url}: {cause}")]
     Unreachable {
         /// Where.
         url: String,
@@ -336,7 +292,7 @@ pub enum RegistrationError {
         cause: TransportError,
     },
     /// The IdP answers that it cannot now.
-    #[error("the IdP cannot answer now at {url} ({status}); it is tried again - hint: {}", target.pointer())]
+    #[error("the IdP cannot answer now at {url} ({status}); it is tried again")]
     Unavailable {
         /// Where.
         url: String,
@@ -348,7 +304,7 @@ pub enum RegistrationError {
         retry_after: Option<Duration>,
     },
     /// A page, or something broken.
-    #[error("what answers at {url} ({status}) is not a registration answer: {reason} - hint: {}", target.pointer())]
+    #[error("what answers at {url} ({status}) is not a registration answer: {reason}")]
     NotAnAnswer {
         /// Where.
         url: String,
@@ -361,8 +317,7 @@ pub enum RegistrationError {
     },
     /// A redirect, which is not followed: the token would go along.
     #[error(
-        "{url} answered with a redirect ({status}), which is not followed since the token would go along - hint: {}",
-        target.pointer()
+        "{url} answered with a redirect ({status}), which is not followed since the token would go along"
     )]
     Redirected {
         /// Where.

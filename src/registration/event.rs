@@ -4,7 +4,7 @@ use super::{
     diff::{Change, listed},
     error::{ErrorKind, RegistrationError},
 };
-use crate::oidc::Client;
+use crate::{diagnostic::Explain as _, oidc::Client};
 
 /// A client to go on with, and how it came about.
 #[derive(Debug)]
@@ -62,12 +62,15 @@ impl Event {
             Self::Unchanged => tracing::info!("registration unchanged"),
             Self::Updated(changes) => tracing::info!("registration updated: {}", listed(changes)),
             Self::UpdateRefused(error) => {
-                tracing::error!("{error} (the stored registration goes on serving)");
+                tracing::error!("{} (the stored registration goes on serving)", error.told());
             }
             Self::Postponed(error) => {
-                tracing::warn!("{error} (the stored registration serves; it is compared again later)");
+                tracing::warn!(
+                    "{} (the stored registration serves; it is compared again later)",
+                    error.told()
+                );
             }
-            Self::Skipped => tracing::info!("registration skipped (SKIP_DCR_BOOTSTRAP)"),
+            Self::Skipped => tracing::info!("registration skipped, as configured"),
         }
     }
 }

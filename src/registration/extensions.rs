@@ -12,7 +12,10 @@ use super::{
     error::RegistrationError,
     metadata::{CLIENT_ID, CLIENT_PROFILE},
 };
-use crate::oidc::OAuthError;
+use crate::{
+    diagnostic::{Knob, fix, told},
+    oidc::OAuthError,
+};
 
 /// How texts name the extensions.
 const NAMES: [&str; 6] = [
@@ -88,10 +91,14 @@ impl Attempt<'_> {
                 Ok(answer)
             }
             Err(RegistrationError::InitialTokenRefused { .. }) => {
-                tracing::warn!(
-                    "the IdP took the refused request for a use of the initial access token - hint: unset DCR_CLIENT_ID, \
-                     AUTH_CLIENT_ID and DCR_CLIENT_PROFILE, mint an initial access token, and start again"
+                let fix = fix!(
+                    "unset {}, {} and {}, mint an initial access token, and start again",
+                    Knob::RequestedClientId,
+                    Knob::ClientId,
+                    Knob::ClientProfile
                 );
+                let what = "the IdP took the refused request for a use of the initial access token";
+                tracing::warn!("{}", told(what, fix));
                 Err(refusal)
             }
             Err(error) => Err(error),

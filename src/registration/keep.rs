@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    diagnostic::{Explain as _, fix, told},
     oidc::{Client, Metadata},
     retry::{Backoff, jittered},
 };
@@ -51,7 +52,9 @@ impl Registration {
                 match self.check(&metadata, lock).await {
                     Ok(Some(outcome)) => replace(around, outcome.client),
                     Ok(None) => {}
-                    Err(error) => tracing::error!("{error} (the client of this process goes on serving)"),
+                    Err(error) => {
+                        tracing::error!("{} (the client of this process goes on serving)", error.told());
+                    }
                 }
                 check_at = next_check();
             }
@@ -61,7 +64,7 @@ impl Registration {
                     () = around.shutdown.cancelled() => return,
                 };
                 if let Err(error) = self.delete_replaced(&metadata, lock).await {
-                    tracing::warn!("{error} (a replaced client is deleted later)");
+                    tracing::warn!("{} (a replaced client is deleted later)", error.told());
                 }
                 // Where the IdP could not be reached; where something was deleted, the file is another one.
                 let first = around.pace.refused;
@@ -103,12 +106,18 @@ impl Registration {
             Ok(Some(client)) => replace(around, client),
             // Where registration is skipped the configuration may say who we are.
             Ok(None) if self.options.skip => {}
-            Ok(None) => tracing::error!(
-                "{} holds no client any more; this process goes on with the one that it knows - hint: restore the file \
-                 before the next start, which would register another client or fail",
-                self.vault.place()
-            ),
-            Err(error) => tracing::error!("{error} (the client of this process goes on serving)"),
+            Ok(None) => {
+                let what = format_args!(
+                    "{} no longer contains a client; this process continues with the one in memory",
+                    self.vault.place()
+                );
+                let fix =
+                    fix!("restore it before the next start, which would register another client or fail");
+                tracing::error!("{}", told(what, fix));
+            }
+            Err(error) => {
+                tracing::error!("{} (the client of this process goes on serving)", error.told());
+            }
         }
         true
     }

@@ -142,12 +142,21 @@ impl Description {
 // === impl UpdateMethod ===
 
 impl UpdateMethod {
-    /// What is tried, in words.
-    pub(super) const fn tried(self) -> &'static str {
+    /// What was tried in vain, in words.
+    pub(super) const fn in_vain(self) -> &'static str {
         match self {
             Self::Auto => "neither by PUT nor by PATCH",
-            Self::Put => "not by PUT (DCR_UPDATE_METHOD; `auto` tries PATCH, too)",
-            Self::Patch => "not by PATCH (DCR_UPDATE_METHOD; `auto` tries PUT, too)",
+            Self::Put => "not by PUT",
+            Self::Patch => "not by PATCH",
+        }
+    }
+
+    /// What it leaves out.
+    pub(super) const fn other(self) -> Option<&'static str> {
+        match self {
+            Self::Auto => None,
+            Self::Put => Some("PATCH"),
+            Self::Patch => Some("PUT"),
         }
     }
 }

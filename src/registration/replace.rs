@@ -11,6 +11,7 @@ use super::{
     metadata::REDIRECT_URIS,
     options::UpdateMethod,
 };
+use crate::diagnostic::Explain as _;
 
 // === impl Attempt ===
 
@@ -28,7 +29,7 @@ impl Attempt<'_> {
             pending.is_some_and(|pending| pending.initial_access_token == token.note)
         };
         if token.as_ref().is_some_and(lost) {
-            tracing::warn!("not replaced: {}", self.unknown_from_record());
+            tracing::warn!("not replaced: {}", self.unknown_from_record().told());
             return Ok(None);
         }
         Ok(token)
@@ -67,7 +68,7 @@ impl Attempt<'_> {
             Err(error) if may_mean_taken(&error) => self.replace_in_place(&endpoint, token, error).await,
             // The token is bad, which says nothing about the registration.
             Err(error @ RegistrationError::InitialTokenRefused { .. }) => {
-                tracing::error!("not replaced: {error}");
+                tracing::error!("not replaced: {}", error.told());
                 Ok(self.bring_up_to_date().await)
             }
             Err(error) => Ok(logged(Event::of_failure(error))),

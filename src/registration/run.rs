@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     clock::SharedClock,
+    diagnostic::Explain as _,
     health::{Component, Health},
     oidc::RelyingParty,
     random::SharedRandom,
@@ -90,7 +91,7 @@ impl Registration {
             };
             let lock = tokio::select! {
                 lock = self.lock_telling(|held| {
-                    around.health.failing(Component::Credentials, held.to_string());
+                    around.health.failing(Component::Credentials, held.told());
                 }) => lock,
                 () = around.shutdown.cancelled() => return Ok(()),
             };
@@ -107,7 +108,7 @@ impl Registration {
                     }
                 }
                 Err(error) => {
-                    around.health.failing(Component::Credentials, error.to_string());
+                    around.health.failing(Component::Credentials, error.told());
                     self.after_failure(error)?
                 }
             };
@@ -130,16 +131,16 @@ impl Registration {
     fn after_failure(&self, error: RegistrationError) -> Result<Next, RegistrationError> {
         match error.kind() {
             ErrorKind::Unreachable => {
-                tracing::warn!("{error}");
+                tracing::warn!("{}", error.told());
                 Ok(Next::Soon(error.retry_after()))
             }
             // The next attempts send nothing, but notice when somebody has mended it.
             ErrorKind::OutcomeUnknown => {
-                tracing::error!("{error}");
+                tracing::error!("{}", error.told());
                 Ok(Next::Slowly)
             }
             ErrorKind::Refused if self.options.allow_failure => {
-                tracing::error!("{error} (tried again, since ALLOW_BOOTSTRAP_FAILURE is set)");
+                tracing::error!("{} (tried again, as configured)", error.told());
                 Ok(Next::Slowly)
             }
             ErrorKind::Refused | ErrorKind::Configuration => Err(error),

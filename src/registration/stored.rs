@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    diagnostic::{Fix, Knob, fix, told},
     jose::Algorithm,
     oidc::{Client, ClientAuthentication, Metadata, negotiate_for},
 };
@@ -98,11 +99,8 @@ impl Registration {
             .client_secret_expires_at
             .filter(|at| *at != 0 && method != AuthMethod::PrivateKeyJwt);
         if expires_at.is_some_and(|at| Timestamp::from_unix_seconds(at) <= self.clock.wall()) {
-            tracing::warn!(
-                "the client secret of {} has expired - hint: renew it at the IdP, or register anew with \
-                 DCR_FORCE_REPLACE=true and a fresh DCR_IAT",
-                known.client_id
-            );
+            let what = format_args!("the client secret of {} has expired", known.client_id);
+            tracing::warn!("{}", told(what, secret_expired()));
         }
         let secret = || {
             let secret = known.client_secret.clone();
@@ -146,8 +144,8 @@ impl Registration {
             return wanted;
         }
         tracing::warn!(
-            "the client {} is registered with {}, not with {} (MS_BFF_TOKEN_AUTH_METHOD), and authenticates as it is \
-             registered until the registration could be updated",
+            "the client {} is registered with {}, not with {} as configured, and authenticates as it is registered until \
+             the registration could be updated",
             known.client_id,
             registered.name(),
             wanted.name()
@@ -164,12 +162,18 @@ impl Registration {
         };
         let configured = self.options.client_secret.as_ref();
         if configured.is_some_and(|configured| configured != used) {
-            tracing::warn!(
-                "AUTH_CLIENT_SECRET is not used: the client {} was registered by this server, and its secret is the one in {} \
-                 - hint: remove AUTH_CLIENT_SECRET; or, for a client that was registered by hand, set DCR_ENABLED=false",
+            let fix = fix!(
+                "remove {}; or, for a client that was registered by hand, set {}",
+                Knob::ClientSecret,
+                Knob::Registration.to("false")
+            );
+            let what = format_args!(
+                "the configured client secret is not used: the client {} was registered by this server, and its secret is the \
+                 one in {}",
                 client.id,
                 self.vault.place()
             );
+            tracing::warn!("{}", told(what, fix));
         }
     }
 
@@ -227,4 +231,13 @@ impl Registration {
         };
         Ok(Client { id, auth })
     }
+}
+
+/// What to do about a client secret that has expired.
+pub fn secret_expired() -> Fix {
+    fix!(
+        "renew it at the IdP, or register anew with {} and a fresh {}",
+        Knob::ForceReplace.to("true"),
+        Knob::InitialAccessToken
+    )
 }

@@ -190,8 +190,8 @@ fn as_is(_: &mut Options) {}
 /// Every message says what to mend, and none says a secret.
 #[track_caller]
 fn check_text(error: &RegistrationError) {
-    let text = error.to_string();
-    assert!(text.contains("hint: "), "{text}");
+    let text = error.told();
+    assert!(text.contains("fix: "), "{text}");
     check_no_secret(&text);
     check_no_secret(&format!("{error:?}"));
 }

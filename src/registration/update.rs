@@ -15,7 +15,11 @@ use super::{
     options::{AuthMethod, RedirectUpdate, UpdateMethod},
     refusal::{blames_secret, may_blame_secret, shown},
 };
-use crate::{jose::Algorithm, secret::Secret};
+use crate::{
+    diagnostic::{Explain as _, Fix, Knob, fix, told},
+    jose::Algorithm,
+    secret::Secret,
+};
 
 /// What has to be said to a registered client.
 pub(super) struct Plan {
@@ -111,7 +115,7 @@ impl Attempt<'_> {
         let read = match self.read().await {
             Ok(Some((_, Some(current)))) => current,
             Ok(_) => return,
-            Err(error) => return tracing::debug!("the update could not be read back: {error}"),
+            Err(error) => return tracing::debug!("the update could not be read back: {}", error.told()),
         };
         let before = self.record.registered.clone();
         if let Some(known) = &mut self.record.registered {
@@ -121,7 +125,7 @@ impl Attempt<'_> {
         if self.record.registered != before {
             self.tell_replaced();
             if let Err(error) = self.store().await {
-                tracing::warn!("{error}");
+                tracing::warn!("{}", error.told());
             }
         }
     }
@@ -212,7 +216,7 @@ impl Attempt<'_> {
             }),
             Reply::Unsupported => Err(RegistrationError::CannotUpdate {
                 url: shown(&at.url),
-                tried: method.tried(),
+                tried: method,
                 changes: listed(&plan.changes),
             }),
             Reply::Done | Reply::Gone | Reply::Unauthorized => {
@@ -260,12 +264,18 @@ impl Attempt<'_> {
     fn tell_secret_unknown(&self, client_id: &str) {
         // With a key nobody misses it.
         if self.registration.options.auth_method != AuthMethod::PrivateKeyJwt {
-            tracing::warn!(
-                "the IdP took the update of {client_id} only without the client secret of bff_client.json, and does not \
-                 name the right one - hint: where logins fail with invalid_client, switch MS_BFF_TOKEN_AUTH_METHOD to \
-                 private_key_jwt and back, or have the client removed at the IdP and start with DCR_FORCE_REPLACE=true and \
-                 a fresh DCR_IAT"
+            let fix = fix!(
+                "where logins fail with invalid_client, switch {} to private_key_jwt and back, or have the client removed at \
+                 the IdP and start with {} and a fresh {}",
+                Knob::AuthMethod,
+                Knob::ForceReplace.to("true"),
+                Knob::InitialAccessToken
             );
+            let what = format_args!(
+                "the IdP took the update of {client_id} only without the client secret of bff_client.json, and does not name \
+                 the right one"
+            );
+            tracing::warn!("{}", told(what, fix));
         }
     }
 
@@ -323,15 +333,16 @@ impl Attempt<'_> {
         let url = self.metadata.url_map().back_channel(Url::parse(uri).ok()?);
         let endpoint = self.metadata.registration_endpoint.as_ref();
         if endpoint.is_none_or(|endpoint| endpoint.origin() != url.origin()) {
-            tracing::warn!(
-                "the registration_client_uri of {client_id} is at {}, but registration is at {}: the registration access \
-                 token is not sent there - hint: correct IDP_BASE_URL or DCR_REGISTRATION_URL, or the IdP's public URL",
+            let what = format_args!(
+                "the registration_client_uri of {client_id} is at {}, but registration is at {}: the registration access token \
+                 is not sent there",
                 url.origin().ascii_serialization(),
                 endpoint.map_or_else(
                     || "no known place".to_owned(),
                     |url| url.origin().ascii_serialization()
                 ),
             );
+            tracing::warn!("{}", told(what, managed_elsewhere()));
             return None;
         }
         Some(Management {
@@ -340,4 +351,13 @@ impl Attempt<'_> {
             client_id: client_id.to_owned(),
         })
     }
+}
+
+/// What to do about a client that is managed at another origin than the one of registration.
+pub fn managed_elsewhere() -> Fix {
+    fix!(
+        "correct {} or {}, or the public URL that the IdP is configured with",
+        Knob::ProviderBase,
+        Knob::RegistrationEndpoint
+    )
 }

@@ -5,7 +5,10 @@ use std::{fmt, path::PathBuf};
 use futures_util::future::BoxFuture;
 
 use super::credentials::{Credentials, CredentialsError, CredentialsFile};
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    diagnostic::{Fix, Knob, fix},
+};
 
 /// Keeps credentials, and gives one process at a time the right to register.
 pub trait Vault: fmt::Debug + Send + Sync + 'static {
@@ -99,25 +102,31 @@ impl Lock {
 // === impl Place ===
 
 impl Place {
-    /// How this process would come to keep them elsewhere, for a hint.
-    #[must_use]
-    pub const fn way_elsewhere(&self) -> &'static str {
+    /// How this process would come to keep them elsewhere.
+    pub(super) fn way_elsewhere(&self) -> Fix {
         match self {
-            Self::File(_) => "let BFF_CLIENT_CRED_PATH point to another file",
-            Self::Shared => "give this installation a prefix of its own in REDIS_URL (?prefix=NAME)",
+            Self::File(_) => fix!("let {} point to another file", Knob::CredentialsPath),
+            Self::Shared => fix!(
+                "give this installation a prefix of its own in {} (?prefix=NAME)",
+                Knob::Redis
+            ),
         }
     }
 
-    /// How the lock of it becomes free, for a hint.
-    pub(super) const fn way_to_the_lock(&self) -> &'static str {
+    /// How the lock of it becomes free.
+    pub(super) fn way_to_the_lock(&self) -> Fix {
         match self {
             Self::File(_) => {
-                "it registers, waits for the IdP, or hangs: this one goes on when it is done; end it where it hangs"
+                fix!(
+                    "it registers, waits for the IdP, or hangs: this one goes on when it is done; end it where it hangs"
+                )
             }
-            Self::Shared => {
+            Self::Shared => fix!(
                 "another replica registers, waits for the IdP, or hangs: this one goes on when it is done. Where no replica does \
-                 any of that, the lock has been left behind: delete the key `bff:{client}:lock` (with the prefix of REDIS_URL in place of `bff`)"
-            }
+                 any of that, the lock has been left behind: delete the key `bff:{client}:lock` (with the prefix of {} in place \
+                 of `bff`)",
+                Knob::Redis
+            ),
         }
     }
 }

@@ -81,7 +81,7 @@ pub(super) struct Found {
 pub(super) enum DocumentError {
     #[error(transparent)]
     Shared(#[from] SharedError),
-    #[error("it is sealed with a SESSION_SECRET that this process does not have")]
+    #[error("it is sealed with a secret that this process does not have")]
     Foreign,
     #[error("this process does not have the lock any more")]
     LockLost,

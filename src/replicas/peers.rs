@@ -11,6 +11,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    diagnostic::{Explain, Fix, Knob, fix},
     keys::Keys,
     random::{RandomExt as _, SharedRandom},
     seal::{Purpose, Sealer},
@@ -56,24 +57,37 @@ pub(super) struct Peer {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Discord {
     #[error(
-        "the SESSION_SECRET of this replica, the first of its list, is not in the list of the replica {peer}, which could not \
-         read what this one seals: give both the same list; to change it, append the new secret on all replicas first"
+        "the secret that this replica seals with is not in the list of the replica {peer}, which could not read what this one \
+         seals"
     )]
     OwnSecret { peer: String },
     #[error(
-        "the SESSION_SECRET of the replica {peer}, the first of its list, is not in the list of this one, which could not read \
-         what that one seals: give both the same list; to change it, append the new secret on all replicas first"
+        "the secret that the replica {peer} seals with is not in the list of this one, which could not read what that one seals"
     )]
     TheirSecret { peer: String },
-    #[error(
-        "the replica {peer} does not publish the key {key} that this one signs with: mount its PEM there too, or here the one \
-         that signs there, in BFF_KEYS_DIR"
-    )]
+    #[error("the replica {peer} does not publish the key {key} that this one signs with")]
     OwnKey { peer: String, key: String },
-    #[error(
-        "the replica {peer} signs with the key {key}, which this one does not publish: mount its PEM here too, in BFF_KEYS_DIR"
-    )]
+    #[error("the replica {peer} signs with the key {key}, which this one does not publish")]
     TheirKey { peer: String, key: String },
+}
+
+// === impl Discord ===
+
+impl Explain for Discord {
+    fn fix(&self) -> Option<Fix> {
+        Some(match self {
+            Self::OwnSecret { .. } | Self::TheirSecret { .. } => fix!(
+                "give both the same list in {}, of which the first one seals; to change it, append the new secret on all replicas \
+                 first",
+                Knob::SessionSecret
+            ),
+            Self::OwnKey { .. } => fix!(
+                "mount its PEM there too, or here the one that signs there, in {}",
+                Knob::KeysFolder
+            ),
+            Self::TheirKey { .. } => fix!("mount its PEM here too, in {}", Knob::KeysFolder),
+        })
+    }
 }
 
 // === impl Peers ===

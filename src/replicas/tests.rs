@@ -160,7 +160,7 @@ async fn a_next_key_signs_only_when_every_replica_has_it() {
     let asked = one.replicas.known_by_peers(Arc::new(Content));
     let error = asked.announce(Some(&next)).await.unwrap_err();
     assert!(matches!(&error, AnnounceError::Peers { cause, .. } if cause.contains("replica 2")));
-    assert!(error.to_string().contains("mount its PEM"), "{error}");
+    assert!(error.told().contains("mount its PEM"), "{error}");
     asked.announce(None).await.unwrap();
     // Without the other one, or if no other one answers.
     two.replicas.peers.withdraw().await.unwrap();
@@ -233,11 +233,11 @@ async fn a_replica_with_a_foreign_secret_starts_and_changes_nothing() {
     let warned = foreign
         .warnings
         .iter()
-        .any(|warning| warning.to_string().contains("SESSION_SECRET"));
+        .any(|warning| warning.told().contains("[SessionSecret]"));
     assert!(warned, "{:?}", foreign.warnings);
     let discord = foreign.replicas.look(&foreign.keys).await.unwrap_err();
     assert!(
-        discord.contains("SESSION_SECRET") && discord.contains("replica 1"),
+        discord.told().contains("[SessionSecret]") && discord.told().contains("replica 1"),
         "{discord}"
     );
     assert_eq!(harness.shared.dump(Record::Keyring), dump);
@@ -281,7 +281,7 @@ fn a_known_replica_waits_and_a_new_one_does_not() {
         found.unwrap().1
     };
     let mut standing = Standing::default();
-    let trouble = || Err("trouble".to_owned());
+    let trouble = || Err("trouble".to_owned().into());
     standing.tell(trouble(), &health);
     assert!(matches!(status(), Status::Pending { reason } if reason == "trouble"));
     standing.tell(Ok(()), &health);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::moment::Moment;
+use crate::diagnostic::{Knob, fix, told};
 
 /// A line is written at most this often.
 const PAUSE: Duration = Duration::from_mins(1);
@@ -59,8 +60,16 @@ impl Crowd {
             not_accepted = self.not_accepted,
             connections,
             per_address,
-            "connections were ended or turned away, since there was no room for more (MAX_CONNECTIONS, \
-             MAX_CONNECTIONS_PER_ADDRESS); a proxy in front belongs into BFF_TRUSTED_PROXIES"
+            "{}",
+            told(
+                "connections were ended or turned away, since there was no room for more",
+                fix!(
+                    "list a proxy in front in {}, or allow more ({}, {})",
+                    Knob::TrustedProxies,
+                    Knob::MaxConnections,
+                    Knob::MaxConnectionsPerAddress
+                )
+            )
         );
     }
 }

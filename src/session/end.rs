@@ -206,14 +206,12 @@ impl EndReason {
             Self::BackChannel => "the provider said that the person has logged out there",
             Self::FrontChannel => "a page of the provider said so in this browser",
             Self::Admin => "an operator ended it (`bff sessions end`)",
-            Self::Idle => "it was not used for `SESSION_IDLE_TIMEOUT`",
+            Self::Idle => "it was not used for as long as an idle session lives",
             Self::Lifetime => {
-                "it is as old as `SESSION_LIFETIME` or the provider (`session_expiry`, the life of the refresh token) allows, or its access token has expired and there is no refresh token"
+                "it is as old as the settings or the provider (`session_expiry`, the life of the refresh token) allow, or its access token has expired and there is no refresh token"
             }
             Self::Replaced => "the same browser logged in again",
-            Self::Crowded => {
-                "the person has more sessions than `SESSION_MAX_PER_USER`, and this is the oldest"
-            }
+            Self::Crowded => "the person has more sessions than one may have, and this is the oldest",
             Self::InvalidGrant => "the provider does not take its refresh token any more",
             Self::AnswerLost => "the answer to a refresh was lost, and the refresh token with it",
             Self::PersonNeeded => "the provider wants to see the person",

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::jose::Claims;
+use crate::{
+    diagnostic::{Knob, fix, told},
+    jose::Claims,
+};
 
 /// Claims that speak of the token or of the login, not of the person.
 const PROTOCOL_CLAIMS: [&str; 17] = [
@@ -128,12 +131,10 @@ impl LeftOutNotice {
         for LeftOut { claim, size } in left_out {
             let mut said = self.said.lock();
             if said.len() < MAX_SAID && said.insert(claim.clone()) {
-                tracing::warn!(
-                    %claim,
-                    bytes = size,
-                    "a claim is left out, since a session keeps {MAX_CLAIMS} bytes of claims; remove it at the IdP or by \
-                     OIDC_SCOPES if nobody needs it"
-                );
+                let what =
+                    format_args!("a claim is left out, since a session keeps {MAX_CLAIMS} bytes of claims");
+                let fix = fix!("remove it at the IdP or by {} if nobody needs it", Knob::Scopes);
+                tracing::warn!(%claim, bytes = size, "{}", told(what, fix));
             }
         }
     }

@@ -44,6 +44,7 @@ impl Logs {
             .with_env_filter(EnvFilter::new(filter))
             .with_writer(text.clone())
             .finish();
+        let subscriber = super::in_words(subscriber);
         Self {
             text,
             _guard: tracing::subscriber::set_default(subscriber),

@@ -4,18 +4,20 @@ use std::{error::Error, io};
 
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 
-/// The settings of a server that an operator can change, as messages name them.
-#[derive(Clone, Copy, Debug)]
+use crate::diagnostic::{Explained, Fix, Knob, fix};
+
+/// The settings of a server that an operator can change.
+#[derive(Clone, Debug)]
 pub struct Hints {
     /// The variable with the server's address.
-    pub address: &'static str,
+    pub address: Fix,
     /// The variable with further certificate authorities.
-    pub authorities: &'static str,
+    pub authorities: Fix,
 }
 
 /// The fault, if `error` comes from TLS.
 #[must_use]
-pub fn explain(error: &(dyn Error + 'static), hints: &Hints) -> Option<String> {
+pub fn explain(error: &(dyn Error + 'static), hints: &Hints) -> Option<Explained> {
     find(error).map(|error| said(error, hints))
 }
 
@@ -35,61 +37,86 @@ fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
     None
 }
 
-fn said(error: &TlsError, hints: &Hints) -> String {
-    let address = hints.address;
+fn said(error: &TlsError, hints: &Hints) -> Explained {
+    let address = hints.address.clone();
     match error {
         TlsError::InvalidCertificate(error) => of_certificate(error, hints),
-        TlsError::InvalidMessage(_) => {
-            format!("it does not speak TLS there (correct scheme and port in {address})")
-        }
+        TlsError::InvalidMessage(_) => Explained::new(
+            "it does not speak TLS there",
+            fix!("correct scheme and port in {}", address),
+        ),
         TlsError::PeerIncompatible(_)
         | TlsError::AlertReceived(
             AlertDescription::HandshakeFailure
             | AlertDescription::ProtocolVersion
             | AlertDescription::InsufficientSecurity,
-        ) => {
-            "it has no version of TLS from 1.2 on, or no cipher, in common with this server (update what answers there)"
-                .to_owned()
-        }
-        TlsError::AlertReceived(AlertDescription::UnrecognisedName) => {
-            format!("what answers there does not know this name (correct {address})")
-        }
-        TlsError::AlertReceived(AlertDescription::CertificateRequired) => format!(
-            "it wants a client certificate, which this server does not have (name an address without that in {address})"
+        ) => Explained::new(
+            "it has no version of TLS from 1.2 on, or no cipher, in common with this server",
+            fix!("update what answers there"),
         ),
-        TlsError::AlertReceived(_) => {
-            "what answers there has broken off the TLS handshake (its log says why)".to_owned()
-        }
-        TlsError::NoCertificatesPresented => {
-            format!("it shows no certificate (let it have one, or correct {address})")
-        }
-        _ => "the TLS handshake failed (LOG_LEVEL=debug shows what the library says)".to_owned(),
+        TlsError::AlertReceived(AlertDescription::UnrecognisedName) => Explained::new(
+            "what answers there does not know this name",
+            fix!("correct {}", address),
+        ),
+        TlsError::AlertReceived(AlertDescription::CertificateRequired) => Explained::new(
+            "it wants a client certificate, which this server does not have",
+            fix!("name an address without that in {}", address),
+        ),
+        TlsError::AlertReceived(_) => Explained::new(
+            "what answers there has broken off the TLS handshake",
+            fix!("see why in its log"),
+        ),
+        TlsError::NoCertificatesPresented => Explained::new(
+            "it shows no certificate",
+            fix!("let it have one, or correct {}", address),
+        ),
+        _ => Explained::new(
+            "the TLS handshake failed",
+            fix!(
+                "set {}, with which the log shows what the library says",
+                Knob::LogLevel.to("debug")
+            ),
+        ),
     }
 }
 
-fn of_certificate(error: &CertificateError, hints: &Hints) -> String {
-    let Hints { address, authorities } = hints;
+fn of_certificate(error: &CertificateError, hints: &Hints) -> Explained {
+    let Hints { address, authorities } = hints.clone();
     match error {
-        CertificateError::UnknownIssuer => format!(
-            "its certificate comes from an authority that is not trusted here (name that authority's certificate in \
-             {authorities})"
+        CertificateError::UnknownIssuer => Explained::new(
+            "its certificate comes from an authority that is not trusted here",
+            fix!("name that authority's certificate in {}", authorities),
         ),
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "its certificate has expired (renew it there, unless this machine's clock is wrong)".to_owned()
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "its certificate is not valid yet (is this machine's clock right?)".to_owned()
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => format!(
-            "its certificate is for other names (use one of them in {address}, or have a certificate made for this one)"
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Explained::new(
+            "its certificate has expired",
+            fix!("renew it there, unless this machine's clock is wrong"),
         ),
-        CertificateError::Revoked => "its certificate has been revoked (have a new one made)".to_owned(),
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            "its certificate is not for servers (have one made with the extended key usage serverAuth)"
-                .to_owned()
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Explained::new(
+            "its certificate is not valid yet",
+            fix!("check whether this machine's clock is right"),
+        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Explained::new(
+                "its certificate is for other names",
+                fix!(
+                    "use one of them in {}, or have a certificate made for this one",
+                    address
+                ),
+            )
         }
-        _ => format!(
-            "its certificate cannot be verified (a self-signed one, or that of its authority, belongs into {authorities})"
+        CertificateError::Revoked => {
+            Explained::new("its certificate has been revoked", fix!("have a new one made"))
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => Explained::new(
+            "its certificate is not for servers",
+            fix!("have one made with the extended key usage serverAuth"),
+        ),
+        _ => Explained::new(
+            "its certificate cannot be verified",
+            fix!(
+                "put a self-signed one, or that of its authority, into {}",
+                authorities
+            ),
         ),
     }
 }
@@ -97,20 +124,23 @@ fn of_certificate(error: &CertificateError, hints: &Hints) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnostic::Explain as _;
 
-    const HINTS: Hints = Hints {
-        address: "BASE_URL",
-        authorities: "CA_FILE",
-    };
+    fn hints() -> Hints {
+        Hints {
+            address: Fix::from("BASE_URL"),
+            authorities: Fix::from("CA_FILE"),
+        }
+    }
 
     #[test]
     fn a_cause_inside_io_errors_is_found() {
         let tls = TlsError::InvalidCertificate(CertificateError::UnknownIssuer);
         let inner = io::Error::other(tls);
         let outer = io::Error::other(inner);
-        assert!(explain(&outer, &HINTS).unwrap().contains("CA_FILE"));
-        assert_eq!(explain(&io::Error::other("something else"), &HINTS), None);
-        assert_eq!(explain(&io::Error::from(io::ErrorKind::TimedOut), &HINTS), None);
+        assert!(explain(&outer, &hints()).unwrap().told().contains("CA_FILE"));
+        assert_eq!(explain(&io::Error::other("something else"), &hints()), None);
+        assert_eq!(explain(&io::Error::from(io::ErrorKind::TimedOut), &hints()), None);
     }
 
     #[test]
@@ -138,9 +168,9 @@ mod tests {
                 TlsError::AlertReceived(AlertDescription::UnrecognisedName),
                 "BASE_URL",
             ),
-            (TlsError::General("x".to_owned()), "debug"),
+            (TlsError::General("x".to_owned()), "LogLevel]=debug"),
         ] {
-            assert!(said(&error, &HINTS).contains(part), "{error}");
+            assert!(said(&error, &hints()).told().contains(part), "{error}");
         }
     }
 }

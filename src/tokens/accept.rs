@@ -51,6 +51,7 @@ impl Inner {
                 let failure = Failure {
                     answer: Answer::of_id_token(&error),
                     error: &error,
+                    explained: &error,
                     uncertain: false,
                     asked: None,
                 };

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    diagnostic::Explain,
     session::{Claim, Claimed, Due, Lease, Session, SessionKey, StoreError, Stored, UpdateError},
 };
 
@@ -28,6 +29,8 @@ const AFTER_STORE_ERROR: Duration = Duration::from_secs(1);
 pub(super) struct Failure<'a> {
     pub(super) answer: Answer,
     pub(super) error: &'a (dyn Error + Send + Sync + 'static),
+    /// The same, for the operator.
+    pub(super) explained: &'a (dyn Explain + Sync),
     /// Whether the refresh token may have been used up.
     pub(super) uncertain: bool,
     /// The pause that the IdP requests.
@@ -203,6 +206,7 @@ impl Inner {
                 let failure = Failure {
                     answer,
                     error: &error,
+                    explained: &error,
                     uncertain,
                     asked: error.retry_after(),
                 };
@@ -242,7 +246,7 @@ impl Inner {
                 Ok(Outcome::Ended)
             }
             Verdict::Stays(strikes) => {
-                self.tell_of(key, answer, error);
+                self.tell_of(key, answer, failure.explained);
                 let stored = if tokens.uncertain == failure.uncertain && tokens.strikes == strikes {
                     stored
                 } else {
@@ -261,14 +265,15 @@ impl Inner {
         }
     }
 
-    fn tell_of(&self, key: &SessionKey, answer: Answer, error: &(dyn Error + 'static)) {
+    fn tell_of(&self, key: &SessionKey, answer: Answer, error: &dyn Explain) {
         let session = self.sessions.reference(key);
+        let error = error.told();
         match answer {
             // The part that an operator has to fix, here or at the IdP.
             Answer::FaultyIdToken => tracing::error!(
                 %session,
                 error,
-                "the IdP sent a refreshed ID token that is not right: the access token beside it is not used"
+                "refreshed ID token failed validation; the new access token was discarded"
             ),
             Answer::UnknownClient => {
                 tracing::error!(%session, error, "the access token could not be renewed; the session stays");

@@ -70,7 +70,7 @@ impl Web {
             let problem = Problem::new(
                 Code::UnknownHost,
                 "This address is not one of those that were registered for logging in. If a proxy stands in front, it \
-                 has to pass the Host header on, or be listed in BFF_TRUSTED_PROXIES and send X-Forwarded-Host.",
+                 has to pass the Host header on, or be one that this server trusts and send X-Forwarded-Host.",
             );
             let fallback = self.login.hosts().fallback().origin().as_str();
             return Elsewhere::Refuse(problem.for_person(Label::GoToStartPage, fallback));

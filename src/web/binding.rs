@@ -189,7 +189,7 @@ impl Web {
             Why::NoKey => tracing::info!(
                 %session,
                 binding,
-                "a browser has not registered a key after its login, so it is refused (SESSION_BINDING is device)"
+                "a browser has not registered a key after its login, so it is refused, as configured"
             ),
         }
     }

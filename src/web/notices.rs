@@ -6,7 +6,11 @@ use http::HeaderMap;
 use url::Host;
 
 use super::Web;
-use crate::{head, told::Told};
+use crate::{
+    diagnostic::{Knob, fix, told},
+    head,
+    told::Told,
+};
 
 /// At most this many hosts are named: beyond them, a scanner invents them.
 const MAX_HOSTS: usize = 8;
@@ -39,18 +43,21 @@ impl Default for Notices {
 impl Web {
     /// Tells of a browser that sends several session cookies under one name, and so stays logged out.
     pub(super) fn notice_doubled_session(&self, headers: &HeaderMap) {
-        let told = &self.0.notices.doubled_session;
-        if told.load(Ordering::Relaxed) || !self.cookies.session_is_doubled(headers) {
+        let is_told = &self.0.notices.doubled_session;
+        if is_told.load(Ordering::Relaxed) || !self.cookies.session_is_doubled(headers) {
             return;
         }
-        if !told.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                cookie = %self.cookies.session_name(),
-                "a browser sends several session cookies of one name, so it counts as not logged in, also after a login; \
-                 one of them was set for another domain or path, by an earlier BFF_COOKIE_DOMAIN or by another \
-                 application on a sibling host: set SESSION_COOKIE_NAME to a name that nothing else uses, or let people \
-                 remove the cookies of this site"
+        if !is_told.swap(true, Ordering::Relaxed) {
+            let what = "a browser sends several session cookies of one name, so it counts as not logged in, also after a login; \
+                        one of them was set for another domain or path, by an earlier setting or by another application on a \
+                        sibling host";
+            let fix = fix!(
+                "set {} to a name that nothing else uses, or let people remove the cookies of this site; {} says for which domain \
+                 this server sets its own",
+                Knob::CookieName,
+                Knob::CookieDomain
             );
+            tracing::warn!(cookie = %self.cookies.session_name(), "{}", told(what, fix));
         }
     }
 
@@ -80,9 +87,16 @@ impl Web {
             tracing::warn!(
                 host,
                 fallback = hosts.fallback().origin().as_str(),
-                "a login began on a host that has no redirect URI, so it goes on at the fallback; add the host's \
-                 /auth/callback to DCR_REDIRECT_URIS; if a proxy stands in front, it has to pass the Host header on, or be \
-                 listed in BFF_TRUSTED_PROXIES and send X-Forwarded-Host"
+                "{}",
+                told(
+                    "a login began on a host that has no redirect URI, so it goes on at the fallback",
+                    fix!(
+                        "add the host's /auth/callback to {}; if a proxy stands in front, it has to pass the Host header on, or be \
+                         listed in {} and send X-Forwarded-Host",
+                        Knob::RedirectUris,
+                        Knob::TrustedProxies
+                    )
+                )
             );
         }
     }

@@ -230,7 +230,13 @@ async fn a_redis_that_starts_later_is_waited_for_and_a_wrong_url_is_told() {
     let ended = Process::start(&replicas.stack.folder(), &[], &replicas.stack.variables)
         .ended()
         .await;
-    ended.says(64, &["does not take user and password of REDIS_URL"]);
+    ended.says(
+        64,
+        &[
+            "does not take the user and the password",
+            "correct them in REDIS_URL",
+        ],
+    );
     assert!(!ended.output.contains("hunter2"), "{}", ended.output);
 }
 

@@ -33,3 +33,15 @@ pub use self::{
     stack::{Builder, HOSTS, Stack, pause},
     wire::{http2_client, raw, service},
 };
+
+/// What an error says, in the names of settings, as the program says it.
+pub fn told(error: &dyn bff::diagnostic::Explain) -> String {
+    bff::diagnostic::Diagnostic::of(error, &bff::config::Names::default()).to_string()
+}
+
+/// What a test logs has the names of settings, as the log of the program has.
+fn in_words(log: impl tracing::Subscriber + Send + Sync) -> impl tracing::Subscriber + Send + Sync {
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    log.with(bff::diagnostic::LogWords::new(bff::config::Names::default()))
+}

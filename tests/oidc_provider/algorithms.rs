@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Stack;
+use crate::support::{Stack, told};
 
 /// Registers, logs in, renews and logs out; each assertion on the way was signed with `algorithm`.
 async fn signs_with(algorithm: &str, settings: Value, changes: &[(&str, &str)]) {
@@ -68,7 +68,7 @@ async fn an_unsupported_key_is_logged_before_a_token_is_spent() {
         .fail_to_start(&[("DCR_IAT", &token), ("BFF_KEY_TYPE", "p-256")])
         .await;
     assert!(error.is_configuration(), "{error}");
-    let message = error.to_string();
+    let message = told(&error);
     for part in ["ES256", "RS256, PS256", "BFF_JWT_SIGNING_KEY"] {
         assert!(message.contains(part), "{part} in {message}");
     }

@@ -113,7 +113,7 @@ async fn an_unsupported_method_keeps_the_registered_one() {
         }
         stack.logs.has_part(
             "WARN",
-            &format!("is registered with {allowed}, not with {wanted} (MS_BFF_TOKEN_AUTH_METHOD)"),
+            &format!("is registered with {allowed}, not with {wanted} as configured"),
         );
         assert_eq!(stack.client().await["token_endpoint_auth_method"], allowed);
         stack.provider.forget_what_was_seen().await;

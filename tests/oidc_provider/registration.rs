@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Stack, until};
+use crate::support::{Stack, told, until};
 
 /// The management of a registration over several starts; `rotates` is whether the provider gives out a new registration
 /// access token with every update.
@@ -131,7 +131,7 @@ async fn a_scope_that_the_provider_does_not_know_is_named() {
         .fail_to_start(&[("DCR_IAT", &token), ("OIDC_SCOPES", scopes)])
         .await;
     assert!(!error.is_configuration());
-    let message = error.to_string();
+    let message = told(&error);
     for part in [
         "refused the scopes",
         "invalid_client_metadata",
@@ -167,7 +167,7 @@ async fn a_used_initial_access_token_is_explained() {
     stack.restart(&[("DCR_IAT", &token)]).await;
     std::fs::remove_file(stack.credentials_path()).unwrap();
     let error = stack.fail_to_start(&[("DCR_IAT", &token)]).await;
-    let message = error.to_string();
+    let message = told(&error);
     for part in ["401", "invalid_token", "mint a new one", "DCR_IAT"] {
         assert!(message.contains(part), "{part} in {message}");
     }

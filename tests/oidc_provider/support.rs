@@ -20,3 +20,15 @@ pub use self::{
     provider::Provider,
     stack::{HOSTS, Stack, until},
 };
+
+/// What an error says, in the names of settings, as the program says it.
+pub fn told(error: &dyn bff::diagnostic::Explain) -> String {
+    bff::diagnostic::Diagnostic::of(error, &bff::config::Names::default()).to_string()
+}
+
+/// What a test logs has the names of settings, as the log of the program has.
+fn in_words(log: impl tracing::Subscriber + Send + Sync) -> impl tracing::Subscriber + Send + Sync {
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    log.with(bff::diagnostic::LogWords::new(bff::config::Names::default()))
+}

@@ -14,9 +14,10 @@ use super::{
 };
 use crate::{
     config::PromptSetting,
+    diagnostic::{Knob, fix},
     oidc::{
-        AssertionAudience, AssertionTyp, AuthorizationRequest, CallError, Client, InvalidClient, Metadata,
-        OAuthError, ParMode, Pkce, ProviderTime, RelyingParty,
+        AssertionAudience, AssertionTyp, AuthorizationRequest, Blames, CallError, Client, InvalidClient,
+        Metadata, OAuthError, ParMode, Pkce, ProviderTime, RelyingParty,
     },
     random::RandomExt as _,
     secret::Secret,
@@ -65,6 +66,7 @@ pub(super) async fn check(
     keys_are: KeysAre,
     report: &mut Report,
 ) {
+    let key = known.key();
     let client = match known.client {
         Some(client) if keys.found().is_some() => client,
         _ => {
@@ -84,7 +86,7 @@ pub(super) async fn check(
     if pushes {
         for uri in &uris {
             match push(patient, relying_party, uri).await {
-                Answer::Refused(error) => refused_request(uri, &error, report),
+                Answer::Refused(error) => refused_request(uri, error, report),
                 other => {
                     let goes_on = matches!(other, Answer::In);
                     answer.get_or_insert(other);
@@ -115,18 +117,14 @@ pub(super) async fn check(
             report.ok(Check::Authentication, what);
         }
         Answer::Out(error) => {
-            let error = InvalidClient {
-                registered: known.knows_key,
-                ..*error
-            };
-            kept_out(patient, &client, &error, known.fetched, keys_are, report).await;
+            let error = InvalidClient { key, ..*error };
+            kept_out(patient, &client, error, keys_are, report).await;
         }
-        Answer::Refused(error) => report.fail(
+        Answer::Refused(error) => report.explain(
             Kind::Wrong,
             Check::Authentication,
             "the IdP refuses the client for another reason than a made-up code",
-            clean(&error.to_string()),
-            "look at the client at the IdP: its grant types must hold authorization_code and refresh_token",
+            &CallError::Rejected(error),
         ),
         Answer::Unclear(error) => unclear(&error, report),
     }
@@ -197,63 +195,51 @@ fn sorted<T>(outcome: Result<T, CallError>) -> Answer {
 }
 
 /// A push that was refused although the client may be let in.
-fn refused_request(uri: &str, error: &OAuthError, report: &mut Report) {
-    let said = error.to_string();
-    let (check, what, fix) = if error.is("invalid_scope") {
-        (
+fn refused_request(uri: &str, error: OAuthError, report: &mut Report) {
+    let (check, what) = match error.blames() {
+        Blames::Scope => (
             Check::Scopes,
-            "the IdP refuses the scopes of OIDC_SCOPES".to_owned(),
-            "remove what it refuses from OIDC_SCOPES, or allow it at the IdP (policy.allowed_scopes) and for the client",
-        )
-    } else if said.contains("redirect") {
-        (
-            Check::RedirectUris,
-            format!("the IdP refuses {uri}"),
-            "correct DCR_REDIRECT_URIS (host, path and trailing slash must match exactly), or register it at the IdP",
-        )
-    } else {
-        (
+            "the IdP refuses the scopes that are asked for".to_owned(),
+        ),
+        Blames::RedirectUri => (Check::RedirectUris, format!("the IdP refuses {uri}")),
+        Blames::Grant | Blames::Other => (
             Check::Authentication,
             "the IdP refuses our authorization requests".to_owned(),
-            "look at the client at the IdP; OIDC_PROMPT and OIDC_SCOPES are what can be changed here",
-        )
+        ),
     };
     // What stands in the table once need not stand there for each host.
     if report.failed(&[check]).is_none() {
-        report.fail(Kind::Wrong, check, what, clean(&said), fix);
+        report.explain(Kind::Wrong, check, what, &CallError::Rejected(error));
     }
 }
 
 async fn kept_out(
     patient: &Patient<'_>,
     client: &Client,
-    error: &InvalidClient,
-    fetched: bool,
+    error: InvalidClient,
     keys_are: KeysAre,
     report: &mut Report,
 ) {
     let what = format!("the IdP does not let {} in", client.id);
-    let cause = clean(&format!(
-        "{}; sent: {}{}",
-        error.error,
-        error.proof,
-        registered(error, fetched)
-    ));
+    let cause = clean(&error.to_string());
     if let Some(row) = report.failed(&CAUSES) {
         let fix = format!("mend {} first, and check again", row.check.name());
         return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
     }
-    if without_typ(patient, client, error).await {
+    if without_typ(patient, client, &error).await {
         let cause = "it refuses assertions that say in `typ` what they are, and takes others";
-        let fix = "set BFF_ASSERTION_TYP=none";
+        let fix = fix!("set {}", Knob::AssertionTyp.to("none"));
         return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
     }
-    if let Some(other) = other_audience(patient, client, error).await {
-        let cause = format!("it wants another audience in assertions than {}", audience(error));
-        let fix = format!("set BFF_ASSERTION_AUDIENCE={other}");
+    if let Some(other) = other_audience(patient, client, &error).await {
+        let cause = format!(
+            "it wants another audience in assertions than {}",
+            audience(&error)
+        );
+        let fix = fix!("set {}", Knob::AssertionAudience.to(other));
         return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
     }
-    if let Some(time) = other_time(patient, client, error).await {
+    if let Some(time) = other_time(patient, client, &error).await {
         wrong_clock(
             time,
             "the IdP refuses our assertions, and takes those that are dated by its own clock",
@@ -262,39 +248,13 @@ async fn kept_out(
         let fix = "mend clock first, and check again";
         return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
     }
-    let by_assertion = error.proof.assertion.is_some();
-    if by_assertion && keys_are == KeysAre::OutOfReach {
+    if error.proof.assertion.is_some() && keys_are == KeysAre::OutOfReach {
         return report.skip(
             Check::Authentication,
             "cannot be proven now: the IdP fetches our keys from this server. Start it, and check again",
         );
     }
-    let fix = if by_assertion && fetched && error.registered == Some(true) {
-        "where the key is new, have the IdP fetch jwks_uri again, or wait for as long as it keeps an answer; else compare \
-         method, keys and algorithm with the client at the IdP, and see in its log why it refuses"
-    } else if by_assertion {
-        "compare method, keys and algorithm with the client at the IdP, and see in its log why it refuses"
-    } else if error.proof.encoding_matters {
-        "compare id and secret with those at the IdP; client_secret_basic sends them form-encoded (RFC 6749 section 2.3.1), \
-         which changes yours, and not every IdP decodes them: try MS_BFF_TOKEN_AUTH_METHOD=client_secret_post"
-    } else {
-        "restore bff_client.json, or switch to another method and back (docs/registration.md, lost credentials); for a \
-         client that was registered by hand, put its secret into AUTH_CLIENT_SECRET"
-    };
-    report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
-}
-
-fn registered(error: &InvalidClient, fetched: bool) -> &'static str {
-    match (error.registered, &error.proof.assertion) {
-        (_, None) => "",
-        // What is served is known; what the IdP made of it is not.
-        (Some(true), _) if fetched => {
-            "; that kid is where the IdP fetches our keys, but it may keep an answer from before"
-        }
-        (Some(true), _) => "; the IdP has that kid",
-        (Some(false), _) => "; the IdP does NOT have that kid",
-        (None, _) => "; whether the IdP has that kid is not known",
-    }
+    report.explain(Kind::Wrong, Check::Authentication, what, &error);
 }
 
 /// Whether the IdP lets us in with assertions that have no `typ`.
@@ -361,23 +321,10 @@ fn audience(error: &InvalidClient) -> &str {
 }
 
 fn unclear(error: &CallError, report: &mut Report) {
-    let (kind, fix) = match error {
-        CallError::Transport { .. } => (
-            Kind::Unreachable,
-            "check that the token endpoint (and PAR) of the IdP can be reached from here: OIDC_TOKEN_URL, OIDC_PAR_URL, IDP_BASE_URL",
-        ),
-        CallError::Unavailable { .. } => (Kind::Unreachable, "try again; if it stays, look at the IdP's log"),
-        CallError::NotReady(_) => (Kind::Wrong, "set OIDC_PAR_URL, or MS_BFF_PAR_ENABLED=auto"),
-        _ => (
-            Kind::Wrong,
-            "see what answers at the token endpoint (OIDC_TOKEN_URL) and at PAR (OIDC_PAR_URL): it is not an IdP's answer",
-        ),
+    let kind = match error {
+        CallError::Transport { .. } | CallError::Unavailable { .. } => Kind::Unreachable,
+        _ => Kind::Wrong,
     };
-    report.fail(
-        kind,
-        Check::Authentication,
-        "whether the IdP lets the client in could not be found out",
-        clean(&error.to_string()),
-        fix,
-    );
+    let what = "whether the IdP lets the client in could not be found out";
+    report.explain(kind, Check::Authentication, what, error);
 }

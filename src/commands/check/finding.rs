@@ -1,40 +1,15 @@
 //! What the doctor finds: one row of the table each.
 
-use super::super::Exit;
-use crate::admin::ServerStatus;
+pub(in crate::commands) use super::checks::Check;
+use super::{super::Exit, text::clean};
+use crate::{
+    admin::ServerStatus,
+    config::Names,
+    diagnostic::{Diagnostic, Explain, Fix},
+};
 
-/// What is checked, in the order of the table. The names stand in `--json` and do not change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::commands) enum Check {
-    /// Settings, routes, hosts, cookies.
-    Configuration,
-    /// The signing key and its files.
-    Keys,
-    /// The server on this machine.
-    Server,
-    /// Our keys as the IdP fetches them.
-    Jwks,
-    /// The IdP's metadata.
-    Discovery,
-    /// Who the IdP says that it is.
-    Issuer,
-    /// The time here and there.
-    Clock,
-    /// The client at the IdP.
-    Registration,
-    /// One for each host.
-    RedirectUris,
-    /// What is asked for.
-    Scopes,
-    /// How the client authenticates.
-    Method,
-    /// What signs assertions.
-    Algorithm,
-    /// The key that the IdP knows.
-    Kid,
-    /// Whether the IdP lets the client in.
-    Authentication,
-}
+/// What stands where nothing has to be changed.
+const BY_ITSELF: &str = "it passes by itself: check again";
 
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +34,7 @@ pub(in crate::commands) enum Verdict {
         /// Why, in one line.
         cause: String,
         /// What to do, in one line.
-        fix: String,
+        fix: Fix,
         /// What kind of failure it is.
         kind: Kind,
     },
@@ -81,69 +56,10 @@ pub(in crate::commands) enum Kind {
 pub(in crate::commands) struct Report {
     findings: Vec<Finding>,
     notes: Vec<String>,
+    /// What settings are called here.
+    names: Names,
     /// What the running server says of itself, or why it says nothing; `None` where it has no socket.
     pub(super) running: Option<Result<ServerStatus, String>>,
-}
-
-// === impl Check ===
-
-impl Check {
-    /// All of them.
-    pub(super) const ALL: [Self; 14] = [
-        Self::Configuration,
-        Self::Keys,
-        Self::Server,
-        Self::Jwks,
-        Self::Discovery,
-        Self::Issuer,
-        Self::Clock,
-        Self::Registration,
-        Self::RedirectUris,
-        Self::Scopes,
-        Self::Method,
-        Self::Algorithm,
-        Self::Kid,
-        Self::Authentication,
-    ];
-
-    /// All of them, the deepest cause first: what stands below follows from what stands above rather than the other way
-    /// round. The table has another order, in which the own side comes first.
-    const BY_DEPTH: [Self; 14] = [
-        Self::Configuration,
-        Self::Keys,
-        Self::Discovery,
-        Self::Issuer,
-        Self::Clock,
-        Self::Server,
-        Self::Jwks,
-        Self::Registration,
-        Self::Method,
-        Self::Algorithm,
-        Self::Kid,
-        Self::Scopes,
-        Self::RedirectUris,
-        Self::Authentication,
-    ];
-
-    /// The name in the table and in JSON.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Configuration => "configuration",
-            Self::Keys => "keys",
-            Self::Server => "server",
-            Self::Jwks => "jwks",
-            Self::Discovery => "discovery",
-            Self::Issuer => "issuer",
-            Self::Clock => "clock",
-            Self::Registration => "registration",
-            Self::RedirectUris => "redirect_uris",
-            Self::Scopes => "scopes",
-            Self::Method => "method",
-            Self::Algorithm => "algorithm",
-            Self::Kid => "kid",
-            Self::Authentication => "authentication",
-        }
-    }
 }
 
 // === impl Verdict ===
@@ -171,6 +87,16 @@ impl Verdict {
 // === impl Report ===
 
 impl Report {
+    /// Says from now on what settings are called here.
+    pub(super) fn call_settings(&mut self, names: Names) {
+        self.names = names;
+    }
+
+    /// What settings are called here.
+    pub(super) const fn names(&self) -> &Names {
+        &self.names
+    }
+
     /// It is as it should be.
     pub(super) fn ok(&mut self, check: Check, what: impl Into<String>) {
         self.add(check, what, Verdict::Ok);
@@ -188,7 +114,7 @@ impl Report {
         check: Check,
         what: impl Into<String>,
         cause: impl Into<String>,
-        fix: impl Into<String>,
+        fix: impl Into<Fix>,
     ) {
         let verdict = Verdict::Failed {
             cause: cause.into(),
@@ -200,10 +126,22 @@ impl Report {
         self.add(check, what, verdict);
     }
 
-    /// Not as it should be, with cause and fix in one text of ours (`… - hint: …`).
-    pub(super) fn fail_with_hint(&mut self, kind: Kind, check: Check, what: impl Into<String>, text: &str) {
-        let (cause, fix) = text.split_once(" - hint: ").unwrap_or((text, "see the cause"));
-        self.fail(kind, check, what, cause, fix);
+    /// It is not as it should be, for the reason that `error` gives, with what that says to do.
+    pub(super) fn explain(
+        &mut self,
+        kind: Kind,
+        check: Check,
+        what: impl Into<String>,
+        error: &(impl Explain + ?Sized),
+    ) {
+        let fix = error.fix().unwrap_or_else(|| Fix::from(BY_ITSELF));
+        self.fail(kind, check, what, clean(&error.to_string()), fix);
+    }
+
+    /// Something to know beside the table that somebody else says.
+    pub(super) fn note_of(&mut self, warning: &dyn Explain) {
+        let note = Diagnostic::of(warning, &self.names).to_string();
+        self.note(clean(&note));
     }
 
     /// Something to know beside the table.

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    diagnostic::{Fix, Knob, fix},
     keys::{Entry, Keys, State, moment},
     outbound::{Lane, Request, Response},
 };
@@ -78,13 +79,13 @@ pub(super) async fn check(
             Served::Nobody(url)
         }
         Err(cause) => {
-            report.fail(
-                Kind::Wrong,
-                Check::Jwks,
-                format!("{url} cannot be reached, although the server is running here"),
-                cause.to_string(),
-                "let BFF_BASE_URL (or DCR_JWKS_URI) be the address that the IdP reaches this server at, and route it here",
+            let fix = fix!(
+                "let {} (or {}) be the address that the IdP reaches this server at, and route it here",
+                Knob::BaseUrl,
+                Knob::JwksUri
             );
+            let what = format!("{url} cannot be reached, although the server is running here");
+            report.fail(Kind::Wrong, Check::Jwks, what, cause.to_string(), fix);
             Served::Nobody(url)
         }
         Ok(response) => compared(&url, &response, keys, patient.clock.now(), report),
@@ -126,9 +127,12 @@ fn compared(
     let signing = keys.signing();
     if let Some((_, cause)) = missing.iter().find(|(kid, _)| kid == signing.kid()) {
         let fix = if found.entry(signing.kid()).is_some_and(|key| is_news(key, now)) {
-            format!("check again in ten seconds, since the key is new in the keyring; then: {ALIGN}")
+            fix!(
+                "check again in ten seconds, since the key is new in the keyring; then: {}",
+                align()
+            )
         } else {
-            ALIGN.to_owned()
+            align()
         };
         return wrong(
             report,
@@ -155,11 +159,18 @@ fn compared(
 }
 
 /// Where the signing key is not among what is served.
-const ALIGN: &str = "where the running server has another keyring (BFF_STATE_DIR, BFF_KEYS_DIR, another volume) or was \
-                     started with another BFF_JWT_SIGNING_KEY or BFF_KID, align both or restart it; where a cache is in \
-                     between, wait or empty it";
+fn align() -> Fix {
+    fix!(
+        "where the running server has another keyring ({}, {}, another volume) or was started with another {} or {}, align both or \
+         restart it; where a cache is in between, wait or empty it",
+        Knob::StateFolder,
+        Knob::KeysFolder,
+        Knob::SigningKey,
+        Knob::KeyId
+    )
+}
 
-fn wrong(report: &mut Report, what: String, cause: impl Into<String>, fix: impl Into<String>) -> Served {
+fn wrong(report: &mut Report, what: String, cause: impl Into<String>, fix: impl Into<Fix>) -> Served {
     report.fail(Kind::Wrong, Check::Jwks, what, cause, fix);
     Served::Wrong
 }
@@ -178,8 +189,13 @@ fn not_served(url: &Url, kid: &str, cause: &str, entry: Option<&Entry>, now: Tim
                 "{cause}; it is next since {}, and a server that follows the keyring serves it within seconds",
                 moment(key.since)
             ),
-            "the server does not follow keyring.json: let both use one folder (BFF_STATE_DIR, BFF_KEYS_DIR), and look in \
-             its log for what it cannot read; where a cache is in between, wait or empty it",
+            fix!(
+                "the server does not follow {}: let both use one folder ({}, {}), and look in its log for what it cannot read; \
+                 where a cache is in between, wait or empty it",
+                Knob::KeyringFile,
+                Knob::StateFolder,
+                Knob::KeysFolder
+            ),
         ),
         Some(key) => report.note(format!("the key {kid}, which is {}, is not served at {url}", key.state)),
         None => report.note(format!(

@@ -8,21 +8,27 @@ use super::{
 use crate::{
     admin::{Socket, SocketError},
     app::{
-        App, SessionSecretError, StartError,
+        App, StartError,
         one_shot::{InCommon, look_at_keys},
     },
     clock::Timestamp,
     config::{Config, ConfigError, Environment, Severity, StoreKind},
+    diagnostic::{Diagnostic, Explained, Knob, fix},
     jose::Algorithm,
-    keys::{
-        Entry, Keeper, KeyProblem, Keyring, KeyringError, Keys, KeysError, Step, UnusableKey, Upcoming,
-        moment,
-    },
+    keys::{Entry, Keeper, Keyring, Keys, Step, Upcoming, moment},
 };
 
 /// What sealing is worth where the secret lies beside what it seals.
-const SECRET_BESIDE: &str = "sessions are kept in BFF_STATE_DIR, sealed under session_secret in the same folder: a copy of \
-                             the folder shows their tokens. Set SESSION_SECRET, or leave session_secret out of backups";
+fn secret_beside() -> Explained {
+    Explained::new(
+        "sessions are sealed under session_secret in the same folder: a copy of the folder shows their tokens",
+        fix!(
+            "set {}, or leave session_secret in {} out of backups",
+            Knob::SessionSecret,
+            Knob::StateFolder
+        ),
+    )
+}
 
 /// What keys there are.
 pub(super) enum KeysFound {
@@ -74,12 +80,13 @@ pub(super) fn configuration(report: &mut Report) -> Option<Config> {
                         Check::Configuration,
                         warning.variable,
                         warning.message,
-                        "mend it before anybody is sent to log in; the server starts all the same",
+                        "correct it before anybody is sent to log in; the server starts all the same",
                     );
                 } else {
                     report.note(warning.to_string());
                 }
             }
+            report.call_settings(config.names.clone());
             config
         }
         Err(error) => {
@@ -103,7 +110,7 @@ pub(super) fn configuration(report: &mut Report) -> Option<Config> {
             if matches!(config.session.store, StoreKind::Disk | StoreKind::DiskIfPossible)
                 && config.session.secrets.is_empty()
             {
-                report.note(SECRET_BESIDE);
+                report.note_of(&secret_beside());
             }
         }
         Err(error) => {
@@ -119,13 +126,8 @@ fn admin_socket(config: &Config, report: &mut Report) -> bool {
     match config.server.admin_socket.as_deref().map(Socket::look_at) {
         None | Some(Ok(()) | Err(SocketError::InUse(_))) => true,
         Some(Err(error)) => {
-            report.fail(
-                Kind::Configuration,
-                Check::Configuration,
-                "BFF_ADMIN_SOCKET",
-                clean(&error.to_string()),
-                "do what the cause says; the server does not start before",
-            );
+            let what = "the socket of the operator cannot be made";
+            report.explain(Kind::Configuration, Check::Configuration, what, &error);
             false
         }
     }
@@ -161,7 +163,7 @@ pub(super) async fn keys(
     match look_at_keys(config, common, now) {
         Ok(Some((keeper, keys, warnings))) => {
             for warning in warnings {
-                report.note(warning.to_string());
+                report.note_of(&warning);
             }
             let signing = keys.signing();
             let algorithms: Vec<_> = signing.algorithms().iter().map(|one| one.name()).collect();
@@ -204,7 +206,10 @@ fn tell_next(keeper: &Keeper, registered: Option<Algorithm>, now: Timestamp, rep
         if let Some(Upcoming::Signs(at)) = ring.upcoming(key, keeper.policy()) {
             let misfit = registered.and_then(|registered| keeper.misfit(&key.kid, registered));
             report.note(match misfit {
-                Some(error) => format!("the next key is published, and does not sign: {error}"),
+                Some(error) => format!(
+                    "the next key is published, and does not sign: {}",
+                    Diagnostic::of(&error, report.names())
+                ),
                 None => format!("the key {} is published and signs from {}", key.kid, moment(at)),
             });
         }
@@ -223,50 +228,10 @@ fn stand_in(config: &Config, report: &mut Report) -> Option<Keys> {
 
 /// Something with which no server would start.
 pub(super) fn unusable(report: &mut Report, check: Check, what: &str, error: &StartError) {
-    let fix = match error {
-        StartError::Keys(KeysError::Generate(_)) => {
-            "restore the key from a backup, or mount the volume that holds it"
-        }
-        StartError::Keys(
-            KeysError::Exposed { .. }
-            | KeysError::Keyring(KeyringError::Exposed { .. })
-            | KeysError::SigningKey(UnusableKey {
-                problem: KeyProblem::Exposed(_),
-                ..
-            }),
-        )
-        | StartError::SessionSecret(SessionSecretError::Exposed { .. }) => {
-            "take the permissions away from others; with a key that somebody may have read, rotate (`bff keys rotate`)"
-        }
-        StartError::Keys(KeysError::SigningKey(_)) => {
-            "let BFF_JWT_SIGNING_KEY name a PEM file with one private key that this user can read"
-        }
-        StartError::Store(_) | StartError::Keys(KeysError::Keyring(KeyringError::Unavailable { .. })) => {
-            "correct REDIS_URL, or start Redis"
-        }
-        StartError::Keys(KeysError::Keyring(KeyringError::Foreign)) => {
-            "give this replica the SESSION_SECRET of the others"
-        }
-        StartError::Keys(KeysError::Keyring(_)) => "restore keyring.json (BFF_STATE_DIR) from a backup",
-        StartError::Keys(KeysError::Lost { named: Some(_), .. }) => {
-            "restore the file from a backup; or start the server, which lets the named key sign at once"
-        }
-        StartError::Keys(KeysError::Lost { named: None, .. }) => {
-            "restore the file from a backup, or name another key in BFF_JWT_SIGNING_KEY, which then signs at once"
-        }
-        StartError::Keys(KeysError::DuplicateKid(_)) => "give the signing key another BFF_KID, or none",
-        StartError::Keys(KeysError::Algorithm { .. }) => {
-            "remove BFF_JWT_SIGNING_ALG, or let BFF_JWT_SIGNING_KEY name a key that fits"
-        }
-        StartError::Routes { .. } | StartError::RoutesFile { .. } => "correct the file (BFF_CONFIG_DIR)",
-        StartError::Outbound(_) => "correct IDP_CA_FILE",
-        _ => "correct what the cause names; `bff check --config-only` checks settings alone",
+    let kind = if error.is_configuration() {
+        Kind::Configuration
+    } else {
+        Kind::Unreachable
     };
-    report.fail(
-        Kind::Configuration,
-        check,
-        clean(what),
-        clean(&error.to_string()),
-        fix,
-    );
+    report.explain(kind, check, clean(what), error);
 }

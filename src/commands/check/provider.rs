@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use url::Url;
-
 use super::{
     Patient,
     finding::{Check, Kind, Report},
     text::clean,
 };
 use crate::{
+    diagnostic::Explained,
     oidc::{DiscoveryError, JwksError, Metadata, ProviderTime},
     outbound::TransportError,
-    proxy::Proxies,
 };
 
 /// More than this apart, in seconds, and assertions that live 60 s are refused sooner or later.
@@ -23,7 +21,7 @@ pub(super) async fn check(patient: &Patient<'_>, report: &mut Report) -> Option<
     let metadata = match patient.parts.relying_party.discover().await {
         Ok(metadata) => metadata,
         Err(error) => {
-            not_discovered(&error, &patient.config.network.proxies, report);
+            not_discovered(&error, report);
             return None;
         }
     };
@@ -37,7 +35,7 @@ pub(super) async fn check(patient: &Patient<'_>, report: &mut Report) -> Option<
     }
     report.ok(Check::Issuer, metadata.issuer.clone());
     for error in &metadata.left_out {
-        report.note(format!("left out: {}", clean(&error.to_string())));
+        report.note_of(&Explained::of(error).saying(|what| format!("left out: {what}")));
     }
     match patient.parts.relying_party.provider_time().await {
         Ok(Some(time)) => clock(time, report),
@@ -50,66 +48,37 @@ pub(super) async fn check(patient: &Patient<'_>, report: &mut Report) -> Option<
     Some(metadata)
 }
 
-fn not_discovered(error: &DiscoveryError, proxies: &Proxies, report: &mut Report) {
-    let text = clean(&error.to_string());
-    // The texts end with what to change; in a table that stands in a line of its own.
-    let (cause, fix) = text.rsplit_once("; ").unwrap_or((&text, "see the cause"));
+fn not_discovered(error: &DiscoveryError, report: &mut Report) {
     let kind = if error.is_transient() {
         Kind::Unreachable
     } else {
         Kind::Wrong
     };
-    match error {
-        DiscoveryError::IssuerMismatch { found, expected, .. } => {
+    let mut check = Check::Discovery;
+    let what = match error {
+        DiscoveryError::IssuerMismatch { expected, .. } => {
             report.ok(Check::Discovery, "an IdP answers");
-            let fix = match found {
-                Some(found) => format!(
-                    "set OIDC_ISSUER={} if that is your IdP (to the letter, also a slash at the end)",
-                    clean(found)
-                ),
-                None => "let OIDC_ISSUER name an OpenID provider".to_owned(),
-            };
-            let what = format!("the IdP does not call itself {}", clean(expected));
-            report.fail(Kind::Wrong, Check::Issuer, what, cause, fix);
+            check = Check::Issuer;
+            format!("the IdP does not call itself {}", clean(expected))
         }
         DiscoveryError::IssuerTemplate { .. } => {
             report.ok(Check::Discovery, "an IdP answers");
-            let what = "the IdP's metadata are those of all its tenants";
-            report.fail(Kind::Wrong, Check::Issuer, what, cause, fix);
+            check = Check::Issuer;
+            "the IdP's metadata are those of all its tenants".to_owned()
         }
-        DiscoveryError::Unreachable { url, source, .. } if proxy_failed(url, source, proxies) => {
-            let what = "the proxy before the IdP does not pass the call on";
-            let fix = "start the proxy or correct the variable that the cause names; or list the IdP's host in NO_PROXY, if it \
-                       can be reached without a proxy";
-            report.fail(kind, Check::Discovery, what, cause, fix);
+        DiscoveryError::Unreachable {
+            source: TransportError::Proxy { .. },
+            ..
+        } => "the proxy before the IdP does not pass the call on".to_owned(),
+        DiscoveryError::Unreachable { .. } => "the IdP does not answer".to_owned(),
+        DiscoveryError::Status { .. } | DiscoveryError::NotJson { .. } => {
+            "what answers does not serve an IdP's metadata".to_owned()
         }
-        DiscoveryError::Unreachable { variable, .. } => {
-            let fix = format!(
-                "start the IdP, or correct {variable}, which points there; IDP_CA_FILE for a private certificate authority"
-            );
-            report.fail(kind, Check::Discovery, "the IdP does not answer", cause, fix);
-        }
-        DiscoveryError::Status { variable, .. } | DiscoveryError::NotJson { variable, .. } => {
-            let what = "what answers does not serve an IdP's metadata";
-            let fix = format!(
-                "correct {variable}, which points there; it must be the IdP itself, not a page before it"
-            );
-            report.fail(kind, Check::Discovery, what, cause, fix);
-        }
-        _ => report.fail(
-            kind,
-            Check::Discovery,
-            "the IdP's metadata cannot be used",
-            cause,
-            fix,
-        ),
-    }
-}
-
-/// Whether the failure is one of the proxy that calls to `url` pass, as the text of the failure says.
-fn proxy_failed(url: &str, failure: &TransportError, proxies: &Proxies) -> bool {
-    let proxy = Url::parse(url).ok().and_then(|url| proxies.of_url(&url).cloned());
-    proxy.is_some_and(|proxy| failure.to_string().starts_with(&format!("the proxy {proxy} ")))
+        DiscoveryError::InvalidIssuer { .. }
+        | DiscoveryError::Endpoint(_)
+        | DiscoveryError::Insecure { .. } => "the IdP's metadata cannot be used".to_owned(),
+    };
+    report.explain(kind, check, what, error);
 }
 
 fn clock(time: ProviderTime, report: &mut Report) {
@@ -157,13 +126,6 @@ fn no_keys(error: &JwksError, report: &mut Report) {
         JwksError::Status { status, .. } if status.is_server_error() => Kind::Unreachable,
         _ => Kind::Wrong,
     };
-    let text = error.to_string();
-    let cause = text.split("; discovery or").next().unwrap_or(&text);
-    report.fail(
-        kind,
-        Check::Discovery,
-        "the IdP's own keys cannot be used, so that nobody could log in",
-        clean(cause),
-        "correct jwks_uri in the IdP's metadata or the keys there, or OIDC_JWKS_URL if it is set",
-    );
+    let what = "the IdP's own keys cannot be used, so that nobody could log in";
+    report.explain(kind, Check::Discovery, what, error);
 }

@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     keys::Keys,
-    oidc::{Client, Metadata},
+    oidc::{Client, KeyThere, Metadata},
     registration::{
         AuthMethod, ErrorKind, Inspected, Inspection, Prospect, Reading, Registration, RegistrationError,
-        Replacement, TokenSource, TokenTrial,
+        Replacement, TokenSource, TokenTrial, managed_elsewhere, secret_expired,
     },
 };
 
@@ -34,6 +34,20 @@ pub(super) struct Known {
     pub(super) fetched: bool,
     /// Whether nobody can read the client from here, since the configuration names it.
     pub(super) unread: bool,
+}
+
+// === impl Known ===
+
+impl Known {
+    /// Whether the IdP has the key.
+    pub(super) const fn key(&self) -> KeyThere {
+        match (self.knows_key, self.fetched) {
+            (None, _) => KeyThere::Unknown,
+            (Some(false), _) => KeyThere::Missing,
+            (Some(true), true) => KeyThere::Served,
+            (Some(true), false) => KeyThere::Registered,
+        }
+    }
 }
 
 pub(super) async fn check(
@@ -118,15 +132,8 @@ async fn by_hand(
     let client = match patient.parts.configured_client().await {
         Ok(client) => Some(client),
         Err(error) => {
-            let fix = "name another key in BFF_JWT_SIGNING_KEY, or an algorithm in BFF_JWT_SIGNING_ALG";
-            let cause = clean(&error.to_string());
-            report.fail(
-                Kind::Wrong,
-                Check::Algorithm,
-                "nothing to sign assertions with",
-                cause,
-                fix,
-            );
+            let what = "nothing to authenticate with";
+            report.explain(Kind::Wrong, Check::Algorithm, what, &error);
             None
         }
     };
@@ -239,7 +246,7 @@ fn registered(
                 clean(origin)
             ),
             "registration_client_uri is at another origin than the registration endpoint",
-            "correct IDP_BASE_URL or DCR_REGISTRATION_URL, or the public URL that the IdP is configured with",
+            managed_elsewhere(),
         ),
         Reading::Read(_) | Reading::NotOffered | Reading::Skipped => {}
     }
@@ -261,7 +268,7 @@ fn registered(
             Check::Method,
             format!("the client secret of {} has expired", client.client_id),
             format!("the IdP gave it for a time that ended {days} days ago"),
-            "renew it at the IdP, or register anew with DCR_FORCE_REPLACE=true and a fresh DCR_IAT",
+            secret_expired(),
         );
     }
     let usable = match client.client {
@@ -318,5 +325,5 @@ pub(super) fn failed(report: &mut Report, check: Check, what: impl Into<String>,
         ErrorKind::Unreachable => Kind::Unreachable,
         ErrorKind::Refused | ErrorKind::OutcomeUnknown => Kind::Wrong,
     };
-    report.fail_with_hint(kind, check, what, &error.to_string());
+    report.explain(kind, check, what, error);
 }

@@ -8,7 +8,11 @@ use super::{
     finding::{Check, Finding, Report, Verdict},
     paper::Paper,
     running,
-    text::wrapped,
+    text::{clean, wrapped},
+};
+use crate::{
+    config::{Names, Source},
+    diagnostic::Fix,
 };
 
 /// The version of what `--json` prints: greater where a member changes its meaning or goes.
@@ -33,7 +37,7 @@ pub(super) fn table(report: &Report, paper: &Paper) -> String {
         {
             name = format!("{name}, {}", next.check.name());
         }
-        row(&mut out, paper, &name, finding);
+        row(&mut out, paper, &name, finding, report.names());
     }
     match &report.running {
         Some(Ok(status)) => {
@@ -63,7 +67,7 @@ pub(super) fn table(report: &Report, paper: &Paper) -> String {
     out
 }
 
-fn row(out: &mut String, paper: &Paper, name: &str, finding: &Finding) {
+fn row(out: &mut String, paper: &Paper, name: &str, finding: &Finding, names: &Names) {
     let mark = finding.verdict.mark();
     let first = format!("  {mark} {name:<NAMES$}  ");
     let text = if name.len() > NAMES {
@@ -86,7 +90,8 @@ fn row(out: &mut String, paper: &Paper, name: &str, finding: &Finding) {
             "{}",
             wrapped(paper.width, &format!("{indent}cause: "), cause)
         );
-        let _ = writeln!(out, "{}", wrapped(paper.width, &format!("{indent}fix:   "), fix));
+        let fix = clean(&fix.in_words(names));
+        let _ = writeln!(out, "{}", wrapped(paper.width, &format!("{indent}fix:   "), &fix));
     }
 }
 
@@ -118,7 +123,7 @@ fn verdict(report: &Report) -> String {
 
 /// The report as JSON; `docs/doctor.md` describes it.
 pub(super) fn json(report: &Report) -> Value {
-    let exit = report.exit();
+    let (exit, names) = (report.exit(), report.names());
     let findings = report.rows().map(|finding| {
         let mut row = json!({
             "check": finding.check.name(),
@@ -127,7 +132,8 @@ pub(super) fn json(report: &Report) -> Value {
         });
         if let (Verdict::Failed { cause, fix, .. }, Some(row)) = (&finding.verdict, row.as_object_mut()) {
             row.insert("cause".to_owned(), json!(cause));
-            row.insert("fix".to_owned(), json!(fix));
+            row.insert("fix".to_owned(), json!(clean(&fix.in_words(names))));
+            row.insert("settings".to_owned(), settings(fix, names));
         }
         row
     });
@@ -139,6 +145,20 @@ pub(super) fn json(report: &Report) -> Value {
         "notes": report.notes(),
         "server": report.running.as_ref().and_then(|running| running.as_ref().ok()),
     })
+}
+
+/// The settings that a fix names, and where each was set.
+fn settings(fix: &Fix, names: &Names) -> Value {
+    let knobs = fix.knobs().into_iter();
+    let settings = knobs.filter_map(|knob| {
+        let (name, source) = names.variable(knob)?;
+        let set = source.map(|source| match source {
+            Source::Environment(_) => "environment".to_owned(),
+            Source::Settings { line, .. } => format!("settings.yaml line {line}"),
+        });
+        Some(json!({"name": name, "set": set}))
+    });
+    settings.collect()
 }
 
 #[cfg(test)]
@@ -259,6 +279,7 @@ mod tests {
                 "what": "https://a.example/auth/callback is not registered",
                 "cause": "why",
                 "fix": "do this",
+                "settings": [],
             })
         );
         assert_eq!(json["findings"][0]["status"], "ok");

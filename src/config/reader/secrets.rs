@@ -34,13 +34,13 @@ impl Reader {
         };
         match read_secret(&path, self.guard) {
             Ok(SecretFile { secret, exposed }) => {
-                if let (Some(exposed), Some(label)) = (exposed, self.label(name).map(ToOwned::to_owned)) {
+                if let (Some(exposed), Some(label)) = (exposed, self.source(name).map(ToString::to_string)) {
                     self.warn(label, format!("{}: {exposed}", shown(&path.to_string_lossy())));
                 }
                 secret
             }
             Err(complaint) => {
-                let label = self.label(name).unwrap_or(name).to_owned();
+                let label = self.label(name);
                 self.mark_refused(name);
                 self.problem(label, Some(shown(&path.to_string_lossy())), complaint);
                 None
@@ -65,7 +65,7 @@ impl Reader {
             && let Some(secret) = self.secret_as_found(name)
             && let Some(damage) = damage::complaint(catalogue::find(name)?, secret.expose(), false)
         {
-            let label = self.label(name).unwrap_or(name).to_owned();
+            let label = self.label(name);
             self.warn(
                 label,
                 format!(

@@ -5,6 +5,7 @@ use super::{
         catalogue::{self, Variable},
         environment::Environment,
         legacy::{self, Legacy, Verdict},
+        names::Source,
         path::{self, Leads},
         problem::{Complaint, shown_name},
         settings_file::{Node, Setting},
@@ -18,13 +19,16 @@ use crate::expand::{ExpandError, expand};
 
 impl Sources {
     pub(super) fn take_from_settings(&mut self, environment: &Environment, key: &str, mut setting: Setting) {
-        let label = format!("{} (settings.yaml, line {})", shown_name(key), setting.line);
+        let source = Source::Settings {
+            key: shown_name(key).to_owned(),
+            line: setting.line,
+        };
         let expanded = match expand_node(&mut setting.value, environment) {
             Ok(expanded) => expanded,
             Err(error) => {
                 let complaint =
                     Complaint::new(error.to_string(), "set the variable, or write `${NAME:-default}`");
-                return self.problem(label, None, complaint);
+                return self.problem(&source, None, complaint);
             }
         };
         let (variable, is_file) = match (known_key(key), legacy::key(key), setting.value) {
@@ -47,19 +51,18 @@ impl Sources {
                     }
                     None => return,
                 },
-                _ => return self.take_legacy_node(label, legacy, value),
+                _ => return self.take_legacy_node(source, legacy, value),
             },
-            (None, None, _) => return self.problem(label, None, unknown::unknown_key(key)),
+            (None, None, _) => return self.problem(&source, None, unknown::unknown_key(key)),
         };
         match content(key, variable, is_file, expanded, setting.value) {
-            Err(complaint) => self.problem(label, None, complaint),
+            Err(complaint) => self.problem(&source, None, complaint),
             Ok(None) => {}
             Ok(Some(content)) => {
                 let raw = Raw {
-                    label,
+                    source,
                     content,
                     expanded,
-                    in_settings: true,
                 };
                 self.take(variable.name, raw);
             }
@@ -67,13 +70,13 @@ impl Sources {
     }
 
     /// The same for a key of the original system that is not another name of a variable.
-    fn take_legacy_node(&mut self, label: String, legacy: &Legacy, value: Node) {
+    fn take_legacy_node(&mut self, source: Source, legacy: &Legacy, value: Node) {
         match (value, legacy.verdict) {
             (Node::Null, _) => {}
-            (Node::List(entries), Verdict::AddsTo(lists)) => self.add(&label, lists, &entries),
-            (Node::Scalar(text), _) => self.take_legacy(label, legacy, text.trim(), true),
+            (Node::List(entries), Verdict::AddsTo(lists)) => self.add(&source, lists, &entries),
+            (Node::Scalar(text), _) => self.take_legacy(source, legacy, text.trim()),
             // Lists and maps have the verdict of a value that says nothing special.
-            _ => self.take_legacy(label, legacy, "", true),
+            _ => self.take_legacy(source, legacy, ""),
         }
     }
 }

@@ -161,17 +161,17 @@ async fn what_fails_at_the_proxy_is_told_as_that() {
         (
             REFUSAL,
             "https",
-            "(HTTPS_PROXY) does not take the user name and password in HTTPS_PROXY (407)",
+            "(HTTPS_PROXY) does not take the user name and password that it is given (407) - fix: correct them in HTTPS_PROXY",
         ),
         (
             REFUSAL,
             "http",
-            "(HTTP_PROXY) does not take the user name and password in HTTP_PROXY (407)",
+            "(HTTP_PROXY) does not take the user name and password that it is given (407) - fix: correct them in HTTP_PROXY",
         ),
         (
             Does::Answer("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"),
             "https",
-            "(HTTPS_PROXY) does not connect to service.test (allow it there, or list the host in NO_PROXY)",
+            "(HTTPS_PROXY) does not connect to service.test - fix: allow it there, or list the host in [NoProxy]",
         ),
     ] {
         let proxy = TestProxy::start(does).await;
@@ -262,7 +262,7 @@ routes:
     assert!(line.contains(&format!("https://localhost:{port}")), "{line}");
     assert!(
         line.contains(
-            "authority that is not trusted here (name that authority's certificate in its ca_file)"
+            "authority that is not trusted here - fix: name that authority's certificate in its ca_file"
         ),
         "{line}"
     );
@@ -298,7 +298,7 @@ async fn a_ca_file_may_hold_a_self_signed_certificate() {
     ))
     .await;
     assert!(
-        line.contains("for other names (use one of them in its base_url"),
+        line.contains("for other names - fix: use one of them in its base_url"),
         "{line}"
     );
 }
@@ -310,7 +310,7 @@ async fn what_the_library_says_of_tls_goes_to_debug() {
     let gateway = gateway(&service, None, Options::default());
     let logs = Logs::capture();
     assert_eq!(call(&gateway).await.unwrap_err(), GatewayError::BadGateway);
-    logs.has("it does not speak TLS there (correct scheme and port in its base_url)");
+    logs.has("it does not speak TLS there - fix: correct scheme and port in its base_url");
     let text = logs.text();
     let library = text.lines().filter(|line| line.contains("InvalidContentType"));
     assert!(

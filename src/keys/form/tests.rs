@@ -3,7 +3,10 @@ use std::{fs, path::Path, process::Command};
 use proptest::prelude::*;
 
 use super::*;
-use crate::keys::pem::{KeyProblem, read_key};
+use crate::{
+    diagnostic::Explain as _,
+    keys::pem::{KeyProblem, read_key},
+};
 
 fn fixture(name: &str) -> Vec<u8> {
     fs::read(
@@ -116,7 +119,7 @@ fn the_command_makes_pem_that_is_read() {
             fs::write(folder.path().join("FILE"), bytes).unwrap();
             let error = read_key(&folder.path().join("FILE")).unwrap_err();
             assert!(matches!(error.problem, KeyProblem::OtherForm(_)), "{error}");
-            let message = error.problem.to_string();
+            let message = error.told();
             let mut command = message.rsplit('`').nth(1).unwrap().to_owned();
             if is_pkcs12 {
                 // A person is asked for it.

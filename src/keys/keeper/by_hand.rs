@@ -3,6 +3,7 @@
 use super::{Keeper, notes::moment};
 use crate::{
     clock::Timestamp,
+    diagnostic::{Explain, Fix, Knob, fix},
     keys::{
         GenerateError, KeyringError, State,
         keyring::{KeyName, Step, Upcoming},
@@ -17,9 +18,7 @@ pub struct Done(pub String);
 #[derive(Debug, thiserror::Error)]
 pub enum ByHandError {
     /// A key is on its way already.
-    #[error(
-        "the key {kid} is next already and signs from {from}; retire it first, or let it sign at once with `--now`"
-    )]
+    #[error("the key {kid} is next already and signs from {from}")]
     NextExists {
         /// The key.
         kid: String,
@@ -27,24 +26,20 @@ pub enum ByHandError {
         from: String,
     },
     /// No such key.
-    #[error("keyring.json knows no key {0}; `bff keys list` shows them")]
+    #[error("keyring.json knows no key {0}")]
     Unknown(String),
     /// The key signs.
-    #[error("the key {0} signs; make another one sign first with `bff keys rotate`")]
+    #[error("the key {0} signs")]
     Active(String),
     /// The key that should sign cannot be read.
     #[error("the private key of {0} cannot be read, so that it cannot sign")]
     Unusable(String),
     /// The configured algorithm does not go with the key.
-    #[error(
-        "the key {0} does not sign with what BFF_JWT_SIGNING_ALG names: remove that, or set BFF_KEY_TYPE to a type that does"
-    )]
+    #[error("the key {0} does not sign with the configured algorithm")]
     Algorithm(String),
     /// Other replicas would not have a key that is made here.
     #[error(
-        "the replicas have no folder in common (BFF_STATE_STORE=redis), so that a key that is made here would be on this \
-         machine alone: make one with `bff keys generate --file PATH`, mount it on all replicas, and name it in \
-         BFF_JWT_SIGNING_KEY (docs/keys.md)"
+        "the replicas have no folder in common, so that a key that is made here would be on this machine alone"
     )]
     NoCommonFolder,
     /// No key was made.
@@ -53,6 +48,32 @@ pub enum ByHandError {
     /// The keyring was not written.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
+}
+
+// === impl ByHandError ===
+
+impl Explain for ByHandError {
+    fn fix(&self) -> Option<Fix> {
+        Some(match self {
+            Self::NextExists { .. } => fix!("retire it first, or let it sign at once with `--now`"),
+            Self::Unknown(_) => fix!("name one that `bff keys list` shows"),
+            Self::Active(_) => fix!("make another one sign first with `bff keys rotate`"),
+            Self::Unusable(_) => fix!("restore its file from a backup"),
+            Self::Algorithm(_) => fix!(
+                "remove {}, or set {} to a type that does",
+                Knob::SigningAlgorithm,
+                Knob::KeyType
+            ),
+            Self::NoCommonFolder => fix!(
+                "make one with `bff keys generate --file PATH`, mount it on all replicas, and name it in {} (docs/keys.md); or \
+                 let all of them share their folders and set {}",
+                Knob::SigningKey,
+                Knob::StateStore.to("files")
+            ),
+            Self::Generate(error) => return error.fix(),
+            Self::Keyring(error) => return error.fix(),
+        })
+    }
 }
 
 // === impl Keeper ===

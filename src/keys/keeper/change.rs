@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Access, Keeper, notes};
 use crate::{
     clock::Timestamp,
+    diagnostic::Explained,
     keys::{
         GenerateError, KeyringError, KeyringLock, generate,
         keyring::{Entry, KeyName, Keyring, Step},
@@ -73,7 +74,7 @@ impl Keeper {
                         self.add_next(&name, now);
                     }
                     Err(error) => {
-                        self.tell(self.folder.options().dir.clone(), error.to_string());
+                        self.tell(self.folder.options().dir.clone(), Explained::of(&error));
                         break;
                     }
                 },
@@ -148,7 +149,7 @@ impl Keeper {
         } else if let Err(error) = self.snapshot() {
             self.unmake(made);
             self.back_to(ring, notes);
-            return self.tell(PathBuf::from(CHANGE), error.to_string());
+            return self.tell(PathBuf::from(CHANGE), Explained::of(&error));
         }
         match self.store() {
             Ok(()) => {
@@ -220,7 +221,7 @@ impl Keeper {
     }
 
     fn tell_unwritable(&mut self, error: &KeyringError) {
-        let text = format!("keys do not rotate: {error}");
-        self.tell(self.store.place().to_owned(), text);
+        let trouble = Explained::of(error).saying(|what| format!("keys do not rotate: {what}"));
+        self.tell(self.store.place().to_owned(), trouble);
     }
 }

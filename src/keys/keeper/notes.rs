@@ -12,7 +12,10 @@ use super::super::{
     keyring::{Keyring, Policy, Step, Upcoming, Why},
     snapshot::KeySnapshot,
 };
-use crate::clock::Timestamp;
+use crate::{
+    clock::Timestamp,
+    diagnostic::{Explain as _, Explained, fix},
+};
 
 /// A line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,14 +23,14 @@ pub(super) enum Note {
     /// Something has changed as it should.
     Change(String),
     /// A person has to act.
-    Trouble(String),
+    Trouble(Explained),
 }
 
 /// The last note by subject.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     files: Troubles,
-    others: BTreeMap<PathBuf, String>,
+    others: BTreeMap<PathBuf, Explained>,
 }
 
 // === impl Note ===
@@ -36,7 +39,7 @@ impl Note {
     pub(super) fn log(&self) {
         match self {
             Self::Change(text) => tracing::info!("{text}"),
-            Self::Trouble(text) => tracing::warn!("{text}"),
+            Self::Trouble(trouble) => tracing::warn!("{}", trouble.told()),
         }
     }
 }
@@ -46,18 +49,18 @@ impl Note {
 impl Told {
     /// Takes in how the key files are now.
     pub(super) fn files(&mut self, troubles: Troubles, notes: &mut Vec<Note>) {
-        for (path, text) in &troubles {
-            if self.files.get(path) != Some(text) {
-                notes.push(Note::Trouble(text.clone()));
+        for (path, trouble) in &troubles {
+            if self.files.get(path) != Some(trouble) {
+                notes.push(Note::Trouble(trouble.clone()));
             }
         }
         self.files = troubles;
     }
 
-    pub(super) fn trouble(&mut self, about: PathBuf, text: String, notes: &mut Vec<Note>) {
-        if self.others.get(&about) != Some(&text) {
-            notes.push(Note::Trouble(text.clone()));
-            self.others.insert(about, text);
+    pub(super) fn trouble(&mut self, about: PathBuf, trouble: Explained, notes: &mut Vec<Note>) {
+        if self.others.get(&about) != Some(&trouble) {
+            notes.push(Note::Trouble(trouble.clone()));
+            self.others.insert(about, trouble);
         }
     }
 
@@ -70,28 +73,28 @@ impl Told {
 pub(super) fn of_step(step: &Step, ring: &Keyring, policy: &Policy, now: Timestamp) -> Option<Note> {
     let active = ring.active().map(|key| key.kid.clone()).unwrap_or_default();
     Some(match step {
-        Step::TakeOver(key) => Note::Trouble(format!(
+        Step::TakeOver(key) => Note::Trouble(Explained::from(format!(
             "the private key {active} that signed is lost, so that {} signs at once: an IdP that has not fetched the keys \
              since refuses it until it does",
             key.kid
-        )),
+        ))),
         Step::Adopt(key) => Note::Change(format!(
             "the named key {} is new: it is published now and signs from {}",
             key.kid,
             moment(now.saturating_add(policy.publish_ahead))
         )),
-        Step::Correct(kid) => Note::Trouble(format!(
-            "keyring.json says of the key {kid} a time that is yet to come: it counts from now. Compare the clocks of the \
-             machines that write it"
+        Step::Correct(kid) => Note::Trouble(Explained::new(
+            format_args!("keyring.json has a timestamp in the future for key {kid}; treating it as now"),
+            fix!("compare the clocks of the machines that write it"),
         )),
-        Step::Retire(kid, Why::Lost) => Note::Trouble(format!(
+        Step::Retire(kid, Why::Lost) => Note::Trouble(Explained::from(format!(
             "the private key {kid} that was to sign next is lost: it is retired, and {active} goes on signing"
-        )),
+        ))),
         Step::Retire(kid, Why::Age) => Note::Change(format!(
             "the key {kid} is retired: it has not signed for long enough"
         )),
         Step::Retire(kid, Why::Number) => Note::Change(format!(
-            "the key {kid} is retired, since BFF_JWK_MAX_KEYS allows no more"
+            "the key {kid} is retired, since no more keys may be published"
         )),
         Step::First(_) | Step::Served | Step::Forget(_) | Step::Make | Step::Activate(_) => return None,
     })

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    diagnostic::{Explained, fix},
     keys::{
         GenerateError, KeyProblem, KeyringError, KeyringStore, Keys, KeysError, Options, UnusableKey,
         Warning, folder::Folder, keyring::Seen, keyring_file::KeyringFile, make_first, pem::read_guarded,
@@ -144,7 +145,7 @@ impl Keeper {
             Err(error @ (KeyringError::Foreign | KeyringError::Unavailable { .. }))
                 if access == Access::Start =>
             {
-                notes.push(Note::Trouble(error.to_string()));
+                notes.push(Note::Trouble(Explained::of(&error)));
                 (None, true)
             }
             Err(error) => return Err(error.into()),
@@ -203,7 +204,7 @@ impl Keeper {
         warnings.extend(warning::foreign_files(options, &known));
         for note in self.notes.drain(..) {
             match note {
-                Note::Trouble(text) => warnings.push(Warning::Other(text)),
+                Note::Trouble(trouble) => warnings.push(Warning::Other(trouble)),
                 Note::Change(text) => tracing::info!("{text}"),
             }
         }
@@ -265,11 +266,12 @@ fn file(options: &Options, rotation: &Rotation) -> Box<dyn KeyringStore> {
 /// retired is then lost.
 fn lost_keyring(options: &Options, keyring: &Path) -> Option<Note> {
     let marker = options.identity_markers.iter().find(|marker| marker.exists())?;
-    Some(Note::Trouble(format!(
-        "{} is not there, although {} is: the named key {} signs. Where another one signed before, restore the keyring from a \
-         backup",
+    let what = format_args!(
+        "{} is not there, although {} is: the named key {} signs",
         keyring.display(),
         marker.display(),
         options.signing_key.display()
-    )))
+    );
+    let fix = fix!("where another one signed before, restore the keyring from a backup");
+    Some(Note::Trouble(Explained::new(what, fix)))
 }

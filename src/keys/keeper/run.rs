@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::Keeper;
 use crate::{
     clock::{SharedClock, Timestamp},
+    diagnostic::Explain as _,
     keys::{Announce, AnnounceError},
 };
 
@@ -104,12 +105,13 @@ impl Telling {
         }
         if self.told.as_ref() != Some(&error) {
             tracing::error!(
-                "{}{error}",
+                "{}{}",
                 if due {
                     "the next key does not sign yet: "
                 } else {
                     ""
-                }
+                },
+                error.told()
             );
             self.told = Some(error);
         }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     clock::{Clock, ManualClock},
+    diagnostic::Explain,
     jose::KeyType,
     keys::{Announce, AnnounceError, GenerateError, KeyKind, KeyringError, Options, generate, may_sign},
 };
@@ -80,7 +81,7 @@ impl KeysFolder {
         Ok(Process {
             keeper,
             keys,
-            warnings: warnings.iter().map(ToString::to_string).collect(),
+            warnings: warnings.iter().map(Explain::told).collect(),
         })
     }
 
@@ -181,7 +182,7 @@ fn troubles(notes: &[Note]) -> Vec<&str> {
     notes
         .iter()
         .filter_map(|note| match note {
-            Note::Trouble(text) => Some(text.as_str()),
+            Note::Trouble(trouble) => Some(trouble.what.as_str()),
             Note::Change(_) => None,
         })
         .collect()
@@ -394,7 +395,7 @@ fn a_broken_keyring_stops_the_start_and_never_a_running_server() {
     );
     for (text, part) in [("{", "is not a keyring"), (r#"{"version": 9}"#, "newer version")] {
         fs::write(keys_folder.path("keyring.json"), text).unwrap();
-        let error = keys_folder.try_start().unwrap_err_or_panic().to_string();
+        let error = keys_folder.try_start().unwrap_err_or_panic().told();
         assert!(error.contains(part) && error.contains("keyring.json"), "{error}");
         let notes = process.look(keys_folder.now);
         assert_eq!(troubles(&notes).len(), 1, "{notes:?}");
@@ -730,7 +731,7 @@ impl Announce for Idp {
             _ => Ok(()),
         };
         let known = if *self.refuses.lock() {
-            Err(AnnounceError::Registration("the IdP is away".to_owned()))
+            Err(AnnounceError::Registration("the IdP is away".to_owned().into()))
         } else {
             known
         };
@@ -972,7 +973,7 @@ fn a_named_key_that_would_share_a_kid_changes_nothing() {
         ..keys_folder.options.clone()
     });
     let notes = process.look(keys_folder.now);
-    assert!(troubles(&notes)[0].contains("BFF_KID"), "{notes:?}");
+    assert!(troubles(&notes)[0].contains("two different keys"), "{notes:?}");
     assert_eq!(process.look(keys_folder.now), [], "told once");
     assert_eq!(process.published(), published);
     assert_eq!(keys_folder.ring(), before);

@@ -96,11 +96,11 @@ fn a_broken_file_is_refused_with_the_reason_and_the_fix() {
         fs::write(file.path(), &text).unwrap();
         let error = file.read().unwrap_err();
         assert!(matches!(error, KeyringError::Corrupt { .. }), "{error}");
-        let said = error.to_string();
+        let said = error.told();
         assert!(said.len() < 700 && !said.contains('\n'), "{said}");
         assert!(said.contains(reason), "no {reason:?} in {said}");
         assert!(
-            said.contains("Restore it") && said.contains("keyring.json"),
+            said.contains("restore it") && said.contains("keyring.json"),
             "{said}"
         );
         assert_eq!(
@@ -128,7 +128,7 @@ fn a_folder_where_the_file_should_be_is_told() {
         KeyringError::Unreadable { .. }
     ));
     let error = file.write(&Keyring::default()).unwrap_err();
-    assert!(error.to_string().contains("BFF_STATE_DIR"), "{error}");
+    assert!(error.told().contains("[StateFolder]"), "{error}");
 }
 
 /// Opening one would wait for a writer.
@@ -139,7 +139,7 @@ fn a_pipe_where_the_file_should_be_is_told_and_holds_nobody_up() {
     assert!(made.unwrap().success());
     let error = file.read().unwrap_err();
     assert!(matches!(error, KeyringError::Unreadable { .. }), "{error}");
-    assert!(error.to_string().contains("must be a file"), "{error}");
+    assert!(error.told().contains("must be a file"), "{error}");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn one_at_a_time_has_the_lock_and_a_missing_folder_is_made() {
     };
     let error = hurried.lock().unwrap_err();
     assert!(matches!(error, KeyringError::Held { .. }), "{error}");
-    assert!(error.to_string().contains("keyring.json.lock"), "{error}");
+    assert!(error.told().contains("keyring.json.lock"), "{error}");
     drop(lock);
     assert!(file.try_lock().unwrap().is_some());
 

@@ -3,7 +3,7 @@ use std::fs;
 use proptest::prelude::*;
 
 use super::*;
-use crate::jose::KeyType;
+use crate::{diagnostic::Explain as _, jose::KeyType};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -12,7 +12,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn refusal(path: &Path) -> String {
-    let message = read_key(path).unwrap_err().to_string();
+    let message = read_key(path).unwrap_err().told();
     assert!(
         message.starts_with(&format!("{path:?}")),
         "the path is missing: {message}"
@@ -157,7 +157,9 @@ fn a_pipe_does_not_hang_the_start() {
 #[test]
 fn an_unreadable_file_is_said() {
     let problem = KeyProblem::from_io(io::ErrorKind::PermissionDenied.into());
-    assert!(problem.to_string().contains("read permission"), "{problem}");
+    let path = PathBuf::from("key.pem");
+    let error = UnusableKey { path, problem };
+    assert!(error.told().contains("read permission"), "{error}");
 }
 
 #[test]

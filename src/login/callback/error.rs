@@ -6,6 +6,7 @@ use url::Url;
 
 use super::Failure;
 use crate::{
+    diagnostic::{Explain, Fix, Knob, fix},
     login::Instead,
     oidc::{IdTokenError, OAuthError, TokenError, UserInfoError},
     session::{OpenError, SessionKey},
@@ -61,7 +62,7 @@ pub enum CallbackError {
     #[error(transparent)]
     Exchange(#[from] TokenError),
     /// The token response has no ID token although `openid` was requested.
-    #[error("the identity provider sent no ID token; is `openid` among the scopes it allows?")]
+    #[error("the identity provider sent no ID token")]
     NoIdToken,
     /// The ID token is refused.
     #[error(transparent)]
@@ -89,6 +90,35 @@ pub enum CallbackError {
     /// The task that completed the login died.
     #[error("the login was not completed")]
     Abandoned,
+}
+
+// === impl CallbackError ===
+
+impl Explain for CallbackError {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::Exchange(error) => error.fix(),
+            Self::NoIdToken => Some(fix!(
+                "let `openid` be among {} and among the scopes that the IdP allows this client",
+                Knob::Scopes
+            )),
+            Self::IdToken(error) => error.fix(),
+            Self::UserInfo(error) => error.fix(),
+            Self::Open(error) => error.fix(),
+            Self::UnknownAttempt
+            | Self::Expired
+            | Self::OtherHost
+            | Self::Issuer
+            | Self::Refused { .. }
+            | Self::LoginRequired { .. }
+            | Self::NoCode
+            | Self::NotReady
+            | Self::TooWeak
+            | Self::LoggedOut
+            | Self::Elsewhere { .. }
+            | Self::Abandoned => None,
+        }
+    }
 }
 
 // === impl Failed ===

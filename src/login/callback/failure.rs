@@ -64,6 +64,7 @@ impl Failure {
             TransportError::Saturated => Self::Busy,
             TransportError::TimedOut => Self::TimedOut,
             TransportError::NotSent { .. }
+            | TransportError::Proxy { .. }
             | TransportError::Interrupted { .. }
             | TransportError::TooLarge
             | TransportError::Encoded { .. } => Self::Unavailable,

@@ -5,8 +5,13 @@ use std::{sync::atomic::Ordering, time::Duration};
 use super::CallbackError;
 use crate::{
     clock::Timestamp,
+    diagnostic::{Knob, fix, told},
     jose::Claims,
-    login::{Login, attempt::Attempt, offline_access::Consent},
+    login::{
+        Login,
+        attempt::Attempt,
+        offline_access::{self, Consent},
+    },
     oidc::{Expect, LoginFacts, TokenResponse},
     secret::Secret,
     session::{Assurance, Bound, Device, EmailTrust, Memo, Session, Tokens, UserClaims, email_is_unstated},
@@ -104,10 +109,12 @@ impl Login {
             && email_is_unstated(id_token, user_info)
             && !self.inner.said_unstated_email.swap(true, Ordering::Relaxed)
         {
-            tracing::warn!(
-                "the IdP gave an e-mail address without a true email_verified, so the address is told to no application; \
-                 if every address there is verified, set OIDC_EMAIL_TRUSTED=true"
+            let what = "the IdP gave an e-mail address without a true email_verified, so the address is told to no application";
+            let fix = fix!(
+                "if every address there is verified, set {}",
+                Knob::EmailTrusted.to("true")
             );
+            tracing::warn!("{}", told(what, fix));
         }
     }
 
@@ -128,31 +135,42 @@ impl Login {
         let inner = &self.inner;
         if !self.asks_for_offline_access() {
             if !came && !inner.said_no_refresh_token.swap(true, Ordering::Relaxed) {
-                tracing::warn!(
-                    "the IdP gave no refresh token, so sessions end with their access token; add offline_access to \
-                     OIDC_SCOPES and to the scopes that the IdP allows this client"
+                let what = "the IdP gave no refresh token, so sessions end with their access token";
+                let fix = fix!(
+                    "add offline_access to {} and to the scopes that the IdP allows this client",
+                    Knob::Scopes
                 );
+                tracing::warn!("{}", told(what, fix));
             }
             return;
         }
         let (Some(access), Some(client)) = (&inner.offline_access, inner.relying_party.client().get()) else {
             if !came && !inner.said_no_refresh_token.swap(true, Ordering::Relaxed) {
-                tracing::warn!(
-                    "the IdP gave no refresh token although offline_access was asked for, so sessions end with their \
-                     access token; many IdPs want OIDC_PROMPT=consent and the refresh_token grant for the client"
+                let what = "the IdP gave no refresh token although offline_access was asked for, so sessions end with their \
+                            access token";
+                let fix = fix!(
+                    "set {} and allow the client the refresh_token grant, which many IdPs want",
+                    Knob::Prompt.to("consent")
                 );
+                tracing::warn!("{}", told(what, fix));
             }
             return;
         };
         match access.learn(inner.relying_party.issuer(), &client.id, attempt.consent, came) {
-            Some(Consent::Tried) => tracing::warn!(
-                "the IdP gave no refresh token although offline_access was asked for, so this session ends with its access \
-                 token; the next logins ask for consent as with OIDC_PROMPT=consent (OIDC_PROMPT is auto)"
-            ),
-            Some(Consent::Useless) => tracing::warn!(
-                "prompt=consent did not bring a refresh token either, so sessions end with their access token and it is not \
-                 sent any more; allow the client offline_access and the refresh_token grant at the IdP"
-            ),
+            Some(Consent::Tried) => {
+                let what = "the IdP gave no refresh token although offline_access was asked for, so this session ends with its \
+                            access token; the next logins ask for consent";
+                let fix = fix!(
+                    "wait for them; {} asks for it at every login",
+                    Knob::Prompt.to("consent")
+                );
+                tracing::warn!("{}", told(what, fix));
+            }
+            Some(Consent::Useless) => {
+                let what = "prompt=consent did not bring a refresh token either, so sessions end with their access token and it is \
+                            not sent any more";
+                tracing::warn!("{}", told(what, offline_access::without_refresh_token()));
+            }
             Some(Consent::Needed) => {
                 tracing::info!("refresh tokens come where the person is asked for consent");
             }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    diagnostic::Explain as _,
     oidc::testing::{CLIENT_ID, Provider, authorization_request as request},
     random::SystemRandom,
 };
@@ -117,7 +118,7 @@ async fn par_that_must_be_and_cannot_is_told() {
         .authorization_url(&request())
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("MS_BFF_PAR_ENABLED"), "{error}");
+    assert!(error.told().contains("[Par]"), "{error}");
 }
 
 #[test]

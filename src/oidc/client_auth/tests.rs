@@ -190,7 +190,7 @@ async fn attack_39_encoded_credentials_are_not_shown_either() {
         let description = format!("you sent {quoted}");
         let refusal = json!({"error": "invalid_client", "error_description": description});
         provider.answer(REFRESHED, StatusCode::UNAUTHORIZED, &refusal);
-        let error = party.refresh(&"rt".into()).await.unwrap_err().to_string();
+        let error = party.refresh(&"rt".into()).await.unwrap_err().told();
         assert!(
             error.contains("you sent") && !error.contains(&quoted[..12]),
             "{error}"
@@ -244,5 +244,5 @@ fn the_algorithm_is_negotiated_from_key_and_provider() {
     let configured = |key, algorithm| negotiate(key, Some(&list(&["PS256"])), Some(algorithm));
     assert_eq!(configured(RSA, Algorithm::RS256), Ok(Algorithm::RS256));
     let wrong = configured(RSA, Algorithm::ES256).unwrap_err();
-    assert!(wrong.to_string().contains("BFF_JWT_SIGNING_ALG"), "{wrong}");
+    assert!(wrong.told().contains("[SigningAlgorithm]"), "{wrong}");
 }

@@ -7,56 +7,51 @@ use super::super::{
     EndpointOverrides, OptionalEndpoint, ProviderOptions, UrlMap, discovery::displayable,
     provider::network::is_internal,
 };
+use crate::diagnostic::{Explain, Fix, Knob, fix};
 
 /// Longer URLs are refused, in bytes.
 const MAX_URL: usize = 2048;
 
-/// Why an endpoint is unusable. Every text names the setting to change.
+/// Why an endpoint is unusable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// The document does not name it.
-    #[error("the IdP's metadata has no `{member}`; set {variable}")]
+    #[error("the IdP's metadata has no `{member}`")]
     Missing {
         /// Its name in the document.
         member: &'static str,
         /// What names it instead.
-        variable: &'static str,
+        knob: Knob,
     },
     /// It is not a URL, or has credentials or a fragment.
-    #[error("`{member}` is `{value}`, which is not a usable URL; correct it at the IdP, or set {variable}")]
+    #[error("`{member}` is `{value}`, which is not a usable URL")]
     Invalid {
         /// Its name in the document.
         member: &'static str,
         /// The value, shortened; nothing of it if it may contain credentials.
         value: String,
         /// What names it instead.
-        variable: &'static str,
+        knob: Knob,
     },
     /// Plain http beyond the local network.
-    #[error(
-        "`{member}` is {url}, which is neither https nor a local name; correct it at the IdP, set {variable}, or accept \
-         the risk with BFF_DANGER_ALLOW_HTTP=true"
-    )]
+    #[error("`{member}` is {url}, which is neither https nor a local name")]
     Insecure {
         /// Its name in the document.
         member: &'static str,
         /// As it would be used, shortened.
         url: String,
         /// What names it instead.
-        variable: &'static str,
+        knob: Knob,
     },
     /// A host inside a private network or on this machine, named by an issuer on the internet.
-    #[error(
-        "`{member}` is {url}, which is inside a private network although the issuer is not; correct it at the IdP, or set \
-         {variable} to that URL if it is right"
-    )]
+    #[error("`{member}` is {url}, which is inside a private network although the issuer is not")]
     Internal {
         /// Its name in the document.
         member: &'static str,
         /// As it would be used, shortened.
         url: String,
         /// What names it instead.
-        variable: &'static str,
+        knob: Knob,
     },
 }
 
@@ -75,11 +70,31 @@ impl EndpointError {
     }
 }
 
+impl Explain for EndpointError {
+    fn fix(&self) -> Option<Fix> {
+        Some(match self {
+            Self::Missing { knob, .. } => fix!("set {}", *knob),
+            Self::Invalid { knob, .. } => fix!("correct it at the IdP, or set {}", *knob),
+            Self::Insecure { knob, .. } => fix!(
+                "correct it at the IdP, set {}, or accept the risk with {}",
+                *knob,
+                Knob::AllowHttp.to("true")
+            ),
+            Self::Internal { knob, .. } => {
+                fix!(
+                    "correct it at the IdP, or set {} to that URL if it is right",
+                    *knob
+                )
+            }
+        })
+    }
+}
+
 /// The names of an endpoint in the document and in our configuration, and its callers.
 #[derive(Clone, Copy)]
 pub(super) struct Endpoint {
     pub(super) member: &'static str,
-    variable: &'static str,
+    knob: Knob,
     for_browsers: bool,
 }
 
@@ -98,39 +113,39 @@ pub(super) struct Optional {
 }
 
 pub(super) const AUTHORIZATION: Required = Required {
-    endpoint: Endpoint::for_browsers("authorization_endpoint", "OIDC_AUTHORIZATION_URL"),
+    endpoint: Endpoint::for_browsers("authorization_endpoint", Knob::AuthorizationEndpoint),
     configured: |overrides| overrides.authorization.as_ref(),
 };
 pub(super) const TOKEN: Required = Required {
-    endpoint: Endpoint::for_us("token_endpoint", "OIDC_TOKEN_URL"),
+    endpoint: Endpoint::for_us("token_endpoint", Knob::TokenEndpoint),
     configured: |overrides| overrides.token.as_ref(),
 };
 pub(super) const JWKS: Required = Required {
-    endpoint: Endpoint::for_us("jwks_uri", "OIDC_JWKS_URL"),
+    endpoint: Endpoint::for_us("jwks_uri", Knob::ProviderKeys),
     configured: |overrides| overrides.jwks.as_ref(),
 };
 pub(super) const PAR: Optional = Optional {
-    endpoint: Endpoint::for_us("pushed_authorization_request_endpoint", "OIDC_PAR_URL"),
+    endpoint: Endpoint::for_us("pushed_authorization_request_endpoint", Knob::ParEndpoint),
     configured: |overrides| overrides.par.as_ref(),
 };
 pub(super) const USER_INFO: Optional = Optional {
-    endpoint: Endpoint::for_us("userinfo_endpoint", "OIDC_USERINFO_URL"),
+    endpoint: Endpoint::for_us("userinfo_endpoint", Knob::UserinfoEndpoint),
     configured: |overrides| overrides.user_info.as_ref(),
 };
 pub(super) const END_SESSION: Optional = Optional {
-    endpoint: Endpoint::for_browsers("end_session_endpoint", "OIDC_END_SESSION_URL"),
+    endpoint: Endpoint::for_browsers("end_session_endpoint", Knob::EndSessionEndpoint),
     configured: |overrides| overrides.end_session.as_ref(),
 };
 pub(super) const REVOCATION: Optional = Optional {
-    endpoint: Endpoint::for_us("revocation_endpoint", "OIDC_REVOCATION_URL"),
+    endpoint: Endpoint::for_us("revocation_endpoint", Knob::RevocationEndpoint),
     configured: |overrides| overrides.revocation.as_ref(),
 };
 pub(super) const INTROSPECTION: Optional = Optional {
-    endpoint: Endpoint::for_us("introspection_endpoint", "OIDC_INTROSPECTION_URL"),
+    endpoint: Endpoint::for_us("introspection_endpoint", Knob::IntrospectionEndpoint),
     configured: |overrides| overrides.introspection.as_ref(),
 };
 pub(super) const REGISTRATION: Optional = Optional {
-    endpoint: Endpoint::for_us("registration_endpoint", "DCR_REGISTRATION_URL"),
+    endpoint: Endpoint::for_us("registration_endpoint", Knob::RegistrationEndpoint),
     configured: |overrides| overrides.registration.as_ref(),
 };
 
@@ -147,18 +162,18 @@ pub(super) struct Endpoints<'a> {
 // === impl Endpoint ===
 
 impl Endpoint {
-    const fn for_us(member: &'static str, variable: &'static str) -> Self {
+    const fn for_us(member: &'static str, knob: Knob) -> Self {
         Self {
             member,
-            variable,
+            knob,
             for_browsers: false,
         }
     }
 
-    const fn for_browsers(member: &'static str, variable: &'static str) -> Self {
+    const fn for_browsers(member: &'static str, knob: Knob) -> Self {
         Self {
             member,
-            variable,
+            knob,
             for_browsers: true,
         }
     }
@@ -166,7 +181,7 @@ impl Endpoint {
     fn missing(self) -> EndpointError {
         EndpointError::Missing {
             member: self.member,
-            variable: self.variable,
+            knob: self.knob,
         }
     }
 
@@ -179,7 +194,7 @@ impl Endpoint {
         EndpointError::Invalid {
             member: self.member,
             value,
-            variable: self.variable,
+            knob: self.knob,
         }
     }
 
@@ -187,7 +202,7 @@ impl Endpoint {
         EndpointError::Insecure {
             member: self.member,
             url: displayable(url.as_str()),
-            variable: self.variable,
+            knob: self.knob,
         }
     }
 
@@ -195,7 +210,7 @@ impl Endpoint {
         EndpointError::Internal {
             member: self.member,
             url: displayable(url.as_str()),
-            variable: self.variable,
+            knob: self.knob,
         }
     }
 }

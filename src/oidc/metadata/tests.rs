@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    diagnostic::{Explain as _, Knob},
     oidc::{EndpointOverrides, OptionalEndpoint},
     url_policy::HttpPolicy,
 };
@@ -10,14 +11,14 @@ use crate::{
 /// Endpoints that every login needs.
 const REQUIRED: [&str; 3] = ["authorization_endpoint", "token_endpoint", "jwks_uri"];
 
-/// The others, with their variables.
-const OPTIONAL: [(&str, &str); 6] = [
-    ("pushed_authorization_request_endpoint", "OIDC_PAR_URL"),
-    ("userinfo_endpoint", "OIDC_USERINFO_URL"),
-    ("end_session_endpoint", "OIDC_END_SESSION_URL"),
-    ("revocation_endpoint", "OIDC_REVOCATION_URL"),
-    ("introspection_endpoint", "OIDC_INTROSPECTION_URL"),
-    ("registration_endpoint", "DCR_REGISTRATION_URL"),
+/// The others, with what names them.
+const OPTIONAL: [(&str, Knob); 6] = [
+    ("pushed_authorization_request_endpoint", Knob::ParEndpoint),
+    ("userinfo_endpoint", Knob::UserinfoEndpoint),
+    ("end_session_endpoint", Knob::EndSessionEndpoint),
+    ("revocation_endpoint", Knob::RevocationEndpoint),
+    ("introspection_endpoint", Knob::IntrospectionEndpoint),
+    ("registration_endpoint", Knob::RegistrationEndpoint),
 ];
 
 const ISSUER: &str = "https://idp.example";
@@ -116,17 +117,20 @@ fn attack_26_only_none_and_hmac_leave_no_algorithm() {
 
 #[test]
 fn a_missing_endpoint_is_named_with_its_variable() {
-    for (member, variable) in [
-        ("authorization_endpoint", "OIDC_AUTHORIZATION_URL"),
-        ("token_endpoint", "OIDC_TOKEN_URL"),
-        ("jwks_uri", "OIDC_JWKS_URL"),
+    for (member, knob) in [
+        ("authorization_endpoint", Knob::AuthorizationEndpoint),
+        ("token_endpoint", Knob::TokenEndpoint),
+        ("jwks_uri", Knob::ProviderKeys),
     ] {
         let mut document = document();
         document.remove(member);
         let error = read(&document, &options()).unwrap_err();
-        assert_eq!(error, EndpointError::Missing { member, variable });
-        let text = error.to_string();
-        assert!(text.contains(member) && text.contains(variable), "{text}");
+        assert_eq!(error, EndpointError::Missing { member, knob });
+        let text = error.told();
+        assert!(
+            text.contains(member) && text.contains(&format!("{knob:?}")),
+            "{text}"
+        );
     }
 }
 
@@ -148,19 +152,22 @@ fn unusable(value: &Value, options: &ProviderOptions, is_right: impl Fn(&Endpoin
     for member in REQUIRED {
         let error = read(&with(member, value.clone()), options).unwrap_err();
         assert!(is_right(&error), "{member} {value} {error:?}");
-        let text = error.to_string();
+        let text = error.told();
         assert!(text.contains(member) && text.len() < 600, "{text}");
         assert!(!text.contains("pass"), "{text}");
     }
-    for (member, variable) in OPTIONAL {
+    for (member, knob) in OPTIONAL {
         let metadata = read(&with(member, value.clone()), options).unwrap();
         assert_eq!(optional(&metadata, member), None, "{member} {value}");
         let [error] = &metadata.left_out[..] else {
             panic!("{member} {value} {:?}", metadata.left_out);
         };
         assert!(is_right(error), "{member} {value} {error:?}");
-        let text = error.to_string();
-        assert!(text.contains(member) && text.contains(variable), "{text}");
+        let text = error.told();
+        assert!(
+            text.contains(member) && text.contains(&format!("{knob:?}")),
+            "{text}"
+        );
     }
 }
 
@@ -201,8 +208,8 @@ fn an_endpoint_has_to_be_a_plain_url() {
 fn plain_http_is_refused_beyond_the_local_network() {
     unusable(&json!("http://idp.example/x"), &options(), |error| {
         matches!(error, EndpointError::Insecure { .. })
-            && error.to_string().contains("BFF_DANGER_ALLOW_HTTP")
-            && error.to_string().contains("http://idp.example/x")
+            && error.told().contains("[AllowHttp]")
+            && error.told().contains("http://idp.example/x")
     });
     for member in REQUIRED.into_iter().chain(OPTIONAL.map(|(member, _)| member)) {
         let dangerous = ProviderOptions {
@@ -327,7 +334,7 @@ fn a_long_url_makes_no_long_line() {
     let long = format!("http://idp.example/{}", "\u{28d}".repeat(900));
     let error = read(&with("token_endpoint", json!(long)), &options()).unwrap_err();
     assert!(matches!(error, EndpointError::Insecure { .. }), "{error:?}");
-    assert!(error.to_string().len() < 600, "{error}");
+    assert!(error.told().len() < 600, "{error}");
 }
 
 #[test]
@@ -349,7 +356,7 @@ fn explicit_endpoints_win_and_are_held_to_the_same_policy() {
         matches!(
             error,
             EndpointError::Insecure {
-                variable: "OIDC_TOKEN_URL",
+                knob: Knob::TokenEndpoint,
                 ..
             }
         ),

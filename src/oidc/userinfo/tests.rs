@@ -55,10 +55,7 @@ async fn signed_answers_are_told_apart_from_garbage() {
     let mut answer = Answer::html(StatusCode::OK);
     answer.headers[0].1 = "application/jwt".to_owned();
     let error = asked(&provider, answer).await.unwrap_err();
-    assert!(
-        error.to_string().contains("userinfo_signed_response_alg"),
-        "{error}"
-    );
+    assert!(error.told().contains("userinfo_signed_response_alg"), "{error}");
 
     for answer in [
         Answer::html(StatusCode::OK),
@@ -118,7 +115,7 @@ async fn a_login_continues_without_userinfo() {
         warnings += 1;
         assert_eq!(logs.count("WARN"), warnings, "{}", logs.text());
     }
-    logs.has("OIDC_USERINFO_URL=none");
+    logs.has("[UserinfoEndpoint]=none");
     // It worked meanwhile, so that a failure is news again.
     provider.answer("/userinfo", StatusCode::OK, &json!({"sub": "alice"}));
     assert!(

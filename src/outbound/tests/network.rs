@@ -39,7 +39,7 @@ async fn failure(options: &Options, url: &str) -> String {
     assert!(error.certainly_not_sent(), "{error:?}");
     let text = format!("{} {error} {error:?}", logs.text());
     assert!(!text.contains(SECRET) && !text.contains("bWU6"), "{text}");
-    error.to_string()
+    error.told()
 }
 
 #[tokio::test]
@@ -98,11 +98,11 @@ async fn what_fails_at_the_proxy_is_told_as_that() {
     for (does, part) in [
         (
             Does::Answer("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n"),
-            "does not take the user name and password in HTTPS_PROXY (407)",
+            "does not take the user name and password that it is given (407) - fix: correct them in HTTPS_PROXY",
         ),
         (
             Does::Answer("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"),
-            "does not connect to idp.test:443 (allow it there, or list the host in NO_PROXY)",
+            "does not connect to idp.test:443 - fix: allow it there, or list the host in [NoProxy]",
         ),
         (Does::Answer(""), "does not connect to idp.test:443"),
     ] {
@@ -123,7 +123,7 @@ async fn what_fails_at_the_proxy_is_told_as_that() {
     };
     let text = failure(&options, "https://idp.test/").await;
     assert!(
-        text.contains("wants a user name and a password (407; add them to HTTPS_PROXY)"),
+        text.contains("wants a user name and a password (407) - fix: add them to HTTPS_PROXY"),
         "{text}"
     );
 }
@@ -150,7 +150,7 @@ async fn a_failure_of_tls_behind_the_proxy_is_the_providers() {
         proxy.address()
     );
     assert!(
-        text.starts_with(&through) && text.contains("IDP_CA_FILE"),
+        text.starts_with(&through) && text.contains("[ProviderCa]"),
         "{text}"
     );
 }

@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::{private_file::Exposed, registration::vault::Place};
+use crate::{
+    diagnostic::{Explain, Fix, Knob, fix},
+    private_file::Exposed,
+    registration::vault::Place,
+};
 
 /// Why stored credentials cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -11,65 +15,88 @@ use crate::{private_file::Exposed, registration::vault::Place};
     reason = "the messages say it, and the fields are what they name"
 )]
 pub enum CredentialsError {
-    #[error("{} cannot be read: {cause} - hint: it must be a file that the user of this process can read", path.display())]
+    #[error("{} cannot be read: {cause}", path.display())]
     Unreadable { path: PathBuf, cause: String },
-    #[error("{}: {exposed} - hint: only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true", path.display())]
+    #[error("{}: {exposed}", path.display())]
     Exposed { path: PathBuf, exposed: Exposed },
-    #[error(
-        "{place} is not a credentials file of this server: {reason} - hint: restore it from a backup; without one, move it \
-         away, have the client removed at the IdP, and start with a fresh DCR_IAT"
-    )]
+    #[error("{place} is not a credentials file of this server: {reason}")]
     Corrupt { place: Place, reason: String },
-    #[error(
-        "{place} was written by a newer version of this server (format {version}) - hint: start that version, or restore \
-         what belongs to this one"
-    )]
+    #[error("{place} was written by a newer version of this server (format {version})")]
     Newer { place: Place, version: u32 },
-    #[error(
-        "{place} belongs to the issuer {stored}, and this server is configured for {configured} - hint: correct OIDC_ISSUER \
-         (or IDP_BASE_URL), or {}", place.way_elsewhere()
-    )]
+    #[error("{place} belongs to the issuer {stored}, and this server is configured for {configured}")]
     OtherIssuer {
         place: Place,
         stored: String,
         configured: String,
     },
     #[error(
-        "{place} belongs to a client that was asked for as {stored}, and this server is configured for {configured} - hint: \
-         correct DCR_CLIENT_ID (or AUTH_CLIENT_ID), {}, or register anew with DCR_FORCE_REPLACE=true and a fresh DCR_IAT",
-        place.way_elsewhere()
+        "{place} belongs to a client that was asked for as {stored}, and this server is configured for {configured}"
     )]
     OtherClient {
         place: Place,
         stored: String,
         configured: String,
     },
-    #[error(
-        "{} cannot be written: {cause} - hint: its folder (BFF_CLIENT_CRED_PATH, else BFF_STATE_DIR) must be writable \
-         for the user of this process and have space left", path.display()
-    )]
+    #[error("{} cannot be written: {cause}", path.display())]
     NotWritable { path: PathBuf, cause: String },
-    #[error(
-        "the lock {} cannot be taken: {cause} - hint: its folder (BFF_CLIENT_CRED_PATH, else BFF_STATE_DIR) must be \
-         writable and lie on a file system with locks", path.display()
-    )]
+    #[error("the lock {} cannot be taken: {cause}", path.display())]
     Lock { path: PathBuf, cause: String },
-    #[error(
-        "another process has held the lock of {place} for {seconds} s - hint: {}",
-        place.way_to_the_lock()
-    )]
+    #[error("another process has held the lock of {place} for {seconds} s")]
     Held { place: Place, seconds: u64 },
     #[error("the client record cannot be read or written now: {cause}; it is tried again")]
     Unavailable { cause: String },
-    #[error(
-        "the client record in Redis is sealed with a SESSION_SECRET that this process does not have - hint: give all replicas \
-         the same SESSION_SECRET; in it the new secret comes first, and the old one after it until every replica has the new one first. If that secret is lost for \
-         good, delete the record (docs/redis.md)"
-    )]
+    #[error("the client record in Redis is sealed with a secret that this process does not have")]
     Foreign,
     #[error(
-        "this process has lost the right to register, as after a pause of the whole process: another one goes on - hint: \
-         nothing; it is tried again"
+        "this process has lost the right to register, as after a pause of the whole process; it is tried again"
     )]
     LockLost,
+}
+
+// === impl CredentialsError ===
+
+impl Explain for CredentialsError {
+    fn fix(&self) -> Option<Fix> {
+        Some(match self {
+            Self::Unreadable { .. } => fix!("it must be a file that the user of this process can read"),
+            Self::Exposed { exposed, .. } => return exposed.fix(),
+            Self::Corrupt { .. } => fix!(
+                "restore it from a backup; without one, move it away, have the client removed at the IdP, and start with a fresh \
+                 {}",
+                Knob::InitialAccessToken
+            ),
+            Self::Newer { .. } => fix!("start that version, or restore what belongs to this one"),
+            Self::OtherIssuer { place, .. } => fix!(
+                "correct {} (or {}), or {}",
+                Knob::Issuer,
+                Knob::ProviderBase,
+                place.way_elsewhere()
+            ),
+            Self::OtherClient { place, .. } => fix!(
+                "correct {} (or {}), {}, or register anew with {} and a fresh {}",
+                Knob::RequestedClientId,
+                Knob::ClientId,
+                place.way_elsewhere(),
+                Knob::ForceReplace.to("true"),
+                Knob::InitialAccessToken
+            ),
+            Self::NotWritable { .. } => fix!(
+                "its folder ({}, else {}) must be writable for the user of this process and have space left",
+                Knob::CredentialsPath,
+                Knob::StateFolder
+            ),
+            Self::Lock { .. } => fix!(
+                "its folder ({}, else {}) must be writable and lie on a file system with locks",
+                Knob::CredentialsPath,
+                Knob::StateFolder
+            ),
+            Self::Held { place, .. } => place.way_to_the_lock(),
+            Self::Foreign => fix!(
+                "give all replicas the same {}; in it the new secret comes first, and the old one after it until every replica has \
+                 the new one first. If that secret is lost for good, delete the record (docs/redis.md)",
+                Knob::SessionSecret
+            ),
+            Self::Unavailable { .. } | Self::LockLost => return None,
+        })
+    }
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{clock::SystemClock, private_file::Guard};
+use crate::{clock::SystemClock, diagnostic::Explain as _, private_file::Guard};
 
 fn file() -> (TempDir, CredentialsFile) {
     let dir = tempfile::tempdir().unwrap();
@@ -113,7 +113,7 @@ async fn attack_50_a_file_that_others_can_write_or_that_a_link_leads_to_is_refus
     fs::set_permissions(file.path(), fs::Permissions::from_mode(0o666)).unwrap();
     let error = file.load().await.unwrap_err();
     assert!(matches!(error, CredentialsError::Exposed { .. }), "{error}");
-    assert!(error.to_string().contains("chmod go-w"), "{error}");
+    assert!(error.told().contains("chmod go-w"), "{error}");
     assert!(file.clone().guarded(Guard::Off).load().await.unwrap().is_some());
     assert_eq!(mode(file.path()), 0o666);
 
@@ -138,9 +138,9 @@ async fn a_folder_that_is_missing_is_named_with_the_variables() {
         file.store(&full()).await.unwrap_err(),
         file.lock(&SystemClock).await.unwrap_err(),
     ] {
-        let text = error.to_string();
+        let text = error.told();
         assert!(text.contains("/nonexistent/folder/bff_client.json"), "{text}");
-        assert!(text.contains("BFF_CLIENT_CRED_PATH"), "{text}");
+        assert!(text.contains("[CredentialsPath]"), "{text}");
     }
 }
 
@@ -206,9 +206,9 @@ fn a_corrupt_file_is_refused_without_quoting_it() {
     ] {
         let error = refusal(&text);
         assert!(matches!(error, CredentialsError::Corrupt { .. }), "{error}");
-        let message = error.to_string();
+        let message = error.told();
         assert!(
-            message.contains("hint:") && !message.contains("secret-"),
+            message.contains("fix:") && !message.contains("secret-"),
             "{message}"
         );
     }

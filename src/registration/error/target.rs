@@ -17,7 +17,7 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish(pub Option<String>);
 
-/// What lets a registration be asked for again whose answer was lost, in words.
+/// What lets a registration be asked for again whose answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
     /// A new initial access token.
@@ -31,37 +31,6 @@ pub enum Again {
 impl Again {
     pub(in crate::registration) const fn new(open: bool) -> Self {
         if open { Self::NoNote } else { Self::Token }
-    }
-}
-
-impl fmt::Display for Again {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Token => "start with a fresh DCR_IAT",
-            Self::NoNote => "take the member `pending` out of the file and start again",
-        })
-    }
-}
-
-// === impl Target ===
-
-impl Target {
-    /// Which setting points there.
-    pub(super) const fn pointer(self) -> &'static str {
-        match self {
-            Self::Registration => {
-                "DCR_REGISTRATION_URL points there, else registration_endpoint in the IdP's metadata, moved by IDP_BASE_URL; \
-                 check that address, and IDP_CA_FILE for a private certificate authority"
-            }
-            Self::Client => {
-                "the IdP gave this address as registration_client_uri, and IDP_BASE_URL moves it; check that it is the IdP's, \
-                 and IDP_CA_FILE for a private certificate authority"
-            }
-            Self::AdminApi => {
-                "IDP_BASE_URL (else OIDC_ISSUER) points there; check that address, and IDP_CA_FILE for a private certificate \
-                 authority, or mint an initial access token by hand and set DCR_IAT"
-            }
-        }
     }
 }
 

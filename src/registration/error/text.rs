@@ -57,16 +57,13 @@ pub(super) fn said(error: Option<&OAuthError>) -> String {
     error.map(|error| format!(" ({error})")).unwrap_or_default()
 }
 
-/// A refused new registration, and what is left to do after it.
+/// A refused new registration.
 pub(super) fn left_after(stored: &str, cause: &RegistrationError) -> String {
     match cause {
         // Another id may be the one of somebody else's client.
-        RegistrationError::ClientIdTaken { client_id, error, .. } if client_id == stored => format!(
-            "the client id {client_id} is taken{} - hint: have the client removed at the IdP, then start once with \
-             DCR_FORCE_REPLACE=true and an unused DCR_IAT; or have the IdP issue a new registration access token for it, and \
-             put that into bff_client.json as registration_access_token",
-            said(error.as_ref())
-        ),
+        RegistrationError::ClientIdTaken { client_id, error, .. } if client_id == stored => {
+            format!("the client id {client_id} is taken{}", said(error.as_ref()))
+        }
         cause => cause.to_string(),
     }
 }
@@ -76,29 +73,5 @@ pub(super) fn refused_scopes(refused: &[String]) -> String {
         String::new()
     } else {
         format!(", refused are {:?}", refused.join(" "))
-    }
-}
-
-pub(super) fn refusal_hint(status: StatusCode, error: Option<&OAuthError>, target: Target) -> &'static str {
-    if error.is_some_and(|error| error.is("invalid_client_metadata")) {
-        "the IdP's text names the field; align DCR_CLIENT_ID, DCR_CLIENT_PROFILE, MS_BFF_TOKEN_AUTH_METHOD, the signing \
-         algorithm (BFF_JWT_SIGNING_ALG) or DCR_JWKS_URI with what it allows; if it says that the client id is taken, \
-         restore bff_client.json or have the client removed"
-    } else if error.is_some_and(|error| error.is("unapproved_software_statement")) {
-        "the IdP registers approved software only; have an administrator register the client and set DCR_ENABLED=false"
-    } else if status == StatusCode::FORBIDDEN {
-        match target {
-            Target::Registration => {
-                "the IdP, or a gateway in front of it, does not allow this registration; where its text names no reason, look \
-                 there for its policy on registrations (addresses and hosts that it trusts, rights of the initial access \
-                 token), and check DCR_REGISTRATION_URL"
-            }
-            Target::Client | Target::AdminApi => {
-                "the IdP, or a gateway in front of it, does not allow this; where its text names no reason, look there for what \
-                 a client may do to its registration, or change the client at the IdP by hand"
-            }
-        }
-    } else {
-        target.pointer()
     }
 }

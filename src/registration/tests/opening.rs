@@ -1,6 +1,7 @@
 //! IdPs that register without an initial access token (RFC 7591 section 3).
 
 use super::{fake::Odd, *};
+use crate::diagnostic::Explain as _;
 
 const CREATE: &str = "POST /register";
 
@@ -54,9 +55,9 @@ async fn an_idp_that_wants_a_token_is_told_as_such() {
         matches!(error, RegistrationError::TokenRequired { .. }),
         "{error}"
     );
-    let text = error.to_string();
+    let text = error.told();
     assert!(
-        text.contains("DCR_IAT=none") && text.contains("mint one"),
+        text.contains("[InitialAccessToken]") && text.contains("mint one"),
         "{text}"
     );
     assert_eq!(error.kind().exit_code(), 77);
@@ -70,9 +71,7 @@ async fn a_lost_answer_is_not_asked_for_again_unless_the_client_would_be_found()
     let error = world.refusal(open).await;
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
     assert!(
-        error
-            .to_string()
-            .contains("take the member `pending` out of the file"),
+        error.told().contains("take the member `pending` out of the file"),
         "{error}"
     );
     assert!(matches!(world.event(open).await, Event::Registered { .. }));

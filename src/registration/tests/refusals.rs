@@ -8,7 +8,7 @@ use super::{
     fake::{MINT, Odd, oauth_error},
     *,
 };
-use crate::registration::answer::Answer;
+use crate::{diagnostic::Explain as _, registration::answer::Answer};
 
 const CREATE: &str = "POST /register";
 
@@ -22,7 +22,7 @@ async fn refused_by(odd: Odd) -> (World, RegistrationError) {
 }
 
 fn says(error: &RegistrationError, parts: &[&str]) {
-    let text = error.to_string();
+    let text = error.told();
     for part in parts {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
@@ -42,7 +42,7 @@ async fn refused_scopes_are_named_with_where_to_allow_them() {
             &error,
             &[
                 "openid profile offline_access",
-                "policy.allowed_scopes",
+                "[ProviderScopes]",
                 "restart it",
                 "start again",
             ],
@@ -50,7 +50,7 @@ async fn refused_scopes_are_named_with_where_to_allow_them() {
         assert_eq!(error.kind(), ErrorKind::Refused);
     }
     let (_, error) = refused_by(Odd::Json(400, json!({"error": "invalid_scope"}))).await;
-    says(&error, &["asked for were", "policy.allowed_scopes"]);
+    says(&error, &["asked for were", "[ProviderScopes]"]);
 }
 
 #[tokio::test]
@@ -63,9 +63,9 @@ async fn refused_redirect_uris_are_listed_with_what_to_correct() {
             "https://a.example/auth/callback",
             "https://b.example:8443/auth/callback",
             "trailing slash",
-            "DCR_REDIRECT_URIS",
-            "DCR_FORCE_REPLACE=true",
-            "fresh DCR_IAT",
+            "[RedirectUris]",
+            "[ForceReplace]=true",
+            "fresh [InitialAccessToken]",
         ],
     );
     assert_eq!(error.kind(), ErrorKind::Refused);
@@ -89,7 +89,11 @@ async fn a_bad_initial_access_token_is_told_as_such() {
         );
         says(
             &error,
-            &["expired, used up or wrong", "mint a new one", "DCR_IAT"],
+            &[
+                "expired, used up or wrong",
+                "mint a new one",
+                "[InitialAccessToken]",
+            ],
         );
         assert_eq!(error.kind(), ErrorKind::Refused);
         assert!(
@@ -113,21 +117,21 @@ async fn a_refusal_with_another_error_is_not_put_down_to_the_initial_access_toke
         ),
         (
             Odd::Text(403, "text/html", "<h1>no</h1>".to_owned()),
-            ["403", "gateway in front of it", "DCR_REGISTRATION_URL"],
+            ["403", "gateway in front of it", "[RegistrationEndpoint]"],
         ),
         (
             Odd::Json(400, oauth_error("invalid_request", "too many clients")),
             [
                 "400",
                 "invalid_request (too many clients)",
-                "DCR_REGISTRATION_URL",
+                "[RegistrationEndpoint]",
             ],
         ),
     ] {
         let (world, error) = refused_by(odd).await;
         assert!(matches!(error, RegistrationError::Refused { .. }), "{error}");
         says(&error, &parts);
-        assert!(!error.to_string().contains("mint"), "{error}");
+        assert!(!error.told().contains("mint"), "{error}");
         assert_eq!(error.kind(), ErrorKind::Refused);
         assert!(!world.path().exists());
     }
@@ -143,9 +147,9 @@ async fn no_credentials_and_no_token_says_what_to_mint_and_where_to_put_it() {
         &[
             "bff_client.json",
             "mint",
-            "DCR_IAT",
-            "BOOTSTRAP_ADMIN_TOKEN",
-            "DCR_IAT=none",
+            "[InitialAccessToken]",
+            "[AdminToken]",
+            "[InitialAccessToken]=none",
         ],
     );
     assert_eq!(error.kind().exit_code(), 77);
@@ -170,7 +174,7 @@ async fn a_taken_client_id_says_to_restore_the_credentials() {
         );
         says(
             &error,
-            &["bff-server", "restore bff_client.json", "removed at the IdP"],
+            &["bff-server", "restore [CredentialsFile]", "removed at the IdP"],
         );
         assert_eq!(error.kind(), ErrorKind::Refused);
     }
@@ -194,7 +198,7 @@ async fn other_refusals_are_passed_on_with_a_hint() {
                     "the profile of client_id x does not exist",
                 ),
             ),
-            "DCR_CLIENT_PROFILE",
+            "[ClientProfile]",
         ),
         (
             Odd::Json(400, oauth_error("unapproved_software_statement", "no")),
@@ -202,11 +206,11 @@ async fn other_refusals_are_passed_on_with_a_hint() {
         ),
         (
             Odd::Text(404, "text/html", "<h1>no</h1>".to_owned()),
-            "DCR_REGISTRATION_URL",
+            "[RegistrationEndpoint]",
         ),
         (
             Odd::Text(405, "text/html", "<h1>no</h1>".to_owned()),
-            "DCR_REGISTRATION_URL",
+            "[RegistrationEndpoint]",
         ),
         (Odd::Text(413, "text/html", String::new()), "413"),
     ] {
@@ -229,7 +233,7 @@ async fn what_passes_by_itself_is_unreachable_and_leaves_the_token_unspent() {
         let (world, error) = refused_by(odd).await;
         assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
         assert_eq!(error.kind().exit_code(), 69);
-        says(&error, &["/register", "DCR_REGISTRATION_URL"]);
+        says(&error, &["/register", "[RegistrationEndpoint]"]);
         assert!(!world.path().exists());
         assert!(matches!(world.event(with_iat).await, Event::Registered { .. }));
     }
@@ -267,8 +271,8 @@ async fn an_idp_that_is_not_there_is_named_with_the_cause() {
         &[
             &free.to_string(),
             "refused",
-            "DCR_REGISTRATION_URL",
-            "IDP_CA_FILE",
+            "[RegistrationEndpoint]",
+            "[ProviderCa]",
         ],
     );
     assert!(
@@ -318,7 +322,7 @@ async fn a_lost_answer_stops_until_there_is_a_new_token() {
     ] {
         let (world, error) = refused_by(odd).await;
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
-        says(&error, &["bff-server", "remove it", "fresh DCR_IAT"]);
+        says(&error, &["bff-server", "remove it", "fresh [InitialAccessToken]"]);
         let file = world.file();
         assert_eq!(file["state"], "requesting");
         assert!(!file.to_string().contains(IAT));
@@ -389,7 +393,7 @@ async fn minting_that_fails_says_why() {
         let error = world.refusal(admin(token)).await;
         assert_eq!(world.idp.calls(), [mint.as_str()], "no registration is tried");
         assert!(!world.path().exists());
-        says(&error, &[MINT, "IDP_BASE_URL", "DCR_IAT"]);
+        says(&error, &[MINT, "[ProviderBase]", "[InitialAccessToken]"]);
         error
     };
     for (odd, token) in [
@@ -424,7 +428,7 @@ async fn an_idp_without_registration_is_told_as_such() {
     .await;
     let error = world.refusal(with_iat).await;
     assert!(matches!(error, RegistrationError::NoEndpoint { .. }), "{error}");
-    says(&error, &["DCR_REGISTRATION_URL", "DCR_ENABLED=false"]);
+    says(&error, &["[RegistrationEndpoint]", "[Registration]=false"]);
     assert_eq!(error.kind().exit_code(), 64);
 }
 
@@ -435,12 +439,12 @@ async fn a_token_that_no_header_can_carry_is_a_mistake_here() {
         let error = world
             .refusal(|options| options.initial_access_token = Some(broken.into()))
             .await;
-        says(&error, &["DCR_IAT"]);
+        says(&error, &["[InitialAccessToken]"]);
         assert_eq!(error.kind(), ErrorKind::Configuration);
         let error = world
             .refusal(|options| options.admin_token = Some(broken.into()))
             .await;
-        says(&error, &["BOOTSTRAP_ADMIN_TOKEN"]);
+        says(&error, &["[AdminToken]"]);
     }
     assert!(world.idp.calls().is_empty());
 }
@@ -455,7 +459,7 @@ async fn no_token_is_spent_where_the_answer_could_not_be_kept() {
         fs::create_dir(&in_the_way).unwrap();
         let error = world.refusal(with_iat).await;
         assert!(matches!(error, RegistrationError::Credentials(_)), "{error}");
-        says(&error, &["BFF_CLIENT_CRED_PATH", "writable"]);
+        says(&error, &["[CredentialsPath]", "writable"]);
         assert_eq!(error.kind().exit_code(), 64);
         fs::remove_dir(&in_the_way).unwrap();
     }
@@ -480,7 +484,7 @@ async fn a_client_whose_credentials_cannot_be_stored_is_named() {
         &[
             "bff-server",
             "have the client removed at the IdP",
-            "BFF_CLIENT_CRED_PATH",
+            "[CredentialsPath]",
         ],
     );
     assert_eq!(error.kind().exit_code(), 64);
@@ -495,7 +499,12 @@ async fn a_file_of_another_issuer_or_client_or_a_broken_one_is_refused_with_the_
         .await;
     says(
         &error,
-        &["bff-server", "other", "DCR_CLIENT_ID", "DCR_FORCE_REPLACE=true"],
+        &[
+            "bff-server",
+            "other",
+            "[RequestedClientId]",
+            "[ForceReplace]=true",
+        ],
     );
     assert_eq!(error.kind().exit_code(), 64);
 
@@ -503,7 +512,7 @@ async fn a_file_of_another_issuer_or_client_or_a_broken_one_is_refused_with_the_
     let error = world.refusal(with_iat).await;
     says(
         &error,
-        &["https://other.example", &world.idp.issuer(), "OIDC_ISSUER"],
+        &["https://other.example", &world.idp.issuer(), "[Issuer]"],
     );
     assert_eq!(error.kind().exit_code(), 64);
 

@@ -4,6 +4,7 @@ use super::{
     fake::{MINT, Odd, oauth_error},
     *,
 };
+use crate::diagnostic::Explain as _;
 
 const FRESH: &str = "fresh-token";
 const READ: &str = "GET /register/client-1";
@@ -97,7 +98,7 @@ async fn an_admin_token_renews_the_registration_token_where_the_idp_does_that() 
             world.idp.client("client-1")["scope"],
             "openid profile offline_access email"
         );
-        logs.has("was renewed with BOOTSTRAP_ADMIN_TOKEN");
+        logs.has("was renewed with the admin token of the IdP");
         check_no_secret(&logs.text());
         assert_eq!(logs.count("ERROR"), 0, "{}", logs.text());
         // The next start needs no admin.
@@ -210,10 +211,7 @@ async fn without_an_unused_token_the_instruction_is_exact_and_nothing_is_sent() 
             panic!("{:?}", outcome.event);
         };
         check_text(&error);
-        assert!(
-            error.to_string().contains("mint an initial access token"),
-            "{error}"
-        );
+        assert!(error.told().contains("mint an initial access token"), "{error}");
         assert_eq!(world.idp.calls(), [READ]);
     }
 }
@@ -229,7 +227,7 @@ async fn an_idp_that_holds_on_to_the_id_leaves_the_client_and_the_instruction() 
             panic!("{:?}", outcome.event);
         };
         check_text(&error);
-        let text = error.to_string();
+        let text = error.told();
         assert!(
             text.contains("refused the registration access token of bff-server"),
             "{text}"
@@ -238,7 +236,7 @@ async fn an_idp_that_holds_on_to_the_id_leaves_the_client_and_the_instruction() 
             text.contains("not registered anew: the client id bff-server is taken"),
             "{text}"
         );
-        let hint = text.split_once("hint: ").unwrap().1;
+        let hint = text.split_once("fix: ").unwrap().1;
         assert!(hint.starts_with("have the client removed at the IdP"), "{text}");
         assert!(hint.contains("issue a new registration access token"), "{text}");
         assert_eq!(logs.count("WARN"), 0, "{}", logs.text());

@@ -6,6 +6,7 @@ use super::{
     fake::{Odd, oauth_error},
     *,
 };
+use crate::diagnostic::Explain as _;
 
 const FRESH: &str = "fresh-token";
 
@@ -358,10 +359,10 @@ async fn a_lost_registration_token_where_the_id_is_taken_says_what_is_left() {
             panic!("no refusal");
         };
         check_text(&error);
-        let text = error.to_string();
+        let text = error.told();
         assert!(text.contains(found), "{text}");
         assert!(text.contains("the client id bff-server is taken"), "{text}");
-        let hint = text.split_once("hint: ").unwrap().1;
+        let hint = text.split_once("fix: ").unwrap().1;
         assert!(hint.starts_with("have the client removed at the IdP"), "{text}");
     }
 }

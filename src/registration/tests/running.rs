@@ -141,7 +141,7 @@ fn a_lock_in_redis_is_told_of_with_its_key() {
         place: Place::Shared,
         seconds: 30,
     };
-    let text = held.to_string();
+    let text = held.told();
     assert!(
         text.contains("the client record in Redis for 30 s") && text.contains("`bff:{client}:lock`"),
         "{text}"
@@ -186,7 +186,7 @@ async fn where_failure_is_allowed_it_is_tried_again_slowly_and_readiness_says_so
         with_iat(options);
         options.allow_failure = true;
     });
-    driver.fails_with("policy.allowed_scopes").await;
+    driver.fails_with("[ProviderScopes]").await;
     assert!(!driver.around.health.report().ready);
     driver.sleeps_through(Duration::from_secs(149), &world).await;
     driver.finished().await.unwrap();
@@ -296,5 +296,10 @@ async fn a_configured_secret_that_is_not_used_is_told_once_however_many_attempts
     });
     driver.finished().await.unwrap();
     logs.has("registration unchanged");
-    assert_eq!(logs.count("AUTH_CLIENT_SECRET is not used"), 1, "{}", logs.text());
+    assert_eq!(
+        logs.count("the configured client secret is not used"),
+        1,
+        "{}",
+        logs.text()
+    );
 }

@@ -6,6 +6,7 @@ use super::{
     fake::{Odd, oauth_error},
     *,
 };
+use crate::diagnostic::Explain as _;
 
 const FRESH: &str = "fresh-token";
 const PUT: &str = "PUT /register/bff-server";
@@ -96,7 +97,7 @@ async fn where_no_answer_names_the_secret_it_is_said_what_to_do() {
     assert!(matches!(world.event(forced).await, Event::Unchanged));
     logs.has("WARN");
     logs.has("took the update of bff-server only without the client secret");
-    logs.has("hint: ");
+    logs.has("fix: ");
     assert_eq!(world.file()["client_secret"], "not the one");
     assert!(!logs.text().contains("not the one"), "{}", logs.text());
 }
@@ -125,7 +126,7 @@ async fn a_refusal_that_is_not_about_the_secret_is_told_as_it_was() {
             panic!("not refused");
         };
         check_text(&error);
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.told().contains(told), "{error}");
         assert_eq!(updates(&world).len(), 2);
     }
     // Other refusals, and updates that had no secret, are not sent twice.
@@ -158,7 +159,7 @@ async fn a_configured_secret_that_is_not_used_is_told_once() {
             .await
             .unwrap();
         assert_eq!(
-            logs.count("AUTH_CLIENT_SECRET is not used"),
+            logs.count("the configured client secret is not used"),
             warnings,
             "{}",
             logs.text()

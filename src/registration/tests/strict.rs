@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{fake::Odd, *};
+use crate::diagnostic::Explain as _;
 
 const CREATE: &str = "POST /register";
 const TEXT: &str = "Client Identifier included";
@@ -81,7 +82,7 @@ async fn where_the_refusal_has_used_up_the_token_the_refusal_is_the_cause() {
     let world = strict(|habits| habits.counts_refusals = true).await;
     let logs = Logs::capture();
     let error = world.refusal(with_iat).await;
-    assert!(error.to_string().contains(TEXT), "{error}");
+    assert!(error.told().contains(TEXT), "{error}");
     logs.has("took the refused request for a use of the initial access token");
     assert_eq!(world.idp.calls(), [CREATE, CREATE]);
     // With another token the same would happen, unless the extensions are unset.
@@ -207,7 +208,7 @@ async fn a_named_key_that_does_what_the_idp_insists_on_is_used_at_the_next_start
         matches!(error, RegistrationError::AlgorithmReplaced { .. }),
         "{error}"
     );
-    assert!(error.to_string().contains("BFF_JWT_SIGNING_KEY"), "{error}");
+    assert!(error.told().contains("[SigningKey]"), "{error}");
 
     let open = |file: &str| {
         let options = keys::Options {

@@ -87,8 +87,8 @@ async fn a_deviating_secret_is_logged_with_a_replica_name() {
     look(&two).await.unwrap();
     let late = harness.replica("one", &[NEW], &["k1"]);
     assert_eq!(look(&late).await, Err(Discord::TheirSecret { peer: peer() }));
-    let text = look(&late).await.unwrap_err().to_string();
-    assert!(text.contains("two") && text.contains("SESSION_SECRET"), "{text}");
+    let text = look(&late).await.unwrap_err().told();
+    assert!(text.contains("two") && text.contains("[SessionSecret]"), "{text}");
 }
 
 #[tokio::test]
@@ -145,6 +145,6 @@ async fn the_board_reveals_no_secrets() {
         .post("w", forged.as_bytes(), LIVES_FOR)
         .await
         .unwrap();
-    let text = look(&one).await.unwrap_err().to_string();
+    let text = look(&one).await.unwrap_err().told();
     assert!(!text.contains('\n') && text.contains("ab"), "{text}");
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     clock::{ManualClock, Timestamp},
+    diagnostic::Explain as _,
     random::{SharedRandom, SystemRandom},
     registration::Registered,
     seal::Sealer,
@@ -169,7 +170,7 @@ async fn what_is_wrong_says_what_to_mend_and_passes() {
     assert!(matches!(not_held, CredentialsError::LockLost));
     harness.shared.put(Record::Client, b"of somebody else".to_vec());
     let foreign = one.load().await.unwrap_err();
-    assert!(foreign.to_string().contains("SESSION_SECRET"), "{foreign}");
+    assert!(foreign.told().contains("[SessionSecret]"), "{foreign}");
     harness.shared.set_down(true);
     let down = one.load().await.unwrap_err();
     assert!(matches!(down, CredentialsError::Unavailable { .. }));

@@ -10,6 +10,7 @@ use super::{
     },
     Sessions,
 };
+use crate::diagnostic::{Explain, Fix, Knob, fix};
 
 /// A session that was opened.
 #[derive(Debug)]
@@ -24,10 +25,10 @@ pub struct Opened {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// As many sessions as `SESSION_MAX` allows.
-    #[error("the session store is full: SESSION_MAX is reached")]
+    #[error("the session store is full: there are as many sessions as may be")]
     TooMany,
     /// As much memory as `SESSION_MEMORY_LIMIT` allows.
-    #[error("the session store is full: SESSION_MEMORY_LIMIT is reached")]
+    #[error("the session store is full: sessions take as much memory as they may")]
     OutOfMemory,
     /// The id that was drawn is in use: the generator is broken.
     #[error("the session id that was drawn exists already")]
@@ -35,6 +36,18 @@ pub enum OpenError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+// === impl OpenError ===
+
+impl Explain for OpenError {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::TooMany => Some(fix!("raise {}, if there is memory for more", Knob::SessionMax)),
+            Self::OutOfMemory => Some(fix!("raise {}, if there is memory for more", Knob::SessionMemory)),
+            Self::Taken | Self::Store(_) => None,
+        }
+    }
 }
 
 // === impl Sessions ===

@@ -24,6 +24,7 @@ mod scripts;
 mod servers;
 mod shared;
 mod start;
+mod start_error;
 mod touch;
 mod trial;
 mod unsure;
@@ -50,7 +51,7 @@ use crate::{
 
 pub use self::{
     options::{RedisCertificateError, RedisOptions, RedisUrlError},
-    start::RedisStartError,
+    start_error::RedisStartError,
 };
 
 /// Keeps sessions in Redis. Cheap to clone; clones share the connection.

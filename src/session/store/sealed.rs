@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::{StoreError, Whose};
 use crate::{
+    diagnostic::{Explain, Fix, Knob, fix},
     seal::{Purpose, Sealer},
     session::{RecordError, Session, SessionKey, SessionRef},
 };
@@ -30,13 +31,24 @@ pub(super) type Owner = [u8; 32];
 /// Why a stored session cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Unreadable {
-    #[error(
-        "it was changed, or was sealed under a secret that SESSION_SECRET does not list any more: leave the old secret \
-         behind the new one for as long as sessions live"
-    )]
+    #[error("it was changed, or was sealed under a secret that is no longer configured")]
     Sealed,
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+// === impl Unreadable ===
+
+impl Explain for Unreadable {
+    fn fix(&self) -> Option<Fix> {
+        match self {
+            Self::Sealed => Some(fix!(
+                "leave the old secret behind the new one in {} for as long as sessions live",
+                Knob::SessionSecret
+            )),
+            Self::Record(_) => None,
+        }
+    }
 }
 
 // === impl Seal ===
@@ -81,7 +93,7 @@ impl Seal {
         if told.len() < MAX_TOLD && told.insert(*key) {
             tracing::warn!(
                 session = %SessionRef::new(&self.sealer, key),
-                %error,
+                error = error.told(),
                 "a stored session cannot be read; it counts as ended, and its person logs in again"
             );
         }
@@ -167,7 +179,7 @@ mod tests {
         assert_eq!(lines.len(), 2, "{lines:?}");
         for line in lines {
             assert!(
-                line.contains("SESSION_SECRET") && !line.contains("planted"),
+                line.contains("[SessionSecret]") && !line.contains("planted"),
                 "{line}"
             );
         }

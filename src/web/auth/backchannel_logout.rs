@@ -19,6 +19,7 @@ use serde::Serialize;
 use super::super::Web;
 use crate::{
     clock::{Clock, timeout},
+    diagnostic::Explain as _,
     jose::MAX_TOKEN_LENGTH,
     login::BackChannelError,
     secret::Secret,
@@ -62,7 +63,10 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Request) -
 fn failed(error: &BackChannelError) -> Response {
     match error {
         BackChannelError::Token(cause) if cause.is_transient() => {
-            tracing::warn!(%error, "a logout token cannot be checked at the moment");
+            tracing::warn!(
+                error = error.told(),
+                "a logout token cannot be checked at the moment"
+            );
             let description = "the token cannot be checked at the moment; send it again";
             return refused("temporarily_unavailable", description);
         }

@@ -22,6 +22,7 @@ use super::{
     login::{again, begin, redirect},
 };
 use crate::{
+    diagnostic::Explain as _,
     login::{CallbackError, CallbackQuery, Failed, Failure, LoggedIn, hosts::LoginHost},
     oidc::OAuthError,
     own_paths,
@@ -161,7 +162,7 @@ fn forget(web: &Web, request: &HeaderMap, attempt: &CookieName, answer: &mut Hea
 
 fn problem(failed: &Failed) -> Problem {
     let error = &*failed.error;
-    let logged = |problem: Problem, level, message| problem.because(level, message, error);
+    let logged = |problem: Problem, level, message| problem.because(level, message, &error.told());
     let problem = match error {
         CallbackError::UnknownAttempt => Problem::new(
             Code::LoginUnknown,

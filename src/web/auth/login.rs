@@ -27,6 +27,7 @@ use super::{
     Elsewhere, FALLBACK_MARK,
 };
 use crate::{
+    diagnostic::Explain as _,
     login::{LoginQuery, Start, StartError, hosts::LoginHost, return_to::ReturnToError},
     oidc::CallError,
     own_paths,
@@ -200,7 +201,7 @@ fn problem(error: &StartError, again: String) -> Problem {
                 _ => super::level_of(cause, Level::ERROR),
             };
             super::idp_problem(cause)
-                .because(level, "a login could not be started", error)
+                .because(level, "a login could not be started", &error.told())
                 .for_person(Label::TryAgain, again)
         }
     }

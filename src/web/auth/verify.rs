@@ -54,7 +54,7 @@ pub(in super::super) async fn handle(
     if wishes.service.is_some() && context.listener == Listener::Public {
         return Err(Problem::new(
             Code::InternalOnly,
-            "The parameter `service` is possible on the internal listener only (BFF_INTERNAL_ADDR).",
+            "The parameter `service` is possible on the internal listener only.",
         ));
     }
     let without_session =
@@ -126,8 +126,8 @@ fn without_session(
     let Some(login) = web.login_url(&client, asked.page().as_ref()) else {
         return Err(Problem::new(
             Code::Unauthenticated,
-            "There is no session, and nobody can log in for this host: it is neither among DCR_REDIRECT_URIS, nor in \
-             BFF_ALLOWED_REDIRECT_HOSTS below BFF_COOKIE_DOMAIN.",
+            "There is no session, and nobody can log in for this host: it has no redirect URI, and is not one that a login \
+             may return to.",
         ));
     };
     let form = form.unwrap_or(if asked.is_by_nginx() {

@@ -239,7 +239,7 @@ async fn an_idp_that_cannot_be_reached_or_is_none() {
     let tls = world.stack.issuer.replace("http:", "https:");
     let found = world.check(&[("OIDC_ISSUER", &tls)]).await;
     assert_eq!(found.code, 69);
-    found.blames("discovery", &[&tls, "IDP_CA_FILE"]);
+    found.blames("discovery", &[&tls, "does not speak TLS", "OIDC_ISSUER"]);
 
     for (fault, part) in [
         (Fault::html(200), "not a JSON object"),

@@ -133,7 +133,7 @@ async fn its_exit_codes_tell_configuration_refusal_and_outage_apart() {
         ],
     )
     .await
-    .says(64, &["registration is off", "hint: "]);
+    .says(64, &["registration is off", "fix: "]);
     run(&stack, &["register"], &[("DCR_IAT", "never-minted-by-anybody")])
         .await
         .says(77, &["mint a new one"]);

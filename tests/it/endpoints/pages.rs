@@ -204,6 +204,6 @@ async fn a_mistake_in_a_template_stops_the_start_with_file_and_line() {
         .start_without_waiting()
         .await;
     let error = stack.app().await.unwrap_err().to_string();
-    let expected = format!("BFF_TEMPLATES_DIR: {}:10: ", page.display());
+    let expected = format!("the templates of pages: {}:10: ", page.display());
     assert!(error.starts_with(&expected), "{error}");
 }

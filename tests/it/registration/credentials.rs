@@ -6,7 +6,7 @@ use bff::app::RunError;
 use serde_json::{Value, json};
 
 use super::{calls, file, fresh_iat};
-use crate::support::Stack;
+use crate::support::{Stack, told};
 
 fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
@@ -108,9 +108,9 @@ async fn refused(stack: &mut Stack, content: &[u8], changes: &[(&str, &str)]) ->
         fs::read(stack.credentials()).unwrap() == content,
         "the file was changed"
     );
-    let text = error.to_string();
+    let text = told(&error);
     assert!(
-        text.contains("bff_client.json") && text.contains("hint: "),
+        text.contains("bff_client.json") && text.contains("fix: "),
         "{text}"
     );
     assert!(!text.contains("planted-secret"), "the message quotes a secret");
@@ -196,7 +196,7 @@ async fn no_token_is_spent_where_its_answer_could_not_be_kept() {
         .await;
     let error = stack.ended().await;
     assert!(error.is_configuration());
-    let text = error.to_string();
+    let text = told(&error);
     for part in ["/proc/bff_client.json", "BFF_CLIENT_CRED_PATH", "writable"] {
         assert!(text.contains(part), "no {part} in {text}");
     }
@@ -225,8 +225,8 @@ async fn attack_33_foreign_and_missing_keys_change_nothing() {
     let published = stack.browser().get("/.well-known/jwks.json").await.body;
     // Another key, valid in every respect, that happens to lie there.
     fs::rename(&signing, keys.join("other.pem")).unwrap();
-    let error = stack.app().await.unwrap_err().to_string();
-    for part in ["bff-signing.pem", "bff_client.json", "Restore"] {
+    let error = told(&stack.app().await.unwrap_err());
+    for part in ["bff-signing.pem", "bff_client.json", "restore"] {
         assert!(error.contains(part), "no {part} in {error}");
     }
     assert!(!signing.exists(), "a new identity was made");

@@ -257,7 +257,7 @@ async fn while_registration_is_skipped_no_call_is_made() {
         .restart_with(&[("SKIP_DCR_BOOTSTRAP", "true"), ("OIDC_SCOPES", "openid")])
         .await;
     assert!(calls(&stack).is_empty());
-    logs.has_line("INFO", "registration skipped (SKIP_DCR_BOOTSTRAP)");
+    logs.has_line("INFO", "registration skipped, as configured");
     stack.browser().log_in().await;
 
     // Nothing is stored: the client that the configuration names serves.

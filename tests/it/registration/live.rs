@@ -26,7 +26,7 @@ async fn met(fault: Fault) -> (Stack, String) {
     assert_eq!((readiness.status.as_u16(), stack.is_ready()), (503, false));
     assert_eq!(calls(&stack), ["POST /register"], "once");
     let text = stack.credentials_problem().unwrap();
-    assert!(text.contains("hint: "), "{text}");
+    assert!(text.contains("fix: "), "{text}");
     (stack, text)
 }
 
@@ -39,6 +39,8 @@ async fn what_passes_by_itself_is_tried_again_with_the_same_token() {
         (Fault::status(429), "429"),
         (Fault::html(200), "is not a registration answer"),
     ] {
+        // Its words are those of readiness, too.
+        let _logs = Logs::capture();
         let (mut stack, text) = met(fault).await;
         assert!(text.contains(part), "no {part} in {text}");
         assert!(

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{AHEAD, in_state, signers};
 use crate::{
     recipes::recipe,
-    support::{Process, Stack},
+    support::{Process, Stack, told},
 };
 
 /// A stack with an RSA key at an IdP that accepts only ES256. It has not started.
@@ -22,7 +22,7 @@ async fn refused() -> Stack {
         .start_without_waiting()
         .await;
     let error = stack.ended().await;
-    let text = error.to_string();
+    let text = told(&error);
     for part in [
         "PS256",
         "ES256",

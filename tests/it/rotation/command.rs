@@ -126,7 +126,7 @@ async fn what_stands_in_the_way_is_said_with_exit_code_64() {
         fs::remove_file(folder.join("keys").join(name)).unwrap();
     }
     for arguments in [&["list"][..], &["rotate"], &["generate"]] {
-        keys(folder, arguments).await.says(64, &["Restore"]);
+        keys(folder, arguments).await.says(64, &["restore"]);
     }
     assert_eq!(fs::read(folder.join("keys/keyring.json")).unwrap(), before);
     fs::write(folder.join("keys/keyring.json"), "{\"version\": 7}").unwrap();
@@ -199,7 +199,7 @@ async fn what_is_wrong_with_the_folder_is_said_with_what_to_mend() {
     fs::write(&ring, parsed.to_string()).unwrap();
     for arguments in [&["list"][..], &["rotate", "--now"], &["retire", &kid]] {
         let ended = keys(folder, arguments).await;
-        ended.says(64, &["keyring.json", "the same `kid`", "Restore it"]);
+        ended.says(64, &["keyring.json", "the same `kid`", "restore it"]);
     }
     assert_eq!(fs::read_to_string(&ring).unwrap(), parsed.to_string());
 

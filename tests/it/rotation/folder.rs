@@ -65,9 +65,9 @@ async fn a_file_that_breaks_takes_no_key_away() {
     assert_eq!(published(&stack).await, before);
     stack.browser().log_in().await;
     // The next start names the broken file.
-    let error = stack.app().await.unwrap_err().to_string();
+    let error = crate::support::told(&stack.app().await.unwrap_err());
     assert!(
-        error.contains("keyring.json") && error.contains("Restore"),
+        error.contains("keyring.json") && error.contains("restore"),
         "{error}"
     );
 }

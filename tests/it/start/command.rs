@@ -193,17 +193,17 @@ async fn a_port_that_is_taken_is_named_with_its_variable() {
     for (variables, name) in [
         (
             [("PORT", port.as_str()), ("BFF_INTERNAL_ADDR", "")],
-            "(HOST, PORT)",
+            "set PORT to",
         ),
         (
             [("PORT", "0"), ("BFF_INTERNAL_ADDR", address.as_str())],
-            "(BFF_INTERNAL_ADDR)",
+            "set BFF_INTERNAL_ADDR to",
         ),
     ] {
         let mut all = sound();
         all.extend(variables);
         let ended = run(folder.path(), &[], &all).await;
-        ended.says(64, &[&format!("cannot listen on {address} {name}")]);
+        ended.says(64, &[&format!("cannot listen on {address}: "), name]);
     }
 }
 
@@ -242,7 +242,7 @@ async fn a_signing_key_that_cannot_be_used_is_named_with_the_reason() {
     fs::remove_file(&key).unwrap();
     fs::write(folder.path().join("keys/bff_client.json"), "{}").unwrap();
     let ended = run(folder.path(), &[], &sound()).await;
-    ended.says(64, &["bff-signing.pem", "bff_client.json", "Restore"]);
+    ended.says(64, &["bff-signing.pem", "bff_client.json", "restore"]);
     assert!(!key.exists());
 }
 
@@ -260,7 +260,7 @@ async fn a_refusal_exits_with_77_and_a_broken_file_with_64() {
         &[
             "ERROR",
             "no client credentials in",
-            "hint: mint one at the IdP",
+            "fix: mint one at the IdP",
             "DCR_IAT",
         ],
     );
@@ -268,11 +268,11 @@ async fn a_refusal_exits_with_77_and_a_broken_file_with_64() {
     let mut variables = stack.variables.clone();
     variables.push(("DCR_IAT".to_owned(), "planted-secret".to_owned()));
     let ended = Process::start(&folder, &["serve"], &variables).ended().await;
-    ended.says(77, &["expired, used up or wrong", "hint: mint a new one"]);
+    ended.says(77, &["expired, used up or wrong", "fix: mint a new one"]);
     assert!(!ended.output.contains("planted-secret"));
 
     fs::write(stack.credentials(), "{\"client_secret\":\"planted-secret").unwrap();
     let ended = Process::start(&folder, &[], &variables).ended().await;
-    ended.says(64, &["bff_client.json", "hint: restore it from a backup"]);
+    ended.says(64, &["bff_client.json", "fix: restore it from a backup"]);
     assert!(!ended.output.contains("planted-secret"));
 }

@@ -8,7 +8,10 @@ use super::super::{
     finding::{Check, Kind, Report},
     text::{clean, items, list},
 };
-use crate::registration::{Change, Inspected, Reading, RedirectUpdate, single};
+use crate::{
+    diagnostic::{Fix, Knob, fix},
+    registration::{Change, Inspected, Reading, RedirectUpdate, single},
+};
 
 const REDIRECT_URIS: &str = "redirect_uris";
 const LOGOUT_URIS: &str = "post_logout_redirect_uris";
@@ -38,10 +41,12 @@ pub(super) fn compared(patient: &Patient<'_>, client: &Inspected, report: &mut R
             Kind::Wrong,
             Check::Method,
             format!("the client is to use {ours}, but the IdP has registered {theirs}"),
-            format!("MS_BFF_TOKEN_AUTH_METHOD is {ours}; the IdP lets the client in with {theirs} alone"),
-            format!(
-                "set MS_BFF_TOKEN_AUTH_METHOD={theirs}; or, to change the client, {}{REPAIR}",
-                profile(patient, ours)
+            format!("configured is {ours}; the IdP lets the client in with {theirs} alone"),
+            fix!(
+                "set {}; or, to change the client, {}{}",
+                Knob::AuthMethod.to(theirs),
+                profile(patient, ours),
+                REPAIR
             ),
         );
     }
@@ -51,10 +56,12 @@ pub(super) fn compared(patient: &Patient<'_>, client: &Inspected, report: &mut R
             Kind::Wrong,
             Check::Algorithm,
             format!("the client is to sign with {ours}, but the IdP has registered {theirs}"),
-            "the signing key or BFF_JWT_SIGNING_ALG has changed since, or somebody changed the client",
-            format!(
-                "let a key of the former type sign (`bff keys rotate --now` with its BFF_KEY_TYPE), or put \
-                 BFF_JWT_SIGNING_ALG back; or, to change the client, {REPAIR}"
+            "the signing key or the configured algorithm has changed since, or somebody changed the client",
+            fix!(
+                "let a key of the former type sign (`bff keys rotate --now` with its {}), or put {} back; or, to change the client, {}",
+                Knob::KeyType,
+                Knob::SigningAlgorithm,
+                REPAIR
             ),
         );
     }
@@ -62,11 +69,16 @@ pub(super) fn compared(patient: &Patient<'_>, client: &Inspected, report: &mut R
 }
 
 /// An IdP with profiles refuses a method that the client's does not allow.
-fn profile(patient: &Patient<'_>, method: &str) -> String {
-    let profile = patient.config.registration.client_profile.as_deref();
-    profile.map_or_else(String::new, |now| {
-        format!("let DCR_CLIENT_PROFILE (now {now}) name a profile for {method}, and ")
-    })
+fn profile(patient: &Patient<'_>, method: &'static str) -> Fix {
+    match patient.config.registration.client_profile.clone() {
+        None => Fix::from(""),
+        Some(now) => fix!(
+            "let {} (now {}) name a profile for {}, and ",
+            Knob::ClientProfile,
+            now,
+            method
+        ),
+    }
 }
 
 fn redirect_uris(
@@ -76,8 +88,11 @@ fn redirect_uris(
     report: &mut Report,
 ) {
     let repair = match patient.config.registration.redirect_update {
-        RedirectUpdate::Keep => "add it at the IdP (DCR_REDIRECT_UPDATE_MODE=none leaves that to you)",
-        RedirectUpdate::Replace | RedirectUpdate::Merge => REPAIR,
+        RedirectUpdate::Keep => fix!(
+            "add it at the IdP ({} leaves that to you)",
+            Knob::RedirectUpdate.to("none")
+        ),
+        RedirectUpdate::Replace | RedirectUpdate::Merge => Fix::from(REPAIR),
     };
     let wanted = client
         .wanted
@@ -97,7 +112,11 @@ fn redirect_uris(
             Check::RedirectUris,
             format!("{uri} is not registered"),
             cause,
-            format!("correct DCR_REDIRECT_URIS if it is wrong there; if it is right, {repair}"),
+            fix!(
+                "correct {} if it is wrong there; if it is right, {}",
+                Knob::RedirectUris,
+                repair.clone()
+            ),
         );
     }
     if missing.count() == 0 {
@@ -149,10 +168,12 @@ fn registered_scopes(client: &Inspected, current: &Map<String, Value>, report: &
         Check::Scopes,
         format!("the client may not ask for {}", missing.join(", ")),
         format!("registered are: {}", clean(&there.join(" "))),
-        format!(
-            "remove {} from OIDC_SCOPES; or allow it at the IdP (policy.allowed_scopes in dcr_config.yaml), restart the IdP, \
-             and {REPAIR}",
-            missing.join(", ")
+        fix!(
+            "remove {} from {}; or allow it in {}, restart the IdP, and {}",
+            missing.join(", "),
+            Knob::Scopes,
+            Knob::ProviderScopes,
+            REPAIR
         ),
     );
 }

@@ -11,7 +11,10 @@ use super::{
     },
     fields::{KEYS, METHOD, REPAIR},
 };
-use crate::registration::{AuthMethod, Inspected};
+use crate::{
+    diagnostic::{Fix, Knob, fix},
+    registration::{AuthMethod, Inspected},
+};
 
 /// Whether the IdP has the key that signs.
 pub(super) fn check(
@@ -48,12 +51,21 @@ pub(super) fn check(
         let cause = format!("{} there: {}; here: {}", change.field, list(&theirs), list(&ours));
         let fix = match (change.field.as_str(), knows) {
             ("jwks_uri", _) => {
-                format!("put BFF_BASE_URL or DCR_JWKS_URI back if one was changed by mistake; else {REPAIR}")
+                fix!(
+                    "put {} or {} back if one was changed by mistake; else {}",
+                    Knob::BaseUrl,
+                    Knob::JwksUri,
+                    REPAIR
+                )
             }
-            (_, Some(true)) => REPAIR.to_owned(),
-            _ => format!(
-                "{REPAIR}; or, if another key signs here by mistake, restore keyring.json with the files that it names, since \
-                 it decides which key signs (BFF_JWT_SIGNING_KEY and BFF_KID name a key that comes next)"
+            (_, Some(true)) => Fix::from(REPAIR),
+            _ => fix!(
+                "{}; or, if another key signs here by mistake, restore {} with the files that it names, since it decides which key \
+                 signs ({} and {} name a key that comes next)",
+                REPAIR,
+                Knob::KeyringFile,
+                Knob::SigningKey,
+                Knob::KeyId
             ),
         };
         return report.fail(Kind::Wrong, Check::Kid, what, cause, fix);

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     config::PromptSetting,
+    diagnostic::{Knob, fix},
     login::offline_access::{self, Consent},
     oidc::{Client, ClientAuthentication, Metadata},
     registration::{AuthMethod, Inspected, Reading},
@@ -43,7 +44,10 @@ pub(super) fn check(patient: &Patient<'_>, metadata: &Metadata, whose: &Whose<'_
                 Check::Method,
                 format!("the IdP does not offer {}", method.name()),
                 format!("it offers {}", clean(&offered.join(", "))),
-                "set MS_BFF_TOKEN_AUTH_METHOD to one of these, or switch it on at the IdP",
+                fix!(
+                    "set {} to one of these, or switch it on at the IdP",
+                    Knob::AuthMethod
+                ),
             ),
             _ => report.ok(Check::Method, method.name()),
         }
@@ -114,8 +118,7 @@ fn offline_access(patient: &Patient<'_>, report: &mut Report) {
             Check::Scopes,
             "the IdP gives no refresh token, so that sessions end with their access token",
             "none came at the last logins, also where the person was asked for consent",
-            "allow the client offline_access and the refresh_token grant at the IdP, or remove offline_access from \
-             OIDC_SCOPES",
+            offline_access::without_refresh_token(),
         ),
         Err(error) => report.skip(
             Check::Scopes,
@@ -152,6 +155,10 @@ fn scopes(patient: &Patient<'_>, metadata: &Metadata, client: Option<&Inspected>
         Check::Scopes,
         format!("the IdP does not offer {}", unknown.join(", ")),
         format!("it lists {}", clean(&offered.join(" "))),
-        "add it to policy.allowed_scopes at the IdP (dcr_config.yaml) and restart the IdP, or remove it from OIDC_SCOPES",
+        fix!(
+            "add it to {} and restart the IdP, or remove it from {}",
+            Knob::ProviderScopes,
+            Knob::Scopes
+        ),
     );
 }

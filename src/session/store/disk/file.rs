@@ -18,6 +18,7 @@ use redb::{
 use super::Fault;
 use crate::{
     clock::Clock,
+    diagnostic::{Explain, Fix, Knob, fix},
     private_file::{self, Exposed, Guard},
 };
 
@@ -76,16 +77,10 @@ pub(super) struct Place {
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// Another process has it open, and did not stop within 30 seconds.
-    #[error(
-        "{}: another process keeps its sessions in this file, and one at a time can: stop the other one; for several \
-         replicas, set REDIS_URL; to keep sessions in memory alone, set SESSION_STORE=memory", .0.display()
-    )]
+    #[error("{}: another process keeps its sessions in this file, and one at a time can", .0.display())]
     InUse(PathBuf),
     /// It cannot be made, read or written.
-    #[error(
-        "{}: {error}; it keeps the sessions. See that the user that runs bff can write its folder (BFF_STATE_DIR) and that \
-         there is room, or keep sessions in memory alone: SESSION_STORE=memory", path.display()
-    )]
+    #[error("{}: {error}; it keeps the sessions", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -94,8 +89,8 @@ pub enum DiskError {
     },
     /// Another version of the server has written it.
     #[error(
-        "{}: another version of bff has written this file (layout {found}, this one knows {FORMAT}): run that version, or \
-         move the file away, and everybody logs in again", path.display()
+        "{}: another version of bff has written this file (layout {found}, this one knows {FORMAT})",
+        path.display()
     )]
     Format {
         /// The file.
@@ -104,9 +99,7 @@ pub enum DiskError {
         found: u32,
     },
     /// It is damaged, or something else.
-    #[error(
-        "{}: this is no file of sessions, or it is damaged ({fault}): move it away, and everybody logs in again", path.display()
-    )]
+    #[error("{}: this is no file of sessions, or it is damaged ({fault})", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -114,16 +107,38 @@ pub enum DiskError {
         fault: Fault,
     },
     /// Others can use it.
-    #[error(
-        "{}: {exposed}; it keeps the sessions. Only where that cannot be helped, set BFF_DANGER_ALLOW_OPEN_FILES=true",
-        path.display()
-    )]
+    #[error("{}: {exposed}; it keeps the sessions", path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
         /// The exposure to others.
         exposed: Exposed,
     },
+}
+
+// === impl DiskError ===
+
+impl Explain for DiskError {
+    fn fix(&self) -> Option<Fix> {
+        Some(match self {
+            Self::InUse(_) => fix!(
+                "stop the other one; for several replicas, set {}; to keep sessions in memory alone, set {}",
+                Knob::Redis,
+                Knob::StoreKind.to("memory")
+            ),
+            Self::File { .. } => fix!(
+                "see that the user that runs bff can write its folder ({}) and that there is room, or keep sessions in memory alone: \
+                 set {}",
+                Knob::StateFolder,
+                Knob::StoreKind.to("memory")
+            ),
+            Self::Format { .. } => {
+                fix!("run that version, or move the file away, and everybody logs in again")
+            }
+            Self::Damaged { .. } => fix!("move it away, and everybody logs in again"),
+            Self::Exposed { exposed, .. } => return exposed.fix(),
+        })
+    }
 }
 
 // === impl Place ===

@@ -3,6 +3,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc};
 use super::{file::DiskError, testing::Trouble, *};
 use crate::{
     clock::{Clock as _, ManualClock},
+    diagnostic::Explain as _,
     instruments::Tally,
     random::SystemRandom,
     session::{
@@ -233,11 +234,11 @@ async fn one_process_has_the_file_and_another_waits_for_it() {
     let mut third = harness.try_open(&[[7; 32]]).boxed();
     assert!((&mut third).now_or_never().is_none());
     harness.clock.advance(MINUTE / 2);
-    let told = third.await.unwrap_err().to_string();
+    let told = third.await.unwrap_err().told();
     for part in [
         "sessions.redb",
-        "REDIS_URL",
-        "SESSION_STORE=memory",
+        "[Redis]",
+        "[StoreKind]=memory",
         "another process",
     ] {
         assert!(told.contains(part), "{told}");
@@ -306,7 +307,7 @@ async fn a_file_of_another_layout_is_refused() {
     let harness = Harness::new();
     drop(harness.open().await);
     super::file::write_format_for_test(&harness.file(), 7);
-    let told = harness.try_open(&[[7; 32]]).await.unwrap_err().to_string();
+    let told = harness.try_open(&[[7; 32]]).await.unwrap_err().told();
     assert!(
         told.contains("layout 7, this one knows 1") && told.contains("move the file away"),
         "{told}"
@@ -327,9 +328,9 @@ async fn a_folder_that_cannot_be_made_is_said() {
         sealer(&[[7; 32]]),
         clock,
     );
-    let told = opened.await.unwrap_err().to_string();
+    let told = opened.await.unwrap_err().told();
     assert!(
-        told.contains("BFF_STATE_DIR") && told.contains("SESSION_STORE=memory"),
+        told.contains("[StateFolder]") && told.contains("[StoreKind]=memory"),
         "{told}"
     );
 }

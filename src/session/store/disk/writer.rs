@@ -23,6 +23,7 @@ use super::{
     overlay::Parking,
     tables::{Snapshot, Tables},
 };
+use crate::diagnostic::{Explain as _, Knob, fix, told};
 
 /// How long the end of the thread is waited for. A disk that hangs must not keep the process from its end.
 const LAST_WAIT: Duration = Duration::from_secs(5);
@@ -183,7 +184,8 @@ impl Thread {
                            which ends all sessions otherwise; nobody can log in until then";
             (Err(Fault::Moved), Some(message))
         } else if place.room() < Room::Enough {
-            let message = "there is little room left on the file system of BFF_STATE_DIR: sessions go on, and nobody can log in";
+            let message = "there is little room left on the file system of the file of sessions: sessions go on, and nobody can \
+                           log in";
             (Err(Fault::NoRoom), Some(message))
         } else {
             (Ok(()), None)
@@ -229,8 +231,15 @@ impl Thread {
             tracing::error!(
                 path = ?self.core.place.path(),
                 %fault,
-                "the file of sessions cannot be written: sessions go on in memory, and nobody can log in; make room on the file \
-                 system of BFF_STATE_DIR, and do not restart bff before that, which would end those that were renewed meanwhile"
+                "{}",
+                told(
+                    "the file of sessions cannot be written: sessions go on in memory, and nobody can log in",
+                    fix!(
+                        "make room on the file system of {}, and do not restart bff before that, which would end those that were \
+                         renewed meanwhile",
+                        Knob::StateFolder
+                    )
+                )
             );
         }
         self.failing = Some(fault);
@@ -308,7 +317,7 @@ impl Core {
         *database = None;
         match self.place.open_again() {
             Ok(opened) => *database = Some(opened),
-            Err(error) => tracing::error!("{error}"),
+            Err(error) => tracing::error!("{}", error.told()),
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) enum CallError {
     Unreachable(String),
     #[error("Redis did not answer in time")]
     Slow,
-    #[error("Redis is out of memory: raise its maxmemory, or lower SESSION_MAX")]
+    #[error("Redis is out of memory: raise its maxmemory, or allow fewer sessions")]
     OutOfMemory,
     #[error("Redis does not accept user and password (any more)")]
     Login,

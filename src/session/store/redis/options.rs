@@ -101,7 +101,7 @@ pub enum RedisCertificateError {
     #[error("holds no private key that can be used")]
     Key,
     /// Certificate and key do not match.
-    #[error("is not the certificate of the key in REDIS_CLIENT_KEY_FILE")]
+    #[error("is not the certificate of the key that is configured")]
     Apart,
 }
 
@@ -131,10 +131,7 @@ impl RedisUrlError {
             }
             Self::ClusterDatabase => "leave out what follows the hosts",
             Self::Prefix => "write ?prefix=bff",
-            Self::Parameter => {
-                "the only one is ?prefix=; certificates are named by REDIS_CA_FILE, REDIS_CLIENT_CERT_FILE and \
-                 REDIS_CLIENT_KEY_FILE"
-            }
+            Self::Parameter => "the only one is ?prefix=; certificates are named by settings of their own",
         }
     }
 }

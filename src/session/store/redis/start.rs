@@ -10,191 +10,27 @@ use super::{
     link::Link,
     names::Names,
     options::{Place, RedisOptions},
+    start_error::RedisStartError,
 };
-use crate::tls::{Hints, explain};
+use crate::{
+    diagnostic::{Explained, Knob, fix},
+    tls::{Hints, explain},
+};
 
 /// The first version that has all commands that are sent (`ZADD LT`, `ZRANGE BYSCORE`).
 const OLDEST: (u32, u32) = (6, 2);
 
 /// The variables to change after a TLS problem.
-const HINTS: Hints = Hints {
-    address: "REDIS_URL",
-    authorities: "REDIS_CA_FILE",
-};
-
-/// Why sessions cannot be kept in this Redis.
-#[derive(Debug, thiserror::Error)]
-pub enum RedisStartError {
-    /// Nothing answers.
-    #[error(
-        "Redis at {hosts} cannot be reached: {cause} (correct host and port in REDIS_URL, or start Redis there; write rediss:// \
-         where it takes TLS alone, and redis:// where it takes none)"
-    )]
-    Unreachable {
-        /// Host and port.
-        hosts: String,
-        /// The system's error.
-        cause: String,
-    },
-    /// TLS does not come about.
-    #[error("no TLS with Redis at {hosts}: {why}")]
-    Tls {
-        /// Host and port.
-        hosts: String,
-        /// The problem and the fix.
-        why: String,
-    },
-    /// No password was given.
-    #[error("Redis at {hosts} wants a password: write it into REDIS_URL (rediss://USER:PASSWORD@HOST:PORT)")]
-    PasswordNeeded {
-        /// Host and port.
-        hosts: String,
-    },
-    /// User or password are wrong.
-    #[error(
-        "Redis at {hosts} does not take user and password of REDIS_URL: correct them there, or set them in Redis (`requirepass`, \
-         `ACL SETUSER`)"
-    )]
-    PasswordWrong {
-        /// Host and port.
-        hosts: String,
-    },
-    /// A command is not permitted.
-    #[error("the Redis user may not run {command}: grant it with the ACL rule in docs/redis.md")]
-    CommandNotPermitted {
-        /// Its name.
-        command: String,
-    },
-    /// The keys are not permitted.
-    #[error(
-        "the Redis user may not use the keys {prefix}:*: grant them with the ACL rule in docs/redis.md (~{prefix}:*)"
-    )]
-    KeysNotPermitted {
-        /// Their prefix.
-        prefix: String,
-    },
-    /// The channel is not permitted.
-    #[error(
-        "the Redis user may not use the channel {channel}: grant it with the ACL rule in docs/redis.md (&{channel})"
-    )]
-    ChannelNotPermitted {
-        /// Its name.
-        channel: String,
-    },
-    /// It only copies another server.
-    #[error(
-        "Redis at {hosts} is a replica, to which nothing can be written: name the primary in REDIS_URL, or the sentinels \
-         (redis+sentinel://)"
-    )]
-    Replica {
-        /// Host and port.
-        hosts: String,
-    },
-    /// It throws sessions away.
-    #[error(
-        "Redis at {hosts} evicts keys when it is full (maxmemory-policy {policy}), and people would be logged out without a \
-         reason: set `maxmemory-policy noeviction`"
-    )]
-    Evicts {
-        /// Host and port.
-        hosts: String,
-        /// Its policy.
-        policy: String,
-    },
-    /// It is too old.
-    #[error(
-        "Redis at {hosts} is version {version}, and 6.2 is the oldest that has what is needed: update it"
-    )]
-    Old {
-        /// Host and port.
-        hosts: String,
-        /// Its version.
-        version: String,
-    },
-    /// The sentinels do not know the primary.
-    #[error(
-        "the sentinels at {hosts} know no primary called {primary}: write the name from `sentinel monitor` behind the hosts in \
-         REDIS_URL"
-    )]
-    NoPrimary {
-        /// Host and port of each.
-        hosts: String,
-        /// The name.
-        primary: String,
-    },
-    /// It is a server of another kind than the URL says.
-    #[error("what answers at {hosts} is {kind}: write {scheme}:// in REDIS_URL")]
-    Kind {
-        /// Host and port.
-        hosts: String,
-        /// The kind of the server.
-        kind: &'static str,
-        /// The scheme that fits.
-        scheme: &'static str,
-    },
-    /// It is another server, or a Redis that only accepts TLS.
-    #[error(
-        "what answers at {hosts} does not speak Redis: correct host and port in REDIS_URL; write rediss:// where it takes TLS \
-         alone"
-    )]
-    NotRedis {
-        /// Host and port.
-        hosts: String,
-    },
-    /// It has only just started.
-    #[error(
-        "Redis at {hosts} is still loading its data: start this server when it is done (`redis-cli PING` says PONG then)"
-    )]
-    Loading {
-        /// Host and port.
-        hosts: String,
-    },
-    /// It accepts only connections from its own machine.
-    #[error(
-        "Redis at {hosts} is in protected mode, in which only its own machine may use it: give it a password (`requirepass` or \
-         `ACL SETUSER`) and write that into REDIS_URL"
-    )]
-    Protected {
-        /// Host and port.
-        hosts: String,
-    },
-    /// The database does not exist or is not permitted.
-    #[error(
-        "Redis at {hosts} does not let this server use the database of REDIS_URL: leave it out, raise `databases`, or add `+select` to the rule of \
-         its ACL user"
-    )]
-    Database {
-        /// Host and port.
-        hosts: String,
-    },
-    /// Anything else.
-    #[error("Redis at {hosts} refused {what} ({code}): its log says more")]
-    Refused {
-        /// Host and port.
-        hosts: String,
-        /// The request.
-        what: String,
-        /// The code of its answer.
-        code: String,
-    },
+fn hints() -> Hints {
+    Hints {
+        address: fix!("{}", Knob::Redis),
+        authorities: fix!("{}", Knob::RedisCa),
+    }
 }
 
 /// A server's statement about itself.
 #[derive(Debug)]
 struct Info(String);
-
-// === impl RedisStartError ===
-
-impl RedisStartError {
-    /// Whether it may pass by itself: a starting server, or a primary that is being replaced.
-    #[must_use]
-    pub const fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable { .. } | Self::Loading { .. } | Self::NoPrimary { .. } | Self::Replica { .. }
-        )
-    }
-}
 
 /// Checks Redis, and tries every operation that the server will use.
 pub(super) async fn check(link: &Link, names: &Names) -> Result<(), RedisStartError> {
@@ -380,7 +216,7 @@ fn not_permitted(options: &RedisOptions, command: &str, detail: &str) -> RedisSt
     }
 }
 
-fn why_no_tls(error: &RedisError) -> Option<String> {
+fn why_no_tls(error: &RedisError) -> Option<Explained> {
     // The library hides the cause in a shared pointer, which has no causes of TLS itself.
     let shared: &Arc<dyn Error + Send + Sync> = error.source()?.downcast_ref()?;
     let cause = &**shared;
@@ -389,9 +225,16 @@ fn why_no_tls(error: &RedisError) -> Option<String> {
         .and_then(std::io::Error::get_ref);
     let tls = io.and_then(|inner| inner.downcast_ref::<TlsError>());
     if let Some(TlsError::AlertReceived(AlertDescription::CertificateRequired)) = tls {
-        return Some("it wants a client certificate: name one in REDIS_CLIENT_CERT_FILE and its key in REDIS_CLIENT_KEY_FILE".to_owned());
+        return Some(Explained::new(
+            "it wants a client certificate",
+            fix!(
+                "name one in {} and its key in {}",
+                Knob::RedisClientCert,
+                Knob::RedisClientKey
+            ),
+        ));
     }
-    explain(cause, &HINTS)
+    explain(cause, &hints())
 }
 
 // === impl Info ===
@@ -411,7 +254,7 @@ impl Info {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::testing::Logs;
+    use crate::{diagnostic::Explain as _, telemetry::testing::Logs};
 
     /// Judges an answer to `GET`.
     fn told(answer: &str) -> RedisStartError {
@@ -464,7 +307,7 @@ mod tests {
             let error = failure(&options, "INFO", &redis::parse_redis_value(answer).unwrap_err());
             assert!(matches!(error, RedisStartError::NotRedis { .. }), "{error:?}");
             assert!(!error.may_pass());
-            let text = error.to_string();
+            let text = error.told();
             assert!(
                 text.contains("cache:6379 does not speak Redis") && text.contains("rediss://"),
                 "{text}"

@@ -47,9 +47,7 @@ pub(super) enum TooMany {
     #[error("this session has {MAX_OF_SESSION} open streams of events; close one, or share one between tabs")]
     OfSession,
     /// The server has.
-    #[error(
-        "the server has {0} open streams of events, half of the connections that it may have (MAX_CONNECTIONS) or {MAX}"
-    )]
+    #[error("the server has {0} open streams of events, half of the connections that it may have or {MAX}")]
     OfAll(usize),
 }
 

@@ -26,7 +26,7 @@ async fn a_file_that_is_something_else_is_refused_and_left_alone() {
     for content in [b"hunter2".to_vec(), vec![0xff; 100_000]] {
         let harness = Harness::new();
         fs::write(harness.file(), &content).unwrap();
-        let told = tried(&harness, &[]).await.unwrap_err().to_string();
+        let told = tried(&harness, &[]).await.unwrap_err().told();
         assert!(
             told.contains("move it away") && !told.contains("hunter2"),
             "{told}"
@@ -42,7 +42,7 @@ async fn a_file_that_was_cut_short_is_refused() {
     let file = File::options().write(true).open(harness.file()).unwrap();
     file.set_len(harness.file().metadata().unwrap().len() / 2)
         .unwrap();
-    let told = tried(&harness, &[]).await.unwrap_err().to_string();
+    let told = tried(&harness, &[]).await.unwrap_err().told();
     assert!(told.contains("move it away"), "{told}");
 }
 

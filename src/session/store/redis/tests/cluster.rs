@@ -6,7 +6,7 @@ use super::{
     harness::{Cluster, shared_cluster},
     *,
 };
-use crate::tls::testing as certificates;
+use crate::{diagnostic::Explain as _, tls::testing as certificates};
 
 mod contract {
     use super::{super::*, shared_cluster};
@@ -179,7 +179,7 @@ async fn a_cluster_is_spoken_to_over_tls_by_the_names_of_its_nodes() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, RedisStartError::Tls { why, .. } if why.contains("REDIS_CA_FILE")),
+        matches!(&error, RedisStartError::Tls { why, .. } if why.told().contains("[RedisCa]")),
         "{error}"
     );
 }
@@ -203,12 +203,12 @@ async fn what_is_wrong_with_a_cluster_is_said_at_the_start() {
         }
     };
     let error = refused("bff:hunter2@").await;
-    assert!(error.to_string().contains("may not run CLUSTER|SLOTS"), "{error}");
+    assert!(error.told().contains("may not run CLUSTER|SLOTS"), "{error}");
     let error = refused("bff:other@").await;
     assert!(matches!(error, RedisStartError::PasswordWrong { .. }), "{error}");
     let options = RedisOptions::parse(&format!("redis://bff:hunter2@127.0.0.1:{port}")).unwrap();
     let error = connect_with(options, Lifespan::default(), Arc::new(clock()))
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("write redis+cluster://"), "{error}");
+    assert!(error.told().contains("write redis+cluster://"), "{error}");
 }

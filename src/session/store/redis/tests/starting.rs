@@ -6,7 +6,7 @@ use super::{
     harness::{Server, free_port},
     *,
 };
-use crate::{telemetry::testing::Logs, tls::testing as certificates};
+use crate::{diagnostic::Explain as _, telemetry::testing::Logs, tls::testing as certificates};
 
 async fn refusal(url: &str) -> RedisStartError {
     refusal_of(RedisOptions::parse(url).unwrap()).await
@@ -31,7 +31,7 @@ async fn a_port_where_nothing_answers_is_named() {
             matches!(error, RedisStartError::Unreachable { .. }),
             "{scheme}: {error}"
         );
-        assert!(error.to_string().contains(&format!("127.0.0.1:{port}")));
+        assert!(error.told().contains(&format!("127.0.0.1:{port}")));
     }
     let error = refusal(&format!("redis+sentinel://127.0.0.1:{port}/main")).await;
     assert!(matches!(error, RedisStartError::Unreachable { .. }), "{error}");
@@ -133,7 +133,7 @@ async fn one_that_evicts_or_only_copies_is_refused() {
 #[ignore = "needs redis-server; scripts/test stores runs it"]
 async fn a_scheme_that_does_not_fit_is_corrected() {
     let error = refusal(&format!("redis+cluster://127.0.0.1:{}", shared().port)).await;
-    assert!(error.to_string().contains("write redis://"), "{error}");
+    assert!(error.told().contains("write redis://"), "{error}");
     let error = refusal(&format!("redis+sentinel://127.0.0.1:{}/main", shared().port)).await;
     assert!(matches!(error, RedisStartError::Refused { .. }), "{error}");
 }
@@ -154,18 +154,18 @@ async fn tls_is_spoken_with_the_own_authority_and_certificate() {
 
     let error = refusal_of(plain()).await;
     assert!(
-        matches!(&error, RedisStartError::Tls { why, .. } if why.contains("REDIS_CA_FILE")),
+        matches!(&error, RedisStartError::Tls { why, .. } if why.told().contains("[RedisCa]")),
         "{error}"
     );
     let error = refusal_of(trusting()).await;
     assert!(
-        matches!(&error, RedisStartError::Tls { why, .. } if why.contains("REDIS_CLIENT_CERT_FILE")),
+        matches!(&error, RedisStartError::Tls { why, .. } if why.told().contains("[RedisClientCert]")),
         "{error}"
     );
     let by_address = RedisOptions::parse(&format!("rediss://127.0.0.1:{}", server.tls_port)).unwrap();
     let error = refusal_of(by_address.trust(certificates::CA.to_vec()).unwrap()).await;
     assert!(
-        matches!(&error, RedisStartError::Tls { why, .. } if why.contains("other names")),
+        matches!(&error, RedisStartError::Tls { why, .. } if why.told().contains("other names")),
         "{error}"
     );
     let error =
@@ -178,7 +178,7 @@ async fn tls_is_spoken_with_the_own_authority_and_certificate() {
         "{error}"
     );
     let error = refusal(&format!("redis://localhost:{}", server.tls_port)).await;
-    assert!(error.to_string().contains("rediss://"), "{error}");
+    assert!(error.told().contains("rediss://"), "{error}");
     let store = connect_with(full(), Lifespan::default(), Arc::new(SystemClock))
         .await
         .unwrap();

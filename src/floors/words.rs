@@ -1,0 +1,148 @@
+//! Tests: below the configuration nobody knows what a setting is called, and nobody reads a message again.
+
+use super::sources::{Source, floors, sources};
+use crate::{config::catalogue, diagnostic::Knob};
+
+/// Where words of a library are read, since it has no type for what they say. A test beside each holds the library to them.
+const LIBRARIES: [&str; 2] = ["proxy/failure.rs", "session/store/redis/start.rs"];
+
+/// Whose texts stand in documents alone, which name settings.
+const DOCUMENTED: &str = "web/problem/code.rs";
+
+/// What reads a text.
+const READS: [&str; 9] = [
+    ".contains(",
+    ".starts_with(",
+    ".ends_with(",
+    ".strip_prefix(",
+    ".strip_suffix(",
+    ".split(",
+    ".split_once(",
+    ".rsplit_once(",
+    ".find(",
+];
+
+/// What messages are called in the code.
+const MESSAGES: [&str; 6] = ["error", "cause", "problem", "failure", "warning", "refusal"];
+
+fn is_part(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+/// Whether `word` stands in `text` by itself, or as the name of a file of its value.
+fn names(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + word.len()..]);
+        !before.ends_with(is_part) && !after.trim_start_matches("_FILE").starts_with(is_part)
+    })
+}
+
+/// Every name of a setting. Words of one piece mean other things too.
+fn settings() -> impl Iterator<Item = &'static str> {
+    let variables = catalogue::VARIABLES.iter();
+    variables
+        .flat_map(|variable| std::iter::once(&variable.name).chain(variable.aliases))
+        .copied()
+        .filter(|name| name.contains('_'))
+}
+
+#[test]
+fn no_floor_below_the_configuration_knows_the_name_of_a_setting() {
+    let floors = floors();
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let is_below = floors
+            .get(&source.module)
+            .is_some_and(|floor| *floor < floors["config"])
+            && !source.path.ends_with(DOCUMENTED);
+        for literal in source.literals().into_iter().filter(|_| is_below) {
+            let named = settings().filter(|name| names(literal, name));
+            wrong.extend(named.map(|name| format!("{}: {name} in {literal:?}", source.path.display())));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What in `source` reads a message that an error was made into.
+fn readings(source: &Source) -> Vec<String> {
+    let code: String = source.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let code = code.replace(" .", ".");
+    let mut found = Vec::new();
+    for message in MESSAGES {
+        let made = format!("{message}.to_string()");
+        for (at, _) in code.match_indices(&made) {
+            if code[..at].ends_with(is_part) {
+                continue;
+            }
+            let (before, after) = (&code[..at], &code[at + made.len()..]);
+            if READS.iter().any(|read| after.starts_with(read)) {
+                found.push(format!("{made}{}", &after[..after.len().min(20)]));
+            }
+            // A name for it that is read later.
+            let Some(name) = before
+                .strip_suffix("= ")
+                .and_then(|before| before.split("let ").last())
+            else {
+                continue;
+            };
+            let name = name.trim();
+            let reads = |read: &&str| after.contains(&format!(" {name}{read}"));
+            if !name.is_empty() && name.chars().all(is_part) && READS.iter().any(reads) {
+                found.push(format!("let {name} = {made}"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn nobody_reads_a_message_to_know_what_happened() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        if LIBRARIES.iter().any(|library| source.path.ends_with(library)) {
+            continue;
+        }
+        let readings = readings(&source).into_iter();
+        wrong.extend(readings.map(|reading| format!("{}: {reading}", source.path.display())));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_message_that_is_read_is_found() {
+    let source = |text: &str| Source {
+        path: "x.rs".into(),
+        module: "x".to_owned(),
+        text: text.to_owned(),
+    };
+    for text in [
+        "if error\n    .to_string()\n    .contains(\"x\") {}",
+        "let text = error.to_string(); if text.starts_with(\"x\") {}",
+    ] {
+        assert_eq!(readings(&source(text)).len(), 1, "{text}");
+    }
+    for text in [
+        "let text = error.to_string(); say(&text)",
+        "terror.to_string().contains(\"x\")",
+        "url.to_string().contains(\"x\")",
+    ] {
+        assert!(readings(&source(text)).is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn every_knob_is_named_by_a_diagnostic() {
+    let floors = floors();
+    let sources: Vec<Source> = sources()
+        .into_iter()
+        .filter(|source| {
+            floors.get(&source.module).is_some_and(|floor| *floor > 0) && source.module != "config"
+        })
+        .collect();
+    let named = |knob: &&Knob| {
+        let name = format!("Knob::{knob:?}");
+        sources.iter().any(|source| names(&source.text, &name))
+    };
+    let unused: Vec<&Knob> = Knob::ALL.iter().filter(|knob| !named(knob)).collect();
+    assert!(unused.is_empty(), "{unused:?}");
+}
