@@ -30,22 +30,22 @@ use crate::{
 /// Requests that are under way at the stop have this long.
 const FINISH: Duration = Duration::from_secs(5);
 
-/// What the socket works with.
+/// The dependencies of the socket.
 #[derive(Clone, Debug)]
 pub struct Services {
     /// The sessions that it tells of.
     pub sessions: Sessions,
     /// Ends them, with logins that are under way.
     pub login: Login,
-    /// Whose people `user` and `sid` name.
+    /// The issuer of the people whom `user` and `sid` name.
     pub issuer: Arc<str>,
-    /// What has been counted.
+    /// The counters.
     pub instruments: SharedInstruments,
-    /// What the server knows of its own state.
+    /// The server's own state.
     pub health: Health,
     /// The other replicas, where there can be some.
     pub replicas: Option<Replicas>,
-    /// What was warned of.
+    /// The recent warnings.
     pub recent: Recent,
     /// The time.
     pub clock: SharedClock,

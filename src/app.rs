@@ -58,7 +58,7 @@ pub struct Ports {
     pub random: SharedRandom,
     /// The instruments for its counters.
     pub instruments: SharedInstruments,
-    /// What it has warned of.
+    /// The recent warnings.
     pub recent: Recent,
 }
 

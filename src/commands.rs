@@ -60,7 +60,7 @@ enum Command {
     Serve,
     /// Check everything that a login needs, from the settings to the IdP, and say what to mend. Changes nothing.
     Check {
-        /// Read and check the settings only; contact nobody.
+        /// Only read and check the settings; make no connection.
         #[arg(long, conflicts_with = "json")]
         config_only: bool,
         /// Print the findings as JSON.
@@ -163,7 +163,7 @@ fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Writes what is wrong to standard error, in the words of the configuration.
+/// Writes the mistake to standard error, in the words of the configuration.
 fn complain_of(error: &dyn Explain, config: &Config) {
     complain(&Diagnostic::of(error, &config.names).to_string());
 }

@@ -95,7 +95,7 @@ pub struct Config {
     pub telemetry: TelemetrySettings,
     /// The values of `${NAME}` in `routes.yaml`.
     pub environment: Environment,
-    /// What settings are called here, and where they were set.
+    /// The names of settings in this process, and the places where they were set.
     pub names: Names,
 }
 

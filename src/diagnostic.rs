@@ -1,8 +1,8 @@
-//! What went wrong, and what a person can change about it.
+//! Problems, each with the change that a person can make about it.
 //!
-//! A floor below the configuration does not know what a setting is called, or where it was set: it names a [`Knob`], and
-//! the [`Words`] of the configuration put a name in its place. An error says by its `Display` what happened, and by
-//! [`Explain::fix`] what to change. Log line, exit message and doctor are all made of the same [`Diagnostic`].
+//! A floor below the configuration does not know a setting's name, or its place: it uses a [`Knob`], and the
+//! [`Words`] of the configuration replace it with a name. The `Display` of an error describes the problem, and
+//! [`Explain::fix`] gives the change. Log line, exit message and doctor are all made of the same [`Diagnostic`].
 
 mod fix;
 mod knob;
@@ -19,10 +19,10 @@ pub use self::{
     words::{LogWords, Neutral, Words},
 };
 
-/// What can tell a person what to do about it. By its `Display` it says what happened, in one line, without any name of a
+/// An error or warning that can give advice. Its `Display` describes the problem in one line, without the name of a
 /// setting and without a secret.
 pub trait Explain: fmt::Display {
-    /// What to change. `None` where a person can do nothing, or has nothing to do.
+    /// The change to make. `None` if a person cannot change it, or need not.
     fn fix(&self) -> Option<Fix>;
 
     /// Both in one line, for the log: in the words that belong to it.
@@ -31,21 +31,21 @@ pub trait Explain: fmt::Display {
     }
 }
 
-/// What an error or a warning says, without its type.
+/// The text of an error or a warning, without its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explained {
-    /// What happened.
+    /// The problem.
     pub what: String,
-    /// What to change.
+    /// The change to make.
     pub fix: Option<Fix>,
 }
 
-/// What is printed of an [`Explain`].
+/// The printed form of an [`Explain`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// What happened.
+    /// The problem.
     pub what: String,
-    /// What to change.
+    /// The change to make.
     pub fix: Option<String>,
 }
 
@@ -57,7 +57,7 @@ pub fn told(what: impl fmt::Display, fix: Fix) -> String {
 // === impl Explained ===
 
 impl Explained {
-    /// What happened, and what to change.
+    /// The problem, and the change to make.
     pub fn new(what: impl fmt::Display, fix: Fix) -> Self {
         Self {
             what: what.to_string(),
@@ -65,7 +65,7 @@ impl Explained {
         }
     }
 
-    /// What `error` says.
+    /// The text of `error`.
     pub fn of<E: Explain + ?Sized>(error: &E) -> Self {
         Self {
             what: error.to_string(),
@@ -95,7 +95,7 @@ impl Explain for Explained {
     }
 }
 
-/// What nobody has to change anything about.
+/// A problem without advice.
 impl From<String> for Explained {
     fn from(what: String) -> Self {
         Self { what, fix: None }

@@ -78,7 +78,7 @@ impl Component {
         Self::Replicas,
     ];
 
-    /// What it is called.
+    /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -94,7 +94,7 @@ impl Component {
 // === impl Report ===
 
 impl Report {
-    /// What does not work, with the reason.
+    /// The failing components, each with its reason.
     pub fn troubles(&self) -> impl Iterator<Item = (Component, &str)> {
         self.components
             .iter()

@@ -20,7 +20,7 @@ use crate::clock::Timestamp;
 /// When tokens of a session were renewed last.
 pub const REFRESHED: Series = Series::of("bff_token_refresh_last_success_timestamp_seconds");
 
-/// When somebody fetched our JWK Set last.
+/// The time of the last fetch of our JWK Set.
 pub const JWKS_FETCHED: Series = Series::of("bff_jwks_last_fetch_timestamp_seconds");
 
 /// One series of numbers: the name of the measure, and a label if there are several of a kind. Names and labels are
@@ -44,7 +44,7 @@ pub trait Instruments: Debug + Send + Sync + 'static {
     /// The moment of a series, on the same terms.
     fn moment(&self, series: Series) -> Moment;
 
-    /// What all series say now, in the order of their names.
+    /// The present values of all series, in the order of their names.
     fn read(&self) -> Vec<(Series, Reading)>;
 }
 

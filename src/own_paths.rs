@@ -18,7 +18,7 @@ pub const SESSIONS: &str = "/auth/sessions";
 pub const ONE_SESSION: &str = "/auth/sessions/{reference}";
 /// The CSRF token.
 pub const CSRF: &str = "/auth/csrf";
-/// What becomes of a session, as a stream.
+/// The events of a session, as a stream.
 pub const EVENTS: &str = "/auth/events";
 /// Forward authentication.
 pub const VERIFY: &str = "/auth/verify";

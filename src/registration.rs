@@ -1,8 +1,8 @@
 //! Dynamic Client Registration (RFC 7591) and its management (RFC 7592): how this server becomes a client of the IdP and
 //! stays the client that the configuration wants.
 //!
-//! One attempt ([`Registration::ensure`]) reads `bff_client.json`, compares what the IdP has with what is wanted, and
-//! writes only differences. An initial access token is spent only where there is no client yet or one has to be
+//! One attempt ([`Registration::ensure`]) reads `bff_client.json`, compares the IdP's metadata with the wanted ones,
+//! and writes only the differences. It spends an initial access token only if no client exists or one has to be
 //! replaced, never twice, and only after the file has proved writable. [`Registration::run`] repeats attempts in the
 //! background of a server.
 
@@ -100,9 +100,9 @@ impl Registration {
         Self { vault, ..self }
     }
 
-    /// Makes one attempt: afterwards there is a client to go on with, or the reason why not. Of several processes on
-    /// one file one is in here at a time. Not to be dropped half-way: an answer may be under way that cannot be asked
-    /// for again (a process that dies half-way is told at its next start what is known).
+    /// Makes one attempt. Its result is a client, or the reason for its absence. Of several processes on one file
+    /// only one is here at a time. The future must not be dropped half-way: an answer may be on its way that the IdP
+    /// gives only once. (If a process dies half-way, its next start reports the known state.)
     ///
     /// # Errors
     ///

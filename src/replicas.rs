@@ -178,7 +178,7 @@ impl Replicas {
     ///
     /// # Errors
     ///
-    /// [`SharedError`] where nobody can tell.
+    /// [`SharedError`] if the answer is unknown.
     pub async fn names(&self) -> Result<Vec<String>, SharedError> {
         let peers = self.peers.living().await?;
         Ok(peers.iter().map(|peer| peer.name().to_owned()).collect())

@@ -125,7 +125,7 @@ pub trait Shared: fmt::Debug + Send + Sync + 'static {
     /// [`SharedError`] if the answer is unknown.
     fn board(&self) -> BoxFuture<'_, Result<Notes, SharedError>>;
 
-    /// What time it is, for all processes alike: since the Unix epoch.
+    /// The time since the Unix epoch, the same for all processes.
     ///
     /// # Errors
     ///

@@ -119,7 +119,7 @@ fn without_floods(filter: &str) -> Cow<'_, str> {
 #[expect(dead_code, reason = "shared with the tests in tests/, which use more of it")]
 pub(crate) mod testing;
 
-/// What the tests of modules log stays without words: below the configuration nobody has any.
+/// Logs in tests of modules have no words: below the configuration no module knows any.
 #[cfg(test)]
 const fn in_words<S>(log: S) -> S {
     log

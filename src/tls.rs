@@ -190,7 +190,7 @@ impl Inner {
 // === impl Bundle ===
 
 impl Bundle {
-    /// The certificates of a PEM bundle, each of which the library can use.
+    /// The certificates of a PEM bundle; the library can use each of them.
     ///
     /// # Errors
     ///

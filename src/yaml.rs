@@ -18,11 +18,11 @@ pub struct Node {
     pub line: u64,
     /// Its column, from 1.
     pub column: u64,
-    /// What stands there.
+    /// The value at this place.
     pub value: Value,
 }
 
-/// What stands in a place.
+/// A value.
 pub enum Value {
     /// Nothing, or `null`.
     Null,
@@ -62,11 +62,11 @@ pub struct YamlError {
     pub line: u64,
     /// The column there.
     pub column: u64,
-    /// What is wrong.
+    /// The mistake.
     pub kind: Fault,
 }
 
-/// What is wrong with a file.
+/// A mistake in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A key stands in a map twice; the key, where it is known.
@@ -152,7 +152,7 @@ impl fmt::Debug for Node {
 // === impl Value ===
 
 impl Value {
-    /// What it is, for a message.
+    /// The kind of value, for a message.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -12,7 +12,7 @@ use url::Url;
 #[derive(Debug, Parser)]
 #[command(name = "devstack", version)]
 pub struct Cli {
-    /// What to start; everything without one.
+    /// The part to start; everything without one.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Where the state lives, if not in target/devstack of the repository.
@@ -29,7 +29,7 @@ pub struct Cli {
     pub cors_allow_origins: Option<String>,
 }
 
-/// What to start.
+/// The part to start.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start the development IdP alone, on the configuration files of a folder.
@@ -62,7 +62,7 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:9000";
 ///
 /// # Errors
 ///
-/// What is wrong with them.
+/// The mistake in the arguments.
 pub fn parse(words: &[&str]) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(std::iter::once(&"devstack").chain(words))
 }

@@ -86,7 +86,7 @@ pub struct Statistics {
     pub counted: BTreeMap<String, Counted>,
 }
 
-/// What a series says.
+/// The value of a series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Counted {

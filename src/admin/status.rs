@@ -1,4 +1,4 @@
-//! What only the running server knows of itself.
+//! The data that only the running server has about itself.
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
@@ -19,15 +19,15 @@ pub struct ServerStatus {
     pub since: String,
     /// Whether it takes requests.
     pub ready: bool,
-    /// What does not work, by component, with the reason.
+    /// The failing components, each with its reason.
     pub troubles: Vec<Trouble>,
     /// When tokens were renewed last.
     pub refreshed_at: Option<String>,
-    /// When somebody fetched its JWK Set last, commands of this server apart.
+    /// The time of the last fetch of its JWK Set, except by commands of this server.
     pub jwks_fetched_at: Option<String>,
     /// The other replicas that it sees; `None` where it asks for none.
     pub replicas: Option<Vec<String>>,
-    /// What it has warned of, the last one first.
+    /// Its warnings, the latest one first.
     pub warnings: Vec<Warned>,
 }
 
@@ -40,7 +40,7 @@ pub struct Trouble {
     pub reason: String,
 }
 
-/// What the server has warned of.
+/// The warnings of the server.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warned {
     /// `warning` or `error`.

@@ -107,7 +107,7 @@ impl Explain for StartError {
     }
 }
 
-/// What to do about a name or domain of cookies.
+/// The advice for a name or domain of cookies.
 fn of_cookies(error: CookieOptionsError) -> Fix {
     match error {
         CookieOptionsError::Name => fix!("correct {}, or remove it", Knob::CookieName),
@@ -133,9 +133,9 @@ pub enum BindError {
     Address {
         /// The address.
         address: SocketAddr,
-        /// What names its port.
+        /// The setting of its port.
         port: Knob,
-        /// What names its host.
+        /// The setting of its host.
         host: Knob,
         /// Why.
         cause: io::Error,

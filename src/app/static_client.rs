@@ -21,9 +21,9 @@ pub enum StaticClientError {
     /// A setting that the configuration checks for is missing.
     #[error("{what} is required while registration (DCR) is off")]
     Missing {
-        /// What, in words.
+        /// The missing thing, in words.
         what: &'static str,
-        /// What to set.
+        /// The setting to set.
         knob: Knob,
     },
 }

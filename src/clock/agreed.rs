@@ -40,7 +40,7 @@ impl AgreedClock {
         }
     }
 
-    /// What our own clock shows, to be read beside the common one.
+    /// The time of our own clock, for a comparison with the common one.
     #[must_use]
     pub fn own(&self) -> Timestamp {
         self.own.now()
@@ -111,7 +111,7 @@ mod tests {
         slow.advance(SECOND);
         let later = NOON.saturating_add(SECOND);
         assert_eq!((one.now(), two.now()), (later, later));
-        // What others are told, and what they say, is by the clock on the wall.
+        // Messages between processes use the wall clock.
         for (clock, wall) in [(one, fast.wall()), (two, slow.wall())] {
             assert_eq!(clock.wall(), wall);
             assert_eq!(clock.shown(later), wall);

@@ -36,7 +36,7 @@ use crate::{
     random::SharedRandom,
 };
 
-/// What the checks share.
+/// The data that the checks share.
 struct Patient<'a> {
     config: &'a Config,
     parts: OneShot,
@@ -99,7 +99,7 @@ async fn examined() -> Report {
         if let Err(error) = InCommon::with(&config, &outside, work).await {
             own::unusable(&mut report, Check::Configuration, "what replicas share", &error);
         }
-        // Where no server runs, the table says so already.
+        // If no server runs, the table already reports it.
         report.running = asked.filter(|asked| asked.is_ok() || report.is_ok(Check::Server));
     }
     let why = match report.failed(&Check::ALL) {
@@ -110,7 +110,7 @@ async fn examined() -> Report {
     report
 }
 
-/// What follows needs what precedes: after a failure the rest is left out.
+/// Each step needs the ones before it: after a failure the rest is skipped.
 async fn examine(config: &Config, common: &InCommon, outside: &Ports, report: &mut Report) {
     let Some(keys) = own::keys(config, common, outside.clock.now(), report).await else {
         return;

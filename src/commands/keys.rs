@@ -15,10 +15,10 @@ use crate::{
     keys::{self, ByHandError, Done, GenerateError, Keeper, Keys, State, Upcoming, Warning, moment},
 };
 
-/// What is done with the keys.
+/// The action on the keys.
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
-    /// Show the keys: key id, state, since when, file, and what comes next.
+    /// Show the keys: key id, state, since when, file, and the next step.
     List,
     /// Make a private key of `BFF_KEY_TYPE` in a new file: the named signing key, or another one to name later.
     Generate {

@@ -80,7 +80,7 @@ async fn serve(config: Config, recent: Recent) -> Exit {
     if let Some(internal) = &listeners.internal
         && let Ok(address) = internal.local_addr()
     {
-        tracing::info!(%address, "listening for the inside (BFF_INTERNAL_ADDR)");
+        tracing::info!(%address, "listening on the internal address (BFF_INTERNAL_ADDR)");
     }
     let stop = Stop {
         asked: CancellationToken::new(),

@@ -28,7 +28,7 @@ Examples:
 
 Exit codes: 0 done, 1 no such session, 64 settings or command line, 69 no server or no session store answers.";
 
-/// What is done with the sessions.
+/// The action on the sessions.
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(super) enum SessionsCommand {
@@ -45,7 +45,7 @@ pub(super) enum SessionsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Show what is known of one session. Never a token or a cookie.
+    /// Show the data of one session. Never a token or a cookie.
     Show {
         /// Its reference, as the log and the list have it.
         #[arg(allow_hyphen_values = true)]

@@ -43,7 +43,7 @@ impl ServiceManager {
             Ok(manager) => Some(manager),
             Err(error) => {
                 tracing::warn!(
-                    "NOTIFY_SOCKET cannot be used, so that the service manager is told nothing: {error}"
+                    "NOTIFY_SOCKET is unusable, so the service manager gets no notifications: {error}"
                 );
                 None
             }
@@ -89,7 +89,7 @@ impl ServiceManager {
 
     fn say(&self, message: &str) {
         if let Err(error) = self.socket.send_to_addr(message.as_bytes(), &self.address) {
-            tracing::debug!("the service manager was not told: {error}");
+            tracing::debug!("the service manager was not notified: {error}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What happens to a value on its way into the environment: quotation marks that no shell took away, characters that came
-//! with a copy, a reference that nothing expanded.
+//! Damage to a value on its way into the environment: quotation marks that no shell removed, characters from a copy,
+//! a reference that nothing expanded.
 //!
-//! Looked for before any parser sees the value. A parser would complain of what the damage makes of it ("is not a URL"), and
-//! a secret, which has no form that could be wrong, would be refused far from here, by the IdP.
+//! The search comes before every parser. A parser would complain about the damaged value ("is not a URL"). A damaged
+//! secret, which has no form to check, would fail only later, at the IdP.
 
 use super::{
     catalogue::{Kind, Variable},
@@ -15,10 +15,10 @@ const FOR_PEOPLE: [&str; 2] = ["BRAND_NAME", "DCR_CLIENT_NAME"];
 /// Secrets that are a token of an `Authorization` header field (RFC 6750 section 2.1).
 const TOKENS: [&str; 2] = ["DCR_IAT", "BOOTSTRAP_ADMIN_TOKEN"];
 
-/// What metadata is found by (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3).
+/// The well-known paths of metadata (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3).
 const WELL_KNOWN: &str = "/.well-known/";
 
-/// What happened to a value.
+/// A kind of damage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Damage {
     /// The same quotation mark at both ends.
@@ -39,15 +39,15 @@ enum Damage {
     WellKnown(String),
 }
 
-/// Of a value.
+/// The kind of value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Begins,
     Ends,
 }
 
-/// What has happened to `text`, the value of `variable`, and how to mend it. Quotes nothing of a secret. `may_refer` says
-/// whether `${NAME}` means nothing where the value was found.
+/// The damage to `text`, the value of `variable`, with its fix. Quotes nothing of a secret. `may_refer` tells whether
+/// `${NAME}` has no meaning at the place of the value.
 pub(super) fn complaint(variable: &Variable, text: &str, may_refer: bool) -> Option<Complaint> {
     let damage = find(variable, text, may_refer)?;
     Some(damage.complaint(variable))
@@ -68,7 +68,7 @@ fn find(variable: &Variable, text: &str, may_refer: bool) -> Option<Damage> {
         .or_else(|| shape(variable, text))
 }
 
-/// A key in place of its file is told by the parser of paths, and is what the secret `REDIS_CLIENT_KEY` holds.
+/// The parser of paths reports a key in place of its file. The secret `REDIS_CLIENT_KEY` contains a key.
 fn is_pem(text: &str) -> bool {
     text.contains("-----BEGIN")
 }
@@ -142,7 +142,7 @@ fn reference(variable: &Variable, text: &str) -> Option<String> {
     })
 }
 
-/// What a value of its kind never holds.
+/// The characters that a value of its kind never contains.
 fn shape(variable: &Variable, text: &str) -> Option<Damage> {
     let has_blank = text.contains(char::is_whitespace);
     match variable.kind {
@@ -251,7 +251,7 @@ mod tests {
         complaint(variable, text, false).map(|complaint| complaint.message)
     }
 
-    /// Variable, value, and what is said of it.
+    /// Variable, value, and the reported damage.
     const DAMAGED: &[(&str, &str, &str)] = &[
         (
             "OIDC_ISSUER",

@@ -1,4 +1,4 @@
-//! What knobs are called, and where they were set.
+//! The names of knobs, and the places where they were set.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -7,11 +7,11 @@ use crate::diagnostic::{Knob, Words};
 /// The words of this configuration: names of variables, keys of `settings.yaml` with their lines, names of files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Where each variable that is set was found.
+    /// The place of each variable that is set.
     set: BTreeMap<&'static str, Source>,
 }
 
-/// Where a value was found, with its name there.
+/// The place of a value, with its name there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// In the environment.
@@ -25,7 +25,7 @@ pub enum Source {
     },
 }
 
-/// What a knob is here.
+/// The kind of thing that a knob is in this process.
 enum Place {
     /// The variable of this name.
     Variable(&'static str),
@@ -42,7 +42,7 @@ impl Names {
         }
     }
 
-    /// The variable that `knob` is, and where it was set; `None` for what is no variable.
+    /// The variable of `knob`, with the place where it was set; `None` if the knob is not a variable.
     #[must_use]
     pub fn variable(&self, knob: Knob) -> Option<(&'static str, Option<&Source>)> {
         match place(knob) {
@@ -101,7 +101,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// Where a person finds `knob`.
+/// The place where a person finds `knob`.
 const fn place(knob: Knob) -> Place {
     match knob {
         Knob::Issuer => Place::Variable("OIDC_ISSUER"),

@@ -68,7 +68,7 @@ impl Reader {
         reader
     }
 
-    /// Of the value of `name` nothing more is said.
+    /// No other mistake in the value of `name` is reported.
     fn mark_refused(&mut self, name: &str) {
         if let Some(raw) = self.values.get_mut(name) {
             raw.content = Content::Refused;
@@ -149,7 +149,7 @@ impl Reader {
         self.values.contains_key(name)
     }
 
-    /// Where `name` was found, by itself or by an alias.
+    /// The place of `name`, under its own name or an alias.
     pub(super) fn source(&self, name: &str) -> Option<&Source> {
         self.values.get(name).map(|raw| &raw.source)
     }
@@ -160,7 +160,7 @@ impl Reader {
             .map_or_else(|| name.to_owned(), ToString::to_string)
     }
 
-    /// Where everything that is set was found.
+    /// The places of all settings.
     pub(super) fn names(&self) -> Names {
         Names::new(self.values.iter().map(|(name, raw)| (*name, raw.source.clone())))
     }
@@ -333,7 +333,7 @@ impl Reader {
         }
     }
 
-    /// Where plain `http` is accepted.
+    /// The connections that may use plain `http`.
     pub(super) const fn http(&self) -> HttpPolicy {
         self.http
     }

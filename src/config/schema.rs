@@ -141,7 +141,7 @@ fn insert_below(properties: &mut Map<String, Value>, section: &str, key: &str, l
     }
 }
 
-/// What a value of this kind may look like.
+/// The pattern of a value of this kind.
 fn of_kind(kind: Kind) -> Value {
     let defined = |name: &str| json!({"$ref": format!("#/$defs/{name}")});
     match kind {

@@ -38,7 +38,7 @@ pub struct ServerSettings {
     pub shutdown_timeout: Duration,
     /// The Unix socket for commands that need the running server.
     pub admin_socket: Option<PathBuf>,
-    /// Where plain `http` is accepted (`BFF_DANGER_ALLOW_HTTP`).
+    /// The connections that may use plain `http` (`BFF_DANGER_ALLOW_HTTP`).
     pub allow_http: HttpPolicy,
 }
 

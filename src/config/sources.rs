@@ -52,7 +52,7 @@ pub(super) struct Sources {
 
 /// A value as it was found. Not `Debug`: it may be a secret.
 pub(super) struct Raw {
-    /// Where it was found.
+    /// The place where it was found.
     pub(super) source: Source,
     pub(super) content: Content,
     /// Whether it contained `${NAME}`: its present value is never printed.

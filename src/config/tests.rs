@@ -224,7 +224,7 @@ fn every_mistake_is_named_with_message_and_fix() {
     }
 }
 
-/// What a start prints of each, beside the names of the variables that are set.
+/// The output of a start for each mistake, with the names of the variables that are set.
 #[test]
 fn the_words_of_every_mistake_are_as_reviewed() {
     let mut all = String::new();

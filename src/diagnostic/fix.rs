@@ -1,12 +1,12 @@
-//! What to change: a sentence with knobs in it.
+//! Advice: a sentence with knobs in it.
 
 use std::borrow::Cow;
 
 use super::{Knob, words::Words};
 
-/// What to change: an imperative in lower case without a full stop, with typed knobs in it. Made by `fix!`.
+/// Advice: an imperative in lower case without a full stop, with typed knobs in it. Made by `fix!`.
 ///
-/// It has no `Display`: whoever prints it has to say in which [`Words`].
+/// It has no `Display`: printing it requires the [`Words`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Fix(Vec<Part>);
@@ -27,7 +27,7 @@ pub enum Part {
 /// A knob, and what to set it to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// What to set.
+    /// The setting to set.
     pub knob: Knob,
     /// To what.
     pub value: Cow<'static, str>,

@@ -7,8 +7,8 @@ use super::Setting;
 /// The enumeration, and a list of it for tests.
 macro_rules! knobs {
     ($($(#[$doc:meta])+ $knob:ident,)+) => {
-        /// Something that a person can set or change: a setting, a file, something at the IdP. It is named after what it does;
-        /// the configuration knows what it is called.
+        /// A thing that a person can set or change: a setting, a file, something at the IdP. Its name here describes
+        /// its purpose; the configuration knows its real name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Knob {
             $($(#[$doc])+ $knob,)+
@@ -23,71 +23,71 @@ macro_rules! knobs {
 }
 
 knobs! {
-    /// Who the IdP is.
+    /// The identity of the IdP.
     Issuer,
-    /// Where this process reaches the IdP.
+    /// The address at which this process reaches the IdP.
     ProviderBase,
-    /// Whom the IdP's certificate may come from.
+    /// The certificate authorities of the IdP.
     ProviderCa,
-    /// Where logins begin at the IdP.
+    /// The IdP's authorization endpoint.
     AuthorizationEndpoint,
-    /// Where the IdP gives tokens.
+    /// The IdP's token endpoint.
     TokenEndpoint,
-    /// Where the IdP's keys are.
+    /// The address of the IdP's keys.
     ProviderKeys,
-    /// Where the IdP takes pushed authorization requests.
+    /// The IdP's endpoint for pushed authorization requests.
     ParEndpoint,
-    /// Where the IdP tells of a person.
+    /// The IdP's `UserInfo` endpoint.
     UserinfoEndpoint,
-    /// Where the IdP ends its session.
+    /// The IdP's logout endpoint.
     EndSessionEndpoint,
-    /// Where the IdP revokes tokens.
+    /// The IdP's revocation endpoint.
     RevocationEndpoint,
-    /// Where the IdP tells of tokens.
+    /// The IdP's introspection endpoint.
     IntrospectionEndpoint,
-    /// Where the IdP registers clients.
+    /// The IdP's registration endpoint.
     RegistrationEndpoint,
-    /// The scopes that are asked for.
+    /// The requested scopes.
     Scopes,
-    /// What the IdP is told to ask people.
+    /// The `prompt` of authorization requests.
     Prompt,
     /// Whether every e-mail address of the IdP is verified.
     EmailTrusted,
     /// Audiences that an ID token may list beside this client.
     TrustedAudiences,
-    /// Hosts that are reached without a proxy.
+    /// Hosts without a proxy.
     NoProxy,
     /// The file of the system's certificate authorities.
     SystemCa,
     /// The folder of the system's certificate authorities.
     SystemCaFolder,
-    /// The client that was registered by hand.
+    /// The client that an operator registered by hand.
     ClientId,
     /// The secret of that client.
     ClientSecret,
-    /// How the client authenticates.
+    /// The authentication method of the client.
     AuthMethod,
-    /// What assertions are signed with.
+    /// The algorithm of assertions.
     SigningAlgorithm,
-    /// Whom assertions are for.
+    /// The audience of assertions.
     AssertionAudience,
-    /// What assertions call themselves.
+    /// The `typ` of assertions.
     AssertionTyp,
     /// Whether authorization requests are pushed.
     Par,
-    /// The file of the key that signs.
+    /// The file of the signing key.
     SigningKey,
     /// The key id of that key.
     KeyId,
-    /// The type of keys that are made.
+    /// The type of new keys.
     KeyType,
-    /// Files of further keys that are published.
+    /// Files of further published keys.
     ExtraKeys,
     /// The folder of keys.
     KeysFolder,
-    /// The folder of what a restart needs.
+    /// The folder of the data that a restart needs.
     StateFolder,
-    /// Where replicas keep what they have in common.
+    /// The store of the data that replicas share.
     StateStore,
     /// Whether files that others can use are accepted.
     AllowOpenFiles,
@@ -101,23 +101,23 @@ knobs! {
     InitialAccessToken,
     /// The token that mints initial access tokens.
     AdminToken,
-    /// Whether a client is registered in the place of the present one.
+    /// Whether a new client replaces the present one.
     ForceReplace,
-    /// The client id that is asked for.
+    /// The requested client id.
     RequestedClientId,
-    /// The profile that is asked for.
+    /// The requested profile.
     ClientProfile,
     /// The redirect URIs of the client.
     RedirectUris,
-    /// What becomes of redirect URIs that only the IdP has.
+    /// The treatment of redirect URIs that only the IdP has.
     RedirectUpdate,
     /// Whether redirect URIs at the IdP are kept in any case.
     RotationSafe,
     /// The method of updates.
     UpdateMethod,
-    /// Where the IdP fetches our keys.
+    /// The address at which the IdP fetches our keys.
     JwksUri,
-    /// Where the file of credentials is.
+    /// The path of the credentials file.
     CredentialsPath,
     /// The address of this server.
     BaseUrl,
@@ -125,25 +125,25 @@ knobs! {
     InternalAddress,
     /// The socket of the operator.
     AdminSocket,
-    /// Proxies whose forwarded headers are believed.
+    /// Trusted proxies: their forwarded headers are used.
     TrustedProxies,
-    /// How many connections there may be.
+    /// The maximum of connections.
     MaxConnections,
-    /// How many of them may be of one address.
+    /// The maximum of connections from one address.
     MaxConnectionsPerAddress,
-    /// What sessions are sealed under.
+    /// The secret that seals sessions.
     SessionSecret,
-    /// Where sessions are kept.
+    /// The kind of session store.
     StoreKind,
-    /// How many sessions there may be.
+    /// The maximum of sessions.
     SessionMax,
-    /// How much memory sessions may take.
+    /// The maximum of memory for sessions.
     SessionMemory,
-    /// Where Redis is.
+    /// The address of Redis.
     Redis,
-    /// Whom the certificate of Redis may come from.
+    /// The certificate authorities of Redis.
     RedisCa,
-    /// The certificate that Redis is shown.
+    /// The client certificate for Redis.
     RedisClientCert,
     /// The key of that certificate.
     RedisClientKey,
@@ -151,7 +151,7 @@ knobs! {
     CookieName,
     /// The domain of the session cookie.
     CookieDomain,
-    /// Whether cookies are for https alone.
+    /// Whether cookies require https.
     CookieSecure,
     /// The address to listen on.
     Host,
@@ -159,17 +159,17 @@ knobs! {
     Port,
     /// The folder of page templates.
     Templates,
-    /// What is logged.
+    /// The level of the log.
     LogLevel,
     /// The file of the registered client.
     CredentialsFile,
-    /// The file that says which key signs.
+    /// The keyring file, which names the signing key.
     KeyringFile,
     /// The file of routes.
     RoutesFile,
     /// The scopes that the IdP allows.
     ProviderScopes,
-    /// The client as the IdP has it.
+    /// The client at the IdP.
     ProviderClient,
 }
 

@@ -1,4 +1,4 @@
-//! What is printed of an error, and in whose words.
+//! The printed form of an error, in different words.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! What knobs are called.
+//! The names of knobs.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -6,7 +6,7 @@ use tracing_subscriber::Layer;
 
 use super::Knob;
 
-/// What knobs are called where this process runs. The configuration has them.
+/// The names of knobs in this process. The configuration implements them.
 pub trait Words: fmt::Debug + Send + Sync {
     /// The name of `knob`, and where it was set if that is not plain from the name.
     fn name(&self, knob: Knob) -> Cow<'_, str>;
@@ -15,7 +15,7 @@ pub trait Words: fmt::Debug + Send + Sync {
     fn setting(&self, knob: Knob, value: &str) -> String;
 }
 
-/// Words for those who have none: what the knob is, in brackets.
+/// Words without a configuration: a description of the knob, in brackets.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Neutral;
 

@@ -86,7 +86,7 @@ impl Source {
     }
 }
 
-/// The string literals of `code`. A literal of one character is none.
+/// The string literals of `code`, except those of one character.
 fn literals(code: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = code;

@@ -1,15 +1,16 @@
-//! Tests: below the configuration nobody knows what a setting is called, and nobody reads a message again.
+//! Tests: no module below the configuration knows the name of a setting, and no module parses a message.
 
 use super::sources::{Source, floors, sources};
 use crate::{config::catalogue, diagnostic::Knob};
 
-/// Where words of a library are read, since it has no type for what they say. A test beside each holds the library to them.
+/// Modules that parse a library's messages, because the library has no type for them. A test beside each pins the
+/// library's messages.
 const LIBRARIES: [&str; 2] = ["proxy/failure.rs", "session/store/redis/start.rs"];
 
-/// Whose texts stand in documents alone, which name settings.
+/// A module whose texts appear only in documents, which name settings.
 const DOCUMENTED: &str = "web/problem/code.rs";
 
-/// What reads a text.
+/// Calls that parse a text.
 const READS: [&str; 9] = [
     ".contains(",
     ".starts_with(",
@@ -22,7 +23,7 @@ const READS: [&str; 9] = [
     ".find(",
 ];
 
-/// What messages are called in the code.
+/// The names of messages in the code.
 const MESSAGES: [&str; 6] = ["error", "cause", "problem", "failure", "warning", "refusal"];
 
 fn is_part(letter: char) -> bool {
@@ -63,7 +64,7 @@ fn no_floor_below_the_configuration_knows_the_name_of_a_setting() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// What in `source` reads a message that an error was made into.
+/// The places in `source` that parse an error's message.
 fn readings(source: &Source) -> Vec<String> {
     let code: String = source.text.split_whitespace().collect::<Vec<_>>().join(" ");
     let code = code.replace(" .", ".");

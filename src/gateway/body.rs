@@ -99,7 +99,7 @@ impl HttpBody for Download {
             Some(Err(BodyError::SessionEnded)) => {
                 tracing::debug!(
                     service = self.service.id(),
-                    "an answer was closed, since its session has ended"
+                    "an answer was closed, because its session has ended"
                 );
             }
             Some(Err(error)) => tracing::warn!(

@@ -85,7 +85,7 @@ pub(super) fn report(
                 service = id,
                 correlation_id,
                 cause = causes(error),
-                "what the library says of a call that failed"
+                "the library's error for the failed call"
             );
         }
         tracing::warn!(

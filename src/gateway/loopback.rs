@@ -206,7 +206,7 @@ pub(super) async fn front(gateway: Arc<Gateway>) -> SocketAddr {
     .await
 }
 
-/// What stands for `error` here; `web` has the real answers.
+/// The stand-in for `error`; `web` has the real answers.
 fn status_of(error: GatewayError) -> StatusCode {
     match error {
         GatewayError::Unauthenticated => StatusCode::UNAUTHORIZED,

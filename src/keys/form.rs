@@ -12,10 +12,10 @@ const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
 const OCTET_STRING: u8 = 0x04;
 
-/// What every PEM block begins with (RFC 7468 section 2).
+/// The beginning of every PEM block (RFC 7468 section 2).
 const BEGIN: &[u8] = b"-----BEGIN ";
 
-/// What a file holds that is not PEM.
+/// The form of a file that is not PEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// PEM with `\n` as two characters in place of line ends, as in JSON and in environment variables.
@@ -41,7 +41,7 @@ pub enum Form {
 // === impl Form ===
 
 impl Form {
-    /// What makes PEM of it.
+    /// The command that converts it to PEM.
     pub(super) const fn remedy(self) -> &'static str {
         match self {
             Self::EscapedLineEnds => r#"make PEM of it with `printf '%b' "$(cat FILE)" > key.pem`"#,
@@ -59,7 +59,7 @@ impl Form {
         }
     }
 
-    /// What `text` is, as far as that can be recognised.
+    /// The form of `text`, as far as it is recognisable.
     pub(super) fn of(text: &[u8]) -> Option<Self> {
         if holds(text, BEGIN) {
             let text = text.trim_ascii();
@@ -122,7 +122,7 @@ fn of_der(bytes: &[u8]) -> Option<Form> {
     }
 }
 
-/// The first element of `bytes`: its tag, its content, and what follows. Lengths of more than four bytes are none of a key.
+/// The first element of `bytes`: its tag, its content, and the rest. No key has lengths of more than four bytes.
 fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[tag, length], rest) = bytes.split_first_chunk::<2>()?;
     let (length, rest) = match length {

@@ -203,7 +203,7 @@ impl LoggedOut {
             Ok::<_, SharedError>(about(course, &subject, &of_person, &of_session))
         };
         asked.await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "whether another replica was told of a logout of this person is not known");
+            tracing::warn!(%error, "it is unknown whether another replica received a logout of this person");
             false
         })
     }

@@ -63,7 +63,7 @@ impl OfflineAccess {
     /// Reads the file at `path`. An unusable file counts as absent: the fact is learnt anew.
     pub(super) fn open(path: PathBuf) -> Self {
         let lesson = read(&path).unwrap_or_else(|error| {
-            tracing::warn!(?path, %error, "what was learnt of refresh tokens cannot be read, and is learnt anew");
+            tracing::warn!(?path, %error, "the knowledge about refresh tokens is unreadable, and is learnt again");
             None
         });
         let shared = Shared {
@@ -151,12 +151,12 @@ impl Shared {
             .map_err(io::Error::from)
             .and_then(|content| private_file::replace(&self.path, &content));
         if let Err(error) = kept {
-            tracing::warn!(path = ?self.path, %error, "what was learnt of refresh tokens cannot be kept");
+            tracing::warn!(path = ?self.path, %error, "the knowledge about refresh tokens cannot be stored");
         }
     }
 }
 
-/// What to do where the IdP gives no refresh token, also after the person was asked for consent.
+/// The advice if the IdP gives no refresh token, even after the person's consent.
 pub fn without_refresh_token() -> Fix {
     fix!(
         "allow the client offline_access and the refresh_token grant at the IdP, or remove offline_access from {}",

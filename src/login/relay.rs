@@ -102,7 +102,7 @@ impl Relay {
             Ok(Turn::Ours) => {}
             Ok(Turn::Theirs(outcome)) => return (outcome, Remember::Sent),
             Err(error) => {
-                tracing::warn!(%error, "whether another replica completes this login is not known; this one does");
+                tracing::warn!(%error, "another replica may be completing this login; this one completes it");
             }
         }
         let outcome = complete.await;
@@ -112,7 +112,7 @@ impl Relay {
             Remember::Sent => slip.tell(&outcome, left.saturating_add(ANSWERS_FOR)).await,
         };
         if let Err(error) = told {
-            tracing::debug!(%error, "what has come of a login is not known to other replicas");
+            tracing::debug!(%error, "the outcome of a login could not be shared with other replicas");
         }
         (outcome, remember)
     }

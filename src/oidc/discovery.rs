@@ -23,7 +23,7 @@ pub enum DiscoveryError {
     InvalidIssuer {
         /// As configured.
         issuer: String,
-        /// What names it.
+        /// The setting that names it.
         knob: Knob,
     },
     /// No answer.
@@ -31,7 +31,7 @@ pub enum DiscoveryError {
     Unreachable {
         /// Where.
         url: String,
-        /// What points there.
+        /// The setting that contains the address.
         knob: Knob,
         /// Why.
         source: TransportError,
@@ -44,7 +44,7 @@ pub enum DiscoveryError {
     Status {
         /// Where.
         url: String,
-        /// What points there.
+        /// The setting that contains the address.
         knob: Knob,
         /// The answer.
         status: StatusCode,
@@ -54,7 +54,7 @@ pub enum DiscoveryError {
     NotJson {
         /// Where.
         url: String,
-        /// What points there.
+        /// The setting that contains the address.
         knob: Knob,
     },
     /// The document is of another issuer, or of none.
@@ -66,7 +66,7 @@ pub enum DiscoveryError {
         expected: String,
         /// As the document says.
         found: Option<String>,
-        /// Whether nobody named an issuer, so that the address of the IdP stands for it.
+        /// Whether only the IdP's address is configured, so that it serves as the issuer.
         only_base_url: bool,
     },
     /// The document has no single issuer, but all tenants of a provider.
@@ -87,7 +87,7 @@ pub enum DiscoveryError {
     Insecure {
         /// As configured.
         url: String,
-        /// What names it.
+        /// The setting that names it.
         knob: Knob,
     },
 }
@@ -208,7 +208,7 @@ impl RelyingParty {
             if self.shared.told.first(error) {
                 tracing::warn!(
                     error = error.told(),
-                    "the login works without an endpoint that the IdP's metadata name"
+                    "an unusable endpoint of the IdP's metadata is ignored; logins work without it"
                 );
             }
         }
@@ -217,7 +217,7 @@ impl RelyingParty {
         if !plain.is_empty() && self.shared.told.first(&plain) {
             tracing::warn!(
                 urls = plain,
-                "the IdP's metadata name plain http where the configuration does not: for development and container networks only"
+                "the IdP's metadata has plain http URLs that the configuration does not have: for development and container networks only"
             );
         }
     }

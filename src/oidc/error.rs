@@ -62,12 +62,12 @@ pub struct OAuthError {
     pub description: Option<String>,
 }
 
-/// What a provider refuses.
+/// The refused part of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blames {
     /// The scopes that are asked for.
     Scope,
-    /// Where people are to come back.
+    /// The redirect URI.
     RedirectUri,
     /// A code or a token that is over.
     Grant,
@@ -139,7 +139,7 @@ impl OAuthError {
         Some(Self::read(error, description, withheld))
     }
 
-    /// What it refuses.
+    /// The refused part of the request.
     #[must_use]
     pub fn blames(&self) -> Blames {
         match &*self.error {

@@ -254,11 +254,7 @@ impl RelyingParty {
                 && self.shared.told.first(format!("ID token: {claim}"))
             {
                 let size = value.to_string().len();
-                tracing::warn!(
-                    claim,
-                    size,
-                    "a claim of the ID token is not usable and is left out"
-                );
+                tracing::warn!(claim, size, "an unusable claim of the ID token is ignored");
             }
         }
     }

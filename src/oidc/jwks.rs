@@ -244,7 +244,7 @@ impl RelyingParty {
                 if set.beyond() > 0 && self.shared.told.first("keys beyond the limit") {
                     tracing::warn!(
                         left_out = set.beyond(),
-                        "the IdP publishes more than 100 keys; the last ones are not looked at"
+                        "the IdP publishes more than 100 keys; the last ones are ignored"
                     );
                 }
                 state.last_error = None;

@@ -132,7 +132,7 @@ impl ProviderOptions {
             .collect()
     }
 
-    /// What says where the provider is.
+    /// The setting with the provider's address.
     pub(super) const fn location(&self) -> Knob {
         if self.base_url.is_some() {
             Knob::ProviderBase

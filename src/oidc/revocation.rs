@@ -44,7 +44,7 @@ impl RelyingParty {
         {
             tracing::warn!(
                 error = error.told(),
-                "tokens of a session that ended were not revoked"
+                "tokens of an ended session were not revoked"
             );
             // A provider that fails, or refuses us, is not asked twice.
             if !matches!(error, CallError::Rejected(_)) {
@@ -60,7 +60,7 @@ impl RelyingParty {
             Err(error) => {
                 tracing::warn!(
                     error = error.told(),
-                    "the access token of a session that ended was not revoked"
+                    "the access token of an ended session was not revoked"
                 );
             }
         }

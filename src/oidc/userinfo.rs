@@ -169,9 +169,9 @@ impl RelyingParty {
             Err(error) => error.told(),
         };
         if known.as_ref() == Some(&failure) {
-            tracing::debug!(error = failure, "UserInfo gave nothing again");
+            tracing::debug!(error = failure, "UserInfo failed again");
         } else {
-            tracing::warn!(error = failure, "logins and renewals go on without UserInfo");
+            tracing::warn!(error = failure, "logins and renewals continue without UserInfo");
             *known = Some(failure);
         }
         Ok(None)

@@ -149,7 +149,7 @@ impl Lanes {
             tracing::warn!(
                 ?lane,
                 calls,
-                "more calls to the IdP than may run at once: some were turned away"
+                "too many concurrent calls to the IdP; some were refused"
             );
         }
         permit.ok_or(TransportError::Saturated)

@@ -65,7 +65,7 @@ pub enum Exposed {
 // === impl Exposed ===
 
 impl Exposed {
-    /// What takes the permissions away from others.
+    /// The command that removes the permissions of others.
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
@@ -88,7 +88,7 @@ impl Exposed {
     }
 }
 
-/// Where it is refused.
+/// The advice if the file is refused.
 impl Explain for Exposed {
     fn fix(&self) -> Option<Fix> {
         Some(fix!(
@@ -115,7 +115,7 @@ enum Mount {
 struct Seen {
     mode: u32,
     owner: u32,
-    /// Whether it is open only to one of our groups, as far as it is open to groups.
+    /// Whether the file is open only to one of our groups, if it is open to groups.
     ours: bool,
     mount: Mount,
     /// The user that runs the server.

@@ -30,7 +30,7 @@ pub fn lock_of(path: &Path) -> PathBuf {
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The error of the operating system.
 pub fn hold(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),

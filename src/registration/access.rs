@@ -1,5 +1,5 @@
-//! What a registration may be asked for with: an initial access token that is configured, one that is minted, or none
-//! (RFC 7591 section 3).
+//! The access that a registration request may use: a configured initial access token, a minted one, or none (RFC 7591
+//! section 3).
 
 use url::Url;
 
@@ -15,10 +15,10 @@ use crate::{
 const MINT_PATH: &str = "/api/admin/dcr/initial-access-tokens";
 /// Path of the API that gives a client another registration access token, before and after the client id.
 const RENEW_PATH: [&str; 2] = ["/api/admin/dcr/clients", "tokens"];
-/// What a request without an initial access token is remembered by; no hash of a token reads so.
+/// The mark that records a request without an initial access token. No hash of a token equals it.
 const OPEN: &str = "none";
 
-/// What a registration is asked for with, and what that is remembered by.
+/// The access of a registration request, with the mark that records it.
 pub(super) struct InitialAccess {
     /// The initial access token; `None` for open registration.
     pub(super) token: Option<Secret>,
@@ -52,7 +52,7 @@ impl InitialAccess {
 // === impl Registration ===
 
 impl Registration {
-    /// What is configured: an initial access token, or that none is needed.
+    /// The configured access: an initial access token, or none because the IdP needs none.
     pub(super) fn configured_access(&self) -> Result<Option<InitialAccess>, RegistrationError> {
         if self.options.open_registration {
             return Ok(Some(InitialAccess::open()));
@@ -73,8 +73,8 @@ impl Registration {
 // === impl Attempt ===
 
 impl Attempt<'_> {
-    /// What a first registration may use: the configured initial access token if it has not led to a registration, no token
-    /// where none is needed, and nothing where one is to be minted.
+    /// The access of a first registration: the configured initial access token if it has not led to a registration,
+    /// no token if the IdP needs none, and nothing if a token is to be minted.
     pub(super) fn usable_access(&self) -> Result<Option<InitialAccess>, RegistrationError> {
         let options = &self.registration.options;
         let configured = self.registration.configured_access()?;
@@ -100,9 +100,9 @@ impl Attempt<'_> {
         Ok(token.filter(|token| !self.record.is_spent(&token.note)))
     }
 
-    /// Whether a registration may be asked for, now that the answer to an earlier request may be lost. A new token is a
-    /// person's word to try again. A minted one, or none, is only where a client made by the lost request would be found,
-    /// because the id is taken.
+    /// Whether a registration may be requested although the answer to an earlier request may be lost. A new token is
+    /// a person's permission to try again. A minted token, or none, is allowed only if the taken id would reveal a
+    /// client from the lost request.
     pub(super) fn may_ask(&self, fresh: Option<&InitialAccess>) -> bool {
         let Some(pending) = &self.record.pending else {
             return true;
@@ -115,7 +115,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// `fresh`, else one that is minted for this.
+    /// `fresh`, or else a token minted for this request.
     pub(super) async fn configured_or_minted(
         &self,
         fresh: Option<InitialAccess>,
@@ -139,9 +139,8 @@ impl Attempt<'_> {
         Ok(InitialAccess::by_token(token))
     }
 
-    /// Has the admin API give the client another registration access token, once in an attempt, after `refusal` of the one
-    /// that it has. `true` where there is another one, and it is stored. An IdP without that API is as one that we cannot
-    /// ask.
+    /// Requests another registration access token from the admin API after `refusal` of the present one, once in an
+    /// attempt. `true` if the new token is stored. An IdP without that API counts as one that cannot be asked.
     pub(super) async fn renew_token(
         &mut self,
         refusal: &RegistrationError,

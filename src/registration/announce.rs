@@ -1,4 +1,4 @@
-//! Telling the IdP of new keys: an update where they are registered inline, nothing where it fetches them.
+//! Announces new keys to the IdP: by an update if the keys are registered inline; not at all if the IdP fetches them.
 
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -76,7 +76,7 @@ impl RegisteredKeys {
         }
         let registration = &self.registration;
         let inline = matches!(registration.options.jwks, Jwks::Inline);
-        // A key of another type was made to sign by hand: what is registered has to follow.
+        // An operator switched to a key of another type: the registration has to follow.
         let another_type = registration.keys.signing_with(algorithm).is_none();
         if registration.options.auth_method == AuthMethod::PrivateKeyJwt && (inline || another_type) {
             self.update().await?;
@@ -84,7 +84,7 @@ impl RegisteredKeys {
         Ok(())
     }
 
-    /// Compares the registration with what is wanted, and updates it.
+    /// Compares the registration with the wanted metadata, and updates it.
     async fn update(&self) -> Result<(), AnnounceError> {
         let metadata = self.relying_party.metadata().ok_or(AnnounceError::NotYet)?;
         let lock = tokio::select! {

@@ -1,4 +1,4 @@
-//! What an IdP answers to a registration, a reading or an update (RFC 7591 section 3.2.1, RFC 7592 section 3).
+//! The IdP's response to a registration, a reading or an update (RFC 7591 section 3.2.1, RFC 7592 section 3).
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::credentials::{is_client_id, is_client_secret, is_token, is_uri};
 use crate::secret::Secret;
 
-/// A validated answer. Its `Debug` shows the client id alone.
+/// A validated answer. Its `Debug` shows only the client id.
 pub(super) struct Answer {
     pub(super) client_id: String,
     pub(super) client_secret: Option<Secret>,
@@ -24,8 +24,8 @@ pub(super) struct Answer {
 impl Answer {
     /// Reads a body.
     ///
-    /// A token or URI for the management that is not valid counts as absent, with a warning: the client works without.
-    /// The error says what is wrong and quotes nothing.
+    /// An invalid token or URI for the management counts as absent, with a warning: the client works without them.
+    /// The error gives the reason and quotes no value.
     pub(super) fn parse(body: &Bytes) -> Result<Self, &'static str> {
         let Ok(Value::Object(mut metadata)) = serde_json::from_slice(body) else {
             return Err("it is not a JSON object");
@@ -75,7 +75,7 @@ fn usable(value: Result<Option<String>, ()>, is_one: fn(&str) -> bool, name: &st
     let Ok(None) = value else {
         let usable = value.ok().flatten().filter(|text| is_one(text));
         if usable.is_none() {
-            tracing::warn!("the IdP's answer has a {name} that is not valid; it is left out");
+            tracing::warn!("ignoring invalid {name} in the IdP's response");
         }
         return usable;
     };

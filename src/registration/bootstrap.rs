@@ -1,4 +1,4 @@
-//! One attempt to be registered as wanted: compare before anything is written, write before anything is lost.
+//! One attempt to reach the wanted registration: it compares before it writes, and writes before it could lose data.
 
 use serde_json::{Map, Value};
 use url::Url;
@@ -21,7 +21,7 @@ use crate::{
     oidc::{Client, Metadata},
 };
 
-/// What the endpoint is called in the metadata (RFC 8414 section 2).
+/// The endpoint's name in the metadata (RFC 8414 section 2).
 const REGISTRATION_ENDPOINT: &str = "registration_endpoint";
 
 /// The state of one attempt; lives while the lock is held.
@@ -31,10 +31,10 @@ pub(super) struct Attempt<'a> {
     pub(super) record: Credentials,
     pub(super) wanted: WantedMetadata,
     pub(super) algorithm: Option<Algorithm>,
-    /// Whether a client whose registration access token is lost may be registered anew: at a start alone, as people are
-    /// logged in with the old one, and an IdP that is confused for a moment must not cost them that.
+    /// Whether a client with a lost registration access token may be registered anew. This happens only at a start:
+    /// people are logged in with the old client, and a short confusion of the IdP must not end their sessions.
     pub(super) renews: bool,
-    /// Whether the admin API was asked for another registration access token.
+    /// Whether the attempt has requested another registration access token from the admin API.
     pub(super) token_renewed: bool,
 }
 
@@ -96,7 +96,7 @@ impl<'a> Attempt<'a> {
         Ok(Outcome { client, event })
     }
 
-    /// Compares, as a server does that is registered and serves. `None` where there is no registration.
+    /// Compares the registration of a running server. `None` if no registration exists.
     pub(super) async fn check(mut self) -> Result<Option<Outcome>, RegistrationError> {
         if self.record.registered.is_none() {
             return Ok(None);
@@ -118,8 +118,8 @@ impl<'a> Attempt<'a> {
         self.keep(answer, &access, None).await
     }
 
-    /// Sends a registration request with `access`. It is noted before it is sent, and the note goes as soon as the
-    /// outcome is known: what a crash or a lost answer leaves behind is the note.
+    /// Sends a registration request with `access`. A note is stored before the request and removed when the outcome
+    /// is known. A crash or a lost response therefore leaves the note.
     pub(super) async fn create(
         &mut self,
         endpoint: &Url,
@@ -142,7 +142,7 @@ impl<'a> Attempt<'a> {
         created
     }
 
-    /// Makes `answer` the registration and stores it; what it replaces is deleted when nobody uses it any more.
+    /// Makes `answer` the registration and stores it. The replaced client is deleted when nobody uses it any more.
     pub(super) async fn keep(
         &mut self,
         answer: Answer,
@@ -154,7 +154,7 @@ impl<'a> Attempt<'a> {
         self.record.requested_client_id.clone_from(&requested);
         self.record.registered = Some(self.registered(answer));
         self.spend(access);
-        // An id that is in use again is no longer one to delete.
+        // An id that is in use again must not be deleted.
         self.record.superseded.retain(|old| old.client_id != assigned);
         let replaced = replaced.map(|old| {
             (
@@ -197,7 +197,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// The algorithm as the answer has it, else as we asked for it.
+    /// The algorithm of the answer, or else the requested one.
     pub(super) fn answered_algorithm(&self, metadata: &Map<String, Value>) -> Option<Algorithm> {
         named_algorithm(metadata).or(self.algorithm)
     }
@@ -277,7 +277,7 @@ impl<'a> Attempt<'a> {
         self.registration.vault.store(&self.record).await
     }
 
-    /// Stores the record, or removes the file where it says nothing: it would count as an identity otherwise.
+    /// Stores the record. An empty record removes the file, because it would otherwise count as an identity.
     async fn store_or_remove(&self) -> Result<(), CredentialsError> {
         if self.record.is_empty() {
             self.registration.vault.remove().await

@@ -1,7 +1,7 @@
 //! The calls: create (RFC 7591 section 3), read, update and delete (RFC 7592 section 2), and the minting of an initial
 //! access token.
 //!
-//! Each call is made once. Whether it may be made again is told by its error.
+//! Each call is made once. Its error tells whether it may be repeated.
 
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -20,21 +20,21 @@ use crate::{
 /// How long a minted initial access token lives: it is used at once.
 const MINTED_LIFETIME: u32 = 300;
 
-/// Where a registration is managed.
+/// The management endpoint of a registration.
 pub(super) struct Management {
     pub(super) url: Url,
     pub(super) token: Secret,
     pub(super) client_id: String,
 }
 
-/// What became of a call that an IdP need not support.
+/// The outcome of a call that an IdP need not support.
 pub(super) enum Reply {
     Answer(Box<Answer>),
     /// Done, without a word.
     Done,
     /// The IdP does not know the client.
     Gone,
-    /// The IdP does not know the client, or not the token; which of the two it does not tell (RFC 7592 section 2.3).
+    /// The IdP does not know the client or the token; it does not tell which (RFC 7592 section 2.3).
     Unauthorized,
     /// The IdP does not do that.
     Unsupported,
@@ -49,7 +49,8 @@ pub(super) struct Calls {
 // === impl Calls ===
 
 impl Calls {
-    /// Registers a client. [`RegistrationError::OutcomeUnknown`] where it may exist now although nobody knows it.
+    /// Registers a client. [`RegistrationError::OutcomeUnknown`] if the client may exist although the server has no
+    /// answer.
     pub(super) async fn create(
         &self,
         url: &Url,
@@ -130,8 +131,8 @@ impl Calls {
         self.manage(at, request, asked).await
     }
 
-    /// Deletes a registration (RFC 7592 section 2.3). One that is gone already is as good, and may be what an
-    /// IdP means that refuses the token.
+    /// Deletes a registration (RFC 7592 section 2.3). A registration that no longer exists counts as deleted, and an
+    /// IdP may report that by refusing the token.
     pub(super) async fn delete(&self, at: &Management, asked: &Asked) -> Result<Reply, RegistrationError> {
         let request = Request::delete(at.url.clone()).bearer(&at.token);
         let response = self.send(at, request).await?;
@@ -171,7 +172,7 @@ impl Calls {
     ) -> Result<Secret, RegistrationError> {
         let target = Target::AdminApi;
         let request = Request::json(Method::POST, url.clone(), body).bearer(admin);
-        // Asking twice does no harm, so that every failure on the way is one that passes.
+        // A repeated request does no harm, so every transport failure is temporary.
         let response = match self.outbound.send(Lane::Registration, request).await {
             Ok(response) => response,
             Err(cause) => {
@@ -278,7 +279,7 @@ impl Calls {
     }
 }
 
-/// `request` with `token`, where there is one.
+/// `request` with `token`, if there is one.
 pub(super) fn with_token(request: Request, token: Option<&Secret>) -> Request {
     match token {
         Some(token) => request.bearer(token),
@@ -286,7 +287,7 @@ pub(super) fn with_token(request: Request, token: Option<&Secret>) -> Request {
     }
 }
 
-/// A call with a client's metadata, of which the secret is not to be shown where the answer quotes it.
+/// A call with a client's metadata. If the answer quotes the client's secret, the secret is hidden.
 fn json(method: Method, url: &Url, body: &Value) -> Request {
     let secret = body.get("client_secret").and_then(Value::as_str);
     Request::json(method, url.clone(), body).withholding(secret)

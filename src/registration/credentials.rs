@@ -1,7 +1,7 @@
-//! `bff_client.json`: what registration returned, and how far it had got.
+//! `bff_client.json`: the result and the progress of registration.
 //!
-//! The record is written before anything that cannot be repeated and after everything that cannot be asked again, so
-//! that a start after a crash finds out what is known. What a newer version wrote beside it is kept.
+//! The server writes the record before each step that cannot be repeated and after each step whose answer cannot be
+//! read again. A start after a crash therefore knows the state. Members that a newer version wrote are kept.
 
 mod error;
 mod file;
@@ -17,7 +17,7 @@ pub use self::{error::CredentialsError, file::CredentialsFile, superseded::Super
 use super::{diff::Remembered, vault::Place};
 use crate::{clock::Timestamp, jose::Algorithm, secret::Secret};
 
-/// The version of the format that we write; a greater one is refused, since its meaning is unknown.
+/// The version of the format that this server writes. A greater one is refused, because its meaning is unknown.
 const VERSION: u32 = 1;
 /// Longest client id, in bytes.
 const MAX_ID: usize = 1024;
@@ -48,7 +48,7 @@ const MEMBERS: [&str; 17] = [
 /// Most initial access tokens that are remembered as spent; the oldest go first.
 const MAX_SPENT: usize = 64;
 
-/// The content of the credentials file. It holds secrets: it goes only into a file with mode 0600.
+/// The content of the credentials file. It contains secrets, so it is written only to a file with mode 0600.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Credentials {
     version: u32,
@@ -57,10 +57,10 @@ pub struct Credentials {
     state: State,
     /// The issuer that it is registered at.
     pub issuer: String,
-    /// The client id that was asked for.
+    /// The requested client id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_client_id: Option<String>,
-    /// The registration, once there is one; its members stand beside the others in the file.
+    /// The registration, if there is one; in the file its members are beside the others.
     #[serde(skip)]
     pub registered: Option<Registered>,
     /// Hashes of the initial access tokens that led to a registration.
@@ -76,11 +76,10 @@ pub struct Credentials {
         deserialize_with = "superseded::one_or_more"
     )]
     pub superseded: Vec<Superseded>,
-    /// The client was registered anew because the registration access token of the one before was lost, and its own has
-    /// not worked yet.
+    /// The client replaced one whose registration access token was lost, and its own token has not worked yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub renewed: bool,
-    /// What we do not know, kept as it is.
+    /// Unknown members, kept unchanged.
     #[serde(skip)]
     unknown: Map<String, Value>,
 }
@@ -115,7 +114,7 @@ pub struct Registered {
     /// The token for the management of the registration (RFC 7592 section 1.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration_access_token: Option<Secret>,
-    /// Where the registration is managed, as the IdP said it.
+    /// The management endpoint of the registration, as the IdP gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration_client_uri: Option<String>,
     /// The algorithm of client assertions, as the IdP answered.
@@ -125,7 +124,7 @@ pub struct Registered {
         skip_serializing_if = "Option::is_none"
     )]
     pub signing_algorithm: Option<Algorithm>,
-    /// What was sent and answered, as digests.
+    /// Digests of the sent and the received fields.
     #[serde(flatten)]
     pub remembered: Remembered,
 }
@@ -205,7 +204,7 @@ impl Credentials {
             place: place.clone(),
             reason: reason.to_owned(),
         };
-        // The parser's own messages can quote values, and values here are secrets: only the place is told.
+        // The parser's own messages can quote values, which are secrets here: the error gives only the position.
         let value: Value = serde_json::from_slice(text).map_err(|error| {
             corrupt(&format!(
                 "no JSON at line {}, column {}",
@@ -228,7 +227,7 @@ impl Credentials {
         Self::from_json(members).map_err(corrupt)
     }
 
-    /// The record as text, which [`parse`](Self::parse) reads. It holds secrets.
+    /// The record as text, which [`parse`](Self::parse) reads. It contains secrets.
     ///
     /// # Errors
     ///
@@ -239,7 +238,7 @@ impl Credentials {
         Ok(text)
     }
 
-    /// Reads a record from JSON. The reason of a refusal quotes no value, since values here are secrets.
+    /// Reads a record from JSON. The reason for a refusal quotes no value, because the values are secrets.
     fn from_json(members: Map<String, Value>) -> Result<Self, &'static str> {
         const WRONG: &str = "a member is missing or of another type";
         let mut unknown = members.clone();
@@ -273,7 +272,7 @@ impl Credentials {
         Ok(Value::Object(members))
     }
 
-    /// What is wrong with a record that was read, if anything. The file is ours, but anyone may have edited it.
+    /// The mistake in a record, if it has one. The server owns the file, but anyone may have edited it.
     fn check(&self) -> Result<(), &'static str> {
         if self.issuer.is_empty() {
             return Err("`issuer` is empty");
@@ -347,7 +346,7 @@ pub(super) fn is_client_secret(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_SECRET && text.bytes().all(|byte| matches!(byte, 0x20..=0x7e))
 }
 
-/// What may stand in an `Authorization` header (RFC 6750 section 2.1): visible ASCII.
+/// The characters allowed in an `Authorization` header (RFC 6750 section 2.1): visible ASCII.
 pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_SECRET && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

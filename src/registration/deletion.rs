@@ -17,8 +17,8 @@ use crate::{
     {clock::Timestamp, oidc::Metadata},
 };
 
-/// How long a replaced client stays. Within one look every process on the file has seen the new one; one that missed it,
-/// or whose clock is some seconds off, has two more.
+/// How long a replaced client stays. Every process on the file sees the new client within one look. A process that
+/// missed one, or has a clock some seconds off, has two more.
 const STAYS: Duration = LOOK.saturating_mul(3);
 
 // === impl Registration ===
@@ -45,7 +45,8 @@ impl Registration {
 // === impl Attempt ===
 
 impl Attempt<'_> {
-    /// Deletes what was replaced long enough ago. What is left stands in the file, for the next attempt.
+    /// Deletes the clients that were replaced long enough ago. The remaining ones stay in the file for the next
+    /// attempt.
     pub(super) async fn delete_replaced(&mut self) {
         let now = self.registration.clock.now();
         let before = self.record.superseded.len();

@@ -1,4 +1,4 @@
-//! The difference between what we want and what the IdP has, in the meaning of the metadata.
+//! The difference between the wanted metadata and the IdP's, compared by meaning.
 
 use std::fmt;
 
@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::metadata::{AUTH_METHOD, Digests, WantedMetadata, field_digest, meaning};
 
-/// Longest value in a log line, in characters: a JWK Set can be long, and what an IdP answers can be anything.
+/// The greatest length of a value in a log line, in characters: a JWK Set can be long, and an IdP can return
+/// anything.
 const MAX_SHOWN: usize = 300;
 
 /// One field that has to change.
@@ -15,26 +16,26 @@ const MAX_SHOWN: usize = 300;
 pub struct Change {
     /// Name of the field.
     pub field: String,
-    /// What the IdP has; `None` where it has nothing or does not say.
+    /// The IdP's value; `None` if the IdP has none or does not return it.
     pub from: Option<Value>,
-    /// What we want; `None` where the field has to go.
+    /// The wanted value; `None` if the field has to be removed.
     pub to: Option<Value>,
 }
 
-/// What the last registration or update said and heard, as digests of fields.
+/// The request and answer of the last registration or update, as digests of fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remembered {
-    /// Of the metadata that we sent.
+    /// The digests of the metadata in the request.
     #[serde(default, rename = "metadata_sent")]
     pub(super) sent: Digests,
-    /// Of the values that the IdP put in the place of ours (RFC 7591 section 3.2.1 lets it).
+    /// The digests of the values with which the IdP replaced ours (RFC 7591 section 3.2.1 allows this).
     #[serde(
         default,
         rename = "metadata_replaced",
         skip_serializing_if = "Digests::is_empty"
     )]
     pub(super) replaced: Digests,
-    /// Of the extensions that the IdP refused, and that were left out therefore.
+    /// The digests of the extensions that the IdP refused and that were left out for that reason.
     #[serde(
         default,
         rename = "metadata_refused",
@@ -46,14 +47,14 @@ pub struct Remembered {
 // === impl Remembered ===
 
 impl Remembered {
-    /// What to remember of `wanted`, to which the IdP answered `answer`.
+    /// The digests to remember after a request with `wanted` and the IdP's `answer`.
     #[must_use]
     pub fn new(wanted: &WantedMetadata, answer: &Map<String, Value>) -> Self {
         let replaced = wanted.fields().iter().filter_map(|(name, ours)| {
             let theirs = returned(answer, name)?;
             (meaning(name, theirs) != meaning(name, ours)).then(|| (name.clone(), field_digest(name, theirs)))
         });
-        // What was to go and is still there is the IdP's own too.
+        // A field that should be removed and still exists is a value of the IdP's own, too.
         let kept = WantedMetadata::removable().filter(|name| wanted.removes(name));
         let kept = kept.filter_map(|name| {
             let digest = field_digest(name, returned(answer, name)?);
@@ -66,26 +67,28 @@ impl Remembered {
         }
     }
 
-    /// Adds what `reading` has in other values, after an update whose answer did not say so. The authentication method is
-    /// left out: with one that was said to be replaced nobody logs in, and the answer to an update is what counts for it.
+    /// Adds the fields that have other values in `reading`, after an update whose answer did not show them. The
+    /// authentication method is an exception: nobody can log in with a replaced one, and the answer to the update
+    /// decides for it.
     pub(super) fn add(&mut self, wanted: &WantedMetadata, reading: &Map<String, Value>) {
         let mut found = Self::new(wanted, reading).replaced;
         found.remove(AUTH_METHOD);
         self.replaced.extend(found);
     }
 
-    /// The fields in which the IdP did not do as we asked.
+    /// The fields that the IdP did not set as requested.
     pub fn replaced_fields(&self) -> impl Iterator<Item = &str> {
         self.replaced.keys().map(String::as_str)
     }
 }
 
-/// The fields in which `current`, as read from the IdP, differs from `wanted`.
+/// The fields of `current`, as read from the IdP, that differ from `wanted`.
 ///
-/// A field that the IdP does not return counts as equal while what we want is what we sent last. A value that the IdP
-/// put in the place of ours counts as equal while neither has changed since: asking again and again would change
-/// nothing. The authentication method is no such value, since we cannot log in with another one.
-/// A field that was to go and stayed is one too. Fields that we did not ask for are the IdP's defaults and no difference.
+/// A field that the IdP does not return counts as equal while the wanted value is the last one sent. A value that the
+/// IdP replaced counts as equal while neither value has changed since: a repeated request would change nothing. The
+/// same holds for a field that should be removed and stayed. The authentication method is an exception, because the
+/// server cannot log in with another one. Fields that the server did not request are the IdP's defaults and no
+/// difference.
 #[must_use]
 pub fn compare(wanted: &WantedMetadata, current: &Map<String, Value>, memory: &Remembered) -> Vec<Change> {
     let differs = |name: &str, ours: &Value| {
@@ -119,7 +122,7 @@ pub fn compare(wanted: &WantedMetadata, current: &Map<String, Value>, memory: &R
     changed.chain(surplus).collect()
 }
 
-/// The fields in which `wanted` differs from what we sent last, for an IdP whose clients cannot be read.
+/// The fields of `wanted` that differ from the last request, for an IdP that does not let clients be read.
 #[must_use]
 pub fn compare_with_sent(wanted: &WantedMetadata, memory: &Remembered) -> Vec<Change> {
     let changed = wanted
@@ -140,7 +143,7 @@ pub fn compare_with_sent(wanted: &WantedMetadata, memory: &Remembered) -> Vec<Ch
     changed.chain(gone).collect()
 }
 
-/// Those of `changes` that nobody here asked for: what was agreed on was made different at the IdP.
+/// The `changes` that nobody requested here: the IdP's value differs from the agreed one.
 #[must_use]
 pub(super) fn drifted<'c>(changes: &'c [Change], memory: &Remembered) -> Vec<&'c Change> {
     let digest = |change: &Change, value: &Option<Value>| {
@@ -162,7 +165,7 @@ pub(super) fn returned<'a>(metadata: &'a Map<String, Value>, name: &str) -> Opti
 // === impl Change ===
 
 impl Change {
-    /// What was made different at the IdP, in words: an arrow would seem to say what somebody did there.
+    /// The changes made at the IdP, in words: an arrow would seem to show the change that somebody made there.
     pub(super) fn drift(&self) -> String {
         let (from, to) = self.values();
         let none = || "none".to_owned();

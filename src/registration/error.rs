@@ -1,4 +1,4 @@
-//! What can go wrong at registration. What to do about each stands in `error/fix.rs`.
+//! The errors of registration. `error/fix.rs` has the advice for each.
 
 mod fix;
 mod kind;
@@ -27,7 +27,7 @@ pub enum RegistrationError {
     /// The credentials file cannot be used.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
-    /// The client exists at the IdP, but what it needs to log in is lost.
+    /// The client exists at the IdP, but its credentials are lost.
     #[error("the IdP has registered the client {client_id}, but its credentials could not be kept: {source}")]
     NotStored {
         /// The client that is of no use now.
@@ -40,19 +40,19 @@ pub enum RegistrationError {
     UnusableToken {
         /// Which one, in words.
         what: &'static str,
-        /// Where it is set.
+        /// The setting with the token.
         knob: Knob,
     },
     /// The IdP offers no registration.
     #[error("the metadata of the IdP {issuer} names no registration_endpoint")]
     NoEndpoint {
-        /// Whose metadata.
+        /// The issuer of the metadata.
         issuer: String,
     },
-    /// The metadata name an endpoint that must not be used. It may be mended at the IdP, so that it is tried again.
+    /// The metadata name an unusable endpoint. The IdP may correct it, so the server tries again.
     #[error("the IdP's metadata name no registration endpoint that can be used: {reason}")]
     UnusableEndpoint {
-        /// What is wrong with it.
+        /// The mistake in it.
         reason: EndpointError,
     },
     /// No algorithm for client assertions.
@@ -64,7 +64,7 @@ pub enum RegistrationError {
         unused = if *spent { "unused " } else { "" }
     )]
     NoToken {
-        /// Where credentials were looked for.
+        /// The place searched for credentials.
         place: Place,
         /// A token is set, but it has led to a registration before.
         spent: bool,
@@ -75,24 +75,24 @@ pub enum RegistrationError {
          complete client"
     )]
     NothingToSkipTo {
-        /// Where credentials were looked for.
+        /// The place searched for credentials.
         place: Place,
     },
-    /// A registration request was sent and nobody knows what became of it.
+    /// A registration request was sent, and its outcome is unknown.
     #[error(
         "a registration was asked for at {url} with an initial access token, and whether it worked is not known: {cause}. \
          It is not repeated, since it could make a second client (what was sent is noted in {place})"
     )]
     OutcomeUnknown {
-        /// Where to.
+        /// The address of the request.
         url: String,
-        /// What happened.
+        /// The failure.
         cause: String,
-        /// What to look for.
+        /// The client to search for at the IdP.
         client: Wish,
-        /// What lets it be asked for again.
+        /// The configuration change that allows another request.
         again: Again,
-        /// Where it is noted.
+        /// The place of the note.
         place: Place,
     },
     /// 401 or `invalid_token` at registration.
@@ -102,7 +102,7 @@ pub enum RegistrationError {
         url: String,
         /// The answer.
         status: StatusCode,
-        /// What the IdP says.
+        /// The IdP's error.
         error: Option<OAuthError>,
     },
     /// The IdP wants an initial access token, although the configuration says that it needs none.
@@ -115,7 +115,7 @@ pub enum RegistrationError {
         url: String,
         /// The answer.
         status: StatusCode,
-        /// What the IdP says.
+        /// The IdP's error.
         error: Option<OAuthError>,
     },
     /// No initial access token could be minted.
@@ -125,7 +125,7 @@ pub enum RegistrationError {
         url: String,
         /// The answer.
         reason: String,
-        /// What the IdP says.
+        /// The IdP's error.
         error: Option<OAuthError>,
     },
     /// `invalid_scope`.
@@ -135,19 +135,19 @@ pub enum RegistrationError {
         refused_scopes(refused)
     )]
     InvalidScope {
-        /// What was asked for.
+        /// The requested scopes.
         asked: String,
         /// Those that the IdP names as refused.
         refused: Vec<String>,
-        /// What the IdP says.
+        /// The IdP's error.
         error: OAuthError,
     },
     /// `invalid_redirect_uri`.
     #[error("the IdP refused the redirect URIs{}: sent were {}", said(Some(error)), uris.join(", "))]
     InvalidRedirectUri {
-        /// What was sent.
+        /// The redirect URIs of the request.
         uris: Vec<String>,
-        /// What the IdP says.
+        /// The IdP's error.
         error: OAuthError,
     },
     /// Another client has the id, or ours whose credentials are not here.
@@ -155,9 +155,9 @@ pub enum RegistrationError {
     ClientIdTaken {
         /// The id.
         client_id: String,
-        /// Where credentials were looked for.
+        /// The place searched for credentials.
         place: Place,
-        /// What the IdP says.
+        /// The IdP's error.
         error: Option<OAuthError>,
     },
     /// Any other refusal.
@@ -165,11 +165,11 @@ pub enum RegistrationError {
     Refused {
         /// Where.
         url: String,
-        /// What was asked there.
+        /// The purpose of the call.
         target: Target,
         /// The answer.
         status: StatusCode,
-        /// What the IdP says.
+        /// The IdP's error.
         error: Option<OAuthError>,
     },
     /// The registration access token does not work.
@@ -182,12 +182,12 @@ pub enum RegistrationError {
         url: String,
         /// The answer.
         status: StatusCode,
-        /// Whose.
+        /// The client of the token.
         client_id: String,
-        /// What the IdP says.
+        /// The IdP's error.
         error: Option<OAuthError>,
     },
-    /// The client cannot be managed, and to register it anew was refused, too.
+    /// The client cannot be managed, and the IdP refused a new registration, too.
     #[error(
         "the IdP {found}, and the client was not registered anew: {}",
         left_after(client_id, cause)
@@ -195,7 +195,7 @@ pub enum RegistrationError {
     NotRegisteredAnew {
         /// The client that is stored.
         client_id: String,
-        /// What the IdP did about the client that is stored, in words.
+        /// The IdP's answer for the stored client, in words.
         found: String,
         /// Why no other one was registered.
         cause: Box<Self>,
@@ -210,7 +210,7 @@ pub enum RegistrationError {
         /// Which.
         client_id: String,
     },
-    /// The answer is about somebody else.
+    /// The answer is about another client.
     #[error(
         "the IdP answered at {url} for the client {found:?}, but ours is {expected:?}; the answer is not used"
     )]
@@ -229,7 +229,7 @@ pub enum RegistrationError {
         url: String,
         /// By which methods.
         tried: UpdateMethod,
-        /// What differs.
+        /// The fields that differ.
         changes: String,
     },
     /// Redirect URIs are to be kept, and the IdP does not say which there are.
@@ -240,7 +240,7 @@ pub enum RegistrationError {
     RedirectUrisUnknown {
         /// Where.
         url: String,
-        /// What differs.
+        /// The fields that differ.
         changes: String,
     },
     /// The IdP gave nothing to manage the registration with.
@@ -248,7 +248,7 @@ pub enum RegistrationError {
         "the registration has to change ({changes}), but there is no usable registration_client_uri with its token"
     )]
     NeedsToken {
-        /// What differs.
+        /// The fields that differ.
         changes: String,
     },
     /// The IdP registered an authentication method that we do not use.
@@ -258,7 +258,7 @@ pub enum RegistrationError {
     MethodReplaced {
         /// Which client.
         client_id: String,
-        /// What we asked for.
+        /// The requested method.
         asked: &'static str,
     },
     /// The IdP registered an algorithm that the key does not do.
@@ -268,9 +268,9 @@ pub enum RegistrationError {
     AlgorithmReplaced {
         /// Which client.
         client_id: String,
-        /// What we asked for.
+        /// The requested algorithm.
         asked: String,
-        /// What the IdP says.
+        /// The IdP's value.
         found: String,
     },
     /// A method with a secret, without a secret.
@@ -286,7 +286,7 @@ pub enum RegistrationError {
     Unreachable {
         /// Where.
         url: String,
-        /// What was asked there.
+        /// The purpose of the call.
         target: Target,
         /// Why.
         cause: TransportError,
@@ -296,7 +296,7 @@ pub enum RegistrationError {
     Unavailable {
         /// Where.
         url: String,
-        /// What was asked there.
+        /// The purpose of the call.
         target: Target,
         /// The answer.
         status: StatusCode,
@@ -308,11 +308,11 @@ pub enum RegistrationError {
     NotAnAnswer {
         /// Where.
         url: String,
-        /// What was asked there.
+        /// The purpose of the call.
         target: Target,
         /// The answer.
         status: StatusCode,
-        /// What is wrong with it.
+        /// The mistake in it.
         reason: &'static str,
     },
     /// A redirect, which is not followed: the token would go along.
@@ -322,7 +322,7 @@ pub enum RegistrationError {
     Redirected {
         /// Where.
         url: String,
-        /// What was asked there.
+        /// The purpose of the call.
         target: Target,
         /// The answer.
         status: StatusCode,

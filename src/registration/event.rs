@@ -1,4 +1,4 @@
-//! What an attempt did, and the log lines that tell it.
+//! The outcome of an attempt, and its log lines.
 
 use super::{
     diff::{Change, listed},
@@ -6,23 +6,23 @@ use super::{
 };
 use crate::{diagnostic::Explain as _, oidc::Client};
 
-/// A client to go on with, and how it came about.
+/// A client to continue with, and its origin.
 #[derive(Debug)]
 pub struct Outcome {
     /// Who we are.
     pub client: Client,
-    /// What was done.
+    /// The action.
     pub event: Event,
 }
 
-/// What an attempt did.
+/// The outcome of an attempt.
 #[derive(Debug)]
 pub enum Event {
     /// A new client was registered.
     Registered {
         /// The id that the IdP gave it.
         assigned: String,
-        /// The id that was asked for.
+        /// The requested id.
         requested: Option<String>,
     },
     /// Nothing had to be done.
@@ -47,7 +47,7 @@ impl Event {
         }
     }
 
-    /// The lines that operators are told to look for.
+    /// The log lines that the documents name to operators.
     pub(super) fn log(&self) {
         match self {
             Self::Registered { assigned, requested } => match requested {
@@ -75,7 +75,7 @@ impl Event {
     }
 }
 
-/// `event`, after it was told.
+/// `event`, after it was logged.
 pub(super) fn logged(event: Event) -> Event {
     event.log();
     event

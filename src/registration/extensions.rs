@@ -1,5 +1,5 @@
-//! Members of a registration request that no standard knows: the client id that we wish for, and `client_profile`. An IdP
-//! may refuse what it does not know, although RFC 7591 section 2 says that it ignores it; some do so by design.
+//! Members of a registration request that no standard defines: the requested client id, and `client_profile`. RFC
+//! 7591 section 2 says that an IdP ignores unknown members, but some IdPs refuse them by design.
 
 use http::StatusCode;
 use serde_json::Value;
@@ -26,7 +26,7 @@ const NAMES: [&str; 6] = [
     "client identifier",
     "client profile",
 ];
-/// What texts call a member of a request.
+/// The name of the member in messages.
 const MEMBERS: [&str; 8] = [
     "member",
     "propert",
@@ -37,7 +37,7 @@ const MEMBERS: [&str; 8] = [
     "element",
     "extension",
 ];
-/// What texts say of a member that is refused.
+/// The words for a refused member.
 const REFUSED: [&str; 10] = [
     "unknown",
     "unrecognized",
@@ -50,7 +50,7 @@ const REFUSED: [&str; 10] = [
     "not supported",
     "extension",
 ];
-/// What texts say of a value that is refused, such as a profile that does not exist.
+/// The words for a refused value, such as an unknown profile.
 const NO_SUCH: [&str; 5] = [
     "not known",
     "not exist",
@@ -62,7 +62,8 @@ const NO_SUCH: [&str; 5] = [
 // === impl Attempt ===
 
 impl Attempt<'_> {
-    /// Asks for a client as it is wanted, and once more without the extensions where it is refused because of them.
+    /// Requests the wanted client. If the IdP refuses it because of the extensions, requests it once more without
+    /// them.
     pub(super) async fn ask_for_client(
         &mut self,
         endpoint: &Url,
@@ -170,8 +171,9 @@ mod tests {
         blames_extensions(&OAuthError::new(code, text), &others)
     }
 
+    /// Or if it names an unknown member.
     #[test]
-    fn extensions_are_blamed_where_the_text_names_them_or_a_member_that_is_unknown() {
+    fn extensions_are_blamed_if_the_text_names_them() {
         for text in [
             "Client Identifier included",
             "client_id must not be sent",
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_asked_for_again_where_the_refusal_has_another_cause() {
+    fn another_cause_is_not_retried() {
         for text in [
             "no",
             "client_profile x is not known",

@@ -1,4 +1,4 @@
-//! A look at the registration that changes nothing at the IdP: what the doctor and a dry run show.
+//! A look at the registration that changes nothing at the IdP, for the doctor and for a dry run.
 //!
 //! One thing may be written: an IdP that gives a new registration access token with every reading (RFC 7592 section 3)
 //! ends the old one with it, so that the new one is stored under the lock before anything else happens.
@@ -26,31 +26,31 @@ use crate::{
     outbound::{Lane, Request},
 };
 
-/// A process that registers holds the lock for some calls; longer than this nobody waits who only looks.
+/// How long a read-only command waits for the registration lock.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 
-/// What a look found.
+/// The result of a look.
 #[derive(Debug)]
 pub enum Inspection {
-    /// There is no client yet.
+    /// No client exists yet.
     Unregistered(Box<Prospect>),
     /// There is one.
     Registered(Box<Inspected>),
-    /// No call is made (`SKIP_DCR_BOOTSTRAP`) and nothing is stored: what the configuration names, or why that is not
-    /// enough.
+    /// The server makes no call (`SKIP_DCR_BOOTSTRAP`) and has stored nothing: the configured client, or the reason
+    /// why the configuration is incomplete.
     Configured(Box<Result<Client, RegistrationError>>),
 }
 
-/// What the next start would do where there is no client yet.
+/// The next start's action if no client exists yet.
 #[derive(Debug)]
 pub struct Prospect {
-    /// What it would ask for.
+    /// The metadata that it would request.
     pub wanted: WantedMetadata,
-    /// With what, or why it could not.
+    /// The authentication, or the reason why it is impossible.
     pub token: Result<TokenSource, RegistrationError>,
 }
 
-/// Where the initial access token of a registration comes from.
+/// The source of the initial access token for a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenSource {
     /// `DCR_IAT`.
@@ -61,26 +61,26 @@ pub enum TokenSource {
     Open,
 }
 
-/// A registered client, as it is and as it should be.
+/// A registered client, with its present and its wanted state.
 #[derive(Debug)]
 pub struct Inspected {
     /// Its id.
     pub client_id: String,
-    /// What it is used as, or why it cannot be.
+    /// The client in use, or the reason why it cannot be used.
     pub client: Result<Client, RegistrationError>,
-    /// When its secret ends, where it has one that does and is used.
+    /// The expiry of its secret, if the secret expires and is used.
     pub secret_ends: Option<Timestamp>,
-    /// What it should be, also where an update may not change it (`DCR_REDIRECT_UPDATE_MODE`).
+    /// The wanted metadata, including fields that an update may not change (`DCR_REDIRECT_UPDATE_MODE`).
     pub wanted: WantedMetadata,
-    /// What the IdP says that it is.
+    /// The IdP's metadata of the client.
     pub reading: Reading,
-    /// What a start would change.
+    /// The changes that a start would make.
     pub changes: Vec<Change>,
-    /// Why a start would register anew instead, if it would.
+    /// The reason why a start would register the client anew instead, if it would.
     pub replacement: Option<Replacement>,
 }
 
-/// Why a start registers a client in the place of one that is stored.
+/// The reason why a start replaces a stored client with a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replacement {
     /// `DCR_FORCE_REPLACE` with an initial access token that has not been used.
@@ -89,25 +89,25 @@ pub enum Replacement {
     TokenLost,
 }
 
-/// What the IdP says of a client.
+/// The IdP's answer about a client.
 #[derive(Debug)]
 pub enum Reading {
     /// Its metadata, without secrets and tokens.
     Read(Map<String, Value>),
-    /// The IdP lets nobody read it: what was sent last is compared.
+    /// The IdP does not let clients be read: the comparison uses the last request.
     NotOffered,
-    /// Its management is at another origin than registration, where the token is not sent.
+    /// Its management endpoint is at another origin than registration, so the token is not sent there.
     Elsewhere {
-        /// Where the IdP says that it is, without path.
+        /// The origin of the client's management endpoint at the IdP.
         origin: String,
     },
-    /// It was not asked, as configured (`SKIP_DCR_BOOTSTRAP`).
+    /// The IdP was not asked, as configured (`SKIP_DCR_BOOTSTRAP`).
     Skipped,
     /// It did not say.
     Failed(RegistrationError),
 }
 
-/// What an IdP makes of an initial access token.
+/// The IdP's verdict on an initial access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenTrial {
     /// It complains of the request and not of the token.
@@ -119,11 +119,11 @@ pub enum TokenTrial {
 // === impl Registration ===
 
 impl Registration {
-    /// Looks at what is stored and at what the IdP has, and compares. Spends nothing.
+    /// Reads the stored client and the IdP's, and compares them. Spends no token.
     ///
     /// # Errors
     ///
-    /// [`RegistrationError`] if not even what is stored or wanted is known.
+    /// [`RegistrationError`] if the stored or the wanted client is unknown.
     pub async fn inspect(&self, metadata: &Metadata) -> Result<Inspection, RegistrationError> {
         let stored = self.vault.load().await?;
         let known = stored.as_ref().is_some_and(|record| record.registered.is_some());
@@ -131,7 +131,7 @@ impl Registration {
             return Ok(Inspection::Configured(Box::new(self.configured(metadata))));
         }
         let asks = !self.options.skip && known;
-        // Held until the end: what reading brings must not cross with another process's update.
+        // Held until the end: the result of a reading must not mix with another process's update.
         let lock = if asks { Some(self.lock_soon().await) } else { None };
         let attempt = Attempt::start(self, metadata).await?;
         if attempt.record.registered.is_none() {
@@ -155,13 +155,13 @@ impl Registration {
             })
     }
 
-    /// Asks the IdP what it makes of the configured initial access token, or of none where registration is open, without
-    /// spending it: the request holds no metadata that a client could be made of (every member has a wrong type), so that an IdP that takes the token
-    /// complains of the rest. `None` where no token is configured.
+    /// Asks the IdP about the configured initial access token, or about none if registration is open, without
+    /// spending it. Every member of the request has a wrong type, so no client can be made of it: an IdP that accepts
+    /// the token complains about the members. `None` if no token is configured.
     ///
     /// # Errors
     ///
-    /// [`RegistrationError`]: the token is refused, or nobody answers.
+    /// [`RegistrationError`]: the IdP refuses the token or does not answer.
     pub async fn try_initial_token(
         &self,
         metadata: &Metadata,
@@ -229,7 +229,7 @@ impl Attempt<'_> {
         let forced = !self.registration.options.skip && self.replacement_token()?.is_some();
         let (reading, _lock) = match lock {
             None => (Reading::Skipped, None),
-            // What reading brings could not be stored.
+            // The result of the reading could not be stored.
             Some(Err(error)) => (Reading::Failed(error.into()), None),
             Some(Ok(lock)) => (self.reading().await, Some(lock)),
         };
@@ -269,7 +269,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Where the IdP says that the registration is managed, if it says so.
+    /// The management endpoint of the registration, if the IdP gave one.
     fn elsewhere(&self) -> Option<Reading> {
         let known = self.record.registered.as_ref()?;
         known.registration_access_token.as_ref()?;

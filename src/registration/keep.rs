@@ -1,5 +1,5 @@
-//! A registered server: it notices what other processes do to the credentials file, and what is done to its client at
-//! the IdP.
+//! The keeper of a registered server: it notices changes of the credentials file by other processes, and changes of
+//! the client at the IdP.
 
 use super::{
     Registration, Surroundings,
@@ -19,10 +19,10 @@ use crate::{
 // === impl Registration ===
 
 impl Registration {
-    /// Keeps the client as it should be until `shutdown`, once [`run`](Self::run) has found one: looks at the credentials
-    /// file every [`Pace::look`](super::Pace::look), since another process on it may have replaced the client, and
-    /// compares the registration every [`Options::check_interval`](super::Options::check_interval). A client that was
-    /// replaced is deleted when every process has had the time to look.
+    /// Keeps the client in its wanted state until `shutdown`, once [`run`](Self::run) has found one. It looks at the
+    /// credentials file every [`Pace::look`](super::Pace::look), because another process on it may have replaced the
+    /// client. It compares the registration every [`Options::check_interval`](super::Options::check_interval). A
+    /// replaced client is deleted when every process has had the time to look.
     pub async fn keep(&self, around: &Surroundings) {
         let clock = &around.clock;
         let interval = self.options.check_interval.filter(|_| !self.options.skip);
@@ -66,7 +66,7 @@ impl Registration {
                 if let Err(error) = self.delete_replaced(&metadata, lock).await {
                     tracing::warn!("{} (a replaced client is deleted later)", error.told());
                 }
-                // Where the IdP could not be reached; where something was deleted, the file is another one.
+                // The IdP was unreachable. If a client was deleted, the file is another one.
                 let first = around.pace.refused;
                 let backoff = Backoff {
                     first,
@@ -83,8 +83,8 @@ impl Registration {
         }
     }
 
-    /// Compares the registration with what is wanted. `None` where there is none any more: a running server makes no
-    /// client, since it has one.
+    /// Compares the registration with the wanted metadata. `None` if no registration exists any more: a running
+    /// server has a client, so it makes no other.
     pub(super) async fn check(
         &self,
         metadata: &Metadata,
@@ -95,16 +95,16 @@ impl Registration {
         attempt.check().await
     }
 
-    /// Goes on with what another process wrote into the file. Whether it was written to since the last look.
+    /// Continues with the record that another process wrote. Returns whether the file changed after the last look.
     async fn look(&self, metadata: &Metadata, around: &Surroundings, seen: &mut Option<Fingerprint>) -> bool {
-        // Before the reading: what is written between the two is seen the next time.
+        // This comes before the reading: a write between the two is noticed the next time.
         let now = self.vault.fingerprint().await;
         if seen.replace(now) == Some(now) {
             return false;
         }
         match self.stored(metadata).await {
             Ok(Some(client)) => replace(around, client),
-            // Where registration is skipped the configuration may say who we are.
+            // If registration is skipped, the configuration may name the client.
             Ok(None) if self.options.skip => {}
             Ok(None) => {
                 let what = format_args!(

@@ -1,4 +1,4 @@
-//! The metadata that we want to be registered with, and what "the same" means for each field.
+//! The metadata that the server wants at the IdP, with the meaning of "the same" for each field.
 
 mod logouts;
 mod meaning;
@@ -40,8 +40,8 @@ pub(super) const REDIRECTS: [&str; 2] = [REDIRECT_URIS, "post_logout_redirect_ur
 /// The field that carries where other sites may send people to log in.
 const INITIATE_LOGIN_URI: &str = "initiate_login_uri";
 
-/// Fields that say people, or other sites, what the client is. Where we have sent one and no longer want it, it goes; one
-/// that we never sent is somebody else's.
+/// Fields that describe the client to people or to other sites. A field that the server has sent and no longer wants
+/// is removed. A field that it never sent belongs to somebody else.
 const DESCRIPTIVE: [&str; 6] = [
     "client_uri",
     "logo_uri",
@@ -51,11 +51,11 @@ const DESCRIPTIVE: [&str; 6] = [
     INITIATE_LOGIN_URI,
 ];
 
-/// Fields that we take away where we do not want them: the one of `jwks` and `jwks_uri` that is not registered (never
-/// both, RFC 7591 section 2), and the algorithm of a method that does not sign.
+/// Fields that the server removes if it does not want them: the one of `jwks` and `jwks_uri` that is not registered
+/// (never both, RFC 7591 section 2), and the algorithm of a method that does not sign.
 const OURS_TO_REMOVE: [&str; 3] = ["jwks", "jwks_uri", SIGNING_ALG];
 
-/// What an update must never carry (RFC 7592 section 2.2).
+/// Members that an update must not contain (RFC 7592 section 2.2).
 const FORBIDDEN_IN_UPDATE: [&str; 4] = [
     "registration_access_token",
     "registration_client_uri",
@@ -66,21 +66,21 @@ const FORBIDDEN_IN_UPDATE: [&str; 4] = [
 /// Digest of each field, by name. Equal digests mean an equal meaning.
 pub(super) type Digests = BTreeMap<String, String>;
 
-/// The metadata that we want to be registered with (RFC 7591 section 2), without the client id.
+/// The wanted metadata (RFC 7591 section 2), without the client id.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WantedMetadata {
     fields: Map<String, Value>,
     /// Extensions that the IdP refuses, which are left out.
     left_out: Digests,
-    /// Descriptive fields, and those for logouts, that were sent before and are no longer wanted.
+    /// Descriptive fields and logout fields that an earlier request contained and that are no longer wanted.
     dropped: BTreeSet<&'static str>,
 }
 
 // === impl WantedMetadata ===
 
 impl WantedMetadata {
-    /// The metadata that `options` ask for; `algorithm` counts only for `private_key_jwt`, `public_jwks` only where the
-    /// keys are registered inline.
+    /// The metadata that `options` require. `algorithm` counts only for `private_key_jwt`, and `public_jwks` only if
+    /// the keys are registered inline.
     #[must_use]
     pub fn new(options: &Options, algorithm: Option<Algorithm>, public_jwks: impl FnOnce() -> Value) -> Self {
         let mut fields = Map::new();
@@ -116,9 +116,8 @@ impl WantedMetadata {
         }
     }
 
-    /// The same for an IdP that signs ID tokens with `supported`. RS256 is what a client gets that does not ask (OpenID
-    /// Connect Dynamic Client Registration 1.0 section 2), so that an IdP without it refuses a client that does not ask
-    /// for something else.
+    /// The same for an IdP that signs ID tokens with `supported`. A client that requests no algorithm gets RS256
+    /// (OpenID Connect Dynamic Client Registration 1.0 section 2), so an IdP without RS256 refuses such a client.
     #[must_use]
     pub fn for_id_tokens(mut self, supported: &[Algorithm]) -> Self {
         if let Some(first) = supported.first()
@@ -129,8 +128,8 @@ impl WantedMetadata {
         self
     }
 
-    /// The same for a client that is registered as `current`, with its redirect URIs as `mode` wants them. Where they are
-    /// to stay and `current` has none, they are no longer wanted: neither compared nor sent.
+    /// The same for a client that is registered as `current`, with its redirect URIs according to `mode`. If the URIs
+    /// are kept and `current` has none, they are no longer wanted: the server neither compares nor sends them.
     #[must_use]
     pub fn keeping(&self, mode: RedirectUpdate, current: &Map<String, Value>) -> Self {
         let mut wanted = self.clone();
@@ -154,7 +153,7 @@ impl WantedMetadata {
         wanted
     }
 
-    /// The same without what no standard knows.
+    /// The same without the members that no standard defines.
     #[must_use]
     pub(super) fn without_extensions(&self) -> Self {
         let mut plain = self.clone();
@@ -165,8 +164,8 @@ impl WantedMetadata {
         plain
     }
 
-    /// The same for a client that was registered before: what was sent and is no longer wanted is to go, and an extension
-    /// that the IdP refused is left out until it is configured with another value.
+    /// The same for a registered client. A field that was sent and is no longer wanted is removed. An extension that
+    /// the IdP refused is left out until its configured value changes.
     #[must_use]
     pub(super) fn after(mut self, memory: &Remembered) -> Self {
         let dropped = |name: &&str| memory.sent.contains_key(*name) && !self.fields.contains_key(*name);
@@ -183,7 +182,7 @@ impl WantedMetadata {
         }
     }
 
-    /// Digests of what is left out, since the IdP refused it.
+    /// Digests of the fields left out because the IdP refused them.
     pub(super) const fn left_out(&self) -> &Digests {
         &self.left_out
     }
@@ -204,8 +203,9 @@ impl WantedMetadata {
         Value::Object(body)
     }
 
-    /// The body of an update (RFC 7592 section 2.2): what the IdP has now with our fields over it, since a field left
-    /// out would be deleted; with the client id and the secret if there is one, without what must not be sent.
+    /// The body of an update (RFC 7592 section 2.2): the IdP's metadata with our fields over it, because a missing
+    /// field would be deleted. It contains the client id and the secret, if one exists, and none of the members that
+    /// must not be sent.
     #[must_use]
     pub fn update_body(
         &self,
@@ -228,7 +228,7 @@ impl WantedMetadata {
         Value::Object(body)
     }
 
-    /// Whether `name` is a field that an update of ours would take away.
+    /// Whether an update would remove the field `name`.
     pub(super) fn removes(&self, name: &str) -> bool {
         // A signing algorithm that we did not ask for is a default of the IdP.
         let unwanted =
@@ -236,7 +236,7 @@ impl WantedMetadata {
         unwanted || self.dropped.contains(name)
     }
 
-    /// The names of fields that could be taken away.
+    /// The names of the fields that an update could remove.
     pub(super) fn removable() -> impl Iterator<Item = &'static str> {
         OURS_TO_REMOVE.into_iter().chain(DESCRIPTIVE).chain(LOGOUTS)
     }
@@ -251,7 +251,7 @@ impl WantedMetadata {
     }
 }
 
-/// Puts what people are shown.
+/// Adds the description for people.
 fn describe(description: &Description, put: &mut impl FnMut(&str, Value) -> Option<Value>) {
     put("client_name", json!(description.name));
     let uris = [
@@ -270,18 +270,18 @@ fn describe(description: &Description, put: &mut impl FnMut(&str, Value) -> Opti
     }
 }
 
-/// The algorithm of client assertions that `metadata` names, if it is one of ours.
+/// The algorithm of client assertions that `metadata` name, if the server supports it.
 pub(super) fn named_algorithm(metadata: &Map<String, Value>) -> Option<Algorithm> {
     let name = single(SIGNING_ALG, metadata.get(SIGNING_ALG)?).as_str()?;
     Algorithm::from_name(name)
 }
 
-/// What a token is remembered by.
+/// The mark that records a token.
 pub(super) fn token_hash(token: &Secret) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, token.expose().as_bytes()))
 }
 
-/// What `theirs` has, in its order, and after it what only `ours` has.
+/// The values of `theirs` in their order, followed by the values that only `ours` has.
 fn union(theirs: &Value, ours: &Value) -> Value {
     let entries = |value: &Value| match value {
         Value::Array(entries) => entries.clone(),
@@ -311,8 +311,8 @@ fn logged_out_uris(redirect_uris: &[String]) -> Vec<String> {
     uris
 }
 
-/// The algorithm that was registered last time, told by its digest, while key and IdP still do it: without a word from
-/// the operator it changes only with one of them.
+/// The algorithm of the last registration, found by its digest, while key and IdP still support it. Without an
+/// operator's setting, it changes only with one of them.
 pub(super) fn sent_algorithm(
     sent: &Digests,
     of_key: &[Algorithm],

@@ -1,4 +1,4 @@
-//! What registration is started with.
+//! The options of registration.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::{jose::Algorithm, private_file::Guard, secret::Secret};
 
-/// Everything that [`Registration`](super::Registration) is told by the configuration.
+/// The configuration of a [`Registration`](super::Registration).
 #[derive(Clone, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -17,9 +17,9 @@ pub struct Options {
     pub client_id: Option<String>,
     /// `client_profile`, an extension that some IdPs know.
     pub client_profile: Option<String>,
-    /// What people are shown of the client.
+    /// The client's description for people.
     pub description: Description,
-    /// Exact redirect URIs, as they stand: an IdP compares them byte by byte.
+    /// Exact redirect URIs, unchanged: an IdP compares them byte by byte.
     pub redirect_uris: Vec<String>,
     /// The scopes, in the order in which they were configured.
     pub scopes: Vec<String>,
@@ -29,11 +29,12 @@ pub struct Options {
     pub signing_algorithm: Option<Algorithm>,
     /// How the IdP gets our public keys.
     pub jwks: Jwks,
-    /// Where the IdP tells us of logouts, if it does that.
+    /// The address at which the IdP reports logouts, if the IdP does so.
     pub backchannel_logout_uri: Option<String>,
-    /// What a page of the IdP may show in a frame to tell us of logouts: at the origin of a redirect URI.
+    /// The address that a page of the IdP loads in a frame to report logouts: at the origin of a redirect URI.
     pub frontchannel_logout_uri: Option<String>,
-    /// Where other sites may send people to log in (OpenID Connect Core 1.0 section 4), if that is https.
+    /// The address to which other sites may send people for a login (OpenID Connect Core 1.0 section 4), if it is
+    /// https.
     pub initiate_login_uri: Option<String>,
     /// Register anew, once for each fresh initial access token.
     pub force_replace: bool,
@@ -41,19 +42,19 @@ pub struct Options {
     pub initial_access_token: Option<Secret>,
     /// The IdP registers without an initial access token.
     pub open_registration: bool,
-    /// Lets us mint an initial access token where one is needed.
+    /// Mints an initial access token when one is needed.
     pub admin_token: Option<Secret>,
-    /// Where the credentials file is.
+    /// The path of the credentials file.
     pub credentials: PathBuf,
-    /// What is done where others can use that file.
+    /// The reaction to a credentials file that others can read.
     pub guard: Guard,
-    /// Make no call; live on what is stored or configured.
+    /// Make no call; use the stored or configured client.
     pub skip: bool,
     /// A configured client secret, for [`skip`](Self::skip) without stored credentials.
     pub client_secret: Option<Secret>,
     /// A refused first registration does not stop the server.
     pub allow_failure: bool,
-    /// What becomes of redirect URIs that the IdP has and we do not know.
+    /// The treatment of redirect URIs that the IdP has and the configuration does not name.
     pub redirect_update: RedirectUpdate,
     /// How a registration is updated.
     pub update_method: UpdateMethod,
@@ -61,7 +62,7 @@ pub struct Options {
     pub check_interval: Option<Duration>,
 }
 
-/// What an IdP shows people of a client, on its consent page for example (RFC 7591 section 2).
+/// The description of a client that an IdP shows to people, on its consent page for example (RFC 7591 section 2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// `client_name`.
@@ -70,7 +71,7 @@ pub struct Description {
     pub uri: Option<Url>,
     /// `logo_uri`.
     pub logo_uri: Option<Url>,
-    /// `policy_uri`: what is done with people's data.
+    /// `policy_uri`: the address of the privacy policy.
     pub policy_uri: Option<Url>,
     /// `tos_uri`: the terms of service.
     pub tos_uri: Option<Url>,
@@ -78,27 +79,27 @@ pub struct Description {
     pub contacts: Vec<String>,
 }
 
-/// What becomes of the redirect URIs at the IdP, and of the post-logout ones with them.
+/// The treatment of the redirect URIs at the IdP, and of the post-logout ones with them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RedirectUpdate {
-    /// They become what the configuration names.
+    /// The configured ones replace them.
     #[default]
     Replace,
-    /// What the configuration names is added to them; none is taken away.
+    /// The configured ones are added; none is removed.
     Merge,
-    /// They stay as they are.
+    /// They stay unchanged.
     Keep,
 }
 
 /// How a registration is updated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UpdateMethod {
-    /// By PUT, and by PATCH where the IdP does no PUT.
+    /// By PUT, or by PATCH if the IdP does not support PUT.
     #[default]
     Auto,
-    /// By PUT alone (RFC 7592 section 2.2).
+    /// Only by PUT (RFC 7592 section 2.2).
     Put,
-    /// By PATCH alone, with the fields that differ (RFC 7396).
+    /// Only by PATCH, with the fields that differ (RFC 7396).
     Patch,
 }
 
@@ -125,7 +126,7 @@ pub enum Jwks {
 // === impl Description ===
 
 impl Description {
-    /// A client that says its name alone.
+    /// A client with only a name.
     #[must_use]
     pub fn named(name: impl Into<String>) -> Self {
         Self {
@@ -142,7 +143,7 @@ impl Description {
 // === impl UpdateMethod ===
 
 impl UpdateMethod {
-    /// What was tried in vain, in words.
+    /// The methods tried in vain, in words.
     pub(super) const fn in_vain(self) -> &'static str {
         match self {
             Self::Auto => "neither by PUT nor by PATCH",
@@ -151,7 +152,7 @@ impl UpdateMethod {
         }
     }
 
-    /// What it leaves out.
+    /// The method left out.
     pub(super) const fn other(self) -> Option<&'static str> {
         match self {
             Self::Auto => None,

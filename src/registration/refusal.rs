@@ -1,4 +1,4 @@
-//! What an answer that is no success says, as far as we understand it.
+//! The meaning of an unsuccessful response, as far as the server understands it.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{oidc::OAuthError, outbound::Response, retry::retry_after};
 /// Longest wait that an IdP can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 
-/// What refusals are explained with.
+/// The context that explains refusals.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     /// The client id that is wished for, in a create.
@@ -27,7 +27,7 @@ pub(super) struct Asked {
     pub(super) place: Place,
 }
 
-/// What a status that means no means.
+/// The meaning of a status that refuses.
 pub(super) fn failure(response: &Response, url: &Url, target: Target, asked: &Asked) -> RegistrationError {
     let status = response.status;
     if status.is_redirection() {
@@ -107,8 +107,8 @@ pub(super) fn is_transient(status: StatusCode) -> bool {
         )
 }
 
-/// No standard says how a taken client id is refused, since no standard lets a client ask for one: by 409, or by an
-/// error whose text says so.
+/// No standard defines the refusal of a taken client id, because no standard lets a client request one. IdPs send
+/// 409, or an error with a text about it.
 fn is_taken(status: StatusCode, error: Option<&OAuthError>) -> bool {
     if status == StatusCode::CONFLICT {
         return true;
@@ -116,7 +116,7 @@ fn is_taken(status: StatusCode, error: Option<&OAuthError>) -> bool {
     let Some(description) = error.and_then(|error| error.description.as_deref()) else {
         return false;
     };
-    // What does not exist is something else that was asked for, such as a profile.
+    // Another requested value, such as a profile, does not exist.
     let description = description.to_ascii_lowercase().replace("not exist", "");
     let names_the_id = ["client_id", "client id", "clientid"];
     let says_taken = ["taken", "exist", "in use", "already", "duplicate", "not unique"];
@@ -154,7 +154,7 @@ pub(super) fn blames_secret(error: &RegistrationError) -> bool {
     words(&description.to_ascii_lowercase()).any(|word| word == "client_secret" || word == "secret")
 }
 
-/// Those of the scopes asked for that the description names, unless it names all.
+/// The requested scopes that the description names, unless it names all.
 fn refused_scopes(asked: &str, description: Option<&str>) -> Vec<String> {
     let named: Vec<&str> = words(description.unwrap_or_default()).collect();
     let refused = asked.split(' ').filter(|scope| named.contains(scope));
@@ -162,7 +162,7 @@ fn refused_scopes(asked: &str, description: Option<&str>) -> Vec<String> {
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    // Characters of scopes (RFC 6749 section 3.3), less those that end a sentence or quote a word.
+    // Characters of scopes (RFC 6749 section 3.3), without those that end a sentence or quote a word.
     text.split(|character: char| character.is_whitespace() || ",;'\"`()[]".contains(character))
         .map(|word| word.trim_end_matches(['.', ':', '!']))
 }
@@ -183,7 +183,7 @@ pub(super) fn claims_json(response: &Response) -> bool {
     content_type.to_ascii_lowercase().contains("json")
 }
 
-/// A URL for a message: without its query, which may hold a token.
+/// A URL for a message, without its query, which may contain a token.
 pub(super) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);

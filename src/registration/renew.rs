@@ -1,6 +1,6 @@
-//! A registration access token that no longer works. No standard renews one (RFC 7592 gives a new one only to a client
-//! that has the old one), so the client is registered anew where there is an initial access token, as
-//! `DCR_FORCE_REPLACE` would.
+//! A registration access token that no longer works. No standard renews one: RFC 7592 gives a new one only to a
+//! client that has the old one. The client is therefore registered anew if an initial access token is available, as
+//! with `DCR_FORCE_REPLACE`.
 
 use super::{
     access::InitialAccess,
@@ -12,15 +12,15 @@ use super::{
 // === impl Attempt ===
 
 impl Attempt<'_> {
-    /// Registers anew after `refusal`, once: where the token of a client that was made that way does not work either, a
-    /// third client would help nobody. If it fails, the stored client serves.
+    /// Registers anew after `refusal`, once: if the new client's token does not work either, a third client would not
+    /// help. If it fails, the stored client stays in use.
     pub(super) async fn renew(&mut self, refusal: RegistrationError) -> Event {
         let old = self.record.registered.clone();
         match self.try_renew().await {
             Ok(Some(event)) => event,
             Ok(None) => logged(Event::UpdateRefused(refusal)),
             Err(error) => {
-                // What is on disk still serves.
+                // The stored client stays in use.
                 self.record.registered = old;
                 let of_its_own = matches!(error, RegistrationError::NotStored { .. })
                     || matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::OutcomeUnknown);
@@ -43,14 +43,14 @@ impl Attempt<'_> {
         !self.record.renewed && (configured.is_some() || self.registration.options.admin_token.is_some())
     }
 
-    /// As [`Self::may_ask`]. That an id is wished for does not help here: an IdP that gives it would have refused as taken
-    /// what was lost.
+    /// Like [`Self::may_ask`]. A requested id does not help here: an IdP that honours it would have refused the lost
+    /// client's id as taken.
     fn may_renew(&self, configured: Option<&InitialAccess>) -> bool {
         let asked_before = self.record.pending.is_some() && configured.is_none_or(InitialAccess::is_open);
         !asked_before && self.may_ask(configured)
     }
 
-    /// `None` where there is nothing to register anew with.
+    /// `None` if no access for a new registration is available.
     async fn try_renew(&mut self) -> Result<Option<Event>, RegistrationError> {
         let configured = self.unspent_access()?;
         if !self.has_means(configured.as_ref()) {
@@ -63,7 +63,7 @@ impl Attempt<'_> {
         self.registration.vault.prove_writable().await?;
         let access = self.configured_or_minted(configured).await?;
         let answer = self.create(&endpoint, &access).await?;
-        // Before it is stored, so that it is said even if the next step fails.
+        // The event comes before the storage, so it is logged even if the next step fails.
         if let Some(old) = self
             .record
             .registered

@@ -1,4 +1,4 @@
-//! `DCR_FORCE_REPLACE`: register anew with a fresh initial access token, so that at every moment one client works.
+//! `DCR_FORCE_REPLACE`: registers anew with a fresh initial access token. One client works at every moment.
 
 use url::Url;
 
@@ -16,8 +16,8 @@ use crate::diagnostic::Explain as _;
 // === impl Attempt ===
 
 impl Attempt<'_> {
-    /// The token to register anew with: only where that is wanted, and once for each token, so that leaving the switch
-    /// on does not break a restart.
+    /// The access for a new registration: only if the switch is on, and once for each token. A switch that stays on
+    /// therefore does not break a restart.
     pub(super) fn replacement_token(&self) -> Result<Option<InitialAccess>, RegistrationError> {
         if !self.registration.options.force_replace {
             return Ok(None);
@@ -35,7 +35,7 @@ impl Attempt<'_> {
         Ok(token)
     }
 
-    /// Registers anew beside the stored client, which serves until the new one is stored.
+    /// Registers anew beside the stored client, which stays in use until the new one is stored.
     pub(super) async fn replace(&mut self, token: InitialAccess) -> Result<Event, RegistrationError> {
         let prepared = match self.endpoint() {
             Ok(endpoint) => self
@@ -59,7 +59,7 @@ impl Attempt<'_> {
                 match self.keep(answer, &token, replaced).await {
                     Ok(event) => Ok(event),
                     Err(error) => {
-                        // What is on disk still serves.
+                        // The stored client stays in use.
                         self.record.registered = old;
                         Ok(logged(Event::of_failure(error)))
                     }
@@ -75,7 +75,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// The id cannot be had twice: everything that we want is written over the client that has it.
+    /// The id is taken: the server updates the client that has it to the wanted metadata.
     async fn replace_in_place(
         &mut self,
         endpoint: &Url,
@@ -98,12 +98,12 @@ impl Attempt<'_> {
                     Ok(()) => Event::Updated(plan.changes),
                 }
             }
-            // A method that the configuration rules out may be one that the IdP does.
+            // The IdP may support a method that the configuration rules out.
             Err(RegistrationError::CannotUpdate { .. })
                 if self.registration.options.update_method == UpdateMethod::Auto =>
             {
                 if plan.wanted.fields().contains_key(REDIRECT_URIS) {
-                    // Also a client that is made in the place of this one keeps what is to be kept.
+                    // A replacement keeps the same fields as an update.
                     self.wanted = plan.wanted;
                 }
                 return self.delete_and_create(endpoint, &at, token, refusal).await;
@@ -113,7 +113,7 @@ impl Attempt<'_> {
         Ok(logged(event))
     }
 
-    /// The last way: the IdP neither gives the id twice nor updates the client that has it.
+    /// The last resort: the IdP neither gives the id twice nor updates the client that has it.
     async fn delete_and_create(
         &mut self,
         endpoint: &Url,

@@ -1,4 +1,4 @@
-//! Registration in the background of a server: tries until there is a client, and says how it stands.
+//! Registration in the background of a server: it tries until a client exists, and reports its state.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
     retry::{Backoff, jittered},
 };
 
-/// How long between two looks at the credentials file. A replaced client is deleted only after several of them.
+/// The interval between two looks at the credentials file. A replaced client is deleted only after several of them.
 pub(super) const LOOK: Duration = Duration::from_secs(10);
 
 /// How long to wait between attempts.
@@ -28,16 +28,16 @@ pub struct Pace {
     pub unreachable: Backoff,
     /// After a refusal, which passes only when a person has done something.
     pub refused: Duration,
-    /// Between two looks at the credentials file, which another process may have changed.
+    /// The interval between two looks at the credentials file, which another process may have changed.
     pub look: Duration,
 }
 
-/// What the driver needs beside the registration.
+/// The driver's dependencies beside the registration.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     /// Knows the IdP's metadata, and takes the client.
     pub relying_party: RelyingParty,
-    /// Is told how it stands.
+    /// Receives the state.
     pub health: Health,
     /// Time.
     pub clock: SharedClock,
@@ -49,7 +49,7 @@ pub struct Surroundings {
     pub shutdown: CancellationToken,
 }
 
-/// What follows an attempt.
+/// The step after an attempt.
 enum Next {
     Done,
     Soon(Option<Duration>),
@@ -74,13 +74,13 @@ impl Default for Pace {
 // === impl Registration ===
 
 impl Registration {
-    /// Waits for the IdP's metadata and registers; tries again while the IdP cannot be reached, and after a refusal
-    /// where the configuration allows one. Returns when there is nothing left to do or `shutdown` is cancelled. A call
-    /// that is under way at that moment is waited for: its answer may hold what cannot be asked for again.
+    /// Waits for the IdP's metadata and registers. It tries again while the IdP is unreachable, and after a refusal
+    /// if the configuration allows it. Returns when no work is left or `shutdown` is cancelled. At a shutdown it
+    /// waits for a running call, whose answer may contain data that the IdP gives only once.
     ///
     /// # Errors
     ///
-    /// What the process has to stop for, with the exit code of its [kind](RegistrationError::kind).
+    /// The error that stops the process, with the exit code of its [kind](RegistrationError::kind).
     pub async fn run(&self, around: &Surroundings) -> Result<(), RegistrationError> {
         let mut failures = 0_u32;
         let mut told = false;
@@ -134,7 +134,7 @@ impl Registration {
                 tracing::warn!("{}", error.told());
                 Ok(Next::Soon(error.retry_after()))
             }
-            // The next attempts send nothing, but notice when somebody has mended it.
+            // The next attempts send nothing, but they notice when somebody has fixed it.
             ErrorKind::OutcomeUnknown => {
                 tracing::error!("{}", error.told());
                 Ok(Next::Slowly)

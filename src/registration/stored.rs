@@ -1,4 +1,4 @@
-//! Who we are according to what is stored and configured.
+//! The client according to the stored and configured data.
 
 use serde_json::Value;
 
@@ -57,7 +57,7 @@ impl Registration {
         }
     }
 
-    /// What signs client assertions, as it is to be registered. `None` for methods without a signature.
+    /// The signer of client assertions, as the registration names it. `None` for methods without a signature.
     pub(super) fn algorithm(
         &self,
         metadata: &Metadata,
@@ -139,7 +139,7 @@ impl Registration {
             sent.is_some_and(|sent| *sent == field_digest(AUTH_METHOD, &Value::from(method.name())))
         };
         let registered = AuthMethod::ALL.into_iter().find(is_sent).unwrap_or(wanted);
-        // Where the IdP put another method in its place, what was sent says nothing about what works.
+        // If the IdP replaced the method, the sent one does not show which one works.
         if registered == wanted || known.remembered.replaced.contains_key(AUTH_METHOD) {
             return wanted;
         }
@@ -153,7 +153,7 @@ impl Registration {
         registered
     }
 
-    /// Says that a configured secret is not the one that `client` uses: the operator who has set it expects it to be.
+    /// Logs that `client` uses another secret than the configured one: the operator expects the configured one.
     pub(super) fn tell_unused_secret(&self, client: &Client) {
         let (ClientAuthentication::ClientSecretBasic(used) | ClientAuthentication::ClientSecretPost(used)) =
             &client.auth
@@ -189,7 +189,7 @@ impl Registration {
         })
     }
 
-    /// A folder in which nothing can be locked is one in which nothing can be stored: what is there serves.
+    /// A folder without locks is a folder without storage: the present contents stay in use.
     pub(super) async fn without_lock(
         &self,
         metadata: &Metadata,
@@ -233,7 +233,7 @@ impl Registration {
     }
 }
 
-/// What to do about a client secret that has expired.
+/// The advice for a client secret that has expired.
 pub fn secret_expired() -> Fix {
     fix!(
         "renew it at the IdP, or register anew with {} and a fresh {}",

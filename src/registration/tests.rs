@@ -187,7 +187,7 @@ fn with_iat(options: &mut Options) {
 
 fn as_is(_: &mut Options) {}
 
-/// Every message says what to mend, and none says a secret.
+/// Every message contains advice, and none contains a secret.
 #[track_caller]
 fn check_text(error: &RegistrationError) {
     let text = error.told();

@@ -21,11 +21,11 @@ use crate::{
     secret::Secret,
 };
 
-/// What has to be said to a registered client.
+/// The message for a registered client.
 pub(super) struct Plan {
     /// The metadata that we want this client to have.
     pub(super) wanted: WantedMetadata,
-    /// Where it has others.
+    /// The fields with other values at the IdP.
     pub(super) changes: Vec<Change>,
     /// Redirect URIs have to be kept that we cannot know: any list that is written over them could take some away.
     blind: bool,
@@ -43,14 +43,14 @@ impl Plan {
 // === impl Attempt ===
 
 impl Attempt<'_> {
-    /// Compares with what the IdP has and updates it where it differs. If it fails, the stored client serves.
+    /// Compares with the IdP's client and updates it if it differs. If this fails, the stored client stays in use.
     pub(super) async fn bring_up_to_date(&mut self) -> Event {
         let mut outcome = self.compare_and_update().await;
         if let Err(refusal) = &outcome {
             match self.renew_token(refusal).await {
                 Ok(false) => {}
                 Ok(true) => {
-                    // Another client would help nobody where a new token does not work either.
+                    // Another client would not help if a new token does not work either.
                     self.renews = false;
                     outcome = self.compare_and_update().await;
                 }
@@ -96,7 +96,7 @@ impl Attempt<'_> {
                 self.look_again(&plan).await;
             }
         } else if let Some(current) = current {
-            // Somebody may have made the client what we want: that is what was agreed on from now on.
+            // Somebody may have given the client the wanted values: they count as agreed from now on.
             let before = self.record.registered.clone();
             self.settle(
                 self.answered_algorithm(&current),
@@ -109,8 +109,8 @@ impl Attempt<'_> {
         Ok(plan.changes)
     }
 
-    /// Whether an update was taken that undid what nobody here asked for. An IdP may write values in a form of its own and
-    /// show it only in readings; without this, every comparison would find it changed again.
+    /// Whether an accepted update reverted a change that nobody requested here. An IdP may normalise values and show
+    /// the result only in readings. Without this check, every comparison would find a change.
     async fn look_again(&mut self, plan: &Plan) {
         let read = match self.read().await {
             Ok(Some((_, Some(current)))) => current,
@@ -130,7 +130,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// What has to be said to a client that is registered as `current`, which is `None` where it cannot be read.
+    /// The message for a client that is registered as `current`, which is `None` if it cannot be read.
     pub(super) fn plan(&self, current: Option<&Map<String, Value>>) -> Plan {
         let mode = self.registration.options.redirect_update;
         let wanted = self.wanted.keeping(mode, current.unwrap_or(&Map::new()));
@@ -148,24 +148,25 @@ impl Attempt<'_> {
         }
     }
 
-    /// Reads the registration: `None` where it cannot be managed, and no metadata where it cannot be read.
+    /// Reads the registration. `None` if it cannot be managed, and no metadata if it cannot be read.
     pub(super) async fn read(
         &mut self,
     ) -> Result<Option<(Management, Option<Map<String, Value>>)>, RegistrationError> {
         let Some(at) = self.management() else {
             return Ok(None);
         };
-        // The answer to a reading or an update may bring another token, and the old one ends with it (RFC 7592 section 3).
+        // The answer to a reading or an update may contain another token, which ends the old one (RFC 7592 section
+        // 3).
         self.registration.vault.prove_writable().await?;
         let Reply::Answer(answer) = self.registration.calls.read(&at, &self.asked(None)).await? else {
             return Ok(Some((at, None)));
         };
         let metadata = self.absorb(*answer).await?;
-        // The answer may have brought another token or URI.
+        // The answer may have contained another token or URI.
         Ok(self.management().map(|at| (at, Some(metadata))))
     }
 
-    /// As [`Self::read`]; where the token is refused, once more with one that the admin API gives.
+    /// Like [`Self::read`]; if the IdP refuses the token, once more with a token from the admin API.
     pub(super) async fn read_with_another_token(
         &mut self,
     ) -> Result<Option<(Management, Option<Map<String, Value>>)>, RegistrationError> {
@@ -175,7 +176,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Writes what `plan` wants over `current`, by the methods that are allowed.
+    /// Writes the wanted metadata of `plan` over `current`, by the allowed methods.
     pub(super) async fn update(
         &mut self,
         at: &Management,
@@ -205,8 +206,8 @@ impl Attempt<'_> {
         if !matches!(reply, Reply::Unsupported)
             && self.registration.options.auth_method == AuthMethod::PrivateKeyJwt
         {
-            // The secret of a method that is given up with this: one that is no longer the client's must not be sent
-            // with a later update (RFC 7592 section 2.2).
+            // The secret of a method that this update ends: a former secret must not be sent with a later update (RFC
+            // 7592 section 2.2).
             self.forget_secret();
         }
         match reply {
@@ -233,9 +234,9 @@ impl Attempt<'_> {
         }
     }
 
-    /// Writes the whole client, and says whether it went without its secret. A secret that is sent has to be the right
-    /// one, and need not be sent at all (RFC 7592 section 2.2): where the one that we have may be what is refused, the
-    /// answer to an update without it can name the right one.
+    /// Writes the whole client, and tells whether the request had no secret. RFC 7592 section 2.2 requires the right
+    /// secret if one is sent, but lets the client send none. If the stored secret may be the reason for a refusal, an
+    /// update without it can return the right one.
     async fn put(
         &self,
         at: &Management,
@@ -262,7 +263,7 @@ impl Attempt<'_> {
     }
 
     fn tell_secret_unknown(&self, client_id: &str) {
-        // With a key nobody misses it.
+        // A client with a key does not need the secret.
         if self.registration.options.auth_method != AuthMethod::PrivateKeyJwt {
             let fix = fix!(
                 "where logins fail with invalid_client, switch {} to private_key_jwt and back, or have the client removed at \
@@ -293,7 +294,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Takes over what an answer says of secret, token and URI, and stores it before any of it is used.
+    /// Adopts secret, token and URI of an answer, and stores them before it uses any of them.
     async fn absorb(&mut self, answer: Answer) -> Result<Map<String, Value>, CredentialsError> {
         let Some(known) = &mut self.record.registered else {
             return Ok(answer.metadata);
@@ -310,14 +311,14 @@ impl Attempt<'_> {
             known.registration_client_uri = answer.registration_client_uri;
         }
         let changed = *known != before;
-        // The token has worked: should it be lost one day, the client may be registered anew again.
+        // The token has worked: if it is lost one day, the client may be registered anew again.
         if std::mem::take(&mut self.record.renewed) || changed {
             self.store().await?;
         }
         Ok(answer.metadata)
     }
 
-    /// Where the registration is managed, if the token may be sent there.
+    /// The management endpoint of the registration, if the token may be sent there.
     pub(super) fn management(&self) -> Option<Management> {
         let known = self.record.registered.as_ref()?;
         self.managed_at(
@@ -327,8 +328,8 @@ impl Attempt<'_> {
         )
     }
 
-    /// `uri` as this process reaches it. `None` where it is not at the origin of the registration endpoint: somebody
-    /// who could make us store another URI would get the token.
+    /// `uri` as this process reaches it. `None` if it is not at the origin of the registration endpoint: an attacker
+    /// who makes the server store another URI would receive the token.
     pub(super) fn managed_at(&self, uri: &str, token: &Secret, client_id: &str) -> Option<Management> {
         let url = self.metadata.url_map().back_channel(Url::parse(uri).ok()?);
         let endpoint = self.metadata.registration_endpoint.as_ref();
@@ -353,7 +354,7 @@ impl Attempt<'_> {
     }
 }
 
-/// What to do about a client that is managed at another origin than the one of registration.
+/// The advice for a client that is managed at another origin than the one of registration.
 pub fn managed_elsewhere() -> Fix {
     fix!(
         "correct {} or {}, or the public URL that the IdP is configured with",

@@ -1,4 +1,4 @@
-//! Where credentials are kept: a file, or what several processes share.
+//! The storage of credentials: a file, or a record that several processes share.
 
 use std::{fmt, path::PathBuf};
 
@@ -12,17 +12,17 @@ use crate::{
 
 /// Keeps credentials, and gives one process at a time the right to register.
 pub trait Vault: fmt::Debug + Send + Sync + 'static {
-    /// Where they are kept, for messages.
+    /// Its place, for messages.
     fn place(&self) -> Place;
 
-    /// Waits until this process alone may register. A process that dies gives the right back.
+    /// Waits for the exclusive right to register. A process that dies releases it.
     ///
     /// # Errors
     ///
-    /// [`CredentialsError`] if nobody can be given it.
+    /// [`CredentialsError`] if the lock is not available.
     fn lock<'a>(&'a self, clock: &'a dyn Clock) -> BoxFuture<'a, Result<Lock, CredentialsError>>;
 
-    /// Reads the record; `None` where there is none.
+    /// Reads the record; `None` if it does not exist.
     ///
     /// # Errors
     ///
@@ -50,23 +50,23 @@ pub trait Vault: fmt::Debug + Send + Sync + 'static {
     /// [`CredentialsError`]: it could not.
     fn prove_writable(&self) -> BoxFuture<'_, Result<(), CredentialsError>>;
 
-    /// What tells the present record from others without understanding it.
+    /// A mark that distinguishes the present record from others without parsing it.
     fn fingerprint(&self) -> BoxFuture<'_, Fingerprint>;
 }
 
-/// Where credentials are kept.
+/// The place of the credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In a file.
     File(PathBuf),
-    /// In what several processes share.
+    /// In a record that several processes share.
     Shared,
 }
 
-/// What tells one record from another without understanding it.
+/// A mark that distinguishes one record from another without parsing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fingerprint {
-    /// There is nothing that could be looked at.
+    /// Nothing readable exists.
     Nothing,
     /// There is a file.
     File {

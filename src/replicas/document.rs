@@ -147,7 +147,7 @@ impl Document {
             if inner.put(sealed.as_deref(), &copy, None).await? {
                 tracing::warn!(
                     record = inner.record.name(),
-                    "a record was missing in Redis, or older than it has been, and was put back from the copy of this replica"
+                    "a record was missing or outdated in Redis and was restored from the copy of this replica"
                 );
             }
         }
@@ -294,7 +294,7 @@ impl Inner {
         };
         let written = tokio::task::spawn_blocking(write).await;
         if !matches!(written, Ok(Ok(()))) {
-            tracing::debug!(record = name, "the copy of the record is kept in memory alone");
+            tracing::debug!(record = name, "the copy of the record is kept only in memory");
         }
     }
 

@@ -1,8 +1,8 @@
-//! What time it is for all replicas.
+//! The common time of all replicas.
 //!
-//! What they keep together has times in it: when a lease is over, when an access token expires, when a session was used. A
-//! replica whose clock is ahead would take over leases that are held, and one whose clock is behind would send tokens that
-//! have expired. So all of them go by the time of what they share.
+//! Shared data contains times: the end of a lease, the expiry of an access token, the last use of a session. A
+//! replica whose clock is ahead would take over leases that are held, and one whose clock is behind would send
+//! expired tokens. All replicas therefore use the time of the shared store.
 
 use std::{
     sync::{
@@ -53,7 +53,7 @@ impl Time {
                 self.tell(ahead);
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!("what time it is for all replicas is not known: {error}"),
+            Err(error) => tracing::debug!("the common time of the replicas is unknown: {error}"),
         }
     }
 

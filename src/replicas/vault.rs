@@ -48,7 +48,7 @@ impl SharedVault {
         }
         if let Some(record) = self.file.load().await? {
             self.store(&record).await?;
-            tracing::info!("{} was taken up into Redis", self.file.path().display());
+            tracing::info!("{} was imported into Redis", self.file.path().display());
             return Ok(());
         }
         clock.sleep(GRACE).await;

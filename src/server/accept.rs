@@ -207,7 +207,7 @@ where
                 order = connection.told() => match order {
                     Order::Finish => http.as_mut().graceful_shutdown(),
                     Order::Cut => {
-                        tracing::debug!("a connection has had its time");
+                        tracing::debug!("a connection was closed after its time");
                         return;
                     }
                 },

@@ -38,7 +38,7 @@ pub enum EndReason {
     Refused,
     /// The IdP sent data of another person.
     Identity,
-    /// The IdP keeps sending ID tokens that are not right.
+    /// The IdP keeps sending ID tokens that fail validation.
     IdToken,
 }
 
@@ -88,7 +88,7 @@ pub trait Listener: std::fmt::Debug + Send + Sync + 'static {
 #[must_use]
 pub fn table() -> String {
     let mut table = String::from(
-        "| `reason` | the session ends because | its tokens | its open pages are told |\n\
+        "| `reason` | the session ends because | its tokens | its open pages receive |\n\
          | --- | --- | --- | --- |\n",
     );
     for reason in EndReason::ALL {
@@ -203,8 +203,8 @@ impl EndReason {
             Self::Logout => "the person logged out",
             Self::Everywhere => "the person logged out everywhere",
             Self::Elsewhere => "the person ended it from another browser (`DELETE /auth/sessions/…`)",
-            Self::BackChannel => "the provider said that the person has logged out there",
-            Self::FrontChannel => "a page of the provider said so in this browser",
+            Self::BackChannel => "the provider reported that the person has logged out there",
+            Self::FrontChannel => "a page of the provider reported it in this browser",
             Self::Admin => "an operator ended it (`bff sessions end`)",
             Self::Idle => "it was not used for as long as an idle session lives",
             Self::Lifetime => {
@@ -212,12 +212,12 @@ impl EndReason {
             }
             Self::Replaced => "the same browser logged in again",
             Self::Crowded => "the person has more sessions than one may have, and this is the oldest",
-            Self::InvalidGrant => "the provider does not take its refresh token any more",
+            Self::InvalidGrant => "the provider no longer accepts its refresh token",
             Self::AnswerLost => "the answer to a refresh was lost, and the refresh token with it",
-            Self::PersonNeeded => "the provider wants to see the person",
+            Self::PersonNeeded => "the provider requires an interaction with the person",
             Self::Refused => "the provider keeps refusing to renew its tokens",
-            Self::Identity => "the provider sent the tokens of somebody else",
-            Self::IdToken => "the provider keeps sending ID tokens that are not right",
+            Self::Identity => "the provider sent the tokens of another person",
+            Self::IdToken => "the provider keeps sending invalid ID tokens",
         }
     }
 }
@@ -230,7 +230,7 @@ impl Revocation {
             Self::Now => "are revoked",
             Self::Unshared => "are revoked, unless the person has another session",
             Self::Ended => "have ended at the provider",
-            Self::WithForeign => "are revoked, and so are those that the provider sent",
+            Self::WithForeign => "are revoked, together with those that the provider sent",
         }
     }
 }

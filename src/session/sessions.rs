@@ -270,7 +270,7 @@ impl Sessions {
         if let Err(error) = self.inner.store.flush().await {
             tracing::error!(
                 error = &error as &dyn Error,
-                "the session store failed; what it has put off is not stored"
+                "the session store failed; deferred data is not stored"
             );
         }
     }

@@ -131,8 +131,9 @@ impl LeftOutNotice {
         for LeftOut { claim, size } in left_out {
             let mut said = self.said.lock();
             if said.len() < MAX_SAID && said.insert(claim.clone()) {
-                let what =
-                    format_args!("a claim is left out, since a session keeps {MAX_CLAIMS} bytes of claims");
+                let what = format_args!(
+                    "a claim is omitted, because a session keeps at most {MAX_CLAIMS} bytes of claims"
+                );
                 let fix = fix!("remove it at the IdP or by {} if nobody needs it", Knob::Scopes);
                 tracing::warn!(%claim, bytes = size, "{}", told(what, fix));
             }

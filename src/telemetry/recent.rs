@@ -1,4 +1,4 @@
-//! What was warned of last, for an operator who asks the running server.
+//! The latest warnings, for an operator who asks the running server.
 
 use std::{fmt, fmt::Write as _, sync::Arc};
 
@@ -23,7 +23,7 @@ pub struct Recent {
     noticed: Arc<Mutex<Vec<(Identifier, Noticed)>>>,
 }
 
-/// What was logged at one place in the code.
+/// The warning of one place in the code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Noticed {
     /// Whether it is an error, and not a warning.
@@ -48,7 +48,7 @@ struct Text {
 // === impl Recent ===
 
 impl Recent {
-    /// All of it, what was logged last first.
+    /// All warnings, the latest one first.
     #[must_use]
     pub fn read(&self) -> Vec<Noticed> {
         let noticed = self.noticed.lock();

@@ -90,8 +90,8 @@ impl Inner {
         }
     }
 
-    /// Stores the rotated refresh token, which nobody else has. A store that does not answer is waited for: without that
-    /// token the session is lost.
+    /// Stores the rotated refresh token, of which no other copy exists. It waits for a store that does not respond:
+    /// without that token the session is lost.
     async fn store_rotated(
         &self,
         key: &SessionKey,

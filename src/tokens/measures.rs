@@ -47,7 +47,7 @@ impl Measures {
         }
     }
 
-    /// What became of a request that may have joined a refresh.
+    /// The outcome of a request that may have joined a refresh.
     pub(super) fn came_to(&self, outcome: Outcome, now: Timestamp) -> Outcome {
         if outcome == Outcome::Refreshed {
             self.refreshed.count();

@@ -226,7 +226,7 @@ impl Inner {
             None => false,
         };
         if opened {
-            tracing::warn!("refreshes pause, since the IdP fails repeatedly");
+            tracing::warn!("refreshes pause, because the IdP fails repeatedly");
         }
     }
 

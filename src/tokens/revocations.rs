@@ -72,7 +72,7 @@ impl Revocations {
             if !self.said_full.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     waiting = WAITING,
-                    "tokens of sessions that ended are not revoked, since too many wait for the IdP already"
+                    "tokens of ended sessions are not revoked, because too many wait for the IdP already"
                 );
             }
             return;
@@ -92,7 +92,7 @@ impl Revocations {
                 Ok(false) => this.revoke(&left.grant).await,
                 Ok(true) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "tokens of a session that ended were not revoked");
+                    tracing::warn!(%error, "tokens of an ended session were not revoked");
                 }
             }
         });

@@ -74,7 +74,7 @@ impl Tokens {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(error) => {
-                        tracing::error!(%error, "the session store failed; sessions that are over stay in it");
+                        tracing::error!(%error, "the session store failed; expired sessions stay in it");
                         break;
                     }
                 }

@@ -98,7 +98,7 @@ fn level_of(error: &CallError, usual: Level) -> Level {
     }
 }
 
-/// What a person is told of a failure.
+/// The message to a person about a failure.
 fn failure_problem(failure: Failure) -> Problem {
     match failure {
         Failure::CodeGone => Problem::new(

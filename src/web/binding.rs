@@ -183,8 +183,7 @@ impl Web {
                 %session,
                 binding,
                 skipped,
-                "a request brought the cookie of a session and did not prove that it belongs to it; it counts as not logged \
-                 in, and the session goes on"
+                "a request did not fit the binding of the session in its cookie; it counts as not logged in, and the session continues"
             ),
             Why::NoKey => tracing::info!(
                 %session,

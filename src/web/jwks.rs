@@ -17,7 +17,7 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// The JWK Set (RFC 7517 section 5).
 pub(super) async fn handle(State(web): State<Web>, headers: HeaderMap) -> Response {
-    // What a command of this server fetches says nothing about the IdP.
+    // A fetch by a command of this server shows nothing about the IdP.
     let is_ours = headers
         .get(USER_AGENT)
         .is_some_and(|agent| agent.as_bytes().starts_with(b"bff/"));

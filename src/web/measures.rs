@@ -63,7 +63,7 @@ impl Measures {
         counter.count();
     }
 
-    /// Somebody fetched our JWK Set.
+    /// Counts a fetch of our JWK Set.
     pub(super) fn jwks_fetched(&self, now: Timestamp) {
         self.jwks.count();
         self.jwks_last.happened(now);

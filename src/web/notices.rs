@@ -89,7 +89,7 @@ impl Web {
                 fallback = hosts.fallback().origin().as_str(),
                 "{}",
                 told(
-                    "a login began on a host that has no redirect URI, so it goes on at the fallback",
+                    "a login began on a host without a redirect URI, so it continues at the fallback",
                     fix!(
                         "add the host's /auth/callback to {}; if a proxy stands in front, it has to pass the Host header on, or be \
                          listed in {} and send X-Forwarded-Host",

@@ -1,4 +1,4 @@
-//! What a request gets when it cannot be served: a problem document (RFC 9457), or a page where a person is looking.
+//! The response to a request that the server cannot serve: a problem document (RFC 9457), or a page for a person.
 //!
 //! A handler returns a [`Problem`]; the outermost layer renders it, since only that one knows the correlation id and
 //! what the client accepts. Bodies of 5xx answers are constant: the cause goes to the log.
@@ -50,7 +50,7 @@ struct Inner {
     cause: Option<Cause>,
 }
 
-/// What the log says of a problem, beside its code and the correlation id.
+/// The log's data about a problem, beside its code and the correlation id.
 #[derive(Clone, Debug)]
 pub(crate) struct Cause {
     level: Level,

@@ -174,7 +174,7 @@ async fn what_cannot_be_done_is_told() {
     assert!(!socket.exists());
 }
 
-/// What only the running server knows stands in the report of the doctor.
+/// The doctor's report contains the data that only the running server has.
 #[tokio::test]
 async fn the_doctor_asks_the_running_server() {
     let harness = Harness::start().await;
@@ -201,7 +201,7 @@ async fn the_doctor_asks_the_running_server() {
         server["jwks_fetched_at"].is_string() && server["refreshed_at"].is_null(),
         "{server}"
     );
-    // The doctor's own look at the keys counts as nobody's.
+    // The doctor's own fetch of the keys does not count.
     let again = check(&["--json"], &harness.stack.variables).await;
     let again: Value = serde_json::from_str(&again.output).unwrap();
     assert_eq!(again["server"]["jwks_fetched_at"], server["jwks_fetched_at"]);

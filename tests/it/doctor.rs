@@ -15,7 +15,7 @@ struct World {
     _server: Process,
 }
 
-/// What the doctor found.
+/// The doctor's findings.
 struct Found {
     code: i32,
     report: Value,

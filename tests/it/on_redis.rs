@@ -45,7 +45,7 @@ impl Replicas {
         let ports: Vec<Port> = (0..COUNT).map(|_| Port::reserve()).collect();
         let uris: Vec<String> = ports.iter().map(|port| origin(port) + "/auth/callback").collect();
         set(&mut stack, "DCR_REDIRECT_URIS", &uris.join(","));
-        // Where the IdP fetches the keys of the client.
+        // The address at which the IdP fetches the client's keys.
         let base = format!("http://{}", ports[0].address());
         set(&mut stack, "BFF_BASE_URL", &base);
         Self {
@@ -211,9 +211,10 @@ async fn every_refresh_token_is_used_once_whatever_replica_is_asked() {
     assert!(replicas.refreshes_once_each() >= 4);
 }
 
+/// The log names a wrong URL.
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn a_redis_that_starts_later_is_waited_for_and_a_wrong_url_is_told() {
+async fn a_late_redis_is_waited_for() {
     let mut replicas = Replicas::prepare(Redis::prepare()).await;
     replicas.start_one(0);
     replicas.running[0].says("cannot be reached").await;
@@ -254,9 +255,10 @@ fn codes(replicas: &Replicas) -> usize {
     asked.iter().filter(|asked| asked.field("code").is_some()).count()
 }
 
+/// And one token request.
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn attack_46_the_same_callback_at_all_replicas_is_one_token_request_and_one_session() {
+async fn attack_46_one_callback_at_all_replicas_is_one_session() {
     let replicas = Replicas::start().await;
     let ada = &replicas.ada()[0];
     let callback = ada.authorize("/auth/login?return_to=/deep").await;
@@ -301,7 +303,7 @@ async fn attack_46_the_same_callback_at_all_replicas_is_one_token_request_and_on
     at_another(&replicas, &late, &callback, 1).await.leads_on();
     assert_eq!(late.session_cookie().as_ref(), Some(&first));
     assert_eq!(codes(&replicas), 1);
-    // What was told is of no use to a reader of Redis.
+    // The messages contain nothing useful for a reader of Redis.
     let dump = replicas.redis.dump();
     let leaks = |part: &str| dump.windows(part.len()).any(|bytes| bytes == part.as_bytes());
     assert!(!leaks(&first) && !leaks("/deep"));
@@ -310,9 +312,10 @@ async fn attack_46_the_same_callback_at_all_replicas_is_one_token_request_and_on
     assert!(!tabs[0].is_logged_in().await);
 }
 
+/// That one is storing it.
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
-async fn attack_32_a_logout_that_reaches_one_replica_ends_a_login_that_another_one_is_storing() {
+async fn attack_32_a_logout_ends_a_login_at_another_replica() {
     let replicas = Replicas::start().await;
     let ada = &replicas.ada()[1];
     let callback = ada.authorize("/auth/login").await;

@@ -34,12 +34,12 @@ pub use self::{
     wire::{http2_client, raw, service},
 };
 
-/// What an error says, in the names of settings, as the program says it.
+/// The text of an error with the names of settings, as the program prints it.
 pub fn told(error: &dyn bff::diagnostic::Explain) -> String {
     bff::diagnostic::Diagnostic::of(error, &bff::config::Names::default()).to_string()
 }
 
-/// What a test logs has the names of settings, as the log of the program has.
+/// The log lines of a test contain the names of settings, like the program's log.
 fn in_words(log: impl tracing::Subscriber + Send + Sync) -> impl tracing::Subscriber + Send + Sync {
     use tracing_subscriber::layer::SubscriberExt as _;
 

@@ -1,5 +1,6 @@
-//! The proof that the IdP lets the client in, without a person: a pushed authorization request (RFC 9126) where the IdP
-//! takes them, else a token request with a made-up code, which must fail for the code and not for the client.
+//! The proof that the IdP accepts the client, without a person: a pushed authorization request (RFC 9126) if the IdP
+//! supports them. Otherwise a token request with an invented code, which must fail because of the code and not
+//! because of the client.
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use crate::{
 /// More redirect URIs are not tried.
 const MOST_URIS: usize = 20;
 
-/// What the IdP makes of us.
+/// The IdP's reaction to our authentication.
 enum Answer {
     In,
     Out(Box<InvalidClient>),
@@ -40,14 +41,14 @@ enum Answer {
 pub(super) enum KeysAre {
     /// It can, or need not, or who knows.
     There,
-    /// Nobody serves them where it would look.
+    /// The keys are not served at the address that the IdP would read.
     OutOfReach,
 }
 
-/// Clocks that are closer together, in seconds, are no reason to keep a client out.
+/// A smaller clock skew, in seconds, does not explain a refusal.
 const SAME_TIME: i64 = 2;
 
-/// What may keep a client out that is named in a row of its own.
+/// Possible causes of a refusal that have their own row.
 const CAUSES: [Check; 7] = [
     Check::Clock,
     Check::Method,
@@ -131,7 +132,7 @@ pub(super) async fn check(
     without_push(report);
 }
 
-/// Where nothing could be said of redirect URIs.
+/// The redirect URIs could not be checked.
 fn without_push(report: &mut Report) {
     if report.rows().all(|row| row.check != Check::RedirectUris) {
         report.skip(
@@ -173,7 +174,7 @@ async fn push(patient: &Patient<'_>, relying_party: &RelyingParty, uri: &str) ->
     sorted(relying_party.authorization_url(&request).await)
 }
 
-/// A code that nobody has issued: an IdP that lets the client in complains of the code.
+/// A code that the IdP never issued: an IdP that accepts the client complains about the code.
 async fn redeem(patient: &Patient<'_>, relying_party: &RelyingParty, uris: &[String]) -> Answer {
     let random = &*patient.random;
     let code = Secret::new(random.base64url::<32>());
@@ -207,7 +208,7 @@ fn refused_request(uri: &str, error: OAuthError, report: &mut Report) {
             "the IdP refuses our authorization requests".to_owned(),
         ),
     };
-    // What stands in the table once need not stand there for each host.
+    // A host need not repeat a message that the table already contains.
     if report.failed(&[check]).is_none() {
         report.explain(Kind::Wrong, check, what, &CallError::Rejected(error));
     }
@@ -282,7 +283,7 @@ async fn lets_in(
     matches!(answer, Answer::In)
 }
 
-/// The audience with which the IdP lets us in, if the configured one was all that it minded.
+/// The audience with which the IdP accepts the client, if the configured audience was the only mistake.
 async fn other_audience(
     patient: &Patient<'_>,
     client: &Client,
@@ -297,8 +298,7 @@ async fn other_audience(
     lets_in(patient, client, other, typ).await.then_some(name)
 }
 
-/// The IdP's time, if it lets us in with assertions that are dated by it. The row of the clock allows for what a strict
-/// IdP does not.
+/// The IdP's time, if the IdP accepts assertions with it. The row of the clock tolerates more skew than a strict IdP.
 async fn other_time(patient: &Patient<'_>, client: &Client, error: &InvalidClient) -> Option<ProviderTime> {
     error.proof.assertion.as_ref()?;
     let time = patient.parts.relying_party.provider_time().await.ok()??;

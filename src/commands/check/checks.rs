@@ -1,6 +1,6 @@
-//! What the doctor checks.
+//! The checks of the doctor.
 
-/// What is checked, in the order of the table. The names stand in `--json` and do not change.
+/// The checks, in the order of the table. Their names are part of `--json` and do not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::commands) enum Check {
     /// Settings, routes, hosts, cookies.
@@ -21,11 +21,11 @@ pub(in crate::commands) enum Check {
     Registration,
     /// One for each host.
     RedirectUris,
-    /// What is asked for.
+    /// The requested features.
     Scopes,
     /// How the client authenticates.
     Method,
-    /// What signs assertions.
+    /// The signer of assertions.
     Algorithm,
     /// The key that the IdP knows.
     Kid,
@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// What a check looks at, and what ✗ means, in the words of the documentation.
+    /// The subject of a check and the meaning of its ✗, in the words of the documentation.
     const fn documented(check: Check) -> (&'static str, &'static str) {
         match check {
             Check::Configuration => (

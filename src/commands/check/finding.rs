@@ -1,4 +1,4 @@
-//! What the doctor finds: one row of the table each.
+//! The doctor's findings: one row of the table each.
 
 pub(in crate::commands) use super::checks::Check;
 use super::{super::Exit, text::clean};
@@ -8,39 +8,39 @@ use crate::{
     diagnostic::{Diagnostic, Explain, Fix},
 };
 
-/// What stands where nothing has to be changed.
+/// The advice if nothing has to be changed.
 const BY_ITSELF: &str = "it passes by itself: check again";
 
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::commands) struct Finding {
-    /// What was checked.
+    /// The check.
     pub(in crate::commands) check: Check,
-    /// What was found, in one line.
+    /// The finding, in one line.
     pub(in crate::commands) what: String,
-    /// How it stands.
+    /// The status.
     pub(in crate::commands) verdict: Verdict,
 }
 
-/// How it stands.
+/// The status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::commands) enum Verdict {
     /// As it should be.
     Ok,
-    /// Nothing can be said; [`Finding::what`] says why.
+    /// No result is possible; [`Finding::what`] gives the reason.
     Skipped,
     /// Not as it should be.
     Failed {
         /// Why, in one line.
         cause: String,
-        /// What to do, in one line.
+        /// The advice, in one line.
         fix: Fix,
-        /// What kind of failure it is.
+        /// The kind of failure.
         kind: Kind,
     },
 }
 
-/// What a failure means for the exit code.
+/// The effect of a failure on the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::commands) enum Kind {
     /// Something is not as it should be.
@@ -56,9 +56,9 @@ pub(in crate::commands) enum Kind {
 pub(in crate::commands) struct Report {
     findings: Vec<Finding>,
     notes: Vec<String>,
-    /// What settings are called here.
+    /// The names of settings in this process.
     names: Names,
-    /// What the running server says of itself, or why it says nothing; `None` where it has no socket.
+    /// The running server's report about itself, or the reason why there is none; `None` if it has no socket.
     pub(super) running: Option<Result<ServerStatus, String>>,
 }
 
@@ -92,7 +92,7 @@ impl Report {
         self.names = names;
     }
 
-    /// What settings are called here.
+    /// The names of settings in this process.
     pub(super) const fn names(&self) -> &Names {
         &self.names
     }
@@ -102,12 +102,12 @@ impl Report {
         self.add(check, what, Verdict::Ok);
     }
 
-    /// Nothing can be said, for the reason that `what` gives.
+    /// No result is possible, for the reason in `what`.
     pub(super) fn skip(&mut self, check: Check, what: impl Into<String>) {
         self.add(check, what, Verdict::Skipped);
     }
 
-    /// It is not as it should be, even if an earlier look has said that it is.
+    /// The check failed, even if an earlier look succeeded.
     pub(super) fn fail(
         &mut self,
         kind: Kind,
@@ -138,13 +138,13 @@ impl Report {
         self.fail(kind, check, what, clean(&error.to_string()), fix);
     }
 
-    /// Something to know beside the table that somebody else says.
+    /// A notice beside the table, from another module.
     pub(super) fn note_of(&mut self, warning: &dyn Explain) {
         let note = Diagnostic::of(warning, &self.names).to_string();
         self.note(clean(&note));
     }
 
-    /// Something to know beside the table.
+    /// A notice beside the table.
     pub(super) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
@@ -173,7 +173,7 @@ impl Report {
             .flat_map(|check| self.findings.iter().filter(move |finding| finding.check == check))
     }
 
-    /// What stands beside the table.
+    /// The data beside the table.
     pub(super) fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -247,8 +247,9 @@ mod tests {
         }
     }
 
+    /// It stands beside other failures.
     #[test]
-    fn a_failure_takes_the_place_of_an_earlier_ok_and_stands_beside_other_failures() {
+    fn a_failure_replaces_an_earlier_ok() {
         let mut report = Report::default();
         report.ok(Check::Scopes, "as listed");
         report.ok(Check::Method, "as listed");

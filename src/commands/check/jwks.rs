@@ -26,20 +26,20 @@ use crate::{
 /// A set that is kept longer than a new key is published before it signs, in seconds, makes a rotation fail.
 const LONGEST_CACHE: u64 = 24 * 3600;
 
-/// What was changed less long ago, in the keyring, a running server need not have seen yet: it looks every few seconds.
+/// A running server reads the keyring every few seconds, so it may not have seen a change younger than this.
 const SEEN_BY: Duration = Duration::from_mins(1);
 
-/// More keys of somebody else are not named.
+/// At most this many unknown keys are named.
 const MOST_NAMED: usize = 5;
 
-/// What is known of the keys that the IdP would fetch.
+/// The result of reading the keys as the IdP would.
 #[derive(Debug)]
 pub(super) enum Served {
-    /// Nothing: there is no address, or no key yet.
+    /// Nothing: no address is configured, or no key exists yet.
     Unknown,
-    /// Nobody answers at the address.
+    /// The address does not respond.
     Nobody(Url),
-    /// What answers there does not serve them.
+    /// The response contains no keys.
     Wrong,
     /// These.
     Keys(Vec<Value>),
@@ -158,7 +158,7 @@ fn compared(
     Served::Keys(served)
 }
 
-/// Where the signing key is not among what is served.
+/// The signing key is not among the served ones.
 fn align() -> Fix {
     fix!(
         "where the running server has another keyring ({}, {}, another volume) or was started with another {} or {}, align both or \
@@ -175,7 +175,7 @@ fn wrong(report: &mut Report, what: String, cause: impl Into<String>, fix: impl 
     Served::Wrong
 }
 
-/// A key that does not sign now keeps nobody out by its absence. One that is next will.
+/// The absence of a key that does not sign now locks nobody out. The next signing key's absence will.
 fn not_served(url: &Url, kid: &str, cause: &str, entry: Option<&Entry>, now: Timestamp, report: &mut Report) {
     match entry {
         Some(key) if key.state == State::Next && is_news(key, now) => report.note(format!(
@@ -294,7 +294,7 @@ mod tests {
         }
     }
 
-    /// What is said of an answer.
+    /// The words about a response.
     fn said(keys: &KeysFound, response: &Response) -> String {
         let url = Url::parse("https://bff.example/.well-known/jwks.json").unwrap();
         let mut report = Report::default();

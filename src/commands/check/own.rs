@@ -1,4 +1,4 @@
-//! What is on this machine: settings, routes, keys.
+//! The checks of this machine: settings, routes, keys.
 
 use super::{
     super::registered,
@@ -18,7 +18,7 @@ use crate::{
     keys::{Entry, Keeper, Keyring, Keys, Step, Upcoming, moment},
 };
 
-/// What sealing is worth where the secret lies beside what it seals.
+/// The protection by sealing if the secret lies beside the sealed data.
 fn secret_beside() -> Explained {
     Explained::new(
         "sessions are sealed under session_secret in the same folder: a copy of the folder shows their tokens",
@@ -30,13 +30,13 @@ fn secret_beside() -> Explained {
     )
 }
 
-/// What keys there are.
+/// The keys found.
 pub(super) enum KeysFound {
-    /// Those of the folder, and what the keyring says of them.
+    /// The keys in the folder, with the keyring's entries.
     Found(Keys, Keyring),
-    /// None yet: what a first start would make is stood in for.
+    /// No keys yet: a stand-in for the key that a first start would make.
     NotYet(Keys),
-    /// They cannot be used; a stand-in.
+    /// The keys cannot be used; a stand-in.
     Broken(Keys),
 }
 
@@ -58,7 +58,7 @@ impl KeysFound {
         }
     }
 
-    /// What the keyring says of the key `kid`.
+    /// The keyring's entry for the key `kid`.
     pub(super) fn entry(&self, kid: &str) -> Option<&Entry> {
         match self {
             Self::Found(_, ring) => ring.find(kid),
@@ -152,7 +152,7 @@ fn mistakes(report: &mut Report, error: ConfigError) {
     }
 }
 
-/// The keys as they are; none is made.
+/// The present keys; none is made.
 pub(super) async fn keys(
     config: &Config,
     common: &InCommon,
@@ -167,7 +167,7 @@ pub(super) async fn keys(
             }
             let signing = keys.signing();
             let algorithms: Vec<_> = signing.algorithms().iter().map(|one| one.name()).collect();
-            // Not always the one that is named.
+            // The name can be another one.
             let entry = keeper.keyring().find(signing.kid());
             let file = entry.map_or_else(
                 || path.to_string(),
@@ -193,7 +193,7 @@ pub(super) async fn keys(
     }
 }
 
-/// A key that waits is no mistake, and worth a word.
+/// A waiting key is no mistake, but the operator should know.
 fn tell_next(keeper: &Keeper, registered: Option<Algorithm>, now: Timestamp, report: &mut Report) {
     if let Some(Step::Adopt(named)) = keeper.step(now) {
         report.note(format!(

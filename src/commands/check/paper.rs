@@ -1,4 +1,4 @@
-//! What the table is written on: how wide it is, and whether it shows colours.
+//! The terminal: its width, and whether it shows colours.
 
 use std::{ffi::OsStr, io::IsTerminal as _};
 
@@ -9,7 +9,7 @@ use crate::config::Environment;
 const WIDTH: usize = 100;
 /// Narrower, and a row is all breaks.
 const NARROWEST: usize = 60;
-/// Wider, and nobody finds the next line.
+/// On wider lines, readers lose the next line.
 const WIDEST: usize = 120;
 
 /// How to write.
@@ -46,7 +46,7 @@ impl Paper {
         }
     }
 
-    /// The mark, in its colour: what has failed stands out, and what says nothing stands back.
+    /// The coloured mark: failures stand out, and neutral rows recede.
     pub(super) fn coloured(&self, verdict: &Verdict) -> String {
         let mark = verdict.mark();
         match verdict {

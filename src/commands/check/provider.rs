@@ -1,4 +1,4 @@
-//! The IdP: where it is, who it says that it is, and what time it has.
+//! The IdP: its address, its identity and its clock.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::{
     outbound::TransportError,
 };
 
-/// More than this apart, in seconds, and assertions that live 60 s are refused sooner or later.
+/// With a larger clock skew, in seconds, the IdP will refuse assertions that live 60 s sooner or later.
 const LARGEST_DIFFERENCE: i64 = 30;
 
-/// Discovery, issuer and clock. `None` where there is nothing to go on with.
+/// Discovery, issuer and clock. `None` if the further checks lack the metadata.
 pub(super) async fn check(patient: &Patient<'_>, report: &mut Report) -> Option<Arc<Metadata>> {
     let metadata = match patient.parts.relying_party.discover().await {
         Ok(metadata) => metadata,
@@ -119,7 +119,7 @@ const fn direction(ahead: i64) -> &'static str {
     if ahead < 0 { "behind" } else { "ahead of" }
 }
 
-/// Nobody can log in with an IdP whose signatures nobody can verify.
+/// Nobody can log in if the server cannot verify the IdP's signatures.
 fn no_keys(error: &JwksError, report: &mut Report) {
     let kind = match error {
         JwksError::Unreachable { .. } => Kind::Unreachable,

@@ -1,4 +1,4 @@
-//! The client at the IdP beside what it should be.
+//! The client at the IdP, compared with the wanted one.
 
 mod fields;
 mod kid;
@@ -23,16 +23,17 @@ use crate::{
     },
 };
 
-/// What is known of the client.
+/// The known data of the client.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// What to authenticate as.
+    /// The client's credentials.
     pub(super) client: Option<Client>,
-    /// Whether the IdP knows the signing key under its kid, where that can be told.
+    /// Whether the IdP knows the signing key under its kid, if that can be determined.
     pub(super) knows_key: Option<bool>,
-    /// Whether it is told from where the IdP fetches the keys, and not from what it has.
+    /// Whether the result comes from the address at which the IdP fetches the keys, and not from the IdP's
+    /// registration.
     pub(super) fetched: bool,
-    /// Whether nobody can read the client from here, since the configuration names it.
+    /// Whether the client cannot be read from here, because the configuration names it.
     pub(super) unread: bool,
 }
 
@@ -117,7 +118,7 @@ async fn replacement(registration: &Registration, metadata: &Metadata, report: &
     }
 }
 
-/// A client that somebody registered: nothing here says what it is.
+/// A client that somebody registered: the server does not know its metadata.
 async fn by_hand(
     patient: &Patient<'_>,
     metadata: &Metadata,
@@ -147,7 +148,7 @@ async fn by_hand(
     }
 }
 
-/// The row of the key for a client that nobody can read: what the IdP made of an assertion, else what is served.
+/// The row of the key for a client that cannot be read: the IdP's reaction to an assertion, or else the served keys.
 pub(super) fn unread_kid(patient: &Patient<'_>, keys: &KeysFound, served: &Served, report: &mut Report) {
     if patient.config.client.authentication != AuthMethod::PrivateKeyJwt {
         return report.skip(Check::Kid, "nothing is signed with a client secret");
@@ -256,7 +257,7 @@ fn registered(
     let fetched = registered.is_none();
     let knows_key = keys.found().and_then(|keys| match registered {
         Some(registered) => Some(has_signing_key(keys, registered)),
-        // What is served here says nothing of another place.
+        // The keys served here show nothing about another place.
         None if client.changes.iter().any(|change| change.field == "jwks_uri") => None,
         None => serves_key(keys, served),
     });
@@ -274,7 +275,7 @@ fn registered(
     let usable = match client.client {
         Ok(usable) => Some(usable),
         Err(error) => {
-            // One cause, one row: where the field has its own, that has said it.
+            // One cause, one row: the field's own row already reports it.
             let check = match &error {
                 RegistrationError::MethodReplaced { .. } | RegistrationError::NoSecret { .. } => {
                     Check::Method
@@ -301,7 +302,7 @@ fn registered(
     }
 }
 
-/// The keys that the IdP has by itself.
+/// The keys that the IdP itself contains.
 fn registered_keys(client: &Inspected) -> Option<&[Value]> {
     let Reading::Read(current) = &client.reading else {
         return None;

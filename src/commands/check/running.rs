@@ -1,4 +1,4 @@
-//! What only the running server knows, asked through the operator's socket.
+//! The data that only the running server has, read through the operator's socket.
 
 use std::{fmt::Write as _, path::Path, time::Duration};
 

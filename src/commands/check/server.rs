@@ -6,12 +6,12 @@ use super::{
 };
 use crate::{config::Config, own_paths};
 
-/// How the server on this machine stands.
+/// The state of the server on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Local {
     /// It answers.
     Live,
-    /// Nobody answers, or somebody else.
+    /// No response, or a response of another server.
     Absent,
 }
 

@@ -1,4 +1,4 @@
-//! Our clock, set to what the IdP's shows: where the IdP lets us in by it, the difference alone keeps us out.
+//! A clock skewed to match the IdP's. If authentication succeeds with it, clock skew is the cause.
 
 use std::time::Duration;
 

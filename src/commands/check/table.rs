@@ -15,12 +15,12 @@ use crate::{
     diagnostic::Fix,
 };
 
-/// The version of what `--json` prints: greater where a member changes its meaning or goes.
+/// The version of the `--json` output: it increases when a member changes its meaning or disappears.
 const FORMAT: u32 = 1;
 /// The widest name of a check, in characters.
 const NAMES: usize = 14;
 
-/// The table, with what to do in the end.
+/// The table, with the advice at the end.
 pub(super) fn table(report: &Report, paper: &Paper) -> String {
     let mut out = String::new();
     let mut last = None;
@@ -32,7 +32,7 @@ pub(super) fn table(report: &Report, paper: &Paper) -> String {
             finding.check.name().to_owned()
         };
         last = Some(finding.check);
-        // What was not looked at for one and the same reason takes one line.
+        // Checks skipped for the same reason share one line.
         while let Some(next) = rows.next_if(|next| next.verdict == Verdict::Skipped && next.is_like(finding))
         {
             name = format!("{name}, {}", next.check.name());
@@ -95,7 +95,7 @@ fn row(out: &mut String, paper: &Paper, name: &str, finding: &Finding, names: &N
     }
 }
 
-/// The last line: what a tired person needs.
+/// The last line: the summary for a tired person.
 fn verdict(report: &Report) -> String {
     let mut failed: Vec<&str> = Vec::new();
     for finding in report.rows().filter(|finding| finding.is_failed()) {
@@ -201,8 +201,9 @@ mod tests {
         assert_eq!(table, expected);
     }
 
+    /// The table fits into a narrow terminal.
     #[test]
-    fn colours_are_of_the_marks_alone_and_a_narrow_terminal_is_not_overrun() {
+    fn only_marks_are_coloured() {
         let paper = Paper {
             width: 60,
             colours: true,

@@ -1,10 +1,10 @@
-//! Text for a terminal: wrapped, bounded, without control characters of somebody else.
+//! Text for a terminal: wrapped, bounded, without foreign control characters.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// A longer text of somebody else is cut, in characters.
+/// The length in characters at which a longer foreign text is cut.
 const MAX_SHOWN: usize = 600;
 
 /// `text` in lines of at most `width` characters: the first after `first`, the others as far in. A word that is too

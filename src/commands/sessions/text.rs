@@ -94,7 +94,7 @@ pub(super) fn statistics(statistics: &Statistics) -> String {
     );
     for (series, counted) in &statistics.counted {
         let value = match counted {
-            // What has not happened is left out.
+            // Events that have not happened are left out.
             Counted::Count(0) | Counted::Times { count: 0, .. } | Counted::Last(None) => continue,
             Counted::Last(Some(time)) => time.clone(),
             Counted::Count(count) => count.to_string(),

@@ -26,7 +26,7 @@ impl Reader {
     }
 }
 
-/// What has happened to a value on its way here.
+/// The damage to a value on its way into the environment.
 fn damage_of(name: &str, raw: &Raw) -> Option<Complaint> {
     // Secrets are looked at where they are read, from whatever place.
     let variable = catalogue::find(name).filter(|variable| !variable.is_secret())?;

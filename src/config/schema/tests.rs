@@ -53,7 +53,7 @@ fn the_samples_match_and_name_the_schema() {
     let text = fs::read_to_string(sample).unwrap();
     checker.accepts(&text).unwrap();
     assert!(text.starts_with("# yaml-language-server: $schema=settings.schema.json\n"));
-    // What is commented out matches as well.
+    // The commented entries match as well.
     let all: String = text.lines().map(|line| uncommented(line) + "\n").collect();
     checker.accepts(&all).unwrap();
 }

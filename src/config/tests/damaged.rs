@@ -11,7 +11,7 @@ fn with(name: &'static str, value: &'static str) -> Vec<(&'static str, &'static 
     all
 }
 
-/// Of every variable that is built, since what is missing then is asked for by others.
+/// A test for every variable that is built: a missing value is requested by others.
 #[test]
 fn a_quoted_value_is_the_only_complaint() {
     for variable in VARIABLES.iter().filter(|variable| variable.not_built.is_none()) {
@@ -44,7 +44,7 @@ fn an_alias_and_a_line_of_settings_are_named() {
 }
 
 #[test]
-fn an_issuer_with_the_address_of_its_metadata_is_told_without_it() {
+fn an_issuer_is_told_without_the_path_of_its_metadata() {
     let problem = problem(&[(
         "OIDC_ISSUER",
         "https://idp.example/x/.well-known/openid-configuration",

@@ -1,4 +1,4 @@
-//! What to do about a file that is no usable key.
+//! The advice for a file that contains no usable key.
 
 use super::{KeyProblem, UnusableKey};
 use crate::diagnostic::{Explain, Fix, Knob, fix};

@@ -1,4 +1,4 @@
-//! What a login that came to nothing is to the person: what replicas tell each other of it.
+//! A failed login, from the person's view: replicas share it.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::{
     session::OpenError,
 };
 
-/// Why nobody was logged in, as far as a person is told.
+/// The reason why the login failed, as far as the person learns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
     /// The IdP does not take the code (any more).
@@ -20,7 +20,7 @@ pub enum Failure {
     Unavailable,
     /// The IdP does not answer.
     TimedOut,
-    /// What the IdP answered did not pass a check.
+    /// The IdP's answer failed a check.
     AnswerRefused,
     /// The login was not as strong as was asked for.
     TooWeak,
@@ -39,7 +39,7 @@ pub enum Failure {
 // === impl Failure ===
 
 impl Failure {
-    /// Of a call to the IdP.
+    /// From a failed call to the IdP.
     #[must_use]
     pub fn of_call(error: &TokenError) -> Self {
         match error {
@@ -71,7 +71,7 @@ impl Failure {
         }
     }
 
-    /// Of what can go wrong from the code to the session.
+    /// From a failure between the code and the session.
     #[must_use]
     pub fn of(error: &CallbackError) -> Self {
         match error {

@@ -109,7 +109,7 @@ impl Login {
             && email_is_unstated(id_token, user_info)
             && !self.inner.said_unstated_email.swap(true, Ordering::Relaxed)
         {
-            let what = "the IdP gave an e-mail address without a true email_verified, so the address is told to no application";
+            let what = "the IdP gave an e-mail address without a true email_verified, so no application receives the address";
             let fix = fix!(
                 "if every address there is verified, set {}",
                 Knob::EmailTrusted.to("true")
@@ -146,7 +146,7 @@ impl Login {
         }
         let (Some(access), Some(client)) = (&inner.offline_access, inner.relying_party.client().get()) else {
             if !came && !inner.said_no_refresh_token.swap(true, Ordering::Relaxed) {
-                let what = "the IdP gave no refresh token although offline_access was asked for, so sessions end with their \
+                let what = "the IdP gave no refresh token although offline_access was requested, so sessions end with their \
                             access token";
                 let fix = fix!(
                     "set {} and allow the client the refresh_token grant, which many IdPs want",
@@ -158,7 +158,7 @@ impl Login {
         };
         match access.learn(inner.relying_party.issuer(), &client.id, attempt.consent, came) {
             Some(Consent::Tried) => {
-                let what = "the IdP gave no refresh token although offline_access was asked for, so this session ends with its \
+                let what = "the IdP gave no refresh token although offline_access was requested, so this session ends with its \
                             access token; the next logins ask for consent";
                 let fix = fix!(
                     "wait for them; {} asks for it at every login",
@@ -172,10 +172,10 @@ impl Login {
                 tracing::warn!("{}", told(what, offline_access::without_refresh_token()));
             }
             Some(Consent::Needed) => {
-                tracing::info!("refresh tokens come where the person is asked for consent");
+                tracing::info!("refresh tokens come with consent");
             }
             Some(Consent::Unneeded) => {
-                tracing::info!("refresh tokens come without asking the person for consent");
+                tracing::info!("refresh tokens come without consent");
             }
             None => {}
         }

@@ -217,7 +217,7 @@ fn an_isolated_process_uses_its_own_knowledge() {
     noted.now_or_never().unwrap().unwrap_err();
     assert!(covers(&here, &course()));
     assert!(!covers(&there, &course()));
-    logs.has_part("WARN", "is not known");
+    logs.has_part("WARN", "it is unknown");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What to do about a call that did not succeed.
+//! The advice for an unsuccessful call.
 
 use std::{fmt, time::Duration};
 
@@ -11,12 +11,12 @@ use crate::{
 /// A smaller difference between the clocks is no reason to refuse an assertion.
 const CLOCKS_AGREE: Duration = Duration::from_secs(30);
 
-/// What the operator needs to find out why the provider does not know us.
+/// The data with which the operator finds out why the provider does not know the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidClient {
     /// The provider's error.
     pub error: OAuthError,
-    /// What we sent.
+    /// The request.
     pub proof: AuthenticationSummary,
     /// Whether the provider has the key.
     pub key: KeyThere,
@@ -31,13 +31,13 @@ pub enum KeyThere {
     Unknown,
     /// It has it registered.
     Registered,
-    /// It is where the provider fetches keys; what the provider has fetched is not known.
+    /// The address from which the provider fetches keys; the fetched keys are unknown.
     Served,
     /// It does not have it.
     Missing,
 }
 
-/// What the clocks may have to do with a refusal.
+/// The clock skew that may explain a refusal.
 enum Clocks {
     /// They are this far apart, in seconds; ours is ahead where it is positive.
     Apart(i64),
@@ -83,7 +83,7 @@ impl Explain for CallError {
     }
 }
 
-/// What to do where the provider refuses something else than the client. A grant that is over is nobody's mistake.
+/// The advice if the provider refuses something other than the client. An expired grant is no mistake.
 fn of_refusal(error: &OAuthError) -> Option<Fix> {
     match error.blames() {
         Blames::Scope => Some(fix!(
@@ -108,7 +108,7 @@ fn of_refusal(error: &OAuthError) -> Option<Fix> {
 // === impl InvalidClient ===
 
 impl InvalidClient {
-    /// What the clocks have to do with it, if they may have.
+    /// The part that clock skew may have in it.
     fn clocks(&self) -> Option<Clocks> {
         self.proof.assertion.as_ref()?;
         let apart = self.clock.map_or(0, ProviderTime::ahead);

@@ -127,7 +127,7 @@ async fn another_issuer_at_the_base_url_prints_the_line_to_add() {
     let text = error.told();
     assert!(text.contains("[Issuer]=https://idp.example/realms/x"), "{text}");
 
-    // Where an issuer is configured, it stands beside the one of the document.
+    // A configured issuer appears beside the document's.
     let text = failure(&provider).await.to_string();
     assert!(text.contains("they must be equal to the letter"), "{text}");
 }

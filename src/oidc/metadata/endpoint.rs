@@ -20,7 +20,7 @@ pub enum EndpointError {
     Missing {
         /// Its name in the document.
         member: &'static str,
-        /// What names it instead.
+        /// The setting that can replace it.
         knob: Knob,
     },
     /// It is not a URL, or has credentials or a fragment.
@@ -30,7 +30,7 @@ pub enum EndpointError {
         member: &'static str,
         /// The value, shortened; nothing of it if it may contain credentials.
         value: String,
-        /// What names it instead.
+        /// The setting that can replace it.
         knob: Knob,
     },
     /// Plain http beyond the local network.
@@ -40,7 +40,7 @@ pub enum EndpointError {
         member: &'static str,
         /// As it would be used, shortened.
         url: String,
-        /// What names it instead.
+        /// The setting that can replace it.
         knob: Knob,
     },
     /// A host inside a private network or on this machine, named by an issuer on the internet.
@@ -50,7 +50,7 @@ pub enum EndpointError {
         member: &'static str,
         /// As it would be used, shortened.
         url: String,
-        /// What names it instead.
+        /// The setting that can replace it.
         knob: Knob,
     },
 }

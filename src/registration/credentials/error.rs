@@ -1,4 +1,4 @@
-//! Why credentials cannot be used, with what to do about it.
+//! The reasons why credentials cannot be used, each with its fix.
 
 use std::path::PathBuf;
 

@@ -19,11 +19,11 @@ use crate::{
     private_file::{self, FileLock, Guard, Step},
 };
 
-/// A credentials file has a few kilobytes; more than this is something else.
+/// A credentials file has a few kilobytes; a larger file is a mistake.
 const MAX_SIZE: u64 = 1024 * 1024;
-/// How often a lock that another process holds is tried again.
+/// The interval between attempts to take a lock that another process holds.
 const LOCK_INTERVAL: Duration = Duration::from_millis(200);
-/// What the file is called with which it is proven that the folder can be written.
+/// The name of the file that proves that the folder is writable.
 const PROBE: &str = ".probe";
 
 /// `bff_client.json`, wherever it is. Cheap to clone.
@@ -51,13 +51,14 @@ impl CredentialsFile {
         Self { guard, ..self }
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Waits until this process alone may register. A file lock ends with the process, so a crash leaves none behind.
+    /// Waits for the exclusive right to register. The operating system releases the lock when the process ends, so a
+    /// crash leaves none behind.
     ///
     /// # Errors
     ///
@@ -85,8 +86,8 @@ impl CredentialsFile {
         }))
     }
 
-    /// Removes what a process that died at work has left: it may hold secrets. Only for the holder of the lock. Where it
-    /// cannot be removed it does no harm beyond that.
+    /// Removes leftovers of a process that died while it wrote: they may contain secrets. Only the holder of the lock
+    /// calls this. A failed removal does no other harm.
     fn clean_up(&self) {
         if private_file::remove_leftovers(&self.path).is_err() {
             tracing::debug!(
@@ -101,7 +102,7 @@ impl CredentialsFile {
         }
     }
 
-    /// Reads the record; `None` where there is no file.
+    /// Reads the record; `None` if the file does not exist.
     ///
     /// # Errors
     ///
@@ -151,7 +152,7 @@ impl CredentialsFile {
         Credentials::parse(text, &place)
     }
 
-    /// What is there now.
+    /// The present contents.
     pub async fn fingerprint(&self) -> Fingerprint {
         let this = self.clone();
         let look = blocking(move || {

@@ -1,4 +1,4 @@
-//! What is kept of a replaced client.
+//! The data that the server keeps of a replaced client.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub struct Superseded {
     pub client_id: String,
     /// Its registration access token.
     pub registration_access_token: Secret,
-    /// Its registration URI, as the IdP said it.
+    /// Its registration URI, as the IdP gave it.
     pub registration_client_uri: String,
     /// When it was replaced; the epoch where an earlier version has not noted it.
     #[serde(default = "long_ago")]
@@ -24,7 +24,7 @@ pub struct Superseded {
 // === impl Superseded ===
 
 impl Superseded {
-    /// What is needed to delete `old`, which is replaced now. `None` where the IdP gave nothing to delete it with.
+    /// The data needed to delete `old`, which has just been replaced. `None` if the IdP gave no means to delete it.
     pub(in crate::registration) fn new(old: Registered, now: Timestamp) -> Option<Self> {
         Some(Self {
             client_id: old.client_id,
@@ -52,7 +52,7 @@ impl fmt::Debug for Superseded {
     }
 }
 
-/// A list, or the one that earlier versions kept.
+/// A list, or the single value of earlier versions.
 pub(super) fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Superseded>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

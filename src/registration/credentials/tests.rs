@@ -76,8 +76,9 @@ async fn every_member_survives_and_what_a_newer_version_added_too() {
     assert_eq!(again, text);
 }
 
+/// No temporary file stays beside it.
 #[tokio::test]
-async fn the_file_is_for_the_owner_alone_and_nothing_is_left_beside_it() {
+async fn only_the_owner_can_read_the_file() {
     let (dir, file) = file();
     file.prove_writable().await.unwrap();
     file.store(&full()).await.unwrap();
@@ -104,8 +105,9 @@ async fn a_file_that_others_can_read_is_narrowed() {
     );
 }
 
+/// It is not changed.
 #[tokio::test]
-async fn attack_50_a_file_that_others_can_write_or_that_a_link_leads_to_is_refused_and_left_alone() {
+async fn attack_50_a_writable_or_linked_file_is_refused() {
     let dir = crate::private_file::testing::on_disk();
     let file = CredentialsFile::new(dir.path().join("bff_client.json"));
     file.store(&full()).await.unwrap();

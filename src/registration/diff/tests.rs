@@ -12,7 +12,7 @@ fn wanted() -> WantedMetadata {
     WantedMetadata::new(&options(), Some(Algorithm::PS256), jwks)
 }
 
-/// What an IdP returns that took everything as it was.
+/// The response of an IdP that accepted everything unchanged.
 fn taken() -> Map<String, Value> {
     wanted().fields().clone()
 }
@@ -71,15 +71,16 @@ fn a_field_that_is_not_returned_counts_as_what_was_sent() {
         changes[0].to_string(),
         r#"client_profile: (not returned) -> "other""#
     );
-    // With no memory of what was sent, silence proves nothing.
+    // Without a record of the last request, silence proves nothing.
     assert_eq!(
         names(&compare(&wanted, &current, &Remembered::default())),
         ["client_profile", "post_logout_redirect_uris"]
     );
 }
 
+/// Either side may change it.
 #[test]
-fn a_value_that_the_idp_put_in_place_of_ours_is_settled_until_either_changes() {
+fn a_replaced_value_is_settled_until_it_changes() {
     let mut current = taken();
     current.insert("scope".into(), json!("openid profile"));
     let memory = Remembered::new(&wanted(), &current);
@@ -190,8 +191,9 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    /// The difference is logged first.
     #[test]
-    fn whatever_the_idp_returns_for_our_fields_the_difference_is_told_and_settles(
+    fn any_returned_value_settles(
         values in prop::collection::vec(any_json(), 12)
     ) {
         let wanted = wanted();

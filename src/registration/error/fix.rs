@@ -1,4 +1,4 @@
-//! What to do about each error of registration.
+//! The advice for each error of registration.
 
 use http::StatusCode;
 
@@ -100,7 +100,7 @@ impl Explain for RegistrationError {
                 Knob::ForceReplace.to("true")
             ),
             Self::NotRegisteredAnew { client_id, cause, .. } => match &**cause {
-                // Another id may be the one of somebody else's client.
+                // A taken id may belong to another client.
                 Self::ClientIdTaken { client_id: taken, .. } if taken == client_id => fix!(
                     "have the client removed at the IdP, then start once with {} and an unused {}; or have the IdP issue a new \
                      registration access token for it, and put that into {} as registration_access_token",
@@ -177,7 +177,7 @@ impl Explain for RegistrationError {
 // === impl Target ===
 
 impl Target {
-    /// What points there.
+    /// The settings that determine the address.
     fn pointer(self) -> Fix {
         match self {
             Self::Registration => fix!(

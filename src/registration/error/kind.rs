@@ -1,32 +1,32 @@
-//! What an error means for the process: stop, wait, or wait for a person.
+//! The effect of an error on the process: stop, try again, or wait for a person.
 
 use std::time::Duration;
 
 use super::{CredentialsError, RegistrationError};
 
-/// What an error means for the process.
+/// The effect of an error on the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The operator has to change something here: exit code 64.
     Configuration,
-    /// Nobody has to change anything, trying again may help: exit code 69 where nobody can wait.
+    /// Nobody has to change anything, and another attempt may help. A command that cannot wait exits with code 69.
     Unreachable,
-    /// The IdP said no, or we have nothing to ask with: exit code 77.
+    /// The IdP refused, or the server has no credential to ask with: exit code 77.
     Refused,
-    /// Something was sent and its answer is lost. Trying again by itself would be wrong, a person must look; the server
-    /// stays up: exit code 69 where nobody can wait.
+    /// A request was sent and its answer is lost. An automatic repetition would be wrong: a person must look. The
+    /// server keeps running. A command that cannot wait exits with code 69.
     OutcomeUnknown,
 }
 
 // === impl RegistrationError ===
 
 impl RegistrationError {
-    /// What it means for the process.
+    /// The error's effect on the process.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Credentials(error) => match error {
-                // What is wrong with what is shared is mended at another place, or passes.
+                // A failure of shared data is fixed elsewhere, or it passes.
                 CredentialsError::Unavailable { .. }
                 | CredentialsError::Foreign
                 | CredentialsError::LockLost => ErrorKind::Unreachable,
@@ -64,7 +64,7 @@ impl RegistrationError {
         }
     }
 
-    /// When the IdP asked to come back.
+    /// The time after which the IdP allows another attempt.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -1,8 +1,8 @@
-//! What is spoken to and asked for, in the words of messages.
+//! The target and purpose of a call, in the words of messages.
 
 use std::fmt;
 
-/// What is spoken to.
+/// The target of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The registration endpoint (RFC 7591 section 3).
@@ -13,16 +13,16 @@ pub enum Target {
     AdminApi,
 }
 
-/// The client id that was asked for, in words.
+/// The requested client id, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish(pub Option<String>);
 
-/// What lets a registration be asked for again whose answer was lost.
+/// The change that allows another registration after a lost answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
     /// A new initial access token.
     Token,
-    /// Where none is needed: a person who takes the note away.
+    /// No token is needed: a person removes the note.
     NoNote,
 }
 

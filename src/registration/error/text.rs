@@ -8,7 +8,8 @@ use crate::oidc::OAuthError;
 // === impl RegistrationError ===
 
 impl RegistrationError {
-    /// Whether another registration access token may help (RFC 7592 section 2.1 has 401 for a bad one; 403 is seen, too).
+    /// Whether another registration access token may help (RFC 7592 section 2.1 defines 401 for a bad one; some IdPs
+    /// send 403).
     pub(in crate::registration) fn may_be_of_the_token(&self) -> bool {
         match self {
             Self::RegistrationTokenRefused { .. } => true,
@@ -19,8 +20,8 @@ impl RegistrationError {
         }
     }
 
-    /// The same where to register anew was refused with `cause`: what helps with a client that is lost has been tried
-    /// then. Errors of another sort stay as they are.
+    /// The same after a new registration was refused with `cause`: the usual remedy for a lost client has been tried
+    /// then. Errors of other kinds stay unchanged.
     pub(in crate::registration) fn and_not_anew(self, cause: Self) -> Self {
         let (found, client_id) = match self {
             Self::RegistrationTokenRefused {
@@ -60,7 +61,7 @@ pub(super) fn said(error: Option<&OAuthError>) -> String {
 /// A refused new registration.
 pub(super) fn left_after(stored: &str, cause: &RegistrationError) -> String {
     match cause {
-        // Another id may be the one of somebody else's client.
+        // A taken id may belong to another client.
         RegistrationError::ClientIdTaken { client_id, error, .. } if client_id == stored => {
             format!("the client id {client_id} is taken{}", said(error.as_ref()))
         }

@@ -1,21 +1,22 @@
-//! Where the IdP, or a page of it, is to tell us of logouts.
+//! The addresses at which the IdP, or one of its pages, reports logouts.
 
 use serde_json::json;
 
 use super::WantedMetadata;
 use crate::oidc::LogoutSupport;
 
-/// The field that carries where the IdP sends logout tokens (OpenID Connect Back-Channel Logout 1.0 section 2.2).
+/// The field with the address for logout tokens (OpenID Connect Back-Channel Logout 1.0 section 2.2).
 const BACKCHANNEL_LOGOUT_URI: &str = "backchannel_logout_uri";
-/// The field that asks for a `sid` in them (the same section).
+/// The field that requests a `sid` in them (the same section).
 const BACKCHANNEL_LOGOUT_SESSION: &str = "backchannel_logout_session_required";
 
-/// The field that carries what a page of the IdP shows in a frame (OpenID Connect Front-Channel Logout 1.0 section 2).
+/// The field with the address that a page of the IdP loads in a frame (OpenID Connect Front-Channel Logout 1.0
+/// section 2).
 const FRONTCHANNEL_LOGOUT_URI: &str = "frontchannel_logout_uri";
-/// The field that asks for `iss` and `sid` there (the same section).
+/// The field that requests `iss` and `sid` there (the same section).
 const FRONTCHANNEL_LOGOUT_SESSION: &str = "frontchannel_logout_session_required";
 
-/// Fields that say where the IdP tells us of logouts. They go as the descriptive ones do.
+/// The fields with the addresses for logouts. They are removed like the descriptive ones.
 pub(super) const LOGOUTS: [&str; 4] = [
     BACKCHANNEL_LOGOUT_URI,
     BACKCHANNEL_LOGOUT_SESSION,
@@ -26,9 +27,8 @@ pub(super) const LOGOUTS: [&str; 4] = [
 // === impl WantedMetadata ===
 
 impl WantedMetadata {
-    /// The same for an IdP that tells clients of logouts, as its metadata says, and wants to do so at
-    /// `uri`. An IdP that does not would ignore the fields, or refuse them; so would one that is asked for a `sid` that it
-    /// does not send.
+    /// The same for an IdP whose metadata support back-channel logout, at `uri`. Another IdP would ignore the fields
+    /// or refuse them, and so would an IdP that is asked for a `sid` that it does not send.
     #[must_use]
     pub fn for_back_channel(mut self, uri: Option<&str>, offered: LogoutSupport) -> Self {
         let Some(uri) = uri.filter(|_| offered != LogoutSupport::None) else {
@@ -42,9 +42,9 @@ impl WantedMetadata {
         self
     }
 
-    /// The same for an IdP whose page tells clients of logouts in frames. Not where the IdP does so itself, which reaches a
-    /// session whatever browsers do with cookies: some IdPs choose the frame where both are registered. Nor where it does
-    /// not say which session it means.
+    /// The same for an IdP whose page reports logouts in frames. The server does not register it if the IdP supports
+    /// back-channel logout, which works whatever browsers do with cookies: some IdPs choose the frame if both are
+    /// registered. It does not register it either if the IdP would not name the session.
     #[must_use]
     pub fn for_front_channel(mut self, uri: Option<&str>, offered: LogoutSupport) -> Self {
         if let Some(uri) = uri

@@ -1,4 +1,4 @@
-//! What "the same" means for each field.
+//! The meaning of "the same" for each field.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,8 @@ pub(in super::super) fn meaning(name: &str, value: &Value) -> Value {
     }
 }
 
-/// `value` of field `name`, out of the list of one that some IdPs write it as. Lists that are meant as such stay.
+/// `value` of the field `name`, taken out of a list of one that some IdPs send instead. Fields that are lists stay
+/// lists.
 #[must_use]
 pub fn single<'v>(name: &str, value: &'v Value) -> &'v Value {
     match value {
@@ -56,8 +57,8 @@ pub fn single<'v>(name: &str, value: &'v Value) -> &'v Value {
     }
 }
 
-/// What identifies a public key: the members of its thumbprint (RFC 7638 section 3.2) and its name. An IdP may add or
-/// leave out the rest.
+/// The identity of a public key: the members of its thumbprint (RFC 7638 section 3.2) and its name. An IdP may add or
+/// leave out the other members.
 fn public_key(key: &Value) -> Value {
     let Value::Object(key) = key else {
         return key.clone();

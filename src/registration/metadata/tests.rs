@@ -43,7 +43,7 @@ fn extensions_are_sent_only_where_they_are_configured() {
 }
 
 #[test]
-fn an_algorithm_of_id_tokens_is_named_only_to_an_idp_without_rs256() {
+fn the_id_token_algorithm_is_named_only_without_rs256() {
     let named = |supported: &[Algorithm]| {
         wanted()
             .for_id_tokens(supported)
@@ -60,7 +60,7 @@ const LOGOUT_URI: &str = "https://a.example/auth/backchannel-logout";
 const LOGOUT_FIELDS: [&str; 2] = ["backchannel_logout_uri", "backchannel_logout_session_required"];
 
 #[test]
-fn the_uri_for_logouts_is_registered_only_where_the_idp_knows_it() {
+fn the_backchannel_uri_is_registered_if_supported() {
     let fields = |uri, offered| {
         let wanted = wanted().for_back_channel(uri, offered);
         LOGOUT_FIELDS.map(|name| wanted.fields().get(name).cloned())
@@ -87,13 +87,13 @@ fn the_uri_for_logouts_goes_where_the_idp_knows_it_no_more() {
     for name in LOGOUT_FIELDS {
         assert!(after.removes(name) && body.get(name).is_none());
     }
-    // One that somebody else has put there stays.
+    // A value of somebody else stays.
     let body = wanted().update_body(Some(&current), "bff-server", None);
     assert_eq!(body["backchannel_logout_uri"], LOGOUT_URI);
 }
 
 #[test]
-fn the_frame_for_logouts_is_registered_only_where_there_is_no_better_way() {
+fn the_frontchannel_uri_is_registered_as_the_last_resort() {
     let uri = Some("https://a.example/auth/frontchannel-logout");
     let registered = |back, uri, front| {
         let wanted = wanted()
@@ -135,8 +135,9 @@ fn a_secret_method_registers_no_signing_algorithm() {
     assert!(body.get(SIGNING_ALG).is_none());
 }
 
+/// It omits the forbidden ones.
 #[test]
-fn an_update_keeps_unknown_fields_and_leaves_out_the_forbidden_ones() {
+fn an_update_keeps_unknown_fields() {
     let current = json!({
         "client_id": "other",
         "client_secret": "old",
@@ -196,7 +197,7 @@ fn an_algorithm_that_was_sent_stays_while_it_fits() {
 }
 
 #[test]
-fn where_other_sites_begin_a_login_goes_when_it_is_no_longer_https() {
+fn initiate_login_uri_is_removed_without_https() {
     let mut options = options();
     options.initiate_login_uri = Some("https://a.example/auth/login".to_owned());
     let before = WantedMetadata::new(&options, None, jwks);

@@ -1,5 +1,5 @@
-//! Every wrong answer at every call, as one table: what it is taken for, that nothing is lost by it, and that the next
-//! attempt goes on.
+//! One table of every wrong answer at every call. Each row checks the resulting error, that no data is lost, and that
+//! the next attempt works.
 
 use serde_json::json;
 
@@ -10,16 +10,16 @@ use super::{
 
 const FRESH: &str = "fresh-token";
 
-/// What a wrong answer is taken for.
+/// The error that results from a wrong answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Is {
     /// As if it were right, or as if the IdP did not do this.
     Fine,
-    /// A no: exit code 77 where there is no client.
+    /// A refusal: exit code 77 if no client exists.
     Refusal,
-    /// Something that passes: exit code 69 where nobody can wait.
+    /// A temporary failure: a command that cannot wait exits with code 69.
     Trouble,
-    /// Nobody knows what became of the call.
+    /// The outcome of the call is unknown.
     Unknown,
     /// Tried somewhere else.
     Skip,
@@ -127,7 +127,7 @@ fn table() -> Vec<(&'static str, Odd, [Is; 6])> {
             Odd::Text(200, "application/json", huge),
             [Unknown, Trouble, Trouble, Trouble, Trouble, Trouble],
         ),
-        // The others wait where hanging is tried alone.
+        // The other errors wait while only the hanging one is tested.
         ("nothing", Odd::Hang, [Skip, Skip, Skip, Skip, Trouble, Trouble]),
     ]
 }
@@ -174,7 +174,7 @@ async fn a_first_registration_takes_wrong_answers_for_what_they_are() {
             };
             assert_eq!(found, expected, "{row} at {call}");
             match found {
-                // What was lost is noted, and nothing is sent until a person has looked.
+                // The lost call is noted, and the server sends nothing until a person has looked.
                 Unknown => assert_eq!(world.file()["state"], "requesting", "{row} at {call}"),
                 Fine => {}
                 _ => {
@@ -190,8 +190,9 @@ async fn a_first_registration_takes_wrong_answers_for_what_they_are() {
     }
 }
 
+/// The answers are those of its management endpoint.
 #[tokio::test]
-async fn a_registered_client_serves_whatever_its_management_is_answered() {
+async fn a_registered_client_serves_in_spite_of_any_answer() {
     for (row, odd, columns) in table() {
         for (column, method) in [(2, "GET"), (3, "PUT"), (4, "PATCH")] {
             let (call, expected) = (CALLS[column], columns[column]);
@@ -228,7 +229,7 @@ async fn a_registered_client_serves_whatever_its_management_is_answered() {
 }
 
 #[tokio::test]
-async fn a_replacement_stands_whatever_the_deletion_of_the_old_client_is_answered() {
+async fn a_replacement_survives_a_failed_deletion() {
     for (row, odd, columns) in table() {
         let world = World::registered(Habits {
             own_ids: true,
@@ -261,9 +262,11 @@ async fn a_replacement_stands_whatever_the_deletion_of_the_old_client_is_answere
     }
 }
 
-/// A folder that takes nothing any more, from the second call on: what the IdP has done is told, and the client serves.
+/// A folder that refuses writes from the second call on: the server reports the IdP's action, and the client stays in
+/// use.
+/// The client serves.
 #[tokio::test]
-async fn what_cannot_be_stored_after_an_update_is_told_and_the_client_serves() {
+async fn a_failed_write_after_an_update_is_logged() {
     for (call, rotates) in [("GET", true), ("PUT", true), ("PUT", false)] {
         let world = World::registered(Habits {
             rotates,

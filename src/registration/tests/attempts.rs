@@ -155,8 +155,9 @@ async fn drift_made_at_the_idp_is_repaired() {
     assert!(matches!(world.event(as_is).await, Event::Unchanged));
 }
 
+/// They are not requested again.
 #[tokio::test]
-async fn values_that_the_idp_replaces_are_told_once_and_not_asked_for_again() {
+async fn replaced_values_are_logged_once() {
     let mut habits = Habits::default();
     habits.overrides.insert("scope".to_owned(), json!("openid"));
     let world = World::new(habits).await;
@@ -321,7 +322,7 @@ async fn a_registration_answered_by_200_is_taken_with_a_note() {
 }
 
 #[tokio::test]
-async fn an_initial_access_token_is_minted_where_an_admin_token_allows_it() {
+async fn an_admin_token_mints_an_initial_access_token() {
     let world = World::new(Habits::default()).await;
     let logs = Logs::capture();
     let admin = |options: &mut Options| options.admin_token = Some(Secret::from("admin-token"));
@@ -390,7 +391,7 @@ async fn while_registration_is_skipped_no_call_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_several_processes_that_start_together_exactly_one_registers() {
+async fn exactly_one_of_several_processes_registers() {
     let world = World::new(Habits::default()).await;
     let metadata = world.party.discover().await.unwrap();
     let tasks: Vec<_> = (0..10)
@@ -412,10 +413,11 @@ async fn of_several_processes_that_start_together_exactly_one_registers() {
     assert_eq!(calls.iter().filter(|call| *call == "POST /register").count(), 1);
 }
 
-/// The process dies at each call of a first registration, an update and a replacement; the starts after that either go on
-/// or say what is lost, and never make a second client by themselves.
+/// The process dies at each call of a first registration, an update and a replacement. Each later start either
+/// continues or reports the loss, and none makes a second client by itself.
+/// Or it says what is lost.
 #[tokio::test]
-async fn killed_at_any_call_the_next_start_goes_on_or_says_what_is_lost() {
+async fn the_next_start_recovers_from_a_kill_at_any_call() {
     type Change = fn(&mut Options);
     let fresh = |options: &mut Options| {
         options.initial_access_token = Some("fresh-token".into());

@@ -1,5 +1,5 @@
-//! The process dies before each step that it does to a file, at every way that registration can go. The next start goes on,
-//! or says what is lost; it never makes a client that nobody knows of without saying so.
+//! The process dies before each file operation of every course of registration. The next start continues or reports
+//! the loss. It never makes an unknown client silently.
 
 use futures_util::future::BoxFuture;
 
@@ -17,14 +17,14 @@ struct Way {
     habits: fn() -> Habits,
     /// Whether there is a client already.
     registered: bool,
-    /// What has happened at the IdP since.
+    /// The change at the IdP in the meantime.
     before: fn(&World) -> BoxFuture<'_, ()>,
     with: Change,
     /// The steps that it has at least: fewer would mean that the test no longer sees them.
     steps: usize,
 }
 
-/// One start that dies before the step after `steps` steps; `None` where it died.
+/// One start that dies after `steps` steps; `None` if it died.
 async fn killed_after(
     world: &World,
     steps: usize,
@@ -204,7 +204,7 @@ async fn killed_at_any_step_of_a_lost_registration_access_token() {
     .await;
 }
 
-/// Dies before each step in turn, until there is none left.
+/// Dies before each step in turn, until no step is left.
 async fn at_every_step(way: &Way) {
     let mut steps = 0;
     loop {
@@ -256,7 +256,7 @@ async fn recovers(world: &World, way: &Way, steps: usize, logs: &Logs) {
             if let Event::UpdateRefused(error) | Event::Postponed(error) = &outcome.event {
                 check_text(error);
             }
-            // What manages the client is in the file, or its loss was told.
+            // The file contains the management data, or the server reported their loss.
             let token = world.file()["registration_access_token"]
                 .as_str()
                 .unwrap()
@@ -281,7 +281,7 @@ async fn recovers(world: &World, way: &Way, steps: usize, logs: &Logs) {
                 error,
                 RegistrationError::OutcomeUnknown { .. } | RegistrationError::ClientIdTaken { .. }
             );
-            // A refusal of the first attempt may come once more, where the first one had not been sent.
+            // A refusal of the first attempt may come once more if the first request was not sent.
             assert!(
                 lost || matches!(error, RegistrationError::InvalidScope { .. }),
                 "{place}: {error}"
@@ -289,7 +289,7 @@ async fn recovers(world: &World, way: &Way, steps: usize, logs: &Logs) {
             let before = world.idp.clients();
             assert!(before.len() <= 1, "{place}: {before:?}");
 
-            // An operator who does what it says has a client again.
+            // An operator who follows the advice has a client again.
             for client in before {
                 world.idp.remove(&client);
             }

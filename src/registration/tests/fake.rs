@@ -1,4 +1,4 @@
-//! An IdP for tests: registers clients as RFC 7591 and 7592 say, and answers something else where it is told to.
+//! An IdP for tests: it registers clients according to RFC 7591 and 7592, and answers differently on request.
 
 use std::{collections::VecDeque, io, sync::Arc};
 
@@ -16,7 +16,7 @@ use url::Url;
 
 pub(super) const MINT: &str = "/api/admin/dcr/initial-access-tokens";
 
-/// What one request looked like.
+/// One request, as the fake IdP received it.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) call: String,
@@ -35,7 +35,7 @@ pub(super) enum Odd {
     Cut(u16),
     /// Nothing ever comes.
     Hang,
-    /// What would be answered anyway, but only when it is told to.
+    /// The regular answer, which waits for a permit.
     Later(Arc<Notify>),
 }
 
@@ -45,7 +45,7 @@ pub(super) enum Odd {
     reason = "independent habits, each switched by a test"
 )]
 pub(super) struct Habits {
-    /// Assigns ids of its own.
+    /// Assigns its own ids.
     pub(super) own_ids: bool,
     /// Gives a new registration access token in every answer.
     pub(super) rotates: bool,
@@ -57,9 +57,9 @@ pub(super) struct Habits {
     pub(super) manages: bool,
     /// Origin in the URIs that it gives.
     pub(super) public_origin: Option<String>,
-    /// Laid over what was sent.
+    /// Members that replace those of the request in the answer.
     pub(super) overrides: Map<String, Value>,
-    /// Laid over what is read, and not over what is answered to an update.
+    /// Members that replace those of a reading, but not those of the answer to an update.
     pub(super) reads_as: Map<String, Value>,
     pub(super) algorithms: Option<Value>,
     pub(super) issuer: Option<String>,
@@ -72,11 +72,11 @@ pub(super) struct Habits {
     pub(super) open: bool,
     /// Refuses a request with a member that no standard knows, with this text.
     pub(super) refuses_extensions: Option<&'static str>,
-    /// Gives a client another registration access token where an admin asks for one.
+    /// Gives a client another registration access token at the request of an admin.
     pub(super) renews_tokens: bool,
     /// Takes a refused request for a use of the initial access token.
     pub(super) counts_refusals: bool,
-    /// Writes every value of the metadata that is no list as a list of one.
+    /// Returns every single value of the metadata as a list of one.
     pub(super) writes_lists: bool,
 }
 

@@ -184,8 +184,9 @@ async fn a_replacement_is_announced_once_for_each_token() {
     assert_eq!(world.client(spent).await.replacement, None);
 }
 
+/// It needs a token to renew it with.
 #[tokio::test]
-async fn a_lost_token_is_renewed_at_the_next_start_where_there_is_something_to_renew_it_with() {
+async fn the_next_start_renews_a_lost_token() {
     let world = World::registered(Habits::default()).await;
     world.idp.forget_tokens();
     let fresh = |options: &mut Options| {
@@ -214,8 +215,9 @@ async fn a_lost_token_is_renewed_at_the_next_start_where_there_is_something_to_r
     assert_eq!(world.idp.calls(), [READ; 4]);
 }
 
+/// The report names the wanted value all the same.
 #[tokio::test]
-async fn what_an_update_would_leave_alone_is_no_difference_and_what_is_wanted_is_told_all_the_same() {
+async fn an_unchangeable_field_is_not_a_difference() {
     let world = World::registered(Habits::default()).await;
     let theirs = json!(["https://old.example/auth/callback"]);
     world.idp.edit("bff-server", "redirect_uris", theirs);
@@ -279,7 +281,7 @@ async fn an_initial_token_is_tried_with_what_no_client_can_be_made_of() {
         );
         check_text(&error);
     }
-    // A cause that stops every registration is no fault of the token.
+    // If every registration fails for another reason, the token is not to blame.
     world.idp.odd("POST /register", no(403, "access_denied"));
     let error = world.try_token().await.unwrap_err();
     assert!(matches!(error, RegistrationError::Refused { .. }), "{error}");

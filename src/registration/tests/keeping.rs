@@ -113,8 +113,8 @@ impl<'w> Keeper<'w> {
         }
     }
 
-    /// Moves time forward, and waits until the keeper has done what is due: it reads files and calls the IdP, and hours
-    /// would pass meanwhile.
+    /// Advances the time and waits until the keeper has done the work that is due: it reads files and calls the IdP,
+    /// and the paused clock would otherwise skip hours.
     async fn step(&self, duration: Duration) {
         self.world.clock.advance(duration);
         // Each task that is due is woken.
@@ -141,7 +141,7 @@ fn forced(options: &mut Options) {
     options.initial_access_token = Some(Secret::from(FRESH));
 }
 
-/// Whether the client has what it had.
+/// Whether the client still has its former fields.
 fn is_as(world: &World, before: &Value) -> bool {
     let now = world.idp.client("client-1");
     ["redirect_uris", "token_endpoint_auth_method", "scope"]
@@ -181,7 +181,7 @@ async fn a_client_that_another_process_replaced_is_noticed_and_used() {
     logs.has("the client was replaced by another process: it is client-2 from now on");
     check_no_secret(&logs.text());
 
-    // A secret that another process was given is taken over too, and so is a method.
+    // The keeper also adopts a secret or method that another process received.
     edit(&world, |file| {
         file["token_endpoint_auth_signing_alg"] = json!("PS256");
     });
@@ -200,8 +200,9 @@ async fn a_client_that_another_process_replaced_is_noticed_and_used() {
 }
 
 /// Without it, the other process would have a client that is gone until its next look.
+/// It waits until every process has followed.
 #[tokio::test]
-async fn a_replaced_client_is_deleted_by_a_running_server_when_every_process_has_followed() {
+async fn a_running_server_deletes_the_replaced_client() {
     let world = world().await;
     let keeper = Keeper::start(&world, as_is).await;
     let logs = Logs::capture();
@@ -223,7 +224,7 @@ async fn a_replaced_client_is_deleted_by_a_running_server_when_every_process_has
 }
 
 #[tokio::test]
-async fn a_server_that_makes_no_calls_leaves_a_replaced_client_to_others() {
+async fn a_server_without_calls_leaves_the_deletion_to_others() {
     let world = world().await;
     world.ensure(forced).await.unwrap();
     let keeper = Keeper::start(&world, |options| options.skip = true).await;
@@ -235,8 +236,9 @@ async fn a_server_that_makes_no_calls_leaves_a_replaced_client_to_others() {
     assert_eq!(world.idp.clients(), ["client-2"]);
 }
 
+/// The file breaks or vanishes.
 #[tokio::test]
-async fn a_file_that_breaks_or_goes_away_costs_a_running_server_nothing() {
+async fn a_running_server_survives_a_lost_credentials_file() {
     let world = world().await;
     let good = fs::read(world.path()).unwrap();
     let keeper = Keeper::start(&world, |options| {
@@ -265,8 +267,9 @@ async fn a_file_that_breaks_or_goes_away_costs_a_running_server_nothing() {
     keeper.ends().await;
 }
 
+/// The log names them.
 #[tokio::test]
-async fn what_is_changed_at_the_idp_is_told_and_repaired_by_the_periodic_comparison() {
+async fn the_periodic_comparison_repairs_changes() {
     let world = world().await;
     let keeper = Keeper::start(&world, hourly).await;
     let before = world.idp.client("client-1");
@@ -289,7 +292,7 @@ async fn what_is_changed_at_the_idp_is_told_and_repaired_by_the_periodic_compari
     logs.has("; token_endpoint_auth_method is \"client_secret_basic\", wanted is \"private_key_jwt\"");
     world.idp.seen();
 
-    // And again, an hour later, also where one comparison fell out.
+    // And again an hour later, also if one comparison did not take place.
     world
         .idp
         .odd("GET /register", Odd::Text(503, "text/html", String::new()));
@@ -301,7 +304,7 @@ async fn what_is_changed_at_the_idp_is_told_and_repaired_by_the_periodic_compari
 
 /// Values in a form of the IdP's own, and a field that it keeps: no reason to write and to warn in every hour.
 #[tokio::test]
-async fn what_the_idp_writes_in_a_form_of_its_own_is_not_written_again_and_again() {
+async fn another_form_of_a_value_causes_no_repeated_update() {
     let own = [
         ("client_name", json!("BFF")),
         ("jwks", json!({"keys": []})),
@@ -322,7 +325,7 @@ async fn what_the_idp_writes_in_a_form_of_its_own_is_not_written_again_and_again
         logs.has("was changed at the IdP");
         logs.has(&format!("other values than asked for in {name}"));
         assert_eq!(logs.count("ERROR"), 0);
-        // What a person changes is undone all the same.
+        // The keeper reverts a person's changes as well.
         world.idp.habits(|habits| habits.reads_as.clear());
         world.idp.edit("client-1", "scope", json!("openid"));
         keeper
@@ -332,9 +335,9 @@ async fn what_the_idp_writes_in_a_form_of_its_own_is_not_written_again_and_again
     }
 }
 
-/// A method that is read in another form locks nobody out: the answer to the update counts.
+/// A method that a reading shows in another form locks nobody out: the answer to the update decides.
 #[tokio::test]
-async fn a_method_that_is_read_in_another_form_does_not_stop_the_next_start() {
+async fn another_form_of_a_method_does_not_stop_the_start() {
     let world = world().await;
     let method = json!("client_secret_basic");
     world.idp.habits(|habits| {
@@ -347,8 +350,9 @@ async fn a_method_that_is_read_in_another_form_does_not_stop_the_next_start() {
     }
 }
 
+/// It is off too while registration is skipped.
 #[tokio::test]
-async fn the_periodic_comparison_is_off_by_default_and_while_registration_is_skipped() {
+async fn the_periodic_comparison_is_off_by_default() {
     for skip in [false, true] {
         let world = world().await;
         let keeper = Keeper::start(&world, |options| {
@@ -364,7 +368,7 @@ async fn the_periodic_comparison_is_off_by_default_and_while_registration_is_ski
     }
 }
 
-/// What ends the refresh tokens of everybody who is logged in is done at a start or not at all.
+/// A change that ends everybody's refresh tokens happens at a start or not at all.
 #[tokio::test]
 async fn the_periodic_comparison_never_replaces_the_client() {
     let world = world().await;

@@ -1,4 +1,4 @@
-//! The registration access token, the registration URI, and what an IdP can answer to readings and updates.
+//! The registration access token, the registration URI, and the IdP's answers to readings and updates.
 
 use serde_json::json;
 
@@ -33,7 +33,7 @@ async fn a_new_token_is_stored_before_it_is_used() {
         ..Habits::default()
     })
     .await;
-    // The process dies while the update is under way: what the reading brought is on disk.
+    // The process dies during the update: the result of the reading is on disk.
     world.idp.odd(PUT, Odd::Hang);
     {
         let attempt = world.ensure(changed);
@@ -46,7 +46,7 @@ async fn a_new_token_is_stored_before_it_is_used() {
     }
     assert_eq!(world.idp.seen()[1].bearer.as_deref(), Some("rat-2"));
 
-    // The next start goes on with it.
+    // The next start continues with it.
     assert!(matches!(world.event(changed).await, Event::Updated(_)));
     let seen = world.idp.seen();
     assert_eq!(seen[0].bearer.as_deref(), Some("rat-2"));
@@ -69,8 +69,9 @@ async fn a_new_uri_is_used_from_then_on() {
     assert_eq!(world.file()["registration_client_uri"], moved);
 }
 
+/// The client serves.
 #[tokio::test]
-async fn a_refused_registration_token_says_how_to_renew_it_and_the_client_serves() {
+async fn a_refused_registration_token_says_how_to_renew_it() {
     let world = World::registered(Habits::default()).await;
     world.idp.forget_tokens();
     let logs = Logs::capture();
@@ -97,10 +98,10 @@ async fn a_refused_registration_token_says_how_to_renew_it_and_the_client_serves
     );
 }
 
-/// 403 is also what a client gets that may not read or change its registration (RFC 7592 section 2.1): its token is as good
-/// as before, and another client would help nobody.
+/// A client without permission to read or change its registration also gets 403 (RFC 7592 section 2.1): its token is
+/// still valid, and another client would not help.
 #[tokio::test]
-async fn a_refusal_with_another_error_is_not_put_down_to_the_registration_token() {
+async fn another_error_does_not_blame_the_registration_token() {
     let world = World::registered(Habits::default()).await;
     let odd = Odd::Json(
         403,
@@ -119,9 +120,9 @@ async fn a_refusal_with_another_error_is_not_put_down_to_the_registration_token(
     assert_eq!(world.idp.calls(), [READ], "no other client is asked for");
 }
 
-/// The answer may bring another token, and the old one ends with it (RFC 7592 section 3).
+/// The answer may contain another token, which ends the old one (RFC 7592 section 3).
 #[tokio::test]
-async fn nothing_is_read_or_changed_where_the_answer_could_not_be_kept() {
+async fn nothing_is_sent_if_the_answer_cannot_be_stored() {
     let rotates = || Habits {
         rotates: true,
         ..Habits::default()
@@ -168,8 +169,9 @@ async fn a_registration_that_is_gone_says_how_to_register_anew() {
     }
 }
 
+/// Nothing of it is stored.
 #[tokio::test]
-async fn an_answer_about_another_client_is_refused_and_nothing_of_it_is_kept() {
+async fn an_answer_about_another_client_is_refused() {
     for call in [READ, PUT] {
         let world = World::registered(Habits::default()).await;
         let before = world.file();
@@ -216,8 +218,9 @@ async fn what_passes_by_itself_is_postponed_and_the_client_serves() {
     }
 }
 
+/// The log shows an error.
 #[tokio::test]
-async fn an_update_that_the_idp_refuses_is_an_error_and_the_old_registration_serves() {
+async fn a_refused_update_keeps_the_old_registration() {
     let world = World::registered(Habits::default()).await;
     for (odd, part) in [
         (
@@ -266,7 +269,7 @@ async fn where_nothing_can_be_read_what_was_sent_is_compared() {
 }
 
 #[tokio::test]
-async fn without_a_registration_uri_a_change_says_that_it_needs_a_token() {
+async fn a_change_without_a_registration_uri_requests_a_token() {
     let world = World::registered(Habits {
         manages: false,
         ..Habits::default()
@@ -323,7 +326,7 @@ async fn the_configured_method_alone_is_used() {
         assert!(matches!(world.event(with).await, Event::Updated(_)));
         assert_eq!(world.idp.calls(), [READ, call]);
 
-        // Where the IdP does only the other one, that is said and not done.
+        // If the IdP supports only the other method, the server says so and makes no call.
         let world = World::registered(Habits {
             puts: other == PUT,
             patches: other == PATCH,
@@ -338,8 +341,9 @@ async fn the_configured_method_alone_is_used() {
 }
 
 /// RFC 7592 section 2.2, and section 2 of RFC 7591 on `jwks` and `jwks_uri`.
+/// RFC 7592 section 2.2.
 #[tokio::test]
-async fn an_update_carries_all_that_it_must_and_nothing_that_it_must_not() {
+async fn an_update_has_exactly_the_required_members() {
     let world = World::registered(Habits::default()).await;
     let unknown = [
         ("logo_uri", json!("https://a.example/logo")),
@@ -349,7 +353,7 @@ async fn an_update_carries_all_that_it_must_and_nothing_that_it_must_not() {
     for (name, value) in &unknown {
         world.idp.edit("bff-server", name, value.clone());
     }
-    // What this IdP keeps beside the metadata and tells when it is asked.
+    // A member that this IdP keeps beside the metadata and returns in readings.
     world
         .idp
         .edit("bff-server", "client_id_issued_at", json!(1_700_000_000));
@@ -428,7 +432,7 @@ async fn the_token_is_never_sent_to_another_origin() {
     assert!(thief.seen().is_empty());
     assert!(world.idp.calls().is_empty());
 
-    // Nor where the IdP itself names another one in a later answer.
+    // The same holds if the IdP itself names another one in a later answer.
     let world = World::registered(Habits::default()).await;
     world
         .idp
@@ -471,7 +475,7 @@ async fn the_admin_api_is_at_the_origin_that_we_reach() {
 }
 
 #[tokio::test]
-async fn what_others_made_of_the_client_is_taken_over_where_it_is_what_we_want() {
+async fn a_matching_change_by_others_is_accepted() {
     let world = World::registered(Habits::default()).await;
     world.idp.edit(
         "bff-server",

@@ -34,7 +34,7 @@ async fn a_client_is_registered_without_a_token_once() {
     assert_eq!(file["state"], "registered");
     assert!(file.get("pending").is_none());
 
-    // Also where a switch is left on that needs a token.
+    // The same holds if a switch that needs a token stays on.
     for force_replace in [false, true] {
         let event = world
             .event(|options| {
@@ -64,8 +64,9 @@ async fn an_idp_that_wants_a_token_is_told_as_such() {
     assert!(!world.path().exists());
 }
 
+/// Unless the client would be found.
 #[tokio::test]
-async fn a_lost_answer_is_not_asked_for_again_unless_the_client_would_be_found() {
+async fn a_lost_answer_is_not_requested_again() {
     let world = world().await;
     world.idp.odd(CREATE, Odd::Hang);
     let error = world.refusal(open).await;
@@ -83,7 +84,7 @@ async fn a_lost_answer_is_not_asked_for_again_unless_the_client_would_be_found()
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
     }
     assert_eq!(world.idp.calls(), [CREATE]);
-    // What the hint says.
+    // The text of the hint.
     world.edit_file(|file| {
         file.as_object_mut().unwrap().remove("pending");
     });

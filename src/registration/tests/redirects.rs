@@ -24,7 +24,7 @@ fn with_host(mode: RedirectUpdate) -> impl Fn(&mut Options) {
     }
 }
 
-/// A client at which somebody has put another URI first.
+/// A client to which somebody has added another URI in front.
 async fn world(habits: Habits) -> World {
     let world = World::registered(habits).await;
     world
@@ -84,7 +84,7 @@ async fn merge_adds_what_is_missing_behind_what_is_there() {
         Event::Unchanged
     ));
 
-    // A host that is no longer configured stays; one that was taken away at the IdP comes back.
+    // A host that is no longer configured stays; a host that somebody removed at the IdP comes back.
     assert!(matches!(
         world.event(in_mode(RedirectUpdate::Merge)).await,
         Event::Unchanged
@@ -100,8 +100,9 @@ async fn merge_adds_what_is_missing_behind_what_is_there() {
     );
 }
 
+/// An update repeats the values of the IdP.
 #[tokio::test]
-async fn none_never_compares_them_and_an_update_carries_what_the_idp_has() {
+async fn none_never_compares_extensions() {
     let world = world(Habits::default()).await;
     assert!(matches!(
         world.event(with_host(RedirectUpdate::Keep)).await,
@@ -169,7 +170,7 @@ async fn what_cannot_be_read_is_not_written_over() {
             }
         }
     }
-    // The URIs themselves cannot be added to what is not known.
+    // The URIs cannot be added to an unknown list.
     let world = world(Habits {
         reads: false,
         ..Habits::default()
@@ -216,7 +217,7 @@ async fn a_replacement_keeps_them_too() {
 }
 
 #[tokio::test]
-async fn a_first_registration_asks_for_what_is_configured_in_every_mode() {
+async fn every_mode_requests_the_configured_extensions_first() {
     for mode in [
         RedirectUpdate::Replace,
         RedirectUpdate::Merge,

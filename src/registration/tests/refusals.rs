@@ -1,4 +1,5 @@
-//! What an IdP can answer to a registration, and what is made of it. Each row of the contract's table of errors.
+//! The refusals of a registration, each with the resulting error: one test for each row of the contract's table of
+//! errors.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -12,7 +13,7 @@ use crate::{diagnostic::Explain as _, registration::answer::Answer};
 
 const CREATE: &str = "POST /register";
 
-/// What a first registration comes to that is answered by `odd`.
+/// The outcome of a first registration that is answered by `odd`.
 async fn refused_by(odd: Odd) -> (World, RegistrationError) {
     let world = World::new(Habits::default()).await;
     world.idp.odd(CREATE, odd);
@@ -103,9 +104,9 @@ async fn a_bad_initial_access_token_is_told_as_such() {
     }
 }
 
-/// What an administrator has to change at the IdP is not found by minting one token after the other.
+/// Minting one token after the other does not fix a setting that an administrator has to change at the IdP.
 #[tokio::test]
-async fn a_refusal_with_another_error_is_not_put_down_to_the_initial_access_token() {
+async fn another_error_does_not_blame_the_initial_access_token() {
     for (odd, parts) in [
         (
             Odd::Json(403, oauth_error("access_denied", "host\u{7} not trusted")),
@@ -137,8 +138,9 @@ async fn a_refusal_with_another_error_is_not_put_down_to_the_initial_access_toke
     }
 }
 
+/// The message also names the variable.
 #[tokio::test]
-async fn no_credentials_and_no_token_says_what_to_mint_and_where_to_put_it() {
+async fn missing_credentials_say_what_to_mint() {
     let world = World::new(Habits::default()).await;
     let error = world.refusal(as_is).await;
     assert!(matches!(error, RegistrationError::NoToken { .. }), "{error}");
@@ -221,8 +223,9 @@ async fn other_refusals_are_passed_on_with_a_hint() {
     }
 }
 
+/// It counts as unreachable.
 #[tokio::test]
-async fn what_passes_by_itself_is_unreachable_and_leaves_the_token_unspent() {
+async fn a_passing_failure_leaves_the_token_unspent() {
     for odd in [
         Odd::Json(500, oauth_error("server_error", "oops")),
         Odd::Text(502, "text/html", "<h1>bad gateway</h1>".to_owned()),
@@ -257,7 +260,7 @@ async fn an_idp_that_is_not_there_is_named_with_the_cause() {
     let world = World::new(Habits::default()).await;
     let metadata = world.party.discover().await.unwrap();
     let mut metadata = (*metadata).clone();
-    // A port at which nobody listens any more.
+    // A port without a listener.
     let free = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -344,7 +347,7 @@ async fn a_lost_answer_stops_until_there_is_a_new_token() {
 }
 
 #[tokio::test]
-async fn after_a_lost_answer_a_minted_token_finds_out_what_became_of_it() {
+async fn a_minted_token_clears_up_a_lost_answer() {
     let admin = |options: &mut Options| options.admin_token = Some(Secret::from("admin-token"));
     let world = World::new(Habits::default()).await;
     world.idp.odd(CREATE, Odd::Hang);
@@ -352,7 +355,7 @@ async fn after_a_lost_answer_a_minted_token_finds_out_what_became_of_it() {
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
     assert!(matches!(world.event(admin).await, Event::Registered { .. }));
 
-    // Without an id of our own a second client would be made, and nobody would know of the first.
+    // Without its own id, the server would make a second client, and the first would be forgotten.
     let world = World::new(Habits::default()).await;
     world.idp.odd(CREATE, Odd::Hang);
     let nameless = |options: &mut Options| {
@@ -366,7 +369,7 @@ async fn after_a_lost_answer_a_minted_token_finds_out_what_became_of_it() {
 }
 
 #[tokio::test]
-async fn a_process_that_dies_while_the_answer_is_under_way_knows_it_at_the_next_start() {
+async fn the_next_start_knows_of_a_crash_during_a_call() {
     let world = World::new(Habits::default()).await;
     world.idp.odd(CREATE, Odd::Hang);
     {
@@ -490,8 +493,9 @@ async fn a_client_whose_credentials_cannot_be_stored_is_named() {
     assert_eq!(error.kind().exit_code(), 64);
 }
 
+/// It is broken, or of another issuer or client; the error says which.
 #[tokio::test]
-async fn a_file_of_another_issuer_or_client_or_a_broken_one_is_refused_with_the_reason() {
+async fn an_unfitting_credentials_file_is_refused() {
     let world = World::registered(Habits::default()).await;
     let good = world.file();
     let error = world

@@ -31,8 +31,9 @@ async fn world(own_ids: bool) -> World {
     world
 }
 
+/// It is unused or minted.
 #[tokio::test]
-async fn with_an_unused_or_a_minted_initial_access_token_the_client_is_registered_anew() {
+async fn a_fresh_initial_access_token_registers_anew() {
     let mint = format!("POST {MINT}");
     for (with, calls) in [
         (fresh as fn(&mut Options), vec![READ, CREATE]),
@@ -62,9 +63,9 @@ async fn with_an_unused_or_a_minted_initial_access_token_the_client_is_registere
     }
 }
 
-/// The client stays the one that it is, and nobody's refresh token ends.
+/// The client stays the same, and no refresh token ends.
 #[tokio::test]
-async fn an_admin_token_renews_the_registration_token_where_the_idp_does_that() {
+async fn an_admin_token_renews_the_registration_token() {
     let renews = || Habits {
         own_ids: true,
         renews_tokens: true,
@@ -111,8 +112,9 @@ async fn an_admin_token_renews_the_registration_token_where_the_idp_does_that() 
     }
 }
 
+/// No client is created.
 #[tokio::test]
-async fn a_token_that_is_renewed_and_refused_again_is_told_once_and_no_client_is_made() {
+async fn a_renewed_token_refused_again_is_logged_once() {
     let world = World::registered(Habits {
         own_ids: true,
         renews_tokens: true,
@@ -201,8 +203,9 @@ async fn a_refused_update_renews_it_too() {
     assert!(matches!(event, Event::Registered { .. }), "{event:?}");
 }
 
+/// The error says exactly what to do.
 #[tokio::test]
-async fn without_an_unused_token_the_instruction_is_exact_and_nothing_is_sent() {
+async fn without_an_unused_token_nothing_is_sent() {
     for with in [as_is as fn(&mut Options), with_iat] {
         let world = world(true).await;
         let outcome = world.ensure(with).await.unwrap();
@@ -216,8 +219,9 @@ async fn without_an_unused_token_the_instruction_is_exact_and_nothing_is_sent() 
     }
 }
 
+/// The error says what to do.
 #[tokio::test]
-async fn an_idp_that_holds_on_to_the_id_leaves_the_client_and_the_instruction() {
+async fn an_id_that_is_still_taken_keeps_the_client() {
     let world = world(false).await;
     for _ in 0..2 {
         let logs = Logs::capture();
@@ -247,7 +251,7 @@ async fn an_idp_that_holds_on_to_the_id_leaves_the_client_and_the_instruction() 
 }
 
 #[tokio::test]
-async fn it_is_done_once_and_not_again_while_the_new_token_does_not_work_either() {
+async fn renewing_is_not_repeated_for_a_useless_token() {
     let world = world(true).await;
     world.ensure(admin).await.unwrap();
     world.idp.forget_tokens();

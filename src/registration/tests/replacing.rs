@@ -45,7 +45,7 @@ async fn later(world: &World) -> Event {
 }
 
 #[tokio::test]
-async fn a_new_client_is_stored_and_the_old_one_deleted_when_every_process_has_followed() {
+async fn the_old_client_is_deleted_once_all_processes_follow() {
     let world = with_own_ids().await;
     let event = world.event(forced).await;
     assert!(
@@ -124,7 +124,7 @@ async fn an_old_client_that_cannot_be_deleted_is_named_and_left_alone() {
     logs.has("client-1 cannot be deleted; remove it at the IdP");
     check_no_secret(&logs.text());
 
-    // What passes by itself is tried again.
+    // A temporary failure is tried again.
     let world = with_own_ids().await;
     world
         .idp
@@ -147,7 +147,7 @@ async fn an_old_client_that_cannot_be_deleted_is_named_and_left_alone() {
 }
 
 #[tokio::test]
-async fn clients_that_are_replaced_one_after_the_other_are_all_deleted() {
+async fn all_successively_replaced_clients_are_deleted() {
     let world = with_own_ids().await;
     world.ensure(forced).await.unwrap();
     world.clock.advance(FOLLOWED / 2);
@@ -300,8 +300,9 @@ async fn without_force_a_fresh_token_is_not_touched() {
     assert_eq!(world.idp.calls(), ["GET /register/bff-server"]);
 }
 
+/// It is not repeated.
 #[tokio::test]
-async fn a_replacement_whose_answer_is_lost_leaves_the_old_client_and_is_not_repeated() {
+async fn a_lost_replacement_keeps_the_old_client() {
     let world = with_own_ids().await;
     world.idp.odd("POST", Odd::Hang);
     let outcome = world.ensure(forced).await.unwrap();
@@ -341,7 +342,7 @@ async fn a_replacement_that_is_refused_leaves_the_old_client() {
 }
 
 #[tokio::test]
-async fn a_lost_registration_token_where_the_id_is_taken_says_what_is_left() {
+async fn a_lost_registration_token_with_a_taken_id_says_what_to_do() {
     let world = world(Habits::default()).await;
     world.idp.forget_tokens();
     let read = "GET /register/bff-server";
@@ -367,8 +368,9 @@ async fn a_lost_registration_token_where_the_id_is_taken_says_what_is_left() {
     }
 }
 
+/// A warning names it.
 #[tokio::test]
-async fn an_old_client_whose_token_is_refused_may_be_left_and_is_named_in_a_warning() {
+async fn an_old_client_with_a_refused_token_is_left_behind() {
     for (odd, warnings) in [
         (Odd::Json(401, oauth_error("invalid_token", "no")), 1),
         (Odd::Text(404, "text/html", String::new()), 0),

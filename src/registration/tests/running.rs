@@ -83,8 +83,9 @@ impl Driver {
     }
 }
 
+/// It becomes ready by itself.
 #[tokio::test]
-async fn an_idp_that_is_down_never_stops_the_server_and_it_becomes_ready_by_itself() {
+async fn the_server_waits_for_an_idp_that_is_down() {
     let world = World::new(Habits::default()).await;
     for odd in [
         Odd::Text(503, "text/html", String::new()),
@@ -113,8 +114,9 @@ async fn an_idp_that_is_down_never_stops_the_server_and_it_becomes_ready_by_itse
     );
 }
 
+/// The log says so once a minute.
 #[tokio::test]
-async fn a_lock_that_another_process_keeps_is_told_of_once_a_minute_and_waited_for() {
+async fn a_held_lock_is_waited_for() {
     let logs = Logs::capture();
     let world = World::new(Habits::default()).await;
     let other = CredentialsFile::new(world.path());
@@ -174,8 +176,9 @@ async fn a_refused_first_registration_stops_the_server() {
     assert!(matches!(error, RegistrationError::NoToken { .. }), "{error}");
 }
 
+/// Readiness names it.
 #[tokio::test]
-async fn where_failure_is_allowed_it_is_tried_again_slowly_and_readiness_says_so() {
+async fn an_allowed_failure_is_retried_slowly() {
     let world = World::new(Habits::default()).await;
     world.idp.odd(
         "POST /register",
@@ -205,8 +208,9 @@ async fn a_mistake_in_the_configuration_stops_the_server_in_any_case() {
     assert_eq!(driver.finished().await.unwrap_err().kind().exit_code(), 64);
 }
 
+/// It runs on until a person has looked.
 #[tokio::test]
-async fn after_a_lost_answer_the_server_stays_and_sends_nothing_until_a_person_has_looked() {
+async fn after_a_lost_answer_the_server_sends_nothing() {
     let world = World::new(Habits::default()).await;
     world.idp.odd("POST /register", Odd::Cut(201));
     world.party.discover().await.unwrap();
@@ -228,8 +232,9 @@ async fn after_a_lost_answer_the_server_stays_and_sends_nothing_until_a_person_h
     assert_eq!(world.party.client().get().unwrap().id, "bff-server");
 }
 
+/// The client serves meanwhile.
 #[tokio::test]
-async fn a_comparison_that_was_postponed_is_made_up_for_while_the_client_serves() {
+async fn a_postponed_comparison_follows_later() {
     let world = World::registered(Habits::default()).await;
     world
         .idp
@@ -275,8 +280,9 @@ async fn shutdown_ends_every_wait_but_not_a_call_under_way() {
     assert_eq!(world.file()["state"], "registered");
 }
 
+/// The number of attempts does not matter.
 #[tokio::test]
-async fn a_configured_secret_that_is_not_used_is_told_once_however_many_attempts_it_takes() {
+async fn an_unused_secret_is_logged_once() {
     let world = World::new(Habits::default()).await;
     let basic = |options: &mut Options| options.auth_method = AuthMethod::ClientSecretBasic;
     world

@@ -1,4 +1,4 @@
-//! Client secrets that are not the client's, and ones that nobody uses.
+//! Client secrets that belong to another client, and secrets without a use.
 
 use serde_json::json;
 
@@ -67,8 +67,9 @@ async fn a_secret_that_a_reading_names_is_taken_over() {
     assert_eq!(world.file()["client_secret"], "client-secret");
 }
 
+/// The configured one is stored.
 #[tokio::test]
-async fn an_update_that_is_refused_for_its_secret_goes_without_and_the_one_that_is_named_is_stored() {
+async fn a_refused_secret_is_omitted_from_the_update() {
     for with in [changed as fn(&mut Options), forced] {
         let world = world(&["PUT"]).await;
         let logs = Logs::capture();

@@ -1,4 +1,4 @@
-//! IdPs that refuse what no standard knows, and IdPs that write values in a form of their own.
+//! IdPs that refuse members without a standard, and IdPs that normalise values.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ async fn strict(change: impl FnOnce(&mut Habits)) -> World {
 }
 
 #[tokio::test]
-async fn a_create_that_is_refused_for_its_extensions_is_asked_for_once_more_without_them() {
+async fn a_refused_create_is_repeated_without_extensions() {
     let world = strict(|_| {}).await;
     let logs = Logs::capture();
     let outcome = world.ensure(with_iat).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_second_refusal_is_told_and_leaves_the_token_unused() {
 }
 
 #[tokio::test]
-async fn where_the_refusal_has_used_up_the_token_the_refusal_is_the_cause() {
+async fn a_spent_token_reports_the_first_refusal() {
     let world = strict(|habits| habits.counts_refusals = true).await;
     let logs = Logs::capture();
     let error = world.refusal(with_iat).await;
@@ -156,15 +156,15 @@ async fn values_in_lists_of_one_are_read_as_values() {
     }
     assert_eq!(world.idp.calls(), ["GET /register/bff-server"; 3]);
     assert_eq!(logs.count("WARN"), 0, "{}", logs.text());
-    // What differs is written all the same, once.
+    // The server writes the difference nevertheless, once.
     let changed = |options: &mut Options| options.scopes.push("email".to_owned());
     assert!(matches!(world.event(changed).await, Event::Updated(_)));
     assert!(matches!(world.event(changed).await, Event::Unchanged));
 }
 
-/// What a reading shows counts like what an answer to an update says: also which algorithm the IdP goes by.
+/// A reading counts like the answer to an update, also for the algorithm.
 #[tokio::test]
-async fn the_algorithm_of_an_answer_or_a_reading_wins_in_whatever_form() {
+async fn the_algorithm_of_the_idp_wins_in_any_form() {
     for value in [json!("PS256"), json!(["PS256"])] {
         for reading in [false, true] {
             let world = World::registered(Habits::default()).await;
@@ -195,9 +195,9 @@ async fn the_algorithm_of_an_answer_or_a_reading_wins_in_whatever_form() {
     }
 }
 
-/// What the error says, done: the key that was named signs at once, since the one before it was of no use.
+/// The operator follows the error's advice: the new key signs at once, because the former one was useless.
 #[tokio::test]
-async fn a_named_key_that_does_what_the_idp_insists_on_is_used_at_the_next_start() {
+async fn the_next_start_uses_a_named_key_that_fits() {
     let world = World::new(Habits::default()).await;
     world.idp.habits(|habits| {
         let name = "token_endpoint_auth_signing_alg".to_owned();
@@ -253,7 +253,7 @@ async fn a_named_key_that_does_what_the_idp_insists_on_is_used_at_the_next_start
 }
 
 #[tokio::test]
-async fn what_people_are_shown_is_registered_and_goes_when_it_is_no_longer_wanted() {
+async fn display_fields_are_registered_and_removed() {
     let url = |text: &str| Some(url::Url::parse(text).unwrap());
     let described = |options: &mut Options| {
         options.description = Description {
@@ -266,7 +266,7 @@ async fn what_people_are_shown_is_registered_and_goes_when_it_is_no_longer_wante
         };
     };
     let world = World::registered(Habits::default()).await;
-    // What somebody has written at the IdP stays.
+    // Values that somebody wrote at the IdP stay.
     world
         .idp
         .edit("bff-server", "policy_uri", json!("https://idp.example/policy"));

@@ -170,7 +170,7 @@ async fn what_redis_has_lost_comes_back_from_a_replica() {
     // Restored from an older copy.
     harness.shared.put(Record::Client, snapshot);
     assert_eq!(text(&two).await.unwrap(), "second");
-    assert_eq!(logs.count("put back"), 2);
+    assert_eq!(logs.count("was restored"), 2);
     // Emptied while no replica ran.
     drop((one, two));
     harness.shared.empty();

@@ -94,7 +94,7 @@ impl Seal {
             tracing::warn!(
                 session = %SessionRef::new(&self.sealer, key),
                 error = error.told(),
-                "a stored session cannot be read; it counts as ended, and its person logs in again"
+                "a stored session is unreadable; it counts as ended, and the person logs in again"
             );
         }
     }

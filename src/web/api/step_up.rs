@@ -190,7 +190,7 @@ impl Web {
             session = %self.sessions.reference(&caller.key),
             acr = caller.stored.session.assurance.acr.as_deref(),
             acr_values = demand.acr_values.as_deref(),
-            "an API asks for a stronger login right after one, so the person is not sent to the identity provider again"
+            "an API demands a stronger login right after one, so the person is not redirected to the identity provider again"
         );
     }
 }

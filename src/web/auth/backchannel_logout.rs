@@ -52,7 +52,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Request) -
     web.0.measures.logout(&outcome);
     match outcome {
         Ok(ended) => {
-            tracing::info!(sessions = ended, "the identity provider has logged somebody out");
+            tracing::info!(sessions = ended, "the identity provider has logged a person out");
             StatusCode::OK.into_response()
         }
         Err(error) => failed(&error),
@@ -73,7 +73,7 @@ fn failed(error: &BackChannelError) -> Response {
         BackChannelError::Store(cause) => {
             tracing::error!(
                 error = cause as &dyn Error,
-                "the identity provider has logged somebody out, and the sessions could not be ended"
+                "the identity provider has logged a person out, and the sessions could not be ended"
             );
             let description = "the sessions cannot be ended at the moment; send the token again";
             return refused("temporarily_unavailable", description);

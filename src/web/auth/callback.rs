@@ -88,12 +88,12 @@ async fn instead(web: &Web, headers: &HeaderMap, host: &LoginHost, failed: &Fail
             instead: Some(instead),
         } => {
             if is_alive(web, failed.previous).await {
-                tracing::info!(%error, "a login was refused by the identity provider; the person has a session and goes on");
+                tracing::info!(%error, "a login was refused by the identity provider; the person has a session and continues");
                 return Some(redirect(&instead.go_on));
             }
             let query = instead.begin_again.clone()?;
             let start = web.login.start(host, query).await.ok()?;
-            tracing::info!(%error, "a login was refused by the identity provider; it begins again");
+            tracing::info!(%error, "a login was refused by the identity provider; it starts again");
             let again = again(failed.return_to.as_deref());
             Some(begin(web, headers, &start, again))
         }

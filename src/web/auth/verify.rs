@@ -126,8 +126,7 @@ fn without_session(
     let Some(login) = web.login_url(&client, asked.page().as_ref()) else {
         return Err(Problem::new(
             Code::Unauthenticated,
-            "There is no session, and nobody can log in for this host: it has no redirect URI, and is not one that a login \
-             may return to.",
+            "There is no session, and this host allows no login: it has no redirect URI, and a login may not return to it.",
         ));
     };
     let form = form.unwrap_or(if asked.is_by_nginx() {

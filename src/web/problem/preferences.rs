@@ -1,11 +1,11 @@
-//! What a client takes: a page or a document, and in which language.
+//! The client's preferences: a page or a document, and its language.
 
 use http::{
     HeaderMap, HeaderValue,
     header::{ACCEPT, ACCEPT_LANGUAGE},
 };
 
-/// What the client takes, as its request says.
+/// The client's preferences according to the request.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Preferences {
     pub(super) accept: Option<HeaderValue>,

@@ -105,7 +105,7 @@ async fn method() {
     ];
     let found = world.check(&no_profile).await;
     assert!(!found.row("method")["fix"].to_string().contains("PROFILE"));
-    // What is registered works until it is changed.
+    // The registered values work until somebody changes them.
     found.says("authentication", "ok", &["private_key_jwt"]);
 
     // At the other end.
@@ -367,7 +367,7 @@ async fn redirect_uri() {
     );
     assert_eq!(found.failed(), ["redirect_uris"], "one cause, one row");
 
-    // Somebody at the IdP, with a slash too many.
+    // A change by an administrator of the IdP, with a slash too many.
     let spoilt: Vec<String> = uris.split(',').map(|uri| format!("{uri}/")).collect();
     change(&world.stack.idp, "redirect_uris", json!(spoilt));
     let found = world.check(&[]).await;
@@ -379,7 +379,7 @@ async fn redirect_uri() {
     );
     found.says("redirect_uris", "failed", &["bff register"]);
 
-    // Where the BFF is to leave them alone, a person has to mend it.
+    // If the BFF has to keep them, a person has to correct it.
     let found = world.check(&[("DCR_REDIRECT_UPDATE_MODE", "none")]).await;
     found.blames(
         "redirect_uris",
@@ -505,7 +505,7 @@ async fn a_client_of_the_configuration() {
         found.says("redirect_uris", "ok", &["the IdP takes requests for all"]);
         found.says("authentication", "ok", &[]);
     }
-    // Pushing tells what nobody can read.
+    // A pushed request reveals a mistake that no reading shows.
     let foreign = format!(
         "http://foreign.localhost:{}/auth/callback",
         world.stack.address.port()

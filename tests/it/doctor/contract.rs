@@ -100,7 +100,7 @@ async fn invalid_client() {
     assert_eq!(code, 0, "as it said");
     world.stack.idp.refuse_assertion_typ(false);
 
-    // For a reason that nobody can see from here: all that was sent is told.
+    // The reason is invisible from here, so the doctor reports the whole request.
     let fault = Fault::oauth_error(401, "invalid_client");
     world.stack.idp.fail_always(Endpoint::Par, fault.clone());
     world.stack.idp.fail_always(Endpoint::Token, fault);
@@ -295,7 +295,7 @@ async fn a_page_in_the_place_of_one_endpoint() {
     found.blames("discovery", &["no JWK Set with a key", "OIDC_JWKS_URL"]);
 }
 
-/// The one test that waits for a time-out of the machine's clock, since a process of its own has no other.
+/// The only test that waits for a time-out of the machine's clock: a separate process has no other clock.
 #[tokio::test]
 async fn an_idp_that_never_answers() {
     let world = World::start().await;

@@ -142,7 +142,7 @@ async fn its_exit_codes_tell_configuration_refusal_and_outage_apart() {
         .await
         .says(64, &["OIDC_ISSUER"]);
     run(&stack, &["register"], &[]).await.says(0, &[]);
-    // What is stored serves on, and yet it was not done.
+    // The stored client stays in use, although the change failed.
     let refused = [("OIDC_SCOPES", "openid billing")];
     run(&stack, &["register"], &refused)
         .await

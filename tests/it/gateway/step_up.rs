@@ -171,7 +171,7 @@ async fn an_api_that_is_never_content_makes_no_loop() {
     }
     let told = logs
         .text()
-        .matches("an API asks for a stronger login right after one")
+        .matches("an API demands a stronger login right after one")
         .count();
     assert_eq!(told, 1, "{}", logs.text());
     harness.stack.advance(times::OVER_A_MINUTE).await;

@@ -71,7 +71,7 @@ async fn attack_31_a_flood_of_logins_starves_nothing_else() {
         })
         .await;
     assert_eq!(logs.lines("ERROR"), Vec::<String>::new());
-    let told = logs.lines_with("some were turned away");
+    let told = logs.lines_with("some were refused");
     assert_eq!(told.len(), 1, "{told:?}");
     others_go_on(&stack, &ada).await;
     // Those that waited in vain are refused too; those that hang at the IdP run out of time.

@@ -249,7 +249,7 @@ async fn userinfo_that_fails_leaves_the_claims_of_the_id_token() {
         let ada = stack.browser();
         ada.log_in().await;
         assert_eq!(ada.session().await["user"]["sub"], "u-ada", "{said}");
-        let lines = logs.lines_with("logins and renewals go on without UserInfo");
+        let lines = logs.lines_with("logins and renewals continue without UserInfo");
         let line = lines.last().unwrap();
         assert!(
             line.contains(said) && line.contains("OIDC_USERINFO_URL=none"),

@@ -49,7 +49,7 @@ async fn a_host_without_a_redirect_uri_is_logged_once() {
         let reply = ada.send(on(host)).await;
         assert_eq!(reply.status, StatusCode::FOUND);
     }
-    let line = logs.has_part("WARN", "has no redirect URI");
+    let line = logs.has_part("WARN", "without a redirect URI");
     for part in ["forgotten.example", "DCR_REDIRECT_URIS", "BFF_TRUSTED_PROXIES"] {
         assert!(line.contains(part), "{line}");
     }
@@ -57,7 +57,7 @@ async fn a_host_without_a_redirect_uri_is_logged_once() {
     for number in 0..50 {
         ada.send(on(&format!("h{number}.example"))).await;
     }
-    let told = logs.lines_with("has no redirect URI").len();
+    let told = logs.lines_with("without a redirect URI").len();
     assert!(told <= 8, "{told}");
 }
 
@@ -69,5 +69,5 @@ async fn without_the_dynamic_callback_nobody_is_told_of_other_hosts() {
         .start()
         .await;
     assert_eq!(stack.browser().get("/auth/login").await.status, StatusCode::FOUND);
-    assert!(logs.lines_with("has no redirect URI").is_empty());
+    assert!(logs.lines_with("without a redirect URI").is_empty());
 }

@@ -93,7 +93,7 @@ async fn a_logout_at_the_idp_ends_the_session() {
         })
         .await;
     logs.has_part("INFO", "reason=\"back_channel\"");
-    logs.has_part("INFO", "the identity provider has logged somebody out");
+    logs.has_part("INFO", "the identity provider has logged a person out");
     // Or an administrator does it.
     assert_eq!(stack.idp.log_out("u-grace").await, [Ok(200)]);
     assert!(!grace.is_logged_in().await);

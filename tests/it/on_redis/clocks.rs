@@ -126,7 +126,7 @@ fn refuse_expired_tokens(replicas: &Replicas) {
 async fn clocks_thirty_seconds_apart_affect_nobody() {
     let mut apart = Apart::start().await;
     let (replicas, idp) = (&apart.replicas, &apart.replicas.stack.idp);
-    // An IdP as strict as this one refuses what is dated 15 seconds ahead. The replica learns from that, once.
+    // An IdP this strict refuses assertions dated 15 seconds ahead. The replica learns from that, once.
     for port in &replicas.ports {
         let grace = Browser::new("grace", &origin(port));
         grace.log_in().await;
@@ -169,7 +169,7 @@ async fn clocks_thirty_seconds_apart_affect_nobody() {
         assert_eq!(logout.status, StatusCode::SEE_OTHER, "{}", logout.body);
         assert!(!grace.is_logged_in().await);
     }
-    // The IdP logs somebody out, who logs in again at once.
+    // The IdP logs out a person, who logs in again at once.
     assert_eq!(idp.log_out("u-ada").await, [Ok(200)]);
     for there in &ada {
         assert!(!there.is_logged_in().await);

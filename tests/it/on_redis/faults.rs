@@ -1,5 +1,5 @@
-//! What fails around several replicas: their Redis, the network, the IdP. Somebody calls at each replica all the time, refresh
-//! tokens are good for one use, and how soon everybody is served again is measured from the end of the fault.
+//! Faults around several replicas: of their Redis, the network, the IdP. Clients call each replica all the time, and
+//! refresh tokens work once. Each test measures how soon every person is served again after the end of the fault.
 //!
 //! `docs/reliability.md` has the bounds.
 
@@ -16,10 +16,10 @@ use tokio::{
 use super::{COUNT, Replicas, TOKEN_LIFE, eventually, origin, set};
 use crate::support::{Browser, Callers, Redis};
 
-/// What people are told while Redis does not answer.
+/// The answer to people while Redis does not respond.
 const STORE: &str = "session_store_unavailable";
 
-/// What they are told where an access token has expired and could not be renewed.
+/// The answer to people whose access token has expired and could not be refreshed.
 const TOKEN: &str = "token_refresh_pending";
 
 /// A fault is over for everybody after so long.

@@ -12,7 +12,7 @@ fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
 }
 
-/// Nobody else can read it.
+/// Other users cannot read it.
 #[tokio::test]
 async fn the_file_holds_the_registration_for_its_owner() {
     let stack = Stack::start().await;

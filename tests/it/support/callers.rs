@@ -23,7 +23,7 @@ pub struct Callers {
     tasks: JoinSet<()>,
 }
 
-/// What one of them got.
+/// The answer that one of them got.
 struct Answer {
     /// When the call began.
     began: Timestamp,

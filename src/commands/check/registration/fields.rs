@@ -20,10 +20,10 @@ pub(super) const METHOD: &str = "token_endpoint_auth_method";
 pub(super) const ALGORITHM: &str = "token_endpoint_auth_signing_alg";
 pub(super) const KEYS: [&str; 2] = ["jwks", "jwks_uri"];
 
-/// What repairs most differences.
+/// The fix of most differences.
 pub(super) const REPAIR: &str = "run `bff register` (or restart the server), which updates it at the IdP";
 
-/// What the client is at the IdP, field by field.
+/// The client's fields at the IdP, one by one.
 pub(super) fn compared(patient: &Patient<'_>, client: &Inspected, report: &mut Report) {
     match &client.reading {
         Reading::Read(current) => {
@@ -147,7 +147,7 @@ fn host(uri: &str) -> String {
 }
 
 fn registered_scopes(client: &Inspected, current: &Map<String, Value>, report: &mut Report) {
-    // An IdP that does not say lets nobody compare.
+    // If the IdP does not return the field, no comparison is possible.
     let there: Vec<&str> = match current.get(SCOPE).map(|scope| single(SCOPE, scope)) {
         Some(Value::String(scopes)) => scopes.split_ascii_whitespace().collect(),
         Some(Value::Array(scopes)) => scopes.iter().filter_map(Value::as_str).collect(),
@@ -183,7 +183,7 @@ fn others(client: &Inspected, report: &mut Report) {
     let moved = report.failed(&[Check::RedirectUris]).is_some();
     let own_row = |field: &str| {
         [METHOD, ALGORITHM].contains(&field)
-            // They are made of the redirect URIs, and change with them.
+            // They follow from the redirect URIs, and change with them.
             || moved && field == LOGOUT_URIS
             || KEYS.contains(&field)
             || matches!(&client.reading, Reading::Read(_)) && [REDIRECT_URIS, SCOPE].contains(&field)

@@ -1,4 +1,4 @@
-//! What the IdP offers, beside what this client asks for.
+//! The IdP's features, compared with those that this client requests.
 
 use serde_json::Value;
 
@@ -18,10 +18,10 @@ use crate::{
     registration::{AuthMethod, Inspected, Reading},
 };
 
-/// The client that is to take what the IdP offers.
+/// The client that would use the IdP's features.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Whose<'a> {
-    /// There is none yet.
+    /// No client exists yet.
     Nobody,
     /// One that was registered from here.
     Registered(&'a Inspected),
@@ -29,7 +29,7 @@ pub(super) enum Whose<'a> {
     Configured(&'a Client),
 }
 
-/// What the IdP offers at all. A row that has failed says more.
+/// Whether the IdP offers the feature at all. A failed row says more.
 pub(super) fn check(patient: &Patient<'_>, metadata: &Metadata, whose: &Whose<'_>, report: &mut Report) {
     let client = match whose {
         Whose::Registered(client) => Some(*client),
@@ -96,7 +96,7 @@ fn algorithm(method: AuthMethod, metadata: &Metadata, whose: &Whose<'_>, report:
     }
 }
 
-/// What the logins of the server have taught about refresh tokens, if anything.
+/// The server's experience with refresh tokens at logins, if it has any.
 fn offline_access(patient: &Patient<'_>, report: &mut Report) {
     let provider = &patient.config.provider;
     let asked = provider.scopes.iter().any(|scope| scope == "offline_access");
@@ -133,7 +133,7 @@ fn scopes(patient: &Patient<'_>, metadata: &Metadata, client: Option<&Inspected>
         Some(Reading::Read(current)) => current.get(SCOPE).and_then(Value::as_str).unwrap_or_default(),
         _ => "",
     };
-    // A list may be incomplete (OpenID Connect Discovery 1.0 section 3); what is registered is allowed.
+    // A list may be incomplete (OpenID Connect Discovery 1.0 section 3), so a registered value is allowed.
     let unknown = |scope: &&String| {
         let listed = |offered: &Vec<String>| offered.contains(*scope);
         !metadata.scopes_supported.as_ref().is_none_or(listed)

@@ -19,7 +19,7 @@ use crate::{
     yaml::{Node, Value},
 };
 
-/// What an entry may have.
+/// The keys of an entry.
 pub(in crate::gateway::routes) const KEYS: [&str; 10] = [
     "id",
     "description",

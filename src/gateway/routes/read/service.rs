@@ -16,7 +16,7 @@ use crate::{
     yaml::{Key, Node},
 };
 
-/// What an entry may have.
+/// The keys of an entry.
 pub(in crate::gateway::routes) const KEYS: [&str; 5] =
     ["base_url", "ca_file", "timeout", "headers", "rewrite"];
 

@@ -42,7 +42,7 @@ fn the_samples_match_and_name_the_schema() {
     }
 }
 
-/// What `docs` and `README.md` show as the content of a `routes.yaml`.
+/// The examples of a `routes.yaml` in `docs` and `README.md`.
 #[test]
 fn examples_in_documents_match() {
     let checker = Checker::new(&schema());

@@ -181,11 +181,10 @@ impl Thread {
         let place = &self.core.place;
         let (state, message) = if place.identity() != self.core.identity {
             let message = "the file of sessions was moved or removed while it was in use: put it back before the next restart, \
-                           which ends all sessions otherwise; nobody can log in until then";
+                           which ends all sessions otherwise; logins are refused until then";
             (Err(Fault::Moved), Some(message))
         } else if place.room() < Room::Enough {
-            let message = "there is little room left on the file system of the file of sessions: sessions go on, and nobody can \
-                           log in";
+            let message = "there is little room left on the file system of the file of sessions: sessions continue, and logins are refused";
             (Err(Fault::NoRoom), Some(message))
         } else {
             (Ok(()), None)
@@ -233,7 +232,7 @@ impl Thread {
                 %fault,
                 "{}",
                 told(
-                    "the file of sessions cannot be written: sessions go on in memory, and nobody can log in",
+                    "the file of sessions cannot be written: sessions continue in memory, and logins are refused",
                     fix!(
                         "make room on the file system of {}, and do not restart bff before that, which would end those that were \
                          renewed meanwhile",

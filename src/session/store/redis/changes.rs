@@ -25,7 +25,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// An answer that takes longer means that it does not. Changes are missed unnoticed for two seconds at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
-/// What was heard at a check is all that there is to hear until the next one should have been answered.
+/// A successful check means that all changes have arrived, until the answer to the next check is overdue.
 const IN_TOUCH: Duration = CHECK_EVERY.saturating_add(ANSWER_WITHIN);
 
 /// Between attempts to connect.
@@ -131,7 +131,7 @@ impl Follower {
         let connected = timeout(&*inner.clock, ANSWER_WITHIN, inner.link.listen(&channel)).await;
         let (sink, messages) = connected.map_err(|_| CallError::Slow)??;
         if self.is_told {
-            tracing::info!("Redis tells of changes again");
+            tracing::info!("Redis sends changes again");
         }
         self.is_told = false;
         self.failures = 0;
@@ -152,7 +152,7 @@ impl Follower {
             self.is_told = true;
             tracing::warn!(
                 %error,
-                "Redis does not tell of changes; sessions that end elsewhere are noticed when they are used"
+                "Redis sends no changes; sessions that end elsewhere are noticed at their next use"
             );
         }
         let pause = PAUSES.jittered(self.failures, &*self.inner.random);
@@ -232,7 +232,7 @@ fn bury(inner: Arc<Inner>) -> BoxFuture<'static, bool> {
         if let Ok(sessions @ 1..) = back {
             tracing::warn!(
                 sessions,
-                "sessions that had ended were in Redis again, as after a restore or a failover, and have been ended again"
+                "ended sessions were in Redis again, as after a restore or a failover; they were ended again"
             );
         }
         back.is_ok()

@@ -10,7 +10,7 @@ pub enum RedisStartError {
     Unreachable {
         /// Host and port.
         hosts: String,
-        /// What the system says.
+        /// The error of the operating system.
         cause: String,
     },
     /// TLS does not come about.
@@ -18,7 +18,7 @@ pub enum RedisStartError {
     Tls {
         /// Host and port.
         hosts: String,
-        /// What is wrong and what to do.
+        /// The problem, with its fix.
         why: Explained,
     },
     /// No password was given.
@@ -42,7 +42,7 @@ pub enum RedisStartError {
     /// The keys are not permitted.
     #[error("the Redis user may not use the keys {prefix}:*")]
     KeysNotPermitted {
-        /// What they begin with.
+        /// Their prefix.
         prefix: String,
     },
     /// The channel is not permitted.
@@ -89,7 +89,7 @@ pub enum RedisStartError {
     Kind {
         /// Host and port.
         hosts: String,
-        /// What it is.
+        /// Its kind.
         kind: &'static str,
         /// The scheme that fits.
         scheme: &'static str,
@@ -123,7 +123,7 @@ pub enum RedisStartError {
     Refused {
         /// Host and port.
         hosts: String,
-        /// What was asked for.
+        /// The command.
         what: String,
         /// The code of its answer.
         code: String,

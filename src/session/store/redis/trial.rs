@@ -36,8 +36,8 @@ impl Inner {
         let last = self.trial.0.lock().replace(before);
         let should_be_there = last.is_some_and(|last| before.duration_since(last) < CERTAINLY_KEPT);
         if should_be_there && found == Value::Nil {
-            tracing::warn!("Redis has lost what it held, as after FLUSHALL; sessions that it had are gone");
-            // What is at hand is worth no more than after a lost connection.
+            tracing::warn!("Redis has lost its data, as after FLUSHALL; its sessions are gone");
+            // The local copies are as doubtful as after a lost connection.
             self.link.has_lost_something();
         }
         Ok(())

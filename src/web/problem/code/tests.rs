@@ -50,7 +50,7 @@ fn the_document_is_made_from_the_list() {
 }
 
 #[test]
-fn every_code_has_a_name_of_its_own_and_all_are_ordered_by_status() {
+fn codes_have_their_own_names_and_are_ordered_by_status() {
     let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
     assert_eq!(names.len(), Code::ALL.len());
     assert!(Code::ALL.is_sorted_by_key(|code| code.status()));
