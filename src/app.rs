@@ -39,7 +39,7 @@ use crate::{
     oidc::{ClientSlot, RelyingParty},
     outbound::Outbound,
     random::{SharedRandom, SystemRandom},
-    registration::{RegisteredKeys, Registration, Surroundings},
+    registration::{RegisteredKeys, Registration, RunContext},
     replicas::Replicas,
     seal::Sealer,
     server::Server,
@@ -367,16 +367,16 @@ impl App {
     async fn become_a_client(&self, stop: &CancellationToken) -> Result<(), RunError> {
         match &self.registration {
             Some(registration) => {
-                let around = Surroundings {
+                let context = RunContext {
                     relying_party: self.relying_party.clone(),
                     health: self.health.clone(),
                     clock: Arc::clone(&self.ports.clock),
                     random: Arc::clone(&self.ports.random),
-                    pace: crate::registration::Pace::default(),
+                    retry: crate::registration::RetryPolicy::default(),
                     shutdown: stop.clone(),
                 };
-                registration.run(&around).await?;
-                registration.keep(&around).await;
+                registration.run(&context).await?;
+                registration.keep(&context).await;
             }
             None => {
                 tokio::select! {

@@ -8,13 +8,13 @@ mod checks;
 mod finding;
 mod jwks;
 mod own;
-mod paper;
 mod provider;
 mod registration;
 mod running;
 mod server;
-mod shifted;
+mod skewed_clock;
 mod table;
+mod terminal;
 pub(super) mod text;
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use self::{
     authentication::KeysAre,
     finding::{Check, Report},
     own::KeysFound,
-    paper::Paper,
+    terminal::Terminal,
 };
 use super::{Exit, complain_of, process, say};
 use crate::{
@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// The data that the checks share.
-struct Patient<'a> {
+struct Context<'a> {
     config: &'a Config,
     parts: OneShot,
     clock: SharedClock,
@@ -81,7 +81,7 @@ pub(super) fn run(as_json: bool) -> Exit {
         if as_json {
             say(&format!("{:#}", table::json(&report)));
         } else {
-            say(&table::table(&report, &Paper::of_process()));
+            say(&table::table(&report, &Terminal::of_process()));
         }
         report.exit()
     })
@@ -120,28 +120,28 @@ async fn examine(config: &Config, common: &InCommon, outside: &Ports, report: &m
         Ok(parts) => parts,
         Err(error) => return own::unusable(report, Check::Configuration, "the settings", &error),
     };
-    let patient = Patient {
+    let context = Context {
         config,
         parts,
         clock,
         random,
     };
     let local = server::check(config, report).await;
-    let served = jwks::check(&patient, &keys, local, report).await;
-    let Some(metadata) = provider::check(&patient, report).await else {
+    let served = jwks::check(&context, &keys, local, report).await;
+    let Some(metadata) = provider::check(&context, report).await else {
         return;
     };
     if matches!(keys, KeysFound::Broken(_)) {
         return;
     }
-    let known = registration::check(&patient, &metadata, &keys, &served, report).await;
+    let known = registration::check(&context, &metadata, &keys, &served, report).await;
     let keys_are = match served {
         jwks::Served::Nobody(_) => KeysAre::OutOfReach,
         _ => KeysAre::There,
     };
     let unread = known.unread;
-    authentication::check(&patient, &metadata, &keys, known, keys_are, report).await;
+    authentication::check(&context, &metadata, &keys, known, keys_are, report).await;
     if unread {
-        registration::unread_kid(&patient, &keys, &served, report);
+        registration::unread_kid(&context, &keys, &served, report);
     }
 }

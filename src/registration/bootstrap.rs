@@ -9,7 +9,7 @@ use super::{
     answer::Answer,
     credentials::{Credentials, CredentialsError, Pending, Registered, Superseded},
     diff::Remembered,
-    error::{Again, ErrorKind, RegistrationError, Wish},
+    error::{Again, ErrorKind, RegistrationError, RequestedClientId},
     event::{Event, Outcome, tell_left},
     metadata::{Digests, SCOPE, WantedMetadata, named_algorithm},
     refusal::{Asked, shown},
@@ -252,7 +252,7 @@ impl<'a> Attempt<'a> {
                 .map(shown)
                 .unwrap_or_default(),
             cause: "its answer never arrived here".to_owned(),
-            client: Wish(self.registration.options.client_id.clone()),
+            client: RequestedClientId(self.registration.options.client_id.clone()),
             again: Again::new(self.registration.options.open_registration),
             place: self.place(),
         }

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{
     answer::Answer,
-    error::{Again, RegistrationError, Target, Wish},
+    error::{Again, RegistrationError, RequestedClientId, Target},
     refusal::{Asked, claims_json, failure, is_transient, oauth_error, object, shown, unavailable},
 };
 use crate::{
@@ -62,7 +62,7 @@ impl Calls {
         let unknown = |cause: String| RegistrationError::OutcomeUnknown {
             url: shown(url),
             cause,
-            client: Wish(asked.client_id.clone()),
+            client: RequestedClientId(asked.client_id.clone()),
             again: Again::new(asked.open),
             place: asked.place.clone(),
         };

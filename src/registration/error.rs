@@ -12,7 +12,7 @@ use http::StatusCode;
 use self::text::{left_after, refused_scopes, said};
 pub use self::{
     kind::ErrorKind,
-    target::{Again, Target, Wish},
+    target::{Again, RequestedClientId, Target},
 };
 use super::{credentials::CredentialsError, options::UpdateMethod, vault::Place};
 use crate::{
@@ -89,7 +89,7 @@ pub enum RegistrationError {
         /// The failure.
         cause: String,
         /// The client to search for at the IdP.
-        client: Wish,
+        client: RequestedClientId,
         /// The configuration change that allows another request.
         again: Again,
         /// The place of the note.

@@ -2,7 +2,7 @@
 //! the client at the IdP.
 
 use super::{
-    Registration, Surroundings,
+    Registration, RunContext,
     bootstrap::Attempt,
     credentials::CredentialsError,
     error::RegistrationError,
@@ -20,16 +20,16 @@ use crate::{
 
 impl Registration {
     /// Keeps the client in its wanted state until `shutdown`, once [`run`](Self::run) has found one. It looks at the
-    /// credentials file every [`Pace::look`](super::Pace::look), because another process on it may have replaced the
+    /// credentials file every [`RetryPolicy::look`](super::RetryPolicy::look), because another process on it may have replaced the
     /// client. It compares the registration every [`Options::check_interval`](super::Options::check_interval). A
     /// replaced client is deleted when every process has had the time to look.
-    pub async fn keep(&self, around: &Surroundings) {
-        let clock = &around.clock;
+    pub async fn keep(&self, context: &RunContext) {
+        let clock = &context.clock;
         let interval = self.options.check_interval.filter(|_| !self.options.skip);
         let next_check =
-            || interval.map(|interval| clock.now().saturating_add(jittered(interval, &*around.random)));
+            || interval.map(|interval| clock.now().saturating_add(jittered(interval, &*context.random)));
         let mut check_at = next_check();
-        let mut look_at = clock.now().saturating_add(around.pace.look);
+        let mut look_at = clock.now().saturating_add(context.retry.look);
         let mut delete_at = None;
         let mut deletions = 0_u32;
         let mut seen = None;
@@ -38,19 +38,19 @@ impl Registration {
             let wake_at = due.into_iter().flatten().fold(look_at, Timestamp::min);
             tokio::select! {
                 () = clock.sleep_until(wake_at) => {}
-                () = around.shutdown.cancelled() => return,
+                () = context.shutdown.cancelled() => return,
             }
-            let Some(metadata) = around.relying_party.metadata() else {
-                look_at = clock.now().saturating_add(around.pace.look);
+            let Some(metadata) = context.relying_party.metadata() else {
+                look_at = clock.now().saturating_add(context.retry.look);
                 continue;
             };
             if check_at.is_some_and(|at| at <= clock.now()) {
                 let lock = tokio::select! {
                     lock = self.lock() => lock,
-                    () = around.shutdown.cancelled() => return,
+                    () = context.shutdown.cancelled() => return,
                 };
                 match self.check(&metadata, lock).await {
-                    Ok(Some(outcome)) => replace(around, outcome.client),
+                    Ok(Some(outcome)) => replace(context, outcome.client),
                     Ok(None) => {}
                     Err(error) => {
                         tracing::error!("{} (the client of this process goes on serving)", error.told());
@@ -61,25 +61,25 @@ impl Registration {
             if delete_at.is_some_and(|at| at <= clock.now()) {
                 let lock = tokio::select! {
                     lock = self.lock() => lock,
-                    () = around.shutdown.cancelled() => return,
+                    () = context.shutdown.cancelled() => return,
                 };
                 if let Err(error) = self.delete_replaced(&metadata, lock).await {
                     tracing::warn!("{} (a replaced client is deleted later)", error.told());
                 }
                 // The IdP was unreachable. If a client was deleted, the file is another one.
-                let first = around.pace.refused;
+                let first = context.retry.refused;
                 let backoff = Backoff {
                     first,
                     longest: first.saturating_mul(16),
                 };
-                let wait = backoff.jittered(deletions, &*around.random);
+                let wait = backoff.jittered(deletions, &*context.random);
                 deletions = deletions.saturating_add(1);
                 delete_at = Some(clock.now().saturating_add(wait));
             }
-            if self.look(&metadata, around, &mut seen).await && !self.options.skip {
+            if self.look(&metadata, context, &mut seen).await && !self.options.skip {
                 delete_at = self.next_deletion().await;
             }
-            look_at = clock.now().saturating_add(around.pace.look);
+            look_at = clock.now().saturating_add(context.retry.look);
         }
     }
 
@@ -96,14 +96,14 @@ impl Registration {
     }
 
     /// Continues with the record that another process wrote. Returns whether the file changed after the last look.
-    async fn look(&self, metadata: &Metadata, around: &Surroundings, seen: &mut Option<Fingerprint>) -> bool {
+    async fn look(&self, metadata: &Metadata, context: &RunContext, seen: &mut Option<Fingerprint>) -> bool {
         // This comes before the reading: a write between the two is noticed the next time.
         let now = self.vault.fingerprint().await;
         if seen.replace(now) == Some(now) {
             return false;
         }
         match self.stored(metadata).await {
-            Ok(Some(client)) => replace(around, client),
+            Ok(Some(client)) => replace(context, client),
             // If registration is skipped, the configuration may name the client.
             Ok(None) if self.options.skip => {}
             Ok(None) => {
@@ -123,8 +123,8 @@ impl Registration {
     }
 }
 
-fn replace(around: &Surroundings, client: Client) {
-    let slot = around.relying_party.client();
+fn replace(context: &RunContext, client: Client) {
+    let slot = context.relying_party.client();
     let before = slot.get();
     if before.as_deref() == Some(&client) {
         return;

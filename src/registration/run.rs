@@ -23,7 +23,7 @@ pub(super) const LOOK: Duration = Duration::from_secs(10);
 
 /// How long to wait between attempts.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct RetryPolicy {
     /// After attempts that failed on the way.
     pub unreachable: Backoff,
     /// After a refusal, which passes only when a person has done something.
@@ -34,7 +34,7 @@ pub struct Pace {
 
 /// The driver's dependencies beside the registration.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct RunContext {
     /// Knows the IdP's metadata, and takes the client.
     pub relying_party: RelyingParty,
     /// Receives the state.
@@ -44,7 +44,7 @@ pub struct Surroundings {
     /// For jitter.
     pub random: SharedRandom,
     /// How long to wait between attempts.
-    pub pace: Pace,
+    pub retry: RetryPolicy,
     /// Ends the driver.
     pub shutdown: CancellationToken,
 }
@@ -56,9 +56,9 @@ enum Next {
     Slowly,
 }
 
-// === impl Pace ===
+// === impl RetryPolicy ===
 
-impl Default for Pace {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             unreachable: Backoff {
@@ -81,49 +81,49 @@ impl Registration {
     /// # Errors
     ///
     /// The error that stops the process, with the exit code of its [kind](RegistrationError::kind).
-    pub async fn run(&self, around: &Surroundings) -> Result<(), RegistrationError> {
+    pub async fn run(&self, context: &RunContext) -> Result<(), RegistrationError> {
         let mut failures = 0_u32;
         let mut told = false;
         loop {
             let metadata = tokio::select! {
-                metadata = around.relying_party.wait_for_metadata() => metadata,
-                () = around.shutdown.cancelled() => return Ok(()),
+                metadata = context.relying_party.wait_for_metadata() => metadata,
+                () = context.shutdown.cancelled() => return Ok(()),
             };
             let lock = tokio::select! {
                 lock = self.lock_telling(|held| {
-                    around.health.failing(Component::Credentials, held.told());
+                    context.health.failing(Component::Credentials, held.told());
                 }) => lock,
-                () = around.shutdown.cancelled() => return Ok(()),
+                () = context.shutdown.cancelled() => return Ok(()),
             };
             let next = match self.attempt(&metadata, lock).await {
                 Ok(outcome) => {
                     if !std::mem::replace(&mut told, true) {
                         self.tell_unused_secret(&outcome.client);
                     }
-                    around.relying_party.client().set(outcome.client);
-                    around.health.ok(Component::Credentials);
+                    context.relying_party.client().set(outcome.client);
+                    context.health.ok(Component::Credentials);
                     match outcome.event {
                         Event::Postponed(error) => Next::Soon(error.retry_after()),
                         _ => Next::Done,
                     }
                 }
                 Err(error) => {
-                    around.health.failing(Component::Credentials, error.told());
+                    context.health.failing(Component::Credentials, error.told());
                     self.after_failure(error)?
                 }
             };
             let wait = match next {
                 Next::Done => return Ok(()),
                 Next::Soon(asked) => {
-                    let wait = around.pace.unreachable.jittered(failures, &*around.random);
+                    let wait = context.retry.unreachable.jittered(failures, &*context.random);
                     failures = failures.saturating_add(1);
                     wait.max(asked.unwrap_or_default())
                 }
-                Next::Slowly => jittered(around.pace.refused, &*around.random),
+                Next::Slowly => jittered(context.retry.refused, &*context.random),
             };
             tokio::select! {
-                () = around.clock.sleep(wait) => {}
-                () = around.shutdown.cancelled() => return Ok(()),
+                () = context.clock.sleep(wait) => {}
+                () = context.shutdown.cancelled() => return Ok(()),
             }
         }
     }

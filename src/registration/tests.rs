@@ -19,7 +19,7 @@ use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use self::fake::{Fake, Habits};
+use self::fake::{FakeIdp, Habits};
 use super::*;
 use crate::{
     clock::{Clock as _, ManualClock, Timestamp},
@@ -69,8 +69,8 @@ pub(super) fn options() -> Options {
 }
 
 /// A BFF's surroundings: an IdP, a keys folder, a clock.
-struct World {
-    idp: Fake,
+struct Harness {
+    idp: FakeIdp,
     dir: TempDir,
     keys: Keys,
     outbound: Outbound,
@@ -78,11 +78,11 @@ struct World {
     clock: ManualClock,
 }
 
-// === impl World ===
+// === impl Harness ===
 
-impl World {
+impl Harness {
     async fn new(habits: Habits) -> Self {
-        let idp = Fake::start(habits).await;
+        let idp = FakeIdp::start(habits).await;
         idp.allow(IAT);
         let dir = tempfile::tempdir().unwrap();
         let keys = keys::Options {
@@ -126,17 +126,17 @@ impl World {
         }
     }
 
-    /// A world in which the client is registered and the initial access token is gone.
+    /// A harness in which the client is registered and the initial access token is gone.
     async fn registered(habits: Habits) -> Self {
-        let world = Self::new(habits).await;
-        let outcome = world.ensure(with_iat).await.unwrap();
+        let harness = Self::new(habits).await;
+        let outcome = harness.ensure(with_iat).await.unwrap();
         assert!(
             matches!(outcome.event, Event::Registered { .. }),
             "{:?}",
             outcome.event
         );
-        world.idp.seen();
-        world
+        harness.idp.seen();
+        harness
     }
 
     fn registration(&self, change: impl FnOnce(&mut Options)) -> Registration {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{Builder, Ended, Process, Stack};
 
 /// A registered server that runs, and its IdP.
-struct World {
+struct Harness {
     stack: Stack,
     _server: Process,
 }
@@ -21,9 +21,9 @@ struct Found {
     report: Value,
 }
 
-// === impl World ===
+// === impl Harness ===
 
-impl World {
+impl Harness {
     /// Everything is as it should be.
     async fn start() -> Self {
         Self::of(Stack::builder()).await

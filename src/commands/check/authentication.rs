@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use super::{
-    Patient,
+    Context,
     finding::{Check, Kind, Report},
     own::KeysFound,
     provider::wrong_clock,
     registration::Known,
-    shifted::Shifted,
+    skewed_clock::SkewedClock,
     text::clean,
 };
 use crate::{
@@ -60,7 +60,7 @@ const CAUSES: [Check; 7] = [
 ];
 
 pub(super) async fn check(
-    patient: &Patient<'_>,
+    context: &Context<'_>,
     metadata: &Metadata,
     keys: &KeysFound,
     known: Known,
@@ -79,14 +79,14 @@ pub(super) async fn check(
             return without_push(report);
         }
     };
-    let relying_party = &patient.parts.relying_party;
+    let relying_party = &context.parts.relying_party;
     relying_party.client().set(client.clone());
-    let pushes = metadata.par_endpoint.is_some() && patient.config.client.par != ParMode::Never;
-    let uris = redirect_uris(patient);
+    let pushes = metadata.par_endpoint.is_some() && context.config.client.par != ParMode::Never;
+    let uris = redirect_uris(context);
     let mut answer = None;
     if pushes {
         for uri in &uris {
-            match push(patient, relying_party, uri).await {
+            match push(context, relying_party, uri).await {
                 Answer::Refused(error) => refused_request(uri, error, report),
                 other => {
                     let goes_on = matches!(other, Answer::In);
@@ -108,7 +108,7 @@ pub(super) async fn check(
         Some(answer) => (answer, "a pushed authorization request"),
         // Also where each push was refused for another reason: that says little of the client.
         None => (
-            redeem(patient, relying_party, &uris).await,
+            redeem(context, relying_party, &uris).await,
             "a token request with a made-up code",
         ),
     };
@@ -119,7 +119,7 @@ pub(super) async fn check(
         }
         Answer::Out(error) => {
             let error = InvalidClient { key, ..*error };
-            kept_out(patient, &client, error, keys_are, report).await;
+            kept_out(context, &client, error, keys_are, report).await;
         }
         Answer::Refused(error) => report.explain(
             Kind::Wrong,
@@ -142,8 +142,8 @@ fn without_push(report: &mut Report) {
     }
 }
 
-fn redirect_uris(patient: &Patient<'_>) -> Vec<String> {
-    let settings = patient.config;
+fn redirect_uris(context: &Context<'_>) -> Vec<String> {
+    let settings = context.config;
     let registered = settings.registration.redirect_uris.iter();
     let mut uris: Vec<String> = registered.map(ToString::to_string).take(MOST_URIS).collect();
     if uris.is_empty() {
@@ -152,15 +152,15 @@ fn redirect_uris(patient: &Patient<'_>) -> Vec<String> {
     uris
 }
 
-async fn push(patient: &Patient<'_>, relying_party: &RelyingParty, uri: &str) -> Answer {
-    let random = &*patient.random;
+async fn push(context: &Context<'_>, relying_party: &RelyingParty, uri: &str) -> Answer {
+    let random = &*context.random;
     let request = AuthorizationRequest {
-        scope: patient.config.provider.scopes.join(" "),
+        scope: context.config.provider.scopes.join(" "),
         state: random.base64url::<16>(),
         nonce: random.base64url::<16>(),
         redirect_uri: uri.to_owned(),
         code_challenge: Pkce::generate(random).challenge,
-        prompt: match &patient.config.provider.prompt {
+        prompt: match &context.config.provider.prompt {
             PromptSetting::Always(prompt) => Some(prompt.clone()),
             PromptSetting::Auto | PromptSetting::Never => None,
         },
@@ -171,22 +171,22 @@ async fn push(patient: &Patient<'_>, relying_party: &RelyingParty, uri: &str) ->
         tenant: None,
         max_age: None,
     };
-    sorted(relying_party.authorization_url(&request).await)
+    classify(relying_party.authorization_url(&request).await)
 }
 
 /// A code that the IdP never issued: an IdP that accepts the client complains about the code.
-async fn redeem(patient: &Patient<'_>, relying_party: &RelyingParty, uris: &[String]) -> Answer {
-    let random = &*patient.random;
+async fn redeem(context: &Context<'_>, relying_party: &RelyingParty, uris: &[String]) -> Answer {
+    let random = &*context.random;
     let code = Secret::new(random.base64url::<32>());
     let verifier = Pkce::generate(random).verifier;
     let uri = uris.first().map_or("", String::as_str);
-    match sorted(relying_party.exchange_code(&code, uri, &verifier).await) {
+    match classify(relying_party.exchange_code(&code, uri, &verifier).await) {
         Answer::Refused(error) if error.is("invalid_grant") => Answer::In,
         other => other,
     }
 }
 
-fn sorted<T>(outcome: Result<T, CallError>) -> Answer {
+fn classify<T>(outcome: Result<T, CallError>) -> Answer {
     match outcome {
         Ok(_) => Answer::In,
         Err(CallError::InvalidClient(error)) => Answer::Out(error),
@@ -215,7 +215,7 @@ fn refused_request(uri: &str, error: OAuthError, report: &mut Report) {
 }
 
 async fn kept_out(
-    patient: &Patient<'_>,
+    context: &Context<'_>,
     client: &Client,
     error: InvalidClient,
     keys_are: KeysAre,
@@ -227,12 +227,12 @@ async fn kept_out(
         let fix = format!("mend {} first, and check again", row.check.name());
         return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
     }
-    if without_typ(patient, client, &error).await {
+    if without_typ(context, client, &error).await {
         let cause = "it refuses assertions that say in `typ` what they are, and takes others";
         let fix = fix!("set {}", Knob::AssertionTyp.to("none"));
         return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
     }
-    if let Some(other) = other_audience(patient, client, &error).await {
+    if let Some(other) = other_audience(context, client, &error).await {
         let cause = format!(
             "it wants another audience in assertions than {}",
             audience(&error)
@@ -240,7 +240,7 @@ async fn kept_out(
         let fix = fix!("set {}", Knob::AssertionAudience.to(other));
         return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
     }
-    if let Some(time) = other_time(patient, client, &error).await {
+    if let Some(time) = other_time(context, client, &error).await {
         wrong_clock(
             time,
             "the IdP refuses our assertions, and takes those that are dated by its own clock",
@@ -259,59 +259,59 @@ async fn kept_out(
 }
 
 /// Whether the IdP lets us in with assertions that have no `typ`.
-async fn without_typ(patient: &Patient<'_>, client: &Client, error: &InvalidClient) -> bool {
-    let settings = &patient.config.client;
+async fn without_typ(context: &Context<'_>, client: &Client, error: &InvalidClient) -> bool {
+    let settings = &context.config.client;
     let has_typ = settings.assertion_typ != AssertionTyp::None;
     error.proof.assertion.is_some()
         && has_typ
-        && lets_in(patient, client, settings.assertion_audience, AssertionTyp::None).await
+        && lets_in(context, client, settings.assertion_audience, AssertionTyp::None).await
 }
 
 /// Whether the IdP lets us in with such assertions.
 async fn lets_in(
-    patient: &Patient<'_>,
+    context: &Context<'_>,
     client: &Client,
     audience: AssertionAudience,
     typ: AssertionTyp,
 ) -> bool {
-    let relying_party = patient.parts.with_assertions(audience, typ);
+    let relying_party = context.parts.with_assertions(audience, typ);
     if relying_party.discover().await.is_err() {
         return false;
     }
     relying_party.client().set(client.clone());
-    let answer = redeem(patient, &relying_party, &redirect_uris(patient)).await;
+    let answer = redeem(context, &relying_party, &redirect_uris(context)).await;
     matches!(answer, Answer::In)
 }
 
 /// The audience with which the IdP accepts the client, if the configured audience was the only mistake.
 async fn other_audience(
-    patient: &Patient<'_>,
+    context: &Context<'_>,
     client: &Client,
     error: &InvalidClient,
 ) -> Option<&'static str> {
     error.proof.assertion.as_ref()?;
-    let (other, name) = match patient.config.client.assertion_audience {
+    let (other, name) = match context.config.client.assertion_audience {
         AssertionAudience::Issuer => (AssertionAudience::TokenEndpoint, "token_endpoint"),
         AssertionAudience::TokenEndpoint => (AssertionAudience::Issuer, "issuer"),
     };
-    let typ = patient.config.client.assertion_typ;
-    lets_in(patient, client, other, typ).await.then_some(name)
+    let typ = context.config.client.assertion_typ;
+    lets_in(context, client, other, typ).await.then_some(name)
 }
 
 /// The IdP's time, if the IdP accepts assertions with it. The row of the clock tolerates more skew than a strict IdP.
-async fn other_time(patient: &Patient<'_>, client: &Client, error: &InvalidClient) -> Option<ProviderTime> {
+async fn other_time(context: &Context<'_>, client: &Client, error: &InvalidClient) -> Option<ProviderTime> {
     error.proof.assertion.as_ref()?;
-    let time = patient.parts.relying_party.provider_time().await.ok()??;
+    let time = context.parts.relying_party.provider_time().await.ok()??;
     if time.ahead().abs() <= SAME_TIME {
         return None;
     }
-    let relying_party = patient.parts.with_clock(Arc::new(Shifted {
-        clock: Arc::clone(&patient.clock),
+    let relying_party = context.parts.with_clock(Arc::new(SkewedClock {
+        clock: Arc::clone(&context.clock),
         ahead: time.ahead(),
     }));
     relying_party.discover().await.ok()?;
     relying_party.client().set(client.clone());
-    let answer = redeem(patient, &relying_party, &redirect_uris(patient)).await;
+    let answer = redeem(context, &relying_party, &redirect_uris(context)).await;
     matches!(answer, Answer::In).then_some(time)
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    Patient,
+    Context,
     finding::{Check, Kind, Report},
     own::KeysFound,
     server::Local,
@@ -46,12 +46,12 @@ pub(super) enum Served {
 }
 
 pub(super) async fn check(
-    patient: &Patient<'_>,
+    context: &Context<'_>,
     keys: &KeysFound,
     server: Local,
     report: &mut Report,
 ) -> Served {
-    let Some(url) = patient.config.registration.jwks_uri.clone() else {
+    let Some(url) = context.config.registration.jwks_uri.clone() else {
         report.skip(
             Check::Jwks,
             "no address: neither BFF_BASE_URL nor DCR_JWKS_URI is set, so the keys are registered inline",
@@ -65,7 +65,7 @@ pub(super) async fn check(
         );
         return Served::Unknown;
     }
-    let answer = patient
+    let answer = context
         .parts
         .outbound
         .send(Lane::Metadata, Request::get(url.clone()))
@@ -88,7 +88,7 @@ pub(super) async fn check(
             report.fail(Kind::Wrong, Check::Jwks, what, cause.to_string(), fix);
             Served::Nobody(url)
         }
-        Ok(response) => compared(&url, &response, keys, patient.clock.now(), report),
+        Ok(response) => compared(&url, &response, keys, context.clock.now(), report),
     }
 }
 

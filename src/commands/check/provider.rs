@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Patient,
+    Context,
     finding::{Check, Kind, Report},
     text::clean,
 };
@@ -17,19 +17,19 @@ use crate::{
 const LARGEST_DIFFERENCE: i64 = 30;
 
 /// Discovery, issuer and clock. `None` if the further checks lack the metadata.
-pub(super) async fn check(patient: &Patient<'_>, report: &mut Report) -> Option<Arc<Metadata>> {
-    let metadata = match patient.parts.relying_party.discover().await {
+pub(super) async fn check(context: &Context<'_>, report: &mut Report) -> Option<Arc<Metadata>> {
+    let metadata = match context.parts.relying_party.discover().await {
         Ok(metadata) => metadata,
         Err(error) => {
             not_discovered(&error, report);
             return None;
         }
     };
-    let reached = match &patient.config.provider.base_url {
+    let reached = match &context.config.provider.base_url {
         Some(base) => format!("the IdP's metadata and keys can be used, reached at {base}"),
         None => "the IdP's metadata and keys can be used".to_owned(),
     };
-    match patient.parts.relying_party.provider_keys().await {
+    match context.parts.relying_party.provider_keys().await {
         Ok(_) => report.ok(Check::Discovery, reached),
         Err(error) => no_keys(&error, report),
     }
@@ -37,7 +37,7 @@ pub(super) async fn check(patient: &Patient<'_>, report: &mut Report) -> Option<
     for error in &metadata.left_out {
         report.note_of(&Explained::of(error).saying(|what| format!("left out: {what}")));
     }
-    match patient.parts.relying_party.provider_time().await {
+    match context.parts.relying_party.provider_time().await {
         Ok(Some(time)) => clock(time, report),
         Ok(None) => report.skip(Check::Clock, "the IdP's answers carry no Date"),
         Err(_) => report.skip(

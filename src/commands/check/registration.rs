@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use self::offered::Whose;
 use super::{
-    Patient,
+    Context,
     finding::{Check, Kind, Report, Verdict},
     jwks::{Served, has_signing_key},
     own::KeysFound,
@@ -52,14 +52,14 @@ impl Known {
 }
 
 pub(super) async fn check(
-    patient: &Patient<'_>,
+    context: &Context<'_>,
     metadata: &Metadata,
     keys: &KeysFound,
     served: &Served,
     report: &mut Report,
 ) -> Known {
-    let Some(registration) = &patient.parts.registration else {
-        return by_hand(patient, metadata, keys, served, report).await;
+    let Some(registration) = &context.parts.registration else {
+        return by_hand(context, metadata, keys, served, report).await;
     };
     match registration.inspect(metadata).await {
         Err(error) => {
@@ -72,7 +72,7 @@ pub(super) async fn check(
         }
         Ok(Inspection::Unregistered(prospect)) => {
             unregistered(registration, metadata, &prospect, report).await;
-            offered::check(patient, metadata, &Whose::Nobody, report);
+            offered::check(context, metadata, &Whose::Nobody, report);
             report.skip(Check::RedirectUris, "not registered yet");
             report.skip(Check::Kid, "not registered yet");
             Known::default()
@@ -81,11 +81,11 @@ pub(super) async fn check(
             if client.replacement == Some(Replacement::Forced) {
                 replacement(registration, metadata, report).await;
             }
-            registered(patient, metadata, keys, served, *client, report)
+            registered(context, metadata, keys, served, *client, report)
         }
         Ok(Inspection::Configured(client)) => match *client {
             Ok(client) => {
-                offered::check(patient, metadata, &Whose::Configured(&client), report);
+                offered::check(context, metadata, &Whose::Configured(&client), report);
                 report.skip(
                         Check::Registration,
                         "no call is made (SKIP_DCR_BOOTSTRAP): the client is the one that the configuration names",
@@ -99,7 +99,7 @@ pub(super) async fn check(
             }
             Err(error) => {
                 failed(report, Check::Registration, "there is no client", &error);
-                offered::check(patient, metadata, &Whose::Nobody, report);
+                offered::check(context, metadata, &Whose::Nobody, report);
                 Known::default()
             }
         },
@@ -120,7 +120,7 @@ async fn replacement(registration: &Registration, metadata: &Metadata, report: &
 
 /// A client that somebody registered: the server does not know its metadata.
 async fn by_hand(
-    patient: &Patient<'_>,
+    context: &Context<'_>,
     metadata: &Metadata,
     keys: &KeysFound,
     served: &Served,
@@ -130,7 +130,7 @@ async fn by_hand(
         Check::Registration,
         "the client is registered by hand (DCR_ENABLED is off), so that nobody can read it from here",
     );
-    let client = match patient.parts.configured_client().await {
+    let client = match context.parts.configured_client().await {
         Ok(client) => Some(client),
         Err(error) => {
             let what = "nothing to authenticate with";
@@ -139,7 +139,7 @@ async fn by_hand(
         }
     };
     let whose = client.as_ref().map_or(Whose::Nobody, Whose::Configured);
-    offered::check(patient, metadata, &whose, report);
+    offered::check(context, metadata, &whose, report);
     Known {
         client: client.filter(|_| keys.found().is_some()),
         knows_key: keys.found().and_then(|keys| serves_key(keys, served)),
@@ -149,8 +149,8 @@ async fn by_hand(
 }
 
 /// The row of the key for a client that cannot be read: the IdP's reaction to an assertion, or else the served keys.
-pub(super) fn unread_kid(patient: &Patient<'_>, keys: &KeysFound, served: &Served, report: &mut Report) {
-    if patient.config.client.authentication != AuthMethod::PrivateKeyJwt {
+pub(super) fn unread_kid(context: &Context<'_>, keys: &KeysFound, served: &Served, report: &mut Report) {
+    if context.config.client.authentication != AuthMethod::PrivateKeyJwt {
         return report.skip(Check::Kid, "nothing is signed with a client secret");
     }
     let Some(keys) = keys.found() else {
@@ -164,7 +164,7 @@ pub(super) fn unread_kid(patient: &Patient<'_>, keys: &KeysFound, served: &Serve
         return report.ok(Check::Kid, format!("the IdP takes what {kid} signs"));
     }
     drop(rows);
-    let what = match (served, &patient.config.registration.jwks_uri) {
+    let what = match (served, &context.config.registration.jwks_uri) {
         (Served::Keys(_), Some(url)) => {
             format!("{kid} is served at {url}; whether the IdP fetches it there cannot be read")
         }
@@ -219,7 +219,7 @@ async fn unregistered(
 }
 
 fn registered(
-    patient: &Patient<'_>,
+    context: &Context<'_>,
     metadata: &Metadata,
     keys: &KeysFound,
     served: &Served,
@@ -251,8 +251,8 @@ fn registered(
         ),
         Reading::Read(_) | Reading::NotOffered | Reading::Skipped => {}
     }
-    fields::compared(patient, &client, report);
-    offered::check(patient, metadata, &Whose::Registered(&client), report);
+    fields::compared(context, &client, report);
+    offered::check(context, metadata, &Whose::Registered(&client), report);
     let registered = registered_keys(&client);
     let fetched = registered.is_none();
     let knows_key = keys.found().and_then(|keys| match registered {
@@ -262,8 +262,8 @@ fn registered(
         None => serves_key(keys, served),
     });
     kid::check(&client, keys, knows_key, served, report);
-    if let Some(ends) = client.secret_ends.filter(|ends| *ends <= patient.clock.wall()) {
-        let days = patient.clock.wall().duration_since(ends).as_secs() / (24 * 3600);
+    if let Some(ends) = client.secret_ends.filter(|ends| *ends <= context.clock.wall()) {
+        let days = context.clock.wall().duration_since(ends).as_secs() / (24 * 3600);
         report.fail(
             Kind::Wrong,
             Check::Method,

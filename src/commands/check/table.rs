@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{
     finding::{Check, Finding, Report, Verdict},
-    paper::Paper,
     running,
+    terminal::Terminal,
     text::{clean, wrapped},
 };
 use crate::{
@@ -21,7 +21,7 @@ const FORMAT: u32 = 1;
 const NAMES: usize = 14;
 
 /// The table, with the advice at the end.
-pub(super) fn table(report: &Report, paper: &Paper) -> String {
+pub(super) fn table(report: &Report, terminal: &Terminal) -> String {
     let mut out = String::new();
     let mut last = None;
     let mut rows = report.rows().peekable();
@@ -37,17 +37,17 @@ pub(super) fn table(report: &Report, paper: &Paper) -> String {
         {
             name = format!("{name}, {}", next.check.name());
         }
-        row(&mut out, paper, &name, finding, report.names());
+        row(&mut out, terminal, &name, finding, report.names());
     }
     match &report.running {
         Some(Ok(status)) => {
-            out.push_str(&running::lines(status, paper.width));
+            out.push_str(&running::lines(status, terminal.width));
             out.push('\n');
         }
         Some(Err(error)) => {
             out.push('\n');
             out.push_str(&wrapped(
-                paper.width,
+                terminal.width,
                 "  the running server cannot be asked: ",
                 error,
             ));
@@ -57,30 +57,30 @@ pub(super) fn table(report: &Report, paper: &Paper) -> String {
     }
     for note in report.notes() {
         out.push('\n');
-        out.push_str(&wrapped(paper.width, "  note: ", note));
+        out.push_str(&wrapped(terminal.width, "  note: ", note));
     }
     if !report.notes().is_empty() {
         out.push('\n');
     }
     out.push('\n');
-    out.push_str(&wrapped(paper.width, "  ", &verdict(report)));
+    out.push_str(&wrapped(terminal.width, "  ", &verdict(report)));
     out
 }
 
-fn row(out: &mut String, paper: &Paper, name: &str, finding: &Finding, names: &Names) {
+fn row(out: &mut String, terminal: &Terminal, name: &str, finding: &Finding, names: &Names) {
     let mark = finding.verdict.mark();
     let first = format!("  {mark} {name:<NAMES$}  ");
     let text = if name.len() > NAMES {
         wrapped(
-            paper.width,
+            terminal.width,
             &format!("  {mark} "),
             &format!("{name}: {}", finding.what),
         )
     } else {
-        wrapped(paper.width, &first, &finding.what)
+        wrapped(terminal.width, &first, &finding.what)
     };
     // After wrapping, which counts characters: a colour has no width. The mark is the first of its kind in the row.
-    let text = text.replacen(mark, &paper.coloured(&finding.verdict), 1);
+    let text = text.replacen(mark, &terminal.coloured(&finding.verdict), 1);
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{text}");
     if let Verdict::Failed { cause, fix, .. } = &finding.verdict {
@@ -88,10 +88,14 @@ fn row(out: &mut String, paper: &Paper, name: &str, finding: &Finding, names: &N
         let _ = writeln!(
             out,
             "{}",
-            wrapped(paper.width, &format!("{indent}cause: "), cause)
+            wrapped(terminal.width, &format!("{indent}cause: "), cause)
         );
         let fix = clean(&fix.in_words(names));
-        let _ = writeln!(out, "{}", wrapped(paper.width, &format!("{indent}fix:   "), &fix));
+        let _ = writeln!(
+            out,
+            "{}",
+            wrapped(terminal.width, &format!("{indent}fix:   "), &fix)
+        );
     }
 }
 
@@ -185,7 +189,7 @@ mod tests {
 
     #[test]
     fn each_failure_has_its_cause_and_its_fix_below_it() {
-        let table = table(&report(), &Paper::default());
+        let table = table(&report(), &Terminal::default());
         let expected = "  \
             ✓ configuration   consistent\n  \
             – server          not running\n  \
@@ -204,7 +208,7 @@ mod tests {
     /// The table fits into a narrow terminal.
     #[test]
     fn only_marks_are_coloured() {
-        let paper = Paper {
+        let terminal = Terminal {
             width: 60,
             colours: true,
         };
@@ -216,7 +220,7 @@ mod tests {
             "word ".repeat(20),
             "word ".repeat(20),
         );
-        let coloured = table(&report, &paper);
+        let coloured = table(&report, &terminal);
         assert!(
             coloured.contains("  \u{1b}[31m✗\u{1b}[0m redirect_uris   https"),
             "{coloured}"
@@ -227,7 +231,7 @@ mod tests {
         );
         let plain = table(
             &report,
-            &Paper {
+            &Terminal {
                 width: 60,
                 colours: false,
             },
@@ -251,10 +255,10 @@ mod tests {
     fn what_could_not_be_checked_is_not_said_to_be_well() {
         let mut report = Report::default();
         report.ok(Check::Keys, "");
-        assert!(table(&report, &Paper::default()).ends_with("All is as it should be."));
+        assert!(table(&report, &Terminal::default()).ends_with("All is as it should be."));
         report.skip(Check::Jwks, "");
         assert!(
-            table(&report, &Paper::default())
+            table(&report, &Terminal::default())
                 .ends_with("Nothing is wrong with what could be checked; 1 of 14 could not (–).")
         );
     }

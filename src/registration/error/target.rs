@@ -15,7 +15,7 @@ pub enum Target {
 
 /// The requested client id, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish(pub Option<String>);
+pub struct RequestedClientId(pub Option<String>);
 
 /// The change that allows another registration after a lost answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +34,9 @@ impl Again {
     }
 }
 
-// === impl Wish ===
+// === impl RequestedClientId ===
 
-impl fmt::Display for Wish {
+impl fmt::Display for RequestedClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Some(client_id) => write!(f, "the client {client_id}"),

@@ -166,20 +166,20 @@ async fn a_first_registration_takes_wrong_answers_for_what_they_are() {
                 continue;
             }
             let call = call.replace("/api", "POST /api");
-            let world = World::new(Habits::default()).await;
-            world.idp.odd(&call, odd.clone());
-            let found = match world.ensure(with).await {
+            let harness = Harness::new(Habits::default()).await;
+            harness.idp.odd(&call, odd.clone());
+            let found = match harness.ensure(with).await {
                 Ok(_) => Fine,
                 Err(error) => kind(&error),
             };
             assert_eq!(found, expected, "{row} at {call}");
             match found {
                 // The lost call is noted, and the server sends nothing until a person has looked.
-                Unknown => assert_eq!(world.file()["state"], "requesting", "{row} at {call}"),
+                Unknown => assert_eq!(harness.file()["state"], "requesting", "{row} at {call}"),
                 Fine => {}
                 _ => {
-                    assert!(!world.path().exists(), "{row} at {call}");
-                    let event = world.event(with).await;
+                    assert!(!harness.path().exists(), "{row} at {call}");
+                    let event = harness.event(with).await;
                     assert!(
                         matches!(event, Event::Registered { .. }),
                         "{row} at {call}: {event:?}"
@@ -199,13 +199,13 @@ async fn a_registered_client_serves_in_spite_of_any_answer() {
             if expected == Skip {
                 continue;
             }
-            let world = World::registered(Habits {
+            let harness = Harness::registered(Habits {
                 puts: call != "patch",
                 ..Habits::default()
             })
             .await;
-            world.idp.odd(&format!("{method} /register"), odd.clone());
-            let outcome = world.ensure(changed).await.unwrap();
+            harness.idp.odd(&format!("{method} /register"), odd.clone());
+            let outcome = harness.ensure(changed).await.unwrap();
             assert_eq!(outcome.client.id, "bff-server", "{row} at {call}");
             let found = match &outcome.event {
                 Event::Updated(_) | Event::Unchanged => Fine,
@@ -216,12 +216,12 @@ async fn a_registered_client_serves_in_spite_of_any_answer() {
             let postponed = matches!(outcome.event, Event::Postponed(_));
             assert_eq!(postponed, expected == Trouble, "{row} at {call}");
             assert_eq!(
-                world.file()["registration_access_token"],
+                harness.file()["registration_access_token"],
                 "rat-1",
                 "{row} at {call}"
             );
             if found != Fine {
-                let event = world.event(changed).await;
+                let event = harness.event(changed).await;
                 assert!(matches!(event, Event::Updated(_)), "{row} at {call}: {event:?}");
             }
         }
@@ -231,33 +231,37 @@ async fn a_registered_client_serves_in_spite_of_any_answer() {
 #[tokio::test]
 async fn a_replacement_survives_a_failed_deletion() {
     for (row, odd, columns) in table() {
-        let world = World::registered(Habits {
+        let harness = Harness::registered(Habits {
             own_ids: true,
             ..Habits::default()
         })
         .await;
-        world.idp.allow(FRESH);
-        world.idp.odd("DELETE", odd);
+        harness.idp.allow(FRESH);
+        harness.idp.odd("DELETE", odd);
         let logs = Logs::capture();
-        let outcome = world.ensure(forced).await.unwrap();
+        let outcome = harness.ensure(forced).await.unwrap();
         assert!(
             matches!(outcome.event, Event::Registered { .. }),
             "{row}: {:?}",
             outcome.event
         );
         assert_eq!(outcome.client.id, "client-2", "{row}");
-        world.clock.advance(Duration::from_secs(30));
-        assert_eq!(world.ensure(as_is).await.unwrap().client.id, "client-2", "{row}");
+        harness.clock.advance(Duration::from_secs(30));
+        assert_eq!(
+            harness.ensure(as_is).await.unwrap().client.id,
+            "client-2",
+            "{row}"
+        );
         assert!(
             logs.text().contains("the replaced client client-1"),
             "{row}: {}",
             logs.text()
         );
-        let later = world.file().get("superseded").is_some();
+        let later = harness.file().get("superseded").is_some();
         assert_eq!(later, columns[5] == Trouble, "{row}");
         if later {
-            world.ensure(as_is).await.unwrap();
-            assert_eq!(world.idp.clients(), ["client-2"], "{row}");
+            harness.ensure(as_is).await.unwrap();
+            assert_eq!(harness.idp.clients(), ["client-2"], "{row}");
         }
     }
 }
@@ -268,21 +272,21 @@ async fn a_replacement_survives_a_failed_deletion() {
 #[tokio::test]
 async fn a_failed_write_after_an_update_is_logged() {
     for (call, rotates) in [("GET", true), ("PUT", true), ("PUT", false)] {
-        let world = World::registered(Habits {
+        let harness = Harness::registered(Habits {
             rotates,
             ..Habits::default()
         })
         .await;
         let gate = Arc::new(tokio::sync::Notify::new());
         let call = format!("{call} /register/bff-server");
-        world.idp.odd(&call, Odd::Later(Arc::clone(&gate)));
+        harness.idp.odd(&call, Odd::Later(Arc::clone(&gate)));
         let disk_fails = async {
-            world.idp.called(&call).await;
-            fs::rename(world.path(), world.dir.path().join("kept")).unwrap();
-            fs::create_dir(world.path()).unwrap();
+            harness.idp.called(&call).await;
+            fs::rename(harness.path(), harness.dir.path().join("kept")).unwrap();
+            fs::create_dir(harness.path()).unwrap();
             gate.notify_one();
         };
-        let (outcome, ()) = tokio::join!(world.ensure(changed), disk_fails);
+        let (outcome, ()) = tokio::join!(harness.ensure(changed), disk_fails);
         let outcome = outcome.unwrap();
         assert_eq!(outcome.client.id, "bff-server");
         let Event::UpdateRefused(error) = outcome.event else {
@@ -297,7 +301,7 @@ async fn a_failed_write_after_an_update_is_logged() {
             "{error}"
         );
         assert_eq!(error.kind().exit_code(), 64);
-        let last = world.idp.calls().pop().unwrap();
+        let last = harness.idp.calls().pop().unwrap();
         assert_eq!(last, call, "a token that is not stored is not used");
     }
 }

@@ -18,7 +18,7 @@ struct Way {
     /// Whether there is a client already.
     registered: bool,
     /// The change at the IdP in the meantime.
-    before: fn(&World) -> BoxFuture<'_, ()>,
+    before: fn(&Harness) -> BoxFuture<'_, ()>,
     with: Change,
     /// The steps that it has at least: fewer would mean that the test no longer sees them.
     steps: usize,
@@ -26,15 +26,15 @@ struct Way {
 
 /// One start that dies after `steps` steps; `None` if it died.
 async fn killed_after(
-    world: &World,
+    harness: &Harness,
     steps: usize,
     with: Change,
 ) -> Option<Result<Outcome, RegistrationError>> {
-    let metadata = world.party.discover().await.unwrap();
-    let registration = world.registration(with);
-    doom(world.dir.path(), steps);
+    let metadata = harness.party.discover().await.unwrap();
+    let registration = harness.registration(with);
+    doom(harness.dir.path(), steps);
     let end = tokio::spawn(async move { registration.ensure(&metadata).await }).await;
-    spare(world.dir.path());
+    spare(harness.dir.path());
     match end {
         Ok(outcome) => Some(outcome),
         Err(error) => {
@@ -80,7 +80,7 @@ fn forced(options: &mut Options) {
     options.initial_access_token = Some(Secret::from(FRESH));
 }
 
-fn nothing(_: &World) -> BoxFuture<'_, ()> {
+fn nothing(_: &Harness) -> BoxFuture<'_, ()> {
     Box::pin(async {})
 }
 
@@ -113,10 +113,10 @@ async fn killed_at_any_step_of_a_first_registration_that_is_refused() {
     at_every_step(&Way {
         habits: Habits::default,
         registered: false,
-        before: |world| {
+        before: |harness| {
             let refusal = fake::oauth_error("invalid_scope", "no");
-            world.idp.odd("POST /register", fake::Odd::Json(400, refusal));
-            nothing(world)
+            harness.idp.odd("POST /register", fake::Odd::Json(400, refusal));
+            nothing(harness)
         },
         with: with_iat,
         steps: 13,
@@ -153,10 +153,10 @@ async fn killed_at_any_step_of_the_deletion_of_a_replaced_client() {
     at_every_step(&Way {
         habits: own_ids,
         registered: true,
-        before: |world| {
+        before: |harness| {
             Box::pin(async {
-                world.ensure(forced).await.unwrap();
-                world.clock.advance(FOLLOWED);
+                harness.ensure(forced).await.unwrap();
+                harness.clock.advance(FOLLOWED);
             })
         },
         with: as_is,
@@ -194,9 +194,9 @@ async fn killed_at_any_step_of_a_lost_registration_access_token() {
     at_every_step(&Way {
         habits: own_ids,
         registered: true,
-        before: |world| {
-            world.idp.forget_tokens();
-            nothing(world)
+        before: |harness| {
+            harness.idp.forget_tokens();
+            nothing(harness)
         },
         with: admin,
         steps: 17,
@@ -208,37 +208,37 @@ async fn killed_at_any_step_of_a_lost_registration_access_token() {
 async fn at_every_step(way: &Way) {
     let mut steps = 0;
     loop {
-        let world = if way.registered {
-            World::registered((way.habits)()).await
+        let harness = if way.registered {
+            Harness::registered((way.habits)()).await
         } else {
-            World::new((way.habits)()).await
+            Harness::new((way.habits)()).await
         };
-        world.idp.allow(FRESH);
-        (way.before)(&world).await;
+        harness.idp.allow(FRESH);
+        (way.before)(&harness).await;
         let logs = Logs::capture();
-        if killed_after(&world, steps, way.with).await.is_some() {
+        if killed_after(&harness, steps, way.with).await.is_some() {
             break;
         }
         if way.registered && (way.habits)().puts {
             // Only the way that deletes first has a moment without a client.
-            let id = world.file()["client_id"].as_str().unwrap().to_owned();
-            let clients = world.idp.clients();
+            let id = harness.file()["client_id"].as_str().unwrap().to_owned();
+            let clients = harness.idp.clients();
             assert!(
                 clients.contains(&id),
                 "no client works after {steps} steps: {id} of {clients:?}"
             );
         }
-        recovers(&world, way, steps, &logs).await;
+        recovers(&harness, way, steps, &logs).await;
         steps += 1;
     }
     assert!(steps >= way.steps, "only {steps} steps");
 }
 
-async fn recovers(world: &World, way: &Way, steps: usize, logs: &Logs) {
+async fn recovers(harness: &Harness, way: &Way, steps: usize, logs: &Logs) {
     let place = format!("killed after {steps} steps");
-    world.clock.advance(FOLLOWED);
-    let first = world.ensure(way.with).await;
-    let left: Vec<_> = fs::read_dir(world.dir.path())
+    harness.clock.advance(FOLLOWED);
+    let first = harness.ensure(way.with).await;
+    let left: Vec<_> = fs::read_dir(harness.dir.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.contains("tmp") || name.contains("probe"))
@@ -249,19 +249,19 @@ async fn recovers(world: &World, way: &Way, steps: usize, logs: &Logs) {
     match first {
         Ok(outcome) => {
             let id = &outcome.client.id;
-            assert!(world.idp.clients().contains(id), "{place}: {id} does not exist");
-            for client in world.idp.clients() {
+            assert!(harness.idp.clients().contains(id), "{place}: {id} does not exist");
+            for client in harness.idp.clients() {
                 assert!(client == *id || told(&client), "{place}: {client} is not told");
             }
             if let Event::UpdateRefused(error) | Event::Postponed(error) = &outcome.event {
                 check_text(error);
             }
             // The file contains the management data, or the server reported their loss.
-            let token = world.file()["registration_access_token"]
+            let token = harness.file()["registration_access_token"]
                 .as_str()
                 .unwrap()
                 .to_owned();
-            if !world.idp.knows_token(id, &token) {
+            if !harness.idp.knows_token(id, &token) {
                 assert!(
                     matches!(
                         outcome.event,
@@ -286,21 +286,21 @@ async fn recovers(world: &World, way: &Way, steps: usize, logs: &Logs) {
                 lost || matches!(error, RegistrationError::InvalidScope { .. }),
                 "{place}: {error}"
             );
-            let before = world.idp.clients();
+            let before = harness.idp.clients();
             assert!(before.len() <= 1, "{place}: {before:?}");
 
             // An operator who follows the advice has a client again.
             for client in before {
-                world.idp.remove(&client);
+                harness.idp.remove(&client);
             }
-            world.idp.allow("another-token");
+            harness.idp.allow("another-token");
             let with_another = |options: &mut Options| {
                 (way.with)(options);
                 options.initial_access_token = Some("another-token".into());
             };
-            let mut again = world.ensure(with_another).await;
+            let mut again = harness.ensure(with_another).await;
             if matches!(again, Err(RegistrationError::InvalidScope { .. })) {
-                again = world.ensure(with_another).await;
+                again = harness.ensure(with_another).await;
             }
             let again = again.unwrap();
             assert!(
@@ -311,7 +311,7 @@ async fn recovers(world: &World, way: &Way, steps: usize, logs: &Logs) {
         }
     }
     // From here on it is as if nothing had happened.
-    let last = world.ensure(as_is).await;
+    let last = harness.ensure(as_is).await;
     let way_on = last.unwrap_or_else(|error| panic!("{place}: {error}"));
     assert!(
         !matches!(way_on.event, Event::Registered { .. } | Event::Postponed(_)),

@@ -81,7 +81,7 @@ pub(super) struct Habits {
 }
 
 #[derive(Clone)]
-pub(super) struct Fake {
+pub(super) struct FakeIdp {
     pub(super) url: Url,
     state: Arc<Mutex<Idp>>,
     called: Arc<Notify>,
@@ -129,9 +129,9 @@ impl Default for Habits {
     }
 }
 
-// === impl Fake ===
+// === impl FakeIdp ===
 
-impl Fake {
+impl FakeIdp {
     pub(super) async fn start(habits: Habits) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
@@ -251,7 +251,7 @@ impl Fake {
 }
 
 async fn serve(
-    State(fake): State<Fake>,
+    State(fake): State<FakeIdp>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,

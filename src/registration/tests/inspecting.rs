@@ -9,7 +9,7 @@ use super::{
 
 const READ: &str = "GET /register/bff-server";
 
-impl World {
+impl Harness {
     async fn look(&self, change: impl FnOnce(&mut Options)) -> Inspection {
         let metadata = self.party.discover().await.unwrap();
         self.registration(change).inspect(&metadata).await.unwrap()
@@ -45,9 +45,9 @@ fn other_scopes(options: &mut Options) {
 
 #[tokio::test]
 async fn the_difference_is_told_and_nothing_is_changed() {
-    let world = World::registered(Habits::default()).await;
-    let before = world.file();
-    let client = world.client(other_scopes).await;
+    let harness = Harness::registered(Habits::default()).await;
+    let before = harness.file();
+    let client = harness.client(other_scopes).await;
     assert_eq!(client.client_id, "bff-server");
     assert!(matches!(client.reading, Reading::Read(_)), "{:?}", client.reading);
     let fields: Vec<&str> = client
@@ -57,55 +57,55 @@ async fn the_difference_is_told_and_nothing_is_changed() {
         .collect();
     assert_eq!(fields, ["scope"]);
     assert!(client.client.is_ok());
-    assert_eq!(world.idp.calls(), [READ]);
-    assert_eq!(world.file(), before);
-    assert!(world.client(as_is).await.changes.is_empty());
+    assert_eq!(harness.idp.calls(), [READ]);
+    assert_eq!(harness.file(), before);
+    assert!(harness.client(as_is).await.changes.is_empty());
 }
 
 #[tokio::test]
 async fn a_token_that_reading_replaces_is_stored() {
-    let world = World::registered(Habits {
+    let harness = Harness::registered(Habits {
         rotates: true,
         ..Habits::default()
     })
     .await;
-    world.client(as_is).await;
-    assert_eq!(world.file()["registration_access_token"], "rat-2");
+    harness.client(as_is).await;
+    assert_eq!(harness.file()["registration_access_token"], "rat-2");
     // And used from then on.
-    assert!(matches!(world.event(as_is).await, Event::Unchanged));
-    assert_eq!(world.idp.seen()[1].bearer.as_deref(), Some("rat-2"));
+    assert!(matches!(harness.event(as_is).await, Event::Unchanged));
+    assert_eq!(harness.idp.seen()[1].bearer.as_deref(), Some("rat-2"));
 }
 
 #[tokio::test]
 async fn where_its_outcome_could_not_be_stored_nothing_is_read() {
-    let world = World::registered(Habits {
+    let harness = Harness::registered(Habits {
         rotates: true,
         ..Habits::default()
     })
     .await;
-    let lock = world.dir.path().join("bff_client.json.lock");
+    let lock = harness.dir.path().join("bff_client.json.lock");
     fs::remove_file(&lock).unwrap();
     fs::create_dir(&lock).unwrap();
-    let client = world.client(other_scopes).await;
+    let client = harness.client(other_scopes).await;
     let Reading::Failed(error) = client.reading else {
         panic!("{:?}", client.reading);
     };
     check_text(&error);
-    assert!(world.idp.calls().is_empty());
+    assert!(harness.idp.calls().is_empty());
     assert_eq!(client.changes.len(), 1, "what was sent last is compared");
-    assert_eq!(world.file()["registration_access_token"], "rat-1");
+    assert_eq!(harness.file()["registration_access_token"], "rat-1");
 }
 
 #[tokio::test]
 async fn a_process_that_registers_is_waited_for_and_not_for_ever() {
-    let world = World::registered(Habits::default()).await;
-    let file = CredentialsFile::new(world.path());
-    let lock = file.lock(&world.clock).await.unwrap();
-    let metadata = world.party.discover().await.unwrap();
-    let registration = world.registration(as_is);
+    let harness = Harness::registered(Habits::default()).await;
+    let file = CredentialsFile::new(harness.path());
+    let lock = file.lock(&harness.clock).await.unwrap();
+    let metadata = harness.party.discover().await.unwrap();
+    let registration = harness.registration(as_is);
     let looking = tokio::spawn(async move { registration.inspect(&metadata).await });
     while !looking.is_finished() {
-        world.clock.advance(Duration::from_millis(200));
+        harness.clock.advance(Duration::from_millis(200));
         tokio::task::yield_now().await;
     }
     let Inspection::Registered(client) = looking.await.unwrap().unwrap() else {
@@ -115,9 +115,9 @@ async fn a_process_that_registers_is_waited_for_and_not_for_ever() {
         panic!("{:?}", client.reading);
     };
     assert!(error.to_string().contains("another process"), "{error}");
-    assert!(world.idp.calls().is_empty());
+    assert!(harness.idp.calls().is_empty());
     drop(lock);
-    assert!(matches!(world.client(as_is).await.reading, Reading::Read(_)));
+    assert!(matches!(harness.client(as_is).await.reading, Reading::Read(_)));
 }
 
 #[tokio::test]
@@ -132,76 +132,76 @@ async fn what_nobody_lets_read_is_compared_with_what_was_sent() {
             ..Habits::default()
         },
     ] {
-        let world = World::registered(habits).await;
-        let client = world.client(other_scopes).await;
+        let harness = Harness::registered(habits).await;
+        let client = harness.client(other_scopes).await;
         assert!(
             matches!(client.reading, Reading::NotOffered),
             "{:?}",
             client.reading
         );
         assert_eq!(client.changes.len(), 1);
-        assert!(world.client(as_is).await.changes.is_empty());
+        assert!(harness.client(as_is).await.changes.is_empty());
     }
 }
 
 #[tokio::test]
 async fn a_registration_token_is_sent_nowhere_else() {
-    let world = World::registered(Habits::default()).await;
-    world.edit_file(|file| file["registration_client_uri"] = json!("https://elsewhere.example/register/x"));
-    let client = world.client(as_is).await;
+    let harness = Harness::registered(Habits::default()).await;
+    harness.edit_file(|file| file["registration_client_uri"] = json!("https://elsewhere.example/register/x"));
+    let client = harness.client(as_is).await;
     assert!(
         matches!(&client.reading, Reading::Elsewhere { origin } if origin == "https://elsewhere.example"),
         "{:?}",
         client.reading
     );
-    assert!(world.idp.calls().is_empty());
+    assert!(harness.idp.calls().is_empty());
 }
 
 #[tokio::test]
 async fn skipped_means_that_nobody_is_asked() {
-    let world = World::registered(Habits::default()).await;
-    let client = world.client(|options| options.skip = true).await;
+    let harness = Harness::registered(Habits::default()).await;
+    let client = harness.client(|options| options.skip = true).await;
     assert!(matches!(client.reading, Reading::Skipped), "{:?}", client.reading);
     assert!(client.client.is_ok());
-    fs::remove_file(world.path()).unwrap();
-    let configured = world.look(|options| options.skip = true).await;
+    fs::remove_file(harness.path()).unwrap();
+    let configured = harness.look(|options| options.skip = true).await;
     assert!(matches!(configured, Inspection::Configured(client) if client.is_ok()));
-    assert!(world.idp.calls().is_empty());
+    assert!(harness.idp.calls().is_empty());
 }
 
 #[tokio::test]
 async fn a_replacement_is_announced_once_for_each_token() {
-    let world = World::registered(Habits::default()).await;
+    let harness = Harness::registered(Habits::default()).await;
     let fresh = |options: &mut Options| {
         options.force_replace = true;
         options.initial_access_token = Some(Secret::from("another-token"));
     };
-    assert_eq!(world.client(fresh).await.replacement, Some(Replacement::Forced));
+    assert_eq!(harness.client(fresh).await.replacement, Some(Replacement::Forced));
     let spent = |options: &mut Options| {
         with_iat(options);
         options.force_replace = true;
     };
-    assert_eq!(world.client(spent).await.replacement, None);
+    assert_eq!(harness.client(spent).await.replacement, None);
 }
 
 /// It needs a token to renew it with.
 #[tokio::test]
 async fn the_next_start_renews_a_lost_token() {
-    let world = World::registered(Habits::default()).await;
-    world.idp.forget_tokens();
+    let harness = Harness::registered(Habits::default()).await;
+    harness.idp.forget_tokens();
     let fresh = |options: &mut Options| {
         options.initial_access_token = Some(Secret::from("another-token"));
     };
     let admin = |options: &mut Options| options.admin_token = Some(Secret::from("admin-token"));
     assert_eq!(
-        world.client(fresh).await.replacement,
+        harness.client(fresh).await.replacement,
         Some(Replacement::TokenLost)
     );
     assert_eq!(
-        world.client(admin).await.replacement,
+        harness.client(admin).await.replacement,
         Some(Replacement::TokenLost)
     );
-    for client in [world.client(with_iat).await, world.client(as_is).await] {
+    for client in [harness.client(with_iat).await, harness.client(as_is).await] {
         assert!(
             matches!(
                 client.reading,
@@ -212,38 +212,38 @@ async fn the_next_start_renews_a_lost_token() {
         );
         assert_eq!(client.replacement, None, "what is spent renews nothing");
     }
-    assert_eq!(world.idp.calls(), [READ; 4]);
+    assert_eq!(harness.idp.calls(), [READ; 4]);
 }
 
 /// The report names the wanted value all the same.
 #[tokio::test]
 async fn an_unchangeable_field_is_not_a_difference() {
-    let world = World::registered(Habits::default()).await;
+    let harness = Harness::registered(Habits::default()).await;
     let theirs = json!(["https://old.example/auth/callback"]);
-    world.idp.edit("bff-server", "redirect_uris", theirs);
+    harness.idp.edit("bff-server", "redirect_uris", theirs);
     let keeps = |options: &mut Options| options.redirect_update = RedirectUpdate::Keep;
-    let client = world.client(keeps).await;
+    let client = harness.client(keeps).await;
     assert!(client.changes.is_empty(), "{:?}", client.changes);
     assert_eq!(
         client.wanted.fields()["redirect_uris"],
         json!(options().redirect_uris)
     );
-    assert_eq!(world.client(as_is).await.changes.len(), 1);
+    assert_eq!(harness.client(as_is).await.changes.len(), 1);
 }
 
 #[tokio::test]
 async fn before_the_first_registration_it_says_what_would_be_spent() {
-    let world = World::new(Habits::default()).await;
+    let harness = Harness::new(Habits::default()).await;
     assert_eq!(
-        world.prospect(with_iat).await.token.unwrap(),
+        harness.prospect(with_iat).await.token.unwrap(),
         TokenSource::Configured
     );
     let admin = |options: &mut Options| options.admin_token = Some(Secret::from("admin-token"));
-    assert_eq!(world.prospect(admin).await.token.unwrap(), TokenSource::Minted);
-    let nothing = world.prospect(as_is).await.token.unwrap_err();
+    assert_eq!(harness.prospect(admin).await.token.unwrap(), TokenSource::Minted);
+    let nothing = harness.prospect(as_is).await.token.unwrap_err();
     assert!(matches!(nothing, RegistrationError::NoToken { .. }), "{nothing}");
-    assert!(world.idp.calls().is_empty());
-    let left: Vec<_> = fs::read_dir(world.dir.path())
+    assert!(harness.idp.calls().is_empty());
+    let left: Vec<_> = fs::read_dir(harness.dir.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
@@ -252,12 +252,12 @@ async fn before_the_first_registration_it_says_what_would_be_spent() {
 
 #[tokio::test]
 async fn an_initial_token_is_tried_with_what_no_client_can_be_made_of() {
-    let world = World::new(Habits::default()).await;
-    world
+    let harness = Harness::new(Habits::default()).await;
+    harness
         .idp
         .odd("POST /register", no(400, "invalid_client_metadata"));
-    assert_eq!(world.try_token().await.unwrap(), Some(TokenTrial::NotRefused));
-    let seen = world.idp.seen();
+    assert_eq!(harness.try_token().await.unwrap(), Some(TokenTrial::NotRefused));
+    let seen = harness.idp.seen();
     assert_eq!(seen[0].bearer.as_deref(), Some(IAT));
     assert!(
         seen[0]
@@ -273,8 +273,8 @@ async fn an_initial_token_is_tried_with_what_no_client_can_be_made_of() {
         no(400, "invalid_token"),
         no(403, "invalid_token"),
     ] {
-        world.idp.odd("POST /register", odd);
-        let error = world.try_token().await.unwrap_err();
+        harness.idp.odd("POST /register", odd);
+        let error = harness.try_token().await.unwrap_err();
         assert!(
             matches!(error, RegistrationError::InitialTokenRefused { .. }),
             "{error}"
@@ -282,16 +282,16 @@ async fn an_initial_token_is_tried_with_what_no_client_can_be_made_of() {
         check_text(&error);
     }
     // If every registration fails for another reason, the token is not to blame.
-    world.idp.odd("POST /register", no(403, "access_denied"));
-    let error = world.try_token().await.unwrap_err();
+    harness.idp.odd("POST /register", no(403, "access_denied"));
+    let error = harness.try_token().await.unwrap_err();
     assert!(matches!(error, RegistrationError::Refused { .. }), "{error}");
     for status in [404, 201] {
-        world.idp.odd("POST /register", Odd::Json(status, json!({})));
-        let unclear = world.try_token().await.unwrap();
+        harness.idp.odd("POST /register", Odd::Json(status, json!({})));
+        let unclear = harness.try_token().await.unwrap();
         assert!(matches!(unclear, Some(TokenTrial::Unclear(_))), "{unclear:?}");
     }
-    world.idp.odd("POST /register", Odd::Json(503, json!({})));
-    let error = world.try_token().await.unwrap_err();
+    harness.idp.odd("POST /register", Odd::Json(503, json!({})));
+    let error = harness.try_token().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
-    assert!(!world.path().exists());
+    assert!(!harness.path().exists());
 }

@@ -19,8 +19,8 @@ const DELETE: &str = "DELETE /register/client-1";
 
 /// A process that has a client and keeps it.
 struct Keeper<'w> {
-    world: &'w World,
-    around: Surroundings,
+    harness: &'w Harness,
+    context: RunContext,
     asleep: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -61,38 +61,38 @@ impl Drop for Nap {
 // === impl Keeper ===
 
 impl<'w> Keeper<'w> {
-    async fn start(world: &'w World, change: impl FnOnce(&mut Options)) -> Self {
-        let registration = world.registration(change);
-        world.party.discover().await.unwrap();
+    async fn start(harness: &'w Harness, change: impl FnOnce(&mut Options)) -> Self {
+        let registration = harness.registration(change);
+        harness.party.discover().await.unwrap();
         let asleep = Arc::new(AtomicUsize::new(0));
         let clock = Watched {
-            clock: world.clock.clone(),
+            clock: harness.clock.clone(),
             asleep: asleep.clone(),
         };
-        let around = Surroundings {
-            relying_party: world.party.clone(),
+        let context = RunContext {
+            relying_party: harness.party.clone(),
             health: Health::new(),
             clock: Arc::new(clock),
             random: Arc::new(SystemRandom),
-            pace: Pace::default(),
+            retry: RetryPolicy::default(),
             shutdown: CancellationToken::new(),
         };
-        registration.run(&around).await.unwrap();
+        registration.run(&context).await.unwrap();
         let task = tokio::spawn({
-            let around = around.clone();
-            async move { registration.keep(&around).await }
+            let context = context.clone();
+            async move { registration.keep(&context).await }
         });
-        world.idp.seen();
+        harness.idp.seen();
         Self {
-            world,
-            around,
+            harness,
+            context,
             asleep,
             task,
         }
     }
 
     fn client(&self) -> Arc<Client> {
-        self.around.relying_party.client().get().unwrap()
+        self.context.relying_party.client().get().unwrap()
     }
 
     /// Moves time forward until it is so.
@@ -116,7 +116,7 @@ impl<'w> Keeper<'w> {
     /// Advances the time and waits until the keeper has done the work that is due: it reads files and calls the IdP,
     /// and the paused clock would otherwise skip hours.
     async fn step(&self, duration: Duration) {
-        self.world.clock.advance(duration);
+        self.harness.clock.advance(duration);
         // Each task that is due is woken.
         for _ in 0..5 {
             tokio::task::yield_now().await;
@@ -127,7 +127,7 @@ impl<'w> Keeper<'w> {
     }
 
     async fn ends(self) {
-        self.around.shutdown.cancel();
+        self.context.shutdown.cancel();
         self.task.await.unwrap();
     }
 }
@@ -142,47 +142,47 @@ fn forced(options: &mut Options) {
 }
 
 /// Whether the client still has its former fields.
-fn is_as(world: &World, before: &Value) -> bool {
-    let now = world.idp.client("client-1");
+fn is_as(harness: &Harness, before: &Value) -> bool {
+    let now = harness.idp.client("client-1");
     ["redirect_uris", "token_endpoint_auth_method", "scope"]
         .iter()
         .all(|name| now[*name] == before[*name])
 }
 
 /// Puts `content` into the file at once, as this server does.
-fn write(world: &World, content: &[u8]) {
-    crate::private_file::replace(&world.path(), content).unwrap();
+fn write(harness: &Harness, content: &[u8]) {
+    crate::private_file::replace(&harness.path(), content).unwrap();
 }
 
-fn edit(world: &World, change: impl FnOnce(&mut Value)) {
-    let mut file = world.file();
+fn edit(harness: &Harness, change: impl FnOnce(&mut Value)) {
+    let mut file = harness.file();
     change(&mut file);
-    write(world, file.to_string().as_bytes());
+    write(harness, file.to_string().as_bytes());
 }
 
-async fn world() -> World {
-    let world = World::registered(Habits {
+async fn harness() -> Harness {
+    let harness = Harness::registered(Habits {
         own_ids: true,
         ..Habits::default()
     })
     .await;
-    world.idp.allow(FRESH);
-    world
+    harness.idp.allow(FRESH);
+    harness
 }
 
 #[tokio::test]
 async fn a_client_that_another_process_replaced_is_noticed_and_used() {
-    let world = world().await;
-    let keeper = Keeper::start(&world, as_is).await;
+    let harness = harness().await;
+    let keeper = Keeper::start(&harness, as_is).await;
     let logs = Logs::capture();
-    world.ensure(forced).await.unwrap();
+    harness.ensure(forced).await.unwrap();
     assert_eq!(keeper.client().id, "client-1");
     keeper.until(|| keeper.client().id == "client-2").await;
     logs.has("the client was replaced by another process: it is client-2 from now on");
     check_no_secret(&logs.text());
 
     // The keeper also adopts a secret or method that another process received.
-    edit(&world, |file| {
+    edit(&harness, |file| {
         file["token_endpoint_auth_signing_alg"] = json!("PS256");
     });
     keeper.until(|| logs.count("ERROR") == 1).await;
@@ -191,7 +191,7 @@ async fn a_client_that_another_process_replaced_is_noticed_and_used() {
         "client-2",
         "what cannot be used is not taken over"
     );
-    edit(&world, |file| {
+    edit(&harness, |file| {
         file["client_id"] = json!("client-3");
         file["token_endpoint_auth_signing_alg"] = json!("ES256");
     });
@@ -203,21 +203,23 @@ async fn a_client_that_another_process_replaced_is_noticed_and_used() {
 /// It waits until every process has followed.
 #[tokio::test]
 async fn a_running_server_deletes_the_replaced_client() {
-    let world = world().await;
-    let keeper = Keeper::start(&world, as_is).await;
+    let harness = harness().await;
+    let keeper = Keeper::start(&harness, as_is).await;
     let logs = Logs::capture();
-    world.ensure(forced).await.unwrap();
-    assert_eq!(world.idp.calls(), ["POST /register"]);
-    world.idp.odd(DELETE, Odd::Text(503, "text/html", String::new()));
+    harness.ensure(forced).await.unwrap();
+    assert_eq!(harness.idp.calls(), ["POST /register"]);
+    harness
+        .idp
+        .odd(DELETE, Odd::Text(503, "text/html", String::new()));
     for _ in 0..2 {
         keeper.step(Duration::from_secs(10)).await;
         assert_eq!(keeper.client().id, "client-2", "it has looked");
-        assert!(world.idp.calls().is_empty(), "nothing is deleted yet");
+        assert!(harness.idp.calls().is_empty(), "nothing is deleted yet");
     }
     keeper.until(|| logs.text().contains("is deleted later")).await;
-    keeper.until(|| world.file().get("superseded").is_none()).await;
-    assert_eq!(world.idp.calls(), [DELETE, DELETE], "not at every look");
-    assert_eq!(world.idp.clients(), ["client-2"]);
+    keeper.until(|| harness.file().get("superseded").is_none()).await;
+    assert_eq!(harness.idp.calls(), [DELETE, DELETE], "not at every look");
+    assert_eq!(harness.idp.clients(), ["client-2"]);
     logs.has("the replaced client client-1 was deleted");
     check_no_secret(&logs.text());
     keeper.ends().await;
@@ -225,44 +227,44 @@ async fn a_running_server_deletes_the_replaced_client() {
 
 #[tokio::test]
 async fn a_server_without_calls_leaves_the_deletion_to_others() {
-    let world = world().await;
-    world.ensure(forced).await.unwrap();
-    let keeper = Keeper::start(&world, |options| options.skip = true).await;
+    let harness = harness().await;
+    harness.ensure(forced).await.unwrap();
+    let keeper = Keeper::start(&harness, |options| options.skip = true).await;
     keeper.passes(Duration::from_hours(1)).await;
-    assert!(world.idp.calls().is_empty());
+    assert!(harness.idp.calls().is_empty());
     assert_eq!(keeper.client().id, "client-2");
     keeper.ends().await;
-    world.ensure(as_is).await.unwrap();
-    assert_eq!(world.idp.clients(), ["client-2"]);
+    harness.ensure(as_is).await.unwrap();
+    assert_eq!(harness.idp.clients(), ["client-2"]);
 }
 
 /// The file breaks or vanishes.
 #[tokio::test]
 async fn a_running_server_survives_a_lost_credentials_file() {
-    let world = world().await;
-    let good = fs::read(world.path()).unwrap();
-    let keeper = Keeper::start(&world, |options| {
+    let harness = harness().await;
+    let good = fs::read(harness.path()).unwrap();
+    let keeper = Keeper::start(&harness, |options| {
         hourly(options);
         options.admin_token = Some(Secret::from("admin-token"));
     })
     .await;
     let logs = Logs::capture();
-    write(&world, b"broken");
+    write(&harness, b"broken");
     keeper.until(|| logs.count("ERROR") == 1).await;
     logs.has("restore it from a backup");
     keeper.passes(Duration::from_mins(5)).await;
     assert_eq!(logs.count("ERROR"), 1, "once until it changes: {}", logs.text());
 
-    fs::remove_file(world.path()).unwrap();
+    fs::remove_file(harness.path()).unwrap();
     keeper.until(|| logs.count("ERROR") == 2).await;
     logs.has("no longer contains a client");
     keeper.passes(Duration::from_hours(3)).await;
     assert_eq!(logs.count("ERROR"), 2, "{}", logs.text());
     assert_eq!(keeper.client().id, "client-1");
-    assert!(world.idp.calls().is_empty(), "a running server makes no client");
+    assert!(harness.idp.calls().is_empty(), "a running server makes no client");
 
-    write(&world, &good);
-    keeper.until(|| !world.idp.calls().is_empty()).await;
+    write(&harness, &good);
+    keeper.until(|| !harness.idp.calls().is_empty()).await;
     assert_eq!(keeper.client().id, "client-1");
     keeper.ends().await;
 }
@@ -270,35 +272,35 @@ async fn a_running_server_survives_a_lost_credentials_file() {
 /// The log names them.
 #[tokio::test]
 async fn the_periodic_comparison_repairs_changes() {
-    let world = world().await;
-    let keeper = Keeper::start(&world, hourly).await;
-    let before = world.idp.client("client-1");
+    let harness = harness().await;
+    let keeper = Keeper::start(&harness, hourly).await;
+    let before = harness.idp.client("client-1");
     let logs = Logs::capture();
     let only_one = json!(["https://a.example/auth/callback"]);
-    world.idp.edit("client-1", "redirect_uris", only_one);
-    world.idp.edit(
+    harness.idp.edit("client-1", "redirect_uris", only_one);
+    harness.idp.edit(
         "client-1",
         "token_endpoint_auth_method",
         json!("client_secret_basic"),
     );
     keeper.passes(Duration::from_mins(29)).await;
-    assert!(world.idp.calls().is_empty(), "not before it is due");
-    keeper.until(|| is_as(&world, &before)).await;
+    assert!(harness.idp.calls().is_empty(), "not before it is due");
+    keeper.until(|| is_as(&harness, &before)).await;
     keeper
         .until(|| logs.text().contains("registration updated: "))
         .await;
     logs.has("WARN");
     logs.has("the registration of client-1 was changed at the IdP: redirect_uris is [\"https://a.example/auth/callback\"], wanted is [\"");
     logs.has("; token_endpoint_auth_method is \"client_secret_basic\", wanted is \"private_key_jwt\"");
-    world.idp.seen();
+    harness.idp.seen();
 
     // And again an hour later, also if one comparison did not take place.
-    world
+    harness
         .idp
         .odd("GET /register", Odd::Text(503, "text/html", String::new()));
-    world.idp.edit("client-1", "scope", json!("openid"));
-    keeper.until(|| is_as(&world, &before)).await;
-    assert_eq!(world.idp.calls(), [READ, READ, "PUT /register/client-1", READ]);
+    harness.idp.edit("client-1", "scope", json!("openid"));
+    keeper.until(|| is_as(&harness, &before)).await;
+    assert_eq!(harness.idp.calls(), [READ, READ, "PUT /register/client-1", READ]);
     keeper.ends().await;
 }
 
@@ -311,14 +313,14 @@ async fn another_form_of_a_value_causes_no_repeated_update() {
         ("redirect_uris", json!(["https://a.example:443/auth/callback"])),
     ];
     for (name, value) in own {
-        let world = world().await;
-        let keeper = Keeper::start(&world, hourly).await;
-        world.idp.habits(|habits| {
+        let harness = harness().await;
+        let keeper = Keeper::start(&harness, hourly).await;
+        harness.idp.habits(|habits| {
             habits.reads_as.insert(name.to_owned(), value);
         });
         let logs = Logs::capture();
         keeper.passes(Duration::from_hours(10)).await;
-        let calls = world.idp.calls();
+        let calls = harness.idp.calls();
         let updates = calls.iter().filter(|call| call.starts_with("PUT")).count();
         assert_eq!(updates, 1, "{name}: {calls:?}");
         assert_eq!(logs.count("WARN"), 2, "{name}: {}", logs.text());
@@ -326,10 +328,10 @@ async fn another_form_of_a_value_causes_no_repeated_update() {
         logs.has(&format!("other values than asked for in {name}"));
         assert_eq!(logs.count("ERROR"), 0);
         // The keeper reverts a person's changes as well.
-        world.idp.habits(|habits| habits.reads_as.clear());
-        world.idp.edit("client-1", "scope", json!("openid"));
+        harness.idp.habits(|habits| habits.reads_as.clear());
+        harness.idp.edit("client-1", "scope", json!("openid"));
         keeper
-            .until(|| world.idp.client("client-1")["scope"] == "openid profile offline_access")
+            .until(|| harness.idp.client("client-1")["scope"] == "openid profile offline_access")
             .await;
         keeper.ends().await;
     }
@@ -338,15 +340,15 @@ async fn another_form_of_a_value_causes_no_repeated_update() {
 /// A method that a reading shows in another form locks nobody out: the answer to the update decides.
 #[tokio::test]
 async fn another_form_of_a_method_does_not_stop_the_start() {
-    let world = world().await;
+    let harness = harness().await;
     let method = json!("client_secret_basic");
-    world.idp.habits(|habits| {
+    harness.idp.habits(|habits| {
         habits
             .reads_as
             .insert("token_endpoint_auth_method".to_owned(), method);
     });
     for _ in 0..2 {
-        assert!(matches!(world.event(as_is).await, Event::Updated(_)));
+        assert!(matches!(harness.event(as_is).await, Event::Updated(_)));
     }
 }
 
@@ -354,8 +356,8 @@ async fn another_form_of_a_method_does_not_stop_the_start() {
 #[tokio::test]
 async fn the_periodic_comparison_is_off_by_default() {
     for skip in [false, true] {
-        let world = world().await;
-        let keeper = Keeper::start(&world, |options| {
+        let harness = harness().await;
+        let keeper = Keeper::start(&harness, |options| {
             if skip {
                 hourly(options);
                 options.skip = true;
@@ -363,7 +365,7 @@ async fn the_periodic_comparison_is_off_by_default() {
         })
         .await;
         keeper.passes(Duration::from_hours(48)).await;
-        assert!(world.idp.calls().is_empty());
+        assert!(harness.idp.calls().is_empty());
         keeper.ends().await;
     }
 }
@@ -371,37 +373,37 @@ async fn the_periodic_comparison_is_off_by_default() {
 /// A change that ends everybody's refresh tokens happens at a start or not at all.
 #[tokio::test]
 async fn the_periodic_comparison_never_replaces_the_client() {
-    let world = world().await;
-    let keeper = Keeper::start(&world, |options| {
+    let harness = harness().await;
+    let keeper = Keeper::start(&harness, |options| {
         hourly(options);
         options.initial_access_token = Some(Secret::from(FRESH));
         options.admin_token = Some(Secret::from("admin-token"));
     })
     .await;
-    world.idp.forget_tokens();
+    harness.idp.forget_tokens();
     let logs = Logs::capture();
     keeper.until(|| logs.count("ERROR") == 1).await;
     logs.has("[ForceReplace]=true");
     // This IdP has no API that would renew the token.
     let renew = "POST /api/admin/dcr/clients/client-1/tokens";
-    assert_eq!(world.idp.calls(), [READ, renew]);
+    assert_eq!(harness.idp.calls(), [READ, renew]);
     assert_eq!(keeper.client().id, "client-1");
     keeper.ends().await;
 }
 
 #[tokio::test]
 async fn a_token_that_a_comparison_brings_is_stored() {
-    let world = World::registered(Habits {
+    let harness = Harness::registered(Habits {
         own_ids: true,
         rotates: true,
         ..Habits::default()
     })
     .await;
-    let keeper = Keeper::start(&world, hourly).await;
-    assert_eq!(world.file()["registration_access_token"], "rat-2");
+    let keeper = Keeper::start(&harness, hourly).await;
+    assert_eq!(harness.file()["registration_access_token"], "rat-2");
     for token in ["rat-3", "rat-4"] {
         keeper
-            .until(|| world.file()["registration_access_token"] == token)
+            .until(|| harness.file()["registration_access_token"] == token)
             .await;
     }
     keeper.ends().await;

@@ -28,54 +28,54 @@ fn refused(event: Event) -> RegistrationError {
 
 #[tokio::test]
 async fn a_new_token_is_stored_before_it_is_used() {
-    let world = World::registered(Habits {
+    let harness = Harness::registered(Habits {
         rotates: true,
         ..Habits::default()
     })
     .await;
     // The process dies during the update: the result of the reading is on disk.
-    world.idp.odd(PUT, Odd::Hang);
+    harness.idp.odd(PUT, Odd::Hang);
     {
-        let attempt = world.ensure(changed);
+        let attempt = harness.ensure(changed);
         tokio::pin!(attempt);
         tokio::select! {
             outcome = &mut attempt => panic!("{outcome:?}"),
-            () = world.idp.called(PUT) => {}
+            () = harness.idp.called(PUT) => {}
         }
-        assert_eq!(world.file()["registration_access_token"], "rat-2");
+        assert_eq!(harness.file()["registration_access_token"], "rat-2");
     }
-    assert_eq!(world.idp.seen()[1].bearer.as_deref(), Some("rat-2"));
+    assert_eq!(harness.idp.seen()[1].bearer.as_deref(), Some("rat-2"));
 
     // The next start continues with it.
-    assert!(matches!(world.event(changed).await, Event::Updated(_)));
-    let seen = world.idp.seen();
+    assert!(matches!(harness.event(changed).await, Event::Updated(_)));
+    let seen = harness.idp.seen();
     assert_eq!(seen[0].bearer.as_deref(), Some("rat-2"));
     assert_eq!(seen[1].bearer.as_deref(), Some("rat-3"));
-    assert_eq!(world.file()["registration_access_token"], "rat-4");
+    assert_eq!(harness.file()["registration_access_token"], "rat-4");
 }
 
 #[tokio::test]
 async fn a_new_uri_is_used_from_then_on() {
-    let world = World::registered(Habits::default()).await;
-    let moved = format!("{}register/bff-server?v=2", world.idp.url);
-    world.idp.odd(
+    let harness = Harness::registered(Habits::default()).await;
+    let moved = format!("{}register/bff-server?v=2", harness.idp.url);
+    harness.idp.odd(
         READ,
         Odd::Json(
             200,
             json!({"client_id": "bff-server", "registration_client_uri": moved}),
         ),
     );
-    assert!(matches!(world.event(as_is).await, Event::Unchanged));
-    assert_eq!(world.file()["registration_client_uri"], moved);
+    assert!(matches!(harness.event(as_is).await, Event::Unchanged));
+    assert_eq!(harness.file()["registration_client_uri"], moved);
 }
 
 /// The client serves.
 #[tokio::test]
 async fn a_refused_registration_token_says_how_to_renew_it() {
-    let world = World::registered(Habits::default()).await;
-    world.idp.forget_tokens();
+    let harness = Harness::registered(Habits::default()).await;
+    harness.idp.forget_tokens();
     let logs = Logs::capture();
-    let outcome = world.ensure(as_is).await.unwrap();
+    let outcome = harness.ensure(as_is).await.unwrap();
     assert_eq!(outcome.client.id, "bff-server");
     let error = refused(outcome.event);
     assert!(
@@ -90,8 +90,8 @@ async fn a_refused_registration_token_says_how_to_renew_it() {
     assert_eq!(logs.count("ERROR"), 1, "{}", logs.text());
     check_no_secret(&logs.text());
 
-    world.idp.odd(READ, Odd::Text(403, "text/html", String::new()));
-    let error = refused(world.event(as_is).await);
+    harness.idp.odd(READ, Odd::Text(403, "text/html", String::new()));
+    let error = refused(harness.event(as_is).await);
     assert!(
         matches!(error, RegistrationError::RegistrationTokenRefused { .. }),
         "{error}"
@@ -102,22 +102,22 @@ async fn a_refused_registration_token_says_how_to_renew_it() {
 /// still valid, and another client would not help.
 #[tokio::test]
 async fn another_error_does_not_blame_the_registration_token() {
-    let world = World::registered(Habits::default()).await;
+    let harness = Harness::registered(Habits::default()).await;
     let odd = Odd::Json(
         403,
         oauth_error("access_denied", "clients do not change themselves"),
     );
-    world.idp.odd(READ, odd);
-    world.idp.allow("fresh-token");
+    harness.idp.odd(READ, odd);
+    harness.idp.allow("fresh-token");
     let fresh = |options: &mut Options| options.initial_access_token = Some("fresh-token".into());
-    let error = refused(world.event(fresh).await);
+    let error = refused(harness.event(fresh).await);
     assert!(matches!(error, RegistrationError::Refused { .. }), "{error}");
     let text = error.told();
     assert!(
         text.contains("access_denied (clients do not change themselves)"),
         "{text}"
     );
-    assert_eq!(world.idp.calls(), [READ], "no other client is asked for");
+    assert_eq!(harness.idp.calls(), [READ], "no other client is asked for");
 }
 
 /// The answer may contain another token, which ends the old one (RFC 7592 section 3).
@@ -137,11 +137,11 @@ async fn nothing_is_sent_if_the_answer_cannot_be_stored() {
             "update",
         ),
     ] {
-        let world = World::registered(habits).await;
+        let harness = Harness::registered(habits).await;
         // A folder in the place of a file that is written: fails for every user, also for root.
-        let in_the_way = world.dir.path().join("bff_client.json.probe");
+        let in_the_way = harness.dir.path().join("bff_client.json.probe");
         fs::create_dir(&in_the_way).unwrap();
-        let outcome = world.ensure(changed).await.unwrap();
+        let outcome = harness.ensure(changed).await.unwrap();
         assert_eq!(outcome.client.id, "bff-server", "{what}");
         let error = refused(outcome.event);
         assert!(
@@ -151,20 +151,25 @@ async fn nothing_is_sent_if_the_answer_cannot_be_stored() {
             ),
             "{what}: {error}"
         );
-        assert!(world.idp.calls().is_empty(), "{what}");
-        assert!(world.idp.knows_token("bff-server", "rat-1"), "{what}");
+        assert!(harness.idp.calls().is_empty(), "{what}");
+        assert!(harness.idp.knows_token("bff-server", "rat-1"), "{what}");
 
         fs::remove_dir(&in_the_way).unwrap();
-        assert!(matches!(world.event(changed).await, Event::Updated(_)), "{what}");
+        assert!(
+            matches!(harness.event(changed).await, Event::Updated(_)),
+            "{what}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_registration_that_is_gone_says_how_to_register_anew() {
     for status in [404, 410] {
-        let world = World::registered(Habits::default()).await;
-        world.idp.odd(READ, Odd::Text(status, "text/html", String::new()));
-        let error = refused(world.event(as_is).await);
+        let harness = Harness::registered(Habits::default()).await;
+        harness
+            .idp
+            .odd(READ, Odd::Text(status, "text/html", String::new()));
+        let error = refused(harness.event(as_is).await);
         assert!(matches!(error, RegistrationError::ClientGone { .. }), "{error}");
     }
 }
@@ -173,18 +178,18 @@ async fn a_registration_that_is_gone_says_how_to_register_anew() {
 #[tokio::test]
 async fn an_answer_about_another_client_is_refused() {
     for call in [READ, PUT] {
-        let world = World::registered(Habits::default()).await;
-        let before = world.file();
+        let harness = Harness::registered(Habits::default()).await;
+        let before = harness.file();
         let other = json!({
             "client_id": "other",
             "client_secret": "x",
             "registration_access_token": "x",
-            "registration_client_uri": format!("{}register/other", world.idp.url),
+            "registration_client_uri": format!("{}register/other", harness.idp.url),
         });
-        world.idp.odd(call, Odd::Json(200, other));
-        let error = refused(world.event(changed).await);
+        harness.idp.odd(call, Odd::Json(200, other));
+        let error = refused(harness.event(changed).await);
         assert!(matches!(error, RegistrationError::OtherClient { .. }), "{error}");
-        assert_eq!(world.file(), before);
+        assert_eq!(harness.file(), before);
     }
 }
 
@@ -204,16 +209,16 @@ async fn what_passes_by_itself_is_postponed_and_the_client_serves() {
             Odd::Text(200, "application/json", " ".repeat(10_000_000)),
             Odd::Redirect("http://127.0.0.1:1/".to_owned()),
         ] {
-            let world = World::registered(Habits::default()).await;
-            world.idp.odd(call, odd);
-            let outcome = world.ensure(changed).await.unwrap();
+            let harness = Harness::registered(Habits::default()).await;
+            harness.idp.odd(call, odd);
+            let outcome = harness.ensure(changed).await.unwrap();
             assert_eq!(outcome.client.id, "bff-server");
             let Event::Postponed(error) = outcome.event else {
                 panic!("{call}: {:?}", outcome.event);
             };
             check_text(&error);
             assert!(error.told().contains("registration_client_uri"), "{error}");
-            assert!(matches!(world.event(changed).await, Event::Updated(_)));
+            assert!(matches!(harness.event(changed).await, Event::Updated(_)));
         }
     }
 }
@@ -221,7 +226,7 @@ async fn what_passes_by_itself_is_postponed_and_the_client_serves() {
 /// The log shows an error.
 #[tokio::test]
 async fn a_refused_update_keeps_the_old_registration() {
-    let world = World::registered(Habits::default()).await;
+    let harness = Harness::registered(Habits::default()).await;
     for (odd, part) in [
         (
             Odd::Json(400, oauth_error("invalid_scope", "email")),
@@ -241,56 +246,56 @@ async fn a_refused_update_keeps_the_old_registration() {
         ),
         (Odd::Text(409, "text/html", String::new()), "409"),
     ] {
-        world.idp.odd(PUT, odd);
+        harness.idp.odd(PUT, odd);
         let logs = Logs::capture();
-        let outcome = world.ensure(changed).await.unwrap();
+        let outcome = harness.ensure(changed).await.unwrap();
         assert_eq!(outcome.client.id, "bff-server");
         let error = refused(outcome.event);
         assert!(error.told().contains(part), "{error}");
         assert_eq!(logs.count("ERROR"), 1, "{}", logs.text());
     }
     assert!(
-        matches!(world.event(changed).await, Event::Updated(_)),
+        matches!(harness.event(changed).await, Event::Updated(_)),
         "it was not forgotten"
     );
 }
 
 #[tokio::test]
 async fn where_nothing_can_be_read_what_was_sent_is_compared() {
-    let world = World::registered(Habits {
+    let harness = Harness::registered(Habits {
         reads: false,
         ..Habits::default()
     })
     .await;
-    assert!(matches!(world.event(as_is).await, Event::Unchanged));
-    assert_eq!(world.idp.calls(), [READ]);
-    assert!(matches!(world.event(changed).await, Event::Updated(_)));
-    assert!(matches!(world.event(changed).await, Event::Unchanged));
+    assert!(matches!(harness.event(as_is).await, Event::Unchanged));
+    assert_eq!(harness.idp.calls(), [READ]);
+    assert!(matches!(harness.event(changed).await, Event::Updated(_)));
+    assert!(matches!(harness.event(changed).await, Event::Unchanged));
 }
 
 #[tokio::test]
 async fn a_change_without_a_registration_uri_requests_a_token() {
-    let world = World::registered(Habits {
+    let harness = Harness::registered(Habits {
         manages: false,
         ..Habits::default()
     })
     .await;
-    assert!(matches!(world.event(as_is).await, Event::Unchanged));
-    let error = refused(world.event(changed).await);
+    assert!(matches!(harness.event(as_is).await, Event::Unchanged));
+    let error = refused(harness.event(changed).await);
     assert!(matches!(error, RegistrationError::NeedsToken { .. }), "{error}");
     assert!(error.told().contains("scope"), "{error}");
-    assert!(world.idp.calls().is_empty());
+    assert!(harness.idp.calls().is_empty());
 }
 
 #[tokio::test]
 async fn patch_is_used_where_there_is_no_put() {
-    let world = World::registered(Habits {
+    let harness = Harness::registered(Habits {
         puts: false,
         ..Habits::default()
     })
     .await;
-    assert!(matches!(world.event(changed).await, Event::Updated(_)));
-    let seen = world.idp.seen();
+    assert!(matches!(harness.event(changed).await, Event::Updated(_)));
+    let seen = harness.idp.seen();
     assert_eq!(
         seen.iter().map(|seen| seen.call.as_str()).collect::<Vec<_>>(),
         [READ, PUT, PATCH]
@@ -299,18 +304,18 @@ async fn patch_is_used_where_there_is_no_put() {
         seen[2].body,
         json!({"scope": "openid profile offline_access email"})
     );
-    assert!(matches!(world.event(changed).await, Event::Unchanged));
+    assert!(matches!(harness.event(changed).await, Event::Unchanged));
 }
 
 #[tokio::test]
 async fn an_idp_that_updates_nothing_is_told_as_such() {
-    let world = World::registered(Habits {
+    let harness = Harness::registered(Habits {
         puts: false,
         patches: false,
         ..Habits::default()
     })
     .await;
-    let error = refused(world.event(changed).await);
+    let error = refused(harness.event(changed).await);
     assert!(matches!(error, RegistrationError::CannotUpdate { .. }), "{error}");
     assert!(error.told().contains("neither by PUT nor by PATCH"), "{error}");
 }
@@ -318,25 +323,25 @@ async fn an_idp_that_updates_nothing_is_told_as_such() {
 #[tokio::test]
 async fn the_configured_method_alone_is_used() {
     for (method, call, other) in [(UpdateMethod::Put, PUT, PATCH), (UpdateMethod::Patch, PATCH, PUT)] {
-        let world = World::registered(Habits::default()).await;
+        let harness = Harness::registered(Habits::default()).await;
         let with = |options: &mut Options| {
             changed(options);
             options.update_method = method;
         };
-        assert!(matches!(world.event(with).await, Event::Updated(_)));
-        assert_eq!(world.idp.calls(), [READ, call]);
+        assert!(matches!(harness.event(with).await, Event::Updated(_)));
+        assert_eq!(harness.idp.calls(), [READ, call]);
 
         // If the IdP supports only the other method, the server says so and makes no call.
-        let world = World::registered(Habits {
+        let harness = Harness::registered(Habits {
             puts: other == PUT,
             patches: other == PATCH,
             ..Habits::default()
         })
         .await;
-        let error = refused(world.event(with).await);
+        let error = refused(harness.event(with).await);
         assert!(matches!(error, RegistrationError::CannotUpdate { .. }), "{error}");
         assert!(error.told().contains("[UpdateMethod]"), "{error}");
-        assert_eq!(world.idp.calls(), [READ, call]);
+        assert_eq!(harness.idp.calls(), [READ, call]);
     }
 }
 
@@ -344,26 +349,26 @@ async fn the_configured_method_alone_is_used() {
 /// RFC 7592 section 2.2.
 #[tokio::test]
 async fn an_update_has_exactly_the_required_members() {
-    let world = World::registered(Habits::default()).await;
+    let harness = Harness::registered(Habits::default()).await;
     let unknown = [
         ("logo_uri", json!("https://a.example/logo")),
         ("tos_uri#de", json!("https://a.example/agb")),
         ("x_of_this_idp", json!({"deep": [1, {"er": true}]})),
     ];
     for (name, value) in &unknown {
-        world.idp.edit("bff-server", name, value.clone());
+        harness.idp.edit("bff-server", name, value.clone());
     }
     // A member that this IdP keeps beside the metadata and returns in readings.
-    world
+    harness
         .idp
         .edit("bff-server", "client_id_issued_at", json!(1_700_000_000));
-    world.idp.edit("bff-server", "policy_uri", Value::Null);
-    world.idp.edit("bff-server", "jwks", json!({"keys": []}));
-    let Event::Updated(changes) = world.event(changed).await else {
+    harness.idp.edit("bff-server", "policy_uri", Value::Null);
+    harness.idp.edit("bff-server", "jwks", json!({"keys": []}));
+    let Event::Updated(changes) = harness.event(changed).await else {
         panic!("no update");
     };
     assert_eq!(changes.len(), 2, "{changes:?}");
-    let sent = world.idp.seen().remove(1).body;
+    let sent = harness.idp.seen().remove(1).body;
     assert_eq!(sent["client_id"], "bff-server");
     for (name, value) in &unknown {
         assert_eq!(&sent[*name], value, "{name}");
@@ -386,17 +391,17 @@ async fn an_update_has_exactly_the_required_members() {
         options.jwks = Jwks::Inline;
         options.auth_method = AuthMethod::ClientSecretBasic;
     };
-    let world = World::new(Habits::default()).await;
-    world
+    let harness = Harness::new(Habits::default()).await;
+    harness
         .ensure(|options| {
             with_iat(options);
             options.auth_method = AuthMethod::ClientSecretBasic;
         })
         .await
         .unwrap();
-    world.idp.seen();
-    assert!(matches!(world.event(inline).await, Event::Updated(_)));
-    let sent = world.idp.seen().remove(1).body;
+    harness.idp.seen();
+    assert!(matches!(harness.event(inline).await, Event::Updated(_)));
+    let sent = harness.idp.seen().remove(1).body;
     assert_eq!(sent["client_secret"], "client-secret");
     assert!(
         sent["jwks"].is_object() && sent.get("jwks_uri").is_none(),
@@ -406,100 +411,100 @@ async fn an_update_has_exactly_the_required_members() {
 
 #[tokio::test]
 async fn an_update_without_an_answer_counts_as_done() {
-    let world = World::registered(Habits {
+    let harness = Harness::registered(Habits {
         reads: false,
         ..Habits::default()
     })
     .await;
-    world.idp.odd(PUT, Odd::Text(204, "text/plain", String::new()));
-    assert!(matches!(world.event(changed).await, Event::Updated(_)));
-    assert!(matches!(world.event(changed).await, Event::Unchanged));
+    harness.idp.odd(PUT, Odd::Text(204, "text/plain", String::new()));
+    assert!(matches!(harness.event(changed).await, Event::Updated(_)));
+    assert!(matches!(harness.event(changed).await, Event::Unchanged));
 }
 
 #[tokio::test]
 async fn the_token_is_never_sent_to_another_origin() {
-    let world = World::registered(Habits::default()).await;
-    let thief = Fake::start(Habits::default()).await;
-    world.edit_file(|file| {
+    let harness = Harness::registered(Habits::default()).await;
+    let thief = FakeIdp::start(Habits::default()).await;
+    harness.edit_file(|file| {
         file["registration_client_uri"] = json!(format!("{}register/bff-server", thief.url));
     });
     let logs = Logs::capture();
-    assert!(matches!(world.event(as_is).await, Event::Unchanged));
-    let error = refused(world.event(changed).await);
+    assert!(matches!(harness.event(as_is).await, Event::Unchanged));
+    let error = refused(harness.event(changed).await);
     assert!(matches!(error, RegistrationError::NeedsToken { .. }), "{error}");
     logs.has("the registration access token is not sent there");
     logs.has("[ProviderBase]");
     assert!(thief.seen().is_empty());
-    assert!(world.idp.calls().is_empty());
+    assert!(harness.idp.calls().is_empty());
 
     // The same holds if the IdP itself names another one in a later answer.
-    let world = World::registered(Habits::default()).await;
-    world
+    let harness = Harness::registered(Habits::default()).await;
+    harness
         .idp
         .habits(|habits| habits.public_origin = Some(thief.url.as_str().trim_end_matches('/').to_owned()));
-    let error = refused(world.event(changed).await);
+    let error = refused(harness.event(changed).await);
     assert!(matches!(error, RegistrationError::NeedsToken { .. }), "{error}");
-    assert_eq!(world.idp.calls(), [READ]);
+    assert_eq!(harness.idp.calls(), [READ]);
     assert!(thief.seen().is_empty());
 }
 
 #[tokio::test]
 async fn the_registration_uri_moves_with_the_base_url() {
-    let world = World::registered(Habits {
+    let harness = Harness::registered(Habits {
         issuer: Some("https://idp.example".to_owned()),
         public_origin: Some("https://idp.example".to_owned()),
         ..Habits::default()
     })
     .await;
     assert_eq!(
-        world.file()["registration_client_uri"],
+        harness.file()["registration_client_uri"],
         "https://idp.example/register/bff-server",
         "kept as the IdP said it"
     );
-    assert!(matches!(world.event(changed).await, Event::Updated(_)));
-    assert_eq!(world.idp.calls(), [READ, PUT]);
+    assert!(matches!(harness.event(changed).await, Event::Updated(_)));
+    assert_eq!(harness.idp.calls(), [READ, PUT]);
 }
 
 #[tokio::test]
 async fn the_admin_api_is_at_the_origin_that_we_reach() {
-    let world = World::new(Habits {
+    let harness = Harness::new(Habits {
         issuer: Some("https://idp.example/realm".to_owned()),
         ..Habits::default()
     })
     .await;
-    let event = world
+    let event = harness
         .event(|options| options.admin_token = Some("admin-token".into()))
         .await;
     assert!(matches!(event, Event::Registered { .. }), "{event:?}");
-    assert_eq!(world.idp.calls()[0], format!("POST {}", fake::MINT));
+    assert_eq!(harness.idp.calls()[0], format!("POST {}", fake::MINT));
 }
 
 #[tokio::test]
 async fn a_matching_change_by_others_is_accepted() {
-    let world = World::registered(Habits::default()).await;
-    world.idp.edit(
+    let harness = Harness::registered(Habits::default()).await;
+    harness.idp.edit(
         "bff-server",
         "scope",
         json!("email offline_access openid profile"),
     );
-    assert!(matches!(world.event(changed).await, Event::Unchanged));
-    assert_eq!(world.idp.calls(), [READ]);
-    world.idp.habits(|habits| habits.reads = false);
+    assert!(matches!(harness.event(changed).await, Event::Unchanged));
+    assert_eq!(harness.idp.calls(), [READ]);
+    harness.idp.habits(|habits| habits.reads = false);
     assert!(
-        matches!(world.event(changed).await, Event::Unchanged),
+        matches!(harness.event(changed).await, Event::Unchanged),
         "also without a reading"
     );
 }
 
 #[tokio::test]
 async fn a_folder_in_which_nothing_can_be_locked_serves_what_is_there() {
-    let world = World::registered(Habits::default()).await;
-    let lock = world.dir.path().join("bff_client.json.lock");
+    let harness = Harness::registered(Habits::default()).await;
+    let lock = harness.dir.path().join("bff_client.json.lock");
     fs::remove_file(&lock).unwrap();
     fs::create_dir(&lock).unwrap();
-    let outcome = world.ensure(as_is).await.unwrap();
+    let outcome = harness.ensure(as_is).await.unwrap();
     assert_eq!(outcome.client.id, "bff-server");
     let error = refused(outcome.event);
     assert!(matches!(error, RegistrationError::Credentials(_)), "{error}");
-    assert!(world.idp.calls().is_empty());
+    assert!(harness.idp.calls().is_empty());
 }

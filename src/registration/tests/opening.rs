@@ -14,8 +14,8 @@ fn nameless(options: &mut Options) {
     options.client_id = None;
 }
 
-async fn world() -> World {
-    World::new(Habits {
+async fn harness() -> Harness {
+    Harness::new(Habits {
         open: true,
         ..Habits::default()
     })
@@ -24,19 +24,19 @@ async fn world() -> World {
 
 #[tokio::test]
 async fn a_client_is_registered_without_a_token_once() {
-    let world = world().await;
-    let event = world.event(open).await;
+    let harness = harness().await;
+    let event = harness.event(open).await;
     assert!(matches!(event, Event::Registered { .. }), "{event:?}");
-    let seen = world.idp.seen();
+    let seen = harness.idp.seen();
     assert_eq!(seen[0].call, CREATE);
     assert_eq!(seen[0].bearer, None);
-    let file = world.file();
+    let file = harness.file();
     assert_eq!(file["state"], "registered");
     assert!(file.get("pending").is_none());
 
     // The same holds if a switch that needs a token stays on.
     for force_replace in [false, true] {
-        let event = world
+        let event = harness
             .event(|options| {
                 open(options);
                 options.force_replace = force_replace;
@@ -44,13 +44,13 @@ async fn a_client_is_registered_without_a_token_once() {
             .await;
         assert!(matches!(event, Event::Unchanged), "{event:?}");
     }
-    assert_eq!(world.idp.clients(), ["bff-server"]);
+    assert_eq!(harness.idp.clients(), ["bff-server"]);
 }
 
 #[tokio::test]
 async fn an_idp_that_wants_a_token_is_told_as_such() {
-    let world = World::new(Habits::default()).await;
-    let error = world.refusal(open).await;
+    let harness = Harness::new(Habits::default()).await;
+    let error = harness.refusal(open).await;
     assert!(
         matches!(error, RegistrationError::TokenRequired { .. }),
         "{error}"
@@ -61,74 +61,74 @@ async fn an_idp_that_wants_a_token_is_told_as_such() {
         "{text}"
     );
     assert_eq!(error.kind().exit_code(), 77);
-    assert!(!world.path().exists());
+    assert!(!harness.path().exists());
 }
 
 /// Unless the client would be found.
 #[tokio::test]
 async fn a_lost_answer_is_not_requested_again() {
-    let world = world().await;
-    world.idp.odd(CREATE, Odd::Hang);
-    let error = world.refusal(open).await;
+    let harness = harness().await;
+    harness.idp.odd(CREATE, Odd::Hang);
+    let error = harness.refusal(open).await;
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
     assert!(
         error.told().contains("take the member `pending` out of the file"),
         "{error}"
     );
-    assert!(matches!(world.event(open).await, Event::Registered { .. }));
+    assert!(matches!(harness.event(open).await, Event::Registered { .. }));
 
-    let world = self::world().await;
-    world.idp.odd(CREATE, Odd::Hang);
+    let harness = self::harness().await;
+    harness.idp.odd(CREATE, Odd::Hang);
     for _ in 0..2 {
-        let error = world.refusal(nameless).await;
+        let error = harness.refusal(nameless).await;
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
     }
-    assert_eq!(world.idp.calls(), [CREATE]);
+    assert_eq!(harness.idp.calls(), [CREATE]);
     // The text of the hint.
-    world.edit_file(|file| {
+    harness.edit_file(|file| {
         file.as_object_mut().unwrap().remove("pending");
     });
-    assert!(matches!(world.event(nameless).await, Event::Registered { .. }));
+    assert!(matches!(harness.event(nameless).await, Event::Registered { .. }));
 }
 
 #[tokio::test]
 async fn a_lost_registration_token_registers_anew_once() {
-    let world = World::new(Habits {
+    let harness = Harness::new(Habits {
         open: true,
         own_ids: true,
         ..Habits::default()
     })
     .await;
-    world.event(open).await;
-    world.idp.forget_tokens();
-    assert!(matches!(world.event(open).await, Event::Registered { .. }));
-    world.idp.forget_tokens();
+    harness.event(open).await;
+    harness.idp.forget_tokens();
+    assert!(matches!(harness.event(open).await, Event::Registered { .. }));
+    harness.idp.forget_tokens();
     for _ in 0..2 {
-        assert!(matches!(world.event(open).await, Event::UpdateRefused(_)));
+        assert!(matches!(harness.event(open).await, Event::UpdateRefused(_)));
     }
-    assert_eq!(world.idp.clients().len(), 2);
+    assert_eq!(harness.idp.clients().len(), 2);
 }
 
 #[tokio::test]
 async fn the_doctor_asks_without_a_token() {
-    let world = world().await;
-    let metadata = world.party.discover().await.unwrap();
-    let registration = world.registration(open);
+    let harness = harness().await;
+    let metadata = harness.party.discover().await.unwrap();
+    let registration = harness.registration(open);
     let Inspection::Unregistered(prospect) = registration.inspect(&metadata).await.unwrap() else {
         panic!("it is registered");
     };
     assert_eq!(prospect.token.unwrap(), TokenSource::Open);
-    world.idp.odd(
+    harness.idp.odd(
         CREATE,
         Odd::Json(400, serde_json::json!({"error": "invalid_redirect_uri"})),
     );
     let trial = registration.try_initial_token(&metadata).await.unwrap();
     assert_eq!(trial, Some(TokenTrial::NotRefused));
-    assert_eq!(world.idp.seen()[0].bearer, None);
+    assert_eq!(harness.idp.seen()[0].bearer, None);
 
-    let world = World::new(Habits::default()).await;
-    let metadata = world.party.discover().await.unwrap();
-    let error = world
+    let harness = Harness::new(Habits::default()).await;
+    let metadata = harness.party.discover().await.unwrap();
+    let error = harness
         .registration(open)
         .try_initial_token(&metadata)
         .await

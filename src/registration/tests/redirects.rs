@@ -25,12 +25,12 @@ fn with_host(mode: RedirectUpdate) -> impl Fn(&mut Options) {
 }
 
 /// A client to which somebody has added another URI in front.
-async fn world(habits: Habits) -> World {
-    let world = World::registered(habits).await;
-    world
+async fn harness(habits: Habits) -> Harness {
+    let harness = Harness::registered(habits).await;
+    harness
         .idp
         .edit("bff-server", "redirect_uris", json!([FOREIGN, B, A]));
-    world.idp.edit(
+    harness.idp.edit(
         "bff-server",
         "post_logout_redirect_uris",
         json!([
@@ -39,36 +39,36 @@ async fn world(habits: Habits) -> World {
             "https://b.example:8443/auth/logged-out"
         ]),
     );
-    world
+    harness
 }
 
 #[tokio::test]
 async fn replace_makes_them_what_is_configured() {
-    let world = world(Habits::default()).await;
-    let Event::Updated(changes) = world.event(in_mode(RedirectUpdate::Replace)).await else {
+    let harness = harness(Habits::default()).await;
+    let Event::Updated(changes) = harness.event(in_mode(RedirectUpdate::Replace)).await else {
         panic!("no update");
     };
     assert_eq!(changes.len(), 2, "{changes:?}");
-    assert_eq!(world.idp.client("bff-server")["redirect_uris"], json!([A, B]));
+    assert_eq!(harness.idp.client("bff-server")["redirect_uris"], json!([A, B]));
 }
 
 #[tokio::test]
 async fn merge_adds_what_is_missing_behind_what_is_there() {
-    let world = world(Habits::default()).await;
+    let harness = harness(Habits::default()).await;
     assert!(
         matches!(
-            world.event(in_mode(RedirectUpdate::Merge)).await,
+            harness.event(in_mode(RedirectUpdate::Merge)).await,
             Event::Unchanged
         ),
         "more than is wanted is no difference"
     );
-    assert_eq!(world.idp.calls(), [READ]);
+    assert_eq!(harness.idp.calls(), [READ]);
 
-    let Event::Updated(changes) = world.event(with_host(RedirectUpdate::Merge)).await else {
+    let Event::Updated(changes) = harness.event(with_host(RedirectUpdate::Merge)).await else {
         panic!("no update");
     };
     assert_eq!(changes.len(), 2, "the post-logout URIs follow: {changes:?}");
-    let client = world.idp.client("bff-server");
+    let client = harness.idp.client("bff-server");
     assert_eq!(client["redirect_uris"], json!([FOREIGN, B, A, C]));
     assert_eq!(
         client["post_logout_redirect_uris"],
@@ -80,22 +80,24 @@ async fn merge_adds_what_is_missing_behind_what_is_there() {
         ])
     );
     assert!(matches!(
-        world.event(with_host(RedirectUpdate::Merge)).await,
+        harness.event(with_host(RedirectUpdate::Merge)).await,
         Event::Unchanged
     ));
 
     // A host that is no longer configured stays; a host that somebody removed at the IdP comes back.
     assert!(matches!(
-        world.event(in_mode(RedirectUpdate::Merge)).await,
+        harness.event(in_mode(RedirectUpdate::Merge)).await,
         Event::Unchanged
     ));
-    world.idp.edit("bff-server", "redirect_uris", json!([FOREIGN, C]));
+    harness
+        .idp
+        .edit("bff-server", "redirect_uris", json!([FOREIGN, C]));
     assert!(matches!(
-        world.event(in_mode(RedirectUpdate::Merge)).await,
+        harness.event(in_mode(RedirectUpdate::Merge)).await,
         Event::Updated(_)
     ));
     assert_eq!(
-        world.idp.client("bff-server")["redirect_uris"],
+        harness.idp.client("bff-server")["redirect_uris"],
         json!([FOREIGN, C, A, B])
     );
 }
@@ -103,12 +105,12 @@ async fn merge_adds_what_is_missing_behind_what_is_there() {
 /// An update repeats the values of the IdP.
 #[tokio::test]
 async fn none_never_compares_extensions() {
-    let world = world(Habits::default()).await;
+    let harness = harness(Habits::default()).await;
     assert!(matches!(
-        world.event(with_host(RedirectUpdate::Keep)).await,
+        harness.event(with_host(RedirectUpdate::Keep)).await,
         Event::Unchanged
     ));
-    let event = world
+    let event = harness
         .event(|options| {
             with_host(RedirectUpdate::Keep)(options);
             options.scopes.push("email".to_owned());
@@ -118,7 +120,7 @@ async fn none_never_compares_extensions() {
         matches!(&event, Event::Updated(changes) if changes.len() == 1),
         "{event:?}"
     );
-    let sent = world.idp.seen().pop().unwrap();
+    let sent = harness.idp.seen().pop().unwrap();
     assert_eq!(sent.call, PUT);
     assert_eq!(sent.body["redirect_uris"], json!([FOREIGN, B, A]));
     assert_eq!(
@@ -131,26 +133,26 @@ async fn none_never_compares_extensions() {
 async fn what_cannot_be_read_is_not_written_over() {
     for mode in [RedirectUpdate::Merge, RedirectUpdate::Keep] {
         for tells_without in [false, true] {
-            let world = world(Habits {
+            let harness = harness(Habits {
                 reads: tells_without,
                 ..Habits::default()
             })
             .await;
             if tells_without {
-                world.idp.edit("bff-server", "redirect_uris", Value::Null);
+                harness.idp.edit("bff-server", "redirect_uris", Value::Null);
             }
             let scope = |options: &mut Options| {
                 options.redirect_update = mode;
                 options.scopes.push("email".to_owned());
             };
             // A PATCH says nothing of them.
-            assert!(matches!(world.event(scope).await, Event::Updated(_)));
-            assert_eq!(world.idp.calls(), [READ, PATCH]);
-            assert!(matches!(world.event(scope).await, Event::Unchanged));
+            assert!(matches!(harness.event(scope).await, Event::Updated(_)));
+            assert_eq!(harness.idp.calls(), [READ, PATCH]);
+            assert!(matches!(harness.event(scope).await, Event::Unchanged));
 
             for put_alone in [false, true] {
-                world.idp.habits(|habits| habits.patches = put_alone);
-                let event = world
+                harness.idp.habits(|habits| habits.patches = put_alone);
+                let event = harness
                     .event(|options| {
                         options.redirect_update = mode;
                         if put_alone {
@@ -166,17 +168,17 @@ async fn what_cannot_be_read_is_not_written_over() {
                     matches!(error, RegistrationError::RedirectUrisUnknown { .. }),
                     "{error}"
                 );
-                assert!(!world.idp.calls().contains(&PUT.to_owned()));
+                assert!(!harness.idp.calls().contains(&PUT.to_owned()));
             }
         }
     }
     // The URIs cannot be added to an unknown list.
-    let world = world(Habits {
+    let harness = harness(Habits {
         reads: false,
         ..Habits::default()
     })
     .await;
-    let event = world.event(with_host(RedirectUpdate::Merge)).await;
+    let event = harness.event(with_host(RedirectUpdate::Merge)).await;
     assert!(
         matches!(
             event,
@@ -184,9 +186,9 @@ async fn what_cannot_be_read_is_not_written_over() {
         ),
         "{event:?}"
     );
-    assert_eq!(world.idp.calls(), [READ]);
+    assert_eq!(harness.idp.calls(), [READ]);
     assert!(matches!(
-        world.event(with_host(RedirectUpdate::Keep)).await,
+        harness.event(with_host(RedirectUpdate::Keep)).await,
         Event::Unchanged
     ));
 }
@@ -194,23 +196,23 @@ async fn what_cannot_be_read_is_not_written_over() {
 #[tokio::test]
 async fn a_replacement_keeps_them_too() {
     for (updates, calls) in [(true, 3), (false, 6)] {
-        let world = world(Habits {
+        let harness = harness(Habits {
             puts: updates,
             patches: updates,
             ..Habits::default()
         })
         .await;
-        world.idp.allow("fresh-token");
-        world
+        harness.idp.allow("fresh-token");
+        harness
             .event(|options| {
                 with_host(RedirectUpdate::Merge)(options);
                 options.force_replace = true;
                 options.initial_access_token = Some("fresh-token".into());
             })
             .await;
-        assert_eq!(world.idp.calls().len(), calls);
+        assert_eq!(harness.idp.calls().len(), calls);
         assert_eq!(
-            world.idp.client("bff-server")["redirect_uris"],
+            harness.idp.client("bff-server")["redirect_uris"],
             json!([FOREIGN, B, A, C])
         );
     }
@@ -223,13 +225,13 @@ async fn every_mode_requests_the_configured_extensions_first() {
         RedirectUpdate::Merge,
         RedirectUpdate::Keep,
     ] {
-        let world = World::new(Habits::default()).await;
-        world
+        let harness = Harness::new(Habits::default()).await;
+        harness
             .event(|options| {
                 with_iat(options);
                 options.redirect_update = mode;
             })
             .await;
-        assert_eq!(world.idp.client("bff-server")["redirect_uris"], json!([A, B]));
+        assert_eq!(harness.idp.client("bff-server")["redirect_uris"], json!([A, B]));
     }
 }

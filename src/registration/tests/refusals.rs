@@ -14,12 +14,12 @@ use crate::{diagnostic::Explain as _, registration::answer::Answer};
 const CREATE: &str = "POST /register";
 
 /// The outcome of a first registration that is answered by `odd`.
-async fn refused_by(odd: Odd) -> (World, RegistrationError) {
-    let world = World::new(Habits::default()).await;
-    world.idp.odd(CREATE, odd);
-    let error = world.refusal(with_iat).await;
-    assert_eq!(world.idp.calls(), [CREATE], "never repeated by itself");
-    (world, error)
+async fn refused_by(odd: Odd) -> (Harness, RegistrationError) {
+    let harness = Harness::new(Habits::default()).await;
+    harness.idp.odd(CREATE, odd);
+    let error = harness.refusal(with_iat).await;
+    assert_eq!(harness.idp.calls(), [CREATE], "never repeated by itself");
+    (harness, error)
 }
 
 fn says(error: &RegistrationError, parts: &[&str]) {
@@ -83,7 +83,7 @@ async fn a_bad_initial_access_token_is_told_as_such() {
         ),
         Odd::Text(401, "text/plain", String::new()),
     ] {
-        let (world, error) = refused_by(odd).await;
+        let (harness, error) = refused_by(odd).await;
         assert!(
             matches!(error, RegistrationError::InitialTokenRefused { .. }),
             "{error}"
@@ -98,7 +98,7 @@ async fn a_bad_initial_access_token_is_told_as_such() {
         );
         assert_eq!(error.kind(), ErrorKind::Refused);
         assert!(
-            !world.path().exists(),
+            !harness.path().exists(),
             "nothing is left that looks like an identity"
         );
     }
@@ -129,20 +129,20 @@ async fn another_error_does_not_blame_the_initial_access_token() {
             ],
         ),
     ] {
-        let (world, error) = refused_by(odd).await;
+        let (harness, error) = refused_by(odd).await;
         assert!(matches!(error, RegistrationError::Refused { .. }), "{error}");
         says(&error, &parts);
         assert!(!error.told().contains("mint"), "{error}");
         assert_eq!(error.kind(), ErrorKind::Refused);
-        assert!(!world.path().exists());
+        assert!(!harness.path().exists());
     }
 }
 
 /// The message also names the variable.
 #[tokio::test]
 async fn missing_credentials_say_what_to_mint() {
-    let world = World::new(Habits::default()).await;
-    let error = world.refusal(as_is).await;
+    let harness = Harness::new(Habits::default()).await;
+    let error = harness.refusal(as_is).await;
     assert!(matches!(error, RegistrationError::NoToken { .. }), "{error}");
     says(
         &error,
@@ -155,8 +155,8 @@ async fn missing_credentials_say_what_to_mint() {
         ],
     );
     assert_eq!(error.kind().exit_code(), 77);
-    assert!(world.idp.calls().is_empty());
-    assert!(!world.path().exists());
+    assert!(harness.idp.calls().is_empty());
+    assert!(!harness.path().exists());
 }
 
 #[tokio::test]
@@ -233,12 +233,12 @@ async fn a_passing_failure_leaves_the_token_unspent() {
         Odd::RetryAfter(429, "7"),
         Odd::Text(200, "text/html", "<h1>log in</h1>".to_owned()),
     ] {
-        let (world, error) = refused_by(odd).await;
+        let (harness, error) = refused_by(odd).await;
         assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
         assert_eq!(error.kind().exit_code(), 69);
         says(&error, &["/register", "[RegistrationEndpoint]"]);
-        assert!(!world.path().exists());
-        assert!(matches!(world.event(with_iat).await, Event::Registered { .. }));
+        assert!(!harness.path().exists());
+        assert!(matches!(harness.event(with_iat).await, Event::Registered { .. }));
     }
 }
 
@@ -257,8 +257,8 @@ async fn the_wait_that_the_idp_asks_for_is_heard_in_bounds() {
 
 #[tokio::test]
 async fn an_idp_that_is_not_there_is_named_with_the_cause() {
-    let world = World::new(Habits::default()).await;
-    let metadata = world.party.discover().await.unwrap();
+    let harness = Harness::new(Habits::default()).await;
+    let metadata = harness.party.discover().await.unwrap();
     let mut metadata = (*metadata).clone();
     // A port without a listener.
     let free = std::net::TcpListener::bind("127.0.0.1:0")
@@ -266,7 +266,11 @@ async fn an_idp_that_is_not_there_is_named_with_the_cause() {
         .local_addr()
         .unwrap();
     metadata.registration_endpoint = Some(format!("http://{free}/register").parse().unwrap());
-    let error = world.registration(with_iat).ensure(&metadata).await.unwrap_err();
+    let error = harness
+        .registration(with_iat)
+        .ensure(&metadata)
+        .await
+        .unwrap_err();
     check_text(&error);
     assert!(matches!(error, RegistrationError::Unreachable { .. }), "{error}");
     says(
@@ -279,27 +283,27 @@ async fn an_idp_that_is_not_there_is_named_with_the_cause() {
         ],
     );
     assert!(
-        !world.path().exists(),
+        !harness.path().exists(),
         "no byte was sent, so the token can be used again"
     );
 }
 
 #[tokio::test]
 async fn attack_36_a_redirect_is_not_followed_with_the_token() {
-    let world = World::new(Habits::default()).await;
-    let thief = Fake::start(Habits::default()).await;
-    world
+    let harness = Harness::new(Habits::default()).await;
+    let thief = FakeIdp::start(Habits::default()).await;
+    harness
         .idp
         .odd(CREATE, Odd::Redirect(format!("{}register", thief.url)));
-    let error = world.refusal(with_iat).await;
+    let error = harness.refusal(with_iat).await;
     assert!(matches!(error, RegistrationError::Redirected { .. }), "{error}");
 
-    let world = World::registered(Habits::default()).await;
-    world.idp.odd(
+    let harness = Harness::registered(Habits::default()).await;
+    harness.idp.odd(
         "GET /register",
         Odd::Redirect(format!("{}register/bff-server", thief.url)),
     );
-    let event = world.event(as_is).await;
+    let event = harness.event(as_is).await;
     assert!(
         matches!(event, Event::Postponed(RegistrationError::Redirected { .. })),
         "{event:?}"
@@ -323,64 +327,64 @@ async fn a_lost_answer_stops_until_there_is_a_new_token() {
         Odd::Text(504, "text/html", "<h1>timeout</h1>".to_owned()),
         Odd::Text(201, "application/json", "x".repeat(10_000_000)),
     ] {
-        let (world, error) = refused_by(odd).await;
+        let (harness, error) = refused_by(odd).await;
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
         says(&error, &["bff-server", "remove it", "fresh [InitialAccessToken]"]);
-        let file = world.file();
+        let file = harness.file();
         assert_eq!(file["state"], "requesting");
         assert!(!file.to_string().contains(IAT));
 
         // Also after a restart.
-        let error = world.refusal(with_iat).await;
+        let error = harness.refusal(with_iat).await;
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
-        let error = world.refusal(as_is).await;
+        let error = harness.refusal(as_is).await;
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
-        assert!(world.idp.calls().is_empty(), "nothing is sent");
+        assert!(harness.idp.calls().is_empty(), "nothing is sent");
 
-        world.idp.allow("another-token");
-        let event = world
+        harness.idp.allow("another-token");
+        let event = harness
             .event(|options| options.initial_access_token = Some("another-token".into()))
             .await;
         assert!(matches!(event, Event::Registered { .. }), "{event:?}");
-        assert_eq!(world.file()["state"], "registered");
+        assert_eq!(harness.file()["state"], "registered");
     }
 }
 
 #[tokio::test]
 async fn a_minted_token_clears_up_a_lost_answer() {
     let admin = |options: &mut Options| options.admin_token = Some(Secret::from("admin-token"));
-    let world = World::new(Habits::default()).await;
-    world.idp.odd(CREATE, Odd::Hang);
-    let error = world.refusal(admin).await;
+    let harness = Harness::new(Habits::default()).await;
+    harness.idp.odd(CREATE, Odd::Hang);
+    let error = harness.refusal(admin).await;
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
-    assert!(matches!(world.event(admin).await, Event::Registered { .. }));
+    assert!(matches!(harness.event(admin).await, Event::Registered { .. }));
 
     // Without its own id, the server would make a second client, and the first would be forgotten.
-    let world = World::new(Habits::default()).await;
-    world.idp.odd(CREATE, Odd::Hang);
+    let harness = Harness::new(Habits::default()).await;
+    harness.idp.odd(CREATE, Odd::Hang);
     let nameless = |options: &mut Options| {
         admin(options);
         options.client_id = None;
     };
     for _ in 0..2 {
-        let error = world.refusal(nameless).await;
+        let error = harness.refusal(nameless).await;
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
     }
 }
 
 #[tokio::test]
 async fn the_next_start_knows_of_a_crash_during_a_call() {
-    let world = World::new(Habits::default()).await;
-    world.idp.odd(CREATE, Odd::Hang);
+    let harness = Harness::new(Habits::default()).await;
+    harness.idp.odd(CREATE, Odd::Hang);
     {
-        let attempt = world.ensure(with_iat);
+        let attempt = harness.ensure(with_iat);
         tokio::pin!(attempt);
         tokio::select! {
             outcome = &mut attempt => panic!("{outcome:?}"),
-            () = world.idp.called(CREATE) => {}
+            () = harness.idp.called(CREATE) => {}
         }
     }
-    let error = world.refusal(with_iat).await;
+    let error = harness.refusal(with_iat).await;
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
 }
 
@@ -389,13 +393,13 @@ async fn minting_that_fails_says_why() {
     let admin = |token: &'static str| move |options: &mut Options| options.admin_token = Some(token.into());
     let mint = format!("POST {MINT}");
     let refused = async |odd: Option<Odd>, token| {
-        let world = World::new(Habits::default()).await;
+        let harness = Harness::new(Habits::default()).await;
         if let Some(odd) = odd {
-            world.idp.odd(&mint, odd);
+            harness.idp.odd(&mint, odd);
         }
-        let error = world.refusal(admin(token)).await;
-        assert_eq!(world.idp.calls(), [mint.as_str()], "no registration is tried");
-        assert!(!world.path().exists());
+        let error = harness.refusal(admin(token)).await;
+        assert_eq!(harness.idp.calls(), [mint.as_str()], "no registration is tried");
+        assert!(!harness.path().exists());
         says(&error, &[MINT, "[ProviderBase]", "[InitialAccessToken]"]);
         error
     };
@@ -424,12 +428,12 @@ async fn minting_that_fails_says_why() {
 
 #[tokio::test]
 async fn an_idp_without_registration_is_told_as_such() {
-    let world = World::new(Habits {
+    let harness = Harness::new(Habits {
         registers: false,
         ..Habits::default()
     })
     .await;
-    let error = world.refusal(with_iat).await;
+    let error = harness.refusal(with_iat).await;
     assert!(matches!(error, RegistrationError::NoEndpoint { .. }), "{error}");
     says(&error, &["[RegistrationEndpoint]", "[Registration]=false"]);
     assert_eq!(error.kind().exit_code(), 64);
@@ -437,50 +441,50 @@ async fn an_idp_without_registration_is_told_as_such() {
 
 #[tokio::test]
 async fn a_token_that_no_header_can_carry_is_a_mistake_here() {
-    let world = World::new(Habits::default()).await;
+    let harness = Harness::new(Habits::default()).await;
     for broken in ["", "a b", "a\nb", "ä"] {
-        let error = world
+        let error = harness
             .refusal(|options| options.initial_access_token = Some(broken.into()))
             .await;
         says(&error, &["[InitialAccessToken]"]);
         assert_eq!(error.kind(), ErrorKind::Configuration);
-        let error = world
+        let error = harness
             .refusal(|options| options.admin_token = Some(broken.into()))
             .await;
         says(&error, &["[AdminToken]"]);
     }
-    assert!(world.idp.calls().is_empty());
+    assert!(harness.idp.calls().is_empty());
 }
 
 #[tokio::test]
 async fn no_token_is_spent_where_the_answer_could_not_be_kept() {
-    let world = World::new(Habits::default()).await;
+    let harness = Harness::new(Habits::default()).await;
     // A folder in the place of a file that is written: fails for every user, also for root.
     for in_the_way in ["bff_client.json.lock", "bff_client.json.probe"] {
-        let in_the_way = world.dir.path().join(in_the_way);
+        let in_the_way = harness.dir.path().join(in_the_way);
         let _ = fs::remove_file(&in_the_way);
         fs::create_dir(&in_the_way).unwrap();
-        let error = world.refusal(with_iat).await;
+        let error = harness.refusal(with_iat).await;
         assert!(matches!(error, RegistrationError::Credentials(_)), "{error}");
         says(&error, &["[CredentialsPath]", "writable"]);
         assert_eq!(error.kind().exit_code(), 64);
         fs::remove_dir(&in_the_way).unwrap();
     }
-    assert!(world.idp.calls().is_empty());
+    assert!(harness.idp.calls().is_empty());
 }
 
 #[tokio::test]
 async fn a_client_whose_credentials_cannot_be_stored_is_named() {
-    let world = World::new(Habits::default()).await;
+    let harness = Harness::new(Habits::default()).await;
     let gate = Arc::new(Notify::new());
-    world.idp.odd(CREATE, Odd::Later(Arc::clone(&gate)));
+    harness.idp.odd(CREATE, Odd::Later(Arc::clone(&gate)));
     let disk_fails = async {
-        world.idp.called(CREATE).await;
-        fs::remove_file(world.path()).unwrap();
-        fs::create_dir(world.path()).unwrap();
+        harness.idp.called(CREATE).await;
+        fs::remove_file(harness.path()).unwrap();
+        fs::create_dir(harness.path()).unwrap();
         gate.notify_one();
     };
-    let (error, ()) = tokio::join!(world.refusal(with_iat), disk_fails);
+    let (error, ()) = tokio::join!(harness.refusal(with_iat), disk_fails);
     assert!(matches!(error, RegistrationError::NotStored { .. }), "{error}");
     says(
         &error,
@@ -496,9 +500,9 @@ async fn a_client_whose_credentials_cannot_be_stored_is_named() {
 /// It is broken, or of another issuer or client; the error says which.
 #[tokio::test]
 async fn an_unfitting_credentials_file_is_refused() {
-    let world = World::registered(Habits::default()).await;
-    let good = world.file();
-    let error = world
+    let harness = Harness::registered(Habits::default()).await;
+    let good = harness.file();
+    let error = harness
         .refusal(|options| options.client_id = Some("other".to_owned()))
         .await;
     says(
@@ -512,25 +516,25 @@ async fn an_unfitting_credentials_file_is_refused() {
     );
     assert_eq!(error.kind().exit_code(), 64);
 
-    world.edit_file(|file| file["issuer"] = json!("https://other.example"));
-    let error = world.refusal(with_iat).await;
+    harness.edit_file(|file| file["issuer"] = json!("https://other.example"));
+    let error = harness.refusal(with_iat).await;
     says(
         &error,
-        &["https://other.example", &world.idp.issuer(), "[Issuer]"],
+        &["https://other.example", &harness.idp.issuer(), "[Issuer]"],
     );
     assert_eq!(error.kind().exit_code(), 64);
 
-    world.edit_file(|file| {
+    harness.edit_file(|file| {
         *file = good.clone();
         file.as_object_mut().unwrap().remove("client_id");
     });
-    let error = world.refusal(with_iat).await;
+    let error = harness.refusal(with_iat).await;
     says(&error, &["restore it from a backup"]);
 
-    fs::write(world.path(), "{\"client_secret\": \"rat-").unwrap();
-    let error = world.refusal(with_iat).await;
+    fs::write(harness.path(), "{\"client_secret\": \"rat-").unwrap();
+    let error = harness.refusal(with_iat).await;
     says(&error, &["no JSON at line 1", "restore it from a backup"]);
-    assert!(world.idp.calls().is_empty());
+    assert!(harness.idp.calls().is_empty());
 }
 
 #[test]

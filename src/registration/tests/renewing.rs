@@ -19,16 +19,16 @@ fn admin(options: &mut Options) {
     options.admin_token = Some(Secret::from("admin-token"));
 }
 
-/// A registered world whose IdP has forgotten the token of the registration.
-async fn world(own_ids: bool) -> World {
-    let world = World::registered(Habits {
+/// A registered harness whose IdP has forgotten the token of the registration.
+async fn harness(own_ids: bool) -> Harness {
+    let harness = Harness::registered(Habits {
         own_ids,
         ..Habits::default()
     })
     .await;
-    world.idp.allow(FRESH);
-    world.idp.forget_tokens();
-    world
+    harness.idp.allow(FRESH);
+    harness.idp.forget_tokens();
+    harness
 }
 
 /// It is unused or minted.
@@ -40,26 +40,26 @@ async fn a_fresh_initial_access_token_registers_anew() {
         // This IdP has no API that would renew the token.
         (admin, vec![READ, RENEW, &mint, CREATE]),
     ] {
-        let world = world(true).await;
+        let harness = harness(true).await;
         let logs = Logs::capture();
-        let outcome = world.ensure(with).await.unwrap();
+        let outcome = harness.ensure(with).await.unwrap();
         assert!(
             matches!(outcome.event, Event::Registered { .. }),
             "{:?}",
             outcome.event
         );
-        assert_eq!(world.idp.calls(), calls);
+        assert_eq!(harness.idp.calls(), calls);
         let id = outcome.client.id;
         assert_ne!(id, "client-1");
-        assert_eq!(world.file()["client_id"], id);
+        assert_eq!(harness.file()["client_id"], id);
         logs.has(&format!("Client registered: {id} (asked for bff-server)"));
         logs.has("client-1 is still registered");
         logs.has("remove it at the IdP");
         check_no_secret(&logs.text());
 
         // It is as good as the first one.
-        assert!(matches!(world.event(with).await, Event::Unchanged));
-        assert!(world.file().get("renewed").is_none());
+        assert!(matches!(harness.event(with).await, Event::Unchanged));
+        assert!(harness.file().get("renewed").is_none());
     }
 }
 
@@ -72,10 +72,10 @@ async fn an_admin_token_renews_the_registration_token() {
         ..Habits::default()
     };
     for (reads, status) in [(true, 401), (true, 403), (false, 401)] {
-        let world = World::registered(Habits { reads, ..renews() }).await;
-        world.idp.forget_tokens();
+        let harness = Harness::registered(Habits { reads, ..renews() }).await;
+        harness.idp.forget_tokens();
         if status == 403 {
-            world
+            harness
                 .idp
                 .odd(READ, Odd::Json(403, oauth_error("access_denied", "no")));
         }
@@ -84,19 +84,19 @@ async fn an_admin_token_renews_the_registration_token() {
             admin(options);
             options.scopes.push("email".to_owned());
         };
-        let outcome = world.ensure(changed).await.unwrap();
+        let outcome = harness.ensure(changed).await.unwrap();
         assert!(matches!(outcome.event, Event::Updated(_)), "{:?}", outcome.event);
         assert_eq!(outcome.client.id, "client-1");
-        let calls = world.idp.calls();
+        let calls = harness.idp.calls();
         assert_eq!(calls.iter().filter(|call| *call == RENEW).count(), 1, "{calls:?}");
         assert_eq!(
             calls.last().unwrap(),
             "PUT /register/client-1",
             "repeated with the new token"
         );
-        assert_eq!(world.idp.clients(), ["client-1"]);
+        assert_eq!(harness.idp.clients(), ["client-1"]);
         assert_eq!(
-            world.idp.client("client-1")["scope"],
+            harness.idp.client("client-1")["scope"],
             "openid profile offline_access email"
         );
         logs.has("was renewed with the admin token of the IdP");
@@ -104,7 +104,7 @@ async fn an_admin_token_renews_the_registration_token() {
         assert_eq!(logs.count("ERROR"), 0, "{}", logs.text());
         // The next start needs no admin.
         assert!(matches!(
-            world
+            harness
                 .event(|options| options.scopes.push("email".to_owned()))
                 .await,
             Event::Unchanged
@@ -115,16 +115,16 @@ async fn an_admin_token_renews_the_registration_token() {
 /// No client is created.
 #[tokio::test]
 async fn a_renewed_token_refused_again_is_logged_once() {
-    let world = World::registered(Habits {
+    let harness = Harness::registered(Habits {
         own_ids: true,
         renews_tokens: true,
         ..Habits::default()
     })
     .await;
     let no = || Odd::Json(401, oauth_error("invalid_token", "no"));
-    world.idp.odd(READ, no());
-    world.idp.odd(READ, no());
-    let event = world.event(admin).await;
+    harness.idp.odd(READ, no());
+    harness.idp.odd(READ, no());
+    let event = harness.event(admin).await;
     assert!(
         matches!(
             event,
@@ -132,8 +132,8 @@ async fn a_renewed_token_refused_again_is_logged_once() {
         ),
         "{event:?}"
     );
-    assert_eq!(world.idp.calls(), [READ, RENEW, READ]);
-    assert_eq!(world.idp.clients(), ["client-1"]);
+    assert_eq!(harness.idp.calls(), [READ, RENEW, READ]);
+    assert_eq!(harness.idp.clients(), ["client-1"]);
 }
 
 #[tokio::test]
@@ -143,37 +143,37 @@ async fn what_hinders_the_renewal_of_the_token_is_made_up_for() {
         Odd::Cut(201),
         Odd::Text(503, "text/html", String::new()),
     ] {
-        let world = World::registered(Habits {
+        let harness = Harness::registered(Habits {
             own_ids: true,
             renews_tokens: true,
             ..Habits::default()
         })
         .await;
-        world.idp.forget_tokens();
-        world.idp.odd(RENEW, odd);
-        let outcome = world.ensure(admin).await.unwrap();
+        harness.idp.forget_tokens();
+        harness.idp.odd(RENEW, odd);
+        let outcome = harness.ensure(admin).await.unwrap();
         assert!(
             matches!(outcome.event, Event::Postponed(_)),
             "{:?}",
             outcome.event
         );
         assert_eq!(outcome.client.id, "client-1");
-        assert!(matches!(world.event(admin).await, Event::Unchanged));
-        assert_eq!(world.idp.clients(), ["client-1"]);
+        assert!(matches!(harness.event(admin).await, Event::Unchanged));
+        assert_eq!(harness.idp.clients(), ["client-1"]);
     }
 }
 
 /// An id that is taken is written over by the client's own token, which may be lost as well.
 #[tokio::test]
 async fn a_replacement_in_place_renews_the_token_too() {
-    let world = World::registered(Habits {
+    let harness = Harness::registered(Habits {
         renews_tokens: true,
         ..Habits::default()
     })
     .await;
-    world.idp.allow(FRESH);
-    world.idp.forget_tokens();
-    let event = world
+    harness.idp.allow(FRESH);
+    harness.idp.forget_tokens();
+    let event = harness
         .event(|options| {
             admin(options);
             fresh(options);
@@ -182,19 +182,19 @@ async fn a_replacement_in_place_renews_the_token_too() {
         })
         .await;
     assert!(matches!(event, Event::Updated(_)), "{event:?}");
-    assert_eq!(world.idp.clients(), ["bff-server"]);
+    assert_eq!(harness.idp.clients(), ["bff-server"]);
 }
 
 #[tokio::test]
 async fn a_refused_update_renews_it_too() {
-    let world = World::registered(Habits {
+    let harness = Harness::registered(Habits {
         own_ids: true,
         reads: false,
         ..Habits::default()
     })
     .await;
-    world.idp.forget_tokens();
-    let event = world
+    harness.idp.forget_tokens();
+    let event = harness
         .event(|options| {
             admin(options);
             options.scopes.push("email".to_owned());
@@ -207,25 +207,25 @@ async fn a_refused_update_renews_it_too() {
 #[tokio::test]
 async fn without_an_unused_token_nothing_is_sent() {
     for with in [as_is as fn(&mut Options), with_iat] {
-        let world = world(true).await;
-        let outcome = world.ensure(with).await.unwrap();
+        let harness = harness(true).await;
+        let outcome = harness.ensure(with).await.unwrap();
         assert_eq!(outcome.client.id, "client-1");
         let Event::UpdateRefused(error) = outcome.event else {
             panic!("{:?}", outcome.event);
         };
         check_text(&error);
         assert!(error.told().contains("mint an initial access token"), "{error}");
-        assert_eq!(world.idp.calls(), [READ]);
+        assert_eq!(harness.idp.calls(), [READ]);
     }
 }
 
 /// The error says what to do.
 #[tokio::test]
 async fn an_id_that_is_still_taken_keeps_the_client() {
-    let world = world(false).await;
+    let harness = harness(false).await;
     for _ in 0..2 {
         let logs = Logs::capture();
-        let outcome = world.ensure(admin).await.unwrap();
+        let outcome = harness.ensure(admin).await.unwrap();
         assert_eq!(outcome.client.id, "bff-server");
         let Event::UpdateRefused(error) = outcome.event else {
             panic!("{:?}", outcome.event);
@@ -245,19 +245,19 @@ async fn an_id_that_is_still_taken_keeps_the_client() {
         assert!(hint.contains("issue a new registration access token"), "{text}");
         assert_eq!(logs.count("WARN"), 0, "{}", logs.text());
         assert_eq!(logs.count("ERROR"), 1, "{}", logs.text());
-        assert!(world.file().get("pending").is_none());
+        assert!(harness.file().get("pending").is_none());
     }
-    assert_eq!(world.idp.clients(), ["bff-server"]);
+    assert_eq!(harness.idp.clients(), ["bff-server"]);
 }
 
 #[tokio::test]
 async fn renewing_is_not_repeated_for_a_useless_token() {
-    let world = world(true).await;
-    world.ensure(admin).await.unwrap();
-    world.idp.forget_tokens();
-    world.idp.seen();
+    let harness = harness(true).await;
+    harness.ensure(admin).await.unwrap();
+    harness.idp.forget_tokens();
+    harness.idp.seen();
     for _ in 0..3 {
-        let event = world.event(admin).await;
+        let event = harness.event(admin).await;
         assert!(
             matches!(
                 event,
@@ -266,9 +266,9 @@ async fn renewing_is_not_repeated_for_a_useless_token() {
             "{event:?}"
         );
         let renew = "POST /api/admin/dcr/clients/client-3/tokens";
-        assert_eq!(world.idp.calls(), ["GET /register/client-3", renew]);
+        assert_eq!(harness.idp.calls(), ["GET /register/client-3", renew]);
     }
-    assert_eq!(world.idp.clients(), ["client-1", "client-3"]);
+    assert_eq!(harness.idp.clients(), ["client-1", "client-3"]);
 }
 
 #[tokio::test]
@@ -281,9 +281,9 @@ async fn what_fails_on_the_way_leaves_the_stored_client() {
         (CREATE, Odd::Json(401, oauth_error("invalid_token", "no")), false),
         (CREATE, Odd::Text(503, "text/html", String::new()), true),
     ] {
-        let world = world(true).await;
-        world.idp.odd(call, odd);
-        let outcome = world.ensure(admin).await.unwrap();
+        let harness = harness(true).await;
+        harness.idp.odd(call, odd);
+        let outcome = harness.ensure(admin).await.unwrap();
         assert_eq!(outcome.client.id, "client-1");
         assert_eq!(
             matches!(outcome.event, Event::Postponed(_)),
@@ -291,46 +291,46 @@ async fn what_fails_on_the_way_leaves_the_stored_client() {
             "{call}: {:?}",
             outcome.event
         );
-        assert_eq!(world.file()["client_id"], "client-1");
-        assert!(world.file().get("pending").is_none());
-        assert!(matches!(world.event(admin).await, Event::Registered { .. }));
+        assert_eq!(harness.file()["client_id"], "client-1");
+        assert!(harness.file().get("pending").is_none());
+        assert!(matches!(harness.event(admin).await, Event::Registered { .. }));
     }
 }
 
 #[tokio::test]
 async fn where_the_answer_is_lost_no_third_client_is_made() {
-    let world = world(true).await;
-    world.idp.odd(CREATE, Odd::Cut(201));
+    let harness = harness(true).await;
+    harness.idp.odd(CREATE, Odd::Cut(201));
     let nameless = |options: &mut Options| {
         admin(options);
         options.client_id = None;
     };
     for creates in [1, 0] {
-        let outcome = world.ensure(nameless).await.unwrap();
+        let outcome = harness.ensure(nameless).await.unwrap();
         assert_eq!(outcome.client.id, "client-1");
         let Event::UpdateRefused(error) = outcome.event else {
             panic!("{:?}", outcome.event);
         };
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
-        let calls = world.idp.calls();
+        let calls = harness.idp.calls();
         assert_eq!(calls.iter().filter(|call| *call == CREATE).count(), creates);
     }
     // A person's new token is a word to try again.
-    assert!(matches!(world.event(fresh).await, Event::Registered { .. }));
+    assert!(matches!(harness.event(fresh).await, Event::Registered { .. }));
 }
 
 #[tokio::test]
 async fn a_new_client_that_cannot_be_stored_leaves_the_old_one() {
-    let world = world(true).await;
+    let harness = harness(true).await;
     let gate = Arc::new(tokio::sync::Notify::new());
-    world.idp.odd(CREATE, Odd::Later(Arc::clone(&gate)));
+    harness.idp.odd(CREATE, Odd::Later(Arc::clone(&gate)));
     let disk_fails = async {
-        world.idp.called(CREATE).await;
-        fs::rename(world.path(), world.dir.path().join("kept")).unwrap();
-        fs::create_dir(world.path()).unwrap();
+        harness.idp.called(CREATE).await;
+        fs::rename(harness.path(), harness.dir.path().join("kept")).unwrap();
+        fs::create_dir(harness.path()).unwrap();
         gate.notify_one();
     };
-    let (outcome, ()) = tokio::join!(world.ensure(admin), disk_fails);
+    let (outcome, ()) = tokio::join!(harness.ensure(admin), disk_fails);
     let outcome = outcome.unwrap();
     assert_eq!(outcome.client.id, "client-1");
     let Event::UpdateRefused(error) = outcome.event else {

@@ -26,30 +26,32 @@ fn forced(options: &mut Options) {
     options.initial_access_token = Some(FRESH.into());
 }
 
-/// A world with a client that has a secret, and another one in the file. The IdP names the right one in answers to
+/// A harness with a client that has a secret, and another one in the file. The IdP names the right one in answers to
 /// `names`.
-async fn world(names: &[&'static str]) -> World {
-    let world = World::new(Habits {
+async fn harness(names: &[&'static str]) -> Harness {
+    let harness = Harness::new(Habits {
         checks_secrets: true,
         ..Habits::default()
     })
     .await;
-    world
+    harness
         .ensure(|options| {
             with_iat(options);
             basic(options);
         })
         .await
         .unwrap();
-    world.idp.habits(|habits| habits.names_secret_to = names.to_vec());
-    world.edit_file(|file| file["client_secret"] = json!("not the one"));
-    world.idp.allow(FRESH);
-    world.idp.seen();
-    world
+    harness
+        .idp
+        .habits(|habits| habits.names_secret_to = names.to_vec());
+    harness.edit_file(|file| file["client_secret"] = json!("not the one"));
+    harness.idp.allow(FRESH);
+    harness.idp.seen();
+    harness
 }
 
-fn updates(world: &World) -> Vec<Option<Value>> {
-    let seen = world.idp.seen().into_iter();
+fn updates(harness: &Harness) -> Vec<Option<Value>> {
+    let seen = harness.idp.seen().into_iter();
     seen.filter(|seen| seen.call == PUT)
         .map(|seen| seen.body.get("client_secret").cloned())
         .collect()
@@ -57,23 +59,23 @@ fn updates(world: &World) -> Vec<Option<Value>> {
 
 #[tokio::test]
 async fn a_secret_that_a_reading_names_is_taken_over() {
-    let world = world(&["GET"]).await;
-    let outcome = world.ensure(basic).await.unwrap();
+    let harness = harness(&["GET"]).await;
+    let outcome = harness.ensure(basic).await.unwrap();
     assert!(matches!(outcome.event, Event::Unchanged), "{:?}", outcome.event);
     assert_eq!(
         outcome.client.auth,
         ClientAuthentication::ClientSecretBasic("client-secret".into())
     );
-    assert_eq!(world.file()["client_secret"], "client-secret");
+    assert_eq!(harness.file()["client_secret"], "client-secret");
 }
 
 /// The configured one is stored.
 #[tokio::test]
 async fn a_refused_secret_is_omitted_from_the_update() {
     for with in [changed as fn(&mut Options), forced] {
-        let world = world(&["PUT"]).await;
+        let harness = harness(&["PUT"]).await;
         let logs = Logs::capture();
-        let outcome = world.ensure(with).await.unwrap();
+        let outcome = harness.ensure(with).await.unwrap();
         assert!(
             matches!(outcome.event, Event::Updated(_) | Event::Unchanged),
             "{:?}",
@@ -83,8 +85,8 @@ async fn a_refused_secret_is_omitted_from_the_update() {
             outcome.client.auth,
             ClientAuthentication::ClientSecretBasic("client-secret".into())
         );
-        assert_eq!(world.file()["client_secret"], "client-secret");
-        assert_eq!(updates(&world), [Some(json!("not the one")), None]);
+        assert_eq!(harness.file()["client_secret"], "client-secret");
+        assert_eq!(updates(&harness), [Some(json!("not the one")), None]);
         assert_eq!(logs.count("ERROR"), 0, "{}", logs.text());
         check_no_secret(&logs.text());
         assert!(!logs.text().contains("not the one"), "{}", logs.text());
@@ -93,19 +95,19 @@ async fn a_refused_secret_is_omitted_from_the_update() {
 
 #[tokio::test]
 async fn where_no_answer_names_the_secret_it_is_said_what_to_do() {
-    let world = world(&[]).await;
+    let harness = harness(&[]).await;
     let logs = Logs::capture();
-    assert!(matches!(world.event(forced).await, Event::Unchanged));
+    assert!(matches!(harness.event(forced).await, Event::Unchanged));
     logs.has("WARN");
     logs.has("took the update of bff-server only without the client secret");
     logs.has("fix: ");
-    assert_eq!(world.file()["client_secret"], "not the one");
+    assert_eq!(harness.file()["client_secret"], "not the one");
     assert!(!logs.text().contains("not the one"), "{}", logs.text());
 }
 
 #[tokio::test]
 async fn a_refusal_that_is_not_about_the_secret_is_told_as_it_was() {
-    let world = world(&[]).await;
+    let harness = harness(&[]).await;
     for (first, second, told) in [
         (
             "client_profile is not known",
@@ -119,40 +121,40 @@ async fn a_refusal_that_is_not_about_the_secret_is_told_as_it_was() {
         ),
     ] {
         for text in [first, second] {
-            world
+            harness
                 .idp
                 .odd(PUT, Odd::Json(400, oauth_error("invalid_client_metadata", text)));
         }
-        let Event::UpdateRefused(error) = world.event(changed).await else {
+        let Event::UpdateRefused(error) = harness.event(changed).await else {
             panic!("not refused");
         };
         check_text(&error);
         assert!(error.told().contains(told), "{error}");
-        assert_eq!(updates(&world).len(), 2);
+        assert_eq!(updates(&harness).len(), 2);
     }
     // Other refusals, and updates that had no secret, are not sent twice.
-    world
+    harness
         .idp
         .odd(PUT, Odd::Json(400, oauth_error("invalid_redirect_uri", "no")));
-    assert!(matches!(world.event(changed).await, Event::UpdateRefused(_)));
-    assert_eq!(updates(&world).len(), 1);
-    let world = World::registered(Habits::default()).await;
-    world
+    assert!(matches!(harness.event(changed).await, Event::UpdateRefused(_)));
+    assert_eq!(updates(&harness).len(), 1);
+    let harness = Harness::registered(Habits::default()).await;
+    harness
         .idp
         .odd(PUT, Odd::Json(400, oauth_error("invalid_client_metadata", "no")));
-    let event = world
+    let event = harness
         .event(|options| options.scopes.push("email".to_owned()))
         .await;
     assert!(matches!(event, Event::UpdateRefused(_)), "{event:?}");
-    assert_eq!(updates(&world).len(), 1);
+    assert_eq!(updates(&harness).len(), 1);
 }
 
 #[tokio::test]
 async fn a_configured_secret_that_is_not_used_is_told_once() {
-    let world = world(&["GET"]).await;
+    let harness = harness(&["GET"]).await;
     for (configured, warnings) in [(Some("of my own"), 1), (Some("client-secret"), 0), (None, 0)] {
         let logs = Logs::capture();
-        world
+        harness
             .ensure(|options| {
                 basic(options);
                 options.client_secret = configured.map(Secret::from);

@@ -10,7 +10,7 @@ use bff::keys::KeyKind;
 use devstack_idp::{Control, Endpoint, Fault, MintIat, system_clock};
 use serde_json::json;
 
-use super::{World, check, run};
+use super::{Harness, check, run};
 use crate::{
     start::make_key,
     support::{Process, Stack},
@@ -42,8 +42,8 @@ fn change(idp: &Control, field: &'static str, value: serde_json::Value) {
 
 #[tokio::test]
 async fn nothing_is_broken() {
-    let world = World::start().await;
-    let found = world.check(&[]).await;
+    let harness = Harness::start().await;
+    let found = harness.check(&[]).await;
     assert_eq!((found.code, found.failed()), (0, vec![]), "{:#}", found.report);
     for row in found.rows() {
         assert_eq!(row["status"], "ok", "{row:#}");
@@ -60,8 +60,8 @@ async fn nothing_is_broken() {
 
 #[tokio::test]
 async fn admin_socket() {
-    let world = World::start().await;
-    let folder = world.stack.folder();
+    let harness = Harness::start().await;
+    let folder = harness.stack.folder();
     let path = folder.join("admin.sock");
     let set = |path: &std::path::Path| path.display().to_string();
     std::fs::write(&path, "mine").unwrap();
@@ -71,21 +71,21 @@ async fn admin_socket() {
         (folder.join("none/admin.sock"), "the folder does not exist"),
         (long, "temporary name"),
     ] {
-        let found = world.check(&[("BFF_ADMIN_SOCKET", &set(&path))]).await;
+        let found = harness.check(&[("BFF_ADMIN_SOCKET", &set(&path))]).await;
         assert_eq!(found.code, 64, "{:#}", found.report);
         found.blames("configuration", &["BFF_ADMIN_SOCKET", says]);
     }
     // A server that runs has it.
     std::fs::remove_file(&path).unwrap();
     let _server = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let found = world.check(&[("BFF_ADMIN_SOCKET", &set(&path))]).await;
+    let found = harness.check(&[("BFF_ADMIN_SOCKET", &set(&path))]).await;
     assert_eq!(found.code, 0, "{:#}", found.report);
 }
 
 #[tokio::test]
 async fn method() {
-    let world = World::start().await;
-    let found = world
+    let harness = Harness::start().await;
+    let found = harness
         .check(&[("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_basic")])
         .await;
     assert_eq!((found.code, found.failed()), (1, vec!["method"]));
@@ -103,18 +103,18 @@ async fn method() {
         ("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_basic"),
         ("DCR_CLIENT_PROFILE", ""),
     ];
-    let found = world.check(&no_profile).await;
+    let found = harness.check(&no_profile).await;
     assert!(!found.row("method")["fix"].to_string().contains("PROFILE"));
     // The registered values work until somebody changes them.
     found.says("authentication", "ok", &["private_key_jwt"]);
 
     // At the other end.
     change(
-        &world.stack.idp,
+        &harness.stack.idp,
         "token_endpoint_auth_method",
         json!("client_secret_post"),
     );
-    let found = world.check(&[]).await;
+    let found = harness.check(&[]).await;
     found.blames(
         "method",
         &["the IdP has registered client_secret_post", "bff register"],
@@ -128,12 +128,12 @@ async fn method() {
 
 #[tokio::test]
 async fn key() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     // Beside the keyring it is no mistake: it is to come next.
-    let other = world.stack.folder().join("keys/other.pem");
+    let other = harness.stack.folder().join("keys/other.pem");
     make_key(&other, KeyKind::P256);
     let signing = ("BFF_JWT_SIGNING_KEY", other.to_str().unwrap());
-    let found = world.check(&[signing]).await;
+    let found = harness.check(&[signing]).await;
     assert_eq!((found.code, found.failed()), (0, vec![]), "{:#}", found.report);
     assert!(
         found.report["notes"]
@@ -143,14 +143,14 @@ async fn key() {
         found.report
     );
 
-    let restored = without_keyring(&world.stack);
+    let restored = without_keyring(&harness.stack);
     let foreign = restored.join("other.pem");
     fs::rename(&other, &foreign).unwrap();
     let changes = [
         ("BFF_JWT_SIGNING_KEY", foreign.to_str().unwrap()),
         ("BFF_STATE_DIR", restored.to_str().unwrap()),
     ];
-    let found = world.check(&changes).await;
+    let found = harness.check(&changes).await;
     found.blames(
         "jwks",
         &[
@@ -174,12 +174,14 @@ async fn key() {
     );
 
     // Under the name of the old one: the name alone proves nothing.
-    let kid = world.stack.idp.requests(Endpoint::Par);
+    let kid = harness.stack.idp.requests(Endpoint::Par);
     let kid = kid[0].assertion().unwrap().0["kid"].as_str().unwrap().to_owned();
     assert!(!kid.is_empty());
-    let served = world.stack.browser().get("/.well-known/jwks.json").await.json();
+    let served = harness.stack.browser().get("/.well-known/jwks.json").await.json();
     let served = served["keys"][0]["kid"].as_str().unwrap();
-    let found = world.check(&[changes[0], changes[1], ("BFF_KID", served)]).await;
+    let found = harness
+        .check(&[changes[0], changes[1], ("BFF_KID", served)])
+        .await;
     found.blames("jwks", &["is there, but it is another key"]);
 }
 
@@ -238,14 +240,14 @@ async fn key_that_the_idp_has_by_itself() {
 }
 
 /// A folder that the server does not know, with a key that was just made to come next.
-async fn rotated_elsewhere(world: &World) -> PathBuf {
-    let copied = world.stack.folder().join("copied");
+async fn rotated_elsewhere(harness: &Harness) -> PathBuf {
+    let copied = harness.stack.folder().join("copied");
     fs::create_dir(&copied).unwrap();
-    for entry in fs::read_dir(world.stack.folder().join("keys")).unwrap() {
+    for entry in fs::read_dir(harness.stack.folder().join("keys")).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), copied.join(entry.file_name())).unwrap();
     }
-    let ended = run(&world.stack, &["keys", "rotate"], &in_folder(&copied)).await;
+    let ended = run(&harness.stack, &["keys", "rotate"], &in_folder(&copied)).await;
     assert_eq!(ended.code, 0, "{}", ended.output);
     copied
 }
@@ -257,9 +259,9 @@ fn in_folder(folder: &Path) -> [(&str, &str); 2] {
 
 #[tokio::test]
 async fn a_next_key_that_the_server_does_not_serve() {
-    let world = World::start().await;
-    let folder = rotated_elsewhere(&world).await;
-    let found = world.check(&in_folder(&folder)).await;
+    let harness = Harness::start().await;
+    let folder = rotated_elsewhere(&harness).await;
+    let found = harness.check(&in_folder(&folder)).await;
     assert_eq!((found.code, found.failed()), (0, vec![]), "{:#}", found.report);
     found.says("jwks", "ok", &["serves the signing key"]);
     let notes = found.report["notes"].to_string();
@@ -273,7 +275,7 @@ async fn a_next_key_that_the_server_does_not_serve() {
         fs::write(&path, ring.to_string()).unwrap();
     };
     change(&|next| next["since"] = (next["since"].as_u64().unwrap() - 61_000).into());
-    let found = world.check(&in_folder(&folder)).await;
+    let found = harness.check(&in_folder(&folder)).await;
     assert_eq!(
         (found.code, found.failed()),
         (1, vec!["jwks"]),
@@ -292,7 +294,7 @@ async fn a_next_key_that_the_server_does_not_serve() {
     found.says("kid", "ok", &[]);
 
     change(&|next| next["state"] = "previous".into());
-    let found = world.check(&in_folder(&folder)).await;
+    let found = harness.check(&in_folder(&folder)).await;
     assert_eq!((found.code, found.failed()), (0, vec![]), "{:#}", found.report);
     let notes = found.report["notes"].to_string();
     assert!(notes.contains("which is previous, is not served"), "{notes}");
@@ -300,12 +302,12 @@ async fn a_next_key_that_the_server_does_not_serve() {
 
 #[tokio::test]
 async fn the_deepest_cause_is_named_first() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     let nobody = crate::support::Port::reserve();
     let nowhere = format!("http://{}", nobody.address());
-    let page = format!("{}/nowhere.json", world.stack.issuer);
+    let page = format!("{}/nowhere.json", harness.stack.issuer);
     let changes = [("DCR_JWKS_URI", page.as_str()), ("IDP_BASE_URL", &nowhere)];
-    let ended = run(&world.stack, &["check"], &changes).await;
+    let ended = run(&harness.stack, &["check"], &changes).await;
     assert_eq!(ended.code, 69, "{}", ended.output);
     let words: Vec<&str> = ended.output.split_whitespace().collect();
     let text = words.join(" ");
@@ -317,7 +319,7 @@ async fn the_deepest_cause_is_named_first() {
 
 #[tokio::test]
 async fn kid() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     let renamed = |restored: &Path| {
         let key = restored.join("bff-signing.pem").to_str().unwrap().to_owned();
         let state = restored.to_str().unwrap().to_owned();
@@ -327,8 +329,8 @@ async fn kid() {
             ("BFF_STATE_DIR", state),
         ]
     };
-    let changes = renamed(&without_keyring(&world.stack));
-    let found = world
+    let changes = renamed(&without_keyring(&harness.stack));
+    let found = harness
         .check(&changes.each_ref().map(|(name, value)| (*name, value.as_str())))
         .await;
     found.blames(
@@ -352,10 +354,10 @@ async fn kid() {
 
 #[tokio::test]
 async fn redirect_uri() {
-    let world = World::start().await;
-    let uris = world.stack.variable("DCR_REDIRECT_URIS");
+    let harness = Harness::start().await;
+    let uris = harness.stack.variable("DCR_REDIRECT_URIS");
     let moved = uris.replace("authn.localhost", "moved.localhost");
-    let found = world.check(&[("DCR_REDIRECT_URIS", &moved)]).await;
+    let found = harness.check(&[("DCR_REDIRECT_URIS", &moved)]).await;
     found.blames(
         "redirect_uris",
         &[
@@ -369,8 +371,8 @@ async fn redirect_uri() {
 
     // A change by an administrator of the IdP, with a slash too many.
     let spoilt: Vec<String> = uris.split(',').map(|uri| format!("{uri}/")).collect();
-    change(&world.stack.idp, "redirect_uris", json!(spoilt));
-    let found = world.check(&[]).await;
+    change(&harness.stack.idp, "redirect_uris", json!(spoilt));
+    let found = harness.check(&[]).await;
     found.blames("redirect_uris", &["/auth/callback/, and compares to the letter"]);
     assert_eq!(
         found.failed().len(),
@@ -380,7 +382,7 @@ async fn redirect_uri() {
     found.says("redirect_uris", "failed", &["bff register"]);
 
     // If the BFF has to keep them, a person has to correct it.
-    let found = world.check(&[("DCR_REDIRECT_UPDATE_MODE", "none")]).await;
+    let found = harness.check(&[("DCR_REDIRECT_UPDATE_MODE", "none")]).await;
     found.blames(
         "redirect_uris",
         &["add it at the IdP", "DCR_REDIRECT_UPDATE_MODE=none"],
@@ -389,8 +391,8 @@ async fn redirect_uri() {
 
 #[tokio::test]
 async fn scope() {
-    let world = World::start().await;
-    let found = world.check(&[("OIDC_SCOPES", "openid billing")]).await;
+    let harness = Harness::start().await;
+    let found = harness.check(&[("OIDC_SCOPES", "openid billing")]).await;
     assert_eq!(found.failed(), ["scopes"]);
     found.blames(
         "scopes",
@@ -401,18 +403,18 @@ async fn scope() {
             "OIDC_SCOPES",
         ],
     );
-    change(&world.stack.idp, "scope", json!("openid"));
-    let found = world.check(&[]).await;
+    change(&harness.stack.idp, "scope", json!("openid"));
+    let found = harness.check(&[]).await;
     found.blames("scopes", &["profile, email, offline_access"]);
 }
 
 #[tokio::test]
 async fn issuer() {
-    let world = World::start().await;
-    let slash = format!("{}/", world.stack.issuer);
-    let found = world.check(&[("OIDC_ISSUER", &slash)]).await;
+    let harness = Harness::start().await;
+    let slash = format!("{}/", harness.stack.issuer);
+    let found = harness.check(&[("OIDC_ISSUER", &slash)]).await;
     assert_eq!((found.code, found.failed()), (1, vec!["issuer"]));
-    let line = format!("set OIDC_ISSUER={} if", world.stack.issuer);
+    let line = format!("set OIDC_ISSUER={} if", harness.stack.issuer);
     found.blames("issuer", &["to the letter", &line]);
     found.says("registration", "skipped", &["mend what is marked above first"]);
 }
@@ -459,19 +461,19 @@ async fn initial_access_token() {
 
 #[tokio::test]
 async fn initial_access_token_of_a_replacement() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     let changes = [
         ("DCR_IAT", "never-minted-by-anybody"),
         ("DCR_FORCE_REPLACE", "true"),
     ];
-    let found = world.check(&changes).await;
+    let found = harness.check(&changes).await;
     assert_eq!(found.failed(), ["registration"]);
     found.blames(
         "registration",
         &["DCR_FORCE_REPLACE", "DCR_IAT is refused", "mint a new one"],
     );
-    let fresh = world.stack.idp.mint_iat(MintIat::default());
-    let found = world.check(&[("DCR_IAT", &fresh), changes[1]]).await;
+    let fresh = harness.stack.idp.mint_iat(MintIat::default());
+    let found = harness.check(&[("DCR_IAT", &fresh), changes[1]]).await;
     assert_eq!(found.code, 0, "{:#}", found.report);
     assert!(
         found.report["notes"]
@@ -482,12 +484,12 @@ async fn initial_access_token_of_a_replacement() {
 
 #[tokio::test]
 async fn a_client_of_the_configuration() {
-    let world = World::start().await;
-    let nowhere = world.stack.folder().join("none.json");
+    let harness = Harness::start().await;
+    let nowhere = harness.stack.folder().join("none.json");
     let skip = [
         ("SKIP_DCR_BOOTSTRAP", "true"),
         ("BFF_CLIENT_CRED_PATH", nowhere.to_str().unwrap()),
-        ("BFF_STATE_DIR", world.stack.folder().to_str().unwrap()),
+        ("BFF_STATE_DIR", harness.stack.folder().to_str().unwrap()),
     ]
     .map(|(name, value)| (name, value.to_owned()));
     let skip = skip.each_ref().map(|(name, value)| (*name, value.as_str()));
@@ -497,7 +499,7 @@ async fn a_client_of_the_configuration() {
         ("DCR_CLIENT_ID", ""),
     ];
     for changes in [&skip[..], &by_hand] {
-        let found = world.check(changes).await;
+        let found = harness.check(changes).await;
         assert_eq!(found.code, 0, "{:#}", found.report);
         found.says("algorithm", "ok", &["ES256", "the IdP lists it"]);
         found.says("kid", "ok", &["the IdP takes what ", " signs"]);
@@ -508,18 +510,18 @@ async fn a_client_of_the_configuration() {
     // A pushed request reveals a mistake that no reading shows.
     let foreign = format!(
         "http://foreign.localhost:{}/auth/callback",
-        world.stack.address.port()
+        harness.stack.address.port()
     );
     let mut changes = by_hand.to_vec();
     changes.push(("DCR_REDIRECT_URIS", &foreign));
-    let found = world.check(&changes).await;
+    let found = harness.check(&changes).await;
     found.blames(
         "redirect_uris",
         &["the IdP refuses", &foreign, "DCR_REDIRECT_URIS"],
     );
     let mut changes = by_hand.to_vec();
     changes[1].1 = "somebody-else";
-    let found = world.check(&changes).await;
+    let found = harness.check(&changes).await;
     found.blames("authentication", &["somebody-else", "invalid_client"]);
     found.says("kid", "skipped", &["is served at ", "cannot be read"]);
 
@@ -529,20 +531,20 @@ async fn a_client_of_the_configuration() {
         ("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_basic"),
         ("AUTH_CLIENT_SECRET", "not-the-secret-of-anybody"),
     ]);
-    let found = world.check(&changes).await;
+    let found = harness.check(&changes).await;
     for check in ["algorithm", "kid"] {
         found.says(check, "skipped", &["nothing is signed with a client secret"]);
     }
     // One cause, one row.
-    let others = Fault::json(200, &listing_algorithms(&world.stack, &["RS256"]));
-    world.stack.idp.fail_always(Endpoint::Discovery, others);
-    let found = world.check(&by_hand).await;
+    let others = Fault::json(200, &listing_algorithms(&harness.stack, &["RS256"]));
+    harness.stack.idp.fail_always(Endpoint::Discovery, others);
+    let found = harness.check(&by_hand).await;
     assert_eq!(found.failed(), ["algorithm"]);
     let rows = found.rows().iter();
     assert_eq!(rows.filter(|row| row["check"] == "algorithm").count(), 1);
     let mut changes = by_hand.to_vec();
     changes.push(("BFF_JWT_SIGNING_ALG", "ES256"));
-    let found = world.check(&changes).await;
+    let found = harness.check(&changes).await;
     found.says("algorithm", "skipped", &["ES256", "the IdP lists RS256"]);
 }
 
@@ -565,8 +567,8 @@ async fn clock() {
             let real = system_clock();
             options.clock = Arc::new(move || real().saturating_add_signed(offset));
         });
-        let world = World::of(stack).await;
-        let found = world.check(&[]).await;
+        let harness = Harness::of(stack).await;
+        let found = harness.check(&[]).await;
         let what = format!(" s {direction} the IdP's");
         found.blames("clock", &["this machine's clock is 1", &what, "NTP"]);
         assert_eq!(found.failed(), ["clock", "authentication"]);
@@ -577,12 +579,12 @@ async fn clock() {
 /// Too little for the row by itself, and too much for an IdP that allows for five seconds.
 #[tokio::test]
 async fn a_clock_that_is_wrong_by_seconds() {
-    let world = World::of(Stack::builder().idp(|options| {
+    let harness = Harness::of(Stack::builder().idp(|options| {
         let real = system_clock();
         options.clock = Arc::new(move || real().saturating_sub(15));
     }))
     .await;
-    let found = world.check(&[]).await;
+    let found = harness.check(&[]).await;
     found.blames(
         "clock",
         &[
@@ -631,11 +633,11 @@ async fn an_idp_that_keeps_the_keys_of_before() {
 
 #[tokio::test]
 async fn an_address_of_keys_that_somebody_changed_at_the_idp() {
-    let world = World::start().await;
-    let elsewhere = format!("{}/jwks", world.stack.issuer);
-    change(&world.stack.idp, "jwks_uri", json!(elsewhere));
-    world.stack.idp.forget_client_keys();
-    let found = world.check(&[]).await;
+    let harness = Harness::start().await;
+    let elsewhere = format!("{}/jwks", harness.stack.issuer);
+    change(&harness.stack.idp, "jwks_uri", json!(elsewhere));
+    harness.stack.idp.forget_client_keys();
+    let found = harness.check(&[]).await;
     found.blames(
         "kid",
         &["fetches our keys from elsewhere", &elsewhere, "bff register"],
@@ -650,13 +652,13 @@ async fn an_address_of_keys_that_somebody_changed_at_the_idp() {
 
 #[tokio::test]
 async fn an_algorithm_that_the_key_does_not_do() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     change(
-        &world.stack.idp,
+        &harness.stack.idp,
         "token_endpoint_auth_signing_alg",
         json!("RS256"),
     );
-    let found = world.check(&[]).await;
+    let found = harness.check(&[]).await;
     found.blames(
         "algorithm",
         &[

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use devstack_idp::{AssertionAudience, Endpoint, Fault, MintIat};
 
-use super::{World, check, run};
+use super::{Harness, check, run};
 use crate::support::{Builder, Port, Stack};
 
 async fn unregistered(builder: Builder) -> Stack {
@@ -73,18 +73,18 @@ async fn invalid_redirect_uri() {
 
 #[tokio::test]
 async fn invalid_client() {
-    let world = World::start().await;
-    world
+    let harness = Harness::start().await;
+    harness
         .stack
         .idp
         .require_assertion_audience(AssertionAudience::TokenEndpoint);
-    let found = world.check(&[]).await;
+    let found = harness.check(&[]).await;
     found.blames(
         "authentication",
         &["another audience", "BFF_ASSERTION_AUDIENCE=token_endpoint"],
     );
     assert_eq!(
-        world
+        harness
             .check(&[("BFF_ASSERTION_AUDIENCE", "token_endpoint")])
             .await
             .code,
@@ -92,19 +92,22 @@ async fn invalid_client() {
         "as it said"
     );
 
-    world.stack.idp.require_assertion_audience(AssertionAudience::Any);
-    world.stack.idp.refuse_assertion_typ(true);
-    let found = world.check(&[]).await;
+    harness
+        .stack
+        .idp
+        .require_assertion_audience(AssertionAudience::Any);
+    harness.stack.idp.refuse_assertion_typ(true);
+    let found = harness.check(&[]).await;
     found.blames("authentication", &["`typ`", "BFF_ASSERTION_TYP=none"]);
-    let code = world.check(&[("BFF_ASSERTION_TYP", "none")]).await.code;
+    let code = harness.check(&[("BFF_ASSERTION_TYP", "none")]).await.code;
     assert_eq!(code, 0, "as it said");
-    world.stack.idp.refuse_assertion_typ(false);
+    harness.stack.idp.refuse_assertion_typ(false);
 
     // The reason is invisible from here, so the doctor reports the whole request.
     let fault = Fault::oauth_error(401, "invalid_client");
-    world.stack.idp.fail_always(Endpoint::Par, fault.clone());
-    world.stack.idp.fail_always(Endpoint::Token, fault);
-    let found = world.check(&[]).await;
+    harness.stack.idp.fail_always(Endpoint::Par, fault.clone());
+    harness.stack.idp.fail_always(Endpoint::Token, fault);
+    let found = harness.check(&[]).await;
     found.blames(
         "authentication",
         &[
@@ -144,25 +147,25 @@ async fn a_client_secret_that_is_not_the_clients() {
 
 #[tokio::test]
 async fn without_pushed_requests_a_made_up_code_proves_it() {
-    let world = World::of(Stack::builder().set("MS_BFF_PAR_ENABLED", "false")).await;
-    let found = world.check(&[]).await;
+    let harness = Harness::of(Stack::builder().set("MS_BFF_PAR_ENABLED", "false")).await;
+    let found = harness.check(&[]).await;
     assert_eq!(found.code, 0, "{:#}", found.report);
     found.says("authentication", "ok", &["a token request with a made-up code"]);
-    assert_eq!(world.stack.idp.count(Endpoint::Par), 0);
-    assert_eq!(world.stack.idp.count(Endpoint::Token), 1);
+    assert_eq!(harness.stack.idp.count(Endpoint::Par), 0);
+    assert_eq!(harness.stack.idp.count(Endpoint::Token), 1);
     found.says("redirect_uris", "ok", &[]);
 }
 
 #[tokio::test]
 async fn a_registration_access_token_that_is_no_longer_valid() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     for status in [401, 403] {
         let fault = Fault::oauth_error(status, "invalid_token");
-        world
+        harness
             .stack
             .idp
             .fail_always(Endpoint::RegistrationManagement, fault);
-        let found = world.check(&[]).await;
+        let found = harness.check(&[]).await;
         let code = status.to_string();
         found.blames(
             "registration",
@@ -172,9 +175,9 @@ async fn a_registration_access_token_that_is_no_longer_valid() {
         found.says("authentication", "ok", &[]);
         assert_eq!(found.code, 1);
     }
-    world.stack.idp.heal_all();
-    assert!(world.stack.idp.remove_client("bff-server").unwrap());
-    let found = world.check(&[]).await;
+    harness.stack.idp.heal_all();
+    assert!(harness.stack.idp.remove_client("bff-server").unwrap());
+    let found = harness.check(&[]).await;
     found.blames("registration", &["bff-server"]);
 }
 
@@ -222,22 +225,22 @@ async fn a_client_id_that_is_taken() {
 
 #[tokio::test]
 async fn an_idp_that_cannot_be_reached_or_is_none() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     let nobody = Port::reserve();
     let nowhere = format!("http://{}", nobody.address());
-    let found = world.check(&[("OIDC_ISSUER", &nowhere)]).await;
+    let found = harness.check(&[("OIDC_ISSUER", &nowhere)]).await;
     assert_eq!(found.code, 69);
     found.blames(
         "discovery",
         &[&nowhere, "refused", "correct OIDC_ISSUER, which points there"],
     );
-    let found = world.check(&[("IDP_BASE_URL", &nowhere)]).await;
+    let found = harness.check(&[("IDP_BASE_URL", &nowhere)]).await;
     found.blames(
         "discovery",
         &[&nowhere, "correct IDP_BASE_URL, which points there"],
     );
-    let tls = world.stack.issuer.replace("http:", "https:");
-    let found = world.check(&[("OIDC_ISSUER", &tls)]).await;
+    let tls = harness.stack.issuer.replace("http:", "https:");
+    let found = harness.check(&[("OIDC_ISSUER", &tls)]).await;
     assert_eq!(found.code, 69);
     found.blames("discovery", &[&tls, "does not speak TLS", "OIDC_ISSUER"]);
 
@@ -247,50 +250,50 @@ async fn an_idp_that_cannot_be_reached_or_is_none() {
         (Fault::CloseWithoutAnswer, "broke"),
         (Fault::CutBody, "broke"),
     ] {
-        world.stack.idp.fail_always(Endpoint::Discovery, fault);
-        let found = world.check(&[]).await;
+        harness.stack.idp.fail_always(Endpoint::Discovery, fault);
+        let found = harness.check(&[]).await;
         assert_eq!(found.code, 69, "{part}");
         found.blames("discovery", &[part, "OIDC_ISSUER"]);
-        let ended = run(&world.stack, &["register"], &[]).await;
+        let ended = run(&harness.stack, &["register"], &[]).await;
         assert_eq!(ended.code, 69, "{}", ended.output);
     }
-    world
+    harness
         .stack
         .idp
         .fail_always(Endpoint::Discovery, Fault::redirect(302, &nowhere));
-    let found = world.check(&[]).await;
+    let found = harness.check(&[]).await;
     found.blames("discovery", &["redirects are not followed", "OIDC_ISSUER"]);
     assert_eq!(found.code, 1);
 }
 
 #[tokio::test]
 async fn a_page_in_the_place_of_one_endpoint() {
-    let world = World::start().await;
-    world
+    let harness = Harness::start().await;
+    harness
         .stack
         .idp
         .fail_always(Endpoint::RegistrationManagement, Fault::html(200));
-    let found = world.check(&[]).await;
+    let found = harness.check(&[]).await;
     assert_eq!(found.code, 69);
     found.blames(
         "registration",
         &["not a registration answer", "registration_client_uri"],
     );
-    world.stack.idp.heal_all();
-    world.stack.idp.fail_always(Endpoint::Par, Fault::html(502));
-    let found = world.check(&[]).await;
+    harness.stack.idp.heal_all();
+    harness.stack.idp.fail_always(Endpoint::Par, Fault::html(502));
+    let found = harness.check(&[]).await;
     assert_eq!(found.code, 69);
     found.blames("authentication", &["502"]);
-    world.stack.idp.heal_all();
-    world.stack.idp.fail_always(Endpoint::Jwks, Fault::html(500));
-    let found = world.check(&[]).await;
+    harness.stack.idp.heal_all();
+    harness.stack.idp.fail_always(Endpoint::Jwks, Fault::html(500));
+    let found = harness.check(&[]).await;
     assert_eq!(found.code, 69);
     found.blames("discovery", &["own keys", "500", "jwks_uri"]);
-    world
+    harness
         .stack
         .idp
         .fail_always(Endpoint::Jwks, Fault::json(200, &serde_json::json!({"keys": []})));
-    let found = world.check(&[]).await;
+    let found = harness.check(&[]).await;
     assert_eq!(found.code, 1);
     found.blames("discovery", &["no JWK Set with a key", "OIDC_JWKS_URL"]);
 }
@@ -298,9 +301,9 @@ async fn a_page_in_the_place_of_one_endpoint() {
 /// The only test that waits for a time-out of the machine's clock: a separate process has no other clock.
 #[tokio::test]
 async fn an_idp_that_never_answers() {
-    let world = World::start().await;
-    world.stack.idp.fail_always(Endpoint::Discovery, Fault::Hang);
-    let found = world.check(&[]).await;
+    let harness = Harness::start().await;
+    harness.stack.idp.fail_always(Endpoint::Discovery, Fault::Hang);
+    let found = harness.check(&[]).await;
     assert_eq!(found.code, 69);
     found.blames("discovery", &["no answer in time", "OIDC_ISSUER"]);
 }

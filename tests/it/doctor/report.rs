@@ -4,20 +4,20 @@ use bff::keys::KeyKind;
 use devstack_idp::Endpoint;
 use serde_json::Value;
 
-use super::{World, check, run};
+use super::{Harness, check, run};
 use crate::{start::make_key, support::Stack};
 
 #[tokio::test]
 async fn the_table_fits_a_terminal_and_ends_with_what_to_do() {
-    let world = World::start().await;
-    let good = run(&world.stack, &["check"], &[]).await;
+    let harness = Harness::start().await;
+    let good = run(&harness.stack, &["check"], &[]).await;
     assert_eq!(good.code, 0, "{}", good.output);
     assert!(
         good.output.trim_end().ends_with("All is as it should be."),
         "{}",
         good.output
     );
-    let bad = run(&world.stack, &["check"], &[("OIDC_SCOPES", "openid billing")]).await;
+    let bad = run(&harness.stack, &["check"], &[("OIDC_SCOPES", "openid billing")]).await;
     assert_eq!(bad.code, 1, "{}", bad.output);
     let parts = [
         "  ✓ keys ",
@@ -70,9 +70,9 @@ async fn a_missing_table_of_routes_is_noted() {
 
 #[tokio::test]
 async fn looking_changes_nothing_here_or_there() {
-    let world = World::start().await;
+    let harness = Harness::start().await;
     let files = || {
-        let folder = std::fs::read_dir(world.stack.folder().join("keys")).unwrap();
+        let folder = std::fs::read_dir(harness.stack.folder().join("keys")).unwrap();
         let mut files: Vec<_> = folder
             .map(|entry| entry.unwrap().path())
             .map(|path| (path.clone(), std::fs::read(path).unwrap()))
@@ -80,28 +80,28 @@ async fn looking_changes_nothing_here_or_there() {
         files.sort();
         files
     };
-    let (files_before, client_before) = (files(), world.stack.idp.registered_client("bff-server"));
+    let (files_before, client_before) = (files(), harness.stack.idp.registered_client("bff-server"));
     // Even where much would have to be updated.
-    world
+    harness
         .check(&[("OIDC_SCOPES", "openid"), ("DCR_CLIENT_PROFILE", "")])
         .await;
     assert_eq!(files(), files_before);
-    assert_eq!(world.stack.idp.registered_client("bff-server"), client_before);
-    let requests = world.stack.idp.requests(Endpoint::RegistrationManagement);
+    assert_eq!(harness.stack.idp.registered_client("bff-server"), client_before);
+    let requests = harness.stack.idp.requests(Endpoint::RegistrationManagement);
     assert!(requests.iter().all(|request| request.method == "GET"));
-    assert_eq!(world.stack.idp.count(Endpoint::Register), 0);
+    assert_eq!(harness.stack.idp.count(Endpoint::Register), 0);
 }
 
 /// It is a registration access token.
 #[tokio::test]
 async fn a_token_rotated_by_a_read_is_stored_first() {
-    let world = World::start().await;
-    world.stack.idp.on_registration_response(|answer| {
+    let harness = Harness::start().await;
+    harness.stack.idp.on_registration_response(|answer| {
         answer.body["registration_access_token"] = "the-next-token".into();
     });
-    let found = world.check(&[]).await;
+    let found = harness.check(&[]).await;
     assert_eq!(found.code, 0, "{:#}", found.report);
-    let file: Value = serde_json::from_slice(&std::fs::read(world.stack.credentials()).unwrap()).unwrap();
+    let file: Value = serde_json::from_slice(&std::fs::read(harness.stack.credentials()).unwrap()).unwrap();
     assert_eq!(file["registration_access_token"], "the-next-token");
     assert_eq!(file["state"], "registered");
 }
@@ -119,13 +119,13 @@ async fn before_the_server_runs_only_what_needs_it_is_left_out() {
 
 #[tokio::test]
 async fn an_address_that_leads_elsewhere_is_told() {
-    let world = World::start().await;
-    let page = format!("{}/nowhere.json", world.stack.issuer);
-    let found = world.check(&[("DCR_JWKS_URI", &page)]).await;
+    let harness = Harness::start().await;
+    let page = format!("{}/nowhere.json", harness.stack.issuer);
+    let found = harness.check(&[("DCR_JWKS_URI", &page)]).await;
     found.blames("jwks", &[&page, "404", "route the path to this server"]);
     let silent = crate::support::Port::reserve();
     let silent = format!("http://{}/jwks.json", silent.address());
-    let found = world.check(&[("DCR_JWKS_URI", &silent)]).await;
+    let found = harness.check(&[("DCR_JWKS_URI", &silent)]).await;
     found.blames("jwks", &["although the server is running here", "BFF_BASE_URL"]);
 }
 
@@ -144,32 +144,32 @@ async fn the_doctor_leaves_an_unknown_key_unchanged() {
 
 #[tokio::test]
 async fn what_logins_have_taught_about_refresh_tokens_is_a_row() {
-    let world = World::start().await;
-    let file = world.stack.credentials().with_file_name("offline_access.json");
+    let harness = Harness::start().await;
+    let file = harness.stack.credentials().with_file_name("offline_access.json");
     let told = |found: &super::Found| {
         let rows = found.rows().iter().filter(|row| row["check"] == "scopes");
         rows.map(|row| (row["status"].clone(), row["what"].to_string()))
             .find(|(_, what)| what.contains("refresh token"))
     };
-    assert_eq!(told(&world.check(&[]).await), None);
+    assert_eq!(told(&harness.check(&[]).await), None);
     for (consent, status, part) in [
         ("needed", "ok", "prompt=consent"),
         ("tried", "ok", "prompt=consent"),
         ("useless", "failed", "no refresh token"),
     ] {
         let lesson = serde_json::json!({
-            "issuer": world.stack.issuer, "client_id": "bff-server", "consent": consent,
+            "issuer": harness.stack.issuer, "client_id": "bff-server", "consent": consent,
         });
         std::fs::write(&file, lesson.to_string()).unwrap();
-        let (found, what) = told(&world.check(&[]).await).unwrap();
+        let (found, what) = told(&harness.check(&[]).await).unwrap();
         assert_eq!(found, status, "{what}");
         assert!(what.contains(part), "{what}");
     }
     // Of another IdP, or where the operator decides, nothing of it counts.
-    assert_eq!(told(&world.check(&[("OIDC_PROMPT", "consent")]).await), None);
+    assert_eq!(told(&harness.check(&[("OIDC_PROMPT", "consent")]).await), None);
     let other = serde_json::json!({
         "issuer": "https://other.example", "client_id": "bff-server", "consent": "useless",
     });
     std::fs::write(&file, other.to_string()).unwrap();
-    assert_eq!(told(&world.check(&[]).await), None);
+    assert_eq!(told(&harness.check(&[]).await), None);
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::super::{
-    Patient,
+    Context,
     finding::{Check, Kind, Report},
     text::{clean, items, list},
 };
@@ -24,10 +24,10 @@ pub(super) const KEYS: [&str; 2] = ["jwks", "jwks_uri"];
 pub(super) const REPAIR: &str = "run `bff register` (or restart the server), which updates it at the IdP";
 
 /// The client's fields at the IdP, one by one.
-pub(super) fn compared(patient: &Patient<'_>, client: &Inspected, report: &mut Report) {
+pub(super) fn compared(context: &Context<'_>, client: &Inspected, report: &mut Report) {
     match &client.reading {
         Reading::Read(current) => {
-            redirect_uris(patient, client, current, report);
+            redirect_uris(context, client, current, report);
             registered_scopes(client, current, report);
         }
         // The proof of authentication has something to say of both.
@@ -36,7 +36,7 @@ pub(super) fn compared(patient: &Patient<'_>, client: &Inspected, report: &mut R
     let registered = client.changes.iter().find(|change| change.field == METHOD);
     if let Some(change) = registered {
         let theirs = value(change.from.as_ref());
-        let ours = patient.config.client.authentication.name();
+        let ours = context.config.client.authentication.name();
         report.fail(
             Kind::Wrong,
             Check::Method,
@@ -45,7 +45,7 @@ pub(super) fn compared(patient: &Patient<'_>, client: &Inspected, report: &mut R
             fix!(
                 "set {}; or, to change the client, {}{}",
                 Knob::AuthMethod.to(theirs),
-                profile(patient, ours),
+                profile(context, ours),
                 REPAIR
             ),
         );
@@ -69,8 +69,8 @@ pub(super) fn compared(patient: &Patient<'_>, client: &Inspected, report: &mut R
 }
 
 /// An IdP with profiles refuses a method that the client's does not allow.
-fn profile(patient: &Patient<'_>, method: &'static str) -> Fix {
-    match patient.config.registration.client_profile.clone() {
+fn profile(context: &Context<'_>, method: &'static str) -> Fix {
+    match context.config.registration.client_profile.clone() {
         None => Fix::from(""),
         Some(now) => fix!(
             "let {} (now {}) name a profile for {}, and ",
@@ -82,12 +82,12 @@ fn profile(patient: &Patient<'_>, method: &'static str) -> Fix {
 }
 
 fn redirect_uris(
-    patient: &Patient<'_>,
+    context: &Context<'_>,
     client: &Inspected,
     current: &Map<String, Value>,
     report: &mut Report,
 ) {
-    let repair = match patient.config.registration.redirect_update {
+    let repair = match context.config.registration.redirect_update {
         RedirectUpdate::Keep => fix!(
             "add it at the IdP ({} leaves that to you)",
             Knob::RedirectUpdate.to("none")

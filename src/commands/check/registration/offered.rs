@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     super::{
-        Patient,
+        Context,
         finding::{Check, Kind, Report},
         text::clean,
     },
@@ -30,13 +30,13 @@ pub(super) enum Whose<'a> {
 }
 
 /// Whether the IdP offers the feature at all. A failed row says more.
-pub(super) fn check(patient: &Patient<'_>, metadata: &Metadata, whose: &Whose<'_>, report: &mut Report) {
+pub(super) fn check(context: &Context<'_>, metadata: &Metadata, whose: &Whose<'_>, report: &mut Report) {
     let client = match whose {
         Whose::Registered(client) => Some(*client),
         Whose::Nobody | Whose::Configured(_) => None,
     };
-    scopes(patient, metadata, client, report);
-    let method = patient.config.client.authentication;
+    scopes(context, metadata, client, report);
+    let method = context.config.client.authentication;
     if report.failed(&[Check::Method]).is_none() {
         match &metadata.token_auth_methods {
             Some(offered) if !offered.iter().any(|name| name == method.name()) => report.fail(
@@ -97,13 +97,13 @@ fn algorithm(method: AuthMethod, metadata: &Metadata, whose: &Whose<'_>, report:
 }
 
 /// The server's experience with refresh tokens at logins, if it has any.
-fn offline_access(patient: &Patient<'_>, report: &mut Report) {
-    let provider = &patient.config.provider;
+fn offline_access(context: &Context<'_>, report: &mut Report) {
+    let provider = &context.config.provider;
     let asked = provider.scopes.iter().any(|scope| scope == "offline_access");
     if !asked || provider.prompt != PromptSetting::Auto {
         return;
     }
-    match offline_access::learnt(&patient.config.keys.state_dir, &provider.issuer) {
+    match offline_access::learnt(&context.config.keys.state_dir, &provider.issuer) {
         Ok(None | Some(Consent::Unneeded)) => {}
         Ok(Some(Consent::Needed)) => report.ok(
             Check::Scopes,
@@ -127,8 +127,8 @@ fn offline_access(patient: &Patient<'_>, report: &mut Report) {
     }
 }
 
-fn scopes(patient: &Patient<'_>, metadata: &Metadata, client: Option<&Inspected>, report: &mut Report) {
-    let wanted = &patient.config.provider.scopes;
+fn scopes(context: &Context<'_>, metadata: &Metadata, client: Option<&Inspected>, report: &mut Report) {
+    let wanted = &context.config.provider.scopes;
     let registered = match client.map(|client| &client.reading) {
         Some(Reading::Read(current)) => current.get(SCOPE).and_then(Value::as_str).unwrap_or_default(),
         _ => "",
@@ -147,7 +147,7 @@ fn scopes(patient: &Patient<'_>, metadata: &Metadata, client: Option<&Inspected>
     }
     if unknown.is_empty() {
         report.ok(Check::Scopes, wanted.join(" "));
-        return offline_access(patient, report);
+        return offline_access(context, report);
     }
     let offered = metadata.scopes_supported.as_deref().unwrap_or_default();
     report.fail(

@@ -8,16 +8,16 @@ use crate::clock::{Clock, SharedClock, Timestamp};
 
 /// A clock that is put forward or back.
 #[derive(Debug)]
-pub(super) struct Shifted {
+pub(super) struct SkewedClock {
     /// Ours.
     pub(super) clock: SharedClock,
     /// How far ours is ahead, in seconds.
     pub(super) ahead: i64,
 }
 
-// === impl Shifted ===
+// === impl SkewedClock ===
 
-impl Shifted {
+impl SkewedClock {
     fn moved(&self, time: Timestamp, ahead: bool) -> Timestamp {
         let difference = Duration::from_secs(self.ahead.unsigned_abs());
         if ahead {
@@ -28,7 +28,7 @@ impl Shifted {
     }
 }
 
-impl Clock for Shifted {
+impl Clock for SkewedClock {
     fn now(&self) -> Timestamp {
         self.moved(self.clock.now(), self.ahead > 0)
     }
@@ -53,12 +53,12 @@ mod tests {
     async fn it_shows_what_the_other_clock_shows_and_waits_as_long() {
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1000));
         for (ahead, shows) in [(10, 990), (-10, 1010)] {
-            let shifted = Shifted {
+            let skewed = SkewedClock {
                 clock: Arc::new(clock.clone()),
                 ahead,
             };
-            assert_eq!(shifted.now(), Timestamp::from_unix_seconds(shows));
-            shifted.sleep_until(shifted.now()).await;
+            assert_eq!(skewed.now(), Timestamp::from_unix_seconds(shows));
+            skewed.sleep_until(skewed.now()).await;
         }
     }
 }

@@ -14,16 +14,16 @@ const WIDEST: usize = 120;
 
 /// How to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Paper {
+pub(super) struct Terminal {
     /// In characters.
     pub(super) width: usize,
     /// Whether marks have colours.
     pub(super) colours: bool,
 }
 
-// === impl Paper ===
+// === impl Terminal ===
 
-impl Paper {
+impl Terminal {
     /// Standard output.
     pub(super) fn of_process() -> Self {
         if std::io::stdout().is_terminal() {
@@ -57,7 +57,7 @@ impl Paper {
     }
 }
 
-impl Default for Paper {
+impl Default for Terminal {
     /// A pipe or a file.
     fn default() -> Self {
         Self {
@@ -71,8 +71,8 @@ impl Default for Paper {
 mod tests {
     use super::*;
 
-    fn of(variables: &[(&str, &str)]) -> Paper {
-        Paper::of_terminal(&variables.iter().copied().collect())
+    fn of(variables: &[(&str, &str)]) -> Terminal {
+        Terminal::of_terminal(&variables.iter().copied().collect())
     }
 
     #[test]
@@ -90,6 +90,6 @@ mod tests {
         assert!(!of(&[("NO_COLOR", "1")]).colours);
         assert!(!of(&[("NO_COLOR", "0")]).colours, "any value means no");
         assert!(!of(&[("TERM", "dumb")]).colours);
-        assert!(!Paper::default().colours);
+        assert!(!Terminal::default().colours);
     }
 }
