@@ -57,4 +57,6 @@ pub mod tokens;
 pub mod told;
 pub mod url_policy;
 pub mod web;
+#[cfg(test)]
+mod wording;
 pub mod yaml;

@@ -1,5 +1,5 @@
 //! How long to wait before the next try: after failures in a row, spread so that those who failed together do not come back
-//! together; and not before the other side wants to be asked again.
+//! together; and not before the time that the other side named.
 
 mod retry_after;
 

@@ -38,6 +38,7 @@ pub(crate) fn sources() -> Vec<Source> {
                         | "generated"
                         | "floors"
                         | "snapshots"
+                        | "wording"
                 )
             });
             if is_test {

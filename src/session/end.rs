@@ -206,12 +206,12 @@ impl EndReason {
             Self::BackChannel => "the provider reported that the person has logged out there",
             Self::FrontChannel => "a page of the provider reported it in this browser",
             Self::Admin => "an operator ended it (`bff sessions end`)",
-            Self::Idle => "it was not used for as long as an idle session lives",
+            Self::Idle => "it was idle for longer than allowed",
             Self::Lifetime => {
                 "it is as old as the settings or the provider (`session_expiry`, the life of the refresh token) allow, or its access token has expired and there is no refresh token"
             }
             Self::Replaced => "the same browser logged in again",
-            Self::Crowded => "the person has more sessions than one may have, and this is the oldest",
+            Self::Crowded => "the person has too many sessions, and this is the oldest",
             Self::InvalidGrant => "the provider no longer accepts its refresh token",
             Self::AnswerLost => "the answer to a refresh was lost, and the refresh token with it",
             Self::PersonNeeded => "the provider requires an interaction with the person",

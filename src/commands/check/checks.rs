@@ -108,54 +108,51 @@ mod tests {
                 "the server would not start",
             ),
             Check::Keys => (
-                "the key that signs by `keyring.json`, and the files beside it. None is made",
+                "the signing key according to `keyring.json`, and the files beside it. It makes none",
                 "the server would not start, or not with this key",
             ),
             Check::Server => (
                 "`HOST`:`PORT` on this machine",
-                "never; – where nobody answers, or it is not ready",
+                "never; – if nothing answers, or the server is not ready",
             ),
             Check::Jwks => (
                 "the registered `jwks_uri` (`DCR_JWKS_URI`, else below `BFF_BASE_URL`), as the provider fetches it: status, content type, our keys under their kids, cache",
-                "the provider sees no keys or other ones, or not the `next` one a minute after it was made: the server does not follow `keyring.json`. Until then, and for `previous` and extra keys, a note",
+                "the provider sees no keys or other ones; or the `next` key is missing a minute after its creation, because the server does not follow `keyring.json`. Until then, and for `previous` and extra keys, the row has a note",
             ),
             Check::Discovery => ("the provider's metadata, and its own keys", "nobody can log in"),
             Check::Issuer => (
-                "`OIDC_ISSUER` beside what the provider calls itself",
-                "set it to the letter",
+                "`OIDC_ISSUER`, compared with the issuer in the provider's metadata",
+                "the two differ; they must be equal to the letter",
             ),
             Check::Clock => (
-                "our time beside the `Date` of the provider's answers",
-                "more than 30 seconds apart; or less, where the provider lets us in by its own time alone",
+                "our time, compared with the `Date` of the provider's responses",
+                "the clocks differ by more than 30 seconds; or by less, if the provider accepts only assertions dated by its own time",
             ),
             Check::Registration => (
-                "the stored credentials; the client as the provider has it beside what is wanted; before the first registration, whether the provider takes `DCR_IAT`",
-                "the fix says what is needed",
+                "the stored credentials; the client at the provider, compared with the wanted one; before the first registration, whether the provider accepts `DCR_IAT`",
+                "the fix names the needed change",
             ),
             Check::RedirectUris => (
-                "a row for each one that is missing, with the nearest one that is there",
+                "a row for each missing one, with the most similar registered one",
                 "people on that host cannot log in",
             ),
             Check::Scopes => (
-                "`OIDC_SCOPES` beside what is registered and offered",
+                "`OIDC_SCOPES`, compared with the registered and the offered scopes",
                 "every login is refused",
             ),
             Check::Method => (
-                "how the client authenticates, here and there",
-                "the provider does not let it in",
+                "the authentication method here and at the provider",
+                "the provider refuses the client",
             ),
             Check::Algorithm => (
-                "what signs assertions, here and there",
-                "the provider does not let it in",
+                "the algorithm of assertions here and at the provider",
+                "the provider refuses the client",
             ),
             Check::Kid => (
-                "whether the provider has the signing key, registered or where it fetches it; of a client that the configuration names, whether it takes what the key signs",
-                "the provider does not let it in",
+                "whether the provider has the signing key, registered or fetched; for a configured client, whether the provider accepts an assertion of the key",
+                "the provider refuses the client",
             ),
-            Check::Authentication => (
-                "the proof, see below",
-                "nothing works; what was sent stands there",
-            ),
+            Check::Authentication => ("the proof, see below", "nothing works; the row shows the request"),
         }
     }
 
