@@ -429,7 +429,7 @@ async fn an_unusable_optional_claim_is_ignored() {
     assert_eq!(claims.acr, None);
     for claim in ["sid", "auth_time", "acr"] {
         assert_eq!(
-            logs.count(&format!("left out claim=\"{claim}\" size=")),
+            logs.count(&format!("is ignored claim=\"{claim}\" size=")),
             1,
             "{}",
             logs.text()
