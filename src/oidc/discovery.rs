@@ -217,7 +217,8 @@ impl RelyingParty {
         if !plain.is_empty() && self.shared.told.first(&plain) {
             tracing::warn!(
                 urls = plain,
-                "the IdP's metadata has plain http URLs that the configuration does not have: for development and container networks only"
+                "the IdP's metadata has plain http URLs that the configuration does not have: for development and \
+                 container networks only"
             );
         }
     }

@@ -176,8 +176,8 @@ impl<'a> Attempt<'a> {
         self.tell_replaced();
         match replaced {
             Some((old, Some(_))) => tracing::info!(
-                "the replaced client {old} stays until every process on this file has the new one: it is deleted by a \
-                 server that runs, or at the next start"
+                "the replaced client {old} stays until every process on this file has the new one: a running server \
+                 deletes it, or the next start does"
             ),
             Some((old, None)) => tell_left(&old),
             None => {}
@@ -212,7 +212,7 @@ impl<'a> Attempt<'a> {
         let fields: Vec<&str> = remembered.replaced_fields().collect();
         if !fields.is_empty() {
             tracing::warn!(
-                "the IdP registered other values than asked for in {}: look at the client there, and at its client profile",
+                "the IdP registered other values than requested in {}: look at the client there, and at its client profile",
                 fields.join(", ")
             );
         }

@@ -73,10 +73,10 @@ impl Attempt<'_> {
         };
         match reply {
             Ok(Reply::Unsupported) => tell_left(id),
-            Ok(Reply::Gone) => tracing::info!("the replaced client {id} is gone already"),
+            Ok(Reply::Gone) => tracing::info!("the replaced client {id} no longer exists"),
             Ok(Reply::Unauthorized) => tracing::warn!(
-                "the replaced client {id} was not deleted, as the IdP refused its registration access token (401): look \
-                 whether it is still at the IdP, and remove it there"
+                "the replaced client {id} was not deleted, because the IdP refused its registration access token \
+                 (401): remove it at the IdP if it still exists"
             ),
             Ok(_) => tracing::info!("the replaced client {id} was deleted"),
             Err(error) if error.kind() == ErrorKind::Unreachable => {

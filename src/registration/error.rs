@@ -80,8 +80,8 @@ pub enum RegistrationError {
     },
     /// A registration request was sent, and its outcome is unknown.
     #[error(
-        "a registration was asked for at {url} with an initial access token, and whether it worked is not known: {cause}. \
-         It is not repeated, since it could make a second client (what was sent is noted in {place})"
+        "the outcome of a registration request to {url} with an initial access token is unknown: {cause}. It is not \
+         repeated, because a second client could result (the request is noted in {place})"
     )]
     OutcomeUnknown {
         /// The address of the request.
@@ -253,7 +253,7 @@ pub enum RegistrationError {
     },
     /// The IdP registered an authentication method that we do not use.
     #[error(
-        "the IdP registered {client_id} with another token_endpoint_auth_method than {asked}, which was asked for"
+        "the IdP registered {client_id} with another token_endpoint_auth_method than the requested {asked}"
     )]
     MethodReplaced {
         /// Which client.
@@ -263,7 +263,7 @@ pub enum RegistrationError {
     },
     /// The IdP registered an algorithm that the key does not do.
     #[error(
-        "the IdP registered {client_id} with token_endpoint_auth_signing_alg {found}, which the signing key does not do"
+        "the IdP registered {client_id} with token_endpoint_auth_signing_alg {found}, which the signing key does not support"
     )]
     AlgorithmReplaced {
         /// Which client.
@@ -304,7 +304,7 @@ pub enum RegistrationError {
         retry_after: Option<Duration>,
     },
     /// A page, or something broken.
-    #[error("what answers at {url} ({status}) is not a registration answer: {reason}")]
+    #[error("the response at {url} ({status}) is not a registration response: {reason}")]
     NotAnAnswer {
         /// Where.
         url: String,
@@ -317,7 +317,7 @@ pub enum RegistrationError {
     },
     /// A redirect, which is not followed: the token would go along.
     #[error(
-        "{url} answered with a redirect ({status}), which is not followed since the token would go along"
+        "{url} answered with a redirect ({status}), which is not followed, because it would reveal the token"
     )]
     Redirected {
         /// Where.

@@ -54,7 +54,8 @@ impl Event {
                 Some(requested) if requested != assigned => {
                     tracing::info!("Client registered: {assigned} (asked for {requested})");
                     tracing::warn!(
-                        "the IdP assigned the client id {assigned}, although {requested} was asked for; {assigned} is used"
+                        "the IdP assigned the client id {assigned}, instead of the requested {requested}; the server \
+                         uses {assigned}"
                     );
                 }
                 _ => tracing::info!("Client registered: {assigned}"),
@@ -62,11 +63,11 @@ impl Event {
             Self::Unchanged => tracing::info!("registration unchanged"),
             Self::Updated(changes) => tracing::info!("registration updated: {}", listed(changes)),
             Self::UpdateRefused(error) => {
-                tracing::error!("{} (the stored registration goes on serving)", error.told());
+                tracing::error!("{} (the stored registration stays in use)", error.told());
             }
             Self::Postponed(error) => {
                 tracing::warn!(
-                    "{} (the stored registration serves; it is compared again later)",
+                    "{} (the stored registration stays in use; it is compared again later)",
                     error.told()
                 );
             }

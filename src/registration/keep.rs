@@ -20,9 +20,10 @@ use crate::{
 
 impl Registration {
     /// Keeps the client in its wanted state until `shutdown`, once [`run`](Self::run) has found one. It looks at the
-    /// credentials file every [`RetryPolicy::look`](super::RetryPolicy::look), because another process on it may have replaced the
-    /// client. It compares the registration every [`Options::check_interval`](super::Options::check_interval). A
-    /// replaced client is deleted when every process has had the time to look.
+    /// credentials file every [`RetryPolicy::look`](super::RetryPolicy::look), because another process on it may have
+    /// replaced the client. It compares the registration every
+    /// [`Options::check_interval`](super::Options::check_interval). A replaced client is deleted when every process has
+    /// had the time to look.
     pub async fn keep(&self, context: &RunContext) {
         let clock = &context.clock;
         let interval = self.options.check_interval.filter(|_| !self.options.skip);
@@ -53,7 +54,7 @@ impl Registration {
                     Ok(Some(outcome)) => replace(context, outcome.client),
                     Ok(None) => {}
                     Err(error) => {
-                        tracing::error!("{} (the client of this process goes on serving)", error.told());
+                        tracing::error!("{} (this process keeps its client)", error.told());
                     }
                 }
                 check_at = next_check();
@@ -116,7 +117,7 @@ impl Registration {
                 tracing::error!("{}", told(what, fix));
             }
             Err(error) => {
-                tracing::error!("{} (the client of this process goes on serving)", error.told());
+                tracing::error!("{} (this process keeps its client)", error.told());
             }
         }
         true

@@ -72,7 +72,7 @@ impl Attempt<'_> {
         {
             tracing::warn!(
                 "the registration access token of {} is lost: {} was registered in its place. {0} is still registered, \
-                 remove it at the IdP; the refresh tokens that it was given end with it",
+                 remove it at the IdP; its refresh tokens end with it",
                 old.client_id,
                 answer.client_id
             );

@@ -144,8 +144,8 @@ impl Registration {
             return wanted;
         }
         tracing::warn!(
-            "the client {} is registered with {}, not with {} as configured, and authenticates as it is registered until \
-             the registration could be updated",
+            "the client {} is registered with {}, not with {} as configured, and uses the registered method until the \
+             registration is updated",
             known.client_id,
             registered.name(),
             wanted.name()

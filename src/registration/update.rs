@@ -266,7 +266,7 @@ impl Attempt<'_> {
         // A client with a key does not need the secret.
         if self.registration.options.auth_method != AuthMethod::PrivateKeyJwt {
             let fix = fix!(
-                "where logins fail with invalid_client, switch {} to private_key_jwt and back, or have the client removed at \
+                "if logins fail with invalid_client, switch {} to private_key_jwt and back, or have the client removed at \
                  the IdP and start with {} and a fresh {}",
                 Knob::AuthMethod,
                 Knob::ForceReplace.to("true"),

@@ -183,7 +183,8 @@ impl Web {
                 %session,
                 binding,
                 skipped,
-                "a request did not fit the binding of the session in its cookie; it counts as not logged in, and the session continues"
+                "a request did not fit the binding of the session in its cookie; it counts as not logged in, and the \
+                 session continues"
             ),
             Why::NoKey => tracing::info!(
                 %session,

@@ -227,7 +227,7 @@ async fn no_replica_spends_the_token_of_a_killed_one() {
     replicas.all_say("the identity provider was found").await;
     // Its lock ends with it; its note about the request stays.
     drop(replicas.running.remove(0));
-    replicas.all_say("whether it worked is not known").await;
+    replicas.all_say("the outcome of a registration request").await;
     assert_eq!(replicas.stack.idp.count(Endpoint::Register), 1);
     for process in &replicas.running {
         let output = process.output();

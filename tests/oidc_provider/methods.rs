@@ -107,7 +107,7 @@ async fn an_unsupported_method_keeps_the_registered_one() {
         stack.restart(&[("MS_BFF_TOKEN_AUTH_METHOD", wanted)]).await;
         let line = stack
             .logs
-            .has_part("ERROR", "the stored registration goes on serving");
+            .has_part("ERROR", "the stored registration stays in use");
         for part in ["invalid_client_metadata", "MS_BFF_TOKEN_AUTH_METHOD"] {
             assert!(line.contains(part), "{part} in {line}");
         }

@@ -115,7 +115,7 @@ fn verdict(report: &Report) -> String {
     match failed.as_slice() {
         [] if skipped == 0 => "All is as it should be.".to_owned(),
         [] => format!("Nothing is wrong with what could be checked; {skipped} of {all} could not (–)."),
-        [one] => format!("1 of {all} checks failed: {one}. Mend it and check again."),
+        [one] => format!("1 of {all} checks failed: {one}. Fix it and check again."),
         [first, ..] => format!(
             "{} of {all} checks failed: {}. Begin with {}: the others often follow from it.",
             failed.len(),
@@ -201,7 +201,7 @@ mod tests {
             cause: why\n                    \
             fix:   do that\n\n  \
             note: something\n\n  \
-            1 of 14 checks failed: redirect_uris. Mend it and check again.";
+            1 of 14 checks failed: redirect_uris. Fix it and check again.";
         assert_eq!(table, expected);
     }
 

@@ -33,8 +33,8 @@ impl Explain for RegistrationError {
                 Knob::ClientId
             ),
             Self::NoToken { .. } => fix!(
-                "mint one at the IdP (for one use) and set {}, or set {}; where the IdP registers without a token, set {}; where \
-                 this client is registered already, restore {} instead",
+                "mint one at the IdP (for one use) and set {}, or set {}; if the IdP registers without a token, set \
+                 {}; if this client is registered already, restore {} instead",
                 Knob::InitialAccessToken,
                 Knob::AdminToken,
                 Knob::InitialAccessToken.to("none"),
@@ -94,8 +94,8 @@ impl Explain for RegistrationError {
                 ..
             } => of_refusal(*status, error.as_ref(), *target),
             Self::RegistrationTokenRefused { .. } => fix!(
-                "mint an initial access token and start once with {} and {}, which registers anew; where the IdP holds on to the \
-                 id, have it issue a new registration access token or remove the client first",
+                "mint an initial access token and start once with {} and {}, which registers anew; if the IdP does not \
+                 release the id, have it issue a new registration access token or remove the client first",
                 Knob::InitialAccessToken,
                 Knob::ForceReplace.to("true")
             ),
@@ -129,7 +129,7 @@ impl Explain for RegistrationError {
                 );
                 match tried.other() {
                     Some(other) => fix!(
-                        "let the IdP be tried by {}, too ({}); or {}",
+                        "allow updates by {}, too ({}); or {}",
                         other,
                         Knob::UpdateMethod.to("auto"),
                         anew
@@ -225,14 +225,14 @@ fn of_refusal(status: StatusCode, error: Option<&OAuthError>, target: Target) ->
     } else if status == StatusCode::FORBIDDEN {
         match target {
             Target::Registration => fix!(
-                "the IdP, or a gateway in front of it, does not allow this registration; where its text names no reason, look \
+                "the IdP, or a gateway in front of it, does not allow this registration; if its text gives no reason, look \
                  there for its policy on registrations (addresses and hosts that it trusts, rights of the initial access \
                  token), and check {}",
                 Knob::RegistrationEndpoint
             ),
             Target::Client | Target::AdminApi => fix!(
-                "the IdP, or a gateway in front of it, does not allow this; where its text names no reason, look there for what a \
-                 client may do to its registration, or change the client at the IdP by hand"
+                "the IdP, or a gateway in front of it, does not allow this; if its text gives no reason, look there for \
+                 the rights of a client to its registration, or change the client at the IdP by hand"
             ),
         }
     } else {

@@ -163,7 +163,7 @@ async fn replaced_values_are_logged_once() {
     let harness = Harness::new(habits).await;
     let logs = Logs::capture();
     harness.ensure(with_iat).await.unwrap();
-    logs.has("the IdP registered other values than asked for in scope");
+    logs.has("the IdP registered other values than requested in scope");
     assert!(matches!(harness.event(as_is).await, Event::Unchanged));
 }
 

@@ -325,7 +325,7 @@ async fn another_form_of_a_value_causes_no_repeated_update() {
         assert_eq!(updates, 1, "{name}: {calls:?}");
         assert_eq!(logs.count("WARN"), 2, "{name}: {}", logs.text());
         logs.has("was changed at the IdP");
-        logs.has(&format!("other values than asked for in {name}"));
+        logs.has(&format!("other values than requested in {name}"));
         assert_eq!(logs.count("ERROR"), 0);
         // The keeper reverts a person's changes as well.
         harness.idp.habits(|habits| habits.reads_as.clear());

@@ -215,7 +215,7 @@ async fn after_a_lost_answer_the_server_sends_nothing() {
     harness.idp.odd("POST /register", Odd::Cut(201));
     harness.party.discover().await.unwrap();
     let driver = Driver::start(&harness, with_iat);
-    driver.fails_with("not known").await;
+    driver.fails_with("is unknown").await;
     for _ in 0..3 {
         driver.clock.advance(Duration::from_mins(5));
         tokio::task::yield_now().await;

@@ -277,7 +277,7 @@ async fn a_page_in_the_place_of_one_endpoint() {
     assert_eq!(found.code, 69);
     found.blames(
         "registration",
-        &["not a registration answer", "registration_client_uri"],
+        &["not a registration response", "registration_client_uri"],
     );
     harness.stack.idp.heal_all();
     harness.stack.idp.fail_always(Endpoint::Par, Fault::html(502));

@@ -37,7 +37,7 @@ async fn what_passes_by_itself_is_tried_again_with_the_same_token() {
         (Fault::html(502), "502"),
         (Fault::oauth_error(503, "temporarily_unavailable"), "503"),
         (Fault::status(429), "429"),
-        (Fault::html(200), "is not a registration answer"),
+        (Fault::html(200), "is not a registration response"),
     ] {
         // Its words are those of readiness, too.
         let _logs = Logs::capture();
@@ -119,7 +119,7 @@ async fn a_lost_answer_is_not_repeated_until_a_person_has_looked() {
         let logs = Logs::capture();
         let (mut stack, text) = met(fault.clone()).await;
         for part in [
-            "is not known",
+            "is unknown",
             "the client bff-server",
             "remove it",
             "fresh DCR_IAT",

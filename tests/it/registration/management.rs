@@ -24,7 +24,7 @@ async fn a_refused_update_is_one_error_with_a_hint() {
         "invalid_scope",
         "calendar",
         "policy.allowed_scopes",
-        "goes on serving",
+        "stays in use",
     ] {
         assert!(errors[0].contains(part), "no {part} in {}", errors[0]);
     }

@@ -173,7 +173,7 @@ async fn an_unsupported_method_keeps_the_registered_one() {
         stack
             .restart_with(&[("DCR_IAT", ""), ("MS_BFF_TOKEN_AUTH_METHOD", wanted)])
             .await;
-        let error = logs.has_part("ERROR", "the stored registration goes on serving");
+        let error = logs.has_part("ERROR", "the stored registration stays in use");
         for part in [
             "invalid_client_metadata",
             profile(method),

@@ -174,7 +174,7 @@ async fn a_removed_client_is_registered_anew() {
         "bff-server",
         "401",
         "DCR_FORCE_REPLACE=true",
-        "the stored registration goes on serving",
+        "the stored registration stays in use",
     ] {
         assert!(errors[0].contains(part), "no {part} in {}", errors[0]);
     }

@@ -184,7 +184,8 @@ impl Thread {
                            which ends all sessions otherwise; logins are refused until then";
             (Err(Fault::Moved), Some(message))
         } else if place.room() < Room::Enough {
-            let message = "there is little room left on the file system of the file of sessions: sessions continue, and logins are refused";
+            let message = "there is little room left on the file system of the file of sessions: sessions continue, \
+             and logins are refused";
             (Err(Fault::NoRoom), Some(message))
         } else {
             (Ok(()), None)
