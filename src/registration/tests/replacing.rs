@@ -322,7 +322,7 @@ async fn a_lost_replacement_keeps_the_old_client() {
 
     let logs = Logs::capture();
     assert!(matches!(harness.event(forced).await, Event::Unchanged));
-    logs.has("not replaced: a registration was asked for");
+    logs.has("not replaced: the outcome of a registration request");
     assert_eq!(harness.idp.calls(), ["GET /register/client-1"]);
 }
 
