@@ -8,7 +8,7 @@ use super::{
     Result, idp, logins, nginx,
     process::{MEASURED_CORE, Server, free_port},
     redis, say,
-    start::{Bff, Setup},
+    start::{Bff, Setup, Store},
     table::{Gate, Samples, print_cases, print_gates},
     wrk,
 };
@@ -19,11 +19,12 @@ const SETUP: Setup = Setup {
     algorithm: "ES256",
     par: "false",
     log_level: "warn",
-    redis: None,
+    store: Store::Memory,
 };
 
 const BARE: &str = "bare axum handler";
 const VERIFY: &str = "bff verify";
+const VERIFY_ON_DISK: &str = "bff verify, sessions on disk";
 const VERIFY_ON_REDIS: &str = "bff verify, sessions in Redis";
 const PROXIED_ON_REDIS: &str = "bff proxied GET, sessions in Redis";
 const NGINX_PROXY: &str = "nginx proxy";
@@ -79,7 +80,12 @@ pub(super) async fn run(effort: Effort) -> Result<()> {
             1.3,
         ),
         Gate::new(
-            "proxied GET with sessions in Redis / on disk",
+            "verify with sessions on disk / in memory",
+            cost(VERIFY_ON_DISK) / cost(VERIFY),
+            1.05,
+        ),
+        Gate::new(
+            "proxied GET with sessions in Redis / in memory",
             cost(PROXIED_ON_REDIS) / cost(PROXIED),
             1.05,
         ),
@@ -125,13 +131,18 @@ async fn requests(
     let info = Bff::start(info_setup, &folder.join("info"), provider, upstream).await?;
     let redis = redis::start(folder).await?;
     let redis_setup = Setup {
-        redis: Some(redis.port()),
+        store: Store::Redis(redis.port()),
         ..SETUP
     };
     let shared = Bff::start(redis_setup, &folder.join("shared"), provider, upstream).await?;
+    let disk_setup = Setup {
+        store: Store::Disk,
+        ..SETUP
+    };
+    let disk = Bff::start(disk_setup, &folder.join("disk"), provider, upstream).await?;
     let ada = Person::new("ada", "ada")?;
     let (cookie, info_cookie) = (warn.log_in(&ada).await?, info.log_in(&ada).await?);
-    let shared_cookie = shared.log_in(&ada).await?;
+    let (shared_cookie, disk_cookie) = (shared.log_in(&ada).await?, disk.log_in(&ada).await?);
 
     let at = |server: &Server, path: &str| format!("http://127.0.0.1:{}{path}", server.port());
     let case = |name, server, url, cookie| Case {
@@ -154,6 +165,12 @@ async fn requests(
             &info.server,
             info.url("/auth/verify"),
             Some(info_cookie.as_str()),
+        ),
+        case(
+            VERIFY_ON_DISK,
+            &disk.server,
+            disk.url("/auth/verify"),
+            Some(disk_cookie.as_str()),
         ),
         case(
             VERIFY_ON_REDIS,

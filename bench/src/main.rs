@@ -1,10 +1,11 @@
 //! Measures the CPU time of a request, beside servers that do less.
 //!
 //! `bench` runs the comparison and prints the table; `bench bare` and `bench proxy` are the servers that it starts for it.
-//! `bench sessions` measures what many sessions on disk cost, and `bench replicas` how soon replicas agree. Run it through
-//! `scripts/bench`, which builds everything in release mode and installs `wrk`, nginx and Redis.
+//! `bench sessions` measures what many sessions on disk cost, `bench replicas` how soon replicas agree, and `bench due` how fast
+//! tokens are renewed. Run it through `scripts/bench`, which builds everything in release mode and installs `wrk`, nginx and Redis.
 
 mod compare;
+mod due;
 mod idp;
 mod logins;
 mod nginx;
@@ -17,7 +18,7 @@ mod start;
 mod table;
 mod wrk;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
@@ -60,6 +61,21 @@ enum Command {
         #[arg(long, default_value_t = 2_000)]
         count: usize,
     },
+    /// How fast tokens are renewed that are due within one minute.
+    Due {
+        /// Of how many sessions.
+        #[arg(long, default_value_t = 100_000)]
+        count: usize,
+    },
+    /// A provider that only renews tokens.
+    Stub {
+        /// Where to listen.
+        port: u16,
+        /// How long an answer takes.
+        millis: u64,
+    },
+    /// Prints how many RS256 signatures a core makes in a second.
+    Sign,
     /// A bare axum server that passes everything on with a pooled hyper client.
     Proxy {
         /// Where to listen.
@@ -77,6 +93,9 @@ fn main() -> ExitCode {
         Some(Command::Proxy { port, upstream }) => servers::run(servers::proxy(port, upstream)),
         Some(Command::Sessions { count }) => servers::run(sessions::run(count)),
         Some(Command::Replicas { count }) => servers::run(replicas::run(count)),
+        Some(Command::Due { count }) => servers::run(due::run(count)),
+        Some(Command::Stub { port, millis }) => servers::run(due::stub(port, Duration::from_millis(millis))),
+        Some(Command::Sign) => servers::run(due::sign()),
         None => {
             let effort = compare::Effort {
                 rounds: cli.rounds,

@@ -8,16 +8,22 @@ use bff::{
     private_file::Guard,
     random::SystemRandom,
     seal::Sealer,
-    session::{Assurance, Device, DiskStore, Due, Lifespan, Limits, Memo, Session, Sessions, Tokens},
+    session::{
+        Assurance, Device, DiskStore, Due, Lifespan, Limits, Memo, RedisOptions, RedisStore, Session,
+        Sessions, Tokens,
+    },
 };
 
 use super::{
     Result, idp, nginx, say,
-    start::{Bff, Setup},
+    start::{Bff, Setup, Store},
     table::{Gate, print_gates},
 };
 
-/// The number of concurrent logins.
+/// So long before they expire tokens are renewed (`TOKEN_REFRESH_THRESHOLD`).
+pub(super) const THRESHOLD: Duration = Duration::from_mins(5);
+
+/// So many logins are stored at a time.
 const AT_ONCE: usize = 512;
 
 /// How long the idle server is watched.
@@ -28,7 +34,7 @@ const SETUP: Setup = Setup {
     algorithm: "ES256",
     par: "false",
     log_level: "warn",
-    redis: None,
+    store: Store::Disk,
 };
 
 /// Stores `count` sessions and starts the server on them; an error if a gate fails.
@@ -44,8 +50,8 @@ pub(super) async fn run(count: usize) -> Result<()> {
 
     say(&format!("storing {count} sessions"));
     let started = std::time::Instant::now();
-    let sessions = open(&state).await?;
-    fill(&sessions, count).await?;
+    let sessions = on_disk(&state).await?;
+    fill(&sessions, count, &session).await?;
     let rate = count_per_second(count, started.elapsed());
     // The file that a server leaves behind if it is killed now.
     let crashed = folder.path().join("crashed");
@@ -55,7 +61,7 @@ pub(super) async fn run(count: usize) -> Result<()> {
     let length = std::fs::metadata(&file)?.len();
 
     let started = std::time::Instant::now();
-    drop(open(&crashed).await?);
+    drop(on_disk(&crashed).await?);
     let after_crash = started.elapsed();
     std::fs::remove_dir_all(&crashed)?;
 
@@ -91,14 +97,20 @@ pub(super) async fn run(count: usize) -> Result<()> {
     }
 }
 
-async fn open(folder: &Path) -> Result<Sessions> {
-    let random = Arc::new(SystemRandom);
-    let sealer = Sealer::new(&[[7; 32]], random.clone())?;
-    let limits = Limits {
+/// As many as there is room for.
+fn limits() -> Limits {
+    Limits {
         max: usize::MAX,
         max_per_user: usize::MAX,
         ..Limits::default()
-    };
+    }
+}
+
+/// The sessions of a server whose state folder is `folder`.
+pub(super) async fn on_disk(folder: &Path) -> Result<Sessions> {
+    let random = Arc::new(SystemRandom);
+    let sealer = Sealer::new(&[Store::SECRET], random.clone())?;
+    let limits = limits();
     let clock = Arc::new(SystemClock);
     let store = DiskStore::open(
         folder,
@@ -117,7 +129,32 @@ async fn open(folder: &Path) -> Result<Sessions> {
     ))
 }
 
-async fn fill(sessions: &Sessions, count: usize) -> Result<()> {
+/// The sessions of a server with the Redis at `port`.
+pub(super) async fn on_redis(port: u16) -> Result<Sessions> {
+    let random = Arc::new(SystemRandom);
+    let sealer = Sealer::new(&[Store::SECRET], random.clone())?;
+    let (limits, clock, tally) = (limits(), Arc::new(SystemClock), Tally::default());
+    let options = RedisOptions::parse(&format!("redis://127.0.0.1:{port}"))?;
+    let store = RedisStore::connect(
+        options,
+        limits.lifespan,
+        sealer.clone(),
+        clock.clone(),
+        random.clone(),
+        &tally,
+    );
+    Ok(Sessions::new(
+        Arc::new(store.await?),
+        limits,
+        sealer,
+        clock,
+        random,
+        &tally,
+    ))
+}
+
+/// Stores `count` sessions that `make` makes.
+pub(super) async fn fill(sessions: &Sessions, count: usize, make: &dyn Fn(usize) -> Session) -> Result<()> {
     let mut storing = tokio::task::JoinSet::new();
     for number in 0..count {
         if storing.len() == AT_ONCE
@@ -125,10 +162,9 @@ async fn fill(sessions: &Sessions, count: usize) -> Result<()> {
         {
             stored??;
         }
-        let sessions = sessions.clone();
+        let (sessions, session) = (sessions.clone(), make(number));
         storing.spawn(async move {
-            let session = session(number);
-            let due = Due::at(session.tokens.due_at(Duration::from_mins(1)));
+            let due = Due::at(session.tokens.due_at(THRESHOLD));
             sessions.open(session, due, None).await.map(drop)
         });
     }
@@ -140,6 +176,11 @@ async fn fill(sessions: &Sessions, count: usize) -> Result<()> {
 
 /// A session of the usual size, whose tokens are not due while it is measured.
 pub(super) fn session(number: usize) -> Session {
+    session_of("https://idp.example", number)
+}
+
+/// The same at the provider `issuer`.
+pub(super) fn session_of(issuer: &str, number: usize) -> Session {
     let now = SystemClock.now();
     let user = serde_json::json!({
         "sub": format!("person-{number}"),
@@ -149,7 +190,7 @@ pub(super) fn session(number: usize) -> Session {
     });
     let later = now.saturating_add(Duration::from_hours(7));
     Session {
-        issuer: "https://idp.example".to_owned(),
+        issuer: issuer.to_owned(),
         subject: format!("person-{number}"),
         sid: Some(format!("sid-{number}")),
         auth_time: Some(now),

@@ -29,8 +29,17 @@ pub(super) struct Setup {
     pub(super) par: &'static str,
     /// `LOG_LEVEL`.
     pub(super) log_level: &'static str,
-    /// The port of the Redis that keeps sessions; a file keeps them without one.
-    pub(super) redis: Option<u16>,
+    /// Where sessions are kept.
+    pub(super) store: Store,
+}
+
+/// `SESSION_STORE`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Store {
+    Memory,
+    Disk,
+    /// With its port.
+    Redis(u16),
 }
 
 /// A server that is registered and ready.
@@ -39,6 +48,28 @@ pub(super) struct Bff {
     pub(super) server: Server,
     /// A client that treats the server's redirects as answers.
     http: reqwest::Client,
+}
+
+// === impl Store ===
+
+impl Store {
+    /// The key of every server that shares sessions here, as a server reads it.
+    pub(super) const SECRET: [u8; 32] = [0x7a; 32];
+
+    /// Sets the environment of a server that keeps its sessions here.
+    pub(super) fn configure(self, command: &mut Command) {
+        let kind = match self {
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+            Self::Redis(port) => {
+                command.env("REDIS_URL", format!("redis://127.0.0.1:{port}"));
+                "redis"
+            }
+        };
+        command
+            .env("SESSION_STORE", kind)
+            .env("SESSION_SECRET", "7a".repeat(32));
+    }
 }
 
 // === impl Bff ===
@@ -153,11 +184,7 @@ fn command(setup: Setup, folder: &Path, provider: &Provider, port: u16) -> Resul
         .env("SESSION_MAX_PER_USER", "100000")
         .env("DCR_REDIRECT_URIS", format!("{base}/auth/callback"))
         .env("DCR_IAT", provider.control.mint_iat(MintIat::default()));
-    if let Some(port) = setup.redis {
-        command
-            .env("REDIS_URL", format!("redis://127.0.0.1:{port}"))
-            .env("SESSION_SECRET", "7a".repeat(32));
-    }
+    setup.store.configure(&mut command);
     Ok(command)
 }
 

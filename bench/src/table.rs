@@ -1,5 +1,7 @@
 //! Medians, spreads, ratios and gates, as a table.
 
+use std::fmt;
+
 use super::say;
 
 /// Several measurements of one thing, in microseconds.
@@ -10,7 +12,14 @@ pub(super) struct Samples(Vec<f64>);
 pub(super) struct Gate {
     what: String,
     measured: f64,
-    limit: f64,
+    limit: Limit,
+}
+
+/// Where it ends.
+#[derive(Clone, Copy)]
+enum Limit {
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 // === impl Samples ===
@@ -36,6 +45,17 @@ impl Samples {
     }
 }
 
+// === impl Limit ===
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(limit) => write!(f, "at most {limit:.2}"),
+            Self::AtLeast(limit) => write!(f, "at least {limit:.2}"),
+        }
+    }
+}
+
 // === impl Gate ===
 
 impl Gate {
@@ -44,12 +64,24 @@ impl Gate {
         Self {
             what: what.into(),
             measured,
-            limit,
+            limit: Limit::AtMost(limit),
+        }
+    }
+
+    /// `measured` must not be below `limit`.
+    pub(super) fn at_least(what: impl Into<String>, measured: f64, limit: f64) -> Self {
+        Self {
+            what: what.into(),
+            measured,
+            limit: Limit::AtLeast(limit),
         }
     }
 
     fn holds(&self) -> bool {
-        self.measured <= self.limit
+        match self.limit {
+            Limit::AtMost(limit) => self.measured <= limit,
+            Limit::AtLeast(limit) => self.measured >= limit,
+        }
     }
 }
 
@@ -67,11 +99,11 @@ pub(super) fn print_cases(names: &[&str], samples: &[Samples]) {
 
 /// Prints the gates, and returns whether all hold.
 pub(super) fn print_gates(gates: &[Gate]) -> bool {
-    say("\n| gate | measured | at most | |\n| --- | ---: | ---: | --- |");
+    say("\n| gate | measured | limit | |\n| --- | ---: | ---: | --- |");
     for gate in gates {
         let word = if gate.holds() { "holds" } else { "FAILS" };
         say(&format!(
-            "| {} | {:.2} | {:.2} | {word} |",
+            "| {} | {:.2} | {} | {word} |",
             gate.what, gate.measured, gate.limit
         ));
     }
