@@ -1,21 +1,23 @@
-//! Many sessions whose tokens are due within one minute: how fast a server on one core renews them.
+//! Many sessions whose tokens are due within one minute: how fast a server renews them.
 //!
-//! An RSA signature costs a core about a millisecond, so that with RS256 the signatures are the limit; with ES256 it is the
+//! An RSA signature costs a core up to a millisecond, so that with RS256 the signatures are the limit; with ES256 it is the
 //! provider, whose token endpoint takes its time here.
 
+mod renewer;
 mod stub;
 
 use std::{env, path::Path, process::Command, time::Duration};
 
 use bff::{
-    clock::{Clock as _, SystemClock},
+    clock::{Clock as _, SystemClock, Timestamp},
     jose::Algorithm,
     keys::{KeyKind, Keys},
+    session::Session,
 };
 use url::Url;
 
 use self::stub::Counts;
-pub(super) use self::stub::serve as stub;
+pub(super) use self::{renewer::renew, stub::serve as stub};
 use super::{
     Result,
     process::{MEASURED_CORE, OTHER_CORE, Server, free_port},
@@ -29,7 +31,7 @@ use super::{
 const SPREAD: Duration = Duration::from_mins(1);
 
 /// `TOKEN_REFRESH_CONCURRENCY`, as by default.
-const CONCURRENCY: u32 = 32;
+const CONCURRENCY: usize = 32;
 
 /// An endpoint that takes so long for an answer can give [`CONCURRENCY`] of them in that time.
 const SLOW: Duration = Duration::from_millis(25);
@@ -41,10 +43,12 @@ const SIGNING: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy)]
 struct Case {
     name: &'static str,
-    key_type: &'static str,
     algorithm: &'static str,
     store: Store,
+    /// How long an answer of the provider takes.
     latency: Duration,
+    /// Within so long all become due.
+    spread: Duration,
 }
 
 /// What came of it.
@@ -64,26 +68,33 @@ pub(super) async fn run(count: usize) -> Result<()> {
         redis::start(folder.path()).await?,
         redis::start(folder.path()).await?,
     ];
-    let case = |name, algorithm: &'static str, store, latency| Case {
+    let case = |name, algorithm, store, latency| Case {
         name,
-        key_type: if algorithm == "RS256" { "rsa-2048" } else { "p-256" },
         algorithm,
         store,
         latency,
+        // Where the signatures are the limit, nothing else is to be waited for.
+        spread: if algorithm == "RS256" {
+            Duration::ZERO
+        } else {
+            SPREAD
+        },
     };
     let [first, second] = [&redis[0], &redis[1]].map(|redis| Store::Redis(redis.port()));
     let cases = [
+        case("RS256, in memory", "RS256", Store::Memory, Duration::ZERO),
         case("RS256, on disk", "RS256", Store::Disk, Duration::ZERO),
         case("RS256, in Redis", "RS256", first, Duration::ZERO),
         case("ES256, on disk, slow endpoint", "ES256", Store::Disk, SLOW),
         case("ES256, in Redis, slow endpoint", "ES256", second, SLOW),
     ];
     let signatures = signatures_per_second().await?;
-    let endpoint = f64::from(CONCURRENCY) / SLOW.as_secs_f64();
+    let concurrency = f64::from(u32::try_from(CONCURRENCY)?);
+    let endpoint = concurrency / SLOW.as_secs_f64();
     let mut gates = Vec::new();
     let mut rows = vec![
         format!(
-            "\n| {count} sessions due within a minute | renewals per second | ms of CPU each | at most at once |"
+            "\n| {count} sessions due within a minute | renewals per second | CPU ms each | at most at once |"
         ),
         "| --- | ---: | ---: | ---: |".to_owned(),
         format!(
@@ -116,7 +127,7 @@ pub(super) async fn run(count: usize) -> Result<()> {
         gates.push(Gate::new(
             format!("{}: refreshes at a time", case.name),
             f64::from(outcome.most_at_once),
-            f64::from(CONCURRENCY),
+            concurrency,
         ));
     }
     for row in rows {
@@ -132,26 +143,23 @@ pub(super) async fn run(count: usize) -> Result<()> {
 async fn measure(case: Case, folder: &Path, count: usize) -> Result<Outcome> {
     let provider = provider(case.latency).await?;
     let issuer = format!("http://127.0.0.1:{}", provider.port());
-    let state = folder.join("bff");
-    std::fs::create_dir_all(&state)?;
-    let sessions = match case.store {
-        Store::Redis(port) => on_redis(port).await?,
-        _ => on_disk(&state).await?,
+    let server = match case.store {
+        Store::Memory => renewer(provider.port(), count).await?,
+        store => {
+            let state = folder.join("bff");
+            std::fs::create_dir_all(&state)?;
+            let sessions = match store {
+                Store::Redis(port) => on_redis(port).await?,
+                _ => on_disk(&state).await?,
+            };
+            // All become due from the moment on at which the server is there.
+            let start = SystemClock.now().saturating_add(storing_takes(count));
+            let step = case.spread / u32::try_from(count)?;
+            fill(&sessions, count, &|number| due_from(&issuer, number, start, step)).await?;
+            drop(sessions);
+            server(case, &state, &issuer).await?
+        }
     };
-    // All become due from the moment on at which the server is there.
-    let start = SystemClock.now().saturating_add(storing_takes(count));
-    let step = SPREAD / u32::try_from(count)?;
-    fill(&sessions, count, &|number| {
-        let mut session = session_of(&issuer, number);
-        let tokens = &mut session.tokens;
-        let after = step * u32::try_from(number).unwrap_or(u32::MAX);
-        tokens.access_expires_at = start.saturating_add(after).saturating_add(THRESHOLD);
-        tokens.access_obtained_at = tokens.access_expires_at.saturating_sub(THRESHOLD * 12);
-        session
-    })
-    .await?;
-    drop(sessions);
-    let server = server(case, &state, &issuer).await?;
     let counts = follow(&provider, count).await?;
     let cost = server.cpu()? / u32::try_from(count)?;
     Ok(Outcome {
@@ -159,6 +167,16 @@ async fn measure(case: Case, folder: &Path, count: usize) -> Result<Outcome> {
         cost,
         most_at_once: counts.most_at_once,
     })
+}
+
+/// A session whose tokens are due so many steps after `start`.
+fn due_from(issuer: &str, number: usize, start: Timestamp, step: Duration) -> Session {
+    let mut session = session_of(issuer, number);
+    let tokens = &mut session.tokens;
+    let due = start.saturating_add(step * u32::try_from(number).unwrap_or(u32::MAX));
+    tokens.access_expires_at = due.saturating_add(THRESHOLD);
+    tokens.access_obtained_at = tokens.access_expires_at.saturating_sub(THRESHOLD * 12);
+    session
 }
 
 /// More than that many take to be stored.
@@ -210,7 +228,7 @@ async fn provider(latency: Duration) -> Result<Server> {
     Server::start(command, OTHER_CORE, port).await
 }
 
-/// The server on its core, as a client that the configuration names.
+/// The server, as a client that the configuration names.
 async fn server(case: Case, folder: &Path, issuer: &str) -> Result<Server> {
     let port = free_port()?;
     let base = format!("http://127.0.0.1:{port}");
@@ -224,11 +242,28 @@ async fn server(case: Case, folder: &Path, issuer: &str) -> Result<Server> {
         .env("BFF_BASE_URL", &base)
         .env("BFF_CONFIG_DIR", folder)
         .env("BFF_JWT_SIGNING_KEY", folder.join("bff-signing.pem"))
-        .env("BFF_KEY_TYPE", case.key_type)
+        .env(
+            "BFF_KEY_TYPE",
+            if case.algorithm == "RS256" {
+                "rsa-2048"
+            } else {
+                "p-256"
+            },
+        )
         .env("BFF_JWT_SIGNING_ALG", case.algorithm)
         .env("LOG_LEVEL", "warn");
     case.store.configure(&mut command);
-    Server::start(command, MEASURED_CORE, port).await
+    Server::start_anywhere(command, port).await
+}
+
+/// The same over sessions in memory.
+async fn renewer(provider: u16, count: usize) -> Result<Server> {
+    let mut command = Command::new(env::current_exe()?);
+    command
+        .arg("renew")
+        .arg(provider.to_string())
+        .arg(count.to_string());
+    Server::start_anywhere(command, provider).await
 }
 
 /// How many RS256 signatures the measured core makes in a second.
@@ -248,7 +283,7 @@ async fn signatures_per_second() -> Result<f64> {
     clippy::cast_precision_loss,
     reason = "a measurement in real time, finer than the clock of the server"
 )]
-pub(super) async fn sign() -> Result<()> {
+pub(super) fn sign() -> Result<()> {
     let keys = Keys::throwaway(KeyKind::Rsa2048)?;
     let claims = serde_json::json!({
         "iss": "bench",

@@ -74,6 +74,13 @@ enum Command {
         /// How long an answer takes.
         millis: u64,
     },
+    /// Renews tokens of sessions in memory.
+    Renew {
+        /// Where the provider listens.
+        provider: u16,
+        /// Of how many sessions.
+        count: usize,
+    },
     /// Prints how many RS256 signatures a core makes in a second.
     Sign,
     /// A bare axum server that passes everything on with a pooled hyper client.
@@ -95,7 +102,8 @@ fn main() -> ExitCode {
         Some(Command::Replicas { count }) => servers::run(replicas::run(count)),
         Some(Command::Due { count }) => servers::run(due::run(count)),
         Some(Command::Stub { port, millis }) => servers::run(due::stub(port, Duration::from_millis(millis))),
-        Some(Command::Sign) => servers::run(due::sign()),
+        Some(Command::Renew { provider, count }) => servers::run(due::renew(provider, count)),
+        Some(Command::Sign) => due::sign(),
         None => {
             let effort = compare::Effort {
                 rounds: cli.rounds,

@@ -29,7 +29,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts `command` on `core` and waits until it listens on `port`.
-    pub(super) async fn start(mut command: Command, core: usize, port: u16) -> Result<Self> {
+    pub(super) async fn start(command: Command, core: usize, port: u16) -> Result<Self> {
         let mut pinned = Command::new("taskset");
         pinned
             .arg("--cpu-list")
@@ -42,7 +42,11 @@ impl Server {
                 None => pinned.env_remove(name),
             };
         }
-        command = pinned;
+        Self::start_anywhere(pinned, port).await
+    }
+
+    /// The same on whatever core is free.
+    pub(super) async fn start_anywhere(mut command: Command, port: u16) -> Result<Self> {
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -98,7 +98,7 @@ pub(super) async fn run(count: usize) -> Result<()> {
 }
 
 /// As many as there is room for.
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits {
         max: usize::MAX,
         max_per_user: usize::MAX,
