@@ -106,6 +106,12 @@ pub(super) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
+/// CPU time of this process so far.
+pub(super) fn own_cpu() -> Result<Duration> {
+    let ticks = ticks_of(std::process::id())?;
+    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+}
+
 /// The process and all its descendants.
 fn family(root: u32) -> Vec<u32> {
     let mut members = vec![root];

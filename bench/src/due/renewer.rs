@@ -8,14 +8,14 @@ use bff::{
     jose::Algorithm,
     keys::{KeyKind, Keys},
     oidc::{
-        Client, ClientAuthentication, ClientSlot, EndpointOverrides, HttpPolicy, Options, ProviderOptions,
-        RelyingParty,
+        Client, ClientAuthentication, ClientSlot, EndpointOverrides, Options, ProviderOptions, RelyingParty,
     },
     outbound::{self, LaneLimits, Outbound},
     random::{SharedRandom, SystemRandom},
     seal::Sealer,
     session::{Lifespan, MemoryStore, Sessions},
     tokens::{self, Tokens},
+    url_policy::HttpPolicy,
 };
 use tokio_util::sync::CancellationToken;
 
