@@ -9,6 +9,7 @@
 mod discover;
 mod error;
 pub mod one_shot;
+pub mod preflight;
 mod proxies;
 mod replicas;
 mod session_secret;

@@ -30,6 +30,7 @@ use crate::{
     app::{
         App, Ports,
         one_shot::{InCommon, OneShot},
+        preflight,
     },
     clock::SharedClock,
     config::{Config, Severity},
@@ -112,6 +113,9 @@ async fn examined() -> Report {
 
 /// Each step needs the ones before it: after a failure the rest is skipped.
 async fn examine(config: &Config, common: &InCommon, outside: &Ports, report: &mut Report) {
+    if let Err(error) = preflight::store_answers(config, outside).await {
+        own::unusable(report, Check::Configuration, "the session store", &error);
+    }
     let Some(keys) = own::keys(config, common, outside.clock.now(), report).await else {
         return;
     };

@@ -4,6 +4,7 @@ mod breaks;
 mod contract;
 mod register;
 mod report;
+mod starts;
 
 use serde_json::Value;
 

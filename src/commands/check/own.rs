@@ -10,6 +10,7 @@ use crate::{
     app::{
         App, StartError,
         one_shot::{InCommon, look_at_keys},
+        preflight,
     },
     clock::Timestamp,
     config::{Config, ConfigError, Environment, Severity, StoreKind},
@@ -97,6 +98,7 @@ pub(super) fn configuration(report: &mut Report) -> Option<Config> {
     match App::check(&config) {
         Ok(missing) => {
             failed |= !admin_socket(&config, report);
+            failed |= !files(&config, report);
             let what = match &missing {
                 None => "settings and routes.yaml are consistent",
                 Some(_) => "the settings are consistent; there is no routes.yaml",
@@ -119,6 +121,16 @@ pub(super) fn configuration(report: &mut Report) -> Option<Config> {
         }
     }
     Some(config)
+}
+
+/// Whether the start can write what it has to.
+fn files(config: &Config, report: &mut Report) -> bool {
+    let unmet = preflight::unmet(config);
+    for unmet in &unmet {
+        let what = "the start could not write what it has to";
+        report.explain(Kind::Configuration, Check::Configuration, what, unmet);
+    }
+    unmet.is_empty()
 }
 
 /// Whether the operator's socket can be made. That a server listens there already is as it should be.

@@ -2,9 +2,9 @@
 
 use super::{
     super::health,
-    finding::{Check, Report},
+    finding::{Check, Kind, Report},
 };
-use crate::{config::Config, own_paths};
+use crate::{app::preflight, config::Config, own_paths};
 
 /// The state of the server on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +32,29 @@ pub(super) async fn check(config: &Config, report: &mut Report) -> Local {
             );
             Local::Live
         }
-        (Some(status), _) => {
+        (Some(status), _) if can_listen(config, report).await => {
             let text = format!("what answers at {address} is not this server (/health/live: {status})");
             report.skip(Check::Server, text);
             Local::Absent
         }
-        (None, _) => {
+        (None, _) if can_listen(config, report).await => {
             report.skip(Check::Server, format!("not running at {address}"));
             Local::Absent
         }
+        _ => Local::Absent,
     }
+}
+
+/// Whether a start could listen; if not, the report says why.
+async fn can_listen(config: &Config, report: &mut Report) -> bool {
+    let Err(error) = preflight::can_listen(config).await else {
+        return true;
+    };
+    report.explain(
+        Kind::Configuration,
+        Check::Server,
+        "a start could not listen",
+        &error,
+    );
+    false
 }

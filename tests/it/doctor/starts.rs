@@ -1,0 +1,131 @@
+//! What a start needs of the machine: the doctor says it before the start does, with the same exit code.
+
+use std::{fs, net::TcpListener, path::Path};
+
+use super::{check, run};
+use crate::support::Stack;
+
+/// An IdP, and a server that has never been started.
+async fn never_started() -> Stack {
+    Stack::builder().without_server().start_without_waiting().await
+}
+
+/// The doctor blames `row` with `says`, and the start ends with the same code.
+async fn agree(stack: &Stack, changes: &[(&str, &str)], row: &str, says: &[&str]) {
+    let found = check(stack, changes).await;
+    assert_eq!(found.code, 64, "{:#}", found.report);
+    assert_eq!(found.failed().first(), Some(&row), "{:#}", found.report);
+    found.blames(row, says);
+    let started = run(stack, &[], changes).await;
+    assert_eq!(started.code, 64, "{}", started.output);
+}
+
+/// A path below a file: nobody can write there, root included.
+fn below_a_file(stack: &Stack, name: &str) -> String {
+    let file = stack.folder().join(name);
+    fs::write(&file, "a file").unwrap();
+    file.join("folder").display().to_string()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[tokio::test]
+async fn folders_that_cannot_be_written() {
+    let stack = never_started().await;
+    let state = below_a_file(&stack, "state");
+    agree(
+        &stack,
+        &[("BFF_STATE_DIR", &state)],
+        "configuration",
+        &["BFF_STATE_DIR", "cannot be written"],
+    )
+    .await;
+
+    let keys = below_a_file(&stack, "no-keys");
+    let key = format!("{keys}/bff-signing.pem");
+    let changes = [("BFF_KEYS_DIR", keys.as_str()), ("BFF_JWT_SIGNING_KEY", &key)];
+    agree(
+        &stack,
+        &changes,
+        "configuration",
+        &["BFF_KEYS_DIR", "the signing key"],
+    )
+    .await;
+
+    let credentials = format!("{}/client.json", below_a_file(&stack, "no-credentials"));
+    let changes = [("BFF_CLIENT_CRED_PATH", credentials.as_str())];
+    agree(
+        &stack,
+        &changes,
+        "configuration",
+        &["BFF_CLIENT_CRED_PATH", "the credentials of the client"],
+    )
+    .await;
+
+    // What is there already needs no writing.
+    let found = check(&stack, &[]).await;
+    assert!(!found.failed().contains(&"configuration"), "{:#}", found.report);
+}
+
+#[tokio::test]
+async fn addresses_that_cannot_be_listened_on() {
+    let stack = never_started().await;
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    agree(
+        &stack,
+        &[("PORT", &port)],
+        "server",
+        &["another process listens there", "PORT"],
+    )
+    .await;
+    let address = taken.local_addr().unwrap().to_string();
+    let changes = [("BFF_INTERNAL_ADDR", address.as_str())];
+    agree(
+        &stack,
+        &changes,
+        "server",
+        &["another process listens there", "BFF_INTERNAL_ADDR"],
+    )
+    .await;
+    // Documentation addresses (RFC 5737) belong to no machine.
+    agree(
+        &stack,
+        &[("HOST", "192.0.2.1")],
+        "server",
+        &["has no such address", "HOST"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_store_that_cannot_be_reached() {
+    let stack = never_started().await;
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let secret = "7a".repeat(32);
+    for state in ["files", "redis"] {
+        let url = format!("redis://127.0.0.1:{port}");
+        let changes = [
+            ("REDIS_URL", url.as_str()),
+            ("SESSION_SECRET", &secret),
+            ("SESSION_STORE", "redis"),
+            ("BFF_STATE_STORE", state),
+        ];
+        let found = check(&stack, &changes).await;
+        assert_eq!(found.code, 69, "{:#}", found.report);
+        found.blames("configuration", &["Redis", "REDIS_URL"]);
+    }
+    // A file that is no database of sessions.
+    let folder = stack.folder().join("foreign");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("sessions.redb"), "not a database").unwrap();
+    let changes = [("BFF_STATE_DIR", text(&folder)), ("SESSION_STORE", "disk")];
+    let started = run(&stack, &[], &changes).await;
+    assert_eq!(started.code, 64, "{}", started.output);
+}
