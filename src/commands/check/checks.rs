@@ -104,7 +104,7 @@ mod tests {
     const fn documented(check: Check) -> (&'static str, &'static str) {
         match check {
             Check::Configuration => (
-                "every setting, `routes.yaml`, hosts and cookies, as the start checks them",
+                "every setting, `routes.yaml`, hosts and cookies, as the start checks them; the folders that the start writes to, and the space on their disks; whether Redis answers",
                 "the server would not start",
             ),
             Check::Keys => (
@@ -112,8 +112,8 @@ mod tests {
                 "the server would not start, or not with this key",
             ),
             Check::Server => (
-                "`HOST`:`PORT` on this machine",
-                "never; – if nothing answers, or the server is not ready",
+                "`HOST`:`PORT` on this machine; while no server runs, whether a start could listen there and on `BFF_INTERNAL_ADDR`",
+                "the server would not start; – if no server answers, or it is not ready",
             ),
             Check::Jwks => (
                 "the registered `jwks_uri` (`DCR_JWKS_URI`, else below `BFF_BASE_URL`), as the provider fetches it: status, content type, our keys under their kids, cache",
