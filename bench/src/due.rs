@@ -51,7 +51,7 @@ struct Case {
     spread: Duration,
 }
 
-/// What came of it.
+/// The outcome of a measurement.
 struct Outcome {
     /// Renewals per second.
     rate: f64,

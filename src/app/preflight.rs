@@ -1,4 +1,4 @@
-//! What a start needs of this machine, looked at without changing anything.
+//! The needs of a start on this machine, checked without changing anything.
 
 use std::{
     io,
@@ -29,23 +29,23 @@ pub enum Unmet {
         .path.display()
     )]
     Folder {
-        /// What names it.
+        /// The knob that names the folder.
         knob: Knob,
         /// The folder, or the nearest one above it that exists.
         path: PathBuf,
-        /// What is written there.
+        /// The data that the start writes there.
         purpose: &'static str,
-        /// Why it cannot be written.
+        /// The refusal of the operating system.
         cause: io::Error,
     },
     /// The disk of a folder that the start writes to.
     #[error("the disk of {} is full, and the start writes {purpose} there", .path.display())]
     Space {
-        /// What names it.
+        /// The knob that names the folder.
         knob: Knob,
         /// The folder.
         path: PathBuf,
-        /// What is written there.
+        /// The data that the start writes there.
         purpose: &'static str,
     },
 }
@@ -71,7 +71,7 @@ impl Explain for Unmet {
     }
 }
 
-/// What the start needs of files and is not there. Blocks on the file system.
+/// The unmet needs of the start for files. Blocks on the file system.
 #[must_use]
 pub fn unmet(config: &Config) -> Vec<Unmet> {
     written(config).iter().filter_map(Written::unmet).collect()

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 
 use super::Result;
 
-/// What the endpoint has seen.
+/// The counts of the endpoint.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Counts {
     /// Requests that were answered.

@@ -1,4 +1,4 @@
-//! What a start needs of the machine: the doctor says it before the start does, with the same exit code.
+//! The needs of a start: the doctor names an unmet one before the start does, with the same exit code.
 
 use std::{fs, net::TcpListener, path::Path};
 
@@ -64,7 +64,7 @@ async fn folders_that_cannot_be_written() {
     )
     .await;
 
-    // What is there already needs no writing.
+    // Existing files need no writing.
     let found = check(&stack, &[]).await;
     assert!(!found.failed().contains(&"configuration"), "{:#}", found.report);
 }
