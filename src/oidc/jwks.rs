@@ -174,7 +174,8 @@ impl RelyingParty {
                 _ => {
                     let next = self.fetch_or_join(&mut state, now);
                     if matches!(next, Next::Wait(_)) {
-                        // Success counts as well: invented key ids make us ask once, not each time.
+                        // The cool-down also starts after a success, so unknown key ids cause at most one fetch per
+                        // cool-down.
                         let cooldown = self.shared.options.jwks.cooldown;
                         state.cooling_until = state.cooling_until.max(now.saturating_add(cooldown));
                     }
