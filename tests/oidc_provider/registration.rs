@@ -81,7 +81,7 @@ async fn a_provider_that_draws_ids_itself_is_told_of_once() {
         .has_line("INFO", &format!("Client registered: {id} (asked for bff-server)"));
     stack.logs.has_part(
         "WARN",
-        &format!("assigned the client id {id}, although bff-server was asked for"),
+        &format!("assigned the client id {id}, instead of the requested bff-server"),
     );
     assert_eq!(stack.credentials()["requested_client_id"], "bff-server");
     stack.ada().log_in().await;
@@ -89,7 +89,7 @@ async fn a_provider_that_draws_ids_itself_is_told_of_once() {
     stack.restart(&[]).await;
     stack.logs.has_line("INFO", "registration unchanged");
     assert!(
-        !stack.logs.text().contains("was asked for"),
+        !stack.logs.text().contains("instead of the requested"),
         "{}",
         stack.logs.text()
     );
