@@ -379,9 +379,9 @@ impl Stack {
                 self.variables.push(((*name).to_owned(), (*value).to_owned()));
             }
         }
-        let public = TcpListener::bind(self.address).await.unwrap();
+        let public = listen_again(self.address).await;
         let internal = match self.internal {
-            Some(address) => Some(TcpListener::bind(address).await.unwrap()),
+            Some(address) => Some(listen_again(address).await),
             None => None,
         };
         self.serve(Listeners {
@@ -426,6 +426,18 @@ impl Drop for Stack {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// Listens at an address that was left just now. A process that another test starts has a copy of each of our sockets until it
+/// executes its program, and that copy keeps the address for a moment.
+async fn listen_again(address: SocketAddr) -> TcpListener {
+    for _ in 0..1_000 {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => pause().await,
+            bound => return bound.unwrap(),
+        }
+    }
+    panic!("{address} stays taken");
 }
 
 /// Lets everything that waits for a socket progress. Only here a test spends real time: sockets do not use our clock.
