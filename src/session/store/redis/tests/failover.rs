@@ -3,6 +3,7 @@
 use futures_util::StreamExt as _;
 
 use super::{harness::Watched, *};
+use crate::diagnostic::Explain as _;
 
 /// The primary ends, and its replica continues with the sessions.
 async fn survives(mut watched: Watched, login: &str) {
@@ -143,5 +144,9 @@ async fn sentinels_are_asked_in_turn() {
         "{error}"
     );
     let error = refused(format!("redis://127.0.0.1:{port}")).await;
-    assert!(error.to_string().contains("write redis+sentinel://"), "{error}");
+    assert!(
+        error.told().contains("write redis+sentinel://"),
+        "{}",
+        error.told()
+    );
 }
