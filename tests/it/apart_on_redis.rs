@@ -273,7 +273,7 @@ async fn the_next_key_signs_when_it_is_mounted_everywhere() {
     replicas.start(0);
     replicas.is_ready(0).await;
     let first = replicas.running[0].as_mut().unwrap();
-    first.says("does not have it; mount its PEM").await;
+    first.says("does not have it - fix: mount its PEM").await;
     replicas.all_work().await;
     // And at the other, running one: it reads the file that the keyring names.
     let made = replicas.stack.folder().join("made/second.pem");
