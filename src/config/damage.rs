@@ -111,7 +111,8 @@ fn quotation(text: &str) -> Option<Damage> {
 }
 
 /// The name of a variable that something should have put a value in place of: `${NAME}` anywhere, or all of it `$NAME`.
-/// A secret may contain anything; only one that is nothing else is a reference.
+/// A value that is not public may be or hold a secret, which may contain anything; only one that is nothing else is a
+/// reference.
 fn reference(variable: &Variable, text: &str) -> Option<String> {
     let is_name = |name: &str| {
         !name.is_empty()
@@ -126,7 +127,7 @@ fn reference(variable: &Variable, text: &str) -> Option<String> {
         let name = inside.split([':', '-', '?', '+']).next().unwrap_or_default();
         is_name(name).then(|| name.to_owned())
     };
-    if variable.is_secret() {
+    if !variable.public {
         let whole = text.strip_prefix('$')?;
         return match whole.strip_prefix('{') {
             Some(rest) if rest.ends_with('}') => braced(text),
@@ -184,7 +185,6 @@ fn shape(variable: &Variable, text: &str) -> Option<Damage> {
 
 impl Damage {
     fn complaint(self, variable: &Variable) -> Complaint {
-        let secret = variable.is_secret();
         match self {
             Self::Quoted => Complaint::new(
                 "is wrapped in quotation marks, which belong to the value here",
@@ -216,7 +216,7 @@ impl Damage {
             ),
             Self::Blank => Complaint::new("contains a blank", "remove it"),
             Self::Semicolons => Complaint::new("separates entries with `;`", "separate them with commas"),
-            Self::Reference(_) if secret => Complaint::new(
+            Self::Reference(_) if !variable.public => Complaint::new(
                 "is the name of another variable, and not its value",
                 "write the value itself: nothing has expanded the reference",
             ),

@@ -129,6 +129,7 @@ fn what_is_meant_is_left_alone() {
         ("DCR_IAT", "<paste iat>"),
         ("AUTH_CLIENT_SECRET", "p\"a'ss ${word} $5;"),
         ("AUTH_CLIENT_SECRET", "$ecret"),
+        ("HTTPS_PROXY", "http://user:p${word}@proxy:3128"),
         (
             "REDIS_CLIENT_KEY",
             "-----BEGIN PRIVATE KEY-----\nMIG\n-----END PRIVATE KEY-----\n",
@@ -140,6 +141,19 @@ fn what_is_meant_is_left_alone() {
         ("BFF_KEYS_DIR", "/my keys"),
     ] {
         assert_eq!(said(name, text), None, "{name}={text:?}");
+    }
+}
+
+/// The URL of a proxy may hold a password, although it is no secret of its kind.
+#[test]
+fn nothing_of_a_value_that_is_not_public_is_quoted() {
+    for variable in catalogue::VARIABLES.iter().filter(|variable| !variable.public) {
+        for text in ["${HUNTER2}", "$HUNTER2", "http://user:${HUNTER2}@proxy:3128"] {
+            if let Some(complaint) = complaint(variable, text, false) {
+                let told = format!("{} {}", complaint.message, complaint.fix);
+                assert!(!told.contains("HUNTER2"), "{}: {told}", variable.name);
+            }
+        }
     }
 }
 
