@@ -141,7 +141,7 @@ fn written(config: &Config) -> Vec<Written<'_>> {
     );
     let credentials = &keys.credentials;
     add(
-        config.registration.enabled && keys.state_store == StateStore::Files,
+        config.registration.enabled && keys.state_store == StateStore::Files && !credentials.exists(),
         Knob::CredentialsPath,
         folder_of(credentials),
         "the credentials of the client",
@@ -170,5 +170,45 @@ impl Written<'_> {
             path: path.to_owned(),
             purpose: self.purpose,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::Environment;
+
+    /// A server with its registration serves from a folder that it cannot write to.
+    #[test]
+    fn existing_files_need_no_writing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let environment: Environment = [
+            ("OIDC_ISSUER", "https://idp.example".to_owned()),
+            ("BFF_BASE_URL", "https://bff.example".to_owned()),
+            ("DCR_IAT", "token".to_owned()),
+            (
+                "DCR_REDIRECT_URIS",
+                "https://bff.example/auth/callback".to_owned(),
+            ),
+            ("BFF_CONFIG_DIR", folder.path().display().to_string()),
+            ("BFF_KEYS_DIR", folder.path().display().to_string()),
+            ("SESSION_STORE", "memory".to_owned()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+        let (config, _) = Config::load(&environment).unwrap();
+        let knobs = || -> Vec<Knob> { written(&config).iter().map(|written| written.knob).collect() };
+        assert_eq!(
+            knobs(),
+            [Knob::KeysFolder, Knob::StateFolder, Knob::CredentialsPath]
+        );
+        for name in ["bff-signing.pem", "session_secret", "bff_client.json"] {
+            fs::write(path(name), "there").unwrap();
+        }
+        assert_eq!(knobs(), []);
     }
 }
