@@ -202,9 +202,14 @@ async fn the_doctor_asks_the_running_server() {
         "{server}"
     );
     // The doctor's own fetch of the keys does not count.
-    let again = check(&["--json"], &harness.stack.variables).await;
-    let again: Value = serde_json::from_str(&again.output).unwrap();
-    assert_eq!(again["server"]["jwks_fetched_at"], server["jwks_fetched_at"]);
+    let fetches = async || {
+        let told = harness.command(&["stats", "--json"]).await;
+        let statistics: Value = serde_json::from_str(&told.output).unwrap();
+        statistics["counted"]["bff_jwks_fetches_total"].as_u64().unwrap()
+    };
+    let before = fetches().await;
+    check(&["--json"], &harness.stack.variables).await;
+    assert_eq!(fetches().await, before);
 
     let socket = harness.stack.folder().join("none.sock").display().to_string();
     let nowhere = harness.with(&[("BFF_ADMIN_SOCKET", &socket)]);
