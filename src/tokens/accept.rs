@@ -101,6 +101,7 @@ impl Inner {
     ) -> Result<Stored, UpdateError> {
         let rotated = response.refresh_token.clone();
         let patience = arrived.saturating_add(STORE_PATIENCE);
+        let mut is_told = false;
         loop {
             let change = |session: &mut Session| {
                 session.tokens.uncertain = false;
@@ -116,8 +117,11 @@ impl Inner {
                 Err(UpdateError::Store(error))
                     if !self.permits.is_closed() && self.clock.now() < patience =>
                 {
-                    let session = self.sessions.reference(key);
-                    tracing::warn!(%session, %error, "renewed tokens are kept in memory until the session store takes them");
+                    if !is_told {
+                        let session = self.sessions.reference(key);
+                        tracing::warn!(%session, %error, "renewed tokens are kept in memory until the session store takes them");
+                        is_told = true;
+                    }
                     self.clock.sleep(STORE_AGAIN).await;
                 }
                 done => return done,

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{COUNT, Replicas, TOKEN_LIFE, eventually, origin, set};
-use crate::support::{Browser, Callers, Redis};
+use crate::support::{Browser, Callers, Process, Redis};
 
 /// The answer to people while Redis does not respond.
 const STORE: &str = "session_store_unavailable";
@@ -92,6 +92,14 @@ async fn a_redis_killed_during_a_refresh_costs_no_session() {
         .await;
     callers.go_on(TOKEN_LIFE).await;
     callers.were_told_nothing_but(&[STORE, TOKEN]);
+    // One session was being renewed, and the log says so once, however often the store is asked.
+    let told = |process: &Process| {
+        process
+            .output()
+            .matches("renewed tokens are kept in memory")
+            .count()
+    };
+    assert_eq!(replicas.running.iter().map(told).sum::<usize>(), 1);
     replicas.have_lost_nothing(&ada).await;
 }
 
