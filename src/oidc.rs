@@ -1,36 +1,32 @@
 //! The exchanges with the identity provider, one file each.
 //!
-//! [`RelyingParty`] holds the state that all exchanges share; each file adds its own `impl` block to it, its result
-//! and its errors. This module decides nothing about a login or a session: that is for the modules above.
+//! A [`Provider`] is known by what it publishes: its metadata and its keys. [`RelyingParty`] is us as its client, and
+//! holds the state that all exchanges share; each file adds its own `impl` block to it, its result and its errors. This
+//! module decides nothing about a login or a session: that is for the modules above.
 
 mod authorize;
 mod call;
 mod client;
 mod client_auth;
 mod dating;
-mod discovery;
 mod end_session;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 mod id_token;
-mod jwks;
 mod logout_token;
 mod member;
-mod metadata;
 mod par;
 mod provider;
 mod revocation;
 mod signed;
-mod time;
 mod token;
 mod userinfo;
 
 use std::{fmt, sync::Arc};
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
 use self::client_auth::ASSERTION_LIFETIME;
 pub use self::{
@@ -41,17 +37,16 @@ pub use self::{
         AssertionAudience, AssertionFacts, AssertionTyp, AuthenticationSummary, NegotiationError, negotiate,
         negotiate_for,
     },
-    discovery::DiscoveryError,
     error::{Blames, OAuthError},
     id_token::{Expect, IdTokenClaims, IdTokenError, Identity, LoginFacts},
-    jwks::{JwksError, JwksOptions},
     logout_token::{LogoutToken, LogoutTokenError},
     member::MemberError,
-    metadata::{EndpointError, LogoutSupport, Metadata},
     par::PushedRequest,
-    provider::{EndpointOverrides, OptionalEndpoint, ProviderOptions, UrlMap},
+    provider::{
+        DiscoveryError, EndpointError, EndpointOverrides, JwksError, JwksOptions, LogoutSupport, Metadata,
+        NotDiscovered, OptionalEndpoint, Provider, ProviderOptions, ProviderTime, SignedError, UrlMap,
+    },
     revocation::TokenKind,
-    time::ProviderTime,
     token::{TokenError, TokenResponse},
     userinfo::UserInfoError,
 };
@@ -90,10 +85,9 @@ pub struct RelyingParty {
 struct Shared {
     options: Options,
     outbound: Outbound,
-    metadata: watch::Sender<Option<Arc<Metadata>>>,
+    provider: Provider,
     told: Told,
     user_info_failure: Mutex<Option<String>>,
-    jwks: jwks::JwksCache,
     dating: dating::Dating,
     client: ClientSlot,
     keys: Keys,
@@ -124,7 +118,7 @@ impl Options {
 
 impl RelyingParty {
     /// A relying party that knows neither the provider's metadata nor its own client yet: the first comes with
-    /// [`discover`](Self::discover), the second through `client`.
+    /// [`Provider::discover`], the second through `client`.
     #[must_use]
     pub fn new(
         options: Options,
@@ -136,12 +130,16 @@ impl RelyingParty {
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
+                provider: Provider::new(
+                    options.provider.clone(),
+                    options.jwks,
+                    outbound.clone(),
+                    clock.clone(),
+                ),
                 options,
                 outbound,
-                metadata: watch::Sender::new(None),
                 told: Told::at_most(MAX_WARNINGS),
                 user_info_failure: Mutex::default(),
-                jwks: jwks::JwksCache::default(),
                 dating: dating::Dating::default(),
                 client,
                 keys,
@@ -157,6 +155,12 @@ impl RelyingParty {
         &self.shared.options.provider.issuer
     }
 
+    /// The identity provider.
+    #[must_use]
+    pub fn provider(&self) -> &Provider {
+        &self.shared.provider
+    }
+
     /// The slot for the registered client.
     #[must_use]
     pub fn client(&self) -> &ClientSlot {
@@ -165,7 +169,7 @@ impl RelyingParty {
 
     /// Both things that every exchange needs.
     fn ready(&self) -> Result<(Arc<Metadata>, Arc<Client>), NotReady> {
-        let metadata = self.metadata().ok_or(NotReady::Metadata)?;
+        let metadata = self.shared.provider.metadata().ok_or(NotReady::Metadata)?;
         let client = self.shared.client.get().ok_or(NotReady::Client)?;
         Ok((metadata, client))
     }

@@ -32,7 +32,7 @@ pub(super) async fn keep_discovered(
     loop {
         let discovered = tokio::select! {
             () = stop.cancelled() => return,
-            discovered = relying_party.discover() => discovered,
+            discovered = relying_party.provider().discover() => discovered,
         };
         let wait = match discovered {
             Ok(metadata) => {

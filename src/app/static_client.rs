@@ -93,7 +93,7 @@ pub(super) async fn client(
     };
     let auth = match settings.authentication {
         AuthMethod::PrivateKeyJwt => {
-            let metadata = relying_party.wait_for_metadata().await;
+            let metadata = relying_party.provider().wait_for_metadata().await;
             let supported = metadata.token_auth_signing_algs.as_deref();
             let algorithm = negotiate_for(&keys, supported, settings.signing_algorithm)?;
             ClientAuthentication::PrivateKeyJwt { algorithm }

@@ -61,7 +61,7 @@ async fn register_with(config: &Config, common: &InCommon, ports: &Ports, dry_ru
     let Some(registration) = &one_shot.registration else {
         return Exit::Configuration;
     };
-    let metadata = match one_shot.relying_party.discover().await {
+    let metadata = match one_shot.relying_party.provider().discover().await {
         Ok(metadata) => metadata,
         Err(error) => {
             complain_of(&error, config);

@@ -256,6 +256,7 @@ impl Login {
         let metadata = self
             .inner
             .relying_party
+            .provider()
             .metadata()
             .ok_or(CallbackError::NotReady)?;
         match iss {

@@ -44,6 +44,7 @@ impl Login {
         let party = &self.inner.relying_party;
         let issuer = Url::parse(party.issuer()).ok();
         let browsers = party
+            .provider()
             .metadata()
             .map(|metadata| metadata.authorization_endpoint.clone());
         issuer

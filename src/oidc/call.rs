@@ -14,7 +14,7 @@ pub use self::{
 };
 use super::{
     AuthenticationSummary, Client, MemberError, Metadata, OAuthError, ProviderTime, RelyingParty,
-    time::provider_date,
+    provider::provider_date,
 };
 use crate::{
     clock::Timestamp,

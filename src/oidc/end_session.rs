@@ -48,7 +48,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::oidc::testing::{CLIENT_ID, Provider};
+    use crate::oidc::testing::{CLIENT_ID, FakeIdp};
 
     fn query(url: &Url) -> BTreeMap<String, String> {
         url.query_pairs().into_owned().collect()
@@ -56,7 +56,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_url_names_us_and_keeps_the_endpoints_own_query() {
-        let provider = Provider::start().await;
+        let provider = FakeIdp::start().await;
         let party = provider.party().await;
         let url = party
             .end_session_url(
@@ -83,7 +83,7 @@ mod tests {
     /// A provider without an end session endpoint gives no URL.
     #[tokio::test]
     async fn a_long_id_token_is_not_sent_as_a_hint() {
-        let provider = Provider::start().await;
+        let provider = FakeIdp::start().await;
         let party = provider.party().await;
         let fits = Secret::new("x".repeat(MAX_HINT));
         let long = Secret::new("x".repeat(MAX_HINT + 1));

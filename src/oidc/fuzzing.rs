@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{EndpointError, MemberError, Metadata, ProviderOptions, TokenResponse, provider::UrlMap};
+use super::{EndpointError, MemberError, Metadata, ProviderOptions, TokenResponse, UrlMap};
 
 /// Reads a discovery document whose `issuer` has been checked.
 ///

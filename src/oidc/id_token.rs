@@ -12,9 +12,9 @@ use serde_json::Value;
 use subtle::ConstantTimeEq as _;
 
 use super::{
-    JwksError, NotReady, RelyingParty,
+    JwksError, NotReady, RelyingParty, SignedError,
     logout_token::is_logout,
-    signed::{SignedError, is_identifier, text_of},
+    signed::{is_identifier, text_of},
 };
 use crate::{
     clock::Timestamp,
@@ -211,7 +211,6 @@ impl IdTokenError {
 impl From<SignedError> for IdTokenError {
     fn from(error: SignedError) -> Self {
         match error {
-            SignedError::NotReady(error) => Self::NotReady(error),
             SignedError::Keys(error) => Self::Keys(error),
             SignedError::Token(error) => Self::Token(error),
             SignedError::UnpublishedKey => Self::UnpublishedKey,
@@ -233,7 +232,9 @@ impl RelyingParty {
         expect: Expect<'_>,
     ) -> Result<IdTokenClaims, IdTokenError> {
         let now = self.shared.clock.wall();
-        let verified = self.verify_signed(token, Typ::IdToken, now).await?;
+        let verified = self
+            .verify_signed::<IdTokenError>(token, Typ::IdToken, now)
+            .await?;
         let claims = IdTokenClaims::read(verified, expect, now)?;
         self.tell_what_is_left_out(&claims);
         Ok(claims)

@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{
-    JwksError, NotReady, RelyingParty,
+    JwksError, NotReady, RelyingParty, SignedError,
     id_token::{MAX_SID, MAX_SUBJECT},
-    signed::{SignedError, is_identifier, text_of},
+    signed::{is_identifier, text_of},
 };
 use crate::{
     clock::Timestamp,
@@ -121,7 +121,6 @@ impl LogoutTokenError {
 impl From<SignedError> for LogoutTokenError {
     fn from(error: SignedError) -> Self {
         match error {
-            SignedError::NotReady(error) => Self::NotReady(error),
             SignedError::Keys(error) => Self::Keys(error),
             SignedError::Token(error) => Self::Token(error),
             SignedError::UnpublishedKey => Self::UnpublishedKey,
@@ -139,7 +138,9 @@ impl RelyingParty {
     /// [`LogoutTokenError`], the first thing that is wrong.
     pub async fn verify_logout_token(&self, token: &Secret) -> Result<LogoutToken, LogoutTokenError> {
         let now = self.shared.clock.wall();
-        let verified = self.verify_signed(token, Typ::LogoutToken, now).await?;
+        let verified = self
+            .verify_signed::<LogoutTokenError>(token, Typ::LogoutToken, now)
+            .await?;
         LogoutToken::read(&verified.claims, now)
     }
 }

@@ -85,13 +85,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        oidc::testing::{Answer, Provider, Seen},
+        oidc::testing::{Answer, FakeIdp, Seen},
         telemetry::testing::Logs,
     };
 
     #[tokio::test]
     async fn a_refresh_token_is_revoked_with_authentication() {
-        let provider = Provider::start().await;
+        let provider = FakeIdp::start().await;
         provider.answer("/revoke", StatusCode::OK, &json!({}));
         let party = provider.party().await;
         assert!(party.revoke(&"rt".into(), TokenKind::Refresh).await.unwrap());
@@ -104,7 +104,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_a_grant_both_tokens_are_revoked() {
-        let provider = Provider::start().await;
+        let provider = FakeIdp::start().await;
         provider.answer("/revoke", StatusCode::OK, &json!({}));
         let party = provider.party().await;
         let revoked = |from: usize| -> Vec<(String, String)> {
@@ -143,7 +143,7 @@ mod tests {
     /// A provider without the endpoint refuses nothing.
     #[tokio::test]
     async fn a_refused_revocation_is_logged() {
-        let provider = Provider::start().await;
+        let provider = FakeIdp::start().await;
         provider.answer(
             "/revoke",
             StatusCode::BAD_REQUEST,
@@ -153,7 +153,7 @@ mod tests {
         let error = party.revoke(&"at".into(), TokenKind::Access).await.unwrap_err();
         assert!(matches!(error, CallError::Rejected(error) if error.is("unsupported_token_type")));
 
-        let provider = Provider::start().await;
+        let provider = FakeIdp::start().await;
         provider.change_metadata(|document| {
             document.remove("revocation_endpoint");
         });

@@ -1,43 +1,27 @@
-//! The checks common to all tokens that the provider signs: its keys, issuer and audience, and times.
-
-use std::sync::Arc;
+//! The checks common to the tokens that the provider signs for this client.
 
 use serde_json::Value;
 
-use super::{JwksError, NotReady, RelyingParty};
+use super::{NotReady, RelyingParty, SignedError};
 use crate::{
     clock::Timestamp,
-    jose::{Claims, KeySet, Policy, Typ, Verified, VerifyError, verify},
+    jose::{Claims, Policy, Typ, Verified},
     secret::Secret,
 };
-
-/// Why a token was not signed by the provider for us.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum SignedError {
-    /// There is nothing to check it against.
-    #[error(transparent)]
-    NotReady(#[from] NotReady),
-    /// There are no keys for the check.
-    #[error(transparent)]
-    Keys(#[from] JwksError),
-    /// Fails a check common to all JWTs (signature, `iss`, `aud`, times).
-    #[error(transparent)]
-    Token(#[from] VerifyError),
-    /// It names a key that is not among the provider's, which were read a moment ago.
-    #[error("the IdP does not publish the key that it names")]
-    UnpublishedKey,
-}
 
 // === impl RelyingParty ===
 
 impl RelyingParty {
-    /// Makes the checks of [`verify`] with the provider's keys. For an unknown key, they are read again.
-    pub(super) async fn verify_signed(
+    /// Makes the checks of [`Provider::verify`](super::Provider::verify) with this client as the audience.
+    pub(super) async fn verify_signed<E>(
         &self,
         token: &Secret,
         typ: Typ,
         now: Timestamp,
-    ) -> Result<Verified, SignedError> {
+    ) -> Result<Verified, E>
+    where
+        E: From<NotReady> + From<SignedError>,
+    {
         let (metadata, client) = self.ready()?;
         let policy = Policy {
             algorithms: &metadata.id_token_algorithms,
@@ -46,18 +30,7 @@ impl RelyingParty {
             audience: &client.id,
             trusted: &self.shared.options.trusted_audiences,
         };
-        let check = |keys: &Arc<KeySet>| verify(token.expose(), keys, &policy, now);
-        let keys = self.provider_keys().await?;
-        match check(&keys) {
-            // The provider may have rotated its keys.
-            Err(VerifyError::UnknownKey) => match check(&self.provider_keys_after(&keys).await) {
-                Err(VerifyError::UnknownKey) if self.provider_keys_are_current() => {
-                    Err(SignedError::UnpublishedKey)
-                }
-                outcome => Ok(outcome?),
-            },
-            outcome => Ok(outcome?),
-        }
+        Ok(self.shared.provider.verify(token, &policy, now).await?)
     }
 }
 

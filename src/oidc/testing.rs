@@ -51,7 +51,7 @@ pub(super) struct Answer {
 }
 
 #[derive(Clone)]
-pub(super) struct Provider {
+pub(super) struct FakeIdp {
     pub(super) url: Url,
     pub(super) clock: ManualClock,
     /// Signs ID tokens; `/jwks` shows its public half at first.
@@ -150,9 +150,9 @@ impl Answer {
     }
 }
 
-// === impl Provider ===
+// === impl FakeIdp ===
 
-impl Provider {
+impl FakeIdp {
     /// Serves metadata and keys; everything else answers 404 until a script exists.
     pub(super) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -260,7 +260,7 @@ impl Provider {
 
     pub(super) async fn party_with(&self, options: Options) -> RelyingParty {
         let party = self.undiscovered(options);
-        party.discover().await.unwrap();
+        party.provider().discover().await.unwrap();
         party
     }
 
@@ -275,7 +275,7 @@ impl Provider {
         random: SharedRandom,
     ) -> RelyingParty {
         let party = self.build(options, lanes, random);
-        party.discover().await.unwrap();
+        party.provider().discover().await.unwrap();
         party
     }
 

@@ -183,7 +183,7 @@ impl RelyingParty {
         access_token: &Secret,
         subject: &str,
     ) -> Result<Option<Claims>, UserInfoError> {
-        let metadata = self.metadata().ok_or(NotReady::Metadata)?;
+        let metadata = self.shared.provider.metadata().ok_or(NotReady::Metadata)?;
         let Some(url) = metadata.userinfo_endpoint.clone() else {
             return Ok(None);
         };

@@ -86,7 +86,11 @@ impl RegisteredKeys {
 
     /// Compares the registration with the wanted metadata, and updates it.
     async fn update(&self) -> Result<(), AnnounceError> {
-        let metadata = self.relying_party.metadata().ok_or(AnnounceError::NotYet)?;
+        let metadata = self
+            .relying_party
+            .provider()
+            .metadata()
+            .ok_or(AnnounceError::NotYet)?;
         let lock = tokio::select! {
             lock = self.registration.lock() => lock,
             () = self.shutdown.cancelled() => return Err(AnnounceError::NotYet),

@@ -41,7 +41,7 @@ impl Registration {
                 () = clock.sleep_until(wake_at) => {}
                 () = context.shutdown.cancelled() => return,
             }
-            let Some(metadata) = context.relying_party.metadata() else {
+            let Some(metadata) = context.relying_party.provider().metadata() else {
                 look_at = clock.now().saturating_add(context.retry.look);
                 continue;
             };

@@ -86,7 +86,7 @@ impl Registration {
         let mut told = false;
         loop {
             let metadata = tokio::select! {
-                metadata = context.relying_party.wait_for_metadata() => metadata,
+                metadata = context.relying_party.provider().wait_for_metadata() => metadata,
                 () = context.shutdown.cancelled() => return Ok(()),
             };
             let lock = tokio::select! {

@@ -152,7 +152,7 @@ impl Harness {
     }
 
     async fn ensure(&self, change: impl FnOnce(&mut Options)) -> Result<Outcome, RegistrationError> {
-        let metadata = self.party.discover().await.unwrap();
+        let metadata = self.party.provider().discover().await.unwrap();
         self.registration(change).ensure(&metadata).await
     }
 

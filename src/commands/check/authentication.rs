@@ -275,7 +275,7 @@ async fn lets_in(
     typ: AssertionTyp,
 ) -> bool {
     let relying_party = context.parts.with_assertions(audience, typ);
-    if relying_party.discover().await.is_err() {
+    if relying_party.provider().discover().await.is_err() {
         return false;
     }
     relying_party.client().set(client.clone());
@@ -301,7 +301,7 @@ async fn other_audience(
 /// The IdP's time, if the IdP accepts assertions with it. The row of the clock tolerates more skew than a strict IdP.
 async fn other_time(context: &Context<'_>, client: &Client, error: &InvalidClient) -> Option<ProviderTime> {
     error.proof.assertion.as_ref()?;
-    let time = context.parts.relying_party.provider_time().await.ok()??;
+    let time = context.parts.relying_party.provider().time().await.ok()??;
     if time.ahead().abs() <= SAME_TIME {
         return None;
     }
@@ -309,7 +309,7 @@ async fn other_time(context: &Context<'_>, client: &Client, error: &InvalidClien
         clock: Arc::clone(&context.clock),
         ahead: time.ahead(),
     }));
-    relying_party.discover().await.ok()?;
+    relying_party.provider().discover().await.ok()?;
     relying_party.client().set(client.clone());
     let answer = redeem(context, &relying_party, &redirect_uris(context)).await;
     matches!(answer, Answer::In).then_some(time)

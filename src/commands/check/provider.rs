@@ -18,7 +18,7 @@ const LARGEST_DIFFERENCE: i64 = 30;
 
 /// Discovery, issuer and clock. `None` if the further checks lack the metadata.
 pub(super) async fn check(context: &Context<'_>, report: &mut Report) -> Option<Arc<Metadata>> {
-    let metadata = match context.parts.relying_party.discover().await {
+    let metadata = match context.parts.relying_party.provider().discover().await {
         Ok(metadata) => metadata,
         Err(error) => {
             not_discovered(&error, report);
@@ -29,7 +29,7 @@ pub(super) async fn check(context: &Context<'_>, report: &mut Report) -> Option<
         Some(base) => format!("the IdP's metadata and keys can be used, reached at {base}"),
         None => "the IdP's metadata and keys can be used".to_owned(),
     };
-    match context.parts.relying_party.provider_keys().await {
+    match context.parts.relying_party.provider().keys().await {
         Ok(_) => report.ok(Check::Discovery, reached),
         Err(error) => no_keys(&error, report),
     }
@@ -37,7 +37,7 @@ pub(super) async fn check(context: &Context<'_>, report: &mut Report) -> Option<
     for error in &metadata.left_out {
         report.note_of(&Explained::of(error).saying(|what| format!("left out: {what}")));
     }
-    match context.parts.relying_party.provider_time().await {
+    match context.parts.relying_party.provider().time().await {
         Ok(Some(time)) => clock(time, report),
         Ok(None) => report.skip(Check::Clock, "the IdP's answers carry no Date"),
         Err(_) => report.skip(

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     diagnostic::Explain as _,
-    oidc::testing::{CLIENT_ID, Provider, authorization_request as request},
+    oidc::testing::{CLIENT_ID, FakeIdp, authorization_request as request},
     random::SystemRandom,
 };
 
@@ -37,7 +37,7 @@ fn verifiers_are_random_and_have_the_recommended_length() {
 
 #[tokio::test]
 async fn the_url_has_every_parameter_once_and_no_empty_one() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.change_metadata(|document| {
         document.remove("pushed_authorization_request_endpoint");
     });
@@ -69,7 +69,7 @@ async fn the_url_has_every_parameter_once_and_no_empty_one() {
 
 #[tokio::test]
 async fn the_endpoints_own_query_stays_but_cannot_double_a_parameter() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.change_metadata(|document| {
         let endpoint = format!("{}/authorize?tenant=a%20b&client_id=evil", provider.issuer());
         document.insert("authorization_endpoint".to_owned(), json!(endpoint));
@@ -85,7 +85,7 @@ async fn the_endpoints_own_query_stays_but_cannot_double_a_parameter() {
 
 #[tokio::test]
 async fn a_pushed_request_leaves_nothing_but_its_reference_in_the_url() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let reference = "urn:ietf:params:oauth:request_uri:6esc_11ACC5bwc014ltc14eY22c";
     provider.answer(
         "/par",
@@ -106,7 +106,7 @@ async fn a_pushed_request_leaves_nothing_but_its_reference_in_the_url() {
 
 #[tokio::test]
 async fn par_that_must_be_and_cannot_is_told() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.change_metadata(|document| {
         document.remove("pushed_authorization_request_endpoint");
     });

@@ -17,13 +17,13 @@ use crate::{
     diagnostic::Explain as _,
     oidc::{
         ClientAuthentication, Options,
-        testing::{Answer, CLIENT_ID, Provider},
+        testing::{Answer, CLIENT_ID, FakeIdp},
     },
     outbound::LaneLimits,
     random::{Random, SystemRandom},
 };
 
-async fn refresh_failure(provider: &Provider, answer: Answer) -> CallError {
+async fn refresh_failure(provider: &FakeIdp, answer: Answer) -> CallError {
     provider.answers("/token", [answer]);
     let party = provider.party().await;
     party.refresh(&"rt".into()).await.unwrap_err()
@@ -40,7 +40,7 @@ fn retry_after_of(seconds: &'static str) -> Answer {
 /// The part of attacks 11 and 52 in this module: the meaning of an answer. 408, 425 and 429 are about the moment.
 #[tokio::test]
 async fn attack_11_and_52_the_error_decides_on_every_lasting_4xx() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let meaning = |code| match code {
         "invalid_grant" => Meaning::GrantGone,
         "interaction_required" | "login_required" | "consent_required" | "account_selection_required" => {
@@ -95,7 +95,7 @@ async fn attack_11_and_52_the_error_decides_on_every_lasting_4xx() {
 
 #[tokio::test]
 async fn attack_11_what_is_no_error_of_oauth_is_an_outage() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let body = |body: &str| Answer {
         body: body.to_owned(),
         ..Answer::json(StatusCode::BAD_REQUEST, &json!({}))
@@ -131,7 +131,7 @@ async fn attack_11_what_is_no_error_of_oauth_is_an_outage() {
 
 #[tokio::test]
 async fn attack_52_a_bare_400_is_a_refusal_without_a_reason() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     for body in ["", " ", "\r\n"] {
         let answer = Answer {
             body: body.to_owned(),
@@ -146,7 +146,7 @@ async fn attack_52_a_bare_400_is_a_refusal_without_a_reason() {
 
 #[tokio::test]
 async fn attack_39_a_quoted_short_token_is_not_shown() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     for (error, description) in [
         ("invalid_grant", "refresh token rt-7x is used up"),
         ("invalid_client", "bad token: RT-7X"),
@@ -163,7 +163,7 @@ async fn attack_39_a_quoted_short_token_is_not_shown() {
 
 #[tokio::test]
 async fn it_is_told_whether_the_provider_may_have_acted() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     for (answer, unknown) in [
         (Answer::html(StatusCode::BAD_GATEWAY), true),
         (Answer::html(StatusCode::GATEWAY_TIMEOUT), true),
@@ -185,7 +185,7 @@ async fn it_is_told_whether_the_provider_may_have_acted() {
 
 #[tokio::test]
 async fn attack_36_a_redirect_with_our_credentials_is_not_followed() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.answer("/elsewhere", StatusCode::OK, &json!({}));
     let error = refresh_failure(&provider, Answer::redirect("/elsewhere")).await;
     assert!(
@@ -203,7 +203,7 @@ async fn attack_36_a_redirect_with_our_credentials_is_not_followed() {
 
 #[tokio::test]
 async fn invalid_client_tells_the_operator_what_was_sent() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let error = refresh_failure(&provider, oauth(StatusCode::UNAUTHORIZED, "invalid_client")).await;
     let text = error.told();
     for part in [
@@ -230,7 +230,7 @@ async fn invalid_client_tells_the_operator_what_was_sent() {
 }
 
 /// The dates of the assertions that were sent, in seconds beside our clock.
-fn dates(provider: &Provider) -> Vec<i64> {
+fn dates(provider: &FakeIdp) -> Vec<i64> {
     let now = provider.clock.wall().unix_seconds().cast_signed();
     let sent = provider.requests_to("/token");
     let dates = sent.iter().map(|request| {
@@ -255,7 +255,7 @@ fn dates(provider: &Provider) -> Vec<i64> {
 async fn refused_assertions_get_the_date_of_the_provider() {
     let refused = |date| oauth(StatusCode::UNAUTHORIZED, "invalid_client").with(http::header::DATE, date);
     let tried = |answers: Vec<Answer>| async move {
-        let provider = Provider::start().await;
+        let provider = FakeIdp::start().await;
         provider.answers("/token", answers);
         let party = provider.party().await;
         let mut meanings = Vec::new();
@@ -290,7 +290,7 @@ async fn refused_assertions_get_the_date_of_the_provider() {
 
 #[tokio::test]
 async fn clocks_that_are_apart_are_told_where_the_client_is_refused() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     // The clock of the tests shows 2027-01-15 08:00:00.
     for (date, said) in [
         (
@@ -322,7 +322,7 @@ async fn clocks_that_are_apart_are_told_where_the_client_is_refused() {
 
 #[tokio::test]
 async fn a_secret_that_form_encoding_changes_names_the_other_method() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.answers("/token", [oauth(StatusCode::UNAUTHORIZED, "invalid_client")]);
     let party = provider.party().await;
     for (id, secret, method, hint) in [
@@ -353,7 +353,7 @@ async fn a_secret_that_form_encoding_changes_names_the_other_method() {
 
 #[tokio::test]
 async fn only_429_and_503_are_repeated_and_only_so_often() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     for (status, tries) in [
         (StatusCode::SERVICE_UNAVAILABLE, 3),
         (StatusCode::TOO_MANY_REQUESTS, 3),
@@ -370,7 +370,7 @@ async fn only_429_and_503_are_repeated_and_only_so_often() {
 
 #[tokio::test]
 async fn a_long_retry_after_is_left_to_the_caller() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let error = refresh_failure(&provider, retry_after_of("60")).await;
     assert!(
         matches!(
@@ -384,7 +384,7 @@ async fn a_long_retry_after_is_left_to_the_caller() {
 
 #[tokio::test]
 async fn a_short_retry_after_is_waited_for_by_our_clock() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let done = Answer::json(
         StatusCode::OK,
         &json!({"access_token": "at", "token_type": "bearer"}),
@@ -430,7 +430,7 @@ fn hangs_up() -> (SocketAddr, Arc<AtomicUsize>) {
 
 /// A refresh at a token endpoint of that address.
 async fn refresh_at(url: String) -> CallError {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let mut options: Options = provider.options();
     options.provider.overrides.token = Some(Url::parse(&url).unwrap());
     let party = provider.party_with(options).await;
@@ -489,7 +489,7 @@ impl Random for Counting {
 
 #[tokio::test]
 async fn attack_31_a_call_that_finds_no_place_signs_nothing() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     // It takes connections and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let token = format!("http://{}/token", silent.local_addr().unwrap());
@@ -517,7 +517,7 @@ async fn attack_31_a_call_that_finds_no_place_signs_nothing() {
 
 #[tokio::test]
 async fn nothing_is_sent_before_provider_and_client_are_known() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.undiscovered(provider.options());
     let error = party.refresh(&"rt".into()).await.unwrap_err();
     assert!(

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     clock::Clock as _,
     jose::{KeySet, Policy, Typ, verify},
-    oidc::testing::{Answer, CLIENT_ID, Provider},
+    oidc::testing::{Answer, CLIENT_ID, FakeIdp},
 };
 
 const REFRESHED: &str = "/token";
@@ -24,7 +24,7 @@ fn part(assertion: &str, index: usize) -> Value {
 
 #[tokio::test]
 async fn an_assertion_has_exactly_the_claims_of_the_contract() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.answer(REFRESHED, StatusCode::OK, &tokens());
     let party = provider.party().await;
     party.refresh(&"rt".into()).await.unwrap();
@@ -70,8 +70,8 @@ async fn an_assertion_has_exactly_the_claims_of_the_contract() {
 }
 
 /// An assertion that was sent, with the provider that it was sent to, and its header.
-async fn asserted(typ: AssertionTyp, audience: AssertionAudience) -> ((String, Provider), Value) {
-    let provider = Provider::start().await;
+async fn asserted(typ: AssertionTyp, audience: AssertionAudience) -> ((String, FakeIdp), Value) {
+    let provider = FakeIdp::start().await;
     provider.answer(REFRESHED, StatusCode::OK, &tokens());
     let mut options = provider.options();
     options.assertion_typ = typ;
@@ -102,7 +102,7 @@ async fn an_assertion_for_the_issuer_has_a_typ() {
 
 #[tokio::test]
 async fn the_audience_can_be_the_token_endpoint_in_its_public_form() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.answer(REFRESHED, StatusCode::OK, &tokens());
     provider.change_metadata(|document| {
         document.insert("issuer".to_owned(), json!("https://idp.example"));
@@ -121,7 +121,7 @@ async fn the_audience_can_be_the_token_endpoint_in_its_public_form() {
 
 #[tokio::test]
 async fn attack_15_every_retry_carries_an_assertion_with_a_fresh_jti() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let busy = || Answer::html(StatusCode::SERVICE_UNAVAILABLE);
     let done = Answer::json(StatusCode::OK, &tokens());
     provider.answers(REFRESHED, [busy(), busy(), done]);
@@ -139,7 +139,7 @@ async fn attack_15_every_retry_carries_an_assertion_with_a_fresh_jti() {
 /// They appear only in their header.
 #[tokio::test]
 async fn basic_credentials_are_form_encoded() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.answer(REFRESHED, StatusCode::OK, &tokens());
     let party = provider.party().await;
     party.client().set(Client {
@@ -160,7 +160,7 @@ async fn basic_credentials_are_form_encoded() {
 
 #[tokio::test]
 async fn posted_credentials_are_in_the_body_alone() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.answer(REFRESHED, StatusCode::OK, &tokens());
     let party = provider.party().await;
     party.client().set(Client {
@@ -176,7 +176,7 @@ async fn posted_credentials_are_in_the_body_alone() {
 
 #[tokio::test]
 async fn attack_39_encoded_credentials_are_not_shown_either() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     for auth in [
         ClientAuthentication::ClientSecretPost,
@@ -200,7 +200,7 @@ async fn attack_39_encoded_credentials_are_not_shown_either() {
 
 #[tokio::test]
 async fn an_algorithm_that_the_key_does_not_do_sends_nothing() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     party.client().set(Client {
         id: "me".to_owned(),

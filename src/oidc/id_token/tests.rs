@@ -10,7 +10,7 @@ use serde_json::{Map, json};
 use super::*;
 use crate::{
     clock::Clock as _,
-    oidc::testing::{CLIENT_ID, Provider, signing_key},
+    oidc::testing::{CLIENT_ID, FakeIdp, signing_key},
     telemetry::testing::Logs,
 };
 
@@ -25,13 +25,13 @@ const STARTED_AT: u64 = 1_800_000_000 - 60;
 type Change = fn(&mut Map<String, Value>);
 
 struct Login {
-    provider: Provider,
+    provider: FakeIdp,
     party: RelyingParty,
 }
 
 impl Login {
     async fn start() -> Self {
-        let provider = Provider::start().await;
+        let provider = FakeIdp::start().await;
         let party = provider.party().await;
         Self { provider, party }
     }
@@ -353,7 +353,7 @@ async fn a_hash_of_the_code_that_is_there_has_to_fit() {
 
 #[tokio::test]
 async fn a_trusted_audience_may_stand_beside_us_where_azp_names_us() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let mut options = provider.options();
     options.trusted_audiences = vec!["api".to_owned(), "urn:other".to_owned()];
     let party = provider.party_with(options).await;
@@ -566,20 +566,20 @@ async fn only_algorithms_that_the_provider_lists_are_accepted() {
             json!(["RS256"]),
         );
     });
-    login.party.discover().await.unwrap();
+    login.party.provider().discover().await.unwrap();
     let error = login.with(|_| ()).await.unwrap_err();
     assert_eq!(error, IdTokenError::Token(VerifyError::Algorithm));
     login.provider.change_metadata(|document| {
         document.remove("id_token_signing_alg_values_supported");
     });
-    login.party.discover().await.unwrap();
+    login.party.provider().discover().await.unwrap();
     let error = login.with(|_| ()).await.unwrap_err();
     assert_eq!(error, IdTokenError::Token(VerifyError::Algorithm));
 }
 
 #[tokio::test]
 async fn without_keys_the_token_is_neither_right_nor_wrong() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.answer("/jwks", http::StatusCode::BAD_GATEWAY, &json!({}));
     let party = provider.party().await;
     let login = Login { provider, party };

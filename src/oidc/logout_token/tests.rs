@@ -8,7 +8,7 @@ use crate::{
     jose::Algorithm,
     oidc::{
         Expect, IdTokenError, Identity, LoginFacts,
-        testing::{CLIENT_ID, Provider, signing_key},
+        testing::{CLIENT_ID, FakeIdp, signing_key},
     },
 };
 
@@ -17,7 +17,7 @@ const NOW: u64 = 1_800_000_000;
 /// A change to claims that are right otherwise.
 type Change = fn(&mut Map<String, Value>);
 
-fn claims(provider: &Provider) -> Map<String, Value> {
+fn claims(provider: &FakeIdp) -> Map<String, Value> {
     let claims = json!({
         "iss": provider.issuer(), "aud": CLIENT_ID, "iat": NOW, "exp": NOW + 120, "jti": "jti-1",
         "sub": "alice", "sid": "sid-1", "events": { EVENT: {} },
@@ -25,7 +25,7 @@ fn claims(provider: &Provider) -> Map<String, Value> {
     claims.as_object().unwrap().clone()
 }
 
-fn signed(provider: &Provider, typ: &str, claims: &Map<String, Value>) -> String {
+fn signed(provider: &FakeIdp, typ: &str, claims: &Map<String, Value>) -> String {
     let token = provider.key.sign(Algorithm::ES256, typ, claims).unwrap();
     token.expose().to_owned()
 }
@@ -143,7 +143,7 @@ const REFUSED: &[(&str, Change, &str)] = &[
 
 #[tokio::test]
 async fn attack_13_an_imperfect_logout_token_is_refused() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     for (name, change, expected) in REFUSED {
         let mut claims = claims(&provider);
@@ -158,7 +158,7 @@ async fn attack_13_an_imperfect_logout_token_is_refused() {
 
 #[tokio::test]
 async fn attack_13_a_logout_token_says_what_it_is_or_nothing() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     let claims = claims(&provider);
     for typ in ["logout+jwt", "Logout+JWT", "JWT", "jwt"] {
@@ -182,7 +182,7 @@ async fn attack_13_a_logout_token_says_what_it_is_or_nothing() {
 
 #[tokio::test]
 async fn attack_13_forged_signatures_are_refused() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     let claims = claims(&provider);
     let encoded = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -218,7 +218,7 @@ async fn attack_13_forged_signatures_are_refused() {
 
 #[tokio::test]
 async fn attack_13_neither_kind_of_token_passes_for_the_other() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     // An ID token as a logout token: it has no event and a nonce.
     let id_token = provider.id_token(&provider.claims());
@@ -252,7 +252,7 @@ async fn attack_13_neither_kind_of_token_passes_for_the_other() {
 
 #[tokio::test]
 async fn a_logout_token_that_is_right_says_whom_it_is_about() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     let at = Timestamp::from_unix_seconds;
     let token = check(&party, &signed(&provider, "logout+jwt", &claims(&provider))).await;
@@ -282,7 +282,7 @@ async fn a_logout_token_that_is_right_says_whom_it_is_about() {
 
 #[tokio::test]
 async fn the_times_have_their_leeway() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     for (issued, expires) in [(NOW + 60, NOW + 180), (NOW - 359, NOW + 1), (NOW - 100, NOW - 59)] {
         let mut claims = claims(&provider);
@@ -301,21 +301,21 @@ fn at_now() -> Timestamp {
 
 #[tokio::test]
 async fn a_rotated_key_of_the_provider_is_read() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     let next = signing_key("idp-key-2");
     let token = next
         .sign(Algorithm::ES256, "logout+jwt", &claims(&provider))
         .unwrap();
     // The keys are known before they change.
-    party.provider_keys().await.unwrap();
+    party.provider().keys().await.unwrap();
     provider.publish(&[&provider.key, &next]);
     assert!(check(&party, token.expose()).await.is_ok());
 }
 
 #[tokio::test]
 async fn any_text_as_a_token_is_refused_without_a_panic() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     let good = signed(&provider, "logout+jwt", &claims(&provider));
     let mut runner = TestRunner::deterministic();

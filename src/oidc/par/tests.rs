@@ -4,17 +4,17 @@ use serde_json::json;
 use super::*;
 use crate::oidc::{
     OAuthError,
-    testing::{Answer, CLIENT_ID, Provider, authorization_request as request},
+    testing::{Answer, CLIENT_ID, FakeIdp, authorization_request as request},
 };
 
-async fn pushed(provider: &Provider, answer: Answer) -> Result<Url, CallError> {
+async fn pushed(provider: &FakeIdp, answer: Answer) -> Result<Url, CallError> {
     provider.answers("/par", [answer]);
     provider.party().await.authorization_url(&request()).await
 }
 
 #[tokio::test]
 async fn the_whole_request_is_pushed_with_authentication() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let answer = Answer::json(
         StatusCode::CREATED,
         &json!({"request_uri": "urn:x:1", "expires_in": 60}),
@@ -40,7 +40,7 @@ async fn the_whole_request_is_pushed_with_authentication() {
 /// They do not fit into a URL or make no sense.
 #[tokio::test]
 async fn unusable_answers_are_refused() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     for body in [
         json!({}),
         json!([]),
@@ -66,7 +66,7 @@ async fn unusable_answers_are_refused() {
 
 #[tokio::test]
 async fn an_expiry_that_makes_no_sense_costs_nobody_the_login() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     for expiry in [
         json!(60),
         json!("60"),
@@ -85,7 +85,7 @@ async fn an_expiry_that_makes_no_sense_costs_nobody_the_login() {
 
 #[tokio::test]
 async fn refusals_come_through_as_they_are() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let answer = Answer::json(
         StatusCode::BAD_REQUEST,
         &json!({"error": "invalid_scope", "error_description": "no"}),
@@ -103,7 +103,7 @@ async fn refusals_come_through_as_they_are() {
 
 #[tokio::test]
 async fn attack_36_a_redirect_from_the_par_endpoint_is_not_followed() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let error = pushed(&provider, Answer::redirect("/elsewhere"))
         .await
         .unwrap_err();

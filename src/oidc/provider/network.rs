@@ -21,7 +21,7 @@ const PRIVATE_SUFFIXES: [&str; 10] = [
 
 /// Whether `url` points at this machine, at a link-local or private address, or at a name that only a private network
 /// resolves. URL parsing has normalised decimal, octal and hexadecimal forms of IPv4 addresses.
-pub(in crate::oidc) fn is_internal(url: &Url) -> bool {
+pub(super) fn is_internal(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => is_internal_name(name),
         Some(Host::Ipv4(address)) => is_internal_v4(address),

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    oidc::testing::{Answer, Provider},
+    oidc::testing::{Answer, FakeIdp},
     telemetry::testing::Logs,
 };
 
@@ -20,7 +20,7 @@ fn with(member: &str, value: Value) -> Value {
 
 #[tokio::test]
 async fn a_code_is_exchanged_with_verifier_and_redirect_uri() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.answer(
         "/token",
         StatusCode::OK,
@@ -60,7 +60,7 @@ async fn a_code_is_exchanged_with_verifier_and_redirect_uri() {
 /// Members that the answer lacks stay absent.
 #[tokio::test]
 async fn a_refresh_sends_the_refresh_token() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.answer("/token", StatusCode::OK, &with("refresh_token", json!("")));
     let tokens = provider.party().await.refresh(&"rt-1".into()).await.unwrap();
     assert_eq!(tokens.refresh_token, None);
@@ -114,7 +114,7 @@ fn the_refresh_token_lifetime_has_two_names() {
 
 #[tokio::test]
 async fn an_error_says_nothing_of_what_was_sent() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let answers = [
         Answer::html(StatusCode::OK),
         Answer::html(StatusCode::BAD_REQUEST),
@@ -195,7 +195,7 @@ async fn a_scope_that_makes_no_sense_is_ignored_and_told_once() {
     }
 
     let logs = Logs::capture();
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.answer("/token", StatusCode::OK, &with("scope", json!(7)));
     let party = provider.party().await;
     for _ in 0..2 {

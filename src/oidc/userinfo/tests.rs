@@ -3,11 +3,11 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    oidc::testing::{Answer, Provider},
+    oidc::testing::{Answer, FakeIdp},
     telemetry::testing::Logs,
 };
 
-async fn asked(provider: &Provider, answer: Answer) -> Result<Option<Claims>, UserInfoError> {
+async fn asked(provider: &FakeIdp, answer: Answer) -> Result<Option<Claims>, UserInfoError> {
     provider.answers("/userinfo", [answer]);
     let party = provider.party().await;
     party.user_info(&"at".into(), "alice").await
@@ -15,7 +15,7 @@ async fn asked(provider: &Provider, answer: Answer) -> Result<Option<Claims>, Us
 
 #[tokio::test]
 async fn the_claims_of_the_same_person_come_back() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let answer = Answer::json(
         StatusCode::OK,
         &json!({"sub": "alice", "email": "alice@example.org"}),
@@ -29,7 +29,7 @@ async fn the_claims_of_the_same_person_come_back() {
 
 #[tokio::test]
 async fn another_or_no_subject_is_refused() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     for (body, another) in [
         (json!({"sub": "mallory"}), true),
         (json!({"email": "x"}), false),
@@ -51,7 +51,7 @@ async fn another_or_no_subject_is_refused() {
 
 #[tokio::test]
 async fn signed_answers_are_told_apart_from_garbage() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let mut answer = Answer::html(StatusCode::OK);
     answer.headers[0].1 = "application/jwt".to_owned();
     let error = asked(&provider, answer).await.unwrap_err();
@@ -68,7 +68,7 @@ async fn signed_answers_are_told_apart_from_garbage() {
 
 #[tokio::test]
 async fn a_document_may_have_256_kib() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let sized = |size: usize| {
         let empty = json!({"sub": "alice", "x": ""}).to_string().len();
         Answer::json(
@@ -86,7 +86,7 @@ async fn a_document_may_have_256_kib() {
 
 #[tokio::test]
 async fn a_subject_that_became_a_number_is_the_same() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let answer = Answer::json(StatusCode::OK, &json!({"sub": 1234}));
     provider.answers("/userinfo", [answer]);
     let party = provider.party().await;
@@ -101,7 +101,7 @@ async fn a_subject_that_became_a_number_is_the_same() {
 #[tokio::test]
 async fn a_login_continues_without_userinfo() {
     let logs = Logs::capture();
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     let mut warnings = 0;
     for status in [401, 403, 404, 500, 503].map(|code| StatusCode::from_u16(code).unwrap()) {
@@ -161,7 +161,7 @@ async fn a_login_continues_without_userinfo() {
 
 #[tokio::test]
 async fn other_answers_are_sorted_by_whether_they_may_pass() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     for (answer, transient) in [
         (Answer::html(StatusCode::UNAUTHORIZED), false),
         (Answer::redirect("/elsewhere"), false),
@@ -177,7 +177,7 @@ async fn other_answers_are_sorted_by_whether_they_may_pass() {
 
 #[tokio::test]
 async fn a_provider_without_the_endpoint_has_no_claims() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.change_metadata(|document| {
         document.remove("userinfo_endpoint");
     });

@@ -393,7 +393,7 @@ async fn while_registration_is_skipped_no_call_is_made() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exactly_one_of_several_processes_registers() {
     let harness = Harness::new(Habits::default()).await;
-    let metadata = harness.party.discover().await.unwrap();
+    let metadata = harness.party.provider().discover().await.unwrap();
     let tasks: Vec<_> = (0..10)
         .map(|_| {
             let mut registration = harness.registration(with_iat);

@@ -30,7 +30,7 @@ async fn killed_after(
     steps: usize,
     with: Change,
 ) -> Option<Result<Outcome, RegistrationError>> {
-    let metadata = harness.party.discover().await.unwrap();
+    let metadata = harness.party.provider().discover().await.unwrap();
     let registration = harness.registration(with);
     doom(harness.dir.path(), steps);
     let end = tokio::spawn(async move { registration.ensure(&metadata).await }).await;

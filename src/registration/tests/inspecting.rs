@@ -11,7 +11,7 @@ const READ: &str = "GET /register/bff-server";
 
 impl Harness {
     async fn look(&self, change: impl FnOnce(&mut Options)) -> Inspection {
-        let metadata = self.party.discover().await.unwrap();
+        let metadata = self.party.provider().discover().await.unwrap();
         self.registration(change).inspect(&metadata).await.unwrap()
     }
 
@@ -30,7 +30,7 @@ impl Harness {
     }
 
     async fn try_token(&self) -> Result<Option<TokenTrial>, RegistrationError> {
-        let metadata = self.party.discover().await.unwrap();
+        let metadata = self.party.provider().discover().await.unwrap();
         self.registration(with_iat).try_initial_token(&metadata).await
     }
 }
@@ -101,7 +101,7 @@ async fn a_process_that_registers_is_waited_for_and_not_for_ever() {
     let harness = Harness::registered(Habits::default()).await;
     let file = CredentialsFile::new(harness.path());
     let lock = file.lock(&harness.clock).await.unwrap();
-    let metadata = harness.party.discover().await.unwrap();
+    let metadata = harness.party.provider().discover().await.unwrap();
     let registration = harness.registration(as_is);
     let looking = tokio::spawn(async move { registration.inspect(&metadata).await });
     while !looking.is_finished() {

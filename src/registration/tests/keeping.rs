@@ -63,7 +63,7 @@ impl Drop for Nap {
 impl<'w> Keeper<'w> {
     async fn start(harness: &'w Harness, change: impl FnOnce(&mut Options)) -> Self {
         let registration = harness.registration(change);
-        harness.party.discover().await.unwrap();
+        harness.party.provider().discover().await.unwrap();
         let asleep = Arc::new(AtomicUsize::new(0));
         let clock = Watched {
             clock: harness.clock.clone(),

@@ -112,7 +112,7 @@ async fn a_lost_registration_token_registers_anew_once() {
 #[tokio::test]
 async fn the_doctor_asks_without_a_token() {
     let harness = harness().await;
-    let metadata = harness.party.discover().await.unwrap();
+    let metadata = harness.party.provider().discover().await.unwrap();
     let registration = harness.registration(open);
     let Inspection::Unregistered(prospect) = registration.inspect(&metadata).await.unwrap() else {
         panic!("it is registered");
@@ -127,7 +127,7 @@ async fn the_doctor_asks_without_a_token() {
     assert_eq!(harness.idp.seen()[0].bearer, None);
 
     let harness = Harness::new(Habits::default()).await;
-    let metadata = harness.party.discover().await.unwrap();
+    let metadata = harness.party.provider().discover().await.unwrap();
     let error = harness
         .registration(open)
         .try_initial_token(&metadata)

@@ -258,7 +258,7 @@ async fn the_wait_that_the_idp_asks_for_is_heard_in_bounds() {
 #[tokio::test]
 async fn an_idp_that_is_not_there_is_named_with_the_cause() {
     let harness = Harness::new(Habits::default()).await;
-    let metadata = harness.party.discover().await.unwrap();
+    let metadata = harness.party.provider().discover().await.unwrap();
     let mut metadata = (*metadata).clone();
     // A port without a listener.
     let free = std::net::TcpListener::bind("127.0.0.1:0")

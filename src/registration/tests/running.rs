@@ -100,7 +100,7 @@ async fn the_server_waits_for_an_idp_that_is_down() {
         harness.idp.calls().is_empty(),
         "nothing is registered before discovery"
     );
-    harness.party.discover().await.unwrap();
+    harness.party.provider().discover().await.unwrap();
     driver.fails_with("503").await;
     let health = driver.context.health.clone();
     driver.finished().await.unwrap();
@@ -121,7 +121,7 @@ async fn a_held_lock_is_waited_for() {
     let harness = Harness::new(Habits::default()).await;
     let other = CredentialsFile::new(harness.path());
     let lock = other.lock(&harness.clock).await.unwrap();
-    harness.party.discover().await.unwrap();
+    harness.party.provider().discover().await.unwrap();
     let driver = Driver::start(&harness, with_iat);
     // So that it waits already.
     driver.sleeps_through(Duration::ZERO, &harness).await;
@@ -154,7 +154,7 @@ fn a_lock_in_redis_is_told_of_with_its_key() {
 async fn the_wait_that_the_idp_asks_for_is_kept() {
     let harness = Harness::new(Habits::default()).await;
     harness.idp.odd("POST /register", Odd::RetryAfter(429, "200"));
-    harness.party.discover().await.unwrap();
+    harness.party.provider().discover().await.unwrap();
     let driver = Driver::start(&harness, with_iat);
     driver.fails_with("429").await;
     driver.sleeps_through(Duration::from_secs(199), &harness).await;
@@ -168,7 +168,7 @@ async fn a_refused_first_registration_stops_the_server() {
         "POST /register",
         Odd::Json(400, oauth_error("invalid_scope", "no")),
     );
-    harness.party.discover().await.unwrap();
+    harness.party.provider().discover().await.unwrap();
     let error = Driver::start(&harness, with_iat).finished().await.unwrap_err();
     assert_eq!(error.kind().exit_code(), 77);
 
@@ -184,7 +184,7 @@ async fn an_allowed_failure_is_retried_slowly() {
         "POST /register",
         Odd::Json(400, oauth_error("invalid_scope", "no")),
     );
-    harness.party.discover().await.unwrap();
+    harness.party.provider().discover().await.unwrap();
     let driver = Driver::start(&harness, |options| {
         with_iat(options);
         options.allow_failure = true;
@@ -200,7 +200,7 @@ async fn an_allowed_failure_is_retried_slowly() {
 async fn a_mistake_in_the_configuration_stops_the_server_in_any_case() {
     let harness = Harness::new(Habits::default()).await;
     fs::write(harness.path(), "broken").unwrap();
-    harness.party.discover().await.unwrap();
+    harness.party.provider().discover().await.unwrap();
     let driver = Driver::start(&harness, |options| {
         with_iat(options);
         options.allow_failure = true;
@@ -213,7 +213,7 @@ async fn a_mistake_in_the_configuration_stops_the_server_in_any_case() {
 async fn after_a_lost_answer_the_server_sends_nothing() {
     let harness = Harness::new(Habits::default()).await;
     harness.idp.odd("POST /register", Odd::Cut(201));
-    harness.party.discover().await.unwrap();
+    harness.party.provider().discover().await.unwrap();
     let driver = Driver::start(&harness, with_iat);
     driver.fails_with("is unknown").await;
     for _ in 0..3 {
@@ -239,7 +239,7 @@ async fn a_postponed_comparison_follows_later() {
     harness
         .idp
         .odd("GET /register", Odd::Text(503, "text/html", String::new()));
-    harness.party.discover().await.unwrap();
+    harness.party.provider().discover().await.unwrap();
     let driver = Driver::start(&harness, |options| options.scopes.push("email".to_owned()));
     driver.until(|status| *status == Status::Ok).await;
     assert_eq!(harness.party.client().get().unwrap().id, "bff-server");
@@ -259,7 +259,7 @@ async fn shutdown_ends_every_wait_but_not_a_call_under_way() {
     driver.task.await.unwrap().unwrap();
 
     // Between attempts.
-    harness.party.discover().await.unwrap();
+    harness.party.provider().discover().await.unwrap();
     harness
         .idp
         .odd("POST /register", Odd::Text(503, "text/html", String::new()));

@@ -243,7 +243,7 @@ async fn the_next_start_uses_a_named_key_that_fits() {
         after,
         Arc::new(harness.clock.clone()),
     );
-    let metadata = harness.party.discover().await.unwrap();
+    let metadata = harness.party.provider().discover().await.unwrap();
     let outcome = registration.ensure(&metadata).await.unwrap();
     assert!(matches!(outcome.event, Event::Unchanged), "{:?}", outcome.event);
     let ClientAuthentication::PrivateKeyJwt { algorithm } = outcome.client.auth else {

@@ -9,7 +9,7 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{NotReady, RelyingParty};
+use super::{NotDiscovered, Provider};
 use crate::{
     clock::Timestamp,
     diagnostic::{Explain, Fix, Knob, fix},
@@ -33,7 +33,7 @@ pub struct JwksOptions {
 pub enum JwksError {
     /// Discovery has not succeeded yet.
     #[error(transparent)]
-    NotReady(#[from] NotReady),
+    NotDiscovered(#[from] NotDiscovered),
     /// No answer.
     #[error("cannot read the IdP's keys at {url}: {source}")]
     Unreachable {
@@ -72,10 +72,9 @@ impl Explain for JwksError {
             )
         };
         match self {
-            Self::NotReady(error) => error.fix(),
+            Self::NotDiscovered(NotDiscovered) | Self::Abandoned => None,
             Self::Unreachable { source, .. } => Some(source.fix().unwrap_or_else(pointer)),
             Self::Status { .. } | Self::NoKeys { .. } => Some(pointer()),
-            Self::Abandoned => None,
         }
     }
 }
@@ -139,19 +138,19 @@ impl Default for JwksOptions {
     }
 }
 
-// === impl RelyingParty ===
+// === impl Provider ===
 
-impl RelyingParty {
+impl Provider {
     /// The provider's keys: cached ones, or read now if there are none or they are old.
     ///
     /// # Errors
     ///
     /// [`JwksError`] if none were ever read.
-    pub async fn provider_keys(&self) -> Result<Arc<KeySet>, JwksError> {
+    pub async fn keys(&self) -> Result<Arc<KeySet>, JwksError> {
         let next = {
             let now = self.shared.clock.now();
-            let mut state = self.shared.jwks.state.lock();
-            let max_age = self.shared.options.jwks.max_age;
+            let mut state = self.shared.keys.state.lock();
+            let max_age = self.shared.jwks_options.max_age;
             match &state.keys {
                 Some(cached) if now < cached.fetched_at.saturating_add(max_age) => {
                     Next::Known(Ok(Arc::clone(&cached.set)))
@@ -164,10 +163,10 @@ impl RelyingParty {
 
     /// The provider's keys after `known` turned out to lack the needed one: newer ones if there are any, otherwise
     /// `known` again.
-    pub async fn provider_keys_after(&self, known: &Arc<KeySet>) -> Arc<KeySet> {
+    pub async fn keys_after(&self, known: &Arc<KeySet>) -> Arc<KeySet> {
         let next = {
             let now = self.shared.clock.now();
-            let mut state = self.shared.jwks.state.lock();
+            let mut state = self.shared.keys.state.lock();
             match &state.keys {
                 // Another caller was faster.
                 Some(cached) if !Arc::ptr_eq(&cached.set, known) => Next::Known(Ok(Arc::clone(&cached.set))),
@@ -176,7 +175,7 @@ impl RelyingParty {
                     if matches!(next, Next::Wait(_)) {
                         // The cool-down also starts after a success, so unknown key ids cause at most one fetch per
                         // cool-down.
-                        let cooldown = self.shared.options.jwks.cooldown;
+                        let cooldown = self.shared.jwks_options.cooldown;
                         state.cooling_until = state.cooling_until.max(now.saturating_add(cooldown));
                     }
                     next
@@ -188,10 +187,10 @@ impl RelyingParty {
 
     /// Whether the provider's keys were read a moment ago, without a failure since: a key that is missing then is
     /// unpublished.
-    pub(super) fn provider_keys_are_current(&self) -> bool {
+    pub(super) fn keys_are_current(&self) -> bool {
         let now = self.shared.clock.now();
-        let state = self.shared.jwks.state.lock();
-        let cooldown = self.shared.options.jwks.cooldown;
+        let state = self.shared.keys.state.lock();
+        let cooldown = self.shared.jwks_options.cooldown;
         state.last_error.is_none()
             && (state.keys.as_ref()).is_some_and(|cached| now <= cached.fetched_at.saturating_add(cooldown))
     }
@@ -213,10 +212,10 @@ impl RelyingParty {
         let (done, flight) = watch::channel(None);
         state.flight = Some(flight.clone());
         // In its own task: a caller that stops waiting must not stop the fetch of the others.
-        let party = self.clone();
+        let provider = self.clone();
         tokio::spawn(async move {
-            let fetched = party.fetch_keys().await;
-            done.send_replace(Some(party.settle(fetched)));
+            let fetched = provider.fetch_keys().await;
+            done.send_replace(Some(provider.settle(fetched)));
         });
         Next::Wait(flight)
     }
@@ -234,9 +233,9 @@ impl RelyingParty {
 
     /// Stores the result of a fetch; after a failure the known keys stay.
     fn settle(&self, fetched: Result<KeySet, JwksError>) -> Outcome {
-        let options = &self.shared.options.jwks;
+        let options = &self.shared.jwks_options;
         let now = self.shared.clock.now();
-        let mut state = self.shared.jwks.state.lock();
+        let mut state = self.shared.keys.state.lock();
         state.flight = None;
         match fetched {
             Ok(set) => {
@@ -274,7 +273,7 @@ impl RelyingParty {
     }
 
     async fn fetch_keys(&self) -> Result<KeySet, JwksError> {
-        let metadata = self.metadata().ok_or(NotReady::Metadata)?;
+        let metadata = self.metadata().ok_or(NotDiscovered)?;
         let url = metadata.jwks_uri.to_string();
         let request = Request::get(metadata.jwks_uri.clone());
         let response = match self.shared.outbound.send(Lane::Metadata, request).await {

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{EndpointError, Metadata, RelyingParty, UrlMap, provider::ProviderOptions};
+use super::{EndpointError, Metadata, Provider, ProviderOptions, UrlMap};
 use crate::{
     diagnostic::{Explain, Fix, Knob, fix},
     outbound::{Lane, Request, TransportError},
@@ -161,16 +161,16 @@ fn mismatch(url: &str, expected: &str, found: Option<&str>, only_base_url: bool)
     }
 }
 
-// === impl RelyingParty ===
+// === impl Provider ===
 
-impl RelyingParty {
+impl Provider {
     /// Reads the provider's metadata and keeps it. What was known before stays known where this fails.
     ///
     /// # Errors
     ///
     /// [`DiscoveryError`].
     pub async fn discover(&self) -> Result<Arc<Metadata>, DiscoveryError> {
-        let options = &self.shared.options.provider;
+        let options = &self.shared.options;
         let document = self.document(options, &url_map(options)?).await?;
         let found = document.get("issuer").and_then(Value::as_str);
         let named = options.for_issuer(found).unwrap_or(Cow::Borrowed(options));

@@ -5,7 +5,7 @@ use http::{
     header::{AGE, CACHE_CONTROL, DATE},
 };
 
-use super::{JwksError, NotReady, RelyingParty};
+use super::{JwksError, NotDiscovered, Provider};
 use crate::{
     clock::{Timestamp, http_date},
     outbound::{Lane, Request},
@@ -31,16 +31,16 @@ impl ProviderTime {
     }
 }
 
-// === impl RelyingParty ===
+// === impl Provider ===
 
-impl RelyingParty {
+impl Provider {
     /// The provider's time, from the `Date` of an answer (RFC 9110 section 6.6.1). `None` if it sends none.
     ///
     /// # Errors
     ///
     /// [`JwksError`]: this fetches the JWK Set, because every provider has one without credentials.
-    pub async fn provider_time(&self) -> Result<Option<ProviderTime>, JwksError> {
-        let metadata = self.metadata().ok_or(NotReady::Metadata)?;
+    pub async fn time(&self) -> Result<Option<ProviderTime>, JwksError> {
+        let metadata = self.metadata().ok_or(NotDiscovered)?;
         let url = metadata.jwks_uri.clone();
         let shown = url.to_string();
         let fresh = HeaderValue::from_static("no-cache");
@@ -58,7 +58,7 @@ impl RelyingParty {
 
 /// The time of an answer, and as much more as a cache says that it has kept it (RFC 9110 section 5.1, RFC 9111 section
 /// 5.1).
-pub(super) fn provider_date(headers: &HeaderMap) -> Option<Timestamp> {
+pub(in crate::oidc) fn provider_date(headers: &HeaderMap) -> Option<Timestamp> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let date = http_date(text(DATE)?)?;
     let age = text(AGE).and_then(|age| age.trim().parse().ok()).unwrap_or(0);

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     diagnostic::Knob,
-    oidc::testing::{Answer, Provider},
+    oidc::testing::{Answer, FakeIdp},
     telemetry::testing::Logs,
     url_policy::HttpPolicy,
 };
@@ -15,30 +15,30 @@ fn unreachable_url() -> Url {
     Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap()
 }
 
-async fn failure(provider: &Provider) -> DiscoveryError {
+async fn failure(provider: &FakeIdp) -> DiscoveryError {
     let party = provider.undiscovered(provider.options());
-    let error = party.discover().await.unwrap_err();
-    assert!(party.metadata().is_none());
+    let error = party.provider().discover().await.unwrap_err();
+    assert!(party.provider().metadata().is_none());
     error
 }
 
 #[tokio::test]
 async fn the_document_is_read_below_the_issuer_and_kept() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.undiscovered(provider.options());
-    let waiting = party.wait_for_metadata();
+    let waiting = party.provider().wait_for_metadata();
     tokio::pin!(waiting);
     assert!(futures_util::poll!(&mut waiting).is_pending());
-    let metadata = party.discover().await.unwrap();
+    let metadata = party.provider().discover().await.unwrap();
     assert_eq!(metadata.issuer, provider.issuer());
-    assert!(Arc::ptr_eq(&metadata, &party.metadata().unwrap()));
+    assert!(Arc::ptr_eq(&metadata, &party.provider().metadata().unwrap()));
     assert!(Arc::ptr_eq(&metadata, &waiting.await));
     assert_eq!(provider.requests_to(WELL_KNOWN)[0].method, http::Method::GET);
 }
 
 #[tokio::test]
 async fn an_issuer_is_compared_to_the_letter() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let issuer = provider.issuer().to_owned();
     for found in [
         json!(format!("{issuer}/")),
@@ -61,7 +61,7 @@ async fn an_issuer_is_compared_to_the_letter() {
 
 #[tokio::test]
 async fn an_issuer_with_its_default_port_is_compared_to_the_letter() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let issuer = "https://am.example:443/am/oauth2";
     let mut options = provider.options();
     options.provider.issuer = issuer.to_owned();
@@ -76,7 +76,7 @@ async fn an_issuer_with_its_default_port_is_compared_to_the_letter() {
         document.insert("jwks_uri".to_owned(), json!("https://am.example/am/oauth2/jwks"));
         let at = format!("/am/oauth2{WELL_KNOWN}");
         provider.answer(&at, StatusCode::OK, &Value::Object(document));
-        let outcome = provider.undiscovered(options.clone()).discover().await;
+        let outcome = provider.undiscovered(options.clone()).provider().discover().await;
         match outcome {
             Ok(metadata) => {
                 assert!(fits, "{found}");
@@ -100,7 +100,7 @@ async fn an_issuer_with_its_default_port_is_compared_to_the_letter() {
 
 #[tokio::test]
 async fn a_template_in_the_place_of_the_issuer_is_told_as_what_it_is() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let template = format!("{}/{{tenantid}}/v2.0", provider.issuer());
     provider.change_metadata(|document| {
         document.insert("issuer".to_owned(), json!(template));
@@ -117,13 +117,18 @@ async fn a_template_in_the_place_of_the_issuer_is_told_as_what_it_is() {
 /// Only `IDP_BASE_URL` is set.
 #[tokio::test]
 async fn another_issuer_at_the_base_url_prints_the_line_to_add() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.change_metadata(|document| {
         document.insert("issuer".to_owned(), json!("https://idp.example/realms/x"));
     });
     let mut options = provider.options();
     options.provider.base_url = Some(provider.url.clone());
-    let error = provider.undiscovered(options).discover().await.unwrap_err();
+    let error = provider
+        .undiscovered(options)
+        .provider()
+        .discover()
+        .await
+        .unwrap_err();
     let text = error.told();
     assert!(text.contains("[Issuer]=https://idp.example/realms/x"), "{text}");
 
@@ -134,7 +139,7 @@ async fn another_issuer_at_the_base_url_prints_the_line_to_add() {
 
 #[tokio::test]
 async fn the_base_url_gets_the_path_of_the_issuer() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let mut document = provider.document();
     document.insert("issuer".to_owned(), json!("https://idp.example/realms/x"));
     document.insert(
@@ -146,7 +151,12 @@ async fn the_base_url_gets_the_path_of_the_issuer() {
     let mut options = provider.options();
     options.provider.issuer = "https://idp.example/realms/x".to_owned();
     options.provider.base_url = Some(provider.url.clone());
-    let metadata = provider.undiscovered(options.clone()).discover().await.unwrap();
+    let metadata = provider
+        .undiscovered(options.clone())
+        .provider()
+        .discover()
+        .await
+        .unwrap();
     assert_eq!(
         metadata.token_endpoint,
         provider.url.join("/realms/x/token").unwrap()
@@ -159,17 +169,18 @@ async fn the_base_url_gets_the_path_of_the_issuer() {
     // Directly below the base URL, where nothing is there.
     provider.answers(&at, [Answer::json(StatusCode::NOT_FOUND, &json!({}))]);
     provider.answer(WELL_KNOWN, StatusCode::OK, &Value::Object(document));
-    assert!(provider.undiscovered(options).discover().await.is_ok());
+    assert!(provider.undiscovered(options).provider().discover().await.is_ok());
 }
 
 #[tokio::test]
 async fn no_answer_names_url_cause_and_variable_and_may_pass() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let mut options = provider.options();
     let dead = unreachable_url();
     options.provider.issuer = dead.as_str().trim_end_matches('/').to_owned();
     let error = provider
         .undiscovered(options.clone())
+        .provider()
         .discover()
         .await
         .unwrap_err();
@@ -181,6 +192,7 @@ async fn no_answer_names_url_cause_and_variable_and_may_pass() {
     options.provider.base_url = Some(dead);
     let text = provider
         .undiscovered(options)
+        .provider()
         .discover()
         .await
         .unwrap_err()
@@ -190,7 +202,7 @@ async fn no_answer_names_url_cause_and_variable_and_may_pass() {
 
 #[tokio::test]
 async fn other_answers_are_sorted_by_whether_they_may_pass() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     for (status, transient) in [
         (StatusCode::SERVICE_UNAVAILABLE, true),
         (StatusCode::BAD_GATEWAY, true),
@@ -217,14 +229,14 @@ async fn other_answers_are_sorted_by_whether_they_may_pass() {
 /// The other endpoints work.
 #[tokio::test]
 async fn an_ignored_endpoint_is_logged_once() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.change_metadata(|document| {
         document.insert("userinfo_endpoint".to_owned(), json!(""));
     });
     let logs = Logs::capture();
     let party = provider.party().await;
-    assert!(party.metadata().unwrap().userinfo_endpoint.is_none());
-    party.discover().await.unwrap();
+    assert!(party.provider().metadata().unwrap().userinfo_endpoint.is_none());
+    party.provider().discover().await.unwrap();
     let text = logs.text();
     assert_eq!(text.matches("userinfo_endpoint").count(), 1, "{text}");
     assert!(
@@ -235,7 +247,7 @@ async fn an_ignored_endpoint_is_logged_once() {
 
 #[tokio::test]
 async fn attack_36_a_redirect_of_discovery_is_not_followed() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.answer("/elsewhere", StatusCode::OK, &Value::Object(provider.document()));
     provider.answers(WELL_KNOWN, [Answer::redirect("/elsewhere")]);
     let error = failure(&provider).await;
@@ -245,31 +257,43 @@ async fn attack_36_a_redirect_of_discovery_is_not_followed() {
 
 #[tokio::test]
 async fn a_failure_does_not_forget_what_was_known() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     provider.answers(WELL_KNOWN, [Answer::html(StatusCode::BAD_GATEWAY)]);
-    assert!(party.discover().await.is_err());
-    assert!(party.metadata().is_some());
+    assert!(party.provider().discover().await.is_err());
+    assert!(party.provider().metadata().is_some());
 }
 
 #[tokio::test]
 async fn discovery_is_not_needed_if_all_endpoints_are_named() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.answers(WELL_KNOWN, [Answer::html(StatusCode::NOT_FOUND)]);
     let mut options = provider.options();
     let at = |path: &str| Some(provider.url.join(path).unwrap());
     options.provider.overrides.authorization = at("/a");
     options.provider.overrides.token = at("/t");
-    assert!(provider.undiscovered(options.clone()).discover().await.is_err());
+    assert!(
+        provider
+            .undiscovered(options.clone())
+            .provider()
+            .discover()
+            .await
+            .is_err()
+    );
     options.provider.overrides.jwks = at("/k");
-    let metadata = provider.undiscovered(options).discover().await.unwrap();
+    let metadata = provider
+        .undiscovered(options)
+        .provider()
+        .discover()
+        .await
+        .unwrap();
     assert_eq!(metadata.token_endpoint, provider.url.join("/t").unwrap());
     assert_eq!(metadata.issuer, provider.issuer());
 }
 
 #[tokio::test]
 async fn an_issuer_that_is_no_identifier_or_not_secure_is_not_asked() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     for issuer in [
         "",
         "idp.example",
@@ -279,7 +303,12 @@ async fn an_issuer_that_is_no_identifier_or_not_secure_is_not_asked() {
     ] {
         let mut options = provider.options();
         options.provider.issuer = issuer.to_owned();
-        let error = provider.undiscovered(options).discover().await.unwrap_err();
+        let error = provider
+            .undiscovered(options)
+            .provider()
+            .discover()
+            .await
+            .unwrap_err();
         assert!(
             matches!(error, DiscoveryError::InvalidIssuer { .. }),
             "{issuer} {error:?}"
@@ -290,6 +319,7 @@ async fn an_issuer_that_is_no_identifier_or_not_secure_is_not_asked() {
     options.provider.issuer = "http://idp.example".to_owned();
     let error = provider
         .undiscovered(options.clone())
+        .provider()
         .discover()
         .await
         .unwrap_err();
@@ -306,7 +336,12 @@ async fn an_issuer_that_is_no_identifier_or_not_secure_is_not_asked() {
     options.provider.issuer = "https://idp.example".to_owned();
     options.provider.base_url = Some(Url::parse("http://10.0.0.1").unwrap());
     assert_eq!(options.provider.allow_http, HttpPolicy::LocalOnly);
-    let error = provider.undiscovered(options).discover().await.unwrap_err();
+    let error = provider
+        .undiscovered(options)
+        .provider()
+        .discover()
+        .await
+        .unwrap_err();
     assert!(
         matches!(
             error,
@@ -322,7 +357,7 @@ async fn an_issuer_that_is_no_identifier_or_not_secure_is_not_asked() {
 /// The issuer keeps the name that the provider uses for itself.
 #[tokio::test]
 async fn browsers_use_the_public_base() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let mut options = provider.options();
     options.provider.public_base = Some(Url::parse("https://idp.example").unwrap());
     let inside = Url::parse(provider.issuer()).unwrap();
@@ -333,7 +368,12 @@ async fn browsers_use_the_public_base() {
         provider.change_metadata(|document| {
             document.insert("issuer".to_owned(), json!(issuer));
         });
-        let metadata = provider.undiscovered(options.clone()).discover().await.unwrap();
+        let metadata = provider
+            .undiscovered(options.clone())
+            .provider()
+            .discover()
+            .await
+            .unwrap();
         assert_eq!(metadata.issuer, issuer);
         let browsers = &metadata.authorization_endpoint;
         assert_eq!(
@@ -348,6 +388,11 @@ async fn browsers_use_the_public_base() {
     provider.change_metadata(|document| {
         document.insert("issuer".to_owned(), json!("https://other.example"));
     });
-    let error = provider.undiscovered(options).discover().await.unwrap_err();
+    let error = provider
+        .undiscovered(options)
+        .provider()
+        .discover()
+        .await
+        .unwrap_err();
     assert!(matches!(error, DiscoveryError::IssuerMismatch { .. }), "{error}");
 }

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::super::{
     EndpointOverrides, OptionalEndpoint, ProviderOptions, UrlMap, discovery::displayable,
-    provider::network::is_internal,
+    network::is_internal,
 };
 use crate::diagnostic::{Explain, Fix, Knob, fix};
 

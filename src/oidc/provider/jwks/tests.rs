@@ -6,12 +6,12 @@ use crate::{
     clock::Clock as _,
     jose::{Algorithm, SigningKey},
     oidc::{
-        Expect, LoginFacts,
-        testing::{Answer, Provider, signing_key},
+        Expect, LoginFacts, RelyingParty,
+        testing::{Answer, FakeIdp, signing_key},
     },
 };
 
-async fn accepts(party: &RelyingParty, provider: &Provider, key: &SigningKey) -> bool {
+async fn accepts(party: &RelyingParty, provider: &FakeIdp, key: &SigningKey) -> bool {
     let token = key.sign(Algorithm::ES256, "JWT", &provider.claims()).unwrap();
     let (nonce, code, access) = ("nonce-1".into(), "code-1".into(), "at".into());
     let facts = LoginFacts {
@@ -25,13 +25,13 @@ async fn accepts(party: &RelyingParty, provider: &Provider, key: &SigningKey) ->
         .is_ok()
 }
 
-fn fetches(provider: &Provider) -> usize {
+fn fetches(provider: &FakeIdp) -> usize {
     provider.requests_to("/jwks").len()
 }
 
 #[tokio::test]
 async fn attack_16_a_rotation_works_without_a_restart() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     let (old, new) = (&provider.key, signing_key("idp-key-2"));
     assert!(accepts(&party, &provider, old).await);
@@ -43,7 +43,7 @@ async fn attack_16_a_rotation_works_without_a_restart() {
 
 #[tokio::test]
 async fn attack_16_a_flood_of_random_kids_fetches_once_per_cool_down() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     assert!(accepts(&party, &provider, &provider.key).await);
     for index in 0..20 {
@@ -63,7 +63,7 @@ async fn attack_16_a_flood_of_random_kids_fetches_once_per_cool_down() {
 
 #[tokio::test]
 async fn attack_16_one_unusable_key_does_not_spoil_the_others() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let good = provider.key.public();
     let keys = json!([
         {"kty": "RSA", "kid": "broken"}, 7, {"kty": "oct", "kid": "x", "k": "AAAA"}, {"kty": "EC", "crv": "P-999"}, good
@@ -76,7 +76,7 @@ async fn attack_16_one_unusable_key_does_not_spoil_the_others() {
 /// The cool-down starts after a failure too.
 #[tokio::test]
 async fn attack_16_a_failed_fetch_keeps_the_known_keys() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     assert!(accepts(&party, &provider, &provider.key).await);
     let empty = Answer::json(StatusCode::OK, &json!({"keys": []}));
@@ -99,7 +99,7 @@ async fn attack_16_a_failed_fetch_keeps_the_known_keys() {
 
 #[tokio::test]
 async fn attack_36_a_redirect_from_the_jwks_endpoint_is_not_followed() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.answers("/jwks", [Answer::redirect("/elsewhere")]);
     provider.answer(
         "/elsewhere",
@@ -107,7 +107,7 @@ async fn attack_36_a_redirect_from_the_jwks_endpoint_is_not_followed() {
         &json!({"keys": [provider.key.public()]}),
     );
     let party = provider.party().await;
-    let error = party.provider_keys().await.unwrap_err();
+    let error = party.provider().keys().await.unwrap_err();
     assert!(matches!(error, JwksError::Status { .. }), "{error:?}");
     assert!(error.told().contains("[ProviderKeys]"));
     assert!(provider.requests_to("/elsewhere").is_empty());
@@ -115,58 +115,58 @@ async fn attack_36_a_redirect_from_the_jwks_endpoint_is_not_followed() {
 
 #[tokio::test]
 async fn all_who_wait_share_one_fetch() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
-    let first = join_all((0..20).map(|_| party.provider_keys())).await;
+    let first = join_all((0..20).map(|_| party.provider().keys())).await;
     let first: Vec<_> = first.into_iter().map(Result::unwrap).collect();
     assert!(first.iter().all(|keys| Arc::ptr_eq(keys, &first[0])));
     assert_eq!(fetches(&provider), 1);
 
-    let newer = join_all((0..20).map(|_| party.provider_keys_after(&first[0]))).await;
+    let newer = join_all((0..20).map(|_| party.provider().keys_after(&first[0]))).await;
     assert!(newer.iter().all(|keys| Arc::ptr_eq(keys, &newer[0])));
     assert!(!Arc::ptr_eq(&newer[0], &first[0]));
     assert_eq!(fetches(&provider), 2);
     // A caller that still holds the old ones gets the new ones without a fetch.
-    let late = party.provider_keys_after(&first[0]).await;
+    let late = party.provider().keys_after(&first[0]).await;
     assert!(Arc::ptr_eq(&late, &newer[0]));
     assert_eq!(fetches(&provider), 2);
 }
 
 #[tokio::test]
 async fn a_caller_who_goes_away_does_not_stop_the_fetch() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     {
-        let gone = party.provider_keys();
+        let gone = party.provider().keys();
         tokio::pin!(gone);
         assert!(futures_util::poll!(&mut gone).is_pending());
     }
-    assert!(party.provider_keys().await.is_ok());
+    assert!(party.provider().keys().await.is_ok());
     assert_eq!(fetches(&provider), 1);
 }
 
 #[tokio::test]
 async fn without_any_keys_the_next_try_comes_soon() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     provider.answers("/jwks", [Answer::html(StatusCode::BAD_GATEWAY)]);
     let party = provider.party().await;
     assert!(matches!(
-        party.provider_keys().await,
+        party.provider().keys().await,
         Err(JwksError::Status { .. })
     ));
     provider.publish(&[&provider.key]);
     assert!(matches!(
-        party.provider_keys().await,
+        party.provider().keys().await,
         Err(JwksError::Status { .. })
     ));
     assert_eq!(fetches(&provider), 1);
     provider.clock.advance(Duration::from_secs(5));
-    assert!(party.provider_keys().await.is_ok());
+    assert!(party.provider().keys().await.is_ok());
 }
 
 #[tokio::test]
 async fn a_withdrawn_key_is_not_trusted_after_the_next_fetch() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.party().await;
     assert!(accepts(&party, &provider, &provider.key).await);
     provider.publish(&[&signing_key("idp-key-2")]);
@@ -177,8 +177,8 @@ async fn a_withdrawn_key_is_not_trusted_after_the_next_fetch() {
 
 #[tokio::test]
 async fn no_keys_are_asked_for_before_discovery() {
-    let provider = Provider::start().await;
+    let provider = FakeIdp::start().await;
     let party = provider.undiscovered(provider.options());
-    let error = party.provider_keys().await.unwrap_err();
-    assert_eq!(error, JwksError::NotReady(NotReady::Metadata));
+    let error = party.provider().keys().await.unwrap_err();
+    assert_eq!(error, JwksError::NotDiscovered(NotDiscovered));
 }
