@@ -23,6 +23,9 @@ pub const REFRESHED: Series = Series::of("bff_token_refresh_last_success_timesta
 /// The time of the last fetch of our JWK Set.
 pub const JWKS_FETCHED: Series = Series::of("bff_jwks_last_fetch_timestamp_seconds");
 
+/// The fetches of our JWK Set.
+pub const JWKS_FETCHES: Series = Series::of("bff_jwks_fetches_total");
+
 /// One series of numbers: the name of the measure, and a label if there are several of a kind. Names and labels are
 /// constants, so that no data of a request or a person becomes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

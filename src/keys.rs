@@ -32,7 +32,7 @@ pub use self::{
     document::JwksDocument,
     form::Form,
     generate::{GenerateError, generate_if_new},
-    keeper::{ByHandError, Done, Keeper, Rotation, moment},
+    keeper::{ByHandError, Done, Keeper, OtherKey, Rotation, moment},
     keyring::{Entry, KeyName, Keyring, Policy, Seen, State, Step, Upcoming, Why},
     keyring_file::KeyringError,
     keyring_store::{KeyringLock, KeyringStore, Stamp},
@@ -214,6 +214,20 @@ impl Keys {
         let pair = pem::parse(text.as_bytes()).map_err(|_| KeysError::Publish)?;
         let signing = Arc::new(SigningKey::new(pair, None).map_err(|_| KeysError::Publish)?);
         Ok(Self::new(KeySnapshot::new(signing, None, Vec::new(), None)?))
+    }
+
+    /// One key alone, in memory: to see what the IdP makes of it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysError`] of the library.
+    pub fn alone(key: SigningKey) -> Result<Self, KeysError> {
+        Ok(Self::new(KeySnapshot::new(
+            Arc::new(key),
+            None,
+            Vec::new(),
+            None,
+        )?))
     }
 
     fn new(snapshot: KeySnapshot) -> Self {

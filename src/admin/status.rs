@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Admin;
 use crate::{
     clock::Timestamp,
-    instruments::{JWKS_FETCHED, REFRESHED},
+    instruments::{JWKS_FETCHED, JWKS_FETCHES, REFRESHED},
     telemetry::recent::Noticed,
 };
 
@@ -25,6 +25,10 @@ pub struct ServerStatus {
     pub refreshed_at: Option<String>,
     /// The time of the last fetch of its JWK Set, except by commands of this server.
     pub jwks_fetched_at: Option<String>,
+    /// How often its JWK Set was fetched since it started, except by commands of this server; a server of an older
+    /// version does not say.
+    #[serde(default)]
+    pub jwks_fetches: Option<u64>,
     /// The other replicas that it sees; `None` where it asks for none.
     pub replicas: Option<Vec<String>>,
     /// Its warnings, the latest one first.
@@ -76,6 +80,7 @@ pub(super) async fn status(State(admin): State<Admin>) -> Json<ServerStatus> {
             .collect(),
         refreshed_at: last(REFRESHED),
         jwks_fetched_at: last(JWKS_FETCHED),
+        jwks_fetches: Some(admin.instruments.counter(JWKS_FETCHES).get()),
         replicas,
         warnings: admin
             .recent

@@ -10,7 +10,7 @@ use crate::{
     clock::{SharedClock, Timestamp},
     config::Config,
     keys::{Keeper, KeyringStore, Keys, KeysError, Warning},
-    oidc::{self, AssertionAudience, AssertionTyp, Client, ClientSlot, RelyingParty},
+    oidc::{self, AssertionAudience, AssertionTyp, Client, ClientSlot, Metadata, RelyingParty, RetryOptions},
     outbound::Outbound,
     private_file,
     registration::{Credentials, CredentialsFile, Registration},
@@ -35,6 +35,19 @@ pub struct OneShot {
 /// The state that running replicas share with this machine, beyond files; `None` if all of it is in files.
 #[derive(Clone, Debug, Default)]
 pub struct InCommon(Option<Replicas>);
+
+/// How assertions are made.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// Their audience.
+    pub audience: AssertionAudience,
+    /// Their `typ`.
+    pub typ: AssertionTyp,
+    /// The clock that dates them.
+    pub clock: SharedClock,
+    /// The keys that sign them.
+    pub keys: Keys,
+}
 
 /// Opened keys with the notes about them.
 pub type Opened = (Keeper, Keys, Vec<Warning>);
@@ -71,26 +84,38 @@ impl OneShot {
         })
     }
 
-    /// The same client of the IdP with other assertions. It knows nothing yet.
+    /// The same client of the IdP with other assertions, for an experiment: it repeats no call. It knows `metadata`, and
+    /// no client yet.
     #[must_use]
-    pub fn with_assertions(&self, audience: AssertionAudience, typ: AssertionTyp) -> RelyingParty {
+    pub fn variant(&self, variant: Variant, metadata: &Arc<Metadata>) -> RelyingParty {
+        let options = settings::relying_party(&self.config);
         let options = oidc::Options {
-            assertion_audience: audience,
-            assertion_typ: typ,
-            ..settings::relying_party(&self.config)
+            assertion_audience: variant.audience,
+            assertion_typ: variant.typ,
+            retry: RetryOptions {
+                repeats: 0,
+                ..options.retry
+            },
+            ..options
         };
-        relying_party(options, &self.outbound, &self.keys, &self.ports)
-    }
-
-    /// The same client of the IdP by another clock. It knows nothing yet.
-    #[must_use]
-    pub fn with_clock(&self, clock: SharedClock) -> RelyingParty {
         let ports = Ports {
-            clock,
+            clock: variant.clock,
             ..self.ports.clone()
         };
-        let options = settings::relying_party(&self.config);
-        relying_party(options, &self.outbound, &self.keys, &ports)
+        let relying_party = relying_party(options, &self.outbound, &variant.keys, &ports);
+        relying_party.provider().suppose(Arc::clone(metadata));
+        relying_party
+    }
+
+    /// Assertions as the settings want them.
+    #[must_use]
+    pub fn configured(&self) -> Variant {
+        Variant {
+            audience: self.config.client.assertion_audience,
+            typ: self.config.client.assertion_typ,
+            clock: Arc::clone(&self.ports.clock),
+            keys: self.keys.clone(),
+        }
     }
 
     /// The client that the configuration names, where registration is off. Waits for the IdP's metadata.

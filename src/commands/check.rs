@@ -23,6 +23,7 @@ use self::{
     authentication::KeysAre,
     finding::{Check, Report},
     own::KeysFound,
+    running::Fetches,
     terminal::Terminal,
 };
 use super::{Exit, complain_of, process, say};
@@ -43,6 +44,8 @@ struct Context<'a> {
     parts: OneShot,
     clock: SharedClock,
     random: SharedRandom,
+    /// The fetches of our keys before the checks began, if the server says so.
+    fetches: Option<Fetches>,
 }
 
 pub(super) fn config_only() -> Exit {
@@ -96,7 +99,12 @@ async fn examined() -> Report {
             Some(socket) => Some(running::status(socket).await),
             None => None,
         };
-        let work = async |common: &InCommon| Box::pin(examine(&config, common, &outside, &mut report)).await;
+        let fetches = asked
+            .as_ref()
+            .and_then(|asked| running::fetches_of(asked.as_ref().ok()?));
+        let work = async |common: &InCommon| {
+            Box::pin(examine(&config, common, &outside, fetches, &mut report)).await;
+        };
         if let Err(error) = InCommon::with(&config, &outside, work).await {
             own::unusable(&mut report, Check::Configuration, "what replicas share", &error);
         }
@@ -112,7 +120,13 @@ async fn examined() -> Report {
 }
 
 /// Each step needs the ones before it: after a failure the rest is skipped.
-async fn examine(config: &Config, common: &InCommon, outside: &Ports, report: &mut Report) {
+async fn examine(
+    config: &Config,
+    common: &InCommon,
+    outside: &Ports,
+    fetches: Option<Fetches>,
+    report: &mut Report,
+) {
     if let Err(error) = preflight::store_answers(config, outside).await {
         own::unusable(report, Check::Configuration, "the session store", &error);
     }
@@ -129,6 +143,7 @@ async fn examine(config: &Config, common: &InCommon, outside: &Ports, report: &m
         parts,
         clock,
         random,
+        fetches,
     };
     let local = server::check(config, report).await;
     let served = jwks::check(&context, &keys, local, report).await;
@@ -140,7 +155,8 @@ async fn examine(config: &Config, common: &InCommon, outside: &Ports, report: &m
     }
     let known = registration::check(&context, &metadata, &keys, &served, report).await;
     let keys_are = match served {
-        jwks::Served::Nobody(_) => KeysAre::OutOfReach,
+        // A running server that cannot be reached there has its own row.
+        jwks::Served::Nobody(_) if report.failed(&[Check::Jwks]).is_none() => KeysAre::OutOfReach,
         _ => KeysAre::There,
     };
     let unread = known.unread;

@@ -56,6 +56,7 @@ struct Header<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     typ: Option<&'a str>,
     alg: Algorithm,
+    #[serde(skip_serializing_if = "str::is_empty")]
     kid: &'a str,
 }
 
@@ -190,6 +191,14 @@ impl SigningKey {
         renamed.public.common.key_id = Some(kid.to_owned());
         kid.clone_into(&mut renamed.kid);
         renamed
+    }
+
+    /// The same key without a key id: a verifier has to try its keys.
+    #[must_use]
+    pub fn unnamed(&self) -> Self {
+        let mut unnamed = self.called("");
+        unnamed.public.common.key_id = None;
+        unnamed
     }
 
     /// The key id.

@@ -143,6 +143,15 @@ impl Folder {
         self.at_hand.get(kid)
     }
 
+    /// The key of an entry, also of a retired one, whose file is not read otherwise.
+    pub(super) fn key_of(&self, entry: &Entry) -> Option<Arc<SigningKey>> {
+        if let Some(key) = self.key(&entry.kid) {
+            return Some(Arc::clone(key));
+        }
+        let key = fresh(&self.path_of(entry), self.options.guard).ok()?;
+        (key.kid() == entry.thumbprint()).then(|| Arc::new(key.called(&entry.kid)))
+    }
+
     /// The key in the named file under this id, although the keyring does not know it yet.
     pub(super) fn named(&self, kid: &str) -> Option<&Arc<SigningKey>> {
         self.named.as_ref().filter(|named| named.kid() == kid)

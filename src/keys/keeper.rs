@@ -10,6 +10,7 @@ mod open;
 mod run;
 
 use std::{
+    cmp::Reverse,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -23,7 +24,7 @@ use super::{
     AnnounceError, Keys, KeysError,
     document::Published,
     folder::Folder,
-    keyring::{Keyring, Policy, Seen, State, Step},
+    keyring::{Entry, Keyring, Policy, Seen, State, Step},
     keyring_store::{KeyringStore, Stamp},
     may_sign,
     snapshot::KeySnapshot,
@@ -67,6 +68,15 @@ pub struct Keeper {
     notes: Vec<Note>,
 }
 
+/// A key that does not sign now.
+#[derive(Clone, Debug)]
+pub struct OtherKey {
+    /// The key, under its key id.
+    pub key: Arc<SigningKey>,
+    /// Its state; a named key that the keyring does not know yet is next.
+    pub state: State,
+}
+
 /// The permitted changes to the files.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
@@ -79,6 +89,17 @@ enum Access {
     ByHand,
     /// Nothing.
     Look,
+}
+
+// === impl OtherKey ===
+
+impl OtherKey {
+    fn next(key: &Arc<SigningKey>) -> Self {
+        Self {
+            key: Arc::clone(key),
+            state: State::Next,
+        }
+    }
 }
 
 // === impl Keeper ===
@@ -115,6 +136,40 @@ impl Keeper {
         let active = self.folder.key(&self.ring.active()?.kid)?;
         may_sign(active, registered).ok()?;
         may_sign(key, registered).err()
+    }
+
+    /// The keys that do not sign and whose private halves are at hand: the coming one, the previous ones and the retired
+    /// ones, each the latest first.
+    #[must_use]
+    pub fn others(&self) -> Vec<OtherKey> {
+        let named = self
+            .seen
+            .named
+            .as_ref()
+            .filter(|named| self.ring.coming(&self.seen) == Some(named.kid.as_str()));
+        let named = named.filter(|named| self.ring.find(&named.kid).is_none());
+        let named = named.and_then(|named| self.folder.named(&named.kid));
+        let mut others: Vec<OtherKey> = named.into_iter().map(OtherKey::next).collect();
+        let order = |state| {
+            [State::Next, State::Previous, State::Retired]
+                .into_iter()
+                .position(|one| one == state)
+        };
+        let mut entries: Vec<&Entry> = self
+            .ring
+            .keys
+            .iter()
+            .filter(|key| order(key.state).is_some())
+            .collect();
+        entries.sort_by_key(|key| (order(key.state), Reverse(key.since)));
+        others.extend(entries.into_iter().filter_map(|entry| {
+            let key = self.folder.key_of(entry)?;
+            Some(OtherKey {
+                key,
+                state: entry.state,
+            })
+        }));
+        others
     }
 
     /// The step that a server would perform now.

@@ -3,7 +3,7 @@
 use super::binding::Why;
 use crate::{
     clock::Timestamp,
-    instruments::{Counter, Instruments, JWKS_FETCHED, Moment, Series},
+    instruments::{Counter, Instruments, JWKS_FETCHED, JWKS_FETCHES, Moment, Series},
     login::BackChannelError,
     session::Mismatch,
 };
@@ -45,7 +45,7 @@ impl Measures {
             ip: of("ip"),
             device: of("device"),
             logouts: Logouts::new(instruments),
-            jwks: instruments.counter(Series::of("bff_jwks_fetches_total")),
+            jwks: instruments.counter(JWKS_FETCHES),
             jwks_last: instruments.moment(JWKS_FETCHED),
         }
     }

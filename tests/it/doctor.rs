@@ -2,6 +2,7 @@
 
 mod breaks;
 mod contract;
+mod experiments;
 mod register;
 mod report;
 mod starts;

@@ -2,39 +2,33 @@
 //! supports them. Otherwise a token request with an invented code, which must fail because of the code and not
 //! because of the client.
 
-use std::sync::Arc;
+mod experiments;
+mod fetches;
+mod request;
 
+use std::{fmt::Write as _, sync::Arc};
+
+use url::Url;
+
+use self::{
+    experiments::{Cause, Outcome, Refused},
+    request::{Answer, Refusal, push, redeem, redirect_uris},
+};
 use super::{
     Context,
     finding::{Check, Kind, Report},
     own::KeysFound,
     provider::wrong_clock,
     registration::Known,
-    skewed_clock::SkewedClock,
-    text::clean,
+    text::{clean, list},
 };
 use crate::{
-    config::PromptSetting,
-    diagnostic::{Knob, fix},
+    diagnostic::{Explain as _, Fix, Knob, fix},
     oidc::{
-        AssertionAudience, AssertionTyp, AuthorizationRequest, Blames, CallError, Client, InvalidClient,
-        Metadata, OAuthError, ParMode, Pkce, ProviderTime, RelyingParty,
+        Blames, CallError, Client, ClientAuthentication, InvalidClient, KeyThere, Metadata, OAuthError,
+        ParMode,
     },
-    random::RandomExt as _,
-    secret::Secret,
 };
-
-/// More redirect URIs are not tried.
-const MOST_URIS: usize = 20;
-
-/// The IdP's reaction to our authentication.
-enum Answer {
-    In,
-    Out(Box<InvalidClient>),
-    /// It refuses something else.
-    Refused(OAuthError),
-    Unclear(CallError),
-}
 
 /// Whether the IdP can fetch our keys now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,29 +39,28 @@ pub(super) enum KeysAre {
     OutOfReach,
 }
 
-/// A smaller clock skew, in seconds, does not explain a refusal.
-const SAME_TIME: i64 = 2;
-
 /// Possible causes of a refusal that have their own row.
 const CAUSES: [Check; 7] = [
+    // The first one explains nothing of a client that cannot be read.
+    Check::Jwks,
     Check::Clock,
     Check::Method,
     Check::Algorithm,
     Check::Kid,
-    Check::Jwks,
     Check::Registration,
     Check::Keys,
 ];
 
 pub(super) async fn check(
     context: &Context<'_>,
-    metadata: &Metadata,
+    metadata: &Arc<Metadata>,
     keys: &KeysFound,
     known: Known,
     keys_are: KeysAre,
     report: &mut Report,
 ) {
     let key = known.key();
+    let (unread, fetched) = (known.unread, known.fetched);
     let client = match known.client {
         Some(client) if keys.found().is_some() => client,
         _ => {
@@ -104,22 +97,45 @@ pub(super) async fn check(
             );
         }
     }
-    let (answer, how) = match answer {
-        Some(answer) => (answer, "a pushed authorization request"),
+    let at_par = answer.is_some();
+    let (answer, how) = if let Some(answer) = answer {
+        (answer, "a pushed authorization request")
+    } else {
         // Also where each push was refused for another reason: that says little of the client.
-        None => (
-            redeem(context, relying_party, &uris).await,
-            "a token request with a made-up code",
-        ),
+        let uri = uris.first().map_or("", String::as_str);
+        let answer = redeem(context, relying_party, uri).await;
+        (answer, "a token request with a made-up code")
     };
     match answer {
         Answer::In => {
             let what = format!("the IdP lets {} in ({}; {how})", client.id, client.auth.method());
             report.ok(Check::Authentication, what);
+            if unread && signs(&client) {
+                excuse_keys(report);
+            }
         }
-        Answer::Out(error) => {
-            let error = InvalidClient { key, ..*error };
-            kept_out(context, &client, error, keys_are, report).await;
+        Answer::Out(refusal) => {
+            let refusal = match refusal {
+                Refusal::Told(error) => Refusal::Told(Box::new(InvalidClient {
+                    // Nobody knows where the IdP has the keys of a client that cannot be read.
+                    key: if unread { KeyThere::Unknown } else { key },
+                    ..*error
+                })),
+                bare @ Refusal::Bare(_) => bare,
+            };
+            let uri = context.config.registration.jwks_uri.as_ref();
+            let kept_out = KeptOut {
+                context,
+                metadata,
+                keys,
+                client: &client,
+                refusal,
+                at_par,
+                unread,
+                fetches_from: uri.filter(|_| fetched && !unread),
+                keys_are,
+            };
+            kept_out.tell(report).await;
         }
         Answer::Refused(error) => report.explain(
             Kind::Wrong,
@@ -142,59 +158,6 @@ fn without_push(report: &mut Report) {
     }
 }
 
-fn redirect_uris(context: &Context<'_>) -> Vec<String> {
-    let settings = context.config;
-    let registered = settings.registration.redirect_uris.iter();
-    let mut uris: Vec<String> = registered.map(ToString::to_string).take(MOST_URIS).collect();
-    if uris.is_empty() {
-        uris.extend(settings.login.fallback_callback.as_ref().map(ToString::to_string));
-    }
-    uris
-}
-
-async fn push(context: &Context<'_>, relying_party: &RelyingParty, uri: &str) -> Answer {
-    let random = &*context.random;
-    let request = AuthorizationRequest {
-        scope: context.config.provider.scopes.join(" "),
-        state: random.base64url::<16>(),
-        nonce: random.base64url::<16>(),
-        redirect_uri: uri.to_owned(),
-        code_challenge: Pkce::generate(random).challenge,
-        prompt: match &context.config.provider.prompt {
-            PromptSetting::Always(prompt) => Some(prompt.clone()),
-            PromptSetting::Auto | PromptSetting::Never => None,
-        },
-        login_hint: None,
-        ui_locales: None,
-        acr_values: None,
-        domain_hint: None,
-        tenant: None,
-        max_age: None,
-    };
-    classify(relying_party.authorization_url(&request).await)
-}
-
-/// A code that the IdP never issued: an IdP that accepts the client complains about the code.
-async fn redeem(context: &Context<'_>, relying_party: &RelyingParty, uris: &[String]) -> Answer {
-    let random = &*context.random;
-    let code = Secret::new(random.base64url::<32>());
-    let verifier = Pkce::generate(random).verifier;
-    let uri = uris.first().map_or("", String::as_str);
-    match classify(relying_party.exchange_code(&code, uri, &verifier).await) {
-        Answer::Refused(error) if error.is("invalid_grant") => Answer::In,
-        other => other,
-    }
-}
-
-fn classify<T>(outcome: Result<T, CallError>) -> Answer {
-    match outcome {
-        Ok(_) => Answer::In,
-        Err(CallError::InvalidClient(error)) => Answer::Out(error),
-        Err(CallError::Rejected(error)) => Answer::Refused(error),
-        Err(error) => Answer::Unclear(error),
-    }
-}
-
 /// A push that was refused although the client may be let in.
 fn refused_request(uri: &str, error: OAuthError, report: &mut Report) {
     let (check, what) = match error.blames() {
@@ -214,110 +177,140 @@ fn refused_request(uri: &str, error: OAuthError, report: &mut Report) {
     }
 }
 
-async fn kept_out(
-    context: &Context<'_>,
-    client: &Client,
-    error: InvalidClient,
+fn signs(client: &Client) -> bool {
+    matches!(client.auth, ClientAuthentication::PrivateKeyJwt { .. })
+}
+
+/// The IdP has the key of a client that cannot be read: then the address of our keys keeps nobody out.
+fn excuse_keys(report: &mut Report) {
+    report.excuse(Check::Jwks, "the IdP has the signing key all the same");
+}
+
+/// A client that the IdP does not let in.
+struct KeptOut<'a> {
+    context: &'a Context<'a>,
+    metadata: &'a Arc<Metadata>,
+    keys: &'a KeysFound,
+    client: &'a Client,
+    refusal: Refusal,
+    at_par: bool,
+    /// Whether the client cannot be read at the IdP.
+    unread: bool,
+    /// The address from which the IdP fetches our keys, where that is known.
+    fetches_from: Option<&'a Url>,
     keys_are: KeysAre,
-    report: &mut Report,
-) {
-    let what = format!("the IdP does not let {} in", client.id);
-    let cause = clean(&error.to_string());
-    if let Some(row) = report.failed(&CAUSES) {
-        let fix = format!("mend {} first, and check again", row.check.name());
-        return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
+}
+
+// === impl KeptOut ===
+
+impl KeptOut<'_> {
+    async fn tell(self, report: &mut Report) {
+        let what = format!("the IdP does not let {} in", self.client.id);
+        if let Some(row) = report.failed(self.causes()) {
+            let cause = clean(&self.refusal.to_string());
+            let fix = format!("mend {} first, and check again", row.check.name());
+            return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
+        }
+        let out_of_reach = signs(self.client) && self.keys_are == KeysAre::OutOfReach;
+        let refused = Refused {
+            context: self.context,
+            metadata: self.metadata,
+            keys: self.keys,
+            client: self.client,
+            refusal: &self.refusal,
+            at_par: self.at_par,
+            keys_out_of_reach: out_of_reach && !self.unread,
+        };
+        let outcome = refused.explain().await;
+        if self.unread && outcome.has_key {
+            excuse_keys(report);
+        }
+        let (cause, fix) = match outcome.cause {
+            Some(Cause::Told { text, fix }) => (text, fix),
+            Some(Cause::Clock(time)) => {
+                wrong_clock(
+                    time,
+                    "the IdP refuses our assertions, and takes those that are dated by its own clock",
+                    report,
+                );
+                (
+                    clean(&self.refusal.to_string()),
+                    Fix::from("mend clock first, and check again"),
+                )
+            }
+            Some(Cause::OnlyPar) => self.only_par(),
+            None if out_of_reach => return report.skip(Check::Authentication, self.unproven()),
+            None => self.unexplained(&outcome).await,
+        };
+        report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
     }
-    if without_typ(context, client, &error).await {
-        let cause = "it refuses assertions that say in `typ` what they are, and takes others";
-        let fix = fix!("set {}", Knob::AssertionTyp.to("none"));
-        return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
+
+    /// The rows that explain the refusal if they have failed. Whether the IdP fetches the keys of a client that cannot be
+    /// read is not known.
+    fn causes(&self) -> &'static [Check] {
+        if self.unread { &CAUSES[1..] } else { &CAUSES }
     }
-    if let Some(other) = other_audience(context, client, &error).await {
+
+    fn only_par(&self) -> (String, Fix) {
         let cause = format!(
-            "it wants another audience in assertions than {}",
-            audience(&error)
+            "the token endpoint accepts the client, and the endpoint for pushed requests does not: {}",
+            clean(&self.refusal.to_string())
         );
-        let fix = fix!("set {}", Knob::AssertionAudience.to(other));
-        return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
+        let fix = if self.metadata.require_par {
+            fix!(
+                "allow the client to push requests at the IdP ({}), or correct {}",
+                Knob::ProviderClient,
+                Knob::ParEndpoint
+            )
+        } else {
+            fix!(
+                "set {}, or correct {} if it points elsewhere",
+                Knob::Par.to("false"),
+                Knob::ParEndpoint
+            )
+        };
+        (cause, fix)
     }
-    if let Some(time) = other_time(context, client, &error).await {
-        wrong_clock(
-            time,
-            "the IdP refuses our assertions, and takes those that are dated by its own clock",
-            report,
-        );
-        let fix = "mend clock first, and check again";
-        return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
+
+    /// While the server is stopped, its keys are not served.
+    fn unproven(&self) -> &'static str {
+        if self.unread {
+            "cannot be proven now: the IdP refuses the client, and if it fetches our keys from this server, it has none. Start it, \
+             and check again"
+        } else {
+            "cannot be proven now: the IdP fetches our keys from this server. Start it, and check again"
+        }
     }
-    if error.proof.assertion.is_some() && keys_are == KeysAre::OutOfReach {
-        return report.skip(
-            Check::Authentication,
-            "cannot be proven now: the IdP fetches our keys from this server. Start it, and check again",
-        );
+
+    async fn unexplained(&self, outcome: &Outcome) -> (String, Fix) {
+        let mut cause = clean(&self.refusal.to_string());
+        let mut fix = self
+            .refusal
+            .fix()
+            .unwrap_or_else(|| Fix::from("see in the log of the IdP why it refuses"));
+        if !outcome.refused.is_empty() {
+            cause.push_str("; refused as well: ");
+            cause.push_str(&list(&outcome.refused));
+        }
+        if !outcome.untried.is_empty() {
+            // Writing to a string cannot fail.
+            let _ = match outcome.stopped {
+                Some(status) => write!(cause, "; not tried, since the IdP answered {}: ", status.as_u16()),
+                None => write!(cause, "; not tried, to send few requests: "),
+            };
+            cause.push_str(&list(&outcome.untried));
+        }
+        if let Some(from) = self.fetches_from
+            && let Some(seen) = fetches::since_the_start(self.context, self.metadata, from).await
+        {
+            cause.push_str("; ");
+            cause.push_str(&seen.text);
+            if let Some(first) = seen.fix {
+                fix = fix!("{}; else {}", first, fix);
+            }
+        }
+        (cause, fix)
     }
-    report.explain(Kind::Wrong, Check::Authentication, what, &error);
-}
-
-/// Whether the IdP lets us in with assertions that have no `typ`.
-async fn without_typ(context: &Context<'_>, client: &Client, error: &InvalidClient) -> bool {
-    let settings = &context.config.client;
-    let has_typ = settings.assertion_typ != AssertionTyp::None;
-    error.proof.assertion.is_some()
-        && has_typ
-        && lets_in(context, client, settings.assertion_audience, AssertionTyp::None).await
-}
-
-/// Whether the IdP lets us in with such assertions.
-async fn lets_in(
-    context: &Context<'_>,
-    client: &Client,
-    audience: AssertionAudience,
-    typ: AssertionTyp,
-) -> bool {
-    let relying_party = context.parts.with_assertions(audience, typ);
-    if relying_party.provider().discover().await.is_err() {
-        return false;
-    }
-    relying_party.client().set(client.clone());
-    let answer = redeem(context, &relying_party, &redirect_uris(context)).await;
-    matches!(answer, Answer::In)
-}
-
-/// The audience with which the IdP accepts the client, if the configured audience was the only mistake.
-async fn other_audience(
-    context: &Context<'_>,
-    client: &Client,
-    error: &InvalidClient,
-) -> Option<&'static str> {
-    error.proof.assertion.as_ref()?;
-    let (other, name) = match context.config.client.assertion_audience {
-        AssertionAudience::Issuer => (AssertionAudience::TokenEndpoint, "token_endpoint"),
-        AssertionAudience::TokenEndpoint => (AssertionAudience::Issuer, "issuer"),
-    };
-    let typ = context.config.client.assertion_typ;
-    lets_in(context, client, other, typ).await.then_some(name)
-}
-
-/// The IdP's time, if the IdP accepts assertions with it. The row of the clock tolerates more skew than a strict IdP.
-async fn other_time(context: &Context<'_>, client: &Client, error: &InvalidClient) -> Option<ProviderTime> {
-    error.proof.assertion.as_ref()?;
-    let time = context.parts.relying_party.provider().time().await.ok()??;
-    if time.ahead().abs() <= SAME_TIME {
-        return None;
-    }
-    let relying_party = context.parts.with_clock(Arc::new(SkewedClock {
-        clock: Arc::clone(&context.clock),
-        ahead: time.ahead(),
-    }));
-    relying_party.provider().discover().await.ok()?;
-    relying_party.client().set(client.clone());
-    let answer = redeem(context, &relying_party, &redirect_uris(context)).await;
-    matches!(answer, Answer::In).then_some(time)
-}
-
-fn audience(error: &InvalidClient) -> &str {
-    let assertion = error.proof.assertion.as_ref();
-    assertion.map_or("", |facts| facts.audience.as_str())
 }
 
 fn unclear(error: &CallError, report: &mut Report) {

@@ -138,6 +138,16 @@ impl Report {
         self.fail(kind, check, what, clean(&error.to_string()), fix);
     }
 
+    /// A failure of the check harms nobody now, for the reason `why`: no result is left.
+    pub(super) fn excuse(&mut self, check: Check, why: &str) {
+        for finding in &mut self.findings {
+            if finding.check == check && finding.is_failed() {
+                finding.verdict = Verdict::Skipped;
+                finding.what = format!("{}; {why}", finding.what);
+            }
+        }
+    }
+
     /// A notice beside the table, from another module.
     pub(super) fn note_of(&mut self, warning: &dyn Explain) {
         let note = Diagnostic::of(warning, &self.names).to_string();

@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn what_a_proxy_makes_of_the_keys_is_told() {
         let keys = Keys::throwaway(KeyKind::P256).unwrap();
-        let found = KeysFound::Found(keys.clone(), Keyring::default());
+        let found = KeysFound::Found(keys.clone(), Keyring::default(), Vec::new());
         let good = String::from_utf8(keys.document().body.to_vec()).unwrap();
         let json = (CONTENT_TYPE, "application/jwk-set+json");
         let answer = |status, headers: &[_], body: &str| said(&found, &response(status, headers, body));

@@ -16,7 +16,7 @@ use crate::{
     config::{Config, ConfigError, Environment, Severity, StoreKind},
     diagnostic::{Diagnostic, Explained, Knob, fix},
     jose::Algorithm,
-    keys::{Entry, Keeper, Keyring, Keys, Step, Upcoming, moment},
+    keys::{Entry, Keeper, Keyring, Keys, OtherKey, Step, Upcoming, moment},
 };
 
 /// The protection by sealing if the secret lies beside the sealed data.
@@ -33,8 +33,8 @@ fn secret_beside() -> Explained {
 
 /// The keys found.
 pub(super) enum KeysFound {
-    /// The keys in the folder, with the keyring's entries.
-    Found(Keys, Keyring),
+    /// The keys in the folder, with the keyring's entries and the keys that do not sign.
+    Found(Keys, Keyring, Vec<OtherKey>),
     /// No keys yet: a stand-in for the key that a first start would make.
     NotYet(Keys),
     /// The keys cannot be used; a stand-in.
@@ -47,22 +47,30 @@ impl KeysFound {
     /// Keys to put parts together with.
     pub(super) const fn any(&self) -> &Keys {
         match self {
-            Self::Found(keys, _) | Self::NotYet(keys) | Self::Broken(keys) => keys,
+            Self::Found(keys, ..) | Self::NotYet(keys) | Self::Broken(keys) => keys,
         }
     }
 
     /// The keys of the folder.
     pub(super) const fn found(&self) -> Option<&Keys> {
         match self {
-            Self::Found(keys, _) => Some(keys),
+            Self::Found(keys, ..) => Some(keys),
             Self::NotYet(_) | Self::Broken(_) => None,
+        }
+    }
+
+    /// The keys that do not sign.
+    pub(super) fn others(&self) -> &[OtherKey] {
+        match self {
+            Self::Found(_, _, others) => others,
+            Self::NotYet(_) | Self::Broken(_) => &[],
         }
     }
 
     /// The keyring's entry for the key `kid`.
     pub(super) fn entry(&self, kid: &str) -> Option<&Entry> {
         match self {
-            Self::Found(_, ring) => ring.find(kid),
+            Self::Found(_, ring, _) => ring.find(kid),
             Self::NotYet(_) | Self::Broken(_) => None,
         }
     }
@@ -188,7 +196,7 @@ pub(super) async fn keys(
             let what = format!("{file}, {}, kid {}", algorithms.join(" or "), signing.kid());
             report.ok(Check::Keys, clean(&what));
             tell_next(&keeper, registered::algorithm(config, common).await, now, report);
-            Some(KeysFound::Found(keys, keeper.keyring().clone()))
+            Some(KeysFound::Found(keys, keeper.keyring().clone(), keeper.others()))
         }
         Ok(None) => {
             let kind = config.keys.options.generate;

@@ -6,7 +6,10 @@ use super::{
     super::ask::{AskError, ask},
     text::{clean, wrapped},
 };
-use crate::admin::{ServerStatus, Warned};
+use crate::{
+    admin::{ServerStatus, Warned},
+    config::Config,
+};
 
 /// A server that does not answer within this long is told as one that does not.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -25,6 +28,32 @@ pub(super) async fn status(socket: &Path) -> Result<ServerStatus, String> {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// The fetches of our JWK Set by others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fetches {
+    /// How many since the server started.
+    pub(super) count: u64,
+    /// The last one.
+    pub(super) last: Option<String>,
+}
+
+/// The fetches of our JWK Set. `None` if the server does not say, or if other replicas serve it too.
+pub(super) fn fetches_of(status: &ServerStatus) -> Option<Fetches> {
+    let is_alone = status.replicas.as_ref().is_none_or(Vec::is_empty);
+    is_alone.then(|| {
+        Some(Fetches {
+            count: status.jwks_fetches?,
+            last: status.jwks_fetched_at.clone(),
+        })
+    })?
+}
+
+/// The fetches until now.
+pub(super) async fn fetches(config: &Config) -> Option<Fetches> {
+    let socket = config.server.admin_socket.as_deref()?;
+    fetches_of(&status(socket).await.ok()?)
 }
 
 /// The status in lines of at most `width` characters.
@@ -106,6 +135,7 @@ mod tests {
             troubles: Vec::new(),
             refreshed_at: None,
             jwks_fetched_at: Some("2026-01-01T00:00:05Z".to_owned()),
+            jwks_fetches: Some(1),
             replicas: None,
             warnings: Vec::new(),
         };
@@ -116,7 +146,9 @@ mod tests {
              tokens renewed  not since the start\n    \
              keys fetched    2026-01-01T00:00:05Z"
         );
+        assert_eq!(fetches_of(&status).map(|fetches| fetches.count), Some(1));
         status.replicas = Some(vec!["one".to_owned(), "two".to_owned()]);
+        assert_eq!(fetches_of(&status), None, "another replica may have been asked");
         status.troubles.push(Trouble {
             component: "discovery".to_owned(),
             reason: "timeout".to_owned(),

@@ -182,6 +182,11 @@ impl Provider {
         Ok(metadata)
     }
 
+    /// Takes `metadata` for the provider's without asking.
+    pub fn suppose(&self, metadata: Arc<Metadata>) {
+        self.shared.metadata.send_replace(Some(metadata));
+    }
+
     /// The result of the last successful discovery.
     #[must_use]
     pub fn metadata(&self) -> Option<Arc<Metadata>> {
