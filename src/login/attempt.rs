@@ -25,7 +25,7 @@ pub struct Attempt {
     /// PKCE code verifier (RFC 7636 section 4.1).
     #[serde(rename = "v")]
     pub code_verifier: Secret,
-    /// When the login was started.
+    /// When the login was started, by the clock that all replicas go by: another one may complete it.
     #[serde(rename = "t")]
     pub started_at: Timestamp,
     /// The redirect URI that was sent, by the authority of its host.

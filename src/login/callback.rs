@@ -135,7 +135,7 @@ impl Login {
         attempt: &Attempt,
         host: &LoginHost,
     ) -> Result<String, CallbackError> {
-        if attempt.has_expired(self.inner.clock.wall()) {
+        if attempt.has_expired(self.inner.clock.now()) {
             return Err(CallbackError::Expired);
         }
         if attempt.host != host.authority() {
@@ -189,8 +189,6 @@ impl Login {
     ) -> Result<LoggedIn, CallbackError> {
         let relying_party = &self.inner.relying_party;
         let exchanged = self.inner.clock.now();
-        // The attempt says it by the machine's clock.
-        let began = exchanged.saturating_sub(self.inner.clock.wall().duration_since(attempt.started_at));
         let response = relying_party
             .exchange_code(code, host.redirect_uri(), &attempt.code_verifier)
             .await?;
@@ -212,7 +210,7 @@ impl Login {
             subject: session.subject.clone(),
             sid: session.sid.clone(),
             authenticated: session.auth_time,
-            began,
+            began: attempt.started_at,
             exchanged,
             issued,
         };

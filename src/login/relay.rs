@@ -97,7 +97,7 @@ impl Relay {
             let remember = remember(&outcome);
             return (outcome, remember);
         };
-        let left = attempt.ends_at().duration_since(self.clock.wall());
+        let left = attempt.ends_at().duration_since(self.clock.now());
         match slip.turn(left.saturating_add(ANSWERS_FOR)).await {
             Ok(Turn::Ours) => {}
             Ok(Turn::Theirs(outcome)) => return (outcome, Remember::Sent),

@@ -149,7 +149,7 @@ impl Login {
         let attempt = Attempt {
             nonce: nonce.as_str().into(),
             code_verifier: pkce.verifier.clone(),
-            started_at: self.inner.clock.wall(),
+            started_at: self.inner.clock.now(),
             host: host.authority(),
             return_to,
             max_age: query.max_age,

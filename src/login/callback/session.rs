@@ -52,7 +52,8 @@ impl Login {
         let facts = LoginFacts {
             nonce: &attempt.nonce,
             code,
-            started_at: attempt.started_at,
+            // The IdP's `iat` is compared with the machine's clock, as all times of the IdP are.
+            started_at: self.inner.clock.shown(attempt.started_at),
         };
         let expected =
             Expect::login(facts, &response.access_token).max_age(attempt.max_age.map(Duration::from_secs));

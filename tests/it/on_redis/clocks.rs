@@ -13,16 +13,19 @@ use bff::{
 };
 use devstack_idp::{Endpoint, Fault};
 use futures_util::future::BoxFuture;
-use http::StatusCode;
+use http::{StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{Replicas, TOKEN_LIFE, at_another, eventually, origin, set};
-use crate::support::{Browser, Callers, Redis};
+use crate::support::{Browser, Callers, Redis, http_client};
 
 /// How far clocks are ahead of the right one, in seconds.
 const AHEAD: [i64; super::COUNT] = [0, -15, 15];
+
+/// The times of tokens are whole seconds.
+const A_SECOND: Duration = Duration::from_secs(1);
 
 /// The machine's clock, set wrong.
 #[derive(Clone, Copy, Debug)]
@@ -192,4 +195,56 @@ async fn clocks_thirty_seconds_apart_affect_nobody() {
     apart.replicas.refreshes_once_each();
     apart.stop_one().await;
     apart.stop_one().await;
+}
+
+/// Logs a person out at the replica `index`, by one session at the IdP, which goes on there and still answers.
+async fn logged_out_at(replicas: &Replicas, index: usize, sid: &str) {
+    let idp = &replicas.stack.idp;
+    let token = idp.logout_token("bff-server", None, Some(sid), |_| {}).unwrap();
+    let url = format!(
+        "http://{}/auth/backchannel-logout",
+        replicas.ports[index].address()
+    );
+    let request = http_client()
+        .post(url)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(format!("logout_token={token}"));
+    assert_eq!(request.send().await.unwrap().status(), StatusCode::OK);
+    // In the same second of the IdP, a logout counts as later than a login.
+    SystemClock.sleep(A_SECOND).await;
+}
+
+/// The login begins at a replica whose clock is ahead and comes back to one that is behind, or the other way round.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn attack_32_clocks_apart_tell_a_logout_before_from_one_during() {
+    let mut apart = Apart::start().await;
+    let replicas = &apart.replicas;
+    for (from, to) in [(2, 1), (1, 2)] {
+        let grace = Browser::new("grace", &origin(&replicas.ports[from]));
+        grace.log_in().await;
+        let sid = replicas.stack.idp.sids("u-grace").remove(0);
+
+        // During a login.
+        let callback = grace.authorize("/auth/login?prompt=none").await;
+        logged_out_at(replicas, 0, &sid).await;
+        let reply = at_another(replicas, &grace, &callback, to).await;
+        assert_eq!(
+            reply.status,
+            StatusCode::BAD_REQUEST,
+            "{from} {to}: {}",
+            reply.body
+        );
+        assert!(reply.body.contains("login_logged_out"), "{}", reply.body);
+
+        // Before a login.
+        logged_out_at(replicas, 0, &sid).await;
+        let callback = grace.authorize("/auth/login?prompt=none").await;
+        at_another(replicas, &grace, &callback, to).await.leads_on();
+        assert!(grace.is_logged_in().await, "{from} {to}");
+        assert_eq!(replicas.stack.idp.log_out("u-grace").await, [Ok(200)]);
+    }
+    for _ in 0..super::COUNT {
+        apart.stop_one().await;
+    }
 }
