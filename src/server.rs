@@ -15,6 +15,7 @@ mod descriptors;
 mod moment;
 mod notices;
 mod register;
+mod rest;
 mod stream;
 mod underway;
 

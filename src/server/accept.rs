@@ -171,12 +171,14 @@ where
     let answer = Arc::new(answer);
     let requests = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| {
-        let listed = Listed::new(&requests);
+        let listed = Arc::new(Listed::new(&requests));
         let (turn, load) = register.turn(&requests);
         if requests.terms.beyond {
             requests.tell(Order::Finish);
         }
-        let request = request.map(|body| Body::new(Received::new(body, &listed)));
+        let (head, body) = request.into_parts();
+        let received = Received::new(&head, body, &listed, &turn);
+        let request = Request::from_parts(head, Body::new(received));
         let answer = Arc::clone(&answer);
         async move {
             let response = answer.answer(request, load).await;

@@ -8,21 +8,30 @@ use std::{
 
 use axum::{Error, body::Body, response::Response};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::{
+    HeaderValue,
+    header::{CONNECTION, CONTENT_TYPE},
+    request::Parts,
+};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
     connection::Connection,
     register::Turn,
+    rest::Rest,
     underway::{Listed, Underway},
 };
 
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
 /// The body of a client's request.
 pub(super) struct Received {
-    body: Incoming,
+    /// `None` once it is dropped.
+    body: Option<Incoming>,
     underway: Arc<Underway>,
     connection: Arc<Connection>,
+    rest: Rest,
 }
 
 /// The body of an answer. The request is under way until this is dropped.
@@ -32,18 +41,20 @@ pub(super) struct Sent {
     until: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// The bytes of the last piece, which count when the next piece is polled.
     handed: usize,
-    listed: Listed,
+    listed: Arc<Listed>,
     _turn: Turn,
 }
 
 // === impl Received ===
 
 impl Received {
-    pub(super) fn new(body: Incoming, listed: &Listed) -> Self {
+    /// The body of a request with this `head`.
+    pub(super) fn new(head: &Parts, body: Incoming, listed: &Arc<Listed>, turn: &Turn) -> Self {
         Self {
-            body,
             underway: listed.shared(),
             connection: Arc::clone(listed.connection()),
+            rest: Rest::of(head, &body, listed, turn),
+            body: Some(body),
         }
     }
 }
@@ -56,7 +67,13 @@ impl HttpBody for Received {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+            self.rest = Rest::Nothing;
+        }
         let now = || self.connection.now();
         match &polled {
             Poll::Pending => self.underway.upload.begin(now),
@@ -70,11 +87,13 @@ impl HttpBody for Received {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
     }
 }
 
@@ -82,6 +101,9 @@ impl Drop for Received {
     fn drop(&mut self) {
         // No receiver waits for it any more.
         self.underway.upload.end(0, || self.connection.now());
+        if let Some(body) = self.body.take() {
+            self.rest.leave(body, &self.underway);
+        }
     }
 }
 
@@ -90,7 +112,10 @@ impl Drop for Received {
 impl Sent {
     /// The body of `answer`. An event stream ends in order when the server stops, because its client reconnects by
     /// itself (WHATWG HTML, server-sent events).
-    pub(super) fn of(answer: Response, listed: Listed, turn: Turn) -> Response<Self> {
+    pub(super) fn of(mut answer: Response, listed: Arc<Listed>, turn: Turn) -> Response<Self> {
+        if listed.underway().ends_connection() {
+            answer.headers_mut().insert(CONNECTION, CLOSE);
+        }
         let until = is_event_stream(&answer).then(|| Box::pin(turn.finishing().cancelled_owned()));
         answer.map(|body| Self {
             body,

@@ -239,3 +239,63 @@ async fn a_header_that_is_too_large_is_refused() {
     let (said, _) = all(&mut client).await;
     assert!(said.starts_with("HTTP/1.1 431 "), "{said:?}");
 }
+
+/// A request whose body the server does not want.
+fn unwanted(fields: &str) -> Vec<u8> {
+    format!("PUT / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n").into_bytes()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_body_that_nobody_wants_is_read() {
+    for (listed, limit) in [(false, IDLE), (true, KEEP_ALIVE)] {
+        let mut client = connect_to(2, listed);
+        for _ in 0..3 {
+            client
+                .write_all(&unwanted("Content-Length: 65536"))
+                .await
+                .unwrap();
+            seconds(5).await;
+            client.write_all("x".repeat(65_536).as_bytes()).await.unwrap();
+        }
+        client.write_all(REQUEST).await.unwrap();
+        let (said, after) = all(&mut client).await;
+        assert_eq!(said.matches("200 OK").count(), 4);
+        assert!(!said.contains("connection:"), "{said}");
+        is_about(after, limit);
+    }
+}
+
+/// It is too long, its length is unknown, or the client waits for permission to send it.
+#[tokio::test(start_paused = true)]
+async fn an_answer_says_that_the_rest_of_a_body_is_not_read() {
+    for fields in [
+        "Content-Length: 65537",
+        "Transfer-Encoding: chunked",
+        "Content-Length: 5\r\nExpect: 100-continue",
+    ] {
+        let mut client = connect();
+        client.write_all(&unwanted(fields)).await.unwrap();
+        let (said, after) = all(&mut client).await;
+        assert!(said.starts_with("HTTP/1.1 200 OK"), "{fields}: {said}");
+        assert!(said.contains("connection: close"), "{fields}: {said}");
+        assert_eq!(after, Duration::ZERO, "{fields}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn attack_37_the_rest_of_a_body_is_waited_for_a_limited_time() {
+    let mut client = connect();
+    client.write_all(&unwanted("Content-Length: 5")).await.unwrap();
+    let (mut reader, mut writer) = tokio::io::split(client);
+    let trickling = async {
+        seconds(10).await;
+        let _ = writer.write_all(b"x").await;
+    };
+    let begun = TokioTimer::new().now();
+    let reading = async {
+        let mut said = Vec::new();
+        reader.read_to_end(&mut said).await.unwrap();
+    };
+    tokio::join!(trickling, reading);
+    is_about(TokioTimer::new().now() - begun, FIRST_REQUEST);
+}

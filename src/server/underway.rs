@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -27,6 +27,8 @@ pub(super) struct Underway {
     pub(super) upload: Patience,
     /// A piece of the answer's body was passed on, and the next one was not polled yet.
     pub(super) download: Patience,
+    /// The connection ends after the answer.
+    ends_connection: AtomicBool,
 }
 
 /// Keeps a request listed as under way until it is dropped.
@@ -52,7 +54,18 @@ impl Underway {
             began,
             upload: Patience::default(),
             download: Patience::default(),
+            ends_connection: AtomicBool::new(false),
         }
+    }
+
+    /// No further request can follow this one: the rest of its body is not read.
+    pub(super) fn end_connection(&self) {
+        self.ends_connection.store(true, Relaxed);
+    }
+
+    /// Whether the answer has to announce the end of the connection.
+    pub(super) fn ends_connection(&self) -> bool {
+        self.ends_connection.load(Relaxed)
     }
 
     /// Whether the request is only as slow as its client.

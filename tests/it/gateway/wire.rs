@@ -1,6 +1,10 @@
 //! HTTP itself: versions, connections that are kept, requests that two readers could split differently.
 
 use http::{StatusCode, Version};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::support::{Logs, Stack, http2_client, raw};
 
@@ -56,6 +60,64 @@ async fn requests_on_one_connection_are_answered_in_their_order() {
         .map(|answer| &answer[..3])
         .collect();
     assert_eq!(statuses, ["200", "405", "200", "200", "401"], "{answer}");
+}
+
+/// Reads one answer without a body, or with one of a known length.
+async fn next_answer(connection: &mut TcpStream) -> String {
+    let mut answer = String::new();
+    let is_complete = |answer: &str| {
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))?;
+        Some(body.len() >= length.parse().unwrap())
+    };
+    while is_complete(&answer) != Some(true) {
+        let mut piece = [0; 4096];
+        let length = connection.read(&mut piece).await.unwrap();
+        assert!(length > 0, "closed after {answer:?}");
+        answer += std::str::from_utf8(&piece[..length]).unwrap();
+    }
+    answer
+}
+
+/// The body comes after the answer.
+#[tokio::test]
+async fn a_connection_goes_on_after_a_refused_post() {
+    let stack = Stack::start().await;
+    let mut connection = TcpStream::connect(stack.address).await.unwrap();
+    for (path, status) in [
+        ("/api/x", "401"),
+        ("/auth/logout", "403"),
+        ("/auth/session", "405"),
+    ] {
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: automate.localhost\r\nContent-Length: 2000\r\n\r\n");
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let answer = next_answer(&mut connection).await;
+        assert!(answer.contains(status), "{path}: {answer}");
+        assert!(!answer.contains("connection: close"), "{path}: {answer}");
+        connection.write_all(&[b'x'; 2_000]).await.unwrap();
+    }
+    let get = b"GET /health/live HTTP/1.1\r\nHost: automate.localhost\r\n\r\n";
+    connection.write_all(get).await.unwrap();
+    assert!(next_answer(&mut connection).await.contains(" 200 "));
+}
+
+#[tokio::test]
+async fn a_refused_post_says_that_the_connection_ends() {
+    let stack = Stack::start().await;
+    for fields in [
+        "Content-Length: 1000000",
+        "Transfer-Encoding: chunked",
+        "Content-Length: 2\r\nExpect: 100-continue",
+    ] {
+        let head = format!("POST /api/x HTTP/1.1\r\nHost: automate.localhost\r\n{fields}\r\n\r\n");
+        // To the end of the connection.
+        let answer = raw(stack.address, &head).await;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{fields}: {answer}");
+        assert!(answer.contains("connection: close"), "{fields}: {answer}");
+    }
 }
 
 #[tokio::test]
