@@ -3,10 +3,19 @@
 use futures_util::StreamExt as _;
 
 use super::{
-    harness::{Cluster, shared_cluster},
+    harness::{Cluster, NODE_TIMEOUT, shared_cluster},
     *,
 };
 use crate::{diagnostic::Explain as _, tls::testing as certificates};
+
+/// A call finds its session so soon after a slot has moved: it is sent twice, and nothing is waited for.
+const MOVE: Duration = Duration::from_secs(2);
+
+/// While a node is lost, each call is answered so soon, also those for its sessions.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// A replica serves the sessions of a lost node so soon: the others have to miss that node, agree on it, and vote.
+const TAKE_OVER: Duration = Duration::from_secs(10 * NODE_TIMEOUT.as_secs());
 
 mod contract {
     use super::{super::*, shared_cluster};
@@ -63,9 +72,11 @@ async fn a_slot_that_moves_takes_its_sessions_along() {
     let slot = cluster.nodes[0].cli(&["CLUSTER", "KEYSLOT", &name]);
     let (from, to) = cluster.holder(&slot);
     cluster.begin_move(&store.inner.names, &key);
+    let moved = SystemClock.now();
     // Moved sessions are used at their new place, although the slot has not moved.
     assert!(store.lives(&key).await);
     store.write(&key, "third").await.unwrap();
+    harness::recovered("sessions that moved", moved, MOVE);
     for node in [to, from] {
         assert_eq!(
             node.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &to.cli(&["CLUSTER", "MYID"])]),
@@ -73,7 +84,9 @@ async fn a_slot_that_moves_takes_its_sessions_along() {
         );
     }
     // And when the slot has gone too.
+    let moved = SystemClock.now();
     store.write(&key, "fourth").await.unwrap();
+    harness::recovered("a slot that moved", moved, MOVE);
     let stored = store.get(&key).await.unwrap().unwrap();
     assert_eq!(stored.session.tokens.access.expose(), "fourth");
     assert_eq!(to.cli(&["GETRANGE", &name, "0", "0"]), "S");
@@ -93,7 +106,9 @@ async fn the_loss_of_a_node_costs_its_own_sessions_alone() {
     let mut changes = store.changes();
     assert_eq!(changes.next().await, Some(Change::Heard));
     cluster.nodes[1].kill();
+    let lost = SystemClock.now();
     let answers = futures_util::future::join_all(keys.iter().map(|key| store.get(key))).await;
+    harness::recovered("the loss of another node", lost, ANSWER);
     let living = answers
         .iter()
         .filter(|answer| matches!(answer, Ok(Some(_))))
@@ -125,6 +140,7 @@ async fn a_replica_takes_over_and_learns_what_it_had_not_heard() {
     }
     cluster.nodes[1].kill();
     replica.signal("CONT");
+    let lost = SystemClock.now();
     let mut changes = store.changes();
     tokio::spawn(async move { while changes.next().await.is_some() {} });
     eventually("the replica takes over", async || {
@@ -132,6 +148,7 @@ async fn a_replica_takes_over_and_learns_what_it_had_not_heard() {
         answers.iter().all(|answer| matches!(answer, Ok(Some(_))))
     })
     .await;
+    harness::recovered("a node that was lost", lost, TAKE_OVER);
     // As one sees it that knows of none of the ends.
     let other = connect_now(&cluster.url()).await;
     eventually("it learns of the ends", async || {

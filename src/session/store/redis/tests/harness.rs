@@ -17,9 +17,9 @@ use std::{
     time::Duration,
 };
 
-pub(super) use self::groups::{Cluster, Watched, shared_cluster};
+pub(super) use self::groups::{Cluster, NODE_TIMEOUT, Watched, shared_cluster};
 use crate::{
-    clock::{Clock as _, SystemClock},
+    clock::{Clock as _, SystemClock, Timestamp},
     tls::testing as certificates,
 };
 
@@ -52,6 +52,13 @@ pub(super) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool)
         assert!(SystemClock.now() < end, "never: {what}");
         SystemClock.sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// A fault that began or ended at `since` is over now. `docs/reliability.md` has the bounds.
+pub(super) fn recovered(fault: &str, since: Timestamp, bound: Duration) {
+    let taken = SystemClock.now().duration_since(since);
+    println!("recovered from {fault} after {} ms", taken.as_millis());
+    assert!(taken <= bound, "{fault}: {taken:?}");
 }
 
 /// The server that most tests share.

@@ -1,12 +1,15 @@
 //! Servers that belong together.
 
-use std::{process::Command, sync::OnceLock, thread};
+use std::{process::Command, sync::OnceLock, thread, time::Duration};
 
 use super::{
     super::super::names::{Names, Shard},
     Server, eventually,
 };
 use crate::session::SessionKey;
+
+/// The nodes of a cluster count one as lost that has been silent for so long.
+pub(in super::super) const NODE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A primary, a replica of it, and sentinels that watch them. They end when this is dropped.
 pub(in super::super) struct Watched {
@@ -94,7 +97,8 @@ impl Cluster {
     }
 
     fn of(start: impl Fn(&[&str]) -> Server) -> Self {
-        let usual = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+        let timeout = NODE_TIMEOUT.as_millis().to_string();
+        let usual = ["--cluster-enabled", "yes", "--cluster-node-timeout", &timeout];
         let nodes: Vec<_> = (0..3).map(|_| start(&usual)).collect();
         let ports = nodes.iter().map(|node| {
             if node.tls_port == 0 {
@@ -131,7 +135,8 @@ impl Cluster {
 
     /// A replica of one of its nodes, which has everything that this has.
     pub(in super::super) fn replicate(&self, node: usize) -> Server {
-        let replica = Server::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]);
+        let timeout = NODE_TIMEOUT.as_millis().to_string();
+        let replica = Server::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", &timeout]);
         let node = &self.nodes[node];
         assert_eq!(
             replica.cli(&["CLUSTER", "MEET", "127.0.0.1", &node.port.to_string()]),
