@@ -40,9 +40,9 @@ async fn pages_speak_the_language_of_the_person() {
         (
             "fr-CA",
             "fr",
-            "Vous n&#39;êtes pas encore connecté",
+            "Vous n’êtes pas encore connecté",
             "Vous êtes déconnecté",
-            "Voulez-vous vous déconnecter ?",
+            "Voulez-vous vous déconnecter\u{a0}?",
         ),
         (
             "es;q=0.8, ja",
