@@ -8,6 +8,7 @@
 
 mod discover;
 mod error;
+mod listeners;
 pub mod one_shot;
 pub mod preflight;
 mod proxies;
@@ -17,13 +18,13 @@ mod settings;
 mod static_client;
 mod store;
 
-use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc};
+use std::{num::NonZeroUsize, sync::Arc};
 
-use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
     error::{BindError, RunError, StartError},
+    listeners::Listeners,
     session_secret::SessionSecretError,
     settings::NoRoutes,
 };
@@ -31,7 +32,6 @@ use crate::{
     admin::{self, Admin},
     clock::{SharedClock, SystemClock},
     config::Config,
-    diagnostic::{Knob, fix, told},
     gateway::Gateway,
     health::{Component, Health},
     instruments::{SharedInstruments, Tally},
@@ -61,17 +61,6 @@ pub struct Ports {
     pub instruments: SharedInstruments,
     /// The recent warnings.
     pub recent: Recent,
-}
-
-/// The sockets that the server listens on.
-#[derive(Debug)]
-pub struct Listeners {
-    /// The listener for browsers.
-    pub public: TcpListener,
-    /// The listener that is never published.
-    pub internal: Option<TcpListener>,
-    /// The operator's.
-    pub admin: Option<admin::Socket>,
 }
 
 /// A server that is ready to be run.
@@ -226,34 +215,6 @@ impl App {
         Ok(missing)
     }
 
-    /// Opens the sockets that the configuration names.
-    ///
-    /// # Errors
-    ///
-    /// [`BindError`] with address and variable.
-    pub async fn bind(&self) -> Result<Listeners, BindError> {
-        let server = &self.config.server;
-        let internal = match server.internal {
-            Some(address) => Some(bind(address, Knob::InternalAddress, Knob::InternalAddress).await?),
-            None => None,
-        };
-        let public = bind(server.listen, Knob::Port, Knob::Host).await?;
-        let admin = match server.admin_socket.as_deref().map(admin::Socket::bind) {
-            // The image names a path, and many run it with a read-only root file system: they lack only the command.
-            Some(Err(error)) if error.is_read_only() => {
-                let what = format_args!("`bff sessions` cannot be used: {error}");
-                tracing::warn!("{}", told(what, fix!("mount a tmpfs of this user there")));
-                None
-            }
-            bound => bound.transpose()?,
-        };
-        Ok(Listeners {
-            public,
-            internal,
-            admin,
-        })
-    }
-
     /// The server's knowledge of its own state.
     #[must_use]
     pub const fn health(&self) -> &Health {
@@ -402,15 +363,4 @@ fn gateway(config: &Config, ports: &Ports) -> Result<Gateway, StartError> {
     let gateway = Gateway::new(routes, settings::gateway(config), Arc::clone(&ports.clock))?;
     proxies::tell(config, &gateway);
     Ok(gateway)
-}
-
-async fn bind(address: SocketAddr, port: Knob, host: Knob) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|cause| BindError::Address {
-            address,
-            port,
-            host,
-            cause,
-        })
 }

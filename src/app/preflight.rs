@@ -8,7 +8,7 @@ use std::{
 
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 
-use super::{BindError, Ports, StartError, bind, session_secret, settings, store::StoreOpenError};
+use super::{BindError, Ports, StartError, listeners::bind, session_secret, settings, store::StoreOpenError};
 use crate::{
     config::{Config, StateStore, StoreKind},
     diagnostic::{Explain, Fix, Knob, fix},

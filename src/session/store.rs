@@ -7,6 +7,7 @@ mod cached;
 #[cfg(test)]
 mod contract;
 mod disk;
+mod error;
 mod life;
 mod memory;
 mod part;
@@ -14,7 +15,7 @@ mod redis;
 mod sealed;
 mod spread;
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use aws_lc_rs::digest;
 use futures_util::{future::BoxFuture, stream::BoxStream};
@@ -25,6 +26,7 @@ use crate::{clock::Timestamp, random::Random};
 pub use self::{
     cached::Cached,
     disk::{DiskError, DiskStore, Fault as DiskFault},
+    error::{InsertError, ReplaceError, StoreError},
     memory::MemoryStore,
     part::Part,
     redis::{RedisCertificateError, RedisOptions, RedisStartError, RedisStore, RedisUrlError},
@@ -252,39 +254,6 @@ pub enum Change {
     Lost,
 }
 
-/// Why a session was not stored.
-#[derive(Debug, thiserror::Error)]
-pub enum InsertError {
-    /// The key is in use: the generator of ids is broken.
-    #[error("the session id that was drawn exists already")]
-    Taken,
-    /// The store failed. It is unknown whether the session was stored. No browser has its id.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Why a session was not replaced.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplaceError {
-    /// It is gone.
-    #[error("the session has ended")]
-    Gone,
-    /// Another write came first: read the session again and decide anew.
-    #[error("the session was changed meanwhile")]
-    Conflict,
-    /// The store failed. Whether the write happened is unknown.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// A store that cannot be worked with at the moment.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// It cannot be reached, or failed.
-    #[error("the session store is not available: {0}")]
-    Unavailable(#[source] Box<dyn Error + Send + Sync>),
-}
-
 // === impl NewSession ===
 
 impl NewSession {
@@ -382,15 +351,6 @@ impl Version {
     const fn next(self) -> Self {
         // A write a nanosecond would take five centuries to come round.
         Self(self.0.wrapping_add(1))
-    }
-}
-
-// === impl StoreError ===
-
-impl StoreError {
-    /// Because of `cause`.
-    pub(crate) fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Unavailable(cause.into())
     }
 }
 

@@ -12,6 +12,7 @@ const OWN: &[&str] = &[
     "bff::admin::socket",
     "bff::app",
     "bff::app::discover",
+    "bff::app::listeners",
     "bff::app::proxies",
     "bff::app::replicas",
     "bff::app::session_secret",

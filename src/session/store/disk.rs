@@ -5,6 +5,7 @@
 //! does no harm. Leases are kept in memory, because they end with the process that held them.
 
 mod change;
+mod fault;
 mod file;
 mod leases;
 mod overdue;
@@ -13,7 +14,7 @@ mod row;
 mod tables;
 mod writer;
 
-use std::{fmt, io, path::Path, sync::Arc, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use futures_util::{
     FutureExt as _, StreamExt as _,
@@ -23,7 +24,6 @@ use futures_util::{
 use parking_lot::{Mutex, RwLock};
 use redb::{Database, ReadableDatabase as _};
 
-pub use self::file::DiskError;
 use self::{
     change::{Change as RowChange, Outcome, View as _, What},
     file::Place,
@@ -34,6 +34,7 @@ use self::{
     tables::Snapshot,
     writer::Writer,
 };
+pub use self::{fault::Fault, file::DiskError};
 use super::{
     ANSWER_WITHIN, Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, Part,
     ReplaceError, SessionStore, StoreError, Stored, UNREADABLE_AGAIN, Usage, Version, Whose, sealed::Seal,
@@ -64,29 +65,6 @@ struct Core {
     overlay: RwLock<Overlay>,
     /// `None` while it cannot be opened again after a failed write.
     database: RwLock<Option<Database>>,
-}
-
-/// The fault of the file. Contains nothing of a session.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Fault {
-    /// Reading or writing it failed.
-    #[error(transparent)]
-    File(Arc<redb::Error>),
-    /// The file system is full.
-    #[error("there is no room left on the file system")]
-    NoRoom,
-    /// It cannot be opened again after it failed.
-    #[error("the file is closed")]
-    Closed,
-    /// The library that reads it gave up.
-    #[error("what is in the file cannot be read")]
-    Panicked,
-    /// It has another name now, or none.
-    #[error("the file was moved or removed while it was in use")]
-    Moved,
-    /// The disk does not answer.
-    #[error("the disk does not answer")]
-    Slow,
 }
 
 // === impl DiskStore ===
@@ -370,32 +348,6 @@ impl Core {
             overlay: &overlay,
             file: &file,
         })
-    }
-}
-
-// === impl Fault ===
-
-impl Fault {
-    /// The error of the system, if that is the cause and not the content of the file.
-    fn io(&self) -> Option<io::Error> {
-        let Self::File(error) = self else {
-            return None;
-        };
-        match &**error {
-            redb::Error::Io(error) if error.kind() != io::ErrorKind::InvalidData => {
-                Some(match error.raw_os_error() {
-                    Some(code) => io::Error::from_raw_os_error(code),
-                    None => error.kind().into(),
-                })
-            }
-            _ => None,
-        }
-    }
-}
-
-impl<E: Into<redb::Error>> From<E> for Fault {
-    fn from(error: E) -> Self {
-        Self::File(Arc::new(error.into()))
     }
 }
 
