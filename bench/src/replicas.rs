@@ -78,7 +78,7 @@ pub(super) async fn run(count: usize) -> Result<()> {
         "| the same, 99th percentile, ms | {:.2} |",
         millis(of(99))
     ));
-    say(&format!("| a session at hand, CPU µs | {cached:.2} |"));
+    say(&format!("| a cached session, CPU µs | {cached:.2} |"));
     say(&format!("| a session that is fetched, CPU µs | {fetched:.1} |"));
     say(&format!("| a bare GET of as many bytes, CPU µs | {bare:.1} |"));
     let gates = [
@@ -88,7 +88,7 @@ pub(super) async fn run(count: usize) -> Result<()> {
             100.0,
         ),
         Gate::new(
-            "a session that is fetched, CPU µs over a session at hand and a bare GET",
+            "a session that is fetched, CPU µs over a cached session and a bare GET",
             fetched - bare - cached,
             10.0,
         ),

@@ -164,7 +164,7 @@ async fn an_emptied_redis_logs_everybody_out() {
     }
     let cookie = ada[0].session_cookie().unwrap();
     assert_eq!(replicas.redis.command(&["FLUSHALL"]), "OK");
-    // Also where the session was at hand, with no restart.
+    // Also where the session was cached, without a restart.
     for there in &ada {
         eventually("it is noticed", async || {
             there.set_cookie("__Host-Http-bff_session", &cookie);
