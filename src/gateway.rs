@@ -149,10 +149,10 @@ pub enum GatewayError {
 // === impl Gateway ===
 
 impl Gateway {
-    /// The route for `path` and `method`.
+    /// The route for `host`, `path` and `method`.
     #[must_use]
-    pub fn find<'a>(&'a self, path: &'a NormalPath, method: &Method) -> Found<'a> {
-        self.routes.find(path, method)
+    pub fn find<'a>(&'a self, host: &str, path: &'a NormalPath, method: &Method) -> Found<'a> {
+        self.routes.find(host, path, method)
     }
 
     /// The routing table.

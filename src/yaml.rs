@@ -12,6 +12,15 @@ use serde::{
 };
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, Spanned};
 
+/// A place in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct At {
+    /// The line, from 1.
+    pub line: u64,
+    /// The column, from 1.
+    pub column: u64,
+}
+
 /// A value and where it begins.
 pub struct Node {
     /// Its line, from 1.
@@ -38,10 +47,12 @@ pub enum Value {
     Map(Vec<(Key, Node)>),
 }
 
-/// A key of a map and its line.
+/// A key of a map and where it begins.
 pub struct Key {
     /// Its line, from 1.
     pub line: u64,
+    /// Its column, from 1.
+    pub column: u64,
     /// The key.
     pub name: String,
 }
@@ -130,7 +141,31 @@ pub fn read(text: &str, aliases: Aliases) -> Result<Option<Node>, YamlError> {
     }
 }
 
+// === impl Key ===
+
+impl Key {
+    /// Where it begins.
+    #[must_use]
+    pub const fn at(&self) -> At {
+        At {
+            line: self.line,
+            column: self.column,
+        }
+    }
+}
+
 // === impl Node ===
+
+impl Node {
+    /// Where it begins.
+    #[must_use]
+    pub const fn at(&self) -> At {
+        At {
+            line: self.line,
+            column: self.column,
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -249,6 +284,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         while let Some(key) = map.next_key::<Spanned<String>>()? {
             let key = Key {
                 line: key.referenced.line(),
+                column: key.referenced.column(),
                 name: key.value,
             };
             entries.push((key, map.next_value()?));

@@ -77,7 +77,7 @@ impl Gateway {
                 credential: outgoing.credential,
                 cookies: outgoing.cookies,
                 client: &outgoing.client,
-                prefix: route.forwarded_prefix(),
+                prefix: matched.forwarded_prefix(),
                 correlation_id: outgoing.correlation_id.clone(),
             },
         );

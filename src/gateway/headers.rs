@@ -46,7 +46,7 @@ pub(super) struct Additions<'a> {
     pub(super) cookies: Option<HeaderValue>,
     pub(super) client: &'a ClientInfo,
     /// The part of the public path that the API does not see, for `X-Forwarded-Prefix`.
-    pub(super) prefix: Option<&'a HeaderValue>,
+    pub(super) prefix: Option<HeaderValue>,
     pub(super) correlation_id: HeaderValue,
 }
 
@@ -93,7 +93,7 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, auth: Auth, rules: &Rules
         headers.insert(X_FORWARDED_HOST, host.clone());
     }
     if let Some(prefix) = additions.prefix {
-        headers.insert(X_FORWARDED_PREFIX, prefix.clone());
+        headers.insert(X_FORWARDED_PREFIX, prefix);
     }
 }
 

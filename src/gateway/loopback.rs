@@ -181,7 +181,7 @@ pub(super) async fn front(gateway: Arc<Gateway>) -> SocketAddr {
         let Ok(path) = NormalPath::parse(request.uri().path()) else {
             return status(StatusCode::BAD_REQUEST);
         };
-        let matched = match gateway.find(&path, request.method()) {
+        let matched = match gateway.find("", &path, request.method()) {
             Found::Match(matched) => matched,
             Found::NotFound => return status(StatusCode::NOT_FOUND),
             Found::MethodNotAllowed { .. } => return status(StatusCode::METHOD_NOT_ALLOWED),

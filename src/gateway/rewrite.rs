@@ -48,7 +48,7 @@ fn location(reference: &str, routes: &Routes, matched: &Match<'_>) -> Option<Hea
     if is_path && service.base_path().is_empty() && matched.route.is_public_path(url.path()) {
         return None;
     }
-    let mut public = routes.public_path(matched.route, url.path())?;
+    let mut public = routes.public_path(matched, url.path())?;
     public.push_str(&url[url::Position::AfterPath..]);
     HeaderValue::try_from(public).ok()
 }
@@ -88,7 +88,7 @@ fn set_cookie(cookie: &HeaderValue, matched: &Match<'_>) -> Option<HeaderValue> 
 /// same.
 fn public_scope(matched: &Match<'_>, path: &str) -> Option<String> {
     let path = path.starts_with('/').then(|| path.trim_end_matches('/'))?;
-    let public = matched.route.public_scope(path)?;
+    let public = matched.public_scope(path)?;
     match public.as_str() {
         same if same == path => None,
         "" => Some("/".to_owned()),

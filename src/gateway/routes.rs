@@ -1,35 +1,44 @@
 //! `routes.yaml`: which paths go to which service, and who may call them.
 //!
-//! Matching follows the segments of a [`NormalPath`]: an exact route first, then the longest prefix. Only the most
-//! specific path decides, so a method that it does not list is refused and never falls through to a wider route.
-//! `/api/crud/*` matches `/api/crud`, `/api/crud/` and all paths below, but not `/api/crudx`. A path that another
-//! reader could take for one of a narrower route with another policy is refused ([`PathError::OtherSpelling`]).
+//! Matching follows the segments of a [`NormalPath`]. At each segment, from the left, a literal precedes `{name}`, and
+//! `{name}` precedes a `/*` that ends there; of the same path, a route with `host` comes first. The order of the file
+//! has no influence. Only the most specific path decides, so a method that it does not list is refused and never falls
+//! through to a wider route. `/api/crud/*` matches `/api/crud`, `/api/crud/` and all paths below, but not `/api/crudx`.
+//! A path that another reader could take for one of a narrower route with another policy is refused
+//! ([`PathError::OtherSpelling`]).
 
+mod host;
 mod methods;
+mod params;
+mod pattern;
 mod read;
 mod reverse;
 mod schema;
+mod service;
 mod spelling;
 mod target;
+mod tree;
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    path::Path,
-    sync::Arc,
-    time::Duration,
+use std::{collections::HashMap, ops::ControlFlow, path::Path, sync::Arc};
+
+use http::{HeaderValue, Method};
+
+use self::{
+    methods::Methods,
+    params::Params,
+    pattern::Pattern,
+    spelling::Spellings,
+    target::Target,
+    tree::{End, Tree},
 };
+use super::{NormalPath, PathError};
+use crate::own_paths;
 
-use http::{
-    HeaderValue, Method, Uri,
-    uri::{Authority, Scheme},
+pub use self::{
+    read::{Mistake, RoutesError},
+    schema::schema,
+    service::Service,
 };
-
-use self::{methods::Methods, spelling::Spellings, target::Target};
-use super::{NormalPath, PathError, headers::Rules};
-use crate::{own_paths, tls::Bundle};
-
-pub use self::read::{Mistake, RoutesError};
-pub use self::schema::schema;
 
 /// A larger file is refused, in bytes.
 pub const MAX_FILE_SIZE: usize = 1024 * 1024;
@@ -46,36 +55,20 @@ pub struct Around<'a> {
 /// The routing table.
 #[derive(Debug, Default)]
 pub struct Routes {
+    /// In the order in which they decide.
     groups: Vec<Group>,
-    /// Groups by their whole path.
-    exact: HashMap<String, usize>,
-    /// Groups by their prefix.
-    below: Prefixes<usize>,
+    tree: Tree<Hosts, Hosts>,
     spellings: Spellings,
     services: Vec<Arc<Service>>,
     notes: Vec<Mistake>,
+    has_hosts: bool,
 }
 
-/// Values by prefix without its final slash: `/api` for `/api/*`, nothing for `/*`.
-#[derive(Debug)]
-struct Prefixes<T> {
-    map: HashMap<String, T>,
-    /// No prefix is longer, in bytes: bounds the look-ups for a path of many segments.
-    longest: usize,
-}
-
-/// The target of calls.
-#[derive(Debug)]
-pub struct Service {
-    id: String,
-    scheme: Scheme,
-    authority: Authority,
-    base_path: String,
-    timeout: Duration,
-    rules: Rules,
-    rewrite: bool,
-    /// Those of its `ca_file`.
-    own_authorities: Option<Bundle>,
+/// The groups of one path.
+#[derive(Debug, Default)]
+struct Hosts {
+    all: Option<usize>,
+    named: HashMap<Box<str>, usize>,
 }
 
 /// One entry of `routes`.
@@ -90,15 +83,16 @@ pub struct Route {
     /// Whether a segment may contain an encoded `/` or `#` (`encoded_path: pass`).
     takes_encoded: bool,
     target: Target,
-    forwarded_prefix: Option<HeaderValue>,
+    forwarded_prefix: Prefix,
 }
 
-/// The paths of a route.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Pattern {
-    Exact(String),
-    /// Without the final slash.
-    Below(String),
+/// The prefix of the public path that the service of a route does not see.
+#[derive(Debug)]
+enum Prefix {
+    Nothing,
+    Fixed(HeaderValue),
+    /// It has parameters.
+    OfPath,
 }
 
 /// Who may call a route.
@@ -147,11 +141,13 @@ pub struct Match<'a> {
     pub path: &'a NormalPath,
     /// The part that matches a trailing `*`, with its leading slash; empty if nothing follows the prefix.
     pub rest: &'a str,
+    pub(super) params: Params,
 }
 
-/// Routes of one path, distinguished by their methods.
+/// Routes of one path and host, distinguished by their methods.
 #[derive(Debug)]
 struct Group {
+    host: Option<Box<str>>,
     routes: Vec<Route>,
     allow: HeaderValue,
 }
@@ -189,27 +185,38 @@ impl Routes {
         &self.notes
     }
 
-    /// The route for `path` and `method`.
+    /// The route for `host`, `path` and `method`. The host counts only if [`Routes::has_hosts`]; it may have a port.
     #[must_use]
-    pub fn find<'a>(&'a self, path: &'a NormalPath, method: &Method) -> Found<'a> {
+    pub fn find<'a>(&'a self, host: &str, path: &'a NormalPath, method: &Method) -> Found<'a> {
         let text = path.as_str();
         // A wide route such as `/*` must not shadow the server's own endpoints, nor the missing paths below them. Nor
         // another spelling of an alias: the router knows only one spelling.
         if own_paths::is_own(text) {
             return Found::NotFound;
         }
-        let place = match self.exact.get(text) {
-            Some(at) => Some((*at, "")),
-            None => self.below.longest(text).map(|(at, rest)| (*at, rest)),
+        let host = if self.has_hosts {
+            host::bare(host)
+        } else {
+            "".into()
         };
-        let group = place.and_then(|(at, rest)| Some((at, self.groups.get(at)?, rest)));
+        let place = self.tree.walk(text, |end, params| {
+            let (hosts, rest) = match end {
+                End::Exact(hosts) => (hosts, text.len()),
+                End::Below(hosts, rest) => (hosts, rest),
+            };
+            match hosts.of(&host) {
+                Some(at) => ControlFlow::Break((at, &text[rest..], *params)),
+                None => ControlFlow::Continue(()),
+            }
+        });
+        let group = place.and_then(|(at, rest, params)| Some((at, self.groups.get(at)?, rest, params)));
         // An encoded separator needs the consent of the route. Outside all routes it is refused.
         let refused =
             |group: &Group| path.is_encoded() && !group.routes.iter().any(|route| route.takes_encoded);
-        let (at, group, rest) = match group {
+        let (at, group, rest, params) = match group {
             None if path.is_encoded() => return Found::Refused(PathError::Ambiguous),
             None => return Found::NotFound,
-            Some((_, group, _)) if refused(group) => return Found::Refused(PathError::Ambiguous),
+            Some((_, group, ..)) if refused(group) => return Found::Refused(PathError::Ambiguous),
             Some(found) => found,
         };
         let Some(route) = group.route(method) else {
@@ -218,10 +225,24 @@ impl Routes {
         if path.is_encoded() && !route.takes_encoded {
             return Found::Refused(PathError::Ambiguous);
         }
-        if self.spellings.mean_another_policy(&self.groups, at, text, method) {
+        if self
+            .spellings
+            .mean_another_policy(&self.groups, at, &host, text, method)
+        {
             return Found::Refused(PathError::OtherSpelling);
         }
-        Found::Match(Match { route, path, rest })
+        Found::Match(Match {
+            route,
+            path,
+            rest,
+            params,
+        })
+    }
+
+    /// Whether a route names a host.
+    #[must_use]
+    pub const fn has_hosts(&self) -> bool {
+        self.has_hosts
     }
 
     /// Whether there are no routes.
@@ -230,7 +251,7 @@ impl Routes {
         self.groups.is_empty()
     }
 
-    /// All routes; those of one path are adjacent.
+    /// All routes, the one that decides first before the others.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.groups.iter().flat_map(|group| &group.routes)
     }
@@ -242,70 +263,11 @@ impl Routes {
     }
 }
 
-// === impl Service ===
+// === impl Hosts ===
 
-impl Service {
-    /// Its name in the file, for logs.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Host and port.
-    #[must_use]
-    pub const fn authority(&self) -> &Authority {
-        &self.authority
-    }
-
-    /// Whether calls go over TLS.
-    #[must_use]
-    pub fn is_https(&self) -> bool {
-        self.scheme == Scheme::HTTPS
-    }
-
-    /// Scheme, host and port, for messages.
-    pub(super) fn origin_text(&self) -> String {
-        format!("{}://{}", self.scheme, self.authority)
-    }
-
-    /// The same as a URI.
-    pub(super) fn origin(&self) -> Option<Uri> {
-        let builder = Uri::builder().scheme(self.scheme.clone());
-        builder
-            .authority(self.authority.clone())
-            .path_and_query("/")
-            .build()
-            .ok()
-    }
-
-    /// The certificate authorities for this service only.
-    pub(super) const fn own_authorities(&self) -> Option<&Bundle> {
-        self.own_authorities.as_ref()
-    }
-
-    /// How long it may take to begin its answer.
-    #[must_use]
-    pub const fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
-    pub(super) const fn scheme(&self) -> &Scheme {
-        &self.scheme
-    }
-
-    /// The path of its `base_url`, without a slash at the end.
-    pub(super) fn base_path(&self) -> &str {
-        &self.base_path
-    }
-
-    /// Whether its own URLs in an answer are mapped to public ones.
-    pub(super) const fn rewrites(&self) -> bool {
-        self.rewrite
-    }
-
-    /// Its rules for header fields.
-    pub(super) const fn rules(&self) -> &Rules {
-        &self.rules
+impl Hosts {
+    fn of(&self, host: &str) -> Option<usize> {
+        self.named.get(host).copied().or(self.all)
     }
 }
 
@@ -335,58 +297,39 @@ impl Route {
     pub const fn service(&self) -> &Arc<Service> {
         &self.service
     }
-
-    /// The prefix of the public path that the service does not see, for `X-Forwarded-Prefix`.
-    pub(super) const fn forwarded_prefix(&self) -> Option<&HeaderValue> {
-        self.forwarded_prefix.as_ref()
-    }
 }
 
 // === impl Match ===
 
-impl Match<'_> {
+impl<'a> Match<'a> {
     /// The URI at the service: its origin, the mapped path, and `query` byte for byte.
     pub(super) fn uri(&self, query: Option<&str>) -> Result<http::Uri, http::Error> {
         let service = &self.route.service;
-        let path_and_query =
-            self.route
-                .target
-                .path_and_query(&service.base_path, self.path.as_str(), self.rest, query);
+        let path_and_query = self.route.target.path_and_query(service.base_path(), self, query);
         let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(service.scheme.clone());
-        parts.authority = Some(service.authority.clone());
+        parts.scheme = Some(service.scheme().clone());
+        parts.authority = Some(service.authority().clone());
         parts.path_and_query = Some(http::uri::PathAndQuery::from_maybe_shared(path_and_query)?);
         Ok(http::Uri::from_parts(parts)?)
     }
-}
 
-// === impl Prefixes ===
-
-impl<T> Prefixes<T> {
-    /// The value of the longest prefix of `path` that ends at a segment boundary, and the rest of the path.
-    fn longest<'a>(&self, path: &'a str) -> Option<(&T, &'a str)> {
-        let mut end = path.len();
-        loop {
-            if end <= self.longest
-                && let Some(value) = self.map.get(&path[..end])
-            {
-                return Some((value, &path[end..]));
-            }
-            end = path[..end].rfind('/')?;
-        }
+    /// The value of a parameter, in the spelling that was matched.
+    fn param(&self, index: usize) -> Option<&'a str> {
+        self.params.get(index, self.path.as_str())
     }
 
-    fn entry(&mut self, prefix: String) -> Entry<'_, String, T> {
-        self.longest = self.longest.max(prefix.len());
-        self.map.entry(prefix)
+    /// The path without the part that matches a trailing `*`.
+    fn public_prefix(&self) -> &'a str {
+        let path = self.path.as_str();
+        &path[..path.len() - self.rest.len()]
     }
-}
 
-impl<T> Default for Prefixes<T> {
-    fn default() -> Self {
-        Self {
-            map: HashMap::new(),
-            longest: 0,
+    /// The prefix of the public path that the service does not see, for `X-Forwarded-Prefix`.
+    pub(super) fn forwarded_prefix(&self) -> Option<HeaderValue> {
+        match &self.route.forwarded_prefix {
+            Prefix::Nothing => None,
+            Prefix::Fixed(prefix) => Some(prefix.clone()),
+            Prefix::OfPath => HeaderValue::from_str(self.public_prefix()).ok(),
         }
     }
 }

@@ -44,7 +44,8 @@ pub(super) async fn handle(
     request: Request,
 ) -> Result<Response, Problem> {
     let path = NormalPath::parse_encoded(request.uri().path())?;
-    let matched = match web.gateway.find(&path, request.method()) {
+    let host = web.route_host(&Envelope::of(context, &request));
+    let matched = match web.gateway.find(&host, &path, request.method()) {
         Found::Match(matched) => matched,
         Found::NotFound => {
             let envelope = Envelope::of(context, &request);

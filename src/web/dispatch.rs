@@ -14,11 +14,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures_util::future::BoxFuture;
-use http::Method;
 use tower::{Layer as _, Service, ServiceExt as _};
 use tower_http::cors::{Cors, CorsLayer};
 
-use super::{Listener, Web, api, auth::verify, request_context::RequestContext};
+use super::{Listener, Web, api, auth::verify, envelope::Envelope, request_context::RequestContext};
 use crate::{
     gateway::{Found, NormalPath},
     own_paths,
@@ -83,7 +82,7 @@ impl Choice {
             }
             path if context.listener == Listener::Public
                 && !own_paths::is_own(path)
-                && (!own_paths::yields_to_routes(path) || self.has_route(path, request.method())) =>
+                && (!own_paths::yields_to_routes(path) || self.has_route(&context, &request)) =>
             {
                 api::handle(&self.web, &context, request).await.into_response()
             }
@@ -96,9 +95,12 @@ impl Choice {
 }
 
 impl Choice {
-    fn has_route(&self, path: &str, method: &Method) -> bool {
-        NormalPath::parse(path)
-            .is_ok_and(|path| !matches!(self.web.gateway.find(&path, method), Found::NotFound))
+    fn has_route(&self, context: &RequestContext, request: &Request) -> bool {
+        let host = self.web.route_host(&Envelope::of(context, request));
+        NormalPath::parse(request.uri().path()).is_ok_and(|path| {
+            let found = self.web.gateway.find(&host, &path, request.method());
+            !matches!(found, Found::NotFound)
+        })
     }
 }
 

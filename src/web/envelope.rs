@@ -56,4 +56,14 @@ impl Web {
             address: client.address,
         }
     }
+
+    /// The host by which routes are distinguished; empty if no route names one.
+    pub(super) fn route_host(&self, request: &Envelope<'_>) -> String {
+        if !self.gateway.routes().has_hosts() {
+            return String::new();
+        }
+        self.trusted_proxies
+            .client(request.peer, request.uri, request.headers)
+            .host
+    }
 }

@@ -37,7 +37,7 @@ async fn call(
     outgoing: Outgoing<'_>,
 ) -> Result<Response<Body>, GatewayError> {
     let path = NormalPath::parse(request.uri().path()).unwrap();
-    let Found::Match(matched) = gateway.find(&path, request.method()) else {
+    let Found::Match(matched) = gateway.find("", &path, request.method()) else {
         panic!("no route for {path}");
     };
     gateway.call(matched, request, outgoing)?.send().await

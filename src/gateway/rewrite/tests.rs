@@ -19,7 +19,7 @@ routes:
 fn with_match<T>(path: &str, then: impl FnOnce(&Routes, &Match<'_>) -> T) -> T {
     let routes = Routes::parse(ROUTES).unwrap();
     let normal = NormalPath::parse(path).unwrap();
-    let Found::Match(matched) = routes.find(&normal, &Method::GET) else {
+    let Found::Match(matched) = routes.find("", &normal, &Method::GET) else {
         panic!("no route for {path}");
     };
     then(&routes, &matched)
@@ -152,7 +152,7 @@ routes:
     )
     .unwrap();
     let normal = NormalPath::parse("/x").unwrap();
-    let Found::Match(matched) = routes.find(&normal, &Method::GET) else {
+    let Found::Match(matched) = routes.find("", &normal, &Method::GET) else {
         panic!("no route");
     };
     let mapped = |reference: &str| location(reference, &routes, &matched);

@@ -6,6 +6,7 @@ mod mistakes;
 mod pattern;
 mod route;
 mod service;
+mod upstream_path;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,8 +16,8 @@ use std::{
 use http::HeaderValue;
 
 use self::mistakes::{Reader, shown};
-use super::{Around, Group, MAX_FILE_SIZE, Methods, Pattern, Route, Routes, Service, spelling::Spellings};
-use crate::yaml::{self, Aliases, Node, Value};
+use super::{Around, Group, MAX_FILE_SIZE, Methods, Route, Routes, Service, spelling::Spellings};
+use crate::yaml::{self, Aliases, At, Node, Value};
 
 pub use self::mistakes::{Mistake, RoutesError};
 pub(super) use self::{
@@ -27,14 +28,14 @@ pub(super) use self::{
 
 /// A valid route with its position.
 struct Placed {
-    line: u64,
+    at: At,
     route: Route,
 }
 
 pub(super) fn read(yaml: &str, around: &Around<'_>) -> Result<Routes, RoutesError> {
     if yaml.len() > MAX_FILE_SIZE {
         return Err(RoutesError::single(
-            1,
+            At { line: 1, column: 1 },
             "the file is larger than 1 MiB",
             "keep only services and routes in it",
         ));
@@ -81,40 +82,51 @@ impl Reader<'_> {
         self.table(routes, services)
     }
 
-    /// Puts the routes in their places; two for the same path and method are a mistake.
-    fn table(&mut self, routes: Vec<Placed>, services: Vec<Arc<Service>>) -> Routes {
-        let mut seen: HashMap<Pattern, Vec<(Methods, u64)>> = HashMap::new();
-        let mut table = Routes {
-            services,
-            ..Routes::default()
-        };
-        for Placed { line, route } in routes {
-            let others = seen.entry(route.pattern.clone()).or_default();
-            for (methods, other) in others.iter() {
-                let twice = methods.overlap(route.methods);
+    /// Puts the routes in their places; two for the same paths and method are a mistake.
+    fn table(&mut self, mut routes: Vec<Placed>, services: Vec<Arc<Service>>) -> Routes {
+        let mut seen: HashMap<_, Vec<&Placed>> = HashMap::new();
+        for placed in &routes {
+            let others = seen.entry(placed.route.pattern.shape()).or_default();
+            for other in others.iter() {
+                let twice = other.route.methods.overlap(placed.route.methods);
                 if twice != Methods::EMPTY {
                     self.mistake(
-                        line,
+                        placed.at,
                         format!(
-                            "route {} has the path and {twice} of the route in line {other}",
-                            shown(&route.id)
+                            "route {} has the paths and {twice} of route {} in line {}",
+                            shown(&placed.route.id),
+                            shown(&other.route.id),
+                            other.at.line
                         ),
                         "remove one of them, or give them other methods",
                     );
                 }
             }
-            others.push((route.methods, line));
+            others.push(placed);
+        }
+        // From here on the order of the file is gone.
+        routes.sort_by(|one, other| {
+            let pattern = one.route.pattern.precedence(&other.route.pattern);
+            pattern.then_with(|| one.route.id.cmp(&other.route.id))
+        });
+        let mut table = Routes {
+            services,
+            ..Routes::default()
+        };
+        for Placed { route, .. } in routes {
             let next = table.groups.len();
-            let at = match &route.pattern {
-                Pattern::Exact(path) => *table.exact.entry(path.clone()).or_insert(next),
-                Pattern::Below(prefix) => *table.below.entry(prefix.clone()).or_insert(next),
+            let hosts = route.pattern.slot(&mut table.tree).get_or_insert_default();
+            let at = match &route.pattern.host {
+                None => *hosts.all.get_or_insert(next),
+                Some(host) => *hosts.named.entry(host.clone()).or_insert(next),
             };
+            table.has_hosts |= route.pattern.host.is_some();
             match table.groups.get_mut(at) {
                 Some(group) => group.push(route),
                 None => table.groups.push(Group::new(route)),
             }
         }
-        table.spellings = Spellings::of(&table);
+        table.spellings = Spellings::of(&table.groups);
         table
     }
 }
@@ -124,6 +136,7 @@ impl Reader<'_> {
 impl Group {
     fn new(route: Route) -> Self {
         let mut group = Self {
+            host: route.pattern.host.clone(),
             routes: Vec::new(),
             allow: HeaderValue::from_static(""),
         };

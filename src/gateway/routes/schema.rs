@@ -104,12 +104,16 @@ fn route_key(key: &str) -> Value {
         "id" => json!({"$ref": "#/$defs/id", "description": "A name for logs."}),
         "description" => text("For people who read the file."),
         "path" => or_expanded(
-            "An exact path, or one that ends with /* for all below it.",
-            &json!({"type": "string", "pattern": "^/[A-Za-z0-9._~/-]*\\*?$"}),
+            "An exact path, or one that ends with /* for all below it; {name} is any one segment.",
+            &json!({"type": "string", "pattern": "^(/(\\{[A-Za-z_][A-Za-z0-9_]*\\}|[A-Za-z0-9._~-]*))+\\*?$"}),
+        ),
+        "host" => or_expanded(
+            "The name of the only host to which the route applies; all hosts without it.",
+            &json!({"type": "string", "pattern": "^[A-Za-z0-9._:\\[\\]-]+$"}),
         ),
         "target_service" => text("One of the services."),
         "upstream_path" => or_expanded(
-            "The path at the service; {path} is what the * stands for.",
+            "The path at the service; {path} is what the * stands for, {name} is a parameter of the path.",
             &json!({"type": "string", "pattern": "^/"}),
         ),
         "methods" => json!({

@@ -4,18 +4,21 @@
 //! `/public/*` open to all and `/public/private/*` for people with a session, the path `/public/Private/x` matches
 //! the first and could mean the second. Such a path is refused, because the interpretation of the API is unknown.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, ops::ControlFlow};
 
 use http::Method;
 
-use super::{Auth, Group, Prefixes, Routes};
+use super::{
+    Auth, Group, Pattern,
+    pattern::Segment,
+    tree::{End, Tree},
+};
 use crate::{own_paths, spelling};
 
 /// The groups of a routing table by the folded form of their paths.
 #[derive(Debug, Default)]
 pub(super) struct Spellings {
-    exact: HashMap<String, Vec<Exact>>,
-    below: Prefixes<Vec<usize>>,
+    tree: Tree<Vec<Exact>, Vec<usize>>,
     /// Whether every path of the table is its own folded form, so that a path which is its own folded form too is
     /// found under no other spelling.
     plain: bool,
@@ -31,35 +34,25 @@ struct Exact {
 // === impl Spellings ===
 
 impl Spellings {
-    pub(super) fn of(routes: &Routes) -> Self {
+    pub(super) fn of(groups: &[Group]) -> Self {
         let mut spellings = Self {
             plain: true,
             ..Self::default()
         };
-        for (path, group) in &routes.exact {
-            // The characters that a path of the table may have always have a folded form.
-            let Some(folded) = spelling::fold(path) else {
-                continue;
-            };
-            let slash = ends_in_slash(path);
-            spellings.plain &= !slash && folded == path.trim_end_matches('/');
-            let group = Exact { group: *group, slash };
-            spellings
-                .exact
-                .entry(folded.into_owned())
-                .or_default()
-                .push(group);
-        }
-        for (prefix, group) in &routes.below.map {
-            let Some(folded) = spelling::fold(prefix) else {
-                continue;
-            };
-            spellings.plain &= folded == prefix.as_str();
-            spellings
-                .below
-                .entry(folded.into_owned())
-                .or_default()
-                .push(*group);
+        let patterns = groups
+            .iter()
+            .enumerate()
+            .filter_map(|(at, group)| Some((at, &group.routes.first()?.pattern)));
+        for (group, pattern) in patterns {
+            let (segments, slash) = fold(pattern);
+            spellings.plain &= segments == pattern.segments || pattern.is_root();
+            if pattern.below {
+                let groups = spellings.tree.below(segments.iter()).get_or_insert_default();
+                groups.push(group);
+            } else {
+                let groups = spellings.tree.exact(segments.iter()).get_or_insert_default();
+                groups.push(Exact { group, slash });
+            }
         }
         spellings
     }
@@ -71,6 +64,7 @@ impl Spellings {
         &self,
         groups: &[Group],
         matched: usize,
+        host: &str,
         path: &str,
         method: &Method,
     ) -> bool {
@@ -87,28 +81,58 @@ impl Spellings {
         }
         let policy = |group: usize| groups.get(group)?.route(method).map(super::Route::auth);
         let own = policy(matched);
-        if let Some(exact) = self.exact.get(&*folded) {
-            if exact.iter().any(|exact| exact.group == matched) {
-                return false;
+        let here = |group: usize| {
+            let group: Option<&Group> = groups.get(group);
+            group.is_some_and(|group| group.host.as_deref().is_none_or(|named| named == host))
+        };
+        let differs = self.tree.walk(&folded, |end, _| match end {
+            End::Exact(exact) => {
+                let mut exact = exact.iter().filter(|exact| here(exact.group));
+                if exact.clone().any(|exact| exact.group == matched) {
+                    return ControlFlow::Break(false);
+                }
+                let others = exact.by_ref().filter(|exact| {
+                    // A slash at the end is a genuine difference for many APIs, as in `/app` and `/app/*`. It counts
+                    // only if it would open something closed.
+                    exact.slash == slash || policy(exact.group) != Some(Auth::None)
+                });
+                compare(others.map(|exact| policy(exact.group) != own))
             }
-            let mut others = exact.iter().filter(|exact| {
-                let policy = policy(exact.group);
-                // A slash at the end is a genuine difference for many APIs, as in `/app` and `/app/*`. It counts only
-                // if it would open something closed.
-                exact.slash == slash || policy != Some(Auth::None)
-            });
-            if let Some(first) = others.next() {
-                return policy(first.group) != own || others.any(|other| policy(other.group) != own);
+            End::Below(below, _) => {
+                let mut below = below.iter().filter(|group| here(**group));
+                if below.clone().any(|group| *group == matched) {
+                    return ControlFlow::Break(false);
+                }
+                compare(below.by_ref().map(|group| policy(*group) != own))
             }
-        }
-        match self.below.longest(&folded) {
-            Some((groups, _)) => {
-                !groups.contains(&matched) && groups.iter().any(|group| policy(*group) != own)
-            }
-            // Nothing is known about a form outside every route.
-            None => true,
-        }
+        });
+        // Nothing is known about a form outside every route.
+        differs.unwrap_or(true)
     }
+}
+
+/// Whether one of them differs, if there are any.
+fn compare(differ: impl Iterator<Item = bool>) -> ControlFlow<bool> {
+    match differ.reduce(|any, differs| any || differs) {
+        Some(any) => ControlFlow::Break(any),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+/// The folded segments, and whether the path ends in a slash. The characters that a path of the table may have always
+/// have a folded form.
+fn fold(pattern: &Pattern) -> (Vec<Segment>, bool) {
+    let slash = !pattern.is_root() && pattern.segments.last() == Some(&Segment::Literal(String::new()));
+    let folded = pattern.segments.iter().filter_map(|segment| {
+        let Segment::Literal(text) = segment else {
+            return Some(segment.clone());
+        };
+        let text = ["/", text].concat();
+        let folded = spelling::fold(&text)?;
+        let folded = folded.strip_prefix('/')?;
+        (!folded.is_empty()).then(|| Segment::Literal(folded.to_owned()))
+    });
+    (folded.collect(), slash)
 }
 
 fn ends_in_slash(path: &str) -> bool {

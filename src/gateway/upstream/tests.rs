@@ -36,7 +36,7 @@ fn gateway(service: &str, folder: Option<&Path>, options: Options) -> Gateway {
 
 async fn call(gateway: &Gateway) -> Result<Response<Body>, GatewayError> {
     let path = NormalPath::parse("/secret-path").unwrap();
-    let Found::Match(matched) = gateway.find(&path, &Method::GET) else {
+    let Found::Match(matched) = gateway.find("", &path, &Method::GET) else {
         panic!("no route");
     };
     let request = Request::new(Body::empty());

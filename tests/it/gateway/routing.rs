@@ -235,3 +235,49 @@ async fn attack_18_a_session_that_has_ended_opens_nothing() {
     );
     assert_eq!(stack.api.calls().len(), 1);
 }
+
+const PARAMETERS: &str = r#"
+services:
+  api:
+    base_url: "{api}/base"
+routes:
+  - { id: wide, path: "/api/*", target_service: api, auth: none }
+  - { id: order, path: "/api/orders/{order_id}", target_service: api, upstream_path: "/v2/{order_id}/order" }
+  - { id: new, path: "/api/orders/new", target_service: api, auth: none, upstream_path: /v2/new }
+  - { id: elsewhere, path: "/api/*", host: elsewhere.example, target_service: api, auth: none, upstream_path: "/e/{path}" }
+"#;
+
+#[tokio::test]
+async fn a_parameter_decides_before_a_star_and_goes_up() {
+    let stack = Stack::builder().routes(PARAMETERS).start().await;
+    let ada = stack.browser();
+    assert_eq!(ada.get("/api/orders/7").await.status, StatusCode::UNAUTHORIZED);
+    ada.log_in().await;
+    for (path, target) in [
+        ("/api/orders/7?a=b", "/base/v2/7/order?a=b"),
+        ("/api/orders/caf%c3%a9", "/base/v2/caf%C3%A9/order"),
+        ("/api/orders/new", "/base/v2/new"),
+        ("/api/orders/7/x", "/base/orders/7/x"),
+        ("/api/orders/", "/base/orders/"),
+    ] {
+        let reply = ada.get(path).await;
+        assert_eq!(reply.status, StatusCode::OK, "{path}: {}", reply.body);
+        assert_eq!(stack.api.last().target, target, "{path}");
+    }
+    // Another spelling of the open route.
+    assert_eq!(ada.get("/api/orders/NEW").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn attack_1_a_forwarded_host_of_a_stranger_chooses_no_route() {
+    let stack = Stack::builder().routes(PARAMETERS).start().await;
+    let ada = stack.browser();
+    for (name, target) in [("host", "/base/e/x"), ("x-forwarded-host", "/base/x")] {
+        let request = ada
+            .request(Method::GET, "/api/x")
+            .header(name, "elsewhere.example");
+        let reply = ada.send(request).await;
+        assert_eq!(reply.status, StatusCode::OK, "{name}: {}", reply.body);
+        assert_eq!(stack.api.last().target, target, "{name}");
+    }
+}

@@ -164,7 +164,7 @@ async fn a_call_can_be_sent_again_with_another_credential() {
     let api = Api::start().await;
     let gateway = gateway(api.address, system_clock());
     let path = NormalPath::parse("/api/x").unwrap();
-    let Found::Match(matched) = gateway.find(&path, &Method::POST) else {
+    let Found::Match(matched) = gateway.find("", &path, &Method::POST) else {
         panic!("no route");
     };
     let request = request(Method::POST, "/api/x", Body::from("text"));

@@ -22,22 +22,22 @@ impl Reader<'_> {
         let mut rules = Rules::default();
         if let Some(node) = fields.get("remove") {
             let names = self.texts(node, &format!("remove in {what}"), REMOVE_FIX);
-            for (line, name) in &names {
+            for (at, name) in &names {
                 if !is_name(name.strip_suffix('*').unwrap_or(name)) {
                     let problem = format!("{what} removes {}, which is no name of a field", shown(name));
-                    self.mistake(*line, problem, REMOVE_FIX);
+                    self.mistake(*at, problem, REMOVE_FIX);
                 }
             }
             rules.remove = Names::new(names.into_iter().map(|(_, name)| name));
         }
         if let Some(node) = fields.get("allow") {
             let names = self.texts(node, &format!("allow in {what}"), ALLOW_FIX);
-            for (line, name) in &names {
+            for (at, name) in &names {
                 if !is_name(name) || !is_withheld(&name.to_ascii_lowercase()) {
                     let problem = format!("{what} allows {}, which is withheld from no answer", shown(name));
                     let meant = nearest_withheld(&name.to_ascii_lowercase())
                         .map_or_else(String::new, |name| format!("did you mean {name}? "));
-                    self.mistake(*line, problem, format!("{meant}{ALLOW_FIX}"));
+                    self.mistake(*at, problem, format!("{meant}{ALLOW_FIX}"));
                 }
             }
             rules.allow = Names::new(names.into_iter().map(|(_, name)| name));

@@ -103,7 +103,7 @@ impl Reader<'_> {
             ),
             Refused(_, fix) => (format!("{name} of {what} has no meaning here"), *fix),
         };
-        self.mistake(key.line, problem, fix);
+        self.mistake(key.at(), problem, fix);
         true
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     expand::expand,
     gateway::path::is_unreserved,
     quote::{nearest, quote},
-    yaml::{Fault, Key, Node, Value, YamlError},
+    yaml::{At, Fault, Key, Node, Value, YamlError},
 };
 
 const MAX_ID_LENGTH: usize = 64;
@@ -25,8 +25,8 @@ pub struct RoutesError {
 /// One mistake or suggestion, for a person.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// The line, from 1.
-    pub line: u64,
+    /// Where it stands.
+    pub at: At,
     /// The mistake, without a password that a URL may contain.
     pub problem: String,
     /// The fix.
@@ -46,7 +46,7 @@ pub(super) struct Reader<'a> {
 
 /// The values of one map, by key.
 pub(super) struct Fields<'a> {
-    pub(super) line: u64,
+    pub(super) at: At,
     /// The map's name in messages.
     pub(super) what: String,
     values: HashMap<&'a str, &'a Node>,
@@ -55,10 +55,10 @@ pub(super) struct Fields<'a> {
 // === impl RoutesError ===
 
 impl RoutesError {
-    pub(super) fn single(line: u64, problem: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(super) fn single(at: At, problem: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             mistakes: vec![Mistake {
-                line,
+                at,
                 problem: problem.into(),
                 fix: fix.into(),
             }],
@@ -67,7 +67,10 @@ impl RoutesError {
 
     /// An error of the YAML reader: the position and the expected syntax.
     pub(super) fn of_yaml(error: YamlError) -> Self {
-        let (line, column) = (error.line.max(1), error.column.max(1));
+        let at = At {
+            line: error.line.max(1),
+            column: error.column.max(1),
+        };
         let (problem, fix) = match error.kind {
             Fault::Duplicate(key) => {
                 let key = key.as_deref().map_or_else(|| "a key".to_owned(), shown);
@@ -78,12 +81,12 @@ impl RoutesError {
                 "leave one document, without a second `---`",
             ),
             Fault::Syntax => (
-                format!("not readable as YAML at column {column}"),
+                "not readable as YAML".to_owned(),
                 "correct the syntax: look at the indentation, at quotes and brackets that are not closed, and at values with \
                  special characters, which need quotes",
             ),
         };
-        Self::single(line, problem, fix)
+        Self::single(at, problem, fix)
     }
 
     /// Every mistake, in the order of the file.
@@ -107,7 +110,8 @@ impl fmt::Display for RoutesError {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}; {}", self.line, self.problem, self.fix)
+        let At { line, column } = self.at;
+        write!(f, "line {line}, column {column}: {}; {}", self.problem, self.fix)
     }
 }
 
@@ -142,7 +146,7 @@ impl Reader<'_> {
             routes.notes = self.notes;
             return Ok(routes);
         }
-        self.mistakes.sort_by_key(|mistake| mistake.line);
+        self.mistakes.sort_by_key(|mistake| mistake.at);
         Err(RoutesError {
             mistakes: self.mistakes,
         })
@@ -157,7 +161,7 @@ impl Reader<'_> {
                     .expanded
                     .push((value.clone(), std::mem::replace(text, value))),
                 Err(error) => self.mistake(
-                    node.line,
+                    node.at(),
                     format!("a value {error}"),
                     "set the variable, or write `${NAME:-default}`",
                 ),
@@ -172,18 +176,18 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn mistake(&mut self, line: u64, problem: impl Into<String>, fix: impl Into<String>) {
+    pub(super) fn mistake(&mut self, at: At, problem: impl Into<String>, fix: impl Into<String>) {
         self.mistakes.push(Mistake {
-            line,
+            at,
             problem: problem.into(),
             fix: fix.into(),
         });
     }
 
     /// Notes a suggestion about an accepted value.
-    pub(super) fn note(&mut self, line: u64, problem: impl Into<String>, fix: impl Into<String>) {
+    pub(super) fn note(&mut self, at: At, problem: impl Into<String>, fix: impl Into<String>) {
         self.notes.push(Mistake {
-            line,
+            at,
             problem: problem.into(),
             fix: fix.into(),
         });
@@ -204,7 +208,7 @@ impl Reader<'_> {
     ) -> Option<Fields<'a>> {
         let Value::Map(entries) = &node.value else {
             self.mistake(
-                node.line,
+                node.at(),
                 format!("{what} is {}", node.value.kind()),
                 format!("write a map with {}", known.join(", ")),
             );
@@ -218,14 +222,14 @@ impl Reader<'_> {
                 let meant = nearest(&key.name, known.iter().copied())
                     .map_or_else(String::new, |word| format!("did you mean {word}? "));
                 self.mistake(
-                    key.line,
+                    key.at(),
                     format!("{what} has the unknown key {}", shown(&key.name)),
                     format!("{meant}the keys are {}", known.join(", ")),
                 );
             }
         }
         Some(Fields {
-            line: node.line,
+            at: node.at(),
             what,
             values,
         })
@@ -235,7 +239,7 @@ impl Reader<'_> {
         let node = fields.get(key);
         if node.is_none() {
             self.mistake(
-                fields.line,
+                fields.at,
                 format!("{} has no {key}", fields.what),
                 format!("add {fix}"),
             );
@@ -248,7 +252,7 @@ impl Reader<'_> {
             Value::Map(entries) => entries,
             Value::Null => &[],
             other => {
-                self.mistake(node.line, format!("{what} is {}", other.kind()), "write a map");
+                self.mistake(node.at(), format!("{what} is {}", other.kind()), "write a map");
                 &[]
             }
         }
@@ -260,7 +264,7 @@ impl Reader<'_> {
             Value::Null => &[],
             other => {
                 self.mistake(
-                    node.line,
+                    node.at(),
                     format!("{what} is {}", other.kind()),
                     "write a list, each entry beginning with `- id:`",
                 );
@@ -274,7 +278,7 @@ impl Reader<'_> {
             Value::Text(text) => Some(text),
             Value::Unquoted => {
                 self.mistake(
-                    node.line,
+                    node.at(),
                     format!("{what} is a number with a fraction, whose spelling YAML does not keep"),
                     "put it in quotes",
                 );
@@ -282,7 +286,7 @@ impl Reader<'_> {
             }
             other => {
                 self.mistake(
-                    node.line,
+                    node.at(),
                     format!("{what} is {}", other.kind()),
                     "write a single value",
                 );
@@ -299,7 +303,7 @@ impl Reader<'_> {
             Value::Text(text) if matches!(text.as_str(), "false" | "0") => Some(false),
             other => {
                 self.mistake(
-                    node.line,
+                    node.at(),
                     format!("{what} is {}", other.kind()),
                     "write true or false",
                 );
@@ -309,22 +313,22 @@ impl Reader<'_> {
     }
 
     /// The single values of a list.
-    pub(super) fn texts<'a>(&mut self, node: &'a Node, what: &str, fix: &str) -> Vec<(u64, &'a str)> {
+    pub(super) fn texts<'a>(&mut self, node: &'a Node, what: &str, fix: &str) -> Vec<(At, &'a str)> {
         let Value::List(list) = &node.value else {
-            self.mistake(node.line, format!("{what} is {}", node.value.kind()), fix);
+            self.mistake(node.at(), format!("{what} is {}", node.value.kind()), fix);
             return Vec::new();
         };
         list.iter()
-            .filter_map(|node| Some((node.line, self.text(node, &format!("an entry of {what}"))?)))
+            .filter_map(|node| Some((node.at(), self.text(node, &format!("an entry of {what}"))?)))
             .collect()
     }
 
     /// Ids appear in log lines and in `/auth/verify?service=`.
-    pub(super) fn id(&mut self, id: &str, line: u64, what: &str) {
+    pub(super) fn id(&mut self, id: &str, at: At, what: &str) {
         let plain = id.bytes().all(is_unreserved);
         if id.is_empty() || id.len() > MAX_ID_LENGTH || !plain {
             self.mistake(
-                line,
+                at,
                 format!("{} is no id for {what}", shown(id)),
                 "use 1 to 64 letters, digits, `-`, `.`, `_`, `~`",
             );

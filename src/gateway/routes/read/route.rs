@@ -8,21 +8,22 @@ use std::{
 use http::HeaderValue;
 
 use super::{
-    super::{Auth, Methods, Pattern, Route, Service, Unauthenticated, target::Target},
+    super::{Auth, Methods, Pattern, Prefix, Route, Service, Unauthenticated, target::Target},
     Placed,
     legacy::Place,
     mistakes::{Fields, Reader, shown},
+    upstream_path::upstream_path,
 };
 use crate::{
-    gateway::NormalPath,
     quote::nearest,
     yaml::{Node, Value},
 };
 
 /// The keys of an entry.
-pub(in crate::gateway::routes) const KEYS: [&str; 10] = [
+pub(in crate::gateway::routes) const KEYS: [&str; 11] = [
     "id",
     "description",
+    "host",
     "path",
     "target_service",
     "upstream_path",
@@ -48,10 +49,10 @@ impl Reader<'_> {
             .and_then(|node| Some((node, self.text(node, "id of a route")?)));
         if let Some((node, id)) = id {
             fields.what = format!("route {}", shown(id));
-            self.id(id, node.line, "a route");
+            self.id(id, node.at(), "a route");
             if !ids.insert(id.to_owned()) {
                 self.mistake(
-                    node.line,
+                    node.at(),
                     format!("{} stands here twice", fields.what),
                     "give each route its own id",
                 );
@@ -64,6 +65,10 @@ impl Reader<'_> {
         let pattern = self
             .required(&fields, "path", "where it applies, as in path: /api/crud/*")
             .and_then(|node| self.pattern(node, &fields.what));
+        let host = match fields.get("host") {
+            None => Some(None),
+            Some(node) => self.host(node, &fields.what).map(Some),
+        };
         let service = self
             .required(
                 &fields,
@@ -88,13 +93,11 @@ impl Reader<'_> {
             Some(node) => self.unauthenticated(node, &fields.what, auth),
         };
         let target = self.target(&fields, pattern.as_ref());
-        let (pattern, target) = (pattern?, target?);
-        let prefix = Route::stripped_prefix(&pattern, &target);
-        let forwarded_prefix = HeaderValue::from_str(prefix)
-            .ok()
-            .filter(|prefix| !prefix.is_empty());
+        let (mut pattern, target) = (pattern?, target?);
+        pattern.host = host?;
+        let forwarded_prefix = Prefix::of(&pattern, &target);
         Some(Placed {
-            line: fields.line,
+            at: fields.at,
             route: Route {
                 id: id?.1.to_owned(),
                 auth: auth?,
@@ -118,7 +121,7 @@ impl Reader<'_> {
         let name = self.text(node, &format!("target_service of {what}"))?;
         if name == "internal" && !services.contains_key(name) {
             self.mistake(
-                node.line,
+                node.at(),
                 format!(
                     "{what} goes to `internal`, the handlers inside the original server, which are not here"
                 ),
@@ -142,7 +145,7 @@ impl Reader<'_> {
             )
         };
         self.mistake(
-            node.line,
+            node.at(),
             format!("{what} goes to the unknown service {}", shown(name)),
             fix,
         );
@@ -156,7 +159,7 @@ impl Reader<'_> {
         let mut methods = Methods::EMPTY;
         let Value::List(list) = &node.value else {
             self.mistake(
-                node.line,
+                node.at(),
                 format!("methods of {what} is {}", node.value.kind()),
                 FIX,
             );
@@ -170,13 +173,13 @@ impl Reader<'_> {
                 let meant = Methods::nearest(name)
                     .map_or_else(String::new, |method| format!("did you mean {method}? "));
                 let problem = format!("{what} has the method {}", shown(name));
-                self.mistake(node.line, problem, format!("{meant}{FIX}"));
+                self.mistake(node.at(), problem, format!("{meant}{FIX}"));
                 continue;
             };
             methods = methods.with(method);
         }
         if list.is_empty() {
-            self.mistake(node.line, format!("methods of {what} is empty"), FIX);
+            self.mistake(node.at(), format!("methods of {what} is empty"), FIX);
         }
         (self.mistakes.len() == before).then_some(methods)
     }
@@ -187,7 +190,7 @@ impl Reader<'_> {
             Value::Text(text) if text == "none" => Some(Auth::None),
             Value::Text(text) if text == "bearer" => {
                 self.mistake(
-                    node.line,
+                    node.at(),
                     format!("auth of {what} is `bearer`, which is not built yet"),
                     "write session or none, or remove the route",
                 );
@@ -199,7 +202,7 @@ impl Reader<'_> {
                     other => other.kind().to_owned(),
                 };
                 self.mistake(
-                    node.line,
+                    node.at(),
                     format!("auth of {what} is {found}"),
                     "write session (the default) or none",
                 );
@@ -211,11 +214,11 @@ impl Reader<'_> {
     fn encoded_path(&mut self, node: &Node, what: &str, pattern: Option<&Pattern>) -> Option<bool> {
         let text = self.text(node, &format!("encoded_path of {what}"))?;
         match text {
-            "pass" if matches!(pattern, Some(Pattern::Exact(_))) => {
+            "pass" if pattern.is_some_and(|pattern| !pattern.below) => {
                 self.mistake(
-                    node.line,
+                    node.at(),
                     format!(
-                        "encoded_path of {what} has no effect: an exact path holds no encoded slash or `#`"
+                        "encoded_path of {what} has no effect: without a `*`, a path holds no encoded slash or `#`"
                     ),
                     "remove it, or end the path with /*",
                 );
@@ -225,7 +228,7 @@ impl Reader<'_> {
             "refuse" => Some(false),
             other => {
                 self.mistake(
-                    node.line,
+                    node.at(),
                     format!("encoded_path of {what} is {}", shown(other)),
                     "write refuse (the default) or pass, which lets segments hold %2F and %23",
                 );
@@ -237,7 +240,7 @@ impl Reader<'_> {
     fn unauthenticated(&mut self, node: &Node, what: &str, auth: Option<Auth>) -> Option<Unauthenticated> {
         if auth == Some(Auth::None) {
             self.mistake(
-                node.line,
+                node.at(),
                 format!("unauthenticated of {what} has no effect with auth: none"),
                 "remove it",
             );
@@ -250,7 +253,7 @@ impl Reader<'_> {
             other => other.kind().to_owned(),
         };
         self.mistake(
-            node.line,
+            node.at(),
             format!("unauthenticated of {what} is {found}"),
             "write login or 401, or leave it out: pages go to the login then, and calls get 401",
         );
@@ -264,12 +267,23 @@ impl Reader<'_> {
             Some(node) => self.boolean(node, &format!("preserve_path of {what}"))?,
         };
         let Some(node) = fields.get("upstream_path") else {
-            return Some(if preserve { Target::Whole } else { Target::Rest });
+            if preserve {
+                return Some(Target::Whole);
+            }
+            if let Some(name) = pattern.and_then(|pattern| pattern.params().next()) {
+                self.mistake(
+                    fields.at,
+                    format!("{what} does not say where {{{name}}} goes at the service"),
+                    "write preserve_path: true, or upstream_path with the parameters, as in /orders/{order_id}",
+                );
+                return None;
+            }
+            return Some(Target::Rest);
         };
         let text = self.text(node, &format!("upstream_path of {what}"))?;
         if preserve {
             self.mistake(
-                node.line,
+                node.at(),
                 format!("{what} has both preserve_path and upstream_path"),
                 "keep one of them: preserve_path sends the whole path, upstream_path replaces it",
             );
@@ -280,54 +294,23 @@ impl Reader<'_> {
             Ok(target) => Some(target),
             Err((problem, fix)) => {
                 let problem = format!("upstream_path {} of {what} {problem}", shown(text));
-                self.mistake(node.line, problem, fix);
+                self.mistake(node.at(), problem, fix);
                 None
             }
         }
     }
 }
 
-/// Reads `upstream_path`; the error is the problem and the fix.
-fn upstream_path(text: &str, pattern: Option<&Pattern>) -> Result<Target, (String, &'static str)> {
-    const PLACEHOLDER: &str = "{path}";
-    const FIX: &str = "write it as in /v1/{path}";
-    let wrong = |problem: &str| Err((problem.to_owned(), FIX));
-    let Some((before, after)) = text.split_once(PLACEHOLDER) else {
-        check_upstream_path(text)?;
-        return match pattern {
-            Some(Pattern::Below(_)) => Err((
-                "drops what the `*` stands for".to_owned(),
-                "add {path} for it, as in /v1/{path}",
-            )),
-            _ => Ok(Target::Fixed(text.to_owned())),
-        };
-    };
-    if after.contains(PLACEHOLDER) {
-        return wrong("has {path} twice");
-    }
-    if !before.ends_with('/') || !(after.is_empty() || after.starts_with('/')) {
-        return wrong("has a {path} that is not a whole segment");
-    }
-    if matches!(pattern, Some(Pattern::Exact(_))) {
-        return Err((
-            "has a {path}, but the path of the route has no `*`".to_owned(),
-            "end the path with /*, or write upstream_path without {path}",
-        ));
-    }
-    check_upstream_path(&format!("{before}path{after}"))?;
-    Ok(Target::Around {
-        before: before.strip_suffix('/').unwrap_or(before).to_owned(),
-        after: after.to_owned(),
-    })
-}
+// === impl Prefix ===
 
-fn check_upstream_path(text: &str) -> Result<(), (String, &'static str)> {
-    match NormalPath::parse(text) {
-        Ok(path) if path.as_str() == text => Ok(()),
-        Ok(path) => Err((
-            format!("is not in normal form, which is {}", shown(path.as_str())),
-            "write it in that form",
-        )),
-        Err(error) => Err((format!("is refused: {error}"), "write it as in /v1/{path}")),
+impl Prefix {
+    fn of(pattern: &Pattern, target: &Target) -> Self {
+        if !Route::strips_prefix(pattern, target) || pattern.segments.is_empty() {
+            return Self::Nothing;
+        }
+        if !pattern.is_fixed() {
+            return Self::OfPath;
+        }
+        HeaderValue::try_from(pattern.path()).map_or(Self::Nothing, Self::Fixed)
     }
 }

@@ -34,7 +34,7 @@ impl Reader<'_> {
             format!("service {}", shown(&key.name)),
             &KEYS,
         );
-        self.id(&key.name, key.line, "a service");
+        self.id(&key.name, key.at(), "a service");
         let fields = fields?;
         let timeout = match fields.get("timeout") {
             None => Some(DEFAULT_TIMEOUT),
@@ -62,7 +62,7 @@ impl Reader<'_> {
             && scheme == Scheme::HTTP
         {
             self.mistake(
-                node.line,
+                node.at(),
                 format!("{} has a ca_file, and its base_url is http", fields.what),
                 "write https in base_url, or remove ca_file",
             );
@@ -83,7 +83,7 @@ impl Reader<'_> {
         const FIX: &str = "write scheme, host and perhaps port and path, as in http://crud:8080/v1";
         let text = self.text(node, &format!("base_url of {what}"))?;
         let mut wrong = |problem: String| {
-            self.mistake(node.line, format!("base_url of {what} {problem}"), FIX);
+            self.mistake(node.at(), format!("base_url of {what} {problem}"), FIX);
             None
         };
         // The message quotes nothing: the text may contain a password.
@@ -121,7 +121,7 @@ impl Reader<'_> {
         let text = self.text(node, &format!("ca_file of {what}"))?;
         let mut wrong = |problem: &str| {
             self.mistakes.push(Mistake {
-                line: node.line,
+                at: node.at(),
                 problem: format!("ca_file {} of {what} {problem}", shown(text)),
                 fix: FIX.to_owned(),
             });
@@ -144,7 +144,7 @@ impl Reader<'_> {
             .filter(|timeout| !timeout.is_zero() && *timeout <= MAX_TIMEOUT);
         if timeout.is_none() {
             self.mistake(
-                node.line,
+                node.at(),
                 format!("timeout of {what} is {}", shown(text)),
                 "write 1ms to 1h, as in 30, 500ms, 30s or 2m",
             );

@@ -77,6 +77,7 @@ fn schema_and_reader_accept_the_same_files() {
         "{ id: a, path: /a, target_service: crud, methods: [GET], auth: none }",
         "{ id: a, path: /a/*, target_service: crud, upstream_path: '/b/{path}', unauthenticated: 401 }",
         "{ id: a, path: /a/*, target_service: crud, preserve_path: true, encoded_path: pass }",
+        "{ id: a, path: '/a/{b}/*', host: a.example, target_service: crud, upstream_path: '/x/{b}/{path}' }",
         "{ id: a, path: /a/*, target_service: crud, authz: none, streaming: false, csrf: true }",
     ] {
         let routes = format!("{SERVICES}routes:\n- {route}\n");
@@ -115,7 +116,8 @@ fn schema_and_reader_refuse_the_same_files() {
         "{ id: a, target_service: crud }",
         "{ id: a, path: /a }",
         "{ id: a, path: a, target_service: crud }",
-        "{ id: a, path: '/a/{b}', target_service: crud }",
+        "{ id: a, path: '/a/x{b}', target_service: crud, preserve_path: true }",
+        "{ id: a, path: /a, host: 'https://a.example', target_service: crud }",
         "{ id: a, path: /a, target_service: crud, metods: [GET] }",
         "{ id: a, path: /a, target_service: crud, methods: [] }",
         "{ id: a, path: /a, target_service: crud, methods: GET }",
