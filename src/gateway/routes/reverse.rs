@@ -7,7 +7,7 @@ use super::{
     target::{Piece, Target},
 };
 
-/// What a path at the service says about the public path.
+/// The parts of a public path that a path at the service has.
 #[derive(Default)]
 struct Known<'a> {
     params: [Option<&'a str>; MAX_PARAMS],

@@ -205,7 +205,7 @@ fn each_mistake_with_a_parameter_is_named() {
 }
 
 proptest! {
-    /// What was authorised is what the service receives: the segments of the call and no other ones.
+    /// The service receives the segments of the call that was authorised and no other ones.
     #[test]
     fn attack_3_the_service_gets_the_segments_that_were_matched(
         id in "[a-z0-9._~%/A-F:@;-]{1,12}",
