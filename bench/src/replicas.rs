@@ -23,8 +23,11 @@ use super::{
 /// A session of the usual size takes about as many bytes in Redis.
 const SEALED: usize = 3 * 1024;
 
-/// So often a session is looked at for one number.
-const LOOKS: u32 = 20_000;
+/// So many callers read at a time, as many as connections call the server in the other measurements.
+const CALLERS: u32 = 64;
+
+/// So often each of them reads for one number.
+const LOOKS: u32 = 500;
 
 /// Reads and bare calls take turns so often; the median counts.
 const ROUNDS: usize = 5;
@@ -128,11 +131,16 @@ async fn look(sessions: &Sessions, key: &SessionKey) -> Result<f64> {
         sessions.get(key).await?;
         tokio::task::yield_now().await;
     }
-    let before = own_cpu()?;
-    for _ in 0..LOOKS {
-        sessions.get(key).await?;
-    }
-    Ok(micros_each(own_cpu()?.saturating_sub(before)))
+    each_of_many(|| {
+        let (sessions, key) = (sessions.clone(), *key);
+        async move {
+            for _ in 0..LOOKS {
+                sessions.get(&key).await?.ok_or("the session is gone")?;
+            }
+            Ok(())
+        }
+    })
+    .await
 }
 
 /// The CPU time of a round trip to Redis alone, in microseconds.
@@ -144,21 +152,37 @@ async fn round_trip(port: u16) -> Result<f64> {
         .arg(vec![b'x'; SEALED])
         .query_async(&mut connection)
         .await?;
-    let before = own_cpu()?;
-    for _ in 0..LOOKS {
-        let value: Vec<u8> = ::redis::cmd("GET")
-            .arg("bare")
-            .query_async(&mut connection)
-            .await?;
-        if value.len() != SEALED {
-            return Err("Redis lost a value".into());
+    each_of_many(|| {
+        let mut connection = connection.clone();
+        async move {
+            for _ in 0..LOOKS {
+                let value: Vec<u8> = ::redis::cmd("GET")
+                    .arg("bare")
+                    .query_async(&mut connection)
+                    .await?;
+                if value.len() != SEALED {
+                    return Err("Redis lost a value".into());
+                }
+            }
+            Ok(())
         }
-    }
-    Ok(micros_each(own_cpu()?.saturating_sub(before)))
+    })
+    .await
 }
 
-fn micros_each(all: Duration) -> f64 {
-    all.as_secs_f64() * 1e6 / f64::from(LOOKS)
+/// The CPU time of this process for each of the calls that `caller` makes [`LOOKS`] of, in microseconds. One call at a
+/// time would measure above all how threads fall asleep and wake up.
+async fn each_of_many<F>(caller: impl Fn() -> F) -> Result<f64>
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    let before = own_cpu()?;
+    let callers: Vec<_> = (0..CALLERS).map(|_| tokio::spawn(caller())).collect();
+    for caller in callers {
+        caller.await??;
+    }
+    let took = own_cpu()?.saturating_sub(before);
+    Ok(took.as_secs_f64() * 1e6 / f64::from(CALLERS * LOOKS))
 }
 
 fn millis(duration: Duration) -> f64 {
