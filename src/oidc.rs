@@ -43,8 +43,9 @@ pub use self::{
     member::MemberError,
     par::PushedRequest,
     provider::{
-        DiscoveryError, EndpointError, EndpointOverrides, JwksError, JwksOptions, LogoutSupport, Metadata,
-        NotDiscovered, OptionalEndpoint, Provider, ProviderOptions, ProviderTime, SignedError, UrlMap,
+        AbsentEndpoint, DiscoveryError, EndpointError, EndpointOverrides, JwksError, JwksOptions,
+        LogoutSupport, Metadata, NotDiscovered, OptionalEndpoint, Provider, ProviderOptions, ProviderTime,
+        SignedError, UrlMap,
     },
     revocation::TokenKind,
     token::{TokenError, TokenResponse},

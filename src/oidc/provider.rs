@@ -8,6 +8,7 @@ mod jwks;
 mod metadata;
 mod network;
 mod options;
+mod presence;
 mod time;
 mod url_map;
 mod verify;
@@ -22,6 +23,7 @@ pub use self::{
     jwks::{JwksError, JwksOptions},
     metadata::{EndpointError, LogoutSupport, Metadata},
     options::{EndpointOverrides, OptionalEndpoint, ProviderOptions},
+    presence::AbsentEndpoint,
     time::ProviderTime,
     url_map::UrlMap,
     verify::SignedError,

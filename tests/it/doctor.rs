@@ -2,6 +2,7 @@
 
 mod breaks;
 mod contract;
+mod endpoints;
 mod experiments;
 mod register;
 mod report;

@@ -65,7 +65,7 @@ pub(in super::super) async fn renew(port: u16, count: usize) -> Result<()> {
         Arc::clone(&clock),
         Arc::clone(&random),
     );
-    relying_party.discover().await?;
+    relying_party.provider().discover().await?;
     let sealer = Sealer::new(&[Store::SECRET], Arc::clone(&random))?;
     let store = MemoryStore::new(Lifespan::default(), Arc::clone(&clock));
     let sessions = Sessions::new(

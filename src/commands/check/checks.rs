@@ -119,7 +119,10 @@ mod tests {
                 "the registered `jwks_uri` (`DCR_JWKS_URI`, else below `BFF_BASE_URL`), as the provider fetches it: status, content type, our keys under their kids, cache",
                 "the provider sees no keys or other ones; or the `next` key is missing a minute after its creation, because the server does not follow `keyring.json`. Until then, and for `previous` and extra keys, the row has a note",
             ),
-            Check::Discovery => ("the provider's metadata, and its own keys", "nobody can log in"),
+            Check::Discovery => (
+                "the provider's metadata, its own keys, and whether something serves its endpoints for logins, tokens, `UserInfo`, revocation and logout",
+                "nobody can log in; or what the row names fails",
+            ),
             Check::Issuer => (
                 "`OIDC_ISSUER`, compared with the issuer in the provider's metadata",
                 "the two differ; they must be equal to the letter",

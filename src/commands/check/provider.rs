@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     diagnostic::Explained,
-    oidc::{DiscoveryError, JwksError, Metadata, ProviderTime},
+    oidc::{AbsentEndpoint, DiscoveryError, JwksError, Metadata, ParMode, ProviderTime},
     outbound::TransportError,
 };
 
@@ -18,7 +18,8 @@ const LARGEST_DIFFERENCE: i64 = 30;
 
 /// Discovery, issuer and clock. `None` if the further checks lack the metadata.
 pub(super) async fn check(context: &Context<'_>, report: &mut Report) -> Option<Arc<Metadata>> {
-    let metadata = match context.parts.relying_party.provider().discover().await {
+    let provider = context.parts.relying_party.provider();
+    let metadata = match provider.discover().await {
         Ok(metadata) => metadata,
         Err(error) => {
             not_discovered(&error, report);
@@ -29,15 +30,19 @@ pub(super) async fn check(context: &Context<'_>, report: &mut Report) -> Option<
         Some(base) => format!("the IdP's metadata and keys can be used, reached at {base}"),
         None => "the IdP's metadata and keys can be used".to_owned(),
     };
-    match context.parts.relying_party.provider().keys().await {
+    match provider.keys().await {
         Ok(_) => report.ok(Check::Discovery, reached),
         Err(error) => no_keys(&error, report),
+    }
+    let pushes = context.config.client.par != ParMode::Never;
+    for absent in provider.absent_endpoints(&metadata, pushes).await {
+        no_endpoint(&absent, report);
     }
     report.ok(Check::Issuer, metadata.issuer.clone());
     for error in &metadata.left_out {
         report.note_of(&Explained::of(error).saying(|what| format!("left out: {what}")));
     }
-    match context.parts.relying_party.provider().time().await {
+    match provider.time().await {
         Ok(Some(time)) => clock(time, report),
         Ok(None) => report.skip(Check::Clock, "the IdP's answers carry no Date"),
         Err(_) => report.skip(
@@ -128,4 +133,19 @@ fn no_keys(error: &JwksError, report: &mut Report) {
     };
     let what = "the IdP's own keys cannot be used, so that nobody could log in";
     report.explain(kind, Check::Discovery, what, error);
+}
+
+/// A login fails at it, or a part of the session's life does.
+fn no_endpoint(absent: &AbsentEndpoint, report: &mut Report) {
+    let kind = match absent {
+        AbsentEndpoint::Unreachable { .. } => Kind::Unreachable,
+        AbsentEndpoint::Status { .. } => Kind::Wrong,
+    };
+    let consequence = if absent.prevents_logins() {
+        ", so that nobody could log in"
+    } else {
+        ""
+    };
+    let what = format!("nothing serves the {}{consequence}", absent.member());
+    report.explain(kind, Check::Discovery, what, absent);
 }

@@ -7,6 +7,7 @@ use url::Url;
 
 pub use self::endpoint::EndpointError;
 use self::endpoint::Endpoints;
+pub(super) use self::endpoint::{AUTHORIZATION, END_SESSION, Endpoint, PAR, REVOCATION, TOKEN, USER_INFO};
 use super::{ProviderOptions, UrlMap};
 use crate::jose::Algorithm;
 

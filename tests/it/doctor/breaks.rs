@@ -175,7 +175,8 @@ async fn key() {
 
     // Under the name of the old one: the name alone proves nothing.
     let kid = harness.stack.idp.requests(Endpoint::Par);
-    let kid = kid[0].assertion().unwrap().0["kid"].as_str().unwrap().to_owned();
+    let kid = kid.iter().find_map(|pushed| pushed.assertion()).unwrap();
+    let kid = kid.0["kid"].as_str().unwrap().to_owned();
     assert!(!kid.is_empty());
     let served = harness.stack.browser().get("/.well-known/jwks.json").await.json();
     let served = served["keys"][0]["kid"].as_str().unwrap();

@@ -92,31 +92,31 @@ impl Explain for EndpointError {
 
 /// The names of an endpoint in the document and in our configuration, and its callers.
 #[derive(Clone, Copy)]
-pub(super) struct Endpoint {
-    pub(super) member: &'static str,
-    knob: Knob,
+pub(in crate::oidc::provider) struct Endpoint {
+    pub(in crate::oidc::provider) member: &'static str,
+    pub(in crate::oidc::provider) knob: Knob,
     for_browsers: bool,
 }
 
 /// An endpoint that every login needs.
 #[derive(Clone, Copy)]
-pub(super) struct Required {
-    pub(super) endpoint: Endpoint,
+pub(in crate::oidc::provider) struct Required {
+    pub(in crate::oidc::provider) endpoint: Endpoint,
     configured: fn(&EndpointOverrides) -> Option<&Url>,
 }
 
 /// An endpoint that a login can do without.
 #[derive(Clone, Copy)]
-pub(super) struct Optional {
-    endpoint: Endpoint,
+pub(in crate::oidc::provider) struct Optional {
+    pub(in crate::oidc::provider) endpoint: Endpoint,
     configured: fn(&EndpointOverrides) -> Option<&OptionalEndpoint>,
 }
 
-pub(super) const AUTHORIZATION: Required = Required {
+pub(in crate::oidc::provider) const AUTHORIZATION: Required = Required {
     endpoint: Endpoint::for_browsers("authorization_endpoint", Knob::AuthorizationEndpoint),
     configured: |overrides| overrides.authorization.as_ref(),
 };
-pub(super) const TOKEN: Required = Required {
+pub(in crate::oidc::provider) const TOKEN: Required = Required {
     endpoint: Endpoint::for_us("token_endpoint", Knob::TokenEndpoint),
     configured: |overrides| overrides.token.as_ref(),
 };
@@ -124,19 +124,19 @@ pub(super) const JWKS: Required = Required {
     endpoint: Endpoint::for_us("jwks_uri", Knob::ProviderKeys),
     configured: |overrides| overrides.jwks.as_ref(),
 };
-pub(super) const PAR: Optional = Optional {
+pub(in crate::oidc::provider) const PAR: Optional = Optional {
     endpoint: Endpoint::for_us("pushed_authorization_request_endpoint", Knob::ParEndpoint),
     configured: |overrides| overrides.par.as_ref(),
 };
-pub(super) const USER_INFO: Optional = Optional {
+pub(in crate::oidc::provider) const USER_INFO: Optional = Optional {
     endpoint: Endpoint::for_us("userinfo_endpoint", Knob::UserinfoEndpoint),
     configured: |overrides| overrides.user_info.as_ref(),
 };
-pub(super) const END_SESSION: Optional = Optional {
+pub(in crate::oidc::provider) const END_SESSION: Optional = Optional {
     endpoint: Endpoint::for_browsers("end_session_endpoint", Knob::EndSessionEndpoint),
     configured: |overrides| overrides.end_session.as_ref(),
 };
-pub(super) const REVOCATION: Optional = Optional {
+pub(in crate::oidc::provider) const REVOCATION: Optional = Optional {
     endpoint: Endpoint::for_us("revocation_endpoint", Knob::RevocationEndpoint),
     configured: |overrides| overrides.revocation.as_ref(),
 };

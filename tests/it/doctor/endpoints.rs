@@ -1,0 +1,25 @@
+//! An address of the IdP is wrong, in the settings or at the IdP.
+
+use super::Harness;
+
+#[tokio::test]
+async fn endpoints_that_lead_nowhere() {
+    let harness = Harness::start().await;
+    let issuer = &harness.stack.issuer;
+    for (variable, member, prevents_logins) in [
+        ("OIDC_AUTHORIZATION_URL", "authorization_endpoint", true),
+        ("OIDC_TOKEN_URL", "token_endpoint", true),
+        ("OIDC_PAR_URL", "pushed_authorization_request_endpoint", true),
+        ("OIDC_USERINFO_URL", "userinfo_endpoint", false),
+        ("OIDC_REVOCATION_URL", "revocation_endpoint", false),
+        ("OIDC_END_SESSION_URL", "end_session_endpoint", false),
+    ] {
+        let found = harness.check(&[(variable, &format!("{issuer}/misspelt"))]).await;
+        assert_eq!(found.code, 1, "{variable} {:#}", found.report);
+        assert_eq!(found.failed()[0], "discovery", "{variable} {:#}", found.report);
+        let fix = format!("correct {variable}");
+        found.blames("discovery", &["nothing serves the", member, "404", &fix]);
+        let what = found.row("discovery")["what"].to_string();
+        assert_eq!(what.contains("nobody could log in"), prevents_logins, "{what}");
+    }
+}
