@@ -58,7 +58,7 @@ struct Probe<'a> {
     asks: Asks,
 }
 
-/// What is sent, and which answers speak for the endpoint.
+/// The request, and with it the answers that speak for the endpoint.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asks {
     /// A page for a browser, which may be out of reach from here and may redirect.
@@ -223,10 +223,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        diagnostic::Explain as _,
-        oidc::testing::{Answer, FakeIdp},
-    };
+    use crate::oidc::testing::{Answer, FakeIdp};
 
     /// The answers of a provider to requests without credentials.
     fn serves(provider: &FakeIdp) {

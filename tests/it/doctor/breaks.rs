@@ -7,7 +7,7 @@ use std::{
 };
 
 use bff::keys::KeyKind;
-use devstack_idp::{Control, Endpoint, Fault, MintIat, system_clock};
+use devstack_idp::{Control, Endpoint, Fault, MintIat, Recorded, system_clock};
 use serde_json::json;
 
 use super::{Harness, check, run};
@@ -175,7 +175,7 @@ async fn key() {
 
     // Under the name of the old one: the name alone proves nothing.
     let kid = harness.stack.idp.requests(Endpoint::Par);
-    let kid = kid.iter().find_map(|pushed| pushed.assertion()).unwrap();
+    let kid = kid.iter().find_map(Recorded::assertion).unwrap();
     let kid = kid.0["kid"].as_str().unwrap().to_owned();
     assert!(!kid.is_empty());
     let served = harness.stack.browser().get("/.well-known/jwks.json").await.json();
