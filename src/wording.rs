@@ -20,8 +20,8 @@ const RIDDLES: [&str; 7] = [
 const MAX_TEST_NAME: usize = 60;
 
 /// The folders with code and documents.
-const FOLDERS: [&str; 8] = [
-    "src", "tests", "devstack", "bench", "fuzz", "docs", "docker", "config",
+const FOLDERS: [&str; 10] = [
+    "src", "tests", "devstack", "bench", "fuzz", "docs", "docker", "config", "packages", "examples",
 ];
 
 /// Files that have to quote the riddles.
@@ -43,7 +43,7 @@ impl Text {
         paths.push(root.join("README.md"));
         while let Some(path) = paths.pop() {
             if path.is_dir() {
-                if !["target", "node_modules", "corpus"]
+                if !["target", "node_modules", "corpus", "dist"]
                     .iter()
                     .any(|skip| path.ends_with(skip))
                 {
@@ -52,7 +52,7 @@ impl Text {
                 continue;
             }
             let is_text = path.extension().is_some_and(|extension| {
-                ["rs", "md", "yaml", "html", "lua"]
+                ["rs", "md", "yaml", "html", "lua", "ts", "tsx"]
                     .iter()
                     .any(|text| extension == *text)
             });

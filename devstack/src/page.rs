@@ -30,7 +30,7 @@ struct File {
     content: &'static str,
 }
 
-const FILES: [File; 3] = [
+const FILES: [File; 4] = [
     File {
         path: "/",
         media_type: "text/html; charset=utf-8",
@@ -40,6 +40,12 @@ const FILES: [File; 3] = [
         path: "/app.js",
         media_type: "text/javascript; charset=utf-8",
         content: include_str!("page/app.js"),
+    },
+    // Built from packages/bff-client; `scripts/test packages` fails if it is out of date.
+    File {
+        path: "/bff-client.js",
+        media_type: "text/javascript; charset=utf-8",
+        content: include_str!("page/bff-client.js"),
     },
     File {
         path: "/style.css",
@@ -111,7 +117,13 @@ mod tests {
 
     #[tokio::test]
     async fn every_file_is_served_under_a_policy_without_inline_script() {
-        for path in ["/", "/app.js", "/style.css", "/page-config.json"] {
+        for path in [
+            "/",
+            "/app.js",
+            "/bff-client.js",
+            "/style.css",
+            "/page-config.json",
+        ] {
             let (status, header, body) = fetch(path).await;
             assert_eq!(status, StatusCode::OK, "{path}");
             let policy = header[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
@@ -128,7 +140,9 @@ mod tests {
     #[tokio::test]
     async fn the_page_keeps_its_own_policy() {
         let (_, _, html) = fetch("/").await;
-        let (_, _, script) = fetch("/app.js").await;
+        let (_, _, app) = fetch("/app.js").await;
+        let (_, _, client) = fetch("/bff-client.js").await;
+        let script = app + &client;
         let (_, _, style) = fetch("/style.css").await;
         assert!(!html.contains("<style") && !html.contains(" style=") && !html.contains("<script>"));
         for handler in [" onclick", " onload", " onsubmit", " onerror", "javascript:"] {

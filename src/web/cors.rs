@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderValue, header::RETRY_AFTER};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
 
 use super::correlation;
@@ -23,7 +23,7 @@ pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
         .allow_credentials(true)
         .allow_methods(AllowMethods::mirror_request())
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(ExposeHeaders::list([correlation::HEADER]))
+        .expose_headers(ExposeHeaders::list([correlation::HEADER, RETRY_AFTER]))
         .max_age(MAX_AGE);
     Some(layer)
 }

@@ -62,7 +62,15 @@ where
     W: FnOnce(Running, Driver) -> F,
     F: Future<Output = Running> + Send + 'static,
 {
-    let running = Running::start().await;
+    with_browser_at(Running::start().await, work).await
+}
+
+/// The same against a stack that runs already.
+pub async fn with_browser_at<W, F>(running: Running, work: W) -> (Running, Remains)
+where
+    W: FnOnce(Running, Driver) -> F,
+    F: Future<Output = Running> + Send + 'static,
+{
     let chromium = Chromium::start().await;
     // Its own task, so that the browser is closed even after a panic.
     let outcome = tokio::spawn(work(running, chromium.driver.clone())).await;
@@ -242,7 +250,7 @@ pub async fn everything_in_the_page(driver: &Driver) -> serde_json::Value {
             globals: Object.getOwnPropertyNames(window).map((name) => {
               try { return `${name}: ${String(window[name])}`; } catch { return name; }
             }),
-            known: typeof session === "undefined" ? null : session,
+            known: globalThis.bff?.state ?? null,
           }))
           .catch((error) => done({ failed: String(error) }));
     "#;

@@ -133,7 +133,8 @@ async fn knows_the_session(driver: &Driver) -> bool {
         const [done] = arguments;
         fetch('/auth/session?touch=false')
           .then((response) => response.json())
-          .then((now) => done(session?.csrf_token === now.csrf_token), () => done(false));
+          .then(async (now) => done(await bff.csrfToken() === now.csrf_token))
+          .catch(() => done(false));
     ";
     driver.execute(COMPARE, &[]).await == true
 }

@@ -17,6 +17,7 @@ mod network_log;
 mod page_of_the_document;
 mod pages;
 mod person;
+mod react_example;
 mod secure;
 mod stack;
 mod tokens;

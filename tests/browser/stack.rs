@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bff::clock::{Clock as _, SystemClock};
-use devstack::stack::{Options, Stack};
+use devstack::stack::{Options, Overrides, Stack};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -26,15 +26,21 @@ pub struct Running {
 
 impl Running {
     pub async fn start() -> Self {
+        Self::start_with(Overrides::default()).await
+    }
+
+    /// The same with replacements.
+    pub async fn start_with(overrides: Overrides) -> Self {
         bff::jose::install_crypto();
         let state = tempfile::tempdir().unwrap();
-        let stack = Stack::prepare(Options {
+        let options = Options {
             state: state.path().to_owned(),
             access_token_lifetime: ACCESS_TOKEN_LIFETIME,
             ports: (0, 0),
-        })
-        .await
-        .unwrap_or_else(|error| panic!("the stack does not start: {error}"));
+        };
+        let stack = Stack::prepare_with(options, overrides)
+            .await
+            .unwrap_or_else(|error| panic!("the stack does not start: {error}"));
         let running = Self {
             issuer: stack.issuer.clone(),
             origins: stack.origins.clone(),

@@ -1,35 +1,19 @@
-"use strict";
+// All that the page does: show who is logged in, and make two calls to an API. There is no token here, and no way to get
+// one. The client does the rest; its source is in packages/bff-client.
 
-// All that the page does: ask the server who is logged in, show it, and make two calls to an API.
-// There is no token here, and no way to get one.
+import { ApiError, createBffClient, errorOf } from "/bff-client.js";
 
-/** How long the page waits before it tries once more what the server did not answer, in milliseconds. */
-const TRY_AGAIN_AFTER = 4000;
-
-/** The same where the server has refused the stream of events although somebody is logged in. */
-const LISTEN_AGAIN_AFTER = 30000;
+const bff = createBffClient();
+// For those who look into the page with the console.
+globalThis.bff = bff;
 
 const $ = (id) => document.getElementById(id);
 
-/** The last answer of /auth/session, or null before the first. */
-let session = null;
 /** How far the server's clock is ahead of the browser's, in milliseconds. */
 let skew = 0;
 let renewals = 0;
-let trying = null;
-/** The stream in which the server tells what becomes of the session; null while nobody is logged in. */
-let events = null;
 
 // --- the server -----------------------------------------------------------------------------------------------
-
-/** A refusal, with words for a person. */
-class Refusal extends Error {
-  constructor(title, detail, body) {
-    super(title);
-    this.detail = detail;
-    this.body = body;
-  }
-}
 
 const FRIENDLY = {
   401: ["Your session has ended", "Log in again to go on."],
@@ -49,49 +33,20 @@ const FRIENDLY_OWN = {
   504: ["The identity provider took too long", "Try again in a few seconds."],
 };
 
-function friendly(path, status, body) {
-  const own = path.startsWith("/auth/") ? FRIENDLY_OWN[status] : undefined;
-  return own ?? FRIENDLY[status] ?? [body?.title ?? `The server answered ${status}`, body?.detail ?? ""];
+/** Words for a person about an error of a call. */
+function friendly(path, error) {
+  if (!(error instanceof ApiError)) return ["The server does not answer", "It may be restarting."];
+  const own = path.startsWith("/auth/") ? FRIENDLY_OWN[error.status] : undefined;
+  return own ?? FRIENDLY[error.status] ?? [error.problem?.title ?? `The server answered ${error.status}`, error.message];
 }
 
-async function request(path, options = {}) {
-  let response;
-  try {
-    response = await fetch(path, {
-      credentials: "same-origin",
-      cache: "no-store",
-      ...options,
-      headers: { Accept: "application/json", ...options.headers },
-    });
-  } catch {
-    throw new Refusal("The server does not answer", "It may be restarting.");
-  }
+/** Calls the server, and reads the answer. The client adds the proof that the call comes from this page. */
+async function call(path, options = {}) {
+  const response = await bff.fetch(path, { cache: "no-store", ...options, headers: { Accept: "application/json", ...options.headers } });
   const date = Date.parse(response.headers.get("Date") ?? "");
   if (!Number.isNaN(date) && Math.abs(date - Date.now()) > 5000) skew = date - Date.now();
-  const text = await response.text();
-  let body = null;
-  try {
-    body = text === "" ? null : JSON.parse(text);
-  } catch {
-    body = null;
-  }
-  if (!response.ok) {
-    const [title, detail] = friendly(path, response.status, body);
-    const refusal = new Refusal(title, detail, body);
-    refusal.status = response.status;
-    refusal.correlation = response.headers.get("X-Correlation-ID");
-    throw refusal;
-  }
-  return { body, status: response.status, correlation: response.headers.get("X-Correlation-ID") };
-}
-
-/** A call that changes something carries the proof that it comes from this page. */
-function change(path, options) {
-  return request(path, {
-    method: "POST",
-    ...options,
-    headers: { "X-CSRF-Token": session?.csrf_token ?? "", ...options?.headers },
-  });
+  if (!response.ok) throw await errorOf(response);
+  return { body: await response.json(), correlation: response.headers.get("X-Correlation-ID") };
 }
 
 // --- what is shown --------------------------------------------------------------------------------------------
@@ -129,39 +84,49 @@ function nameOf(user) {
   return user?.name ?? user?.preferred_username ?? user?.email ?? user?.sub ?? "you";
 }
 
+/** Shows the state of the session. */
 function show() {
-  const inside = session?.authenticated === true;
-  document.body.dataset.state = inside ? "in" : "out";
+  const { status, session } = bff.state;
+  const inside = status === "authenticated";
+  document.body.dataset.state = { loading: "loading", authenticated: "in", anonymous: "out" }[status];
   $("inside").hidden = !inside;
-  $("login").hidden = inside;
+  $("login").hidden = status !== "anonymous";
   $("logout").hidden = !inside;
   if (inside) {
     $("headline").textContent = `Hello, ${nameOf(session.user)}.`;
     $("subline").textContent = "You are logged in.";
-    $("who").textContent = `${[session.user?.email, `subject ${session.user?.sub ?? "unknown"}`].filter(Boolean).join(" · ")} · ${location.host}`;
-  } else {
+    $("who").textContent = `${[session.user.email, `subject ${session.user.sub}`].filter(Boolean).join(" · ")} · ${location.host}`;
+  } else if (status === "anonymous") {
     $("headline").textContent = "Nobody is logged in.";
     $("subline").textContent = "Log in and call an API with your name in its answer.";
     $("who").textContent = location.host;
-    $("answer").hidden = true;
+  } else {
+    const waits = bff.state.error === null;
+    $("headline").textContent = waits ? "One moment…" : "The server is not ready.";
+    $("subline").textContent = waits ? "Asking the server who you are." : "Nothing is lost. This page goes on as soon as it is.";
+    $("who").textContent = "";
   }
+  if (!inside) $("answer").hidden = true;
   tick();
 }
 
-/** Until the server has said who it is. */
-function wait() {
-  session = null;
-  document.body.dataset.state = "loading";
-  for (const id of ["inside", "login", "logout"]) $(id).hidden = true;
-  $("answer").hidden = true;
-  $("headline").textContent = "One moment…";
-  $("subline").textContent = "Asking the server who you are.";
-  $("who").textContent = "";
+/** Says what is wrong with the session or with the server. */
+function warn() {
+  const { error, expiring } = bff.state;
+  if (error !== null) {
+    notice(`${friendly("/auth/session", error)[0]}. The page tries again by itself.`, { warn: true });
+  } else if (expiring !== null) {
+    const end = clockTime(time(expiring.expires_at));
+    notice(expiring.reason === "idle" ? `Your session ends at ${end} if you do nothing.` : `Your session ends at ${end}.`, { warn: true });
+  } else if (!$("notice").classList.contains("keep")) {
+    notice("");
+  }
 }
 
 /** What moves by itself: once a second. */
 function tick() {
-  if (session?.authenticated !== true) return;
+  const { session } = bff.state;
+  if (session === null) return;
   const renewed = time(session.refreshed_at);
   const expires = time(session.token_expires_at);
   $("renewed").textContent = ago(renewed);
@@ -197,38 +162,13 @@ function answer(title, meta, body, failed = false) {
   $("answer-body").textContent = body ? JSON.stringify(body, null, 2) : "";
 }
 
-function refused(error) {
-  if (!(error instanceof Refusal)) throw error;
-  const meta = [error.detail, error.correlation ? `Id for the log: ${error.correlation}` : ""].filter(Boolean).join(" ");
-  answer(error.message, meta, error.body, true);
-  if (error.status === 401) load();
+function refused(path, error) {
+  const [title, detail] = friendly(path, error);
+  const meta = [detail, error.correlationId ? `Id for the log: ${error.correlationId}` : ""].filter(Boolean).join(" ");
+  answer(title, meta, error.problem, true);
 }
 
 // --- what happens ---------------------------------------------------------------------------------------------
-
-/** Asks who is logged in; only the first time counts as use of the session. Listens from then on to what becomes of it. */
-async function load({ first = false, listens = true } = {}) {
-  clearTimeout(trying);
-  try {
-    const { body } = await request(first ? "/auth/session" : "/auth/session?touch=false");
-    const before = session;
-    session = body ?? { authenticated: false };
-    if (before?.authenticated && session.authenticated && before.user?.sub === session.user?.sub) renewed(before, session);
-    if (before?.authenticated && !session.authenticated) notice(WHY_ENDED.unknown, { keep: true });
-    else if (!first && !$("notice").classList.contains("keep")) notice("");
-    show();
-    if (!session.authenticated) deafen();
-    else if (listens) listen();
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    notice(`${error.message}. The page tries again by itself.`, { warn: true });
-    if (session === null) {
-      $("headline").textContent = "The server is not ready.";
-      $("subline").textContent = "Nothing is lost. This page goes on as soon as it is.";
-    }
-    trying = setTimeout(load, TRY_AGAIN_AFTER);
-  }
-}
 
 const WHY_ENDED = {
   logout: "Your session has ended: you have logged out.",
@@ -241,68 +181,21 @@ const WHY_ENDED = {
   unknown: "Your session has ended. Log in again to go on.",
 };
 
-/** Nothing of the session stays in the page. */
-function over(reason) {
-  deafen();
-  session = { authenticated: false };
-  notice(WHY_ENDED[reason] ?? WHY_ENDED.unknown, { keep: true });
-  show();
-}
-
-/** Has the server tell what becomes of the session. The browser connects anew by itself, and hears what it has missed. */
-function listen() {
-  if (events !== null) return;
-  const source = new EventSource("/auth/events");
-  events = source;
-  const on = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
-  on("session-ended", ({ reason }) => over(reason));
-  on("user-changed", () => load());
-  on("session-expiring", ({ expires_at, reason }) => {
-    const end = clockTime(time(expires_at));
-    notice(reason === "idle" ? `Your session ends at ${end} if you do nothing.` : `Your session ends at ${end}.`, { warn: true });
-  });
-  on("session-renewed", (told) => {
-    if (told.refreshed_at !== session?.refreshed_at) return load();
-    session.expires_at = told.expires_at;
-    if (!$("notice").classList.contains("keep")) notice("");
-    tick();
-  });
-  source.addEventListener("open", () => {
-    if (!$("notice").classList.contains("keep")) notice("");
-  });
-  source.addEventListener("error", async () => {
-    if (events !== source) return;
-    if (source.readyState !== EventSource.CLOSED) {
-      notice("The server does not answer. The page tries again by itself.", { warn: true });
-      return;
-    }
-    // Refused: mostly since there is no session any more.
-    deafen();
-    await load({ listens: false });
-    if (session?.authenticated) trying = setTimeout(load, LISTEN_AGAIN_AFTER);
-  });
-}
-
-function deafen() {
-  events?.close();
-  events = null;
-}
-
-/** Runs `work` with `button` switched off. */
-async function busy(button, work) {
+/** Runs `work`, which calls `path`, with `button` switched off. */
+async function busy(button, path, work) {
   button.disabled = true;
   try {
-    await work();
+    await work(path);
   } catch (error) {
-    refused(error);
+    refused(path, error);
   } finally {
     button.disabled = false;
   }
 }
 
 $("hello").addEventListener("click", () =>
-  busy($("hello"), async () => {
-    const { body, correlation } = await request("/api/hello");
+  busy($("hello"), "/api/hello", async (path) => {
+    const { body, correlation } = await call(path);
     const roles = Array.isArray(body?.roles) && body.roles.length > 0 ? `Your roles: ${body.roles.join(", ")}.` : "";
     answer(body?.greeting ?? "The API answered.", [roles, correlation ? `Id for the log: ${correlation}` : ""].filter(Boolean).join(" "), body);
   }),
@@ -310,32 +203,24 @@ $("hello").addEventListener("click", () =>
 
 $("note-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  busy($("write"), async () => {
-    await change("/api/notes", {
+  busy($("write"), "/api/notes", async (path) => {
+    await call(path, {
+      method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ text: $("note").value }),
     });
     $("note").value = "";
-    const { body } = await request("/api/notes");
+    const { body } = await call(path);
     const count = body?.notes?.length ?? 0;
     answer("The note is kept.", `The API holds ${count} ${count === 1 ? "note" : "notes"} of yours until it restarts.`, body);
   });
 });
 
-$("logout").addEventListener("click", () =>
-  busy($("logout"), async () => {
-    const { body } = await change("/auth/logout");
-    // Nothing of the session stays in a page that the back button brings back.
-    deafen();
-    session = { authenticated: false };
-    show();
-    // The identity provider ends its own session and sends the browser back.
-    location.assign(body?.logout_url ?? "/");
-  }),
-);
+// The identity provider ends its own session and sends the browser back.
+$("logout").addEventListener("click", () => busy($("logout"), "/auth/logout", () => bff.logout()));
 
 async function hosts() {
-  const { body } = await request("/page-config.json");
+  const { body } = await call("/page-config.json");
   const origins = Array.isArray(body?.origins) ? body.origins : [];
   if (origins.length < 2) return;
   for (const origin of origins) {
@@ -358,19 +243,19 @@ function explainReturn() {
   history.replaceState(null, "", location.pathname);
 }
 
+let before = bff.state;
+bff.subscribe(() => {
+  const now = bff.state;
+  if (before.session && before.session.user.sub === now.session?.user.sub) renewed(before.session, now.session);
+  // A login in another tab makes the words about an end out of date.
+  if (before.status === "anonymous" && now.status === "authenticated") notice("");
+  before = now;
+  show();
+  warn();
+});
+bff.on("session-ended", ({ reason }) => notice(WHY_ENDED[reason] ?? WHY_ENDED.unknown, { keep: true }));
+
 explainReturn();
 hosts().catch(() => {});
 setInterval(tick, 1000);
-document.addEventListener("visibilitychange", () => {
-  // Nobody tells a page without a session of a login in another tab.
-  if (!document.hidden && events === null) load();
-});
-// A page that listens is not kept for the back button.
-window.addEventListener("pagehide", deafen);
-// The browser may bring the page back as it was left; by now somebody else can be logged in, or nobody.
-window.addEventListener("pageshow", (event) => {
-  if (!event.persisted) return;
-  wait();
-  load({ first: true });
-});
-load({ first: true });
+bff.start();

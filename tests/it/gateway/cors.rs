@@ -82,7 +82,7 @@ async fn a_listed_origin_may_ask_call_and_read() {
         assert_eq!(reply.header("access-control-allow-credentials"), Some("true"));
         assert_eq!(
             reply.header("access-control-expose-headers"),
-            Some("x-correlation-id")
+            Some("x-correlation-id,retry-after")
         );
         assert!(reply.header("vary").unwrap().contains("origin"));
     }
