@@ -351,12 +351,12 @@ function openTabs(name, hear) {
 function lead(name, work) {
   const stop = new AbortController();
   const { signal } = stop;
-  const alone = () => signal.aborted ? void 0 : work(signal);
+  const run = () => work(signal);
   const locks = browser.BroadcastChannel && browser.navigator?.locks;
   if (locks)
-    void locks.request(name, { signal }, () => work(signal)).catch(alone);
+    void locks.request(name, { signal }, run).catch(run);
   else
-    void alone();
+    void run();
   return () => stop.abort();
 }
 

@@ -40,10 +40,10 @@ export function openTabs(name: string, hear: (message: TabMessage) => void): Tab
 export function lead(name: string, work: (signal: AbortSignal) => Promise<void>): () => void {
   const stop = new AbortController();
   const { signal } = stop;
-  const alone = () => (signal.aborted ? undefined : work(signal));
+  const run = () => work(signal);
   const locks = browser.BroadcastChannel && browser.navigator?.locks;
   // A browser refuses locks to a document with an opaque origin.
-  if (locks) void locks.request(name, { signal }, () => work(signal)).catch(alone);
-  else void alone();
+  if (locks) void locks.request(name, { signal }, run).catch(run);
+  else void run();
   return () => stop.abort();
 }

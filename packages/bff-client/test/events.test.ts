@@ -119,6 +119,15 @@ describe("the stream", () => {
   });
 });
 
+it("a tab that closes leaves nothing behind", async () => {
+  const tabs = [await openTab({ pollIntervalMs: 1000 }), await openTab()];
+  await setHidden(true);
+  for (const tab of tabs) tab.close();
+  await settle();
+  expect(open()).toHaveLength(0);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
 describe("a lost connection", () => {
   it("is opened again after three seconds, with the last id", async () => {
     await openTab();
@@ -267,6 +276,17 @@ describe("several tabs", () => {
     await openTab();
     expect(first.state.status).toBe("authenticated");
     expect(open()).toHaveLength(1);
+  });
+
+  it("begin a new stream after a logout and a login", async () => {
+    server.on("/auth/logout", () => Response.json({}));
+    const tab = await openTab();
+    await stream().send({ id: "of the former session" });
+    await tab.logout();
+    server.logIn("u-grace");
+    await tab.session();
+    await settle();
+    expect(open().map(({ lastId }) => lastId)).toEqual([null]);
   });
 
   it("of another server are none of ours", async () => {
