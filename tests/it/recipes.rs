@@ -36,6 +36,9 @@ const READERS: [(&str, usize, &str); 3] = [
     ("docs/redis.md", 2, "src/session/store/redis/tests/documented.rs"),
 ];
 
+/// Languages of blocks that `packages/snippets.js` compiles, in the documents that the script in `package.json` names.
+const COMPILED: [&str; 2] = ["ts", "tsx"];
+
 #[test]
 fn every_recipe_is_run() {
     let sources = sources(&root().join("tests"));
@@ -80,7 +83,12 @@ fn is_run(block: &Block, calls: &BTreeSet<(String, String)>, names: &BTreeSet<St
             && fs::read_to_string(root().join(source))
                 .is_ok_and(|source| source.contains(file) && source.contains(block.first_line()))
     });
-    by_test || by_name || by_phase
+    let is_compiled = COMPILED.contains(&block.language.as_str())
+        && fs::read_to_string(root().join("package.json")).is_ok_and(|scripts| {
+            let mut words = scripts.split([' ', '"']);
+            words.any(|word| word == "packages/snippets.js") && words.any(|word| word == block.file)
+        });
+    by_test || by_name || by_phase || is_compiled
 }
 
 /// The Rust sources below a folder.

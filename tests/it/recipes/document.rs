@@ -52,6 +52,10 @@ pub fn files() -> Vec<PathBuf> {
         root().join("README.md"),
         root().join("CONTRIBUTING.md"),
         root().join("docker/README.md"),
+        root().join("packages/bff-client/README.md"),
+        root().join("packages/bff-client-react/README.md"),
+        root().join("examples/README.md"),
+        root().join("examples/react-vite/README.md"),
     ];
     files.extend(documents(&root().join("docs")));
     files
