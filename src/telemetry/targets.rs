@@ -35,9 +35,9 @@ const OWN: &[&str] = &[
     "bff::login::offline_access",
     "bff::login::relay",
     "bff::oidc::call",
-    "bff::oidc::discovery",
     "bff::oidc::id_token",
-    "bff::oidc::jwks",
+    "bff::oidc::provider::discovery",
+    "bff::oidc::provider::jwks",
     "bff::oidc::revocation",
     "bff::oidc::token",
     "bff::oidc::userinfo",
@@ -107,7 +107,7 @@ const LIBRARIES: &[&str] = &[
     "tower",
 ];
 
-/// The first target in `filter` from which nothing is ever logged.
+/// The first target in `filter` which never logs anything.
 pub(super) fn unknown_target(filter: &str) -> Option<&str> {
     filter
         .split(',')
