@@ -10,6 +10,7 @@ use serde_json::{Map, json};
 use super::*;
 use crate::{
     clock::Clock as _,
+    jose::VerifyError,
     oidc::testing::{CLIENT_ID, FakeIdp, signing_key},
     telemetry::testing::Logs,
 };
