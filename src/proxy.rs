@@ -118,7 +118,8 @@ impl Proxy {
     ///
     /// [`Mistake`].
     pub fn parse(variable: &'static str, text: &str) -> Result<Self, Mistake> {
-        const FIX: &str = "write `http://host:port`, where needed with `user:password@` before the host, both percent-encoded";
+        const FIX: &str =
+            "write `http://host:port`, if needed with `user:password@` before the host, both percent-encoded";
         let wrong = |message: &str| Mistake {
             message: message.to_owned(),
             fix: FIX,

@@ -29,7 +29,7 @@ pub enum StartError {
     #[error(transparent)]
     SessionSecret(#[from] SessionSecretError),
     /// The master secret of sessions is too short.
-    #[error("the secret of sessions: {0}")]
+    #[error("the session secret: {0}")]
     Sealer(#[from] SealerError),
     /// The store of sessions.
     #[error(transparent)]

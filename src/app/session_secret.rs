@@ -27,7 +27,7 @@ const LENGTH: usize = 32;
 #[derive(Debug, thiserror::Error)]
 pub enum SessionSecretError {
     /// The file cannot be read or made.
-    #[error("{path:?}: {error}; it keeps the secret of sessions")]
+    #[error("{path:?}: {error}; the server stores the session secret there")]
     File {
         /// The file.
         path: PathBuf,
@@ -35,10 +35,10 @@ pub enum SessionSecretError {
         error: io::Error,
     },
     /// The file has other content.
-    #[error("{0:?} does not hold a secret of sessions (base64 of {LENGTH} bytes)")]
+    #[error("{0:?} does not contain a session secret (base64 of {LENGTH} bytes)")]
     Content(PathBuf),
     /// Others can use the file.
-    #[error("{path:?}: {exposed}; it keeps the secret of sessions")]
+    #[error("{path:?}: {exposed}; the server stores the session secret there")]
     Exposed {
         /// The file.
         path: PathBuf,

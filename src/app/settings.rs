@@ -273,7 +273,7 @@ pub(super) fn pages(config: &Config) -> PageOptions {
 
 /// There is no `routes.yaml` at the path.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} does not exist: no call is passed on to an API")]
+#[error("{0} does not exist: the server forwards no calls to APIs")]
 pub struct NoRoutes(String);
 
 /// The routing table of `routes.yaml`. Without the file there are no routes, and the second part says so.

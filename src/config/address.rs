@@ -147,7 +147,7 @@ fn web_url_like(text: &str, example: &str) -> Result<Url, Complaint> {
     }
     if url.domain().is_some_and(|name| !is_host_name(name)) {
         return Err(Complaint::new(
-            "has a host that is no host name",
+            "has a host that is not a host name",
             "write the name of one host, without empty parts; there are no wildcards",
         ));
     }

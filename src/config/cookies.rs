@@ -121,7 +121,7 @@ fn domain(text: &str) -> Result<String, Complaint> {
     }
     if labels.len() < 2 {
         return Err(Complaint::new(
-            "is a single label, for which browsers keep no cookie",
+            "is a single label, and browsers store no cookie for it",
             "name a domain of your own such as `apps.example.com`, or remove it",
         ));
     }

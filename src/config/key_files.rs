@@ -99,7 +99,7 @@ pub(super) fn read_state_store(reader: &mut Reader, sessions: &StoreKind, policy
     if chosen == Some(StateStore::Redis) && !has_redis {
         reader.complain(
             "BFF_STATE_STORE",
-            "is `redis`, and sessions are not kept there",
+            "is `redis`, but the sessions are not in Redis",
             "set REDIS_URL, or remove BFF_STATE_STORE",
         );
         return StateStore::Files;
@@ -112,9 +112,9 @@ pub(super) fn read_state_store(reader: &mut Reader, sessions: &StoreKind, policy
     if store == StateStore::Redis && policy.rotate_after.is_some() {
         reader.complain(
             "BFF_JWK_ROTATE_AFTER_DAYS",
-            "lets a replica make keys, and the others, which have no folder in common with it (BFF_STATE_STORE is `redis`), \
-             would not have them",
-            "set it to 0 and mount the next PEM on all replicas (docs/keys.md); or set BFF_STATE_STORE=files, where all \
+            "lets a replica make keys that the others do not have: they have no folder in common (BFF_STATE_STORE is \
+             `redis`)",
+            "set it to 0 and mount the next PEM on all replicas (docs/keys.md); or set BFF_STATE_STORE=files, if all \
              replicas mount BFF_KEYS_DIR and BFF_STATE_DIR from one volume",
         );
     }

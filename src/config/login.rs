@@ -116,7 +116,7 @@ pub(super) fn fallback_callback(
     if fallback.is_none() && !reader.is_set("BFF_BASE_URL") && !reader.is_set("DCR_REDIRECT_URIS") {
         reader.complain(
             "BFF_BASE_URL",
-            "is required where neither DCR_REDIRECT_URIS nor BFF_CALLBACK_URL is set: nothing says where people come back to",
+            "is required if neither DCR_REDIRECT_URIS nor BFF_CALLBACK_URL is set: no other setting says where people return to",
             "set it to the external origin of the BFF, for example `https://app.example`",
         );
     }
@@ -127,7 +127,7 @@ fn host(text: &str, scheme: &str) -> Result<Origin, Complaint> {
     let not_a_host = || {
         Complaint::new(
             "is not a host",
-            "write a host, with a port where it has one: `app.example:8443`",
+            "write a host, with its port if it has one: `app.example:8443`",
         )
     };
     if text.contains("://") || text.contains(['/', '@', '?', '#', '\\']) {

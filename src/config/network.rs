@@ -70,7 +70,7 @@ fn authorities(file: &Path) -> Result<(), Complaint> {
     tls::read_bundle(file).map(|_| ()).map_err(|error| {
         Complaint::new(
             error.to_string(),
-            "name a PEM file with the certificates of authorities, or remove the variable: the system's count then",
+            "name a PEM file with the certificates of authorities, or remove the variable to use those of the system",
         )
     })
 }
@@ -85,7 +85,7 @@ fn folders(text: &str) -> Result<Vec<PathBuf>, Complaint> {
             } else {
                 Err(Complaint::new(
                     "names a folder that is not there",
-                    "correct it, or remove the variable: the system's authorities count then",
+                    "correct it, or remove the variable to use the system's authorities",
                 ))
             }
         })

@@ -35,7 +35,7 @@ fn name(text: &str) -> Result<String, Complaint> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > MAX_NAME_LENGTH || text.chars().any(char::is_control) {
         return Err(Complaint::new(
-            format!("is no name of 1 to {MAX_NAME_LENGTH} characters on one line"),
+            format!("is not a name of 1 to {MAX_NAME_LENGTH} characters on one line"),
             "write the name as people know it, for example `Example Shop`",
         ));
     }

@@ -103,7 +103,7 @@ pub(super) fn choice(text: &str, words: &[&str]) -> Result<usize, Complaint> {
             .join(", ");
         let same_but_case = words.iter().find(|word| word.eq_ignore_ascii_case(text));
         let fix = match (same_but_case, nearest(text, words.iter().copied())) {
-            (Some(word), _) => format!("write `{word}`: upper and lower case count"),
+            (Some(word), _) => format!("write `{word}`: upper and lower case matter"),
             (None, Some(word)) => format!("did you mean `{word}`?"),
             (None, None) => "write one of them".to_owned(),
         };
@@ -198,8 +198,8 @@ mod tests {
             assert_eq!(at, if value { 1 } else { 2 }, "{text}");
         }
         for (text, fix) in [
-            ("True", "write `true`: upper and lower case count"),
-            ("FALSE", "write `false`: upper and lower case count"),
+            ("True", "write `true`: upper and lower case matter"),
+            ("FALSE", "write `false`: upper and lower case matter"),
             ("ture", "did you mean `true`?"),
             ("yes", "write one of them"),
             ("on", "write one of them"),
@@ -214,7 +214,7 @@ mod tests {
         assert!(choice("1", &["ua", "ip"]).is_err());
         let complaint = choice("lax", &["Lax", "Strict"]).unwrap_err();
         assert_eq!(complaint.message, "is not one of `Lax`, `Strict`");
-        assert_eq!(complaint.fix, "write `Lax`: upper and lower case count");
+        assert_eq!(complaint.fix, "write `Lax`: upper and lower case matter");
         assert_eq!(
             choice("None", &["Lax", "Strict"]).unwrap_err().fix,
             "write one of them"

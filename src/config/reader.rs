@@ -322,7 +322,7 @@ impl Reader {
             Reach::Secure => Ok(()),
             reach if !self.http.accepts(reach) => Err(Complaint::new(
                 "is plain http to a host that is neither loopback nor a name without a dot",
-                "use https; only where nobody else can listen, set BFF_DANGER_ALLOW_HTTP=true",
+                "use https; if nobody else can listen on that network, set BFF_DANGER_ALLOW_HTTP=true",
             )),
             Reach::Loopback | Reach::Dotless | Reach::Elsewhere => {
                 if !self.plain_http.iter().any(|known| known == name) {

@@ -42,7 +42,7 @@ pub(super) fn read(reader: &mut Reader, certificates: Certificates) -> Option<Re
     if let Some(name) = given.filter(|_| !options.is_encrypted()) {
         reader.complain(
             name,
-            "is set, and REDIS_URL asks for no TLS",
+            "is set, but REDIS_URL does not use TLS",
             "write rediss:// (rediss+sentinel://, rediss+cluster://) in REDIS_URL, or remove it",
         );
         return None;
@@ -98,7 +98,7 @@ fn showing(
         (Some(_), None) => {
             reader.complain(
                 "REDIS_CLIENT_CERT_FILE",
-                "is set, and the key of that certificate is not",
+                "is set, but the key of that certificate is not",
                 "name its file in REDIS_CLIENT_KEY_FILE",
             );
             None
@@ -106,7 +106,7 @@ fn showing(
         (None, Some(_)) => {
             reader.complain(
                 "REDIS_CLIENT_KEY",
-                "is set, and the certificate of that key is not",
+                "is set, but the certificate of that key is not",
                 "name its file in REDIS_CLIENT_CERT_FILE",
             );
             None

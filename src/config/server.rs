@@ -168,7 +168,7 @@ fn network(text: &str) -> Result<IpNet, Complaint> {
     }
     if network.prefix_len() == 0 {
         return Err(Complaint::new(
-            "is everybody: any client could claim any address",
+            "covers every address: any client could claim to be any other",
             "name the networks of your proxies",
         ));
     }

@@ -71,7 +71,7 @@ pub(super) fn read(reader: &mut Reader) -> SessionSettings {
         reader.complain(
             "SESSION_IDLE_TIMEOUT",
             "is longer than SESSION_LIFETIME",
-            "make it as long as SESSION_LIFETIME at most",
+            "make it at most as long as SESSION_LIFETIME",
         );
     }
     let memory_limit = reader.parsed("SESSION_MEMORY_LIMIT", |text| {
@@ -117,7 +117,7 @@ fn in_redis(reader: &mut Reader, certificates: redis_url::Certificates) -> Store
         reader.complain(
             "REDIS_URL",
             "is not set, and SESSION_STORE is `redis`",
-            "say where Redis is, such as redis://redis:6379",
+            "set it to the address of Redis, for example redis://redis:6379",
         );
     } else if !reader.is_set("SESSION_SECRET") {
         reader.warn(
@@ -146,8 +146,8 @@ fn secrets(reader: &mut Reader) -> Vec<MasterSecret> {
     if parts.is_empty() || parts.len() > MAX_SECRETS {
         reader.complain(
             "SESSION_SECRET",
-            format!("holds {} secrets", parts.len()),
-            format!("leave one to {MAX_SECRETS}"),
+            format!("contains {} secrets", parts.len()),
+            format!("write 1 to {MAX_SECRETS} secrets"),
         );
         return Vec::new();
     }

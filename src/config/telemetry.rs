@@ -53,7 +53,7 @@ fn filter(text: &str) -> Result<String, Complaint> {
             );
             let unknown = quote(&unknown, '`', MAX_SHOWN);
             Err(Complaint::new(
-                format!("names {unknown}, from which nothing is ever logged"),
+                format!("names {unknown}, which never logs anything"),
                 meant,
             ))
         }

@@ -101,16 +101,16 @@ pub enum VerifyError {
     #[error("the token's authorized party is wrong")]
     AuthorizedParty,
     /// `exp` is missing or over.
-    #[error("the token has expired or does not say when it does")]
+    #[error("the token has expired, or does not say when it expires")]
     Expired,
     /// `iat` is missing or in the future, or `nbf` is in the future.
-    #[error("the token is not valid yet or does not say since when it is")]
+    #[error("the token is not valid yet, or does not say from when it is valid")]
     NotYetValid,
     /// A proof that has to contain its key does not, or contains an unacceptable one.
-    #[error("the proof brings no key along that is accepted")]
+    #[error("the proof contains no acceptable key")]
     Key,
     /// A proof whose key is known contains another one.
-    #[error("the proof brings a key along although its key is known")]
+    #[error("the proof contains a key although the session has one already")]
     SuperfluousKey,
 }
 

@@ -28,7 +28,9 @@ pub enum AnnounceError {
     #[error("there is no registered client yet")]
     NotYet,
     /// The client is registered with an algorithm that the key does not do.
-    #[error("the key {kid} cannot sign with {registered}, which the client is registered with at the IdP")]
+    #[error(
+        "the key {kid} cannot sign with {registered}, the algorithm that the client is registered with at the IdP"
+    )]
     Algorithm {
         /// The key.
         kid: String,
@@ -44,7 +46,7 @@ pub enum AnnounceError {
         cause: String,
     },
     /// The IdP does not have the keys.
-    #[error("the keys could not be made known at the IdP: {0}")]
+    #[error("the keys could not be registered at the IdP: {0}")]
     Registration(Explained),
 }
 

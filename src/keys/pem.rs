@@ -96,7 +96,7 @@ pub enum KeyProblem {
     #[error("it is empty")]
     Empty,
     /// No PEM block in it.
-    #[error("it holds no PEM block (`-----BEGIN …`), and no other form of a key that is known")]
+    #[error("it contains no PEM block (`-----BEGIN …`), and no other known form of a key")]
     NotPem,
     /// A key in another form than PEM.
     #[error("{0}")]
@@ -123,19 +123,19 @@ pub enum KeyProblem {
     #[error("it holds {0} private keys")]
     SeveralKeys(usize),
     /// RSA below 2048 bits.
-    #[error("its RSA key has {0} bits, at least 2048 are needed")]
+    #[error("its RSA key has {0} bits; at least 2048 are needed")]
     RsaTooSmall(usize),
     /// RSA above 8192 bits.
-    #[error("its RSA key has {0} bits, at most 8192 are supported")]
+    #[error("its RSA key has {0} bits; at most 8192 are supported")]
     RsaTooLarge(usize),
     /// An RSA key whose numbers do not fit together.
-    #[error("its RSA key is not valid (its numbers do not fit together)")]
+    #[error("its RSA key is not valid (its numbers contradict each other)")]
     RsaInvalid,
     /// RSA whose container allows PSS only.
     #[error("its key is restricted to RSA-PSS (`id-RSASSA-PSS`)")]
     RsaPss,
     /// DSA.
-    #[error("it is a DSA key, which no JWT algorithm takes")]
+    #[error("it is a DSA key, and no JWT algorithm uses DSA")]
     Dsa,
     /// Another curve or algorithm.
     #[error("its key is of type {0}; supported are RSA (2048 bits or more), P-256 and Ed25519")]

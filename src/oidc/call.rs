@@ -46,7 +46,7 @@ pub enum NotReady {
     #[error("this server is not registered yet")]
     Client,
     /// Requests must be pushed, but the provider does not say where to.
-    #[error("requests are to be pushed, as configured, but the IdP offers no pushed requests")]
+    #[error("the configuration requires pushed authorization requests, but the IdP does not offer them")]
     ParEndpoint,
 }
 

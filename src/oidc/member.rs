@@ -21,7 +21,7 @@ pub enum MemberError {
     #[error("`{0}` holds characters that are not allowed in it")]
     Characters(&'static str),
     /// It is longer than any honest one.
-    #[error("`{name}` has {size} bytes, and {longest} are accepted")]
+    #[error("`{name}` has {size} bytes; at most {longest} are accepted")]
     TooLong {
         /// Its name.
         name: &'static str,
@@ -141,7 +141,7 @@ mod tests {
                 json!("secret\n"),
                 "`x` holds characters that are not allowed in it",
             ),
-            (json!(long), "`x` has 60 bytes, and 10 are accepted"),
+            (json!(long), "`x` has 60 bytes; at most 10 are accepted"),
         ] {
             let error = text(&object(value), "x", 10).unwrap_err();
             assert_eq!(error.to_string(), said);

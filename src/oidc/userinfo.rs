@@ -39,7 +39,7 @@ pub enum UserInfoError {
     #[error("UserInfo is not a JSON object")]
     Malformed,
     /// Longer than any honest one.
-    #[error("UserInfo has {size} bytes, and {MAX_DOCUMENT} are accepted")]
+    #[error("UserInfo has {size} bytes; at most {MAX_DOCUMENT} are accepted")]
     TooLarge {
         /// Its length, in bytes.
         size: usize,

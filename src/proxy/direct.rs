@@ -46,7 +46,7 @@ impl Direct {
                 let port = port.parse().ok().filter(|port| *port != 0);
                 (
                     host,
-                    Some(port.ok_or_else(|| wrong("is no host, no address and no CIDR"))?),
+                    Some(port.ok_or_else(|| wrong("is neither a host nor an address nor a CIDR"))?),
                 )
             }
             None => (text, None),
@@ -57,7 +57,7 @@ impl Direct {
             .unwrap_or(host);
         let what = whole(bare)
             .or_else(|| name(host))
-            .ok_or_else(|| wrong("is no host, no address and no CIDR"))?;
+            .ok_or_else(|| wrong("is neither a host nor an address nor a CIDR"))?;
         Ok(Self { what, port })
     }
 

@@ -118,7 +118,7 @@ pub enum CookieOptionsError {
     )]
     Prefix,
     /// Not a host name.
-    #[error("the domain of cookies is no host name")]
+    #[error("the domain of cookies is not a host name")]
     Domain,
 }
 

@@ -77,7 +77,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("BFF_TRUSTED_PROXIES", "0.0.0.0/0")],
         "BFF_TRUSTED_PROXIES",
-        "everybody",
+        "covers every address",
         "networks of your proxies",
     ),
     (
@@ -199,7 +199,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("NO_PROXY", "crud, https://idp.example")],
         "NO_PROXY",
-        "is no host",
+        "is neither a host",
         "10.0.0.0/8",
     ),
     (
@@ -327,7 +327,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         &[("DCR_ENABLED", "True")],
         "DCR_ENABLED",
         "is not one of `true`, `false`",
-        "write `true`: upper and lower case count",
+        "write `true`: upper and lower case matter",
     ),
     (
         &[("DCR_REDIRECT_URIS", "https://app.example/callback")],
@@ -374,7 +374,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("DCR_REDIRECT_URIS", "https://*.example/auth/callback")],
         "DCR_REDIRECT_URIS",
-        "no host name",
+        "not a host name",
         "wildcards",
     ),
     (
@@ -478,7 +478,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("BFF_STATE_STORE", "redis")],
         "BFF_STATE_STORE",
-        "is `redis`, and sessions are not kept there",
+        "is `redis`, but the sessions are not in Redis",
         "set REDIS_URL",
     ),
     (
@@ -499,19 +499,19 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("REDIS_URL", "http://redis")],
         "REDIS_URL",
-        "no scheme of Redis",
+        "not begin with a scheme of Redis",
         "rediss://",
     ),
     (
         &[("REDIS_URL", "redis://:planted@redis:port")],
         "REDIS_URL",
-        "has a port that is no number",
+        "has a port that is not a number",
         "redis://HOST:6379",
     ),
     (
         &[("REDIS_URL", "redis://redis"), ("REDIS_CA_FILE", "/dev/null")],
         "REDIS_CA_FILE",
-        "REDIS_URL asks for no TLS",
+        "REDIS_URL does not use TLS",
         "rediss://",
     ),
     (
@@ -542,7 +542,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
             ("REDIS_CLIENT_KEY", "planted"),
         ],
         "REDIS_CLIENT_CERT_FILE",
-        "holds no certificate that can be used",
+        "contains no usable certificate",
         "BEGIN CERTIFICATE",
     ),
     (
@@ -588,7 +588,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         &[("SESSION_SECRET", ",")],
         "SESSION_SECRET",
         "0 secrets",
-        "leave one",
+        "write 1 to 10 secrets",
     ),
     (
         &[("SESSION_MAX", "0")],
@@ -785,7 +785,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("BFF_BASE_URL", "")],
         "BFF_BASE_URL",
-        "is required where neither",
+        "is required if neither",
         "`https://app.example`",
     ),
     (
@@ -905,7 +905,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("CORS__ALLOW_ORIGINS", "https://.a.example")],
         "CORS__ALLOW_ORIGINS",
-        "has a host that is no host name",
+        "has a host that is not a host name",
         "without empty parts",
     ),
     (
@@ -917,7 +917,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("BFF_ALLOWED_REDIRECT_HOSTS", "https://a..example")],
         "BFF_ALLOWED_REDIRECT_HOSTS",
-        "has a host that is no host name",
+        "has a host that is not a host name",
         "without empty parts",
     ),
     (
@@ -942,7 +942,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("LOG_LEVEL", "info,bbf=debug")],
         "LOG_LEVEL",
-        "names `bbf`, from which nothing is ever logged",
+        "names `bbf`, which never logs anything",
         "did you mean `bff`?",
     ),
     (

@@ -26,21 +26,19 @@ pub enum ByHandError {
         from: String,
     },
     /// No such key.
-    #[error("keyring.json knows no key {0}")]
+    #[error("keyring.json has no key {0}")]
     Unknown(String),
     /// The key signs.
     #[error("the key {0} signs")]
     Active(String),
     /// The key that should sign cannot be read.
-    #[error("the private key of {0} cannot be read, so that it cannot sign")]
+    #[error("the private key of {0} cannot be read, so it cannot sign")]
     Unusable(String),
     /// The configured algorithm does not go with the key.
     #[error("the key {0} does not sign with the configured algorithm")]
     Algorithm(String),
     /// Other replicas would not have a key that is made here.
-    #[error(
-        "the replicas have no folder in common, so that a key that is made here would be on this machine alone"
-    )]
+    #[error("the replicas have no folder in common, so a key made here would exist only on this machine")]
     NoCommonFolder,
     /// No key was made.
     #[error(transparent)]

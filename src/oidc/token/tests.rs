@@ -170,7 +170,7 @@ fn tokens_that_could_break_a_header_or_the_bounds_are_refused() {
         let long = error(json!("x".repeat(64 * 1024 + 1)));
         assert_eq!(
             long,
-            format!("`{member}` has 65537 bytes, and 65536 are accepted")
+            format!("`{member}` has 65537 bytes; at most 65536 are accepted")
         );
         assert!(error(json!("a\u{0}")).contains(member));
         assert!(error(json!({})).contains(member));

@@ -80,7 +80,7 @@ async fn a_document_may_have_256_kib() {
     let error = asked(&provider, sized(256 * 1024 + 1)).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "UserInfo has 262145 bytes, and 262144 are accepted"
+        "UserInfo has 262145 bytes; at most 262144 are accepted"
     );
 }
 

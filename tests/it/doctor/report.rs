@@ -59,7 +59,7 @@ async fn mistakes_of_the_configuration_are_rows_and_nobody_is_asked() {
 async fn a_missing_table_of_routes_is_noted() {
     let stack = Stack::builder().without_server().start_without_waiting().await;
     std::fs::remove_file(stack.folder().join("config/routes.yaml")).unwrap();
-    let said = "routes.yaml does not exist: no call is passed on to an API";
+    let said = "routes.yaml does not exist: the server forwards no calls to APIs";
     let found = check(&stack, &[]).await;
     found.says("configuration", "ok", &["there is no routes.yaml"]);
     let notes = found.report["notes"].to_string();

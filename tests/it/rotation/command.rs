@@ -95,7 +95,7 @@ async fn from_the_first_key_to_the_retirement_of_an_old_one() {
         .says(64, &["signs", "bff keys rotate"]);
     keys(folder, &["retire", "nobody"])
         .await
-        .says(64, &["knows no key nobody"]);
+        .says(64, &["has no key nobody"]);
     keys(folder, &["retire", &old[0], "--dry-run"])
         .await
         .says(0, &["would be retired"]);
@@ -217,10 +217,7 @@ async fn what_is_wrong_with_the_folder_is_said_with_what_to_mend() {
         let ended = keys(folder, &["rotate", "--now"]).await;
         ended.says(
             64,
-            &[
-                "cannot be used as a key",
-                "cannot be read, so that it cannot sign",
-            ],
+            &["cannot be used as a key", "cannot be read, so it cannot sign"],
         );
         assert!(!ended.output.contains("root:"), "{}", ended.output);
         assert_eq!(fs::read_to_string(&ring).unwrap(), parsed.to_string());

@@ -60,7 +60,7 @@ pub(super) struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedisUrlError {
     /// The scheme.
-    #[error("begins with no scheme of Redis")]
+    #[error("does not begin with a scheme of Redis")]
     Scheme,
     /// User and password.
     #[error("has a user and password that cannot be read")]
@@ -69,7 +69,7 @@ pub enum RedisUrlError {
     #[error("names no host, or one with characters that no host has")]
     Host,
     /// The port.
-    #[error("has a port that is no number from 1 to 65535")]
+    #[error("has a port that is not a number from 1 to 65535")]
     Port,
     /// Several hosts where only one is possible.
     #[error("names several hosts, which only sentinels and clusters have")]
@@ -78,7 +78,7 @@ pub enum RedisUrlError {
     #[error("does not name the primary that the sentinels watch")]
     Primary,
     /// The number of the database.
-    #[error("has a database that is no number")]
+    #[error("has a database that is not a number")]
     Database,
     /// A database of a cluster.
     #[error("names a database, and a cluster has only the one")]
@@ -95,7 +95,7 @@ pub enum RedisUrlError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedisCertificateError {
     /// The certificate.
-    #[error("holds no certificate that can be used")]
+    #[error("contains no usable certificate")]
     Certificate,
     /// The key.
     #[error("holds no private key that can be used")]
