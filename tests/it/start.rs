@@ -10,6 +10,7 @@ mod original;
 mod panics;
 mod planted;
 mod recipe;
+mod reviewed;
 mod systemd;
 
 use std::{fs, path::Path};

@@ -12,6 +12,7 @@ mod idp;
 #[path = "../../src/telemetry/testing.rs"]
 mod logs;
 mod process;
+mod redact;
 mod redis;
 mod stack;
 pub mod times;
@@ -29,6 +30,7 @@ pub use self::{
     events::Events,
     idp::Port,
     process::{Ended, Process},
+    redact::redacted,
     redis::Redis,
     stack::{Builder, HOSTS, Stack, pause},
     wire::{http2_client, raw, service},
