@@ -76,7 +76,10 @@ impl HttpBody for Received {
         }
         let now = || self.connection.now();
         match &polled {
-            Poll::Pending => self.underway.upload.begin(now),
+            Poll::Pending => {
+                self.underway.upload.begin(now);
+                self.rest.was_waited_for();
+            }
             Poll::Ready(Some(Ok(frame))) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 self.underway.upload.end(length, now);

@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use http::{Version, header::EXPECT, request::Parts};
+use http::{
+    HeaderMap, Version,
+    header::{CONNECTION, EXPECT},
+    request::Parts,
+};
 use hyper::{
     body::{Body as _, Incoming},
     rt::Timer as _,
@@ -52,13 +56,21 @@ impl Rest {
         }
         let is_short = body.size_hint().upper().is_some_and(|length| length <= MOST);
         // A client that asks first sends nothing after a refusal, and nobody could tell what comes next.
-        if is_short && !head.headers.contains_key(EXPECT) {
+        let asks = head.headers.contains_key(EXPECT);
+        if is_short && !asks && !closes(&head.headers) {
             Self::Read {
                 listed: Arc::downgrade(listed),
                 finishing: turn.finishing(),
             }
         } else {
             Self::Unread
+        }
+    }
+
+    /// Somebody has waited for it. Dropping it afterwards means that it came too late.
+    pub(super) fn was_waited_for(&mut self) {
+        if let Self::Read { .. } = self {
+            *self = Self::Unread;
         }
     }
 
@@ -78,6 +90,15 @@ impl Rest {
             }
         }
     }
+}
+
+/// Whether the client ends the connection after this request anyway.
+fn closes(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(CONNECTION).iter();
+    let mut options = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    options.any(|option| option.trim().eq_ignore_ascii_case("close"))
 }
 
 async fn read(mut body: Incoming, listed: Arc<Listed>, finishing: CancellationToken) {

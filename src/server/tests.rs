@@ -265,13 +265,14 @@ async fn a_short_body_that_nobody_wants_is_read() {
     }
 }
 
-/// It is too long, its length is unknown, or the client waits for permission to send it.
+/// It is too long, its length is unknown, the client waits for permission to send it, or wants no further answer.
 #[tokio::test(start_paused = true)]
 async fn an_answer_says_that_the_rest_of_a_body_is_not_read() {
     for fields in [
         "Content-Length: 65537",
         "Transfer-Encoding: chunked",
         "Content-Length: 5\r\nExpect: 100-continue",
+        "Content-Length: 5\r\nConnection: close",
     ] {
         let mut client = connect();
         client.write_all(&unwanted(fields)).await.unwrap();
