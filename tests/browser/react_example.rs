@@ -1,28 +1,16 @@
 //! The example `examples/react-vite`, built by Vite and served by it behind the bff, as `devstack --page` does.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    os::unix::process::CommandExt as _,
-    process::{Child, Command, Stdio},
-};
-
 use devstack::stack::Overrides;
-use url::Url;
 
 use super::{
     chromium::{Remains, check_page, with_browser_at},
     cookies,
     person::{allow, at_the_idp, click, fill, give_password, host, is_greeted, sees, text},
+    preview::Preview,
     stack::Running,
     tokens::find,
     webdriver::Driver,
 };
-
-/// The server of Vite for a built page. It ends when this is dropped.
-struct Preview {
-    child: Child,
-    origin: Url,
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_react_example_follows_its_session() {
@@ -83,42 +71,4 @@ fn one_stream(remains: &Remains) {
         .map(|socket| find(&socket.sent, "GET /auth/events HTTP/1.1").len())
         .sum();
     assert_eq!(streams, 1);
-}
-
-// === impl Preview ===
-
-impl Preview {
-    /// Starts it in its own process group, which ends with the standard input of its leading shell.
-    fn start() -> Self {
-        const GUARD: &str = "NO_COLOR=1 node ../../node_modules/vite/bin/vite.js preview --host localhost --port 0 & \
-                             exec >&-; read -r _; kill -KILL 0";
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/react-vite");
-        assert!(
-            std::path::Path::new(folder).join("dist/index.html").exists(),
-            "the example is not built; scripts/phases/browser builds it"
-        );
-        let mut child = Command::new("sh")
-            .args(["-c", GUARD])
-            .current_dir(folder)
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut lines_of_text = lines.by_ref().map_while(Result::ok);
-        let origin = lines_of_text
-            .find_map(|line| Url::parse(line.split_once("Local:")?.1.trim()).ok())
-            .unwrap_or_else(|| panic!("Vite does not start"));
-        // Read on, so that it never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, origin }
-    }
-}
-
-impl Drop for Preview {
-    fn drop(&mut self) {
-        // Closes its standard input first.
-        let _ = self.child.wait();
-    }
 }
