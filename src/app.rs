@@ -6,6 +6,7 @@
 //! JWK Set → discovery → registration → ready. An IdP may fetch our keys while it registers us, and may be down when we
 //! start, so the first two never wait for the last ones.
 
+pub mod descriptors;
 mod discover;
 mod error;
 mod listeners;

@@ -15,7 +15,7 @@ pub use jsonwebtoken::jwk::Jwk;
 pub(crate) use self::verify::numeric_date;
 pub use self::{
     algorithm::{Algorithm, KeyType},
-    key_set::{KeySet, KeySetError},
+    key_set::{KeySet, KeySetError, Rejected, Unusable},
     proof::{MAX_PROOF_LENGTH, ProofKey, Proven, verify_first_proof, verify_proof},
     sign::{KeyPair, SignError, SigningKey},
     verify::{Claims, MAX_TOKEN_LENGTH, Policy, Typ, Verified, VerifyError, verify},

@@ -44,8 +44,8 @@ pub use self::{
     par::PushedRequest,
     provider::{
         AbsentEndpoint, DiscoveryError, EndpointError, EndpointOverrides, JwksError, JwksOptions,
-        LogoutSupport, Metadata, NotDiscovered, OptionalEndpoint, Provider, ProviderOptions, ProviderTime,
-        SignedError, UrlMap,
+        LogoutSupport, Metadata, NoKeys, NotDiscovered, OptionalEndpoint, Provider, ProviderOptions,
+        ProviderTime, SignedError, UrlMap,
     },
     revocation::TokenKind,
     token::{TokenError, TokenResponse},

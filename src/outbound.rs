@@ -9,6 +9,7 @@ mod client;
 mod error;
 mod lanes;
 mod request;
+mod unread;
 mod wiped;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -25,6 +26,7 @@ pub use self::{
     error::TransportError,
     lanes::{Lane, LaneLimits},
     request::{Request, Response},
+    unread::Unread,
 };
 use crate::{
     clock::{SharedClock, timeout},

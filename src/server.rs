@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     budget::{Budget, Wishes},
-    descriptors::{LimitError, open_files, raise_open_files},
+    descriptors::{LimitError, open_files, open_files_of_a_start, raise_open_files},
 };
 use crate::clock::SharedClock;
 

@@ -9,9 +9,10 @@ use std::{
 use http::HeaderValue;
 use url::Url;
 
-use super::StartError;
+use super::{StartError, descriptors::few_files};
 use crate::{
     config::{Config, ForwardedHeaders, PromptSetting},
+    diagnostic::Explain as _,
     gateway::{self, Around, MAX_FILE_SIZE, Routes},
     login::{
         self, DefaultPrompt,
@@ -52,25 +53,28 @@ pub(super) fn gateway(config: &Config) -> gateway::Options {
 
 /// Who may have how many connections.
 pub(super) fn budget(config: &Config) -> Budget {
-    Budget::new(
-        server::open_files(),
-        Wishes {
-            connections: config.server.max_connections,
-            per_address: config.server.max_connections_per_address,
-            outbound: outbound(config).lanes.total(),
-        },
-    )
+    Budget::new(server::open_files(), wishes(config))
+}
+
+/// The configured connections.
+pub(super) fn wishes(config: &Config) -> Wishes {
+    Wishes {
+        connections: config.server.max_connections,
+        per_address: config.server.max_connections_per_address,
+        outbound: outbound(config).lanes.total(),
+    }
 }
 
 /// The bounds of the public listener, and of the internal one.
 pub(super) fn servers(config: &Config) -> (server::Options, server::Options) {
     let settings = &config.server;
     let budget = budget(config);
-    if budget.is_short {
+    if let Some(few) = few_files(config, server::open_files()) {
         tracing::warn!(
-            connections = budget.public,
-            open_files = server::open_files(),
-            "the limit of open files leaves room for few connections; raise it (`ulimit -n`, `LimitNOFILE` of systemd)"
+            connections = few.connections,
+            open_files = few.open_files,
+            "{}",
+            few.told()
         );
     }
     let proxies = trusted_proxies(config);

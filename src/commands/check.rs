@@ -6,6 +6,7 @@
 mod authentication;
 mod checks;
 mod finding;
+mod inside;
 mod jwks;
 mod own;
 mod provider;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use self::{
     authentication::KeysAre,
     finding::{Check, Report},
+    inside::Place,
     own::KeysFound,
     running::Fetches,
     terminal::Terminal,
@@ -108,6 +110,7 @@ async fn examined() -> Report {
         if let Err(error) = InCommon::with(&config, &outside, work).await {
             own::unusable(&mut report, Check::Configuration, "what replicas share", &error);
         }
+        inside::mark(&config, Place::of_process(), &mut report);
         // If no server runs, the table already reports it.
         report.running = asked.filter(|asked| asked.is_ok() || report.is_ok(Check::Server));
     }

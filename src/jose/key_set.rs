@@ -1,14 +1,14 @@
 //! The keys that an issuer publishes, ready to verify with.
 
+mod rejected;
+
 use std::fmt;
 
-use jsonwebtoken::{
-    DecodingKey,
-    jwk::{Jwk, KeyOperations, PublicKeyUse},
-};
+use jsonwebtoken::{DecodingKey, jwk::Jwk};
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use self::rejected::{Rejected, Unusable};
 use super::{Algorithm, KeyType};
 
 /// The maximum number of keys that are read from one set.
@@ -23,6 +23,7 @@ const MAX_OF_ONE_KID: usize = 4;
 #[derive(Default)]
 pub struct KeySet {
     keys: Vec<Key>,
+    rejected: Vec<Rejected>,
     beyond: usize,
 }
 
@@ -65,19 +66,36 @@ impl KeySet {
     pub fn parse(document: &[u8]) -> Result<Self, KeySetError> {
         let document: Document = serde_json::from_slice(document).map_err(|_| KeySetError::NotAJwkSet)?;
         let beyond = document.keys.len().saturating_sub(MAX_KEYS);
-        let keys = document
-            .keys
-            .into_iter()
-            .take(MAX_KEYS)
-            .filter_map(Key::usable)
-            .collect();
-        Ok(Self { keys, beyond })
+        let mut set = Self {
+            beyond,
+            ..Self::default()
+        };
+        for value in document.keys.into_iter().take(MAX_KEYS) {
+            match usable(&value) {
+                Ok(key) => set.keys.push(key),
+                Err(why) => set.rejected.push(Rejected::new(&value, why)),
+            }
+        }
+        Ok(set)
     }
 
     /// How many usable keys there are.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.keys.len()
+    }
+
+    /// The keys that cannot be used.
+    #[must_use]
+    pub fn rejected(&self) -> &[Rejected] {
+        &self.rejected
+    }
+
+    /// The keys that were meant to verify signatures and cannot, with the reasons. `None` if there are none.
+    #[must_use]
+    pub fn broken(&self) -> Option<String> {
+        let broken = Rejected::told(self.rejected.iter().filter(|key| key.is_broken()));
+        (!broken.is_empty()).then_some(broken)
     }
 
     /// The number of ignored keys, because a set has at most 100.
@@ -126,35 +144,26 @@ impl fmt::Debug for KeySet {
     }
 }
 
-impl Key {
-    fn usable(mut value: Value) -> Option<Self> {
-        // Taken out before the library reads it, which does not know the names of RFC 9864.
-        let algorithm = match value.as_object_mut()?.remove("alg") {
-            None | Some(Value::Null) => None,
-            Some(declared) => Some(Algorithm::from_name(declared.as_str()?)?),
-        };
-        let jwk: Jwk = serde_json::from_value(value).ok()?;
-        if jwk
-            .common
-            .public_key_use
-            .as_ref()
-            .is_some_and(|usage| *usage != PublicKeyUse::Signature)
-        {
-            return None;
-        }
-        if jwk
-            .common
-            .key_operations
-            .as_ref()
-            .is_some_and(|allowed| !allowed.contains(&KeyOperations::Verify))
-        {
-            return None;
-        }
-        Some(Self {
-            kind: KeyType::of(&jwk.algorithm)?,
-            decoding: DecodingKey::from_jwk(&jwk).ok()?,
-            kid: jwk.common.key_id,
-            algorithm,
-        })
-    }
+/// The key, ready to verify with.
+fn usable(value: &Value) -> Result<Key, Unusable> {
+    let mut value = value.clone();
+    let members = value.as_object_mut().ok_or(Unusable::NotAnObject)?;
+    // Taken out before the library reads it, which does not know the names of RFC 9864.
+    let algorithm = match members.remove("alg") {
+        None | Some(Value::Null) => None,
+        Some(declared) => Some(
+            declared
+                .as_str()
+                .and_then(Algorithm::from_name)
+                .ok_or_else(|| Unusable::of("alg", &declared))?,
+        ),
+    };
+    rejected::check(members)?;
+    let jwk: Jwk = serde_json::from_value(value).map_err(|_| Unusable::Unreadable)?;
+    Ok(Key {
+        kind: KeyType::of(&jwk.algorithm).ok_or(Unusable::Unreadable)?,
+        decoding: DecodingKey::from_jwk(&jwk).map_err(|_| Unusable::Unreadable)?,
+        kid: jwk.common.key_id,
+        algorithm,
+    })
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     jose::SignError,
-    outbound::{Lane, Response, TransportError},
+    outbound::{Lane, Response, TransportError, Unread},
     random::Random,
     retry::{Backoff, retry_after},
 };
@@ -85,10 +85,12 @@ pub enum CallError {
     #[error("the IdP answered 400 and gave no reason")]
     NoReason,
     /// A redirect, a page, an error that is not one of OAuth.
-    #[error("unexpected response: {status} without an OAuth error")]
+    #[error("unexpected response: {status} without an OAuth error, but {found}")]
     Unexpected {
         /// The answer.
         status: StatusCode,
+        /// The form of its body.
+        found: Unread,
     },
     /// Success that cannot be used. The provider has acted.
     #[error("the IdP's answer is not usable: {0}")]
@@ -241,7 +243,10 @@ fn classify(
         None if status == StatusCode::BAD_REQUEST && response.body.trim_ascii().is_empty() => {
             CallError::NoReason
         }
-        None => CallError::Unexpected { status },
+        None => CallError::Unexpected {
+            status,
+            found: response.unread(),
+        },
     })
 }
 

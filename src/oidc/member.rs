@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::outbound::Unread;
+
 /// Why an answer cannot be used. Holds names and sizes, never a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MemberError {
     /// The whole is not a JSON object.
-    #[error("it is not a JSON object")]
-    NotAnObject,
+    #[error("it is not a JSON object, but {0}")]
+    NotAnObject(Unread),
     /// A member that has to be there is not.
     #[error("`{0}` is missing or empty")]
     Missing(&'static str),

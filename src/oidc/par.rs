@@ -26,7 +26,9 @@ pub struct PushedRequest {
 
 impl PushedRequest {
     fn read(response: &Response) -> Result<Self, MemberError> {
-        let object = response.json_object().ok_or(MemberError::NotAnObject)?;
+        let object = response
+            .json_object()
+            .ok_or_else(|| MemberError::NotAnObject(response.unread()))?;
         let request_uri = required(&object, "request_uri", MAX_REQUEST_URI)?;
         if !request_uri.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(MemberError::Characters("request_uri"));

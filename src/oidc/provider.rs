@@ -20,7 +20,7 @@ use tokio::sync::watch;
 pub(super) use self::time::provider_date;
 pub use self::{
     discovery::DiscoveryError,
-    jwks::{JwksError, JwksOptions},
+    jwks::{JwksError, JwksOptions, NoKeys},
     metadata::{EndpointError, LogoutSupport, Metadata},
     options::{EndpointOverrides, OptionalEndpoint, ProviderOptions},
     presence::AbsentEndpoint,

@@ -109,7 +109,11 @@ impl RelyingParty {
 
 impl TokenResponse {
     fn read(response: &Response, ignored: impl FnMut(MemberError)) -> Result<Self, MemberError> {
-        let members = Members(response.json_object().ok_or(MemberError::NotAnObject)?);
+        let members = Members(
+            response
+                .json_object()
+                .ok_or_else(|| MemberError::NotAnObject(response.unread()))?,
+        );
         Self::from_object(&members.0, ignored)
     }
 

@@ -10,7 +10,7 @@ use crate::{
     clock::timeout,
     diagnostic::{Explain, Fix, Knob, fix},
     jose::Claims,
-    outbound::{Lane, Request, Response, TransportError},
+    outbound::{Lane, Request, Response, TransportError, Unread},
     secret::Secret,
 };
 
@@ -36,8 +36,8 @@ pub enum UserInfoError {
     #[error("the IdP signs or encrypts UserInfo, which is not supported")]
     Signed,
     /// Not a JSON object.
-    #[error("UserInfo is not a JSON object")]
-    Malformed,
+    #[error("UserInfo is not a JSON object, but {0}")]
+    Malformed(Unread),
     /// Longer than any honest one.
     #[error("UserInfo has {size} bytes; at most {MAX_DOCUMENT} are accepted")]
     TooLarge {
@@ -64,9 +64,8 @@ impl Explain for UserInfoError {
                 Knob::ProviderClient,
                 Knob::UserinfoEndpoint.to("none")
             )),
-            Self::Status(_) | Self::Malformed | Self::TooLarge { .. } | Self::NoSubject | Self::Subject => {
-                Some(pointer())
-            }
+            Self::Malformed(found) => Some(found.fix().unwrap_or_else(pointer)),
+            Self::Status(_) | Self::TooLarge { .. } | Self::NoSubject | Self::Subject => Some(pointer()),
         }
     }
 }
@@ -94,7 +93,9 @@ impl UserInfoError {
             Self::NotReady(_) => true,
             Self::Transport(error) => error.is_transient(),
             Self::Status(status) => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
-            Self::Signed | Self::Malformed | Self::TooLarge { .. } | Self::NoSubject | Self::Subject => false,
+            Self::Signed | Self::Malformed(_) | Self::TooLarge { .. } | Self::NoSubject | Self::Subject => {
+                false
+            }
         }
     }
 }
@@ -209,7 +210,9 @@ fn read(response: &Response, subject: &str) -> Result<Claims, UserInfoError> {
             size: response.body.len(),
         });
     }
-    let claims = response.json_object().ok_or(UserInfoError::Malformed)?;
+    let claims = response
+        .json_object()
+        .ok_or_else(|| UserInfoError::Malformed(response.unread()))?;
     match claims.get("sub") {
         Some(Value::String(found)) if found == subject => Ok(claims),
         // Some providers make a number of a subject that looks like one.

@@ -46,6 +46,17 @@ pub struct Budget {
 // === impl Budget ===
 
 impl Budget {
+    /// The least number of open files with which the wish can be met; without a wish, with which the server is
+    /// comfortable.
+    #[must_use]
+    pub fn needed(wishes: Wishes) -> u64 {
+        let connections = wishes.connections.unwrap_or(COMFORTABLE).max(LEAST);
+        let all = 2 * connections + OWN_FILES + wishes.outbound + 2 * KEPT_BACK;
+        // An eighth is for the internal listener.
+        let files = (all * 8).div_ceil(7).min(all + MAX_INTERNAL);
+        u64::try_from(files).unwrap_or(u64::MAX)
+    }
+
     /// Shares out `open_files`.
     #[must_use]
     pub fn new(open_files: u64, wishes: Wishes) -> Self {
@@ -93,6 +104,22 @@ mod tests {
                     "{files} {connections:?}: {budget:?}"
                 );
                 assert!(budget.per_address <= budget.public && budget.per_address >= 1);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_needed_is_enough_and_not_much_less_is() {
+        for connections in [None, Some(1), Some(300), Some(5_000), Some(100_000)] {
+            let wishes = Wishes {
+                connections,
+                ..NO_WISH
+            };
+            let needed = Budget::needed(wishes);
+            assert!(!Budget::new(needed, wishes).is_short, "{connections:?}");
+            // Fewer than the least connections are never short.
+            if connections != Some(1) {
+                assert!(Budget::new(needed - 4, wishes).is_short, "{connections:?}");
             }
         }
     }

@@ -20,6 +20,16 @@ pub fn open_files() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH)
 }
 
+/// How many files and connections a server may have open that is started with the limits of this process.
+#[must_use]
+pub fn open_files_of_a_start() -> u64 {
+    getrlimit(Resource::Nofile)
+        .maximum
+        .unwrap_or(ENOUGH)
+        .min(ENOUGH)
+        .max(open_files())
+}
+
 /// Raises the soft limit of open files to the hard one. Shells and service managers often leave the soft limit at 1,024
 /// for the sake of programs that use `select`.
 ///

@@ -1,7 +1,9 @@
 //! `bff check` and `bff register`: the real binary beside a real server, one thing broken at a time.
 
+mod answers;
 mod breaks;
 mod contract;
+mod damaged;
 mod endpoints;
 mod experiments;
 mod register;

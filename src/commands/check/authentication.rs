@@ -113,6 +113,16 @@ pub(super) async fn check(
             if unread && signs(&client) {
                 excuse_keys(report);
             }
+            if unread && has_unlisted_scopes(context, metadata) {
+                report.excuse(
+                    Check::Scopes,
+                    if at_par {
+                        "the IdP takes requests with them all the same"
+                    } else {
+                        "a list may be incomplete, and whether it grants them shows at a login"
+                    },
+                );
+            }
         }
         Answer::Out(refusal) => {
             let refusal = match refusal {
@@ -175,6 +185,13 @@ fn refused_request(uri: &str, error: OAuthError, report: &mut Report) {
     if report.failed(&[check]).is_none() {
         report.explain(Kind::Wrong, check, what, &CallError::Rejected(error));
     }
+}
+
+/// Whether the IdP does not list a scope, which it may grant all the same (OpenID Connect Discovery 1.0 section 3).
+fn has_unlisted_scopes(context: &Context<'_>, metadata: &Metadata) -> bool {
+    let listed = metadata.scopes_supported.as_deref();
+    let mut wanted = context.config.provider.scopes.iter();
+    listed.is_some_and(|listed| wanted.any(|scope| !listed.contains(scope)))
 }
 
 fn signs(client: &Client) -> bool {

@@ -20,6 +20,8 @@ pub(in crate::commands) struct Finding {
     pub(in crate::commands) what: String,
     /// The status.
     pub(in crate::commands) verdict: Verdict,
+    /// Why the row would say something else outside of this container.
+    pub(super) inside: Option<String>,
 }
 
 /// The status.
@@ -148,6 +150,14 @@ impl Report {
         }
     }
 
+    /// The rows of the check would say something else outside, for the reason `why`.
+    pub(super) fn see_from(&mut self, check: Check, why: impl Into<String>) {
+        let why = why.into();
+        for finding in self.findings.iter_mut().filter(|finding| finding.check == check) {
+            finding.inside = Some(why.clone());
+        }
+    }
+
     /// A notice beside the table, from another module.
     pub(super) fn note_of(&mut self, warning: &dyn Explain) {
         let note = Diagnostic::of(warning, &self.names).to_string();
@@ -173,6 +183,7 @@ impl Report {
             check,
             what: what.into(),
             verdict,
+            inside: None,
         });
     }
 
@@ -232,7 +243,10 @@ impl Finding {
 
     /// Whether both say the same of different checks.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        self.verdict == other.verdict && self.what == other.what && self.check != other.check
+        self.verdict == other.verdict
+            && self.what == other.what
+            && self.inside == other.inside
+            && self.check != other.check
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     admin::{Socket, SocketError},
     app::{
         App, StartError,
+        descriptors::few_files,
         one_shot::{InCommon, look_at_keys},
         preflight,
     },
@@ -17,6 +18,7 @@ use crate::{
     diagnostic::{Diagnostic, Explained, Knob, fix},
     jose::Algorithm,
     keys::{Entry, Keeper, Keyring, Keys, OtherKey, Step, Upcoming, moment},
+    server,
 };
 
 /// The protection by sealing if the secret lies beside the sealed data.
@@ -116,6 +118,9 @@ pub(super) fn configuration(report: &mut Report) -> Option<Config> {
             }
             if let Some(missing) = missing {
                 report.note(clean(&missing.to_string()));
+            }
+            if let Some(few) = few_files(&config, server::open_files_of_a_start()) {
+                report.note_of(&few);
             }
             if matches!(config.session.store, StoreKind::Disk | StoreKind::DiskIfPossible)
                 && config.session.secrets.is_empty()

@@ -31,7 +31,14 @@ pub(super) async fn check(context: &Context<'_>, report: &mut Report) -> Option<
         None => "the IdP's metadata and keys can be used".to_owned(),
     };
     match provider.keys().await {
-        Ok(_) => report.ok(Check::Discovery, reached),
+        Ok(set) => {
+            report.ok(Check::Discovery, reached);
+            if let Some(keys) = set.broken() {
+                report.note(clean(&format!(
+                    "the IdP publishes keys that cannot be used; what they sign is refused: {keys}"
+                )));
+            }
+        }
         Err(error) => no_keys(&error, report),
     }
     let pushes = context.config.client.par != ParMode::Never;

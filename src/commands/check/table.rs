@@ -83,8 +83,8 @@ fn row(out: &mut String, terminal: &Terminal, name: &str, finding: &Finding, nam
     let text = text.replacen(mark, &terminal.coloured(&finding.verdict), 1);
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{text}");
+    let indent = " ".repeat(first.chars().count());
     if let Verdict::Failed { cause, fix, .. } = &finding.verdict {
-        let indent = " ".repeat(first.chars().count());
         let _ = writeln!(
             out,
             "{}",
@@ -95,6 +95,13 @@ fn row(out: &mut String, terminal: &Terminal, name: &str, finding: &Finding, nam
             out,
             "{}",
             wrapped(terminal.width, &format!("{indent}fix:   "), &fix)
+        );
+    }
+    if let Some(why) = &finding.inside {
+        let _ = writeln!(
+            out,
+            "{}",
+            wrapped(terminal.width, &format!("{indent}view:  "), &clean(why))
         );
     }
 }
@@ -138,6 +145,9 @@ pub(super) fn json(report: &Report) -> Value {
             row.insert("cause".to_owned(), json!(cause));
             row.insert("fix".to_owned(), json!(clean(&fix.in_words(names))));
             row.insert("settings".to_owned(), settings(fix, names));
+        }
+        if let (Some(why), Some(row)) = (&finding.inside, row.as_object_mut()) {
+            row.insert("view".to_owned(), json!(why));
         }
         row
     });
@@ -184,6 +194,7 @@ mod tests {
         );
         report.fail(Kind::Wrong, Check::RedirectUris, "another", "why", "do that");
         report.note("something");
+        report.see_from(Check::Server, "asked inside this container");
         report
     }
 
@@ -192,7 +203,8 @@ mod tests {
         let table = table(&report(), &Terminal::default());
         let expected = "  \
             ✓ configuration   consistent\n  \
-            – server          not running\n  \
+            – server          not running\n                    \
+            view:  asked inside this container\n  \
             – jwks, discovery: why not\n  \
             ✗ redirect_uris   https://a.example/auth/callback is not registered\n                    \
             cause: why\n                    \

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use super::{CallError, NotReady};
 use crate::{
     diagnostic::{Explain, Fix, Knob, fix},
-    oidc::{ASSERTION_LIFETIME, AuthenticationSummary, Blames, OAuthError, ProviderTime},
+    oidc::{ASSERTION_LIFETIME, AuthenticationSummary, Blames, MemberError, OAuthError, ProviderTime},
 };
 
 /// A smaller difference between the clocks is no reason to refuse an assertion.
@@ -74,6 +74,11 @@ impl Explain for CallError {
             Self::Unavailable { .. } => Some(fix!("try again; if it stays, look at the IdP's log")),
             Self::InvalidClient(error) => error.fix(),
             Self::Rejected(error) => of_refusal(error),
+            Self::Unexpected { found, .. } | Self::Malformed(MemberError::NotAnObject(found))
+                if found.fix().is_some() =>
+            {
+                found.fix()
+            }
             Self::NoReason | Self::Unexpected { .. } | Self::Malformed(_) => Some(fix!(
                 "see what answers at the token endpoint ({}) and at PAR ({}): it is not an IdP's answer",
                 Knob::TokenEndpoint,

@@ -192,7 +192,8 @@ async fn attack_36_a_redirect_with_our_credentials_is_not_followed() {
         matches!(
             error,
             CallError::Unexpected {
-                status: StatusCode::TEMPORARY_REDIRECT
+                status: StatusCode::TEMPORARY_REDIRECT,
+                ..
             }
         ),
         "{error:?}"

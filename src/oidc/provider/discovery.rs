@@ -9,7 +9,7 @@ use url::Url;
 use super::{EndpointError, Metadata, Provider, ProviderOptions, UrlMap};
 use crate::{
     diagnostic::{Explain, Fix, Knob, fix},
-    outbound::{Lane, Request, TransportError},
+    outbound::{Lane, Request, TransportError, Unread},
 };
 
 /// Values of a document are shown up to this length, in characters.
@@ -50,15 +50,17 @@ pub enum DiscoveryError {
         status: StatusCode,
     },
     /// A page instead of a document.
-    #[error("what the IdP serves at {url} is not a JSON object")]
+    #[error("what the IdP serves at {url} is not a JSON object, but {found}")]
     NotJson {
         /// Where.
         url: String,
         /// The setting that contains the address.
         knob: Knob,
+        /// The form of its body.
+        found: Unread,
     },
     /// The document is of another issuer, or of none.
-    #[error("{}", mismatch(url, expected, found.as_deref(), *only_base_url))]
+    #[error("{}", mismatch(url, expected, found.as_deref(), *base))]
     IssuerMismatch {
         /// Where.
         url: String,
@@ -66,8 +68,8 @@ pub enum DiscoveryError {
         expected: String,
         /// As the document says.
         found: Option<String>,
-        /// Whether only the IdP's address is configured, so that it serves as the issuer.
-        only_base_url: bool,
+        /// The address that is configured beside the issuer.
+        base: Base,
     },
     /// The document has no single issuer, but all tenants of a provider.
     #[error(
@@ -90,6 +92,36 @@ pub enum DiscoveryError {
         /// The setting that names it.
         knob: Knob,
     },
+}
+
+/// The address of the IdP in the configuration, beside the issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// There is none.
+    None,
+    /// It stands for the issuer, because none is configured.
+    IsIssuer,
+    /// This process reaches the issuer there, and the document names it as the issuer.
+    Echoed,
+    /// This process reaches the issuer there.
+    Beside,
+}
+
+// === impl Base ===
+
+impl Base {
+    fn of(options: &ProviderOptions, found: Option<&str>) -> Self {
+        let found = found.and_then(|found| Url::parse(found).ok());
+        if options.issuer_is_base_url() {
+            Self::IsIssuer
+        } else {
+            match (&options.base_url, found) {
+                (None, _) => Self::None,
+                (Some(base), Some(found)) if base.origin() == found.origin() => Self::Echoed,
+                (Some(_), _) => Self::Beside,
+            }
+        }
+    }
 }
 
 // === impl DiscoveryError ===
@@ -124,9 +156,31 @@ impl Explain for DiscoveryError {
                     Knob::ProviderCa
                 )
             }),
+            Self::NotJson { found, .. } if found.fix().is_some() => return found.fix(),
             Self::Status { knob, .. } | Self::NotJson { knob, .. } => fix!(
                 "correct {}, which points there; it must be the IdP itself, not a page before it",
                 *knob
+            ),
+            Self::IssuerMismatch {
+                found: Some(found),
+                base: Base::Beside,
+                expected,
+                ..
+            } if !is_spelling(expected, found) => fix!(
+                "let {} be the address of {}; or set {} if that is your IdP",
+                Knob::ProviderBase,
+                displayable(expected),
+                Knob::Issuer.to(found.clone())
+            ),
+            Self::IssuerMismatch {
+                found: Some(found),
+                base: Base::Echoed,
+                expected,
+                ..
+            } => fix!(
+                "give the IdP the fixed name {} in its own settings; or set {} if browsers reach it there",
+                displayable(expected),
+                Knob::Issuer.to(found.clone())
             ),
             Self::IssuerMismatch { found: Some(found), .. } => fix!(
                 "set {} if that is your IdP (to the letter, also a slash at the end)",
@@ -147,18 +201,36 @@ impl Explain for DiscoveryError {
     }
 }
 
-fn mismatch(url: &str, expected: &str, found: Option<&str>, only_base_url: bool) -> String {
-    match found {
-        None => format!("the metadata at {url} names no issuer, but `{expected}` was expected"),
-        Some(found) if only_base_url => format!(
+fn mismatch(url: &str, expected: &str, found: Option<&str>, base: Base) -> String {
+    match (found, base) {
+        (None, _) => format!("the metadata at {url} names no issuer, but `{expected}` was expected"),
+        (Some(found), Base::IsIssuer) => format!(
             "the metadata at {url} is that of the issuer `{found}`, but no issuer is configured, and the address of the IdP \
              stands for the issuer `{expected}`"
         ),
-        Some(found) => format!(
+        (Some(found), Base::Beside) if !is_spelling(expected, found) => format!(
+            "the metadata at {url} is that of the issuer `{found}`, but `{expected}` is configured: the address at which this \
+             server reaches the IdP is that of another one"
+        ),
+        (Some(found), Base::Echoed) => format!(
+            "the IdP names itself after the address at which this server asks it, `{found}`, but the issuer `{expected}` is \
+             configured"
+        ),
+        (Some(found), _) => format!(
             "the metadata at {url} is that of the issuer `{found}`, but `{expected}` is configured; they must be equal to the \
              letter"
         ),
     }
+}
+
+/// Whether both name one IdP in two spellings.
+fn is_spelling(one: &str, other: &str) -> bool {
+    let (one, other) = (Url::parse(one), Url::parse(other));
+    let same = |one: &Url, other: &Url| {
+        let path = |url: &Url| url.path().trim_end_matches('/').to_ascii_lowercase();
+        one.host() == other.host() && one.port() == other.port() && path(one) == path(other)
+    };
+    matches!((one, other), (Ok(one), Ok(other)) if same(&one, &other))
 }
 
 // === impl Provider ===
@@ -290,7 +362,12 @@ impl Provider {
             });
         }
         let Ok(document) = serde_json::from_slice::<Map<String, Value>>(&response.body) else {
-            return Err(DiscoveryError::NotJson { url: shown, knob });
+            let found = response.unread();
+            return Err(DiscoveryError::NotJson {
+                url: shown,
+                knob,
+                found,
+            });
         };
         let found = document.get("issuer").and_then(Value::as_str);
         if options.for_issuer(found).is_none() {
@@ -304,7 +381,7 @@ impl Provider {
                 url: shown,
                 expected: options.issuer.clone(),
                 found: found.map(displayable),
-                only_base_url: options.issuer_is_base_url(),
+                base: Base::of(options, found),
             });
         }
         Ok(document)

@@ -3,7 +3,7 @@
 //! A token with an unknown key id makes one call read the set again for all waiting callers, at most once per
 //! cool-down. If that fails, the known keys stay in use. No lock is held during the network call.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -13,8 +13,8 @@ use super::{NotDiscovered, Provider};
 use crate::{
     clock::Timestamp,
     diagnostic::{Explain, Fix, Knob, fix},
-    jose::KeySet,
-    outbound::{Lane, Request, TransportError},
+    jose::{KeySet, Rejected},
+    outbound::{Lane, Request, TransportError, Unread},
 };
 
 /// How the provider's keys are cached.
@@ -51,14 +51,42 @@ pub enum JwksError {
         status: StatusCode,
     },
     /// Not a JWK Set, or one without any key that verifies signatures.
-    #[error("what the IdP serves at {url} is no JWK Set with a key for signatures")]
+    #[error("what the IdP serves at {url} is no JWK Set with a key for signatures: {cause}")]
     NoKeys {
         /// Where.
         url: String,
+        /// Why.
+        cause: NoKeys,
     },
     /// The server is stopping.
     #[error("the call for the IdP's keys was abandoned")]
     Abandoned,
+}
+
+/// Why a document has no usable key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoKeys {
+    /// It is something else.
+    NotJson(Unread),
+    /// It is an object of another kind.
+    NoMember,
+    /// It has no key.
+    Empty,
+    /// None of its keys can be used.
+    Rejected(Vec<Rejected>),
+}
+
+// === impl NoKeys ===
+
+impl fmt::Display for NoKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotJson(found) => write!(f, "it is {found}"),
+            Self::NoMember => f.write_str("it has no array `keys`"),
+            Self::Empty => f.write_str("its array `keys` is empty"),
+            Self::Rejected(keys) => f.write_str(&Rejected::told(keys)),
+        }
+    }
 }
 
 // === impl JwksError ===
@@ -74,6 +102,10 @@ impl Explain for JwksError {
         match self {
             Self::NotDiscovered(NotDiscovered) | Self::Abandoned => None,
             Self::Unreachable { source, .. } => Some(source.fix().unwrap_or_else(pointer)),
+            Self::NoKeys {
+                cause: NoKeys::NotJson(found),
+                ..
+            } => Some(found.fix().unwrap_or_else(pointer)),
             Self::Status { .. } | Self::NoKeys { .. } => Some(pointer()),
         }
     }
@@ -247,6 +279,14 @@ impl Provider {
                         "the IdP publishes more than 100 keys; the last ones are ignored"
                     );
                 }
+                if let Some(keys) = set.broken()
+                    && self.shared.told.first(&keys)
+                {
+                    tracing::warn!(
+                        keys,
+                        "the IdP publishes keys that cannot be used; what they sign is refused"
+                    );
+                }
                 state.last_error = None;
                 state.keys = Some(Cached {
                     set: Arc::clone(&set),
@@ -286,10 +326,14 @@ impl Provider {
                 status: response.status,
             });
         }
-        match KeySet::parse(&response.body) {
-            Ok(set) if !set.is_empty() => Ok(set),
-            _ => Err(JwksError::NoKeys { url }),
-        }
+        let cause = match KeySet::parse(&response.body) {
+            Ok(set) if !set.is_empty() => return Ok(set),
+            Ok(set) if set.rejected().is_empty() => NoKeys::Empty,
+            Ok(set) => NoKeys::Rejected(set.rejected().to_vec()),
+            Err(_) if response.json_object().is_some() => NoKeys::NoMember,
+            Err(_) => NoKeys::NotJson(response.unread()),
+        };
+        Err(JwksError::NoKeys { url, cause })
     }
 }
 
