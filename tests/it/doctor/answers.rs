@@ -73,8 +73,8 @@ async fn an_answer_that_is_not_json_at_an_endpoint() {
     for (endpoint, fault, part) in [
         (
             Endpoint::Par,
-            Fault::html(404),
-            "404 Not Found without an OAuth error, but an HTML page",
+            Fault::html(403),
+            "403 Forbidden without an OAuth error, but an HTML page",
         ),
         (
             Endpoint::Par,
@@ -232,8 +232,13 @@ async fn scopes_that_the_idp_grants_without_listing_them() {
     );
     let found = harness.check(&not_pushed).await;
     found.says("scopes", "skipped", &["a list may be incomplete"]);
-    let mut started = Process::start(&harness.stack.folder(), &[], &harness.stack.variables);
-    started.says("address").await;
+    let port = crate::support::Port::reserve();
+    let mut variables = harness.stack.variables.clone();
+    variables.retain(|(name, _)| name != "PORT");
+    variables.push(("PORT".to_owned(), port.address().port().to_string()));
+    let mut started = Process::start(&harness.stack.folder(), &[], &variables);
+    started.says("registration unchanged").await;
+    assert!(!started.output().contains("scope"), "{}", started.output());
     started.terminate();
     started.ended().await;
 }

@@ -73,7 +73,7 @@ async fn agree(stack: &Stack, mistake: &Mistake) {
     let text = words(&started.output);
     assert_eq!(started.code, 64, "{shown}: {text}");
     // A log line may quote what it contains.
-    let plain = |text: &str| words(text).replace('\\', "").replace('"', "");
+    let plain = |text: &str| words(text).replace(['\\', '"'], "");
     let knob = what.split(' ').next().unwrap_or_default();
     for part in [knob, &cause, &fix] {
         assert!(
@@ -211,7 +211,7 @@ async fn values_of_another_place_or_another_list() {
     let metadata = "is the address of the metadata, and not the issuer";
     let expanded = "write the value itself";
     all_agree(vec![
-        value("TRUSTED_PROXIES", "10.0.0.1;10.0.0.2", semicolons, commas),
+        value("BFF_TRUSTED_PROXIES", "10.0.0.1;10.0.0.2", semicolons, commas),
         value("OIDC_SCOPES", "openid;email", semicolons, commas),
         value("BFF_JWKS_EXTRA_KEYS", "one.pem;two.pem", semicolons, commas),
         value(
@@ -347,9 +347,14 @@ fn key(root: &Path, name: &str, says: &str, fix: &'static str, put: impl FnOnce(
             ("BFF_JWT_SIGNING_KEY", path.display().to_string()),
         ],
         row: "keys",
-        says: format!("{path:?} cannot be used as a key: {says}"),
+        says: format!("\"{}\" cannot be used as a key: {says}", path.display()),
         fix,
     }
+}
+
+/// The same for a file of these bytes.
+fn file(root: &Path, name: &str, says: &str, fix: &'static str, bytes: &[u8]) -> Mistake {
+    key(root, name, says, fix, |path| fs::write(path, bytes).unwrap())
 }
 
 #[tokio::test]
@@ -358,9 +363,7 @@ async fn key_files_in_other_forms() {
     let root = root.path();
     let mut mistakes = Vec::new();
     let mut add = |kind: &str, index: usize, says: &str, fix: &'static str, bytes: &[u8]| {
-        mistakes.push(key(root, &format!("{kind}-{index}"), says, fix, |path| {
-            fs::write(path, bytes).unwrap()
-        }));
+        mistakes.push(file(root, &format!("{kind}-{index}"), says, fix, bytes));
     };
     let keys = ["rsa2048-pkcs8.pem", "p256-sec1.pem", "ed25519-pkcs8-v1.pem"];
     for (index, name) in keys.into_iter().enumerate() {
@@ -415,6 +418,17 @@ async fn key_files_in_other_forms() {
             &pkcs12(root, name),
         );
     }
+    all_agree(mistakes).await;
+}
+
+#[tokio::test]
+async fn key_files_without_a_private_key() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let mut mistakes = Vec::new();
+    let mut add = |kind: &str, index: usize, says: &str, fix: &'static str, bytes: &[u8]| {
+        mistakes.push(file(root, &format!("{kind}-{index}"), says, fix, bytes));
+    };
     let private = "the private key that belongs to it";
     let certificate = fixture("certificate.pem");
     let held = "it holds a certificate (or a request for one) but no private key";
@@ -465,14 +479,14 @@ async fn key_files_in_other_forms() {
     }
     let (folder, mount) = ("it is a folder", "remove it there, put the PEM file in its place");
     mistakes.push(key(root, "folder-0", folder, mount, |path| {
-        fs::create_dir(path).unwrap()
+        fs::create_dir(path).unwrap();
     }));
     mistakes.push(key(root, "folder-1", folder, mount, |path| {
         fs::create_dir(path).unwrap();
         fs::write(path.join("tls.key"), fixture("p256-pkcs8.pem")).unwrap();
     }));
     mistakes.push(key(root, "folder-2", folder, mount, |path| {
-        symlink(root, path).unwrap()
+        symlink(root, path).unwrap();
     }));
     all_agree(mistakes).await;
 }

@@ -52,7 +52,15 @@ async fn explained(stack: &Stack, changes: &[(&str, &str)], says: &[&str], fix: 
 
 /// The requests with client authentication.
 fn asked(stack: &Stack) -> usize {
-    stack.idp.count(Endpoint::Par) + stack.idp.count(Endpoint::Token)
+    let endpoints = [Endpoint::Par, Endpoint::Token].into_iter();
+    let requests = endpoints.flat_map(|endpoint| stack.idp.requests(endpoint));
+    let credentials = ["client_assertion", "client_secret"];
+    requests
+        .filter(|request| {
+            credentials.iter().any(|name| request.field(name).is_some())
+                || request.header("authorization").is_some()
+        })
+        .count()
 }
 
 fn change(stack: &Stack, change: impl FnOnce(&mut Value)) {

@@ -3,7 +3,7 @@
 use std::{fs, net::TcpListener, path::Path};
 
 use super::{check, run};
-use crate::support::Stack;
+use crate::support::{Process, Stack};
 
 /// An IdP, and a server that has never been started.
 async fn never_started() -> Stack {
@@ -128,4 +128,62 @@ async fn a_session_store_that_cannot_be_reached() {
     let changes = [("BFF_STATE_DIR", text(&folder)), ("SESSION_STORE", "disk")];
     let started = run(&stack, &[], &changes).await;
     assert_eq!(started.code, 64, "{}", started.output);
+}
+
+/// A note: the server starts, and serves fewer clients.
+#[tokio::test]
+async fn a_low_limit_of_open_files() {
+    let stack = never_started().await;
+    for (files, wish) in [(256, ""), (300, ""), (1_024, "5000")] {
+        let limits = format!("ulimit -Sn {files} && ulimit -Hn {files}");
+        let mut variables = stack.variables.clone();
+        variables.push(("MAX_CONNECTIONS".to_owned(), wish.to_owned()));
+        let said = "the limit of open files leaves room for few connections";
+        let fix = "`ulimits: nofile` of a compose file, `LimitNOFILE` of the systemd unit";
+        for arguments in ["check", "check --json"] {
+            let script = format!("{limits} && exec bff {arguments}");
+            let ended = Process::shell(&stack.folder(), &script, &variables).ended().await;
+            let text = ended.output.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(ended.code, 0, "{text}");
+            assert!(text.contains(said) && text.contains(fix), "{text}");
+            assert_eq!(
+                text.contains("or lower MAX_CONNECTIONS"),
+                !wish.is_empty(),
+                "{text}"
+            );
+        }
+        let mut started = Process::start_within(&stack.folder(), &limits, &variables);
+        started.says(said).await;
+        started.says(fix).await;
+        started.terminate();
+        started.ended().await;
+    }
+}
+
+/// The container's network is not that of the IdP.
+#[tokio::test]
+async fn rows_that_differ_outside_of_a_container_are_marked() {
+    let stack = never_started().await;
+    let inside = [("KUBERNETES_SERVICE_HOST", "10.0.0.1")];
+    let found = check(&stack, &inside).await;
+    let view = |check: &str| found.row(check)["view"].as_str().unwrap_or_default().to_owned();
+    assert!(
+        view("server").contains("asked inside this container"),
+        "{:#}",
+        found.report
+    );
+    assert!(
+        view("discovery").contains("is this container itself here"),
+        "{:#}",
+        found.report
+    );
+    for check in ["configuration", "keys", "clock", "scopes"] {
+        assert_eq!(view(check), "", "{check}");
+    }
+    let table = run(&stack, &["check"], &inside).await;
+    assert!(
+        table.output.contains("view:  asked inside this container"),
+        "{}",
+        table.output
+    );
 }
