@@ -43,7 +43,7 @@ enum Form {
 // === impl Response ===
 
 impl Response {
-    /// What the answer is, if it is not the expected JSON object.
+    /// The form of the answer, if it is not the expected JSON object.
     #[must_use]
     pub fn unread(&self) -> Unread {
         let content_type = self.headers.get(CONTENT_TYPE).map(|value| {
