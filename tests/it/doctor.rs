@@ -8,6 +8,7 @@ mod endpoints;
 mod experiments;
 mod register;
 mod report;
+mod reviewed;
 mod starts;
 
 use serde_json::Value;
