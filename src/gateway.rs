@@ -40,8 +40,8 @@ pub use self::{
     call::Call,
     path::{MAX_PATH_LENGTH, NormalPath, PathError},
     routes::{
-        Around, Auth, Found, MAX_FILE_SIZE, Match, Mistake, Route, Routes, RoutesError, Service,
-        Unauthenticated, schema as routes_schema,
+        Around, Auth, Denied, Facts, Found, MAX_FILE_SIZE, Match, Mistake, Policy, Route, Routes,
+        RoutesError, Service, Unauthenticated, schema as routes_schema,
     },
 };
 
@@ -67,6 +67,8 @@ pub struct Options {
     pub upload_idle: Duration,
     /// For the next piece of a service's body. Long, because events may be rare.
     pub download_idle: Duration,
+    /// The same on a route with `streaming: true`.
+    pub stream_idle: Duration,
     /// How long an unused connection is kept.
     pub keep_idle: Duration,
     /// The certificate authorities of the system.
@@ -77,7 +79,8 @@ pub struct Options {
 
 /// The additions to a call.
 pub struct Outgoing<'a> {
-    /// The value of `Authorization`. A route with a session sends nothing without it; any other route never sends it.
+    /// The value of `Authorization`. A route that needs a session sends nothing without it; a route without sessions
+    /// never sends it.
     pub credential: Option<HeaderValue>,
     /// The cookies that the API may see: the caller has taken its own out.
     pub cookies: Option<HeaderValue>,
@@ -170,6 +173,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(5),
             upload_idle: Duration::from_mins(1),
             download_idle: Duration::from_mins(5),
+            stream_idle: Duration::from_hours(24),
             // Shorter than the keep-alive time of most servers, so that a call seldom meets a connection that is just
             // being closed.
             keep_idle: Duration::from_secs(30),

@@ -1,6 +1,7 @@
 //! The router: one file per endpoint, the middleware in order, problem responses. It has no rules of its own.
 
 mod access;
+mod admission;
 mod api;
 mod auth;
 mod binding;

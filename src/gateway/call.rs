@@ -24,6 +24,8 @@ use crate::{
 pub struct Call<'a> {
     gateway: &'a Gateway,
     matched: Match<'a>,
+    /// [`Session`](Auth::Session) or [`None`](Auth::None).
+    auth: Auth,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -58,7 +60,8 @@ impl Gateway {
         let route = matched.route;
         // The caller has already required a session. This check is independent of it: nothing leaves without a
         // credential.
-        if route.auth() == Auth::Session && outgoing.credential.is_none() {
+        let auth = route.auth().of_call(outgoing.credential.is_some());
+        if auth == Auth::Session && outgoing.credential.is_none() {
             return Err(GatewayError::Unauthenticated);
         }
         let (parts, body) = request.into_parts();
@@ -71,7 +74,7 @@ impl Gateway {
             .map_err(|_| GatewayError::BadRequest)?;
         headers::prepare_request(
             &mut headers,
-            route.auth(),
+            auth,
             route.service().rules(),
             Additions {
                 credential: outgoing.credential,
@@ -94,11 +97,12 @@ impl Gateway {
             self.options.upload_idle,
             outgoing.session_end.clone(),
             // Another token, or another connection.
-            route.auth() == Auth::Session || parts.method.is_idempotent(),
+            auth == Auth::Session || parts.method.is_idempotent(),
         );
         Ok(Call {
             gateway: self,
             matched,
+            auth,
             method: parts.method,
             uri,
             headers,
@@ -238,19 +242,39 @@ impl Call<'_> {
         let (mut parts, body) = answer.into_parts();
         let route = self.matched.route;
         let service = route.service();
+        if let Some(cache_control) = route.cache_control()
+            && (parts.status.is_success() || parts.status == StatusCode::NOT_MODIFIED)
+        {
+            parts.headers.insert(header::CACHE_CONTROL, cache_control.clone());
+        }
         headers::prepare_response(
             &mut parts.headers,
-            route.auth(),
+            self.auth,
             service.rules(),
             self.keep_set_cookie,
         );
+        if route.auth() == Auth::Optional && self.auth == Auth::None {
+            // A cache must not show it to a person with a session.
+            parts
+                .headers
+                .append(header::VARY, HeaderValue::from_static("cookie"));
+        }
+        let idle = if route.streams() {
+            // For an nginx in front of us.
+            parts
+                .headers
+                .insert(headers::X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+            self.gateway.options.stream_idle
+        } else {
+            self.gateway.options.download_idle
+        };
         if service.rewrites() {
             rewrite::rewrite(&mut parts.headers, self.gateway.routes(), &self.matched);
         }
         let download = Download::new(
             body,
             &self.gateway.clock,
-            self.gateway.options.download_idle,
+            idle,
             service.clone(),
             self.session_end.clone(),
         );

@@ -11,6 +11,7 @@ mod host;
 mod methods;
 mod params;
 mod pattern;
+mod policy;
 mod read;
 mod reverse;
 mod schema;
@@ -35,6 +36,7 @@ use super::{NormalPath, PathError};
 use crate::own_paths;
 
 pub use self::{
+    policy::{Auth, Denied, Facts, Policy},
     read::{Mistake, RoutesError},
     schema::schema,
     service::Service,
@@ -75,7 +77,11 @@ struct Hosts {
 #[derive(Debug)]
 pub struct Route {
     id: String,
-    auth: Auth,
+    policy: Policy,
+    /// Replaces that of a successful answer.
+    cache_control: Option<HeaderValue>,
+    /// Whether its answers are streams that live as long as the session.
+    streams: bool,
     unauthenticated: Unauthenticated,
     methods: Methods,
     service: Arc<Service>,
@@ -93,15 +99,6 @@ enum Prefix {
     Fixed(HeaderValue),
     /// It has parameters.
     OfPath,
-}
-
-/// Who may call a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Auth {
-    /// A logged-in person: the access token goes along.
-    Session,
-    /// Anybody: no token goes along.
-    None,
 }
 
 /// The answer to a call without a session on a route that needs one (`unauthenticated`).
@@ -283,7 +280,24 @@ impl Route {
     /// Who may call it.
     #[must_use]
     pub const fn auth(&self) -> Auth {
-        self.auth
+        self.policy.auth
+    }
+
+    /// All demands on its callers.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The `Cache-Control` of its successful answers, if the file names one.
+    pub(super) const fn cache_control(&self) -> Option<&HeaderValue> {
+        self.cache_control.as_ref()
+    }
+
+    /// Whether its answers are streams, which may be silent for long.
+    #[must_use]
+    pub const fn streams(&self) -> bool {
+        self.streams
     }
 
     /// The answer to a call without a session.

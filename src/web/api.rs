@@ -17,6 +17,7 @@ use http::{HeaderValue, Method, Uri};
 use self::step_up::Demand;
 use super::{
     Web,
+    admission::Asked,
     caller::{Absent, Caller, Renewal},
     csrf,
     envelope::Envelope,
@@ -55,32 +56,30 @@ pub(super) async fn handle(
         Found::Refused(error) => return Err(error.into()),
     };
     context.notes.route(matched.route);
-    let changes_state = csrf::changes_state(request.method());
-    let caller = match matched.route.auth() {
-        Auth::None => None,
-        Auth::Session => match web.caller(Envelope::of(context, &request)).await? {
-            Ok(caller) => Some(caller),
-            Err(absent) => {
-                let answer = without_session(web, context, matched.route, &request, absent);
-                return web.ask_for_proof(absent, answer);
-            }
-        },
+    let asked = Asked {
+        envelope: Envelope::of(context, &request),
+        changes_state: csrf::changes_state(request.method()),
     };
-    if let Some(caller) = &caller {
-        context.notes.session(web, caller);
-    }
-    if changes_state {
-        web.own_origins.check(request.headers())?;
-        if let Some(caller) = &caller {
-            csrf::check_token(request.headers(), &web.sealer, &caller.key)?;
+    let mut caller = match web.admit(context, matched.route, &asked).await? {
+        Ok(caller) => caller,
+        Err(absent) => {
+            let answer = without_session(web, context, matched.route, &request, absent);
+            return web.ask_for_proof(absent, answer);
         }
-    }
-    let (credential, renewal) = match &caller {
-        Some(caller) => match web.credential_and_renewal(caller).await? {
-            Some(both) => both,
-            None => return without_session(web, context, matched.route, &request, Absent::Nobody),
-        },
+    };
+    let credential = match &caller {
+        Some(caller) => Some(web.credential_and_renewal(caller).await?),
+        None => None,
+    };
+    let (credential, renewal) = match credential {
+        Some(Some(both)) => both,
         None => (Ok(None), None),
+        // The session has ended just now.
+        Some(None) if matched.route.auth() == Auth::Optional => {
+            caller = None;
+            (Ok(None), None)
+        }
+        Some(None) => return without_session(web, context, matched.route, &request, Absent::Nobody),
     };
     let answer = match credential {
         Ok(credential) => pass_on(web, context, matched, request, caller.as_ref(), credential).await,

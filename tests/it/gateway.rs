@@ -6,6 +6,7 @@ mod cors;
 mod failures;
 mod headers;
 mod paths;
+mod policy;
 mod proofs;
 mod proxies;
 mod refused;

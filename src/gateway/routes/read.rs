@@ -4,6 +4,7 @@ mod headers;
 mod legacy;
 mod mistakes;
 mod pattern;
+mod policy;
 mod route;
 mod service;
 mod upstream_path;

@@ -40,8 +40,13 @@ pub fn schema() -> Value {
                             "required": ["preserve_path", "upstream_path"],
                         }},
                         {"not": {
-                            "properties": {"auth": {"const": "none"}},
+                            "properties": {"auth": {"enum": ["none", "optional"]}},
                             "required": ["auth", "unauthenticated"],
+                        }},
+                        {"not": {
+                            "properties": {"auth": {"enum": ["none", "optional"]}},
+                            "required": ["auth"],
+                            "anyOf": [{"required": ["required_scopes"]}, {"required": ["require"]}],
                         }},
                     ],
                 },
@@ -126,9 +131,42 @@ fn route_key(key: &str) -> Value {
             ]},
         }),
         "auth" => or_expanded(
-            "session (without it, too): the caller is logged in, and the access token goes along. none: anybody.",
-            &json!({"enum": ["session", "none"]}),
+            "session (without it, too): the caller is logged in, and the access token goes along. optional: so with a session, else as none. none: anybody.",
+            &json!({"enum": ["session", "optional", "none"]}),
         ),
+        "required_scopes" => json!({
+            "description": "Scopes that the access token of the session must have.",
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 64,
+            "items": {"type": ["string", "integer"], "pattern": format!("^[!#-\\[\\]-~]+$|{EXPANDED}")},
+        }),
+        "require" => json!({
+            "description": "Rules for claims of the person; all of them must hold.",
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 64,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "claim": {"type": "string", "minLength": 1},
+                    "equals": {"$ref": "#/$defs/value"},
+                    "any_of": {"$ref": "#/$defs/values"},
+                    "contains": {"$ref": "#/$defs/values"},
+                },
+                "required": ["claim"],
+                "minProperties": 2,
+                "maxProperties": 2,
+                "additionalProperties": false,
+            },
+        }),
+        "csrf" => switch(
+            "Whether a call that changes state must come from an origin of the application; false only with auth: none.",
+        ),
+        "cache_control" => text("Cache-Control of successful answers, in place of that of the service."),
+        "streaming" => {
+            switch("Whether answers are streams, such as server-sent events, which may be silent for long.")
+        }
         "unauthenticated" => or_expanded(
             "What a caller without a session gets: the way to the login, or 401.",
             &json!({"enum": ["login", "401", 401]}),
@@ -161,6 +199,11 @@ fn definitions() -> Value {
     json!({
         "expanded": {"type": "string", "pattern": EXPANDED},
         "id": {"type": ["string", "integer"], "pattern": format!("^[A-Za-z0-9._~-]{{1,64}}$|{EXPANDED}")},
+        "value": {"type": ["string", "integer", "boolean"]},
+        "values": {"anyOf": [
+            {"$ref": "#/$defs/value"},
+            {"type": "array", "minItems": 1, "maxItems": 64, "items": {"$ref": "#/$defs/value"}},
+        ]},
         "fields": {"type": "array", "items": {"type": "string", "pattern": format!("^[A-Za-z0-9-]*\\*?$|{EXPANDED}")}},
     })
 }

@@ -58,7 +58,7 @@ impl Spellings {
     }
 
     /// Whether `path`, which has matched the group `matched` with a route for `method`, is a spelling of a path with
-    /// another policy. That path needs a session and this one does not, or the other way round; or its method is
+    /// another policy. That path makes other demands on its callers, in whatever direction; or its method is
     /// refused; or it has no route; or it belongs to the server itself; or its meaning is undecidable.
     pub(super) fn mean_another_policy(
         &self,
@@ -79,7 +79,7 @@ impl Spellings {
         if !is_plain && (own_paths::is_reserved(&folded) || !slash && own_paths::is_alias(&folded)) {
             return true;
         }
-        let policy = |group: usize| groups.get(group)?.route(method).map(super::Route::auth);
+        let policy = |group: usize| groups.get(group)?.route(method).map(super::Route::policy);
         let own = policy(matched);
         let here = |group: usize| {
             let group: Option<&Group> = groups.get(group);
@@ -94,7 +94,8 @@ impl Spellings {
                 let others = exact.by_ref().filter(|exact| {
                     // A slash at the end is a genuine difference for many APIs, as in `/app` and `/app/*`. It counts
                     // only if it would open something closed.
-                    exact.slash == slash || policy(exact.group) != Some(Auth::None)
+                    exact.slash == slash
+                        || policy(exact.group).is_none_or(|policy| policy.auth() != Auth::None)
                 });
                 compare(others.map(|exact| policy(exact.group) != own))
             }

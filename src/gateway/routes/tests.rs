@@ -1,4 +1,5 @@
 mod params;
+mod policy;
 mod specific;
 
 use std::time::Duration;
@@ -497,7 +498,7 @@ fn each_mistake_in_a_route_is_named_with_its_fix() {
         (
             "id: a, path: /a/*, target_service: crud, auth: public",
             "auth of route `a` is `public`",
-            "session (the default) or none",
+            "session (the default), optional or none",
         ),
         (
             "id: a, path: /a/*, target_service: crud, unauthenticated: page",
@@ -517,12 +518,12 @@ fn each_mistake_in_a_route_is_named_with_its_fix() {
         (
             "id: a, path: /a/*, target_service: crud, auth: false",
             "is true or false",
-            "session (the default) or none",
+            "session (the default), optional or none",
         ),
         (
             "id: a, path: /a/*, target_service: crud, auth: ",
             "is nothing",
-            "session (the default) or none",
+            "session (the default), optional or none",
         ),
         (
             "id: a, path: /a/*, target_service: crud, preserve_path: 'yes'",
@@ -934,12 +935,9 @@ fn keys_of_the_original_system_are_told_apart() {
     for (entry, message) in [
         ("authz: pdp", NOT_BUILT),
         ("authz_map: {}", NOT_BUILT),
-        ("streaming: true", NOT_BUILT),
         ("token_policy: { mode: on_behalf_of }", NOT_BUILT),
-        ("required_scopes: [a]", NOT_BUILT),
         ("websocket: true", NOT_BUILT),
         ("rate_limit: { per_session: 20/s }", NOT_BUILT),
-        ("csrf: false", NOT_BUILT),
         ("max_body: 1MiB", NOT_BUILT),
         ("auth: bearer", NOT_BUILT),
         ("internal: true", "has no meaning here"),

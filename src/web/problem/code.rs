@@ -128,6 +128,9 @@ codes! {
     AccessDenied, FORBIDDEN, "access_denied", "You are not logged in yet",
         means "The person or the provider denied the login.",
         client "Log in again if that was a mistake.";
+    ClaimRequired, FORBIDDEN, "claim_required", "The request is not allowed",
+        means "The route requires a claim that the person does not have (`require` in `routes.yaml`).",
+        client "Tell the person. A login helps after their rights have changed at the provider.";
     CsrfOrigin, FORBIDDEN, "csrf_origin", "The request is not allowed",
         means "The call does not come from an origin of this application.",
         client "Correct the configuration: `BFF_BASE_URL` and `DCR_REDIRECT_URIS` list the application's origins, `CORS__ALLOW_ORIGINS` lists others.";
@@ -140,6 +143,9 @@ codes! {
     DeviceRequired, FORBIDDEN, "device_required", "This browser cannot be used here",
         means "The application requires a browser that binds the session to the device (`SESSION_BINDING=device`).",
         client "Tell the person. Another login in this browser does not help.";
+    InsufficientScope, FORBIDDEN, "insufficient_scope", "The request is not allowed",
+        means "The route requires a scope that the access token of the session does not have (`required_scopes` in `routes.yaml`).",
+        client "Tell the person. A login helps if the provider grants the scope now; `OIDC_SCOPES` requests it.";
     LoginTooWeak, FORBIDDEN, "login_too_weak", "The login was not strong enough",
         means "The login was weaker than the request required. The former session continues.",
         client "Log in with a method that the provider counts as strong enough.";

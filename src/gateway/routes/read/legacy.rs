@@ -39,7 +39,6 @@ const SERVICE: &[(&str, Verdict)] = &[
 const ROUTE: &[(&str, Verdict)] = &[
     ("authz", NotBuilt(&["none"])),
     ("authz_map", NotBuilt(&[])),
-    ("streaming", NotBuilt(&["false"])),
     (
         "internal",
         Refused(
@@ -48,10 +47,8 @@ const ROUTE: &[(&str, Verdict)] = &[
         ),
     ),
     ("token_policy", NotBuilt(&[])),
-    ("required_scopes", NotBuilt(&[])),
     ("websocket", NotBuilt(&["false"])),
     ("rate_limit", NotBuilt(&[])),
-    ("csrf", NotBuilt(&["true"])),
     ("max_body", NotBuilt(&[])),
 ];
 

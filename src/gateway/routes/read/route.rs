@@ -8,7 +8,7 @@ use std::{
 use http::HeaderValue;
 
 use super::{
-    super::{Auth, Methods, Pattern, Prefix, Route, Service, Unauthenticated, target::Target},
+    super::{Auth, Methods, Pattern, Policy, Prefix, Route, Service, Unauthenticated, target::Target},
     Placed,
     legacy::Place,
     mistakes::{Fields, Reader, shown},
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The keys of an entry.
-pub(in crate::gateway::routes) const KEYS: [&str; 11] = [
+pub(in crate::gateway::routes) const KEYS: [&str; 16] = [
     "id",
     "description",
     "host",
@@ -29,6 +29,11 @@ pub(in crate::gateway::routes) const KEYS: [&str; 11] = [
     "upstream_path",
     "methods",
     "auth",
+    "required_scopes",
+    "require",
+    "csrf",
+    "cache_control",
+    "streaming",
     "unauthenticated",
     "preserve_path",
     "encoded_path",
@@ -80,9 +85,14 @@ impl Reader<'_> {
             None => Some(Methods::DEFAULT),
             Some(node) => self.methods(node, &fields.what),
         };
-        let auth = match fields.get("auth") {
-            None => Some(Auth::Session),
-            Some(node) => self.auth(node, &fields.what),
+        let policy = self.policy(&fields);
+        let cache_control = match fields.get("cache_control") {
+            None => Some(None),
+            Some(node) => self.cache_control(node, &fields.what, policy.as_ref()).map(Some),
+        };
+        let streams = match fields.get("streaming") {
+            None => Some(false),
+            Some(node) => self.boolean(node, &format!("streaming of {}", fields.what)),
         };
         let takes_encoded = match fields.get("encoded_path") {
             None => Some(false),
@@ -90,7 +100,7 @@ impl Reader<'_> {
         };
         let unauthenticated = match fields.get("unauthenticated") {
             None => Some(Unauthenticated::default()),
-            Some(node) => self.unauthenticated(node, &fields.what, auth),
+            Some(node) => self.unauthenticated(node, &fields.what, policy.as_ref()),
         };
         let target = self.target(&fields, pattern.as_ref());
         let (mut pattern, target) = (pattern?, target?);
@@ -100,7 +110,9 @@ impl Reader<'_> {
             at: fields.at,
             route: Route {
                 id: id?.1.to_owned(),
-                auth: auth?,
+                policy: policy?,
+                cache_control: cache_control?,
+                streams: streams?,
                 unauthenticated: unauthenticated?,
                 methods: methods?,
                 service: service?,
@@ -184,33 +196,6 @@ impl Reader<'_> {
         (self.mistakes.len() == before).then_some(methods)
     }
 
-    fn auth(&mut self, node: &Node, what: &str) -> Option<Auth> {
-        match &node.value {
-            Value::Text(text) if text == "session" => Some(Auth::Session),
-            Value::Text(text) if text == "none" => Some(Auth::None),
-            Value::Text(text) if text == "bearer" => {
-                self.mistake(
-                    node.at(),
-                    format!("auth of {what} is `bearer`, which is not built yet"),
-                    "write session or none, or remove the route",
-                );
-                None
-            }
-            value => {
-                let found = match value {
-                    Value::Text(text) => shown(text),
-                    other => other.kind().to_owned(),
-                };
-                self.mistake(
-                    node.at(),
-                    format!("auth of {what} is {found}"),
-                    "write session (the default) or none",
-                );
-                None
-            }
-        }
-    }
-
     fn encoded_path(&mut self, node: &Node, what: &str, pattern: Option<&Pattern>) -> Option<bool> {
         let text = self.text(node, &format!("encoded_path of {what}"))?;
         match text {
@@ -237,11 +222,56 @@ impl Reader<'_> {
         }
     }
 
-    fn unauthenticated(&mut self, node: &Node, what: &str, auth: Option<Auth>) -> Option<Unauthenticated> {
-        if auth == Some(Auth::None) {
+    /// `Cache-Control` of its answers (RFC 9111 section 5.2.2).
+    fn cache_control(&mut self, node: &Node, what: &str, policy: Option<&Policy>) -> Option<HeaderValue> {
+        const FIX: &str = "write directives, as in cache_control: private, max-age=60";
+        let text = self.text(node, &format!("cache_control of {what}"))?;
+        let is_token = |text: &str| {
+            let is = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            !text.is_empty() && text.bytes().all(is)
+        };
+        let directive = |text: &str| {
+            let (name, value) = text.split_once('=').unwrap_or((text, "0"));
+            is_token(name) && is_token(value)
+        };
+        if !text.split(',').all(|part| directive(part.trim_matches(' '))) {
             self.mistake(
                 node.at(),
-                format!("unauthenticated of {what} has no effect with auth: none"),
+                format!(
+                    "cache_control of {what} is {}, which is no list of directives",
+                    shown(text)
+                ),
+                FIX,
+            );
+            return None;
+        }
+        let is_shared = |part: &str| {
+            let name = part.split('=').next().unwrap_or_default().trim_matches(' ');
+            ["public", "s-maxage"]
+                .iter()
+                .any(|shared| name.eq_ignore_ascii_case(shared))
+        };
+        if policy.is_some_and(|policy| policy.auth != Auth::None) && text.split(',').any(is_shared) {
+            self.mistake(
+                node.at(),
+                format!("cache_control of {what} lets a shared cache keep answers for one person"),
+                "write private or no-store, or auth: none",
+            );
+            return None;
+        }
+        HeaderValue::from_str(text).ok()
+    }
+
+    fn unauthenticated(
+        &mut self,
+        node: &Node,
+        what: &str,
+        policy: Option<&Policy>,
+    ) -> Option<Unauthenticated> {
+        if let Some(auth @ ("none" | "optional")) = policy.map(|policy| policy.auth.word()) {
+            self.mistake(
+                node.at(),
+                format!("unauthenticated of {what} has no effect with auth: {auth}"),
                 "remove it",
             );
             return None;

@@ -1,0 +1,87 @@
+//! Admission: whether a request may use a route. The caller, its proofs, the demands of the route, in this order.
+
+use super::{
+    Web,
+    caller::{Absent, Caller},
+    csrf,
+    envelope::Envelope,
+    problem::{Code, Problem},
+    request_context::RequestContext,
+};
+use crate::gateway::{Auth, Denied, Facts, Route};
+
+/// A request that asks for admission.
+pub(super) struct Asked<'a> {
+    pub(super) envelope: Envelope<'a>,
+    pub(super) changes_state: bool,
+}
+
+// === impl Web ===
+
+impl Web {
+    /// The caller, if the request may use `route`: no caller if the route is open to all. [`Absent`] if a session is
+    /// missing. Any other refusal is a problem.
+    pub(super) async fn admit(
+        &self,
+        context: &RequestContext,
+        route: &Route,
+        asked: &Asked<'_>,
+    ) -> Result<Result<Option<Caller>, Absent>, Problem> {
+        let policy = route.policy();
+        let caller = match policy.auth() {
+            Auth::None => None,
+            Auth::Optional => self.caller(asked.envelope).await?.ok(),
+            Auth::Session => match self.caller(asked.envelope).await? {
+                Ok(caller) => Some(caller),
+                Err(absent) => return Ok(Err(absent)),
+            },
+        };
+        if let Some(caller) = &caller {
+            context.notes.session(self, caller);
+        }
+        if asked.changes_state && policy.proves_origin() {
+            self.own_origins.check(asked.envelope.headers)?;
+            if let Some(caller) = &caller {
+                csrf::check_token(asked.envelope.headers, &self.sealer, &caller.key)?;
+            }
+        }
+        if let Some(caller) = &caller {
+            check_demands(route, caller)?;
+        }
+        Ok(Ok(caller))
+    }
+}
+
+fn check_demands(route: &Route, caller: &Caller) -> Result<(), Problem> {
+    let session = &caller.stored.session;
+    let facts = Facts {
+        scope: &session.tokens.scope,
+        issuer: &session.issuer,
+        acr: session.assurance.acr.as_deref(),
+        user: &session.user,
+    };
+    route.policy().check(&facts).map_err(|denied| match denied {
+        Denied::Scope(scopes) => {
+            tracing::debug!(
+                route = route.id(),
+                ?scopes,
+                "a session lacks a scope that the route requires"
+            );
+            Problem::new(
+                Code::InsufficientScope,
+                "The session lacks a scope that this path requires.",
+            )
+        }
+        Denied::Claim(claim) => {
+            tracing::debug!(
+                route = route.id(),
+                claim,
+                "a person does not meet a rule of the route"
+            );
+            Problem::new(
+                Code::ClaimRequired,
+                "The person does not have the rights that this path requires.",
+            )
+        }
+    })
+}
