@@ -33,7 +33,7 @@ use crate::{
     admin::{self, Admin},
     clock::{SharedClock, SystemClock},
     config::Config,
-    gateway::Gateway,
+    gateway::{Gateway, Routes},
     health::{Component, Health},
     instruments::{SharedInstruments, Tally},
     keys::{Announce, Keeper},
@@ -214,6 +214,15 @@ impl App {
         let (_, missing) = settings::routes(config)?;
         Pages::new(&settings::pages(config))?;
         Ok(missing)
+    }
+
+    /// The routing table that a start with `config` would use, and whether the file is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]: the file cannot be read, or has mistakes.
+    pub fn routes(config: &Config) -> Result<(Routes, Option<NoRoutes>), StartError> {
+        settings::routes(config)
     }
 
     /// The server's knowledge of its own state.

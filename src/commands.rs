@@ -7,6 +7,7 @@ mod keys;
 mod process;
 mod register;
 mod registered;
+mod routes;
 mod serve;
 mod sessions;
 mod systemd;
@@ -27,7 +28,7 @@ enum Exit {
     /// All is well.
     Success = 0,
     /// `bff health` found the server not live, or not ready; `bff check` found something wrong; `bff sessions` found no such
-    /// session.
+    /// session; `bff routes match` found no route.
     Unhealthy = 1,
     /// The configuration is wrong.
     Configuration = 64,
@@ -84,6 +85,11 @@ enum Command {
         #[command(subcommand)]
         command: keys::KeysCommand,
     },
+    /// Show the routes of `routes.yaml`, and which of them decides on a request.
+    Routes {
+        #[command(subcommand)]
+        command: routes::RoutesCommand,
+    },
     /// List and end sessions of a running server on this machine, through `BFF_ADMIN_SOCKET`.
     Sessions {
         #[command(subcommand)]
@@ -134,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Register { dry_run } => register::run(dry_run),
         Command::Health { ready } => health::run(ready),
         Command::Keys { command } => keys::run(command),
+        Command::Routes { command } => routes::run(command),
         Command::Sessions { command } => sessions::run(command),
         Command::ConfigReference => {
             say(crate::config::reference().trim_end());

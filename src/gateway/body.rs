@@ -30,6 +30,9 @@ pub(super) enum BodyError {
     /// Nothing came for as long as is waited.
     #[error("the body stood still for too long")]
     Stalled,
+    /// The time for the whole call is over.
+    #[error("the call took longer than it may")]
+    Late,
     /// The sender broke off.
     #[error("the body broke off")]
     Broken(#[source] Box<dyn Error + Send + Sync>),
@@ -46,6 +49,8 @@ pub(super) struct Watched<B> {
     inner: B,
     clock: SharedClock,
     idle: Duration,
+    /// The end of the time for the whole call.
+    deadline: Option<Timestamp>,
     waiting: Waiting,
     /// Kept over several pieces and checked only when it fires, so that most pieces set no timer.
     timer: Option<BoxFuture<'static, ()>>,
@@ -74,13 +79,13 @@ impl Download {
         body: Incoming,
         clock: &SharedClock,
         idle: Duration,
+        deadline: Option<Timestamp>,
         service: Arc<Service>,
         end: Option<SessionEnd>,
     ) -> Self {
-        Self {
-            body: Watched::new(body, clock, idle, end),
-            service,
-        }
+        let mut body = Watched::new(body, clock, idle, end);
+        body.deadline = deadline;
+        Self { body, service }
     }
 }
 
@@ -132,6 +137,7 @@ where
             inner,
             clock: Arc::clone(clock),
             idle,
+            deadline: None,
             waiting: Waiting::No,
             timer: None,
             end,
@@ -154,6 +160,9 @@ where
             return Poll::Ready(Some(Err(BodyError::SessionEnded)));
         }
         self.begun = true;
+        if self.deadline.is_some_and(|deadline| self.clock.now() >= deadline) {
+            return Poll::Ready(Some(Err(BodyError::Late)));
+        }
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waiting = Waiting::No;
@@ -163,7 +172,12 @@ where
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
                 ready!(self.poll_idle(cx));
-                Poll::Ready(Some(Err(BodyError::Stalled)))
+                let is_late = self.deadline.is_some_and(|deadline| self.clock.now() >= deadline);
+                Poll::Ready(Some(Err(if is_late {
+                    BodyError::Late
+                } else {
+                    BodyError::Stalled
+                })))
             }
         }
     }
@@ -183,7 +197,8 @@ where
             }
             Waiting::Since(since) => since,
         };
-        let deadline = since.saturating_add(self.idle);
+        let idle = since.saturating_add(self.idle);
+        let deadline = self.deadline.map_or(idle, |deadline| deadline.min(idle));
         loop {
             let timer = self.timer.get_or_insert_with(|| self.clock.sleep_until(deadline));
             ready!(timer.as_mut().poll(cx));

@@ -15,7 +15,7 @@ use super::{
     upload::{Progress, Uploads},
 };
 use crate::{
-    clock::{self, Clock, Elapsed},
+    clock::{self, Clock, Elapsed, Timestamp},
     head,
     proxy::Proxy,
 };
@@ -26,6 +26,8 @@ pub struct Call<'a> {
     matched: Match<'a>,
     /// [`Session`](Auth::Session) or [`None`](Auth::None).
     auth: Auth,
+    /// The end of the time for the whole call.
+    deadline: Option<Timestamp>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -94,15 +96,18 @@ impl Gateway {
         let uploads = Uploads::new(
             body,
             &self.clock,
-            self.options.upload_idle,
+            route.service().idle_timeout().unwrap_or(self.options.upload_idle),
             outgoing.session_end.clone(),
             // Another token, or another connection.
             auth == Auth::Session || parts.method.is_idempotent(),
         );
+        let total = route.service().total_timeout().filter(|_| !route.streams());
+        let deadline = total.map(|total| self.clock.now().saturating_add(total));
         Ok(Call {
             gateway: self,
             matched,
             auth,
+            deadline,
             method: parts.method,
             uri,
             headers,
@@ -182,11 +187,20 @@ impl Call<'_> {
         let clock = self.gateway.clock.as_ref();
         let service = self.matched.route.service();
         let answer = self.gateway.clients.of(service).request(request);
-        let timeout = service.timeout();
+        let now = clock.now();
+        let left = self.deadline.map(|deadline| deadline.duration_since(now));
+        let timeout = left.map_or(service.timeout(), |left| left.min(service.timeout()));
         let answer = async {
             match progress {
                 Some(progress) => until_head(clock, answer, progress, timeout).await,
                 None => clock::timeout(clock, timeout, answer).await,
+            }
+        };
+        let answer = async {
+            match left {
+                // An upload may take the whole time.
+                Some(left) => clock::timeout(clock, left, answer).await.flatten(),
+                None => answer.await,
             }
         };
         let answer = match self.session_end.clone() {
@@ -266,7 +280,9 @@ impl Call<'_> {
                 .insert(headers::X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
             self.gateway.options.stream_idle
         } else {
-            self.gateway.options.download_idle
+            service
+                .idle_timeout()
+                .unwrap_or(self.gateway.options.download_idle)
         };
         if service.rewrites() {
             rewrite::rewrite(&mut parts.headers, self.gateway.routes(), &self.matched);
@@ -275,6 +291,7 @@ impl Call<'_> {
             body,
             &self.gateway.clock,
             idle,
+            self.deadline,
             service.clone(),
             self.session_end.clone(),
         );

@@ -31,6 +31,7 @@ use crate::proxy::Proxies;
 pub(super) struct Observing<C> {
     connector: C,
     proxies: Proxies,
+    speaks_http2: bool,
 }
 
 /// A connection that keeps a [`Story`].
@@ -38,6 +39,8 @@ pub(super) struct Observed<T> {
     inner: TokioIo<T>,
     story: Story,
     passes_proxy: bool,
+    /// Without a negotiation.
+    speaks_http2: bool,
 }
 
 /// The events so far.
@@ -116,7 +119,19 @@ fn is_gone(error: &(dyn Error + 'static)) -> bool {
 
 impl<C> Observing<C> {
     pub(super) const fn new(connector: C, proxies: Proxies) -> Self {
-        Self { connector, proxies }
+        Self {
+            connector,
+            proxies,
+            speaks_http2: false,
+        }
+    }
+
+    /// The same; if `always`, the connections speak HTTP/2 without a negotiation.
+    pub(super) fn speaking_http2(self, always: bool) -> Self {
+        Self {
+            speaks_http2: always,
+            ..self
+        }
     }
 }
 
@@ -135,11 +150,13 @@ where
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let passes_proxy = self.proxies.of_uri(&uri).is_some();
+        let speaks_http2 = self.speaks_http2;
         let observed = move |stream| {
             TokioIo::new(Observed {
                 inner: TokioIo::new(stream),
                 story: Story::default(),
                 passes_proxy,
+                speaks_http2,
             })
         };
         self.connector.call(uri).map_ok(observed).boxed()
@@ -156,7 +173,7 @@ impl<T: Connection> Connection for Observed<T> {
             // Plain http then goes out with its whole URL.
             .proxy(self.passes_proxy)
             .extra(self.story.clone());
-        if self.inner.connected().is_negotiated_h2() {
+        if self.speaks_http2 || self.inner.connected().is_negotiated_h2() {
             connected.negotiated_h2()
         } else {
             connected

@@ -74,6 +74,9 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, auth: Auth, rules: &Rules
     remove_where(headers, |name| {
         removed(name) || rules.remove.contains(name.as_str())
     });
+    for (name, value) in &rules.set {
+        headers.insert(name.clone(), value.clone());
+    }
     if auth == Auth::Session
         && let Some(credential) = additions.credential
     {
@@ -209,6 +212,12 @@ fn remove_where(headers: &mut HeaderMap, removed: impl Fn(&HeaderName) -> bool) 
     for name in names {
         headers.remove(name);
     }
+}
+
+/// Whether a service may have a fixed value of this request field: not one of the gateway's own, and none in which other
+/// products state the caller.
+pub(super) fn can_be_set(name: &HeaderName) -> bool {
+    fate(name.as_str()) == Fate::Passes
 }
 
 /// Names are in lower case, as in `HeaderName`.

@@ -77,6 +77,7 @@ struct Hosts {
 #[derive(Debug)]
 pub struct Route {
     id: String,
+    description: String,
     policy: Policy,
     /// Replaces that of a successful answer.
     cache_control: Option<HeaderValue>,
@@ -277,6 +278,28 @@ impl Route {
         &self.id
     }
 
+    /// Its line for people who read the file; may be empty.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// Its methods, as in `Allow`.
+    #[must_use]
+    pub fn methods(&self) -> String {
+        self.methods.to_string()
+    }
+
+    /// Its host, if it names one, and its path as the file has it.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!(
+            "{}{}",
+            self.pattern.host.as_deref().unwrap_or_default(),
+            self.pattern
+        )
+    }
+
     /// Who may call it.
     #[must_use]
     pub const fn auth(&self) -> Auth {
@@ -325,6 +348,12 @@ impl<'a> Match<'a> {
         parts.authority = Some(service.authority().clone());
         parts.path_and_query = Some(http::uri::PathAndQuery::from_maybe_shared(path_and_query)?);
         Ok(http::Uri::from_parts(parts)?)
+    }
+
+    /// The URL that the service gets, for messages.
+    #[must_use]
+    pub fn sent(&self, query: Option<&str>) -> Option<String> {
+        Some(self.uri(query).ok()?.to_string())
     }
 
     /// The value of a parameter, in the spelling that was matched.

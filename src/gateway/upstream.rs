@@ -10,7 +10,7 @@ use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{
-        Client,
+        Builder, Client,
         connect::{HttpConnector, proxy::Tunnel},
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -26,8 +26,8 @@ use crate::{
     tls::{self, SystemRoots},
 };
 
-/// The clients. A service with a `ca_file` has its own, so that no other service is called over a connection that counts
-/// only for it.
+/// The clients. A service with settings for its connections (`ca_file`, `h2c`, a `connect` timeout) has its own, so that no
+/// other service is called over a connection that counts only for it.
 #[derive(Debug)]
 pub(super) struct Clients {
     usual: Client<Connector, Upload>,
@@ -79,7 +79,7 @@ impl Clients {
         let services = routes.services();
         let usual = if services
             .iter()
-            .any(|service| service.is_https() && service.own_authorities().is_none())
+            .any(|service| service.is_https() && !has_own_client(service))
         {
             tls::client_config(&options.roots, None)?
         } else {
@@ -87,14 +87,20 @@ impl Clients {
             tls::client_config(&SystemRoots::none(), None)?
         };
         let mut own = HashMap::new();
-        for service in services {
-            if let Some(bundle) = service.own_authorities() {
-                let tls = tls::client_config(&options.roots, Some(bundle))?;
-                own.insert(service.id().to_owned(), client(connector(tls, options), options));
-            }
+        for service in services.iter().filter(|service| has_own_client(service)) {
+            let none = SystemRoots::none();
+            let roots = if service.is_https() { &options.roots } else { &none };
+            let tls = tls::client_config(roots, service.own_authorities())?;
+            let options = Options {
+                connect_timeout: service.connect_timeout().unwrap_or(options.connect_timeout),
+                ..options.clone()
+            };
+            let connector = connector(tls, &options).speaking_http2(service.is_h2c());
+            let client = builder(&options).http2_only(service.is_h2c()).build(connector);
+            own.insert(service.id().to_owned(), client);
         }
         Ok(Self {
-            usual: client(connector(usual, options), options),
+            usual: builder(options).build(connector(usual, options)),
             own,
         })
     }
@@ -112,14 +118,20 @@ impl Clients {
     }
 }
 
-fn client(connector: Connector, options: &Options) -> Client<Connector, Upload> {
-    Client::builder(TokioExecutor::new())
+/// Whether the connections to a service differ from those to others.
+fn has_own_client(service: &Service) -> bool {
+    service.own_authorities().is_some() || service.connect_timeout().is_some() || service.is_h2c()
+}
+
+fn builder(options: &Options) -> Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(options.keep_idle)
         .http1_max_headers(head::READ_FIELDS)
-        .http2_max_header_list_size(u32::try_from(head::READ_BYTES).unwrap_or(u32::MAX))
-        .build(connector)
+        .http2_max_header_list_size(u32::try_from(head::READ_BYTES).unwrap_or(u32::MAX));
+    builder
 }
 
 pub(super) fn connector(tls: ClientConfig, options: &Options) -> Connector {

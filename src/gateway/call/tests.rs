@@ -1,4 +1,5 @@
 mod again;
+mod service;
 
 use std::{fmt::Write as _, io, net::SocketAddr, sync::Arc, time::Duration};
 

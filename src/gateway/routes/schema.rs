@@ -84,14 +84,36 @@ fn service_key(key: &str) -> Value {
             &json!({"type": "string", "pattern": "^https?://[^?#@]+$"}),
         ),
         "ca_file" => text("PEM file with certificates of authorities, relative to this file; for https."),
-        "timeout" => or_expanded(
-            "How long the service may take to begin its answer: 500ms, 30s, 2m; seconds without a unit; 30s without it.",
-            &json!({"type": ["integer", "string"], "minimum": 1, "maximum": 3600, "pattern": "^[0-9]+(ms|s|m|h|d)?$"}),
-        ),
+        "tls_verify" => json!({
+            "description": "The name of ca_file in the original system; true, for the authorities of the system, has no effect.",
+            "anyOf": [{"const": true}, {"type": "string", "not": {"enum": ["false", ""]}}],
+        }),
+        "timeout" => json!({
+            "description": "How long the service may take to begin its answer: 500ms, 30s, 2m; seconds without a unit; 30s without it. Or a map of times.",
+            "anyOf": [
+                {"$ref": "#/$defs/time"},
+                {
+                    "type": "object",
+                    "properties": {
+                        "connect": {"$ref": "#/$defs/time"},
+                        "first_byte": {"$ref": "#/$defs/time"},
+                        "idle": {"$ref": "#/$defs/time"},
+                        "total": {"$ref": "#/$defs/time"},
+                    },
+                    "additionalProperties": false,
+                },
+            ],
+        }),
+        "h2c" => switch("Whether the service speaks HTTP/2 over plain TCP; for http."),
         "headers" => json!({
-            "description": "Fields that are removed from requests, and fields of answers that pass although they are withheld otherwise.",
+            "description": "Fields that are set in requests or removed from them, and fields of answers that pass although they are withheld otherwise.",
             "type": "object",
             "properties": {
+                "set": {
+                    "type": ["object", "null"],
+                    "propertyNames": {"pattern": "^[A-Za-z0-9-]+$"},
+                    "additionalProperties": {"type": ["string", "integer"]},
+                },
                 "remove": {"$ref": "#/$defs/fields"},
                 "allow": {"$ref": "#/$defs/fields"},
             },
@@ -199,6 +221,10 @@ fn definitions() -> Value {
     json!({
         "expanded": {"type": "string", "pattern": EXPANDED},
         "id": {"type": ["string", "integer"], "pattern": format!("^[A-Za-z0-9._~-]{{1,64}}$|{EXPANDED}")},
+        "time": {"anyOf": [
+            {"type": ["integer", "string"], "minimum": 1, "maximum": 3600, "pattern": "^[0-9]+(ms|s|m|h|d)?$"},
+            {"$ref": "#/$defs/expanded"},
+        ]},
         "value": {"type": ["string", "integer", "boolean"]},
         "values": {"anyOf": [
             {"$ref": "#/$defs/value"},

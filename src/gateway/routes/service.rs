@@ -9,6 +9,19 @@ use http::{
 
 use crate::{gateway::headers::Rules, tls::Bundle};
 
+/// The time that a service may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Timeouts {
+    /// To accept a connection; the gateway's own without it.
+    pub(super) connect: Option<Duration>,
+    /// To begin its answer.
+    pub(super) first_byte: Duration,
+    /// Between two pieces of a body, in each direction; the gateway's own without it.
+    pub(super) idle: Option<Duration>,
+    /// From the call to the end of its answer; unlimited without it.
+    pub(super) total: Option<Duration>,
+}
+
 /// The target of calls.
 #[derive(Debug)]
 pub struct Service {
@@ -16,7 +29,9 @@ pub struct Service {
     pub(super) scheme: Scheme,
     pub(super) authority: Authority,
     pub(super) base_path: String,
-    pub(super) timeout: Duration,
+    pub(super) timeouts: Timeouts,
+    /// Whether it speaks HTTP/2 over plain TCP.
+    pub(super) h2c: bool,
     pub(super) rules: Rules,
     pub(super) rewrite: bool,
     /// Those of its `ca_file`.
@@ -67,7 +82,27 @@ impl Service {
     /// How long it may take to begin its answer.
     #[must_use]
     pub const fn timeout(&self) -> Duration {
-        self.timeout
+        self.timeouts.first_byte
+    }
+
+    /// How long it may take to accept a connection, if that is its own setting.
+    pub(in super::super) const fn connect_timeout(&self) -> Option<Duration> {
+        self.timeouts.connect
+    }
+
+    /// How long a body may stand still, if that is its own setting.
+    pub(in super::super) const fn idle_timeout(&self) -> Option<Duration> {
+        self.timeouts.idle
+    }
+
+    /// How long a call may take altogether.
+    pub(in super::super) const fn total_timeout(&self) -> Option<Duration> {
+        self.timeouts.total
+    }
+
+    /// Whether it speaks HTTP/2 over plain TCP, without a negotiation (RFC 9113 section 3.3).
+    pub(in super::super) const fn is_h2c(&self) -> bool {
+        self.h2c
     }
 
     pub(in super::super) const fn scheme(&self) -> &Scheme {

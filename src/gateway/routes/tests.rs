@@ -1,3 +1,4 @@
+mod original;
 mod params;
 mod policy;
 mod specific;
@@ -716,6 +717,54 @@ fn each_mistake_in_a_service_is_named_with_its_fix() {
         ),
         ("{ base_url: 'http://crud/a%2Fb' }", "two ways"),
         (
+            "{ base_url: 'http://crud', timeout: [1] }",
+            "timeout of service `crud` is a list",
+        ),
+        (
+            "{ base_url: 'http://crud', timeout: { connect: 0 } }",
+            "connect in timeout of service `crud` is `0`",
+        ),
+        (
+            "{ base_url: 'http://crud', timeout: { first: 1s } }",
+            "timeout of service `crud` has the unknown key `first`",
+        ),
+        (
+            "{ base_url: 'http://crud', h2c: maybe }",
+            "h2c of service `crud` is a single value",
+        ),
+        (
+            "{ base_url: 'https://crud', h2c: true }",
+            "has h2c, and its base_url is https",
+        ),
+        (
+            "{ base_url: 'http://crud', tls_verify: ca.pem, ca_file: ca.pem }",
+            "has both ca_file and a file in tls_verify",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { set: [x] } }",
+            "set in headers of service `crud` is a list",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { set: { X-User-ID: root } } }",
+            "sets `X-User-ID`, which is no field that a service may set",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { set: { Authorization: hunter2 } } }",
+            "sets `Authorization`, which is no field that a service may set",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { set: { Connection: close } } }",
+            "sets `Connection`, which is no field that a service may set",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { set: { X_Tenant: a } } }",
+            "sets `X_Tenant`, which is no field that a service may set",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { set: { X-Key: \"hunter2\\n\" } } }",
+            "sets `X-Key` to a value with control characters",
+        ),
+        (
             "{ base_url: 'http://crud', headers: x }",
             "headers of service `crud` is a single value",
         ),
@@ -975,15 +1024,25 @@ fn keys_of_the_original_system_are_told_apart() {
     for (entry, message) in [
         ("token_audience: x", NOT_BUILT),
         ("scopes: [x]", NOT_BUILT),
-        ("tls_verify: /ca.pem", NOT_BUILT),
-        ("tls_verify: false", NOT_BUILT),
+        (
+            "tls_verify: ca.pem",
+            "tls_verify `ca.pem` of service `a` cannot be read here",
+        ),
+        (
+            "tls_verify: false",
+            "is false, so that anybody could answer in its place; name a file",
+        ),
+        (
+            "tls_verify: 'false'",
+            "is false, so that anybody could answer in its place",
+        ),
         ("client_cert_path: /x", NOT_BUILT),
         ("breaker: { threshold: 5 }", NOT_BUILT),
         ("identity_headers: true", NOT_BUILT),
         ("client_secret: planted", "has no meaning here"),
         ("token_url: 'http://planted'", "has no meaning here"),
     ] {
-        let yaml = format!("services: {{ a: {{ base_url: 'http://a', {entry} }} }}");
+        let yaml = format!("services: {{ a: {{ base_url: 'https://a', {entry} }} }}");
         let error = Routes::parse(&yaml).unwrap_err().to_string();
         assert!(
             error.contains(message) && !error.contains("planted"),

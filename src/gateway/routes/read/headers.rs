@@ -1,10 +1,14 @@
 //! `headers` of a service.
 
+use http::{HeaderName, HeaderValue};
+
 use super::mistakes::{Reader, shown};
 use crate::{
-    gateway::headers::{Names, Rules, is_withheld, nearest_withheld},
+    gateway::headers::{Names, Rules, can_be_set, is_withheld, nearest_withheld},
     yaml::Node,
 };
+
+const SET_FIX: &str = "write names of request fields with their values, as in set: { X-Tenant: acme }";
 
 const REMOVE_FIX: &str =
     "list names of request fields, with * for all that begin so, as in remove: [X-Tenant, X-Internal-*]";
@@ -14,12 +18,44 @@ const ALLOW_FIX: &str =
 // === impl Reader ===
 
 impl Reader<'_> {
-    /// Reads `remove` and `allow`.
+    /// Reads `set`, `remove` and `allow`.
     pub(super) fn headers(&mut self, node: &Node, what: &str) -> Option<Rules> {
         let before = self.mistakes.len();
         let what = format!("headers of {what}");
-        let fields = self.fields(node, what.clone(), &["remove", "allow"])?;
+        let fields = self.fields(node, what.clone(), &["set", "remove", "allow"])?;
         let mut rules = Rules::default();
+        if let Some(node) = fields.get("set") {
+            for (key, node) in self.map(node, &format!("set in {what}")) {
+                let name = HeaderName::try_from(key.name.as_str()).ok();
+                let name = name.filter(|name| is_name(name.as_str()) && can_be_set(name));
+                let value = self.text(node, &format!("{} in {what}", shown(&key.name)));
+                let parsed = value.and_then(|value| HeaderValue::from_str(value).ok());
+                match (name, parsed) {
+                    (None, _) => self.mistake(
+                        key.at(),
+                        format!(
+                            "{what} sets {}, which is no field that a service may set",
+                            shown(&key.name)
+                        ),
+                        SET_FIX,
+                    ),
+                    // The value may be a secret.
+                    (Some(_), None) if value.is_some() => self.mistake(
+                        node.at(),
+                        format!(
+                            "{what} sets {} to a value with control characters",
+                            shown(&key.name)
+                        ),
+                        SET_FIX,
+                    ),
+                    (Some(_), None) => {}
+                    (Some(name), Some(mut value)) => {
+                        value.set_sensitive(true);
+                        rules.set.push((name, value));
+                    }
+                }
+            }
+        }
         if let Some(node) = fields.get("remove") {
             let names = self.texts(node, &format!("remove in {what}"), REMOVE_FIX);
             for (at, name) in &names {

@@ -23,7 +23,6 @@ const SERVICE: &[(&str, Verdict)] = &[
     ("token_audience", NotBuilt(&[])),
     ("audience", NotBuilt(&[])),
     ("scopes", NotBuilt(&[])),
-    ("tls_verify", NotBuilt(&["true"])),
     ("client_cert_path", NotBuilt(&[])),
     ("client_key_path", NotBuilt(&[])),
     ("breaker", NotBuilt(&[])),

@@ -63,10 +63,10 @@ impl Reader<'_> {
                 );
             }
         }
-        // For people who read the file.
-        if let Some(node) = fields.get("description") {
-            self.text(node, &format!("description of {}", fields.what));
-        }
+        let description = match fields.get("description") {
+            None => Some(""),
+            Some(node) => self.text(node, &format!("description of {}", fields.what)),
+        };
         let pattern = self
             .required(&fields, "path", "where it applies, as in path: /api/crud/*")
             .and_then(|node| self.pattern(node, &fields.what));
@@ -110,6 +110,7 @@ impl Reader<'_> {
             at: fields.at,
             route: Route {
                 id: id?.1.to_owned(),
+                description: description?.to_owned(),
                 policy: policy?,
                 cache_control: cache_control?,
                 streams: streams?,

@@ -5,24 +5,51 @@ use std::time::Duration;
 use http::uri::{Authority, Scheme};
 
 use super::{
-    super::Service,
+    super::{Service, service::Timeouts},
     legacy::Place,
-    mistakes::{Mistake, Reader, shown},
+    mistakes::{Fields, Mistake, Reader, shown},
 };
 use crate::{
     duration,
     gateway::{NormalPath, headers::Rules},
     tls::{Bundle, read_bundle},
-    yaml::{Key, Node},
+    yaml::{Key, Node, Value},
 };
 
 /// The keys of an entry.
-pub(in crate::gateway::routes) const KEYS: [&str; 5] =
-    ["base_url", "ca_file", "timeout", "headers", "rewrite"];
+pub(in crate::gateway::routes) const KEYS: [&str; 7] = [
+    "base_url",
+    "ca_file",
+    "tls_verify",
+    "timeout",
+    "h2c",
+    "headers",
+    "rewrite",
+];
 
 /// For services that name no `timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
+
+/// The key that names certificate authorities.
+fn authorities_key<'a>(fields: &Fields<'a>) -> Option<(&'static str, &'a Node)> {
+    let own = fields.get("ca_file").map(|node| ("ca_file", node));
+    let is_file = |node: &&Node| {
+        !matches!(&node.value, Value::Bool(_)) && !matches!(&node.value, Value::Text(text) if text == "true")
+    };
+    own.or_else(|| Some(("tls_verify", fields.get("tls_verify").filter(is_file)?)))
+}
+
+// === impl Timeouts ===
+
+impl Timeouts {
+    const DEFAULT: Self = Self {
+        connect: None,
+        first_byte: DEFAULT_TIMEOUT,
+        idle: None,
+        total: None,
+    };
+}
 
 // === impl Reader ===
 
@@ -36,9 +63,13 @@ impl Reader<'_> {
         );
         self.id(&key.name, key.at(), "a service");
         let fields = fields?;
-        let timeout = match fields.get("timeout") {
-            None => Some(DEFAULT_TIMEOUT),
-            Some(node) => self.timeout(node, &fields.what),
+        let timeouts = match fields.get("timeout") {
+            None => Some(Timeouts::DEFAULT),
+            Some(node) => self.timeouts(node, &fields.what),
+        };
+        let h2c = match fields.get("h2c") {
+            None => Some(false),
+            Some(node) => self.boolean(node, &format!("h2c of {}", fields.what)),
         };
         let rules = match fields.get("headers") {
             None => Some(Rules::default()),
@@ -48,23 +79,30 @@ impl Reader<'_> {
             None => Some(true),
             Some(node) => self.boolean(node, &format!("rewrite of {}", fields.what)),
         };
-        let own_authorities = match fields.get("ca_file") {
-            None => Some(None),
-            Some(node) => self.ca_file(node, &fields.what).map(Some),
-        };
+        let own_authorities = self.authorities(&fields);
         let base = self.required(
             &fields,
             "base_url",
             "the service's URL, as in base_url: http://crud:8080",
         );
         let (scheme, authority, base_path) = self.base_url(base?, &fields.what)?;
-        if let Some(node) = fields.get("ca_file")
+        if let Some((key, node)) = authorities_key(&fields)
             && scheme == Scheme::HTTP
         {
             self.mistake(
                 node.at(),
-                format!("{} has a ca_file, and its base_url is http", fields.what),
-                "write https in base_url, or remove ca_file",
+                format!("{} has a {key}, and its base_url is http", fields.what),
+                format!("write https in base_url, or remove {key}"),
+            );
+        }
+        if let Some(node) = fields.get("h2c")
+            && h2c == Some(true)
+            && scheme == Scheme::HTTPS
+        {
+            self.mistake(
+                node.at(),
+                format!("{} has h2c, and its base_url is https", fields.what),
+                "remove h2c: over TLS both sides agree on HTTP/2 by themselves",
             );
         }
         Some(Service {
@@ -72,7 +110,8 @@ impl Reader<'_> {
             scheme,
             authority,
             base_path,
-            timeout: timeout?,
+            timeouts: timeouts?,
+            h2c: h2c?,
             rules: rules?,
             rewrite: rewrite?,
             own_authorities: own_authorities?,
@@ -114,15 +153,50 @@ impl Reader<'_> {
         }
     }
 
+    /// `ca_file`, or a path in `tls_verify`, its name in the original system.
+    fn authorities(&mut self, fields: &Fields<'_>) -> Option<Option<Bundle>> {
+        if let Some(node) = fields.get("tls_verify") {
+            match &node.value {
+                Value::Bool(true) => {}
+                Value::Text(text) if text == "true" => {}
+                Value::Bool(false) => return self.unverified(node, &fields.what),
+                Value::Text(text) if text == "false" => return self.unverified(node, &fields.what),
+                Value::Text(_) if fields.get("ca_file").is_some() => {
+                    self.mistake(
+                        node.at(),
+                        format!("{} has both ca_file and a file in tls_verify", fields.what),
+                        "keep ca_file",
+                    );
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        match authorities_key(fields) {
+            None => Some(None),
+            Some((key, node)) => self.ca_file(node, key, &fields.what).map(Some),
+        }
+    }
+
+    fn unverified<T>(&mut self, node: &Node, what: &str) -> Option<T> {
+        self.mistake(
+            node.at(),
+            format!("tls_verify of {what} is false, so that anybody could answer in its place"),
+            "name a file with the authority that signed its certificate, or with its own self-signed certificate, as in \
+             ca_file: corp-ca.pem",
+        );
+        None
+    }
+
     /// Reads the certificates that a service may use in addition to those of the system's authorities.
-    fn ca_file(&mut self, node: &Node, what: &str) -> Option<Bundle> {
+    fn ca_file(&mut self, node: &Node, key: &str, what: &str) -> Option<Bundle> {
         const FIX: &str = "name a PEM file with certificates of authorities, or with the service's own self-signed one; a relative \
                            path begins in the folder of routes.yaml";
-        let text = self.text(node, &format!("ca_file of {what}"))?;
+        let text = self.text(node, &format!("{key} of {what}"))?;
         let mut wrong = |problem: &str| {
             self.mistakes.push(Mistake {
                 at: node.at(),
-                problem: format!("ca_file {} of {what} {problem}", shown(text)),
+                problem: format!("{key} {} of {what} {problem}", shown(text)),
                 fix: FIX.to_owned(),
             });
             None
@@ -137,15 +211,37 @@ impl Reader<'_> {
         }
     }
 
+    /// One time for the beginning of an answer, or a map of times.
+    fn timeouts(&mut self, node: &Node, what: &str) -> Option<Timeouts> {
+        if !matches!(node.value, Value::Map(_)) {
+            let first_byte = self.timeout(node, &format!("timeout of {what}"))?;
+            return Some(Timeouts {
+                first_byte,
+                ..Timeouts::DEFAULT
+            });
+        }
+        let before = self.mistakes.len();
+        let what = format!("timeout of {what}");
+        let fields = self.fields(node, what.clone(), &["connect", "first_byte", "idle", "total"])?;
+        let mut time = |key: &str| self.timeout(fields.get(key)?, &format!("{key} in {what}"));
+        let timeouts = Timeouts {
+            connect: time("connect"),
+            first_byte: time("first_byte").unwrap_or(DEFAULT_TIMEOUT),
+            idle: time("idle"),
+            total: time("total"),
+        };
+        (self.mistakes.len() == before).then_some(timeouts)
+    }
+
     fn timeout(&mut self, node: &Node, what: &str) -> Option<Duration> {
-        let text = self.text(node, &format!("timeout of {what}"))?;
+        let text = self.text(node, what)?;
         let timeout = duration::parse(text)
             .ok()
             .filter(|timeout| !timeout.is_zero() && *timeout <= MAX_TIMEOUT);
         if timeout.is_none() {
             self.mistake(
                 node.at(),
-                format!("timeout of {what} is {}", shown(text)),
+                format!("{what} is {}", shown(text)),
                 "write 1ms to 1h, as in 30, 500ms, 30s or 2m",
             );
         }

@@ -67,6 +67,7 @@ fn schema_and_reader_accept_the_same_files() {
         "services:\nroutes:\n",
         "services:\n  a: { base_url: 'https://a.example/x', timeout: 500ms, rewrite: false }\n",
         "services:\n  a: { base_url: 'http://a', timeout: 30, tls_verify: true }\n",
+        "services:\n  a: { base_url: 'http://a', timeout: { connect: 1s, total: 30 }, h2c: true, headers: { set: { X-A: b } } }\n",
         "services:\n  a: { base_url: '${NO_SUCH:-http://a}', headers: { remove: [X-*], allow: [X-Accel-Buffering] } }\n",
     ] {
         Routes::parse(routes).unwrap();
@@ -107,6 +108,8 @@ fn schema_and_reader_refuse_the_same_files() {
         "services:\n  a: { base_url: 'http://a', timeout: 0 }\n",
         "services:\n  a: { base_url: 'http://a', rewrite: maybe }\n",
         "services:\n  a: { base_url: 'http://a', headers: { drop: [X] } }\n",
+        "services:\n  a: { base_url: 'http://a', headers: { set: { X_A: b } } }\n",
+        "services:\n  a: { base_url: 'http://a', timeout: { soon: 1s } }\n",
         "services:\n  a: { base_url: 'http://a', tls_verify: false }\n",
         "services:\n  a: { base_url: 'http://a', scopes: [x] }\n",
         "services:\n  'a b': { base_url: 'http://a' }\n",

@@ -1,0 +1,296 @@
+//! `bff routes list|match`: the routing table as the server reads it, and the route that decides on a request.
+
+use clap::Subcommand;
+use http::{Method, Uri};
+use serde_json::{Value, json};
+
+use super::{Exit, complain, complain_of, process, say};
+use crate::{
+    app::App,
+    gateway::{Auth, Found, Match, NormalPath, Route, Routes},
+    own_paths,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  bff routes list
+  bff routes match GET /api/orders/7
+  bff routes match POST 'https://app.example/api/orders?x=y' --json
+
+Exit codes: 0 done, 1 no route takes the request, 64 settings, routes.yaml or command line.";
+
+/// The question about the routing table.
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub(super) enum RoutesCommand {
+    /// List all routes in the order in which they decide.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show which route decides on a request, and what its service would get. Sends nothing.
+    #[command(after_help = EXAMPLES)]
+    Match {
+        /// The method, as in GET.
+        method: Method,
+        /// A path with its query, or a whole URL, whose host counts for routes with `host`.
+        url: Uri,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The fate of a request.
+#[derive(Debug)]
+enum Outcome<'a> {
+    Route {
+        matched: Match<'a>,
+        sent: String,
+    },
+    /// The server answers by itself.
+    Own,
+    NoRoute,
+    Method {
+        allow: String,
+    },
+    Refused(String),
+}
+
+pub(super) fn run(command: RoutesCommand) -> Exit {
+    let config = match process::settings() {
+        Ok((config, _)) => config,
+        Err(exit) => return exit,
+    };
+    let routes = match App::routes(&config) {
+        Ok((routes, missing)) => {
+            if let Some(missing) = missing {
+                complain(&format!("warning: {missing}"));
+            }
+            routes
+        }
+        Err(error) => {
+            complain_of(&error, &config);
+            return Exit::Configuration;
+        }
+    };
+    match command {
+        RoutesCommand::List { json: true } => {
+            let all: Vec<Value> = routes.iter().map(described).collect();
+            say(&format!("{:#}", json!({ "routes": all })));
+            Exit::Success
+        }
+        RoutesCommand::List { json: false } => {
+            say(list(&routes).trim_end());
+            Exit::Success
+        }
+        RoutesCommand::Match { method, url, json } => {
+            let path = NormalPath::parse_encoded(url.path());
+            let outcome = match &path {
+                Ok(path) => decide(&routes, &method, &url, path),
+                Err(error) => Outcome::Refused(error.to_string()),
+            };
+            say(&if json {
+                format!("{:#}", outcome.json(&method))
+            } else {
+                outcome.text(&method)
+            });
+            match outcome {
+                Outcome::Route { .. } | Outcome::Own => Exit::Success,
+                Outcome::NoRoute | Outcome::Method { .. } | Outcome::Refused(_) => Exit::Unhealthy,
+            }
+        }
+    }
+}
+
+/// The same steps as those of the server.
+fn decide<'a>(routes: &'a Routes, method: &Method, url: &Uri, path: &'a NormalPath) -> Outcome<'a> {
+    if own_paths::is_own(path.as_str()) {
+        return Outcome::Own;
+    }
+    match routes.find(url.host().unwrap_or_default(), path, method) {
+        Found::Match(matched) => match matched.sent(url.query()) {
+            Some(sent) => Outcome::Route { matched, sent },
+            None => Outcome::Refused("the service cannot have this address".to_owned()),
+        },
+        Found::NotFound if own_paths::yields_to_routes(path.as_str()) => Outcome::Own,
+        Found::NotFound => Outcome::NoRoute,
+        Found::MethodNotAllowed { allow } => Outcome::Method {
+            allow: allow.to_str().unwrap_or_default().to_owned(),
+        },
+        Found::Refused(error) => Outcome::Refused(error.to_string()),
+    }
+}
+
+fn list(routes: &Routes) -> String {
+    if routes.is_empty() {
+        return "no routes".to_owned();
+    }
+    let mut rows = vec![["ID", "AUTH", "METHODS", "PATH", "SERVICE", "DESCRIPTION"].map(str::to_owned)];
+    rows.extend(routes.iter().map(|route| {
+        [
+            route.id().to_owned(),
+            route.auth().word().to_owned(),
+            route.methods(),
+            route.place(),
+            route.service().id().to_owned(),
+            route.description().to_owned(),
+        ]
+    }));
+    let mut widths = [0; 6];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    rows.iter().fold(String::new(), |text, row| {
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        text + cells.collect::<Vec<_>>().join("  ").trim_end() + "\n"
+    })
+}
+
+fn described(route: &Route) -> Value {
+    json!({
+        "id": route.id(),
+        "description": route.description(),
+        "auth": route.auth().word(),
+        "methods": route.methods().split(", ").collect::<Vec<_>>(),
+        "path": route.place(),
+        "service": route.service().id(),
+    })
+}
+
+/// The token that goes along.
+const fn token(auth: Auth) -> &'static str {
+    match auth {
+        Auth::Session => "the access token of the session; without a session nothing is sent",
+        Auth::Optional => "the access token of the session, if there is one",
+        Auth::None => "no token",
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome<'_> {
+    fn text(&self, method: &Method) -> String {
+        match self {
+            Self::Route { matched, sent } => format!(
+                "route    {} ({})\nservice  {}\nsent     {method} {sent}\nwith     {}",
+                matched.route.id(),
+                matched.route.place(),
+                matched.route.service().id(),
+                token(matched.route.auth()),
+            ),
+            Self::Own => "the server answers this path by itself; no route applies".to_owned(),
+            Self::NoRoute => "404: no route has this path".to_owned(),
+            Self::Method { allow } => {
+                format!("405: the most specific route of this path does not take {method}, only {allow}")
+            }
+            Self::Refused(reason) => format!("400: {reason}"),
+        }
+    }
+
+    fn json(&self, method: &Method) -> Value {
+        match self {
+            Self::Route { matched, sent } => json!({
+                "outcome": "route",
+                "route": described(matched.route),
+                "sent": { "method": method.as_str(), "url": sent },
+            }),
+            Self::Own => json!({ "outcome": "own" }),
+            Self::NoRoute => json!({ "outcome": "not_found", "status": 404 }),
+            Self::Method { allow } => {
+                json!({ "outcome": "method_not_allowed", "status": 405, "allow": allow })
+            }
+            Self::Refused(reason) => json!({ "outcome": "refused", "status": 400, "reason": reason }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUTES: &str = "
+services:
+  crud: { base_url: 'http://crud:8080/v1' }
+routes:
+  - { id: star, path: '/api/*', target_service: crud, auth: optional }
+  - { id: order, description: one order, path: '/api/orders/{id}', target_service: crud, upstream_path: '/o/{id}', methods: [GET] }
+  - { id: admin, host: admin.example, path: '/api/*', target_service: crud, auth: none }
+";
+
+    fn asked(method: &str, url: &str) -> (String, Value) {
+        let routes = Routes::parse(ROUTES).unwrap();
+        let (method, url): (Method, Uri) = (method.parse().unwrap(), url.parse().unwrap());
+        let path = NormalPath::parse_encoded(url.path()).unwrap();
+        let outcome = decide(&routes, &method, &url, &path);
+        (outcome.text(&method), outcome.json(&method))
+    }
+
+    #[test]
+    fn a_list_has_the_order_in_which_routes_decide() {
+        let routes = Routes::parse(ROUTES).unwrap();
+        let all = "GET, HEAD, POST, PUT, PATCH, DELETE";
+        let expected = format!(
+            "ID     AUTH      METHODS                              PATH                  SERVICE  DESCRIPTION
+order  session   GET, HEAD                            /api/orders/{{id}}      crud     one order
+admin  none      {all}  admin.example/api/*   crud
+star   optional  {all}  /api/*                crud
+"
+        );
+        assert_eq!(list(&routes), expected);
+        assert_eq!(list(&Routes::default()), "no routes");
+    }
+
+    #[test]
+    fn a_match_says_what_the_service_would_get() {
+        let (text, json) = asked("GET", "/api/orders/7?x=y");
+        assert_eq!(
+            text,
+            "route    order (/api/orders/{id})\nservice  crud\nsent     GET http://crud:8080/v1/o/7?x=y\nwith     the access \
+             token of the session; without a session nothing is sent"
+        );
+        assert_eq!(json["sent"]["url"], "http://crud:8080/v1/o/7?x=y");
+        assert_eq!(json["route"]["id"], "order");
+        for (method, url, expected) in [
+            ("POST", "https://app.example/api/x", "star (/api/*)"),
+            (
+                "POST",
+                "https://admin.example:8443/api/x",
+                "admin (admin.example/api/*)",
+            ),
+        ] {
+            let (text, _) = asked(method, url);
+            assert!(text.starts_with(&format!("route    {expected}\n")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_request_without_a_route_has_its_status() {
+        for (method, url, expected, outcome) in [
+            ("GET", "/x", "404: no route", "not_found"),
+            (
+                "PUT",
+                "/api/orders/7",
+                "405: the most specific",
+                "method_not_allowed",
+            ),
+            (
+                "GET",
+                "/api/Orders/7",
+                "400: the path is another spelling",
+                "refused",
+            ),
+            ("GET", "/auth/login", "the server answers", "own"),
+        ] {
+            let (text, json) = asked(method, url);
+            assert!(text.starts_with(expected), "{text}");
+            assert_eq!(json["outcome"], outcome);
+        }
+    }
+}
