@@ -13,6 +13,7 @@ mod listeners;
 pub mod one_shot;
 pub mod preflight;
 mod proxies;
+mod reload;
 mod replicas;
 mod session_secret;
 mod settings;
@@ -21,14 +22,17 @@ mod store;
 
 use std::{num::NonZeroUsize, sync::Arc};
 
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::reload::Reload;
 pub use self::{
     error::{BindError, RunError, StartError},
     listeners::Listeners,
     session_secret::SessionSecretError,
     settings::NoRoutes,
 };
+
 use crate::{
     admin::{self, Admin},
     clock::{SharedClock, SystemClock},
@@ -70,6 +74,10 @@ pub struct App {
     config: Config,
     ports: Ports,
     web: Web,
+    /// The text of `routes.yaml` at the start.
+    routes: Option<String>,
+    /// Notified to read it again.
+    reload: Arc<Notify>,
     tokens: Tokens,
     relying_party: RelyingParty,
     registration: Option<Registration>,
@@ -170,7 +178,7 @@ impl App {
                 None => registration,
             }
         });
-        let gateway = gateway(&config, &ports)?;
+        let (gateway, routes) = gateway(&config, &ports)?;
         let web = Web::new(Services {
             keys,
             health: health.clone(),
@@ -193,6 +201,8 @@ impl App {
             config,
             ports,
             web,
+            routes,
+            reload: Arc::default(),
             tokens,
             relying_party,
             registration,
@@ -231,6 +241,12 @@ impl App {
         &self.health
     }
 
+    /// A notification makes the server read `routes.yaml` again at once.
+    #[must_use]
+    pub fn reload(&self) -> Arc<Notify> {
+        Arc::clone(&self.reload)
+    }
+
     /// Serves until `shutdown`, then lets requests and refreshes finish.
     ///
     /// # Errors
@@ -258,6 +274,13 @@ impl App {
         let sessions_stop = stop.clone();
         let health = self.health.clone();
         work.spawn(async move { sessions.run(&health, sessions_stop).await });
+        let reload = Reload {
+            config: self.config.clone(),
+            web: self.web.clone(),
+            clock: Arc::clone(&self.ports.clock),
+            asked: Arc::clone(&self.reload),
+        };
+        work.spawn(reload.run(self.routes.take(), stop.clone()));
         let tokens = self.tokens.clone();
         let tokens_stop = stop.clone();
         work.spawn(async move { tokens.run(tokens_stop).await });
@@ -364,13 +387,17 @@ impl App {
     }
 }
 
-/// The gateway to the APIs; logs notes for the operator.
-fn gateway(config: &Config, ports: &Ports) -> Result<Gateway, StartError> {
-    let (routes, missing) = settings::routes(config)?;
-    if let Some(missing) = missing {
-        tracing::warn!("{missing}");
-    }
+/// The gateway to the APIs, and the text of its file; logs notes for the operator.
+fn gateway(config: &Config, ports: &Ports) -> Result<(Gateway, Option<String>), StartError> {
+    let text = settings::routes_text(config)?;
+    let routes = match &text {
+        Some(text) => settings::parsed_routes(config, text)?,
+        None => {
+            tracing::warn!("{}", settings::no_routes(config));
+            Routes::default()
+        }
+    };
     let gateway = Gateway::new(routes, settings::gateway(config), Arc::clone(&ports.clock))?;
     proxies::tell(config, &gateway);
-    Ok(gateway)
+    Ok((gateway, text))
 }

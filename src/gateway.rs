@@ -1,6 +1,6 @@
 //! Passing calls on to APIs.
 //!
-//! The order of one call: [`NormalPath::parse`] normalises the path, [`Gateway::find`] matches it, and the caller
+//! The order of one call: [`NormalPath::parse`] normalises the path, [`Table::find`] matches it, and the caller
 //! checks the demands of the route's [`Auth`]. Then [`Gateway::call`] prepares a [`Call`] of exactly the matched
 //! path, with the header policy of [`headers`], and streams the bodies in both directions. The gateway knows no
 //! session: its caller passes the token, the cookies and the client's address.
@@ -19,21 +19,18 @@ pub mod headers;
 mod path;
 mod rewrite;
 mod routes;
+mod table;
 mod upload;
 mod upstream;
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, Shared};
-use http::{HeaderValue, Method};
+use http::HeaderValue;
 use hyper_rustls::HttpsConnector;
+use parking_lot::RwLock;
 
-use self::{
-    body::Download,
-    connection::Observing,
-    upload::Upload,
-    upstream::{Clients, Way},
-};
+use self::{body::Download, connection::Observing, upload::Upload, upstream::Way};
 use crate::{clock::SharedClock, proxy::Proxies, tls::SystemRoots};
 
 pub use self::{
@@ -43,15 +40,16 @@ pub use self::{
         Around, Auth, Denied, Facts, Found, MAX_FILE_SIZE, Match, Mistake, Policy, Route, Routes,
         RoutesError, Service, Unauthenticated, schema as routes_schema,
     },
+    table::Table,
 };
 
 /// The routing table and the connections to the services behind it.
 #[derive(Debug)]
 pub struct Gateway {
-    routes: Routes,
+    /// Replaced as a whole.
+    table: RwLock<Arc<Table>>,
     options: Options,
     clock: SharedClock,
-    clients: Clients,
 }
 
 /// Connects to services, over TLS where their `base_url` says so.
@@ -147,22 +145,6 @@ pub enum GatewayError {
     /// The service did not begin its answer in time.
     #[error("the service did not answer in time")]
     GatewayTimeout,
-}
-
-// === impl Gateway ===
-
-impl Gateway {
-    /// The route for `host`, `path` and `method`.
-    #[must_use]
-    pub fn find<'a>(&'a self, host: &str, path: &'a NormalPath, method: &Method) -> Found<'a> {
-        self.routes.find(host, path, method)
-    }
-
-    /// The routing table.
-    #[must_use]
-    pub const fn routes(&self) -> &Routes {
-        &self.routes
-    }
 }
 
 // === impl Options ===

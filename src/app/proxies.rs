@@ -16,7 +16,8 @@ pub(super) fn tell(config: &Config, gateway: &Gateway) {
         .clone()
         .or_else(|| Url::parse(&provider.issuer).ok());
     let idp = way(base.as_ref().and_then(|url| proxies.of_url(url)));
-    let services = gateway.routes().services().iter();
+    let table = gateway.table();
+    let services = table.routes().services().iter();
     let services: Vec<String> = services
         .map(|service| format!("{} {}", service.id(), way(gateway.proxy_of(service))))
         .collect();

@@ -282,30 +282,52 @@ pub struct NoRoutes(String);
 
 /// The routing table of `routes.yaml`. Without the file there are no routes, and the second part says so.
 pub(super) fn routes(config: &Config) -> Result<(Routes, Option<NoRoutes>), StartError> {
+    match routes_text(config)? {
+        Some(text) => Ok((parsed_routes(config, &text)?, None)),
+        None => Ok((Routes::default(), Some(no_routes(config)))),
+    }
+}
+
+/// Without the file.
+pub(super) fn no_routes(config: &Config) -> NoRoutes {
+    NoRoutes(routes_file(config))
+}
+
+/// The path of `routes.yaml`, for messages.
+pub(super) fn routes_file(config: &Config) -> String {
+    config.server.config_dir.join(ROUTES_FILE).display().to_string()
+}
+
+/// The text of `routes.yaml`, if there is one.
+pub(super) fn routes_text(config: &Config) -> Result<Option<String>, StartError> {
     let path = config.server.config_dir.join(ROUTES_FILE);
-    let shown = path.display().to_string();
     let mut text = String::new();
     // One byte more than allowed, so that a file that is too large is seen to be.
-    match File::open(&path).and_then(|file| file.take(MAX_FILE_SIZE as u64 + 1).read_to_string(&mut text)) {
-        Ok(_) => {
-            let around = Around {
-                variables: &|name| config.environment.text(name),
-                folder: Some(&config.server.config_dir),
-            };
-            match Routes::parse_with(&text, &around) {
-                Ok(routes) => {
-                    for note in routes.notes() {
-                        tracing::info!("{shown}: {note}");
-                    }
-                    Ok((routes, None))
-                }
-                Err(error) => Err(StartError::Routes { path: shown, error }),
+    match File::open(path).and_then(|file| file.take(MAX_FILE_SIZE as u64 + 1).read_to_string(&mut text)) {
+        Ok(_) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StartError::RoutesFile {
+            path: routes_file(config),
+            error,
+        }),
+    }
+}
+
+/// The routing table in the text of `routes.yaml`; logs its notes.
+pub(super) fn parsed_routes(config: &Config, text: &str) -> Result<Routes, StartError> {
+    let path = routes_file(config);
+    let around = Around {
+        variables: &|name| config.environment.text(name),
+        folder: Some(&config.server.config_dir),
+    };
+    match Routes::parse_with(text, &around) {
+        Ok(routes) => {
+            for note in routes.notes() {
+                tracing::info!("{path}: {note}");
             }
+            Ok(routes)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Ok((Routes::default(), Some(NoRoutes(shown))))
-        }
-        Err(error) => Err(StartError::RoutesFile { path: shown, error }),
+        Err(error) => Err(StartError::Routes { path, error }),
     }
 }
 

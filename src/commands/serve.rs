@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, complain, process, systemd::ServiceManager};
@@ -56,6 +59,13 @@ async fn serve(config: Config, recent: Recent) -> Exit {
             return Exit::Internal;
         }
     };
+    let hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => hangup,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be received");
+            return Exit::Internal;
+        }
+    };
     let app = tokio::select! {
         // It may wait for the file of sessions.
         _ = signals.next() => return Exit::Success,
@@ -91,6 +101,7 @@ async fn serve(config: Config, recent: Recent) -> Exit {
     };
     let (asked, shutdown) = (stop.asked.clone(), stop.shutdown.clone());
     tokio::spawn(stop.on(signals));
+    tokio::spawn(reload_on(hangup, app.reload()));
     if let Some(manager) = ServiceManager::of(&Environment::of_process()) {
         manager.listens();
         let health = app.health().clone();
@@ -109,6 +120,13 @@ async fn serve(config: Config, recent: Recent) -> Exit {
                 _ => Exit::Refused,
             }
         }
+    }
+}
+
+/// Makes the server read its routes again at each signal.
+async fn reload_on(mut signal: Signal, reload: Arc<Notify>) {
+    while signal.recv().await.is_some() {
+        reload.notify_one();
     }
 }
 

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use hyper::body::{Body as _, Incoming};
 
 use super::{
-    Auth, Download, Gateway, GatewayError, Match, Outgoing, SessionEnd,
+    Auth, Download, Gateway, GatewayError, Match, Outgoing, SessionEnd, Table,
     connection::Story,
     failure::{self, report},
     headers::{self, Additions},
@@ -23,6 +23,7 @@ use crate::{
 /// A call that is ready to be sent.
 pub struct Call<'a> {
     gateway: &'a Gateway,
+    table: &'a Table,
     matched: Match<'a>,
     /// [`Session`](Auth::Session) or [`None`](Auth::None).
     auth: Auth,
@@ -47,7 +48,7 @@ enum Failure {
 // === impl Gateway ===
 
 impl Gateway {
-    /// Prepares a call to the service of `matched`. It sends the matched path and the unchanged query. Nothing is
+    /// Prepares a call to the service of `matched`, which comes from `table`. It sends the matched path and the unchanged query. Nothing is
     /// sent yet.
     ///
     /// # Errors
@@ -55,6 +56,7 @@ impl Gateway {
     /// [`GatewayError`]: the request cannot be passed on.
     pub fn call<'a>(
         &'a self,
+        table: &'a Table,
         matched: Match<'a>,
         request: Request<Body>,
         outgoing: Outgoing<'a>,
@@ -105,6 +107,7 @@ impl Gateway {
         let deadline = total.map(|total| self.clock.now().saturating_add(total));
         Ok(Call {
             gateway: self,
+            table,
             matched,
             auth,
             deadline,
@@ -186,7 +189,7 @@ impl Call<'_> {
     ) -> Result<Response<Incoming>, Failure> {
         let clock = self.gateway.clock.as_ref();
         let service = self.matched.route.service();
-        let answer = self.gateway.clients.of(service).request(request);
+        let answer = self.table.clients.of(service).request(request);
         let now = clock.now();
         let left = self.deadline.map(|deadline| deadline.duration_since(now));
         let timeout = left.map_or(service.timeout(), |left| left.min(service.timeout()));
@@ -285,7 +288,7 @@ impl Call<'_> {
                 .unwrap_or(self.gateway.options.download_idle)
         };
         if service.rewrites() {
-            rewrite::rewrite(&mut parts.headers, self.gateway.routes(), &self.matched);
+            rewrite::rewrite(&mut parts.headers, self.table.routes(), &self.matched);
         }
         let download = Download::new(
             body,

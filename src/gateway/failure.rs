@@ -40,6 +40,7 @@ pub(super) fn report(
         if let Some(body) = error.downcast_ref::<BodyError>() {
             decided = match body {
                 BodyError::Stalled => GatewayError::RequestTimeout,
+                BodyError::Late => GatewayError::GatewayTimeout,
                 BodyError::Broken(_) | BodyError::SentAgain => GatewayError::BadRequest,
                 BodyError::SessionEnded => GatewayError::Unauthenticated,
             };

@@ -123,9 +123,13 @@ routes:
 
 /// The same for a service that speaks HTTP/2 from the first byte.
 pub(super) fn gateway_over_http2(address: SocketAddr, clock: SharedClock) -> Gateway {
+    let gateway = gateway(address, clock);
+    let former = Arc::into_inner(gateway.table.into_inner()).unwrap();
+    let table = former.with(super::upstream::Clients::only(http2_client()));
     Gateway {
-        clients: super::upstream::Clients::only(http2_client()),
-        ..gateway(address, clock)
+        table: parking_lot::RwLock::new(Arc::new(table)),
+        options: gateway.options,
+        clock: gateway.clock,
     }
 }
 
@@ -181,7 +185,8 @@ pub(super) async fn front(gateway: Arc<Gateway>) -> SocketAddr {
         let Ok(path) = NormalPath::parse(request.uri().path()) else {
             return status(StatusCode::BAD_REQUEST);
         };
-        let matched = match gateway.find("", &path, request.method()) {
+        let table = gateway.table();
+        let matched = match table.find("", &path, request.method()) {
             Found::Match(matched) => matched,
             Found::NotFound => return status(StatusCode::NOT_FOUND),
             Found::MethodNotAllowed { .. } => return status(StatusCode::METHOD_NOT_ALLOWED),
@@ -192,7 +197,7 @@ pub(super) async fn front(gateway: Arc<Gateway>) -> SocketAddr {
             credential: (session && request.headers().contains_key("test-session")).then(credential),
             ..logged_in()
         };
-        let answer = async { gateway.call(matched, request, outgoing)?.send().await };
+        let answer = async { gateway.call(&table, matched, request, outgoing)?.send().await };
         match answer.await {
             Ok(mut response) => {
                 let headers = response.headers_mut();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -15,10 +16,11 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
+use parking_lot::RwLock;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 
-use super::{BuildError, Connector, Gateway, Options, Routes, Service, Upload, connection::Observing};
+use super::{BuildError, Connector, Gateway, Options, Routes, Service, Table, Upload, connection::Observing};
 use crate::{
     clock::SharedClock,
     head,
@@ -30,7 +32,9 @@ use crate::{
 /// other service is called over a connection that counts only for it.
 #[derive(Debug)]
 pub(super) struct Clients {
-    usual: Client<Connector, Upload>,
+    plain: Client<Connector, Upload>,
+    /// If a service needs it.
+    tls: Option<Client<Connector, Upload>>,
     own: HashMap<String, Client<Connector, Upload>>,
 }
 
@@ -54,10 +58,9 @@ impl Gateway {
     pub fn new(routes: Routes, options: Options, clock: SharedClock) -> Result<Self, BuildError> {
         let clients = Clients::new(&routes, &options)?;
         Ok(Self {
-            routes,
+            table: RwLock::new(Arc::new(Table::new(routes, clients))),
             options,
             clock,
-            clients,
         })
     }
 
@@ -76,18 +79,47 @@ impl Gateway {
 
 impl Clients {
     fn new(routes: &Routes, options: &Options) -> Result<Self, BuildError> {
+        // No certificate authorities are read for services that all speak plain HTTP.
+        let plain = tls::client_config(&SystemRoots::none(), None)?;
+        let first = Self {
+            plain: builder(options).build(connector(plain, options)),
+            tls: None,
+            own: HashMap::new(),
+        };
+        first.for_services(routes, options, |_| None)
+    }
+
+    /// The clients for `routes`, with those of `former` where nothing has changed.
+    pub(super) fn after(former: &Table, routes: &Routes, options: &Options) -> Result<Self, BuildError> {
+        let services = former.routes().services();
+        former.clients.for_services(routes, options, |service| {
+            let same = |other: &&Arc<Service>| other.id() == service.id() && connects_like(other, service);
+            services.iter().find(same)?;
+            former.clients.own.get(service.id()).cloned()
+        })
+    }
+
+    fn for_services(
+        &self,
+        routes: &Routes,
+        options: &Options,
+        former: impl Fn(&Service) -> Option<Client<Connector, Upload>>,
+    ) -> Result<Self, BuildError> {
         let services = routes.services();
-        let usual = if services
-            .iter()
-            .any(|service| service.is_https() && !has_own_client(service))
-        {
-            tls::client_config(&options.roots, None)?
-        } else {
-            // Nothing is read for services that all speak plain HTTP.
-            tls::client_config(&SystemRoots::none(), None)?
+        let needs_tls = |service: &Arc<Service>| service.is_https() && !has_own_client(service);
+        let tls = match &self.tls {
+            None if services.iter().any(needs_tls) => {
+                let tls = tls::client_config(&options.roots, None)?;
+                Some(builder(options).build(connector(tls, options)))
+            }
+            tls => tls.clone(),
         };
         let mut own = HashMap::new();
         for service in services.iter().filter(|service| has_own_client(service)) {
+            if let Some(client) = former(service) {
+                own.insert(service.id().to_owned(), client);
+                continue;
+            }
             let none = SystemRoots::none();
             let roots = if service.is_https() { &options.roots } else { &none };
             let tls = tls::client_config(roots, service.own_authorities())?;
@@ -100,19 +132,22 @@ impl Clients {
             own.insert(service.id().to_owned(), client);
         }
         Ok(Self {
-            usual: builder(options).build(connector(usual, options)),
+            plain: self.plain.clone(),
+            tls,
             own,
         })
     }
 
     pub(super) fn of(&self, service: &Service) -> &Client<Connector, Upload> {
-        self.own.get(service.id()).unwrap_or(&self.usual)
+        let usual = self.tls.as_ref().filter(|_| service.is_https());
+        self.own.get(service.id()).or(usual).unwrap_or(&self.plain)
     }
 
     #[cfg(test)]
-    pub(super) fn only(usual: Client<Connector, Upload>) -> Self {
+    pub(super) fn only(plain: Client<Connector, Upload>) -> Self {
         Self {
-            usual,
+            plain,
+            tls: None,
             own: HashMap::new(),
         }
     }
@@ -121,6 +156,14 @@ impl Clients {
 /// Whether the connections to a service differ from those to others.
 fn has_own_client(service: &Service) -> bool {
     service.own_authorities().is_some() || service.connect_timeout().is_some() || service.is_h2c()
+}
+
+/// Whether a connection to one of them could serve the other.
+fn connects_like(one: &Service, other: &Service) -> bool {
+    let settings = |service: &Service| (service.connect_timeout(), service.is_h2c());
+    settings(one) == settings(other)
+        && one.own_authorities() == other.own_authorities()
+        && one.origin_text() == other.origin_text()
 }
 
 fn builder(options: &Options) -> Builder {

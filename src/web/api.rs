@@ -31,7 +31,7 @@ use super::{
 use crate::{
     gateway::{
         Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, Route,
-        SessionEnd, Unauthenticated,
+        SessionEnd, Table, Unauthenticated,
     },
     own_paths,
     session::SessionKey,
@@ -45,8 +45,9 @@ pub(super) async fn handle(
     request: Request,
 ) -> Result<Response, Problem> {
     let path = NormalPath::parse_encoded(request.uri().path())?;
-    let host = web.route_host(&Envelope::of(context, &request));
-    let matched = match web.gateway.find(&host, &path, request.method()) {
+    let table = web.gateway.table();
+    let host = web.route_host(&table, &Envelope::of(context, &request));
+    let matched = match table.find(&host, &path, request.method()) {
         Found::Match(matched) => matched,
         Found::NotFound => {
             let envelope = Envelope::of(context, &request);
@@ -82,7 +83,18 @@ pub(super) async fn handle(
         Some(None) => return without_session(web, context, matched.route, &request, Absent::Nobody),
     };
     let answer = match credential {
-        Ok(credential) => pass_on(web, context, matched, request, caller.as_ref(), credential).await,
+        Ok(credential) => {
+            pass_on(
+                web,
+                context,
+                &table,
+                matched,
+                request,
+                caller.as_ref(),
+                credential,
+            )
+            .await
+        }
         Err(problem) => Err(problem),
     };
     // A call that failed is a use of the session all the same.
@@ -139,6 +151,7 @@ fn without_session(
 async fn pass_on(
     web: &Web,
     context: &RequestContext,
+    table: &Table,
     matched: Match<'_>,
     request: Request,
     caller: Option<&Caller>,
@@ -154,7 +167,7 @@ async fn pass_on(
         keep_set_cookie: &keep_set_cookie,
     };
     let asked = caller.map(|caller| (caller, step_up::Asked::of(web, context, &request)));
-    let mut call = web.gateway.call(matched, request, outgoing)?;
+    let mut call = web.gateway.call(table, matched, request, outgoing)?;
     let mut answer = call.send().await?;
     if let (Some(caller), Some(refused)) = (caller, credential)
         && refused_token::is_refusal(&answer)

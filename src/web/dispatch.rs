@@ -96,9 +96,10 @@ impl Choice {
 
 impl Choice {
     fn has_route(&self, context: &RequestContext, request: &Request) -> bool {
-        let host = self.web.route_host(&Envelope::of(context, request));
+        let table = self.web.gateway.table();
+        let host = self.web.route_host(&table, &Envelope::of(context, request));
         NormalPath::parse(request.uri().path()).is_ok_and(|path| {
-            let found = self.web.gateway.find(&host, &path, request.method());
+            let found = table.find(&host, &path, request.method());
             !matches!(found, Found::NotFound)
         })
     }

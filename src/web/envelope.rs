@@ -6,7 +6,7 @@ use axum::extract::Request;
 use http::{HeaderMap, Uri, request::Parts};
 
 use super::{Web, request_context::RequestContext};
-use crate::session::Seen;
+use crate::{gateway::Table, session::Seen};
 
 /// The facts about the sender of a request.
 #[derive(Clone, Copy)]
@@ -58,8 +58,8 @@ impl Web {
     }
 
     /// The host by which routes are distinguished; empty if no route names one.
-    pub(super) fn route_host(&self, request: &Envelope<'_>) -> String {
-        if !self.gateway.routes().has_hosts() {
+    pub(super) fn route_host(&self, table: &Table, request: &Envelope<'_>) -> String {
+        if !table.routes().has_hosts() {
             return String::new();
         }
         self.trusted_proxies

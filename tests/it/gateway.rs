@@ -10,6 +10,7 @@ mod policy;
 mod proofs;
 mod proxies;
 mod refused;
+mod reload;
 mod rewrite;
 mod routing;
 mod step_up;

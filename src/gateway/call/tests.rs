@@ -38,10 +38,11 @@ async fn call(
     outgoing: Outgoing<'_>,
 ) -> Result<Response<Body>, GatewayError> {
     let path = NormalPath::parse(request.uri().path()).unwrap();
-    let Found::Match(matched) = gateway.find("", &path, request.method()) else {
+    let table = gateway.table();
+    let Found::Match(matched) = table.find("", &path, request.method()) else {
         panic!("no route for {path}");
     };
-    gateway.call(matched, request, outgoing)?.send().await
+    gateway.call(&table, matched, request, outgoing)?.send().await
 }
 
 async fn text(response: Response<Body>) -> String {

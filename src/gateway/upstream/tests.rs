@@ -36,11 +36,12 @@ fn gateway(service: &str, folder: Option<&Path>, options: Options) -> Gateway {
 
 async fn call(gateway: &Gateway) -> Result<Response<Body>, GatewayError> {
     let path = NormalPath::parse("/secret-path").unwrap();
-    let Found::Match(matched) = gateway.find("", &path, &Method::GET) else {
+    let table = gateway.table();
+    let Found::Match(matched) = table.find("", &path, &Method::GET) else {
         panic!("no route");
     };
     let request = Request::new(Body::empty());
-    gateway.call(matched, request, logged_in())?.send().await
+    gateway.call(&table, matched, request, logged_in())?.send().await
 }
 
 /// The body of a call that works.

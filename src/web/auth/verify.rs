@@ -75,8 +75,13 @@ pub(in super::super) async fn handle(
     }
     let mut response = answer(web, &caller).await?;
     if let Some(service) = &wishes.service {
-        let services = web.gateway.routes().services();
-        if !services.iter().any(|known| known.id() == service) {
+        let table = web.gateway.table();
+        if !table
+            .routes()
+            .services()
+            .iter()
+            .any(|known| known.id() == service)
+        {
             return Err(Problem::new(
                 Code::UnknownService,
                 "No service of this id is in routes.yaml.",

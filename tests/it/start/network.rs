@@ -140,3 +140,51 @@ async fn an_empty_variable_keeps_the_system_authorities() {
         "{output}"
     );
 }
+
+#[tokio::test]
+async fn a_hangup_makes_the_server_read_its_routes_again() {
+    let folder = folder();
+    let file = folder.path().join("config/routes.yaml");
+    let port = Port::reserve();
+    let number = port.address().port().to_string();
+    drop(port);
+    let variables = [
+        ("OIDC_ISSUER", "https://idp.localhost"),
+        ("BFF_BASE_URL", "https://app.example"),
+        ("AUTH_CLIENT_ID", "bff-server"),
+        ("BFF_KEY_TYPE", "p-256"),
+        ("PORT", &number),
+    ];
+    let mut bff = Process::start(folder.path(), &[], &variables);
+    bff.says("listening").await;
+    fs::write(&file, "services: { a: { base_url: nothing } }\n").unwrap();
+    bff.signal("HUP");
+    bff.says("the routes were not read again, and the former ones stay")
+        .await;
+    assert!(
+        bff.output()
+            .contains("line 1, column 28: base_url of service `a`"),
+        "{}",
+        bff.output()
+    );
+    fs::write(&file, "services: { a: { base_url: 'http://a.test' } }\n").unwrap();
+    bff.signal("HUP");
+    bff.says("the routes were read again").await;
+}
+
+#[tokio::test]
+async fn the_routing_table_answers_questions_on_the_command_line() {
+    let folder = folder();
+    let text = "services: { a: { base_url: 'http://a.test/v1' } }\nroutes: [{ id: one, path: '/x/*', target_service: a }]\n";
+    fs::write(folder.path().join("config/routes.yaml"), text).unwrap();
+    let variables = [
+        ("OIDC_ISSUER", "https://idp.example"),
+        ("BFF_BASE_URL", "https://app.example"),
+        ("AUTH_CLIENT_ID", "bff-server"),
+    ];
+    let run = async |args: &[&str]| Process::start(folder.path(), args, &variables).ended().await;
+    run(&["routes", "list"]).await.says(0, &["one  session"]);
+    let matched = ["routes", "match", "GET", "/x/y?z", "--json"];
+    run(&matched).await.says(0, &["http://a.test/v1/y?z"]);
+    run(&["routes", "match", "GET", "/y"]).await.says(1, &["404"]);
+}

@@ -164,11 +164,12 @@ async fn a_call_can_be_sent_again_with_another_credential() {
     let api = Api::start().await;
     let gateway = gateway(api.address, system_clock());
     let path = NormalPath::parse("/api/x").unwrap();
-    let Found::Match(matched) = gateway.find("", &path, &Method::POST) else {
+    let table = gateway.table();
+    let Found::Match(matched) = table.find("", &path, &Method::POST) else {
         panic!("no route");
     };
     let request = request(Method::POST, "/api/x", Body::from("text"));
-    let mut call = gateway.call(matched, request, logged_in()).unwrap();
+    let mut call = gateway.call(&table, matched, request, logged_in()).unwrap();
     call.send().await.unwrap();
     assert!(call.can_be_repeated());
     call.send_again(HeaderValue::from_static("Bearer another"))

@@ -1,0 +1,106 @@
+//! Changed routes, while the server runs.
+
+use std::{fs, time::Duration};
+
+use axum::{Router, body::Body, routing::any};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Method, StatusCode};
+
+use crate::support::{Stack, service};
+
+/// Two looks, and a moment.
+const TWO_LOOKS: Duration = Duration::from_secs(11);
+
+const BEFORE: &str = "- { id: a, path: /a/*, target_service: api, preserve_path: true }";
+const AFTER: &str = "- { id: b, path: /b/*, target_service: api, preserve_path: true }";
+
+/// Writes the routes behind the service.
+fn write(stack: &Stack, api: &str, routes: &str) {
+    let text = format!("services:\n  api: {{ base_url: '{api}' }}\nroutes:\n{routes}\n");
+    fs::write(stack.folder().join("config/routes.yaml"), text).unwrap();
+}
+
+async fn stack() -> Stack {
+    let routes = format!("services:\n  api: {{ base_url: '{{api}}' }}\nroutes:\n{BEFORE}\n");
+    Stack::builder().routes(&routes).start().await
+}
+
+#[tokio::test]
+async fn changed_routes_are_read_and_a_bad_file_changes_nothing() {
+    let stack = stack().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    assert_eq!(ada.get("/a/x").await.status, StatusCode::OK);
+    for bad in [
+        "- { id: b, path: /b/*, target_service: nowhere }",
+        "- { id: b",
+        "- { id: b, path: /auth/*, target_service: api }",
+    ] {
+        write(&stack, &stack.api.url(), bad);
+        stack.advance(TWO_LOOKS).await;
+        assert_eq!(ada.get("/a/x").await.status, StatusCode::OK, "{bad}");
+        assert_eq!(ada.get("/b/x").await.status, StatusCode::NOT_FOUND, "{bad}");
+    }
+    fs::remove_file(stack.folder().join("config/routes.yaml")).unwrap();
+    stack.advance(TWO_LOOKS).await;
+    assert_eq!(ada.get("/a/x").await.status, StatusCode::OK);
+
+    write(&stack, &stack.api.url(), AFTER);
+    stack.advance(TWO_LOOKS).await;
+    assert_eq!(ada.get("/a/x").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(ada.get("/b/x").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn attack_5_a_route_of_a_reload_needs_both_proofs() {
+    let stack = stack().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    let token = ada.csrf_token().await;
+    write(&stack, &stack.api.url(), AFTER);
+    stack.advance(TWO_LOOKS).await;
+    assert_eq!(ada.get("/b/x").await.status, StatusCode::OK);
+    let calls = stack.api.calls().len();
+    assert_eq!(ada.post("/b/x").await.refusal(), (403, "csrf_token".to_owned()));
+    let foreign = ada
+        .request(Method::POST, "/b/x")
+        .header("origin", "https://evil.example")
+        .header("x-csrf-token", &token);
+    assert_eq!(ada.send(foreign).await.refusal(), (403, "csrf_origin".to_owned()));
+    assert_eq!(stack.api.calls().len(), calls);
+    let stranger = stack.browser();
+    assert_eq!(stranger.get("/b/x").await.status, StatusCode::UNAUTHORIZED);
+    let request = ada.request(Method::POST, "/b/x").header("x-csrf-token", &token);
+    assert_eq!(ada.send(request).await.status, StatusCode::OK);
+}
+
+/// Although its route is gone.
+#[tokio::test]
+async fn a_stream_outlives_a_reload() {
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<Bytes>();
+    let receiver = std::sync::Arc::new(parking_lot::Mutex::new(Some(receiver)));
+    let api = service(Router::new().fallback(any(async move || {
+        let receiver = receiver.lock().take();
+        Body::from_stream(stream::unfold(receiver, |receiver| async {
+            let mut receiver = receiver?;
+            let piece = receiver.recv().await?;
+            Some((Ok::<_, std::io::Error>(piece), Some(receiver)))
+        }))
+    })))
+    .await;
+    let stack = stack().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    write(&stack, &api, AFTER);
+    stack.advance(TWO_LOOKS).await;
+    let request = ada.request(Method::GET, "/b/events");
+    sender.send(Bytes::from_static(b"one")).unwrap();
+    let mut answer = request.send().await.unwrap();
+    assert_eq!(answer.chunk().await.unwrap().unwrap(), "one");
+    write(&stack, &stack.api.url(), BEFORE);
+    stack.advance(TWO_LOOKS).await;
+    assert_eq!(ada.get("/b/x").await.status, StatusCode::NOT_FOUND);
+    sender.send(Bytes::from_static(b"two")).unwrap();
+    assert_eq!(answer.chunk().await.unwrap().unwrap(), "two");
+}
