@@ -108,6 +108,10 @@ impl App {
     /// # Errors
     ///
     /// [`StartError`], with the fix.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the wiring of all parts, one after the other"
+    )]
     pub async fn new(config: Config, ports: Ports) -> Result<Self, StartError> {
         let health = Health::new();
         let (ports, agreed) = replicas::one_clock(&config, ports);
@@ -390,12 +394,11 @@ impl App {
 /// The gateway to the APIs, and the text of its file; logs notes for the operator.
 fn gateway(config: &Config, ports: &Ports) -> Result<(Gateway, Option<String>), StartError> {
     let text = settings::routes_text(config)?;
-    let routes = match &text {
-        Some(text) => settings::parsed_routes(config, text)?,
-        None => {
-            tracing::warn!("{}", settings::no_routes(config));
-            Routes::default()
-        }
+    let routes = if let Some(text) = &text {
+        settings::parsed_routes(config, text)?
+    } else {
+        tracing::warn!("{}", settings::no_routes(config));
+        Routes::default()
     };
     let gateway = Gateway::new(routes, settings::gateway(config), Arc::clone(&ports.clock))?;
     proxies::tell(config, &gateway);

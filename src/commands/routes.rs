@@ -237,10 +237,10 @@ routes:
         let routes = Routes::parse(ROUTES).unwrap();
         let all = "GET, HEAD, POST, PUT, PATCH, DELETE";
         let expected = format!(
-            "ID     AUTH      METHODS                              PATH                  SERVICE  DESCRIPTION
-order  session   GET, HEAD                            /api/orders/{{id}}      crud     one order
-admin  none      {all}  admin.example/api/*   crud
-star   optional  {all}  /api/*                crud
+            "ID     AUTH      METHODS                              PATH                 SERVICE  DESCRIPTION
+order  session   GET, HEAD                            /api/orders/{{id}}     crud     one order
+admin  none      {all}  admin.example/api/*  crud
+star   optional  {all}  /api/*               crud
 "
         );
         assert_eq!(list(&routes), expected);

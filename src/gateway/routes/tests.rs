@@ -717,54 +717,6 @@ fn each_mistake_in_a_service_is_named_with_its_fix() {
         ),
         ("{ base_url: 'http://crud/a%2Fb' }", "two ways"),
         (
-            "{ base_url: 'http://crud', timeout: [1] }",
-            "timeout of service `crud` is a list",
-        ),
-        (
-            "{ base_url: 'http://crud', timeout: { connect: 0 } }",
-            "connect in timeout of service `crud` is `0`",
-        ),
-        (
-            "{ base_url: 'http://crud', timeout: { first: 1s } }",
-            "timeout of service `crud` has the unknown key `first`",
-        ),
-        (
-            "{ base_url: 'http://crud', h2c: maybe }",
-            "h2c of service `crud` is a single value",
-        ),
-        (
-            "{ base_url: 'https://crud', h2c: true }",
-            "has h2c, and its base_url is https",
-        ),
-        (
-            "{ base_url: 'http://crud', tls_verify: ca.pem, ca_file: ca.pem }",
-            "has both ca_file and a file in tls_verify",
-        ),
-        (
-            "{ base_url: 'http://crud', headers: { set: [x] } }",
-            "set in headers of service `crud` is a list",
-        ),
-        (
-            "{ base_url: 'http://crud', headers: { set: { X-User-ID: root } } }",
-            "sets `X-User-ID`, which is no field that a service may set",
-        ),
-        (
-            "{ base_url: 'http://crud', headers: { set: { Authorization: hunter2 } } }",
-            "sets `Authorization`, which is no field that a service may set",
-        ),
-        (
-            "{ base_url: 'http://crud', headers: { set: { Connection: close } } }",
-            "sets `Connection`, which is no field that a service may set",
-        ),
-        (
-            "{ base_url: 'http://crud', headers: { set: { X_Tenant: a } } }",
-            "sets `X_Tenant`, which is no field that a service may set",
-        ),
-        (
-            "{ base_url: 'http://crud', headers: { set: { X-Key: \"hunter2\\n\" } } }",
-            "sets `X-Key` to a value with control characters",
-        ),
-        (
             "{ base_url: 'http://crud', headers: x }",
             "headers of service `crud` is a single value",
         ),
@@ -798,15 +750,76 @@ fn each_mistake_in_a_service_is_named_with_its_fix() {
             "allows `X-Accel-*`, which is withheld from no answer",
         ),
     ] {
-        let error = Routes::parse(&format!("services:\n  crud: {service}\n")).unwrap_err();
-        let text = error.to_string();
-        assert_eq!(error.mistakes().len(), 1, "{service}: {text}");
-        assert!(
-            text.starts_with("line 2, column ") && text.contains(problem),
-            "{service}: {text}"
-        );
-        assert!(!text.contains("hunter2"), "{text}");
+        assert_service_mistake(service, problem);
     }
+}
+
+#[test]
+fn each_mistake_in_times_and_set_fields_is_named() {
+    for (service, problem) in [
+        (
+            "{ base_url: 'http://crud', timeout: [1] }",
+            "timeout of service `crud` is a list",
+        ),
+        (
+            "{ base_url: 'http://crud', timeout: { connect: 0 } }",
+            "connect in timeout of service `crud` is `0`",
+        ),
+        (
+            "{ base_url: 'http://crud', timeout: { first: 1s } }",
+            "timeout of service `crud` has the unknown key `first`",
+        ),
+        (
+            "{ base_url: 'http://crud', h2c: maybe }",
+            "h2c of service `crud` is a single value",
+        ),
+        (
+            "{ base_url: 'https://crud', h2c: true }",
+            "has h2c, and its base_url is https",
+        ),
+        (
+            "{ base_url: 'https://crud', tls_verify: [ca.pem] }",
+            "tls_verify of service `crud` is a list",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { set: [x] } }",
+            "set in headers of service `crud` is a list",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { set: { X-User-ID: root } } }",
+            "sets `X-User-ID`, which is no field that a service may set",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { set: { Authorization: hunter2 } } }",
+            "sets `Authorization`, which is no field that a service may set",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { set: { Connection: close } } }",
+            "sets `Connection`, which is no field that a service may set",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { set: { X_Tenant: a } } }",
+            "sets `X_Tenant`, which is no field that a service may set",
+        ),
+        (
+            "{ base_url: 'http://crud', headers: { set: { X-Key: \"hunter2\\n\" } } }",
+            "sets `X-Key` to a value with control characters",
+        ),
+    ] {
+        assert_service_mistake(service, problem);
+    }
+}
+
+/// The one mistake of a service with these settings.
+fn assert_service_mistake(service: &str, problem: &str) {
+    let error = Routes::parse(&format!("services:\n  crud: {service}\n")).unwrap_err();
+    let text = error.to_string();
+    assert_eq!(error.mistakes().len(), 1, "{service}: {text}");
+    assert!(
+        text.starts_with("line 2, column ") && text.contains(problem),
+        "{service}: {text}"
+    );
+    assert!(!text.contains("hunter2"), "{text}");
 }
 
 #[test]
@@ -1024,6 +1037,10 @@ fn keys_of_the_original_system_are_told_apart() {
     for (entry, message) in [
         ("token_audience: x", NOT_BUILT),
         ("scopes: [x]", NOT_BUILT),
+        (
+            "tls_verify: ca.pem, ca_file: ca.pem",
+            "has both ca_file and a file in tls_verify",
+        ),
         (
             "tls_verify: ca.pem",
             "tls_verify `ca.pem` of service `a` cannot be read here",

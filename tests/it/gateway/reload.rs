@@ -7,10 +7,10 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{Method, StatusCode};
 
-use crate::support::{Stack, service};
+use crate::support::{Browser, Stack, service};
 
-/// Two looks, and a moment.
-const TWO_LOOKS: Duration = Duration::from_secs(11);
+/// Many looks.
+const LOOKS: Duration = Duration::from_secs(30);
 
 const BEFORE: &str = "- { id: a, path: /a/*, target_service: api, preserve_path: true }";
 const AFTER: &str = "- { id: b, path: /b/*, target_service: api, preserve_path: true }";
@@ -19,6 +19,17 @@ const AFTER: &str = "- { id: b, path: /b/*, target_service: api, preserve_path: 
 fn write(stack: &Stack, api: &str, routes: &str) {
     let text = format!("services:\n  api: {{ base_url: '{api}' }}\nroutes:\n{routes}\n");
     fs::write(stack.folder().join("config/routes.yaml"), text).unwrap();
+}
+
+/// Waits until the changed routes answer.
+async fn until(stack: &Stack, browser: &Browser, path: &str, status: StatusCode) {
+    for _ in 0..120 {
+        stack.advance(Duration::from_secs(1)).await;
+        if browser.get(path).await.status == status {
+            return;
+        }
+    }
+    panic!("{path} never answers {status}");
 }
 
 async fn stack() -> Stack {
@@ -38,18 +49,17 @@ async fn changed_routes_are_read_and_a_bad_file_changes_nothing() {
         "- { id: b, path: /auth/*, target_service: api }",
     ] {
         write(&stack, &stack.api.url(), bad);
-        stack.advance(TWO_LOOKS).await;
+        stack.advance(LOOKS).await;
         assert_eq!(ada.get("/a/x").await.status, StatusCode::OK, "{bad}");
         assert_eq!(ada.get("/b/x").await.status, StatusCode::NOT_FOUND, "{bad}");
     }
     fs::remove_file(stack.folder().join("config/routes.yaml")).unwrap();
-    stack.advance(TWO_LOOKS).await;
+    stack.advance(LOOKS).await;
     assert_eq!(ada.get("/a/x").await.status, StatusCode::OK);
 
     write(&stack, &stack.api.url(), AFTER);
-    stack.advance(TWO_LOOKS).await;
+    until(&stack, &ada, "/b/x", StatusCode::OK).await;
     assert_eq!(ada.get("/a/x").await.status, StatusCode::NOT_FOUND);
-    assert_eq!(ada.get("/b/x").await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -59,10 +69,13 @@ async fn attack_5_a_route_of_a_reload_needs_both_proofs() {
     ada.log_in().await;
     let token = ada.csrf_token().await;
     write(&stack, &stack.api.url(), AFTER);
-    stack.advance(TWO_LOOKS).await;
-    assert_eq!(ada.get("/b/x").await.status, StatusCode::OK);
+    until(&stack, &ada, "/b/x", StatusCode::OK).await;
     let calls = stack.api.calls().len();
-    assert_eq!(ada.post("/b/x").await.refusal(), (403, "csrf_token".to_owned()));
+    let without_token = ada.request(Method::POST, "/b/x");
+    assert_eq!(
+        ada.send(without_token).await.refusal(),
+        (403, "csrf_token".to_owned())
+    );
     let foreign = ada
         .request(Method::POST, "/b/x")
         .header("origin", "https://evil.example")
@@ -93,14 +106,13 @@ async fn a_stream_outlives_a_reload() {
     let ada = stack.browser();
     ada.log_in().await;
     write(&stack, &api, AFTER);
-    stack.advance(TWO_LOOKS).await;
+    until(&stack, &ada, "/a/x", StatusCode::NOT_FOUND).await;
     let request = ada.request(Method::GET, "/b/events");
     sender.send(Bytes::from_static(b"one")).unwrap();
     let mut answer = request.send().await.unwrap();
     assert_eq!(answer.chunk().await.unwrap().unwrap(), "one");
     write(&stack, &stack.api.url(), BEFORE);
-    stack.advance(TWO_LOOKS).await;
-    assert_eq!(ada.get("/b/x").await.status, StatusCode::NOT_FOUND);
+    until(&stack, &ada, "/b/x", StatusCode::NOT_FOUND).await;
     sender.send(Bytes::from_static(b"two")).unwrap();
     assert_eq!(answer.chunk().await.unwrap().unwrap(), "two");
 }

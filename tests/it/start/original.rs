@@ -27,8 +27,6 @@ const LATER: &[(&str, Issue)] = &[
         "token_policy: { mode: on_behalf_of, audience: https://orders.apps.example }",
         Issue::Gateway,
     ),
-    ("required_scopes: [orders.read]", Issue::Gateway),
-    ("streaming: true", Issue::Gateway),
     ("MS_BFF_DPOP_ENABLED=true", Issue::Fapi),
     ("MS_BFF_JARM_MODE=jwt", Issue::Fapi),
     ("MS_BFF_AUTHZ_ENABLED=true", Issue::Decisions),

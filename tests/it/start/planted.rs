@@ -12,7 +12,7 @@ use super::{folder, make_key};
 use crate::support::Process;
 
 /// Every command that reads the settings.
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 15] = [
     &[],
     &["serve"],
     &["check"],
@@ -26,6 +26,7 @@ const COMMANDS: [&[&str]; 14] = [
     &["keys", "generate"],
     &["keys", "rotate", "--now"],
     &["keys", "retire", "some-key"],
+    &["routes", "list"],
     &["sessions", "stats"],
 ];
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];

@@ -34,10 +34,17 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 /// The key that names certificate authorities.
 fn authorities_key<'a>(fields: &Fields<'a>) -> Option<(&'static str, &'a Node)> {
     let own = fields.get("ca_file").map(|node| ("ca_file", node));
-    let is_file = |node: &&Node| {
-        !matches!(&node.value, Value::Bool(_)) && !matches!(&node.value, Value::Text(text) if text == "true")
-    };
+    let is_file = |node: &&Node| !says(node, "true") && !says(node, "false");
     own.or_else(|| Some(("tls_verify", fields.get("tls_verify").filter(is_file)?)))
+}
+
+/// Whether the value is this word, in quotes or not.
+fn says(node: &Node, word: &str) -> bool {
+    match &node.value {
+        Value::Bool(value) => word == if *value { "true" } else { "false" },
+        Value::Text(text) => text == word,
+        Value::Null | Value::Unquoted | Value::List(_) | Value::Map(_) => false,
+    }
 }
 
 // === impl Timeouts ===
@@ -79,7 +86,11 @@ impl Reader<'_> {
             None => Some(true),
             Some(node) => self.boolean(node, &format!("rewrite of {}", fields.what)),
         };
-        let own_authorities = self.authorities(&fields);
+        let verifies = self.tls_verify(&fields);
+        let own_authorities = match authorities_key(&fields) {
+            None => Some(None),
+            Some((key, node)) => self.ca_file(node, key, &fields.what).map(Some),
+        };
         let base = self.required(
             &fields,
             "base_url",
@@ -114,7 +125,7 @@ impl Reader<'_> {
             h2c: h2c?,
             rules: rules?,
             rewrite: rewrite?,
-            own_authorities: own_authorities?,
+            own_authorities: verifies.and(own_authorities)?,
         })
     }
 
@@ -153,39 +164,30 @@ impl Reader<'_> {
         }
     }
 
-    /// `ca_file`, or a path in `tls_verify`, its name in the original system.
-    fn authorities(&mut self, fields: &Fields<'_>) -> Option<Option<Bundle>> {
-        if let Some(node) = fields.get("tls_verify") {
-            match &node.value {
-                Value::Bool(true) => {}
-                Value::Text(text) if text == "true" => {}
-                Value::Bool(false) => return self.unverified(node, &fields.what),
-                Value::Text(text) if text == "false" => return self.unverified(node, &fields.what),
-                Value::Text(_) if fields.get("ca_file").is_some() => {
-                    self.mistake(
-                        node.at(),
-                        format!("{} has both ca_file and a file in tls_verify", fields.what),
-                        "keep ca_file",
-                    );
-                    return None;
-                }
-                _ => {}
-            }
+    /// Checks `tls_verify`: `true`, or the name of a file, as in the original system. `None` for a mistake.
+    fn tls_verify(&mut self, fields: &Fields<'_>) -> Option<()> {
+        let Some(node) = fields.get("tls_verify") else {
+            return Some(());
+        };
+        let what = &fields.what;
+        if says(node, "false") {
+            self.mistake(
+                node.at(),
+                format!("tls_verify of {what} is false, so that anybody could answer in its place"),
+                "name a file with the authority that signed its certificate, or with its own self-signed certificate, as in \
+                 ca_file: corp-ca.pem",
+            );
+            return None;
         }
-        match authorities_key(fields) {
-            None => Some(None),
-            Some((key, node)) => self.ca_file(node, key, &fields.what).map(Some),
+        if !says(node, "true") && fields.get("ca_file").is_some() {
+            self.mistake(
+                node.at(),
+                format!("{what} has both ca_file and a file in tls_verify"),
+                "keep ca_file",
+            );
+            return None;
         }
-    }
-
-    fn unverified<T>(&mut self, node: &Node, what: &str) -> Option<T> {
-        self.mistake(
-            node.at(),
-            format!("tls_verify of {what} is false, so that anybody could answer in its place"),
-            "name a file with the authority that signed its certificate, or with its own self-signed certificate, as in \
-             ca_file: corp-ca.pem",
-        );
-        None
+        Some(())
     }
 
     /// Reads the certificates that a service may use in addition to those of the system's authorities.

@@ -47,7 +47,10 @@ fn the_samples_match_and_name_the_schema() {
 fn examples_in_documents_match() {
     let checker = Checker::new(&schema());
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/routes.md")).unwrap();
-    let blocks = text.split("```yaml\n").skip(1);
+    // A block that a test runs, or one that people only read.
+    let blocks = ["```yaml\n", "```text\n"]
+        .into_iter()
+        .flat_map(|begin| text.split(begin).skip(1));
     let mut seen = 0;
     for block in blocks.filter_map(|rest| rest.split("```").next()) {
         if block.starts_with("services:") || block.starts_with("routes:") {
