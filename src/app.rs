@@ -13,6 +13,7 @@ mod listeners;
 pub mod one_shot;
 pub mod preflight;
 mod proxies;
+mod registering;
 mod reload;
 mod replicas;
 mod session_secret;
@@ -108,10 +109,6 @@ impl App {
     /// # Errors
     ///
     /// [`StartError`], with the fix.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "the wiring of all parts, one after the other"
-    )]
     pub async fn new(config: Config, ports: Ports) -> Result<Self, StartError> {
         let health = Health::new();
         let (ports, agreed) = replicas::one_clock(&config, ports);
@@ -170,18 +167,8 @@ impl App {
             Arc::clone(&ports.random),
             &*ports.instruments,
         );
-        let registration = config.registration.enabled.then(|| {
-            let registration = Registration::new(
-                settings::registration(&config),
-                outbound,
-                keys.clone(),
-                Arc::clone(&ports.clock),
-            );
-            match replicas::vault(&config, replicas.as_ref()) {
-                Some(vault) => registration.in_vault(vault),
-                None => registration,
-            }
-        });
+        let registration = registering::registration(&config, &outbound, &keys, &ports, replicas.as_ref())
+            .map(|registration| registration.asking(relying_party.clone()));
         let (gateway, routes) = gateway(&config, &ports)?;
         let web = Web::new(Services {
             keys,

@@ -21,6 +21,7 @@ mod par;
 mod provider;
 mod revocation;
 mod signed;
+mod standing;
 mod token;
 mod userinfo;
 
@@ -48,6 +49,7 @@ pub use self::{
         ProviderTime, SignedError, UrlMap,
     },
     revocation::TokenKind,
+    standing::Standing,
     token::{TokenError, TokenResponse},
     userinfo::UserInfoError,
 };

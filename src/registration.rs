@@ -5,52 +5,52 @@
 //! and writes only the differences. It spends an initial access token only if no client exists or one has to be
 //! replaced, never twice, and only after the file has proved writable. [`Registration::run`] repeats attempts in the
 //! background of a server.
+//!
+//! A [`Plan`] decides each step: `plan` makes it of facts, without I/O, and `executor` performs it. A look
+//! ([`Registration::inspect`]) returns the plan.
 
-mod access;
 mod announce;
 mod answer;
-mod bootstrap;
+mod attempt;
 mod calls;
 mod credentials;
-mod deletion;
 mod diff;
 mod error;
 mod event;
-mod extensions;
+mod executor;
 mod inspect;
 mod keep;
 mod metadata;
 mod options;
+mod plan;
 mod refusal;
-mod renew;
-mod replace;
 mod run;
 mod stored;
-mod update;
 mod vault;
 
 use std::{sync::Arc, time::Duration};
 
 pub use self::{
     announce::RegisteredKeys,
+    attempt::managed_elsewhere,
     credentials::{Credentials, CredentialsError, CredentialsFile, Pending, Registered, State, Superseded},
     diff::{Change, Remembered, compare, compare_with_sent},
     error::{Again, ErrorKind, RegistrationError, RequestedClientId, Target},
     event::{Event, Outcome},
-    inspect::{Inspected, Inspection, Prospect, Reading, Replacement, TokenSource, TokenTrial},
+    inspect::{Inspected, Inspection, Reading, TokenTrial},
     metadata::{WantedMetadata, single},
     options::{AuthMethod, Description, Jwks, Options, RedirectUpdate, UpdateMethod},
+    plan::{Plan, Registering, Step, TokenSource, Updating, Why},
     run::{RetryPolicy, RunContext},
     stored::secret_expired,
-    update::managed_elsewhere,
     vault::{Fingerprint, Lock, Place, Vault},
 };
-use self::{bootstrap::Attempt, calls::Calls};
+use self::{attempt::Attempt, calls::Calls, plan::Purpose};
 use crate::{
     clock::{SharedClock, timeout},
     diagnostic::{Explain as _, Knob, fix, told},
     keys::Keys,
-    oidc::Metadata,
+    oidc::{Metadata, RelyingParty},
     outbound::Outbound,
 };
 
@@ -68,6 +68,8 @@ pub struct Registration {
     calls: Calls,
     keys: Keys,
     clock: SharedClock,
+    /// Asks the IdP whether it still accepts a client whose registration access token it refuses.
+    asks: Option<RelyingParty>,
 }
 
 // === impl Registration ===
@@ -91,6 +93,7 @@ impl Registration {
             options,
             keys,
             clock,
+            asks: None,
         }
     }
 
@@ -98,6 +101,16 @@ impl Registration {
     #[must_use]
     pub fn in_vault(self, vault: Arc<dyn Vault>) -> Self {
         Self { vault, ..self }
+    }
+
+    /// The same, and `relying_party` asks the IdP whether it still accepts a client whose registration access token it
+    /// refuses: a client that is refused too was deleted. Only for a process whose keys the IdP can fetch.
+    #[must_use]
+    pub fn asking(self, relying_party: RelyingParty) -> Self {
+        Self {
+            asks: Some(relying_party),
+            ..self
+        }
     }
 
     /// Makes one attempt. Its result is a client, or the reason for its absence. Of several processes on one file
@@ -151,11 +164,17 @@ impl Registration {
         metadata: &Metadata,
         lock: Result<Option<Lock>, CredentialsError>,
     ) -> Result<Outcome, RegistrationError> {
-        match lock {
-            Ok(Some(_lock)) => Attempt::start(self, metadata).await?.run().await,
-            Ok(None) => self.skipped(metadata).await,
-            Err(error) => self.without_lock(metadata, error).await,
-        }
+        let (lock, unlocked) = match lock {
+            Ok(Some(lock)) => (Some(lock), None),
+            Ok(None) => return self.skipped(metadata).await,
+            Err(error) => (None, Some(error)),
+        };
+        let mut attempt = Attempt::start(self, metadata, Purpose::Start).await?;
+        attempt.learnt.unlocked = unlocked;
+        let no_token = attempt.no_token();
+        let outcome = attempt.run().await?;
+        drop(lock);
+        outcome.ok_or(no_token)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 pub use super::static_client::StaticClientError;
-use super::{Ports, StartError, replicas, settings, static_client};
+use super::{Ports, StartError, registering, replicas, settings, static_client};
 use crate::{
     clock::{SharedClock, Timestamp},
     config::Config,
@@ -62,18 +62,7 @@ impl OneShot {
     /// [`StartError`], with the fix.
     pub fn new(config: &Config, keys: Keys, common: &InCommon, ports: Ports) -> Result<Self, StartError> {
         let outbound = Outbound::new(&settings::outbound(config), Arc::clone(&ports.clock))?;
-        let registration = config.registration.enabled.then(|| {
-            let registration = Registration::new(
-                settings::registration(config),
-                outbound.clone(),
-                keys.clone(),
-                Arc::clone(&ports.clock),
-            );
-            match replicas::vault(config, common.0.as_ref()) {
-                Some(vault) => registration.in_vault(vault),
-                None => registration,
-            }
-        });
+        let registration = registering::registration(config, &outbound, &keys, &ports, common.0.as_ref());
         Ok(Self {
             relying_party: relying_party(settings::relying_party(config), &outbound, &keys, &ports),
             keys,

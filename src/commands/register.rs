@@ -5,20 +5,17 @@ mod difference;
 use std::sync::Arc;
 
 use self::difference::{Row, table};
-use super::{Exit, complain_of, process, say};
+use super::{Exit, check::text::clean, complain_of, process, say};
 use crate::{
     app::{
         Ports, StartError,
         one_shot::{InCommon, OneShot, load_keys, look_at_keys},
     },
     config::Config,
-    diagnostic::{Explain as _, Explained, Knob, fix},
+    diagnostic::{Explain as _, Explained, Knob, Words as _, fix},
     keys::Keys,
     oidc::{DiscoveryError, Metadata},
-    registration::{
-        Event, Inspected, Inspection, Outcome, Prospect, Reading, Registration, RegistrationError,
-        Replacement, TokenSource, WantedMetadata, managed_elsewhere,
-    },
+    registration::{Event, Inspection, Outcome, Reading, Registration, RegistrationError, managed_elsewhere},
 };
 
 pub(super) fn run(dry_run: bool) -> Exit {
@@ -70,9 +67,7 @@ async fn register_with(config: &Config, common: &InCommon, ports: &Ports, dry_ru
     };
     if dry_run {
         return match registration.inspect(&metadata).await {
-            Ok(Inspection::Unregistered(prospect)) => would_register(&prospect, &metadata, config),
-            Ok(Inspection::Registered(client)) => would_change(&client, config),
-            Ok(Inspection::Configured(_)) => would_do_nothing(),
+            Ok(inspection) => would(&inspection, config),
             Err(error) => refused(&error, config),
         };
     }
@@ -122,7 +117,10 @@ fn done(client_id: &str, event: Event, config: &Config) -> Exit {
             say(&format!("{client_id} was updated:\n"));
             say(&table(changes.iter().map(Row::of_change)));
         }
-        Event::Skipped => say("No call was made (SKIP_DCR_BOOTSTRAP)."),
+        Event::Skipped => say(&format!(
+            "No call was made ({}).",
+            config.names.name(Knob::SkipRegistration)
+        )),
         // The event is already in the log, unless that is filtered; the stored registration still serves.
         Event::UpdateRefused(error) | Event::Postponed(error) => {
             return if tracing::enabled!(tracing::Level::WARN) {
@@ -149,71 +147,38 @@ fn exit_of(error: &RegistrationError) -> Exit {
     }
 }
 
-fn would_register(prospect: &Prospect, metadata: &Metadata, config: &Config) -> Exit {
-    let how = match &prospect.token {
-        Ok(TokenSource::Configured) => "with DCR_IAT",
-        Ok(TokenSource::Open) => "without an initial access token (DCR_IAT=none)",
-        Ok(TokenSource::Minted) => {
-            "with an initial access token that is minted for it (BOOTSTRAP_ADMIN_TOKEN)"
-        }
-        Err(error) => return refused(error, config),
-    };
-    let issuer = &metadata.issuer;
-    would_create(
-        &format!("Would register a new client at {issuer}, {how}:"),
-        &prospect.wanted,
-    );
-    Exit::Success
-}
-
-/// All fields, as none is there yet.
-fn would_create(what: &str, wanted: &WantedMetadata) {
-    let fields = wanted.fields().iter();
-    say(&format!("{what}\n"));
-    say(&table(
-        fields.map(|(name, value)| Row::new(name, None, Some(value))),
-    ));
-    say("\nNothing was written and nothing was spent.");
-}
-
-fn would_do_nothing() -> Exit {
-    say("No call would be made (SKIP_DCR_BOOTSTRAP).");
-    Exit::Success
-}
-
-fn would_change(client: &Inspected, config: &Config) -> Exit {
-    let id = &client.client_id;
-    if let Some(replacement) = client.replacement {
-        let why = match replacement {
-            Replacement::Forced => "DCR_FORCE_REPLACE with an unused DCR_IAT",
-            Replacement::TokenLost => {
-                "its registration access token is refused, and there is an initial access token (DCR_IAT), or one is minted"
-            }
-        };
-        would_create(
-            &format!("Would register a new client in the place of {id}: {why}."),
-            &client.wanted,
+/// Prints what a registration would do, in the words of its plan.
+fn would(inspection: &Inspection, config: &Config) -> Exit {
+    let plan = inspection.plan();
+    if let Some(error) = plan.refusal() {
+        return refused(error, config);
+    }
+    if let Inspection::Registered(client) = inspection
+        && let Reading::Elsewhere { origin } = &client.reading
+        && !plan.changes_something()
+    {
+        let what = format_args!(
+            "{} is managed at {origin}, where its token is not sent",
+            client.client_id
         );
-        return Exit::Success;
+        complain_of(&Explained::new(what, managed_elsewhere()), config);
+        return Exit::Refused;
     }
-    match &client.reading {
-        Reading::Failed(error) => return refused(error, config),
-        Reading::Elsewhere { origin } => {
-            let what = format_args!("{id} is managed at {origin}, where its token is not sent");
-            complain_of(&Explained::new(what, managed_elsewhere()), config);
-            return Exit::Refused;
-        }
-        Reading::Skipped => return would_do_nothing(),
-        Reading::Read(_) | Reading::NotOffered => {}
-    }
-    if client.changes.is_empty() {
-        say(&format!(
-            "{id} is registered as it should be; nothing would be done."
-        ));
+    let would = clean(&plan.describe().in_words(&config.names));
+    let changes = plan.changes();
+    if changes.is_empty() {
+        say(&format!("Would {would}."));
     } else {
-        say(&format!("Would update {id}:\n"));
-        say(&table(client.changes.iter().map(Row::of_change)));
-        say("\nNothing was changed at the IdP.");
+        say(&format!("Would {would}:\n"));
+        say(&table(changes.iter().map(Row::of_change)));
+        say("");
     }
+    say(if !plan.changes_something() {
+        "Nothing would be done at the IdP."
+    } else if plan.registering().is_some() {
+        "Nothing was written and nothing was spent."
+    } else {
+        "Nothing was changed at the IdP."
+    });
     Exit::Success
 }

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{Knob, words::Words};
+use super::{
+    Knob,
+    words::{Words, of_log},
+};
 
 /// Advice: an imperative in lower case without a full stop, with typed knobs in it. Made by `fix!`.
 ///
@@ -97,6 +100,12 @@ impl Fix {
             }
         }
         knobs
+    }
+
+    /// The sentence for the log, in the words that belong to it.
+    #[must_use]
+    pub fn told(&self) -> String {
+        of_log(|words| self.in_words(words))
     }
 
     /// The sentence in these words.

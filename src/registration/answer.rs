@@ -5,8 +5,12 @@ use std::fmt;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::credentials::{is_client_id, is_client_secret, is_token, is_uri};
-use crate::secret::Secret;
+use super::{
+    credentials::{Registered, is_client_id, is_client_secret, is_token, is_uri},
+    diff::Remembered,
+    metadata::{WantedMetadata, named_algorithm},
+};
+use crate::{jose::Algorithm, secret::Secret};
 
 /// A validated answer. Its `Debug` shows only the client id.
 pub(super) struct Answer {
@@ -60,6 +64,35 @@ impl Answer {
             registration_client_uri: uri,
             metadata,
         })
+    }
+}
+
+// === impl Registered ===
+
+impl Registered {
+    /// The client of `answer` to a request with `wanted` and this algorithm.
+    pub(super) fn of(answer: Answer, wanted: &WantedMetadata, algorithm: Option<Algorithm>) -> Self {
+        Self {
+            signing_algorithm: named_algorithm(&answer.metadata).or(algorithm),
+            remembered: Remembered::new(wanted, &answer.metadata),
+            client_id: answer.client_id,
+            client_secret: answer.client_secret,
+            client_secret_expires_at: answer.client_secret_expires_at,
+            registration_access_token: answer.registration_access_token,
+            registration_client_uri: answer.registration_client_uri,
+        }
+    }
+
+    /// Notes the IdP's `metadata` as agreed, after a request with `wanted`. The algorithm is the one of the answer, or
+    /// else the requested one.
+    pub(super) fn agree(
+        &mut self,
+        wanted: &WantedMetadata,
+        metadata: &Map<String, Value>,
+        algorithm: Option<Algorithm>,
+    ) {
+        self.signing_algorithm = named_algorithm(metadata).or(algorithm);
+        self.remembered = Remembered::new(wanted, metadata);
     }
 }
 

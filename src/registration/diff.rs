@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::metadata::{AUTH_METHOD, Digests, WantedMetadata, field_digest, meaning};
+use super::{
+    metadata::{AUTH_METHOD, Digests, REDIRECT_URIS, REDIRECTS, WantedMetadata, field_digest, meaning},
+    options::RedirectUpdate,
+};
 
 /// The greatest length of a value in a log line, in characters: a JWK Set can be long, and an IdP can return
 /// anything.
@@ -20,6 +23,17 @@ pub struct Change {
     pub from: Option<Value>,
     /// The wanted value; `None` if the field has to be removed.
     pub to: Option<Value>,
+}
+
+/// The difference between the wanted metadata and those at the IdP.
+#[derive(Clone, Debug)]
+pub(super) struct Difference {
+    /// The metadata that we want this client to have.
+    pub(super) wanted: WantedMetadata,
+    /// The fields with other values at the IdP.
+    pub(super) changes: Vec<Change>,
+    /// Redirect URIs have to be kept that we cannot know: any list that is written over them could take some away.
+    pub(super) blind: bool,
 }
 
 /// The request and answer of the last registration or update, as digests of fields.
@@ -42,6 +56,50 @@ pub struct Remembered {
         skip_serializing_if = "Digests::is_empty"
     )]
     pub(super) refused: Digests,
+}
+
+// === impl Difference ===
+
+impl Difference {
+    /// The difference for a client that is registered as `current`, which is `None` if it cannot be read.
+    pub(super) fn new(
+        wanted: &WantedMetadata,
+        mode: RedirectUpdate,
+        current: Option<&Map<String, Value>>,
+        memory: &Remembered,
+    ) -> Self {
+        let wanted = wanted.keeping(mode, current.unwrap_or(&Map::new()));
+        Self {
+            changes: match current {
+                Some(current) => compare(&wanted, current, memory),
+                None => compare_with_sent(&wanted, memory),
+            },
+            wanted,
+            blind: mode != RedirectUpdate::Replace
+                && current
+                    .and_then(|current| returned(current, REDIRECT_URIS))
+                    .is_none(),
+        }
+    }
+
+    /// Whether it may be written alone, without the fields that stay.
+    pub(super) fn can_patch(&self) -> bool {
+        let touches = |change: &Change| REDIRECTS.contains(&change.field.as_str());
+        !(self.blind && self.changes.iter().any(touches))
+    }
+
+    /// The body of a PATCH (RFC 7396): the fields that differ.
+    pub(super) fn patch(&self) -> Value {
+        let members = self.changes.iter();
+        let members = members.map(|change| (change.field.clone(), change.to.clone().into()));
+        Value::Object(members.collect())
+    }
+
+    /// The changes that somebody made at the IdP, in words.
+    pub(super) fn drifted(&self, memory: &Remembered) -> Vec<String> {
+        let drifted = drifted(&self.changes, memory).into_iter();
+        drifted.map(Change::drift).collect()
+    }
 }
 
 // === impl Remembered ===

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Why there is no registration, or why it could not be brought up to date. No text holds a token or a secret.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum RegistrationError {
     /// The credentials file cannot be used.
     #[error(transparent)]
@@ -206,6 +206,19 @@ pub enum RegistrationError {
         /// Where.
         url: String,
         /// The answer.
+        status: StatusCode,
+        /// Which.
+        client_id: String,
+    },
+    /// The IdP knows neither the registration access token nor the client.
+    #[error(
+        "the client {client_id} was deleted at the IdP: the IdP refuses its registration access token at {url} with {status}, and \
+         the client itself with invalid_client"
+    )]
+    ClientDeleted {
+        /// Where.
+        url: String,
+        /// The answer there.
         status: StatusCode,
         /// Which.
         client_id: String,

@@ -3,6 +3,7 @@
 use super::{
     diff::{Change, listed},
     error::{ErrorKind, RegistrationError},
+    plan::Assigned,
 };
 use crate::{diagnostic::Explain as _, oidc::Client};
 
@@ -16,7 +17,7 @@ pub struct Outcome {
 }
 
 /// The outcome of an attempt.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Event {
     /// A new client was registered.
     Registered {
@@ -44,6 +45,23 @@ impl Event {
         match error.kind() {
             ErrorKind::Unreachable => Self::Postponed(error),
             _ => Self::UpdateRefused(error),
+        }
+    }
+
+    pub(super) fn of_changes(changes: Vec<Change>) -> Self {
+        if changes.is_empty() {
+            Self::Unchanged
+        } else {
+            Self::Updated(changes)
+        }
+    }
+
+    /// The error of an outcome that is not the wanted one.
+    #[must_use]
+    pub const fn error(&self) -> Option<&RegistrationError> {
+        match self {
+            Self::UpdateRefused(error) | Self::Postponed(error) => Some(error),
+            Self::Registered { .. } | Self::Unchanged | Self::Updated(_) | Self::Skipped => None,
         }
     }
 
@@ -76,10 +94,13 @@ impl Event {
     }
 }
 
-/// `event`, after it was logged.
-pub(super) fn logged(event: Event) -> Event {
-    event.log();
-    event
+impl From<Assigned> for Event {
+    fn from(new: Assigned) -> Self {
+        Self::Registered {
+            assigned: new.client_id,
+            requested: new.requested,
+        }
+    }
 }
 
 /// A replaced client that we cannot manage: only a person can remove it.

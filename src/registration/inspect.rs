@@ -10,13 +10,14 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Registration,
-    bootstrap::Attempt,
+    attempt::Attempt,
     calls::with_token,
     credentials::CredentialsError,
     diff::Change,
     error::{RegistrationError, Target},
     metadata::WantedMetadata,
     options::AuthMethod,
+    plan::{Plan, Purpose, Reach, Step, configured_access},
     refusal::{blames_token, is_transient, oauth_error, shown, token_refused, unavailable},
     vault::Lock,
 };
@@ -32,33 +33,13 @@ const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// The result of a look.
 #[derive(Debug)]
 pub enum Inspection {
-    /// No client exists yet.
-    Unregistered(Box<Prospect>),
+    /// No client exists yet: the plan of the next start.
+    Unregistered(Box<Plan>),
     /// There is one.
     Registered(Box<Inspected>),
     /// The server makes no call (`SKIP_DCR_BOOTSTRAP`) and has stored nothing: the configured client, or the reason
     /// why the configuration is incomplete.
-    Configured(Box<Result<Client, RegistrationError>>),
-}
-
-/// The next start's action if no client exists yet.
-#[derive(Debug)]
-pub struct Prospect {
-    /// The metadata that it would request.
-    pub wanted: WantedMetadata,
-    /// The authentication, or the reason why it is impossible.
-    pub token: Result<TokenSource, RegistrationError>,
-}
-
-/// The source of the initial access token for a registration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenSource {
-    /// `DCR_IAT`.
-    Configured,
-    /// Minted with `BOOTSTRAP_ADMIN_TOKEN`.
-    Minted,
-    /// None is needed (`DCR_IAT=none`).
-    Open,
+    Configured(Box<Result<Client, RegistrationError>>, Plan),
 }
 
 /// A registered client, with its present and its wanted state.
@@ -74,19 +55,10 @@ pub struct Inspected {
     pub wanted: WantedMetadata,
     /// The IdP's metadata of the client.
     pub reading: Reading,
-    /// The changes that a start would make.
+    /// The fields in which it differs from the wanted metadata.
     pub changes: Vec<Change>,
-    /// The reason why a start would register the client anew instead, if it would.
-    pub replacement: Option<Replacement>,
-}
-
-/// The reason why a start replaces a stored client with a new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replacement {
-    /// `DCR_FORCE_REPLACE` with an initial access token that has not been used.
-    Forced,
-    /// The registration access token is refused, and there is an initial access token, or one can be minted.
-    TokenLost,
+    /// The plan of the next start.
+    pub plan: Plan,
 }
 
 /// The IdP's answer about a client.
@@ -116,6 +88,20 @@ pub enum TokenTrial {
     Unclear(StatusCode),
 }
 
+// === impl Inspection ===
+
+impl Inspection {
+    /// The plan of the next start.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        match self {
+            Self::Unregistered(plan) => plan,
+            Self::Configured(_, plan) => plan,
+            Self::Registered(client) => &client.plan,
+        }
+    }
+}
+
 // === impl Registration ===
 
 impl Registration {
@@ -128,20 +114,27 @@ impl Registration {
         let stored = self.vault.load().await?;
         let known = stored.as_ref().is_some_and(|record| record.registered.is_some());
         if self.options.skip && !known {
-            return Ok(Inspection::Configured(Box::new(self.configured(metadata))));
+            let client = Box::new(self.configured(metadata));
+            return Ok(Inspection::Configured(client, Plan::of(Step::Skip)));
         }
         let asks = !self.options.skip && known;
         // Held until the end: the result of a reading must not mix with another process's update.
         let lock = if asks { Some(self.lock_soon().await) } else { None };
-        let attempt = Attempt::start(self, metadata).await?;
-        if attempt.record.registered.is_none() {
-            let token = attempt.token_source();
-            return Ok(Inspection::Unregistered(Box::new(Prospect {
-                wanted: attempt.wanted,
-                token,
-            })));
-        }
-        attempt.inspected(lock).await
+        let mut attempt = Attempt::start(self, metadata, Purpose::Look).await?;
+        let (lock, unlocked) = match lock {
+            Some(Ok(lock)) => (Some(lock), None),
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
+        // The result of a reading could not be stored.
+        attempt.learnt.reading = unlocked.map(|error| Err(error.into()));
+        let plan = attempt.look().await;
+        drop(lock);
+        Ok(if attempt.record.registered.is_none() {
+            Inspection::Unregistered(Box::new(plan))
+        } else {
+            Inspection::Registered(Box::new(attempt.inspected(plan)))
+        })
     }
 
     async fn lock_soon(&self) -> Result<Lock, CredentialsError> {
@@ -166,7 +159,7 @@ impl Registration {
         &self,
         metadata: &Metadata,
     ) -> Result<Option<TokenTrial>, RegistrationError> {
-        let Some(access) = self.configured_access()? else {
+        let Some(access) = configured_access(&self.options)? else {
             return Ok(None);
         };
         let Some(url) = metadata.registration_endpoint.clone() else {
@@ -212,71 +205,35 @@ impl Registration {
 // === impl Attempt ===
 
 impl Attempt<'_> {
-    fn token_source(&self) -> Result<TokenSource, RegistrationError> {
-        let configured = self.usable_access()?;
-        self.endpoint()?;
-        Ok(match configured {
-            None => TokenSource::Minted,
-            Some(access) if access.is_open() => TokenSource::Open,
-            Some(_) => TokenSource::Configured,
-        })
-    }
-
-    async fn inspected(
-        mut self,
-        lock: Option<Result<Lock, CredentialsError>>,
-    ) -> Result<Inspection, RegistrationError> {
-        let forced = !self.registration.options.skip && self.replacement_token()?.is_some();
-        let (reading, _lock) = match lock {
-            None => (Reading::Skipped, None),
-            // The result of the reading could not be stored.
-            Some(Err(error)) => (Reading::Failed(error.into()), None),
-            Some(Ok(lock)) => (self.reading().await, Some(lock)),
+    fn inspected(self, plan: Plan) -> Inspected {
+        let changes = self.facts().difference().changes;
+        let client = self.client();
+        let (client_id, secret_ends) = match &self.record.registered {
+            Some(known) => (known.client_id.clone(), known.client_secret_expires_at),
+            None => (String::new(), None),
         };
-        let plan = self.plan(match &reading {
-            Reading::Read(current) => Some(current),
-            _ => None,
-        });
-        let replacement = match &reading {
-            _ if forced => Some(Replacement::Forced),
-            Reading::Failed(RegistrationError::RegistrationTokenRefused { .. }) if self.can_renew()? => {
-                Some(Replacement::TokenLost)
-            }
-            _ => None,
-        };
-        let known = self.record.registered.as_ref();
-        Ok(Inspection::Registered(Box::new(Inspected {
-            client_id: known.map(|known| known.client_id.clone()).unwrap_or_default(),
-            client: self.client(),
-            secret_ends: known
-                .filter(|_| self.registration.options.auth_method != AuthMethod::PrivateKeyJwt)
-                .and_then(|known| known.client_secret_expires_at)
-                .filter(|at| *at != 0)
+        Inspected {
+            client_id,
+            client,
+            secret_ends: secret_ends
+                .filter(|at| *at != 0 && self.registration.options.auth_method != AuthMethod::PrivateKeyJwt)
                 .map(Timestamp::from_unix_seconds),
+            changes,
+            plan,
+            reading: self.reading(),
             wanted: self.wanted,
-            reading,
-            changes: plan.changes,
-            replacement,
-        })))
-    }
-
-    async fn reading(&mut self) -> Reading {
-        match self.read().await {
-            Ok(Some((_, Some(current)))) => Reading::Read(current),
-            Ok(Some((_, None))) => Reading::NotOffered,
-            Ok(None) => self.elsewhere().unwrap_or(Reading::NotOffered),
-            Err(error) => Reading::Failed(error),
         }
     }
 
-    /// The management endpoint of the registration, if the IdP gave one.
-    fn elsewhere(&self) -> Option<Reading> {
-        let known = self.record.registered.as_ref()?;
-        known.registration_access_token.as_ref()?;
-        let uri = url::Url::parse(known.registration_client_uri.as_deref()?).ok()?;
-        let url = self.metadata.url_map().back_channel(uri);
-        Some(Reading::Elsewhere {
-            origin: url.origin().ascii_serialization(),
-        })
+    fn reading(&self) -> Reading {
+        if self.registration.options.skip {
+            return Reading::Skipped;
+        }
+        match (&self.learnt.reading, self.management()) {
+            (Some(Err(error)), _) => Reading::Failed(error.clone()),
+            (_, Err(Reach::Elsewhere { origin })) => Reading::Elsewhere { origin },
+            (Some(Ok(Some(current))), _) => Reading::Read(current.clone()),
+            (Some(Ok(None)) | None, _) => Reading::NotOffered,
+        }
     }
 }

@@ -3,10 +3,11 @@
 
 use super::{
     Registration, RunContext,
-    bootstrap::Attempt,
+    attempt::Attempt,
     credentials::CredentialsError,
     error::RegistrationError,
     event::Outcome,
+    plan::{Purpose, due_at},
     vault::{Fingerprint, Lock},
 };
 use crate::{
@@ -92,8 +93,25 @@ impl Registration {
         lock: Result<Option<Lock>, CredentialsError>,
     ) -> Result<Option<Outcome>, RegistrationError> {
         let _lock = lock?;
-        let attempt = Attempt::start(self, metadata).await?;
-        attempt.check().await
+        let attempt = Attempt::start(self, metadata, Purpose::Comparison).await?;
+        attempt.run().await
+    }
+
+    /// Deletes the replaced clients whose time has come, if no other process has done it.
+    async fn delete_replaced(
+        &self,
+        metadata: &Metadata,
+        lock: Result<Option<Lock>, CredentialsError>,
+    ) -> Result<(), RegistrationError> {
+        let _lock = lock?;
+        let attempt = Attempt::start(self, metadata, Purpose::Deletion).await?;
+        attempt.run().await.map(|_| ())
+    }
+
+    /// When the next replaced client in the file may be deleted, if there is one.
+    async fn next_deletion(&self) -> Option<Timestamp> {
+        let record = self.vault.load().await.ok().flatten()?;
+        record.superseded.iter().map(due_at).min()
     }
 
     /// Continues with the record that another process wrote. Returns whether the file changed after the last look.

@@ -14,7 +14,7 @@ use self::logouts::LOGOUTS;
 pub use self::meaning::single;
 pub(super) use self::meaning::{field_digest, meaning};
 use super::{
-    diff::Remembered,
+    diff::{Change, Remembered},
     options::{AuthMethod, Description, Jwks, Options, RedirectUpdate},
 };
 use crate::{jose::Algorithm, own_paths::LOGGED_OUT, secret::Secret};
@@ -191,6 +191,17 @@ impl WantedMetadata {
     #[must_use]
     pub const fn fields(&self) -> &Map<String, Value> {
         &self.fields
+    }
+
+    /// The fields as changes of a client that does not exist yet.
+    pub(super) fn as_changes(&self) -> Vec<Change> {
+        let fields = self.fields.iter();
+        let changes = fields.map(|(name, value)| Change {
+            field: name.clone(),
+            from: None,
+            to: Some(value.clone()),
+        });
+        changes.collect()
     }
 
     /// The body of a registration request (RFC 7591 section 3.1), with the client id that we wish for as an extension.

@@ -9,6 +9,7 @@ use super::{
     event::{Event, Outcome},
     metadata::{AUTH_METHOD, Digests, field_digest, sent_algorithm},
     options::AuthMethod,
+    plan::configured_access,
 };
 use crate::{
     clock::Timestamp,
@@ -41,8 +42,7 @@ impl Registration {
         };
         let stored = record.requested_client_id.as_ref().or(assigned);
         let replaces = self.options.force_replace
-            && self
-                .configured_access()?
+            && configured_access(&self.options)?
                 .is_some_and(|access| !access.is_open() && !record.is_spent(&access.note));
         match stored {
             Some(stored) if stored != wish && assigned.is_some() && !replaces => {
@@ -80,8 +80,37 @@ impl Registration {
         }
     }
 
-    /// The client that `known` is, if we can authenticate as it.
+    /// The client that `known` is, if we can authenticate as it. Logs what is wrong with its credentials.
     pub(super) fn client(
+        &self,
+        known: &Registered,
+        negotiated: Option<Algorithm>,
+    ) -> Result<Client, RegistrationError> {
+        let method = self.method(known);
+        if method != self.options.auth_method {
+            tracing::warn!(
+                "the client {} is registered with {}, not with {} as configured, and uses the registered method until the \
+                 registration is updated",
+                known.client_id,
+                method.name(),
+                self.options.auth_method.name()
+            );
+        }
+        let client = self.authentication(known, negotiated);
+        let expires_at = known
+            .client_secret_expires_at
+            .filter(|at| *at != 0 && method != AuthMethod::PrivateKeyJwt);
+        let is_replaced = matches!(client, Err(RegistrationError::MethodReplaced { .. }));
+        if !is_replaced && expires_at.is_some_and(|at| Timestamp::from_unix_seconds(at) <= self.clock.wall())
+        {
+            let what = format_args!("the client secret of {} has expired", known.client_id);
+            tracing::warn!("{}", told(what, secret_expired()));
+        }
+        client
+    }
+
+    /// The client that `known` is, if we can authenticate as it.
+    pub(super) fn authentication(
         &self,
         known: &Registered,
         negotiated: Option<Algorithm>,
@@ -94,13 +123,6 @@ impl Registration {
                 client_id: known.client_id.clone(),
                 asked: method.name(),
             });
-        }
-        let expires_at = known
-            .client_secret_expires_at
-            .filter(|at| *at != 0 && method != AuthMethod::PrivateKeyJwt);
-        if expires_at.is_some_and(|at| Timestamp::from_unix_seconds(at) <= self.clock.wall()) {
-            let what = format_args!("the client secret of {} has expired", known.client_id);
-            tracing::warn!("{}", told(what, secret_expired()));
         }
         let secret = || {
             let secret = known.client_secret.clone();
@@ -143,13 +165,6 @@ impl Registration {
         if registered == wanted || known.remembered.replaced.contains_key(AUTH_METHOD) {
             return wanted;
         }
-        tracing::warn!(
-            "the client {} is registered with {}, not with {} as configured, and uses the registered method until the \
-             registration is updated",
-            known.client_id,
-            registered.name(),
-            wanted.name()
-        );
         registered
     }
 
@@ -187,20 +202,6 @@ impl Registration {
             client,
             event: Event::Skipped,
         })
-    }
-
-    /// A folder without locks is a folder without storage: the present contents stay in use.
-    pub(super) async fn without_lock(
-        &self,
-        metadata: &Metadata,
-        error: CredentialsError,
-    ) -> Result<Outcome, RegistrationError> {
-        let Some(client) = self.stored(metadata).await? else {
-            return Err(error.into());
-        };
-        let event = Event::UpdateRefused(error.into());
-        event.log();
-        Ok(Outcome { client, event })
     }
 
     pub(super) async fn stored(&self, metadata: &Metadata) -> Result<Option<Client>, RegistrationError> {

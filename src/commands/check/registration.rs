@@ -18,8 +18,8 @@ use crate::{
     keys::Keys,
     oidc::{Client, KeyThere, Metadata},
     registration::{
-        AuthMethod, ErrorKind, Inspected, Inspection, Prospect, Reading, Registration, RegistrationError,
-        Replacement, TokenSource, TokenTrial, managed_elsewhere, secret_expired,
+        AuthMethod, ErrorKind, Inspected, Inspection, Plan, Reading, Registration, RegistrationError,
+        TokenSource, TokenTrial, Why, managed_elsewhere, secret_expired, single,
     },
 };
 
@@ -61,6 +61,11 @@ pub(super) async fn check(
     let Some(registration) = &context.parts.registration else {
         return by_hand(context, metadata, keys, served, report).await;
     };
+    let registration = if is_served(context, served) {
+        &registration.clone().asking(context.parts.relying_party.clone())
+    } else {
+        registration
+    };
     match registration.inspect(metadata).await {
         Err(error) => {
             let check = match &error {
@@ -70,20 +75,18 @@ pub(super) async fn check(
             failed(report, check, "what is stored cannot be used", &error);
             Known::default()
         }
-        Ok(Inspection::Unregistered(prospect)) => {
-            unregistered(registration, metadata, &prospect, report).await;
+        Ok(Inspection::Unregistered(plan)) => {
+            unregistered(registration, metadata, &plan, report).await;
             offered::check(context, metadata, &Whose::Nobody, report);
             report.skip(Check::RedirectUris, "not registered yet");
             report.skip(Check::Kid, "not registered yet");
             Known::default()
         }
         Ok(Inspection::Registered(client)) => {
-            if client.replacement == Some(Replacement::Forced) {
-                replacement(registration, metadata, report).await;
-            }
+            planned(registration, metadata, &client.plan, report).await;
             registered(context, metadata, keys, served, *client, report)
         }
-        Ok(Inspection::Configured(client)) => match *client {
+        Ok(Inspection::Configured(client, _)) => match *client {
             Ok(client) => {
                 offered::check(context, metadata, &Whose::Configured(&client), report);
                 report.skip(
@@ -106,16 +109,36 @@ pub(super) async fn check(
     }
 }
 
-/// `DCR_FORCE_REPLACE` with a token that has not been used: it had better be good.
-async fn replacement(registration: &Registration, metadata: &Metadata, report: &mut Report) {
-    match registration.try_initial_token(metadata).await {
-        Err(error @ RegistrationError::InitialTokenRefused { .. }) => {
-            let what = "DCR_FORCE_REPLACE asks for a new client, but DCR_IAT is refused";
-            failed(report, Check::Registration, what, &error);
-        }
-        _ => report
-            .note("DCR_FORCE_REPLACE is set with an unused DCR_IAT: the next start registers a new client"),
+/// Whether a refusal of the client says something of the client: the IdP can fetch its keys, or needs none.
+fn is_served(context: &Context<'_>, served: &Served) -> bool {
+    let settings = context.config;
+    settings.client.authentication != AuthMethod::PrivateKeyJwt
+        || settings.registration.jwks_uri.is_none()
+        || matches!(served, Served::Keys(_))
+}
+
+/// The plan of the next start for a client that exists. A token that has not been used had better be good.
+async fn planned(registration: &Registration, metadata: &Metadata, plan: &Plan, report: &mut Report) {
+    let forced = plan
+        .registering()
+        .is_some_and(|registering| matches!(registering.why, Why::Forced { .. }));
+    if forced
+        && let Err(error @ RegistrationError::InitialTokenRefused { .. }) =
+            registration.try_initial_token(metadata).await
+    {
+        let what = "DCR_FORCE_REPLACE asks for a new client, but DCR_IAT is refused";
+        return failed(report, Check::Registration, what, &error);
     }
+    if plan.changes_something() {
+        let note = next_start(plan, report);
+        report.note(note);
+    }
+}
+
+/// `plan` in words.
+fn next_start(plan: &Plan, report: &Report) -> String {
+    let would = plan.describe().in_words(report.names());
+    format!("the next start would {}", clean(&would))
 }
 
 /// A client that somebody registered: the server does not know its metadata.
@@ -177,26 +200,25 @@ pub(super) fn unread_kid(context: &Context<'_>, keys: &KeysFound, served: &Serve
     report.skip(Check::Kid, what);
 }
 
-async fn unregistered(
-    registration: &Registration,
-    metadata: &Metadata,
-    prospect: &Prospect,
-    report: &mut Report,
-) {
-    match &prospect.token {
-        Err(error) => failed(report, Check::Registration, "there is no client yet, and none can be made", error),
-        Ok(TokenSource::Minted) => report.skip(
+async fn unregistered(registration: &Registration, metadata: &Metadata, plan: &Plan, report: &mut Report) {
+    let next = next_start(plan, report);
+    let source = plan.registering().map(|registering| registering.access);
+    match (plan.refusal(), source) {
+        (Some(error), _) => failed(
+            report,
             Check::Registration,
-            "there is no client yet: the next start mints an IAT (BOOTSTRAP_ADMIN_TOKEN) and registers one",
+            "there is no client yet, and none can be made",
+            error,
         ),
-        Ok(source) => match registration.try_initial_token(metadata).await {
+        (None, None | Some(TokenSource::Minted)) => {
+            report.skip(Check::Registration, format!("there is no client yet: {next}"));
+        }
+        (None, Some(source)) => match registration.try_initial_token(metadata).await {
             Ok(Some(TokenTrial::NotRefused)) => report.skip(
                 Check::Registration,
                 match source {
-                    TokenSource::Open => {
-                        "there is no client yet: the IdP wants no IAT, and the next start registers one"
-                    }
-                    _ => "there is no client yet: the IdP takes DCR_IAT, and the next start registers one",
+                    TokenSource::Open => format!("there is no client yet, and the IdP wants no IAT: {next}"),
+                    _ => format!("there is no client yet, and the IdP takes DCR_IAT: {next}"),
                 },
             ),
             Ok(Some(TokenTrial::Unclear(status))) if status.is_success() => report.fail(
@@ -208,10 +230,15 @@ async fn unregistered(
             ),
             Ok(_) => report.skip(
                 Check::Registration,
-                "there is no client yet: the next start registers one (whether the IdP takes DCR_IAT cannot be told)",
+                format!("there is no client yet: {next} (whether the IdP takes DCR_IAT cannot be told)"),
             ),
             Err(error @ RegistrationError::InitialTokenRefused { .. }) => {
-                failed(report, Check::Registration, "there is no client yet, and DCR_IAT is refused", &error);
+                failed(
+                    report,
+                    Check::Registration,
+                    "there is no client yet, and DCR_IAT is refused",
+                    &error,
+                );
             }
             Err(error) => failed(report, Check::Registration, "there is no client yet", &error),
         },
@@ -228,15 +255,10 @@ fn registered(
 ) -> Known {
     match &client.reading {
         Reading::Failed(error) => {
-            failed(
-                report,
-                Check::Registration,
-                format!("{} cannot be read at the IdP", client.client_id),
-                error,
-            );
-            if client.replacement == Some(Replacement::TokenLost) {
-                report.note("the next start registers a new client in its place, with DCR_IAT or an IAT that is minted");
-            }
+            // The plan may know more: that the client was deleted, or why another one cannot be registered.
+            let error = client.plan.refusal().unwrap_or(error);
+            let what = format!("{} cannot be read at the IdP", client.client_id);
+            failed(report, Check::Registration, what, error);
         }
         Reading::Elsewhere { origin } => report.fail(
             Kind::Wrong,
@@ -307,7 +329,7 @@ fn registered_keys(client: &Inspected) -> Option<&[Value]> {
     let Reading::Read(current) = &client.reading else {
         return None;
     };
-    let keys = current.get("jwks")?.get("keys")?.as_array()?;
+    let keys = single("jwks", current.get("jwks")?).get("keys")?.as_array()?;
     Some(keys)
 }
 

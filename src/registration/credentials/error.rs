@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Why stored credentials cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[expect(
     missing_docs,
     reason = "the messages say it, and the fields are what they name"

@@ -117,6 +117,12 @@ impl Explain for RegistrationError {
                 Knob::ForceReplace.to("true"),
                 Knob::ProviderBase
             ),
+            Self::ClientDeleted { .. } => fix!(
+                "mint an initial access token (for one use) and start once with {}, which registers a new client; if the client is \
+                 still there, restore {} and the keys that belong to it",
+                Knob::InitialAccessToken,
+                Knob::CredentialsFile
+            ),
             Self::OtherClient { .. } => fix!(
                 "check that {} belongs to this IdP, and restore it if not",
                 Knob::CredentialsFile

@@ -48,6 +48,7 @@ impl RegistrationError {
             | Self::RegistrationTokenRefused { .. }
             | Self::NotRegisteredAnew { .. }
             | Self::ClientGone { .. }
+            | Self::ClientDeleted { .. }
             | Self::OtherClient { .. }
             | Self::CannotUpdate { .. }
             | Self::RedirectUrisUnknown { .. }

@@ -44,6 +44,15 @@ impl RegistrationError {
                 format!("has no registration of {client_id} at {url} ({status})"),
                 client_id,
             ),
+            Self::ClientDeleted {
+                client_id, status, ..
+            } => (
+                format!(
+                    "has deleted the client {client_id} (it refuses its registration access token with {status}, and the client \
+                     itself with invalid_client)"
+                ),
+                client_id,
+            ),
             other => return other,
         };
         Self::NotRegisteredAnew {

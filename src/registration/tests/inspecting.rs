@@ -22,9 +22,9 @@ impl Harness {
         }
     }
 
-    async fn prospect(&self, change: impl FnOnce(&mut Options)) -> Prospect {
+    async fn prospect(&self, change: impl FnOnce(&mut Options)) -> Plan {
         match self.look(change).await {
-            Inspection::Unregistered(prospect) => *prospect,
+            Inspection::Unregistered(plan) => *plan,
             other => panic!("{other:?}"),
         }
     }
@@ -37,6 +37,11 @@ impl Harness {
 
 fn no(status: u16, code: &str) -> Odd {
     Odd::Json(status, oauth_error(code, ""))
+}
+
+fn why(client: &Inspected) -> Option<Why> {
+    let registering = client.plan.registering()?;
+    Some(registering.why.clone())
 }
 
 fn other_scopes(options: &mut Options) {
@@ -165,7 +170,7 @@ async fn skipped_means_that_nobody_is_asked() {
     assert!(client.client.is_ok());
     fs::remove_file(harness.path()).unwrap();
     let configured = harness.look(|options| options.skip = true).await;
-    assert!(matches!(configured, Inspection::Configured(client) if client.is_ok()));
+    assert!(matches!(configured, Inspection::Configured(client, _) if client.is_ok()));
     assert!(harness.idp.calls().is_empty());
 }
 
@@ -176,12 +181,43 @@ async fn a_replacement_is_announced_once_for_each_token() {
         options.force_replace = true;
         options.initial_access_token = Some(Secret::from("another-token"));
     };
-    assert_eq!(harness.client(fresh).await.replacement, Some(Replacement::Forced));
+    let client_id = "bff-server".to_owned();
+    assert_eq!(why(&harness.client(fresh).await), Some(Why::Forced { client_id }));
     let spent = |options: &mut Options| {
         with_iat(options);
         options.force_replace = true;
     };
-    assert_eq!(harness.client(spent).await.replacement, None);
+    assert_eq!(why(&harness.client(spent).await), None);
+}
+
+#[tokio::test]
+async fn a_look_deletes_no_replaced_client() {
+    let harness = Harness::registered(Habits {
+        own_ids: true,
+        ..Habits::default()
+    })
+    .await;
+    harness.idp.allow("another-token");
+    harness
+        .event(|options| {
+            options.force_replace = true;
+            options.initial_access_token = Some(Secret::from("another-token"));
+        })
+        .await;
+    harness.idp.seen();
+    harness.clock.advance(Duration::from_mins(1));
+    let client = harness.client(as_is).await;
+    assert!(
+        matches!(
+            client.plan.steps(),
+            [Step::DeleteReplaced { .. }, Step::Keep { .. }]
+        ),
+        "{:?}",
+        client.plan
+    );
+    assert!(matches!(client.reading, Reading::Read(_)), "{:?}", client.reading);
+    assert_eq!(harness.idp.calls(), ["GET /register/client-2"]);
+    assert_eq!(harness.idp.clients(), ["client-1", "client-2"]);
 }
 
 /// It needs a token to renew it with.
@@ -193,13 +229,16 @@ async fn the_next_start_renews_a_lost_token() {
         options.initial_access_token = Some(Secret::from("another-token"));
     };
     let admin = |options: &mut Options| options.admin_token = Some(Secret::from("admin-token"));
+    let client_id = "bff-server".to_owned();
     assert_eq!(
-        harness.client(fresh).await.replacement,
-        Some(Replacement::TokenLost)
+        why(&harness.client(fresh).await),
+        Some(Why::TokenLost { client_id })
     );
-    assert_eq!(
-        harness.client(admin).await.replacement,
-        Some(Replacement::TokenLost)
+    let client = harness.client(admin).await;
+    assert!(
+        matches!(client.plan.steps(), [Step::RenewToken { or_anew: true, .. }, ..]),
+        "{:?}",
+        client.plan
     );
     for client in [harness.client(with_iat).await, harness.client(as_is).await] {
         assert!(
@@ -210,7 +249,7 @@ async fn the_next_start_renews_a_lost_token() {
             "{:?}",
             client.reading
         );
-        assert_eq!(client.replacement, None, "what is spent renews nothing");
+        assert_eq!(why(&client), None, "what is spent renews nothing");
     }
     assert_eq!(harness.idp.calls(), [READ; 4]);
 }
@@ -234,14 +273,18 @@ async fn an_unchangeable_field_is_not_a_difference() {
 #[tokio::test]
 async fn before_the_first_registration_it_says_what_would_be_spent() {
     let harness = Harness::new(Habits::default()).await;
+    let access = |plan: &Plan| plan.registering().map(|registering| registering.access);
     assert_eq!(
-        harness.prospect(with_iat).await.token.unwrap(),
-        TokenSource::Configured
+        access(&harness.prospect(with_iat).await),
+        Some(TokenSource::Configured)
     );
     let admin = |options: &mut Options| options.admin_token = Some(Secret::from("admin-token"));
-    assert_eq!(harness.prospect(admin).await.token.unwrap(), TokenSource::Minted);
-    let nothing = harness.prospect(as_is).await.token.unwrap_err();
-    assert!(matches!(nothing, RegistrationError::NoToken { .. }), "{nothing}");
+    assert_eq!(access(&harness.prospect(admin).await), Some(TokenSource::Minted));
+    let nothing = harness.prospect(as_is).await;
+    assert!(
+        matches!(nothing.refusal(), Some(RegistrationError::NoToken { .. })),
+        "{nothing:?}"
+    );
     assert!(harness.idp.calls().is_empty());
     let left: Vec<_> = fs::read_dir(harness.dir.path())
         .unwrap()

@@ -117,7 +117,8 @@ async fn the_doctor_asks_without_a_token() {
     let Inspection::Unregistered(prospect) = registration.inspect(&metadata).await.unwrap() else {
         panic!("it is registered");
     };
-    assert_eq!(prospect.token.unwrap(), TokenSource::Open);
+    let registering = prospect.registering().unwrap();
+    assert_eq!(registering.access, TokenSource::Open);
     harness.idp.odd(
         CREATE,
         Odd::Json(400, serde_json::json!({"error": "invalid_redirect_uri"})),

@@ -1,5 +1,7 @@
 //! A registration access token that is lost.
 
+use serde_json::json;
+
 use super::{
     fake::{MINT, Odd, oauth_error},
     *,
@@ -61,6 +63,58 @@ async fn a_fresh_initial_access_token_registers_anew() {
         assert!(matches!(harness.event(with).await, Event::Unchanged));
         assert!(harness.file().get("renewed").is_none());
     }
+}
+
+/// A refused registration token together with `invalid_client`.
+#[tokio::test]
+async fn a_client_that_the_idp_accepts_no_more_was_deleted() {
+    let token = "POST /token";
+    let no = |code: &str| Odd::Json(401, oauth_error(code, ""));
+    for (answer, is_deleted) in [
+        (no("invalid_client"), true),
+        (no("invalid_grant"), false),
+        (Odd::Json(500, json!({})), false),
+        (Odd::Text(401, "text/html", String::new()), false),
+    ] {
+        let harness = harness(true).await;
+        let metadata = harness.party.provider().discover().await.unwrap();
+        // The party repeats a refused assertion by the IdP's clock.
+        for _ in 0..2 {
+            harness.idp.odd(token, answer.clone());
+        }
+        let registration = harness.registration(as_is).asking(harness.party.clone());
+        let looked = registration.inspect(&metadata).await.unwrap();
+        let is_found = matches!(
+            looked.plan().refusal(),
+            Some(RegistrationError::ClientDeleted { .. })
+        );
+        assert_eq!(is_found, is_deleted, "{looked:?}");
+        check_text(looked.plan().refusal().unwrap());
+        assert_eq!(harness.idp.clients(), ["client-1"]);
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_client_is_told_and_registered_anew() {
+    let harness = harness(true).await;
+    let metadata = harness.party.provider().discover().await.unwrap();
+    for with in [as_is as fn(&mut Options), fresh] {
+        for _ in 0..2 {
+            let no = Odd::Json(401, oauth_error("invalid_client", ""));
+            harness.idp.odd("POST /token", no);
+        }
+        let logs = Logs::capture();
+        let registration = harness.registration(with).asking(harness.party.clone());
+        let event = registration.ensure(&metadata).await.unwrap().event;
+        logs.has("client-1 was deleted at the IdP");
+        match event {
+            Event::UpdateRefused(error @ RegistrationError::ClientDeleted { .. }) => check_text(&error),
+            Event::Registered { assigned, .. } => assert_eq!(assigned, harness.file()["client_id"]),
+            other => panic!("{other:?}"),
+        }
+        check_no_secret(&logs.text());
+    }
+    assert_ne!(harness.file()["client_id"], "client-1");
 }
 
 /// The client stays the same, and no refresh token ends.

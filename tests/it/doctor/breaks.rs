@@ -479,7 +479,7 @@ async fn initial_access_token_of_a_replacement() {
     assert!(
         found.report["notes"]
             .to_string()
-            .contains("registers a new client")
+            .contains("the next start would register a new client in the place of bff-server, with DCR_IAT")
     );
 }
 

@@ -181,7 +181,23 @@ async fn a_registration_access_token_that_is_no_longer_valid() {
     harness.stack.idp.heal_all();
     assert!(harness.stack.idp.remove_client("bff-server").unwrap());
     let found = harness.check(&[]).await;
-    found.blames("registration", &["bff-server"]);
+    found.blames(
+        "registration",
+        &[
+            "the client bff-server was deleted at the IdP",
+            "invalid_client",
+            "DCR_IAT",
+            "bff_client.json",
+        ],
+    );
+    found.says("authentication", "failed", &["mend registration first"]);
+    let fresh = harness.stack.idp.mint_iat(MintIat::default());
+    let found = harness.check(&[("DCR_IAT", &fresh)]).await;
+    let notes = found.report["notes"].to_string();
+    assert!(
+        notes.contains("the next start would register a new client in the place of bff-server, with DCR_IAT: it was deleted"),
+        "{notes}"
+    );
 }
 
 #[tokio::test]

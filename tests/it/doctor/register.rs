@@ -61,7 +61,7 @@ async fn a_dry_run_writes_nothing_and_spends_nothing() {
     assert_eq!(std::fs::read(stack.credentials()).unwrap(), before);
     run(&stack, &["register", "--dry-run"], &[])
         .await
-        .says(0, &["nothing would be done"]);
+        .says(0, &["Nothing would be done at the IdP."]);
 }
 
 #[tokio::test]

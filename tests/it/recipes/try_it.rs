@@ -40,7 +40,10 @@ async fn registering_and_switching_the_method_on_one_machine() {
     let first = here(&stack, &recipe("docs/registration.md", "DCR_IAT=… cargo run"));
     let mut bff = start(&first.replace('…', token));
     bff.says("Client registered: bff-server").await;
-    let shown = recipe("docs/registration.md", "WARN BFF_BASE_URL, OIDC_ISSUER");
+    let shown = here(
+        &stack,
+        &recipe("docs/registration.md", "WARN BFF_BASE_URL, OIDC_ISSUER"),
+    );
     for line in shown
         .lines()
         .filter(|line| line.starts_with("INFO") && !line.contains('='))

@@ -191,6 +191,30 @@ async fn the_next_start_replaces_a_lost_registration_token() {
     assert_eq!(calls(&stack), [format!("GET /register/{new}")]);
 }
 
+/// A refused registration token alone may be lost. The client's own refusal tells the difference.
+#[tokio::test]
+async fn a_client_that_was_deleted_at_the_idp_is_named() {
+    let logs = Logs::capture();
+    let mut stack = Stack::start().await;
+    assert!(stack.idp.remove_client("bff-server").unwrap());
+    logs.clear();
+    stack.restart_with(&[("DCR_IAT", "")]).await;
+    let told = logs.lines_with("the client bff-server was deleted at the IdP");
+    assert_eq!(told.len(), 1, "{told:?}");
+    for part in ["ERROR", "401", "invalid_client", "DCR_IAT", "bff_client.json"] {
+        assert!(told[0].contains(part), "no {part} in {}", told[0]);
+    }
+
+    // Mended as it says.
+    logs.clear();
+    let fresh = fresh_iat(&stack);
+    stack.restart_with(&[("DCR_IAT", &fresh)]).await;
+    assert_eq!(stack.idp.client_ids(), ["bff-server"]);
+    let told = logs.lines_with("bff-server was deleted at the IdP: ");
+    assert_eq!(told.len(), 1, "{told:?}");
+    stack.browser().log_in().await;
+}
+
 /// The client stays, and with it the refresh tokens of all sessions.
 #[tokio::test]
 async fn an_admin_token_renews_a_lost_registration_token() {

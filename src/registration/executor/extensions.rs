@@ -5,12 +5,12 @@ use http::StatusCode;
 use serde_json::Value;
 use url::Url;
 
-use super::{
-    access::InitialAccess,
+use super::super::{
     answer::Answer,
-    bootstrap::Attempt,
+    attempt::Attempt,
     error::RegistrationError,
     metadata::{CLIENT_ID, CLIENT_PROFILE},
+    plan::InitialAccess,
 };
 use crate::{
     diagnostic::{Knob, fix, told},
