@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{
     credentials::{Registered, is_client_id, is_client_secret, is_token, is_uri},
     diff::Remembered,
-    metadata::{WantedMetadata, named_algorithm},
+    metadata::{WantedMetadata, named_algorithm, single},
 };
 use crate::{jose::Algorithm, secret::Secret};
 
@@ -34,9 +34,10 @@ impl Answer {
         let Ok(Value::Object(mut metadata)) = serde_json::from_slice(body) else {
             return Err("it is not a JSON object");
         };
-        let mut text = |name: &str| match metadata.remove(name) {
+        // Some IdPs write a value as a list of one.
+        let mut text = |name: &str| match metadata.remove(name).as_ref().map(|value| single(name, value)) {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(_) => Err(()),
         };
         let client_id = text("client_id").map_err(|()| "its client_id is not text")?;
@@ -59,7 +60,8 @@ impl Answer {
         Ok(Self {
             client_id,
             client_secret,
-            client_secret_expires_at: client_secret_expires_at.and_then(|at| seconds(&at)),
+            client_secret_expires_at: client_secret_expires_at
+                .and_then(|at| seconds(single("client_secret_expires_at", &at))),
             registration_access_token: token.map(Secret::new),
             registration_client_uri: uri,
             metadata,
@@ -120,5 +122,44 @@ impl fmt::Debug for Answer {
         f.debug_struct("Answer")
             .field("client_id", &self.client_id)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_value_may_be_a_list_of_one() {
+        let plain = json!({
+            "client_id": "bff-server",
+            "client_secret": "client-secret",
+            "client_secret_expires_at": 7,
+            "registration_access_token": "rat-1",
+            "registration_client_uri": "https://idp.example/register/bff-server",
+        });
+        let lists: Map<String, Value> = plain
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| (name.clone(), json!([value])))
+            .collect();
+        for body in [plain, Value::Object(lists)] {
+            let answer = Answer::parse(&Bytes::from(body.to_string())).unwrap();
+            assert_eq!(answer.client_id, "bff-server");
+            assert_eq!(answer.client_secret.unwrap().expose(), "client-secret");
+            assert_eq!(answer.client_secret_expires_at, Some(7));
+            assert_eq!(answer.registration_access_token.unwrap().expose(), "rat-1");
+            assert_eq!(
+                answer.registration_client_uri.as_deref(),
+                Some("https://idp.example/register/bff-server")
+            );
+        }
+        for id in [json!([]), json!(["a", "b"]), json!([["a"]])] {
+            let body = json!({ "client_id": id });
+            assert!(Answer::parse(&Bytes::from(body.to_string())).is_err(), "{body}");
+        }
     }
 }

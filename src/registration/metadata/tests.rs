@@ -162,6 +162,49 @@ fn an_update_keeps_unknown_fields() {
     assert!(body.get("client_secret").is_none());
 }
 
+/// And a list of one as its entry, where the standard wants a list.
+#[test]
+fn a_list_of_one_means_its_value() {
+    for (name, value, listed) in [
+        (
+            "token_endpoint_auth_method",
+            json!("private_key_jwt"),
+            json!(["private_key_jwt"]),
+        ),
+        ("jwks_uri", json!("https://a/jwks"), json!(["https://a/jwks"])),
+        ("backchannel_logout_session_required", json!(true), json!([true])),
+        ("scope", json!("openid email"), json!(["openid email"])),
+        ("scope", json!("openid email"), json!(["email", "openid"])),
+        ("jwks", json!({"keys": []}), json!([{"keys": []}])),
+        ("redirect_uris", json!(["https://a/x"]), json!("https://a/x")),
+        (
+            "grant_types",
+            json!(["authorization_code"]),
+            json!("authorization_code"),
+        ),
+        ("response_types", json!(["code id_token"]), json!("code id_token")),
+    ] {
+        assert_eq!(meaning(name, &value), meaning(name, &listed), "{name}");
+    }
+    for (name, value, other) in [
+        (
+            "token_endpoint_auth_method",
+            json!("private_key_jwt"),
+            json!(["private_key_jwt", "none"]),
+        ),
+        ("token_endpoint_auth_method", json!("private_key_jwt"), json!([])),
+        ("jwks_uri", json!("https://a/jwks"), json!([["https://a/jwks"]])),
+        // A type of response may have a space in it (RFC 6749 section 3.1.1).
+        (
+            "response_types",
+            json!(["code", "id_token"]),
+            json!("code id_token"),
+        ),
+    ] {
+        assert_ne!(meaning(name, &value), meaning(name, &other), "{name}");
+    }
+}
+
 #[test]
 fn a_digest_is_of_the_meaning() {
     let same = |name, a, b| assert_eq!(field_digest(name, &a), field_digest(name, &b), "{name}");

@@ -93,6 +93,35 @@ async fn changed_metadata_needs_only_the_registration_token() {
     stack.browser().log_in().await;
 }
 
+/// Each value as a list of one, and each list of one as its entry.
+#[tokio::test]
+async fn values_in_another_form_are_not_written_again() {
+    let logs = Logs::capture();
+    let mut stack = Stack::start().await;
+    stack.idp.on_registration_response(|answer| {
+        let Some(members) = answer.body.as_object_mut() else {
+            return;
+        };
+        for value in members.values_mut() {
+            *value = match value.as_array() {
+                Some(entries) if entries.len() == 1 => entries[0].clone(),
+                Some(_) => continue,
+                None => json!([value]),
+            };
+        }
+    });
+    let before = std::fs::read(stack.credentials()).unwrap();
+    for _ in 0..2 {
+        logs.clear();
+        stack.idp.clear_requests();
+        stack.restart_with(&[("DCR_IAT", "")]).await;
+        assert_eq!(calls(&stack), ["GET /register/bff-server"]);
+        logs.has_line("INFO", "registration unchanged");
+        assert!(std::fs::read(stack.credentials()).unwrap() == before);
+    }
+    stack.browser().log_in().await;
+}
+
 #[tokio::test]
 async fn the_updated_fields_are_told_with_both_values() {
     let logs = Logs::capture();

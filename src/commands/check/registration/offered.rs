@@ -1,6 +1,6 @@
 //! The IdP's features, compared with those that this client requests.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     super::{
@@ -15,7 +15,7 @@ use crate::{
     diagnostic::{Knob, fix},
     login::offline_access::{self, Consent},
     oidc::{Client, ClientAuthentication, Metadata},
-    registration::{AuthMethod, Inspected, Reading},
+    registration::{AuthMethod, Inspected, Reading, single},
 };
 
 /// The client that would use the IdP's features.
@@ -96,6 +96,12 @@ fn algorithm(method: AuthMethod, metadata: &Metadata, whose: &Whose<'_>, report:
     }
 }
 
+/// The registered scopes: some IdPs write the value as a list of one.
+fn registered_scope(current: &Map<String, Value>) -> &str {
+    let scope = current.get(SCOPE).map(|scope| single(SCOPE, scope));
+    scope.and_then(Value::as_str).unwrap_or_default()
+}
+
 /// The server's experience with refresh tokens at logins, if it has any.
 fn offline_access(context: &Context<'_>, report: &mut Report) {
     let provider = &context.config.provider;
@@ -130,7 +136,7 @@ fn offline_access(context: &Context<'_>, report: &mut Report) {
 fn scopes(context: &Context<'_>, metadata: &Metadata, client: Option<&Inspected>, report: &mut Report) {
     let wanted = &context.config.provider.scopes;
     let registered = match client.map(|client| &client.reading) {
-        Some(Reading::Read(current)) => current.get(SCOPE).and_then(Value::as_str).unwrap_or_default(),
+        Some(Reading::Read(current)) => registered_scope(current),
         _ => "",
     };
     // A list may be incomplete (OpenID Connect Discovery 1.0 section 3), so a registered value is allowed.
