@@ -1,6 +1,7 @@
 //! `bff check` and `bff register`: the real binary beside a real server, one thing broken at a time.
 
 mod answers;
+mod authority;
 mod breaks;
 mod contract;
 mod damaged;
