@@ -60,7 +60,7 @@ pub(super) async fn check(
     report: &mut Report,
 ) {
     let key = known.key();
-    let (unread, fetched) = (known.unread, known.fetched);
+    let (unread, fetched, scopes_unread) = (known.unread, known.fetched, known.scopes_unread);
     let client = match known.client {
         Some(client) if keys.found().is_some() => client,
         _ => {
@@ -113,7 +113,7 @@ pub(super) async fn check(
             if unread && signs(&client) {
                 excuse_keys(report);
             }
-            if unread && has_unlisted_scopes(context, metadata) {
+            if scopes_unread && has_unlisted_scopes(context, metadata) {
                 report.excuse(
                     Check::Scopes,
                     if at_par {

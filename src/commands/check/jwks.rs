@@ -251,6 +251,18 @@ pub(super) fn has_signing_key(keys: &Keys, set: &[Value]) -> bool {
         .any(|key| kid(key) == signing.kid() && ours.iter().any(|our| same_key(our, key)))
 }
 
+/// The kids under which the signing key is among `set`, although it signs under another one.
+pub(super) fn other_kids<'a>(keys: &Keys, set: &'a [Value]) -> Vec<&'a str> {
+    let ours = keys.public_jwks();
+    let signing = keys.signing();
+    let mut ours = ours.get("keys").and_then(Value::as_array).into_iter().flatten();
+    let Some(ours) = ours.find(|key| kid(key) == signing.kid()) else {
+        return Vec::new();
+    };
+    let same = set.iter().filter(|key| same_key(ours, key)).map(kid);
+    same.filter(|other| *other != signing.kid()).collect()
+}
+
 fn kid(key: &Value) -> &str {
     key.get("kid").and_then(Value::as_str).unwrap_or_default()
 }

@@ -35,6 +35,8 @@ pub(super) struct Known {
     pub(super) fetched: bool,
     /// Whether the client cannot be read from here, because the configuration names it.
     pub(super) unread: bool,
+    /// Whether it cannot be read which scopes the IdP allows the client.
+    pub(super) scopes_unread: bool,
 }
 
 // === impl Known ===
@@ -98,6 +100,7 @@ pub(super) async fn check(
                     knows_key: keys.found().and_then(|keys| serves_key(keys, served)),
                     fetched: true,
                     unread: true,
+                    scopes_unread: true,
                 }
             }
             Err(error) => {
@@ -168,6 +171,7 @@ async fn by_hand(
         knows_key: keys.found().and_then(|keys| serves_key(keys, served)),
         fetched: true,
         unread: true,
+        scopes_unread: true,
     }
 }
 
@@ -283,7 +287,9 @@ fn registered(
         None if client.changes.iter().any(|change| change.field == "jwks_uri") => None,
         None => serves_key(keys, served),
     });
-    kid::check(&client, keys, knows_key, served, report);
+    kid::check(&client, keys, knows_key, registered, served, report);
+    let scopes_unread =
+        !matches!(&client.reading, Reading::Read(current) if current.contains_key(fields::SCOPE));
     if let Some(ends) = client.secret_ends.filter(|ends| *ends <= context.clock.wall()) {
         let days = context.clock.wall().duration_since(ends).as_secs() / (24 * 3600);
         report.fail(
@@ -321,6 +327,7 @@ fn registered(
         knows_key,
         fetched,
         unread: false,
+        scopes_unread,
     }
 }
 

@@ -209,6 +209,23 @@ async fn key_that_the_idp_has_by_itself() {
     bff.terminate();
     bff.ended().await;
 
+    // The IdP has it under another name.
+    stack
+        .idp
+        .mutate_client("bff-server", |client| {
+            client["jwks"]["keys"][0]["kid"] = json!("renamed");
+        })
+        .unwrap();
+    let found = check(&stack, &[]).await;
+    found.blames(
+        "kid",
+        &[
+            "has the signing key as kid renamed",
+            "signs as kid",
+            "bff register",
+        ],
+    );
+
     // The IdP has another one.
     let foreign = json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": "foreign",
         "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]});

@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::{
     super::{
         finding::{Check, Kind, Report},
-        jwks::Served,
+        jwks::{Served, other_kids},
         own::KeysFound,
-        text::{items, list},
+        text::{clean, items, list},
     },
     fields::{KEYS, METHOD, REPAIR},
 };
@@ -21,6 +21,7 @@ pub(super) fn check(
     client: &Inspected,
     keys: &KeysFound,
     knows: Option<bool>,
+    registered: Option<&[Value]>,
     served: &Served,
     report: &mut Report,
 ) {
@@ -41,7 +42,12 @@ pub(super) fn check(
     if let Some(change) = moved {
         let theirs = change.from.as_ref().map(items).unwrap_or_default();
         let ours = change.to.as_ref().map(items).unwrap_or_default();
+        let renamed = registered.map_or_else(Vec::new, |registered| other_kids(keys, registered));
         let what = match (change.field.as_str(), knows) {
+            ("jwks", Some(false)) if !renamed.is_empty() => format!(
+                "the IdP has the signing key as kid {}, and it signs as kid {kid}",
+                clean(&renamed.join(", "))
+            ),
             ("jwks", Some(true)) => {
                 "the keys that the IdP has registered are not all that are published".to_owned()
             }
