@@ -115,8 +115,8 @@ async fn examined() -> Report {
         report.running = asked.filter(|asked| asked.is_ok() || report.is_ok(Check::Server));
     }
     let why = match report.failed(&Check::ALL) {
-        Some(_) => "not looked at; mend what is marked above first",
-        None => "not looked at",
+        Some(_) => "not checked; fix the failed checks above first",
+        None => "not checked",
     };
     report.skip_the_rest(why);
     report

@@ -65,7 +65,7 @@ pub(super) async fn check(
         Some(client) if keys.found().is_some() => client,
         _ => {
             let why = match report.failed(&CAUSES) {
-                Some(row) => format!("not tried: mend {} first", row.check.name()),
+                Some(row) => format!("not tried: fix {} first", row.check.name()),
                 None => "not tried: there is no client yet".to_owned(),
             };
             report.skip(Check::Authentication, why);
@@ -225,7 +225,7 @@ impl KeptOut<'_> {
         let what = format!("the IdP does not let {} in", self.client.id);
         if let Some(row) = report.failed(self.causes()) {
             let cause = clean(&self.refusal.to_string());
-            let fix = format!("mend {} first, and check again", row.check.name());
+            let fix = format!("fix {} first, and check again", row.check.name());
             return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
         }
         let out_of_reach = signs(self.client) && self.keys_are == KeysAre::OutOfReach;
@@ -252,7 +252,7 @@ impl KeptOut<'_> {
                 );
                 (
                     clean(&self.refusal.to_string()),
-                    Fix::from("mend clock first, and check again"),
+                    Fix::from("fix clock first, and check again"),
                 )
             }
             Some(Cause::OnlyPar) => self.only_par(),

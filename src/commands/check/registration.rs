@@ -198,7 +198,7 @@ pub(super) fn unread_kid(context: &Context<'_>, keys: &KeysFound, served: &Serve
         (Served::Nobody(url), _) => {
             format!("nobody answers at {url} now; whether the IdP has {kid} by itself cannot be read")
         }
-        (Served::Wrong, _) => format!("{kid} is not served where the row jwks looks: mend that first"),
+        (Served::Wrong, _) => format!("{kid} is not served where the row jwks looks: fix that first"),
         _ => format!("whether the IdP has {kid} cannot be read"),
     };
     report.skip(Check::Kid, what);

@@ -50,7 +50,7 @@ pub enum DiscoveryError {
         status: StatusCode,
     },
     /// A page instead of a document.
-    #[error("what the IdP serves at {url} is not a JSON object, but {found}")]
+    #[error("the answer at {url} is not a JSON object, but {found}")]
     NotJson {
         /// Where.
         url: String,

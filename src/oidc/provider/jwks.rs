@@ -51,7 +51,7 @@ pub enum JwksError {
         status: StatusCode,
     },
     /// Not a JWK Set, or one without any key that verifies signatures.
-    #[error("what the IdP serves at {url} is no JWK Set with a key for signatures: {cause}")]
+    #[error("the answer at {url} is not a JWK Set with a key for signatures: {cause}")]
     NoKeys {
         /// Where.
         url: String,

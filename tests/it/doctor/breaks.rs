@@ -122,7 +122,7 @@ async fn method() {
     found.says(
         "authentication",
         "failed",
-        &["invalid_client", "mend method first"],
+        &["invalid_client", "fix method first"],
     );
 }
 
@@ -366,7 +366,7 @@ async fn kid() {
     found.says(
         "authentication",
         "failed",
-        &["kid `renamed`", "does NOT have that kid", "mend kid first"],
+        &["kid `renamed`", "does NOT have that kid", "fix kid first"],
     );
 }
 
@@ -434,7 +434,7 @@ async fn issuer() {
     assert_eq!((found.code, found.failed()), (1, vec!["issuer"]));
     let line = format!("set OIDC_ISSUER={} if", harness.stack.issuer);
     found.blames("issuer", &["to the letter", &line]);
-    found.says("registration", "skipped", &["mend what is marked above first"]);
+    found.says("registration", "skipped", &["fix the failed checks above first"]);
 }
 
 #[tokio::test]
@@ -590,7 +590,7 @@ async fn clock() {
         let what = format!(" s {direction} the IdP's");
         found.blames("clock", &["this machine's clock is 1", &what, "NTP"]);
         assert_eq!(found.failed(), ["clock", "authentication"]);
-        found.says("authentication", "failed", &["mend clock first"]);
+        found.says("authentication", "failed", &["fix clock first"]);
     }
 }
 
@@ -613,7 +613,7 @@ async fn a_clock_that_is_wrong_by_seconds() {
         ],
     );
     assert_eq!(found.failed(), ["clock", "authentication"]);
-    found.says("authentication", "failed", &["mend clock first"]);
+    found.says("authentication", "failed", &["fix clock first"]);
 }
 
 #[tokio::test]
@@ -669,7 +669,7 @@ async fn an_address_of_keys_that_somebody_changed_at_the_idp() {
     found.says(
         "authentication",
         "failed",
-        &["whether the IdP has that kid is not known", "mend kid first"],
+        &["whether the IdP has that kid is not known", "fix kid first"],
     );
 }
 
@@ -690,7 +690,7 @@ async fn an_algorithm_that_the_key_does_not_do() {
         ],
     );
     assert_eq!(found.failed(), ["algorithm", "authentication"]);
-    found.says("authentication", "failed", &["mend algorithm first"]);
+    found.says("authentication", "failed", &["fix algorithm first"]);
 }
 
 #[tokio::test]

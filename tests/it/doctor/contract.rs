@@ -190,7 +190,7 @@ async fn a_registration_access_token_that_is_no_longer_valid() {
             "bff_client.json",
         ],
     );
-    found.says("authentication", "failed", &["mend registration first"]);
+    found.says("authentication", "failed", &["fix registration first"]);
     let fresh = harness.stack.idp.mint_iat(MintIat::default());
     let found = harness.check(&[("DCR_IAT", &fresh)]).await;
     let notes = found.report["notes"].to_string();

@@ -80,7 +80,7 @@ pub(super) fn check(
         (Some(true), _) => report.ok(Check::Kid, format!("the IdP finds {kid}")),
         (Some(false), _) => report.skip(
             Check::Kid,
-            "the IdP fetches our keys where the row jwks looks: mend that first",
+            "the IdP fetches our keys where the row jwks looks: fix that first",
         ),
         (None, Served::Nobody(url)) => {
             report.skip(
