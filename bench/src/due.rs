@@ -61,8 +61,8 @@ struct Outcome {
     most_at_once: u32,
 }
 
-/// Renews the tokens of `count` sessions in each case; an error where a gate does not hold.
-pub(super) async fn run(count: usize) -> Result<()> {
+/// Renews the tokens of `count` sessions in each case with `only` in its name; an error where a gate does not hold.
+pub(super) async fn run(count: usize, only: &str) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let redis = [
         redis::start(folder.path()).await?,
@@ -103,7 +103,8 @@ pub(super) async fn run(count: usize) -> Result<()> {
         ),
         format!("| the slow endpoint, {CONCURRENCY} at a time | {endpoint:.0} | | |"),
     ];
-    for (number, case) in cases.iter().enumerate() {
+    let chosen = cases.iter().filter(|case| case.name.contains(only));
+    for (number, case) in chosen.enumerate() {
         say(&format!("storing {count} sessions: {}", case.name));
         let folder = folder.path().join(number.to_string());
         let outcome = measure(*case, &folder, count).await?;

@@ -66,6 +66,9 @@ enum Command {
         /// Of how many sessions.
         #[arg(long, default_value_t = 100_000)]
         count: usize,
+        /// Only the cases whose name contains this, such as `Redis`.
+        #[arg(long, default_value = "")]
+        only: String,
     },
     /// A provider that only renews tokens.
     Stub {
@@ -100,7 +103,7 @@ fn main() -> ExitCode {
         Some(Command::Proxy { port, upstream }) => servers::run(servers::proxy(port, upstream)),
         Some(Command::Sessions { count }) => servers::run(sessions::run(count)),
         Some(Command::Replicas { count }) => servers::run(replicas::run(count)),
-        Some(Command::Due { count }) => servers::run(due::run(count)),
+        Some(Command::Due { count, only }) => servers::run(due::run(count, &only)),
         Some(Command::Stub { port, millis }) => servers::run(due::stub(port, Duration::from_millis(millis))),
         Some(Command::Renew { provider, count }) => servers::run(due::renew(provider, count)),
         Some(Command::Sign) => due::sign(),

@@ -2,6 +2,8 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
+use tokio::sync::SemaphorePermit;
+
 use super::{
     Inner, Tokens, backoff,
     fate::{Answer, Verdict},
@@ -161,17 +163,24 @@ impl Inner {
     }
 
     async fn refresh(&self, key: &SessionKey, stored: Stored) -> Outcome {
-        let Ok(_permit) = self.permits.acquire().await else {
+        let Ok(permit) = self.permits.acquire().await else {
             return Outcome::Kept(LOOK_AGAIN);
         };
-        match self.try_refresh(key, stored).await {
+        match self.try_refresh(key, stored, permit).await {
             Ok(outcome) => outcome,
             Err(UpdateError::Gone) => Outcome::Ended,
             Err(UpdateError::Store(error)) => self.store_failed(key, &error),
         }
     }
 
-    async fn try_refresh(&self, key: &SessionKey, stored: Stored) -> Result<Outcome, UpdateError> {
+    /// Refreshes with a permit for one call to the IdP. The permit ends with the call, because a slow store must not
+    /// leave the IdP idle.
+    async fn try_refresh(
+        &self,
+        key: &SessionKey,
+        stored: Stored,
+        permit: SemaphorePermit<'_>,
+    ) -> Result<Outcome, UpdateError> {
         let generation = stored.session.tokens.access_obtained_at;
         if let Err(pause) = self.breaker.check(self.clock.now()) {
             return Ok(self.keep(&stored.session, Some(pause)));
@@ -192,7 +201,9 @@ impl Inner {
             return Ok(Outcome::Impossible);
         };
 
-        match self.relying_party.refresh(&refresh_token).await {
+        let answer = self.relying_party.refresh(&refresh_token).await;
+        drop(permit);
+        match answer {
             Ok(response) => {
                 let arrived = self.clock.now();
                 self.breaker.success();

@@ -8,6 +8,10 @@ use tokio_util::sync::CancellationToken;
 use super::Tokens;
 use crate::session::Claimed;
 
+/// The loop works on so many times as many sessions as calls to the IdP may run at once: the others are on their way from
+/// or to the store meanwhile.
+const AHEAD: usize = 2;
+
 /// The interval at which sessions beyond their limits are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -27,7 +31,10 @@ impl Tokens {
         let mut under_way = JoinSet::new();
         while !shutdown.is_cancelled() {
             while under_way.try_join_next().is_some() {}
-            let free = self.inner.options.concurrency.saturating_sub(under_way.len());
+            let at_once = self.inner.options.concurrency;
+            let free = at_once.saturating_mul(AHEAD).saturating_sub(under_way.len());
+            // A claim costs the store about the same for one session as for many.
+            let free = if free > at_once / 2 { free } else { 0 };
             let claimed = self.claim(free).await;
             let more_may_be_due = free > 0 && claimed.len() == free;
             for claimed in claimed {
@@ -36,7 +43,7 @@ impl Tokens {
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                // All workers are busy: continue as soon as one is free.
+                // Enough is under way: continue when some of it is done.
                 _ = under_way.join_next(), if more_may_be_due || free == 0 => {}
                 () = self.inner.clock.sleep(self.inner.options.poll), if !more_may_be_due && free > 0 => {}
             }

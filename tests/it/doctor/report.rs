@@ -45,7 +45,11 @@ async fn mistakes_of_the_configuration_are_rows_and_nobody_is_asked() {
         (64, vec!["configuration", "configuration"])
     );
     found.says("configuration", "failed", &["PORT"]);
-    found.says("authentication", "skipped", &["fix the failed checks above first"]);
+    found.says(
+        "authentication",
+        "skipped",
+        &["fix the failed checks above first"],
+    );
     assert_eq!(stack.idp.count(Endpoint::Discovery), 0);
 
     std::fs::write(stack.folder().join("config/routes.yaml"), "routes: 1\n").unwrap();
