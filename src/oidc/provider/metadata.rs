@@ -86,7 +86,7 @@ struct Reader<'a> {
 
 impl Metadata {
     /// Reads a document whose `issuer` has been checked.
-    pub(super) fn read(
+    pub(in crate::oidc) fn read(
         document: &Map<String, Value>,
         options: &ProviderOptions,
         map: UrlMap,
