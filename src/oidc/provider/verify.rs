@@ -26,7 +26,7 @@ pub enum SignedError {
 // === impl Provider ===
 
 impl Provider {
-    /// Makes the checks of [`verify`](crate::jose::verify) with the provider's keys. For an unknown key, they are read
+    /// Makes the checks of [`verify`] with the provider's keys. For an unknown key, they are read
     /// again.
     ///
     /// # Errors
