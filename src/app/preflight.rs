@@ -8,13 +8,19 @@ use std::{
 
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 
-use super::{BindError, Ports, StartError, listeners::bind, session_secret, settings, store::StoreOpenError};
+use super::{
+    BindError, Ports, StartError,
+    listeners::bind,
+    session_secret::{self, SessionSecretError},
+    settings,
+    store::StoreOpenError,
+};
 use crate::{
     config::{Config, StateStore, StoreKind},
     diagnostic::{Explain, Fix, Knob, fix},
     private_file::folder_of,
     seal::Sealer,
-    session::RedisStore,
+    session::{DiskError, DiskStore, RedisStore},
 };
 
 /// The start writes a few kilobytes; a disk with less than this is full, in bytes.
@@ -48,6 +54,12 @@ pub enum Unmet {
         /// The data that the start writes there.
         purpose: &'static str,
     },
+    /// The secret of the sessions, in its file.
+    #[error(transparent)]
+    Secret(#[from] SessionSecretError),
+    /// The file of the sessions.
+    #[error(transparent)]
+    Sessions(#[from] DiskError),
 }
 
 /// A folder that the start writes to.
@@ -67,6 +79,8 @@ impl Explain for Unmet {
                 *knob
             ),
             Self::Space { knob, .. } => fix!("free some space, or set {} to a place on another disk", *knob),
+            Self::Secret(error) => return error.fix(),
+            Self::Sessions(error) => return error.fix(),
         })
     }
 }
@@ -74,7 +88,18 @@ impl Explain for Unmet {
 /// The unmet needs of the start for files. Blocks on the file system.
 #[must_use]
 pub fn unmet(config: &Config) -> Vec<Unmet> {
-    written(config).iter().filter_map(Written::unmet).collect()
+    let mut unmet: Vec<Unmet> = written(config).iter().filter_map(Written::unmet).collect();
+    let state = &config.keys.state_dir;
+    unmet.extend(
+        session_secret::look(&config.session, state)
+            .err()
+            .map(Unmet::from),
+    );
+    if matches!(config.session.store, StoreKind::Disk) {
+        let looked = DiskStore::look(state, config.keys.options.guard);
+        unmet.extend(looked.err().map(Unmet::from));
+    }
+    unmet
 }
 
 /// Whether the addresses can be listened on, for a server that does not run yet.

@@ -57,7 +57,9 @@ impl Explain for SessionSecretError {
                 Knob::StateFolder,
                 Knob::SessionSecret
             )),
-            Self::Content(_) => Some(fix!("remove it to have a new one made")),
+            Self::Content(_) => Some(fix!(
+                "restore it from a backup; or remove it to have a new one made, and everybody logs in again"
+            )),
             Self::Exposed { exposed, .. } => exposed.fix(),
         }
     }
@@ -80,6 +82,19 @@ pub(super) fn load(
         .collect())
 }
 
+/// Looks whether the stored secret can be used, and changes nothing. A missing one is made at a start.
+pub(super) fn look(settings: &SessionSettings, state_dir: &Path) -> Result<(), SessionSecretError> {
+    let path = state_dir.join(FILE_NAME);
+    if !settings.secrets.is_empty() || !path.exists() {
+        return Ok(());
+    }
+    let file = File::open(&path).map_err(|error| SessionSecretError::File {
+        path: path.clone(),
+        error,
+    })?;
+    read(file, &path).map(drop)
+}
+
 /// Whether there is a secret, or one would be made.
 pub(super) fn is_there(settings: &SessionSettings, state_dir: &Path) -> bool {
     !settings.secrets.is_empty() || state_dir.join(FILE_NAME).exists()
@@ -97,13 +112,25 @@ fn kept(path: &Path, guard: Guard, random: &dyn Random) -> Result<Zeroizing<Vec<
             tracing::info!(?path, "made a new secret for sessions");
         }
     }
-    let mut text = Zeroizing::new(String::new());
     let file = File::open(path).map_err(failed)?;
     private_file::keep_private(&file, path, guard).map_err(|exposed| SessionSecretError::Exposed {
         path: path.to_owned(),
         exposed,
     })?;
-    file.take(MAX_SIZE).read_to_string(&mut text).map_err(failed)?;
+    read(file, path)
+}
+
+fn read(file: File, path: &Path) -> Result<Zeroizing<Vec<u8>>, SessionSecretError> {
+    let mut text = Zeroizing::new(String::new());
+    file.take(MAX_SIZE)
+        .read_to_string(&mut text)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => SessionSecretError::Content(path.to_owned()),
+            _ => SessionSecretError::File {
+                path: path.to_owned(),
+                error,
+            },
+        })?;
     let wrong = || SessionSecretError::Content(path.to_owned());
     let secret = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| wrong())?);
     if secret.len() == LENGTH {

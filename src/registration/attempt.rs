@@ -1,7 +1,7 @@
 //! One attempt to reach the wanted registration: the stored record, the wanted metadata and the facts learnt so far.
 
 use serde_json::Value;
-use url::Url;
+use url::{Origin, Url};
 
 use super::{
     Registration,
@@ -141,8 +141,7 @@ impl<'a> Attempt<'a> {
     pub(super) fn managed_at(&self, uri: &str, token: &Secret, client_id: &str) -> Result<Management, Reach> {
         let uri = Url::parse(uri).map_err(|_| Reach::Unmanaged)?;
         let url = self.metadata.url_map().back_channel(uri);
-        let endpoint = self.metadata.registration_endpoint.as_ref();
-        if endpoint.is_none_or(|endpoint| endpoint.origin() != url.origin()) {
+        if !self.registers_at(&url.origin()) {
             return Err(Reach::Elsewhere {
                 origin: url.origin().ascii_serialization(),
             });
@@ -152,6 +151,18 @@ impl<'a> Attempt<'a> {
             token: token.clone(),
             client_id: client_id.to_owned(),
         })
+    }
+
+    /// Whether the registration endpoint is at this origin.
+    fn registers_at(&self, origin: &Origin) -> bool {
+        let endpoint = self.metadata.registration_endpoint.as_ref();
+        endpoint.is_some_and(|endpoint| endpoint.origin() == *origin)
+    }
+
+    /// Whether the token would be sent to this address of a client.
+    pub(super) fn is_at_home(&self, uri: &str) -> bool {
+        let url = Url::parse(uri).map(|uri| self.metadata.url_map().back_channel(uri));
+        url.is_ok_and(|url| self.registers_at(&url.origin()))
     }
 
     /// Logs that the token of `client_id` is not sent, if its management endpoint is elsewhere.

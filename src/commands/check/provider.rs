@@ -8,8 +8,8 @@ use super::{
     text::clean,
 };
 use crate::{
-    diagnostic::Explained,
-    oidc::{AbsentEndpoint, DiscoveryError, JwksError, Metadata, ParMode, ProviderTime},
+    diagnostic::{Explained, Knob, fix},
+    oidc::{AbsentEndpoint, DiscoveryError, JwksError, Metadata, NotReady, ParMode, ProviderTime},
     outbound::TransportError,
 };
 
@@ -45,6 +45,7 @@ pub(super) async fn check(context: &Context<'_>, report: &mut Report) -> Option<
     for absent in provider.absent_endpoints(&metadata, pushes).await {
         no_endpoint(&absent, report);
     }
+    demands(context.config.client.par, &metadata, report);
     report.ok(Check::Issuer, metadata.issuer.clone());
     for error in &metadata.left_out {
         report.note_of(&Explained::of(error).saying(|what| format!("left out: {what}")));
@@ -155,4 +156,32 @@ fn no_endpoint(absent: &AbsentEndpoint, report: &mut Report) {
     };
     let what = format!("nothing serves the {}{consequence}", absent.member());
     report.explain(kind, Check::Discovery, what, absent);
+}
+
+/// Whether the IdP takes authorization requests in the form in which the server sends them.
+fn demands(par: ParMode, metadata: &Metadata, report: &mut Report) {
+    match par {
+        ParMode::Always if metadata.par_endpoint.is_none() => report.explain(
+            Kind::Wrong,
+            Check::Discovery,
+            "requests are to be pushed, and the IdP offers no endpoint for that, so that nobody could log in",
+            &NotReady::ParEndpoint,
+        ),
+        ParMode::Never if metadata.require_par => report.fail(
+            Kind::Wrong,
+            Check::Discovery,
+            "the IdP demands pushed requests, and the server sends none, so that nobody could log in",
+            "its metadata have require_pushed_authorization_requests (RFC 9126 section 5)",
+            fix!("set {}", Knob::Par.to("auto")),
+        ),
+        _ => {}
+    }
+    if let Some(methods) = &metadata.code_challenge_methods
+        && !methods.iter().any(|method| method == "S256")
+    {
+        report.note(format!(
+            "the IdP lists {} for PKCE, and the server sends S256; if the IdP refuses it, nobody can log in",
+            clean(&methods.join(", "))
+        ));
+    }
 }

@@ -61,8 +61,9 @@ impl Explain for CredentialsError {
             Self::Unreadable { .. } => fix!("it must be a file that the user of this process can read"),
             Self::Exposed { exposed, .. } => return exposed.fix(),
             Self::Corrupt { .. } => fix!(
-                "restore it from a backup; without one, move it away, have the client removed at the IdP, and start with a fresh \
-                 {}",
+                "correct {} if it points to another file; else restore it from a backup; without one, move it away, have the client \
+                 removed at the IdP, and start with a fresh {}",
+                Knob::CredentialsPath,
                 Knob::InitialAccessToken
             ),
             Self::Newer { .. } => fix!("start that version, or restore what belongs to this one"),

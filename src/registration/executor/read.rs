@@ -60,6 +60,14 @@ impl Attempt<'_> {
 
     /// Adopts secret, token and URI of an answer, and stores them before it uses any of them.
     pub(super) async fn absorb(&mut self, answer: Answer) -> Result<Map<String, Value>, CredentialsError> {
+        // One at another origin gets no token. Kept, it would shut the client out even after the IdP is corrected.
+        let uri = answer.registration_client_uri.filter(|uri| {
+            let is_at_home = self.is_at_home(uri);
+            if !is_at_home {
+                tracing::warn!("the IdP names a registration_client_uri at another origin; it is ignored");
+            }
+            is_at_home
+        });
         let Some(known) = &mut self.record.registered else {
             return Ok(answer.metadata);
         };
@@ -71,8 +79,8 @@ impl Attempt<'_> {
         if answer.registration_access_token.is_some() {
             known.registration_access_token = answer.registration_access_token;
         }
-        if answer.registration_client_uri.is_some() {
-            known.registration_client_uri = answer.registration_client_uri;
+        if uri.is_some() {
+            known.registration_client_uri = uri;
         }
         let changed = *known != before;
         // The token has worked: if it is lost one day, the client may be registered anew again.

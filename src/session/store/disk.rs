@@ -86,6 +86,15 @@ impl DiskStore {
         Self::open_in(Place::new(folder, guard), lifespan, sealer, clock).await
     }
 
+    /// Looks whether the file in `folder` can be used, without opening it: another process may have it open.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError`] as [`open`](Self::open) would say it.
+    pub fn look(folder: &Path, guard: Guard) -> Result<(), DiskError> {
+        Place::new(folder, guard).look()
+    }
+
     async fn open_in(
         place: Place,
         lifespan: Lifespan,

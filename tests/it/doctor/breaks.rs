@@ -107,6 +107,18 @@ async fn method() {
     assert!(!found.row("method")["fix"].to_string().contains("PROFILE"));
     // The registered values work until somebody changes them.
     found.says("authentication", "ok", &["private_key_jwt"]);
+    // The stored record knows the method of a client that is not read.
+    let unread = [
+        ("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_basic"),
+        ("SKIP_DCR_BOOTSTRAP", "true"),
+    ];
+    let found = harness.check(&unread).await;
+    found.blames("method", &["private_key_jwt"]);
+    assert!(
+        !found.row("method").to_string().contains("none"),
+        "{:#}",
+        found.report
+    );
 
     // At the other end.
     change(

@@ -314,7 +314,7 @@ async fn a_page_in_the_place_of_one_endpoint() {
         .fail_always(Endpoint::Jwks, Fault::json(200, &serde_json::json!({"keys": []})));
     let found = harness.check(&[]).await;
     assert_eq!(found.code, 1);
-    found.blames("discovery", &["no JWK Set with a key", "OIDC_JWKS_URL"]);
+    found.blames("discovery", &["is not a JWK Set with a key", "OIDC_JWKS_URL"]);
 }
 
 /// The only test that waits for a time-out of the machine's clock: a separate process has no other clock.

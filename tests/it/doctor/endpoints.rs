@@ -1,5 +1,7 @@
 //! An address of the IdP is wrong, in the settings or at the IdP.
 
+use serde_json::json;
+
 use super::Harness;
 
 #[tokio::test]
@@ -22,4 +24,38 @@ async fn endpoints_that_lead_nowhere() {
         let what = found.row("discovery")["what"].to_string();
         assert_eq!(what.contains("nobody could log in"), prevents_logins, "{what}");
     }
+}
+
+/// Requests that the server would send in a form that the IdP does not take.
+#[tokio::test]
+async fn pushed_requests_that_do_not_fit() {
+    let harness = Harness::start().await;
+    let found = harness
+        .check(&[("OIDC_PAR_URL", "none"), ("MS_BFF_PAR_ENABLED", "true")])
+        .await;
+    assert_eq!(found.code, 1, "{:#}", found.report);
+    found.blames(
+        "discovery",
+        &["pushed", "OIDC_PAR_URL", "MS_BFF_PAR_ENABLED=auto"],
+    );
+
+    harness
+        .stack
+        .idp
+        .on_discovery(|document| document["require_pushed_authorization_requests"] = json!(true));
+    let found = harness.check(&[("MS_BFF_PAR_ENABLED", "false")]).await;
+    found.blames(
+        "discovery",
+        &["demands pushed requests", "MS_BFF_PAR_ENABLED=auto"],
+    );
+    let found = harness.check(&[]).await;
+    assert_eq!(found.failed(), [] as [&str; 0], "{:#}", found.report);
+
+    harness
+        .stack
+        .idp
+        .on_discovery(|document| document["code_challenge_methods_supported"] = json!(["plain"]));
+    let found = harness.check(&[]).await;
+    let notes = found.report["notes"].to_string();
+    assert!(notes.contains("S256"), "{notes}");
 }

@@ -1,6 +1,6 @@
 //! The needs of a start: the doctor names an unmet one before the start does, with the same exit code.
 
-use std::{fs, net::TcpListener, path::Path};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path};
 
 use super::{check, run};
 use crate::support::{Process, Stack};
@@ -67,6 +67,41 @@ async fn folders_that_cannot_be_written() {
     // Existing files need no writing.
     let found = check(&stack, &[]).await;
     assert!(!found.failed().contains(&"configuration"), "{:#}", found.report);
+}
+
+/// The files of sessions that a start finds.
+#[tokio::test]
+async fn files_of_sessions_that_cannot_be_used() {
+    let stack = never_started().await;
+    let state = stack.folder().join("state");
+    let (sessions, secret) = (state.join("sessions.redb"), state.join("session_secret"));
+    let changes = [("BFF_STATE_DIR", text(&state)), ("SESSION_STORE", "disk")];
+    let private = |path: &Path, content: &str| {
+        fs::write(path, content).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    fs::create_dir(&state).unwrap();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+
+    for content in ["junk", "a longer text that is not such a file"] {
+        private(&sessions, content);
+        agree(&stack, &changes, "configuration", &["sessions.redb", "damaged"]).await;
+    }
+    fs::remove_file(&sessions).unwrap();
+    fs::create_dir(&sessions).unwrap();
+    agree(&stack, &changes, "configuration", &["sessions.redb", "directory"]).await;
+    fs::remove_dir(&sessions).unwrap();
+
+    for content in ["junk", "", "c2hvcnQ="] {
+        private(&secret, content);
+        agree(
+            &stack,
+            &changes,
+            "configuration",
+            &["session_secret", "restore it from a backup"],
+        )
+        .await;
+    }
 }
 
 #[tokio::test]

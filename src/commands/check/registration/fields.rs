@@ -10,7 +10,7 @@ use super::super::{
 };
 use crate::{
     diagnostic::{Fix, Knob, fix},
-    registration::{Change, Inspected, Reading, RedirectUpdate, single},
+    registration::{AuthMethod, Change, Inspected, Reading, RedirectUpdate, single},
 };
 
 const REDIRECT_URIS: &str = "redirect_uris";
@@ -34,8 +34,17 @@ pub(super) fn compared(context: &Context<'_>, client: &Inspected, report: &mut R
         Reading::NotOffered | Reading::Skipped | Reading::Elsewhere { .. } | Reading::Failed(_) => {}
     }
     let registered = client.changes.iter().find(|change| change.field == METHOD);
-    if let Some(change) = registered {
-        let theirs = value(change.from.as_ref());
+    // An answer without the field means the default (RFC 7591 section 2). Of a client that was not read, the stored record
+    // knows more.
+    let theirs = registered.and_then(|change| match (&change.from, &client.reading) {
+        (Some(from), _) => Some(value(Some(from))),
+        (None, Reading::Read(_)) => Some(AuthMethod::ClientSecretBasic.name().to_owned()),
+        (None, _) => {
+            let stored = client.client.as_ref().ok()?;
+            Some(stored.auth.method().to_owned())
+        }
+    });
+    if let Some(theirs) = theirs {
         let ours = context.config.client.authentication.name();
         report.fail(
             Kind::Wrong,

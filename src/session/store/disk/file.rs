@@ -29,6 +29,9 @@ const NAME: &str = "sessions.redb";
 /// it instead of misreading it.
 pub(super) const FORMAT: u32 = 1;
 
+/// A file of the library begins with this.
+const MAGIC: [u8; 9] = *b"redb\x1a\n\xa9\r\n";
+
 /// How long another process is waited for, which may be about to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -186,6 +189,44 @@ impl Place {
         }
     }
 
+    /// Looks whether the file can be used, without opening it as the store: another process may have it open. A file that
+    /// is not there yet can be made.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError`] as [`open_when_free`](Self::open_when_free) would say it.
+    pub(super) fn look(&self) -> Result<(), DiskError> {
+        let failed = |error| DiskError::File {
+            path: self.path.clone(),
+            error,
+        };
+        if !private_file::exists(&self.path).map_err(failed)? {
+            return Ok(());
+        }
+        if self.path.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .open(&self.path)
+            .map_err(failed)?;
+        let mut begin = [0; MAGIC.len()];
+        match file.read_exact_at(&mut begin, 0) {
+            Ok(()) if begin == MAGIC || begin == [0; MAGIC.len()] => Ok(()),
+            Ok(()) => Err(self.damaged(not_ours())),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                let length = file.metadata().map_err(failed)?.len();
+                if length == 0 {
+                    Ok(())
+                } else {
+                    Err(self.damaged(not_ours()))
+                }
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     /// Opens the file again, which has to be there.
     pub(super) fn open_again(&self) -> Result<Database, DiskError> {
         self.open(false)
@@ -296,6 +337,11 @@ impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Place").field(&self.path).finish()
     }
+}
+
+/// The fault of a file that begins otherwise than one of the library.
+fn not_ours() -> Fault {
+    redb::Error::Corrupted("it does not begin as one".to_owned()).into()
 }
 
 fn database(backend: impl StorageBackend) -> Result<Database, DatabaseError> {
