@@ -305,6 +305,17 @@ impl Stack {
             .await;
     }
 
+    /// Moves the time until the server is ready, for at most `duration`.
+    pub async fn ready_within(&mut self, duration: Duration) {
+        let step = Duration::from_secs(10);
+        let mut left = duration;
+        while !self.health.report().ready && !left.is_zero() {
+            self.advance(step).await;
+            left = left.saturating_sub(step);
+        }
+        self.ready().await;
+    }
+
     /// Waits until another running part has made `condition` true.
     pub async fn until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
         for _ in 0..2_000 {
