@@ -137,7 +137,9 @@ impl Report {
         error: &(impl Explain + ?Sized),
     ) {
         let fix = error.fix().unwrap_or_else(|| Fix::from(BY_ITSELF));
-        self.fail(kind, check, what, clean(&error.to_string()), fix);
+        // Several mistakes of one file stand in lines of their own.
+        let cause = error.to_string().replace('\n', "; ");
+        self.fail(kind, check, what, clean(&cause), fix);
     }
 
     /// A failure of the check harms nobody now, for the reason `why`: no result is left.

@@ -35,9 +35,7 @@ pub(in crate::commands) fn clean(text: &str) -> String {
     let mut characters = text.chars();
     let mut clean = String::new();
     for character in characters.by_ref().take(MAX_SHOWN) {
-        if character == '\n' {
-            clean.push_str("; ");
-        } else if character.is_control() {
+        if character.is_control() {
             clean.extend(character.escape_unicode());
         } else {
             clean.push(character);

@@ -437,14 +437,15 @@ async fn the_token_is_never_sent_to_another_origin() {
     assert!(thief.seen().is_empty());
     assert!(harness.idp.calls().is_empty());
 
-    // The same holds if the IdP itself names another one in a later answer.
+    // The IdP itself names another one in a later answer: it is not stored, so that the client stays in reach.
     let harness = Harness::registered(Habits::default()).await;
     harness
         .idp
         .habits(|habits| habits.public_origin = Some(thief.url.as_str().trim_end_matches('/').to_owned()));
-    let error = refused(harness.event(changed).await);
-    assert!(matches!(error, RegistrationError::NeedsToken { .. }), "{error}");
-    assert_eq!(harness.idp.calls(), [READ]);
+    let before = harness.file()["registration_client_uri"].clone();
+    assert!(matches!(harness.event(changed).await, Event::Updated(_)));
+    assert_eq!(harness.idp.calls(), [READ, PUT]);
+    assert_eq!(harness.file()["registration_client_uri"], before);
     assert!(thief.seen().is_empty());
 }
 
