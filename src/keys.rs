@@ -105,7 +105,7 @@ pub enum KeysError {
     #[error("two different keys have the key id {0:?}: a verifier could not tell them apart")]
     DuplicateKid(String),
     /// The configured algorithm does not go with the signing key.
-    #[error("the signing key is of type {key_type:?}, which does not sign with {algorithm}")]
+    #[error("the signing key is of type {}, which does not sign with {algorithm}", .key_type.name())]
     Algorithm {
         /// The type of the key.
         key_type: KeyType,

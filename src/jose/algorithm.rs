@@ -114,6 +114,17 @@ impl fmt::Display for Algorithm {
 // === impl KeyType ===
 
 impl KeyType {
+    /// Its name for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rsa => "RSA",
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::Ed25519 => "Ed25519",
+        }
+    }
+
     /// The key type of a JWK, if we can verify with it.
     pub(super) fn of(parameters: &AlgorithmParameters) -> Option<Self> {
         match parameters {

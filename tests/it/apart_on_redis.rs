@@ -305,7 +305,7 @@ async fn commands_work_on_what_is_in_redis() {
     let refused = run(&["keys", "rotate"]).await;
     refused.says(64, &["no folder in common", "BFF_JWT_SIGNING_KEY"]);
     let shown = run(&["register", "--dry-run"]).await;
-    shown.says(0, &["bff-server is registered as it should be"]);
+    shown.says(0, &["keep bff-server, which is registered as it should be"]);
     let registered = run(&["register"]).await;
     registered.says(0, &["bff-server is registered as it should be"]);
     assert_eq!(replicas.registrations(), 1);

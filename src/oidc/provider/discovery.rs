@@ -132,9 +132,7 @@ impl DiscoveryError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { source, .. } => source.is_transient(),
-            Self::Status { status, .. } => {
-                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
-            }
+            Self::Status { status, .. } => may_pass(*status),
             Self::NotJson { .. } => true,
             Self::InvalidIssuer { .. }
             | Self::IssuerMismatch { .. }
@@ -157,6 +155,10 @@ impl Explain for DiscoveryError {
                 )
             }),
             Self::NotJson { found, .. } if found.fix().is_some() => return found.fix(),
+            Self::Status { knob, status, .. } if may_pass(*status) => fix!(
+                "try again later, and see in the log of the IdP why it fails; {} points there",
+                *knob
+            ),
             Self::Status { knob, .. } | Self::NotJson { knob, .. } => fix!(
                 "correct {}, which points there; it must be the IdP itself, not a page before it",
                 *knob
@@ -386,6 +388,11 @@ impl Provider {
         }
         Ok(document)
     }
+}
+
+/// Whether the answer speaks of trouble that passes.
+pub(super) fn may_pass(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
 /// URLs contain no braces, except in documents of providers that serve all tenants.

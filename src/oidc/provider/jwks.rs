@@ -9,7 +9,7 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{NotDiscovered, Provider};
+use super::{NotDiscovered, Provider, discovery::may_pass};
 use crate::{
     clock::Timestamp,
     diagnostic::{Explain, Fix, Knob, fix},
@@ -106,6 +106,9 @@ impl Explain for JwksError {
                 cause: NoKeys::NotJson(found),
                 ..
             } => Some(found.fix().unwrap_or_else(pointer)),
+            Self::Status { status, .. } if may_pass(*status) => Some(fix!(
+                "try again later, and see in the log of the IdP why it fails"
+            )),
             Self::Status { .. } | Self::NoKeys { .. } => Some(pointer()),
         }
     }

@@ -1,5 +1,6 @@
 //! An address of the IdP is wrong, in the settings or at the IdP.
 
+use devstack_idp::{Endpoint, Fault};
 use serde_json::json;
 
 use super::Harness;
@@ -58,4 +59,23 @@ async fn pushed_requests_that_do_not_fit() {
     let found = harness.check(&[]).await;
     let notes = found.report["notes"].to_string();
     assert!(notes.contains("S256"), "{notes}");
+}
+
+/// An IdP that fails at the moment needs no change of a setting.
+#[tokio::test]
+async fn an_idp_that_fails_for_a_while() {
+    let harness = Harness::start().await;
+    for (endpoint, status) in [
+        (Endpoint::Discovery, 503),
+        (Endpoint::Discovery, 429),
+        (Endpoint::Jwks, 500),
+    ] {
+        harness
+            .stack
+            .idp
+            .fail_always(endpoint, Fault::oauth_error(status, "temporarily_unavailable"));
+        let found = harness.check(&[]).await;
+        found.blames("discovery", &[&status.to_string(), "try again later"]);
+        harness.stack.idp.heal(endpoint);
+    }
 }

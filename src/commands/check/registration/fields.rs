@@ -67,10 +67,11 @@ pub(super) fn compared(context: &Context<'_>, client: &Inspected, report: &mut R
             format!("the client is to sign with {ours}, but the IdP has registered {theirs}"),
             "the signing key or the configured algorithm has changed since, or somebody changed the client",
             fix!(
-                "let a key of the former type sign (`bff keys rotate --now` with its {}), or put {} back; or, to change the client, {}",
-                Knob::KeyType,
+                "put {} back; or, to change the client, {}; or, if the type of the signing key has changed, let a key of the former \
+                 type sign (`bff keys rotate --now` with its {})",
                 Knob::SigningAlgorithm,
-                REPAIR
+                REPAIR,
+                Knob::KeyType
             ),
         );
     }
