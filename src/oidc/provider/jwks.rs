@@ -107,7 +107,8 @@ impl Explain for JwksError {
                 ..
             } => Some(found.fix().unwrap_or_else(pointer)),
             Self::Status { status, .. } if may_pass(*status) => Some(fix!(
-                "try again later, and see in the log of the IdP why it fails"
+                "try again later, and see in the log of the IdP why it fails; jwks_uri in its metadata, or {} if it is set, points there",
+                Knob::ProviderKeys
             )),
             Self::Status { .. } | Self::NoKeys { .. } => Some(pointer()),
         }
