@@ -273,6 +273,6 @@ async fn a_refusal_exits_with_77_and_a_broken_file_with_64() {
 
     fs::write(stack.credentials(), "{\"client_secret\":\"planted-secret").unwrap();
     let ended = Process::start(&folder, &[], &variables).ended().await;
-    ended.says(64, &["bff_client.json", "fix: restore it from a backup"]);
+    ended.says(64, &["bff_client.json", "restore it from a backup"]);
     assert!(!ended.output.contains("planted-secret"));
 }
