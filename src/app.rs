@@ -16,6 +16,7 @@ mod proxies;
 mod registering;
 mod reload;
 mod replicas;
+mod routes;
 mod session_secret;
 mod settings;
 mod static_client;
@@ -30,8 +31,8 @@ use self::reload::Reload;
 pub use self::{
     error::{BindError, RunError, StartError},
     listeners::Listeners,
+    routes::RoutesWarning,
     session_secret::SessionSecretError,
-    settings::NoRoutes,
 };
 
 use crate::{
@@ -209,21 +210,21 @@ impl App {
     /// # Errors
     ///
     /// [`StartError`], with the fix.
-    pub fn check(config: &Config) -> Result<Option<NoRoutes>, StartError> {
+    pub fn check(config: &Config) -> Result<Vec<RoutesWarning>, StartError> {
         settings::login(config)?;
         CookiePolicy::new(settings::cookies(config))?;
-        let (_, missing) = settings::routes(config)?;
+        let (_, warnings) = routes::read(config)?;
         Pages::new(&settings::pages(config))?;
-        Ok(missing)
+        Ok(warnings)
     }
 
-    /// The routing table that a start with `config` would use, and whether the file is missing.
+    /// The routing table that a start with `config` would use, and warnings about it.
     ///
     /// # Errors
     ///
     /// [`StartError`]: the file cannot be read, or has mistakes.
-    pub fn routes(config: &Config) -> Result<(Routes, Option<NoRoutes>), StartError> {
-        settings::routes(config)
+    pub fn routes(config: &Config) -> Result<(Routes, Vec<RoutesWarning>), StartError> {
+        routes::read(config)
     }
 
     /// The server's knowledge of its own state.
@@ -380,13 +381,9 @@ impl App {
 
 /// The gateway to the APIs, and the text of its file; logs notes for the operator.
 fn gateway(config: &Config, ports: &Ports) -> Result<(Gateway, Option<String>), StartError> {
-    let text = settings::routes_text(config)?;
-    let routes = if let Some(text) = &text {
-        settings::parsed_routes(config, text)?
-    } else {
-        tracing::warn!("{}", settings::no_routes(config));
-        Routes::default()
-    };
+    let text = routes::text(config)?;
+    let (routes, warnings) = routes::parsed(config, text.as_deref())?;
+    routes::tell(config, &routes, &warnings);
     let gateway = Gateway::new(routes, settings::gateway(config), Arc::clone(&ports.clock))?;
     proxies::tell(config, &gateway);
     Ok((gateway, text))

@@ -9,7 +9,6 @@
 
 mod body;
 mod call;
-mod causes;
 mod connection;
 mod failure;
 #[cfg(fuzzing)]

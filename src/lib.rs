@@ -13,7 +13,7 @@
 //! | 4 | [`oidc`] |
 //! | 3 | [`session`], [`keys`], [`outbound`] |
 //! | 2 | [`instruments`], [`jose`], [`seal`], [`own_paths`], [`proxy`], [`retry`], [`telemetry`], [`yaml`] |
-//! | 1 | [`clock`], [`duration`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`url_policy`] |
+//! | 1 | [`clock`], [`duration`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`url_policy`], [`outage`] |
 //! | 0 | [`diagnostic`] |
 
 pub mod admin;
@@ -36,6 +36,7 @@ pub mod jose;
 pub mod keys;
 pub mod login;
 pub mod oidc;
+pub mod outage;
 pub mod outbound;
 pub mod own_paths;
 pub mod private_file;

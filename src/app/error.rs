@@ -47,7 +47,7 @@ pub enum StartError {
     #[error(transparent)]
     Hosts(#[from] HostsError),
     /// The routes.
-    #[error("{path}: {error}")]
+    #[error("{}", of_file(path, error))]
     Routes {
         /// The file.
         path: String,
@@ -65,6 +65,15 @@ pub enum StartError {
         /// The cause.
         error: io::Error,
     },
+}
+
+/// The mistakes of a file, one a line, each with the file.
+fn of_file(path: &str, error: &gateway::RoutesError) -> String {
+    let lines = error
+        .mistakes()
+        .iter()
+        .map(|mistake| format!("{path}: {mistake}"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 impl StartError {

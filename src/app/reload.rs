@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{error::StartError, settings};
+use super::{error::StartError, routes};
 use crate::{clock::SharedClock, config::Config, diagnostic::Explain as _, web::Web};
 
 /// The file is compared this often. A change counts when two looks in a row see the same: a file that is just being
@@ -45,7 +45,7 @@ impl Reload {
                 () = self.clock.sleep(LOOK_EVERY) => false,
             };
             let config = self.config.clone();
-            let read = tokio::task::spawn_blocking(move || settings::routes_text(&config)).await;
+            let read = tokio::task::spawn_blocking(move || routes::text(&config)).await;
             match read {
                 Ok(Ok(text)) => {
                     if texts.is_due(text.as_deref(), by_hand) {
@@ -61,7 +61,7 @@ impl Reload {
 
     fn try_out(&self, text: Option<&str>) {
         let Some(text) = text else {
-            let file = settings::routes_file(&self.config);
+            let file = routes::file(&self.config);
             tracing::error!("{file} does not exist any more; the former routes stay");
             return;
         };
@@ -73,7 +73,8 @@ impl Reload {
 
     /// The number of routes.
     fn replace(&self, text: &str) -> Result<usize, StartError> {
-        let routes = settings::parsed_routes(&self.config, text)?;
+        let (routes, warnings) = routes::parsed(&self.config, Some(text))?;
+        routes::tell(&self.config, &routes, &warnings);
         let count = routes.iter().count();
         self.web.gateway.reload(routes)?;
         Ok(count)

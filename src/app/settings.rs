@@ -1,19 +1,15 @@
 //! From the settings of the configuration to the options of each module.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use http::HeaderValue;
 use url::Url;
 
-use super::{StartError, descriptors::few_files};
+use super::descriptors::few_files;
 use crate::{
     config::{Config, ForwardedHeaders, PromptSetting},
-    diagnostic::Explain as _,
-    gateway::{self, Around, MAX_FILE_SIZE, Routes},
+    diagnostic::{Explain as _, Knob},
+    gateway,
     login::{
         self, DefaultPrompt,
         hosts::{Hosts, HostsError},
@@ -25,9 +21,6 @@ use crate::{
     tokens,
     web::{Brand, Color, ForwardedFamily, OwnOrigins, PageOptions, TrustedProxies},
 };
-
-/// The routing table's name in the configuration folder.
-const ROUTES_FILE: &str = "routes.yaml";
 
 pub(super) fn outbound(config: &Config) -> outbound::Options {
     outbound::Options {
@@ -189,6 +182,10 @@ pub(super) fn registration(config: &Config) -> registration::Options {
     let settings = &config.registration;
     registration::Options {
         client_id: settings.client_id.clone(),
+        client_id_knob: match config.names.variable(Knob::RequestedClientId) {
+            Some((_, Some(_))) => Knob::RequestedClientId,
+            _ => Knob::ClientId,
+        },
         client_profile: settings.client_profile.clone(),
         description: settings.description.clone(),
         redirect_uris: redirect_uris(config),
@@ -272,62 +269,6 @@ pub(super) fn pages(config: &Config) -> PageOptions {
             color: settings.brand_color.map(Color),
         },
         templates: settings.templates.clone(),
-    }
-}
-
-/// There is no `routes.yaml` at the path.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} does not exist: the server forwards no calls to APIs")]
-pub struct NoRoutes(String);
-
-/// The routing table of `routes.yaml`. Without the file there are no routes, and the second part says so.
-pub(super) fn routes(config: &Config) -> Result<(Routes, Option<NoRoutes>), StartError> {
-    match routes_text(config)? {
-        Some(text) => Ok((parsed_routes(config, &text)?, None)),
-        None => Ok((Routes::default(), Some(no_routes(config)))),
-    }
-}
-
-/// Without the file.
-pub(super) fn no_routes(config: &Config) -> NoRoutes {
-    NoRoutes(routes_file(config))
-}
-
-/// The path of `routes.yaml`, for messages.
-pub(super) fn routes_file(config: &Config) -> String {
-    config.server.config_dir.join(ROUTES_FILE).display().to_string()
-}
-
-/// The text of `routes.yaml`, if there is one.
-pub(super) fn routes_text(config: &Config) -> Result<Option<String>, StartError> {
-    let path = config.server.config_dir.join(ROUTES_FILE);
-    let mut text = String::new();
-    // One byte more than allowed, so that a file that is too large is seen to be.
-    match File::open(path).and_then(|file| file.take(MAX_FILE_SIZE as u64 + 1).read_to_string(&mut text)) {
-        Ok(_) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StartError::RoutesFile {
-            path: routes_file(config),
-            error,
-        }),
-    }
-}
-
-/// The routing table in the text of `routes.yaml`; logs its notes.
-pub(super) fn parsed_routes(config: &Config, text: &str) -> Result<Routes, StartError> {
-    let path = routes_file(config);
-    let around = Around {
-        variables: &|name| config.environment.text(name),
-        folder: Some(&config.server.config_dir),
-    };
-    match Routes::parse_with(text, &around) {
-        Ok(routes) => {
-            for note in routes.notes() {
-                tracing::info!("{path}: {note}");
-            }
-            Ok(routes)
-        }
-        Err(error) => Err(StartError::Routes { path, error }),
     }
 }
 

@@ -37,6 +37,7 @@ use crate::{
     },
     clock::SharedClock,
     config::{Config, Severity},
+    diagnostic::Diagnostic,
     random::SharedRandom,
 };
 
@@ -62,8 +63,11 @@ pub(super) fn config_only() -> Exit {
         });
     }
     match App::check(&config) {
-        Ok(None) => {}
-        Ok(Some(missing)) => say(&format!("warning: {missing}")),
+        Ok(warnings) => {
+            for warning in warnings {
+                say(&format!("warning: {}", Diagnostic::of(&warning, &config.names)));
+            }
+        }
         Err(error) => {
             complain_of(&error, &config);
             return Exit::Configuration;

@@ -29,7 +29,7 @@ pub(super) fn run(dry_run: bool) -> Exit {
             Knob::RedirectUris,
             Knob::InitialAccessToken
         );
-        let off = Explained::new("registration is off, so that there is nothing to register", fix);
+        let off = Explained::new("registration is off, so there is nothing to register", fix);
         complain_of(&off, &config);
         return Exit::Configuration;
     }

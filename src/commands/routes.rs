@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Exit, complain, complain_of, process, say};
 use crate::{
     app::App,
+    diagnostic::Diagnostic,
     gateway::{Auth, Found, Match, NormalPath, Route, Routes},
     own_paths,
 };
@@ -33,8 +34,10 @@ pub(super) enum RoutesCommand {
     #[command(after_help = EXAMPLES)]
     Match {
         /// The method, as in GET.
+        #[arg(value_parser = method)]
         method: Method,
         /// A path with its query, or a whole URL, whose host counts for routes with `host`.
+        #[arg(value_parser = target)]
         url: Uri,
         /// Print JSON.
         #[arg(long)]
@@ -58,27 +61,48 @@ enum Outcome<'a> {
     Refused(String),
 }
 
+/// Methods are written in capitals, and people type them in any case.
+fn method(text: &str) -> Result<Method, String> {
+    let name = text.to_ascii_uppercase();
+    Method::from_bytes(name.as_bytes()).map_err(|_| "write the method first, as in GET /api/x".to_owned())
+}
+
+fn target(text: &str) -> Result<Uri, String> {
+    let has_scheme = ["http://", "https://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme));
+    if !text.starts_with('/') && !has_scheme {
+        return Err(
+            "a path begins with a slash, as in /api/x, and a URL with its scheme, as in https://app.example/api/x".to_owned(),
+        );
+    }
+    let unfit = "write blanks and other special characters of a URL percent-encoded, as in %20";
+    text.parse().map_err(|_| unfit.to_owned())
+}
+
 pub(super) fn run(command: RoutesCommand) -> Exit {
     let config = match process::settings() {
         Ok((config, _)) => config,
         Err(exit) => return exit,
     };
-    let routes = match App::routes(&config) {
-        Ok((routes, missing)) => {
-            if let Some(missing) = missing {
-                complain(&format!("warning: {missing}"));
-            }
-            routes
-        }
+    let (routes, warnings) = match App::routes(&config) {
+        Ok(found) => found,
         Err(error) => {
             complain_of(&error, &config);
             return Exit::Configuration;
         }
     };
+    let warnings: Vec<String> = warnings
+        .iter()
+        .map(|warning| Diagnostic::of(warning, &config.names).to_string())
+        .collect();
+    for warning in &warnings {
+        complain(&format!("warning: {warning}"));
+    }
     match command {
         RoutesCommand::List { json: true } => {
             let all: Vec<Value> = routes.iter().map(described).collect();
-            say(&format!("{:#}", json!({ "routes": all })));
+            say(&format!("{:#}", json!({ "routes": all, "warnings": warnings })));
             Exit::Success
         }
         RoutesCommand::List { json: false } => {
@@ -268,6 +292,20 @@ star   optional  {all}  /api/*               crud
             let (text, _) = asked(method, url);
             assert!(text.starts_with(&format!("route    {expected}\n")), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_neither_a_path_nor_a_url_explains_itself() {
+        for text in ["api/x", "app.example/api/x", "x", "", "ftp://app.example/x"] {
+            let said = target(text).unwrap_err();
+            assert!(said.contains("as in /api/x"), "{text}: {said}");
+        }
+        assert!(target("/a b").unwrap_err().contains("%20"));
+        for text in ["/api/x?y=z", "https://app.example/x", "http://app.example"] {
+            assert!(target(text).is_ok(), "{text}");
+        }
+        assert_eq!(method("get"), Ok(Method::GET));
+        assert!(method("/api/x").unwrap_err().contains("the method first"));
     }
 
     #[test]

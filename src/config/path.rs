@@ -53,12 +53,7 @@ pub(super) fn parse(text: &str, leads: Leads) -> Result<PathBuf, Complaint> {
 pub fn check_argument(label: &str, path: &Path) -> Result<(), Problem> {
     parse(&path.to_string_lossy(), Leads::ToFile)
         .map(|_| ())
-        .map_err(|complaint| Problem {
-            variable: label.to_owned(),
-            value: None,
-            message: complaint.message,
-            fix: complaint.fix,
-        })
+        .map_err(|complaint| Problem::new(label.to_owned(), None, complaint))
 }
 
 /// Whether `text` is content that belongs in a file.

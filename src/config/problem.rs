@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::{catalogue, names::Source};
 use crate::quote::{looks_like_a_secret, quote};
 
 /// A longer value is cut off in messages, in characters.
@@ -20,6 +21,8 @@ pub struct Problem {
     pub message: String,
     /// The fix.
     pub fix: String,
+    /// Where the value was set.
+    source: Option<Box<Source>>,
 }
 
 /// All mistakes of a configuration.
@@ -51,6 +54,15 @@ pub enum Severity {
     Warning,
     /// Logins are impossible, on one host at least.
     PreventsLogin,
+}
+
+/// The place of a mistake.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// A value that is set.
+    Set(Source),
+    /// A variable that is not set, or a file.
+    Other(String),
 }
 
 /// The result of a parser of one value: the message and the fix.
@@ -105,6 +117,68 @@ impl fmt::Display for ConfigError {
 }
 
 // === impl Problem ===
+
+impl Problem {
+    pub(super) fn new(place: impl Into<Place>, value: Option<String>, complaint: Complaint) -> Self {
+        let place = place.into();
+        Self {
+            variable: place.to_string(),
+            value,
+            message: complaint.message,
+            fix: complaint.fix,
+            source: match place {
+                Place::Set(source) => Some(Box::new(source)),
+                Place::Other(_) => None,
+            },
+        }
+    }
+
+    /// The faulty setting by its name in the catalogue, and where it was set. `None` if the mistake is not one of a
+    /// setting.
+    #[must_use]
+    pub fn setting(&self) -> Option<(String, Option<&Source>)> {
+        let written = self
+            .source
+            .as_ref()
+            .map_or(&*self.variable, |source| source.name());
+        let name = written.to_ascii_uppercase();
+        let known = catalogue::find(&name).or_else(|| catalogue::find(name.strip_suffix("_FILE")?));
+        let source = self.source.as_deref();
+        match known {
+            Some(variable) => Some((variable.name.to_owned(), source)),
+            None => source.map(|source| (written.to_owned(), Some(source))),
+        }
+    }
+}
+
+// === impl Place ===
+
+impl From<Source> for Place {
+    fn from(source: Source) -> Self {
+        Self::Set(source)
+    }
+}
+
+impl From<&Source> for Place {
+    fn from(source: &Source) -> Self {
+        Self::Set(source.clone())
+    }
+}
+
+impl From<String> for Place {
+    fn from(name: String) -> Self {
+        Self::Other(name)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set(source) => source.fmt(f),
+            Self::Other(name) => f.write_str(name),
+        }
+    }
+}
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,7 +14,7 @@ use super::{
     names::{Names, Source},
     parse,
     path::{self, Leads},
-    problem::{Complaint, Problem, Severity, Warning, shown},
+    problem::{Complaint, Place, Problem, Severity, Warning, shown},
     sources::{Content, Raw, Sources},
     unknown,
 };
@@ -80,14 +80,9 @@ impl Reader {
         self.config_dir.clone()
     }
 
-    /// Adds a mistake of `label` whose printable value is `value`.
-    pub(super) fn problem(&mut self, label: String, value: Option<String>, complaint: Complaint) {
-        let problem = Problem {
-            variable: label,
-            value,
-            message: complaint.message,
-            fix: complaint.fix,
-        };
+    /// Adds a mistake at `place` whose printable value is `value`.
+    pub(super) fn problem(&mut self, place: impl Into<Place>, value: Option<String>, complaint: Complaint) {
+        let problem = Problem::new(place, value, complaint);
         // One entry may belong to several lists.
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
@@ -110,22 +105,24 @@ impl Reader {
             return;
         }
         let quotable = is_public(name) && !complaint.unquoted;
-        let (label, value) = match self.values.get(name) {
-            None => (name.to_owned(), None),
-            Some(raw) => {
-                let value = (quotable && !raw.expanded).then(|| raw.content.shown()).flatten();
-                (raw.source.to_string(), value)
-            }
-        };
-        self.problem(label, value, complaint);
+        let raw = self.values.get(name).filter(|raw| quotable && !raw.expanded);
+        let value = raw.and_then(|raw| raw.content.shown());
+        self.problem(self.place(name), value, complaint);
     }
 
     /// The same with a part of the value that may be printed, although the rest may not.
     pub(super) fn refuse_showing(&mut self, name: &'static str, complaint: Complaint, part: &str) {
         let raw = self.values.get(name);
         let value = raw.is_some_and(|raw| !raw.expanded).then(|| shown(part));
-        let label = raw.map_or_else(|| name.to_owned(), |raw| raw.source.to_string());
-        self.problem(label, value, complaint);
+        self.problem(self.place(name), value, complaint);
+    }
+
+    /// The place of the variable `name`.
+    pub(super) fn place(&self, name: &str) -> Place {
+        self.values.get(name).map_or_else(
+            || Place::Other(name.to_owned()),
+            |raw| Place::Set(raw.source.clone()),
+        )
     }
 
     pub(super) fn warn(&mut self, variable: impl Into<String>, message: impl Into<String>) {
@@ -283,9 +280,8 @@ impl Reader {
     pub(super) fn complain_of_entry(&mut self, name: &'static str, entry: &str, complaint: Complaint) {
         let raw = self.values.get(name);
         let quotable = is_public(name) && !complaint.unquoted && !raw.is_some_and(|raw| raw.expanded);
-        let label = raw.map_or_else(|| name.to_owned(), |raw| raw.source.to_string());
         let value = quotable.then(|| shown(entry));
-        self.problem(label, value, complaint);
+        self.problem(self.place(name), value, complaint);
     }
 
     /// The URL `name` through `parser`, reached by `https` or where `http` is accepted.
@@ -349,8 +345,8 @@ impl Reader {
             let names = self.plain_http.join(", ");
             self.warn(
                 names,
-                "plain http: what is sent there, tokens included, can be read on the way; fine on one machine or in a \
-                 container network, nowhere else",
+                "plain http: others on the way can read everything that is sent there, tokens included; use it only on one \
+                 machine or in a container network",
             );
         }
     }

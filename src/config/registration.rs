@@ -75,13 +75,19 @@ pub(super) fn read(
 ) -> RegistrationSettings {
     let mentioned = reader
         .set_names()
-        .any(|name| name.starts_with("DCR_") && name != "DCR_ENABLED");
-    let enabled = reader.switch("DCR_ENABLED", mentioned);
+        .find(|name| name.starts_with("DCR_") && *name != "DCR_ENABLED")
+        .map(|name| reader.place(name).to_string());
+    let enabled = reader.switch("DCR_ENABLED", mentioned.is_some());
     let redirect_uris = redirect_uris(reader);
     if enabled && !reader.is_set("DCR_REDIRECT_URIS") {
         reader.complain(
             "DCR_REDIRECT_URIS",
-            "is required for registration (which is on: DCR_ENABLED, or some other DCR_* variable is set)",
+            match mentioned {
+                Some(name) if !reader.is_set("DCR_ENABLED") => {
+                    format!("is required for registration, which is on because {name} is set")
+                }
+                _ => "is required for registration, which DCR_ENABLED switches on".to_owned(),
+            },
             format!(
                 "list the redirect URIs, one per host: `{}`",
                 base_url.map_or_else(

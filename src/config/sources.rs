@@ -4,7 +4,6 @@ mod settings;
 
 use std::{
     collections::BTreeMap,
-    fmt,
     fs::File,
     io::Read as _,
     path::{Path, PathBuf},
@@ -18,7 +17,7 @@ use super::{
     names::Source,
     parse,
     path::{self, Leads},
-    problem::{Complaint, Problem, Warning, shown},
+    problem::{Complaint, Place, Problem, Warning, shown},
     settings_file,
 };
 use crate::{
@@ -102,7 +101,7 @@ impl Sources {
                     sources.take_from_settings(environment, &key, setting);
                 }
             }
-            Err(complaint) => sources.problem(&file.display(), None, complaint),
+            Err(complaint) => sources.problem(file.display().to_string(), None, complaint),
         }
         sources
     }
@@ -211,13 +210,8 @@ impl Sources {
         }
     }
 
-    fn problem(&mut self, place: &impl fmt::Display, value: Option<String>, complaint: Complaint) {
-        self.problems.push(Problem {
-            variable: place.to_string(),
-            value,
-            message: complaint.message,
-            fix: complaint.fix,
-        });
+    fn problem(&mut self, place: impl Into<Place>, value: Option<String>, complaint: Complaint) {
+        self.problems.push(Problem::new(place, value, complaint));
     }
 
     fn take_from_environment(&mut self, environment: &Environment, variable: &'static Variable) {
@@ -240,7 +234,7 @@ impl Sources {
                     );
                     // A path is quoted only if the parser of paths has accepted it.
                     let is_shown = variable.public && !variable.is_path();
-                    self.problem(name, is_shown.then(|| shown(&text)), complaint);
+                    self.problem(environment_name(name), is_shown.then(|| shown(&text)), complaint);
                 }
                 Some(_) => {}
                 None => found = Some((name, text)),
@@ -277,7 +271,7 @@ impl Sources {
                 format!("is set, and {} too", variable.name),
                 format!("remove one of {} and {label}", variable.name),
             );
-            self.problem(&label, content.shown(), complaint);
+            self.problem(environment_name(&label), content.shown(), complaint);
         }
         Some(Raw {
             source: Source::Environment(label),
@@ -290,7 +284,7 @@ impl Sources {
         match path::parse(path, Leads::ToFile) {
             Ok(path) => Content::SecretFile(path),
             Err(complaint) => {
-                self.problem(&label, None, complaint);
+                self.problem(environment_name(label), None, complaint);
                 Content::Refused
             }
         }
@@ -302,9 +296,14 @@ impl Sources {
             Some(_) => Complaint::new("is longer than 1 MiB", "shorten it"),
             None => Complaint::new("is not UTF-8", "write it in UTF-8"),
         };
-        self.problem(&name, None, complaint);
+        self.problem(environment_name(name), None, complaint);
         None
     }
+}
+
+/// The variable `name` of the environment.
+fn environment_name(name: &str) -> Source {
+    Source::Environment(name.to_owned())
 }
 
 // === impl Raw ===

@@ -15,8 +15,11 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use super::{Service, SessionEnd, causes::causes};
-use crate::clock::{SharedClock, Timestamp};
+use super::{Service, SessionEnd};
+use crate::{
+    clock::{SharedClock, Timestamp},
+    outage::{Outage, causes},
+};
 
 /// A service's body on its way to the client.
 pub(super) struct Download {
@@ -107,11 +110,18 @@ impl HttpBody for Download {
                     "an answer was closed, because its session has ended"
                 );
             }
-            Some(Err(error)) => tracing::warn!(
-                service = self.service.id(),
-                cause = causes(error),
-                "the answer of a service broke off"
-            ),
+            Some(Err(error)) => {
+                tracing::debug!(
+                    service = self.service.id(),
+                    cause = causes(error),
+                    "the library's error for the broken answer"
+                );
+                tracing::warn!(
+                    service = self.service.id(),
+                    cause = error.said(),
+                    "the answer of a service broke off"
+                );
+            }
             Some(Ok(_)) | None => {}
         }
         Poll::Ready(polled.map(|piece| piece.map(Frame::data)))
@@ -123,6 +133,18 @@ impl HttpBody for Download {
 
     fn size_hint(&self) -> SizeHint {
         self.body.inner.size_hint()
+    }
+}
+
+// === impl BodyError ===
+
+impl BodyError {
+    /// The reason, in our own words.
+    fn said(&self) -> String {
+        match self {
+            Self::Broken(cause) => Outage::of(&**cause).to_string(),
+            Self::Stalled | Self::Late | Self::SessionEnded | Self::SentAgain => self.to_string(),
+        }
     }
 }
 

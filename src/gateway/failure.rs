@@ -1,14 +1,15 @@
 //! The answer to the client after a failed call, and the log line about it.
 
-use std::{error::Error, io};
+use std::error::Error;
 
 use http::HeaderValue;
 use hyper_util::client::legacy;
 
-use super::{GatewayError, Service, body::BodyError, causes::causes};
+use super::{GatewayError, Service, body::BodyError};
 use crate::{
     diagnostic::{Explain as _, Explained, Knob, fix},
     head,
+    outage::{self, Outage, causes},
     proxy::Proxy,
     tls,
 };
@@ -49,16 +50,15 @@ pub(super) fn report(
         is_too_large |= error
             .downcast_ref::<hyper::Error>()
             .is_some_and(hyper::Error::is_parse_too_large);
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            if is_our_own_shortage(error) {
-                decided = GatewayError::ServiceUnavailable;
-            } else if error.kind() == io::ErrorKind::TimedOut {
-                // No connection in time.
-                decided = GatewayError::GatewayTimeout;
-            }
-        }
         cause = error.source();
     }
+    let outage = Outage::of(error);
+    decided = match (decided, outage) {
+        (GatewayError::BadGateway, Outage::Shortage) => GatewayError::ServiceUnavailable,
+        // No connection in time.
+        (GatewayError::BadGateway, Outage::TimedOut) => GatewayError::GatewayTimeout,
+        (decided, _) => decided,
+    };
     let id = service.id();
     if matches!(
         decided,
@@ -80,21 +80,18 @@ pub(super) fn report(
             "the answer of a service was refused: its header has too many fields, or too many bytes"
         );
     } else {
-        let cause = said(service, proxy, error);
-        if cause.is_some() {
-            tracing::debug!(
-                service = id,
-                correlation_id,
-                cause = causes(error),
-                "the library's error for the failed call"
-            );
-        }
+        tracing::debug!(
+            service = id,
+            correlation_id,
+            cause = causes(error),
+            "the library's error for the failed call"
+        );
         tracing::warn!(
             service = id,
             correlation_id,
             origin = %service.origin_text(),
             proxy = proxy.map(tracing::field::display),
-            cause = cause.map_or_else(|| causes(error), |cause| cause.told()),
+            cause = said(service, proxy, error).told(),
             "a call to a service failed"
         );
     }
@@ -130,8 +127,8 @@ pub(super) fn unauthorised(service: &Service, proxy: &Proxy, correlation_id: &st
     GatewayError::BadGateway
 }
 
-/// The fault of the proxy or of TLS, if the cause is one of them.
-fn said(service: &Service, proxy: Option<&Proxy>, error: &(dyn Error + 'static)) -> Option<Explained> {
+/// The fault of the proxy, of TLS, of the connection, or of our own limits.
+fn said(service: &Service, proxy: Option<&Proxy>, error: &(dyn Error + 'static)) -> Explained {
     let is_connect = error
         .downcast_ref::<legacy::Error>()
         .is_some_and(legacy::Error::is_connect);
@@ -145,17 +142,35 @@ fn said(service: &Service, proxy: Option<&Proxy>, error: &(dyn Error + 'static))
             )
         })
         .or_else(|| tls::explain(error, &hints()))
+        .unwrap_or_else(|| broken(service, error))
 }
 
-/// Whether we, not the service, have run out of something: descriptors, ports, memory.
-fn is_our_own_shortage(error: &io::Error) -> bool {
-    const EADDRNOTAVAIL: i32 = 99;
-    const EMFILE: i32 = 24;
-    const ENFILE: i32 = 23;
-    const ENOBUFS: i32 = 105;
-    matches!(error.kind(), io::ErrorKind::OutOfMemory)
-        || matches!(
-            error.raw_os_error(),
-            Some(EADDRNOTAVAIL | EMFILE | ENFILE | ENOBUFS)
-        )
+/// Neither the proxy nor TLS is the cause.
+fn broken(service: &Service, error: &(dyn Error + 'static)) -> Explained {
+    let late = outage::chain(error)
+        .filter_map(|cause| cause.downcast_ref::<BodyError>())
+        .find(|body| matches!(body, BodyError::Late));
+    if let Some(late) = late {
+        return late.to_string().into();
+    }
+    let outage = Outage::of(error);
+    let routes = Knob::RoutesFile;
+    match outage {
+        Outage::Refused | Outage::NoAddress | Outage::NoRoute => Explained::new(
+            outage,
+            fix!("start the service, or correct its base_url in {}", routes),
+        ),
+        Outage::NotHttp2 if service.is_h2c() => Explained::new(
+            "h2c is set for the service, and it does not speak HTTP/2 over plain TCP",
+            fix!("remove h2c from the service in {}", routes),
+        ),
+        Outage::NotHttp => Explained::new(
+            outage,
+            fix!(
+                "correct scheme and port of its base_url in {}; a service that speaks only HTTP/2 over plain TCP needs h2c: true",
+                routes
+            ),
+        ),
+        _ => outage.to_string().into(),
+    }
 }

@@ -300,6 +300,12 @@ impl Route {
         )
     }
 
+    /// The only host to which it applies, if it names one.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.pattern.host.as_deref()
+    }
+
     /// Who may call it.
     #[must_use]
     pub const fn auth(&self) -> Auth {

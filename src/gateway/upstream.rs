@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -12,7 +13,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{
         Builder, Client,
-        connect::{HttpConnector, proxy::Tunnel},
+        connect::{HttpConnector, dns::Name, proxy::Tunnel},
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
@@ -24,6 +25,7 @@ use super::{BuildError, Connector, Gateway, Options, Routes, Service, Table, Upl
 use crate::{
     clock::SharedClock,
     head,
+    outage::{NoAddress, addresses},
     proxy::{Proxies, Proxy},
     tls::{self, SystemRoots},
 };
@@ -41,9 +43,13 @@ pub(super) struct Clients {
 /// Opens connections, through a tunnel if a proxy requires one.
 #[derive(Clone, Debug)]
 pub(super) struct Way {
-    http: HttpConnector,
+    http: HttpConnector<Names>,
     proxies: Proxies,
 }
+
+/// Looks names up, so that a failure has a type.
+#[derive(Clone, Copy, Debug)]
+struct Names;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -178,7 +184,7 @@ fn builder(options: &Options) -> Builder {
 }
 
 pub(super) fn connector(tls: ClientConfig, options: &Options) -> Connector {
-    let mut http = HttpConnector::new();
+    let mut http = HttpConnector::new_with_resolver(Names);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(options.connect_timeout));
     http.enforce_http(false);
@@ -222,6 +228,23 @@ impl tower::Service<Uri> for Way {
             tunnel = tunnel.with_auth(authorization.clone());
         }
         tunnel.call(uri).map_err(BoxError::from).boxed()
+    }
+}
+
+// === impl Names ===
+
+impl tower::Service<Name> for Names {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = NoAddress;
+    type Future = BoxFuture<'static, Result<Self::Response, NoAddress>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NoAddress>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        // The library puts the port of the URL in its place.
+        async move { addresses(name.as_str(), 0).await.map(Vec::into_iter) }.boxed()
     }
 }
 

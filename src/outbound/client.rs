@@ -6,10 +6,12 @@
 
 use std::sync::Arc;
 
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::OnceCell;
 
-use super::{BuildError, Options, POOL_IDLE, TransportError, USER_AGENT, error::summary};
+use super::{BuildError, Options, POOL_IDLE, TransportError, USER_AGENT, error::causes_of};
 use crate::{
+    outage::addresses,
     proxy::{Proxies, Proxy},
     tls::{self, Bundle},
 };
@@ -22,6 +24,9 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 pub(super) struct LazyClient {
     inner: Arc<Inner>,
 }
+
+/// Looks names up, so that a failure has a type.
+struct Names;
 
 struct Inner {
     options: Options,
@@ -72,7 +77,7 @@ fn build(options: &Options) -> Result<reqwest::Client, BuildError> {
     builder(options)
         .tls_backend_preconfigured(tls)
         .build()
-        .map_err(|error| BuildError::Client(summary(&error)))
+        .map_err(|error| BuildError::Client(causes_of(&error)))
 }
 
 #[expect(
@@ -90,6 +95,7 @@ fn builder(options: &Options) -> reqwest::ClientBuilder {
         .connect_timeout(options.connect_timeout)
         // In addition to the timer of our clock, which stands still in many tests.
         .timeout(options.request_timeout)
+        .dns_resolver(Names)
         .pool_idle_timeout(POOL_IDLE);
     for proxy in options.proxies.all() {
         builder = builder.proxy(through(proxy, &options.proxies));
@@ -107,5 +113,17 @@ fn through(proxy: &Proxy, proxies: &Proxies) -> reqwest::Proxy {
     match proxy.authorization() {
         Some(authorization) => through.custom_http_auth(authorization.clone()),
         None => through,
+    }
+}
+
+// === impl Names ===
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            // The library puts the port of the URL in its place.
+            let found = addresses(name.as_str(), 0).await?;
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
     }
 }

@@ -5,11 +5,9 @@ use std::error::Error;
 use super::{MAX_BODY, request::Way};
 use crate::{
     diagnostic::{Explain, Explained, Fix, Knob, fix},
+    outage::{Outage, causes},
     tls,
 };
-
-/// Longer causes are cut, in bytes.
-const MAX_CAUSE: usize = 300;
 
 /// The settings of the identity provider that an operator can change.
 fn hints() -> tls::Hints {
@@ -78,19 +76,17 @@ impl TransportError {
     pub(super) fn of(error: &reqwest::Error, way: &Way) -> Self {
         let origin = way.origin.as_str();
         let proxy = way.proxy.as_ref();
+        tracing::debug!(
+            origin,
+            cause = causes_of(error),
+            "the library's error for a failed call"
+        );
         if let Some(proxy) = proxy
             && let Some(cause) = proxy.explain(error, origin, way.is_tunnelled, error.is_connect())
         {
-            tracing::debug!(origin, %proxy, cause = summary(error), "a proxy failed");
             return Self::Proxy { cause };
         }
-        let cause = match tls::explain(error, &hints()) {
-            None => Explained::from(summary(error)),
-            Some(said) => {
-                tracing::debug!(origin, cause = summary(error), "TLS failed");
-                said
-            }
-        };
+        let cause = tls::explain(error, &hints()).unwrap_or_else(|| outage(error).to_string().into());
         // A connection that could not be established in time is not sent either, so this comes first.
         if error.is_connect() {
             let through = proxy.map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
@@ -121,27 +117,15 @@ impl Explain for TransportError {
     }
 }
 
-/// The causes of `error` in one line. The outermost text of reqwest contains the URL, so it is omitted.
-pub(super) fn summary(error: &reqwest::Error) -> String {
-    let mut line = String::new();
-    let mut last = String::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        // Wrappers often repeat the text of the wrapped error.
-        if text != last && !line.ends_with(&text) {
-            if !line.is_empty() {
-                line.push_str(": ");
-            }
-            line.push_str(&text);
-        }
-        last = text;
-        source = cause.source();
+/// The library has a type of its own for its timers.
+fn outage(error: &reqwest::Error) -> Outage {
+    match Outage::of(error) {
+        Outage::Unknown if error.is_timeout() => Outage::TimedOut,
+        outage => outage,
     }
-    if line.is_empty() {
-        line.push_str("the request could not be made");
-    }
-    line.retain(|character| !character.is_control());
-    line.truncate(line.floor_char_boundary(MAX_CAUSE));
-    line
+}
+
+/// The causes of `error`. The outermost text of the library contains the URL, so it is omitted.
+pub(super) fn causes_of(error: &reqwest::Error) -> String {
+    error.source().map_or_else(String::new, causes)
 }

@@ -1,12 +1,12 @@
 //! Failures of a proxy, in our own words, with the variable to change.
 
-use std::{error::Error, io};
+use std::error::Error;
 
 use super::Proxy;
-use crate::diagnostic::{Explained, Knob, fix};
-
-/// The beginnings of the HTTP library's error texts about a tunnel. Their type is not public; tests check the texts.
-const TUNNEL: &str = "tunnel error: ";
+use crate::{
+    diagnostic::{Explained, Knob, fix},
+    outage::{Outage, TunnelFailure},
+};
 
 // === impl Proxy ===
 
@@ -23,17 +23,13 @@ impl Proxy {
         is_tunnelled: bool,
         connecting: bool,
     ) -> Option<Explained> {
-        match tunnel(error) {
-            Some((problem, cause)) => Some(match problem.as_str() {
-                "proxy authorization required" => self.wants_credentials(),
-                "failed to create underlying connection" | "io error establishing tunnel" => {
-                    self.unreachable(cause.unwrap_or(error))
-                }
-                _ => Explained::new(
-                    format_args!("the proxy {self} does not connect to {target}"),
-                    fix!("allow it there, or list the host in {}", Knob::NoProxy),
-                ),
-            }),
+        match TunnelFailure::of(error) {
+            Some(TunnelFailure::Unauthorised) => Some(self.wants_credentials()),
+            Some(TunnelFailure::NoProxy(cause)) => Some(self.unreachable(cause)),
+            Some(TunnelFailure::Refused) => Some(Explained::new(
+                format_args!("the proxy {self} does not connect to {target}"),
+                fix!("allow it there, or list the host in {}", Knob::NoProxy),
+            )),
             None if connecting && !is_tunnelled => Some(self.unreachable(error)),
             None => None,
         }
@@ -59,12 +55,8 @@ impl Proxy {
     }
 
     fn unreachable(&self, error: &(dyn Error + 'static)) -> Explained {
-        let mut last = error;
-        while let Some(cause) = last.source() {
-            last = cause;
-        }
         Explained::new(
-            format_args!("the proxy {self} cannot be reached: {last}"),
+            format_args!("the proxy {self} cannot be reached: {}", Outage::of(error)),
             fix!(
                 "start the proxy or correct {}; or list the host in {}, if it can be reached without a proxy",
                 self.variable,
@@ -72,22 +64,4 @@ impl Proxy {
             ),
         )
     }
-}
-
-/// The reason and the cause of a failed tunnel.
-fn tunnel<'a>(error: &'a (dyn Error + 'static)) -> Option<(String, Option<&'a (dyn Error + 'static)>)> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let next = match wrapped {
-            Some(inner) => Some(inner as &(dyn Error + 'static)),
-            None => error.source(),
-        };
-        let text = error.to_string();
-        if let Some(problem) = text.strip_prefix(TUNNEL) {
-            return Some((problem.to_owned(), next));
-        }
-        cause = next;
-    }
-    None
 }

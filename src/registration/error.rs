@@ -130,7 +130,7 @@ pub enum RegistrationError {
     },
     /// `invalid_scope`.
     #[error(
-        "the IdP refused the scopes{}: asked for were {asked:?}{}",
+        "the IdP refused the scopes{}: the request has {asked:?}{}",
         said(Some(error)),
         refused_scopes(refused)
     )]
@@ -143,7 +143,7 @@ pub enum RegistrationError {
         error: OAuthError,
     },
     /// `invalid_redirect_uri`.
-    #[error("the IdP refused the redirect URIs{}: sent were {}", said(Some(error)), uris.join(", "))]
+    #[error("the IdP refused the redirect URIs{}: the request has {}", said(Some(error)), uris.join(", "))]
     InvalidRedirectUri {
         /// The redirect URIs of the request.
         uris: Vec<String>,

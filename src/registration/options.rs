@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use url::Url;
 
-use crate::{jose::Algorithm, private_file::Guard, secret::Secret};
+use crate::{diagnostic::Knob, jose::Algorithm, private_file::Guard, secret::Secret};
 
 /// The configuration of a [`Registration`](super::Registration).
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ use crate::{jose::Algorithm, private_file::Guard, secret::Secret};
 pub struct Options {
     /// The client id to ask for; the IdP may assign another one.
     pub client_id: Option<String>,
+    /// The setting that names it.
+    pub client_id_knob: Knob,
     /// `client_profile`, an extension that some IdPs know.
     pub client_profile: Option<String>,
     /// The client's description for people.

@@ -45,14 +45,21 @@ impl Registration {
             && configured_access(&self.options)?
                 .is_some_and(|access| !access.is_open() && !record.is_spent(&access.note));
         match stored {
-            Some(stored) if stored != wish && assigned.is_some() && !replaces => {
-                Err(CredentialsError::OtherClient {
+            Some(stored) if stored != wish && !replaces => match assigned {
+                Some(assigned) => Err(CredentialsError::OtherClient {
                     place: self.vault.place(),
-                    stored: stored.clone(),
+                    client: match record.requested_client_id.as_ref() {
+                        Some(requested) if requested != assigned => {
+                            format!("{assigned} (requested as {requested})")
+                        }
+                        _ => assigned.clone(),
+                    },
                     configured: wish.clone(),
+                    knob: self.options.client_id_knob,
                 }
-                .into())
-            }
+                .into()),
+                None => Ok(record),
+            },
             _ => Ok(record),
         }
     }

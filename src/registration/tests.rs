@@ -23,6 +23,7 @@ use self::fake::{FakeIdp, Habits};
 use super::*;
 use crate::{
     clock::{Clock as _, ManualClock, Timestamp},
+    diagnostic::Knob,
     keys::{self, KeyKind},
     oidc::{self, ClientAuthentication, ClientSlot, EndpointOverrides, ProviderOptions, RelyingParty},
     outbound,
@@ -38,6 +39,7 @@ const IAT: &str = "initial-token";
 pub(super) fn options() -> Options {
     Options {
         client_id: Some("bff-server".to_owned()),
+        client_id_knob: Knob::RequestedClientId,
         client_profile: Some("code-flow-pkjwt".to_owned()),
         description: Description::named("bff"),
         redirect_uris: vec![

@@ -7,6 +7,8 @@ mod contract;
 mod damaged;
 mod endpoints;
 mod experiments;
+mod kinds;
+mod outages;
 mod register;
 mod report;
 mod reviewed;
@@ -19,7 +21,7 @@ use crate::support::{Builder, Ended, Process, Stack};
 /// A registered server that runs, and its IdP.
 struct Harness {
     stack: Stack,
-    _server: Process,
+    server: Process,
 }
 
 /// The doctor's findings.
@@ -41,10 +43,7 @@ impl Harness {
         let mut server = Process::start(&stack.folder(), &[], &stack.variables);
         server.says("Client registered: ").await;
         stack.idp.clear_requests();
-        Self {
-            stack,
-            _server: server,
-        }
+        Self { stack, server }
     }
 
     async fn check(&self, changes: &[(&str, &str)]) -> Found {

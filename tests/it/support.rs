@@ -18,6 +18,9 @@ mod stack;
 pub mod times;
 mod wire;
 
+/// The servers without answers of the unit tests.
+#[path = "../../src/outage/testing.rs"]
+pub mod outage;
 /// The proxy of the unit tests.
 #[path = "../../src/proxy/testing.rs"]
 pub mod proxy;

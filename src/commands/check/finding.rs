@@ -4,7 +4,7 @@ pub(in crate::commands) use super::checks::Check;
 use super::{super::Exit, text::clean};
 use crate::{
     admin::ServerStatus,
-    config::Names,
+    config::{Names, Source},
     diagnostic::{Diagnostic, Explain, Fix},
 };
 
@@ -22,6 +22,8 @@ pub(in crate::commands) struct Finding {
     pub(in crate::commands) verdict: Verdict,
     /// Why the row would say something else outside of this container.
     pub(super) inside: Option<String>,
+    /// The setting whose value is wrong, and where it was set.
+    pub(super) faulty: Option<(String, Option<Source>)>,
 }
 
 /// The status.
@@ -142,6 +144,13 @@ impl Report {
         self.fail(kind, check, what, clean(&cause), fix);
     }
 
+    /// The last failure is about the value of `setting`.
+    pub(super) fn blame(&mut self, setting: Option<(String, Option<&Source>)>) {
+        if let Some(finding) = self.findings.last_mut() {
+            finding.faulty = setting.map(|(name, source)| (name, source.cloned()));
+        }
+    }
+
     /// A failure of the check harms nobody now, for the reason `why`: no result is left.
     pub(super) fn excuse(&mut self, check: Check, why: &str) {
         for finding in &mut self.findings {
@@ -186,6 +195,7 @@ impl Report {
             what: what.into(),
             verdict,
             inside: None,
+            faulty: None,
         });
     }
 

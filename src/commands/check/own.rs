@@ -8,7 +8,7 @@ use super::{
 use crate::{
     admin::{Socket, SocketError},
     app::{
-        App, StartError,
+        App, RoutesWarning, StartError,
         descriptors::few_files,
         one_shot::{InCommon, look_at_keys},
         preflight,
@@ -106,18 +106,20 @@ pub(super) fn configuration(report: &mut Report) -> Option<Config> {
         }
     };
     match App::check(&config) {
-        Ok(missing) => {
+        Ok(warnings) => {
             failed |= !admin_socket(&config, report);
             failed |= !files(&config, report);
-            let what = match &missing {
-                None => "settings and routes.yaml are consistent",
-                Some(_) => "the settings are consistent; there is no routes.yaml",
+            let has_no_file = matches!(warnings.as_slice(), [RoutesWarning::NoFile(_)]);
+            let what = if has_no_file {
+                "the settings are consistent; there is no routes.yaml"
+            } else {
+                "settings and routes.yaml are consistent"
             };
             if !failed {
                 report.ok(Check::Configuration, what);
             }
-            if let Some(missing) = missing {
-                report.note(clean(&missing.to_string()));
+            for warning in &warnings {
+                report.note_of(warning);
             }
             if let Some(few) = few_files(&config, server::open_files_of_a_start()) {
                 report.note_of(&few);
@@ -162,15 +164,12 @@ fn mistakes(report: &mut Report, error: ConfigError) {
     for problem in error.problems {
         let what = match &problem.value {
             Some(value) => format!("{} = {value}", problem.variable),
-            None => problem.variable,
+            None => problem.variable.clone(),
         };
-        report.fail(
-            Kind::Configuration,
-            Check::Configuration,
-            what,
-            problem.message,
-            problem.fix,
-        );
+        let setting = problem.setting();
+        let (cause, fix) = (problem.message.clone(), problem.fix.clone());
+        report.fail(Kind::Configuration, Check::Configuration, what, cause, fix);
+        report.blame(setting);
     }
     for warning in error.warnings {
         report.note(warning.to_string());

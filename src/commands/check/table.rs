@@ -144,7 +144,7 @@ pub(super) fn json(report: &Report) -> Value {
         if let (Verdict::Failed { cause, fix, .. }, Some(row)) = (&finding.verdict, row.as_object_mut()) {
             row.insert("cause".to_owned(), json!(cause));
             row.insert("fix".to_owned(), json!(clean(&fix.in_words(names))));
-            row.insert("settings".to_owned(), settings(fix, names));
+            row.insert("settings".to_owned(), settings(finding, fix, names));
         }
         if let (Some(why), Some(row)) = (&finding.inside, row.as_object_mut()) {
             row.insert("view".to_owned(), json!(why));
@@ -161,18 +161,26 @@ pub(super) fn json(report: &Report) -> Value {
     })
 }
 
-/// The settings that a fix names, and where each was set.
-fn settings(fix: &Fix, names: &Names) -> Value {
-    let knobs = fix.knobs().into_iter();
-    let settings = knobs.filter_map(|knob| {
-        let (name, source) = names.variable(knob)?;
-        let set = source.map(|source| match source {
-            Source::Environment(_) => "environment".to_owned(),
-            Source::Settings { line, .. } => format!("settings.yaml line {line}"),
-        });
-        Some(json!({"name": name, "set": set}))
+/// The settings of a failure, and where each was set: the faulty one first, then those that the fix names. Without
+/// their values.
+fn settings(finding: &Finding, fix: &Fix, names: &Names) -> Value {
+    let faulty = finding.faulty.as_ref();
+    let first = faulty.map(|(name, source)| setting(name, source.as_ref(), true));
+    let others = fix
+        .knobs()
+        .into_iter()
+        .filter_map(|knob| names.variable(knob))
+        .filter(|(name, _)| faulty.is_none_or(|(faulty, _)| faulty != name));
+    let others = others.map(|(name, source)| setting(name, source, false));
+    first.into_iter().chain(others).collect()
+}
+
+fn setting(name: &str, source: Option<&Source>, is_faulty: bool) -> Value {
+    let set = source.map(|source| match source {
+        Source::Environment(_) => "environment".to_owned(),
+        Source::Settings { line, .. } => format!("settings.yaml line {line}"),
     });
-    settings.collect()
+    json!({"name": name, "set": set, "faulty": is_faulty})
 }
 
 #[cfg(test)]

@@ -40,9 +40,9 @@ impl Reader {
                 secret
             }
             Err(complaint) => {
-                let label = self.label(name);
+                let place = self.place(name);
                 self.mark_refused(name);
-                self.problem(label, Some(shown(&path.to_string_lossy())), complaint);
+                self.problem(place, Some(shown(&path.to_string_lossy())), complaint);
                 None
             }
         }

@@ -106,6 +106,12 @@ impl Policy {
         self.auth
     }
 
+    /// The scopes that it requires.
+    #[must_use]
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
     /// Whether a call that changes state has to come from an origin of our own.
     #[must_use]
     pub const fn proves_origin(&self) -> bool {

@@ -9,13 +9,16 @@ use http::{
 
 use crate::{gateway::headers::Rules, tls::Bundle};
 
+/// For services that name no `timeout`.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The time that a service may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timeouts {
     /// To accept a connection; the gateway's own without it.
     pub(super) connect: Option<Duration>,
-    /// To begin its answer.
-    pub(super) first_byte: Duration,
+    /// To begin its answer; [`DEFAULT_TIMEOUT`] without it.
+    pub(super) first_byte: Option<Duration>,
     /// Between two pieces of a body, in each direction; the gateway's own without it.
     pub(super) idle: Option<Duration>,
     /// From the call to the end of its answer; unlimited without it.
@@ -81,8 +84,15 @@ impl Service {
 
     /// How long it may take to begin its answer.
     #[must_use]
-    pub const fn timeout(&self) -> Duration {
-        self.timeouts.first_byte
+    pub fn timeout(&self) -> Duration {
+        self.timeouts.first_byte.unwrap_or(DEFAULT_TIMEOUT)
+    }
+
+    /// The times for a whole call and for the beginning of its answer, if the file names both and the whole is less.
+    #[must_use]
+    pub fn total_before_first_byte(&self) -> Option<(Duration, Duration)> {
+        let times = (self.timeouts.total?, self.timeouts.first_byte?);
+        (times.0 < times.1).then_some(times)
     }
 
     /// How long it may take to accept a connection, if that is its own setting.

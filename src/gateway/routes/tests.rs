@@ -775,7 +775,7 @@ fn each_mistake_in_times_and_set_fields_is_named() {
         ),
         (
             "{ base_url: 'https://crud', h2c: true }",
-            "has h2c, and its base_url is https",
+            "has h2c: true, which is HTTP/2 without TLS",
         ),
         (
             "{ base_url: 'https://crud', tls_verify: [ca.pem] }",

@@ -9,6 +9,7 @@ use crate::{
         Around, Found, GatewayError, NormalPath,
         loopback::{Api, logged_in, serve, system_clock},
     },
+    outage::testing as outage,
     proxy::{
         Direct,
         testing::{Does, TestProxy},
@@ -343,4 +344,52 @@ async fn the_first_key_share_withstands_quantum_computers() {
         call(&gateway).await.unwrap_err();
         assert_eq!(groups.join().unwrap()[0], X25519MLKEM768);
     }
+}
+
+#[tokio::test]
+async fn each_failure_of_a_service_is_told_in_our_words() {
+    let at = |does| format!("base_url: 'http://{}'", outage::server(does));
+    for (service, part) in [
+        (
+            at(outage::Does::Refuse),
+            "connection refused, nothing listens there - fix: start the service, or correct its base_url in [RoutesFile]",
+        ),
+        (at(outage::Does::Reset), "the other side has ended the connection"),
+        (
+            at(outage::Does::Close),
+            "has closed the connection before the end of its answer",
+        ),
+        (
+            at(outage::Does::Alert),
+            "the answer is not HTTP - fix: correct scheme and port of its base_url",
+        ),
+        (
+            "base_url: 'http://no-such-host.invalid'".to_owned(),
+            "its name has no address",
+        ),
+        (
+            format!("base_url: 'https://localhost:{}'", server().port()),
+            "its certificate comes from an authority that is not trusted here - fix: name that authority's certificate in its \
+             ca_file in [RoutesFile]",
+        ),
+    ] {
+        let line = failure(&gateway(&service, None, Options::default())).await;
+        assert!(line.contains(part), "{service}: {line}");
+        outage::in_our_words(&line);
+    }
+}
+
+/// With `h2c`, the server says nothing that this side understands.
+#[tokio::test]
+async fn a_service_without_http2_is_told_to_be_one() {
+    let service = format!(
+        "base_url: 'http://{}', h2c: true",
+        outage::server(outage::Does::Alert)
+    );
+    let line = failure(&gateway(&service, None, Options::default())).await;
+    outage::in_our_words(&line);
+    assert!(
+        line.contains("remove h2c from the service in [RoutesFile]"),
+        "{line}"
+    );
 }

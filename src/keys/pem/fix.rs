@@ -8,7 +8,9 @@ use crate::diagnostic::{Explain, Fix, Knob, fix};
 impl Explain for UnusableKey {
     fn fix(&self) -> Option<Fix> {
         Some(match &self.problem {
-            KeyProblem::Missing => fix!("correct the path or mount the volume that holds it"),
+            KeyProblem::Missing => fix!(
+                "start the server, which makes it on a first start; otherwise correct the path, or mount the volume that holds it"
+            ),
             KeyProblem::Unreadable(_) => {
                 fix!("the user that runs bff needs read permission on the file and its folders")
             }

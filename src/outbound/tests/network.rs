@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use super::*;
 use crate::{
+    outage::testing as outage,
     proxy::{
         Direct, Proxy,
         testing::{Does, TestProxy},
@@ -183,5 +184,44 @@ async fn the_first_key_share_withstands_quantum_computers() {
             .await
             .unwrap_err();
         assert_eq!(groups.join().unwrap()[0], X25519MLKEM768);
+    }
+}
+
+#[tokio::test]
+async fn each_failure_of_a_connection_is_told_in_our_words() {
+    let at = |address: SocketAddr| format!("http://{address}/");
+    for (url, part) in [
+        (
+            at(outage::server(outage::Does::Refuse)),
+            "connection refused, nothing listens there",
+        ),
+        (
+            at(outage::server(outage::Does::Reset)),
+            "the other side has ended the connection",
+        ),
+        (
+            at(outage::server(outage::Does::Close)),
+            "has closed the connection before the end of its answer",
+        ),
+        (at(outage::server(outage::Does::Alert)), "the answer is not HTTP"),
+        (
+            "http://no-such-host.invalid/".to_owned(),
+            "its name has no address",
+        ),
+        (tls_server().to_string(), "authority that is not trusted here"),
+        (
+            at(outage::server(outage::Does::Close)).replace("http:", "https:"),
+            "the other side has",
+        ),
+    ] {
+        let logs = Logs::capture();
+        let error = get_with(&Options::default(), &url).await.unwrap_err();
+        assert!(error.told().contains(part), "{url}: {}", error.told());
+        outage::in_our_words(&error.told());
+        // The library's own words are in the log at the level debug.
+        assert!(logs.text().contains("the library's error"), "{}", logs.text());
+        for level in ["INFO", "WARN", "ERROR"] {
+            outage::in_our_words(&logs.lines(level).concat());
+        }
     }
 }

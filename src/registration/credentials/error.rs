@@ -29,13 +29,14 @@ pub enum CredentialsError {
         stored: String,
         configured: String,
     },
-    #[error(
-        "{place} belongs to a client that was asked for as {stored}, and this server is configured for {configured}"
-    )]
+    #[error("{place} belongs to the client {client}, and this server is configured for {configured}")]
     OtherClient {
         place: Place,
-        stored: String,
+        /// Its id, and the requested one if that differs.
+        client: String,
         configured: String,
+        /// The setting of the configured id.
+        knob: Knob,
     },
     #[error("{} cannot be written: {cause}", path.display())]
     NotWritable { path: PathBuf, cause: String },
@@ -73,10 +74,9 @@ impl Explain for CredentialsError {
                 Knob::ProviderBase,
                 place.way_elsewhere()
             ),
-            Self::OtherClient { place, .. } => fix!(
-                "correct {} (or {}), {}, or register anew with {} and a fresh {}",
-                Knob::RequestedClientId,
-                Knob::ClientId,
+            Self::OtherClient { place, knob, .. } => fix!(
+                "correct {}, {}, or register anew with {} and a fresh {}",
+                *knob,
                 place.way_elsewhere(),
                 Knob::ForceReplace.to("true"),
                 Knob::InitialAccessToken

@@ -83,9 +83,10 @@ impl Explain for RegistrationError {
                 Knob::InitialAccessToken
             ),
             Self::ClientIdTaken { .. } => fix!(
-                "restore {}, have the client removed at the IdP, or ask for another id in {}",
+                "restore {}, have the client removed at the IdP, or request another id in {} (or in {} if that names the client)",
                 Knob::CredentialsFile,
-                Knob::RequestedClientId
+                Knob::RequestedClientId,
+                Knob::ClientId
             ),
             Self::Refused {
                 target,

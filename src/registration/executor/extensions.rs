@@ -78,8 +78,8 @@ impl Attempt<'_> {
             outcome => return outcome,
         };
         tracing::warn!(
-            "{refusal}. It is asked for once more without the wish for a client id and without client_profile, which no standard \
-             knows"
+            "{refusal}. The server sends the request once more, without the requested client id and without client_profile, \
+             because no standard defines them"
         );
         let plain = self.wanted.without_extensions();
         let asked = self.asked(None);

@@ -51,7 +51,7 @@ async fn refused_scopes_are_named_with_where_to_allow_them() {
         assert_eq!(error.kind(), ErrorKind::Refused);
     }
     let (_, error) = refused_by(Odd::Json(400, json!({"error": "invalid_scope"}))).await;
-    says(&error, &["asked for were", "[ProviderScopes]"]);
+    says(&error, &["the request has", "[ProviderScopes]"]);
 }
 
 #[tokio::test]

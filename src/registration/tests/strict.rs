@@ -42,7 +42,7 @@ async fn a_refused_create_is_repeated_without_extensions() {
     assert_eq!(seen[1].body, plain);
     assert_eq!(seen[1].bearer.as_deref(), Some(IAT));
     logs.has(TEXT);
-    logs.has("once more without the wish for a client id");
+    logs.has("once more, without the requested client id");
     logs.has(&format!(
         "Client registered: {} (asked for bff-server)",
         outcome.client.id

@@ -25,6 +25,7 @@ mod servers;
 mod shared;
 mod start;
 mod start_error;
+mod texts;
 mod touch;
 mod trial;
 mod unsure;

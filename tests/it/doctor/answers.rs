@@ -249,3 +249,35 @@ async fn scopes_that_the_idp_grants_without_listing_them() {
     started.terminate();
     started.ended().await;
 }
+
+/// The token and the client are refused together.
+#[tokio::test]
+async fn a_client_that_was_deleted_at_the_idp() {
+    let harness = Harness::start().await;
+    assert!(harness.stack.idp.remove_client("bff-server").unwrap());
+    let deleted = "the client bff-server was deleted at the IdP";
+    for fault in [
+        Fault::oauth_error(401, "invalid_token"),
+        Fault::oauth_error(403, "invalid_token"),
+        Fault::status(401),
+    ] {
+        harness
+            .stack
+            .idp
+            .fail_always(Endpoint::RegistrationManagement, fault);
+        let found = harness.check(&[]).await;
+        found.blames("registration", &[deleted, "invalid_client", "DCR_IAT"]);
+        found.says("authentication", "failed", &["fix registration first"]);
+        let table = run(&harness.stack, &["check"], &[]).await;
+        let text = table.output.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(deleted), "{text}");
+        let port = crate::support::Port::reserve();
+        let mut variables = harness.stack.variables.clone();
+        variables.retain(|(name, _)| name != "PORT");
+        variables.push(("PORT".to_owned(), port.address().port().to_string()));
+        let mut started = Process::start(&harness.stack.folder(), &[], &variables);
+        started.says(deleted).await;
+        started.terminate();
+        started.ended().await;
+    }
+}

@@ -177,3 +177,39 @@ async fn what_logins_have_taught_about_refresh_tokens_is_a_row() {
     std::fs::write(&file, other.to_string()).unwrap();
     assert_eq!(told(&harness.check(&[]).await), None);
 }
+
+/// A program gets the faulty setting, and where it was set, without its value.
+#[tokio::test]
+async fn a_value_that_does_not_parse_is_a_setting_of_its_row() {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    let changes = [
+        ("PORT", "many"),
+        ("SESSION_LIFETIME", "soon"),
+        ("DCR_IAT", "planted secret-of-the-day"),
+        ("AUTH_ISSUER", "no url"),
+    ];
+    std::fs::write(
+        stack.folder().join("config/settings.yaml"),
+        "oidc_scopes: openid\nsession_max: lots\n",
+    )
+    .unwrap();
+    let changes = [&changes[..], &[("OIDC_ISSUER", ""), ("OIDC_SCOPES", "")]].concat();
+    let found = check(&stack, &changes).await;
+    let rows = found.rows().iter().filter(|row| row["check"] == "configuration");
+    let faulty: Vec<&Value> = rows.filter_map(|row| row["settings"].get(0)).collect();
+    for (name, set) in [
+        ("PORT", "environment"),
+        ("SESSION_LIFETIME", "environment"),
+        ("DCR_IAT", "environment"),
+        ("OIDC_ISSUER", "environment"),
+        ("SESSION_MAX", "settings.yaml line 2"),
+    ] {
+        let expected = serde_json::json!({"name": name, "set": set, "faulty": true});
+        assert!(faulty.contains(&&expected), "no {name}: {:#}", found.report);
+    }
+    assert!(
+        !found.report.to_string().contains("secret-of-the-day"),
+        "{:#}",
+        found.report
+    );
+}

@@ -125,6 +125,14 @@ async fn addresses_that_cannot_be_listened_on() {
         &["another process listens there", "BFF_INTERNAL_ADDR"],
     )
     .await;
+    // Every address of this machine includes the taken one.
+    agree(
+        &stack,
+        &[("PORT", &port), ("HOST", "0.0.0.0")],
+        "server",
+        &["another process listens there", "PORT"],
+    )
+    .await;
     // Documentation addresses (RFC 5737) belong to no machine.
     agree(
         &stack,

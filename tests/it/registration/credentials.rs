@@ -142,7 +142,7 @@ async fn an_unfitting_credentials_file_stops_the_start() {
     let ours = changed(&|_| {});
     let text = refused(&mut stack, &ours, &[("DCR_CLIENT_ID", "bff-other")]).await;
     for part in [
-        "asked for as bff-server",
+        "belongs to the client bff-server, and",
         "configured for bff-other",
         "DCR_CLIENT_ID",
     ] {

@@ -47,7 +47,7 @@ async fn refused_scopes_are_named_with_where_to_allow_them() {
         &text,
         &[
             "invalid_scope",
-            r#"asked for were "openid profile email offline_access""#,
+            r#"the request has "openid profile email offline_access""#,
             r#"refused are "offline_access""#,
             "policy.allowed_scopes",
             "restart it",

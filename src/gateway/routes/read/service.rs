@@ -27,8 +27,6 @@ pub(in crate::gateway::routes) const KEYS: [&str; 7] = [
     "rewrite",
 ];
 
-/// For services that name no `timeout`.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// The key that names certificate authorities.
@@ -52,7 +50,7 @@ fn says(node: &Node, word: &str) -> bool {
 impl Timeouts {
     const DEFAULT: Self = Self {
         connect: None,
-        first_byte: DEFAULT_TIMEOUT,
+        first_byte: None,
         idle: None,
         total: None,
     };
@@ -112,8 +110,11 @@ impl Reader<'_> {
         {
             self.mistake(
                 node.at(),
-                format!("{} has h2c, and its base_url is https", fields.what),
-                "remove h2c: over TLS both sides agree on HTTP/2 by themselves",
+                format!(
+                    "{} has h2c: true, which is HTTP/2 without TLS, and its base_url is https",
+                    fields.what
+                ),
+                "remove h2c: with https the service and this server agree on HTTP/2 by themselves",
             );
         }
         Some(Service {
@@ -218,7 +219,7 @@ impl Reader<'_> {
         if !matches!(node.value, Value::Map(_)) {
             let first_byte = self.timeout(node, &format!("timeout of {what}"))?;
             return Some(Timeouts {
-                first_byte,
+                first_byte: Some(first_byte),
                 ..Timeouts::DEFAULT
             });
         }
@@ -228,7 +229,7 @@ impl Reader<'_> {
         let mut time = |key: &str| self.timeout(fields.get(key)?, &format!("{key} in {what}"));
         let timeouts = Timeouts {
             connect: time("connect"),
-            first_byte: time("first_byte").unwrap_or(DEFAULT_TIMEOUT),
+            first_byte: time("first_byte"),
             idle: time("idle"),
             total: time("total"),
         };

@@ -1,8 +1,14 @@
 //! The failures of a call, in our own words: an answer of Redis may repeat what we sent.
 
+use std::{error::Error, sync::Arc};
+
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-use super::super::{InsertError, ReplaceError, StoreError};
+use super::{
+    super::{InsertError, ReplaceError, StoreError},
+    texts::says,
+};
+use crate::outage::{Outage, chain};
 
 /// The meaning of an error for the call and for the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,8 +95,7 @@ impl From<RedisError> for CallError {
             ErrorKind::MasterNameNotFoundBySentinel => {
                 Self::Unreachable("no sentinel knows the primary".to_owned())
             }
-            // The causes come from the system or from TLS, which do not know what was sent.
-            ErrorKind::Io => Self::Unreachable(error.to_string()),
+            ErrorKind::Io => Self::Unreachable(why_no_answer(&error)),
             _ => Self::Refused(error.code().unwrap_or(error.category()).to_owned()),
         }
     }
@@ -114,12 +119,24 @@ impl From<CallError> for ReplaceError {
     }
 }
 
-/// Whether the server's answer is this error, also if a command in a script caused it, which Redis before 7.0 wraps.
-pub(super) fn says(error: &RedisError, code: &str) -> bool {
-    error.code() == Some(code)
-        || error
-            .detail()
-            .is_some_and(|detail| detail.contains(&format!("-{code} ")))
+/// Why the connection failed, in our own words. The library's go to the log.
+pub(super) fn why_no_answer(error: &RedisError) -> String {
+    tracing::debug!(cause = %error, "the library's error for a failed call to Redis");
+    if tls_of(error).is_some() {
+        return "TLS failed".to_owned();
+    }
+    inner(error).map_or(Outage::Unknown, Outage::of).to_string()
+}
+
+/// The error of TLS, if it is one.
+pub(super) fn tls_of(error: &RedisError) -> Option<&rustls::Error> {
+    chain(inner(error)?).find_map(|cause| cause.downcast_ref())
+}
+
+/// The error of the connection. The library hides it in a shared pointer, which shows no causes itself.
+pub(super) fn inner(error: &RedisError) -> Option<&(dyn Error + 'static)> {
+    let shared: &Arc<dyn Error + Send + Sync> = error.source()?.downcast_ref()?;
+    Some(&**shared)
 }
 
 fn asked(error: &RedisError) -> Option<(String, u16)> {
@@ -129,7 +146,10 @@ fn asked(error: &RedisError) -> Option<(String, u16)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{options::RedisOptions, servers::Servers},
+        *,
+    };
 
     fn answer(text: &str) -> RedisError {
         let value = redis::parse_redis_value(text.as_bytes()).unwrap();
@@ -187,6 +207,42 @@ mod tests {
             assert_eq!(error, told);
             assert!(!format!("{error} {error:?}").contains("token"));
         }
+    }
+
+    /// No server answers here. Real ones are in `tests/starting.rs`.
+    #[tokio::test]
+    async fn each_failure_of_a_connection_is_told_in_our_words() {
+        use crate::outage::testing::{Does, in_our_words, server};
+
+        let servers = |url: &str| Servers::new(RedisOptions::parse(url).unwrap());
+        for (url, part) in [
+            (format!("redis://{}", server(Does::Refuse)), "connection refused"),
+            (format!("redis://{}", server(Does::Reset)), "the other side has"),
+            (format!("redis://{}", server(Does::Close)), "the other side has"),
+            (
+                "redis://no-such-host.invalid".to_owned(),
+                "its name has no address",
+            ),
+            (
+                format!("rediss://localhost:{}", server(Does::Close).port()),
+                "the other side has",
+            ),
+        ] {
+            crate::jose::install_crypto();
+            let mut answer = servers(&url).connect().await;
+            if let Ok(wire) = &mut answer {
+                let asked = wire.send(&redis::cmd("INFO")).await;
+                answer = Err(asked.unwrap_err());
+            }
+            let Err(error) = answer else {
+                panic!("{url} answers")
+            };
+            let said = CallError::from(error).to_string();
+            assert!(said.contains(part), "{url}: {said}");
+            in_our_words(&said);
+        }
+        let late = CallError::from(std::io::ErrorKind::TimedOut.into_redis());
+        assert_eq!(late, CallError::Slow);
     }
 
     trait IntoRedis {

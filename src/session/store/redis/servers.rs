@@ -1,19 +1,24 @@
 //! The servers that a URL names, and connections to them.
 
-use std::time::Duration;
+use std::{io, net::SocketAddr, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind,
-    IntoConnectionInfo as _, RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, TlsMode, Value,
+    IntoConnectionInfo as _, RedisConnectionInfo, RedisError, RedisFuture, RedisResult, TlsCertificates,
+    TlsMode, Value,
     aio::{MultiplexedConnection, PubSubSink, PubSubStream},
     cluster::{ClusterClient, ClusterClientBuilder},
     cluster_async::ClusterConnection,
     cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo},
     cmd,
-    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+    io::{
+        AsyncDNSResolver,
+        tcp::{TcpSettings, socket2::TcpKeepalive},
+    },
 };
 
 use super::options::{Node, Place, RedisOptions};
+use crate::outage::addresses;
 
 /// A connection that takes longer to make counts as failed.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -29,6 +34,9 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 pub(super) struct Servers {
     options: RedisOptions,
 }
+
+/// Looks names up, so that a failure has a type.
+struct LookUp;
 
 /// A connection that many can use at once.
 #[derive(Clone)]
@@ -173,6 +181,7 @@ impl Servers {
             .retries(0)
             .connection_timeout(CONNECT_TIMEOUT)
             .response_timeout(RESPONSE_TIMEOUT)
+            .async_dns_resolver(LookUp)
             .tcp_settings(tcp());
         if self.options.tls {
             builder = builder.tls(TlsMode::Secure).certs(self.certificates());
@@ -229,7 +238,8 @@ fn tcp() -> TcpSettings {
 async fn open(client: &Client) -> RedisResult<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+        .set_dns_resolver(LookUp);
     client.get_multiplexed_async_connection_with_config(&config).await
 }
 
@@ -243,6 +253,21 @@ fn no_primary() -> RedisError {
         "no sentinel knows the primary",
     )
         .into()
+}
+
+// === impl LookUp ===
+
+impl AsyncDNSResolver for LookUp {
+    fn resolve<'a, 'b: 'a>(
+        &'a self,
+        host: &'b str,
+        port: u16,
+    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
+        Box::pin(async move {
+            let found = addresses(host, port).await.map_err(io::Error::other)?;
+            Ok(Box::new(found.into_iter()) as Box<dyn Iterator<Item = SocketAddr> + Send>)
+        })
+    }
 }
 
 // === impl Wire ===

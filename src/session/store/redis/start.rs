@@ -1,16 +1,15 @@
 //! The requirements and permissions of a Redis, checked once at the start.
 
-use std::{error::Error, sync::Arc};
-
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
 use rustls::{AlertDescription, Error as TlsError};
 
 use super::{
-    failure::says,
+    failure::{inner, tls_of, why_no_answer},
     link::Link,
     names::Names,
     options::{Place, RedisOptions},
     start_error::RedisStartError,
+    texts::{Denied, denied, has_no_cluster, refuses_database, says, wants_password},
 };
 use crate::{
     diagnostic::{Explained, Knob, fix},
@@ -152,15 +151,12 @@ fn is_older(version: &str) -> bool {
 /// The problem after the request `what`.
 fn failure(options: &RedisOptions, what: &str, error: &RedisError) -> RedisStartError {
     let hosts = options.hosts();
-    let detail = error.detail().unwrap_or_default();
     if let Some(why) = why_no_tls(error) {
         return RedisStartError::Tls { hosts, why };
     }
     match error.kind() {
         ErrorKind::AuthenticationFailed => RedisStartError::PasswordWrong { hosts },
-        _ if says(error, "NOAUTH") || detail.contains("Authentication required") => {
-            RedisStartError::PasswordNeeded { hosts }
-        }
+        _ if wants_password(error) => RedisStartError::PasswordNeeded { hosts },
         _ if says(error, "WRONGPASS") => RedisStartError::PasswordWrong { hosts },
         ErrorKind::MasterNameNotFoundBySentinel => {
             let primary = match &options.place {
@@ -169,20 +165,23 @@ fn failure(options: &RedisOptions, what: &str, error: &RedisError) -> RedisStart
             };
             RedisStartError::NoPrimary { hosts, primary }
         }
-        _ if says(error, "NOPERM") => not_permitted(options, what, detail),
+        _ if says(error, "NOPERM") => not_permitted(options, what, error),
         ErrorKind::Server(ServerErrorKind::BusyLoading) => RedisStartError::Loading { hosts },
         _ if says(error, "DENIED") => RedisStartError::Protected { hosts },
         _ if says(error, "READONLY") => RedisStartError::Replica { hosts },
-        _ if error.to_string().contains("refused to switch database") => RedisStartError::Database { hosts },
-        _ if detail.contains("cluster support disabled") => RedisStartError::Kind {
+        _ if refuses_database(error) => RedisStartError::Database { hosts },
+        _ if has_no_cluster(error) => RedisStartError::Kind {
             hosts,
             kind: "no cluster",
             scheme: "redis",
         },
-        ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => RedisStartError::Unreachable {
+        ErrorKind::ClusterConnectionNotFound => RedisStartError::Unreachable {
             hosts,
-            // Nothing that was sent is in it.
-            cause: error.to_string(),
+            cause: "no node of the cluster answers".to_owned(),
+        },
+        ErrorKind::Io => RedisStartError::Unreachable {
+            hosts,
+            cause: why_no_answer(error),
         },
         ErrorKind::Parse => RedisStartError::NotRedis { hosts },
         _ if says(error, "MOVED") => RedisStartError::Kind {
@@ -198,33 +197,23 @@ fn failure(options: &RedisOptions, what: &str, error: &RedisError) -> RedisStart
     }
 }
 
-fn not_permitted(options: &RedisOptions, command: &str, detail: &str) -> RedisStartError {
-    if detail.contains("channel") {
-        RedisStartError::ChannelNotPermitted {
+fn not_permitted(options: &RedisOptions, command: &str, error: &RedisError) -> RedisStartError {
+    match denied(error) {
+        Denied::Channel => RedisStartError::ChannelNotPermitted {
             channel: Names::new(&options.prefix).channel(),
-        }
-    } else if detail.contains(" key") {
-        RedisStartError::KeysNotPermitted {
+        },
+        Denied::Keys => RedisStartError::KeysNotPermitted {
             prefix: options.prefix.clone(),
-        }
-    } else {
+        },
         // It may be another command: one that a cluster's client sends by itself.
-        let command = detail.split('\'').nth(1).unwrap_or(command);
-        RedisStartError::CommandNotPermitted {
-            command: command.to_uppercase(),
-        }
+        Denied::Command(named) => RedisStartError::CommandNotPermitted {
+            command: named.unwrap_or_else(|| command.to_uppercase()),
+        },
     }
 }
 
 fn why_no_tls(error: &RedisError) -> Option<Explained> {
-    // The library hides the cause in a shared pointer, which has no causes of TLS itself.
-    let shared: &Arc<dyn Error + Send + Sync> = error.source()?.downcast_ref()?;
-    let cause = &**shared;
-    let io = cause
-        .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref);
-    let tls = io.and_then(|inner| inner.downcast_ref::<TlsError>());
-    if let Some(TlsError::AlertReceived(AlertDescription::CertificateRequired)) = tls {
+    if let Some(TlsError::AlertReceived(AlertDescription::CertificateRequired)) = tls_of(error) {
         return Some(Explained::new(
             "it wants a client certificate",
             fix!(
@@ -234,7 +223,7 @@ fn why_no_tls(error: &RedisError) -> Option<Explained> {
             ),
         ));
     }
-    explain(cause, &hints())
+    explain(inner(error)?, &hints())
 }
 
 // === impl Info ===

@@ -10,7 +10,7 @@ pub enum RedisStartError {
     Unreachable {
         /// Host and port.
         hosts: String,
-        /// The error of the operating system.
+        /// Why, in our own words.
         cause: String,
     },
     /// TLS does not come about.
