@@ -31,7 +31,7 @@ pub(crate) fn server(does: Does) -> SocketAddr {
                 let mut some = [0; 1];
                 let _ = stream.peek(&mut some);
                 if does != Does::Reset {
-                    let _ = stream.read(&mut [0; 64 * 1024]);
+                    let _ = stream.read(&mut [0; 16 * 1024]);
                 }
                 if does == Does::Alert {
                     let _ = stream.write_all(b"\x15\x03\x01\x00\x02\x02\x0a\r\n");

@@ -32,7 +32,9 @@ pub struct OwnOrigins(Vec<String>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CsrfError {
     /// The call comes from a foreign origin or does not name its origin.
-    #[error("the request does not come from an origin of this application")]
+    #[error(
+        "the request does not come from an origin of this application, by its `Origin`, or without one by `Sec-Fetch-Site`"
+    )]
     Origin,
     /// The CSRF token is absent or belongs to another session.
     #[error("the CSRF token is missing or not that of the session; read it from /auth/session")]

@@ -258,7 +258,7 @@ async fn a_client_that_was_deleted_at_the_idp() {
     let deleted = "the client bff-server was deleted at the IdP";
     for fault in [
         Fault::oauth_error(401, "invalid_token"),
-        Fault::oauth_error(403, "invalid_token"),
+        Fault::oauth_error(401, "invalid_client"),
         Fault::status(401),
     ] {
         harness

@@ -118,11 +118,14 @@ async fn a_service_that_gives_no_answer() {
             "the other side has",
         ),
     ];
-    let (mut table, mut routes) = ("services:\n".to_owned(), "routes:\n".to_owned());
-    for (id, url, _) in &services {
-        table += &format!("  {id}: {{ base_url: '{url}' }}\n");
-        routes += &format!("  - {{ id: {id}, path: /api/{id}, target_service: {id}, auth: none }}\n");
-    }
+    let table = services
+        .iter()
+        .fold("services:\n".to_owned(), |table, (id, url, _)| {
+            table + "  " + id + ": { base_url: '" + url + "' }\n"
+        });
+    let routes = services.iter().fold("routes:\n".to_owned(), |routes, (id, ..)| {
+        routes + "  - { id: " + id + ", path: /api/" + id + ", target_service: " + id + ", auth: none }\n"
+    });
     let mut harness = Harness::of(Stack::builder().routes(&(table + &routes))).await;
     let browser = harness.stack.browser();
     for (id, _, part) in services {

@@ -16,7 +16,7 @@ fn in_order(lines: &str) -> String {
             .chain(after.iter().copied())
             .collect::<Vec<_>>()
     });
-    ordered.map(|line| format!("{line}\n")).collect()
+    ordered.fold(String::new(), |text, line| text + line + "\n")
 }
 
 /// From the first line to the registration, without the access lines of the IdP's requests.
