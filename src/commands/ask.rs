@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::admin::Refusal;
+use crate::{admin::Refusal, outage::Outage};
 
 /// A longer answer is not the server's, in bytes.
 const MAX_ANSWER: u64 = 64 << 20;
@@ -16,7 +16,7 @@ const MAX_ANSWER: u64 = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
     /// No server answers.
-    #[error("{}: {cause}; {}", .path.display(), way_out(.cause))]
+    #[error("{}: {}", .path.display(), way_out(.cause))]
     NoServer { path: PathBuf, cause: io::Error },
     /// The session store does not answer the server.
     #[error("{0}")]
@@ -32,14 +32,16 @@ pub(super) enum AskError {
     Unreadable,
 }
 
-/// The fix if no server answers.
-fn way_out(cause: &io::Error) -> &'static str {
+/// Why no server answers, and the fix.
+fn way_out(cause: &io::Error) -> String {
     match cause.kind() {
-        io::ErrorKind::PermissionDenied => "run this as the user of the server, or as root",
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            "no server listens there: start it, with the same BFF_ADMIN_SOCKET"
+        io::ErrorKind::PermissionDenied => {
+            "this user may not use the socket: run this as the user of the server, or as root".to_owned()
         }
-        _ => "look at the log of the server",
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            "no server listens there: start it, with the same BFF_ADMIN_SOCKET".to_owned()
+        }
+        _ => format!("{}; look at the log of the server", Outage::of(cause)),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Exit, process, say};
-use crate::own_paths;
+use crate::{outage::Outage, own_paths};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -21,14 +21,18 @@ pub(super) fn run(ready: bool) -> Exit {
     } else {
         own_paths::HEALTH_LIVE
     };
-    match status(reachable(listen), path) {
+    let server = reachable(listen);
+    match status(server, path) {
         Ok(200) => Exit::Success,
         Ok(status) => {
             say(&format!("{path} answered {status}"));
             Exit::Unhealthy
         }
         Err(error) => {
-            say(&format!("{path} does not answer: {error}"));
+            say(&format!(
+                "{path} does not answer at {server}: {}; start the server, with the same HOST and PORT",
+                Outage::of(&error)
+            ));
             Exit::Unhealthy
         }
     }

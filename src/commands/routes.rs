@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Exit, complain, complain_of, process, say};
 use crate::{
-    app::App,
+    app::{App, RoutesWarning},
     diagnostic::Diagnostic,
     gateway::{Auth, Found, Match, NormalPath, Route, Routes},
     own_paths,
@@ -92,12 +92,19 @@ pub(super) fn run(command: RoutesCommand) -> Exit {
             return Exit::Configuration;
         }
     };
+    // A match is about one request; an empty table explains its outcome.
+    let is_list = matches!(command, RoutesCommand::List { .. });
+    let is_shown = |warning: &&RoutesWarning| {
+        is_list || matches!(warning, RoutesWarning::NoFile(_) | RoutesWarning::NoRoutes(_))
+    };
+    let warnings = warnings.iter().filter(is_shown);
     let warnings: Vec<String> = warnings
-        .iter()
         .map(|warning| Diagnostic::of(warning, &config.names).to_string())
         .collect();
-    for warning in &warnings {
-        complain(&format!("warning: {warning}"));
+    if !matches!(command, RoutesCommand::List { json: true }) {
+        for warning in &warnings {
+            complain(&format!("warning: {warning}"));
+        }
     }
     match command {
         RoutesCommand::List { json: true } => {

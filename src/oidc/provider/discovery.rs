@@ -147,13 +147,9 @@ impl Explain for DiscoveryError {
     fn fix(&self) -> Option<Fix> {
         Some(match self {
             Self::InvalidIssuer { knob, .. } => fix!("correct {}", *knob),
-            Self::Unreachable { knob, source, .. } => source.fix().unwrap_or_else(|| {
-                fix!(
-                    "start the IdP, or correct {}, which points there; {} for a private certificate authority",
-                    *knob,
-                    Knob::ProviderCa
-                )
-            }),
+            Self::Unreachable { knob, source, .. } => source
+                .fix()
+                .unwrap_or_else(|| fix!("start the IdP, or correct {}, which points there", *knob)),
             Self::NotJson { found, .. } if found.fix().is_some() => return found.fix(),
             Self::Status { knob, status, .. } if may_pass(*status) => fix!(
                 "try again later, and see in the log of the IdP why it fails; {} points there",
@@ -184,7 +180,9 @@ impl Explain for DiscoveryError {
                 displayable(expected),
                 Knob::Issuer.to(found.clone())
             ),
-            Self::IssuerMismatch { found: Some(found), .. } => fix!(
+            Self::IssuerMismatch {
+                found: Some(found), ..
+            } => fix!(
                 "set {} if that is your IdP (to the letter, also a slash at the end)",
                 Knob::Issuer.to(found.clone())
             ),

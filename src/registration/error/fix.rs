@@ -173,8 +173,12 @@ impl Explain for RegistrationError {
                 Knob::ForceReplace.to("true"),
                 Knob::InitialAccessToken
             ),
-            Self::Unreachable { target, .. }
-            | Self::Unavailable { target, .. }
+            // A failure of TLS or of a proxy has advice of its own.
+            Self::Unreachable { target, cause, .. } => match cause.fix() {
+                Some(first) => fix!("{}; {}", first, target.pointer()),
+                None => target.pointer(),
+            },
+            Self::Unavailable { target, .. }
             | Self::NotAnAnswer { target, .. }
             | Self::Redirected { target, .. } => target.pointer(),
         })
@@ -188,24 +192,18 @@ impl Target {
     fn pointer(self) -> Fix {
         match self {
             Self::Registration => fix!(
-                "{} points there, else registration_endpoint in the IdP's metadata, moved by {}; check that address, and {} for a \
-                 private certificate authority",
+                "check the address: that of {}, or else registration_endpoint in the IdP's metadata, whose host {} replaces",
                 Knob::RegistrationEndpoint,
-                Knob::ProviderBase,
-                Knob::ProviderCa
+                Knob::ProviderBase
             ),
             Self::Client => fix!(
-                "the IdP gave this address as registration_client_uri, and {} moves it; check that it is the IdP's, and {} for a \
-                 private certificate authority",
-                Knob::ProviderBase,
-                Knob::ProviderCa
+                "check the address: the IdP gave it as registration_client_uri, and {} replaces its host",
+                Knob::ProviderBase
             ),
             Self::AdminApi => fix!(
-                "{} (else {}) points there; check that address, and {} for a private certificate authority, or mint an initial \
-                 access token by hand and set {}",
+                "check the address, which is that of {} or else of {}; or mint an initial access token by hand and set {}",
                 Knob::ProviderBase,
                 Knob::Issuer,
-                Knob::ProviderCa,
                 Knob::InitialAccessToken
             ),
         }

@@ -183,3 +183,25 @@ async fn routes_that_cannot_work_are_noted_everywhere() {
         started.ended().await;
     }
 }
+
+/// The commands that ask the running server.
+#[tokio::test]
+async fn a_server_that_does_not_run() {
+    let stack = Stack::builder().without_server().start_without_waiting().await;
+    let socket = stack.folder().join("admin.sock").display().to_string();
+    let port = server(Does::Refuse).port().to_string();
+    let changes = [("PORT", port.as_str()), ("BFF_ADMIN_SOCKET", &socket)];
+    for (arguments, code, part) in [
+        (
+            &["health"][..],
+            1,
+            "connection refused, nothing listens there; start the server",
+        ),
+        (&["sessions", "list"], 69, "no server listens there: start it"),
+        (&["check"], 0, "not running at "),
+    ] {
+        let ended = run(&stack, arguments, &changes).await;
+        ended.says(code, &[part]);
+        in_our_words(&ended.output);
+    }
+}
