@@ -112,7 +112,12 @@ async fn examined() -> Report {
             Box::pin(examine(&config, common, &outside, fetches, &mut report)).await;
         };
         if let Err(error) = InCommon::with(&config, &outside, work).await {
-            own::unusable(&mut report, Check::Configuration, "what replicas share", &error);
+            own::unusable(
+                &mut report,
+                Check::Configuration,
+                "the state that replicas share",
+                &error,
+            );
         }
         inside::mark(&config, Place::of_process(), &mut report);
         // If no server runs, the table already reports it.

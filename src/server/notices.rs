@@ -62,7 +62,7 @@ impl Crowd {
             per_address,
             "{}",
             told(
-                "connections were ended or turned away, since there was no room for more",
+                "connections were ended or turned away, because there was no room for more",
                 fix!(
                     "list a proxy in front in {}, or allow more ({}, {})",
                     Knob::TrustedProxies,

@@ -52,10 +52,10 @@ fn said(error: &TlsError, hints: &Hints) -> Explained {
             | AlertDescription::InsufficientSecurity,
         ) => Explained::new(
             "it has no version of TLS from 1.2 on, or no cipher, in common with this server",
-            fix!("update what answers there"),
+            fix!("update the server there"),
         ),
         TlsError::AlertReceived(AlertDescription::UnrecognisedName) => Explained::new(
-            "what answers there does not know this name",
+            "the server there does not know this name",
             fix!("correct {}", address),
         ),
         TlsError::AlertReceived(AlertDescription::CertificateRequired) => Explained::new(
@@ -63,7 +63,7 @@ fn said(error: &TlsError, hints: &Hints) -> Explained {
             fix!("name an address without that in {}", address),
         ),
         TlsError::AlertReceived(_) => Explained::new(
-            "what answers there has broken off the TLS handshake",
+            "the server there has broken off the TLS handshake",
             fix!("see why in its log"),
         ),
         TlsError::NoCertificatesPresented => Explained::new(

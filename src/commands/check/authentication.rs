@@ -312,7 +312,11 @@ impl KeptOut<'_> {
         if !outcome.untried.is_empty() {
             // Writing to a string cannot fail.
             let _ = match outcome.stopped {
-                Some(status) => write!(cause, "; not tried, since the IdP answered {}: ", status.as_u16()),
+                Some(status) => write!(
+                    cause,
+                    "; not tried, because the IdP answered {}: ",
+                    status.as_u16()
+                ),
                 None => write!(cause, "; not tried, to send few requests: "),
             };
             cause.push_str(&list(&outcome.untried));

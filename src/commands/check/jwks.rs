@@ -110,7 +110,7 @@ fn compared(
     }
     let set = serde_json::from_slice::<Value>(&response.body).ok();
     let Some(served) = set.as_ref().and_then(|set| set.get("keys")?.as_array().cloned()) else {
-        let cause = "what is served is not a JWK Set";
+        let cause = "the answer is not a JWK Set";
         return wrong(report, format!("{url} does not serve the keys"), cause, here);
     };
     let header = |name| response.headers.get(name).and_then(|value| value.to_str().ok());
@@ -128,7 +128,7 @@ fn compared(
     if let Some((_, cause)) = missing.iter().find(|(kid, _)| kid == signing.kid()) {
         let fix = if found.entry(signing.kid()).is_some_and(|key| is_news(key, now)) {
             fix!(
-                "check again in ten seconds, since the key is new in the keyring; then: {}",
+                "check again in ten seconds, because the key is new in the keyring; then: {}",
                 align()
             )
         } else {
@@ -161,7 +161,7 @@ fn compared(
 /// The signing key is not among the served ones.
 fn align() -> Fix {
     fix!(
-        "where the running server has another keyring ({}, {}, another volume) or was started with another {} or {}, align both or \
+        "if the running server has another keyring ({}, {}, another volume) or was started with another {} or {}, align both or \
          restart it; where a cache is in between, wait or empty it",
         Knob::StateFolder,
         Knob::KeysFolder,

@@ -85,7 +85,7 @@ fn not_discovered(error: &DiscoveryError, report: &mut Report) {
         } => "the proxy before the IdP does not pass the call on".to_owned(),
         DiscoveryError::Unreachable { .. } => "the IdP does not answer".to_owned(),
         DiscoveryError::Status { .. } | DiscoveryError::NotJson { .. } => {
-            "what answers does not serve an IdP's metadata".to_owned()
+            "the server there does not serve an IdP's metadata".to_owned()
         }
         DiscoveryError::InvalidIssuer { .. }
         | DiscoveryError::Endpoint(_)
@@ -139,7 +139,7 @@ fn no_keys(error: &JwksError, report: &mut Report) {
         JwksError::Status { status, .. } if status.is_server_error() => Kind::Unreachable,
         _ => Kind::Wrong,
     };
-    let what = "the IdP's own keys cannot be used, so that nobody could log in";
+    let what = "the IdP's own keys cannot be used, so nobody could log in";
     report.explain(kind, Check::Discovery, what, error);
 }
 

@@ -74,7 +74,7 @@ pub(super) async fn check(
                 RegistrationError::Algorithm(_) => Check::Algorithm,
                 _ => Check::Registration,
             };
-            failed(report, check, "what is stored cannot be used", &error);
+            failed(report, check, "the stored client cannot be used", &error);
             Known::default()
         }
         Ok(Inspection::Unregistered(plan)) => {
@@ -154,7 +154,7 @@ async fn by_hand(
 ) -> Known {
     report.skip(
         Check::Registration,
-        "the client is registered by hand (DCR_ENABLED is off), so that nobody can read it from here",
+        "the client is registered by hand (DCR_ENABLED is off), so nobody can read it from here",
     );
     let client = match context.parts.configured_client().await {
         Ok(client) => Some(client),

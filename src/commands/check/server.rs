@@ -33,7 +33,7 @@ pub(super) async fn check(config: &Config, report: &mut Report) -> Local {
             Local::Live
         }
         (Some(status), _) if can_listen(config, report).await => {
-            let text = format!("what answers at {address} is not this server (/health/live: {status})");
+            let text = format!("the server at {address} is another one (/health/live: {status})");
             report.skip(Check::Server, text);
             Local::Absent
         }

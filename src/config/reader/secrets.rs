@@ -69,7 +69,7 @@ impl Reader {
             self.warn(
                 label,
                 format!(
-                    "{}; it counts as unset, since it is not needed any more",
+                    "{}; it counts as unset, because it is not needed any more",
                     damage.message
                 ),
             );

@@ -94,7 +94,7 @@ pub(super) fn of_step(step: &Step, ring: &Keyring, policy: &Policy, now: Timesta
             "the key {kid} is retired: it has not signed for long enough"
         )),
         Step::Retire(kid, Why::Number) => Note::Change(format!(
-            "the key {kid} is retired, since no more keys may be published"
+            "the key {kid} is retired, because no more keys may be published"
         )),
         Step::First(_) | Step::Served | Step::Forget(_) | Step::Make | Step::Activate(_) => return None,
     })

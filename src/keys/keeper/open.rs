@@ -272,6 +272,6 @@ fn lost_keyring(options: &Options, keyring: &Path) -> Option<Note> {
         marker.display(),
         options.signing_key.display()
     );
-    let fix = fix!("where another one signed before, restore the keyring from a backup");
+    let fix = fix!("if another one signed before, restore the keyring from a backup");
     Some(Note::Trouble(Explained::new(what, fix)))
 }

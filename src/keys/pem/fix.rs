@@ -21,7 +21,7 @@ impl Explain for UnusableKey {
                  the folder: remove it there, put the PEM file in its place, and make the container anew"
             ),
             KeyProblem::OtherForm(form) => Fix::from(form.remedy()),
-            KeyProblem::TooLarge => fix!("name the PEM file, since this is probably another one"),
+            KeyProblem::TooLarge => fix!("name the PEM file; this is probably another one"),
             KeyProblem::Empty => {
                 fix!("restore it from a backup, or remove it to have a new key made on a first start")
             }

@@ -185,7 +185,7 @@ impl Explain for InvalidClient {
         );
         let rest = match self.key {
             KeyThere::Served => fix!(
-                "where the key is new, have the IdP fetch jwks_uri again, or wait for as long as it keeps an answer; else {}",
+                "if the key is new, have the IdP fetch jwks_uri again, or wait for as long as it keeps an answer; else {}",
                 align
             ),
             KeyThere::Unknown => fix!(

@@ -62,7 +62,7 @@ impl Explain for IdTokenError {
             Self::NotReady(error) => error.fix(),
             Self::Keys(error) => error.fix(),
             Self::Token(VerifyError::Audience) => Some(fix!(
-                "where every ID token of the IdP lists other audiences too, name them in {}",
+                "if every ID token of the IdP lists other audiences too, name them in {}",
                 Knob::TrustedAudiences
             )),
             _ => None,

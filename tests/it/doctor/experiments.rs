@@ -350,7 +350,7 @@ async fn experiments_are_few_and_end_when_the_idp_asks() {
         stack.idp.fail_always(Endpoint::Token, Fault::status(status));
         stack.idp.clear_requests();
         let found = by_hand(&stack, &[]).await;
-        let said = format!("not tried, since the IdP answered {status}: typ none");
+        let said = format!("not tried, because the IdP answered {status}: typ none");
         found.blames("authentication", &["invalid_client", &said]);
         assert_eq!(
             asked(&stack),

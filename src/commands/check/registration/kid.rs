@@ -66,7 +66,7 @@ pub(super) fn check(
             }
             (_, Some(true)) => Fix::from(REPAIR),
             _ => fix!(
-                "{}; or, if another key signs here by mistake, restore {} with the files that it names, since it decides which key \
+                "{}; or, if another key signs here by mistake, restore {} with the files that it names, because it decides which key \
                  signs ({} and {} name a key that comes next)",
                 REPAIR,
                 Knob::KeyringFile,

@@ -122,13 +122,13 @@ fn offline_access(context: &Context<'_>, report: &mut Report) {
         Ok(Some(Consent::Useless)) => report.fail(
             Kind::Wrong,
             Check::Scopes,
-            "the IdP gives no refresh token, so that sessions end with their access token",
+            "the IdP gives no refresh token, so sessions end with their access token",
             "none came at the last logins, also where the person was asked for consent",
             offline_access::without_refresh_token(),
         ),
         Err(error) => report.skip(
             Check::Scopes,
-            format!("what the server has learnt of refresh tokens cannot be read: {error}"),
+            format!("the record of earlier logins with offline_access cannot be read: {error}"),
         ),
     }
 }

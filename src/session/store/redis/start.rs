@@ -103,7 +103,7 @@ fn check_info(options: &RedisOptions, info: &Info) -> Result<(), RedisStartError
         (Place::Cluster(_), false) => {
             return Err(RedisStartError::Kind {
                 hosts,
-                kind: "no cluster",
+                kind: "not part of a cluster",
                 scheme: "redis",
             });
         }
@@ -172,7 +172,7 @@ fn failure(options: &RedisOptions, what: &str, error: &RedisError) -> RedisStart
         _ if refuses_database(error) => RedisStartError::Database { hosts },
         _ if has_no_cluster(error) => RedisStartError::Kind {
             hosts,
-            kind: "no cluster",
+            kind: "not part of a cluster",
             scheme: "redis",
         },
         ErrorKind::ClusterConnectionNotFound => RedisStartError::Unreachable {

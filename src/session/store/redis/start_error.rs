@@ -85,7 +85,7 @@ pub enum RedisStartError {
         primary: String,
     },
     /// It is a server of another kind than the URL says.
-    #[error("what answers at {hosts} is {kind}")]
+    #[error("the server at {hosts} is {kind}")]
     Kind {
         /// Host and port.
         hosts: String,
@@ -95,7 +95,7 @@ pub enum RedisStartError {
         scheme: &'static str,
     },
     /// It is another server, or a Redis that only accepts TLS.
-    #[error("what answers at {hosts} does not speak Redis")]
+    #[error("the server at {hosts} does not speak Redis")]
     NotRedis {
         /// Host and port.
         hosts: String,
