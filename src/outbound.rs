@@ -15,7 +15,10 @@ mod wiped;
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Buf as _;
-use http::{HeaderMap, StatusCode, header::CONTENT_ENCODING};
+use http::{
+    HeaderMap, StatusCode,
+    header::{CONTENT_ENCODING, VIA},
+};
 
 use self::{
     client::LazyClient,
@@ -233,6 +236,9 @@ async fn exchange(
         body.push(&chunk);
     }
     let mut body = body.into_bytes();
+    let unproven = way
+        .forwarding_proxy()
+        .filter(|_| !response.headers().contains_key(VIA));
     if body.starts_with(BYTE_ORDER_MARK) {
         body.advance(BYTE_ORDER_MARK.len());
     }
@@ -241,6 +247,7 @@ async fn exchange(
         headers: std::mem::take(response.headers_mut()),
         body,
         withheld,
+        unproven_proxy: unproven.cloned(),
     })
 }
 

@@ -19,7 +19,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 pub use self::direct::Direct;
-use crate::secret::Secret;
+use crate::{diagnostic::Knob, secret::Secret};
 
 /// The proxies and the exceptions. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,7 @@ struct Inner {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     variable: &'static str,
+    knob: Knob,
     url: Url,
     uri: Uri,
     authorization: Option<HeaderValue>,
@@ -56,7 +57,12 @@ impl Proxies {
     /// `https` for calls over `https`, `http` for calls over plain `http`, neither for hosts in `direct`.
     #[must_use]
     pub fn new(https: Option<Proxy>, http: Option<Proxy>, direct: Vec<Direct>) -> Self {
-        Self(Arc::new(Inner { https, http, direct }))
+        let of = |knob| move |proxy: Proxy| Proxy { knob, ..proxy };
+        Self(Arc::new(Inner {
+            https: https.map(of(Knob::HttpsProxy)),
+            http: http.map(of(Knob::HttpProxy)),
+            direct,
+        }))
     }
 
     /// Whether no call passes a proxy.
@@ -156,6 +162,7 @@ impl Proxy {
         let uri = Uri::try_from(url.as_str()).map_err(|_| wrong("has no usable host"))?;
         Ok(Self {
             variable,
+            knob: Knob::HttpProxy,
             url,
             uri,
             authorization,
@@ -172,6 +179,12 @@ impl Proxy {
     #[must_use]
     pub const fn uri(&self) -> &Uri {
         &self.uri
+    }
+
+    /// The setting that names it.
+    #[must_use]
+    pub const fn knob(&self) -> Knob {
+        self.knob
     }
 
     /// Its `Proxy-Authorization`; no other party receives it.

@@ -25,6 +25,24 @@ pub enum Source {
     },
 }
 
+/// The variables from which the path of the signing key follows, the first one that is set.
+const KEY: [&str; 3] = ["BFF_JWT_SIGNING_KEY", "DCR_SIGNING_KEY", "BFF_KEYS_DIR"];
+/// The same for the state folder.
+const STATE: [&str; 4] = [
+    "BFF_STATE_DIR",
+    "BFF_KEYS_DIR",
+    "BFF_JWT_SIGNING_KEY",
+    "DCR_SIGNING_KEY",
+];
+/// The same for the file of the registered client.
+const CREDENTIALS: [&str; 5] = [
+    "BFF_CLIENT_CRED_PATH",
+    "BFF_STATE_DIR",
+    "BFF_KEYS_DIR",
+    "BFF_JWT_SIGNING_KEY",
+    "DCR_SIGNING_KEY",
+];
+
 /// The kind of thing that a knob is in this process.
 enum Place {
     /// The variable of this name.
@@ -45,16 +63,28 @@ impl Names {
     /// The variable of `knob`, with the place where it was set; `None` if the knob is not a variable.
     #[must_use]
     pub fn variable(&self, knob: Knob) -> Option<(&'static str, Option<&Source>)> {
-        match place(knob) {
+        match self.place(knob) {
             Place::Variable(name) => Some((name, self.set.get(name))),
             Place::Elsewhere(_) => None,
         }
+    }
+
+    /// The place where a person finds `knob` here.
+    fn place(&self, knob: Knob) -> Place {
+        let (usual, others): (&'static str, &[&'static str]) = match knob {
+            Knob::KeyPlace => ("BFF_KEYS_DIR", &KEY),
+            Knob::StatePlace => ("BFF_STATE_DIR", &STATE),
+            Knob::CredentialsPlace => ("BFF_CLIENT_CRED_PATH", &CREDENTIALS),
+            _ => return place(knob),
+        };
+        let found = others.iter().copied().find(|name| self.set.contains_key(name));
+        Place::Variable(found.unwrap_or(usual))
     }
 }
 
 impl Words for Names {
     fn name(&self, knob: Knob) -> Cow<'_, str> {
-        match place(knob) {
+        match self.place(knob) {
             Place::Variable(name) => match self.set.get(name) {
                 Some(source) => Cow::Owned(source.to_string()),
                 None => Cow::Borrowed(name),
@@ -64,7 +94,7 @@ impl Words for Names {
     }
 
     fn setting(&self, knob: Knob, value: &str) -> String {
-        match place(knob) {
+        match self.place(knob) {
             Place::Variable(name) => match self.set.get(name) {
                 Some(Source::Settings { key, line }) => {
                     format!("{key}: {value} (settings.yaml, line {line})")
@@ -101,7 +131,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// The place where a person finds `knob`.
+/// The place where a person finds `knob`, whatever is set.
 const fn place(knob: Knob) -> Place {
     match knob {
         Knob::Issuer => Place::Variable("OIDC_ISSUER"),
@@ -120,6 +150,8 @@ const fn place(knob: Knob) -> Place {
         Knob::Prompt => Place::Variable("OIDC_PROMPT"),
         Knob::EmailTrusted => Place::Variable("OIDC_EMAIL_TRUSTED"),
         Knob::TrustedAudiences => Place::Variable("OIDC_TRUSTED_AUDIENCES"),
+        Knob::HttpsProxy => Place::Variable("HTTPS_PROXY"),
+        Knob::HttpProxy => Place::Variable("HTTP_PROXY"),
         Knob::NoProxy => Place::Variable("NO_PROXY"),
         Knob::SystemCa => Place::Variable("SSL_CERT_FILE"),
         Knob::SystemCaFolder => Place::Variable("SSL_CERT_DIR"),
@@ -133,9 +165,10 @@ const fn place(knob: Knob) -> Place {
         Knob::SigningKey => Place::Variable("BFF_JWT_SIGNING_KEY"),
         Knob::KeyId => Place::Variable("BFF_KID"),
         Knob::KeyType => Place::Variable("BFF_KEY_TYPE"),
+        Knob::PublishAhead => Place::Variable("BFF_JWK_PUBLISH_AHEAD"),
         Knob::ExtraKeys => Place::Variable("BFF_JWKS_EXTRA_KEYS"),
-        Knob::KeysFolder => Place::Variable("BFF_KEYS_DIR"),
-        Knob::StateFolder => Place::Variable("BFF_STATE_DIR"),
+        Knob::KeysFolder | Knob::KeyPlace => Place::Variable("BFF_KEYS_DIR"),
+        Knob::StateFolder | Knob::StatePlace => Place::Variable("BFF_STATE_DIR"),
         Knob::StateStore => Place::Variable("BFF_STATE_STORE"),
         Knob::AllowOpenFiles => Place::Variable("BFF_DANGER_ALLOW_OPEN_FILES"),
         Knob::AllowHttp => Place::Variable("BFF_DANGER_ALLOW_HTTP"),
@@ -151,7 +184,7 @@ const fn place(knob: Knob) -> Place {
         Knob::RotationSafe => Place::Variable("DCR_ROTATION_SAFE"),
         Knob::UpdateMethod => Place::Variable("DCR_UPDATE_METHOD"),
         Knob::JwksUri => Place::Variable("DCR_JWKS_URI"),
-        Knob::CredentialsPath => Place::Variable("BFF_CLIENT_CRED_PATH"),
+        Knob::CredentialsPath | Knob::CredentialsPlace => Place::Variable("BFF_CLIENT_CRED_PATH"),
         Knob::BaseUrl => Place::Variable("BFF_BASE_URL"),
         Knob::InternalAddress => Place::Variable("BFF_INTERNAL_ADDR"),
         Knob::AdminSocket => Place::Variable("BFF_ADMIN_SOCKET"),
@@ -213,6 +246,31 @@ mod tests {
             "correct AUTH_ISSUER, oidc_scopes (settings.yaml, line 14) or IDP_BASE_URL; set DCR_IAT=none and oidc_scopes: openid \
              (settings.yaml, line 14), and restore bff_client.json"
         );
+    }
+
+    #[test]
+    fn a_path_is_named_by_the_variable_that_it_follows_from() {
+        let named = |set: &[&'static str], knob| {
+            let set = set
+                .iter()
+                .map(|name| (*name, Source::Environment((*name).to_owned())));
+            Names::new(set).name(knob).into_owned()
+        };
+        let (keys, key) = ("BFF_KEYS_DIR", "BFF_JWT_SIGNING_KEY");
+        for (set, names) in [
+            (&[][..], [keys, "BFF_STATE_DIR", "BFF_CLIENT_CRED_PATH"]),
+            (&[keys], [keys, keys, keys]),
+            (&[key], [key, key, key]),
+            (&[key, keys], [key, keys, keys]),
+            (&[keys, "BFF_STATE_DIR"], [keys, "BFF_STATE_DIR", "BFF_STATE_DIR"]),
+            (
+                &["BFF_CLIENT_CRED_PATH"],
+                [keys, "BFF_STATE_DIR", "BFF_CLIENT_CRED_PATH"],
+            ),
+        ] {
+            let knobs = [Knob::KeyPlace, Knob::StatePlace, Knob::CredentialsPlace];
+            assert_eq!(knobs.map(|knob| named(set, knob)), names, "{set:?}");
+        }
     }
 
     #[test]

@@ -55,6 +55,10 @@ knobs! {
     EmailTrusted,
     /// Audiences that an ID token may list beside this client.
     TrustedAudiences,
+    /// The proxy for calls over https.
+    HttpsProxy,
+    /// The proxy for calls over plain http.
+    HttpProxy,
     /// Hosts without a proxy.
     NoProxy,
     /// The file of the system's certificate authorities.
@@ -81,12 +85,18 @@ knobs! {
     KeyId,
     /// The type of new keys.
     KeyType,
+    /// How long a new key is published before it signs.
+    PublishAhead,
     /// Files of further published keys.
     ExtraKeys,
     /// The folder of keys.
     KeysFolder,
+    /// The setting that the path of the signing key follows from.
+    KeyPlace,
     /// The folder of the data that a restart needs.
     StateFolder,
+    /// The setting that the path of that folder follows from.
+    StatePlace,
     /// The store of the data that replicas share.
     StateStore,
     /// Whether files that others can use are accepted.
@@ -119,6 +129,8 @@ knobs! {
     JwksUri,
     /// The path of the credentials file.
     CredentialsPath,
+    /// The setting that the path of that file follows from.
+    CredentialsPlace,
     /// The address of this server.
     BaseUrl,
     /// The listener that is never published.

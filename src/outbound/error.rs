@@ -6,13 +6,21 @@ use super::{MAX_BODY, request::Way};
 use crate::{
     diagnostic::{Explain, Explained, Fix, Knob, fix},
     outage::{Outage, causes},
+    proxy::Proxy,
     tls,
 };
 
 /// The settings of the identity provider that an operator can change.
-fn hints() -> tls::Hints {
+fn hints(way: &Way) -> tls::Hints {
+    let address = fix!("{} or {}", Knob::Issuer, Knob::ProviderBase);
     tls::Hints {
-        address: fix!("{} or {}", Knob::Issuer, Knob::ProviderBase),
+        // Behind something that is no proxy, there is no TLS.
+        address: match &way.proxy {
+            Some(proxy) if way.is_tunnelled => {
+                fix!("{} (if no proxy answers there), {}", proxy.knob(), address)
+            }
+            _ => address,
+        },
         authorities: fix!("{}", Knob::ProviderCa),
     }
 }
@@ -86,17 +94,26 @@ impl TransportError {
         {
             return Self::Proxy { cause };
         }
-        let cause = tls::explain(error, &hints()).unwrap_or_else(|| outage(error).to_string().into());
+        let cause = tls::explain(error, &hints(way)).unwrap_or_else(|| outage(error).to_string().into());
         // A connection that could not be established in time is not sent either, so this comes first.
         if error.is_connect() {
             let through = proxy.map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
+            let cause = cause.saying(|cause| format!("cannot connect to {origin}{through}: {cause}"));
             Self::NotSent {
-                cause: cause.saying(|cause| format!("cannot connect to {origin}{through}: {cause}")),
+                cause: Explained {
+                    fix: cause.fix.or_else(|| proxy.map(Proxy::leads_nowhere)),
+                    ..cause
+                },
             }
         } else if error.is_builder() {
             Self::NotSent { cause }
         } else if error.is_timeout() {
             Self::TimedOut
+        } else if let Some(proxy) = way.forwarding_proxy() {
+            // It may have passed the request on before.
+            Self::Interrupted {
+                cause: proxy.broke(origin, &cause.what),
+            }
         } else {
             Self::Interrupted {
                 cause: cause.saying(|cause| format!("the connection to {origin} broke: {cause}")),

@@ -52,6 +52,9 @@ pub struct Response {
     /// The secrets of the request, to be removed from the shown text of the answer. [`Request::bearer`] and
     /// [`Request::basic`] add their own, [`Request::withholding`] adds those of a body.
     pub withheld: Withheld,
+    /// The proxy that answered in plain HTTP, if nothing in the answer shows that it is one: no `Via` (RFC 9110 section
+    /// 7.6.3).
+    pub unproven_proxy: Option<Proxy>,
 }
 
 // === impl Request ===

@@ -101,6 +101,7 @@ fn debug_shows_no_query_no_credentials_and_no_body() {
         headers: HeaderMap::new(),
         body: "hunter5".into(),
         withheld: ["hunter6"].into_iter().collect(),
+        unproven_proxy: None,
     };
     assert_eq!(format!("{response:?}"), "Response(200 OK, 7 bytes)");
 }

@@ -156,6 +156,7 @@ mod tests {
             headers,
             body: Bytes::copy_from_slice(body),
             withheld: Withheld::default(),
+            unproven_proxy: None,
         };
         response.unread().to_string()
     }

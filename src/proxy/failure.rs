@@ -2,9 +2,11 @@
 
 use std::error::Error;
 
+use http::StatusCode;
+
 use super::Proxy;
 use crate::{
-    diagnostic::{Explained, Knob, fix},
+    diagnostic::{Explained, Fix, Knob, fix},
     outage::{Outage, TunnelFailure},
 };
 
@@ -28,7 +30,11 @@ impl Proxy {
             Some(TunnelFailure::NoProxy(cause)) => Some(self.unreachable(cause)),
             Some(TunnelFailure::Refused) => Some(Explained::new(
                 format_args!("the proxy {self} does not connect to {target}"),
-                fix!("allow it there, or list the host in {}", Knob::NoProxy),
+                fix!(
+                    "correct {} if no proxy answers there, but a web server; otherwise allow the host at the proxy, or list it in {}",
+                    self.knob,
+                    Knob::NoProxy
+                ),
             )),
             None if connecting && !is_tunnelled => Some(self.unreachable(error)),
             None => None,
@@ -38,20 +44,61 @@ impl Proxy {
     /// It has answered 407 itself.
     #[must_use]
     pub fn wants_credentials(&self) -> Explained {
-        let variable = self.variable;
         if self.authorization.is_some() {
             Explained::new(
                 format_args!(
                     "the proxy {self} does not take the user name and password that it is given (407)"
                 ),
-                fix!("correct them in {}", variable),
+                fix!("correct them in {}", self.knob),
             )
         } else {
             Explained::new(
                 format_args!("the proxy {self} wants a user name and a password (407)"),
-                fix!("add them to {}", variable),
+                fix!("add them to {}", self.knob),
             )
         }
+    }
+
+    /// Something has answered `status` in its place that does not look like a proxy, or it has answered in the place of
+    /// `target` itself.
+    #[must_use]
+    pub fn answers_itself(&self, status: StatusCode, target: &str) -> Explained {
+        Explained::new(
+            format_args!(
+                "{self} answered {status} to a call for {target}, and did not say that it is a proxy (`Via`): perhaps a web \
+                 server answers there, or the proxy itself"
+            ),
+            fix!(
+                "correct {} if no proxy answers there; otherwise see in the log of the proxy why it does not pass the call on, or \
+                 list the host in {}, if it can be reached without a proxy",
+                self.knob,
+                Knob::NoProxy
+            ),
+        )
+    }
+
+    /// The advice if there is no connection behind the tunnel.
+    pub fn leads_nowhere(&self) -> Fix {
+        fix!(
+            "correct {} if no proxy answers there, but a web server; otherwise see whether the proxy reaches the host, or list it in {}, \
+             if it can be reached without a proxy",
+            self.knob,
+            Knob::NoProxy
+        )
+    }
+
+    /// The connection to it broke, with a call for `target`.
+    #[must_use]
+    pub fn broke(&self, target: &str, cause: &str) -> Explained {
+        Explained::new(
+            format_args!("the connection to {target} through the proxy {self} broke: {cause}"),
+            fix!(
+                "correct {} if no proxy answers there that takes plain HTTP, or list the host in {}, if it can be reached without \
+                 a proxy",
+                self.knob,
+                Knob::NoProxy
+            ),
+        )
     }
 
     fn unreachable(&self, error: &(dyn Error + 'static)) -> Explained {
@@ -59,7 +106,7 @@ impl Proxy {
             format_args!("the proxy {self} cannot be reached: {}", Outage::of(error)),
             fix!(
                 "start the proxy or correct {}; or list the host in {}, if it can be reached without a proxy",
-                self.variable,
+                self.knob,
                 Knob::NoProxy
             ),
         )

@@ -82,7 +82,8 @@ fn not_discovered(error: &DiscoveryError, report: &mut Report) {
         DiscoveryError::Unreachable {
             source: TransportError::Proxy { .. },
             ..
-        } => "the proxy before the IdP does not pass the call on".to_owned(),
+        }
+        | DiscoveryError::Proxy { .. } => "the proxy before the IdP does not pass the call on".to_owned(),
         DiscoveryError::Unreachable { .. } => "the IdP does not answer".to_owned(),
         DiscoveryError::Status { .. } | DiscoveryError::NotJson { .. } => {
             "the server there does not serve an IdP's metadata".to_owned()
@@ -113,7 +114,7 @@ fn clock(time: ProviderTime, report: &mut Report) {
 }
 
 /// The clocks are too far apart, as `cause` says.
-pub(super) fn wrong_clock(time: ProviderTime, cause: &str, report: &mut Report) {
+pub(super) fn wrong_clock(time: ProviderTime, cause: &'static str, report: &mut Report) {
     let ahead = time.ahead();
     report.fail(
         Kind::Wrong,

@@ -163,17 +163,18 @@ async fn what_fails_at_the_proxy_is_told_as_that() {
         (
             REFUSAL,
             "https",
-            "(HTTPS_PROXY) does not take the user name and password that it is given (407) - fix: correct them in HTTPS_PROXY",
+            "(HTTPS_PROXY) does not take the user name and password that it is given (407) - fix: correct them in [HttpsProxy]",
         ),
         (
             REFUSAL,
             "http",
-            "(HTTP_PROXY) does not take the user name and password that it is given (407) - fix: correct them in HTTP_PROXY",
+            "(HTTP_PROXY) does not take the user name and password that it is given (407) - fix: correct them in [HttpProxy]",
         ),
         (
             Does::Answer("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"),
             "https",
-            "(HTTPS_PROXY) does not connect to service.test - fix: allow it there, or list the host in [NoProxy]",
+            "(HTTPS_PROXY) does not connect to service.test - fix: correct [HttpsProxy] if no proxy answers there, but a web server; otherwise \
+             allow the host at the proxy, or list it in [NoProxy]",
         ),
     ] {
         let proxy = TestProxy::start(does).await;

@@ -99,11 +99,12 @@ async fn what_fails_at_the_proxy_is_told_as_that() {
     for (does, part) in [
         (
             Does::Answer("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n"),
-            "does not take the user name and password that it is given (407) - fix: correct them in HTTPS_PROXY",
+            "does not take the user name and password that it is given (407) - fix: correct them in [HttpsProxy]",
         ),
         (
             Does::Answer("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"),
-            "does not connect to idp.test:443 - fix: allow it there, or list the host in [NoProxy]",
+            "does not connect to idp.test:443 - fix: correct [HttpsProxy] if no proxy answers there, but a web server; otherwise allow the \
+             host at the proxy, or list it in [NoProxy]",
         ),
         (Does::Answer(""), "does not connect to idp.test:443"),
     ] {
@@ -124,7 +125,7 @@ async fn what_fails_at_the_proxy_is_told_as_that() {
     };
     let text = failure(&options, "https://idp.test/").await;
     assert!(
-        text.contains("wants a user name and a password (407) - fix: add them to HTTPS_PROXY"),
+        text.contains("wants a user name and a password (407) - fix: add them to [HttpsProxy]"),
         "{text}"
     );
 }
