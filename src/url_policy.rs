@@ -29,6 +29,18 @@ pub enum HttpPolicy {
     Anywhere,
 }
 
+/// Whether `host`, a name or an address with or without brackets, is this machine: a loopback address, `localhost` or a
+/// name below it.
+#[must_use]
+pub fn is_this_machine(host: &str) -> bool {
+    if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return address.to_canonical().is_loopback();
+    }
+    // A dot at the end changes nothing.
+    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
 // === impl Reach ===
 
 impl Reach {
@@ -83,6 +95,23 @@ mod tests {
 
     fn url(text: &str) -> Url {
         Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn this_machine_has_many_names() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("LOCALHOST.", true),
+            ("idp.localhost", true),
+            ("127.0.0.2", true),
+            ("[::1]", true),
+            ("::ffff:127.0.0.1", true),
+            ("localhost.example", false),
+            ("10.0.0.1", false),
+            ("redis", false),
+        ] {
+            assert_eq!(is_this_machine(host), expected, "{host}");
+        }
     }
 
     #[test]

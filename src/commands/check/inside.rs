@@ -4,8 +4,16 @@ use std::{fs, path::Path};
 
 use url::Url;
 
-use super::finding::{Check, Report};
-use crate::config::{Config, Environment};
+use super::{
+    finding::{Check, Report},
+    text::{clean, list},
+};
+use crate::{
+    app::App,
+    config::{Config, Environment, Names, StoreKind},
+    diagnostic::{Knob, Words as _},
+    url_policy::is_this_machine,
+};
 
 /// The files that a container runtime makes in the container.
 const FILES: [&str; 2] = [".dockerenv", "run/.containerenv"];
@@ -27,6 +35,9 @@ pub(super) enum Place {
 /// Marks the rows that would say something else outside.
 pub(super) fn mark(config: &Config, place: Place, report: &mut Report) {
     let Some(inside) = place.name() else { return };
+    if let Some(text) = addresses(config, inside, report.names()) {
+        report.see_from(Check::Configuration, text);
+    }
     if has_answer(report, Check::Server) {
         report.see_from(
             Check::Server,
@@ -36,7 +47,7 @@ pub(super) fn mark(config: &Config, place: Place, report: &mut Report) {
     if let Some(url) = &config.registration.jwks_uri
         && has_answer(report, Check::Jwks)
     {
-        let text = if is_loopback(url) {
+        let text = if is_this_machine(host(url)) {
             format!(
                 "{} is {inside} itself here, and another machine for the IdP",
                 host(url)
@@ -52,7 +63,7 @@ pub(super) fn mark(config: &Config, place: Place, report: &mut Report) {
     let provider = &config.provider;
     let issuer = Url::parse(&provider.issuer).ok();
     let address = provider.base_url.as_ref().or(issuer.as_ref());
-    if let Some(url) = address.filter(|url| is_loopback(url)) {
+    if let Some(url) = address.filter(|url| is_this_machine(host(url))) {
         let text = format!(
             "{} is {inside} itself here; an IdP outside of it has another address",
             host(url)
@@ -61,18 +72,45 @@ pub(super) fn mark(config: &Config, place: Place, report: &mut Report) {
     }
 }
 
+/// The addresses of Redis, of services and of proxies that are this machine; `None` if none is.
+fn addresses(config: &Config, inside: &str, names: &Names) -> Option<String> {
+    let mut all = Vec::new();
+    if let StoreKind::Redis(options) = &config.session.store {
+        let redis = names.name(Knob::Redis);
+        all.extend(
+            options
+                .loopback_hosts()
+                .iter()
+                .map(|host| format!("{host} in {redis}")),
+        );
+    }
+    for proxy in config.network.proxies.all() {
+        let host = host(proxy.url());
+        if is_this_machine(host) {
+            all.push(format!("{host} in {}", names.name(proxy.knob())));
+        }
+    }
+    if let Ok((routes, _)) = App::routes(config) {
+        let file = names.name(Knob::RoutesFile);
+        for service in routes.services() {
+            let host = service.authority().host();
+            if is_this_machine(host) {
+                all.push(format!("{host} of the service {} in {file}", clean(service.id())));
+            }
+        }
+    }
+    let verb = if all.len() == 1 { "is" } else { "are" };
+    (!all.is_empty()).then(|| {
+        format!(
+            "{} {verb} {inside} itself here; what runs outside of it has another address",
+            list(&all)
+        )
+    })
+}
+
 /// Whether the check has asked something.
 fn has_answer(report: &Report, check: Check) -> bool {
     report.is_ok(check) || report.failed(&[check]).is_some() || check == Check::Server
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 fn host(url: &Url) -> &str {
@@ -152,19 +190,5 @@ mod tests {
         let unit = [("proc/self/cgroup", "0::/system.slice/bff.service")];
         assert_eq!(place(&unit, &["HOST"]), Place::Machine);
         assert_eq!(place(&[], &[]), Place::Machine);
-    }
-
-    #[test]
-    fn addresses_of_this_machine_are_known() {
-        for (url, expected) in [
-            ("http://localhost:8080", true),
-            ("http://idp.localhost", true),
-            ("http://127.0.0.2", true),
-            ("http://[::1]:1", true),
-            ("https://localhost.example", false),
-            ("http://10.0.0.1", false),
-        ] {
-            assert_eq!(is_loopback(&Url::parse(url).unwrap()), expected, "{url}");
-        }
     }
 }

@@ -39,7 +39,7 @@ async fn folders_that_cannot_be_written() {
         &stack,
         &[("BFF_STATE_DIR", &state)],
         "configuration",
-        &["BFF_STATE_DIR", "cannot be written"],
+        &["BFF_STATE_DIR", "is a file, and the start needs a folder there"],
     )
     .await;
 
@@ -50,7 +50,7 @@ async fn folders_that_cannot_be_written() {
         &stack,
         &changes,
         "configuration",
-        &["BFF_KEYS_DIR", "the signing key"],
+        &["BFF_JWT_SIGNING_KEY", "the signing key"],
     )
     .await;
 
@@ -220,9 +220,34 @@ async fn rows_that_differ_outside_of_a_container_are_marked() {
         "{:#}",
         found.report
     );
-    for check in ["configuration", "keys", "clock", "scopes"] {
+    assert_eq!(
+        view("configuration"),
+        "127.0.0.1 of the service api in routes.yaml is this container itself here; what runs outside of it has another address"
+    );
+    for check in ["keys", "clock", "scopes"] {
         assert_eq!(view(check), "", "{check}");
     }
+    // Redis and proxies too.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let redis = format!("redis://localhost:{}", nobody.port());
+    let proxy = format!("http://{nobody}");
+    let secret = "7a".repeat(32);
+    let changes = [
+        inside[0],
+        ("REDIS_URL", redis.as_str()),
+        ("SESSION_STORE", "redis"),
+        ("SESSION_SECRET", &secret),
+        ("BFF_STATE_STORE", "files"),
+        ("HTTPS_PROXY", &proxy),
+    ];
+    let found_with = check(&stack, &changes).await;
+    found_with.blames("configuration", &["cannot be reached", "REDIS_URL"]);
+    let view_with = found_with.row("configuration")["view"].as_str().unwrap();
+    assert!(
+        view_with
+            .starts_with("localhost in REDIS_URL, 127.0.0.1 in HTTPS_PROXY, 127.0.0.1 of the service api"),
+        "{view_with}"
+    );
     let table = run(&stack, &["check"], &inside).await;
     assert!(
         table.output.contains("view:  asked inside this container"),

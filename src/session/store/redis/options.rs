@@ -9,7 +9,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use crate::{secret::Secret, tls::BundleError};
+use crate::{secret::Secret, tls::BundleError, url_policy::is_this_machine};
 
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
@@ -46,6 +46,14 @@ pub(super) enum Place {
     },
     /// All nodes of a cluster; these lead to the others.
     Cluster(Vec<Node>),
+}
+
+/// A kind of URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    One,
+    Sentinels,
+    Cluster,
 }
 
 /// A host and a port.
@@ -241,13 +249,48 @@ impl RedisOptions {
         self.tls
     }
 
-    /// Hosts and ports, for messages.
-    pub(super) fn hosts(&self) -> String {
-        let nodes = match &self.place {
+    /// The form of a URL of this kind, with the scheme for the same encryption. Quotes nothing of the present one.
+    pub(super) fn form(&self, form: Form) -> String {
+        let scheme = if self.tls { "rediss" } else { "redis" };
+        match form {
+            Form::One => format!("{scheme}://HOST:PORT"),
+            Form::Sentinels => format!("{scheme}+sentinel://HOST:PORT,HOST:PORT/PRIMARY"),
+            Form::Cluster => format!("{scheme}+cluster://HOST:PORT,HOST:PORT"),
+        }
+    }
+
+    /// The form of the present URL with a password.
+    pub(super) fn form_with_password(&self) -> String {
+        let form = match &self.place {
+            Place::One(..) => Form::One,
+            Place::Sentinels { .. } => Form::Sentinels,
+            Place::Cluster(_) => Form::Cluster,
+        };
+        self.form(form).replacen("://", "://USER:PASSWORD@", 1)
+    }
+
+    /// The hosts that are this machine.
+    #[must_use]
+    pub fn loopback_hosts(&self) -> Vec<&str> {
+        let hosts = self.nodes().iter().map(|node| node.host.as_str());
+        hosts.filter(|host| is_this_machine(host)).collect()
+    }
+
+    /// Whether it names sentinels or a cluster.
+    pub(super) const fn is_of_several(&self) -> bool {
+        !matches!(self.place, Place::One(..))
+    }
+
+    fn nodes(&self) -> &[Node] {
+        match &self.place {
             Place::One(node, _) => std::slice::from_ref(node),
             Place::Sentinels { seeds: nodes, .. } | Place::Cluster(nodes) => nodes,
-        };
-        let hosts: Vec<_> = nodes.iter().map(ToString::to_string).collect();
+        }
+    }
+
+    /// Hosts and ports, for messages.
+    pub(super) fn hosts(&self) -> String {
+        let hosts: Vec<_> = self.nodes().iter().map(ToString::to_string).collect();
         hosts.join(", ")
     }
 }

@@ -7,9 +7,9 @@ use super::{
     failure::{inner, tls_of, why_no_answer},
     link::Link,
     names::Names,
-    options::{Place, RedisOptions},
+    options::{Form, Place, RedisOptions},
     start_error::RedisStartError,
-    texts::{Denied, denied, has_no_cluster, refuses_database, says, wants_password},
+    texts::{Denied, denied, has_no_cluster, knows_no_command, refuses_database, says, wants_password},
 };
 use crate::{
     diagnostic::{Explained, Knob, fix},
@@ -95,7 +95,7 @@ fn check_info(options: &RedisOptions, info: &Info) -> Result<(), RedisStartError
         return Err(RedisStartError::Kind {
             hosts,
             kind: "a sentinel",
-            scheme: "redis+sentinel",
+            form: options.form(Form::Sentinels),
         });
     }
     let is_cluster = info.field("cluster_enabled") == Some("1");
@@ -104,14 +104,14 @@ fn check_info(options: &RedisOptions, info: &Info) -> Result<(), RedisStartError
             return Err(RedisStartError::Kind {
                 hosts,
                 kind: "not part of a cluster",
-                scheme: "redis",
+                form: options.form(Form::One),
             });
         }
         (Place::One(..) | Place::Sentinels { .. }, true) => {
             return Err(RedisStartError::Kind {
                 hosts,
                 kind: "a node of a cluster",
-                scheme: "redis+cluster",
+                form: options.form(Form::Cluster),
             });
         }
         _ => {}
@@ -121,7 +121,7 @@ fn check_info(options: &RedisOptions, info: &Info) -> Result<(), RedisStartError
         return Err(RedisStartError::Old { hosts, version });
     }
     if info.field("role") == Some("slave") {
-        return Err(RedisStartError::Replica { hosts });
+        return Err(replica(options));
     }
     match info.field("maxmemory_policy") {
         Some("noeviction") => Ok(()),
@@ -156,7 +156,10 @@ fn failure(options: &RedisOptions, what: &str, error: &RedisError) -> RedisStart
     }
     match error.kind() {
         ErrorKind::AuthenticationFailed => RedisStartError::PasswordWrong { hosts },
-        _ if wants_password(error) => RedisStartError::PasswordNeeded { hosts },
+        _ if wants_password(error) => RedisStartError::PasswordNeeded {
+            hosts,
+            form: options.form_with_password(),
+        },
         _ if says(error, "WRONGPASS") => RedisStartError::PasswordWrong { hosts },
         ErrorKind::MasterNameNotFoundBySentinel => {
             let primary = match &options.place {
@@ -168,12 +171,21 @@ fn failure(options: &RedisOptions, what: &str, error: &RedisError) -> RedisStart
         _ if says(error, "NOPERM") => not_permitted(options, what, error),
         ErrorKind::Server(ServerErrorKind::BusyLoading) => RedisStartError::Loading { hosts },
         _ if says(error, "DENIED") => RedisStartError::Protected { hosts },
-        _ if says(error, "READONLY") => RedisStartError::Replica { hosts },
+        _ if says(error, "READONLY") => replica(options),
         _ if refuses_database(error) => RedisStartError::Database { hosts },
         _ if has_no_cluster(error) => RedisStartError::Kind {
             hosts,
             kind: "not part of a cluster",
-            scheme: "redis",
+            form: options.form(Form::One),
+        },
+        // Only a sentinel, or a node of a cluster, knows the command of its kind.
+        _ if knows_no_command(error) && options.is_of_several() => RedisStartError::Kind {
+            hosts,
+            kind: match options.place {
+                Place::Cluster(_) => "not part of a cluster",
+                Place::One(..) | Place::Sentinels { .. } => "a plain Redis, and no sentinel",
+            },
+            form: options.form(Form::One),
         },
         ErrorKind::ClusterConnectionNotFound => RedisStartError::Unreachable {
             hosts,
@@ -187,13 +199,20 @@ fn failure(options: &RedisOptions, what: &str, error: &RedisError) -> RedisStart
         _ if says(error, "MOVED") => RedisStartError::Kind {
             hosts,
             kind: "a node of a cluster",
-            scheme: "redis+cluster",
+            form: options.form(Form::Cluster),
         },
         _ => RedisStartError::Refused {
             hosts,
             what: what.to_owned(),
             code: error.code().unwrap_or(error.category()).to_owned(),
         },
+    }
+}
+
+fn replica(options: &RedisOptions) -> RedisStartError {
+    RedisStartError::Replica {
+        hosts: options.hosts(),
+        form: options.form(Form::Sentinels),
     }
 }
 
@@ -331,7 +350,7 @@ mod tests {
         }
         assert!(matches!(
             check("redis+cluster://cache", good),
-            Err(E::Kind { scheme: "redis", .. })
+            Err(E::Kind { form, .. }) if form == "redis://HOST:PORT"
         ));
         assert!(logs.text().is_empty(), "{}", logs.text());
         // Some providers hide it.

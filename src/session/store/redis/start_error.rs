@@ -26,6 +26,8 @@ pub enum RedisStartError {
     PasswordNeeded {
         /// Host and port.
         hosts: String,
+        /// The form of a URL with one.
+        form: String,
     },
     /// User or password are wrong.
     #[error("Redis at {hosts} does not take the user and the password that it is given")]
@@ -56,6 +58,8 @@ pub enum RedisStartError {
     Replica {
         /// Host and port.
         hosts: String,
+        /// The form of a URL of sentinels.
+        form: String,
     },
     /// It throws sessions away.
     #[error(
@@ -91,8 +95,8 @@ pub enum RedisStartError {
         hosts: String,
         /// Its kind.
         kind: &'static str,
-        /// The scheme that fits.
-        scheme: &'static str,
+        /// The form of the URL that fits.
+        form: String,
     },
     /// It is another server, or a Redis that only accepts TLS.
     #[error("the server at {hosts} does not speak Redis")]
@@ -152,9 +156,7 @@ impl Explain for RedisStartError {
                 Knob::Redis
             ),
             Self::Tls { why, .. } => return why.fix(),
-            Self::PasswordNeeded { .. } => {
-                fix!("write it into {} (rediss://USER:PASSWORD@HOST:PORT)", Knob::Redis)
-            }
+            Self::PasswordNeeded { form, .. } => fix!("write it into {} ({})", Knob::Redis, form.clone()),
             Self::PasswordWrong { .. } => fix!(
                 "correct them in {}, or set them in Redis (`requirepass`, `ACL SETUSER`)",
                 Knob::Redis
@@ -168,9 +170,10 @@ impl Explain for RedisStartError {
                 "grant it with the ACL rule in docs/redis.md (&{})",
                 channel.clone()
             ),
-            Self::Replica { .. } => fix!(
-                "name the primary in {}, or the sentinels (redis+sentinel://)",
-                Knob::Redis
+            Self::Replica { form, .. } => fix!(
+                "name the primary in {}, or the sentinels ({})",
+                Knob::Redis,
+                form.clone()
             ),
             Self::Evicts { .. } => fix!("set `maxmemory-policy noeviction`"),
             Self::Old { .. } => fix!("update it"),
@@ -178,7 +181,7 @@ impl Explain for RedisStartError {
                 "write the name from `sentinel monitor` behind the hosts in {}",
                 Knob::Redis
             ),
-            Self::Kind { scheme, .. } => fix!("write {}:// in {}", *scheme, Knob::Redis),
+            Self::Kind { form, .. } => fix!("write {} in {}", form.clone(), Knob::Redis),
             Self::NotRedis { .. } => fix!(
                 "correct host and port in {}; write rediss:// where it takes TLS alone",
                 Knob::Redis

@@ -39,6 +39,11 @@ pub(super) fn has_no_cluster(error: &RedisError) -> bool {
     detail(error).contains("cluster support disabled")
 }
 
+/// Whether the server does not know the command.
+pub(super) fn knows_no_command(error: &RedisError) -> bool {
+    detail(error).contains("unknown command")
+}
+
 /// The thing that the answer `NOPERM` is about.
 pub(super) fn denied(error: &RedisError) -> Denied {
     let detail = detail(error);
@@ -103,6 +108,9 @@ mod tests {
             "ERR This instance has cluster support disabled"
         )));
         assert!(wants_password(&answer("NOAUTH Authentication required.")));
+        assert!(knows_no_command(&answer(
+            "ERR unknown command 'SENTINEL', with args beginning with: 'GET-MASTER-ADDR-BY-NAME'"
+        )));
     }
 
     #[test]
