@@ -40,6 +40,8 @@ mod telemetry;
 mod tokens;
 mod unknown;
 
+use url::Url;
+
 use self::reader::Reader;
 pub use self::{
     address::Origin,
@@ -143,6 +145,7 @@ impl Config {
             client,
             registration,
         };
+        warn_of_one_origin(&mut reader, &config);
         not_built::check(&mut reader);
         reader.warn_of_plain_http();
         if reader.problems.is_empty() {
@@ -153,6 +156,22 @@ impl Config {
                 warnings: reader.warnings,
             })
         }
+    }
+}
+
+/// An IdP without a path and this server can hardly share one origin.
+fn warn_of_one_origin(reader: &mut Reader, config: &Config) {
+    let issuer = Url::parse(&config.provider.issuer).ok();
+    let base = config.server.base_url.as_ref().map(Origin::url);
+    if let (Some(issuer), Some(base)) = (issuer, base)
+        && issuer.path() == "/"
+        && issuer.origin() == base.origin()
+    {
+        reader.warn(
+            "BFF_BASE_URL",
+            "is the address of the IdP, too, which would look for our keys at itself: set it to the address at which browsers \
+             reach this server",
+        );
     }
 }
 

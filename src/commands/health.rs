@@ -50,6 +50,11 @@ pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
 
 /// The status of an answer to `GET path`. Blocks.
 pub(super) fn status(server: SocketAddr, path: &str) -> std::io::Result<u16> {
+    answer(server, path, 0).map(|(status, _)| status)
+}
+
+/// The same, with up to `most` further bytes of the answer.
+pub(super) fn answer(server: SocketAddr, path: &str, most: u64) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&server, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
@@ -61,8 +66,10 @@ pub(super) fn status(server: SocketAddr, path: &str) -> std::io::Result<u16> {
     let mut head = [0; 12];
     stream.read_exact(&mut head)?;
     let text = std::str::from_utf8(&head).unwrap_or_default();
-    text.rsplit(' ')
-        .next()
-        .and_then(|status| status.parse().ok())
-        .ok_or_else(|| std::io::ErrorKind::InvalidData.into())
+    let status = text.rsplit(' ').next().and_then(|status| status.parse().ok());
+    let status = status.ok_or(std::io::ErrorKind::InvalidData)?;
+    let mut rest = Vec::new();
+    // An answer that breaks off is not ours either.
+    let _ = stream.take(most).read_to_end(&mut rest);
+    Ok((status, String::from_utf8_lossy(&rest).into_owned()))
 }

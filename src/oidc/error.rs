@@ -71,6 +71,8 @@ pub enum Blames {
     RedirectUri,
     /// A code or a token that is over.
     Grant,
+    /// A client secret that is missing, in another than this code: the client may be registered for a method with one.
+    Secret,
     /// Something else.
     Other,
 }
@@ -146,10 +148,17 @@ impl OAuthError {
             "invalid_scope" => Blames::Scope,
             "invalid_grant" => Blames::Grant,
             "invalid_redirect_uri" => Blames::RedirectUri,
+            _ if self.wants_secret() => Blames::Secret,
             // No code of RFC 9126 or RFC 6749 names the redirect URI.
             _ if self.speaks_of(&["redirect"]) => Blames::RedirectUri,
             _ => Blames::Other,
         }
+    }
+
+    /// Whether the provider speaks of a client secret.
+    #[must_use]
+    pub fn wants_secret(&self) -> bool {
+        self.speaks_of(&["client_secret", "client secret", "clientsecret"])
     }
 
     /// Whether the provider speaks of a time, as it does where it takes an assertion for expired or not yet valid.

@@ -39,6 +39,10 @@ pub(super) enum KeysAre {
     OutOfReach,
 }
 
+/// The IdP misses a secret.
+const SECRET_WANTED: &str =
+    "the IdP misses a client secret: probably the client is registered for a method with one";
+
 /// Possible causes of a refusal that have their own row.
 const CAUSES: [Check; 7] = [
     // The first one explains nothing of a client that cannot be read.
@@ -147,15 +151,25 @@ pub(super) async fn check(
             };
             kept_out.tell(report).await;
         }
-        Answer::Refused(error) => report.explain(
-            Kind::Wrong,
-            Check::Authentication,
-            "the IdP refuses the client for another reason than a made-up code",
-            &CallError::Rejected(error),
-        ),
+        Answer::Refused(error) => refused(error, report),
         Answer::Unclear(error) => unclear(&error, report),
     }
     without_push(report);
+}
+
+/// The IdP complains of something else than the client or a code.
+fn refused(error: OAuthError, report: &mut Report) {
+    let misses_secret = error.blames() == Blames::Secret;
+    let error = CallError::Rejected(error);
+    if !misses_secret {
+        let what = "the IdP refuses the client for another reason than a made-up code";
+        return report.explain(Kind::Wrong, Check::Authentication, what, &error);
+    }
+    // A push may have told it already.
+    if report.failed(&[Check::Method]).is_none() {
+        report.explain(Kind::Wrong, Check::Method, SECRET_WANTED, &error);
+    }
+    report.skip(Check::Authentication, "not proven: fix method first");
 }
 
 /// The redirect URIs could not be checked.
@@ -176,6 +190,7 @@ fn refused_request(uri: &str, error: OAuthError, report: &mut Report) {
             "the IdP refuses the scopes that are asked for".to_owned(),
         ),
         Blames::RedirectUri => (Check::RedirectUris, format!("the IdP refuses {uri}")),
+        Blames::Secret => (Check::Method, SECRET_WANTED.to_owned()),
         Blames::Grant | Blames::Other => (
             Check::Authentication,
             "the IdP refuses our authorization requests".to_owned(),

@@ -54,11 +54,16 @@ pub(super) async fn check(
     let Some(url) = context.config.registration.jwks_uri.clone() else {
         report.skip(
             Check::Jwks,
-            "no address: neither BFF_BASE_URL nor DCR_JWKS_URI is set, so the keys are registered inline",
+            fix!(
+                "no address: neither {} nor {} is set, so the keys are registered inline",
+                Knob::BaseUrl,
+                Knob::JwksUri
+            ),
         );
         return Served::Unknown;
     };
-    if keys.found().is_none() {
+    let is_idp = is_idp(context, &url);
+    if keys.found().is_none() && !is_idp {
         report.skip(
             Check::Jwks,
             format!("{url} is not asked: there are no keys to compare"),
@@ -88,30 +93,98 @@ pub(super) async fn check(
             report.fail(Kind::Wrong, Check::Jwks, what, cause.to_string(), fix);
             Served::Nobody(url)
         }
-        Ok(response) => compared(&url, &response, keys, context.clock.now(), report),
+        // A proxy answers for a server that is stopped.
+        Ok(response) if server == Local::Absent && response.status.is_server_error() => {
+            report.skip(
+                Check::Jwks,
+                format!(
+                    "{url} answers {}, and the server is not running here",
+                    response.status
+                ),
+            );
+            Served::Nobody(url)
+        }
+        Ok(response) if is_idp && !has_our_keys(&response, keys) => {
+            let cause = format!(
+                "{} is the address of the IdP, too, and what answers there does not have our keys",
+                url.origin().ascii_serialization()
+            );
+            let what = format!("{url} is an address of the IdP, and not of this server");
+            let fix = fix!(
+                "set {} to the address at which browsers reach this server",
+                named(context)
+            );
+            wrong(report, what, cause, fix)
+        }
+        Ok(response) => {
+            let place = Place {
+                url: &url,
+                knob: named(context),
+            };
+            compared(&place, &response, keys, context.clock.now(), report)
+        }
     }
 }
 
+/// The setting that `jwks_uri` comes from.
+fn named(context: &Context<'_>) -> Knob {
+    match context.config.names.variable(Knob::JwksUri) {
+        Some((_, Some(_))) => Knob::JwksUri,
+        _ => Knob::BaseUrl,
+    }
+}
+
+/// Whether `url` is at an origin of the IdP.
+fn is_idp(context: &Context<'_>, url: &Url) -> bool {
+    let provider = &context.config.provider;
+    let issuer = Url::parse(&provider.issuer).ok();
+    let addresses = [&issuer, &provider.base_url, &provider.public_base];
+    let mut addresses = addresses.into_iter().flatten();
+    addresses.any(|address| address.origin() == url.origin())
+}
+
+fn has_our_keys(response: &Response, keys: &KeysFound) -> bool {
+    let set = serde_json::from_slice::<Value>(&response.body).ok();
+    let served = set.as_ref().and_then(|set| set.get("keys")?.as_array());
+    let (Some(served), Some(keys)) = (served, keys.found()) else {
+        return false;
+    };
+    has_signing_key(keys, served) || !other_kids(keys, served).is_empty()
+}
+
+/// The address of our keys, and where it comes from.
+struct Place<'a> {
+    url: &'a Url,
+    knob: Knob,
+}
+
 fn compared(
-    url: &Url,
+    place: &Place<'_>,
     response: &Response,
     found: &KeysFound,
     now: Timestamp,
     report: &mut Report,
 ) -> Served {
     let keys = found.any();
-    let here = "route the path to this server, without a login or a redirect in between";
+    let url = place.url;
+    let here = || {
+        fix!(
+            "correct {} if another server answers there; if a proxy does, route the path to this server, without a login or a \
+             redirect in between",
+            place.knob
+        )
+    };
     if response.status != StatusCode::OK {
         let cause = format!(
             "the answer is {}, which an IdP does not take for keys",
             response.status
         );
-        return wrong(report, format!("{url} does not serve the keys"), cause, here);
+        return wrong(report, format!("{url} does not serve the keys"), cause, here());
     }
     let set = serde_json::from_slice::<Value>(&response.body).ok();
     let Some(served) = set.as_ref().and_then(|set| set.get("keys")?.as_array().cloned()) else {
         let cause = "the answer is not a JWK Set";
-        return wrong(report, format!("{url} does not serve the keys"), cause, here);
+        return wrong(report, format!("{url} does not serve the keys"), cause, here());
     };
     let header = |name| response.headers.get(name).and_then(|value| value.to_str().ok());
     let media_type = header(CONTENT_TYPE).unwrap_or("none");
@@ -137,7 +210,7 @@ fn compared(
         return wrong(
             report,
             format!("{url} serves other keys than this one"),
-            cause,
+            cause.clone(),
             fix,
         );
     }
@@ -170,7 +243,7 @@ fn align() -> Fix {
     )
 }
 
-fn wrong(report: &mut Report, what: String, cause: impl Into<String>, fix: impl Into<Fix>) -> Served {
+fn wrong(report: &mut Report, what: String, cause: impl Into<Fix>, fix: impl Into<Fix>) -> Served {
     report.fail(Kind::Wrong, Check::Jwks, what, cause, fix);
     Served::Wrong
 }
@@ -198,8 +271,11 @@ fn not_served(url: &Url, kid: &str, cause: &str, entry: Option<&Entry>, now: Tim
             ),
         ),
         Some(key) => report.note(format!("the key {kid}, which is {}, is not served at {url}", key.state)),
-        None => report.note(format!(
-            "the key {kid} of BFF_JWKS_EXTRA_KEYS is not served at {url}: perhaps the running server was started without it"
+        None => report.note(fix!(
+            "the key {} of {} is not served at {}: perhaps the running server was started without it",
+            kid.to_owned(),
+            Knob::ExtraKeys,
+            url.to_string()
         )),
     }
 }
@@ -303,6 +379,7 @@ mod tests {
                 .collect(),
             body: Bytes::from(body.to_owned()),
             withheld: crate::secret::Withheld::default(),
+            unproven_proxy: None,
         }
     }
 
@@ -310,7 +387,11 @@ mod tests {
     fn said(keys: &KeysFound, response: &Response) -> String {
         let url = Url::parse("https://bff.example/.well-known/jwks.json").unwrap();
         let mut report = Report::default();
-        compared(&url, response, keys, Timestamp::EPOCH, &mut report);
+        let place = Place {
+            url: &url,
+            knob: Knob::BaseUrl,
+        };
+        compared(&place, response, keys, Timestamp::EPOCH, &mut report);
         format!("{:?}", report.rows().collect::<Vec<_>>())
     }
 

@@ -6,6 +6,12 @@ use super::{
 };
 use crate::{app::preflight, config::Config, own_paths};
 
+/// Of a longer answer only this much is read, in bytes.
+const MAX_ANSWER: u64 = 4 * 1024;
+
+/// The body of our answer to `/health/live`. Another server may answer 200 to every path.
+const LIVE: &str = "{\"status\":\"live\"}";
+
 /// The state of the server on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Local {
@@ -17,15 +23,18 @@ pub(super) enum Local {
 
 pub(super) async fn check(config: &Config, report: &mut Report) -> Local {
     let address = health::reachable(config.server.listen);
-    let ask = |path| tokio::task::spawn_blocking(move || health::status(address, path).ok());
+    let ask = |path| tokio::task::spawn_blocking(move || health::answer(address, path, MAX_ANSWER).ok());
     let live = ask(own_paths::HEALTH_LIVE).await.ok().flatten();
     let ready = ask(own_paths::HEALTH_READY).await.ok().flatten();
-    match (live, ready) {
-        (Some(200), Some(200)) => {
+    let is_ours = live
+        .as_ref()
+        .is_some_and(|(status, text)| *status == 200 && text.contains(LIVE));
+    match (live.map(|(status, _)| status), ready.map(|(status, _)| status)) {
+        (Some(200), Some(200)) if is_ours => {
             report.ok(Check::Server, format!("live and ready at {address}"));
             Local::Live
         }
-        (Some(200), _) => {
+        (Some(200), _) if is_ours => {
             report.skip(
                 Check::Server,
                 format!("live at {address}, but not ready: its log says why, and so do the rows below"),

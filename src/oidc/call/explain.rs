@@ -101,6 +101,7 @@ fn of_refusal(error: &OAuthError) -> Option<Fix> {
             Knob::RedirectUris
         )),
         Blames::Grant => None,
+        Blames::Secret => Some(other_method()),
         Blames::Other => Some(fix!(
             "look at {}: its grant types must hold authorization_code and refresh_token; {} and {} are what can be changed here",
             Knob::ProviderClient,
@@ -108,6 +109,16 @@ fn of_refusal(error: &OAuthError) -> Option<Fix> {
             Knob::Scopes
         )),
     }
+}
+
+/// The advice if the provider speaks of a secret that it did not get where it looked for it.
+fn other_method() -> Fix {
+    fix!(
+        "compare the method of the client at the IdP with {}: the IdP probably has another one with a secret (client_secret_post, \
+         client_secret_basic) registered; set that here with {}, or register the client for the method that is set here",
+        Knob::AuthMethod,
+        Knob::ClientSecret
+    )
 }
 
 // === impl InvalidClient ===
@@ -183,6 +194,9 @@ impl Explain for InvalidClient {
             Knob::AssertionAudience,
             Knob::AssertionTyp.to("none")
         );
+        if self.error.wants_secret() {
+            return Some(fix!("{}; else {}", other_method(), align));
+        }
         let rest = match self.key {
             KeyThere::Served => fix!(
                 "if the key is new, have the IdP fetch jwks_uri again, or wait for as long as it keeps an answer; else {}",

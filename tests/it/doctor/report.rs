@@ -126,7 +126,10 @@ async fn an_address_that_leads_elsewhere_is_told() {
     let harness = Harness::start().await;
     let page = format!("{}/nowhere.json", harness.stack.issuer);
     let found = harness.check(&[("DCR_JWKS_URI", &page)]).await;
-    found.blames("jwks", &[&page, "404", "route the path to this server"]);
+    found.blames(
+        "jwks",
+        &[&page, "is an address of the IdP", "set DCR_JWKS_URI to"],
+    );
     let silent = crate::support::Port::reserve();
     let silent = format!("http://{}/jwks.json", silent.address());
     let found = harness.check(&[("DCR_JWKS_URI", &silent)]).await;
